@@ -1,0 +1,8 @@
+"""What this plugin offers."""
+
+from pose_core.hooks import PluginInfo, hookimpl
+
+
+@hookimpl
+def pose_plugin_info() -> PluginInfo:
+    return PluginInfo(namespace="deeplabcut", summary="DeepLabCut projects and prediction files for pose_core", license="BSD-3-Clause", hook_api="1.0")

@@ -1,0 +1,62 @@
+"""pose_core: a minimal core for animal pose estimation; every architecture, format and detector is a plugin.
+
+The public names are imported when they are first used, so that ``import pose_core`` stays cheap (no torch).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from pose_core.errors import PoseError
+    from pose_core.hooks import hookimpl
+    from pose_core.infer.api import PoseEstimator, load
+    from pose_core.catalog import available_detectors, available_models
+    from pose_core.specs import RunSpec
+    from pose_core.structures import Frame, Instances, LabelledDataset, LabelledImage, Skeleton
+
+_HOME = {
+    "Frame": "pose_core.structures",
+    "Instances": "pose_core.structures",
+    "LabelledDataset": "pose_core.structures",
+    "LabelledImage": "pose_core.structures",
+    "PoseError": "pose_core.errors",
+    "PoseEstimator": "pose_core.infer.api",
+    "RunSpec": "pose_core.specs",
+    "Skeleton": "pose_core.structures",
+    "available_detectors": "pose_core.catalog",
+    "available_models": "pose_core.catalog",
+    "hookimpl": "pose_core.hooks",
+    "load": "pose_core.infer.api",
+}
+
+__all__ = [
+    "Frame",
+    "Instances",
+    "LabelledDataset",
+    "LabelledImage",
+    "PoseError",
+    "PoseEstimator",
+    "RunSpec",
+    "Skeleton",
+    "__version__",
+    "available_detectors",
+    "available_models",
+    "hookimpl",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'pose_core' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -1,0 +1,261 @@
+"""Names -> definitions -> classes: the only lookup in the code base.
+
+Names are ``namespace/name``. The bare name works while it is unique; a bare name that a first-party plugin offers
+cannot be taken over by another. Listing imports neither torch nor a plugin's networks.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol, TypeVar
+
+from pose_core import hooks
+from pose_core.errors import ConfigError, PluginError
+from pose_core.plugins import ACTIVE, PluginRecord, discover
+
+
+@dataclass(frozen=True)
+class Component:
+    """A component and the plugin it comes from."""
+
+    definition: hooks.ComponentSpec
+    plugin: PluginRecord
+
+    @property
+    def name(self) -> str:
+        """The bare name."""
+        return self.definition.name
+
+    @property
+    def full_name(self) -> str:
+        """``namespace/name``, which is what the program writes."""
+        return f"{self.plugin.name}/{self.definition.name}"
+
+    def config_class(self) -> type[Any]:
+        """The pydantic config class. Imports the plugin's config module, no torch.
+
+        Raises:
+            PluginError: the plugin's string does not lead to a class.
+        """
+        return _load(self, self.definition.config, "config")
+
+    def factory(self) -> type[Any]:
+        """The class that implements the component. Imports its module, torch included.
+
+        Raises:
+            PluginError: the plugin's string does not lead to a class.
+        """
+        return _load(self, self.definition.factory, "factory")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that can be named: a plugin's preset, or a recipe applied to a backbone preset.
+
+    Attributes:
+        name: bare name.
+        method: one of :data:`pose_core.hooks.METHODS`.
+        family: group it is listed under.
+        plugin: record of the plugin that contributes the architecture (of the backbone, for composed models).
+        summary: one line.
+        layers: partial run specs, later ones override earlier ones.
+        citations: BibTeX entries.
+    """
+
+    name: str
+    method: str
+    family: str
+    plugin: PluginRecord
+    summary: str
+    layers: tuple[Mapping[str, Any], ...]
+    citations: tuple[str, ...] = ()
+
+    @property
+    def full_name(self) -> str:
+        """``namespace/name``."""
+        return f"{self.plugin.name}/{self.name}"
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def full_name(self) -> str: ...
+    @property
+    def plugin(self) -> PluginRecord: ...
+
+
+_N = TypeVar("_N", bound=_Named)
+
+
+class Catalog:
+    """Everything the installed plugins offer.
+
+    Args:
+        records: as :func:`pose_core.plugins.discover` returns them.
+    """
+
+    def __init__(self, records: Sequence[PluginRecord]) -> None:
+        self.plugins = tuple(records)
+        self._active = [r for r in records if r.status == ACTIVE]
+        self._components: dict[str, list[Component]] = {}
+        for record in self._active:
+            for definition in record.definitions.get("pose_components", ()):
+                self._components.setdefault(definition.kind, []).append(Component(definition, record))
+        self._models = tuple(self._compose())
+
+    def components(self, kind: str) -> tuple[Component, ...]:
+        """All components of a kind, by name."""
+        return tuple(sorted(self._components.get(kind, ()), key=lambda c: (c.name, c.full_name)))
+
+    def component(self, kind: str, name: str) -> Component:
+        """The component of that kind and name (bare or full).
+
+        Raises:
+            ConfigError: the name is unknown or ambiguous; the message lists near matches and broken plugins.
+        """
+        return self._pick(kind, name, self.components(kind))[0]
+
+    def models(self) -> tuple[Model, ...]:
+        """All models, by name and method."""
+        return self._models
+
+    def model(self, name: str, method: str | None = None) -> tuple[Model, ...]:
+        """The models of that name, one a method.
+
+        Raises:
+            ConfigError: the name is unknown, ambiguous between plugins, or does not exist for ``method``.
+        """
+        found = self._pick("model", name, self._models)
+        if method is not None:
+            chosen = [m for m in found if m.method == method]
+            if not chosen:
+                offered = ", ".join(m.method for m in found)
+                raise ConfigError(f"model {name!r} is not available as {method}; it is as {offered}")
+            found = chosen
+        return tuple(found)
+
+    def notes(self) -> dict[str, str]:
+        """For each active plugin whose bare names belong to another: what to write instead."""
+        notes: dict[str, list[str]] = {}
+        groups: list[tuple[str, Iterable[_Named]]] = [*self._components.items(), ("model", self._models)]
+        for kind, things in groups:
+            by_name: dict[str, list[_Named]] = {}
+            for thing in things:
+                by_name.setdefault(thing.name, []).append(thing)
+            for name, same in by_name.items():
+                owners = {t.plugin.name for t in same}
+                if len(owners) < 2:
+                    continue
+                first = [t for t in same if t.plugin.first_party]
+                owner = first[0].plugin.name if len({t.plugin.name for t in first}) == 1 else None
+                for thing in same:
+                    if thing.plugin.name == owner:
+                        continue
+                    why = f"belongs to {owner}" if owner else "is ambiguous"
+                    notes.setdefault(thing.plugin.name, []).append(
+                        f"{kind} name {name!r} {why}; write {thing.full_name!r}"
+                    )
+        return {plugin: "; ".join(dict.fromkeys(lines)) for plugin, lines in notes.items()}
+
+    def _compose(self) -> Iterable[Model]:
+        recipes: dict[tuple[str, str], hooks.ModelRecipe] = {}
+        for plugin in self._active:
+            for recipe in plugin.definitions.get("pose_recipes", ()):
+                # Plugins come first-party first, so a stranger's recipe of the same name and method cannot take over.
+                recipes.setdefault((recipe.method, recipe.name), recipe)
+        models: list[Model] = []
+        for plugin in self._active:
+            for preset in plugin.definitions.get("pose_models", ()):
+                models.append(
+                    Model(preset.name, preset.method, preset.family, plugin, preset.summary, (preset.spec,), preset.citations)
+                )
+            for preset in plugin.definitions.get("pose_backbones", ()):
+                for recipe in recipes.values():
+                    models.append(
+                        Model(
+                            name=recipe.name.format(backbone=preset.name),
+                            method=recipe.method,
+                            family=preset.family,
+                            plugin=plugin,
+                            summary=recipe.summary.format(backbone=preset.summary),
+                            layers=(
+                                recipe.spec,
+                                {"model": {"backbone": preset.backbone}},
+                                preset.spec,
+                                preset.overrides.get(recipe.method, {}),
+                            ),
+                        )
+                    )
+        return sorted(models, key=lambda m: (m.name, m.method, m.plugin.name))
+
+    def _pick(self, kind: str, name: str, among: Sequence[_N]) -> list[_N]:
+        namespace, _, bare = name.rpartition("/")
+        found = [t for t in among if t.name == bare and (not namespace or t.plugin.name == namespace)]
+        if len({t.plugin.name for t in found}) > 1:
+            first = [t for t in found if t.plugin.first_party]
+            if len({t.plugin.name for t in first}) != 1:
+                raise ConfigError(
+                    f"{kind} {name!r} is ambiguous: write {' or '.join(dict.fromkeys(t.full_name for t in found))}"
+                )
+            found = first
+        if not found:
+            raise ConfigError(self._unknown(kind, name, among))
+        return found
+
+    def _unknown(self, kind: str, name: str, among: Sequence[_Named]) -> str:
+        names = sorted({t.name for t in among} | {t.full_name for t in among if "/" in name})
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+        message = f"no {kind} {name!r} is installed"
+        if near:
+            message += f"; did you mean {' or '.join(near)}?"
+        elif "/" in name and name.split("/")[0] not in {p.name for p in self.plugins}:
+            message += f"; its plugin {name.split('/')[0]!r} is missing: pip install pose-{name.split('/')[0]}"
+        elif names:
+            message += f"; there are {', '.join(sorted({t.name for t in among}))}" if len(names) <= 12 else "; 'pose models' lists them"
+        else:
+            message += "; no installed plugin offers any"
+        broken = [f"{p.name} ({p.status}: {p.reason})" for p in self.plugins if p.status != ACTIVE]
+        if broken:
+            message += f"; plugins not loaded: {', '.join(broken)}"
+        return message
+
+
+def _load(component: Component, target: str, what: str) -> type[Any]:
+    module, _, attribute = target.partition(":")
+    where = f"{what} {target!r} of {component.definition.kind} {component.full_name!r}"
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except AttributeError:
+        raise PluginError(f"{where} does not exist; the plugin {component.plugin.distribution} is broken") from None
+    except ImportError as error:
+        raise PluginError(
+            f"{where} cannot be imported ({error}); reinstall {component.plugin.distribution}"
+        ) from error
+    if not callable(found):
+        raise PluginError(f"{where} is not a class; the plugin {component.plugin.distribution} is broken")
+    return found  # type: ignore[no-any-return]
+
+
+@cache
+def get_catalog() -> Catalog:
+    """The catalogue of the installed plugins, made once a process."""
+    return Catalog(discover())
+
+
+def available_models(method: str | None = None) -> list[str]:
+    """Names of all installed models, sorted.
+
+    Args:
+        method: only models of this method (a key of :data:`pose_core.hooks.METHODS`).
+    """
+    return sorted({m.name for m in get_catalog().models() if method is None or m.method == method})
+
+
+def available_detectors() -> list[str]:
+    """Names of all installed detectors, sorted."""
+    return sorted({c.name for c in get_catalog().components("detector")})

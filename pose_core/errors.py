@@ -1,0 +1,31 @@
+"""How the house fails: every error a user can cause is one line and says what to do.
+
+The command line prints ``str(error)`` after ``error:`` and exits with code 2. Anything that is not a
+:class:`PoseError` is a defect of ours (or of a plugin) and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class PoseError(Exception):
+    """Base class of all expected failures. The message is one line: what, where, what to do."""
+
+
+class ConfigError(PoseError):
+    """A configuration, a name or an option is wrong."""
+
+
+class DataError(PoseError):
+    """Labels, images or a project cannot be used as they are."""
+
+
+class VideoError(PoseError):
+    """A video cannot be opened, decoded or written."""
+
+
+class RunError(PoseError):
+    """A run folder is incomplete, altered or of the wrong kind."""
+
+
+class PluginError(PoseError):
+    """A plugin is missing, broken or returns something that the core cannot use."""

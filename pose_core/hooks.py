@@ -1,0 +1,226 @@
+"""Every hook on one page, and the definitions that hooks return.
+
+A plugin is an ordinary distribution with one entry point in the group ``pose_core.plugins`` that points at a
+module. The module implements any of the hooks below with ``@hookimpl``. It is imported by every ``pose`` command,
+so it imports neither torch nor its own networks: definitions name classes by strings (``"package.module:Class"``)
+that are imported when, and only when, the component is used::
+
+    from pose_core.hooks import ComponentSpec, PluginInfo, hookimpl
+
+    @hookimpl
+    def pose_plugin_info():
+        return PluginInfo(namespace="maxpool", summary="A toy", license="BSD-3-Clause", hook_api="1.0")
+
+    @hookimpl
+    def pose_components():
+        yield ComponentSpec("backbone", "maxpool", config="pose_maxpool.config:MaxPoolConfig",
+                            factory="pose_maxpool.network:MaxPool", summary="Max pooling only")
+
+Nothing is registered by a decorator or as a side effect of an import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pluggy
+
+PROJECT = "pose_core"
+ENTRY_POINT_GROUP = "pose_core.plugins"
+
+HOOK_API = (1, 0)
+"""Version of this page: the first number changes when existing plugins must change, the second when hooks or
+fields are added. A plugin states the version it was written for in :class:`PluginInfo`."""
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+KINDS: Mapping[str, str] = {
+    "backbone": "image -> feature maps",
+    "neck": "feature maps -> feature maps",
+    "head": "feature maps -> named output tensors",
+    "target_generator": "labels -> training targets of a head",
+    "predictor": "outputs of a head -> keypoints of animals",
+    "loss": "output, target, weight -> a number",
+    "input": "an extra input of a network, such as the conditions of a conditional model",
+    "detector": "image -> boxes",
+    "reader": "labelled project on disk -> labelled dataset",
+    "writer": "predictions -> a file, and back",
+}
+"""The kinds of component that the core knows. A plugin may open a kind of its own for other plugins by writing
+it ``namespace/kind`` (the way an importer lets later families add their weight mappings)."""
+
+METHODS: Mapping[str, str] = {
+    "single_animal": "one animal a frame: the whole frame goes through one network",
+    "bottom_up": "several animals: keypoints of the whole frame are found, then assembled to animals",
+    "top_down": "several animals: a detector finds each one, a network looks at its crop",
+    "conditional_top_down": "several animals: rough poses are refined, each in its crop",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PluginInfo:
+    """Who a plugin is.
+
+    Attributes:
+        namespace: prefix of its full names (``namespace/name``); equals the name of its entry point.
+        summary: one line.
+        license: SPDX identifier of the code.
+        hook_api: version of this page the plugin was written for, ``"major.minor"``.
+        citations: BibTeX entries of the methods it implements.
+    """
+
+    namespace: str
+    summary: str
+    license: str
+    hook_api: str
+    citations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentSpec:
+    """One component that a YAML file can name.
+
+    Attributes:
+        kind: one of :data:`KINDS`, or ``namespace/kind`` for a kind that a plugin opened.
+        name: bare name, unique within kind and plugin.
+        config: ``"package.module:Class"``, a subclass of the kind's config base in ``pose_core.specs``.
+            The module imports no torch.
+        factory: ``"package.module:Class"``, called as ``factory(config, context)``; see ``pose_core.interfaces``.
+        summary: one line, shown by ``pose show``.
+        tags: free words for filtering.
+        citations: BibTeX entries of this component, beyond those of the plugin.
+    """
+
+    kind: str
+    name: str
+    config: str
+    factory: str
+    summary: str
+    tags: tuple[str, ...] = ()
+    citations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BackbonePreset:
+    """A named, configured backbone. Every recipe turns it into a model.
+
+    Attributes:
+        name: bare name (``resnet_50``), by which models are called.
+        family: the group it is listed under.
+        backbone: the component as YAML would have it, ``{"type": "resnet/resnet", "depth": 50}``.
+        summary: one line.
+        spec: defaults it wants in any model, a partial run spec (``{"train": {...}}``).
+        overrides: further defaults by method, ``{"single_animal": {"model": {...}}}``.
+    """
+
+    name: str
+    family: str
+    backbone: Mapping[str, Any]
+    summary: str
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecipe:
+    """How any backbone becomes a model of one method.
+
+    Attributes:
+        name: template of the model's name, containing ``{backbone}``.
+        method: one of :data:`METHODS`.
+        summary: template of one line, may contain ``{backbone}``.
+        spec: partial run spec without the backbone, ``{"model": {"heads": {...}}}``.
+    """
+
+    name: str
+    method: str
+    summary: str
+    spec: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPreset:
+    """A complete named architecture that is not simply recipe times backbone (``rtmpose_s``, ``dekr_w32``).
+
+    Attributes:
+        name: bare name.
+        method: one of :data:`METHODS`.
+        family: the group it is listed under.
+        summary: one line.
+        spec: partial run spec, ``{"model": {...}, "train": {...}}``.
+        citations: BibTeX entries.
+    """
+
+    name: str
+    method: str
+    family: str
+    summary: str
+    spec: Mapping[str, Any]
+    citations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WeightSpec:
+    """Pretrained weights that can be named on the command line.
+
+    Attributes:
+        name: bare name.
+        model: full name of the backbone preset or model they fit.
+        url: where they are downloaded from.
+        sha256: of the file; checked after download.
+        license: SPDX identifier or name of the licence of the weights.
+        source: what they were trained on and by whom, one line.
+        keypoints: names of the keypoints in output order, for weights of whole models.
+    """
+
+    name: str
+    model: str
+    url: str
+    sha256: str
+    license: str
+    source: str
+    keypoints: tuple[str, ...] = ()
+
+
+@hookspec
+def pose_plugin_info() -> PluginInfo:  # type: ignore[empty-body]
+    """Who the plugin is. Required; everything else is optional."""
+
+
+@hookspec
+def pose_components() -> Iterable[ComponentSpec]:  # type: ignore[empty-body]
+    """Components that a YAML file can name."""
+
+
+@hookspec
+def pose_backbones() -> Iterable[BackbonePreset]:  # type: ignore[empty-body]
+    """Named backbones; each becomes a model by every installed recipe."""
+
+
+@hookspec
+def pose_recipes() -> Iterable[ModelRecipe]:  # type: ignore[empty-body]
+    """Ways to make a model of any backbone."""
+
+
+@hookspec
+def pose_models() -> Iterable[ModelPreset]:  # type: ignore[empty-body]
+    """Complete named architectures."""
+
+
+@hookspec
+def pose_weights() -> Iterable[WeightSpec]:  # type: ignore[empty-body]
+    """Pretrained weights."""
+
+
+HOOKS: Mapping[str, type] = {
+    "pose_plugin_info": PluginInfo,
+    "pose_components": ComponentSpec,
+    "pose_backbones": BackbonePreset,
+    "pose_recipes": ModelRecipe,
+    "pose_models": ModelPreset,
+    "pose_weights": WeightSpec,
+}
+"""Each hook and what it returns (one of it for ``pose_plugin_info``, an iterable of it for the others)."""

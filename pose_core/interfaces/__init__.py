@@ -1,0 +1,37 @@
+"""What a plugin implements, a file per kind. torch begins here.
+
+Every network part is made as ``factory(config, context)``: ``config`` is the validated config of the component,
+``context`` a :class:`BuildContext`.
+"""
+
+from pose_core.interfaces.backbone import Backbone
+from pose_core.interfaces.codec import Predictor, TargetGenerator
+from pose_core.interfaces.context import BuildContext, Grid
+from pose_core.interfaces.detector import Detector
+from pose_core.interfaces.head import Head
+from pose_core.interfaces.inputs import ExtraInput
+from pose_core.interfaces.loss import Loss
+from pose_core.interfaces.neck import Neck
+from pose_core.interfaces.reader import Reader
+from pose_core.interfaces.tensors import Labels, Predictions, Target
+from pose_core.interfaces.writer import PredictionsHeader, PredictionsStream, Writer
+
+__all__ = [
+    "Backbone",
+    "BuildContext",
+    "Detector",
+    "ExtraInput",
+    "Grid",
+    "Head",
+    "Labels",
+    "Loss",
+    "Neck",
+    "Predictions",
+    "PredictionsHeader",
+    "PredictionsStream",
+    "Predictor",
+    "Reader",
+    "Target",
+    "TargetGenerator",
+    "Writer",
+]

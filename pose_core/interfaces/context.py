@@ -1,0 +1,80 @@
+"""What a part is told when it is built, and the grid that codecs share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pose_core.specs import ComponentConfig, Feature
+from pose_core.structures import Skeleton
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the cells of an output lie in the network's input.
+
+    Cell i has its centre at pixel ``i * stride + offset`` of the input image (the centre of the top-left pixel is
+    0). The same rule holds for both axes. Target generator and predictor of a head share one grid, so that encoding
+    and decoding cannot disagree. A 1-D output with two bins a pixel is a grid of stride 0.5.
+
+    Attributes:
+        stride: pixels a cell.
+        offset: pixel at the centre of cell 0.
+    """
+
+    stride: float
+    offset: float
+
+    @classmethod
+    def cells(cls, stride: float) -> Grid:
+        """Cells that tile the pixels: cell 0 covers the first ``stride`` pixels."""
+        return cls(stride=stride, offset=(stride - 1) / 2)
+
+    def to_pixels(self, cells: Tensor) -> Tensor:
+        """Cell coordinates -> pixels of the network's input."""
+        return cells * self.stride + self.offset
+
+    def to_cells(self, pixels: Tensor) -> Tensor:
+        """Pixels of the network's input -> (fractional) cell coordinates."""
+        return (pixels - self.offset) / self.stride
+
+    def centres(self, count: int, device: torch.device | str = "cpu") -> Tensor:
+        """Pixel positions of the first ``count`` cell centres, (count,) float32."""
+        return torch.arange(count, dtype=torch.float32, device=device) * self.stride + self.offset
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """What the factory of a network part may depend on, beside its config.
+
+    Attributes:
+        skeleton: keypoints, edges and individuals the model is made for.
+        features: the feature maps that arrive (empty for a backbone).
+        input_size: (height, width) of the network's input where it is fixed, else None.
+        pretrained: whether pretrained weights named in the config may be fetched; False when weights of a run are
+            loaded right after building.
+    """
+
+    skeleton: Skeleton
+    features: tuple[Feature, ...] = ()
+    input_size: tuple[int, int] | None = None
+    pretrained: bool = False
+
+    def with_features(self, features: tuple[Feature, ...]) -> BuildContext:
+        """The same context for a part that gets these features."""
+        return replace(self, features=features)
+
+    def build(self, kind: str, config: ComponentConfig, *arguments: Any) -> Any:
+        """Make a component that a config names, as a head does with its losses.
+
+        Called as ``factory(config, context, *arguments)``.
+
+        Raises:
+            PluginError: the plugin's factory does not exist.
+        """
+        from pose_core.catalog import get_catalog
+
+        return get_catalog().component(kind, config.type).factory()(config, self, *arguments)

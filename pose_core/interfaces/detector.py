@@ -1,0 +1,38 @@
+"""Detector: image -> boxes of animals, the first stage of top-down models."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from pose_core.interfaces.context import BuildContext
+from pose_core.interfaces.tensors import Labels
+from pose_core.specs import DetectorConfig
+
+
+class Detector(nn.Module, ABC):
+    """Finds animals. It normalises images itself: it gets RGB in [0, 1]."""
+
+    def __init__(self, config: DetectorConfig, context: BuildContext) -> None:
+        super().__init__()
+
+    @abstractmethod
+    def loss(self, images: Tensor, labels: Labels) -> dict[str, Tensor]:
+        """Args:
+            images: (B, 3, H, W) float32 RGB in [0, 1].
+            labels: of the batch; ``boxes`` are the targets.
+
+        Returns:
+            weighted losses by name, scalars.
+        """
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Args:
+            images: (B, 3, H, W) float32 RGB in [0, 1].
+
+        Returns:
+            boxes (B, M, 4) ``x1, y1, x2, y2`` in pixels of the images, NaN beyond the last, and scores (B, M) in
+            [0, 1], 0 beyond the last; best first.
+        """

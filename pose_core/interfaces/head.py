@@ -1,0 +1,72 @@
+"""Head: feature maps -> named outputs, with the codec and the losses that belong to them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from pose_core.interfaces.codec import Predictor, TargetGenerator
+from pose_core.interfaces.context import BuildContext
+from pose_core.interfaces.loss import Loss
+from pose_core.interfaces.tensors import Labels, Predictions
+from pose_core.specs import HeadConfig, LossConfig
+
+
+class Head(nn.Module, ABC):
+    """Feature maps -> named outputs.
+
+    A subclass builds its layers and then sets ``target_generator``, ``predictor`` and ``losses`` with
+    :meth:`set_codec`. One loss belongs to one output, by name.
+    """
+
+    target_generator: TargetGenerator
+    predictor: Predictor
+    losses: nn.ModuleDict
+    loss_weights: dict[str, float]
+
+    def __init__(self, config: HeadConfig, context: BuildContext) -> None:
+        super().__init__()
+
+    def set_codec(
+        self,
+        target_generator: TargetGenerator,
+        predictor: Predictor,
+        losses: Mapping[str, LossConfig],
+        context: BuildContext,
+    ) -> None:
+        """Take over the codec and build the losses, by output name."""
+        self.target_generator = target_generator
+        self.predictor = predictor
+        self.losses = nn.ModuleDict({name: context.build("loss", config) for name, config in losses.items()})
+        self.loss_weights = {name: config.weight for name, config in losses.items()}
+
+    @abstractmethod
+    def forward(self, features: list[Tensor]) -> dict[str, Tensor]:
+        """Args:
+            features: feature maps (B, C, h, w) as declared by neck or backbone.
+
+        Returns:
+            output tensors by name, batch first.
+        """
+
+    def loss(self, outputs: Mapping[str, Tensor], labels: Labels) -> dict[str, Tensor]:
+        """The weighted losses by output name, scalars.
+
+        Raises:
+            KeyError: the target generator made no target for an output that has a loss.
+        """
+        targets = self.target_generator(labels, outputs)
+        result: dict[str, Tensor] = {}
+        for name, module in self.losses.items():
+            assert isinstance(module, Loss)
+            result[name] = module(outputs[name], *targets[name]) * self.loss_weights[name]
+        return result
+
+    def decode(self, outputs: Mapping[str, Tensor], found: Predictions) -> Predictions:
+        """What the heads before this one found, extended by this one."""
+        extended: Predictions = self.predictor(outputs, found)
+        return extended
+
+

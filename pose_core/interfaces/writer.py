@@ -1,0 +1,86 @@
+"""Writer: predictions -> a file of some format, and back where the format holds enough."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pose_core.specs import WriterConfig
+from pose_core.structures import Frame, Skeleton
+
+
+@dataclass(frozen=True)
+class PredictionsHeader:
+    """What a predictions file says about itself.
+
+    Attributes:
+        skeleton: of the model.
+        source: the video, or the folder of images, that was predicted; a path as the user gave it.
+        frames: number of frames.
+        width, height: size of the frames in pixels; 0 where images differ in size.
+        fps: frames a second; 0 for images.
+        model: name of the model.
+        run: folder of the run.
+        metadata: what the reader of the training project noted (``LabelledDataset.metadata``).
+    """
+
+    skeleton: Skeleton
+    source: str
+    frames: int
+    width: int
+    height: int
+    fps: float
+    model: str
+    run: str
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+class Writer(ABC):
+    """Writes one format. Made as ``factory(config)``.
+
+    Attributes:
+        extension: of the files, with the dot.
+    """
+
+    extension: str
+
+    def __init__(self, config: WriterConfig) -> None:
+        self.config = config
+
+    def stem(self, header: PredictionsHeader) -> str:
+        """File name without extension for these predictions; formats with naming rules of their own override it."""
+        return Path(header.source).stem
+
+    @abstractmethod
+    def write(self, path: Path, header: PredictionsHeader, frames: Iterable[Frame]) -> None:
+        """Write all frames, in order of index and without gaps, as they come (memory does not grow with their number).
+
+        ``path`` is a temporary name that the caller renames when this returns, so nothing is ever half written.
+
+        Raises:
+            DataError: the format cannot hold these predictions; the message says which can.
+        """
+
+    @classmethod
+    def reads(cls, path: Path) -> bool:
+        """Whether ``path`` looks like a file of this format that :meth:`read` can read."""
+        return False
+
+    def read(self, path: Path) -> PredictionsStream:
+        """Open predictions for reading.
+
+        Raises:
+            DataError: the file is not of this format or is damaged.
+        """
+        raise NotImplementedError(f"{type(self).__name__} only writes")
+
+
+class PredictionsStream(ABC):
+    """Predictions opened for reading, frame by frame in order of index."""
+
+    header: PredictionsHeader
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Frame]: ...

@@ -1,0 +1,280 @@
+"""Discovery: finds plugins by entry point, loads each by itself, and keeps a record of what became of it.
+
+pluggy declares and matches the hooks; its own loader is not used, because there one broken plugin ends the program,
+a second entry point of the same name is skipped in silence and the order depends on the file system. Here every
+plugin is loaded and asked alone, in a fixed order (the core's own distributions first, then by name), so that a
+broken one costs nobody else anything.
+
+Environment:
+    ``POSE_DISABLE_PLUGINS=a,b``  leave out these entry points.
+    ``POSE_STRICT_PLUGINS=1``     a plugin that does not load is an error (for CI).
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import pluggy
+
+from pose_core import hooks
+from pose_core.errors import PluginError
+
+ACTIVE, DISABLED, INCOMPATIBLE, FAILED = "active", "disabled", "incompatible", "failed"
+
+
+@dataclass(frozen=True)
+class PluginRecord:
+    """What became of one entry point.
+
+    Attributes:
+        name: of the entry point; also the plugin's namespace.
+        distribution, version: which installed distribution it comes from.
+        target: the module the entry point names.
+        status: ``active``, ``disabled``, ``incompatible`` or ``failed``.
+        reason: why it is not active, or what the user should know about an active one; may be empty.
+        info: the plugin's own description; None unless it could be asked.
+        definitions: what each hook returned, by hook name; empty unless active.
+        first_party: released by the core's own authors.
+        load_seconds: time to import and ask it.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    target: str
+    status: str
+    reason: str = ""
+    info: hooks.PluginInfo | None = None
+    definitions: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    first_party: bool = False
+    load_seconds: float = 0.0
+
+
+class _Malformed(Exception):
+    """A hook returned something that is not what its page says."""
+
+
+class _Incompatible(Exception):
+    """The plugin was written for another version of the hooks."""
+
+
+def discover() -> tuple[PluginRecord, ...]:
+    """The records of all installed plugins, loaded once a process.
+
+    Raises:
+        PluginError: ``POSE_STRICT_PLUGINS=1`` and a plugin is incompatible or failed.
+    """
+    records = _discover()
+    if os.environ.get("POSE_STRICT_PLUGINS", "") not in ("", "0"):
+        broken = [r for r in records if r.status in (INCOMPATIBLE, FAILED)]
+        if broken:
+            listed = "; ".join(f"{r.name} ({r.distribution}): {r.reason}" for r in broken)
+            raise PluginError(f"POSE_STRICT_PLUGINS is set and plugins do not load: {listed}")
+    return records
+
+
+@cache
+def _discover() -> tuple[PluginRecord, ...]:
+    return load_all(importlib.metadata.entry_points(group=hooks.ENTRY_POINT_GROUP), _disabled_names())
+
+
+def _disabled_names() -> frozenset[str]:
+    return frozenset(n.strip() for n in os.environ.get("POSE_DISABLE_PLUGINS", "").split(",") if n.strip())
+
+
+def load_all(
+    entry_points: Iterable[importlib.metadata.EntryPoint], disabled: frozenset[str]
+) -> tuple[PluginRecord, ...]:
+    """Load every entry point by itself, in order, and record what became of it."""
+    ours = _author("pose-core")
+    known = sorted(
+        ((_is_first_party(ep, ours), ep) for ep in entry_points),
+        key=lambda pair: (not pair[0], pair[1].name, _distribution(pair[1])),
+    )
+    records: list[PluginRecord] = []
+    taken: dict[str, str] = {}
+    for first_party, entry_point in known:
+        record = _load_one(entry_point, first_party, disabled, taken)
+        if record.status == ACTIVE:
+            taken[record.name] = record.distribution
+        records.append(record)
+    return tuple(records)
+
+
+def _distribution(entry_point: importlib.metadata.EntryPoint) -> str:
+    return entry_point.dist.name if entry_point.dist else "unknown distribution"
+
+
+def _author(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.metadata(distribution)["Author"]
+    except (importlib.metadata.PackageNotFoundError, KeyError):
+        return None
+
+
+def _is_first_party(entry_point: importlib.metadata.EntryPoint, ours: str | None) -> bool:
+    # The core names no plugin, so "first-party" is a property of the distribution: it has the core's author. This
+    # guards against accidents (a stranger's bare name shadowing a shipped one), not against malice, which a
+    # plugin's code could work anyway.
+    if entry_point.dist is None or ours is None:
+        return False
+    return bool(entry_point.dist.metadata.get("Author") == ours)
+
+
+def _load_one(
+    entry_point: importlib.metadata.EntryPoint,
+    first_party: bool,
+    disabled: frozenset[str],
+    taken: Mapping[str, str],
+) -> PluginRecord:
+    def record(status: str, reason: str = "", **more: Any) -> PluginRecord:
+        return PluginRecord(
+            name=entry_point.name,
+            distribution=_distribution(entry_point),
+            version=entry_point.dist.version if entry_point.dist else "",
+            target=entry_point.value,
+            status=status,
+            reason=reason,
+            first_party=first_party,
+            **more,
+        )
+
+    if entry_point.name in disabled:
+        return record(DISABLED, "named in POSE_DISABLE_PLUGINS")
+    if entry_point.name in taken:
+        return record(
+            FAILED, f"the namespace {entry_point.name!r} is taken by {taken[entry_point.name]}; rename the entry point"
+        )
+    start = time.perf_counter()
+    info: hooks.PluginInfo | None = None
+    try:
+        module = entry_point.load()
+        implementations = _implementations(module)
+        info = _ask_info(implementations, entry_point.name)
+        definitions = {
+            hook: _ask(hook, implementation)
+            for hook, implementation in implementations.items()
+            if hook != "pose_plugin_info"
+        }
+        _check(definitions, entry_point.name)
+    except _Incompatible as error:
+        return record(INCOMPATIBLE, str(error), info=info)
+    except _Malformed as error:
+        return record(FAILED, str(error), info=info)
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # a plugin may even call sys.exit(): nobody else may suffer from it
+        return record(FAILED, _one_line(error), info=info)
+    return record(ACTIVE, info=info, definitions=definitions, load_seconds=time.perf_counter() - start)
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or "no message"
+    where = ""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is not None and "importlib" not in trace.tb_frame.f_code.co_filename:
+        where = f" ({os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno})"
+    return f"{type(error).__name__}: {text}{where}"
+
+
+def _implementations(module: object) -> dict[str, Callable[[], Any]]:
+    manager = pluggy.PluginManager(hooks.PROJECT)
+    manager.add_hookspecs(sys.modules[hooks.__name__])
+    manager.register(module)
+    try:
+        manager.check_pending()
+    except pluggy.PluginValidationError as error:
+        raise _Malformed(f"{_one_line(error)}; hooks are {', '.join(hooks.HOOKS)}") from None
+    found: dict[str, Callable[[], Any]] = {}
+    for name in hooks.HOOKS:
+        implementations = getattr(manager.hook, name).get_hookimpls()
+        if implementations:
+            found[name] = implementations[0].function
+    return found
+
+
+def _ask_info(implementations: Mapping[str, Callable[[], Any]], name: str) -> hooks.PluginInfo:
+    if "pose_plugin_info" not in implementations:
+        raise _Malformed("implements no pose_plugin_info hook (is @hookimpl missing?)")
+    info = implementations["pose_plugin_info"]()
+    if not isinstance(info, hooks.PluginInfo):
+        raise _Malformed(f"pose_plugin_info returned {type(info).__name__}, not a PluginInfo")
+    try:
+        major, minor = (int(part) for part in str(info.hook_api).split("."))
+    except ValueError:
+        raise _Malformed(f"hook_api must be 'major.minor', not {info.hook_api!r}") from None
+    have = ".".join(map(str, hooks.HOOK_API))
+    if (major, minor) > hooks.HOOK_API:
+        raise _Incompatible(
+            f"written for hook API {info.hook_api}, this pose_core has {have}: pip install --upgrade pose-core"
+        )
+    if major < hooks.HOOK_API[0]:
+        raise _Incompatible(f"written for hook API {info.hook_api}, this pose_core has {have}: upgrade the plugin")
+    if info.namespace != name:
+        raise _Malformed(f"namespace {info.namespace!r} differs from the entry point's name {name!r}")
+    return info
+
+
+def _ask(hook: str, implementation: Callable[[], Any]) -> tuple[Any, ...]:
+    result = implementation()
+    if result is None or isinstance(result, (str, Mapping)) or not isinstance(result, Iterable):
+        raise _Malformed(f"{hook} must return an iterable of {hooks.HOOKS[hook].__name__}, not {type(result).__name__}")
+    definitions = tuple(result)
+    for definition in definitions:
+        if not isinstance(definition, hooks.HOOKS[hook]):
+            raise _Malformed(f"{hook} yields {type(definition).__name__}, not {hooks.HOOKS[hook].__name__}")
+    return definitions
+
+
+def _check(definitions: Mapping[str, tuple[Any, ...]], namespace: str) -> None:
+    """What can be wrong with definitions without importing what they name."""
+    seen: set[tuple[str, str]] = set()
+
+    def once(group: str, name: object) -> None:
+        if not isinstance(name, str) or not name or any(c in name for c in "/ \t\n"):
+            raise _Malformed(f"{group} name {name!r} must be a word without '/' and spaces")
+        if (group, name) in seen:
+            raise _Malformed(f"{group} {name!r} is defined twice")
+        seen.add((group, name))
+
+    for component in definitions.get("pose_components", ()):
+        if component.kind not in hooks.KINDS and "/" not in str(component.kind):
+            raise _Malformed(
+                f"component {component.name!r} has unknown kind {component.kind!r}; kinds are {', '.join(hooks.KINDS)}"
+            )
+        once(component.kind, component.name)
+        for what in ("config", "factory"):
+            target = getattr(component, what)
+            module, _, attribute = str(target).partition(":")
+            if not isinstance(target, str) or not all(p.isidentifier() for p in [*module.split("."), attribute]):
+                raise _Malformed(f"{what} of {component.kind} {component.name!r} must be 'package.module:Class', not {target!r}")
+    for backbone in definitions.get("pose_backbones", ()):
+        once("backbone preset", backbone.name)
+        if not isinstance(backbone.backbone, Mapping) or not isinstance(backbone.backbone.get("type"), str):
+            raise _Malformed(f"backbone preset {backbone.name!r} must say its component: {{'type': ...}}")
+        if unknown := sorted(set(backbone.overrides) - set(hooks.METHODS)):
+            raise _Malformed(f"backbone preset {backbone.name!r} overrides unknown methods: {', '.join(unknown)}")
+    for recipe in definitions.get("pose_recipes", ()):
+        if "{backbone}" not in recipe.name:
+            raise _Malformed(f"recipe name {recipe.name!r} must contain {{backbone}}")
+        if (group := (recipe.method, recipe.name)) in seen:
+            raise _Malformed(f"recipe {recipe.name!r} is defined twice for {recipe.method}")
+        seen.add(group)
+    for model in definitions.get("pose_models", ()):
+        once("model", model.name)
+    for model in (*definitions.get("pose_recipes", ()), *definitions.get("pose_models", ())):
+        if model.method not in hooks.METHODS:
+            raise _Malformed(f"{model.name!r} has unknown method {model.method!r}; methods are {', '.join(hooks.METHODS)}")
+        if not isinstance(model.spec, Mapping):
+            raise _Malformed(f"the spec of {model.name!r} must be a mapping, not {type(model.spec).__name__}")
+    for weights in definitions.get("pose_weights", ()):
+        once("weights", weights.name)

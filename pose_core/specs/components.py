@@ -1,0 +1,167 @@
+"""Fields that hold a component: looked up by ``type``, validated by the config class its plugin names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, SerializeAsAny
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from pose_core.catalog import get_catalog
+from pose_core.errors import PoseError
+from pose_core.specs.base import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One feature map that a backbone or neck puts out.
+
+    Attributes:
+        channels: C of the (B, C, h, w) tensor.
+        stride: input pixels per cell; h is about H / stride.
+    """
+
+    channels: int
+    stride: int
+
+
+class ComponentConfig(Spec):
+    """Base of all component configs."""
+
+    type: str = Field("", description="Which component: namespace/name, or the bare name while it is unique.")
+
+
+class BackboneConfig(ComponentConfig):
+    """Base of backbone configs. The features must be known without torch."""
+
+    def features(self) -> tuple[Feature, ...]:
+        """Channels and stride of each feature map that the network puts out, from fine to coarse."""
+        raise NotImplementedError(f"{type(self).__name__} does not say its features")
+
+    def extra_inputs(self) -> tuple[str, ...]:
+        """Names of the inputs beside the image; they arrive by keyword and come from ``model.inputs``."""
+        return ()
+
+    def size_multiple(self) -> int:
+        """Height and width of the input must be multiples of this; images are padded to it."""
+        return max(f.stride for f in self.features())
+
+
+class NeckConfig(ComponentConfig):
+    """Base of neck configs."""
+
+    def features(self, features: Sequence[Feature]) -> tuple[Feature, ...]:
+        """What comes out for these incoming features.
+
+        Raises:
+            ValueError: the neck cannot take them; say which field to change.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say its features")
+
+
+class HeadConfig(ComponentConfig):
+    """Base of head configs."""
+
+    def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
+        """Refuse feature maps (or an input size, (height, width)) that the head cannot take.
+
+        Raises:
+            ValueError: one line that names the field to change.
+        """
+
+
+class TargetGeneratorConfig(ComponentConfig):
+    """Base of target generator configs."""
+
+
+class PredictorConfig(ComponentConfig):
+    """Base of predictor configs."""
+
+
+class LossConfig(ComponentConfig):
+    """Base of loss configs."""
+
+    weight: float = Field(1.0, ge=0.0, description="Factor of this loss in the sum of all losses.")
+
+
+class InputConfig(ComponentConfig):
+    """Base of the configs of extra inputs (conditions ...)."""
+
+
+class DetectorConfig(ComponentConfig):
+    """Base of detector configs."""
+
+
+class ReaderConfig(ComponentConfig):
+    """Base of the configs of labelled-project readers."""
+
+
+class WriterConfig(ComponentConfig):
+    """Base of the configs of prediction writers."""
+
+
+class _Named:
+    """Marks a field as holding a component of ``kind``."""
+
+    def __init__(self, kind: str, base: type[ComponentConfig]) -> None:
+        self.kind = kind
+        self.base = base
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self._resolve,
+            serialization=core_schema.wrap_serializer_function_ser_schema(
+                lambda value, nxt: value.model_dump(), schema=core_schema.any_schema()
+            ),
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        choices = []
+        for component in get_catalog().components(self.kind):
+            choice = handler(component.config_class().__pydantic_core_schema__)
+            resolved = dict(handler.resolve_ref_schema(choice))
+            names = [component.full_name, component.name]
+            resolved["properties"] = {**resolved["properties"], "type": {"enum": names}}
+            resolved["required"] = sorted({*resolved.get("required", []), "type"})
+            resolved["description"] = component.definition.summary
+            choices.append(resolved)
+        return {"oneOf": choices} if choices else {"type": "object", "properties": {"type": {"type": "string"}}}
+
+    def _resolve(self, value: Any) -> ComponentConfig:
+        if isinstance(value, self.base) and value.type:
+            return value
+        if isinstance(value, str):
+            value = {"type": value}
+        if not isinstance(value, dict):
+            raise PydanticCustomError("component", "must be the name of a {kind} or a mapping with its type", {"kind": self.kind})
+        name = value.get("type")
+        if not isinstance(name, str) or not name:
+            raise PydanticCustomError("component", "needs 'type', the name of a {kind}", {"kind": self.kind})
+        try:
+            component = get_catalog().component(self.kind, name)
+            config_class = component.config_class()
+        except PoseError as error:
+            raise PydanticCustomError("component", "{reason}", {"reason": str(error)}) from None
+        if not (isinstance(config_class, type) and issubclass(config_class, self.base)):
+            raise PydanticCustomError(
+                "component",
+                "config {config} of {name} is not a subclass of {base}; the plugin is broken",
+                {"config": component.definition.config, "name": component.full_name, "base": self.base.__name__},
+            )
+        # A ValidationError raised here keeps its locations: pydantic nests them under this field's path.
+        return config_class.model_validate({**value, "type": component.full_name})
+
+
+AnyBackbone = Annotated[SerializeAsAny[BackboneConfig], _Named("backbone", BackboneConfig)]
+AnyNeck = Annotated[SerializeAsAny[NeckConfig], _Named("neck", NeckConfig)]
+AnyHead = Annotated[SerializeAsAny[HeadConfig], _Named("head", HeadConfig)]
+AnyTargetGenerator = Annotated[SerializeAsAny[TargetGeneratorConfig], _Named("target_generator", TargetGeneratorConfig)]
+AnyPredictor = Annotated[SerializeAsAny[PredictorConfig], _Named("predictor", PredictorConfig)]
+AnyLoss = Annotated[SerializeAsAny[LossConfig], _Named("loss", LossConfig)]
+AnyInput = Annotated[SerializeAsAny[InputConfig], _Named("input", InputConfig)]
+AnyDetector = Annotated[SerializeAsAny[DetectorConfig], _Named("detector", DetectorConfig)]
+AnyReader = Annotated[SerializeAsAny[ReaderConfig], _Named("reader", ReaderConfig)]
+AnyWriter = Annotated[SerializeAsAny[WriterConfig], _Named("writer", WriterConfig)]
