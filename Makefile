@@ -1,0 +1,53 @@
+# Everything a newcomer needs. 'make' alone lists the targets.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+PLUGINS := $(sort $(dir $(wildcard plugins/*/pyproject.toml)))
+# Two test processes with one torch thread each do not fight for two cores.
+TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONWARNINGS=default
+
+.PHONY: help install demo test test-all lint format bench clean
+
+help:
+	@echo "make demo      set up, then train a small model on a synthetic animal and show what comes out (demo/report.html)"
+	@echo "make test      set up, then run the tests (make test-all: the slow ones too)"
+	@echo "make install   the set-up alone: $(VENV) with the core and every plugin under plugins/, editable"
+	@echo "make lint      ruff, mypy, import-linter        make format   ruff format"
+	@echo "make bench     figures of the benchmarks        make clean    remove $(VENV) and demo/"
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml Makefile $(wildcard plugins/*/pyproject.toml)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12"; exit 2; }
+	@# Debian's python3 may come without ensurepip; its pip can install into the environment from outside.
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(VENV)
+	test -x $(BIN)/pip || $(PYTHON) -m pip --python $(BIN)/python install --quiet pip
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable . $(addprefix --editable ,$(PLUGINS:/=)) --group dev
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/pose demo --model unet --out demo --overwrite
+
+test: $(STAMP)
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -q -m "not slow"
+
+test-all: $(STAMP)
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -q
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/target_generation.py
+
+clean:
+	rm -rf $(VENV) demo

@@ -1,0 +1,69 @@
+"""The ``pose`` command: puts the commands together and turns expected failures into one line.
+
+Command modules import what is heavy inside their functions, so that ``pose --help`` and the listings stay fast.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+import typer
+
+from pose_core import __version__
+from pose_core.cli.demo import demo
+from pose_core.cli.evaluate import evaluate
+from pose_core.cli.models import detectors, models
+from pose_core.cli.plugins import plugins
+from pose_core.cli.predict import predict
+from pose_core.cli.render import render
+from pose_core.cli.schema import schema
+from pose_core.cli.show import show
+from pose_core.cli.train import train
+from pose_core.errors import PoseError
+
+app = typer.Typer(
+    name="pose",
+    help="Pose estimation: train on a labelled project, evaluate, predict videos. Architectures are plugins.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def _main(
+    version: bool = typer.Option(False, "--version", help="Print the version and stop."),
+) -> None:
+    if version:
+        typer.echo(f"pose_core {__version__}")
+        raise typer.Exit
+
+
+for command in (train, evaluate, predict, render, demo, models, detectors, plugins, show, schema):
+    app.command()(command)
+
+
+def run() -> None:
+    """Entry point. Exit codes: 0 done, 2 the user's input cannot be used (one line says why), 130 interrupted."""
+    try:
+        app()
+    except PoseError as error:
+        if os.environ.get("POSE_DEBUG", "") not in ("", "0"):
+            raise
+        _fail(str(error))
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _fail(f"{error.filename or 'the output'}: no space left on the disk; free some and run the command again")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _fail(message: str) -> None:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,59 @@
+"""``pose models`` and ``pose detectors``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pose_core.catalog import get_catalog
+from pose_core.cli.tables import print_json, print_table
+from pose_core.hooks import METHODS
+
+
+def models(
+    method: Annotated[str | None, typer.Option(help=f"Only models of this method: {', '.join(METHODS)}.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the models that can be trained."""
+    if method is not None and method not in METHODS:
+        raise typer.BadParameter(f"{method!r} is not one of {', '.join(METHODS)}", param_hint="--method")
+    rows = [
+        {
+            "name": model.name,
+            "method": model.method,
+            "family": model.family,
+            "plugin": model.plugin.name,
+            "full_name": model.full_name,
+            "distribution": model.plugin.distribution,
+            "summary": model.summary,
+        }
+        for model in get_catalog().models()
+        if method in (None, model.method)
+    ]
+    if json:
+        print_json(rows)
+    elif rows:
+        print_table(rows, ("name", "method", "family", "plugin", "summary"))
+    else:
+        typer.echo("no models are installed; 'pose plugins' tells what is")
+
+
+def detectors(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the detectors that top-down models can use."""
+    rows = [
+        {
+            "name": component.name,
+            "plugin": component.plugin.name,
+            "full_name": component.full_name,
+            "distribution": component.plugin.distribution,
+            "summary": component.definition.summary,
+        }
+        for component in get_catalog().components("detector")
+    ]
+    if json:
+        print_json(rows)
+    elif rows:
+        print_table(rows, ("name", "plugin", "summary"))
+    else:
+        typer.echo("no detectors are installed")

@@ -1,0 +1,83 @@
+"""``pose show NAME``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from pose_core.catalog import Component, Model, get_catalog
+from pose_core.cli.tables import print_json
+from pose_core.errors import ConfigError
+from pose_core.hooks import KINDS
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a model or of a component (backbone, head, reader ...).")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what a name stands for: its settings with defaults, and where it comes from."""
+    catalog = get_catalog()
+    namespace, _, bare = name.rpartition("/")
+    models = [m for m in catalog.models() if m.name == bare and namespace in ("", m.plugin.name)]
+    components = [
+        (kind, c)
+        for kind in KINDS
+        for c in catalog.components(kind)
+        if c.name == bare and namespace in ("", c.plugin.name)
+    ]
+    if not models and not components:
+        try:
+            catalog.model(name)
+        except ConfigError as error:
+            names = ", ".join(sorted({c.full_name for kind in KINDS for c in catalog.components(kind)}))
+            raise ConfigError(f"{error} (components are {names})") from None
+    described = [_model(m) for m in models] + [_component(kind, c) for kind, c in components]
+    if json:
+        print_json(described)
+        return
+    import yaml
+
+    for entry in described:
+        typer.echo(yaml.safe_dump(entry, sort_keys=False, allow_unicode=True, width=110))
+
+
+def _model(model: Model) -> dict[str, Any]:
+    from pose_core.specs.resolve import merge
+
+    spec: dict[str, Any] = {}
+    for layer in model.layers:
+        spec = merge(spec, layer)
+    return {
+        "model": model.full_name,
+        "method": model.method,
+        "family": model.family,
+        "summary": model.summary,
+        "distribution": f"{model.plugin.distribution} {model.plugin.version}",
+        "spec": _plain(spec),
+    }
+
+
+def _component(kind: str, component: Component) -> dict[str, Any]:
+    settings = {
+        name: {
+            "default": "required" if field.is_required() else _plain(field.get_default(call_default_factory=True)),
+            **({"about": field.description} if field.description else {}),
+        }
+        for name, field in component.config_class().model_fields.items()
+        if name != "type"
+    }
+    return {
+        kind: component.full_name,
+        "summary": component.definition.summary,
+        "distribution": f"{component.plugin.distribution} {component.plugin.version}",
+        "settings": settings,
+    }
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
+    if isinstance(value, dict) or hasattr(value, "items"):
+        return {str(k): _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value

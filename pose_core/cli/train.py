@@ -1,0 +1,72 @@
+"""``pose train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    data: Annotated[Path, typer.Argument(help="The labelled project: its folder or its file.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder of the run; made if needed.", show_default=False)],
+    model: Annotated[str | None, typer.Option(help="Name of a model; 'pose models' lists them.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file with settings; 'pose schema' describes it.")] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="One setting, key.key=value; may be repeated.", show_default=False)
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    max_time: Annotated[str | None, typer.Option(help="Stop after this time: 90s, 10m, 2h.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
+    devices: Annotated[int | None, typer.Option(help="Number of devices; above 1 trains with DDP.")] = None,
+    precision: Annotated[str | None, typer.Option(help="32, 16-mixed or bf16-mixed.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights, split, order and augmentation.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
+) -> None:
+    """Train a model on a labelled project."""
+    import os
+
+    from rich.console import Console
+
+    from pose_core.specs.resolve import option_layer
+    from pose_core.train.prepare import prepare
+
+    console = Console(stderr=True, quiet=int(os.environ.get("LOCAL_RANK", "0")) > 0)
+    prepared = prepare(
+        data,
+        model,
+        config=config,
+        assignments=assignments or [],
+        options=option_layer(
+            [
+                ("--epochs", "train.epochs", epochs),
+                ("--max-time", "train.max_time", max_time),
+                ("--batch-size", "train.batch_size", batch_size),
+                ("--device", "train.device", device),
+                ("--devices", "train.devices", devices),
+                ("--precision", "train.precision", precision),
+                ("--seed", "train.seed", seed),
+            ]
+        ),
+    )
+    from pose_core.train.fit import train_model
+
+    for note in prepared.notes:
+        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+    spec, split = prepared.spec, prepared.split
+    console.print(
+        f"{spec.model.name} on {prepared.dataset.name}: {len(split.train)} training, {len(split.validation)} validation "
+        f"and {len(split.test)} test images, {spec.train.epochs} epochs",
+        highlight=False,
+        soft_wrap=True,
+    )
+    run = train_model(prepared, out, resume=resume, console=console)
+    best = run.metrics()["best"]
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        if "validation_error_px" in best:
+            console.print(
+                f"best validation error {best['validation_error_px']:.2f} px at epoch {best['epoch']}", highlight=False
+            )
+        print(f"{out}: trained; next: pose evaluate {out}")

@@ -1,0 +1,148 @@
+"""A network assembled from a spec: backbone, optional neck, heads, extra inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from pose_core.errors import PluginError
+from pose_core.interfaces import Backbone, BuildContext, ExtraInput, Head, Labels, Neck, Predictions
+from pose_core.specs import Feature, ModelSpec
+from pose_core.structures import Skeleton
+
+Outputs = Mapping[str, Mapping[str, Tensor]]
+
+
+class PoseModel(nn.Module):
+    """Image -> animals, for one network.
+
+    The order of work: ``normalise`` (bytes -> floats), ``forward`` (floats -> outputs of each head), and then either
+    ``losses`` or ``decode``; ``predict`` does all three for inference.
+
+    Args:
+        spec: the network.
+        skeleton: what it predicts.
+        pretrained: fetch the pretrained weights that parts of the spec ask for.
+
+    Attributes:
+        size_multiple: height and width of input images must be multiples of this.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, spec: ModelSpec, skeleton: Skeleton, pretrained: bool = False) -> None:
+        super().__init__()
+        context = BuildContext(skeleton=skeleton, input_size=spec.preprocess.size, pretrained=pretrained)
+        self.skeleton = skeleton
+        self.backbone: Backbone = context.build("backbone", spec.backbone)
+        self.neck: Neck | None = None
+        features = spec.backbone.features()
+        if spec.neck is not None:
+            self.neck = context.with_features(features).build("neck", spec.neck)
+            features = spec.neck.features(features)
+        for_heads = context.with_features(features)
+        self.heads = nn.ModuleDict({name: for_heads.build("head", config) for name, config in spec.heads.items()})
+        self.inputs = nn.ModuleDict({name: context.build("input", config) for name, config in spec.inputs.items()})
+        self.size_multiple = spec.backbone.size_multiple()
+        self._features = spec.backbone.features()
+        self._backbone_name = spec.backbone.type
+        self.register_buffer("mean", 255.0 * torch.tensor(spec.preprocess.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", 255.0 * torch.tensor(spec.preprocess.std).view(1, 3, 1, 1), persistent=False)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Bytes -> floats.
+
+        Args:
+            images: (B, 3, H, W) uint8 RGB.
+
+        Returns:
+            (B, 3, H, W) float32, channels last, normalised by the spec's mean and standard deviation.
+        """
+        floats = images.to(torch.float32).sub_(self.mean).div_(self.std)
+        return floats.contiguous(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor, **extra: Tensor) -> dict[str, dict[str, Tensor]]:
+        """Outputs of each head, by head name and output name.
+
+        Args:
+            images: (B, 3, H, W) float32, normalised.
+            extra: the extra inputs that the backbone declares.
+        """
+        features: list[Tensor] = self.backbone(images, **extra)
+        if self.neck is not None:
+            features = self.neck(features)
+        return {name: head(features) for name, head in self._heads()}
+
+    def extra_for_training(self, labels: Labels, image_size: tuple[int, int]) -> dict[str, Tensor]:
+        """The extra inputs, made from labels."""
+        return {name: cast(ExtraInput, part).for_training(labels, image_size) for name, part in self.inputs.items()}
+
+    def extra_for_inference(self, found: Predictions, image_size: tuple[int, int]) -> dict[str, Tensor]:
+        """The extra inputs, made from what an earlier stage found."""
+        return {name: cast(ExtraInput, part).for_inference(found, image_size) for name, part in self.inputs.items()}
+
+    def losses(self, outputs: Outputs, labels: Labels) -> dict[str, Tensor]:
+        """All weighted losses as ``head.output``: scalars whose sum is minimised. A further head never rescales them."""
+        result: dict[str, Tensor] = {}
+        for name, head in self._heads():
+            for output, value in head.loss(outputs[name], labels).items():
+                result[f"{name}.{output}"] = value
+        return result
+
+    def decode(self, outputs: Outputs) -> Predictions:
+        """Animals in pixels of the network's input; each head extends what the ones before it found."""
+        first = next(iter(next(iter(outputs.values())).values()))
+        found = Predictions.none(len(first), self.skeleton, first.device)
+        for name, head in self._heads():
+            found = head.decode({key: value.float() for key, value in outputs[name].items()}, found)
+        return found
+
+    @torch.inference_mode()
+    def predict(self, images: Tensor, found: Predictions | None = None) -> Predictions:
+        """Bytes -> animals.
+
+        Args:
+            images: (B, 3, H, W) uint8 RGB on the model's device; H and W multiples of ``size_multiple``.
+            found: what an earlier stage found, for networks with extra inputs.
+
+        Returns:
+            animals in pixels of ``images``.
+        """
+        extra: dict[str, Tensor] = {}
+        if self.inputs:
+            if found is None:
+                raise ValueError("this network needs what an earlier stage found")
+            extra = self.extra_for_inference(found, (images.shape[-2], images.shape[-1]))
+        return self.decode(self(self.normalise(images), **extra))
+
+    def check_features(self, size: tuple[int, int] | None = None) -> None:
+        """Run the backbone once and compare its feature maps with what its config declares.
+
+        Raises:
+            PluginError: they differ; the plugin of the backbone is broken.
+        """
+        height, width = size or (2 * self.size_multiple, 2 * self.size_multiple)
+        if self.inputs:
+            return
+        training = self.training
+        self.eval()
+        with torch.inference_mode():
+            maps: Sequence[Tensor] = self.backbone(torch.zeros(1, 3, height, width, device=self.mean.device))
+        self.train(training)
+        real = tuple(Feature(m.shape[1], round(height / m.shape[2])) for m in maps)
+        if real != tuple(self._features):
+            raise PluginError(
+                f"backbone {self._backbone_name} puts out {_listed(real)} but its config declares "
+                f"{_listed(self._features)}; the plugin is broken"
+            )
+
+    def _heads(self) -> list[tuple[str, Head]]:
+        return [(name, cast(Head, head)) for name, head in self.heads.items()]
+
+
+def _listed(features: Sequence[Feature]) -> str:
+    return ", ".join(f"{f.channels} channels at stride {f.stride}" for f in features) or "nothing"

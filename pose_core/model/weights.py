@@ -1,0 +1,73 @@
+"""Weights on disk: safetensors only, nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from pose_core.errors import RunError
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file, as hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def save_weights(path: Path, state: Mapping[str, Tensor]) -> str:
+    """Write weights atomically.
+
+    Args:
+        state: parameters and buffers by name.
+
+    Returns:
+        sha256 of the file.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        safetensors.torch.save_file(tensors, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return file_hash(path)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    if not path.is_file():
+        raise RunError(f"{path}: no such file; the weights are missing")
+    try:
+        return safetensors.torch.load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{path}: not a readable safetensors file ({error}); restore it from a backup") from None
+
+
+def load_into(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:
+    """Put weights into a model; every name and shape must agree.
+
+    Raises:
+        RunError: names are missing or left over, or a shape differs; the message lists the first of them.
+    """
+    own = model.state_dict()
+    problems = [f"missing {name}" for name in own if name not in state]
+    problems += [f"unexpected {name}" for name in state if name not in own]
+    problems += [
+        f"{name} is {tuple(state[name].shape)}, the model has {tuple(tensor.shape)}"
+        for name, tensor in own.items()
+        if name in state and state[name].shape != tensor.shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise RunError(f"{source}: does not fit the model: {'; '.join(problems[:5])}{more}")
+    model.load_state_dict(dict(state))

@@ -1,0 +1,171 @@
+"""From a model's name, a file and command-line options to one configuration.
+
+The one place where precedence is decided: core defaults < model preset < data < file < command line. A mapping is
+merged key by key; a component whose ``type`` changes is replaced as a whole, because the keys of one component mean
+nothing to another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pose_core.catalog import Model, get_catalog
+from pose_core.errors import ConfigError
+from pose_core.specs.run import RunSpec
+from pose_core.specs.yaml_file import Loc, read_yaml, validate
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A partial configuration and where its keys were written.
+
+    Attributes:
+        content: the mapping.
+        origin: place of each key by its path, for messages; keys without an entry have no place a user could edit.
+    """
+
+    content: Mapping[str, Any]
+    origin: Mapping[Loc, str] = field(default_factory=dict)
+
+
+def file_layer(path: Path) -> Layer:
+    """A user's YAML file.
+
+    Raises:
+        ConfigError: the file cannot be read or is no YAML mapping.
+    """
+    content, lines = read_yaml(path)
+    return Layer(content, {loc: f"{path} line {line}" for loc, line in lines.items()})
+
+
+def set_layer(assignments: Sequence[str]) -> Layer:
+    """``--set a.b=c`` options; values are YAML (numbers, true, null, [lists]).
+
+    Raises:
+        ConfigError: an assignment has no ``=``, or goes through a value that is no mapping.
+    """
+    content: dict[str, Any] = {}
+    origin: dict[Loc, str] = {}
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        keys = tuple(path.strip().split("."))
+        if not equals or not all(keys):
+            raise ConfigError(f"--set {assignment!r}: write it as key.key=value, for example train.optimizer.lr=0.001")
+        try:
+            value = yaml.safe_load(text)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            raise ConfigError(f"--set {assignment!r}: the value is not valid YAML; quote it") from None
+        inner = content
+        for key in keys[:-1]:
+            inner = inner.setdefault(key, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"--set {assignment!r}: {key} was already set to a value")
+        inner[keys[-1]] = value
+        origin[keys] = f"--set {path.strip()}"
+    return Layer(content, origin)
+
+
+def option_layer(options: Iterable[tuple[str, str, Any]]) -> Layer:
+    """Options with a name of their own: (``--epochs``, ``train.epochs``, value); None means not given."""
+    content: dict[str, Any] = {}
+    origin: dict[Loc, str] = {}
+    for option, path, value in options:
+        if value is None:
+            continue
+        *outer, last = path.split(".")
+        inner = content
+        for key in outer:
+            inner = inner.setdefault(key, {})
+        inner[last] = value
+        origin[tuple(path.split("."))] = option
+    return Layer(content, origin)
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``over`` on top of ``base``; neither is changed."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping) and not _other_type(below, value):
+            merged[key] = merge(below, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _other_type(below: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
+    if "type" not in value or "type" not in below:
+        return False
+    mine, theirs = str(value["type"]), str(below["type"])
+    if "/" in mine and "/" in theirs:
+        return mine != theirs
+    return mine.rpartition("/")[2] != theirs.rpartition("/")[2]
+
+
+def choose_model(name: str, multi_animal: bool, method: str | None = None) -> Model:
+    """The model of that name that suits the data.
+
+    Args:
+        name: bare or full name.
+        multi_animal: whether frames hold several animals.
+        method: insist on this method.
+
+    Raises:
+        ConfigError: no such model, or none of that name can handle the data.
+    """
+    offered = get_catalog().model(name, method)
+    if method is not None:
+        return offered[0]
+    order = (
+        ("bottom_up", "top_down", "conditional_top_down")
+        if multi_animal
+        else ("single_animal", "top_down", "bottom_up", "conditional_top_down")
+    )
+    for wanted in order:
+        for model in offered:
+            if model.method == wanted:
+                return model
+    others = sorted({m.name for m in get_catalog().models() if m.method in order})
+    advice = f"models for several animals are {', '.join(others)}" if others else "no installed plugin offers a model for several animals"
+    raise ConfigError(f"model {name!r} finds one animal a frame, but the project has several individuals; {advice}")
+
+
+def resolve(model: Model | None, data: Layer, user: Sequence[Layer]) -> RunSpec:
+    """One configuration from all layers.
+
+    Args:
+        model: the preset; None when the user's layers hold a complete model.
+        data: what the labelled project says (skeleton, source, metadata).
+        user: the file and the command line, in this order.
+
+    Raises:
+        ConfigError: one line that names the key, the reason and where it was written.
+    """
+    content: dict[str, Any] = {}
+    for preset in model.layers if model is not None else ():
+        content = merge(content, preset)
+    if model is not None:
+        content = merge(content, {"model": {"name": model.full_name, "method": model.method}})
+    origin: dict[Loc, str] = {}
+    for layer in (data, *user):
+        _check_mappings(layer, content)
+        content = merge(content, layer.content)
+        origin.update(layer.origin)
+    if model is not None:
+        content = merge(content, {"model": {"name": model.full_name}})
+    elif "backbone" not in content.get("model", {}):
+        raise ConfigError("no model is named: use --model NAME ('pose models' lists them) or give model.backbone and model.heads in --config")
+    return validate(content, origin)
+
+
+def _check_mappings(layer: Layer, below: Mapping[str, Any]) -> None:
+    """A section written as a plain value would silently replace the whole preset below it."""
+    for key, value in layer.content.items():
+        if isinstance(below.get(key), Mapping) and not isinstance(value, Mapping):
+            where = layer.origin.get((key,), "")
+            raise ConfigError(f"{key}: must hold keys and values, not {value!r}" + (f" ({where})" if where else ""))

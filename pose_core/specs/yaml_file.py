@@ -1,0 +1,146 @@
+"""YAML files: read strictly, errors named by path and line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from pose_core.errors import ConfigError
+from pose_core.specs.run import RunSpec
+
+Loc = tuple[int | str, ...]
+
+
+def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Loc, int]]:
+    """A YAML mapping and the line of each of its keys.
+
+    Returns:
+        the content, and for each path of keys (``("model", "backbone")``) its line, from 1.
+
+    Raises:
+        ConfigError: the file is missing, no YAML, not a mapping, or has a key twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: is not text in UTF-8") from None
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise ConfigError(f"{path}: not valid YAML: {getattr(error, 'problem', error)}{where}") from None
+    except (RecursionError, ValueError) as error:
+        raise ConfigError(f"{path}: not usable YAML: {' '.join(str(error).split())[:200]}") from None
+    if content is None:
+        return {}, {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: must hold a mapping (key: value), not {type(content).__name__}")
+    lines: dict[Loc, int] = {}
+    _collect_lines(node, (), lines, path)
+    return content, lines
+
+
+def _collect_lines(node: yaml.Node | None, at: Loc, lines: dict[Loc, int], path: Path) -> None:
+    if len(at) > 50:
+        raise ConfigError(f"{path}: nested too deeply")
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            loc = (*at, str(key.value))
+            if loc in lines:
+                raise ConfigError(
+                    f"{path}: {'.'.join(map(str, loc))} is given twice (lines {lines[loc]} and {key.start_mark.line + 1})"
+                )
+            lines[loc] = key.start_mark.line + 1
+            _collect_lines(value, loc, lines, path)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            lines[(*at, index)] = value.start_mark.line + 1
+            _collect_lines(value, (*at, index), lines, path)
+
+
+def read_spec(path: Path) -> RunSpec:
+    """The resolved spec of a run folder.
+
+    Raises:
+        ConfigError: see :func:`validate`.
+    """
+    content, lines = read_yaml(path)
+    return validate(content, {loc: f"{path.name} line {line}" for loc, line in lines.items()}, source=str(path))
+
+
+def validate(content: Mapping[str, Any], origin: Mapping[Loc, str], source: str = "") -> RunSpec:
+    """Check a complete mapping against the spec.
+
+    Args:
+        content: of the whole run.
+        origin: for paths of keys, where they were written (``config.yaml line 14``, ``--set``).
+        source: file to name first in messages; may be empty.
+
+    Raises:
+        ConfigError: one line; names the path of the key, what is allowed, and where it was written.
+    """
+    try:
+        return RunSpec.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(_sentence(error, content, origin, source)) from None
+
+
+def _sentence(error: ValidationError, content: Mapping[str, Any], origin: Mapping[Loc, str], source: str) -> str:
+    details = error.errors(include_url=False)
+    parts = [_one(detail, content, origin, error) for detail in details[:3]]
+    if len(details) > 3:
+        parts.append(f"and {len(details) - 3} more")
+    return (f"{source}: " if source else "") + "; ".join(parts)
+
+
+def _one(detail: Any, content: Mapping[str, Any], origin: Mapping[Loc, str], error: ValidationError) -> str:
+    loc: Loc = _written(detail["loc"], content)
+    if detail["type"] == "extra_forbidden":
+        message = f"unknown key; {_near(loc, content)}"
+    elif detail["type"] == "missing":
+        message = "is required"
+    elif "input" in detail and isinstance(detail["input"], (str, int, float, bool)):
+        text = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        message = f"{text}, not {detail['input']!r}"
+    else:
+        message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    where = next((origin[loc[:n]] for n in range(len(loc), 0, -1) if loc[:n] in origin), "")
+    return f"{'.'.join(map(str, loc)) or 'the configuration'}: {' '.join(message.split())}" + (f" ({where})" if where else "")
+
+
+def _written(loc: Loc, content: Any) -> Loc:
+    """The part of an error's location that stands in the file (pydantic adds the tags of unions)."""
+    kept: list[int | str] = []
+    for at, part in enumerate(loc):
+        last = at == len(loc) - 1
+        inside = isinstance(content, Mapping) and part in content
+        inside = inside or (isinstance(content, (list, tuple)) and isinstance(part, int) and part < len(content))
+        if inside:
+            content = content[part]
+            kept.append(part)
+        elif last and isinstance(content, Mapping):
+            kept.append(part)
+    return tuple(kept)
+
+
+def _near(loc: Loc, content: Mapping[str, Any]) -> str:
+    known = sorted(_known_keys(loc[:-1], content))
+    near = difflib.get_close_matches(str(loc[-1]), known, n=2, cutoff=0.6)
+    return f"did you mean {' or '.join(near)}?" if near else f"known keys are {', '.join(known)}"
+
+
+def _known_keys(loc: Loc, content: Mapping[str, Any]) -> set[str]:
+    """The keys that are allowed at a place, found by walking the config classes beside the content."""
+    from pose_core.specs.schema import config_class_at
+
+    found = config_class_at(loc, content)
+    return set(found) if found else set()

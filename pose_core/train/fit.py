@@ -1,0 +1,246 @@
+"""Train a model: from a prepared configuration to a run folder."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.strategies import DDPStrategy
+from rich.console import Console
+from torch.utils.data import DataLoader
+
+from pose_core.data.augment import Augmenter
+from pose_core.data.dataset import Batch, PoseSamples, collate
+from pose_core.data.fingerprint import data_hash
+from pose_core.errors import ConfigError, RunError
+from pose_core.model.assemble import PoseModel
+from pose_core.model.device import choose_device
+from pose_core.model.run_folder import CONFIG, HISTORY, WEIGHTS, Run, build_model
+from pose_core.model.weights import load_into, read_weights
+from pose_core.specs import RunSpec
+from pose_core.specs.yaml_file import read_spec
+from pose_core.train.curves import plot_curves
+from pose_core.train.keeper import Keeper, checkpoint_path
+from pose_core.train.module import PoseTraining
+from pose_core.train.pacing import Pacer
+from pose_core.train.prepare import Prepared
+from pose_core.train.progress import TrainingProgress
+from pose_core.train.sampler import EpochSampler
+
+MAY_CHANGE = ("train.epochs", "train.max_time", "train.device", "train.workers", "train.cache", "train.loggers", "data.source")
+"""Keys that may differ between a run and its resumption."""
+
+
+def train_model(prepared: Prepared, out: Path, *, resume: bool = False, console: Console | None = None) -> Run:
+    """Train, keep the best weights, and leave a complete run folder.
+
+    Args:
+        prepared: see :func:`pose_core.train.prepare.prepare`.
+        out: the run folder; made if needed.
+        resume: go on from the folder's last checkpoint, exactly where it was written. Without a checkpoint, start.
+        console: where progress is shown; standard error by default.
+
+    Raises:
+        RunError: the folder holds another run, or cannot be resumed with this configuration.
+        ConfigError: device, precision or logger is not available.
+        TrainingError: the loss is no longer finite.
+    """
+    console = console or Console(stderr=True)
+    spec = prepared.spec
+    first = int(os.environ.get("LOCAL_RANK", "0")) == 0
+    existing = (out / CONFIG).is_file()
+    if resume and existing:
+        _check_resumable(spec, read_spec(out / CONFIG), out)
+    elif existing and first:
+        raise RunError(f"{out}: already holds a run; add --resume to go on with it, or choose another --out")
+    device = choose_device(spec.train.device)
+    if spec.train.precision == "16-mixed" and device.type == "cpu":
+        raise ConfigError("train.precision: 16-mixed needs a GPU; use bf16-mixed or 32 on the CPU")
+    loggers = _loggers(spec, out)
+    torch.manual_seed(spec.train.seed)
+    checkpoint = checkpoint_path(out)
+    resuming = resume and checkpoint.is_file()
+    model = build_model(spec, pretrained=not resuming and spec.train.weights is None)
+    model.check_features()
+    if spec.train.weights is not None and not resuming:
+        _start_from(model, Path(spec.train.weights))
+    run = Run.create(out, spec, _provenance(prepared)) if first else Run(out, spec)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    steps_an_epoch = _steps_an_epoch(prepared)
+    assert isinstance(spec.train.epochs, int)
+    pacer = Pacer(spec.train, steps_an_epoch * spec.train.epochs)
+    keeper = Keeper(run, _validation_batches(prepared, model.size_multiple), pacer)
+    with _quiet():
+        trainer = lightning.Trainer(
+            accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.type],
+            devices=spec.train.devices if device.index is None else [device.index],
+            strategy=(
+                DDPStrategy(find_unused_parameters=True, process_group_backend="gloo" if device.type == "cpu" else "nccl")
+                if spec.train.devices > 1
+                else "auto"
+            ),
+            sync_batchnorm=spec.train.devices > 1 and device.type == "cuda",
+            precision=spec.train.precision,
+            max_epochs=spec.train.epochs,
+            gradient_clip_val=spec.train.gradient_clip,
+            callbacks=[pacer, keeper, TrainingProgress(console, pacer, keeper)],
+            logger=loggers,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            deterministic="warn" if device.type == "cuda" else None,
+            default_root_dir=out,
+        )
+        trainer.fit(
+            PoseTraining(model, spec),
+            _training_batches(prepared, model.size_multiple, trainer, device),
+            ckpt_path=checkpoint if resuming else None,
+            weights_only=True,
+        )
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if trainer.is_global_zero:
+        run.update_metrics(training={"epochs": trainer.current_epoch, "steps": trainer.global_step, "seconds": round(pacer.seconds, 1)})
+        plot_curves(run.path / HISTORY, run.path / "training_curves.png")
+    return run
+
+
+def _steps_an_epoch(prepared: Prepared) -> int:
+    train = prepared.spec.train
+    return max(1, math.ceil(len(prepared.split.train) / (train.batch_size * train.devices)))
+
+
+def _samples(prepared: Prepared, rows: tuple[int, ...], multiple: int, augment: bool) -> PoseSamples:
+    spec = prepared.spec
+    return PoseSamples(
+        prepared.dataset,
+        rows,
+        spec.model.preprocess,
+        multiple,
+        Augmenter(spec.augmentation, spec.skeleton) if augment else None,
+        spec.train.seed,
+        int(spec.train.cache * 2**30),
+    )
+
+
+def _training_batches(
+    prepared: Prepared, multiple: int, trainer: lightning.Trainer, device: torch.device
+) -> DataLoader[Any]:
+    train = prepared.spec.train
+    samples = _samples(prepared, prepared.split.train, multiple, augment=True)
+    workers = train.workers
+    if workers == "auto":
+        # On the CPU the processes would compete with the network; a GPU wants to be fed.
+        workers = 0 if device.type == "cpu" else min(8, max(1, (os.cpu_count() or 2) // (2 * train.devices)))
+    return DataLoader(
+        samples,
+        batch_size=train.batch_size,
+        sampler=EpochSampler(len(samples), train.seed, trainer.global_rank, trainer.world_size),
+        collate_fn=collate,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=device.type == "cuda",
+    )
+
+
+def _validation_batches(prepared: Prepared, multiple: int) -> "list[Batch] | _Lazy | None":
+    rows = prepared.split.validation
+    if not rows:
+        return None
+    rank, world = int(os.environ.get("LOCAL_RANK", "0")), prepared.spec.train.devices
+    return _Lazy(partial(_samples, prepared, rows[rank::world], multiple, False), prepared.spec.train.batch_size)
+
+
+class _Lazy:
+    """The validation batches, loaded anew each time (their images stay in the cache of the samples)."""
+
+    def __init__(self, samples: Callable[[], PoseSamples], batch_size: int) -> None:
+        self.samples = samples()
+        self.batch_size = batch_size
+
+    def __iter__(self) -> Any:
+        for start in range(0, len(self.samples), self.batch_size):
+            chosen = range(start, min(start + self.batch_size, len(self.samples)))
+            yield collate([self.samples[i] for i in chosen])
+
+
+def _start_from(model: PoseModel, source: Path) -> None:
+    weights = source / WEIGHTS if source.is_dir() else source
+    load_into(model, read_weights(weights), weights)
+
+
+def _provenance(prepared: Prepared) -> dict[str, Any]:
+    images = prepared.dataset.images
+    names = {part: [images[i].name for i in getattr(prepared.split, part)] for part in ("train", "validation", "test")}
+    return {
+        "seed": prepared.spec.train.seed,
+        "data_hash": data_hash(prepared.dataset),
+        "data": str(prepared.dataset.root),
+        "split": names,
+        "notes": list(prepared.notes),
+    }
+
+
+def _check_resumable(asked: RunSpec, stored: RunSpec, out: Path) -> None:
+    differing = [
+        key
+        for key in _differences(asked.model_dump(mode="json"), stored.model_dump(mode="json"))
+        if not any(key == allowed or key.startswith(f"{allowed}.") for allowed in MAY_CHANGE)
+    ]
+    if differing:
+        raise RunError(
+            f"{out}: cannot be resumed with other values of {', '.join(differing[:5])}; "
+            "give the same options as before, or start a new run with another --out"
+        )
+
+
+def _differences(one: Any, other: Any, path: str = "") -> list[str]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = dict.fromkeys([*one, *other])
+        return [d for k in keys for d in _differences(one.get(k), other.get(k), f"{path}.{k}" if path else str(k))]
+    return [] if one == other else [path]
+
+
+def _loggers(spec: RunSpec, out: Path) -> list[Any]:
+    made: list[Any] = []
+    for name in spec.train.loggers:
+        try:
+            if name == "tensorboard":
+                from lightning.pytorch.loggers import TensorBoardLogger
+
+                made.append(TensorBoardLogger(save_dir=out, name="tensorboard", version=""))
+            else:
+                from lightning.pytorch.loggers import WandbLogger
+
+                made.append(WandbLogger(project="pose", name=out.name, save_dir=out))
+        except ImportError:
+            raise ConfigError(f"train.loggers: {name} is not installed: pip install 'pose-core[{name}]'") from None
+    return made
+
+
+class _quiet(warnings.catch_warnings):  # noqa: N801 - a context manager, used like a function
+    """Lightning's advice is for its own users; ours cannot act on it."""
+
+    def __enter__(self) -> Any:
+        self.loggers = [logging.getLogger(n) for n in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")]
+        self.levels = [logger.level for logger in self.loggers]
+        for logger in self.loggers:
+            logger.setLevel(logging.ERROR)
+        entered = super().__enter__()
+        warnings.filterwarnings("ignore", module="lightning.*")
+        warnings.filterwarnings("ignore", module="torch.utils.data.*")
+        return entered
+
+    def __exit__(self, *details: Any) -> None:
+        super().__exit__(*details)
+        for logger, level in zip(self.loggers, self.levels, strict=True):
+            logger.setLevel(level)

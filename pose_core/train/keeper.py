@@ -1,0 +1,135 @@
+"""Validates, keeps the best weights, writes the history and the checkpoint to resume from."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+
+from pose_core.data.dataset import Batch
+from pose_core.errors import PoseError
+from pose_core.model.run_folder import CHECKPOINTS, HISTORY, Run
+from pose_core.train.history import History
+from pose_core.train.module import PoseTraining
+from pose_core.train.pacing import Pacer
+from pose_core.train.validation import validation_error
+
+LAST = "last.ckpt"
+
+
+class TrainingError(PoseError):
+    """Training cannot go on."""
+
+
+class Keeper(lightning.Callback):
+    """At the end of every ``validate_every``-th epoch, and of the last one: validate, keep, record, checkpoint.
+
+    Attributes:
+        best: lowest validation error so far (lowest training loss without validation images).
+        best_epoch: its epoch, from 1.
+        latest: figures of the last validation, for the progress bar.
+    """
+
+    def __init__(self, run: Run, batches: Iterable[Batch] | None, pacer: Pacer) -> None:
+        self.run = run
+        self.batches = batches
+        self.pacer = pacer
+        self.history = History(run.path / HISTORY)
+        self.best = math.inf
+        self.best_epoch = 0
+        self.without_improvement = 0
+        self.latest: dict[str, float] = {}
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """The work of this class."""
+        assert isinstance(pl_module, PoseTraining)
+        train = self.run.spec.train
+        epoch = trainer.current_epoch + 1
+        assert isinstance(train.validate_every, int)
+        if epoch % train.validate_every and epoch != trainer.max_epochs and not trainer.should_stop:
+            return
+        losses = pl_module.pop_losses()
+        if not math.isfinite(losses.get("loss", 0.0)):
+            raise TrainingError(
+                f"the loss is no longer a finite number at epoch {epoch}; lower train.optimizer.lr "
+                f"(now {train.optimizer.lr:g}) or set train.gradient_clip"
+            )
+        error = self._validate(trainer, pl_module)
+        figure = error if error is not None else losses["loss"]
+        better = figure < self.best
+        self.latest = {"loss": losses["loss"], **({"error": error} if error is not None else {})}
+        self.without_improvement = 0 if better else self.without_improvement + 1
+        if better:
+            self.best, self.best_epoch = figure, epoch
+        if trainer.is_global_zero:
+            self.history.add(
+                {
+                    "epoch": epoch,
+                    "step": trainer.global_step,
+                    "seconds": round(self.pacer.seconds, 3),
+                    "learning_rate": self.pacer.learning_rate,
+                    "validation_error_px": error,
+                    **{name if name == "loss" else f"loss.{name}": value for name, value in losses.items()},
+                }
+            )
+            if better:
+                chosen_by = "validation_error_px" if error is not None else "training_loss"
+                self.run.save_weights(pl_module.average.state_dict(), best={"epoch": epoch, chosen_by: figure})
+            for logger in trainer.loggers:
+                logged = {f"train/{name}": value for name, value in losses.items()}
+                if error is not None:
+                    logged["validation/error_px"] = error
+                logger.log_metrics({**logged, "learning_rate": self.pacer.learning_rate}, step=trainer.global_step)
+        if train.early_stopping is not None and self.without_improvement >= train.early_stopping:
+            trainer.should_stop = True
+        self._checkpoint(trainer)
+
+    def _validate(self, trainer: lightning.Trainer, module: PoseTraining) -> float | None:
+        if self.batches is None:
+            return None
+        start = time.monotonic()
+        model = module.average
+        training = model.training
+        model.eval()
+        total, count = validation_error(model, self.batches, module.device)
+        model.train(training)
+        if trainer.world_size > 1:
+            sums = trainer.strategy.reduce(torch.tensor([total, count], device=module.device), reduce_op="sum")
+            assert isinstance(sums, torch.Tensor)
+            total, count = float(sums[0]), int(sums[1])
+        self.pacer.reserved = max(self.pacer.reserved, 1.2 * (time.monotonic() - start))
+        return total / max(count, 1)
+
+    def _checkpoint(self, trainer: lightning.Trainer) -> None:
+        folder = self.run.path / CHECKPOINTS
+        fresh = folder / f".{LAST}"
+        trainer.save_checkpoint(fresh)
+        if trainer.is_global_zero:
+            fresh.replace(folder / LAST)
+
+    def state_dict(self) -> dict[str, Any]:  # noqa: D102
+        return {
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "without_improvement": self.without_improvement,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # noqa: D102
+        self.best = state_dict["best"]
+        self.best_epoch = state_dict["best_epoch"]
+        self.without_improvement = state_dict["without_improvement"]
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """After a resume, drop the rows that a killed run wrote after its last checkpoint."""
+        if trainer.is_global_zero:
+            self.history.resume(trainer.current_epoch)
+
+
+def checkpoint_path(folder: Path) -> Path:
+    """The checkpoint that a run resumes from."""
+    return folder / CHECKPOINTS / LAST

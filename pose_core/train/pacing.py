@@ -1,0 +1,65 @@
+"""How far training has come: sets the learning rate, and ends training when its time is up."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import lightning
+
+from pose_core.data.dataset import Batch
+from pose_core.specs import TrainSpec
+from pose_core.train.schedule import learning_rate_factor
+
+
+class Pacer(lightning.Callback):
+    """Progress is the fraction of the steps, or of the time where that runs out first.
+
+    Attributes:
+        progress: from 0 to 1.
+        learning_rate: of the step at hand.
+        seconds: spent training, those before a resume included.
+        reserved: seconds to keep for the last validation.
+    """
+
+    def __init__(self, spec: TrainSpec, steps: int) -> None:
+        self.spec = spec
+        self.steps = steps
+        self.progress = 0.0
+        self.learning_rate = 0.0
+        self.reserved = 0.0
+        self._before = 0.0
+        self._start = time.monotonic()
+
+    @property
+    def seconds(self) -> float:  # noqa: D102 - described above
+        return self._before + time.monotonic() - self._start
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Start the clock."""
+        self._start = time.monotonic()
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Set the learning rate of this step."""
+        self.progress = trainer.global_step / max(self.steps, 1)
+        if self.spec.max_time is not None:
+            seconds = float(trainer.strategy.broadcast(self.seconds))  # all processes must agree on rate and end
+            self.progress = max(self.progress, seconds / max(self.spec.max_time - self.reserved, 1e-9))
+        self.learning_rate = self.spec.optimizer.lr * learning_rate_factor(self.spec.schedule, self.progress)
+        for group in trainer.optimizers[0].param_groups:
+            group["lr"] = self.learning_rate
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Stop when the time is up."""
+        if self.spec.max_time is not None and self.progress >= 1.0:
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:  # noqa: D102
+        return {"seconds": self.seconds, "reserved": self.reserved}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # noqa: D102
+        self._before, self.reserved = state_dict["seconds"], state_dict["reserved"]

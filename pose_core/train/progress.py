@@ -1,0 +1,68 @@
+"""What the user sees while a model trains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from pose_core.data.dataset import Batch
+from pose_core.train.keeper import Keeper
+from pose_core.train.pacing import Pacer
+
+
+class TrainingProgress(lightning.Callback):
+    """A bar over the whole training on a terminal; a line a tenth of it elsewhere."""
+
+    def __init__(self, console: Console, pacer: Pacer, keeper: Keeper) -> None:
+        self.console, self.pacer, self.keeper = console, pacer, keeper
+        self.bar: Progress | None = None
+        self.task = TaskID(0)
+        self.printed = -1
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: D102
+        if not trainer.is_global_zero:
+            return
+        if self.console.is_terminal:
+            self.bar = Progress(
+                TextColumn("training"),
+                BarColumn(bar_width=None),
+                TextColumn("{task.percentage:>3.0f} %"),
+                TextColumn("{task.fields[figures]}"),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(elapsed_when_finished=False),
+                console=self.console,
+                transient=True,
+            )
+            self.bar.start()
+            self.task = self.bar.add_task("", total=1.0, figures="")
+
+    def on_train_batch_end(  # noqa: D102
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        if self.bar is not None:
+            self.bar.update(self.task, completed=self.pacer.progress, figures=self._figures(trainer))
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: D102
+        tenth = int(10 * self.pacer.progress)
+        if trainer.is_global_zero and self.bar is None and tenth > self.printed and self.keeper.latest:
+            self.printed = tenth
+            self.console.print(f"training {100 * self.pacer.progress:3.0f} %  {self._figures(trainer)}", highlight=False)
+
+    def teardown(  # noqa: D102
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str
+    ) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+    def _figures(self, trainer: lightning.Trainer) -> str:
+        text = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        if "loss" in self.keeper.latest:
+            text += f"  loss {self.keeper.latest['loss']:.4g}"
+        if "error" in self.keeper.latest:
+            text += f"  validation {self.keeper.latest['error']:.2f} px (best {self.keeper.best:.2f})"
+        return text
