@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from pose_core.catalog import available_detectors, available_models
     from pose_core.errors import PoseError
     from pose_core.hooks import hookimpl
     from pose_core.infer.api import PoseEstimator, load
-    from pose_core.catalog import available_detectors, available_models
     from pose_core.specs import RunSpec
     from pose_core.structures import Frame, Instances, LabelledDataset, LabelledImage, Skeleton
 

@@ -172,7 +172,15 @@ class Catalog:
         for plugin in self._active:
             for preset in plugin.definitions.get("pose_models", ()):
                 models.append(
-                    Model(preset.name, preset.method, preset.family, plugin, preset.summary, (preset.spec,), preset.citations)
+                    Model(
+                        preset.name,
+                        preset.method,
+                        preset.family,
+                        plugin,
+                        preset.summary,
+                        (preset.spec,),
+                        preset.citations,
+                    )
                 )
             for preset in plugin.definitions.get("pose_backbones", ()):
                 for recipe in recipes.values():
@@ -216,7 +224,11 @@ class Catalog:
         elif "/" in name and name.split("/")[0] not in {p.name for p in self.plugins}:
             message += f"; its plugin {name.split('/')[0]!r} is missing: pip install pose-{name.split('/')[0]}"
         elif names:
-            message += f"; there are {', '.join(sorted({t.name for t in among}))}" if len(names) <= 12 else "; 'pose models' lists them"
+            message += (
+                f"; there are {', '.join(sorted({t.name for t in among}))}"
+                if len(names) <= 12
+                else "; 'pose models' lists them"
+            )
         else:
             message += "; no installed plugin offers any"
         broken = [f"{p.name} ({p.status}: {p.reason})" for p in self.plugins if p.status != ACTIVE]
@@ -233,9 +245,7 @@ def _load(component: Component, target: str, what: str) -> type[Any]:
     except AttributeError:
         raise PluginError(f"{where} does not exist; the plugin {component.plugin.distribution} is broken") from None
     except ImportError as error:
-        raise PluginError(
-            f"{where} cannot be imported ({error}); reinstall {component.plugin.distribution}"
-        ) from error
+        raise PluginError(f"{where} cannot be imported ({error}); reinstall {component.plugin.distribution}") from error
     if not callable(found):
         raise PluginError(f"{where} is not a class; the plugin {component.plugin.distribution} is broken")
     return found  # type: ignore[no-any-return]

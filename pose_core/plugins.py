@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -125,7 +126,8 @@ def _is_first_party(entry_point: importlib.metadata.EntryPoint, ours: str | None
     # plugin's code could work anyway.
     if entry_point.dist is None or ours is None:
         return False
-    return bool(entry_point.dist.metadata.get("Author") == ours)
+    metadata = entry_point.dist.metadata
+    return "Author" in metadata and metadata["Author"] == ours
 
 
 def _load_one(
@@ -182,7 +184,7 @@ def _one_line(error: BaseException) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     if trace is not None and "importlib" not in trace.tb_frame.f_code.co_filename:
-        where = f" ({os.path.basename(trace.tb_frame.f_code.co_filename)}:{trace.tb_lineno})"
+        where = f" ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})"
     return f"{type(error).__name__}: {text}{where}"
 
 
@@ -256,7 +258,9 @@ def _check(definitions: Mapping[str, tuple[Any, ...]], namespace: str) -> None:
             target = getattr(component, what)
             module, _, attribute = str(target).partition(":")
             if not isinstance(target, str) or not all(p.isidentifier() for p in [*module.split("."), attribute]):
-                raise _Malformed(f"{what} of {component.kind} {component.name!r} must be 'package.module:Class', not {target!r}")
+                raise _Malformed(
+                    f"{what} of {component.kind} {component.name!r} must be 'package.module:Class', not {target!r}"
+                )
     for backbone in definitions.get("pose_backbones", ()):
         once("backbone preset", backbone.name)
         if not isinstance(backbone.backbone, Mapping) or not isinstance(backbone.backbone.get("type"), str):
@@ -273,7 +277,9 @@ def _check(definitions: Mapping[str, tuple[Any, ...]], namespace: str) -> None:
         once("model", model.name)
     for model in (*definitions.get("pose_recipes", ()), *definitions.get("pose_models", ())):
         if model.method not in hooks.METHODS:
-            raise _Malformed(f"{model.name!r} has unknown method {model.method!r}; methods are {', '.join(hooks.METHODS)}")
+            raise _Malformed(
+                f"{model.name!r} has unknown method {model.method!r}; methods are {', '.join(hooks.METHODS)}"
+            )
         if not isinstance(model.spec, Mapping):
             raise _Malformed(f"the spec of {model.name!r} must be a mapping, not {type(model.spec).__name__}")
     for weights in definitions.get("pose_weights", ()):

@@ -139,9 +139,7 @@ class Instances:
         missing = np.isnan(points).any(axis=-1)
         points[missing] = np.nan
         point_scores = (
-            np.ones((n, k), np.float32)
-            if keypoint_scores is None
-            else np.array(keypoint_scores, dtype=np.float32)
+            np.ones((n, k), np.float32) if keypoint_scores is None else np.array(keypoint_scores, dtype=np.float32)
         )
         if point_scores.shape != (n, k):
             raise ValueError(f"keypoint_scores must have shape {(n, k)}, not {point_scores.shape}")
@@ -155,12 +153,8 @@ class Instances:
             keypoints=points,
             keypoint_scores=point_scores,
             scores=animal_scores,
-            boxes=(
-                keypoint_boxes(points) if boxes is None else np.asarray(boxes, dtype=np.float32).reshape(n, 4)
-            ),
-            identity=(
-                np.full(n, -1, np.int64) if identity is None else np.asarray(identity, np.int64).reshape(n)
-            ),
+            boxes=(keypoint_boxes(points) if boxes is None else np.asarray(boxes, dtype=np.float32).reshape(n, 4)),
+            identity=(np.full(n, -1, np.int64) if identity is None else np.asarray(identity, np.int64).reshape(n)),
             track=np.full(n, -1, np.int64) if track is None else np.asarray(track, np.int64).reshape(n),
         )
 
@@ -293,11 +287,7 @@ class LabelledImage:
                 else np.asarray(unique_keypoints, np.float32).reshape(-1, 2)
             ),
             areas=np.full(n, np.nan, np.float32) if areas is None else np.asarray(areas, np.float32).reshape(n),
-            ignore=(
-                np.zeros((0, 4), np.float32)
-                if ignore is None
-                else np.asarray(ignore, np.float32).reshape(-1, 4)
-            ),
+            ignore=(np.zeros((0, 4), np.float32) if ignore is None else np.asarray(ignore, np.float32).reshape(-1, 4)),
         )
 
 

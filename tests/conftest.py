@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from hypothesis import settings
+
+from pose_core.formats.project_writing import Example, write_project
+from pose_core.structures import Instances, Skeleton
 
 # The machine may be busy: what is slow is not wrong.
 settings.register_profile("pose", deadline=None)
@@ -27,28 +32,84 @@ def openfield() -> Path:
     return project
 
 
-@pytest.fixture
-def pose(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run the ``pose`` command in a process of its own, as a user would."""
+@pytest.fixture(scope="session")
+def blob_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that a tiny network learns in seconds: a red and a green disc on grey noise, 32 images of 64 x 64."""
+    folder = tmp_path_factory.mktemp("blobs") / "project"
+    rng = np.random.default_rng(0)
+    skeleton = Skeleton(("red", "green"), edges=(("red", "green"),))
 
-    def call(*arguments: str | Path, env: Mapping[str, str] | None = None, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    def examples() -> Iterator[Example]:
+        for number in range(32):
+            image = rng.integers(90, 120, (64, 64, 3)).astype(np.uint8)
+            points = rng.uniform(12, 52, (2, 2))
+            while np.linalg.norm(points[0] - points[1]) < 14:
+                points = rng.uniform(12, 52, (2, 2))
+            for point, colour in zip(points, ((230, 30, 30), (30, 230, 30)), strict=True):
+                centre = [round(v * 16) for v in point]
+                cv2.circle(image, centre, 5 * 16, colour, -1, cv2.LINE_AA, shift=4)
+            yield Example(f"{number:02d}.png", image, Instances.from_keypoints(points[None]))
+
+    write_project(folder, skeleton, examples(), name="blobs")
+    return folder
+
+
+TINY = (
+    "model.preprocess.scale=1",
+    "model.backbone.filters=4",
+    "model.backbone.max_stride=8",
+    "model.backbone.output_stride=2",
+    "augmentation.crop.size=[48,48]",
+)
+"""Settings that make the U-Net tiny; for ``--set``."""
+
+
+@pytest.fixture(scope="session")
+def tiny_settings() -> tuple[str, ...]:
+    """The ``--set`` options of the tiny network."""
+    return TINY
+
+
+class PoseCommand:
+    """Runs the ``pose`` command in a process of its own, as a user would."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(
+        self, *arguments: str | Path, env: Mapping[str, str] | None = None, timeout: float = 300
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "pose_core", *map(str, arguments)],
             capture_output=True,
             text=True,
             timeout=timeout,
-            cwd=tmp_path,
+            cwd=self.folder,
             env={**os.environ, "COLUMNS": "200", **(env or {})},
             check=False,
         )
 
-    return call
+    def train(self, project: Path, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
+        """Train the tiny network on a project, in this process's environment."""
+        return self(*self.train_arguments(project, out, *options))
+
+    @staticmethod
+    def train_arguments(project: Path, out: Path, *options: str) -> list[str]:
+        """The arguments of a training of the tiny network."""
+        tiny = [argument for setting in TINY for argument in ("--set", setting)]
+        return ["train", str(project), "--model", "unet", "--out", str(out), "--device", "cpu", *tiny, *options]
+
+    def refuses(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> str:
+        """The line with which a command refuses its input: exit code 2, one ``error:`` line, no traceback."""
+        process = self(*arguments, env=env)
+        assert process.returncode == 2, (process.returncode, process.stdout, process.stderr)
+        assert "Traceback" not in process.stderr, process.stderr
+        lines = [line for line in process.stderr.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1, process.stderr
+        return lines[0]
 
 
-def one_line_error(process: subprocess.CompletedProcess[str]) -> str:
-    """The error line of a command that refused its input: exit code 2, one ``error:`` line, no traceback."""
-    assert process.returncode == 2, (process.returncode, process.stdout, process.stderr)
-    assert "Traceback" not in process.stderr, process.stderr
-    lines = [line for line in process.stderr.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1, process.stderr
-    return lines[0]
+@pytest.fixture
+def pose(tmp_path: Path) -> PoseCommand:
+    """The command, run in the test's temporary folder."""
+    return PoseCommand(tmp_path)

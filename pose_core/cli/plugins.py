@@ -29,4 +29,6 @@ def plugins(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
         print_json(rows)
     else:
         shown = [{**row, "reason": row["reason"] or row["summary"]} for row in rows]
-        print_table([{**row, "about": row["reason"]} for row in shown], ("name", "distribution", "version", "status", "about"))
+        print_table(
+            [{**row, "about": row["reason"]} for row in shown], ("name", "distribution", "version", "status", "about")
+        )

@@ -43,7 +43,7 @@ def show(
 
 
 def _model(model: Model) -> dict[str, Any]:
-    from pose_core.specs.resolve import merge
+    from pose_core.specs.merge import merge
 
     spec: dict[str, Any] = {}
     for layer in model.layers:

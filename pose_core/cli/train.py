@@ -57,8 +57,8 @@ def train(
         console.print(f"note: {note}", highlight=False, soft_wrap=True)
     spec, split = prepared.spec, prepared.split
     console.print(
-        f"{spec.model.name} on {prepared.dataset.name}: {len(split.train)} training, {len(split.validation)} validation "
-        f"and {len(split.test)} test images, {spec.train.epochs} epochs",
+        f"{spec.model.name} on {prepared.dataset.name}: {len(split.train)} training, "
+        f"{len(split.validation)} validation and {len(split.test)} test images, {spec.train.epochs} epochs",
         highlight=False,
         soft_wrap=True,
     )

@@ -1,0 +1,1 @@
+"""source -> batches -> stages -> animals of frames -> sink."""

@@ -68,5 +68,3 @@ class Head(nn.Module, ABC):
         """What the heads before this one found, extended by this one."""
         extended: Predictions = self.predictor(outputs, found)
         return extended
-
-

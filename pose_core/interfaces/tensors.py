@@ -6,12 +6,14 @@ All coordinates are pixels of the network's input image (after resizing, croppin
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from pose_core.structures import Skeleton
+
+_Holder = TypeVar("_Holder", "Labels", "Predictions")
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class Predictions:
         return _moved(self, device, non_blocking)
 
 
-def _moved(holder: Any, device: torch.device | str, non_blocking: bool) -> Any:
+def _moved(holder: _Holder, device: torch.device | str, non_blocking: bool) -> _Holder:
     return replace(
         holder,
         **{f.name: getattr(holder, f.name).to(device, non_blocking=non_blocking) for f in fields(holder)},

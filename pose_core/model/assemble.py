@@ -86,7 +86,7 @@ class PoseModel(nn.Module):
         return {name: cast(ExtraInput, part).for_inference(found, image_size) for name, part in self.inputs.items()}
 
     def losses(self, outputs: Outputs, labels: Labels) -> dict[str, Tensor]:
-        """All weighted losses as ``head.output``: scalars whose sum is minimised. A further head never rescales them."""
+        """All weighted losses as ``head.output``: scalars whose sum is minimised."""
         result: dict[str, Tensor] = {}
         for name, head in self._heads():
             for output, value in head.loss(outputs[name], labels).items():

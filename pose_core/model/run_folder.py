@@ -72,7 +72,9 @@ class Run:
         if not folder.exists():
             raise RunError(f"{folder}: no such run folder; 'pose train ... --out {folder}' makes one")
         if not folder.is_dir() or not (folder / CONFIG).is_file():
-            raise RunError(f"{folder}: not a run folder (no {CONFIG} in it); name the folder that 'pose train --out' made")
+            raise RunError(
+                f"{folder}: not a run folder (no {CONFIG} in it); name the folder that 'pose train --out' made"
+            )
         return cls(folder, read_spec(folder / CONFIG))
 
     @classmethod

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, SerializeAsAny
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, SerializeAsAny, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import PoseError
 from pose_core.specs.base import Spec
+from pose_core.specs.merge import merge
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,20 @@ class ComponentConfig(Spec):
     """Base of all component configs."""
 
     type: str = Field("", description="Which component: namespace/name, or the bare name while it is unique.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _onto_defaults(cls, value: Any) -> Any:
+        """What a user writes of a nested component is merged with its default: ``predictor: {sigmoid: true}``
+        need not repeat the type, and ``losses: {locref: {weight: 0.1}}`` keeps the other losses."""
+        if not isinstance(value, dict):
+            return value
+        defaults = {
+            name: field.default
+            for name, field in cls.model_fields.items()
+            if isinstance(field.default, dict) and isinstance(value.get(name), dict)
+        }
+        return {**value, **merge(defaults, {name: value[name] for name in defaults})}
 
 
 class BackboneConfig(ComponentConfig):
@@ -103,7 +118,7 @@ class WriterConfig(ComponentConfig):
     """Base of the configs of prediction writers."""
 
 
-class _Named:
+class NamedComponent:
     """Marks a field as holding a component of ``kind``."""
 
     def __init__(self, kind: str, base: type[ComponentConfig]) -> None:
@@ -136,7 +151,9 @@ class _Named:
         if isinstance(value, str):
             value = {"type": value}
         if not isinstance(value, dict):
-            raise PydanticCustomError("component", "must be the name of a {kind} or a mapping with its type", {"kind": self.kind})
+            raise PydanticCustomError(
+                "component", "must be the name of a {kind} or a mapping with its type", {"kind": self.kind}
+            )
         name = value.get("type")
         if not isinstance(name, str) or not name:
             raise PydanticCustomError("component", "needs 'type', the name of a {kind}", {"kind": self.kind})
@@ -155,13 +172,15 @@ class _Named:
         return config_class.model_validate({**value, "type": component.full_name})
 
 
-AnyBackbone = Annotated[SerializeAsAny[BackboneConfig], _Named("backbone", BackboneConfig)]
-AnyNeck = Annotated[SerializeAsAny[NeckConfig], _Named("neck", NeckConfig)]
-AnyHead = Annotated[SerializeAsAny[HeadConfig], _Named("head", HeadConfig)]
-AnyTargetGenerator = Annotated[SerializeAsAny[TargetGeneratorConfig], _Named("target_generator", TargetGeneratorConfig)]
-AnyPredictor = Annotated[SerializeAsAny[PredictorConfig], _Named("predictor", PredictorConfig)]
-AnyLoss = Annotated[SerializeAsAny[LossConfig], _Named("loss", LossConfig)]
-AnyInput = Annotated[SerializeAsAny[InputConfig], _Named("input", InputConfig)]
-AnyDetector = Annotated[SerializeAsAny[DetectorConfig], _Named("detector", DetectorConfig)]
-AnyReader = Annotated[SerializeAsAny[ReaderConfig], _Named("reader", ReaderConfig)]
-AnyWriter = Annotated[SerializeAsAny[WriterConfig], _Named("writer", WriterConfig)]
+AnyBackbone = Annotated[SerializeAsAny[BackboneConfig], NamedComponent("backbone", BackboneConfig)]
+AnyNeck = Annotated[SerializeAsAny[NeckConfig], NamedComponent("neck", NeckConfig)]
+AnyHead = Annotated[SerializeAsAny[HeadConfig], NamedComponent("head", HeadConfig)]
+AnyTargetGenerator = Annotated[
+    SerializeAsAny[TargetGeneratorConfig], NamedComponent("target_generator", TargetGeneratorConfig)
+]
+AnyPredictor = Annotated[SerializeAsAny[PredictorConfig], NamedComponent("predictor", PredictorConfig)]
+AnyLoss = Annotated[SerializeAsAny[LossConfig], NamedComponent("loss", LossConfig)]
+AnyInput = Annotated[SerializeAsAny[InputConfig], NamedComponent("input", InputConfig)]
+AnyDetector = Annotated[SerializeAsAny[DetectorConfig], NamedComponent("detector", DetectorConfig)]
+AnyReader = Annotated[SerializeAsAny[ReaderConfig], NamedComponent("reader", ReaderConfig)]
+AnyWriter = Annotated[SerializeAsAny[WriterConfig], NamedComponent("writer", WriterConfig)]

@@ -1,8 +1,7 @@
 """From a model's name, a file and command-line options to one configuration.
 
 The one place where precedence is decided: core defaults < model preset < data < file < command line. A mapping is
-merged key by key; a component whose ``type`` changes is replaced as a whole, because the keys of one component mean
-nothing to another.
+merged key by key (see :mod:`pose_core.specs.merge`).
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import yaml
 
 from pose_core.catalog import Model, get_catalog
 from pose_core.errors import ConfigError
+from pose_core.specs.merge import merge
 from pose_core.specs.run import RunSpec
 from pose_core.specs.yaml_file import Loc, read_yaml, validate
 
@@ -86,27 +86,6 @@ def option_layer(options: Iterable[tuple[str, str, Any]]) -> Layer:
     return Layer(content, origin)
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``over`` on top of ``base``; neither is changed."""
-    merged = dict(base)
-    for key, value in over.items():
-        below = merged.get(key)
-        if isinstance(value, Mapping) and isinstance(below, Mapping) and not _other_type(below, value):
-            merged[key] = merge(below, value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def _other_type(below: Mapping[str, Any], value: Mapping[str, Any]) -> bool:
-    if "type" not in value or "type" not in below:
-        return False
-    mine, theirs = str(value["type"]), str(below["type"])
-    if "/" in mine and "/" in theirs:
-        return mine != theirs
-    return mine.rpartition("/")[2] != theirs.rpartition("/")[2]
-
-
 def choose_model(name: str, multi_animal: bool, method: str | None = None) -> Model:
     """The model of that name that suits the data.
 
@@ -131,7 +110,11 @@ def choose_model(name: str, multi_animal: bool, method: str | None = None) -> Mo
             if model.method == wanted:
                 return model
     others = sorted({m.name for m in get_catalog().models() if m.method in order})
-    advice = f"models for several animals are {', '.join(others)}" if others else "no installed plugin offers a model for several animals"
+    advice = (
+        f"models for several animals are {', '.join(others)}"
+        if others
+        else "no installed plugin offers a model for several animals"
+    )
     raise ConfigError(f"model {name!r} finds one animal a frame, but the project has several individuals; {advice}")
 
 
@@ -159,7 +142,10 @@ def resolve(model: Model | None, data: Layer, user: Sequence[Layer]) -> RunSpec:
     if model is not None:
         content = merge(content, {"model": {"name": model.full_name}})
     elif "backbone" not in content.get("model", {}):
-        raise ConfigError("no model is named: use --model NAME ('pose models' lists them) or give model.backbone and model.heads in --config")
+        raise ConfigError(
+            "no model is named: use --model NAME ('pose models' lists them) "
+            "or give model.backbone and model.heads in --config"
+        )
     return validate(content, origin)
 
 

@@ -49,13 +49,15 @@ class PreprocessSpec(Spec):
     )
     scale: float | Literal["auto"] = Field(
         "auto",
-        description="Factor by which frames are resized (view: frame). auto: animals come out about 100 pixels long.",
+        description="Factor by which frames are resized (view: frame). auto: animals come out about 60 pixels long.",
     )
     size: Size | None = Field(
         None, description="Fixed input size (height, width); required for view: animal and for networks of fixed size."
     )
     margin: float = Field(
-        0.25, ge=0, description="view: animal. Free space around the box, as a fraction of its longer side, on each side."
+        0.25,
+        ge=0,
+        description="view: animal. Free space around the box, as a fraction of its longer side, on each side.",
     )
     mean: tuple[float, float, float] = Field(
         (0.485, 0.456, 0.406), description="Subtracted from RGB in [0, 1] (ImageNet's mean by default)."
@@ -98,7 +100,9 @@ class ModelSpec(Spec):
 
         def add(loc: tuple[str, ...], message: str) -> None:
             # Errors of a part are placed at that part, so that the message names the YAML field.
-            errors.append(InitErrorDetails(type=PydanticCustomError("part", "{m}", {"m": message}), loc=loc, input=None))
+            errors.append(
+                InitErrorDetails(type=PydanticCustomError("part", "{m}", {"m": message}), loc=loc, input=None)
+            )
 
         if not self.heads:
             add(("heads",), "needs at least one head")
@@ -154,7 +158,9 @@ class CropSpec(Spec):
     size: Size | Literal["auto"] | None = Field(
         "auto", description="(height, width) of the window; auto: twice the animal's size; null: the whole frame."
     )
-    shift: float = Field(0.3, ge=0, le=1, description="Largest shift of the window's centre, as a fraction of its size.")
+    shift: float = Field(
+        0.3, ge=0, le=1, description="Largest shift of the window's centre, as a fraction of its size."
+    )
     background: float = Field(
         0.1, ge=0, le=1, description="Fraction of windows placed anywhere in the frame, to learn what is no animal."
     )
@@ -172,11 +178,15 @@ class AugmentationSpec(Spec):
     crop: CropSpec = Field(default_factory=CropSpec)
     brightness: float = Field(0.2, ge=0, le=1, description="Largest change of brightness, fraction of full scale.")
     contrast: float = Field(0.2, ge=0, le=1, description="Largest relative change of contrast.")
-    noise: float = Field(0.03, ge=0, le=1, description="Largest standard deviation of Gaussian noise, fraction of full scale.")
+    noise: float = Field(
+        0.03, ge=0, le=1, description="Largest standard deviation of Gaussian noise, fraction of full scale."
+    )
     blur: float = Field(0.2, ge=0, le=1, description="Probability of motion blur.")
     blur_length: int = Field(7, ge=2, description="Longest motion blur, pixels.")
     erase: float = Field(0.2, ge=0, le=1, description="Probability of erasing a rectangle.")
-    erase_size: float = Field(0.2, gt=0, le=1, description="Longest side of the erased rectangle, fraction of the image.")
+    erase_size: float = Field(
+        0.2, gt=0, le=1, description="Longest side of the erased rectangle, fraction of the image."
+    )
 
     @model_validator(mode="after")
     def _range(self) -> AugmentationSpec:
@@ -206,8 +216,12 @@ class ScheduleSpec(Spec):
 class TrainSpec(Spec):
     """How the model is trained."""
 
-    epochs: int | Literal["auto"] = Field("auto", description="Passes over the training images; auto: about 4000 steps.")
-    max_time: Seconds | None = Field(None, description="Stop after this time (90s, 10m, 2h); the schedule fits into it.")
+    epochs: int | Literal["auto"] = Field(
+        "auto", description="Passes over the training images; auto: about 4000 steps."
+    )
+    max_time: Seconds | None = Field(
+        None, description="Stop after this time (90s, 10m, 2h); the schedule fits into it."
+    )
     batch_size: int = Field(8, ge=1, description="Images a step, on each device.")
     seed: int = Field(0, ge=0, description="Of initial weights, split, order and augmentation.")
     optimizer: OptimizerSpec = Field(default_factory=OptimizerSpec)
@@ -227,8 +241,12 @@ class TrainSpec(Spec):
     devices: int = Field(1, ge=1, description="Number of devices (processes on the CPU); above 1 trains with DDP.")
     workers: int | Literal["auto"] = Field("auto", description="Processes that load images; auto: none on the CPU.")
     cache: float = Field(2.0, ge=0, description="Decoded images kept in memory, GiB a process.")
-    loggers: tuple[Literal["tensorboard", "wandb"], ...] = Field((), description="Beside history.csv, which is always written.")
-    weights: str | None = Field(None, description="File of weights to start from (a run folder or weights.safetensors).")
+    loggers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
+        (), description="Beside history.csv, which is always written."
+    )
+    weights: str | None = Field(
+        None, description="File of weights to start from (a run folder or weights.safetensors)."
+    )
 
     @model_validator(mode="after")
     def _counts(self) -> TrainSpec:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import PoseError
-from pose_core.specs.components import ComponentConfig, _Named
+from pose_core.specs.components import ComponentConfig, NamedComponent
 from pose_core.specs.run import RunSpec
 
 
@@ -35,8 +35,8 @@ def config_class_at(loc: tuple[int | str, ...], content: Any) -> tuple[str, ...]
     """
     annotation: Any = RunSpec
     for part in loc:
-        content = content[part] if isinstance(content, (Mapping, list, tuple)) else None
         annotation = _inner(annotation, part, content)
+        content = content[part]
     found = _model(annotation, content)
     if found is None:
         return ()
@@ -47,7 +47,7 @@ def _inner(annotation: Any, part: int | str, content: Any) -> Any:
     model = _model(annotation, content)
     if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
         field = model.model_fields[str(part)]
-        named = next((m for m in field.metadata if isinstance(m, _Named)), None)
+        named = next((m for m in field.metadata if isinstance(m, NamedComponent)), None)
         return (named, field.annotation) if named else field.annotation
     if isinstance(model, type) and is_dataclass(model):
         return None
@@ -62,7 +62,7 @@ def _model(annotation: Any, content: Any) -> Any:
     if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation)):
         return annotation
     for argument in get_args(annotation):
-        if isinstance(argument, _Named):
+        if isinstance(argument, NamedComponent):
             return _component(argument, content)
         found = _model(argument, content)
         if found is not None:
@@ -70,7 +70,7 @@ def _model(annotation: Any, content: Any) -> Any:
     return None
 
 
-def _component(named: _Named, content: Any) -> type[ComponentConfig] | None:
+def _component(named: NamedComponent, content: Any) -> type[ComponentConfig] | None:
     name = content.get("type") if isinstance(content, Mapping) else None
     if not isinstance(name, str):
         return None

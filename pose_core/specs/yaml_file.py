@@ -57,7 +57,8 @@ def _collect_lines(node: yaml.Node | None, at: Loc, lines: dict[Loc, int], path:
             loc = (*at, str(key.value))
             if loc in lines:
                 raise ConfigError(
-                    f"{path}: {'.'.join(map(str, loc))} is given twice (lines {lines[loc]} and {key.start_mark.line + 1})"
+                    f"{path}: {'.'.join(map(str, loc))} is given twice "
+                    f"(lines {lines[loc]} and {key.start_mark.line + 1})"
                 )
             lines[loc] = key.start_mark.line + 1
             _collect_lines(value, loc, lines, path)
@@ -114,7 +115,9 @@ def _one(detail: Any, content: Mapping[str, Any], origin: Mapping[Loc, str], err
     else:
         message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
     where = next((origin[loc[:n]] for n in range(len(loc), 0, -1) if loc[:n] in origin), "")
-    return f"{'.'.join(map(str, loc)) or 'the configuration'}: {' '.join(message.split())}" + (f" ({where})" if where else "")
+    return f"{'.'.join(map(str, loc)) or 'the configuration'}: {' '.join(message.split())}" + (
+        f" ({where})" if where else ""
+    )
 
 
 def _written(loc: Loc, content: Any) -> Loc:

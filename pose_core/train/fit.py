@@ -6,8 +6,7 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 
 from pose_core.data.augment import Augmenter
-from pose_core.data.dataset import Batch, PoseSamples, collate
+from pose_core.data.dataset import Batch, PoseSamples, collate, init_worker
 from pose_core.data.fingerprint import data_hash
 from pose_core.errors import ConfigError, RunError
 from pose_core.model.assemble import PoseModel
@@ -35,7 +34,15 @@ from pose_core.train.prepare import Prepared
 from pose_core.train.progress import TrainingProgress
 from pose_core.train.sampler import EpochSampler
 
-MAY_CHANGE = ("train.epochs", "train.max_time", "train.device", "train.workers", "train.cache", "train.loggers", "data.source")
+MAY_CHANGE = (
+    "train.epochs",
+    "train.max_time",
+    "train.device",
+    "train.workers",
+    "train.cache",
+    "train.loggers",
+    "data.source",
+)
 """Keys that may differ between a run and its resumption."""
 
 
@@ -73,17 +80,26 @@ def train_model(prepared: Prepared, out: Path, *, resume: bool = False, console:
     if spec.train.weights is not None and not resuming:
         _start_from(model, Path(spec.train.weights))
     run = Run.create(out, spec, _provenance(prepared)) if first else Run(out, spec)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(memory_format=torch.channels_last)
     steps_an_epoch = _steps_an_epoch(prepared)
     assert isinstance(spec.train.epochs, int)
     pacer = Pacer(spec.train, steps_an_epoch * spec.train.epochs)
-    keeper = Keeper(run, _validation_batches(prepared, model.size_multiple), pacer)
-    with _quiet():
+    rows = prepared.split.validation
+    shared = rows[int(os.environ.get("LOCAL_RANK", "0")) :: spec.train.devices]
+    validation = (
+        _ValidationBatches(_samples(prepared, shared, model.size_multiple, augment=False), spec.train.batch_size)
+        if rows
+        else None
+    )
+    keeper = Keeper(run, validation, pacer)
+    with _Quiet():
         trainer = lightning.Trainer(
             accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.type],
             devices=spec.train.devices if device.index is None else [device.index],
             strategy=(
-                DDPStrategy(find_unused_parameters=True, process_group_backend="gloo" if device.type == "cpu" else "nccl")
+                DDPStrategy(
+                    find_unused_parameters=True, process_group_backend="gloo" if device.type == "cpu" else "nccl"
+                )
                 if spec.train.devices > 1
                 else "auto"
             ),
@@ -109,7 +125,8 @@ def train_model(prepared: Prepared, out: Path, *, resume: bool = False, console:
     if trainer.interrupted:
         raise KeyboardInterrupt
     if trainer.is_global_zero:
-        run.update_metrics(training={"epochs": trainer.current_epoch, "steps": trainer.global_step, "seconds": round(pacer.seconds, 1)})
+        seconds = round(pacer.seconds, 1)
+        run.update_metrics(training={"epochs": trainer.current_epoch, "steps": trainer.global_step, "seconds": seconds})
         plot_curves(run.path / HISTORY, run.path / "training_curves.png")
     return run
 
@@ -137,8 +154,9 @@ def _training_batches(
 ) -> DataLoader[Any]:
     train = prepared.spec.train
     samples = _samples(prepared, prepared.split.train, multiple, augment=True)
-    workers = train.workers
-    if workers == "auto":
+    if isinstance(train.workers, int):
+        workers = train.workers
+    else:
         # On the CPU the processes would compete with the network; a GPU wants to be fed.
         workers = 0 if device.type == "cpu" else min(8, max(1, (os.cpu_count() or 2) // (2 * train.devices)))
     return DataLoader(
@@ -146,28 +164,21 @@ def _training_batches(
         batch_size=train.batch_size,
         sampler=EpochSampler(len(samples), train.seed, trainer.global_rank, trainer.world_size),
         collate_fn=collate,
+        worker_init_fn=init_worker,
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",
     )
 
 
-def _validation_batches(prepared: Prepared, multiple: int) -> "list[Batch] | _Lazy | None":
-    rows = prepared.split.validation
-    if not rows:
-        return None
-    rank, world = int(os.environ.get("LOCAL_RANK", "0")), prepared.spec.train.devices
-    return _Lazy(partial(_samples, prepared, rows[rank::world], multiple, False), prepared.spec.train.batch_size)
+class _ValidationBatches:
+    """The validation images of this process in batches, as often as they are asked for (images stay in the cache)."""
 
-
-class _Lazy:
-    """The validation batches, loaded anew each time (their images stay in the cache of the samples)."""
-
-    def __init__(self, samples: Callable[[], PoseSamples], batch_size: int) -> None:
-        self.samples = samples()
+    def __init__(self, samples: PoseSamples, batch_size: int) -> None:
+        self.samples = samples
         self.batch_size = batch_size
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Batch]:
         for start in range(0, len(self.samples), self.batch_size):
             chosen = range(start, min(start + self.batch_size, len(self.samples)))
             yield collate([self.samples[i] for i in chosen])
@@ -227,11 +238,12 @@ def _loggers(spec: RunSpec, out: Path) -> list[Any]:
     return made
 
 
-class _quiet(warnings.catch_warnings):  # noqa: N801 - a context manager, used like a function
+class _Quiet(warnings.catch_warnings):
     """Lightning's advice is for its own users; ours cannot act on it."""
 
     def __enter__(self) -> Any:
-        self.loggers = [logging.getLogger(n) for n in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")]
+        names = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
+        self.loggers = [logging.getLogger(name) for name in names]
         self.levels = [logger.level for logger in self.loggers]
         for logger in self.loggers:
             logger.setLevel(logging.ERROR)

@@ -31,7 +31,9 @@ class History:
         """Append a row and write the file."""
         self.rows.append({key: _text(value) for key, value in row.items()})
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(dict.fromkeys(key for r in self.rows for key in r)), lineterminator="\n")
+        writer = csv.DictWriter(
+            text, fieldnames=list(dict.fromkeys(key for r in self.rows for key in r)), lineterminator="\n"
+        )
         writer.writeheader()
         writer.writerows(self.rows)
         write_text_atomically(self.path, text.getvalue())

@@ -112,14 +112,14 @@ class Keeper(lightning.Callback):
         if trainer.is_global_zero:
             fresh.replace(folder / LAST)
 
-    def state_dict(self) -> dict[str, Any]:  # noqa: D102
+    def state_dict(self) -> dict[str, Any]:
         return {
             "best": self.best,
             "best_epoch": self.best_epoch,
             "without_improvement": self.without_improvement,
         }
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # noqa: D102
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best = state_dict["best"]
         self.best_epoch = state_dict["best_epoch"]
         self.without_improvement = state_dict["without_improvement"]

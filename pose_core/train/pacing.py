@@ -32,7 +32,7 @@ class Pacer(lightning.Callback):
         self._start = time.monotonic()
 
     @property
-    def seconds(self) -> float:  # noqa: D102 - described above
+    def seconds(self) -> float:
         return self._before + time.monotonic() - self._start
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
@@ -52,14 +52,19 @@ class Pacer(lightning.Callback):
             group["lr"] = self.learning_rate
 
     def on_train_batch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
     ) -> None:
         """Stop when the time is up."""
         if self.spec.max_time is not None and self.progress >= 1.0:
             trainer.should_stop = True
 
-    def state_dict(self) -> dict[str, Any]:  # noqa: D102
+    def state_dict(self) -> dict[str, Any]:
         return {"seconds": self.seconds, "reserved": self.reserved}
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # noqa: D102
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._before, self.reserved = state_dict["seconds"], state_dict["reserved"]

@@ -11,12 +11,14 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from pose_core.data.augment import Augmenter
 from pose_core.data.auto import auto_crop, auto_scale
 from pose_core.data.projects import read_project
 from pose_core.data.split import Split, make_split
 from pose_core.errors import ConfigError
 from pose_core.specs import AnyReader, ReaderConfig, RunSpec
-from pose_core.specs.resolve import Layer, choose_model, file_layer, merge, resolve, set_layer
+from pose_core.specs.merge import merge
+from pose_core.specs.resolve import Layer, choose_model, file_layer, resolve, set_layer
 from pose_core.specs.yaml_file import validate
 from pose_core.structures import LabelledDataset
 
@@ -91,10 +93,15 @@ def prepare(
         user,
     )
     if spec.model.method == "single_animal" and dataset.multi_animal:
-        raise ConfigError("model.method: single_animal finds one animal a frame, but the project has several individuals")
-    split = make_split(dataset, spec.data.split, spec.train.seed if spec.data.split.seed is None else spec.data.split.seed)
+        raise ConfigError(
+            "model.method: single_animal finds one animal a frame, but the project has several individuals"
+        )
+    split = make_split(
+        dataset, spec.data.split, spec.train.seed if spec.data.split.seed is None else spec.data.split.seed
+    )
     spec = _decide(spec, dataset, split)
-    return Prepared(spec, dataset, split, (*dataset.notes, *split.notes))
+    notes = (*dataset.notes, *split.notes, *Augmenter(spec.augmentation, spec.skeleton).notes)
+    return Prepared(spec, dataset, split, notes)
 
 
 def _reader(wanted: dict[str, Any]) -> ReaderConfig | None:
@@ -114,17 +121,15 @@ def _reader(wanted: dict[str, Any]) -> ReaderConfig | None:
 def _decide(spec: RunSpec, dataset: LabelledDataset, split: Split) -> RunSpec:
     """Replace every ``auto`` by what the training images call for."""
     decided: dict[str, Any] = {}
-    scale = spec.model.preprocess.scale
-    if spec.model.preprocess.view == "frame":
-        if scale == "auto":
-            scale = auto_scale(dataset, split.train)
-            decided = merge(decided, {"model": {"preprocess": {"scale": scale}}})
-        assert not isinstance(scale, str)
-        if spec.augmentation.crop.size == "auto":
-            size = auto_crop(dataset, split.train, scale)
-            decided = merge(decided, {"augmentation": {"crop": {"size": size}}})
-    elif scale == "auto":
-        decided = merge(decided, {"model": {"preprocess": {"scale": 1.0}}})
+    preprocess = spec.model.preprocess
+    scale = preprocess.scale
+    if scale == "auto":
+        # With a fixed input size the frame or the crop is fitted into it, and the scale has nothing to say.
+        scale = auto_scale(dataset, split.train) if preprocess.size is None else 1.0
+        decided = merge(decided, {"model": {"preprocess": {"scale": scale}}})
+    if spec.augmentation.crop.size == "auto":
+        size = preprocess.size or auto_crop(dataset, split.train, scale, spec.model.backbone.size_multiple())
+        decided = merge(decided, {"augmentation": {"crop": {"size": size}}})
     steps_an_epoch = math.ceil(len(split.train) / (spec.train.batch_size * spec.train.devices))
     epochs = spec.train.epochs
     if epochs == "auto":

@@ -22,7 +22,7 @@ class TrainingProgress(lightning.Callback):
         self.task = TaskID(0)
         self.printed = -1
 
-    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: D102
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         if not trainer.is_global_zero:
             return
         if self.console.is_terminal:
@@ -40,21 +40,26 @@ class TrainingProgress(lightning.Callback):
             self.bar.start()
             self.task = self.bar.add_task("", total=1.0, figures="")
 
-    def on_train_batch_end(  # noqa: D102
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
     ) -> None:
         if self.bar is not None:
             self.bar.update(self.task, completed=self.pacer.progress, figures=self._figures(trainer))
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:  # noqa: D102
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         tenth = int(10 * self.pacer.progress)
         if trainer.is_global_zero and self.bar is None and tenth > self.printed and self.keeper.latest:
             self.printed = tenth
-            self.console.print(f"training {100 * self.pacer.progress:3.0f} %  {self._figures(trainer)}", highlight=False)
+            self.console.print(
+                f"training {100 * self.pacer.progress:3.0f} %  {self._figures(trainer)}", highlight=False
+            )
 
-    def teardown(  # noqa: D102
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str
-    ) -> None:
+    def teardown(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, stage: str) -> None:
         if self.bar is not None:
             self.bar.stop()
             self.bar = None

@@ -1,8 +1,40 @@
 """What this plugin offers."""
 
-from pose_core.hooks import PluginInfo, hookimpl
+from collections.abc import Iterator
+
+from pose_core.hooks import ComponentSpec, PluginInfo, hookimpl
+
+_PAPER = """@inproceedings{lin2014microsoft,
+  title={Microsoft COCO: Common objects in context},
+  author={Lin, Tsung-Yi and Maire, Michael and Belongie, Serge and Hays, James and Perona, Pietro and Ramanan, Deva and
+    Doll{\\'a}r, Piotr and Zitnick, C. Lawrence},
+  booktitle={European Conference on Computer Vision}, pages={740--755}, year={2014}}"""
 
 
 @hookimpl
 def pose_plugin_info() -> PluginInfo:
-    return PluginInfo(namespace="coco", summary="COCO keypoint files for pose_core", license="BSD-3-Clause", hook_api="1.0")
+    return PluginInfo(
+        namespace="coco",
+        summary="COCO keypoint files for pose_core",
+        license="BSD-3-Clause",
+        hook_api="1.0",
+        citations=(_PAPER,),
+    )
+
+
+@hookimpl
+def pose_components() -> Iterator[ComponentSpec]:
+    yield ComponentSpec(
+        "reader",
+        "coco",
+        config="pose_coco.config:CocoReaderConfig",
+        factory="pose_coco.reader:CocoReader",
+        summary="COCO keypoint annotations: a JSON file, or a folder with annotations/train.json",
+    )
+    yield ComponentSpec(
+        "writer",
+        "coco",
+        config="pose_coco.config:CocoWriterConfig",
+        factory="pose_coco.writer:CocoWriter",
+        summary="COCO keypoint results (JSON), for pycocotools",
+    )

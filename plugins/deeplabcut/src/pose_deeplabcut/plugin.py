@@ -1,8 +1,51 @@
 """What this plugin offers."""
 
-from pose_core.hooks import PluginInfo, hookimpl
+from collections.abc import Iterator
+
+from pose_core.hooks import ComponentSpec, PluginInfo, hookimpl
+
+_SINGLE_ANIMAL = """@article{mathis2018deeplabcut,
+  title={DeepLabCut: markerless pose estimation of user-defined body parts with deep learning},
+  author={Mathis, Alexander and Mamidanna, Pranav and Cury, Kevin M. and Abe, Taiga and Murthy, Venkatesh N. and
+    Mathis, Mackenzie Weygandt and Bethge, Matthias},
+  journal={Nature Neuroscience}, volume={21}, pages={1281--1289}, year={2018}}"""
+_MULTI_ANIMAL = """@article{lauer2022multi,
+  title={Multi-animal pose estimation, identification and tracking with DeepLabCut},
+  author={Lauer, Jessy and Zhou, Mu and Ye, Shaokai and others},
+  journal={Nature Methods}, volume={19}, pages={496--504}, year={2022}}"""
 
 
 @hookimpl
 def pose_plugin_info() -> PluginInfo:
-    return PluginInfo(namespace="deeplabcut", summary="DeepLabCut projects and prediction files for pose_core", license="BSD-3-Clause", hook_api="1.0")
+    return PluginInfo(
+        namespace="deeplabcut",
+        summary="DeepLabCut projects and prediction files for pose_core",
+        license="BSD-3-Clause",
+        hook_api="1.0",
+        citations=(_SINGLE_ANIMAL, _MULTI_ANIMAL),
+    )
+
+
+@hookimpl
+def pose_components() -> Iterator[ComponentSpec]:
+    yield ComponentSpec(
+        "reader",
+        "deeplabcut",
+        config="pose_deeplabcut.config:ProjectReaderConfig",
+        factory="pose_deeplabcut.project:ProjectReader",
+        summary="DeepLabCut project: its config.yaml, or the folder that holds it",
+    )
+    yield ComponentSpec(
+        "writer",
+        "dlc-h5",
+        config="pose_deeplabcut.config:H5WriterConfig",
+        factory="pose_deeplabcut.writers:H5Writer",
+        summary="DeepLabCut's HDF5 table, for pandas.read_hdf",
+    )
+    yield ComponentSpec(
+        "writer",
+        "dlc-csv",
+        config="pose_deeplabcut.config:CsvWriterConfig",
+        factory="pose_deeplabcut.writers:CsvWriter",
+        summary="DeepLabCut's CSV table, for pandas.read_csv",
+    )

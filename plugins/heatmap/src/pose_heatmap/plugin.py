@@ -1,8 +1,67 @@
 """What this plugin offers."""
 
-from pose_core.hooks import PluginInfo, hookimpl
+from collections.abc import Iterable
+
+from pose_core.hooks import ComponentSpec, ModelRecipe, PluginInfo, hookimpl
+
+_DEEPERCUT = """@inproceedings{insafutdinov2016deepercut,
+  title={DeeperCut: A Deeper, Stronger, and Faster Multi-Person Pose Estimation Model},
+  author={Insafutdinov, Eldar and Pishchulin, Leonid and Andres, Bjoern and Andriluka, Mykhaylo and Schiele, Bernt},
+  booktitle={European Conference on Computer Vision}, year={2016}}"""
+
+_DEEPLABCUT = """@article{mathis2018deeplabcut,
+  title={DeepLabCut: markerless pose estimation of user-defined body parts with deep learning},
+  author={Mathis, Alexander and Mamidanna, Pranav and Cury, Kevin M. and Abe, Taiga and Murthy, Venkatesh N. and
+    Mathis, Mackenzie Weygandt and Bethge, Matthias},
+  journal={Nature Neuroscience}, year={2018}}"""
+
+_GUO = """@article{guo2011gaussian,
+  title={A Simple Algorithm for Fitting a Gaussian Function},
+  author={Guo, Hongwei}, journal={IEEE Signal Processing Magazine}, year={2011}}"""
 
 
 @hookimpl
 def pose_plugin_info() -> PluginInfo:
-    return PluginInfo(namespace="heatmap", summary="Heatmap and location-refinement heads for pose_core", license="BSD-3-Clause", hook_api="1.0")
+    return PluginInfo(
+        namespace="heatmap",
+        summary="Heatmap and location-refinement heads",
+        license="BSD-3-Clause",
+        hook_api="1.0",
+        citations=(_DEEPERCUT, _DEEPLABCUT),
+    )
+
+
+def _part(kind: str, name: str, cls: str, module: str, summary: str, citations: tuple[str, ...] = ()) -> ComponentSpec:
+    suffix = {"head": "Head", "target_generator": "Targets", "predictor": "Predictor", "loss": "Loss"}[kind]
+    config = f"{cls}HeadConfig" if kind == "head" else f"{cls}Config"
+    return ComponentSpec(
+        kind,
+        name,
+        config=f"pose_heatmap.config:{config}",
+        factory=f"pose_heatmap.{module}:{cls}{suffix}",
+        summary=summary,
+        citations=citations,
+    )
+
+
+@hookimpl
+def pose_components() -> Iterable[ComponentSpec]:
+    yield _part("head", "heatmap", "Heatmap", "head", "One heatmap a keypoint, with location refinement")
+    yield _part("target_generator", "gaussian", "Gaussian", "targets", "Gaussian blobs and offsets to their centres")
+    yield _part("target_generator", "plateau", "Plateau", "targets", "Discs of ones and offsets to their centres")
+    yield _part("predictor", "argmax", "Argmax", "predictors", "Highest cell, moved by location refinement")
+    yield _part("predictor", "subpixel", "Subpixel", "predictors", "Gaussian fitted around the highest cell", (_GUO,))
+    yield _part("loss", "mse", "Mse", "losses", "Mean squared error, balanced between blobs and background")
+    yield _part("loss", "bce", "Bce", "losses", "Cross-entropy of logits, balanced between blobs and background")
+    yield _part("loss", "huber", "Huber", "losses", "Huber loss")
+    yield _part("loss", "smooth_l1", "SmoothL1", "losses", "Smooth L1 loss")
+
+
+@hookimpl
+def pose_recipes() -> Iterable[ModelRecipe]:
+    yield ModelRecipe(
+        "{backbone}",
+        "single_animal",
+        "{backbone}; heatmaps of one animal a frame",
+        {"model": {"heads": {"keypoints": {"type": "heatmap/heatmap"}}}},
+    )

@@ -1,8 +1,64 @@
 """What this plugin offers."""
 
-from pose_core.hooks import PluginInfo, hookimpl
+from collections.abc import Iterable
+
+from pose_core.hooks import BackbonePreset, ComponentSpec, PluginInfo, hookimpl
+
+_UNET = """@inproceedings{ronneberger2015unet,
+  title={U-Net: Convolutional Networks for Biomedical Image Segmentation},
+  author={Ronneberger, Olaf and Fischer, Philipp and Brox, Thomas},
+  booktitle={Medical Image Computing and Computer-Assisted Intervention}, year={2015}}"""
+
+_SLEAP = """@article{pereira2022sleap,
+  title={SLEAP: A deep learning system for multi-animal pose tracking},
+  author={Pereira, Talmo D. and Tabris, Nathaniel and Matsliah, Arie and Turner, David M. and Li, Junyu and
+    Ravindranath, Shruthi and Papadoyannis, Eleni S. and Normand, Edna and Deutsch, David S. and Wang, Z. Yan and
+    McKenzie-Smith, Grace C. and Mitelut, Catalin C. and Castro, Marielisa Diez and D'Uva, John and
+    Kislin, Mikhail and Sanes, Dan H. and Kocher, Sarah D. and Wang, Samuel S.-H. and Falkner, Annegret L. and
+    Shaevitz, Joshua W. and Murthy, Mala},
+  journal={Nature Methods}, year={2022}}"""
 
 
 @hookimpl
 def pose_plugin_info() -> PluginInfo:
-    return PluginInfo(namespace="unet", summary="U-Net backbones for pose_core", license="BSD-3-Clause", hook_api="1.0")
+    return PluginInfo(
+        namespace="unet",
+        summary="U-Net backbones",
+        license="BSD-3-Clause",
+        hook_api="1.0",
+        citations=(_UNET, _SLEAP),
+    )
+
+
+@hookimpl
+def pose_components() -> Iterable[ComponentSpec]:
+    yield ComponentSpec(
+        "backbone",
+        "unet",
+        config="pose_unet.config:UNetConfig",
+        factory="pose_unet.network:UNet",
+        summary="Encoder-decoder with skip connections",
+        tags=("from scratch",),
+    )
+
+
+@hookimpl
+def pose_backbones() -> Iterable[BackbonePreset]:
+    yield BackbonePreset(
+        "unet",
+        family="unet",
+        backbone={"type": "unet/unet", "filters": 16, "stem_stride": 2, "output_stride": 2},
+        summary="U-Net, small and fast on a CPU",
+    )
+    yield BackbonePreset(
+        "unet_medium_rf",
+        family="unet",
+        backbone={"type": "unet/unet", "filters": 32, "rate": 2.0, "max_stride": 16, "output_stride": 2},
+        summary="U-Net with SLEAP's medium receptive field",
+    )
+    yield BackbonePreset(
+        "unet_large_rf",
+        family="unet",
+        backbone={"type": "unet/unet", "filters": 24, "rate": 1.5, "max_stride": 32, "output_stride": 2},
+        summary="U-Net with SLEAP's large receptive field",
+    )

@@ -1,0 +1,179 @@
+"""Reading COCO keypoint annotations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pose_coco.annotations import Annotations, Category, ImageEntry, looks_like_coco, read_annotations
+from pose_coco.config import CocoReaderConfig
+from pose_coco.image_files import ImageFiles
+from pose_core.errors import DataError
+from pose_core.image_size import image_size
+from pose_core.interfaces import Reader
+from pose_core.structures import Instances, LabelledDataset, LabelledImage, Skeleton
+from pose_core.symmetry import symmetry_from_names
+
+_FOLDER = "annotations"
+_PARTS = ("train.json", "val.json", "test.json")
+
+HALF = 0.5
+"""COCO measures boxes from the corner of the top-left pixel, we measure from its centre. Keypoints are taken as they
+are: COCO's own annotations, pycocotools and DeepLabCut's exports treat them as pixel positions counted from 0."""
+
+
+class CocoReader(Reader):
+    """Reads a COCO JSON file, or a folder with ``annotations/train.json`` (and ``val.json``, ``test.json``)."""
+
+    config: CocoReaderConfig
+
+    @classmethod
+    def accepts(cls, path: Path) -> bool:
+        """A JSON file with images, annotations, categories and keypoints; or such a folder."""
+        return looks_like_coco(path / _FOLDER / _PARTS[0] if path.is_dir() else path)
+
+    def read(self, path: Path) -> LabelledDataset:
+        """Read all images that have labelled keypoints.
+
+        Regions with many animals (crowds), and animals without any labelled keypoint, become ``ignore`` regions.
+        Identities are unknown (-1). Visibility 1 is ``occluded``, 0 is NaN.
+
+        Raises:
+            DataError: the annotations cannot be used; one line names file and id.
+        """
+        files = [path / _FOLDER / part for part in _PARTS] if path.is_dir() else [path]
+        parts = [read_annotations(file, self.config.category) for file in files if file.is_file()]
+        categories = parts[0].categories
+        for part in parts[1:]:
+            if part.categories[0].keypoints != categories[0].keypoints:
+                raise DataError(f"{part.path}: its keypoints differ from those of {parts[0].path.name}")
+        notes = _category_notes(parts)
+        found: list[LabelledImage] = []
+        for part in parts:
+            found += self._images(part, path, notes)
+        if not found:
+            names = " and ".join(part.path.name for part in parts)
+            raise DataError(f"{path}: no image of {names} has a labelled keypoint of {categories[0].name!r}")
+        if len(parts) > 1:
+            notes.append(
+                "the files' own split is not used, all images are read together: "
+                + ", ".join(f"{part.path.name} {len(part.images)} images" for part in parts)
+            )
+        animals = max(len(image.instances) for image in found)
+        skeleton = _skeleton(parts[0].path, categories[0], animals, notes)
+        return LabelledDataset(
+            skeleton=skeleton,
+            images=tuple(found),
+            root=path,
+            name=path.resolve().name if path.is_dir() else path.stem,
+            notes=tuple(notes),
+            metadata={"coco.category_id": str(categories[0].id), "coco.category": categories[0].name},
+        )
+
+    def _images(self, part: Annotations, path: Path, notes: list[str]) -> list[LabelledImage]:
+        files = ImageFiles(part.path, path, self.config.images)
+        visible = part.keypoints[..., 2] > 0
+        labelled = visible.any(axis=1) & ~part.crowd
+        points = np.where(visible[..., None], part.keypoints[..., :2], np.nan)
+        boxes = _corners(part.boxes)
+        order = np.argsort(part.image, kind="stable")
+        bounds = np.searchsorted(part.image[order], np.arange(len(part.images) + 1))
+        found: list[LabelledImage] = []
+        empty: list[str] = []
+        missing: list[Path] = []
+        for row, entry in enumerate(part.images):
+            rows = order[bounds[row] : bounds[row + 1]]
+            animals, others = rows[labelled[rows]], rows[~labelled[rows]]
+            if not len(animals):
+                empty.append(entry.file_name)
+                continue
+            file, name = files.find(entry.file_name)
+            if not file.is_file():
+                missing.append(file)
+                continue
+            instances = Instances.from_keypoints(points[animals])
+            instances.boxes[:] = np.where(np.isnan(boxes[animals]), instances.boxes, boxes[animals])
+            ignore = boxes[others]
+            found.append(
+                LabelledImage.create(
+                    file,
+                    name,
+                    *_size(part.path, entry, file),
+                    instances,
+                    occluded=part.keypoints[animals, :, 2] == 1,
+                    areas=part.areas[animals],
+                    ignore=ignore[~np.isnan(ignore).any(axis=1)],
+                )
+            )
+        if missing:
+            total = len(found) + len(missing)
+            raise DataError(
+                f"{part.path}: {len(missing)} of {total} labelled images are missing, the first is {missing[0]}; "
+                "restore the files or name their folder: --set data.reader.type=coco --set data.reader.images=FOLDER"
+            )
+        _count_notes(part, labelled, empty, notes)
+        return found
+
+
+def _size(path: Path, entry: ImageEntry, file: Path) -> tuple[int, int]:
+    """Width and height of the file, which must be what the annotations say, or the labels do not fit it."""
+    size = image_size(file)
+    if entry.width and entry.height and size != (entry.width, entry.height):
+        raise DataError(
+            f"{path}: image {entry.id} is said to be {entry.width} x {entry.height}, but {file} is "
+            f"{size[0]} x {size[1]} (as viewers show it, turned by its EXIF orientation); its labels do not fit it"
+        )
+    return size
+
+
+def _corners(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """COCO's x, y, width, height from pixel corners -> x1, y1, x2, y2 from pixel centres."""
+    low = boxes[:, :2] - HALF
+    return np.concatenate([low, low + boxes[:, 2:]], axis=1).astype(np.float32)
+
+
+def _skeleton(path: Path, category: Category, animals: int, notes: list[str]) -> Skeleton:
+    names = category.keypoints
+    edges: dict[frozenset[str], tuple[str, str]] = {}
+    left_out = []
+    for limb in category.skeleton:
+        ends = [end for end in limb if isinstance(end, int) and 1 <= end <= len(names)]
+        if len(ends) == len(limb) == 2 and ends[0] != ends[1]:
+            pair = (names[ends[0] - 1], names[ends[1] - 1])
+            edges.setdefault(frozenset(pair), pair)
+        else:
+            left_out.append(str(list(limb)))
+    if left_out:
+        notes.append(
+            f"{path}: left out of the skeleton, as they do not join two of the keypoints 1 to {len(names)}: "
+            + ", ".join(left_out)
+        )
+    symmetry = symmetry_from_names(names)
+    if symmetry:
+        notes.append("left/right pairs, told from the names: " + ", ".join(f"{a}/{b}" for a, b in symmetry))
+    return Skeleton(
+        keypoints=names,
+        edges=tuple(edges.values()),
+        symmetry=symmetry,
+        individuals=("animal",) if animals == 1 else tuple(f"animal{i + 1}" for i in range(animals)),
+    )
+
+
+def _category_notes(parts: list[Annotations]) -> list[str]:
+    notes = []
+    if len(parts[0].categories) > 1:
+        notes.append("categories read together: " + ", ".join(c.name for c in parts[0].categories))
+    if parts[0].without_keypoints:
+        notes.append("categories without keypoints left out: " + ", ".join(parts[0].without_keypoints))
+    return notes
+
+
+def _count_notes(part: Annotations, labelled: npt.NDArray[np.bool_], empty: list[str], notes: list[str]) -> None:
+    if crowds := int(part.crowd.sum()):
+        notes.append(f"{part.path}: {crowds} crowd regions are left out of training and evaluation")
+    if blank := int((~labelled & ~part.crowd).sum()):
+        notes.append(f"{part.path}: {blank} animals without a labelled keypoint are left out like crowds")
+    if empty:
+        notes.append(f"{part.path}: {len(empty)} images without any label left out, the first is {empty[0]}")

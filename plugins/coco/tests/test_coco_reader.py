@@ -1,0 +1,304 @@
+"""Reading COCO keypoint annotations."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from pose_coco.config import CocoReaderConfig
+from pose_coco.reader import CocoReader
+
+from pose_core.catalog import get_catalog
+from pose_core.data.projects import read_project
+from pose_core.errors import DataError
+from pose_core.structures import LabelledDataset
+
+NAMES = ["nose", "left_ear", "right_ear"]
+
+
+def annotation(number: int, image: int, **changes: Any) -> dict[str, Any]:
+    """An animal with three keypoints, the second of them hidden and the third not labelled."""
+    return {
+        "id": number,
+        "image_id": image,
+        "category_id": 1,
+        "keypoints": [10.5, 20, 2, 30, 25.25, 1, 0, 0, 0],
+        "num_keypoints": 2,
+        "bbox": [8, 16, 30, 20],
+        "area": 250.0,
+        "iscrowd": 0,
+        **changes,
+    }
+
+
+def content(annotations: list[dict[str, Any]], images: int = 3, **changes: Any) -> dict[str, Any]:
+    return {
+        "info": {"description": "mice"},
+        "images": [{"id": i + 1, "file_name": f"{i}.png", "width": 64, "height": 48} for i in range(images)],
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "mouse", "keypoints": NAMES, "skeleton": [[1, 2], [3, 1]]}],
+        **changes,
+    }
+
+
+def dataset(folder: Path, what: dict[str, Any], *, images: str = ".", name: str = "labels.json") -> Path:
+    """Write a COCO file and its images."""
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(what), encoding="utf-8")
+    for entry in what["images"]:
+        image = file.parent / images / str(entry["file_name"]).replace("\\", "/")
+        image.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(image), np.zeros((48, 64, 3), np.uint8))
+    return file
+
+
+def read(path: Path, **config: Any) -> LabelledDataset:
+    return CocoReader(CocoReaderConfig(type="coco/coco", **config)).read(path)
+
+
+def refusal(path: Path, **config: Any) -> str:
+    with pytest.raises(DataError) as caught:
+        read(path, **config)
+    line = str(caught.value)
+    assert "\n" not in line
+    return line
+
+
+class TestWhatIsRead:
+    def test_one_animal(self, tmp_path: Path) -> None:
+        file = dataset(tmp_path, content([annotation(7, 1), annotation(8, 3)]))
+        found = read(file)
+        assert [image.name for image in found.images] == ["0.png", "2.png"]
+        image = found.images[0]
+        assert (image.image, image.width, image.height) == (tmp_path / "0.png", 64, 48)
+        nan = np.nan
+        np.testing.assert_array_equal(
+            image.instances.keypoints, np.float32([[[10.5, 20], [30, 25.25], [nan, nan]]]), strict=True
+        )
+        assert image.instances.keypoint_scores.tolist() == [[1, 1, 0]]
+        assert image.occluded.tolist() == [[False, True, False]]
+        assert image.areas.tolist() == [250]
+        assert image.instances.identity.tolist() == [-1]
+        assert found.skeleton.keypoints == tuple(NAMES)
+        assert found.skeleton.edges == (("nose", "left_ear"), ("right_ear", "nose"))
+        assert found.skeleton.symmetry == (("left_ear", "right_ear"),)
+        assert found.skeleton.individuals == ("animal",)
+        assert found.metadata["coco.category_id"] == "1"
+        assert any("1 images without any label left out, the first is 1.png" in note for note in found.notes)
+
+    def test_boxes_are_moved_from_pixel_corners_to_pixel_centres(self, tmp_path: Path) -> None:
+        """A box of all 64 x 48 pixels reaches from the corner of the first to the corner of the last."""
+        whole = annotation(1, 1, bbox=[0, 0, 64, 48])
+        (image,) = read(dataset(tmp_path, content([whole]))).images
+        assert image.instances.boxes.tolist() == [[-0.5, -0.5, 63.5, 47.5]]
+
+    def test_an_animal_without_a_box_gets_that_of_its_keypoints(self, tmp_path: Path) -> None:
+        bare = annotation(1, 1)
+        del bare["bbox"], bare["area"]
+        empty = annotation(2, 2, bbox=[5, 5, 0, 0])
+        for image in read(dataset(tmp_path, content([bare, empty]))).images:
+            assert image.instances.boxes.tolist() == [[10.5, 20, 30, 25.25]]
+        assert np.isnan(read(tmp_path / "labels.json").images[0].areas).all()
+
+    def test_several_animals_and_crowds(self, tmp_path: Path) -> None:
+        animals = [
+            annotation(1, 1),
+            annotation(2, 1, keypoints=[1, 1, 2, 2, 2, 2, 3, 3, 2]),
+            annotation(3, 1, iscrowd=1, keypoints=[0] * 9, bbox=[10, 10, 20, 20]),
+            annotation(4, 1, keypoints=[0] * 9, bbox=[1, 1, 10, 10]),
+            annotation(5, 2),
+        ]
+        found = read(dataset(tmp_path, content(animals)))
+        assert found.skeleton.individuals == ("animal1", "animal2")
+        image = found.images[0]
+        assert len(image.instances) == 2
+        assert sorted(image.ignore.tolist()) == [[0.5, 0.5, 10.5, 10.5], [9.5, 9.5, 29.5, 29.5]]
+        assert len(found.images[1].ignore) == 0
+        assert any("1 crowd regions" in note for note in found.notes)
+        assert any("1 animals without a labelled keypoint" in note for note in found.notes)
+
+    def test_a_project_folder(self, tmp_path: Path) -> None:
+        train = content([annotation(1, 1)], images=1)
+        test = content([annotation(1, 1)], images=1)
+        test["images"][0]["file_name"] = "other/0.png"
+        dataset(tmp_path, train, images="../images", name="annotations/train.json")
+        dataset(tmp_path, test, images="../images", name="annotations/test.json")
+        assert CocoReader.accepts(tmp_path)
+        found = read(tmp_path)
+        assert [i.name for i in found.images] == ["images/0.png", "images/other/0.png"]
+        assert any("train.json 1 images, test.json 1 images" in note for note in found.notes)
+        assert [i.name for i in read(tmp_path / "annotations" / "train.json").images] == ["0.png"]
+
+    @pytest.mark.parametrize("images", [".", "images", "../images", "..", "../train2017", "../images/train2017"])
+    def test_images_are_found_around_the_file(self, tmp_path: Path, images: str) -> None:
+        name = "annotations/person_keypoints_train2017.json"
+        file = dataset(tmp_path, content([annotation(1, 1)]), images=images, name=name)
+        assert read(file).images[0].image.is_file()
+
+    def test_images_where_the_user_says(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        file = dataset(tmp_path / "labels", content([annotation(1, 1)]), images="../far/away")
+        assert "3 labelled images" not in refusal(file)
+        assert "1 of 1 labelled images are missing" in refusal(file)
+        assert "data.reader.images" in refusal(file)
+        assert read(file, images="../far/away").images[0].image.is_file()
+        assert read(file, images=str(tmp_path / "far" / "away")).images[0].image.is_file()
+        monkeypatch.chdir(tmp_path)
+        assert read(file, images="far/away").images[0].image.is_file()
+        assert "does not exist" in refusal(file, images="nowhere")
+
+    def test_absolute_paths_and_backslashes(self, tmp_path: Path) -> None:
+        what = content([annotation(1, 1), annotation(2, 2), annotation(3, 3)])
+        file = dataset(tmp_path, what)
+        (tmp_path / "sub").mkdir()
+        (tmp_path / "1.png").rename(tmp_path / "sub" / "1.png")
+        outside = tmp_path.parent / f"{tmp_path.name}.png"
+        (tmp_path / "2.png").rename(outside)
+        what["images"][0]["file_name"] = str(tmp_path / "0.png")
+        what["images"][1]["file_name"] = "sub\\1.png"
+        what["images"][2]["file_name"] = str(outside)
+        file.write_text(json.dumps(what))
+        assert [i.name for i in read(file).images] == ["0.png", "sub/1.png", str(outside)]
+
+    def test_sizes_that_are_not_given(self, tmp_path: Path) -> None:
+        what = content([annotation(1, 1)])
+        for image in what["images"]:
+            del image["width"], image["height"]
+        image = read(dataset(tmp_path, what)).images[0]
+        assert (image.width, image.height) == (64, 48)
+
+    def test_ids_as_text(self, tmp_path: Path) -> None:
+        what = content([annotation(1, 1, image_id="1", id="5")])
+        what["images"][0]["id"] = "1"
+        assert len(read(dataset(tmp_path, what)).images) == 1
+
+
+class TestCategories:
+    def categories(self, *keypoints: list[str]) -> list[dict[str, Any]]:
+        return [{"id": i + 1, "name": f"c{i + 1}", "keypoints": names} for i, names in enumerate(keypoints)]
+
+    def test_one_of_several_with_keypoints_must_be_chosen(self, tmp_path: Path) -> None:
+        other = annotation(2, 2, category_id=2, keypoints=[5, 6, 2])
+        file = dataset(tmp_path, content([annotation(1, 1), other], categories=self.categories(NAMES, ["tip"], [])))
+        line = refusal(file)
+        assert "c1 (id 1, 3 keypoints), c2 (id 2, 1 keypoints)" in line
+        assert "data.reader.category" in line
+        assert read(file, category="c1").images[0].name == "0.png"
+        for choice in ("c2", 2, "2"):
+            found = read(file, category=choice)
+            assert found.skeleton.keypoints == ("tip",)
+            assert [i.name for i in found.images] == ["1.png"]
+            assert found.metadata["coco.category_id"] == "2"
+            assert any("categories without keypoints left out: c3" in note for note in found.notes)
+        assert "category 'c9' is not there" in refusal(file, category="c9")
+        assert "'c2' differs from 'c1'" in refusal(file, category="all")
+
+    def test_all_categories_with_the_same_keypoints(self, tmp_path: Path) -> None:
+        animals = [annotation(1, 1), annotation(2, 1, category_id=2)]
+        file = dataset(tmp_path, content(animals, categories=self.categories(NAMES, NAMES)))
+        found = read(file, category="all")
+        assert len(found.images[0].instances) == 2
+        assert any("c1, c2" in note for note in found.notes)
+
+    def test_a_category_without_keypoints_is_no_choice(self, tmp_path: Path) -> None:
+        animals = [annotation(1, 1), {"id": 2, "image_id": 2, "category_id": 2, "bbox": [1, 1, 5, 5]}]
+        found = read(dataset(tmp_path, content(animals, categories=self.categories(NAMES, []))))
+        assert [i.name for i in found.images] == ["0.png"]
+
+    def test_no_keypoints_at_all(self, tmp_path: Path) -> None:
+        file = dataset(tmp_path, content([], categories=self.categories([])))
+        assert "no category has keypoints" in refusal(file)
+
+    def test_limbs_that_lead_nowhere(self, tmp_path: Path) -> None:
+        what = content([annotation(1, 1)])
+        what["categories"][0]["skeleton"] = [[0, 1], [1, 2], [2, 4], [2, 2], [2, 1]]
+        found = read(dataset(tmp_path, what))
+        assert found.skeleton.edges == (("nose", "left_ear"),)
+        assert any("[0, 1], [2, 4], [2, 2]" in note for note in found.notes)
+
+
+class TestWhatIsRefused:
+    @pytest.mark.parametrize(
+        ("changes", "expected"),
+        [
+            ({"image_id": 9}, "annotation 4 is on image 9, which is not listed"),
+            ({"category_id": 9}, "annotation 4 is of category 9, which is not listed"),
+            ({"id": 3}, "annotation id 3 is used twice"),
+            ({"keypoints": [1, 2, 2]}, "keypoints of annotation 4 are 3 numbers, not 3 for each of the 3 keypoints"),
+            ({"keypoints": [1, 2, 3, *[0] * 6]}, "keypoint 1 of annotation 4 is [1, 2, 3]"),
+            ({"keypoints": [1, None, 2, *[0] * 6]}, "keypoint 1 of annotation 4 is [1, nan, 2]"),
+            ({"keypoints": [1, [2], 2, *[0] * 6]}, "keypoints of annotation 4 holds [2], which is no number"),
+            ({"keypoints": "nose"}, "keypoints of annotation 4 are 'nose'"),
+            ({"bbox": [1, 2]}, "bbox of annotation 4 is [1, 2], not [x, y, width, height]"),
+            ({"area": "large"}, "area of annotation 4 holds 'large'"),
+            ({"image_id": None}, "annotation 4 has image_id None, which is no integer"),
+        ],
+    )
+    def test_an_annotation(self, tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
+        file = dataset(tmp_path, content([annotation(3, 1), annotation(4, 2, **changes)]))
+        line = refusal(file)
+        assert expected in line
+        assert "labels.json" in line
+
+    def test_an_image_id_twice(self, tmp_path: Path) -> None:
+        what = content([annotation(1, 1)])
+        what["images"][2]["id"] = 1
+        assert "image id 1 is used twice" in refusal(dataset(tmp_path, what))
+
+    def test_a_file_name_twice(self, tmp_path: Path) -> None:
+        what = content([annotation(1, 1)])
+        what["images"][2]["file_name"] = "0.png"
+        assert "images 1 and 3 have the same file_name '0.png'" in refusal(dataset(tmp_path, what))
+
+    def test_an_image_of_another_size(self, tmp_path: Path) -> None:
+        what = content([annotation(1, 1)])
+        what["images"][0] |= {"width": 48, "height": 64}
+        line = refusal(dataset(tmp_path, what))
+        assert "image 1 is said to be 48 x 64" in line
+        assert "is 64 x 48" in line
+
+    def test_no_labels(self, tmp_path: Path) -> None:
+        assert "no image of labels.json has a labelled keypoint of 'mouse'" in refusal(dataset(tmp_path, content([])))
+
+    def test_a_keypoint_twice(self, tmp_path: Path) -> None:
+        what = content([annotation(1, 1)])
+        what["categories"][0]["keypoints"] = ["nose", "nose", "tail"]
+        assert "category 'mouse' lists keypoint 'nose' twice" in refusal(dataset(tmp_path, what))
+
+    def test_broken_json(self, tmp_path: Path) -> None:
+        file = dataset(tmp_path, content([annotation(1, 1)]))
+        file.write_text(file.read_text()[:-20])
+        assert "labels.json: line 1: is no valid JSON" in refusal(file)
+
+    def test_parts_that_differ_in_their_keypoints(self, tmp_path: Path) -> None:
+        train, test = content([annotation(1, 1)]), content([annotation(1, 1)])
+        test["categories"][0]["keypoints"] = ["a", "b", "c"]
+        dataset(tmp_path, train, images="../images", name="annotations/train.json")
+        dataset(tmp_path, test, images="../images", name="annotations/test.json")
+        assert "test.json: its keypoints differ from those of train.json" in refusal(tmp_path)
+
+
+class TestThroughTheCore:
+    def test_the_component(self) -> None:
+        component = get_catalog().component("reader", "coco")
+        assert component.full_name == "coco/coco"
+        assert component.factory() is CocoReader
+
+    def test_a_file_is_recognised(self, tmp_path: Path) -> None:
+        file = dataset(tmp_path, content([annotation(1, 1)]))
+        assert len(read_project(file).images) == 1
+
+    def test_other_json_is_not(self, tmp_path: Path) -> None:
+        file = dataset(tmp_path, content([annotation(1, 1)]))
+        for text in ("", "[]", '{"images": [], "annotations": [], "categories": []}'):
+            (tmp_path / "other.json").write_text(text)
+            assert not CocoReader.accepts(tmp_path / "other.json")
+        assert not CocoReader.accepts(tmp_path)
+        assert not CocoReader.accepts(tmp_path / "0.png")
+        shutil.copy(file, tmp_path / "labels.txt")
+        assert not CocoReader.accepts(tmp_path / "labels.txt")

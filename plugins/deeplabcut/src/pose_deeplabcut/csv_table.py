@@ -1,0 +1,130 @@
+"""Reading DeepLabCut's CSV tables: two to four header rows, then one row an image or frame."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pose_core.errors import DataError
+from pose_deeplabcut.columns import MULTI_LEVELS, SINGLE_LEVELS, Columns
+from pose_deeplabcut.tables import LabelTable
+
+_EMPTY = frozenset({"", "nan", "NaN", "NA", "None"})
+
+
+class CsvRows:
+    """A CSV table opened for reading row by row.
+
+    Args:
+        path: of the file.
+
+    Attributes:
+        columns: of the table.
+
+    Raises:
+        DataError: the file cannot be read or has no such header.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lines = self._read()
+        header = [row for _, row in zip(range(len(MULTI_LEVELS)), self._lines, strict=False)]
+        names = tuple(row[0].strip() for _, row in header)
+        if names[:3] == SINGLE_LEVELS:
+            levels: tuple[str, ...] = SINGLE_LEVELS
+        elif names == MULTI_LEVELS:
+            levels = MULTI_LEVELS
+        else:
+            first = header[0][1][0] if header else ""
+            hint = "; save it with commas between the cells" if ";" in first else ""
+            raise DataError(f"{path}: line 1: must begin with the rows {', '.join(SINGLE_LEVELS)} of DeepLabCut{hint}")
+        self._pending = header[len(levels) :]
+        rows = [row for _, row in header[: len(levels)]]
+        # Tables whose rows are named by three cells (labeled-data, video, image) have two empty ones in the header.
+        self._names = next((i for i, cell in enumerate(rows[0]) if i and cell.strip()), len(rows[0]))
+        for row in rows[1:]:
+            if len(row) != len(rows[0]):
+                raise DataError(f"{path}: row {row[0]!r} of the header has {len(row)} cells, not {len(rows[0])}")
+        cells = [[cell.strip() for cell in row[self._names :]] for row in rows]
+        if not cells[0]:
+            raise DataError(f"{path}: has no columns")
+        self.columns = Columns.found(list(zip(*cells, strict=True)), str(path))
+
+    def __iter__(self) -> Iterator[tuple[int, tuple[str, ...], list[str]]]:
+        """Line number, the cells that name the row, and the other cells; empty lines are passed over."""
+        width = self._names + len(self.columns.tuples)
+        for number, (line, row) in enumerate(chain(self._pending, self._lines)):
+            if len(row) != width:
+                raise DataError(f"{self.path}: line {line} has {len(row)} cells, but the header has {width}")
+            names, cells = tuple(row[: self._names]), row[self._names :]
+            # pandas puts the names of the index into a row of its own, if it has any.
+            if number == 0 and not any(cells) and "." not in names[-1] and not names[-1].strip().isdigit():
+                continue
+            yield line, names, cells
+
+    def _read(self) -> Iterator[tuple[int, list[str]]]:
+        try:
+            with self.path.open(encoding="utf-8-sig", newline="") as stream:
+                table = csv.reader(stream)
+                for row in table:
+                    if any(row):
+                        yield table.line_num, row
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
+        except UnicodeDecodeError:
+            raise DataError(f"{self.path}: is not text in UTF-8; save it as CSV in UTF-8") from None
+        except csv.Error as error:
+            raise DataError(f"{self.path}: line {table.line_num}: {error}") from None
+
+
+def numbers(path: Path, columns: Columns, rows: list[tuple[int, list[str]]]) -> npt.NDArray[np.float64]:
+    """The cells of some rows as numbers, NaN where empty.
+
+    Args:
+        path: of the file, for messages.
+        columns: C of them.
+        rows: line number and C cells of each.
+
+    Returns:
+        (R, C) float64.
+
+    Raises:
+        DataError: a cell is no number; names file, line and column.
+    """
+    try:
+        values = [[float(cell) if cell else np.nan for cell in cells] for _, cells in rows]
+    except ValueError:
+        values = [_row(path, columns, line, cells) for line, cells in rows]
+    return np.array(values, np.float64).reshape(len(rows), len(columns.tuples))
+
+
+def _row(path: Path, columns: Columns, line: int, cells: list[str]) -> list[float]:
+    values = []
+    for column, cell in zip(columns.tuples, cells, strict=True):
+        text = cell.strip()
+        try:
+            values.append(np.nan if text in _EMPTY else float(text))
+        except ValueError:
+            hint = "; decimals need a point" if text.replace(",", "", 1).isdigit() else ""
+            raise DataError(
+                f"{path}: line {line}, column {' '.join(column[1:])!r}: {cell!r} is no number{hint}"
+            ) from None
+    return values
+
+
+def read_csv(path: Path) -> LabelTable:
+    """Read a CSV file of labels.
+
+    Raises:
+        DataError: the file cannot be read, or is not such a table; names line and column.
+    """
+    table = CsvRows(path)
+    rows = list(table)
+    values = numbers(path, table.columns, [(line, cells) for line, _, cells in rows])
+    lines = [f"line {line}" for line, _, _ in rows]
+    return LabelTable(path, table.columns, [names for _, names, _ in rows], values, lines).checked()

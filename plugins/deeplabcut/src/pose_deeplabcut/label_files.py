@@ -1,0 +1,147 @@
+"""Finding the label files of a project, and choosing between HDF5 and CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pose_core.errors import DataError
+from pose_deeplabcut.csv_table import read_csv
+from pose_deeplabcut.hdf_frame import read_h5
+from pose_deeplabcut.tables import LabelTable
+
+_PREFIX = "CollectedData_"
+_SAME = 1e-3
+"""Pixels by which HDF5 and CSV may differ and still count as the same labels (CSV files may be rounded)."""
+
+
+@dataclass(frozen=True)
+class FolderLabels:
+    """The label files of one folder, of one scorer.
+
+    Attributes:
+        path: folder.
+        h5, csv: files; None where there is none.
+    """
+
+    path: Path
+    h5: Path | None
+    csv: Path | None
+
+
+def find_labels(root: Path, wanted: str | None, usual: str, notes: list[str]) -> list[FolderLabels]:
+    """The label files of all folders in ``labeled-data``, sorted by folder.
+
+    Args:
+        root: folder of config.yaml.
+        wanted: scorer that the user asked for, if any.
+        usual: scorer that config.yaml names.
+        notes: gets a line for each folder where another scorer's labels are used.
+
+    Raises:
+        DataError: there is no such folder; or it is not clear whose labels to use.
+    """
+    folder = root / "labeled-data"
+    if not folder.is_dir():
+        raise DataError(f"{root / 'config.yaml'}: there is no folder {folder}; label some frames in DeepLabCut first")
+    found, without = [], []
+    for video in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
+        scorers: dict[str, dict[str, Path]] = {}
+        for file in sorted(video.iterdir()):
+            if file.name.startswith(_PREFIX) and file.suffix in (".h5", ".csv") and file.is_file():
+                scorers.setdefault(file.stem.removeprefix(_PREFIX), {})[file.suffix] = file
+        scorer = wanted or usual
+        if scorer not in scorers:
+            # DeepLabCut draws labels into <video>_labeled; such a folder is not a video of the project.
+            if not scorers or wanted:
+                if not video.name.endswith("_labeled"):
+                    without.append(video.name)
+                continue
+            names = ", ".join(scorers)
+            if len(scorers) > 1:
+                raise DataError(
+                    f"{video}: holds labels of several scorers ({names}) and none of {usual!r}; "
+                    "say whose with --set data.reader.type=deeplabcut --set data.reader.scorer=NAME"
+                )
+            notes.append(f"{video}: labels are by {names}, not by {usual!r} as config.yaml says; used all the same")
+            scorer = names
+        found.append(FolderLabels(video, scorers[scorer].get(".h5"), scorers[scorer].get(".csv")))
+    if wanted and without and not found:
+        raise DataError(f"{folder}: no folder in it has labels by {wanted!r} ({_PREFIX}{wanted}.h5 or .csv)")
+    if without and found:
+        whose = f" by {wanted}" if wanted else ""
+        notes.append(f"folders without labels{whose}: {', '.join(without)}")
+    return found
+
+
+def read_labels(folder: FolderLabels, which: str, notes: list[str]) -> LabelTable:
+    """The labels of one folder.
+
+    Args:
+        folder: its files.
+        which: ``h5``, ``csv``, or ``auto`` (HDF5 where it can be used, held against the CSV).
+        notes: gets a line where the two differ, or where the HDF5 file cannot be used.
+
+    Raises:
+        DataError: the file cannot be read, or there is none of the kind.
+    """
+    if which == "csv" or (which == "auto" and folder.h5 is None):
+        if folder.csv is None:
+            raise DataError(f"{folder.path}: has no CSV file of labels; read the HDF5 file with labels: h5")
+        return read_csv(folder.csv)
+    if folder.h5 is None:
+        raise DataError(f"{folder.path}: has no HDF5 file of labels; read the CSV file with labels: csv")
+    if which == "h5" or folder.csv is None:
+        return read_h5(folder.h5)
+    try:
+        table = read_h5(folder.h5)
+    except DataError as error:
+        notes.append(f"{error}; used {folder.csv.name} instead")
+        return read_csv(folder.csv)
+    try:
+        difference = _difference(table, read_csv(folder.csv))
+    except DataError as error:
+        notes.append(f"{error}; used {folder.h5.name}")
+        return table
+    if difference:
+        notes.append(
+            f"{folder.h5} and {folder.csv.name} differ ({difference}); used {folder.h5.name}, "
+            "as DeepLabCut does (data.reader.labels: csv takes the other)"
+        )
+    return table
+
+
+def image_name(parts: tuple[str, ...]) -> tuple[str, str]:
+    """Folder and file name of an image, from what names a row.
+
+    Args:
+        parts: ``("labeled-data", "video", "img.png")``, or one path with slashes or backslashes, absolute or not.
+
+    Returns:
+        folder (empty where it is not said) and file.
+    """
+    names = [name for part in parts for name in part.strip().replace("\\", "/").split("/") if name not in ("", ".")]
+    return (names[-2] if len(names) > 1 else "", names[-1] if names else "")
+
+
+def _difference(first: LabelTable, second: LabelTable) -> str:
+    """How two tables differ, in a few words; empty if they hold the same labels."""
+    columns = [column[1:] for column in first.columns.tuples]
+    others = {column[1:]: i for i, column in enumerate(second.columns.tuples)}
+    if set(columns) != set(others):
+        odd = sorted(set(columns) ^ set(others))[0]
+        return f"column {' '.join(odd)} is in one of them only"
+    rows = {image_name(parts): i for i, parts in enumerate(second.images)}
+    names = [image_name(parts) for parts in first.images]
+    if set(names) != set(rows):
+        odd = sorted(set(names) ^ set(rows))[0]
+        return f"{odd[1]} is in one of them only"
+    theirs = second.values[[rows[name] for name in names]][:, [others[column] for column in columns]]
+    same = np.isclose(first.values, theirs, rtol=0.0, atol=_SAME, equal_nan=True)
+    if same.all():
+        return ""
+    row, column = np.argwhere(~same)[0]
+    values = f"{first.values[row, column]:g} and {theirs[row, column]:g}"
+    return f"{int((~same).sum())} values, the first {names[row][1]} {' '.join(columns[column])}: {values}"

@@ -1,0 +1,173 @@
+"""What a DeepLabCut config.yaml says."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pose_core.errors import DataError
+from pose_core.structures import Skeleton
+from pose_core.symmetry import symmetry_from_names
+from pose_deeplabcut.columns import UNIQUE
+
+_PARTS_OF_MULTI = "MULTI!"
+_MARKS = [
+    re.compile(rf"^{key}[ \t]*:", re.MULTILINE) for key in ("Task", "scorer", "(?:bodyparts|multianimalbodyparts)")
+]
+_TRUE = ("true", "yes", "on", "1")
+_FALSE = ("false", "no", "off", "0", "", "null", "none", "~")
+
+
+@dataclass(frozen=True)
+class ProjectConfig:
+    """What matters of a config.yaml.
+
+    Attributes:
+        path: of the file.
+        task, scorer, date: as written there.
+        multi: whether it is a multi-animal project.
+        skeleton: body parts, limbs, individuals, unique body parts.
+        notes: what was left out.
+    """
+
+    path: Path
+    task: str
+    scorer: str
+    date: str
+    multi: bool
+    skeleton: Skeleton
+    notes: tuple[str, ...]
+
+
+def looks_like_config(path: Path) -> bool:
+    """Whether a file is a DeepLabCut config.yaml, by the keys it has. Never raises."""
+    try:
+        with path.open("rb") as stream:
+            text = stream.read(1 << 20).decode("utf-8", "replace")
+    except OSError:
+        return False
+    return all(mark.search(text.replace("\r\n", "\n")) for mark in _MARKS)
+
+
+def read_config(path: Path) -> ProjectConfig:
+    """Read a config.yaml.
+
+    Only names are read. ``project_path`` and ``video_sets`` are the paths of the computer where the project was made
+    and are ignored.
+
+    Raises:
+        DataError: it cannot be read, or lacks body parts or names them twice.
+    """
+    content = _load(path)
+    notes: list[str] = []
+    multi = _flag(path, content, "multianimalproject")
+    if not multi and content.get("bodyparts") == _PARTS_OF_MULTI:
+        multi = True
+        notes.append(f"{path.name}: bodyparts is {_PARTS_OF_MULTI}, so this is read as a multi-animal project")
+    key = "multianimalbodyparts" if multi else "bodyparts"
+    keypoints = _names(path, content, key)
+    unique = _names(path, content, "uniquebodyparts") if multi else ()
+    individuals = _names(path, content, "individuals") if multi else ("animal",)
+    if not keypoints:
+        raise DataError(f"{path}: {key} is empty; list the body parts that are labelled")
+    if not individuals:
+        raise DataError(f"{path}: individuals is empty; list the animals of this multi-animal project")
+    for what, names in (("body part", (*keypoints, *unique)), ("individual", individuals)):
+        if twice := sorted({n for n in names if names.count(n) > 1}):
+            raise DataError(f"{path}: {what} {twice[0]!r} is listed twice; every {what} needs a name of its own")
+    if UNIQUE in individuals and (unique or len(individuals) > 1):
+        raise DataError(f"{path}: no individual can be called {UNIQUE!r}, which stands for unique body parts")
+    symmetry = symmetry_from_names(keypoints)
+    if symmetry:
+        pairs = ", ".join(f"{left}/{right}" for left, right in symmetry)
+        notes.append(f"left/right pairs, told from the names: {pairs}")
+    skeleton = Skeleton(
+        keypoints=keypoints,
+        edges=_edges(path, content.get("skeleton"), keypoints, notes),
+        symmetry=symmetry,
+        individuals=individuals,
+        identified=multi and _flag(path, content, "identity"),
+        unique_keypoints=unique,
+    )
+    task, scorer, date = (_text(path, content, key) for key in ("Task", "scorer", "date"))
+    return ProjectConfig(path, task, scorer, date, multi, skeleton, tuple(notes))
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """The file with every scalar as the text that stands there.
+
+    The base loader makes lists, mappings and text and nothing else. A body part called ``1`` or ``no`` keeps its name,
+    as it has it in the label files.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: is not text in UTF-8; save it in UTF-8") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}: " if mark else ""
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise DataError(f"{path}: {line}is no valid YAML ({problem})") from None
+    except RecursionError:
+        raise DataError(f"{path}: is nested too deeply for a DeepLabCut config.yaml") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: is no DeepLabCut config.yaml (it holds no keys)")
+    return content
+
+
+def _text(path: Path, content: dict[str, Any], key: str) -> str:
+    value = content.get(key, "")
+    if not isinstance(value, str):
+        raise DataError(f"{path}: {key} must be text, not {value!r}")
+    return value.strip()
+
+
+def _flag(path: Path, content: dict[str, Any], key: str) -> bool:
+    value = content.get(key, "")
+    text = value.strip().lower() if isinstance(value, str) else None
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise DataError(f"{path}: {key} must be true or false, not {value!r}")
+
+
+def _names(path: Path, content: dict[str, Any], key: str) -> tuple[str, ...]:
+    value = content.get(key)
+    if value is None or (isinstance(value, str) and value.strip().lower() in _FALSE):
+        return ()
+    if not isinstance(value, list) or not all(isinstance(name, str) and name.strip() for name in value):
+        raise DataError(f"{path}: {key} must be a list of names")
+    return tuple(name.strip() for name in value)
+
+
+def _edges(path: Path, value: Any, keypoints: tuple[str, ...], notes: list[str]) -> tuple[tuple[str, str], ...]:
+    """The limbs. A new config.yaml comes with an example that names body parts which do not exist."""
+    edges: dict[frozenset[str], tuple[str, str]] = {}
+    left_out = []
+    for link in _links(value):
+        if len(link) == 2 and link[0] != link[1] and set(link) <= set(keypoints):
+            edges.setdefault(frozenset(link), (link[0], link[1]))
+        else:
+            left_out.append("-".join(link))
+    if left_out:
+        notes.append(
+            f"{path.name}: left out of the skeleton, as they do not join two body parts of every animal: "
+            + ", ".join(left_out)
+        )
+    return tuple(edges.values())
+
+
+def _links(value: Any) -> list[list[str]]:
+    """The innermost lists of names, however deeply nested they are."""
+    if not isinstance(value, list):
+        return []
+    if value and all(isinstance(item, str) for item in value):
+        return [value]
+    return [link for item in value for link in _links(item)]

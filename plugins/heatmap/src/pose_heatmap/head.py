@@ -1,0 +1,112 @@
+"""The heatmap head."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from pose_core.errors import ConfigError
+from pose_core.interfaces import BuildContext, Head, Labels, Loss, Predictions
+from pose_core.structures import Skeleton
+from pose_heatmap.config import HEATMAP, LOCREF, HeatmapHeadConfig
+from pose_heatmap.layers import Deconvolution, head_grid
+
+_PRIOR = 0.01
+"""Probability of a blob that logits start from (the focal loss's trick, Lin et al. 2017): without it the first
+steps of a cross-entropy are spent on learning that most of an image is background."""
+
+
+class HeatmapHead(Head):
+    """Heatmaps (K maps) and location refinement (2 K maps) of one feature map.
+
+    Outputs ``heatmap`` (B, K, h, w): the blob of each keypoint, about 1 at its centre (logits with the loss
+    ``heatmap/bce``); and ``locref`` (B, 2 K, h, w): x and y (channels 2 k and 2 k + 1) from the centre of a cell to
+    keypoint k, in pixels of the network's input. The design is that of DeeperCut (Insafutdinov et al. 2016) and
+    DeepLabCut (Mathis et al. 2018).
+
+    Unique keypoints are shown to the codec as those of one animal, so that any codec does for both.
+
+    Raises:
+        ConfigError: unique keypoints are asked for and the skeleton has none.
+    """
+
+    def __init__(self, config: HeatmapHeadConfig, context: BuildContext) -> None:
+        super().__init__(config, context)
+        self.unique = config.keypoints == "unique"
+        if self.unique:
+            if not context.skeleton.unique_keypoints:
+                raise ConfigError("keypoints: unique needs a skeleton with unique_keypoints; this one has none")
+            context = replace(context, skeleton=Skeleton(keypoints=context.skeleton.unique_keypoints))
+        self.skeleton = context.skeleton
+        self.feature = config.chosen_feature(context.features)
+        feature = context.features[self.feature]
+        layers = config.layers_on(feature)
+        grid = head_grid(feature.stride, layers, config.deconv_kernel, config.deconv_padding)
+        self.grid = grid if config.grid_offset is None else replace(grid, offset=config.grid_offset)
+        make = partial(
+            Deconvolution,
+            feature.channels,
+            layers=layers,
+            hidden=config.deconv_channels,
+            kernel=config.deconv_kernel,
+            padding=config.deconv_padding,
+        )
+        k = context.skeleton.num_keypoints
+        bias = math.log(_PRIOR / (1 - _PRIOR)) if config.heatmaps_are_logits() else 0.0
+        self.heatmap_head = make(k, bias=bias)
+        self.locref_head = make(2 * k) if config.location_refinement else None
+        self.locref_std = config.locref_std
+        self.set_codec(
+            context.build("target_generator", config.target_generator, self.grid),
+            context.build("predictor", config.decided_predictor(), self.grid),
+            config.losses,
+            context,
+        )
+
+    def forward(self, features: list[Tensor]) -> dict[str, Tensor]:
+        """Args:
+            features: feature maps as declared; one of them is used.
+
+        Returns:
+            ``heatmap`` (B, K, h, w) and, with location refinement, ``locref`` (B, 2 K, h, w) in pixels.
+        """
+        feature = features[self.feature]
+        outputs = {HEATMAP: self.heatmap_head(feature)}
+        if self.locref_head is not None:
+            outputs[LOCREF] = self.locref_head(feature) * self.locref_std
+        return outputs
+
+    def loss(self, outputs: Mapping[str, Tensor], labels: Labels) -> dict[str, Tensor]:
+        if not self.unique:
+            return super().loss(outputs, labels)
+        points = labels.unique_keypoints[:, None]
+        labels = Labels(
+            keypoints=points,
+            occluded=torch.zeros(points.shape[:-1], dtype=torch.bool, device=points.device),
+            boxes=points.new_full((len(points), 1, 4), torch.nan),
+            areas=points.new_full((len(points), 1), torch.nan),
+            identity=torch.full((len(points), 1), -1, dtype=torch.int64, device=points.device),
+            unique_keypoints=points[:, 0],
+        )
+        targets = self.target_generator(labels, outputs)
+        # An image without any labelled unique keypoint says nothing, unlike an image without animals.
+        labelled = torch.isfinite(points[:, 0]).all(-1).float()
+        losses: dict[str, Tensor] = {}
+        for name, module in self.losses.items():
+            assert isinstance(module, Loss)
+            value, weight = targets[name]
+            known = labelled.repeat_interleave(value.shape[1] // labelled.shape[1], dim=1)[:, :, None, None]
+            losses[name] = module(outputs[name], value, weight * known) * self.loss_weights[name]
+        return losses
+
+    def decode(self, outputs: Mapping[str, Tensor], found: Predictions) -> Predictions:
+        if not self.unique:
+            return super().decode(outputs, found)
+        batch = len(outputs[HEATMAP])
+        decoded = self.predictor(outputs, Predictions.none(batch, self.skeleton, outputs[HEATMAP].device))
+        return replace(found, unique_keypoints=decoded.keypoints[:, 0], unique_scores=decoded.keypoint_scores[:, 0])

@@ -1,0 +1,127 @@
+"""Losses with explicit weights. What has weight 0 has no influence; all weights 0 give 0."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pose_core.interfaces import BuildContext, Loss
+from pose_heatmap.config import BceConfig, HuberConfig, MseConfig, SmoothL1Config
+
+
+def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """sum(weight * values) / sum(weight), 0 where the weights are.
+
+    Args:
+        values: any shape, finite.
+        weight: at least 0, of the same shape.
+    """
+    total = weight.sum()
+    # Weights are 0 or 1 in practice; the smallest float keeps fractions right and an empty sum away from 0 / 0.
+    return (values * weight).sum() / total.clamp(min=1e-12)
+
+
+class _Weighted(Loss):
+    """Weighted mean of an error of each element."""
+
+    @abstractmethod
+    def error(self, output: Tensor, target: Tensor) -> Tensor:
+        """Error of each element, same shape."""
+
+    def forward(self, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Args:
+            output: of the head.
+            target: same shape.
+            weight: broadcastable to it, at least 0.
+
+        Returns:
+            scalar.
+        """
+        weight = weight.to(target.dtype).expand_as(target)
+        # An output that does not matter may be anything, infinite too.
+        error = self.error(output.float().masked_fill(weight == 0, 0.0), target)
+        return weighted_mean(error, weight)
+
+
+class _SummedOverMaps(_Weighted):
+    """Weighted sum of the error over the cells of a map, mean over the maps.
+
+    A blob is a few cells, however large the image is: so its part in the loss, and the loss beside that of other
+    outputs, does not depend on the size of the image. What has weight 0 is left out of sum and mean.
+
+    Attributes:
+        foreground: weight of the centre of a blob (target 1) beside that of the background (target 0).
+        unit: about what an empty map costs where there is a blob; the sum is divided by it, with ``foreground``.
+    """
+
+    unit: float
+
+    def __init__(self, config: MseConfig | BceConfig, context: BuildContext) -> None:
+        super().__init__(config, context)
+        self.foreground = config.foreground
+        # A Gaussian's mean, weighted by its square, is 2/3.
+        self.scale = 1 / (self.unit * (1 + (self.foreground - 1) * 2 / 3))
+
+    def forward(self, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Args:
+            output: (..., h, w) of the head.
+            target: same shape, in [0, 1].
+            weight: broadcastable to it, at least 0.
+
+        Returns:
+            scalar.
+        """
+        weight = weight.to(target.dtype).expand_as(target)
+        error = self.error(output.float().masked_fill(weight == 0, 0.0), target)
+        if self.foreground != 1:
+            error = error * (1 + (self.foreground - 1) * target)
+        return weighted_mean(error, weight) * (target.shape[-2] * target.shape[-1] * self.scale)
+
+
+class MseLoss(_SummedOverMaps):
+    """Squared error."""
+
+    unit = 10.0
+
+    def error(self, output: Tensor, target: Tensor) -> Tensor:
+        """(output - target)^2."""
+        return (output - target).square()
+
+
+class BceLoss(_SummedOverMaps):
+    """Binary cross-entropy of logits."""
+
+    unit = 100.0
+
+    def error(self, output: Tensor, target: Tensor) -> Tensor:
+        """Cross-entropy in nats, less the least that is possible for this target, so that 0 is perfect."""
+        # Soft targets have an entropy of their own, which no output can get below.
+        least = -(torch.xlogy(target, target) + torch.xlogy(1 - target, 1 - target))
+        return F.binary_cross_entropy_with_logits(output, target, reduction="none") - least
+
+
+class HuberLoss(_Weighted):
+    """Huber loss (Huber 1964)."""
+
+    def __init__(self, config: HuberConfig, context: BuildContext) -> None:
+        super().__init__(config, context)
+        self.delta = config.delta
+
+    def error(self, output: Tensor, target: Tensor) -> Tensor:
+        """e^2 / 2 up to delta, then delta * (|e| - delta / 2)."""
+        return F.huber_loss(output, target, reduction="none", delta=self.delta)
+
+
+class SmoothL1Loss(_Weighted):
+    """Smooth L1 loss (Girshick 2015): the Huber loss divided by beta."""
+
+    def __init__(self, config: SmoothL1Config, context: BuildContext) -> None:
+        super().__init__(config, context)
+        self.beta = config.beta
+
+    def error(self, output: Tensor, target: Tensor) -> Tensor:
+        """e^2 / (2 beta) up to beta, then |e| - beta / 2."""
+        return F.smooth_l1_loss(output, target, reduction="none", beta=self.beta)

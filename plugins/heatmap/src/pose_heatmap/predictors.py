@@ -1,0 +1,61 @@
+"""Heatmaps -> the keypoints of one animal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from pose_core.interfaces import BuildContext, Grid, Predictions, Predictor
+from pose_heatmap.config import HEATMAP, LOCREF, ArgmaxConfig, HeatmapPredictorConfig, SubpixelConfig
+from pose_heatmap.peaks import highest, locate
+
+
+class _OneAnimal(Predictor):
+    """Reads one animal from heatmaps; every keypoint gets a position, a missing one has a low score."""
+
+    window = 1
+    share = 1.0
+
+    def __init__(self, config: HeatmapPredictorConfig, context: BuildContext, grid: Grid) -> None:
+        super().__init__(config, context, grid)
+        self.sigmoid = bool(config.sigmoid)
+
+    def forward(self, outputs: Mapping[str, Tensor], found: Predictions) -> Predictions:
+        """Args:
+            outputs: ``heatmap`` (B, K, h, w) and perhaps ``locref`` (B, 2 K, h, w) in pixels.
+            found: replaced but for its unique keypoints.
+
+        Returns:
+            one animal an image; a keypoint's score is the height of its blob, clipped to [0, 1].
+        """
+        maps = outputs[HEATMAP].float()
+        index, value = highest(maps)
+        score = value.sigmoid() if self.sigmoid else value.clamp(0, 1)
+        positions = locate(
+            maps,
+            index,
+            self.grid,
+            locref=outputs.get(LOCREF),
+            window=self.window,
+            share=self.share,
+            logits=self.sigmoid,
+        )
+        return found.with_animals(positions.transpose(1, 2), score.transpose(1, 2))
+
+
+class ArgmaxPredictor(_OneAnimal):
+    """The centre of the highest cell, plus location refinement where there is any (DeeperCut, DeepLabCut)."""
+
+    def __init__(self, config: ArgmaxConfig, context: BuildContext, grid: Grid) -> None:
+        super().__init__(config, context, grid)
+
+
+class SubpixelPredictor(_OneAnimal):
+    """The centre of a Gaussian fitted around the highest cell (:func:`pose_heatmap.peaks.fit`), averaged with
+    location refinement where there is any."""
+
+    def __init__(self, config: SubpixelConfig, context: BuildContext, grid: Grid) -> None:
+        super().__init__(config, context, grid)
+        self.window = config.window
+        self.share = config.locref

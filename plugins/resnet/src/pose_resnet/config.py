@@ -1,0 +1,65 @@
+"""What a user can write about a ResNet. No torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from pose_core.specs import BackboneConfig, Feature
+
+STAGES = (1, 2, 3, 4)
+
+
+class ResNetConfig(BackboneConfig):
+    """ResNet (He et al. 2016) on timm, with dilated convolutions where the output stride is below 32."""
+
+    depth: Literal[18, 34, 50, 101, 152] = Field(50, description="Number of layers.")
+    output_stride: Literal[8, 16, 32] = Field(
+        16, description="Stride of the coarsest stages: later ones are dilated instead of strided."
+    )
+    norm: Literal["batch", "group"] = Field(
+        "batch", description="Normalisation; group (for depth 50) does not depend on the batch size."
+    )
+    pretrained: Literal["auto", True, False] = Field(
+        "auto",
+        description="ImageNet weights when training starts: auto goes on from random weights, with a warning, where "
+        "they cannot be had; true makes that an error; false does not ask for them.",
+    )
+    out_features: tuple[int, ...] = Field(
+        (4,), description="Which of the stages 1 to 4 are put out, from fine to coarse; later ones are not built."
+    )
+    freeze_bn: bool = Field(
+        False, description="Keep statistics and parameters of the batch norms as they are (with pretrained weights)."
+    )
+
+    @field_validator("out_features")
+    @classmethod
+    def _stages(cls, stages: tuple[int, ...]) -> tuple[int, ...]:
+        if not stages or any(s not in STAGES for s in stages) or list(stages) != sorted(set(stages)):
+            raise PydanticCustomError(
+                "stages", "must be different stages from 1 to 4 in rising order, such as [2, 3, 4]"
+            )
+        return stages
+
+    @model_validator(mode="after")
+    def _norm_fits(self) -> ResNetConfig:
+        if self.norm == "group" and self.depth != 50:
+            raise PydanticCustomError(
+                "norm", "norm: group exists for depth 50 only; use norm: batch for depth {depth}", {"depth": self.depth}
+            )
+        if self.norm == "group" and self.freeze_bn:
+            raise PydanticCustomError("norm", "freeze_bn: there is no batch norm with norm: group; leave it out")
+        return self
+
+    def features(self) -> tuple[Feature, ...]:
+        """One for each of ``out_features``."""
+        expansion = 1 if self.depth < 50 else 4
+        return tuple(
+            Feature(64 * 2 ** (s - 1) * expansion, min(4 * 2 ** (s - 1), self.output_stride)) for s in self.out_features
+        )
+
+    def timm_name(self) -> str:
+        """Name of the network in timm."""
+        return f"resnet{self.depth}" + ("_gn" if self.norm == "group" else "")

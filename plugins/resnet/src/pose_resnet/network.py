@@ -1,0 +1,59 @@
+"""The ResNet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import timm
+from torch import Tensor, nn
+
+from pose_core.interfaces import Backbone, BuildContext
+from pose_resnet.config import STAGES, ResNetConfig
+from pose_resnet.pretrained import load_imagenet
+
+
+class ResNet(Backbone):
+    """ResNet (He et al. 2016), timm's implementation; its parameters are under ``model``, as timm names them.
+
+    Raises:
+        ConfigError: the pretrained weights that the config insists on cannot be had.
+    """
+
+    def __init__(self, config: ResNetConfig, context: BuildContext) -> None:
+        super().__init__(config, context)
+        # Without a classifier; weights are loaded below, by a path that neither hangs offline nor unpickles.
+        name = config.timm_name()
+        model = timm.create_model(name, pretrained=False, num_classes=0, output_stride=config.output_stride)
+        if context.pretrained and config.pretrained:
+            load_imagenet(model, name, required=config.pretrained is True)
+        for stage in STAGES[max(config.out_features) :]:
+            setattr(model, f"layer{stage}", nn.Identity())
+        # Its parts are timm's; nn.Module types them as tensors.
+        self.model: Any = model
+        self.out_features = config.out_features
+        self.frozen = [m for m in self.model.modules() if isinstance(m, nn.BatchNorm2d)] if config.freeze_bn else []
+        for norm in self.frozen:
+            norm.requires_grad_(False)
+            norm.eval()
+
+    def train(self, mode: bool = True) -> ResNet:
+        """Training mode; frozen batch norms stay in evaluation mode."""
+        super().train(mode)
+        for norm in self.frozen:
+            norm.eval()
+        return self
+
+    def forward(self, images: Tensor, **extra: Tensor) -> list[Tensor]:
+        """Args:
+            images: (B, 3, H, W) float32, H and W multiples of the coarsest stride.
+
+        Returns:
+            a feature map (B, C, H / stride, W / stride) for each stage in ``out_features``.
+        """
+        x = self.model.maxpool(self.model.act1(self.model.bn1(self.model.conv1(images))))
+        features: list[Tensor] = []
+        for stage in STAGES[: max(self.out_features)]:
+            x = getattr(self.model, f"layer{stage}")(x)
+            if stage in self.out_features:
+                features.append(x)
+        return features

@@ -1,0 +1,48 @@
+"""``pose render``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def render(
+    predictions: Annotated[Path, typer.Argument(help="File that 'pose predict' wrote.", show_default=False)],
+    video: Annotated[Path, typer.Argument(help="The video, or folder of images, it was made of.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Video to write (.mp4).", show_default=False)],
+    threshold: Annotated[float, typer.Option(min=0, max=1, help="Smallest score of keypoints that are drawn.")] = 0.2,
+    radius: Annotated[
+        float | None,
+        typer.Option(min=0.5, help="Of the dots, pixels; by default fitting the frame.", show_default=False),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
+) -> None:
+    """Draw predictions into their video."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from pose_core.infer.render import render as render_video
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    columns = (TextColumn("drawing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(
+        *columns,
+        console=console,
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
+        disable=not console.is_terminal,
+    ) as bar:
+        task = bar.add_task("", total=None)
+        render_video(
+            predictions,
+            video,
+            out,
+            threshold=threshold,
+            radius=radius,
+            overwrite=overwrite,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    print(out)

@@ -1,0 +1,280 @@
+"""Labelled images -> batches: what training and validation read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pose_core.data.augment import Augmenter
+from pose_core.data.auto import animal_lengths
+from pose_core.data.geometry import (
+    FrameGeometry,
+    box_input,
+    frame_view,
+    padded_length,
+    reduce_image,
+    resize_matrix,
+    warp,
+)
+from pose_core.data.images import ImageCache, read_image
+from pose_core.data.sample import Sample, place_labels
+from pose_core.errors import ConfigError, DataError
+from pose_core.interfaces import Labels
+from pose_core.specs import PreprocessSpec
+from pose_core.structures import ByteArray, FloatArray, IntArray, LabelledDataset, LabelledImage, keypoint_boxes
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs of the network with their labels.
+
+    Attributes:
+        images: (B, 3, H, W) uint8 RGB, channels last in memory.
+        labels: in pixels of ``images``.
+        matrices: (B, 3, 3) float64, pixels of the image file -> pixels of ``images``.
+        indices: (B,) int64, rows of ``LabelledDataset.images``.
+    """
+
+    images: Tensor
+    labels: Labels
+    matrices: Tensor
+    indices: Tensor
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """The same batch on another device. Matrices and indices stay where they are: only the CPU needs them."""
+        return replace(
+            self,
+            images=self.images.to(device, non_blocking=non_blocking),
+            labels=self.labels.to(device, non_blocking=non_blocking),
+        )
+
+    def pin_memory(self) -> Batch:
+        """The same batch in page-locked memory; called by the data loader."""
+        labels = {f.name: getattr(self.labels, f.name).pin_memory() for f in fields(self.labels)}
+        return replace(self, images=self.images.pin_memory(), labels=Labels(**labels))
+
+
+class PoseSamples(Dataset[Sample]):
+    """The samples of some images of a project.
+
+    With ``view: frame`` an image is one sample; with ``view: animal`` each of its labelled animals is, cropped around
+    its box, and is the first in the labels of its sample.
+
+    A sample depends on (seed, epoch, number of the sample) alone: not on the order in which samples are drawn, nor on
+    the process that draws them. Without augmenter it does not depend on them either, and is what inference would see.
+    For training (with an augmenter) the regions that labels say to ignore are black, and keypoints in them unlabelled.
+
+    Args:
+        dataset: the project.
+        rows: the images to take, in this order.
+        preprocess: of the model, with the scale decided.
+        multiple: the network's ``size_multiple``.
+        augmenter: random changes for training; None for none.
+        seed: of the augmentation.
+        cache_bytes: decoded images kept in memory by each process, at most.
+
+    Raises:
+        ConfigError: a size in the configuration does not suit the network.
+        ValueError: a value is still ``"auto"``.
+    """
+
+    def __init__(
+        self,
+        dataset: LabelledDataset,
+        rows: Sequence[int],
+        preprocess: PreprocessSpec,
+        multiple: int,
+        augmenter: Augmenter | None,
+        seed: int,
+        cache_bytes: int,
+    ) -> None:
+        self.dataset = dataset
+        self.preprocess = preprocess
+        self.multiple = multiple
+        self.augmenter = augmenter
+        self.seed = seed
+        self.epoch = 0
+        self._check_sizes()
+        self._cache = ImageCache(cache_bytes)
+        self._reduction = self._exact_reduction()
+        self._records = {row: dataset.images[row] for row in rows}
+        if augmenter is not None:
+            self._records = {row: without_ignored(record) for row, record in self._records.items()}
+        self._animals: dict[int, IntArray] = {
+            row: np.flatnonzero(~np.isnan(record.instances.keypoints).all(axis=(1, 2)))
+            for row, record in self._records.items()
+        }
+        if preprocess.view == "animal":
+            self._samples = [(row, int(animal)) for row in rows for animal in self._animals[row]]
+            lengths = animal_lengths(dataset, rows)
+            self._least_length = float(np.median(lengths)) / 2 if len(lengths) else 0.0
+        else:
+            self._samples = [(row, -1) for row in rows]
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of samples that are asked for by their number alone. Worker processes do not hear of it:
+        with workers, ask for (epoch, number)."""
+        self.epoch = epoch
+
+    def __getitem__(self, key: int | tuple[int, int]) -> Sample:
+        """One sample.
+
+        Args:
+            key: number of the sample, or (epoch, number).
+
+        Raises:
+            DataError: the image cannot be read, or has another size than the project says.
+        """
+        epoch, number = key if isinstance(key, tuple) else (self.epoch, key)
+        row, animal = self._samples[number]
+        record, animals = self._records[row], self._animals[row]
+        rng = np.random.default_rng([self.seed, epoch, number])
+        if self.preprocess.view == "animal":
+            animals = np.concatenate([[animal], animals[animals != animal]])
+            assert self.preprocess.size is not None
+            geometry = box_input(self._box(record, animal), self.preprocess.size, self.preprocess.margin)
+            if self.augmenter is not None:
+                geometry = self.augmenter.animal_geometry(geometry, rng)
+        else:
+            geometry = frame_view(record.width, record.height, self.preprocess, self.multiple)
+            if self.augmenter is not None:
+                geometry = self.augmenter.frame_geometry(record, animals, geometry, rng)
+        image = self._view(row, geometry)
+        if self.augmenter is not None:
+            image = self.augmenter.change_pixels(image, rng)
+        labels = place_labels(record, animals, geometry, self.dataset.skeleton)
+        return Sample(image, labels, geometry.matrix, row)
+
+    def _view(self, row: int, geometry: FrameGeometry) -> ByteArray:
+        """What the geometry shows of an image."""
+        source = self._cache.get(row)
+        if source is None:
+            source = self._load(self._records[row])
+            self._cache.put(row, source)
+        matrix = geometry.matrix @ resize_matrix(float(self._reduction))
+        return warp(source, replace(geometry, matrix=matrix))
+
+    def _load(self, record: LabelledImage) -> ByteArray:
+        image = read_image(record.image)
+        height, width = image.shape[:2]
+        if (width, height) != (record.width, record.height):
+            raise DataError(
+                f"{record.image} has {width} x {height} pixels, but the project was read as "
+                f"{record.width} x {record.height}; was the image replaced or rotated?"
+            )
+        if self.augmenter is not None:
+            for x1, y1, x2, y2 in record.ignore:
+                left, top = (max(0, math.floor(v + 0.5)) for v in (x1, y1))
+                right, bottom = (max(0, math.ceil(v + 0.5)) for v in (x2, y2))
+                image[top:bottom, left:right] = 0
+        return reduce_image(image, self._reduction, self._reduction) if self._reduction > 1 else image
+
+    def _exact_reduction(self) -> int:
+        """The whole number of pixels that one pixel of a resized frame averages, where it is one.
+
+        Images are then kept reduced, which is what :func:`warp` would do with them each time; the cache holds more of
+        them and a view costs less.
+        """
+        if self.preprocess.view == "animal" or self.preprocess.size is not None:
+            return 1
+        assert isinstance(self.preprocess.scale, float)
+        factor = round(1 / self.preprocess.scale)
+        return factor if factor > 1 and abs(factor * self.preprocess.scale - 1) < 1e-9 else 1
+
+    def _box(self, record: LabelledImage, animal: int) -> FloatArray:
+        """The box of an animal, at least half as long as animals usually are (a few keypoints do not span it)."""
+        box = record.instances.boxes[animal]
+        if not np.isfinite(box).all():
+            box = keypoint_boxes(record.instances.keypoints[animal : animal + 1])[0]
+        length = float((box[2:] - box[:2]).max())
+        if length < self._least_length:
+            half = self._least_length / 2
+            centre = (box[2:] + box[:2]) / 2
+            box = np.concatenate([centre - half, centre + half], dtype=np.float32)
+        return np.asarray(box, np.float32)
+
+    def _check_sizes(self) -> None:
+        """Sizes that the user can write must suit the network and each other."""
+        if self.preprocess.view == "frame" and self.preprocess.size is None and self.preprocess.scale == "auto":
+            raise ValueError("preprocess.scale is 'auto'; it is decided by pose_core.data.auto")
+        sizes = {"model.preprocess.size": self.preprocess.size}
+        if self.preprocess.view == "frame" and self.augmenter is not None:
+            crop, size = self.augmenter.spec.crop.size, self.preprocess.size
+            if crop == "auto":
+                raise ValueError("augmentation.crop.size is 'auto'; it is decided by pose_core.data.auto")
+            if size is not None and crop is not None and crop != size:
+                raise ConfigError(
+                    f"augmentation.crop.size: must be {list(size)} or null, not {list(crop)}, because "
+                    f"model.preprocess.size says that the network takes inputs of that size only"
+                )
+            sizes["augmentation.crop.size"] = crop
+        for name, value in sizes.items():
+            if value is not None and any(side < 1 or side % self.multiple for side in value):
+                near = [padded_length(side, self.multiple) for side in value]
+                raise ConfigError(
+                    f"{name}: sides must be multiples of {self.multiple} for this network; "
+                    f"use {near} instead of {list(value)}"
+                )
+
+
+def without_ignored(record: LabelledImage) -> LabelledImage:
+    """The labels without keypoints that lie in a region to ignore."""
+    if not len(record.ignore):
+        return record
+
+    def outside(points: FloatArray) -> FloatArray:
+        low, high = record.ignore[:, :2], record.ignore[:, 2:]
+        inside = ((points[..., None, :] >= low) & (points[..., None, :] <= high)).all(axis=-1)
+        return np.where(inside.any(axis=-1, keepdims=True), np.float32(np.nan), points)
+
+    instances = replace(record.instances, keypoints=outside(record.instances.keypoints))
+    return replace(record, instances=instances, unique_keypoints=outside(record.unique_keypoints))
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Samples -> a batch: images padded on the right and at the bottom to the largest, animals padded with NaN rows.
+
+    Padding moves nothing, so labels and matrices stay as they are.
+    """
+    height, width = (max(s.image.shape[axis] for s in samples) for axis in (0, 1))
+    images = np.zeros((len(samples), height, width, 3), np.uint8)
+    for image, sample in zip(images, samples, strict=True):
+        image[: sample.image.shape[0], : sample.image.shape[1]] = sample.image
+    labels = [s.labels for s in samples]
+    animals = max(len(part.keypoints) for part in labels)
+
+    def padded(arrays: Sequence[np.ndarray[Any, Any]], fill: float) -> Tensor:
+        stacked = np.full((len(arrays), animals, *arrays[0].shape[1:]), fill, arrays[0].dtype)
+        for row, array in zip(stacked, arrays, strict=True):
+            row[: len(array)] = array
+        return torch.from_numpy(stacked)
+
+    return Batch(
+        images=torch.from_numpy(images).permute(0, 3, 1, 2),
+        labels=Labels(
+            keypoints=padded([part.keypoints for part in labels], np.nan),
+            occluded=padded([part.occluded for part in labels], False),
+            boxes=padded([part.boxes for part in labels], np.nan),
+            areas=padded([part.areas for part in labels], np.nan),
+            identity=padded([part.identity for part in labels], -1),
+            unique_keypoints=torch.from_numpy(np.stack([part.unique_keypoints for part in labels])),
+        ),
+        matrices=torch.from_numpy(np.stack([s.matrix for s in samples])),
+        indices=torch.tensor([s.index for s in samples], dtype=torch.int64),
+    )
+
+
+def init_worker(worker: int) -> None:
+    """For ``DataLoader(worker_init_fn=...)``: OpenCV's thread pool does not survive the fork that makes a worker."""
+    cv2.setNumThreads(0)

@@ -1,0 +1,101 @@
+"""One image with its labels in pixels of the network's input, before it joins a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pose_core.data.geometry import FrameGeometry, Matrix, transform_points
+from pose_core.structures import ByteArray, FloatArray, IntArray, LabelledImage, Skeleton, keypoint_boxes
+
+# float32 coordinates on the very edge of an image may come out a rounding error outside of the output.
+_EDGE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedLabels:
+    """The labels of one image in pixels of the network's input; see :class:`pose_core.interfaces.tensors.Labels`.
+
+    Attributes:
+        keypoints: (N, K, 2) float32; NaN where unlabelled or outside the output.
+        occluded: (N, K) bool.
+        boxes: (N, 4) float32 ``x1, y1, x2, y2``, clipped to the output.
+        areas: (N,) float32, square pixels of the output.
+        identity: (N,) int64.
+        unique_keypoints: (U, 2) float32.
+    """
+
+    keypoints: FloatArray
+    occluded: npt.NDArray[np.bool_]
+    boxes: FloatArray
+    areas: FloatArray
+    identity: IntArray
+    unique_keypoints: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """An input of the network with its labels.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        labels: in pixels of ``image``.
+        matrix: (3, 3) float64, pixels of the image file -> pixels of ``image``.
+        index: row of the image in ``LabelledDataset.images``.
+    """
+
+    image: ByteArray
+    labels: PlacedLabels
+    matrix: Matrix
+    index: int
+
+
+def place_labels(record: LabelledImage, animals: IntArray, geometry: FrameGeometry, skeleton: Skeleton) -> PlacedLabels:
+    """Labels of an image through the matrix that its pixels go through.
+
+    A matrix that mirrors (negative determinant) makes left and right keypoints of every animal change places.
+    Keypoints outside the output become unlabelled; an animal without any keypoint left becomes a row of NaN (identity
+    -1, nothing occluded). Boxes are the upright boxes around the transformed corners, clipped to the output.
+
+    Args:
+        record: the labelled image.
+        animals: (N,) rows of ``record.instances`` to take, in this order.
+        geometry: image -> output.
+        skeleton: says what changes places.
+    """
+    matrix, instances = geometry.matrix, record.instances
+    determinant = float(np.linalg.det(matrix[:2, :2]))
+    order = list(skeleton.mirror_indices) if determinant < 0 else list(range(skeleton.num_keypoints))
+
+    keypoints = _inside(transform_points(instances.keypoints[animals][:, order], matrix), geometry)
+    labelled = ~np.isnan(keypoints[..., 0])
+    present = labelled.any(axis=1)
+
+    given = instances.boxes[animals]
+    known = np.isfinite(given).all(axis=1, keepdims=True)
+    x1, y1, x2, y2 = np.where(known, given, keypoint_boxes(instances.keypoints[animals])).T
+    corners = transform_points(np.stack([[x1, y1], [x2, y1], [x2, y2], [x1, y2]]).transpose(2, 0, 1), matrix)
+    limit = np.array([geometry.width, geometry.height], np.float32) - 0.5
+    boxes = np.concatenate([corners.min(axis=1).clip(-0.5, limit), corners.max(axis=1).clip(-0.5, limit)], axis=1)
+    boxes[~present] = np.nan
+
+    areas = (record.areas[animals] * abs(determinant)).astype(np.float32)
+    areas[~present] = np.nan
+    return PlacedLabels(
+        keypoints=keypoints,
+        occluded=record.occluded[animals][:, order] & labelled,
+        boxes=boxes,
+        areas=areas,
+        identity=np.where(present, instances.identity[animals], -1),
+        unique_keypoints=_inside(transform_points(record.unique_keypoints, matrix), geometry),
+    )
+
+
+def _inside(points: FloatArray, geometry: FrameGeometry) -> FloatArray:
+    """The points, NaN where they lie outside the pixels of the output."""
+    limit = np.array([geometry.width, geometry.height]) - 0.5 + _EDGE
+    # A NaN coordinate compares as outside, so that both coordinates become NaN.
+    outside = ~((points >= -0.5 - _EDGE) & (points <= limit)).all(axis=-1, keepdims=True)
+    return np.where(outside, np.float32(np.nan), points)

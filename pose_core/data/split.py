@@ -1,0 +1,157 @@
+"""Which images train, which choose the best weights, and which are kept for the test."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from pose_core.errors import ConfigError, DataError
+from pose_core.specs import SplitSpec
+from pose_core.structures import LabelledDataset, LabelledImage
+
+_PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of ``LabelledDataset.images`` by part, each in ascending order; no row is in two parts.
+
+    Attributes:
+        train, validation, test: the rows.
+        notes: one line for each thing that was left out.
+    """
+
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+    test: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+
+
+def make_split(dataset: LabelledDataset, spec: SplitSpec, seed: int) -> Split:
+    """Divide the images that have at least one labelled keypoint; the others are left out with a note.
+
+    By fractions, images are drawn singly at random. Neighbouring frames of a video look alike, so a test on such
+    images says how well the model does on videos like those it was trained on; for a test on unseen videos or animals
+    list the images in ``spec.file``. The draw depends on the seed and the names of the images only: not on their
+    order, the place of the project or the version of a library. The test images do not depend on the fraction for
+    validation. Training gets at least one image; with three images or more, so does each part with a fraction above 0.
+
+    By file, every part is the list of image names given there; images in none of the lists are left out with a note.
+
+    Args:
+        dataset: the project.
+        spec: fractions or file.
+        seed: of the draw, where ``spec.seed`` does not say another.
+
+    Raises:
+        DataError: no image has a labelled keypoint.
+        ConfigError: the file cannot be read, names an unknown image or names one twice.
+    """
+    usable = [row for row, image in enumerate(dataset.images) if _labelled(image)]
+    if not usable:
+        raise DataError(f"{dataset.root}: no image has a labelled keypoint; label some frames first")
+    notes = []
+    if left_out := len(dataset.images) - len(usable):
+        notes.append(f"{left_out} of {len(dataset.images)} images have no labelled keypoint and are left out")
+    if spec.file is not None:
+        parts, more = _from_file(dataset, frozenset(usable), Path(spec.file))
+        notes += more
+    else:
+        parts = _by_fractions(dataset, usable, spec, seed if spec.seed is None else spec.seed)
+        for part, fraction in (("validation", spec.validation), ("test", spec.test)):
+            if fraction and not parts[part]:
+                notes.append(f"too few images ({len(usable)}) for a {part} part; label more")
+    train, validation, test = (tuple(sorted(parts[part])) for part in _PARTS)
+    return Split(train, validation, test, tuple(notes))
+
+
+def _labelled(image: LabelledImage) -> bool:
+    return not (np.isnan(image.instances.keypoints).all() and np.isnan(image.unique_keypoints).all())
+
+
+def _by_fractions(dataset: LabelledDataset, usable: list[int], spec: SplitSpec, seed: int) -> dict[str, list[int]]:
+    def draw(row: int) -> bytes:
+        key = f"{seed}\0{dataset.images[row].name}".encode(errors="surrogateescape")
+        return hashlib.sha256(key).digest()
+
+    order = sorted(usable, key=draw)
+    count = len(order)
+    least = 1 if count >= 3 else 0
+    test, validation = (
+        max(int(count * fraction + 0.5), least if fraction else 0) for fraction in (spec.test, spec.validation)
+    )
+    while test + validation >= count:
+        if test >= validation:
+            test -= 1
+        else:
+            validation -= 1
+    return {
+        "test": order[:test],
+        "validation": order[test : test + validation],
+        "train": order[test + validation :],
+    }
+
+
+def _from_file(
+    dataset: LabelledDataset, usable: frozenset[int], path: Path
+) -> tuple[dict[str, list[int]], tuple[str, ...]]:
+    lists = _read_lists(path)
+    rows = {image.name: row for row, image in enumerate(dataset.images)}
+    owner: dict[str, str] = {}
+    parts: dict[str, list[int]] = {part: [] for part in _PARTS}
+    without_label = 0
+    for part, names in lists.items():
+        for name in names:
+            if name not in rows:
+                near = difflib.get_close_matches(name, rows, n=1, cutoff=0.6)
+                hint = f"did you mean {near[0]!r}?" if near else f"names look like {next(iter(rows))!r}"
+                raise ConfigError(f"{path}: {part} names image {name!r}, which the project does not have; {hint}")
+            if name in owner:
+                twice = f"twice in {part}" if owner[name] == part else f"in {owner[name]} and in {part}"
+                raise ConfigError(f"{path}: image {name!r} is {twice}; keep it once")
+            owner[name] = part
+            if rows[name] in usable:
+                parts[part].append(rows[name])
+            else:
+                without_label += 1
+    if not parts["train"]:
+        raise ConfigError(f"{path}: no image of 'train' has a labelled keypoint; list images to train on")
+    notes = []
+    if without_label:
+        notes.append(f"{without_label} of the images named in {path} have no labelled keypoint and are left out")
+    if unnamed := sum(dataset.images[row].name not in owner for row in usable):
+        notes.append(f"{unnamed} labelled images are named in none of the lists of {path} and are left out")
+    return parts, tuple(notes)
+
+
+def _read_lists(path: Path) -> dict[str, list[str]]:
+    """The lists of the file, by part."""
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read split file {path}: {(error.strerror or str(error)).lower()}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(
+            f"{path} is not a text file; the split file is YAML with lists 'train', 'validation', 'test'"
+        ) from None
+    except yaml.YAMLError as error:
+        place = getattr(error, "problem_mark", None)
+        line = f" line {place.line + 1}" if place is not None else ""
+        raise ConfigError(f"{path}{line}: not valid YAML; write lists 'train', 'validation' and 'test'") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: must hold lists 'train', 'validation' and 'test' of image names")
+    for key, names in content.items():
+        if key not in _PARTS:
+            start = [part for part in _PARTS if part.startswith(str(key).lower())]
+            near = start or difflib.get_close_matches(str(key), _PARTS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"lists are {', '.join(_PARTS)}"
+            raise ConfigError(f"{path}: unknown list {str(key)!r}; {hint}")
+        if names is not None and not (isinstance(names, list) and all(isinstance(n, str) for n in names)):
+            raise ConfigError(f"{path}: {key!r} must be a list of image names")
+    return {part: content.get(part) or [] for part in _PARTS}

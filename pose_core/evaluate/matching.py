@@ -1,0 +1,125 @@
+"""Which predicted animal is which labelled animal: an optimal assignment in each image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+from pose_core.structures import FloatArray, Frame, IntArray, LabelledImage, keypoint_boxes
+
+# Decides between pairs that are all out of reach; far below any difference of costs that matters.
+_TIE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """The assignment in one image. All are row numbers of the labelled or of the predicted ``Instances``.
+
+    Attributes:
+        labelled: (M,) int64, labelled animals that were found, ascending.
+        predicted: (M,) int64, the prediction that belongs to each.
+        missed: labelled animals (with at least one labelled keypoint) without a prediction.
+        false: predictions that belong to no labelled animal.
+        ignored: predictions without a labelled animal that lie in a region that counts neither way: one that the labels
+            ask to ignore, or the box of an animal of which no keypoint is labelled.
+    """
+
+    labelled: IntArray
+    predicted: IntArray
+    missed: IntArray
+    false: IntArray
+    ignored: IntArray
+
+
+def present(keypoints: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
+    """Which of the (..., 2) keypoints are not missing, (...) bool."""
+    there: npt.NDArray[np.bool_] = np.isfinite(keypoints).all(axis=-1)
+    return there
+
+
+def label_boxes(labels: LabelledImage) -> FloatArray:
+    """Boxes of the labelled animals: the label's own where it has one, else the tight box of the labelled keypoints.
+
+    Returns:
+        (N, 4) float32 ``x1, y1, x2, y2``; NaN for an animal with neither.
+    """
+    own = labels.instances.boxes
+    return np.where(np.isfinite(own).all(axis=1, keepdims=True), own, keypoint_boxes(labels.instances.keypoints))
+
+
+def animal_sizes(labels: LabelledImage) -> npt.NDArray[np.float64]:
+    """Longer side of each labelled animal's box, (N,) float64 pixels; NaN where there is no box or it has no extent."""
+    boxes = label_boxes(labels).astype(np.float64)
+    sides = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+    return np.where(sides > 0, sides, np.nan)
+
+
+def match_animals(labels: LabelledImage, found: Frame, *, several: bool) -> Matches:
+    """Assign predicted to labelled animals so that the sum of costs is smallest.
+
+    The cost of a pair is the mean over the animal's labelled keypoints of the distance to the prediction, cut off at
+    the animal's own size (longer side of its box; the image's diagonal where that is unknown); a keypoint that is
+    missing in the prediction costs that size. Predictions without any keypoint are no predictions.
+
+    Args:
+        labels: of the image.
+        found: predictions in the same image.
+        several: whether the project can hold more than one animal. If so, an animal and a prediction that do not come
+            within reach (all costs cut off) are a miss and a false positive instead of a pair. With one animal an image
+            the pair is taken however far it is, so that gross errors count as errors.
+
+    Returns:
+        the assignment; the order of animals and predictions does not influence which of them are paired.
+    """
+    truth = labels.instances.keypoints.astype(np.float64)
+    guess = found.instances.keypoints.astype(np.float64)
+    labelled = present(truth)
+    predicted = present(guess)
+    rows, columns = np.flatnonzero(labelled.any(axis=1)), np.flatnonzero(predicted.any(axis=1))
+    diagonal = float(np.hypot(labels.width, labels.height))
+    if len(rows) and len(columns):
+        sizes = animal_sizes(labels)[rows]
+        reach = np.where(np.isnan(sizes), diagonal, sizes)[:, None]
+        distance = np.linalg.norm(truth[rows, None] - guess[None, columns], axis=-1)
+        counted = labelled[rows, None]
+        cut = np.where(np.isnan(distance), reach[:, :, None], np.minimum(distance, reach[:, :, None]))
+        cost = np.where(counted, cut, 0.0).sum(axis=-1) / counted.sum(axis=-1) / reach
+        shared = ~np.isnan(distance)
+        far = np.where(shared, distance, 0.0).sum(axis=-1) / np.maximum(shared.sum(axis=-1), 1) / diagonal
+        far = np.where(shared.any(axis=-1), np.minimum(far, 1.0), 1.0)
+        i, j = linear_sum_assignment(cost + _TIE * far)
+        if several:
+            near = cost[i, j] < 1
+            i, j = i[near], j[near]
+        pairs = rows[i], columns[j]
+    else:
+        pairs = np.zeros(0, np.int64), np.zeros(0, np.int64)
+    left = np.setdiff1d(columns, pairs[1])
+    aside = _inside_any(guess[left], _ignored_regions(labels))
+    return Matches(
+        labelled=pairs[0].astype(np.int64),
+        predicted=pairs[1].astype(np.int64),
+        missed=np.setdiff1d(rows, pairs[0]).astype(np.int64),
+        false=left[~aside].astype(np.int64),
+        ignored=left[aside].astype(np.int64),
+    )
+
+
+def _ignored_regions(labels: LabelledImage) -> FloatArray:
+    unlabelled = ~present(labels.instances.keypoints).any(axis=1)
+    boxes = labels.instances.boxes[unlabelled]
+    return np.concatenate([labels.ignore, boxes[np.isfinite(boxes).all(axis=1)]])
+
+
+def _inside_any(keypoints: npt.NDArray[np.float64], regions: FloatArray) -> npt.NDArray[np.bool_]:
+    """For each animal whether at least half of its keypoints lie in one of the regions."""
+    points = keypoints[:, None]
+    with np.errstate(invalid="ignore"):
+        inside = ((points >= regions[:, None, :2]) & (points <= regions[:, None, 2:])).all(axis=-1)
+    half = present(keypoints).sum(axis=1)[:, None] / 2
+    result: npt.NDArray[np.bool_] = (inside.sum(axis=-1) >= half).any(axis=1)
+    return result

@@ -1,0 +1,285 @@
+"""Predictions as a Parquet table: what ``pose predict`` writes by default.
+
+One row for each animal of a frame; one row for a frame without animals and for a frame that could not be decoded, so
+that every frame from 0 to ``frames - 1`` is in the table. In pandas: ``pandas.read_parquet("video.parquet")``.
+
+========================  =======  =======================================================================
+column                    type     what it holds
+========================  =======  =======================================================================
+frame                     int64    number of the frame, from 0
+status                    string   ``animal``; ``empty``: no animal was found; ``missing``: not decodable
+reason                    string   why the frame is missing; null otherwise
+image                     string   path of the image file; null for videos
+animal                    int32    row of the animal within the frame, from 0; null where there is none
+track                     int64    track number; null where not tracked
+identity                  string   name of the individual; null where unknown
+score                     float32  confidence in the animal, 0 to 1
+box_x1 ... box_y2         float32  box of the animal in pixels
+<keypoint>.x, .y          float32  pixels; null where the keypoint was not found
+<keypoint>.score          float32  0 to 1; 0 where the keypoint was not found
+<unique keypoint>.x, ...  float32  keypoints that exist once a frame: on the first row of a frame, null on others
+========================  =======  =======================================================================
+
+Coordinates are pixels of the frame, x to the right, y down, the centre of the top-left pixel at (0, 0). The schema's
+metadata hold, under the key ``pose_core``, a JSON object with the skeleton, source, size, frame rate and model::
+
+    json.loads(pyarrow.parquet.read_schema("video.parquet").metadata[b"pose_core"])
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pose_core.errors import DataError
+from pose_core.formats.config import ParquetConfig
+from pose_core.interfaces import PredictionsHeader, PredictionsStream, Writer
+from pose_core.structures import Frame, Instances, Skeleton
+
+KEY = b"pose_core"
+FORMAT = "pose_core predictions"
+VERSION = 1
+
+_BOX = ("box_x1", "box_y1", "box_x2", "box_y2")
+_PARTS = ("x", "y", "score")
+
+
+class ParquetWriter(Writer):
+    """Writes and reads the table described in this module."""
+
+    extension = ".parquet"
+    config: ParquetConfig
+
+    def write(self, path: Path, header: PredictionsHeader, frames: Iterable[Frame]) -> None:
+        """One row group at a time; memory holds no more than ``row_group`` rows and one frame.
+
+        Raises:
+            DataError: a frame is out of order.
+        """
+        schema = _schema(header)
+        compression = self.config.compression
+        # A file that Python opened reports a full disk as OSError with its number.
+        with path.open("wb") as file, pq.ParquetWriter(file, schema, compression=compression) as table:
+            held: list[Frame] = []
+            rows = 0
+            due: int | None = None
+            for frame in frames:
+                if due is not None and frame.index != due:
+                    raise DataError(f"frame {frame.index} comes where frame {due} is due; write frames in order")
+                due = frame.index + 1
+                held.append(frame)
+                rows += max(len(frame.instances), 1)
+                if rows >= self.config.row_group:
+                    table.write_batch(_rows(held, header.skeleton, schema))
+                    held, rows = [], 0
+            if held:
+                table.write_batch(_rows(held, header.skeleton, schema))
+
+    @classmethod
+    def reads(cls, path: Path) -> bool:
+        """Whether it is a Parquet file with the core's metadata."""
+        if path.suffix.lower() != cls.extension or not path.is_file():
+            return False
+        try:
+            return KEY in (pq.read_schema(path).metadata or {})
+        except (OSError, pa.ArrowException):
+            return False
+
+    def read(self, path: Path) -> PredictionsStream:
+        """Open a table for reading, a row group at a time.
+
+        Raises:
+            DataError: no such table, damaged, or written by a newer version.
+        """
+        return ParquetPredictions(path)
+
+
+class ParquetPredictions(PredictionsStream):
+    """Predictions in a table, frame by frame.
+
+    Args:
+        path: of the table.
+
+    Raises:
+        DataError: no such table, damaged, or written by a newer version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            metadata = pq.read_schema(path).metadata or {}
+        except FileNotFoundError:
+            raise DataError(f"{path}: no such file; check the path") from None
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{path}: not readable as Parquet ({_line(error)}); predict again") from None
+        if KEY not in metadata:
+            raise DataError(f"{path}: a Parquet file, but not of predictions; name a file that 'pose predict' wrote")
+        self.header = _header(path, metadata[KEY])
+
+    def __iter__(self) -> Iterator[Frame]:
+        skeleton = self.header.skeleton
+        left: pa.Table | None = None
+        try:
+            with pq.ParquetFile(self.path) as file:
+                for batch in file.iter_batches(batch_size=4096):
+                    table = pa.Table.from_batches([batch])
+                    if left is not None:
+                        table = pa.concat_tables([left, table])
+                    numbers = _numpy(table, "frame")
+                    # The last frame may go on in the next rows.
+                    whole = int(np.searchsorted(numbers, numbers[-1])) if len(numbers) else 0
+                    left = table.slice(whole)
+                    yield from _frames(table.slice(0, whole), skeleton)
+            if left is not None:
+                yield from _frames(left, skeleton)
+        except (OSError, pa.ArrowException, KeyError) as error:
+            raise DataError(f"{self.path}: damaged ({_line(error)}); predict again") from None
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:120]
+
+
+def _schema(header: PredictionsHeader) -> pa.Schema:
+    columns: list[tuple[str, Any]] = [
+        ("frame", pa.int64()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("image", pa.string()),
+        ("animal", pa.int32()),
+        ("track", pa.int64()),
+        ("identity", pa.string()),
+        ("score", pa.float32()),
+        *((name, pa.float32()) for name in _BOX),
+    ]
+    for keypoint in (*header.skeleton.keypoints, *header.skeleton.unique_keypoints):
+        columns.extend((f"{keypoint}.{part}", pa.float32()) for part in _PARTS)
+    content = {"format": FORMAT, "version": VERSION, **asdict(header)}
+    return pa.schema(columns, metadata={KEY: json.dumps(content, ensure_ascii=False).encode()})
+
+
+def _header(path: Path, content: bytes) -> PredictionsHeader:
+    try:
+        values = json.loads(content)
+        version = values.pop("version")
+        if values.pop("format") != FORMAT:
+            raise ValueError("another format")
+        if version > VERSION:
+            raise DataError(f"{path}: written by a newer version (table version {version}); upgrade pose-core")
+        skeleton = values.pop("skeleton")
+        for name in ("keypoints", "individuals", "unique_keypoints"):
+            skeleton[name] = tuple(skeleton[name])
+        for name in ("edges", "symmetry"):
+            skeleton[name] = tuple((a, b) for a, b in skeleton[name])
+        return PredictionsHeader(skeleton=Skeleton(**skeleton), **values)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: its metadata are damaged ({_line(error)}); predict again") from None
+
+
+def _rows(frames: list[Frame], skeleton: Skeleton, schema: pa.Schema) -> pa.RecordBatch:
+    """The rows of some frames: arrays of all animals, spread over rows that also hold the frames without any."""
+    animals = np.array([len(f.instances) for f in frames])
+    height = np.maximum(animals, 1)
+    first = np.cumsum(height) - height
+    total = int(height.sum())
+    frame_of = np.repeat(np.arange(len(frames)), height)
+    slot = np.arange(total) - first[frame_of]
+    used = slot < animals[frame_of]
+
+    def spread(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        column = np.full((total, *values.shape[1:]), np.nan, np.float32)
+        column[used] = values
+        return column
+
+    def joined(name: str) -> npt.NDArray[Any]:
+        return np.concatenate([getattr(f.instances, name) for f in frames])
+
+    def floats(values: npt.NDArray[np.float32]) -> pa.Array:
+        return pa.array(np.ascontiguousarray(values), mask=np.isnan(values))
+
+    def per_frame(values: list[str | None]) -> pa.Array:
+        return pa.array(values, pa.string()).take(pa.array(frame_of))
+
+    points, scores, boxes = joined("keypoints"), joined("keypoint_scores"), spread(joined("boxes"))
+    points, scores = spread(points), spread(scores)
+    track, identity = np.full(total, -1, np.int64), np.full(total, -1, np.int64)
+    track[used], identity[used] = joined("track"), joined("identity")
+    status = [
+        "missing" if f.missing is not None else "animal" if n else "empty" for f, n in zip(frames, animals, strict=True)
+    ]
+    columns: list[pa.Array] = [
+        pa.array(np.array([f.index for f in frames], np.int64)[frame_of]),
+        per_frame(list(status)),
+        per_frame([f.missing for f in frames]),
+        per_frame([f.image for f in frames]),
+        pa.array(slot.astype(np.int32), mask=~used),
+        pa.array(track, mask=track < 0),
+        pa.array(list(skeleton.individuals), pa.string()).take(pa.array(identity, mask=identity < 0)),
+        floats(spread(joined("scores"))),
+        *(floats(boxes[:, i]) for i in range(4)),
+    ]
+    for k in range(skeleton.num_keypoints):
+        columns += [floats(points[:, k, 0]), floats(points[:, k, 1]), floats(scores[:, k])]
+    if skeleton.unique_keypoints:
+        unique = np.full((total, len(skeleton.unique_keypoints), 3), np.nan, np.float32)
+        present = np.array([f.missing is None for f in frames])
+        values = np.stack([np.concatenate([f.unique_keypoints, f.unique_scores[:, None]], axis=1) for f in frames])
+        unique[first[present]] = values[present]
+        columns += [floats(unique[:, u, part]) for u in range(unique.shape[1]) for part in range(3)]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _numpy(table: pa.Table, name: str, missing: float | int = -1) -> npt.NDArray[Any]:
+    column = table.column(name).combine_chunks()
+    if pa.types.is_floating(column.type):
+        return column.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+    return column.fill_null(missing).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+def _points(table: pa.Table, names: tuple[str, ...]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Coordinates (rows, len(names), 2) and scores (rows, len(names)) of some keypoints."""
+    parts = [np.stack([_numpy(table, f"{n}.{p}") for n in names], axis=1).astype(np.float32) for p in _PARTS]
+    return np.stack(parts[:2], axis=-1), np.nan_to_num(parts[2], nan=0.0)
+
+
+def _frames(table: pa.Table, skeleton: Skeleton) -> Iterator[Frame]:
+    if not table.num_rows:
+        return
+    numbers = _numpy(table, "frame")
+    first = np.flatnonzero(np.diff(numbers, prepend=numbers[0] - 1))
+    last = np.append(first[1:], len(numbers))
+    used = ~table.column("animal").combine_chunks().is_null().to_numpy(zero_copy_only=False)
+    points, point_scores = _points(table, skeleton.keypoints)
+    boxes = np.stack([_numpy(table, n) for n in _BOX], axis=1).astype(np.float32)
+    score, track = _numpy(table, "score").astype(np.float32), _numpy(table, "track")
+    place = {name: i for i, name in enumerate(skeleton.individuals)}
+    identity = np.array([place.get(n, -1) for n in table.column("identity").to_pylist()], np.int64)
+    reason, image = (table.column(n).to_pylist() for n in ("reason", "image"))
+    unique = np.zeros((len(numbers), 0, 2), np.float32), np.zeros((len(numbers), 0), np.float32)
+    if skeleton.unique_keypoints:
+        unique = _points(table, skeleton.unique_keypoints)
+    for a, b in zip(first.tolist(), last.tolist(), strict=True):
+        rows = slice(a, b) if used[a] else slice(a, a)
+        yield Frame(
+            index=int(numbers[a]),
+            instances=Instances(
+                keypoints=points[rows],
+                keypoint_scores=point_scores[rows],
+                scores=score[rows],
+                boxes=boxes[rows],
+                identity=identity[rows],
+                track=track[rows],
+            ),
+            unique_keypoints=unique[0][a],
+            unique_scores=unique[1][a],
+            missing=reason[a],
+            image=image[a],
+        )

@@ -1,0 +1,112 @@
+"""Labelled images in memory -> a project in the core's own format."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from pose_core.errors import DataError
+from pose_core.formats.project import COLUMNS, IMAGE_FOLDER, LABEL_FILE, PROJECT_FILE
+from pose_core.structures import ByteArray, FloatArray, Instances, Skeleton
+
+Row = tuple[str, str, str, str, str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A labelled image in memory, to be written into a project.
+
+    Attributes:
+        name: of the image file below ``images/``, with forward slashes: ``clip0/0007.png``.
+        image: (H, W, 3) uint8 RGB.
+        instances: the animals; ``identity`` says which individual each one is. Those with -1 get the free names in
+            order.
+        occluded: (N, K) bool, labelled but hidden; None: nothing is.
+        unique_keypoints: (U, 2) in the order of the skeleton, NaN where missing; None: all are missing.
+    """
+
+    name: str
+    image: ByteArray
+    instances: Instances
+    occluded: npt.NDArray[np.bool_] | None = None
+    unique_keypoints: FloatArray | None = None
+
+
+def write_project(folder: Path, skeleton: Skeleton, examples: Iterable[Example], *, name: str) -> None:
+    """Write labelled images as a project that :class:`pose_core.formats.project.ProjectReader` reads back unchanged.
+
+    Images are stored as PNG, one after the other as they come. Animals without any keypoint cannot be told from
+    absent ones and are not written. ``project.yaml`` comes last: a folder without it is unfinished.
+
+    Raises:
+        DataError: the folder holds a project already, an image name is used twice or is no PNG's, or the animals
+            of an image do not fit the skeleton's individuals.
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    if (folder / PROJECT_FILE).exists():
+        raise DataError(f"{folder} holds a project already; choose another folder")
+    rows: list[Row] = []
+    seen: set[str] = set()
+    for example in examples:
+        if example.name in seen or not example.name.endswith(".png"):
+            raise DataError(f"image name {example.name!r} must end with .png and be used once")
+        seen.add(example.name)
+        file = folder / IMAGE_FOLDER / example.name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(cv2.imencode(".png", example.image[..., ::-1])[1].tobytes())
+        rows += _label_rows(f"{IMAGE_FOLDER}/{example.name}", example, skeleton)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LABEL_FILE).open("w", encoding="utf-8", newline="") as stream:
+        table = csv.writer(stream, lineterminator="\n")
+        table.writerow(COLUMNS)
+        table.writerows(rows)
+    content = {
+        "name": name,
+        "keypoints": list(skeleton.keypoints),
+        "edges": [list(pair) for pair in skeleton.edges],
+        "symmetry": [list(pair) for pair in skeleton.symmetry],
+        "individuals": list(skeleton.individuals),
+        "identified": skeleton.identified,
+        "unique_keypoints": list(skeleton.unique_keypoints),
+    }
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
+    (folder / PROJECT_FILE).write_text(text, encoding="utf-8")
+
+
+def _label_rows(image: str, example: Example, skeleton: Skeleton) -> list[Row]:
+    instances = example.instances
+    taken = [int(i) for i in instances.identity if i >= 0]
+    free = [i for i in range(skeleton.num_individuals) if i not in taken]
+    if (
+        len(instances) > skeleton.num_individuals
+        or len(set(taken)) != len(taken)
+        or max(taken, default=0) >= skeleton.num_individuals
+    ):
+        raise DataError(
+            f"{image}: its animals are not different individuals of the {skeleton.num_individuals} there are"
+        )
+    rows = []
+    for n in range(len(instances)):
+        identity = int(instances.identity[n])
+        individual = skeleton.individuals[identity if identity >= 0 else free.pop(0)]
+        for k in np.flatnonzero(~np.isnan(instances.keypoints[n]).any(axis=-1)):
+            hidden = example.occluded is not None and bool(example.occluded[n, k])
+            rows.append(
+                (image, individual, skeleton.keypoints[k], *_cells(instances.keypoints[n, k]), str(int(hidden)))
+            )
+    if example.unique_keypoints is not None:
+        for u in np.flatnonzero(~np.isnan(example.unique_keypoints).any(axis=-1)):
+            rows.append((image, "", skeleton.unique_keypoints[u], *_cells(example.unique_keypoints[u]), "0"))
+    return rows or [(image, "", "", "", "", "")]
+
+
+def _cells(point: FloatArray) -> tuple[str, str]:
+    """The shortest decimals that give the same float32 back."""
+    return str(np.float32(point[0])), str(np.float32(point[1]))

@@ -1,0 +1,109 @@
+"""Files that are either whole or not there, and one line when the disk does not play along."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from pose_core.errors import PoseError
+
+_FULL = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turns a full or read-only disk into a PoseError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise PoseError(
+                f"{folder}: no space left on the disk; free some and run the same command again, it goes on from here"
+            ) from None
+        if error.errno in _FORBIDDEN:
+            raise PoseError(f"{folder}: cannot be written ({_reason(error)}); choose another --out") from None
+        raise
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        PoseError: it cannot be made, or a file is in the way.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise PoseError(f"{folder}: is a file, not a folder; choose another --out") from None
+    except NotADirectoryError:
+        raise PoseError(f"{folder}: a folder above it is a file; choose another --out") from None
+    except OSError as error:
+        raise PoseError(f"{folder}: cannot be made ({_reason(error)}); choose another --out") from None
+
+
+def put_in_place(temporary: Path, final: Path) -> None:
+    """Rename a finished file so that a crash or power cut leaves either none or the whole of it."""
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
+    temporary.replace(final)
+    if sys.platform != "win32":  # there a folder cannot be opened
+        handle = os.open(final.parent, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a small text file, whole or not at all."""
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.write_text(text, encoding="utf-8")
+    put_in_place(temporary, path)
+
+
+class FolderLock:
+    """Keeps a second process out of a folder. The operating system lifts it when the process ends, however it does.
+
+    Args:
+        folder: exists.
+
+    Raises:
+        PoseError: another process holds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file: IO[bytes] = (folder / "lock").open("ab")
+        try:
+            _lock(self._file)
+        except OSError:
+            self._file.close()
+            raise PoseError(
+                f"{folder}: another 'pose predict' is working on the same result; wait for it, or choose another --out"
+            ) from None
+
+    def release(self) -> None:
+        """Let others in."""
+        self._file.close()
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: IO[bytes]) -> None:
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(file: IO[bytes]) -> None:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,172 @@
+"""What happens to a batch of frames: one network, or several steps that build on each other.
+
+A pipeline is a list of stages. Each sees the frames and what the stages before it found, and returns it extended, in
+pixels of the frames. Whole-frame networks are one stage; a detector and the network that looks at its crops are two;
+the pipeline around them (decoding, batches, threads, writing) is the same.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pose_core.data.geometry import FrameGeometry, Matrix, frame_view, invert
+from pose_core.errors import ConfigError, RunError
+from pose_core.interfaces import Predictions
+from pose_core.model.assemble import PoseModel
+from pose_core.specs import RunSpec
+from pose_core.structures import ByteArray
+
+
+@dataclass(frozen=True)
+class View:
+    """Frames as one stage wants to see them.
+
+    Attributes:
+        images: (B, 3, h, w) uint8 RGB, channels last, on the device.
+        to_frame: (3, 3) float64, pixels of ``images`` -> pixels of the frames.
+    """
+
+    images: Tensor
+    to_frame: Matrix
+
+
+@dataclass(frozen=True)
+class FrameGroup:
+    """Frames of equal size that are computed together; a batch of frames of a video is one group.
+
+    Attributes:
+        rows: positions of the frames in their batch.
+        width, height: of the frames in pixels.
+        views: for each stage of the pipeline the view it asked for, None where it asked for none.
+        frames: the frames themselves, (H, W, 3) uint8 RGB in host memory; empty unless a stage has ``needs_frames``.
+        device: where the network is.
+    """
+
+    rows: list[int]
+    width: int
+    height: int
+    views: list[View | None]
+    frames: list[ByteArray]
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the stages have found so far, in pixels of the frames, on the device.
+
+    Attributes:
+        predictions: poses; None before the first stage that finds some.
+        boxes: (B, N, 4) float32 ``x1, y1, x2, y2``, NaN beyond the last; of the animals in ``predictions`` once there
+            are some. None: tight boxes around the keypoints are used.
+        box_scores: (B, N) float32 in [0, 1].
+    """
+
+    predictions: Predictions | None = None
+    boxes: Tensor | None = None
+    box_scores: Tensor | None = None
+
+
+class Stage(ABC):
+    """One step of a pipeline.
+
+    Attributes:
+        needs_frames: whether :meth:`run` uses ``group.frames`` (to cut crops at full resolution).
+    """
+
+    needs_frames: bool = False
+
+    def view(self, width: int, height: int) -> FrameGeometry | None:
+        """How the stage wants to see a frame of this size as a whole; None if it does not.
+
+        Views are made while the device computes the batch before.
+        """
+        return None
+
+    @abstractmethod
+    def run(self, group: FrameGroup, view: View | None, found: Found) -> Found:
+        """What was found, extended.
+
+        Called in inference mode with a whole group; must not loop over its frames in Python where that can be helped.
+        """
+
+
+class WholeFrameStage(Stage):
+    """A network that sees the whole frame: one animal, or several that it tells apart itself.
+
+    Args:
+        model: on its device.
+        spec: of the run.
+
+    Raises:
+        RunError: the run does not say at what scale frames are shown to the network.
+    """
+
+    def __init__(self, model: PoseModel, spec: RunSpec) -> None:
+        self._model = model
+        self._preprocess = spec.model.preprocess
+        if self._preprocess.size is None and not isinstance(self._preprocess.scale, float):
+            raise RunError("config.yaml: model.preprocess.scale is 'auto'; train the run before using it")
+
+    def view(self, width: int, height: int) -> FrameGeometry:
+        """Resized by the run's scale and padded on the right and at the bottom, as in training."""
+        return frame_view(width, height, self._preprocess, self._model.size_multiple)
+
+    def run(self, group: FrameGroup, view: View | None, found: Found) -> Found:
+        """The network's animals, moved to pixels of the frames."""
+        assert view is not None
+        return Found(predictions_through(self._model.predict(view.images), view.to_frame))
+
+
+def points_through(points: Tensor, matrix: Matrix) -> Tensor:
+    """(..., 2) points through an affine (3, 3) matrix, float32, on their device; NaN stays NaN."""
+    x, y = points.unbind(-1)
+    # Sums of products instead of a matrix product: GPUs may compute those with fewer digits.
+    a, b = (x * float(row[0]) + y * float(row[1]) + float(row[2]) for row in np.asarray(matrix)[:2])
+    return torch.stack([a, b], dim=-1)
+
+
+def predictions_through(predictions: Predictions, matrix: Matrix) -> Predictions:
+    """Predictions whose points are moved by an affine (3, 3) matrix."""
+    return replace(
+        predictions,
+        keypoints=points_through(predictions.keypoints, matrix),
+        unique_keypoints=points_through(predictions.unique_keypoints, matrix),
+    )
+
+
+def make_stages(model: PoseModel, spec: RunSpec) -> list[Stage]:
+    """The stages for a run.
+
+    Raises:
+        ConfigError: there are none for its method in this version.
+        RunError: the run is not finished.
+    """
+    if spec.model.preprocess.view != "frame":
+        raise ConfigError(
+            f"model.method: {spec.model.method} models cannot be used for prediction by this version of pose-core, "
+            "which has no stage that cuts crops; upgrade pose-core"
+        )
+    return [WholeFrameStage(model, spec)]
+
+
+def run_stages(stages: Sequence[Stage], group: FrameGroup) -> Found:
+    """One stage after the other."""
+    found = Found()
+    with torch.inference_mode():
+        for stage, view in zip(stages, group.views, strict=True):
+            found = stage.run(group, view, found)
+    if found.predictions is None:
+        raise ValueError(f"{type(stages[-1]).__name__} ends the pipeline without poses")
+    return found
+
+
+def make_view(pixels: Tensor, geometry: FrameGeometry, device: torch.device) -> View:
+    """A view from (B, h, w, 3) uint8 host memory; on the device it is channels last without being rearranged."""
+    images = pixels.to(device, non_blocking=device.type == "cuda").permute(0, 3, 1, 2)
+    return View(images, invert(geometry.matrix))

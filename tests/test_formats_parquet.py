@@ -1,0 +1,175 @@
+"""The core's table of predictions: what goes in comes out, every frame has a row, other tools can read it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pose_core.catalog import get_catalog
+from pose_core.errors import DataError
+from pose_core.formats.config import ParquetConfig
+from pose_core.formats.parquet import KEY, ParquetWriter
+from pose_core.interfaces import PredictionsHeader
+from pose_core.structures import Frame, Instances, Skeleton
+
+SKELETON = Skeleton(
+    keypoints=("nose", "tail.base"),
+    edges=(("nose", "tail.base"),),
+    individuals=("ann", "bob", "cid"),
+    identified=True,
+    unique_keypoints=("corner",),
+)
+
+
+def header(frames: int, skeleton: Skeleton = SKELETON) -> PredictionsHeader:
+    return PredictionsHeader(skeleton, "a/video.mp4", frames, 640, 480, 30.0, "unet", "runs/x", {"scorer": "Ärzte"})
+
+
+def make_frame(index: int, animals: int, rng: np.random.Generator, skeleton: Skeleton = SKELETON) -> Frame:
+    keypoints = rng.uniform(0, 100, (animals, skeleton.num_keypoints, 2)).astype(np.float32)
+    keypoints[rng.random(keypoints.shape[:2]) < 0.3] = np.nan
+    unique = rng.uniform(0, 100, (len(skeleton.unique_keypoints), 2)).astype(np.float32)
+    return Frame(
+        index,
+        Instances.from_keypoints(
+            keypoints,
+            keypoint_scores=rng.random(keypoints.shape[:2]),
+            scores=rng.random(animals),
+            identity=rng.integers(-1, len(skeleton.individuals), animals),
+            track=rng.integers(-1, 5, animals),
+        ),
+        unique,
+        rng.random(len(unique)).astype(np.float32),
+    )
+
+
+def assert_same(a: Frame, b: Frame) -> None:
+    assert (a.index, a.missing, a.image) == (b.index, b.missing, b.image)
+    for name in ("keypoints", "keypoint_scores", "scores", "boxes", "identity", "track"):
+        x, y = getattr(a.instances, name), getattr(b.instances, name)
+        assert x.dtype == y.dtype
+        np.testing.assert_array_equal(x, y, err_msg=name)
+    np.testing.assert_array_equal(a.unique_keypoints, b.unique_keypoints)
+    np.testing.assert_array_equal(a.unique_scores, b.unique_scores)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    animals=st.lists(st.integers(-1, 3), max_size=30),
+    row_group=st.integers(1, 12),
+    seed=st.integers(0, 2**16),
+    unique=st.booleans(),
+)
+def test_what_is_written_is_read(
+    animals: list[int], row_group: int, seed: int, unique: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    skeleton = SKELETON if unique else Skeleton(("nose",), individuals=("a", "b", "c"))
+    rng = np.random.default_rng(seed)
+    frames = [
+        Frame.absent(i, skeleton, "damaged", "x.png") if n < 0 else make_frame(i, n, rng, skeleton)
+        for i, n in enumerate(animals)
+    ]
+    path = tmp_path_factory.mktemp("parquet") / "p.parquet"
+    head = header(len(frames), skeleton)
+    writer = ParquetWriter(ParquetConfig(row_group=row_group))
+    writer.write(path, head, iter(frames))
+    stream = writer.read(path)
+    assert stream.header == head
+    for _ in range(2):  # a stream can be read again
+        back = list(stream)
+        assert len(back) == len(frames)
+        for a, b in zip(frames, back, strict=True):
+            assert_same(a, b)
+
+
+def test_every_frame_has_a_row_that_pandas_shows(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas", reason="the core does not need pandas")
+    rng = np.random.default_rng(0)
+    frames = [make_frame(0, 2, rng), make_frame(1, 0, rng), Frame.absent(2, SKELETON, "the file ends")]
+    path = tmp_path / "p.parquet"
+    ParquetWriter(ParquetConfig()).write(path, header(3), frames)
+    table = pandas.read_parquet(path)
+    assert table["frame"].tolist() == [0, 0, 1, 2]
+    assert table["status"].tolist() == ["animal", "animal", "empty", "missing"]
+    assert table["animal"].isna().tolist() == [False, False, True, True]
+    assert table["reason"].iloc[3] == "the file ends"
+    # Unique keypoints stand on the first row of a frame, also of one without animals.
+    assert table["corner.x"].isna().tolist() == [False, True, False, True]
+    expected = frames[0].instances.keypoints[:, 1, 0]
+    np.testing.assert_array_equal(table["tail.base.x"].to_numpy(np.float32, na_value=np.nan)[:2], expected)
+    content = json.loads(pq.read_schema(path).metadata[KEY])
+    assert content["skeleton"]["keypoints"] == ["nose", "tail.base"]
+    assert content["frames"] == 3
+
+
+def test_row_groups_bound_the_memory(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "p.parquet"
+    ParquetWriter(ParquetConfig(row_group=10)).write(path, header(50), (make_frame(i, 3, rng) for i in range(50)))
+    groups = pq.ParquetFile(path).metadata
+    assert max(groups.row_group(i).num_rows for i in range(groups.num_row_groups)) <= 12
+
+
+def test_same_frames_give_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.parquet", "b.parquet"):
+        rng = np.random.default_rng(1)
+        ParquetWriter(ParquetConfig()).write(tmp_path / name, header(9), [make_frame(i, 2, rng) for i in range(9)])
+    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
+
+
+def test_a_gap_is_an_error(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(DataError, match="frame 2 comes where frame 1 is due"):
+        ParquetWriter(ParquetConfig()).write(tmp_path / "p", header(2), [make_frame(0, 1, rng), make_frame(2, 1, rng)])
+
+
+def test_reads_only_its_own_tables(tmp_path: Path) -> None:
+    own, foreign, text = tmp_path / "own.parquet", tmp_path / "foreign.parquet", tmp_path / "text.parquet"
+    ParquetWriter(ParquetConfig()).write(own, header(0), [])
+    pq.write_table(pa.table({"a": [1]}), foreign)
+    text.write_text("no table")
+    assert [ParquetWriter.reads(p) for p in (own, foreign, text, tmp_path / "none.parquet", tmp_path)] == [
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
+    writer = ParquetWriter(ParquetConfig())
+    with pytest.raises(DataError, match="not of predictions"):
+        writer.read(foreign)
+    with pytest.raises(DataError, match="not readable as Parquet"):
+        writer.read(text)
+    with pytest.raises(DataError, match="no such file"):
+        writer.read(tmp_path / "none.parquet")
+    schema = pq.read_schema(own)
+    newer = json.dumps({**json.loads(schema.metadata[KEY]), "version": 99}).encode()
+    pq.write_table(schema.empty_table().replace_schema_metadata({KEY: newer}), own)
+    with pytest.raises(DataError, match="newer version"):
+        writer.read(own)
+
+
+def test_a_damaged_table_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    rng = np.random.default_rng(0)
+    ParquetWriter(ParquetConfig()).write(path, header(300), [make_frame(i, 3, rng) for i in range(300)])
+    content = bytearray(path.read_bytes())
+    content[40:400] = bytes(360)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="damaged") as caught:
+        list(ParquetWriter(ParquetConfig()).read(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_it_is_found_by_its_name() -> None:
+    component = get_catalog().component("writer", "parquet")
+    assert component.full_name == "core/parquet"
+    assert component.factory() is ParquetWriter
+    assert component.config_class() is ParquetConfig
