@@ -108,9 +108,9 @@ class BackbonePreset:
     """A named, configured backbone. Every recipe turns it into a model.
 
     Attributes:
-        name: bare name (``resnet_50``), by which models are called.
+        name: bare name (``mynet_50``), by which models are called.
         family: the group it is listed under.
-        backbone: the component as YAML would have it, ``{"type": "resnet/resnet", "depth": 50}``.
+        backbone: the component as YAML would have it, ``{"type": "mynet/mynet", "depth": 50}``.
         summary: one line.
         spec: defaults it wants in any model, a partial run spec (``{"train": {...}}``).
         overrides: further defaults by method, ``{"single_animal": {"model": {...}}}``.
@@ -143,7 +143,7 @@ class ModelRecipe:
 
 @dataclass(frozen=True, slots=True)
 class ModelPreset:
-    """A complete named architecture that is not simply recipe times backbone (``rtmpose_s``, ``dekr_w32``).
+    """A complete named architecture that is not simply recipe times backbone .
 
     Attributes:
         name: bare name.

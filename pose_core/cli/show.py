@@ -13,7 +13,9 @@ from pose_core.hooks import KINDS
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="Name of a model or of a component (backbone, head, reader ...).")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of a model or of a component (backbone, head, reader ...).")
+    ],
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what a name stands for: its settings with defaults, and where it comes from."""

@@ -9,20 +9,29 @@ import typer
 
 
 def train(
-    data: Annotated[Path, typer.Argument(help="The labelled project: its folder or its file.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder of the run; made if needed.", show_default=False)],
-    model: Annotated[str | None, typer.Option(help="Name of a model; 'pose models' lists them.")] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML file with settings; 'pose schema' describes it.")] = None,
-    assignments: Annotated[
-        list[str] | None, typer.Option("--set", help="One setting, key.key=value; may be repeated.", show_default=False)
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="The labelled project: its folder or its file.")],
+    out: Annotated[Path, typer.Option(metavar="RUN", help="Folder of the run; made if needed.")],
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of a model; 'pose models' lists them.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
-    max_time: Annotated[str | None, typer.Option(help="Stop after this time: 90s, 10m, 2h.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = None,
-    devices: Annotated[int | None, typer.Option(help="Number of devices; above 1 trains with DDP.")] = None,
-    precision: Annotated[str | None, typer.Option(help="32, 16-mixed or bf16-mixed.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights, split, order and augmentation.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="YAML file with settings; 'pose schema' describes it.")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="One setting, such as train.optimizer.lr=0.001; may be repeated."
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="Passes over the training images.")] = None,
+    max_time: Annotated[str | None, typer.Option(metavar="TIME", help="Stop after this time: 90s, 10m, 2h.")] = None,
+    batch_size: Annotated[int | None, typer.Option(metavar="N", help="Images a step.")] = None,
+    device: Annotated[str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")] = None,
+    devices: Annotated[
+        int | None, typer.Option(metavar="N", help="Number of devices; above 1 trains with DDP.")
+    ] = None,
+    precision: Annotated[str | None, typer.Option(metavar="PRECISION", help="32, 16-mixed or bf16-mixed.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Of weights, split, order and augmentation.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
 ) -> None:
     """Train a model on a labelled project."""

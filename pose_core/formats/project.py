@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pose_core.data.images import read_image
 from pose_core.errors import ConfigError, DataError
+from pose_core.image_size import image_size
 from pose_core.interfaces.reader import Reader
 from pose_core.specs.yaml_file import read_yaml
 from pose_core.structures import (
@@ -273,7 +273,7 @@ def _labelled_images(folder: Path, table: _Table, skeleton: Skeleton) -> tuple[L
         if not file.is_file():
             absent = sum(not (folder / other).is_file() for other in table.names)
             raise DataError(f"{where} does not exist ({absent} of {len(table.names)} images are missing)")
-        width, height = _image_size(file)
+        width, height = image_size(file)
         found.append(_labelled_image(file, name, width, height, table, order[bounds[i] : bounds[i + 1]], skeleton))
     return tuple(found)
 
@@ -292,19 +292,6 @@ def _labelled_image(
     unique[keypoint[~animal] - skeleton.num_keypoints] = xy[~animal]
     instances = Instances.from_keypoints(points, identity=present)
     return LabelledImage.create(file, name, width, height, instances, occluded=occluded, unique_keypoints=unique)
-
-
-def _image_size(file: Path) -> tuple[int, int]:
-    """Width and height; of a PNG without decoding it."""
-    try:
-        with file.open("rb") as stream:
-            head = stream.read(24)
-    except OSError as error:
-        raise DataError(f"cannot read image {file}: {(error.strerror or str(error)).lower()}") from None
-    if head[:8] == b"\x89PNG\r\n\x1a\n" and head[12:16] == b"IHDR":
-        return int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
-    height, width = read_image(file).shape[:2]
-    return width, height
 
 
 def _notes(folder: Path, table: _Table) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ class SceneSpec:
         frames: number of frames.
         size: (height, width) in pixels.
         animals: number of animals; with more than one they meet and hide each other.
-        length: of an animal from nose to base of the tail, pixels; None: 0.33 of the shorter side.
+        length: of an animal from nose to base of the tail, pixels; None: 0.3 of the shorter side.
         speed: mean, in body lengths a frame.
         ground: seed of the background; None: ``seed``.
         coat: which fur; None: chosen by ``seed``. Animal i gets the i-th following one.
@@ -107,7 +107,7 @@ class Scene:
     def __init__(self, spec: SceneSpec) -> None:
         self.spec = spec
         self.skeleton: Skeleton = skeleton(spec.animals)
-        self.length = spec.length or 0.33 * min(spec.size)
+        self.length = spec.length or 0.3 * min(spec.size)
         rng = np.random.default_rng([spec.seed, 1])
         look = np.random.default_rng([spec.seed if spec.ground is None else spec.ground, 2])
         first_coat = int(rng.integers(len(textures.COATS)))

@@ -1,0 +1,151 @@
+"""Plugins of strangers, installed with pip: a good one works, broken ones cost nobody anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PYPROJECT = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "pose-{name}"
+version = "0.3.0"
+authors = [{{ name = "a stranger" }}]
+
+[project.entry-points."pose_core.plugins"]
+{entry} = "pose_{name}.plugin"
+
+[tool.hatch.build.targets.wheel]
+packages = ["pose_{name}"]
+"""
+
+GOOD = {
+    "plugin.py": """
+from pose_core.hooks import BackbonePreset, ComponentSpec, PluginInfo, hookimpl
+
+@hookimpl
+def pose_plugin_info():
+    return PluginInfo(namespace="maxpool", summary="A toy", license="MIT", hook_api="1.0")
+
+@hookimpl
+def pose_components():
+    yield ComponentSpec(
+        "backbone", "maxpool", "pose_maxpool.config:MaxPoolConfig", "pose_maxpool.network:MaxPool", "Toy"
+    )
+
+@hookimpl
+def pose_backbones():
+    yield BackbonePreset("maxpool_8", "toys", {"type": "maxpool/maxpool", "stride": 8}, "Max pooling by 8")
+""",
+    "config.py": """
+from pose_core.specs import BackboneConfig, Feature
+
+class MaxPoolConfig(BackboneConfig):
+    stride: int = 8
+
+    def features(self):
+        return (Feature(3, self.stride),)
+""",
+    "network.py": """
+from torch.nn.functional import max_pool2d
+from pose_core.interfaces import Backbone
+
+class MaxPool(Backbone):
+    def __init__(self, config, context):
+        super().__init__(config, context)
+        self.stride = config.stride
+
+    def forward(self, images):
+        return [max_pool2d(images, self.stride)]
+""",
+}
+
+INFO = """
+from pose_core.hooks import BackbonePreset, ComponentSpec, PluginInfo, hookimpl
+
+@hookimpl
+def pose_plugin_info():
+    return PluginInfo(namespace="{entry}", summary="A toy", license="MIT", hook_api="{api}")
+"""
+
+BROKEN = {
+    "raises": ("raises", {"plugin.py": "raise RuntimeError('the licence server is down')"}),
+    "newer": ("newer", {"plugin.py": INFO.format(entry="newer", api="7.0")}),
+    "clashes": ("unet", {"plugin.py": INFO.format(entry="unet", api="1.0")}),
+    "malformed": (
+        "malformed",
+        {
+            "plugin.py": INFO.format(entry="malformed", api="1.0")
+            + "@hookimpl\ndef pose_components():\n    yield ComponentSpec('backbone', 'x', 'no colon', 'a:b', 's')\n"
+        },
+    ),
+}
+
+
+def install(folder: Path, name: str, entry: str, files: dict[str, str]) -> None:
+    """Write a project and install it with pip, from its folder, into a folder of its own."""
+    project = folder / f"source-{name}"
+    package = project / f"pose_{name}"
+    package.mkdir(parents=True)
+    (project / "pyproject.toml").write_text(PYPROJECT.format(name=name, entry=entry))
+    (package / "__init__.py").touch()
+    for file, text in files.items():
+        (package / file).write_text(text)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "--target", str(folder / "site"), str(project)], check=True, capture_output=True)
+
+
+def with_site(folder: Path) -> dict[str, str]:
+    """An environment in which the installed plugins are found."""
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(folder / "site"), os.environ.get("PYTHONPATH", "")]))}
+
+
+def test_a_strangers_backbone_is_listed_and_trains(pose: Any, tmp_path: Path, blob_project: Path) -> None:
+    install(tmp_path, "maxpool", "maxpool", GOOD)
+    env = with_site(tmp_path)
+    (row,) = [r for r in json.loads(pose("models", "--json", env=env).stdout) if r["name"] == "maxpool_8"]
+    assert (row["plugin"], row["method"], row["distribution"]) == ("maxpool", "single_animal", "pose-maxpool")
+    process = pose(
+        "train", blob_project, "--model", "maxpool_8", "--out", "run", "--epochs", "1", "--device", "cpu", env=env
+    )
+    assert process.returncode == 0, process.stderr
+    assert "maxpool/maxpool" in (tmp_path / "run" / "config.yaml").read_text()
+    # Without the plugin the run says what is missing.
+    assert "pip install pose-maxpool" in pose.refuses("evaluate", "run")
+
+
+def test_broken_plugins_cost_nobody_anything(pose: Any, tmp_path: Path) -> None:
+    for name, (entry, files) in BROKEN.items():
+        install(tmp_path, name, entry, files)
+    env = with_site(tmp_path)
+    rows = {r["distribution"]: r for r in json.loads(pose("plugins", "--json", env=env).stdout)}
+    found = {name: (rows[f"pose-{name}"]["status"], rows[f"pose-{name}"]["reason"]) for name in BROKEN}
+    assert found["raises"][0] == "failed"
+    assert "the licence server is down" in found["raises"][1]
+    assert found["newer"][0] == "incompatible"
+    assert "pip install --upgrade pose-core" in found["newer"][1]
+    assert found["clashes"] == ("failed", "the namespace 'unet' is taken by pose-unet; rename the entry point")
+    assert found["malformed"][0] == "failed"
+    assert "must be 'package.module:Class', not 'no colon'" in found["malformed"][1]
+    names = {r["name"] for r in json.loads(pose("models", "--json", env=env).stdout)}
+    assert {"unet", "resnet_50"} <= names, "everything else goes on working"
+    strict = pose.refuses("models", env={**env, "POSE_STRICT_PLUGINS": "1"})
+    assert all(name in strict for name in ("raises", "newer", "pose-clashes", "malformed"))
+
+
+@pytest.mark.parametrize("name", ["heatmap", "resnet", "unet", "deeplabcut", "coco"])
+def test_the_core_works_without_any_one_plugin(pose: Any, name: str) -> None:
+    env = {"POSE_DISABLE_PLUGINS": name}
+    assert pose("models", env=env).returncode == 0
+    rows = {r["name"]: r["status"] for r in json.loads(pose("plugins", "--json", env=env).stdout)}
+    assert rows.pop(name) == "disabled"
+    assert set(rows.values()) == {"active"}
