@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pose_core.infer.video import VideoSource
-from pose_core.testing.scenes import Scene, SceneSpec
 from pose_core.testing.encode import write_video
+from pose_core.testing.scenes import Scene, SceneSpec
 
 
 def test_frames_come_back_nearly_unchanged(tmp_path: Path) -> None:

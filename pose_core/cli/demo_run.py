@@ -26,8 +26,8 @@ from pose_core.infer.render import open_predictions, render
 from pose_core.model.run_folder import Run
 from pose_core.specs.resolve import Layer, choose_model, option_layer
 from pose_core.structures import ByteArray, FloatArray
-from pose_core.testing.scenes import Scene, SceneSpec
 from pose_core.testing.encode import write_video
+from pose_core.testing.scenes import Scene, SceneSpec
 from pose_core.train.fit import train_model
 from pose_core.train.prepare import prepare
 

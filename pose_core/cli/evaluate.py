@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="Folder that 'pose train --out' made.", show_default=False)],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that 'pose train --out' made.")],
     split: Annotated[str, typer.Option(metavar="test|validation|train", help="Which part of the images.")] = "test",
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     data: Annotated[
@@ -29,8 +29,12 @@ def evaluate(
         ),
     ] = None,
     threshold: Annotated[
-        float, typer.Option(min=0, max=1, help="Smallest score in the figures of confident keypoints only.")
-    ] = 0.6,
+        float | None,
+        typer.Option(
+            min=0, max=1, metavar="SCORE", help="Smallest score in the figures of confident keypoints only.",
+            show_default=False,
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     batch_size: Annotated[int | None, typer.Option(min=1, help="Images a batch.", show_default=False)] = None,
 ) -> None:  # fmt: skip
@@ -47,6 +51,8 @@ def evaluate(
     spec = opened.spec.evaluation
     if sigma:
         spec = spec.model_copy(update={"sigmas": override_sigmas(spec.sigmas, sigma, opened.spec.skeleton)})
+    if threshold is not None:
+        spec = spec.model_copy(update={"threshold": threshold})
     columns = (TextColumn("predicting {task.fields[split]} images"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None, split=split)
@@ -57,7 +63,6 @@ def evaluate(
             device,
             batch_size,
             spec=spec,
-            threshold=threshold,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     if json:

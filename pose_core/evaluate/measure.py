@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pose_core.errors import ConfigError, DataError
+from pose_core.errors import DataError
 from pose_core.evaluate.bootstrap import Bootstrap
 from pose_core.evaluate.coco import coco_task
 from pose_core.evaluate.matching import Matches, match_animals
@@ -22,7 +22,6 @@ from pose_core.evaluate.report import Counts, EvaluationResult
 from pose_core.specs import EvaluationSpec
 from pose_core.structures import Frame, LabelledImage, Skeleton
 
-CONFIDENT = 0.6
 """Smallest score of a keypoint in the figures "confident keypoints only" (DeepLabCut's default ``pcutoff``)."""
 
 Pair = tuple[LabelledImage, Frame]
@@ -50,26 +49,22 @@ def measure(
     *,
     split: str = "test",
     seed: int = 0,
-    threshold: float = CONFIDENT,
 ) -> Measured:
     """Compare predictions with labels.
 
     Args:
         pairs: labels and prediction of each image, both in pixels of the original image.
         skeleton: of the project; with one individual, the animal and its prediction are a pair however far they are.
-        spec: sigmas, PCK thresholds, number of resamplings.
+        spec: sigmas, PCK thresholds, smallest score of confident keypoints, number of resamplings.
         split: what the images are called in the result.
         seed: of the bootstrap; the same seed gives the same intervals.
-        threshold: smallest score in the figures of confident keypoints only.
 
     Raises:
-        ConfigError: a sigma or a threshold is wrong.
+        ConfigError: a sigma names no keypoint, or a keypoint has none.
         DataError: there is no image, or a prediction has another number of keypoints than the skeleton.
     """
     if not pairs:
         raise DataError(f"the {split} split has no images: nothing to evaluate")
-    if bad := [t for t in spec.pck if not t > 0]:
-        raise ConfigError(f"evaluation.pck: a threshold must be above 0, not {bad[0]:g}")
     sigmas = resolve_sigmas(spec.sigmas, skeleton)
     _check(pairs, skeleton)
     matches = tuple(match_animals(labels, found, several=skeleton.num_individuals > 1) for labels, found in pairs)
@@ -94,7 +89,7 @@ def measure(
         error=error_figures(errors, bootstrap),
         pck=pck_figures(errors, thresholds, bootstrap),
         keypoints=per_keypoint(errors, thresholds, bootstrap),
-        confident=confident_figures(errors, threshold, bootstrap),
+        confident=confident_figures(errors, spec.threshold, bootstrap),
         oks=oks_figures(coco_task(pairs, matches, skeleton), errors, sigmas, bootstrap),
         resamplings=spec.bootstrap,
         seed=seed,

@@ -10,7 +10,7 @@ from pose_core.data.fingerprint import data_hash
 from pose_core.data.projects import read_project
 from pose_core.errors import ConfigError, DataError, RunError
 from pose_core.evaluate.files import write_folder, writing
-from pose_core.evaluate.measure import CONFIDENT, measure
+from pose_core.evaluate.measure import measure
 from pose_core.evaluate.predict import Progress, predict_images
 from pose_core.evaluate.report import EvaluationResult
 from pose_core.interfaces import PredictionsHeader
@@ -46,7 +46,6 @@ def evaluate_run(
     batch_size: int | None = None,
     *,
     spec: EvaluationSpec | None = None,
-    threshold: float = CONFIDENT,
     progress: Progress | None = None,
 ) -> EvaluationResult:
     """Predict the images of a split and compare them with their labels.
@@ -61,7 +60,6 @@ def evaluate_run(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         batch_size: images a batch; the run's ``inference.batch_size`` by default.
         spec: sigmas, thresholds, resamplings; the run's ``evaluation`` by default.
-        threshold: smallest score in the figures of confident keypoints only.
         progress: called with the number of images predicted and their total.
 
     Raises:
@@ -81,7 +79,7 @@ def evaluate_run(
         batch_size=batch_size or run.spec.inference.batch_size,
         progress=progress,
     )
-    return report(run, split, images, frames, spec=spec, threshold=threshold)
+    return report(run, split, images, frames, spec=spec)
 
 
 def split_images(run: Run, split: str, data: Path | None = None) -> SplitImages:
@@ -136,7 +134,6 @@ def report(
     frames: Sequence[Frame],
     *,
     spec: EvaluationSpec | None = None,
-    threshold: float = CONFIDENT,
 ) -> EvaluationResult:
     """Measure predictions of a split, however they were made, and write figures, tables and plots into the run.
 
@@ -145,7 +142,7 @@ def report(
         split: name of the split.
         images: its images.
         frames: the prediction of each, in the same order, numbered from 0, in pixels of the image files.
-        spec, threshold: see :func:`evaluate_run`.
+        spec: see :func:`evaluate_run`.
 
     Raises:
         RunError: the run folder cannot be written.
@@ -154,7 +151,7 @@ def report(
     spec = spec if spec is not None else run.spec.evaluation
     dataset, skeleton = images.dataset, run.spec.skeleton
     pairs = [(dataset.images[row], frame) for row, frame in zip(images.rows, frames, strict=True)]
-    measured = measure(pairs, skeleton, spec, split=split, seed=run.spec.train.seed, threshold=threshold)
+    measured = measure(pairs, skeleton, spec, split=split, seed=run.spec.train.seed)
     notes = [*images.notes, *measured.result.notes]
     if run.spec.model.preprocess.view == "animal":
         notes.append(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pose_core.specs.base import Spec
@@ -269,12 +269,13 @@ class InferenceSpec(Spec):
 class EvaluationSpec(Spec):
     """How predictions are measured."""
 
-    sigmas: float | dict[str, float] = Field(
+    sigmas: NonNegativeFloat | dict[str, NonNegativeFloat] = Field(
         0.1, description="OKS sigma of every keypoint, or by keypoint name (COCO's definition: k = 2 sigma)."
     )
-    pck: tuple[float, ...] = Field(
+    pck: tuple[PositiveFloat, ...] = Field(
         (0.05, 0.1, 0.2), description="PCK thresholds as fractions of the longer side of the animal's box."
     )
+    threshold: float = Field(0.6, ge=0, le=1, description="Smallest score in the figures of confident keypoints only.")
     bootstrap: int = Field(1000, ge=0, description="Resamplings for the 95 % intervals; 0: none.")
 
 

@@ -47,6 +47,7 @@ class Pacer(lightning.Callback):
         if self.spec.max_time is not None:
             seconds = float(trainer.strategy.broadcast(self.seconds))  # all processes must agree on rate and end
             self.progress = max(self.progress, seconds / max(self.spec.max_time - self.reserved, 1e-9))
+        self.progress = min(self.progress, 1.0)
         self.learning_rate = self.spec.optimizer.lr * learning_rate_factor(self.spec.schedule, self.progress)
         for group in trainer.optimizers[0].param_groups:
             group["lr"] = self.learning_rate

@@ -72,7 +72,9 @@ def test_formulas() -> None:
     errors = torch.tensor([0.25, 1.0, 0.25])
     torch.testing.assert_close(make_loss("mse")(output, target, weight), errors.mean() * 4 / 10)
     weighted = errors * torch.tensor([3.0, 1.0, 2.0])
-    torch.testing.assert_close(make_loss("mse", foreground=3)(output, target, weight), weighted.mean() * 4 / 10)
+    torch.testing.assert_close(
+        make_loss("mse", foreground=3)(output, target, weight), weighted.mean() * 4 / 10 / (1 + 2 * 2 / 3)
+    )
     torch.testing.assert_close(
         make_loss("huber", delta=0.75)(output, target, weight), torch.tensor((0.125 + 0.75 * (1.0 - 0.375) + 0.125) / 3)
     )

@@ -42,23 +42,30 @@ def pose_components() -> Iterable[ComponentSpec]:
     )
 
 
+# Batch normalisation bears a high learning rate, and without pretrained weights nothing is lost by it.
+_TRAINING = {"train": {"optimizer": {"lr": 3e-3}}}
+
+
 @hookimpl
 def pose_backbones() -> Iterable[BackbonePreset]:
     yield BackbonePreset(
         "unet",
         family="unet",
-        backbone={"type": "unet/unet", "filters": 16, "stem_stride": 2, "output_stride": 2},
+        backbone={"type": "unet/unet", "filters": 16, "stem_stride": 2, "output_stride": 4},
         summary="U-Net, small and fast on a CPU",
+        spec=_TRAINING,
     )
     yield BackbonePreset(
         "unet_medium_rf",
         family="unet",
         backbone={"type": "unet/unet", "filters": 32, "rate": 2.0, "max_stride": 16, "output_stride": 2},
         summary="U-Net with SLEAP's medium receptive field",
+        spec=_TRAINING,
     )
     yield BackbonePreset(
         "unet_large_rf",
         family="unet",
         backbone={"type": "unet/unet", "filters": 24, "rate": 1.5, "max_stride": 32, "output_stride": 2},
         summary="U-Net with SLEAP's large receptive field",
+        spec=_TRAINING,
     )
