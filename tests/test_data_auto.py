@@ -25,10 +25,10 @@ def project(lengths: list[float], width: int = 640, height: int = 480, boxes=Non
 
 @pytest.mark.parametrize(
     ("length", "scale"),
-    [(50, 1.0), (100, 1.0), (125, 1.0), (133, 1.0), (150, 0.67), (180, 0.5), (230, 0.5), (300, 0.33), (400, 0.25)],
+    [(30, 1.0), (60, 1.0), (75, 1.0), (80, 1.0), (90, 0.67), (108, 0.5), (138, 0.5), (180, 0.33), (240, 0.25)],
 )
-def test_animals_come_out_about_a_hundred_pixels_long(length, scale):
-    assert auto_scale(project([length, length, length + 20], 2000, 1500), range(3)) == scale
+def test_animals_come_out_about_sixty_pixels_long(length, scale):
+    assert auto_scale(project([length, length, length + 12], 2000, 1500), range(3)) == scale
 
 
 def test_frames_do_not_become_tiny():
@@ -43,7 +43,7 @@ def test_without_a_known_length_the_frame_decides():
     assert len(animal_lengths(unknown, range(2))) == 0
     assert auto_scale(unknown, range(2)) == 0.33
     assert auto_scale(project([np.nan], 640, 480), range(1)) == 1.0
-    assert auto_crop(unknown, range(2), 0.33) == (224, 224)
+    assert auto_crop(unknown, range(2), 0.33) == (160, 160)
 
 
 def test_the_box_of_a_project_stands_in_for_a_single_keypoint():
@@ -56,12 +56,12 @@ def test_images_without_animals_do_not_count():
     empty = LabelledImage.create(Path("e.png"), "e.png", 640, 480, Instances.empty(2))
     both = LabelledDataset(data.skeleton, (*data.images, empty), data.root, data.name)
     np.testing.assert_array_equal(animal_lengths(both, range(3)), [100, 100])
-    assert auto_scale(both, range(3)) == 1.0
+    assert auto_scale(both, range(3)) == 0.5
     assert len(animal_lengths(both, [])) == 0
 
 
 def test_only_the_given_rows_count():
-    assert auto_scale(project([100, 400], 2000, 2000), [1]) == 0.25
+    assert auto_scale(project([60, 240], 2000, 2000), [1]) == 0.25
 
 
 @pytest.mark.parametrize(

@@ -282,7 +282,7 @@ def test_damaged_frames_are_reported_and_kept_in_place(run: Path, tmp_path: Path
     result = command(run, video, "--out", tmp_path / "other")
     assert result.exit_code == 2
     assert "warning: " in result.stderr
-    assert "3 of 20 frames could not be decoded: 7-8, 13" in result.stderr
+    assert "3 of 20 frames could not be decoded and are marked as missing: 7-8, 13 (" in result.stderr
     assert result.stdout == f"{tmp_path / 'other' / 'v.parquet'}\n"
 
 

@@ -82,7 +82,7 @@ def test_what_is_written_uses_full_names_and_reads_back(tmp_path: Path) -> None:
         ),
         ("model:\n  backbone:\n    type: unnet\n", r"model\.backbone.*did you mean unet\?"),
         ("model:\n  heads: {}\n  neck: {type: fpn}\n", r"model\.neck.*no neck 'fpn' is installed"),
-        ("train: 3\n", r"train: should be a valid dictionary.*not 3 \(.*line 1\)"),
+        ("train: 3\n", r"train: must hold keys and values, not 3 \(.*line 1\)"),
         ("train:\n  seed: 1\n  seed: 2\n", r"train\.seed is given twice \(lines 2 and 3\)"),
         ("train: [\n", r"my\.yaml: not valid YAML.*line 2"),
         ("- 1\n", r"must hold a mapping"),

@@ -82,11 +82,11 @@ def predict(
                 console.print(f"{name}: {outcome.timing}")
             if outcome.missing:
                 why = f" ({outcome.reason})" if outcome.reason else ""
-                again = f"; frames {describe_runs(outcome.doubtful)} refer to them and may be wrong"
+                after = f" Frames {describe_runs(outcome.doubtful)} refer to these and may be wrong."
                 console.print(
-                    f"warning: {name}: {count_runs(outcome.missing)} of {outcome.frames} frames could not be decoded: "
-                    f"{describe_runs(outcome.missing)}{why}{again if outcome.doubtful else ''}; they are marked as "
-                    "missing in the result: get an undamaged copy of the file, or go on without them"
+                    f"warning: {name}: {count_runs(outcome.missing)} of {outcome.frames} frames could not be decoded "
+                    f"and are marked as missing: {describe_runs(outcome.missing)}{why}."
+                    f"{after if outcome.doubtful else ''} Predict an undamaged copy of the file, or go on without them."
                 )
             print(outcome.result, flush=True)
 

@@ -217,7 +217,7 @@ class TrainSpec(Spec):
     """How the model is trained."""
 
     epochs: int | Literal["auto"] = Field(
-        "auto", description="Passes over the training images; auto: about 4000 steps."
+        "auto", description="Passes over the training images; auto: about 6000 steps."
     )
     max_time: Seconds | None = Field(
         None, description="Stop after this time (90s, 10m, 2h); the schedule fits into it."

@@ -22,7 +22,7 @@ from pose_core.specs.resolve import Layer, choose_model, file_layer, resolve, se
 from pose_core.specs.yaml_file import validate
 from pose_core.structures import LabelledDataset
 
-STEPS = 4000
+STEPS = 6000
 """Optimiser steps of ``train.epochs: auto``."""
 
 STEPS_BETWEEN_VALIDATIONS = 100

@@ -188,8 +188,8 @@ class HeatmapHeadConfig(HeadConfig):
         cast(Any, {"type": "heatmap/subpixel"}), description="Heatmaps and location refinement -> keypoints."
     )
     losses: dict[str, AnyLoss] = Field(
-        cast(Any, {}),
-        description="By output (heatmap, locref); outputs that are left out get heatmap/mse and heatmap/smooth_l1.",
+        cast(Any, _DEFAULT_LOSSES),
+        description="By output (heatmap, locref); what is written is merged with the default.",
     )
 
     @field_validator("losses", mode="before")
@@ -198,7 +198,9 @@ class HeatmapHeadConfig(HeadConfig):
         if not isinstance(given, dict):
             return given
         outputs = (HEATMAP, LOCREF) if info.data.get("location_refinement", True) else (HEATMAP,)
-        if unknown := sorted(set(map(str, given)) - set(outputs)):
+        # Without location refinement its default loss, which the merge brought in, has nothing to compare.
+        unknown = sorted(str(n) for n in given if n not in outputs and given[n] != _DEFAULT_LOSSES.get(n))
+        if unknown:
             raise ValueError(f"the head has no output {', '.join(unknown)}; its outputs are {', '.join(outputs)}")
         return {name: given.get(name, _DEFAULT_LOSSES[name]) for name in outputs}
 
