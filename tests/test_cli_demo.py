@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
 
-from pose_core.cli import demo_folder
+from pose_core.cli import demo_folder, demo_run
 from pose_core.cli.demo_folder import MARKER, OWN
+from pose_core.cli.demo_run import DemoOptions, run_demo
 from pose_core.errors import ConfigError
 from pose_core.infer.video import VideoSource
 from pose_core.model.run_folder import Run
 
 FAST = ("--model", "unet", "--images", "24", "--seconds", "0.4", "--epochs", "1", "--max-time", "20s")
+QUIET = Console(quiet=True)
 
 
-def test_the_whole_demo_in_miniature(pose, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def options(out: Path, **changes: object) -> DemoOptions:
+    chosen = {"model": "unet", "seed": 0, "images": 24, "seconds": 0.4, "max_time": "20s", "epochs": 1, "device": "cpu"}
+    return DemoOptions(out, **{**chosen, **changes})  # type: ignore[arg-type]
+
+
+def test_the_whole_demo_in_miniature(pose: Any, tmp_path: Path) -> None:
     done = pose("demo", *FAST, "--out", "demo", env={"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     out = tmp_path / "demo"
@@ -33,19 +42,36 @@ def test_the_whole_demo_in_miniature(pose, tmp_path: Path) -> None:  # type: ign
     assert "data:video/mp4;base64" in html
     assert "data:image/png;base64" in html
     assert f"{run.metrics()['test']['mean_error']:.2f}" in html
-    assert "holds an earlier demo; add --overwrite" in pose.refuses("demo", *FAST, "--out", "demo")
+    with pytest.raises(ConfigError, match="demo: holds an earlier demo; add --overwrite to replace it"):
+        run_demo(options(out), QUIET)
 
 
-def test_without_a_model_the_choices_are_named(pose, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    assert "several models are installed; choose one with --model: " in pose.refuses("demo", "--out", "demo")
-    assert not (tmp_path / "demo").exists()
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": None}, "several models are installed; choose one with --model: .*unet"),
+        ({"model": "unte"}, "no model 'unte' is installed"),
+        ({"max_time": "soon"}, "--max-time: must be a time such as 90s, 10m or 1.5h, not 'soon'"),
+        ({"max_time": "-5s"}, "--max-time: should be greater than 0"),
+        ({"device": "abacus"}, "device 'abacus' is unknown"),
+    ],
+)
+def test_a_wrong_option_is_found_before_anything_is_touched(
+    tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    with demo_folder.demo_folder(tmp_path, overwrite=False):
+        (tmp_path / "report.html").write_text("of an earlier demo")
+    with pytest.raises(ConfigError, match=message):
+        run_demo(options(tmp_path, **changes), QUIET, overwrite=True)
+    assert (tmp_path / "report.html").read_text() == "of an earlier demo"
 
 
-def test_an_unknown_model_and_a_wrong_time_leave_nothing(pose, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    assert "no model 'unte' is installed" in pose.refuses("demo", "--out", "demo", "--model", "unte")
-    few = ("--images", "12", "--seconds", "0.2")
-    assert "max_time" in pose.refuses("demo", "--out", "demo", "--model", "unet", "--max-time", "soon", *few)
-    assert not (tmp_path / "demo").exists()
+def test_the_only_installed_model_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo_run, "available_models", lambda method: ["lonely"])
+    assert demo_run._only_model() == "lonely"
+    monkeypatch.setattr(demo_run, "available_models", lambda method: [])
+    with pytest.raises(ConfigError, match="no installed plugin offers a model for one animal"):
+        demo_run._only_model()
 
 
 def test_only_the_demos_own_files_are_replaced(tmp_path: Path) -> None:
@@ -79,16 +105,21 @@ def test_files_of_others_are_not_touched(tmp_path: Path) -> None:
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_what_is_interrupted_leaves_nothing(tmp_path: Path, error: type[BaseException]) -> None:
     out = tmp_path / "deep" / "demo"
-    with pytest.raises(error), demo_folder.demo_folder(out, overwrite=False):
-        (out / "project").mkdir()
-        (out / "project" / "project.yaml").touch()
-        raise error
+    with pytest.raises(error):
+        _stop(out, error)
     assert not out.exists()
 
 
 def test_an_interrupted_demo_leaves_other_files(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").touch()
-    with pytest.raises(KeyboardInterrupt), demo_folder.demo_folder(tmp_path, overwrite=False):
-        (tmp_path / "video.mp4").touch()
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        _stop(tmp_path, KeyboardInterrupt)
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def _stop(out: Path, error: type[BaseException]) -> None:
+    with demo_folder.demo_folder(out, overwrite=False):
+        (out / "project").mkdir()
+        (out / "project" / "project.yaml").touch()
+        (out / "video.mp4").touch()
+        raise error

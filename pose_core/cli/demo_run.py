@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -23,8 +24,10 @@ from pose_core.formats.project_writing import Example, write_project
 from pose_core.infer.job import Outcome
 from pose_core.infer.predict import Observer, predict_paths
 from pose_core.infer.render import open_predictions, render
+from pose_core.model.device import choose_device
 from pose_core.model.run_folder import Run
 from pose_core.specs.resolve import Layer, choose_model, option_layer
+from pose_core.specs.run import Seconds
 from pose_core.structures import ByteArray, FloatArray
 from pose_core.testing.encode import write_video
 from pose_core.testing.scenes import Scene, SceneSpec
@@ -71,7 +74,10 @@ def run_demo(options: DemoOptions, console: Console, *, overwrite: bool = False)
     Raises:
         ConfigError: the folder, the model or a setting cannot be used.
     """
+    # Mistakes are found before an earlier demo is removed.
     model = choose_model(options.model or _only_model(), multi_animal=False).name
+    choose_device(options.device)
+    _check_time(options.max_time)
     with names.demo_folder(options.out, overwrite) as replaced:
         if replaced:
             console.print(f"{options.out}: replacing the earlier demo")
@@ -86,6 +92,14 @@ def _only_model() -> str:
     if len(installed) > 1:
         raise ConfigError(f"several models are installed; choose one with --model: {', '.join(installed)}")
     return installed[0]
+
+
+def _check_time(text: str) -> None:
+    try:
+        TypeAdapter(Seconds).validate_python(text)
+    except ValidationError as error:
+        message = error.errors(include_url=False)[0]["msg"].removeprefix("Input ")
+        raise ConfigError(f"--max-time: {message}, not {text!r}") from None
 
 
 class _Demo:

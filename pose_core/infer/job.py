@@ -18,8 +18,8 @@ import torch
 
 import pose_core
 from pose_core.errors import DataError, PoseError
+from pose_core.files import write_whole
 from pose_core.infer.api import PoseEstimator
-from pose_core.infer.files import write_whole
 from pose_core.infer.flow import Timing
 from pose_core.infer.journal import Journal, remove_leftover
 from pose_core.infer.sources import Source

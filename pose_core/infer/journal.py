@@ -18,7 +18,7 @@ from typing import Any
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import PoseError
-from pose_core.infer.files import FolderLock, disk_errors, put_in_place, write_whole
+from pose_core.files import FolderLock, disk_errors, put_in_place, write_whole
 from pose_core.interfaces import PredictionsHeader, Writer
 from pose_core.structures import Frame
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, DataError, VideoError
+from pose_core.files import make_folder
 from pose_core.infer.api import PoseEstimator, load
-from pose_core.infer.files import make_folder
 from pose_core.infer.inputs import find_inputs, unique_names
 from pose_core.infer.job import Job, Outcome, identify
 from pose_core.infer.journal import make_writer

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from pose_core.catalog import get_catalog
 from pose_core.data.draw import draw_instances, draw_note
 from pose_core.errors import DataError, PoseError, VideoError
-from pose_core.infer.files import disk_errors, make_folder, put_in_place
+from pose_core.files import disk_errors, make_folder, put_in_place
 from pose_core.infer.flow import Channel, Flow, Stopped
 from pose_core.infer.inputs import find_inputs
 from pose_core.infer.journal import make_writer

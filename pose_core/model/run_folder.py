@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ import yaml
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import RunError
+from pose_core.files import disk_errors, make_folder, write_whole
 from pose_core.model.assemble import PoseModel
 from pose_core.model.weights import file_hash, load_into, read_weights, save_weights
 from pose_core.plugins import ACTIVE
@@ -36,16 +36,6 @@ CONFIG, WEIGHTS, METRICS, HISTORY, PROVENANCE = (
     "provenance.json",
 )
 CHECKPOINTS = "checkpoints"
-
-
-def write_text_atomically(path: Path, text: str) -> None:
-    """Write a small file so that it is either the old one or the new one, never half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -82,15 +72,13 @@ class Run:
         """Make the folder of a new run with its configuration and provenance.
 
         Raises:
-            RunError: the folder cannot be written.
+            PoseError: the folder cannot be written.
         """
-        try:
-            (path / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        with disk_errors(path):
+            make_folder(path / CHECKPOINTS)
             run = cls(path, spec)
-            write_text_atomically(path / PROVENANCE, json.dumps({**environment(), **provenance}, indent=2) + "\n")
-            write_text_atomically(path / CONFIG, dump_spec(spec))
-        except OSError as error:
-            raise RunError(f"{path}: cannot be written ({error.strerror}); choose another --out") from None
+            write_whole(path / PROVENANCE, json.dumps({**environment(), **provenance}, indent=2) + "\n")
+            write_whole(path / CONFIG, dump_spec(spec))
         return run
 
     @property
@@ -142,7 +130,7 @@ class Run:
     def update_metrics(self, **values: Any) -> None:
         """Add or replace top-level entries of metrics.json."""
         merged = {**self.metrics(), **values}
-        write_text_atomically(self.path / METRICS, json.dumps(merged, indent=2, allow_nan=False) + "\n")
+        write_whole(self.path / METRICS, json.dumps(merged, indent=2, allow_nan=False) + "\n")
 
     def _json(self, name: str) -> dict[str, Any]:
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from pose_core.errors import RunError
+from pose_core.files import write_whole
 
 
 def file_hash(path: Path) -> str:
@@ -30,12 +30,7 @@ def save_weights(path: Path, state: Mapping[str, Tensor]) -> str:
         sha256 of the file.
     """
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        safetensors.torch.save_file(tensors, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, safetensors.torch.save(tensors))
     return file_hash(path)
 
 

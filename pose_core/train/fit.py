@@ -20,6 +20,7 @@ from pose_core.data.augment import Augmenter
 from pose_core.data.dataset import Batch, PoseSamples, collate, init_worker
 from pose_core.data.fingerprint import data_hash
 from pose_core.errors import ConfigError, RunError
+from pose_core.files import disk_errors
 from pose_core.model.assemble import PoseModel
 from pose_core.model.device import choose_device
 from pose_core.model.run_folder import CONFIG, HISTORY, WEIGHTS, Run, build_model
@@ -92,7 +93,7 @@ def train_model(prepared: Prepared, out: Path, *, resume: bool = False, console:
         else None
     )
     keeper = Keeper(run, validation, pacer)
-    with _Quiet():
+    with _Quiet(), disk_errors(out, again="run the same command again with --resume"):
         trainer = lightning.Trainer(
             accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.type],
             devices=spec.train.devices if device.index is None else [device.index],

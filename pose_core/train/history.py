@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from pose_core.model.run_folder import write_text_atomically
+from pose_core.files import write_whole
 
 
 class History:
@@ -36,7 +36,7 @@ class History:
         )
         writer.writeheader()
         writer.writerows(self.rows)
-        write_text_atomically(self.path, text.getvalue())
+        write_whole(self.path, text.getvalue())
 
 
 def _text(value: float | int | None) -> str:

@@ -13,6 +13,7 @@ import torch
 
 from pose_core.data.dataset import Batch
 from pose_core.errors import PoseError
+from pose_core.files import put_in_place
 from pose_core.model.run_folder import CHECKPOINTS, HISTORY, Run
 from pose_core.train.history import History
 from pose_core.train.module import PoseTraining
@@ -108,9 +109,13 @@ class Keeper(lightning.Callback):
     def _checkpoint(self, trainer: lightning.Trainer) -> None:
         folder = self.run.path / CHECKPOINTS
         fresh = folder / f".{LAST}"
-        trainer.save_checkpoint(fresh)
-        if trainer.is_global_zero:
-            fresh.replace(folder / LAST)
+        try:
+            trainer.save_checkpoint(fresh, weights_only=False)
+            if trainer.is_global_zero:
+                put_in_place(fresh, folder / LAST)
+        finally:
+            if trainer.is_global_zero:
+                fresh.unlink(missing_ok=True)
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -17,15 +17,18 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 @contextmanager
-def disk_errors(folder: Path) -> Iterator[None]:
-    """Turns a full or read-only disk into a PoseError that says what to do."""
+def disk_errors(folder: Path, again: str = "run the same command again, it goes on from here") -> Iterator[None]:
+    """Turns a full or read-only disk into a PoseError that says what to do.
+
+    Args:
+        folder: that is written to.
+        again: what to do after making room.
+    """
     try:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise PoseError(
-                f"{folder}: no space left on the disk; free some and run the same command again, it goes on from here"
-            ) from None
+            raise PoseError(f"{folder}: no space left on the disk; free some and {again}") from None
         if error.errno in _FORBIDDEN:
             raise PoseError(f"{folder}: cannot be written ({_reason(error)}); choose another --out") from None
         raise
@@ -64,11 +67,14 @@ def put_in_place(temporary: Path, final: Path) -> None:
             os.close(handle)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a small text file, whole or not at all."""
-    temporary = path.with_name(f"{path.name}.new")
-    temporary.write_text(text, encoding="utf-8")
-    put_in_place(temporary, path)
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file, whole or not at all. Text is written as UTF-8."""
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        put_in_place(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 class FolderLock:
