@@ -19,6 +19,7 @@ from pose_core.formats.project import ProjectReader
 from pose_core.formats.project_config import ProjectReaderConfig
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.structures import Instances, LabelledDataset, Skeleton
+from pose_core.testing.projects import scene_examples
 from pose_core.testing.scenes import Scene, SceneSpec
 
 SKELETON = Skeleton(
@@ -211,11 +212,11 @@ def _refuses(project: Path, message: str) -> None:
 def test_a_scene_comes_back_unchanged(tmp_path: Path) -> None:
     scene = Scene(SceneSpec(frames=5, animals=2, size=(96, 128), length=40, clutter=0.2))
     frames = [scene.frame(t) for t in (0, 2, 4)]
-    examples = [Example(f"clip/{t:04d}.png", *frame) for t, frame in enumerate(frames)]
-    write_project(tmp_path / "p", scene.skeleton, examples, name="scene")
+    write_project(tmp_path / "p", scene.skeleton, scene_examples(scene, (0, 2, 4), "clip"), name="scene")
     dataset = read(tmp_path / "p")
     assert dataset.skeleton == scene.skeleton
     assert dataset.notes == ()
+    assert [i.name for i in dataset.images] == ["images/clip/0000.png", "images/clip/0002.png", "images/clip/0004.png"]
     for image, frame in zip(dataset.images, frames, strict=True):
         np.testing.assert_array_equal(read_image(image.image), frame.image)
         np.testing.assert_array_equal(image.instances.keypoints, frame.instances.keypoints)

@@ -20,7 +20,6 @@ from pose_core.cli.demo_report import render_report
 from pose_core.cli.demo_summary import Facts, closing_lines, summarise
 from pose_core.errors import ConfigError, DataError, VideoError
 from pose_core.evaluate.run import evaluate_run
-from pose_core.formats.project_writing import Example, write_project
 from pose_core.infer.job import Outcome
 from pose_core.infer.predict import Observer, predict_paths
 from pose_core.infer.render import open_predictions, render
@@ -30,6 +29,7 @@ from pose_core.specs.resolve import Layer, choose_model, option_layer
 from pose_core.specs.run import Seconds
 from pose_core.structures import ByteArray, FloatArray
 from pose_core.testing.encode import write_video
+from pose_core.testing.projects import Example, scene_examples, write_project
 from pose_core.testing.scenes import Scene, SceneSpec
 from pose_core.train.fit import train_model
 from pose_core.train.prepare import prepare
@@ -81,7 +81,11 @@ def run_demo(options: DemoOptions, console: Console, *, overwrite: bool = False)
     with names.demo_folder(options.out, overwrite) as replaced:
         if replaced:
             console.print(f"{options.out}: replacing the earlier demo")
-        return _Demo(options, model, console).make()
+        try:
+            return _Demo(options, model, console).make()
+        except KeyboardInterrupt:
+            console.print(f"stopped; the unfinished demo in {options.out} is removed")
+            raise
 
 
 def _only_model() -> str:
@@ -155,9 +159,9 @@ class _Demo:
         total = self.options.images
         for clip, numbers in enumerate(np.array_split(np.arange(total), CLIPS)):
             scene = self._scene(clip, CLIP_FRAMES)
-            for number, t in zip(numbers, np.linspace(0, CLIP_FRAMES - 1, len(numbers)).astype(int), strict=True):
-                frame = scene.frame(int(t))
-                yield Example(f"clip{clip:02d}/{t:04d}.png", frame.image, frame.instances, frame.occluded)
+            chosen = np.linspace(0, CLIP_FRAMES - 1, len(numbers)).astype(int).tolist()
+            for number, example in zip(numbers, scene_examples(scene, chosen, f"clip{clip:02d}"), strict=True):
+                yield example
                 show(int(number) + 1, total + self.frames)
 
     def _film(self, truth: list[FloatArray], show: Show) -> Iterator[ByteArray]:

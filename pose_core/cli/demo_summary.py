@@ -54,6 +54,10 @@ def summarise(facts: Facts) -> DemoReport:
     history = _history(run)
     training = run.metrics()["training"]
     parts = run.provenance["split"]
+    curves = (
+        Curve("Validation error (pixels)", _series(history, "validation_error_px"), best=True),
+        Curve("Training loss", _series(history, "loss")),
+    )
     return DemoReport(
         title="A synthetic animal, from labels to a labelled video",
         lead=(
@@ -67,10 +71,7 @@ def summarise(facts: Facts) -> DemoReport:
             KeypointRow(k.name, k.error.mean.value, k.error.mean.interval, k.labelled, k.missing)
             for k in result.keypoints
         ],
-        curves=[
-            Curve("Validation error (pixels)", _series(history, "validation_error_px"), best=True),
-            Curve("Training loss", _series(history, "loss")),
-        ],
+        curves=[curve for curve in curves if curve.points],
         pictures=[
             Picture(
                 (out / names.SHEET).read_bytes(),

@@ -14,7 +14,7 @@ import typer
 from pose_core import __version__
 from pose_core.cli.demo import demo
 from pose_core.cli.evaluate import evaluate
-from pose_core.cli.models import detectors, models
+from pose_core.cli.models import detectors, models, writers
 from pose_core.cli.plugins import plugins
 from pose_core.cli.predict import predict
 from pose_core.cli.render import render
@@ -43,7 +43,7 @@ def _main(
         raise typer.Exit
 
 
-for command in (train, evaluate, predict, render, demo, models, detectors, plugins, show, schema):
+for command in (train, evaluate, predict, render, demo, models, detectors, writers, plugins, show, schema):
     app.command()(command)
 
 

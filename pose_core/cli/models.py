@@ -1,4 +1,4 @@
-"""``pose models`` and ``pose detectors``."""
+"""``pose models``, ``pose detectors`` and ``pose writers``."""
 
 from __future__ import annotations
 
@@ -39,8 +39,17 @@ def models(
         typer.echo("no models are installed; 'pose plugins' tells what is")
 
 
+def writers(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the formats that predictions can be written in."""
+    _components("writer", json)
+
+
 def detectors(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the detectors that top-down models can use."""
+    _components("detector", json)
+
+
+def _components(kind: str, json: bool) -> None:
     rows = [
         {
             "name": component.name,
@@ -49,11 +58,11 @@ def detectors(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
             "distribution": component.plugin.distribution,
             "summary": component.definition.summary,
         }
-        for component in get_catalog().components("detector")
+        for component in get_catalog().components(kind)
     ]
     if json:
         print_json(rows)
     elif rows:
         print_table(rows, ("name", "plugin", "summary"))
     else:
-        typer.echo("no detectors are installed")
+        typer.echo(f"no {kind}s are installed")

@@ -20,7 +20,10 @@ def predict(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the results; made if needed.", show_default=False)],
     format: Annotated[
-        str, typer.Option(metavar="parquet|dlc-h5|dlc-csv|coco", help="What is written; plugins may add formats.")
+        str,
+        typer.Option(
+            metavar="FORMAT", help="What is written: parquet, or a writer of a plugin ('pose writers' lists them)."
+        ),
     ] = "parquet",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     batch_size: Annotated[
