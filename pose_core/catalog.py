@@ -222,7 +222,7 @@ class Catalog:
         if near:
             message += f"; did you mean {' or '.join(near)}?"
         elif "/" in name and name.split("/")[0] not in {p.name for p in self.plugins}:
-            message += f"; its plugin {name.split('/')[0]!r} is missing: pip install pose-{name.split('/')[0]}"
+            message += f"; its plugin {name.split('/')[0]!r} is not installed: install the distribution it comes from"
         elif names:
             message += (
                 f"; there are {', '.join(sorted({t.name for t in among}))}"

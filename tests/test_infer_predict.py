@@ -17,11 +17,12 @@ import typer
 from typer.testing import CliRunner
 
 import pose_core
+from pose_core import files
 from pose_core.cli.predict import predict as predict_command
 from pose_core.errors import ConfigError, DataError, PoseError, RunError, VideoError
 from pose_core.formats.config import ParquetConfig
 from pose_core.formats.parquet import ParquetWriter
-from pose_core.infer import files, journal
+from pose_core.infer import journal
 from pose_core.infer.api import PoseEstimator
 from pose_core.infer.inputs import find_inputs, unique_names
 from pose_core.infer.job import Outcome
@@ -550,5 +551,5 @@ def test_the_note_beside_a_result_says_what_made_it(run: Path, video: Path, tmp_
     predict_paths(run, [video], tmp_path)
     note = json.loads((tmp_path / "mouse.parquet.info").read_text())
     assert note["frames"] == 50
-    assert note["maker"]["format"] == "core/parquet"
+    assert note["maker"]["format"] == {"type": "core/parquet"}
     assert note["maker"]["batch_size"] == 4

@@ -122,15 +122,19 @@ def test_what_is_wrong_is_recorded(
             "pose_componentz",
         ),
         (
-            ("from pose_core.hooks import *\n"
-            "@hookimpl\ndef pose_plugin_info(): return PluginInfo('toy', 's', 'MIT', '1.0')\n"
-            "@hookimpl\ndef pose_components(): return [{'kind': 'backbone'}]"),
+            (
+                "from pose_core.hooks import *\n"
+                "@hookimpl\ndef pose_plugin_info(): return PluginInfo('toy', 's', 'MIT', '1.0')\n"
+                "@hookimpl\ndef pose_components(): return [{'kind': 'backbone'}]"
+            ),
             "pose_components yields dict, not ComponentSpec",
         ),
         (
-            ("from pose_core.hooks import *\n"
-            "@hookimpl\ndef pose_plugin_info(): return PluginInfo('toy', 's', 'MIT', '1.0')\n"
-            "@hookimpl\ndef pose_models(): return None"),
+            (
+                "from pose_core.hooks import *\n"
+                "@hookimpl\ndef pose_plugin_info(): return PluginInfo('toy', 's', 'MIT', '1.0')\n"
+                "@hookimpl\ndef pose_models(): return None"
+            ),
             "pose_models must return an iterable of ModelPreset",
         ),
     ],
@@ -182,7 +186,7 @@ def test_unknown_names_help(make: Make) -> None:
     )
     with pytest.raises(ConfigError, match=r"did you mean resnet\?.*plugins not loaded: bad \(failed: ValueError: x"):
         catalog.component("backbone", "resnett")
-    with pytest.raises(ConfigError, match="pip install pose-swin"):
+    with pytest.raises(ConfigError, match="its plugin 'swin' is not installed"):
         catalog.component("backbone", "swin/tiny")
     with pytest.raises(ConfigError, match="no installed plugin offers any"):
         catalog.component("detector", "yolo")

@@ -53,8 +53,9 @@ def evaluate(
         spec = spec.model_copy(update={"sigmas": override_sigmas(spec.sigmas, sigma, opened.spec.skeleton)})
     if threshold is not None:
         spec = spec.model_copy(update={"threshold": threshold})
+    console = Console(stderr=True)
     columns = (TextColumn("predicting {task.fields[split]} images"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None, split=split)
         result = evaluate_run(
             opened,

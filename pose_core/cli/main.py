@@ -6,6 +6,7 @@ Command modules import what is heavy inside their functions, so that ``pose --he
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 
@@ -49,6 +50,10 @@ for command in (train, evaluate, predict, render, demo, models, detectors, write
 
 def run() -> None:
     """Entry point. Exit codes: 0 done, 2 the user's input cannot be used (one line says why), 130 interrupted."""
+    warnings = logging.StreamHandler()
+    warnings.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    logging.addLevelName(logging.WARNING, "warning")
+    logging.getLogger("pose_core").addHandler(warnings)
     try:
         app()
     except PoseError as error:

@@ -37,6 +37,9 @@ def train(
     """Train a model on a labelled project."""
     import os
 
+    # torch's C++ warnings about DDP speak to programmers; it reads this when it is imported.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
     from rich.console import Console
 
     from pose_core.specs.resolve import option_layer
@@ -78,4 +81,5 @@ def train(
             console.print(
                 f"best validation error {best['validation_error_px']:.2f} px at epoch {best['epoch']}", highlight=False
             )
-        print(f"{out}: trained; next: pose evaluate {out}")
+        following = f"pose evaluate {out}" if split.test else f"pose predict {out} VIDEO --out FOLDER"
+        print(f"{out}: trained; next: {following}")

@@ -205,7 +205,11 @@ class Job:
         )
 
     def _maker(self) -> dict[str, Any]:
-        return {"source": self.source.identity(), **self._identity, "format": self.writer.config.type}
+        return {
+            "source": self.source.identity(),
+            **self._identity,
+            "format": self.writer.config.model_dump(mode="json"),
+        }
 
 
 def identify(run: Run) -> dict[str, str]:

@@ -16,10 +16,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
 from pose_core.catalog import get_catalog
-from pose_core.errors import PoseError
+from pose_core.errors import ConfigError, PoseError
 from pose_core.files import FolderLock, disk_errors, put_in_place, write_whole
 from pose_core.interfaces import PredictionsHeader, Writer
+from pose_core.specs import AnyWriter, WriterConfig
 from pose_core.structures import Frame
 
 JOURNAL = "journal.json"
@@ -39,14 +43,25 @@ def core_writer() -> Writer:
     return make_writer("core/parquet")
 
 
-def make_writer(name: str) -> Writer:
-    """The writer of that name with its default settings.
+def make_writer(format: str) -> Writer:
+    """The writer of a format.
+
+    Args:
+        format: its name, or a YAML mapping with settings too: ``{type: NAME, setting: value}``.
 
     Raises:
-        ConfigError: no such writer is installed.
+        ConfigError: no such writer is installed, or a setting is wrong.
     """
-    component = get_catalog().component("writer", name)
-    writer: Writer = component.factory()(component.config_class()(type=component.full_name))
+    adapter: TypeAdapter[WriterConfig] = TypeAdapter(AnyWriter)
+    try:
+        config = adapter.validate_python(yaml.safe_load(format) if format.startswith("{") else format)
+    except yaml.YAMLError:
+        raise ConfigError(f"{format!r} is not valid YAML; write {{type: NAME, setting: value}}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        path = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"{path}: {first['msg']}" if path else first["msg"]) from None
+    writer: Writer = get_catalog().component("writer", config.type).factory()(config)
     return writer
 
 

@@ -31,6 +31,7 @@ from pose_core.specs.components import (
     WriterConfig,
 )
 from pose_core.specs.run import (
+    CUSTOM,
     AugmentationSpec,
     CropSpec,
     DataSpec,
@@ -46,6 +47,7 @@ from pose_core.specs.run import (
 )
 
 __all__ = [
+    "CUSTOM",
     "AnyBackbone",
     "AnyDetector",
     "AnyHead",

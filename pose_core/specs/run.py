@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pose_core.specs.base import Spec
@@ -21,6 +30,9 @@ from pose_core.specs.components import (
     Feature,
 )
 from pose_core.structures import Skeleton
+
+CUSTOM = "custom"
+"""Name of a model that is no preset."""
 
 Method = Literal["single_animal", "bottom_up", "top_down", "conditional_top_down"]
 
@@ -76,7 +88,7 @@ class PreprocessSpec(Spec):
 class ModelSpec(Spec):
     """A network: backbone, optional neck, heads; and what comes before and after it."""
 
-    name: str = Field("custom", description="Name of the preset it came from.")
+    name: str = Field(CUSTOM, description="Name of the preset it came from.")
     method: Method = Field("single_animal", description="How animals are found.")
     preprocess: PreprocessSpec = Field(default_factory=PreprocessSpec, description="Image -> input of the network.")
     backbone: AnyBackbone
@@ -216,7 +228,7 @@ class ScheduleSpec(Spec):
 class TrainSpec(Spec):
     """How the model is trained."""
 
-    epochs: int | Literal["auto"] = Field(
+    epochs: PositiveInt | Literal["auto"] = Field(
         "auto", description="Passes over the training images; auto: about 6000 steps."
     )
     max_time: Seconds | None = Field(
@@ -233,13 +245,15 @@ class TrainSpec(Spec):
     early_stopping: int | None = Field(
         None, ge=1, description="Stop after this many validations without improvement; null: never."
     )
-    validate_every: int | Literal["auto"] = Field(
+    validate_every: PositiveInt | Literal["auto"] = Field(
         "auto", description="Epochs between validations (and checkpoints); auto: about 100 steps."
     )
     precision: Literal["32", "16-mixed", "bf16-mixed"] = Field("32", description="Arithmetic of the forward pass.")
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
     devices: int = Field(1, ge=1, description="Number of devices (processes on the CPU); above 1 trains with DDP.")
-    workers: int | Literal["auto"] = Field("auto", description="Processes that load images; auto: none on the CPU.")
+    workers: NonNegativeInt | Literal["auto"] = Field(
+        "auto", description="Processes that load images; auto: none on the CPU."
+    )
     cache: float = Field(2.0, ge=0, description="Decoded images kept in memory, GiB a process.")
     loggers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
         (), description="Beside history.csv, which is always written."
@@ -247,16 +261,6 @@ class TrainSpec(Spec):
     weights: str | None = Field(
         None, description="File of weights to start from (a run folder or weights.safetensors)."
     )
-
-    @model_validator(mode="after")
-    def _counts(self) -> TrainSpec:
-        for name in ("epochs", "validate_every"):
-            value = getattr(self, name)
-            if isinstance(value, int) and value < 1:
-                raise PydanticCustomError("count", "{name} must be at least 1", {"name": name})
-        if isinstance(self.workers, int) and self.workers < 0:
-            raise PydanticCustomError("count", "workers must be at least 0")
-        return self
 
 
 class InferenceSpec(Spec):

@@ -96,28 +96,37 @@ def validate(content: Mapping[str, Any], origin: Mapping[Loc, str], source: str 
 
 
 def _sentence(error: ValidationError, content: Mapping[str, Any], origin: Mapping[Loc, str], source: str) -> str:
-    details = error.errors(include_url=False)
-    parts = [_one(detail, content, origin, error) for detail in details[:3]]
-    if len(details) > 3:
-        parts.append(f"and {len(details) - 3} more")
+    # What a union refuses it refuses once for each of its members: one sentence for all of them.
+    places: dict[Loc, list[str]] = {}
+    for detail in error.errors(include_url=False):
+        loc = _written(detail["loc"], content)
+        places.setdefault(loc, []).append(_reason(loc, detail, content))
+    parts = [_placed(loc, " or ".join(dict.fromkeys(reasons)), origin) for loc, reasons in places.items()]
+    if len(parts) > 3:
+        parts[3:] = [f"and {len(parts) - 3} more"]
     return (f"{source}: " if source else "") + "; ".join(parts)
 
 
-def _one(detail: Any, content: Mapping[str, Any], origin: Mapping[Loc, str], error: ValidationError) -> str:
-    loc: Loc = _written(detail["loc"], content)
+def _reason(loc: Loc, detail: Any, content: Mapping[str, Any]) -> str:
     if detail["type"] == "extra_forbidden":
-        message = f"unknown key; {_near(loc, content)}"
-    elif detail["type"] == "missing":
-        message = "is required"
-    elif "input" in detail and isinstance(detail["input"], (str, int, float, bool)):
-        text = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        message = f"{text}, not {detail['input']!r}"
-    else:
-        message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    where = next((origin[loc[:n]] for n in range(len(loc), 0, -1) if loc[:n] in origin), "")
-    return f"{'.'.join(map(str, loc)) or 'the configuration'}: {' '.join(message.split())}" + (
-        f" ({where})" if where else ""
-    )
+        return f"unknown key; {_near(loc, content)}"
+    if detail["type"] == "missing":
+        return "is required"
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if detail["type"] in ("model_type", "dict_type", "dataclass_type"):
+        message = "must hold keys and values"
+    given = detail.get("input")
+    return f"{message}, not {given!r}" if isinstance(given, (str, int, float, bool)) else message
+
+
+def _placed(loc: Loc, reason: str, origin: Mapping[Loc, str]) -> str:
+    """The path of the key, what is wrong, and where it was written."""
+    # A check of a whole section names the key in its message: the place of that key is the better one.
+    inside = [place for at, place in origin.items() if at[:-1] == loc and str(at[-1]) in reason]
+    around = [origin[loc[:n]] for n in range(len(loc), 0, -1) if loc[:n] in origin]
+    where = (inside + around)[:1]
+    path = ".".join(map(str, loc)) or "the configuration"
+    return f"{path}: {' '.join(reason.split())}" + (f" ({where[0]})" if where else "")
 
 
 def _written(loc: Loc, content: Any) -> Loc:

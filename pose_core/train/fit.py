@@ -196,7 +196,7 @@ def _provenance(prepared: Prepared) -> dict[str, Any]:
     return {
         "seed": prepared.spec.train.seed,
         "data_hash": data_hash(prepared.dataset),
-        "data": str(prepared.dataset.root),
+        "data": str(prepared.dataset.root.resolve()),
         "split": names,
         "notes": list(prepared.notes),
     }

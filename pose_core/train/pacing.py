@@ -61,7 +61,8 @@ class Pacer(lightning.Callback):
         batch_idx: int,
     ) -> None:
         """Stop when the time is up."""
-        if self.spec.max_time is not None and self.progress >= 1.0:
+        self.progress = max(self.progress, trainer.global_step / max(self.steps, 1))
+        if self.spec.max_time is not None and self.progress >= 1.0 and trainer.global_step < self.steps:
             trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pose_core.data.auto import auto_crop, auto_scale
 from pose_core.data.projects import read_project
 from pose_core.data.split import Split, make_split
 from pose_core.errors import ConfigError
-from pose_core.specs import AnyReader, ReaderConfig, RunSpec
+from pose_core.specs import CUSTOM, AnyReader, ReaderConfig, RunSpec
 from pose_core.specs.merge import merge
 from pose_core.specs.resolve import Layer, choose_model, file_layer, resolve, set_layer
 from pose_core.specs.yaml_file import validate
@@ -76,7 +76,7 @@ def prepare(
     dataset = read_project(source, _reader(wanted))
     model_part = wanted.get("model") if isinstance(wanted.get("model"), dict) else {}
     assert isinstance(model_part, dict)
-    if model is None and isinstance(model_part.get("name"), str) and "backbone" not in model_part:
+    if model is None and isinstance(model_part.get("name"), str) and model_part["name"] != CUSTOM:
         model = model_part["name"]
     preset = None
     if model is not None:
@@ -136,6 +136,7 @@ def _decide(spec: RunSpec, dataset: LabelledDataset, split: Split) -> RunSpec:
         epochs = max(10, math.ceil(STEPS / steps_an_epoch))
         decided = merge(decided, {"train": {"epochs": epochs}})
     if spec.train.validate_every == "auto":
-        every = min(max(1, round(STEPS_BETWEEN_VALIDATIONS / steps_an_epoch)), epochs)
+        # Not limited by the epochs: a run may be resumed with more of them, and must then be the same otherwise.
+        every = max(1, round(STEPS_BETWEEN_VALIDATIONS / steps_an_epoch))
         decided = merge(decided, {"train": {"validate_every": every}})
     return validate(merge(spec.model_dump(mode="json"), decided), {})
