@@ -63,6 +63,10 @@ def make_labels(case: Case, missing: float = 0.1, seed: int = 0, device: str = "
     ).to(device)
 
 
+WARM_UP = 200
+"""Calls before the measured ones. The first ones wait for memory from the operating system; in training it is there."""
+
+
 def measure(case: Case, repetitions: int = 50, device: str = "cpu") -> tuple[float, float]:
     """Median and least milliseconds of one batch of heatmap and location refinement targets."""
     skeleton = Skeleton(tuple(f"keypoint{i}" for i in range(case.keypoints)))
@@ -76,12 +80,12 @@ def measure(case: Case, repetitions: int = 50, device: str = "cpu") -> tuple[flo
     }
     labels = make_labels(case, device=device)
     seconds = []
-    for repetition in range(repetitions + 5):
+    for repetition in range(WARM_UP + repetitions):
         start = time.perf_counter()
         generator(labels, outputs)
         if device.startswith("cuda"):
             torch.cuda.synchronize()
-        if repetition >= 5:
+        if repetition >= WARM_UP:
             seconds.append(time.perf_counter() - start)
     return 1e3 * statistics.median(seconds), 1e3 * min(seconds)
 

@@ -138,12 +138,13 @@ def background_known(labels: Labels, grid: Grid, size: tuple[int, int]) -> Tenso
         size: (h, w) of the maps.
 
     Returns:
-        bool, (B, K, 1, 1) where labels hold at most one animal an image, else (B, K, h, w).
+        bool, (B, K, 1, 1) where whole maps are known or unknown, else (B, K, h, w).
     """
     labelled = torch.isfinite(labels.keypoints).all(-1)
     present = labelled.any(-1)
     lacks = present[:, :, None] & ~labelled
-    if lacks.shape[1] <= 1:
+    # Nothing is in doubt in most batches, and maps of ones are not free; on a GPU asking would wait for it.
+    if lacks.shape[1] <= 1 or (lacks.device.type == "cpu" and not lacks.any()):
         return ~lacks.any(1)[:, :, None, None]
     points = torch.where(labelled[..., None], labels.keypoints, torch.nan)
     around = torch.cat(
@@ -194,7 +195,7 @@ class _HeatmapTargets(TargetGenerator):
         windows = Windows.around(labels.keypoints, self.grid, size, reach)
         painted = paint(windows, self.closeness(windows))
         known = background_known(labels, self.grid, size)
-        weight = (known | (painted >= blob) if labels.keypoints.shape[1] > 1 else known).float()
+        weight = (known if known.shape[-1] == 1 else known | (painted >= blob)).float()
         if LOCREF not in outputs:
             return painted, weight, {}
         windows = Windows.around(labels.keypoints, self.grid, size, self.locref_radius)
