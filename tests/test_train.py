@@ -117,3 +117,17 @@ def test_two_processes_train_one_model(pose: Any, blob_project: Path, tmp_path: 
     # 23 training images by two processes of batches of 4 make 3 steps an epoch.
     assert [int(r["step"]) for r in rows][-1] == 12
     assert pose("evaluate", out, "--json").returncode == 0
+
+
+def test_tensorboard_is_an_option(pose: Any, blob_project: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    process = pose.train(blob_project, out, "--epochs", "2", "--set", "train.loggers=[tensorboard]")
+    assert process.returncode == 0, process.stderr
+    assert list(out.rglob("events.out.tfevents.*"))
+
+
+def test_a_file_may_name_the_model_and_change_it(pose: Any, blob_project: Path, tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text("model:\n  name: unet\n  backbone: {filters: 4, max_stride: 8}\n")
+    process = pose("train", blob_project, "--config", "my.yaml", "--out", "run", "--epochs", "1", "--device", "cpu")
+    assert process.returncode == 0, process.stderr
+    assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["model"]["backbone"]["filters"] == 4

@@ -40,7 +40,7 @@ CLIP_FRAMES = 120
 STEPS = 2400
 """Optimiser steps of the training, if the time suffices."""
 
-SETTINGS = ("model.preprocess.scale=0.5", "augmentation.crop.size=[96, 96]", "train.optimizer.lr=0.003")
+SETTINGS = ("model.preprocess.scale=0.75", "augmentation.crop.size=[160, 160]")
 """What differs from the defaults of ``pose train``, because the time is so short."""
 
 Show = Callable[[int, int], None]
