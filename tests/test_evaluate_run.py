@@ -177,12 +177,12 @@ def test_evaluation_of_a_run_leaves_figures_tables_predictions_and_plots(run, mo
     stored = ParquetPredictions(folder / "predictions.parquet")
     assert stored.header.frames == 6
     assert [f.image for f in stored] == [str(i.image) for i in read_project(run.spec.data.source).images[6:]]
-    rows = list(csv.DictReader((folder / "errors.csv").open()))
+    rows = list(csv.DictReader((folder / "errors.csv").read_text().splitlines()))
     assert len(rows) == 18
     for row in rows:
         off = np.hypot(float(row["x"]) - float(row["label_x"]), float(row["y"]) - float(row["label_y"]))
         assert off == pytest.approx(float(row["error"]), abs=1e-3)
-    keypoints = list(csv.DictReader((folder / "keypoints.csv").open()))
+    keypoints = list(csv.DictReader((folder / "keypoints.csv").read_text().splitlines()))
     assert [k["keypoint"] for k in keypoints] == list(NAMES)
     assert float(keypoints[0]["mean_error"]) == pytest.approx(4, abs=0.1)
 

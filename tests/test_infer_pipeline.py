@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -248,8 +249,13 @@ def test_ctrl_c_stops_everything_while_the_caller_waits() -> None:
                 time.sleep(0.2)
             return super().run(group, view, found)
 
-    with pytest.raises(KeyboardInterrupt):
-        run(pipeline(Stuck()), endless(500))
+    # A process started in the background of a shell ignores the signal from birth.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(pipeline(Stuck()), endless(500))
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert no_pose_threads()
 
 

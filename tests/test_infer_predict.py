@@ -551,5 +551,5 @@ def test_the_note_beside_a_result_says_what_made_it(run: Path, video: Path, tmp_
     predict_paths(run, [video], tmp_path)
     note = json.loads((tmp_path / "mouse.parquet.info").read_text())
     assert note["frames"] == 50
-    assert note["maker"]["format"] == {"type": "core/parquet"}
+    assert note["maker"]["format"]["type"] == "core/parquet"
     assert note["maker"]["batch_size"] == 4

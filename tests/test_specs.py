@@ -78,7 +78,7 @@ def test_what_is_written_uses_full_names_and_reads_back(tmp_path: Path) -> None:
         ("train:\n  max_time: soon\n", r"train\.max_time: must be a time such as 90s.*line 2"),
         (
             "model:\n  backbone:\n    output_stride: 3\n",
-            r"model\.backbone.*output_stride must be a power of 2.*not 3.*line 2",
+            r"model\.backbone.*output_stride must be a power of 2.*not 3.*line 3",
         ),
         ("model:\n  backbone:\n    type: unnet\n", r"model\.backbone.*did you mean unet\?"),
         ("model:\n  heads: {}\n  neck: {type: fpn}\n", r"model\.neck.*no neck 'fpn' is installed"),

@@ -16,7 +16,7 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Of the scenes and of the training.")] = 0,
     images: Annotated[int, typer.Option(min=10, help="Labelled images.")] = 144,
     seconds: Annotated[float, typer.Option(min=0.2, help="Length of the video.")] = 10.0,
-    max_time: Annotated[str, typer.Option(help="Longest time of the training: 90s, 3m.")] = "130s",
+    max_time: Annotated[str, typer.Option(help="Longest time of the training: 90s, 3m.")] = "150s",
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Passes over the training images.", show_default=False)
     ] = None,

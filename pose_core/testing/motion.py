@@ -40,7 +40,7 @@ def route(rng: np.random.Generator, size: tuple[int, int], body: float, distance
     middle; the turning circle is not narrower than the body allows.
     """
     height, width = size
-    margin = min(0.55 * body, 0.35 * min(size))
+    margin = min(0.85 * body, 0.36 * min(size))
     low, high = np.array([margin, margin]), np.array([width - 1 - margin, height - 1 - margin])
     middle = (low + high) / 2
     start = rng.uniform(low, high)
