@@ -107,3 +107,24 @@ def test_prediction(pose: Any, blob_project: Path, video: Path, tmp_path: Path) 
     (found,) = (tmp_path / "killed").glob("*.parquet")
     assert digest(found) == digest(expected)
     assert not [p for p in (tmp_path / "killed").iterdir() if p.name.startswith(".")]
+
+
+def test_ctrl_c_says_how_to_go_on(pose: Any, blob_project: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pose_core", *pose.train_arguments(blob_project, out, "--epochs", "5000")],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A process started in the background of a shell ignores the signal from birth.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    give_up = time.monotonic() + 240
+    while process.poll() is None and not (out / "history.csv").is_file() and time.monotonic() < give_up:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, messages = process.communicate(timeout=120)
+    assert process.returncode == 130, messages
+    assert "the same command with --resume goes on" in messages
+    assert "Traceback" not in messages

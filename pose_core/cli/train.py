@@ -74,7 +74,11 @@ def train(
         highlight=False,
         soft_wrap=True,
     )
-    run = train_model(prepared, out, resume=resume, console=console)
+    try:
+        run = train_model(prepared, out, resume=resume, console=console)
+    except KeyboardInterrupt:
+        console.print(f"the same command with --resume goes on from the last checkpoint in {out}", highlight=False)
+        raise
     best = run.metrics()["best"]
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:
         if "validation_error_px" in best:

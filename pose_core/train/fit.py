@@ -117,14 +117,18 @@ def train_model(prepared: Prepared, out: Path, *, resume: bool = False, console:
             deterministic="warn" if device.type == "cuda" else None,
             default_root_dir=out,
         )
-        trainer.fit(
-            PoseTraining(model, spec),
-            _training_batches(prepared, model.size_multiple, trainer, device),
-            ckpt_path=checkpoint if resuming else None,
-            weights_only=True,
-        )
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        try:
+            trainer.fit(
+                PoseTraining(model, spec),
+                _training_batches(prepared, model.size_multiple, trainer, device),
+                ckpt_path=checkpoint if resuming else None,
+                weights_only=True,
+            )
+        except SystemExit:
+            # Lightning turns Ctrl-C into an exit of its own, without a word.
+            if trainer.interrupted:
+                raise KeyboardInterrupt from None
+            raise
     if trainer.is_global_zero:
         seconds = round(pacer.seconds, 1)
         run.update_metrics(training={"epochs": trainer.current_epoch, "steps": trainer.global_step, "seconds": seconds})
