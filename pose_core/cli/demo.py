@@ -24,6 +24,13 @@ def demo(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier demo in the folder.")] = False,
 ) -> None:
     """Render a synthetic animal, train on it, predict a video, and write a report: everything in four minutes."""
+    import os
+
+    # Threads that spin while they wait for one another make training several times slower as soon as another program
+    # wants the processor. Must be set before torch is imported.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
     from rich.console import Console
 
     from pose_core.cli.demo_run import DemoOptions, run_demo
