@@ -120,7 +120,7 @@ def _tiles(facts: Facts) -> list[Tile]:
     tiles.append(Tile("median test error", *_value(result.error.median, "px")))
     if result.pck:
         threshold = min(result.pck, key=lambda t: abs(t - 0.1))
-        tiles.append(Tile(f"within {threshold:.0%} of the animal", *_value(result.pck[threshold], "%")))
+        tiles.append(Tile(f"within {100 * threshold:g} % of the animal", *_value(result.pck[threshold], "%")))
     tiles.append(Tile("average precision (OKS)", *_value(result.oks.ap, "")))
     tiles.append(Tile("mean error in the video", f"{facts.video_error:.2f}", "px", f"{facts.frames} unseen frames"))
     if facts.frames_per_second is not None:
