@@ -30,7 +30,7 @@ import pluggy
 PROJECT = "pose_core"
 ENTRY_POINT_GROUP = "pose_core.plugins"
 
-HOOK_API = (1, 0)
+HOOK_API = (1, 1)
 """Version of this page: the first number changes when existing plugins must change, the second when hooks or
 fields are added. A plugin states the version it was written for in :class:`PluginInfo`."""
 
@@ -48,6 +48,7 @@ KINDS: Mapping[str, str] = {
     "detector": "image -> boxes",
     "reader": "labelled project on disk -> labelled dataset",
     "writer": "predictions -> a file, and back",
+    "importer": "trained model of another tool -> a run",
 }
 """The kinds of component that the core knows. A plugin may open a kind of its own for other plugins by writing
 it ``namespace/kind`` (the way an importer lets later families add their weight mappings)."""
@@ -87,7 +88,7 @@ class ComponentSpec:
         kind: one of :data:`KINDS`, or ``namespace/kind`` for a kind that a plugin opened.
         name: bare name, unique within kind and plugin.
         config: ``"package.module:Class"``, a subclass of the kind's config base in ``pose_core.specs``.
-            The module imports no torch.
+            The module imports no torch. Kinds that plugins opened may do without one (``""``).
         factory: ``"package.module:Class"``, called as ``factory(config, context)``; see ``pose_core.interfaces``.
         summary: one line, shown by ``pose show``.
         tags: free words for filtering.
@@ -168,12 +169,14 @@ class WeightSpec:
 
     Attributes:
         name: bare name.
-        model: full name of the backbone preset or model they fit.
+        model: full name of the backbone preset, model or detector they fit.
         url: where they are downloaded from.
-        sha256: of the file; checked after download.
+        sha256: of the file, or its first digits (8 at least); checked after download.
         license: SPDX identifier or name of the licence of the weights.
         source: what they were trained on and by whom, one line.
         keypoints: names of the keypoints in output order, for weights of whole models.
+        converter: ``"package.module:function"``, from the tensors of the file by name to those of the part that
+            ``model`` names (backbone, detector or whole network); none needed where the names agree.
     """
 
     name: str
@@ -183,6 +186,7 @@ class WeightSpec:
     license: str
     source: str
     keypoints: tuple[str, ...] = ()
+    converter: str = ""
 
 
 @hookspec

@@ -256,6 +256,8 @@ def _check(definitions: Mapping[str, tuple[Any, ...]], namespace: str) -> None:
         once(component.kind, component.name)
         for what in ("config", "factory"):
             target = getattr(component, what)
+            if what == "config" and target == "" and "/" in component.kind:
+                continue
             module, _, attribute = str(target).partition(":")
             if not isinstance(target, str) or not all(p.isidentifier() for p in [*module.split("."), attribute]):
                 raise _Malformed(

@@ -146,7 +146,7 @@ def test_crops_around_labelled_animals_are_put_together_to_images(tmp_path):
     write_project(tmp_path / "p", skeleton, [Example("a.png", image, Instances.from_keypoints(points))], name="two")
     dataset = read_project(tmp_path / "p")
     run = make_run(tmp_path / "p", tmp_path / "run")
-    preprocess = PreprocessSpec(view="animal", size=(96, 96))
+    preprocess = PreprocessSpec(view="animal", size=(96, 96), least_box=0.0)
     spec = run.spec.model_copy(update={"model": run.spec.model.model_copy(update={"preprocess": preprocess})})
     (frame,) = predict_images(Centroids(), spec, dataset, [0], device=torch.device("cpu"), batch_size=4)
     np.testing.assert_allclose(frame.instances.keypoints, points, atol=0.5)

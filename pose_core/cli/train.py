@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,6 +13,14 @@ def train(
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder of the run; made if needed.")],
     model: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of a model; 'pose models' lists them.")
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|RUN",
+            help="Detector of a top-down model: a name ('pose detectors' lists them) trains it first, a folder of a "
+            "trained one is taken as it is. Without --model, only the detector is trained.",
+        ),
     ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="YAML file with settings; 'pose schema' describes it.")
@@ -43,15 +51,13 @@ def train(
     from rich.console import Console
 
     from pose_core.specs.resolve import option_layer
-    from pose_core.train.prepare import prepare
+    from pose_core.train.prepare import names_a_model, prepare, prepare_detector
 
     console = Console(stderr=True, quiet=int(os.environ.get("LOCAL_RANK", "0")) > 0)
-    prepared = prepare(
-        data,
-        model,
-        config=config,
-        assignments=assignments or [],
-        options=option_layer(
+    layers: Any = {
+        "config": config,
+        "assignments": assignments or [],
+        "options": option_layer(
             [
                 ("--epochs", "train.epochs", epochs),
                 ("--max-time", "train.max_time", max_time),
@@ -62,28 +68,64 @@ def train(
                 ("--seed", "train.seed", seed),
             ]
         ),
-    )
-    from pose_core.train.fit import train_model
+    }
+    if detector is not None and model is None and not names_a_model(config, assignments or []):
+        _train_detector_alone(prepare_detector(data, detector, **layers), out, resume, console)
+        return
+    prepared = prepare(data, model, detector=detector, **layers)
+    from pose_core.train.together import train_with_detector
 
-    for note in prepared.notes:
-        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+    _tell(prepared, console)
     spec, split = prepared.spec, prepared.split
-    console.print(
-        f"{spec.model.name} on {prepared.dataset.name}: {len(split.train)} training, "
-        f"{len(split.validation)} validation and {len(split.test)} test images, {spec.train.epochs} epochs",
-        highlight=False,
-        soft_wrap=True,
-    )
     try:
-        run = train_model(prepared, out, resume=resume, console=console)
+        run = train_with_detector(
+            prepared, out, detector=Path(detector) if detector else None, resume=resume, console=console
+        )
     except KeyboardInterrupt:
         console.print(f"the same command with --resume goes on from the last checkpoint in {out}", highlight=False)
         raise
-    best = run.metrics()["best"]
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        best = run.metrics()["best"]
         if "validation_error_px" in best:
             console.print(
                 f"best validation error {best['validation_error_px']:.2f} px at epoch {best['epoch']}", highlight=False
             )
         following = f"pose evaluate {out}" if split.test else f"pose predict {out} VIDEO --out FOLDER"
+        if spec.model.preprocess.view == "animal" and spec.detector is None and spec.skeleton.num_individuals > 1:
+            following += "; to predict videos it needs a detector (--detector) or boxes (--boxes)"
         print(f"{out}: trained; next: {following}")
+
+
+def _tell(prepared: Any, console: Any) -> None:
+    """What is about to be trained."""
+    for note in prepared.notes:
+        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+    spec, split = prepared.spec, prepared.split
+    name = spec.network.type if hasattr(spec, "network") else spec.model.name
+    console.print(
+        f"{name} on {prepared.dataset.name}: {len(split.train)} training, {len(split.validation)} validation and "
+        f"{len(split.test)} test images, {spec.train.epochs} epochs",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _train_detector_alone(prepared: Any, out: Path, resume: bool, console: Any) -> None:
+    import os
+
+    from pose_core.train.fit import train_detector
+
+    _tell(prepared, console)
+    try:
+        run = train_detector(prepared, out, resume=resume, console=console)
+    except KeyboardInterrupt:
+        console.print(f"the same command with --resume goes on from the last checkpoint in {out}", highlight=False)
+        raise
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        best = run.metrics().get("best", {})
+        if "validation_box_error" in best:
+            console.print(
+                f"best validation box error (1 - IoU) {best['validation_box_error']:.3f} at epoch {best['epoch']}",
+                highlight=False,
+            )
+        print(f"{out}: trained; next: pose evaluate {out}, or pose train DATA --model NAME --detector {out} --out RUN")

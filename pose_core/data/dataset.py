@@ -9,12 +9,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from pose_core.data.augment import Augmenter
-from pose_core.data.auto import animal_lengths
+from pose_core.data.boxes import with_boxes
 from pose_core.data.geometry import (
     FrameGeometry,
     box_input,
@@ -28,8 +29,8 @@ from pose_core.data.images import ImageCache, read_image
 from pose_core.data.sample import Sample, place_labels
 from pose_core.errors import ConfigError, DataError
 from pose_core.interfaces import Labels
-from pose_core.specs import PreprocessSpec
-from pose_core.structures import ByteArray, FloatArray, IntArray, LabelledDataset, LabelledImage, keypoint_boxes
+from pose_core.specs import DetectorConfig, PreprocessSpec
+from pose_core.structures import ByteArray, FloatArray, IntArray, LabelledDataset, LabelledImage
 
 
 @dataclass(frozen=True)
@@ -109,15 +110,19 @@ class PoseSamples(Dataset[Sample]):
         if augmenter is not None:
             self._records = {row: without_ignored(record) for row, record in self._records.items()}
         self._animals: dict[int, IntArray] = {
-            row: np.flatnonzero(~np.isnan(record.instances.keypoints).all(axis=(1, 2)))
-            for row, record in self._records.items()
+            row: self._chosen_animals(record) for row, record in self._records.items()
         }
         if preprocess.view == "animal":
+            assert isinstance(preprocess.least_box, float)
+            least = preprocess.least_box
+            self._records = {row: with_boxes(record, least) for row, record in self._records.items()}
             self._samples = [(row, int(animal)) for row in rows for animal in self._animals[row]]
-            lengths = animal_lengths(dataset, rows)
-            self._least_length = float(np.median(lengths)) / 2 if len(lengths) else 0.0
         else:
             self._samples = [(row, -1) for row in rows]
+
+    def _chosen_animals(self, record: LabelledImage) -> IntArray:
+        """Rows of the animals that are worth looking at: those with a labelled keypoint."""
+        return np.flatnonzero(has_keypoints(record))
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -143,7 +148,12 @@ class PoseSamples(Dataset[Sample]):
         if self.preprocess.view == "animal":
             animals = np.concatenate([[animal], animals[animals != animal]])
             assert self.preprocess.size is not None
-            geometry = box_input(self._box(record, animal), self.preprocess.size, self.preprocess.margin)
+            geometry = box_input(
+                record.instances.boxes[animal],
+                self.preprocess.size,
+                self.preprocess.margin,
+                self.preprocess.margin_pixels,
+            )
             if self.augmenter is not None:
                 geometry = self.augmenter.animal_geometry(geometry, rng)
         else:
@@ -192,22 +202,12 @@ class PoseSamples(Dataset[Sample]):
         factor = round(1 / self.preprocess.scale)
         return factor if factor > 1 and abs(factor * self.preprocess.scale - 1) < 1e-9 else 1
 
-    def _box(self, record: LabelledImage, animal: int) -> FloatArray:
-        """The box of an animal, at least half as long as animals usually are (a few keypoints do not span it)."""
-        box = record.instances.boxes[animal]
-        if not np.isfinite(box).all():
-            box = keypoint_boxes(record.instances.keypoints[animal : animal + 1])[0]
-        length = float((box[2:] - box[:2]).max())
-        if length < self._least_length:
-            half = self._least_length / 2
-            centre = (box[2:] + box[:2]) / 2
-            box = np.concatenate([centre - half, centre + half], dtype=np.float32)
-        return np.asarray(box, np.float32)
-
     def _check_sizes(self) -> None:
         """Sizes that the user can write must suit the network and each other."""
         if self.preprocess.view == "frame" and self.preprocess.size is None and self.preprocess.scale == "auto":
             raise ValueError("preprocess.scale is 'auto'; it is decided by pose_core.data.auto")
+        if self.preprocess.view == "animal" and self.preprocess.least_box == "auto":
+            raise ValueError("preprocess.least_box is 'auto'; it is decided by pose_core.data.boxes")
         sizes = {"model.preprocess.size": self.preprocess.size}
         if self.preprocess.view == "frame" and self.augmenter is not None:
             crop, size = self.augmenter.spec.crop.size, self.preprocess.size
@@ -226,6 +226,50 @@ class PoseSamples(Dataset[Sample]):
                     f"{name}: sides must be multiples of {self.multiple} for this network; "
                     f"use {near} instead of {list(value)}"
                 )
+
+
+def has_keypoints(record: LabelledImage) -> npt.NDArray[np.bool_]:
+    """(N,) bool, which animals of an image have a labelled keypoint."""
+    return np.asarray(np.isfinite(record.instances.keypoints).any(axis=(1, 2)))
+
+
+def labelled_animals(record: LabelledImage) -> int:
+    """How many animals of an image a network with ``view: animal`` learns from."""
+    return int(has_keypoints(without_ignored(record)).sum())
+
+
+class DetectorSamples(PoseSamples):
+    """The samples of a detector: whole frames as :func:`detector_view` shows them, with the boxes of their animals.
+
+    Args:
+        dataset: the project.
+        rows: the images to take, in this order.
+        config: of the detector.
+        least_box: see :func:`pose_core.data.boxes.animal_boxes`.
+        augmenter, seed, cache_bytes: as of :class:`PoseSamples`.
+    """
+
+    def __init__(
+        self,
+        dataset: LabelledDataset,
+        rows: Sequence[int],
+        config: DetectorConfig,
+        least_box: float,
+        augmenter: Augmenter | None,
+        seed: int,
+        cache_bytes: int,
+    ) -> None:
+        super().__init__(dataset, rows, detector_view(config), config.size_multiple(), augmenter, seed, cache_bytes)
+        self._records = {row: with_boxes(record, least_box) for row, record in self._records.items()}
+        self._animals = {row: self._chosen_animals(record) for row, record in self._records.items()}
+
+    def _chosen_animals(self, record: LabelledImage) -> IntArray:
+        return np.flatnonzero(np.isfinite(record.instances.boxes).all(axis=1))
+
+
+def detector_view(config: DetectorConfig) -> PreprocessSpec:
+    """How a detector sees frames, in training and inference."""
+    return PreprocessSpec(view="frame", scale=1.0, size=config.size)
 
 
 def without_ignored(record: LabelledImage) -> LabelledImage:

@@ -109,7 +109,7 @@ def frame_view(width: int, height: int, preprocess: PreprocessSpec, multiple: in
     return frame_input(width, height, preprocess.scale, multiple)
 
 
-def box_input(box: npt.ArrayLike, size: tuple[int, int], margin: float) -> FrameGeometry:
+def box_input(box: npt.ArrayLike, size: tuple[int, int], margin: float, margin_pixels: float = 0.0) -> FrameGeometry:
     """A crop around one box, its aspect ratio kept by enlarging the box, without rounding.
 
     The centre of the box comes to the centre of the output. A box without extent (one keypoint) is shown at scale 1.
@@ -118,6 +118,7 @@ def box_input(box: npt.ArrayLike, size: tuple[int, int], margin: float) -> Frame
         box: (4,) ``x1, y1, x2, y2`` in pixels of the frame.
         size: (height, width) of the output.
         margin: free space on each side as a fraction of the longer side of the box.
+        margin_pixels: further free space on each side, in pixels of the frame.
 
     Raises:
         ValueError: the box is not finite.
@@ -126,7 +127,7 @@ def box_input(box: npt.ArrayLike, size: tuple[int, int], margin: float) -> Frame
     if not np.isfinite([x1, y1, x2, y2]).all():
         raise ValueError(f"a crop needs a finite box, not {[float(v) for v in (x1, y1, x2, y2)]}")
     height, width = size
-    free = 2 * margin * max(x2 - x1, y2 - y1)
+    free = 2 * (margin * max(x2 - x1, y2 - y1) + margin_pixels)
     wide, high = x2 - x1 + free, y2 - y1 + free
     scale = min((s / length for s, length in ((width, wide), (height, high)) if length > 0), default=1.0)
     centre = np.array([(width - 1) / 2, (height - 1) / 2])

@@ -13,6 +13,9 @@ from pose_core.structures import ByteArray, FloatArray, IntArray, LabelledImage,
 # float32 coordinates on the very edge of an image may come out a rounding error outside of the output.
 _EDGE = 1e-3
 
+_VISIBLE = 0.25
+"""Part of its box by which an animal without a keypoint in the output is still seen."""
+
 
 @dataclass(frozen=True, eq=False)
 class PlacedLabels:
@@ -56,8 +59,9 @@ def place_labels(record: LabelledImage, animals: IntArray, geometry: FrameGeomet
     """Labels of an image through the matrix that its pixels go through.
 
     A matrix that mirrors (negative determinant) makes left and right keypoints of every animal change places.
-    Keypoints outside the output become unlabelled; an animal without any keypoint left becomes a row of NaN (identity
-    -1, nothing occluded). Boxes are the upright boxes around the transformed corners, clipped to the output.
+    Keypoints outside the output become unlabelled. Boxes are the upright boxes around the transformed corners, clipped
+    to the output; an animal of which neither a keypoint nor a quarter of its box is left becomes a row of NaN
+    (identity -1, nothing occluded).
 
     Args:
         record: the labelled image.
@@ -71,14 +75,14 @@ def place_labels(record: LabelledImage, animals: IntArray, geometry: FrameGeomet
 
     keypoints = _inside(transform_points(instances.keypoints[animals][:, order], matrix), geometry)
     labelled = ~np.isnan(keypoints[..., 0])
-    present = labelled.any(axis=1)
-
     given = instances.boxes[animals]
     known = np.isfinite(given).all(axis=1, keepdims=True)
     x1, y1, x2, y2 = np.where(known, given, keypoint_boxes(instances.keypoints[animals])).T
     corners = transform_points(np.stack([[x1, y1], [x2, y1], [x2, y2], [x1, y2]]).transpose(2, 0, 1), matrix)
     limit = np.array([geometry.width, geometry.height], np.float32) - 0.5
-    boxes = np.concatenate([corners.min(axis=1).clip(-0.5, limit), corners.max(axis=1).clip(-0.5, limit)], axis=1)
+    whole = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+    boxes = np.concatenate([whole[:, :2].clip(-0.5, limit), whole[:, 2:].clip(-0.5, limit)], axis=1)
+    present = labelled.any(axis=1) | (_area(boxes) > _VISIBLE * _area(whole))
     boxes[~present] = np.nan
 
     areas = (record.areas[animals] * abs(determinant)).astype(np.float32)
@@ -91,6 +95,10 @@ def place_labels(record: LabelledImage, animals: IntArray, geometry: FrameGeomet
         identity=np.where(present, instances.identity[animals], -1),
         unique_keypoints=_inside(transform_points(record.unique_keypoints, matrix), geometry),
     )
+
+
+def _area(boxes: FloatArray) -> FloatArray:
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
 def _inside(points: FloatArray, geometry: FrameGeometry) -> FloatArray:

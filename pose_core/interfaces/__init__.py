@@ -9,7 +9,9 @@ from pose_core.interfaces.codec import Predictor, TargetGenerator
 from pose_core.interfaces.context import BuildContext, Grid
 from pose_core.interfaces.detector import Detector
 from pose_core.interfaces.head import Head
+from pose_core.interfaces.importer import Imported, ImportedNetwork, Importer
 from pose_core.interfaces.inputs import ExtraInput
+from pose_core.interfaces.keypoints import KeypointAxis
 from pose_core.interfaces.loss import Loss
 from pose_core.interfaces.neck import Neck
 from pose_core.interfaces.reader import Reader
@@ -23,6 +25,10 @@ __all__ = [
     "ExtraInput",
     "Grid",
     "Head",
+    "Imported",
+    "ImportedNetwork",
+    "Importer",
+    "KeypointAxis",
     "Labels",
     "Loss",
     "Neck",

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pose_core.interfaces.codec import Predictor, TargetGenerator
 from pose_core.interfaces.context import BuildContext
+from pose_core.interfaces.keypoints import KeypointAxis
 from pose_core.interfaces.loss import Loss
 from pose_core.interfaces.tensors import Labels, Predictions
 from pose_core.specs import HeadConfig, LossConfig
@@ -50,6 +51,14 @@ class Head(nn.Module, ABC):
         Returns:
             output tensors by name, batch first.
         """
+
+    def keypoint_axes(self) -> dict[str, KeypointAxis]:
+        """The parameters and buffers (names as in ``state_dict``) that have an axis over keypoints.
+
+        Weights trained on other keypoints are taken over along these axes, matched by the names of the keypoints;
+        everything else must agree in shape.
+        """
+        return {}
 
     def loss(self, outputs: Mapping[str, Tensor], labels: Labels) -> dict[str, Tensor]:
         """The weighted losses by output name, scalars.

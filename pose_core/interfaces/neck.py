@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from pose_core.interfaces.context import BuildContext
+from pose_core.interfaces.keypoints import KeypointAxis
 from pose_core.specs import NeckConfig
 
 
@@ -15,6 +16,10 @@ class Neck(nn.Module, ABC):
 
     def __init__(self, config: NeckConfig, context: BuildContext) -> None:
         super().__init__()
+
+    def keypoint_axes(self) -> dict[str, KeypointAxis]:
+        """As of a head, see :meth:`pose_core.interfaces.Head.keypoint_axes`."""
+        return {}
 
     @abstractmethod
     def forward(self, features: list[Tensor]) -> list[Tensor]:

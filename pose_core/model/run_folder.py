@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Self, TypeVar
 
 import torch
 import yaml
@@ -23,10 +23,11 @@ from pose_core.catalog import get_catalog
 from pose_core.errors import RunError
 from pose_core.files import disk_errors, make_folder, write_whole
 from pose_core.model.assemble import PoseModel
+from pose_core.model.detector import DetectorModel
 from pose_core.model.weights import file_hash, load_into, read_weights, save_weights
 from pose_core.plugins import ACTIVE
-from pose_core.specs import RunSpec
-from pose_core.specs.yaml_file import read_spec
+from pose_core.specs import DetectorRunSpec, RunSpec
+from pose_core.specs.yaml_file import read_spec, read_yaml
 
 CONFIG, WEIGHTS, METRICS, HISTORY, PROVENANCE = (
     "config.yaml",
@@ -36,11 +37,15 @@ CONFIG, WEIGHTS, METRICS, HISTORY, PROVENANCE = (
     "provenance.json",
 )
 CHECKPOINTS = "checkpoints"
+DETECTOR = "detector"
+"""Folder of the detector's run within the run of a top-down model."""
+
+S = TypeVar("S", RunSpec, DetectorRunSpec)
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run folder.
+class _Folder(Generic[S]):
+    """What the runs of networks of all kinds have in common.
 
     Attributes:
         path: the folder.
@@ -48,27 +53,10 @@ class Run:
     """
 
     path: Path
-    spec: RunSpec
+    spec: S
 
     @classmethod
-    def open(cls, path: Path | str) -> Run:
-        """Open a run folder that ``pose train`` made.
-
-        Raises:
-            RunError: the folder is missing or incomplete.
-            ConfigError: its configuration does not fit the installed plugins.
-        """
-        folder = Path(path)
-        if not folder.exists():
-            raise RunError(f"{folder}: no such run folder; 'pose train ... --out {folder}' makes one")
-        if not folder.is_dir() or not (folder / CONFIG).is_file():
-            raise RunError(
-                f"{folder}: not a run folder (no {CONFIG} in it); name the folder that 'pose train --out' made"
-            )
-        return cls(folder, read_spec(folder / CONFIG))
-
-    @classmethod
-    def create(cls, path: Path, spec: RunSpec, provenance: Mapping[str, Any]) -> Run:
+    def create(cls, path: Path, spec: S, provenance: Mapping[str, Any]) -> Self:
         """Make the folder of a new run with its configuration and provenance.
 
         Raises:
@@ -80,11 +68,6 @@ class Run:
             write_whole(path / PROVENANCE, json.dumps({**environment(), **provenance}, indent=2) + "\n")
             write_whole(path / CONFIG, dump_spec(spec))
         return run
-
-    @property
-    def name(self) -> str:
-        """Name of the model, as it was called at training."""
-        return self.spec.model.name
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
@@ -100,11 +83,16 @@ class Run:
         """Whether there are weights."""
         return (self.path / WEIGHTS).is_file()
 
-    def load_model(self, device: str | torch.device = "cpu") -> PoseModel:
-        """The trained network, in evaluation mode.
+    @property
+    def finished(self) -> bool:
+        """Whether training came to its end."""
+        return "training" in self.metrics()
+
+    def _read_weights(self) -> dict[str, torch.Tensor]:
+        """The weights, checked against their hash.
 
         Raises:
-            RunError: the weights are missing, altered or do not fit.
+            RunError: they are missing or altered.
         """
         weights = self.path / WEIGHTS
         if not weights.is_file():
@@ -114,9 +102,7 @@ class Run:
             raise RunError(
                 f"{weights}: altered since training (its sha256 is not the one in {METRICS}); restore it or train again"
             )
-        model = build_model(self.spec)
-        load_into(model, read_weights(weights), weights)
-        return model.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        return read_weights(weights)
 
     def save_weights(self, state: Mapping[str, torch.Tensor], **metrics: Any) -> None:
         """Keep these weights as the best ones, with the figures that made them so."""
@@ -144,6 +130,102 @@ class Run:
         return content
 
 
+class Run(_Folder[RunSpec]):
+    """The run folder of a pose network."""
+
+    @classmethod
+    def open(cls, path: Path | str) -> Run:
+        """Open a run folder that ``pose train`` made.
+
+        Raises:
+            RunError: the folder is missing or incomplete, or holds a detector.
+            ConfigError: its configuration does not fit the installed plugins.
+        """
+        folder = _existing(Path(path))
+        if is_detector_run(folder):
+            raise RunError(f"{folder}: holds a detector, not a pose network; name the folder of a pose network")
+        return cls(folder, read_spec(folder / CONFIG, RunSpec))
+
+    @property
+    def name(self) -> str:
+        """Name of the model, as it was called at training."""
+        return self.spec.model.name
+
+    @property
+    def detector(self) -> DetectorRun | None:
+        """The detector that belongs to the model; None without one.
+
+        Raises:
+            RunError: there should be one, and its folder is missing.
+        """
+        if self.spec.detector is None:
+            return None
+        return DetectorRun.open(self.path / DETECTOR)
+
+    def load_model(self, device: str | torch.device = "cpu") -> PoseModel:
+        """The trained network, in evaluation mode.
+
+        Raises:
+            RunError: the weights are missing, altered or do not fit.
+        """
+        state = self._read_weights()
+        model = build_model(self.spec)
+        load_into(model, state, self.path / WEIGHTS)
+        return model.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+class DetectorRun(_Folder[DetectorRunSpec]):
+    """The run folder of a detector."""
+
+    @classmethod
+    def open(cls, path: Path | str) -> DetectorRun:
+        """Open the run folder of a detector.
+
+        Raises:
+            RunError: the folder is missing or incomplete, or holds a pose network.
+            ConfigError: its configuration does not fit the installed plugins.
+        """
+        folder = _existing(Path(path))
+        if not is_detector_run(folder):
+            raise RunError(
+                f"{folder}: holds a pose network, not a detector; 'pose train DATA --detector NAME' makes one"
+            )
+        return cls(folder, read_spec(folder / CONFIG, DetectorRunSpec))
+
+    @property
+    def name(self) -> str:
+        """Full name of the detector."""
+        return self.spec.network.type
+
+    def load_model(self, device: str | torch.device = "cpu") -> DetectorModel:
+        """The trained detector, in evaluation mode.
+
+        Raises:
+            RunError: the weights are missing, altered or do not fit.
+        """
+        state = self._read_weights()
+        model = build_detector(self.spec)
+        load_into(model, state, self.path / WEIGHTS)
+        return model.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _existing(folder: Path) -> Path:
+    if not folder.exists():
+        raise RunError(f"{folder}: no such run folder; 'pose train ... --out {folder}' makes one")
+    if not folder.is_dir() or not (folder / CONFIG).is_file():
+        raise RunError(f"{folder}: not a run folder (no {CONFIG} in it); name the folder that 'pose train --out' made")
+    return folder
+
+
+def is_detector_run(folder: Path) -> bool:
+    """Whether a folder is the run folder of a detector.
+
+    Raises:
+        ConfigError: its configuration is no YAML.
+    """
+    return (folder / CONFIG).is_file() and "network" in read_yaml(folder / CONFIG)[0]
+
+
 def build_model(spec: RunSpec, pretrained: bool = False) -> PoseModel:
     """A new network for a spec, with fresh (or, if asked, pretrained) weights.
 
@@ -153,7 +235,16 @@ def build_model(spec: RunSpec, pretrained: bool = False) -> PoseModel:
     return PoseModel(spec.model, spec.skeleton, pretrained)
 
 
-def dump_spec(spec: RunSpec) -> str:
+def build_detector(spec: DetectorRunSpec, pretrained: bool = False) -> DetectorModel:
+    """A new detector for a spec, with fresh (or, if asked, pretrained) weights.
+
+    Raises:
+        PluginError: a plugin's class cannot be imported.
+    """
+    return DetectorModel(spec.network, spec.skeleton, pretrained)
+
+
+def dump_spec(spec: RunSpec | DetectorRunSpec) -> str:
     """A spec as YAML, with every default written out."""
     return yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 

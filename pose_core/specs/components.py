@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, SerializeAsAny, model_validator
+from pydantic import (
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PositiveInt,
+    SerializeAsAny,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -23,10 +30,13 @@ class Feature:
     Attributes:
         channels: C of the (B, C, h, w) tensor.
         stride: input pixels per cell; h is about H / stride.
+        tokens: True for what is no map but one vector a keypoint: a (B, K, C) tensor. ``stride`` is then that of the
+            map the tokens were made from.
     """
 
     channels: int
     stride: int
+    tokens: bool = False
 
 
 class ComponentConfig(Spec):
@@ -76,6 +86,13 @@ class NeckConfig(ComponentConfig):
         """
         raise NotImplementedError(f"{type(self).__name__} does not say its features")
 
+    def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
+        """Refuse feature maps (or an input size, (height, width); None where it is not fixed) that it cannot take.
+
+        Raises:
+            ValueError: one line that names the field to change.
+        """
+
 
 class HeadConfig(ComponentConfig):
     """Base of head configs."""
@@ -109,6 +126,32 @@ class InputConfig(ComponentConfig):
 class DetectorConfig(ComponentConfig):
     """Base of detector configs."""
 
+    size: tuple[PositiveInt, PositiveInt] | None = Field(
+        None,
+        description="(height, width) in pixels that frames are fitted into, their aspect ratio kept; null: frames are "
+        "shown at full resolution.",
+    )
+    threshold: float = Field(0.2, ge=0, le=1, description="Boxes with a lower score are not reported.")
+    excess: float = Field(
+        0.0,
+        ge=0,
+        description="Pixels of the frame by which its boxes are larger than the animals, on each side; they are taken "
+        "off. For imported detectors, which were trained on boxes with a margin.",
+    )
+
+    def size_multiple(self) -> int:
+        """Height and width of the input must be multiples of this; images are padded to it."""
+        return 32
+
+    def defaults(self) -> Mapping[str, Any]:
+        """What training it wants where the user says nothing, a partial :class:`DetectorSpec`:
+        ``{"train": {"batch_size": 4}}``."""
+        return {}
+
+    def trainable(self) -> bool:
+        """Whether it learns from the project's boxes; False for one that is used as it was pretrained."""
+        return True
+
 
 class ReaderConfig(ComponentConfig):
     """Base of the configs of labelled-project readers."""
@@ -116,6 +159,10 @@ class ReaderConfig(ComponentConfig):
 
 class WriterConfig(ComponentConfig):
     """Base of the configs of prediction writers."""
+
+
+class ImporterConfig(ComponentConfig):
+    """Base of the configs of importers of trained models."""
 
 
 class NamedComponent:
@@ -182,5 +229,6 @@ AnyPredictor = Annotated[SerializeAsAny[PredictorConfig], NamedComponent("predic
 AnyLoss = Annotated[SerializeAsAny[LossConfig], NamedComponent("loss", LossConfig)]
 AnyInput = Annotated[SerializeAsAny[InputConfig], NamedComponent("input", InputConfig)]
 AnyDetector = Annotated[SerializeAsAny[DetectorConfig], NamedComponent("detector", DetectorConfig)]
+AnyImporter = Annotated[SerializeAsAny[ImporterConfig], NamedComponent("importer", ImporterConfig)]
 AnyReader = Annotated[SerializeAsAny[ReaderConfig], NamedComponent("reader", ReaderConfig)]
 AnyWriter = Annotated[SerializeAsAny[WriterConfig], NamedComponent("writer", WriterConfig)]

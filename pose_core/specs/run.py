@@ -71,6 +71,16 @@ class PreprocessSpec(Spec):
         ge=0,
         description="view: animal. Free space around the box, as a fraction of its longer side, on each side.",
     )
+    least_box: float | Literal["auto"] = Field(
+        "auto",
+        description="view: animal. Boxes are enlarged to be at least so long, pixels of the frame, for a few keypoints "
+        "do not span an animal; auto: half as long as the median animal.",
+    )
+    margin_pixels: float = Field(
+        0.0,
+        ge=0,
+        description="view: animal. Free space around the box in pixels of the frame, beside margin.",
+    )
     mean: tuple[float, float, float] = Field(
         (0.485, 0.456, 0.406), description="Subtracted from RGB in [0, 1] (ImageNet's mean by default)."
     )
@@ -99,11 +109,10 @@ class ModelSpec(Spec):
     inputs: dict[str, AnyInput] = Field(
         default_factory=dict, description="Where the extra inputs of the backbone come from, by input name."
     )
-    detector: AnyDetector | None = Field(None, description="Finds the animals for top-down models.")
 
     def head_features(self) -> tuple[Feature, ...]:
         """What the heads get: the features of the neck, or of the backbone without one."""
-        features = self.backbone.features()
+        features: tuple[Feature, ...] = self.backbone.features()
         return self.neck.features(features) if self.neck is not None else features
 
     @model_validator(mode="after")
@@ -124,6 +133,8 @@ class ModelSpec(Spec):
         for name in sorted(given - wanted):
             add(("inputs", name), f"backbone {self.backbone.type} takes no input of this name")
         try:
+            if self.neck is not None:
+                self.neck.check(self.backbone.features(), self.preprocess.size)
             features = self.head_features()
         except ValueError as error:
             add(("neck",), str(error))
@@ -263,11 +274,45 @@ class TrainSpec(Spec):
     )
 
 
+class DetectorAugmentationSpec(AugmentationSpec):
+    """Random changes of the images that a detector learns from. Boxes stay upright: by default nothing is rotated."""
+
+    rotation: float = Field(0.0, ge=0, le=180, description="Largest rotation either way, degrees; boxes grow with it.")
+    scale: tuple[float, float] = Field((0.7, 1.4), description="Smallest and largest zoom.")
+    translation: float = Field(0.2, ge=0, le=1, description="Largest shift as a fraction of the image's size.")
+    crop: CropSpec = Field(CropSpec(size=None), description="Windows around animals; size: null shows whole frames.")
+
+
+class DetectorSpec(Spec):
+    """What finds the animals for a top-down model, and how it is trained."""
+
+    network: AnyDetector
+    least_box: float | Literal["auto"] = Field(
+        "auto", description="Boxes it learns are at least so long; as model.preprocess.least_box."
+    )
+    augmentation: DetectorAugmentationSpec = Field(default_factory=DetectorAugmentationSpec)
+    train: TrainSpec = Field(default_factory=TrainSpec)
+
+
 class InferenceSpec(Spec):
     """How frames are predicted."""
 
     batch_size: int = Field(8, ge=1, description="Frames a batch.")
     threshold: float = Field(0.0, ge=0, le=1, description="Keypoints with a lower score are reported as missing.")
+    max_animals: PositiveInt | Literal["project"] | None = Field(
+        "project",
+        description="Top-down: at most so many boxes a frame, the surest ones; project: as many as the project has "
+        "individuals; null: no limit.",
+    )
+    crops: int = Field(32, ge=1, description="Top-down: crops the pose network gets at once, from several frames.")
+    follow: bool = Field(
+        False,
+        description="One animal only: look at a crop around its last pose, and at the whole frame (or the detector's "
+        "box) when it is lost.",
+    )
+    follow_threshold: float = Field(
+        0.3, ge=0, le=1, description="follow: the animal is lost below this mean score of its keypoints."
+    )
 
 
 class EvaluationSpec(Spec):
@@ -290,6 +335,9 @@ class RunSpec(Spec):
     skeleton: Skeleton
     data: DataSpec
     model: ModelSpec
+    detector: DetectorSpec | None = Field(
+        None, description="Finds the animals for a top-down model; null: boxes come from elsewhere."
+    )
     augmentation: AugmentationSpec = Field(default_factory=AugmentationSpec)
     train: TrainSpec = Field(default_factory=TrainSpec)
     inference: InferenceSpec = Field(default_factory=InferenceSpec)
@@ -297,3 +345,23 @@ class RunSpec(Spec):
     metadata: dict[str, str] = Field(
         default_factory=dict, description="What the reader noted for writers of the same family."
     )
+
+    @model_validator(mode="after")
+    def _a_detector_is_for_crops(self) -> RunSpec:
+        if self.detector is not None and self.model.preprocess.view != "animal":
+            raise PydanticCustomError(
+                "detector",
+                "detector: {name} looks at whole frames and needs none; leave it out",
+                {"name": self.model.name},
+            )
+        return self
+
+
+class DetectorRunSpec(DetectorSpec):
+    """The run of a detector: ``detector/`` in the folder of a top-down run, or a run of its own."""
+
+    version: Literal[1] = Field(1, description="Version of this format.")
+    skeleton: Skeleton
+    data: DataSpec
+    evaluation: EvaluationSpec = Field(default_factory=EvaluationSpec)
+    metadata: dict[str, str] = Field(default_factory=dict, description="What the reader noted.")

@@ -26,14 +26,15 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "pose_core configuration", **schema}
 
 
-def config_class_at(loc: tuple[int | str, ...], content: Any) -> tuple[str, ...]:
+def config_class_at(loc: tuple[int | str, ...], content: Any, kind: type[BaseModel] = RunSpec) -> tuple[str, ...]:
     """Names of the fields allowed at a place of a configuration.
 
     Args:
         loc: path of keys of the mapping, (): the whole.
         content: the configuration, from which the types of components are read.
+        kind: of the configuration.
     """
-    annotation: Any = RunSpec
+    annotation: Any = kind
     for part in loc:
         annotation = _inner(annotation, part, content)
         content = content[part]

@@ -5,15 +5,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
 from pose_core.errors import ConfigError
+from pose_core.specs.base import Spec
 from pose_core.specs.run import RunSpec
 
 Loc = tuple[int | str, ...]
+
+S = TypeVar("S", bound=Spec)
 
 
 def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Loc, int]]:
@@ -68,48 +71,56 @@ def _collect_lines(node: yaml.Node | None, at: Loc, lines: dict[Loc, int], path:
             _collect_lines(value, (*at, index), lines, path)
 
 
-def read_spec(path: Path) -> RunSpec:
+def read_spec(path: Path, kind: type[S]) -> S:
     """The resolved spec of a run folder.
 
     Raises:
         ConfigError: see :func:`validate`.
     """
     content, lines = read_yaml(path)
-    return validate(content, {loc: f"{path.name} line {line}" for loc, line in lines.items()}, source=str(path))
+    return validate_as(content, {loc: f"{path.name} line {line}" for loc, line in lines.items()}, str(path), kind)
 
 
 def validate(content: Mapping[str, Any], origin: Mapping[Loc, str], source: str = "") -> RunSpec:
-    """Check a complete mapping against the spec.
+    """Check a complete mapping against the spec of a run; see :func:`validate_as`."""
+    return validate_as(content, origin, source, RunSpec)
+
+
+def validate_as(content: Mapping[str, Any], origin: Mapping[Loc, str], source: str, kind: type[S]) -> S:
+    """Check a complete mapping against a spec.
 
     Args:
         content: of the whole run.
         origin: for paths of keys, where they were written (``config.yaml line 14``, ``--set``).
         source: file to name first in messages; may be empty.
+        kind: of spec.
 
     Raises:
         ConfigError: one line; names the path of the key, what is allowed, and where it was written.
     """
     try:
-        return RunSpec.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(_sentence(error, content, origin, source)) from None
+        raise ConfigError(_sentence(error, content, origin, source, kind)) from None
 
 
-def _sentence(error: ValidationError, content: Mapping[str, Any], origin: Mapping[Loc, str], source: str) -> str:
+def _sentence(
+    error: ValidationError, content: Mapping[str, Any], origin: Mapping[Loc, str], source: str, kind: type[Spec]
+) -> str:
     # What a union refuses it refuses once for each of its members: one sentence for all of them.
     places: dict[Loc, list[str]] = {}
     for detail in error.errors(include_url=False):
         loc = _written(detail["loc"], content)
-        places.setdefault(loc, []).append(_reason(loc, detail, content))
+        places.setdefault(loc, []).append(_reason(loc, detail, content, kind))
     parts = [_placed(loc, " or ".join(dict.fromkeys(reasons)), origin) for loc, reasons in places.items()]
     if len(parts) > 3:
         parts[3:] = [f"and {len(parts) - 3} more"]
     return (f"{source}: " if source else "") + "; ".join(parts)
 
 
-def _reason(loc: Loc, detail: Any, content: Mapping[str, Any]) -> str:
+def _reason(loc: Loc, detail: Any, content: Mapping[str, Any], kind: type[Spec]) -> str:
     if detail["type"] == "extra_forbidden":
-        return f"unknown key; {_near(loc, content)}"
+        return f"unknown key; {_near(loc, content, kind)}"
     if detail["type"] == "missing":
         return "is required"
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
@@ -144,15 +155,15 @@ def _written(loc: Loc, content: Any) -> Loc:
     return tuple(kept)
 
 
-def _near(loc: Loc, content: Mapping[str, Any]) -> str:
-    known = sorted(_known_keys(loc[:-1], content))
+def _near(loc: Loc, content: Mapping[str, Any], kind: type[Spec]) -> str:
+    known = sorted(_known_keys(loc[:-1], content, kind))
     near = difflib.get_close_matches(str(loc[-1]), known, n=2, cutoff=0.6)
     return f"did you mean {' or '.join(near)}?" if near else f"known keys are {', '.join(known)}"
 
 
-def _known_keys(loc: Loc, content: Mapping[str, Any]) -> set[str]:
+def _known_keys(loc: Loc, content: Mapping[str, Any], kind: type[Spec]) -> set[str]:
     """The keys that are allowed at a place, found by walking the config classes beside the content."""
     from pose_core.specs.schema import config_class_at
 
-    found = config_class_at(loc, content)
+    found = config_class_at(loc, content, kind)
     return set(found) if found else set()

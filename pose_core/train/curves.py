@@ -6,12 +6,14 @@ import csv
 from pathlib import Path
 
 
-def plot_curves(history: Path, out: Path) -> bool:
+def plot_curves(history: Path, out: Path, figure_key: str, figure_label: str, unit: str) -> bool:
     """Draw loss, validation error and learning rate over the epochs.
 
     Args:
         history: history.csv of a run.
         out: PNG to write.
+        figure_key, figure_label: column and name of the validation figure.
+        unit: of that figure.
 
     Returns:
         whether there was anything to draw.
@@ -25,7 +27,7 @@ def plot_curves(history: Path, out: Path) -> bool:
     epochs = [int(r["epoch"]) for r in rows]
     panels = [
         ("loss", "training loss"),
-        ("validation_error_px", "validation error (px)"),
+        (figure_key, figure_label),
         ("learning_rate", "learning rate"),
     ]
     shown = [(key, label) for key, label in panels if any(r.get(key) for r in rows)]
@@ -41,11 +43,11 @@ def plot_curves(history: Path, out: Path) -> bool:
         )
         if key != "learning_rate" and min(p[1] for p in points) > 0:
             axis.set_yscale("log")
-        if key == "validation_error_px":
+        if key == figure_key:
             best = min(points, key=lambda p: p[1])
             axis.plot(*best, marker="o", color="#c8553d")
             axis.annotate(
-                f"{best[1]:.2f} px", best, xytext=(0, 8), textcoords="offset points", ha="center", color="#c8553d"
+                f"{best[1]:.2f}{unit}", best, xytext=(0, 8), textcoords="offset points", ha="center", color="#c8553d"
             )
         axis.set_xlabel("epoch")
         axis.set_title(label, fontsize=10)

@@ -14,26 +14,26 @@ import lightning
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 from rich.console import Console
+from torch import nn
 from torch.utils.data import DataLoader
 
-from pose_core.data.augment import Augmenter
 from pose_core.data.dataset import Batch, PoseSamples, collate, init_worker
 from pose_core.data.fingerprint import data_hash
 from pose_core.errors import ConfigError, RunError
 from pose_core.files import disk_errors
-from pose_core.model.assemble import PoseModel
 from pose_core.model.device import choose_device
-from pose_core.model.run_folder import CONFIG, HISTORY, WEIGHTS, Run, build_model
+from pose_core.model.run_folder import CONFIG, HISTORY, WEIGHTS, DetectorRun, Run
 from pose_core.model.weights import load_into, read_weights
-from pose_core.specs import RunSpec
+from pose_core.specs import DetectorRunSpec, RunSpec, TrainSpec
 from pose_core.specs.yaml_file import read_spec
 from pose_core.train.curves import plot_curves
 from pose_core.train.keeper import Keeper, checkpoint_path
-from pose_core.train.module import PoseTraining
+from pose_core.train.module import Training
 from pose_core.train.pacing import Pacer
 from pose_core.train.prepare import Prepared
 from pose_core.train.progress import TrainingProgress
 from pose_core.train.sampler import EpochSampler
+from pose_core.train.task import DetectorTask, PoseTask, Task
 
 MAY_CHANGE = (
     "train.epochs",
@@ -43,12 +43,13 @@ MAY_CHANGE = (
     "train.cache",
     "train.loggers",
     "data.source",
+    *(f"detector.train.{key}" for key in ("epochs", "max_time", "device", "workers", "cache", "loggers")),
 )
 """Keys that may differ between a run and its resumption."""
 
 
-def train_model(prepared: Prepared, out: Path, *, resume: bool = False, console: Console | None = None) -> Run:
-    """Train, keep the best weights, and leave a complete run folder.
+def train_model(prepared: Prepared[RunSpec], out: Path, *, resume: bool = False, console: Console | None = None) -> Run:
+    """Train a pose network, keep the best weights, and leave a complete run folder.
 
     Args:
         prepared: see :func:`pose_core.train.prepare.prepare`.
@@ -61,38 +62,58 @@ def train_model(prepared: Prepared, out: Path, *, resume: bool = False, console:
         ConfigError: device, precision or logger is not available.
         TrainingError: the loss is no longer finite.
     """
+    run = _train(PoseTask(prepared), out, resume, console)
+    assert isinstance(run, Run)
+    return run
+
+
+def train_detector(
+    prepared: Prepared[DetectorRunSpec], out: Path, *, resume: bool = False, console: Console | None = None
+) -> DetectorRun:
+    """The same for a detector. One that does not learn (a class filter on pretrained weights) is put there as it is.
+
+    Raises:
+        RunError, ConfigError, TrainingError: see :func:`train_model`.
+    """
+    run = _train(DetectorTask(prepared), out, resume, console)
+    assert isinstance(run, DetectorRun)
+    return run
+
+
+def _train(task: Task[Any], out: Path, resume: bool, console: Console | None) -> Run | DetectorRun:
     console = console or Console(stderr=True)
-    spec = prepared.spec
+    prepared = task.prepared
+    spec: RunSpec | DetectorRunSpec = prepared.spec
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0
     existing = (out / CONFIG).is_file()
     if resume and existing:
-        _check_resumable(spec, read_spec(out / CONFIG), out)
+        _check_resumable(spec, read_spec(out / CONFIG, type(spec)), out)
     elif existing and first:
         raise RunError(f"{out}: already holds a run; add --resume to go on with it, or choose another --out")
     device = choose_device(spec.train.device)
     if spec.train.precision == "16-mixed" and device.type == "cpu":
         raise ConfigError("train.precision: 16-mixed needs a GPU; use bf16-mixed or 32 on the CPU")
-    loggers = _loggers(spec, out)
+    loggers = _loggers(spec.train, out)
     torch.manual_seed(spec.train.seed)
     checkpoint = checkpoint_path(out)
     resuming = resume and checkpoint.is_file()
-    model = build_model(spec, pretrained=not resuming and spec.train.weights is None)
-    model.check_features()
+    network = task.build(pretrained=not resuming and spec.train.weights is None)
     if spec.train.weights is not None and not resuming:
-        _start_from(model, Path(spec.train.weights))
-    run = Run.create(out, spec, _provenance(prepared)) if first else Run(out, spec)
-    model.to(memory_format=torch.channels_last)
-    steps_an_epoch = _steps_an_epoch(prepared)
+        _start_from(network, Path(spec.train.weights))
+    run = task.create_run(out, _provenance(prepared), write=first)
+    if isinstance(spec, DetectorRunSpec) and not spec.network.trainable():
+        run.save_weights(network.state_dict())
+        run.update_metrics(training={"epochs": 0, "steps": 0, "seconds": 0.0})
+        return run
+    network.to(memory_format=torch.channels_last)
+    samples = task.samples(prepared.split.train, augment=True)
     assert isinstance(spec.train.epochs, int)
+    steps_an_epoch = max(1, math.ceil(len(samples) / (spec.train.batch_size * spec.train.devices)))
     pacer = Pacer(spec.train, steps_an_epoch * spec.train.epochs)
     rows = prepared.split.validation
     shared = rows[int(os.environ.get("LOCAL_RANK", "0")) :: spec.train.devices]
-    validation = (
-        _ValidationBatches(_samples(prepared, shared, model.size_multiple, augment=False), spec.train.batch_size)
-        if rows
-        else None
-    )
-    keeper = Keeper(run, validation, pacer)
+    validation = _ValidationBatches(task.samples(shared, augment=False), spec.train.batch_size) if rows else None
+    keeper = Keeper(run, task.figure, validation, pacer)
     with _Quiet(), disk_errors(out, again="run the same command again with --resume"):
         trainer = lightning.Trainer(
             accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.type],
@@ -119,8 +140,8 @@ def train_model(prepared: Prepared, out: Path, *, resume: bool = False, console:
         )
         try:
             trainer.fit(
-                PoseTraining(model, spec),
-                _training_batches(prepared, model.size_multiple, trainer, device),
+                Training(network, task),
+                _training_batches(samples, spec.train, trainer, device),
                 ckpt_path=checkpoint if resuming else None,
                 weights_only=True,
             )
@@ -132,33 +153,14 @@ def train_model(prepared: Prepared, out: Path, *, resume: bool = False, console:
     if trainer.is_global_zero:
         seconds = round(pacer.seconds, 1)
         run.update_metrics(training={"epochs": trainer.current_epoch, "steps": trainer.global_step, "seconds": seconds})
-        plot_curves(run.path / HISTORY, run.path / "training_curves.png")
+        figure = task.figure
+        plot_curves(run.path / HISTORY, run.path / "training_curves.png", figure.key, figure.label, figure.unit)
     return run
 
 
-def _steps_an_epoch(prepared: Prepared) -> int:
-    train = prepared.spec.train
-    return max(1, math.ceil(len(prepared.split.train) / (train.batch_size * train.devices)))
-
-
-def _samples(prepared: Prepared, rows: tuple[int, ...], multiple: int, augment: bool) -> PoseSamples:
-    spec = prepared.spec
-    return PoseSamples(
-        prepared.dataset,
-        rows,
-        spec.model.preprocess,
-        multiple,
-        Augmenter(spec.augmentation, spec.skeleton) if augment else None,
-        spec.train.seed,
-        int(spec.train.cache * 2**30),
-    )
-
-
 def _training_batches(
-    prepared: Prepared, multiple: int, trainer: lightning.Trainer, device: torch.device
+    samples: PoseSamples, train: TrainSpec, trainer: lightning.Trainer, device: torch.device
 ) -> DataLoader[Any]:
-    train = prepared.spec.train
-    samples = _samples(prepared, prepared.split.train, multiple, augment=True)
     if isinstance(train.workers, int):
         workers = train.workers
     else:
@@ -189,12 +191,12 @@ class _ValidationBatches:
             yield collate([self.samples[i] for i in chosen])
 
 
-def _start_from(model: PoseModel, source: Path) -> None:
+def _start_from(model: nn.Module, source: Path) -> None:
     weights = source / WEIGHTS if source.is_dir() else source
     load_into(model, read_weights(weights), weights)
 
 
-def _provenance(prepared: Prepared) -> dict[str, Any]:
+def _provenance(prepared: Prepared[Any]) -> dict[str, Any]:
     images = prepared.dataset.images
     names = {part: [images[i].name for i in getattr(prepared.split, part)] for part in ("train", "validation", "test")}
     return {
@@ -206,7 +208,7 @@ def _provenance(prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def _check_resumable(asked: RunSpec, stored: RunSpec, out: Path) -> None:
+def _check_resumable(asked: RunSpec | DetectorRunSpec, stored: RunSpec | DetectorRunSpec, out: Path) -> None:
     differing = [
         key
         for key in _differences(asked.model_dump(mode="json"), stored.model_dump(mode="json"))
@@ -226,9 +228,9 @@ def _differences(one: Any, other: Any, path: str = "") -> list[str]:
     return [] if one == other else [path]
 
 
-def _loggers(spec: RunSpec, out: Path) -> list[Any]:
+def _loggers(train: TrainSpec, out: Path) -> list[Any]:
     made: list[Any] = []
-    for name in spec.train.loggers:
+    for name in train.loggers:
         try:
             if name == "tensorboard":
                 from lightning.pytorch.loggers import TensorBoardLogger

@@ -14,11 +14,11 @@ import torch
 from pose_core.data.dataset import Batch
 from pose_core.errors import PoseError
 from pose_core.files import put_in_place
-from pose_core.model.run_folder import CHECKPOINTS, HISTORY, Run
+from pose_core.model.run_folder import CHECKPOINTS, HISTORY, DetectorRun, Run
 from pose_core.train.history import History
-from pose_core.train.module import PoseTraining
+from pose_core.train.module import Training
 from pose_core.train.pacing import Pacer
-from pose_core.train.validation import validation_error
+from pose_core.train.task import Figure
 
 LAST = "last.ckpt"
 
@@ -36,8 +36,9 @@ class Keeper(lightning.Callback):
         latest: figures of the last validation, for the progress bar.
     """
 
-    def __init__(self, run: Run, batches: Iterable[Batch] | None, pacer: Pacer) -> None:
+    def __init__(self, run: Run | DetectorRun, figure: Figure, batches: Iterable[Batch] | None, pacer: Pacer) -> None:
         self.run = run
+        self.figure = figure
         self.batches = batches
         self.pacer = pacer
         self.history = History(run.path / HISTORY)
@@ -48,7 +49,7 @@ class Keeper(lightning.Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """The work of this class."""
-        assert isinstance(pl_module, PoseTraining)
+        assert isinstance(pl_module, Training)
         train = self.run.spec.train
         epoch = trainer.current_epoch + 1
         assert isinstance(train.validate_every, int)
@@ -74,30 +75,30 @@ class Keeper(lightning.Callback):
                     "step": trainer.global_step,
                     "seconds": round(self.pacer.seconds, 3),
                     "learning_rate": self.pacer.learning_rate,
-                    "validation_error_px": error,
+                    self.figure.key: error,
                     **{name if name == "loss" else f"loss.{name}": value for name, value in losses.items()},
                 }
             )
             if better:
-                chosen_by = "validation_error_px" if error is not None else "training_loss"
+                chosen_by = self.figure.key if error is not None else "training_loss"
                 self.run.save_weights(pl_module.average.state_dict(), best={"epoch": epoch, chosen_by: figure})
             for logger in trainer.loggers:
                 logged = {f"train/{name}": value for name, value in losses.items()}
                 if error is not None:
-                    logged["validation/error_px"] = error
+                    logged[self.figure.key.replace("_", "/", 1)] = error
                 logger.log_metrics({**logged, "learning_rate": self.pacer.learning_rate}, step=trainer.global_step)
         if train.early_stopping is not None and self.without_improvement >= train.early_stopping:
             trainer.should_stop = True
         self._checkpoint(trainer)
 
-    def _validate(self, trainer: lightning.Trainer, module: PoseTraining) -> float | None:
+    def _validate(self, trainer: lightning.Trainer, module: Training) -> float | None:
         if self.batches is None:
             return None
         start = time.monotonic()
         model = module.average
         training = model.training
         model.eval()
-        total, count = validation_error(model, self.batches, module.device)
+        total, count = module.task.validate(model, self.batches, module.device)
         model.train(training)
         if trainer.world_size > 1:
             sums = trainer.strategy.reduce(torch.tensor([total, count], device=module.device), reduce_op="sum")

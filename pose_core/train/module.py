@@ -7,42 +7,36 @@ from typing import Any
 
 import lightning
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pose_core.data.dataset import Batch
 from pose_core.errors import ConfigError
-from pose_core.model.assemble import PoseModel
-from pose_core.specs import OptimizerSpec, RunSpec
+from pose_core.specs import OptimizerSpec
 from pose_core.train.ema import update_average
+from pose_core.train.task import Task
 
 
-class PoseTraining(lightning.LightningModule):
-    """Trains a :class:`PoseModel`.
+class Training(lightning.LightningModule):
+    """Trains the network of a task.
 
     Attributes:
         model: what the optimiser changes.
         average: moving average of its weights; the same object as ``model`` without EMA.
     """
 
-    def __init__(self, model: PoseModel, spec: RunSpec) -> None:
+    def __init__(self, model: nn.Module, task: Task[Any]) -> None:
         super().__init__()
         self.model = model
-        self.ema = spec.train.ema
+        self.train_spec = task.prepared.spec.train
+        self.ema = self.train_spec.ema
         self.average = copy.deepcopy(model).requires_grad_(False) if self.ema is not None else model
-        self.spec = spec
+        self.task = task
         self._sums: dict[str, Tensor] = {}
         self._steps = 0
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The sum of all losses of a batch."""
-        size = (batch.images.shape[-2], batch.images.shape[-1])
-        extra = self.model.extra_for_training(batch.labels, size)
-        outputs = self.model(self.model.normalise(batch.images), **extra)
-        # Losses are computed in float32 whatever the precision of the forward pass.
-        with torch.autocast(self.device.type, enabled=False):
-            losses = self.model.losses(
-                {head: {k: v.float() for k, v in tensors.items()} for head, tensors in outputs.items()}, batch.labels
-            )
+        losses = self.task.losses(self.model, batch)
         total = torch.stack(list(losses.values())).sum()
         for name, value in {"loss": total, **losses}.items():
             # Added up on the device: asking for the number every step would stop the device every step.
@@ -57,7 +51,7 @@ class PoseTraining(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Seed by epoch, so that a resumed run repeats the same random numbers (dropout ...)."""
-        torch.manual_seed(hash((self.spec.train.seed, self.current_epoch, self.global_rank)) % 2**63)
+        torch.manual_seed(hash((self.train_spec.seed, self.current_epoch, self.global_rank)) % 2**63)
 
     def pop_losses(self) -> dict[str, float]:
         """Mean losses since the last call, by name; ``loss`` is their sum."""
@@ -67,7 +61,7 @@ class PoseTraining(lightning.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimiser; biases and normalisation parameters are not decayed."""
-        spec = self.spec.train.optimizer
+        spec = self.train_spec.optimizer
         trained = [p for p in self.model.parameters() if p.requires_grad]
         if not trained:
             raise ConfigError("the model has no trainable parameter; thaw some of it")

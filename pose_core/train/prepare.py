@@ -5,21 +5,34 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from pose_core.data.augment import Augmenter
 from pose_core.data.auto import auto_crop, auto_scale
+from pose_core.data.boxes import auto_least_box
+from pose_core.data.dataset import labelled_animals
 from pose_core.data.projects import read_project
 from pose_core.data.split import Split, make_split
 from pose_core.errors import ConfigError
-from pose_core.specs import CUSTOM, AnyReader, ReaderConfig, RunSpec
+from pose_core.model.run_folder import DetectorRun
+from pose_core.specs import (
+    CUSTOM,
+    AnyDetector,
+    AnyReader,
+    DetectorConfig,
+    DetectorRunSpec,
+    DetectorSpec,
+    ReaderConfig,
+    RunSpec,
+    TrainSpec,
+)
 from pose_core.specs.merge import merge
 from pose_core.specs.resolve import Layer, choose_model, file_layer, resolve, set_layer
-from pose_core.specs.yaml_file import validate
+from pose_core.specs.yaml_file import Loc, validate, validate_as
 from pose_core.structures import LabelledDataset
 
 STEPS = 6000
@@ -28,8 +41,11 @@ STEPS = 6000
 STEPS_BETWEEN_VALIDATIONS = 100
 
 
+S = TypeVar("S", RunSpec, DetectorRunSpec)
+
+
 @dataclass(frozen=True)
-class Prepared:
+class Prepared(Generic[S]):
     """A training that can start.
 
     Attributes:
@@ -39,7 +55,7 @@ class Prepared:
         notes: what the user should know, a line each.
     """
 
-    spec: RunSpec
+    spec: S
     dataset: LabelledDataset
     split: Split
     notes: tuple[str, ...]
@@ -49,15 +65,17 @@ def prepare(
     source: Path,
     model: str | None = None,
     *,
+    detector: str | None = None,
     config: Path | None = None,
     assignments: Sequence[str] = (),
     options: Layer | None = None,
-) -> Prepared:
+) -> Prepared[RunSpec]:
     """Read the data and make the configuration of a run.
 
     Args:
         source: the labelled project.
         model: name of a model; may be left out when the file names one (``model.name``) or describes one.
+        detector: name of a detector for a top-down model, or the folder of a trained one.
         config: the user's YAML file.
         assignments: ``--set`` options.
         options: options with a name of their own; they win over ``--set``.
@@ -65,14 +83,9 @@ def prepare(
     Raises:
         ConfigError: a name, key or value is wrong.
         DataError: the project cannot be used.
+        RunError: the folder of the detector cannot be used.
     """
-    user = [file_layer(config)] if config is not None else []
-    user.append(set_layer(assignments))
-    if options is not None:
-        user.append(options)
-    wanted: dict[str, Any] = {}
-    for layer in user:
-        wanted = merge(wanted, layer.content)
+    user, wanted = _user_layers(config, assignments, options)
     dataset = read_project(source, _reader(wanted))
     model_part = wanted.get("model") if isinstance(wanted.get("model"), dict) else {}
     assert isinstance(model_part, dict)
@@ -81,27 +94,155 @@ def prepare(
     preset = None
     if model is not None:
         preset = choose_model(model, dataset.multi_animal, model_part.get("method"))
-    spec = resolve(
-        preset,
-        Layer(
-            {
-                "skeleton": dataclasses.asdict(dataset.skeleton),
-                "data": {"source": str(source.resolve())},
-                "metadata": dataset.metadata,
-            }
-        ),
-        user,
-    )
+    below = [_project_layer(dataset, source), _detector_layer(wanted, detector)]
+    spec = resolve(preset, Layer(merge(below[0].content, below[1].content)), user)
+    _check_detector_name(spec.detector.network.type if spec.detector is not None else None, detector)
     if spec.model.method == "single_animal" and dataset.multi_animal:
         raise ConfigError(
             "model.method: single_animal finds one animal a frame, but the project has several individuals"
         )
-    split = make_split(
-        dataset, spec.data.split, spec.train.seed if spec.data.split.seed is None else spec.data.split.seed
-    )
+    split = _split(dataset, spec)
     spec = _decide(spec, dataset, split)
     notes = (*dataset.notes, *split.notes, *Augmenter(spec.augmentation, spec.skeleton).notes)
     return Prepared(spec, dataset, split, notes)
+
+
+def prepare_detector(
+    source: Path,
+    detector: str,
+    *,
+    config: Path | None = None,
+    assignments: Sequence[str] = (),
+    options: Layer | None = None,
+) -> Prepared[DetectorRunSpec]:
+    """The same for a detector by itself.
+
+    Args:
+        source: the labelled project.
+        detector: its name.
+        config: the user's YAML file, as the ``config.yaml`` of a detector's run.
+        assignments, options: as of :func:`prepare`.
+
+    Raises:
+        ConfigError: a name, key or value is wrong.
+        DataError: the project cannot be used.
+    """
+    user, wanted = _user_layers(config, assignments, options)
+    dataset = read_project(source, _reader(wanted))
+    network = merge({"type": detector}, _mapping(wanted.get("network"), "network"))
+    content = merge(_project_layer(dataset, source).content, merge(_component_defaults(network), {"network": network}))
+    origin: dict[Loc, str] = {}
+    for layer in user:
+        content = merge(content, layer.content)
+        origin.update(layer.origin)
+    spec = validate_as(content, origin, "", DetectorRunSpec)
+    _check_detector_name(spec.network.type, detector)
+    split = _split(dataset, spec)
+    return Prepared(_decide_detector(spec, dataset, split), dataset, split, (*dataset.notes, *split.notes))
+
+
+def names_a_model(config: Path | None, assignments: Sequence[str]) -> bool:
+    """Whether the user's file or ``--set`` options say anything about a pose network.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    return "model" in _user_layers(config, assignments, None)[1]
+
+
+def detector_of(prepared: Prepared[RunSpec]) -> Prepared[DetectorRunSpec]:
+    """The training of the detector that belongs to a top-down model: the same data, the same split.
+
+    Raises:
+        ValueError: the model has none.
+    """
+    spec = prepared.spec
+    if spec.detector is None:
+        raise ValueError("the model has no detector")
+    content = {
+        **spec.detector.model_dump(mode="json"),
+        **spec.model_dump(mode="json", include={"skeleton", "data", "evaluation", "metadata"}),
+    }
+    return replace(prepared, spec=validate_as(content, {}, "", DetectorRunSpec), notes=())  # type: ignore[return-value,arg-type]
+
+
+def _user_layers(
+    config: Path | None, assignments: Sequence[str], options: Layer | None
+) -> tuple[list[Layer], dict[str, Any]]:
+    """File and command line, in this order, and what they say together."""
+    user = [file_layer(config)] if config is not None else []
+    user.append(set_layer(assignments))
+    if options is not None:
+        user.append(options)
+    wanted: dict[str, Any] = {}
+    for layer in user:
+        wanted = merge(wanted, layer.content)
+    return user, wanted
+
+
+def _project_layer(dataset: LabelledDataset, source: Path) -> Layer:
+    return Layer(
+        {
+            "skeleton": dataclasses.asdict(dataset.skeleton),
+            "data": {"source": str(source.resolve())},
+            "metadata": dataset.metadata,
+        }
+    )
+
+
+# What is said for the pose network holds for the detector too, unless detector.train says otherwise.
+_SHARED = ("seed", "device", "workers", "cache", "loggers", "precision")
+
+
+def _detector_layer(wanted: dict[str, Any], detector: str | None) -> Layer:
+    """What is known of the detector before the user's own words about it."""
+    part = _mapping(wanted.get("detector"), "detector")
+    if detector is None and not part:
+        return Layer({})
+    if detector is not None and (folder := Path(detector)).is_dir():
+        if part:
+            raise ConfigError(f"detector: cannot be changed, {folder} is trained; leave the section out")
+        trained = DetectorRun.open(folder).spec.model_dump(mode="json")
+        return Layer({"detector": {key: trained[key] for key in DetectorSpec.model_fields}})
+    network = _mapping(part.get("network"), "detector.network")
+    if detector is not None:
+        network = merge({"type": detector}, network)
+    train = _mapping(wanted.get("train"), "train")
+    shared = {"train": {key: train[key] for key in _SHARED if key in train}}
+    content = merge(_component_defaults(network), merge(shared, {"network": network} if network else {}))
+    return Layer({"detector": content})
+
+
+def _component_defaults(network: dict[str, Any]) -> dict[str, Any]:
+    """What a detector's config says about its training; nothing where it is wrong, which is reported later."""
+    adapter: TypeAdapter[DetectorConfig] = TypeAdapter(AnyDetector)
+    try:
+        return dict(adapter.validate_python(network).defaults())
+    except ValidationError:
+        return {}
+
+
+def _check_detector_name(used: str | None, asked: str | None) -> None:
+    if used is None or asked is None or Path(asked).is_dir():
+        return
+    if used != asked and used.rpartition("/")[2] != asked:
+        raise ConfigError(f"--detector {asked}: the configuration file names {used}; leave one of them out")
+
+
+def _mapping(value: Any, key: str) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if isinstance(value, str):
+        return {"type": value}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{key}: must hold keys and values, not {value!r}")
+    return value
+
+
+def _split(dataset: LabelledDataset, spec: RunSpec | DetectorRunSpec) -> Split:
+    return make_split(
+        dataset, spec.data.split, spec.train.seed if spec.data.split.seed is None else spec.data.split.seed
+    )
 
 
 def _reader(wanted: dict[str, Any]) -> ReaderConfig | None:
@@ -127,16 +268,42 @@ def _decide(spec: RunSpec, dataset: LabelledDataset, split: Split) -> RunSpec:
         # With a fixed input size the frame or the crop is fitted into it, and the scale has nothing to say.
         scale = auto_scale(dataset, split.train) if preprocess.size is None else 1.0
         decided = merge(decided, {"model": {"preprocess": {"scale": scale}}})
+    if preprocess.least_box == "auto":
+        least = auto_least_box(dataset, split.train) if preprocess.view == "animal" else 0.0
+        decided = merge(decided, {"model": {"preprocess": {"least_box": least}}})
     if spec.augmentation.crop.size == "auto":
         size = preprocess.size or auto_crop(dataset, split.train, scale, spec.model.backbone.size_multiple())
         decided = merge(decided, {"augmentation": {"crop": {"size": size}}})
-    steps_an_epoch = math.ceil(len(split.train) / (spec.train.batch_size * spec.train.devices))
-    epochs = spec.train.epochs
-    if epochs == "auto":
-        epochs = max(10, math.ceil(STEPS / steps_an_epoch))
-        decided = merge(decided, {"train": {"epochs": epochs}})
-    if spec.train.validate_every == "auto":
-        # Not limited by the epochs: a run may be resumed with more of them, and must then be the same otherwise.
-        every = max(1, round(STEPS_BETWEEN_VALIDATIONS / steps_an_epoch))
-        decided = merge(decided, {"train": {"validate_every": every}})
+    samples = len(split.train)
+    if preprocess.view == "animal":
+        samples = sum(labelled_animals(dataset.images[row]) for row in split.train)
+    decided = merge(decided, {"train": _decide_train(spec.train, samples)})
+    if spec.detector is not None:
+        decided = merge(decided, {"detector": _decide_detecting(spec.detector, dataset, split)})
     return validate(merge(spec.model_dump(mode="json"), decided), {})
+
+
+def _decide_detector(spec: DetectorRunSpec, dataset: LabelledDataset, split: Split) -> DetectorRunSpec:
+    decided = _decide_detecting(spec, dataset, split)
+    return validate_as(merge(spec.model_dump(mode="json"), decided), {}, "", DetectorRunSpec)
+
+
+def _decide_detecting(spec: DetectorSpec, dataset: LabelledDataset, split: Split) -> dict[str, Any]:
+    decided: dict[str, Any] = {"train": _decide_train(spec.train, len(split.train))}
+    if spec.least_box == "auto":
+        decided["least_box"] = auto_least_box(dataset, split.train)
+    if spec.augmentation.crop.size == "auto":
+        decided["augmentation"] = {"crop": {"size": spec.network.size}}
+    return decided
+
+
+def _decide_train(spec: TrainSpec, samples: int) -> dict[str, Any]:
+    """Epochs and validations for so many samples an epoch."""
+    steps_an_epoch = max(1, math.ceil(samples / (spec.batch_size * spec.devices)))
+    decided: dict[str, Any] = {}
+    if spec.epochs == "auto":
+        decided["epochs"] = max(10, math.ceil(STEPS / steps_an_epoch))
+    if spec.validate_every == "auto":
+        # Not limited by the epochs: a run may be resumed with more of them, and must then be the same otherwise.
+        decided["validate_every"] = max(1, round(STEPS_BETWEEN_VALIDATIONS / steps_an_epoch))
+    return decided

@@ -69,5 +69,6 @@ class TrainingProgress(lightning.Callback):
         if "loss" in self.keeper.latest:
             text += f"  loss {self.keeper.latest['loss']:.4g}"
         if "error" in self.keeper.latest:
-            text += f"  validation {self.keeper.latest['error']:.2f} px (best {self.keeper.best:.2f})"
+            text += f"  validation {self.keeper.latest['error']:.2f}{self.keeper.figure.unit}"
+            text += f" (best {self.keeper.best:.2f})"
         return text

@@ -1,4 +1,4 @@
-"""The figure that chooses the best weights: mean pixel error on the validation images."""
+"""The figures that choose the best weights: mean error of keypoints, or of boxes, on the validation images."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from pose_core.data.dataset import Batch
 from pose_core.interfaces import Predictions
 from pose_core.model.assemble import PoseModel
+from pose_core.model.detector import DetectorModel
 
 
 def validation_error(model: PoseModel, batches: Iterable[Batch], device: torch.device) -> tuple[float, int]:
@@ -67,3 +68,39 @@ def _errors(found: Predictions, batch: Batch) -> Iterable[_ImageErrors]:
             off = torch.linalg.vector_norm(unique - found.unique_keypoints[image], dim=-1)
             size_of_image = torch.tensor(float(max(batch.images.shape[-2:])))
             yield _ImageErrors(image, torch.where(torch.isnan(off), size_of_image, off)[known])
+
+
+def box_error(model: DetectorModel, batches: Iterable[Batch], device: torch.device) -> tuple[float, int]:
+    """Sum of box errors over labelled animals, and their number.
+
+    An animal's error is 1 - IoU with the box that was found for it (boxes are matched optimally, one to one, IoU
+    weighted by score), 1 where there is none; a box that belongs to no animal adds its score. Finding all boxes
+    exactly and surely gives 0, finding nothing 1.
+
+    Args:
+        model: in evaluation mode, on ``device``.
+        batches: whole images, as the validation set gives them.
+        device: of the model.
+    """
+    total, count = 0.0, 0
+    for batch in batches:
+        boxes, scores = (part.cpu() for part in model.predict(batch.images.to(device)))
+        for truth, found, score in zip(batch.labels.boxes, boxes, scores, strict=True):
+            labelled = truth[~torch.isnan(truth).any(-1)]
+            here = score > 0
+            overlap = box_overlap(labelled, found[here])
+            rows, columns = linear_sum_assignment(-(overlap * score[here]).numpy())
+            good = overlap[rows, columns]
+            taken = score[here][columns][good > 0]
+            total += len(labelled) - float(good.sum()) + float(score[here].sum() - taken.sum())
+            count += len(labelled)
+    return total, count
+
+
+def box_overlap(one: Tensor, other: Tensor) -> Tensor:
+    """Intersection over union of boxes (N, 4) and (M, 4) ``x1, y1, x2, y2``: (N, M)."""
+    low = torch.maximum(one[:, None, :2], other[None, :, :2])
+    high = torch.minimum(one[:, None, 2:], other[None, :, 2:])
+    common = (high - low).clamp(min=0).prod(-1)
+    areas = [(b[:, 2:] - b[:, :2]).clamp(min=0).prod(-1) for b in (one, other)]
+    return common / (areas[0][:, None] + areas[1][None] - common).clamp(min=1e-9)

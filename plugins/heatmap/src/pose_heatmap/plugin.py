@@ -65,3 +65,15 @@ def pose_recipes() -> Iterable[ModelRecipe]:
         "{backbone}; heatmaps of one animal a frame",
         {"model": {"heads": {"keypoints": {"type": "heatmap/heatmap"}}}},
     )
+    yield ModelRecipe(
+        "top_down_{backbone}",
+        "top_down",
+        "{backbone}; heatmaps of the animal in a crop",
+        {
+            "model": {
+                "preprocess": {"view": "animal", "size": [256, 256]},
+                "heads": {"keypoints": {"type": "heatmap/heatmap"}},
+            },
+            "augmentation": {"rotation": 180.0, "scale": [0.75, 1.25], "translation": 0.08},
+        },
+    )

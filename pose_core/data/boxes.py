@@ -1,0 +1,40 @@
+"""The boxes of animals: what crops are cut around and detectors learn, the same for both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from pose_core.data.auto import animal_lengths
+from pose_core.structures import FloatArray, LabelledDataset, LabelledImage, keypoint_boxes
+
+
+def auto_least_box(dataset: LabelledDataset, rows: Sequence[int]) -> float:
+    """Half the length of the median animal of some images, in their pixels; 0 where no animal's size is known."""
+    lengths = animal_lengths(dataset, rows)
+    return float(f"{np.median(lengths) / 2:.3g}") if len(lengths) else 0.0
+
+
+def animal_boxes(record: LabelledImage, least: float) -> FloatArray:
+    """The box of each animal: as labelled, else around its keypoints; small ones enlarged about their centre.
+
+    Args:
+        record: the labelled image.
+        least: a box whose longer side is shorter becomes a square of this side, pixels of the image.
+
+    Returns:
+        (N, 4) float32 ``x1, y1, x2, y2``; NaN for an animal with neither box nor keypoints.
+    """
+    given = record.instances.boxes
+    known = np.isfinite(given).all(axis=1, keepdims=True)
+    boxes = np.where(known, given, keypoint_boxes(record.instances.keypoints))
+    centre, half = (boxes[:, 2:] + boxes[:, :2]) / 2, np.float32(least / 2)
+    small = ((boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True) < least) & np.isfinite(boxes[:, :1])
+    return np.where(small, np.concatenate([centre - half, centre + half], axis=1), boxes).astype(np.float32)
+
+
+def with_boxes(record: LabelledImage, least: float) -> LabelledImage:
+    """The labels with :func:`animal_boxes` in the place of their boxes."""
+    return replace(record, instances=replace(record.instances, boxes=animal_boxes(record, least)))

@@ -1,0 +1,83 @@
+"""Importer: a trained model of another tool -> what a run folder is made of."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from pose_core.specs import ImporterConfig
+
+
+@dataclass(frozen=True, eq=False)
+class ImportedNetwork:
+    """A network and its weights.
+
+    Attributes:
+        spec: the partial spec: ``skeleton``, ``data``, ``model`` ... for a pose network; ``network`` for a detector.
+            What it leaves out gets the defaults.
+        weights: the whole ``state_dict``: ``backbone...``, ``neck...`` and ``heads.<name>...`` for a pose network;
+            under the names that the component itself has for a detector.
+        source: the file it came from.
+    """
+
+    spec: Mapping[str, Any]
+    weights: Mapping[str, Tensor]
+    source: Path
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """What an importer found.
+
+    Attributes:
+        network: the pose network.
+        detector: that of a top-down model, where there is one.
+        notes: one line for each thing the user should know (what differs from the original by design ...).
+        provenance: what is worth keeping about its origin; plain values, stored in the run.
+    """
+
+    network: ImportedNetwork
+    detector: ImportedNetwork | None = None
+    notes: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Importer(ABC):
+    """Reads trained models of another tool. Made as ``factory(config)``. Never runs code from a file."""
+
+    def __init__(self, config: ImporterConfig) -> None:
+        self.config = config
+
+    @abstractmethod
+    def read(
+        self, snapshot: Path, config: Path | None = None, detector: Path | None = None, data: Path | None = None
+    ) -> Imported:
+        """Read a trained model.
+
+        Args:
+            snapshot: file of weights.
+            config: file that describes the model; found beside the snapshot by default.
+            detector: file of weights of the detector.
+            data: the labelled project that the model was trained on; found from the other files by default, where that
+                is possible.
+
+        Raises:
+            RunError: a file cannot be used; the message names it and says what to do. Weights that are missing or
+                left over are listed.
+        """
+
+    def mapping(self, kind: str, name: str) -> Callable[..., Any]:
+        """What an installed plugin yields under a kind that this importer opened (``namespace/kind``).
+
+        Raises:
+            ConfigError: no plugin offers that name; the message lists those that are offered.
+            PluginError: the plugin's factory does not exist.
+        """
+        from pose_core.catalog import get_catalog
+
+        return get_catalog().component(kind, name).factory()
