@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol, TypeVar
@@ -80,6 +80,40 @@ class Model:
         return f"{self.plugin.name}/{self.name}"
 
 
+@dataclass(frozen=True)
+class Weights:
+    """Pretrained weights that can be named.
+
+    Attributes:
+        definition: where they come from, and what they are.
+        plugin: record of the plugin that offers them.
+        part: what they fit: ``model`` (a whole pose network), ``backbone`` or ``detector``.
+    """
+
+    definition: hooks.WeightSpec
+    plugin: PluginRecord
+    part: str
+
+    @property
+    def name(self) -> str:
+        """The bare name."""
+        return self.definition.name
+
+    @property
+    def full_name(self) -> str:
+        """``namespace/name``."""
+        return f"{self.plugin.name}/{self.name}"
+
+    def converter(self) -> Callable[[dict[str, Any]], Mapping[str, Any]] | None:
+        """What turns the tensors of the file into those of the part they fit; None where the names agree.
+
+        Raises:
+            PluginError: the plugin's string does not lead to a function.
+        """
+        target = self.definition.converter
+        return _find(target, f"converter {target!r} of weights {self.full_name!r}", self.plugin) if target else None
+
+
 class _Named(Protocol):
     @property
     def name(self) -> str: ...
@@ -139,10 +173,39 @@ class Catalog:
             found = chosen
         return tuple(found)
 
+    def weights(self) -> tuple[Weights, ...]:
+        """All pretrained weights, by name."""
+        found = [
+            Weights(definition, plugin, self._part(definition))
+            for plugin in self._active
+            for definition in plugin.definitions.get("pose_weights", ())
+        ]
+        return tuple(sorted(found, key=lambda w: (w.name, w.full_name)))
+
+    def named_weights(self, name: str) -> Weights:
+        """The pretrained weights of that name (bare or full).
+
+        Raises:
+            ConfigError: the name is unknown or ambiguous; the message lists near matches and broken plugins.
+        """
+        return self._pick("set of weights", name, self.weights())[0]
+
+    def _part(self, weights: hooks.WeightSpec) -> str:
+        # A backbone and the model that the plainest recipe makes of it share a name; only whole models have keypoints.
+        if weights.keypoints:
+            return "model"
+        if any(c.full_name == weights.model for c in self.components("detector")):
+            return "detector"
+        return "backbone"
+
     def notes(self) -> dict[str, str]:
         """For each active plugin whose bare names belong to another: what to write instead."""
         notes: dict[str, list[str]] = {}
-        groups: list[tuple[str, Iterable[_Named]]] = [*self._components.items(), ("model", self._models)]
+        groups: list[tuple[str, Iterable[_Named]]] = [
+            *self._components.items(),
+            ("model", self._models),
+            ("weights", self.weights()),
+        ]
         for kind, things in groups:
             by_name: dict[str, list[_Named]] = {}
             for thing in things:
@@ -227,7 +290,7 @@ class Catalog:
             message += (
                 f"; there are {', '.join(sorted({t.name for t in among}))}"
                 if len(names) <= 12
-                else "; 'pose models' lists them"
+                else f"; 'pose {_LISTINGS.get(kind, 'models')}' lists them"
             )
         else:
             message += "; no installed plugin offers any"
@@ -237,18 +300,27 @@ class Catalog:
         return message
 
 
+_LISTINGS = {"set of weights": "weights", "detector": "detectors", "writer": "writers"}
+"""The commands that list names of a kind."""
+
+
 def _load(component: Component, target: str, what: str) -> type[Any]:
-    module, _, attribute = target.partition(":")
     where = f"{what} {target!r} of {component.definition.kind} {component.full_name!r}"
+    return _find(target, where, component.plugin)  # type: ignore[no-any-return]
+
+
+def _find(target: str, where: str, plugin: PluginRecord) -> Any:
+    """What a plugin's ``"package.module:name"`` stands for."""
+    module, _, attribute = target.partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
     except AttributeError:
-        raise PluginError(f"{where} does not exist; the plugin {component.plugin.distribution} is broken") from None
+        raise PluginError(f"{where} does not exist; the plugin {plugin.distribution} is broken") from None
     except ImportError as error:
-        raise PluginError(f"{where} cannot be imported ({error}); reinstall {component.plugin.distribution}") from error
+        raise PluginError(f"{where} cannot be imported ({error}); reinstall {plugin.distribution}") from error
     if not callable(found):
-        raise PluginError(f"{where} is not a class; the plugin {component.plugin.distribution} is broken")
-    return found  # type: ignore[no-any-return]
+        raise PluginError(f"{where} is not callable; the plugin {plugin.distribution} is broken")
+    return found
 
 
 @cache

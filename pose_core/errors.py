@@ -29,3 +29,11 @@ class RunError(PoseError):
 
 class PluginError(PoseError):
     """A plugin is missing, broken or returns something that the core cannot use."""
+
+
+class WeightsError(PoseError):
+    """Pretrained weights are damaged, or do not fit the network."""
+
+
+class DownloadError(WeightsError):
+    """A published file is not on this machine and cannot be downloaded."""

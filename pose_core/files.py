@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import IO
 from pose_core.errors import PoseError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
+_HELD = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -100,6 +102,27 @@ class FolderLock:
     def release(self) -> None:
         """Let others in."""
         self._file.close()
+
+
+@contextmanager
+def waiting_lock(path: Path) -> Iterator[None]:
+    """Let one process in at a time; the others wait. The operating system lifts it when a process ends.
+
+    Where the file system knows no locks, everybody is let in.
+
+    Args:
+        path: of the lock file, which is made if needed and stays.
+    """
+    with path.open("ab") as file:
+        while True:
+            try:
+                _lock(file)
+                break
+            except OSError as error:
+                if error.errno not in _HELD:
+                    break
+            time.sleep(0.1)
+        yield
 
 
 if sys.platform == "win32":

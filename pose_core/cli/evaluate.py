@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pose_core.evaluate.report import ErrorFigures, EvaluationResult, Figure
+    from pose_core.model.run_folder import Run
+    from pose_core.specs import EvaluationSpec
 
 
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that 'pose train --out' made.")],
-    split: Annotated[str, typer.Option(metavar="test|validation|train", help="Which part of the images.")] = "test",
+    split: Annotated[str, typer.Option(metavar="test|validation|train|all", help="Which part of the images.")] = "test",
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     data: Annotated[
         Path | None, typer.Option(help="Where the labelled project is now, if it was moved.", show_default=False)
@@ -35,43 +37,127 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    boxes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="detector|labelled|both",
+            help="Top-down: whose boxes the crops are cut around; by default both where the run has a detector.",
+            show_default=False,
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     batch_size: Annotated[int | None, typer.Option(min=1, help="Images a batch.", show_default=False)] = None,
 ) -> None:  # fmt: skip
     """Measure a trained model on labelled images: pixel errors, PCK and average precision, with 95 % intervals."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from pose_core.cli.tables import print_json
     from pose_core.evaluate.oks import override_sigmas
-    from pose_core.evaluate.run import evaluate_run
-    from pose_core.model.run_folder import Run
+    from pose_core.model.run_folder import Run, is_detector_run
 
+    if is_detector_run(run):
+        _evaluate_detector(run, split, json, data, device, batch_size, given=[sigma, threshold, boxes])
+        return
     opened = Run.open(run)
+    whose = _whose_boxes(opened, boxes)
     spec = opened.spec.evaluation
     if sigma:
         spec = spec.model_copy(update={"sigmas": override_sigmas(spec.sigmas, sigma, opened.spec.skeleton)})
     if threshold is not None:
         spec = spec.model_copy(update={"threshold": threshold})
+    results = [_measure(opened, way, split, data, device, batch_size, spec) for way in whose]
+    if json:
+        second = {"labelled_boxes": results[1].to_json()} if len(results) > 1 else {}
+        print_json({**results[0].to_json(), **second})
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    # What is read by a program or from a file is not cut to the width of a terminal that is not there.
+    console = console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=1000)
+    if whose[0] == "detector":
+        console.print("[bold]with the detector's boxes[/bold]: as in prediction")
+    _show(results[0], console)
+    if len(results) > 1:
+        console.print("\n[bold]with the labelled boxes[/bold]: the pose network by itself")
+        console.print(_overall(results[1]))
+        console.print(f"plots and tables: {results[1].folder}")
+
+
+def _whose_boxes(run: Run, asked: str | None) -> list[str]:
+    from pose_core.errors import ConfigError
+
+    if asked not in (None, "detector", "labelled", "both"):
+        raise ConfigError(f"--boxes {asked}: write detector, labelled or both")
+    if asked is not None and run.spec.model.preprocess.view != "animal":
+        raise ConfigError(f"--boxes: {run.name} looks at whole frames and uses no boxes; leave it out")
+    if asked in ("detector", "both") and run.spec.detector is None:
+        raise ConfigError(f"--boxes {asked}: {run.path} has no detector; write labelled or leave it out")
+    if asked == "labelled" or run.spec.detector is None:
+        return ["labelled"]
+    return ["detector"] if asked == "detector" else ["detector", "labelled"]
+
+
+def _measure(
+    run: Run, boxes: str, split: str, data: Path | None, device: str, batch_size: int | None, spec: EvaluationSpec
+) -> EvaluationResult:
+    """Figures of a split, seen through the labelled boxes or through the detector of the run."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from pose_core.evaluate.run import evaluate_run, report, split_images
+
     console = Console(stderr=True)
     columns = (TextColumn("predicting {task.fields[split]} images"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None, split=split)
-        result = evaluate_run(
-            opened,
-            split,
-            data,
-            device,
-            batch_size,
-            spec=spec,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        if boxes == "labelled":
+            return evaluate_run(run, split, data, device, batch_size, spec=spec, progress=progress)
+        from pose_core.infer.api import load
+        from pose_core.infer.sources import ImageSource
+
+        images = split_images(run, split, data)
+        estimator = load(run.path, device, batch_size, follow=False)
+        source = ImageSource(split, [images.dataset.images[row].image for row in images.rows])
+        frames = []
+        for result in estimator.pipeline.run(source):
+            frames += result.frames
+            progress(len(frames), len(images.rows))
+        return report(run, split, images, frames, spec=spec, labelled_boxes=False)
+
+
+def _evaluate_detector(
+    run: Path,
+    split: str,
+    json: bool,
+    data: Path | None,
+    device: str,
+    batch_size: int | None,
+    given: list[object],
+) -> None:
+    from pose_core.cli.tables import print_json
+    from pose_core.errors import ConfigError
+    from pose_core.evaluate.detector import evaluate_detector
+    from pose_core.model.run_folder import DetectorRun
+
+    if any(value not in (None, []) for value in given):
+        raise ConfigError(
+            f"{run}: holds a detector, for which --sigma, --threshold and --boxes mean nothing; leave out"
         )
+    result = evaluate_detector(DetectorRun.open(run), split, data, device, batch_size)
     if json:
         print_json(result.to_json())
-    else:
-        console = Console(highlight=False, soft_wrap=True)
-        # What is read by a program or from a file is not cut to the width of a terminal that is not there.
-        _show(result, console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=1000))
+        return
+    print(f"{result.images} {split} images, {result.animals} labelled boxes, {result.boxes} found")
+    for name in ("ap", "ap50", "ap75", "ar"):
+        value = getattr(result, name)
+        print(f"box {name.upper():5} {'–' if value is None else format(value, '.3f')}")
+    if result.reason is not None:
+        print(f"undefined: {result.reason}")
+    for note in result.notes:
+        print(f"note: {note}")
 
 
 def _show(result: EvaluationResult, console: Console) -> None:

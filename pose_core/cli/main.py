@@ -15,6 +15,7 @@ import typer
 from pose_core import __version__
 from pose_core.cli.demo import demo
 from pose_core.cli.evaluate import evaluate
+from pose_core.cli.import_ import import_
 from pose_core.cli.models import detectors, models, writers
 from pose_core.cli.plugins import plugins
 from pose_core.cli.predict import predict
@@ -46,6 +47,7 @@ def _main(
 
 for command in (train, evaluate, predict, render, demo, models, detectors, writers, plugins, show, schema):
     app.command()(command)
+app.command("import")(import_)
 
 
 def run() -> None:

@@ -29,6 +29,30 @@ def predict(
     batch_size: Annotated[
         int | None, typer.Option(help="Frames a batch; by default as the run says.", show_default=False)
     ] = None,
+    detector: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN", help="Top-down: a trained detector, in the place of the run's own.", show_default=False
+        ),
+    ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Top-down: boxes from a .csv (frame or image, x1, y1, x2, y2, score) or .parquet file, in the place "
+            "of a detector.",
+            show_default=False,
+        ),
+    ] = None,
+    follow: Annotated[
+        bool | None,
+        typer.Option(
+            "--follow/--no-follow",
+            help="One animal: look at a crop around its last pose, and at the whole frame when it is lost; by default "
+            "as the run says.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Make results again that are there.")] = False,
 ) -> None:
     """Predict videos and images with a trained model.
@@ -112,6 +136,9 @@ def predict(
                 device=device,
                 batch_size=batch_size,
                 overwrite=overwrite,
+                detector=detector,
+                boxes=boxes,
+                follow=follow,
                 observer=Screen(),
             )
     except KeyboardInterrupt:

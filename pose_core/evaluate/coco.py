@@ -118,9 +118,9 @@ def precision_recall(
         interpolated precision at 101 recalls (T, 101), largest recall (T,), and the OKS of the pairs
         ``"result_annotation"`` that are matched at any of the thresholds.
     """
-    truth = COCO(task.truth, use_deepcopy=True, print_function=_silent)
+    truth = COCO(task.truth, use_deepcopy=True, print_function=silent)
     evaluation = COCOeval_faster(
-        truth, truth.loadRes(task.results), iouType="keypoints", kpt_oks_sigmas=list(sigmas), print_function=_silent
+        truth, truth.loadRes(task.results), iouType="keypoints", kpt_oks_sigmas=list(sigmas), print_function=silent
     )
     evaluation.params.iouThrs = thresholds
     evaluation.params.areaRng = [[0**2, 1e5**2]]
@@ -184,5 +184,5 @@ def _flat(keypoints: Floats, visible: npt.NDArray[np.bool_]) -> list[float]:
     return flat
 
 
-def _silent(*_: object) -> None:
+def silent(*_: object) -> None:
     """Takes what the library would print."""

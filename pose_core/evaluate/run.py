@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pose_core.data.dataset import has_keypoints
 from pose_core.data.fingerprint import data_hash
 from pose_core.data.projects import read_project
 from pose_core.errors import ConfigError, DataError, RunError
@@ -15,11 +16,13 @@ from pose_core.evaluate.predict import Progress, predict_images
 from pose_core.evaluate.report import EvaluationResult
 from pose_core.interfaces import PredictionsHeader
 from pose_core.model.device import choose_device
-from pose_core.model.run_folder import PROVENANCE, Run
+from pose_core.model.run_folder import PROVENANCE, DetectorRun, Run
 from pose_core.specs import EvaluationSpec
 from pose_core.structures import Frame, LabelledDataset
 
 SPLITS = ("train", "validation", "test")
+ALL = "all"
+"""Every labelled image, whatever it was used for."""
 FOLDER = "evaluation"
 
 
@@ -51,7 +54,8 @@ def evaluate_run(
     """Predict the images of a split and compare them with their labels.
 
     Figures go into the run's ``metrics.json`` under the name of the split; predictions (Parquet), tables (CSV) and
-    plots into ``evaluation/<split>``. Whatever was there of the same split is replaced.
+    plots into ``evaluation/<split>``. Whatever was there of the same split is replaced. Top-down
+    models look at crops around the labelled boxes here.
 
     Args:
         run: a trained run.
@@ -82,12 +86,12 @@ def evaluate_run(
     return report(run, split, images, frames, spec=spec)
 
 
-def split_images(run: Run, split: str, data: Path | None = None) -> SplitImages:
+def split_images(run: Run | DetectorRun, split: str, data: Path | None = None) -> SplitImages:
     """Read the project and find the images of a split by their names.
 
     Args:
         run: whose ``provenance.json`` names them.
-        split: which part.
+        split: which part; ``all`` for every labelled image.
         data: where the project is now; by default where it was at training.
 
     Raises:
@@ -95,15 +99,20 @@ def split_images(run: Run, split: str, data: Path | None = None) -> SplitImages:
         RunError: the run does not say its split.
         DataError: the data are gone, are other data, or the split has no images.
     """
-    if split not in SPLITS:
-        raise ConfigError(f"split {split!r} is unknown; write {', '.join(SPLITS[:-1])} or {SPLITS[-1]}")
+    if split not in (*SPLITS, ALL):
+        raise ConfigError(f"split {split!r} is unknown; write {', '.join(SPLITS)} or {ALL}")
     parts = run.provenance.get("split")
     parts = parts if isinstance(parts, dict) else {}
-    names = parts.get(split)
+    names = parts.get(split) if split != ALL else [ALL]
     if not isinstance(names, list):
         raise RunError(f"{run.path / PROVENANCE}: does not name the images of the {split} split; the file is damaged")
     if not names:
         others = [f"{part} ({len(parts[part])} images)" for part in SPLITS if parts.get(part)]
+        if not others:
+            raise DataError(
+                f"{run.path}: does not know which images it was trained on; --split {ALL} measures it on every "
+                "labelled image of the project (--data PATH)"
+            )
         raise DataError(
             f"{run.path}: the {split} split has no images; there are {', '.join(others)}. "
             f"data.split.{split} sets its size at training"
@@ -115,6 +124,12 @@ def split_images(run: Run, split: str, data: Path | None = None) -> SplitImages:
         raise DataError(f"{source}: the labelled project of this run is no longer there; pass --data PATH")
     dataset = read_project(source, run.spec.data.reader)
     _check_skeleton(run, dataset, source)
+    if split == ALL:
+        rows = tuple(row for row, image in enumerate(dataset.images) if has_keypoints(image).any())
+        if not rows:
+            raise DataError(f"{source}: no image has a labelled keypoint; nothing to evaluate")
+        note = "these are all labelled images, those included that the network was trained on"
+        return SplitImages(dataset, rows, (note,))
     at = {image.name: row for row, image in enumerate(dataset.images)}
     if gone := [name for name in names if name not in at]:
         raise DataError(
@@ -134,6 +149,7 @@ def report(
     frames: Sequence[Frame],
     *,
     spec: EvaluationSpec | None = None,
+    labelled_boxes: bool = True,
 ) -> EvaluationResult:
     """Measure predictions of a split, however they were made, and write figures, tables and plots into the run.
 
@@ -143,6 +159,8 @@ def report(
         images: its images.
         frames: the prediction of each, in the same order, numbered from 0, in pixels of the image files.
         spec: see :func:`evaluate_run`.
+        labelled_boxes: of top-down models: whether they looked at crops around the labelled boxes. With a detector of
+            its own, these figures of a run are kept apart as ``<split>-labelled-boxes``.
 
     Raises:
         RunError: the run folder cannot be written.
@@ -153,11 +171,13 @@ def report(
     pairs = [(dataset.images[row], frame) for row, frame in zip(images.rows, frames, strict=True)]
     measured = measure(pairs, skeleton, spec, split=split, seed=run.spec.train.seed)
     notes = [*images.notes, *measured.result.notes]
-    if run.spec.model.preprocess.view == "animal":
+    name = split
+    if run.spec.model.preprocess.view == "animal" and labelled_boxes:
+        name = f"{split}-labelled-boxes" if run.spec.detector is not None else split
         notes.append(
             "the network looked at crops around the labelled boxes: errors of a detector are not in these figures"
         )
-    folder = run.path / FOLDER / split
+    folder = run.path / FOLDER / name
     sizes = {(image.width, image.height) for image, _ in pairs}
     width, height = sizes.pop() if len(sizes) == 1 else (0, 0)
     header = PredictionsHeader(
@@ -174,11 +194,11 @@ def report(
     with writing(run.path):
         plots = write_folder(folder, pairs, measured, skeleton, header)
         result = replace(measured.result, notes=tuple(notes), plots=plots, folder=str(folder))
-        run.update_metrics(**{split: result.to_json()})
+        run.update_metrics(**{name: result.to_json()})
     return result
 
 
-def _check_skeleton(run: Run, dataset: LabelledDataset, source: Path) -> None:
+def _check_skeleton(run: Run | DetectorRun, dataset: LabelledDataset, source: Path) -> None:
     for what in ("keypoints", "unique_keypoints"):
         trained, here = getattr(run.spec.skeleton, what), getattr(dataset.skeleton, what)
         if tuple(trained) != tuple(here):

@@ -18,12 +18,13 @@ import numpy as np
 import torch
 
 from pose_core.errors import ConfigError, DataError
+from pose_core.infer.box_file import BoxTable, read_boxes
+from pose_core.infer.choose_stages import choose_stages
 from pose_core.infer.pipeline import Pipeline
 from pose_core.infer.sources import ArraySource, as_rgb
-from pose_core.infer.stages import make_stages
 from pose_core.infer.video import VideoSource
 from pose_core.model.device import choose_device
-from pose_core.model.run_folder import Run
+from pose_core.model.run_folder import DetectorRun, Run
 from pose_core.specs import RunSpec
 from pose_core.structures import ByteArray, Frame, Skeleton
 
@@ -37,15 +38,26 @@ class PoseEstimator:
         run: the run folder.
         device: where the network computes.
         batch_size: frames that go through the network together.
+        detector: finds the animals for a top-down model; None without one.
+        boxes: where the animals are, instead of a detector.
         pipeline: what does the work.
     """
 
-    def __init__(self, run: Run, device: torch.device, batch_size: int) -> None:
+    def __init__(
+        self,
+        run: Run,
+        device: torch.device,
+        batch_size: int,
+        detector: DetectorRun | None = None,
+        boxes: BoxTable | None = None,
+    ) -> None:
         self.run = run
         self.device = device
         self.batch_size = batch_size
-        model = run.load_model(device)
-        stages = make_stages(model, run.spec)
+        self.detector = detector
+        self.boxes = boxes
+        finder = detector.load_model(device) if detector is not None else None
+        stages = choose_stages(run.load_model(device), run.spec, finder, boxes)
         self.pipeline = Pipeline(stages, run.spec.skeleton, device, batch_size, run.spec.inference.threshold)
 
     @property
@@ -129,14 +141,14 @@ class PoseEstimator:
         return [frame for result in pipeline.run(source) for frame in result.frames]
 
     def _predict_live(self, images: Iterator[Any], batch_size: int) -> Iterator[Frame]:
-        first = 0
+        first, stages = 0, self.pipeline.begin()
         while True:
             batch: list[ByteArray] = [
                 as_rgb(image, f"image {first + i}") for i, image in enumerate(islice(images, batch_size))
             ]
             if not batch:
                 return
-            yield from self.pipeline.run_once(batch, first)
+            yield from self.pipeline.run_once(batch, first, stages)
             first += len(batch)
 
 
@@ -148,19 +160,40 @@ def _batch(images: Array) -> Array:
     return images
 
 
-def load(run: Path | str, device: str = "auto", batch_size: int | None = None) -> PoseEstimator:
+def load(
+    run: Path | str,
+    device: str = "auto",
+    batch_size: int | None = None,
+    *,
+    detector: Path | str | None = None,
+    boxes: Path | str | None = None,
+    follow: bool | None = None,
+) -> PoseEstimator:
     """Load a trained model.
 
     Args:
         run: folder that ``pose train`` made.
         device: ``auto`` (CUDA, then Apple's MPS, then the CPU), ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
         batch_size: frames that go through the network together; by default as the run says.
+        detector: folder of a trained detector, in the place of the run's own.
+        boxes: .csv or .parquet file of boxes, in the place of a detector.
+        follow: one animal only: look where it was last seen; by default as the run says.
 
     Raises:
         RunError: no run folder, or its weights are missing or altered.
-        ConfigError: unknown device, or a plugin that the run needs is not installed.
+        ConfigError: unknown device, a plugin that the run needs is not installed, or a top-down model is not told
+            where the animals are.
+        DataError: the file of boxes cannot be used.
     """
     if batch_size is not None and batch_size < 1:
         raise ConfigError(f"batch size must be at least 1, not {batch_size}")
+    if detector is not None and boxes is not None:
+        raise ConfigError("--detector and --boxes: both say where the animals are; give one of them")
     opened = Run.open(run)
-    return PoseEstimator(opened, choose_device(device), batch_size or opened.spec.inference.batch_size)
+    if follow is not None:
+        inference = opened.spec.inference.model_copy(update={"follow": follow})
+        opened = Run(opened.path, opened.spec.model_copy(update={"inference": inference}))
+    finder = DetectorRun.open(detector) if detector is not None else opened.detector if boxes is None else None
+    table = read_boxes(Path(boxes)) if boxes is not None else None
+    batch_size = batch_size or opened.spec.inference.batch_size
+    return PoseEstimator(opened, choose_device(device), batch_size, finder, table)

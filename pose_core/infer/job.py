@@ -29,7 +29,7 @@ from pose_core.model.weights import file_hash
 from pose_core.structures import Frame
 
 # What else takes part in the numbers is free to differ between a finished result and a repeated command.
-_DECIDES = ("source", "weights", "model", "format")
+_DECIDES = ("source", "weights", "model", "boxes", "format")
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class Job:
             return timing
         done = journal.done
         try:
-            with closing(estimator.pipeline.run(self.source, journal.done, timing)) as results:
+            with closing(estimator.pipeline.run(self.source, journal.done, timing, journal.last())) as results:
                 for result in results:
                     with timing.measure("write"):
                         journal.append(result.frames, result.sizes)
@@ -212,11 +212,22 @@ class Job:
         }
 
 
-def identify(run: Run) -> dict[str, str]:
-    """What tells one trained model from another: hashes of its weights and of what its configuration says about it."""
+def identify(estimator: PoseEstimator) -> dict[str, str]:
+    """What tells one estimator from another: hashes of its weights, of what its configuration says about it, and of
+    what finds its boxes."""
+    run = estimator.run
     model = run.spec.model_dump(mode="json", include={"skeleton", "model", "inference", "metadata"})
-    digest = hashlib.sha256(json.dumps(model, sort_keys=True).encode()).hexdigest()
-    return {"weights": file_hash(run.path / WEIGHTS), "model": digest}
+    boxes = "none"
+    if estimator.detector is not None:
+        config = _digest(estimator.detector.spec.network.model_dump(mode="json"))
+        boxes = f"detector {file_hash(estimator.detector.path / WEIGHTS)} {config}"
+    elif estimator.boxes is not None:
+        boxes = f"file {estimator.boxes.sha256}"
+    return {"weights": file_hash(run.path / WEIGHTS), "model": _digest(model), "boxes": boxes}
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class _Missing:

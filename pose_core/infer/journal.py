@@ -183,6 +183,14 @@ class Journal:
             self._waiting = []
         self._closed_at = time.monotonic()
 
+    def last(self) -> Frame | None:
+        """The last frame that is kept and was decoded; None before the first."""
+        for part in reversed(self._parts):
+            decoded = [frame for frame in self._writer.read(part) if frame.missing is None]
+            if decoded:
+                return decoded[-1]
+        return None
+
     def frames(self) -> Iterator[Frame]:
         """All frames kept in parts, in order."""
         for part in self._parts:

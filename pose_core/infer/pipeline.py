@@ -108,8 +108,20 @@ class Pipeline:
         other.batch_size = batch_size
         return other
 
-    def run(self, source: Source, start: int = 0, timing: Timing | None = None) -> Generator[Result]:
+    def begin(self, previous: Frame | None = None) -> list[Stage]:
+        """The stages for one stream of frames; ``previous`` is the result before the first."""
+        return [stage.begin(previous) for stage in self.stages]
+
+    def run(
+        self, source: Source, start: int = 0, timing: Timing | None = None, previous: Frame | None = None
+    ) -> Generator[Result]:
         """Results batch by batch, from frame ``start`` (a multiple of ``batch_size``) to the last.
+
+        Args:
+            source: of the frames.
+            start: first frame.
+            timing: is filled in.
+            previous: the result of frame ``start - 1``.
 
         Raises:
             PoseError: the source fails as a whole.
@@ -118,13 +130,14 @@ class Pipeline:
         if start % self.batch_size:
             raise ValueError(f"start must be a multiple of the batch size {self.batch_size}, not {start}")
         timing = timing or Timing()
+        stages = self.begin(previous)
         with Flow() as flow:
             read: Channel[SourceFrame] = flow.channel(self.batch_size)
             prepared: Channel[_Prepared] = flow.channel(1)
             computed: Channel[_Computed] = flow.channel(2)
             flow.start("read", lambda: self._read(source, start, read, timing))
             flow.start("prepare", lambda: self._prepare_all(read, prepared, timing))
-            flow.start("network", lambda: self._compute_all(prepared, computed, timing))
+            flow.start("network", lambda: self._compute_all(prepared, computed, stages, timing))
             try:
                 for batch in computed:
                     with timing.measure("network"):
@@ -139,10 +152,13 @@ class Pipeline:
                 flow.check()
                 raise
 
-    def run_once(self, images: Sequence[ByteArray], first: int = 0) -> list[Frame]:
-        """Frames for a few images in memory, in this thread; numbered from ``first``."""
+    def run_once(
+        self, images: Sequence[ByteArray], first: int = 0, stages: Sequence[Stage] | None = None
+    ) -> list[Frame]:
+        """Frames for a few images in memory, in this thread; numbered from ``first``. ``stages`` (from :meth:`begin`)
+        make them the continuation of a stream."""
         items = [SourceFrame(first + i, _loader(image)) for i, image in enumerate(images)]
-        computed = self._compute(self._prepare(items, map, Timing()))
+        computed = self._compute(self._prepare(items, map, Timing()), stages or self.begin())
         for found in computed.found:
             found.wait()
         self._release(computed.prepared)
@@ -165,10 +181,12 @@ class Pipeline:
                 out.put(self._prepare(items, each, timing))
         out.end()
 
-    def _compute_all(self, batches: Channel[_Prepared], out: Channel[_Computed], timing: Timing) -> None:
+    def _compute_all(
+        self, batches: Channel[_Prepared], out: Channel[_Computed], stages: Sequence[Stage], timing: Timing
+    ) -> None:
         for batch in batches:
             with timing.measure("network"):
-                computed = self._compute(batch)
+                computed = self._compute(batch, stages)
             out.put(computed)
         out.end()
 
@@ -221,16 +239,25 @@ class Pipeline:
     def _make_geometries(self, width: int, height: int) -> list[FrameGeometry | None]:
         return [stage.view(width, height) for stage in self.stages]
 
-    def _compute(self, batch: _Prepared) -> _Computed:
+    def _compute(self, batch: _Prepared, stages: Sequence[Stage]) -> _Computed:
         found = []
         for group in batch.groups:
             views = [
                 None if pixels is None or geometry is None else make_view(pixels, geometry, self.device)
                 for pixels, geometry in zip(group.pixels, group.geometries, strict=True)
             ]
-            full = FrameGroup(group.rows, *group.size, views, group.frames, self.device)
+            items = [batch.items[row] for row in group.rows]
+            full = FrameGroup(
+                group.rows,
+                [item.index for item in items],
+                [item.image for item in items],
+                *group.size,
+                views,
+                group.frames,
+                self.device,
+            )
             with self._computing:
-                found.append(HostFound.fetch(run_stages(self.stages, full), self.device))
+                found.append(HostFound.fetch(run_stages(stages, full), self.device))
         return _Computed(batch, found)
 
     def _release(self, batch: _Prepared) -> None:

@@ -43,6 +43,9 @@ def predict_paths(
     device: str = "auto",
     batch_size: int | None = None,
     overwrite: bool = False,
+    detector: Path | None = None,
+    boxes: Path | None = None,
+    follow: bool | None = None,
     observer: Observer | None = None,
 ) -> list[Outcome | None]:
     """Predict videos, images and folders of them into files.
@@ -58,6 +61,7 @@ def predict_paths(
         device: as for :func:`pose_core.load`.
         batch_size: frames a batch; by default as the run says.
         overwrite: make results again that are there.
+        detector, boxes, follow: as for :func:`pose_core.load`; boxes are those of one source.
         observer: is told how the work goes.
 
     Returns:
@@ -69,8 +73,10 @@ def predict_paths(
     """
     observer = observer or Observer()
     writer = find_format(format)
-    estimator = load(run, device, batch_size)
+    estimator = load(run, device, batch_size, detector=detector, boxes=boxes, follow=follow)
     jobs = _jobs(estimator, paths, out, writer)
+    if boxes is not None and len(jobs) > 1:
+        raise ConfigError(f"--boxes {boxes}: holds the boxes of one video or sequence; predict {len(jobs)} one by one")
     there = [job.check(overwrite) for job in jobs]
     make_folder(out)
     outcomes: list[Outcome | None] = []
@@ -108,7 +114,7 @@ def find_format(name: str) -> Writer:
 
 def _jobs(estimator: PoseEstimator, paths: Sequence[Path], out: Path, writer: Writer) -> list[Job]:
     inputs = find_inputs(paths, estimator.open_video)
-    identity = identify(estimator.run)
+    identity = identify(estimator)
     jobs = [Job(estimator.run, i.source, str(i.path), out, writer, identity) for i in inputs]
     for job, stem in zip(jobs, unique_names([j.stem for j in jobs], [i.path for i in inputs]), strict=True):
         job.stem = stem

@@ -16,11 +16,10 @@ import torch
 from torch import Tensor
 
 from pose_core.data.geometry import FrameGeometry, Matrix, frame_view, invert
-from pose_core.errors import ConfigError, RunError
 from pose_core.interfaces import Predictions
 from pose_core.model.assemble import PoseModel
 from pose_core.specs import RunSpec
-from pose_core.structures import ByteArray
+from pose_core.structures import ByteArray, Frame
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,8 @@ class FrameGroup:
 
     Attributes:
         rows: positions of the frames in their batch.
+        indices: their numbers in the video or sequence.
+        images: their paths, for sequences of image files.
         width, height: of the frames in pixels.
         views: for each stage of the pipeline the view it asked for, None where it asked for none.
         frames: the frames themselves, (H, W, 3) uint8 RGB in host memory; empty unless a stage has ``needs_frames``.
@@ -49,6 +50,8 @@ class FrameGroup:
     """
 
     rows: list[int]
+    indices: list[int]
+    images: list[str | None]
     width: int
     height: int
     views: list[View | None]
@@ -81,6 +84,14 @@ class Stage(ABC):
 
     needs_frames: bool = False
 
+    def begin(self, previous: Frame | None) -> Stage:
+        """The stage for one stream of frames: itself, or a copy where what was found in a frame decides about the next.
+
+        Args:
+            previous: the result of the frame before the first; None at the beginning.
+        """
+        return self
+
     def view(self, width: int, height: int) -> FrameGeometry | None:
         """How the stage wants to see a frame of this size as a whole; None if it does not.
 
@@ -102,16 +113,11 @@ class WholeFrameStage(Stage):
     Args:
         model: on its device.
         spec: of the run.
-
-    Raises:
-        RunError: the run does not say at what scale frames are shown to the network.
     """
 
     def __init__(self, model: PoseModel, spec: RunSpec) -> None:
         self._model = model
         self._preprocess = spec.model.preprocess
-        if self._preprocess.size is None and not isinstance(self._preprocess.scale, float):
-            raise RunError("config.yaml: model.preprocess.scale is 'auto'; train the run before using it")
 
     def view(self, width: int, height: int) -> FrameGeometry:
         """Resized by the run's scale and padded on the right and at the bottom, as in training."""
@@ -138,21 +144,6 @@ def predictions_through(predictions: Predictions, matrix: Matrix) -> Predictions
         keypoints=points_through(predictions.keypoints, matrix),
         unique_keypoints=points_through(predictions.unique_keypoints, matrix),
     )
-
-
-def make_stages(model: PoseModel, spec: RunSpec) -> list[Stage]:
-    """The stages for a run.
-
-    Raises:
-        ConfigError: there are none for its method in this version.
-        RunError: the run is not finished.
-    """
-    if spec.model.preprocess.view != "frame":
-        raise ConfigError(
-            f"model.method: {spec.model.method} models cannot be used for prediction by this version of pose-core, "
-            "which has no stage that cuts crops; upgrade pose-core"
-        )
-    return [WholeFrameStage(model, spec)]
 
 
 def run_stages(stages: Sequence[Stage], group: FrameGroup) -> Found:

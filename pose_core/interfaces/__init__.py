@@ -9,6 +9,7 @@ from pose_core.interfaces.codec import Predictor, TargetGenerator
 from pose_core.interfaces.context import BuildContext, Grid
 from pose_core.interfaces.detector import Detector
 from pose_core.interfaces.head import Head
+from pose_core.interfaces.hub import RemoteFile, hugging_face, load_pretrained, read_tensors
 from pose_core.interfaces.importer import Imported, ImportedNetwork, Importer
 from pose_core.interfaces.inputs import ExtraInput
 from pose_core.interfaces.keypoints import KeypointAxis
@@ -37,7 +38,11 @@ __all__ = [
     "PredictionsStream",
     "Predictor",
     "Reader",
+    "RemoteFile",
     "Target",
     "TargetGenerator",
     "Writer",
+    "hugging_face",
+    "load_pretrained",
+    "read_tensors",
 ]

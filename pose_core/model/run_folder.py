@@ -88,7 +88,7 @@ class _Folder(Generic[S]):
         """Whether training came to its end."""
         return "training" in self.metrics()
 
-    def _read_weights(self) -> dict[str, torch.Tensor]:
+    def read_weights(self) -> dict[str, torch.Tensor]:
         """The weights, checked against their hash.
 
         Raises:
@@ -168,7 +168,7 @@ class Run(_Folder[RunSpec]):
         Raises:
             RunError: the weights are missing, altered or do not fit.
         """
-        state = self._read_weights()
+        state = self.read_weights()
         model = build_model(self.spec)
         load_into(model, state, self.path / WEIGHTS)
         return model.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
@@ -203,7 +203,7 @@ class DetectorRun(_Folder[DetectorRunSpec]):
         Raises:
             RunError: the weights are missing, altered or do not fit.
         """
-        state = self._read_weights()
+        state = self.read_weights()
         model = build_detector(self.spec)
         load_into(model, state, self.path / WEIGHTS)
         return model.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pose_core.errors import RunError
 from pose_core.files import write_whole
+from pose_core.interfaces.hub import listed, misfits
 
 
 def file_hash(path: Path) -> str:
@@ -54,15 +55,6 @@ def load_into(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> No
     Raises:
         RunError: names are missing or left over, or a shape differs; the message lists the first of them.
     """
-    own = model.state_dict()
-    problems = [f"missing {name}" for name in own if name not in state]
-    problems += [f"unexpected {name}" for name in state if name not in own]
-    problems += [
-        f"{name} is {tuple(state[name].shape)}, the model has {tuple(tensor.shape)}"
-        for name, tensor in own.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
-    if problems:
-        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
-        raise RunError(f"{source}: does not fit the model: {'; '.join(problems[:5])}{more}")
+    if problems := misfits(model.state_dict(), state):
+        raise RunError(f"{source}: does not fit the model: {listed(problems)}")
     model.load_state_dict(dict(state))

@@ -16,7 +16,6 @@ from pose_core.specs import DetectorRunSpec, RunSpec
 from pose_core.train.fit import train_detector, train_model
 from pose_core.train.prepare import Prepared, detector_of
 
-
 S = TypeVar("S", RunSpec, DetectorRunSpec)
 
 

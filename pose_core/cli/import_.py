@@ -1,0 +1,52 @@
+"""``pose import``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def import_(
+    importer: Annotated[
+        str, typer.Argument(metavar="TOOL", help="What trained it, such as deeplabcut: the name of an importer.")
+    ],
+    snapshot: Annotated[Path, typer.Argument(metavar="SNAPSHOT", help="The file of weights.")],
+    out: Annotated[Path, typer.Option(metavar="RUN", help="Folder of the run; made if needed.")],
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What describes the model; by default it is found beside SNAPSHOT."),
+    ] = None,
+    detector: Annotated[
+        Path | None, typer.Option(metavar="SNAPSHOT", help="Weights of the detector of a top-down model.")
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="PROJECT", help="The labelled project, where it is not found by itself.")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="One setting of the importer; may be repeated."),
+    ] = None,
+) -> None:
+    """Make a run of a model that another tool trained."""
+    from rich.console import Console
+
+    from pose_core.model.importing import import_model
+    from pose_core.specs.resolve import set_layer
+
+    settings = {**set_layer(assignments or []).content, "type": importer}
+    made = import_model(settings, snapshot, out, config=config, detector=detector, data=data)
+    console = Console(stderr=True)
+    for note in made.notes:
+        console.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
+    spec = made.run.spec
+    detected = f", with detector {spec.detector.network.type}" if spec.detector is not None else ""
+    console.print(
+        f"{spec.model.name}, {made.parameters / 1e6:.2f} million parameters, {spec.skeleton.num_keypoints} keypoints"
+        f"{detected}",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+    )
+    print(f"{out}: imported; next: pose predict {out} VIDEO --out FOLDER")

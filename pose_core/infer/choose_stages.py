@@ -1,0 +1,69 @@
+"""Which stages a run needs: decided here and nowhere else."""
+
+from __future__ import annotations
+
+from pose_core.errors import ConfigError, RunError
+from pose_core.infer.box_file import BoxTable
+from pose_core.infer.follow import FollowStage
+from pose_core.infer.stages import Stage, WholeFrameStage
+from pose_core.infer.top_down import BoxFileStage, CropStage, DetectorStage
+from pose_core.model.assemble import PoseModel
+from pose_core.model.detector import DetectorModel
+from pose_core.specs import RunSpec
+
+
+def choose_stages(
+    model: PoseModel,
+    spec: RunSpec,
+    detector: DetectorModel | None = None,
+    boxes: BoxTable | None = None,
+) -> list[Stage]:
+    """The stages for a run.
+
+    Args:
+        model: the pose network, on its device.
+        spec: of the run; ``spec.inference`` as it is to be used.
+        detector: where there is one.
+        boxes: instead of a detector.
+
+    Raises:
+        ConfigError: what is given does not suit the model, or boxes are missing.
+        RunError: the run is not finished.
+    """
+    preprocess, follow = spec.model.preprocess, spec.inference.follow
+    if model.inputs:
+        raise ConfigError(
+            f"model.inputs: {spec.model.name} refines poses of another network, for which this version of pose-core "
+            "has no stage; upgrade pose-core"
+        )
+    if preprocess.view == "frame" and preprocess.size is None and not isinstance(preprocess.scale, float):
+        raise RunError("config.yaml: model.preprocess.scale is 'auto'; train the run before using it")
+    if preprocess.view == "frame" and (detector is not None or boxes is not None):
+        given = "a detector" if detector is not None else "boxes"
+        raise ConfigError(f"{spec.model.name} looks at whole frames and uses no {given.split()[-1]}; leave {given} out")
+    if follow and spec.skeleton.num_individuals > 1:
+        raise ConfigError(
+            f"--follow: is for one animal, and the project of this run has {spec.skeleton.num_individuals}; "
+            "leave it out"
+        )
+    if follow and preprocess.view == "frame" and preprocess.size is not None:
+        raise ConfigError("--follow: the network takes whole frames of one size only; leave it out")
+    if follow and boxes is not None:
+        raise ConfigError("--follow and --boxes: both say where to look; give one of them")
+    if preprocess.view == "frame":
+        return [FollowStage(model, spec)] if follow else [WholeFrameStage(model, spec)]
+    most = spec.inference.max_animals
+    if most == "project":
+        most = spec.skeleton.num_individuals
+    first = DetectorStage(detector, 1 if follow else most) if detector is not None else None
+    if follow:
+        return [FollowStage(model, spec, first)]
+    if boxes is not None:
+        return [BoxFileStage(boxes), CropStage(model, spec)]
+    if first is None:
+        alone = " --follow (one animal that stays in view)," if spec.skeleton.num_individuals == 1 else ""
+        raise ConfigError(
+            f"{spec.model.name} looks at crops and needs to know where the animals are: add{alone} --detector RUN "
+            "(pose train DATA --detector NAME --out RUN makes one) or --boxes FILE"
+        )
+    return [first, CropStage(model, spec)]

@@ -1,0 +1,169 @@
+"""Published weights, for plugins: fetch, read and load them, or say in one line what to do where that is impossible.
+
+A backbone (or detector) whose config says ``pretrained: auto | true | false`` needs these lines::
+
+    if context.pretrained and config.pretrained:
+        load_pretrained(
+            self.model,
+            hugging_face("timm/resnet18.a1_in1k", "model.safetensors", "the ImageNet weights timm/resnet18.a1_in1k"),
+            required=config.pretrained is True,
+            option="model.backbone.pretrained",
+            convert=lambda state: {k: v for k, v in state.items() if not k.startswith("fc.")},
+        )
+
+Weights whose checksum is published are better offered by name, as a :class:`pose_core.hooks.WeightSpec`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from pose_core.downloads import RemoteFile, obtain
+from pose_core.errors import DownloadError, WeightsError
+
+__all__ = ["RemoteFile", "TensorFile", "hugging_face", "listed", "load_pretrained", "misfits", "read_tensors"]
+
+_LOG = logging.getLogger("pose_core.weights")
+_WRAPPERS = ("state_dict", "model")
+_TORCH = (".pt", ".pth", ".bin")
+
+
+def hugging_face(repository: str, file: str, what: str, *, sha256: str = "") -> RemoteFile:
+    """A file of a repository on huggingface.co (or the mirror ``$HF_ENDPOINT``).
+
+    It is kept under the name of the repository (``resnet18.a1_in1k.safetensors``) where its own says nothing
+    (``model.safetensors``, ``pytorch_model.bin``). A copy that huggingface_hub keeps in its cache is used.
+
+    Args:
+        repository: ``owner/name``.
+        file: its name there.
+        what: what messages call it.
+        sha256: of the file, or its first digits, where it is published.
+    """
+    host = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+    stem, suffix = PurePosixPath(file).stem, PurePosixPath(file).suffix
+    name = (
+        f"{PurePosixPath(repository).name}{suffix}" if stem in ("model", "pytorch_model") else PurePosixPath(file).name
+    )
+    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
+    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
+    snapshots = cache / f"models--{repository.replace('/', '--')}" / "snapshots"
+    kept = tuple(sorted(snapshots.glob(f"*/{file}"))) if snapshots.is_dir() else ()
+    return RemoteFile(
+        f"{host.rstrip('/')}/{repository}/resolve/main/{file}", what, name=name, sha256=sha256, elsewhere=kept
+    )
+
+
+def load_pretrained(
+    module: nn.Module,
+    file: RemoteFile,
+    *,
+    required: bool,
+    option: str,
+    convert: Callable[[dict[str, Tensor]], Mapping[str, Tensor]] | None = None,
+) -> bool:
+    """Load published weights into a module; every name and shape must agree.
+
+    Args:
+        module: gets them.
+        file: holds them; it is downloaded once.
+        required: whether it is an error when they cannot be had; otherwise that is a warning.
+        option: the setting that asks for them, for messages (``model.backbone.pretrained``).
+        convert: from the tensors of the file, by name, to those of the module.
+
+    Returns:
+        whether they were loaded.
+
+    Raises:
+        DownloadError: they cannot be had and are required.
+        WeightsError: the file is damaged or of another network.
+    """
+    try:
+        path = obtain(file, f"use --set {option}=false" if required else "use --weights none")
+    except DownloadError as error:
+        if required:
+            raise
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # the processes of a training say it once
+            _LOG.warning("%s; training starts from random weights, which takes longer and needs more labels", error)
+        return False
+    tensors = read_tensors(path).tensors
+    state = dict(tensors if convert is None else convert(tensors))
+    if problems := misfits(module.state_dict(), state):
+        raise WeightsError(f"{path}: holds the weights of another network: {listed(problems)}; delete it")
+    module.load_state_dict(state)
+    return True
+
+
+@dataclass(frozen=True, eq=False)
+class TensorFile:
+    """The tensors of a file.
+
+    Attributes:
+        tensors: by name.
+        wrapper: the key under which they lie in the file; empty where they are all there is.
+        others: what the file holds beside them, by name.
+    """
+
+    tensors: dict[str, Tensor]
+    wrapper: str = ""
+    others: tuple[str, ...] = ()
+
+
+def read_tensors(path: Path) -> TensorFile:
+    """Read a file of weights: ``.safetensors``, or ``.pt``, ``.pth`` and ``.bin`` of torch. Nothing is unpickled.
+
+    Raises:
+        WeightsError: the file is missing, damaged, of another kind, or holds more than tensors and plain values.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file of weights")
+    if path.suffix == ".safetensors":
+        try:
+            return TensorFile(safetensors.torch.load_file(path))
+        except (SafetensorError, OSError) as error:
+            raise WeightsError(f"{path}: not a readable safetensors file ({error}); get it again") from None
+    if path.suffix not in _TORCH:
+        raise WeightsError(f"{path}: weights are in files that end in .safetensors, {', '.join(_TORCH)}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the reader raises whatever the bytes lead it to
+        reason = "it holds objects that only running its code could make" if "weights_only" in str(error) else "damaged"
+        raise WeightsError(
+            f"{path}: not a readable file of tensors ({reason}); get it again, or as .safetensors"
+        ) from None
+    inner, wrapper = content, ""
+    if isinstance(content, Mapping):
+        for key in _WRAPPERS:
+            if isinstance(content.get(key), Mapping):
+                inner, wrapper = content[key], key
+                break
+    tensors = {str(k): v for k, v in inner.items() if isinstance(v, Tensor)} if isinstance(inner, Mapping) else {}
+    others = [str(k) for k in content if k != wrapper and k not in tensors] if isinstance(content, Mapping) else []
+    if not tensors and not others:
+        raise WeightsError(f"{path}: holds no tensors by name, but {type(content).__name__}")
+    return TensorFile(tensors, wrapper, tuple(others))
+
+
+def misfits(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
+    """Where weights differ from a module's ``state_dict`` in names or shapes, a few words each; empty if nowhere."""
+    problems = [f"missing {name}" for name in own if name not in state]
+    problems += [f"unexpected {name}" for name in state if name not in own]
+    return problems + [
+        f"{name} is {tuple(state[name].shape)}, the model has {tuple(tensor.shape)}"
+        for name, tensor in own.items()
+        if name in state and state[name].shape != tensor.shape
+    ]
+
+
+def listed(problems: list[str], most: int = 5) -> str:
+    """The first of them, and how many more there are."""
+    return "; ".join(problems[:most]) + (f" and {len(problems) - most} more" if len(problems) > most else "")

@@ -1,0 +1,28 @@
+"""The files of weights that plugins name: where they lie, and fetching them. No torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pose_core.downloads import RemoteFile, obtain
+from pose_core.hooks import WeightSpec
+
+
+def remote_file(spec: WeightSpec) -> RemoteFile:
+    """The file of some weights, kept in the cache as ``weights/<first digits of sha256>-<file name>``.
+
+    Raises:
+        PluginError: the spec's checksum is none.
+    """
+    return RemoteFile(spec.url, f"the weights {spec.name}", sha256=spec.sha256)
+
+
+def fetch(spec: WeightSpec) -> Path:
+    """The file of some weights on this machine, downloaded if need be; its checksum is compared each time.
+
+    Raises:
+        DownloadError: it is not there and cannot be downloaded; one line says what to download to where.
+        WeightsError: the file that is there is damaged.
+        PluginError: the spec's checksum is none.
+    """
+    return obtain(remote_file(spec), "use --weights none")

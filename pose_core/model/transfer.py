@@ -1,0 +1,245 @@
+"""Weights of a network for one set of keypoints -> a network for another set, keypoint by keypoint."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pose_core.errors import ConfigError, PluginError, WeightsError
+from pose_core.interfaces import KeypointAxis
+from pose_core.interfaces.hub import listed, misfits
+from pose_core.model.assemble import PoseModel
+from pose_core.structures import Skeleton
+
+Aliases = Mapping[str, Sequence[str]]
+"""For one's own keypoints, what they may be called elsewhere, best first."""
+
+METADATA_ALIASES = "aliases"
+"""Key of ``LabelledDataset.metadata`` under which a reader leaves the project's table of names: a JSON object, own
+keypoint -> list of the names that it has elsewhere."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one of one's own keypoints gets its weights from.
+
+    Attributes:
+        keypoint: of the source; None: nowhere, the fresh initial values stay.
+        alias: whether the name came from the aliases.
+    """
+
+    keypoint: str | None
+    alias: bool = False
+
+    def line(self, own: str) -> str:
+        """``nose <- nose``, ``tailbase <- tail_base (alias)``, ``left_ear: new``."""
+        return f"{own}: new" if self.keypoint is None else f"{own} <- {self.keypoint}{' (alias)' * self.alias}"
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What was taken over.
+
+    Attributes:
+        sources: of one's own keypoints, unique ones last, in order.
+        dropped: keypoints of the source that none of one's own corresponds to.
+        lines: for the user.
+    """
+
+    sources: Mapping[str, Source]
+    dropped: tuple[str, ...]
+    lines: tuple[str, ...]
+
+
+def transfer(
+    model: PoseModel,
+    own: Skeleton,
+    state: Mapping[str, Tensor],
+    source: Skeleton,
+    aliases: Aliases | None = None,
+    origin: str = "the weights",
+) -> Transfer:
+    """Load weights that were trained on other keypoints.
+
+    Along every :class:`KeypointAxis` of the model's neck and heads the rows of a keypoint are those of the source's
+    keypoint of that name (aliases first, then the same name, then regardless of case); keypoints without a counterpart
+    keep their initial values, and what the source has beyond is dropped. Everything else is copied and must agree in
+    name and shape. A whole head that only one of the two has (for unique keypoints, identities ...) stays as it is, or
+    is dropped, as long as they share another one.
+
+    Args:
+        model: gets the weights.
+        own: what the model predicts.
+        state: weights by name.
+        source: what they were trained on.
+        aliases: for one's own keypoints, their names elsewhere.
+        origin: what messages call the weights.
+
+    Raises:
+        WeightsError: something that is no keypoint axis differs; the message lists it.
+        ConfigError: a name fits several of the source's keypoints.
+        PluginError: a part says that it has a keypoint axis where it has none.
+    """
+    aliases = aliases or {}
+    found = match_keypoints(own.keypoints, source.keypoints, aliases, origin)
+    found_unique = match_keypoints(own.unique_keypoints, source.unique_keypoints, aliases, origin)
+    fresh = model.state_dict()
+    axes = _keypoint_axes(model, own)
+    taken, notes = _same_heads(state, fresh)
+    mapped: dict[str, Tensor] = {}
+    for name, tensor in taken.items():
+        axis = axes.get(name)
+        if axis is None or name not in fresh:
+            mapped[name] = tensor
+            continue
+        unique = axis.unique
+        theirs = source.unique_keypoints if unique else source.keypoints
+        expected = list(fresh[name].shape)
+        expected[axis.axis] = len(theirs) * axis.values
+        if list(tensor.shape) != expected:
+            raise WeightsError(
+                f"{origin}: does not fit the model: {name} is {tuple(tensor.shape)}, for {len(theirs)} "
+                f"{'unique ' * unique}keypoints it should be {tuple(expected)}"
+            )
+        mapped[name] = _rows(fresh[name], tensor, axis, theirs, found_unique if unique else found)
+    if problems := misfits(fresh, mapped):
+        raise WeightsError(f"{origin}: does not fit the model: {listed(problems)}")
+    model.load_state_dict(mapped)
+    used = {s.keypoint for s in (*found.values(), *found_unique.values())}
+    dropped = tuple(n for n in (*source.keypoints, *source.unique_keypoints) if n not in used)
+    return Transfer({**found, **found_unique}, dropped, (*_told(own, source, found, found_unique, dropped), *notes))
+
+
+def match_keypoints(own: Sequence[str], source: Sequence[str], aliases: Aliases, origin: str) -> dict[str, Source]:
+    """Where each of one's own keypoints comes from; see :func:`transfer`.
+
+    Raises:
+        ConfigError: a name fits several of the source's, which differ in case only.
+    """
+    folded: dict[str, list[str]] = {}
+    for name in source:
+        folded.setdefault(name.casefold(), []).append(name)
+
+    def lookup(name: str) -> str | None:
+        same = folded.get(name.casefold(), [])
+        if name in same or len(same) < 2:
+            return name if name in same else next(iter(same), None)
+        raise ConfigError(
+            f"{origin}: keypoint {name!r} may be {' or '.join(map(repr, same))} there; say which in train.aliases"
+        )
+
+    result: dict[str, Source] = {}
+    for name in own:
+        others = [found for alias in aliases.get(name, ()) if (found := lookup(alias)) is not None]
+        if others and others[0].casefold() != name.casefold():
+            result[name] = Source(others[0], alias=True)
+        else:
+            result[name] = Source(others[0] if others else lookup(name))
+    return result
+
+
+def merge_aliases(
+    metadata: Mapping[str, str], given: Mapping[str, str], own: Skeleton, source: Skeleton | None
+) -> Aliases:
+    """The aliases of a project (see :data:`METADATA_ALIASES`), and before them those that the user gave.
+
+    Raises:
+        ConfigError: the user's name a keypoint that does not exist here or there, or the project's are no such table.
+    """
+    mine = {*own.keypoints, *own.unique_keypoints}
+    merged: dict[str, list[str]] = {}
+    try:
+        table = json.loads(metadata.get(METADATA_ALIASES, "{}"))
+        for name, others in table.items():
+            merged[str(name)] = [str(other) for other in others]
+    except (ValueError, AttributeError, TypeError):
+        raise ConfigError(
+            f"metadata.{METADATA_ALIASES}: must be a JSON object of lists, as the reader of the project wrote it"
+        ) from None
+    theirs = {n.casefold() for n in (*source.keypoints, *source.unique_keypoints)} if source is not None else None
+    for name, other in given.items():
+        if name not in mine:
+            raise ConfigError(f"train.aliases: the project has no keypoint {name!r}; it has {', '.join(sorted(mine))}")
+        if theirs is not None and other.casefold() not in theirs:
+            assert source is not None
+            there = ", ".join((*source.keypoints, *source.unique_keypoints))
+            raise ConfigError(f"train.aliases.{name}: the weights have no keypoint {other!r}; they have {there}")
+        merged[name] = [other, *merged.get(name, [])]
+    return merged
+
+
+def _keypoint_axes(model: PoseModel, own: Skeleton) -> dict[str, KeypointAxis]:
+    """The keypoint axes of the whole network, by the names of its ``state_dict``."""
+    parts = {f"heads.{name}.": head for name, head in model.heads.items()}
+    if model.neck is not None:
+        parts["neck."] = model.neck
+    fresh = model.state_dict()
+    axes: dict[str, KeypointAxis] = {}
+    for prefix, part in parts.items():
+        for name, axis in part.keypoint_axes().items():  # type: ignore[operator]
+            k = len(own.unique_keypoints if axis.unique else own.keypoints)
+            shape = tuple(fresh[prefix + name].shape) if prefix + name in fresh else ()
+            if not 0 <= axis.axis < len(shape) or shape[axis.axis] != k * axis.values:
+                raise PluginError(
+                    f"{type(part).__name__} says that axis {axis.axis} of {prefix}{name} holds {axis.values} values of "
+                    f"{k} keypoints, but its shape is {shape}; its plugin is broken"
+                )
+            axes[prefix + name] = axis
+    return axes
+
+
+def _same_heads(state: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """The weights without heads that the model lacks, and with the model's own for heads that they lack."""
+    theirs, mine = _head_names(state), _head_names(fresh)
+    if not theirs & mine:
+        return dict(state), []
+    extra, new = theirs - mine, mine - theirs
+    taken = {n: t for n, t in state.items() if _head(n) not in extra}
+    taken |= {n: t for n, t in fresh.items() if _head(n) in new}
+    notes = [f"head {name}: new" for name in sorted(new)]
+    return taken, notes + [f"head {name}: not used" for name in sorted(extra)]
+
+
+def _head(name: str) -> str | None:
+    parts = name.split(".", 2)
+    return parts[1] if parts[0] == "heads" and len(parts) == 3 else None
+
+
+def _head_names(state: Mapping[str, Tensor]) -> set[str]:
+    return {head for name in state if (head := _head(name)) is not None}
+
+
+def _rows(
+    fresh: Tensor, tensor: Tensor, axis: KeypointAxis, theirs: Sequence[str], found: Mapping[str, Source]
+) -> Tensor:
+    """The fresh values with the rows of the source's keypoints put in."""
+    at = {name: i for i, name in enumerate(theirs)}
+    pairs = [(i, at[s.keypoint]) for i, s in enumerate(found.values()) if s.keypoint in at]
+    if not pairs:
+        return fresh
+    into, out_of = (
+        (torch.tensor(rows)[:, None] * axis.values + torch.arange(axis.values)).flatten()
+        for rows in zip(*pairs, strict=True)
+    )
+    chosen = tensor.index_select(axis.axis, out_of).to(fresh)
+    return fresh.clone().index_copy_(axis.axis, into.to(fresh.device), chosen)
+
+
+def _told(
+    own: Skeleton,
+    source: Skeleton,
+    found: Mapping[str, Source],
+    found_unique: Mapping[str, Source],
+    dropped: Sequence[str],
+) -> list[str]:
+    names = (*own.keypoints, *own.unique_keypoints)
+    if (own.keypoints, own.unique_keypoints) == (source.keypoints, source.unique_keypoints) and all(
+        s.keypoint == n for n, s in (*found.items(), *found_unique.items())
+    ):
+        return [f"all {len(names)} keypoints <- the same names"]
+    lines = [s.line(name) for name, s in (*found.items(), *found_unique.items())]
+    return lines + ([f"not used: {', '.join(dropped)}"] if dropped else [])
