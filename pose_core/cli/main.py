@@ -23,6 +23,7 @@ from pose_core.cli.render import render
 from pose_core.cli.schema import schema
 from pose_core.cli.show import show
 from pose_core.cli.train import train
+from pose_core.cli.weights import weights
 from pose_core.errors import PoseError
 
 app = typer.Typer(
@@ -45,7 +46,7 @@ def _main(
         raise typer.Exit
 
 
-for command in (train, evaluate, predict, render, demo, models, detectors, writers, plugins, show, schema):
+for command in (train, evaluate, predict, render, demo, models, detectors, weights, writers, plugins, show, schema):
     app.command()(command)
 app.command("import")(import_)
 

@@ -31,6 +31,14 @@ def train(
             "--set", metavar="KEY=VALUE", help="One setting, such as train.optimizer.lr=0.001; may be repeated."
         ),
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE|RUN|none",
+            help="Weights to start from: a name ('pose weights' lists them), a file, a run folder (its model is taken "
+            "where --model is left out), or none: random ones, nothing is downloaded.",
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Passes over the training images.")] = None,
     max_time: Annotated[str | None, typer.Option(metavar="TIME", help="Stop after this time: 90s, 10m, 2h.")] = None,
     batch_size: Annotated[int | None, typer.Option(metavar="N", help="Images a step.")] = None,
@@ -59,6 +67,7 @@ def train(
         "assignments": assignments or [],
         "options": option_layer(
             [
+                ("--weights", "train.weights", weights),
                 ("--epochs", "train.epochs", epochs),
                 ("--max-time", "train.max_time", max_time),
                 ("--batch-size", "train.batch_size", batch_size),

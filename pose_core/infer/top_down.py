@@ -155,12 +155,15 @@ class CropPoses:
         geometries = [
             box_input(box, self._size, self._preprocess.margin, self._preprocess.margin_pixels) for box in boxes
         ]
+        if not geometries:
+            return Predictions.none(0, self.skeleton, self._device).with_animals(
+                torch.zeros(0, 1, self.skeleton.num_keypoints, 2, device=self._device),
+                torch.zeros(0, 1, self.skeleton.num_keypoints, device=self._device),
+            )
         parts = [
             self._predict([frames[i] for i in chosen], [geometries[i] for i in chosen])
             for chosen in (range(len(boxes))[start : start + self._most] for start in range(0, len(boxes), self._most))
         ]
-        if not parts:
-            return Predictions.none(0, self.skeleton, self._device)
         return Predictions(**{name: torch.cat([getattr(p, name) for p in parts]) for name in vars(parts[0])})
 
     def _predict(self, frames: list[ByteArray], geometries: list[FrameGeometry]) -> Predictions:

@@ -270,7 +270,14 @@ class TrainSpec(Spec):
         (), description="Beside history.csv, which is always written."
     )
     weights: str | None = Field(
-        None, description="File of weights to start from (a run folder or weights.safetensors)."
+        None,
+        description="Weights to start from: a name ('pose weights' lists them), a file or a run folder; null: what the "
+        "model's parts ask for by themselves; none: random weights throughout.",
+    )
+    aliases: dict[str, str] = Field(
+        default_factory=dict,
+        description="What keypoints of the project are called in the weights, where the names differ: own name -> name "
+        "there. DeepLabCut's conversion tables are taken from the project.",
     )
 
 

@@ -14,7 +14,6 @@ import lightning
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 from rich.console import Console
-from torch import nn
 from torch.utils.data import DataLoader
 
 from pose_core.data.dataset import Batch, PoseSamples, collate, init_worker
@@ -22,8 +21,8 @@ from pose_core.data.fingerprint import data_hash
 from pose_core.errors import ConfigError, RunError
 from pose_core.files import disk_errors
 from pose_core.model.device import choose_device
-from pose_core.model.run_folder import CONFIG, HISTORY, WEIGHTS, DetectorRun, Run
-from pose_core.model.weights import load_into, read_weights
+from pose_core.model.run_folder import CONFIG, HISTORY, DetectorRun, Run
+from pose_core.model.start import start_from
 from pose_core.specs import DetectorRunSpec, RunSpec, TrainSpec
 from pose_core.specs.yaml_file import read_spec
 from pose_core.train.curves import plot_curves
@@ -98,9 +97,14 @@ def _train(task: Task[Any], out: Path, resume: bool, console: Console | None) ->
     checkpoint = checkpoint_path(out)
     resuming = resume and checkpoint.is_file()
     network = task.build(pretrained=not resuming and spec.train.weights is None)
-    if spec.train.weights is not None and not resuming:
-        _start_from(network, Path(spec.train.weights))
-    run = task.create_run(out, _provenance(prepared), write=first)
+    if resuming:
+        weights = task.create_run(out, {}, write=False).provenance.get("weights")
+    else:
+        start = start_from(network, spec.train.weights, metadata=spec.metadata, aliases=spec.train.aliases)
+        weights = start.provenance or None
+        for line in start.lines:
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+    run = task.create_run(out, {**_provenance(prepared), "weights": weights}, write=first)
     if isinstance(spec, DetectorRunSpec) and not spec.network.trainable():
         run.save_weights(network.state_dict())
         run.update_metrics(training={"epochs": 0, "steps": 0, "seconds": 0.0})
@@ -189,11 +193,6 @@ class _ValidationBatches:
         for start in range(0, len(self.samples), self.batch_size):
             chosen = range(start, min(start + self.batch_size, len(self.samples)))
             yield collate([self.samples[i] for i in chosen])
-
-
-def _start_from(model: nn.Module, source: Path) -> None:
-    weights = source / WEIGHTS if source.is_dir() else source
-    load_into(model, read_weights(weights), weights)
 
 
 def _provenance(prepared: Prepared[Any]) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from pose_core.data.dataset import labelled_animals
 from pose_core.data.projects import read_project
 from pose_core.data.split import Split, make_split
 from pose_core.errors import ConfigError
-from pose_core.model.run_folder import DetectorRun
+from pose_core.model.run_folder import DetectorRun, Run
+from pose_core.model.start import NONE, run_of
 from pose_core.specs import (
     CUSTOM,
     AnyDetector,
@@ -74,7 +75,8 @@ def prepare(
 
     Args:
         source: the labelled project.
-        model: name of a model; may be left out when the file names one (``model.name``) or describes one.
+        model: name of a model; may be left out when the file names one (``model.name``) or describes one, and when
+            ``train.weights`` is a run folder, whose model is taken then.
         detector: name of a detector for a top-down model, or the folder of a trained one.
         config: the user's YAML file.
         assignments: ``--set`` options.
@@ -87,6 +89,12 @@ def prepare(
     """
     user, wanted = _user_layers(config, assignments, options)
     dataset = read_project(source, _reader(wanted))
+    overruled: list[str] = []
+    if config is not None:
+        user[0], overruled = _of_this_project(user[0], dataset, source)
+    if model is None and (layer := _model_of_weights(wanted)) is not None:
+        user.insert(0, layer)
+        wanted = merge(layer.content, wanted)
     model_part = wanted.get("model") if isinstance(wanted.get("model"), dict) else {}
     assert isinstance(model_part, dict)
     if model is None and isinstance(model_part.get("name"), str) and model_part["name"] != CUSTOM:
@@ -103,7 +111,7 @@ def prepare(
         )
     split = _split(dataset, spec)
     spec = _decide(spec, dataset, split)
-    notes = (*dataset.notes, *split.notes, *Augmenter(spec.augmentation, spec.skeleton).notes)
+    notes = (*overruled, *dataset.notes, *split.notes, *Augmenter(spec.augmentation, spec.skeleton).notes)
     return Prepared(spec, dataset, split, notes)
 
 
@@ -129,6 +137,9 @@ def prepare_detector(
     """
     user, wanted = _user_layers(config, assignments, options)
     dataset = read_project(source, _reader(wanted))
+    overruled: list[str] = []
+    if config is not None:
+        user[0], overruled = _of_this_project(user[0], dataset, source)
     network = merge({"type": detector}, _mapping(wanted.get("network"), "network"))
     content = merge(_project_layer(dataset, source).content, merge(_component_defaults(network), {"network": network}))
     origin: dict[Loc, str] = {}
@@ -138,7 +149,8 @@ def prepare_detector(
     spec = validate_as(content, origin, "", DetectorRunSpec)
     _check_detector_name(spec.network.type, detector)
     split = _split(dataset, spec)
-    return Prepared(_decide_detector(spec, dataset, split), dataset, split, (*dataset.notes, *split.notes))
+    notes = (*overruled, *dataset.notes, *split.notes)
+    return Prepared(_decide_detector(spec, dataset, split), dataset, split, notes)
 
 
 def names_a_model(config: Path | None, assignments: Sequence[str]) -> bool:
@@ -180,6 +192,43 @@ def _user_layers(
     return user, wanted
 
 
+def _model_of_weights(wanted: dict[str, Any]) -> Layer | None:
+    """The model of the run whose weights are the start, for a user who names no model."""
+    run = run_of(_mapping(wanted.get("train"), "train").get("weights"))
+    model = _mapping(wanted.get("model"), "model")
+    if run is None or "name" in model or "type" in _mapping(model.get("backbone"), "model.backbone"):
+        return None
+    return Layer({"model": Run.open(run).spec.model.model_dump(mode="json")})
+
+
+_FACTS = ("keypoints", "individuals", "identified", "unique_keypoints")
+"""What of a skeleton only the labels can say; limbs and left/right pairs may be written in a file."""
+
+
+def _of_this_project(layer: Layer, dataset: LabelledDataset, source: Path) -> tuple[Layer, list[str]]:
+    """A user's file without what it says about another project, as the config.yaml of a run does; and a note on that.
+
+    The project is the one that is named on the command line.
+    """
+    content, project = dict(layer.content), _project_layer(dataset, source).content
+    dropped: list[str] = []
+    if isinstance(content.get("data"), dict) and "source" in content["data"]:
+        content["data"] = {key: value for key, value in content["data"].items() if key != "source"}
+        if Path(str(layer.content["data"]["source"])).resolve() != source.resolve():
+            dropped.append("data.source")
+    if isinstance(content.get("metadata"), dict) and content.pop("metadata") != dataset.metadata:
+        dropped.append("metadata")
+    if isinstance(skeleton := content.get("skeleton"), dict):
+        own = {key: list(value) if isinstance(value, tuple) else value for key, value in project["skeleton"].items()}
+        differing = [key for key in _FACTS if key in skeleton and skeleton[key] != own[key]]
+        content["skeleton"] = {key: value for key, value in skeleton.items() if key not in _FACTS}
+        if "keypoints" in differing:  # then its limbs and pairs are of other keypoints, too
+            del content["skeleton"]
+        dropped += [f"skeleton.{key}" for key in differing]
+    notes = [f"{', '.join(dropped)}: taken from {source}, not from the configuration file"] if dropped else []
+    return Layer(content, layer.origin), notes
+
+
 def _project_layer(dataset: LabelledDataset, source: Path) -> Layer:
     return Layer(
         {
@@ -208,7 +257,9 @@ def _detector_layer(wanted: dict[str, Any], detector: str | None) -> Layer:
     if detector is not None:
         network = merge({"type": detector}, network)
     train = _mapping(wanted.get("train"), "train")
-    shared = {"train": {key: train[key] for key in _SHARED if key in train}}
+    shared: dict[str, Any] = {"train": {key: train[key] for key in _SHARED if key in train}}
+    if train.get("weights") == NONE:
+        shared["train"]["weights"] = NONE
     content = merge(_component_defaults(network), merge(shared, {"network": network} if network else {}))
     return Layer({"detector": content})
 

@@ -52,7 +52,7 @@ class Task(ABC, Generic[S]):
         self.prepared: Prepared[S] = prepared
 
     @abstractmethod
-    def build(self, pretrained: bool) -> nn.Module:
+    def build(self, pretrained: bool) -> PoseModel | DetectorModel:
         """A new network, checked."""
 
     @abstractmethod
