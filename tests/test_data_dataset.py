@@ -182,7 +182,7 @@ def test_worker_processes_give_the_same_batches(project):
 
 
 def test_view_animal_gives_one_sample_an_animal_which_comes_first(project):
-    preprocess = PreprocessSpec(view="animal", size=(64, 96), margin=0.25, least_box=0.0)
+    preprocess = PreprocessSpec(view="animal", size=(64, 96), margin=0.25, least_box=17.5)
     data = samples(project, preprocess=preprocess)
     assert len(data) == 3
     batch = collate(list(data))
@@ -194,7 +194,7 @@ def test_view_animal_gives_one_sample_an_animal_which_comes_first(project):
     np.testing.assert_allclose(
         batch.labels.keypoints[0, 0], transform_points([[20, 30], [50, 40]], geometry.matrix), atol=1e-4
     )
-    # A single keypoint does not say how large its animal is: its box is half as long as animals (30 and 40 px) are.
+    # A single keypoint does not say how large its animal is: its box is made as long as is asked for.
     assert float(batch.matrices[1, 0, 0]) == pytest.approx(64 / (17.5 * 1.5))
     np.testing.assert_allclose(batch.labels.keypoints[1, 0, 0], [47.5, 31.5], atol=1e-4)
 
@@ -221,7 +221,11 @@ def test_a_fixed_size_holds_in_training_and_validation(project):
     ("preprocess", "crop", "said"),
     [
         (PreprocessSpec(scale=1.0), (70, 96), r"augmentation.crop.size: .*multiples of 32.* use \[96, 96\]"),
-        (PreprocessSpec(view="animal", size=(50, 50), least_box=0.0), None, r"model.preprocess.size: .* use \[64, 64\]"),
+        (
+            PreprocessSpec(view="animal", size=(50, 50), least_box=0.0),
+            None,
+            r"model.preprocess.size: .* use \[64, 64\]",
+        ),
         (PreprocessSpec(size=(64, 64)), (96, 96), r"augmentation.crop.size: must be \[64, 64\] or null"),
     ],
 )

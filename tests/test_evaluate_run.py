@@ -239,7 +239,7 @@ def test_changed_labels_are_noted(run, monkeypatch, no_plots):
 def test_splits_that_cannot_be_evaluated(run):
     with pytest.raises(DataError, match=r"the validation split has no images; there are train \(6 images\), test \(6"):
         evaluate_run(run, "validation", device="cpu")
-    with pytest.raises(ConfigError, match="split 'tset' is unknown; write train, validation or test"):
+    with pytest.raises(ConfigError, match="split 'tset' is unknown; write train, validation, test or all"):
         evaluate_run(run, "tset", device="cpu")
     (run.path / "provenance.json").write_text("{}")
     with pytest.raises(RunError, match=r"provenance.json: does not name the images of the test split"):

@@ -179,9 +179,7 @@ def test_follow_finds_the_animal_in_every_frame_and_again_after_it_was_gone(view
         else:
             assert not len(frame.instances) or frame.instances.scores[0] < 0.1
     # Going on from the middle computes the same as going through, as after an interruption.
-    again = [
-        f for result in pipeline.run(ArraySource(images), start=16, previous=frames[15]) for f in result.frames
-    ]
+    again = [f for result in pipeline.run(ArraySource(images), start=16, previous=frames[15]) for f in result.frames]
     for one, other in zip(frames[16:], again, strict=True):
         np.testing.assert_array_equal(one.instances.keypoints, other.instances.keypoints)
     # Another stream does not remember this one.

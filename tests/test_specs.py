@@ -56,7 +56,7 @@ def test_what_is_written_uses_full_names_and_reads_back(tmp_path: Path) -> None:
     assert spec.model.backbone.type == "unet/unet"
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump(spec.model_dump(mode="json")))
-    again = read_spec(file)
+    again = read_spec(file, RunSpec)
     assert again == spec
     assert again.model_dump() == spec.model_dump()
 
@@ -80,7 +80,7 @@ def test_what_is_written_uses_full_names_and_reads_back(tmp_path: Path) -> None:
             "model:\n  backbone:\n    output_stride: 3\n",
             r"model\.backbone.*output_stride must be a power of 2.*not 3.*line 3",
         ),
-        ("model:\n  backbone:\n    type: unnet\n", r"model\.backbone.*did you mean unet\?"),
+        ("model:\n  backbone:\n    type: unnet\n", r"model\.backbone.*did you mean unet"),
         ("model:\n  heads: {}\n  neck: {type: fpn}\n", r"model\.neck.*no neck 'fpn' is installed"),
         ("train: 3\n", r"train: must hold keys and values, not 3 \(.*line 1\)"),
         ("train:\n  seed: 1\n  seed: 2\n", r"train\.seed is given twice \(lines 2 and 3\)"),

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import logging
-import urllib.error
 from pathlib import Path
 from typing import Any
 
 import pytest
 import timm
 import torch
-from pose_resnet import pretrained
 from pose_resnet.config import ResNetConfig
 from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import save_file
 from torch import nn
 
 from pose_core.catalog import get_catalog
-from pose_core.errors import ConfigError
+from pose_core.errors import DownloadError, WeightsError
 from pose_core.interfaces import Backbone, BuildContext
 from pose_core.specs import AnyBackbone, Feature
 from pose_core.structures import Skeleton
@@ -167,20 +165,14 @@ def test_mistakes_are_named(config: dict[str, Any], message: str) -> None:
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """No network, no cache; the folder where weights can be put by hand."""
-
-    def no_answer(*_: object, **__: object) -> None:
-        raise urllib.error.URLError(OSError(101, "Network is unreachable"))
-
-    def unexpected(*_: object, **__: object) -> None:
-        raise AssertionError("asked the hub although it cannot be reached")
-
-    monkeypatch.setattr(pretrained.urllib.request, "urlopen", no_answer)
-    monkeypatch.setattr(pretrained, "try_to_load_from_cache", lambda *_: None)
-    monkeypatch.setattr(pretrained, "hf_hub_download", unexpected)
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    folder = tmp_path / "hub" / "checkpoints"
-    folder.mkdir(parents=True)
+    """No network, nothing in any cache; the folder where weights can be put by hand."""
+    for variable in ("HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("POSE_CACHE", str(tmp_path))
+    monkeypatch.setenv("POSE_OFFLINE", "1")
+    folder = tmp_path / "weights"
+    folder.mkdir()
     return folder
 
 
@@ -190,14 +182,14 @@ def test_offline_auto_warns_in_one_line_and_goes_on(offline: Path, caplog: pytes
     (record,) = caplog.records
     line = record.getMessage()
     assert "\n" not in line
-    assert "timm/resnet18.a1_in1k" in line
-    assert "Network is unreachable" in line
+    assert "https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors" in line
+    assert "POSE_OFFLINE is set" in line
     assert "random weights" in line
     assert str(offline / "resnet18.a1_in1k.safetensors") in line
 
 
 def test_offline_required_is_an_error_that_says_what_to_do(offline: Path) -> None:
-    with pytest.raises(ConfigError, match=r"pretrained=false, or put its model\.safetensors at .*resnet50_gn"):
+    with pytest.raises(DownloadError, match=r"resnet50_gn\.a1h_in1k\.safetensors, or use .*pretrained=false"):
         make(with_weights=True, depth=50, norm="group", pretrained=True)
 
 
@@ -207,50 +199,37 @@ def test_nothing_is_asked_for_without_need(offline: Path, caplog: pytest.LogCapt
     assert not caplog.records
 
 
+def check_loaded(network: Backbone, source: nn.Module) -> None:
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, source.state_dict()[key.removeprefix("model.")])
+
+
 def test_weights_put_by_hand_are_used(offline: Path) -> None:
     torch.manual_seed(1)
     source = timm.create_model("resnet18", pretrained=False)
     save_file(source.state_dict(), offline / "resnet18.a1_in1k.safetensors")
     _, network = make(with_weights=True, depth=18, pretrained=True, out_features=(3,))
-    for key, value in network.state_dict().items():
-        assert torch.equal(value, source.state_dict()[key.removeprefix("model.")])
+    check_loaded(network, source)
+
+
+def test_weights_in_the_cache_of_the_hub_are_used(offline: Path) -> None:
+    torch.manual_seed(2)
+    source = timm.create_model("resnet18", pretrained=False)
+    kept = offline.parent / "huggingface" / "hub" / "models--timm--resnet18.a1_in1k" / "snapshots" / "491b427"
+    kept.mkdir(parents=True)
+    save_file(source.state_dict(), kept / "model.safetensors")
+    _, network = make(with_weights=True, depth=18, pretrained=True)
+    check_loaded(network, source)
 
 
 def test_files_that_do_not_fit_are_named(offline: Path) -> None:
     path = offline / "resnet18.a1_in1k.safetensors"
     save_file({"conv1.weight": torch.zeros(64, 3, 7, 7)}, path)
-    with pytest.raises(ConfigError, match=r"resnet18\.a1_in1k\.safetensors: holds the weights of another network"):
+    with pytest.raises(WeightsError, match=r"resnet18\.a1_in1k\.safetensors: holds the weights of another network"):
         make(with_weights=True, depth=18)
     path.write_bytes(b"<html>404</html>")
-    with pytest.raises(ConfigError, match=r"resnet18\.a1_in1k\.safetensors: not a readable safetensors file"):
+    with pytest.raises(WeightsError, match=r"resnet18\.a1_in1k\.safetensors: not a readable safetensors file"):
         make(with_weights=True, depth=18)
-
-
-@pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (urllib.error.URLError(pretrained.socket.gaierror(-2, "Name or service not known")), "no network"),
-        (urllib.error.URLError(ConnectionRefusedError(111, "Connection refused")), "Connection refused"),
-        (urllib.error.URLError(TimeoutError("timed out")), "no answer within"),
-        (TimeoutError("timed out"), "no answer within"),
-    ],
-)
-def test_why_a_server_is_unreachable(monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise error
-
-    monkeypatch.setattr(pretrained.urllib.request, "urlopen", fail)
-    told = pretrained.unreachable("https://example.org")
-    assert told is not None
-    assert reason in told
-
-
-def test_an_unfriendly_answer_is_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise urllib.error.HTTPError("https://example.org", 403, "Forbidden", {}, None)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(pretrained.urllib.request, "urlopen", refuse)
-    assert pretrained.unreachable("https://example.org") is None
 
 
 def test_graph_can_be_exported() -> None:

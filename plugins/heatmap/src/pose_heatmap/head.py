@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pose_core.errors import ConfigError
-from pose_core.interfaces import BuildContext, Head, Labels, Loss, Predictions
+from pose_core.interfaces import BuildContext, Head, KeypointAxis, Labels, Loss, Predictions
 from pose_core.structures import Skeleton
 from pose_heatmap.config import HEATMAP, LOCREF, HeatmapHeadConfig
 from pose_heatmap.layers import Deconvolution, head_grid
@@ -80,6 +80,19 @@ class HeatmapHead(Head):
         if self.locref_head is not None:
             outputs[LOCREF] = self.locref_head(feature) * self.locref_std
         return outputs
+
+    def keypoint_axes(self) -> dict[str, KeypointAxis]:
+        axes: dict[str, KeypointAxis] = {}
+        for part, values in (("heatmap_head", 1), ("locref_head", 2)):
+            maps = getattr(self, part)
+            if maps is None:
+                continue
+            # A transposed convolution has its outputs on the second axis of its weights.
+            transposed = len(maps.deconv_layers) > 0
+            last = f"{part}.deconv_layers.{len(maps.deconv_layers) - 1}" if transposed else f"{part}.final_conv"
+            axes[f"{last}.weight"] = KeypointAxis(1 if transposed else 0, values, self.unique)
+            axes[f"{last}.bias"] = KeypointAxis(0, values, self.unique)
+        return axes
 
     def loss(self, outputs: Mapping[str, Tensor], labels: Labels) -> dict[str, Tensor]:
         if not self.unique:

@@ -26,7 +26,7 @@ def pose_plugin_info() -> PluginInfo:
         namespace="heatmap",
         summary="Heatmap and location-refinement heads",
         license="BSD-3-Clause",
-        hook_api="1.0",
+        hook_api="1.1",
         citations=(_DEEPERCUT, _DEEPLABCUT),
     )
 
@@ -55,6 +55,13 @@ def pose_components() -> Iterable[ComponentSpec]:
     yield _part("loss", "bce", "Bce", "losses", "Cross-entropy of logits, balanced between blobs and background")
     yield _part("loss", "huber", "Huber", "losses", "Huber loss")
     yield _part("loss", "smooth_l1", "SmoothL1", "losses", "Smooth L1 loss")
+    yield ComponentSpec(
+        "deeplabcut/head",
+        "HeatmapHead",
+        config="",
+        factory="pose_heatmap.deeplabcut:convert",
+        summary="Heatmap heads trained with DeepLabCut 3",
+    )
 
 
 @hookimpl
@@ -72,7 +79,7 @@ def pose_recipes() -> Iterable[ModelRecipe]:
         {
             "model": {
                 "preprocess": {"view": "animal", "size": [256, 256]},
-                "heads": {"keypoints": {"type": "heatmap/heatmap"}},
+                "heads": {"keypoints": {"type": "heatmap/heatmap", "deconv_layers": 0}},
             },
             "augmentation": {"rotation": 180.0, "scale": [0.75, 1.25], "translation": 0.08},
         },

@@ -30,8 +30,10 @@ class ResNetConfig(BackboneConfig):
     out_features: tuple[int, ...] = Field(
         (4,), description="Which of the stages 1 to 4 are put out, from fine to coarse; later ones are not built."
     )
-    freeze_bn: bool = Field(
-        False, description="Keep statistics and parameters of the batch norms as they are (with pretrained weights)."
+    freeze_bn: Literal["statistics", True, False] = Field(
+        False,
+        description="Keep the batch norms as they are (with pretrained weights): true keeps statistics and parameters, "
+        "statistics keeps the statistics only.",
     )
 
     @field_validator("out_features")

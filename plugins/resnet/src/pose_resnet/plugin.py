@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from pose_core.hooks import BackbonePreset, ComponentSpec, PluginInfo, hookimpl
+from pose_core.hooks import BackbonePreset, ComponentSpec, PluginInfo, WeightSpec, hookimpl
 
 _RESNET = """@inproceedings{he2016resnet,
   title={Deep Residual Learning for Image Recognition},
@@ -18,6 +18,19 @@ _TIMM = """@misc{wightman2019timm,
   title={PyTorch Image Models},
   author={Wightman, Ross}, year={2019}, howpublished={https://github.com/huggingface/pytorch-image-models}}"""
 
+_RSB = """@misc{wightman2021resnet,
+  title={ResNet strikes back: An improved training procedure in timm},
+  author={Wightman, Ross and Touvron, Hugo and J{\\'e}gou, Herv{\\'e}}, year={2021}, howpublished={arXiv:2110.00476}}"""
+
+_RELEASE = "releases/download/v0.1-rsb-weights/"
+_FILES = {
+    18: ("https://github.com/huggingface/pytorch-image-models", "resnet18_a1_0", "d63eafa0"),
+    34: ("https://github.com/huggingface/pytorch-image-models", "resnet34_a1_0", "46f8f793"),
+    50: ("https://github.com/rwightman/pytorch-image-models", "resnet50_gn_a1h2", "8fe6c4d0"),
+    101: ("https://github.com/rwightman/pytorch-image-models", "resnet101_a1h", "36d3f2aa"),
+    152: ("https://github.com/rwightman/pytorch-image-models", "resnet152_a1h", "dc400468"),
+}
+
 
 @hookimpl
 def pose_plugin_info() -> PluginInfo:
@@ -25,8 +38,8 @@ def pose_plugin_info() -> PluginInfo:
         namespace="resnet",
         summary="ResNet backbones on timm",
         license="BSD-3-Clause",
-        hook_api="1.0",
-        citations=(_RESNET, _TIMM),
+        hook_api="1.1",
+        citations=(_RESNET, _TIMM, _RSB),
     )
 
 
@@ -40,6 +53,13 @@ def pose_components() -> Iterable[ComponentSpec]:
         summary="ResNet-18 to 152, ImageNet weights through timm",
         tags=("imagenet",),
         citations=(_GROUP_NORM,),
+    )
+    yield ComponentSpec(
+        "deeplabcut/backbone",
+        "ResNet",
+        config="",
+        factory="pose_resnet.deeplabcut:convert",
+        summary="DeepLabCut's ResNet as resnet/resnet",
     )
 
 
@@ -55,4 +75,18 @@ def pose_backbones() -> Iterable[BackbonePreset]:
             backbone=backbone,
             summary=f"ResNet-{depth}" + (" with group normalisation" if depth == 50 else ""),
             spec={"train": {"optimizer": {"lr": 5e-4}}},
+        )
+
+
+@hookimpl
+def pose_weights() -> Iterable[WeightSpec]:
+    for depth, (repository, name, digest) in _FILES.items():
+        yield WeightSpec(
+            f"resnet_{depth}_imagenet",
+            model=f"resnet/resnet_{depth}",
+            url=f"{repository}/{_RELEASE}{name}-{digest}.pth",
+            sha256=digest,
+            license="Apache-2.0",
+            source="ImageNet-1k classification, Wightman et al. 2021, as released with timm",
+            converter="pose_resnet.weights:from_imagenet",
         )

@@ -1,0 +1,56 @@
+"""What a user can write about a CSPNeXt. No torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from pose_core.specs import BackboneConfig, Feature
+
+STAGES = (1, 2, 3, 4)
+_CHANNELS = (64, 128, 256, 512, 1024)
+_BLOCKS = (3, 6, 6, 3)
+
+
+class CSPNeXtConfig(BackboneConfig):
+    """CSPNeXt (Lyu et al. 2022), the backbone of RTMDet and RTMPose, in its form with four stages (P5)."""
+
+    deepen: float = Field(
+        0.33, gt=0, le=4, description="Factor of the number of blocks (3, 6, 6 and 3 in stages 1 to 4)."
+    )
+    widen: float = Field(
+        0.5, ge=0.125, le=4, description="Factor of the number of channels (128, 256, 512 and 1024 in stages 1 to 4)."
+    )
+    out_features: tuple[int, ...] = Field(
+        (4,),
+        description="Which of the stages 1 to 4 (strides 4 to 32) are put out, from fine to coarse; later ones are not "
+        "built.",
+    )
+    freeze_bn: Literal["statistics", True, False] = Field(
+        False,
+        description="Keep the batch norms as they are (with pretrained weights): true keeps statistics and parameters, "
+        "statistics keeps the statistics only.",
+    )
+
+    @field_validator("out_features")
+    @classmethod
+    def _stages(cls, stages: tuple[int, ...]) -> tuple[int, ...]:
+        if not stages or any(s not in STAGES for s in stages) or list(stages) != sorted(set(stages)):
+            raise PydanticCustomError(
+                "stages", "must be different stages from 1 to 4 in rising order, such as [2, 3, 4]"
+            )
+        return stages
+
+    def channels(self) -> tuple[int, ...]:
+        """Channels after the stem and after each of the four stages."""
+        return tuple(int(channels * self.widen) for channels in _CHANNELS)
+
+    def blocks(self) -> tuple[int, ...]:
+        """Blocks of each of the four stages."""
+        return tuple(max(round(blocks * self.deepen), 1) for blocks in _BLOCKS)
+
+    def features(self) -> tuple[Feature, ...]:
+        """One for each of ``out_features``."""
+        return tuple(Feature(self.channels()[s], 2 ** (s + 1)) for s in self.out_features)

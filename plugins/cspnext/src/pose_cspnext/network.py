@@ -1,0 +1,64 @@
+"""The CSPNeXt."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from pose_core.interfaces import Backbone, BuildContext
+from pose_cspnext.config import STAGES, CSPNeXtConfig
+from pose_cspnext.layers import ConvNorm, CrossStage, PyramidPooling
+
+
+class CSPNeXt(Backbone):
+    """CSPNeXt (Lyu et al. 2022): a stem of stride 2 and four stages, each of which halves the resolution."""
+
+    def __init__(self, config: CSPNeXtConfig, context: BuildContext) -> None:
+        super().__init__(config, context)
+        channels, blocks = config.channels(), config.blocks()
+        # The channels are halved before they are rounded, as in the published weights.
+        narrow = int(64 * config.widen // 2)
+        self.stem = nn.Sequential(
+            ConvNorm(3, narrow, 3, stride=2), ConvNorm(narrow, narrow, 3), ConvNorm(narrow, channels[0], 3)
+        )
+        for stage in STAGES[: max(config.out_features)]:
+            last = stage == STAGES[-1]
+            parts: list[nn.Module] = [ConvNorm(channels[stage - 1], channels[stage], 3, stride=2)]
+            if last:
+                parts.append(PyramidPooling(channels[stage]))
+            parts.append(CrossStage(channels[stage], blocks[stage - 1], residual=not last))
+            self.add_module(f"stage{stage}", nn.Sequential(*parts))
+        self.out_features = config.out_features
+        self.freeze_bn = config.freeze_bn
+        if self.freeze_bn:
+            for norm in self._norms():
+                norm.eval()
+                if self.freeze_bn is True:
+                    norm.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> CSPNeXt:
+        """Training mode; batch norms with frozen statistics stay in evaluation mode."""
+        super().train(mode)
+        if self.freeze_bn:
+            for norm in self._norms():
+                norm.eval()
+        return self
+
+    def forward(self, images: Tensor, **extra: Tensor) -> list[Tensor]:
+        """Args:
+            images: (B, 3, H, W) float32, H and W multiples of the coarsest stride.
+
+        Returns:
+            a feature map (B, C, H / stride, W / stride) for each stage in ``out_features``.
+        """
+        x: Tensor = self.stem(images)
+        features: list[Tensor] = []
+        for stage in STAGES[: max(self.out_features)]:
+            x = self.get_submodule(f"stage{stage}")(x)
+            if stage in self.out_features:
+                features.append(x)
+        return features
+
+    def _norms(self) -> list[nn.Module]:
+        # Looked up anew each time: on several GPUs they are replaced by synchronised ones after construction.
+        return [module for module in self.modules() if isinstance(module, _BatchNorm)]

@@ -1,0 +1,79 @@
+"""What this plugin offers."""
+
+from collections.abc import Iterable
+
+from pose_core.hooks import BackbonePreset, ComponentSpec, PluginInfo, WeightSpec, hookimpl
+
+_SUN = """@inproceedings{sun2019hrnet,
+  title={Deep High-Resolution Representation Learning for Human Pose Estimation},
+  author={Sun, Ke and Xiao, Bin and Liu, Dong and Wang, Jingdong},
+  booktitle={Computer Vision and Pattern Recognition}, year={2019}}"""
+
+_WANG = """@article{wang2020hrnet,
+  title={Deep High-Resolution Representation Learning for Visual Recognition},
+  author={Wang, Jingdong and Sun, Ke and Cheng, Tianheng and Jiang, Borui and Deng, Chaorui and Zhao, Yang and
+    Liu, Dong and Mu, Yadong and Tan, Mingkui and Wang, Xinggang and Liu, Wenyu and Xiao, Bin},
+  journal={IEEE Transactions on Pattern Analysis and Machine Intelligence}, year={2020}}"""
+
+_TIMM = """@misc{wightman2019timm,
+  title={PyTorch Image Models},
+  author={Wightman, Ross}, year={2019}, howpublished={https://github.com/huggingface/pytorch-image-models}}"""
+
+_RELEASE = "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-hrnet/"
+_DIGESTS = {18: "8cb57bb9", 32: "90d8c5fb", 48: "abd2e6ab"}
+
+
+@hookimpl
+def pose_plugin_info() -> PluginInfo:
+    return PluginInfo(
+        namespace="hrnet",
+        summary="HRNet backbones on timm",
+        license="BSD-3-Clause",
+        hook_api="1.1",
+        citations=(_SUN, _WANG, _TIMM),
+    )
+
+
+@hookimpl
+def pose_components() -> Iterable[ComponentSpec]:
+    yield ComponentSpec(
+        "backbone",
+        "hrnet",
+        config="pose_hrnet.config:HRNetConfig",
+        factory="pose_hrnet.network:HRNet",
+        summary="HRNet-W18, W32 and W48, ImageNet weights through timm",
+        tags=("imagenet",),
+    )
+    yield ComponentSpec(
+        "deeplabcut/backbone",
+        "HRNet",
+        config="",
+        factory="pose_hrnet.deeplabcut:convert",
+        summary="DeepLabCut's HRNet as hrnet/hrnet",
+    )
+
+
+@hookimpl
+def pose_backbones() -> Iterable[BackbonePreset]:
+    for width in _DIGESTS:
+        yield BackbonePreset(
+            f"hrnet_w{width}",
+            family="hrnet",
+            backbone={"type": "hrnet/hrnet", "width": width},
+            summary=f"HRNet-W{width}, its finest branch",
+            spec={"train": {"optimizer": {"lr": 5e-4}}},
+        )
+
+
+@hookimpl
+def pose_weights() -> Iterable[WeightSpec]:
+    for width, digest in _DIGESTS.items():
+        yield WeightSpec(
+            f"hrnet_w{width}_imagenet",
+            model=f"hrnet/hrnet_w{width}",
+            url=f"{_RELEASE}hrnetv2_w{width}-{digest}.pth",
+            sha256=digest,
+            license="MIT",
+            source="ImageNet-1k classification, Wang et al. 2020, as released with timm",
+            converter="pose_hrnet.weights:from_imagenet",
+        )

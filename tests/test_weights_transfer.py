@@ -1,0 +1,179 @@
+"""Weights move between sets of keypoints by name: laws that hold for any sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pose_core.errors import ConfigError, PluginError, WeightsError
+from pose_core.interfaces import KeypointAxis
+from pose_core.model.assemble import PoseModel
+from pose_core.model.transfer import match_keypoints, transfer
+from pose_core.specs import ModelSpec
+from pose_core.structures import Skeleton
+
+NAMES = ("nose", "tail", "left_ear", "right_ear", "hip", "knee")
+UNIQUE = ("corner", "lamp")
+HEADS: dict[str, dict[str, Any]] = {
+    "convolution": {"deconv_layers": 0},
+    "transposed": {"deconv_layers": 1},
+    "two transposed": {"deconv_layers": 2, "deconv_channels": 3},
+    "heatmaps only": {"deconv_layers": 1, "location_refinement": False},
+}
+
+
+def build(skeleton: Skeleton, seed: int, unique: bool = False, **head: Any) -> PoseModel:
+    """A tiny network with all its parameters random."""
+    stride = 4 if head.get("deconv_layers", 1) else 2
+    heads = {"bodypart": {"type": "heatmap/heatmap", **head}}
+    if unique:
+        heads["unique"] = {"type": "heatmap/heatmap", "keypoints": "unique", **head}
+    backbone = {"type": "unet/unet", "filters": 2, "max_stride": 8, "output_stride": stride}
+    spec = ModelSpec.model_validate({"backbone": backbone, "heads": heads, "preprocess": {"scale": 1.0}})
+    torch.manual_seed(seed)
+    model = PoseModel(spec, skeleton).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_()
+    return model
+
+
+def outputs(model: PoseModel) -> dict[str, torch.Tensor]:
+    """Outputs on one image; locref as (K, 2, h, w), heatmaps as (K, 1, h, w)."""
+    images = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        found = model(images)
+    result = {}
+    for head, tensors in found.items():
+        for name, tensor in tensors.items():
+            values = 2 if name == "locref" else 1
+            result[f"{head}.{name}"] = tensor[0].unflatten(0, (-1, values))
+    return result
+
+
+def states_equal(one: PoseModel, other: PoseModel) -> bool:
+    mine, theirs = one.state_dict(), other.state_dict()
+    return mine.keys() == theirs.keys() and all(torch.equal(mine[n], theirs[n]) for n in mine)
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=list(HEADS))
+def test_transfer_to_the_same_keypoints_is_a_plain_load(head: dict[str, Any]) -> None:
+    skeleton = Skeleton(NAMES, unique_keypoints=UNIQUE)
+    source, model = build(skeleton, 0, unique=True, **head), build(skeleton, 1, unique=True, **head)
+    assert not states_equal(source, model)
+    report = transfer(model, skeleton, source.state_dict(), skeleton)
+    assert states_equal(source, model)
+    assert report.lines == ("all 8 keypoints <- the same names",)
+    assert not report.dropped
+
+
+names = st.lists(st.sampled_from(NAMES), min_size=1, unique=True).map(tuple)
+unique_names = st.lists(st.sampled_from(UNIQUE), min_size=1, unique=True).map(tuple)
+
+
+@settings(max_examples=25)
+@given(own=names, theirs=names, own_unique=unique_names, their_unique=unique_names, head=st.sampled_from(list(HEADS)))
+def test_each_keypoint_computes_what_its_source_computed(
+    own: tuple[str, ...],
+    theirs: tuple[str, ...],
+    own_unique: tuple[str, ...],
+    their_unique: tuple[str, ...],
+    head: str,
+) -> None:
+    mine, others = Skeleton(own, unique_keypoints=own_unique), Skeleton(theirs, unique_keypoints=their_unique)
+    source, model = build(others, 0, unique=True, **HEADS[head]), build(mine, 1, unique=True, **HEADS[head])
+    fresh = build(mine, 1, unique=True, **HEADS[head])
+    report = transfer(model, mine, source.state_dict(), others)
+    fresh.backbone.load_state_dict(source.backbone.state_dict())
+    for state in (source.state_dict(), fresh.state_dict()):
+        # Hidden layers of the heads are taken over, whatever the keypoints.
+        for name in [n for n in state if "deconv_layers.0" in n and "two" in head]:
+            state[name].copy_(source.state_dict()[name])
+    new, old, untouched = outputs(model), outputs(source), outputs(fresh)
+    for output, tensor in new.items():
+        ours, them = (own_unique, their_unique) if output.startswith("unique") else (own, theirs)
+        for row, name in enumerate(ours):
+            expected = old[output][them.index(name)] if name in them else untouched[output][row]
+            assert torch.allclose(tensor[row], expected, rtol=1e-5, atol=1e-5), (output, name)
+    assert {n: s.keypoint for n, s in report.sources.items()} == {
+        **{n: n if n in theirs else None for n in own},
+        **{n: n if n in their_unique else None for n in own_unique},
+    }
+    assert set(report.dropped) == {*theirs, *their_unique} - {*own, *own_unique}
+
+
+def test_a_permutation_permutes_the_outputs_exactly() -> None:
+    order = [3, 0, 5, 1, 4, 2]
+    source = build(Skeleton(NAMES), 0)
+    permuted = Skeleton(tuple(NAMES[i] for i in order))
+    model = build(permuted, 1)
+    transfer(model, permuted, source.state_dict(), Skeleton(NAMES))
+    for name, state in source.state_dict().items():
+        if name.endswith("bias") and "locref" in name:
+            assert torch.equal(model.state_dict()[name], state.view(6, 2)[order].flatten())
+    mine, theirs = outputs(model), outputs(source)
+    for name in mine:
+        torch.testing.assert_close(mine[name], theirs[name][order], rtol=1e-6, atol=1e-6)
+
+
+def test_names_are_told_from_aliases_and_regardless_of_case() -> None:
+    own, source = ("Nose", "tailbase", "left_ear", "hip"), ("nose", "tail_base", "hip", "croup", "knee")
+    found = match_keypoints(own, source, {"tailbase": ["dock", "TAIL_BASE"], "hip": ["croup"]}, "them")
+    assert [s.line(n) for n, s in found.items()] == [
+        "Nose <- nose",
+        "tailbase <- tail_base (alias)",
+        "left_ear: new",
+        "hip <- croup (alias)",
+    ]
+    mine, theirs = Skeleton(own), Skeleton(source)
+    model = build(mine, 1)
+    report = transfer(model, mine, build(theirs, 0).state_dict(), theirs, {"tailbase": ["tail_base"]})
+    assert report.lines == (
+        "Nose <- nose",
+        "tailbase <- tail_base (alias)",
+        "left_ear: new",
+        "hip <- hip",
+        "not used: croup, knee",
+    )
+    assert match_keypoints(("nose",), ("Nose", "nose"), {}, "them")["nose"].keypoint == "nose"
+    with pytest.raises(ConfigError, match=r"them: keypoint 'NOSE' may be 'Nose' or 'nose' there; say which"):
+        match_keypoints(("NOSE",), ("Nose", "nose"), {}, "them")
+
+
+def test_what_is_no_keypoint_axis_must_agree() -> None:
+    mine, theirs = Skeleton(NAMES[:2]), Skeleton(NAMES)
+    narrow = build(theirs, 0, deconv_layers=2, deconv_channels=3)
+    wide = build(mine, 1, deconv_layers=2, deconv_channels=4)
+    before = {n: t.clone() for n, t in wide.state_dict().items()}
+    with pytest.raises(WeightsError, match=r"file\.pt: does not fit the model: heads\.bodypart.*deconv_layers\.0"):
+        transfer(wide, mine, narrow.state_dict(), theirs, origin="file.pt")
+    with pytest.raises(WeightsError, match=r"for 2 keypoints it would be"):
+        transfer(build(mine, 1), mine, build(theirs, 0).state_dict(), mine)
+    state = build(theirs, 0, deconv_layers=2, deconv_channels=4).state_dict()
+    del state["backbone.output_norm.weight" if "backbone.output_norm.weight" in state else next(iter(state))]
+    with pytest.raises(WeightsError, match="missing backbone"):
+        transfer(wide, mine, state, theirs)
+    assert all(torch.equal(before[n], t) for n, t in wide.state_dict().items()), "nothing is half loaded"
+
+
+def test_heads_that_one_side_lacks_are_told() -> None:
+    both, plain = Skeleton(NAMES, unique_keypoints=UNIQUE), Skeleton(NAMES)
+    model = build(both, 1, unique=True)
+    fresh = {n: t.clone() for n, t in model.state_dict().items() if n.startswith("heads.unique.")}
+    report = transfer(model, both, build(plain, 0).state_dict(), plain)
+    assert report.lines[-3:] == ("corner: new", "lamp: new", "head unique: new")
+    assert all(torch.equal(model.state_dict()[n], t) for n, t in fresh.items())
+    report = transfer(build(plain, 1), plain, build(both, 0, unique=True).state_dict(), both)
+    assert report.lines[-2:] == ("not used: corner, lamp", "head unique: not used")
+
+
+def test_a_head_that_says_wrong_axes_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build(Skeleton(NAMES), 0)
+    for axes in ({"heatmap_head.nothing": KeypointAxis(0)}, {"heatmap_head.deconv_layers.0.weight": KeypointAxis(0)}):
+        monkeypatch.setattr(type(model.heads["bodypart"]), "keypoint_axes", lambda _, axes=axes: axes)
+        with pytest.raises(PluginError, match="its plugin is broken"):
+            transfer(model, Skeleton(NAMES), model.state_dict(), Skeleton(NAMES))
