@@ -172,9 +172,9 @@ def _download(file: RemoteFile, path: Path, otherwise: str) -> None:
 def _network(file: RemoteFile, otherwise: str) -> Iterator[Any]:
     import urllib.request  # takes a while to import, and listing needs none of it
 
-    request = urllib.request.Request(file.url, headers={"User-Agent": "pose-core"})
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+        request = urllib.request.Request(file.url, headers={"User-Agent": "pose-core"})
+        response = urllib.request.build_opener().open(request, timeout=TIMEOUT)
     except (OSError, HTTPException, ValueError) as error:
         raise _missing(file, _reason(error), otherwise) from None
     with response:

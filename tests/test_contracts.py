@@ -200,30 +200,3 @@ def test_parts_that_do_not_fit_are_errors_of_the_configuration(toys: Catalog) ->
         spec(neck=None)
     with pytest.raises(PluginError, match="puts out 3 channels at stride 2 but its config declares 9 channels"):
         build_model(spec(backbone="liar", neck=None, inputs={})).check_features()
-
-
-def test_every_model_can_be_built_without_memory(toys: Catalog) -> None:
-    from pose_core.specs.resolve import Layer, resolve
-
-    data = Layer({"skeleton": {"keypoints": ["a", "b"]}, "data": {"source": "nowhere"}})
-    for listed in toys.models():
-        with torch.device("meta"):
-            model = build_model(resolve(listed, data, []))
-        assert sum(p.numel() for p in model.parameters()) > 1000
-
-
-@pytest.mark.parametrize(
-    "name", ["unet", "resnet_18", *(pytest.param(n, marks=pytest.mark.slow) for n in ("resnet_50", "unet_medium_rf"))]
-)
-def test_models_run_forward_and_backward_at_the_default_size(name: str) -> None:
-    from pose_core.specs.resolve import Layer, choose_model, resolve
-
-    data = Layer({"skeleton": {"keypoints": ["a", "b", "c"]}, "data": {"source": "nowhere"}})
-    model = build_model(resolve(choose_model(name, multi_animal=False), data, []))
-    model.check_features()
-    images = torch.randint(0, 256, (2, 3, 144, 144), dtype=torch.uint8)
-    losses = model.losses(model(model.normalise(images)), labels())
-    torch.stack(list(losses.values())).sum().backward()
-    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
-    assert sum(p.grad is not None for p in model.parameters()) == len(list(model.parameters()))
-    assert model.eval().predict(images).keypoints.shape == (2, 1, 3, 2)

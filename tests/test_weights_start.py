@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from pydantic import TypeAdapter
 from safetensors.torch import load_file, save_file
 
 from pose_core import hooks
@@ -22,10 +23,12 @@ from pose_core.formats.project_writing import Example, write_project
 from pose_core.hooks import PluginInfo, WeightSpec
 from pose_core.model import start
 from pose_core.model.assemble import PoseModel
+from pose_core.model.detector import DetectorModel
 from pose_core.model.pretrained import remote_file
 from pose_core.model.run_folder import Run, build_model
 from pose_core.model.start import start_from
 from pose_core.plugins import ACTIVE, PluginRecord
+from pose_core.specs import AnyDetector
 from pose_core.specs.resolve import option_layer
 from pose_core.structures import Instances, Skeleton
 from pose_core.train.fit import train_model
@@ -244,8 +247,27 @@ def test_detector_weights_are_for_detectors(model: PoseModel, monkeypatch: pytes
     empty = cache.parent / "empty.pt"
     torch.save({"a": torch.zeros(1)}, empty)
     offer(monkeypatch, published(empty, "boxes", detectors[0].full_name))
-    with pytest.raises(ConfigError, match=r"are for a detector; write them as detector\.train\.weights"):
+    with pytest.raises(ConfigError, match=r"made for a detector; write it as detector\.train\.weights"):
         start_from(model, "boxes")
+
+
+def test_a_detector_starts_from_a_file_of_the_whole_or_of_its_network(tmp_path: Path) -> None:
+    names = [c.name for c in get_catalog().components("detector")]
+    if not names:
+        pytest.skip("no installed plugin offers a detector")
+    chosen = "ssdlite" if "ssdlite" in names else names[0]
+    config = TypeAdapter(AnyDetector).validate_python({"type": chosen})
+    source, whole, inner = (DetectorModel(config, Skeleton(("a",))) for _ in range(3))
+    torch.save(source.state_dict(), tmp_path / "whole.pt")
+    torch.save(source.network.state_dict(), tmp_path / "inner.pt")
+    for model, name in ((whole, "whole.pt"), (inner, "inner.pt")):
+        assert start_from(model, str(tmp_path / name)).lines == (f"starting from the file {tmp_path / name}",)
+        assert all(torch.equal(t, source.state_dict()[n]) for n, t in model.state_dict().items())
+    torch.save({"a": torch.zeros(1)}, tmp_path / "other.pt")
+    with pytest.raises(WeightsError, match="fits neither the model nor the detector"):
+        start_from(whole, str(tmp_path / "other.pt"))
+    with pytest.raises(ConfigError, match="of a detector have no keypoints"):
+        start_from(whole, str(tmp_path / "whole.pt"), aliases={"a": "b"})
 
 
 def test_the_model_of_a_run_is_taken_over(run: Path, other_project: Path) -> None:

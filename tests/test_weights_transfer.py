@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,11 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pose_core.catalog import Model, get_catalog
 from pose_core.errors import ConfigError, PluginError, WeightsError
 from pose_core.interfaces import KeypointAxis
 from pose_core.model.assemble import PoseModel
-from pose_core.model.transfer import match_keypoints, transfer
+from pose_core.model.transfer import _keypoint_axes, match_keypoints, transfer
 from pose_core.specs import ModelSpec
+from pose_core.specs.merge import merge
+from pose_core.specs.resolve import Layer, resolve
 from pose_core.structures import Skeleton
 
 NAMES = ("nose", "tail", "left_ear", "right_ear", "hip", "knee")
@@ -169,6 +173,31 @@ def test_heads_that_one_side_lacks_are_told() -> None:
     assert all(torch.equal(model.state_dict()[n], t) for n, t in fresh.items())
     report = transfer(build(plain, 1), plain, build(both, 0, unique=True).state_dict(), both)
     assert report.lines[-2:] == ("not used: corner, lamp", "head unique: not used")
+
+
+def kinds_of_models() -> dict[str, Model]:
+    """For each combination of neck and heads that installed models have, one model."""
+    found: dict[str, Model] = {}
+    for model in get_catalog().models():
+        layers: dict[str, Any] = {}
+        for layer in model.layers:
+            layers = merge(layers, layer)
+        parts = [layers["model"].get("neck") or {}, *layers["model"].get("heads", {}).values()]
+        found.setdefault(" ".join(str(part.get("type")) for part in parts), model)
+    return {f"{model.method} {model.name}": model for model in found.values()}
+
+
+@pytest.mark.parametrize("model", kinds_of_models().values(), ids=list(kinds_of_models()))
+def test_whatever_depends_on_the_keypoints_says_so(model: Model) -> None:
+    shapes, axes = [], []
+    for skeleton in (Skeleton(NAMES[:4]), Skeleton(NAMES)):
+        data = {"skeleton": dataclasses.asdict(skeleton), "data": {"source": "nowhere"}}
+        with torch.device("meta"):
+            network = PoseModel(resolve(model, Layer(data), []).model, skeleton)
+        shapes.append({name: tensor.shape for name, tensor in network.state_dict().items()})
+        axes.append(set(_keypoint_axes(network, skeleton)))
+    assert axes[0] == axes[1] == {name for name in shapes[0] if shapes[0][name] != shapes[1][name]}
+    assert axes[0]
 
 
 def test_a_head_that_says_wrong_axes_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:

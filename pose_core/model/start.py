@@ -61,8 +61,13 @@ class _Found:
 
 
 def run_of(weights: str | None) -> Path | None:
-    """The run folder that ``train.weights`` names; None where it means something else."""
-    return Path(weights) if weights not in (None, NONE) and (Path(str(weights)) / CONFIG).is_file() else None
+    """The run folder of a pose network that ``train.weights`` names; None where it means something else."""
+    if weights is None or weights == NONE:
+        return None
+    folder = Path(weights).expanduser()
+    if folder.name == WEIGHTS:
+        folder = folder.parent
+    return folder if (folder / CONFIG).is_file() and not is_detector_run(folder) else None
 
 
 def start_from(
@@ -92,39 +97,50 @@ def start_from(
         RunError: a run folder cannot be used.
     """
     if weights is None or weights == NONE:
+        if aliases:
+            raise ConfigError("train.aliases: names keypoints of weights, but train.weights names none")
         return Start()
-    found = _find(weights)
+    found = _find(weights, isinstance(model, DetectorModel))
     if isinstance(model, DetectorModel):
-        if found.part in ("model", "backbone"):
-            raise ConfigError(f"train.weights: {found.origin} are for a {found.part}, not for a detector")
+        if aliases:
+            raise ConfigError("train.aliases: the weights of a detector have no keypoints; leave it out")
         lines = _load_matching(model, {"detector": model.network}, found)
     else:
-        if found.part == "detector":
-            raise ConfigError(f"train.weights: {found.origin} are for a detector; write them as detector.train.weights")
         lines = _into_pose_model(model, found, metadata or {}, aliases or {})
     digest = file_hash(found.path)
     about = {"weights": weights, "path": str(found.path.resolve()), "sha256": digest, **found.provenance}
     return Start((f"starting from {found.origin}", *(f"  {line}" for line in lines)), about)
 
 
-def _find(weights: str) -> _Found:
+def _find(weights: str, detector: bool) -> _Found:
     path = Path(weights).expanduser()
     names = {name for w in get_catalog().weights() for name in (w.name, w.full_name)}
-    if weights in names and path.exists():
+    full = weights in names and "/" in weights  # a full name means the weights, whatever folders there are
+    if weights in names and not full and path.exists():
         raise ConfigError(
             f"train.weights: {weights!r} is the name of pretrained weights and a path; write ./{weights} for the path, "
             f"or the full name {get_catalog().named_weights(weights).full_name} for the weights"
         )
-    if path.is_dir():
-        return _run(path)
-    if path.is_file():
-        return _file(path)
+    if path.is_dir() and not full:
+        return _run(path, detector)
+    if path.is_file() and not full:
+        return _file(path, detector)
     if weights not in names and (path.suffix in _PATHS or weights.startswith((".", "/", "~"))):
         raise ConfigError(f"train.weights: {weights}: no such file or run folder")
     try:
-        return _named(get_catalog().named_weights(weights))
+        named = get_catalog().named_weights(weights)
     except ConfigError as error:
         raise ConfigError(f"train.weights: {error} (and there is no such file or run folder)") from None
+    _check_part(named.part, f"the weights {named.full_name}", detector)
+    return _named(named)
+
+
+def _check_part(part: str, origin: str, detector: bool) -> None:
+    """Before anything is downloaded."""
+    if part == "detector" and not detector:
+        raise ConfigError(f"train.weights: {origin}: made for a detector; write it as detector.train.weights")
+    if part != "detector" and detector:
+        raise ConfigError(f"train.weights: {origin}: made for a pose network, not for a detector")
 
 
 def _named(weights: Weights) -> _Found:
@@ -143,23 +159,25 @@ def _named(weights: Weights) -> _Found:
     )
 
 
-def _run(folder: Path) -> _Found:
-    if is_detector_run(folder):
+def _run(folder: Path, wants_detector: bool) -> _Found:
+    is_detector = is_detector_run(folder)
+    _check_part("detector" if is_detector else "model", f"the run {folder}", wants_detector)
+    if is_detector:
         detector = DetectorRun.open(folder)
         return _Found(detector.read_weights(), folder / WEIGHTS, f"the run {folder}", "detector")
     run = Run.open(folder)
     return _Found(run.read_weights(), folder / WEIGHTS, f"the run {folder}", "model", run.spec.skeleton)
 
 
-def _file(path: Path) -> _Found:
+def _file(path: Path, detector: bool) -> _Found:
     if path.name == WEIGHTS and (path.parent / CONFIG).is_file():
-        return _run(path.parent)
+        return _run(path.parent, detector)
     content = read_tensors(path)
-    if content.wrapper == "model" or not content.tensors:
+    if (content.wrapper == "model" and content.others) or not content.tensors:
         importers = ", ".join(c.name for c in get_catalog().components("importer")) or "none is installed"
         held = ", ".join([*([content.wrapper] if content.wrapper else []), *content.others][:5])
         raise WeightsError(
-            f"{path}: is a snapshot of another tool (it holds {held}), not tensors by name; 'pose import NAME {path} "
+            f"{path}: is a snapshot of another tool (it holds {held}), not tensors by name; 'pose import TOOL {path} "
             f"--out RUN' makes a run of it, which --weights takes (importers: {importers})"
         )
     return _Found(content.tensors, path, f"the file {path}")
@@ -172,6 +190,8 @@ def _into_pose_model(
     if not part:
         part, state = _told_by_names({"model": model, "backbone": model.backbone}, found)
     if part == "backbone":
+        if aliases:
+            raise ConfigError(f"train.aliases: {found.origin} are of a backbone and have no keypoints; leave it out")
         return _load_backbone(model.backbone, state, found.origin)
     names = merge_aliases(metadata, aliases, model.skeleton, found.skeleton)
     if found.skeleton is not None:

@@ -89,9 +89,12 @@ def transfer(
     found_unique = match_keypoints(own.unique_keypoints, source.unique_keypoints, aliases, origin)
     fresh = model.state_dict()
     axes = _keypoint_axes(model, own)
-    taken, notes = _same_heads(state, fresh)
-    mapped: dict[str, Tensor] = {}
-    for name, tensor in taken.items():
+    new, extra = _other_heads(state, fresh)
+    mapped = {name: tensor for name, tensor in fresh.items() if _head(name) in new}
+    problems: list[str] = []
+    for name, tensor in state.items():
+        if _head(name) in extra:
+            continue
         axis = axes.get(name)
         if axis is None or name not in fresh:
             mapped[name] = tensor
@@ -101,16 +104,17 @@ def transfer(
         expected = list(fresh[name].shape)
         expected[axis.axis] = len(theirs) * axis.values
         if list(tensor.shape) != expected:
-            raise WeightsError(
-                f"{origin}: does not fit the model: {name} is {tuple(tensor.shape)}, for {len(theirs)} "
-                f"{'unique ' * unique}keypoints it should be {tuple(expected)}"
-            )
+            keypoints = f"{len(theirs)} {'unique ' * unique}keypoints"
+            problems.append(f"{name} is {tuple(tensor.shape)}, for {keypoints} it would be {tuple(expected)}")
+            mapped[name] = fresh[name]
+            continue
         mapped[name] = _rows(fresh[name], tensor, axis, theirs, found_unique if unique else found)
-    if problems := misfits(fresh, mapped):
+    if problems := misfits(fresh, mapped) + problems:
         raise WeightsError(f"{origin}: does not fit the model: {listed(problems)}")
     model.load_state_dict(mapped)
     used = {s.keypoint for s in (*found.values(), *found_unique.values())}
     dropped = tuple(n for n in (*source.keypoints, *source.unique_keypoints) if n not in used)
+    notes = [f"head {name}: new" for name in sorted(new)] + [f"head {name}: not used" for name in sorted(extra)]
     return Transfer({**found, **found_unique}, dropped, (*_told(own, source, found, found_unique, dropped), *notes))
 
 
@@ -192,16 +196,10 @@ def _keypoint_axes(model: PoseModel, own: Skeleton) -> dict[str, KeypointAxis]:
     return axes
 
 
-def _same_heads(state: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
-    """The weights without heads that the model lacks, and with the model's own for heads that they lack."""
+def _other_heads(state: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> tuple[set[str], set[str]]:
+    """Names of the heads that only the model has, and that only the weights have; none where they share no head."""
     theirs, mine = _head_names(state), _head_names(fresh)
-    if not theirs & mine:
-        return dict(state), []
-    extra, new = theirs - mine, mine - theirs
-    taken = {n: t for n, t in state.items() if _head(n) not in extra}
-    taken |= {n: t for n, t in fresh.items() if _head(n) in new}
-    notes = [f"head {name}: new" for name in sorted(new)]
-    return taken, notes + [f"head {name}: not used" for name in sorted(extra)]
+    return (mine - theirs, theirs - mine) if theirs & mine else (set(), set())
 
 
 def _head(name: str) -> str | None:

@@ -1,0 +1,240 @@
+"""Detectors through the command line: alone, with a pose network, resumed, given, and used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pose_core.data.boxes import animal_boxes
+from pose_core.formats.project_writing import Example, write_project
+from pose_core.interfaces import Labels
+from pose_core.model.run_folder import DetectorRun, Run
+from pose_core.structures import Instances, LabelledImage, Skeleton
+from pose_core.train.validation import box_error, box_overlap
+
+DETECTOR = ("network.size=[64,64]", "train.batch_size=8")
+WITHIN = tuple(f"detector.{setting}" for setting in DETECTOR)
+POSE = (
+    "model.preprocess.size=[32,32]",
+    "model.backbone.filters=4",
+    "model.backbone.max_stride=8",
+    "model.backbone.output_stride=2",
+)
+
+
+def settings(*assignments: str) -> list[str]:
+    return [part for assignment in assignments for part in ("--set", assignment)]
+
+
+@pytest.fixture(scope="module")
+def animals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """None, one or two animals of two keypoints an image, 20 images of 64 x 64."""
+    folder = tmp_path_factory.mktemp("animals") / "project"
+    rng = np.random.default_rng(0)
+
+    def example(number: int) -> Example:
+        image = rng.integers(90, 120, (64, 64, 3)).astype(np.uint8)
+        points = [[[14, 20 + number], [26, 22]], [[40, 44], [52, 40 + number / 2]]][: 1 + number % 2]
+        for one in points:
+            (x1, y1), (x2, y2) = np.min(one, axis=0).astype(int), np.max(one, axis=0).astype(int)
+            image[y1 - 3 : y2 + 4, x1 - 3 : x2 + 4] = (220, 40, 40)
+        return Example(f"{number:02d}.png", image, Instances.from_keypoints(np.array(points, np.float32)))
+
+    skeleton = Skeleton(("a", "b"), individuals=("one", "two"))
+    write_project(folder, skeleton, (example(n) for n in range(20)), name="animals")
+    return folder
+
+
+def test_detector_and_pose_network_train_with_one_command_and_predict(pose: Any, animals: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = ["train", animals, "--model", "top_down_unet", "--detector", "ssdlite", "--out", run]
+    command += ["--device", "cpu", "--epochs", "2", *settings(*WITHIN, *POSE, "detector.train.epochs=2")]
+    process = pose(*command)
+    assert process.returncode == 0, process.stderr
+    assert "first the detector torchvision/ssdlite, 2 epochs" in process.stderr
+    opened = Run.open(run)
+    detector = opened.detector
+    assert detector is not None
+    assert detector.finished
+    assert detector.spec.skeleton == opened.spec.skeleton
+    assert detector.spec.least_box == opened.spec.model.preprocess.least_box
+    assert "validation_box_error" in detector.metrics()["best"]
+    assert detector.provenance["split"] == opened.provenance["split"]
+    assert (run / "detector" / "training_curves.png").is_file()
+
+    again = pose(*command)
+    assert again.returncode == 2
+    assert "already holds a run; add --resume" in again.stderr
+    resumed = pose(*command, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "first the detector" not in resumed.stderr
+
+    evaluated = pose("evaluate", run, "--json", "--device", "cpu")
+    assert evaluated.returncode == 0, evaluated.stderr
+    figures = json.loads(evaluated.stdout)
+    assert {"ap", "mean_error", "labelled_boxes"} <= set(figures)
+    assert figures["labelled_boxes"]["counts"]["missed"] == 0
+    assert Path(figures["folder"]).name == "test"
+    assert Path(figures["labelled_boxes"]["folder"]).name == "test-labelled-boxes"
+
+    images = animals / "images"
+    predicted = pose("predict", run, images, "--out", "predicted", "--device", "cpu")
+    assert predicted.returncode == 0, predicted.stderr
+    pose("predict", run, images, "--out", "predicted", "--device", "cpu")
+    other = pose("predict", run, images, "--out", "predicted", "--device", "cpu", "--boxes", boxes_file(tmp_path))
+    assert other.returncode == 2
+    assert "made with another boxes" in other.stderr
+
+
+def boxes_file(folder: Path) -> Path:
+    path = folder / "boxes.csv"
+    path.write_text("frame,x1,y1,x2,y2\n0,10,16,30,26\n3,10,16,30,26\n3,36,36,56,48\n")
+    return path
+
+
+def test_a_detector_alone_is_trained_measured_and_given_to_a_pose_network(
+    pose: Any, animals: Path, tmp_path: Path
+) -> None:
+    alone, run = tmp_path / "detector", tmp_path / "run"
+    process = pose(
+        "train",
+        animals,
+        "--detector",
+        "ssdlite",
+        "--out",
+        alone,
+        "--device",
+        "cpu",
+        "--epochs",
+        "2",
+        *settings(*DETECTOR),
+    )
+    assert process.returncode == 0, process.stderr
+    assert "best validation box error" in process.stderr
+    measured = pose("evaluate", alone, "--json", "--device", "cpu")
+    assert measured.returncode == 0, measured.stderr
+    figures = json.loads(measured.stdout)
+    assert 0 <= figures["ap"] <= figures["ap50"] <= 1
+    assert figures["animals"] > 0
+    assert "box AP" in pose("evaluate", alone, "--device", "cpu").stdout
+    refused = pose("predict", alone, animals / "images", "--out", "x")
+    assert refused.returncode == 2
+    assert "holds a detector, not a pose network" in refused.stderr
+
+    arguments = ["train", animals, "--model", "top_down_unet", "--device", "cpu", "--epochs", "1", *settings(*POSE)]
+    without = pose(*arguments, "--out", tmp_path / "bare")
+    assert without.returncode == 0, without.stderr
+    unknown = pose("predict", tmp_path / "bare", animals / "images", "--out", "x", "--device", "cpu")
+    assert unknown.returncode == 2
+    assert "needs to know where the animals are: add --detector" in unknown.stderr
+    lent = pose(
+        "predict", tmp_path / "bare", animals / "images", "--out", "lent", "--device", "cpu", "--detector", alone
+    )
+    assert lent.returncode == 0, lent.stderr
+    boxed = pose(
+        "predict", tmp_path / "bare", animals / "images", "--out", "boxed", "--device", "cpu",
+        "--boxes", boxes_file(tmp_path),
+    )  # fmt: skip
+    assert boxed.returncode == 0, boxed.stderr
+    from pose_core.infer.journal import core_writer
+
+    (file,) = (tmp_path / "boxed").glob("*.parquet")
+    assert [len(f.instances) for f in core_writer().read(file)][:5] == [1, 0, 0, 2, 0]
+
+    given = pose(*arguments, "--detector", alone, "--out", run)
+    assert given.returncode == 0, given.stderr
+    assert (run / "detector" / "weights.safetensors").read_bytes() == (alone / "weights.safetensors").read_bytes()
+    assert Run.open(run).spec.detector is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "unet", "--detector", "ssdlite"], "single_animal finds one animal a frame|several individuals"),
+        (["--model", "top_down_unet", "--detector", "ssdlit"], "did you mean ssdlite"),
+        (["--model", "top_down_unet", "--detector", "ssdlite", "--devices", "2"], "on one device only"),
+        (["--detector", "ssdlite", "--set", "network.sise=[64,64]"], "network.sise: unknown key; did you mean size"),
+        (
+            [
+                "--model",
+                "top_down_unet",
+                "--detector",
+                "ssdlite",
+                "--set",
+                "detector.train.max_time=9s",
+                "--max-time",
+                "5s",
+            ],
+            "leave nothing",
+        ),
+    ],
+)
+def test_mistakes_are_named(pose: Any, animals: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
+    import re
+
+    process = pose("train", animals, *arguments, "--out", tmp_path / "run", "--device", "cpu", *settings(*POSE)[:0])
+    assert process.returncode == 2
+    error = process.stderr.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert re.search(message, error), error
+    assert "Traceback" not in process.stderr
+
+
+def test_small_boxes_are_enlarged_and_known_ones_kept() -> None:
+    points = np.full((3, 2, 2), np.nan, np.float32)
+    points[0] = [[10, 10], [50, 20]]
+    points[1, 0] = [30, 40]
+    instances = Instances.from_keypoints(points)
+    record = LabelledImage.create(Path("x.png"), "x.png", 100, 100, instances)
+    boxes = animal_boxes(record, 20)
+    np.testing.assert_allclose(boxes[0], [10, 10, 50, 20])
+    np.testing.assert_allclose(boxes[1], [20, 30, 40, 50])
+    assert np.isnan(boxes[2]).all()
+
+
+def test_box_error_is_zero_for_exact_boxes_and_one_for_none() -> None:
+    class Says:
+        def __init__(self, boxes: Any, scores: Any) -> None:
+            self.answer = torch.tensor(boxes, dtype=torch.float32)[None], torch.tensor(scores)[None]
+
+        def predict(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return self.answer
+
+    truth = [[0.0, 0, 10, 10], [20, 20, 40, 30]]
+    from pose_core.data.dataset import Batch
+
+    boxes = torch.tensor(truth)[None]
+    labels = Labels(
+        keypoints=torch.full((1, 2, 1, 2), torch.nan),
+        occluded=torch.zeros(1, 2, 1, dtype=torch.bool),
+        boxes=boxes,
+        areas=torch.full((1, 2), torch.nan),
+        identity=torch.full((1, 2), -1),
+        unique_keypoints=torch.zeros(1, 0, 2),
+    )
+    batch = Batch(torch.zeros(1, 3, 64, 64, dtype=torch.uint8), labels, torch.eye(3)[None], torch.zeros(1))
+
+    def error(found: Any, scores: Any) -> float:
+        total, count = box_error(Says(found, scores), [batch], torch.device("cpu"))  # type: ignore[arg-type]
+        return total / count
+
+    nan = [float("nan")] * 4
+    assert error([*truth, nan], [1.0, 1.0, 0.0]) == pytest.approx(0, abs=1e-6)
+    assert error([nan], [0.0]) == 1
+    assert error([truth[0]], [1.0]) == pytest.approx(0.5)
+    # A sure false box costs as much as a missed animal, an unsure one less.
+    assert error([*truth, [50, 50, 60, 60]], [1.0, 1.0, 1.0]) == pytest.approx(0.5)
+    assert error([*truth, [50, 50, 60, 60]], [1.0, 1.0, 0.2]) == pytest.approx(0.1)
+    assert box_overlap(boxes[0][:1], torch.tensor([[5.0, 0, 15, 10]])) == pytest.approx(1 / 3)
+
+
+def test_a_run_of_a_detector_says_so(animals: Path, tmp_path: Path) -> None:
+    from pose_core.errors import RunError
+
+    with pytest.raises(RunError, match="no such run folder"):
+        DetectorRun.open(tmp_path / "nothing")

@@ -1,0 +1,438 @@
+"""Models in DeepLabCut's format, of random weights, become runs; what cannot become one is refused in a line."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from pose_deeplabcut.config import ModelImporterConfig
+from pose_deeplabcut.importer import ModelImporter
+from torch import nn
+
+from pose_core.errors import RunError
+from pose_core.infer.api import load
+from pose_core.interfaces import Imported
+from pose_core.model.importing import import_model
+from pose_core.model.run_folder import Run
+
+DECONV: dict[str, Any] = {"channels": [512, 2], "kernel_size": [3], "strides": [2]}
+POINTWISE: dict[str, Any] = {
+    "channels": [512],
+    "kernel_size": [],
+    "strides": [],
+    "final_conv": {"out_channels": 2, "kernel_size": 1},
+}
+
+
+def head(keypoints: int = 2, *, pointwise: bool = False) -> dict[str, Any]:
+    """A HeatmapHead as pytorch_config.yaml describes it."""
+    maps = []
+    for outputs in (keypoints, 2 * keypoints):
+        config = copy.deepcopy(POINTWISE if pointwise else DECONV)
+        if pointwise:
+            config["final_conv"]["out_channels"] = outputs
+        else:
+            config["channels"] = [512, outputs]
+        maps.append(config)
+    return {
+        "type": "HeatmapHead",
+        "weight_init": "normal",
+        "predictor": {
+            "type": "HeatmapPredictor",
+            "apply_sigmoid": False,
+            "clip_scores": True,
+            "location_refinement": True,
+            "locref_std": 7.2801,
+        },
+        "target_generator": {"type": "HeatmapGaussianGenerator", "pos_dist_thresh": 17, "num_heatmaps": keypoints},
+        "criterion": {
+            "heatmap": {"type": "WeightedMSECriterion", "weight": 1.0},
+            "locref": {"type": "WeightedHuberCriterion", "weight": 0.05},
+        },
+        "heatmap_config": maps[0],
+        "locref_config": maps[1],
+    }
+
+
+def description(*, top_down: bool = False, unique: int = 0) -> dict[str, Any]:
+    """pytorch_config.yaml of a ResNet-18 with heatmaps of two keypoints."""
+    inference: dict[str, Any] = {"normalize_images": True, "auto_padding": None, "hist_eq": False}
+    if top_down:
+        inference["top_down_crop"] = {"width": 96, "height": 64}
+    heads = {"bodypart": head(pointwise=top_down)}
+    if unique:
+        heads["unique_bodypart"] = head(unique)
+    return {
+        "net_type": "resnet_18",
+        "method": "td" if top_down else "bu",
+        "model": {
+            "backbone": {
+                "type": "ResNet",
+                "model_name": "resnet18",
+                "output_stride": 32,
+                "freeze_bn_stats": False,
+                "freeze_bn_weights": False,
+            },
+            "backbone_output_channels": 512,
+            "neck": None,
+            "heads": heads,
+        },
+        "metadata": {
+            "project_path": None,
+            "bodyparts": ["nose", "tail"],
+            "unique_bodyparts": [f"corner{i}" for i in range(unique)],
+            "individuals": ["animal"],
+            "with_identity": False,
+        },
+        "data": {"bbox_margin": 20, "colormode": "RGB", "inference": inference, "train": {}},
+        "detector": None,
+    }
+
+
+class _Maps(nn.Module):
+    """Layers of one output under DeepLabCut's names."""
+
+    def __init__(self, outputs: int, pointwise: bool) -> None:
+        super().__init__()
+        if pointwise:
+            self.final_conv = nn.Conv2d(512, outputs, 1)
+        else:
+            self.deconv_layers = nn.Sequential(nn.ConvTranspose2d(512, outputs, 3, 2))
+
+
+def weights(content: dict[str, Any], seed: int = 0) -> dict[str, torch.Tensor]:
+    """A state dict with DeepLabCut's names for a description of :func:`description`, of random values."""
+    import timm
+
+    torch.manual_seed(seed)
+    state = {f"backbone.model.{k}": v for k, v in timm.create_model("resnet18", num_classes=0).state_dict().items()}
+    for slot in content["model"]["heads"]:
+        keypoints = 2 if slot == "bodypart" else len(content["metadata"]["unique_bodyparts"])
+        for name, outputs in (("heatmap_head", keypoints), ("locref_head", 2 * keypoints)):
+            layers = _Maps(outputs, content["method"] == "td")
+            state |= {f"heads.{slot}.{name}.{k}": v for k, v in layers.state_dict().items()}
+    return state
+
+
+class Model:
+    """A train folder with a snapshot, to be spoilt by tests."""
+
+    def __init__(self, folder: Path, content: dict[str, Any]) -> None:
+        self.folder = folder
+        self.content = content
+        self.weights = weights(content)
+        folder.mkdir(parents=True)
+        self.save()
+
+    @property
+    def snapshot(self) -> Path:
+        return self.folder / "snapshot-best-100.pt"
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "pytorch_config.yaml"
+
+    def save(self) -> None:
+        self.config.write_text(yaml.safe_dump(self.content))
+        metadata = {"epoch": 100, "metrics": {"metrics/test.rmse": 2.5, "metrics/test.mAP": float("nan")}}
+        torch.save({"metadata": metadata, "model": self.weights, "scheduler": {"last_epoch": 100}}, self.snapshot)
+
+    def read(self, **options: Any) -> Imported:
+        return ModelImporter(ModelImporterConfig(type="deeplabcut/deeplabcut")).read(self.snapshot, **options)
+
+    def refused(self, **options: Any) -> str:
+        with pytest.raises(RunError) as caught:
+            self.read(**options)
+        message = str(caught.value)
+        assert "\n" not in message
+        return message
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    return Model(tmp_path / "train", description())
+
+
+def test_a_snapshot_becomes_a_run_that_predicts_its_numbers(model: Model, tmp_path: Path) -> None:
+    imported = import_model("deeplabcut", model.snapshot, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    assert run.metrics()["weights_sha256"]
+    assert run.spec.model.method == "single_animal"
+    assert run.spec.model.name == "resnet/resnet_18"
+    assert run.provenance["split"] == {"train": [], "validation": [], "test": []}
+    assert run.provenance["imported"]["epoch"] == 100
+    # A figure that is not finite has no place in JSON.
+    assert run.provenance["imported"]["metrics"] == {"metrics/test.rmse": 2.5}
+    assert imported.parameters == sum(
+        v.numel() for k, v in model.weights.items() if "running_" not in k and "num_batches" not in k
+    )
+
+    image = np.random.default_rng(3).integers(0, 256, (64, 96, 3), np.uint8)
+    (frame,) = load(run.path, "cpu").predict(image[None])
+    x, y, score = decoded(model.weights, image, "bodypart")
+    np.testing.assert_allclose(frame.instances.keypoints[0], np.stack([x, y], 1), atol=0.01)
+    np.testing.assert_allclose(frame.instances.keypoint_scores[0], score, atol=1e-5)
+
+
+def decoded(state: dict[str, torch.Tensor], image: np.ndarray, slot: str) -> tuple[Any, Any, Any]:
+    """What DeepLabCut reports: x = (column + 1/2) stride + 7.2801 locref, the highest cell's value as score."""
+    import timm
+
+    backbone = timm.create_model("resnet18", num_classes=0).eval()
+    backbone.load_state_dict(
+        {k.removeprefix("backbone.model."): v for k, v in state.items() if k.startswith("backbone.")}
+    )
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    tensor = ((torch.from_numpy(image) / 255 - mean) / std).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        feature = backbone.forward_features(tensor)
+        heatmap, locref = (
+            nn.functional.conv_transpose2d(
+                feature,
+                state[f"heads.{slot}.{name}.deconv_layers.0.weight"],
+                state[f"heads.{slot}.{name}.deconv_layers.0.bias"],
+                stride=2,
+            )[0]
+            for name in ("heatmap_head", "locref_head")
+        )
+    score, at = heatmap.flatten(1).max(1)
+    row, column = at // heatmap.shape[2], at % heatmap.shape[2]
+    offsets = torch.stack([locref.view(-1, 2, *heatmap.shape[1:])[k, :, row[k], column[k]] for k in range(len(at))])
+    x, y = (column + 0.5) * 16 + 7.2801 * offsets[:, 0], (row + 0.5) * 16 + 7.2801 * offsets[:, 1]
+    return x.numpy(), y.numpy(), score.clamp(0, 1).numpy()
+
+
+def test_unique_body_parts_have_a_head_of_their_own(tmp_path: Path) -> None:
+    content = description(unique=1)
+    model = Model(tmp_path / "train", content)
+    import_model("deeplabcut", model.snapshot, tmp_path / "run")
+    run = Run.open(tmp_path / "run")
+    assert run.spec.skeleton.unique_keypoints == ("corner0",)
+    image = np.random.default_rng(4).integers(0, 256, (64, 64, 3), np.uint8)
+    (frame,) = load(run.path, "cpu").predict(image[None])
+    x, y, score = decoded(model.weights, image, "unique_bodypart")
+    np.testing.assert_allclose(frame.unique_keypoints, np.stack([x, y], 1), atol=0.01)
+    np.testing.assert_allclose(frame.unique_scores, score, atol=1e-5)
+
+
+def test_a_top_down_model_keeps_its_crop_and_margin(tmp_path: Path) -> None:
+    model = Model(tmp_path / "train", description(top_down=True))
+    found = model.read()
+    spec = found.network.spec["model"]
+    assert spec["method"] == "top_down"
+    assert spec["name"] == "top_down_resnet_18"
+    assert spec["preprocess"]["size"] == [64, 96]
+    assert (spec["preprocess"]["margin"], spec["preprocess"]["margin_pixels"]) == (0.0, 20.0)
+    assert spec["heads"]["keypoints"]["deconv_layers"] == 0
+    assert spec["heads"]["keypoints"]["grid_offset"] == 16.0
+    assert any("no detector" in note for note in found.notes)
+    run = import_model("deeplabcut", model.snapshot, tmp_path / "run").run
+    outputs = run.load_model()(torch.zeros(1, 3, 64, 96))
+    assert outputs["keypoints"]["heatmap"].shape == (1, 2, 2, 3)
+
+
+def test_an_exported_model_needs_no_other_file(tmp_path: Path) -> None:
+    content = description()
+    path = tmp_path / "exported.pt"
+    torch.save({"config": content, "pose": weights(content)}, path)
+    run = import_model("deeplabcut", path, tmp_path / "run").run
+    assert run.spec.skeleton.keypoints == ("nose", "tail")
+
+
+def test_the_command(model: Model, pose: Any) -> None:
+    out = pose.folder / "run"
+    process = pose("import", "deeplabcut", model.snapshot, "--out", out)
+    assert process.returncode == 0, process.stderr
+    assert "next: pose predict" in process.stdout
+    assert "resnet/resnet_18" in process.stderr
+    assert "--data PROJECT" in process.stderr
+    assert "already holds a run" in pose.refuses("import", "deeplabcut", model.snapshot, "--out", out)
+    assert "no importer 'sleep'" in pose.refuses("import", "sleep", model.snapshot, "--out", pose.folder / "other")
+    message = pose.refuses("import", "deeplabcut", model.snapshot, "--out", pose.folder / "b", "--set", "as_traned=1")
+    assert "as_traned" in message
+
+
+def project(folder: Path, **changes: Any) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        "Task": "maze",
+        "scorer": "Ada",
+        "date": "Jan1",
+        "multianimalproject": False,
+        "bodyparts": ["nose", "tail"],
+        "skeleton": [["nose", "tail"]],
+        **changes,
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(content))
+    return folder
+
+
+def test_the_project_is_found_above_the_snapshot(tmp_path: Path) -> None:
+    root = project(tmp_path / "maze")
+    model = Model(root / "dlc-models-pytorch" / "iteration-0" / "mazeJan1-trainset95shuffle1" / "train", description())
+    spec = model.read().network.spec
+    assert spec["data"]["source"] == str(root)
+    assert [tuple(edge) for edge in spec["skeleton"]["edges"]] == [("nose", "tail")]
+    assert spec["metadata"]["deeplabcut.scorer"] == "Ada"
+
+
+def test_the_project_can_be_named_and_may_have_changed(model: Model, tmp_path: Path) -> None:
+    root = project(tmp_path / "moved", bodyparts=["nose", "tail", "ear"], skeleton=[["nose", "ear"], ["nose", "tail"]])
+    found = model.read(data=root)
+    assert found.network.spec["data"]["source"] == str(root)
+    assert list(found.network.spec["skeleton"]["keypoints"]) == ["nose", "tail"]
+    assert [tuple(edge) for edge in found.network.spec["skeleton"]["edges"]] == [("nose", "tail")]
+    assert any("other body parts" in note for note in found.notes)
+    assert "no such file or folder" in model.refused(data=tmp_path / "nowhere")
+
+
+def test_weights_that_are_left_over_are_listed(model: Model, tmp_path: Path) -> None:
+    model.weights |= {f"heads.bodypart.paf_head.deconv_layers.{i}.weight": torch.zeros(1) for i in range(7)}
+    model.save()
+    message = model.refused()
+    assert "7 of its" in message
+    assert message.count("paf_head") == 5
+    assert "and 2 more" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_that_are_missing_are_listed_and_nothing_is_written(model: Model, tmp_path: Path) -> None:
+    for name in [n for n in model.weights if n.startswith("backbone.model.layer1.0")]:
+        del model.weights[name]
+    model.save()
+    with pytest.raises(RunError, match=r"missing backbone\.model\.layer1\.0.* and 7 more") as caught:
+        import_model("deeplabcut", model.snapshot, tmp_path / "run")
+    assert str(model.snapshot) in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_of_another_shape_are_refused(model: Model, tmp_path: Path) -> None:
+    model.weights["heads.bodypart.heatmap_head.deconv_layers.0.bias"] = torch.zeros(3)
+    model.save()
+    with pytest.raises(RunError, match=r"heatmap_head\.deconv_layers\.0\.bias is \(3,\), the model has \(2,\)"):
+        import_model("deeplabcut", model.snapshot, tmp_path / "run")
+
+
+class _Bomb:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return (Path.touch, (self._path,))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_snapshot_that_would_run_code_is_refused(model: Model, tmp_path: Path, zipped: bool) -> None:
+    mark = tmp_path / "ran"
+    content = {"model": model.weights, "metadata": _Bomb(mark)}
+    torch.save(content, model.snapshot, _use_new_zipfile_serialization=zipped)
+    message = model.refused()
+    assert not mark.exists()
+    assert "opening that could run code" in message
+
+
+@pytest.mark.parametrize("content", [b"", b"not a snapshot", b"PK\x03\x04" + bytes(100), b"\x80\x02]q\x00."])
+def test_other_files_are_refused(model: Model, content: bytes) -> None:
+    model.snapshot.write_bytes(content)
+    assert str(model.snapshot) in model.refused()
+
+
+def test_a_damaged_snapshot_is_refused(model: Model) -> None:
+    content = model.snapshot.read_bytes()
+    model.snapshot.write_bytes(content[: len(content) // 2])
+    assert "damaged" in model.refused()
+
+
+def test_a_file_that_is_no_model_is_refused(model: Model) -> None:
+    torch.save({"weights": model.weights}, model.snapshot)
+    assert "is no model of DeepLabCut 3" in model.refused()
+    torch.save({"model": {"a": 1}}, model.snapshot)
+    assert "holds no weights by name" in model.refused()
+    model.snapshot.unlink()
+    assert "no such file" in model.refused()
+
+
+def test_the_snapshot_of_a_detector_is_not_that_of_a_pose_network(model: Model) -> None:
+    torch.save({"model": {"model.backbone.x": torch.zeros(1)}}, model.snapshot)
+    assert "--detector" in model.refused()
+
+
+def test_a_detector_belongs_to_top_down_models(model: Model, tmp_path: Path) -> None:
+    assert "leave out --detector" in model.refused(detector=model.snapshot)
+    other = Model(tmp_path / "other", description(top_down=True))
+    assert "not the snapshot of a detector" in other.refused(detector=other.snapshot)
+
+
+def test_a_missing_configuration_is_named(model: Model, tmp_path: Path) -> None:
+    elsewhere = model.config.rename(tmp_path / "kept.yaml")
+    assert "there is no pytorch_config.yaml beside it" in model.refused()
+    assert model.read(config=elsewhere).network.spec["model"]["name"] == "resnet_18"
+    assert "no such file" in model.refused(config=tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (
+            ("model", "heads", "bodypart", "type"),
+            "DLCRNetHead",
+            "is a DLCRNetHead, which no installed plugin takes over",
+        ),
+        (("model", "backbone", "type"), "Mamba", "model.backbone: is a Mamba, which no installed plugin takes over"),
+        (("model", "backbone", "type"), None, "model.backbone.type: missing"),
+        (("model", "neck"), {"type": "Unknown"}, "deeplabcut/neck Unknown"),
+        (("model", "heads"), {}, "model.heads: has no heads"),
+        (("model", "heads", "bodypart", "heatmap_config", "strides"), [4], "heatmap_config: transposed convolutions"),
+        (("model", "heads", "bodypart", "predictor", "type"), "Other", "predictor: Other cannot be imported"),
+        (
+            ("model", "heads", "bodypart", "predictor"),
+            None,
+            "model.heads.bodypart: is not as DeepLabCut 3.0.2 writes it",
+        ),
+        (("model",), None, "model: missing"),
+        (("metadata", "bodyparts"), [], "metadata.bodyparts: is empty"),
+        (("metadata", "bodyparts"), "nose", "metadata.bodyparts: must be a list of names"),
+        (("metadata", "bodyparts"), ["nose", "nose"], "metadata.bodyparts: has a name twice"),
+        (("method",), "ctd", "models of method 'ctd' cannot be taken over"),
+        (("data", "colormode"), "BGR", "data.colormode: must be RGB"),
+        (("data", "inference", "resize"), {"width": 9}, "data.inference.resize: changes images"),
+        (("data", "inference", "scale_to_unit_range"), True, "scale_to_unit_range: cannot be taken over together"),
+    ],
+)
+def test_descriptions_that_cannot_be_taken_over(model: Model, keys: tuple[str, ...], value: Any, message: str) -> None:
+    inner = model.content
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = value
+    model.save()
+    found = model.refused()
+    assert message in found
+    assert str(model.config) in found
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "model: {", "\x00", "just text"])
+def test_configurations_that_are_none(model: Model, text: str) -> None:
+    model.config.write_text(text)
+    assert re.search("is no (valid YAML|pytorch_config.yaml)", model.refused())
+
+
+@pytest.mark.parametrize(
+    ("settings", "mean", "std"),
+    [
+        ({"normalize_images": False, "scale_to_unit_range": True}, 0.0, 1.0),
+        ({"normalize_images": False}, 0.0, 1 / 255),
+    ],
+)
+def test_other_normalisations_are_kept(model: Model, settings: dict[str, Any], mean: float, std: float) -> None:
+    model.content["data"]["inference"] |= settings
+    model.save()
+    preprocess = model.read().network.spec["model"]["preprocess"]
+    assert preprocess["mean"] == [mean] * 3
+    assert preprocess["std"] == pytest.approx([std] * 3)
