@@ -29,7 +29,8 @@ def test_modules_import_only_from_floors_below() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["models"], ["models", "--json"], ["plugins"], ["detectors"], ["show", "unet"]]
+    "arguments",
+    [["--help"], ["models"], ["models", "--json"], ["plugins"], ["detectors"], ["weights"], ["show", "unet"]],
 )
 def test_listing_imports_no_torch(arguments: list[str]) -> None:
     program = (

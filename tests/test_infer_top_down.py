@@ -265,3 +265,21 @@ def test_crops_shrink_large_animals_without_aliasing() -> None:
     found = poses.predict([image, image], boxes).keypoints[:, 0, 0].numpy()
     assert np.abs(found - [303.4, 291.7]).max() < 0.4
     assert np.abs(found[0] - found[1]).max() < 0.2
+
+
+def test_half_pixel_false_puts_keypoints_where_such_models_learned_them() -> None:
+    # A network trained on labels x' = (x - left) s reports them in that frame; reading it so gives x again.
+    single = Skeleton(("blob",))
+
+    class TrainedSo(BlobNetwork):
+        def predict(self, images: Tensor) -> Predictions:
+            found = super().predict(images)
+            return found.with_animals(found.keypoints + 0.5 * (1 - 64 / 60), found.keypoint_scores)
+
+    point = np.array([151.3, 118.6])
+    image = blob_image([point])
+    box = np.array([[*(point - 20), *(point + 20)]], np.float32)
+    as_trained = crop_preprocess().model_copy(update={"half_pixel": False})
+    plain = CropPoses(BlobNetwork(single), crop_preprocess(), single, 8).predict([image], box)  # type: ignore[arg-type]
+    trained = CropPoses(TrainedSo(single), as_trained, single, 8).predict([image], box)  # type: ignore[arg-type]
+    np.testing.assert_allclose(trained.keypoints.numpy(), plain.keypoints.numpy(), atol=1e-3)

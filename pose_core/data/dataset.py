@@ -20,6 +20,7 @@ from pose_core.data.geometry import (
     FrameGeometry,
     box_input,
     frame_view,
+    keypoint_matrix,
     padded_length,
     reduce_image,
     resize_matrix,
@@ -40,7 +41,7 @@ class Batch:
     Attributes:
         images: (B, 3, H, W) uint8 RGB, channels last in memory.
         labels: in pixels of ``images``.
-        matrices: (B, 3, 3) float64, pixels of the image file -> pixels of ``images``.
+        matrices: (B, 3, 3) float64, keypoints of the image file -> keypoints of ``labels``.
         indices: (B,) int64, rows of ``LabelledDataset.images``.
     """
 
@@ -163,8 +164,9 @@ class PoseSamples(Dataset[Sample]):
         image = self._view(row, geometry)
         if self.augmenter is not None:
             image = self.augmenter.change_pixels(image, rng)
-        labels = place_labels(record, animals, geometry, self.dataset.skeleton)
-        return Sample(image, labels, geometry.matrix, row)
+        placed = replace(geometry, matrix=keypoint_matrix(geometry, self.preprocess))
+        labels = place_labels(record, animals, placed, self.dataset.skeleton)
+        return Sample(image, labels, placed.matrix, row)
 
     def _view(self, row: int, geometry: FrameGeometry) -> ByteArray:
         """What the geometry shows of an image."""

@@ -135,6 +135,15 @@ def box_input(box: npt.ArrayLike, size: tuple[int, int], margin: float, margin_p
     return FrameGeometry(np.array([[scale, 0, offset[0]], [0, scale, offset[1]], [0, 0, 1.0]]), width, height)
 
 
+def keypoint_matrix(geometry: FrameGeometry, preprocess: PreprocessSpec) -> Matrix:
+    """What moves keypoints of the frame into a view: the matrix of its pixels, unless ``preprocess.half_pixel`` is
+    false (imported models, which were trained with keypoints half a pixel of the frame off)."""
+    if preprocess.half_pixel:
+        return geometry.matrix
+    scale = math.sqrt(abs(float(np.linalg.det(geometry.matrix[:2, :2]))))
+    return translation_matrix((1 - scale) / 2, (1 - scale) / 2) @ geometry.matrix
+
+
 def reduce_image(image: ByteArray, factor_x: int, factor_y: int) -> ByteArray:
     """Average blocks of whole pixels; the content moves by ``resize_matrix((1 / factor_x, 1 / factor_y))``.
 

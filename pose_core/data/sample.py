@@ -45,7 +45,7 @@ class Sample:
     Attributes:
         image: (H, W, 3) uint8 RGB.
         labels: in pixels of ``image``.
-        matrix: (3, 3) float64, pixels of the image file -> pixels of ``image``.
+        matrix: (3, 3) float64, keypoints of the image file -> those of ``labels``.
         index: row of the image in ``LabelledDataset.images``.
     """
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from pose_core.data.dataset import detector_view
-from pose_core.data.geometry import FrameGeometry, box_input, frame_view, invert, warp
+from pose_core.data.geometry import FrameGeometry, box_input, frame_view, invert, keypoint_matrix, warp
 from pose_core.infer.box_file import BoxTable
 from pose_core.infer.stages import Found, FrameGroup, Stage, View, points_through
 from pose_core.interfaces import Predictions
@@ -172,7 +172,7 @@ class CropPoses:
         found = self._model.predict(images)
         if found.scores.shape[1] != 1:
             raise ValueError(f"a top-down network must find one animal a crop, not {found.scores.shape[1]}")
-        back = torch.from_numpy(np.stack([invert(g.matrix)[:2] for g in geometries]))
+        back = torch.from_numpy(np.stack([invert(keypoint_matrix(g, self._preprocess))[:2] for g in geometries]))
         return replace(
             found,
             keypoints=_through_each(found.keypoints, back),

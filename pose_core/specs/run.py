@@ -81,6 +81,11 @@ class PreprocessSpec(Spec):
         ge=0,
         description="view: animal. Free space around the box in pixels of the frame, beside margin.",
     )
+    half_pixel: bool = Field(
+        True,
+        description="view: animal. Keypoints move with the centres of pixels when a crop is resized by s, as the pixels "
+        "do: x' = (x + 0.5) s - 0.5; false: x' = x s, as imported models were trained.",
+    )
     mean: tuple[float, float, float] = Field(
         (0.485, 0.456, 0.406), description="Subtracted from RGB in [0, 1] (ImageNet's mean by default)."
     )
@@ -90,6 +95,8 @@ class PreprocessSpec(Spec):
     def _sizes(self) -> PreprocessSpec:
         if self.view == "animal" and self.size is None:
             raise PydanticCustomError("size", "view: animal needs size, the (height, width) of the crop")
+        if self.view == "frame" and not self.half_pixel:
+            raise PydanticCustomError("half_pixel", "half_pixel: false is for view: animal only; leave it out")
         if isinstance(self.scale, float) and not 0 < self.scale <= 8:
             raise PydanticCustomError("scale", "scale must be above 0 and at most 8")
         return self
