@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -74,6 +75,7 @@ class ProjectReader(Reader):
                 "deeplabcut.date": project.date,
                 "deeplabcut.scorer": project.scorer,
                 "deeplabcut.multianimal": str(project.multi).lower(),
+                **({"aliases": json.dumps(project.aliases, ensure_ascii=False)} if project.aliases else {}),
             },
         )
 

@@ -15,6 +15,7 @@ from pose_core.symmetry import symmetry_from_names
 from pose_deeplabcut.columns import UNIQUE
 
 _PARTS_OF_MULTI = "MULTI!"
+_CONVERSION_TABLES = "SuperAnimalConversionTables"
 _MARKS = [
     re.compile(rf"^{key}[ \t]*:", re.MULTILINE) for key in ("Task", "scorer", "(?:bodyparts|multianimalbodyparts)")
 ]
@@ -31,6 +32,8 @@ class ProjectConfig:
         task, scorer, date: as written there.
         multi: whether it is a multi-animal project.
         skeleton: body parts, limbs, individuals, unique body parts.
+        aliases: what body parts are called by pretrained models, from the conversion tables; all names one body part
+            has, in the order of the tables.
         notes: what was left out.
     """
 
@@ -40,6 +43,7 @@ class ProjectConfig:
     date: str
     multi: bool
     skeleton: Skeleton
+    aliases: dict[str, tuple[str, ...]]
     notes: tuple[str, ...]
 
 
@@ -94,7 +98,8 @@ def read_config(path: Path) -> ProjectConfig:
         unique_keypoints=unique,
     )
     task, scorer, date = (_text(path, content, key) for key in ("Task", "scorer", "date"))
-    return ProjectConfig(path, task, scorer, date, multi, skeleton, tuple(notes))
+    aliases = _aliases(path, content.get(_CONVERSION_TABLES), (*keypoints, *unique), notes)
+    return ProjectConfig(path, task, scorer, date, multi, skeleton, aliases, tuple(notes))
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -145,6 +150,38 @@ def _names(path: Path, content: dict[str, Any], key: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) and name.strip() for name in value):
         raise DataError(f"{path}: {key} must be a list of names")
     return tuple(name.strip() for name in value)
+
+
+def _aliases(path: Path, tables: Any, keypoints: tuple[str, ...], notes: list[str]) -> dict[str, tuple[str, ...]]:
+    """Of tables ``{model: {own body part: the model's}}`` the names of each own body part.
+
+    Which table is meant is told when weights are loaded, from the names that these know.
+    """
+    if tables is None or (isinstance(tables, str) and tables.strip().lower() in _FALSE):
+        return {}
+    if not isinstance(tables, dict):
+        raise DataError(f"{path}: {_CONVERSION_TABLES} must hold a table for each pretrained model, not {tables!r}")
+    found: dict[str, dict[str, None]] = {}
+    unknown: dict[str, None] = {}
+    for model, table in tables.items():
+        if isinstance(table, str) and table.strip().lower() in _FALSE:
+            continue
+        if not isinstance(table, dict):
+            raise DataError(f"{path}: {_CONVERSION_TABLES}.{model} must hold 'own body part: theirs', not {table!r}")
+        for own, theirs in table.items():
+            if not isinstance(theirs, str):
+                raise DataError(f"{path}: {_CONVERSION_TABLES}.{model}.{own} must be a body part, not {theirs!r}")
+            if theirs.strip().lower() in ("", "null", "none", "~"):
+                continue
+            if own.strip() not in keypoints:
+                unknown[own.strip()] = None
+                continue
+            found.setdefault(own.strip(), {})[theirs.strip()] = None
+    if unknown:
+        notes.append(
+            f"{path.name}: {_CONVERSION_TABLES} names body parts that the project has not: {', '.join(unknown)}"
+        )
+    return {own: tuple(names) for own, names in found.items()}
 
 
 def _edges(path: Path, value: Any, keypoints: tuple[str, ...], notes: list[str]) -> tuple[tuple[str, str], ...]:
