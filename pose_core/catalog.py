@@ -282,17 +282,20 @@ class Catalog:
         names = sorted({t.name for t in among} | {t.full_name for t in among if "/" in name})
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
         message = f"no {kind} {name!r} is installed"
+        namespace, _, bare = name.rpartition("/")
+        absent = bool(namespace) and namespace not in {p.name for p in self.plugins}
+        if absent:
+            message += f"; its plugin {namespace!r} is not installed: install the distribution it comes from"
+            near = [n for n in near if n.rpartition("/")[2] == bare]
         if near:
             message += f"; did you mean {' or '.join(near)}?"
-        elif "/" in name and name.split("/")[0] not in {p.name for p in self.plugins}:
-            message += f"; its plugin {name.split('/')[0]!r} is not installed: install the distribution it comes from"
-        elif names:
+        elif names and not absent:
             message += (
                 f"; there are {', '.join(sorted({t.name for t in among}))}"
                 if len(names) <= 12
                 else f"; 'pose {_LISTINGS.get(kind, 'models')}' lists them"
             )
-        else:
+        elif not absent:
             message += "; no installed plugin offers any"
         broken = [f"{p.name} ({p.status}: {p.reason})" for p in self.plugins if p.status != ACTIVE]
         if broken:

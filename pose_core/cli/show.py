@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Annotated, Any
 
 import typer
@@ -32,8 +33,10 @@ def show(
         try:
             catalog.model(name)
         except ConfigError as error:
-            names = ", ".join(sorted({c.full_name for kind in KINDS for c in catalog.components(kind)}))
-            raise ConfigError(f"{error} (components are {names})") from None
+            names = sorted({n for kind in KINDS for c in catalog.components(kind) for n in (c.full_name, c.name)})
+            near = difflib.get_close_matches(name, names, n=2, cutoff=0.75)
+            hint = f" (there is a component {near[0]})" if near else ""
+            raise ConfigError(f"{error}{hint}") from None
     described = [_model(m) for m in models] + [_component(kind, c) for kind, c in components]
     if json:
         print_json(described)
