@@ -238,3 +238,26 @@ def test_a_run_of_a_detector_says_so(animals: Path, tmp_path: Path) -> None:
 
     with pytest.raises(RunError, match="no such run folder"):
         DetectorRun.open(tmp_path / "nothing")
+
+
+def test_a_crop_teaches_its_own_animal_only() -> None:
+    from pose_core.model.run_folder import build_model
+    from pose_core.specs.resolve import Layer, choose_model, resolve
+
+    data = Layer({"skeleton": {"keypoints": ["a"]}, "data": {"source": "nowhere"}})
+    small = {"preprocess": {"size": [64, 64]}, "backbone": {"filters": 4, "max_stride": 8, "output_stride": 2}}
+    model = build_model(resolve(choose_model("top_down_unet", multi_animal=True), data, [Layer({"model": small})]))
+    points = torch.tensor([[[[20.0, 20.0]], [[44.0, 40.0]]]])
+    labels = Labels(
+        keypoints=points,
+        occluded=torch.zeros(1, 2, 1, dtype=torch.bool),
+        boxes=torch.full((1, 2, 4), torch.nan),
+        areas=torch.full((1, 2), torch.nan),
+        identity=torch.tensor([[1, 0]]),
+        unique_keypoints=torch.zeros(1, 0, 2),
+    )
+    outputs = model(model.normalise(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)))
+    neighbour = Labels(**{**vars(labels), "keypoints": torch.where(points > 40, points - 8, points)})
+    both = [model.losses(outputs, given)["keypoints.heatmap"] for given in (labels, labels.of_first(), neighbour)]
+    assert both[0] == both[1] == both[2]
+    assert model.targets(labels).identity.tolist() == [[1]]

@@ -63,6 +63,10 @@ class Head(nn.Module, ABC):
     def loss(self, outputs: Mapping[str, Tensor], labels: Labels) -> dict[str, Tensor]:
         """The weighted losses by output name, scalars.
 
+        Args:
+            outputs: of :meth:`forward`.
+            labels: of the animals to be found; in ``view: animal`` of the one that the crop is about.
+
         Raises:
             KeyError: the target generator made no target for an output that has a loss.
         """

@@ -36,6 +36,11 @@ class Labels:
     identity: Tensor
     unique_keypoints: Tensor
 
+    def of_first(self) -> Labels:
+        """The labels of the first animal of each image: in ``view: animal`` the one that the crop is about."""
+        every = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Labels(**{n: t if n == "unique_keypoints" else t[:, :1] for n, t in every.items()})
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Labels:
         """The same labels on another device."""
         return _moved(self, device, non_blocking)

@@ -47,6 +47,7 @@ class PoseModel(nn.Module):
         for_heads = context.with_features(features)
         self.heads = nn.ModuleDict({name: for_heads.build("head", config) for name, config in spec.heads.items()})
         self.inputs = nn.ModuleDict({name: context.build("input", config) for name, config in spec.inputs.items()})
+        self.view = spec.preprocess.view
         self.size_multiple = spec.backbone.size_multiple()
         self._features = spec.backbone.features()
         self._backbone_name = spec.backbone.type
@@ -86,12 +87,20 @@ class PoseModel(nn.Module):
         return {name: cast(ExtraInput, part).for_inference(found, image_size) for name, part in self.inputs.items()}
 
     def losses(self, outputs: Outputs, labels: Labels) -> dict[str, Tensor]:
-        """All weighted losses as ``head.output``: scalars whose sum is minimised."""
+        """All weighted losses as ``head.output``: scalars whose sum is minimised.
+
+        In ``view: animal`` heads learn the animal that the crop is about and nothing of its neighbours.
+        """
+        labels = self.targets(labels)
         result: dict[str, Tensor] = {}
         for name, head in self._heads():
             for output, value in head.loss(outputs[name], labels).items():
                 result[f"{name}.{output}"] = value
         return result
+
+    def targets(self, labels: Labels) -> Labels:
+        """The animals that the network should find: all, or in ``view: animal`` the first."""
+        return labels.of_first() if self.view == "animal" else labels
 
     def decode(self, outputs: Outputs) -> Predictions:
         """Animals in pixels of the network's input; each head extends what the ones before it found."""

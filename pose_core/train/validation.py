@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from pose_core.data.dataset import Batch
-from pose_core.interfaces import Predictions
+from pose_core.interfaces import Labels, Predictions
 from pose_core.model.assemble import PoseModel
 from pose_core.model.detector import DetectorModel
 
@@ -33,7 +33,7 @@ def validation_error(model: PoseModel, batches: Iterable[Batch], device: torch.d
         with torch.inference_mode():
             found = model.decode(model(model.normalise(moved.images), **extra)).to("cpu")
         scale = torch.linalg.det(batch.matrices[:, :2, :2]).abs().sqrt()
-        for errors in _errors(found, batch):
+        for errors in _errors(found, model.targets(batch.labels), batch):
             total += float((errors.distance / scale[errors.image]).sum())
             count += len(errors.distance)
     return total, count
@@ -45,8 +45,7 @@ class _ImageErrors:
         self.distance = distance
 
 
-def _errors(found: Predictions, batch: Batch) -> Iterable[_ImageErrors]:
-    labels = batch.labels
+def _errors(found: Predictions, labels: Labels, batch: Batch) -> Iterable[_ImageErrors]:
     longer = (labels.boxes[..., 2:] - labels.boxes[..., :2]).amax(-1).nan_to_num(0.0).clamp(min=10.0)
     for image in range(len(labels.keypoints)):
         truth = labels.keypoints[image]
