@@ -1,6 +1,6 @@
 """Writes the synthetic three-animal project of docs/measurements.md: ``python benchmarks/three_animals.py FOLDER``.
 
-Animals 44 pixels long that cross and hide each other, in 6 scenes of 256 x 192 pixels; 30 to 36 labelled frames of each.
+Animals 44 pixels long that cross and hide each other, in 6 scenes of 256 x 192 pixels; 34 labelled frames of each.
 """
 
 from __future__ import annotations

@@ -124,14 +124,31 @@ def skeleton_of(keypoints, individuals=5):
 
 @pytest.mark.parametrize("block", range(10))
 def test_average_precision_is_that_of_pycocotools(block):
+    assert compare(range(40 * block, 40 * block + 40), 4) > 30
+
+
+def test_average_precision_of_crowded_images_is_that_of_pycocotools():
+    assert compare(range(1000, 1040), 12) > 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("most", [1, 4, 12])
+def test_average_precision_of_thousands_of_scenes_is_that_of_pycocotools(most):
+    assert compare(range(2000, 3000), most) > 600
+
+
+def compare(seeds, most):
+    """Hold the figures of random scenes with up to ``most`` animals an image against pycocotools; how many had any."""
     compared = 0
-    for seed in range(40 * block, 40 * block + 40):
+    for seed in seeds:
         rng = np.random.default_rng(seed)
         keypoints = int(rng.integers(1, 8))
-        pairs, truth, results = scene(rng, int(rng.integers(1, 6)), keypoints, 4, rng.uniform(0, 30))
+        pairs, truth, results = scene(rng, int(rng.integers(1, 6)), keypoints, most, rng.uniform(0, 30))
         sigmas = rng.uniform(0.02, 0.3, keypoints)
         by_name = {f"k{i}": float(s) for i, s in enumerate(sigmas)}
-        oks = measure(pairs, skeleton_of(keypoints), EvaluationSpec(sigmas=by_name, bootstrap=0)).result.oks
+        oks = measure(
+            pairs, skeleton_of(keypoints, max(most, 2)), EvaluationSpec(sigmas=by_name, bootstrap=0)
+        ).result.oks
         stats = reference(truth, results, sigmas)
         if stats[0] == -1:
             assert oks.ap.value is None
@@ -140,7 +157,7 @@ def test_average_precision_is_that_of_pycocotools(block):
         ours = [oks.ap.value, oks.ap50.value, oks.ap75.value, oks.ar.value]
         np.testing.assert_allclose(ours, stats[[0, 1, 2, 5]], rtol=0, atol=1e-9, err_msg=f"seed {seed}")
         compared += 1
-    assert compared > 30
+    return compared
 
 
 def test_a_resampling_is_what_pycocotools_says_of_the_images_drawn():

@@ -100,7 +100,7 @@ def test_moving_the_box_does_not_move_the_keypoint(dx: float, dy: float, length:
     poses = CropPoses(BlobNetwork(skeleton), crop_preprocess((64, 96) if wide else (64, 64)), skeleton, 8)  # type: ignore[arg-type]
     image = blob_image([point])
     at_rest = np.array([*(point - length / 2), *(point + length / 2)])
-    moved = at_rest + [dx, dy, dx, dy]
+    moved = at_rest + np.array([dx, dy, dx, dy])
     found = poses.predict([image, image], np.stack([at_rest, moved]).astype(np.float32)).keypoints[:, 0, 0].numpy()
     assert np.abs(found[0] - found[1]).max() < 0.05
     assert np.abs(found - point).max() < 0.1

@@ -18,20 +18,23 @@ def auto_least_box(dataset: LabelledDataset, rows: Sequence[int]) -> float:
 
 
 def animal_boxes(record: LabelledImage, least: float) -> FloatArray:
-    """The box of each animal: as labelled, else around its keypoints; small ones enlarged about their centre.
+    """The box of each animal: as labelled, else around its keypoints; small ones of these enlarged about their centre.
 
     Args:
         record: the labelled image.
-        least: a box whose longer side is shorter becomes a square of this side, pixels of the image.
+        least: a box around keypoints whose longer side is shorter becomes a square of this side, pixels of the image.
 
     Returns:
         (N, 4) float32 ``x1, y1, x2, y2``; NaN for an animal with neither box nor keypoints.
     """
     given = record.instances.boxes
     known = np.isfinite(given).all(axis=1, keepdims=True)
-    boxes = np.where(known, given, keypoint_boxes(record.instances.keypoints))
+    tight = keypoint_boxes(record.instances.keypoints)
+    boxes = np.where(known, given, tight)
     centre, half = (boxes[:, 2:] + boxes[:, :2]) / 2, np.float32(least / 2)
-    small = ((boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True) < least) & np.isfinite(boxes[:, :1])
+    # Readers put the tight box where the project has none; a box that differs from it was drawn by somebody.
+    around = (boxes == tight).all(axis=1, keepdims=True)
+    small = around & ((boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True) < least)
     return np.where(small, np.concatenate([centre - half, centre + half], axis=1), boxes).astype(np.float32)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -72,7 +71,9 @@ class PoseSamples(Dataset[Sample]):
 
     A sample depends on (seed, epoch, number of the sample) alone: not on the order in which samples are drawn, nor on
     the process that draws them. Without augmenter it does not depend on them either, and is what inference would see.
-    For training (with an augmenter) the regions that labels say to ignore are black, and keypoints in them unlabelled.
+    For training (with an augmenter) the regions of a whole frame that labels say to ignore are black, and keypoints in
+    them unlabelled; the boxes of animals without a labelled keypoint are such regions too. A crop is about its own
+    animal, whatever stands beside it: nothing in it is changed.
 
     Args:
         dataset: the project.
@@ -109,7 +110,7 @@ class PoseSamples(Dataset[Sample]):
         self._reduction = self._exact_reduction()
         self._records = {row: dataset.images[row] for row in rows}
         if augmenter is not None:
-            self._records = {row: without_ignored(record) for row, record in self._records.items()}
+            self._records = {row: self._to_learn(record) for row, record in self._records.items()}
         self._animals: dict[int, IntArray] = {
             row: self._chosen_animals(record) for row, record in self._records.items()
         }
@@ -120,6 +121,12 @@ class PoseSamples(Dataset[Sample]):
             self._samples = [(row, int(animal)) for row in rows for animal in self._animals[row]]
         else:
             self._samples = [(row, -1) for row in rows]
+
+    def _to_learn(self, record: LabelledImage) -> LabelledImage:
+        """The labels as training takes them; ``ignore`` are the regions that are made black."""
+        if self.preprocess.view == "animal":
+            return replace(record, ignore=record.ignore[:0])
+        return without_ignored(_with_unlabelled_ignored(record))
 
     def _chosen_animals(self, record: LabelledImage) -> IntArray:
         """Rows of the animals that are worth looking at: those with a labelled keypoint."""
@@ -185,12 +192,15 @@ class PoseSamples(Dataset[Sample]):
                 f"{record.image} has {width} x {height} pixels, but the project was read as "
                 f"{record.width} x {record.height}; was the image replaced or rotated?"
             )
-        if self.augmenter is not None:
-            for x1, y1, x2, y2 in record.ignore:
-                left, top = (max(0, math.floor(v + 0.5)) for v in (x1, y1))
-                right, bottom = (max(0, math.ceil(v + 0.5)) for v in (x2, y2))
-                image[top:bottom, left:right] = 0
+        if self.augmenter is not None and len(record.ignore):
+            image = self._hide_ignored(image, record)
         return reduce_image(image, self._reduction, self._reduction) if self._reduction > 1 else image
+
+    def _hide_ignored(self, image: ByteArray, record: LabelledImage) -> ByteArray:
+        """The image with the regions to ignore in black."""
+        for region in _pixels(record.ignore):
+            image[region] = 0
+        return image
 
     def _exact_reduction(self) -> int:
         """The whole number of pixels that one pixel of a resized frame averages, where it is one.
@@ -237,11 +247,14 @@ def has_keypoints(record: LabelledImage) -> npt.NDArray[np.bool_]:
 
 def labelled_animals(record: LabelledImage) -> int:
     """How many animals of an image a network with ``view: animal`` learns from."""
-    return int(has_keypoints(without_ignored(record)).sum())
+    return int(has_keypoints(record).sum())
 
 
 class DetectorSamples(PoseSamples):
     """The samples of a detector: whole frames as :func:`detector_view` shows them, with the boxes of their animals.
+
+    Animals of which only the box is labelled are among them. For training, regions to ignore are black except where
+    they overlap the box of an animal, which stays as it is.
 
     Args:
         dataset: the project.
@@ -265,13 +278,37 @@ class DetectorSamples(PoseSamples):
         self._records = {row: with_boxes(record, least_box) for row, record in self._records.items()}
         self._animals = {row: self._chosen_animals(record) for row, record in self._records.items()}
 
+    def _to_learn(self, record: LabelledImage) -> LabelledImage:
+        return record
+
     def _chosen_animals(self, record: LabelledImage) -> IntArray:
         return np.flatnonzero(np.isfinite(record.instances.boxes).all(axis=1))
+
+    def _hide_ignored(self, image: ByteArray, record: LabelledImage) -> ByteArray:
+        seen = image.copy()
+        image = super()._hide_ignored(image, record)
+        for region in _pixels(record.instances.boxes[self._chosen_animals(record)]):
+            image[region] = seen[region]
+        return image
 
 
 def detector_view(config: DetectorConfig) -> PreprocessSpec:
     """How a detector sees frames, in training and inference."""
     return PreprocessSpec(view="frame", scale=1.0, size=config.size)
+
+
+def _pixels(boxes: FloatArray) -> list[tuple[slice, slice]]:
+    """The rows and columns of pixels that finite boxes (R, 4) touch."""
+    low = np.maximum(np.floor(boxes[:, :2] + 0.5), 0).astype(int).tolist()
+    high = np.maximum(np.ceil(boxes[:, 2:] + 0.5), 0).astype(int).tolist()
+    return [(slice(y1, y2), slice(x1, x2)) for (x1, y1), (x2, y2) in zip(low, high, strict=True)]
+
+
+def _with_unlabelled_ignored(record: LabelledImage) -> LabelledImage:
+    """The labels with the boxes of animals without a keypoint among the regions to ignore."""
+    boxes = record.instances.boxes[~has_keypoints(record)]
+    boxes = boxes[np.isfinite(boxes).all(axis=1)]
+    return replace(record, ignore=np.concatenate([record.ignore, boxes])) if len(boxes) else record
 
 
 def without_ignored(record: LabelledImage) -> LabelledImage:

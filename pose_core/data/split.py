@@ -34,7 +34,7 @@ class Split:
 
 
 def make_split(dataset: LabelledDataset, spec: SplitSpec, seed: int) -> Split:
-    """Divide the images that have at least one labelled keypoint; the others are left out with a note.
+    """Divide the images that have a label (see :func:`is_labelled`); the others are left out with a note.
 
     By fractions, images are drawn singly at random. Neighbouring frames of a video look alike, so a test on such
     images says how well the model does on videos like those it was trained on; for a test on unseen videos or animals
@@ -53,8 +53,8 @@ def make_split(dataset: LabelledDataset, spec: SplitSpec, seed: int) -> Split:
         DataError: no image has a labelled keypoint.
         ConfigError: the file cannot be read, names an unknown image or names one twice.
     """
-    usable = [row for row, image in enumerate(dataset.images) if _labelled(image)]
-    if not usable:
+    usable = [row for row, image in enumerate(dataset.images) if is_labelled(image)]
+    if not any(has_keypoint(image) for image in dataset.images):
         raise DataError(f"{dataset.root}: no image has a labelled keypoint; label some frames first")
     notes = []
     if left_out := len(dataset.images) - len(usable):
@@ -71,7 +71,13 @@ def make_split(dataset: LabelledDataset, spec: SplitSpec, seed: int) -> Split:
     return Split(train, validation, test, tuple(notes))
 
 
-def _labelled(image: LabelledImage) -> bool:
+def is_labelled(image: LabelledImage) -> bool:
+    """Whether an image has a labelled keypoint, or an animal of which only the box is labelled (for detectors)."""
+    return has_keypoint(image) or bool(np.isfinite(image.instances.boxes).all(axis=1).any())
+
+
+def has_keypoint(image: LabelledImage) -> bool:
+    """Whether an image has a labelled keypoint, of an animal or one that exists once an image."""
     return not (np.isnan(image.instances.keypoints).all() and np.isnan(image.unique_keypoints).all())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pose_core.errors import DataError
 from pose_core.evaluate.bootstrap import Bootstrap
@@ -49,6 +49,7 @@ def measure(
     *,
     split: str = "test",
     seed: int = 0,
+    unique: bool = True,
 ) -> Measured:
     """Compare predictions with labels.
 
@@ -58,6 +59,8 @@ def measure(
         spec: sigmas, PCK thresholds, smallest score of confident keypoints, number of resamplings.
         split: what the images are called in the result.
         seed: of the bootstrap; the same seed gives the same intervals.
+        unique: whether the model finds the keypoints that exist once an image. Those of a model that has no head for
+            them are in no figure, and a note says so.
 
     Raises:
         ConfigError: a sigma names no keypoint, or a keypoint has none.
@@ -67,11 +70,18 @@ def measure(
         raise DataError(f"the {split} split has no images: nothing to evaluate")
     sigmas = resolve_sigmas(spec.sigmas, skeleton)
     _check(pairs, skeleton)
+    notes = []
+    if skeleton.unique_keypoints and not unique:
+        names = ", ".join(skeleton.unique_keypoints)
+        notes.append(f"the model has no head for keypoints that exist once an image: {names} are in no figure")
+        skeleton = replace(skeleton, unique_keypoints=())
     matches = tuple(match_animals(labels, found, several=skeleton.num_individuals > 1) for labels, found in pairs)
     errors = keypoint_errors(pairs, matches, skeleton)
     bootstrap = Bootstrap(len(pairs), spec.bootstrap, seed)
     thresholds = tuple(dict.fromkeys(spec.pck))
     failed = [labels.name for labels, found in pairs if found.missing is not None]
+    if failed:
+        notes.append(f"no prediction of {len(failed)} images, the first is {failed[0]}")
     result = EvaluationResult(
         split=split,
         counts=Counts(
@@ -93,7 +103,7 @@ def measure(
         oks=oks_figures(coco_task(pairs, matches, skeleton), errors, sigmas, bootstrap),
         resamplings=spec.bootstrap,
         seed=seed,
-        notes=(f"no prediction of {len(failed)} images, the first is {failed[0]}",) if failed else (),
+        notes=tuple(notes),
     )
     return Measured(result, errors, matches)
 

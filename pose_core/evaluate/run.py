@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pose_core.data.dataset import has_keypoints
 from pose_core.data.fingerprint import data_hash
 from pose_core.data.projects import read_project
+from pose_core.data.split import is_labelled
 from pose_core.errors import ConfigError, DataError, RunError
 from pose_core.evaluate.files import write_folder, writing
 from pose_core.evaluate.measure import measure
@@ -125,7 +125,7 @@ def split_images(run: Run | DetectorRun, split: str, data: Path | None = None) -
     dataset = read_project(source, run.spec.data.reader)
     _check_skeleton(run, dataset, source)
     if split == ALL:
-        rows = tuple(row for row, image in enumerate(dataset.images) if has_keypoints(image).any())
+        rows = tuple(row for row, image in enumerate(dataset.images) if is_labelled(image))
         if not rows:
             raise DataError(f"{source}: no image has a labelled keypoint; nothing to evaluate")
         note = "these are all labelled images, those included that the network was trained on"
@@ -169,7 +169,8 @@ def report(
     spec = spec if spec is not None else run.spec.evaluation
     dataset, skeleton = images.dataset, run.spec.skeleton
     pairs = [(dataset.images[row], frame) for row, frame in zip(images.rows, frames, strict=True)]
-    measured = measure(pairs, skeleton, spec, split=split, seed=run.spec.train.seed)
+    unique = run.spec.model.predicts_unique()
+    measured = measure(pairs, skeleton, spec, split=split, seed=run.spec.train.seed, unique=unique)
     notes = [*images.notes, *measured.result.notes]
     name = split
     if run.spec.model.preprocess.view == "animal" and labelled_boxes:

@@ -121,7 +121,8 @@ def _panel(
     guess = found.instances.keypoints.astype(np.float64)
     k = skeleton.num_keypoints
     shown = [truth.reshape(-1, 2), guess[match.predicted].reshape(-1, 2)]
-    unique = _unique_points(labels, found)
+    # Those that the model cannot find have no figures and no colour.
+    unique = _unique_points(labels, found) if len(colours) > k else []
     shown.extend(unique)
     window = view(np.concatenate(shown), labels.width, labels.height)
     axes.set_facecolor(FAINT)

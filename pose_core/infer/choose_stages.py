@@ -59,7 +59,7 @@ def choose_stages(
     if follow:
         return [FollowStage(model, spec, first)]
     if boxes is not None:
-        return [BoxFileStage(boxes), CropStage(model, spec)]
+        return [BoxFileStage(boxes, most), CropStage(model, spec)]
     if first is None:
         alone = " --follow (one animal that stays in view)," if spec.skeleton.num_individuals == 1 else ""
         raise ConfigError(

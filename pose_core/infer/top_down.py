@@ -65,18 +65,20 @@ class BoxFileStage(Stage):
 
     Args:
         table: by frame.
+        most: boxes kept a frame, the surest ones; None: all.
     """
 
-    def __init__(self, table: BoxTable) -> None:
+    def __init__(self, table: BoxTable, most: int | None = None) -> None:
         self._table = table
+        self._most = most
 
     def run(self, group: FrameGroup, view: View | None, found: Found) -> Found:
         """The boxes of the frames of this group; a frame that the table does not name has none."""
         boxes, scores = self._table.padded(group.indices, group.images)
         return replace(
             found,
-            boxes=torch.from_numpy(boxes).to(group.device),
-            box_scores=torch.from_numpy(scores).to(group.device),
+            boxes=torch.from_numpy(boxes[:, : self._most]).to(group.device),
+            box_scores=torch.from_numpy(scores[:, : self._most]).to(group.device),
         )
 
 

@@ -29,6 +29,7 @@ class PoseModel(nn.Module):
 
     Attributes:
         size_multiple: height and width of input images must be multiples of this.
+        predicts_unique: whether a head finds the keypoints that exist once a frame.
     """
 
     mean: Tensor
@@ -48,6 +49,7 @@ class PoseModel(nn.Module):
         self.heads = nn.ModuleDict({name: for_heads.build("head", config) for name, config in spec.heads.items()})
         self.inputs = nn.ModuleDict({name: context.build("input", config) for name, config in spec.inputs.items()})
         self.view = spec.preprocess.view
+        self.predicts_unique = spec.predicts_unique()
         self.size_multiple = spec.backbone.size_multiple()
         self._features = spec.backbone.features()
         self._backbone_name = spec.backbone.type

@@ -104,6 +104,10 @@ class HeadConfig(ComponentConfig):
             ValueError: one line that names the field to change.
         """
 
+    def predicts_unique(self) -> bool:
+        """Whether the head finds the keypoints that exist once a frame; by default those of animals only."""
+        return False
+
 
 class TargetGeneratorConfig(ComponentConfig):
     """Base of target generator configs."""

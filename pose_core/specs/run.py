@@ -83,8 +83,8 @@ class PreprocessSpec(Spec):
     )
     half_pixel: bool = Field(
         True,
-        description="view: animal. Keypoints move with the centres of pixels when a crop is resized by s, as the pixels "
-        "do: x' = (x + 0.5) s - 0.5; false: x' = x s, as imported models were trained.",
+        description="view: animal. Keypoints move with the centres of pixels when a crop is resized by s, as the "
+        "pixels do: x' = (x + 0.5) s - 0.5; false: x' = x s, as imported models were trained.",
     )
     mean: tuple[float, float, float] = Field(
         (0.485, 0.456, 0.406), description="Subtracted from RGB in [0, 1] (ImageNet's mean by default)."
@@ -121,6 +121,10 @@ class ModelSpec(Spec):
         """What the heads get: the features of the neck, or of the backbone without one."""
         features: tuple[Feature, ...] = self.backbone.features()
         return self.neck.features(features) if self.neck is not None else features
+
+    def predicts_unique(self) -> bool:
+        """Whether a head finds the keypoints that exist once a frame."""
+        return any(head.predicts_unique() for head in self.heads.values())
 
     @model_validator(mode="after")
     def _parts_fit(self) -> ModelSpec:

@@ -105,7 +105,8 @@ class Keeper(lightning.Callback):
             assert isinstance(sums, torch.Tensor)
             total, count = float(sums[0]), int(sums[1])
         self.pacer.reserved = max(self.pacer.reserved, 1.2 * (time.monotonic() - start))
-        return total / max(count, 1)
+        # Images without anything to find (no animal with a labelled keypoint) cannot choose weights.
+        return total / count if count else None
 
     def _checkpoint(self, trainer: lightning.Trainer) -> None:
         folder = self.run.path / CHECKPOINTS

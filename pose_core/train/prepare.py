@@ -17,7 +17,7 @@ from pose_core.data.boxes import auto_least_box
 from pose_core.data.dataset import labelled_animals
 from pose_core.data.projects import read_project
 from pose_core.data.split import Split, make_split
-from pose_core.errors import ConfigError
+from pose_core.errors import ConfigError, DataError
 from pose_core.model.run_folder import DetectorRun, Run
 from pose_core.model.start import NONE, run_of
 from pose_core.specs import (
@@ -111,8 +111,23 @@ def prepare(
         )
     split = _split(dataset, spec)
     spec = _decide(spec, dataset, split)
-    notes = (*overruled, *dataset.notes, *split.notes, *Augmenter(spec.augmentation, spec.skeleton).notes)
+    notes = (
+        *overruled,
+        *dataset.notes,
+        *split.notes,
+        *Augmenter(spec.augmentation, spec.skeleton).notes,
+        *_without_head(spec),
+    )
     return Prepared(spec, dataset, split, notes)
+
+
+def _without_head(spec: RunSpec) -> list[str]:
+    unique = spec.skeleton.unique_keypoints
+    if not unique or spec.model.predicts_unique():
+        return []
+    listed = f"{', '.join(unique)} {'is' if len(unique) == 1 else 'are'}"
+    name = spec.model.name
+    return [f"{name} has no head for keypoints that exist once a frame: {listed} neither learned nor predicted"]
 
 
 def prepare_detector(
@@ -328,6 +343,11 @@ def _decide(spec: RunSpec, dataset: LabelledDataset, split: Split) -> RunSpec:
     samples = len(split.train)
     if preprocess.view == "animal":
         samples = sum(labelled_animals(dataset.images[row]) for row in split.train)
+        if not samples:
+            raise DataError(
+                f"{dataset.root}: no training image shows an animal with a labelled keypoint, which {spec.model.name} "
+                "learns from; label some, or choose other training images (data.split)"
+            )
     decided = merge(decided, {"train": _decide_train(spec.train, samples)})
     if spec.detector is not None:
         decided = merge(decided, {"detector": _decide_detecting(spec.detector, dataset, split)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ def validation_error(model: PoseModel, batches: Iterable[Batch], device: torch.d
 
     Errors are in pixels of the original images. Labelled and predicted animals are matched optimally; a labelled
     keypoint without a prediction counts with the size of its animal, so that a model cannot gain by saying nothing.
+    Keypoints that exist once a frame do not count where no head finds them.
 
     Args:
         model: in evaluation mode, on ``device``.
@@ -33,7 +35,10 @@ def validation_error(model: PoseModel, batches: Iterable[Batch], device: torch.d
         with torch.inference_mode():
             found = model.decode(model(model.normalise(moved.images), **extra)).to("cpu")
         scale = torch.linalg.det(batch.matrices[:, :2, :2]).abs().sqrt()
-        for errors in _errors(found, model.targets(batch.labels), batch):
+        labels = model.targets(batch.labels)
+        if not model.predicts_unique:
+            labels = replace(labels, unique_keypoints=torch.full_like(labels.unique_keypoints, torch.nan))
+        for errors in _errors(found, labels, batch):
             total += float((errors.distance / scale[errors.image]).sum())
             count += len(errors.distance)
     return total, count

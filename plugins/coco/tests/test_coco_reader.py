@@ -115,13 +115,33 @@ class TestWhatIsRead:
             annotation(5, 2),
         ]
         found = read(dataset(tmp_path, content(animals)))
-        assert found.skeleton.individuals == ("animal1", "animal2")
+        assert found.skeleton.individuals == ("animal1", "animal2", "animal3")
         image = found.images[0]
-        assert len(image.instances) == 2
-        assert sorted(image.ignore.tolist()) == [[0.5, 0.5, 10.5, 10.5], [9.5, 9.5, 29.5, 29.5]]
+        assert image.ignore.tolist() == [[9.5, 9.5, 29.5, 29.5]]
         assert len(found.images[1].ignore) == 0
         assert any("1 crowd regions" in note for note in found.notes)
-        assert any("1 animals without a labelled keypoint" in note for note in found.notes)
+        # The third has a box only: it is there, with nothing but its box and area.
+        assert len(image.instances) == 3
+        assert np.isnan(image.instances.keypoints).all(axis=(1, 2)).tolist() == [False, False, True]
+        assert image.instances.keypoint_scores[2].tolist() == [0, 0, 0]
+        assert image.instances.boxes[2].tolist() == [0.5, 0.5, 10.5, 10.5]
+        assert image.areas.tolist() == [250, 250, 250]
+        assert any("1 animals have a box and no labelled keypoint" in note for note in found.notes)
+
+    def test_an_animal_with_neither_box_nor_keypoints_is_left_out(self, tmp_path: Path) -> None:
+        nothing = annotation(2, 1, keypoints=[0] * 9, bbox=[1, 1, 0, 0])
+        nowhere = annotation(3, 1, iscrowd=1, keypoints=[0] * 9, bbox=None)
+        found = read(dataset(tmp_path, content([annotation(1, 1), nothing, nowhere])))
+        assert len(found.images[0].instances) == 1
+        assert found.skeleton.individuals == ("animal",)
+        assert any("1 animals with neither box nor labelled keypoint are left out" in note for note in found.notes)
+        assert any("1 crowd regions have no bbox" in note for note in found.notes)
+
+    def test_images_with_boxes_alone_are_read_but_not_files_of_them(self, tmp_path: Path) -> None:
+        boxed = annotation(2, 2, keypoints=[0] * 9, num_keypoints=0)
+        found = read(dataset(tmp_path, content([annotation(1, 1), boxed])))
+        assert [image.name for image in found.images] == ["0.png", "1.png"]
+        assert "has a labelled keypoint" in refusal(dataset(tmp_path, content([boxed])))
 
     def test_a_project_folder(self, tmp_path: Path) -> None:
         train = content([annotation(1, 1)], images=1)

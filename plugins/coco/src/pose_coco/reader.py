@@ -35,10 +35,11 @@ class CocoReader(Reader):
         return looks_like_coco(path / _FOLDER / _PARTS[0] if path.is_dir() else path)
 
     def read(self, path: Path) -> LabelledDataset:
-        """Read all images that have labelled keypoints.
+        """Read all images with an animal that has a labelled keypoint or a box.
 
-        Regions with many animals (crowds), and animals without any labelled keypoint, become ``ignore`` regions.
-        Identities are unknown (-1). Visibility 1 is ``occluded``, 0 is NaN.
+        An animal of which only the box is labelled has NaN for keypoints: a detector learns it, a pose network does
+        not, and it does not count in the evaluation of poses, as in COCO's. Regions with many animals (crowds) become
+        ``ignore`` regions. Identities are unknown (-1). Visibility 1 is ``occluded``, 0 is NaN.
 
         Raises:
             DataError: the annotations cannot be used; one line names file and id.
@@ -53,7 +54,7 @@ class CocoReader(Reader):
         found: list[LabelledImage] = []
         for part in parts:
             found += self._images(part, path, notes)
-        if not found:
+        if not any(image.instances.keypoint_scores.any() for image in found):
             names = " and ".join(part.path.name for part in parts)
             raise DataError(f"{path}: no image of {names} has a labelled keypoint of {categories[0].name!r}")
         if len(parts) > 1:
@@ -75,9 +76,10 @@ class CocoReader(Reader):
     def _images(self, part: Annotations, path: Path, notes: list[str]) -> list[LabelledImage]:
         files = ImageFiles(part.path, path, self.config.images)
         visible = part.keypoints[..., 2] > 0
-        labelled = visible.any(axis=1) & ~part.crowd
+        labelled = np.asarray(visible.any(axis=1))
         points = np.where(visible[..., None], part.keypoints[..., :2], np.nan)
         boxes = _corners(part.boxes)
+        kept = np.asarray((labelled | np.isfinite(boxes).all(axis=1)) & ~part.crowd)
         order = np.argsort(part.image, kind="stable")
         bounds = np.searchsorted(part.image[order], np.arange(len(part.images) + 1))
         found: list[LabelledImage] = []
@@ -85,7 +87,7 @@ class CocoReader(Reader):
         missing: list[Path] = []
         for row, entry in enumerate(part.images):
             rows = order[bounds[row] : bounds[row + 1]]
-            animals, others = rows[labelled[rows]], rows[~labelled[rows]]
+            animals, crowds = rows[kept[rows]], rows[part.crowd[rows]]
             if not len(animals):
                 empty.append(entry.file_name)
                 continue
@@ -95,7 +97,7 @@ class CocoReader(Reader):
                 continue
             instances = Instances.from_keypoints(points[animals])
             instances.boxes[:] = np.where(np.isnan(boxes[animals]), instances.boxes, boxes[animals])
-            ignore = boxes[others]
+            ignore = boxes[crowds]
             found.append(
                 LabelledImage.create(
                     file,
@@ -113,7 +115,7 @@ class CocoReader(Reader):
                 f"{part.path}: {len(missing)} of {total} labelled images are missing, the first is {missing[0]}; "
                 "restore the files or name their folder: --set data.reader.type=coco --set data.reader.images=FOLDER"
             )
-        _count_notes(part, labelled, empty, notes)
+        _count_notes(part, labelled, kept, empty, notes)
         return found
 
 
@@ -170,10 +172,20 @@ def _category_notes(parts: list[Annotations]) -> list[str]:
     return notes
 
 
-def _count_notes(part: Annotations, labelled: npt.NDArray[np.bool_], empty: list[str], notes: list[str]) -> None:
+def _count_notes(
+    part: Annotations,
+    labelled: npt.NDArray[np.bool_],
+    kept: npt.NDArray[np.bool_],
+    empty: list[str],
+    notes: list[str],
+) -> None:
     if crowds := int(part.crowd.sum()):
         notes.append(f"{part.path}: {crowds} crowd regions are left out of training and evaluation")
-    if blank := int((~labelled & ~part.crowd).sum()):
-        notes.append(f"{part.path}: {blank} animals without a labelled keypoint are left out like crowds")
+    if nowhere := int((part.crowd & np.isnan(part.boxes).any(axis=1)).sum()):
+        notes.append(f"{part.path}: {nowhere} crowd regions have no bbox and cannot be told from background")
+    if boxed := int((kept & ~labelled).sum()):
+        notes.append(f"{part.path}: {boxed} animals have a box and no labelled keypoint; only detectors learn them")
+    if blank := int((~kept & ~part.crowd).sum()):
+        notes.append(f"{part.path}: {blank} animals with neither box nor labelled keypoint are left out")
     if empty:
         notes.append(f"{part.path}: {len(empty)} images without any label left out, the first is {empty[0]}")

@@ -204,6 +204,9 @@ class HeatmapHeadConfig(HeadConfig):
             raise ValueError(f"the head has no output {', '.join(unknown)}; its outputs are {', '.join(outputs)}")
         return {name: given.get(name, _DEFAULT_LOSSES[name]) for name in outputs}
 
+    def predicts_unique(self) -> bool:
+        return self.keypoints == "unique"
+
     def chosen_feature(self, features: Sequence[Feature]) -> int:
         """Index of the feature map that is used.
 
