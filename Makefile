@@ -7,14 +7,19 @@ PLUGINS := $(sort $(dir $(wildcard plugins/*/pyproject.toml)))
 # Two test processes with one torch thread each do not fight for two cores.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONWARNINGS=default
 
-.PHONY: help install demo test test-all lint format bench clean
+# The original, to compare with; it needs an environment of its own.
+PARITY := .venv-parity
+PARITY_STAMP := $(PARITY)/.installed
+
+.PHONY: help install demo test test-all lint format bench parity clean
 
 help:
 	@echo "make demo      set up, then train a small model on a synthetic animal and show what comes out (demo/report.html)"
 	@echo "make test      set up, then run the tests (make test-all: the slow ones too)"
 	@echo "make install   the set-up alone: $(VENV) with the core and every plugin under plugins/, editable"
 	@echo "make lint      ruff, mypy, import-linter        make format   ruff format"
-	@echo "make bench     figures of the benchmarks        make clean    remove $(VENV) and demo/"
+	@echo "make bench     figures of the benchmarks        make clean    remove $(VENV), $(PARITY) and demo/"
+	@echo "make parity    compare imported models with DeepLabCut 3.0.2, installed in $(PARITY); writes docs/parity.md"
 
 install: $(STAMP)
 
@@ -49,5 +54,14 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/target_generation.py
 
+$(PARITY_STAMP): Makefile
+	test -x $(PARITY)/bin/python || $(PYTHON) -m venv $(PARITY) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(PARITY)
+	test -x $(PARITY)/bin/pip || $(PYTHON) -m pip --python $(PARITY)/bin/python install --quiet pip
+	$(PARITY)/bin/python -m pip install --quiet deeplabcut==3.0.2
+	touch $(PARITY_STAMP)
+
+parity: $(STAMP) $(PARITY_STAMP)
+	$(BIN)/python parity/run.py
+
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) $(PARITY) demo

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
 import yaml
 from pose_deeplabcut.config import ModelImporterConfig
@@ -107,12 +109,16 @@ class _Maps(nn.Module):
             self.deconv_layers = nn.Sequential(nn.ConvTranspose2d(512, outputs, 3, 2))
 
 
-def weights(content: dict[str, Any], seed: int = 0) -> dict[str, torch.Tensor]:
-    """A state dict with DeepLabCut's names for a description of :func:`description`, of random values."""
-    import timm
+@cache
+def backbone() -> dict[str, torch.Tensor]:
+    """Weights of a ResNet-18 under DeepLabCut's names."""
+    torch.manual_seed(0)
+    return {f"backbone.model.{k}": v for k, v in timm.create_model("resnet18", num_classes=0).state_dict().items()}
 
-    torch.manual_seed(seed)
-    state = {f"backbone.model.{k}": v for k, v in timm.create_model("resnet18", num_classes=0).state_dict().items()}
+
+def weights(content: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """A state dict with DeepLabCut's names for a description of :func:`description`, of random values."""
+    state = dict(backbone())
     for slot in content["model"]["heads"]:
         keypoints = 2 if slot == "bodypart" else len(content["metadata"]["unique_bodyparts"])
         for name, outputs in (("heatmap_head", keypoints), ("locref_head", 2 * keypoints)):
@@ -124,10 +130,10 @@ def weights(content: dict[str, Any], seed: int = 0) -> dict[str, torch.Tensor]:
 class Model:
     """A train folder with a snapshot, to be spoilt by tests."""
 
-    def __init__(self, folder: Path, content: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, content: dict[str, Any], *, hollow: bool = False) -> None:
         self.folder = folder
         self.content = content
-        self.weights = weights(content)
+        self.weights = {"backbone.model.conv1.weight": torch.zeros(1)} if hollow else weights(content)
         folder.mkdir(parents=True)
         self.save()
 
@@ -160,6 +166,12 @@ def model(tmp_path: Path) -> Model:
     return Model(tmp_path / "train", description())
 
 
+@pytest.fixture
+def hollow(tmp_path: Path) -> Model:
+    """A model with hardly any weights, where only the files around them matter."""
+    return Model(tmp_path / "train", description(), hollow=True)
+
+
 def test_a_snapshot_becomes_a_run_that_predicts_its_numbers(model: Model, tmp_path: Path) -> None:
     imported = import_model("deeplabcut", model.snapshot, tmp_path / "run")
     run = Run.open(tmp_path / "run")
@@ -183,16 +195,14 @@ def test_a_snapshot_becomes_a_run_that_predicts_its_numbers(model: Model, tmp_pa
 
 def decoded(state: dict[str, torch.Tensor], image: np.ndarray, slot: str) -> tuple[Any, Any, Any]:
     """What DeepLabCut reports: x = (column + 1/2) stride + 7.2801 locref, the highest cell's value as score."""
-    import timm
-
-    backbone = timm.create_model("resnet18", num_classes=0).eval()
-    backbone.load_state_dict(
+    network = timm.create_model("resnet18", num_classes=0).eval()
+    network.load_state_dict(
         {k.removeprefix("backbone.model."): v for k, v in state.items() if k.startswith("backbone.")}
     )
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     tensor = ((torch.from_numpy(image) / 255 - mean) / std).permute(2, 0, 1)[None]
     with torch.inference_mode():
-        feature = backbone.forward_features(tensor)
+        feature = network.forward_features(tensor)
         heatmap, locref = (
             nn.functional.conv_transpose2d(
                 feature,
@@ -229,6 +239,7 @@ def test_a_top_down_model_keeps_its_crop_and_margin(tmp_path: Path) -> None:
     assert spec["method"] == "top_down"
     assert spec["name"] == "top_down_resnet_18"
     assert spec["preprocess"]["size"] == [64, 96]
+    assert spec["preprocess"]["half_pixel"] is False
     assert (spec["preprocess"]["margin"], spec["preprocess"]["margin_pixels"]) == (0.0, 20.0)
     assert spec["heads"]["keypoints"]["deconv_layers"] == 0
     assert spec["heads"]["keypoints"]["grid_offset"] == 16.0
@@ -276,21 +287,25 @@ def project(folder: Path, **changes: Any) -> Path:
 
 def test_the_project_is_found_above_the_snapshot(tmp_path: Path) -> None:
     root = project(tmp_path / "maze")
-    model = Model(root / "dlc-models-pytorch" / "iteration-0" / "mazeJan1-trainset95shuffle1" / "train", description())
+    model = Model(
+        root / "dlc-models-pytorch" / "iteration-0" / "mazeJan1-trainset95shuffle1" / "train",
+        description(),
+        hollow=True,
+    )
     spec = model.read().network.spec
     assert spec["data"]["source"] == str(root)
     assert [tuple(edge) for edge in spec["skeleton"]["edges"]] == [("nose", "tail")]
     assert spec["metadata"]["deeplabcut.scorer"] == "Ada"
 
 
-def test_the_project_can_be_named_and_may_have_changed(model: Model, tmp_path: Path) -> None:
+def test_the_project_can_be_named_and_may_have_changed(hollow: Model, tmp_path: Path) -> None:
     root = project(tmp_path / "moved", bodyparts=["nose", "tail", "ear"], skeleton=[["nose", "ear"], ["nose", "tail"]])
-    found = model.read(data=root)
+    found = hollow.read(data=root)
     assert found.network.spec["data"]["source"] == str(root)
     assert list(found.network.spec["skeleton"]["keypoints"]) == ["nose", "tail"]
     assert [tuple(edge) for edge in found.network.spec["skeleton"]["edges"]] == [("nose", "tail")]
     assert any("other body parts" in note for note in found.notes)
-    assert "no such file or folder" in model.refused(data=tmp_path / "nowhere")
+    assert "no such file or folder" in hollow.refused(data=tmp_path / "nowhere")
 
 
 def test_weights_that_are_left_over_are_listed(model: Model, tmp_path: Path) -> None:
@@ -329,52 +344,52 @@ class _Bomb:
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_a_snapshot_that_would_run_code_is_refused(model: Model, tmp_path: Path, zipped: bool) -> None:
+def test_a_snapshot_that_would_run_code_is_refused(hollow: Model, tmp_path: Path, zipped: bool) -> None:
     mark = tmp_path / "ran"
-    content = {"model": model.weights, "metadata": _Bomb(mark)}
-    torch.save(content, model.snapshot, _use_new_zipfile_serialization=zipped)
-    message = model.refused()
+    content = {"model": hollow.weights, "metadata": _Bomb(mark)}
+    torch.save(content, hollow.snapshot, _use_new_zipfile_serialization=zipped)
+    message = hollow.refused()
     assert not mark.exists()
     assert "opening that could run code" in message
 
 
 @pytest.mark.parametrize("content", [b"", b"not a snapshot", b"PK\x03\x04" + bytes(100), b"\x80\x02]q\x00."])
-def test_other_files_are_refused(model: Model, content: bytes) -> None:
-    model.snapshot.write_bytes(content)
-    assert str(model.snapshot) in model.refused()
+def test_other_files_are_refused(hollow: Model, content: bytes) -> None:
+    hollow.snapshot.write_bytes(content)
+    assert str(hollow.snapshot) in hollow.refused()
 
 
-def test_a_damaged_snapshot_is_refused(model: Model) -> None:
-    content = model.snapshot.read_bytes()
-    model.snapshot.write_bytes(content[: len(content) // 2])
-    assert "damaged" in model.refused()
+def test_a_damaged_snapshot_is_refused(hollow: Model) -> None:
+    content = hollow.snapshot.read_bytes()
+    hollow.snapshot.write_bytes(content[: len(content) // 2])
+    assert "damaged" in hollow.refused()
 
 
-def test_a_file_that_is_no_model_is_refused(model: Model) -> None:
-    torch.save({"weights": model.weights}, model.snapshot)
-    assert "is no model of DeepLabCut 3" in model.refused()
-    torch.save({"model": {"a": 1}}, model.snapshot)
-    assert "holds no weights by name" in model.refused()
-    model.snapshot.unlink()
-    assert "no such file" in model.refused()
+def test_a_file_that_is_no_model_is_refused(hollow: Model) -> None:
+    torch.save({"weights": hollow.weights}, hollow.snapshot)
+    assert "is no model of DeepLabCut 3" in hollow.refused()
+    torch.save({"model": {"a": 1}}, hollow.snapshot)
+    assert "holds no weights by name" in hollow.refused()
+    hollow.snapshot.unlink()
+    assert "no such file" in hollow.refused()
 
 
-def test_the_snapshot_of_a_detector_is_not_that_of_a_pose_network(model: Model) -> None:
-    torch.save({"model": {"model.backbone.x": torch.zeros(1)}}, model.snapshot)
-    assert "--detector" in model.refused()
+def test_the_snapshot_of_a_detector_is_not_that_of_a_pose_network(hollow: Model) -> None:
+    torch.save({"model": {"model.backbone.x": torch.zeros(1)}}, hollow.snapshot)
+    assert "--detector" in hollow.refused()
 
 
 def test_a_detector_belongs_to_top_down_models(model: Model, tmp_path: Path) -> None:
     assert "leave out --detector" in model.refused(detector=model.snapshot)
-    other = Model(tmp_path / "other", description(top_down=True))
+    other = Model(tmp_path / "other", description(top_down=True), hollow=True)
     assert "not the snapshot of a detector" in other.refused(detector=other.snapshot)
 
 
-def test_a_missing_configuration_is_named(model: Model, tmp_path: Path) -> None:
-    elsewhere = model.config.rename(tmp_path / "kept.yaml")
-    assert "there is no pytorch_config.yaml beside it" in model.refused()
-    assert model.read(config=elsewhere).network.spec["model"]["name"] == "resnet_18"
-    assert "no such file" in model.refused(config=tmp_path / "none.yaml")
+def test_a_missing_configuration_is_named(hollow: Model, tmp_path: Path) -> None:
+    elsewhere = hollow.config.rename(tmp_path / "kept.yaml")
+    assert "there is no pytorch_config.yaml beside it" in hollow.refused()
+    assert hollow.read(config=elsewhere).network.spec["model"]["name"] == "resnet_18"
+    assert "no such file" in hollow.refused(config=tmp_path / "none.yaml")
 
 
 @pytest.mark.parametrize(
@@ -382,8 +397,8 @@ def test_a_missing_configuration_is_named(model: Model, tmp_path: Path) -> None:
     [
         (
             ("model", "heads", "bodypart", "type"),
-            "DLCRNetHead",
-            "is a DLCRNetHead, which no installed plugin takes over",
+            "NoSuchHead",
+            "is a NoSuchHead, which no installed plugin takes over",
         ),
         (("model", "backbone", "type"), "Mamba", "model.backbone: is a Mamba, which no installed plugin takes over"),
         (("model", "backbone", "type"), None, "model.backbone.type: missing"),
@@ -406,21 +421,21 @@ def test_a_missing_configuration_is_named(model: Model, tmp_path: Path) -> None:
         (("data", "inference", "scale_to_unit_range"), True, "scale_to_unit_range: cannot be taken over together"),
     ],
 )
-def test_descriptions_that_cannot_be_taken_over(model: Model, keys: tuple[str, ...], value: Any, message: str) -> None:
-    inner = model.content
+def test_descriptions_that_cannot_be_taken_over(hollow: Model, keys: tuple[str, ...], value: Any, message: str) -> None:
+    inner = hollow.content
     for key in keys[:-1]:
         inner = inner[key]
     inner[keys[-1]] = value
-    model.save()
-    found = model.refused()
+    hollow.save()
+    found = hollow.refused()
     assert message in found
-    assert str(model.config) in found
+    assert str(hollow.config) in found
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "model: {", "\x00", "just text"])
-def test_configurations_that_are_none(model: Model, text: str) -> None:
-    model.config.write_text(text)
-    assert re.search("is no (valid YAML|pytorch_config.yaml)", model.refused())
+def test_configurations_that_are_none(hollow: Model, text: str) -> None:
+    hollow.config.write_text(text)
+    assert re.search("is no (valid YAML|pytorch_config.yaml)", hollow.refused())
 
 
 @pytest.mark.parametrize(
@@ -430,9 +445,9 @@ def test_configurations_that_are_none(model: Model, text: str) -> None:
         ({"normalize_images": False}, 0.0, 1 / 255),
     ],
 )
-def test_other_normalisations_are_kept(model: Model, settings: dict[str, Any], mean: float, std: float) -> None:
-    model.content["data"]["inference"] |= settings
-    model.save()
-    preprocess = model.read().network.spec["model"]["preprocess"]
+def test_other_normalisations_are_kept(hollow: Model, settings: dict[str, Any], mean: float, std: float) -> None:
+    hollow.content["data"]["inference"] |= settings
+    hollow.save()
+    preprocess = hollow.read().network.spec["model"]["preprocess"]
     assert preprocess["mean"] == [mean] * 3
     assert preprocess["std"] == pytest.approx([std] * 3)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pose_core.specs import ReaderConfig, WriterConfig
+from pose_core.specs import ImporterConfig, ReaderConfig, WriterConfig
 
 
 class ProjectReaderConfig(ReaderConfig):
@@ -39,3 +39,13 @@ class H5WriterConfig(_PredictionsConfig):
 
 class CsvWriterConfig(_PredictionsConfig):
     """How DeepLabCut's CSV table is written."""
+
+
+class ModelImporterConfig(ImporterConfig):
+    """How a trained DeepLabCut model is taken over."""
+
+    as_trained: bool = Field(
+        False,
+        description="Also take over what the original does wrong where a plugin would do it right, to get its very "
+        "numbers.",
+    )

@@ -19,9 +19,9 @@ _MULTI_ANIMAL = """@article{lauer2022multi,
 def pose_plugin_info() -> PluginInfo:
     return PluginInfo(
         namespace="deeplabcut",
-        summary="DeepLabCut projects and prediction files for pose_core",
+        summary="DeepLabCut projects, prediction files and trained models for pose_core",
         license="BSD-3-Clause",
-        hook_api="1.0",
+        hook_api="1.1",
         citations=(_SINGLE_ANIMAL, _MULTI_ANIMAL),
     )
 
@@ -48,4 +48,11 @@ def pose_components() -> Iterator[ComponentSpec]:
         config="pose_deeplabcut.config:CsvWriterConfig",
         factory="pose_deeplabcut.writers:CsvWriter",
         summary="DeepLabCut's CSV table, for pandas.read_csv",
+    )
+    yield ComponentSpec(
+        "importer",
+        "deeplabcut",
+        config="pose_deeplabcut.config:ModelImporterConfig",
+        factory="pose_deeplabcut.importer:ModelImporter",
+        summary="Models trained with DeepLabCut 3: snapshots and exported .pt files",
     )

@@ -1,0 +1,333 @@
+"""The original's side: makes a model of a case, with random weights, and writes down what it puts out.
+
+Runs in an environment of its own that has deeplabcut, with DLClight=True (no windows). Reads lines ``CASE<tab>FOLDER``
+from its input; for each it fills FOLDER with a project, a snapshot as a training would leave it, and ``original.npz``,
+and answers with one line ``@@ {...}``.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import deeplabcut
+import numpy as np
+import torch
+import yaml
+from cases import CASES, KEYPOINTS, Case
+from deeplabcut.pose_estimation_pytorch.config import PoseConfig
+from deeplabcut.pose_estimation_pytorch.data import build_transforms
+from deeplabcut.pose_estimation_pytorch.data.postprocessor import (
+    build_bottom_up_postprocessor,
+    build_top_down_postprocessor,
+)
+from deeplabcut.pose_estimation_pytorch.data.preprocessor import (
+    build_bottom_up_preprocessor,
+    build_top_down_preprocessor,
+)
+from deeplabcut.pose_estimation_pytorch.models import DETECTORS, PoseModel
+from deeplabcut.pose_estimation_pytorch.runners.snapshots import TorchSnapshotManager
+from images import draw
+from torch import nn
+
+MARGIN = 1e-3
+"""How much higher than all others the highest cell must be, as a fraction of the largest value of the map: a random
+network has near-ties, which rounding would decide either way. Other images are drawn until there are none."""
+ROUNDING = 5e-8
+"""By how much the input of a detector may be off, as a fraction: constants are kept with so many digits."""
+
+_PROJECT = """
+{Task: parity, scorer: Ada, date: Jan1, multianimalproject: false, identity: false, engine: pytorch, video_sets: {},
+start: 0, stop: 1, numframes2pick: 20, skeleton: [[nose, centre], [centre, tail]], skeleton_color: black, pcutoff: 0.6,
+dotsize: 12, alphavalue: 0.7, colormap: rainbow, TrainingFraction: [0.95], iteration: 0, default_net_type: resnet_50,
+default_augmenter: default, snapshotindex: -1, detector_snapshotindex: -1, batch_size: 8, detector_batch_size: 1,
+cropping: false, x1: 0, x2: 640, y1: 277, y2: 624, corner2move2: [50, 50], move2corner: true}
+"""
+
+
+def main() -> None:
+    torch.set_num_threads(int(os.environ.get("PARITY_THREADS", "2")))
+    for line in sys.stdin:
+        name, folder = line.rstrip("\n").split("\t")
+        try:
+            answer = work(CASES[name], Path(folder))
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        gc.collect()
+        print("@@ " + json.dumps(answer), flush=True)
+
+
+def work(case: Case, folder: Path) -> dict[str, Any]:
+    config = make_project(case, folder)
+    train = folder / "dlc-models-pytorch" / "iteration-0" / "parityJan1-trainset95shuffle1" / "train"
+    train.mkdir(parents=True)
+    description = PoseConfig.build(
+        config,
+        train / "pytorch_config.yaml",
+        net_type=case.net_type,
+        top_down=case.top_down,
+        detector_type=case.detector or ("ssdlite" if case.top_down else None),
+        save=True,
+    )
+    seed = zlib.crc32(case.name.encode())
+    torch.manual_seed(seed)
+    answer: dict[str, Any] = {"versions": f"DeepLabCut {deeplabcut.__version__} on torch {torch.__version__}"}
+    with torch.no_grad():
+        pose = PoseModel.build(description.model, pretrained_backbone=False).eval()
+        if case.detector is not None or case.exported:
+            detector = make_detector(dict(description.detector.model))
+            answer["detector"] = str(save(train, "snapshot-detector", detector))
+        if case.detector is None:
+            randomise(pose)
+            sample = torch.cat([normalised(draw(*case.sizes[0], 10**6 + i, i % 2 == 0)) for i in range(4)])
+            calibrate(pose, sample)
+            scale_heads(pose, sample, case)
+        answer["snapshot"] = str(save(train, "snapshot", pose))
+        if case.exported:
+            answer["snapshot"] = str(export(folder, description, pose, detector))
+            del answer["detector"]
+        if case.detector is not None:
+            answer |= run_detector(case, detector, seed, folder)
+        else:
+            answer |= run_pose(case, pose, description, seed, folder)
+    return answer
+
+
+def make_project(case: Case, folder: Path) -> Path:
+    """The config.yaml of a DeepLabCut project."""
+    folder.mkdir(parents=True)
+    content: dict[str, Any] = yaml.safe_load(_PROJECT) | {"project_path": str(folder), "bodyparts": list(KEYPOINTS)}
+    if case.unique:
+        content["uniquebodyparts"] = [f"corner{i}" for i in range(case.unique)]
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def make_detector(model: dict[str, Any]) -> nn.Module:
+    """The detector with random weights. Its constructor would download a backbone's weights, which go unused."""
+    from torchvision.models import _api
+
+    original = _api.WeightsEnum.get_state_dict
+    loading = nn.Module.load_state_dict
+    try:
+        _api.WeightsEnum.get_state_dict = lambda *a, **k: {}
+        nn.Module.load_state_dict = lambda self, state, *a, **k: loading(self, state, *a, **k) if state else None
+        detector = DETECTORS.build({**{k: v for k, v in model.items() if v is not None}, "pretrained": False})
+        detector.eval()  # which returns nothing
+    finally:
+        _api.WeightsEnum.get_state_dict = original
+        nn.Module.load_state_dict = loading
+    randomise(detector)
+    sample = torch.cat([normalised(draw(320, 416, 10**6 + i, i % 2 == 0)) for i in range(4)])
+    calibrate(detector, sample)
+    spread_detections(detector, sample)
+    return detector
+
+
+def spread_detections(detector: nn.Module, sample: torch.Tensor) -> None:
+    """Scores that fill the range from 0 to 1, and boxes that are not all beyond the image."""
+    spread = {"cls_score": 2.0, "cls_logits": 2.0, "bbox_pred": 0.5, "classification_head": 2.0, "regression_head": 1.0}
+    wanted, classes = [], []
+    for name, module in detector.named_modules():
+        last = name.split(".")[-1] == "1" and "module_list" in name  # of SSDLite's heads
+        size = next((v for k, v in spread.items() if k in name), None)
+        if size is not None and isinstance(module, nn.Linear | nn.Conv2d) and ("module_list" not in name or last):
+            wanted.append((module, size))
+            if "cls_score" in name or "classification_head" in name:
+                classes.append(module)
+
+    def rescale(size: float) -> Callable[..., torch.Tensor]:
+        def hook(module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
+            factor = size / float(output.std())
+            module.weight.mul_(factor)
+            module.bias.mul_(factor)
+            return output * factor
+
+        return hook
+
+    hooks = [module.register_forward_hook(rescale(size)) for module, size in wanted]
+    detector(sample)
+    for hook in hooks:
+        hook.remove()
+    for module in classes:
+        module.bias[0::2].add_(4.0)  # background, which most of an image is
+
+
+def randomise(model: nn.Module) -> None:
+    """Every parameter drawn anew, so that a signal passes through all of them."""
+    for module in model.modules():
+        for name, value in module.named_parameters(recurse=False):
+            if name == "pos_embedding":
+                value.add_(0.1 * torch.randn_like(value))
+            elif isinstance(module, nn.Linear | nn.modules.conv._ConvNd) and name == "weight":
+                fan = value[0].numel() if not isinstance(module, nn.ConvTranspose2d) else value.numel() / value.shape[1]
+                value.copy_(torch.randn_like(value) * (2 / fan) ** 0.5)
+            elif name == "bias":
+                value.copy_(0.1 * torch.randn_like(value))
+            elif value.dim() > 1:
+                value.copy_(torch.randn_like(value))
+            else:
+                value.copy_(0.5 + torch.rand_like(value))
+        if hasattr(module, "running_mean") and isinstance(getattr(module, "weight", None), torch.Tensor):
+            # The batch norms of some detectors are frozen, and their weights no parameters.
+            module.weight.copy_(0.5 + torch.rand_like(module.weight))
+            module.bias.copy_(0.1 * torch.randn_like(module.bias))
+
+
+def calibrate(model: nn.Module, sample: torch.Tensor) -> None:
+    """Batch-norm statistics near those of the signal, but random: without, it would vanish or explode."""
+    hooks = []
+
+    def measure(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        x = inputs[0].transpose(0, 1).flatten(1)
+        mean, spread = x.mean(1), x.std(1)
+        spread = spread.clamp(min=float(spread.mean()) * 0.5 + 1e-3)
+        module.running_mean.copy_(mean + 0.2 * spread * torch.randn_like(mean))
+        module.running_var.copy_(spread**2 * (0.5 + torch.rand_like(mean)))
+
+    for module in model.modules():
+        if isinstance(getattr(module, "running_mean", None), torch.Tensor):
+            hooks.append(module.register_forward_pre_hook(measure))
+    model(sample)
+    for hook in hooks:
+        hook.remove()
+
+
+def scale_heads(model: PoseModel, sample: torch.Tensor, case: Case) -> None:
+    """Outputs of a size at which scores are neither clipped nor saturated."""
+    outputs = model(sample)
+    for slot, head in model.heads.items():
+        if hasattr(head, "heatmap_head"):
+            for part, largest in (("heatmap", 0.9), ("locref", 2.0)):
+                for value in list(getattr(head, f"{part}_head").parameters()):
+                    value.mul_(largest / float(outputs[slot][part].abs().max()))
+        elif hasattr(head, "cls_x"):
+            for part, layer in (("x", head.cls_x), ("y", head.cls_y)):
+                layer.weight.mul_(0.01 / float(outputs[slot][part].abs().max()))
+
+
+def save(folder: Path, prefix: str, model: nn.Module) -> Path:
+    """As the original's training does."""
+    manager = TorchSnapshotManager(snapshot_prefix=prefix, model_folder=folder, key_metric="test.mAP", save_epochs=25)
+    metadata = {"epoch": 100, "metrics": {"metrics/test.mAP": 12.5}, "losses": {"train.total_loss": 0.5}}
+    manager.update(100, {"metadata": metadata, "model": model.state_dict(), "optimizer": {"state": {}}})
+    return next(folder.glob(f"{prefix}-best-*.pt"))
+
+
+def export(folder: Path, description: PoseConfig, pose: nn.Module, detector: nn.Module) -> Path:
+    """The contents of a file that ``deeplabcut.export_model`` makes."""
+    path = folder / "DLC_parity_cspnext_s_iteration-0_shuffle-1_snapshot-100.pt"
+    content = {"config": description.to_dict(normalize=True), "pose": pose.state_dict()}
+    torch.save({**content, "detector": detector.state_dict()}, path)
+    return path
+
+
+def normalised(image: np.ndarray, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    return torch.from_numpy((image / 255 - mean) / std).to(dtype).permute(2, 0, 1)[None]
+
+
+def run_pose(case: Case, model: PoseModel, description: PoseConfig, seed: int, folder: Path) -> dict[str, Any]:
+    inference = description.data.inference
+    transform = build_transforms(inference)
+    if case.top_down:
+        crop = inference.top_down_crop
+        before = build_top_down_preprocessor("RGB", transform, (crop["width"], crop["height"]))
+        after = build_top_down_postprocessor(1, len(KEYPOINTS), 0)
+    else:
+        before = build_bottom_up_preprocessor("RGB", transform)
+        after = build_bottom_up_postprocessor(1, len(KEYPOINTS), case.unique)
+    found: dict[str, np.ndarray] = {}
+    drawn = 0
+    for number, (height, width) in enumerate(case.sizes):
+        for structured in (False, True):
+            at = f"{number}{'s' if structured else 'n'}"
+            for attempt in range(30):
+                drawn += 1
+                image = padded(draw(height, width, seed + 1000 * number + attempt, structured), case.multiple)
+                context: dict[str, Any] = {}
+                if case.top_down:
+                    context["bboxes"] = np.array([[0, 0, image.shape[1], image.shape[0]]])
+                tensor, context = before(image, context)
+                outputs = model(tensor)
+                if unambiguous(outputs):
+                    break
+            else:
+                raise RuntimeError(f"no image of size {height} x {width} without near-ties in 30")
+            predicted = model.get_predictions(outputs)
+            poses, _ = after([{s: {k: np.asarray(v)[0] for k, v in p.items()} for s, p in predicted.items()}], context)
+            found[f"{at}.image"] = image
+            found[f"{at}.poses.bodypart"] = np.asarray(poses["bodyparts"])[0]
+            if case.unique:
+                found[f"{at}.poses.unique_bodypart"] = np.asarray(poses["unique_bodyparts"])[0]
+            for slot, maps in outputs.items():
+                found |= {f"{at}.raw.{slot}.{name}": value.numpy() for name, value in maps.items()}
+    np.savez(folder / "original.npz", **found)
+    return {"parameters": sum(p.numel() for p in model.parameters()), "images": len(case.sizes) * 2, "drawn": drawn}
+
+
+def unambiguous(outputs: dict[str, dict[str, torch.Tensor]]) -> bool:
+    for maps in outputs.values():
+        for name, value in maps.items():
+            if name == "locref":
+                continue
+            high = value.flatten(0, 1).flatten(1).topk(2, dim=1).values
+            if bool((high[:, 0] - high[:, 1] < MARGIN * value.abs().max()).any()):
+                return False
+    return True
+
+
+def padded(image: np.ndarray, multiple: int) -> np.ndarray:
+    height, width = (-(-n // multiple) * multiple for n in image.shape[:2])
+    result = np.zeros((height, width, 3), np.uint8)
+    result[: image.shape[0], : image.shape[1]] = image
+    return result
+
+
+def run_detector(case: Case, detector: nn.Module, seed: int, folder: Path) -> dict[str, Any]:
+    """Boxes, computed in double precision: which of many overlapping boxes are kept is decided by comparisons, and a
+    random network enlarges rounding errors until some come out the other way."""
+    # The batch norms of one are frozen, and their weights no parameters; so statistics count too.
+    count = sum(v.numel() for k, v in detector.state_dict().items() if not k.endswith("num_batches_tracked"))
+    detector.double()
+    found: dict[str, np.ndarray] = {}
+    drawn = 0
+    for number, (height, width) in enumerate(case.sizes):
+        for structured in (False, True):
+            at = f"{number}{'s' if structured else 'n'}"
+            for attempt in range(30):
+                drawn += 1
+                image = draw(height, width, seed + 1000 * number + attempt, structured)
+                boxes, again = (detect(detector, image, off) for off in (0.0, ROUNDING))
+                if again["boxes"].shape == boxes["boxes"].shape and torch.allclose(
+                    again["boxes"], boxes["boxes"], rtol=0, atol=0.01
+                ):
+                    break
+            else:
+                raise RuntimeError(f"no image of size {height} x {width} whose boxes rounding does not change in 30")
+            found |= {
+                f"{at}.image": image,
+                f"{at}.boxes": boxes["boxes"].numpy(),
+                f"{at}.scores": boxes["scores"].numpy(),
+            }
+    np.savez(folder / "original.npz", **found)
+    return {"parameters": count, "images": len(case.sizes) * 2, "drawn": drawn}
+
+
+def detect(detector: nn.Module, image: np.ndarray, off: float) -> dict[str, torch.Tensor]:
+    """Boxes, with the input off by a fraction."""
+    tensor = normalised(image, torch.float64)
+    noise = torch.rand(tensor.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    _, (boxes,) = detector(tensor * (1 + off * noise))
+    return dict(boxes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Compares every supported model of DeepLabCut with what ``pose import deeplabcut`` makes of it.
+
+``python parity/run.py [--only NAME ...] [--report FILE]``, run by ``make parity``. Ends with code 1 when a row fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from cases import CASES
+from compare import Row, compare
+from report import write_report
+
+from pose_core import __version__
+
+HERE = Path(__file__).resolve().parent
+ORACLE = HERE.parent / ".venv-parity" / "bin" / "python"
+
+
+class Oracle:
+    """The original, in a process and an environment of its own."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log.open("w")
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        self._process = subprocess.Popen(
+            [str(ORACLE), str(HERE / "oracle.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env={**environment, "DLClight": "True"},
+        )
+
+    def make(self, name: str, folder: Path) -> dict[str, Any]:
+        """The files of a case."""
+        asked, answers = self._process.stdin, self._process.stdout
+        assert asked is not None
+        assert answers is not None
+        asked.write(f"{name}\t{folder}\n")
+        asked.flush()
+        for line in answers:
+            if line.startswith("@@ "):
+                answer: dict[str, Any] = json.loads(line[3:])
+                return answer
+        return {"error": f"the original ended with code {self._process.wait()}; see {self._log.name}"}
+
+    def close(self) -> None:
+        """Let it end."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.wait()
+        self._log.close()
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", nargs="+", choices=list(CASES), help="these rows only; the report is not written")
+    parser.add_argument("--report", type=Path, default=HERE.parent / "docs" / "parity.md")
+    options = parser.parse_args(arguments)
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="pose-parity-") as work:
+        oracle = Oracle(Path(work) / "original.log")
+        for name in options.only or CASES:
+            row = _row(oracle, name, Path(work) / "case")
+            print(f"{'ok' if row.passed else 'FAIL':4} {name}: {_figures(row)}", flush=True)
+            rows.append(row)
+        oracle.close()
+    if options.only is None:
+        theirs = next((row.versions for row in rows if row.versions), "the original")
+        write_report(
+            rows, f"Compared: {theirs}, and pose_core {__version__} on torch {torch.__version__}.", options.report
+        )
+        print(f"{options.report}: written")
+    failed = [row.case.name for row in rows if not row.passed]
+    print(
+        f"{len(rows) - len(failed)} of {len(rows)} rows agree"
+        + (f"; these do not: {', '.join(failed)}" if failed else "")
+    )
+    return 1 if failed else 0
+
+
+def _row(oracle: Oracle, name: str, folder: Path) -> Row:
+    case = CASES[name]
+    try:
+        made = oracle.make(name, folder)
+        if "error" in made:
+            return Row(case, problem=f"original: {made['error']}")
+        return compare(case, made, folder)
+    except Exception as error:
+        # One model that cannot be taken over must not keep the others from being compared.
+        return Row(case, problem=f"{type(error).__name__}: {error}")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _figures(row: Row) -> str:
+    if row.problem:
+        return row.problem
+    counts = f"{row.theirs} parameters" if row.theirs == row.ours else f"{row.theirs} parameters, ours {row.ours}"
+    return f"{counts}, raw {row.raw:.1e}, {row.pixels:.1e} px, score {row.score:.1e}, alive {row.alive:.2f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

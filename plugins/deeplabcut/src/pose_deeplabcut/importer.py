@@ -1,0 +1,313 @@
+"""Trained DeepLabCut 3 models -> what a run folder is made of.
+
+Which families can be taken over is not decided here: a plugin that can hold the weights of a part offers a component of
+one of the kinds that this plugin opens, ``deeplabcut/backbone``, ``deeplabcut/neck``, ``deeplabcut/head`` and
+``deeplabcut/detector``, under the name that DeepLabCut gives the part (``type`` in pytorch_config.yaml). Its factory is
+called as ``convert(part, about)``; see the README of this plugin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
+
+from pose_core.errors import ConfigError, DataError, RunError
+from pose_core.interfaces import Imported, ImportedNetwork, Importer
+from pose_core.specs import AnyBackbone, AnyNeck, Feature
+from pose_core.structures import Skeleton
+from pose_core.symmetry import symmetry_from_names
+from pose_deeplabcut.config import ModelImporterConfig
+from pose_deeplabcut.model_config import (
+    IMAGENET,
+    ModelConfig,
+    Section,
+    find_model_config,
+    load_model_config,
+    normalisation,
+    parse_model_config,
+)
+from pose_deeplabcut.project_config import ProjectConfig, looks_like_config, read_config
+from pose_deeplabcut.snapshot import Snapshot, read_snapshot
+
+Rename = Callable[[str], str | None]
+
+UNKNOWN = "(unknown)"
+"""``data.source`` of a model whose project is not known."""
+
+_HEADS = {"bodypart": "keypoints", "unique_bodypart": "unique_keypoints"}
+_LISTED = 5
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of the network that a plugin has taken over.
+
+    Attributes:
+        theirs, ours: prefix of its weights in the snapshot and in our network.
+        config: of our component.
+        rename: name of a weight without the prefix -> ours, None for one that is not used.
+    """
+
+    theirs: str
+    ours: str
+    config: dict[str, Any]
+    rename: Rename
+
+
+class ModelImporter(Importer):
+    """Reads snapshots and exported models of DeepLabCut 3 (PyTorch). Nothing in them is unpickled."""
+
+    config: ModelImporterConfig
+
+    def read(
+        self, snapshot: Path, config: Path | None = None, detector: Path | None = None, data: Path | None = None
+    ) -> Imported:
+        """Read a trained model.
+
+        Args:
+            snapshot: ``snapshot-*.pt``, or a ``.pt`` file that ``deeplabcut.export_model`` made.
+            config: ``pytorch_config.yaml`` or its folder; by default beside the snapshot, or within the exported model.
+            detector: ``snapshot-detector-*.pt``; by default the one within the exported model, if any.
+            data: the DeepLabCut project; by default the one in which the snapshot lies, or the one named by the config.
+
+        Raises:
+            RunError: see :class:`pose_core.interfaces.Importer`.
+        """
+        read = read_snapshot(snapshot)
+        if not read.weights:
+            raise RunError(
+                f"{snapshot}: is the snapshot of a detector; name it with --detector, after that of the pose"
+            )
+        if read.description is not None and config is None:
+            about = parse_model_config(snapshot, read.description)
+        else:
+            about = load_model_config(find_model_config(snapshot, config))
+        notes: list[str] = []
+        project = _find_project(about, snapshot, data, notes)
+        skeleton = _skeleton(about, project, notes)
+        general = self._general(about)
+        parts = self._parts(about, general)
+        source = str(data or (project.path.parent if project else about.project_path or UNKNOWN))
+        if source == UNKNOWN:
+            notes.append("the model does not say its project: evaluation and fine-tuning need --data PROJECT")
+        base = {
+            "skeleton": TypeAdapter(Skeleton).dump_python(skeleton, mode="json"),
+            "data": {"source": source},
+            "metadata": _metadata(about, project),
+        }
+        found = self._detector(about, general, read, detector, base, notes)
+        heads = {part.ours.split(".")[1]: part.config for part in parts if part.theirs.startswith("heads.")}
+        spec: dict[str, Any] = {
+            **base,
+            "model": {
+                "name": about.name,
+                "method": about.method,
+                "preprocess": dict(about.preprocess),
+                **{part.ours.rstrip("."): part.config for part in parts if not part.theirs.startswith("heads.")},
+                "heads": heads,
+            },
+        }
+        if found is not None:
+            spec["detector"] = {"network": found.spec["network"], "least_box": 0.0}
+        return Imported(
+            ImportedNetwork(spec, _renamed(read.path, read.weights, parts), read.path),
+            found,
+            tuple(notes),
+            {
+                "tool": "DeepLabCut",
+                "net_type": about.net_type,
+                "snapshot": str(read.path.absolute()),
+                "sha256": read.sha256(),
+                "config": str(about.whole.path.absolute()),
+                **read.notes,
+            },
+        )
+
+    def _general(self, about: ModelConfig) -> dict[str, Any]:
+        return {
+            "num_keypoints": len(about.keypoints),
+            "num_unique": len(about.unique_keypoints),
+            "num_individuals": len(about.individuals),
+            "input_size": about.input_size,
+            "multi_animal": about.multi_animal,
+            "as_trained": self.config.as_trained,
+        }
+
+    def _parts(self, about: ModelConfig, general: Mapping[str, Any]) -> list[_Part]:
+        """The network's parts in the order of work; each is told the feature maps that reach it."""
+        model = about.model
+        backbone = self._part("backbone", model.section("backbone"), general, "backbone.", "backbone.")
+        parts = [backbone]
+        features: tuple[Feature, ...] = _features(model.section("backbone"), AnyBackbone, backbone.config).features()
+        if (section := model.optional("neck")) is not None:
+            neck = self._part("neck", section, {**general, "features": features}, "neck.", "neck.")
+            parts.append(neck)
+            features = _features(section, AnyNeck, neck.config).features(features)
+        heads = model.section("heads")
+        if not heads.content:
+            raise heads.error("has no heads")
+        for slot in heads.content:
+            name = _HEADS.get(slot, slot)
+            told = {**general, "features": features, "slot": slot}
+            parts.append(self._part("head", heads.section(slot), told, f"heads.{slot}.", f"heads.{name}."))
+        return parts
+
+    def _part(self, kind: str, part: Section, about: Mapping[str, Any], theirs: str, ours: str) -> _Part:
+        """Ask the plugin that maps parts of this type."""
+        name = part.text("type")
+        try:
+            convert = self.mapping(f"deeplabcut/{kind}", name)
+        except ConfigError as error:
+            raise part.error(
+                f"is a {name}, which no installed plugin takes over ({error}); install a plugin that offers "
+                f"deeplabcut/{kind} {name}"
+            ) from None
+        try:
+            config, rename = convert(part.content, about)
+        except ValueError as error:
+            raise part.error(str(error)) from None
+        except (KeyError, TypeError, IndexError, AttributeError) as error:
+            raise part.error(f"is not as DeepLabCut 3.0.2 writes it ({type(error).__name__}: {error})") from error
+        return _Part(theirs, ours, config, rename)
+
+    def _detector(
+        self,
+        about: ModelConfig,
+        general: Mapping[str, Any],
+        read: Snapshot,
+        path: Path | None,
+        base: Mapping[str, Any],
+        notes: list[str],
+    ) -> ImportedNetwork | None:
+        if path is not None and about.method != "top_down":
+            raise RunError(f"{path}: {about.net_type} looks at whole frames and has no detector; leave out --detector")
+        source, weights = read.path, read.detector
+        if path is not None:
+            given = read_snapshot(path)
+            source, weights = path, given.detector
+            if weights is None:
+                raise RunError(f"{path}: is not the snapshot of a detector; those are called snapshot-detector-*.pt")
+        if weights is None:
+            if about.method == "top_down":
+                notes.append("no detector: boxes must come from elsewhere, or import one with --detector SNAPSHOT")
+            return None
+        section = about.whole.section("detector")
+        if normalisation(section.section("data")) != IMAGENET:
+            raise section.error("must be true; other detectors cannot be taken over", "data.inference.normalize_images")
+        network = section.section("model")
+        part = self._part("detector", network, general, "", "")
+        # It was trained on boxes with a margin, which ours have not.
+        spec = {**base, "network": {"excess": about.detector_margin, **part.config}, "least_box": 0.0}
+        return ImportedNetwork(spec, _renamed(source, weights, [part]), source)
+
+
+def _features(part: Section, kind: Any, config: Mapping[str, Any]) -> Any:
+    """Our config of a part, which knows its feature maps."""
+    try:
+        return TypeAdapter(kind).validate_python(dict(config))
+    except ValidationError as error:
+        reasons = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3])
+        raise part.error(f"cannot be taken over ({reasons})") from None
+
+
+def _renamed(path: Path, weights: Mapping[str, Tensor], parts: list[_Part]) -> dict[str, Tensor]:
+    """The weights under our names.
+
+    Raises:
+        RunError: some have no place in our network; those that are missing are found when it is built.
+    """
+    result: dict[str, Tensor] = {}
+    left: list[str] = []
+    for name, tensor in weights.items():
+        part = next((p for p in parts if name.startswith(p.theirs)), None)
+        try:
+            ours = _no_place(name) if part is None else part.rename(name.removeprefix(part.theirs))
+        except KeyError:
+            left.append(name)
+            continue
+        if part is None or ours is None:
+            continue
+        if part.ours + ours in result:
+            left.append(name)
+        else:
+            result[part.ours + ours] = tensor
+    if left:
+        more = f" and {len(left) - _LISTED} more" if len(left) > _LISTED else ""
+        raise RunError(
+            f"{path}: {len(left)} of its {len(weights)} weights have no place in the network that the configuration "
+            f"describes: {', '.join(left[:_LISTED])}{more}; is it the configuration of this snapshot?"
+        )
+    return result
+
+
+def _no_place(name: str) -> str:
+    raise KeyError(name)
+
+
+def _find_project(about: ModelConfig, snapshot: Path, data: Path | None, notes: list[str]) -> ProjectConfig | None:
+    """The DeepLabCut project: the given one, else that in which the files lie, else the one that the model names."""
+    if data is not None:
+        if not data.exists():
+            raise RunError(f"{data}: no such file or folder; --data must name the labelled project of the model")
+        file = data / "config.yaml" if data.is_dir() else data
+        return _read_project(file, notes) if looks_like_config(file) else None
+    folders = [*about.whole.path.absolute().parents, *snapshot.absolute().parents]
+    folders += [about.project_path] if about.project_path is not None else []
+    for folder in folders:
+        if looks_like_config(folder / "config.yaml"):
+            return _read_project(folder / "config.yaml", notes)
+    return None
+
+
+def _read_project(file: Path, notes: list[str]) -> ProjectConfig | None:
+    try:
+        return read_config(file)
+    except DataError as error:
+        notes.append(f"the project is not used: {error}")
+        return None
+
+
+def _skeleton(about: ModelConfig, project: ProjectConfig | None, notes: list[str]) -> Skeleton:
+    """Names from the model; limbs, and what a lone animal is called, from the project."""
+    known = set(about.keypoints)
+    edges = tuple(e for e in project.skeleton.edges if set(e) <= known) if project else ()
+    if project is not None and project.skeleton.keypoints != about.keypoints:
+        notes.append(
+            f"{project.path} now has other body parts than the model was trained on; the model keeps its own: "
+            f"{', '.join(about.keypoints)}"
+        )
+    symmetry = symmetry_from_names(about.keypoints)
+    if symmetry:
+        pairs = ", ".join(f"{left}/{right}" for left, right in symmetry)
+        notes.append(f"left/right pairs, told from the names: {pairs}")
+    individuals = about.individuals
+    if not about.multi_animal:
+        individuals = project.skeleton.individuals if project and not project.multi else ("animal",)
+    try:
+        return Skeleton(
+            keypoints=about.keypoints,
+            edges=edges,
+            symmetry=symmetry,
+            individuals=individuals,
+            identified=about.identified,
+            unique_keypoints=about.unique_keypoints,
+        )
+    except ValueError as error:
+        raise about.whole.error(str(error), "metadata") from None
+
+
+def _metadata(about: ModelConfig, project: ProjectConfig | None) -> dict[str, str]:
+    """As :class:`pose_deeplabcut.project.ProjectReader` notes it."""
+    if project is None:
+        return {"deeplabcut.multianimal": str(about.multi_animal).lower()}
+    return {
+        "deeplabcut.task": project.task,
+        "deeplabcut.date": project.date,
+        "deeplabcut.scorer": project.scorer,
+        "deeplabcut.multianimal": str(project.multi).lower(),
+    }

@@ -1,0 +1,263 @@
+"""What DeepLabCut's pytorch_config.yaml says of a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pose_core.errors import RunError
+
+NAME = "pytorch_config.yaml"
+
+IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+"""How images are normalised by default: mean and standard deviation of RGB in [0, 1]."""
+_UNIT_RANGE = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
+_BYTES = {"mean": [0.0, 0.0, 0.0], "std": [1 / 255, 1 / 255, 1 / 255]}
+
+_HANDLED = {"normalize_images", "scale_to_unit_range", "auto_padding", "top_down_crop", "collate"}
+_METHODS = {"bu": "bottom_up", "bottomup": "bottom_up", "td": "top_down", "topdown": "top_down"}
+_OUR_NAMES = {"animaltokenpose_base": "animal_tokenpose_base"}
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the file, with the place to name in messages.
+
+    Attributes:
+        path: of the file.
+        at: keys that lead here, joined by dots; empty for the whole.
+        content: of this part.
+    """
+
+    path: Path
+    at: str
+    content: Mapping[str, Any]
+
+    def error(self, message: str, key: str = "") -> RunError:
+        """An error that names file and key."""
+        at = ".".join(p for p in (self.at, key) if p)
+        return RunError(f"{self.path}: {at + ': ' if at else ''}{message}")
+
+    def section(self, key: str) -> Section:
+        """A part that must be there.
+
+        Raises:
+            RunError: it is missing or no mapping.
+        """
+        found = self.optional(key)
+        if found is None:
+            raise self.error(f"missing; name the {NAME} of the model with --config", key)
+        return found
+
+    def optional(self, key: str) -> Section | None:
+        """A part; None where it is missing or empty."""
+        value = self.content.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            raise self.error(f"must hold keys and values, not {value!r}", key)
+        return Section(self.path, f"{self.at}.{key}" if self.at else key, value)
+
+    def text(self, key: str) -> str:
+        """Text that must be there.
+
+        Raises:
+            RunError: it is missing or something else.
+        """
+        value = self.content.get(key)
+        if not isinstance(value, str) or not value:
+            raise self.error("missing" if value is None else f"must be text, not {value!r}", key)
+        return value
+
+    def names(self, key: str, required: bool = False) -> tuple[str, ...]:
+        """A list of different names; empty where it is missing."""
+        value = self.content.get(key)
+        value = [] if value is None else value
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise self.error("must be a list of names", key)
+        names = tuple(str(name) for name in value)
+        if len(set(names)) < len(names) or not all(name.strip() for name in names):
+            raise self.error("has a name twice or an empty one", key)
+        if required and not names:
+            raise self.error("is empty", key)
+        return names
+
+    def size(self, key: str) -> int:
+        """A whole number above 0."""
+        value = self.content.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise self.error(f"must be a whole number above 0, not {value!r}", key)
+        return value
+
+    def pixels(self, key: str, default: float) -> float:
+        """A number that is not negative."""
+        value = self.content.get(key, default)
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0:
+            raise self.error(f"must be a number of pixels, not {value!r}", key)
+        return float(value)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What matters of the file.
+
+    Attributes:
+        whole: all of it.
+        net_type: DeepLabCut's name of the architecture.
+        method: ours, a key of ``pose_core.hooks.METHODS``.
+        keypoints, unique_keypoints, individuals: names.
+        identified: whether individuals are the same animals in every frame.
+        project_path: where the project was at training; None where that was wiped.
+        preprocess: ``model.preprocess`` of a run.
+        detector_margin: pixels by which boxes were larger than the animals at training, on each side.
+    """
+
+    whole: Section
+    net_type: str
+    method: str
+    keypoints: tuple[str, ...]
+    unique_keypoints: tuple[str, ...]
+    individuals: tuple[str, ...]
+    identified: bool
+    project_path: Path | None
+    preprocess: Mapping[str, Any]
+    detector_margin: float
+
+    @property
+    def model(self) -> Section:
+        """The network's parts."""
+        return self.whole.section("model")
+
+    @property
+    def multi_animal(self) -> bool:
+        """Whether a frame can hold several animals."""
+        return len(self.individuals) > 1
+
+    @property
+    def input_size(self) -> tuple[int, int] | None:
+        """(height, width) of a top-down network's crops."""
+        size = self.preprocess.get("size")
+        return None if size is None else (size[0], size[1])
+
+    @property
+    def name(self) -> str:
+        """How this model is called here."""
+        name = _OUR_NAMES.get(self.net_type, self.net_type)
+        head = self.model.section("heads").optional("bodypart")
+        # DeepLabCut calls a backbone with heatmaps by the backbone's name, whether it sees frames or crops.
+        heatmaps = head is not None and head.content.get("type") == "HeatmapHead"
+        crops = self.method == "top_down" and not name.startswith("top_down_")
+        return f"top_down_{name}" if heatmaps and crops else name
+
+
+def find_model_config(snapshot: Path, given: Path | None) -> Path:
+    """The description that belongs to a snapshot: the given one, or the one beside it.
+
+    Raises:
+        RunError: there is none.
+    """
+    path = given if given is not None else snapshot.parent / NAME
+    if path.is_dir():
+        path = path / NAME
+    if not path.is_file():
+        if given is not None:
+            raise RunError(f"{path}: no such file; --config must name the {NAME} of the model")
+        raise RunError(f"{snapshot}: there is no {NAME} beside it, which describes the network; name it with --config")
+    return path
+
+
+def load_model_config(path: Path) -> ModelConfig:
+    """Read a pytorch_config.yaml.
+
+    Raises:
+        RunError: it is no such file, or describes what cannot be taken over; names file and key.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
+    except (UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise RunError(f"{path}: is no valid YAML{where}; name the {NAME} of the model with --config") from None
+    if not isinstance(content, dict):
+        raise RunError(f"{path}: is no {NAME} of DeepLabCut 3; name that of the model with --config")
+    return parse_model_config(path, content)
+
+
+def parse_model_config(path: Path, content: Mapping[str, Any]) -> ModelConfig:
+    """The same from a mapping; ``path`` is named in messages."""
+    whole = Section(path, "", content)
+    for key in ("model", "metadata", "data"):
+        whole.section(key)
+    metadata = whole.section("metadata")
+    method = whole.content.get("method")
+    if str(method).lower() not in _METHODS:
+        raise whole.error(
+            f"models of method {method!r} cannot be taken over by this version of pose-deeplabcut; it takes "
+            "bu (bottom-up) and td (top-down)",
+            "method",
+        )
+    individuals = metadata.names("individuals", required=True)
+    ours = _METHODS[str(method).lower()]
+    if ours == "bottom_up" and len(individuals) == 1:
+        ours = "single_animal"
+    project = metadata.content.get("project_path")
+    data = whole.section("data")
+    return ModelConfig(
+        whole=whole,
+        net_type=whole.text("net_type"),
+        method=ours,
+        keypoints=metadata.names("bodyparts", required=True),
+        unique_keypoints=metadata.names("unique_bodyparts"),
+        individuals=individuals,
+        identified=bool(metadata.content.get("with_identity")),
+        project_path=Path(str(project)) if project else None,
+        preprocess=_preprocess(data, ours == "top_down"),
+        detector_margin=data.pixels("bbox_margin", 20) if ours == "top_down" else 0.0,
+    )
+
+
+def normalisation(data: Section) -> dict[str, list[float]]:
+    """Mean and standard deviation of RGB in [0, 1] that inference used; refuses what would have to be done besides.
+
+    Args:
+        data: section ``data`` of the network or of the detector.
+    """
+    if (colours := data.content.get("colormode", "RGB")) != "RGB":
+        raise data.error(f"must be RGB, not {colours!r}", "colormode")
+    inference = data.section("inference")
+    done = sorted(str(k) for k, v in inference.content.items() if v and k not in _HANDLED)
+    if done:
+        raise inference.error("changes images in a way that cannot be taken over; only normalisation can", done[0])
+    normalised, unit = (bool(inference.content.get(k)) for k in ("normalize_images", "scale_to_unit_range"))
+    if normalised and unit:
+        raise inference.error("cannot be taken over together with normalize_images", "scale_to_unit_range")
+    return dict(IMAGENET if normalised else _UNIT_RANGE if unit else _BYTES)
+
+
+def _preprocess(data: Section, top_down: bool) -> dict[str, Any]:
+    levels = normalisation(data)
+    if not top_down:
+        return {"view": "frame", "scale": 1.0, **levels}
+    crop = data.section("inference").section("top_down_crop")
+    if not crop.content.get("crop_with_context", True):
+        raise crop.error("crops without context (black beside the box) cannot be taken over", "crop_with_context")
+    return {
+        "view": "animal",
+        "scale": 1.0,
+        "size": [crop.size("height"), crop.size("width")],
+        "margin": 0.0,
+        "margin_pixels": data.pixels("bbox_margin", 20) + crop.pixels("margin", 0),
+        # Labels were scaled with their crop by x' = x s.
+        "half_pixel": False,
+        # Boxes were as large as the keypoints span, whatever that was.
+        "least_box": 0.0,
+        # Keypoints moved into the crop by x' = x s, the pixels by (x + 1/2) s - 1/2.
+        "half_pixel": False,
+        **levels,
+    }

@@ -1,0 +1,119 @@
+"""Files of weights of DeepLabCut 3: snapshots, and models exported for live use. Nothing in them is run."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pose_core.errors import RunError
+
+_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
+_DETECTOR = "model."
+"""All weights of a detector, and no others, have names that begin so."""
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """What such a file holds.
+
+    Attributes:
+        path: of the file.
+        weights: of the network by name; empty when the file holds a detector only.
+        detector: weights of the detector by name; None without one.
+        description: what an exported model says of itself (the contents of pytorch_config.yaml); None in a snapshot.
+        notes: what a snapshot says of its training: ``epoch``, ``metrics``; plain values.
+    """
+
+    path: Path
+    weights: Mapping[str, Tensor]
+    detector: Mapping[str, Tensor] | None = None
+    description: Mapping[str, Any] | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def sha256(self) -> str:
+        """Of the file, as hexadecimal."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_snapshot(path: Path) -> Snapshot:
+    """Read a file of weights.
+
+    Raises:
+        RunError: it is missing, damaged, of another kind, or would have to be unpickled.
+    """
+    content = _load(path)
+    if isinstance(content, dict) and "pose" in content and "config" in content:
+        if not isinstance(content["config"], dict):
+            raise RunError(f"{path}: its 'config' is no mapping; export the model again with DeepLabCut 3.0.2 or newer")
+        detector = content.get("detector")
+        return Snapshot(
+            path,
+            _tensors(path, "pose", content["pose"]),
+            None if detector is None else _tensors(path, "detector", detector),
+            content["config"],
+        )
+    if isinstance(content, dict) and "model" in content:
+        weights = _tensors(path, "model", content["model"])
+        notes = _plain(content.get("metadata"))
+        if all(name.startswith(_DETECTOR) for name in weights):
+            return Snapshot(path, {}, weights, notes=notes)
+        return Snapshot(path, weights, notes=notes)
+    raise RunError(
+        f"{path}: is no model of DeepLabCut 3; name a snapshot-*.pt of its train folder, or a .pt file that "
+        "deeplabcut.export_model made"
+    )
+
+
+def _load(path: Path) -> Any:
+    if not path.is_file():
+        raise RunError(f"{path}: {'is a folder, not a file of weights' if path.is_dir() else 'no such file'}")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = _GLOBAL.search(str(error))
+        if found is None:
+            raise RunError(f"{path}: is no file of weights, or is damaged; copy it again") from None
+        raise RunError(
+            f"{path}: holds more than tensors and plain values ({found.group(1)}), and opening that could run code; "
+            "where you trust the file, DeepLabCut's fix_snapshot_metadata rewrites snapshots of versions before 3.0.2"
+        ) from None
+    except Exception as error:
+        # A damaged file can raise nearly anything.
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise RunError(f"{path}: is no file of weights, or is damaged ({reason}); copy it again") from None
+
+
+def _tensors(path: Path, key: str, content: Any) -> dict[str, Tensor]:
+    if (
+        not isinstance(content, Mapping)
+        or not content
+        or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items())
+    ):
+        raise RunError(f"{path}: its {key!r} holds no weights by name; is it a snapshot of DeepLabCut 3?")
+    return {name: tensor.detach() for name, tensor in content.items()}
+
+
+def _plain(metadata: Any) -> dict[str, Any]:
+    """Epoch and finite metrics, as far as they are plain numbers."""
+    if not isinstance(metadata, Mapping):
+        return {}
+    notes: dict[str, Any] = {}
+    if isinstance(metadata.get("epoch"), int):
+        notes["epoch"] = metadata["epoch"]
+    metrics = metadata.get("metrics")
+    if isinstance(metrics, Mapping):
+        notes["metrics"] = {
+            str(name): float(value)
+            for name, value in metrics.items()
+            if isinstance(value, (int, float)) and abs(value) < float("inf")
+        }
+    return notes
