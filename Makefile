@@ -53,6 +53,7 @@ format: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/target_generation.py
+	$(BIN)/python benchmarks/simcc.py
 
 $(PARITY_STAMP): Makefile
 	test -x $(PARITY)/bin/python || $(PYTHON) -m venv $(PARITY) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(PARITY)

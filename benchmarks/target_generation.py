@@ -1,4 +1,4 @@
-"""How long it takes to make training targets: medians over many repetitions, beside the budget of the project.
+"""How long it takes to make training targets and to decode heatmaps: medians, beside the budget of the project.
 
     python benchmarks/target_generation.py [--threads 2] [--device cpu] [--json]
 
@@ -17,9 +17,10 @@ from dataclasses import asdict, dataclass
 import torch
 from pydantic import TypeAdapter
 
-from pose_core.interfaces import BuildContext, Grid, Labels, TargetGenerator
-from pose_core.specs import AnyTargetGenerator
+from pose_core.interfaces import BuildContext, Grid, Labels, Predictions, TargetGenerator
+from pose_core.specs import AnyPredictor, AnyTargetGenerator
 from pose_core.structures import Skeleton
+from pose_core.train.memory import keep_freed_memory
 
 BUDGET_MS = 10.0
 
@@ -90,6 +91,28 @@ def measure(case: Case, repetitions: int = 50, device: str = "cpu") -> tuple[flo
     return 1e3 * statistics.median(seconds), 1e3 * min(seconds)
 
 
+def measure_decoding(case: Case, repetitions: int, device: str) -> tuple[float, float]:
+    """Median and least milliseconds of reading one animal from heatmaps with location refinement."""
+    torch.manual_seed(0)
+    skeleton = Skeleton(tuple(f"k{i}" for i in range(case.keypoints)))
+    config = TypeAdapter(AnyPredictor).validate_python({"type": case.generator, "sigmoid": False})
+    predictor = BuildContext(skeleton).build("predictor", config, Grid.cells(case.stride))
+    shape = (case.batch, case.keypoints, case.cells, case.cells)
+    outputs = {
+        "heatmap": torch.rand(shape, device=device),
+        "locref": torch.randn(case.batch, 2 * case.keypoints, *shape[2:], device=device),
+    }
+    nothing = Predictions.none(case.batch, skeleton, device)
+    times = []
+    for _ in range(repetitions + 3):
+        start = time.perf_counter()
+        predictor(outputs, nothing)
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+        times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times[3:]), min(times[3:])
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure all cases and print a table, or JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -99,7 +122,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
+    keep_freed_memory()  # as every training does
     results = [(case, *measure(case, options.repetitions, options.device)) for case in CASES]
+    decoders = [Case("heatmap/argmax", 1), Case("heatmap/subpixel", 1)]
+    results += [(case, *measure_decoding(case, options.repetitions, options.device)) for case in decoders]
     if options.json:
         rows = [{**asdict(case), "median_ms": round(ms, 3), "least_ms": round(least, 3)} for case, ms, least in results]
         print(json.dumps(rows, indent=2))

@@ -27,6 +27,7 @@ from pose_core.specs import DetectorRunSpec, RunSpec, TrainSpec
 from pose_core.specs.yaml_file import read_spec
 from pose_core.train.curves import plot_curves
 from pose_core.train.keeper import Keeper, checkpoint_path
+from pose_core.train.memory import keep_freed_memory
 from pose_core.train.module import Training
 from pose_core.train.pacing import Pacer
 from pose_core.train.prepare import Prepared
@@ -93,6 +94,7 @@ def _train(task: Task[Any], out: Path, resume: bool, console: Console | None) ->
     if spec.train.precision == "16-mixed" and device.type == "cpu":
         raise ConfigError("train.precision: 16-mixed needs a GPU; use bf16-mixed or 32 on the CPU")
     loggers = _loggers(spec.train, out)
+    keep_freed_memory()
     torch.manual_seed(spec.train.seed)
     checkpoint = checkpoint_path(out)
     resuming = resume and checkpoint.is_file()
