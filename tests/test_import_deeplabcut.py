@@ -18,7 +18,8 @@ from pose_deeplabcut.config import ModelImporterConfig
 from pose_deeplabcut.importer import ModelImporter
 from torch import nn
 
-from pose_core.errors import RunError
+from pose_core.errors import DataError, RunError
+from pose_core.evaluate.run import evaluate_run
 from pose_core.infer.api import load
 from pose_core.interfaces import Imported
 from pose_core.model.importing import import_model
@@ -451,3 +452,30 @@ def test_other_normalisations_are_kept(hollow: Model, settings: dict[str, Any], 
     preprocess = hollow.read().network.spec["model"]["preprocess"]
     assert preprocess["mean"] == [mean] * 3
     assert preprocess["std"] == pytest.approx([std] * 3)
+
+
+def test_an_imported_run_is_evaluated_and_trained_on(blob_project: Path, tmp_path: Path, pose: Any) -> None:
+    content = description()
+    content["metadata"]["bodyparts"] = ["red", "green"]
+    model = Model(tmp_path / "train", content)
+    run = import_model("deeplabcut", model.snapshot, tmp_path / "run", data=blob_project).run
+    assert run.spec.data.source == str(blob_project)
+    result = evaluate_run(run, "all", device="cpu")
+    assert result.counts.images == 32
+    assert result.error.mean.value is not None
+    with pytest.raises(DataError, match="does not know which images it was trained on; --split all"):
+        evaluate_run(run, "test", device="cpu")
+
+    process = pose(
+        *("train", blob_project, "--weights", run.path, "--out", tmp_path / "more", "--epochs", "1"),
+        *("--device", "cpu", "--set", "data.split.test=0.6", "--set", "augmentation.crop.size=null"),
+    )
+    assert process.returncode == 0, process.stderr
+    more = Run.open(tmp_path / "more")
+    assert more.spec.model.heads == run.spec.model.heads
+    before, after = (r.load_model().state_dict() for r in (run, more))
+    moved = [k for k, v in before.items() if v.dtype == torch.float32 and not torch.equal(v, after[k])]
+    assert moved
+    # One epoch from these weights stays near them.
+    name = "backbone.model.layer4.0.conv1.weight"
+    assert torch.nn.functional.cosine_similarity(before[name].flatten(), after[name].flatten(), dim=0) > 0.9
