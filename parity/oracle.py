@@ -185,7 +185,6 @@ def randomise(model: nn.Module) -> None:
             module.weight.copy_(0.5 + torch.rand_like(module.weight))
             module.bias.copy_(0.1 * torch.randn_like(module.bias))
 
-
     for name, module in model.named_modules():
         # Where a branch is added to its input, it must not outweigh it: rounding errors of float32 would grow from
         # block to block, and a deep random network would show those instead of what it computes.

@@ -253,8 +253,6 @@ def _preprocess(data: Section, top_down: bool) -> dict[str, Any]:
         "size": [crop.size("height"), crop.size("width")],
         "margin": 0.0,
         "margin_pixels": data.pixels("bbox_margin", 20) + crop.pixels("margin", 0),
-        # Labels were scaled with their crop by x' = x s.
-        "half_pixel": False,
         # Boxes were as large as the keypoints span, whatever that was.
         "least_box": 0.0,
         # Keypoints moved into the crop by x' = x s, the pixels by (x + 1/2) s - 1/2.
