@@ -40,9 +40,6 @@ from torch import nn
 MARGIN = 1e-3
 """How much higher than all others the highest cell must be, as a fraction of the largest value of the map: a random
 network has near-ties, which rounding would decide either way. Other images are drawn until there are none."""
-ROUNDING = 3e-7
-"""By how much the input of a detector may be off, as a fraction: constants are kept with so many digits."""
-
 _PROJECT = """
 {Task: parity, scorer: Ada, date: Jan1, multianimalproject: false, identity: false, engine: pytorch, video_sets: {},
 start: 0, stop: 1, numframes2pick: 20, skeleton: [[nose, centre], [centre, tail]], skeleton_color: black, pcutoff: 0.6,
@@ -241,7 +238,8 @@ def export(folder: Path, description: PoseConfig, pose: nn.Module, detector: nn.
 
 
 def normalised(image: np.ndarray, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    # The constants have the digits that a network keeps them with, so that float64 compares the rest.
+    mean, std = (np.array(v, np.float32).astype(np.float64) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
     return torch.from_numpy((image / 255 - mean) / std).to(dtype).permute(2, 0, 1)[None]
 
 
@@ -309,34 +307,18 @@ def run_detector(case: Case, detector: nn.Module, seed: int, folder: Path) -> di
     count = sum(v.numel() for k, v in detector.state_dict().items() if not k.endswith("num_batches_tracked"))
     detector.double()
     found: dict[str, np.ndarray] = {}
-    drawn = 0
     for number, (height, width) in enumerate(case.sizes):
         for structured in (False, True):
             at = f"{number}{'s' if structured else 'n'}"
-            for attempt in range(30):
-                drawn += 1
-                image = draw(height, width, seed + 1000 * number + attempt, structured)
-                boxes, again = (detect(detector, image, off) for off in (0.0, ROUNDING))
-                if again["boxes"].shape == boxes["boxes"].shape and torch.allclose(
-                    again["boxes"], boxes["boxes"], rtol=0, atol=0.01
-                ):
-                    break
-            else:
-                raise RuntimeError(f"no image of size {height} x {width} whose boxes rounding does not change in 30")
+            image = draw(height, width, seed + 1000 * number, structured)
+            _, (boxes,) = detector(normalised(image, torch.float64))
             found |= {
                 f"{at}.image": image,
                 f"{at}.boxes": boxes["boxes"].numpy(),
                 f"{at}.scores": boxes["scores"].numpy(),
             }
     np.savez(folder / "original.npz", **found)
-    return {"parameters": count, "images": len(case.sizes) * 2, "drawn": drawn}
-
-
-def detect(detector: nn.Module, image: np.ndarray, off: float) -> dict[str, torch.Tensor]:
-    """Boxes, with each channel of the input off by a fraction."""
-    channels = torch.tensor([1.0, -1.0, 0.5], dtype=torch.float64).view(1, 3, 1, 1)
-    _, (boxes,) = detector(normalised(image, torch.float64) * (1 + off * channels))
-    return dict(boxes)
+    return {"parameters": count, "images": len(case.sizes) * 2, "drawn": len(case.sizes) * 2}
 
 
 if __name__ == "__main__":
