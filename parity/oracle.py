@@ -73,6 +73,8 @@ def work(case: Case, folder: Path) -> dict[str, Any]:
         detector_type=case.detector or ("ssdlite" if case.top_down else None),
         save=True,
     )
+    if case.top_down:
+        description = with_crops(description, train / "pytorch_config.yaml", case.sizes[0])
     seed = zlib.crc32(case.name.encode())
     torch.manual_seed(seed)
     answer: dict[str, Any] = {"versions": f"DeepLabCut {deeplabcut.__version__} on torch {torch.__version__}"}
@@ -95,6 +97,17 @@ def work(case: Case, folder: Path) -> dict[str, Any]:
         else:
             answer |= run_pose(case, pose, description, seed, folder)
     return answer
+
+
+def with_crops(description: PoseConfig, file: Path, size: tuple[int, int]) -> PoseConfig:
+    """The configuration with crops of a size: 3.0.2 writes 256 x 256 for every network, also where the head of the
+    same configuration takes 384 x 384 (rtmpose_x), and then fails on the first image."""
+    content = yaml.safe_load(file.read_text())
+    for part in ("train", "inference"):
+        content["data"][part]["top_down_crop"] |= {"height": size[0], "width": size[1]}
+    file.write_text(yaml.safe_dump(content, sort_keys=False))
+    description.data.inference.top_down_crop |= {"height": size[0], "width": size[1]}
+    return description
 
 
 def make_project(case: Case, folder: Path) -> Path:
