@@ -36,6 +36,9 @@ MILLIONS = {
     "cspnext_m": 12.38,
     "cspnext_x": 47.74,
     "top_down_cspnext_s": 4.39,
+    "dekr_w18": 9.62,
+    "dekr_w32": 29.40,
+    "dekr_w48": 65.48,
     "rtmpose_s": 5.21,
     "rtmpose_m": 13.17,
     "rtmpose_x": 48.74,
@@ -53,6 +56,7 @@ SMALLEST = (
     "top_down_cspnext_s",
     "rtmpose_s",
     "animal_tokenpose_base",
+    "dekr_w18",
 )
 
 PROMISED = {

@@ -35,6 +35,7 @@ from pose_deeplabcut.project_config import ProjectConfig, looks_like_config, rea
 from pose_deeplabcut.snapshot import Snapshot, read_snapshot
 
 Rename = Callable[[str], str | None]
+Arrange = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
 UNKNOWN = "(unknown)"
 """``data.source`` of a model whose project is not known."""
@@ -51,12 +52,14 @@ class _Part:
         theirs, ours: prefix of its weights in the snapshot and in our network.
         config: of our component.
         rename: name of a weight without the prefix -> ours, None for one that is not used.
+        arrange: from the renamed weights of the part to those that our component holds; None where they are the same.
     """
 
     theirs: str
     ours: str
     config: dict[str, Any]
     rename: Rename
+    arrange: Arrange | None = None
 
 
 class ModelImporter(Importer):
@@ -168,12 +171,12 @@ class ModelImporter(Importer):
                 f"deeplabcut/{kind} {name}"
             ) from None
         try:
-            config, rename = convert(part.content, about)
+            config, rename, *arrange = convert(part.content, about)
         except ValueError as error:
             raise part.error(str(error)) from None
         except (KeyError, TypeError, IndexError, AttributeError) as error:
             raise part.error(f"is not as DeepLabCut 3.0.2 writes it ({type(error).__name__}: {error})") from error
-        return _Part(theirs, ours, config, rename)
+        return _Part(theirs, ours, config, rename, *arrange)
 
     def _detector(
         self,
@@ -221,32 +224,40 @@ def _renamed(path: Path, weights: Mapping[str, Tensor], parts: list[_Part]) -> d
     Raises:
         RunError: some have no place in our network; those that are missing are found when it is built.
     """
-    result: dict[str, Tensor] = {}
+    found: list[dict[str, Tensor]] = [{} for _ in parts]
     left: list[str] = []
     for name, tensor in weights.items():
-        part = next((p for p in parts if name.startswith(p.theirs)), None)
+        at = next((i for i, p in enumerate(parts) if name.startswith(p.theirs)), None)
+        if at is None:
+            left.append(name)
+            continue
         try:
-            ours = _no_place(name) if part is None else part.rename(name.removeprefix(part.theirs))
+            ours = parts[at].rename(name.removeprefix(parts[at].theirs))
         except KeyError:
             left.append(name)
             continue
-        if part is None or ours is None:
+        if ours is None:
             continue
-        if part.ours + ours in result:
+        if ours in found[at]:
             left.append(name)
         else:
-            result[part.ours + ours] = tensor
+            found[at][ours] = tensor
     if left:
         more = f" and {len(left) - _LISTED} more" if len(left) > _LISTED else ""
         raise RunError(
             f"{path}: {len(left)} of its {len(weights)} weights have no place in the network that the configuration "
             f"describes: {', '.join(left[:_LISTED])}{more}; is it the configuration of this snapshot?"
         )
+    result: dict[str, Tensor] = {}
+    for part, renamed in zip(parts, found, strict=True):
+        try:
+            arranged = part.arrange(renamed) if part.arrange is not None else renamed
+        except KeyError as error:
+            raise RunError(
+                f"{path}: has no weights {part.ours}{error.args[0]}, which the configuration asks for"
+            ) from None
+        result |= {part.ours + name: tensor for name, tensor in arranged.items()}
     return result
-
-
-def _no_place(name: str) -> str:
-    raise KeyError(name)
 
 
 def _find_project(about: ModelConfig, snapshot: Path, data: Path | None, notes: list[str]) -> ProjectConfig | None:

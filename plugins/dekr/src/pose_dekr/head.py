@@ -1,0 +1,66 @@
+"""The DEKR head."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from torch import Tensor
+
+from pose_core.interfaces import BuildContext, Grid, Head, KeypointAxis
+from pose_dekr.config import HEATMAP, OFFSET, DekrHeadConfig
+from pose_dekr.layers import HeatmapBranch, OffsetBranch
+
+_PRIOR = 0.01
+"""Probability of a blob that logits start from (the focal loss's trick, Lin et al. 2017)."""
+
+
+class DekrHead(Head):
+    """Heatmaps and offsets of one feature map: disentangled keypoint regression (Geng et al. 2021).
+
+    Outputs ``heatmap`` (B, K + 1, h, w): the blobs of the keypoints, and of the centres of the animals in the last map,
+    about 1 in the middle (logits with the loss ``heatmap/bce``); and ``offset`` (B, 2 K, h, w): x and y (channels 2 k
+    and 2 k + 1) from keypoint k of the animal whose centre is near to the centre of the cell, in cells. A keypoint lies
+    at the cell minus its offset.
+
+    Each keypoint has a branch of its own, of adaptive blocks that see where they should look.
+    """
+
+    def __init__(self, config: DekrHeadConfig, context: BuildContext) -> None:
+        super().__init__(config, context)
+        self.feature = config.chosen_feature(context.features)
+        feature = context.features[self.feature]
+        grid = Grid.cells(feature.stride)
+        self.grid = grid if config.grid_offset is None else replace(grid, offset=config.grid_offset)
+        k = context.skeleton.num_keypoints
+        self.width = config.offset_channels
+        bias = math.log(_PRIOR / (1 - _PRIOR)) if config.heatmaps_are_logits() else 0.0
+        self.heatmap_head = HeatmapBranch(feature.channels, k, config.heatmap_channels, config.heatmap_blocks, bias)
+        self.offset_head = OffsetBranch(
+            feature.channels, k, config.offset_channels, config.offset_blocks, config.deform
+        )
+        self.set_codec(
+            context.build("target_generator", config.target_generator, self.grid),
+            context.build("predictor", config.decided_predictor(), self.grid),
+            config.losses,
+            context,
+        )
+
+    def forward(self, features: list[Tensor]) -> dict[str, Tensor]:
+        """Args:
+            features: feature maps as declared; one of them is used.
+
+        Returns:
+            ``heatmap`` (B, K + 1, h, w) and ``offset`` (B, 2 K, h, w) in cells.
+        """
+        feature = features[self.feature]
+        return {HEATMAP: self.heatmap_head(feature), OFFSET: self.offset_head(feature)}
+
+    def keypoint_axes(self) -> dict[str, KeypointAxis]:
+        axes = {f"heatmap_head.keypoint_maps.{name}": KeypointAxis(0) for name in ("weight", "bias")}
+        values = {"transform_matrix_conv": 4, "translation_conv": 2, "maps": 2}
+        for name, tensor in self.offset_head.state_dict().items():
+            # Everything of this branch belongs to keypoints but the counters of the batch norms.
+            if tensor.dim() > 0:
+                axes[f"offset_head.{name}"] = KeypointAxis(0, values.get(name.split(".")[-2], self.width))
+        return axes

@@ -1,0 +1,76 @@
+"""What this plugin offers."""
+
+from collections.abc import Iterable
+
+from pose_core.hooks import ComponentSpec, ModelPreset, PluginInfo, hookimpl
+
+_DEKR = """@inproceedings{geng2021dekr,
+  title={Bottom-Up Human Pose Estimation Via Disentangled Keypoint Regression},
+  author={Geng, Zigang and Sun, Ke and Xiao, Bin and Zhang, Zhaoxiang and Wang, Jingdong},
+  booktitle={Computer Vision and Pattern Recognition}, year={2021}}"""
+
+_DEFORMABLE = """@inproceedings{dai2017deformable,
+  title={Deformable Convolutional Networks},
+  author={Dai, Jifeng and Qi, Haozhi and Xiong, Yuwen and Li, Yi and Zhang, Guodong and Hu, Han and Wei, Yichen},
+  booktitle={International Conference on Computer Vision}, year={2017}}"""
+
+
+@hookimpl
+def pose_plugin_info() -> PluginInfo:
+    return PluginInfo(
+        namespace="dekr",
+        summary="DEKR: several animals by regression from their centres",
+        license="BSD-3-Clause",
+        hook_api="1.1",
+        citations=(_DEKR, _DEFORMABLE),
+    )
+
+
+@hookimpl
+def pose_components() -> Iterable[ComponentSpec]:
+    yield ComponentSpec(
+        "head",
+        "dekr",
+        config="pose_dekr.config:DekrHeadConfig",
+        factory="pose_dekr.head:DekrHead",
+        summary="Heatmaps, and the way from an animal's centre to each of its keypoints",
+    )
+    yield ComponentSpec(
+        "target_generator",
+        "dekr",
+        config="pose_dekr.config:DekrTargetConfig",
+        factory="pose_dekr.targets:DekrTargets",
+        summary="Gaussian blobs of keypoints and centres, and offsets around the centres",
+    )
+    yield ComponentSpec(
+        "predictor",
+        "centers",
+        config="pose_dekr.config:CentersConfig",
+        factory="pose_dekr.predictor:CentersPredictor",
+        summary="The animals whose centres are highest, duplicates removed",
+    )
+    yield ComponentSpec(
+        "deeplabcut/head",
+        "DEKRHead",
+        config="",
+        factory="pose_dekr.deeplabcut:convert",
+        summary="DEKR heads trained with DeepLabCut 3",
+    )
+
+
+@hookimpl
+def pose_models() -> Iterable[ModelPreset]:
+    for width in (18, 32, 48):
+        yield ModelPreset(
+            f"dekr_w{width}",
+            method="bottom_up",
+            family="dekr",
+            summary=f"HRNet-W{width}, all its branches; animals by regression from their centres",
+            spec={
+                "model": {
+                    "backbone": {"type": "hrnet/hrnet", "width": width, "branches": "concatenated"},
+                    "heads": {"keypoints": {"type": "dekr/dekr", "heatmap_channels": width}},
+                },
+                "train": {"optimizer": {"lr": 5e-4}},
+            },
+        )

@@ -1,0 +1,115 @@
+"""Heatmaps and offsets -> animals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from pose_core.interfaces import BuildContext, Grid, Predictions, Predictor
+from pose_dekr.config import HEATMAP, OFFSET, CentersConfig
+from pose_dekr.maps import highest, maxima, places, read, read_cells, sharpened
+from pose_dekr.nms import close_keypoints, diagonals, enough_joints, suppress_at_once, suppress_in_order
+
+_CANDIDATES = 30
+"""Centres looked at at least, as in the paper's code."""
+
+
+class CentersPredictor(Predictor):
+    """The animals whose centres are highest, each the centre plus the offsets found there (Geng et al. 2021).
+
+    Local maxima of the centres' map above a threshold are candidates; a candidate's keypoints are its cell minus the
+    offsets there. A keypoint's score is the height of its heatmap where it lies (times that of the centre); an animal's
+    the height of its centre times the mean height at its keypoints. Of poses that are the same animal the surest stays.
+    """
+
+    def __init__(self, config: CentersConfig, context: BuildContext, grid: Grid) -> None:
+        super().__init__(config, context, grid)
+        self.animals = config.animals or context.skeleton.num_individuals
+        self.candidates = max(self.animals, config.candidates or max(_CANDIDATES, 2 * self.animals))
+        self.threshold = config.threshold
+        self.center_nms = config.center_nms
+        self.keypoint_score = config.keypoint_score
+        self.keypoint_threshold = config.keypoint_threshold
+        self.refine = config.refine
+        self.pose_nms = config.pose_nms
+        self.joints = enough_joints(config.pose_nms_joints, context.skeleton.num_keypoints)
+        self.in_order = config.suppression == "in_order"
+        self.interpolated = config.reading == "interpolated"
+        self.sigmoid = bool(config.sigmoid)
+
+    def forward(self, outputs: Mapping[str, Tensor], found: Predictions) -> Predictions:
+        """Args:
+            outputs: ``heatmap`` (B, K + 1, h, w) and ``offset`` (B, 2 K, h, w) in cells.
+            found: replaced but for its unique keypoints.
+
+        Returns:
+            the animals of each image, the surest first; rows beyond the last are NaN with score 0.
+        """
+        maps = outputs[HEATMAP].float().nan_to_num(0.0, 0.0, 0.0)
+        maps = maps.sigmoid() if self.sigmoid else maps
+        poses, center = self._candidates(maps[:, -1:], outputs[OFFSET].float())
+        exists = center > self.threshold
+        poses, heights = self._read(maps[:, :-1], poses)
+        missing = ~torch.isfinite(poses).all(-1) | ~exists[..., None]
+        if self.keypoint_threshold > 0:
+            missing |= heights < self.keypoint_threshold
+        poses = torch.where(missing[..., None], torch.nan, self.grid.to_pixels(poses))
+        if self.interpolated:
+            heights, center = heights.clamp(0, 1), center.clamp(0, 1)
+        combined = center[..., None] * heights
+        shown = {"combined": combined, "heatmap": heights, "center": center[..., None].expand_as(heights)}
+        scores = shown[self.keypoint_score].clamp(0, 1).masked_fill(missing, 0.0)
+        sure = combined.clamp(0, 1).masked_fill(missing, 0.0).mean(-1)
+        # An animal none of whose keypoints has a place is no animal.
+        exists &= ~missing.all(-1)
+        kept = self._keep(poses, exists, sure)
+        # An animal of score 0 is one still, and comes before those that are none.
+        order = torch.where(kept, sure, -1.0).topk(self.animals, dim=1).indices
+        kept = kept.gather(1, order)
+        rows = order[..., None].expand(-1, -1, poses.shape[2])
+        poses = poses.gather(1, rows[..., None].expand(-1, -1, -1, 2)).masked_fill(~kept[..., None, None], torch.nan)
+        scores = scores.gather(1, rows).masked_fill(~kept[..., None], 0.0)
+        return found.with_animals(poses, scores, sure.gather(1, order).masked_fill(~kept, 0.0))
+
+    def _candidates(self, centers: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+        """Poses (B, M, K, 2) in cells and heights of their centres (B, M), the highest first."""
+        index, height = highest(maxima(centers, self.center_nms), self.candidates)
+        index, height = index[:, 0], height[:, 0]
+        ways = offsets.flatten(2).gather(2, index[:, None].expand(-1, offsets.shape[1], -1))
+        ways = ways.view(len(ways), -1, 2, self.candidates).permute(0, 3, 1, 2)
+        return places(index, centers.shape[-1])[:, :, None] - ways, height
+
+    def _read(self, maps: Tensor, poses: Tensor) -> tuple[Tensor, Tensor]:
+        """Poses after refinement, in cells, and the heights of the keypoints' maps there: (B, M, K, 2), (B, M, K)."""
+        if self.refine is not None:
+            peaks = maxima(maps, 5)
+            index, height = highest(peaks, self.candidates if self.interpolated else self.animals)
+            at = sharpened(maps, index) if self.interpolated else places(index, maps.shape[-1])
+            at = torch.where((height > self.threshold)[..., None], at, torch.inf)
+            # (B, M, K, P): from each keypoint to each maximum of its map.
+            distance = (poses[:, :, :, None] - at[:, None]).norm(dim=-1).nan_to_num(torch.inf)
+            nearest = distance.argmin(-1, keepdim=True)
+            close = distance.gather(3, nearest) * self.grid.stride < self.refine
+            chosen = at[:, None].expand(-1, poses.shape[1], -1, -1, -1)
+            chosen = chosen.gather(3, nearest[..., None].expand(-1, -1, -1, -1, 2))[:, :, :, 0]
+            poses = torch.where(close, chosen, poses)
+            maps = maps if self.interpolated else peaks
+        finite = torch.where(torch.isfinite(poses), poses, 0.0)
+        return poses, read(maps, finite) if self.interpolated else read_cells(maps, finite)
+
+    def _keep(self, poses: Tensor, exists: Tensor, sure: Tensor) -> Tensor:
+        """Which candidates are the surest of their animal, (B, M) bool."""
+        if self.pose_nms == 0:
+            return exists
+        reach = self.pose_nms * diagonals(poses)
+        if not self.in_order:
+            same = close_keypoints(poses, reach.clamp(min=self.pose_nms)[:, None]) >= self.joints
+            return suppress_at_once(same, exists)
+        order = torch.where(exists, sure, -1.0).sort(dim=1, descending=True, stable=True).indices
+        reach = reach.clamp(min=self.grid.stride / 2)
+        same = close_keypoints(poses, reach[..., None]) >= self.joints
+        same = same.gather(1, order[..., None].expand_as(same)).gather(2, order[:, None].expand_as(same))
+        kept = suppress_in_order(same, exists.gather(1, order))
+        return torch.zeros_like(kept).scatter(1, order, kept)
