@@ -17,6 +17,7 @@ import yaml
 from pose_deeplabcut.config import ModelImporterConfig
 from pose_deeplabcut.importer import ModelImporter
 from torch import nn
+from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 
 from pose_core.errors import DataError, RunError
 from pose_core.evaluate.run import evaluate_run
@@ -479,3 +480,36 @@ def test_an_imported_run_is_evaluated_and_trained_on(blob_project: Path, tmp_pat
     # One epoch from these weights stays near them.
     name = "backbone.model.layer4.0.conv1.weight"
     assert torch.nn.functional.cosine_similarity(before[name].flatten(), after[name].flatten(), dim=0) > 0.9
+
+
+def test_a_detector_becomes_a_run_within_the_run(tmp_path: Path) -> None:
+    content = description(top_down=True)
+    content["detector"] = {
+        "model": {"type": "SSDLite", "freeze_bn_stats": True, "freeze_bn_weights": False, "box_score_thresh": 0.01},
+        "data": {"colormode": "RGB", "inference": {"normalize_images": True}},
+    }
+    model = Model(tmp_path / "train", content)
+    network = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=2)
+    snapshot = model.folder / "snapshot-detector-050.pt"
+    torch.save(
+        {"metadata": {"epoch": 50}, "model": {f"model.{k}": v for k, v in network.state_dict().items()}}, snapshot
+    )
+    run = import_model("deeplabcut", model.snapshot, tmp_path / "run", detector=snapshot).run
+    detector = run.detector
+    assert detector is not None
+    # Boxes were learnt with a margin, which comes back in the crop.
+    assert detector.spec.network.excess == 20.0
+    assert run.spec.model.preprocess.margin_pixels == 20.0
+    loaded = {k.removeprefix("network."): v for k, v in detector.load_model().state_dict().items()}
+    for name, value in network.state_dict().items():
+        if not name.endswith("num_batches_tracked"):
+            torch.testing.assert_close(loaded[f"model.{name}"], value, rtol=0, atol=0)
+    (frame,) = load(run.path, "cpu").predict(np.zeros((1, 64, 96, 3), np.uint8))
+    assert frame.instances.keypoints.shape[1:] == (2, 2)
+
+    content["detector"]["data"]["inference"]["normalize_images"] = False
+    model.save()
+    assert "detector.data.inference.normalize_images: must be true" in model.refused(detector=snapshot)
+    content["detector"] = None
+    model.save()
+    assert "detector: missing" in model.refused(detector=snapshot)
