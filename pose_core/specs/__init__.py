@@ -31,6 +31,7 @@ from pose_core.specs.components import (
     ReaderConfig,
     TargetGeneratorConfig,
     WriterConfig,
+    choose_feature,
 )
 from pose_core.specs.run import (
     CUSTOM,
@@ -91,4 +92,5 @@ __all__ = [
     "TargetGeneratorConfig",
     "TrainSpec",
     "WriterConfig",
+    "choose_feature",
 ]

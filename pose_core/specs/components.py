@@ -39,6 +39,27 @@ class Feature:
     tokens: bool = False
 
 
+def choose_feature(features: Sequence[Feature], index: int | None) -> int:
+    """Which feature map a head or neck uses, for a config field called ``feature``.
+
+    Args:
+        features: those that arrive.
+        index: what the user wrote, from 0; None: the only one.
+
+    Raises:
+        ValueError: the choice is ambiguous, does not exist or is no map.
+    """
+    choices = ", ".join(f"{i} ({f.channels} channels, stride {f.stride})" for i, f in enumerate(features))
+    if index is None and len(features) != 1:
+        raise ValueError(f"feature: say which of the {len(features)} feature maps to use: {choices}")
+    chosen = index or 0
+    if not 0 <= chosen < len(features):
+        raise ValueError(f"feature: there is no feature map {chosen}; there are {choices}")
+    if features[chosen].tokens:
+        raise ValueError(f"feature: {chosen} holds keypoint tokens, and a feature map is needed here")
+    return chosen
+
+
 class ComponentConfig(Spec):
     """Base of all component configs."""
 

@@ -90,7 +90,7 @@ def test_logits_are_known_as_such() -> None:
     [
         ({}, (FEATURE, FEATURE), "feature: say which of the 2 feature maps"),
         ({"feature": 2}, (FEATURE, FEATURE), "feature: there is no feature map 2"),
-        ({}, (Feature(30, 4, tokens=True),), "feature: 0 holds tokens"),
+        ({}, (Feature(30, 4, tokens=True),), "feature: 0 holds keypoint tokens"),
         ({"target_generator": {"type": "dekr/dekr", "sigma": 1}}, (FEATURE,), "target_generator.sigma: 1 is too small"),
         ({"losses": {"locref": {"type": "heatmap/mse"}}}, (FEATURE,), "no output locref; its outputs are heatmap, off"),
         ({"deform": "tv"}, (FEATURE,), "'torch' or 'torchvision'"),

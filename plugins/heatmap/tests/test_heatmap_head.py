@@ -291,3 +291,9 @@ def test_head_and_decoding_can_be_exported() -> None:
     exported = torch.export.export(module, (feature,)).module()
     for given, wanted in zip(exported(feature), module(feature), strict=True):
         torch.testing.assert_close(given, wanted)
+
+
+def test_tokens_are_no_feature_map() -> None:
+    config = HeatmapHeadConfig(type="heatmap/heatmap")
+    with pytest.raises(ValueError, match="feature: 0 holds keypoint tokens"):
+        config.check((Feature(8, 4, tokens=True),), None)

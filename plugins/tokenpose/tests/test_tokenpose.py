@@ -111,7 +111,7 @@ def test_mistakes_are_named(config: dict[str, Any], message: str) -> None:
         ({}, (*FEATURES, Feature(9, 8)), SIZE, r"^feature: say which .* 1 \(9 channels, stride 8\)"),
         ({"feature": 1}, FEATURES, SIZE, "^feature: there is no feature map 1"),
         ({"feature": -1}, FEATURES, SIZE, "^feature: there is no feature map -1"),
-        ({}, (Feature(5, 4, tokens=True),), SIZE, "^feature: 0 holds tokens"),
+        ({}, (Feature(5, 4, tokens=True),), SIZE, "^feature: 0 holds keypoint tokens"),
     ],
 )
 def test_neck_refuses_in_one_line(

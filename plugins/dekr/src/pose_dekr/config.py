@@ -15,6 +15,7 @@ from pose_core.specs import (
     HeadConfig,
     PredictorConfig,
     TargetGeneratorConfig,
+    choose_feature,
 )
 
 HEATMAP = "heatmap"
@@ -188,15 +189,7 @@ class DekrHeadConfig(HeadConfig):
         Raises:
             ValueError: the choice is ambiguous, does not exist or is no map; names the field ``feature``.
         """
-        choices = ", ".join(f"{i} ({f.channels} channels, stride {f.stride})" for i, f in enumerate(features))
-        if self.feature is None and len(features) != 1:
-            raise ValueError(f"feature: say which of the {len(features)} feature maps to use: {choices}")
-        chosen = self.feature or 0
-        if not 0 <= chosen < len(features):
-            raise ValueError(f"feature: there is no feature map {chosen}; there are {choices}")
-        if features[chosen].tokens:
-            raise ValueError(f"feature: {chosen} holds tokens; the head needs a feature map")
-        return chosen
+        return choose_feature(features, self.feature)
 
     def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
         feature = features[self.chosen_feature(features)]

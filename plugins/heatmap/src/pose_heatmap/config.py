@@ -16,6 +16,7 @@ from pose_core.specs import (
     LossConfig,
     PredictorConfig,
     TargetGeneratorConfig,
+    choose_feature,
 )
 
 HEATMAP = "heatmap"
@@ -211,16 +212,9 @@ class HeatmapHeadConfig(HeadConfig):
         """Index of the feature map that is used.
 
         Raises:
-            ValueError: the choice is ambiguous or does not exist; names the field ``feature``.
+            ValueError: the choice is ambiguous, does not exist or is no map; names the field ``feature``.
         """
-        choices = ", ".join(f"{i} ({f.channels} channels, stride {f.stride})" for i, f in enumerate(features))
-        if self.feature is None:
-            if len(features) != 1:
-                raise ValueError(f"feature: say which of the {len(features)} feature maps to use: {choices}")
-            return 0
-        if not 0 <= self.feature < len(features):
-            raise ValueError(f"feature: there is no feature map {self.feature}; there are {choices}")
-        return self.feature
+        return choose_feature(features, self.feature)
 
     def layers_on(self, feature: Feature) -> int:
         """How many transposed convolutions there are on this feature map."""

@@ -17,6 +17,7 @@ from pose_core.specs import (
     LossConfig,
     PredictorConfig,
     TargetGeneratorConfig,
+    choose_feature,
 )
 
 AXES = ("x", "y")
@@ -131,15 +132,7 @@ class SimccHeadConfig(HeadConfig):
         Raises:
             ValueError: the choice is ambiguous, does not exist or is no map; names the field ``feature``.
         """
-        choices = ", ".join(f"{i} ({f.channels} channels, stride {f.stride})" for i, f in enumerate(features))
-        if self.feature is None and len(features) != 1:
-            raise ValueError(f"feature: say which of the {len(features)} feature maps to use: {choices}")
-        index = self.feature or 0
-        if not 0 <= index < len(features):
-            raise ValueError(f"feature: there is no feature map {index}; there are {choices}")
-        if features[index].tokens:
-            raise ValueError(f"feature: {index} holds keypoint tokens, and this head needs a map; leave out the neck")
-        return index
+        return choose_feature(features, self.feature)
 
     def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
         stride = features[self.chosen_feature(features)].stride
