@@ -15,13 +15,14 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from pose_core.interfaces import BuildContext, Grid, Head, Labels, Predictions
+from pose_core.interfaces import BuildContext, Head, Labels, Predictions
 from pose_core.specs import AnyHead, Feature
 from pose_core.structures import Skeleton
 
@@ -84,20 +85,16 @@ def cases() -> list[tuple[str, float, Callable[[], Any]]]:
     """Name, budget in milliseconds and work of each."""
     found: list[tuple[str, float, Callable[[], Any]]] = []
     for name, spread in (("compact animals", 90.0), ("all over the image", float(CELLS * STRIDE))):
-        head, labels = make_head("full", 3), make_labels(8, 3, spread, 0.1)
-        outputs = empty_outputs(head, 8)
-        found.append(
-            (f"targets, 66 limbs, {name}", TARGETS_MS, lambda h=head, a=labels, o=outputs: h.target_generator(a, o))
-        )
+        head = make_head("full", 3)
+        work = partial(head.target_generator, make_labels(8, 3, spread, 0.1), empty_outputs(head, 8))
+        found.append((f"targets, 66 limbs, {name}", TARGETS_MS, work))
     for graph, limbs in (("full", 66), ("skeleton", 11)):
         head = make_head(graph, 10)
-        assert Grid.cells(STRIDE) == head.grid
         labels = make_labels(1, 10, 90.0, 0.1)
         ideal = {k: v.value for k, v in head.target_generator(labels, empty_outputs(head, 1)).items()}
         nothing = Predictions.none(1, Skeleton(tuple(f"keypoint{i}" for i in range(KEYPOINTS))))
-        found.append(
-            (f"decoding 10 animals, {limbs} limbs", DECODING_MS, lambda h=head, o=ideal, n=nothing: h.predictor(o, n))
-        )
+        work = partial(head.predictor, ideal, nothing)
+        found.append((f"decoding 10 animals, {limbs} limbs", DECODING_MS, work))
     return found
 
 
