@@ -1,0 +1,49 @@
+"""How well fields agree with candidate limbs. All images, limbs and candidates at once, on the fields' device."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pose_core.interfaces import Grid
+
+
+def affinities(
+    paf: Tensor, starts: Tensor, ends: Tensor, grid: Grid, *, samples: int = 10, nearest: bool = False
+) -> Tensor:
+    """Mean of the field's component along each candidate limb (the line integral of Cao et al. 2017).
+
+    Args:
+        paf: (B, 2 L, h, w), x before y.
+        starts: (B, L, M, 2) positions of candidates for the first keypoint of each limb, pixels; NaN where none.
+        ends: (B, L, N, 2) the same of its second keypoint.
+        grid: of the fields.
+        samples: points at which the field is read, from end to end.
+        nearest: read the nearest cell, else between four.
+
+    Returns:
+        (B, L, M, N): 1 where the field agrees fully, 0 where it says nothing, down to -1 where it is opposed; NaN where
+        a candidate is missing or the field is. Ends in one place: 0.
+    """
+    batch, limbs, first, _ = starts.shape
+    second = ends.shape[2]
+    height, width = paf.shape[-2:]
+    way = ends[:, :, None] - starts[:, :, :, None]
+    length = way.square().sum(-1, keepdim=True).sqrt()
+    along = torch.linspace(0, 1, samples, device=paf.device, dtype=paf.dtype)
+    points = starts[:, :, :, None, None] + way[..., None, :] * along[:, None]
+    cells = grid.to_cells(points).nan_to_num(0.0)
+    if nearest:
+        column = cells[..., 0].round().clamp(0, width - 1).long()
+        row = cells[..., 1].round().clamp(0, height - 1).long()
+        index = (row * width + column).flatten(2)[:, :, None].expand(-1, -1, 2, -1)
+        read = paf.view(batch, limbs, 2, -1).gather(3, index)
+    else:
+        size = cells.new_tensor([max(width - 1, 1), max(height - 1, 1)])
+        where = (cells * (2 / size) - 1).view(batch * limbs, first * second, samples, 2)
+        fields = paf.reshape(batch * limbs, 2, height, width)
+        read = F.grid_sample(fields, where, mode="bilinear", padding_mode="border", align_corners=True)
+    vector = read.view(batch, limbs, 2, first, second, samples).mean(-1)
+    unit = way / length.clamp(min=1e-6)
+    return vector[:, :, 0] * unit[..., 0] + vector[:, :, 1] * unit[..., 1]

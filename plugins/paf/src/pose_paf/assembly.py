@@ -1,0 +1,187 @@
+"""Candidate limbs -> animals. On the host, image by image, over a few hundred numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Links:
+    """Limbs that were found in an image, E of them, the surest first.
+
+    Attributes:
+        limb: (E,) which of the graph's limbs.
+        ends: (E, 2) which candidates of its two keypoints it joins.
+        affinity: (E,) in (0, 1].
+    """
+
+    limb: IntArray
+    ends: IntArray
+    affinity: FloatArray
+
+
+def assign(affinity: FloatArray, least: float) -> Links:
+    """The optimal assignment of each limb's candidates (Kuhn 1955, as Cao et al. 2017 use it).
+
+    Args:
+        affinity: (L, M, M); NaN where a candidate is missing.
+        least: what is not above it is no limb.
+
+    Returns:
+        links in order of falling affinity; equal ones by limb and candidates.
+    """
+    worth = np.where(affinity > least, affinity, 0.0).astype(np.float64)
+    found: list[IntArray] = []
+    for limb in np.flatnonzero(worth.any(axis=(1, 2))):
+        row, column = linear_sum_assignment(worth[limb], maximize=True)
+        found.append(np.stack([np.full(len(row), limb), row, column], axis=1))
+    links = np.concatenate(found) if found else np.zeros((0, 3), np.int64)
+    value = np.minimum(worth[links[:, 0], links[:, 1], links[:, 2]], 1.0)
+    # An assignment is as large as can be; what it adds without worth is no limb.
+    links, value = links[value > 0], value[value > 0]
+    order = np.lexsort((links[:, 2], links[:, 1], links[:, 0], -value))
+    return Links(links[order, 0], links[order, 1:], value[order].astype(np.float32))
+
+
+def support(links: Links, limbs: Sequence[tuple[int, int]], shape: tuple[int, int]) -> FloatArray:
+    """How well the links around each one agree with it.
+
+    A link of two keypoints of one animal is part of many triangles, for both are linked to the animal's other keypoints
+    too; one that joins two animals that lie over each other is part of few. In a tree there are no triangles, and the
+    affinity alone decides.
+
+    Args:
+        links: of the image.
+        limbs: pairs of indices of keypoints.
+        shape: K and M.
+
+    Returns:
+        (E,): the affinity plus the sum over all triangles of the product of its other two affinities.
+    """
+    table = np.zeros((shape[0] * shape[1],) * 2, np.float32)
+    one, other = (np.array(limbs)[links.limb, end] * shape[1] + links.ends[:, end] for end in (0, 1))
+    table[one, other] = table[other, one] = links.affinity
+    around: FloatArray = links.affinity + (table @ table)[one, other]
+    return around
+
+
+def join(
+    links: Links, limbs: Sequence[tuple[int, int]], shape: tuple[int, int]
+) -> tuple[list[dict[int, int]], list[float]]:
+    """Merge limbs to animals.
+
+    The best supported limb first; a limb joins what its two keypoints belong to, unless the two have a keypoint in
+    common, which one animal cannot have twice.
+
+    Args:
+        links: of the image.
+        limbs: pairs of indices of keypoints.
+        shape: K and M.
+
+    Returns:
+        of each animal its candidates by keypoint, and the mean affinity of its limbs.
+    """
+    candidates = shape[1]
+    order = np.argsort(-support(links, limbs, shape), kind="stable")
+    links = Links(links.limb[order], links.ends[order], links.affinity[order])
+    owner: dict[int, int] = {}
+    members: dict[int, dict[int, int]] = {}
+    trust: dict[int, list[float]] = {}
+    pairs = [limbs[limb] for limb in links.limb.tolist()]
+    for (one, other), (i, j), affinity in zip(pairs, links.ends.tolist(), links.affinity.tolist(), strict=True):
+        a, b = one * candidates + i, other * candidates + j
+        home, guest = owner.setdefault(a, a), owner.setdefault(b, b)
+        mine, theirs = members.setdefault(home, {one: i}), members.setdefault(guest, {other: j})
+        if home != guest:
+            if not mine.keys().isdisjoint(theirs):
+                continue
+            for keypoint, candidate in theirs.items():
+                owner[keypoint * candidates + candidate] = home
+            mine.update(theirs)
+            del members[guest]
+            trust.setdefault(home, []).extend(trust.pop(guest, ()))
+        trust.setdefault(home, []).append(affinity)
+    kept = [home for home in members if len(members[home]) > 1]
+    return [members[home] for home in kept], [float(np.mean(trust[home])) for home in kept]
+
+
+def assemble(
+    affinity: FloatArray,
+    positions: FloatArray,
+    scores: FloatArray,
+    limbs: Sequence[tuple[int, int]],
+    *,
+    least_affinity: float,
+    least_keypoints: int,
+    limit: int | None,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The animals of an image.
+
+    Where there are more than ``limit``, the lesser ones are parts: each is added to the nearest of the others that
+    lacks its keypoints, if it is no farther away than that one is large, and dropped otherwise.
+
+    Args:
+        affinity: (L, M, M) of candidate limbs, NaN where a candidate is missing.
+        positions: (K, M, 2) of the candidates.
+        scores: (K, M) in [0, 1].
+        limbs: pairs of indices of keypoints.
+        least_affinity: what is not above it is no limb.
+        least_keypoints: animals with fewer are dropped.
+        limit: the most animals; None: any number.
+
+    Returns:
+        keypoints (N, K, 2), NaN where missing; their scores (N, K); scores of the animals (N,): the mean score of the
+        keypoints that were found times the mean affinity of the limbs. The surest animal first.
+    """
+    k, m = scores.shape
+    groups, trust = join(assign(affinity, least_affinity), limbs, (k, m))
+    chosen = np.full((len(groups), k), -1, np.int64)
+    for row, group in enumerate(groups):
+        chosen[row, list(group)] = list(group.values())
+    points, values = _pick(chosen, positions, scores)
+    sums = values.sum(1)
+    # By how much is known of them, then by the candidates, which makes the order unique.
+    order = np.lexsort((*chosen.T[::-1], -sums))
+    chosen, points, trusted = chosen[order], points[order], np.array(trust, np.float32)[order]
+    if limit is not None and len(chosen) > limit:
+        chosen = _take_in(chosen, points, limit)
+        points, values = _pick(chosen, positions, scores)
+        trusted = trusted[:limit]
+    enough = (chosen >= 0).sum(1) >= least_keypoints
+    points, values = _pick(chosen[enough], positions, scores)
+    total = values.sum(1) / np.maximum((chosen[enough] >= 0).sum(1), 1) * trusted[enough]
+    order = np.argsort(-total, kind="stable")
+    return points[order], values[order], total[order].astype(np.float32)
+
+
+def _pick(chosen: IntArray, positions: FloatArray, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Positions (N, K, 2) and scores (N, K) of chosen candidates (N, K); -1 is none."""
+    every = np.arange(chosen.shape[1])
+    known = chosen >= 0
+    points = np.where(known[..., None], positions[every, chosen], np.nan).astype(np.float32)
+    return points, np.where(known, scores[every, chosen], 0.0).astype(np.float32)
+
+
+def _take_in(chosen: IntArray, points: FloatArray, limit: int) -> IntArray:
+    """The first ``limit`` animals, with the keypoints of those parts among the others that they can take in."""
+    kept, known = chosen[:limit].copy(), chosen >= 0
+    here = np.where(known[..., None], points, 1e9)
+    low, high = here.min(1), np.where(known[..., None], points, -1e9).max(1)
+    reach = np.sqrt(((high - low) ** 2).sum(-1))[:limit]
+    for part in range(limit, len(chosen)):
+        own = points[part][known[part]]
+        free = ~((kept >= 0) & known[part]).any(1)
+        gap = np.sqrt(((here[:limit, :, None] - own) ** 2).sum(-1)).min((1, 2))
+        gap = np.where(free & (gap <= reach), gap, np.inf)
+        nearest = int(gap.argmin())
+        if np.isfinite(gap[nearest]):
+            kept[nearest] = np.where(known[part], chosen[part], kept[nearest])
+    return kept

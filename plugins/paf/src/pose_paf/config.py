@@ -1,0 +1,254 @@
+"""What a user can write about part affinity fields: head, targets and assembly. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, cast
+
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationInfo, field_validator
+
+from pose_core.specs import (
+    AnyLoss,
+    AnyPredictor,
+    AnyTargetGenerator,
+    Feature,
+    HeadConfig,
+    PredictorConfig,
+    TargetGeneratorConfig,
+)
+
+HEATMAP = "heatmap"
+LOCREF = "locref"
+PAF = "paf"
+
+Limb = tuple[NonNegativeInt, NonNegativeInt] | tuple[str, str]
+
+
+class PafTargetConfig(TargetGeneratorConfig):
+    """Directions of limbs, beside the heatmaps and location refinement that another generator makes."""
+
+    maps: AnyTargetGenerator = Field(
+        cast(Any, {"type": "heatmap/gaussian"}), description="Labels -> heatmaps and location refinement."
+    )
+    width: float | None = Field(
+        None,
+        gt=0,
+        description="How far a limb's strip reaches to either side, pixels of the network's input; null: 1.5 cells, at "
+        "least 6 pixels.",
+    )
+    profile: Literal["linear", "flat"] = Field(
+        "linear",
+        description="Length of the vectors across the strip. linear: 1 in the middle, 0 at its sides; flat: 1.",
+    )
+
+    def decided_width(self, stride: float) -> float:
+        """Reach of a strip in pixels for cells of this size."""
+        return self.width or max(1.5 * stride, 6.0)
+
+    def check_stride(self, stride: float) -> None:
+        """Refuse strips that fall between cells of this size (pixels).
+
+        Raises:
+            ValueError: one line that names the field to change.
+        """
+        if self.width is not None and self.width < 0.75 * stride:
+            raise ValueError(
+                f"target_generator.width: {self.width:g} is too small for cells of {stride:g} pixels; "
+                f"at least {0.75 * stride:.3g}, or leave it out"
+            )
+        # Target generators of pose-heatmap know whether their blobs fall between cells.
+        check_maps = getattr(self.maps, "check_stride", None)
+        if check_maps is not None:
+            try:
+                check_maps(stride)
+            except ValueError as error:
+                raise ValueError(str(error).replace("target_generator.", "target_generator.maps.", 1)) from None
+
+
+class AssemblyConfig(PredictorConfig):
+    """Blobs joined to animals along the part affinity fields."""
+
+    sigmoid: bool | None = Field(
+        None, description="Whether heatmaps are logits; null: true when their loss is heatmap/bce."
+    )
+    blur: float = Field(
+        0.0, ge=0, le=5, description="Standard deviation, in cells, by which heatmaps are smoothed first; 0: not."
+    )
+    nms: Literal[3, 5, 7, 9, 11] = Field(
+        5, description="Cells a side of the square in which a blob must have the highest cell."
+    )
+    threshold: float = Field(0.1, ge=0, lt=1, description="Lower blobs are no keypoints.")
+    candidates: PositiveInt | None = Field(
+        None,
+        description="Blobs looked at in each heatmap, the highest ones; null: three times the animals, at least 20.",
+    )
+    window: Literal[1, 3, 5] = Field(
+        3, description="Cells a side around a blob's highest one whose location refinement is averaged."
+    )
+    samples: int = Field(10, ge=2, le=100, description="Points along a limb at which the field is read.")
+    sampling: Literal["bilinear", "nearest"] = Field(
+        "bilinear", description="How the field is read between the centres of cells."
+    )
+    least_affinity: float = Field(
+        0.1, ge=0, lt=1, description="Limbs along which the field agrees less with their direction are none (1: fully)."
+    )
+    limbs: tuple[NonNegativeInt, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Numbers, from 0, of the limbs of the head's graph that join animals; null: all.",
+    )
+    most_animals: PositiveInt | Literal["project"] | None = Field(
+        "project",
+        description="At most so many animals an image; project: as many as the project has individuals; null: any.",
+    )
+    least_keypoints: PositiveInt | None = Field(
+        None, description="Animals with fewer keypoints are dropped; null: 2, and with over 8 keypoints a quarter."
+    )
+
+    def decided_candidates(self, individuals: int) -> int:
+        """Blobs of each heatmap."""
+        animals = individuals if self.most_animals == "project" else self.most_animals or individuals
+        return self.candidates or max(20, 3 * animals)
+
+    def limit(self, individuals: int) -> int | None:
+        """The most animals of an image; None for any number."""
+        return individuals if self.most_animals == "project" else self.most_animals
+
+    def decided_least(self, keypoints: int) -> int:
+        """The fewest keypoints of an animal."""
+        return min(self.least_keypoints or max(2, (keypoints + 3) // 4), keypoints)
+
+
+_DEFAULT_LOSSES: dict[str, dict[str, Any]] = {
+    HEATMAP: {"type": "heatmap/mse"},
+    LOCREF: {"type": "heatmap/smooth_l1", "weight": 0.02},
+    PAF: {"type": "heatmap/mse", "weight": 0.5},
+}
+
+
+class PafHeadConfig(HeadConfig):
+    """Heatmaps, location refinement and part affinity fields of one feature map."""
+
+    feature: int | None = Field(
+        None, description="Which of the incoming feature maps (from 0); may be left out when there is only one."
+    )
+    graph: Literal["auto", "skeleton", "bridged", "full"] | tuple[Limb, ...] = Field(
+        "auto",
+        description="Which pairs of keypoints are limbs. skeleton: its edges; bridged: also pairs two edges apart, so "
+        "that an animal holds together where one keypoint is missing; full: every pair; auto: the skeleton where it "
+        "connects all keypoints, else every pair, with over 15 keypoints about three a keypoint; or a list of pairs of "
+        "names (or of numbers of keypoints, from 0).",
+    )
+    deconv_layers: int | None = Field(
+        None,
+        ge=0,
+        le=5,
+        description="Transposed convolutions that each halve the stride; null: as many as lead to a stride of 4 "
+        "(without stages all but the last are shared by the outputs).",
+    )
+    deconv_channels: PositiveInt = Field(128, description="Channels between several transposed convolutions.")
+    deconv_kernel: int = Field(3, ge=2, le=8, description="Kernel size of the transposed convolutions.")
+    deconv_padding: Literal["same", "valid"] = Field(
+        "same",
+        description="same: n cells become 2n; valid: no padding, 2n + 1 with the default kernel (with stages: from the "
+        "second one on).",
+    )
+    stages: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="Convolutions one after another that refine heatmaps and fields after the first transposed "
+        "convolution.",
+    )
+    stage_features: PositiveInt = Field(128, description="With stages: feature channels that every stage sees too.")
+    stage_channels: PositiveInt | None = Field(
+        None, description="With stages: channels of a hidden layer in each; null: one convolution a stage."
+    )
+    stage_activation: bool = Field(
+        True, description="With stages: ReLU on their feature channels; false: all is one linear map, as in DeepLabCut."
+    )
+    locref_std: float = Field(
+        7.2801, gt=0, description="Pixels a unit of the location refinement layer (DeepLabCut's value)."
+    )
+    grid_offset: float | None = Field(
+        None,
+        description="Centre of cell 0 in pixels of the network's input; null: where the layers put it. For imported "
+        "weights that were trained in another frame.",
+    )
+    target_generator: AnyTargetGenerator = Field(
+        cast(Any, {"type": "paf/paf"}), description="Labels -> heatmaps, location refinement and fields."
+    )
+    predictor: AnyPredictor = Field(cast(Any, {"type": "paf/assembly"}), description="Outputs -> animals.")
+    losses: dict[str, AnyLoss] = Field(
+        cast(Any, _DEFAULT_LOSSES),
+        description="By output (heatmap, locref, paf); what is written is merged with the default.",
+    )
+
+    @field_validator("losses", mode="before")
+    @classmethod
+    def _every_output_has_a_loss(cls, given: Any, info: ValidationInfo) -> Any:
+        if not isinstance(given, dict):
+            return given
+        if unknown := sorted(str(n) for n in given if n not in _DEFAULT_LOSSES):
+            outputs = ", ".join(_DEFAULT_LOSSES)
+            raise ValueError(f"the head has no output {', '.join(unknown)}; its outputs are {outputs}")
+        return {name: given.get(name, default) for name, default in _DEFAULT_LOSSES.items()}
+
+    @field_validator("losses")
+    @classmethod
+    def _vectors_have_a_loss_for_vectors(cls, losses: dict[str, AnyLoss]) -> dict[str, AnyLoss]:
+        loss: Any = losses[PAF]
+        if loss.type == "heatmap/bce":
+            raise ValueError("paf: heatmap/bce compares probabilities, not vectors; heatmap/mse does for them")
+        if getattr(loss, "foreground", 1.0) != 1.0:
+            raise ValueError("paf.foreground: vectors have components below 0, so it must be 1; set weight instead")
+        return losses
+
+    def chosen_feature(self, features: Sequence[Feature]) -> int:
+        """Index of the feature map that is used.
+
+        Raises:
+            ValueError: the choice is ambiguous, does not exist or is no map; names the field ``feature``.
+        """
+        choices = ", ".join(f"{i} ({f.channels} channels, stride {f.stride})" for i, f in enumerate(features))
+        if self.feature is None and len(features) != 1:
+            raise ValueError(f"feature: say which of the {len(features)} feature maps to use: {choices}")
+        chosen = self.feature or 0
+        if not 0 <= chosen < len(features):
+            raise ValueError(f"feature: there is no feature map {chosen}; there are {choices}")
+        if features[chosen].tokens:
+            raise ValueError(f"feature: {chosen} holds tokens; part affinity fields need a feature map")
+        return chosen
+
+    def layers_on(self, feature: Feature) -> int:
+        """How many transposed convolutions there are on this feature map."""
+        if self.deconv_layers is not None:
+            return self.deconv_layers
+        return max((feature.stride // 4).bit_length() - 1, 1 if self.stages else 0)
+
+    def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
+        feature = features[self.chosen_feature(features)]
+        layers = self.layers_on(feature)
+        stride = feature.stride / 2**layers
+        if stride < 1:
+            raise ValueError(
+                f"deconv_layers: {layers} on a feature map of stride {feature.stride} give more cells than pixels; "
+                f"at most {feature.stride.bit_length() - 1}"
+            )
+        if self.stages and not layers:
+            raise ValueError("deconv_layers: stages come after a transposed convolution; set at least 1, or stages: 0")
+        check_stride = getattr(self.target_generator, "check_stride", None)
+        if check_stride is not None:
+            check_stride(stride)
+
+    def heatmaps_are_logits(self) -> bool:
+        """Whether the loss of the heatmaps works on logits."""
+        kind: str = self.losses[HEATMAP].type
+        return kind == "heatmap/bce"
+
+    def decided_predictor(self) -> PredictorConfig:
+        """The predictor; where it has an undecided ``sigmoid``, that is decided from the loss of the heatmaps."""
+        predictor: PredictorConfig = self.predictor
+        if "sigmoid" in type(predictor).model_fields and getattr(predictor, "sigmoid", None) is None:
+            return predictor.model_copy(update={"sigmoid": self.heatmaps_are_logits()})
+        return predictor

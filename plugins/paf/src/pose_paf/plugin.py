@@ -1,0 +1,115 @@
+"""What this plugin offers."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pose_core.hooks import ComponentSpec, ModelPreset, ModelRecipe, PluginInfo, hookimpl
+
+_OPENPOSE = """@inproceedings{cao2017realtime,
+  title={Realtime Multi-Person 2D Pose Estimation using Part Affinity Fields},
+  author={Cao, Zhe and Simon, Tomas and Wei, Shih-En and Sheikh, Yaser},
+  booktitle={Computer Vision and Pattern Recognition}, year={2017}}"""
+
+_MULTI_ANIMAL = """@article{lauer2022multi,
+  title={Multi-animal pose estimation, identification and tracking with DeepLabCut},
+  author={Lauer, Jessy and Zhou, Mu and Ye, Shaokai and Menegas, William and Schneider, Steffen and Nath, Tanmay and
+    Rahman, Mohammed Mostafizur and Di Santo, Valentina and Soberanes, Daniel and Feng, Guoping and
+    Murthy, Venkatesh N. and Lauder, George and Dulac, Catherine and Mathis, Mackenzie Weygandt and
+    Mathis, Alexander},
+  journal={Nature Methods}, year={2022}}"""
+
+_RESNET = """@inproceedings{he2016resnet,
+  title={Deep Residual Learning for Image Recognition},
+  author={He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian},
+  booktitle={Computer Vision and Pattern Recognition}, year={2016}}"""
+
+
+@hookimpl
+def pose_plugin_info() -> PluginInfo:
+    return PluginInfo(
+        namespace="paf",
+        summary="Part affinity fields: several animals, bottom-up",
+        license="BSD-3-Clause",
+        hook_api="1.1",
+        citations=(_OPENPOSE, _MULTI_ANIMAL),
+    )
+
+
+@hookimpl
+def pose_components() -> Iterable[ComponentSpec]:
+    yield ComponentSpec(
+        "head",
+        "paf",
+        config="pose_paf.config:PafHeadConfig",
+        factory="pose_paf.head:PafHead",
+        summary="Heatmaps, location refinement and part affinity fields",
+    )
+    yield ComponentSpec(
+        "target_generator",
+        "paf",
+        config="pose_paf.config:PafTargetConfig",
+        factory="pose_paf.targets:PafTargets",
+        summary="Directions of limbs along their strips, beside the targets of another generator",
+    )
+    yield ComponentSpec(
+        "predictor",
+        "assembly",
+        config="pose_paf.config:AssemblyConfig",
+        factory="pose_paf.predictor:AssemblyPredictor",
+        summary="Blobs joined to animals along part affinity fields",
+    )
+    yield ComponentSpec(
+        "backbone",
+        "dlcrnet",
+        config="pose_paf.dlcrnet_config:DLCRNetConfig",
+        factory="pose_paf.dlcrnet:DLCRNet",
+        summary="ResNet-50 whose early stages join its last one (DLCRNet)",
+        tags=("imagenet",),
+        citations=(_RESNET,),
+    )
+    for kind, name, function in (("backbone", "DLCRNet", "backbone"), ("head", "DLCRNetHead", "head")):
+        yield ComponentSpec(
+            f"deeplabcut/{kind}",
+            name,
+            config="",
+            factory=f"pose_paf.deeplabcut:{function}",
+            summary=f"DeepLabCut's {name}",
+        )
+
+
+@hookimpl
+def pose_recipes() -> Iterable[ModelRecipe]:
+    yield ModelRecipe(
+        "{backbone}",
+        "bottom_up",
+        "{backbone}; part affinity fields of several animals a frame",
+        {"model": {"heads": {"keypoints": {"type": "paf/paf"}}}},
+    )
+
+
+@hookimpl
+def pose_models() -> Iterable[ModelPreset]:
+    for stride in (16, 32):
+        backbone: dict[str, Any] = {"type": "paf/dlcrnet", "output_stride": stride}
+        yield ModelPreset(
+            f"dlcrnet_stride{stride}_ms5",
+            method="bottom_up",
+            family="dlcrnet",
+            summary=f"multi-scale ResNet-50 of stride {stride}; part affinity fields refined in 5 stages",
+            spec={
+                "model": {
+                    "backbone": backbone,
+                    # As many layers as DeepLabCut 3 has, so that sizes can be compared.
+                    "heads": {
+                        "keypoints": {
+                            "type": "paf/paf",
+                            "stages": 5,
+                            "deconv_layers": 2 if stride == 16 else 3,
+                            "deconv_channels": 1152,
+                        }
+                    },
+                },
+                "train": {"optimizer": {"lr": 5e-4}},
+            },
+            citations=(_RESNET,),
+        )

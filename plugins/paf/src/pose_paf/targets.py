@@ -1,0 +1,151 @@
+"""Labels -> part affinity fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from pose_core.interfaces import BuildContext, Grid, Labels, Target, TargetGenerator
+from pose_paf.config import PAF, PafTargetConfig
+from pose_paf.strips import Strips, strips
+
+_LEAST = 0.01
+"""Pixels below which the ends of a limb are one point and the limb has no direction."""
+
+
+class PafTargets(TargetGenerator):
+    """Part affinity fields (Cao et al. 2017), beside the targets of the generator ``maps``.
+
+    In the strip of a limb, ``width`` pixels to either side, the field is the unit vector from its first keypoint to
+    its second one (times 1 - distance / width with the profile ``linear``, as Lauer et al. 2022 have it). Where strips
+    of several animals overlap, the nearest limb wins; of equally near ones, the animal that comes first.
+
+    A limb of which an end is unlabelled, or whose ends coincide, teaches nothing: an animal that has a label but lacks
+    the limb may have it anywhere near, so there the background has weight 0: in the whole map when it is the only
+    animal; else in its box (that of its labelled keypoints where none is given), widened on each side by half the
+    longest side of all boxes in the image. Labelled strips count everywhere. An image without any animal is background.
+
+    The limbs are the edges of the context's skeleton.
+    """
+
+    def __init__(self, config: PafTargetConfig, context: BuildContext, grid: Grid) -> None:
+        super().__init__(config, context, grid)
+        self.maps: TargetGenerator = context.build("target_generator", config.maps, grid)
+        self.width = config.decided_width(grid.stride)
+        self.flat = config.profile == "flat"
+        limbs = torch.tensor(context.skeleton.edge_indices, dtype=torch.int64).view(-1, 2)
+        self.register_buffer("first", limbs[:, 0], persistent=False)
+        self.register_buffer("second", limbs[:, 1], persistent=False)
+
+    first: Tensor
+    second: Tensor
+
+    def forward(self, labels: Labels, outputs: Mapping[str, Tensor]) -> dict[str, Target]:
+        """Args:
+            labels: of the batch, pixels of the network's input.
+            outputs: of the head, for their shapes.
+
+        Returns:
+            those of ``maps``, and ``paf``: vectors (B, 2 L, h, w), x before y, of length at most 1, and bool weights.
+        """
+        return {**self.maps(labels, outputs), PAF: self._fields(labels, outputs[PAF])}
+
+    def _fields(self, labels: Labels, output: Tensor) -> Target:
+        size = (output.shape[-2], output.shape[-1])
+        first, second = self.first.to(labels.keypoints.device), self.second.to(labels.keypoints.device)
+        points = labels.keypoints
+        ways = points[:, :, second] - points[:, :, first]
+        lengths = ways.square().sum(-1).sqrt()
+        known = torch.isfinite(lengths) & (lengths > _LEAST)
+        batch, animal, limb = known.nonzero(as_tuple=True)
+        length = lengths[batch, animal, limb]
+        direction = ways[batch, animal, limb] / length[:, None]
+        start = self.grid.to_cells(points[batch, animal, first[limb]])
+        found = strips(start, direction, length / self.grid.stride, size, self.width / self.grid.stride)
+        value = points.new_zeros(len(points), len(first), 2, size[0] * size[1])
+        painted = self._paint(value, found, direction, batch, animal, limb)
+        weight = self._weights(labels, known, size, painted)
+        return Target(value.view(len(points), -1, *size), weight)
+
+    def _paint(
+        self, value: Tensor, found: Strips, direction: Tensor, batch: Tensor, animal: Tensor, limb: Tensor
+    ) -> Tensor:
+        """Write vectors into ``value`` (B, L, 2, h * w); returns where their x went, (C,) places in it, flattened."""
+        cells = value.shape[-1]
+        plane = batch * value.shape[1] + limb
+        flat = value.view(-1)
+        place = (2 * cells * plane)[found.limb] + found.cell
+        vector = direction[found.limb]
+        if not self.flat:
+            vector = vector * (1 - found.across)[:, None]
+        if value.device.type != "cpu" or int(animal.max() if len(animal) else 0) > 0:
+            # Closeness takes the place of x until the nearest limb is known; it is above 0 and differs between animals.
+            close = 2 - found.across - 1e-5 * animal[found.limb]
+            wins = close >= flat.scatter_reduce_(0, place, close, "amax")[place]
+            place, vector = place[wins], vector[wins]
+        flat.scatter_(0, place, vector[:, 0])
+        flat.scatter_(0, place + cells, vector[:, 1])
+        return place
+
+    def _weights(self, labels: Labels, known: Tensor, size: tuple[int, int], painted: Tensor) -> Tensor:
+        """Bool, (B, 2 L, 1, 1) where whole maps are certain or not, else (B, 2 L, h, w)."""
+        labelled = torch.isfinite(labels.keypoints).all(-1)
+        present = labelled.any(-1)
+        lacks = present[:, :, None] & ~known
+        images, _, limbs = lacks.shape
+        # Nothing is in doubt in most batches, and maps of weights are not free; on a GPU asking would wait for it.
+        if lacks.device.type == "cpu" and not lacks.any():
+            return lacks.new_ones(images, 2 * limbs, 1, 1)
+        low, high = doubtful_boxes(labels, labelled)
+        bits, kind = _bits(lacks.shape[1], lacks.device)
+        within = [
+            (self._centres(size[1 - axis], lacks) >= low[..., axis, None])
+            & (self._centres(size[1 - axis], lacks) <= high[..., axis, None])
+            for axis in (0, 1)
+        ]
+        # Who may have the limb in a cell: a bit an animal, those of its row that its column has too.
+        columns = (within[0] * bits[:, None]).sum(1).to(kind)
+        rows = ((lacks * bits[:, None]).transpose(1, 2)[..., None] * within[1][:, None]).sum(2).to(kind)
+        doubts = rows[..., None] & columns[:, None, None]
+        # Once for x and once for y, in one pass: the maps are large.
+        weight = (doubts[:, :, None].expand(-1, -1, 2, -1, -1) == 0).reshape(images, 2 * limbs, *size)
+        weight.view(-1).index_fill_(0, torch.cat([painted, painted + size[0] * size[1]]), True)
+        return weight
+
+    def _centres(self, count: int, like: Tensor) -> Tensor:
+        return self.grid.centres(count, device=like.device)
+
+
+def _bits(animals: int, device: torch.device) -> tuple[Tensor, torch.dtype]:
+    """A bit for each animal, and the smallest type that holds them all.
+
+    From 31 animals on some share a bit; then more cells count as doubtful than need be, never fewer.
+    """
+    kind = torch.uint8 if animals <= 8 else torch.int32
+    places = torch.arange(animals, device=device) % (8 if animals <= 8 else 31)
+    return 2**places, kind
+
+
+def doubtful_boxes(labels: Labels, labelled: Tensor) -> tuple[Tensor, Tensor]:
+    """Where what an animal lacks may be.
+
+    Args:
+        labels: of the batch.
+        labelled: (B, N, K) bool.
+
+    Returns:
+        the corners (B, N, 2) of the animals' widened boxes, pixels; infinite for the only animal of an image.
+    """
+    present = labelled.any(-1)
+    points = labels.keypoints
+    least = torch.where(labelled[..., None], points, torch.inf).amin(2)
+    most = torch.where(labelled[..., None], points, -torch.inf).amax(2)
+    given = torch.isfinite(labels.boxes).all(-1, keepdim=True)
+    boxes = torch.where(given, labels.boxes, torch.cat([least, most], dim=-1))
+    boxes = torch.where(present[..., None], boxes, 0.0)
+    longest = (boxes[..., 2:] - boxes[..., :2]).amax((1, 2))
+    alone = (present.sum(1) <= 1) | (longest <= 0)
+    margin = torch.where(alone, torch.inf, longest / 2)[:, None, None]
+    return boxes[..., :2] - margin, boxes[..., 2:] + margin
