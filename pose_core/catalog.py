@@ -173,6 +173,16 @@ class Catalog:
             found = chosen
         return tuple(found)
 
+    def extra_heads(self, method: str) -> dict[str, hooks.ExtraHead]:
+        """For each of :data:`pose_core.hooks.NEEDS` the head that models of this method get; first-party plugins are
+        asked first, then the others by name."""
+        found: dict[str, hooks.ExtraHead] = {}
+        for plugin in self._active:
+            for extra in plugin.definitions.get("pose_extra_heads", ()):
+                if method in extra.methods:
+                    found.setdefault(extra.needs, extra)
+        return {need: found[need] for need in hooks.NEEDS if need in found}
+
     def weights(self) -> tuple[Weights, ...]:
         """All pretrained weights, by name."""
         found = [
@@ -247,6 +257,11 @@ class Catalog:
                 )
             for preset in plugin.definitions.get("pose_backbones", ()):
                 for recipe in recipes.values():
+                    of_backbone = (
+                        {"model": {"backbone": preset.backbone}},
+                        preset.spec,
+                        preset.overrides.get(recipe.method, {}),
+                    )
                     models.append(
                         Model(
                             name=recipe.name.format(backbone=preset.name),
@@ -256,9 +271,8 @@ class Catalog:
                             summary=recipe.summary.format(backbone=preset.summary),
                             layers=(
                                 recipe.spec,
-                                {"model": {"backbone": preset.backbone}},
-                                preset.spec,
-                                preset.overrides.get(recipe.method, {}),
+                                {"model": {"backbone": recipe.wrapper}} if recipe.wrapper else {},
+                                *(_within(recipe, layer) for layer in of_backbone),
                             ),
                         )
                     )
@@ -305,6 +319,14 @@ class Catalog:
 
 _LISTINGS = {"set of weights": "weights", "detector": "detectors", "writer": "writers"}
 """The commands that list names of a kind."""
+
+
+def _within(recipe: hooks.ModelRecipe, layer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a backbone preset says about its backbone, said of the one in the recipe's wrapper, where it has one."""
+    model = layer.get("model", {})
+    if not recipe.wrapper or "backbone" not in model:
+        return layer
+    return {**layer, "model": {**model, "backbone": {"backbone": model["backbone"]}}}
 
 
 def _load(component: Component, target: str, what: str) -> type[Any]:

@@ -30,7 +30,7 @@ import pluggy
 PROJECT = "pose_core"
 ENTRY_POINT_GROUP = "pose_core.plugins"
 
-HOOK_API = (1, 1)
+HOOK_API = (1, 2)
 """Version of this page: the first number changes when existing plugins must change, the second when hooks or
 fields are added. A plugin states the version it was written for in :class:`PluginInfo`."""
 
@@ -59,6 +59,13 @@ METHODS: Mapping[str, str] = {
     "top_down": "several animals: a detector finds each one, a network looks at its crop",
     "conditional_top_down": "several animals: rough poses are refined, each in its crop",
 }
+
+
+NEEDS: Mapping[str, str] = {
+    "unique_keypoints": "the skeleton has keypoints that exist once a frame",
+    "identity": "the skeleton has several individuals, and each is the same animal in every frame",
+}
+"""What only some skeletons have, and what only some heads learn; see :class:`ExtraHead`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +141,15 @@ class ModelRecipe:
         method: one of :data:`METHODS`.
         summary: template of one line, may contain ``{backbone}``.
         spec: partial run spec without the backbone, ``{"model": {"heads": {...}}}``.
+        wrapper: a backbone component that has the named backbone within it, under its key ``backbone``; empty: the
+            named backbone is used as it is. Since hook API 1.2.
     """
 
     name: str
     method: str
     summary: str
     spec: Mapping[str, Any]
+    wrapper: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +171,28 @@ class ModelPreset:
     summary: str
     spec: Mapping[str, Any]
     citations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraHead:
+    """A head that named models get by themselves where the project's skeleton calls for it and they have none of the
+    kind. The user says no with ``model.heads.NAME: null``. Since hook API 1.2.
+
+    Attributes:
+        name: of the head within the model; one plugin offers one for each need and method.
+        needs: what the skeleton must have, one of :data:`NEEDS`.
+        head: the component as YAML would have it, ``{"type": "mynet/corners"}``. Its config's ``predicts_unique`` or
+            ``predicts_identity`` says that it does what is needed. A key ``feature`` that it lacks is taken from the
+            heads that the model has.
+        methods: the methods of the models that get it, of :data:`METHODS`.
+        summary: one line.
+    """
+
+    name: str
+    needs: str
+    head: Mapping[str, Any]
+    methods: tuple[str, ...]
+    summary: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +247,11 @@ def pose_models() -> Iterable[ModelPreset]:  # type: ignore[empty-body]
 
 
 @hookspec
+def pose_extra_heads() -> Iterable[ExtraHead]:  # type: ignore[empty-body]
+    """Heads for what only some projects have, in anybody's models."""
+
+
+@hookspec
 def pose_weights() -> Iterable[WeightSpec]:  # type: ignore[empty-body]
     """Pretrained weights."""
 
@@ -225,6 +262,7 @@ HOOKS: Mapping[str, type] = {
     "pose_backbones": BackbonePreset,
     "pose_recipes": ModelRecipe,
     "pose_models": ModelPreset,
+    "pose_extra_heads": ExtraHead,
     "pose_weights": WeightSpec,
 }
 """Each hook and what it returns (one of it for ``pose_plugin_info``, an iterable of it for the others)."""

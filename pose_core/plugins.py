@@ -284,5 +284,15 @@ def _check(definitions: Mapping[str, tuple[Any, ...]], namespace: str) -> None:
             )
         if not isinstance(model.spec, Mapping):
             raise _Malformed(f"the spec of {model.name!r} must be a mapping, not {type(model.spec).__name__}")
+    for extra in definitions.get("pose_extra_heads", ()):
+        once("extra head", extra.name)
+        if extra.needs not in hooks.NEEDS:
+            raise _Malformed(
+                f"extra head {extra.name!r} has unknown need {extra.needs!r}; needs are {', '.join(hooks.NEEDS)}"
+            )
+        if unknown := sorted(set(extra.methods) - set(hooks.METHODS)):
+            raise _Malformed(f"extra head {extra.name!r} is for unknown methods: {', '.join(unknown)}")
+        if not isinstance(extra.head, Mapping) or not isinstance(extra.head.get("type"), str):
+            raise _Malformed(f"extra head {extra.name!r} must say its component: {{'type': ...}}")
     for weights in definitions.get("pose_weights", ()):
         once("weights", weights.name)

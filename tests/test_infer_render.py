@@ -19,7 +19,8 @@ from pose_core.data.draw import animal_colour, draw_instances, draw_note, keypoi
 from pose_core.errors import DataError, PoseError, VideoError
 from pose_core.formats.config import ParquetConfig
 from pose_core.formats.parquet import ParquetWriter
-from pose_core.infer.render import open_predictions, render
+from pose_core.infer.predictions_file import open_predictions
+from pose_core.infer.render import render
 from pose_core.infer.video import VideoSource
 from pose_core.interfaces import PredictionsHeader
 from pose_core.structures import ByteArray, Frame, Instances, Skeleton

@@ -14,7 +14,7 @@ from pose_core.catalog import Model, get_catalog
 from pose_core.errors import ConfigError, PluginError, WeightsError
 from pose_core.interfaces import KeypointAxis
 from pose_core.model.assemble import PoseModel
-from pose_core.model.transfer import _keypoint_axes, match_keypoints, transfer
+from pose_core.model.transfer import keypoint_axes, match_keypoints, network_of, transfer
 from pose_core.specs import ModelSpec
 from pose_core.specs.merge import merge
 from pose_core.specs.resolve import Layer, resolve
@@ -69,7 +69,7 @@ def test_transfer_to_the_same_keypoints_is_a_plain_load(head: dict[str, Any]) ->
     skeleton = Skeleton(NAMES, unique_keypoints=UNIQUE)
     source, model = build(skeleton, 0, unique=True, **head), build(skeleton, 1, unique=True, **head)
     assert not states_equal(source, model)
-    report = transfer(model, skeleton, source.state_dict(), skeleton)
+    report = transfer(model, source.state_dict(), source)
     assert states_equal(source, model)
     assert report.lines == ("all 8 keypoints <- the same names",)
     assert not report.dropped
@@ -91,7 +91,7 @@ def test_each_keypoint_computes_what_its_source_computed(
     mine, others = Skeleton(own, unique_keypoints=own_unique), Skeleton(theirs, unique_keypoints=their_unique)
     source, model = build(others, 0, unique=True, **HEADS[head]), build(mine, 1, unique=True, **HEADS[head])
     fresh = build(mine, 1, unique=True, **HEADS[head])
-    report = transfer(model, mine, source.state_dict(), others)
+    report = transfer(model, source.state_dict(), source)
     fresh.backbone.load_state_dict(source.backbone.state_dict())
     for state in (source.state_dict(), fresh.state_dict()):
         # Hidden layers of the heads are taken over, whatever the keypoints.
@@ -115,7 +115,7 @@ def test_a_permutation_permutes_the_outputs_exactly() -> None:
     source = build(Skeleton(NAMES), 0)
     permuted = Skeleton(tuple(NAMES[i] for i in order))
     model = build(permuted, 1)
-    transfer(model, permuted, source.state_dict(), Skeleton(NAMES))
+    transfer(model, source.state_dict(), source)
     for name, state in source.state_dict().items():
         if name.endswith("bias") and "locref" in name:
             assert torch.equal(model.state_dict()[name], state.view(6, 2)[order].flatten())
@@ -135,7 +135,8 @@ def test_names_are_told_from_aliases_and_regardless_of_case() -> None:
     ]
     mine, theirs = Skeleton(own), Skeleton(source)
     model = build(mine, 1)
-    report = transfer(model, mine, build(theirs, 0).state_dict(), theirs, {"tailbase": ["tail_base"]})
+    source_model = build(theirs, 0)
+    report = transfer(model, source_model.state_dict(), source_model, {"tailbase": ["tail_base"]})
     assert report.lines == (
         "Nose <- nose",
         "tailbase <- tail_base (alias)",
@@ -154,13 +155,14 @@ def test_what_is_no_keypoint_axis_must_agree() -> None:
     wide = build(mine, 1, deconv_layers=2, deconv_channels=4)
     before = {n: t.clone() for n, t in wide.state_dict().items()}
     with pytest.raises(WeightsError, match=r"file\.pt: does not fit the model: heads\.bodypart.*deconv_layers\.0"):
-        transfer(wide, mine, narrow.state_dict(), theirs, origin="file.pt")
+        transfer(wide, narrow.state_dict(), narrow, origin="file.pt")
     with pytest.raises(WeightsError, match=r"for 2 keypoints it would be"):
-        transfer(build(mine, 1), mine, build(theirs, 0).state_dict(), mine)
-    state = build(theirs, 0, deconv_layers=2, deconv_channels=4).state_dict()
+        transfer(build(mine, 1), build(theirs, 0).state_dict(), build(mine, 0))
+    complete = build(theirs, 0, deconv_layers=2, deconv_channels=4)
+    state = complete.state_dict()
     del state["backbone.output_norm.weight" if "backbone.output_norm.weight" in state else next(iter(state))]
     with pytest.raises(WeightsError, match="missing backbone"):
-        transfer(wide, mine, state, theirs)
+        transfer(wide, state, complete)
     assert all(torch.equal(before[n], t) for n, t in wide.state_dict().items()), "nothing is half loaded"
 
 
@@ -168,10 +170,11 @@ def test_heads_that_one_side_lacks_are_told() -> None:
     both, plain = Skeleton(NAMES, unique_keypoints=UNIQUE), Skeleton(NAMES)
     model = build(both, 1, unique=True)
     fresh = {n: t.clone() for n, t in model.state_dict().items() if n.startswith("heads.unique.")}
-    report = transfer(model, both, build(plain, 0).state_dict(), plain)
+    few, many = build(plain, 0), build(both, 0, unique=True)
+    report = transfer(model, few.state_dict(), few)
     assert report.lines[-3:] == ("corner: new", "lamp: new", "head unique: new")
     assert all(torch.equal(model.state_dict()[n], t) for n, t in fresh.items())
-    report = transfer(build(plain, 1), plain, build(both, 0, unique=True).state_dict(), both)
+    report = transfer(build(plain, 1), many.state_dict(), many)
     assert report.lines[-2:] == ("not used: corner, lamp", "head unique: not used")
 
 
@@ -192,17 +195,86 @@ def test_whatever_depends_on_the_keypoints_says_so(model: Model) -> None:
     shapes, axes = [], []
     for skeleton in (Skeleton(NAMES[:4]), Skeleton(NAMES)):
         data = {"skeleton": dataclasses.asdict(skeleton), "data": {"source": "nowhere"}}
-        with torch.device("meta"):
-            network = PoseModel(resolve(model, Layer(data), []).model, skeleton)
+        network = network_of(resolve(model, Layer(data), []).model, skeleton)
         shapes.append({name: tensor.shape for name, tensor in network.state_dict().items()})
-        axes.append(set(_keypoint_axes(network, skeleton)))
+        axes.append(set(keypoint_axes(network)))
     assert axes[0] == axes[1] == {name for name in shapes[0] if shapes[0][name] != shapes[1][name]}
     assert axes[0]
 
 
 def test_a_head_that_says_wrong_axes_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     model = build(Skeleton(NAMES), 0)
-    for axes in ({"heatmap_head.nothing": KeypointAxis(0)}, {"heatmap_head.deconv_layers.0.weight": KeypointAxis(0)}):
+    weight = "heatmap_head.deconv_layers.0.weight"
+    for axes in (
+        {"heatmap_head.nothing": (KeypointAxis.of(0, NAMES),)},
+        {weight: (KeypointAxis.of(0, NAMES, 5),)},
+        {weight: (KeypointAxis.of(1, ("wing", *NAMES[1:])),)},
+    ):
         monkeypatch.setattr(type(model.heads["bodypart"]), "keypoint_axes", lambda _, axes=axes: axes)
         with pytest.raises(PluginError, match="its plugin is broken"):
-            transfer(model, Skeleton(NAMES), model.state_dict(), Skeleton(NAMES))
+            transfer(model, model.state_dict(), model)
+
+
+LIMBED: dict[str, dict[str, Any]] = {
+    "plain": {"deconv_layers": 1},
+    "trunk": {"deconv_layers": 2, "deconv_channels": 3},
+    "stages": {"deconv_layers": 2, "stages": 2, "stage_features": 4},
+    "deep stages": {"deconv_layers": 1, "stages": 2, "stage_features": 4, "stage_channels": 5},
+}
+
+
+@settings(max_examples=20)
+@given(
+    own=st.lists(st.sampled_from(NAMES), min_size=2, unique=True).map(tuple),
+    theirs=st.lists(st.sampled_from(NAMES), min_size=2, unique=True).map(tuple),
+    head=st.sampled_from(list(LIMBED)),
+)
+def test_limbs_move_with_their_keypoints(own: tuple[str, ...], theirs: tuple[str, ...], head: str) -> None:
+    def network(names: tuple[str, ...], seed: int) -> PoseModel:
+        backbone = {"type": "unet/unet", "filters": 2, "max_stride": 8, "output_stride": 4}
+        heads = {"keypoints": {"type": "paf/paf", "graph": "full", **LIMBED[head]}}
+        spec = ModelSpec.model_validate({"backbone": backbone, "heads": heads, "preprocess": {"scale": 1.0}})
+        torch.manual_seed(seed)
+        model = PoseModel(spec, Skeleton(names, individuals=("a", "b"))).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.normal_()
+        return model
+
+    def maps(model: PoseModel) -> dict[str, torch.Tensor]:
+        image = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            return {name: tensor[0] for name, tensor in model(image)["keypoints"].items()}
+
+    def limbs(names: tuple[str, ...]) -> list[tuple[str, str]]:
+        return [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+
+    source, model = network(theirs, 0), network(own, 1)
+    transfer(model, source.state_dict(), source)
+    state, old = model.state_dict(), source.state_dict()
+    if set(own) <= set(theirs) and "stages" not in head:
+        new, before = maps(model), maps(source)
+        for i, name in enumerate(own):
+            torch.testing.assert_close(new["heatmap"][i], before["heatmap"][theirs.index(name)], rtol=1e-4, atol=1e-4)
+        for i, limb in enumerate(limbs(own)):
+            if limb in limbs(theirs):
+                at = limbs(theirs).index(limb)
+                mine, other = new["paf"][2 * i : 2 * i + 2], before["paf"][2 * at : 2 * at + 2]
+                torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-4)
+    last = [n for n in state if "paf_head" in n and n.endswith("bias")][-1]
+    fresh = network(own, 1).state_dict()[last]
+    for i, limb in enumerate(limbs(own)):
+        expected = old[last][2 * limbs(theirs).index(limb) :][:2] if limb in limbs(theirs) else fresh[2 * i : 2 * i + 2]
+        assert torch.equal(state[last][2 * i : 2 * i + 2], expected), limb
+    if "stages" in head:
+        # Channels of a stage: heatmaps, fields, features, in this order.
+        weight, before = (
+            state["heads.keypoints.staged.hm_ref_layers.0" + (".0" if "deep" in head else "") + ".weight"],
+            (old["heads.keypoints.staged.hm_ref_layers.0" + (".0" if "deep" in head else "") + ".weight"]),
+        )
+        common = [name for name in own if name in theirs]
+        for name in common:
+            rows = (0, 0) if "deep" in head else (own.index(name), theirs.index(name))
+            for other in common:
+                assert torch.equal(weight[rows[0], own.index(other)], before[rows[1], theirs.index(other)])
+            assert torch.equal(weight[rows[0], -4:], before[rows[1], -4:])

@@ -22,7 +22,8 @@ from pose_core.errors import ConfigError, DataError, VideoError
 from pose_core.evaluate.run import evaluate_run
 from pose_core.infer.job import Outcome
 from pose_core.infer.predict import Observer, predict_paths
-from pose_core.infer.render import open_predictions, render
+from pose_core.infer.predictions_file import open_predictions
+from pose_core.infer.render import render
 from pose_core.model.device import choose_device
 from pose_core.model.run_folder import Run
 from pose_core.specs.resolve import Layer, choose_model, option_layer

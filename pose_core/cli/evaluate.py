@@ -45,6 +45,13 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    conditions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN", help="Models that refine poses: the model that finds them, in the place of the run's own.",
+            show_default=False,
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     batch_size: Annotated[int | None, typer.Option(min=1, help="Images a batch.", show_default=False)] = None,
 ) -> None:  # fmt: skip
@@ -56,16 +63,16 @@ def evaluate(
     from pose_core.model.run_folder import Run, is_detector_run
 
     if is_detector_run(run):
-        _evaluate_detector(run, split, json, data, device, batch_size, given=[sigma, threshold, boxes])
+        _evaluate_detector(run, split, json, data, device, batch_size, given=[sigma, threshold, boxes, conditions])
         return
     opened = Run.open(run)
-    whose = _whose_boxes(opened, boxes)
+    whose = _whose_boxes(opened, boxes, conditions)
     spec = opened.spec.evaluation
     if sigma:
         spec = spec.model_copy(update={"sigmas": override_sigmas(spec.sigmas, sigma, opened.spec.skeleton)})
     if threshold is not None:
         spec = spec.model_copy(update={"threshold": threshold})
-    results = [_measure(opened, way, split, data, device, batch_size, spec) for way in whose]
+    results = [_measure(opened, way, conditions, split, data, device, batch_size, spec) for way in whose]
     if json:
         second = {"labelled_boxes": results[1].to_json()} if len(results) > 1 else {}
         print_json({**results[0].to_json(), **second})
@@ -82,9 +89,15 @@ def evaluate(
         console.print(f"plots and tables: {results[1].folder}")
 
 
-def _whose_boxes(run: Run, asked: str | None) -> list[str]:
+def _whose_boxes(run: Run, asked: str | None, conditions: Path | None) -> list[str]:
     from pose_core.errors import ConfigError
 
+    if run.spec.model.inputs:
+        if asked is not None:
+            raise ConfigError(f"--boxes: {run.name} refines poses, not boxes; leave it out")
+        return ["conditions"]
+    if conditions is not None:
+        raise ConfigError(f"--conditions: {run.name} refines no poses of another model; leave it out")
     if asked not in (None, "detector", "labelled", "both"):
         raise ConfigError(f"--boxes {asked}: write detector, labelled or both")
     if asked is not None and run.spec.model.preprocess.view != "animal":
@@ -97,9 +110,16 @@ def _whose_boxes(run: Run, asked: str | None) -> list[str]:
 
 
 def _measure(
-    run: Run, boxes: str, split: str, data: Path | None, device: str, batch_size: int | None, spec: EvaluationSpec
+    run: Run,
+    boxes: str,
+    conditions: Path | None,
+    split: str,
+    data: Path | None,
+    device: str,
+    batch_size: int | None,
+    spec: EvaluationSpec,
 ) -> EvaluationResult:
-    """Figures of a split, seen through the labelled boxes or through the detector of the run."""
+    """Figures of a split, seen through the labelled boxes, through the detector of the run, or as refined poses."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -119,7 +139,7 @@ def _measure(
         from pose_core.infer.sources import ImageSource
 
         images = split_images(run, split, data)
-        estimator = load(run.path, device, batch_size, follow=False)
+        estimator = load(run.path, device, batch_size, conditions=conditions, follow=False)
         source = ImageSource(split, [images.dataset.images[row].image for row in images.rows])
         frames = []
         for result in estimator.pipeline.run(source):
@@ -144,7 +164,7 @@ def _evaluate_detector(
 
     if any(value not in (None, []) for value in given):
         raise ConfigError(
-            f"{run}: holds a detector, for which --sigma, --threshold and --boxes mean nothing; leave out"
+            f"{run}: holds a detector, for which --sigma, --threshold, --boxes and --conditions mean nothing; leave out"
         )
     result = evaluate_detector(DetectorRun.open(run), split, data, device, batch_size)
     if json:

@@ -44,12 +44,21 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    conditions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN|FILE",
+            help="Models that refine poses: the trained bottom-up model that finds them, in the place of the run's "
+            "own, or a file of its predictions.",
+            show_default=False,
+        ),
+    ] = None,
     follow: Annotated[
         bool | None,
         typer.Option(
             "--follow/--no-follow",
-            help="One animal: look at a crop around its last pose, and at the whole frame when it is lost; by default "
-            "as the run says.",
+            help="Start from the poses of the last frame. One animal: look at a crop around it, and at the whole frame "
+            "when it is lost. Models that refine poses: track every animal so. By default as the run says.",
             show_default=False,
         ),
     ] = None,
@@ -138,6 +147,7 @@ def predict(
                 overwrite=overwrite,
                 detector=detector,
                 boxes=boxes,
+                conditions=conditions,
                 follow=follow,
                 observer=Screen(),
             )

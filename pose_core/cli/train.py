@@ -22,6 +22,14 @@ def train(
             "trained one is taken as it is. Without --model, only the detector is trained.",
         ),
     ] = None,
+    conditions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Models that refine poses (ctd_...): the trained bottom-up model that finds them; it becomes part of "
+            "the run.",
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="YAML file with settings; 'pose schema' describes it.")
     ] = None,
@@ -82,13 +90,18 @@ def train(
         _train_detector_alone(prepare_detector(data, detector, **layers), out, resume, console)
         return
     prepared = prepare(data, model, detector=detector, **layers)
-    from pose_core.train.together import train_with_detector
+    from pose_core.train.together import train_run
 
     _tell(prepared, console)
     spec, split = prepared.spec, prepared.split
     try:
-        run = train_with_detector(
-            prepared, out, detector=Path(detector) if detector else None, resume=resume, console=console
+        run = train_run(
+            prepared,
+            out,
+            detector=Path(detector) if detector else None,
+            conditions=conditions,
+            resume=resume,
+            console=console,
         )
     except KeyboardInterrupt:
         console.print(f"the same command with --resume goes on from the last checkpoint in {out}", highlight=False)
@@ -100,7 +113,9 @@ def train(
                 f"best validation error {best['validation_error_px']:.2f} px at epoch {best['epoch']}", highlight=False
             )
         following = f"pose evaluate {out}" if split.test else f"pose predict {out} VIDEO --out FOLDER"
-        if spec.model.preprocess.view == "animal" and spec.detector is None and spec.skeleton.num_individuals > 1:
+        if spec.model.inputs and conditions is None:
+            following = f"pose predict {out} VIDEO --conditions RUN --out FOLDER, RUN being a trained bottom-up model"
+        elif spec.model.preprocess.view == "animal" and spec.detector is None and spec.skeleton.num_individuals > 1:
             following += "; to predict videos it needs a detector (--detector) or boxes (--boxes)"
         print(f"{out}: trained; next: {following}")
 

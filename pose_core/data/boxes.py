@@ -31,10 +31,15 @@ def animal_boxes(record: LabelledImage, least: float) -> FloatArray:
     known = np.isfinite(given).all(axis=1, keepdims=True)
     tight = keypoint_boxes(record.instances.keypoints)
     boxes = np.where(known, given, tight)
-    centre, half = (boxes[:, 2:] + boxes[:, :2]) / 2, np.float32(least / 2)
     # Readers put the tight box where the project has none; a box that differs from it was drawn by somebody.
     around = (boxes == tight).all(axis=1, keepdims=True)
-    small = around & ((boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True) < least)
+    return np.where(around, enlarged(boxes, least), boxes).astype(np.float32)
+
+
+def enlarged(boxes: FloatArray, least: float) -> FloatArray:
+    """Boxes (N, 4) whose longer side is shorter than ``least`` as squares of that side about the same centre."""
+    centre, half = (boxes[:, 2:] + boxes[:, :2]) / 2, np.float32(least / 2)
+    small = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True, initial=0) < least
     return np.where(small, np.concatenate([centre - half, centre + half], axis=1), boxes).astype(np.float32)
 
 

@@ -20,6 +20,7 @@ import torch
 from pose_core.errors import ConfigError, DataError
 from pose_core.infer.box_file import BoxTable, read_boxes
 from pose_core.infer.choose_stages import choose_stages
+from pose_core.infer.conditional import PoseTable, read_poses
 from pose_core.infer.pipeline import Pipeline
 from pose_core.infer.sources import ArraySource, as_rgb
 from pose_core.infer.video import VideoSource
@@ -40,6 +41,7 @@ class PoseEstimator:
         batch_size: frames that go through the network together.
         detector: finds the animals for a top-down model; None without one.
         boxes: where the animals are, instead of a detector.
+        conditions: the model whose poses are refined, or these poses; None for a model that refines none.
         pipeline: what does the work.
     """
 
@@ -50,14 +52,17 @@ class PoseEstimator:
         batch_size: int,
         detector: DetectorRun | None = None,
         boxes: BoxTable | None = None,
+        conditions: Run | PoseTable | None = None,
     ) -> None:
         self.run = run
         self.device = device
         self.batch_size = batch_size
         self.detector = detector
         self.boxes = boxes
+        self.conditions = conditions
         finder = detector.load_model(device) if detector is not None else None
-        stages = choose_stages(run.load_model(device), run.spec, finder, boxes)
+        rough = (conditions.load_model(device), conditions.spec) if isinstance(conditions, Run) else conditions
+        stages = choose_stages(run.load_model(device), run.spec, finder, boxes, rough)
         self.pipeline = Pipeline(stages, run.spec.skeleton, device, batch_size, run.spec.inference.threshold)
 
     @property
@@ -167,6 +172,7 @@ def load(
     *,
     detector: Path | str | None = None,
     boxes: Path | str | None = None,
+    conditions: Path | str | None = None,
     follow: bool | None = None,
 ) -> PoseEstimator:
     """Load a trained model.
@@ -177,13 +183,15 @@ def load(
         batch_size: frames that go through the network together; by default as the run says.
         detector: folder of a trained detector, in the place of the run's own.
         boxes: .csv or .parquet file of boxes, in the place of a detector.
-        follow: one animal only: look where it was last seen; by default as the run says.
+        conditions: for a model that refines poses: folder of the trained model that finds them, in the place of the
+            run's own, or a file of predictions.
+        follow: start from the poses of the last frame; by default as the run says.
 
     Raises:
         RunError: no run folder, or its weights are missing or altered.
         ConfigError: unknown device, a plugin that the run needs is not installed, or a top-down model is not told
             where the animals are.
-        DataError: the file of boxes cannot be used.
+        DataError: the file of boxes or of poses cannot be used.
     """
     if batch_size is not None and batch_size < 1:
         raise ConfigError(f"batch size must be at least 1, not {batch_size}")
@@ -195,5 +203,9 @@ def load(
         opened = Run(opened.path, opened.spec.model_copy(update={"inference": inference}))
     finder = DetectorRun.open(detector) if detector is not None else opened.detector if boxes is None else None
     table = read_boxes(Path(boxes)) if boxes is not None else None
+    rough: Run | PoseTable | None = opened.conditions
+    if conditions is not None:
+        given = Path(conditions)
+        rough = Run.open(given) if given.is_dir() else read_poses(given, opened.spec.skeleton)
     batch_size = batch_size or opened.spec.inference.batch_size
-    return PoseEstimator(opened, choose_device(device), batch_size, finder, table)
+    return PoseEstimator(opened, choose_device(device), batch_size, finder, table, rough)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from pose_core.data.boxes import enlarged
 from pose_core.data.geometry import (
     FrameGeometry,
     frame_view,
@@ -89,17 +90,7 @@ class FollowStage(Stage):
     def _detected(self, group: FrameGroup, view: View | None, i: int) -> FloatArray | None:
         if self._first is None or view is None:
             return None
-        alone = FrameGroup(
-            rows=[group.rows[i]],
-            indices=[group.indices[i]],
-            images=[group.images[i]],
-            width=group.width,
-            height=group.height,
-            views=[],
-            frames=[group.frames[i]],
-            device=group.device,
-        )
-        boxes = self._first.run(alone, View(view.images[i : i + 1], view.to_frame), Found()).boxes
+        boxes = self._first.run(*group.alone(view, i), Found()).boxes
         assert boxes is not None
         best = boxes[0, :1].cpu().numpy()
         return np.asarray(best[0]) if len(best) and np.isfinite(best).all() else None
@@ -129,10 +120,7 @@ class _AnimalLook:
         self._least = preprocess.least_box
 
     def at(self, frame: ByteArray, box: FloatArray) -> Predictions:
-        centre, half = (box[2:] + box[:2]) / 2, max(float((box[2:] - box[:2]).max()), self._least) / 2
-        small = float((box[2:] - box[:2]).max()) < self._least
-        chosen = np.concatenate([centre - half, centre + half]).astype(np.float32) if small else box
-        return self._poses.predict([frame], chosen[None])
+        return self._poses.predict([frame], enlarged(box[None], self._least))
 
     def everywhere(self, frame: ByteArray, seen: Callable[[Predictions], FloatArray | None]) -> Predictions:
         """The whole frame as one crop, in which the animal is small; then a crop around what was found."""

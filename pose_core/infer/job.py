@@ -214,7 +214,7 @@ class Job:
 
 def identify(estimator: PoseEstimator) -> dict[str, str]:
     """What tells one estimator from another: hashes of its weights, of what its configuration says about it, and of
-    what finds its boxes."""
+    what finds its boxes or rough poses."""
     run = estimator.run
     model = run.spec.model_dump(mode="json", include={"skeleton", "model", "inference", "metadata"})
     boxes = "none"
@@ -223,6 +223,11 @@ def identify(estimator: PoseEstimator) -> dict[str, str]:
         boxes = f"detector {file_hash(estimator.detector.path / WEIGHTS)} {config}"
     elif estimator.boxes is not None:
         boxes = f"file {estimator.boxes.sha256}"
+    elif isinstance(estimator.conditions, Run):
+        config = _digest(estimator.conditions.spec.model_dump(mode="json", include={"skeleton", "model"}))
+        boxes = f"poses of {file_hash(estimator.conditions.path / WEIGHTS)} {config}"
+    elif estimator.conditions is not None:
+        boxes = f"poses {estimator.conditions.sha256}"
     return {"weights": file_hash(run.path / WEIGHTS), "model": _digest(model), "boxes": boxes}
 
 

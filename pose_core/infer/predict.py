@@ -45,6 +45,7 @@ def predict_paths(
     overwrite: bool = False,
     detector: Path | None = None,
     boxes: Path | None = None,
+    conditions: Path | None = None,
     follow: bool | None = None,
     observer: Observer | None = None,
 ) -> list[Outcome | None]:
@@ -61,7 +62,7 @@ def predict_paths(
         device: as for :func:`pose_core.load`.
         batch_size: frames a batch; by default as the run says.
         overwrite: make results again that are there.
-        detector, boxes, follow: as for :func:`pose_core.load`; boxes are those of one source.
+        detector, boxes, conditions, follow: as for :func:`pose_core.load`; a file of boxes or poses is of one source.
         observer: is told how the work goes.
 
     Returns:
@@ -73,10 +74,14 @@ def predict_paths(
     """
     observer = observer or Observer()
     writer = find_format(format)
-    estimator = load(run, device, batch_size, detector=detector, boxes=boxes, follow=follow)
+    estimator = load(run, device, batch_size, detector=detector, boxes=boxes, conditions=conditions, follow=follow)
     jobs = _jobs(estimator, paths, out, writer)
     if boxes is not None and len(jobs) > 1:
         raise ConfigError(f"--boxes {boxes}: holds the boxes of one video or sequence; predict {len(jobs)} one by one")
+    if conditions is not None and not conditions.is_dir() and len(jobs) > 1:
+        raise ConfigError(
+            f"--conditions {conditions}: holds the poses of one video or sequence; predict {len(jobs)} one by one"
+        )
     there = [job.check(overwrite) for job in jobs]
     make_folder(out)
     outcomes: list[Outcome | None] = []

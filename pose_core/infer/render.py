@@ -13,13 +13,12 @@ from av.container import OutputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from pose_core.catalog import get_catalog
 from pose_core.data.draw import draw_instances, draw_note
 from pose_core.errors import DataError, PoseError, VideoError
 from pose_core.files import disk_errors, make_folder, put_in_place
 from pose_core.infer.flow import Channel, Flow, Stopped
 from pose_core.infer.inputs import find_inputs
-from pose_core.infer.journal import make_writer
+from pose_core.infer.predictions_file import open_predictions
 from pose_core.infer.sources import Source
 from pose_core.infer.video import VideoSource
 from pose_core.interfaces import PredictionsHeader, PredictionsStream
@@ -27,22 +26,6 @@ from pose_core.structures import ByteArray, Frame
 
 IMAGES_PER_SECOND = 10.0
 """Rate of a video made of image files, which have none."""
-
-
-def open_predictions(path: Path) -> PredictionsStream:
-    """Predictions of any installed format that can be read back.
-
-    Raises:
-        DataError: no such file, or no installed format reads it.
-    """
-    if not path.exists():
-        raise DataError(f"{path}: no such file; name a file that 'pose predict' wrote")
-    components = get_catalog().components("writer")
-    for component in components:
-        if component.factory().reads(path):
-            return make_writer(component.full_name).read(path)
-    formats = ", ".join(c.name for c in components)
-    raise DataError(f"{path}: not readable as predictions in any installed format ({formats})")
 
 
 def render(

@@ -23,6 +23,7 @@ class HostFound:
     Attributes:
         keypoints, keypoint_scores, scores, identity, unique_keypoints, unique_scores: as in ``Predictions``.
         boxes: (B, N, 4); None where they follow from the keypoints.
+        tracks: (B, N); None where nobody follows animals.
         arrived: CUDA event after which the arrays hold their values; None: at once.
     """
 
@@ -33,6 +34,7 @@ class HostFound:
     unique_keypoints: Tensor
     unique_scores: Tensor
     boxes: Tensor | None
+    tracks: Tensor | None = None
     arrived: Any = None
 
     @classmethod
@@ -49,11 +51,12 @@ class HostFound:
         if boxes is not None and boxes.shape[:2] != predictions.scores.shape:
             raise ValueError(f"boxes of shape {tuple(boxes.shape)} do not fit scores {tuple(predictions.scores.shape)}")
         boxes = None if boxes is None else boxes.to("cpu", non_blocking=later)
+        tracks = None if found.tracks is None else found.tracks.to("cpu", non_blocking=later)
         arrived = None
         if later:
             arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
             arrived.record()
-        return cls(**tensors, boxes=boxes, arrived=arrived)
+        return cls(**tensors, boxes=boxes, tracks=tracks, arrived=arrived)
 
     def wait(self) -> None:
         """Until the arrays hold their values."""
@@ -71,6 +74,7 @@ class _Arrays:
     scores: FloatArray
     boxes: FloatArray
     identity: IntArray
+    track: IntArray
     unique_keypoints: FloatArray
     unique_scores: FloatArray
 
@@ -92,6 +96,7 @@ def _arrays(found: HostFound, threshold: float) -> _Arrays:
         scores=scores,
         boxes=boxes,
         identity=found.identity.numpy().astype(np.int64, copy=False),
+        track=np.full((b, n), -1, np.int64) if found.tracks is None else found.tracks.numpy(),
         unique_keypoints=unique,
         unique_scores=unique_scores,
     )
@@ -135,7 +140,7 @@ def to_frames(
                     scores=a.scores[j, chosen],
                     boxes=a.boxes[j, chosen],
                     identity=a.identity[j, chosen],
-                    track=np.full(len(chosen), -1, np.int64),
+                    track=a.track[j, chosen],
                 ),
                 unique_keypoints=a.unique_keypoints[j],
                 unique_scores=a.unique_scores[j],

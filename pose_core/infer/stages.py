@@ -58,6 +58,18 @@ class FrameGroup:
     frames: list[ByteArray]
     device: torch.device
 
+    def alone(self, view: View | None, i: int) -> tuple[FrameGroup, View | None]:
+        """One frame of the group and of a stage's view, for stages in which frames depend on each other."""
+        group = replace(
+            self,
+            rows=[self.rows[i]],
+            indices=[self.indices[i]],
+            images=[self.images[i]],
+            frames=[self.frames[i]],
+            views=[],
+        )
+        return group, None if view is None else View(view.images[i : i + 1], view.to_frame)
+
 
 @dataclass(frozen=True)
 class Found:
@@ -68,11 +80,13 @@ class Found:
         boxes: (B, N, 4) float32 ``x1, y1, x2, y2``, NaN beyond the last; of the animals in ``predictions`` once there
             are some. None: tight boxes around the keypoints are used.
         box_scores: (B, N) float32 in [0, 1].
+        tracks: (B, N) int64, the number of each animal within the video, -1 where it has none; None: nobody follows.
     """
 
     predictions: Predictions | None = None
     boxes: Tensor | None = None
     box_scores: Tensor | None = None
+    tracks: Tensor | None = None
 
 
 class Stage(ABC):

@@ -144,12 +144,14 @@ class CropPoses:
         if helpers > 1:
             self._each = ThreadPoolExecutor(helpers, "pose-crop").map
 
-    def predict(self, frames: Sequence[ByteArray], boxes: FloatArray) -> Predictions:
+    def predict(self, frames: Sequence[ByteArray], boxes: FloatArray, rough: Predictions | None = None) -> Predictions:
         """One animal for each box.
 
         Args:
             frames: for each box its frame, (H, W, 3) uint8 RGB.
             boxes: (A, 4) finite ``x1, y1, x2, y2`` in pixels of the frames.
+            rough: for a network that refines poses: that of each box, A images with one animal each, in pixels of the
+                frames.
 
         Returns:
             predictions of A images with one animal each.
@@ -163,15 +165,20 @@ class CropPoses:
                 torch.zeros(0, 1, self.skeleton.num_keypoints, device=self._device),
             )
         parts = [
-            self._predict([frames[i] for i in chosen], [geometries[i] for i in chosen])
-            for chosen in (range(len(boxes))[start : start + self._most] for start in range(0, len(boxes), self._most))
+            self._predict(frames[chosen], geometries[chosen], _rows(rough, chosen))
+            for chosen in (slice(start, start + self._most) for start in range(0, len(boxes), self._most))
         ]
         return Predictions(**{name: torch.cat([getattr(p, name) for p in parts]) for name in vars(parts[0])})
 
-    def _predict(self, frames: list[ByteArray], geometries: list[FrameGeometry]) -> Predictions:
+    def _predict(
+        self, frames: Sequence[ByteArray], geometries: list[FrameGeometry], rough: Predictions | None
+    ) -> Predictions:
         crops = np.stack(list(self._each(warp, frames, geometries)))
         images = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)
-        found = self._model.predict(images)
+        if rough is not None:
+            forth = torch.from_numpy(np.stack([keypoint_matrix(g, self._preprocess)[:2] for g in geometries]))
+            rough = replace(rough, keypoints=_through_each(rough.keypoints, forth))
+        found = self._model.predict(images, rough)
         if found.scores.shape[1] != 1:
             raise ValueError(f"a top-down network must find one animal a crop, not {found.scores.shape[1]}")
         back = torch.from_numpy(np.stack([invert(keypoint_matrix(g, self._preprocess))[:2] for g in geometries]))
@@ -180,6 +187,13 @@ class CropPoses:
             keypoints=_through_each(found.keypoints, back),
             unique_keypoints=_through_each(found.unique_keypoints, back),
         )
+
+
+def _rows(predictions: Predictions | None, chosen: slice) -> Predictions | None:
+    """The predictions of some images."""
+    if predictions is None:
+        return None
+    return Predictions(**{name: tensor[chosen] for name, tensor in vars(predictions).items()})
 
 
 def _through_each(points: Tensor, matrices: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 from pose_core.interfaces.context import BuildContext
+from pose_core.interfaces.keypoints import KeypointAxis
 from pose_core.specs import BackboneConfig
 
 
@@ -19,6 +20,10 @@ class Backbone(nn.Module, ABC):
 
     def __init__(self, config: BackboneConfig, context: BuildContext) -> None:
         super().__init__()
+
+    def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
+        """As of a head, see :meth:`pose_core.interfaces.Head.keypoint_axes`; for a backbone that takes keypoints in."""
+        return {}
 
     @abstractmethod
     def forward(self, images: Tensor, **extra: Tensor) -> list[Tensor]:

@@ -52,8 +52,8 @@ class Head(nn.Module, ABC):
             output tensors by name, batch first.
         """
 
-    def keypoint_axes(self) -> dict[str, KeypointAxis]:
-        """The parameters and buffers (names as in ``state_dict``) that have an axis over keypoints.
+    def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
+        """The parameters and buffers (names as in ``state_dict``) that have axes over keypoints, and these axes.
 
         Weights trained on other keypoints are taken over along these axes, matched by the names of the keypoints;
         everything else must agree in shape.

@@ -17,7 +17,7 @@ class Neck(nn.Module, ABC):
     def __init__(self, config: NeckConfig, context: BuildContext) -> None:
         super().__init__()
 
-    def keypoint_axes(self) -> dict[str, KeypointAxis]:
+    def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
         """As of a head, see :meth:`pose_core.interfaces.Head.keypoint_axes`."""
         return {}
 

@@ -28,6 +28,7 @@ class PoseModel(nn.Module):
         pretrained: fetch the pretrained weights that parts of the spec ask for.
 
     Attributes:
+        spec, skeleton: what it was made from.
         size_multiple: height and width of input images must be multiples of this.
         predicts_unique: whether a head finds the keypoints that exist once a frame.
     """
@@ -38,6 +39,7 @@ class PoseModel(nn.Module):
     def __init__(self, spec: ModelSpec, skeleton: Skeleton, pretrained: bool = False) -> None:
         super().__init__()
         context = BuildContext(skeleton=skeleton, input_size=spec.preprocess.size, pretrained=pretrained)
+        self.spec = spec
         self.skeleton = skeleton
         self.backbone: Backbone = context.build("backbone", spec.backbone)
         self.neck: Neck | None = None

@@ -39,6 +39,8 @@ CONFIG, WEIGHTS, METRICS, HISTORY, PROVENANCE = (
 CHECKPOINTS = "checkpoints"
 DETECTOR = "detector"
 """Folder of the detector's run within the run of a top-down model."""
+CONDITIONS = "conditions"
+"""Folder, within the run of a conditional model, of the run whose poses it refines."""
 
 S = TypeVar("S", RunSpec, DetectorRunSpec)
 
@@ -161,6 +163,12 @@ class Run(_Folder[RunSpec]):
         if self.spec.detector is None:
             return None
         return DetectorRun.open(self.path / DETECTOR)
+
+    @property
+    def conditions(self) -> Run | None:
+        """The model whose poses a conditional model refines; None where the folder holds none."""
+        folder = self.path / CONDITIONS
+        return Run.open(folder) if self.spec.model.inputs and folder.is_dir() else None
 
     def load_model(self, device: str | torch.device = "cpu") -> PoseModel:
         """The trained network, in evaluation mode.

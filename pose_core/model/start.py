@@ -16,8 +16,9 @@ from pose_core.model.assemble import PoseModel
 from pose_core.model.detector import DetectorModel
 from pose_core.model.pretrained import fetch
 from pose_core.model.run_folder import CONFIG, WEIGHTS, DetectorRun, Run, is_detector_run
-from pose_core.model.transfer import merge_aliases, transfer
+from pose_core.model.transfer import merge_aliases, network_of, transfer
 from pose_core.model.weights import file_hash
+from pose_core.specs import ModelSpec
 from pose_core.structures import Skeleton
 
 NONE = "none"
@@ -49,6 +50,7 @@ class _Found:
         origin: what messages call them.
         part: what they are for: ``model``, ``backbone``, ``detector``; empty where their names must tell.
         skeleton: what they were trained on; None where that is unknown.
+        spec: of the network that they were trained in; None where that is unknown.
         provenance: of them.
     """
 
@@ -57,6 +59,7 @@ class _Found:
     origin: str
     part: str = ""
     skeleton: Skeleton | None = None
+    spec: ModelSpec | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -155,7 +158,7 @@ def _named(weights: Weights) -> _Found:
         f"the weights {weights.full_name}",
         weights.part,
         Skeleton(spec.keypoints) if spec.keypoints else None,
-        {"name": weights.full_name, "url": spec.url, "license": spec.license, "source": spec.source},
+        provenance={"name": weights.full_name, "url": spec.url, "license": spec.license, "source": spec.source},
     )
 
 
@@ -166,7 +169,7 @@ def _run(folder: Path, wants_detector: bool) -> _Found:
         detector = DetectorRun.open(folder)
         return _Found(detector.read_weights(), folder / WEIGHTS, f"the run {folder}", "detector")
     run = Run.open(folder)
-    return _Found(run.read_weights(), folder / WEIGHTS, f"the run {folder}", "model", run.spec.skeleton)
+    return _Found(run.read_weights(), folder / WEIGHTS, f"the run {folder}", "model", run.spec.skeleton, run.spec.model)
 
 
 def _file(path: Path, detector: bool) -> _Found:
@@ -195,7 +198,11 @@ def _into_pose_model(
         return _load_backbone(model.backbone, state, found.origin)
     names = merge_aliases(metadata, aliases, model.skeleton, found.skeleton)
     if found.skeleton is not None:
-        return transfer(model, model.skeleton, state, found.skeleton, names, found.origin).lines
+        try:
+            source = network_of(found.spec or model.spec, found.skeleton)
+        except ConfigError as error:
+            raise ConfigError(f"{found.origin}: its keypoints do not suit the model ({error})") from None
+        return transfer(model, state, source, names, found.origin).lines
     _load_exactly(model, state, f"{found.origin} (it names no keypoints; a run folder does)")
     return (f"all {model.skeleton.num_keypoints} keypoints in the order of the file, which does not name them",)
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from pose_core.errors import ConfigError, PluginError, WeightsError
-from pose_core.interfaces import KeypointAxis
+from pose_core.interfaces import Backbone, Head, KeypointAxis, Neck
 from pose_core.interfaces.hub import listed, misfits
 from pose_core.model.assemble import PoseModel
+from pose_core.specs import ModelSpec
 from pose_core.structures import Skeleton
 
 Aliases = Mapping[str, Sequence[str]]
@@ -57,25 +60,23 @@ class Transfer:
 
 def transfer(
     model: PoseModel,
-    own: Skeleton,
     state: Mapping[str, Tensor],
-    source: Skeleton,
+    source: PoseModel,
     aliases: Aliases | None = None,
     origin: str = "the weights",
 ) -> Transfer:
     """Load weights that were trained on other keypoints.
 
-    Along every :class:`KeypointAxis` of the model's neck and heads the rows of a keypoint are those of the source's
-    keypoint of that name (aliases first, then the same name, then regardless of case); keypoints without a counterpart
-    keep their initial values, and what the source has beyond is dropped. Everything else is copied and must agree in
-    name and shape. A whole head that only one of the two has (for unique keypoints, identities ...) stays as it is, or
-    is dropped, as long as they share another one.
+    Along every :class:`KeypointAxis` of the network the entries of a keypoint (or of a limb) are those of the source's
+    keypoints of these names (aliases first, then the same name, then regardless of case); what has no counterpart keeps
+    its initial values, and what the source has beyond is dropped. Everything else is copied and must agree in name and
+    shape. A whole head that only one of the two has (for unique keypoints, identities ...) stays as it is, or is
+    dropped, as long as they share another one.
 
     Args:
         model: gets the weights.
-        own: what the model predicts.
         state: weights by name.
-        source: what they were trained on.
+        source: the network that they were trained in, see :func:`network_of`; its own weights do not matter.
         aliases: for one's own keypoints, their names elsewhere.
         origin: what messages call the weights.
 
@@ -85,37 +86,40 @@ def transfer(
         PluginError: a part says that it has a keypoint axis where it has none.
     """
     aliases = aliases or {}
-    found = match_keypoints(own.keypoints, source.keypoints, aliases, origin)
-    found_unique = match_keypoints(own.unique_keypoints, source.unique_keypoints, aliases, origin)
+    own, theirs = model.skeleton, source.skeleton
+    found = match_keypoints(own.keypoints, theirs.keypoints, aliases, origin)
+    found |= match_keypoints(own.unique_keypoints, theirs.unique_keypoints, aliases, origin)
     fresh = model.state_dict()
-    axes = _keypoint_axes(model, own)
+    axes, their_axes = keypoint_axes(model), keypoint_axes(source)
     new, extra = _other_heads(state, fresh)
     mapped = {name: tensor for name, tensor in fresh.items() if _head(name) in new}
     problems: list[str] = []
     for name, tensor in state.items():
         if _head(name) in extra:
             continue
-        axis = axes.get(name)
-        if axis is None or name not in fresh:
-            mapped[name] = tensor
+        mapped[name] = tensor
+        if name not in axes or name not in their_axes:
             continue
-        unique = axis.unique
-        theirs = source.unique_keypoints if unique else source.keypoints
-        expected = list(fresh[name].shape)
-        expected[axis.axis] = len(theirs) * axis.values
-        if list(tensor.shape) != expected:
-            keypoints = f"{len(theirs)} {'unique ' * unique}keypoints"
-            problems.append(f"{name} is {tuple(tensor.shape)}, for {keypoints} it would be {tuple(expected)}")
+        expected = _shape_for(fresh[name], their_axes[name])
+        if tuple(tensor.shape) != expected:
+            count = len(theirs.keypoints) + len(theirs.unique_keypoints)
+            problems.append(f"{name} is {tuple(tensor.shape)}, for {count} keypoints it would be {expected}")
             mapped[name] = fresh[name]
             continue
-        mapped[name] = _rows(fresh[name], tensor, axis, theirs, found_unique if unique else found)
+        mapped[name] = _placed(fresh[name], tensor, axes[name], their_axes[name], found)
     if problems := misfits(fresh, mapped) + problems:
         raise WeightsError(f"{origin}: does not fit the model: {listed(problems)}")
     model.load_state_dict(mapped)
-    used = {s.keypoint for s in (*found.values(), *found_unique.values())}
-    dropped = tuple(n for n in (*source.keypoints, *source.unique_keypoints) if n not in used)
+    used = {s.keypoint for s in found.values()}
+    dropped = tuple(n for n in (*theirs.keypoints, *theirs.unique_keypoints) if n not in used)
     notes = [f"head {name}: new" for name in sorted(new)] + [f"head {name}: not used" for name in sorted(extra)]
-    return Transfer({**found, **found_unique}, dropped, (*_told(own, source, found, found_unique, dropped), *notes))
+    return Transfer(found, dropped, (*_told(own, theirs, found, dropped), *notes))
+
+
+def network_of(spec: ModelSpec, skeleton: Skeleton) -> PoseModel:
+    """A network without memory for its weights: only its shapes and keypoint axes are of use."""
+    with torch.device("meta"):
+        return PoseModel(spec, skeleton)
 
 
 def match_keypoints(own: Sequence[str], source: Sequence[str], aliases: Aliases, origin: str) -> dict[str, Source]:
@@ -176,24 +180,36 @@ def merge_aliases(
     return merged
 
 
-def _keypoint_axes(model: PoseModel, own: Skeleton) -> dict[str, KeypointAxis]:
-    """The keypoint axes of the whole network, by the names of its ``state_dict``."""
-    parts = {f"heads.{name}.": head for name, head in model.heads.items()}
+def keypoint_axes(model: PoseModel) -> dict[str, tuple[KeypointAxis, ...]]:
+    """The keypoint axes of the whole network, by the names of its ``state_dict``.
+
+    Raises:
+        PluginError: a part says that it has one where it has none.
+    """
+    parts: dict[str, Backbone | Neck | Head] = {"backbone.": model.backbone}
+    parts |= {f"heads.{name}.": cast(Head, head) for name, head in model.heads.items()}
     if model.neck is not None:
         parts["neck."] = model.neck
+    known = {*model.skeleton.keypoints, *model.skeleton.unique_keypoints}
     fresh = model.state_dict()
-    axes: dict[str, KeypointAxis] = {}
+    found: dict[str, tuple[KeypointAxis, ...]] = {}
     for prefix, part in parts.items():
-        for name, axis in part.keypoint_axes().items():  # type: ignore[operator]
-            k = len(own.unique_keypoints if axis.unique else own.keypoints)
+        for name, axes in part.keypoint_axes().items():
             shape = tuple(fresh[prefix + name].shape) if prefix + name in fresh else ()
-            if not 0 <= axis.axis < len(shape) or shape[axis.axis] != k * axis.values:
-                raise PluginError(
-                    f"{type(part).__name__} says that axis {axis.axis} of {prefix}{name} holds {axis.values} values of "
-                    f"{k} keypoints, but its shape is {shape}; its plugin is broken"
-                )
-            axes[prefix + name] = axis
-    return axes
+            for axis in axes:
+                length = len(axis.entries)
+                if not 0 <= axis.axis < len(shape) or shape[axis.axis] != length:
+                    raise PluginError(
+                        f"{type(part).__name__} says that axis {axis.axis} of {prefix}{name} has {length} entries, but "
+                        f"its shape is {shape}; its plugin is broken"
+                    )
+                if unknown := sorted({n for entry in axis.entries for n in entry} - known):
+                    raise PluginError(
+                        f"{type(part).__name__} says that {prefix}{name} has entries of {', '.join(unknown)}, no "
+                        "keypoints; its plugin is broken"
+                    )
+            found[prefix + name] = axes
+    return found
 
 
 def _other_heads(state: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> tuple[set[str], set[str]]:
@@ -211,33 +227,50 @@ def _head_names(state: Mapping[str, Tensor]) -> set[str]:
     return {head for name in state if (head := _head(name)) is not None}
 
 
-def _rows(
-    fresh: Tensor, tensor: Tensor, axis: KeypointAxis, theirs: Sequence[str], found: Mapping[str, Source]
-) -> Tensor:
-    """The fresh values with the rows of the source's keypoints put in."""
-    at = {name: i for i, name in enumerate(theirs)}
-    pairs = [(i, at[s.keypoint]) for i, s in enumerate(found.values()) if s.keypoint in at]
-    if not pairs:
-        return fresh
-    into, out_of = (
-        (torch.tensor(rows)[:, None] * axis.values + torch.arange(axis.values)).flatten()
-        for rows in zip(*pairs, strict=True)
-    )
-    chosen = tensor.index_select(axis.axis, out_of).to(fresh)
-    return fresh.clone().index_copy_(axis.axis, into.to(fresh.device), chosen)
+def _shape_for(fresh: Tensor, axes: Sequence[KeypointAxis]) -> tuple[int, ...]:
+    """The shape that a parameter has with these axes."""
+    shape = list(fresh.shape)
+    for axis in axes:
+        shape[axis.axis] = len(axis.entries)
+    return tuple(shape)
 
 
-def _told(
-    own: Skeleton,
-    source: Skeleton,
+def _placed(
+    fresh: Tensor,
+    tensor: Tensor,
+    axes: Sequence[KeypointAxis],
+    theirs: Sequence[KeypointAxis],
     found: Mapping[str, Source],
-    found_unique: Mapping[str, Source],
-    dropped: Sequence[str],
-) -> list[str]:
-    names = (*own.keypoints, *own.unique_keypoints)
-    if (own.keypoints, own.unique_keypoints) == (source.keypoints, source.unique_keypoints) and all(
-        s.keypoint == n for n, s in (*found.items(), *found_unique.items())
-    ):
-        return [f"all {len(names)} keypoints <- the same names"]
-    lines = [s.line(name) for name, s in (*found.items(), *found_unique.items())]
+) -> Tensor:
+    """The fresh values with the entries of the source put in."""
+    into = [torch.arange(length) for length in fresh.shape]
+    out_of = [torch.arange(length) for length in tensor.shape]
+    their_entries = {axis.axis: axis.entries for axis in theirs}
+    for axis in axes:
+        at = {key: i for i, key in enumerate(_numbered(their_entries[axis.axis]))}
+        wanted = [tuple(found[name].keypoint for name in entry) for entry in axis.entries]
+        pairs = [(i, at[key]) for i, key in enumerate(_numbered(wanted)) if key in at]
+        if not pairs:
+            return fresh
+        into[axis.axis], out_of[axis.axis] = (torch.tensor(rows) for rows in zip(*pairs, strict=True))
+    result = fresh.clone()
+    result[torch.meshgrid(*into, indexing="ij")] = tensor[torch.meshgrid(*out_of, indexing="ij")].to(fresh)
+    return result
+
+
+def _numbered(entries: Sequence[tuple[str | None, ...]]) -> list[tuple[tuple[str | None, ...], int]]:
+    """Each entry with how many equal ones stand before it."""
+    seen: Counter[tuple[str | None, ...]] = Counter()
+    result = []
+    for entry in entries:
+        result.append((entry, seen[entry]))
+        seen[entry] += 1
+    return result
+
+
+def _told(own: Skeleton, source: Skeleton, found: Mapping[str, Source], dropped: Sequence[str]) -> list[str]:
+    same_sets = (own.keypoints, own.unique_keypoints) == (source.keypoints, source.unique_keypoints)
+    if same_sets and all(s.keypoint == name for name, s in found.items()):
+        return [f"all {len(found)} keypoints <- the same names"]
+    lines = [s.line(name) for name, s in found.items()]
     return lines + ([f"not used: {', '.join(dropped)}"] if dropped else [])

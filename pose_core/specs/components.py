@@ -129,6 +129,10 @@ class HeadConfig(ComponentConfig):
         """Whether the head finds the keypoints that exist once a frame; by default those of animals only."""
         return False
 
+    def predicts_identity(self) -> bool:
+        """Whether the head tells which individual an animal is."""
+        return False
+
 
 class TargetGeneratorConfig(ComponentConfig):
     """Base of target generator configs."""

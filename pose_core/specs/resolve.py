@@ -15,6 +15,7 @@ import yaml
 
 from pose_core.catalog import Model, get_catalog
 from pose_core.errors import ConfigError
+from pose_core.specs.extra_heads import extra_heads, note, with_heads
 from pose_core.specs.merge import merge
 from pose_core.specs.run import RunSpec
 from pose_core.specs.yaml_file import Loc, read_yaml, validate
@@ -118,19 +119,22 @@ def choose_model(name: str, multi_animal: bool, method: str | None = None) -> Mo
     raise ConfigError(f"model {name!r} finds one animal a frame, but the project has several individuals; {advice}")
 
 
-def resolve(model: Model | None, data: Layer, user: Sequence[Layer]) -> RunSpec:
+def resolve(model: Model | None, data: Layer, user: Sequence[Layer], notes: list[str] | None = None) -> RunSpec:
     """One configuration from all layers.
 
     Args:
         model: the preset; None when the user's layers hold a complete model.
         data: what the labelled project says (skeleton, source, metadata).
         user: the file and the command line, in this order.
+        notes: gets a line for each head that the model is given beyond its own, see
+            :mod:`pose_core.specs.extra_heads`.
 
     Raises:
         ConfigError: one line that names the key, the reason and where it was written.
     """
     content: dict[str, Any] = {}
-    for preset in model.layers if model is not None else ():
+    presets = model.layers if model is not None else ()
+    for preset in presets:
         content = merge(content, preset)
     if model is not None:
         content = merge(content, {"model": {"name": model.full_name, "method": model.method}})
@@ -139,6 +143,8 @@ def resolve(model: Model | None, data: Layer, user: Sequence[Layer]) -> RunSpec:
         _check_mappings(layer, content)
         content = merge(content, layer.content)
         origin.update(layer.origin)
+    extra = extra_heads(content, [layer.content for layer in user]) if model is not None else {}
+    content = with_heads(content, extra, [*presets, data.content, *(layer.content for layer in user)], origin)
     if model is not None:
         content = merge(content, {"model": {"name": model.full_name}})
     elif "backbone" not in content.get("model", {}):
@@ -146,7 +152,10 @@ def resolve(model: Model | None, data: Layer, user: Sequence[Layer]) -> RunSpec:
             "no model is named: use --model NAME ('pose models' lists them) "
             "or give model.backbone and model.heads in --config"
         )
-    return validate(content, origin)
+    spec = validate(content, origin)
+    if notes is not None:
+        notes += [note(spec, head) for head in extra.values()]
+    return spec
 
 
 def _check_mappings(layer: Layer, below: Mapping[str, Any]) -> None:

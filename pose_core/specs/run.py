@@ -126,6 +126,10 @@ class ModelSpec(Spec):
         """Whether a head finds the keypoints that exist once a frame."""
         return any(head.predicts_unique() for head in self.heads.values())
 
+    def predicts_identity(self) -> bool:
+        """Whether a head tells which individual an animal is."""
+        return any(head.predicts_identity() for head in self.heads.values())
+
     @model_validator(mode="after")
     def _parts_fit(self) -> ModelSpec:
         errors: list[InitErrorDetails] = []
@@ -325,11 +329,18 @@ class InferenceSpec(Spec):
     crops: int = Field(32, ge=1, description="Top-down: crops the pose network gets at once, from several frames.")
     follow: bool = Field(
         False,
-        description="One animal only: look at a crop around its last pose, and at the whole frame (or the detector's "
-        "box) when it is lost.",
+        description="Start from the poses of the last frame. Conditional models: each of them is refined, and the "
+        "whole frame is searched while an animal is missing. Others, for one animal only: look at a crop around it, "
+        "and at the whole frame (or the detector's box) when it is lost.",
     )
     follow_threshold: float = Field(
-        0.3, ge=0, le=1, description="follow: the animal is lost below this mean score of its keypoints."
+        0.3, ge=0, le=1, description="follow: an animal is lost below this mean score of its keypoints."
+    )
+    duplicate: float = Field(
+        0.7,
+        gt=0,
+        le=1,
+        description="Conditional models: of two poses more similar than this (OKS with sigma 0.1) the surer is kept.",
     )
 
 

@@ -31,6 +31,7 @@ from pose_core.specs import (
     RunSpec,
     TrainSpec,
 )
+from pose_core.specs.extra_heads import needs_of
 from pose_core.specs.merge import merge
 from pose_core.specs.resolve import Layer, choose_model, file_layer, resolve, set_layer
 from pose_core.specs.yaml_file import Loc, validate, validate_as
@@ -103,7 +104,8 @@ def prepare(
     if model is not None:
         preset = choose_model(model, dataset.multi_animal, model_part.get("method"))
     below = [_project_layer(dataset, source), _detector_layer(wanted, detector)]
-    spec = resolve(preset, Layer(merge(below[0].content, below[1].content)), user)
+    added: list[str] = []
+    spec = resolve(preset, Layer(merge(below[0].content, below[1].content)), user, added)
     _check_detector_name(spec.detector.network.type if spec.detector is not None else None, detector)
     if spec.model.method == "single_animal" and dataset.multi_animal:
         raise ConfigError(
@@ -116,18 +118,24 @@ def prepare(
         *dataset.notes,
         *split.notes,
         *Augmenter(spec.augmentation, spec.skeleton).notes,
+        *added,
         *_without_head(spec),
     )
     return Prepared(spec, dataset, split, notes)
 
 
 def _without_head(spec: RunSpec) -> list[str]:
-    unique = spec.skeleton.unique_keypoints
-    if not unique or spec.model.predicts_unique():
-        return []
-    listed = f"{', '.join(unique)} {'is' if len(unique) == 1 else 'are'}"
-    name = spec.model.name
-    return [f"{name} has no head for keypoints that exist once a frame: {listed} neither learned nor predicted"]
+    name, notes, needs = spec.model.name, [], needs_of(spec.skeleton)
+    if "unique_keypoints" in needs and not spec.model.predicts_unique():
+        unique = spec.skeleton.unique_keypoints
+        listed = f"{', '.join(unique)} {'is' if len(unique) == 1 else 'are'}"
+        notes.append(
+            f"{name} has no head for keypoints that exist once a frame: {listed} neither learned nor predicted"
+        )
+    if "identity" in needs and not spec.model.predicts_identity():
+        listed = ", ".join(spec.skeleton.individuals)
+        notes.append(f"{name} has no head for identities: it finds animals, but not which of {listed} they are")
+    return notes
 
 
 def prepare_detector(

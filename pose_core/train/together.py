@@ -1,4 +1,4 @@
-"""A top-down model with its detector, one after the other, in one run folder."""
+"""A model and what it builds on (a detector, a model that finds rough poses) in one run folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 
 from pose_core.errors import ConfigError, RunError
 from pose_core.files import disk_errors
-from pose_core.model.run_folder import CONFIG, DETECTOR, WEIGHTS, DetectorRun, Run
+from pose_core.model.run_folder import CONDITIONS, CONFIG, DETECTOR, WEIGHTS, DetectorRun, Run
 from pose_core.specs import DetectorRunSpec, RunSpec
 from pose_core.train.fit import train_detector, train_model
 from pose_core.train.prepare import Prepared, detector_of
@@ -19,11 +19,12 @@ from pose_core.train.prepare import Prepared, detector_of
 S = TypeVar("S", RunSpec, DetectorRunSpec)
 
 
-def train_with_detector(
+def train_run(
     prepared: Prepared[RunSpec],
     out: Path,
     *,
     detector: Path | None = None,
+    conditions: Path | None = None,
     resume: bool = False,
     console: Console | None = None,
 ) -> Run:
@@ -35,6 +36,8 @@ def train_with_detector(
         prepared: see :func:`pose_core.train.prepare.prepare`.
         out: the run folder.
         detector: folder of a trained detector, which is copied instead of training one.
+        conditions: for a model that refines poses, folder of the trained model that finds them; it is copied to
+            ``conditions/`` of the run folder.
         resume: go on where both stopped.
         console: where progress is shown; standard error by default.
 
@@ -44,12 +47,15 @@ def train_with_detector(
     """
     console = console or Console(stderr=True)
     spec = prepared.spec
-    if spec.detector is None:
+    if spec.detector is None and conditions is None:
         return train_model(prepared, out, resume=resume, console=console)
     if (out / CONFIG).is_file() and not resume:
         raise RunError(f"{out}: already holds a run; add --resume to go on with it, or choose another --out")
+    if conditions is not None:
+        _copy(_finder(conditions, spec), out / CONDITIONS, resume)
+        return train_model(prepared, out, resume=resume, console=console)
     if detector is not None and detector.is_dir():
-        _copy(detector, out / DETECTOR, resume)
+        _copy(DetectorRun.open(detector), out / DETECTOR, resume)
         return train_model(prepared, out, resume=resume, console=console)
     if spec.train.devices > 1:
         raise ConfigError(
@@ -83,14 +89,33 @@ def _with_time(prepared: Prepared[S], seconds: float) -> Prepared[S]:
     return replace(prepared, spec=prepared.spec.model_copy(update={"train": train}))
 
 
-def _copy(source: Path, target: Path, resume: bool) -> None:
-    """The files of a trained detector, without what only its training needs."""
-    run = DetectorRun.open(source)
+def _finder(folder: Path, spec: RunSpec) -> Run:
+    """The run whose poses a model refines.
+
+    Raises:
+        ConfigError: the model refines none, or not those.
+        RunError: no such run.
+    """
+    if not spec.model.inputs:
+        raise ConfigError(f"--conditions: {spec.model.name} refines no poses of another model; leave it out")
+    run = Run.open(folder)
+    if run.spec.skeleton.keypoints != spec.skeleton.keypoints:
+        raise ConfigError(
+            f"--conditions {folder}: finds {', '.join(run.spec.skeleton.keypoints)}; the project has "
+            f"{', '.join(spec.skeleton.keypoints)}"
+        )
+    if run.spec.model.preprocess.view != "frame":
+        raise ConfigError(f"--conditions {folder}: {run.name} does not look at whole frames; name a bottom-up model")
+    return run
+
+
+def _copy(run: Run | DetectorRun, target: Path, resume: bool) -> None:
+    """The files of a trained network, without what only its training needs."""
     if not run.trained:
-        raise RunError(f"{source / WEIGHTS}: missing; the detector is not trained yet")
+        raise RunError(f"{run.path / WEIGHTS}: missing; it is not trained yet")
     if target.is_dir():
         if not resume:
             raise RunError(f"{target}: exists; choose another --out")
         return
     with disk_errors(target):
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns("checkpoints", "evaluation"))
+        shutil.copytree(run.path, target, ignore=shutil.ignore_patterns("checkpoints", "evaluation"))

@@ -107,9 +107,10 @@ def test_a_permutation_of_the_keypoints_permutes_the_outputs() -> None:
     randomise(head)
     order = torch.tensor([2, 0, 1])
     state = head.state_dict()
-    for name, axis in head.keypoint_axes().items():
-        rows = (order[:, None] * axis.values + torch.arange(axis.values)).flatten()
-        assert state[name].shape[axis.axis] == 3 * axis.values
+    for name, (axis,) in head.keypoint_axes().items():
+        values = len(axis.entries) // 3
+        rows = (order[:, None] * values + torch.arange(values)).flatten()
+        assert state[name].shape[axis.axis] == len(rows) == len(axis.entries)
         state[name] = state[name].index_select(axis.axis, rows)
     other.load_state_dict(state)
     feature = torch.randn(1, 30, 6, 7)

@@ -164,21 +164,22 @@ def test_settings_that_cannot_be(config: dict[str, Any], message: str) -> None:
 
 
 def test_tokens_are_no_feature_map() -> None:
-    with pytest.raises(ValueError, match="holds tokens"):
+    with pytest.raises(ValueError, match="holds keypoint tokens"):
         config_of().check((Feature(6, 4, tokens=True),), None)
     with pytest.raises(ValueError, match="say which of the 2 feature maps"):
         config_of().check((Feature(6, 4), Feature(6, 8)), None)
 
 
-def test_keypoint_axes_are_those_of_heatmaps_and_location_refinement() -> None:
-    for config in ({"deconv_layers": 0}, {"deconv_layers": 1}, {"deconv_layers": 2}):
+def test_keypoint_axes_are_all_that_depends_on_the_keypoints() -> None:
+    for config in ({"deconv_layers": 0}, {"deconv_layers": 1}, {"deconv_layers": 2}, {"stages": 2}):
         heads = [make_head(Skeleton(names), **config) for names in (NAMES, (*NAMES, "knee"))]
         states = [head.state_dict() for head in heads]
         differ = {name for name in states[0] if states[0][name].shape != states[1][name].shape}
         axes = heads[0].keypoint_axes()
-        assert {name for name in differ if not name.startswith("paf_head")} == set(axes)
-        for name, axis in axes.items():
-            assert states[0][name].shape[axis.axis] == 4 * axis.values
+        assert differ == set(axes)
+        for name, found in axes.items():
+            for axis in found:
+                assert states[0][name].shape[axis.axis] == len(axis.entries)
 
 
 # Models

@@ -86,9 +86,9 @@ def test_keypoint_axes_are_those_that_depend_on_the_keypoints() -> None:
     shapes = {name: value.shape for name, value in other.state_dict().items()}
     differ = {name for name, value in head.state_dict().items() if value.shape != shapes[name]}
     assert set(head.keypoint_axes()) == differ
-    for name, axis in head.keypoint_axes().items():
-        assert head.state_dict()[name].shape[axis.axis] == 4 * axis.values
-        assert shapes[name][axis.axis] == 5 * axis.values
+    for name, (axis,) in head.keypoint_axes().items():
+        assert head.state_dict()[name].shape[axis.axis] == len(axis.entries) == 4
+        assert shapes[name][axis.axis] == 5
 
 
 def test_gated_attention_is_the_formula_of_the_paper() -> None:

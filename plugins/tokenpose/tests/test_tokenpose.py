@@ -284,14 +284,14 @@ def test_decode_undoes_encode(places: list[tuple[float, float]], stride: int) ->
 def test_keypoint_axes_are_in_the_state_dict() -> None:
     neck, head = make_neck(), make_head()
     axes = neck.keypoint_axes()
-    assert axes == {"keypoint_token": KeypointAxis(axis=1)}
+    assert axes == {"keypoint_token": (KeypointAxis.of(1, SKELETON.keypoints),)}
     other = Skeleton(tuple("abcdefg"))
     more = make_neck(skeleton=other).state_dict()
     for name, tensor in neck.state_dict().items():
         expected = list(tensor.shape)
         if name in axes:
-            assert expected[axes[name].axis] == 3
-            expected[axes[name].axis] = 7
+            assert expected[1] == 3
+            expected[1] = 7
         assert list(more[name].shape) == expected, name
     # The head is shared by all keypoints.
     assert head.keypoint_axes() == {}

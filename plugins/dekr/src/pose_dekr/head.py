@@ -32,7 +32,8 @@ class DekrHead(Head):
         feature = context.features[self.feature]
         grid = Grid.cells(feature.stride)
         self.grid = grid if config.grid_offset is None else replace(grid, offset=config.grid_offset)
-        k = context.skeleton.num_keypoints
+        self.keypoints = context.skeleton.keypoints
+        k = len(self.keypoints)
         self.width = config.offset_channels
         bias = math.log(_PRIOR / (1 - _PRIOR)) if config.heatmaps_are_logits() else 0.0
         self.heatmap_head = HeatmapBranch(feature.channels, k, config.heatmap_channels, config.heatmap_blocks, bias)
@@ -56,11 +57,13 @@ class DekrHead(Head):
         feature = features[self.feature]
         return {HEATMAP: self.heatmap_head(feature), OFFSET: self.offset_head(feature)}
 
-    def keypoint_axes(self) -> dict[str, KeypointAxis]:
-        axes = {f"heatmap_head.keypoint_maps.{name}": KeypointAxis(0) for name in ("weight", "bias")}
+    def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
+        maps = (KeypointAxis.of(0, self.keypoints),)
+        axes = {f"heatmap_head.keypoint_maps.{name}": maps for name in ("weight", "bias")}
         values = {"transform_matrix_conv": 4, "translation_conv": 2, "maps": 2}
         for name, tensor in self.offset_head.state_dict().items():
             # Everything of this branch belongs to keypoints but the counters of the batch norms.
             if tensor.dim() > 0:
-                axes[f"offset_head.{name}"] = KeypointAxis(0, values.get(name.split(".")[-2], self.width))
+                entries = values.get(name.split(".")[-2], self.width)
+                axes[f"offset_head.{name}"] = (KeypointAxis.of(0, self.keypoints, entries),)
         return axes

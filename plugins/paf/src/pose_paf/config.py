@@ -15,6 +15,7 @@ from pose_core.specs import (
     HeadConfig,
     PredictorConfig,
     TargetGeneratorConfig,
+    choose_feature,
 )
 
 HEATMAP = "heatmap"
@@ -210,15 +211,7 @@ class PafHeadConfig(HeadConfig):
         Raises:
             ValueError: the choice is ambiguous, does not exist or is no map; names the field ``feature``.
         """
-        choices = ", ".join(f"{i} ({f.channels} channels, stride {f.stride})" for i, f in enumerate(features))
-        if self.feature is None and len(features) != 1:
-            raise ValueError(f"feature: say which of the {len(features)} feature maps to use: {choices}")
-        chosen = self.feature or 0
-        if not 0 <= chosen < len(features):
-            raise ValueError(f"feature: there is no feature map {chosen}; there are {choices}")
-        if features[chosen].tokens:
-            raise ValueError(f"feature: {chosen} holds tokens; part affinity fields need a feature map")
-        return chosen
+        return choose_feature(features, self.feature)
 
     def layers_on(self, feature: Feature) -> int:
         """How many transposed convolutions there are on this feature map."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from pose_core.interfaces import BuildContext, Grid, Head, KeypointAxis
 from pose_paf.config import HEATMAP, LOCREF, PAF, PafHeadConfig
@@ -37,6 +38,7 @@ class PafHead(Head):
     def __init__(self, config: PafHeadConfig, context: BuildContext) -> None:
         super().__init__(config, context)
         skeleton = context.skeleton
+        self.keypoints = skeleton.keypoints
         self.limbs = choose_limbs(config.graph, skeleton)
         self.feature = config.chosen_feature(context.features)
         feature = context.features[self.feature]
@@ -106,19 +108,53 @@ class PafHead(Head):
             PAF: self.paf_head(feature),
         }
 
-    def keypoint_axes(self) -> dict[str, KeypointAxis]:
-        """The axes over keypoints of heatmaps and location refinement.
-
-        Fields have an axis over limbs, and stages have inputs of keypoints, limbs and features in a row, for which
-        :class:`KeypointAxis` has no words; a head that differs in one of these cannot be taken over.
-        """
-        axes: dict[str, KeypointAxis] = {}
+    def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
+        """The axes over keypoints, and those over limbs: a limb is carried over where both of its ends are."""
+        keypoints = [(name,) for name in self.keypoints]
+        points = [entry for entry in keypoints for _ in "xy"]
+        fields = [(self.keypoints[a], self.keypoints[b]) for a, b in self.limbs for _ in "xy"]
+        axes: dict[str, tuple[KeypointAxis, ...]] = {}
+        seen: list[tuple[str, ...]] | None = None
         if self.staged is not None:
-            return axes
-        for part, values in (("heatmap_head", 1), ("locref_head", 2)):
-            layers = len(getattr(self, part).deconv_layers)
-            # A transposed convolution has its outputs on the second axis of its weights.
-            last = f"{part}.deconv_layers.{2 * layers - 2 if layers > 1 else 0}" if layers else f"{part}.final_conv"
-            axes[f"{last}.weight"] = KeypointAxis(1 if layers else 0, values)
-            axes[f"{last}.bias"] = KeypointAxis(0, values)
+            # What a stage sees, side by side.
+            seen = [*keypoints, *fields, *[()] * (self.staged.width - len(keypoints) - len(fields))]
+            for name, entries in (("convt1", keypoints), ("convt2", points), ("convt3", fields)):
+                axes |= _convolution_axes(f"staged.{name}", getattr(self.staged, name), entries)
+            for name, entries in (("hm_ref_layers", keypoints), ("paf_ref_layers", fields)):
+                for i, stage in enumerate(getattr(self.staged, name)):
+                    layers = {str(n): part for n, part in stage.named_modules() if isinstance(part, nn.Conv2d)}
+                    for n, (layer, part) in enumerate(layers.items()):
+                        last, first = n == len(layers) - 1, n == 0
+                        where = f"staged.{name}.{i}" + (f".{layer}" if layer else "")
+                        axes |= _convolution_axes(where, part, entries if last else None, seen if first else None)
+        for part, entries, arriving in (
+            ("heatmap_head", keypoints, seen),
+            ("locref_head", points, points if seen else None),
+            ("paf_head", fields, seen),
+        ):
+            maps = getattr(self, part)
+            layers = {n: m for n, m in maps.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
+            for n, (layer, module) in enumerate(layers.items()):
+                outputs = entries if n == len(layers) - 1 else None
+                axes |= _convolution_axes(f"{part}.{layer}", module, outputs, arriving if n == 0 else None)
         return axes
+
+
+def _convolution_axes(
+    name: str,
+    layer: nn.Conv2d | nn.ConvTranspose2d,
+    outputs: Sequence[tuple[str, ...]] | None,
+    inputs: Sequence[tuple[str, ...]] | None = None,
+) -> dict[str, tuple[KeypointAxis, ...]]:
+    """Axes of a convolution's weight and bias; None: the channels belong to no keypoints."""
+    # A transposed convolution has its inputs first.
+    transposed = isinstance(layer, nn.ConvTranspose2d)
+    found = [
+        KeypointAxis(axis, tuple(entries))
+        for axis, entries in ((int(transposed), outputs), (int(not transposed), inputs))
+        if entries is not None
+    ]
+    axes = {f"{name}.weight": tuple(found)} if found else {}
+    if outputs is not None:
+        axes[f"{name}.bias"] = (KeypointAxis(0, tuple(outputs)),)
+    return axes

@@ -33,6 +33,7 @@ class SimccHead(Head):
         feature = context.features[self.feature]
         cells = (height // feature.stride) * (width // feature.stride)
         k = context.skeleton.num_keypoints
+        self.keypoints = context.skeleton.keypoints
         self.final_layer = nn.Conv2d(feature.channels, k, config.kernel, padding=config.kernel // 2)
         self.mlp = nn.Sequential(ScaleNorm(cells), nn.Linear(cells, config.hidden, bias=False))
         self.gau = GatedAttention(config.hidden, config.attention, config.expansion)
@@ -60,8 +61,9 @@ class SimccHead(Head):
         for classifier in (self.cls_x, self.cls_y):
             nn.init.normal_(classifier.weight, std=0.01 * classifier.in_features**-0.5)
 
-    def keypoint_axes(self) -> dict[str, KeypointAxis]:
-        return {"final_layer.weight": KeypointAxis(0), "final_layer.bias": KeypointAxis(0)}
+    def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
+        axes = (KeypointAxis.of(0, self.keypoints),)
+        return {"final_layer.weight": axes, "final_layer.bias": axes}
 
     def forward(self, features: list[Tensor]) -> dict[str, Tensor]:
         """Args:

@@ -84,7 +84,8 @@ class TransformerNeck(Neck):
         self.patch_size = config.patch_size
         # The first block whose later layers see the positions again.
         self.repeated_from = {"every_layer": 0, "later_blocks": 1, "first_layer": config.blocks}[config.positions]
-        self.num_keypoints = context.skeleton.num_keypoints
+        self.keypoints = context.skeleton.keypoints
+        self.num_keypoints = len(self.keypoints)
         channels = context.features[self.feature].channels
         self.keypoint_token = nn.Parameter(torch.empty(1, self.num_keypoints, config.dim))
         # Fixed, but a parameter as in the reference, so that parameter counts agree.
@@ -104,8 +105,8 @@ class TransformerNeck(Neck):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def keypoint_axes(self) -> dict[str, KeypointAxis]:
-        return {"keypoint_token": KeypointAxis(axis=1)}
+    def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
+        return {"keypoint_token": (KeypointAxis.of(1, self.keypoints),)}
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Args:

@@ -1,0 +1,126 @@
+"""Heads that a named model gets because the project calls for them, and heads that the user leaves out.
+
+A recipe or preset knows nothing of the project. Where the skeleton has what only some projects have
+(:data:`pose_core.hooks.NEEDS`) and no head of the model learns it, the model gets the head that a plugin offers
+(:class:`pose_core.hooks.ExtraHead`). Null in the place of any head leaves it out: ``model.heads.identity: null``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from pose_core.catalog import get_catalog
+from pose_core.errors import ConfigError
+from pose_core.hooks import NEEDS, ExtraHead
+from pose_core.specs.components import AnyHead, HeadConfig
+from pose_core.specs.merge import merge
+from pose_core.specs.run import RunSpec
+from pose_core.structures import Skeleton
+
+
+def needs_of(skeleton: Skeleton) -> set[str]:
+    """Which of :data:`pose_core.hooks.NEEDS` a project has."""
+    return _needs(skeleton.unique_keypoints, skeleton.identified, skeleton.individuals)
+
+
+def extra_heads(content: Mapping[str, Any], user: Sequence[Mapping[str, Any]]) -> dict[str, ExtraHead]:
+    """The heads to be added, by name.
+
+    None where the user describes a whole network, as the config.yaml of a run does: that is trained as it stands.
+
+    Args:
+        content: everything merged, not validated yet.
+        user: what of it the user wrote, in layers.
+    """
+    model = _section(content, "model")
+    if any(_whole_network(_section(layer, "model")) for layer in user):
+        return {}
+    heads, skeleton = _section(model, "heads"), _section(content, "skeleton")
+    needs = _needs(
+        skeleton.get("unique_keypoints") or (), skeleton.get("identified"), skeleton.get("individuals") or ()
+    )
+    needs -= {need for head in heads.values() for need in _learned(head)}
+    offered = get_catalog().extra_heads(str(model.get("method")))
+    wanted = {extra.name: extra for need, extra in offered.items() if need in needs}
+    # Of a head that is added by itself the user may write some settings; with a type, it is the user's own.
+    return {n: e for n, e in wanted.items() if n not in heads or (_is_mapping(heads[n]) and "type" not in heads[n])}
+
+
+def with_heads(
+    content: Mapping[str, Any],
+    extra: Mapping[str, ExtraHead],
+    layers: Sequence[Mapping[str, Any]],
+    origin: Mapping[tuple[int | str, ...], str],
+) -> dict[str, Any]:
+    """The content with the extra heads, after and below what is there, and without those in whose place stands null.
+
+    Args:
+        content: everything merged, not validated yet.
+        extra: of :func:`extra_heads`.
+        layers: what was merged, for finding a null that leaves nothing out.
+        origin: where keys were written, for the message.
+
+    Raises:
+        ConfigError: null stands in the place of a head that does not exist.
+    """
+    model = _section(content, "model")
+    heads = _section(model, "heads")
+    if not heads:
+        return dict(content)
+    offered = get_catalog().extra_heads(str(model.get("method")))
+    known = {extra.name for extra in offered.values()}
+    for layer in layers:
+        known |= {name for name, head in _section(_section(layer, "model"), "heads").items() if head is not None}
+    for name in (n for n, head in heads.items() if head is None and n not in known):
+        there = ", ".join(n for n, head in heads.items() if head is not None)
+        where = f" ({origin[at]})" if (at := ("model", "heads", name)) in origin else ""
+        raise ConfigError(f"model.heads.{name}: no head of this name can be left out; the model has {there}{where}")
+    # A model that uses one of several feature maps shares it with its extra heads.
+    shared = next(({"feature": h["feature"]} for h in heads.values() if _is_mapping(h) and "feature" in h), {})
+    made = {name: {**shared, **head.head} for name, head in extra.items()}
+    own = {name: head for name, head in heads.items() if name not in extra and head is not None}
+    return {**content, "model": {**model, "heads": {**own, **merge(made, {n: heads[n] for n in made if n in heads})}}}
+
+
+def note(spec: RunSpec, head: ExtraHead) -> str:
+    """What the user should know of a head that was added."""
+    names = spec.skeleton.unique_keypoints if head.needs == "unique_keypoints" else spec.skeleton.individuals
+    component = spec.model.heads[head.name].type
+    return (
+        f"{spec.model.name} gets a head '{head.name}' ({component}) for {', '.join(names)}; leave it out with "
+        f"--set model.heads.{head.name}=null"
+    )
+
+
+def _needs(unique_keypoints: Sequence[str], identified: object, individuals: Sequence[str]) -> set[str]:
+    has = {"unique_keypoints": bool(unique_keypoints), "identity": identified is True and len(individuals) > 1}
+    return {need for need in NEEDS if has[need]}
+
+
+def _learned(head: Any) -> set[str]:
+    """Which needs a head, as YAML has it, serves; none where it is wrong, which validation will say."""
+    adapter: TypeAdapter[HeadConfig] = TypeAdapter(AnyHead)
+    try:
+        config = adapter.validate_python(head)
+    except ValidationError:
+        return set()
+    serves = {"unique_keypoints": config.predicts_unique(), "identity": config.predicts_identity()}
+    return {need for need in NEEDS if serves[need]}
+
+
+def _whole_network(model: Mapping[str, Any]) -> bool:
+    heads = _section(model, "heads")
+    return "type" in _section(model, "backbone") and any("type" in _section(heads, name) for name in heads)
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _section(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A section; empty where there is none or something else stands, which validation will say."""
+    section = content.get(key)
+    return section if isinstance(section, Mapping) else {}
