@@ -60,6 +60,11 @@ def scene(rng, images, keypoints, animals, noise, ties=True):
         areas = rng.uniform(200, 9000, n).astype(np.float32)
         low, high = np.nanmin(np.r_[truth.reshape(-1, 2), [[0, 0]]]), 400
         boxes = np.array([[low, low, high, high]] * n, np.float32).reshape(n, 4)
+        # Some labels have no area of their own, and that of their box counts.
+        no_area = rng.uniform(size=n) < 0.3
+        boxes[no_area, 2:] = low + rng.uniform(20, 90, (int(no_area.sum()), 2))
+        given = np.where(no_area, np.nan, areas)
+        areas = np.where(no_area, (boxes[:, 2:].astype(float) - boxes[:, :2]).prod(axis=1), areas.astype(float))
         regions = rng.uniform(0, 150, (int(rng.integers(0, 2)), 4)).astype(np.float32)
         regions[:, 2:] += regions[:, :2]
         extra = rng.uniform(0, 300, (int(rng.integers(0, 3)), keypoints, 2))
@@ -68,7 +73,7 @@ def scene(rng, images, keypoints, animals, noise, ties=True):
         guess[rng.uniform(size=guess.shape[:2]) < 0.1] = np.nan
         guess = guess[rng.permutation(len(guess))][: int(rng.integers(0, n + 3))]
         scores = (rng.integers(0, 5, len(guess)) / 4 if ties else rng.uniform(size=len(guess))).astype(np.float32)
-        pairs.append((image(truth, areas=areas, ignore=regions, boxes=boxes), frame(guess, scores)))
+        pairs.append((image(truth, areas=given, ignore=regions, boxes=boxes), frame(guess, scores)))
         for points, area, box in zip(truth, areas, boxes, strict=True):
             seen = ~np.isnan(points[:, 0])
             annotations.append(
@@ -128,22 +133,54 @@ def test_average_precision_is_that_of_pycocotools(block):
 
 
 def test_average_precision_of_crowded_images_is_that_of_pycocotools():
-    assert compare(range(1000, 1040), 12) > 30
+    assert compare(range(1000, 1030), 12) > 25
+
+
+def test_average_precision_of_more_predictions_than_count_is_that_of_pycocotools():
+    """COCO takes the twenty with the highest scores, and among equal scores the first."""
+    crowds = []
+    assert compare(range(4000, 4030), 80, crowds) > 25
+    assert sum(count > 20 for count in crowds) > 20
+
+
+def test_random_scenes_hold_everything_that_may_go_wrong():
+    """What the comparisons with pycocotools would otherwise not be about."""
+    seen = dict.fromkeys(
+        ("no animal", "no prediction", "crowd", "no area", "unlabelled animal", "equal scores", "many"), 0
+    )
+    for seed in [*range(60), *range(4000, 4010)]:
+        rng = np.random.default_rng(seed)
+        keypoints = int(rng.integers(1, 8))
+        pairs, _, _ = scene(rng, int(rng.integers(1, 6)), keypoints, 80 if seed >= 4000 else 4, rng.uniform(0, 30))
+        for labels, found in pairs:
+            scores = found.instances.scores
+            unlabelled = np.isnan(labels.instances.keypoints).all(axis=(1, 2))
+            seen["no animal"] += not len(labels.instances)
+            seen["no prediction"] += not len(found.instances)
+            seen["crowd"] += len(labels.ignore) > 0
+            seen["no area"] += bool(np.isnan(labels.areas).any())
+            seen["unlabelled animal"] += bool(unlabelled.any())
+            seen["equal scores"] += len(set(scores.tolist())) < len(scores)
+            seen["many"] += len(scores) > 20
+    assert min(seen.values()) >= 5, seen
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("most", [1, 4, 12])
+@pytest.mark.parametrize("most", [1, 4, 12, 80])
 def test_average_precision_of_thousands_of_scenes_is_that_of_pycocotools(most):
     assert compare(range(2000, 3000), most) > 600
 
 
-def compare(seeds, most):
-    """Hold the figures of random scenes with up to ``most`` animals an image against pycocotools; how many had any."""
+def compare(seeds, most, crowds=None):
+    """Hold the figures of random scenes with up to ``most`` animals an image against pycocotools; how many had any.
+    ``crowds`` gets the number of predictions of each image."""
     compared = 0
     for seed in seeds:
         rng = np.random.default_rng(seed)
         keypoints = int(rng.integers(1, 8))
         pairs, truth, results = scene(rng, int(rng.integers(1, 6)), keypoints, most, rng.uniform(0, 30))
+        if crowds is not None:
+            crowds += [len(found.instances) for _, found in pairs]
         sigmas = rng.uniform(0.02, 0.3, keypoints)
         by_name = {f"k{i}": float(s) for i, s in enumerate(sigmas)}
         oks = measure(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pose_core.catalog import Model, get_catalog
-from pose_core.interfaces import Labels
+from pose_core.interfaces import Labels, Predictions
 from pose_core.model.assemble import PoseModel
 from pose_core.model.detector import DetectorModel
 from pose_core.model.run_folder import build_model
@@ -22,109 +22,161 @@ KEYPOINTS = ["a", "b", "c", "d", "e"]
 FRAME = (128, 160)
 """Input of networks that take any size."""
 
+INDIVIDUALS = ["one", "two", "three"]
+"""In projects of several animals."""
+
 MILLIONS = {
-    "resnet_50": 23.78,
-    "resnet_101": 42.78,
-    "top_down_resnet_50": 23.54,
-    "top_down_resnet_101": 42.53,
-    "hrnet_w18": 9.56,
-    "hrnet_w32": 29.31,
-    "hrnet_w48": 65.33,
-    "top_down_hrnet_w32": 29.31,
-    "top_down_hrnet_w48": 65.33,
-    "cspnext_s": 4.45,
-    "cspnext_m": 12.38,
-    "cspnext_x": 47.74,
-    "top_down_cspnext_s": 4.39,
-    "dekr_w18": 9.62,
-    "dekr_w32": 29.40,
-    "dekr_w48": 65.48,
-    "rtmpose_s": 5.21,
-    "rtmpose_m": 13.17,
-    "rtmpose_x": 48.74,
+    ("single_animal", "resnet_50"): 23.78,
+    ("single_animal", "resnet_101"): 42.78,
+    ("top_down", "top_down_resnet_50"): 23.54,
+    ("top_down", "top_down_resnet_101"): 42.53,
+    ("single_animal", "hrnet_w18"): 9.56,
+    ("single_animal", "hrnet_w32"): 29.31,
+    ("single_animal", "hrnet_w48"): 65.33,
+    ("top_down", "top_down_hrnet_w32"): 29.31,
+    ("top_down", "top_down_hrnet_w48"): 65.33,
+    ("single_animal", "cspnext_s"): 4.45,
+    ("single_animal", "cspnext_m"): 12.38,
+    ("single_animal", "cspnext_x"): 47.74,
+    ("top_down", "top_down_cspnext_s"): 4.39,
+    ("bottom_up", "dekr_w18"): 9.62,
+    ("bottom_up", "dekr_w32"): 29.40,
+    ("bottom_up", "dekr_w48"): 65.48,
+    ("bottom_up", "dlcrnet_stride16_ms5"): 30.74,
+    ("bottom_up", "dlcrnet_stride32_ms5"): 34.34,
+    ("top_down", "rtmpose_s"): 5.21,
+    ("top_down", "rtmpose_m"): 13.17,
+    ("top_down", "rtmpose_x"): 48.74,
+    ("conditional_top_down", "ctd_coam_w32"): 47.67,
+    ("conditional_top_down", "ctd_coam_w48"): 84.26,
+    ("conditional_top_down", "ctd_coam_w48_human"): 117.32,
+    ("conditional_top_down", "ctd_prenet_hrnet_w32"): 29.32,
+    ("conditional_top_down", "ctd_prenet_hrnet_w48"): 65.34,
+    ("conditional_top_down", "ctd_prenet_rtmpose_s"): 5.22,
+    ("conditional_top_down", "ctd_prenet_rtmpose_m"): 13.18,
+    ("conditional_top_down", "ctd_prenet_rtmpose_x"): 48.75,
+    ("conditional_top_down", "ctd_prenet_rtmpose_x_human"): 48.69,
 }
-"""Parameters of DeepLabCut 3.0.2's models of the same name with five keypoints."""
+"""Millions of parameters of DeepLabCut 3.0.2's models of the same method and name with five keypoints."""
 
 SMALLEST = (
-    "unet",
-    "resnet_18",
-    "hrnet_w18",
-    "cspnext_s",
-    "top_down_unet",
-    "top_down_resnet_18",
-    "top_down_hrnet_w18",
-    "top_down_cspnext_s",
-    "rtmpose_s",
-    "animal_tokenpose_base",
-    "dekr_w18",
+    ("single_animal", "unet"),
+    ("single_animal", "resnet_18"),
+    ("single_animal", "hrnet_w18"),
+    ("single_animal", "cspnext_s"),
+    ("top_down", "top_down_unet"),
+    ("top_down", "top_down_resnet_18"),
+    ("top_down", "top_down_hrnet_w18"),
+    ("top_down", "top_down_cspnext_s"),
+    ("top_down", "rtmpose_s"),
+    ("top_down", "animal_tokenpose_base"),
+    ("bottom_up", "unet"),
+    ("bottom_up", "resnet_18"),
+    ("bottom_up", "hrnet_w18"),
+    ("bottom_up", "cspnext_s"),
+    ("bottom_up", "dekr_w18"),
+    ("bottom_up", "dlcrnet_stride16_ms5"),
+    ("conditional_top_down", "ctd_prenet_unet"),
+    ("conditional_top_down", "ctd_prenet_rtmpose_s"),
+    ("conditional_top_down", "ctd_coam_w32"),
+)
+"""Method and name of the smallest model of each family."""
+
+BACKBONES = (
+    *("resnet_50", "resnet_101"),
+    *("hrnet_w18", "hrnet_w32", "hrnet_w48"),
+    *("cspnext_s", "cspnext_m", "cspnext_x"),
 )
 
 PROMISED = {
     *MILLIONS,
     *SMALLEST,
-    *(f"{prefix}{name}" for prefix in ("", "top_down_") for name in ("hrnet_w18", "hrnet_w32", "hrnet_w48")),
-    *(f"top_down_cspnext_{size}" for size in "smx"),
+    *(("single_animal", name) for name in BACKBONES),
+    *(("bottom_up", name) for name in BACKBONES),
+    *(("top_down", f"top_down_{name}") for name in BACKBONES),
 }
 
 
-def spec_of(model: Model) -> RunSpec:
-    return resolve(model, Layer({"skeleton": {"keypoints": KEYPOINTS}, "data": {"source": "nowhere"}}), [])
+def spec_of(of: Model, **settings: Any) -> RunSpec:
+    several = {} if of.method == "single_animal" else {"individuals": INDIVIDUALS}
+    skeleton = {"keypoints": KEYPOINTS, **several}
+    return resolve(of, Layer({"skeleton": skeleton, "data": {"source": "nowhere"}}), [Layer(settings)])
 
 
 def input_size(spec: RunSpec) -> tuple[int, int]:
     return spec.model.preprocess.size or FRAME
 
 
-def labels(size: tuple[int, int], batch: int = 2) -> Labels:
+def labels(size: tuple[int, int], batch: int = 2, animals: int = 1) -> Labels:
     height, width = size
-    points = torch.rand(batch, 1, len(KEYPOINTS), 2) * torch.tensor([width * 0.6, height * 0.6])
+    points = torch.rand(batch, animals, len(KEYPOINTS), 2) * torch.tensor([width * 0.6, height * 0.6])
     points = points + torch.tensor([width * 0.2, height * 0.2])
     points[0, 0, 1] = torch.nan
     low = points.nan_to_num(1e9).amin(2)
     high = points.nan_to_num(-1e9).amax(2)
     return Labels(
         keypoints=points,
-        occluded=torch.zeros(batch, 1, len(KEYPOINTS), dtype=torch.bool),
+        occluded=torch.zeros(batch, animals, len(KEYPOINTS), dtype=torch.bool),
         boxes=torch.cat([low, high], dim=-1),
-        areas=torch.full((batch, 1), torch.nan),
-        identity=torch.full((batch, 1), -1),
+        areas=torch.full((batch, animals), torch.nan),
+        identity=torch.full((batch, animals), -1),
         unique_keypoints=torch.zeros(batch, 0, 2),
     )
 
 
 def every_model() -> list[Model]:
-    return sorted(get_catalog().models(), key=lambda m: m.full_name)
+    return sorted(get_catalog().models(), key=lambda m: (m.full_name, m.method))
+
+
+def key(model: Model) -> tuple[str, str]:
+    return model.method, model.name
 
 
 def test_every_promised_name_is_listed() -> None:
-    assert {m.name for m in every_model()} >= PROMISED
+    assert {key(m) for m in every_model()} >= PROMISED
     detectors = {d.name for d in get_catalog().components("detector")}
     assert detectors >= {"ssdlite", "fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_resnet50_fpn_v2"}
 
 
-def test_every_backbone_is_a_top_down_model() -> None:
-    models = every_model()
-    backbones = {m.name for m in models if m.method == "single_animal"}
+def test_every_backbone_is_a_model_of_every_method() -> None:
+    models = {key(m) for m in every_model()}
+    backbones = {name for method, name in models if method == "single_animal"}
     assert len(backbones) > 10
-    assert {f"top_down_{name}" for name in backbones} <= {m.name for m in models if m.method == "top_down"}
+    for name in backbones:
+        assert ("bottom_up", name) in models
+        assert ("top_down", f"top_down_{name}") in models
+        assert ("conditional_top_down", f"ctd_prenet_{name}") in models
 
 
-@pytest.mark.parametrize("model", every_model(), ids=lambda m: m.name)
+def named(model: Model) -> str:
+    return f"{model.method} {model.name}"
+
+
+@pytest.mark.parametrize("model", every_model(), ids=named)
 def test_every_model_is_built_without_memory_and_has_its_size(model: Model) -> None:
     with torch.device("meta"):
         network = build_model(spec_of(model))
     parameters = sum(p.numel() for p in network.parameters())
     assert parameters > 1000
-    if model.name in MILLIONS:
-        assert parameters / 1e6 == pytest.approx(MILLIONS[model.name], abs=0.0051)
+    if key(model) in MILLIONS:
+        assert parameters / 1e6 == pytest.approx(MILLIONS[key(model)], abs=0.0051)
 
 
-def trains(network: Any, size: tuple[int, int]) -> None:
+def test_part_affinity_fields_with_the_stages_of_deeplabcut_have_its_size() -> None:
+    head = {"stages": 5, "deconv_layers": 2}
+    spec = spec_of(choose_model("resnet_50", multi_animal=True), model={"heads": {"keypoints": head}})
+    with torch.device("meta"):
+        network = build_model(spec)
+    assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(26.72, abs=0.0051)
+
+
+def trains(network: Any, size: tuple[int, int], animals: int = 1) -> None:
     """One step forward and backward; everything that learns gets a finite gradient."""
     images = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8)
-    truth = labels(size)
+    truth = labels(size, animals=animals)
     if isinstance(network, PoseModel):
-        losses = network.losses(network(network.normalise(images)), truth)
+        extra = network.extra_for_training(truth, size)
+        losses = network.losses(network(network.normalise(images), **extra), truth)
     else:
         losses = network.losses(images, truth)
     torch.stack(list(losses.values())).sum().backward()
@@ -135,19 +187,26 @@ def trains(network: Any, size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
-    [*SMALLEST, *(pytest.param(m.name, marks=pytest.mark.slow) for m in every_model() if m.name not in SMALLEST)],
+    "model",
+    [
+        pytest.param(m, marks=[] if key(m) in SMALLEST else pytest.mark.slow, id=f"{m.method} {m.name}")
+        for m in every_model()
+    ],
 )
-def test_models_run_forward_and_backward_at_their_default_size(name: str) -> None:
+def test_models_run_forward_and_backward_at_their_default_size(model: Model) -> None:
     torch.manual_seed(0)
-    spec = spec_of(choose_model(name, multi_animal=False))
+    spec = spec_of(model)
     network = build_model(spec)
     network.check_features()
     size = input_size(spec)
-    trains(network, size)
+    animals = 1 if model.method == "single_animal" else len(INDIVIDUALS)
+    trains(network, size, animals)
     images = torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8)
-    found = network.eval().predict(images)
-    assert found.keypoints.shape == (1, 1, len(KEYPOINTS), 2)
+    truth = labels(size, batch=1)
+    rough = Predictions.none(1, network.skeleton).with_animals(truth.keypoints, torch.ones(1, 1, len(KEYPOINTS)))
+    found = network.eval().predict(images, rough)
+    assert found.keypoints.shape[2:] == (len(KEYPOINTS), 2)
+    assert found.keypoints.shape[1] <= len(INDIVIDUALS) if model.method == "bottom_up" else found.scores.shape == (1, 1)
     assert ((found.keypoint_scores >= 0) & (found.keypoint_scores <= 1)).all()
 
 
@@ -173,12 +232,15 @@ def test_detectors_run_forward_and_backward_at_their_default_size(name: str) -> 
 
 
 def test_labels_without_any_keypoint_give_a_finite_loss_in_every_family() -> None:
-    for name in ("unet", "top_down_unet", "rtmpose_s"):
-        spec = spec_of(choose_model(name, multi_animal=False))
+    for model in every_model():
+        if model.name not in ("unet", "top_down_unet", "rtmpose_s", "dekr_w18", "ctd_prenet_unet"):
+            continue
+        spec = spec_of(model)
         network = build_model(spec)
         size = input_size(spec)
-        truth = labels(size)
+        truth = labels(size, animals=2)
         nothing = replace(truth, keypoints=torch.full_like(truth.keypoints, torch.nan))
         images = torch.zeros(2, 3, *size, dtype=torch.uint8)
-        losses = network.losses(network(network.normalise(images)), nothing)
+        extra = network.extra_for_training(nothing, size)
+        losses = network.losses(network(network.normalise(images), **extra), nothing)
         assert torch.isfinite(torch.stack(list(losses.values()))).all()

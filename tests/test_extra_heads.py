@@ -91,6 +91,11 @@ def test_null_leaves_a_head_out_wherever_it_is_written(tmp_path: Path) -> None:
     assert list(made(PLAIN, own)[0].model.heads) == ["mine"]
 
 
+def test_an_editor_knows_that_null_may_stand_in_the_place_of_a_head() -> None:
+    heads = RunSpec.model_json_schema()["$defs"]["ModelSpec"]["properties"]["heads"]
+    assert {"type": "null"} in heads["additionalProperties"]["anyOf"]
+
+
 def test_null_that_leaves_nothing_out_is_a_slip() -> None:
     with pytest.raises(ConfigError, match=r"model\.heads\.identiy: no head of this name .* keypoints.*--set") as caught:
         made(BOTH, ["model.heads.identiy=null"])

@@ -221,6 +221,8 @@ def _overall(result: EvaluationResult) -> Table:
     for name, figure in _named(result):
         pixels = name.endswith("error")
         table.add_row(name, _value(figure, pixels), _interval(figure, pixels))
+        if name == "RMS error":
+            _add_missed(table, result)
     confident = result.confident
     if confident.kept.value is not None and confident.error.mean.value is not None:
         table.add_row(
@@ -228,7 +230,33 @@ def _overall(result: EvaluationResult) -> Table:
             _value(confident.error.mean, True),
             f"{_interval(confident.error.mean, True)}  {confident.kept.value:.0%} of keypoints",
         )
+    _add_identity(table, result)
     return table
+
+
+def _add_missed(table: Table, result: EvaluationResult) -> None:
+    """Errors are those of the animals that were found: how many were not belongs beside them."""
+    counts = result.counts
+    if counts.missed or counts.false_positives or counts.animals > counts.images:
+        table.add_row("missed animals", str(counts.missed), f"of {counts.animals} labelled")
+        table.add_row("false positives", str(counts.false_positives), f"of {counts.predicted} predicted")
+
+
+def _add_identity(table: Table, result: EvaluationResult) -> None:
+    figures = result.identity
+    if figures is None:
+        return
+    if figures.accuracy.value is not None:
+        unnamed = f", {figures.unnamed} without an identity" if figures.unnamed else ""
+        of = f"{figures.right} of {figures.compared} animals{unnamed}"
+        table.add_row(
+            "identity", _value(figures.accuracy, False), f"{_interval(figures.accuracy, False)}  {of}".strip()
+        )
+        table.add_row("swapped pairs", str(figures.swaps), "of animals in one image")
+    for what, switches in figures.switches.items():
+        if switches.seen_again:
+            again = f"of {switches.seen_again} times that an individual was seen again"
+            table.add_row(f"{what} changes", str(switches.changes), again)
 
 
 def _by_keypoint(result: EvaluationResult) -> Table:
@@ -237,7 +265,9 @@ def _by_keypoint(result: EvaluationResult) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     thresholds = list(result.pck)
     table.add_column("keypoint", no_wrap=True)
-    for title in ("labelled", "missing", "mean", "median", "RMS", *(f"PCK@{t:g}" for t in thresholds)):
+    names = result.identity.keypoints if result.identity is not None else {}
+    titles = ("labelled", "missing", "mean", "median", "RMS", *(f"PCK@{t:g}" for t in thresholds))
+    for title in (*titles, *(["identity"] if names else [])):
         table.add_column(title, justify="right", no_wrap=True)
     for keypoint in result.keypoints:
         error: ErrorFigures = keypoint.error
@@ -249,6 +279,7 @@ def _by_keypoint(result: EvaluationResult) -> Table:
             _number(error.median, 2),
             _number(error.rms, 2),
             *(_number(keypoint.pck[t], 3) for t in thresholds),
+            *([_share(names.get(keypoint.name))] if names else []),
         )
     return table
 
@@ -268,6 +299,11 @@ def _named(result: EvaluationResult) -> list[tuple[str, Figure]]:
 
 def _figures(result: EvaluationResult) -> list[Figure]:
     return [figure for _, figure in _named(result)]
+
+
+def _share(counted: tuple[int, int] | None) -> str:
+    """Right ones of those compared."""
+    return "–" if counted is None else f"{counted[0] / counted[1]:.3f}"
 
 
 def _value(figure: Figure, pixels: bool) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -356,6 +356,19 @@ def collate(samples: Sequence[Sample]) -> Batch:
         matrices=torch.from_numpy(np.stack([s.matrix for s in samples])),
         indices=torch.tensor([s.index for s in samples], dtype=torch.int64),
     )
+
+
+class PlainBatches:
+    """Samples in batches, in their order, as often as they are asked for (images stay in the cache)."""
+
+    def __init__(self, samples: PoseSamples, batch_size: int) -> None:
+        self.samples = samples
+        self.batch_size = batch_size
+
+    def __iter__(self) -> Iterator[Batch]:
+        for start in range(0, len(self.samples), self.batch_size):
+            chosen = range(start, min(start + self.batch_size, len(self.samples)))
+            yield collate([self.samples[i] for i in chosen])
 
 
 def init_worker(worker: int) -> None:

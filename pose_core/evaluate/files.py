@@ -133,6 +133,9 @@ def _keypoint_rows(measured: Measured) -> list[dict[str, Any]]:
         for name, figure in figures:
             low, high = figure.interval or (None, None)
             row |= {name: _cell(figure.value), f"{name}_low": _cell(low), f"{name}_high": _cell(high)}
+        if (identity := measured.result.identity) is not None and identity.keypoints:
+            right, compared = identity.keypoints.get(keypoint.name, ("", ""))
+            row |= {"identity_right": right, "identity_compared": compared}
         rows.append(row)
     return rows
 

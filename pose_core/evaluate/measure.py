@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pose_core.errors import DataError
 from pose_core.evaluate.bootstrap import Bootstrap
 from pose_core.evaluate.coco import coco_task
+from pose_core.evaluate.identity import identity_figures
 from pose_core.evaluate.matching import Matches, match_animals
 from pose_core.evaluate.oks import oks_figures, resolve_sigmas
 from pose_core.evaluate.pixel import (
@@ -104,6 +105,7 @@ def measure(
         resamplings=spec.bootstrap,
         seed=seed,
         notes=tuple(notes),
+        identity=identity_figures(pairs, matches, skeleton, bootstrap),
     )
     return Measured(result, errors, matches)
 

@@ -104,6 +104,58 @@ class OksFigures:
 
 
 @dataclass(frozen=True)
+class Switches:
+    """How often a labelled individual changed its predicted identity or track along a video.
+
+    Attributes:
+        changes: times that it had another one than when it was last seen.
+        seen_again: times that it was seen again at all; the most that ``changes`` can be.
+    """
+
+    changes: int
+    seen_again: int
+
+
+@dataclass(frozen=True)
+class IdentityFigures:
+    """Names of the animals that were found in the right place.
+
+    Attributes:
+        accuracy: share of the compared animals with the right identity.
+        compared: pairs of a labelled and a predicted animal that both have an identity.
+        right: of these, pairs with the same.
+        unnamed: pairs in which the labelled animal has an identity and the predicted one has none.
+        swaps: pairs of animals in one image that have exchanged their identities.
+        keypoints: by keypoint, how many labelled ones (of animals that were found) lie nearest to a predicted one of
+            the right individual, and how many to one of any individual.
+        switches: by ``identity`` and ``track``, where there are any: changes along the images of a folder.
+    """
+
+    accuracy: Figure
+    compared: int
+    right: int
+    unnamed: int
+    swaps: int
+    keypoints: dict[str, tuple[int, int]]
+    switches: dict[str, Switches]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; see :meth:`EvaluationResult.to_json`."""
+        figures = {"accuracy": self.accuracy}
+        return {
+            "accuracy": self.accuracy.value,
+            "intervals": _intervals(figures),
+            "reasons": _reasons(figures),
+            **{name: getattr(self, name) for name in ("compared", "right", "unnamed", "swaps")},
+            "keypoints": {
+                name: {"right": right, "compared": compared, "accuracy": right / compared}
+                for name, (right, compared) in self.keypoints.items()
+            },
+            "switches": {name: dict(vars(switches)) for name, switches in self.switches.items()},
+        }
+
+
+@dataclass(frozen=True)
 class Counts:
     """How much was evaluated.
 
@@ -145,6 +197,7 @@ class EvaluationResult:
         oks: average precision.
         resamplings, seed: of the bootstrap.
         notes: one line for each thing a reader of the figures should know.
+        identity: names of the animals; None where there is nothing to compare.
         plots: file names in ``folder``.
         folder: where plots, predictions and tables are; empty if nothing was written.
     """
@@ -159,6 +212,7 @@ class EvaluationResult:
     resamplings: int
     seed: int
     notes: tuple[str, ...] = ()
+    identity: IdentityFigures | None = None
     plots: tuple[str, ...] = field(default=())
     folder: str = ""
 
@@ -193,6 +247,7 @@ class EvaluationResult:
             },
             "oks_sigmas": self.oks.sigmas,
             "why_ap_is_low": self.oks.why,
+            "identity": self.identity.to_json() if self.identity is not None else None,
             "bootstrap": {"resamplings": self.resamplings, "seed": self.seed, "confidence": 0.95},
             "notes": [*self.notes, *self.oks.notes],
             "folder": self.folder,

@@ -5,6 +5,7 @@ Every network part is made as ``factory(config, context)``: ``config`` is the va
 """
 
 from pose_core.interfaces.backbone import Backbone
+from pose_core.interfaces.calibration import Calibration
 from pose_core.interfaces.codec import Predictor, TargetGenerator
 from pose_core.interfaces.context import BuildContext, Grid
 from pose_core.interfaces.detector import Detector
@@ -22,6 +23,7 @@ from pose_core.interfaces.writer import PredictionsHeader, PredictionsStream, Wr
 __all__ = [
     "Backbone",
     "BuildContext",
+    "Calibration",
     "Detector",
     "ExtraInput",
     "Grid",

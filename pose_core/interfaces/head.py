@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
+from pose_core.interfaces.calibration import Calibration
 from pose_core.interfaces.codec import Predictor, TargetGenerator
 from pose_core.interfaces.context import BuildContext
 from pose_core.interfaces.keypoints import KeypointAxis
@@ -57,6 +59,15 @@ class Head(nn.Module, ABC):
 
         Weights trained on other keypoints are taken over along these axes, matched by the names of the keypoints;
         everything else must agree in shape.
+        """
+        return {}
+
+    def calibrate(self, data: Calibration) -> dict[str, Any]:
+        """Decide values of the config by the data; asked once, when the network is trained.
+
+        Returns:
+            a partial config of the head (``{"predictor": {"threshold": 0.2}}``), which is written to the run's
+            configuration; nothing by default.
         """
         return {}
 

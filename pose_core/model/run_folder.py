@@ -71,6 +71,12 @@ class _Folder(Generic[S]):
             write_whole(path / CONFIG, dump_spec(spec))
         return run
 
+    def with_spec(self, spec: S) -> Self:
+        """The same run with another configuration, which is written."""
+        run = type(self)(self.path, spec)
+        write_whole(self.path / CONFIG, dump_spec(spec))
+        return run
+
     @cached_property
     def provenance(self) -> dict[str, Any]:
         """Versions, seed, data hash and split (``split``: image names by part).

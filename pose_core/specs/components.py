@@ -17,7 +17,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from pose_core.catalog import get_catalog
+from pose_core.catalog import Component, get_catalog
 from pose_core.errors import PoseError
 from pose_core.specs.base import Spec
 from pose_core.specs.merge import merge
@@ -194,6 +194,10 @@ class ImporterConfig(ComponentConfig):
     """Base of the configs of importers of trained models."""
 
 
+_describing: set[str] = set()
+"""Kinds whose components are being put into a JSON Schema."""
+
+
 class NamedComponent:
     """Marks a field as holding a component of ``kind``."""
 
@@ -210,8 +214,20 @@ class NamedComponent:
         )
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        components = get_catalog().components(self.kind)
+        names = [name for component in components for name in (component.full_name, component.name)]
+        if self.kind in _describing:
+            # A component within another of its kind, which might go on for ever: only its name is told here.
+            return {"type": "object", "properties": {"type": {"enum": names}}, "required": ["type"]}
+        _describing.add(self.kind)
+        try:
+            return self._described(components, handler)
+        finally:
+            _describing.remove(self.kind)
+
+    def _described(self, components: Sequence[Component], handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         choices = []
-        for component in get_catalog().components(self.kind):
+        for component in components:
             choice = handler(component.config_class().__pydantic_core_schema__)
             resolved = dict(handler.resolve_ref_schema(choice))
             names = [component.full_name, component.name]

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -102,6 +102,11 @@ class PreprocessSpec(Spec):
         return self
 
 
+def _or_null(schema: dict[str, Any]) -> None:
+    """What a file may say beyond what is left when it has been merged; see :mod:`pose_core.specs.extra_heads`."""
+    schema["additionalProperties"] = {"anyOf": [schema["additionalProperties"], {"type": "null"}]}
+
+
 class ModelSpec(Spec):
     """A network: backbone, optional neck, heads; and what comes before and after it."""
 
@@ -111,7 +116,9 @@ class ModelSpec(Spec):
     backbone: AnyBackbone
     neck: AnyNeck | None = None
     heads: dict[str, AnyHead] = Field(
-        description="Heads by name. They are decoded in this order, each refining what the ones before it found."
+        description="Heads by name. They are decoded in this order, each refining what the ones before it found. Null "
+        "instead of a head that the model would have leaves it out.",
+        json_schema_extra=_or_null,
     )
     inputs: dict[str, AnyInput] = Field(
         default_factory=dict, description="Where the extra inputs of the backbone come from, by input name."

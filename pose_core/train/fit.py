@@ -6,7 +6,7 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from rich.console import Console
 from torch.utils.data import DataLoader
 
-from pose_core.data.dataset import Batch, PoseSamples, collate, init_worker
+from pose_core.data.dataset import PlainBatches, PoseSamples, collate, init_worker
 from pose_core.data.fingerprint import data_hash
 from pose_core.errors import ConfigError, RunError
 from pose_core.files import disk_errors
@@ -25,6 +25,7 @@ from pose_core.model.run_folder import CONFIG, HISTORY, DetectorRun, Run
 from pose_core.model.start import start_from
 from pose_core.specs import DetectorRunSpec, RunSpec, TrainSpec
 from pose_core.specs.yaml_file import read_spec
+from pose_core.train.calibrate import CALIBRATED
 from pose_core.train.curves import plot_curves
 from pose_core.train.keeper import Keeper, checkpoint_path
 from pose_core.train.memory import keep_freed_memory
@@ -87,7 +88,8 @@ def _train(task: Task[Any], out: Path, resume: bool, console: Console | None) ->
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0
     existing = (out / CONFIG).is_file()
     if resume and existing:
-        _check_resumable(spec, read_spec(out / CONFIG, type(spec)), out)
+        calibrated = task.create_run(out, {}, write=False).metrics().get(CALIBRATED, [])
+        _check_resumable(spec, read_spec(out / CONFIG, type(spec)), out, (*MAY_CHANGE, *calibrated))
     elif existing and first:
         raise RunError(f"{out}: already holds a run; add --resume to go on with it, or choose another --out")
     device = choose_device(spec.train.device)
@@ -118,7 +120,7 @@ def _train(task: Task[Any], out: Path, resume: bool, console: Console | None) ->
     pacer = Pacer(spec.train, steps_an_epoch * spec.train.epochs)
     rows = prepared.split.validation
     shared = rows[int(os.environ.get("LOCAL_RANK", "0")) :: spec.train.devices]
-    validation = _ValidationBatches(task.samples(shared, augment=False), spec.train.batch_size) if rows else None
+    validation = PlainBatches(task.samples(shared, augment=False), spec.train.batch_size) if rows else None
     keeper = Keeper(run, task.figure, validation, pacer)
     with _Quiet(), disk_errors(out, again="run the same command again with --resume"):
         trainer = lightning.Trainer(
@@ -159,6 +161,7 @@ def _train(task: Task[Any], out: Path, resume: bool, console: Console | None) ->
     if trainer.is_global_zero:
         seconds = round(pacer.seconds, 1)
         run.update_metrics(training={"epochs": trainer.current_epoch, "steps": trainer.global_step, "seconds": seconds})
+        run = task.calibrated(run, device, console)
         figure = task.figure
         plot_curves(run.path / HISTORY, run.path / "training_curves.png", figure.key, figure.label, figure.unit)
     return run
@@ -184,19 +187,6 @@ def _training_batches(
     )
 
 
-class _ValidationBatches:
-    """The validation images of this process in batches, as often as they are asked for (images stay in the cache)."""
-
-    def __init__(self, samples: PoseSamples, batch_size: int) -> None:
-        self.samples = samples
-        self.batch_size = batch_size
-
-    def __iter__(self) -> Iterator[Batch]:
-        for start in range(0, len(self.samples), self.batch_size):
-            chosen = range(start, min(start + self.batch_size, len(self.samples)))
-            yield collate([self.samples[i] for i in chosen])
-
-
 def _provenance(prepared: Prepared[Any]) -> dict[str, Any]:
     images = prepared.dataset.images
     names = {part: [images[i].name for i in getattr(prepared.split, part)] for part in ("train", "validation", "test")}
@@ -209,11 +199,13 @@ def _provenance(prepared: Prepared[Any]) -> dict[str, Any]:
     }
 
 
-def _check_resumable(asked: RunSpec | DetectorRunSpec, stored: RunSpec | DetectorRunSpec, out: Path) -> None:
+def _check_resumable(
+    asked: RunSpec | DetectorRunSpec, stored: RunSpec | DetectorRunSpec, out: Path, may_change: Sequence[str]
+) -> None:
     differing = [
         key
         for key in _differences(asked.model_dump(mode="json"), stored.model_dump(mode="json"))
-        if not any(key == allowed or key.startswith(f"{allowed}.") for allowed in MAY_CHANGE)
+        if not any(key == allowed or key.startswith(f"{allowed}.") for allowed in may_change)
     ]
     if differing:
         raise RunError(

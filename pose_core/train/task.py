@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 
 from pose_core.data.augment import Augmenter
-from pose_core.data.dataset import Batch, DetectorSamples, PoseSamples
+from pose_core.data.dataset import Batch, DetectorSamples, PlainBatches, PoseSamples
 from pose_core.model.assemble import PoseModel
 from pose_core.model.detector import DetectorModel
 from pose_core.model.run_folder import DetectorRun, Run, build_detector, build_model
 from pose_core.specs import DetectorRunSpec, RunSpec
 from pose_core.structures import Skeleton
+from pose_core.train.calibrate import calibrate, spread
 from pose_core.train.prepare import Prepared
 from pose_core.train.validation import box_error, validation_error
 
@@ -67,6 +69,10 @@ class Task(ABC, Generic[S]):
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Weighted losses of a batch by name, scalars whose sum is minimised."""
 
+    def calibrated(self, run: Run | DetectorRun, device: torch.device, console: Console) -> Run | DetectorRun:
+        """The trained run with what its parts decide by the data; nothing by default."""
+        return run
+
     @abstractmethod
     def validate(self, network: nn.Module, batches: Iterable[Batch], device: torch.device) -> tuple[float, int]:
         """Sum of the figure over what was labelled, and how much that is; the network is in evaluation mode."""
@@ -112,6 +118,16 @@ class PoseTask(Task[RunSpec]):
             return model.losses(
                 {head: {k: v.float() for k, v in tensors.items()} for head, tensors in outputs.items()}, batch.labels
             )
+
+    def calibrated(self, run: Run | DetectorRun, device: torch.device, console: Console) -> Run:
+        """See :func:`pose_core.train.calibrate.calibrate`."""
+        assert isinstance(run, Run)
+        size, split = self.prepared.spec.train.batch_size, self.prepared.split
+        training, validation = (
+            PlainBatches(self.samples(rows, augment=False), size)
+            for rows in (spread(split.train), split.validation or spread(split.train))
+        )
+        return calibrate(run, training, validation, device, console)
 
     def validate(self, network: nn.Module, batches: Iterable[Batch], device: torch.device) -> tuple[float, int]:
         """Pixel errors."""

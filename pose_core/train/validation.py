@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pose_core.data.dataset import Batch
 from pose_core.interfaces import Labels, Predictions
-from pose_core.model.assemble import PoseModel
+from pose_core.model.assemble import Outputs, PoseModel
 from pose_core.model.detector import DetectorModel
 
 
@@ -33,14 +33,24 @@ def validation_error(model: PoseModel, batches: Iterable[Batch], device: torch.d
         moved = batch.to(device)
         extra = model.extra_for_training(moved.labels, (moved.images.shape[-2], moved.images.shape[-1]))
         with torch.inference_mode():
-            found = model.decode(model(model.normalise(moved.images), **extra)).to("cpu")
-        scale = torch.linalg.det(batch.matrices[:, :2, :2]).abs().sqrt()
-        labels = model.targets(batch.labels)
-        if not model.predicts_unique:
-            labels = replace(labels, unique_keypoints=torch.full_like(labels.unique_keypoints, torch.nan))
-        for errors in _errors(found, labels, batch):
-            total += float((errors.distance / scale[errors.image]).sum())
-            count += len(errors.distance)
+            outputs = model(model.normalise(moved.images), **extra)
+        error, labelled = decoded_error(model, outputs, batch)
+        total, count = total + error, count + labelled
+    return total, count
+
+
+def decoded_error(model: PoseModel, outputs: Outputs, batch: Batch) -> tuple[float, int]:
+    """The same for one batch, whose ``outputs`` are known."""
+    total, count = 0.0, 0
+    with torch.inference_mode():
+        found = model.decode(outputs).to("cpu")
+    scale = torch.linalg.det(batch.matrices[:, :2, :2]).abs().sqrt()
+    labels = model.targets(batch.labels)
+    if not model.predicts_unique:
+        labels = replace(labels, unique_keypoints=torch.full_like(labels.unique_keypoints, torch.nan))
+    for errors in _errors(found, labels, batch):
+        total += float((errors.distance / scale[errors.image]).sum())
+        count += len(errors.distance)
     return total, count
 
 

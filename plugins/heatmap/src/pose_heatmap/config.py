@@ -21,6 +21,7 @@ from pose_core.specs import (
 
 HEATMAP = "heatmap"
 LOCREF = "locref"
+IDENTITY = "identity"
 
 
 class _MapLossConfig(LossConfig):
@@ -116,11 +117,20 @@ class PlateauConfig(HeatmapTargetConfig):
 
     def decided_radius(self, stride: float) -> float:
         """Radius in pixels for cells of this size."""
-        return self.radius or max(2.0 * stride, 8.0)
+        return self.radius or _disc(stride)
 
     def _extent(self, stride: float) -> tuple[str, float, float, float]:
         radius = self.decided_radius(stride)
-        return "radius", radius, 0.75 * stride, radius
+        return "radius", radius, _LEAST_DISC * stride, radius
+
+
+_LEAST_DISC = 0.75
+"""Least radius in cells of a disc that always holds the centre of a cell."""
+
+
+def _disc(stride: float) -> float:
+    """Radius in pixels of the discs around keypoints, for cells of this size."""
+    return max(2.0 * stride, 8.0)
 
 
 class HeatmapPredictorConfig(PredictorConfig):
@@ -153,14 +163,11 @@ _DEFAULT_LOSSES: dict[str, dict[str, Any]] = {
 }
 
 
-class HeatmapHeadConfig(HeadConfig):
-    """A heatmap for each keypoint and, with location refinement, the way from each cell to the keypoint."""
+class MapsHeadConfig(HeadConfig):
+    """Base of the heads that make maps of one feature map."""
 
     feature: int | None = Field(
         None, description="Which of the incoming feature maps (from 0); may be left out when there is only one."
-    )
-    keypoints: Literal["animal", "unique"] = Field(
-        "animal", description="Keypoints of the animal, or the skeleton's unique keypoints (once a frame)."
     )
     deconv_layers: int | None = Field(
         None,
@@ -173,14 +180,54 @@ class HeatmapHeadConfig(HeadConfig):
     deconv_padding: Literal["same", "valid"] = Field(
         "same", description="same: n cells become 2n; valid: no padding, 2n + 1 with the default kernel."
     )
-    location_refinement: bool = Field(True, description="Predict offsets from cells to keypoints too.")
-    locref_std: float = Field(
-        7.2801, gt=0, description="Pixels a unit of the location refinement layer (DeepLabCut's value)."
-    )
     grid_offset: float | None = Field(
         None,
         description="Centre of cell 0 in pixels of the network's input; null: where the layers put it. For imported "
         "weights that were trained in another frame.",
+    )
+
+    def chosen_feature(self, features: Sequence[Feature]) -> int:
+        """Index of the feature map that is used.
+
+        Raises:
+            ValueError: the choice is ambiguous, does not exist or is no map; names the field ``feature``.
+        """
+        return choose_feature(features, self.feature)
+
+    def layers_on(self, feature: Feature) -> int:
+        """How many transposed convolutions there are on this feature map."""
+        if self.deconv_layers is not None:
+            return self.deconv_layers
+        return 1 if feature.stride > 4 else 0
+
+    def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
+        feature = features[self.chosen_feature(features)]
+        layers = self.layers_on(feature)
+        stride = feature.stride / 2**layers
+        if stride < 1:
+            raise ValueError(
+                f"deconv_layers: {layers} on a feature map of stride {feature.stride} give more cells than pixels; "
+                f"at most {feature.stride.bit_length() - 1}"
+            )
+        self.check_stride(stride)
+
+    def check_stride(self, stride: float) -> None:
+        """Refuse what does not fit cells of this size (pixels).
+
+        Raises:
+            ValueError: one line that names the field to change.
+        """
+
+
+class HeatmapHeadConfig(MapsHeadConfig):
+    """A heatmap for each keypoint and, with location refinement, the way from each cell to the keypoint."""
+
+    keypoints: Literal["animal", "unique"] = Field(
+        "animal", description="Keypoints of the animal, or the skeleton's unique keypoints (once a frame)."
+    )
+    location_refinement: bool = Field(True, description="Predict offsets from cells to keypoints too.")
+    locref_std: float = Field(
+        7.2801, gt=0, description="Pixels a unit of the location refinement layer (DeepLabCut's value)."
     )
     target_generator: AnyTargetGenerator = Field(
         cast(Any, {"type": "heatmap/gaussian"}), description="Labels -> heatmaps and location refinement."
@@ -208,29 +255,7 @@ class HeatmapHeadConfig(HeadConfig):
     def predicts_unique(self) -> bool:
         return self.keypoints == "unique"
 
-    def chosen_feature(self, features: Sequence[Feature]) -> int:
-        """Index of the feature map that is used.
-
-        Raises:
-            ValueError: the choice is ambiguous, does not exist or is no map; names the field ``feature``.
-        """
-        return choose_feature(features, self.feature)
-
-    def layers_on(self, feature: Feature) -> int:
-        """How many transposed convolutions there are on this feature map."""
-        if self.deconv_layers is not None:
-            return self.deconv_layers
-        return 1 if feature.stride > 4 else 0
-
-    def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
-        feature = features[self.chosen_feature(features)]
-        layers = self.layers_on(feature)
-        stride = feature.stride / 2**layers
-        if stride < 1:
-            raise ValueError(
-                f"deconv_layers: {layers} on a feature map of stride {feature.stride} give more cells than pixels; "
-                f"at most {feature.stride.bit_length() - 1}"
-            )
+    def check_stride(self, stride: float) -> None:
         if isinstance(self.target_generator, HeatmapTargetConfig):
             self.target_generator.check_stride(stride)
 
@@ -244,3 +269,105 @@ class HeatmapHeadConfig(HeadConfig):
     def heatmaps_are_logits(self) -> bool:
         """Whether the loss of the heatmaps works on logits."""
         return isinstance(self.losses[HEATMAP], BceConfig)
+
+
+class IdentityConfig(TargetGeneratorConfig):
+    """Which individual a place belongs to: discs around all keypoints of the animals."""
+
+    radius: float | None = Field(
+        None, gt=0, description="Of a disc, pixels of the network's input; null: 2 cells, at least 8 pixels."
+    )
+    background: bool | None = Field(
+        None,
+        description="Teach that places of nobody belong to nobody, 0 in every map; null: false with the loss "
+        "heatmap/cross_entropy, which knows no such places, true with others.",
+    )
+
+    def decided_radius(self, stride: float) -> float:
+        """Radius in pixels for cells of this size."""
+        return self.radius or _disc(stride)
+
+    def check_stride(self, stride: float) -> None:
+        """Refuse discs that fall between cells of this size (pixels).
+
+        Raises:
+            ValueError: one line that names the field to change.
+        """
+        if self.decided_radius(stride) < _LEAST_DISC * stride:
+            raise ValueError(
+                f"target_generator.radius: {self.radius:g} is too small for cells of {stride:g} pixels; "
+                f"at least {_LEAST_DISC * stride:.3g}, or leave it out"
+            )
+
+
+class AssignIdentityConfig(PredictorConfig):
+    """The names of the animals of a frame, all at once: no individual twice."""
+
+    sigmoid: bool | None = Field(
+        None,
+        description="Whether each map is a probability by itself (logistic function) instead of one over all "
+        "individuals (softmax); null: false when their loss is heatmap/cross_entropy.",
+    )
+    threshold: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="An animal stays without a name when the best one left for it is less probable; null: half of what "
+        "a guess would be right (0.125 with four individuals).",
+    )
+
+
+class CrossEntropyConfig(LossConfig):
+    """Cross-entropy over individuals, in places that belong to one of them."""
+
+
+class IdentityHeadConfig(MapsHeadConfig):
+    """A map for each individual: does this place belong to it?"""
+
+    target_generator: AnyTargetGenerator = Field(
+        cast(Any, {"type": "heatmap/identity"}), description="Labels -> whose place it is."
+    )
+    predictor: AnyPredictor = Field(
+        cast(Any, {"type": "heatmap/assign_identity"}), description="Maps at the keypoints found -> names."
+    )
+    losses: dict[str, AnyLoss] = Field(
+        cast(Any, {IDENTITY: {"type": "heatmap/cross_entropy"}}), description="By output; there is one, identity."
+    )
+
+    @field_validator("losses", mode="after")
+    @classmethod
+    def _one_loss(cls, losses: dict[str, LossConfig]) -> dict[str, LossConfig]:
+        if unknown := sorted(set(losses) - {IDENTITY}):
+            raise ValueError(f"the head has no output {', '.join(unknown)}; its only output is {IDENTITY}")
+        return losses
+
+    def predicts_identity(self) -> bool:
+        return True
+
+    def check_stride(self, stride: float) -> None:
+        generator = self.decided_target_generator()
+        if isinstance(generator, IdentityConfig):
+            if generator.background and self.exclusive():
+                raise ValueError(
+                    "target_generator.background: heatmap/cross_entropy knows no places of nobody; leave it out, or "
+                    "take the loss heatmap/bce"
+                )
+            generator.check_stride(stride)
+
+    def exclusive(self) -> bool:
+        """Whether the maps of a place compete with each other (softmax), as its owner is one individual."""
+        return isinstance(self.losses[IDENTITY], CrossEntropyConfig)
+
+    def decided_target_generator(self) -> TargetGeneratorConfig:
+        """The target generator with ``background`` decided from the loss."""
+        generator: TargetGeneratorConfig = self.target_generator
+        if isinstance(generator, IdentityConfig) and generator.background is None:
+            return generator.model_copy(update={"background": not self.exclusive()})
+        return generator
+
+    def decided_predictor(self) -> PredictorConfig:
+        """The predictor with ``sigmoid`` decided from the loss."""
+        predictor: PredictorConfig = self.predictor
+        if isinstance(predictor, AssignIdentityConfig) and predictor.sigmoid is None:
+            return predictor.model_copy(update={"sigmoid": not self.exclusive()})
+        return predictor

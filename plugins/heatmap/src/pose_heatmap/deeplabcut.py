@@ -23,55 +23,96 @@ def convert(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str
     say the same, so that the keypoints that come out are its own.
 
     Args:
-        part: ``model.heads.bodypart`` or ``model.heads.unique_bodypart``, of type ``HeatmapHead``.
+        part: ``model.heads.bodypart``, ``model.heads.unique_bodypart`` or ``model.heads.identity``, of type
+            ``HeatmapHead``.
         about: ``slot`` names the head, ``features`` are the feature maps that reach it.
 
     Returns:
-        the config of ``heatmap/heatmap``, and a function from a key of the snapshot (without ``heads.<name>.``) to one
-        of our head, which raises KeyError for a key that the head does not have.
+        the config of ``heatmap/heatmap`` or, in the slot ``identity``, of ``heatmap/identity``, and a function from a
+        key of the snapshot (without ``heads.<name>.``) to one of our head, which raises KeyError for a key that the
+        head does not have.
 
     Raises:
-        ValueError: the section describes a head that ``heatmap/heatmap`` is not.
+        ValueError: the section describes a head that ours are not.
     """
     slot = about["slot"]
-    if slot not in ("bodypart", "unique_bodypart"):
+    if slot not in ("bodypart", "unique_bodypart", "identity"):
         raise ValueError(f"{slot} heads cannot be imported as heatmaps of keypoints")
     if unknown := sorted(set(part) - _KNOWN):
         raise ValueError(f"{unknown[0]}: no setting of HeatmapHead that can be imported")
     feature: Feature = about["features"][0]
     layers, hidden, kernel = _layers(part["heatmap_config"], "heatmap_config")
-    locref = part.get("locref_config")
-    if locref is not None and _layers(locref, "locref_config") != (layers, hidden, kernel):
-        raise ValueError("locref_config: its layers differ from those of heatmap_config, which cannot be imported")
-    predictor = part["predictor"]
-    if unknown := sorted(set(predictor) - _PREDICTOR):
-        raise ValueError(f"predictor.{unknown[0]}: no setting of HeatmapPredictor that can be imported")
-    if predictor.get("type") != "HeatmapPredictor":
-        raise ValueError(f"predictor: {predictor.get('type')} cannot be imported; HeatmapPredictor can")
-    if predictor.get("location_refinement", True) != (locref is not None):
-        raise ValueError("predictor.location_refinement: must be true with locref_config and false without")
     stride = feature.stride / 2**layers
     criterion = part["criterion"]
     loss = criterion if "type" in criterion else criterion["heatmap"]
     logits = loss["type"] == "WeightedBCECriterion"
-    config: dict[str, Any] = {
-        "type": "heatmap/heatmap",
-        "keypoints": "unique" if slot == "unique_bodypart" else "animal",
+    maps = {
         "deconv_layers": layers,
         "deconv_channels": hidden,
         "deconv_kernel": kernel,
         "deconv_padding": "valid",
+        "grid_offset": stride / 2,
+    }
+    if slot == "identity":
+        return maps | _identity(part, stride, logits), _renaming(layers, False)
+    locref = part.get("locref_config")
+    if locref is not None and _layers(locref, "locref_config") != (layers, hidden, kernel):
+        raise ValueError("locref_config: its layers differ from those of heatmap_config, which cannot be imported")
+    predictor = _predictor(part, "HeatmapPredictor", _PREDICTOR)
+    if predictor.get("location_refinement", True) != (locref is not None):
+        raise ValueError("predictor.location_refinement: must be true with locref_config and false without")
+    config: dict[str, Any] = {
+        "type": "heatmap/heatmap",
+        "keypoints": "unique" if slot == "unique_bodypart" else "animal",
+        **maps,
         "location_refinement": locref is not None,
         "locref_std": predictor.get("locref_std", 7.2801),
-        "grid_offset": stride / 2,
         "target_generator": _targets(part["target_generator"], stride),
         "predictor": {"type": "heatmap/argmax", "sigmoid": predictor.get("apply_sigmoid", True)},
         "losses": {"heatmap": {"type": "heatmap/bce" if logits else "heatmap/mse"}},
     }
+    return config, _renaming(layers, locref is not None)
+
+
+def _identity(part: Mapping[str, Any], stride: float, logits: bool) -> dict[str, Any]:
+    """What is particular to an identity head: each map is learned against the background, by itself."""
+    if part.get("locref_config") is not None:
+        raise ValueError("locref_config: identity heads with location refinement cannot be imported")
+    if not logits:
+        raise ValueError("criterion: identity heads trained with WeightedBCECriterion can be imported only")
+    targets = part["target_generator"]
+    if targets["type"] != "HeatmapPlateauGenerator" or targets.get("heatmap_mode") != "INDIVIDUAL":
+        raise ValueError("target_generator: must be a HeatmapPlateauGenerator with heatmap_mode INDIVIDUAL")
+    if not _predictor(part, "IdentityPredictor", {"type", "apply_sigmoid"}).get("apply_sigmoid", True):
+        raise ValueError("predictor.apply_sigmoid: must be true, as the maps of this criterion are logits")
+    distance = targets.get("pos_dist_thresh", 17)
+    return {
+        "type": "heatmap/identity",
+        "target_generator": {
+            "type": "heatmap/identity",
+            **({"radius": distance} if distance >= 0.75 * stride else {}),
+        },
+        "predictor": {"type": "heatmap/assign_identity", "sigmoid": True},
+        "losses": {"identity": {"type": "heatmap/bce"}},
+    }
+
+
+def _predictor(part: Mapping[str, Any], wanted: str, known: set[str]) -> Mapping[str, Any]:
+    """The section of the predictor, which must be of this type and have known settings only."""
+    predictor: Mapping[str, Any] = part["predictor"]
+    if predictor.get("type") != wanted:
+        raise ValueError(f"predictor: {predictor.get('type')} cannot be imported; {wanted} can")
+    if unknown := sorted(set(predictor) - known):
+        raise ValueError(f"predictor.{unknown[0]}: no setting of {wanted} that can be imported")
+    return predictor
+
+
+def _renaming(layers: int, locref: bool) -> Callable[[str], str | None]:
+    """Their names of the weights are ours; what the head does not have is a KeyError."""
 
     def rename(key: str) -> str | None:
         found = _WEIGHT.fullmatch(key)
-        if found is None or (found[1] == "locref_head" and locref is None):
+        if found is None or (found[1] == "locref_head" and not locref):
             raise KeyError(key)
         # Every second layer is a ReLU, which has no weights.
         if (found[3] is None) != (layers == 0) or (
@@ -80,7 +121,7 @@ def convert(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str
             raise KeyError(key)
         return key
 
-    return config, rename
+    return rename
 
 
 def _layers(config: Mapping[str, Any], where: str) -> tuple[int, int, int]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from pose_core.errors import ConfigError
 from pose_core.interfaces import BuildContext, Head, KeypointAxis, Labels, Loss, Predictions
 from pose_core.structures import Skeleton
-from pose_heatmap.config import HEATMAP, LOCREF, HeatmapHeadConfig
+from pose_heatmap.config import HEATMAP, LOCREF, HeatmapHeadConfig, MapsHeadConfig
 from pose_heatmap.layers import Deconvolution, head_grid
 
 _PRIOR = 0.01
@@ -21,7 +21,35 @@ _PRIOR = 0.01
 steps of a cross-entropy are spent on learning that most of an image is background."""
 
 
-class HeatmapHead(Head):
+class MapsHead(Head):
+    """What heads share that make maps of one feature map.
+
+    Attributes:
+        feature: index of the feature map that is used.
+        grid: of the maps.
+        start: value of the last layer's bias where maps are logits that are mostly background.
+    """
+
+    start = math.log(_PRIOR / (1 - _PRIOR))
+
+    def __init__(self, config: MapsHeadConfig, context: BuildContext) -> None:
+        super().__init__(config, context)
+        self.feature = config.chosen_feature(context.features)
+        feature = context.features[self.feature]
+        layers = config.layers_on(feature)
+        grid = head_grid(feature.stride, layers, config.deconv_kernel, config.deconv_padding)
+        self.grid = grid if config.grid_offset is None else replace(grid, offset=config.grid_offset)
+        self.make_maps = partial(
+            Deconvolution,
+            feature.channels,
+            layers=layers,
+            hidden=config.deconv_channels,
+            kernel=config.deconv_kernel,
+            padding=config.deconv_padding,
+        )
+
+
+class HeatmapHead(MapsHead):
     """Heatmaps (K maps) and location refinement (2 K maps) of one feature map.
 
     Outputs ``heatmap`` (B, K, h, w): the blob of each keypoint, about 1 at its centre (logits with the loss
@@ -40,26 +68,17 @@ class HeatmapHead(Head):
         self.unique = config.keypoints == "unique"
         if self.unique:
             if not context.skeleton.unique_keypoints:
-                raise ConfigError("keypoints: unique needs a skeleton with unique_keypoints; this one has none")
+                raise ConfigError(
+                    "keypoints: unique needs a skeleton with unique_keypoints; this one has none, so leave the head "
+                    "out (null in its place)"
+                )
             context = replace(context, skeleton=Skeleton(keypoints=context.skeleton.unique_keypoints))
         self.skeleton = context.skeleton
-        self.feature = config.chosen_feature(context.features)
-        feature = context.features[self.feature]
-        layers = config.layers_on(feature)
-        grid = head_grid(feature.stride, layers, config.deconv_kernel, config.deconv_padding)
-        self.grid = grid if config.grid_offset is None else replace(grid, offset=config.grid_offset)
-        make = partial(
-            Deconvolution,
-            feature.channels,
-            layers=layers,
-            hidden=config.deconv_channels,
-            kernel=config.deconv_kernel,
-            padding=config.deconv_padding,
-        )
+        self.names = context.skeleton.keypoints
         k = context.skeleton.num_keypoints
-        bias = math.log(_PRIOR / (1 - _PRIOR)) if config.heatmaps_are_logits() else 0.0
-        self.heatmap_head = make(k, bias=bias)
-        self.locref_head = make(2 * k) if config.location_refinement else None
+        bias = self.start if config.heatmaps_are_logits() else 0.0
+        self.heatmap_head = self.make_maps(k, bias=bias)
+        self.locref_head = self.make_maps(2 * k) if config.location_refinement else None
         self.locref_std = config.locref_std
         self.set_codec(
             context.build("target_generator", config.target_generator, self.grid),
@@ -81,8 +100,8 @@ class HeatmapHead(Head):
             outputs[LOCREF] = self.locref_head(feature) * self.locref_std
         return outputs
 
-    def keypoint_axes(self) -> dict[str, KeypointAxis]:
-        axes: dict[str, KeypointAxis] = {}
+    def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
+        axes: dict[str, tuple[KeypointAxis, ...]] = {}
         for part, values in (("heatmap_head", 1), ("locref_head", 2)):
             maps = getattr(self, part)
             if maps is None:
@@ -90,8 +109,8 @@ class HeatmapHead(Head):
             # A transposed convolution has its outputs on the second axis of its weights.
             transposed = len(maps.deconv_layers) > 0
             last = f"{part}.deconv_layers.{len(maps.deconv_layers) - 1}" if transposed else f"{part}.final_conv"
-            axes[f"{last}.weight"] = KeypointAxis(1 if transposed else 0, values, self.unique)
-            axes[f"{last}.bias"] = KeypointAxis(0, values, self.unique)
+            axes[f"{last}.weight"] = (KeypointAxis.of(int(transposed), self.skeleton.keypoints, values),)
+            axes[f"{last}.bias"] = (KeypointAxis.of(0, self.skeleton.keypoints, values),)
         return axes
 
     def loss(self, outputs: Mapping[str, Tensor], labels: Labels) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pose_core.interfaces import BuildContext, Loss
-from pose_heatmap.config import BceConfig, HuberConfig, MseConfig, SmoothL1Config
+from pose_heatmap.config import BceConfig, CrossEntropyConfig, HuberConfig, MseConfig, SmoothL1Config
 
 
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
@@ -125,3 +125,23 @@ class SmoothL1Loss(_Weighted):
     def error(self, output: Tensor, target: Tensor) -> Tensor:
         """e^2 / (2 beta) up to beta, then |e| - beta / 2."""
         return F.smooth_l1_loss(output, target, reduction="none", beta=self.beta)
+
+
+class CrossEntropyLoss(Loss):
+    """Cross-entropy of logits over the maps of a place, averaged over the places that count."""
+
+    def __init__(self, config: CrossEntropyConfig, context: BuildContext) -> None:
+        super().__init__(config, context)
+
+    def forward(self, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Args:
+            output: (B, N, h, w) logits.
+            target: same shape, probabilities that add up to 1 over N.
+            weight: broadcastable to (B, 1, h, w), at least 0.
+
+        Returns:
+            scalar, nats a place; log N for maps that say nothing.
+        """
+        weight = weight.to(target.dtype).expand_as(target[:, :1])
+        logits = output.float().masked_fill(weight == 0, 0.0)
+        return weighted_mean(-(target * logits.log_softmax(1)).sum(1, keepdim=True), weight)

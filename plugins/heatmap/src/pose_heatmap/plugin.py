@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pose_core.hooks import ComponentSpec, ModelRecipe, PluginInfo, hookimpl
+from pose_core.hooks import ComponentSpec, ExtraHead, ModelRecipe, PluginInfo, hookimpl
 
 _DEEPERCUT = """@inproceedings{insafutdinov2016deepercut,
   title={DeeperCut: A Deeper, Stronger, and Faster Multi-Person Pose Estimation Model},
@@ -26,7 +26,7 @@ def pose_plugin_info() -> PluginInfo:
         namespace="heatmap",
         summary="Heatmap and location-refinement heads",
         license="BSD-3-Clause",
-        hook_api="1.1",
+        hook_api="1.2",
         citations=(_DEEPERCUT, _DEEPLABCUT),
     )
 
@@ -47,12 +47,16 @@ def _part(kind: str, name: str, cls: str, module: str, summary: str, citations: 
 @hookimpl
 def pose_components() -> Iterable[ComponentSpec]:
     yield _part("head", "heatmap", "Heatmap", "head", "One heatmap a keypoint, with location refinement")
+    yield _part("head", "identity", "Identity", "identity", "One map an individual: which animal is this?")
     yield _part("target_generator", "gaussian", "Gaussian", "targets", "Gaussian blobs and offsets to their centres")
     yield _part("target_generator", "plateau", "Plateau", "targets", "Discs of ones and offsets to their centres")
+    yield _part("target_generator", "identity", "Identity", "identity", "Whose place it is, around all keypoints")
     yield _part("predictor", "argmax", "Argmax", "predictors", "Highest cell, moved by location refinement")
     yield _part("predictor", "subpixel", "Subpixel", "predictors", "Gaussian fitted around the highest cell", (_GUO,))
+    yield _part("predictor", "assign_identity", "AssignIdentity", "identity", "Names of all animals of a frame at once")
     yield _part("loss", "mse", "Mse", "losses", "Mean squared error, balanced between blobs and background")
     yield _part("loss", "bce", "Bce", "losses", "Cross-entropy of logits, balanced between blobs and background")
+    yield _part("loss", "cross_entropy", "CrossEntropy", "losses", "Cross-entropy over the maps of a place")
     yield _part("loss", "huber", "Huber", "losses", "Huber loss")
     yield _part("loss", "smooth_l1", "SmoothL1", "losses", "Smooth L1 loss")
     yield ComponentSpec(
@@ -83,4 +87,22 @@ def pose_recipes() -> Iterable[ModelRecipe]:
             },
             "augmentation": {"rotation": 180.0, "scale": [0.75, 1.25], "translation": 0.08},
         },
+    )
+
+
+@hookimpl
+def pose_extra_heads() -> Iterable[ExtraHead]:
+    yield ExtraHead(
+        "unique_keypoints",
+        "unique_keypoints",
+        {"type": "heatmap/heatmap", "keypoints": "unique"},
+        ("single_animal", "bottom_up"),
+        "heatmaps of the keypoints that exist once a frame",
+    )
+    yield ExtraHead(
+        "identity",
+        "identity",
+        {"type": "heatmap/identity"},
+        ("bottom_up",),
+        "a map for each individual, read at the keypoints found",
     )

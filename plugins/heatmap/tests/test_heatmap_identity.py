@@ -1,0 +1,332 @@
+"""The identity head: whose place it is, names of all animals of a frame, DeepLabCut's head."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pose_heatmap.deeplabcut import convert
+from pose_heatmap.identity import AssignIdentityPredictor, IdentityHead
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
+
+from pose_core.errors import ConfigError
+from pose_core.interfaces import BuildContext, Labels, Predictions
+from pose_core.specs import AnyHead, Feature
+from pose_core.structures import Skeleton
+
+NAN = math.nan
+INDIVIDUALS = ("ann", "bob", "cat")
+SKELETON = Skeleton(("nose", "tail"), individuals=INDIVIDUALS, identified=True)
+
+
+def make_head(skeleton: Skeleton = SKELETON, features: tuple[Feature, ...] = (Feature(6, 8),), **more: Any) -> Any:
+    config = TypeAdapter(AnyHead).validate_python({"type": "heatmap/identity", **more})
+    config.check(features, None)
+    return BuildContext(skeleton=skeleton, features=features).build("head", config)
+
+
+def make_labels(keypoints: Tensor, identity: Tensor) -> Labels:
+    b, n, k, _ = keypoints.shape
+    return Labels(
+        keypoints=keypoints,
+        occluded=torch.zeros(b, n, k, dtype=torch.bool),
+        boxes=torch.full((b, n, 4), NAN),
+        areas=torch.full((b, n), NAN),
+        identity=identity,
+        unique_keypoints=torch.zeros(b, 0, 2),
+    )
+
+
+def make_found(keypoints: Tensor, scores: Tensor | None = None) -> Predictions:
+    scores = torch.ones(keypoints.shape[:3]) if scores is None else scores
+    return Predictions.none(len(keypoints), SKELETON).with_animals(keypoints, scores)
+
+
+def random_labels(seed: int, animals: int = 3, size: float = 64) -> Labels:
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.rand(2, animals, 2, 2, generator=generator) * size
+    points[torch.rand(2, animals, 2, generator=generator) < 0.2] = NAN
+    identity = torch.stack([torch.randperm(3, generator=generator)[:animals] for _ in range(2)])
+    identity[torch.rand(2, animals, generator=generator) < 0.2] = -1
+    return make_labels(points, identity)
+
+
+@pytest.mark.parametrize("features", [(Feature(6, 8),), (Feature(4, 4), Feature(6, 16))])
+def test_layers_and_grid_are_those_of_the_heatmap_head(features: tuple[Feature, ...]) -> None:
+    more = {"feature": 1} if len(features) > 1 else {}
+    head = make_head(features=features, **more)
+    stride = features[-1].stride
+    maps = head([torch.randn(2, f.channels, 64 // f.stride, 48 // f.stride) for f in features])["identity"]
+    assert maps.shape == (2, 3, 128 // stride, 96 // stride)
+    assert head.predictor.grid is head.target_generator.grid
+    assert head.predictor.grid.stride == stride / 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"identified": False}, "identified: true"), ({"individuals": ("ann",)}, "several individuals")],
+)
+def test_a_skeleton_without_identities_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        make_head(replace(SKELETON, **changes))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"losses": {"heatmap": {"type": "heatmap/bce"}}}, "no output heatmap; its only output is identity"),
+        ({"target_generator": {"radius": 1}}, "target_generator.radius: 1 is too small"),
+        ({"target_generator": {"background": True}}, "target_generator.background: .* heatmap/bce"),
+        ({"deconv_layers": 5}, "deconv_layers: 5"),
+    ],
+)
+def test_wrong_settings_are_named(more: dict[str, Any], said: str) -> None:
+    with pytest.raises((ValidationError, ValueError), match=said):
+        make_head(**more)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 3), st.booleans())
+def test_a_place_belongs_to_the_animal_with_the_nearest_keypoint(seed: int, animals: int, background: bool) -> None:
+    """Against every cell looked at by itself. Animals of unknown identity take their places but teach nothing."""
+    loss = {"losses": {"identity": {"type": "heatmap/bce"}}} if background else {}
+    head = make_head(target_generator={"radius": 11}, **loss)
+    labels = random_labels(seed, animals)
+    value, weight = head.target_generator(labels, {"identity": torch.zeros(2, 3, 16, 16)})["identity"]
+    for b in range(2):
+        for row in range(16):
+            for column in range(16):
+                centre = head.grid.to_pixels(torch.tensor([float(column), float(row)]))
+                distance = (labels.keypoints[b] - centre).norm(dim=-1).nan_to_num(torch.inf).amin(-1)
+                expected, counts = torch.zeros(3), float(background)
+                if animals and distance.min() <= 11:
+                    name = int(labels.identity[b, int(distance.argmin())])
+                    counts = float(name >= 0)
+                    if name >= 0:
+                        expected[name] = 1
+                assert weight[b, 0, row, column] == counts
+                assert torch.equal(value[b, :, row, column], expected)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 3))
+def test_targets_used_as_outputs_give_every_animal_its_name(seed: int, animals: int) -> None:
+    """Animals that are not within reach of each other, in any order, some keypoints missing."""
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.tensor([[40.0, 40], [120, 50], [60, 130]])[torch.randperm(3, generator=generator)[:animals]]
+    points = centres[None, :, None] + torch.rand(1, animals, 2, 2, generator=generator) * 12
+    identity = torch.randperm(3, generator=generator)[None, :animals]
+    head = make_head()
+    value, _ = head.target_generator(make_labels(points, identity), {"identity": torch.zeros(1, 3, 48, 48)})["identity"]
+    seen = points.clone()
+    seen[:, :, 1][torch.rand(1, animals, generator=generator) < 0.5] = NAN
+    named = head.predictor({"identity": value * 20 - 10}, make_found(seen))
+    assert torch.equal(named.identity, identity)
+    assert torch.equal(named.keypoints.nan_to_num(-1), seen.nan_to_num(-1))  # nothing else changes
+
+
+def logits_for(probabilities: list[list[float]]) -> tuple[Tensor, Tensor]:
+    """Maps that say these probabilities (softmax) where the animals are, and the animals' keypoints."""
+    rows = torch.tensor(probabilities)
+    columns = 8 * len(rows)
+    maps = torch.zeros(1, rows.shape[1], 8, columns)
+    for i, row in enumerate(rows):
+        maps[0, :, :, 8 * i : 8 * i + 8] = row.clamp(min=1e-9).log()[:, None, None]
+    points = torch.tensor([[8 * i + 4.0, 4.0] for i in range(len(rows))]) * 4
+    return maps, points[None, :, None].repeat(1, 1, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "expected"),
+    [
+        ([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0]], [0, 1]),  # no name twice; 0.9 + 0.2 beats 0.1 + 0.8
+        ([[0.6, 0.4, 0.0], [0.9, 0.1, 0.0]], [1, 0]),
+        ([[0.8, 0.2, 0.0], [0.98, 0.01, 0.01]], [1, 0]),
+        ([[0.98, 0.01, 0.01], [0.99, 0.005, 0.005]], [-1, 0]),  # the names left are improbable
+        ([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.3, 0.3, 0.4]], [0, 1, 2, -1]),  # more than there are
+    ],
+)
+def test_names_are_given_to_all_animals_at_once(probabilities: list[list[float]], expected: list[int]) -> None:
+    head = make_head()
+    maps, points = logits_for(probabilities)
+    assert head.predictor({"identity": maps}, make_found(points)).identity.tolist() == [expected]
+
+
+def test_doubtful_animals_take_no_name_from_certain_ones() -> None:
+    head = make_head()
+    maps, points = logits_for([[0.9, 0.05, 0.05], [0.85, 0.1, 0.05], [0.05, 0.9, 0.05], [0.05, 0.05, 0.9]])
+    scores = torch.tensor([[0.1, 0.9, 0.9, 0.9]])[..., None].expand(-1, -1, 2)
+    named = head.predictor({"identity": maps}, make_found(points, scores.clone()))
+    assert named.identity.tolist() == [[-1, 0, 1, 2]]
+
+
+def test_keypoints_count_by_their_scores() -> None:
+    head = make_head()
+    maps, points = logits_for([[0.95, 0.05, 0.0], [0.05, 0.95, 0.0]])
+    mixed = torch.stack([points[:, 0, 0], points[:, 1, 0]], dim=1)[:, None]
+    for scores, expected in (([0.9, 0.2], 0), ([0.2, 0.9], 1)):
+        assert (
+            head.predictor({"identity": maps}, make_found(mixed, torch.tensor([[scores]]))).identity.item() == expected
+        )
+
+
+def test_maps_are_read_between_cells() -> None:
+    """A map that rises linearly is read exactly; beyond its edge it goes on as it ends."""
+    head = make_head()
+    grid = head.grid
+    x, y = grid.centres(20), grid.centres(15)
+    maps = torch.stack([x[None].expand(15, 20), y[:, None].expand(15, 20), x[None] + 2 * y[:, None]])[None]
+    points = torch.rand(1, 4, 2, 2) * torch.tensor([19.0 * 4, 14.0 * 4]) + grid.offset
+    read = head.predictor.read(maps, points)
+    expected = torch.stack([points[..., 0], points[..., 1], points[..., 0] + 2 * points[..., 1]], dim=1)
+    torch.testing.assert_close(read, expected, atol=1e-3, rtol=0)
+    outside = head.predictor.read(maps, torch.tensor([[[[-50.0, -50.0], [500, 500]]]]))
+    assert outside[0, 0, 0].tolist() == pytest.approx([float(x[0]), float(x[-1])])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 6), st.sampled_from(["random", "nan", "inf", "zero"]))
+def test_anything_is_survived_and_no_name_is_given_twice(seed: int, animals: int, kind: str) -> None:
+    torch.manual_seed(seed)
+    head = make_head()
+    maps = {
+        "random": torch.randn(2, 3, 9, 7) * 5,
+        "nan": torch.full((2, 3, 9, 7), NAN),
+        "inf": torch.full((2, 3, 9, 7), torch.inf),
+        "zero": torch.zeros(2, 3, 9, 7),
+    }[kind]
+    points = torch.rand(2, animals, 2, 2) * 80 - 20
+    points[torch.rand(2, animals, 2) < 0.3] = NAN
+    found = make_found(points, torch.rand(2, animals, 2))
+    identity = head.predictor({"identity": maps}, found).identity
+    assert identity.shape == (2, animals)
+    assert identity.dtype == torch.int64
+    for row, animal in zip(identity.tolist(), torch.isfinite(points).all(-1).any(-1).tolist(), strict=True):
+        names = [name for name in row if name >= 0]
+        assert len(set(names)) == len(names)
+        assert all(0 <= name < 3 for name in names)
+        assert all(name == -1 for name, there in zip(row, animal, strict=True) if not there)
+        if kind in ("random", "zero"):
+            assert len(names) <= min(3, sum(animal))
+        else:
+            assert names == []
+
+
+def test_a_frame_is_named_the_same_alone_and_in_a_batch() -> None:
+    torch.manual_seed(0)
+    head = make_head()
+    maps, points = torch.randn(4, 3, 10, 10) * 3, torch.rand(4, 3, 2, 2) * 40
+    together = head.predictor({"identity": maps}, make_found(points)).identity
+    alone = [head.predictor({"identity": maps[i : i + 1]}, make_found(points[i : i + 1])).identity[0] for i in range(4)]
+    assert torch.equal(together, torch.stack(alone))
+
+
+def test_the_loss_of_a_new_head_is_that_of_a_guess_and_ignores_what_has_no_weight() -> None:
+    head = make_head()
+    labels = random_labels(1)
+    outputs = head([torch.randn(2, 6, 8, 8)])
+    assert head.loss(outputs, labels)["identity"].item() == pytest.approx(math.log(3), abs=0.05)
+    nobody = head.loss(outputs, make_labels(labels.keypoints, torch.full((2, 3), -1)))["identity"]
+    assert nobody.item() == 0
+    _, weight = head.target_generator(labels, outputs)["identity"]
+    wild = torch.where(weight == 0, torch.inf, outputs["identity"])
+    assert head.loss({"identity": wild}, labels)["identity"] == head.loss(outputs, labels)["identity"]
+
+
+def test_losses_and_their_reading_belong_together() -> None:
+    """Softmax for cross-entropy, the logistic function for maps that were learned by themselves."""
+    assert not make_head().predictor.sigmoid
+    by_itself = make_head(losses={"identity": {"type": "heatmap/bce"}})
+    assert by_itself.predictor.sigmoid
+    assert by_itself.target_generator.background
+    assert isinstance(by_itself, IdentityHead)
+    assert isinstance(by_itself.predictor, AssignIdentityPredictor)
+    labels = random_labels(3)
+    by_itself.loss(by_itself([torch.randn(2, 6, 8, 8)]), labels)["identity"].backward()
+    assert all(torch.isfinite(p.grad).all() for p in by_itself.parameters())
+
+
+def test_individuals_are_learned() -> None:
+    """Animals that differ in colour only, on a feature map that shows it; names on new images are right."""
+    torch.manual_seed(0)
+    head = make_head(features=(Feature(3, 4),), deconv_layers=0)
+    colours = torch.eye(3) * 2 + 0.3 * torch.randn(3, 3)
+
+    def image() -> tuple[Tensor, Labels]:
+        centres = torch.tensor([[30.0, 30], [100, 40], [50, 110]])[torch.randperm(3)]
+        points = centres[None, :, None] + torch.rand(1, 3, 2, 2) * 8
+        identity = torch.randperm(3)[None]
+        feature = 0.3 * torch.randn(1, 3, 36, 36)
+        for animal in range(3):
+            at = (centres[animal] / 4).long()
+            colour = colours[identity[0, animal]][:, None, None]
+            feature[0, :, at[1] - 3 : at[1] + 6, at[0] - 3 : at[0] + 6] += colour
+        return feature, make_labels(points, identity)
+
+    optimiser = torch.optim.Adam(head.parameters(), lr=0.05)
+    for _ in range(60):
+        feature, labels = image()
+        optimiser.zero_grad()
+        head.loss(head([feature]), labels)["identity"].backward()
+        optimiser.step()
+    right = 0
+    for _ in range(20):
+        feature, labels = image()
+        right += int((head.decode(head([feature]), make_found(labels.keypoints)).identity == labels.identity).sum())
+    assert right >= 57
+
+
+THEIRS: dict[str, Any] = {
+    "type": "HeatmapHead",
+    "weight_init": "normal",
+    "predictor": {"type": "IdentityPredictor", "apply_sigmoid": True},
+    "target_generator": {
+        "type": "HeatmapPlateauGenerator",
+        "num_heatmaps": 3,
+        "pos_dist_thresh": 17,
+        "heatmap_mode": "INDIVIDUAL",
+        "gradient_masking": False,
+        "generate_locref": False,
+    },
+    "criterion": {"heatmap": {"type": "WeightedBCECriterion", "weight": 1.0}},
+    "heatmap_config": {"channels": [6, 3], "kernel_size": [3], "strides": [2]},
+}
+
+
+def test_a_head_of_deeplabcut_is_taken_over() -> None:
+    config, rename = convert(THEIRS, {"slot": "identity", "features": (Feature(6, 16),)})
+    assert config["type"] == "heatmap/identity"
+    head = make_head(features=(Feature(6, 16),), **{k: v for k, v in config.items() if k != "type"})
+    assert {rename(key) for key in ("heatmap_head.deconv_layers.0.weight", "heatmap_head.deconv_layers.0.bias")} == set(
+        head.state_dict()
+    )
+    with pytest.raises(KeyError):
+        rename("locref_head.deconv_layers.0.weight")
+    assert head([torch.zeros(1, 6, 16, 16)])["identity"].shape == (1, 3, 33, 33)
+    assert (head.grid.stride, head.grid.offset, head.target_generator.radius) == (8, 4, 17)
+    assert head.predictor.sigmoid
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"predictor": {"type": "HeatmapPredictor"}}, "IdentityPredictor can"),
+        ({"predictor": {"type": "IdentityPredictor", "apply_sigmoid": False}}, "apply_sigmoid: must be true"),
+        ({"predictor": {"type": "IdentityPredictor", "more": 1}}, "predictor.more"),
+        ({"target_generator": {"type": "HeatmapPlateauGenerator", "heatmap_mode": "KEYPOINT"}}, "INDIVIDUAL"),
+        ({"criterion": {"type": "WeightedMSECriterion"}}, "WeightedBCECriterion"),
+        ({"locref_config": THEIRS["heatmap_config"]}, "locref_config"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_other_heads_of_deeplabcut_are_refused_in_a_line(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said) as caught:
+        convert({**THEIRS, **changes}, {"slot": "identity", "features": (Feature(6, 16),)})
+    assert "\n" not in str(caught.value)
