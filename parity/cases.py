@@ -11,6 +11,21 @@ BACKBONES = (
     *("cspnext_s", "cspnext_m", "cspnext_x"),
 )
 DETECTORS = ("ssdlite", "fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_resnet50_fpn_v2")
+SEVERAL = 3
+"""Animals of a project of several."""
+
+_FRAME, _ODD, _SMALL = (256, 256), (203, 317), (97, 141)
+_CONDITIONAL = {
+    "ctd_coam_w32": (256, 256),
+    "ctd_coam_w48": (256, 256),
+    "ctd_coam_w48_human": (384, 288),
+    "ctd_prenet_hrnet_w32": (256, 256),
+    "ctd_prenet_hrnet_w48": (256, 256),
+    "ctd_prenet_rtmpose_s": (256, 256),
+    "ctd_prenet_rtmpose_m": (256, 256),
+    "ctd_prenet_rtmpose_x": (384, 384),
+    "ctd_prenet_rtmpose_x_human": (384, 288),
+}
 
 
 @dataclass(frozen=True)
@@ -26,6 +41,8 @@ class Case:
         detector: name of the detector, for rows that compare a detector instead of the pose network.
         exported: taken over from an exported ``.pt`` file, detector included, instead of a snapshot.
         unique: number of unique body parts.
+        animals: individuals of the project.
+        identity: whether there is a head that tells them apart.
     """
 
     name: str
@@ -36,20 +53,45 @@ class Case:
     detector: str | None = None
     exported: bool = False
     unique: int = 0
+    animals: int = 1
+    identity: bool = False
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the network sees a crop and a pose to correct."""
+        return self.net_type.startswith("ctd_")
 
 
 def _cases() -> list[Case]:
     found = []
     for name in BACKBONES:
-        multiple = 32 if name.startswith("hrnet") else 1
-        found.append(Case(name, name, False, ((256, 256), (203, 317), (97, 141)), multiple))
-    found += [Case(f"top_down_{name}", name, True, ((256, 256),)) for name in BACKBONES]
-    found += [Case(f"rtmpose_{v}", f"rtmpose_{v}", True, ((384, 384) if v == "x" else (256, 256),)) for v in "smx"]
-    found.append(Case("animaltokenpose_base", "animaltokenpose_base", True, ((256, 256),)))
-    found.append(Case("resnet_50, unique body parts", "resnet_50", False, ((256, 256), (203, 317)), unique=2))
-    found.append(Case("top_down_cspnext_s, exported", "cspnext_s", True, ((256, 256),), exported=True))
+        found.append(Case(name, name, False, (_FRAME, _ODD, _SMALL), _multiple(name)))
+    found += [Case(f"top_down_{name}", name, True, (_FRAME,)) for name in BACKBONES]
+    found += [Case(f"rtmpose_{v}", f"rtmpose_{v}", True, ((384, 384) if v == "x" else _FRAME,)) for v in "smx"]
+    found.append(Case("animaltokenpose_base", "animaltokenpose_base", True, (_FRAME,)))
+    found += _several_animals()
+    found += [Case(name, name, False, (size,)) for name, size in _CONDITIONAL.items()]
+    found.append(Case("resnet_50, unique body parts", "resnet_50", False, (_FRAME, _ODD), unique=2))
+    found.append(Case("top_down_cspnext_s, exported", "cspnext_s", True, (_FRAME,), exported=True))
     found += [Case(name, "cspnext_s", True, ((320, 416), (301, 263)), detector=name) for name in DETECTORS]
     return found
+
+
+def _several_animals() -> list[Case]:
+    small = ("resnet_50", "hrnet_w18", "cspnext_s", "dlcrnet_stride16_ms5", "dlcrnet_stride32_ms5", "dekr_w18")
+    found = []
+    for name in (*BACKBONES, "dlcrnet_stride16_ms5", "dlcrnet_stride32_ms5", "dekr_w18", "dekr_w32", "dekr_w48"):
+        # A backbone's bare name means another network than in a project of one animal.
+        row = f"{name}, several animals" if name in BACKBONES else name
+        sizes = (_FRAME, _ODD) if name in small else (_FRAME,)
+        found.append(Case(row, name, False, sizes, _multiple(name), animals=SEVERAL))
+    name = "resnet_50, several animals, identity and unique body parts"
+    found.append(Case(name, "resnet_50", False, (_FRAME,), unique=2, animals=SEVERAL, identity=True))
+    return found
+
+
+def _multiple(name: str) -> int:
+    return 32 if name.startswith(("hrnet", "dekr")) else 1
 
 
 CASES = {case.name: case for case in _cases()}

@@ -15,9 +15,12 @@ import numpy.typing as npt
 import torch
 import typer
 from cases import Case
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from pose_core.cli.import_ import import_
+from pose_core.interfaces import Predictions
+from pose_core.model.assemble import PoseModel
 from pose_core.model.detector import DetectorModel
 from pose_core.model.run_folder import Run
 
@@ -27,7 +30,7 @@ RAW, PIXELS, SCORE = 1e-4, 0.01, 1e-4
 """Largest differences: of raw outputs max |a - b| / max |b|; of keypoints and corners of boxes; of scores."""
 ALIVE = 0.01
 """Outputs must differ from image to image by more than this, max |a - b| / max |b|: a dead network proves nothing."""
-_SLOTS = {"bodypart": "keypoints", "unique_bodypart": "unique_keypoints"}
+_SLOTS = {"bodypart": "keypoints", "unique_bodypart": "unique_keypoints", "identity": "identity"}
 
 
 @dataclass
@@ -38,6 +41,7 @@ class Row:
         theirs, ours: parameters.
         raw, pixels, score: largest differences over all images.
         images, drawn: how many images were compared, and drawn to have none with near-ties.
+        animals: how many were compared.
         sizes: (height, width) of what the networks saw.
         problem: why there is no comparison.
         versions: of the original.
@@ -52,6 +56,7 @@ class Row:
     alive: float = 0.0
     images: int = 0
     drawn: int = 0
+    animals: int = 0
     sizes: list[tuple[int, int]] = field(default_factory=list)
     problem: str = ""
     versions: str = ""
@@ -60,7 +65,8 @@ class Row:
     def passed(self) -> bool:
         """Whether every number is within its bound."""
         close = self.raw <= RAW and self.pixels <= PIXELS and self.score <= SCORE
-        return not self.problem and self.theirs == self.ours and close and self.alive > ALIVE and self.images > 0
+        compared = self.images > 0 and (self.animals > 0 or self.case.detector is not None)
+        return not self.problem and self.theirs == self.ours and close and self.alive > ALIVE and compared
 
 
 def compare(case: Case, made: Mapping[str, Any], folder: Path) -> Row:
@@ -103,26 +109,83 @@ def compare_pose(run: Run, original: Arrays, row: Row) -> None:
         image = original[f"{at}.image"]
         row.sizes.append(image.shape[:2])
         images = torch.from_numpy(image).permute(2, 0, 1)[None]
-        outputs = model(model.normalise(images))
+        outputs = model(model.normalise(images), **extra_inputs(model, original.get(f"{at}.conditions"), images))
         for key in [k for k in original if k.startswith(f"{at}.raw.")]:
             _, _, slot, name = key.split(".")
             ours = raw_output(outputs[_SLOTS[slot]], name, model, _SLOTS[slot])
             row.raw = max(row.raw, relative(ours, original[key]))
             seen.setdefault(f"{slot}.{name}.{original[key].shape}", []).append(original[key])
-        found = model.predict(images)
-        for slot, points, scores in (
-            ("bodypart", found.keypoints[0, 0], found.keypoint_scores[0, 0]),
-            ("unique_bodypart", found.unique_keypoints[0], found.unique_scores[0]),
-        ):
-            if (theirs := original.get(f"{at}.poses.{slot}")) is not None:
-                theirs = theirs.reshape(-1, 3)
-                row.pixels = max(row.pixels, largest(points, theirs[:, :2]))
-                row.score = max(row.score, largest(scores, theirs[:, 2]))
+        found = model.decode(outputs)
+        if (theirs := original.get(f"{at}.poses.bodypart")) is not None:
+            compare_animals(found.keypoints[0], found.keypoint_scores[0], theirs, row)
+        if (theirs := original.get(f"{at}.poses.unique_bodypart")) is not None:
+            compare_animals(found.unique_keypoints, found.unique_scores, theirs.reshape(1, -1, 3), row)
+    head = model.heads["keypoints"]
+    for at in sorted(k.removesuffix(".poses") for k in original if k.startswith("ideal.") and k.endswith(".poses")):
+        maps = {k.split(".")[-1]: torch.from_numpy(v) for k, v in original.items() if k.startswith(f"{at}.raw.")}
+        if "locref" in maps:
+            maps["locref"] = maps["locref"] * head.locref_std
+        found = head.decode(maps, Predictions.none(1, model.skeleton))
+        names = None
+        if "identity" in maps:
+            found = model.heads["identity"].decode({"identity": maps["identity"]}, found)
+            names = found.identity[0]
+        compare_animals(found.keypoints[0], found.keypoint_scores[0], original[f"{at}.poses"], row, names)
     row.alive = min((relative(torch.from_numpy(v[0]), v[1]) for v in seen.values() if len(v) > 1), default=0.0)
+    if (other := original.get(f"{places(original)[0]}.conditions")) is not None:
+        # Of the last image, with the pose of the first.
+        moved = model(model.normalise(images), **extra_inputs(model, other, images))
+        for key, value in moved["keypoints"].items():
+            row.alive = min(row.alive, relative(value, outputs["keypoints"][key].numpy()))
+
+
+def extra_inputs(model: PoseModel, pose: npt.NDArray[Any] | None, images: Tensor) -> dict[str, Tensor]:
+    """What the network sees besides images: nothing, or a (K, 3) pose to correct, in pixels of the image."""
+    if pose is None:
+        return {}
+    animal = torch.from_numpy(pose)[None, None]
+    points = torch.where(animal[..., 2:] > 0, animal[..., :2], torch.nan)
+    found = Predictions.none(1, model.skeleton).with_animals(points, animal[..., 2], animal[..., 2].mean(-1))
+    return model.extra_for_inference(found, (images.shape[-2], images.shape[-1]))
+
+
+def compare_animals(
+    points: Tensor, scores: Tensor, theirs: npt.NDArray[Any], row: Row, names: Tensor | None = None
+) -> None:
+    """Animals (N, K, 2) and their scores (N, K) with those of the original, (M, K, 3), where -1 or NaN is missing.
+
+    Each is compared with the nearest of the other side; all must be there on both sides. With ``names`` (N,), which
+    individuals they are, each must be that of the original's row.
+    """
+    theirs = theirs.astype(np.float64)
+    theirs[(theirs == -1).all(-1)] = np.nan
+    there = np.flatnonzero(np.isfinite(theirs).any((1, 2)))
+    ours = torch.cat([points, scores[..., None]], dim=-1).double().numpy()
+    ours[~np.isfinite(ours[..., :2]).all(-1)] = np.nan
+    here = np.flatnonzero(np.isfinite(ours).any((1, 2)))
+    theirs, ours = theirs[there], ours[here]
+    if len(ours) != len(theirs):
+        row.problem = f"{len(ours)} animals, the original has {len(theirs)}"
+        return
+    apart = np.nan_to_num(np.abs(ours[:, None, :, :2] - theirs[None, :, :, :2]), nan=1e6).max((2, 3), initial=0.0)
+    first, second = linear_sum_assignment(apart)
+    ours, theirs = ours[first], theirs[second]
+    if names is not None and (names.numpy()[here[first]] != there[second]).any():
+        row.problem = f"animals are {names.tolist()}, the original says {there[second].tolist()}"
+        return
+    if (np.isnan(ours[..., 0]) != np.isnan(theirs[..., 0])).any():
+        row.problem = "other keypoints are missing than in the original"
+        return
+    row.animals += len(theirs)
+    difference = np.nan_to_num(np.abs(ours - theirs))
+    row.pixels = max(row.pixels, float(difference[..., :2].max(initial=0.0)))
+    row.score = max(row.score, float(difference[..., 2].max(initial=0.0)))
 
 
 def raw_output(outputs: Mapping[str, Tensor], name: str, model: Any, head: str) -> Tensor:
     """Our output of the original's name, in its units."""
+    if head == "identity":
+        return outputs["identity"]
     # The original scales location refinement to pixels when it decodes, we do so in the head.
     return outputs[name] / model.heads[head].locref_std if name == "locref" else outputs[name]
 

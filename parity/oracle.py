@@ -10,10 +10,8 @@ from __future__ import annotations
 import gc
 import json
 import os
-import re
 import sys
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ import numpy as np
 import torch
 import yaml
 from cases import CASES, KEYPOINTS, Case
+from conditions import draw_conditions
 from deeplabcut.pose_estimation_pytorch.config import PoseConfig
 from deeplabcut.pose_estimation_pytorch.data import build_transforms
 from deeplabcut.pose_estimation_pytorch.data.postprocessor import (
@@ -34,12 +33,12 @@ from deeplabcut.pose_estimation_pytorch.data.preprocessor import (
 )
 from deeplabcut.pose_estimation_pytorch.models import DETECTORS, PoseModel
 from deeplabcut.pose_estimation_pytorch.runners.snapshots import TorchSnapshotManager
+from ideal import duplicates, fields
 from images import draw
+from random_weights import calibrate, randomise, scale_heads, spread_detections
+from ties import unambiguous
 from torch import nn
 
-MARGIN = 1e-3
-"""How much higher than all others the highest cell must be, as a fraction of the largest value of the map: a random
-network has near-ties, which rounding would decide either way. Other images are drawn until there are none."""
 _PROJECT = """
 {Task: parity, scorer: Ada, date: Jan1, multianimalproject: false, identity: false, engine: pytorch, video_sets: {},
 start: 0, stop: 1, numframes2pick: 20, skeleton: [[nose, centre], [centre, tail]], skeleton_color: black, pcutoff: 0.6,
@@ -71,9 +70,11 @@ def work(case: Case, folder: Path) -> dict[str, Any]:
         net_type=case.net_type,
         top_down=case.top_down,
         detector_type=case.detector or ("ssdlite" if case.top_down else None),
+        # Any file that is there; the poses are given to the network directly.
+        ctd_conditions=conditions_file(folder) if case.conditional else None,
         save=True,
     )
-    if case.top_down:
+    if case.top_down or case.conditional:
         description = with_crops(description, train / "pytorch_config.yaml", case.sizes[0])
     seed = zlib.crc32(case.name.encode())
     torch.manual_seed(seed)
@@ -86,8 +87,12 @@ def work(case: Case, folder: Path) -> dict[str, Any]:
         if case.detector is None:
             randomise(pose)
             sample = torch.cat([normalised(draw(*case.sizes[0], 10**6 + i, i % 2 == 0)) for i in range(4)])
-            calibrate(pose, sample)
-            scale_heads(pose, sample, case)
+            more: dict[str, Any] = {}
+            if case.conditional:
+                drawn = [draw_conditions(*case.sizes[0], len(KEYPOINTS), 10**6 + i) for i in range(4)]
+                more["cond_kpts"] = torch.from_numpy(np.stack(drawn))[:, None]
+            calibrate(pose, sample, **more)
+            scale_heads(pose, pose(sample, **more))
         answer["snapshot"] = str(save(train, "snapshot", pose))
         if case.exported:
             answer["snapshot"] = str(export(folder, description, pose, detector))
@@ -114,10 +119,22 @@ def make_project(case: Case, folder: Path) -> Path:
     """The config.yaml of a DeepLabCut project."""
     folder.mkdir(parents=True)
     content: dict[str, Any] = yaml.safe_load(_PROJECT) | {"project_path": str(folder), "bodyparts": list(KEYPOINTS)}
-    if case.unique:
-        content["uniquebodyparts"] = [f"corner{i}" for i in range(case.unique)]
+    unique = [f"corner{i}" for i in range(case.unique)]
+    if case.animals > 1:
+        content |= {"multianimalproject": True, "bodyparts": "MULTI!", "multianimalbodyparts": list(KEYPOINTS)}
+        content |= {"individuals": [f"animal{i}" for i in range(case.animals)], "identity": case.identity}
+        content["uniquebodyparts"] = unique
+    elif unique:
+        content["uniquebodyparts"] = unique
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def conditions_file(folder: Path) -> Path:
+    """A file of predictions, which a description of a conditional network must name."""
+    path = folder / "conditions.json"
+    path.write_text("{}")
     return path
 
 
@@ -140,98 +157,6 @@ def make_detector(model: dict[str, Any]) -> nn.Module:
     calibrate(detector, sample)
     spread_detections(detector, sample)
     return detector
-
-
-def spread_detections(detector: nn.Module, sample: torch.Tensor) -> None:
-    """Scores that fill the range from 0 to 1, and boxes that are not all beyond the image."""
-    spread = {"cls_score": 2.0, "cls_logits": 2.0, "bbox_pred": 0.5, "classification_head": 2.0, "regression_head": 1.0}
-    wanted, classes = [], []
-    for name, module in detector.named_modules():
-        last = name.split(".")[-1] == "1" and "module_list" in name  # of SSDLite's heads
-        size = next((v for k, v in spread.items() if k in name), None)
-        if size is not None and isinstance(module, nn.Linear | nn.Conv2d) and ("module_list" not in name or last):
-            wanted.append((module, size))
-            if "cls_score" in name or "classification_head" in name:
-                classes.append(module)
-
-    def rescale(size: float) -> Callable[..., torch.Tensor]:
-        def hook(module: nn.Module, inputs: Any, output: torch.Tensor) -> torch.Tensor:
-            factor = size / float(output.std())
-            module.weight.mul_(factor)
-            module.bias.mul_(factor)
-            return output * factor
-
-        return hook
-
-    hooks = [module.register_forward_hook(rescale(size)) for module, size in wanted]
-    detector(sample)
-    for hook in hooks:
-        hook.remove()
-    for module in classes:
-        module.bias[0::2].add_(4.0)  # background, which most of an image is
-
-
-RESIDUAL_END = re.compile(r"(\.bn3|blocks\.\d+\.conv2\.pointwise_conv\.norm)$")
-"""The last normalisation of residual branches of ResNets, HRNets and CSPNeXts."""
-
-
-def randomise(model: nn.Module) -> None:
-    """Every parameter drawn anew, so that a signal passes through all of them."""
-    for module in model.modules():
-        for name, value in module.named_parameters(recurse=False):
-            if name == "pos_embedding":
-                value.add_(0.1 * torch.randn_like(value))
-            elif isinstance(module, nn.Linear | nn.modules.conv._ConvNd) and name == "weight":
-                fan = value[0].numel() if not isinstance(module, nn.ConvTranspose2d) else value.numel() / value.shape[1]
-                value.copy_(torch.randn_like(value) * (2 / fan) ** 0.5)
-            elif name == "bias":
-                value.copy_(0.1 * torch.randn_like(value))
-            elif value.dim() > 1:
-                value.copy_(torch.randn_like(value))
-            else:
-                value.copy_(0.5 + torch.rand_like(value))
-        if hasattr(module, "running_mean") and isinstance(getattr(module, "weight", None), torch.Tensor):
-            # The batch norms of some detectors are frozen, and their weights no parameters.
-            module.weight.copy_(0.5 + torch.rand_like(module.weight))
-            module.bias.copy_(0.1 * torch.randn_like(module.bias))
-
-    for name, module in model.named_modules():
-        # Where a branch is added to its input, it must not outweigh it: rounding errors of float32 would grow from
-        # block to block, and a deep random network would show those instead of what it computes.
-        if RESIDUAL_END.search(name):
-            module.weight.mul_(0.2)
-
-
-def calibrate(model: nn.Module, sample: torch.Tensor) -> None:
-    """Batch-norm statistics near those of the signal, but random: without, it would vanish or explode."""
-    hooks = []
-
-    def measure(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        x = inputs[0].transpose(0, 1).flatten(1)
-        mean, spread = x.mean(1), x.std(1)
-        spread = spread.clamp(min=float(spread.mean()) * 0.5 + 1e-3)
-        module.running_mean.copy_(mean + 0.2 * spread * torch.randn_like(mean))
-        module.running_var.copy_(spread**2 * (0.5 + torch.rand_like(mean)))
-
-    for module in model.modules():
-        if isinstance(getattr(module, "running_mean", None), torch.Tensor):
-            hooks.append(module.register_forward_pre_hook(measure))
-    model(sample)
-    for hook in hooks:
-        hook.remove()
-
-
-def scale_heads(model: PoseModel, sample: torch.Tensor, case: Case) -> None:
-    """Outputs of a size at which scores are neither clipped nor saturated."""
-    outputs = model(sample)
-    for slot, head in model.heads.items():
-        if hasattr(head, "heatmap_head"):
-            for part, largest in (("heatmap", 0.9), ("locref", 2.0)):
-                for value in list(getattr(head, f"{part}_head").parameters()):
-                    value.mul_(largest / float(outputs[slot][part].abs().max()))
-        elif hasattr(head, "cls_x"):
-            for part, layer in (("x", head.cls_x), ("y", head.cls_y)):
-                layer.weight.mul_(0.01 / float(outputs[slot][part].abs().max()))
 
 
 def save(folder: Path, prefix: str, model: nn.Module) -> Path:
@@ -265,45 +190,55 @@ def run_pose(case: Case, model: PoseModel, description: PoseConfig, seed: int, f
         after = build_top_down_postprocessor(1, len(KEYPOINTS), 0)
     else:
         before = build_bottom_up_preprocessor("RGB", transform)
-        after = build_bottom_up_postprocessor(1, len(KEYPOINTS), case.unique)
+        after = build_bottom_up_postprocessor(case.animals, len(KEYPOINTS), case.unique)
+    # What is assembled from fields, and which individuals these animals are, is compared on ideal fields.
+    parts = dict(model.heads["bodypart"].named_children())
+    assembled = "paf_head" in parts
+    read = [slot for slot in model.heads if slot != "identity" and not (slot == "bodypart" and assembled)]
     found: dict[str, np.ndarray] = {}
     drawn = 0
     for number, (height, width) in enumerate(case.sizes):
         for structured in (False, True):
             at = f"{number}{'s' if structured else 'n'}"
-            for attempt in range(30):
+            for attempt in range(60):
                 drawn += 1
                 image = padded(draw(height, width, seed + 1000 * number + attempt, structured), case.multiple)
                 context: dict[str, Any] = {}
+                more: dict[str, Any] = {}
                 if case.top_down:
                     context["bboxes"] = np.array([[0, 0, image.shape[1], image.shape[0]]])
-                tensor, context = before(image, context)
-                outputs = model(tensor)
-                if unambiguous(outputs):
+                if case.conditional:
+                    pose = draw_conditions(
+                        height, width, len(KEYPOINTS), seed + 100 * (2 * number + structured) + attempt
+                    )
+                    found[f"{at}.conditions"] = pose
+                    tensor, more["cond_kpts"] = normalised(image), torch.from_numpy(pose)[None, None]
+                else:
+                    tensor, context = before(image, context)
+                outputs = model(tensor, **more)
+                if unambiguous({slot: outputs[slot] for slot in read}, case.animals):
                     break
             else:
-                raise RuntimeError(f"no image of size {height} x {width} without near-ties in 30")
-            predicted = model.get_predictions(outputs)
-            poses, _ = after([{s: {k: np.asarray(v)[0] for k, v in p.items()} for s, p in predicted.items()}], context)
-            found[f"{at}.image"] = image
-            found[f"{at}.poses.bodypart"] = np.asarray(poses["bodyparts"])[0]
-            if case.unique:
-                found[f"{at}.poses.unique_bodypart"] = np.asarray(poses["unique_bodyparts"])[0]
+                raise RuntimeError(f"no image of size {height} x {width} without near-ties in 60")
+            # DEKR's predictor writes into what it reads.
             for slot, maps in outputs.items():
-                found |= {f"{at}.raw.{slot}.{name}": value.numpy() for name, value in maps.items()}
+                found |= {f"{at}.raw.{slot}.{name}": value.clone().numpy() for name, value in maps.items()}
+            found[f"{at}.image"] = image
+            predicted = {s: model.heads[s].predictor(model.get_stride(s), outputs[s]) for s in read}
+            poses = {s: np.asarray(p["poses"])[0] for s, p in predicted.items()}
+            if not (case.conditional or assembled):
+                whole, _ = after([{s: {"poses": v} for s, v in poses.items()}], context)
+                poses = {slot: np.asarray(whole[_REPORTED[slot]]) for slot in poses}
+            found |= {f"{at}.poses.{slot}": value for slot, value in poses.items()}
+    if assembled:
+        found |= fields(model, len(KEYPOINTS), case.animals, seed)
+    elif "offset_head" in parts:
+        found |= duplicates(model, len(KEYPOINTS), case.animals, seed)
     np.savez(folder / "original.npz", **found)
     return {"parameters": sum(p.numel() for p in model.parameters()), "images": len(case.sizes) * 2, "drawn": drawn}
 
 
-def unambiguous(outputs: dict[str, dict[str, torch.Tensor]]) -> bool:
-    for maps in outputs.values():
-        for name, value in maps.items():
-            if name == "locref":
-                continue
-            high = value.flatten(0, 1).flatten(1).topk(2, dim=1).values
-            if bool((high[:, 0] - high[:, 1] < MARGIN * value.abs().max()).any()):
-                return False
-    return True
+_REPORTED = {"bodypart": "bodyparts", "unique_bodypart": "unique_bodyparts"}
 
 
 def padded(image: np.ndarray, multiple: int) -> np.ndarray:

@@ -7,10 +7,21 @@ from pathlib import Path
 
 from compare import ALIVE, PIXELS, RAW, SCORE, Row
 
-_HEAD = (
-    "| name | parameters, theirs | ours | height x width | images (drawn) | raw | px | score | alive | result |",
-    "|---|--:|--:|---|--:|--:|--:|--:|--:|---|",
-)
+_COLUMNS = {
+    "name": "---",
+    "parameters, theirs": "--:",
+    "ours": "--:",
+    "height x width": "---",
+    "images (drawn)": "--:",
+    "animals": "--:",
+    "raw": "--:",
+    "px": "--:",
+    "score": "--:",
+    "alive": "--:",
+    "result": "---",
+}
+"""Names of the columns, and how they are aligned."""
+_HEAD = (f"| {' | '.join(_COLUMNS)} |", f"|{'|'.join(_COLUMNS.values())}|")
 
 
 def write_report(rows: Sequence[Row], versions: str, path: Path) -> None:
@@ -28,13 +39,14 @@ def write_report(rows: Sequence[Row], versions: str, path: Path) -> None:
 def _line(row: Row) -> str:
     sizes = ", ".join(dict.fromkeys(f"{h} x {w}" for h, w in row.sizes))
     if row.problem:
-        cells = ["", "", sizes, "", "", "", "", "", f"**failed**: {row.problem.replace('|', '/')}"]
+        cells = ["", "", sizes, "", "", "", "", "", "", f"**failed**: {row.problem.replace('|', '/')}"]
     else:
         cells = [
             f"{row.theirs:,}",
             f"{row.ours:,}",
             sizes,
             f"{row.images} ({row.drawn})",
+            str(row.animals or ""),
             *(f"{value:.1e}" for value in (row.raw, row.pixels, row.score)),
             f"{row.alive:.2f}",
             "equal" if row.passed else "**differs**",

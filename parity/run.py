@@ -108,6 +108,7 @@ def _figures(row: Row) -> str:
     if row.problem:
         return row.problem
     counts = f"{row.theirs} parameters" if row.theirs == row.ours else f"{row.theirs} parameters, ours {row.ours}"
+    counts += f", {row.animals} animals" if row.animals else ""
     return f"{counts}, raw {row.raw:.1e}, {row.pixels:.1e} px, score {row.score:.1e}, alive {row.alive:.2f}"
 
 

@@ -113,8 +113,9 @@ def train(
                 f"best validation error {best['validation_error_px']:.2f} px at epoch {best['epoch']}", highlight=False
             )
         following = f"pose evaluate {out}" if split.test else f"pose predict {out} VIDEO --out FOLDER"
-        if spec.model.inputs and conditions is None:
-            following = f"pose predict {out} VIDEO --conditions RUN --out FOLDER, RUN being a trained bottom-up model"
+        if spec.model.inputs:
+            if conditions is None:
+                following += ", with --conditions RUN, a trained bottom-up model"
         elif spec.model.preprocess.view == "animal" and spec.detector is None and spec.skeleton.num_individuals > 1:
             following += "; to predict videos it needs a detector (--detector) or boxes (--boxes)"
         print(f"{out}: trained; next: {following}")

@@ -69,9 +69,9 @@ def transfer(
 
     Along every :class:`KeypointAxis` of the network the entries of a keypoint (or of a limb) are those of the source's
     keypoints of these names (aliases first, then the same name, then regardless of case); what has no counterpart keeps
-    its initial values, and what the source has beyond is dropped. Everything else is copied and must agree in name and
-    shape. A whole head that only one of the two has (for unique keypoints, identities ...) stays as it is, or is
-    dropped, as long as they share another one.
+    its initial values, and what the source has beyond is dropped. Individuals correspond where their names are equal.
+    Everything else is copied and must agree in name and shape. A whole head that only one of the two has (for unique
+    keypoints, identities ...) stays as it is, or is dropped, as long as they share another one.
 
     Args:
         model: gets the weights.
@@ -190,7 +190,7 @@ def keypoint_axes(model: PoseModel) -> dict[str, tuple[KeypointAxis, ...]]:
     parts |= {f"heads.{name}.": cast(Head, head) for name, head in model.heads.items()}
     if model.neck is not None:
         parts["neck."] = model.neck
-    known = {*model.skeleton.keypoints, *model.skeleton.unique_keypoints}
+    keypoints = {*model.skeleton.keypoints, *model.skeleton.unique_keypoints}
     fresh = model.state_dict()
     found: dict[str, tuple[KeypointAxis, ...]] = {}
     for prefix, part in parts.items():
@@ -203,10 +203,11 @@ def keypoint_axes(model: PoseModel) -> dict[str, tuple[KeypointAxis, ...]]:
                         f"{type(part).__name__} says that axis {axis.axis} of {prefix}{name} has {length} entries, but "
                         f"its shape is {shape}; its plugin is broken"
                     )
+                known = set(model.skeleton.individuals) if axis.individuals else keypoints
                 if unknown := sorted({n for entry in axis.entries for n in entry} - known):
                     raise PluginError(
-                        f"{type(part).__name__} says that {prefix}{name} has entries of {', '.join(unknown)}, no "
-                        "keypoints; its plugin is broken"
+                        f"{type(part).__name__} says that {prefix}{name} has entries of {', '.join(unknown)}, which "
+                        "the skeleton does not name; its plugin is broken"
                     )
             found[prefix + name] = axes
     return found

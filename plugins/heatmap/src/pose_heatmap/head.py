@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -101,17 +101,9 @@ class HeatmapHead(MapsHead):
         return outputs
 
     def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
-        axes: dict[str, tuple[KeypointAxis, ...]] = {}
-        for part, values in (("heatmap_head", 1), ("locref_head", 2)):
-            maps = getattr(self, part)
-            if maps is None:
-                continue
-            # A transposed convolution has its outputs on the second axis of its weights.
-            transposed = len(maps.deconv_layers) > 0
-            last = f"{part}.deconv_layers.{len(maps.deconv_layers) - 1}" if transposed else f"{part}.final_conv"
-            axes[f"{last}.weight"] = (KeypointAxis.of(int(transposed), self.skeleton.keypoints, values),)
-            axes[f"{last}.bias"] = (KeypointAxis.of(0, self.skeleton.keypoints, values),)
-        return axes
+        names = self.skeleton.keypoints
+        axes = last_axes("heatmap_head", self.heatmap_head, names)
+        return axes if self.locref_head is None else axes | last_axes("locref_head", self.locref_head, names, 2)
 
     def loss(self, outputs: Mapping[str, Tensor], labels: Labels) -> dict[str, Tensor]:
         if not self.unique:
@@ -142,3 +134,16 @@ class HeatmapHead(MapsHead):
         batch = len(outputs[HEATMAP])
         decoded = self.predictor(outputs, Predictions.none(batch, self.skeleton, outputs[HEATMAP].device))
         return replace(found, unique_keypoints=decoded.keypoints[:, 0], unique_scores=decoded.keypoint_scores[:, 0])
+
+
+def last_axes(
+    part: str, maps: Deconvolution, names: Sequence[str], values: int = 1, individuals: bool = False
+) -> dict[str, tuple[KeypointAxis, ...]]:
+    """The axes of the last layer of ``part``, which makes ``values`` maps for each of the names."""
+    # A transposed convolution has its outputs on the second axis of its weights.
+    transposed = len(maps.deconv_layers) > 0
+    last = f"{part}.deconv_layers.{len(maps.deconv_layers) - 1}" if transposed else f"{part}.final_conv"
+    return {
+        f"{last}.weight": (KeypointAxis.of(int(transposed), names, values, individuals),),
+        f"{last}.bias": (KeypointAxis.of(0, names, values, individuals),),
+    }

@@ -18,9 +18,18 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from pose_core.errors import ConfigError
-from pose_core.interfaces import BuildContext, Grid, Labels, Predictions, Predictor, Target, TargetGenerator
+from pose_core.interfaces import (
+    BuildContext,
+    Grid,
+    KeypointAxis,
+    Labels,
+    Predictions,
+    Predictor,
+    Target,
+    TargetGenerator,
+)
 from pose_heatmap.config import IDENTITY, AssignIdentityConfig, IdentityConfig, IdentityHeadConfig
-from pose_heatmap.head import MapsHead
+from pose_heatmap.head import MapsHead, last_axes
 from pose_heatmap.targets import Windows, paint
 
 
@@ -41,6 +50,7 @@ class IdentityHead(MapsHead):
                 "heatmap/identity needs a skeleton with several individuals, each the same animal in every frame "
                 "(identified: true); this one has none, so leave the head out (null in its place)"
             )
+        self.individuals = skeleton.individuals
         bias = 0.0 if config.exclusive() else self.start
         self.heatmap_head = self.make_maps(skeleton.num_individuals, bias=bias)
         self.set_codec(
@@ -58,6 +68,9 @@ class IdentityHead(MapsHead):
             ``identity`` (B, N, h, w) logits.
         """
         return {IDENTITY: self.heatmap_head(features[self.feature])}
+
+    def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
+        return last_axes("heatmap_head", self.heatmap_head, self.individuals, individuals=True)
 
 
 class IdentityTargets(TargetGenerator):

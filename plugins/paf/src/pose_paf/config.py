@@ -133,12 +133,13 @@ class PafHeadConfig(HeadConfig):
     feature: int | None = Field(
         None, description="Which of the incoming feature maps (from 0); may be left out when there is only one."
     )
-    graph: Literal["auto", "skeleton", "bridged", "full"] | tuple[Limb, ...] = Field(
+    graph: Literal["auto", "skeleton", "bridged", "full", "pruned"] | tuple[Limb, ...] = Field(
         "auto",
         description="Which pairs of keypoints are limbs. skeleton: its edges; bridged: also pairs two edges apart, so "
-        "that an animal holds together where one keypoint is missing; full: every pair; auto: the skeleton where it "
-        "connects all keypoints, else every pair, with over 15 keypoints about three a keypoint; or a list of pairs of "
-        "names (or of numbers of keypoints, from 0).",
+        "that an animal holds together where one keypoint is missing; full: every pair; pruned: learn every pair, and "
+        "after training keep those that assemble the validation images best (predictor.limbs); auto: the skeleton "
+        "where it connects all keypoints, else every pair, with over 15 keypoints about three a keypoint; or a list of "
+        "pairs of names (or of numbers of keypoints, from 0).",
     )
     deconv_layers: int | None = Field(
         None,

@@ -15,7 +15,7 @@ MOST_FULL = 105
 """Limbs that ``auto`` takes of a full graph at most (15 keypoints)."""
 
 Graph = str | Sequence[tuple[str, str] | tuple[int, int]]
-"""``auto``, ``skeleton``, ``bridged``, ``full`` or pairs of names or indices."""
+"""``auto``, ``skeleton``, ``bridged``, ``full``, ``pruned`` or pairs of names or indices."""
 
 
 def choose_limbs(graph: Graph, skeleton: Skeleton) -> Pairs:
@@ -23,8 +23,9 @@ def choose_limbs(graph: Graph, skeleton: Skeleton) -> Pairs:
 
     Args:
         graph: ``skeleton``: its edges; ``bridged``: these and the pairs that are two edges apart, so that an animal
-            that lacks one keypoint holds together; ``full``: every pair; ``auto``: the skeleton where it connects all
-            keypoints, else every pair where these are at most 105, else :func:`sparse`; or the pairs themselves.
+            that lacks one keypoint holds together; ``full`` and, to begin with, ``pruned``: every pair; ``auto``: the
+            skeleton where it connects all keypoints, else every pair where these are at most 105, else :func:`sparse`;
+            or the pairs themselves.
         skeleton: of the model.
 
     Raises:
@@ -38,7 +39,7 @@ def choose_limbs(graph: Graph, skeleton: Skeleton) -> Pairs:
         if connects(edges, k):
             return edges
         return full(k) if k * (k - 1) // 2 <= MOST_FULL else sparse(k, edges)
-    if graph == "full":
+    if graph in ("full", "pruned"):
         return full(k)
     if graph in ("skeleton", "bridged"):
         if not edges:
@@ -46,7 +47,7 @@ def choose_limbs(graph: Graph, skeleton: Skeleton) -> Pairs:
         _check_connected(edges, skeleton, f"the skeleton (graph: {graph})", "add skeleton.edges or use graph: full")
         return edges if graph == "skeleton" else bridged(k, edges)
     if isinstance(graph, str):
-        raise ConfigError(f"graph: {graph!r} is none of auto, skeleton, bridged, full and no list of pairs")
+        raise ConfigError(f"graph: {graph!r} is none of auto, skeleton, bridged, full, pruned and no list of pairs")
     pairs = tuple(_indices(pair, skeleton) for pair in graph)
     for i, pair in enumerate(pairs):
         if any(set(pair) == set(other) for other in pairs[:i]):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
-from torch import Tensor, nn
+import numpy as np
+from torch import Tensor
 
-from pose_core.interfaces import BuildContext, Grid, Head, KeypointAxis
-from pose_paf.config import HEATMAP, LOCREF, PAF, PafHeadConfig
+from pose_core.interfaces import BuildContext, Calibration, Grid, Head, KeypointAxis
+from pose_paf.axes import stack_axes
+from pose_paf.config import HEATMAP, LOCREF, PAF, AssemblyConfig, PafHeadConfig
 from pose_paf.graph import choose_limbs, names
 from pose_paf.layers import Maps, Stages, Trunk, refined_grid
+from pose_paf.pruning import FloatArray, candidate_graphs, limb_affinities, separability
 
 _PRIOR = 0.01
 """Probability of a blob that logits start from (the focal loss's trick, Lin et al. 2017)."""
@@ -80,10 +83,12 @@ class PafHead(Head):
         self.locref_head = make(2 * k if self.staged is not None else channels, 2 * k)
         self.paf_head = make(channels, 2 * pairs)
         self.locref_std = config.locref_std
-        told = replace(context, skeleton=replace(skeleton, edges=names(self.limbs, skeleton)))
+        self.pruned = config.graph == "pruned"
+        self.predictor_config = config.decided_predictor()
+        self.told = replace(context, skeleton=replace(skeleton, edges=names(self.limbs, skeleton)))
         self.set_codec(
-            told.build("target_generator", config.target_generator, self.grid),
-            told.build("predictor", config.decided_predictor(), self.grid),
+            self.told.build("target_generator", config.target_generator, self.grid),
+            self.told.build("predictor", self.predictor_config, self.grid),
             config.losses,
             context,
         )
@@ -108,53 +113,46 @@ class PafHead(Head):
             PAF: self.paf_head(feature),
         }
 
+    def calibrate(self, data: Calibration) -> dict[str, Any]:
+        """With ``graph: pruned``: which limbs join animals.
+
+        Of graphs that connect all keypoints, from the best tree up to all limbs, the one with the smallest error on the
+        validation images; of equal ones the smallest. What a limb is worth is measured on the training images (Lauer et
+        al. 2022).
+        """
+        config = self.predictor_config
+        if not self.pruned or not isinstance(config, AssemblyConfig) or config.limbs is not None:
+            return {}
+        within: list[list[FloatArray]] = [[] for _ in self.limbs]
+        between: list[list[FloatArray]] = [[] for _ in self.limbs]
+        for outputs, labels in data.training():
+            for values, found in zip(
+                (within, between), limb_affinities(outputs[PAF], labels.keypoints, self.limbs, self.grid), strict=True
+            ):
+                for limb, array in enumerate(found):
+                    values[limb].append(array)
+        worth = separability(*([np.concatenate(v) for v in values] for values in (within, between)), seed=data.seed)
+        graphs = candidate_graphs(worth, self.limbs, len(self.keypoints))
+        configs = [config.model_copy(update={"limbs": graph}) for graph in graphs]
+        errors = data.errors([self.told.build("predictor", c, self.grid) for c in configs])
+        best = min(range(len(graphs)), key=lambda i: (errors[i], len(graphs[i])))
+        return {"predictor": {"limbs": list(graphs[best])}}
+
     def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
         """The axes over keypoints, and those over limbs: a limb is carried over where both of its ends are."""
         keypoints = [(name,) for name in self.keypoints]
         points = [entry for entry in keypoints for _ in "xy"]
         fields = [(self.keypoints[a], self.keypoints[b]) for a, b in self.limbs for _ in "xy"]
         axes: dict[str, tuple[KeypointAxis, ...]] = {}
-        seen: list[tuple[str, ...]] | None = None
+        seen = None
         if self.staged is not None:
             # What a stage sees, side by side.
             seen = [*keypoints, *fields, *[()] * (self.staged.width - len(keypoints) - len(fields))]
-            for name, entries in (("convt1", keypoints), ("convt2", points), ("convt3", fields)):
-                axes |= _convolution_axes(f"staged.{name}", getattr(self.staged, name), entries)
-            for name, entries in (("hm_ref_layers", keypoints), ("paf_ref_layers", fields)):
-                for i, stage in enumerate(getattr(self.staged, name)):
-                    layers = {str(n): part for n, part in stage.named_modules() if isinstance(part, nn.Conv2d)}
-                    for n, (layer, part) in enumerate(layers.items()):
-                        last, first = n == len(layers) - 1, n == 0
-                        where = f"staged.{name}.{i}" + (f".{layer}" if layer else "")
-                        axes |= _convolution_axes(where, part, entries if last else None, seen if first else None)
-        for part, entries, arriving in (
-            ("heatmap_head", keypoints, seen),
-            ("locref_head", points, points if seen else None),
-            ("paf_head", fields, seen),
-        ):
-            maps = getattr(self, part)
-            layers = {n: m for n, m in maps.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
-            for n, (layer, module) in enumerate(layers.items()):
-                outputs = entries if n == len(layers) - 1 else None
-                axes |= _convolution_axes(f"{part}.{layer}", module, outputs, arriving if n == 0 else None)
-        return axes
-
-
-def _convolution_axes(
-    name: str,
-    layer: nn.Conv2d | nn.ConvTranspose2d,
-    outputs: Sequence[tuple[str, ...]] | None,
-    inputs: Sequence[tuple[str, ...]] | None = None,
-) -> dict[str, tuple[KeypointAxis, ...]]:
-    """Axes of a convolution's weight and bias; None: the channels belong to no keypoints."""
-    # A transposed convolution has its inputs first.
-    transposed = isinstance(layer, nn.ConvTranspose2d)
-    found = [
-        KeypointAxis(axis, tuple(entries))
-        for axis, entries in ((int(transposed), outputs), (int(not transposed), inputs))
-        if entries is not None
-    ]
-    axes = {f"{name}.weight": tuple(found)} if found else {}
-    if outputs is not None:
-        axes[f"{name}.bias"] = (KeypointAxis(0, tuple(outputs)),)
-    return axes
+            for layer, outputs in (("convt1", keypoints), ("convt2", points), ("convt3", fields)):
+                axes |= stack_axes(f"staged.{layer}", getattr(self.staged, layer), outputs)
+            for layers, outputs in (("hm_ref_layers", keypoints), ("paf_ref_layers", fields)):
+                for i, stage in enumerate(getattr(self.staged, layers)):
+                    axes |= stack_axes(f"staged.{layers}.{i}", stage, outputs, seen)
+        axes |= stack_axes("heatmap_head", self.heatmap_head, keypoints, seen)
+        axes |= stack_axes("locref_head", self.locref_head, points, points if seen else None)
+        return axes | stack_axes("paf_head", self.paf_head, fields, seen)
