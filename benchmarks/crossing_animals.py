@@ -72,14 +72,14 @@ def pose(folder: Path, arguments: str) -> str:
 def row(name: str, figures: dict[str, Any], run: Path) -> str:
     """A line of the table."""
     training = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["training"]
-    ap, error, counts = figures["oks"]["ap"], figures["error_px"], figures["counts"]
-    low, high = ap["interval"]
+    counts = figures["counts"]
+    low, high = figures["intervals"]["ap"]
     cells = (
         name,
-        f"{ap['value']:.3f} ({low:.3f} to {high:.3f})",
-        f"{figures['oks']['ap50']['value']:.3f}",
-        f"{error['mean']['value']:.2f}",
-        f"{error['median']['value']:.2f}",
+        f"{figures['ap']:.3f} ({low:.3f} to {high:.3f})",
+        f"{figures['ap50']:.3f}",
+        f"{figures['mean_error']:.2f}",
+        f"{figures['median_error']:.2f}",
         f"{counts['missed']} of {counts['animals']}",
         str(counts["false_positives"]),
         f"{training['steps']} steps, {training['seconds']:.0f} s",

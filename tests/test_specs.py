@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from pose_core.catalog import get_catalog
+from pose_core.catalog import Catalog, get_catalog
 from pose_core.errors import ConfigError
+from pose_core.plugins import discover
 from pose_core.specs import RunSpec
 from pose_core.specs.merge import merge
 from pose_core.specs.resolve import Layer, choose_model, file_layer, option_layer, resolve, set_layer
@@ -123,13 +124,10 @@ def test_a_component_of_another_type_drops_the_keys_of_the_old_one() -> None:
 
 def test_a_single_animal_model_is_refused_for_several_animals(monkeypatch: pytest.MonkeyPatch) -> None:
     # The bare name of a backbone means part affinity fields then, where these are installed.
-    monkeypatch.setenv("POSE_DISABLE_PLUGINS", "paf")
-    get_catalog.cache_clear()
-    try:
-        with pytest.raises(ConfigError, match="finds one animal a frame, but the project has several individuals"):
-            choose_model("unet", multi_animal=True)
-    finally:
-        get_catalog.cache_clear()
+    plugins = [plugin for plugin in discover() if plugin.name != "paf"]
+    monkeypatch.setattr("pose_core.specs.resolve.get_catalog", lambda: Catalog(plugins))
+    with pytest.raises(ConfigError, match="finds one animal a frame, but the project has several individuals"):
+        choose_model("unet", multi_animal=True)
 
 
 def test_every_listed_model_validates_at_its_defaults() -> None:

@@ -3,7 +3,8 @@
 Which families can be taken over is not decided here: a plugin that can hold the weights of a part offers a component of
 one of the kinds that this plugin opens, ``deeplabcut/backbone``, ``deeplabcut/neck``, ``deeplabcut/head`` and
 ``deeplabcut/detector``, under the name that DeepLabCut gives the part (``type`` in pytorch_config.yaml). Its factory is
-called as ``convert(part, about)``; see the README of this plugin.
+called as ``convert(part, about)``. A backbone with extra inputs also offers ``deeplabcut/input``, which says where they
+come from; see the README of this plugin.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pose_core.structures import Skeleton
 from pose_core.symmetry import symmetry_from_names
 from pose_deeplabcut.config import ModelImporterConfig
 from pose_deeplabcut.model_config import (
+    CONDITIONAL,
     IMAGENET,
     ModelConfig,
     Section,
@@ -112,6 +114,7 @@ class ModelImporter(Importer):
                 "method": about.method,
                 "preprocess": dict(about.preprocess),
                 **{part.ours.rstrip("."): part.config for part in parts if not part.theirs.startswith("heads.")},
+                "inputs": self._inputs(about, general, parts[0]),
                 "heads": heads,
             },
         }
@@ -160,8 +163,23 @@ class ModelImporter(Importer):
             parts.append(self._part("head", heads.section(slot), told, f"heads.{slot}.", f"heads.{name}."))
         return parts
 
+    def _inputs(self, about: ModelConfig, general: Mapping[str, Any], backbone: _Part) -> dict[str, Any]:
+        """Where the extra inputs of the backbone come from; the plugin that took it over knows."""
+        section = about.model.section("backbone")
+        if not _features(section, AnyBackbone, backbone.config).extra_inputs():
+            return {}
+        return dict(self._asked("input", section, general))
+
     def _part(self, kind: str, part: Section, about: Mapping[str, Any], theirs: str, ours: str) -> _Part:
         """Ask the plugin that maps parts of this type."""
+        config, rename, *arrange = self._asked(kind, part, about)
+        return _Part(theirs, ours, config, rename, *arrange)
+
+    def _asked(self, kind: str, part: Section, about: Mapping[str, Any]) -> Any:
+        """What the plugin answers that offers a kind for parts of this type.
+
+        It is told, beside ``about``, how to have a part within this one mapped (``part``).
+        """
         name = part.text("type")
         try:
             convert = self.mapping(f"deeplabcut/{kind}", name)
@@ -170,13 +188,17 @@ class ModelImporter(Importer):
                 f"is a {name}, which no installed plugin takes over ({error}); install a plugin that offers "
                 f"deeplabcut/{kind} {name}"
             ) from None
+
+        def within(kind: str, key: str) -> tuple[dict[str, Any], Rename, Arrange | None]:
+            found = self._part(kind, part.section(key), about, "", "")
+            return found.config, found.rename, found.arrange
+
         try:
-            config, rename, *arrange = convert(part.content, about)
+            return convert(part.content, {**about, "part": within})
         except ValueError as error:
             raise part.error(str(error)) from None
         except (KeyError, TypeError, IndexError, AttributeError) as error:
             raise part.error(f"is not as DeepLabCut 3.0.2 writes it ({type(error).__name__}: {error})") from error
-        return _Part(theirs, ours, config, rename, *arrange)
 
     def _detector(
         self,
@@ -188,7 +210,8 @@ class ModelImporter(Importer):
         notes: list[str],
     ) -> ImportedNetwork | None:
         if path is not None and about.method != "top_down":
-            raise RunError(f"{path}: {about.net_type} looks at whole frames and has no detector; leave out --detector")
+            why = "starts from rough poses" if about.method == CONDITIONAL else "looks at whole frames"
+            raise RunError(f"{path}: {about.net_type} {why} and has no detector; leave out --detector")
         source, weights = read.path, read.detector
         if path is not None:
             given = read_snapshot(path)
@@ -196,6 +219,14 @@ class ModelImporter(Importer):
             if weights is None:
                 raise RunError(f"{path}: is not the snapshot of a detector; those are called snapshot-detector-*.pt")
         if weights is None:
+            if about.method == CONDITIONAL:
+                notes.append(
+                    "conditions: rough poses must come from elsewhere, from the run of a bottom-up model or a file"
+                )
+                if not about.context:
+                    notes.append(
+                        "trained on crops that are black beside the box of the pose; here they show what is there"
+                    )
             if about.method == "top_down":
                 notes.append("no detector: boxes must come from elsewhere, or import one with --detector SNAPSHOT")
             return None

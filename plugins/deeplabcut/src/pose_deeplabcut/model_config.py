@@ -19,7 +19,12 @@ _UNIT_RANGE = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
 _BYTES = {"mean": [0.0, 0.0, 0.0], "std": [1 / 255, 1 / 255, 1 / 255]}
 
 _HANDLED = {"normalize_images", "scale_to_unit_range", "auto_padding", "top_down_crop", "collate"}
-_METHODS = {"bu": "bottom_up", "bottomup": "bottom_up", "td": "top_down", "topdown": "top_down"}
+CONDITIONAL = "conditional_top_down"
+_METHODS = {
+    **dict.fromkeys(("bu", "bottomup"), "bottom_up"),
+    **dict.fromkeys(("td", "topdown"), "top_down"),
+    **dict.fromkeys(("ctd", "condtopdown"), CONDITIONAL),
+}
 _OUR_NAMES = {"animaltokenpose_base": "animal_tokenpose_base"}
 
 
@@ -138,8 +143,15 @@ class ModelConfig:
         return len(self.individuals) > 1
 
     @property
+    def context(self) -> bool:
+        """Whether crops showed what is beside the box where it has another aspect ratio than the crop."""
+        crop = self.whole.section("data").section("inference").optional("top_down_crop")
+        default = self.method != CONDITIONAL
+        return default if crop is None else bool(crop.content.get("crop_with_context", default))
+
+    @property
     def input_size(self) -> tuple[int, int] | None:
-        """(height, width) of a top-down network's crops."""
+        """(height, width) of the crops of a top-down or conditional network."""
         size = self.preprocess.get("size")
         return None if size is None else (size[0], size[1])
 
@@ -199,7 +211,7 @@ def parse_model_config(path: Path, content: Mapping[str, Any]) -> ModelConfig:
     if str(method).lower() not in _METHODS:
         raise whole.error(
             f"models of method {method!r} cannot be taken over by this version of pose-deeplabcut; it takes "
-            "bu (bottom-up) and td (top-down)",
+            "bu (bottom-up), td (top-down) and ctd (conditional top-down)",
             "method",
         )
     individuals = metadata.names("individuals", required=True)
@@ -217,7 +229,7 @@ def parse_model_config(path: Path, content: Mapping[str, Any]) -> ModelConfig:
         individuals=individuals,
         identified=bool(metadata.content.get("with_identity")),
         project_path=Path(str(project)) if project else None,
-        preprocess=_preprocess(data, ours == "top_down"),
+        preprocess=_preprocess(data, ours),
         detector_margin=data.pixels("bbox_margin", 20) if ours == "top_down" else 0.0,
     )
 
@@ -240,12 +252,13 @@ def normalisation(data: Section) -> dict[str, list[float]]:
     return dict(IMAGENET if normalised else _UNIT_RANGE if unit else _BYTES)
 
 
-def _preprocess(data: Section, top_down: bool) -> dict[str, Any]:
+def _preprocess(data: Section, method: str) -> dict[str, Any]:
     levels = normalisation(data)
-    if not top_down:
+    if method not in ("top_down", CONDITIONAL):
         return {"view": "frame", "scale": 1.0, **levels}
     crop = data.section("inference").section("top_down_crop")
-    if not crop.content.get("crop_with_context", True):
+    # Every conditional model is made without context; the importer notes what that means.
+    if method == "top_down" and not crop.content.get("crop_with_context", True):
         raise crop.error("crops without context (black beside the box) cannot be taken over", "crop_with_context")
     return {
         "view": "animal",

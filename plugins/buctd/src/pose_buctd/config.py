@@ -1,0 +1,151 @@
+"""What a user can write about conditions and conditioned networks. No torch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic_core import PydanticCustomError
+
+from pose_core.specs import AnyBackbone, BackboneConfig, Feature, InputConfig, Spec
+
+CONDITIONS = "conditions"
+"""Name of the extra input."""
+
+Encoding = Literal["stacked", "coloured"]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Colour = tuple[Probability, Probability, Probability]
+
+
+class ErrorsConfig(Spec):
+    """How the conditions of training err (PoseFix, Moon et al. 2019). What is left of the probabilities is good."""
+
+    jitter: Probability = Field(
+        0.16, description="Probability of a keypoint a little off: keypoint similarity 0.5-0.85."
+    )
+    swap: Probability = Field(
+        0.08, description="Probability of the same or the mirrored keypoint of another animal in the crop."
+    )
+    inversion: Probability = Field(
+        0.03,
+        description="Probability of the mirrored keypoint of the same animal; of any of its keypoints where the "
+        "skeleton has no symmetry.",
+    )
+    miss: Probability = Field(0.10, description="Probability of a keypoint far off: keypoint similarity 0.1-0.5.")
+    missing: float = Field(0.1, ge=0, lt=1, description="Probability that a keypoint is not there at all.")
+    sigma: PositiveFloat | dict[str, PositiveFloat] = Field(
+        0.1, description="OKS sigma of every keypoint, or by keypoint name; makes distances of similarities."
+    )
+
+    @model_validator(mode="after")
+    def _kinds_are_a_distribution(self) -> ErrorsConfig:
+        total = self.jitter + self.swap + self.inversion + self.miss
+        if total > 1 + 1e-9:
+            raise PydanticCustomError(
+                "errors",
+                "jitter, swap, inversion and miss add up to {total}, which is above 1",
+                {"total": f"{total:g}"},
+            )
+        return self
+
+
+class ConditionsConfig(InputConfig):
+    """A rough pose, drawn (BUCTD, Zhou et al. 2023)."""
+
+    encoding: Encoding = Field(
+        "stacked",
+        description="stacked: one map a keypoint. coloured: three maps, a colour a keypoint. The backbone's must be "
+        "the same.",
+    )
+    rendering: Literal["exact", "deeplabcut"] = Field(
+        "exact",
+        description="exact: Gaussians at the very positions. deeplabcut: as imported networks were trained, of whole "
+        "pixels, one pixel up and to the left, cut off, and scaled by the highest of all.",
+    )
+    sigma: float = Field(2.6, gt=0, description="Standard deviation of the Gaussians, pixels of the network's input.")
+    peak: float = Field(1.0, gt=0, description="Height of the Gaussians.")
+    radius: int = Field(7, ge=1, description="rendering: deeplabcut. Pixels beyond which the Gaussians are cut off.")
+    colours: tuple[Colour, ...] | None = Field(
+        None, description="encoding: coloured. Red, green and blue in [0, 1] of each keypoint; null: the rainbow's."
+    )
+    errors: ErrorsConfig = Field(default_factory=ErrorsConfig, description="Of the conditions in training.")
+
+    @model_validator(mode="after")
+    def _colours_are_used(self) -> ConditionsConfig:
+        if self.colours is not None and self.encoding != "coloured":
+            raise PydanticCustomError("colours", "colours: only for encoding: coloured; leave them out")
+        return self
+
+
+class PreNetConfig(BackboneConfig):
+    """Convolutions of image and conditions, added up to an image for any backbone (BUCTD, Zhou et al. 2023)."""
+
+    backbone: AnyBackbone = Field(description="Gets the sum in the place of the image.")
+    encoding: Encoding = Field("stacked", description="Of the conditions, as in model.inputs.conditions.")
+    gain: NonNegativeFloat = Field(
+        0.1,
+        description="Height of the conditions at the start, in standard deviations: blobs fill so little of an image "
+        "that with 1 they would outshine it.",
+    )
+
+    def features(self) -> tuple[Feature, ...]:
+        """Those of the backbone within."""
+        return tuple(self.backbone.features())
+
+    def extra_inputs(self) -> tuple[str, ...]:
+        """Conditions, and what the backbone within takes."""
+        return tuple(dict.fromkeys((CONDITIONS, *self.backbone.extra_inputs())))
+
+    def size_multiple(self) -> int:
+        """That of the backbone within."""
+        return self.backbone.size_multiple()
+
+
+class HRNetCoamConfig(BackboneConfig):
+    """HRNet (Sun et al. 2019) with conditional attention (CoAM; BUCTD, Zhou et al. 2023). Needs a fixed input size."""
+
+    width: Literal[18, 32, 48] = Field(
+        32, description="Channels of the finest branch; each coarser branch has twice as many."
+    )
+    stages: tuple[Literal[1, 2, 3], ...] = Field(
+        (2,), description="Transitions after which all branches attend to the conditions; n makes branch n + 1."
+    )
+    attention: Literal["dual", "channel"] = Field(
+        "dual", description="dual: over positions and over channels, added. channel: over channels, multiplied."
+    )
+    heads: int = Field(1, ge=1, description="Of the attention.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Of the attention weights.")
+    encoding: Encoding = Field("stacked", description="Of the conditions, as in model.inputs.conditions.")
+    transposed: bool = Field(
+        False,
+        description="Conditions are resized to (width, height) in the place of (height, width), as imported networks "
+        "of oblong crops were trained.",
+    )
+    pretrained: Literal["auto", True, False] = Field(
+        "auto",
+        description="ImageNet weights when training starts: auto goes on from random weights, with a warning, where "
+        "they cannot be had; true makes that an error; false does not ask for them.",
+    )
+    freeze_bn: Literal["statistics", True, False] = Field(
+        False,
+        description="Keep the batch norms as they are (with pretrained weights): true keeps statistics and parameters, "
+        "statistics keeps the statistics only.",
+    )
+
+    @model_validator(mode="after")
+    def _stages_differ(self) -> HRNetCoamConfig:
+        if len(set(self.stages)) != len(self.stages):
+            raise PydanticCustomError("stages", "stages: each can be named once only")
+        return self
+
+    def features(self) -> tuple[Feature, ...]:
+        """One map of stride 4."""
+        return (Feature(self.width, 4),)
+
+    def extra_inputs(self) -> tuple[str, ...]:
+        """Conditions."""
+        return (CONDITIONS,)
+
+    def size_multiple(self) -> int:
+        """The stride of the coarsest branch."""
+        return 32

@@ -1,0 +1,158 @@
+"""What this plugin offers."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pose_core.hooks import ComponentSpec, ModelPreset, ModelRecipe, PluginInfo, hookimpl
+
+_BUCTD = """@inproceedings{zhou2023buctd,
+  title={Rethinking Pose Estimation in Crowds: Overcoming the Detection Information Bottleneck and Ambiguity},
+  author={Zhou, Mu and Stoffl, Lucas and Mathis, Mackenzie Weygandt and Mathis, Alexander},
+  booktitle={International Conference on Computer Vision}, year={2023}}"""
+
+_POSEFIX = """@inproceedings{moon2019posefix,
+  title={PoseFix: Model-agnostic General Human Pose Refinement Network},
+  author={Moon, Gyeongsik and Chang, Ju Yong and Lee, Kyoung Mu},
+  booktitle={Computer Vision and Pattern Recognition}, year={2019}}"""
+
+_DANET = """@inproceedings{fu2019danet,
+  title={Dual Attention Network for Scene Segmentation},
+  author={Fu, Jun and Liu, Jing and Tian, Haijie and Li, Yong and Bao, Yongjun and Fang, Zhiwei and Lu, Hanqing},
+  booktitle={Computer Vision and Pattern Recognition}, year={2019}}"""
+
+_SUN = """@inproceedings{sun2019hrnet,
+  title={Deep High-Resolution Representation Learning for Human Pose Estimation},
+  author={Sun, Ke and Xiao, Bin and Liu, Dong and Wang, Jingdong},
+  booktitle={Computer Vision and Pattern Recognition}, year={2019}}"""
+
+_HEATMAPS = {"keypoints": {"type": "heatmap/heatmap", "deconv_layers": 0}}
+_SIMCC = {"keypoints": {"type": "rtmpose/simcc"}}
+_CSPNEXT = {"s": (0.33, 0.5), "m": (0.67, 0.75), "x": (1.33, 1.25)}
+_HUMAN = (384, 288)
+# The crop lies around a pose that may be wrong: the animal is anywhere in it, cut off, or of another size.
+_AUGMENTATION = {"rotation": 180.0, "scale": [0.7, 1.3], "translation": 0.12}
+# People stand upright, and the mean of CrowdPose's sigmas is smaller than what is assumed of animals.
+_HUMAN_AUGMENTATION = {**_AUGMENTATION, "rotation": 40.0}
+_HUMAN_SIGMA = 0.074
+
+
+@hookimpl
+def pose_plugin_info() -> PluginInfo:
+    return PluginInfo(
+        namespace="buctd",
+        summary="Bottom-up conditioned top-down: rough poses go into the network that refines them",
+        license="BSD-3-Clause",
+        hook_api="1.2",
+        citations=(_BUCTD,),
+    )
+
+
+@hookimpl
+def pose_components() -> Iterable[ComponentSpec]:
+    yield ComponentSpec(
+        "input",
+        "conditions",
+        config="pose_buctd.config:ConditionsConfig",
+        factory="pose_buctd.conditions:Conditions",
+        summary="A rough pose drawn as one map a keypoint; in training made of the labels, with errors",
+        citations=(_POSEFIX,),
+    )
+    yield ComponentSpec(
+        "backbone",
+        "prenet",
+        config="pose_buctd.config:PreNetConfig",
+        factory="pose_buctd.prenet:PreNet",
+        summary="Conditions are added to the image before any backbone",
+    )
+    yield ComponentSpec(
+        "backbone",
+        "hrnet_coam",
+        config="pose_buctd.config:HRNetCoamConfig",
+        factory="pose_buctd.hrnet_coam:HRNetCoam",
+        summary="HRNet whose branches attend to the conditions (CoAM), for one input size",
+        tags=("imagenet",),
+        citations=(_SUN, _DANET),
+    )
+    for kind, name, function, summary in (
+        ("backbone", "CondPreNet", "prenet_backbone", "DeepLabCut's CondPreNet as buctd/prenet"),
+        ("backbone", "HRNetCoAM", "coam_backbone", "DeepLabCut's HRNetCoAM as buctd/hrnet_coam"),
+        ("input", "CondPreNet", "conditions", "The conditions of DeepLabCut's CondPreNet"),
+        ("input", "HRNetCoAM", "conditions", "The conditions of DeepLabCut's HRNetCoAM"),
+    ):
+        yield ComponentSpec(
+            f"deeplabcut/{kind}", name, config="", factory=f"pose_buctd.deeplabcut:{function}", summary=summary
+        )
+
+
+@hookimpl
+def pose_recipes() -> Iterable[ModelRecipe]:
+    yield ModelRecipe(
+        "ctd_prenet_{backbone}",
+        "conditional_top_down",
+        "{backbone}; a rough pose is added to the crop, heatmaps of the animal",
+        {
+            "model": {
+                "preprocess": {"view": "animal", "size": [256, 256]},
+                "inputs": {"conditions": {"type": "buctd/conditions"}},
+                "heads": _HEATMAPS,
+            },
+            "augmentation": _AUGMENTATION,
+        },
+        wrapper={"type": "buctd/prenet"},
+    )
+
+
+def _preset(
+    name: str,
+    size: tuple[int, int],
+    backbone: Mapping[str, Any],
+    heads: Mapping[str, Any],
+    learning_rate: float,
+    summary: str,
+    human: bool = False,
+) -> ModelPreset:
+    errors = {"errors": {"sigma": _HUMAN_SIGMA}} if human else {}
+    return ModelPreset(
+        name,
+        "conditional_top_down",
+        family="buctd",
+        summary=f"{summary} on {size[0]} x {size[1]} crops",
+        spec={
+            "model": {
+                "preprocess": {"view": "animal", "size": list(size)},
+                "inputs": {"conditions": {"type": "buctd/conditions", **errors}},
+                "backbone": backbone,
+                "heads": heads,
+            },
+            "augmentation": _HUMAN_AUGMENTATION if human else _AUGMENTATION,
+            "train": {"optimizer": {"lr": learning_rate}},
+        },
+        citations=(_POSEFIX,),
+    )
+
+
+@hookimpl
+def pose_models() -> Iterable[ModelPreset]:
+    for width, human in ((32, False), (48, False), (48, True)):
+        # Its attention has matrices over all pairs of cells, which a higher rate drives away in the first steps.
+        yield _preset(
+            f"ctd_coam_w{width}{'_human' * human}",
+            _HUMAN if human else (256, 256),
+            {"type": "buctd/hrnet_coam", "width": width},
+            _HEATMAPS,
+            1e-4,
+            f"HRNet-W{width} with attention to conditions (CoAM)",
+            human,
+        )
+    for variant, size, human in (("s", 256, False), ("m", 256, False), ("x", 384, False), ("x", 384, True)):
+        deepen, widen = _CSPNEXT[variant]
+        inner = {"type": "cspnext/cspnext", "deepen": deepen, "widen": widen}
+        yield _preset(
+            f"ctd_prenet_rtmpose_{variant}{'_human' * human}",
+            _HUMAN if human else (size, size),
+            {"type": "buctd/prenet", "backbone": inner},
+            _SIMCC,
+            5e-4,
+            f"RTMPose-{variant} with conditions added to the image",
+            human,
+        )
