@@ -135,7 +135,7 @@ def spec(**model: Any) -> RunSpec:
     parts = {
         "backbone": "two_maps",
         "neck": "sum",
-        "heads": {"keypoints": {"type": "heatmap"}, "who": {"type": "identity"}},
+        "heads": {"keypoints": {"type": "heatmap"}, "who": {"type": "cond/identity"}},
         "inputs": {"conditions": {"type": "dots"}},
         **model,
     }

@@ -417,7 +417,7 @@ def test_a_missing_configuration_is_named(hollow: Model, tmp_path: Path) -> None
         (("metadata", "bodyparts"), [], "metadata.bodyparts: is empty"),
         (("metadata", "bodyparts"), "nose", "metadata.bodyparts: must be a list of names"),
         (("metadata", "bodyparts"), ["nose", "nose"], "metadata.bodyparts: has a name twice"),
-        (("method",), "ctd", "models of method 'ctd' cannot be taken over"),
+        (("method",), "xyz", "models of method 'xyz' cannot be taken over"),
         (("data", "colormode"), "BGR", "data.colormode: must be RGB"),
         (("data", "inference", "resize"), {"width": 9}, "data.inference.resize: changes images"),
         (("data", "inference", "scale_to_unit_range"), True, "scale_to_unit_range: cannot be taken over together"),

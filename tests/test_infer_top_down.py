@@ -46,7 +46,7 @@ class BlobNetwork(nn.Module):
         self.predictor = component.factory()(config, BuildContext(skeleton), Grid.cells(2))
         self.batches: list[int] = []
 
-    def predict(self, images: Tensor) -> Predictions:
+    def predict(self, images: Tensor, found: Predictions | None = None) -> Predictions:
         self.batches.append(len(images))
         heatmap = functional.avg_pool2d(images[:, :1].float() / 255, 2)
         found: Predictions = self.predictor({"heatmap": heatmap}, Predictions.none(len(images), self.skeleton))
@@ -144,7 +144,7 @@ def test_frames_with_none_and_with_thirty_animals_in_one_stream(skeleton: Skelet
 
 def test_boxes_without_a_pose_network_that_finds_one_animal_are_refused(skeleton: Skeleton) -> None:
     class Several(BlobNetwork):
-        def predict(self, images: Tensor) -> Predictions:
+        def predict(self, images: Tensor, found: Predictions | None = None) -> Predictions:
             found = super().predict(images)
             return found.with_animals(found.keypoints.repeat(1, 2, 1, 1), found.keypoint_scores.repeat(1, 2, 1))
 
@@ -192,7 +192,7 @@ def test_follow_looks_at_the_whole_frame_only_when_the_animal_is_lost() -> None:
     sizes: list[tuple[int, int]] = []
 
     class Watched(BlobNetwork):
-        def predict(self, images: Tensor) -> Predictions:
+        def predict(self, images: Tensor, found: Predictions | None = None) -> Predictions:
             sizes.append((images.shape[2], images.shape[3]))
             return super().predict(images)
 
@@ -272,7 +272,7 @@ def test_half_pixel_false_puts_keypoints_where_such_models_learned_them() -> Non
     single = Skeleton(("blob",))
 
     class TrainedSo(BlobNetwork):
-        def predict(self, images: Tensor) -> Predictions:
+        def predict(self, images: Tensor, found: Predictions | None = None) -> Predictions:
             found = super().predict(images)
             return found.with_animals(found.keypoints + 0.5 * (1 - 64 / 60), found.keypoint_scores)
 

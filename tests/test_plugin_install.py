@@ -112,8 +112,14 @@ def with_site(folder: Path) -> dict[str, str]:
 def test_a_strangers_backbone_is_listed_and_trains(pose: Any, tmp_path: Path, blob_project: Path) -> None:
     install(tmp_path, "maxpool", "maxpool", GOOD)
     env = with_site(tmp_path)
-    (row,) = [r for r in json.loads(pose("models", "--json", env=env).stdout) if r["name"] == "maxpool_8"]
-    assert (row["plugin"], row["method"], row["distribution"]) == ("maxpool", "single_animal", "pose-maxpool")
+    rows = [r for r in json.loads(pose("models", "--json", env=env).stdout) if r["plugin"] == "maxpool"]
+    assert {r["distribution"] for r in rows} == {"pose-maxpool"}
+    assert {(r["method"], r["name"]) for r in rows} == {
+        ("single_animal", "maxpool_8"),
+        ("bottom_up", "maxpool_8"),
+        ("top_down", "top_down_maxpool_8"),
+        ("conditional_top_down", "ctd_prenet_maxpool_8"),
+    }
     process = pose(
         "train", blob_project, "--model", "maxpool_8", "--out", "run", "--epochs", "1", "--device", "cpu", env=env
     )

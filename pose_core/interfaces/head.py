@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -54,7 +54,7 @@ class Head(nn.Module, ABC):
             output tensors by name, batch first.
         """
 
-    def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
+    def keypoint_axes(self) -> Mapping[str, Sequence[KeypointAxis]]:
         """The parameters and buffers (names as in ``state_dict``) that have axes over keypoints, and these axes.
 
         Weights trained on other keypoints are taken over along these axes, matched by the names of the keypoints;

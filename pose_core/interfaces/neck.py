@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -17,7 +18,7 @@ class Neck(nn.Module, ABC):
     def __init__(self, config: NeckConfig, context: BuildContext) -> None:
         super().__init__()
 
-    def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
+    def keypoint_axes(self) -> Mapping[str, Sequence[KeypointAxis]]:
         """As of a head, see :meth:`pose_core.interfaces.Head.keypoint_axes`."""
         return {}
 

@@ -180,7 +180,7 @@ def merge_aliases(
     return merged
 
 
-def keypoint_axes(model: PoseModel) -> dict[str, tuple[KeypointAxis, ...]]:
+def keypoint_axes(model: PoseModel) -> dict[str, Sequence[KeypointAxis]]:
     """The keypoint axes of the whole network, by the names of its ``state_dict``.
 
     Raises:
@@ -192,7 +192,7 @@ def keypoint_axes(model: PoseModel) -> dict[str, tuple[KeypointAxis, ...]]:
         parts["neck."] = model.neck
     keypoints = {*model.skeleton.keypoints, *model.skeleton.unique_keypoints}
     fresh = model.state_dict()
-    found: dict[str, tuple[KeypointAxis, ...]] = {}
+    found: dict[str, Sequence[KeypointAxis]] = {}
     for prefix, part in parts.items():
         for name, axes in part.keypoint_axes().items():
             shape = tuple(fresh[prefix + name].shape) if prefix + name in fresh else ()
