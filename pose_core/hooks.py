@@ -141,8 +141,8 @@ class ModelRecipe:
         method: one of :data:`METHODS`.
         summary: template of one line, may contain ``{backbone}``.
         spec: partial run spec without the backbone, ``{"model": {"heads": {...}}}``.
-        wrapper: a backbone component that has the named backbone within it, under its key ``backbone``; empty: the
-            named backbone is used as it is. Since hook API 1.2.
+        wrapper: a backbone component that has the named backbone within it, under the key ``backbone`` of its config
+            and as attribute ``backbone``; empty: the named backbone is used as it is. Since hook API 1.2.
     """
 
     name: str

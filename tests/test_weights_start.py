@@ -28,7 +28,7 @@ from pose_core.model.pretrained import remote_file
 from pose_core.model.run_folder import Run, build_model
 from pose_core.model.start import start_from
 from pose_core.plugins import ACTIVE, PluginRecord
-from pose_core.specs import AnyDetector
+from pose_core.specs import AnyDetector, ModelSpec
 from pose_core.specs.resolve import option_layer
 from pose_core.structures import Instances, Skeleton
 from pose_core.train.fit import train_model
@@ -143,6 +143,20 @@ def test_a_run_moves_to_other_keypoints(run: Path) -> None:
     assert torch.equal(own[heatmap][[0, 2]], state[heatmap])
     with pytest.raises(ConfigError, match=r"train\.aliases\.lime: the weights have no keypoint 'grene'"):
         start_from(fresh, str(run), aliases={"lime": "grene"})
+
+
+def test_weights_of_a_backbone_reach_it_within_a_wrapper(run: Path, tmp_path: Path) -> None:
+    spec = Run.open(run).spec.model
+    content = spec.model_dump(mode="json")
+    wrapped = {"type": "buctd/prenet", "backbone": content["backbone"]}
+    model = ModelSpec.model_validate({**content, "backbone": wrapped, "inputs": {"conditions": "buctd/conditions"}})
+    fresh = PoseModel(model, Run.open(run).spec.skeleton)
+    state = load_file(run / "weights.safetensors")
+    backbone = {n.removeprefix("backbone."): t for n, t in state.items() if n.startswith("backbone.")}
+    save_file(backbone, tmp_path / "backbone.safetensors")
+    start_from(fresh, str(tmp_path / "backbone.safetensors"))
+    own = fresh.state_dict()
+    assert all(torch.equal(own[f"backbone.backbone.{n}"], t) for n, t in backbone.items())
 
 
 def test_files_are_told_from_their_names(run: Path, model: PoseModel, tmp_path: Path) -> None:

@@ -135,16 +135,23 @@ class PoseModel(nn.Module):
     def check_features(self, size: tuple[int, int] | None = None) -> None:
         """Run the backbone once and compare its feature maps with what its config declares.
 
+        Args:
+            size: (height, width) of the input; by default that of the spec, or a small one.
+
         Raises:
             PluginError: they differ; the plugin of the backbone is broken.
         """
-        height, width = size or (2 * self.size_multiple, 2 * self.size_multiple)
-        if self.inputs:
-            return
+        height, width = size or self.spec.preprocess.size or (2 * self.size_multiple, 2 * self.size_multiple)
+        nobody = torch.full((1, 1, self.skeleton.num_keypoints, 2), torch.nan, device=self.mean.device)
+        found = Predictions.none(1, self.skeleton, self.mean.device).with_animals(
+            nobody, torch.zeros_like(nobody[..., 0])
+        )
         training = self.training
         self.eval()
         with torch.inference_mode():
-            maps: Sequence[Tensor] = self.backbone(torch.zeros(1, 3, height, width, device=self.mean.device))
+            extra = self.extra_for_inference(found, (height, width))
+            image = torch.zeros(1, 3, height, width, device=self.mean.device)
+            maps: Sequence[Tensor] = self.backbone(image, **extra)
         self.train(training)
         real = tuple(Feature(m.shape[1], round(height / m.shape[2])) for m in maps)
         if real != tuple(self._features):

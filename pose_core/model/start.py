@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pose_core.catalog import Weights, get_catalog
 from pose_core.errors import ConfigError, WeightsError
+from pose_core.interfaces import Backbone
 from pose_core.interfaces.hub import listed, misfits, read_tensors
 from pose_core.model.assemble import PoseModel
 from pose_core.model.detector import DetectorModel
@@ -191,11 +192,11 @@ def _into_pose_model(
 ) -> tuple[str, ...]:
     part, state = found.part, found.state
     if not part:
-        part, state = _told_by_names({"model": model, "backbone": model.backbone}, found)
+        part, state = _told_by_names({"model": model, "backbone": _innermost(model.backbone)}, found)
     if part == "backbone":
         if aliases:
             raise ConfigError(f"train.aliases: {found.origin} are of a backbone and have no keypoints; leave it out")
-        return _load_backbone(model.backbone, state, found.origin)
+        return _load_backbone(_innermost(model.backbone), state, found.origin)
     names = merge_aliases(metadata, aliases, model.skeleton, found.skeleton)
     if found.skeleton is not None:
         try:
@@ -205,6 +206,13 @@ def _into_pose_model(
         return transfer(model, state, source, names, found.origin).lines
     _load_exactly(model, state, f"{found.origin} (it names no keypoints; a run folder does)")
     return (f"all {model.skeleton.num_keypoints} keypoints in the order of the file, which does not name them",)
+
+
+def _innermost(backbone: nn.Module) -> nn.Module:
+    """The backbone within a wrapper (see :class:`pose_core.hooks.ModelRecipe`), or the backbone itself."""
+    while isinstance(within := getattr(backbone, "backbone", None), Backbone):
+        backbone = within
+    return backbone
 
 
 def _load_matching(model: nn.Module, parts: Mapping[str, nn.Module], found: _Found) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -37,10 +39,11 @@ class PreNet(Backbone):
         self._pass_the_image_through(config.gain)
         self.backbone: Backbone = context.build("backbone", config.backbone)
 
-    def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
+    def keypoint_axes(self) -> Mapping[str, Sequence[KeypointAxis]]:
         """The convolution of the conditions, and what the backbone within has."""
-        axes = axes_of_convolution("conditions.0", self.encoding, self.names)
-        return axes | {f"backbone.{name}": each for name, each in self.backbone.keypoint_axes().items()}
+        return axes_of_convolution("conditions.0", self.encoding, self.names) | {
+            f"backbone.{name}": each for name, each in self.backbone.keypoint_axes().items()
+        }
 
     def forward(self, images: Tensor, **extra: Tensor) -> list[Tensor]:
         """Args:

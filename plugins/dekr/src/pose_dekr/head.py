@@ -59,7 +59,9 @@ class DekrHead(Head):
 
     def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
         maps = (KeypointAxis.of(0, self.keypoints),)
-        axes = {f"heatmap_head.keypoint_maps.{name}": maps for name in ("weight", "bias")}
+        axes: dict[str, tuple[KeypointAxis, ...]] = {
+            f"heatmap_head.keypoint_maps.{name}": maps for name in ("weight", "bias")
+        }
         values = {"transform_matrix_conv": 4, "translation_conv": 2, "maps": 2}
         for name, tensor in self.offset_head.state_dict().items():
             # Everything of this branch belongs to keypoints but the counters of the batch norms.
