@@ -54,6 +54,9 @@ format: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/target_generation.py
 	$(BIN)/python benchmarks/simcc.py
+	$(BIN)/python benchmarks/paf.py
+	$(BIN)/python benchmarks/dekr.py
+	$(BIN)/python benchmarks/conditions.py
 
 $(PARITY_STAMP): Makefile
 	test -x $(PARITY)/bin/python || $(PYTHON) -m venv $(PARITY) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(PARITY)

@@ -22,6 +22,7 @@ from pydantic import TypeAdapter
 from pose_core.interfaces import BuildContext, Labels
 from pose_core.specs import AnyInput
 from pose_core.structures import Skeleton
+from pose_core.train.memory import keep_freed_memory
 
 BUDGET_MS = 15.0
 BATCH, ANIMALS, KEYPOINTS, SIZE = 8, 3, 12, (256, 256)
@@ -97,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
+    keep_freed_memory()  # as every training does
     with torch.inference_mode():
         found = rows(options.repetitions)
     if options.json:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from pose_core.interfaces import BuildContext, Head, Labels, Predictions
 from pose_core.specs import AnyHead, Feature
 from pose_core.structures import Skeleton
+from pose_core.train.memory import keep_freed_memory
 
 TARGETS_MS, DECODING_MS = 10.0, 3.0
 CELLS, STRIDE, KEYPOINTS = 112, 4, 12
@@ -129,6 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
+    keep_freed_memory()  # as every training does
     torch.manual_seed(0)
     rows = targets_and_decoding(options.repetitions) + convolutions(max(3, options.repetitions // 6))
     if options.json:

@@ -25,6 +25,7 @@ from torch import Tensor
 from pose_core.interfaces import BuildContext, Head, Labels, Predictions
 from pose_core.specs import AnyHead, Feature
 from pose_core.structures import Skeleton
+from pose_core.train.memory import keep_freed_memory
 
 TARGETS_MS, DECODING_MS = 30.0, 5.0
 CELLS, STRIDE, KEYPOINTS = 112, 4, 12
@@ -106,6 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
+    keep_freed_memory()  # as every training does
     rows = []
     with torch.inference_mode():
         for name, budget, work in cases():

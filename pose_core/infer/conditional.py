@@ -117,14 +117,21 @@ class Refiner:
         self._crops = CropPoses(model, spec.model.preprocess, spec.skeleton, spec.inference.crops)
         assert isinstance(spec.model.preprocess.least_box, float)
         self._least = spec.model.preprocess.least_box
+        self._sure = spec.inference.condition_threshold
 
     def poses(self, group: FrameGroup, rough: Predictions) -> Predictions:
-        """The refined poses, each in the place of the rough one; an animal without a keypoint stays without.
+        """The refined poses, each in the place of the rough one; an animal without a sure keypoint gets none.
 
         Args:
             group: the frames.
             rough: in pixels of the frames.
         """
+        unsure = rough.keypoint_scores < self._sure
+        rough = replace(
+            rough,
+            keypoints=rough.keypoints.masked_fill(unsure[..., None], torch.nan),
+            keypoint_scores=rough.keypoint_scores.masked_fill(unsure, 0.0),
+        )
         points = rough.keypoints.cpu().numpy()
         rows, animals = np.nonzero((rough.scores.cpu().numpy() > 0) & np.isfinite(points).all(-1).any(-1))
         at = torch.from_numpy(rows).to(group.device), torch.from_numpy(animals).to(group.device)

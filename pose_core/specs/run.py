@@ -343,6 +343,12 @@ class InferenceSpec(Spec):
     follow_threshold: float = Field(
         0.3, ge=0, le=1, description="follow: an animal is lost below this mean score of its keypoints."
     )
+    condition_threshold: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Conditional models: keypoints of rough poses with a lower score are not shown to the network.",
+    )
     duplicate: float = Field(
         0.7,
         gt=0,

@@ -27,6 +27,8 @@ ERRORS = {"jitter": 0.2, "swap": 0.15, "inversion": 0.1, "miss": 0.25, "missing"
 
 
 def make(symmetry: tuple[tuple[str, str], ...] = PAIRS, **errors: Any) -> Conditions:
+    """Conditions whose keypoints err one by one, unless the errors say otherwise."""
+    errors = {"shift": 0.0, "turn": 0.0, **errors}
     spec = TypeAdapter(AnyInput).validate_python({"type": "buctd/conditions", "errors": errors})
     part: Conditions = BuildContext(skeleton=Skeleton(NAMES, symmetry=symmetry)).build("input", spec)
     return part
@@ -122,6 +124,28 @@ def test_sigma_by_keypoint_scales_distances() -> None:
     assert ((distance / unit).amax(0) <= high + 1e-3).all()
 
 
+def test_the_whole_pose_is_moved_and_turned() -> None:
+    truth = far_apart(2000, 1)
+    single = {"jitter": 0.0, "swap": 0.0, "inversion": 0.0, "miss": 0.0, "missing": 0.0, "sigma": 1e-6}
+    moved = drawn(make(**single, shift=0.2, turn=0.0), truth).keypoints - truth[:, 0]
+    step = moved[:, :1]
+    torch.testing.assert_close(moved, step.expand_as(moved), atol=0.05, rtol=0)
+    far = step[:, 0].norm(dim=-1) / math.sqrt(AREA)
+    assert 0.19 < float(far.max()) <= 0.2 + 1e-4
+    assert float((far < 0.1).float().mean()) == pytest.approx(0.25, abs=0.04), "all places within reach equally likely"
+    assert step.mean(0).norm() < 0.02 * math.sqrt(AREA)
+
+    turned = drawn(make(**single, shift=0.0, turn=15.0), truth).keypoints
+    middle = truth[:, 0].mean(1, keepdim=True)
+    torch.testing.assert_close(turned.mean(1, keepdim=True), middle, atol=0.1, rtol=0)
+    first, last = turned[:, 0] - middle[:, 0], truth[:, 0, 0] - middle[:, 0]
+    angle = torch.rad2deg(torch.atan2(first[:, 1], first[:, 0]) - torch.atan2(last[:, 1], last[:, 0]))
+    angle = (angle + 180) % 360 - 180
+    assert 14.5 < float(angle.abs().max()) <= 15.01
+    assert abs(float(angle.mean())) < 1
+    torch.testing.assert_close(first.norm(dim=-1), last.norm(dim=-1), atol=0.1, rtol=0)
+
+
 def test_without_symmetry_any_other_keypoint_is_taken() -> None:
     part = make((), jitter=0.0, swap=0.0, inversion=1.0, miss=0.0, missing=0.0)
     truth = far_apart(300, 1)
@@ -150,7 +174,7 @@ def test_something_is_always_left() -> None:
 
 
 def test_the_same_seed_gives_the_same_conditions() -> None:
-    part, given_labels = make(), labels(far_apart(4, 2) / 64)
+    part, given_labels = make(shift=0.2, turn=15.0), labels(far_apart(4, 2) / 64)
     torch.manual_seed(1)
     first, second = (part.for_training(given_labels, (64, 64)) for _ in range(2))
     torch.manual_seed(1)
@@ -160,7 +184,7 @@ def test_the_same_seed_gives_the_same_conditions() -> None:
 
 
 def test_validation_is_deterministic_and_errs_too() -> None:
-    part, given_labels = make().eval(), labels(far_apart(40, 2) / 64)
+    part, given_labels = make(shift=0.2, turn=15.0).eval(), labels(far_apart(40, 2) / 64)
     torch.manual_seed(1)
     before = torch.get_rng_state()
     first = part.for_training(given_labels, (64, 64))
@@ -180,7 +204,7 @@ def test_whatever_is_labelled_gives_finite_maps(data: st.DataObject, n: int, are
     values = data.draw(st.lists(coordinates, min_size=2 * n * 6 * 2, max_size=2 * n * 6 * 2))
     keypoints = torch.tensor(values).reshape(2, n, 6, 2)
     torch.manual_seed(seed)
-    part = make(**ERRORS)
+    part = make(**ERRORS, shift=0.2, turn=15.0)
     sampled = part.sample(labels(keypoints, area), (48, 64))
     labelled = ~torch.isnan(keypoints[:, 0]).any(-1)
     there = ~torch.isnan(sampled.keypoints).any(-1)

@@ -89,6 +89,8 @@ class Conditions(ExtraInput):
             self.mirror,
             image_size,
             generator,
+            shift=self.config.errors.shift,
+            turn=self.config.errors.turn,
         )
 
     def render(self, keypoints: Tensor, image_size: tuple[int, int]) -> Tensor:

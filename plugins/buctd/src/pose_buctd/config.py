@@ -33,6 +33,16 @@ class ErrorsConfig(Spec):
     )
     miss: Probability = Field(0.10, description="Probability of a keypoint far off: keypoint similarity 0.1-0.5.")
     missing: float = Field(0.1, ge=0, lt=1, description="Probability that a keypoint is not there at all.")
+    shift: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="Largest shift of the pose as a whole, relative to the root of the animal's area: the pose of an "
+        "earlier frame lies behind. Without it a network that tracks falls behind a moving animal, frame by frame.",
+    )
+    turn: float = Field(
+        15.0, ge=0, le=180, description="Largest rotation of the pose as a whole about its middle, either way, degrees."
+    )
     sigma: PositiveFloat | dict[str, PositiveFloat] = Field(
         0.1, description="OKS sigma of every keypoint, or by keypoint name; makes distances of similarities."
     )

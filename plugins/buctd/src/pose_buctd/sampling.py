@@ -2,7 +2,8 @@
 
 Each keypoint of the animal becomes one of five kinds. The keypoint similarity exp(-d^2 / (2 area (2 sigma)^2)) of OKS
 says how far off they are: good ones are within similarity 0.85, jittered ones between 0.85 and 0.5, missed ones between
-0.5 and 0.1 of the true place; swapped and inverted ones within 0.5 of the place they are taken for.
+0.5 and 0.1 of the true place; swapped and inverted ones within 0.5 of the place they are taken for. Then the pose is
+moved and turned as a whole, as that of an earlier frame would be.
 """
 
 from __future__ import annotations
@@ -61,6 +62,9 @@ def imperfect_poses(
     mirror: Tensor,
     image_size: tuple[int, int],
     generator: torch.Generator | None = None,
+    *,
+    shift: float = 0.0,
+    turn: float = 0.0,
 ) -> Sampled:
     """One imperfect pose of the first animal of each image. No loop over images, animals or keypoints.
 
@@ -76,6 +80,8 @@ def imperfect_poses(
         mirror: (K,) int64, the mirrored keypoint; all their own: the skeleton has no symmetry.
         image_size: (H, W); poses are kept within.
         generator: of random numbers, on the device of the keypoints; None: torch's own.
+        shift: largest distance by which the whole pose is moved in the end, in roots of the area.
+        turn: largest angle, degrees, by which it is turned about its middle either way.
     """
     b, n, k, _ = keypoints.shape
     device, truth = keypoints.device, keypoints[:, 0]
@@ -99,12 +105,26 @@ def imperfect_poses(
     radius = inner + (outer - inner) * rand(b, k)
     angle = 2 * math.pi * rand(b, k)
     moved = taken_for + radius.unsqueeze(-1) * torch.stack([angle.cos(), angle.sin()], dim=-1)
+    moved = _as_a_whole(moved, area.sqrt() * shift, math.radians(turn), rand(b, 3))
     limit = torch.tensor([image_size[1] - 1, image_size[0] - 1], dtype=moved.dtype, device=device)
     moved = torch.minimum(moved.clamp(min=0), limit)
 
     chance = rand(b, k).masked_fill(~labelled, -1.0)
     there = labelled & ((chance >= missing) | (chance == chance.amax(1, keepdim=True)))
     return Sampled(moved.masked_fill(~there.unsqueeze(-1), torch.nan), kind, taken_for)
+
+
+def _as_a_whole(poses: Tensor, reach: Tensor, angle: float, chance: Tensor) -> Tensor:
+    """Poses (B, K, 2) turned about their middles by up to ``angle`` either way and moved by up to ``reach`` (B,)."""
+    turned, way, far = chance.unbind(-1)
+    turned, way = (2 * turned - 1) * angle, 2 * math.pi * way
+    middle = poses.nanmean(1, keepdim=True)
+    x, y = (poses - middle).unbind(-1)
+    cosine, sine = turned.cos()[:, None], turned.sin()[:, None]
+    around = torch.stack([cosine * x - sine * y, sine * x + cosine * y], dim=-1)
+    # The root makes all places within reach equally likely.
+    step = (reach * far.sqrt()).unsqueeze(-1) * torch.stack([way.cos(), way.sin()], dim=-1)
+    return middle + around + step[:, None]
 
 
 def _inverted(truth: Tensor, mirror: Tensor, chance: Tensor) -> Tensor:
