@@ -191,8 +191,9 @@ def walk() -> list[Any]:
     return every
 
 
-def tracked(search: Search, first: int = 0, previous: Frame | None = None) -> list[Frame]:
-    stage = TrackStage(Attentive(), spec(follow=True, follow_threshold=0.2), search, 3)  # type: ignore[arg-type]
+def tracked(search: Search, first: int = 0, previous: Frame | None = None, every: int | None = None) -> list[Frame]:
+    inference = spec(follow=True, follow_threshold=0.2, search_every=every)
+    stage = TrackStage(Attentive(), inference, search, 3)  # type: ignore[arg-type]
     return run([stage], [picture(animals) for animals in walk()], previous, first)
 
 
@@ -213,6 +214,24 @@ def test_animals_are_followed_and_the_frame_is_searched_while_one_is_missing() -
         assert numbers == sorted({0, 1, 2} - ({gone} if LEAVES <= t < RETURNS else set()))
 
 
+def test_an_animal_that_nobody_follows_takes_the_place_of_a_phantom() -> None:
+    """A bright spot that looks like an animal at first is followed until the frame is searched again."""
+    paths = [[animal(40, 50), animal(60, 110), animal(180, 60)] for _ in range(12)]
+    fooled = {0: [animal(60, 110), animal(180, 60), animal(120, 30)]}  # the third is none, the first animal is missed
+    phantom = [*paths[0], animal(120, 30)]
+    for every, expected in ((None, 0), (5, 7)):
+        search = Search(table({**dict(enumerate(paths)), **fooled}))
+        inference = spec(follow=True, follow_threshold=0.2, search_every=every)
+        stage = TrackStage(Attentive(), inference, search, 3)  # type: ignore[arg-type]
+        frames = run([stage], [picture(phantom) for _ in paths])
+        right = [np.abs(f.instances.keypoints - animal(40, 50)).max(axis=(1, 2)).min() < 1 for f in frames]
+        assert all(len(f.instances) == 3 for f in frames)
+        assert right == [False] * (12 - expected) + [True] * expected
+        assert search.frames == ([0] if every is None else [0, 5, 10])
+        numbers = [f.instances.track.tolist() for f in frames]
+        assert numbers == [[0, 1, 2]] * 12
+
+
 def test_two_followed_animals_never_become_one() -> None:
     paths = [[animal(40 + 5 * t, 60), animal(140 - 5 * t, 66)] for t in range(20)]
     search = Search(table(dict(enumerate(paths))))
@@ -223,9 +242,9 @@ def test_two_followed_animals_never_become_one() -> None:
 
 
 def test_an_interrupted_prediction_goes_on_as_one_that_was_not() -> None:
-    whole = tracked(Search(table(dict(enumerate(walk())))))
+    whole = tracked(Search(table(dict(enumerate(walk())))), every=5)
     for first in (1, 6, 11):
-        rest = tracked(Search(table(dict(enumerate(walk())))), first, whole[first - 1])
+        rest = tracked(Search(table(dict(enumerate(walk())))), first, whole[first - 1], every=5)
         for one, other in zip(whole[first:], rest, strict=True):
             np.testing.assert_array_equal(one.instances.keypoints, other.instances.keypoints)
             np.testing.assert_array_equal(one.instances.track, other.instances.track)

@@ -18,6 +18,9 @@ from pose_core.model.assemble import PoseModel
 from pose_core.specs import RunSpec
 from pose_core.structures import Frame, Skeleton
 
+LEAST_SIMILARITY = 0.3
+"""Above it a pose that is followed and one that was found are thought to be of the same animal."""
+
 
 @dataclass(frozen=True)
 class _Tracks:
@@ -45,9 +48,11 @@ class TrackStage(Stage):
 
     The whole frame is searched for animals when there are fewer than there should be: at the beginning, in the frame in
     which one is lost (the mean score of its keypoints falls below ``inference.follow_threshold``, or it became the same
-    as another animal) and, until it is found again, in those that follow. An animal that is found anew gets the number
-    of the lost one that was nearest to it, or the lowest that is free. Frames depend on each other here and are
-    computed one by one; what is found depends on the frame and the result of the one before it alone.
+    as another animal) and, until it is found again, in those that follow. It is searched in every
+    ``inference.search_every``-th frame, too: where that finds an animal that nobody follows, it takes the place of one
+    that is followed and not found, if there is one. An animal that is found anew gets the number of the lost one that
+    was nearest to it, or the lowest that is free. Frames depend on each other here and are computed one by one; what is
+    found depends on the frame, its number and the result of the one before it alone.
 
     Args:
         model: on its device, in evaluation mode.
@@ -66,6 +71,7 @@ class TrackStage(Stage):
         self._least = spec.inference.follow_threshold
         self._hidden = spec.inference.threshold
         self._duplicate = spec.inference.duplicate
+        self._every = spec.inference.search_every
         self._device = model.mean.device
         self._tracks = _none(spec.skeleton, self._device)
 
@@ -98,12 +104,36 @@ class TrackStage(Stage):
         return replace(found, predictions=none.with_animals(keypoints, scores), tracks=numbers)
 
     def _one(self, at: tuple[FrameGroup, View | None]) -> _Tracks:
+        group, view = at
         before = self._tracks
-        kept = self._seen(at[0], before)
-        if len(kept.numbers) < self._most:
-            kept = kept.joined(self._entering(at, before, kept))
+        kept = self._seen(group, before)
+        due = self._every is not None and group.indices[0] % self._every == 0
+        if due or len(kept.numbers) < self._most:
+            rough = self._search.run(group, view, Found()).predictions
+            assert rough is not None
+            there = rough.scores[0] > 0
+            found = _Tracks(rough.keypoints[0][there], rough.keypoint_scores[0][there], torch.arange(int(there.sum())))
+            kept = self._believed(kept, found)
+            if len(kept.numbers) < self._most:
+                kept = kept.joined(self._entering(group, found, before, kept))
         self._tracks = self._as_written(kept.select(kept.numbers.argsort()))
         return self._tracks
+
+    def _believed(self, kept: _Tracks, found: _Tracks) -> _Tracks:
+        """The animals that are followed, without those that make room for others: as many as were found and nobody
+        follows, and of those that were not found the least sure."""
+        if not len(kept.numbers) or not len(found.numbers):
+            return kept
+        near = similarity(kept.keypoints, found.keypoints) > LEAST_SIMILARITY
+        needed = int((~near.any(0)).sum()) - (self._most - len(kept.numbers))
+        doubtful = (~near.any(1)).nonzero()[:, 0]
+        if needed <= 0 or not len(doubtful):
+            return kept
+        sure = kept.keypoint_scores[doubtful].mean(1)
+        gone = doubtful[sure.argsort(stable=True)[:needed]]
+        stays = torch.ones(len(kept.numbers), dtype=torch.bool, device=gone.device)
+        stays[gone] = False
+        return kept.select(stays)
 
     def _seen(self, group: FrameGroup, before: _Tracks) -> _Tracks:
         """The animals of the last frame where they are now, without those that are lost."""
@@ -113,14 +143,9 @@ class TrackStage(Stage):
         after = _Tracks(poses.keypoints[0], poses.keypoint_scores[0], before.numbers)
         return after.select(self._alive(poses))
 
-    def _entering(self, at: tuple[FrameGroup, View | None], before: _Tracks, kept: _Tracks) -> _Tracks:
-        """Animals of the whole frame that are not among those that were kept, the surest first."""
-        group, view = at
-        rough = self._search.run(group, view, Found()).predictions
-        assert rough is not None
-        order = rough.scores[0].argsort(descending=True, stable=True)
-        order = order[rough.scores[0][order] > 0]
-        points, scores = rough.keypoints[0][order], rough.keypoint_scores[0][order]
+    def _entering(self, group: FrameGroup, found: _Tracks, before: _Tracks, kept: _Tracks) -> _Tracks:
+        """The animals that were found in the whole frame and are not among those that were kept, the surest first."""
+        points, scores = found.keypoints, found.keypoint_scores
         if len(kept.numbers) and len(points):
             known = (similarity(points, kept.keypoints) > self._duplicate).any(1)
             points, scores = points[~known], scores[~known]

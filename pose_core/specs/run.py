@@ -343,6 +343,12 @@ class InferenceSpec(Spec):
     follow_threshold: float = Field(
         0.3, ge=0, le=1, description="follow: an animal is lost below this mean score of its keypoints."
     )
+    search_every: PositiveInt | None = Field(
+        10,
+        description="follow, conditional models: the whole frame is searched in every so many-th frame even when no "
+        "animal is missing; an animal that is found and nobody follows takes the place of one that is followed and not "
+        "found. null: never.",
+    )
     condition_threshold: float = Field(
         0.2,
         ge=0,
