@@ -278,3 +278,25 @@ def test_limbs_move_with_their_keypoints(own: tuple[str, ...], theirs: tuple[str
             for other in common:
                 assert torch.equal(weight[rows[0], own.index(other)], before[rows[1], theirs.index(other)])
             assert torch.equal(weight[rows[0], -4:], before[rows[1], -4:])
+
+
+def test_identities_move_with_the_names_of_individuals() -> None:
+    def network(individuals: tuple[str, ...], seed: int) -> PoseModel:
+        skeleton = Skeleton(NAMES[:2], individuals=individuals, identified=True)
+        heads = {"keypoints": {"type": "paf/paf", "graph": "full"}, "identity": {"type": "heatmap/identity"}}
+        backbone = {"type": "unet/unet", "filters": 2, "max_stride": 8, "output_stride": 4}
+        spec = ModelSpec.model_validate({"backbone": backbone, "heads": heads, "preprocess": {"scale": 1.0}})
+        torch.manual_seed(seed)
+        model = PoseModel(spec, skeleton).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.normal_()
+        return model
+
+    # One is called as a keypoint is.
+    source, model = network(("rex", "nose", "ada"), 0), network(("ada", "bo", "rex", "nose"), 1)
+    last = [n for n in model.state_dict() if n.startswith("heads.identity.") and n.endswith("bias")][-1]
+    fresh = model.state_dict()[last].clone()
+    transfer(model, source.state_dict(), source)
+    old, new = source.state_dict()[last], model.state_dict()[last]
+    assert torch.equal(new, torch.stack([old[2], fresh[1], old[0], old[1]]))

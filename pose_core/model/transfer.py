@@ -249,8 +249,8 @@ def _placed(
     their_entries = {axis.axis: axis.entries for axis in theirs}
     for axis in axes:
         at = {key: i for i, key in enumerate(_numbered(their_entries[axis.axis]))}
-        wanted = [tuple(found[name].keypoint for name in entry) for entry in axis.entries]
-        pairs = [(i, at[key]) for i, key in enumerate(_numbered(wanted)) if key in at]
+        names = axis.entries if axis.individuals else [tuple(found[n].keypoint for n in e) for e in axis.entries]
+        pairs = [(i, at[key]) for i, key in enumerate(_numbered(names)) if key in at]
         if not pairs:
             return fresh
         into[axis.axis], out_of[axis.axis] = (torch.tensor(rows) for rows in zip(*pairs, strict=True))
