@@ -13,6 +13,7 @@ from pose_core.data.dataset import Batch
 from pose_core.interfaces import Calibration, Head, Labels, Predictor
 from pose_core.model.assemble import PoseModel
 from pose_core.model.run_folder import Run
+from pose_core.model.transfer import network_of
 from pose_core.specs import RunSpec
 from pose_core.specs.merge import merge
 from pose_core.specs.yaml_file import validate
@@ -45,7 +46,8 @@ def calibrate(
     Returns:
         the run, with its new configuration.
     """
-    if not any(type(head).calibrate is not Head.calibrate for head in _modules(run)):
+    heads = [cast(Head, head) for head in network_of(run.spec.model, run.spec.skeleton).heads.values()]
+    if all(type(head).calibrate is Head.calibrate for head in heads):
         return run
     model = run.load_model(device)
     decided: dict[str, Any] = {}
@@ -62,11 +64,6 @@ def calibrate(
     run = run.with_spec(validate(merge(run.spec.model_dump(mode="json"), changes), {}))
     run.update_metrics(**{CALIBRATED: sorted(keys)})
     return run
-
-
-def _modules(run: Run) -> list[Head]:
-    with torch.device("meta"):
-        return [cast(Head, head) for head in PoseModel(run.spec.model, run.spec.skeleton).heads.values()]
 
 
 class _Shown(Calibration):
