@@ -32,17 +32,21 @@ def affinities(
     way = ends[:, :, None] - starts[:, :, :, None]
     length = way.square().sum(-1, keepdim=True).sqrt()
     along = torch.linspace(0, 1, samples, device=paf.device, dtype=paf.dtype)
-    points = starts[:, :, :, None, None] + way[..., None, :] * along[:, None]
-    cells = grid.to_cells(points).nan_to_num(0.0)
+    size = paf.new_tensor([max(width - 1, 1), max(height - 1, 1)])
+    # Ends are brought to the coordinates of the fields before the points between them are made, which are many.
+    first_end, second_end = (
+        (grid.to_cells(end) * (2 / size) - 1).nan_to_num(0.0) for end in (starts[:, :, :, None], ends[:, :, None])
+    )
+    where = first_end[..., None, :] + (second_end - first_end)[..., None, :] * along[:, None]
     if nearest:
+        cells = (where + 1) * (size / 2)
         column = cells[..., 0].round().clamp(0, width - 1).long()
         row = cells[..., 1].round().clamp(0, height - 1).long()
         index = (row * width + column).flatten(2)[:, :, None].expand(-1, -1, 2, -1)
         read = paf.view(batch, limbs, 2, -1).gather(3, index)
     else:
-        size = cells.new_tensor([max(width - 1, 1), max(height - 1, 1)])
-        where = (cells * (2 / size) - 1).view(batch * limbs, first * second, samples, 2)
         fields = paf.reshape(batch * limbs, 2, height, width)
+        where = where.view(batch * limbs, first * second, samples, 2)
         read = F.grid_sample(fields, where, mode="bilinear", padding_mode="border", align_corners=True)
     vector = read.view(batch, limbs, 2, first, second, samples).mean(-1)
     unit = way / length.clamp(min=1e-6)

@@ -39,11 +39,17 @@ def assign(affinity: FloatArray, least: float) -> Links:
         links in order of falling affinity; equal ones by limb and candidates.
     """
     worth = np.where(affinity > least, affinity, 0.0).astype(np.float64)
-    found: list[IntArray] = []
-    for limb in np.flatnonzero(worth.any(axis=(1, 2))):
+    used = np.flatnonzero(worth.any(axis=(1, 2)))
+    rows, columns = [], []
+    for limb in used:
         row, column = linear_sum_assignment(worth[limb], maximize=True)
-        found.append(np.stack([np.full(len(row), limb), row, column], axis=1))
-    links = np.concatenate(found) if found else np.zeros((0, 3), np.int64)
+        rows.append(row)
+        columns.append(column)
+    each = [len(row) for row in rows]
+    nothing = np.zeros(0, np.int64)
+    links = np.stack(
+        [np.repeat(used, each), np.concatenate([nothing, *rows]), np.concatenate([nothing, *columns])], axis=1
+    )
     value = np.minimum(worth[links[:, 0], links[:, 1], links[:, 2]], 1.0)
     # An assignment is as large as can be; what it adds without worth is no limb.
     links, value = links[value > 0], value[value > 0]
@@ -73,9 +79,7 @@ def support(links: Links, limbs: Sequence[tuple[int, int]], shape: tuple[int, in
     return around
 
 
-def join(
-    links: Links, limbs: Sequence[tuple[int, int]], shape: tuple[int, int]
-) -> tuple[list[dict[int, int]], list[float]]:
+def join(links: Links, limbs: Sequence[tuple[int, int]], shape: tuple[int, int]) -> tuple[IntArray, FloatArray]:
     """Merge limbs to animals.
 
     The best supported limb first; a limb joins what its two keypoints belong to, unless the two have a keypoint in
@@ -87,30 +91,36 @@ def join(
         shape: K and M.
 
     Returns:
-        of each animal its candidates by keypoint, and the mean affinity of its limbs.
+        the candidate of each keypoint (N, K), -1 where an animal has none; and the mean affinity of its limbs (N,).
     """
-    candidates = shape[1]
+    keypoints, candidates = shape
     order = np.argsort(-support(links, limbs, shape), kind="stable")
-    links = Links(links.limb[order], links.ends[order], links.affinity[order])
-    owner: dict[int, int] = {}
-    members: dict[int, dict[int, int]] = {}
-    trust: dict[int, list[float]] = {}
-    pairs = [limbs[limb] for limb in links.limb.tolist()]
-    for (one, other), (i, j), affinity in zip(pairs, links.ends.tolist(), links.affinity.tolist(), strict=True):
-        a, b = one * candidates + i, other * candidates + j
-        home, guest = owner.setdefault(a, a), owner.setdefault(b, b)
-        mine, theirs = members.setdefault(home, {one: i}), members.setdefault(guest, {other: j})
+    one, other = (np.array(limbs)[links.limb[order], end] * candidates + links.ends[order, end] for end in (0, 1))
+    # Candidates of all keypoints are numbered through; a part of an animal is known by one of its candidates.
+    part = list(range(keypoints * candidates))
+    members = [[i] for i in part]
+    holds = [1 << (i // candidates) for i in part]
+    total, count = [0.0] * len(part), [0] * len(part)
+    for a, b, affinity in zip(one.tolist(), other.tolist(), links.affinity[order].tolist(), strict=True):
+        home, guest = part[a], part[b]
         if home != guest:
-            if not mine.keys().isdisjoint(theirs):
+            if holds[home] & holds[guest]:
                 continue
-            for keypoint, candidate in theirs.items():
-                owner[keypoint * candidates + candidate] = home
-            mine.update(theirs)
-            del members[guest]
-            trust.setdefault(home, []).extend(trust.pop(guest, ()))
-        trust.setdefault(home, []).append(affinity)
-    kept = [home for home in members if len(members[home]) > 1]
-    return [members[home] for home in kept], [float(np.mean(trust[home])) for home in kept]
+            for candidate in members[guest]:
+                part[candidate] = home
+            members[home] += members[guest]
+            members[guest] = []
+            holds[home] |= holds[guest]
+            total[home] += total[guest]
+            count[home] += count[guest]
+        total[home] += affinity
+        count[home] += 1
+    kept = [home for home, own in enumerate(members) if len(own) > 1]
+    chosen = np.full((len(kept), keypoints), -1, np.int64)
+    for row, home in enumerate(kept):
+        own = np.array(members[home])
+        chosen[row, own // candidates] = own % candidates
+    return chosen, np.array([total[home] / count[home] for home in kept], np.float32)
 
 
 def assemble(
@@ -142,15 +152,12 @@ def assemble(
         keypoints that were found times the mean affinity of the limbs. The surest animal first.
     """
     k, m = scores.shape
-    groups, trust = join(assign(affinity, least_affinity), limbs, (k, m))
-    chosen = np.full((len(groups), k), -1, np.int64)
-    for row, group in enumerate(groups):
-        chosen[row, list(group)] = list(group.values())
+    chosen, trust = join(assign(affinity, least_affinity), limbs, (k, m))
     points, values = _pick(chosen, positions, scores)
     sums = values.sum(1)
     # By how much is known of them, then by the candidates, which makes the order unique.
     order = np.lexsort((*chosen.T[::-1], -sums))
-    chosen, points, trusted = chosen[order], points[order], np.array(trust, np.float32)[order]
+    chosen, points, trusted = chosen[order], points[order], trust[order]
     if limit is not None and len(chosen) > limit:
         chosen = _take_in(chosen, points, limit)
         points, values = _pick(chosen, positions, scores)
