@@ -91,7 +91,7 @@ class TrackStage(Stage):
 
     def run(self, group: FrameGroup, view: View | None, found: Found) -> Found:
         """The animals of each frame, in the order of their numbers."""
-        each = [self._one(group.alone(view, i)) for i in range(len(group.frames))]
+        each = [self._one(*group.alone(view, i)) for i in range(len(group.frames))]
         b, n, k = len(each), max(len(t.numbers) for t in each), self._skeleton.num_keypoints
         keypoints = torch.full((b, n, k, 2), torch.nan, device=self._device)
         scores = torch.zeros(b, n, k, device=self._device)
@@ -103,8 +103,7 @@ class TrackStage(Stage):
         none = Predictions.none(b, self._skeleton, self._device)
         return replace(found, predictions=none.with_animals(keypoints, scores), tracks=numbers)
 
-    def _one(self, at: tuple[FrameGroup, View | None]) -> _Tracks:
-        group, view = at
+    def _one(self, group: FrameGroup, view: View | None) -> _Tracks:
         before = self._tracks
         kept = self._seen(group, before)
         due = self._every is not None and group.indices[0] % self._every == 0
@@ -112,7 +111,7 @@ class TrackStage(Stage):
             rough = self._search.run(group, view, Found()).predictions
             assert rough is not None
             there = rough.scores[0] > 0
-            found = _Tracks(rough.keypoints[0][there], rough.keypoint_scores[0][there], torch.arange(int(there.sum())))
+            found = _Tracks(rough.keypoints[0][there], rough.keypoint_scores[0][there], there.nonzero()[:, 0])
             kept = self._believed(kept, found)
             if len(kept.numbers) < self._most:
                 kept = kept.joined(self._entering(group, found, before, kept))
