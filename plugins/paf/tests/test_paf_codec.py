@@ -133,10 +133,18 @@ def test_separated_animals_come_back_exactly(
     assert (found.keypoint_scores[torch.isnan(found.keypoints).any(-1)] == 0).all()
 
 
-@settings(max_examples=12, deadline=None)
+# The same examples each time: no scene is known that fails (301 were tried), but none is excluded either.
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10_000), number=st.integers(2, 5), missing=st.sampled_from([0.0, 0.15]))
 def test_crossing_animals_come_back_exactly(seed: int, number: int, missing: float) -> None:
     truth = animals(seed, number, 8, missing, crossing=True)
+    head = make_head(skeleton(8), graph="full")
+    assert same(decode(head, ideal(head, truth[None])).keypoints[0], truth)
+
+
+def test_animals_that_creep_along_each_other_come_back_exactly() -> None:
+    # Merging limbs one by one gives two of these animals each other's seventh keypoint.
+    truth = animals(1125, 5, 8, 0.0, crossing=True)
     head = make_head(skeleton(8), graph="full")
     assert same(decode(head, ideal(head, truth[None])).keypoints[0], truth)
 

@@ -13,6 +13,13 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 
+_ROUNDS = 3
+"""How often all keypoints may be exchanged."""
+
+_STAY = 1e-3
+"""Affinity that an exchange must gain for each keypoint: equal animals keep theirs."""
+
+
 @dataclass(frozen=True, eq=False)
 class Links:
     """Limbs that were found in an image, E of them, the surest first.
@@ -123,6 +130,44 @@ def join(links: Links, limbs: Sequence[tuple[int, int]], shape: tuple[int, int])
     return chosen, np.array([total[home] / count[home] for home in kept], np.float32)
 
 
+def exchange(chosen: IntArray, affinity: FloatArray, limbs: Sequence[tuple[int, int]]) -> IntArray:
+    """Let animals exchange keypoints of a kind where that makes their limbs agree better.
+
+    Merging decides a limb at a time, and where two animals creep along each other one limb may decide wrongly what all
+    the others know. For one keypoint after the other, those of its candidates that animals have are assigned to these
+    anew, by their affinity to everything else that each animal has, until nothing changes.
+
+    Args:
+        chosen: (N, K) candidates of the animals, -1: none.
+        affinity: (L, M, M) of candidate limbs, NaN where a candidate is missing.
+        limbs: pairs of indices of keypoints.
+
+    Returns:
+        (N, K).
+    """
+    animals, keypoints = chosen.shape
+    if animals < 2:
+        return chosen
+    count = affinity.shape[1]
+    table = np.zeros((keypoints, count, keypoints, count), np.float32)
+    one, other = np.array(limbs).T
+    values = np.nan_to_num(affinity)
+    table[one, :, other, :], table[other, :, one, :] = values, values.transpose(0, 2, 1)
+    every, known, result = np.arange(keypoints), chosen >= 0, chosen.copy()
+    for _ in range(_ROUNDS):
+        before = result.copy()
+        for keypoint in every:
+            rows = np.flatnonzero(known[:, keypoint])
+            own = result[rows, keypoint]
+            # (candidates, animals, keypoints) -> (animals, candidates)
+            worth = (table[keypoint][own][:, every, result[rows]] * known[rows]).sum(-1).T
+            to, which = linear_sum_assignment(worth + _STAY * np.eye(len(rows)), maximize=True)
+            result[rows[to], keypoint] = own[which]
+        if np.array_equal(result, before):
+            break
+    return result
+
+
 def assemble(
     affinity: FloatArray,
     positions: FloatArray,
@@ -153,6 +198,7 @@ def assemble(
     """
     k, m = scores.shape
     chosen, trust = join(assign(affinity, least_affinity), limbs, (k, m))
+    chosen = exchange(chosen, affinity, limbs)
     points, values = _pick(chosen, positions, scores)
     sums = values.sum(1)
     # By how much is known of them, then by the candidates, which makes the order unique.
