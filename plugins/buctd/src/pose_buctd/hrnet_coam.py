@@ -8,7 +8,6 @@ from typing import Any
 
 import timm
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from pose_buctd.coam import ConditionalAttention
 from pose_buctd.conditions import channels, check_channels
@@ -54,17 +53,12 @@ class HRNetCoam(Backbone):
         self.channels = channels(config.encoding, context)
         self.encoding = config.encoding
         self.names = context.skeleton.keypoints
-        self.freeze_bn = config.freeze_bn
         self.attention = nn.ModuleDict(
             {str(stage): self._attention(config, stage, size) for stage in sorted(config.stages)}
         )
         for layers in model.stage4[-1].fuse_layers[1:]:
             layers.requires_grad_(False)
-        if self.freeze_bn:
-            for norm in self._norms():
-                norm.eval()
-                if self.freeze_bn is True:
-                    norm.requires_grad_(False)
+        self.freeze_norms(config.freeze_bn)
 
     def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
         """The layers of the attention that take conditions."""
@@ -75,14 +69,6 @@ class HRNetCoam(Backbone):
                 for name, each in branch.keypoint_axes(self.encoding, self.names).items():
                     axes[f"attention.{stage}.{i}.{name}"] = each
         return axes
-
-    def train(self, mode: bool = True) -> HRNetCoam:
-        """Training mode; batch norms with frozen statistics stay in evaluation mode."""
-        super().train(mode)
-        if self.freeze_bn:
-            for norm in self._norms():
-                norm.eval()
-        return self
 
     def forward(self, images: Tensor, **extra: Tensor) -> list[Tensor]:
         """Args:
@@ -141,10 +127,6 @@ class HRNetCoam(Backbone):
             )
             for features, cells_of_branch in branches
         )
-
-    def _norms(self) -> list[nn.Module]:
-        # Looked up anew each time: on several GPUs they are replaced by synchronised ones after construction.
-        return [module for module in self.modules() if isinstance(module, _BatchNorm)]
 
 
 def _transition(transition: nn.ModuleList, maps: list[Tensor]) -> list[Tensor]:

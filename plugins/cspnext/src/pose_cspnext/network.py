@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from pose_core.interfaces import Backbone, BuildContext
 from pose_cspnext.config import STAGES, CSPNeXtConfig
@@ -29,20 +28,7 @@ class CSPNeXt(Backbone):
             parts.append(CrossStage(channels[stage], blocks[stage - 1], residual=not last))
             self.add_module(f"stage{stage}", nn.Sequential(*parts))
         self.out_features = config.out_features
-        self.freeze_bn = config.freeze_bn
-        if self.freeze_bn:
-            for norm in self._norms():
-                norm.eval()
-                if self.freeze_bn is True:
-                    norm.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> CSPNeXt:
-        """Training mode; batch norms with frozen statistics stay in evaluation mode."""
-        super().train(mode)
-        if self.freeze_bn:
-            for norm in self._norms():
-                norm.eval()
-        return self
+        self.freeze_norms(config.freeze_bn)
 
     def forward(self, images: Tensor, **extra: Tensor) -> list[Tensor]:
         """Args:
@@ -58,7 +44,3 @@ class CSPNeXt(Backbone):
             if stage in self.out_features:
                 features.append(x)
         return features
-
-    def _norms(self) -> list[nn.Module]:
-        # Looked up anew each time: on several GPUs they are replaced by synchronised ones after construction.
-        return [module for module in self.modules() if isinstance(module, _BatchNorm)]

@@ -10,7 +10,6 @@ import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from pose_core.interfaces import Backbone, BuildContext
 from pose_hrnet.config import HRNetConfig
@@ -42,23 +41,10 @@ class HRNet(Backbone):
         # Its parts are timm's; nn.Module types them as tensors.
         self.model: Any = model
         self.branches = config.branches
-        self.freeze_bn = config.freeze_bn
         if config.branches in ("first", "incremental"):
             for unused in self._unused():
                 unused.requires_grad_(False)
-        if self.freeze_bn:
-            for norm in self._norms():
-                norm.eval()
-                if self.freeze_bn is True:
-                    norm.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> HRNet:
-        """Training mode; batch norms with frozen statistics stay in evaluation mode."""
-        super().train(mode)
-        if self.freeze_bn:
-            for norm in self._norms():
-                norm.eval()
-        return self
+        self.freeze_norms(config.freeze_bn)
 
     def forward(self, images: Tensor, **extra: Tensor) -> list[Tensor]:
         """Args:
@@ -96,10 +82,6 @@ class HRNet(Backbone):
         if self.branches == "incremental":
             unused += list(self.model.incre_modules[1:])
         return unused
-
-    def _norms(self) -> list[nn.Module]:
-        # Looked up anew each time: on several GPUs they are replaced by synchronised ones after construction.
-        return [module for module in self.modules() if isinstance(module, _BatchNorm)]
 
 
 def _transition(transition: nn.ModuleList, maps: list[Tensor]) -> list[Tensor]:

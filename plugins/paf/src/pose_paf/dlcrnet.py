@@ -8,7 +8,6 @@ import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from pose_core.errors import ConfigError
 from pose_core.interfaces import Backbone, BuildContext, hugging_face, load_pretrained
@@ -43,20 +42,7 @@ class DLCRNet(Backbone):
         self.conv_block3 = _block(256, 256, 3, 2, padding)
         self.conv_block4 = _block(256, 256, 3, 2, padding)
         self.conv_block5 = _block(256, BANK_CHANNELS, 1, 1, 0)
-        self.freeze_bn = config.freeze_bn
-        if self.freeze_bn:
-            for norm in self._norms():
-                norm.eval()
-                if self.freeze_bn is True:
-                    norm.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> DLCRNet:
-        """Training mode; batch norms with frozen statistics stay in evaluation mode."""
-        super().train(mode)
-        if self.freeze_bn:
-            for norm in self._norms():
-                norm.eval()
-        return self
+        self.freeze_norms(config.freeze_bn)
 
     def forward(self, images: Tensor, **extra: Tensor) -> list[Tensor]:
         """Args:
@@ -82,10 +68,6 @@ class DLCRNet(Backbone):
         if self.resized:
             return F.interpolate(bank, size=size, mode="bilinear", antialias=True)
         return bank if bank.shape[-2:] == size else F.avg_pool2d(bank, 2, ceil_mode=True)
-
-    def _norms(self) -> list[nn.Module]:
-        # Looked up anew each time: on several GPUs they are replaced by synchronised ones after construction.
-        return [module for module in self.modules() if isinstance(module, _BatchNorm)]
 
 
 def _block(channels: int, outputs: int, kernel: int, stride: int, padding: int) -> nn.Sequential:

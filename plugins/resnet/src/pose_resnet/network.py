@@ -6,7 +6,6 @@ from typing import Any
 
 import timm
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from pose_core.interfaces import Backbone, BuildContext
 from pose_resnet.config import STAGES, ResNetConfig
@@ -32,20 +31,7 @@ class ResNet(Backbone):
         # Its parts are timm's; nn.Module types them as tensors.
         self.model: Any = model
         self.out_features = config.out_features
-        self.freeze_bn = config.freeze_bn
-        if self.freeze_bn:
-            for norm in self._norms():
-                norm.eval()
-                if self.freeze_bn is True:
-                    norm.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> ResNet:
-        """Training mode; batch norms with frozen statistics stay in evaluation mode."""
-        super().train(mode)
-        if self.freeze_bn:
-            for norm in self._norms():
-                norm.eval()
-        return self
+        self.freeze_norms(config.freeze_bn)
 
     def forward(self, images: Tensor, **extra: Tensor) -> list[Tensor]:
         """Args:
@@ -61,7 +47,3 @@ class ResNet(Backbone):
             if stage in self.out_features:
                 features.append(x)
         return features
-
-    def _norms(self) -> list[nn.Module]:
-        # Looked up anew each time: on several GPUs they are replaced by synchronised ones after construction.
-        return [module for module in self.modules() if isinstance(module, _BatchNorm)]
