@@ -13,9 +13,11 @@ import sys
 import typer
 
 from pose_core import __version__
+from pose_core.cli.cite import cite
 from pose_core.cli.demo import demo
 from pose_core.cli.evaluate import evaluate
 from pose_core.cli.import_ import import_
+from pose_core.cli.licenses import licenses
 from pose_core.cli.models import detectors, models, writers
 from pose_core.cli.plugins import plugins
 from pose_core.cli.predict import predict
@@ -46,7 +48,10 @@ def _main(
         raise typer.Exit
 
 
-for command in (train, evaluate, predict, render, demo, models, detectors, weights, writers, plugins, show, schema):
+for command in (
+    *(train, evaluate, predict, render, demo),
+    *(models, detectors, weights, writers, plugins, show, schema, cite, licenses),
+):
     app.command()(command)
 app.command("import")(import_)
 
