@@ -1,8 +1,8 @@
 """Pages and tables that are made of the code: a page for each hook and interface, the tables of models and plugins.
 
 ``python tools/docs_pages.py`` writes the tables between their marks in the files (``make tables``); mkdocs imports this
-module and puts the pages into the site (``make docs``). ``tests/test_docs_generated.py`` fails when a hook has no example
-or a table is stale.
+module and puts the pages into the site (``make docs``). ``tests/test_docs_generated.py`` fails when a hook has no
+example or a table is stale.
 """
 
 from __future__ import annotations
