@@ -1,7 +1,7 @@
 """What goes away, when it was announced and when it goes: ``docs/deprecation.md`` has the policy.
 
-A deprecated thing works as before and says so once a place of use. After its second date it is removed, and a test fails
-while it is still there, so that nothing stays deprecated for ever.
+A deprecated thing works as before and says so once a place of use. After its second date it is removed, and a test
+fails while it is still there, so that nothing stays deprecated for ever.
 """
 
 from __future__ import annotations
