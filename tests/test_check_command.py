@@ -66,6 +66,16 @@ def test_unknown_expected_failures_are_errors() -> None:
         parametrize_with_checks("pose-nothing")
 
 
+def test_large_components_are_marked_slow() -> None:
+    with pytest.raises(ConfigError, match="it has no backbone/nothing"):
+        parametrize_with_checks("pose-unet", slow=["backbone/nothing"])
+    test = parametrize_with_checks("pose-unet", slow=["backbone/unet"])
+    (mark,) = test.pytestmark  # type: ignore[attr-defined]
+    late = {p.id for p in mark.args[1] if p.marks}
+    assert "learns_one_batch[backbone/unet]" in late
+    assert not late & {"config_is_strict[backbone/unet]", "plugin_is_active"}
+
+
 def test_an_expected_failure_that_passes_is_an_error() -> None:
     test = parametrize_with_checks("pose-unet", {"check_plugin_is_active": "it does not load"}, levels=[0])
     with pytest.raises(pytest.fail.Exception, match=r"is expected to fail .* but passes; remove the entry"):

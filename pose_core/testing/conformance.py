@@ -165,6 +165,7 @@ def parametrize_with_checks(
     *,
     levels: Iterable[int] = (0, 1),
     reference: Path | None = None,
+    slow: Iterable[str] = (),
 ) -> Callable[[Item], None]:
     """A test function for pytest, one test for each check of a plugin.
 
@@ -175,9 +176,11 @@ def parametrize_with_checks(
             no check of that name, and when a reason is empty.
         levels: of the checks.
         reference: stored figures, for level 2, which is then added.
+        slow: components (``"detector/mynet"``) that are too large for every run of the tests: those of their checks
+            that need torch get the marker ``slow``, which your project must know.
 
     Raises:
-        ConfigError: the plugin is not installed, or ``expected_failures`` names what is no check of it.
+        ConfigError: the plugin is not installed, or ``expected_failures`` or ``slow`` name what it does not have.
     """
     import pytest
 
@@ -191,7 +194,15 @@ def parametrize_with_checks(
     if silent := sorted(key for key, reason in expected.items() if not reason.strip()):
         raise ConfigError(f"expected_failures of {name}: no reason is given for {', '.join(silent)}")
 
-    @pytest.mark.parametrize("item", [pytest.param(item, id=item.id) for item in found])
+    patient = set(slow)
+    if strangers := sorted(patient - {item.subject.label for item in found}):
+        raise ConfigError(f"slow of {name}: it has no {', '.join(strangers)}")
+
+    def parameter(item: Item) -> Any:
+        late = item.check.level > 0 and item.subject.label in patient
+        return pytest.param(item, id=item.id, marks=[pytest.mark.slow] if late else [])
+
+    @pytest.mark.parametrize("item", [parameter(item) for item in found])
     def test(item: Item) -> None:
         """The plugin keeps what plugins promise."""
         outcome = run(item)
