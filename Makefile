@@ -11,14 +11,16 @@ TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONWARNINGS=default
 PARITY := .venv-parity
 PARITY_STAMP := $(PARITY)/.installed
 
-.PHONY: help install demo test test-all lint format bench parity clean
+.PHONY: help install demo test test-all lint format bench parity docs tables wheels clean
 
 help:
 	@echo "make demo      set up, then train a small model on a synthetic animal and show what comes out (demo/report.html)"
 	@echo "make test      set up, then run the tests (make test-all: the slow ones too)"
 	@echo "make install   the set-up alone: $(VENV) with the core and every plugin under plugins/, editable"
 	@echo "make lint      ruff, mypy, import-linter        make format   ruff format"
-	@echo "make bench     figures of the benchmarks        make clean    remove $(VENV), $(PARITY) and demo/"
+	@echo "make bench     figures of the benchmarks        make clean    remove $(VENV), $(PARITY), demo/, dist/ and site/"
+	@echo "make docs      the documentation as a site (site/)   make tables  the tables of models and plugins in the docs"
+	@echo "make wheels    the wheels of the core and all plugins (dist/)"
 	@echo "make parity    compare imported models with DeepLabCut 3.0.2, installed in $(PARITY); writes docs/parity.md"
 
 install: $(STAMP)
@@ -67,5 +69,15 @@ $(PARITY_STAMP): Makefile
 parity: $(STAMP) $(PARITY_STAMP)
 	$(BIN)/python parity/run.py
 
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+tables: $(STAMP)
+	$(BIN)/python tools/docs_pages.py
+
+wheels: $(STAMP)
+	rm -rf dist
+	for folder in . $(PLUGINS); do (cd $$folder && $(abspath $(BIN))/python -m hatchling build -t wheel -d $(abspath dist)) || exit 1; done
+
 clean:
-	rm -rf $(VENV) $(PARITY) demo
+	rm -rf $(VENV) $(PARITY) demo dist site

@@ -13,9 +13,12 @@ import sys
 import typer
 
 from pose_core import __version__
+from pose_core.cli.check import check
+from pose_core.cli.cite import cite
 from pose_core.cli.demo import demo
 from pose_core.cli.evaluate import evaluate
 from pose_core.cli.import_ import import_
+from pose_core.cli.licenses import licenses
 from pose_core.cli.models import detectors, models, writers
 from pose_core.cli.plugins import plugins
 from pose_core.cli.predict import predict
@@ -46,13 +49,17 @@ def _main(
         raise typer.Exit
 
 
-for command in (train, evaluate, predict, render, demo, models, detectors, weights, writers, plugins, show, schema):
+for command in (
+    *(train, evaluate, predict, render, demo),
+    *(models, detectors, weights, writers, plugins, show, schema, check, cite, licenses),
+):
     app.command()(command)
 app.command("import")(import_)
 
 
 def run() -> None:
-    """Entry point. Exit codes: 0 done, 2 the user's input cannot be used (one line says why), 130 interrupted."""
+    """Entry point. Exit codes: 0 done, 1 'pose check' found something, 2 the user's input cannot be used (one line says
+    why), 130 interrupted."""
     warnings = logging.StreamHandler()
     warnings.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     logging.addLevelName(logging.WARNING, "warning")

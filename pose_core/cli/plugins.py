@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from pose_core.catalog import get_catalog
 from pose_core.cli.tables import print_json, print_table
+from pose_core.plugins import PluginRecord
 
 
-def plugins(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def plugins(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Tell the hooks that each implements, and the time it took to load.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """List the installed plugins and what became of each."""
     catalog = get_catalog()
     notes = catalog.notes()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": record.name,
             "distribution": record.distribution,
@@ -22,13 +28,26 @@ def plugins(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
             "status": record.status,
             "reason": record.reason or notes.get(record.name, ""),
             "summary": record.info.summary if record.info is not None else "",
+            **(_details(record) if verbose else {}),
         }
         for record in catalog.plugins
     ]
     if json:
         print_json(rows)
     else:
-        shown = [{**row, "reason": row["reason"] or row["summary"]} for row in rows]
-        print_table(
-            [{**row, "about": row["reason"]} for row in shown], ("name", "distribution", "version", "status", "about")
-        )
+        shown = [{**row, "about": row["reason"] or row["summary"]} for row in rows]
+        if verbose:
+            for row in shown:
+                row["load"] = f"{1000 * row['load_seconds']:.1f} ms"
+                row["hooks"] = ", ".join(f"{name.removeprefix('pose_')} {n}" for name, n in row["hooks"].items()) or "-"
+        columns = ("load", "hooks") if verbose else ()
+        print_table(shown, ("name", "distribution", "version", "status", *columns, "about"))
+
+
+def _details(record: PluginRecord) -> dict[str, Any]:
+    """The hook API it was written for, how much each hook returned, and the seconds to import and ask it."""
+    return {
+        "hook_api": record.info.hook_api if record.info is not None else "",
+        "hooks": {name: len(definitions) for name, definitions in record.definitions.items()},
+        "load_seconds": record.load_seconds,
+    }

@@ -79,6 +79,12 @@ class ComponentConfig(Spec):
         }
         return {**value, **merge(defaults, {name: value[name] for name in defaults})}
 
+    @classmethod
+    def example(cls) -> Mapping[str, Any]:
+        """Settings that make the component small and quick, for the conformance checks: ``{"depth": 18}``. By default
+        none; a component whose settings have no defaults must give an example."""
+        return {}
+
 
 class BackboneConfig(ComponentConfig):
     """Base of backbone configs. The features must be known without torch."""

@@ -1,6 +1,15 @@
-"""For tests of the core and of plugins: synthetic scenes with exact ground truth, projects, videos."""
+"""For tests of the core and of plugins: synthetic scenes with exact ground truth, projects, videos, conformance."""
 
+from pose_core.testing.conformance import parametrize_with_checks
 from pose_core.testing.projects import Example, scene_examples, write_project
 from pose_core.testing.scenes import Scene, SceneFrame, SceneSpec
 
-__all__ = ["Example", "Scene", "SceneFrame", "SceneSpec", "scene_examples", "write_project"]
+__all__ = [
+    "Example",
+    "Scene",
+    "SceneFrame",
+    "SceneSpec",
+    "parametrize_with_checks",
+    "scene_examples",
+    "write_project",
+]

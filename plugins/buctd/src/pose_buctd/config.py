@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 from pydantic_core import PydanticCustomError
@@ -98,6 +99,11 @@ class PreNetConfig(BackboneConfig):
         "that with 1 they would outshine it.",
     )
 
+    @classmethod
+    def example(cls) -> Mapping[str, Any]:
+        """A backbone of the presets, made small."""
+        return {"backbone": {"type": "cspnext/cspnext", "deepen": 0.1, "widen": 0.125}}
+
     def features(self) -> tuple[Feature, ...]:
         """Those of the backbone within."""
         return tuple(self.backbone.features())
@@ -141,6 +147,11 @@ class HRNetCoamConfig(BackboneConfig):
         description="Keep the batch norms as they are (with pretrained weights): true keeps statistics and parameters, "
         "statistics keeps the statistics only.",
     )
+
+    @classmethod
+    def example(cls) -> Mapping[str, Any]:
+        """The smallest."""
+        return {"width": 18}
 
     @model_validator(mode="after")
     def _stages_differ(self) -> HRNetCoamConfig:

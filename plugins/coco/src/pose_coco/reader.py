@@ -46,6 +46,9 @@ class CocoReader(Reader):
         """
         files = [path / _FOLDER / part for part in _PARTS] if path.is_dir() else [path]
         parts = [read_annotations(file, self.config.category) for file in files if file.is_file()]
+        if not parts:
+            sought = " or ".join(str(file) for file in files)
+            raise DataError(f"{path}: holds no COCO annotations; there is no {sought}")
         categories = parts[0].categories
         for part in parts[1:]:
             if part.categories[0].keypoints != categories[0].keypoints:

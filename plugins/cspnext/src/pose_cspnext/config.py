@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -33,6 +34,11 @@ class CSPNeXtConfig(BackboneConfig):
         description="Keep the batch norms as they are (with pretrained weights): true keeps statistics and parameters, "
         "statistics keeps the statistics only.",
     )
+
+    @classmethod
+    def example(cls) -> Mapping[str, Any]:
+        """The smallest."""
+        return {"deepen": 0.1, "widen": 0.125}
 
     @field_validator("out_features")
     @classmethod

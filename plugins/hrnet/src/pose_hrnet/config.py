@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -35,6 +36,11 @@ class HRNetConfig(BackboneConfig):
         description="Keep the batch norms as they are (with pretrained weights): true keeps statistics and parameters, "
         "statistics keeps the statistics only.",
     )
+
+    @classmethod
+    def example(cls) -> Mapping[str, Any]:
+        """The smallest."""
+        return {"width": 18}
 
     def features(self) -> tuple[Feature, ...]:
         """One map of stride 4, or four maps with ``branches: all``."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -35,6 +36,11 @@ class ResNetConfig(BackboneConfig):
         description="Keep the batch norms as they are (with pretrained weights): true keeps statistics and parameters, "
         "statistics keeps the statistics only.",
     )
+
+    @classmethod
+    def example(cls) -> Mapping[str, Any]:
+        """The smallest."""
+        return {"depth": 18}
 
     @field_validator("out_features")
     @classmethod

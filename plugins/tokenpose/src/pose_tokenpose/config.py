@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
@@ -51,6 +51,11 @@ class TransformerConfig(NeckConfig):
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="In the attention's output and the feed-forward part.")
     embedding_dropout: float = Field(0.0, ge=0, lt=1, description="Of the tokens before the first layer.")
+
+    @classmethod
+    def example(cls) -> Mapping[str, Any]:
+        """The smallest."""
+        return {"dim": 24, "blocks": 2, "depth": 1}
 
     @model_validator(mode="after")
     def _dim_divides(self) -> TransformerConfig:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -28,6 +29,11 @@ class UNetConfig(BackboneConfig):
     up: Literal["bilinear", "transposed"] = Field("bilinear", description="How the decoder doubles the resolution.")
     norm: Literal["batch", "group", "none"] = Field("batch", description="Normalisation after each convolution.")
     kernel: Literal[1, 3, 5, 7] = Field(3, description="Kernel size of the convolutions.")
+
+    @classmethod
+    def example(cls) -> Mapping[str, Any]:
+        """The smallest."""
+        return {"filters": 4}
 
     @model_validator(mode="after")
     def _strides(self) -> UNetConfig:

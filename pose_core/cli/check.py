@@ -1,0 +1,46 @@
+"""``pose check``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pose_core.cli.tables import print_json
+
+LEVELS = "0 without torch, 1 on the CPU, 2 stored outputs, 3 precision, export and GPU"
+
+
+def check(
+    name: Annotated[str, typer.Argument(help="A distribution, plugin, component or model.")],
+    level: Annotated[int, typer.Option(min=0, max=3, help=f"Checks up to this level: {LEVELS}.")] = 1,
+    reference: Annotated[Path | None, typer.Option(help="Stored outputs to compare with (level 2).")] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Store outputs for level 2 in this file, and check nothing.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check that a plugin keeps what plugins promise; exit code 1 when it does not."""
+    from pose_core.testing.conformance import FAILED, PASSED, items, read_figures, run, store_figures
+
+    if store is not None:
+        typer.echo(f"{store}: outputs of {store_figures(name, store)} components")
+        return
+    figures = read_figures(reference) if reference is not None else None
+    outcomes = []
+    for item in items(name, range(level + 1), figures):
+        outcome = run(item)
+        outcomes.append(outcome)
+        if not json:
+            reason = f": {outcome.reason}" if outcome.reason else ""
+            typer.echo(f"{outcome.status:<7} {outcome.plugin} {outcome.id}{reason}")
+    failed = [o for o in outcomes if o.status == FAILED]
+    if json:
+        print_json([{**asdict(o), "id": o.id, "seconds": round(o.seconds, 3)} for o in outcomes])
+    else:
+        passed = sum(o.status == PASSED for o in outcomes)
+        typer.echo(f"{passed} passed, {len(failed)} failed, {len(outcomes) - passed - len(failed)} skipped")
+    if failed:
+        raise typer.Exit(1)

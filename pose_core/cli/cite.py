@@ -1,0 +1,25 @@
+"""``pose cite``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pose_core import __version__
+
+_SELF = f"""@software{{pose_core,
+  title={{pose_core: pose estimation with a minimal core}},
+  author={{{{pose_core developers}}}}, version={{{__version__}}}}}"""
+
+
+def cite(
+    path: Annotated[
+        Path, typer.Argument(metavar="CONFIG|RUN", help="A YAML file, or a run folder.", show_default=False)
+    ],
+) -> None:
+    """Print BibTeX of what a configuration or a run uses: its components, models and plugins."""
+    from pose_core.specs.used import used_by
+
+    print("\n\n".join([_SELF, *used_by(path).citations()]))

@@ -1,0 +1,35 @@
+"""``pose licenses``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pose_core import __version__
+from pose_core.cli.tables import print_json, print_table
+
+_CORE = "BSD-3-Clause"
+
+
+def licenses(
+    path: Annotated[
+        Path, typer.Argument(metavar="CONFIG|RUN", help="A YAML file, or a run folder.", show_default=False)
+    ],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the licences of what a configuration or a run uses: code, and weights that training starts from."""
+    from pose_core.specs.used import used_by
+
+    used = used_by(path)
+    rows = [{"what": "code", "name": f"pose-core {__version__}", "license": _CORE, "source": "the core"}]
+    for plugin in used.plugins():
+        if plugin.info is not None and plugin.distribution != "pose-core":
+            name = f"{plugin.distribution} {plugin.version}"
+            rows.append({"what": "code", "name": name, "license": plugin.info.license, "source": plugin.info.summary})
+    rows += [{"what": "weights", **about} for about in used.weights]
+    if json:
+        print_json(rows)
+    else:
+        print_table(rows, ("what", "name", "license", "source"))

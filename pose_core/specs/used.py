@@ -1,0 +1,188 @@
+"""What a configuration or a run uses: components with their defaults, models, plugins, pretrained weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pose_core.catalog import Component, Model, Weights, get_catalog
+from pose_core.errors import ConfigError, RunError
+from pose_core.hooks import KINDS
+from pose_core.plugins import PluginRecord
+from pose_core.specs.merge import merge
+from pose_core.specs.resolve import choose_model
+from pose_core.specs.run import CUSTOM
+from pose_core.specs.yaml_file import read_yaml
+
+_PARTS = ("detector", "conditions")
+"""Runs within a run."""
+
+_KINDS = {"heads": "head", "losses": "loss", "inputs": "input", "network": "detector"}
+"""Keys of a configuration under which components stand that are not called as their kind."""
+
+
+@dataclass
+class Used:
+    """What is used, each once and in the order of the configuration.
+
+    Attributes:
+        models: named models.
+        components: all components, those by default too.
+        weights: for each set of pretrained weights what is known: ``name``, ``license``, ``source``.
+    """
+
+    models: list[Model] = field(default_factory=list)
+    components: list[Component] = field(default_factory=list)
+    weights: list[dict[str, str]] = field(default_factory=list)
+
+    def plugins(self) -> list[PluginRecord]:
+        """The plugins that they come from."""
+        owners = [*(model.plugin for model in self.models), *(component.plugin for component in self.components)]
+        return list({plugin.name: plugin for plugin in owners}.values())
+
+    def citations(self) -> list[str]:
+        """BibTeX entries, each key once: of the plugins, the models, the components."""
+        entries: dict[str, str] = {}
+        sources = [plugin.info.citations for plugin in self.plugins() if plugin.info is not None]
+        sources += [model.citations for model in self.models]
+        sources += [component.definition.citations for component in self.components]
+        for entry in (entry for source in sources for entry in source):
+            entries.setdefault(entry.partition("{")[2].partition(",")[0].strip() or entry, entry.strip())
+        return list(entries.values())
+
+
+def used_by(path: Path) -> Used:
+    """What a configuration file, or the run in a folder, uses.
+
+    Raises:
+        ConfigError: the file cannot be read, or names what is not installed.
+        RunError: the folder holds no run.
+    """
+    used = Used()
+    if path.is_dir():
+        if not (path / "config.yaml").is_file():
+            raise RunError(f"{path}: not a run folder (no config.yaml in it); name a YAML file or a run folder")
+        for folder in (path, *(path / part for part in _PARTS)):
+            if (folder / "config.yaml").is_file():
+                _collect(folder / "config.yaml", used)
+                _collect_provenance(folder / "provenance.json", used)
+    else:
+        _collect(path, used)
+    return used
+
+
+def _collect(path: Path, used: Used) -> None:
+    content, _ = read_yaml(path)
+    model = content.get("model")
+    name = model.get("name", CUSTOM) if isinstance(model, Mapping) else CUSTOM
+    if isinstance(model, Mapping) and isinstance(name, str) and name != CUSTOM:
+        preset = choose_model(name, multi_animal=False, method=model.get("method"))
+        if preset not in used.models:
+            used.models.append(preset)
+        # A run says everything; a file that names a model says what differs from it.
+        if "skeleton" not in content:
+            layers: Mapping[str, Any] = {}
+            for layer in preset.layers:
+                layers = merge(layers, layer)
+            content = merge(layers, content)
+    for kind, config in _components(content, ""):
+        _add(path, kind, config, used)
+    for section in (content, content.get("detector")):
+        train = section.get("train") if isinstance(section, Mapping) else None
+        if (
+            isinstance(train, Mapping)
+            and isinstance(train.get("weights"), str)
+            and not path.with_name("provenance.json").is_file()
+        ):
+            _add_weights(train["weights"], used)
+
+
+def _components(content: Any, around: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The outermost components of a mapping: kind and content."""
+    if not isinstance(content, Mapping):
+        return
+    for key, value in content.items():
+        kind = _KINDS.get(around, key if key in KINDS else _KINDS.get(key, ""))
+        config = {"type": value} if isinstance(value, str) and kind and key != "type" else value
+        if kind in KINDS and isinstance(config, Mapping) and isinstance(config.get("type"), str):
+            yield kind, dict(config)
+        else:
+            yield from _components(value, str(key))
+
+
+def _add(path: Path, kind: str, config: dict[str, Any], used: Used) -> None:
+    component = get_catalog().component(kind, config["type"])
+    try:
+        whole = component.config_class().model_validate({**config, "type": component.full_name}).model_dump()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, (kind, *first["loc"])))
+        raise ConfigError(f"{path}: {where}: {first['msg']}; 'pose show {component.name}' lists the settings") from None
+    if component not in used.components:
+        used.components.append(component)
+    if whole.get("pretrained", False):
+        _add_pretrained(kind, component, whole, used)
+    for inner, part in _components(whole, ""):
+        _add(path, inner, part, used)
+
+
+def _add_pretrained(kind: str, component: Component, config: Mapping[str, Any], used: Used) -> None:
+    """Weights that a component fetches by itself are known by those that its plugin offers by name for the same."""
+    for weights in get_catalog().weights():
+        presets = [
+            preset
+            for preset in weights.plugin.definitions.get("pose_backbones", ())
+            if weights.definition.model == f"{weights.plugin.name}/{preset.name}"
+        ]
+        fits = weights.definition.model == component.full_name and kind == "detector"
+        for preset in presets:
+            wanted = {**preset.backbone, "type": component.full_name}
+            fits |= preset.backbone["type"] in (component.name, component.full_name) and all(
+                config.get(key) == value for key, value in wanted.items() if key in ("type", "depth", "variant", "norm")
+            )
+        if fits:
+            _remember(weights, used)
+            return
+    about = {
+        "name": f"pretrained weights of {component.full_name}",
+        "license": "unknown",
+        "source": "its plugin's README",
+    }
+    if about not in used.weights:
+        used.weights.append(about)
+
+
+def _add_weights(name: str, used: Used) -> None:
+    if name == "none":
+        return
+    if any(name in (w.name, w.full_name) for w in get_catalog().weights()):
+        _remember(get_catalog().named_weights(name), used)
+    else:
+        used.weights.append({"name": name, "license": "unknown", "source": "a file or run"})
+
+
+def _remember(weights: Weights, used: Used) -> None:
+    spec = weights.definition
+    about = {"name": weights.full_name, "license": spec.license, "source": spec.source}
+    if about not in used.weights:
+        used.weights.append(about)
+
+
+def _collect_provenance(path: Path, used: Used) -> None:
+    """Weights that a run started from; more exact than its configuration."""
+    if not path.is_file():
+        return
+    try:
+        about = json.loads(path.read_text(encoding="utf-8")).get("weights")
+    except (OSError, ValueError, AttributeError) as error:
+        raise RunError(f"{path}: damaged ({error}); restore it or train again") from None
+    if isinstance(about, dict):
+        name = str(about.get("name", about.get("weights", "")))
+        row = {"name": name, "license": str(about.get("license", "unknown")), "source": str(about.get("source", ""))}
+        if row not in used.weights:
+            used.weights.append(row)

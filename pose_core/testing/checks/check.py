@@ -1,0 +1,59 @@
+"""What a conformance check is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+PLUGIN = "plugin"
+MODEL = "model"
+RECIPE = "recipe"
+EXTRA_HEAD = "extra_head"
+WEIGHTS = "weights"
+
+COMPONENT = "component"
+"""Stands for the components of every kind that the core knows."""
+
+NETWORK = ("backbone", "neck", "head", "detector")
+"""The parts that have parameters."""
+
+
+class NotApplicable(Exception):
+    """The check says nothing about this subject; the message says why."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One demand on a plugin or on something that it offers.
+
+    Attributes:
+        name: by which it is called in reports and in ``expected_failures``.
+        level: 0 without torch, 1 on the CPU, 2 against stored figures, 3 what not every machine can.
+        on: kinds of subjects that it is about.
+        function: takes the subject; raises AssertionError where the demand is not met, :class:`NotApplicable` where it
+            says nothing. Any other exception is a failure too.
+        demand: one line: what is demanded, and what an author does about it.
+    """
+
+    name: str
+    level: int
+    on: tuple[str, ...]
+    function: Callable[[Any], None]
+    demand: str
+
+
+def check(level: int, *on: str) -> Callable[[Callable[[Any], None]], Check]:
+    """Makes a :class:`Check` of a function ``check_NAME`` with a docstring."""
+
+    def make(function: Callable[[Any], None]) -> Check:
+        demand = " ".join((function.__doc__ or "").split())
+        return Check(function.__name__.removeprefix("check_"), level, on, function, demand)
+
+    return make
+
+
+def demand(condition: object, message: str) -> None:
+    """Fail with one line unless the condition holds."""
+    if not condition:
+        raise AssertionError(" ".join(message.split()))

@@ -1,0 +1,384 @@
+"""Level 1: labels -> targets -> outputs -> keypoints, and the losses in between.
+
+What a perfect network would put out is found without knowing the head: free tensors in the place of its outputs are
+fitted to the head's own losses, and then decoded. So the checks hold for heatmaps, logits and distributions alike.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pose_core.errors import PoseError
+from pose_core.interfaces import BuildContext, Head, Labels, Predictions
+from pose_core.structures import Skeleton
+from pose_core.testing.checks.check import check, demand
+from pose_core.testing.checks.examples import (
+    FEW_KEYPOINTS,
+    MORE_KEYPOINTS,
+    SKELETON,
+    labels,
+    mirrored,
+    mirrored_points,
+    nothing,
+    without,
+)
+from pose_core.testing.checks.rigs import HeadRig, total
+from pose_core.testing.checks.subjects import ComponentSubject, skip
+
+_STEPS = 200
+_SURE = 0.5
+"""Keypoints with a higher score count as found."""
+
+_TOLERANCE = 1.0
+"""How far from its label a keypoint may come out of its own targets, pixels (or a quarter of a cell)."""
+
+_FLIP_TOLERANCE = 0.25
+"""How much a mirrored keypoint may differ from the keypoint of the mirrored labels, pixels (or a tenth of a cell)."""
+
+
+def _head(subject: ComponentSubject) -> tuple[HeadRig, Any]:
+    rig = subject.rig
+    assert isinstance(rig, HeadRig)
+    return rig, rig.build()
+
+
+def _perfect(rig: HeadRig, head: Head, truth: Labels) -> dict[str, Tensor]:
+    """Outputs that suit the labels as well as the losses can tell."""
+    with torch.no_grad():
+        shapes = rig.run(head, rig.inputs(len(truth.keypoints)))
+    free = {name: nn.Parameter(torch.zeros_like(value)) for name, value in shapes.items()}
+    optimizer = torch.optim.Adam(free.values(), lr=0.5)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 - step / _STEPS) ** 2 + 1e-3)
+    for _ in range(_STEPS):
+        optimizer.zero_grad()
+        loss = total(head.loss(free, truth))
+        if not loss.requires_grad:  # labels that say nothing
+            break
+        torch.autograd.backward(loss)
+        optimizer.step()
+        schedule.step()
+    return {name: value.detach() for name, value in free.items()}
+
+
+def _given(truth: Labels, skeleton: Skeleton = SKELETON) -> Predictions:
+    """What a perfect head before this one found."""
+    none = Predictions.none(len(truth.keypoints), skeleton)
+    return none.with_animals(truth.keypoints, torch.isfinite(truth.keypoints).all(-1).float())
+
+
+@torch.no_grad()
+def _decoded(rig: HeadRig, head: Head, truth: Labels) -> Predictions:
+    config = rig.config
+    none = Predictions.none(len(truth.keypoints), SKELETON)
+    with torch.enable_grad():
+        outputs = _perfect(rig, head, truth)
+    return head.decode(outputs, _given(truth) if config.predicts_identity() else none)
+
+
+def _cell(head: Head) -> float:
+    grid = getattr(head.predictor, "grid", None)
+    return float(grid.stride) if grid is not None else 1.0
+
+
+@check(1, "head")
+def check_targets_fit_outputs(subject: ComponentSubject) -> None:
+    """Every output with a loss gets a finite target of its shape, and a finite, never negative weight that fits it."""
+    rig, head = _head(subject)
+    with torch.no_grad():
+        outputs = rig.run(head, rig.inputs(2))
+        cases = {"an animal": labels(2, 1, rig.size), "no animal": nothing(2), "three animals": labels(2, 3, rig.size)}
+        for case, truth in cases.items():
+            losses = head.loss(outputs, truth)
+            demand(set(losses) <= set(outputs), f"losses {sorted(losses)} without outputs of their name")
+            bad = [n for n, value in losses.items() if value.dim() or not torch.isfinite(value)]
+            demand(not bad, f"with {case}, losses that are not finite numbers: {', '.join(bad)}")
+        if rig.config.predicts_unique():
+            return  # such a head shows its generator something of its own
+        for case, truth in cases.items():
+            targets = head.target_generator(truth, outputs)
+            missing = sorted(set(head.losses) - set(targets))
+            demand(not missing, f"the target generator makes no target for {', '.join(missing)}")
+            for name in head.losses:
+                target = targets[name]
+                what = f"with {case}, the target of {name}"
+                shape = tuple(outputs[name].shape)
+                demand(tuple(target.value.shape) == shape, f"{what} has shape {tuple(target.value.shape)}, not {shape}")
+                demand(torch.isfinite(target.value).all(), f"{what} is not finite")
+                demand(torch.isfinite(target.weight).all() and (target.weight >= 0).all(), f"{what} has a bad weight")
+                try:
+                    torch.broadcast_to(target.weight, shape)
+                except RuntimeError:
+                    raise AssertionError(
+                        f"{what} has a weight of shape {tuple(target.weight.shape)}, which is not for {shape}"
+                    ) from None
+
+
+@check(1, "head")
+def check_predictions_are_well_formed(subject: ComponentSubject) -> None:
+    """decode gives float32 keypoints (B, N, K, 2) and scores in [0, 1], 0 exactly where a keypoint is missing."""
+    rig, head = _head(subject)
+    with torch.no_grad():
+        outputs = rig.run(head.eval(), rig.inputs(3))
+        before = {n: t.clone() for n, t in outputs.items()}
+        found = head.decode(outputs, _given(labels(3, 2, rig.size)))
+    demand(all(torch.equal(before[n], t) for n, t in outputs.items()), "decode changes the outputs in place")
+    animals = found.keypoints.shape[1]
+    k, u = SKELETON.num_keypoints, len(SKELETON.unique_keypoints)
+    shapes = {
+        "keypoints": (3, animals, k, 2),
+        "keypoint_scores": (3, animals, k),
+        "scores": (3, animals),
+        "identity": (3, animals),
+        "unique_keypoints": (3, u, 2),
+        "unique_scores": (3, u),
+    }
+    for name, shape in shapes.items():
+        value = getattr(found, name)
+        demand(tuple(value.shape) == shape, f"{name} has shape {tuple(value.shape)}, not {shape}")
+        kind = torch.int64 if name == "identity" else torch.float32
+        demand(value.dtype == kind, f"{name} is {value.dtype}, not {kind}")
+        if name.endswith("scores"):
+            demand(((value >= 0) & (value <= 1)).all(), f"{name} must lie in [0, 1]")
+    missing = torch.isnan(found.keypoints).any(-1)
+    demand(not found.keypoint_scores[missing].any(), "missing keypoints (NaN) must have score 0")
+
+
+@check(1, "head")
+def check_codec_finds_nothing_in_empty_images(subject: ComponentSubject) -> None:
+    """What a perfect network puts out for an image without animals is decoded to nothing that is sure (score > 0.5)."""
+    rig, head = _head(subject)
+    truth = nothing(2)
+    if rig.config.predicts_identity():
+        raise skip("it names animals that other heads found")
+    found = _decoded(rig, head, truth)
+    scores = found.unique_scores if rig.config.predicts_unique() else found.keypoint_scores
+    sure = int((scores > _SURE).sum())
+    demand(
+        sure == 0, f"{sure} keypoints are found, with scores up to {float(scores.max()) if scores.numel() else 0:.2f}"
+    )
+
+
+@check(1, "head")
+def check_codec_recovers_keypoints(subject: ComponentSubject) -> None:
+    """What a perfect network puts out for an animal is decoded to its keypoints, within a pixel; share one grid."""
+    rig, head = _head(subject)
+    truth = labels(2, 1, rig.size)
+    _compare(rig, head, truth, _decoded(rig, head, truth))
+
+
+@check(1, "head")
+def check_codec_recovers_partial_animals(subject: ComponentSubject) -> None:
+    """Where keypoints are unlabelled the others come out all the same; give unlabelled ones weight 0 or no blob."""
+    rig, head = _head(subject)
+    hidden = torch.zeros(2, 1, SKELETON.num_keypoints, dtype=torch.bool)
+    hidden[0, 0, 3] = hidden[1, 0, 1] = True
+    truth = without(labels(2, 1, rig.size), hidden)
+    _compare(rig, head, truth, _decoded(rig, head, truth))
+
+
+@check(1, "head")
+def check_codec_recovers_crowds(subject: ComponentSubject) -> None:
+    """A head that finds several animals finds three side by side, each with its own keypoints."""
+    rig, head = _head(subject)
+    truth = labels(2, 3, rig.size)
+    if rig.config.predicts_unique():
+        raise skip("it finds keypoints that exist once a frame")
+    found = _decoded(rig, head, truth)
+    if found.keypoints.shape[1] == 1 and not _in_bottom_up_models(subject):
+        raise skip("it finds one animal an image")
+    _compare(rig, head, truth, found)
+
+
+def _in_bottom_up_models(subject: ComponentSubject) -> bool:
+    """Whether a model for several animals a network has this head for their keypoints."""
+    for model in subject.catalog.models():
+        if model.method != "bottom_up":
+            continue
+        for layer in model.layers:
+            heads = layer.get("model", {}).get("heads", {})
+            if any(subject.component.full_name == head.get("type") for head in heads.values()):
+                return True
+    return False
+
+
+def _compare(rig: HeadRig, head: Head, truth: Labels, found: Predictions) -> None:
+    """The labelled keypoints came out, whatever the order of the animals."""
+    allowed = max(_TOLERANCE, _cell(head) / 4)
+    if rig.config.predicts_identity():
+        known = truth.identity >= 0
+        wrong = int((found.identity[known] != truth.identity[known]).sum())
+        demand(wrong == 0, f"{wrong} of {int(known.sum())} animals get the wrong name, {found.identity.tolist()}")
+        return
+    if rig.config.predicts_unique():
+        off = (found.unique_keypoints - truth.unique_keypoints).norm(dim=-1)
+        demand(not (off.nan_to_num(math.inf) > allowed).any(), f"unique keypoints are off by {_pixels(off)}")
+        return
+    demand(found.keypoints.shape[1] > 0, "no animal is found")
+    # For each labelled animal the found one that is nearest to it.
+    off = (truth.keypoints[:, :, None] - found.keypoints[:, None]).norm(dim=-1)
+    labelled = torch.isfinite(truth.keypoints).all(-1)[:, :, None].expand_as(off)
+    worst = off.nan_to_num(math.inf).masked_fill(~labelled, 0.0).amax(-1).amin(-1)
+    bad = worst > allowed
+    demand(
+        not bad.any(),
+        f"keypoints of {int(bad.sum())} of {bad.numel()} animals are off by {_pixels(worst[bad])}; at most "
+        f"{allowed:.2g} is allowed",
+    )
+
+
+def _pixels(off: Tensor) -> str:
+    most = float(off.nan_to_num(math.inf).max()) if off.numel() else 0.0
+    return f"up to {most:.2f} pixels" if math.isfinite(most) else "much: some are missing"
+
+
+@check(1, "head")
+def check_codec_mirrors(subject: ComponentSubject) -> None:
+    """Mirrored labels come out mirrored, within a quarter of a pixel; look for a cell's offset or a rounding down."""
+    rig, head = _head(subject)
+    if rig.config.predicts_identity():
+        raise skip("it finds no places")
+    truth = labels(2, 1, rig.size)
+    width = float(rig.size[1])
+    there, back = _decoded(rig, head, truth), _decoded(rig, head, mirrored(truth, width))
+    if rig.config.predicts_unique():
+        first, second = there.unique_keypoints, back.unique_keypoints
+    else:
+        demand(there.keypoints.shape[1] and back.keypoints.shape[1], "no animal is found")
+        best, other = there.scores.argmax(1), back.scores.argmax(1)
+        rows = torch.arange(len(best))
+        first = there.keypoints[rows, best]
+        second = back.keypoints[rows, other][:, list(SKELETON.mirror_indices)]
+    off = (mirrored_points(first, width) - second).norm(dim=-1)
+    allowed = max(_FLIP_TOLERANCE, _cell(head) / 10)
+    demand(not (off.nan_to_num(math.inf) > allowed).any(), f"keypoints of mirrored labels differ by {_pixels(off)}")
+
+
+@check(1, "head")
+def check_unlabelled_keypoints_do_not_count(subject: ComponentSubject) -> None:
+    """The loss of images without any label is finite, forward and backward; divide by at least 1."""
+    rig, head = _head(subject)
+    inputs = rig.inputs(2)
+    loss = total(head.loss(rig.run(head, inputs), nothing(2)))
+    demand(torch.isfinite(loss), "the loss of images without labels is not finite")
+    if loss.requires_grad:
+        torch.autograd.backward(loss)
+    bad = [n for n, p in head.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
+    demand(not bad, f"without labels the gradient of {', '.join(bad[:3])} is not finite")
+
+
+@check(1, "head")
+def check_keypoints_may_be_many_or_few(subject: ComponentSubject) -> None:
+    """It works with one keypoint (or refuses it by a ConfigError) and with more; divide by nothing that may be 0."""
+    rig = subject.rig
+    assert isinstance(rig, HeadRig)
+    for skeleton in (MORE_KEYPOINTS, FEW_KEYPOINTS):
+        try:
+            head: Any = rig.build(skeleton).eval()
+        except PoseError:  # a head may need several, if it says so
+            demand(skeleton is FEW_KEYPOINTS, f"it cannot be built with {skeleton.num_keypoints} keypoints")
+            continue
+        count = skeleton.num_keypoints
+        with torch.no_grad():
+            outputs = rig.run(head, rig.inputs(1, skeleton=skeleton))
+            loss = total(head.loss(outputs, labels(1, 1, rig.size, skeleton)))
+            found = head.decode(outputs, _given(labels(1, 1, rig.size, skeleton), skeleton))
+        demand(torch.isfinite(loss), f"the loss with {count} keypoints is not finite")
+        demand(found.keypoints.shape[2] == count, f"with {count} keypoints, {found.keypoints.shape[2]} come out")
+
+
+_SHAPES = ((4, 3, 8, 8), (4, 3, 32))
+"""Of outputs that losses are tried with: maps, and distributions over bins."""
+
+
+@dataclass(frozen=True)
+class _LossRig:
+    """A loss with an output and a target that it takes: in [0, 1], adding up to 1 where a distribution would."""
+
+    module: Any
+    output: Tensor
+    target: Tensor
+    weight: Tensor
+
+    def __call__(self, output: Tensor, weight: Tensor) -> Tensor:
+        value: Tensor = self.module(output, self.target, weight)
+        return value
+
+
+def _loss(subject: ComponentSubject) -> _LossRig:
+    torch.manual_seed(0)
+    module = BuildContext(SKELETON).build("loss", subject.config)
+    refusal = ""
+    for shape in _SHAPES:
+        generator = torch.Generator().manual_seed(3)
+        output = torch.rand(shape, generator=generator)
+        target = torch.rand(shape, generator=generator).softmax(1 if len(shape) == 4 else -1)
+        one = (shape[0], 1, *shape[2:]) if len(shape) == 4 else (*shape[:2], 1)
+        for weight in (torch.ones(shape), torch.ones(one)):
+            try:
+                value = module(output, target, weight)
+            except (RuntimeError, ValueError, IndexError) as error:
+                refusal = str(error)
+                continue
+            demand(isinstance(value, Tensor) and value.dim() == 0, "forward must return a scalar tensor")
+            return _LossRig(module, output, target, weight)
+    raise AssertionError(f"forward takes neither maps {_SHAPES[0]} nor bins {_SHAPES[1]}: {refusal}")
+
+
+@check(1, "loss")
+def check_loss_leaves_out_weight_zero(subject: ComponentSubject) -> None:
+    """What has weight 0 does not change the loss, and has no gradient; multiply by the weight last."""
+    loss = _loss(subject)
+    weight = loss.weight.clone()
+    weight[0] = 0.0
+    other = loss.output.clone()
+    other[0] = torch.linspace(0.9, 0.1, other[0].numel()).reshape(other[0].shape)
+    other.requires_grad_()
+    value = loss(other, weight)
+    demand(torch.allclose(value, loss(loss.output, weight)), "an output of weight 0 changes the loss")
+    torch.autograd.backward(value)
+    assert other.grad is not None
+    demand(torch.isfinite(other.grad).all(), "the gradient is not finite")
+    demand(not other.grad[0].any(), "an output of weight 0 has a gradient")
+    demand(other.grad[1].any(), "an output of weight 1 has no gradient")
+
+
+@check(1, "loss")
+def check_loss_of_nothing_is_zero(subject: ComponentSubject) -> None:
+    """Where all weights are 0 the loss is 0, not NaN; divide by at least 1."""
+    loss = _loss(subject)
+    value = loss(loss.output, torch.zeros_like(loss.weight))
+    demand(float(value) == 0.0, f"the loss is {float(value)}, not 0, where all weights are 0")
+
+
+@check(1, "loss")
+def check_loss_does_not_grow_with_the_batch(subject: ComponentSubject) -> None:
+    """A batch of the same images twice has the same loss; normalise by the batch."""
+    loss = _loss(subject)
+    once = loss(loss.output, loss.weight)
+    doubled = (t.repeat_interleave(2, 0) for t in (loss.output, loss.target, loss.weight))
+    twice = loss.module(*doubled)
+    demand(
+        torch.allclose(once, twice, rtol=1e-3),
+        f"the loss is {float(once):.4g}, and {float(twice):.4g} of twice the batch",
+    )
+
+
+CHECKS = (
+    check_targets_fit_outputs,
+    check_predictions_are_well_formed,
+    check_codec_finds_nothing_in_empty_images,
+    check_codec_recovers_keypoints,
+    check_codec_recovers_partial_animals,
+    check_codec_recovers_crowds,
+    check_codec_mirrors,
+    check_unlabelled_keypoints_do_not_count,
+    check_keypoints_may_be_many_or_few,
+    check_loss_leaves_out_weight_zero,
+    check_loss_of_nothing_is_zero,
+    check_loss_does_not_grow_with_the_batch,
+)

@@ -1,0 +1,131 @@
+"""Level 0: what a user can write about a component. No torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from pose_core import specs
+from pose_core.testing.checks.check import COMPONENT, check, demand
+from pose_core.testing.checks.subjects import ComponentSubject
+
+BASES: dict[str, type[specs.ComponentConfig]] = {
+    "backbone": specs.BackboneConfig,
+    "neck": specs.NeckConfig,
+    "head": specs.HeadConfig,
+    "target_generator": specs.TargetGeneratorConfig,
+    "predictor": specs.PredictorConfig,
+    "loss": specs.LossConfig,
+    "input": specs.InputConfig,
+    "detector": specs.DetectorConfig,
+    "reader": specs.ReaderConfig,
+    "writer": specs.WriterConfig,
+    "importer": specs.ImporterConfig,
+}
+
+
+@check(0, COMPONENT)
+def check_config_is_of_its_kind(subject: ComponentSubject) -> None:
+    """The config subclasses the base of its kind (BackboneConfig ...) in pose_core.specs."""
+    base = BASES[subject.kind]
+    demand(
+        isinstance(subject.config_class, type) and issubclass(subject.config_class, base),
+        f"{subject.component.definition.config} is not a subclass of pose_core.specs.{base.__name__}",
+    )
+
+
+@check(0, COMPONENT)
+def check_config_has_an_example(subject: ComponentSubject) -> None:
+    """The defaults, or what the config's example() returns, are valid, so that the component can be tried."""
+    demand(subject.config.type == subject.component.full_name, "example() must not set the type")
+
+
+@check(0, COMPONENT)
+def check_config_is_strict(subject: ComponentSubject) -> None:
+    """Unknown keys are refused and values cannot be changed: keep the model_config of pose_core.specs.Spec."""
+    config = subject.config
+    try:
+        type(config).model_validate({**config.model_dump(), "no_such_key": 1})
+    except ValidationError:
+        pass
+    else:
+        raise AssertionError("an unknown key is accepted; a user's typing error would pass unnoticed")
+    try:
+        config.type = "other"
+    except ValidationError:
+        return
+    raise AssertionError("the config can be changed after validation; keep frozen=True")
+
+
+@check(0, COMPONENT)
+def check_config_is_described(subject: ComponentSubject) -> None:
+    """Every field that a user can write has Field(description=...); the JSON Schema shows it in the editor."""
+    silent = sorted(set(_undescribed(subject.config_class, "", ())))
+    demand(not silent, f"without a description: {', '.join(silent)}")
+
+
+def _undescribed(model: type[BaseModel], path: str, above: tuple[type, ...]) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if not field.description:
+            yield path + name
+        for inner in (field.annotation, *get_args(field.annotation)):
+            if (
+                isinstance(inner, type)
+                and issubclass(inner, BaseModel)
+                and not issubclass(inner, specs.ComponentConfig)
+                and inner not in above
+            ):
+                yield from _undescribed(inner, f"{path}{name}.", (*above, inner))
+
+
+@check(0, COMPONENT)
+def check_config_round_trips_yaml(subject: ComponentSubject) -> None:
+    """Written to a run's config.yaml and read back it is equal: every value must survive model_dump(mode='json')."""
+    config = subject.config
+    try:
+        text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        again = type(config).model_validate(yaml.safe_load(text))
+    except (ValidationError, ValueError, yaml.YAMLError) as error:
+        raise AssertionError(f"cannot be written and read back: {' '.join(str(error).split())[:200]}") from None
+    changed = [n for n in type(config).model_fields if getattr(again, n) != getattr(config, n)]
+    demand(not changed, f"changes when it is written and read back: {', '.join(changed)}")
+
+
+@check(0, COMPONENT)
+def check_config_has_a_schema(subject: ComponentSubject) -> None:
+    """The JSON Schema for editors can be made: use types that pydantic can describe."""
+    try:
+        text = json.dumps(subject.config_class.model_json_schema())
+    except Exception as error:
+        raise AssertionError(f"{type(error).__name__}: {error}") from None
+    demand('"properties"' in text, "the schema shows no field")
+
+
+@check(0, "backbone")
+def check_backbone_states_its_features(subject: ComponentSubject) -> None:
+    """features() says channels and stride of each map, from fine to coarse, and size_multiple() suits the strides."""
+    config: Any = subject.config
+    features = config.features()
+    demand(features, "features() is empty")
+    demand(all(isinstance(f, specs.Feature) for f in features), "features() must hold pose_core.specs.Feature")
+    strides = [f.stride for f in features]
+    demand(strides == sorted(strides), f"features() must go from fine to coarse, not by strides {strides}")
+    demand(all(f.channels > 0 and f.stride > 0 for f in features), f"channels and strides must be positive: {features}")
+    multiple = config.size_multiple()
+    odd = [s for s in strides if multiple % s]
+    demand(not odd, f"size_multiple() {multiple} is no multiple of the strides {odd}")
+
+
+CHECKS = (
+    check_config_is_of_its_kind,
+    check_config_has_an_example,
+    check_config_is_strict,
+    check_config_is_described,
+    check_config_round_trips_yaml,
+    check_config_has_a_schema,
+    check_backbone_states_its_features,
+)

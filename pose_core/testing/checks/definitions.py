@@ -1,0 +1,216 @@
+"""Level 0: what a plugin says of itself and of what it offers. No torch."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from pose_core import hooks
+from pose_core.errors import PoseError
+from pose_core.plugins import ACTIVE
+from pose_core.specs import AnyHead, HeadConfig
+from pose_core.specs.resolve import Layer, resolve
+from pose_core.testing.checks.check import (
+    COMPONENT,
+    EXTRA_HEAD,
+    MODEL,
+    NETWORK,
+    PLUGIN,
+    RECIPE,
+    WEIGHTS,
+    check,
+    demand,
+)
+from pose_core.testing.checks.subjects import ComponentSubject, DefinitionSubject, ModelSubject, Subject, skip
+
+PROJECT = {
+    "skeleton": {
+        "keypoints": ["nose", "left", "right", "tail"],
+        "edges": [["nose", "left"], ["nose", "right"], ["nose", "tail"]],
+        "symmetry": [["left", "right"]],
+    },
+    "data": {"source": "nowhere"},
+}
+"""What a small project says of itself."""
+
+
+@check(0, PLUGIN)
+def check_plugin_is_active(subject: Subject) -> None:
+    """The plugin loads and its hooks return what their page says; 'pose plugins' tells why one does not."""
+    record = subject.plugin
+    demand(record.status == ACTIVE, f"{record.name} is {record.status}: {record.reason}")
+
+
+@check(0, PLUGIN)
+def check_names_are_free(subject: Subject) -> None:
+    """No bare name is taken by another installed plugin; choose names of your own, so that users need no prefix."""
+    note = subject.catalog.notes().get(subject.plugin.name, "")
+    demand(not note, note)
+
+
+@check(0, PLUGIN)
+def check_summaries_are_one_line(subject: Subject) -> None:
+    """Plugin, components, presets and recipes each say in one line what they are, for the listings."""
+    info = subject.plugin.info
+    if info is None:
+        raise skip("the plugin did not load")
+    said: list[tuple[str, Any]] = [("the plugin", info.summary)]
+    for definitions in subject.plugin.definitions.values():
+        said += [(d.name, d.summary) for d in definitions if hasattr(d, "summary")]
+    for name, summary in said:
+        demand(
+            isinstance(summary, str) and summary.strip() and "\n" not in summary and len(summary) <= 120,
+            f"the summary of {name} must be one line of at most 120 characters, not {summary!r}",
+        )
+
+
+@check(0, PLUGIN)
+def check_citations_are_bibtex(subject: Subject) -> None:
+    """Citations are BibTeX entries with a title and a year, and a plugin with networks cites at least one work."""
+    info = subject.plugin.info
+    if info is None:
+        raise skip("the plugin did not load")
+    given = [("the plugin", c) for c in info.citations]
+    for definitions in subject.plugin.definitions.values():
+        given += [(d.name, c) for d in definitions for c in getattr(d, "citations", ())]
+    for name, text in given:
+        entry = re.fullmatch(r"\s*@(\w+)\s*\{\s*([^\s,{}]+)\s*,(.*)\}\s*", text, re.DOTALL)
+        demand(entry, f"a citation of {name} is no BibTeX entry @kind{{key, ...}}: {text[:60]!r}")
+        assert entry is not None
+        demand(text.count("{") == text.count("}"), f"the braces of the citation {entry[2]} of {name} do not match")
+        for field in ("title", "year"):
+            demand(
+                re.search(rf"\b{field}\s*=", entry[3], re.IGNORECASE),
+                f"the citation {entry[2]} of {name} has no {field}",
+            )
+    networks = [d.name for d in subject.plugin.definitions.get("pose_components", ()) if d.kind in NETWORK]
+    demand(given or not networks, f"it offers {', '.join(networks)}: cite in PluginInfo where the idea comes from")
+
+
+@check(0, COMPONENT)
+def check_strings_lead_to_code(subject: ComponentSubject) -> None:
+    """The config string leads to a class, and the factory's module has that name; correct the 'package.module:Name'."""
+    definition = subject.component.definition
+    try:
+        subject.config_class  # noqa: B018
+    except PoseError as error:
+        raise AssertionError(str(error)) from None
+    problem = _missing(definition.factory)
+    demand(not problem, f"factory {definition.factory!r}: {problem}")
+
+
+def _missing(target: str) -> str:
+    """What is wrong with a ``package.module:Name``, without importing the module; empty where nothing is."""
+    module, _, name = target.partition(":")
+    try:
+        found = importlib.util.find_spec(module)
+    except ImportError as error:
+        return f"{error}"
+    if found is None or found.origin is None:
+        return f"there is no module {module}"
+    if not found.origin.endswith(".py"):
+        return ""
+    bound: set[str] = set()
+    for node in ast.walk(ast.parse(Path(found.origin).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+            bound.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            bound.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            bound |= {(alias.asname or alias.name) for alias in node.names}
+    return "" if name in bound or "*" in bound else f"{module} defines no {name}"
+
+
+@check(0, MODEL)
+def check_model_resolves(subject: ModelSubject) -> None:
+    """The preset gives a valid configuration with an ordinary project; the message names the key to correct."""
+    several = {} if subject.model.method == "single_animal" else {"individuals": ["one", "two"]}
+    content = {**PROJECT, "skeleton": {**PROJECT["skeleton"], **several}}  # type: ignore[dict-item]
+    try:
+        resolve(subject.model, Layer(content), [])
+    except PoseError as error:
+        raise AssertionError(str(error)) from None
+
+
+@check(0, RECIPE)
+def check_recipe_fits_backbones(subject: DefinitionSubject) -> None:
+    """The recipe makes a valid model of every installed backbone preset; the message names the key to correct."""
+    recipe = subject.definition
+    made = [
+        (m, p)
+        for m in subject.catalog.models()
+        for p in m.plugin.definitions.get("pose_backbones", ())
+        if m.method == recipe.method and m.name == recipe.name.format(backbone=p.name)
+    ]
+    if not made:
+        raise skip("no backbone preset is installed")
+    several = {} if recipe.method == "single_animal" else {"individuals": ["one", "two"]}
+    content = {**PROJECT, "skeleton": {**PROJECT["skeleton"], **several}}  # type: ignore[dict-item]
+    for model, preset in made:
+        try:
+            resolve(model, Layer(content), [])
+        except PoseError as error:
+            raise AssertionError(f"with {preset.name}: {error}") from None
+
+
+@check(0, EXTRA_HEAD)
+def check_extra_head_serves_its_need(subject: DefinitionSubject) -> None:
+    """The head's config is valid and says by predicts_unique or predicts_identity that it does what is needed."""
+    extra = subject.definition
+    adapter: TypeAdapter[HeadConfig] = TypeAdapter(AnyHead)
+    try:
+        config = adapter.validate_python(dict(extra.head))
+    except ValidationError as error:
+        raise AssertionError(f"head {dict(extra.head)} is not valid: {error.errors()[0]['msg']}") from None
+    serves = {"unique_keypoints": config.predicts_unique(), "identity": config.predicts_identity()}
+    demand(serves[extra.needs], f"{config.type} is offered for {extra.needs}, but its config says it does not serve it")
+
+
+@check(0, WEIGHTS)
+def check_weights_are_described(subject: DefinitionSubject) -> None:
+    """Weights name a fitting part that exists, an https address, a checksum, their licence and their source."""
+    weights = subject.definition
+    fitting = {
+        *(m.full_name for m in subject.catalog.models()),
+        *(c.full_name for c in subject.catalog.components("detector")),
+        *(f"{r.name}/{b.name}" for r in subject.catalog.plugins for b in r.definitions.get("pose_backbones", ())),
+    }
+    demand(weights.model in fitting, f"model {weights.model!r} is no installed backbone preset, model or detector")
+    demand(weights.url.startswith("https://"), f"url must begin with https://, not {weights.url!r}")
+    demand(
+        re.fullmatch(r"[0-9a-f]{8,64}", weights.sha256),
+        f"sha256 must be 8 to 64 hexadecimal digits, not {weights.sha256!r}",
+    )
+    demand(weights.license.strip(), "license is empty: say under which licence the weights were published")
+    demand(weights.source.strip() and "\n" not in weights.source, "source must say in one line what trained them")
+    if weights.converter:
+        problem = _missing(weights.converter)
+        demand(not problem, f"converter {weights.converter!r}: {problem}")
+
+
+assert set(hooks.HOOKS) == {
+    "pose_plugin_info",
+    "pose_components",
+    "pose_backbones",
+    "pose_recipes",
+    "pose_models",
+    "pose_extra_heads",
+    "pose_weights",
+}, "a hook was added: check what it returns here"
+
+CHECKS = (
+    check_plugin_is_active,
+    check_names_are_free,
+    check_summaries_are_one_line,
+    check_citations_are_bibtex,
+    check_strings_lead_to_code,
+    check_model_resolves,
+    check_recipe_fits_backbones,
+    check_extra_head_serves_its_need,
+    check_weights_are_described,
+)

@@ -1,0 +1,144 @@
+"""Level 3: what not every network can and not every machine has. What cannot be tried is skipped with its reason."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pose_core.testing.checks.check import NETWORK, check, demand
+from pose_core.testing.checks.rigs import BackboneRig, HeadRig, NeckRig, Rig, clone
+from pose_core.testing.checks.subjects import ComponentSubject, skip
+
+_MAPS = ("backbone", "neck", "head")
+
+
+class _Plain(nn.Module):
+    """A part as compilers and exporters want it: tensors in, tensors out."""
+
+    def __init__(self, rig: Rig, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        self.rig = rig
+        self.names = tuple(rig.inputs(1))
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.rig.run(self.module, dict(zip(self.names, tensors, strict=True))).values())
+
+
+def _plain(subject: ComponentSubject) -> tuple[_Plain, tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """The part in eval mode, an input, and what comes out."""
+    rig = subject.rig
+    plain = _Plain(rig, rig.build()).eval()
+    tensors = tuple(rig.inputs(2).values())
+    with torch.no_grad():
+        return plain, tensors, plain(*(t.clone() for t in tensors))
+
+
+def _compare(found: Any, wanted: tuple[Tensor, ...], what: str, tolerance: float) -> None:
+    demand(len(found) == len(wanted), f"{what} has {len(found)} outputs instead of {len(wanted)}")
+    for i, (a, b) in enumerate(zip(found, wanted, strict=True)):
+        a = a.float().cpu()
+        demand(a.shape == b.shape, f"output {i} of {what} has shape {tuple(a.shape)}, not {tuple(b.shape)}")
+        spread = float(b.std()) if b.numel() > 1 else 1.0
+        off = float((a - b).abs().max())
+        demand(
+            off <= tolerance * max(spread, 1e-3) * 10, f"output {i} of {what} is off by {off:.3g}, spread {spread:.3g}"
+        )
+
+
+@check(3, *_MAPS)
+def check_channels_last(subject: ComponentSubject) -> None:
+    """With weights and inputs channels last in memory the outputs are the same; use reshape instead of view."""
+    plain, tensors, wanted = _plain(subject)
+    plain.to(memory_format=torch.channels_last)
+    laid = tuple(t.to(memory_format=torch.channels_last) if t.dim() == 4 else t for t in tensors)
+    with torch.no_grad():
+        _compare(plain(*laid), wanted, "channels last", 1e-3)
+
+
+@check(3, *NETWORK)
+def check_mixed_precision(subject: ComponentSubject) -> None:
+    """Under autocast with bfloat16 loss and gradients are finite; compute logarithms and exponentials in float32."""
+    rig = subject.rig
+    module = rig.build()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = rig.loss(module, rig.inputs(2))
+    demand(torch.isfinite(loss), "the loss is not finite")
+    if loss.requires_grad:
+        torch.autograd.backward(loss)
+    bad = [n for n, p in module.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
+    demand(not bad, f"the gradient of {', '.join(bad[:3])} is not finite")
+
+
+@check(3, *_MAPS)
+def check_compiles(subject: ComponentSubject) -> None:
+    """torch.compile gives the same outputs; leave Python out of forward that depends on values of tensors."""
+    if shutil.which("g++") is None and shutil.which("clang++") is None:
+        raise skip("torch.compile needs a C++ compiler on the CPU, and there is none")
+    plain, tensors, wanted = _plain(subject)
+    compiled = torch.compile(plain)
+    with torch.no_grad():
+        _compare(compiled(*tensors), wanted, "the compiled part", 1e-3)
+
+
+@check(3, *_MAPS)
+def check_exports(subject: ComponentSubject) -> None:
+    """torch.export makes a program with the same outputs; no data-dependent branches in forward."""
+    plain, tensors, wanted = _plain(subject)
+    with torch.no_grad():
+        program = torch.export.export(plain, tensors)
+        _compare(program.module()(*tensors), wanted, "the exported program", 1e-3)
+
+
+@check(3, *_MAPS)
+def check_exports_onnx(subject: ComponentSubject) -> None:
+    """torch.onnx makes a model that onnxruntime runs to the same outputs."""
+    absent = [n for n in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(n) is None]
+    if absent:
+        raise skip(f"needs {', '.join(absent)}; pip install {' '.join(absent)}")
+    import onnxruntime  # type: ignore[import-not-found,unused-ignore]
+
+    plain, tensors, wanted = _plain(subject)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "part.onnx"
+        torch.onnx.export(plain, tensors, str(file), dynamo=True)
+        session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+        names = [i.name for i in session.get_inputs()]
+        found = session.run(None, dict(zip(names, (t.numpy() for t in tensors), strict=True)))
+    _compare([torch.from_numpy(f) for f in found], wanted, "the ONNX model", 1e-2)
+
+
+@check(3, *NETWORK)
+def check_runs_on_a_gpu(subject: ComponentSubject) -> None:
+    """On a GPU it trains, and computes what it does on the CPU; make new tensors on the device of the inputs."""
+    if not torch.cuda.is_available():
+        raise skip("this machine has no CUDA GPU")
+    rig = subject.rig
+    module = rig.build()
+    inputs = rig.inputs(2)
+    if isinstance(rig, BackboneRig | NeckRig | HeadRig):
+        with torch.no_grad():
+            wanted = tuple(rig.run(module.eval(), clone(inputs)).values())
+            module.cuda()
+            found = rig.run(module, {n: t.cuda() for n, t in inputs.items()})
+        _compare(tuple(found.values()), wanted, "the GPU", 2e-2)
+    module.cuda().train()
+    loss = rig.loss(module, {n: t.cuda() for n, t in inputs.items()})
+    demand(torch.isfinite(loss), "the loss is not finite")
+    torch.autograd.backward(loss)
+
+
+CHECKS = (
+    check_channels_last,
+    check_mixed_precision,
+    check_compiles,
+    check_exports,
+    check_exports_onnx,
+    check_runs_on_a_gpu,
+)

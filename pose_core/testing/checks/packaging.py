@@ -1,0 +1,166 @@
+"""Level 0: what the distribution is like: what its import costs, its licence, its wheel."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from pose_core import hooks
+from pose_core.testing.checks.check import PLUGIN, check, demand
+from pose_core.testing.checks.subjects import Subject, skip
+
+HEAVY = ("torch", "cv2", "pandas", "scipy", "matplotlib", "h5py", "tables")
+"""What no listing may import, alone or through what is built on it: every command would wait for it."""
+
+
+@check(0, PLUGIN)
+def check_plugin_module_is_light(subject: Subject) -> None:
+    """The module of the entry point imports nothing heavy (torch, cv2, pandas ...): every pose command imports it."""
+    heavy = _imported([subject.plugin.target.partition(":")[0]])
+    demand(not heavy, f"{subject.plugin.target} imports {heavy}; name classes by strings and import nothing of them")
+
+
+@check(0, PLUGIN)
+def check_configs_are_light(subject: Subject) -> None:
+    """Modules of configs import nothing heavy: a configuration is validated before anything is built."""
+    modules = sorted(
+        {
+            d.config.partition(":")[0]
+            for d in subject.plugin.definitions.get("pose_components", ())
+            if d.config and d.kind in hooks.KINDS
+        }
+    )
+    if not modules:
+        raise skip("it offers no component with a config")
+    heavy = _imported(modules)
+    demand(not heavy, f"{', '.join(modules)}: import {heavy}; keep torch out of the modules of configs")
+
+
+def _imported(modules: list[str]) -> str:
+    """The heavy packages that come in with the modules, in an interpreter of its own."""
+    program = (
+        "import importlib, sys\n"
+        f"for module in {modules!r}: importlib.import_module(module)\n"
+        f"print(*(m for m in {HEAVY!r} if m in sys.modules), sep=', ')"
+    )
+    process = in_own_interpreter(program)
+    demand(process.returncode == 0, f"cannot be imported: {process.stderr.strip().splitlines()[-1:]}")
+    return process.stdout.strip()
+
+
+def in_own_interpreter(program: str) -> subprocess.CompletedProcess[str]:
+    """Run a program that finds what this process finds."""
+    path = os.pathsep.join(p for p in sys.path if p)
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path},
+        timeout=300,
+    )
+
+
+@check(0, PLUGIN)
+def check_license_is_stated(subject: Subject) -> None:
+    """PluginInfo and pyproject.toml state the same SPDX licence, and the distribution holds its text."""
+    info = subject.plugin.info
+    if info is None:
+        raise skip("the plugin did not load")
+    demand(
+        re.fullmatch(r"[A-Za-z0-9.+-]+(?: (?:WITH|AND|OR) [A-Za-z0-9.+-]+)*", info.license),
+        f"license of PluginInfo must be an SPDX identifier such as BSD-3-Clause, not {info.license!r}",
+    )
+    distribution = _distribution(subject)
+    metadata = distribution.metadata.json
+    stated = metadata.get("license_expression") or metadata.get("license")
+    demand(stated, 'pyproject.toml states no licence; write license = "..." with the SPDX identifier')
+    demand(stated == info.license, f"pyproject.toml says {stated}, PluginInfo says {info.license}")
+    demand(
+        metadata.get("license_file"),
+        'the distribution holds no licence text; add a LICENSE and license-files = ["LICENSE"]',
+    )
+
+
+@check(0, PLUGIN)
+def check_wheel_is_complete(subject: Subject) -> None:
+    """The wheel holds every module and data file of the package, the entry point, the licence and a description."""
+    distribution = _distribution(subject)
+    package = subject.plugin.target.partition(":")[0].partition(".")[0]
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise skip(f"{package} is no package")
+    folder = Path(next(iter(found.submodule_search_locations)))
+    source = _source(distribution)
+    if source is None:
+        held = {str(f) for f in distribution.files or ()}
+        whole = _needed(folder)
+        missing = sorted(n for n in whole if n not in held)
+        demand(not missing, f"the installed distribution does not list {', '.join(missing[:5])}")
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+        process = subprocess.run(
+            [*pip, "--wheel-dir", temporary, str(source)], capture_output=True, text=True, check=False, timeout=600
+        )
+        lines = (process.stderr + process.stdout).strip().splitlines()
+        if process.returncode and any("BackendUnavailable" in line or "No module named pip" in line for line in lines):
+            raise skip("the build backend or pip is not installed here; the wheel cannot be built")
+        reason = next((line for line in lines if "rror" in line), lines[-1] if lines else "no message")
+        demand(process.returncode == 0, f"the wheel of {source} cannot be built: {reason}")
+        wheel = next(Path(temporary).glob("*.whl"))
+        with zipfile.ZipFile(wheel) as archive:
+            names = set(archive.namelist())
+            info = next(n.partition("/")[0] for n in names if ".dist-info/" in n)
+            points = archive.read(f"{info}/entry_points.txt").decode() if f"{info}/entry_points.txt" in names else ""
+            metadata = archive.read(f"{info}/METADATA").decode()
+    missing = sorted(_needed(folder) - names)
+    demand(not missing, f"the wheel lacks {', '.join(missing[:5])}; correct the build settings in pyproject.toml")
+    target = re.search(rf"^{re.escape(subject.plugin.name)}\s*=\s*(\S+)", points, re.MULTILINE)
+    demand(target and target[1] == subject.plugin.target, "the wheel lacks the entry point; install the project again")
+    demand(any(f"{info}/licenses/" in n or n == f"{info}/LICENSE" for n in names), "the wheel lacks a licence text")
+    body = metadata.partition("\n\n")[2]
+    demand(len(body.strip()) > 80, 'the wheel has no description; write a README.md and readme = "README.md"')
+
+
+def _needed(folder: Path) -> set[str]:
+    """The files of a package as a wheel names them."""
+    return {
+        f.relative_to(folder.parent).as_posix()
+        for f in folder.rglob("*")
+        if f.is_file() and "__pycache__" not in f.parts and not f.name.startswith(".") and f.suffix != ".pyc"
+    }
+
+
+def _distribution(subject: Subject) -> importlib.metadata.Distribution:
+    try:
+        return importlib.metadata.distribution(subject.plugin.distribution)
+    except importlib.metadata.PackageNotFoundError:
+        raise AssertionError(f"there is no distribution {subject.plugin.distribution}; install the plugin") from None
+
+
+def _source(distribution: importlib.metadata.Distribution) -> Path | None:
+    """The project's folder, where it is installed editable."""
+    text = distribution.read_text("direct_url.json")
+    about = json.loads(text) if text else {}
+    if not about.get("dir_info", {}).get("editable"):
+        return None
+    folder = Path(unquote(urlparse(about["url"]).path))
+    return folder if (folder / "pyproject.toml").is_file() else None
+
+
+CHECKS = (
+    check_plugin_module_is_light,
+    check_configs_are_light,
+    check_license_is_stated,
+    check_wheel_is_complete,
+)

@@ -1,0 +1,44 @@
+"""What this plugin offers. Imported by every `pose` command: no torch here."""
+
+from collections.abc import Iterable
+
+from pose_core.hooks import BackbonePreset, ComponentSpec, PluginInfo, hookimpl
+
+# What others cite when they use the plugin: the paper of the method, or, until there is one, the software.
+_SOFTWARE = """@software{ {{- cookiecutter.__package }},
+  title = "{{ cookiecutter.__distribution }}: a backbone for pose_core",
+  author = "{{ cookiecutter.author }}", year = "{% now 'utc', '%Y' %}"}"""
+
+
+@hookimpl
+def pose_plugin_info() -> PluginInfo:
+    return PluginInfo(
+        namespace="{{ cookiecutter.namespace }}",
+        summary="A small convolutional backbone",
+        license="{{ cookiecutter.license }}",
+        hook_api="1.2",
+        citations=(_SOFTWARE,),
+    )
+
+
+@hookimpl
+def pose_components() -> Iterable[ComponentSpec]:
+    yield ComponentSpec(
+        "backbone",
+        "{{ cookiecutter.namespace }}",
+        config="{{ cookiecutter.__package }}.config:NetworkConfig",
+        factory="{{ cookiecutter.__package }}.network:Network",
+        summary="Stages of strided convolutions",
+    )
+
+
+@hookimpl
+def pose_backbones() -> Iterable[BackbonePreset]:
+    for size, channels in (("small", 16), ("large", 48)):
+        yield BackbonePreset(
+            f"{{ cookiecutter.namespace }}_{size}",
+            family="{{ cookiecutter.namespace }}",
+            backbone={"type": "{{ cookiecutter.namespace }}/{{ cookiecutter.namespace }}", "channels": channels},
+            summary=f"Strided convolutions, {size}",
+            spec={"train": {"optimizer": {"lr": 3e-3}}},
+        )

@@ -1,0 +1,29 @@
+"""A backbone and a neck."""
+
+from torch import nn
+
+from pose_core.interfaces import Backbone, Neck
+
+
+class ToyNet(Backbone):
+    def __init__(self, config, context):
+        super().__init__(config, context)
+        self.conv = nn.Conv2d(3, config.channels, 3, 4, 1)
+        self.norm = nn.BatchNorm2d(config.channels)
+
+    def forward(self, images):
+        return [self.norm(self.conv(images))]
+
+
+class ToyNeck(Neck):
+    def __init__(self, config, context):
+        super().__init__(config, context)
+        channels = context.features[0].channels
+        self.conv = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, features):
+        return [self.conv(features[0])]
+
+
+def convert(state):
+    return state

@@ -1,0 +1,87 @@
+"""What the toy offers."""
+
+from pose_core.hooks import (
+    BackbonePreset,
+    ComponentSpec,
+    ExtraHead,
+    ModelPreset,
+    ModelRecipe,
+    PluginInfo,
+    WeightSpec,
+    hookimpl,
+)
+
+_PAPER = """@article{toy2020paper,
+  title={A {Toy} of Everything},
+  author={Toy, T.}, year={2020}}"""
+
+PARTS = (
+    ("backbone", "toynet", "ToyNet", "network"),
+    ("neck", "toyneck", "ToyNeck", "network"),
+    ("head", "toyhead", "ToyHead", "head"),
+    ("target_generator", "toytargets", "ToyTargets", "head"),
+    ("predictor", "toypredictor", "ToyPredictor", "head"),
+    ("loss", "toyloss", "ToyLoss", "head"),
+    ("input", "toyinput", "ToyInput", "around"),
+    ("detector", "toydetector", "ToyDetector", "around"),
+    ("reader", "toyreader", "ToyReader", "formats"),
+    ("writer", "toywriter", "ToyWriter", "formats"),
+    ("importer", "toyimporter", "ToyImporter", "formats"),
+)
+
+
+@hookimpl
+def pose_plugin_info():
+    return PluginInfo("toykit", "One of everything", "BSD-3-Clause", "1.2", citations=(_PAPER,))
+
+
+@hookimpl
+def pose_components():
+    for kind, name, cls, module in PARTS:
+        yield ComponentSpec(kind, name, f"pose_toykit.config:{cls}Config", f"pose_toykit.{module}:{cls}", "A toy")
+
+
+@hookimpl
+def pose_backbones():
+    yield BackbonePreset("toy_4", "toys", {"type": "toykit/toynet"}, "A toy")
+
+
+@hookimpl
+def pose_recipes():
+    yield ModelRecipe(
+        "toykit_{backbone}",
+        "single_animal",
+        "{backbone}; toy maps",
+        {"model": {"neck": None, "heads": {"keypoints": {"type": "toykit/toyhead", "feature": 0}}}},
+    )
+
+
+@hookimpl
+def pose_models():
+    yield ModelPreset(
+        "toykit_model",
+        "single_animal",
+        "toys",
+        "A toy",
+        {"model": {"backbone": {"type": "toykit/toynet"}, "heads": {"keypoints": {"type": "toykit/toyhead"}}}},
+    )
+
+
+@hookimpl
+def pose_extra_heads():
+    yield ExtraHead(
+        "toycorners", "unique_keypoints", {"type": "toykit/toyhead", "unique": True}, ("bottom_up",), "A toy"
+    )
+
+
+@hookimpl
+def pose_weights():
+    yield WeightSpec(
+        "toy_weights",
+        "toykit/toy_4",
+        "https://example.org/toy.safetensors",
+        "0123456789abcdef",
+        license="CC0-1.0",
+        source="nothing at all",
+        converter="pose_toykit.network:convert",
+    )

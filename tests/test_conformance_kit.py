@@ -1,0 +1,447 @@
+"""The conformance kit: a right plugin passes every check, and for each check there is a wrong one that fails it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+
+from pose_core.catalog import get_catalog
+from pose_core.plugins import _discover
+from pose_core.testing.checks import every_check
+from pose_core.testing.conformance import FAILED, SKIPPED, Outcome, items, read_figures, run, store_figures
+
+TOY = Path(__file__).parent / "conformance_toy"
+
+METADATA = """Metadata-Version: 2.4
+Name: pose-toykit
+Version: 1.0
+License-Expression: BSD-3-Clause
+License-File: LICENSE
+"""
+
+Edit = tuple[str, str, str]
+"""File, what stands there, what is put in its place."""
+
+NET, NECK, HEAD, LOSS = "backbone/toynet", "neck/toyneck", "head/toyhead", "loss/toyloss"
+INPUT, DETECTOR, READER, WRITER = "input/toyinput", "detector/toydetector", "reader/toyreader", "writer/toywriter"
+MODEL = "model/single_animal/toykit_model"
+
+
+def _forward(code: str) -> Edit:
+    return "network.py", "return [self.norm(self.conv(images))]", code
+
+
+_TORCH = ("network.py", "from torch import nn", "import torch\nfrom torch import nn")
+_FEATURES = "    def features(self):\n        return (Feature(self.channels"
+_NET_CONFIG = "class ToyNetConfig(BackboneConfig):\n"
+
+WRONG: dict[str, tuple[str, str, list[Edit]]] = {
+    # Check: subject, part of the reason, what is wrong.
+    "plugin_is_active": ("", "pip install --upgrade pose-core", [("plugin.py", '"1.2"', '"9.0"')]),
+    "names_are_free": ("", "belongs to coco", [("plugin.py", '("reader", "toyreader"', '("reader", "coco"')]),
+    "summaries_are_one_line": ("", "one line", [("plugin.py", '{module}:{cls}", "A toy")', '{module}:{cls}", "")')]),
+    "citations_are_bibtex": (
+        "",
+        "toy2020paper of the plugin has no year",
+        [("plugin.py", "year={2020}", "volume={1}")],
+    ),
+    "strings_lead_to_code": (
+        NET,
+        "pose_toykit.head defines no ToyNet",
+        [("plugin.py", '"ToyNet", "network"', '"ToyNet", "head"')],
+    ),
+    "model_resolves": (
+        MODEL,
+        "there is no feature map 7",
+        [("plugin.py", '"toykit/toyhead"}}}},\n', '"toykit/toyhead", "feature": 7}}}},\n')],
+    ),
+    "recipe_fits_backbones": (
+        "recipe/single_animal/toykit_{backbone}",
+        "there is no feature map 7",
+        [("plugin.py", '"feature": 0', '"feature": 7')],
+    ),
+    "extra_head_serves_its_need": (
+        "extra_head/toycorners",
+        "does not serve it",
+        [("plugin.py", '"unique": True', '"unique": False')],
+    ),
+    "weights_are_described": ("weights/toy_weights", "license is empty", [("plugin.py", '"CC0-1.0"', '""')]),
+    "config_is_of_its_kind": (
+        NET,
+        "BackboneConfig",
+        [("config.py", _NET_CONFIG, "class ToyNetConfig(NeckConfig):\n")],
+    ),
+    "config_has_an_example": (NET, "channels: Field required", [("config.py", "Field(6, ge=1,", "Field(ge=1,")]),
+    "config_is_strict": (
+        NET,
+        "unknown key is accepted",
+        [("config.py", _NET_CONFIG, _NET_CONFIG + '    model_config = {"extra": "ignore"}\n')],
+    ),
+    "config_is_described": (NET, "channels", [("config.py", ', description="Channels of the map."', "")]),
+    "config_round_trips_yaml": (
+        NET,
+        "channels",
+        [
+            ("config.py", "from pydantic import Field", "from pydantic import Field, field_serializer"),
+            (
+                "config.py",
+                _FEATURES,
+                '    @field_serializer("channels")\n    def more(self, value):\n        return value + 1\n\n'
+                + _FEATURES,
+            ),
+        ],
+    ),
+    "config_has_a_schema": (
+        NET,
+        "JsonSchema",
+        [
+            (
+                "config.py",
+                "from typing import Any, cast",
+                "from collections.abc import Callable\nfrom typing import Any, cast",
+            ),
+            (
+                "config.py",
+                _NET_CONFIG,
+                _NET_CONFIG + '    call: Callable[[], int] | None = Field(None, description="x")\n',
+            ),
+        ],
+    ),
+    "backbone_states_its_features": (
+        NET,
+        "fine to coarse",
+        [("config.py", "(Feature(self.channels, 4),)", "(Feature(1, 8), Feature(1, 4))")],
+    ),
+    "plugin_module_is_light": (
+        "",
+        "torch",
+        [("plugin.py", "from pose_core.hooks", "import torch\nfrom pose_core.hooks")],
+    ),
+    "configs_are_light": ("", "scipy", [("config.py", "from pydantic", "import scipy\nfrom pydantic")]),
+    "license_is_stated": ("", "PluginInfo says MIT", [("plugin.py", '"BSD-3-Clause", "1.2"', '"MIT", "1.2"')]),
+    "wheel_is_complete": (
+        "",
+        "lacks pose_toykit/head.py",
+        [
+            (
+                "pyproject.toml",
+                'packages = ["src/pose_toykit"]',
+                'packages = ["src/pose_toykit"]\nexclude = ["**/head.py"]',
+            )
+        ],
+    ),
+    "features_are_as_declared": (NET, "is declared", [("network.py", "3, 4, 1)", "3, 2, 1)")]),
+    "odd_sizes": (
+        NET,
+        "is declared",
+        [_forward("return [nn.functional.interpolate(self.conv(images)[..., ::2, ::2], scale_factor=2.0)]")],
+    ),
+    "batches_of_one_and_three": (
+        NET,
+        "differs when others are in the batch",
+        [_forward("x = self.norm(self.conv(images))\n        return [x - x.mean(0)]")],
+    ),
+    "gradients_are_finite": (
+        NET,
+        "without a gradient: unused.weight",
+        [("network.py", "self.norm =", "self.unused = nn.Linear(2, 2)\n        self.norm =")],
+    ),
+    "eval_is_deterministic": (
+        NET,
+        "differs from run to run",
+        [_forward("return [self.norm(self.conv(nn.functional.dropout(images)))]")],
+    ),
+    "inputs_are_not_changed": (NET, "images", [_forward("return [self.norm(self.conv(images.mul_(2)))]")]),
+    "weights_round_trip": (
+        NET,
+        "after saving and loading",
+        [
+            _forward(
+                'self.count = getattr(self, "count", 0) + self.training\n'
+                "        return [self.norm(self.conv(images)) * (1 + self.count)]"
+            )
+        ],
+    ),
+    "global_state_is_kept": (
+        NET,
+        "seeds torch",
+        [_TORCH, ("network.py", "self.norm =", "torch.manual_seed(3)\n        self.norm =")],
+    ),
+    "import_keeps_global_state": (
+        "",
+        "torch's default dtype",
+        [
+            (
+                "network.py",
+                "from torch import nn",
+                "import torch\nfrom torch import nn\ntorch.set_default_dtype(torch.float64)",
+            )
+        ],
+    ),
+    "learns_one_batch": (NET, "no less than", [_forward("return [self.norm(self.conv(images)) * 0]")]),
+    "keypoint_axes_are_all": (HEAD, "conv.bias", [("head.py", ', "conv.bias": (KeypointAxis(0, entries),)', "")]),
+    "targets_fit_outputs": (HEAD, "target of maps is not finite", [("head.py", "x.nan_to_num() * near", "x * near")]),
+    "predictions_are_well_formed": (HEAD, "must lie in [0, 1]", [("head.py", "score.clamp(0, 1)", "(score * 9 + 9)")]),
+    "codec_finds_nothing_in_empty_images": (
+        HEAD,
+        "keypoints are found",
+        [("head.py", "score.clamp(0, 1)", "torch.ones_like(score)")],
+    ),
+    "codec_recovers_keypoints": (HEAD, "are off by", [("head.py", "(cells.float()) + offset", "(cells.float())")]),
+    "codec_recovers_partial_animals": (
+        HEAD,
+        "are off by",
+        [
+            (
+                "head.py",
+                "        offsets = torch",
+                "        near = near * points.isfinite().all((1, 2))[:, None, None, None]\n        offsets = torch",
+            )
+        ],
+    ),
+    "codec_recovers_crowds": (
+        HEAD,
+        "are off by",
+        [("plugin.py", '"toykit_model",\n        "single_animal"', '"toykit_model",\n        "bottom_up"')],
+    ),
+    "codec_mirrors": (HEAD, "mirrored labels", [("head.py", ") + offset", ") + offset + torch.tensor([0.4, 0.0])")]),
+    "unlabelled_keypoints_do_not_count": (
+        HEAD,
+        "is not finite",
+        [
+            ("head.py", "x.nan_to_num() * near", "x * near"),
+            ("head.py", "torch.where(weight > 0, output - target, 0.0)", "(output - target)"),
+        ],
+    ),
+    "keypoints_may_be_many_or_few": (
+        HEAD,
+        "the loss with 1 keypoints is not finite",
+        [("head.py", "self.conv(features[self.chosen])}", "self.conv(features[self.chosen]) / (len(self.names) - 1)}")],
+    ),
+    "loss_leaves_out_weight_zero": (
+        LOSS,
+        "changes the loss",
+        [("head.py", "torch.where(weight > 0, output - target, 0.0).square() * weight", "(output - target).square()")],
+    ),
+    "loss_of_nothing_is_zero": (LOSS, "not 0", [("head.py", ".sum().clamp(min=1)", ".sum()")]),
+    "loss_does_not_grow_with_the_batch": (
+        LOSS,
+        "of twice the batch",
+        [("head.py", "error.sum() / weight.expand_as(error).sum().clamp(min=1)", "error.sum()")],
+    ),
+    "detector_lists_boxes": (
+        DETECTOR,
+        "scores must lie in [0, 1]",
+        [("around.py", "boxes[:, None], scores[:, None]", "boxes[:, None], scores[:, None] + 1")],
+    ),
+    "detector_learns_from_empty_images": (
+        DETECTOR,
+        "no animal",
+        [("around.py", "known.sum().clamp(min=1)", "known.sum()")],
+    ),
+    "input_is_drawn": (INPUT, "is not finite", [("around.py", ".nan_to_num(-1e4)", "")]),
+    "input_depends_on_the_pose": (
+        INPUT,
+        "moved pose",
+        [("around.py", "keypoints[:, 0].nan", "(keypoints[:, 0] * 0).nan")],
+    ),
+    "model_builds": (MODEL, "no_such", [("network.py", "nn.Conv2d(3, config.channels", "nn.Conv2d(3, config.no_such")]),
+    "reader_knows_its_format": (
+        READER,
+        "raises",
+        [
+            (
+                "formats.py",
+                'accepts(cls, path):\n        return path.suffix == ".toy"',
+                "accepts(cls, path):\n        return path.read_text()[0] == 't'",
+            )
+        ],
+    ),
+    "reader_writes_nothing": (
+        READER,
+        "changed or added",
+        [("formats.py", "accepts(cls, path):", 'accepts(cls, path):\n        (path.parent / "seen").touch()')],
+    ),
+    "writer_takes_all_frames": (
+        WRITER,
+        "ValueError",
+        [
+            (
+                "formats.py",
+                "animals = frame.instances\n",
+                "animals = frame.instances\n            animals.scores.max()\n",
+            )
+        ],
+    ),
+    "writer_reads_what_it_writes": (
+        WRITER,
+        "come back",
+        [("formats.py", "rows.append([frame.index,", "rows.append([len(rows) + 1,")],
+    ),
+    "writer_refuses_strange_files": (
+        WRITER,
+        "instead of one line",
+        [
+            (
+                "formats.py",
+                'reads(cls, path):\n        return path.suffix == ".toy"',
+                'reads(cls, path):\n        return path.suffix == ".json"',
+            )
+        ],
+    ),
+    "importer_runs_no_code": (
+        "importer/toyimporter",
+        "ran code|instead of one line",
+        [
+            (
+                "formats.py",
+                'raise RunError(f"{snapshot}: is no toy")',
+                "import pickle\n        pickle.loads(snapshot.read_bytes())",
+            )
+        ],
+    ),
+    "outputs_are_as_stored": (NET, "and was", [_forward("return [self.norm(self.conv(images)) * 1.1]")]),
+    "channels_last": (NET, "view size", [_forward("x = self.conv(images)\n        return [x.view(-1).view(x.shape)]")]),
+    "mixed_precision": (
+        NET,
+        "not finite",
+        [_TORCH, _forward("x = self.conv(images)\n        return [x if x.dtype == torch.float32 else x / 0]")],
+    ),
+    "compiles": (
+        NET,
+        "is off by",
+        [_TORCH, _forward("return [self.norm(self.conv(images)) * (1 + torch.compiler.is_compiling())]")],
+    ),
+    "exports": (
+        NET,
+        ".",
+        [_forward("x = self.conv(images)\n        return [x if float(x.mean()) > 0 else -x]")],
+    ),
+    "exports_onnx": (
+        NET,
+        ".",
+        [_forward("x = self.conv(images)\n        return [x if float(x.mean()) > 0 else -x]")],
+    ),
+    "runs_on_a_gpu": (NET, "device", [_TORCH, _forward("return [self.conv(images) + torch.zeros(1, 1, 1, 1)]")]),
+}
+
+SLOW = {"compiles", "exports", "exports_onnx"}
+
+
+def _forget() -> None:
+    for name in [n for n in sys.modules if n.partition(".")[0] == "pose_toykit"]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+    _discover.cache_clear()
+    get_catalog.cache_clear()
+
+
+@contextmanager
+def _installed(folder: Path, edits: list[Edit]) -> Iterator[None]:
+    """The toy, with things changed, found like a plugin that is installed editable, as authors install theirs."""
+    project = folder / "project"
+    shutil.copytree(TOY, project)
+    for file, old, new in edits:
+        path = project / file if file == "pyproject.toml" else project / "src" / "pose_toykit" / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text, f"{file} has no {old!r}"
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    info = project / "src" / "pose_toykit-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(METADATA)
+    (info / "entry_points.txt").write_text("[pose_core.plugins]\ntoykit = pose_toykit.plugin\n")
+    (info / "direct_url.json").write_text(f'{{"dir_info": {{"editable": true}}, "url": "{project.as_uri()}"}}')
+    place = str(project / "src")
+    sys.path.insert(0, place)
+    _forget()
+    try:
+        yield
+    finally:
+        sys.path.remove(place)
+        _forget()
+
+
+Outcomes = Callable[[str, list[Edit]], Outcome]
+
+
+@pytest.fixture
+def outcome(tmp_path: Path) -> Outcomes:
+    """Runs one check of the toy with things changed."""
+
+    def one(name: str, edits: list[Edit]) -> Outcome:
+        subject = WRONG[name][0]
+        level = next(c.level for c in every_check() if c.name == name)
+        reference = None
+        if level == 2:
+            with _installed(tmp_path / "right", []):
+                store_figures("pose-toykit", tmp_path / "stored.json")
+            reference = read_figures(tmp_path / "stored.json")
+        with _installed(tmp_path / "toy", edits):
+            found = [
+                i
+                for i in items("pose-toykit", [level], reference)
+                if i.check.name == name and i.subject.label == subject
+            ]
+            assert len(found) == 1, f"{name} is about {subject or 'the plugin'}"
+            return run(found[0])
+
+    return one
+
+
+def _cannot_run(name: str) -> str:
+    if name == "runs_on_a_gpu" and not torch.cuda.is_available():
+        return "needs a GPU"
+    if name == "exports_onnx" and importlib.util.find_spec("onnxruntime") is None:
+        return "needs onnx, onnxscript and onnxruntime"
+    if name == "compiles" and shutil.which("g++") is None:
+        return "needs a C++ compiler"
+    return ""
+
+
+def test_for_each_check_there_is_a_wrong_component() -> None:
+    names = [c.name for c in every_check()]
+    assert len(names) == len(set(names))
+    assert set(WRONG) == set(names)
+
+
+def test_every_check_says_in_one_line_what_it_demands() -> None:
+    for check in every_check():
+        assert 30 < len(check.demand) <= 130, check.name
+        assert check.on, check.name
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in WRONG])
+def test_a_wrong_component_fails_the_check(outcome: Outcomes, name: str) -> None:
+    if reason := _cannot_run(name):
+        pytest.skip(reason)
+    _, expected, edits = WRONG[name]
+    found = outcome(name, edits)
+    assert found.status == FAILED, found
+    assert any(part in found.reason for part in expected.split("|")), found.reason
+    assert "\n" not in found.reason
+
+
+@pytest.mark.parametrize("name", sorted(SLOW | {"channels_last", "mixed_precision", "outputs_are_as_stored"}))
+def test_the_right_toy_passes_the_higher_levels(outcome: Outcomes, name: str, request: pytest.FixtureRequest) -> None:
+    if name in SLOW:
+        request.applymarker(pytest.mark.slow)
+    if reason := _cannot_run(name):
+        pytest.skip(reason)
+    assert outcome(name, []).status == "passed"
+
+
+def test_the_right_toy_passes_levels_0_and_1(tmp_path: Path) -> None:
+    with _installed(tmp_path, []):
+        outcomes = [run(item) for item in items("pose-toykit", [0, 1])]
+    assert [o for o in outcomes if o.status == FAILED] == []
+    assert {o.id for o in outcomes if o.status == SKIPPED} == {f"codec_recovers_crowds[{HEAD}]"}
+    tried = {o.check for o in outcomes}
+    assert tried == {c.name for c in every_check() if c.level < 2}, "the toy has one of everything"
