@@ -55,7 +55,8 @@ def _perfect(rig: HeadRig, head: Head, truth: Labels) -> dict[str, Tensor]:
     """Outputs that suit the labels as well as the losses can tell."""
     with torch.no_grad():
         shapes = rig.run(head, rig.inputs(len(truth.keypoints)))
-    best, least = {}, math.inf
+    best: dict[str, Tensor] = {}
+    least = math.inf
     for rate in _RATES:
         free = {name: nn.Parameter(torch.zeros_like(value)) for name, value in shapes.items()}
         loss = _fit(free, head, truth, rate)
