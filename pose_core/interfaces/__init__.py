@@ -18,6 +18,7 @@ from pose_core.interfaces.loss import Loss
 from pose_core.interfaces.neck import Neck
 from pose_core.interfaces.reader import Reader
 from pose_core.interfaces.tensors import Labels, Predictions, Target
+from pose_core.interfaces.timm_weights import load_timm
 from pose_core.interfaces.writer import PredictionsHeader, PredictionsStream, Writer
 
 __all__ = [
@@ -46,5 +47,6 @@ __all__ = [
     "Writer",
     "hugging_face",
     "load_pretrained",
+    "load_timm",
     "read_tensors",
 ]

@@ -1,17 +1,17 @@
 """Published weights, for plugins: fetch, read and load them, or say in one line what to do where that is impossible.
 
-A backbone (or detector) whose config says ``pretrained: auto | true | false`` needs these lines::
+A backbone (or detector) whose config has ``pretrained: pose_core.specs.Pretrained = "auto"`` needs these lines::
 
     if context.pretrained and config.pretrained:
         load_pretrained(
             self.model,
-            hugging_face("timm/resnet18.a1_in1k", "model.safetensors", "the ImageNet weights timm/resnet18.a1_in1k"),
+            hugging_face("somebody/mynet", "model.safetensors", "the ImageNet weights somebody/mynet"),
             required=config.pretrained is True,
             option="model.backbone.pretrained",
-            convert=lambda state: {k: v for k, v in state.items() if not k.startswith("fc.")},
         )
 
-Weights whose checksum is published are better offered by name, as a :class:`pose_core.hooks.WeightSpec`.
+For networks of timm there is :func:`pose_core.interfaces.load_timm`. Weights whose checksum is published are better
+offered by name, as a :class:`pose_core.hooks.WeightSpec`.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from pose_core.specs.components import (
     WriterConfig,
     choose_feature,
 )
+from pose_core.specs.fields import FrozenNorms, Pretrained
 from pose_core.specs.run import (
     CUSTOM,
     AugmentationSpec,
@@ -74,6 +75,7 @@ __all__ = [
     "DetectorSpec",
     "EvaluationSpec",
     "Feature",
+    "FrozenNorms",
     "HeadConfig",
     "ImporterConfig",
     "InferenceSpec",
@@ -84,6 +86,7 @@ __all__ = [
     "OptimizerSpec",
     "PredictorConfig",
     "PreprocessSpec",
+    "Pretrained",
     "ReaderConfig",
     "RunSpec",
     "ScheduleSpec",

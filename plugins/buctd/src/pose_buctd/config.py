@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 from pydantic_core import PydanticCustomError
 
-from pose_core.specs import AnyBackbone, BackboneConfig, Feature, InputConfig, Spec
+from pose_core.specs import AnyBackbone, BackboneConfig, Feature, FrozenNorms, InputConfig, Pretrained, Spec
 
 CONDITIONS = "conditions"
 """Name of the extra input."""
@@ -137,16 +137,8 @@ class HRNetCoamConfig(BackboneConfig):
         description="Conditions are resized to (width, height) in the place of (height, width), as imported networks "
         "of oblong crops were trained.",
     )
-    pretrained: Literal["auto", True, False] = Field(
-        "auto",
-        description="ImageNet weights when training starts: auto goes on from random weights, with a warning, where "
-        "they cannot be had; true makes that an error; false does not ask for them.",
-    )
-    freeze_bn: Literal["statistics", True, False] = Field(
-        False,
-        description="Keep the batch norms as they are (with pretrained weights): true keeps statistics and parameters, "
-        "statistics keeps the statistics only.",
-    )
+    pretrained: Pretrained = "auto"
+    freeze_bn: FrozenNorms = False
 
     @classmethod
     def example(cls) -> Mapping[str, Any]:

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from pose_buctd.coam import ConditionalAttention
 from pose_buctd.conditions import channels, check_channels
 from pose_buctd.config import CONDITIONS, HRNetCoamConfig
-from pose_buctd.pretrained import load_imagenet
 from pose_core.errors import ConfigError
-from pose_core.interfaces import Backbone, BuildContext, KeypointAxis
+from pose_core.interfaces import Backbone, BuildContext, KeypointAxis, load_timm
 
 _STRIDE = 4
+_CLASSIFIER = ("incre_modules.", "downsamp_modules.", "final_layer.", "classifier.")
+"""What belongs to the classifier: the beginnings of its names in timm."""
 
 
 class HRNetCoam(Backbone):
@@ -47,7 +48,7 @@ class HRNetCoam(Backbone):
             name, pretrained=False, features_only=True, feature_location="", out_indices=(1, 2, 3, 4)
         )
         if context.pretrained and config.pretrained:
-            load_imagenet(model, name, required=config.pretrained is True)
+            load_timm(model, name, required=config.pretrained is True, classifier=_CLASSIFIER)
         self.model = model
         self.size = size
         self.channels = channels(config.encoding, context)

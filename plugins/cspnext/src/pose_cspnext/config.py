@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from pose_core.specs import BackboneConfig, Feature
+from pose_core.specs import BackboneConfig, Feature, FrozenNorms
 
 STAGES = (1, 2, 3, 4)
 _CHANNELS = (64, 128, 256, 512, 1024)
@@ -29,11 +29,7 @@ class CSPNeXtConfig(BackboneConfig):
         description="Which of the stages 1 to 4 (strides 4 to 32) are put out, from fine to coarse; later ones are not "
         "built.",
     )
-    freeze_bn: Literal["statistics", True, False] = Field(
-        False,
-        description="Keep the batch norms as they are (with pretrained weights): true keeps statistics and parameters, "
-        "statistics keeps the statistics only.",
-    )
+    freeze_bn: FrozenNorms = False
 
     @classmethod
     def example(cls) -> Mapping[str, Any]:

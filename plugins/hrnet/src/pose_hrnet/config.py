@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pose_core.specs import BackboneConfig, Feature
+from pose_core.specs import BackboneConfig, Feature, FrozenNorms, Pretrained
 
 STRIDES = (4, 8, 16, 32)
 INCREMENTAL_CHANNELS = 128
@@ -26,16 +26,8 @@ class HRNetConfig(BackboneConfig):
         "and joined to one map of 15 widths. incremental: the finest branch, increased to 128 channels. all: four "
         "maps, of strides 4 to 32.",
     )
-    pretrained: Literal["auto", True, False] = Field(
-        "auto",
-        description="ImageNet weights when training starts: auto goes on from random weights, with a warning, where "
-        "they cannot be had; true makes that an error; false does not ask for them.",
-    )
-    freeze_bn: Literal["statistics", True, False] = Field(
-        False,
-        description="Keep the batch norms as they are (with pretrained weights): true keeps statistics and parameters, "
-        "statistics keeps the statistics only.",
-    )
+    pretrained: Pretrained = "auto"
+    freeze_bn: FrozenNorms = False
 
     @classmethod
     def example(cls) -> Mapping[str, Any]:

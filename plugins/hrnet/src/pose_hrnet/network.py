@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pose_core.interfaces import Backbone, BuildContext
+from pose_core.interfaces import Backbone, BuildContext, load_timm
 from pose_hrnet.config import HRNetConfig
-from pose_hrnet.pretrained import load_imagenet
+from pose_hrnet.weights import CLASSIFIER
 
 
 class HRNet(Backbone):
@@ -37,7 +37,7 @@ class HRNet(Backbone):
             name, pretrained=False, features_only=True, feature_location=location, out_indices=(1, 2, 3, 4)
         )
         if context.pretrained and config.pretrained:
-            load_imagenet(model, name, required=config.pretrained is True)
+            load_timm(model, name, required=config.pretrained is True, classifier=CLASSIFIER)
         # Its parts are timm's; nn.Module types them as tensors.
         self.model: Any = model
         self.branches = config.branches

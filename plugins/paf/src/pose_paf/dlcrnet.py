@@ -9,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pose_core.errors import ConfigError
-from pose_core.interfaces import Backbone, BuildContext, hugging_face, load_pretrained
+from pose_core.interfaces import Backbone, BuildContext, load_timm
 from pose_paf.dlcrnet_config import BANK_CHANNELS, DLCRNetConfig
 
 _NAME = "resnet50"
@@ -31,7 +30,7 @@ class DLCRNet(Backbone):
         # Without a classifier; weights are loaded below, by a path that neither hangs offline nor unpickles.
         model = timm.create_model(_NAME, pretrained=False, num_classes=0, output_stride=config.output_stride)
         if context.pretrained and config.pretrained:
-            _load_imagenet(model, required=config.pretrained is True)
+            load_timm(model, _NAME, required=config.pretrained is True, classifier=("fc.",))
         # Its parts are timm's; nn.Module types them as tensors.
         self.model: Any = model
         self.resized = config.alignment == "resized"
@@ -74,17 +73,3 @@ def _block(channels: int, outputs: int, kernel: int, stride: int, padding: int) 
     convolution = nn.Conv2d(channels, outputs, kernel, stride, padding)
     nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
-
-
-def _load_imagenet(model: nn.Module, *, required: bool) -> None:
-    published = timm.models.get_pretrained_cfg(_NAME)
-    if published is None or published.hf_hub_id is None:
-        raise ConfigError(f"timm {timm.__version__} has no ImageNet weights for {_NAME}; pip install --upgrade timm")
-    repository = str(published.hf_hub_id)
-    load_pretrained(
-        model,
-        hugging_face(repository, "model.safetensors", f"the ImageNet weights {repository}"),
-        required=required,
-        option="model.backbone.pretrained",
-        convert=lambda state: {key: value for key, value in state.items() if not key.startswith("fc.")},
-    )

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pose_core.specs import BackboneConfig, Feature
+from pose_core.specs import BackboneConfig, Feature, FrozenNorms, Pretrained
 
 BANK_CHANNELS = 128
 
@@ -22,16 +22,8 @@ class DLCRNetConfig(BackboneConfig):
         description="How the early stages get there. exact: strided convolutions whose cells stay where they are; "
         "resized: convolutions without padding and a resize with antialiasing, as DeepLabCut's weights need.",
     )
-    pretrained: Literal["auto", True, False] = Field(
-        "auto",
-        description="ImageNet weights when training starts: auto goes on from random weights, with a warning, where "
-        "they cannot be had; true makes that an error; false does not ask for them.",
-    )
-    freeze_bn: Literal["statistics", True, False] = Field(
-        False,
-        description="Keep the batch norms as they are (with pretrained weights): true keeps statistics and parameters, "
-        "statistics keeps the statistics only.",
-    )
+    pretrained: Pretrained = "auto"
+    freeze_bn: FrozenNorms = False
 
     def features(self) -> tuple[Feature, ...]:
         """One map: the last stage and both early ones."""

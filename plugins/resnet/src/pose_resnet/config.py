@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from pose_core.specs import BackboneConfig, Feature
+from pose_core.specs import BackboneConfig, Feature, FrozenNorms, Pretrained
 
 STAGES = (1, 2, 3, 4)
 
@@ -23,19 +23,11 @@ class ResNetConfig(BackboneConfig):
     norm: Literal["batch", "group"] = Field(
         "batch", description="Normalisation; group (for depth 50) does not depend on the batch size."
     )
-    pretrained: Literal["auto", True, False] = Field(
-        "auto",
-        description="ImageNet weights when training starts: auto goes on from random weights, with a warning, where "
-        "they cannot be had; true makes that an error; false does not ask for them.",
-    )
+    pretrained: Pretrained = "auto"
     out_features: tuple[int, ...] = Field(
         (4,), description="Which of the stages 1 to 4 are put out, from fine to coarse; later ones are not built."
     )
-    freeze_bn: Literal["statistics", True, False] = Field(
-        False,
-        description="Keep the batch norms as they are (with pretrained weights): true keeps statistics and parameters, "
-        "statistics keeps the statistics only.",
-    )
+    freeze_bn: FrozenNorms = False
 
     @classmethod
     def example(cls) -> Mapping[str, Any]:

@@ -7,9 +7,8 @@ from typing import Any
 import timm
 from torch import Tensor, nn
 
-from pose_core.interfaces import Backbone, BuildContext
+from pose_core.interfaces import Backbone, BuildContext, load_timm
 from pose_resnet.config import STAGES, ResNetConfig
-from pose_resnet.pretrained import load_imagenet
 
 
 class ResNet(Backbone):
@@ -25,7 +24,7 @@ class ResNet(Backbone):
         name = config.timm_name()
         model = timm.create_model(name, pretrained=False, num_classes=0, output_stride=config.output_stride)
         if context.pretrained and config.pretrained:
-            load_imagenet(model, name, required=config.pretrained is True)
+            load_timm(model, name, required=config.pretrained is True, classifier=("fc.",))
         for stage in STAGES[max(config.out_features) :]:
             setattr(model, f"layer{stage}", nn.Identity())
         # Its parts are timm's; nn.Module types them as tensors.

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, PositiveInt, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from pose_core.specs import DetectorConfig
+from pose_core.specs import DetectorConfig, FrozenNorms
 from pose_torchvision.coco import CLASSES
 
 STRIDE = 32
@@ -50,11 +50,7 @@ class TorchvisionConfig(DetectorConfig):
         description="Labels have the centre of the top-left pixel at 0, torchvision its corner; false, for imported "
         "weights that were trained so: this is not taken into account.",
     )
-    freeze_bn: Literal["statistics", True, False] = Field(
-        False,
-        description="Keep the batch norms as they are (with pretrained weights): true keeps statistics and parameters, "
-        "statistics keeps the statistics only.",
-    )
+    freeze_bn: FrozenNorms = False
     trainable_layers: int | None = Field(
         None,
         ge=0,

@@ -1,0 +1,28 @@
+"""Fields that many plugins' configs have, so that a user finds them under one name and with one meaning.
+
+A config class gives the default: ``pretrained: Pretrained = "auto"``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+Pretrained = Annotated[
+    Literal["auto", True, False],
+    Field(
+        description="ImageNet weights when training starts: auto goes on from random weights, with a warning, where "
+        "they cannot be had; true makes that an error; false does not ask for them."
+    ),
+]
+"""For :func:`pose_core.interfaces.load_pretrained` and :func:`pose_core.interfaces.load_timm`."""
+
+FrozenNorms = Annotated[
+    Literal["statistics", True, False],
+    Field(
+        description="Keep the batch norms as they are (with pretrained weights): true keeps statistics and parameters, "
+        "statistics keeps the statistics only."
+    ),
+]
+"""For :meth:`pose_core.interfaces.Backbone.freeze_norms`."""
