@@ -9,18 +9,17 @@ import torch
 from pose_core.errors import PoseError
 from pose_core.interfaces import BuildContext, Predictions
 from pose_core.model.run_folder import build_model
-from pose_core.specs.resolve import Layer, resolve
 from pose_core.testing.checks.check import MODEL, check, demand
-from pose_core.testing.checks.definitions import PROJECT
 from pose_core.testing.checks.examples import SIZE, SKELETON, labels, nothing, without
-from pose_core.testing.checks.rigs import total
+from pose_core.testing.checks.project import resolved
+from pose_core.testing.checks.rigs import rig_of, total
 from pose_core.testing.checks.subjects import ComponentSubject, ModelSubject, skip
 
 
 @check(1, "detector")
 def check_detector_lists_boxes(subject: ComponentSubject) -> None:
     """In eval mode: boxes (B, M, 4) and scores (B, M) in [0, 1], best first, NaN and 0 beyond the last."""
-    rig = subject.rig
+    rig = rig_of(subject)
     module = rig.build().eval()
     with torch.no_grad():
         boxes, scores = module(rig.inputs(2)["images"])
@@ -40,7 +39,7 @@ def check_detector_learns_from_empty_images(subject: ComponentSubject) -> None:
     """The losses of images without boxes, with many, and with an unknown (NaN) one are finite, forward and backward."""
     if not subject.config.trainable():
         raise skip("its example does not learn")
-    rig = subject.rig
+    rig = rig_of(subject)
     module: Any = rig.build()
     images = rig.inputs(2)["images"]
     some = without(labels(2, 3, rig.size), torch.tensor([[[True], [False], [False]], [[True], [True], [True]]]))
@@ -94,10 +93,8 @@ def check_input_depends_on_the_pose(subject: ComponentSubject) -> None:
 @check(1, MODEL)
 def check_model_builds(subject: ModelSubject) -> None:
     """The network of the model can be built (without memory)."""
-    several = {} if subject.model.method == "single_animal" else {"individuals": ["one", "two"]}
-    content = {**PROJECT, "skeleton": {**PROJECT["skeleton"], **several}}  # type: ignore[dict-item]
     try:
-        spec = resolve(subject.model, Layer(content), [])
+        spec = resolved(subject.model)
         with torch.device("meta"):
             network = build_model(spec)
     except PoseError as error:

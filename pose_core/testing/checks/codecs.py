@@ -28,7 +28,7 @@ from pose_core.testing.checks.examples import (
     nothing,
     without,
 )
-from pose_core.testing.checks.rigs import HeadRig, total
+from pose_core.testing.checks.rigs import HeadRig, rig_of, total
 from pose_core.testing.checks.subjects import ComponentSubject, skip
 
 _STEPS = 200
@@ -46,7 +46,7 @@ _FLIP_TOLERANCE = 0.25
 
 
 def _head(subject: ComponentSubject) -> tuple[HeadRig, Any]:
-    rig = subject.rig
+    rig = rig_of(subject)
     assert isinstance(rig, HeadRig)
     return rig, rig.build()
 
@@ -293,7 +293,7 @@ def check_unlabelled_keypoints_do_not_count(subject: ComponentSubject) -> None:
 @check(1, "head")
 def check_keypoints_may_be_many_or_few(subject: ComponentSubject) -> None:
     """It works with one keypoint (or refuses it by a ConfigError) and with more; divide by nothing that may be 0."""
-    rig = subject.rig
+    rig = rig_of(subject)
     assert isinstance(rig, HeadRig)
     for skeleton in (MORE_KEYPOINTS, FEW_KEYPOINTS):
         try:

@@ -14,7 +14,6 @@ from pose_core import hooks
 from pose_core.errors import PoseError
 from pose_core.plugins import ACTIVE
 from pose_core.specs import AnyHead, HeadConfig
-from pose_core.specs.resolve import Layer, resolve
 from pose_core.testing.checks.check import (
     COMPONENT,
     EXTRA_HEAD,
@@ -26,17 +25,8 @@ from pose_core.testing.checks.check import (
     check,
     demand,
 )
+from pose_core.testing.checks.project import resolved
 from pose_core.testing.checks.subjects import ComponentSubject, DefinitionSubject, ModelSubject, Subject, skip
-
-PROJECT = {
-    "skeleton": {
-        "keypoints": ["nose", "left", "right", "tail"],
-        "edges": [["nose", "left"], ["nose", "right"], ["nose", "tail"]],
-        "symmetry": [["left", "right"]],
-    },
-    "data": {"source": "nowhere"},
-}
-"""What a small project says of itself."""
 
 
 @check(0, PLUGIN)
@@ -129,10 +119,8 @@ def _missing(target: str) -> str:
 @check(0, MODEL)
 def check_model_resolves(subject: ModelSubject) -> None:
     """The preset gives a valid configuration with an ordinary project; the message names the key to correct."""
-    several = {} if subject.model.method == "single_animal" else {"individuals": ["one", "two"]}
-    content = {**PROJECT, "skeleton": {**PROJECT["skeleton"], **several}}  # type: ignore[dict-item]
     try:
-        resolve(subject.model, Layer(content), [])
+        resolved(subject.model)
     except PoseError as error:
         raise AssertionError(str(error)) from None
 
@@ -149,11 +137,9 @@ def check_recipe_fits_backbones(subject: DefinitionSubject) -> None:
     ]
     if not made:
         raise skip("no backbone preset is installed")
-    several = {} if recipe.method == "single_animal" else {"individuals": ["one", "two"]}
-    content = {**PROJECT, "skeleton": {**PROJECT["skeleton"], **several}}  # type: ignore[dict-item]
     for model, preset in made:
         try:
-            resolve(model, Layer(content), [])
+            resolved(model)
         except PoseError as error:
             raise AssertionError(f"with {preset.name}: {error}") from None
 

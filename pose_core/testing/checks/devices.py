@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pose_core.testing.checks.check import NETWORK, check, demand
-from pose_core.testing.checks.rigs import BackboneRig, HeadRig, NeckRig, Rig, clone
+from pose_core.testing.checks.rigs import BackboneRig, HeadRig, NeckRig, Rig, clone, rig_of
 from pose_core.testing.checks.subjects import ComponentSubject, skip
 
 _MAPS = ("backbone", "neck", "head")
@@ -33,7 +33,7 @@ class _Plain(nn.Module):
 
 def _plain(subject: ComponentSubject) -> tuple[_Plain, tuple[Tensor, ...], tuple[Tensor, ...]]:
     """The part in eval mode, an input, and what comes out."""
-    rig = subject.rig
+    rig = rig_of(subject)
     plain = _Plain(rig, rig.build()).eval()
     tensors = tuple(rig.inputs(2).values())
     with torch.no_grad():
@@ -65,7 +65,7 @@ def check_channels_last(subject: ComponentSubject) -> None:
 @check(3, *NETWORK)
 def check_mixed_precision(subject: ComponentSubject) -> None:
     """Under autocast with bfloat16 loss and gradients are finite; compute logarithms and exponentials in float32."""
-    rig = subject.rig
+    rig = rig_of(subject)
     module = rig.build()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss = rig.loss(module, rig.inputs(2))
@@ -119,7 +119,7 @@ def check_runs_on_a_gpu(subject: ComponentSubject) -> None:
     """On a GPU it trains, and computes what it does on the CPU; make new tensors on the device of the inputs."""
     if not torch.cuda.is_available():
         raise skip("this machine has no CUDA GPU")
-    rig = subject.rig
+    rig = rig_of(subject)
     module = rig.build()
     inputs = rig.inputs(2)
     if isinstance(rig, BackboneRig | NeckRig | HeadRig):

@@ -22,7 +22,7 @@ from pose_core.structures import Skeleton
 from pose_core.testing.checks.check import NETWORK, PLUGIN, check, demand
 from pose_core.testing.checks.examples import MORE_INDIVIDUALS, MORE_KEYPOINTS, SKELETON
 from pose_core.testing.checks.packaging import in_own_interpreter
-from pose_core.testing.checks.rigs import BackboneRig, NeckRig, clone
+from pose_core.testing.checks.rigs import BackboneRig, NeckRig, clone, rig_of
 from pose_core.testing.checks.subjects import ComponentSubject, Subject, skip
 
 STEPS = 15
@@ -32,7 +32,7 @@ STEPS = 15
 @check(1, "backbone", "neck")
 def check_features_are_as_declared(subject: ComponentSubject) -> None:
     """The maps have the number, channels and strides that the config's features() say; correct one or the other."""
-    rig = subject.rig
+    rig = rig_of(subject)
     assert isinstance(rig, BackboneRig | NeckRig)
     with torch.no_grad():
         outputs = rig.maps(rig.build().eval(), rig.inputs(1))
@@ -59,7 +59,7 @@ def _compare_features(rig: BackboneRig | NeckRig, outputs: Any, size: tuple[int,
 @check(1, "backbone")
 def check_odd_sizes(subject: ComponentSubject) -> None:
     """Inputs whose sides are odd multiples of size_multiple() work; make size_multiple() larger if they cannot."""
-    rig = subject.rig
+    rig = rig_of(subject)
     assert isinstance(rig, BackboneRig)
     if rig.fixed:
         raise skip("it takes inputs of one size only")
@@ -74,7 +74,7 @@ def check_odd_sizes(subject: ComponentSubject) -> None:
 @check(1, *NETWORK)
 def check_batches_of_one_and_three(subject: ComponentSubject) -> None:
     """An image gives the same alone and among others (in eval mode), and both batches train; mix no images."""
-    rig = subject.rig
+    rig = rig_of(subject)
     module = rig.build()
     several = rig.inputs(3)
     alone = {n: t[1:2].clone() for n, t in several.items()}
@@ -108,7 +108,7 @@ def _demand_close(first: Tensor, second: Tensor, message: str, tolerance: float)
 @check(1, *NETWORK)
 def check_gradients_are_finite(subject: ComponentSubject) -> None:
     """Every parameter that learns gets a finite gradient that is not all zero; use it, or leave it out."""
-    rig = subject.rig
+    rig = rig_of(subject)
     module = rig.build()
     torch.autograd.backward(rig.loss(module, rig.inputs(2)))
     learning = {n: p.grad for n, p in module.named_parameters() if p.requires_grad}
@@ -128,7 +128,7 @@ def _some(names: list[str]) -> str:
 @check(1, *NETWORK)
 def check_eval_is_deterministic(subject: ComponentSubject) -> None:
     """In eval mode the same input gives the same output and changes no buffer; nn.Dropout and norms know the mode."""
-    rig = subject.rig
+    rig = rig_of(subject)
     module = rig.build().eval()
     before = {n: t.clone() for n, t in module.state_dict().items()}
     inputs = rig.inputs(2)
@@ -144,7 +144,7 @@ def check_eval_is_deterministic(subject: ComponentSubject) -> None:
 @check(1, *NETWORK)
 def check_inputs_are_not_changed(subject: ComponentSubject) -> None:
     """forward leaves its inputs as they are; change no tensor in place that came from outside."""
-    rig = subject.rig
+    rig = rig_of(subject)
     module = rig.build().eval()
     inputs = rig.inputs(1)
     before = clone(inputs)
@@ -157,7 +157,7 @@ def check_inputs_are_not_changed(subject: ComponentSubject) -> None:
 @check(1, *NETWORK)
 def check_weights_round_trip(subject: ComponentSubject) -> None:
     """Saved as safetensors and loaded into a new module, the outputs are the same; register all state as buffers."""
-    rig = subject.rig
+    rig = rig_of(subject)
     module = rig.build()
     learning = [p for p in module.parameters() if p.requires_grad]
     if learning:  # so that it is no fresh module any more
@@ -185,7 +185,7 @@ def check_weights_round_trip(subject: ComponentSubject) -> None:
 @check(1, *NETWORK)
 def check_global_state_is_kept(subject: ComponentSubject) -> None:
     """Building and running seeds nothing and changes no setting of torch, numpy, random or warnings."""
-    rig = subject.rig
+    rig = rig_of(subject)
     rig.build()  # whatever is imported now has been imported before it is watched
     settings = _settings()
     ends = []
@@ -252,7 +252,7 @@ for module in {sorted(targets)!r}:
 @check(1, *NETWORK)
 def check_learns_one_batch(subject: ComponentSubject) -> None:
     """Its loss falls on one batch within 15 steps; look for cut gradients, frozen layers or saturated outputs."""
-    rig = subject.rig
+    rig = rig_of(subject)
     module = rig.build()
     learning = [p for p in module.parameters() if p.requires_grad]
     if not learning:
@@ -276,7 +276,7 @@ def check_learns_one_batch(subject: ComponentSubject) -> None:
 @check(1, "backbone", "neck", "head")
 def check_keypoint_axes_are_all(subject: ComponentSubject) -> None:
     """keypoint_axes() names exactly the tensors whose shape depends on keypoints or individuals, entry by entry."""
-    rig = subject.rig
+    rig = rig_of(subject)
     module = rig.build()
     axes: Mapping[str, Any] = module.keypoint_axes()  # type: ignore[operator]
     state = {n: tuple(t.shape) for n, t in module.state_dict().items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -13,10 +14,9 @@ from torch import Tensor, nn
 from pose_core.errors import PoseError
 from pose_core.interfaces import BuildContext, Labels, Predictions
 from pose_core.specs import Feature
-from pose_core.specs.resolve import Layer, resolve
 from pose_core.structures import Skeleton
-from pose_core.testing.checks.definitions import PROJECT
 from pose_core.testing.checks.examples import SIZE, SKELETON, labels
+from pose_core.testing.checks.project import resolved
 from pose_core.testing.checks.subjects import ComponentSubject, skip
 
 Inputs = Mapping[str, Tensor]
@@ -117,10 +117,8 @@ class BackboneRig(_MapsRig):
         if not wanted:
             return {}
         for model in self.subject.catalog.models():
-            several = {} if model.method == "single_animal" else {"individuals": ["one", "two"]}
-            content = {**PROJECT, "skeleton": {**PROJECT["skeleton"], **several}}  # type: ignore[dict-item]
             try:
-                spec = resolve(model, Layer(content), [])
+                spec = resolved(model)
             except PoseError:
                 continue
             if spec.model.backbone.type == self.config.type and set(wanted) <= set(spec.model.inputs):
@@ -247,6 +245,7 @@ _RIGS: dict[str, type[Rig]] = {
 }
 
 
+@cache
 def rig_of(subject: ComponentSubject) -> Rig:
     """The rig for a component."""
     return _RIGS[subject.kind](subject)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -15,9 +15,6 @@ from pose_core.errors import ConfigError
 from pose_core.plugins import ACTIVE, PluginRecord
 from pose_core.specs import ComponentConfig
 from pose_core.testing.checks.check import COMPONENT, EXTRA_HEAD, MODEL, PLUGIN, RECIPE, WEIGHTS, NotApplicable
-
-if TYPE_CHECKING:
-    from pose_core.testing.checks.rigs import Rig
 
 Figures = Mapping[str, Any]
 
@@ -103,13 +100,6 @@ class ComponentSubject(Subject):
             where = ".".join(map(str, first["loc"])) or "the config"
             what = f"example() {example}" if example else "a config without any setting (override example())"
             raise AssertionError(f"{what} is not valid: {where}: {first['msg']}") from None
-
-    @cached_property
-    def rig(self) -> Rig:
-        """What builds and runs it. Imports torch."""
-        from pose_core.testing.checks.rigs import rig_of
-
-        return rig_of(self)
 
 
 def find_plugins(name: str) -> list[PluginRecord]:

@@ -1,0 +1,23 @@
+"""The small project that models are tried with. No torch."""
+
+from __future__ import annotations
+
+from pose_core.catalog import Model
+from pose_core.specs import RunSpec
+from pose_core.specs.resolve import Layer, resolve
+
+_SKELETON = {
+    "keypoints": ["nose", "left", "right", "tail"],
+    "edges": [["nose", "left"], ["nose", "right"], ["nose", "tail"]],
+    "symmetry": [["left", "right"]],
+}
+
+
+def resolved(model: Model) -> RunSpec:
+    """The configuration that a model makes of a project with as many animals as its method is for.
+
+    Raises:
+        ConfigError: it is not valid.
+    """
+    several = {} if model.method == "single_animal" else {"individuals": ["one", "two"]}
+    return resolve(model, Layer({"skeleton": {**_SKELETON, **several}, "data": {"source": "nowhere"}}), [])
