@@ -33,7 +33,9 @@ def test_the_command_prints_json(pose: Any) -> None:
 def test_the_command_fails_with_1_and_refuses_with_2(pose: Any, tmp_path: Path) -> None:
     process = pose("check", "unet", "--level", "0", env={"POSE_DISABLE_PLUGINS": "unet"})
     assert process.returncode == 1
-    assert "failed  unet plugin_is_active: unet is disabled" in process.stdout
+    failed, what_to_do = process.stdout.splitlines()[:2]
+    assert failed.startswith("failed  unet plugin_is_active: unet is disabled")
+    assert what_to_do.startswith("        The plugin loads and its hooks return")
     assert "no plugin, component or model 'pose-nothing' is installed" in pose.refuses("check", "pose-nothing")
     (tmp_path / "bad.json").write_text("[]")
     assert "holds no stored figures" in pose.refuses("check", "unet", "--level", "2", "--reference", "bad.json")

@@ -36,6 +36,8 @@ def check(
         if not json:
             reason = f": {outcome.reason}" if outcome.reason else ""
             typer.echo(f"{outcome.status:<7} {outcome.plugin} {outcome.id}{reason}")
+            if outcome.status == FAILED:
+                typer.echo(f"        {item.check.demand}")
     failed = [o for o in outcomes if o.status == FAILED]
     if json:
         print_json([{**asdict(o), "id": o.id, "seconds": round(o.seconds, 3)} for o in outcomes])
