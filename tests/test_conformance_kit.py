@@ -6,9 +6,10 @@ import importlib
 import importlib.util
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -418,7 +419,11 @@ def test_every_check_says_in_one_line_what_it_demands() -> None:
         assert check.on, check.name
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in WRONG])
+def _marked(names: Iterable[str]) -> list[Any]:
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in names]
+
+
+@pytest.mark.parametrize("name", _marked(WRONG))
 def test_a_wrong_component_fails_the_check(outcome: Outcomes, name: str) -> None:
     if reason := _cannot_run(name):
         pytest.skip(reason)
@@ -429,10 +434,8 @@ def test_a_wrong_component_fails_the_check(outcome: Outcomes, name: str) -> None
     assert "\n" not in found.reason
 
 
-@pytest.mark.parametrize("name", sorted(SLOW | {"channels_last", "mixed_precision", "outputs_are_as_stored"}))
-def test_the_right_toy_passes_the_higher_levels(outcome: Outcomes, name: str, request: pytest.FixtureRequest) -> None:
-    if name in SLOW:
-        request.applymarker(pytest.mark.slow)
+@pytest.mark.parametrize("name", _marked(sorted(SLOW | {"channels_last", "mixed_precision", "outputs_are_as_stored"})))
+def test_the_right_toy_passes_the_higher_levels(outcome: Outcomes, name: str) -> None:
     if reason := _cannot_run(name):
         pytest.skip(reason)
     assert outcome(name, []).status == "passed"
