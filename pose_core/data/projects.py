@@ -74,9 +74,13 @@ def _find(path: Path) -> tuple[Component, tuple[str, ...]]:
         names = [c.full_name for c in accepting]
         raise DataError(f"{path} can be read by {' and by '.join(names)}; choose one with --set data.reader={names[0]}")
     if not components:
-        raise DataError(f"{path} cannot be read: no installed plugin offers a reader of labelled projects")
+        others = get_catalog().not_installed("reader")
+        raise DataError(f"{path} cannot be read: no installed plugin offers a reader of labelled projects{others}")
     looked_for = "; ".join([f"{c.full_name} ({c.definition.summary})" for c in components] + notes)
-    raise DataError(f"{path} is no labelled project that an installed reader recognises; installed: {looked_for}")
+    raise DataError(
+        f"{path} is no labelled project that an installed reader recognises; installed: {looked_for}"
+        f"{get_catalog().not_installed('reader')}"
+    )
 
 
 def _default_config(component: Component, path: Path) -> ReaderConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,19 +11,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from pose_core.catalog import Component, Model, Weights, get_catalog
+from pose_core.composition import components_in
 from pose_core.errors import ConfigError, RunError
-from pose_core.hooks import KINDS
+from pose_core.merge import merge
 from pose_core.plugins import PluginRecord
-from pose_core.specs.merge import merge
 from pose_core.specs.resolve import choose_model
 from pose_core.specs.run import CUSTOM
+from pose_core.specs.run_plugins import check_plugins
 from pose_core.specs.yaml_file import read_yaml
 
 _PARTS = ("detector", "conditions")
 """Runs within a run."""
-
-_KINDS = {"heads": "head", "losses": "loss", "inputs": "input", "network": "detector"}
-"""Keys of a configuration under which components stand that are not called as their kind."""
 
 
 @dataclass
@@ -69,6 +67,7 @@ def used_by(path: Path) -> Used:
             raise RunError(f"{path}: not a run folder (no config.yaml in it); name a YAML file or a run folder")
         for folder in (path, *(path / part for part in _PARTS)):
             if (folder / "config.yaml").is_file():
+                check_plugins(folder)
                 _collect(folder / "config.yaml", used)
                 _collect_provenance(folder / "provenance.json", used)
     else:
@@ -86,11 +85,8 @@ def _collect(path: Path, used: Used) -> None:
             used.models.append(preset)
         # A run says everything; a file that names a model says what differs from it.
         if "skeleton" not in content:
-            layers: Mapping[str, Any] = {}
-            for layer in preset.layers:
-                layers = merge(layers, layer)
-            content = merge(layers, content)
-    for kind, config in _components(content, ""):
+            content = merge(preset.spec(), content)
+    for kind, config in components_in(content):
         _add(path, kind, config, used)
     for section in (content, content.get("detector")):
         train = section.get("train") if isinstance(section, Mapping) else None
@@ -100,19 +96,6 @@ def _collect(path: Path, used: Used) -> None:
             and not path.with_name("provenance.json").is_file()
         ):
             _add_weights(train["weights"], used)
-
-
-def _components(content: Any, around: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The outermost components of a mapping: kind and content."""
-    if not isinstance(content, Mapping):
-        return
-    for key, value in content.items():
-        kind = _KINDS.get(around, key if key in KINDS else _KINDS.get(key, ""))
-        config = {"type": value} if isinstance(value, str) and kind and key != "type" else value
-        if kind in KINDS and isinstance(config, Mapping) and isinstance(config.get("type"), str):
-            yield kind, dict(config)
-        else:
-            yield from _components(value, str(key))
 
 
 def _add(path: Path, kind: str, config: dict[str, Any], used: Used) -> None:
@@ -127,7 +110,7 @@ def _add(path: Path, kind: str, config: dict[str, Any], used: Used) -> None:
         used.components.append(component)
     if whole.get("pretrained", False):
         _add_pretrained(kind, component, whole, used)
-    for inner, part in _components(whole, ""):
+    for inner, part in components_in(whole):
         _add(path, inner, part, used)
 
 

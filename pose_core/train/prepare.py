@@ -18,6 +18,7 @@ from pose_core.data.dataset import labelled_animals
 from pose_core.data.projects import read_project
 from pose_core.data.split import Split, make_split
 from pose_core.errors import ConfigError, DataError
+from pose_core.merge import merge
 from pose_core.model.run_folder import DetectorRun, Run
 from pose_core.model.start import NONE, run_of
 from pose_core.specs import (
@@ -32,7 +33,6 @@ from pose_core.specs import (
     TrainSpec,
 )
 from pose_core.specs.extra_heads import needs_of
-from pose_core.specs.merge import merge
 from pose_core.specs.resolve import Layer, choose_model, file_layer, resolve, set_layer
 from pose_core.specs.yaml_file import Loc, validate, validate_as
 from pose_core.structures import LabelledDataset

@@ -30,7 +30,7 @@ def pose_plugin_info() -> PluginInfo:
         namespace="paf",
         summary="Part affinity fields: several animals, bottom-up",
         license="BSD-3-Clause",
-        hook_api="1.1",
+        hook_api="1.3",
         citations=(_OPENPOSE, _MULTI_ANIMAL),
     )
 
@@ -43,6 +43,7 @@ def pose_components() -> Iterable[ComponentSpec]:
         config="pose_paf.config:PafHeadConfig",
         factory="pose_paf.head:PafHead",
         summary="Heatmaps, location refinement and part affinity fields",
+        requires=("heatmap",),
     )
     yield ComponentSpec(
         "target_generator",
@@ -50,6 +51,7 @@ def pose_components() -> Iterable[ComponentSpec]:
         config="pose_paf.config:PafTargetConfig",
         factory="pose_paf.targets:PafTargets",
         summary="Directions of limbs along their strips, beside the targets of another generator",
+        requires=("heatmap",),
     )
     yield ComponentSpec(
         "predictor",
