@@ -101,7 +101,7 @@ class ComponentSpec:
         tags: free words for filtering.
         citations: BibTeX entries of this component, beyond those of the plugin.
         requires: namespaces of other plugins whose components its settings name by default, also those that these name
-            in turn: ``("heatmap",)``. Without these plugins the named models that use it are not offered. Since hook
+            in turn, ``("other",)``. Without these plugins the named models that use it are not offered. Since hook
             API 1.3.
     """
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 from hypothesis import settings
 
 from pose_core.formats.project_writing import Example, write_project
@@ -52,6 +53,15 @@ def blob_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     write_project(folder, skeleton, examples(), name="blobs")
     return folder
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheels of the core and of all plugins, built as ``make wheels`` does."""
+    dist = tmp_path_factory.mktemp("dist")
+    for project in (REPOSITORY / "pyproject.toml", *REPOSITORY.glob("plugins/*/pyproject.toml")):
+        assert list(WheelBuilder(str(project.parent)).build(directory=str(dist), versions=["standard"]))
+    return dist
 
 
 TINY = (
