@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -62,6 +64,22 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for project in (REPOSITORY / "pyproject.toml", *REPOSITORY.glob("plugins/*/pyproject.toml")):
         assert list(WheelBuilder(str(project.parent)).build(directory=str(dist), versions=["standard"]))
     return dist
+
+
+@pytest.fixture(scope="session")
+def load_tool() -> Callable[[str], Any]:
+    """A module of ``tools/`` or ``benchmarks/``, by name."""
+
+    def load(name: str, folder: str = "tools") -> Any:
+        spec = importlib.util.spec_from_file_location(name, REPOSITORY / folder / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses look their module up
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 TINY = (
