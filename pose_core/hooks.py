@@ -103,6 +103,9 @@ class ComponentSpec:
         requires: namespaces of other plugins whose components its settings name by default, also those that these name
             in turn, ``("other",)``. Without these plugins the named models that use it are not offered. Since hook
             API 1.3.
+        weights_license, weights_source: licence (SPDX, or its name) of pretrained weights that it fetches by itself,
+            and one line on what they were trained on and by whom; where ``pose_weights`` describes them they may be
+            left out. Since hook API 1.3.
     """
 
     kind: str
@@ -113,6 +116,8 @@ class ComponentSpec:
     tags: tuple[str, ...] = ()
     citations: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
+    weights_license: str = ""
+    weights_source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

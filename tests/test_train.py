@@ -43,6 +43,7 @@ def test_a_run_folder_is_complete_and_holds_no_pickle(trained: Path) -> None:
     assert config["skeleton"]["keypoints"] == ["red", "green"]
     assert "auto" not in json.dumps([config["train"]["epochs"], config["augmentation"], config["model"]["preprocess"]])
     provenance = json.loads((trained / "provenance.json").read_text())
+    assert provenance["reader"] == "core/project"
     assert {"data_hash", "seed", "split", "pose_core", "plugins", "torch"} <= set(provenance)
     parts = provenance["split"]
     assert len({name for part in parts.values() for name in part}) == sum(map(len, parts.values())) == 32

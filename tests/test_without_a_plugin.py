@@ -182,6 +182,7 @@ def questions(folder: Path, projects: Path, without: str, thorough: bool) -> tup
     """Commands that need the plugin (for every name, or for some), and the names of the models that are lost."""
     catalog = get_catalog()
     lost = [m for m in catalog.models() if without in needs(m)]
+    components = {c.name for kind in hooks.KINDS for c in catalog.components(kind) if c.plugin.name != without}
     kept = {m.name for m in catalog.models()} - {m.name for m in lost}
     asked: list[list[str]] = []
     (record,) = (r for r in catalog.plugins if r.name == without)
@@ -212,7 +213,7 @@ def questions(folder: Path, projects: Path, without: str, thorough: bool) -> tup
         train("--model", model.name, data=data)
         train("--model", model.full_name, data=data)
         train("--model", model.name, "--set", f"model.method={model.method}", data=data)
-        if model.name not in kept:
+        if model.name not in kept and model.name not in components:
             asked.append(["show", model.name])
         if model.method == "single_animal":
             asked.append(["demo", "--model", model.name, "--out", "never"])
@@ -266,7 +267,9 @@ def test_only_its_names_are_lost_and_their_error_says_what_to_install(
         assert listed == {(c.full_name, "") for c in catalog.components(kind) if c.plugin.name != without}
     assert weights == {(w.full_name, "") for w in catalog.weights() if w.plugin.name != without}
     # Those that others offer, and that cannot be made: their plugin says so, and why.
-    for name in {m.plugin.name for m in catalog.models() if without in needs(m)} - {without}:
+    whole = {(r.name, m.name) for r in catalog.plugins for m in r.definitions.get("pose_models", ())}
+    lost = {m.plugin.name for m in catalog.models() if without in needs(m) and (m.plugin.name, m.name) in whole}
+    for name in lost - {without}:
         assert "not offered" in plugins[name]["reason"]
         assert f"pip install pose-{without}" in plugins[name]["reason"]
     assert not found["wrong models"]

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from pose_core.catalog import Component, Model, Weights, get_catalog
 from pose_core.composition import components_in
+from pose_core.distributions import required_by
 from pose_core.errors import ConfigError, RunError
 from pose_core.merge import merge
 from pose_core.plugins import PluginRecord
@@ -37,6 +38,16 @@ class Used:
     models: list[Model] = field(default_factory=list)
     components: list[Component] = field(default_factory=list)
     weights: list[dict[str, str]] = field(default_factory=list)
+
+    def third_party(self) -> dict[str, list[str]]:
+        """What the core and the plugins that are used require directly, each with those that require it."""
+        ours = list(dict.fromkeys(["pose-core", *(plugin.distribution for plugin in self.plugins())]))
+        found: dict[str, list[str]] = {}
+        for distribution in ours:
+            for required in required_by(distribution):
+                if required not in ours:
+                    found.setdefault(required, []).append(distribution)
+        return dict(sorted(found.items()))
 
     def plugins(self) -> list[PluginRecord]:
         """The plugins that they come from."""
@@ -78,6 +89,8 @@ def used_by(path: Path) -> Used:
 def _collect(path: Path, used: Used) -> None:
     content, _ = read_yaml(path)
     model = content.get("model")
+    if not isinstance(model, Mapping | None):
+        raise ConfigError(f"{path}: model: must hold keys and values, such as {{name: {model}}}, not {model!r}")
     name = model.get("name", CUSTOM) if isinstance(model, Mapping) else CUSTOM
     if isinstance(model, Mapping) and isinstance(name, str) and name != CUSTOM:
         preset = choose_model(name, multi_animal=False, method=model.get("method"))
@@ -133,8 +146,8 @@ def _add_pretrained(kind: str, component: Component, config: Mapping[str, Any], 
             return
     about = {
         "name": f"pretrained weights of {component.full_name}",
-        "license": "unknown",
-        "source": "its plugin's README",
+        "license": component.definition.weights_license or "unknown",
+        "source": component.definition.weights_source or f"see the README of {component.plugin.distribution}",
     }
     if about not in used.weights:
         used.weights.append(about)
@@ -157,13 +170,19 @@ def _remember(weights: Weights, used: Used) -> None:
 
 
 def _collect_provenance(path: Path, used: Used) -> None:
-    """Weights that a run started from; more exact than its configuration."""
+    """What a run remembers: the weights that it started from, more exactly than its configuration, and what read its
+    data or made it of another tool's model."""
     if not path.is_file():
         return
     try:
-        about = json.loads(path.read_text(encoding="utf-8")).get("weights")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        about, imported = content.get("weights"), content.get("imported")
+        part = {"reader": content.get("reader"), "importer": imported.get("by") if imported is not None else None}
     except (OSError, ValueError, AttributeError) as error:
         raise RunError(f"{path}: damaged ({error}); restore it or train again") from None
+    for kind, name in part.items():
+        if isinstance(name, str) and (found := get_catalog().component(kind, name)) not in used.components:
+            used.components.append(found)
     if isinstance(about, dict):
         name = str(about.get("name", about.get("weights", "")))
         row = {"name": name, "license": str(about.get("license", "unknown")), "source": str(about.get("source", ""))}

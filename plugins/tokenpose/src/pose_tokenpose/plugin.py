@@ -79,5 +79,4 @@ def pose_models() -> Iterable[ModelPreset]:
             },
             "train": {"optimizer": {"lr": 5e-4}},
         },
-        citations=(_VIT,),
     )
