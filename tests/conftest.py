@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import site
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -80,6 +81,18 @@ def load_tool() -> Callable[[str], Any]:
         return module
 
     return load
+
+
+@pytest.fixture(scope="session")
+def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder to be put into an environment of wheels: all packages of this one that others wrote, and nothing of this
+    checkout, whose distributions are installed here by .pth files."""
+    folder = tmp_path_factory.mktemp("others")
+    for packages in map(Path, site.getsitepackages()):
+        for file in packages.iterdir() if packages.is_dir() else ():
+            if file.suffix != ".pth" and not file.name.startswith(("pose_", "__pycache__")):
+                (folder / file.name).symlink_to(file)
+    return folder
 
 
 TINY = (

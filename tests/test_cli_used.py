@@ -133,7 +133,7 @@ METADATA = {
     "License-Expression: MIT OR BSD-2-Clause": "MIT OR BSD-2-Clause",
     "License: Apache 2.0": "Apache 2.0",
     "License-Expression: MIT\nLicense: the MIT licence": "MIT",
-    "License: Copyright (c) me\n        All rights reserved\nClassifier: License :: OSI Approved :: BSD License": "BSD License",
+    "License: Copyright (c) me\n        No more\nClassifier: License :: OSI Approved :: BSD License": "BSD License",
     "License: UNKNOWN\nClassifier: License :: OSI Approved :: MIT License": "MIT License",
     "Classifier: License :: Public Domain\nClassifier: License :: OSI Approved": "Public Domain",
     "Summary: none": "unknown: see its metadata",

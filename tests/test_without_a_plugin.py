@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import site
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -102,15 +101,8 @@ class Environment:
 
 
 @pytest.fixture(scope="module")
-def environment(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+def environment(wheels: Path, others: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     folder = tmp_path_factory.mktemp("without")
-    # A link to everything that others wrote: the distributions of this checkout must not be seen, nor their .pth files.
-    others = folder / "others"
-    others.mkdir()
-    for packages in map(Path, site.getsitepackages()):
-        for file in packages.iterdir() if packages.is_dir() else ():
-            if file.suffix != ".pth" and not file.name.startswith(("pose_", "__pycache__")):
-                (others / file.name).symlink_to(file)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "environment")], check=True)
     python = folder / "environment" / "bin" / "python"
     (own,) = (folder / "environment").glob("lib/python*/site-packages")
@@ -183,7 +175,7 @@ def questions(folder: Path, projects: Path, without: str, thorough: bool) -> tup
     catalog = get_catalog()
     lost = [m for m in catalog.models() if without in needs(m)]
     components = {c.name for kind in hooks.KINDS for c in catalog.components(kind) if c.plugin.name != without}
-    kept = {m.name for m in catalog.models()} - {m.name for m in lost}
+    kept = {m.name for m in catalog.models() if without not in needs(m)}
     asked: list[list[str]] = []
     (record,) = (r for r in catalog.plugins if r.name == without)
 
