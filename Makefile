@@ -59,6 +59,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/paf.py
 	$(BIN)/python benchmarks/dekr.py
 	$(BIN)/python benchmarks/conditions.py
+	$(BIN)/python benchmarks/first_plugin.py
 
 $(PARITY_STAMP): Makefile
 	test -x $(PARITY)/bin/python || $(PYTHON) -m venv $(PARITY) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(PARITY)
