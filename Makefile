@@ -19,7 +19,7 @@ help:
 	@echo "make install   the set-up alone: $(VENV) with the core and every plugin under plugins/, editable"
 	@echo "make lint      ruff, mypy, import-linter        make format   ruff format"
 	@echo "make bench     figures of the benchmarks        make clean    remove $(VENV), $(PARITY), demo/, dist/ and site/"
-	@echo "make docs      the documentation as a site (site/)   make tables  the tables of models and plugins in the docs"
+	@echo "make docs      the documentation as a site (site/)   make tables  what is made of the plugins: tables in the docs, known names"
 	@echo "make wheels    the wheels of the core and all plugins (dist/)"
 	@echo "make parity    compare imported models with DeepLabCut 3.0.2, installed in $(PARITY); writes docs/parity.md"
 
@@ -59,6 +59,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/paf.py
 	$(BIN)/python benchmarks/dekr.py
 	$(BIN)/python benchmarks/conditions.py
+	$(BIN)/python benchmarks/first_plugin.py
 
 $(PARITY_STAMP): Makefile
 	test -x $(PARITY)/bin/python || $(PYTHON) -m venv $(PARITY) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(PARITY)
@@ -74,6 +75,7 @@ docs: $(STAMP)
 
 tables: $(STAMP)
 	$(BIN)/python tools/docs_pages.py
+	$(BIN)/python tools/known_names.py
 
 wheels: $(STAMP)
 	rm -rf dist

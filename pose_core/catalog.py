@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol, TypeVar
 
-from pose_core import hooks
+from pose_core import absent, hooks
+from pose_core.composition import Composer, Model
 from pose_core.errors import ConfigError, PluginError
-from pose_core.plugins import ACTIVE, PluginRecord, discover
+from pose_core.plugins import PluginRecord, discover
+
+__all__ = ["Catalog", "Component", "Model", "Weights", "available_detectors", "available_models", "get_catalog"]
 
 
 @dataclass(frozen=True)
@@ -50,34 +53,6 @@ class Component:
             PluginError: the plugin's string does not lead to a class.
         """
         return _load(self, self.definition.factory, "factory")
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model that can be named: a plugin's preset, or a recipe applied to a backbone preset.
-
-    Attributes:
-        name: bare name.
-        method: one of :data:`pose_core.hooks.METHODS`.
-        family: group it is listed under.
-        plugin: record of the plugin that contributes the architecture (of the backbone, for composed models).
-        summary: one line.
-        layers: partial run specs, later ones override earlier ones.
-        citations: BibTeX entries.
-    """
-
-    name: str
-    method: str
-    family: str
-    plugin: PluginRecord
-    summary: str
-    layers: tuple[Mapping[str, Any], ...]
-    citations: tuple[str, ...] = ()
-
-    @property
-    def full_name(self) -> str:
-        """``namespace/name``."""
-        return f"{self.plugin.name}/{self.name}"
 
 
 @dataclass(frozen=True)
@@ -135,12 +110,16 @@ class Catalog:
 
     def __init__(self, records: Sequence[PluginRecord]) -> None:
         self.plugins = tuple(records)
-        self._active = [r for r in records if r.status == ACTIVE]
+        self._active = [r for r in records if r.active]
         self._components: dict[str, list[Component]] = {}
         for record in self._active:
             for definition in record.definitions.get("pose_components", ()):
                 self._components.setdefault(definition.kind, []).append(Component(definition, record))
-        self._models = tuple(self._compose())
+        self._composer = Composer(self._active)
+        namespaces = {r.name for r in self._active}
+        composed = self._composer.models()
+        self._models = tuple(m for m in composed if namespaces.issuperset(m.needs))
+        self._incomplete = tuple(m for m in composed if not namespaces.issuperset(m.needs))
 
     def components(self, kind: str) -> tuple[Component, ...]:
         """All components of a kind, by name."""
@@ -155,8 +134,12 @@ class Catalog:
         return self._pick(kind, name, self.components(kind))[0]
 
     def models(self) -> tuple[Model, ...]:
-        """All models, by name and method."""
+        """All models, by name and method. Those that need a plugin which is not there are not among them."""
         return self._models
+
+    def incomplete(self) -> tuple[Model, ...]:
+        """Models that installed plugins offer, but that need a plugin which is not there, by name and method."""
+        return self._incomplete
 
     def model(self, name: str, method: str | None = None) -> tuple[Model, ...]:
         """The models of that name, one a method.
@@ -169,7 +152,9 @@ class Catalog:
             chosen = [m for m in found if m.method == method]
             if not chosen:
                 offered = ", ".join(m.method for m in found)
-                raise ConfigError(f"model {name!r} is not available as {method}; it is as {offered}")
+                why = self.advice(absent.MODEL, name, (method,))
+                more = f"; as {method} {why}" if why else ""
+                raise ConfigError(f"model {name!r} is not available as {method}; it is as {offered}{more}")
             found = chosen
         return tuple(found)
 
@@ -179,7 +164,8 @@ class Catalog:
         found: dict[str, hooks.ExtraHead] = {}
         for plugin in self._active:
             for extra in plugin.definitions.get("pose_extra_heads", ()):
-                if method in extra.methods:
+                needs = self._composer.needs({"model": {"heads": {extra.name: extra.head}}})
+                if method in extra.methods and self._are_active(needs):
                     found.setdefault(extra.needs, extra)
         return {need: found[need] for need in hooks.NEEDS if need in found}
 
@@ -198,7 +184,7 @@ class Catalog:
         Raises:
             ConfigError: the name is unknown or ambiguous; the message lists near matches and broken plugins.
         """
-        return self._pick("set of weights", name, self.weights())[0]
+        return self._pick(absent.WEIGHTS, name, self.weights())[0]
 
     def _part(self, weights: hooks.WeightSpec) -> str:
         # A backbone and the model that the plainest recipe makes of it share a name; only whole models have keypoints.
@@ -235,49 +221,6 @@ class Catalog:
                     )
         return {plugin: "; ".join(dict.fromkeys(lines)) for plugin, lines in notes.items()}
 
-    def _compose(self) -> Iterable[Model]:
-        recipes: dict[tuple[str, str], hooks.ModelRecipe] = {}
-        for plugin in self._active:
-            for recipe in plugin.definitions.get("pose_recipes", ()):
-                # Plugins come first-party first, so a stranger's recipe of the same name and method cannot take over.
-                recipes.setdefault((recipe.method, recipe.name), recipe)
-        models: list[Model] = []
-        for plugin in self._active:
-            for preset in plugin.definitions.get("pose_models", ()):
-                models.append(
-                    Model(
-                        preset.name,
-                        preset.method,
-                        preset.family,
-                        plugin,
-                        preset.summary,
-                        (preset.spec,),
-                        preset.citations,
-                    )
-                )
-            for preset in plugin.definitions.get("pose_backbones", ()):
-                for recipe in recipes.values():
-                    of_backbone = (
-                        {"model": {"backbone": preset.backbone}},
-                        preset.spec,
-                        preset.overrides.get(recipe.method, {}),
-                    )
-                    models.append(
-                        Model(
-                            name=recipe.name.format(backbone=preset.name),
-                            method=recipe.method,
-                            family=preset.family,
-                            plugin=plugin,
-                            summary=recipe.summary.format(backbone=preset.summary),
-                            layers=(
-                                recipe.spec,
-                                {"model": {"backbone": recipe.wrapper}} if recipe.wrapper else {},
-                                *(_within(recipe, layer) for layer in of_backbone),
-                            ),
-                        )
-                    )
-        return sorted(models, key=lambda m: (m.name, m.method, m.plugin.name))
-
     def _pick(self, kind: str, name: str, among: Sequence[_N]) -> list[_N]:
         namespace, _, bare = name.rpartition("/")
         found = [t for t in among if t.name == bare and (not namespace or t.plugin.name == namespace)]
@@ -292,41 +235,85 @@ class Catalog:
             raise ConfigError(self._unknown(kind, name, among))
         return found
 
+    def advice(self, kind: str, name: str, methods: Collection[str] = ()) -> str:
+        """What to install for a name that is not there; empty where that is not known.
+
+        Args:
+            kind: of component, :data:`pose_core.absent.MODEL` or :data:`pose_core.absent.WEIGHTS`.
+            name: bare or full.
+            methods: of models: only these.
+        """
+        namespace, _, bare = name.rpartition("/")
+        ways = absent.needed_for(kind, name, self._backbones())
+        if kind == absent.MODEL:
+            ways |= {
+                m.method: frozenset(m.needs)
+                for m in self._incomplete
+                if m.name == bare and namespace in ("", m.plugin.name)
+            }
+        ways = {method: way for method, way in ways.items() if not methods or method in methods}
+        verb = "it needs" if kind == absent.MODEL else "it comes with"
+        said = [absent.advice(way, self.plugins, verb) for way in sorted(ways.values(), key=self._cost)]
+        return said[0] if said else ""
+
+    def advice_on_methods(self, methods: Collection[str]) -> str:
+        """The least to install for having any model of these methods; empty where there is one, or none is known."""
+        if any(m.method in methods for m in self._models):
+            return ""
+        needs = absent.easiest(methods, self._backbones(), {r.name for r in self._active})
+        return absent.advice(needs, self.plugins, "the least for one is")
+
+    def not_installed(self, kind: str) -> str:
+        """Which components of a kind are known and could be installed, for the end of a message; may be empty."""
+        others = absent.not_installed(kind, self.plugins)
+        return f"; {others}" if others else ""
+
+    def nothing(self, name: str) -> ConfigError:
+        """The error for a name that stands for no model and no component; for commands that take any."""
+        kinds = absent.kinds_of(name, self._backbones()) or [absent.MODEL]
+        return ConfigError(self._unknown(kinds[0], name, self._models if kinds[0] == absent.MODEL else ()))
+
+    def _backbones(self) -> list[str]:
+        return [b.name for plugin in self._active for b in plugin.definitions.get("pose_backbones", ())]
+
+    def _are_active(self, namespaces: Collection[str]) -> bool:
+        return {r.name for r in self._active}.issuperset(namespaces)
+
+    def _cost(self, namespaces: Collection[str]) -> tuple[int, list[str]]:
+        missing = sorted(set(namespaces) - {r.name for r in self._active})
+        return len(missing), missing
+
     def _unknown(self, kind: str, name: str, among: Sequence[_Named]) -> str:
         names = sorted({t.name for t in among} | {t.full_name for t in among if "/" in name})
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
         message = f"no {kind} {name!r} is installed"
         namespace, _, bare = name.rpartition("/")
-        absent = bool(namespace) and namespace not in {p.name for p in self.plugins}
-        if absent:
-            message += f"; its plugin {namespace!r} is not installed: install the distribution it comes from"
-            near = [n for n in near if n.rpartition("/")[2] == bare]
+        advice = self.advice(kind, name)
+        if advice:
+            message += f"; {advice}"
+            near = [n for n in near if namespace and n.rpartition("/")[2] == bare]
         if near:
             message += f"; did you mean {' or '.join(near)}?"
-        elif names and not absent:
+        elif names and not advice:
             message += (
                 f"; there are {', '.join(sorted({t.name for t in among}))}"
                 if len(names) <= 12
                 else f"; 'pose {_LISTINGS.get(kind, 'models')}' lists them"
             )
-        elif not absent:
+        elif not advice:
             message += "; no installed plugin offers any"
-        broken = [f"{p.name} ({p.status}: {p.reason})" for p in self.plugins if p.status != ACTIVE]
+        broken = [
+            f"{p.name} ({p.status}: {p.reason})"
+            for p in self.plugins
+            if not p.active and f"its plugin {p.name!r} is" not in advice
+        ]
         if broken:
             message += f"; plugins not loaded: {', '.join(broken)}"
         return message
 
 
-_LISTINGS = {"set of weights": "weights", "detector": "detectors", "writer": "writers"}
+_LISTINGS = {absent.WEIGHTS: "weights", "detector": "detectors", "writer": "writers"}
 """The commands that list names of a kind."""
-
-
-def _within(recipe: hooks.ModelRecipe, layer: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a backbone preset says about its backbone, said of the one in the recipe's wrapper, where it has one."""
-    model = layer.get("model", {})
-    if not recipe.wrapper or "backbone" not in model:
-        return layer
-    return {**layer, "model": {**model, "backbone": {"backbone": model["backbone"]}}}
 
 
 def _load(component: Component, target: str, what: str) -> type[Any]:

@@ -30,7 +30,7 @@ import pluggy
 PROJECT = "pose_core"
 ENTRY_POINT_GROUP = "pose_core.plugins"
 
-HOOK_API = (1, 2)
+HOOK_API = (1, 3)
 """Version of this page: the first number changes when existing plugins must change, the second when hooks or
 fields are added. A plugin states the version it was written for in :class:`PluginInfo`."""
 
@@ -100,6 +100,12 @@ class ComponentSpec:
         summary: one line, shown by ``pose show``.
         tags: free words for filtering.
         citations: BibTeX entries of this component, beyond those of the plugin.
+        requires: namespaces of other plugins whose components its settings name by default, also those that these name
+            in turn, ``("other",)``. Without these plugins the named models that use it are not offered. Since hook
+            API 1.3.
+        weights_license, weights_source: licence (SPDX, or its name) of pretrained weights that it fetches by itself,
+            and one line on what they were trained on and by whom; where ``pose_weights`` describes them they may be
+            left out. Since hook API 1.3.
     """
 
     kind: str
@@ -109,6 +115,9 @@ class ComponentSpec:
     summary: str
     tags: tuple[str, ...] = ()
     citations: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    weights_license: str = ""
+    weights_source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +131,7 @@ class BackbonePreset:
         summary: one line.
         spec: defaults it wants in any model, a partial run spec (``{"train": {...}}``).
         overrides: further defaults by method, ``{"single_animal": {"model": {...}}}``.
+        citations: BibTeX entries of this preset, beyond those of its plugin and component. Since hook API 1.3.
     """
 
     name: str
@@ -130,6 +140,7 @@ class BackbonePreset:
     summary: str
     spec: Mapping[str, Any] = field(default_factory=dict)
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    citations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +154,7 @@ class ModelRecipe:
         spec: partial run spec without the backbone, ``{"model": {"heads": {...}}}``.
         wrapper: a backbone component that has the named backbone within it, under the key ``backbone`` of its config
             and as attribute ``backbone``; empty: the named backbone is used as it is. Since hook API 1.2.
+        citations: BibTeX entries of the method, beyond those of the plugins and components. Since hook API 1.3.
     """
 
     name: str
@@ -150,11 +162,12 @@ class ModelRecipe:
     summary: str
     spec: Mapping[str, Any]
     wrapper: Mapping[str, Any] = field(default_factory=dict)
+    citations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ModelPreset:
-    """A complete named architecture that is not simply recipe times backbone .
+    """A complete named architecture that is not simply recipe times backbone.
 
     Attributes:
         name: bare name.

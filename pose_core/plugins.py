@@ -57,6 +57,11 @@ class PluginRecord:
     first_party: bool = False
     load_seconds: float = 0.0
 
+    @property
+    def active(self) -> bool:
+        """Whether what it offers can be used."""
+        return self.status == ACTIVE
+
 
 class _Malformed(Exception):
     """A hook returned something that is not what its page says."""
@@ -263,12 +268,23 @@ def _check(definitions: Mapping[str, tuple[Any, ...]], namespace: str) -> None:
                 raise _Malformed(
                     f"{what} of {component.kind} {component.name!r} must be 'package.module:Class', not {target!r}"
                 )
+        if not isinstance(component.requires, tuple) or not all(isinstance(n, str) for n in component.requires):
+            raise _Malformed(
+                f"requires of {component.kind} {component.name!r} must be a tuple of namespaces, "
+                f"not {component.requires!r}"
+            )
     for backbone in definitions.get("pose_backbones", ()):
         once("backbone preset", backbone.name)
         if not isinstance(backbone.backbone, Mapping) or not isinstance(backbone.backbone.get("type"), str):
             raise _Malformed(f"backbone preset {backbone.name!r} must say its component: {{'type': ...}}")
         if unknown := sorted(set(backbone.overrides) - set(hooks.METHODS)):
             raise _Malformed(f"backbone preset {backbone.name!r} overrides unknown methods: {', '.join(unknown)}")
+        for part in (backbone.spec, *backbone.overrides.values()):
+            if not isinstance(part, Mapping):
+                raise _Malformed(
+                    f"spec and overrides of backbone preset {backbone.name!r} must be mappings, "
+                    f"not {type(part).__name__}"
+                )
     for recipe in definitions.get("pose_recipes", ()):
         if "{backbone}" not in recipe.name:
             raise _Malformed(f"recipe name {recipe.name!r} must contain {{backbone}}")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import site
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 from hypothesis import settings
 
 from pose_core.formats.project_writing import Example, write_project
@@ -51,6 +55,43 @@ def blob_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             yield Example(f"{number:02d}.png", image, Instances.from_keypoints(points[None]))
 
     write_project(folder, skeleton, examples(), name="blobs")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheels of the core and of all plugins, built as ``make wheels`` does."""
+    dist = tmp_path_factory.mktemp("dist")
+    for project in (REPOSITORY / "pyproject.toml", *REPOSITORY.glob("plugins/*/pyproject.toml")):
+        assert list(WheelBuilder(str(project.parent)).build(directory=str(dist), versions=["standard"]))
+    return dist
+
+
+@pytest.fixture(scope="session")
+def load_tool() -> Callable[[str], Any]:
+    """A module of ``tools/`` or ``benchmarks/``, by name."""
+
+    def load(name: str, folder: str = "tools") -> Any:
+        spec = importlib.util.spec_from_file_location(name, REPOSITORY / folder / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses look their module up
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder to be put into an environment of wheels: all packages of this one that others wrote, and nothing of this
+    checkout, whose distributions are installed here by .pth files."""
+    folder = tmp_path_factory.mktemp("others")
+    for packages in map(Path, site.getsitepackages()):
+        for file in packages.iterdir() if packages.is_dir() else ():
+            if file.suffix != ".pth" and not file.name.startswith(("pose_", "__pycache__")):
+                (folder / file.name).symlink_to(file)
     return folder
 
 

@@ -222,6 +222,16 @@ def test_boxes_from_a_csv_file(tmp_path: Path, skeleton: Skeleton) -> None:
     np.testing.assert_allclose(frames[0].instances.keypoints[:, 0], points[0][::-1], atol=0.15)
 
 
+def test_boxes_of_images_and_what_spreadsheets_write(tmp_path: Path) -> None:
+    path = tmp_path / "boxes.csv"
+    path.write_text("\ufeffimage,y1,x1,x2,y2\r\n./here/a.png,2,1,3,4\r\nb.png,0,0,9.5,9\r\na.png,5,5,6,6\r\n\r\n")
+    found = read_boxes(path).by_frame
+    assert list(found) == ["a.png", "b.png"]
+    np.testing.assert_array_equal(found["a.png"][0], [[1, 2, 3, 4], [5, 5, 6, 6]])
+    np.testing.assert_array_equal(found["a.png"][1], [1, 1])
+    assert found["b.png"][0].dtype == found["b.png"][1].dtype == np.float32
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -231,6 +241,12 @@ def test_boxes_from_a_csv_file(tmp_path: Path, skeleton: Skeleton) -> None:
         ("frame,x1,y1,x2,y2\n0.5,1,2,3,4", "line 2"),
         ("frame,x1,y1,x2,y2,score\n0,1,2,3,4,1.5", "line 2"),
         ("frame,x1,y1,x2,y2\n0,1,2,3,oops", "line 2"),
+        ("frame,x1,y1,x2,y2\n0,1,2,3,4,5", "line 2"),
+        ("frame,x1,y1,x2,y2\n0,1,2,3", "line 2"),
+        ("frame,x1,y1,x2,y2\n\n0,1,2,nan,4", "line 3"),
+        ("frame,x1,y1,x2,y2\n-1,1,2,3,4", "line 2"),
+        ("frame,x1,y1,x2,y2,x1\n0,1,2,3,4,5", "'x1' is there twice"),
+        ('frame,x1,y1,x2,y2\n0,1,2,3,"4', "not a readable table"),
         ("", "not a readable table"),
     ],
 )

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import os
 import re
-import site
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import pose_core
+from pose_core.catalog import get_catalog
+from pose_core.composition import Composer
 
 ROOT = Path(__file__).parent.parent
 PROJECTS = sorted(ROOT.glob("plugins/*/pyproject.toml"))
@@ -37,22 +42,104 @@ def test_fragments_have_a_kind() -> None:
     assert not wrong
 
 
+WITH_THE_CORE = {"pose-core", "numpy", "pydantic", "pydantic-core", "torch"}
+"""What the core's interfaces are made of: a plugin that requires the core has these."""
+
+
+def declared(lines: list[str]) -> set[str]:
+    """Names of distributions in lines of requirements."""
+    return {str(canonicalize_name(Requirement(line).name)) for line in lines}
+
+
+def imported(folder: Path) -> dict[str, str]:
+    """Distribution of each import that is neither of the standard library nor of the folder's own; a file for each."""
+    by_module = importlib.metadata.packages_distributions()
+    found: dict[str, str] = {}
+    for path in sorted(folder.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) and not node.level else []
+            for top in {name.partition(".")[0] for name in names} - sys.stdlib_module_names:
+                if not (folder / top).is_dir() and top != folder.name:
+                    (distribution,) = set(by_module.get(top, [top]))
+                    found[str(canonicalize_name(distribution))] = path.name
+    return found
+
+
+@pytest.mark.parametrize("file", PROJECTS, ids=lambda file: file.parent.name)
+def test_a_plugin_requires_what_it_imports(file: Path) -> None:
+    project = tomllib.loads(file.read_text())["project"]
+    undeclared = set(imported(file.parent / "src")) - declared(project["dependencies"]) - WITH_THE_CORE
+    assert not undeclared, {name: imported(file.parent / "src")[name] for name in undeclared}
+
+
+@pytest.mark.parametrize("file", PROJECTS, ids=lambda file: file.parent.name)
+def test_a_plugin_requires_the_plugins_whose_components_it_names(file: Path) -> None:
+    """Those in its presets and recipes, and those that its settings name by default."""
+    project = tomllib.loads(file.read_text())["project"]
+    (record,) = (r for r in get_catalog().plugins if r.distribution == project["name"])
+    composer = Composer(get_catalog().plugins)
+    named = {n for c in record.definitions.get("pose_components", ()) for n in c.requires}
+    for hook in ("pose_models", "pose_recipes"):
+        named |= {n for definition in record.definitions.get(hook, ()) for n in composer.needs(definition.spec)}
+    wanted = {f"pose-{name}" for name in named} - {project["name"]}
+    ours = {name for name in declared(project["dependencies"]) if name.startswith("pose-")} - {"pose-core"}
+    # One that is required for a test or an example only would be installed by everybody for nothing.
+    assert ours == wanted
+
+
+def test_the_core_requires_what_it_imports() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    always = declared(project["dependencies"]) | {"pydantic-core"}
+    extras = {name for lines in project["optional-dependencies"].values() for name in declared(lines)}
+    found = imported(ROOT / "pose_core")
+    assert set(found) - always <= extras, {name: found[name] for name in set(found) - always - extras}
+    assert always - {"pydantic-core"} <= set(found), "required and never imported"
+    # What is optional is imported where it is used, never with its module.
+    for path in (ROOT / "pose_core").rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            assert not {name.partition(".")[0] for name in names} & extras, path
+
+
+def test_wheels_are_complete(wheels: Path) -> None:
+    files = sorted(wheels.glob("*.whl"))
+    assert len(files) == len(PROJECTS) + 1
+    for file in files:
+        name, version, *_ = file.name.split("-")
+        assert version == pose_core.__version__
+        with zipfile.ZipFile(file) as wheel:
+            held = set(wheel.namelist())
+            information = f"{name}-{version}.dist-info"
+            metadata = wheel.read(f"{information}/METADATA").decode()
+            assert f"{name}/py.typed" in held
+            assert f"{information}/licenses/LICENSE" in held
+            assert "License-Expression: BSD-3-Clause" in metadata
+            assert wheel.read(f"{information}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
+            source = ROOT if name == "pose_core" else ROOT / "plugins" / name.removeprefix("pose_") / "src"
+            for path in (source / name).rglob("*"):
+                if path.is_file() and "__pycache__" not in path.parts:
+                    assert path.relative_to(source).as_posix() in held, f"{file.name} lacks {path.name}"
+            assert not [n for n in held if n.endswith((".pyc", ".pt", ".safetensors")) or "/tests/" in n]
+
+
 @pytest.mark.slow
-def test_all_wheels_build_install_and_work(tmp_path: Path) -> None:
-    dist = tmp_path / "dist"
-    for folder in (ROOT, *(file.parent for file in PROJECTS)):
-        command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(dist)]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    wheels = sorted(dist.glob("*.whl"))
-    assert len(wheels) == len(PROJECTS) + 1
+def test_all_wheels_install_and_work(wheels: Path, others: Path, tmp_path: Path) -> None:
     environment = tmp_path / "environment"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
     python = environment / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-deps", "--no-index"]
-    subprocess.run([*pip, *map(str, wheels)], check=True)
-    # What others wrote comes from this environment, by a plain path: .pth files there are not read.
     (packages,) = environment.glob("lib/python*/site-packages")
-    (packages / "others.pth").write_text("\n".join(site.getsitepackages()) + "\n")
+    (packages / "others.pth").write_text(f"{others}\n")
+    pip = [sys.executable, "-m", "pip", "--python", str(python)]
+    # With dependencies: pip resolves them, and everything must be there already.
+    subprocess.run([*pip, "install", "-q", "--no-index", *map(str, wheels.glob("*.whl"))], check=True)
+    checked = subprocess.run([*pip, "check"], capture_output=True, text=True, check=False)
+    assert "No broken requirements found" in checked.stdout, checked.stdout
+    found = subprocess.run([*pip, "list", "--format=freeze"], capture_output=True, text=True, check=True).stdout
+    for file in (ROOT / "pyproject.toml", *PROJECTS):
+        name = tomllib.loads(file.read_text())["project"]["name"]
+        assert f"{name}=={pose_core.__version__}" in found.splitlines()
 
     def run(*arguments: str) -> str:
         env = {**os.environ, "OMP_NUM_THREADS": "1", "POSE_STRICT_PLUGINS": "1"}

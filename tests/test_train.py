@@ -43,6 +43,7 @@ def test_a_run_folder_is_complete_and_holds_no_pickle(trained: Path) -> None:
     assert config["skeleton"]["keypoints"] == ["red", "green"]
     assert "auto" not in json.dumps([config["train"]["epochs"], config["augmentation"], config["model"]["preprocess"]])
     provenance = json.loads((trained / "provenance.json").read_text())
+    assert provenance["reader"] == "core/project"
     assert {"data_hash", "seed", "split", "pose_core", "plugins", "torch"} <= set(provenance)
     parts = provenance["split"]
     assert len({name for part in parts.values() for name in part}) == sum(map(len, parts.values())) == 32
@@ -102,9 +103,9 @@ def test_mistakes_are_refused_before_anything_is_written(
 
 def test_a_disabled_plugin_says_what_is_missing(pose: Any, blob_project: Path, trained: Path) -> None:
     line = pose.refuses("train", blob_project, "--out", "r", "--model", "unet", env={"POSE_DISABLE_PLUGINS": "unet"})
-    assert "unet (disabled: named in POSE_DISABLE_PLUGINS)" in line
+    assert "its plugin 'unet' is disabled: named in POSE_DISABLE_PLUGINS" in line
     line = pose.refuses("evaluate", trained, env={"POSE_DISABLE_PLUGINS": "unet"})
-    assert "no backbone 'unet/unet' is installed" in line
+    assert f"{trained}: its plugin 'unet' is disabled: named in POSE_DISABLE_PLUGINS" in line
 
 
 def test_two_processes_train_one_model(pose: Any, blob_project: Path, tmp_path: Path) -> None:

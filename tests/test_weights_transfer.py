@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pose_core.catalog import Model, get_catalog
 from pose_core.errors import ConfigError, PluginError, WeightsError
 from pose_core.interfaces import KeypointAxis
+from pose_core.merge import merge
 from pose_core.model.assemble import PoseModel
 from pose_core.model.transfer import keypoint_axes, match_keypoints, network_of, transfer
 from pose_core.specs import ModelSpec
-from pose_core.specs.merge import merge
 from pose_core.specs.resolve import Layer, resolve
 from pose_core.structures import Skeleton
 

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pose_core.catalog import available_models
+from pose_core.catalog import available_models, get_catalog
 from pose_core.cli import demo_folder as names
 from pose_core.cli.demo_report import render_report
 from pose_core.cli.demo_summary import Facts, closing_lines, summarise
@@ -93,7 +93,10 @@ def _only_model() -> str:
     """The one installed model for one animal."""
     installed = available_models("single_animal")
     if not installed:
-        raise ConfigError("no installed plugin offers a model for one animal; 'pose plugins' lists what is installed")
+        advice = get_catalog().advice_on_methods(("single_animal",))
+        raise ConfigError(
+            f"no installed plugin offers a model for one animal ('pose plugins' lists what is installed); {advice}"
+        )
     if len(installed) > 1:
         raise ConfigError(f"several models are installed; choose one with --model: {', '.join(installed)}")
     return installed[0]

@@ -19,7 +19,9 @@ def licenses(
     ],
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the licences of what a configuration or a run uses: code, and weights that training starts from."""
+    """List the licences of what a configuration or a run uses: code, what that requires of others as their metadata say
+    it, and weights that training starts from."""
+    from pose_core.distributions import license_of, name_and_version
     from pose_core.specs.used import used_by
 
     used = used_by(path)
@@ -28,6 +30,16 @@ def licenses(
         if plugin.info is not None and plugin.distribution != "pose-core":
             name = f"{plugin.distribution} {plugin.version}"
             rows.append({"what": "code", "name": name, "license": plugin.info.license, "source": plugin.info.summary})
+    for required, by in used.third_party().items():
+        source = f"required by {', '.join(by)}"
+        rows.append(
+            {
+                "what": "third party",
+                "name": name_and_version(required),
+                "license": license_of(required),
+                "source": source,
+            }
+        )
     rows += [{"what": "weights", **about} for about in used.weights]
     if json:
         print_json(rows)

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pose_core.catalog import get_catalog
+from pose_core.absent import advice
+from pose_core.catalog import Catalog, Model, get_catalog
 from pose_core.cli.tables import print_json, print_table
 from pose_core.plugins import PluginRecord
 
@@ -19,14 +20,14 @@ def plugins(
 ) -> None:
     """List the installed plugins and what became of each."""
     catalog = get_catalog()
-    notes = catalog.notes()
+    notes = (catalog.notes(), _incomplete(catalog))
     rows: list[dict[str, Any]] = [
         {
             "name": record.name,
             "distribution": record.distribution,
             "version": record.version,
             "status": record.status,
-            "reason": record.reason or notes.get(record.name, ""),
+            "reason": record.reason or "; ".join(n[record.name] for n in notes if record.name in n),
             "summary": record.info.summary if record.info is not None else "",
             **(_details(record) if verbose else {}),
         }
@@ -42,6 +43,19 @@ def plugins(
                 row["hooks"] = ", ".join(f"{name.removeprefix('pose_')} {n}" for name, n in row["hooks"].items()) or "-"
         columns = ("load", "hooks") if verbose else ()
         print_table(shown, ("name", "distribution", "version", "status", *columns, "about"))
+
+
+def _incomplete(catalog: Catalog) -> dict[str, str]:
+    """For each plugin whose models need a plugin that is not there: how many, and what to install."""
+    lacking: dict[str, list[Model]] = {}
+    for model in catalog.incomplete():
+        lacking.setdefault(model.plugin.name, []).append(model)
+    notes = {}
+    for plugin, models in lacking.items():
+        needs = {namespace for model in models for namespace in model.needs}
+        count = f"{len(models)} of its models are" if len(models) > 1 else f"its model {models[0].name} is"
+        notes[plugin] = f"{count} not offered; {advice(needs, catalog.plugins)}"
+    return notes
 
 
 def _details(record: PluginRecord) -> dict[str, Any]:

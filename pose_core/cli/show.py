@@ -30,13 +30,10 @@ def show(
         if c.name == bare and namespace in ("", c.plugin.name)
     ]
     if not models and not components:
-        try:
-            catalog.model(name)
-        except ConfigError as error:
-            names = sorted({n for kind in KINDS for c in catalog.components(kind) for n in (c.full_name, c.name)})
-            near = difflib.get_close_matches(name, names, n=2, cutoff=0.75)
-            hint = f" (there is a component {near[0]})" if near else ""
-            raise ConfigError(f"{error}{hint}") from None
+        names = sorted({n for kind in KINDS for c in catalog.components(kind) for n in (c.full_name, c.name)})
+        near = difflib.get_close_matches(name, names, n=2, cutoff=0.75)
+        hint = f" (there is a component {near[0]})" if near else ""
+        raise ConfigError(f"{catalog.nothing(name)}{hint}")
     described = [_model(m) for m in models] + [_component(kind, c) for kind, c in components]
     if json:
         print_json(described)
@@ -48,18 +45,13 @@ def show(
 
 
 def _model(model: Model) -> dict[str, Any]:
-    from pose_core.specs.merge import merge
-
-    spec: dict[str, Any] = {}
-    for layer in model.layers:
-        spec = merge(spec, layer)
     return {
         "model": model.full_name,
         "method": model.method,
         "family": model.family,
         "summary": model.summary,
         "distribution": f"{model.plugin.distribution} {model.plugin.version}",
-        "spec": _plain(spec),
+        "spec": _plain(model.spec()),
     }
 
 

@@ -24,6 +24,11 @@ that count pixel corners instead of centres put labels on the edge up to half a 
 
 
 def read_project(path: Path, reader: ReaderConfig | None = None) -> LabelledDataset:
+    """The project that :func:`read_with` reads."""
+    return read_with(path, reader)[0]
+
+
+def read_with(path: Path, reader: ReaderConfig | None = None) -> tuple[LabelledDataset, str]:
     """Read a labelled project with the reader that recognises it, and check it.
 
     Args:
@@ -31,7 +36,7 @@ def read_project(path: Path, reader: ReaderConfig | None = None) -> LabelledData
         reader: use this reader instead of looking for one.
 
     Returns:
-        the project; its ``notes`` tell what was repaired.
+        the project, whose ``notes`` tell what was repaired, and the full name of the reader.
 
     Raises:
         DataError: the path does not exist, no reader or several recognise it, or the project cannot be used as it is:
@@ -50,7 +55,8 @@ def read_project(path: Path, reader: ReaderConfig | None = None) -> LabelledData
     dataset = made.read(path)
     if not isinstance(dataset, LabelledDataset):
         raise PluginError(f"reader {component.full_name!r} returned {type(dataset).__name__}, not a LabelledDataset")
-    return check_project(replace(dataset, notes=(*notes, *dataset.notes)), component.full_name)
+    whole = replace(dataset, notes=(*notes, *dataset.notes))
+    return check_project(whole, component.full_name), component.full_name
 
 
 def _find(path: Path) -> tuple[Component, tuple[str, ...]]:
@@ -74,9 +80,13 @@ def _find(path: Path) -> tuple[Component, tuple[str, ...]]:
         names = [c.full_name for c in accepting]
         raise DataError(f"{path} can be read by {' and by '.join(names)}; choose one with --set data.reader={names[0]}")
     if not components:
-        raise DataError(f"{path} cannot be read: no installed plugin offers a reader of labelled projects")
+        others = get_catalog().not_installed("reader")
+        raise DataError(f"{path} cannot be read: no installed plugin offers a reader of labelled projects{others}")
     looked_for = "; ".join([f"{c.full_name} ({c.definition.summary})" for c in components] + notes)
-    raise DataError(f"{path} is no labelled project that an installed reader recognises; installed: {looked_for}")
+    raise DataError(
+        f"{path} is no labelled project that an installed reader recognises; installed: {looked_for}"
+        f"{get_catalog().not_installed('reader')}"
+    )
 
 
 def _default_config(component: Component, path: Path) -> ReaderConfig:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from pose_core.errors import DataError
 from pose_core.infer.journal import core_writer
@@ -75,30 +76,44 @@ def read_boxes(path: Path) -> BoxTable:
 
 def _from_csv(path: Path) -> dict[int | str, tuple[FloatArray, FloatArray]]:
     try:
-        table = pd.read_csv(path)
-    except (ValueError, OSError, pd.errors.ParserError) as error:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, strict=True)
+            columns = next(lines, [])
+            # Empty lines are no rows, as spreadsheets put them at the end.
+            rows = [(lines.line_num, row) for row in lines if row]
+    except (ValueError, OSError, csv.Error) as error:
         raise DataError(f"{path}: not a readable table ({' '.join(str(error).split())})") from None
-    key = next((name for name in ("frame", "image") if name in table), None)
-    missing = [name for name in CORNERS if name not in table]
-    if key is None or missing:
+    if not columns:
+        raise DataError(f"{path}: not a readable table (it is empty)")
+    key = next((name for name in ("frame", "image") if name in columns), None)
+    if key is None or any(name not in columns for name in CORNERS):
         raise DataError(f"{path}: needs the columns frame (or image), {', '.join(CORNERS)}; score is optional")
-    if unknown := [str(c) for c in table if c not in (key, *CORNERS, "score")]:
-        raise DataError(f"{path}: unknown column {unknown[0]!r}; columns are {key}, {', '.join(CORNERS)}, score")
-    if "score" not in table:
-        table["score"] = 1.0
-    numbers = table[[*CORNERS, "score", *([key] if key == "frame" else [])]]
-    values = numbers.apply(pd.to_numeric, errors="coerce")
-    bad = ~np.isfinite(values.to_numpy(np.float64)).all(axis=1)
-    bad |= (values["x2"] < values["x1"]) | (values["y2"] < values["y1"]) | ~values["score"].between(0, 1)
-    if key == "frame":
-        bad |= (values["frame"] < 0) | (values["frame"] % 1 != 0)
-    if bad.any():
-        line = int(np.flatnonzero(bad)[0]) + 2
-        raise DataError(
-            f"{path} line {line}: needs numbers with x1 <= x2, y1 <= y2, and a score from 0 to 1; correct it"
-        )
-    result: dict[int | str, tuple[FloatArray, FloatArray]] = {}
-    for name, rows in values.groupby(values["frame"].astype(int) if key == "frame" else table["image"].astype(str)):
-        boxes = rows[CORNERS].to_numpy(np.float32)
-        result[int(name) if key == "frame" else Path(str(name)).name] = boxes, rows["score"].to_numpy(np.float32)
-    return result
+    known = (key, *CORNERS, "score")
+    for column in columns:
+        if column not in known:
+            raise DataError(f"{path}: unknown column {column!r}; columns are {key}, {', '.join(CORNERS)}, score")
+        if columns.count(column) > 1:
+            raise DataError(f"{path}: column {column!r} is there twice; leave one out")
+    found: dict[int | str, list[list[float]]] = {}
+    for line, row in rows:
+        frame, box = _row(dict(zip(columns, row, strict=False)), key)
+        if box is None or len(row) != len(columns):
+            raise DataError(
+                f"{path} line {line}: needs numbers with x1 <= x2, y1 <= y2, and a score from 0 to 1; correct it"
+            )
+        found.setdefault(frame, []).append(box)
+    tables = {frame: np.array(boxes, np.float32) for frame, boxes in found.items()}
+    return {frame: (table[:, :4], table[:, 4]) for frame, table in tables.items()}
+
+
+def _row(row: dict[str, str], key: str) -> tuple[int | str, list[float] | None]:
+    """The frame of a row, and its box and score; None where they are no such numbers."""
+    try:
+        x1, y1, x2, y2 = (float(row[name]) for name in CORNERS)
+        score = float(row.get("score", "1"))
+        frame = float(row[key]) if key == "frame" else 0.0
+    except (KeyError, ValueError):
+        return "", None
+    right = all(map(math.isfinite, (x1, y1, x2, y2, frame))) and x1 <= x2 and y1 <= y2 and 0 <= score <= 1
+    right = right and frame >= 0 and frame % 1 == 0
+    return (int(frame) if key == "frame" and right else Path(row[key]).name), [x1, y1, x2, y2, score] if right else None

@@ -23,4 +23,5 @@ def open_predictions(path: Path) -> PredictionsStream:
         if component.factory().reads(path):
             return make_writer(component.full_name).read(path)
     formats = ", ".join(c.name for c in components)
-    raise DataError(f"{path}: not readable as predictions in any installed format ({formats})")
+    others = get_catalog().not_installed("writer")
+    raise DataError(f"{path}: not readable as predictions in any installed format ({formats}){others}")

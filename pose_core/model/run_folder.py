@@ -27,6 +27,7 @@ from pose_core.model.detector import DetectorModel
 from pose_core.model.weights import file_hash, load_into, read_weights, save_weights
 from pose_core.plugins import ACTIVE
 from pose_core.specs import DetectorRunSpec, RunSpec
+from pose_core.specs.run_plugins import check_plugins
 from pose_core.specs.yaml_file import read_spec, read_yaml
 
 CONFIG, WEIGHTS, METRICS, HISTORY, PROVENANCE = (
@@ -152,6 +153,7 @@ class Run(_Folder[RunSpec]):
         folder = _existing(Path(path))
         if is_detector_run(folder):
             raise RunError(f"{folder}: holds a detector, not a pose network; name the folder of a pose network")
+        check_plugins(folder)
         return cls(folder, read_spec(folder / CONFIG, RunSpec))
 
     @property
@@ -204,6 +206,7 @@ class DetectorRun(_Folder[DetectorRunSpec]):
             raise RunError(
                 f"{folder}: holds a pose network, not a detector; 'pose train DATA --detector NAME' makes one"
             )
+        check_plugins(folder)
         return cls(folder, read_spec(folder / CONFIG, DetectorRunSpec))
 
     @property

@@ -19,8 +19,8 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from pose_core.catalog import Component, get_catalog
 from pose_core.errors import PoseError
+from pose_core.merge import merge
 from pose_core.specs.base import Spec
-from pose_core.specs.merge import merge
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """From a model's name, a file and command-line options to one configuration.
 
 The one place where precedence is decided: core defaults < model preset < data < file < command line. A mapping is
-merged key by key (see :mod:`pose_core.specs.merge`).
+merged key by key (see :mod:`pose_core.merge`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import Any
 
 import yaml
 
+from pose_core.absent import MODEL
 from pose_core.catalog import Model, get_catalog
 from pose_core.errors import ConfigError
+from pose_core.merge import merge
 from pose_core.specs.extra_heads import extra_heads, note, with_heads
-from pose_core.specs.merge import merge
 from pose_core.specs.run import RunSpec
 from pose_core.specs.yaml_file import Loc, read_yaml, validate
 
@@ -114,8 +115,10 @@ def choose_model(name: str, multi_animal: bool, method: str | None = None) -> Mo
     advice = (
         f"models for several animals are {', '.join(others)}"
         if others
-        else "no installed plugin offers a model for several animals"
+        else f"no installed plugin offers a model for several animals; {get_catalog().advice_on_methods(order)}"
     )
+    if why := get_catalog().advice(MODEL, name, order):
+        advice = f"for several {why}; {advice}"
     raise ConfigError(f"model {name!r} finds one animal a frame, but the project has several individuals; {advice}")
 
 

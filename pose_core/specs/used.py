@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,19 +11,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from pose_core.catalog import Component, Model, Weights, get_catalog
+from pose_core.composition import components_in
+from pose_core.distributions import required_by
 from pose_core.errors import ConfigError, RunError
-from pose_core.hooks import KINDS
+from pose_core.merge import merge
 from pose_core.plugins import PluginRecord
-from pose_core.specs.merge import merge
 from pose_core.specs.resolve import choose_model
 from pose_core.specs.run import CUSTOM
+from pose_core.specs.run_plugins import check_plugins
 from pose_core.specs.yaml_file import read_yaml
 
 _PARTS = ("detector", "conditions")
 """Runs within a run."""
-
-_KINDS = {"heads": "head", "losses": "loss", "inputs": "input", "network": "detector"}
-"""Keys of a configuration under which components stand that are not called as their kind."""
 
 
 @dataclass
@@ -39,6 +38,16 @@ class Used:
     models: list[Model] = field(default_factory=list)
     components: list[Component] = field(default_factory=list)
     weights: list[dict[str, str]] = field(default_factory=list)
+
+    def third_party(self) -> dict[str, list[str]]:
+        """What the core and the plugins that are used require directly, each with those that require it."""
+        ours = list(dict.fromkeys(["pose-core", *(plugin.distribution for plugin in self.plugins())]))
+        found: dict[str, list[str]] = {}
+        for distribution in ours:
+            for required in required_by(distribution):
+                if required not in ours:
+                    found.setdefault(required, []).append(distribution)
+        return dict(sorted(found.items()))
 
     def plugins(self) -> list[PluginRecord]:
         """The plugins that they come from."""
@@ -69,6 +78,7 @@ def used_by(path: Path) -> Used:
             raise RunError(f"{path}: not a run folder (no config.yaml in it); name a YAML file or a run folder")
         for folder in (path, *(path / part for part in _PARTS)):
             if (folder / "config.yaml").is_file():
+                check_plugins(folder)
                 _collect(folder / "config.yaml", used)
                 _collect_provenance(folder / "provenance.json", used)
     else:
@@ -79,6 +89,8 @@ def used_by(path: Path) -> Used:
 def _collect(path: Path, used: Used) -> None:
     content, _ = read_yaml(path)
     model = content.get("model")
+    if not isinstance(model, Mapping | None):
+        raise ConfigError(f"{path}: model: must hold keys and values, such as {{name: {model}}}, not {model!r}")
     name = model.get("name", CUSTOM) if isinstance(model, Mapping) else CUSTOM
     if isinstance(model, Mapping) and isinstance(name, str) and name != CUSTOM:
         preset = choose_model(name, multi_animal=False, method=model.get("method"))
@@ -86,11 +98,8 @@ def _collect(path: Path, used: Used) -> None:
             used.models.append(preset)
         # A run says everything; a file that names a model says what differs from it.
         if "skeleton" not in content:
-            layers: Mapping[str, Any] = {}
-            for layer in preset.layers:
-                layers = merge(layers, layer)
-            content = merge(layers, content)
-    for kind, config in _components(content, ""):
+            content = merge(preset.spec(), content)
+    for kind, config in components_in(content):
         _add(path, kind, config, used)
     for section in (content, content.get("detector")):
         train = section.get("train") if isinstance(section, Mapping) else None
@@ -100,19 +109,6 @@ def _collect(path: Path, used: Used) -> None:
             and not path.with_name("provenance.json").is_file()
         ):
             _add_weights(train["weights"], used)
-
-
-def _components(content: Any, around: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The outermost components of a mapping: kind and content."""
-    if not isinstance(content, Mapping):
-        return
-    for key, value in content.items():
-        kind = _KINDS.get(around, key if key in KINDS else _KINDS.get(key, ""))
-        config = {"type": value} if isinstance(value, str) and kind and key != "type" else value
-        if kind in KINDS and isinstance(config, Mapping) and isinstance(config.get("type"), str):
-            yield kind, dict(config)
-        else:
-            yield from _components(value, str(key))
 
 
 def _add(path: Path, kind: str, config: dict[str, Any], used: Used) -> None:
@@ -127,7 +123,7 @@ def _add(path: Path, kind: str, config: dict[str, Any], used: Used) -> None:
         used.components.append(component)
     if whole.get("pretrained", False):
         _add_pretrained(kind, component, whole, used)
-    for inner, part in _components(whole, ""):
+    for inner, part in components_in(whole):
         _add(path, inner, part, used)
 
 
@@ -150,8 +146,8 @@ def _add_pretrained(kind: str, component: Component, config: Mapping[str, Any], 
             return
     about = {
         "name": f"pretrained weights of {component.full_name}",
-        "license": "unknown",
-        "source": "its plugin's README",
+        "license": component.definition.weights_license or "unknown",
+        "source": component.definition.weights_source or f"see the README of {component.plugin.distribution}",
     }
     if about not in used.weights:
         used.weights.append(about)
@@ -174,13 +170,19 @@ def _remember(weights: Weights, used: Used) -> None:
 
 
 def _collect_provenance(path: Path, used: Used) -> None:
-    """Weights that a run started from; more exact than its configuration."""
+    """What a run remembers: the weights that it started from, more exactly than its configuration, and what read its
+    data or made it of another tool's model."""
     if not path.is_file():
         return
     try:
-        about = json.loads(path.read_text(encoding="utf-8")).get("weights")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        about, imported = content.get("weights"), content.get("imported")
+        part = {"reader": content.get("reader"), "importer": imported.get("by") if imported is not None else None}
     except (OSError, ValueError, AttributeError) as error:
         raise RunError(f"{path}: damaged ({error}); restore it or train again") from None
+    for kind, name in part.items():
+        if isinstance(name, str) and (found := get_catalog().component(kind, name)) not in used.components:
+            used.components.append(found)
     if isinstance(about, dict):
         name = str(about.get("name", about.get("weights", "")))
         row = {"name": name, "license": str(about.get("license", "unknown")), "source": str(about.get("source", ""))}

@@ -194,6 +194,7 @@ def _provenance(prepared: Prepared[Any]) -> dict[str, Any]:
         "seed": prepared.spec.train.seed,
         "data_hash": data_hash(prepared.dataset),
         "data": str(prepared.dataset.root.resolve()),
+        "reader": prepared.reader,
         "split": names,
         "notes": list(prepared.notes),
     }

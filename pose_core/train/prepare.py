@@ -15,9 +15,10 @@ from pose_core.data.augment import Augmenter
 from pose_core.data.auto import auto_crop, auto_scale
 from pose_core.data.boxes import auto_least_box
 from pose_core.data.dataset import labelled_animals
-from pose_core.data.projects import read_project
+from pose_core.data.projects import read_with
 from pose_core.data.split import Split, make_split
 from pose_core.errors import ConfigError, DataError
+from pose_core.merge import merge
 from pose_core.model.run_folder import DetectorRun, Run
 from pose_core.model.start import NONE, run_of
 from pose_core.specs import (
@@ -32,7 +33,6 @@ from pose_core.specs import (
     TrainSpec,
 )
 from pose_core.specs.extra_heads import needs_of
-from pose_core.specs.merge import merge
 from pose_core.specs.resolve import Layer, choose_model, file_layer, resolve, set_layer
 from pose_core.specs.yaml_file import Loc, validate, validate_as
 from pose_core.structures import LabelledDataset
@@ -55,12 +55,14 @@ class Prepared(Generic[S]):
         dataset: the labelled project.
         split: rows of ``dataset.images`` by part.
         notes: what the user should know, a line each.
+        reader: full name of the reader of the project.
     """
 
     spec: S
     dataset: LabelledDataset
     split: Split
     notes: tuple[str, ...]
+    reader: str
 
 
 def prepare(
@@ -89,7 +91,7 @@ def prepare(
         RunError: the folder of the detector cannot be used.
     """
     user, wanted = _user_layers(config, assignments, options)
-    dataset = read_project(source, _reader(wanted))
+    dataset, reader = read_with(source, _reader(wanted))
     overruled: list[str] = []
     if config is not None:
         user[0], overruled = _of_this_project(user[0], dataset, source)
@@ -121,7 +123,7 @@ def prepare(
         *added,
         *_without_head(spec),
     )
-    return Prepared(spec, dataset, split, notes)
+    return Prepared(spec, dataset, split, notes, reader)
 
 
 def _without_head(spec: RunSpec) -> list[str]:
@@ -159,7 +161,7 @@ def prepare_detector(
         DataError: the project cannot be used.
     """
     user, wanted = _user_layers(config, assignments, options)
-    dataset = read_project(source, _reader(wanted))
+    dataset, reader = read_with(source, _reader(wanted))
     overruled: list[str] = []
     if config is not None:
         user[0], overruled = _of_this_project(user[0], dataset, source)
@@ -173,7 +175,7 @@ def prepare_detector(
     _check_detector_name(spec.network.type, detector)
     split = _split(dataset, spec)
     notes = (*overruled, *dataset.notes, *split.notes)
-    return Prepared(_decide_detector(spec, dataset, split), dataset, split, notes)
+    return Prepared(_decide_detector(spec, dataset, split), dataset, split, notes, reader)
 
 
 def names_a_model(config: Path | None, assignments: Sequence[str]) -> bool:

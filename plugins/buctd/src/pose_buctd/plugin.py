@@ -25,6 +25,21 @@ _SUN = """@inproceedings{sun2019hrnet,
   author={Sun, Ke and Xiao, Bin and Liu, Dong and Wang, Jingdong},
   booktitle={Computer Vision and Pattern Recognition}, year={2019}}"""
 
+_WANG = """@article{wang2020hrnet,
+  title={Deep High-Resolution Representation Learning for Visual Recognition},
+  author={Wang, Jingdong and Sun, Ke and Cheng, Tianheng and Jiang, Borui and Deng, Chaorui and Zhao, Yang and
+    Liu, Dong and Mu, Yadong and Tan, Mingkui and Wang, Xinggang and Liu, Wenyu and Xiao, Bin},
+  journal={IEEE Transactions on Pattern Analysis and Machine Intelligence}, year={2020}}"""
+
+_TIMM = """@misc{wightman2019timm,
+  title={PyTorch Image Models},
+  author={Wightman, Ross}, year={2019}, howpublished={https://github.com/huggingface/pytorch-image-models}}"""
+
+_CROWDPOSE = """@inproceedings{li2019crowdpose,
+  title={CrowdPose: Efficient Crowded Scenes Pose Estimation and a New Benchmark},
+  author={Li, Jiefeng and Wang, Can and Zhu, Hao and Mao, Yihuan and Fang, Hao-Shu and Lu, Cewu},
+  booktitle={Computer Vision and Pattern Recognition}, year={2019}}"""
+
 _HEATMAPS = {"keypoints": {"type": "heatmap/heatmap", "deconv_layers": 0}}
 _SIMCC = {"keypoints": {"type": "rtmpose/simcc"}}
 _CSPNEXT = {"s": (0.33, 0.5), "m": (0.67, 0.75), "x": (1.33, 1.25)}
@@ -42,7 +57,7 @@ def pose_plugin_info() -> PluginInfo:
         namespace="buctd",
         summary="Bottom-up conditioned top-down: rough poses go into the network that refines them",
         license="BSD-3-Clause",
-        hook_api="1.2",
+        hook_api="1.3",
         citations=(_BUCTD,),
     )
 
@@ -71,7 +86,9 @@ def pose_components() -> Iterable[ComponentSpec]:
         factory="pose_buctd.hrnet_coam:HRNetCoam",
         summary="HRNet whose branches attend to the conditions (CoAM), for one input size",
         tags=("imagenet",),
-        citations=(_SUN, _DANET),
+        citations=(_SUN, _WANG, _DANET, _TIMM),
+        weights_license="MIT",
+        weights_source="ImageNet-1k classification, Wang et al. 2020, as released with timm",
     )
     for kind, name, function, summary in (
         ("backbone", "CondPreNet", "prenet_backbone", "DeepLabCut's CondPreNet as buctd/prenet"),
@@ -127,7 +144,7 @@ def _preset(
             "augmentation": _HUMAN_AUGMENTATION if human else _AUGMENTATION,
             "train": {"optimizer": {"lr": learning_rate}},
         },
-        citations=(_POSEFIX,),
+        citations=(_CROWDPOSE,) if human else (),
     )
 
 

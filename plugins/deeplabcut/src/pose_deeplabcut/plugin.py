@@ -11,7 +11,10 @@ _SINGLE_ANIMAL = """@article{mathis2018deeplabcut,
   journal={Nature Neuroscience}, volume={21}, pages={1281--1289}, year={2018}}"""
 _MULTI_ANIMAL = """@article{lauer2022multi,
   title={Multi-animal pose estimation, identification and tracking with DeepLabCut},
-  author={Lauer, Jessy and Zhou, Mu and Ye, Shaokai and others},
+  author={Lauer, Jessy and Zhou, Mu and Ye, Shaokai and Menegas, William and Schneider, Steffen and Nath, Tanmay and
+    Rahman, Mohammed Mostafizur and Di Santo, Valentina and Soberanes, Daniel and Feng, Guoping and
+    Murthy, Venkatesh N. and Lauder, George and Dulac, Catherine and Mathis, Mackenzie Weygandt and
+    Mathis, Alexander},
   journal={Nature Methods}, volume={19}, pages={496--504}, year={2022}}"""
 
 

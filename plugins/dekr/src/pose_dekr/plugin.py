@@ -21,7 +21,7 @@ def pose_plugin_info() -> PluginInfo:
         namespace="dekr",
         summary="DEKR: several animals by regression from their centres",
         license="BSD-3-Clause",
-        hook_api="1.1",
+        hook_api="1.3",
         citations=(_DEKR, _DEFORMABLE),
     )
 
@@ -34,6 +34,7 @@ def pose_components() -> Iterable[ComponentSpec]:
         config="pose_dekr.config:DekrHeadConfig",
         factory="pose_dekr.head:DekrHead",
         summary="Heatmaps, and the way from an animal's centre to each of its keypoints",
+        requires=("heatmap",),
     )
     yield ComponentSpec(
         "target_generator",

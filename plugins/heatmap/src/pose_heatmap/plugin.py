@@ -13,7 +13,12 @@ _DEEPLABCUT = """@article{mathis2018deeplabcut,
   title={DeepLabCut: markerless pose estimation of user-defined body parts with deep learning},
   author={Mathis, Alexander and Mamidanna, Pranav and Cury, Kevin M. and Abe, Taiga and Murthy, Venkatesh N. and
     Mathis, Mackenzie Weygandt and Bethge, Matthias},
-  journal={Nature Neuroscience}, year={2018}}"""
+  journal={Nature Neuroscience}, volume={21}, pages={1281--1289}, year={2018}}"""
+
+_XIAO = """@inproceedings{xiao2018simple,
+  title={Simple Baselines for Human Pose Estimation and Tracking},
+  author={Xiao, Bin and Wu, Haiping and Wei, Yichen},
+  booktitle={European Conference on Computer Vision}, year={2018}}"""
 
 _GUO = """@article{guo2011gaussian,
   title={A Simple Algorithm for Fitting a Gaussian Function},
@@ -26,7 +31,7 @@ def pose_plugin_info() -> PluginInfo:
         namespace="heatmap",
         summary="Heatmap and location-refinement heads",
         license="BSD-3-Clause",
-        hook_api="1.2",
+        hook_api="1.3",
         citations=(_DEEPERCUT, _DEEPLABCUT),
     )
 
@@ -87,6 +92,7 @@ def pose_recipes() -> Iterable[ModelRecipe]:
             },
             "augmentation": {"rotation": 180.0, "scale": [0.75, 1.25], "translation": 0.08},
         },
+        citations=(_XIAO,),
     )
 
 

@@ -16,12 +16,20 @@ _MULTI_ANIMAL = """@article{lauer2022multi,
     Rahman, Mohammed Mostafizur and Di Santo, Valentina and Soberanes, Daniel and Feng, Guoping and
     Murthy, Venkatesh N. and Lauder, George and Dulac, Catherine and Mathis, Mackenzie Weygandt and
     Mathis, Alexander},
-  journal={Nature Methods}, year={2022}}"""
+  journal={Nature Methods}, volume={19}, pages={496--504}, year={2022}}"""
 
 _RESNET = """@inproceedings{he2016resnet,
   title={Deep Residual Learning for Image Recognition},
   author={He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian},
   booktitle={Computer Vision and Pattern Recognition}, year={2016}}"""
+
+_TIMM = """@misc{wightman2019timm,
+  title={PyTorch Image Models},
+  author={Wightman, Ross}, year={2019}, howpublished={https://github.com/huggingface/pytorch-image-models}}"""
+
+_RSB = """@misc{wightman2021resnet,
+  title={ResNet strikes back: An improved training procedure in timm},
+  author={Wightman, Ross and Touvron, Hugo and J{\\'e}gou, Herv{\\'e}}, year={2021}, howpublished={arXiv:2110.00476}}"""
 
 
 @hookimpl
@@ -30,7 +38,7 @@ def pose_plugin_info() -> PluginInfo:
         namespace="paf",
         summary="Part affinity fields: several animals, bottom-up",
         license="BSD-3-Clause",
-        hook_api="1.1",
+        hook_api="1.3",
         citations=(_OPENPOSE, _MULTI_ANIMAL),
     )
 
@@ -43,6 +51,7 @@ def pose_components() -> Iterable[ComponentSpec]:
         config="pose_paf.config:PafHeadConfig",
         factory="pose_paf.head:PafHead",
         summary="Heatmaps, location refinement and part affinity fields",
+        requires=("heatmap",),
     )
     yield ComponentSpec(
         "target_generator",
@@ -50,6 +59,7 @@ def pose_components() -> Iterable[ComponentSpec]:
         config="pose_paf.config:PafTargetConfig",
         factory="pose_paf.targets:PafTargets",
         summary="Directions of limbs along their strips, beside the targets of another generator",
+        requires=("heatmap",),
     )
     yield ComponentSpec(
         "predictor",
@@ -65,7 +75,9 @@ def pose_components() -> Iterable[ComponentSpec]:
         factory="pose_paf.dlcrnet:DLCRNet",
         summary="ResNet-50 whose early stages join its last one (DLCRNet)",
         tags=("imagenet",),
-        citations=(_RESNET,),
+        citations=(_RESNET, _TIMM, _RSB),
+        weights_license="Apache-2.0",
+        weights_source="ImageNet-1k classification, Wightman et al. 2021, timm/resnet50.a1_in1k",
     )
     for kind, name, function in (("backbone", "DLCRNet", "backbone"), ("head", "DLCRNetHead", "head")):
         yield ComponentSpec(
@@ -111,5 +123,4 @@ def pose_models() -> Iterable[ModelPreset]:
                 },
                 "train": {"optimizer": {"lr": 5e-4}},
             },
-            citations=(_RESNET,),
         )

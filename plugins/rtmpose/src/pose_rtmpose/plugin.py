@@ -89,7 +89,6 @@ def _preset(variant: str, deepen: float, widen: float, size: int) -> ModelPreset
         family="rtmpose",
         summary=f"RTMPose-{variant}: CSPNeXt-{variant} and a SimCC head on {size} x {size} crops",
         spec=spec,
-        citations=(_GAU,),
     )
 
 

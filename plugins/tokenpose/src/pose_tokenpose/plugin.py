@@ -24,7 +24,7 @@ def pose_plugin_info() -> PluginInfo:
         namespace="tokenpose",
         summary="TokenPose: keypoints as tokens of a transformer",
         license="BSD-3-Clause",
-        hook_api="1.1",
+        hook_api="1.3",
         citations=(_TOKENPOSE,),
     )
 
@@ -45,6 +45,7 @@ def pose_components() -> Iterable[ComponentSpec]:
         config="pose_tokenpose.config:TokenHeatmapConfig",
         factory="pose_tokenpose.head:TokenHeatmapHead",
         summary="One heatmap a keypoint, from its token",
+        requires=("heatmap",),
     )
     yield ComponentSpec(
         "deeplabcut/neck",
@@ -78,5 +79,4 @@ def pose_models() -> Iterable[ModelPreset]:
             },
             "train": {"optimizer": {"lr": 5e-4}},
         },
-        citations=(_VIT,),
     )

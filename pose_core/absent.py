@@ -1,0 +1,116 @@
+"""What to say about a name that nothing installed offers: which distribution to install."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
+
+from pose_core.known_names import known_names
+from pose_core.plugins import PluginRecord
+
+MODEL, WEIGHTS = "model", "set of weights"
+"""What names are called that are no components."""
+
+
+def install(distributions: Iterable[str]) -> str:
+    """The command, of which every such message holds one."""
+    return f"pip install {' '.join(sorted(set(distributions)))}"
+
+
+def advice(
+    namespaces: Collection[str],
+    plugins: Collection[PluginRecord],
+    verb: str = "it needs",
+    also_known: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """What to do where these plugins are needed and are not active; empty where they all are.
+
+    Args:
+        namespaces: of the plugins that are needed.
+        plugins: records of all installed ones.
+        verb: how the name is related to them: ``it needs`` or ``it comes with``.
+        also_known: distributions of namespaces beyond the table of the core.
+    """
+    known = {**also_known, **known_names().distributions}
+    status = {plugin.name: plugin for plugin in plugins}
+    lame = [status[n] for n in sorted(namespaces) if n in status and not status[n].active]
+    said = [f"its plugin {p.name!r} is {p.status}: {p.reason}" for p in lame]
+    gone = sorted(n for n in namespaces if n not in status)
+    named = [known[n] for n in gone if n in known]
+    if named:
+        there = "is not installed" if len(named) == 1 else "are not installed"
+        said.append(f"{verb} {' and '.join(named)}, which {there}: {install(named)}")
+    # Only by convention: a name from somebody's file should not be installed without a look at it.
+    said += [
+        f"its plugin {n!r} is not installed: {install([f'pose-{n}'])}, if that is the distribution it comes from"
+        for n in gone
+        if n not in known
+    ]
+    return "; ".join(said)
+
+
+def needed_for(kind: str, name: str, backbones: Collection[str]) -> dict[str, frozenset[str]]:
+    """Namespaces that are needed for a name, as far as that is known; by method for models, else under ``""``.
+
+    Args:
+        kind: of component, :data:`MODEL` or :data:`WEIGHTS`.
+        name: bare or full.
+        backbones: names of the installed backbone presets, which known recipes make models of.
+    """
+    namespace, _, bare = name.rpartition("/")
+    known = known_names()
+    if kind == MODEL:
+        found = _models(bare, backbones)
+    else:
+        table: Mapping[str, str] = known.weights if kind == WEIGHTS else known.components.get(kind, {})
+        found = {"": frozenset({table[bare]})} if bare in table else {}
+    if not namespace:
+        return found
+    # Somebody else's component of the same name is another one.
+    return {m: needs for m, needs in found.items() if namespace in needs} or {"": frozenset({namespace})}
+
+
+def _models(name: str, backbones: Collection[str]) -> dict[str, frozenset[str]]:
+    known = known_names()
+    found = {method: frozenset(needs) for method, needs in known.models.get(name, {}).items()}
+    presets: dict[str, list[str]] = {**{name: [] for name in backbones}, **known.backbones}
+    for template, methods in known.recipes.items():
+        for backbone, needs in presets.items():
+            if template.format(backbone=backbone) == name:
+                for method, also in methods.items():
+                    found.setdefault(method, frozenset({*needs, *also}))
+    return found
+
+
+def not_installed(kind: str, plugins: Collection[PluginRecord]) -> str:
+    """The known components of a kind that could be installed: ``others: coco (pip install pose-coco)``; or empty."""
+    there = {plugin.name for plugin in plugins}
+    known = known_names()
+    others = {n: known.distributions[ns] for n, ns in known.components.get(kind, {}).items() if ns not in there}
+    return f"others: {', '.join(f'{n} ({install([d])})' for n, d in sorted(others.items()))}" if others else ""
+
+
+def kinds_of(name: str, backbones: Collection[str]) -> list[str]:
+    """What a name that is known can be: :data:`MODEL`, kinds of components, :data:`WEIGHTS`."""
+    bare = name.rpartition("/")[2]
+    known = known_names()
+    found = [MODEL] if _models(bare, backbones) else []
+    found += [kind for kind, names in known.components.items() if bare in names]
+    return found + ([WEIGHTS] if bare in known.weights else [])
+
+
+def easiest(methods: Collection[str], backbones: Collection[str], active: Collection[str]) -> frozenset[str]:
+    """The fewest plugins without which there is no model of any of these methods; empty where none is known.
+
+    Args:
+        methods: of :data:`pose_core.hooks.METHODS`.
+        backbones: names of the installed backbone presets.
+        active: namespaces that need not be installed.
+    """
+    known = known_names()
+    presets = [frozenset[str]()] if backbones else [frozenset(needs) for needs in known.backbones.values()]
+    ways = [frozenset(needs) for by in known.models.values() for method, needs in by.items() if method in methods]
+    for by in known.recipes.values():
+        ways += [frozenset(needs) | preset for m, needs in by.items() if m in methods for preset in presets]
+    missing = [way - set(active) for way in ways]
+    return min(missing, key=lambda way: (len(way), sorted(way)), default=frozenset())

@@ -1,0 +1,184 @@
+"""Models that can be named, composed of what plugins offer: presets as they are, and every recipe times every backbone.
+
+Each model knows the plugins that it needs, so that one is offered only where all of them are installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pose_core import hooks
+from pose_core.merge import merge
+from pose_core.plugins import PluginRecord
+
+_KINDS = {"heads": "head", "losses": "loss", "inputs": "input", "network": "detector"}
+"""Keys of a configuration under which components stand that are not called as their kind."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that can be named: a plugin's preset, or a recipe applied to a backbone preset.
+
+    Attributes:
+        name: bare name.
+        method: one of :data:`pose_core.hooks.METHODS`.
+        family: group it is listed under.
+        plugin: record of the plugin that contributes the architecture (of the backbone, for composed models).
+        summary: one line.
+        layers: partial run specs, later ones override earlier ones.
+        citations: BibTeX entries.
+        needs: namespaces of the plugins that it needs, sorted; its own and that of its recipe among them.
+    """
+
+    name: str
+    method: str
+    family: str
+    plugin: PluginRecord
+    summary: str
+    layers: tuple[Mapping[str, Any], ...]
+    citations: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+    @property
+    def full_name(self) -> str:
+        """``namespace/name``."""
+        return f"{self.plugin.name}/{self.name}"
+
+    def spec(self) -> dict[str, Any]:
+        """The layers on top of one another."""
+        return _merged(self.layers)
+
+
+Recipe = tuple[hooks.ModelRecipe, PluginRecord]
+
+
+class Composer:
+    """Makes the models of some plugins.
+
+    Args:
+        plugins: active ones, those asked first first.
+    """
+
+    def __init__(self, plugins: Sequence[PluginRecord]) -> None:
+        self._plugins = plugins
+        self._requires: dict[tuple[str, str], tuple[str, ...]] = {
+            (c.kind, f"{plugin.name}/{c.name}"): c.requires
+            for plugin in plugins
+            for c in plugin.definitions.get("pose_components", ())
+        }
+
+    def recipes(self) -> tuple[Recipe, ...]:
+        """One of each name and method, with the plugin it comes from."""
+        found: dict[tuple[str, str], Recipe] = {}
+        for plugin in self._plugins:
+            for recipe in plugin.definitions.get("pose_recipes", ()):
+                # Plugins come first-party first, so a stranger's recipe of the same name and method cannot take over.
+                found.setdefault((recipe.method, recipe.name), (recipe, plugin))
+        return tuple(found.values())
+
+    def models(self) -> list[Model]:
+        """All of them, by name and method; those too that need a plugin which is not there."""
+        models = [self._preset(m, p) for p in self._plugins for m in p.definitions.get("pose_models", ())]
+        models += [
+            self._composed(backbone, plugin, recipe)
+            for plugin in self._plugins
+            for backbone in plugin.definitions.get("pose_backbones", ())
+            for recipe in self.recipes()
+        ]
+        return sorted(models, key=lambda m: (m.name, m.method, m.plugin.name))
+
+    def needs(self, *layers: Mapping[str, Any]) -> set[str]:
+        """The namespaces of the components that these partial run specs name together, and what those require."""
+        found: set[str] = set()
+        content = _merged(layers)
+        for kind, name in names_in(content):
+            found |= {*_namespace(name), *self._requires.get((kind, name), ())}
+        return found
+
+    def _preset(self, preset: hooks.ModelPreset, plugin: PluginRecord) -> Model:
+        return Model(
+            preset.name,
+            preset.method,
+            preset.family,
+            plugin,
+            preset.summary,
+            (preset.spec,),
+            preset.citations,
+            tuple(sorted({plugin.name} | self.needs(preset.spec))),
+        )
+
+    def _composed(self, preset: hooks.BackbonePreset, plugin: PluginRecord, recipe_of: Recipe) -> Model:
+        recipe, author = recipe_of
+        of_backbone = (
+            {"model": {"backbone": preset.backbone}},
+            preset.spec,
+            preset.overrides.get(recipe.method, {}),
+        )
+        layers = (
+            recipe.spec,
+            {"model": {"backbone": recipe.wrapper}} if recipe.wrapper else {},
+            *(_within(recipe, layer) for layer in of_backbone),
+        )
+        return Model(
+            name=recipe.name.format(backbone=preset.name),
+            method=recipe.method,
+            family=preset.family,
+            plugin=plugin,
+            summary=recipe.summary.format(backbone=preset.summary),
+            layers=layers,
+            citations=(*preset.citations, *recipe.citations),
+            needs=tuple(sorted({plugin.name, author.name} | self.needs(*layers))),
+        )
+
+
+def components_in(content: Any, around: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """The outermost components of a partial run spec: kind, and content with its ``type``.
+
+    Args:
+        content: as YAML has it.
+        around: the key under which it stands.
+    """
+    if not isinstance(content, Mapping):
+        return
+    for key, value in content.items():
+        kind = _KINDS.get(around, key if key in hooks.KINDS else _KINDS.get(key, ""))
+        config = {"type": value} if isinstance(value, str) and kind and key != "type" else value
+        if kind in hooks.KINDS and isinstance(config, Mapping) and isinstance(config.get("type"), str):
+            yield kind, dict(config)
+        else:
+            yield from components_in(value, str(key))
+
+
+def names_in(content: Any) -> Iterator[tuple[str, str]]:
+    """Kind and name, as written, of all components of a partial run spec, those within others too."""
+    for kind, config in components_in(content):
+        yield kind, config["type"]
+        yield from names_in({key: value for key, value in config.items() if key != "type"})
+
+
+def namespaces_in(content: Any) -> set[str]:
+    """The plugins whose components a partial run spec names in full."""
+    return {namespace for _, name in names_in(content) for namespace in _namespace(name)}
+
+
+def _namespace(name: str) -> list[str]:
+    """The namespace of a full name; nothing for a bare one."""
+    namespace, _, _ = name.rpartition("/")
+    return [namespace] if namespace else []
+
+
+def _merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged = merge(merged, layer)
+    return merged
+
+
+def _within(recipe: hooks.ModelRecipe, layer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a backbone preset says about its backbone, said of the one in the recipe's wrapper, where it has one."""
+    model = layer.get("model", {})
+    if not recipe.wrapper or "backbone" not in model:
+        return layer
+    return {**layer, "model": {**model, "backbone": {"backbone": model["backbone"]}}}

@@ -1,0 +1,40 @@
+"""Which distribution brings which names: data about plugins that need not be installed.
+
+``known_names.json`` is made of the plugins of this repository by ``tools/known_names.py`` (``make tables``), so that
+the error for a name that is not there can say what to install. No code here knows a plugin.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+
+@dataclass(frozen=True)
+class KnownNames:
+    """What is known about plugins that may or may not be installed.
+
+    Attributes:
+        distributions: namespace -> distribution.
+        components: kind -> bare name -> namespace.
+        weights: bare name -> namespace.
+        backbones: name of a backbone preset -> namespaces that it needs.
+        recipes: name with ``{backbone}`` -> method -> namespaces that it needs.
+        models: name -> method -> namespaces that it needs; those that are not recipe times backbone.
+    """
+
+    distributions: Mapping[str, str]
+    components: Mapping[str, Mapping[str, str]]
+    weights: Mapping[str, str]
+    backbones: Mapping[str, list[str]]
+    recipes: Mapping[str, Mapping[str, list[str]]]
+    models: Mapping[str, Mapping[str, list[str]]]
+
+
+@cache
+def known_names() -> KnownNames:
+    """The table that comes with the core."""
+    return KnownNames(**json.loads((files("pose_core") / "known_names.json").read_text(encoding="utf-8")))

@@ -1,0 +1,51 @@
+"""Whether the plugins that a run needs are installed; which they are its folder tells."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from pose_core.absent import advice
+from pose_core.catalog import get_catalog
+from pose_core.composition import namespaces_in
+from pose_core.errors import ConfigError
+from pose_core.specs.yaml_file import read_yaml
+
+_SECTIONS = ("model", "network", "detector", "data")
+"""Where the configuration of a run names components."""
+
+_DISTRIBUTION = re.compile(r"([A-Za-z0-9][\w.-]*) \S+")
+
+
+def check_plugins(folder: Path) -> None:
+    """Refuse a run that needs what is not installed, in one line that says what to install.
+
+    Args:
+        folder: of the run, with its ``config.yaml`` and, where it is there, its ``provenance.json``.
+
+    Raises:
+        ConfigError: a plugin is missing or not active, or the configuration is no YAML.
+    """
+    content, _ = read_yaml(folder / "config.yaml")
+    named = {section: content.get(section) for section in _SECTIONS}
+    needed = namespaces_in(named)
+    catalog = get_catalog()
+    if missing := needed - {plugin.name for plugin in catalog.plugins if plugin.active}:
+        raise ConfigError(f"{folder}: {advice(missing, catalog.plugins, also_known=_made_with(folder))}")
+
+
+def _made_with(folder: Path) -> dict[str, str]:
+    """Namespace -> distribution, as the run remembers it. A damaged file is reported by what needs it."""
+    try:
+        content = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    plugins = content.get("plugins") if isinstance(content, Mapping) else None
+    found = {}
+    for namespace, distribution in (plugins if isinstance(plugins, Mapping) else {}).items():
+        # It becomes part of a command that the user is told to type.
+        if match := _DISTRIBUTION.fullmatch(str(distribution)):
+            found[str(namespace)] = match[1]
+    return found
