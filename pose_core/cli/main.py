@@ -27,7 +27,7 @@ from pose_core.cli.schema import schema
 from pose_core.cli.show import show
 from pose_core.cli.train import train
 from pose_core.cli.weights import weights
-from pose_core.errors import PoseError
+from pose_core.errors import PoseError, readable
 
 app = typer.Typer(
     name="pose",
@@ -80,5 +80,5 @@ def run() -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {readable(message)}", file=sys.stderr)
     sys.exit(2)

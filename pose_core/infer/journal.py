@@ -23,7 +23,7 @@ from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, PoseError
 from pose_core.files import FolderLock, disk_errors, put_in_place, write_whole
 from pose_core.interfaces import PredictionsHeader, Writer
-from pose_core.specs import AnyWriter, WriterConfig
+from pose_core.specs import AnyWriter, WriterConfig, parse_yaml
 from pose_core.structures import Frame
 
 JOURNAL = "journal.json"
@@ -54,7 +54,7 @@ def make_writer(format: str) -> Writer:
     """
     adapter: TypeAdapter[WriterConfig] = TypeAdapter(AnyWriter)
     try:
-        config = adapter.validate_python(yaml.safe_load(format) if format.startswith("{") else format)
+        config = adapter.validate_python(parse_yaml(format) if format.startswith("{") else format)
     except yaml.YAMLError:
         raise ConfigError(f"{format!r} is not valid YAML; write {{type: NAME, setting: value}}") from None
     except ValidationError as error:

@@ -82,7 +82,7 @@ def train_detector(
 
 
 def _train(task: Task[Any], out: Path, resume: bool, console: Console | None) -> Run | DetectorRun:
-    console = console or Console(stderr=True)
+    console = console or Console(stderr=True, markup=False, emoji=False)
     prepared = task.prepared
     spec: RunSpec | DetectorRunSpec = prepared.spec
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0
