@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, Protocol, TypeVar
 
 from pose_core import hooks
-from pose_core.errors import ConfigError, PluginError
+from pose_core.errors import ConfigError, PluginError, described
 from pose_core.plugins import ACTIVE, PluginRecord, discover
 
 
@@ -41,7 +41,11 @@ class Component:
         Raises:
             PluginError: the plugin's string does not lead to a class.
         """
-        return _load(self, self.definition.config, "config")
+        found = _load(self, self.definition.config, "config")
+        if not (isinstance(found, type) and hasattr(found, "model_fields")):
+            where = f"config {self.definition.config!r} of {self.definition.kind} {self.full_name!r}"
+            raise PluginError(f"{where} is no config class; the plugin {self.plugin.distribution} is broken")
+        return found
 
     def factory(self) -> type[Any]:
         """The class that implements the component. Imports its module, torch included.
@@ -264,11 +268,11 @@ class Catalog:
                     )
                     models.append(
                         Model(
-                            name=recipe.name.format(backbone=preset.name),
+                            name=recipe.name.replace("{backbone}", preset.name),
                             method=recipe.method,
                             family=preset.family,
                             plugin=plugin,
-                            summary=recipe.summary.format(backbone=preset.summary),
+                            summary=recipe.summary.replace("{backbone}", preset.summary),
                             layers=(
                                 recipe.spec,
                                 {"model": {"backbone": recipe.wrapper}} if recipe.wrapper else {},
@@ -343,6 +347,9 @@ def _find(target: str, where: str, plugin: PluginRecord) -> Any:
         raise PluginError(f"{where} does not exist; the plugin {plugin.distribution} is broken") from None
     except ImportError as error:
         raise PluginError(f"{where} cannot be imported ({error}); reinstall {plugin.distribution}") from error
+    except (Exception, SystemExit) as error:  # whatever the module does when it is imported
+        why = f"{type(error).__name__}: {described(error)}"
+        raise PluginError(f"{where} cannot be imported ({why}); the plugin {plugin.distribution} is broken") from error
     if not callable(found):
         raise PluginError(f"{where} is not callable; the plugin {plugin.distribution} is broken")
     return found

@@ -19,6 +19,15 @@ def readable(message: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 500]} ... {line[-400:]}"
 
 
+def described(error: BaseException) -> str:
+    """What an exception of somebody else's says, as one line; of one that cannot even say that, so much."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = ""
+    return text or "no message"
+
+
 class PoseError(Exception):
     """Base class of all expected failures. The message is one line: what, where, what to do."""
 

@@ -6,6 +6,7 @@ Command modules import what is heavy inside their functions, so that ``pose --he
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
 import sys
@@ -60,6 +61,11 @@ app.command("import")(import_)
 def run() -> None:
     """Entry point. Exit codes: 0 done, 1 'pose check' found something, 2 the user's input cannot be used (one line says
     why), 130 interrupted."""
+    # A file's name, or what a file says, may hold what no text in UTF-8 can.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    # What OpenCV says about a damaged image is said better by the line that names the file.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     warnings = logging.StreamHandler()
     warnings.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     logging.addLevelName(logging.WARNING, "warning")

@@ -35,6 +35,7 @@ class Material:
         dlc, dlc_multi: DeepLabCut projects, labels as CSV and as HDF5 of both layouts.
         coco: ``labels.json`` and its images.
         run: a run that was trained on ``own``, evaluated, with a checkpoint.
+        crops: a run of a top-down model without a detector.
         predictions: of that run, as Parquet, DeepLabCut's CSV and HDF5, COCO; ``video.mp4`` beside them.
     """
 
@@ -44,6 +45,7 @@ class Material:
     dlc_multi: Path
     coco: Path
     run: Path
+    crops: Path
     predictions: Path
 
 
@@ -61,8 +63,12 @@ def _link(source: str, to: str) -> None:
 def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     """See the class."""
     root = tmp_path_factory.mktemp("material")
-    made = Material(*(root / name for name in ("own", "own_multi", "dlc", "dlc_multi", "coco", "run", "predictions")))
-    single = Skeleton(("nose", "left_ear", "right_ear"), edges=(("nose", "left_ear"),), symmetry=(("left_ear", "right_ear"),))
+    made = Material(
+        *(root / name for name in ("own", "own_multi", "dlc", "dlc_multi", "coco", "run", "crops", "predictions"))
+    )
+    single = Skeleton(
+        ("nose", "left_ear", "right_ear"), edges=(("nose", "left_ear"),), symmetry=(("left_ear", "right_ear"),)
+    )
     _own(made.own, single)
     several = Skeleton(("nose", "tail"), edges=(("nose", "tail"),), individuals=("mickey", "minnie"), identified=True, unique_keypoints=("corner",))  # fmt: skip
     _own(made.own_multi, several)
@@ -71,12 +77,33 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     _coco(made.coco)
     tiny = ("model.backbone.filters=4", "model.backbone.max_stride=8", "model.backbone.output_stride=4")
     settings = [part for setting in (*tiny, "train.batch_size=4") for part in ("--set", setting)]
-    _done(["train", made.own, "--model", "unet", "--out", made.run, "--epochs", "1", "--device", "cpu", *settings], root)
+    _done(
+        ["train", made.own, "--model", "unet", "--out", made.run, "--epochs", "1", "--device", "cpu", *settings], root
+    )
+    small = [*settings, "--set", "model.preprocess.size=[32,32]"]
+    _done(
+        [
+            "train",
+            made.own,
+            "--model",
+            "top_down_unet",
+            "--out",
+            made.crops,
+            "--epochs",
+            "1",
+            "--device",
+            "cpu",
+            *small,
+        ],
+        root,
+    )
     _done(["evaluate", made.run, "--device", "cpu"], root)
     made.predictions.mkdir()
     write_numbered_video(made.predictions / "video.mp4", 12)
     for format in ("parquet", "dlc-csv", "dlc-h5", "coco"):
-        _done(["predict", made.run, made.predictions / "video.mp4", "--out", made.predictions, "--format", format], root)
+        _done(
+            ["predict", made.run, made.predictions / "video.mp4", "--out", made.predictions, "--format", format], root
+        )
     return made
 
 
@@ -104,7 +131,11 @@ def _own(folder: Path, skeleton: Skeleton) -> None:
 def _deeplabcut(root: Path, individuals: list[str] | None) -> None:
     parts = ["nose", "leftpaw", "rightpaw"]
     config: dict[str, Any] = {"Task": "reach", "scorer": "Ada", "date": "Jan7", "multianimalproject": bool(individuals)}
-    config |= {"identity": bool(individuals), "project_path": "/gone", "video_sets": {"/gone/mouse.mp4": {"crop": "0, 64, 0, 48"}}}
+    config |= {
+        "identity": bool(individuals),
+        "project_path": "/gone",
+        "video_sets": {"/gone/mouse.mp4": {"crop": "0, 64, 0, 48"}},
+    }
     config |= {"bodyparts": "MULTI!" if individuals else parts, "skeleton": [["nose", "leftpaw"], ["nose", "rightpaw"]]}
     if individuals:
         config |= {"multianimalbodyparts": parts, "individuals": individuals, "uniquebodyparts": ["corner"]}
@@ -141,7 +172,10 @@ def _coco(folder: Path) -> None:
     for image in range(IMAGES):
         cv2.imwrite(str(folder / f"{image}.png"), _picture(image))
         for _ in range(2):
-            points = [[float(x), float(y), int(v)] for (x, y), v in zip(rng.uniform(2, 44, (3, 2)).round(2), (2, 1, 2), strict=True)]
+            points = [
+                [float(x), float(y), int(v)]
+                for (x, y), v in zip(rng.uniform(2, 44, (3, 2)).round(2), (2, 1, 2), strict=True)
+            ]
             annotations.append(
                 {
                     "id": len(annotations) + 1,
@@ -155,10 +189,17 @@ def _coco(folder: Path) -> None:
                     "segmentation": [[2, 2, 44, 2, 44, 44]],
                 }
             )  # fmt: skip
-    annotations.append({"id": 99, "image_id": 1, "category_id": 1, "keypoints": [0] * 9, "bbox": [50, 30, 9, 9], "iscrowd": 1})
+    annotations.append(
+        {"id": 99, "image_id": 1, "category_id": 1, "keypoints": [0] * 9, "bbox": [50, 30, 9, 9], "iscrowd": 1}
+    )
     images = [{"id": i + 1, "file_name": f"{i}.png", "width": WIDTH, "height": HEIGHT} for i in range(IMAGES)]
     category = {"id": 1, "name": "mouse", "keypoints": ["nose", "left_ear", "right_ear"], "skeleton": [[1, 2], [1, 3]]}
-    content = {"info": {}, "images": images, "annotations": annotations, "categories": [category, {"id": 2, "name": "box"}]}
+    content = {
+        "info": {},
+        "images": images,
+        "annotations": annotations,
+        "categories": [category, {"id": 2, "name": "box"}],
+    }
     (folder / "labels.json").write_text(json.dumps(content))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 
 from .mutate import put, spoil_bytes
 from .oracle import TRACE
+
+Change = Callable[[h5py.File, Any, random.Random], None]
 
 
 class Bomb:
@@ -30,21 +33,19 @@ def spoil_h5(path: Path, rng: random.Random) -> str:
         return "bytes"
     put(path, data)
     with h5py.File(path, "r+") as file:
-        nodes: list[Any] = [file]
-        file.visititems(lambda _, node: nodes.append(node))
-        about = ""
         for _ in range(rng.choice((1, 1, 2))):
-            node = rng.choice([n for n in nodes if n])
-            changes = (_attribute, _attribute, _no_attribute, _bomb, _values, _type, _gone, _link)
-            about = (change := rng.choice(changes)).__name__.strip("_")
+            names: list[str] = []
+            file.visit(names.append)
+            node = file[rng.choice(["/", *sorted(name for name in names if file.get(name) is not None)])]
+            change = rng.choice(_CHANGES)
             change(file, node, rng)
-    return about
+    return change.__name__.strip("_")
 
 
 def _attribute(file: h5py.File, node: Any, rng: random.Random) -> None:
     names = list(node.attrs) or ["pandas_type"]
     value = rng.choice(
-        (0, -1, 10**18, 1.5, float("nan"), "", "frame", "frame_table", "multi", b"\xff", b"(lp0\n.", b"I1\n.", b"cos\nsystem\n.")
+        (0, -1, 10**18, 1.5, float("nan"), np.bytes_(b"x"), "", "frame", "frame_table", "multi", b"\xff", b"(lp0\n.", b"I1\n.", b"cos\nsystem\n.")
         + (np.arange(3), np.zeros(0), np.array([b"x", b"y"]), pickle.dumps([("Ada", "nose", "x")]), "N.", "utf-99")
     )  # fmt: skip
     node.attrs[rng.choice(names)] = value
@@ -64,8 +65,10 @@ def _bomb(file: h5py.File, node: Any, rng: random.Random) -> None:
 def _values(file: h5py.File, node: Any, rng: random.Random) -> None:
     if isinstance(node, h5py.Dataset) and node.dtype.kind in "fiu" and node.size:
         values = node[()]
-        values.flat[rng.randrange(values.size)] = rng.choice((0, -1, 100, 127)) if node.dtype.kind != "f" else rng.choice(
-            (np.nan, np.inf, -np.inf, 1e300, -5.0, 3.25)
+        values.flat[rng.randrange(values.size)] = (
+            rng.choice((0, -1, 100, 127))
+            if node.dtype.kind != "f"
+            else rng.choice((np.nan, np.inf, -np.inf, 1e300, -5.0, 3.25))
         )
         node[()] = values
 
@@ -104,3 +107,6 @@ def _link(file: h5py.File, node: Any, rng: random.Random) -> None:
         name = node.name
         del file[name]
         file[name] = rng.choice((h5py.ExternalLink("/etc/passwd", "/"), h5py.SoftLink("/nowhere"), h5py.SoftLink(name)))
+
+
+_CHANGES: tuple[Change, ...] = (_attribute, _attribute, _no_attribute, _bomb, _values, _values, _type, _gone, _link)

@@ -97,9 +97,7 @@ def odd_values() -> list[Any]:
 
 
 # What only text can say: tags, aliases, depth, numbers without end.
-_LAUGHS = ", ".join(
-    f"l{i}: &l{i} [{', '.join([f'*l{i - 1}' if i else 'ha'] * 9)}]" for i in range(9)
-)
+_LAUGHS = ", ".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}' if i else 'ha'] * 9)}]" for i in range(9))
 RAW_YAML = (
     "!!python/object/apply:os.system ['touch TRACE']",
     "!!python/object/apply:pathlib.Path.touch [!!python/object/apply:pathlib.Path [TRACE]]",
@@ -286,7 +284,9 @@ def spoil_bytes(data: bytes, rng: random.Random) -> bytes:
     for _ in range(rng.choice((1, 1, 2, 4))):
         at = rng.randrange(len(data) + 1)
         size = rng.choice((1, 1, 2, 8, 64, 1000))
-        junk = rng.choice((rng.randbytes(size), b"\0" * size, b"\xff\xfe", b"\xe9", b"\r", b"\t", b'"', b":", b"{", b"-"))
+        junk = rng.choice(
+            (rng.randbytes(size), b"\0" * size, b"\xff\xfe", b"\xe9", b"\r", b"\t", b'"', b":", b"{", b"-")
+        )
         data = rng.choice(
             (
                 data[:at],
@@ -347,14 +347,19 @@ def spoil_yaml(tree: Any, rng: random.Random, gentle: float = 0.6) -> bytes:
     """YAML of a spoilt tree, now and then with spoilt bytes, too."""
     spoilt = spoil_tree(tree, rng, gentle=gentle)
     text = yaml.safe_dump(
-        spoilt, sort_keys=False, allow_unicode=rng.random() < 0.5, default_flow_style=rng.choice((None, None, True, False))
+        spoilt,
+        sort_keys=False,
+        allow_unicode=rng.random() < 0.5,
+        default_flow_style=rng.choice((None, None, True, False)),
     )
     return _finish(spell(text, RAW_YAML, rng), rng)
 
 
 def spoil_json(tree: Any, rng: random.Random, gentle: float = 0.6) -> bytes:
     """JSON of a spoilt tree, now and then with spoilt bytes, too."""
-    text = json.dumps(spoil_tree(tree, rng, gentle=gentle), ensure_ascii=rng.random() < 0.5, indent=rng.choice((None, 1)))
+    text = json.dumps(
+        spoil_tree(tree, rng, gentle=gentle), ensure_ascii=rng.random() < 0.5, indent=rng.choice((None, 1))
+    )
     return _finish(spell(text, RAW_JSON, rng), rng)
 
 
@@ -364,7 +369,25 @@ def _finish(text: str, rng: random.Random) -> bytes:
     return spoil_bytes(data, rng) if chance < 0.15 else spoil_lines(data, rng) if chance < 0.25 else data
 
 
-CELLS = ("", " ", "nan", "NaN", "inf", "-inf", "1e400", "1e9", "-1", "0", "1,5", "x", "0x10", "1_0", "٣", "9" * 400, *TEXTS)
+CELLS = (
+    "",
+    " ",
+    "nan",
+    "NaN",
+    "inf",
+    "-inf",
+    "1e400",
+    "1e9",
+    "-1",
+    "0",
+    "1,5",
+    "x",
+    "0x10",
+    "1_0",
+    "٣",
+    "9" * 400,
+    *TEXTS,
+)
 
 
 def spoil_csv(data: bytes, rng: random.Random) -> bytes:

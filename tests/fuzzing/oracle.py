@@ -25,6 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
+
 from pose_core.cli import main
 
 SECONDS = 30.0
@@ -32,6 +34,13 @@ SECONDS = 30.0
 
 MEMORY = 4 * 2**30
 """Bytes by which an example may enlarge the address space."""
+
+_PROGRESS = re.compile(
+    r"^note: |^warning: |^starting from |^  |^decided by the data: |^training .* %| \d+ epochs$|frames/s"
+)
+"""Lines about work that goes well, until it does not."""
+
+_OF_PLUGINS = re.compile(r"; plugins not loaded: .*|\(\w+: .*\); the plugin .*is broken")
 
 LONGEST = 2500
 """Characters of an error line; more is no line that a person reads."""
@@ -44,6 +53,11 @@ KEPT = Path(tempfile.gettempdir()) / "pose-fuzz"
 
 _PYTHON = re.compile(r"Traceback|\b[A-Z]\w*(?:Error|Exception|Warning)\b")
 _PLACE = re.compile(r"^error: ([a-z_0-9]+(\.[\w-]+)*|--[a-z-]+)\b|\(--set ")
+
+
+cv2.utils.logging.setLogLevel(
+    2
+)  # errors only, as the command asks OpenCV for by OPENCV_LOG_LEVEL; too late here, it is imported
 
 
 class Hang(BaseException):
@@ -162,10 +176,11 @@ def problem(ended: Ended, folder: Path, codes: Sequence[int] = (0, 2)) -> str:
     if ended.code != 2:
         return f"not one line: {ended.errors}" if _PYTHON.search(ended.errors) else ""
     lines = [line for line in ended.errors.splitlines() if line.strip()]
-    told = [line for line in lines if not line.startswith(("note: ", "warning: "))]
+    told = [line for line in lines if not _PROGRESS.search(line)]
     if len(told) != 1 or not told[0].startswith("error: ") or not told[0][7:].strip():
         return f"not one line: {ended.errors}"
-    if _PYTHON.search(told[0]):
+    # What became of a plugin is told with the name of its exception: its author is the one who reads it.
+    if _PYTHON.search(_OF_PLUGINS.sub("", told[0])):
         return f"names an exception of Python: {told[0]}"
     if len(told[0]) > LONGEST or not told[0].isprintable():
         return f"not a line to read: {told[0][:500]!r}"

@@ -40,7 +40,10 @@ def make_coco(material: Material, rng: random.Random, folder: Path) -> Example:
         else:
             put(file, spoil_json(content, rng, gentle=0.7))
     if rng.random() < 0.15:
-        options = ["--set", f"data.reader={{type: coco, category: {rng.choice(('mouse', '1', 'all', '2', 'box', '[]'))}}}"]
+        options = [
+            "--set",
+            f"data.reader={{type: coco, category: {rng.choice(('mouse', '1', 'all', '2', 'box', '[]'))}}}",
+        ]
     return Example(["train", file, "--model", "unet", "--out", folder / "out", *options], about)
 
 

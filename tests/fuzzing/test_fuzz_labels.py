@@ -63,7 +63,7 @@ def _boxes(material: Material, rng: random.Random, folder: Path) -> Example:
     rows = "".join(f"{i},{i},{i + 1.5},{i + 20},{i + 21},0.{i}\n" for i in range(9))
     put(folder / "boxes.csv", _csv(f"frame,x1,y1,x2,y2,score\n{rows}".encode(), rng))
     video = material.predictions / "video.mp4"
-    command = ["predict", material.run, video, "--boxes", folder / "boxes.csv", "--out", folder / "out"]
+    command = ["predict", material.crops, video, "--boxes", folder / "boxes.csv", "--out", folder / "out"]
     return Example([*command, "--device", "cpu"], "boxes")
 
 

@@ -51,9 +51,9 @@ SETTINGS: tuple[dict[str, Any], ...] = (
 
 def make_yaml(material: Material, number: random.Random, folder: Path) -> Example:
     """One spoilt YAML file and a command that reads it."""
-    return number.choices(
-        (_settings, _run_config, _assignments, _project, _deeplabcut, _split), (7, 3, 3, 3, 3, 2)
-    )[0](material, number, folder)
+    return number.choices((_settings, _run_config, _assignments, _project, _deeplabcut, _split), (7, 3, 3, 3, 3, 2))[0](
+        material, number, folder
+    )
 
 
 def _commands(rng: random.Random, data: Path, file: Path) -> list[str | Path]:
