@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, PoseError
-from pose_core.files import FolderLock, disk_errors, put_in_place, write_whole
+from pose_core.files import FolderLock, disk_errors, parse_json, put_in_place, write_whole
 from pose_core.interfaces import PredictionsHeader, Writer
 from pose_core.specs import AnyWriter, WriterConfig, parse_yaml
 from pose_core.structures import Frame
@@ -240,8 +240,8 @@ class Journal:
         path = self.folder / JOURNAL
         kept = [p for p in sorted(self.folder.iterdir()) if p.name != "lock"]
         try:
-            former = json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+            former = parse_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             former = None
         if former == maker:
             self._take_up(sorted(self.folder.glob("*.parquet")))

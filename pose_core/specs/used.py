@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 
 from pose_core.catalog import Component, Model, Weights, get_catalog
 from pose_core.errors import ConfigError, RunError
+from pose_core.files import parse_json
 from pose_core.hooks import KINDS
 from pose_core.plugins import PluginRecord
 from pose_core.specs.merge import merge
@@ -178,7 +178,7 @@ def _collect_provenance(path: Path, used: Used) -> None:
     if not path.is_file():
         return
     try:
-        about = json.loads(path.read_text(encoding="utf-8")).get("weights")
+        about = parse_json(path.read_text(encoding="utf-8")).get("weights")
     except (OSError, ValueError, AttributeError) as error:
         raise RunError(f"{path}: damaged ({error}); restore it or train again") from None
     if isinstance(about, dict):

@@ -70,7 +70,13 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
         ("nose", "left_ear", "right_ear"), edges=(("nose", "left_ear"),), symmetry=(("left_ear", "right_ear"),)
     )
     _own(made.own, single)
-    several = Skeleton(("nose", "tail"), edges=(("nose", "tail"),), individuals=("mickey", "minnie"), identified=True, unique_keypoints=("corner",))  # fmt: skip
+    several = Skeleton(
+        ("nose", "tail"),
+        edges=(("nose", "tail"),),
+        individuals=("mickey", "minnie"),
+        identified=True,
+        unique_keypoints=("corner",),
+    )
     _own(made.own_multi, several)
     _deeplabcut(made.dlc, None)
     _deeplabcut(made.dlc_multi, ["mickey", "minnie"])

@@ -1,4 +1,4 @@
-"""Runs ``pose`` within this process and judges how it ended: success, or one line; in time; nothing run from the file."""
+"""Runs ``pose`` within this process and judges how it ended: success, or one line; in time; no code of the file run."""
 
 from __future__ import annotations
 

@@ -33,30 +33,55 @@ MODULE = "pose_fuzzed_plugin"
 
 Fields = dict[str, Any]
 
+_TOY = {"name": "toy", "summary": "a toy"}
+_HEADS = {"model": {"heads": {"keypoints": {"type": "heatmap/heatmap"}}}}
+_WHOLE = {"model": {"backbone": {"type": "toy/toy"}, **_HEADS["model"]}}
+_FEW = {"bottom_up": {"train": {"epochs": 3}}}
+
+
+def _component(kind: str, name: str, config: str, factory: str = "Network") -> tuple[type, Fields]:
+    config = f"{MODULE}:{config}" if config else ""
+    return ComponentSpec, {**_TOY, "kind": kind, "name": name, "config": config, "factory": f"{MODULE}:{factory}"}
+
+
 GOOD: dict[str, list[tuple[type, Fields]]] = {
     "pose_plugin_info": [(PluginInfo, {"namespace": "toy", "summary": "a toy", "license": "MIT", "hook_api": "1.0"})],
     "pose_components": [
-        (ComponentSpec, {"kind": "backbone", "name": "toy", "config": f"{MODULE}:Config", "factory": f"{MODULE}:Network", "summary": "a toy"}),
-        (ComponentSpec, {"kind": "head", "name": "toyhead", "config": f"{MODULE}:HeadConfig", "factory": f"{MODULE}:Network", "summary": "a toy"}),
-        (ComponentSpec, {"kind": "reader", "name": "toyreader", "config": f"{MODULE}:ReaderConfig", "factory": f"{MODULE}:Reader", "summary": "a toy"}),
-        (ComponentSpec, {"kind": "toy/kind", "name": "opened", "config": "", "factory": f"{MODULE}:Network", "summary": "a toy"}),
+        _component("backbone", "toy", "Config"),
+        _component("head", "toyhead", "HeadConfig"),
+        _component("reader", "toyreader", "ReaderConfig", "Reader"),
+        _component("toy/kind", "opened", ""),
     ],
     "pose_backbones": [
-        (BackbonePreset, {"name": "toy_8", "family": "toys", "backbone": {"type": "toy/toy"}, "summary": "a toy", "overrides": {"bottom_up": {"train": {"epochs": 3}}}}),
+        (BackbonePreset, {**_TOY, "name": "toy_8", "family": "a", "backbone": {"type": "toy/toy"}, "overrides": _FEW}),
     ],
     "pose_recipes": [
-        (ModelRecipe, {"name": "{backbone}_toyed", "method": "single_animal", "summary": "{backbone}, toyed", "spec": {"model": {"heads": {"keypoints": {"type": "heatmap/heatmap"}}}}}),
+        (ModelRecipe, {"name": "{backbone}_toyed", "method": "single_animal", "summary": "{backbone}", "spec": _HEADS}),
     ],
     "pose_models": [
-        (ModelPreset, {"name": "toymodel", "method": "single_animal", "family": "toys", "summary": "a toy", "spec": {"model": {"backbone": {"type": "toy/toy"}, "heads": {"keypoints": {"type": "heatmap/heatmap"}}}}, "citations": ("@misc{toy, title={A toy}}",)}),
+        (ModelPreset, {**_TOY, "name": "toymodel", "method": "single_animal", "family": "toys", "spec": _WHOLE}),
+        (
+            ModelPreset,
+            {**_TOY, "name": "cited", "method": "top_down", "family": "", "spec": {}, "citations": ("@a{b,}",)},
+        ),
     ],
     "pose_extra_heads": [
-        (ExtraHead, {"name": "toyextra", "needs": "identity", "head": {"type": "toy/toyhead"}, "methods": ("bottom_up",), "summary": "a toy"}),
+        (ExtraHead, {**_TOY, "needs": "identity", "head": {"type": "toy/toyhead"}, "methods": ("bottom_up",)}),
     ],
     "pose_weights": [
-        (WeightSpec, {"name": "toyweights", "model": "toy/toy_8", "url": "https://example.invalid/toy", "sha256": "0" * 64, "license": "MIT", "source": "nowhere"}),
+        (
+            WeightSpec,
+            {
+                "name": "toyweights",
+                "model": "toy/toy_8",
+                "url": "https://example.invalid/toy",
+                "sha256": "0" * 64,
+                "license": "MIT",
+                "source": "nowhere",
+            },
+        ),
     ],
-}  # fmt: skip
+}
 
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("plugins",),
@@ -177,7 +202,7 @@ def _classes(rng: random.Random) -> dict[str, Any]:
 
 def _spoilt_definition(made: type, fields: Fields, rng: random.Random) -> Any:
     fields = dict(fields)
-    name = rng.choice([f for f in made.__dataclass_fields__])  # type: ignore[attr-defined]
+    name = rng.choice(list(made.__dataclass_fields__))  # type: ignore[attr-defined]
     kind = rng.random()
     if kind < 0.45:
         fields[name] = rng.choice(odd_values())
@@ -305,7 +330,7 @@ def make_plugin(material: Material, rng: random.Random, folder: Path) -> Example
     return Example(list(command), about, (0, 1, 2) if command[0] == "check" else (0, 2))
 
 
-def _with_plugin(monkeypatch: pytest.MonkeyPatch) -> Callable[[Example, Path], Ended]:
+def with_plugin(monkeypatch: pytest.MonkeyPatch) -> Callable[[Example, Path], Ended]:
     installed = list(importlib.metadata.entry_points(group=hooks.ENTRY_POINT_GROUP))
 
     def run(example: Example, folder: Path) -> Ended:
@@ -324,7 +349,7 @@ def _with_plugin(monkeypatch: pytest.MonkeyPatch) -> Callable[[Example, Path], E
 
 
 def _fuzz(material: Material, folder: Path, monkeypatch: pytest.MonkeyPatch, numbers: range) -> None:
-    run = _with_plugin(monkeypatch)
+    run = with_plugin(monkeypatch)
     check(fuzz(FAMILY, numbers, lambda rng, place: make_plugin(material, rng, place), folder, run))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
@@ -167,10 +166,8 @@ def _resume(material: Material, rng: random.Random, folder: Path) -> Example:
     """The checkpoint is read by a training that goes on; all of this one happened already."""
     run = Path(shutil.copytree(material.run, folder / "run"))
     file = run / rng.choices((LAST, HISTORY, METRICS, PROVENANCE, CONFIG), (6, 2, 1, 1, 1))[0]
-    if file.name == "last.ckpt" and rng.random() < 0.6:
-        about = _spoil_checkpoint(file, rng)
-    else:
-        about = _spoil(file, rng)
+    of_checkpoint = file.name == "last.ckpt" and rng.random() < 0.6
+    about = _spoil_checkpoint(file, rng) if of_checkpoint else _spoil(file, rng)
     settings = yaml.safe_load((material.run / CONFIG).read_text())
     write_whole(folder / "same.yaml", yaml.safe_dump({k: settings[k] for k in ("model", "train")}))
     command = ["train", material.own, "--config", folder / "same.yaml", "--out", run, "--resume"]
@@ -240,10 +237,6 @@ def _results(material: Material, rng: random.Random, folder: Path) -> Example:
         put(file, spoil_bytes(file.read_bytes(), rng))
     command = ["predict", material.run, material.predictions / "video.mp4", "--out", out, "--device", "cpu"]
     return Example(command, f"results, {file.suffix} {how}")
-
-
-def _cells(data: bytes) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(data.decode())))
 
 
 def _fuzz(material: Material, folder: Path, monkeypatch: pytest.MonkeyPatch, numbers: range) -> None:
