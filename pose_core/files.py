@@ -17,6 +17,7 @@ from pose_core.errors import PoseError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
 _HELD = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
+_IN_THE_WAY = {errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -58,6 +59,9 @@ def disk_errors(folder: Path, again: str = "run the same command again, it goes 
             raise PoseError(f"{folder}: no space left on the disk; free some and {again}") from None
         if error.errno in _FORBIDDEN:
             raise PoseError(f"{folder}: cannot be written ({_reason(error)}); choose another --out") from None
+        if error.errno in _IN_THE_WAY:
+            place = error.filename2 or error.filename or folder
+            raise PoseError(f"{place}: is in the way ({_reason(error)}); remove it, or choose another --out") from None
         raise
 
 

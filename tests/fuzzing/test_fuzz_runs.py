@@ -223,7 +223,10 @@ def _results(material: Material, rng: random.Random, folder: Path) -> Example:
         partial = out / ".video.partial"
         partial.mkdir()
         part = partial / rng.choice(("0000000000-0000000011.parquet", "0000000000-x.parquet", "-.parquet", "x.new"))
-        put(part, (material.predictions / "video.parquet").read_bytes())
+        table = pq.read_table(material.predictions / "video.parquet")
+        header = json.loads(table.schema.metadata[b"pose_core"])
+        header["metadata"] = {"pose_core.sizes": "160x120"}
+        pq.write_table(table.replace_schema_metadata({b"pose_core": json.dumps(header)}), part)
         maker = json.loads((out / "video.parquet.info").read_text())["maker"]
         maker = {"version": 1, **{k: v for k, v in maker.items() if k != "format"}}
         put(partial / "journal.json", json.dumps(maker).encode())
