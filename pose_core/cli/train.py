@@ -107,7 +107,7 @@ def train(
         console.print(f"the same command with --resume goes on from the last checkpoint in {out}", highlight=False)
         raise
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-        best = run.metrics()["best"]
+        best = run.metrics().get("best", {})
         if "validation_error_px" in best:
             console.print(
                 f"best validation error {best['validation_error_px']:.2f} px at epoch {best['epoch']}", highlight=False

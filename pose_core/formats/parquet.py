@@ -187,7 +187,7 @@ def _header(path: Path, content: bytes) -> PredictionsHeader:
         for name in ("edges", "symmetry"):
             skeleton[name] = tuple((a, b) for a, b in skeleton[name])
         return PredictionsHeader(skeleton=Skeleton(**skeleton), **values)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: its metadata are damaged ({_line(error)}); predict again") from None
 
 

@@ -97,7 +97,7 @@ class Job:
             return None
         try:
             note = parse_json(self._note.read_text(encoding="utf-8"))
-            former, frames, missing = note["maker"], int(note["frames"]), [(a, b) for a, b in note["missing"]]
+            former, frames, missing = dict(note["maker"]), int(note["frames"]), [(a, b) for a, b in note["missing"]]
         except (OSError, ValueError, KeyError, TypeError):
             raise PoseError(
                 f"{self.result}: exists, and no {self._note.name} beside it says what made it; add --overwrite or "

@@ -45,7 +45,13 @@ def spoil_h5(path: Path, rng: random.Random) -> str:
 def _attribute(file: h5py.File, node: Any, rng: random.Random) -> None:
     names = list(node.attrs) or ["pandas_type"]
     texts = ("", "frame", "frame_table", "multi", "N.", "utf-99", b"\xff", b"(lp0\n.", b"I1\n.", b"cos\nsystem\n.")
-    arrays = (np.bytes_(b"x"), np.arange(3), np.zeros(0), np.array([b"x", b"y"]), pickle.dumps([("Ada", "nose", "x")]))
+    arrays = (
+        np.bytes_(b"x"),
+        np.arange(3),
+        np.zeros(0),
+        np.array([b"x", b"y"]),
+        pickle.dumps([("Ada", "nose", "x")], 0),
+    )
     value = rng.choice((0, -1, 10**18, 1.5, float("nan"), *texts, *arrays))
     node.attrs[rng.choice(names)] = value
 

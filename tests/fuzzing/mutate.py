@@ -221,7 +221,7 @@ def _near(value: Any, tree: Any, rng: random.Random) -> Any:
     if isinstance(value, int):
         return rng.choice((value + 1, value - 1, value * 2, value // 2, -value, float(value), rng.choice(NUMBERS)))
     if isinstance(value, float):
-        return rng.choice((value * 1.01, value / 2, -value, round(value), value + 1, rng.choice(FLOATS)))
+        return rng.choice((value * 1.01, value / 2, -value, value // 1, value + 1, rng.choice(FLOATS)))
     if isinstance(value, str):
         others = [v for v in (get(tree, p) for p in paths(tree)) if isinstance(v, str)]
         return rng.choice((rng.choice(others), value + " ", value.upper(), value[:-1], value + "_2", *[value] * 3))

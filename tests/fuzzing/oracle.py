@@ -52,7 +52,7 @@ KEPT = Path(tempfile.gettempdir()) / "pose-fuzz"
 """Where failing examples are put."""
 
 _PYTHON = re.compile(r"Traceback|\b[A-Z]\w*(?:Error|Exception|Warning)\b")
-_PLACE = re.compile(r"^error: ([a-z_0-9]+(\.[\w-]+)*|--[a-z-]+)\b|\(--set ")
+_PLACE = re.compile(r"^error: ([a-z_0-9]+(\.[\w-]+)*|--[a-z-]+)\b|\(--set | /[\w./-]+\b")
 
 
 cv2.utils.logging.setLogLevel(
