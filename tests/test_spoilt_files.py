@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from pose_core.cli import main
 from pose_core.data.split import make_split
 from pose_core.errors import ConfigError, DataError, PoseError, readable
 from pose_core.files import disk_errors, parse_json, write_whole
@@ -98,6 +99,17 @@ def test_names_that_a_terminal_would_obey(pose: Any, blob_project: Path, tmp_pat
     line = pose.refuses("train", tmp_path, "--model", "unet", "--out", tmp_path / "run")
     assert "\x1b" not in line
     assert "unknown keypoint" in line
+
+
+def test_a_place_that_is_not_the_users(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse() -> None:
+        raise PermissionError(13, "Permission denied", "/root/project")
+
+    monkeypatch.setattr(main, "app", refuse)
+    with pytest.raises(SystemExit) as ended:
+        main.run()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("error: /root/project: may not be used by this user")
 
 
 def test_readable_messages() -> None:

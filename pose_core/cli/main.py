@@ -77,6 +77,8 @@ def run() -> None:
             raise
         _fail(str(error))
     except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM) and error.filename:
+            _fail(f"{error.filename}: may not be used by this user; change its permissions, or name another place")
         if error.errno != errno.ENOSPC:
             raise
         _fail(f"{error.filename or 'the output'}: no space left on the disk; free some and run the command again")
