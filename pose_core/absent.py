@@ -76,7 +76,7 @@ def _models(name: str, backbones: Collection[str]) -> dict[str, frozenset[str]]:
     presets: dict[str, list[str]] = {**{name: [] for name in backbones}, **known.backbones}
     for template, methods in known.recipes.items():
         for backbone, needs in presets.items():
-            if template.format(backbone=backbone) == name:
+            if template.replace("{backbone}", backbone) == name:
                 for method, also in methods.items():
                     found.setdefault(method, frozenset({*needs, *also}))
     return found

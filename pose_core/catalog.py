@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from pose_core import absent, hooks
 from pose_core.composition import Composer, Model
-from pose_core.errors import ConfigError, PluginError
+from pose_core.errors import ConfigError, PluginError, described
 from pose_core.plugins import PluginRecord, discover
 
 __all__ = ["Catalog", "Component", "Model", "Weights", "available_detectors", "available_models", "get_catalog"]
@@ -44,7 +44,11 @@ class Component:
         Raises:
             PluginError: the plugin's string does not lead to a class.
         """
-        return _load(self, self.definition.config, "config")
+        found = _load(self, self.definition.config, "config")
+        if not (isinstance(found, type) and hasattr(found, "model_fields")):
+            where = f"config {self.definition.config!r} of {self.definition.kind} {self.full_name!r}"
+            raise PluginError(f"{where} is no config class; the plugin {self.plugin.distribution} is broken")
+        return found
 
     def factory(self) -> type[Any]:
         """The class that implements the component. Imports its module, torch included.
@@ -330,6 +334,9 @@ def _find(target: str, where: str, plugin: PluginRecord) -> Any:
         raise PluginError(f"{where} does not exist; the plugin {plugin.distribution} is broken") from None
     except ImportError as error:
         raise PluginError(f"{where} cannot be imported ({error}); reinstall {plugin.distribution}") from error
+    except (Exception, SystemExit) as error:  # whatever the module does when it is imported
+        why = f"{type(error).__name__}: {described(error)}"
+        raise PluginError(f"{where} cannot be imported ({why}); the plugin {plugin.distribution} is broken") from error
     if not callable(found):
         raise PluginError(f"{where} is not callable; the plugin {plugin.distribution} is broken")
     return found

@@ -122,11 +122,11 @@ class Composer:
             *(_within(recipe, layer) for layer in of_backbone),
         )
         return Model(
-            name=recipe.name.format(backbone=preset.name),
+            name=recipe.name.replace("{backbone}", preset.name),
             method=recipe.method,
             family=preset.family,
             plugin=plugin,
-            summary=recipe.summary.format(backbone=preset.summary),
+            summary=recipe.summary.replace("{backbone}", preset.summary),
             layers=layers,
             citations=(*preset.citations, *recipe.citations),
             needs=tuple(sorted({plugin.name, author.name} | self.needs(*layers))),

@@ -6,6 +6,27 @@ The command line prints ``str(error)`` after ``error:`` and exits with code 2. A
 
 from __future__ import annotations
 
+_LONGEST = 2000
+
+
+def readable(message: str) -> str:
+    """A message as one line of a terminal.
+
+    What a file says may stand in a message: its line breaks become blanks, what a terminal would obey or not show is
+    written as in Python (``\\x1b``), and of very long ones the middle is left out.
+    """
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(message.split()))
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 500]} ... {line[-400:]}"
+
+
+def described(error: BaseException) -> str:
+    """What an exception of somebody else's says, as one line; of one that cannot even say that, so much."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = ""
+    return text or "no message"
+
 
 class PoseError(Exception):
     """Base class of all expected failures. The message is one line: what, where, what to do."""

@@ -3,19 +3,45 @@
 from __future__ import annotations
 
 import errno
+import json
+import math
 import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, NoReturn
 
 from pose_core.errors import PoseError
 
 _FULL = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
 _HELD = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
+_IN_THE_WAY = {errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def parse_json(text: str | bytes) -> Any:
+    """What a JSON text holds.
+
+    Raises:
+        ValueError: it is no JSON: not by its grammar, nested without end, or with numbers that JSON does not know (NaN)
+            or no float can hold, which could not be written again.
+    """
+    try:
+        return json.loads(text, parse_constant=_no_number, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is too large")
+    return value
 
 
 @contextmanager
@@ -33,6 +59,9 @@ def disk_errors(folder: Path, again: str = "run the same command again, it goes 
             raise PoseError(f"{folder}: no space left on the disk; free some and {again}") from None
         if error.errno in _FORBIDDEN:
             raise PoseError(f"{folder}: cannot be written ({_reason(error)}); choose another --out") from None
+        if error.errno in _IN_THE_WAY:
+            place = error.filename2 or error.filename or folder
+            raise PoseError(f"{place}: is in the way ({_reason(error)}); remove it, or choose another --out") from None
         raise
 
 

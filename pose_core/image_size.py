@@ -14,6 +14,15 @@ _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a file of a name that somebody wrote into a table. A name that no file can have, such as one of
+    five hundred letters, is that of none; ``Path.is_file`` raises OSError there."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """Width and height in pixels, as a decoder that applies the EXIF orientation gives them.
 

@@ -25,7 +25,8 @@ from typing import Any
 import pluggy
 
 from pose_core import hooks
-from pose_core.errors import PluginError
+from pose_core.definitions import MalformedError, ask, check_definitions, check_fields
+from pose_core.errors import PluginError, described
 
 ACTIVE, DISABLED, INCOMPATIBLE, FAILED = "active", "disabled", "incompatible", "failed"
 
@@ -61,10 +62,6 @@ class PluginRecord:
     def active(self) -> bool:
         """Whether what it offers can be used."""
         return self.status == ACTIVE
-
-
-class _Malformed(Exception):
-    """A hook returned something that is not what its page says."""
 
 
 class _Incompatible(Exception):
@@ -166,14 +163,14 @@ def _load_one(
         implementations = _implementations(module)
         info = _ask_info(implementations, entry_point.name)
         definitions = {
-            hook: _ask(hook, implementation)
+            hook: ask(hook, implementation)
             for hook, implementation in implementations.items()
             if hook != "pose_plugin_info"
         }
-        _check(definitions, entry_point.name)
+        check_definitions(definitions)
     except _Incompatible as error:
         return record(INCOMPATIBLE, str(error), info=info)
-    except _Malformed as error:
+    except MalformedError as error:
         return record(FAILED, str(error), info=info)
     except (KeyboardInterrupt, GeneratorExit):
         raise
@@ -183,14 +180,13 @@ def _load_one(
 
 
 def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or "no message"
     where = ""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     if trace is not None and "importlib" not in trace.tb_frame.f_code.co_filename:
         where = f" ({Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})"
-    return f"{type(error).__name__}: {text}{where}"
+    return f"{type(error).__name__}: {described(error)}{where}"
 
 
 def _implementations(module: object) -> dict[str, Callable[[], Any]]:
@@ -200,7 +196,7 @@ def _implementations(module: object) -> dict[str, Callable[[], Any]]:
     try:
         manager.check_pending()
     except pluggy.PluginValidationError as error:
-        raise _Malformed(f"{_one_line(error)}; hooks are {', '.join(hooks.HOOKS)}") from None
+        raise MalformedError(f"{_one_line(error)}; hooks are {', '.join(hooks.HOOKS)}") from None
     found: dict[str, Callable[[], Any]] = {}
     for name in hooks.HOOKS:
         implementations = getattr(manager.hook, name).get_hookimpls()
@@ -211,14 +207,15 @@ def _implementations(module: object) -> dict[str, Callable[[], Any]]:
 
 def _ask_info(implementations: Mapping[str, Callable[[], Any]], name: str) -> hooks.PluginInfo:
     if "pose_plugin_info" not in implementations:
-        raise _Malformed("implements no pose_plugin_info hook (is @hookimpl missing?)")
+        raise MalformedError("implements no pose_plugin_info hook (is @hookimpl missing?)")
     info = implementations["pose_plugin_info"]()
     if not isinstance(info, hooks.PluginInfo):
-        raise _Malformed(f"pose_plugin_info returned {type(info).__name__}, not a PluginInfo")
+        raise MalformedError(f"pose_plugin_info returned {type(info).__name__}, not a PluginInfo")
+    check_fields(info, "the plugin")
     try:
         major, minor = (int(part) for part in str(info.hook_api).split("."))
     except ValueError:
-        raise _Malformed(f"hook_api must be 'major.minor', not {info.hook_api!r}") from None
+        raise MalformedError(f"hook_api must be 'major.minor', not {info.hook_api!r}") from None
     have = ".".join(map(str, hooks.HOOK_API))
     if (major, minor) > hooks.HOOK_API:
         raise _Incompatible(
@@ -227,88 +224,5 @@ def _ask_info(implementations: Mapping[str, Callable[[], Any]], name: str) -> ho
     if major < hooks.HOOK_API[0]:
         raise _Incompatible(f"written for hook API {info.hook_api}, this pose_core has {have}: upgrade the plugin")
     if info.namespace != name:
-        raise _Malformed(f"namespace {info.namespace!r} differs from the entry point's name {name!r}")
+        raise MalformedError(f"namespace {info.namespace!r} differs from the entry point's name {name!r}")
     return info
-
-
-def _ask(hook: str, implementation: Callable[[], Any]) -> tuple[Any, ...]:
-    result = implementation()
-    if result is None or isinstance(result, (str, Mapping)) or not isinstance(result, Iterable):
-        raise _Malformed(f"{hook} must return an iterable of {hooks.HOOKS[hook].__name__}, not {type(result).__name__}")
-    definitions = tuple(result)
-    for definition in definitions:
-        if not isinstance(definition, hooks.HOOKS[hook]):
-            raise _Malformed(f"{hook} yields {type(definition).__name__}, not {hooks.HOOKS[hook].__name__}")
-    return definitions
-
-
-def _check(definitions: Mapping[str, tuple[Any, ...]], namespace: str) -> None:
-    """What can be wrong with definitions without importing what they name."""
-    seen: set[tuple[str, str]] = set()
-
-    def once(group: str, name: object) -> None:
-        if not isinstance(name, str) or not name or any(c in name for c in "/ \t\n"):
-            raise _Malformed(f"{group} name {name!r} must be a word without '/' and spaces")
-        if (group, name) in seen:
-            raise _Malformed(f"{group} {name!r} is defined twice")
-        seen.add((group, name))
-
-    for component in definitions.get("pose_components", ()):
-        if component.kind not in hooks.KINDS and "/" not in str(component.kind):
-            raise _Malformed(
-                f"component {component.name!r} has unknown kind {component.kind!r}; kinds are {', '.join(hooks.KINDS)}"
-            )
-        once(component.kind, component.name)
-        for what in ("config", "factory"):
-            target = getattr(component, what)
-            if what == "config" and target == "" and "/" in component.kind:
-                continue
-            module, _, attribute = str(target).partition(":")
-            if not isinstance(target, str) or not all(p.isidentifier() for p in [*module.split("."), attribute]):
-                raise _Malformed(
-                    f"{what} of {component.kind} {component.name!r} must be 'package.module:Class', not {target!r}"
-                )
-        if not isinstance(component.requires, tuple) or not all(isinstance(n, str) for n in component.requires):
-            raise _Malformed(
-                f"requires of {component.kind} {component.name!r} must be a tuple of namespaces, "
-                f"not {component.requires!r}"
-            )
-    for backbone in definitions.get("pose_backbones", ()):
-        once("backbone preset", backbone.name)
-        if not isinstance(backbone.backbone, Mapping) or not isinstance(backbone.backbone.get("type"), str):
-            raise _Malformed(f"backbone preset {backbone.name!r} must say its component: {{'type': ...}}")
-        if unknown := sorted(set(backbone.overrides) - set(hooks.METHODS)):
-            raise _Malformed(f"backbone preset {backbone.name!r} overrides unknown methods: {', '.join(unknown)}")
-        for part in (backbone.spec, *backbone.overrides.values()):
-            if not isinstance(part, Mapping):
-                raise _Malformed(
-                    f"spec and overrides of backbone preset {backbone.name!r} must be mappings, "
-                    f"not {type(part).__name__}"
-                )
-    for recipe in definitions.get("pose_recipes", ()):
-        if "{backbone}" not in recipe.name:
-            raise _Malformed(f"recipe name {recipe.name!r} must contain {{backbone}}")
-        if (group := (recipe.method, recipe.name)) in seen:
-            raise _Malformed(f"recipe {recipe.name!r} is defined twice for {recipe.method}")
-        seen.add(group)
-    for model in definitions.get("pose_models", ()):
-        once("model", model.name)
-    for model in (*definitions.get("pose_recipes", ()), *definitions.get("pose_models", ())):
-        if model.method not in hooks.METHODS:
-            raise _Malformed(
-                f"{model.name!r} has unknown method {model.method!r}; methods are {', '.join(hooks.METHODS)}"
-            )
-        if not isinstance(model.spec, Mapping):
-            raise _Malformed(f"the spec of {model.name!r} must be a mapping, not {type(model.spec).__name__}")
-    for extra in definitions.get("pose_extra_heads", ()):
-        once("extra head", extra.name)
-        if extra.needs not in hooks.NEEDS:
-            raise _Malformed(
-                f"extra head {extra.name!r} has unknown need {extra.needs!r}; needs are {', '.join(hooks.NEEDS)}"
-            )
-        if unknown := sorted(set(extra.methods) - set(hooks.METHODS)):
-            raise _Malformed(f"extra head {extra.name!r} is for unknown methods: {', '.join(unknown)}")
-        if not isinstance(extra.head, Mapping) or not isinstance(extra.head.get("type"), str):
-            raise _Malformed(f"extra head {extra.name!r} must say its component: {{'type': ...}}")
-    for weights in definitions.get("pose_weights", ()):
-        once("weights", weights.name)

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from pose_core.plugins import _ask, _check, _implementations
+from pose_core.definitions import ask, check_definitions
+from pose_core.plugins import _implementations
 
 ROOT = Path(__file__).parent.parent
 
@@ -47,7 +48,7 @@ def test_the_example_of_a_hook_is_what_discovery_takes(name: str) -> None:
     vars(module).update(runpy.run_path(str(PAGES.EXAMPLES / f"{name}.py")))
     (implementation,) = _implementations(module).values()
     if name != "pose_plugin_info":
-        _check({name: _ask(name, implementation)}, "toy")
+        check_definitions({name: ask(name, implementation)})
     else:
         assert implementation().namespace == "toy"
 

@@ -11,10 +11,11 @@ import pytest
 
 from pose_core.catalog import Catalog, get_catalog
 from pose_core.composition import Composer
+from pose_core.definitions import MalformedError, check_definitions
 from pose_core.errors import ConfigError
 from pose_core.hooks import BackbonePreset, ComponentSpec, ModelPreset, PluginInfo
 from pose_core.known_names import known_names
-from pose_core.plugins import ACTIVE, DISABLED, PluginRecord, _check, _Malformed
+from pose_core.plugins import ACTIVE, DISABLED, PluginRecord
 from pose_core.specs.resolve import choose_model
 from pose_core.specs.run_plugins import check_plugins
 
@@ -123,17 +124,17 @@ def test_strangers_of_the_same_name_are_not_confused() -> None:
         without("unet").component("backbone", "nobody/unet")
 
 
-@pytest.mark.parametrize("requires", ["heatmap", ["heatmap"], (1,)])
+@pytest.mark.parametrize("requires", ["heatmap", {"heatmap"}, (1,)])
 def test_requires_is_a_tuple_of_namespaces(requires: Any) -> None:
-    with pytest.raises(_Malformed, match=r"requires of backbone 'net' must be a tuple of namespaces"):
-        _check({"pose_components": (component("net", requires=requires),)}, "mine")
+    with pytest.raises(MalformedError, match=r"requires of ComponentSpec 'net' must be"):
+        check_definitions({"pose_components": (component("net", requires=requires),)})
 
 
 @pytest.mark.parametrize("more", [{"spec": "text"}, {"overrides": {"top_down": []}}])
 def test_layers_of_a_preset_are_mappings(more: dict[str, Any]) -> None:
     preset = BackbonePreset("toy", "toys", {"type": "toy/toy"}, "toy", **more)
-    with pytest.raises(_Malformed, match="must be mappings"):
-        _check({"pose_backbones": (preset,)}, "mine")
+    with pytest.raises(MalformedError, match=r"must be a mapping|must hold keys and values"):
+        check_definitions({"pose_backbones": (preset,)})
 
 
 @pytest.mark.parametrize(

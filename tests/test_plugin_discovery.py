@@ -227,3 +227,74 @@ def test_a_component_whose_class_is_missing_is_named(make: Make) -> None:
     catalog = Catalog(load_all([make("net", info("net"), components("a"))], frozenset()))
     with pytest.raises(PluginError, match=r"config 'toy\.config:Config' of backbone 'net/a' cannot be imported"):
         catalog.component("backbone", "a").config_class()
+
+
+@pytest.mark.parametrize(
+    ("definition", "reason"),
+    [
+        (ComponentSpec("backbone", 1, "a:B", "a:B", ""), "name of ComponentSpec 1 must be text, not int"),  # type: ignore[arg-type]
+        (ComponentSpec("backbone", "a", "a:B", "a:B", "\x1b[31m"), "summary of ComponentSpec 'a' must be one line"),
+        (ComponentSpec("backbone", "a", "a:B", "a:B", "", "tag"), "tags of ComponentSpec 'a' must be a tuple of texts"),  # type: ignore[arg-type]
+        (
+            ComponentSpec("backbone", "a", "a:B", "a:B", "", (), ("\ud800",)),
+            "citations of ComponentSpec 'a' must be one",
+        ),
+        (BackbonePreset("a", "f", {"type": "a"}, "", {"train": {1}}), "'train' in spec of BackbonePreset 'a' is a set"),  # type: ignore[dict-item]
+        (BackbonePreset("a", "f", {"type": "a"}, "", {"model": 1}), "the spec of 'a' must hold keys and values"),
+        (BackbonePreset("a", "f", {"type": "a"}, "", {}, {"top_down": 1}), "the spec of 'a' must hold keys and values"),  # type: ignore[dict-item]
+        (ModelRecipe("{backbone}", "top_down", None, {}), "summary of ModelRecipe '{backbone}' must be text"),  # type: ignore[arg-type]
+        (ModelPreset("a", "top_down", "f", "", {1: 2}), "spec of ModelPreset 'a' has the key 1, which is no text"),  # type: ignore[dict-item]
+    ],
+)
+def test_a_definition_with_wrong_fields_fails_its_plugin_alone(make: Make, definition: object, reason: str) -> None:
+    hook = next(name for name, kind in hooks.HOOKS.items() if isinstance(definition, kind))
+
+    def ask() -> list[object]:
+        return [definition]
+
+    ask.__name__ = hook
+    broken, good = load_all([make("toy", info("toy"), hookimpl(ask)), make("zebra", info("zebra"))], frozenset())
+    assert (broken.status, good.status) == ("failed", "active")
+    assert reason in broken.reason
+    assert Catalog([broken, good]).models() == ()
+
+
+def test_braces_in_a_recipe_are_no_code(make: Make) -> None:
+    recipe = ModelRecipe("{backbone}_{0}", "top_down", "{backbone} {backbone.__class__} {", {})
+
+    @hookimpl
+    def pose_recipes() -> list[ModelRecipe]:
+        return [recipe]
+
+    (model,) = Catalog(load_all([make("toy", info("toy"), backbones("a"), pose_recipes)], frozenset())).models()
+    assert (model.name, model.summary) == ("a_{0}", "a {backbone.__class__} {")
+
+
+def test_an_exception_that_cannot_speak(make: Make) -> None:
+    body = "class Mute(Exception):\n    def __str__(self): return 1 / 0\nraise Mute"
+    (record,) = load_all([make("toy", body=body)], frozenset())
+    assert record.reason.startswith("Mute: no message")
+
+
+@pytest.mark.parametrize(
+    ("body", "target", "reason"),
+    [
+        ("raise SystemExit(3)", "Config", r"cannot be imported \(SystemExit: 3\)"),
+        ("raise RuntimeError('no\\nlicence')", "Config", r"cannot be imported \(RuntimeError: no licence\)"),
+        ("def Config(): pass", "Config", "is no config class"),
+        ("Config = int", "Config", "is no config class"),
+    ],
+)
+def test_a_config_that_is_none_is_named(make: Make, tmp_path: Path, body: str, target: str, reason: str) -> None:
+    @hookimpl
+    def pose_components() -> list[ComponentSpec]:
+        return [ComponentSpec("backbone", "a", f"{tmp_path.name.replace('-', '_')}_config:{target}", "a:B", "toy")]
+
+    point = make("toy", info("toy"), pose_components)
+    (tmp_path / f"{tmp_path.name.replace('-', '_')}_config.py").write_text(body)
+    sys.path.insert(0, str(tmp_path))
+    try:
+        with pytest.raises(PluginError, match=reason):
+            Catalog(load_all([point], frozenset())).component("backbone", "a").config_class()
+    finally:
+        sys.path.remove(str(tmp_path))

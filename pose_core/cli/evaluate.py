@@ -57,6 +57,7 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Measure a trained model on labelled images: pixel errors, PCK and average precision, with 95 % intervals."""
     from rich.console import Console
+    from rich.markup import escape
 
     from pose_core.cli.tables import print_json
     from pose_core.evaluate.oks import override_sigmas
@@ -77,16 +78,16 @@ def evaluate(
         second = {"labelled_boxes": results[1].to_json()} if len(results) > 1 else {}
         print_json({**results[0].to_json(), **second})
         return
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, emoji=False)
     # What is read by a program or from a file is not cut to the width of a terminal that is not there.
-    console = console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=1000)
+    console = console if console.is_terminal else Console(highlight=False, soft_wrap=True, emoji=False, width=1000)
     if whose[0] == "detector":
         console.print("[bold]with the detector's boxes[/bold]: as in prediction")
     _show(results[0], console)
     if len(results) > 1:
         console.print("\n[bold]with the labelled boxes[/bold]: the pose network by itself")
         console.print(_overall(results[1]))
-        console.print(f"plots and tables: {results[1].folder}")
+        console.print(f"plots and tables: {escape(results[1].folder)}")
 
 
 def _whose_boxes(run: Run, asked: str | None, conditions: Path | None) -> list[str]:
@@ -260,6 +261,7 @@ def _add_identity(table: Table, result: EvaluationResult) -> None:
 
 
 def _by_keypoint(result: EvaluationResult) -> Table:
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -272,7 +274,7 @@ def _by_keypoint(result: EvaluationResult) -> Table:
     for keypoint in result.keypoints:
         error: ErrorFigures = keypoint.error
         table.add_row(
-            keypoint.name,
+            escape(keypoint.name),
             str(keypoint.labelled),
             str(keypoint.missing),
             _number(error.mean, 2),

@@ -32,14 +32,15 @@ def import_(
     """Make a run of a model that another tool trained."""
     from rich.console import Console
 
+    from pose_core.errors import readable
     from pose_core.model.importing import import_model
     from pose_core.specs.resolve import set_layer
 
     settings = {**set_layer(assignments or []).content, "type": importer}
     made = import_model(settings, snapshot, out, config=config, detector=detector, data=data)
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, emoji=False)
     for note in made.notes:
-        console.print(f"note: {note}", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"note: {readable(note)}", highlight=False, soft_wrap=True)
     spec = made.run.spec
     detected = f", with detector {spec.detector.network.type}" if spec.detector is not None else ""
     console.print(
@@ -47,6 +48,5 @@ def import_(
         f"{detected}",
         highlight=False,
         soft_wrap=True,
-        markup=False,
     )
     print(f"{out}: imported; next: pose predict {out} VIDEO --out FOLDER")

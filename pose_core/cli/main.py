@@ -6,6 +6,7 @@ Command modules import what is heavy inside their functions, so that ``pose --he
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
 import sys
@@ -27,7 +28,7 @@ from pose_core.cli.schema import schema
 from pose_core.cli.show import show
 from pose_core.cli.train import train
 from pose_core.cli.weights import weights
-from pose_core.errors import PoseError
+from pose_core.errors import PoseError, readable
 
 app = typer.Typer(
     name="pose",
@@ -60,6 +61,11 @@ app.command("import")(import_)
 def run() -> None:
     """Entry point. Exit codes: 0 done, 1 'pose check' found something, 2 the user's input cannot be used (one line says
     why), 130 interrupted."""
+    # A file's name, or what a file says, may hold what no text in UTF-8 can.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    # What OpenCV says about a damaged image is said better by the line that names the file.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     warnings = logging.StreamHandler()
     warnings.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     logging.addLevelName(logging.WARNING, "warning")
@@ -71,6 +77,8 @@ def run() -> None:
             raise
         _fail(str(error))
     except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM) and error.filename:
+            _fail(f"{error.filename}: may not be used by this user; change its permissions, or name another place")
         if error.errno != errno.ENOSPC:
             raise
         _fail(f"{error.filename or 'the output'}: no space left on the disk; free some and run the command again")
@@ -80,5 +88,5 @@ def run() -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"error: {readable(message)}", file=sys.stderr)
     sys.exit(2)

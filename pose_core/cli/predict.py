@@ -72,12 +72,12 @@ def predict(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-    from pose_core.errors import DataError, VideoError
+    from pose_core.errors import DataError, VideoError, readable
     from pose_core.infer.job import Outcome
     from pose_core.infer.predict import Observer, predict_paths
     from pose_core.infer.runs import count_runs, describe_runs
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
     bar = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -128,7 +128,7 @@ def predict(
 
         def failed(self, name: str, error: VideoError | DataError) -> None:
             self._end()
-            console.print(f"error: {' '.join(str(error).split())}")
+            console.print(f"error: {readable(str(error))}")
 
         def _end(self) -> None:
             if self.task is not None:

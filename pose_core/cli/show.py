@@ -56,12 +56,14 @@ def _model(model: Model) -> dict[str, Any]:
 
 
 def _component(kind: str, component: Component) -> dict[str, Any]:
+    # A kind that a plugin opened may do without a config.
+    fields = component.config_class().model_fields if component.definition.config else {}
     settings = {
         name: {
             "default": "required" if field.is_required() else _plain(field.get_default(call_default_factory=True)),
             **({"about": field.description} if field.description else {}),
         }
-        for name, field in component.config_class().model_fields.items()
+        for name, field in fields.items()
         if name != "type"
     }
     return {
@@ -77,4 +79,6 @@ def _plain(value: Any) -> Any:
         return value.model_dump(mode="json")
     if isinstance(value, dict) or hasattr(value, "items"):
         return {str(k): _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return str(value) if isinstance(value, str) else value  # a plain one: YAML knows no subclasses

@@ -69,7 +69,7 @@ def train(
     from pose_core.specs.resolve import option_layer
     from pose_core.train.prepare import names_a_model, prepare, prepare_detector
 
-    console = Console(stderr=True, quiet=int(os.environ.get("LOCAL_RANK", "0")) > 0)
+    console = Console(stderr=True, markup=False, emoji=False, quiet=int(os.environ.get("LOCAL_RANK", "0")) > 0)
     layers: Any = {
         "config": config,
         "assignments": assignments or [],
@@ -107,7 +107,7 @@ def train(
         console.print(f"the same command with --resume goes on from the last checkpoint in {out}", highlight=False)
         raise
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-        best = run.metrics()["best"]
+        best = run.metrics().get("best", {})
         if "validation_error_px" in best:
             console.print(
                 f"best validation error {best['validation_error_px']:.2f} px at epoch {best['epoch']}", highlight=False
@@ -123,8 +123,10 @@ def train(
 
 def _tell(prepared: Any, console: Any) -> None:
     """What is about to be trained."""
+    from pose_core.errors import readable
+
     for note in prepared.notes:
-        console.print(f"note: {note}", highlight=False, soft_wrap=True)
+        console.print(f"note: {readable(note)}", highlight=False, soft_wrap=True)
     spec, split = prepared.spec, prepared.split
     name = spec.network.type if hasattr(spec, "network") else spec.model.name
     console.print(

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from pose_core.catalog import Component, get_catalog
 from pose_core.errors import DataError, PluginError
+from pose_core.image_size import is_file
 from pose_core.interfaces import Reader
 from pose_core.specs import ReaderConfig
 from pose_core.structures import LabelledDataset, LabelledImage
@@ -185,7 +186,7 @@ def _check_shapes(dataset: LabelledDataset, reader: str) -> None:
 
 
 def _check_files(dataset: LabelledDataset) -> None:
-    missing = [image for image in dataset.images if not image.image.is_file()]
+    missing = [image for image in dataset.images if not is_file(image.image)]
     if missing:
         raise DataError(
             f"{dataset.root}: {len(missing)} of {len(dataset.images)} labelled images are missing, "

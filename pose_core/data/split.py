@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 
 from pose_core.errors import ConfigError, DataError
-from pose_core.specs import SplitSpec
+from pose_core.specs import SplitSpec, parse_yaml
 from pose_core.structures import LabelledDataset, LabelledImage
 
 _PARTS = ("train", "validation", "test")
@@ -139,7 +139,7 @@ def _from_file(
 def _read_lists(path: Path) -> dict[str, list[str]]:
     """The lists of the file, by part."""
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content: Any = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read split file {path}: {(error.strerror or str(error)).lower()}") from None
     except UnicodeDecodeError:

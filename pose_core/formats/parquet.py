@@ -40,6 +40,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pose_core.errors import DataError
+from pose_core.files import parse_json
 from pose_core.formats.config import ParquetConfig
 from pose_core.interfaces import PredictionsHeader, PredictionsStream, Writer
 from pose_core.structures import Frame, Instances, Skeleton
@@ -115,14 +116,19 @@ class ParquetPredictions(PredictionsStream):
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            metadata = pq.read_schema(path).metadata or {}
+            schema = pq.read_schema(path)
         except FileNotFoundError:
             raise DataError(f"{path}: no such file; check the path") from None
         except (OSError, pa.ArrowException) as error:
             raise DataError(f"{path}: not readable as Parquet ({_line(error)}); predict again") from None
+        metadata = schema.metadata or {}
         if KEY not in metadata:
             raise DataError(f"{path}: a Parquet file, but not of predictions; name a file that 'pose predict' wrote")
         self.header = _header(path, metadata[KEY])
+        for column in _schema(self.header):
+            place = schema.get_field_index(column.name)
+            if place < 0 or schema.field(place).type != column.type:
+                raise DataError(f"{path}: has no column {column.name!r} of {column.type}; it is damaged, predict again")
 
     def __iter__(self) -> Iterator[Frame]:
         skeleton = self.header.skeleton
@@ -145,7 +151,8 @@ class ParquetPredictions(PredictionsStream):
 
 
 def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:120]
+    """What the library says, without the names of its inner parts behind the first colon."""
+    return " ".join(str(error).split()).partition(":")[0][:120]
 
 
 def _schema(header: PredictionsHeader) -> pa.Schema:
@@ -168,7 +175,7 @@ def _schema(header: PredictionsHeader) -> pa.Schema:
 
 def _header(path: Path, content: bytes) -> PredictionsHeader:
     try:
-        values = json.loads(content)
+        values = parse_json(content)
         version = values.pop("version")
         if values.pop("format") != FORMAT:
             raise ValueError("another format")
@@ -180,7 +187,7 @@ def _header(path: Path, content: bytes) -> PredictionsHeader:
         for name in ("edges", "symmetry"):
             skeleton[name] = tuple((a, b) for a, b in skeleton[name])
         return PredictionsHeader(skeleton=Skeleton(**skeleton), **values)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: its metadata are damaged ({_line(error)}); predict again") from None
 
 

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.errors import ConfigError, DataError
-from pose_core.image_size import image_size
+from pose_core.image_size import image_size, is_file
 from pose_core.interfaces.reader import Reader
 from pose_core.specs.yaml_file import read_yaml
 from pose_core.structures import (
@@ -270,8 +270,8 @@ def _labelled_images(folder: Path, table: _Table, skeleton: Skeleton) -> tuple[L
         if pure.is_absolute() or ".." in pure.parts:
             raise DataError(f"{where} must be named relative to the project's folder and lie in it")
         file = folder / pure
-        if not file.is_file():
-            absent = sum(not (folder / other).is_file() for other in table.names)
+        if not is_file(file):
+            absent = sum(not is_file(folder / other) for other in table.names)
             raise DataError(f"{where} does not exist ({absent} of {len(table.names)} images are missing)")
         width, height = image_size(file)
         found.append(_labelled_image(file, name, width, height, table, order[bounds[i] : bounds[i + 1]], skeleton))

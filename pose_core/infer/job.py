@@ -18,7 +18,7 @@ import torch
 
 import pose_core
 from pose_core.errors import DataError, PoseError
-from pose_core.files import write_whole
+from pose_core.files import parse_json, write_whole
 from pose_core.infer.api import PoseEstimator
 from pose_core.infer.flow import Timing
 from pose_core.infer.journal import Journal, remove_leftover
@@ -96,8 +96,8 @@ class Job:
         if overwrite or not self.result.exists():
             return None
         try:
-            note = json.loads(self._note.read_text(encoding="utf-8"))
-            former, frames, missing = note["maker"], int(note["frames"]), [(a, b) for a, b in note["missing"]]
+            note = parse_json(self._note.read_text(encoding="utf-8"))
+            former, frames, missing = dict(note["maker"]), int(note["frames"]), [(a, b) for a, b in note["missing"]]
         except (OSError, ValueError, KeyError, TypeError):
             raise PoseError(
                 f"{self.result}: exists, and no {self._note.name} beside it says what made it; add --overwrite or "

@@ -21,9 +21,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, PoseError
-from pose_core.files import FolderLock, disk_errors, put_in_place, write_whole
+from pose_core.files import FolderLock, disk_errors, parse_json, put_in_place, write_whole
 from pose_core.interfaces import PredictionsHeader, Writer
-from pose_core.specs import AnyWriter, WriterConfig
+from pose_core.specs import AnyWriter, WriterConfig, parse_yaml
 from pose_core.structures import Frame
 
 JOURNAL = "journal.json"
@@ -54,7 +54,7 @@ def make_writer(format: str) -> Writer:
     """
     adapter: TypeAdapter[WriterConfig] = TypeAdapter(AnyWriter)
     try:
-        config = adapter.validate_python(yaml.safe_load(format) if format.startswith("{") else format)
+        config = adapter.validate_python(parse_yaml(format) if format.startswith("{") else format)
     except yaml.YAMLError:
         raise ConfigError(f"{format!r} is not valid YAML; write {{type: NAME, setting: value}}") from None
     except ValidationError as error:
@@ -240,21 +240,19 @@ class Journal:
         path = self.folder / JOURNAL
         kept = [p for p in sorted(self.folder.iterdir()) if p.name != "lock"]
         try:
-            former = json.loads(path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+            former = parse_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             former = None
+        former = former if isinstance(former, dict) else {}
         if former == maker:
             self._take_up(sorted(self.folder.glob("*.parquet")))
             if self._done:
                 self.note = f"{self._done} frames were done before; going on from there"
             return
         for old in kept:
-            if old.is_dir():
-                shutil.rmtree(old)
-            else:
-                old.unlink()
+            _remove(old)
         if kept:
-            differs = sorted(k for k in {*maker, *(former or {})} if (former or {}).get(k) != maker.get(k))
+            differs = sorted(k for k in {*maker, *former} if former.get(k) != maker.get(k))
             self.note = f"an unfinished result made with other settings ({', '.join(differs)}) was discarded"
         write_whole(path, json.dumps(maker, indent=1, sort_keys=True))
 
@@ -262,9 +260,10 @@ class Journal:
         """Use the parts that follow each other from the first frame; remove anything else."""
         for part in parts:
             first, _, last = part.stem.partition("-")
-            sizes = self._sizes_of(part) if first.isdecimal() and int(first) == self._done else None
+            numbered = first.isdecimal() and last.isdecimal() and int(first) == self._done <= int(last)
+            sizes = self._sizes_of(part) if numbered and part.is_file() else None
             if sizes is None:
-                part.unlink()
+                _remove(part)
                 continue
             self.sizes = sizes
             self._parts.append(part)
@@ -275,6 +274,19 @@ class Journal:
     def _sizes_of(self, part: Path) -> Sizes | None:
         try:
             header = self._writer.read(part).header
-        except PoseError:
+            return Sizes.from_text(header.metadata[_SIZES])
+        except (
+            PoseError,
+            KeyError,
+            ValueError,
+            TypeError,
+            AttributeError,
+        ):  # damaged: these frames are predicted again
             return None
-        return Sizes.from_text(header.metadata[_SIZES])
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

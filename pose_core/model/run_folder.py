@@ -21,7 +21,7 @@ import yaml
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import RunError
-from pose_core.files import disk_errors, make_folder, write_whole
+from pose_core.files import disk_errors, make_folder, parse_json, write_whole
 from pose_core.model.assemble import PoseModel
 from pose_core.model.detector import DetectorModel
 from pose_core.model.weights import file_hash, load_into, read_weights, save_weights
@@ -129,7 +129,7 @@ class _Folder(Generic[S]):
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
-            content = json.loads((self.path / name).read_text(encoding="utf-8"))
+            content = parse_json((self.path / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise RunError(f"{self.path / name}: missing; the run folder is incomplete") from None
         except (ValueError, OSError) as error:

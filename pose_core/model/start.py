@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pose_core.catalog import Weights, get_catalog
 from pose_core.errors import ConfigError, WeightsError
+from pose_core.image_size import is_file
 from pose_core.interfaces import Backbone
 from pose_core.interfaces.hub import listed, misfits, read_tensors
 from pose_core.model.assemble import PoseModel
@@ -71,7 +72,7 @@ def run_of(weights: str | None) -> Path | None:
     folder = Path(weights).expanduser()
     if folder.name == WEIGHTS:
         folder = folder.parent
-    return folder if (folder / CONFIG).is_file() and not is_detector_run(folder) else None
+    return folder if is_file(folder / CONFIG) and not is_detector_run(folder) else None
 
 
 def start_from(
@@ -127,7 +128,7 @@ def _find(weights: str, detector: bool) -> _Found:
         )
     if path.is_dir() and not full:
         return _run(path, detector)
-    if path.is_file() and not full:
+    if is_file(path) and not full:
         return _file(path, detector)
     if weights not in names and (path.suffix in _PATHS or weights.startswith((".", "/", "~"))):
         raise ConfigError(f"train.weights: {weights}: no such file or run folder")

@@ -51,6 +51,7 @@ from pose_core.specs.run import (
     SplitSpec,
     TrainSpec,
 )
+from pose_core.specs.yaml_file import parse_yaml
 
 __all__ = [
     "CUSTOM",
@@ -96,4 +97,5 @@ __all__ = [
     "TrainSpec",
     "WriterConfig",
     "choose_feature",
+    "parse_yaml",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -18,7 +18,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from pose_core.catalog import Component, get_catalog
-from pose_core.errors import PoseError
+from pose_core.errors import PluginError, PoseError, described
 from pose_core.merge import merge
 from pose_core.specs.base import Spec
 
@@ -37,6 +37,32 @@ class Feature:
     channels: int
     stride: int
     tokens: bool = False
+
+
+def declared(name: str, ask: Callable[[], object]) -> tuple[Feature, ...]:
+    """The features that a config says its network puts out, checked, since everything else is built on them.
+
+    Args:
+        name: of the component, for the message.
+        ask: its ``features``.
+
+    Raises:
+        ValueError: as the config raises it, where it cannot take what comes in.
+        PluginError: it answers with something else than features, or fails.
+    """
+    try:
+        answer = ask()
+    except (ValueError, PoseError):
+        raise
+    except Exception as error:
+        why = f"{type(error).__name__}: {described(error)}"
+        raise PluginError(f"{name}: its config cannot say its features ({why}); the plugin is broken") from error
+    features = tuple(answer) if isinstance(answer, (tuple, list)) else ()
+    if not features or not all(isinstance(f, Feature) and f.channels > 0 and f.stride > 0 for f in features):
+        raise PluginError(
+            f"{name}: its config says features {answer!r:.80}, not a tuple of Feature; the plugin is broken"
+        )
+    return features
 
 
 def choose_feature(features: Sequence[Feature], index: int | None) -> int:

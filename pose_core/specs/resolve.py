@@ -19,7 +19,7 @@ from pose_core.errors import ConfigError
 from pose_core.merge import merge
 from pose_core.specs.extra_heads import extra_heads, note, with_heads
 from pose_core.specs.run import RunSpec
-from pose_core.specs.yaml_file import Loc, read_yaml, validate
+from pose_core.specs.yaml_file import Loc, parse_yaml, read_yaml, validate
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def set_layer(assignments: Sequence[str]) -> Layer:
         if not equals or not all(keys):
             raise ConfigError(f"--set {assignment!r}: write it as key.key=value, for example train.optimizer.lr=0.001")
         try:
-            value = yaml.safe_load(text)
-        except (yaml.YAMLError, ValueError, RecursionError):
+            value = parse_yaml(text)
+        except yaml.YAMLError:
             raise ConfigError(f"--set {assignment!r}: the value is not valid YAML; quote it") from None
         inner = content
         for key in keys[:-1]:
@@ -150,7 +150,7 @@ def resolve(model: Model | None, data: Layer, user: Sequence[Layer], notes: list
     content = with_heads(content, extra, [*presets, data.content, *(layer.content for layer in user)], origin)
     if model is not None:
         content = merge(content, {"model": {"name": model.full_name}})
-    elif "backbone" not in content.get("model", {}):
+    elif not isinstance(content.get("model"), Mapping) or "backbone" not in content["model"]:
         raise ConfigError(
             "no model is named: use --model NAME ('pose models' lists them) "
             "or give model.backbone and model.heads in --config"

@@ -28,6 +28,7 @@ from pose_core.specs.components import (
     AnyNeck,
     AnyReader,
     Feature,
+    declared,
 )
 from pose_core.structures import Skeleton
 
@@ -126,8 +127,9 @@ class ModelSpec(Spec):
 
     def head_features(self) -> tuple[Feature, ...]:
         """What the heads get: the features of the neck, or of the backbone without one."""
-        features: tuple[Feature, ...] = self.backbone.features()
-        return self.neck.features(features) if self.neck is not None else features
+        features = declared(self.backbone.type, self.backbone.features)
+        neck = self.neck
+        return features if neck is None else declared(neck.type, lambda: neck.features(features))
 
     def predicts_unique(self) -> bool:
         """Whether a head finds the keypoints that exist once a frame."""
@@ -156,7 +158,7 @@ class ModelSpec(Spec):
             add(("inputs", name), f"backbone {self.backbone.type} takes no input of this name")
         try:
             if self.neck is not None:
-                self.neck.check(self.backbone.features(), self.preprocess.size)
+                self.neck.check(declared(self.backbone.type, self.backbone.features), self.preprocess.size)
             features = self.head_features()
         except ValueError as error:
             add(("neck",), str(error))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from pose_core.catalog import Component, Model, Weights, get_catalog
 from pose_core.composition import components_in
 from pose_core.distributions import required_by
 from pose_core.errors import ConfigError, RunError
+from pose_core.files import parse_json
 from pose_core.merge import merge
 from pose_core.plugins import PluginRecord
 from pose_core.specs.resolve import choose_model
@@ -175,7 +175,7 @@ def _collect_provenance(path: Path, used: Used) -> None:
     if not path.is_file():
         return
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         about, imported = content.get("weights"), content.get("imported")
         part = {"reader": content.get("reader"), "importer": imported.get("by") if imported is not None else None}
     except (OSError, ValueError, AttributeError) as error:

@@ -19,6 +19,64 @@ Loc = tuple[int | str, ...]
 S = TypeVar("S", bound=Spec)
 
 
+_DEPTH = 50
+_REPETITION = 20
+
+
+class UnusableYamlError(yaml.YAMLError):
+    """YAML by its grammar, and nothing that can be used.
+
+    Attributes:
+        problem: why, a few words.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.problem = " ".join(problem.split())[:200]
+
+
+def parse_yaml(text: str, loader: type[yaml.SafeLoader] | type[yaml.BaseLoader] = yaml.SafeLoader) -> Any:
+    """What a YAML text holds: mappings, lists and plain values; nothing in it is run.
+
+    Aliases may repeat a part, but not without end: of a text that they blow up (or that holds itself), the first
+    function that walks through the content would never come back.
+
+    Args:
+        text: of one document.
+        loader: a loader that makes plain values only.
+
+    Raises:
+        yaml.YAMLError: the text is no YAML, or cannot be used; ``problem`` says why, ``problem_mark`` where (if known).
+    """
+    try:
+        node = yaml.compose(text, Loader=loader)
+        distinct: dict[int, int] = {}
+        if node is not None and _size(node, distinct, 0) > _REPETITION * (len(distinct) + 100):
+            raise UnusableYamlError("its aliases repeat too much; write out what they stand for")
+        return yaml.load(text, Loader=loader)
+    except yaml.YAMLError:
+        raise
+    except RecursionError:
+        raise UnusableYamlError("nested too deeply") from None
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError) as error:
+        # PyYAML lets through whatever int(), datetime() and the like think of a value with an explicit tag.
+        raise UnusableYamlError(f"a value is not what it says it is ({error})") from None
+
+
+def _size(node: yaml.Node, known: dict[int, int], depth: int) -> int:
+    """Number of nodes, those behind aliases counted as often as they are named."""
+    if depth > _DEPTH:  # a node that holds itself has no depth
+        raise UnusableYamlError("nested too deeply")
+    if id(node) not in known:
+        inner: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            inner = [each for pair in node.value for each in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            inner = node.value
+        known[id(node)] = 1 + sum(_size(each, known, depth + 1) for each in inner)
+    return known[id(node)]
+
+
 def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Loc, int]]:
     """A YAML mapping and the line of each of its keys.
 
@@ -35,14 +93,12 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Loc, int]]:
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: is not text in UTF-8") from None
     try:
+        content = parse_yaml(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         raise ConfigError(f"{path}: not valid YAML: {getattr(error, 'problem', error)}{where}") from None
-    except (RecursionError, ValueError) as error:
-        raise ConfigError(f"{path}: not usable YAML: {' '.join(str(error).split())[:200]}") from None
     if content is None:
         return {}, {}
     if not isinstance(content, dict):
@@ -53,8 +109,6 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Loc, int]]:
 
 
 def _collect_lines(node: yaml.Node | None, at: Loc, lines: dict[Loc, int], path: Path) -> None:
-    if len(at) > 50:
-        raise ConfigError(f"{path}: nested too deeply")
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             loc = (*at, str(key.value))

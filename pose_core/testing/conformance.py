@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pose_core.errors import ConfigError, DataError, PluginError
+from pose_core.errors import ConfigError, DataError, PluginError, described
 from pose_core.files import write_whole
 from pose_core.testing.checks import NotApplicable, checks_of_level_0, every_check
 from pose_core.testing.checks.check import NETWORK, Check
@@ -104,7 +104,7 @@ def run(item: Item) -> Outcome:
     except AssertionError as error:
         status, reason = FAILED, " ".join(str(error).split()) or "an assertion failed"
     except Exception as error:  # whatever a plugin raises is what the report is about
-        status, reason = FAILED, f"{type(error).__name__}: {' '.join(str(error).split())}"
+        status, reason = FAILED, f"{type(error).__name__}: {described(error)}"
     return Outcome(
         item.check.name,
         item.subject.label,

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from pose_core.data.dataset import PlainBatches, PoseSamples, collate, init_worker
 from pose_core.data.fingerprint import data_hash
-from pose_core.errors import ConfigError, RunError
+from pose_core.errors import ConfigError, PoseError, RunError
 from pose_core.files import disk_errors
 from pose_core.model.device import choose_device
 from pose_core.model.run_folder import CONFIG, HISTORY, DetectorRun, Run
@@ -82,7 +82,7 @@ def train_detector(
 
 
 def _train(task: Task[Any], out: Path, resume: bool, console: Console | None) -> Run | DetectorRun:
-    console = console or Console(stderr=True)
+    console = console or Console(stderr=True, markup=False, emoji=False)
     prepared = task.prepared
     spec: RunSpec | DetectorRunSpec = prepared.spec
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0
@@ -158,6 +158,14 @@ def _train(task: Task[Any], out: Path, resume: bool, console: Console | None) ->
             if trainer.interrupted:
                 raise KeyboardInterrupt from None
             raise
+        except (PoseError, OSError):
+            raise
+        except Exception as error:
+            if not resuming or keeper.started:
+                raise
+            raise RunError(
+                f"{checkpoint}: damaged, or not of this training; restore it, or remove it to train from the beginning"
+            ) from error
     if trainer.is_global_zero:
         seconds = round(pacer.seconds, 1)
         run.update_metrics(training={"epochs": trainer.current_epoch, "steps": trainer.global_step, "seconds": seconds})

@@ -34,6 +34,7 @@ class Keeper(lightning.Callback):
         best: lowest validation error so far (lowest training loss without validation images).
         best_epoch: its epoch, from 1.
         latest: figures of the last validation, for the progress bar.
+        started: whether the first step was reached: all of a checkpoint was taken up then.
     """
 
     def __init__(self, run: Run | DetectorRun, figure: Figure, batches: Iterable[Batch] | None, pacer: Pacer) -> None:
@@ -46,6 +47,7 @@ class Keeper(lightning.Callback):
         self.best_epoch = 0
         self.without_improvement = 0
         self.latest: dict[str, float] = {}
+        self.started = False
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """The work of this class."""
@@ -133,6 +135,7 @@ class Keeper(lightning.Callback):
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """After a resume, drop the rows that a killed run wrote after its last checkpoint."""
+        self.started = True
         if trainer.is_global_zero:
             self.history.resume(trainer.current_epoch)
 

@@ -219,7 +219,8 @@ def _user_layers(
 
 def _model_of_weights(wanted: dict[str, Any]) -> Layer | None:
     """The model of the run whose weights are the start, for a user who names no model."""
-    run = run_of(_mapping(wanted.get("train"), "train").get("weights"))
+    weights = _mapping(wanted.get("train"), "train").get("weights")
+    run = run_of(weights) if isinstance(weights, str) else None  # anything else is refused when all is validated
     model = _mapping(wanted.get("model"), "model")
     if run is None or "name" in model or "type" in _mapping(model.get("backbone"), "model.backbone"):
         return None

@@ -45,7 +45,7 @@ def train_run(
         ConfigError: several devices are asked for and the detector is not trained yet.
         PoseError: see :func:`pose_core.train.fit.train_model`.
     """
-    console = console or Console(stderr=True)
+    console = console or Console(stderr=True, markup=False, emoji=False)
     spec = prepared.spec
     if spec.detector is None and conditions is None:
         return train_model(prepared, out, resume=resume, console=console)

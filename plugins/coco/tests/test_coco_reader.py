@@ -257,6 +257,14 @@ class TestWhatIsRefused:
             ({"bbox": [1, 2]}, "bbox of annotation 4 is [1, 2], not [x, y, width, height]"),
             ({"area": "large"}, "area of annotation 4 holds 'large'"),
             ({"image_id": None}, "annotation 4 has image_id None, which is no integer"),
+            ({"image_id": "²"}, "annotation 4 has image_id '²', which is no integer"),
+            ({"image_id": "9" * 5000}, "which is no integer"),
+            ({"keypoints": [1e308, 2, 2, *[0] * 6]}, "keypoints of annotation 4 holds a number that is out of range"),
+            (
+                {"keypoints": [10**400, 2, 2, *[0] * 6]},
+                "keypoints of an annotation holds a number that is out of range",
+            ),
+            ({"bbox": [1, 1, 1e300, 5]}, "bbox of annotation 4 holds a number that is out of range"),
         ],
     )
     def test_an_annotation(self, tmp_path: Path, changes: dict[str, Any], expected: str) -> None:
@@ -294,6 +302,26 @@ class TestWhatIsRefused:
         file = dataset(tmp_path, content([annotation(1, 1)]))
         file.write_text(file.read_text()[:-20])
         assert "labels.json: line 1: is no valid JSON" in refusal(file)
+
+    @pytest.mark.parametrize(
+        ("text", "expected"), [("9" * 5000, "is no usable JSON"), ("[" * 100_000, "nested too deeply")]
+    )
+    def test_json_that_python_does_not_take(self, tmp_path: Path, text: str, expected: str) -> None:
+        file = dataset(tmp_path, content([annotation(1, 1)]))
+        file.write_text(file.read_text()[:-1] + f', "more": {text}}}')
+        assert expected in refusal(file)
+
+    @pytest.mark.parametrize("size", [1e400, -1e400, -5, None, "48"])
+    def test_a_size_that_is_none_is_not_given(self, tmp_path: Path, size: Any) -> None:
+        what = content([annotation(1, 1)])
+        what["images"][0]["width"] = size
+        (image, *_) = read(dataset(tmp_path, what)).images
+        assert image.width == 64
+
+    def test_a_name_that_no_file_can_have(self, tmp_path: Path) -> None:
+        file = dataset(tmp_path, content([annotation(1, 1)]))
+        file.write_text(file.read_text().replace("0.png", "0" * 300 + ".png"))
+        assert "1 of 1 labelled images are missing" in refusal(file)
 
     def test_parts_that_differ_in_their_keypoints(self, tmp_path: Path) -> None:
         train, test = content([annotation(1, 1)]), content([annotation(1, 1)])

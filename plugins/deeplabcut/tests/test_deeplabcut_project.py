@@ -339,7 +339,9 @@ class TestWhatIsRefused:
         assert "CollectedData_Ada.csv: line 5, column 'leftpaw x': 'left' is no number" in line
         single.edit_csv(",left,", ",inf,")
         assert "line 5, column 'leftpaw x': is infinite" in refusal(single)
-        single.edit_csv(",inf,", ',"1,5",')
+        single.edit_csv(",inf,", ",-1e300,")
+        assert "line 5, column 'leftpaw x': is -1e+300, in no image" in refusal(single)
+        single.edit_csv(",-1e300,", ',"1,5",')
         assert "decimals need a point" in refusal(single)
 
     def test_a_row_that_is_too_short(self, single: Any) -> None:

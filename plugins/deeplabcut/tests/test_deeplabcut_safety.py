@@ -83,6 +83,15 @@ def test_the_column_names_as_a_bomb_are_refused_by_name(single: Any, bomb: tuple
     assert not target.exists()
 
 
+def test_more_names_of_columns_than_values_are_refused(single: Any) -> None:
+    single.label(index="slashes", h5="table", csv=False)
+    names = [("Ada", f"part{i}", axis) for i in range(9) for axis in ("x", "y")]
+    with h5py.File(single.labels("h5"), "r+") as file:
+        set_bytes(file["df_with_missing/table"], "values_block_0_kind", pickle.dumps(names, protocol=0))
+    with pytest.raises(DataError, match=r"\.h5: is damaged.*it names 4 rows and 18 columns"):
+        single.read()
+
+
 def test_pickled_cells_are_refused(single: Any) -> None:
     """pandas pickles columns that hold anything but numbers."""
     frame = single.label(csv=False).astype(object)

@@ -133,7 +133,7 @@ def check_recipe_fits_backbones(subject: DefinitionSubject) -> None:
         (m, p)
         for m in subject.catalog.models()
         for p in m.plugin.definitions.get("pose_backbones", ())
-        if m.method == recipe.method and m.name == recipe.name.format(backbone=p.name)
+        if m.method == recipe.method and m.name == recipe.name.replace("{backbone}", p.name)
     ]
     if not made:
         raise skip("no backbone preset is installed")

@@ -102,7 +102,7 @@ def check_exports_onnx(subject: ComponentSubject) -> None:
     absent = [n for n in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(n) is None]
     if absent:
         raise skip(f"needs {', '.join(absent)}; pip install {' '.join(absent)}")
-    import onnxruntime  # type: ignore[import-not-found,unused-ignore]
+    import onnxruntime  # type: ignore[import-untyped,unused-ignore]
 
     plain, tensors, wanted = _plain(subject)
     with tempfile.TemporaryDirectory() as folder:

@@ -14,6 +14,8 @@ import numpy.typing as npt
 from pose_core.errors import DataError
 
 ALL = "all"
+_FAR = 1e9
+"""Pixels; no image is so long."""
 _WIDTH = {"bbox": 4, "area": 1}
 
 
@@ -107,6 +109,8 @@ def load_json(path: Path) -> Any:
         raise DataError(f"{path}: is not text in UTF-8") from None
     except json.JSONDecodeError as error:
         raise DataError(f"{path}: line {error.lineno}: is no valid JSON ({error.msg})") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise DataError(f"{path}: is no usable JSON ({error})") from None
     except RecursionError:
         raise DataError(f"{path}: is nested too deeply for COCO annotations") from None
 
@@ -168,7 +172,7 @@ def image_entries(path: Path, content: Any) -> tuple[ImageEntry, ...]:
         if not isinstance(name, str) or not name.strip():
             raise DataError(f"{path}: image {number} has no file_name")
         size = [image.get(side) for side in ("width", "height")]
-        width, height = (int(side) if isinstance(side, int | float) and side > 0 else 0 for side in size)
+        width, height = (int(side) if isinstance(side, int | float) and 0 < side < _FAR else 0 for side in size)
         entries.append(ImageEntry(number, name.replace("\\", "/"), width, height))
     _unique(path, "image", (entry.id for entry in entries))
     names: dict[str, int] = {}
@@ -193,7 +197,7 @@ def _integer(path: Path, what: str, item: Mapping[str, Any], key: str) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     # Some tools write ids as text.
-    if isinstance(value, str) and value.strip().isdigit():
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 30:
         return int(value)
     raise DataError(f"{path}: {what} {item.get('id', '')} has {key} {value!r}, which is no integer".replace("  ", " "))
 
@@ -306,11 +310,14 @@ def _numbers(
     """(A, D) numbers, all rows equally long; names the annotation that holds anything else."""
     try:
         found = np.array(values, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         for annotation, numbers in zip(annotations, values, strict=True):
             for number in numbers:
                 if isinstance(number, bool) or not isinstance(number, int | float):
                     text = f"{path}: {key} of {_called(annotation)} holds {number!r}, which is no number"
                     raise DataError(text) from None
-        raise
+        raise DataError(f"{path}: {key} of an annotation holds a number that is out of range") from None
+    far = np.flatnonzero((np.abs(found) > _FAR ** (1 + (key == "area"))).any(axis=1)) if values else []
+    if len(far):
+        raise DataError(f"{path}: {key} of {_called(annotations[far[0]])} holds a number that is out of range")
     return found if values else np.zeros((0, _WIDTH.get(key, 0)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pose_core.errors import DataError
+from pose_core.image_size import is_file
 
 
 class ImageFiles:
@@ -45,7 +46,7 @@ class ImageFiles:
         if PurePosixPath(file_name).is_absolute() or PureWindowsPath(file_name).is_absolute():
             return Path(file_name), self._below_root(Path(file_name), file_name)
         for i, folder in enumerate(self._folders):
-            if (folder / file_name).is_file():
+            if is_file(folder / file_name):
                 # The others are most likely in the same folder.
                 self._folders.insert(0, self._folders.pop(i))
                 break

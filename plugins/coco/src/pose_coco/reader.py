@@ -11,7 +11,7 @@ from pose_coco.annotations import Annotations, Category, ImageEntry, looks_like_
 from pose_coco.config import CocoReaderConfig
 from pose_coco.image_files import ImageFiles
 from pose_core.errors import DataError
-from pose_core.image_size import image_size
+from pose_core.image_size import image_size, is_file
 from pose_core.interfaces import Reader
 from pose_core.structures import Instances, LabelledDataset, LabelledImage, Skeleton
 from pose_core.symmetry import symmetry_from_names
@@ -95,7 +95,7 @@ class CocoReader(Reader):
                 empty.append(entry.file_name)
                 continue
             file, name = files.find(entry.file_name)
-            if not file.is_file():
+            if not is_file(file):
                 missing.append(file)
                 continue
             instances = Instances.from_keypoints(points[animals])

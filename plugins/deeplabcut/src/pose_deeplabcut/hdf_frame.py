@@ -121,7 +121,7 @@ class _TableFrame(StoredFrame):
         with _one_line(self._path):
             rows = self._table[start:stop]
             blocks = [np.asarray(rows[block], np.float64).reshape(len(rows), -1) for block in self._blocks]
-            return np.concatenate(blocks, axis=1)
+            return _fitting(np.concatenate(blocks, axis=1), len(rows), self.columns)
 
 
 class _FixedFrame(StoredFrame):
@@ -153,7 +153,8 @@ class _FixedFrame(StoredFrame):
                 block[start:stop] if block.attrs.get("transposed", 0) else block[:, start:stop].T
                 for block in self._blocks
             ]
-            return np.concatenate(parts, axis=1).astype(np.float64)
+            rows = len(self._rows[start:stop])
+            return _fitting(np.concatenate(parts, axis=1).astype(np.float64), rows, self.columns)
 
     def _axis(self, group: h5py.Group, name: str) -> list[RowName]:
         if _text(group, f"{name}_variety") != "multi":
@@ -199,6 +200,15 @@ def _array(node: h5py.Dataset) -> npt.NDArray[Any]:
         return np.zeros(0, np.int64)
     found: npt.NDArray[Any] = node[()]
     return found
+
+
+def _fitting(values: npt.NDArray[np.float64], rows: int, columns: Columns) -> npt.NDArray[np.float64]:
+    """(R, C) values, if there are as many as names of rows and columns."""
+    if values.shape != (rows, len(columns.tuples)):
+        raise ValueError(
+            f"its values have shape {values.shape}, but it names {rows} rows and {len(columns.tuples)} columns"
+        )
+    return values
 
 
 def _names(values: npt.NDArray[Any], encoding: str) -> list[RowName]:

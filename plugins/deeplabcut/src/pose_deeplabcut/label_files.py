@@ -138,6 +138,8 @@ def _difference(first: LabelTable, second: LabelTable) -> str:
     if set(names) != set(rows):
         odd = sorted(set(names) ^ set(rows))[0]
         return f"{odd[1]} is in one of them only"
+    if len(names) != len(second.images):
+        return f"{len(names)} and {len(second.images)} rows"
     theirs = second.values[[rows[name] for name in names]][:, [others[column] for column in columns]]
     same = np.isclose(first.values, theirs, rtol=0.0, atol=_SAME, equal_nan=True)
     if same.all():

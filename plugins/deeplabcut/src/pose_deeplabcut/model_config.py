@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from pose_core.errors import RunError
+from pose_core.specs import parse_yaml
 
 NAME = "pytorch_config.yaml"
 
@@ -189,10 +190,10 @@ def load_model_config(path: Path) -> ModelConfig:
         RunError: it is no such file, or describes what cannot be taken over; names file and key.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RunError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
-    except (UnicodeDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         raise RunError(f"{path}: is no valid YAML{where}; name the {NAME} of the model with --config") from None

@@ -33,6 +33,6 @@ def load_plain(data: bytes) -> Any:
         return _Plain(io.BytesIO(data)).load()
     except UnsafePickleError:
         raise
-    except Exception as error:
+    except Exception:
         # A damaged pickle can raise nearly anything.
-        raise UnsafePickleError(f"it is damaged ({type(error).__name__})") from None
+        raise UnsafePickleError("it is damaged") from None

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pose_core.errors import DataError
-from pose_core.image_size import image_size
+from pose_core.image_size import image_size, is_file
 from pose_core.interfaces import Reader
 from pose_core.structures import Instances, LabelledDataset, LabelledImage, Skeleton
 from pose_deeplabcut.columns import UNIQUE
@@ -115,7 +115,7 @@ class _FolderReader:
             if not len(animals) and np.isnan(unique[row]).any(axis=-1).all():
                 empty[name] = None
                 continue
-            if not image.is_file():
+            if not is_file(image):
                 missing.append(image)
                 continue
             width, height = image_size(image)
@@ -143,7 +143,7 @@ class _FolderReader:
             here = self._folder / file
             if folder and folder != self._folder.name:
                 there = self._root / "labeled-data" / folder / file
-                if there.is_file() and not here.is_file():
+                if is_file(there) and not is_file(here):
                     result.append((f"labeled-data/{folder}/{file}", there))
                     continue
                 moved[folder] = None

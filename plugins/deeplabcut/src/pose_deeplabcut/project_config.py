@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from pose_core.errors import DataError
+from pose_core.specs import parse_yaml
 from pose_core.structures import Skeleton
 from pose_core.symmetry import symmetry_from_names
 from pose_deeplabcut.columns import UNIQUE
@@ -109,7 +110,7 @@ def _load(path: Path) -> dict[str, Any]:
     as it has it in the label files.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=yaml.BaseLoader)
+        content = parse_yaml(path.read_text(encoding="utf-8-sig"), yaml.BaseLoader)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
     except UnicodeDecodeError:
@@ -119,8 +120,6 @@ def _load(path: Path) -> dict[str, Any]:
         line = f"line {mark.line + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
         raise DataError(f"{path}: {line}is no valid YAML ({problem})") from None
-    except RecursionError:
-        raise DataError(f"{path}: is nested too deeply for a DeepLabCut config.yaml") from None
     if not isinstance(content, dict):
         raise DataError(f"{path}: is no DeepLabCut config.yaml (it holds no keys)")
     return content

@@ -12,6 +12,9 @@ import numpy.typing as npt
 from pose_core.errors import DataError
 from pose_deeplabcut.columns import Columns
 
+_FAR = 1e9
+"""Pixels; no image is so long."""
+
 
 @dataclass(frozen=True, eq=False)
 class LabelTable:
@@ -32,15 +35,16 @@ class LabelTable:
     rows: Sequence[str]
 
     def checked(self) -> LabelTable:
-        """This table, if every value is a finite number or missing.
+        """This table, if every value is a position in an image or missing.
 
         Raises:
             DataError: names file, row and column.
         """
-        infinite = np.argwhere(np.isinf(self.values))
-        if len(infinite):
-            row, column = infinite[0]
-            raise DataError(f"{self.path}: {self.rows[row]}, column {self.column_name(column)}: is infinite")
+        far = np.argwhere(np.abs(self.values) > _FAR)
+        if len(far):
+            row, column = far[0]
+            what = "infinite" if np.isinf(self.values[row, column]) else f"{self.values[row, column]:g}, in no image"
+            raise DataError(f"{self.path}: {self.rows[row]}, column {self.column_name(column)}: is {what}")
         return self
 
     def column_name(self, column: int) -> str:

@@ -1,0 +1,177 @@
+"""Whether what a plugin's hooks return is what their pages say.
+
+A dataclass takes any value for any field; here every plugin's are looked at before anybody else meets them, so that
+what is wrong is said of the plugin and not where it is used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any
+
+from pose_core import hooks
+
+_DEPTH = 30
+_LONG_TEXTS = ("citations",)
+
+
+class MalformedError(Exception):
+    """A hook returned something that is not what its page says."""
+
+
+def ask(hook: str, implementation: Callable[[], Any]) -> tuple[Any, ...]:
+    """What a hook's implementation in a plugin returns.
+
+    Raises:
+        MalformedError: it is not what the hook's page says.
+    """
+    result = implementation()
+    if result is None or isinstance(result, (str, Mapping)) or not isinstance(result, Iterable):
+        raise MalformedError(
+            f"{hook} must return an iterable of {hooks.HOOKS[hook].__name__}, not {type(result).__name__}"
+        )
+    definitions = tuple(result)
+    for definition in definitions:
+        if not isinstance(definition, hooks.HOOKS[hook]):
+            raise MalformedError(f"{hook} yields {type(definition).__name__}, not {hooks.HOOKS[hook].__name__}")
+    return definitions
+
+
+def check_definitions(definitions: Mapping[str, tuple[Any, ...]]) -> None:
+    """Refuse what can be wrong with a plugin's definitions without importing what they name.
+
+    Args:
+        definitions: by hook.
+
+    Raises:
+        MalformedError: one line that names the definition.
+    """
+    for definition in (each for hook in definitions.values() for each in hook):
+        check_fields(definition, f"{type(definition).__name__} {getattr(definition, 'name', '')!r:.60}")
+    seen: set[tuple[str, str]] = set()
+
+    def once(group: str, name: str) -> None:
+        if not name or "/" in name or any(c.isspace() for c in name):
+            raise MalformedError(f"{group} name {name!r} must be a word without '/' and spaces")
+        if (group, name) in seen:
+            raise MalformedError(f"{group} {name!r} is defined twice")
+        seen.add((group, name))
+
+    for component in definitions.get("pose_components", ()):
+        if component.kind not in hooks.KINDS and "/" not in component.kind:
+            raise MalformedError(
+                f"component {component.name!r} has unknown kind {component.kind!r}; kinds are {', '.join(hooks.KINDS)}"
+            )
+        once(component.kind, component.name)
+        for what in ("config", "factory"):
+            target = getattr(component, what)
+            if what == "config" and target == "" and "/" in component.kind:
+                continue
+            module, _, attribute = target.partition(":")
+            if not all(p.isidentifier() for p in [*module.split("."), attribute]):
+                raise MalformedError(
+                    f"{what} of {component.kind} {component.name!r} must be 'package.module:Class', not {target!r}"
+                )
+    for backbone in definitions.get("pose_backbones", ()):
+        once("backbone preset", backbone.name)
+        if not isinstance(backbone.backbone.get("type"), str):
+            raise MalformedError(f"backbone preset {backbone.name!r} must say its component: {{'type': ...}}")
+        if unknown := sorted(set(backbone.overrides) - set(hooks.METHODS)):
+            raise MalformedError(f"backbone preset {backbone.name!r} overrides unknown methods: {', '.join(unknown)}")
+        for spec in (backbone.spec, *backbone.overrides.values()):
+            _check_spec(spec, backbone.name)
+    for recipe in definitions.get("pose_recipes", ()):
+        if "{backbone}" not in recipe.name:
+            raise MalformedError(f"recipe name {recipe.name!r} must contain {{backbone}}")
+        if (group := (recipe.method, recipe.name)) in seen:
+            raise MalformedError(f"recipe {recipe.name!r} is defined twice for {recipe.method}")
+        seen.add(group)
+    for model in definitions.get("pose_models", ()):
+        once("model", model.name)
+    for model in (*definitions.get("pose_recipes", ()), *definitions.get("pose_models", ())):
+        if model.method not in hooks.METHODS:
+            raise MalformedError(
+                f"{model.name!r} has unknown method {model.method!r}; methods are {', '.join(hooks.METHODS)}"
+            )
+        _check_spec(model.spec, model.name)
+    for extra in definitions.get("pose_extra_heads", ()):
+        once("extra head", extra.name)
+        if extra.needs not in hooks.NEEDS:
+            raise MalformedError(
+                f"extra head {extra.name!r} has unknown need {extra.needs!r}; needs are {', '.join(hooks.NEEDS)}"
+            )
+        if unknown := sorted(set(extra.methods) - set(hooks.METHODS)):
+            raise MalformedError(f"extra head {extra.name!r} is for unknown methods: {', '.join(unknown)}")
+        if not isinstance(extra.head.get("type"), str):
+            raise MalformedError(f"extra head {extra.name!r} must say its component: {{'type': ...}}")
+    for weights in definitions.get("pose_weights", ()):
+        once("weights", weights.name)
+
+
+def _check_spec(spec: object, name: str) -> None:
+    if not isinstance(spec, Mapping) or not isinstance(spec.get("model", {}), Mapping):
+        raise MalformedError(f"the spec of {name!r} must hold keys and values, and so must its 'model'")
+
+
+def check_fields(definition: Any, what: str) -> None:
+    """Hold each field against its annotation: text, words, or what a YAML mapping can hold.
+
+    Args:
+        definition: an instance of one of the dataclasses of :mod:`pose_core.hooks`.
+        what: how messages call it.
+
+    Raises:
+        MalformedError: one line that names the field.
+    """
+    for name, kind in _kinds(_class_of(definition)).items():
+        value = getattr(definition, name)
+        place = f"{name} of {what}"
+        if kind is str:
+            _check_text(value, place, long=name in _LONG_TEXTS)
+        elif kind is tuple:
+            if not isinstance(value, (tuple, list)):
+                raise MalformedError(f"{place} must be a tuple of texts, not {type(value).__name__}")
+            for each in value:
+                _check_text(each, place, long=name in _LONG_TEXTS)
+        else:
+            if not isinstance(value, Mapping):
+                raise MalformedError(f"{place} must be a mapping, not {type(value).__name__}")
+            _check_plain(value, place, 0)
+
+
+def _class_of(definition: object) -> type:
+    return next(kind for kind in hooks.HOOKS.values() if isinstance(definition, kind))
+
+
+@cache
+def _kinds(of: type) -> dict[str, type]:
+    """str, tuple or Mapping for each field."""
+    hints = typing.get_type_hints(of)
+    return {f.name: typing.get_origin(hints[f.name]) or hints[f.name] for f in dataclasses.fields(of)}
+
+
+def _check_text(value: object, place: str, *, long: bool) -> None:
+    if not isinstance(value, str):
+        raise MalformedError(f"{place} must be text, not {type(value).__name__}")
+    line = " ".join(value.split()) if long else value
+    if not line.isprintable():
+        raise MalformedError(f"{place} must be one line of printable text, not {value[:60]!r}")
+
+
+def _check_plain(value: object, place: str, depth: int) -> None:
+    """Refuse what a YAML file could not say."""
+    if depth > _DEPTH:
+        raise MalformedError(f"{place} is nested too deeply")
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                raise MalformedError(f"{place} has the key {key!r:.60}, which is no text")
+            _check_plain(inner, f"{key!r:.60} in {place}" if depth < 1 else place, depth + 1)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            _check_plain(inner, place, depth + 1)
+    elif value is not None and not isinstance(value, (str, int, float)):
+        raise MalformedError(f"{place} is a {type(value).__name__}, which no YAML file could hold")

@@ -1,0 +1,232 @@
+"""What is spoilt: small, whole projects and runs, made once a session."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from pose_core.formats.project_writing import Example, write_project
+from pose_core.structures import Instances, Skeleton
+from pose_core.testing.videos import write_numbered_video
+
+from .oracle import pose
+
+WIDTH, HEIGHT, IMAGES = 64, 48, 6
+
+
+@dataclass(frozen=True)
+class Material:
+    """Folders that are never written to.
+
+    Attributes:
+        own, own_multi: projects in the core's own format.
+        dlc, dlc_multi: DeepLabCut projects, labels as CSV and as HDF5 of both layouts.
+        coco: ``labels.json`` and its images.
+        run: a run that was trained on ``own``, evaluated, with a checkpoint.
+        crops: a run of a top-down model without a detector.
+        predictions: of that run, as Parquet, DeepLabCut's CSV and HDF5, COCO; ``video.mp4`` beside them.
+    """
+
+    own: Path
+    own_multi: Path
+    dlc: Path
+    dlc_multi: Path
+    coco: Path
+    run: Path
+    crops: Path
+    predictions: Path
+
+
+def copy(source: Path, to: Path) -> Path:
+    """A folder of links to the same files, which must be replaced, not written to."""
+    shutil.copytree(source, to, copy_function=_link)
+    return to
+
+
+def _link(source: str, to: str) -> None:
+    Path(to).hardlink_to(source)
+
+
+@pytest.fixture(scope="session")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    """See the class."""
+    root = tmp_path_factory.mktemp("material")
+    made = Material(
+        *(root / name for name in ("own", "own_multi", "dlc", "dlc_multi", "coco", "run", "crops", "predictions"))
+    )
+    single = Skeleton(
+        ("nose", "left_ear", "right_ear"), edges=(("nose", "left_ear"),), symmetry=(("left_ear", "right_ear"),)
+    )
+    _own(made.own, single)
+    several = Skeleton(
+        ("nose", "tail"),
+        edges=(("nose", "tail"),),
+        individuals=("mickey", "minnie"),
+        identified=True,
+        unique_keypoints=("corner",),
+    )
+    _own(made.own_multi, several)
+    _deeplabcut(made.dlc, None)
+    _deeplabcut(made.dlc_multi, ["mickey", "minnie"])
+    _coco(made.coco)
+    tiny = ("model.backbone.filters=4", "model.backbone.max_stride=8", "model.backbone.output_stride=4")
+    settings = [part for setting in (*tiny, "train.batch_size=4") for part in ("--set", setting)]
+    _done(
+        ["train", made.own, "--model", "unet", "--out", made.run, "--epochs", "1", "--device", "cpu", *settings], root
+    )
+    small = [*settings, "--set", "model.preprocess.size=[32,32]"]
+    _done(
+        [
+            "train",
+            made.own,
+            "--model",
+            "top_down_unet",
+            "--out",
+            made.crops,
+            "--epochs",
+            "1",
+            "--device",
+            "cpu",
+            *small,
+        ],
+        root,
+    )
+    _done(["evaluate", made.run, "--device", "cpu"], root)
+    made.predictions.mkdir()
+    write_numbered_video(made.predictions / "video.mp4", 12)
+    for format in ("parquet", "dlc-csv", "dlc-h5", "coco"):
+        _done(
+            ["predict", made.run, made.predictions / "video.mp4", "--out", made.predictions, "--format", format], root
+        )
+    return made
+
+
+def _done(arguments: list[str | Path], folder: Path) -> None:
+    ended = pose(arguments, folder)
+    assert ended.code == 0, (arguments, ended)
+
+
+def _picture(number: int) -> np.ndarray:
+    return np.random.default_rng(number).integers(0, 255, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+
+
+def _own(folder: Path, skeleton: Skeleton) -> None:
+    rng = np.random.default_rng(0)
+    shape = (skeleton.num_individuals, skeleton.num_keypoints, 2)
+    corners = np.full((len(skeleton.unique_keypoints), 2), 4.0, np.float32)
+
+    def example(number: int) -> Example:
+        animals = Instances.from_keypoints(rng.uniform(4, 44, shape), identity=np.arange(shape[0]))
+        return Example(f"clip/{number}.png", _picture(number), animals, unique_keypoints=corners)
+
+    write_project(folder, skeleton, map(example, range(IMAGES)), name="mice")
+
+
+def _deeplabcut(root: Path, individuals: list[str] | None) -> None:
+    parts = ["nose", "leftpaw", "rightpaw"]
+    config: dict[str, Any] = {"Task": "reach", "scorer": "Ada", "date": "Jan7", "multianimalproject": bool(individuals)}
+    config |= {
+        "identity": bool(individuals),
+        "project_path": "/gone",
+        "video_sets": {"/gone/mouse.mp4": {"crop": "0, 64, 0, 48"}},
+    }
+    config |= {"bodyparts": "MULTI!" if individuals else parts, "skeleton": [["nose", "leftpaw"], ["nose", "rightpaw"]]}
+    if individuals:
+        config |= {"multianimalbodyparts": parts, "individuals": individuals, "uniquebodyparts": ["corner"]}
+    config |= {"SuperAnimalConversionTables": {"quadruped": {"nose": "nose", "leftpaw": "front_left_paw"}}}
+    root.mkdir()
+    (root / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    names = [(individual, part) for individual in individuals or [""] for part in parts]
+    names += [("single", "corner")] if individuals else []
+    columns = [("Ada", *(name if individuals else name[1:]), axis) for name in names for axis in "xy"]
+    levels = ["scorer", *(["individuals"] if individuals else []), "bodyparts", "coords"]
+    for video, layout in (("mouse", "fixed"), ("rat", "table"), ("vole", "")):
+        folder = root / "labeled-data" / video
+        folder.mkdir(parents=True)
+        images = [f"img{i:03d}.png" for i in range(3)]
+        for number, image in enumerate(images):
+            cv2.imwrite(str(folder / image), _picture(number))
+        values = np.random.default_rng(1).uniform(1, 46, (3, len(columns))).round(3)
+        values[0, :2] = np.nan
+        index: Any = pd.MultiIndex.from_tuples([("labeled-data", video, image) for image in images])
+        if layout == "table":
+            index = ["/".join(row) for row in index]
+        frame = pd.DataFrame(values, columns=pd.MultiIndex.from_tuples(columns, names=levels), index=index)
+        frame.to_csv(folder / "CollectedData_Ada.csv")
+        if layout:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                frame.to_hdf(folder / "CollectedData_Ada.h5", key="df_with_missing", mode="w", format=layout)
+
+
+def _coco(folder: Path) -> None:
+    folder.mkdir()
+    rng = np.random.default_rng(2)
+    annotations: list[dict[str, Any]] = []
+    for image in range(IMAGES):
+        cv2.imwrite(str(folder / f"{image}.png"), _picture(image))
+        for _ in range(2):
+            points = [
+                [float(x), float(y), int(v)]
+                for (x, y), v in zip(rng.uniform(2, 44, (3, 2)).round(2), (2, 1, 2), strict=True)
+            ]
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image + 1,
+                    "category_id": 1,
+                    "keypoints": [v for point in points for v in point],
+                    "num_keypoints": 3,
+                    "bbox": [2.0, 2.0, 43.0, 43.0],
+                    "area": 900.5,
+                    "iscrowd": 0,
+                    "segmentation": [[2, 2, 44, 2, 44, 44]],
+                }
+            )  # fmt: skip
+    annotations.append(
+        {"id": 99, "image_id": 1, "category_id": 1, "keypoints": [0] * 9, "bbox": [50, 30, 9, 9], "iscrowd": 1}
+    )
+    images = [{"id": i + 1, "file_name": f"{i}.png", "width": WIDTH, "height": HEIGHT} for i in range(IMAGES)]
+    category = {"id": 1, "name": "mouse", "keypoints": ["nose", "left_ear", "right_ear"], "skeleton": [[1, 2], [1, 3]]}
+    content = {
+        "info": {},
+        "images": images,
+        "annotations": annotations,
+        "categories": [category, {"id": 2, "name": "box"}],
+    }
+    (folder / "labels.json").write_text(json.dumps(content))
+
+
+@pytest.fixture
+def only_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings end where the first step would begin: data, split and configuration are decided then."""
+
+    class Made:
+        def metrics(self) -> dict[str, Any]:
+            return {"best": {}}
+
+    import pose_core.train.fit
+    import pose_core.train.together
+
+    for module, name in ((pose_core.train.together, "train_run"), (pose_core.train.fit, "train_detector")):
+        monkeypatch.setattr(module, name, lambda *_, **__: Made())
+
+
+def rows_of(data: bytes) -> list[list[str]]:
+    """The cells of a CSV table."""
+    return list(csv.reader(data.decode().splitlines()))
+
+
+Say = Callable[[str], None]
