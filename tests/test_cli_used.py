@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pose_core.distributions import license_of, name_and_version, required_by
+from pose_core.catalog.distributions import license_of, name_and_version, required_by
 from pose_core.specs.used import used_by
 
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from pose_core.catalog import get_catalog
-from pose_core.plugins import _discover
+from pose_core.plugins.discovery import _discover
 from pose_core.testing.checks import every_check
 from pose_core.testing.conformance import FAILED, SKIPPED, Outcome, items, read_figures, run, store_figures
 

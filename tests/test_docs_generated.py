@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from pose_core.definitions import ask, check_definitions
-from pose_core.plugins import _implementations
+from pose_core.plugins.definitions import ask, check_definitions
+from pose_core.plugins.discovery import _implementations
 
 ROOT = Path(__file__).parent.parent
 

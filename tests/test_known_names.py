@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from pose_core.catalog import Catalog, get_catalog
-from pose_core.composition import Composer
-from pose_core.definitions import MalformedError, check_definitions
+from pose_core.catalog.composition import Composer
+from pose_core.catalog.known_names import known_names
 from pose_core.errors import ConfigError
 from pose_core.hooks import BackbonePreset, ComponentSpec, ModelPreset, PluginInfo
-from pose_core.known_names import known_names
 from pose_core.plugins import ACTIVE, DISABLED, PluginRecord
+from pose_core.plugins.definitions import MalformedError, check_definitions
 from pose_core.specs.resolve import choose_model
 from pose_core.specs.run_plugins import check_plugins
 

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 
 import pose_core
 from pose_core.catalog import get_catalog
-from pose_core.composition import Composer
+from pose_core.catalog.composition import Composer
 
 ROOT = Path(__file__).parent.parent
 PROJECTS = sorted(ROOT.glob("plugins/*/pyproject.toml"))

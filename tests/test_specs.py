@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from pose_core.catalog import Catalog, get_catalog
+from pose_core.catalog.merge import merge
 from pose_core.errors import ConfigError
-from pose_core.merge import merge
 from pose_core.plugins import discover
 from pose_core.specs import RunSpec
 from pose_core.specs.resolve import Layer, choose_model, file_layer, option_layer, resolve, set_layer

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pose_core.catalog import Model, get_catalog
+from pose_core.catalog.merge import merge
 from pose_core.errors import ConfigError, PluginError, WeightsError
 from pose_core.interfaces import KeypointAxis
-from pose_core.merge import merge
 from pose_core.model.assemble import PoseModel
 from pose_core.model.transfer import keypoint_axes, match_keypoints, network_of, transfer
 from pose_core.specs import ModelSpec

@@ -25,7 +25,7 @@ import yaml
 
 from pose_core import hooks
 from pose_core.catalog import Model, get_catalog
-from pose_core.composition import names_in
+from pose_core.catalog.composition import names_in
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.specs.resolve import Layer, resolve
 from pose_core.structures import Instances, Skeleton

@@ -1,4 +1,4 @@
-"""Makes ``pose_core/known_names.json``: which distribution of this repository brings which names.
+"""Makes ``pose_core/catalog/known_names.json``: which distribution of this repository brings which names.
 
 ``python tools/known_names.py`` (``make tables``) writes it; ``tests/test_known_names.py`` fails when it is stale.
 All plugins of the repository must be installed.
@@ -10,13 +10,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-FILE = Path(__file__).resolve().parent.parent / "pose_core" / "known_names.json"
+FILE = Path(__file__).resolve().parent.parent / "pose_core" / "catalog" / "known_names.json"
 
 
 def known() -> dict[str, Any]:
-    """The table; see :class:`pose_core.known_names.KnownNames`."""
+    """The table; see :class:`pose_core.catalog.known_names.KnownNames`."""
     from pose_core.catalog import get_catalog
-    from pose_core.composition import Composer
+    from pose_core.catalog.composition import Composer
 
     ours = [r for r in get_catalog().plugins if r.first_party and r.definitions and r.distribution != "pose-core"]
     composer = Composer(ours)

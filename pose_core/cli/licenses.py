@@ -21,7 +21,7 @@ def licenses(
 ) -> None:
     """List the licences of what a configuration or a run uses: code, what that requires of others as their metadata say
     it, and weights that training starts from."""
-    from pose_core.distributions import license_of, name_and_version
+    from pose_core.catalog.distributions import license_of, name_and_version
     from pose_core.specs.used import used_by
 
     used = used_by(path)

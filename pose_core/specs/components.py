@@ -18,8 +18,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from pose_core.catalog import Component, get_catalog
+from pose_core.catalog.merge import merge
 from pose_core.errors import PluginError, PoseError, described
-from pose_core.merge import merge
 from pose_core.specs.base import Spec
 
 

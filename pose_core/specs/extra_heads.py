@@ -13,9 +13,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from pose_core.catalog import get_catalog
+from pose_core.catalog.merge import merge
 from pose_core.errors import ConfigError
 from pose_core.hooks import NEEDS, ExtraHead
-from pose_core.merge import merge
 from pose_core.specs.components import AnyHead, HeadConfig
 from pose_core.specs.run import RunSpec
 from pose_core.structures import Skeleton

@@ -1,7 +1,7 @@
 """From a model's name, a file and command-line options to one configuration.
 
 The one place where precedence is decided: core defaults < model preset < data < file < command line. A mapping is
-merged key by key (see :mod:`pose_core.merge`).
+merged key by key (see :mod:`pose_core.catalog.merge`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 
 import yaml
 
-from pose_core.absent import MODEL
 from pose_core.catalog import Model, get_catalog
+from pose_core.catalog.absent import MODEL
+from pose_core.catalog.merge import merge
 from pose_core.errors import ConfigError
-from pose_core.merge import merge
 from pose_core.specs.extra_heads import extra_heads, note, with_heads
 from pose_core.specs.run import RunSpec
 from pose_core.specs.yaml_file import Loc, parse_yaml, read_yaml, validate

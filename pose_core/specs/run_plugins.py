@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from pose_core.absent import advice
 from pose_core.catalog import get_catalog
-from pose_core.composition import namespaces_in
+from pose_core.catalog.absent import advice
+from pose_core.catalog.composition import namespaces_in
 from pose_core.errors import ConfigError
 from pose_core.specs.yaml_file import read_yaml
 

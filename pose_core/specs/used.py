@@ -10,11 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from pose_core.catalog import Component, Model, Weights, get_catalog
-from pose_core.composition import components_in
-from pose_core.distributions import required_by
+from pose_core.catalog.composition import components_in
+from pose_core.catalog.distributions import required_by
+from pose_core.catalog.merge import merge
 from pose_core.errors import ConfigError, RunError
 from pose_core.files import parse_json
-from pose_core.merge import merge
 from pose_core.plugins import PluginRecord
 from pose_core.specs.resolve import choose_model
 from pose_core.specs.run import CUSTOM

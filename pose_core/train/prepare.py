@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from pose_core.catalog.merge import merge
 from pose_core.data.augment import Augmenter
 from pose_core.data.auto import auto_crop, auto_scale
 from pose_core.data.boxes import auto_least_box
@@ -18,7 +19,6 @@ from pose_core.data.dataset import labelled_animals
 from pose_core.data.projects import read_with
 from pose_core.data.split import Split, make_split
 from pose_core.errors import ConfigError, DataError
-from pose_core.merge import merge
 from pose_core.model.run_folder import DetectorRun, Run
 from pose_core.model.start import NONE, run_of
 from pose_core.specs import (

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pose_core import catalog, hooks, plugins
+from pose_core import catalog, hooks
 from pose_core.hooks import (
     BackbonePreset,
     ComponentSpec,
@@ -23,6 +23,7 @@ from pose_core.hooks import (
     WeightSpec,
     hookimpl,
 )
+from pose_core.plugins import discovery
 
 from .conftest import Material
 from .mutate import TEXTS, odd_values
@@ -336,7 +337,7 @@ def with_plugin(monkeypatch: pytest.MonkeyPatch) -> Callable[[Example, Path], En
     def run(example: Example, folder: Path) -> Ended:
         ours = importlib.metadata.Distribution.at(folder / "toy-1.0.dist-info").entry_points
         with monkeypatch.context() as patch:
-            patch.setattr(plugins, "_discover", lambda: plugins.load_all([*installed, *ours], frozenset()))
+            patch.setattr(discovery, "_discover", lambda: discovery.load_all([*installed, *ours], frozenset()))
             patch.syspath_prepend(folder)
             catalog.get_catalog.cache_clear()
             try:

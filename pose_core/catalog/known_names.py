@@ -37,4 +37,4 @@ class KnownNames:
 @cache
 def known_names() -> KnownNames:
     """The table that comes with the core."""
-    return KnownNames(**json.loads((files("pose_core") / "known_names.json").read_text(encoding="utf-8")))
+    return KnownNames(**json.loads((files("pose_core.catalog") / "known_names.json").read_text(encoding="utf-8")))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pose_core import hooks
-from pose_core.merge import merge
+from pose_core.catalog.merge import merge
 from pose_core.plugins import PluginRecord
 
 _KINDS = {"heads": "head", "losses": "loss", "inputs": "input", "network": "detector"}

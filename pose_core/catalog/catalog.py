@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol, TypeVar
 
-from pose_core import absent, hooks
-from pose_core.composition import Composer, Model
+from pose_core import hooks
+from pose_core.catalog import absent
+from pose_core.catalog.composition import Composer, Model
 from pose_core.errors import ConfigError, PluginError, described
 from pose_core.plugins import PluginRecord, discover
-
-__all__ = ["Catalog", "Component", "Model", "Weights", "available_detectors", "available_models", "get_catalog"]
 
 
 @dataclass(frozen=True)
@@ -243,7 +242,7 @@ class Catalog:
         """What to install for a name that is not there; empty where that is not known.
 
         Args:
-            kind: of component, :data:`pose_core.absent.MODEL` or :data:`pose_core.absent.WEIGHTS`.
+            kind: of component, :data:`pose_core.catalog.absent.MODEL` or :data:`pose_core.catalog.absent.WEIGHTS`.
             name: bare or full.
             methods: of models: only these.
         """

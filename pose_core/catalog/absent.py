@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
-from pose_core.known_names import known_names
+from pose_core.catalog.known_names import known_names
 from pose_core.plugins import PluginRecord
 
 MODEL, WEIGHTS = "model", "set of weights"

@@ -1,0 +1,16 @@
+"""What can be named: components, models and weights of installed plugins; and what to say of names that are not there.
+
+No torch, and nothing that a name stands for is imported before it is used.
+"""
+
+from pose_core.catalog.catalog import (
+    Catalog,
+    Component,
+    Weights,
+    available_detectors,
+    available_models,
+    get_catalog,
+)
+from pose_core.catalog.composition import Model
+
+__all__ = ["Catalog", "Component", "Model", "Weights", "available_detectors", "available_models", "get_catalog"]

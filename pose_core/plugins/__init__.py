@@ -1,0 +1,5 @@
+"""Finding plugins and looking at what they offer. No torch."""
+
+from pose_core.plugins.discovery import ACTIVE, DISABLED, FAILED, INCOMPATIBLE, PluginRecord, discover, load_all
+
+__all__ = ["ACTIVE", "DISABLED", "FAILED", "INCOMPATIBLE", "PluginRecord", "discover", "load_all"]
