@@ -15,7 +15,7 @@ import pytest
 
 AUTHORS = Path(__file__).parent.parent / "docs" / "authors"
 _FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
-_LANGUAGES = {"python", "toml", "yaml", "sh", ""}
+_LANGUAGES = {"python", "toml", "yaml", "sh", "text", ""}
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def test_every_block_is_a_file_or_is_typed(name: str) -> None:
     for block in blocks(AUTHORS / name):
         where = f"{name}:{block.line}"
         assert block.language in _LANGUAGES, where
-        assert block.title or block.language in ("sh", ""), f"{where}: a block of code needs a title to be run"
+        assert block.title or block.language in ("sh", "text", ""), f"{where}: a block of code needs a title to be run"
         if block.title.endswith(".py"):
             compile(block.body, where, "exec")
 
