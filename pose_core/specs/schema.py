@@ -23,7 +23,9 @@ def json_schema() -> dict[str, Any]:
     schema = RunSpec.model_json_schema()
     for part in (schema, *(schema.get("$defs", {}).get(n, {}) for n in ("ModelSpec", "DataSpec"))):
         part.pop("required", None)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "pose_core configuration", **schema}
+    heads = schema["$defs"]["ModelSpec"]["properties"]["heads"]
+    heads["additionalProperties"] = {"anyOf": [heads["additionalProperties"], {"type": "null"}]}  # null leaves one out
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "pose_core configuration"}
 
 
 def config_class_at(loc: tuple[int | str, ...], content: Any, kind: type[BaseModel] = RunSpec) -> tuple[str, ...]:
