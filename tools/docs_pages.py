@@ -42,7 +42,12 @@ def families_table() -> str:
     return rows(("plugin", "what it is", "names", "for"), lines)
 
 
-_SERVES = {"detector": "finding animals", "reader": "labels", "writer": "predictions", "importer": "trained models"}
+_SERVES = {
+    "detector": "finds animals",
+    "reader": "reads labels",
+    "writer": "writes predictions",
+    "importer": "opens models",
+}
 
 
 def _few(names: list[str]) -> list[str]:
@@ -66,12 +71,12 @@ def plugins_table() -> str:
     """Each plugin of this repository, with what it offers."""
     from pose_core.catalog import get_catalog
 
-    rows = []
+    lines = []
     for plugin in sorted(get_catalog().plugins, key=lambda p: p.name):
         if plugin.first_party and plugin.info is not None:
             kinds = sorted({c.kind for c in plugin.definitions.get("pose_components", ()) if "/" not in c.kind})
-            rows.append((f"`{plugin.distribution}`", plugin.info.summary, ", ".join(kinds).replace("_", " ")))
-    return rows(("distribution", "what", "kinds"), rows)
+            lines.append((f"`{plugin.distribution}`", plugin.info.summary, ", ".join(kinds).replace("_", " ")))
+    return rows(("distribution", "what", "kinds"), lines)
 
 
 MAKERS: dict[str, Callable[[], str]] = {"families": families_table, "models": models_table, "plugins": plugins_table}

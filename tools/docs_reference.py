@@ -92,9 +92,10 @@ def checks_page() -> str:
     lines = [
         "# Conformance checks",
         "",
-        "What `pose check NAME` and `parametrize_with_checks` ask of a plugin. `--level N` runs the checks up to level N, by",
-        "default 0 and 1. A check that says nothing about a component is skipped, with the reason. What cannot be met stands",
-        "in `expected_failures` with its reason, as `name` or `name[kind/component]`. Made by `make tables`.",
+        "What `pose check NAME` and `parametrize_with_checks` ask of a plugin. `--level N` runs the checks up to",
+        "level N, by default 0 and 1. A check that says nothing about a component is skipped, with the reason. What",
+        "cannot be met stands in `expected_failures` with its reason, as `name` or `name[kind/component]`. Made by",
+        "`make tables`.",
     ]
     for level, title in _LEVELS.items():
         chosen = [c for c in every_check() if c.level == level]
@@ -127,7 +128,7 @@ def commands_page() -> str:
         usage += [f"{p.opts[-1]} {_metavar(p, kinds[p.name])}" for p in options if p.required]
         usage += ["[OPTIONS]"] if any(not p.required for p in options) else []
         help_text = markdown(_as_typed(inspect.cleandoc(command.help or "")))
-        lines += ["", f"## pose {name}", "", help_text, "", "```text", " ".join(usage), "```"]
+        lines += ["", f"## pose {name}", "", help_text, "", f"Usage: `{' '.join(usage)}`"]
         table = [(_spelled(p, kinds[p.name]), _default(p), _sentence(p.help)) for p in (*arguments, *options)]
         lines += ["", rows(("argument or option", "default", "meaning"), table)] if table else []
     return "\n".join(lines) + "\n"
@@ -190,7 +191,7 @@ def markdown(text: str) -> str:
         head, _, rest = part.partition("\n")
         if (found := re.fullmatch(rf"({'|'.join(_SECTIONS)}):", head)) is not None:
             section = found[1]
-            done += ["", f"**{section}**", "", *_entries(textwrap.dedent(rest), section != "Returns")]
+            done += ["", f"**{section}**", "", *_entries(textwrap.dedent(rest), section != "Returns"), ""]
         elif head.endswith("::"):
             done += [f"{head[:-2]}:", "", "```text", textwrap.dedent(rest), "```", ""]
         else:
