@@ -193,7 +193,7 @@ def markdown(text: str) -> str:
             section = found[1]
             done += ["", f"**{section}**", "", *_entries(textwrap.dedent(rest), section != "Returns"), ""]
         elif head.endswith("::"):
-            done += [f"{head[:-2]}:", "", "```text", textwrap.dedent(rest), "```", ""]
+            done += [f"{head[:-2]}:", "", "```text", textwrap.dedent(rest).strip("\n"), "```", ""]
         else:
             done.append(part)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(done)).strip()
@@ -201,7 +201,7 @@ def markdown(text: str) -> str:
 
 def _entries(text: str, named: bool) -> Iterator[str]:
     """The lines of a section: a list where they have names."""
-    for entry in re.split(r"\n(?=\S)", text):
+    for entry in re.split(r"\n(?=\S)", text) if named else re.split(r"\n\n", text):
         line = " ".join(entry.split())
         name, colon, about = line.partition(": ")
         yield f"- `{name}`: {about}" if named and colon and "`" not in name else line

@@ -67,7 +67,11 @@ class ComponentConfig(Spec):
 
     @model_validator(mode="before")
     @classmethod
-    def _onto_defaults(cls, value: Any) -> Any:
+    def _completed(cls, value: Any) -> Any:
+        return cls.onto_defaults(value)
+
+    @classmethod
+    def onto_defaults(cls, value: Any) -> Any:
         """What a user writes of a nested component is merged with its default: ``predictor: {sigmoid: true}``
         need not repeat the type, and ``losses: {locref: {weight: 0.1}}`` keeps the other losses."""
         if not isinstance(value, dict):
