@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import site
 import subprocess
@@ -101,6 +102,9 @@ def test_the_page_works_from_an_empty_folder(name: str, tmp_path: Path) -> None:
                 assert block.fails in process.stderr, block.where
             else:
                 assert process.returncode == 0, f"{block.where}: {process.stdout}\n{process.stderr}"
+    if name == "detector.md":
+        measured = json.loads((tmp_path / "runs" / "detector" / "metrics.json").read_text())["test"]
+        assert measured["ap50"] > 0.6, "the page shows one of 0.94"
     tests = sorted(tmp_path.glob("*/tests"))
     for folder in tests:
         python = env["PATH"].partition(os.pathsep)[0] + "/python"

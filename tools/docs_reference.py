@@ -127,7 +127,7 @@ def commands_page() -> str:
         usage = ["pose", name, *(_metavar(p, kinds[p.name]) for p in arguments)]
         usage += [f"{p.opts[-1]} {_metavar(p, kinds[p.name])}" for p in options if p.required]
         usage += ["[OPTIONS]"] if any(not p.required for p in options) else []
-        help_text = markdown(_as_typed(inspect.cleandoc(command.help or "")))
+        help_text = _as_typed(markdown(inspect.cleandoc(command.help or ""))).strip()
         lines += ["", f"## pose {name}", "", help_text, "", f"Usage: `{' '.join(usage)}`"]
         table = [(_spelled(p, kinds[p.name]), _default(p), _sentence(p.help)) for p in (*arguments, *options)]
         lines += ["", rows(("argument or option", "default", "meaning"), table)] if table else []
