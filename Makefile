@@ -19,7 +19,7 @@ help:
 	@echo "make install   the set-up alone: $(VENV) with the core and every plugin under plugins/, editable"
 	@echo "make lint      ruff, mypy, import-linter        make format   ruff format"
 	@echo "make bench     figures of the benchmarks        make clean    remove $(VENV), $(PARITY), demo/, dist/ and site/"
-	@echo "make docs      the documentation as a site (site/)   make tables  what is made of the plugins: tables in the docs, known names"
+	@echo "make docs      the documentation as a site (site/)   make tables  what is made of the code: tables in the docs, known names"
 	@echo "make wheels    the wheels of the core and all plugins (dist/)"
 	@echo "make parity    compare imported models with DeepLabCut 3.0.2, installed in $(PARITY); writes docs/parity.md"
 
@@ -71,7 +71,8 @@ parity: $(STAMP) $(PARITY_STAMP)
 	$(BIN)/python parity/run.py
 
 docs: $(STAMP)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@# Not --quiet: mkdocs then counts no warnings, and --strict lets them pass.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 tables: $(STAMP)
 	$(BIN)/python tools/docs_pages.py

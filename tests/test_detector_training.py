@@ -159,6 +159,10 @@ def test_a_detector_alone_is_trained_measured_and_given_to_a_pose_network(
         (["--model", "unet", "--detector", "ssdlite"], "unet/unet looks at whole frames and needs none; leave it out"),
         (["--model", "top_down_unet", "--detector", "ssdlit"], "did you mean ssdlite"),
         (["--model", "top_down_unet", "--detector", "ssdlite", "--devices", "2"], "on one device only"),
+        (
+            ["--detector", "ssdlite", "--set", "detector.train.epochs=1"],
+            r"stand at the top: .* \(--set detector.train.epochs\)",
+        ),
         (["--detector", "ssdlite", "--set", "network.sise=[64,64]"], "network.sise: unknown key; did you mean size"),
         (
             [

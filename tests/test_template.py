@@ -21,6 +21,7 @@ from pose_core.formats.project_writing import Example, write_project
 from pose_core.structures import Instances, Skeleton
 
 TEMPLATE = Path(__file__).parent.parent / "templates" / "pose-plugin"
+DOCS_BLOCKS = Path(__file__).parent.parent / "tools" / "docs_blocks.py"
 KINDS = ("backbone", "head", "detector", "format")
 SMALL = ("train.batch_size=4", "train.validate_every=1")
 
@@ -247,6 +248,8 @@ def test_a_baked_plugin_installs_passes_its_tests_and_works(
     # From an empty folder of its own: what is tested is what the wheel holds.
     tests = shutil.copytree(plugin.project / "tests", tmp_path / "its-tests")
     plugin.pose("plugins")
+    # What its README types and sets is there, the plugin's own names included.
+    run(plugin.python, DOCS_BLOCKS, plugin.project / "README.md", cwd=tmp_path, POSE_STRICT_PLUGINS="1")
     USES[kind](plugin, animal, animals)
     command = (plugin.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", tests)
     result = run(*command, cwd=tests, POSE_STRICT_PLUGINS="1")

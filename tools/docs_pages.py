@@ -1,83 +1,59 @@
-"""Pages and tables that are made of the code: a page for each hook and interface, the tables of models and plugins.
+"""What mkdocs and ``make tables`` do: generated tables and files in the repository, generated pages in the site.
 
-``python tools/docs_pages.py`` writes the tables between their marks in the files (``make tables``); mkdocs imports this
-module and puts the pages into the site (``make docs``). ``tests/test_docs_generated.py`` fails when a hook has no
-example or a table is stale.
+``python tools/docs_pages.py`` writes the tables between their marks and the files that are made as a whole (``make
+tables``); mkdocs imports this module and puts the pages of hooks and interfaces into the site (``make docs``).
+``tests/test_docs_generated.py`` fails when something is stale or missing.
 """
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from docs_reference import author_pages, checks_page, commands_page, faults, rows
+
 ROOT = Path(__file__).resolve().parent.parent
-EXAMPLES = ROOT / "docs" / "authors" / "examples"
-TABLES = {"models": ("docs/models.md",), "plugins": ("docs/models.md",)}
+TABLES = {"families": ("README.md",), "models": ("docs/models.md",), "plugins": ("docs/models.md",)}
 """Which table stands in which files, between ``<!-- NAME -->`` and ``<!-- end -->``."""
 
-_NOT_IMPLEMENTED_BY_AUTHORS = {"Calibration", "PredictionsStream"}
+FILES: dict[str, Callable[[], str]] = {"docs/authors/checks.md": checks_page, "docs/commands.md": commands_page}
+"""Files that are made as a whole."""
 
 
-def hooks() -> dict[str, Any]:
-    """All hooks by name."""
-    from pose_core import hooks as page
+def families_table() -> str:
+    """Each plugin of this repository in a line: what it is, the names that it brings, and what they are for."""
+    from pose_core.catalog import get_catalog
 
-    return {name: getattr(page, name) for name in page.HOOKS}
-
-
-def interfaces() -> dict[str, type]:
-    """All classes that a plugin's author derives from, by name."""
-    from pose_core import interfaces as floor
-
-    classes = {name: getattr(floor, name) for name in floor.__all__ if inspect.isclass(getattr(floor, name))}
-    return {n: c for n, c in classes.items() if inspect.isabstract(c) and n not in _NOT_IMPLEMENTED_BY_AUTHORS} | {
-        "Head": floor.Head
-    }
-
-
-def reference_pages() -> dict[str, str]:
-    """Path in the site -> Markdown, a page for each hook and interface, and a list of them."""
-    from pose_core.hooks import HOOKS
-
-    pages: dict[str, str] = {}
-    for name, hook in hooks().items():
-        parts = [
-            f"# {name}",
-            _doc(hook),
-            "It returns " + ("one" if name == "pose_plugin_info" else "any number of") + ":",
-        ]
-        pages[f"authors/hooks/{name}.md"] = "\n\n".join([*parts, _object(HOOKS[name]), _example(name)])
-    for name, cls in interfaces().items():
-        methods = [_object(m, f"{name}.{n}") for n, m in vars(cls).items() if not n.startswith("_") and callable(m)]
-        pages[f"authors/interfaces/{name}.md"] = "\n\n".join([f"# {name}", _code(_doc(cls)), *methods, _example(name)])
-    lines = [f"- [{Path(path).stem}]({Path(path).relative_to('authors').as_posix()})" for path in sorted(pages)]
-    pages["authors/reference.md"] = "# Hooks and interfaces\n\nMade of the docstrings.\n\n" + "\n".join(lines)
-    return {path: text + "\n" for path, text in pages.items()}
+    lines = []
+    for plugin in sorted(get_catalog().plugins, key=lambda p: p.name):
+        if not plugin.first_party or plugin.info is None:
+            continue
+        brought = plugin.definitions
+        presets, recipes, models = (brought.get(f"pose_{n}", ()) for n in ("backbones", "recipes", "models"))
+        formats = [c for c in brought.get("pose_components", ()) if c.kind in _SERVES]
+        named = list(dict.fromkeys(d.name for d in (*presets, *models, *formats)))
+        names = [f"`{r.name}`" for r in recipes] + _few(named)
+        methods = list(dict.fromkeys(m.method.replace("_", " ") for m in (*recipes, *models)))
+        served = list(dict.fromkeys(_SERVES[c.kind] for c in formats))
+        use = ", ".join((*(["every method"] if presets else []), *methods, *served))
+        lines.append((f"`{plugin.name}`", plugin.info.summary, ", ".join(names), use))
+    return rows(("plugin", "what it is", "names", "for"), lines)
 
 
-def _doc(thing: Any) -> str:
-    return inspect.getdoc(thing) or ""
+_SERVES = {
+    "detector": "finds animals",
+    "reader": "reads labels",
+    "writer": "writes predictions",
+    "importer": "opens models",
+}
 
 
-def _code(text: str) -> str:
-    return f"```text\n{text}\n```"
-
-
-def _object(thing: Any, name: str = "") -> str:
-    function = getattr(thing, "__func__", thing)
-    return f"## `{name or thing.__name__}{inspect.signature(function)}`\n\n{_code(_doc(thing))}"
-
-
-def _example(name: str) -> str:
-    return f"## Example\n\n```python\n{(EXAMPLES / f'{name}.py').read_text(encoding='utf-8')}```"
-
-
-def _rows(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    cells = [columns, tuple("---" for _ in columns), *rows]
-    return "\n".join("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in cells)
+def _few(names: list[str]) -> list[str]:
+    """Up to three names; of more the first and the last."""
+    shown = names if len(names) <= 3 else [names[0], "", names[-1]]
+    return [f"`{n}`" if n else "..." for n in shown]
 
 
 def models_table() -> str:
@@ -88,22 +64,22 @@ def models_table() -> str:
     for model in get_catalog().models():
         if model.plugin.first_party:
             found.setdefault((model.name, model.plugin.name), []).append(model.method.replace("_", " "))
-    return _rows(("model", "plugin", "method"), [(f"`{n}`", p, ", ".join(m)) for (n, p), m in sorted(found.items())])
+    return rows(("model", "plugin", "method"), [(f"`{n}`", p, ", ".join(m)) for (n, p), m in sorted(found.items())])
 
 
 def plugins_table() -> str:
     """Each plugin of this repository, with what it offers."""
     from pose_core.catalog import get_catalog
 
-    rows = []
+    lines = []
     for plugin in sorted(get_catalog().plugins, key=lambda p: p.name):
         if plugin.first_party and plugin.info is not None:
             kinds = sorted({c.kind for c in plugin.definitions.get("pose_components", ()) if "/" not in c.kind})
-            rows.append((f"`{plugin.distribution}`", plugin.info.summary, ", ".join(kinds).replace("_", " ")))
-    return _rows(("distribution", "what", "kinds"), rows)
+            lines.append((f"`{plugin.distribution}`", plugin.info.summary, ", ".join(kinds).replace("_", " ")))
+    return rows(("distribution", "what", "kinds"), lines)
 
 
-MAKERS: dict[str, Callable[[], str]] = {"models": models_table, "plugins": plugins_table}
+MAKERS: dict[str, Callable[[], str]] = {"families": families_table, "models": models_table, "plugins": plugins_table}
 
 
 def with_tables(path: str) -> str:
@@ -121,9 +97,12 @@ def with_tables(path: str) -> str:
 
 def on_files(files: Any, config: Any) -> Any:
     """mkdocs: add the pages that are made, and the READMEs of the plugins."""
+    from mkdocs.exceptions import PluginError
     from mkdocs.structure.files import File
 
-    pages = reference_pages()
+    if missing := list(faults()):
+        raise PluginError("; ".join(missing))
+    pages = author_pages()
     for readme in sorted(ROOT.glob("plugins/*/README.md")):
         pages[f"plugins/{readme.parent.name}.md"] = readme.read_text(encoding="utf-8")
     for path, text in pages.items():
@@ -132,7 +111,9 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """mkdocs: links into plugin folders become links to the pages made of their READMEs."""
+    """mkdocs: links into plugin folders become links to the pages made of their READMEs; attributes of code blocks that
+    are for the tests only are taken off, since blocks that have them would not be seen as such."""
+    markdown = re.sub(r"^( *```\w+)(?: (?!title=)\w+=\"[^\"]*\")+", r"\1", markdown, flags=re.MULTILINE)
     up = "../" * page.file.src_uri.count("/")
     if page.file.src_uri.startswith("plugins/"):
         markdown = re.sub(r"\]\(\.\./\.\./docs/", f"]({up}", markdown).replace("](../../README.md", f"]({up}index.md")
@@ -143,3 +124,5 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 if __name__ == "__main__":
     for file in sorted({file for files in TABLES.values() for file in files}):
         (ROOT / file).write_text(with_tables(file), encoding="utf-8")
+    for file, made in FILES.items():
+        (ROOT / file).write_text(made(), encoding="utf-8")

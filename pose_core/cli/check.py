@@ -14,15 +14,23 @@ LEVELS = "0 without torch, 1 on the CPU, 2 stored outputs, 3 precision, export a
 
 
 def check(
-    name: Annotated[str, typer.Argument(help="A distribution, plugin, component or model.")],
-    level: Annotated[int, typer.Option(min=0, max=3, help=f"Checks up to this level: {LEVELS}.")] = 1,
-    reference: Annotated[Path | None, typer.Option(help="Stored outputs to compare with (level 2).")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A distribution, plugin, component or model.")],
+    level: Annotated[
+        int, typer.Option(min=0, max=3, metavar="0|1|2|3", help=f"Checks up to this level: {LEVELS}.")
+    ] = 1,
+    reference: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Stored outputs to compare with (level 2).")
+    ] = None,
     store: Annotated[
-        Path | None, typer.Option(help="Store outputs for level 2 in this file, and check nothing.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Store outputs for level 2 in this file, and check nothing."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check that a plugin keeps what plugins promise; exit code 1 when it does not."""
+    """Check that a plugin keeps what plugins promise.
+
+    One line for each check, and what to do where it fails; the exit code is 1 then.
+    """
     from pose_core.testing.conformance import FAILED, PASSED, items, read_figures, run, store_figures
 
     if store is not None:

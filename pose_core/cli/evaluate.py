@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that 'pose train --out' made.")],
-    split: Annotated[str, typer.Option(metavar="test|validation|train|all", help="Which part of the images.")] = "test",
+    split: Annotated[
+        str, typer.Option(metavar="test|validation|train|all", help="Which part of the labelled images.")
+    ] = "test",
     json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     data: Annotated[
-        Path | None, typer.Option(help="Where the labelled project is now, if it was moved.", show_default=False)
+        Path | None,
+        typer.Option(
+            metavar="PROJECT", help="Where the labelled project is now, if it was moved.", show_default=False
+        ),
     ] = None,
     sigma: Annotated[
         list[str] | None,
@@ -52,10 +57,19 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Images a batch.", show_default=False)] = None,
+    device: Annotated[
+        str, typer.Option(metavar="DEVICE", help="Where to compute: auto, cpu, cuda, cuda:N or mps.")
+    ] = "auto",
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Images in a batch; by default as the run says.", show_default=False),
+    ] = None,
 ) -> None:  # fmt: skip
-    """Measure a trained model on labelled images: pixel errors, PCK and average precision, with 95 % intervals."""
+    """Measure a trained model on labelled images.
+
+    Pixel errors, PCK and average precision with 95 % intervals; plots and tables go into RUN/evaluation. For the run of
+    a detector: the average precision of its boxes.
+    """
     from rich.console import Console
     from rich.markup import escape
 

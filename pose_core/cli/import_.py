@@ -29,7 +29,13 @@ def import_(
         typer.Option("--set", metavar="KEY=VALUE", help="One setting of the importer; may be repeated."),
     ] = None,
 ) -> None:
-    """Make a run of a model that another tool trained."""
+    """Make a run of a model that another tool trained.
+
+    It is evaluated, predicted with and trained on like any other. No code of the file is run.
+
+    \b
+    pose import deeplabcut snapshot-best-100.pt --out runs/old
+    """
     from rich.console import Console
 
     from pose_core.errors import readable

@@ -32,7 +32,8 @@ from pose_core.errors import PoseError, readable
 
 app = typer.Typer(
     name="pose",
-    help="Pose estimation: train on a labelled project, evaluate, predict videos. Architectures are plugins.",
+    help="Pose estimation: train on a labelled project, evaluate, predict videos. Architectures are plugins; 'pose "
+    "models' lists what is installed. To see all of it at work: pose demo --model unet",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -51,11 +52,10 @@ def _main(
 
 
 for command in (
-    *(train, evaluate, predict, render, demo),
+    *(train, evaluate, predict, render, import_, demo),
     *(models, detectors, weights, writers, plugins, show, schema, check, cite, licenses),
 ):
-    app.command()(command)
-app.command("import")(import_)
+    app.command(command.__name__.rstrip("_"))(command)
 
 
 def run() -> None:

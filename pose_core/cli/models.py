@@ -12,7 +12,9 @@ from pose_core.hooks import METHODS
 
 
 def models(
-    method: Annotated[str | None, typer.Option(help=f"Only models of this method: {', '.join(METHODS)}.")] = None,
+    method: Annotated[
+        str | None, typer.Option(metavar="METHOD", help=f"Only models of this method: {', '.join(METHODS)}.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the models that can be trained."""

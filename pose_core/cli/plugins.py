@@ -14,11 +14,14 @@ from pose_core.plugins import PluginRecord
 
 def plugins(
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="Tell the hooks that each implements, and the time it took to load.")
+        bool, typer.Option("--verbose", help="Also the hooks that each implements, and the time it took to load.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the installed plugins and what became of each."""
+    """List the installed plugins and what became of each.
+
+    For one that did not load, the reason; POSE_DISABLE_PLUGINS=NAME leaves one out.
+    """
     catalog = get_catalog()
     notes = (catalog.notes(), _incomplete(catalog))
     rows: list[dict[str, Any]] = [

@@ -9,7 +9,9 @@ import typer
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="Folder that 'pose train --out' made.", show_default=False)],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Folder that 'pose train --out' made.", show_default=False)
+    ],
     inputs: Annotated[
         list[Path],
         typer.Argument(
@@ -18,16 +20,20 @@ def predict(
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the results; made if needed.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder of the results; made if needed.", show_default=False)
+    ],
     format: Annotated[
         str,
         typer.Option(
             metavar="FORMAT", help="What is written: parquet, or a writer of a plugin ('pose writers' lists them)."
         ),
     ] = "parquet",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="DEVICE", help="Where to compute: auto, cpu, cuda, cuda:N or mps.")
+    ] = "auto",
     batch_size: Annotated[
-        int | None, typer.Option(help="Frames a batch; by default as the run says.", show_default=False)
+        int | None, typer.Option(metavar="N", help="Frames in a batch; by default as the run says.", show_default=False)
     ] = None,
     detector: Annotated[
         Path | None,
@@ -62,7 +68,7 @@ def predict(
             show_default=False,
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Make results again that are there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there already.")] = False,
 ) -> None:
     """Predict videos and images with a trained model.
 

@@ -9,13 +9,22 @@ import typer
 
 
 def render(
-    predictions: Annotated[Path, typer.Argument(help="File that 'pose predict' wrote.", show_default=False)],
-    video: Annotated[Path, typer.Argument(help="The video, or folder of images, it was made of.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Video to write (.mp4).", show_default=False)],
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="Smallest score of keypoints that are drawn.")] = 0.2,
+    predictions: Annotated[
+        Path, typer.Argument(metavar="PREDICTIONS", help="File that 'pose predict' wrote.", show_default=False)
+    ],
+    video: Annotated[
+        Path,
+        typer.Argument(metavar="VIDEO", help="The video, or folder of images, it was made of.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Video to write (.mp4).", show_default=False)],
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, metavar="SCORE", help="Smallest score of keypoints that are drawn.")
+    ] = 0.2,
     radius: Annotated[
         float | None,
-        typer.Option(min=0.5, help="Of the dots, pixels; by default fitting the frame.", show_default=False),
+        typer.Option(
+            min=0.5, metavar="PIXELS", help="Radius of the dots; by default it suits the frame.", show_default=False
+        ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
 ) -> None:

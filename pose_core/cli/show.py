@@ -19,7 +19,11 @@ def show(
     ],
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what a name stands for: its settings with defaults, and where it comes from."""
+    """Show what a name stands for.
+
+    Of a model its preset; of a component (backbone, head, reader ...) its settings with defaults; of both where they
+    come from.
+    """
     catalog = get_catalog()
     namespace, _, bare = name.rpartition("/")
     models = [m for m in catalog.models() if m.name == bare and namespace in ("", m.plugin.name)]

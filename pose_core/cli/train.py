@@ -12,7 +12,12 @@ def train(
     data: Annotated[Path, typer.Argument(metavar="DATA", help="The labelled project: its folder or its file.")],
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder of the run; made if needed.")],
     model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name of a model; 'pose models' lists them.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Name of a model; 'pose models' lists them. Needed unless --config, --weights or --detector says what "
+            "is trained.",
+        ),
     ] = None,
     detector: Annotated[
         str | None,
@@ -31,7 +36,8 @@ def train(
         ),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="YAML file with settings; 'pose schema' describes it.")
+        Path | None,
+        typer.Option(metavar="FILE", help="YAML file with settings, as few as you like; 'pose schema' describes it."),
     ] = None,
     assignments: Annotated[
         list[str] | None,
@@ -49,16 +55,29 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Passes over the training images.")] = None,
     max_time: Annotated[str | None, typer.Option(metavar="TIME", help="Stop after this time: 90s, 10m, 2h.")] = None,
-    batch_size: Annotated[int | None, typer.Option(metavar="N", help="Images a step.")] = None,
-    device: Annotated[str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:N or mps.")] = None,
-    devices: Annotated[
-        int | None, typer.Option(metavar="N", help="Number of devices; above 1 trains with DDP.")
+    batch_size: Annotated[int | None, typer.Option(metavar="N", help="Images in a step, on each device.")] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="DEVICE", help="Where to compute: auto, cpu, cuda, cuda:N or mps.")
     ] = None,
-    precision: Annotated[str | None, typer.Option(metavar="PRECISION", help="32, 16-mixed or bf16-mixed.")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Of weights, split, order and augmentation.")] = None,
+    devices: Annotated[
+        int | None, typer.Option(metavar="N", help="Number of devices; above 1 trains in as many processes (DDP).")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(metavar="PRECISION", help="Arithmetic: 32, 16-mixed or bf16-mixed.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="Seed of initial weights, split, order and augmentation.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
 ) -> None:
-    """Train a model on a labelled project."""
+    """Train a model on a labelled project.
+
+    A run is a folder with all that is needed to evaluate it, to predict with it, and to train on.
+
+    \b
+    pose train PROJECT --model unet --out runs/first
+    pose train PROJECT --model top_down_unet --detector ssdlite --out runs/several
+    """
     import os
 
     # torch's C++ warnings about DDP speak to programmers; it reads this when it is imported.

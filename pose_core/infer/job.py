@@ -105,9 +105,9 @@ class Job:
             ) from None
         maker = self._maker()
         if differs := [key for key in _DECIDES if former.get(key) != maker[key]]:
+            named = " and ".join("model or way of using it (--follow ...)" if d == "model" else d for d in differs)
             raise PoseError(
-                f"{self.result}: exists and was made with another {' and '.join(differs)}; add --overwrite or choose "
-                "another --out"
+                f"{self.result}: exists and was made with another {named}; add --overwrite or choose another --out"
             )
         remove_leftover(self._partial)
         return Outcome(self.result, frames, missing)

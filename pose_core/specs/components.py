@@ -93,7 +93,11 @@ class ComponentConfig(Spec):
 
     @model_validator(mode="before")
     @classmethod
-    def _onto_defaults(cls, value: Any) -> Any:
+    def _completed(cls, value: Any) -> Any:
+        return cls.onto_defaults(value)
+
+    @classmethod
+    def onto_defaults(cls, value: Any) -> Any:
         """What a user writes of a nested component is merged with its default: ``predictor: {sigmoid: true}``
         need not repeat the type, and ``losses: {locref: {weight: 0.1}}`` keeps the other losses."""
         if not isinstance(value, dict):
@@ -250,24 +254,40 @@ class NamedComponent:
         names = [name for component in components for name in (component.full_name, component.name)]
         if self.kind in _describing:
             # A component within another of its kind, which might go on for ever: only its name is told here.
-            return {"type": "object", "properties": {"type": {"enum": names}}, "required": ["type"]}
+            return {"anyOf": [{"enum": names}, {"type": "object", "properties": {"type": {"enum": names}}}]}
         _describing.add(self.kind)
         try:
-            return self._described(components, handler)
+            return self._described(components, names, handler)
         finally:
             _describing.remove(self.kind)
 
-    def _described(self, components: Sequence[Component], handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        choices = []
+    def _described(
+        self, components: Sequence[Component], names: Sequence[str], handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """One choice for each type; one for a name alone; and one without a type, for files that change a few settings
+        of what the model's preset names."""
+        choices: list[JsonSchemaValue] = []
+        settings: dict[str, list[JsonSchemaValue]] = {}
         for component in components:
             choice = handler(component.config_class().__pydantic_core_schema__)
             resolved = dict(handler.resolve_ref_schema(choice))
-            names = [component.full_name, component.name]
-            resolved["properties"] = {**resolved["properties"], "type": {"enum": names}}
+            for name, setting in resolved["properties"].items():
+                if setting not in settings.setdefault(name, []):
+                    settings[name].append(setting)
+            own = [component.full_name, component.name]
+            resolved["properties"] = {**resolved["properties"], "type": {"enum": own}}
             resolved["required"] = sorted({*resolved.get("required", []), "type"})
             resolved["description"] = component.definition.summary
             choices.append(resolved)
-        return {"oneOf": choices} if choices else {"type": "object", "properties": {"type": {"type": "string"}}}
+        if not choices:
+            return {"type": "object", "properties": {"type": {"type": "string"}}}
+        partial: JsonSchemaValue = {
+            "type": "object",
+            "description": f"Settings of the {self.kind} that the model's preset names.",
+            "properties": {name: {"anyOf": found} for name, found in settings.items() if name != "type"},
+            "additionalProperties": False,
+        }
+        return {"oneOf": [*choices, {"enum": list(names)}, partial]}
 
     def _resolve(self, value: Any) -> ComponentConfig:
         if isinstance(value, self.base) and value.type:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -23,7 +23,9 @@ def json_schema() -> dict[str, Any]:
     schema = RunSpec.model_json_schema()
     for part in (schema, *(schema.get("$defs", {}).get(n, {}) for n in ("ModelSpec", "DataSpec"))):
         part.pop("required", None)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "pose_core configuration", **schema}
+    heads = schema["$defs"]["ModelSpec"]["properties"]["heads"]
+    heads["additionalProperties"] = {"anyOf": [heads["additionalProperties"], {"type": "null"}]}  # null leaves one out
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "pose_core configuration"}
 
 
 def config_class_at(loc: tuple[int | str, ...], content: Any, kind: type[BaseModel] = RunSpec) -> tuple[str, ...]:
@@ -36,6 +38,9 @@ def config_class_at(loc: tuple[int | str, ...], content: Any, kind: type[BaseMod
     """
     annotation: Any = kind
     for part in loc:
+        model = _model(annotation, content)
+        if isinstance(model, type) and issubclass(model, ComponentConfig):
+            content = model.onto_defaults(content)  # the type of a part that the user's file does not repeat
         annotation = _inner(annotation, part, content)
         content = content[part]
     found = _model(annotation, content)
@@ -62,9 +67,13 @@ def _model(annotation: Any, content: Any) -> Any:
         return _component(annotation[0], content)
     if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation)):
         return annotation
-    for argument in get_args(annotation):
+    if isinstance(get_origin(annotation), type) and issubclass(get_origin(annotation), Mapping | Sequence):
+        return None  # of several components, each has its own
+    arguments = get_args(annotation)
+    for argument in arguments:
         if isinstance(argument, NamedComponent):
             return _component(argument, content)
+    for argument in arguments:
         found = _model(argument, content)
         if found is not None:
             return found

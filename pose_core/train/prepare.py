@@ -161,6 +161,12 @@ def prepare_detector(
         DataError: the project cannot be used.
     """
     user, wanted = _user_layers(config, assignments, options)
+    if "detector" in wanted:
+        where = next((f" ({place})" for layer in user for at, place in layer.origin.items() if at[0] == "detector"), "")
+        raise ConfigError(
+            "detector: where a detector is trained alone, its settings stand at the top: write train.epochs or "
+            f"network.size, without 'detector.'{where}"
+        )
     dataset, reader = read_with(source, _reader(wanted))
     overruled: list[str] = []
     if config is not None:
