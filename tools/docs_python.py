@@ -63,6 +63,14 @@ def discovered(code: str) -> None:
     try:
         hooks = _implementations(module).items()
         check_definitions({name: ask(name, hook) for name, hook in hooks if name != "pose_plugin_info"})
+    except Exception as error:  # whatever a hook raises is what is wrong with the page
+        raise Fault(f"the hooks are refused: {' '.join(str(error).split())}") from None
+
+
+def _hook_names() -> set[str]:
+    from pose_core.hooks import HOOKS
+
+    return set(HOOKS)
 
 
 def _defined(tree: ast.AST) -> set[str]:
