@@ -37,6 +37,12 @@ def test_the_command_fails_with_1_and_refuses_with_2(pose: Any, tmp_path: Path) 
     assert failed.startswith("failed  unet plugin_is_active: unet is disabled")
     assert what_to_do.startswith("        The plugin loads and its hooks return")
     assert "no plugin, component or model 'pose-nothing' is installed" in pose.refuses("check", "pose-nothing")
+    lost = {"POSE_DISABLE_PLUGINS": "hrnet"}
+    assert "its plugin 'hrnet' is disabled" in pose.refuses("check", "hrnet_w32", env=lost)
+    process = pose("check", "dekr_w32", "--level", "0", env=lost)
+    assert process.returncode == 0
+    (line,) = [row for row in process.stdout.splitlines() if "model_resolves" in row]
+    assert line.startswith("skipped dekr model_resolves[model/bottom_up/dekr_w32]: its plugin 'hrnet' is disabled")
     (tmp_path / "bad.json").write_text("[]")
     assert "holds no stored figures" in pose.refuses("check", "unet", "--level", "2", "--reference", "bad.json")
     assert "has no backbone, neck or head" in pose.refuses("check", "pose-coco", "--store", "x.json")

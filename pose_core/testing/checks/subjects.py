@@ -11,6 +11,9 @@ from pydantic import ValidationError
 
 from pose_core import hooks
 from pose_core.catalog import Catalog, Component, Model, get_catalog
+from pose_core.catalog.absent import MODEL as A_MODEL
+from pose_core.catalog.absent import install, kinds_of
+from pose_core.catalog.known_names import known_names
 from pose_core.errors import ConfigError
 from pose_core.plugins import ACTIVE, PluginRecord
 from pose_core.specs import ComponentConfig
@@ -64,6 +67,15 @@ class ModelSubject(Subject):
     """A model by name and method."""
 
     model: Model = field(kw_only=True)
+
+    def skip_incomplete(self) -> None:
+        """To be called first: a model that needs a plugin which is not installed cannot be tried.
+
+        Raises:
+            NotApplicable: it does; says what to install.
+        """
+        if self.model in self.catalog.incomplete():
+            raise skip(self.catalog.advice(A_MODEL, self.model.full_name, (self.model.method,)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,10 +150,7 @@ def subjects(name: str, reference: Figures | None = None) -> list[Subject]:
             if s.name and name in (s.name, s.name.rpartition("/")[2], f"{record.name}/{s.name.rpartition('/')[2]}")
         ]
         if not chosen:
-            known = ", ".join(sorted({r.distribution for r in catalog.plugins}))
-            raise ConfigError(
-                f"no plugin, component or model {name!r} is installed; distributions with plugins are {known}"
-            ) from None
+            raise _nothing(name, catalog) from None
         return chosen
     return [s for record in plugins for s in _offered(record, catalog, reference)]
 
@@ -158,7 +167,7 @@ def _offered(record: PluginRecord, catalog: Catalog, reference: Figures | None) 
     ]
     found += [
         ModelSubject(MODEL, f"{m.method}/{m.name}", model=m, **common)
-        for m in catalog.models()
+        for m in (*catalog.models(), *catalog.incomplete())
         if m.plugin.name == record.name
     ]
     found += [
@@ -170,6 +179,19 @@ def _offered(record: PluginRecord, catalog: Catalog, reference: Figures | None) 
     ]
     found += [DefinitionSubject(WEIGHTS, d.name, definition=d, **common) for d in defined.get("pose_weights", ())]
     return found
+
+
+def _nothing(name: str, catalog: Catalog) -> ConfigError:
+    """The error for a name of nothing that is installed; says what to install, where that is known."""
+    for namespace, distribution in known_names().distributions.items():
+        if name.lower().replace("_", "-") in (namespace, distribution):
+            return ConfigError(f"the plugin {distribution} is not installed: {install([distribution])}")
+    if kinds_of(name, ()):
+        return catalog.nothing(name)
+    installed = ", ".join(sorted({r.distribution for r in catalog.plugins}))
+    return ConfigError(
+        f"no plugin, component or model {name!r} is installed; distributions with plugins are {installed}"
+    )
 
 
 def skip(reason: str) -> NotApplicable:
