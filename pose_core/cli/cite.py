@@ -19,7 +19,10 @@ def cite(
         Path, typer.Argument(metavar="CONFIG|RUN", help="A YAML file, or a run folder.", show_default=False)
     ],
 ) -> None:
-    """Print BibTeX of what a configuration or a run uses: its components, models and plugins."""
+    """Print BibTeX of what a configuration or a run uses.
+
+    Of its plugins, models and components, and of pose_core; each work once.
+    """
     from pose_core.specs.used import used_by
 
     print("\n\n".join([_SELF, *used_by(path).citations()]))

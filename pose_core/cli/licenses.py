@@ -19,8 +19,11 @@ def licenses(
     ],
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the licences of what a configuration or a run uses: code, what that requires of others as their metadata say
-    it, and weights that training starts from."""
+    """List the licences of what a configuration or a run uses.
+
+    Of code: the core, the plugins, and what these require of others, as its metadata say. Of weights: those that
+    training starts from.
+    """
     from pose_core.catalog.distributions import license_of, name_and_version
     from pose_core.specs.used import used_by
 
