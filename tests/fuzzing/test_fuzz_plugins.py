@@ -25,7 +25,7 @@ from pose_core.hooks import (
 )
 
 from .conftest import Material
-from .mutate import TEXTS, odd_values
+from .odd import TEXTS, odd_values
 from .oracle import Ended, Example, check, fuzz, pose
 
 FAMILY = "plugins"
