@@ -259,6 +259,7 @@ class _Quiet(warnings.catch_warnings):
         entered = super().__enter__()
         warnings.filterwarnings("ignore", module="lightning.*")
         warnings.filterwarnings("ignore", module="torch.utils.data.*")
+        warnings.filterwarnings("ignore", message="Detected pickle protocol")  # of a checkpoint that is refused then
         return entered
 
     def __exit__(self, *details: Any) -> None:

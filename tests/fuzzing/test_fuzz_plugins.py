@@ -26,7 +26,7 @@ from pose_core.hooks import (
 from pose_core.plugins import discovery
 
 from .conftest import Material
-from .mutate import TEXTS, odd_values
+from .odd import TEXTS, odd_values
 from .oracle import Ended, Example, check, fuzz, pose
 
 FAMILY = "plugins"

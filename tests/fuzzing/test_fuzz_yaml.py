@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from .conftest import Material, copy
-from .mutate import RAW_YAML, TEXTS, get, odd_values, paths, put, spoil_bytes, spoil_yaml
+from .mutate import get, paths, put, spoil_bytes, spoil_yaml
+from .odd import RAW_YAML, TEXTS, odd_values
 from .oracle import Example, check, fuzz
 
 FAMILY = "yaml"

@@ -18,7 +18,8 @@ from pose_core.errors import ConfigError
 
 from . import oracle
 from .hdf import Bomb
-from .mutate import RAW_JSON, RAW_YAML, odd_values, spoil_bytes, spoil_csv, spoil_json, spoil_yaml
+from .mutate import spoil_bytes, spoil_csv, spoil_json, spoil_yaml
+from .odd import RAW_JSON, RAW_YAML, odd_values
 from .oracle import TRACE, Example, fuzz, pose, problem
 
 
