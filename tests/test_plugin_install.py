@@ -125,8 +125,8 @@ def test_a_strangers_backbone_is_listed_and_trains(pose: Any, tmp_path: Path, bl
     )
     assert process.returncode == 0, process.stderr
     assert "maxpool/maxpool" in (tmp_path / "run" / "config.yaml").read_text()
-    # Without the plugin the run says what is missing.
-    assert "its plugin 'maxpool' is not installed" in pose.refuses("evaluate", "run")
+    # Without the plugin the run, which knows its distribution, says what is missing.
+    assert "pose-maxpool, which is not installed: pip install pose-maxpool" in pose.refuses("evaluate", "run")
 
 
 def test_broken_plugins_cost_nobody_anything(pose: Any, tmp_path: Path) -> None:
