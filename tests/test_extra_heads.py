@@ -160,11 +160,12 @@ def test_first_party_plugins_are_asked_first_then_the_others_by_name() -> None:
     ],
 )
 def test_a_malformed_extra_head_is_refused_with_the_reason(changes: dict[str, Any], said: str) -> None:
-    from pose_core.plugins import _check, _Malformed
+    from pose_core.definitions import MalformedError
+    from pose_core.plugins import _check
 
     good = hooks.ExtraHead("corners", "unique_keypoints", {"type": "x/y"}, ("bottom_up",), "")
     _check({"pose_extra_heads": (good,)}, "x")
-    with pytest.raises(_Malformed, match=said):
+    with pytest.raises(MalformedError, match=said):
         _check({"pose_extra_heads": (replace(good, **changes),)}, "x")
 
 
