@@ -122,7 +122,8 @@ def _spoil_tensors(file: Path, rng: random.Random) -> None:
     elif kind == 1:
         tensors[rng.choice(("", "x", f"{name}.more", "é" * 300))] = tensors[name]
     elif kind == 2:
-        tensors[name] = np.full_like(tensors[name], rng.choice((np.nan, np.inf, 1e30, -1)))
+        with np.errstate(invalid="ignore"):  # counters of batches are integers
+            tensors[name] = np.full_like(tensors[name], rng.choice((np.nan, np.inf, 1e30, -1)))
     elif kind == 3:
         tensors[name] = tensors[name].astype(rng.choice((np.float64, np.float16, np.int8, np.bool_)))
     elif kind == 4:
