@@ -42,6 +42,11 @@ def test_fragments_have_a_kind() -> None:
     assert not wrong
 
 
+def test_fragments_are_sentences_not_lists() -> None:
+    texts = {f.name: f.read_text() for f in (ROOT / "changes").glob("*.*.md")}
+    assert not [name for name, text in texts.items() if text.startswith(("-", "*"))], "the list is made of the fragments"
+
+
 WITH_THE_CORE = {"pose-core", "numpy", "pydantic", "pydantic-core", "torch"}
 """What the core's interfaces are made of: a plugin that requires the core has these."""
 
