@@ -44,7 +44,7 @@ def test_fragments_have_a_kind() -> None:
 
 def test_fragments_are_sentences_not_lists() -> None:
     texts = {f.name: f.read_text() for f in (ROOT / "changes").glob("*.*.md")}
-    assert not [name for name, text in texts.items() if text.startswith(("-", "*"))], "the list is made of the fragments"
+    assert not [name for name, text in texts.items() if text.startswith(("-", "*"))], "the release makes the list"
 
 
 WITH_THE_CORE = {"pose-core", "numpy", "pydantic", "pydantic-core", "torch"}
