@@ -8,7 +8,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pose_core.cli import demo_report
@@ -135,6 +135,8 @@ def test_bars_and_intervals_share_one_scale() -> None:
 @given(
     st.lists(st.tuples(st.floats(0, 1e4), st.floats(1e-6, 1e6) | st.just(0.0)), min_size=1, max_size=40),
 )
+@example([(5e-324, 1.0)])
+@example([(0.0, 1.0), (5e-324, 2.0)])
 def test_a_chart_keeps_its_line_inside(points: list[tuple[float, float]]) -> None:
     points = sorted({x: (x, y) for x, y in points}.values())
     svg = line_chart(points, x_label="epoch", label="error", mark_lowest=True)

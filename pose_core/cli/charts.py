@@ -70,7 +70,7 @@ def _lowest(place: Point, value: float) -> str:
 
 def _ticks(low: float, high: float, count: int) -> list[float]:
     """About ``count`` round numbers that enclose the range."""
-    span = (high - low) or abs(high) or 1.0
+    span = max((high - low) or abs(high) or 1.0, 1e-300)  # a smaller one has no logarithm once it is divided
     unit = 10.0 ** math.floor(math.log10(span / count))
     step = next(m * unit for m in (1, 2, 2.5, 5, 10) if m * unit * count >= span * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
