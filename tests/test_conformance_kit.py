@@ -116,6 +116,11 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
             ),
         ],
     ),
+    "requires_is_complete": (
+        HEAD,
+        "components of heatmap; write requires=('heatmap',)",
+        [("config.py", '{"maps": {"type": "toykit/toyloss"}}', '{"maps": {"type": "heatmap/mse"}}')],
+    ),
     "backbone_states_its_features": (
         NET,
         "fine to coarse",

@@ -196,7 +196,7 @@ def test_parts_that_do_not_fit_are_errors_of_the_configuration(toys: Catalog) ->
         spec(inputs={})
     with pytest.raises(ConfigError, match=r"model\.inputs\.more: .* takes no input of this name"):
         spec(inputs={"conditions": "dots", "more": "dots"})
-    with pytest.raises(ConfigError, match=r"model\.heads\.keypoints: feature: say which of the 2 feature maps"):
-        spec(neck=None)
+    with pytest.raises(ConfigError, match=r"model\.heads\.keypoints: feature: there is no feature map 2"):
+        spec(neck=None, heads={"keypoints": {"type": "heatmap", "feature": 2}})
     with pytest.raises(PluginError, match="puts out 3 channels at stride 2 but its config declares 9 channels"):
         build_model(spec(backbone="liar", neck=None, inputs={})).check_features()

@@ -330,9 +330,11 @@ def _find(target: str, where: str, plugin: PluginRecord) -> Any:
     try:
         found = getattr(importlib.import_module(module), attribute)
     except AttributeError:
-        raise PluginError(f"{where} does not exist; the plugin {plugin.distribution} is broken") from None
+        raise PluginError(f"{where} does not exist; correct the string in the plugin {plugin.distribution}") from None
     except ImportError as error:
-        raise PluginError(f"{where} cannot be imported ({error}); reinstall {plugin.distribution}") from error
+        raise PluginError(
+            f"{where} cannot be imported ({error}); correct the string in {plugin.distribution}, or install that again"
+        ) from error
     except (Exception, SystemExit) as error:  # whatever the module does when it is imported
         why = f"{type(error).__name__}: {described(error)}"
         raise PluginError(f"{where} cannot be imported ({why}); the plugin {plugin.distribution} is broken") from error

@@ -11,7 +11,7 @@ from pose_core import __version__
 
 _SELF = f"""@software{{pose_core,
   title={{pose_core: pose estimation with a minimal core}},
-  author={{{{pose_core developers}}}}, version={{{__version__}}}}}"""
+  author={{{{pose_core developers}}}}, year={{2026}}, version={{{__version__}}}}}"""
 
 
 def cite(

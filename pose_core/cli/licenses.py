@@ -32,7 +32,7 @@ def licenses(
     for plugin in used.plugins():
         if plugin.info is not None and plugin.distribution != "pose-core":
             name = f"{plugin.distribution} {plugin.version}"
-            rows.append({"what": "code", "name": name, "license": plugin.info.license, "source": plugin.info.summary})
+            rows.append({"what": "code", "name": name, "license": plugin.info.license, "source": "a plugin"})
     for required, by in used.third_party().items():
         source = f"required by {', '.join(by)}"
         rows.append(

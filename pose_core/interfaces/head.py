@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pose_core.errors import ConfigError
 from pose_core.interfaces.calibration import Calibration
 from pose_core.interfaces.codec import Predictor, TargetGenerator
 from pose_core.interfaces.context import BuildContext
@@ -79,8 +80,11 @@ class Head(nn.Module, ABC):
             labels: of the animals to be found; in ``view: animal`` of the one that the crop is about.
 
         Raises:
+            ConfigError: a loss is for an output that the head does not have.
             KeyError: the target generator made no target for an output that has a loss.
         """
+        if unknown := sorted(set(self.losses) - set(outputs)):
+            raise ConfigError(f"losses: the head has no output {unknown[0]!r}; its outputs are {', '.join(outputs)}")
         targets = self.target_generator(labels, outputs)
         result: dict[str, Tensor] = {}
         for name, module in self.losses.items():

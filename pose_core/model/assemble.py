@@ -8,7 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from pose_core.errors import PluginError
+from pose_core.errors import ConfigError, PluginError
 from pose_core.interfaces import Backbone, BuildContext, ExtraInput, Head, Labels, Neck, Predictions
 from pose_core.specs import Feature, ModelSpec
 from pose_core.structures import Skeleton
@@ -98,8 +98,11 @@ class PoseModel(nn.Module):
         labels = self.targets(labels)
         result: dict[str, Tensor] = {}
         for name, head in self._heads():
-            for output, value in head.loss(outputs[name], labels).items():
-                result[f"{name}.{output}"] = value
+            try:
+                losses = head.loss(outputs[name], labels)
+            except ConfigError as error:
+                raise ConfigError(f"model.heads.{name}.{error}") from None
+            result |= {f"{name}.{output}": value for output, value in losses.items()}
         return result
 
     def targets(self, labels: Labels) -> Labels:
@@ -153,6 +156,11 @@ class PoseModel(nn.Module):
             image = torch.zeros(1, 3, height, width, device=self.mean.device)
             maps: Sequence[Tensor] = self.backbone(image, **extra)
         self.train(training)
+        if not isinstance(maps, list | tuple) or any(m.dim() < 3 for m in maps):
+            raise PluginError(
+                f"backbone {self._backbone_name}: forward must return a list of feature maps (B, C, h, w), not "
+                f"{_named(maps)}; the plugin is broken"
+            )
         real = tuple(Feature(m.shape[1], round(height / m.shape[2])) for m in maps)
         if real != tuple(self._features):
             raise PluginError(
@@ -162,6 +170,12 @@ class PoseModel(nn.Module):
 
     def _heads(self) -> list[tuple[str, Head]]:
         return [(name, cast(Head, head)) for name, head in self.heads.items()]
+
+
+def _named(maps: object) -> str:
+    if isinstance(maps, list | tuple):
+        return "a list of " + ", ".join(str(tuple(getattr(m, "shape", ()))) for m in maps)
+    return f"a {type(maps).__name__}"
 
 
 def _listed(features: Sequence[Feature]) -> str:

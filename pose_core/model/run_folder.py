@@ -203,9 +203,13 @@ class DetectorRun(_Folder[DetectorRunSpec]):
         """
         folder = _existing(Path(path))
         if not is_detector_run(folder):
-            raise RunError(
-                f"{folder}: holds a pose network, not a detector; 'pose train DATA --detector NAME' makes one"
+            within = folder / "detector"
+            where = (
+                f"its detector is {within}"
+                if is_detector_run(within)
+                else "'pose train DATA --detector NAME' makes one"
             )
+            raise RunError(f"{folder}: holds a pose network, not a detector; {where}")
         check_plugins(folder)
         return cls(folder, read_spec(folder / CONFIG, DetectorRunSpec))
 

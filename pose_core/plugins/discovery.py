@@ -224,5 +224,7 @@ def _ask_info(implementations: Mapping[str, Callable[[], Any]], name: str) -> ho
     if major < hooks.HOOK_API[0]:
         raise _Incompatible(f"written for hook API {info.hook_api}, this pose_core has {have}: upgrade the plugin")
     if info.namespace != name:
-        raise MalformedError(f"namespace {info.namespace!r} differs from the entry point's name {name!r}")
+        raise MalformedError(
+            f"namespace {info.namespace!r} differs from the entry point's name {name!r}; make them the same"
+        )
     return info

@@ -70,14 +70,12 @@ def choose_feature(features: Sequence[Feature], index: int | None) -> int:
 
     Args:
         features: those that arrive.
-        index: what the user wrote, from 0; None: the only one.
+        index: what the user wrote, from 0; None: the first one, which is the finest.
 
     Raises:
-        ValueError: the choice is ambiguous, does not exist or is no map.
+        ValueError: the choice does not exist or is no map.
     """
     choices = ", ".join(f"{i} ({f.channels} channels, stride {f.stride})" for i, f in enumerate(features))
-    if index is None and len(features) != 1:
-        raise ValueError(f"feature: say which of the {len(features)} feature maps to use: {choices}")
     chosen = index or 0
     if not 0 <= chosen < len(features):
         raise ValueError(f"feature: there is no feature map {chosen}; there are {choices}")
@@ -121,7 +119,7 @@ class BackboneConfig(ComponentConfig):
 
     def features(self) -> tuple[Feature, ...]:
         """Channels and stride of each feature map that the network puts out, from fine to coarse."""
-        raise NotImplementedError(f"{type(self).__name__} does not say its features")
+        raise NotImplementedError(f"{type(self).__name__} has no features(): return (Feature(channels, stride), ...)")
 
     def extra_inputs(self) -> tuple[str, ...]:
         """Names of the inputs beside the image; they arrive by keyword and come from ``model.inputs``."""
@@ -141,7 +139,7 @@ class NeckConfig(ComponentConfig):
         Raises:
             ValueError: the neck cannot take them; say which field to change.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not say its features")
+        raise NotImplementedError(f"{type(self).__name__} has no features(): return (Feature(channels, stride), ...)")
 
     def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
         """Refuse feature maps (or an input size, (height, width); None where it is not fixed) that it cannot take.

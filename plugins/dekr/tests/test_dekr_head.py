@@ -88,7 +88,6 @@ def test_logits_are_known_as_such() -> None:
 @pytest.mark.parametrize(
     ("config", "features", "message"),
     [
-        ({}, (FEATURE, FEATURE), "feature: say which of the 2 feature maps"),
         ({"feature": 2}, (FEATURE, FEATURE), "feature: there is no feature map 2"),
         ({}, (Feature(30, 4, tokens=True),), "feature: 0 holds keypoint tokens"),
         ({"target_generator": {"type": "dekr/dekr", "sigma": 1}}, (FEATURE,), "target_generator.sigma: 1 is too small"),

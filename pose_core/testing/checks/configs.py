@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from pose_core import specs
+from pose_core.catalog.composition import namespaces_in
 from pose_core.testing.checks.check import COMPONENT, check, demand
 from pose_core.testing.checks.subjects import ComponentSubject
 
@@ -105,6 +106,20 @@ def check_config_has_a_schema(subject: ComponentSubject) -> None:
     demand('"properties"' in text, "the schema shows no field")
 
 
+@check(0, COMPONENT)
+def check_requires_is_complete(subject: ComponentSubject) -> None:
+    """requires of ComponentSpec names the other plugins whose components the config has by default."""
+    used = namespaces_in({subject.kind: subject.config.model_dump(mode="json")})
+    # What the example chooses is no default.
+    chosen = namespaces_in({subject.kind: {**subject.config_class.example(), "type": subject.component.full_name}})
+    stated = {*subject.component.definition.requires, subject.plugin.name, *chosen}
+    missing = sorted(used - stated)
+    demand(
+        not missing,
+        f"by default it has components of {', '.join(missing)}; write requires={tuple(missing)!r} in its ComponentSpec",
+    )
+
+
 @check(0, "backbone")
 def check_backbone_states_its_features(subject: ComponentSubject) -> None:
     """features() says channels and stride of each map, from fine to coarse, and size_multiple() suits the strides."""
@@ -127,5 +142,6 @@ CHECKS = (
     check_config_is_described,
     check_config_round_trips_yaml,
     check_config_has_a_schema,
+    check_requires_is_complete,
     check_backbone_states_its_features,
 )

@@ -40,7 +40,7 @@ def check_plugin_is_active(subject: Subject) -> None:
 def check_names_are_free(subject: Subject) -> None:
     """No bare name is taken by another installed plugin; choose names of your own, so that users need no prefix."""
     note = subject.catalog.notes().get(subject.plugin.name, "")
-    demand(not note, note)
+    demand(not note, f"{note}, as users would have to; choose other names")
 
 
 @check(0, PLUGIN)

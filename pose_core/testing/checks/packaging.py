@@ -93,7 +93,7 @@ def check_license_is_stated(subject: Subject) -> None:
 
 @check(0, PLUGIN)
 def check_wheel_is_complete(subject: Subject) -> None:
-    """The wheel holds every module and data file of the package, the entry point, the licence and a description."""
+    """The wheel holds every module and data file of the package, the entry point and a description."""
     distribution = _distribution(subject)
     package = subject.plugin.target.partition(":")[0].partition(".")[0]
     found = importlib.util.find_spec(package)
@@ -127,7 +127,6 @@ def check_wheel_is_complete(subject: Subject) -> None:
     demand(not missing, f"the wheel lacks {', '.join(missing[:5])}; correct the build settings in pyproject.toml")
     target = re.search(rf"^{re.escape(subject.plugin.name)}\s*=\s*(\S+)", points, re.MULTILINE)
     demand(target and target[1] == subject.plugin.target, "the wheel lacks the entry point; install the project again")
-    demand(any(f"{info}/licenses/" in n or n == f"{info}/LICENSE" for n in names), "the wheel lacks a licence text")
     body = metadata.partition("\n\n")[2]
     demand(len(body.strip()) > 80, 'the wheel has no description; write a README.md and readme = "README.md"')
 

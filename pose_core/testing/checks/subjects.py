@@ -13,11 +13,12 @@ from pose_core import hooks
 from pose_core.catalog import Catalog, Component, Model, get_catalog
 from pose_core.catalog.absent import MODEL as A_MODEL
 from pose_core.catalog.absent import install, kinds_of
+from pose_core.catalog.distributions import required_by
 from pose_core.catalog.known_names import known_names
 from pose_core.errors import ConfigError
 from pose_core.plugins import ACTIVE, PluginRecord
 from pose_core.specs import ComponentConfig
-from pose_core.testing.checks.check import COMPONENT, EXTRA_HEAD, MODEL, PLUGIN, RECIPE, WEIGHTS, NotApplicable
+from pose_core.testing.checks.check import COMPONENT, EXTRA_HEAD, MODEL, PLUGIN, RECIPE, WEIGHTS, NotApplicable, demand
 
 Figures = Mapping[str, Any]
 
@@ -72,10 +73,20 @@ class ModelSubject(Subject):
         """To be called first: a model that needs a plugin which is not installed cannot be tried.
 
         Raises:
-            NotApplicable: it does; says what to install.
+            AssertionError: what it needs is neither known nor required by the plugin's distribution.
+            NotApplicable: says what to install.
         """
-        if self.model in self.catalog.incomplete():
-            raise skip(self.catalog.advice(A_MODEL, self.model.full_name, (self.model.method,)))
+        if self.model not in self.catalog.incomplete():
+            return
+        known = known_names().distributions
+        required = required_by(self.plugin.distribution)
+        for namespace in set(self.model.needs) - {r.name for r in self.catalog.plugins}:
+            demand(
+                namespace in known or f"pose-{namespace}" in required,
+                f"{self.model.name} names a component of {namespace!r}, which is no installed plugin and none that "
+                f"{self.plugin.distribution} requires in its pyproject.toml; correct the name of the component",
+            )
+        raise skip(self.catalog.advice(A_MODEL, self.model.full_name, (self.model.method,)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -144,7 +144,7 @@ class DekrHeadConfig(HeadConfig):
     """Disentangled keypoint regression (Geng et al. 2021): heatmaps, and offsets by a branch a keypoint."""
 
     feature: int | None = Field(
-        None, description="Which of the incoming feature maps (from 0); may be left out when there is only one."
+        None, description="Which of the incoming feature maps (from 0); the finest where it is left out."
     )
     heatmap_channels: PositiveInt = Field(32, description="Channels of the heatmap branch.")
     heatmap_blocks: PositiveInt = Field(1, description="Residual blocks of the heatmap branch.")

@@ -167,7 +167,7 @@ class MapsHeadConfig(HeadConfig):
     """Base of the heads that make maps of one feature map."""
 
     feature: int | None = Field(
-        None, description="Which of the incoming feature maps (from 0); may be left out when there is only one."
+        None, description="Which of the incoming feature maps (from 0); the finest where it is left out."
     )
     deconv_layers: int | None = Field(
         None,

@@ -131,7 +131,7 @@ class PafHeadConfig(HeadConfig):
     """Heatmaps, location refinement and part affinity fields of one feature map."""
 
     feature: int | None = Field(
-        None, description="Which of the incoming feature maps (from 0); may be left out when there is only one."
+        None, description="Which of the incoming feature maps (from 0); the finest where it is left out."
     )
     graph: Literal["auto", "skeleton", "bridged", "full", "pruned"] | tuple[Limb, ...] = Field(
         "auto",

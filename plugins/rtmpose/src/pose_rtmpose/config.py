@@ -90,7 +90,7 @@ class SimccHeadConfig(HeadConfig):
     """Each keypoint's x and y, classified over bins finer than pixels."""
 
     feature: int | None = Field(
-        None, description="Which of the incoming feature maps (from 0); may be left out when there is only one."
+        None, description="Which of the incoming feature maps (from 0); the finest where it is left out."
     )
     kernel: int = Field(7, ge=1, description="Kernel size, odd, of the convolution that makes one map a keypoint.")
     hidden: int = Field(256, ge=1, description="Length of the vector (token) that stands for a keypoint.")

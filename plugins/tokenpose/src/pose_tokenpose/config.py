@@ -27,7 +27,7 @@ class TransformerConfig(NeckConfig):
     """Keypoint tokens beside the patches of a feature map, in one transformer (TokenPose, Li et al. 2021)."""
 
     feature: int | None = Field(
-        None, description="Which of the incoming feature maps (from 0); may be left out when there is only one."
+        None, description="Which of the incoming feature maps (from 0); the finest where it is left out."
     )
     patch_size: tuple[PositiveInt, PositiveInt] = Field(
         (4, 4), description="(height, width) in cells of the feature map of what becomes one token."

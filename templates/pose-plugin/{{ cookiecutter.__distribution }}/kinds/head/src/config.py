@@ -46,7 +46,7 @@ class IntegralHeadConfig(HeadConfig):
     """A position and a confidence for each keypoint (Sun et al. 2018)."""
 
     feature: int | None = Field(
-        None, description="Which of the incoming feature maps (from 0); may be left out when there is only one."
+        None, description="Which of the incoming feature maps (from 0); the finest where it is left out."
     )
     target_generator: AnyTargetGenerator = Field(cast(Any, _INTEGRAL), description="Labels -> positions.")
     predictor: AnyPredictor = Field(cast(Any, _INTEGRAL), description="Positions -> an animal.")
