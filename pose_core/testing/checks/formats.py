@@ -184,7 +184,7 @@ def check_writer_reads_what_it_writes(subject: ComponentSubject) -> None:
 
 @check(1, "writer")
 def check_writer_refuses_strange_files(subject: ComponentSubject) -> None:
-    """reads() is a bool for any file and raises on none; read() refuses those it accepted with a DataError."""
+    """reads() is a bool for any file and raises on none; read() refuses strange and damaged files with a DataError."""
     writer = _make(subject)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -195,7 +195,25 @@ def check_writer_refuses_strange_files(subject: ComponentSubject) -> None:
                 raise AssertionError(f"reads({path.name}) raises {type(error).__name__}: {error}") from None
             if readable:
                 _refused(partial(_read_all, writer, path), PoseError, f"read({path.name})")
+        for case, path in _damaged(subject, folder):
+            if type(writer).reads(path):
+                _refused(partial(_read_all, writer, path), PoseError, f"read() of a file of its own, {case},")
         demand(not (folder / "TRACE").exists(), "reading ran code from a file; never unpickle")
+
+
+def _damaged(subject: ComponentSubject, folder: Path) -> Iterator[tuple[str, Path]]:
+    """A file that the writer wrote, cut off and with other bytes in its middle."""
+    path = folder / f"own{_make(subject).extension}"
+    _written(subject, False, path)
+    whole = path.read_bytes()
+    half = len(whole) // 2
+    for case, content in (
+        ("cut off in the middle", whole[:half]),
+        ("cut off near the end", whole[: len(whole) * 9 // 10]),
+        ("with other bytes in its middle", whole[:half] + b"\x00\xff{]" + whole[half + 4 :]),
+    ):
+        path.write_bytes(content)
+        yield case, path
 
 
 def _read_all(writer: Any, path: Path) -> None:

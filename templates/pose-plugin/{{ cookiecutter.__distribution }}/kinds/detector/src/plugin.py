@@ -16,7 +16,7 @@ def pose_plugin_info() -> PluginInfo:
         namespace="{{ cookiecutter.namespace }}",
         summary="A small detector that finds centres",
         license="{{ cookiecutter.license }}",
-        hook_api="1.2",
+        hook_api="1.3",
         citations=(_CENTRES,),
     )
 

@@ -11,7 +11,7 @@ def pose_plugin_info() -> PluginInfo:
         namespace="{{ cookiecutter.namespace }}",
         summary="Labels and predictions as JSON lines",
         license="{{ cookiecutter.license }}",
-        hook_api="1.2",
+        hook_api="1.3",
         # BibTeX of what describes the format; `pose cite` prints it.
         citations=(),
     )

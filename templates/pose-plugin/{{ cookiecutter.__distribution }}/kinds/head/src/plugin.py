@@ -16,7 +16,7 @@ def pose_plugin_info() -> PluginInfo:
         namespace="{{ cookiecutter.namespace }}",
         summary="A head that regresses positions as means over a map",
         license="{{ cookiecutter.license }}",
-        hook_api="1.2",
+        hook_api="1.3",
         citations=(_INTEGRAL,),
     )
 
