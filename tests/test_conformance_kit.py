@@ -446,6 +446,20 @@ def test_the_right_toy_passes_the_higher_levels(outcome: Outcomes, name: str) ->
     assert outcome(name, []).status == "passed"
 
 
+def test_a_name_that_nobody_brings_is_no_missing_plugin(outcome: Outcomes) -> None:
+    typo = (
+        "plugin.py",
+        '{"model": {"backbone": {"type": "toykit/toynet"}',
+        '{"model": {"backbone": {"type": "toykitt/toynet"}',
+    )
+    found = outcome("model_resolves", [typo])
+    assert found.status == FAILED
+    assert (
+        "names a component of 'toykitt', which is no installed plugin and none that pose-toykit requires"
+        in found.reason
+    )
+
+
 IN_PIXELS = [
     ("head.py", "x = points[..., 0, None, None] - ", "left = points[..., 0, None, None]\n        x = left - "),
     ("head.py", "y = points[..., 1, None, None] - ", "top = points[..., 1, None, None]\n        y = top - "),
