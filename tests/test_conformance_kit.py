@@ -294,14 +294,8 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
     ),
     "writer_refuses_strange_files": (
         WRITER,
-        "instead of one line",
-        [
-            (
-                "formats.py",
-                'reads(cls, path):\n        return path.suffix == ".toy"',
-                'reads(cls, path):\n        return path.suffix == ".json"',
-            )
-        ],
+        "read() of a file of its own, cut off in the middle",
+        [("formats.py", "except (OSError, ValueError, TypeError, LookupError)", "except OSError")],
     ),
     "importer_runs_no_code": (
         "importer/toyimporter",

@@ -121,12 +121,12 @@ def test_layers_by_stride() -> None:
 
 def test_choice_of_the_feature_map() -> None:
     features = (Feature(4, 4), Feature(6, 8))
-    with pytest.raises(ValueError, match=r"^feature: .*0 \(4 channels, stride 4\), 1 \(6 channels, stride 8\)"):
-        make_config().check(features, None)
-    with pytest.raises(ValueError, match="there is no feature map 2"):
+    maps = [torch.zeros(1, 4, 8, 8), torch.zeros(1, 6, 4, 4)]
+    assert make_head(features, deconv_layers=0)(maps)["heatmap"].shape == (1, 3, 8, 8), "of the finest"
+    with pytest.raises(ValueError, match=r"no feature map 2; .*0 \(4 channels, stride 4\), 1 \(6 channels, stride 8\)"):
         make_config(feature=2).check(features, None)
     head = make_head(features, feature=1)
-    assert head([torch.zeros(1, 4, 8, 8), torch.zeros(1, 6, 4, 4)])["heatmap"].shape == (1, 3, 8, 8)
+    assert head(maps)["heatmap"].shape == (1, 3, 8, 8)
 
 
 @pytest.mark.parametrize(

@@ -129,14 +129,14 @@ def test_narrow_targets_are_refused() -> None:
 
 def test_choice_of_the_feature_map() -> None:
     features = (Feature(4, 8), FEATURE)
-    with pytest.raises(ValueError, match=r"^feature: .*0 \(4 channels, stride 8\), 1 \(6 channels, stride 16\)"):
-        make_config().check(features, (64, 64))
-    with pytest.raises(ValueError, match="there is no feature map 2"):
+    maps = [torch.zeros(1, 4, 8, 8), torch.zeros(1, 6, 4, 4)]
+    assert make_head((64, 64), features)(maps)["x"].shape == (1, 4, 128), "of the finest"
+    with pytest.raises(ValueError, match=r"no feature map 2; .*0 \(4 channels, stride 8\), 1 \(6 channels"):
         make_config(feature=2).check(features, (64, 64))
     with pytest.raises(ValueError, match="keypoint tokens"):
         make_config().check((Feature(192, 4, tokens=True),), (64, 64))
     head = make_head((64, 64), features, feature=1)
-    assert head([torch.zeros(1, 4, 8, 8), torch.zeros(1, 6, 4, 4)])["x"].shape == (1, 4, 128)
+    assert head(maps)["x"].shape == (1, 4, 128)
 
 
 @pytest.mark.parametrize(

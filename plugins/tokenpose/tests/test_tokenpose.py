@@ -108,7 +108,6 @@ def test_mistakes_are_named(config: dict[str, Any], message: str) -> None:
         ({}, FEATURES, None, r"needs an input of fixed size; set model.preprocess.size, for example to \[256, 256\]"),
         ({}, FEATURES, (64, 100), r"^patch_size: patches of 4 x 2 .* set model.preprocess.size, .*\[64, 96\]"),
         ({}, FEATURES, (5, 96), r"^patch_size: .*\[16, 96\]"),
-        ({}, (*FEATURES, Feature(9, 8)), SIZE, r"^feature: say which .* 1 \(9 channels, stride 8\)"),
         ({"feature": 1}, FEATURES, SIZE, "^feature: there is no feature map 1"),
         ({"feature": -1}, FEATURES, SIZE, "^feature: there is no feature map -1"),
         ({}, (Feature(5, 4, tokens=True),), SIZE, "^feature: 0 holds keypoint tokens"),

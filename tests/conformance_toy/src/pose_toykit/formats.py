@@ -34,8 +34,10 @@ class ToyWriter(Writer):
         return path.suffix == ".toy"
 
     def read(self, path):
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return ToyStream(content)
+        try:
+            return ToyStream(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, LookupError) as error:
+            raise DataError(f"{path}: is damaged ({' '.join(str(error).split())})") from None
 
 
 class ToyStream(PredictionsStream):
