@@ -231,10 +231,10 @@ def test_keypoints_are_refined_to_the_middle_of_their_blobs(seed: int, n: int) -
     def errors(poses: Tensor) -> Tensor:
         return (poses[:, None] - points[0][None]).norm(dim=-1).amin(0)
 
-    if n == 1:
-        inside = ((points > 8) & (points < torch.tensor([SIZE[1] * 4 - 9.0, SIZE[0] * 4 - 9.0]))).all()
-        assert errors(found).amax() < 0.05 or not inside
-    assert errors(found).mean() < errors(rough).mean() + 0.5
+    # The blob of a keypoint at or beyond the edge is cut off, so its middle is elsewhere.
+    if ((points > 8) & (points < torch.tensor([SIZE[1] * 4 - 9.0, SIZE[0] * 4 - 9.0]))).all():
+        assert errors(found).amax() < 0.05 or n > 1
+        assert errors(found).mean() < errors(rough).mean() + 0.5
     still = animals_of(decode(outputs, refine=1e-6))
     torch.testing.assert_close(still, rough)
 
