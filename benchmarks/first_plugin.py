@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TypedDict
 
 from pose_core.testing import Scene, SceneSpec, scene_examples, write_project
 
@@ -126,7 +127,14 @@ def first_models(folder: Path) -> dict[str, float]:
     return clock.reached
 
 
-def measure(folder: Path) -> dict[str, object]:
+class Measured(TypedDict):
+    """Lines that are not blank by kind of plugin, and seconds by what was reached."""
+
+    lines: dict[str, dict[str, int]]
+    seconds: dict[str, float]
+
+
+def measure(folder: Path) -> Measured:
     """Everything, into an empty folder."""
     counts = {kind: baked_lines(bake(folder / f"lines-{kind}", kind)) for kind in KINDS}
     return {"lines": {**counts, "guide's backbone": guide_lines()}, "seconds": first_models(folder)}
@@ -145,10 +153,10 @@ def main() -> None:
         print(json.dumps(found, indent=2))
         return
     print("lines that are not blank    plugin  tests  other")
-    for kind, counts in dict(found["lines"]).items():  # type: ignore[call-overload]
+    for kind, counts in found["lines"].items():
         print(f"{kind:26} {counts['python']:7} {counts['tests']:6} {counts['other']:6}")
     print("\nseconds from the start of baking")
-    for what, seconds in dict(found["seconds"]).items():  # type: ignore[call-overload]
+    for what, seconds in found["seconds"].items():
         print(f"{what:26} {seconds:7.1f}")
 
 

@@ -120,10 +120,16 @@ def test_licences_of_code_and_weights(pose: Any, tmp_path: Path) -> None:
     }
     assert "tensorboard" not in others, "what an extra wants is not required"
     (weights,) = (r for r in rows if r["what"] == "weights")
-    assert (weights["name"], weights["license"]) == ("resnet/resnet_50_imagenet", "Apache-2.0")
-    path = write(tmp_path, "model: {name: resnet_50, backbone: {pretrained: false}}\n")
-    assert not used_by(path).weights
-    for name, license in (("dlcrnet_stride16_ms5", "Apache-2.0"), ("ctd_coam_w32", "MIT")):
+    assert (weights["name"], weights["license"]) == ("pretrained weights of resnet/resnet", "Apache-2.0")
+    for nothing in (
+        "model: {name: resnet_50, backbone: {pretrained: false}}",
+        "{model: {name: resnet_50}, train: {weights: none}}",
+    ):
+        assert not used_by(write(tmp_path, nothing)).weights
+    several = "{model: {name: top_down_unet}, train: {weights: none}, detector: {network: {type: ssdlite}}}"
+    (about,) = used_by(write(tmp_path, several)).weights
+    assert about["name"].startswith("torchvision/"), "the detector starts from its own"
+    for name, license in (("dlcrnet_stride16_ms5", "Apache-2.0"), ("ctd_coam_w32", "MIT"), ("hrnet_w48", "MIT")):
         (about,) = used_by(write(tmp_path, f"model: {{name: {name}}}")).weights
         assert about["license"] == license
         assert "ImageNet" in about["source"]

@@ -103,13 +103,13 @@ def test_names_that_a_terminal_would_obey(pose: Any, blob_project: Path, tmp_pat
 
 def test_a_place_that_is_not_the_users(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def refuse() -> None:
-        raise PermissionError(13, "Permission denied", "/root/project")
+        raise PermissionError(13, "Permission denied", "/lab/project")
 
     monkeypatch.setattr(main, "app", refuse)
     with pytest.raises(SystemExit) as ended:
         main.run()
     assert ended.value.code == 2
-    assert capsys.readouterr().err.startswith("error: /root/project: may not be used by this user")
+    assert capsys.readouterr().err.startswith("error: /lab/project: may not be used by this user")
 
 
 def test_readable_messages() -> None:

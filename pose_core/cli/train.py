@@ -150,7 +150,7 @@ def _tell(prepared: Any, console: Any) -> None:
     name = spec.network.type if hasattr(spec, "network") else spec.model.name
     console.print(
         f"{name} on {prepared.dataset.name}: {len(split.train)} training, {len(split.validation)} validation and "
-        f"{len(split.test)} test images, {spec.train.epochs} epochs",
+        f"{len(split.test)} test images, {spec.train.epochs} epoch{'' if spec.train.epochs == 1 else 's'}",
         highlight=False,
         soft_wrap=True,
     )

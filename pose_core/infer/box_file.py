@@ -96,8 +96,8 @@ def _from_csv(path: Path) -> dict[int | str, tuple[FloatArray, FloatArray]]:
             raise DataError(f"{path}: column {column!r} is there twice; leave one out")
     found: dict[int | str, list[list[float]]] = {}
     for line, row in rows:
-        frame, box = _row(dict(zip(columns, row, strict=False)), key)
-        if box is None or len(row) != len(columns):
+        frame, box = _row(dict(zip(columns, row, strict=True)), key) if len(row) == len(columns) else ("", None)
+        if box is None:
             raise DataError(
                 f"{path} line {line}: needs numbers with x1 <= x2, y1 <= y2, and a score from 0 to 1; correct it"
             )

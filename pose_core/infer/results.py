@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from pose_core.errors import PluginError
 from pose_core.infer.sources import SourceFrame
 from pose_core.infer.stages import Found
 from pose_core.structures import FloatArray, Frame, Instances, IntArray, Skeleton, keypoint_boxes
@@ -103,8 +104,17 @@ def _arrays(found: HostFound, threshold: float) -> _Arrays:
 
 
 def _hide(points: Tensor, scores: Tensor, threshold: float) -> tuple[FloatArray, FloatArray]:
-    """Points below the threshold become missing; missing points are NaN with score 0."""
+    """Points below the threshold become missing; missing points are NaN with score 0.
+
+    Raises:
+        PluginError: a score is NaN.
+    """
     xy, score = points.numpy().astype(np.float32), scores.numpy().astype(np.float32)
+    if np.isnan(score).any():
+        raise PluginError(
+            "the network found keypoints whose score is NaN: its weights are damaged, or a head is broken, which "
+            "'pose check' of its plugin tells"
+        )
     missing = np.isnan(xy).any(axis=-1) | (score < threshold)
     xy[missing] = np.nan
     score[missing] = 0.0

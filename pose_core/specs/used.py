@@ -99,19 +99,21 @@ def _collect(path: Path, used: Used) -> None:
         # A run says everything; a file that names a model says what differs from it.
         if "skeleton" not in content:
             content = merge(preset.spec(), content)
-    for kind, config in components_in(content):
-        _add(path, kind, config, used)
-    for section in (content, content.get("detector")):
-        train = section.get("train") if isinstance(section, Mapping) else None
-        if (
-            isinstance(train, Mapping)
-            and isinstance(train.get("weights"), str)
-            and not path.with_name("provenance.json").is_file()
-        ):
-            _add_weights(train["weights"], used)
+    # A detector that is trained with the pose network has weights of its own to start from.
+    detector = content.get("detector")
+    sections: list[Mapping[str, Any]] = [content]
+    if isinstance(detector, Mapping):
+        sections = [{key: value for key, value in content.items() if key != "detector"}, detector]
+    for section in sections:
+        train = section.get("train")
+        start = train.get("weights") if isinstance(train, Mapping) else None
+        for kind, config in components_in(section):
+            _add(path, kind, config, used, fetches=start is None)
+        if isinstance(start, str) and not path.with_name("provenance.json").is_file():
+            _add_weights(start, used)
 
 
-def _add(path: Path, kind: str, config: dict[str, Any], used: Used) -> None:
+def _add(path: Path, kind: str, config: dict[str, Any], used: Used, *, fetches: bool) -> None:
     component = get_catalog().component(kind, config["type"])
     try:
         whole = component.config_class().model_validate({**config, "type": component.full_name}).model_dump()
@@ -121,27 +123,16 @@ def _add(path: Path, kind: str, config: dict[str, Any], used: Used) -> None:
         raise ConfigError(f"{path}: {where}: {first['msg']}; 'pose show {component.name}' lists the settings") from None
     if component not in used.components:
         used.components.append(component)
-    if whole.get("pretrained", False):
-        _add_pretrained(kind, component, whole, used)
+    if fetches and whole.get("pretrained", False):
+        _add_pretrained(component, used)
     for inner, part in components_in(whole):
-        _add(path, inner, part, used)
+        _add(path, inner, part, used, fetches=fetches)
 
 
-def _add_pretrained(kind: str, component: Component, config: Mapping[str, Any], used: Used) -> None:
-    """Weights that a component fetches by itself are known by those that its plugin offers by name for the same."""
+def _add_pretrained(component: Component, used: Used) -> None:
+    """Weights that a component fetches by itself: those that are offered for it by name, or what it says of them."""
     for weights in get_catalog().weights():
-        presets = [
-            preset
-            for preset in weights.plugin.definitions.get("pose_backbones", ())
-            if weights.definition.model == f"{weights.plugin.name}/{preset.name}"
-        ]
-        fits = weights.definition.model == component.full_name and kind == "detector"
-        for preset in presets:
-            wanted = {**preset.backbone, "type": component.full_name}
-            fits |= preset.backbone["type"] in (component.name, component.full_name) and all(
-                config.get(key) == value for key, value in wanted.items() if key in ("type", "depth", "variant", "norm")
-            )
-        if fits:
+        if weights.definition.model == component.full_name and weights.part == component.definition.kind:
             _remember(weights, used)
             return
     about = {

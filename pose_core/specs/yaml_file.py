@@ -48,12 +48,15 @@ def parse_yaml(text: str, loader: type[yaml.SafeLoader] | type[yaml.BaseLoader] 
     Raises:
         yaml.YAMLError: the text is no YAML, or cannot be used; ``problem`` says why, ``problem_mark`` where (if known).
     """
+    parser = loader(text)
     try:
-        node = yaml.compose(text, Loader=loader)
+        node = parser.get_single_node()
         distinct: dict[int, int] = {}
-        if node is not None and _size(node, distinct, 0) > _REPETITION * (len(distinct) + 100):
+        if node is None:
+            return None
+        if _size(node, distinct, 0) > _REPETITION * (len(distinct) + 100):
             raise UnusableYamlError("its aliases repeat too much; write out what they stand for")
-        return yaml.load(text, Loader=loader)
+        return parser.construct_document(node)
     except yaml.YAMLError:
         raise
     except RecursionError:
@@ -61,6 +64,8 @@ def parse_yaml(text: str, loader: type[yaml.SafeLoader] | type[yaml.BaseLoader] 
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError) as error:
         # PyYAML lets through whatever int(), datetime() and the like think of a value with an explicit tag.
         raise UnusableYamlError(f"a value is not what it says it is ({error})") from None
+    finally:
+        parser.dispose()
 
 
 def _size(node: yaml.Node, known: dict[int, int], depth: int) -> int:
@@ -94,6 +99,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Loc, int]]:
         raise ConfigError(f"{path}: is not text in UTF-8") from None
     try:
         content = parse_yaml(text)
+        # Once more, for the lines: making the content moves what '<<' names into the nodes.
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

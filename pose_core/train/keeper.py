@@ -59,9 +59,10 @@ class Keeper(lightning.Callback):
             return
         losses = pl_module.pop_losses()
         if not math.isfinite(losses.get("loss", 0.0)):
+            which = ", ".join(name for name, value in losses.items() if name != "loss" and not math.isfinite(value))
             raise TrainingError(
-                f"the loss is no longer a finite number at epoch {epoch}; lower train.optimizer.lr "
-                f"(now {train.optimizer.lr:g}) or set train.gradient_clip"
+                f"the loss ({which or 'the sum'}) is no longer a finite number at epoch {epoch}; lower "
+                f"train.optimizer.lr (now {train.optimizer.lr:g}) or set train.gradient_clip"
             )
         error = self._validate(trainer, pl_module)
         figure = error if error is not None else losses["loss"]

@@ -43,6 +43,8 @@ def pose_components() -> Iterable[ComponentSpec]:
         factory="pose_hrnet.network:HRNet",
         summary="HRNet-W18, W32 and W48, ImageNet weights through timm",
         tags=("imagenet",),
+        weights_license="MIT",
+        weights_source="ImageNet-1k classification, Wang et al. 2020, as released with timm",
     )
     yield ComponentSpec(
         "deeplabcut/backbone",

@@ -53,6 +53,8 @@ def pose_components() -> Iterable[ComponentSpec]:
         summary="ResNet-18 to 152, ImageNet weights through timm",
         tags=("imagenet",),
         citations=(_GROUP_NORM,),
+        weights_license="Apache-2.0",
+        weights_source="ImageNet-1k classification, Wightman et al. 2021, as released with timm",
     )
     yield ComponentSpec(
         "deeplabcut/backbone",
