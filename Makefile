@@ -11,12 +11,12 @@ TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONWARNINGS=default
 PARITY := .venv-parity
 PARITY_STAMP := $(PARITY)/.installed
 
-.PHONY: help install demo test test-authors test-all lint format bench parity docs tables wheels clean
+.PHONY: help install demo test test-authors test-fuzz test-all lint format bench parity docs tables wheels clean
 
 help:
 	@echo "make demo      set up, then train a small model on a synthetic animal and show what comes out (demo/report.html)"
-	@echo "make test      set up, then run the tests (make test-all: the slow ones too; make test-authors: of those, what"
-	@echo "               authors of plugins meet)"
+	@echo "make test      set up, then run the tests (make test-all: the slow ones too; of those,"
+	@echo "               make test-authors: what authors of plugins meet, make test-fuzz: 10,000 spoilt files)"
 	@echo "make install   the set-up alone: $(VENV) with the core and every plugin under plugins/, editable"
 	@echo "make lint      ruff, mypy, import-linter        make format   ruff format"
 	@echo "make bench     figures of the benchmarks        make clean    remove $(VENV), $(PARITY), demo/, dist/ and site/"
@@ -45,6 +45,10 @@ test: $(STAMP)
 # environment that lacks a plugin.
 test-authors: $(STAMP)
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -q -m slow --dist worksteal tests/test_template.py tests/test_docs_run.py tests/test_release.py tests/test_without_a_plugin.py
+
+# 10,000 spoilt files, the same each time.
+test-fuzz: $(STAMP)
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -q -m slow --dist worksteal tests/fuzzing
 
 test-all: $(STAMP)
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -q

@@ -15,14 +15,9 @@ import cv2
 import numpy as np
 import pytest
 from hatchling.builders.wheel import WheelBuilder
-from hypothesis import settings
 
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.structures import Instances, Skeleton
-
-# The machine may be busy: what is slow is not wrong.
-settings.register_profile("pose", deadline=None)
-settings.load_profile("pose")
 
 REPOSITORY = Path(__file__).parent.parent
 

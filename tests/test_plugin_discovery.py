@@ -14,7 +14,7 @@ from pose_core import hooks
 from pose_core.catalog import Catalog
 from pose_core.errors import ConfigError, PluginError
 from pose_core.hooks import BackbonePreset, ComponentSpec, ModelPreset, ModelRecipe, PluginInfo, hookimpl
-from pose_core.plugins import load_all
+from pose_core.plugins import load_all, whose_defect
 
 Make = Callable[..., importlib.metadata.EntryPoint]
 
@@ -298,3 +298,49 @@ def test_a_config_that_is_none_is_named(make: Make, tmp_path: Path, body: str, t
             Catalog(load_all([point], frozenset())).component("backbone", "a").config_class()
     finally:
         sys.path.remove(str(tmp_path))
+
+
+def _raised(by: Callable[[], object]) -> Exception:
+    try:
+        by()
+    except Exception as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def test_a_defect_is_that_of_the_plugin_whose_code_raised_last(make: Make) -> None:
+    body = """
+from pose_core.hooks import PluginInfo, hookimpl
+
+@hookimpl
+def pose_plugin_info():
+    return PluginInfo(namespace="toy", summary="toy", license="MIT", hook_api="1.0")
+
+def divide():
+    return 1 / 0
+
+def ask_the_core():
+    from pathlib import Path
+    return Path(None)
+"""
+    records = load_all([make("toy", body=body)], frozenset())
+    (record,) = records
+    module = sys.modules[record.target]
+    assert f"plugin toy ({record.distribution} 1.0), in {module.__file__}:9;" in whose_defect(
+        _raised(module.divide), records
+    )
+    assert f"{module.__file__}:13;" in whose_defect(_raised(module.ask_the_core), records), "what it called raised"
+    assert "defect of pose_core; please report it" in whose_defect(_raised(lambda: 1 / 0), records)
+
+
+def test_a_defect_in_a_worker_process_is_that_of_its_plugin(make: Make) -> None:
+    body = """
+from pose_core.hooks import PluginInfo, hookimpl
+
+@hookimpl
+def pose_plugin_info():
+    return PluginInfo(namespace="toy", summary="toy", license="MIT", hook_api="1.0")
+"""
+    records = load_all([make("toy", body=body)], frozenset())
+    text = f'Original Traceback:\n  File "{sys.modules[records[0].target].__file__}", line 4, in encode\n    x'
+    assert "plugin toy" in whose_defect(RuntimeError(text), records)

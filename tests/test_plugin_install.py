@@ -129,6 +129,20 @@ def test_a_strangers_backbone_is_listed_and_trains(pose: Any, tmp_path: Path, bl
     assert "pose-maxpool, which is not installed: pip install pose-maxpool" in pose.refuses("evaluate", "run")
 
 
+def test_an_exception_of_a_plugin_names_it_below_the_traceback(pose: Any, tmp_path: Path, blob_project: Path) -> None:
+    wrong = GOOD["network.py"].replace("[max_pool2d(images, self.stride)]", "[max_pool2d(images, self.strid)]")
+    install(tmp_path, "maxpool", "maxpool", {**GOOD, "network.py": wrong})
+    process = pose("train", blob_project, "--model", "maxpool_8", "--out", "run", env=with_site(tmp_path))
+    assert process.returncode == 1
+    *_, error, note = process.stderr.splitlines()
+    assert error.startswith("AttributeError: 'MaxPool' object has no attribute 'strid'")
+    file = tmp_path / "site" / "pose_maxpool" / "network.py"
+    assert note == (
+        f"this is a defect of the plugin maxpool (pose-maxpool 0.3.0), in {file}:11; please tell its authors, with "
+        "the lines above"
+    )
+
+
 def test_broken_plugins_cost_nobody_anything(pose: Any, tmp_path: Path) -> None:
     for name, (entry, files) in BROKEN.items():
         install(tmp_path, name, entry, files)

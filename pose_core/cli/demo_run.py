@@ -27,7 +27,7 @@ from pose_core.infer.render import render
 from pose_core.model.device import choose_device
 from pose_core.model.run_folder import Run
 from pose_core.specs.resolve import Layer, choose_model, option_layer
-from pose_core.specs.run import Seconds
+from pose_core.specs.train import Seconds
 from pose_core.structures import ByteArray, FloatArray
 from pose_core.testing.encode import write_video
 from pose_core.testing.projects import Example, scene_examples, write_project

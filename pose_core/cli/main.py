@@ -29,6 +29,7 @@ from pose_core.cli.show import show
 from pose_core.cli.train import train
 from pose_core.cli.weights import weights
 from pose_core.errors import PoseError, readable
+from pose_core.plugins import whose_defect
 
 app = typer.Typer(
     name="pose",
@@ -80,11 +81,15 @@ def run() -> None:
         if error.errno in (errno.EACCES, errno.EPERM) and error.filename:
             _fail(f"{error.filename}: may not be used by this user; change its permissions, or name another place")
         if error.errno != errno.ENOSPC:
+            error.add_note(whose_defect(error))
             raise
         _fail(f"{error.filename or 'the output'}: no space left on the disk; free some and run the command again")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        error.add_note(whose_defect(error))
+        raise
 
 
 def _fail(message: str) -> None:

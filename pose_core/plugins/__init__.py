@@ -1,5 +1,6 @@
 """Finding plugins and looking at what they offer. No torch."""
 
+from pose_core.plugins.defects import whose_defect
 from pose_core.plugins.discovery import ACTIVE, DISABLED, FAILED, INCOMPATIBLE, PluginRecord, discover, load_all
 
-__all__ = ["ACTIVE", "DISABLED", "FAILED", "INCOMPATIBLE", "PluginRecord", "discover", "load_all"]
+__all__ = ["ACTIVE", "DISABLED", "FAILED", "INCOMPATIBLE", "PluginRecord", "discover", "load_all", "whose_defect"]

@@ -34,23 +34,17 @@ from pose_core.specs.components import (
     choose_feature,
 )
 from pose_core.specs.fields import FrozenNorms, Pretrained
+from pose_core.specs.model import CUSTOM, ModelSpec, PreprocessSpec
 from pose_core.specs.run import (
-    CUSTOM,
-    AugmentationSpec,
-    CropSpec,
     DataSpec,
     DetectorRunSpec,
     DetectorSpec,
     EvaluationSpec,
     InferenceSpec,
-    ModelSpec,
-    OptimizerSpec,
-    PreprocessSpec,
     RunSpec,
-    ScheduleSpec,
     SplitSpec,
-    TrainSpec,
 )
+from pose_core.specs.train import AugmentationSpec, CropSpec, OptimizerSpec, ScheduleSpec, TrainSpec
 from pose_core.specs.yaml_file import parse_yaml
 
 __all__ = [

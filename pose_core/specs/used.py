@@ -16,8 +16,8 @@ from pose_core.catalog.merge import merge
 from pose_core.errors import ConfigError, RunError
 from pose_core.files import parse_json
 from pose_core.plugins import PluginRecord
+from pose_core.specs.model import CUSTOM
 from pose_core.specs.resolve import choose_model
-from pose_core.specs.run import CUSTOM
 from pose_core.specs.run_plugins import check_plugins
 from pose_core.specs.yaml_file import read_yaml
 

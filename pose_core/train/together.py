@@ -65,7 +65,8 @@ def train_run(
     mine = detector_of(prepared)
     prepared, mine = _share_time(prepared, mine)
     if not (resume and (out / DETECTOR / CONFIG).is_file() and DetectorRun.open(out / DETECTOR).finished):
-        console.print(f"first the detector {mine.spec.network.type}, {mine.spec.train.epochs} epochs", highlight=False)
+        passes = f"{mine.spec.train.epochs} epoch{'' if mine.spec.train.epochs == 1 else 's'}"
+        console.print(f"first the detector {mine.spec.network.type}, {passes}", highlight=False)
         train_detector(mine, out / DETECTOR, resume=resume, console=console)
         console.print(f"now the pose network {spec.model.name}", highlight=False)
     return train_model(prepared, out, resume=resume, console=console)

@@ -92,11 +92,11 @@ def test_keypoint_axes_are_those_that_depend_on_the_keypoints() -> None:
 
 
 def test_gated_attention_is_the_formula_of_the_paper() -> None:
-    head = make_head(hidden=8, attention=3, expansion=2)
+    head = make_head(hidden=8, attention=3, expansion=2).double()  # squared sums of large numbers: too many for float32
     for parameter in head.parameters():
         nn.init.normal_(parameter)
     unit = head.get_submodule("gau")
-    tokens = torch.randn(1, 4, 8)
+    tokens = torch.randn(1, 4, 8, dtype=torch.float64)
     p = dict(unit.named_parameters())
     rows = tokens[0]
     normed = rows / rows.square().mean(-1, keepdim=True).sqrt() * p["ln.g"]

@@ -21,12 +21,13 @@ def checks_of_level_0() -> tuple[Check, ...]:
 @cache
 def every_check() -> tuple[Check, ...]:
     """The checks of all levels. Imports torch."""
-    from pose_core.testing.checks import around, codecs, devices, formats, networks, stored
+    from pose_core.testing.checks import around, codecs, devices, formats, losses, networks, stored
 
     return (
         *checks_of_level_0(),
         *networks.CHECKS,
         *codecs.CHECKS,
+        *losses.CHECKS,
         *around.CHECKS,
         *formats.CHECKS,
         *stored.CHECKS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,58 @@ def check_writer_reads_what_it_writes(subject: ComponentSubject) -> None:
 
 
 @check(1, "writer")
+def check_writer_keeps_who_is_who(subject: ComponentSubject) -> None:
+    """Animals come back under their name or as unknown, unique keypoints as they were; or a DataError refuses them."""
+    skeleton = replace(_SKELETON, identified=True, unique_keypoints=("corner",))
+    frames = _who_is_who()
+    with tempfile.TemporaryDirectory() as temporary:
+        writer = _make(subject)
+        path = Path(temporary) / f"clip{writer.extension}"
+        try:
+            writer.write(path, _header(skeleton, len(frames)), iter(frames))
+        except DataError as error:
+            demand("\n" not in str(error), f"the refusal is not one line: {error!r}")
+            raise skip(f"the format refuses identities or unique keypoints: {error}") from None
+        if not type(writer).reads(path):
+            raise skip("the format is only written")
+        stream = writer.read(path)
+        again = list(stream)
+    found = stream.header.skeleton
+    demand(found.unique_keypoints == skeleton.unique_keypoints, f"unique keypoints {found.unique_keypoints} come back")
+    for frame, other in zip(frames, again, strict=True):
+        for name, points in _by_name(found, other).items():
+            written = _by_name(skeleton, frame).get(name)
+            demand(
+                written is not None and np.allclose(points, written, atol=0.02, equal_nan=True),
+                f"in frame {frame.index} other keypoints than were written come back as {name!r}",
+            )
+        same = np.allclose(other.unique_keypoints, frame.unique_keypoints, atol=0.02, equal_nan=True)
+        demand(same, f"the unique keypoints of frame {frame.index} change")
+        scores = np.allclose(other.unique_scores, frame.unique_scores, atol=0.01)
+        demand(scores, f"the scores of the unique keypoints of frame {frame.index} change")
+
+
+def _who_is_who() -> list[Frame]:
+    """The second animal before the first, the second alone, nobody, and the first alone."""
+    one = _frames(several=False)[0].instances.keypoints
+    corner, score = np.array([[3.5, 4.0]], np.float32), np.array([0.5], np.float32)
+    gone, nothing = np.full((1, 2), np.nan, np.float32), np.zeros(1, np.float32)
+    return [
+        Frame(0, Instances.from_keypoints(np.concatenate([one + 30.0, one]), identity=[1, 0]), corner, score),
+        Frame(1, Instances.from_keypoints(one + 31.0, identity=[1]), gone, nothing),
+        Frame(2, Instances.empty(_SKELETON.num_keypoints), corner + 1.0, score),
+        Frame(3, Instances.from_keypoints(one + 2.0, identity=[0]), corner, score),
+    ]
+
+
+def _by_name(skeleton: Skeleton, frame: Frame) -> dict[str, Any]:
+    """Keypoints (K, 2) of the animals that are known by name."""
+    animals = frame.instances
+    pairs = zip(animals.identity.tolist(), animals.keypoints, strict=True)
+    return {skeleton.individuals[i]: points for i, points in pairs if i >= 0}
+
+
+@check(1, "writer")
 def check_writer_refuses_strange_files(subject: ComponentSubject) -> None:
     """reads() is a bool for any file and raises on none; read() refuses strange and damaged files with a DataError."""
     writer = _make(subject)
@@ -241,6 +294,7 @@ CHECKS = (
     check_reader_writes_nothing,
     check_writer_takes_all_frames,
     check_writer_reads_what_it_writes,
+    check_writer_keeps_who_is_who,
     check_writer_refuses_strange_files,
     check_importer_runs_no_code,
 )

@@ -26,8 +26,12 @@ class ToyWriter(Writer):
         for frame in frames:
             animals = frame.instances
             points = np.where(np.isnan(animals.keypoints), -1e9, animals.keypoints)
-            rows.append([frame.index, points.tolist(), animals.keypoint_scores.tolist()])
-        path.write_text(json.dumps({"toy": list(header.skeleton.keypoints), "frames": rows}), encoding="utf-8")
+            corners = np.where(np.isnan(frame.unique_keypoints), -1e9, frame.unique_keypoints)
+            who, sure = animals.identity.tolist(), frame.unique_scores.tolist()
+            rows.append([frame.index, points.tolist(), animals.keypoint_scores.tolist(), who, corners.tolist(), sure])
+        skeleton = header.skeleton
+        names = [skeleton.keypoints, skeleton.individuals, skeleton.unique_keypoints]
+        path.write_text(json.dumps({"toy": names, "frames": rows}), encoding="utf-8")
 
     @classmethod
     def reads(cls, path):
@@ -42,17 +46,21 @@ class ToyWriter(Writer):
 
 class ToyStream(PredictionsStream):
     def __init__(self, content):
-        skeleton = Skeleton(tuple(content["toy"]))
+        keypoints, individuals, unique = map(tuple, content["toy"])
+        skeleton = Skeleton(keypoints, individuals=individuals, unique_keypoints=unique)
         self.header = PredictionsHeader(skeleton, "", len(content["frames"]), 0, 0, 0, "", "")
         self.rows = content["frames"]
 
     def __iter__(self):
-        for index, points, scores in self.rows:
+        for index, points, scores, who, corners, sure in self.rows:
             count = len(self.header.skeleton.keypoints)
             keypoints = np.asarray(points, np.float32).reshape(-1, count, 2)
             keypoints[keypoints < -1e8] = np.nan
-            animals = Instances.from_keypoints(keypoints, keypoint_scores=np.asarray(scores).reshape(-1, count))
-            yield Frame(index, animals)
+            scores = np.asarray(scores).reshape(-1, count)
+            animals = Instances.from_keypoints(keypoints, keypoint_scores=scores, identity=who)
+            once = np.asarray(corners, np.float32).reshape(-1, 2)
+            once[once < -1e8] = np.nan
+            yield Frame(index, animals, once, np.asarray(sure, np.float32))
 
 
 class ToyImporter(Importer):

@@ -1,0 +1,45 @@
+"""Whose defect an unexpected exception is: a plugin's or the core's."""
+
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+
+from pose_core.plugins.discovery import PluginRecord, discover
+
+_PLACE = re.compile(r'File "(?P<file>[^"\n]+)", line (?P<line>\d+)')
+
+
+def whose_defect(error: BaseException, records: Iterable[PluginRecord] | None = None) -> str:
+    """One line below a traceback: who wrote the code that raised, and who should hear of it.
+
+    The traceback's text is read, not its frames: what a worker process raised arrives as text.
+
+    Args:
+        error: what came through.
+        records: the plugins there are; by default those installed.
+    """
+    folders = {folder: r for r in (discover() if records is None else records) if (folder := _folder(r)) is not None}
+    for place in reversed(list(_PLACE.finditer("".join(traceback.format_exception(error))))):
+        file = Path(place["file"])
+        for folder, record in folders.items():
+            if file.is_relative_to(folder):
+                return (
+                    f"this is a defect of the plugin {record.name} ({record.distribution} {record.version}), in "
+                    f"{file}:{place['line']}; please tell its authors, with the lines above"
+                )
+    return "this is a defect of pose_core; please report it, with the lines above"
+
+
+def _folder(record: PluginRecord) -> Path | None:
+    """Where the plugin's code lies; None for one that was not imported."""
+    name = record.target.partition(":")[0]
+    module = sys.modules.get(name.rpartition(".")[0] or name)
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return None
+    # A plugin of one module lies beside strangers: it is its file alone.
+    return Path(file).parent if hasattr(module, "__path__") else Path(file)

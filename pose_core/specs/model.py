@@ -1,0 +1,138 @@
+"""The spec of a model: what its network sees, of which parts it is made, and that they fit together."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from pose_core.specs.base import Spec
+from pose_core.specs.components import AnyBackbone, AnyHead, AnyInput, AnyNeck, Feature, declared
+
+CUSTOM = "custom"
+"""Name of a model that is no preset."""
+
+Method = Literal["single_animal", "bottom_up", "top_down", "conditional_top_down"]
+
+
+Size = Annotated[tuple[int, int], Field(description="(height, width) in pixels")]
+
+
+class PreprocessSpec(Spec):
+    """How an image becomes the network's input; the same in training and inference."""
+
+    view: Literal["frame", "animal"] = Field(
+        "frame", description="What the network sees: the whole frame, or a crop around one animal."
+    )
+    scale: float | Literal["auto"] = Field(
+        "auto",
+        description="Factor by which frames are resized (view: frame). auto: animals come out about 60 pixels long.",
+    )
+    size: Size | None = Field(
+        None, description="Fixed input size (height, width); required for view: animal and for networks of fixed size."
+    )
+    margin: float = Field(
+        0.25,
+        ge=0,
+        description="view: animal. Free space around the box, as a fraction of its longer side, on each side.",
+    )
+    least_box: float | Literal["auto"] = Field(
+        "auto",
+        description="view: animal. Boxes are enlarged to be at least so long, pixels of the frame, for a few keypoints "
+        "do not span an animal; auto: half as long as the median animal.",
+    )
+    margin_pixels: float = Field(
+        0.0,
+        ge=0,
+        description="view: animal. Free space around the box in pixels of the frame, beside margin.",
+    )
+    half_pixel: bool = Field(
+        True,
+        description="view: animal. Keypoints move with the centres of pixels when a crop is resized by s, as the "
+        "pixels do: x' = (x + 0.5) s - 0.5; false: x' = x s, as imported models were trained.",
+    )
+    mean: tuple[float, float, float] = Field(
+        (0.485, 0.456, 0.406), description="Subtracted from RGB in [0, 1] (ImageNet's mean by default)."
+    )
+    std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), description="Divisor after the mean.")
+
+    @model_validator(mode="after")
+    def _sizes(self) -> PreprocessSpec:
+        if self.view == "animal" and self.size is None:
+            raise PydanticCustomError("size", "view: animal needs size, the (height, width) of the crop")
+        if self.view == "frame" and not self.half_pixel:
+            raise PydanticCustomError("half_pixel", "half_pixel: false is for view: animal only; leave it out")
+        if isinstance(self.scale, float) and not 0 < self.scale <= 8:
+            raise PydanticCustomError("scale", "scale must be above 0 and at most 8")
+        return self
+
+
+def _or_null(schema: dict[str, Any]) -> None:
+    """What a file may say beyond what is left when it has been merged; see :mod:`pose_core.specs.extra_heads`."""
+    schema["additionalProperties"] = {"anyOf": [schema["additionalProperties"], {"type": "null"}]}
+
+
+class ModelSpec(Spec):
+    """A network: backbone, optional neck, heads; and what comes before and after it."""
+
+    name: str = Field(CUSTOM, description="Name of the preset it came from.")
+    method: Method = Field("single_animal", description="How animals are found.")
+    preprocess: PreprocessSpec = Field(default_factory=PreprocessSpec, description="Image -> input of the network.")
+    backbone: AnyBackbone
+    neck: AnyNeck | None = None
+    heads: dict[str, AnyHead] = Field(
+        description="Heads by name. They are decoded in this order, each refining what the ones before it found. Null "
+        "instead of a head that the model would have leaves it out.",
+        json_schema_extra=_or_null,
+    )
+    inputs: dict[str, AnyInput] = Field(
+        default_factory=dict, description="Where the extra inputs of the backbone come from, by input name."
+    )
+
+    def head_features(self) -> tuple[Feature, ...]:
+        """What the heads get: the features of the neck, or of the backbone without one."""
+        features = declared(self.backbone.type, self.backbone.features)
+        neck = self.neck
+        return features if neck is None else declared(neck.type, lambda: neck.features(features))
+
+    def predicts_unique(self) -> bool:
+        """Whether a head finds the keypoints that exist once a frame."""
+        return any(head.predicts_unique() for head in self.heads.values())
+
+    def predicts_identity(self) -> bool:
+        """Whether a head tells which individual an animal is."""
+        return any(head.predicts_identity() for head in self.heads.values())
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> ModelSpec:
+        errors: list[InitErrorDetails] = []
+
+        def add(loc: tuple[str, ...], message: str) -> None:
+            # Errors of a part are placed at that part, so that the message names the YAML field.
+            errors.append(
+                InitErrorDetails(type=PydanticCustomError("part", "{m}", {"m": message}), loc=loc, input=None)
+            )
+
+        if not self.heads:
+            add(("heads",), "needs at least one head")
+        wanted, given = set(self.backbone.extra_inputs()), set(self.inputs)
+        for name in sorted(wanted - given):
+            add(("inputs",), f"backbone {self.backbone.type} needs an input {name!r}")
+        for name in sorted(given - wanted):
+            add(("inputs", name), f"backbone {self.backbone.type} takes no input of this name")
+        try:
+            if self.neck is not None:
+                self.neck.check(declared(self.backbone.type, self.backbone.features), self.preprocess.size)
+            features = self.head_features()
+        except ValueError as error:
+            add(("neck",), str(error))
+        else:
+            for name, head in self.heads.items():
+                try:
+                    head.check(features, self.preprocess.size)
+                except ValueError as error:
+                    add(("heads", name), str(error))
+        if errors:
+            raise ValidationError.from_exception_data("ModelSpec", errors)
+        return self
