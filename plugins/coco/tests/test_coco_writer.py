@@ -45,7 +45,7 @@ def test_the_layout(tmp_path: Path) -> None:
     nan = float("nan")
     scores = np.array([[0.75, 0.5], [0.25, 0.0]])
     frames = [
-        frame(0, [[1, 2], [3, 4]], [[5, 6], [nan, nan]], keypoint_scores=scores, track=[4, -1]),
+        frame(0, [[1, 2], [3, 4]], [[5, 6], [nan, nan]], keypoint_scores=scores, track=[4, -1], identity=[1, -1]),
         frame(1),
         Frame.absent(2, SKELETON, "broken"),
         frame(3, [[1.5, 2], [3, 4]], boxes=[[0, 1, 10, 21]], scores=[0.5]),
@@ -59,6 +59,7 @@ def test_the_layout(tmp_path: Path) -> None:
             "bbox": [1.5, 2.5, 2, 2],
             "keypoint_scores": [0.75, 0.5],
             "track_id": 4,
+            "individual": "b",
         },
         {
             "image_id": 0,

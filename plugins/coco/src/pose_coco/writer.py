@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,8 +23,9 @@ class CocoWriter(Writer):
     """A list of results, one for each animal, as ``pycocotools.coco.COCO.loadRes`` takes it.
 
     Each holds ``image_id``, ``category_id``, ``keypoints`` (x, y and 2 where found, three zeros where not), ``score``
-    and ``bbox`` (x, y, width, height); beyond these ``keypoint_scores``, ``file_name`` for images and ``track_id``
-    where animals are tracked. Frames without animals, and frames that could not be decoded, have no result.
+    and ``bbox`` (x, y, width, height); beyond these ``keypoint_scores``, ``file_name`` for images, ``track_id`` where
+    animals are tracked and ``individual``, the name of an animal that was told from the others. Frames without
+    animals, and frames that could not be decoded, have no result.
     """
 
     config: CocoWriterConfig
@@ -45,18 +46,20 @@ class CocoWriter(Writer):
         with path.open("w", encoding="utf-8") as stream:
             separator = "[\n"
             for frame in frames:
-                for result in self._results(frame, category, ids):
+                for result in self._results(frame, category, ids, header.skeleton.individuals):
                     stream.write(separator + json.dumps(result, allow_nan=False, ensure_ascii=False))
                     separator = ",\n"
             stream.write("[]\n" if separator == "[\n" else "\n]\n")
 
-    def _results(self, frame: Frame, category: int, ids: _ImageIds | None) -> Iterator[dict[str, Any]]:
+    def _results(
+        self, frame: Frame, category: int, ids: _ImageIds | None, individuals: Sequence[str]
+    ) -> Iterator[dict[str, Any]]:
         if frame.missing is not None:
             return
         image: dict[str, Any] = {"image_id": frame.index if ids is None else ids.of(frame)}
         if frame.image is not None:
             image["file_name"] = PurePosixPath(frame.image).name
-        yield from _animals(frame.instances, image, category)
+        yield from _animals(frame.instances, image, category, individuals)
         if len(frame.unique_keypoints):
             unique = Instances.from_keypoints(frame.unique_keypoints[None], keypoint_scores=frame.unique_scores[None])
             yield from _animals(unique, image, self.config.unique_category_id)
@@ -95,7 +98,9 @@ class _ImageIds:
         return same[0]
 
 
-def _animals(animals: Instances, image: dict[str, Any], category: int) -> Iterator[dict[str, Any]]:
+def _animals(
+    animals: Instances, image: dict[str, Any], category: int, individuals: Sequence[str] = ()
+) -> Iterator[dict[str, Any]]:
     boxes = _boxes(animals)
     found = np.asarray(~np.isnan(animals.keypoints).any(axis=-1))
     flags = np.where(found, 2, 0).tolist()
@@ -113,6 +118,8 @@ def _animals(animals: Instances, image: dict[str, Any], category: int) -> Iterat
         }
         if animals.track[row] >= 0:
             result["track_id"] = int(animals.track[row])
+        if animals.identity[row] >= 0:
+            result["individual"] = individuals[animals.identity[row]]
         yield result
 
 
