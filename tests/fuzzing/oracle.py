@@ -36,7 +36,7 @@ MEMORY = 4 * 2**30
 """Bytes by which an example may enlarge the address space."""
 
 _PROGRESS = re.compile(
-    r"^note: |^warning: |^starting from |^  |^decided by the data: |^training .* %| \d+ epochs$|frames/s|"
+    r"^note: |^warning: |^starting from |^  |^decided by the data: |^training .* %| \d+ epochs?$|frames/s|"
     r"going on from there$"
 )
 """Lines about work that goes well, until it does not."""
