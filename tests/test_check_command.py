@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from pose_core.catalog import Catalog, get_catalog
+from pose_core.cli.check import check
 from pose_core.errors import ConfigError
 from pose_core.testing import parametrize_with_checks
-from pose_core.testing.conformance import items
+from pose_core.testing.checks import checks_of_level_0
+from pose_core.testing.checks.subjects import Subject, answers_for
+from pose_core.testing.conformance import Item, items, run
 
 
 def test_the_command_checks_a_plugin(pose: Any) -> None:
@@ -57,6 +64,49 @@ def test_outputs_are_stored_and_compared(pose: Any) -> None:
     assert pose("check", "unet/unet", "--store", "unet.json").returncode == 0
     rows = json.loads(pose("check", "pose-unet", "--level", "2", "--reference", "unet.json", "--json").stdout)
     assert [r["status"] for r in rows if r["check"] == "outputs_are_as_stored"] == ["passed"]
+    given = pose("check", "unet/unet", "--level", "0", "--reference", "unet.json")
+    assert "passed  unet outputs_are_as_stored[backbone/unet]" in given.stdout, "a file that is given is compared with"
+
+
+def test_what_a_plugin_raises_is_placed_once_and_brings_no_advice(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pose_unet.network
+
+    def broken(*_: object) -> None:
+        raise KeyError("no such block")
+
+    monkeypatch.setattr(pose_unet.network.UNet, "forward", lambda self, images: broken())
+    # The line that raises must be the plugin's, so a plugin's folder is said to be this one.
+    monkeypatch.setattr("pose_core.plugins.defects._folder", lambda record: Path(__file__).parent)
+    with pytest.raises(typer.Exit):
+        check("unet/unet")
+    lines = capsys.readouterr().out.splitlines()
+    failed = [line for line in lines if line.startswith("failed")]
+    first, *others = [line for line in failed if "features_are_as_declared" in line or "raises as in" in line]
+    assert re.search(r"KeyError: 'no such block' \(test_check_command\.py:\d+\)$", first)
+    assert len(others) > 3
+    assert all(line.endswith(": raises as in features_are_as_declared") for line in others)
+    assert not [line for line in lines if line.startswith("        The maps have the number")]
+
+
+def test_a_plugin_does_not_answer_for_what_else_is_installed() -> None:
+    catalog = get_catalog()
+    unet = next(r for r in catalog.plugins if r.name == "unet")
+    stranger = replace(unet, name="mynet", distribution="pose-mynet", first_party=False)
+    other = replace(stranger, name="other", distribution="pose-other")
+    with_both = Catalog([*catalog.plugins, stranger, other])
+    assert answers_for(stranger, ("mynet", "heatmap"), with_both)
+    assert not answers_for(stranger, ("mynet", "other"), with_both)
+    assert not answers_for(unet, ("unet", "other"), with_both)
+
+
+def test_a_stranger_cannot_take_the_namespace_of_a_plugin_of_the_core() -> None:
+    catalog = get_catalog()
+    unet = next(r for r in catalog.plugins if r.name == "unet")
+    subject = Subject("plugin", "", replace(unet, first_party=False), Catalog([replace(unet, first_party=False)]))
+    outcome = run(Item(next(c for c in checks_of_level_0() if c.name == "names_are_free"), subject))
+    assert "the namespace 'unet' is that of pose-unet, by the authors of the core" in outcome.reason
 
 
 def _call(function: Any, id: str) -> None:

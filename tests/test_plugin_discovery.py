@@ -119,7 +119,15 @@ def test_what_is_wrong_is_recorded(
         ("def broken(:", "SyntaxError"),
         (
             "from pose_core.hooks import *\n@hookimpl\ndef pose_componentz(): return []",
-            "pose_componentz",
+            "pose_componentz is no hook; did you mean pose_components?",
+        ),
+        (
+            (
+                "from pose_core.hooks import *\n"
+                "@hookimpl\ndef pose_plugin_info(): return PluginInfo('toy', 's', 'MIT', '1.0')\n"
+                "def pose_components(): return []"
+            ),
+            "pose_components is the name of a hook, but the function lacks @hookimpl",
         ),
         (
             (

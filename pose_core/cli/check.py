@@ -19,7 +19,7 @@ def check(
         int, typer.Option(min=0, max=3, metavar="0|1|2|3", help=f"Checks up to this level: {LEVELS}.")
     ] = 1,
     reference: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Stored outputs to compare with (level 2).")
+        Path | None, typer.Option(metavar="FILE", help="Stored outputs to compare with: adds level 2.")
     ] = None,
     store: Annotated[
         Path | None,
@@ -34,18 +34,25 @@ def check(
     from pose_core.testing.conformance import FAILED, PASSED, items, read_figures, run, store_figures
 
     if store is not None:
-        typer.echo(f"{store}: outputs of {store_figures(name, store)} components")
+        count = store_figures(name, store)
+        typer.echo(f"{store}: outputs of {count} component{'' if count == 1 else 's'}")
         return
     figures = read_figures(reference) if reference is not None else None
     outcomes = []
-    for item in items(name, range(level + 1), figures):
+    raised: dict[tuple[str, str], str] = {}
+    levels = {*range(level + 1), *({2} if figures is not None else ())}
+    for item in items(name, levels, figures):
         outcome = run(item)
         outcomes.append(outcome)
-        if not json:
-            reason = f": {outcome.reason}" if outcome.reason else ""
-            typer.echo(f"{outcome.status:<7} {outcome.plugin} {outcome.id}{reason}")
-            if outcome.status == FAILED:
-                typer.echo(f"        {item.check.demand}")
+        if json:
+            continue
+        reason = f": {outcome.reason}" if outcome.reason else ""
+        if outcome.status == FAILED and not outcome.advice:  # a part that cannot be built fails most of its checks
+            first = raised.setdefault((outcome.subject, outcome.reason), outcome.check)
+            reason = reason if first == outcome.check else f": raises as in {first}"
+        typer.echo(f"{outcome.status:<7} {outcome.plugin} {outcome.id}{reason}")
+        if outcome.advice:
+            typer.echo(f"        {outcome.advice}")
     failed = [o for o in outcomes if o.status == FAILED]
     if json:
         print_json([{**asdict(o), "id": o.id, "seconds": round(o.seconds, 3)} for o in outcomes])

@@ -68,8 +68,7 @@ def run() -> None:
     # What OpenCV says about a damaged image is said better by the line that names the file.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     warnings = logging.StreamHandler()
-    warnings.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    logging.addLevelName(logging.WARNING, "warning")
+    warnings.setFormatter(_Lines())
     logging.getLogger("pose_core").addHandler(warnings)
     try:
         app()
@@ -90,6 +89,13 @@ def run() -> None:
     except Exception as error:
         error.add_note(whose_defect(error))
         raise
+
+
+class _Lines(logging.Formatter):
+    """``warning: ...``; the names of levels are everybody's, so they are not changed for it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{record.levelname.lower()}: {record.getMessage()}"
 
 
 def _fail(message: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pose_core.plugins.discovery import PluginRecord, discover
@@ -16,22 +16,34 @@ _PLACE = re.compile(r'File "(?P<file>[^"\n]+)", line (?P<line>\d+)')
 def whose_defect(error: BaseException, records: Iterable[PluginRecord] | None = None) -> str:
     """One line below a traceback: who wrote the code that raised, and who should hear of it.
 
-    The traceback's text is read, not its frames: what a worker process raised arrives as text.
-
     Args:
         error: what came through.
         records: the plugins there are; by default those installed.
     """
-    folders = {folder: r for r in (discover() if records is None else records) if (folder := _folder(r)) is not None}
+    for record, file, line in _places(error, discover() if records is None else records):
+        return (
+            f"this is a defect of the plugin {record.name} ({record.distribution} {record.version}), in "
+            f"{file}:{line}; please tell its authors, with the lines above"
+        )
+    return "this is a defect of pose_core; please report it, with the lines above"
+
+
+def place_in(error: BaseException, record: PluginRecord) -> str:
+    """The last ``file.py:line`` of a plugin in the traceback of an exception; empty if there is none."""
+    return next((f"{file.name}:{line}" for _, file, line in _places(error, [record])), "")
+
+
+def _places(error: BaseException, records: Iterable[PluginRecord]) -> Iterator[tuple[PluginRecord, Path, str]]:
+    """Where the traceback is in code of plugins, the last first.
+
+    Its text is read, not its frames: what a worker process raised arrives as text.
+    """
+    folders = {folder: r for r in records if (folder := _folder(r)) is not None}
     for place in reversed(list(_PLACE.finditer("".join(traceback.format_exception(error))))):
         file = Path(place["file"])
         for folder, record in folders.items():
             if file.is_relative_to(folder):
-                return (
-                    f"this is a defect of the plugin {record.name} ({record.distribution} {record.version}), in "
-                    f"{file}:{place['line']}; please tell its authors, with the lines above"
-                )
-    return "this is a defect of pose_core; please report it, with the lines above"
+                yield record, file, place["line"]
 
 
 def _folder(record: PluginRecord) -> Path | None:

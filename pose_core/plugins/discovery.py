@@ -12,7 +12,9 @@ Environment:
 
 from __future__ import annotations
 
+import difflib
 import importlib.metadata
+import inspect
 import os
 import sys
 import time
@@ -193,15 +195,18 @@ def _implementations(module: object) -> dict[str, Callable[[], Any]]:
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(sys.modules[hooks.__name__])
     manager.register(module)
-    try:
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        raise MalformedError(f"{_one_line(error)}; hooks are {', '.join(hooks.HOOKS)}") from None
+    for caller in manager.get_hookcallers(module) or ():
+        if caller.name not in hooks.HOOKS:
+            near = difflib.get_close_matches(caller.name, hooks.HOOKS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"hooks are {', '.join(hooks.HOOKS)}"
+            raise MalformedError(f"{caller.name} is no hook; {hint}")
     found: dict[str, Callable[[], Any]] = {}
     for name in hooks.HOOKS:
         implementations = getattr(manager.hook, name).get_hookimpls()
         if implementations:
             found[name] = implementations[0].function
+        elif (unmarked := getattr(module, name, None)) is not None and inspect.getmodule(unmarked) is module:
+            raise MalformedError(f"{name} is the name of a hook, but the function lacks @hookimpl")
     return found
 
 

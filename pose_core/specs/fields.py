@@ -12,8 +12,8 @@ from pydantic import Field
 Pretrained = Annotated[
     Literal["auto", True, False],
     Field(
-        description="ImageNet weights when training starts: auto goes on from random weights, with a warning, where "
-        "they cannot be had; true makes that an error; false does not ask for them."
+        description="Published weights (mostly of ImageNet) when training starts: auto goes on from random weights, "
+        "with a warning, where they cannot be had; true makes that an error; false does not ask for them."
     ),
 ]
 """For :func:`pose_core.interfaces.load_pretrained` and :func:`pose_core.interfaces.load_timm`."""

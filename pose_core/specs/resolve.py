@@ -6,6 +6,7 @@ merged key by key (see :mod:`pose_core.catalog.merge`).
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,8 +113,9 @@ def choose_model(name: str, multi_animal: bool, method: str | None = None) -> Mo
             if model.method == wanted:
                 return model
     others = sorted({m.name for m in get_catalog().models() if m.method in order})
+    near = difflib.get_close_matches(name, others, n=3, cutoff=0.5) or others[:3]
     advice = (
-        f"models for several animals are {', '.join(others)}"
+        f"models for several animals are such as {', '.join(near)}; 'pose models' lists them by method"
         if others
         else f"no installed plugin offers a model for several animals; {get_catalog().advice_on_methods(order)}"
     )

@@ -22,6 +22,7 @@ from typing import Any
 
 from pose_core.errors import ConfigError, DataError, PluginError, described
 from pose_core.files import write_whole
+from pose_core.plugins import place_in
 from pose_core.testing.checks import NotApplicable, checks_of_level_0, every_check
 from pose_core.testing.checks.check import NETWORK, Check
 from pose_core.testing.checks.subjects import ComponentSubject, Figures, Subject, subjects
@@ -52,6 +53,7 @@ class Outcome:
         level: of the check.
         status: ``passed``, ``failed`` or ``skipped``.
         reason: one line; empty where it passed.
+        advice: one line, what is demanded, where it is not met; empty where the plugin raised instead.
         seconds: it took.
     """
 
@@ -61,6 +63,7 @@ class Outcome:
     level: int
     status: str
     reason: str
+    advice: str
     seconds: float
 
     @property
@@ -94,7 +97,7 @@ def items(name: str, levels: Iterable[int] = (0, 1), reference: Figures | None =
 def run(item: Item) -> Outcome:
     """Run one check."""
     start = time.perf_counter()
-    status, reason = PASSED, ""
+    status, reason, advice = PASSED, "", ""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -102,9 +105,10 @@ def run(item: Item) -> Outcome:
     except NotApplicable as why:
         status, reason = SKIPPED, str(why)
     except AssertionError as error:
-        status, reason = FAILED, " ".join(str(error).split()) or "an assertion failed"
+        status, reason, advice = FAILED, " ".join(str(error).split()) or "an assertion failed", item.check.demand
     except Exception as error:  # whatever a plugin raises is what the report is about
-        status, reason = FAILED, f"{type(error).__name__}: {described(error)}"
+        place = place_in(error, item.subject.plugin)
+        status, reason = FAILED, f"{type(error).__name__}: {described(error)}{f' ({place})' if place else ''}"
     return Outcome(
         item.check.name,
         item.subject.label,
@@ -112,6 +116,7 @@ def run(item: Item) -> Outcome:
         item.check.level,
         status,
         reason,
+        advice,
         time.perf_counter() - start,
     )
 
@@ -214,7 +219,7 @@ def parametrize_with_checks(
         if outcome.status == FAILED:
             if reason is not None:
                 pytest.xfail(reason)
-            pytest.fail(f"{item.id}: {outcome.reason}\n{item.check.demand}", pytrace=False)
+            pytest.fail(f"{item.id}: {outcome.reason}\n{outcome.advice}", pytrace=False)
         if reason is not None:
             pytest.fail(f"{item.id} is expected to fail ({reason}), but passes; remove the entry", pytrace=False)
 

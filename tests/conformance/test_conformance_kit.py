@@ -165,6 +165,16 @@ def test_a_head_whose_outputs_are_places_in_the_image_is_right_too(outcome: Outc
     assert found.status == (SKIPPED if name == "codec_recovers_crowds" else "passed"), found
 
 
+# A gradient that Adam takes for none: outputs cannot be fitted to such a loss.
+FLAT = [("head.py", "clamp(min=1)", "clamp(min=1) * 1e-12")]
+
+
+@pytest.mark.parametrize("name", [n for n in WRONG if n.startswith("codec_")])
+def test_a_head_whose_losses_cannot_be_fitted_is_judged_by_its_targets(outcome: Outcomes, name: str) -> None:
+    found = outcome(name, FLAT)
+    assert found.status == (SKIPPED if name == "codec_recovers_crowds" else "passed"), found
+
+
 def test_the_right_toy_passes_levels_0_and_1(tmp_path: Path) -> None:
     with _installed(tmp_path, []):
         outcomes = [run(item) for item in items("pose-toykit", [0, 1])]

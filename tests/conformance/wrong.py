@@ -140,14 +140,22 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         [_forward("return [self.norm(self.conv(nn.functional.dropout(images)))]")],
     ),
     "inputs_are_not_changed": (NET, "images", [_forward("return [self.norm(self.conv(images.mul_(2)))]")]),
+    "follows_the_device": (
+        NET,
+        "mixes devices",
+        [_TORCH, _forward("return [self.conv(images) + torch.zeros(1, 1, 1, 1)]")],
+    ),
     "weights_round_trip": (
         NET,
         "after saving and loading",
         [
-            _forward(
-                'self.count = getattr(self, "count", 0) + self.training\n'
-                "        return [self.norm(self.conv(images)) * (1 + self.count)]"
-            )
+            _TORCH,
+            (
+                "network.py",
+                "        self.norm = ",
+                "        self.shift = torch.randn(3, 1, 1)\n        self.norm = ",
+            ),
+            _forward("return [self.norm(self.conv(images + self.shift))]"),
         ],
     ),
     "global_state_is_kept": (

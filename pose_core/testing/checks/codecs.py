@@ -1,7 +1,8 @@
 """Level 1: labels -> targets -> outputs -> keypoints.
 
 What a perfect network would put out is found without knowing the head: free tensors in the place of its outputs are
-fitted to the head's own losses, and then decoded. So the checks hold for heatmaps, logits and distributions alike.
+fitted to the head's own losses, and then decoded; or the targets are. So the checks hold for heatmaps, logits and
+distributions alike.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ _SURE = 0.5
 _TOLERANCE = 1.0
 """How far from its label a keypoint may come out of its own targets, pixels (or a quarter of a cell)."""
 
+_HOW = f"neither the targets are decoded to them nor outputs that were fitted to the losses in {_STEPS} steps"
+
 _FLIP_TOLERANCE = 0.25
 """How much a mirrored keypoint may differ from the keypoint of the mirrored labels, pixels (or a tenth of a cell)."""
 
@@ -50,28 +53,34 @@ def _head(subject: ComponentSubject) -> tuple[HeadRig, Any]:
     return rig, rig.build()
 
 
-def _perfect(rig: HeadRig, head: Head, truth: Labels) -> dict[str, Tensor]:
-    """Outputs that suit the labels as well as the losses can tell."""
+def _perfect(rig: HeadRig, head: Head, truth: Labels) -> list[dict[str, Tensor]]:
+    """Outputs that suit the labels: fitted to the losses, and the targets themselves.
+
+    Either will do. Where an output is a logit, only the fit is one; where a loss has no lowest place (a likelihood
+    whose width may shrink for ever), only the target.
+    """
     with torch.no_grad():
         shapes = rig.run(head, rig.inputs(len(truth.keypoints)))
-    best: dict[str, Tensor] = {}
-    least = math.inf
+    fitted: list[dict[str, Tensor]] = []
     for rate in _RATES:
         free = {name: nn.Parameter(torch.zeros_like(value)) for name, value in shapes.items()}
-        loss = _fit(free, head, truth, rate)
-        if loss < least or not best:
-            best, least = {name: value.detach() for name, value in free.items()}, loss
+        _fit(free, head, truth, rate)
+        fitted.append({name: value.detach() for name, value in free.items()})
         # A step of Adam is about as long as its rate: who never got far did not have to go farther.
-        if all(float(value.abs().max()) < rate * _STEPS / 10 for value in best.values()):
+        if all(float(value.abs().max()) < rate * _STEPS / 10 for value in fitted[-1].values()):
             break
-    return best
+    if rig.config.predicts_unique():
+        return fitted  # such a head shows its generator something of its own
+    with torch.no_grad():
+        targets = head.target_generator(truth, shapes)
+    wanted = {name: targets[name].value if name in targets else torch.zeros_like(v) for name, v in shapes.items()}
+    return [*fitted, wanted]
 
 
-def _fit(free: Mapping[str, nn.Parameter], head: Head, truth: Labels, rate: float) -> float:
-    """Bring outputs nearer to what the losses want; the loss at the end."""
+def _fit(free: Mapping[str, nn.Parameter], head: Head, truth: Labels, rate: float) -> None:
+    """Bring outputs nearer to what the losses want."""
     optimizer = torch.optim.Adam(free.values(), lr=rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 - step / _STEPS) ** 2 + 1e-3)
-    loss = torch.tensor(0.0)
     for _ in range(_STEPS):
         optimizer.zero_grad()
         loss = total(head.loss(free, truth))
@@ -80,7 +89,6 @@ def _fit(free: Mapping[str, nn.Parameter], head: Head, truth: Labels, rate: floa
         torch.autograd.backward(loss)
         optimizer.step()
         schedule.step()
-    return float(loss)
 
 
 def _given(truth: Labels, skeleton: Skeleton = SKELETON) -> Predictions:
@@ -91,11 +99,24 @@ def _given(truth: Labels, skeleton: Skeleton = SKELETON) -> Predictions:
 
 @torch.no_grad()
 def _decoded(rig: HeadRig, head: Head, truth: Labels) -> Predictions:
-    config = rig.config
-    none = Predictions.none(len(truth.keypoints), SKELETON)
+    """What the outputs of a perfect network are decoded to; of several, that which is nearest to the labels."""
+    given = _given(truth) if rig.config.predicts_identity() else Predictions.none(len(truth.keypoints), SKELETON)
     with torch.enable_grad():
-        outputs = _perfect(rig, head, truth)
-    return head.decode(outputs, _given(truth) if config.predicts_identity() else none)
+        candidates = _perfect(rig, head, truth)
+    found = [head.decode(outputs, given) for outputs in candidates]
+    return min(found, key=lambda predictions: _wrong(rig, truth, predictions))
+
+
+def _wrong(rig: HeadRig, truth: Labels, found: Predictions) -> float:
+    """How far predictions are from labels: pixels, wrong names, or, where there is nothing, the highest score."""
+    if rig.config.predicts_identity():
+        return float(_misnamed(truth, found))
+    unique = rig.config.predicts_unique()
+    off = _unique_off(truth, found) if unique else _animals_off(truth, found)
+    if not off.numel():
+        scores = found.unique_scores if unique else found.keypoint_scores
+        return float(scores.max()) if scores.numel() else 0.0
+    return float(off.clamp(max=1e6).sum())
 
 
 def _cell(head: Head) -> float:
@@ -224,28 +245,46 @@ def _in_bottom_up_models(subject: ComponentSubject) -> bool:
     return False
 
 
+def _misnamed(truth: Labels, found: Predictions) -> int:
+    known = truth.identity >= 0
+    return int((found.identity[known] != truth.identity[known]).sum())
+
+
+def _unique_off(truth: Labels, found: Predictions) -> Tensor:
+    """(n,) distances of the labelled keypoints that exist once a frame, pixels; infinite where one is missing."""
+    off: Tensor = (found.unique_keypoints - truth.unique_keypoints).norm(dim=-1).nan_to_num(math.inf)
+    return off[torch.isfinite(truth.unique_keypoints).all(-1)]
+
+
+def _animals_off(truth: Labels, found: Predictions) -> Tensor:
+    """(n,) for each labelled animal the largest distance of a keypoint from the found animal that is nearest to it."""
+    labelled = torch.isfinite(truth.keypoints).all(-1)
+    there = labelled.any(-1)
+    if not found.keypoints.shape[1]:
+        return torch.full_like(truth.keypoints[..., 0, 0], math.inf)[there]
+    off: Tensor = (truth.keypoints[:, :, None] - found.keypoints[:, None]).norm(dim=-1)
+    worst = off.nan_to_num(math.inf).masked_fill(~labelled[:, :, None].expand_as(off), 0.0)
+    return worst.amax(-1).amin(-1)[there]
+
+
 def _compare(rig: HeadRig, head: Head, truth: Labels, found: Predictions) -> None:
     """The labelled keypoints came out, whatever the order of the animals."""
     allowed = max(_TOLERANCE, _cell(head) / 4)
     if rig.config.predicts_identity():
-        known = truth.identity >= 0
-        wrong = int((found.identity[known] != truth.identity[known]).sum())
-        demand(wrong == 0, f"{wrong} of {int(known.sum())} animals get the wrong name, {found.identity.tolist()}")
+        wrong, known = _misnamed(truth, found), int((truth.identity >= 0).sum())
+        demand(wrong == 0, f"{wrong} of {known} animals get the wrong name, {found.identity.tolist()}")
         return
     if rig.config.predicts_unique():
-        off = (found.unique_keypoints - truth.unique_keypoints).norm(dim=-1)
-        demand(not (off.nan_to_num(math.inf) > allowed).any(), f"unique keypoints are off by {_pixels(off)}")
+        off = _unique_off(truth, found)
+        demand(not (off > allowed).any(), f"unique keypoints are off by {_pixels(off)}; {_HOW}")
         return
-    demand(found.keypoints.shape[1] > 0, "no animal is found")
-    # For each labelled animal the found one that is nearest to it.
-    off = (truth.keypoints[:, :, None] - found.keypoints[:, None]).norm(dim=-1)
-    labelled = torch.isfinite(truth.keypoints).all(-1)[:, :, None].expand_as(off)
-    worst = off.nan_to_num(math.inf).masked_fill(~labelled, 0.0).amax(-1).amin(-1)
-    bad = worst > allowed
+    demand(found.keypoints.shape[1] > 0, f"no animal is found; {_HOW}")
+    off = _animals_off(truth, found)
+    bad = off > allowed
     demand(
         not bad.any(),
-        f"keypoints of {int(bad.sum())} of {bad.numel()} animals are off by {_pixels(worst[bad])}; at most "
-        f"{allowed:.2g} is allowed",
+        f"keypoints of {int(bad.sum())} of {bad.numel()} animals are off by {_pixels(off[bad])}; at most "
+        f"{allowed:.2g} is allowed; {_HOW}",
     )
 
 

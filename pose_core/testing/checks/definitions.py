@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from pose_core import hooks
+from pose_core.catalog.known_names import known_names
 from pose_core.errors import PoseError
 from pose_core.plugins import ACTIVE
 from pose_core.specs import AnyHead, HeadConfig
@@ -26,7 +27,14 @@ from pose_core.testing.checks.check import (
     demand,
 )
 from pose_core.testing.checks.project import resolved
-from pose_core.testing.checks.subjects import ComponentSubject, DefinitionSubject, ModelSubject, Subject, skip
+from pose_core.testing.checks.subjects import (
+    ComponentSubject,
+    DefinitionSubject,
+    ModelSubject,
+    Subject,
+    answers_for,
+    skip,
+)
 
 
 @check(0, PLUGIN)
@@ -38,9 +46,13 @@ def check_plugin_is_active(subject: Subject) -> None:
 
 @check(0, PLUGIN)
 def check_names_are_free(subject: Subject) -> None:
-    """No bare name is taken by another installed plugin; choose names of your own, so that users need no prefix."""
-    note = subject.catalog.notes().get(subject.plugin.name, "")
+    """No name is that of another plugin, installed or known; choose names of your own, so that users need no prefix."""
+    record = subject.plugin
+    note = subject.catalog.notes().get(record.name, "")
     demand(not note, f"{note}, as users would have to; choose other names")
+    known = known_names().distributions.get(record.name)
+    taken = known is not None and not record.first_party
+    demand(not taken, f"the namespace {record.name!r} is that of {known}, by the authors of the core; choose another")
 
 
 @check(0, PLUGIN)
@@ -128,13 +140,15 @@ def check_model_resolves(subject: ModelSubject) -> None:
 
 @check(0, RECIPE)
 def check_recipe_fits_backbones(subject: DefinitionSubject) -> None:
-    """The recipe makes a valid model of every installed backbone preset; the message names the key to correct."""
+    """The recipe makes a valid model of the backbone presets of plugins that are required or first-party."""
     recipe = subject.definition
     made = [
         (m, p)
         for m in subject.catalog.models()
         for p in m.plugin.definitions.get("pose_backbones", ())
-        if m.method == recipe.method and m.name == recipe.name.replace("{backbone}", p.name)
+        if m.method == recipe.method
+        and m.name == recipe.name.replace("{backbone}", p.name)
+        and answers_for(subject.plugin, m.needs, subject.catalog)
     ]
     if not made:
         raise skip("no backbone preset is installed")

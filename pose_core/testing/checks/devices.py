@@ -107,7 +107,7 @@ def check_exports_onnx(subject: ComponentSubject) -> None:
     plain, tensors, wanted = _plain(subject)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "part.onnx"
-        torch.onnx.export(plain, tensors, str(file), dynamo=True)
+        torch.onnx.export(plain, tensors, str(file), dynamo=True, verbose=False)
         session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
         names = [i.name for i in session.get_inputs()]
         found = session.run(None, dict(zip(names, (t.numpy() for t in tensors), strict=True)))

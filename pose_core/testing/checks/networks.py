@@ -154,6 +154,24 @@ def check_inputs_are_not_changed(subject: ComponentSubject) -> None:
     demand(not changed, f"forward changes its input {_some(changed)} in place")
 
 
+@check(1, "backbone", "neck", "head")
+def check_follows_the_device(subject: ComponentSubject) -> None:
+    """Moved to another device, it needs nothing of the first; make new tensors on the device of the inputs."""
+    rig = rig_of(subject)
+    module = rig.build().eval().to("meta")  # a device that every machine has
+    inputs = {name: tensor.to("meta") for name, tensor in rig.inputs(1).items()}
+    try:
+        with torch.no_grad():
+            outputs = rig.run(module, inputs)
+    except (RuntimeError, NotImplementedError) as error:
+        text = str(error)
+        demand("copy out of meta" not in text, "forward takes tensors to the CPU, or to numpy")
+        demand(" device" not in text, f"forward mixes devices: {text}")
+        raise skip(f"what forward does depends on values, which this check has none of ({text})") from None
+    stray = [name for name, output in outputs.items() if output.device.type != "meta"]
+    demand(not stray, f"{', '.join(stray)} is on the CPU, whatever the device of the inputs")
+
+
 @check(1, *NETWORK)
 def check_weights_round_trip(subject: ComponentSubject) -> None:
     """Saved as safetensors and loaded into a new module, the outputs are the same; register all state as buffers."""
@@ -169,7 +187,7 @@ def check_weights_round_trip(subject: ComponentSubject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "weights.safetensors"
         save_weights(file, module.state_dict())
-        other = rig.build()
+        other = rig.build(seed=1)  # what it draws and does not save must come out different
         try:
             load_into(other, read_weights(file), file)
         except RunError as error:
@@ -329,6 +347,7 @@ CHECKS = (
     check_gradients_are_finite,
     check_eval_is_deterministic,
     check_inputs_are_not_changed,
+    check_follows_the_device,
     check_weights_round_trip,
     check_global_state_is_kept,
     check_import_keeps_global_state,

@@ -55,9 +55,9 @@ class Rig(ABC):
     def context(self, skeleton: Skeleton) -> BuildContext:
         """What it is built in."""
 
-    def build(self, skeleton: Skeleton = SKELETON) -> nn.Module:
-        """A new module, with the initial weights of seed 0, in training mode."""
-        torch.manual_seed(0)
+    def build(self, skeleton: Skeleton = SKELETON, seed: int = 0) -> nn.Module:
+        """A new module, with the initial weights of a seed, in training mode."""
+        torch.manual_seed(seed)
         module: nn.Module = self.context(skeleton).build(self.subject.kind, self.config)
         return module.train()
 

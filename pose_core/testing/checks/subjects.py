@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from packaging.utils import canonicalize_name
 from pydantic import ValidationError
 
 from pose_core import hooks
@@ -166,6 +167,16 @@ def subjects(name: str, reference: Figures | None = None) -> list[Subject]:
     return [s for record in plugins for s in _offered(record, catalog, reference)]
 
 
+def answers_for(record: PluginRecord, namespaces: Collection[str], catalog: Catalog) -> bool:
+    """Whether a plugin must keep its promises together with others: with those that its distribution requires and with
+    the first-party ones, not with whatever else happens to be installed."""
+    required = required_by(record.distribution)
+    strangers = {
+        r.name for r in catalog.plugins if not r.first_party and canonicalize_name(r.distribution) not in required
+    }
+    return not (strangers - {record.name}).intersection(namespaces)
+
+
 def _offered(record: PluginRecord, catalog: Catalog, reference: Figures | None) -> list[Subject]:
     common: dict[str, Any] = {"plugin": record, "catalog": catalog, "reference": reference}
     found: list[Subject] = [Subject(PLUGIN, "", **common)]
@@ -179,7 +190,7 @@ def _offered(record: PluginRecord, catalog: Catalog, reference: Figures | None) 
     found += [
         ModelSubject(MODEL, f"{m.method}/{m.name}", model=m, **common)
         for m in (*catalog.models(), *catalog.incomplete())
-        if m.plugin.name == record.name
+        if m.plugin.name == record.name and answers_for(record, m.needs, catalog)
     ]
     found += [
         DefinitionSubject(RECIPE, f"{d.method}/{d.name}", definition=d, **common)
