@@ -25,7 +25,7 @@ from pose_core.testing import Scene, SceneSpec, scene_examples
 NOT_RUN = {
     "pose train DATA --model top_down_cspnext_s --out RUN --detector fasterrcnn": "downloads 170 MB of weights",
     "pose train mouse --model unet --out runs/two --devices 2": "starts further processes; tests/test_train.py does it",
-    "pose import deeplabcut": "needs a model that DeepLabCut trained; tests/test_import_deeplabcut.py has some",
+    "pose import deeplabcut": "needs a model that DeepLabCut trained; tests/helpers/deeplabcut_models.py makes some",
 }
 """Beginnings of the command lines that this test does not carry out, and why. The fast tests look at them all."""
 
