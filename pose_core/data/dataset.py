@@ -20,7 +20,6 @@ from pose_core.data.geometry import (
     box_input,
     frame_view,
     keypoint_matrix,
-    padded_length,
     reduce_image,
     resize_matrix,
     warp,
@@ -30,6 +29,7 @@ from pose_core.data.sample import Sample, place_labels
 from pose_core.errors import ConfigError, DataError
 from pose_core.interfaces import Labels
 from pose_core.specs import DetectorConfig, PreprocessSpec
+from pose_core.specs.sides import check_sides
 from pose_core.structures import ByteArray, FloatArray, IntArray, LabelledDataset, LabelledImage
 
 
@@ -232,12 +232,8 @@ class PoseSamples(Dataset[Sample]):
                 )
             sizes["augmentation.crop.size"] = crop
         for name, value in sizes.items():
-            if value is not None and any(side < 1 or side % self.multiple for side in value):
-                near = [padded_length(side, self.multiple) for side in value]
-                raise ConfigError(
-                    f"{name}: sides must be multiples of {self.multiple} for this network; "
-                    f"use {near} instead of {list(value)}"
-                )
+            if value is not None:
+                check_sides(name, value, self.multiple)
 
 
 def has_keypoints(record: LabelledImage) -> npt.NDArray[np.bool_]:

@@ -10,7 +10,14 @@ from pose_core.interfaces.codec import Predictor, TargetGenerator
 from pose_core.interfaces.context import BuildContext, Grid
 from pose_core.interfaces.detector import Detector
 from pose_core.interfaces.head import Head
-from pose_core.interfaces.hub import RemoteFile, hugging_face, load_pretrained, read_tensors
+from pose_core.interfaces.hub import (
+    RemoteFile,
+    hugging_face,
+    load_plain,
+    load_pretrained,
+    read_tensors,
+    storage_problem,
+)
 from pose_core.interfaces.importer import Imported, ImportedNetwork, Importer
 from pose_core.interfaces.inputs import ExtraInput
 from pose_core.interfaces.keypoints import KeypointAxis
@@ -46,7 +53,9 @@ __all__ = [
     "TargetGenerator",
     "Writer",
     "hugging_face",
+    "load_plain",
     "load_pretrained",
     "load_timm",
     "read_tensors",
+    "storage_problem",
 ]

@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -30,7 +32,17 @@ from torch import Tensor, nn
 from pose_core.downloads import RemoteFile, obtain
 from pose_core.errors import DownloadError, WeightsError
 
-__all__ = ["RemoteFile", "TensorFile", "hugging_face", "listed", "load_pretrained", "misfits", "read_tensors"]
+__all__ = [
+    "RemoteFile",
+    "TensorFile",
+    "hugging_face",
+    "listed",
+    "load_plain",
+    "load_pretrained",
+    "misfits",
+    "read_tensors",
+    "storage_problem",
+]
 
 _LOG = logging.getLogger("pose_core.weights")
 _WRAPPERS = ("state_dict", "model")
@@ -134,7 +146,7 @@ def read_tensors(path: Path) -> TensorFile:
     if path.suffix not in _TORCH:
         raise WeightsError(f"{path}: weights are in files that end in .safetensors, {', '.join(_TORCH)}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_plain(path)
     except Exception as error:  # the reader raises whatever the bytes lead it to
         reason = "it holds objects that only running its code could make" if "weights_only" in str(error) else "damaged"
         raise WeightsError(
@@ -153,15 +165,40 @@ def read_tensors(path: Path) -> TensorFile:
     return TensorFile(tensors, wrapper, tuple(others))
 
 
+def load_plain(path: Path) -> Any:
+    """What a file that torch wrote holds: tensors and plain values; nothing is unpickled. May raise nearly anything."""
+    with warnings.catch_warnings():
+        # What torch says while it reads sparse and quantized tensors and pickles that it may not know; what comes of
+        # these is refused.
+        for beginning in ("Validating sparse tensor", "TypedStorage is deprecated", "Detected pickle protocol"):
+            warnings.filterwarnings("ignore", beginning, UserWarning)
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
 def misfits(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
-    """Where weights differ from a module's ``state_dict`` in names or shapes, a few words each; empty if nowhere."""
+    """Where weights differ from a module's ``state_dict``, a few words each; empty if nowhere.
+
+    They differ in names or shapes, or are stored in a way in which they cannot be copied to the module.
+    """
     problems = [f"missing {name}" for name in own if name not in state]
     problems += [f"unexpected {name}" for name in state if name not in own]
-    return problems + [
+    problems += [
         f"{name} is {tuple(state[name].shape)}, the model has {tuple(tensor.shape)}"
         for name, tensor in own.items()
         if name in state and state[name].shape != tensor.shape
     ]
+    return problems + [f"{name} is {kind}" for name in own if name in state and (kind := storage_problem(state[name]))]
+
+
+def storage_problem(tensor: Tensor) -> str:
+    """How weights are stored that are no plain numbers; empty for usual ones."""
+    if tensor.is_meta:
+        return "a tensor without values"
+    if tensor.is_quantized:
+        return "quantized"
+    if tensor.layout is not torch.strided:
+        return "sparse"
+    return "made of complex numbers" if tensor.is_complex() else ""
 
 
 def listed(problems: list[str], most: int = 5) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pose_core.errors import ConfigError, PluginError
 from pose_core.interfaces import Backbone, BuildContext, ExtraInput, Head, Labels, Neck, Predictions
 from pose_core.specs import Feature, ModelSpec
+from pose_core.specs.sides import check_sides
 from pose_core.structures import Skeleton
 
 Outputs = Mapping[str, Mapping[str, Tensor]]
@@ -142,9 +143,11 @@ class PoseModel(nn.Module):
             size: (height, width) of the input; by default that of the spec, or a small one.
 
         Raises:
+            ConfigError: the network cannot take an input of that size.
             PluginError: they differ; the plugin of the backbone is broken.
         """
         height, width = size or self.spec.preprocess.size or (2 * self.size_multiple, 2 * self.size_multiple)
+        check_sides("model.preprocess.size", (height, width), self.size_multiple)
         nobody = torch.full((1, 1, self.skeleton.num_keypoints, 2), torch.nan, device=self.mean.device)
         found = Predictions.none(1, self.skeleton, self.mean.device).with_animals(
             nobody, torch.zeros_like(nobody[..., 0])

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from pose_core.catalog import get_catalog
@@ -15,7 +14,8 @@ from pose_core.errors import ConfigError, PluginError, RunError
 from pose_core.interfaces import Imported, ImportedNetwork, Importer
 from pose_core.model.run_folder import CONFIG, DETECTOR, DetectorRun, Run, build_detector, build_model
 from pose_core.model.weights import load_into
-from pose_core.specs import AnyImporter, DetectorRunSpec, ImporterConfig, RunSpec
+from pose_core.specs import AnyImporter, DetectorRunSpec, RunSpec
+from pose_core.specs.base import Spec
 from pose_core.specs.yaml_file import validate_as
 
 _NO_SPLIT: Mapping[str, list[str]] = {"train": [], "validation": [], "test": []}
@@ -64,7 +64,8 @@ def import_model(
     """
     if (out / CONFIG).exists():
         raise RunError(f"{out}: already holds a run; choose another --out")
-    settings = _settings({"type": importer} if isinstance(importer, str) else importer)
+    chosen = {"importer": importer if isinstance(importer, str) else dict(importer)}
+    settings = validate_as(chosen, {}, "", _Chosen).importer
     reader: Importer = get_catalog().component("importer", settings.type).factory()(settings)
     found = reader.read(snapshot, config, detector, data)
     if not isinstance(found, Imported):
@@ -74,7 +75,10 @@ def import_model(
     spec = _full_name(spec)
     model = build_model(spec)
     _load(model, found.network.weights, found.network.source)
-    model.check_features(spec.model.preprocess.size)
+    try:
+        model.check_features()
+    except ConfigError as error:
+        raise RunError(f"{found.network.source}: importer {settings.type} made no usable run of it: {error}") from None
     finder = None
     if found.detector is not None:
         finder_spec = _spec(found.detector, DetectorRunSpec, settings.type)
@@ -100,14 +104,10 @@ def import_model(
     return ImportedRun(run, found.notes, sum(p.numel() for p in model.parameters()))
 
 
-def _settings(content: Mapping[str, Any]) -> ImporterConfig:
-    try:
-        settings: ImporterConfig = TypeAdapter(AnyImporter).validate_python(dict(content))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{where + ': ' if where else ''}{first['msg']}") from None
-    return settings
+class _Chosen(Spec):
+    """An importer as a part of a configuration, so that a wrong setting is named as everywhere."""
+
+    importer: AnyImporter
 
 
 def _spec(network: ImportedNetwork, kind: type[Any], importer: str) -> Any:

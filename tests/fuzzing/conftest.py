@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from deeplabcut_models import Model, description, detector_description, detector_network, save_detector
 
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.structures import Instances, Skeleton
@@ -47,6 +48,37 @@ class Material:
     run: Path
     crops: Path
     predictions: Path
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Runs with a run inside, never written to.
+
+    Attributes:
+        material: the others.
+        detected: of a top-down model; its detector is in ``detector/``.
+        refined: of a conditional model; what finds the rough poses is in ``conditions/``.
+    """
+
+    material: Material
+    detected: Path
+    refined: Path
+
+
+@dataclass(frozen=True)
+class Models:
+    """Models of DeepLabCut, never written to.
+
+    Attributes:
+        material: the projects.
+        root: holds the train folders, ``whole`` and ``hollow`` (hardly any weights) of each kind.
+    """
+
+    material: Material
+    root: Path
+
+    KINDS = ("single", "unique", "crops", "detected")
+    """One animal; with unique body parts; top-down; top-down with the snapshot of a detector."""
 
 
 def copy(source: Path, to: Path) -> Path:
@@ -110,6 +142,44 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
         _done(
             ["predict", made.run, made.predictions / "video.mp4", "--out", made.predictions, "--format", format], root
         )
+    return made
+
+
+@pytest.fixture(scope="session")
+def stages(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Stages:
+    """See the class."""
+    root = tmp_path_factory.mktemp("stages")
+    made = Stages(material, root / "detected", root / "refined")
+    common = ("train.batch_size=4", "model.preprocess.size=[32,32]")
+    detector = ("size=[64,64]", "pretrained=false")
+    top_down = (
+        *("model.backbone.filters=4", "model.backbone.max_stride=8", "model.backbone.output_stride=4"),
+        *(f"detector.network.{setting}" for setting in detector),
+        *("detector.train.epochs=1", "detector.train.batch_size=4"),
+    )
+    conditional = ("model.backbone.backbone.filters=4", "model.backbone.backbone.max_stride=8")
+    for model, out, given, settings in (
+        ("top_down_unet", made.detected, ["--detector", "ssdlite"], top_down),
+        ("ctd_prenet_unet", made.refined, ["--conditions", material.run], conditional),
+    ):
+        command = ["train", material.own, "--model", model, "--out", out, *given, "--epochs", "1", "--device", "cpu"]
+        _done([*command, *(part for setting in (*common, *settings) for part in ("--set", setting))], root)
+    return made
+
+
+@pytest.fixture(scope="session")
+def models(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Models:
+    """See the class."""
+    made = Models(material, tmp_path_factory.mktemp("models"))
+    network = detector_network()
+    for kind in made.KINDS:
+        for hollow in (False, True):
+            content = description(top_down=kind in ("crops", "detected"), unique=2 if kind == "unique" else 0)
+            if kind == "detected":
+                content["detector"] = detector_description()
+            model = Model(made.root / ("hollow" if hollow else "whole") / kind, content, hollow=hollow)
+            if kind == "detected":
+                save_detector(model.folder, network)
     return made
 
 

@@ -299,6 +299,7 @@ def spoil_place(path: Path, rng: random.Random) -> str:
     """Do to a file what happens to files: gone, empty, a folder, a link to nowhere or to itself, unreadable."""
     kind = rng.choice(("gone", "empty", "folder", "nowhere", "loop", "unreadable", "itself"))
     if kind == "unreadable":
+        put(path, path.read_bytes())  # of a link, the file that others use would become unreadable
         path.chmod(0)  # means nothing to root, whose example is a success then
         return kind
     path.unlink(missing_ok=True)

@@ -37,7 +37,7 @@ MEMORY = 4 * 2**30
 
 _PROGRESS = re.compile(
     r"^note: |^warning: |^starting from |^  |^decided by the data: |^training .* %| \d+ epochs?$|frames/s|"
-    r"going on from there$"
+    r"going on from there$|^now the pose network "
 )
 """Lines about work that goes well, until it does not."""
 

@@ -9,18 +9,22 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from .conftest import Material
+from .conftest import Material, Models, Stages
 from .oracle import Ended, Example, pose, problem
 from .test_fuzz_coco import make_coco
+from .test_fuzz_imports import make_import
 from .test_fuzz_labels import make_labels
 from .test_fuzz_plugins import make_plugin, with_plugin
 from .test_fuzz_runs import make_run
+from .test_fuzz_stages import make_stage
 from .test_fuzz_yaml import make_yaml
 
-Make = Callable[[Material, random.Random, Path], Example]
+Make = Callable[[Any, random.Random, Path], Example]
+"""Spoils something of a material: :class:`Material`, :class:`Stages` or :class:`Models`."""
 
 FAMILIES: dict[str, Make] = {
     "yaml": make_yaml,
@@ -28,16 +32,18 @@ FAMILIES: dict[str, Make] = {
     "coco": make_coco,
     "plugins": make_plugin,
     "runs": make_run,
+    "stages": make_stage,
+    "imports": make_import,
 }
 
 
-def _made(family: str, number: int, material: Material, folder: Path) -> Example:
+def _made(family: str, number: int, material: Any, folder: Path) -> Example:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     return FAMILIES[family](material, random.Random(f"{family} {number}"), folder)
 
 
-def _examples(family: str, material: Material, folder: Path) -> Iterator[tuple[int, Example]]:
+def _examples(family: str, material: Any, folder: Path) -> Iterator[tuple[int, Example]]:
     """Those that need nothing of the tests' process: a plugin must be a file, and no training must begin."""
     for number in range(2000):
         example = _made(family, number, material, folder)
@@ -57,7 +63,7 @@ def _process(example: Example, folder: Path) -> Ended:
     return Ended(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
 
 
-def _compare(family: str, count: int, material: Material, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _compare(family: str, count: int, material: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compared = 0
     plugged = with_plugin(monkeypatch)
     for number, example in _examples(family, material, folder):
@@ -82,6 +88,13 @@ def test_a_process_ends_like_the_example(material: Material, tmp_path: Path, mon
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.usefixtures("only_prepared")
 def test_processes_end_like_the_examples(
-    family: str, material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    family: str,
+    material: Material,
+    stages: Stages,
+    models: Models,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _compare(family, 8, material, tmp_path / "example", monkeypatch)
+    spoilt = {"stages": stages, "imports": models}.get(family, material)
+    # A process that builds networks takes seconds.
+    _compare(family, 8 if spoilt is material else 3, spoilt, tmp_path / "example", monkeypatch)

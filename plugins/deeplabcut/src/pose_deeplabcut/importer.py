@@ -197,8 +197,10 @@ class ModelImporter(Importer):
             return convert(part.content, {**about, "part": within})
         except ValueError as error:
             raise part.error(str(error)) from None
-        except (KeyError, TypeError, IndexError, AttributeError) as error:
-            raise part.error(f"is not as DeepLabCut 3.0.2 writes it ({type(error).__name__}: {error})") from error
+        except KeyError as error:
+            raise part.error(f"is not as DeepLabCut 3.0.2 writes it (it lacks {error})") from error
+        except (TypeError, IndexError, AttributeError) as error:
+            raise part.error(f"is not as DeepLabCut 3.0.2 writes it ({error})") from error
 
     def _detector(
         self,

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from pose_core.errors import RunError
+from pose_core.errors import RunError, described
+from pose_core.interfaces import load_plain, storage_problem
 
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 _DETECTOR = "model."
@@ -77,7 +77,7 @@ def _load(path: Path) -> Any:
     if not path.is_file():
         raise RunError(f"{path}: {'is a folder, not a file of weights' if path.is_dir() else 'no such file'}")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return load_plain(path)
     except pickle.UnpicklingError as error:
         found = _GLOBAL.search(str(error))
         if found is None:
@@ -86,9 +86,11 @@ def _load(path: Path) -> Any:
             f"{path}: holds more than tensors and plain values ({found.group(1)}), and opening that could run code; "
             "where you trust the file, DeepLabCut's fix_snapshot_metadata rewrites snapshots of versions before 3.0.2"
         ) from None
+    except EOFError:
+        raise RunError(f"{path}: is empty, or ends where more should come; copy it again") from None
     except Exception as error:
         # A damaged file can raise nearly anything.
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        reason = described(error)[:120]
         raise RunError(f"{path}: is no file of weights, or is damaged ({reason}); copy it again") from None
 
 
@@ -99,6 +101,8 @@ def _tensors(path: Path, key: str, content: Any) -> dict[str, Tensor]:
         or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items())
     ):
         raise RunError(f"{path}: its {key!r} holds no weights by name; is it a snapshot of DeepLabCut 3?")
+    if odd := [f"{name} is {kind}" for name, tensor in content.items() if (kind := storage_problem(tensor))]:
+        raise RunError(f"{path}: its weights are not plain numbers: {odd[0]}; save them as dense float32 tensors")
     return {name: tensor.detach() for name, tensor in content.items()}
 
 
