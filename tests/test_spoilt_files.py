@@ -23,7 +23,7 @@ from pose_core.specs.resolve import set_layer
 from pose_core.specs.yaml_file import read_yaml
 from pose_core.structures import Skeleton
 from pose_core.train.fit import train_model
-from pose_core.train.prepare import prepare
+from pose_core.train.prepare import prepare, prepare_detector
 
 LAUGHS = "{" + ", ".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}' if i else 'ha'] * 9)}]" for i in range(9)) + "}"
 
@@ -201,3 +201,16 @@ def test_metrics_without_end(tmp_path: Path) -> None:
     object.__setattr__(run, "path", tmp_path)
     with pytest.raises(PoseError, match=r"metrics\.json: not readable as JSON \(nested too deeply\)"):
         run.metrics()
+
+
+@pytest.mark.parametrize("name", ["type:`id`", "/tmp/runs/old", "..", "-r"])
+def test_what_no_plugin_can_be_called_is_not_to_be_installed(blob_project: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="is no name of a plugin; correct it") as caught:
+        prepare_detector(blob_project, f"{name}/ssdlite")
+    assert "pip install" not in str(caught.value)
+
+
+def test_a_folder_is_no_detector_to_train(blob_project: Path, tmp_path: Path, pose: Any) -> None:
+    (tmp_path / "trained").mkdir()
+    command = ("train", blob_project, "--detector", tmp_path / "trained", "--out", tmp_path / "out")
+    assert "is a folder; add --model NAME" in pose.refuses(*command)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 
 from pose_core.catalog.known_names import known_names
 from pose_core.plugins import PluginRecord
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+"""Names that a distribution can have, and so a plugin; a path is none."""
 
 MODEL, WEIGHTS = "model", "set of weights"
 """What names are called that are no components."""
@@ -40,13 +44,17 @@ def advice(
     if named:
         there = "is not installed" if len(named) == 1 else "are not installed"
         said.append(f"{verb} {' and '.join(named)}, which {there}: {install(named)}")
-    # Only by convention: a name from somebody's file should not be installed without a look at it.
-    said += [
-        f"its plugin {n!r} is not installed: {install([f'pose-{n}'])}, if that is the distribution it comes from"
-        for n in gone
-        if n not in known
-    ]
+    said += [_by_convention(n) for n in gone if n not in known]
     return "; ".join(said)
+
+
+def _by_convention(name: str) -> str:
+    """Of a plugin that nobody knows: a name from somebody's file should not be installed without a look at it."""
+    if not _NAME.fullmatch(name):
+        return f"{name!r} is no name of a plugin; correct it"
+    return (
+        f"its plugin {name!r} is not installed: {install([f'pose-{name}'])}, if that is the distribution it comes from"
+    )
 
 
 def needed_for(kind: str, name: str, backbones: Collection[str]) -> dict[str, frozenset[str]]:

@@ -106,6 +106,7 @@ def train(
         ),
     }
     if detector is not None and model is None and not names_a_model(config, assignments or []):
+        _check_is_a_name(detector)
         _train_detector_alone(prepare_detector(data, detector, **layers), out, resume, console)
         return
     prepared = prepare(data, model, detector=detector, **layers)
@@ -154,6 +155,19 @@ def _tell(prepared: Any, console: Any) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _check_is_a_name(detector: str) -> None:
+    """A folder is a trained detector, which a pose network can use; by itself there is nothing to train with it."""
+    from pose_core.catalog import get_catalog
+    from pose_core.errors import ConfigError
+
+    known = get_catalog().components("detector")
+    if Path(detector).is_dir() and not any(detector in (c.name, c.full_name) for c in known):
+        raise ConfigError(
+            f"--detector {detector}: is a folder; add --model NAME to train a pose network with that detector, or name "
+            f"a detector to train and start it with --weights {detector}"
+        )
 
 
 def _train_detector_alone(prepared: Any, out: Path, resume: bool, console: Any) -> None:

@@ -24,6 +24,8 @@ from .run_files import spoil_checkpoint
 
 FAMILY = "imports"
 
+pytestmark = pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")  # deprecated to make, still to be met
+
 CONFIG, SNAPSHOT, DETECTOR = "pytorch_config.yaml", "snapshot-best-100.pt", "snapshot-detector-050.pt"
 
 
