@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.structures import Instances, Skeleton
@@ -23,6 +24,7 @@ from pose_core.structures import Instances, Skeleton
 TEMPLATE = Path(__file__).parent.parent / "templates" / "pose-plugin"
 DOCS_BLOCKS = Path(__file__).parent.parent / "tools" / "docs_blocks.py"
 KINDS = ("backbone", "head", "detector", "format")
+NEW_PIP = 'python -m pip install --upgrade "pip>=25.1"'
 SMALL = ("train.batch_size=4", "train.validate_every=1")
 
 
@@ -79,10 +81,24 @@ def test_what_is_baked_is_clean(kind: str, tmp_path: Path, mypy_cache: Path) -> 
     assert (project / "LICENSE").read_text().startswith("MIT License")
     assert "A Stranger" in (project / "LICENSE").read_text()
     assert "${{ matrix.python }}" in (project / ".github/workflows/ci.yml").read_text()
+    installs_where_pip_is_old_and_the_core_is_elsewhere(project)
     tool = (sys.executable, "-m")
     run(*tool, "ruff", "check", "--no-cache", ".", cwd=project)
     run(*tool, "ruff", "format", "--no-cache", "--check", ".", cwd=project)
     run(*tool, "mypy", "--cache-dir", mypy_cache, cwd=project)
+
+
+def installs_where_pip_is_old_and_the_core_is_elsewhere(project: Path) -> None:
+    """README and CI get a pip that knows --group first, and CI takes pose_core from where a variable says."""
+    content = yaml.safe_load((project / ".github/workflows/ci.yml").read_text())
+    assert content["env"] == {"POSE_CORE": "${{ vars.POSE_CORE || 'pose-core' }}"}
+    commands = [step["run"] for step in content["jobs"]["test"]["steps"] if "run" in step]
+    assert commands[:2] == [NEW_PIP, "pip install $POSE_CORE --editable . --group dev"]
+    readme = (project / "README.md").read_text()
+    assert f"```sh\n{NEW_PIP} " in readme
+    assert (
+        readme.index("pip install --editable PATH/TO/pose_core") < readme.index(NEW_PIP) < readme.index("--group dev")
+    )
 
 
 @pytest.mark.parametrize("name", ["x", "a_much_longer_name_than_most"])
