@@ -11,6 +11,7 @@ import types
 from pathlib import Path
 from typing import Any
 
+import docs_api
 import docs_pages
 import docs_reference
 import pytest
@@ -179,6 +180,28 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_site_builds_without_warnings(site: Path) -> None:
     for page in ("authors/hooks/pose_components", "authors/interfaces/Detector", "authors/checks", "commands"):
         assert (site / page / "index.html").is_file()
+
+
+def test_the_reference_has_what_authors_import(site: Path) -> None:
+    for module in docs_api.MODULES:
+        page = (site / "reference" / module / "index.html").read_text()
+        names = docs_api.names(module)
+        assert names
+        for name in names:
+            assert re.search(rf'<h2 id="[\w.]+\.{name}"', page), f"{module}.{name}"
+    specs = (site / "reference" / "specs" / "index.html").read_text()
+    assert "Factor of this loss in the sum" in specs, "a field has its description"
+
+
+def test_docstrings_are_put_right_for_mkdocstrings() -> None:
+    doc = (
+        "See :class:`~pose_core.x.Y` and ``z``::\n\n    a: 1\n\n      b\n\nAfter.\n\n"
+        "Args:\n    one: as in::\n\n        c\n"
+    )
+    assert docs_api.plain(doc) == (
+        "See `pose_core.x.Y` and `z`:\n\n```text\na: 1\n\n  b\n```\n\n\nAfter.\n\n"
+        "Args:\n    one: as in:\n\n    ```text\n    c\n    ```\n"
+    )
 
 
 def test_blocks_lists_and_signatures_are_seen_as_such(site: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from docs_api import api_pages
 from docs_reference import author_pages, checks_page, commands_page, faults, rows
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -102,7 +103,7 @@ def on_files(files: Any, config: Any) -> Any:
 
     if missing := list(faults()):
         raise PluginError("; ".join(missing))
-    pages = author_pages()
+    pages = {**author_pages(), **api_pages()}
     for readme in sorted(ROOT.glob("plugins/*/README.md")):
         pages[f"plugins/{readme.parent.name}.md"] = readme.read_text(encoding="utf-8")
     for path, text in pages.items():

@@ -181,10 +181,14 @@ def rows(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(c.replace("|", "\\|") for c in line) + " |" for line in lines)
 
 
+def literals(text: str) -> str:
+    """Roles and doubled backquotes as Markdown's simple ones."""
+    return re.sub(r"``([^`]+)``", r"`\1`", re.sub(r":[a-z]+:`~?([^`]+)`", r"`\1`", text))
+
+
 def markdown(text: str) -> str:
     """A docstring as Markdown: literals, sections with their entries, indented examples."""
-    text = re.sub(r":[a-z]+:`~?([^`]+)`", r"`\1`", text)
-    text = re.sub(r"``([^`]+)``", r"`\1`", text)
+    text = literals(text)
     done: list[str] = []
     section = ""
     for part in re.split(r"\n(?=\S)", text):
@@ -264,4 +268,5 @@ def _fields(config: Any) -> Iterator[str]:
 
 def _example(name: str) -> str:
     file = EXAMPLES / f"{name}.py"
-    return f"## Example\n\n```python\n{file.read_text(encoding='utf-8')}```"
+    about = f"This is `docs/authors/examples/{name}.py`, which a test runs."
+    return f"## Example\n\n{about}\n\n```python\n{file.read_text(encoding='utf-8')}```"
