@@ -1,7 +1,8 @@
 """What mkdocs and ``make tables`` do: generated tables and files in the repository, generated pages in the site.
 
 ``python tools/docs_pages.py`` writes the tables between their marks and the files that are made as a whole (``make
-tables``); mkdocs imports this module and puts the pages of hooks and interfaces into the site (``make docs``).
+tables``); mkdocs imports this module and puts the pages of hooks and interfaces, and those of the reference, into the
+site (``make docs``).
 ``tests/test_docs_generated.py`` fails when something is stale or missing.
 """
 
