@@ -113,7 +113,9 @@ def check_wheel_is_complete(subject: Subject) -> None:
             [*pip, "--wheel-dir", temporary, str(source)], capture_output=True, text=True, check=False, timeout=600
         )
         lines = (process.stderr + process.stdout).strip().splitlines()
-        if process.returncode and any("BackendUnavailable" in line or "No module named pip" in line for line in lines):
+        # Old pip names the exception, new pip says backend-unavailable.
+        said = "".join(lines).lower().replace("-", "")
+        if process.returncode and ("backendunavailable" in said or "no module named pip" in said):
             raise skip("the build backend or pip is not installed here; the wheel cannot be built")
         reason = next((line for line in lines if "rror" in line), lines[-1] if lines else "no message")
         demand(process.returncode == 0, f"the wheel of {source} cannot be built: {reason}")
