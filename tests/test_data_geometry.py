@@ -15,13 +15,13 @@ from pose_core.data.geometry import (
     frame_input,
     frame_view,
     invert,
-    padded_length,
     resize_matrix,
     transform_points,
     translation_matrix,
     warp,
 )
 from pose_core.specs import PreprocessSpec
+from pose_core.specs.sides import padded_length
 
 LAW = 0.1
 

@@ -95,7 +95,7 @@ class _Lines(logging.Formatter):
     """``warning: ...``; the names of levels are everybody's, so they are not changed for it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return f"{record.levelname.lower()}: {record.getMessage()}"
+        return f"{record.levelname.lower()}: {super().format(record)}"
 
 
 def _fail(message: str) -> None:

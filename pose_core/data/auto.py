@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pose_core.data.geometry import padded_length
+from pose_core.specs.sides import padded_length
 from pose_core.structures import LabelledDataset, keypoint_boxes
 
 ANIMAL_LENGTH = 60.0

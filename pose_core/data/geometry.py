@@ -16,12 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.specs import PreprocessSpec
+from pose_core.specs.sides import padded_length
 from pose_core.structures import ByteArray, FloatArray
 
 Matrix = npt.NDArray[np.float64]
-
-# Sizes such as 640 * 0.1 may come out a rounding error above a whole number; that must not cost a column.
-_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +64,6 @@ def transform_points(points: npt.ArrayLike, matrix: Matrix) -> FloatArray:
     """
     moved = np.asarray(points, np.float64) @ matrix[:2, :2].T + matrix[:2, 2]
     return moved.astype(np.float32)
-
-
-def padded_length(length: float, multiple: int) -> int:
-    """The smallest multiple of ``multiple`` that is at least ``length`` (and at least one multiple)."""
-    whole = math.ceil(length - _ROUNDING)
-    return max(1, -(-whole // multiple)) * multiple
 
 
 def frame_input(width: int, height: int, scale: float, multiple: int) -> FrameGeometry:

@@ -14,7 +14,6 @@ from pose_core.data.geometry import (
     FrameGeometry,
     frame_view,
     invert,
-    padded_length,
     resize_matrix,
     translation_matrix,
     warp,
@@ -24,6 +23,7 @@ from pose_core.infer.top_down import CropPoses, whole_frame_box
 from pose_core.interfaces import Predictions
 from pose_core.model.assemble import PoseModel
 from pose_core.specs import RunSpec
+from pose_core.specs.sides import padded_length
 from pose_core.structures import ByteArray, FloatArray, Frame, keypoint_boxes
 
 WINDOW_MARGIN = 0.5

@@ -166,7 +166,15 @@ def read_tensors(path: Path) -> TensorFile:
 
 
 def load_plain(path: Path) -> Any:
-    """What a file that torch wrote holds: tensors and plain values; nothing is unpickled. May raise nearly anything."""
+    """Read a file that ``torch.save`` wrote, without running code that it may hold.
+
+    Returns:
+        what it holds, on the CPU: tensors and plain values.
+
+    Raises:
+        pickle.UnpicklingError: it holds more than these.
+        Exception: it is damaged; what is raised then depends on the bytes.
+    """
     with warnings.catch_warnings():
         # What torch says while it reads sparse and quantized tensors and pickles that it may not know; what comes of
         # these is refused.
@@ -191,7 +199,7 @@ def misfits(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]
 
 
 def storage_problem(tensor: Tensor) -> str:
-    """How weights are stored that are no plain numbers; empty for usual ones."""
+    """Why a tensor cannot be copied into a module's parameter, such as ``"sparse"``; empty where it can."""
     if tensor.is_meta:
         return "a tensor without values"
     if tensor.is_quantized:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import warnings
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from pose_core.structures import Instances, Skeleton
 from pose_core.testing.videos import write_numbered_video
 
 from .oracle import pose
+from .run_files import LAST
 
 WIDTH, HEIGHT, IMAGES = 64, 48, 6
 
@@ -279,19 +281,57 @@ def _coco(folder: Path) -> None:
     (folder / "labels.json").write_text(json.dumps(content))
 
 
+class Made:
+    """Stands for a run that was not trained."""
+
+    def metrics(self) -> dict[str, Any]:
+        return {"best": {}}
+
+
 @pytest.fixture
 def only_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings end where the first step would begin: data, split and configuration are decided then."""
-
-    class Made:
-        def metrics(self) -> dict[str, Any]:
-            return {"best": {}}
-
     import pose_core.train.fit
     import pose_core.train.together
 
     for module, name in ((pose_core.train.together, "train_run"), (pose_core.train.fit, "train_detector")):
         monkeypatch.setattr(module, name, lambda *_, **__: Made())
+
+
+@pytest.fixture
+def only_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings that begin anew end where the first step would be, nothing is plotted: both take seconds.
+
+    How detectors, rough poses and weights are found and read is looked at all the same; so is a training that goes on.
+    """
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    import pose_core.evaluate.files as files
+    import pose_core.train.fit as fit
+    import pose_core.train.together as together
+    from pose_core.model.run_folder import build_detector, build_model
+    from pose_core.model.start import start_from
+
+    def plotted(*_: Any) -> bool:
+        return False
+
+    for name in ("plot_predictions", "plot_error_by_keypoint", "plot_error_curve"):
+        monkeypatch.setattr(files, name, plotted)
+    monkeypatch.setattr(fit, "plot_curves", lambda *_: None)
+
+    def only_resumed(train: Callable[..., Any], build: Callable[..., Any]) -> Callable[..., Any]:
+        def begun(prepared: Any, out: Path, **options: Any) -> Any:
+            if options.get("resume") and os.path.lexists(out / LAST):
+                return train(prepared, out, **options)
+            start_from(build(prepared.spec), prepared.spec.train.weights)
+            return Made()
+
+        return begun
+
+    # A detector that is trained alone is trained by what "fit" has, one beside a pose network by what "together" has.
+    detector = only_resumed(fit.train_detector, build_detector)
+    monkeypatch.setattr(together, "train_model", only_resumed(fit.train_model, build_model))
+    monkeypatch.setattr(together, "train_detector", detector)
+    monkeypatch.setattr(fit, "train_detector", detector)
 
 
 def rows_of(data: bytes) -> list[list[str]]:

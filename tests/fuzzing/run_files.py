@@ -1,22 +1,18 @@
-"""Spoils what a run folder holds, each file as what it is; and keeps commands on runs short."""
+"""Spoils what a run folder holds, each file as what it is."""
 
 from __future__ import annotations
 
 import io
 import json
-import os
 import pickle
 import random
 import struct
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 import yaml
 from safetensors.numpy import load_file, save
 
@@ -130,42 +126,3 @@ def spoil_checkpoint(file: Path, rng: random.Random) -> str:
             new.writestr(part, data)
     put(file, stream.getvalue())
     return f"checkpoint {about}"
-
-
-def only_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trainings that begin anew end where the first step would be, nothing is plotted: both take seconds.
-
-    How detectors, rough poses and weights are found and read is looked at all the same; so is a training that goes on.
-    """
-    import pose_core.evaluate.files as files
-    import pose_core.train.fit as fit
-    import pose_core.train.together as together
-    from pose_core.model.run_folder import build_detector, build_model
-    from pose_core.model.start import start_from
-
-    def plotted(*_: Any) -> bool:
-        return False
-
-    for name in ("plot_predictions", "plot_error_by_keypoint", "plot_error_curve"):
-        monkeypatch.setattr(files, name, plotted)
-    monkeypatch.setattr(fit, "plot_curves", lambda *_: None)
-
-    def only_resumed(train: Callable[..., Any], build: Callable[..., Any]) -> Callable[..., Any]:
-        def begun(prepared: Any, out: Path, **options: Any) -> Any:
-            if options.get("resume") and os.path.lexists(out / LAST):
-                return train(prepared, out, **options)
-            start_from(build(prepared.spec), prepared.spec.train.weights)
-            return _Made()
-
-        return begun
-
-    # A detector that is trained alone is trained by what "fit" has, one beside a pose network by what "together" has.
-    detector = only_resumed(fit.train_detector, build_detector)
-    monkeypatch.setattr(together, "train_model", only_resumed(fit.train_model, build_model))
-    monkeypatch.setattr(together, "train_detector", detector)
-    monkeypatch.setattr(fit, "train_detector", detector)
-
-
-class _Made:
-    def metrics(self) -> dict[str, Any]:
-        return {"best": {}}

@@ -23,7 +23,6 @@ from .run_files import (
     METRICS,
     PROVENANCE,
     WEIGHTS,
-    only_begun,
     spoil_checkpoint,
     spoil_file,
     spoil_table,
@@ -138,17 +137,14 @@ def _results(material: Material, rng: random.Random, folder: Path) -> Example:
     return Example(command, f"results, {file.suffix} {how}")
 
 
-def _fuzz(material: Material, folder: Path, monkeypatch: pytest.MonkeyPatch, numbers: range) -> None:
-    monkeypatch.setenv("MPLBACKEND", "agg")
-    only_begun(monkeypatch)
-    check(fuzz(FAMILY, numbers, lambda rng, place: make_run(material, rng, place), folder))
-
-
-def test_fuzz_some_runs(material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _fuzz(material, tmp_path, monkeypatch, range(2000, 2060))
+@pytest.mark.usefixtures("only_begun")
+def test_fuzz_some_runs(material: Material, tmp_path: Path) -> None:
+    check(fuzz(FAMILY, range(2000, 2060), lambda rng, folder: make_run(material, rng, folder), tmp_path))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
-def test_fuzz_2000_runs(material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int) -> None:
-    _fuzz(material, tmp_path, monkeypatch, range(500 * part, 500 * (part + 1)))
+@pytest.mark.usefixtures("only_begun")
+def test_fuzz_2000_runs(material: Material, tmp_path: Path, part: int) -> None:
+    numbers = range(500 * part, 500 * (part + 1))
+    check(fuzz(FAMILY, numbers, lambda rng, folder: make_run(material, rng, folder), tmp_path))

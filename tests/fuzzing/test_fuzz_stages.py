@@ -21,7 +21,6 @@ from .run_files import (
     METRICS,
     PROVENANCE,
     WEIGHTS,
-    only_begun,
     spoil_checkpoint,
     spoil_file,
 )
@@ -140,17 +139,14 @@ def _resume(stages: Stages, rng: random.Random, folder: Path) -> Example:
     return Example([*command, "--resume", *given], f"resume, {file.relative_to(run)} {about}")
 
 
-def _fuzz(stages: Stages, folder: Path, monkeypatch: pytest.MonkeyPatch, numbers: range) -> None:
-    monkeypatch.setenv("MPLBACKEND", "agg")
-    only_begun(monkeypatch)
-    check(fuzz(FAMILY, numbers, lambda rng, place: make_stage(stages, rng, place), folder))
-
-
-def test_fuzz_some_stages(stages: Stages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _fuzz(stages, tmp_path, monkeypatch, range(400, 440))
+@pytest.mark.usefixtures("only_begun")
+def test_fuzz_some_stages(stages: Stages, tmp_path: Path) -> None:
+    check(fuzz(FAMILY, range(400, 440), lambda rng, folder: make_stage(stages, rng, folder), tmp_path))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(2))
-def test_fuzz_400_stages(stages: Stages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int) -> None:
-    _fuzz(stages, tmp_path, monkeypatch, range(200 * part, 200 * (part + 1)))
+@pytest.mark.usefixtures("only_begun")
+def test_fuzz_400_stages(stages: Stages, tmp_path: Path, part: int) -> None:
+    numbers = range(200 * part, 200 * (part + 1))
+    check(fuzz(FAMILY, numbers, lambda rng, folder: make_stage(stages, rng, folder), tmp_path))
