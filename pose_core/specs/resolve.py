@@ -115,7 +115,7 @@ def choose_model(name: str, multi_animal: bool, method: str | None = None) -> Mo
     others = sorted({m.name for m in get_catalog().models() if m.method in order})
     near = difflib.get_close_matches(name, others, n=3, cutoff=0.5) or others[:3]
     advice = (
-        f"models for several animals are such as {', '.join(near)}; 'pose models' lists them by method"
+        f"for several there is {' or '.join(near)}; 'pose models' lists all"
         if others
         else f"no installed plugin offers a model for several animals; {get_catalog().advice_on_methods(order)}"
     )
