@@ -19,7 +19,7 @@ help:
 	@echo "               make test-authors: what authors of plugins meet, make test-fuzz: 11,400 spoilt files)"
 	@echo "make install   the set-up alone: $(VENV) with the core and every plugin under plugins/, editable"
 	@echo "make lint      ruff, mypy, import-linter        make format   ruff format"
-	@echo "make bench     figures of the benchmarks        make clean    remove $(VENV), $(PARITY), demo/, dist/ and site/"
+	@echo "make bench     measurements of the benchmarks        make clean    remove $(VENV), $(PARITY), demo/, dist/ and site/"
 	@echo "make docs      the documentation as a site (site/)   make tables  what is made of the code: tables in the docs, known names"
 	@echo "make wheels    the wheels of the core and all plugins (dist/)"
 	@echo "make parity    compare imported models with DeepLabCut 3.0.2, installed in $(PARITY); writes docs/parity.md"

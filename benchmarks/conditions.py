@@ -4,7 +4,7 @@
 
 A batch of 8 crops of 256 x 256 pixels and 12 keypoints: drawing poses, by keypoint and in colours, exactly and as
 imported networks need it; drawing erroneous poses from labels of 3 animals; and both together, as a training step does.
-The figures mean something on an idle machine only.
+The numbers mean something on an idle machine only.
 """
 
 from __future__ import annotations
@@ -66,13 +66,13 @@ def measure(work: Callable[[], object], repetitions: int) -> tuple[float, float]
 
 
 def row(what: str, work: Callable[[], object], repetitions: int, budget: float | None = None) -> dict[str, Any]:
-    """One figure."""
+    """One measurement."""
     median, least = measure(work, repetitions)
     return {"what": what, "median_ms": round(median, 3), "least_ms": round(least, 3), "budget_ms": budget}
 
 
 def rows(repetitions: int) -> list[dict[str, Any]]:
-    """All figures."""
+    """All measurements."""
     labels = make_labels()
     poses = labels.keypoints[:, 0]
     found = []

@@ -1,4 +1,4 @@
-"""Four crossing animals: the project of docs/measurements.md, three small models trained on it, and their figures.
+"""Four crossing animals: the project of docs/measurements.md, three small models trained on it, and their metrics.
 
 ``python benchmarks/crossing_animals.py FOLDER`` takes 12 minutes for the first model and 14 for each of the others on
 2 CPU cores, and prints every command that it runs. What is in FOLDER already is not made again.
@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from pose_core.structures import Instances, Skeleton
-from pose_core.testing.projects import Example, scene_examples, write_project
-from pose_core.testing.scenes import Scene, SceneSpec
+from pose_core.synthetic.projects import Example, scene_examples, write_project
+from pose_core.synthetic.scenes import Scene, SceneSpec
 
 SCENES, FRAMES, STEP, ANIMALS = 10, 240, 8, 4
 RUMP, ENDS = "rump", ("back", "tail_base")
@@ -69,17 +69,17 @@ def pose(folder: Path, arguments: str) -> str:
     return subprocess.run(command, cwd=folder, check=True, text=True, stdout=subprocess.PIPE).stdout
 
 
-def row(name: str, figures: dict[str, Any], run: Path) -> str:
+def row(name: str, metrics: dict[str, Any], run: Path) -> str:
     """A line of the table."""
     training = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["training"]
-    counts = figures["counts"]
-    low, high = figures["intervals"]["ap"]
+    counts = metrics["counts"]
+    low, high = metrics["intervals"]["ap"]
     cells = (
         name,
-        f"{figures['ap']:.3f} ({low:.3f} to {high:.3f})",
-        f"{figures['ap50']:.3f}",
-        f"{figures['mean_error']:.2f}",
-        f"{figures['median_error']:.2f}",
+        f"{metrics['ap']:.3f} ({low:.3f} to {high:.3f})",
+        f"{metrics['ap50']:.3f}",
+        f"{metrics['mean_error']:.2f}",
+        f"{metrics['median_error']:.2f}",
         f"{counts['missed']} of {counts['animals']}",
         str(counts["false_positives"]),
         f"{training['steps']} steps, {training['seconds']:.0f} s",

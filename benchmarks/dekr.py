@@ -6,7 +6,7 @@ Targets: a batch of 8 images, 3 animals, 12 keypoints, maps of 112 x 112 cells o
 unlabelled. Decoding: one frame of ideal outputs, 10 animals of 12 keypoints, without and with refinement. Adaptive
 convolutions: the offset branch of 12 keypoints on one map of 64 x 64 cells, by plain torch and by torchvision, forward,
 and forward and backward; and by a branch at a time instead of all at once.
-The figures mean something on an idle machine only.
+The numbers mean something on an idle machine only.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def convolutions(repetitions: int) -> list[dict[str, Any]]:
 
 
 def row(what: str, taken: tuple[float, float], budget: float | None = None) -> dict[str, Any]:
-    """One figure."""
+    """One measurement."""
     return {"what": what, "median_ms": round(taken[0], 3), "least_ms": round(taken[1], 3), "budget_ms": budget}
 
 

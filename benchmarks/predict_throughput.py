@@ -23,19 +23,19 @@ import numpy as np
 import torch
 
 from pose_core.data.geometry import warp
-from pose_core.infer.api import PoseEstimator, load
-from pose_core.infer.job import Job, identify
-from pose_core.infer.journal import make_writer
-from pose_core.infer.results import HostFound
-from pose_core.infer.sources import Source, SourceFrame, SourceInfo
-from pose_core.infer.stages import FrameGroup, make_view, run_stages
+from pose_core.interfaces.prediction_files import make_writer
+from pose_core.pipeline.results import HostResult
+from pose_core.pipeline.sources import FrameSource, SourceFrame, SourceInfo
+from pose_core.pipeline.stages import FrameGroup, make_view, run_stages
+from pose_core.predict.estimator import PoseEstimator, load
+from pose_core.predict.job import Job, identify
 from pose_core.structures import ByteArray
 
 
-class FirstFrames(Source):
+class FirstFrames(FrameSource):
     """The first frames of another source."""
 
-    def __init__(self, source: Source, frames: int) -> None:
+    def __init__(self, source: FrameSource, frames: int) -> None:
         super().__init__()
         self._source = source
         self._frames = min(frames, source.info.frames)
@@ -51,7 +51,7 @@ class FirstFrames(Source):
         return {**self._source.identity(), "frames": self._frames}
 
 
-def decode(source: Source) -> int:
+def decode(source: FrameSource) -> int:
     """Decode and convert all frames, in one thread."""
     return sum(frame.load is not None and frame.load() is not None for frame in source.read())
 
@@ -68,11 +68,11 @@ def network(estimator: PoseEstimator, images: list[ByteArray], batches: int) -> 
             for p, g in zip(pixels, geometries, strict=True)
         ]
         group = FrameGroup(list(range(len(images))), width, height, views, images, estimator.device)
-        HostFound.fetch(run_stages(pipeline.stages, group), estimator.device).wait()
+        HostResult.fetch(run_stages(pipeline.stages, group), estimator.device).wait()
     return batches * len(images)
 
 
-def end_to_end(estimator: PoseEstimator, source: Source) -> int:
+def end_to_end(estimator: PoseEstimator, source: FrameSource) -> int:
     """What 'pose predict' does once the model is loaded."""
     with tempfile.TemporaryDirectory() as folder:
         writer = make_writer("parquet")

@@ -2,7 +2,7 @@
 
     python benchmarks/simcc.py [--threads 2] [--device cpu] [--json]
 
-The figures mean something on an idle machine only; the ratios to a plain softmax of the same outputs mean something on
+The numbers mean something on an idle machine only; the ratios to a plain softmax of the same outputs mean something on
 any.
 """
 

@@ -2,7 +2,7 @@
 
     python benchmarks/target_generation.py [--threads 2] [--device cpu] [--json]
 
-The figures mean something on an idle machine only.
+The numbers mean something on an idle machine only.
 """
 
 from __future__ import annotations

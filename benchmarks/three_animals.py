@@ -9,8 +9,8 @@ import itertools
 import sys
 from pathlib import Path
 
-from pose_core.testing.projects import scene_examples, write_project
-from pose_core.testing.scenes import Scene, SceneSpec
+from pose_core.synthetic.projects import scene_examples, write_project
+from pose_core.synthetic.scenes import Scene, SceneSpec
 
 SCENES, FRAMES, STEP = 6, 200, 6
 

@@ -14,9 +14,9 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 import pose_core
-from pose_core.infer.stages import Found, FrameGroup, Stage, View
-from pose_core.infer.track import TrackStage
-from pose_core.testing.scenes import Scene, SceneSpec
+from pose_core.pipeline.stages import FrameGroup, Stage, StageResult, View
+from pose_core.pipeline.track import TrackStage
+from pose_core.synthetic.scenes import Scene, SceneSpec
 
 SCENES, FRAMES, ANIMALS, NEAR = ((40, 0), (43, 3), (77, 2)), 240, 4, 15.0
 """Seeds of scene and ground."""
@@ -66,7 +66,7 @@ class Counted(Stage):
         """That of the stage."""
         return self.stage.view(width, height)
 
-    def run(self, group: FrameGroup, view: View | None, found: Found) -> Found:
+    def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
         """That of the stage."""
         self.frames += len(group.frames)
         return self.stage.run(group, view, found)

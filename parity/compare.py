@@ -22,7 +22,7 @@ from pose_core.cli.import_ import import_
 from pose_core.interfaces import Predictions
 from pose_core.model.assemble import PoseModel
 from pose_core.model.detector import DetectorModel
-from pose_core.model.run_folder import Run
+from pose_core.runs.run_folder import Run
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 

@@ -73,7 +73,7 @@ def main(arguments: Sequence[str]) -> int:
         oracle = Oracle(Path(work) / "original.log")
         for name in options.only or CASES:
             row = _row(oracle, name, Path(work) / "case")
-            print(f"{'ok' if row.passed else 'FAIL':4} {name}: {_figures(row)}", flush=True)
+            print(f"{'ok' if row.passed else 'FAIL':4} {name}: {_metrics(row)}", flush=True)
             rows.append(row)
         oracle.close()
     if options.only is None:
@@ -104,7 +104,7 @@ def _row(oracle: Oracle, name: str, folder: Path) -> Row:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _figures(row: Row) -> str:
+def _metrics(row: Row) -> str:
     if row.problem:
         return row.problem
     counts = f"{row.theirs} parameters" if row.theirs == row.ours else f"{row.theirs} parameters, ours {row.ours}"

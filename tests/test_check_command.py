@@ -16,7 +16,7 @@ from pose_core.cli.check import check
 from pose_core.errors import ConfigError
 from pose_core.testing import parametrize_with_checks
 from pose_core.testing.checks import checks_of_level_0
-from pose_core.testing.checks.subjects import Subject, answers_for
+from pose_core.testing.checks.targets import Subject, answers_for
 from pose_core.testing.conformance import Item, items, run
 
 
@@ -51,7 +51,7 @@ def test_the_command_fails_with_1_and_refuses_with_2(pose: Any, tmp_path: Path) 
     (line,) = [row for row in process.stdout.splitlines() if "model_resolves" in row]
     assert line.startswith("skipped dekr model_resolves[model/bottom_up/dekr_w32]: its plugin 'hrnet' is disabled")
     (tmp_path / "bad.json").write_text("[]")
-    assert "holds no stored figures" in pose.refuses("check", "unet", "--level", "2", "--reference", "bad.json")
+    assert "holds no stored outputs" in pose.refuses("check", "unet", "--level", "2", "--reference", "bad.json")
     assert "has no backbone, neck or head" in pose.refuses("check", "pose-coco", "--store", "x.json")
 
 
@@ -78,7 +78,7 @@ def test_what_a_plugin_raises_is_placed_once_and_brings_no_advice(
 
     monkeypatch.setattr(pose_unet.network.UNet, "forward", lambda self, images: broken())
     # The line that raises must be the plugin's, so a plugin's folder is said to be this one.
-    monkeypatch.setattr("pose_core.plugins.defects._folder", lambda record: Path(__file__).parent)
+    monkeypatch.setattr("pose_core.plugins.attribution._folder", lambda record: Path(__file__).parent)
     with pytest.raises(typer.Exit):
         check("unet/unet")
     lines = capsys.readouterr().out.splitlines()

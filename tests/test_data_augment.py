@@ -138,7 +138,7 @@ def test_blobs_stay_on_keypoints_under_all_augmentations_together(folder, jitter
         rotation=180, scale=(0.7, 1.4), translation=0.05, flip=0.5, crop=CropSpec(size=crop), blur=0.5, noise=0, erase=0
     )
     size = (96, 128) if view == "animal" else None
-    preprocess = PreprocessSpec(view=view, scale=scale, size=size, margin=0.4, least_box=0.0)
+    preprocess = PreprocessSpec(view=view, scale=scale, size=size, margin=0.4, min_box=0.0)
     samples = PoseSamples(scene(folder, keypoints), [0], preprocess, multiple, Augmenter(spec, SKELETON), 0, 1 << 20)
     assert_blobs_on_keypoints(samples, epoch)
 

@@ -182,7 +182,7 @@ def test_worker_processes_give_the_same_batches(project):
 
 
 def test_view_animal_gives_one_sample_an_animal_which_comes_first(project):
-    preprocess = PreprocessSpec(view="animal", size=(64, 96), margin=0.25, least_box=17.5)
+    preprocess = PreprocessSpec(view="animal", size=(64, 96), margin=0.25, min_box=17.5)
     data = samples(project, preprocess=preprocess)
     assert len(data) == 3
     batch = collate(list(data))
@@ -200,7 +200,7 @@ def test_view_animal_gives_one_sample_an_animal_which_comes_first(project):
 
 
 def test_view_animal_is_augmented_about_its_animal(project):
-    preprocess = PreprocessSpec(view="animal", size=(64, 96), margin=0.25, least_box=0.0)
+    preprocess = PreprocessSpec(view="animal", size=(64, 96), margin=0.25, min_box=0.0)
     # The crop of frames, still undecided, plays no part here.
     data = samples(project, preprocess=preprocess, augmenter=Augmenter(AugmentationSpec(), SKELETON))
     centre = transform_points([35, 35], data[0].matrix)
@@ -222,7 +222,7 @@ def test_a_fixed_size_holds_in_training_and_validation(project):
     [
         (PreprocessSpec(scale=1.0), (70, 96), r"augmentation.crop.size: .*multiples of 32.* use \[96, 96\]"),
         (
-            PreprocessSpec(view="animal", size=(50, 50), least_box=0.0),
+            PreprocessSpec(view="animal", size=(50, 50), min_box=0.0),
             None,
             r"model.preprocess.size: .* use \[64, 64\]",
         ),

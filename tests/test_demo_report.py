@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pose_core.cli import demo_report
-from pose_core.cli.charts import HEIGHT, WIDTH, line_chart
-from pose_core.cli.demo_report import Clip, Curve, DemoReport, KeypointRow, Picture, Step, Tile, render_report
+from pose_core.demo import report as demo_report
+from pose_core.demo.charts import HEIGHT, WIDTH, line_chart
+from pose_core.demo.report import Clip, Curve, DemoReport, KeypointRow, Picture, Step, Tile, render_report
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

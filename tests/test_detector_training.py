@@ -14,7 +14,7 @@ import torch
 from pose_core.data.boxes import animal_boxes
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.interfaces import Labels
-from pose_core.model.run_folder import DetectorRun, Run
+from pose_core.runs.run_folder import DetectorRun, Run
 from pose_core.structures import Instances, LabelledImage, Skeleton
 from pose_core.train.validation import box_error, box_overlap
 
@@ -63,7 +63,7 @@ def test_detector_and_pose_network_train_with_one_command_and_predict(pose: Any,
     assert detector is not None
     assert detector.finished
     assert detector.spec.skeleton == opened.spec.skeleton
-    assert detector.spec.least_box == opened.spec.model.preprocess.least_box
+    assert detector.spec.min_box == opened.spec.model.preprocess.min_box
     assert "validation_box_error" in detector.metrics()["best"]
     assert detector.provenance["split"] == opened.provenance["split"]
     assert (run / "detector" / "training_curves.png").is_file()
@@ -77,11 +77,11 @@ def test_detector_and_pose_network_train_with_one_command_and_predict(pose: Any,
 
     evaluated = pose("evaluate", run, "--json", "--device", "cpu")
     assert evaluated.returncode == 0, evaluated.stderr
-    figures = json.loads(evaluated.stdout)
-    assert {"ap", "mean_error", "labelled_boxes"} <= set(figures)
-    assert figures["labelled_boxes"]["counts"]["missed"] == 0
-    assert Path(figures["folder"]).name == "test"
-    assert Path(figures["labelled_boxes"]["folder"]).name == "test-labelled-boxes"
+    metrics = json.loads(evaluated.stdout)
+    assert {"ap", "mean_error", "labelled_boxes"} <= set(metrics)
+    assert metrics["labelled_boxes"]["counts"]["missed"] == 0
+    assert Path(metrics["folder"]).name == "test"
+    assert Path(metrics["labelled_boxes"]["folder"]).name == "test-labelled-boxes"
 
     images = animals / "images"
     predicted = pose("predict", run, images, "--out", "predicted", "--device", "cpu")
@@ -119,9 +119,9 @@ def test_a_detector_alone_is_trained_measured_and_given_to_a_pose_network(
     assert "best validation box error" in process.stderr
     measured = pose("evaluate", alone, "--json", "--device", "cpu")
     assert measured.returncode == 0, measured.stderr
-    figures = json.loads(measured.stdout)
-    assert 0 <= figures["ap"] <= figures["ap50"] <= 1
-    assert figures["animals"] > 0
+    metrics = json.loads(measured.stdout)
+    assert 0 <= metrics["ap"] <= metrics["ap50"] <= 1
+    assert metrics["animals"] > 0
     assert "box AP" in pose("evaluate", alone, "--device", "cpu").stdout
     refused = pose("predict", alone, animals / "images", "--out", "x")
     assert refused.returncode == 2
@@ -142,7 +142,7 @@ def test_a_detector_alone_is_trained_measured_and_given_to_a_pose_network(
         "--boxes", boxes_file(tmp_path),
     )  # fmt: skip
     assert boxed.returncode == 0, boxed.stderr
-    from pose_core.infer.journal import core_writer
+    from pose_core.interfaces.prediction_files import core_writer
 
     (file,) = (tmp_path / "boxed").glob("*.parquet")
     assert [len(f.instances) for f in core_writer().read(file)][:5] == [1, 0, 0, 2, 0]
@@ -249,7 +249,7 @@ def test_a_run_of_a_detector_says_so(animals: Path, tmp_path: Path) -> None:
 
 
 def test_a_crop_teaches_its_own_animal_only() -> None:
-    from pose_core.model.run_folder import build_model
+    from pose_core.runs.run_folder import build_model
     from pose_core.specs.resolve import Layer, choose_model, resolve
 
     data = Layer({"skeleton": {"keypoints": ["a"]}, "data": {"source": "nowhere"}})

@@ -17,7 +17,7 @@ import docs_reference
 import pytest
 
 from pose_core import hooks
-from pose_core.plugins.definitions import ask, check_definitions
+from pose_core.plugins.definition_checks import ask, check_definitions
 from pose_core.plugins.discovery import _implementations
 
 ROOT = Path(__file__).parent.parent

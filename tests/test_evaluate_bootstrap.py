@@ -1,4 +1,4 @@
-"""Intervals: every resampled figure equals the figure of the images drawn, and coverage is what it claims."""
+"""Intervals: every resampled metric equals the metric of the images drawn, and coverage is what it claims."""
 
 import numpy as np
 import pytest

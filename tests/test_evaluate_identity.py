@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from pose_core.cli.evaluate import _by_keypoint, _overall
-from pose_core.evaluate.files import _keypoint_rows
-from pose_core.evaluate.measure import Measured, measure
+from pose_core.evaluate.metrics import Measured, measure
+from pose_core.evaluate.output import _keypoint_rows
 from pose_core.specs import EvaluationSpec
 from pose_core.structures import Frame, Instances, LabelledImage, Skeleton
 
@@ -69,9 +69,9 @@ def test_keypoints_put_together_with_those_of_another_animal() -> None:
     labels, found = pair([0, 1], [0, 1])
     points = found.instances.keypoints.copy()
     points[[0, 1], 0] = points[[1, 0], 0]
-    figures = identities((labels, replace(found, instances=replace(found.instances, keypoints=points))))
-    assert figures.accuracy.value == 1
-    assert figures.keypoints == {"nose": (0, 2), "tail": (2, 2), "ear": (2, 2)}
+    metrics = identities((labels, replace(found, instances=replace(found.instances, keypoints=points))))
+    assert metrics.accuracy.value == 1
+    assert metrics.keypoints == {"nose": (0, 2), "tail": (2, 2), "ear": (2, 2)}
 
 
 @settings(max_examples=60)
@@ -113,11 +113,11 @@ def test_tracks_that_change_and_a_frame_without_the_animal() -> None:
         pair([0, 1], [-1, -1], f"v/{number}.png", label_track=[3, 4], track=tracks)
         for number, tracks in enumerate(shown)
     ]
-    figures = identities(*frames, skeleton=unnamed)
-    assert (figures.switches["track"].changes, figures.switches["track"].seen_again) == (3, 7)
-    assert figures.accuracy.value is None
-    assert figures.accuracy.reason == "the project names no individuals"
-    assert figures.compared == 0
+    metrics = identities(*frames, skeleton=unnamed)
+    assert (metrics.switches["track"].changes, metrics.switches["track"].seen_again) == (3, 7)
+    assert metrics.accuracy.value is None
+    assert metrics.accuracy.reason == "the project names no individuals"
+    assert metrics.compared == 0
 
 
 def test_nothing_is_reported_where_nothing_can_be_compared() -> None:

@@ -12,7 +12,7 @@ from pose_core.errors import ConfigError
 from pose_core.evaluate.coco import CocoTask, coco_task
 from pose_core.evaluate.explain import half_radius
 from pose_core.evaluate.matching import match_animals
-from pose_core.evaluate.measure import measure
+from pose_core.evaluate.metrics import measure
 from pose_core.evaluate.oks import resolve_sigmas
 from pose_core.specs import EvaluationSpec
 from pose_core.structures import Frame, Instances, LabelledImage, Skeleton
@@ -30,7 +30,7 @@ def frame(points, scores=None, index=0):
 
 
 def reference(truth, results, sigmas):
-    """The ten figures of pycocotools."""
+    """The ten metrics of pycocotools."""
     with contextlib.redirect_stdout(io.StringIO()):
         labels = COCO()
         labels.dataset = truth
@@ -172,7 +172,7 @@ def test_average_precision_of_thousands_of_scenes_is_that_of_pycocotools(most):
 
 
 def compare(seeds, most, crowds=None):
-    """Hold the figures of random scenes with up to ``most`` animals an image against pycocotools; how many had any.
+    """Hold the metrics of random scenes with up to ``most`` animals an image against pycocotools; how many had any.
     ``crowds`` gets the number of predictions of each image."""
     compared = 0
     for seed in seeds:

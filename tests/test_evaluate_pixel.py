@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from pose_core.errors import DataError
 from pose_core.evaluate.matching import match_animals
-from pose_core.evaluate.measure import measure
+from pose_core.evaluate.metrics import measure
 from pose_core.specs import EvaluationSpec
 from pose_core.structures import Frame, Instances, LabelledImage, Skeleton
 
@@ -209,7 +209,7 @@ def scenes(draw, animals=4):
     return both[0], both[1]
 
 
-def figures(truth, guess, individuals=4):
+def metrics(truth, guess, individuals=4):
     pairs = [(labelled(truth), found(guess))] * 2
     return measure(pairs, skeleton(truth.shape[1], individuals), EvaluationSpec(bootstrap=5)).result.to_json()
 
@@ -218,7 +218,7 @@ def figures(truth, guess, individuals=4):
 @given(scenes())
 def test_perfect_predictions_have_no_error(scene):
     truth, _ = scene
-    report = figures(truth, truth)
+    report = metrics(truth, truth)
     assert report["counts"]["missing"] == report["counts"]["missed"] == report["counts"]["false_positives"] == 0
     if report["counts"]["keypoints"]:
         assert report["mean_error"] == report["rms_error"] == 0
@@ -230,7 +230,7 @@ def test_perfect_predictions_have_no_error(scene):
 @given(scenes(animals=1), st.integers(-100, 100), st.integers(-100, 100))
 def test_moving_predictions_adds_their_distance(scene, x, y):
     truth, _ = scene
-    report = figures(np.round(truth), np.round(truth) + np.float32([x, y]), individuals=1)
+    report = metrics(np.round(truth), np.round(truth) + np.float32([x, y]), individuals=1)
     if report["counts"]["keypoints"]:
         assert report["mean_error"] == pytest.approx(math.hypot(x, y), abs=1e-4)
         assert report["median_error"] == pytest.approx(math.hypot(x, y), abs=1e-4)
@@ -240,7 +240,7 @@ def test_moving_predictions_adds_their_distance(scene, x, y):
 @given(scenes(), st.integers(-50, 50), st.integers(-50, 50))
 def test_moving_labels_and_predictions_changes_nothing(scene, x, y):
     truth, guess = (np.round(s) for s in scene)
-    before, after = figures(truth, guess), figures(truth + np.float32([x, y]), guess + np.float32([x, y]))
+    before, after = metrics(truth, guess), metrics(truth + np.float32([x, y]), guess + np.float32([x, y]))
     for name in ("mean_error", "median_error", "rms_error", "pck", "counts"):
         assert after[name] == pytest.approx(before[name]), name
 
@@ -252,18 +252,18 @@ def test_the_order_of_animals_changes_nothing(scene, random):
     shuffled = [list(range(len(s))) for s in scene]
     for order in shuffled:
         random.shuffle(order)
-    before, after = figures(truth, guess), figures(truth[shuffled[0]], guess[shuffled[1]])
+    before, after = metrics(truth, guess), metrics(truth[shuffled[0]], guess[shuffled[1]])
     assert after["counts"]["matched"] == before["counts"]["matched"]
     assert after["counts"]["missed"] == before["counts"]["missed"]
 
 
 @settings(max_examples=40)
 @given(st.permutations(range(4)), st.permutations(range(4)), st.integers(0, 2**32 - 1))
-def test_the_order_of_distinct_animals_changes_no_figure(first, second, seed):
+def test_the_order_of_distinct_animals_changes_no_metric(first, second, seed):
     rng = np.random.default_rng(seed)
     truth = rng.uniform(0, 300, (4, 3, 2)).astype(np.float32)
     guess = (truth + rng.normal(0, 30, truth.shape)).astype(np.float32)
-    before, after = figures(truth, guess), figures(truth[list(first)], guess[list(second)])
+    before, after = metrics(truth, guess), metrics(truth[list(first)], guess[list(second)])
     for name in ("mean_error", "median_error", "rms_error", "pck", "counts"):
         assert after[name] == pytest.approx(before[name]), name
 
@@ -272,7 +272,7 @@ def test_the_order_of_distinct_animals_changes_no_figure(first, second, seed):
 @given(scenes())
 def test_every_label_and_every_prediction_is_counted_once(scene):
     truth, guess = scene
-    counts = figures(truth, guess)["counts"]
+    counts = metrics(truth, guess)["counts"]
     assert counts["matched"] + counts["missed"] == counts["animals"] == 2 * (~np.isnan(truth[..., 0])).any(1).sum()
     predicted = 2 * (~np.isnan(guess[..., 0])).any(1).sum()
     assert counts["matched"] + counts["false_positives"] + counts["ignored"] == counts["predicted"] == predicted

@@ -19,7 +19,7 @@ from pose_core.evaluate.run import evaluate_run
 from pose_core.formats.parquet import ParquetPredictions
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.interfaces import Predictions
-from pose_core.model.run_folder import Run, build_model
+from pose_core.runs.run_folder import Run, build_model
 from pose_core.specs import DataSpec, EvaluationSpec, ModelSpec, PreprocessSpec, RunSpec, TrainSpec
 from pose_core.structures import Instances, Skeleton
 
@@ -72,7 +72,7 @@ def project(tmp_path):
 def no_plots(monkeypatch):
     """Drawing takes longer than everything else; one test draws."""
     for name in ("plot_predictions", "plot_error_by_keypoint", "plot_error_curve"):
-        monkeypatch.setattr(f"pose_core.evaluate.files.{name}", lambda *_: False)
+        monkeypatch.setattr(f"pose_core.evaluate.output.{name}", lambda *_: False)
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_crops_around_labelled_animals_are_put_together_to_images(tmp_path):
     write_project(tmp_path / "p", skeleton, [Example("a.png", image, Instances.from_keypoints(points))], name="two")
     dataset = read_project(tmp_path / "p")
     run = make_run(tmp_path / "p", tmp_path / "run")
-    preprocess = PreprocessSpec(view="animal", size=(96, 96), least_box=0.0)
+    preprocess = PreprocessSpec(view="animal", size=(96, 96), min_box=0.0)
     spec = run.spec.model_copy(update={"model": run.spec.model.model_copy(update={"preprocess": preprocess})})
     (frame,) = predict_images(Centroids(), spec, dataset, [0], device=torch.device("cpu"), batch_size=4)
     np.testing.assert_allclose(frame.instances.keypoints, points, atol=0.5)
@@ -264,7 +264,7 @@ def test_a_disk_that_fills_up_leaves_the_old_results(run, monkeypatch, no_plots)
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pose_core.evaluate.files.plot_error_curve", full)
+    monkeypatch.setattr("pose_core.evaluate.output.plot_error_curve", full)
     with pytest.raises(OSError, match="No space left"):
         evaluate_run(run, device="cpu")
     assert {p.name: p.read_bytes() for p in (run.path / "evaluation" / "test").iterdir()} == before

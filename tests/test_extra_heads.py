@@ -160,7 +160,7 @@ def test_first_party_plugins_are_asked_first_then_the_others_by_name() -> None:
     ],
 )
 def test_a_malformed_extra_head_is_refused_with_the_reason(changes: dict[str, Any], said: str) -> None:
-    from pose_core.plugins.definitions import MalformedError, check_definitions
+    from pose_core.plugins.definition_checks import MalformedError, check_definitions
 
     good = hooks.ExtraHead("corners", "unique_keypoints", {"type": "x/y"}, ("bottom_up",), "")
     check_definitions({"pose_extra_heads": (good,)})

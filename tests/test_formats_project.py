@@ -19,8 +19,8 @@ from pose_core.formats.project import ProjectReader
 from pose_core.formats.project_config import ProjectReaderConfig
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.structures import Instances, LabelledDataset, Skeleton
-from pose_core.testing.projects import scene_examples
-from pose_core.testing.scenes import Scene, SceneSpec
+from pose_core.synthetic.projects import scene_examples
+from pose_core.synthetic.scenes import Scene, SceneSpec
 
 SKELETON = Skeleton(
     keypoints=("nose", "left_ear", "right_ear"),
@@ -311,5 +311,5 @@ def test_a_hundred_thousand_labels_are_read_in_a_moment(project: Path) -> None:
     started = time.process_time()
     with pytest.raises(DataError, match="16700 of 16700 images are missing"):
         read(project)
-    # The reference figure is about a second; the bound only catches a loop that went quadratic.
+    # The reference metric is about a second; the bound only catches a loop that went quadratic.
     assert time.process_time() - started < 8

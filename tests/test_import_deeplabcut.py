@@ -17,9 +17,9 @@ from torch import nn
 
 from pose_core.errors import DataError, RunError
 from pose_core.evaluate.run import evaluate_run
-from pose_core.infer.api import load
-from pose_core.model.importing import import_model
-from pose_core.model.run_folder import Run
+from pose_core.predict.estimator import load
+from pose_core.runs.importing import import_model
+from pose_core.runs.run_folder import Run
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_snapshot_becomes_a_run_that_predicts_its_numbers(model: Model, tmp_pa
     assert run.spec.model.name == "resnet/resnet_18"
     assert run.provenance["split"] == {"train": [], "validation": [], "test": []}
     assert run.provenance["imported"]["epoch"] == 100
-    # A figure that is not finite has no place in JSON.
+    # A metric that is not finite has no place in JSON.
     assert run.provenance["imported"]["metrics"] == {"metrics/test.rmse": 2.5}
     assert imported.parameters == sum(
         v.numel() for k, v in model.weights.items() if "running_" not in k and "num_batches" not in k

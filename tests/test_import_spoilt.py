@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pose_core.errors import ConfigError, RunError, WeightsError
 from pose_core.interfaces.hub import misfits, read_tensors
-from pose_core.model.importing import import_model
+from pose_core.runs.importing import import_model
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pose_core.catalog.known_names import known_names
 from pose_core.errors import ConfigError
 from pose_core.hooks import BackbonePreset, ComponentSpec, ModelPreset, PluginInfo
 from pose_core.plugins import ACTIVE, DISABLED, PluginRecord
-from pose_core.plugins.definitions import MalformedError, check_definitions
+from pose_core.plugins.definition_checks import MalformedError, check_definitions
 from pose_core.specs.resolve import choose_model
 from pose_core.specs.run_plugins import check_plugins
 

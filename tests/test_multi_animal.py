@@ -1,4 +1,4 @@
-"""Several animals from labels to figures: padding, mirroring, identities, assignment, crossing scenes."""
+"""Several animals from labels to metrics: padding, mirroring, identities, assignment, crossing scenes."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pose_core.data.dataset import Batch, PoseSamples, collate
 from pose_core.data.geometry import FrameGeometry, transform_points
 from pose_core.data.sample import Sample, place_labels
 from pose_core.evaluate.matching import match_animals
-from pose_core.evaluate.measure import measure
+from pose_core.evaluate.metrics import measure
 from pose_core.formats.parquet import ParquetWriter
 from pose_core.interfaces import Predictions, PredictionsHeader
 from pose_core.specs import AugmentationSpec, CropSpec, EvaluationSpec, PreprocessSpec
 from pose_core.structures import Frame, Instances, LabelledDataset, LabelledImage, Skeleton
-from pose_core.testing.scenes import Scene, SceneSpec
+from pose_core.synthetic.scenes import Scene, SceneSpec
 
 NAN = np.nan
 MOST = 12
@@ -85,7 +85,7 @@ def test_identities_follow_their_animals_through_augmentation(tmp_path: Path, vi
     labels = replace(record(animals(rng, 5)), image=tmp_path / "a.png")
     dataset = LabelledDataset(SKELETON, (labels,), tmp_path, "five")
     preprocess = (
-        PreprocessSpec(scale=1.0) if view == "frame" else PreprocessSpec(view="animal", size=(64, 64), least_box=0.0)
+        PreprocessSpec(scale=1.0) if view == "frame" else PreprocessSpec(view="animal", size=(64, 64), min_box=0.0)
     )
     spec = AugmentationSpec(crop=CropSpec(size=(96, 96)), rotation=180, flip=0.5)
     samples = PoseSamples(dataset, [0], preprocess, 32, Augmenter(spec, SKELETON), 0, 1 << 20)
@@ -188,7 +188,7 @@ def test_an_animal_with_a_box_alone_is_neither_missed_nor_a_false_positive() -> 
     assert result.error.mean.value == 0
 
 
-def test_keypoints_that_a_model_has_no_head_for_are_in_no_figure() -> None:
+def test_keypoints_that_a_model_has_no_head_for_are_in_no_metric() -> None:
     skeleton = replace(SKELETON, unique_keypoints=("corner", "lamp"))
     labels = replace(
         record(animals(np.random.default_rng(0), 2)), unique_keypoints=np.array([[1, 2], [3, 4]], np.float32)
@@ -202,7 +202,7 @@ def test_keypoints_that_a_model_has_no_head_for_are_in_no_figure() -> None:
     assert (fair.counts.keypoints, fair.counts.missing) == (6, 0)
     assert [k.name for k in fair.keypoints] == list(SKELETON.keypoints)
     (note,) = fair.notes
-    assert note == "the model has no head for keypoints that exist once an image: corner, lamp are in no figure"
+    assert note == "the model has no head for keypoints that exist once an image: corner, lamp are in no metric"
 
 
 def test_animals_of_scenes_cross_and_hide_each_other() -> None:

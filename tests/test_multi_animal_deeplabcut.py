@@ -18,9 +18,9 @@ import yaml
 from pose_core.catalog import get_catalog
 from pose_core.data.projects import read_project
 from pose_core.formats.parquet import ParquetWriter
-from pose_core.infer.predict import predict_paths
+from pose_core.predict.predict_paths import predict_paths
 from pose_core.structures import FloatArray, Frame
-from pose_core.testing.encode import write_video
+from pose_core.synthetic.encode import write_video
 
 WIDTH, HEIGHT = 128, 96
 FRAMES = 30
@@ -192,16 +192,16 @@ def test_evaluation_does_not_count_what_the_model_cannot_find(
 ) -> None:
     run, _ = trained
     _, points, _ = arena
-    figures = json.loads(command("evaluate", run, "--device", "cpu", "--split", "all", "--json").stdout)
+    metrics = json.loads(command("evaluate", run, "--device", "cpu", "--split", "all", "--json").stdout)
     labelled = np.isfinite(points).all(axis=-1)
-    counts = figures["counts"]
+    counts = metrics["counts"]
     assert (counts["images"], counts["animals"]) == (FRAMES - 1, int(labelled.any(axis=2).sum()))
     assert (counts["matched"], counts["missed"], counts["false_positives"]) == (counts["animals"], 0, 0)
     assert (counts["keypoints"], counts["missing"]) == (int(labelled.sum()), 0)
-    assert [k["name"] for k in figures["keypoints"]] == PARTS
-    assert any(NOTE in note and "corner, lamp" in note for note in figures["notes"])
-    assert figures["mean_error"] < 2
-    assert figures["ap50"] > 0.8
+    assert [k["name"] for k in metrics["keypoints"]] == PARTS
+    assert any(NOTE in note and "corner, lamp" in note for note in metrics["notes"])
+    assert metrics["mean_error"] < 2
+    assert metrics["ap50"] > 0.8
 
 
 def check_frames(frames: list[Frame], points: FloatArray) -> None:

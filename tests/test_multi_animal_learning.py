@@ -139,7 +139,7 @@ def test_whole_frames_do_not_show_people_whose_keypoints_are_unknown(people: Lab
 
 def test_crops_are_of_people_with_keypoints_and_show_everything(people: LabelledDataset) -> None:
     rows = list(range(len(people.images)))
-    preprocess = PreprocessSpec(view="animal", size=(64, 64), least_box=0.0, margin=0.1)
+    preprocess = PreprocessSpec(view="animal", size=(64, 64), min_box=0.0, margin=0.1)
     samples = PoseSamples(people, rows, preprocess, 32, Augmenter(PLAIN, people.skeleton), 0, 0)
     assert len(samples) == 17
     first = samples[3]  # within the crowd, overlapped by someone of whom only the box is known
@@ -149,7 +149,7 @@ def test_crops_are_of_people_with_keypoints_and_show_everything(people: Labelled
 
 
 def tiny(skeleton: Skeleton, view: str) -> PoseModel:
-    size = {"size": [64, 64], "least_box": 0.0} if view == "animal" else {"scale": 1.0}
+    size = {"size": [64, 64], "min_box": 0.0} if view == "animal" else {"scale": 1.0}
     spec = RunSpec.model_validate(
         {
             "skeleton": {"keypoints": skeleton.keypoints, "unique_keypoints": skeleton.unique_keypoints},
@@ -249,15 +249,15 @@ def test_without_keypoints_in_the_training_images_a_pose_network_is_refused(crow
 def test_validation_images_without_keypoints_do_not_choose_the_weights() -> None:
     from types import SimpleNamespace
 
-    from pose_core.train.keeper import Keeper
+    from pose_core.train.best_checkpoint import BestCheckpoint
 
     def validated(total: float, count: int) -> float | None:
-        keeper: Any = SimpleNamespace(batches=[], pacer=SimpleNamespace(reserved=0.0))
+        best_checkpoint: Any = SimpleNamespace(batches=[], schedule=SimpleNamespace(reserved=0.0))
         module: Any = SimpleNamespace(
             average=torch.nn.Identity(), device="cpu", task=SimpleNamespace(validate=lambda *_: (total, count))
         )
         trainer: Any = SimpleNamespace(world_size=1)
-        return Keeper._validate(keeper, trainer, module)
+        return BestCheckpoint._validate(best_checkpoint, trainer, module)
 
     assert validated(6.0, 2) == 3
     assert validated(0.0, 0) is None

@@ -13,11 +13,11 @@ import yaml
 from pose_core.cli import main
 from pose_core.data.split import make_split
 from pose_core.errors import ConfigError, DataError, PoseError, readable
-from pose_core.files import disk_errors, parse_json, write_whole
 from pose_core.formats.project import ProjectReader
-from pose_core.infer.journal import Journal
 from pose_core.interfaces import PredictionsHeader
-from pose_core.model.run_folder import Run
+from pose_core.io.files import disk_errors, parse_json, write_whole
+from pose_core.predict.journal import Journal
+from pose_core.runs.run_folder import Run
 from pose_core.specs import SplitSpec, parse_yaml
 from pose_core.specs.resolve import set_layer
 from pose_core.specs.yaml_file import read_yaml

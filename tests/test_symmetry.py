@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pose_core.interfaces.symmetry import symmetry_from_names
 from pose_core.structures import Skeleton
-from pose_core.symmetry import symmetry_from_names
 
 PAIRS = [
     ("leftear", "rightear"),

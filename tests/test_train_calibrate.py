@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.interfaces import BuildContext, Calibration, Head, Labels, Predictor
-from pose_core.model.run_folder import Run
+from pose_core.runs.run_folder import Run
 from pose_core.specs import AnyHead, Feature
 from pose_core.structures import Instances, Skeleton
 

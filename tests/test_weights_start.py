@@ -25,9 +25,9 @@ from pose_core.model import start
 from pose_core.model.assemble import PoseModel
 from pose_core.model.detector import DetectorModel
 from pose_core.model.pretrained import remote_file
-from pose_core.model.run_folder import Run, build_model
-from pose_core.model.start import start_from
 from pose_core.plugins import ACTIVE, PluginRecord
+from pose_core.runs.run_folder import Run, build_model
+from pose_core.runs.start import start_from
 from pose_core.specs import AnyDetector, ModelSpec
 from pose_core.specs.resolve import option_layer
 from pose_core.structures import Instances, Skeleton

@@ -55,7 +55,7 @@ def discovered(code: str) -> None:
     Raises:
         Fault: they do not.
     """
-    from pose_core.plugins.definitions import ask, check_definitions
+    from pose_core.plugins.definition_checks import ask, check_definitions
     from pose_core.plugins.discovery import _implementations
 
     module = types.ModuleType("example")

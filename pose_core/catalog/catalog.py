@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, Protocol, TypeVar
 
 from pose_core import hooks
-from pose_core.catalog import absent
+from pose_core.catalog import install_hints
 from pose_core.catalog.composition import Composer, Model
 from pose_core.errors import ConfigError, PluginError, described
 from pose_core.plugins import PluginRecord, discover
@@ -155,7 +155,7 @@ class Catalog:
             chosen = [m for m in found if m.method == method]
             if not chosen:
                 offered = ", ".join(m.method for m in found)
-                why = self.advice(absent.MODEL, name, (method,))
+                why = self.advice(install_hints.MODEL, name, (method,))
                 more = f"; as {method} {why}" if why else ""
                 raise ConfigError(f"model {name!r} is not available as {method}; it is as {offered}{more}")
             found = chosen
@@ -187,7 +187,7 @@ class Catalog:
         Raises:
             ConfigError: the name is unknown or ambiguous; the message lists near matches and broken plugins.
         """
-        return self._pick(absent.WEIGHTS, name, self.weights())[0]
+        return self._pick(install_hints.WEIGHTS, name, self.weights())[0]
 
     def _part(self, weights: hooks.WeightSpec) -> str:
         # A backbone and the model that the plainest recipe makes of it share a name; only whole models have keypoints.
@@ -242,39 +242,39 @@ class Catalog:
         """What to install for a name that is not there; empty where that is not known.
 
         Args:
-            kind: of component, :data:`pose_core.catalog.absent.MODEL` or :data:`pose_core.catalog.absent.WEIGHTS`.
+            kind: of component, ``MODEL`` or ``WEIGHTS`` of :mod:`pose_core.catalog.install_hints`.
             name: bare or full.
             methods: of models: only these.
         """
         namespace, _, bare = name.rpartition("/")
-        ways = absent.needed_for(kind, name, self._backbones())
-        if kind == absent.MODEL:
+        ways = install_hints.needed_for(kind, name, self._backbones())
+        if kind == install_hints.MODEL:
             ways |= {
                 m.method: frozenset(m.needs)
                 for m in self._incomplete
                 if m.name == bare and namespace in ("", m.plugin.name)
             }
         ways = {method: way for method, way in ways.items() if not methods or method in methods}
-        verb = "it needs" if kind == absent.MODEL else "it comes with"
-        said = [absent.advice(way, self.plugins, verb) for way in sorted(ways.values(), key=self._cost)]
+        verb = "it needs" if kind == install_hints.MODEL else "it comes with"
+        said = [install_hints.advice(way, self.plugins, verb) for way in sorted(ways.values(), key=self._cost)]
         return said[0] if said else ""
 
     def advice_on_methods(self, methods: Collection[str]) -> str:
         """The least to install for having any model of these methods; empty where there is one, or none is known."""
         if any(m.method in methods for m in self._models):
             return ""
-        needs = absent.easiest(methods, self._backbones(), {r.name for r in self._active})
-        return absent.advice(needs, self.plugins, "the least for one is")
+        needs = install_hints.easiest(methods, self._backbones(), {r.name for r in self._active})
+        return install_hints.advice(needs, self.plugins, "the least for one is")
 
     def not_installed(self, kind: str) -> str:
         """Which components of a kind are known and could be installed, for the end of a message; may be empty."""
-        others = absent.not_installed(kind, self.plugins)
+        others = install_hints.not_installed(kind, self.plugins)
         return f"; {others}" if others else ""
 
     def nothing(self, name: str) -> ConfigError:
         """The error for a name that stands for no model and no component; for commands that take any."""
-        kinds = absent.kinds_of(name, self._backbones()) or [absent.MODEL]
-        return ConfigError(self._unknown(kinds[0], name, self._models if kinds[0] == absent.MODEL else ()))
+        kinds = install_hints.kinds_of(name, self._backbones()) or [install_hints.MODEL]
+        return ConfigError(self._unknown(kinds[0], name, self._models if kinds[0] == install_hints.MODEL else ()))
 
     def _backbones(self) -> list[str]:
         return [b.name for plugin in self._active for b in plugin.definitions.get("pose_backbones", ())]
@@ -315,7 +315,7 @@ class Catalog:
         return message
 
 
-_LISTINGS = {absent.WEIGHTS: "weights", "detector": "detectors", "writer": "writers"}
+_LISTINGS = {install_hints.WEIGHTS: "weights", "detector": "detectors", "writer": "writers"}
 """The commands that list names of a kind."""
 
 

@@ -31,17 +31,17 @@ def check(
 
     One line for each check, and what to do where it fails; the exit code is 1 then.
     """
-    from pose_core.testing.conformance import FAILED, PASSED, items, read_figures, run, store_figures
+    from pose_core.testing.conformance import FAILED, PASSED, items, read_outputs, run, store_outputs
 
     if store is not None:
-        count = store_figures(name, store)
+        count = store_outputs(name, store)
         typer.echo(f"{store}: outputs of {count} component{'' if count == 1 else 's'}")
         return
-    figures = read_figures(reference) if reference is not None else None
+    outputs = read_outputs(reference) if reference is not None else None
     outcomes = []
     raised: dict[tuple[str, str], str] = {}
-    levels = {*range(level + 1), *({2} if figures is not None else ())}
-    for item in items(name, levels, figures):
+    levels = {*range(level + 1), *({2} if outputs is not None else ())}
+    for item in items(name, levels, outputs):
         outcome = run(item)
         outcomes.append(outcome)
         if json:

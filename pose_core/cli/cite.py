@@ -23,6 +23,6 @@ def cite(
 
     Of its plugins, models and components, and of pose_core; each work once.
     """
-    from pose_core.specs.used import used_by
+    from pose_core.specs.usage import used_by
 
     print("\n\n".join([_SELF, *used_by(path).citations()]))

@@ -39,7 +39,7 @@ def demo(
 
     from rich.console import Console
 
-    from pose_core.cli.demo_run import DemoOptions, run_demo
+    from pose_core.demo.run import DemoOptions, run_demo
 
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
     options = DemoOptions(out, model, seed, images, seconds, max_time, epochs, device)

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from pose_core.evaluate.report import ErrorFigures, EvaluationResult, Figure
-    from pose_core.model.run_folder import Run
+    from pose_core.evaluate.results import ErrorMetrics, Estimate, EvaluationResult
+    from pose_core.runs.run_folder import Run
     from pose_core.specs import EvaluationSpec
 
 
@@ -21,7 +21,7 @@ def evaluate(
     split: Annotated[
         str, typer.Option(metavar="test|validation|train|all", help="Which part of the labelled images.")
     ] = "test",
-    json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -38,7 +38,7 @@ def evaluate(
     threshold: Annotated[
         float | None,
         typer.Option(
-            min=0, max=1, metavar="SCORE", help="Smallest score in the figures of confident keypoints only.",
+            min=0, max=1, metavar="SCORE", help="Smallest score in the metrics of confident keypoints only.",
             show_default=False,
         ),
     ] = None,
@@ -75,7 +75,7 @@ def evaluate(
 
     from pose_core.cli.tables import print_json
     from pose_core.evaluate.oks import override_sigmas
-    from pose_core.model.run_folder import Run, is_detector_run
+    from pose_core.runs.run_folder import Run, is_detector_run
 
     if is_detector_run(run):
         _evaluate_detector(run, split, json, data, device, batch_size, given=[sigma, threshold, boxes, conditions])
@@ -134,7 +134,7 @@ def _measure(
     batch_size: int | None,
     spec: EvaluationSpec,
 ) -> EvaluationResult:
-    """Figures of a split, seen through the labelled boxes, through the detector of the run, or as refined poses."""
+    """Metrics of a split, seen through the labelled boxes, through the detector of the run, or as refined poses."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -150,8 +150,8 @@ def _measure(
 
         if boxes == "labelled":
             return evaluate_run(run, split, data, device, batch_size, spec=spec, progress=progress)
-        from pose_core.infer.api import load
-        from pose_core.infer.sources import ImageSource
+        from pose_core.pipeline.sources import ImageSource
+        from pose_core.predict.estimator import load
 
         images = split_images(run, split, data)
         estimator = load(run.path, device, batch_size, conditions=conditions, follow=False)
@@ -175,7 +175,7 @@ def _evaluate_detector(
     from pose_core.cli.tables import print_json
     from pose_core.errors import ConfigError
     from pose_core.evaluate.detector import evaluate_detector
-    from pose_core.model.run_folder import DetectorRun
+    from pose_core.runs.run_folder import DetectorRun
 
     if any(value not in (None, []) for value in given):
         raise ConfigError(
@@ -203,10 +203,10 @@ def _show(result: EvaluationResult, console: Console) -> None:
     console.print(f"{heading}; errors in pixels of the images, 95 % intervals in brackets")
     console.print(_overall(result))
     console.print(_by_keypoint(result))
-    undefined = dict.fromkeys(f.reason for f in _figures(result) if f.value is None and f.reason)
-    without_interval = dict.fromkeys(f.reason for f in _figures(result) if f.value is not None and f.reason)
+    undefined = dict.fromkeys(f.reason for f in _metrics(result) if f.value is None and f.reason)
+    without_interval = dict.fromkeys(f.reason for f in _metrics(result) if f.value is not None and f.reason)
     for reason in undefined:
-        names = [name for name, figure in _named(result) if figure.reason == reason]
+        names = [name for name, metric in _named(result) if metric.reason == reason]
         console.print(f"undefined: {', '.join(names)}: {escape(reason)}")
     for reason in without_interval:
         console.print(escape(reason))
@@ -233,9 +233,9 @@ def _overall(result: EvaluationResult) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, show_header=False)
-    for name, figure in _named(result):
+    for name, metric in _named(result):
         pixels = name.endswith("error")
-        table.add_row(name, _value(figure, pixels), _interval(figure, pixels))
+        table.add_row(name, _value(metric, pixels), _interval(metric, pixels))
         if name == "RMS error":
             _add_missed(table, result)
     confident = result.confident
@@ -258,17 +258,17 @@ def _add_missed(table: Table, result: EvaluationResult) -> None:
 
 
 def _add_identity(table: Table, result: EvaluationResult) -> None:
-    figures = result.identity
-    if figures is None:
+    metrics = result.identity
+    if metrics is None:
         return
-    if figures.accuracy.value is not None:
-        unnamed = f", {figures.unnamed} without an identity" if figures.unnamed else ""
-        of = f"{figures.right} of {figures.compared} animals{unnamed}"
+    if metrics.accuracy.value is not None:
+        unnamed = f", {metrics.unnamed} without an identity" if metrics.unnamed else ""
+        of = f"{metrics.right} of {metrics.compared} animals{unnamed}"
         table.add_row(
-            "identity", _value(figures.accuracy, False), f"{_interval(figures.accuracy, False)}  {of}".strip()
+            "identity", _value(metrics.accuracy, False), f"{_interval(metrics.accuracy, False)}  {of}".strip()
         )
-        table.add_row("swapped pairs", str(figures.swaps), "of animals in one image")
-    for what, switches in figures.switches.items():
+        table.add_row("swapped pairs", str(metrics.swaps), "of animals in one image")
+    for what, switches in metrics.switches.items():
         if switches.seen_again:
             again = f"of {switches.seen_again} times that an individual was seen again"
             table.add_row(f"{what} changes", str(switches.changes), again)
@@ -286,7 +286,7 @@ def _by_keypoint(result: EvaluationResult) -> Table:
     for title in (*titles, *(["identity"] if names else [])):
         table.add_column(title, justify="right", no_wrap=True)
     for keypoint in result.keypoints:
-        error: ErrorFigures = keypoint.error
+        error: ErrorMetrics = keypoint.error
         table.add_row(
             escape(keypoint.name),
             str(keypoint.labelled),
@@ -300,12 +300,12 @@ def _by_keypoint(result: EvaluationResult) -> Table:
     return table
 
 
-def _named(result: EvaluationResult) -> list[tuple[str, Figure]]:
+def _named(result: EvaluationResult) -> list[tuple[str, Estimate]]:
     return [
         ("mean error", result.error.mean),
         ("median error", result.error.median),
         ("RMS error", result.error.rms),
-        *((f"PCK@{threshold:g}", figure) for threshold, figure in result.pck.items()),
+        *((f"PCK@{threshold:g}", metric) for threshold, metric in result.pck.items()),
         ("AP", result.oks.ap),
         ("AP50", result.oks.ap50),
         ("AP75", result.oks.ap75),
@@ -313,8 +313,8 @@ def _named(result: EvaluationResult) -> list[tuple[str, Figure]]:
     ]
 
 
-def _figures(result: EvaluationResult) -> list[Figure]:
-    return [figure for _, figure in _named(result)]
+def _metrics(result: EvaluationResult) -> list[Estimate]:
+    return [metric for _, metric in _named(result)]
 
 
 def _share(counted: tuple[int, int] | None) -> str:
@@ -322,18 +322,18 @@ def _share(counted: tuple[int, int] | None) -> str:
     return "–" if counted is None else f"{counted[0] / counted[1]:.3f}"
 
 
-def _value(figure: Figure, pixels: bool) -> str:
-    return f"{_number(figure, 2)} px" if pixels and figure.value is not None else _number(figure, 3)
+def _value(metric: Estimate, pixels: bool) -> str:
+    return f"{_number(metric, 2)} px" if pixels and metric.value is not None else _number(metric, 3)
 
 
-def _number(figure: Figure, digits: int) -> str:
-    return "–" if figure.value is None else f"{figure.value:.{digits}f}"
+def _number(metric: Estimate, digits: int) -> str:
+    return "–" if metric.value is None else f"{metric.value:.{digits}f}"
 
 
-def _interval(figure: Figure, pixels: bool) -> str:
-    if figure.interval is None:
+def _interval(metric: Estimate, pixels: bool) -> str:
+    if metric.interval is None:
         return ""
     digits = 2 if pixels else 3
-    low, high = figure.interval
+    low, high = metric.interval
     # Round brackets: rich takes square ones for markup.
     return f"({low:.{digits}f} to {high:.{digits}f})"

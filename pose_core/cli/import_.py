@@ -39,7 +39,7 @@ def import_(
     from rich.console import Console
 
     from pose_core.errors import readable
-    from pose_core.model.importing import import_model
+    from pose_core.runs.importing import import_model
     from pose_core.specs.resolve import set_layer
 
     settings = {**set_layer(assignments or []).content, "type": importer}

@@ -25,7 +25,7 @@ def licenses(
     training starts from.
     """
     from pose_core.catalog.distributions import license_of, name_and_version
-    from pose_core.specs.used import used_by
+    from pose_core.specs.usage import used_by
 
     used = used_by(path)
     rows = [{"what": "code", "name": f"pose-core {__version__}", "license": _CORE, "source": "the core"}]

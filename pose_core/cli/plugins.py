@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from pose_core.catalog import Catalog, Model, get_catalog
-from pose_core.catalog.absent import advice
+from pose_core.catalog.install_hints import advice
 from pose_core.cli.tables import print_json, print_table
 from pose_core.plugins import PluginRecord
 

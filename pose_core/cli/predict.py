@@ -79,9 +79,9 @@ def predict(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     from pose_core.errors import DataError, VideoError, readable
-    from pose_core.infer.job import Outcome
-    from pose_core.infer.predict import Observer, predict_paths
-    from pose_core.infer.runs import count_runs, describe_runs
+    from pose_core.pipeline.frame_ranges import count_ranges, describe_ranges
+    from pose_core.predict.job import Outcome
+    from pose_core.predict.predict_paths import Observer, predict_paths
 
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
     bar = Progress(
@@ -124,10 +124,10 @@ def predict(
                 console.print(f"{name}: {outcome.timing}")
             if outcome.missing:
                 why = f" ({outcome.reason})" if outcome.reason else ""
-                after = f" Frames {describe_runs(outcome.doubtful)} refer to these and may be wrong."
+                after = f" Frames {describe_ranges(outcome.doubtful)} refer to these and may be wrong."
                 console.print(
-                    f"warning: {name}: {count_runs(outcome.missing)} of {outcome.frames} frames could not be decoded "
-                    f"and are marked as missing: {describe_runs(outcome.missing)}{why}."
+                    f"warning: {name}: {count_ranges(outcome.missing)} of {outcome.frames} frames could not be decoded "
+                    f"and are marked as missing: {describe_ranges(outcome.missing)}{why}."
                     f"{after if outcome.doubtful else ''} Predict an undamaged copy of the file, or go on without them."
                 )
             print(outcome.result, flush=True)

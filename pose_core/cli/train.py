@@ -110,7 +110,7 @@ def train(
         _train_detector_alone(prepare_detector(data, detector, **layers), out, resume, console)
         return
     prepared = prepare(data, model, detector=detector, **layers)
-    from pose_core.train.together import train_run
+    from pose_core.train.train_run import train_run
 
     _tell(prepared, console)
     spec, split = prepared.spec, prepared.split

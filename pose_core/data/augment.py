@@ -58,7 +58,9 @@ class Augmenter:
         """
         crop = self.spec.crop
         if crop.size == "auto":
-            raise ValueError("augmentation.crop.size is 'auto'; it is decided by pose_core.data.auto before training")
+            raise ValueError(
+                "augmentation.crop.size is 'auto'; it is decided by pose_core.data.auto_sizes before training"
+            )
         if crop.size is None:
             centre = np.array([(record.width - 1) / 2, (record.height - 1) / 2])
             point = target = _through(centre, base)

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from pose_core.data.auto import animal_lengths
+from pose_core.data.auto_sizes import animal_lengths
 from pose_core.structures import FloatArray, LabelledDataset, LabelledImage, keypoint_boxes
 
 
-def auto_least_box(dataset: LabelledDataset, rows: Sequence[int]) -> float:
+def auto_min_box(dataset: LabelledDataset, rows: Sequence[int]) -> float:
     """Half the length of the median animal of some images, in their pixels; 0 where no animal's size is known."""
     lengths = animal_lengths(dataset, rows)
     return float(f"{np.median(lengths) / 2:.3g}") if len(lengths) else 0.0

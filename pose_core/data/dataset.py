@@ -115,8 +115,8 @@ class PoseSamples(Dataset[Sample]):
             row: self._chosen_animals(record) for row, record in self._records.items()
         }
         if preprocess.view == "animal":
-            assert isinstance(preprocess.least_box, float)
-            least = preprocess.least_box
+            assert isinstance(preprocess.min_box, float)
+            least = preprocess.min_box
             self._records = {row: with_boxes(record, least) for row, record in self._records.items()}
             self._samples = [(row, int(animal)) for row in rows for animal in self._animals[row]]
         else:
@@ -217,14 +217,14 @@ class PoseSamples(Dataset[Sample]):
     def _check_sizes(self) -> None:
         """Sizes that the user can write must suit the network and each other."""
         if self.preprocess.view == "frame" and self.preprocess.size is None and self.preprocess.scale == "auto":
-            raise ValueError("preprocess.scale is 'auto'; it is decided by pose_core.data.auto")
-        if self.preprocess.view == "animal" and self.preprocess.least_box == "auto":
-            raise ValueError("preprocess.least_box is 'auto'; it is decided by pose_core.data.boxes")
+            raise ValueError("preprocess.scale is 'auto'; it is decided by pose_core.data.auto_sizes")
+        if self.preprocess.view == "animal" and self.preprocess.min_box == "auto":
+            raise ValueError("preprocess.min_box is 'auto'; it is decided by pose_core.data.boxes")
         sizes = {"model.preprocess.size": self.preprocess.size}
         if self.preprocess.view == "frame" and self.augmenter is not None:
             crop, size = self.augmenter.spec.crop.size, self.preprocess.size
             if crop == "auto":
-                raise ValueError("augmentation.crop.size is 'auto'; it is decided by pose_core.data.auto")
+                raise ValueError("augmentation.crop.size is 'auto'; it is decided by pose_core.data.auto_sizes")
             if size is not None and crop is not None and crop != size:
                 raise ConfigError(
                     f"augmentation.crop.size: must be {list(size)} or null, not {list(crop)}, because "
@@ -256,7 +256,7 @@ class DetectorSamples(PoseSamples):
         dataset: the project.
         rows: the images to take, in this order.
         config: of the detector.
-        least_box: see :func:`pose_core.data.boxes.animal_boxes`.
+        min_box: see :func:`pose_core.data.boxes.animal_boxes`.
         augmenter, seed, cache_bytes: as of :class:`PoseSamples`.
     """
 
@@ -265,13 +265,13 @@ class DetectorSamples(PoseSamples):
         dataset: LabelledDataset,
         rows: Sequence[int],
         config: DetectorConfig,
-        least_box: float,
+        min_box: float,
         augmenter: Augmenter | None,
         seed: int,
         cache_bytes: int,
     ) -> None:
         super().__init__(dataset, rows, detector_view(config), config.size_multiple(), augmenter, seed, cache_bytes)
-        self._records = {row: with_boxes(record, least_box) for row, record in self._records.items()}
+        self._records = {row: with_boxes(record, min_box) for row, record in self._records.items()}
         self._animals = {row: self._chosen_animals(record) for row, record in self._records.items()}
 
     def _to_learn(self, record: LabelledImage) -> LabelledImage:

@@ -97,7 +97,9 @@ def frame_view(width: int, height: int, preprocess: PreprocessSpec, multiple: in
         out_height, out_width = preprocess.size
         return FrameGeometry(resize_matrix(min(out_width / width, out_height / height)), out_width, out_height)
     if not isinstance(preprocess.scale, float):
-        raise ValueError("preprocess.scale is 'auto'; it is decided by pose_core.data.auto before data are loaded")
+        raise ValueError(
+            "preprocess.scale is 'auto'; it is decided by pose_core.data.auto_sizes before data are loaded"
+        )
     return frame_input(width, height, preprocess.scale, multiple)
 
 

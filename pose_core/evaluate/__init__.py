@@ -1,0 +1,1 @@
+"""From a trained run to metrics of its labelled images."""

@@ -1,7 +1,7 @@
 """95 % intervals by resampling images (percentile bootstrap; Efron, 1979).
 
 Images are drawn with replacement, not keypoints: errors within one image are not independent. A resampling is a row
-of counts, how often each image was drawn, so that every figure of all resamplings is a product of matrices.
+of counts, how often each image was drawn, so that every metric of all resamplings is a product of matrices.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from pose_core.evaluate.report import Interval
+from pose_core.evaluate.results import Interval
 
 Floats = npt.NDArray[np.float64]
 
@@ -97,7 +97,7 @@ class Bootstrap:
 
 
 def interval(resampled: Floats) -> Interval | None:
-    """The central 95 % of a figure's resamplings, (R,); None where it is undefined in all of them."""
+    """The central 95 % of a metric's resamplings, (R,); None where it is undefined in all of them."""
     defined = resampled[np.isfinite(resampled)]
     if not len(defined):
         return None

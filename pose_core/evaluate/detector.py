@@ -17,22 +17,22 @@ from pose_core.data.geometry import invert, transform_points
 from pose_core.evaluate.coco import silent
 from pose_core.evaluate.run import split_images
 from pose_core.model.device import choose_device
-from pose_core.model.run_folder import DetectorRun
+from pose_core.runs.run_folder import DetectorRun
 from pose_core.structures import FloatArray
 
 
 @dataclass(frozen=True)
 class DetectorResult:
-    """Figures of the boxes of one split.
+    """Metrics of the boxes of one split.
 
     Attributes:
         split: its name.
         images: how many.
         animals: labelled boxes.
         boxes: boxes found.
-        ap, ap50, ap75, ar: COCO's figures for boxes (Lin et al., 2014), in [0, 1]; None without labelled boxes.
+        ap, ap50, ap75, ar: COCO's metrics for boxes (Lin et al., 2014), in [0, 1]; None without labelled boxes.
         reason: why they are None.
-        notes: what a reader of the figures should know.
+        notes: what a reader of the metrics should know.
     """
 
     split: str
@@ -60,7 +60,7 @@ def evaluate_detector(
 ) -> DetectorResult:
     """Find boxes in the images of a split and compare them with the labelled ones (those it was taught).
 
-    The figures go into the run's ``metrics.json`` under the name of the split.
+    The metrics go into the run's ``metrics.json`` under the name of the split.
 
     Args:
         run: of the detector.
@@ -72,20 +72,20 @@ def evaluate_detector(
     """
     chosen = choose_device(device)
     images = split_images(run, split, data)
-    least = run.spec.least_box
+    least = run.spec.min_box
     assert isinstance(least, float)
     found = _find(run, images.dataset, images.rows, least, chosen, batch_size or run.spec.train.batch_size)
     truth = [animal_boxes(images.dataset.images[row], least) for row in images.rows]
     truth = [boxes[np.isfinite(boxes).all(axis=1)] for boxes in truth]
     ignored = [images.dataset.images[row].ignore for row in images.rows]
-    figures = box_figures(truth, found, ignored)
+    metrics = compute_box_metrics(truth, found, ignored)
     result = DetectorResult(
         split=split,
         images=len(images.rows),
         animals=sum(map(len, truth)),
         boxes=sum(len(scores) for _, scores in found),
-        **dict(zip(("ap", "ap50", "ap75", "ar"), figures, strict=True)),
-        reason=None if figures[0] is not None else f"no animal of the {split} split has a box",
+        **dict(zip(("ap", "ap50", "ap75", "ar"), metrics, strict=True)),
+        reason=None if metrics[0] is not None else f"no animal of the {split} split has a box",
         notes=images.notes,
     )
     run.update_metrics(**{split: result.to_json()})
@@ -113,7 +113,7 @@ def _find(
     return found
 
 
-def box_figures(
+def compute_box_metrics(
     truth: Sequence[FloatArray], found: Sequence[tuple[FloatArray, FloatArray]], ignored: Sequence[FloatArray]
 ) -> tuple[float | None, float | None, float | None, float | None]:
     """COCO's AP, AP50, AP75 and AR of boxes of all sizes.

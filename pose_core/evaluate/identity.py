@@ -15,15 +15,15 @@ import numpy.typing as npt
 
 from pose_core.evaluate.bootstrap import Bootstrap, interval
 from pose_core.evaluate.matching import Matches, present
-from pose_core.evaluate.report import Figure, IdentityFigures, Switches
+from pose_core.evaluate.results import Estimate, IdentityMetrics, Switches
 from pose_core.structures import Frame, Instances, IntArray, LabelledImage, Skeleton
 
 Pair = tuple[LabelledImage, Frame]
 
 
-def identity_figures(
+def compute_identity_metrics(
     pairs: Sequence[Pair], matches: Sequence[Matches], skeleton: Skeleton, bootstrap: Bootstrap
-) -> IdentityFigures | None:
+) -> IdentityMetrics | None:
     """How many of the animals found have the right name, and how often one changes it.
 
     Args:
@@ -50,17 +50,19 @@ def identity_figures(
         return None
     if "identity" not in switches:
         reason = "no predicted animal has an identity" if skeleton.identified else "the project names no individuals"
-        return IdentityFigures(Figure.undefined(reason), 0, 0, 0, 0, {}, switches)
+        return IdentityMetrics(Estimate.undefined(reason), 0, 0, 0, 0, {}, switches)
     # Per image: pairs whose label has a name, whose prediction has one too, and of these the right ones.
     named = np.array([int((label >= 0).sum()) for label, _ in rows], np.int64)
     both = np.array([int(((label >= 0) & (guess >= 0)).sum()) for label, guess in rows], np.int64)
     right = np.array([int(((label >= 0) & (guess == label)).sum()) for label, guess in rows], np.int64)
     if both.sum():
         why = bootstrap.undefined
-        accuracy = Figure(float(right.sum() / both.sum()), None if why else interval(bootstrap.ratio(right, both)), why)
+        accuracy = Estimate(
+            float(right.sum() / both.sum()), None if why else interval(bootstrap.ratio(right, both)), why
+        )
     else:
-        accuracy = Figure.undefined("no animal was found that has an identity in the labels and in the predictions")
-    return IdentityFigures(
+        accuracy = Estimate.undefined("no animal was found that has an identity in the labels and in the predictions")
+    return IdentityMetrics(
         accuracy=accuracy,
         compared=int(both.sum()),
         right=int(right.sum()),

@@ -17,7 +17,7 @@ from pose_core.evaluate.bootstrap import Bootstrap, Floats, interval
 from pose_core.evaluate.coco import CocoTask, precision_recall
 from pose_core.evaluate.explain import why_ap_is_low
 from pose_core.evaluate.pixel import KeypointErrors
-from pose_core.evaluate.report import Figure, OksFigures
+from pose_core.evaluate.results import Estimate, OksMetrics
 from pose_core.structures import Skeleton
 
 OKS_THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)
@@ -81,9 +81,9 @@ def override_sigmas(
     return sigmas
 
 
-def oks_figures(
+def compute_oks_metrics(
     task: CocoTask, errors: KeypointErrors, sigmas: Mapping[str, float], bootstrap: Bootstrap
-) -> OksFigures:
+) -> OksMetrics:
     """AP, AP50, AP75 and AR with intervals, and why AP50 is low where it is.
 
     Args:
@@ -98,12 +98,12 @@ def oks_figures(
     elif zero := [name for name, sigma in sigmas.items() if sigma == 0]:
         reason = f"the OKS sigma of {', '.join(zero)} is 0; it must be above 0"
     if reason is not None:
-        undefined = Figure.undefined(reason)
-        return OksFigures(undefined, undefined, undefined, undefined, dict(sigmas), None, task.notes)
+        undefined = Estimate.undefined(reason)
+        return OksMetrics(undefined, undefined, undefined, undefined, dict(sigmas), None, task.notes)
     values = tuple(sigmas.values())
     precision, recall, _ = precision_recall(task, values, OKS_THRESHOLDS)
     ap50 = float(precision[0].mean())
-    figures = {
+    metrics = {
         "ap": float(precision.mean()),
         "ap50": ap50,
         "ap75": float(precision[5].mean()),
@@ -111,9 +111,9 @@ def oks_figures(
     }
     without = bootstrap.undefined
     resampled = {} if without else _resample(task, values, bootstrap)
-    intervals = {name: None if without else interval(resampled[name]) for name in figures}
-    return OksFigures(
-        **{name: Figure(value, intervals[name], without) for name, value in figures.items()},
+    intervals = {name: None if without else interval(resampled[name]) for name in metrics}
+    return OksMetrics(
+        **{name: Estimate(value, intervals[name], without) for name, value in metrics.items()},
         sigmas=dict(sigmas),
         why=why_ap_is_low(ap50, predictions=len(task.results), areas=task.areas, sigmas=values, errors=errors),
         notes=task.notes,

@@ -1,4 +1,4 @@
-"""Pixel errors: one row for each labelled keypoint, and the figures made of them."""
+"""Pixel errors: one row for each labelled keypoint, and the metrics made of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pose_core.evaluate.bootstrap import Bootstrap, Floats, interval
 from pose_core.evaluate.matching import Matches, animal_sizes, present
-from pose_core.evaluate.report import ConfidentFigures, ErrorFigures, Figure, KeypointFigures
+from pose_core.evaluate.results import ConfidentMetrics, ErrorMetrics, Estimate, KeypointMetrics
 from pose_core.structures import Frame, IntArray, LabelledImage, Skeleton
 
 PERCENTILES = (25, 50, 75, 90, 95, 99)
@@ -110,37 +110,37 @@ def keypoint_errors(
     return KeypointErrors((*skeleton.keypoints, *skeleton.unique_keypoints), len(pairs), **columns)
 
 
-def error_figures(errors: KeypointErrors, bootstrap: Bootstrap) -> ErrorFigures:
+def compute_error_metrics(errors: KeypointErrors, bootstrap: Bootstrap) -> ErrorMetrics:
     """Mean, median, root mean square and percentiles of the errors of all labelled keypoints that were predicted."""
     predicted = errors.predicted
     distance, image = errors.distance[predicted], errors.image[predicted]
     if not len(distance):
         reason = NOT_PREDICTED if len(errors) else NOT_LABELLED
-        undefined = Figure.undefined(reason)
-        return ErrorFigures(0, undefined, undefined, undefined, dict.fromkeys(PERCENTILES))
+        undefined = Estimate.undefined(reason)
+        return ErrorMetrics(0, undefined, undefined, undefined, dict.fromkeys(PERCENTILES))
     count = np.bincount(image, minlength=errors.images)
     mean = bootstrap.ratio(np.bincount(image, distance, errors.images), count)
     square = bootstrap.ratio(np.bincount(image, distance**2, errors.images), count)
     why = bootstrap.undefined
 
-    def figure(value: float, resampled: Floats) -> Figure:
-        return Figure(value, None if why else interval(resampled), why)
+    def metric(value: float, resampled: Floats) -> Estimate:
+        return Estimate(value, None if why else interval(resampled), why)
 
-    return ErrorFigures(
+    return ErrorMetrics(
         count=len(distance),
-        mean=figure(float(distance.mean()), mean),
-        median=figure(float(np.median(distance)), bootstrap.median(distance, image)),
-        rms=figure(float(np.sqrt(np.mean(distance**2))), np.sqrt(square)),
+        mean=metric(float(distance.mean()), mean),
+        median=metric(float(np.median(distance)), bootstrap.median(distance, image)),
+        rms=metric(float(np.sqrt(np.mean(distance**2))), np.sqrt(square)),
         percentiles=dict(zip(PERCENTILES, np.percentile(distance, PERCENTILES).tolist(), strict=True)),
     )
 
 
-def pck_figures(errors: KeypointErrors, thresholds: Sequence[float], bootstrap: Bootstrap) -> dict[float, Figure]:
+def compute_pck(errors: KeypointErrors, thresholds: Sequence[float], bootstrap: Bootstrap) -> dict[float, Estimate]:
     """Percentage of correct keypoints (Yang and Ramanan, 2013), as a fraction: error at most ``threshold`` times the
     longer side of the labelled animal's box. A missing prediction is not correct.
 
     Keypoints of animals without a size (one labelled keypoint, no box) and those that exist once an image are not
-    counted; where nothing is left, the figure is undefined.
+    counted; where nothing is left, the metric is undefined.
     """
     measured = errors.select(np.isfinite(errors.size))
     if not len(measured):
@@ -150,46 +150,46 @@ def pck_figures(errors: KeypointErrors, thresholds: Sequence[float], bootstrap: 
             reason = "keypoints that exist once an image have no animal's size to measure against"
         else:
             reason = "no labelled animal has a box with an extent to measure against"
-        return {t: Figure.undefined(reason) for t in thresholds}
-    figures = {}
+        return {t: Estimate.undefined(reason) for t in thresholds}
+    metrics = {}
     count = np.bincount(measured.image, minlength=errors.images)
     for threshold in thresholds:
         correct = measured.distance <= threshold * measured.size  # False for NaN
         resampled = bootstrap.ratio(np.bincount(measured.image, correct, errors.images), count)
         why = bootstrap.undefined
-        figures[threshold] = Figure(float(correct.mean()), None if why else interval(resampled), why)
-    return figures
+        metrics[threshold] = Estimate(float(correct.mean()), None if why else interval(resampled), why)
+    return metrics
 
 
 def per_keypoint(
     errors: KeypointErrors, thresholds: Sequence[float], bootstrap: Bootstrap
-) -> tuple[KeypointFigures, ...]:
-    """The figures of each keypoint by itself, in the order of ``errors.names``."""
-    figures = []
+) -> tuple[KeypointMetrics, ...]:
+    """The metrics of each keypoint by itself, in the order of ``errors.names``."""
+    metrics = []
     for index, name in enumerate(errors.names):
         own = errors.select(errors.keypoint == index)
-        figures.append(
-            KeypointFigures(
+        metrics.append(
+            KeypointMetrics(
                 name=name,
                 labelled=len(own),
                 missing=int((~own.predicted).sum()),
-                error=error_figures(own, bootstrap),
-                pck=pck_figures(own, thresholds, bootstrap),
+                error=compute_error_metrics(own, bootstrap),
+                pck=compute_pck(own, thresholds, bootstrap),
             )
         )
-    return tuple(figures)
+    return tuple(metrics)
 
 
-def confident_figures(errors: KeypointErrors, threshold: float, bootstrap: Bootstrap) -> ConfidentFigures:
+def compute_confident_metrics(errors: KeypointErrors, threshold: float, bootstrap: Bootstrap) -> ConfidentMetrics:
     """Errors of only those keypoints that the model itself scores at least ``threshold``, and how many those are.
 
     The fraction kept is of all labelled keypoints, so that a model cannot look good by predicting little.
     """
     kept = errors.select(errors.predicted & (errors.score >= threshold))
-    figures = error_figures(kept, bootstrap)
+    metrics = compute_error_metrics(kept, bootstrap)
     if not len(kept) and len(errors):
         reason = f"no labelled keypoint was predicted with a score of at least {threshold:g}"
-        undefined = Figure.undefined(reason)
-        figures = ErrorFigures(0, undefined, undefined, undefined, dict.fromkeys(PERCENTILES))
-    fraction = Figure(len(kept) / len(errors)) if len(errors) else Figure.undefined(NOT_LABELLED)
-    return ConfidentFigures(threshold=threshold, kept=fraction, error=figures)
+        undefined = Estimate.undefined(reason)
+        metrics = ErrorMetrics(0, undefined, undefined, undefined, dict.fromkeys(PERCENTILES))
+    fraction = Estimate(len(kept) / len(errors)) if len(errors) else Estimate.undefined(NOT_LABELLED)
+    return ConfidentMetrics(threshold=threshold, kept=fraction, error=metrics)

@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentF
 
 from pose_core.evaluate.bootstrap import Floats
 from pose_core.evaluate.pixel import KeypointErrors
-from pose_core.evaluate.report import EvaluationResult
+from pose_core.evaluate.results import EvaluationResult
 
 INK, GREY, FAINT = "#222222", "#6b7280", "#e5e7eb"
 
@@ -62,7 +62,7 @@ def plot_error_by_keypoint(errors: KeypointErrors, result: EvaluationResult, pat
 
     Args:
         errors: rows of the split.
-        result: its figures.
+        result: its metrics.
         path: PNG to write.
     """
     distance = errors.distance[errors.predicted]
@@ -76,9 +76,9 @@ def plot_error_by_keypoint(errors: KeypointErrors, result: EvaluationResult, pat
         rng = np.random.default_rng(0)
         for row, (name, colour) in enumerate(zip(names, keypoint_colours(len(names)), strict=True)):
             own = np.clip(errors.distance[(errors.keypoint == row) & errors.predicted], low, None)
-            figures = result.keypoints[row]
-            assert figures.name == name
-            text = f"n = {len(own)}" + (f", {figures.missing} missing" if figures.missing else "")
+            metrics = result.keypoints[row]
+            assert metrics.name == name
+            text = f"n = {len(own)}" + (f", {metrics.missing} missing" if metrics.missing else "")
             if len(own):
                 _box(axes, own, row, colour, rng)
                 text = f"median {_pixels(float(np.median(own)))} px,  {text}"
@@ -106,7 +106,7 @@ def plot_error_curve(errors: KeypointErrors, result: EvaluationResult, path: Pat
 
     Args:
         errors: rows of the split.
-        result: its figures.
+        result: its metrics.
         path: PNG to write.
     """
     distance = errors.distance[errors.predicted]

@@ -1,4 +1,4 @@
-"""A run folder -> figures of one of its splits."""
+"""A run folder -> metrics of one of its splits."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pose_core.data.fingerprint import data_hash
 from pose_core.data.projects import read_project
 from pose_core.data.split import is_labelled
 from pose_core.errors import ConfigError, DataError, RunError
-from pose_core.evaluate.files import write_folder, writing
-from pose_core.evaluate.measure import measure
+from pose_core.evaluate.metrics import measure
+from pose_core.evaluate.output import write_folder, writing
 from pose_core.evaluate.predict import Progress, predict_images
-from pose_core.evaluate.report import EvaluationResult
+from pose_core.evaluate.results import EvaluationResult
 from pose_core.interfaces import PredictionsHeader
 from pose_core.model.device import choose_device
-from pose_core.model.run_folder import PROVENANCE, DetectorRun, Run
+from pose_core.runs.run_folder import PROVENANCE, DetectorRun, Run
 from pose_core.specs import EvaluationSpec
 from pose_core.structures import Frame, LabelledDataset
 
@@ -53,7 +53,7 @@ def evaluate_run(
 ) -> EvaluationResult:
     """Predict the images of a split and compare them with their labels.
 
-    Figures go into the run's ``metrics.json`` under the name of the split; predictions (Parquet), tables (CSV) and
+    Metrics go into the run's ``metrics.json`` under the name of the split; predictions (Parquet), tables (CSV) and
     plots into ``evaluation/<split>``. Whatever was there of the same split is replaced. Top-down
     models look at crops around the labelled boxes here.
 
@@ -151,7 +151,7 @@ def report(
     spec: EvaluationSpec | None = None,
     labelled_boxes: bool = True,
 ) -> EvaluationResult:
-    """Measure predictions of a split, however they were made, and write figures, tables and plots into the run.
+    """Measure predictions of a split, however they were made, and write metrics, tables and plots into the run.
 
     Args:
         run: the run.
@@ -160,7 +160,7 @@ def report(
         frames: the prediction of each, in the same order, numbered from 0, in pixels of the image files.
         spec: see :func:`evaluate_run`.
         labelled_boxes: of top-down models: whether they looked at crops around the labelled boxes. With a detector of
-            its own, these figures of a run are kept apart as ``<split>-labelled-boxes``.
+            its own, these metrics of a run are kept apart as ``<split>-labelled-boxes``.
 
     Raises:
         RunError: the run folder cannot be written.
@@ -176,7 +176,7 @@ def report(
     if run.spec.model.preprocess.view == "animal" and labelled_boxes:
         name = f"{split}-labelled-boxes" if run.spec.detector is not None else split
         notes.append(
-            "the network looked at crops around the labelled boxes: errors of a detector are not in these figures"
+            "the network looked at crops around the labelled boxes: errors of a detector are not in these metrics"
         )
     folder = run.path / FOLDER / name
     sizes = {(image.width, image.height) for image, _ in pairs}

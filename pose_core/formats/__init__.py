@@ -1,0 +1,1 @@
+"""The core's own formats: a project folder and Parquet predictions."""

@@ -40,9 +40,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pose_core.errors import DataError
-from pose_core.files import parse_json
 from pose_core.formats.config import ParquetConfig
 from pose_core.interfaces import PredictionsHeader, PredictionsStream, Writer
+from pose_core.io.files import parse_json
 from pose_core.structures import Frame, Instances, Skeleton
 
 KEY = b"pose_core"

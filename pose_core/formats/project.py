@@ -27,8 +27,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.errors import ConfigError, DataError
-from pose_core.image_size import image_size, is_file
 from pose_core.interfaces.reader import Reader
+from pose_core.io.image_size import image_size, is_file
 from pose_core.specs.yaml_file import read_yaml
 from pose_core.structures import (
     FloatArray,

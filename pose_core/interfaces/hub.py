@@ -29,8 +29,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from pose_core.downloads import RemoteFile, obtain
 from pose_core.errors import DownloadError, WeightsError
+from pose_core.io.downloads import RemoteFile, obtain
 
 __all__ = [
     "RemoteFile",

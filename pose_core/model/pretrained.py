@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pose_core.downloads import RemoteFile, obtain
 from pose_core.hooks import WeightSpec
+from pose_core.io.downloads import RemoteFile, obtain
 
 
 def remote_file(spec: WeightSpec) -> RemoteFile:

@@ -27,7 +27,7 @@ keypoint -> list of the names that it has elsewhere."""
 
 
 @dataclass(frozen=True)
-class Source:
+class WeightSource:
     """Where one of one's own keypoints gets its weights from.
 
     Attributes:
@@ -53,7 +53,7 @@ class Transfer:
         lines: for the user.
     """
 
-    sources: Mapping[str, Source]
+    sources: Mapping[str, WeightSource]
     dropped: tuple[str, ...]
     lines: tuple[str, ...]
 
@@ -122,7 +122,9 @@ def network_of(spec: ModelSpec, skeleton: Skeleton) -> PoseModel:
         return PoseModel(spec, skeleton)
 
 
-def match_keypoints(own: Sequence[str], source: Sequence[str], aliases: Aliases, origin: str) -> dict[str, Source]:
+def match_keypoints(
+    own: Sequence[str], source: Sequence[str], aliases: Aliases, origin: str
+) -> dict[str, WeightSource]:
     """Where each of one's own keypoints comes from; see :func:`transfer`.
 
     Raises:
@@ -140,13 +142,13 @@ def match_keypoints(own: Sequence[str], source: Sequence[str], aliases: Aliases,
             f"{origin}: keypoint {name!r} may be {' or '.join(map(repr, same))} there; say which in train.aliases"
         )
 
-    result: dict[str, Source] = {}
+    result: dict[str, WeightSource] = {}
     for name in own:
         others = [found for alias in aliases.get(name, ()) if (found := lookup(alias)) is not None]
         if others and others[0].casefold() != name.casefold():
-            result[name] = Source(others[0], alias=True)
+            result[name] = WeightSource(others[0], alias=True)
         else:
-            result[name] = Source(others[0] if others else lookup(name))
+            result[name] = WeightSource(others[0] if others else lookup(name))
     return result
 
 
@@ -241,7 +243,7 @@ def _placed(
     tensor: Tensor,
     axes: Sequence[KeypointAxis],
     theirs: Sequence[KeypointAxis],
-    found: Mapping[str, Source],
+    found: Mapping[str, WeightSource],
 ) -> Tensor:
     """The fresh values with the entries of the source put in."""
     into = [torch.arange(length) for length in fresh.shape]
@@ -269,7 +271,7 @@ def _numbered(entries: Sequence[tuple[str | None, ...]]) -> list[tuple[tuple[str
     return result
 
 
-def _told(own: Skeleton, source: Skeleton, found: Mapping[str, Source], dropped: Sequence[str]) -> list[str]:
+def _told(own: Skeleton, source: Skeleton, found: Mapping[str, WeightSource], dropped: Sequence[str]) -> list[str]:
     same_sets = (own.keypoints, own.unique_keypoints) == (source.keypoints, source.unique_keypoints)
     if same_sets and all(s.keypoint == name for name, s in found.items()):
         return [f"all {len(found)} keypoints <- the same names"]

@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from pose_core.errors import RunError
-from pose_core.files import write_whole
 from pose_core.interfaces.hub import listed, misfits
+from pose_core.io.files import write_whole
 
 
 def file_hash(path: Path) -> str:

@@ -28,7 +28,7 @@ import pluggy
 
 from pose_core import hooks
 from pose_core.errors import PluginError, described
-from pose_core.plugins.definitions import MalformedError, ask, check_definitions, check_fields
+from pose_core.plugins.definition_checks import MalformedError, ask, check_definitions, check_fields
 
 ACTIVE, DISABLED, INCOMPATIBLE, FAILED = "active", "disabled", "incompatible", "failed"
 

@@ -37,7 +37,7 @@ class PreprocessSpec(Spec):
         ge=0,
         description="view: animal. Free space around the box, as a fraction of its longer side, on each side.",
     )
-    least_box: float | Literal["auto"] = Field(
+    min_box: float | Literal["auto"] = Field(
         "auto",
         description="view: animal. Boxes are enlarged to be at least so long, pixels of the frame, for a few keypoints "
         "do not span an animal; auto: half as long as the median animal.",

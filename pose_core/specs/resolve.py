@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from pose_core.catalog import Model, get_catalog
-from pose_core.catalog.absent import MODEL
+from pose_core.catalog.install_hints import MODEL
 from pose_core.catalog.merge import merge
 from pose_core.errors import ConfigError
 from pose_core.specs.extra_heads import extra_heads, note, with_heads

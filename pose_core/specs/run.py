@@ -56,8 +56,8 @@ class DetectorSpec(Spec):
     """What finds the animals for a top-down model, and how it is trained."""
 
     network: AnyDetector
-    least_box: float | Literal["auto"] = Field(
-        "auto", description="Boxes it learns are at least so long; as model.preprocess.least_box."
+    min_box: float | Literal["auto"] = Field(
+        "auto", description="Boxes it learns are at least so long; as model.preprocess.min_box."
     )
     augmentation: DetectorAugmentationSpec = Field(default_factory=DetectorAugmentationSpec)
     train: TrainSpec = Field(default_factory=TrainSpec)
@@ -112,7 +112,7 @@ class EvaluationSpec(Spec):
     pck: tuple[PositiveFloat, ...] = Field(
         (0.05, 0.1, 0.2), description="PCK thresholds as fractions of the longer side of the animal's box."
     )
-    threshold: float = Field(0.6, ge=0, le=1, description="Smallest score in the figures of confident keypoints only.")
+    threshold: float = Field(0.6, ge=0, le=1, description="Smallest score in the metrics of confident keypoints only.")
     bootstrap: int = Field(1000, ge=0, description="Resamplings for the 95 % intervals; 0: none.")
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pose_core.catalog import get_catalog
-from pose_core.catalog.absent import advice
 from pose_core.catalog.composition import namespaces_in
+from pose_core.catalog.install_hints import advice
 from pose_core.errors import ConfigError
 from pose_core.specs.yaml_file import read_yaml
 

@@ -1,8 +1,8 @@
 """For tests of the core and of plugins: synthetic scenes with exact ground truth, projects, videos, conformance."""
 
+from pose_core.synthetic.projects import Example, scene_examples, write_project
+from pose_core.synthetic.scenes import Scene, SceneFrame, SceneSpec
 from pose_core.testing.conformance import parametrize_with_checks
-from pose_core.testing.projects import Example, scene_examples, write_project
-from pose_core.testing.scenes import Scene, SceneFrame, SceneSpec
 
 __all__ = [
     "Example",

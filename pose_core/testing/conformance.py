@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from pose_core.errors import ConfigError, DataError, PluginError, described
-from pose_core.files import write_whole
+from pose_core.io.files import write_whole
 from pose_core.plugins import place_in
 from pose_core.testing.checks import NotApplicable, checks_of_level_0, every_check
 from pose_core.testing.checks.check import NETWORK, Check
-from pose_core.testing.checks.subjects import ComponentSubject, Figures, Subject, subjects
+from pose_core.testing.checks.targets import ComponentSubject, StoredOutputs, Subject, subjects
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
@@ -44,7 +44,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CheckResult:
     """What became of a check.
 
     Attributes:
@@ -72,13 +72,13 @@ class Outcome:
         return f"{self.check}[{self.subject}]" if self.subject else self.check
 
 
-def items(name: str, levels: Iterable[int] = (0, 1), reference: Figures | None = None) -> list[Item]:
+def items(name: str, levels: Iterable[int] = (0, 1), reference: StoredOutputs | None = None) -> list[Item]:
     """The checks of a distribution, plugin, component or model.
 
     Args:
         name: bare or full.
         levels: of the checks. With level 0 alone torch is not imported.
-        reference: stored figures, for level 2.
+        reference: stored outputs, for level 2.
 
     Raises:
         ConfigError: nothing of that name is installed.
@@ -94,7 +94,7 @@ def items(name: str, levels: Iterable[int] = (0, 1), reference: Figures | None =
     ]
 
 
-def run(item: Item) -> Outcome:
+def run(item: Item) -> CheckResult:
     """Run one check."""
     start = time.perf_counter()
     status, reason, advice = PASSED, "", ""
@@ -109,7 +109,7 @@ def run(item: Item) -> Outcome:
     except Exception as error:  # whatever a plugin raises is what the report is about
         place = place_in(error, item.subject.plugin)
         status, reason = FAILED, f"{type(error).__name__}: {described(error)}{f' ({place})' if place else ''}"
-    return Outcome(
+    return CheckResult(
         item.check.name,
         item.subject.label,
         item.subject.plugin.name,
@@ -121,8 +121,8 @@ def run(item: Item) -> Outcome:
     )
 
 
-def read_figures(path: Path) -> Figures:
-    """Stored figures.
+def read_outputs(path: Path) -> StoredOutputs:
+    """Stored outputs.
 
     Raises:
         DataError: the file is missing or no JSON object.
@@ -130,14 +130,14 @@ def read_figures(path: Path) -> Figures:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as stored figures ({' '.join(str(error).split())})") from None
+        raise DataError(f"{path}: cannot be read as stored outputs ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
-        raise DataError(f"{path}: holds no stored figures; make them with 'pose check NAME --store {path}'")
+        raise DataError(f"{path}: holds no stored outputs; make them with 'pose check NAME --store {path}'")
     return content
 
 
-def store_figures(name: str, path: Path) -> int:
-    """Write the figures that level 2 compares with.
+def store_outputs(name: str, path: Path) -> int:
+    """Write the outputs that level 2 compares with.
 
     Returns:
         of how many components.
@@ -146,14 +146,14 @@ def store_figures(name: str, path: Path) -> int:
         ConfigError: nothing of that name is installed, or it has no networks.
         PluginError: a component does not run.
     """
-    from pose_core.testing.checks.stored import figures
+    from pose_core.testing.checks.regression import summarize_outputs
 
     stored: dict[str, Any] = {}
     for subject in subjects(name):
         if not isinstance(subject, ComponentSubject) or subject.kind not in NETWORK or subject.kind == "detector":
             continue
         try:
-            stored[subject.label] = figures(subject)
+            stored[subject.label] = summarize_outputs(subject)
         except NotApplicable:
             continue
         except Exception as error:
@@ -180,7 +180,7 @@ def parametrize_with_checks(
             those of the plugin itself) the reason. It is an error when one of them is met after all, when there is
             no check of that name, and when a reason is empty.
         levels: of the checks.
-        reference: stored figures, for level 2, which is then added.
+        reference: stored outputs, for level 2, which is then added.
         slow: components (``"detector/mynet"``) that are too large for every run of the tests: those of their checks
             that need torch get the marker ``slow``, which your project must know.
 
@@ -191,8 +191,8 @@ def parametrize_with_checks(
 
     expected = {key.removeprefix("check_"): reason for key, reason in (expected_failures or {}).items()}
     wanted = {*levels, *({2} if reference is not None else ())}
-    figures = read_figures(reference) if reference is not None else None
-    found = items(name, wanted, figures)
+    outputs = read_outputs(reference) if reference is not None else None
+    found = items(name, wanted, outputs)
     known = {item.id for item in found}
     if unknown := sorted(set(expected) - known):
         raise ConfigError(f"expected_failures of {name}: there is no check {', '.join(unknown)}")

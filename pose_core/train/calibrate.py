@@ -13,8 +13,8 @@ from pose_core.catalog.merge import merge
 from pose_core.data.dataset import Batch
 from pose_core.interfaces import Calibration, Head, Labels, Predictor
 from pose_core.model.assemble import PoseModel
-from pose_core.model.run_folder import Run
 from pose_core.model.transfer import network_of
+from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
 from pose_core.specs.yaml_file import validate
 from pose_core.train.validation import decoded_error

@@ -6,14 +6,14 @@ import csv
 from pathlib import Path
 
 
-def plot_curves(history: Path, out: Path, figure_key: str, figure_label: str, unit: str) -> bool:
+def plot_curves(history: Path, out: Path, metric_key: str, metric_label: str, unit: str) -> bool:
     """Draw loss, validation error and learning rate over the epochs.
 
     Args:
         history: history.csv of a run.
         out: PNG to write.
-        figure_key, figure_label: column and name of the validation figure.
-        unit: of that figure.
+        metric_key, metric_label: column and name of the validation metric.
+        unit: of that metric.
 
     Returns:
         whether there was anything to draw.
@@ -27,7 +27,7 @@ def plot_curves(history: Path, out: Path, figure_key: str, figure_label: str, un
     epochs = [int(r["epoch"]) for r in rows]
     panels = [
         ("loss", "training loss"),
-        (figure_key, figure_label),
+        (metric_key, metric_label),
         ("learning_rate", "learning rate"),
     ]
     shown = [(key, label) for key, label in panels if any(r.get(key) for r in rows)]
@@ -43,7 +43,7 @@ def plot_curves(history: Path, out: Path, figure_key: str, figure_label: str, un
         )
         if key != "learning_rate" and min(p[1] for p in points) > 0:
             axis.set_yscale("log")
-        if key == figure_key:
+        if key == metric_key:
             best = min(points, key=lambda p: p[1])
             axis.plot(*best, marker="o", color="#c8553d")
             axis.annotate(

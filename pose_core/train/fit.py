@@ -19,21 +19,21 @@ from torch.utils.data import DataLoader
 from pose_core.data.dataset import PlainBatches, PoseSamples, collate, init_worker
 from pose_core.data.fingerprint import data_hash
 from pose_core.errors import ConfigError, PoseError, RunError
-from pose_core.files import disk_errors
+from pose_core.io.files import disk_errors
 from pose_core.model.device import choose_device
-from pose_core.model.run_folder import CONFIG, HISTORY, DetectorRun, Run
-from pose_core.model.start import start_from
+from pose_core.runs.run_folder import CONFIG, HISTORY, DetectorRun, Run
+from pose_core.runs.start import start_from
 from pose_core.specs import DetectorRunSpec, RunSpec, TrainSpec
 from pose_core.specs.yaml_file import read_spec
+from pose_core.train.best_checkpoint import BestCheckpoint, checkpoint_path
 from pose_core.train.calibrate import CALIBRATED
 from pose_core.train.curves import plot_curves
-from pose_core.train.keeper import Keeper, checkpoint_path
 from pose_core.train.memory import keep_freed_memory
 from pose_core.train.module import Training
-from pose_core.train.pacing import Pacer
 from pose_core.train.prepare import Prepared
 from pose_core.train.progress import TrainingProgress
 from pose_core.train.sampler import EpochSampler
+from pose_core.train.schedule_callback import ScheduleCallback
 from pose_core.train.task import DetectorTask, PoseTask, Task
 
 MAY_CHANGE = (
@@ -117,11 +117,11 @@ def _train(task: Task[Any], out: Path, resume: bool, console: Console | None) ->
     samples = task.samples(prepared.split.train, augment=True)
     assert isinstance(spec.train.epochs, int)
     steps_an_epoch = max(1, math.ceil(len(samples) / (spec.train.batch_size * spec.train.devices)))
-    pacer = Pacer(spec.train, steps_an_epoch * spec.train.epochs)
+    schedule = ScheduleCallback(spec.train, steps_an_epoch * spec.train.epochs)
     rows = prepared.split.validation
     shared = rows[int(os.environ.get("LOCAL_RANK", "0")) :: spec.train.devices]
     validation = PlainBatches(task.samples(shared, augment=False), spec.train.batch_size) if rows else None
-    keeper = Keeper(run, task.figure, validation, pacer)
+    best_checkpoint = BestCheckpoint(run, task.metric, validation, schedule)
     with _Quiet(), disk_errors(out, again="run the same command again with --resume"):
         trainer = lightning.Trainer(
             accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.type],
@@ -137,7 +137,7 @@ def _train(task: Task[Any], out: Path, resume: bool, console: Console | None) ->
             precision=spec.train.precision,
             max_epochs=spec.train.epochs,
             gradient_clip_val=spec.train.gradient_clip,
-            callbacks=[pacer, keeper, TrainingProgress(console, pacer, keeper)],
+            callbacks=[schedule, best_checkpoint, TrainingProgress(console, schedule, best_checkpoint)],
             logger=loggers,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -161,17 +161,17 @@ def _train(task: Task[Any], out: Path, resume: bool, console: Console | None) ->
         except (PoseError, OSError):
             raise
         except Exception as error:
-            if not resuming or keeper.started:
+            if not resuming or best_checkpoint.started:
                 raise
             raise RunError(
                 f"{checkpoint}: damaged, or not of this training; restore it, or remove it to train from the beginning"
             ) from error
     if trainer.is_global_zero:
-        seconds = round(pacer.seconds, 1)
+        seconds = round(schedule.seconds, 1)
         run.update_metrics(training={"epochs": trainer.current_epoch, "steps": trainer.global_step, "seconds": seconds})
         run = task.calibrated(run, device, console)
-        figure = task.figure
-        plot_curves(run.path / HISTORY, run.path / "training_curves.png", figure.key, figure.label, figure.unit)
+        metric = task.metric
+        plot_curves(run.path / HISTORY, run.path / "training_curves.png", metric.key, metric.label, metric.unit)
     return run
 
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping
 from pathlib import Path
 
-from pose_core.files import write_whole
+from pose_core.io.files import write_whole
 
 
 class History:

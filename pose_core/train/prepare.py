@@ -13,14 +13,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from pose_core.catalog.merge import merge
 from pose_core.data.augment import Augmenter
-from pose_core.data.auto import auto_crop, auto_scale
-from pose_core.data.boxes import auto_least_box
+from pose_core.data.auto_sizes import auto_crop, auto_scale
+from pose_core.data.boxes import auto_min_box
 from pose_core.data.dataset import labelled_animals
 from pose_core.data.projects import read_with
 from pose_core.data.split import Split, make_split
 from pose_core.errors import ConfigError, DataError
-from pose_core.model.run_folder import DetectorRun, Run
-from pose_core.model.start import NONE, run_of
+from pose_core.runs.run_folder import DetectorRun, Run
+from pose_core.runs.start import NONE, run_of
 from pose_core.specs import (
     CUSTOM,
     AnyDetector,
@@ -351,9 +351,9 @@ def _decide(spec: RunSpec, dataset: LabelledDataset, split: Split) -> RunSpec:
         # With a fixed input size the frame or the crop is fitted into it, and the scale has nothing to say.
         scale = auto_scale(dataset, split.train) if preprocess.size is None else 1.0
         decided = merge(decided, {"model": {"preprocess": {"scale": scale}}})
-    if preprocess.least_box == "auto":
-        least = auto_least_box(dataset, split.train) if preprocess.view == "animal" else 0.0
-        decided = merge(decided, {"model": {"preprocess": {"least_box": least}}})
+    if preprocess.min_box == "auto":
+        least = auto_min_box(dataset, split.train) if preprocess.view == "animal" else 0.0
+        decided = merge(decided, {"model": {"preprocess": {"min_box": least}}})
     if spec.augmentation.crop.size == "auto":
         size = preprocess.size or auto_crop(dataset, split.train, scale, spec.model.backbone.size_multiple())
         decided = merge(decided, {"augmentation": {"crop": {"size": size}}})
@@ -378,8 +378,8 @@ def _decide_detector(spec: DetectorRunSpec, dataset: LabelledDataset, split: Spl
 
 def _decide_detecting(spec: DetectorSpec, dataset: LabelledDataset, split: Split) -> dict[str, Any]:
     decided: dict[str, Any] = {"train": _decide_train(spec.train, len(split.train))}
-    if spec.least_box == "auto":
-        decided["least_box"] = auto_least_box(dataset, split.train)
+    if spec.min_box == "auto":
+        decided["min_box"] = auto_min_box(dataset, split.train)
     if spec.augmentation.crop.size == "auto":
         decided["augmentation"] = {"crop": {"size": spec.network.size}}
     return decided

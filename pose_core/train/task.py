@@ -16,7 +16,7 @@ from pose_core.data.augment import Augmenter
 from pose_core.data.dataset import Batch, DetectorSamples, PlainBatches, PoseSamples
 from pose_core.model.assemble import PoseModel
 from pose_core.model.detector import DetectorModel
-from pose_core.model.run_folder import DetectorRun, Run, build_detector, build_model
+from pose_core.runs.run_folder import DetectorRun, Run, build_detector, build_model
 from pose_core.specs import DetectorRunSpec, RunSpec
 from pose_core.structures import Skeleton
 from pose_core.train.calibrate import calibrate, spread
@@ -27,7 +27,7 @@ S = TypeVar("S", RunSpec, DetectorRunSpec)
 
 
 @dataclass(frozen=True)
-class Figure:
+class ValidationMetric:
     """What chooses the best weights; the lower, the better.
 
     Attributes:
@@ -48,7 +48,7 @@ class Task(ABC, Generic[S]):
         prepared: configuration and data.
     """
 
-    figure: Figure
+    metric: ValidationMetric
 
     def __init__(self, prepared: Prepared[S]) -> None:
         self.prepared: Prepared[S] = prepared
@@ -75,13 +75,13 @@ class Task(ABC, Generic[S]):
 
     @abstractmethod
     def validate(self, network: nn.Module, batches: Iterable[Batch], device: torch.device) -> tuple[float, int]:
-        """Sum of the figure over what was labelled, and how much that is; the network is in evaluation mode."""
+        """Sum of the metric over what was labelled, and how much that is; the network is in evaluation mode."""
 
 
 class PoseTask(Task[RunSpec]):
     """Train a pose network."""
 
-    figure = Figure("validation_error_px", "validation error (px)", " px")
+    metric = ValidationMetric("validation_error_px", "validation error (px)", " px")
 
     def build(self, pretrained: bool) -> PoseModel:
         """A new network whose features are as declared."""
@@ -137,7 +137,7 @@ class PoseTask(Task[RunSpec]):
 class DetectorTask(Task[DetectorRunSpec]):
     """Train a detector."""
 
-    figure = Figure("validation_box_error", "validation box error (1 - IoU)")
+    metric = ValidationMetric("validation_box_error", "validation box error (1 - IoU)")
 
     def build(self, pretrained: bool) -> DetectorModel:
         """A new detector."""
@@ -151,14 +151,14 @@ class DetectorTask(Task[DetectorRunSpec]):
     def samples(self, rows: tuple[int, ...], augment: bool) -> DetectorSamples:
         """Whole frames with boxes."""
         spec = self.prepared.spec
-        assert isinstance(spec.least_box, float)
+        assert isinstance(spec.min_box, float)
         # A mirrored animal is still an animal, whatever its keypoints are called.
         anybody = Skeleton(("animal",))
         return DetectorSamples(
             self.prepared.dataset,
             rows,
             spec.network,
-            spec.least_box,
+            spec.min_box,
             Augmenter(spec.augmentation, anybody) if augment else None,
             spec.train.seed,
             int(spec.train.cache * 2**30),

@@ -1,4 +1,4 @@
-"""The figures that choose the best weights: mean error of keypoints, or of boxes, on the validation images."""
+"""The metrics that choose the best weights: mean error of keypoints, or of boxes, on the validation images."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ import torch
 from pose_core.catalog import get_catalog
 from pose_core.plugins.discovery import _discover
 from pose_core.testing.checks import every_check
-from pose_core.testing.conformance import FAILED, SKIPPED, Outcome, items, read_figures, run, store_figures
+from pose_core.testing.conformance import FAILED, SKIPPED, CheckResult, items, read_outputs, run, store_outputs
 
 from .wrong import HEAD, WRONG, Edit
 
@@ -66,21 +66,21 @@ def _installed(folder: Path, edits: list[Edit]) -> Iterator[None]:
         _forget()
 
 
-Outcomes = Callable[[str, list[Edit]], Outcome]
+Outcomes = Callable[[str, list[Edit]], CheckResult]
 
 
 @pytest.fixture
 def outcome(tmp_path: Path) -> Outcomes:
     """Runs one check of the toy with things changed."""
 
-    def one(name: str, edits: list[Edit]) -> Outcome:
+    def one(name: str, edits: list[Edit]) -> CheckResult:
         subject = WRONG[name][0]
         level = next(c.level for c in every_check() if c.name == name)
         reference = None
         if level == 2:
             with _installed(tmp_path / "right", []):
-                store_figures("pose-toykit", tmp_path / "stored.json")
-            reference = read_figures(tmp_path / "stored.json")
+                store_outputs("pose-toykit", tmp_path / "stored.json")
+            reference = read_outputs(tmp_path / "stored.json")
         with _installed(tmp_path / "toy", edits):
             found = [
                 i

@@ -21,7 +21,7 @@ from deeplabcut_models import Model, description, detector_description, detector
 
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.structures import Instances, Skeleton
-from pose_core.testing.videos import write_numbered_video
+from pose_core.synthetic.videos import write_numbered_video
 
 from .oracle import pose
 from .run_files import LAST
@@ -292,9 +292,9 @@ class Made:
 def only_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings end where the first step would begin: data, split and configuration are decided then."""
     import pose_core.train.fit
-    import pose_core.train.together
+    import pose_core.train.train_run
 
-    for module, name in ((pose_core.train.together, "train_run"), (pose_core.train.fit, "train_detector")):
+    for module, name in ((pose_core.train.train_run, "train_run"), (pose_core.train.fit, "train_detector")):
         monkeypatch.setattr(module, name, lambda *_, **__: Made())
 
 
@@ -305,11 +305,11 @@ def only_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     How detectors, rough poses and weights are found and read is looked at all the same; so is a training that goes on.
     """
     monkeypatch.setenv("MPLBACKEND", "agg")
-    import pose_core.evaluate.files as files
+    import pose_core.evaluate.output as files
     import pose_core.train.fit as fit
-    import pose_core.train.together as together
-    from pose_core.model.run_folder import build_detector, build_model
-    from pose_core.model.start import start_from
+    import pose_core.train.train_run as together
+    from pose_core.runs.run_folder import build_detector, build_model
+    from pose_core.runs.start import start_from
 
     def plotted(*_: Any) -> bool:
         return False

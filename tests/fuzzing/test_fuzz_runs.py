@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pose_core.files import write_whole
+from pose_core.io.files import write_whole
 
 from .conftest import Material
 from .mutate import put, spoil_bytes, spoil_json, spoil_place

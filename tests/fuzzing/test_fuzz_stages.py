@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pose_core.files import write_whole
+from pose_core.io.files import write_whole
 
 from .conftest import Stages
 from .mutate import get, put, spoil_tree, spoil_yaml

@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 
 from pose_core.errors import DataError
-from pose_core.image_size import image_size
 from pose_core.interfaces import Reader
+from pose_core.io.image_size import image_size
 from pose_core.specs import ReaderConfig
 from pose_core.structures import Instances, LabelledDataset, LabelledImage, Skeleton
 

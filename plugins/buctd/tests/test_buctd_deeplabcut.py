@@ -14,8 +14,8 @@ from torch import Tensor
 
 from pose_core.errors import RunError
 from pose_core.interfaces import BuildContext, Predictions
-from pose_core.model.importing import import_model
-from pose_core.model.run_folder import Run
+from pose_core.runs.importing import import_model
+from pose_core.runs.run_folder import Run
 from pose_core.specs import AnyBackbone
 from pose_core.structures import Skeleton
 

@@ -21,7 +21,7 @@ def checks_of_level_0() -> tuple[Check, ...]:
 @cache
 def every_check() -> tuple[Check, ...]:
     """The checks of all levels. Imports torch."""
-    from pose_core.testing.checks import around, codecs, devices, formats, losses, networks, stored
+    from pose_core.testing.checks import around, codecs, devices, formats, losses, networks, regression
 
     return (
         *checks_of_level_0(),
@@ -30,6 +30,6 @@ def every_check() -> tuple[Check, ...]:
         *losses.CHECKS,
         *around.CHECKS,
         *formats.CHECKS,
-        *stored.CHECKS,
+        *regression.CHECKS,
         *devices.CHECKS,
     )

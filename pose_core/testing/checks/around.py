@@ -8,12 +8,12 @@ import torch
 
 from pose_core.errors import PoseError
 from pose_core.interfaces import BuildContext, Predictions
-from pose_core.model.run_folder import build_model
+from pose_core.runs.run_folder import build_model
 from pose_core.testing.checks.check import MODEL, check, demand
 from pose_core.testing.checks.examples import SIZE, SKELETON, labels, nothing, without
+from pose_core.testing.checks.harness import rig_of, total
 from pose_core.testing.checks.project import resolved
-from pose_core.testing.checks.rigs import rig_of, total
-from pose_core.testing.checks.subjects import ComponentSubject, ModelSubject, skip
+from pose_core.testing.checks.targets import ComponentSubject, ModelSubject, skip
 
 
 @check(1, "detector")

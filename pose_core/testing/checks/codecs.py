@@ -28,8 +28,8 @@ from pose_core.testing.checks.examples import (
     nothing,
     without,
 )
-from pose_core.testing.checks.rigs import HeadRig, rig_of, total
-from pose_core.testing.checks.subjects import ComponentSubject, skip
+from pose_core.testing.checks.harness import HeadRig, rig_of, total
+from pose_core.testing.checks.targets import ComponentSubject, skip
 
 _STEPS = 200
 _RATES = (0.5, 10.0)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pose_core import specs
 from pose_core.catalog.composition import namespaces_in
 from pose_core.testing.checks.check import COMPONENT, check, demand
-from pose_core.testing.checks.subjects import ComponentSubject
+from pose_core.testing.checks.targets import ComponentSubject
 
 BASES: dict[str, type[specs.ComponentConfig]] = {
     "backbone": specs.BackboneConfig,

@@ -27,7 +27,7 @@ from pose_core.testing.checks.check import (
     demand,
 )
 from pose_core.testing.checks.project import resolved
-from pose_core.testing.checks.subjects import (
+from pose_core.testing.checks.targets import (
     ComponentSubject,
     DefinitionSubject,
     ModelSubject,

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from pose_core.testing.checks.check import NETWORK, check, demand
-from pose_core.testing.checks.rigs import BackboneRig, HeadRig, NeckRig, Rig, clone, rig_of
-from pose_core.testing.checks.subjects import ComponentSubject, skip
+from pose_core.testing.checks.harness import BackboneRig, HeadRig, NeckRig, Rig, clone, rig_of
+from pose_core.testing.checks.targets import ComponentSubject, skip
 
 _MAPS = ("backbone", "neck", "head")
 

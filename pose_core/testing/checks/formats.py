@@ -16,7 +16,7 @@ from pose_core.errors import DataError, PoseError
 from pose_core.interfaces import PredictionsHeader
 from pose_core.structures import Frame, Instances, Skeleton
 from pose_core.testing.checks.check import check, demand
-from pose_core.testing.checks.subjects import ComponentSubject, skip
+from pose_core.testing.checks.targets import ComponentSubject, skip
 
 _SKELETON = Skeleton(("nose", "left", "right", "tail"), edges=(("nose", "tail"),), individuals=("one", "two"))
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from pose_core.interfaces import BuildContext
 from pose_core.testing.checks.check import check, demand
 from pose_core.testing.checks.examples import SKELETON
-from pose_core.testing.checks.subjects import ComponentSubject
+from pose_core.testing.checks.targets import ComponentSubject
 
 _SHAPES = ((4, 3, 8, 8), (4, 3, 32))
 """Of outputs that losses are tried with: maps, and distributions over bins."""

@@ -21,9 +21,9 @@ from pose_core.model.weights import load_into, read_weights, save_weights
 from pose_core.structures import Skeleton
 from pose_core.testing.checks.check import NETWORK, PLUGIN, check, demand
 from pose_core.testing.checks.examples import MORE_INDIVIDUALS, MORE_KEYPOINTS, SKELETON
+from pose_core.testing.checks.harness import BackboneRig, NeckRig, clone, rig_of
 from pose_core.testing.checks.packaging import in_own_interpreter
-from pose_core.testing.checks.rigs import BackboneRig, NeckRig, clone, rig_of
-from pose_core.testing.checks.subjects import ComponentSubject, Subject, skip
+from pose_core.testing.checks.targets import ComponentSubject, Subject, skip
 
 STEPS = 15
 """Of training on one batch."""

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlparse
 
 from pose_core import hooks
 from pose_core.testing.checks.check import PLUGIN, check, demand
-from pose_core.testing.checks.subjects import Subject, skip
+from pose_core.testing.checks.targets import Subject, skip
 
 HEAVY = ("torch", "cv2", "pandas", "scipy", "matplotlib", "h5py", "tables")
 """What no listing may import, alone or through what is built on it: every command would wait for it."""

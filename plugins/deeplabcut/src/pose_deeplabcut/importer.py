@@ -19,9 +19,9 @@ from torch import Tensor
 
 from pose_core.errors import ConfigError, DataError, RunError
 from pose_core.interfaces import Imported, ImportedNetwork, Importer
+from pose_core.interfaces.symmetry import symmetry_from_names
 from pose_core.specs import AnyBackbone, AnyNeck, Feature
 from pose_core.structures import Skeleton
-from pose_core.symmetry import symmetry_from_names
 from pose_deeplabcut.config import ModelImporterConfig
 from pose_deeplabcut.model_config import (
     CONDITIONAL,
@@ -119,7 +119,7 @@ class ModelImporter(Importer):
             },
         }
         if found is not None:
-            spec["detector"] = {"network": found.spec["network"], "least_box": 0.0}
+            spec["detector"] = {"network": found.spec["network"], "min_box": 0.0}
         return Imported(
             ImportedNetwork(spec, _renamed(read.path, read.weights, parts), read.path),
             found,
@@ -238,7 +238,7 @@ class ModelImporter(Importer):
         network = section.section("model")
         part = self._part("detector", network, general, "", "")
         # It was trained on boxes with a margin, which ours have not.
-        spec = {**base, "network": {"excess": about.detector_margin, **part.config}, "least_box": 0.0}
+        spec = {**base, "network": {"excess": about.detector_margin, **part.config}, "min_box": 0.0}
         return ImportedNetwork(spec, _renamed(source, weights, [part]), source)
 
 

@@ -268,7 +268,7 @@ def _preprocess(data: Section, method: str) -> dict[str, Any]:
         "margin": 0.0,
         "margin_pixels": data.pixels("bbox_margin", 20) + crop.pixels("margin", 0),
         # Boxes were as large as the keypoints span, whatever that was.
-        "least_box": 0.0,
+        "min_box": 0.0,
         # Keypoints moved into the crop by x' = x s, the pixels by (x + 1/2) s - 1/2.
         "half_pixel": False,
         **levels,

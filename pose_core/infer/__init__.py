@@ -1,1 +1,0 @@
-"""source -> batches -> stages -> animals of frames -> sink."""

@@ -1,0 +1,1 @@
+"""Files, images and downloads: how bytes get in and out."""

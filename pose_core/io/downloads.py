@@ -1,0 +1,230 @@
+"""Files that are published somewhere and kept in the user's cache: downloaded once, checked, whole or not there.
+
+Environment:
+    ``POSE_CACHE``    the cache folder.
+    ``POSE_OFFLINE``  set to 1, nothing is downloaded (``HF_HUB_OFFLINE=1`` means the same).
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+from urllib.parse import unquote, urlsplit
+
+from pose_core.errors import DownloadError, PluginError, WeightsError
+from pose_core.io.files import put_in_place, waiting_lock
+
+TIMEOUT = 10.0
+"""Seconds without an answer after which a server is given up."""
+
+_OFFLINE = ("POSE_OFFLINE", "HF_HUB_OFFLINE")
+_CHUNK = 1 << 20
+_WORTH_TELLING = 4 << 20
+_DIGEST = re.compile(r"[0-9a-f]{8,64}")
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of weights that is published somewhere.
+
+    Attributes:
+        url: where it is downloaded from.
+        what: what messages call it (``the ImageNet weights timm/resnet18.a1_in1k``).
+        name: under which it is kept in the cache; the last part of the URL by default.
+        sha256: of the file, or its first digits (8 at least); empty where none is published, then only the length of
+            what arrives is checked.
+        elsewhere: where other programs keep the same file; it is used from there if it is there.
+
+    Raises:
+        PluginError: ``sha256`` is neither empty nor 8 to 64 lower-case hexadecimal digits.
+    """
+
+    url: str
+    what: str
+    name: str = ""
+    sha256: str = ""
+    elsewhere: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.sha256 and not _DIGEST.fullmatch(self.sha256):
+            raise PluginError(
+                f"{self.what}: sha256 must be 8 to 64 lower-case hexadecimal digits, not {self.sha256!r}; "
+                "the plugin is broken"
+            )
+
+    @property
+    def path(self) -> Path:
+        """Where it lies in the cache, or would lie; a file may be put there by hand."""
+        name = self.name or PurePosixPath(unquote(urlsplit(self.url).path)).name or "file"
+        return cache_folder() / "weights" / (f"{self.sha256[:8]}-{name}" if self.sha256 else name)
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for pose_core: ``$POSE_CACHE``, or what the platform has for this purpose.
+
+    That is ``$XDG_CACHE_HOME/pose_core`` where set, ``~/Library/Caches/pose_core`` on macOS,
+    ``%LOCALAPPDATA%\\pose_core`` on Windows, and ``~/.cache/pose_core`` elsewhere.
+    """
+    if own := os.environ.get("POSE_CACHE"):
+        return Path(own).expanduser()
+    if xdg := os.environ.get("XDG_CACHE_HOME"):
+        return Path(xdg) / "pose_core"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "pose_core"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "pose_core"
+    return Path.home() / ".cache" / "pose_core"
+
+
+def obtain(file: RemoteFile, otherwise: str) -> Path:
+    """The file on this machine: from the cache, or downloaded into it.
+
+    Two processes that want the same file at once download it once. Proxies of the environment are used.
+
+    Args:
+        file: what is wanted.
+        otherwise: what messages offer instead (``use --weights none``).
+
+    Raises:
+        DownloadError: it is not there and cannot be downloaded; one line names URL, path and ``otherwise``.
+        WeightsError: the file that is there is not the one that was published.
+    """
+    path = file.path
+    for place in (path, *file.elsewhere):
+        if place.is_file():
+            _check(file, place)
+            return place
+    for variable in _OFFLINE:
+        if os.environ.get(variable, "") not in ("", "0"):
+            raise _missing(file, f"{variable} is set", otherwise)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with waiting_lock(path.with_name(f".{path.name}.lock")):
+            if path.is_file():  # another process was first
+                _check(file, path)
+            else:
+                _download(file, path, otherwise)
+    except OSError as error:
+        reason = "no space left on the disk" if error.errno == errno.ENOSPC else (error.strerror or str(error)).lower()
+        raise DownloadError(
+            f"{path.parent}: {file.what} cannot be kept there ({reason}); set POSE_CACHE to another folder, "
+            f"or {otherwise}"
+        ) from None
+    return path
+
+
+def _missing(file: RemoteFile, reason: str, otherwise: str) -> DownloadError:
+    return DownloadError(
+        f"cannot download {file.what} ({reason}): download {file.url} by other means to {file.path}, or {otherwise}"
+    )
+
+
+def _check(file: RemoteFile, path: Path) -> None:
+    if not file.sha256:
+        return
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if not found.startswith(file.sha256):
+        raise WeightsError(
+            f"{path}: is damaged or another file than {file.what} (its sha256 begins {found[:8]}, not "
+            f"{file.sha256[:8]}); delete it, then it is downloaded again"
+        )
+
+
+def _download(file: RemoteFile, path: Path, otherwise: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with _network(file, otherwise) as response, temporary.open("wb") as target:
+            length = response.headers.get("Content-Length", "")
+            total = int(length) if length.isdigit() else None
+            digest, done = hashlib.sha256(), 0
+            progress = _Progress(file, total)
+            while chunk := _read(response, file, otherwise):
+                target.write(chunk)
+                digest.update(chunk)
+                done += len(chunk)
+                progress.at(done)
+            progress.end()
+        if total is not None and done != total:
+            raise _missing(file, f"the connection ended after {done} of {total} bytes", otherwise)
+        if not digest.hexdigest().startswith(file.sha256):
+            raise _missing(
+                file,
+                f"what arrived is another file: its sha256 begins {digest.hexdigest()[:8]}, not {file.sha256[:8]}",
+                otherwise,
+            )
+        put_in_place(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _network(file: RemoteFile, otherwise: str) -> Iterator[Any]:
+    import urllib.request  # takes a while to import, and listing needs none of it
+
+    try:
+        request = urllib.request.Request(file.url, headers={"User-Agent": "pose-core"})
+        response = urllib.request.build_opener().open(request, timeout=TIMEOUT)
+    except (OSError, HTTPException, ValueError) as error:
+        raise _missing(file, _reason(error), otherwise) from None
+    with response:
+        yield response
+
+
+def _read(response: IO[bytes], file: RemoteFile, otherwise: str) -> bytes:
+    try:
+        return response.read(_CHUNK)
+    except (OSError, HTTPException) as error:
+        raise _missing(file, _reason(error), otherwise) from None
+
+
+def _reason(error: Exception) -> str:
+    """Why there is no file, in a few words."""
+    code = getattr(error, "code", None)
+    if code is not None:
+        return f"the server answers {code} {getattr(error, 'reason', '')}".strip()
+    cause = getattr(error, "reason", error)
+    if isinstance(cause, TimeoutError):
+        return f"no answer within {TIMEOUT:g} s"
+    if isinstance(cause, socket.gaierror):
+        return "no network or no name server"
+    if isinstance(cause, OSError) and cause.errno:
+        return os.strerror(cause.errno)
+    return next(iter(str(cause).splitlines()), "") or type(cause).__name__
+
+
+class _Progress:
+    """One line on standard error for a large file; on a terminal it counts."""
+
+    def __init__(self, file: RemoteFile, total: int | None) -> None:
+        self._shown = -1
+        self._total = total
+        self._line = f"downloading {file.what}"
+        if total is not None:
+            self._line += f" ({total / 1e6:.0f} MB)"
+        self._silent = total is not None and total < _WORTH_TELLING
+        self._counts = total is not None and sys.stderr.isatty()
+        if not self._silent:
+            print(f"{self._line} from {file.url}", file=sys.stderr, flush=True)
+
+    def at(self, done: int) -> None:
+        if self._silent or not self._counts or not self._total:
+            return
+        percent = 100 * done // self._total
+        if percent != self._shown:
+            self._shown = percent
+            print(f"\r{percent:3d} %", end="", file=sys.stderr, flush=True)
+
+    def end(self) -> None:
+        if self._shown >= 0:
+            print("\r", end="      \r", file=sys.stderr, flush=True)

@@ -1,0 +1,119 @@
+"""Boxes from a file: for frames of one video, or for the images of one sequence."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pose_core.errors import DataError
+from pose_core.interfaces.prediction_files import core_writer
+from pose_core.model.weights import file_hash
+from pose_core.structures import FloatArray
+
+CORNERS = ["x1", "y1", "x2", "y2"]
+
+
+@dataclass(frozen=True, eq=False)
+class BoxTable:
+    """Boxes and their scores by frame.
+
+    Attributes:
+        by_frame: for a frame number or the name of an image: boxes (N, 4) and scores (N,), float32.
+        sha256: of the file.
+    """
+
+    by_frame: dict[int | str, tuple[FloatArray, FloatArray]]
+    sha256: str
+
+    def padded(self, indices: Sequence[int], images: Sequence[str | None]) -> tuple[FloatArray, FloatArray]:
+        """Boxes (B, N, 4), NaN beyond the last, and scores (B, N), 0 beyond the last, best first.
+
+        Args:
+            indices: frame numbers.
+            images: paths of the frames that are image files.
+        """
+        rows = [self._of(index, image) for index, image in zip(indices, images, strict=True)]
+        most = max((len(scores) for _, scores in rows), default=0)
+        boxes, scores = np.full((len(rows), most, 4), np.nan, np.float32), np.zeros((len(rows), most), np.float32)
+        for i, (found, score) in enumerate(rows):
+            order = np.argsort(-score, kind="stable")
+            boxes[i, : len(score)], scores[i, : len(score)] = found[order], score[order]
+        return boxes, scores
+
+    def _of(self, index: int, image: str | None) -> tuple[FloatArray, FloatArray]:
+        nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+        if image is not None and Path(image).name in self.by_frame:
+            return self.by_frame[Path(image).name]
+        return self.by_frame.get(index, nothing)
+
+
+def read_boxes(path: Path) -> BoxTable:
+    """Boxes from a Parquet file of predictions (``pose predict``), or from a CSV file.
+
+    The CSV file has the columns ``x1, y1, x2, y2`` in pixels (the centre of the top-left pixel is (0, 0)), ``frame``
+    (number from 0) or ``image`` (file name), and perhaps ``score``; a row for each box.
+
+    Raises:
+        DataError: the file is missing or no such table; the message names the row.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; --boxes takes a .csv or .parquet file")
+    if path.suffix == ".parquet":
+        found: dict[int | str, tuple[FloatArray, FloatArray]] = {}
+        for frame in core_writer().read(path):
+            known = np.isfinite(frame.instances.boxes).all(axis=1)
+            found[frame.index] = frame.instances.boxes[known], frame.instances.scores[known]
+        return BoxTable(found, file_hash(path))
+    if path.suffix != ".csv":
+        raise DataError(f"{path}: --boxes takes a .csv or .parquet file")
+    return BoxTable(_from_csv(path), file_hash(path))
+
+
+def _from_csv(path: Path) -> dict[int | str, tuple[FloatArray, FloatArray]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, strict=True)
+            columns = next(lines, [])
+            # Empty lines are no rows, as spreadsheets put them at the end.
+            rows = [(lines.line_num, row) for row in lines if row]
+    except (ValueError, OSError, csv.Error) as error:
+        raise DataError(f"{path}: not a readable table ({' '.join(str(error).split())})") from None
+    if not columns:
+        raise DataError(f"{path}: not a readable table (it is empty)")
+    key = next((name for name in ("frame", "image") if name in columns), None)
+    if key is None or any(name not in columns for name in CORNERS):
+        raise DataError(f"{path}: needs the columns frame (or image), {', '.join(CORNERS)}; score is optional")
+    known = (key, *CORNERS, "score")
+    for column in columns:
+        if column not in known:
+            raise DataError(f"{path}: unknown column {column!r}; columns are {key}, {', '.join(CORNERS)}, score")
+        if columns.count(column) > 1:
+            raise DataError(f"{path}: column {column!r} is there twice; leave one out")
+    found: dict[int | str, list[list[float]]] = {}
+    for line, row in rows:
+        frame, box = _row(dict(zip(columns, row, strict=True)), key) if len(row) == len(columns) else ("", None)
+        if box is None:
+            raise DataError(
+                f"{path} line {line}: needs numbers with x1 <= x2, y1 <= y2, and a score from 0 to 1; correct it"
+            )
+        found.setdefault(frame, []).append(box)
+    tables = {frame: np.array(boxes, np.float32) for frame, boxes in found.items()}
+    return {frame: (table[:, :4], table[:, 4]) for frame, table in tables.items()}
+
+
+def _row(row: dict[str, str], key: str) -> tuple[int | str, list[float] | None]:
+    """The frame of a row, and its box and score; None where they are no such numbers."""
+    try:
+        x1, y1, x2, y2 = (float(row[name]) for name in CORNERS)
+        score = float(row.get("score", "1"))
+        frame = float(row[key]) if key == "frame" else 0.0
+    except (KeyError, ValueError):
+        return "", None
+    right = all(map(math.isfinite, (x1, y1, x2, y2, frame))) and x1 <= x2 and y1 <= y2 and 0 <= score <= 1
+    right = right and frame >= 0 and frame % 1 == 0
+    return (int(frame) if key == "frame" and right else Path(row[key]).name), [x1, y1, x2, y2, score] if right else None

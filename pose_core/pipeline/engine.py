@@ -1,0 +1,315 @@
+"""Frames through the stages: decoding, resizing, network and writing at the same time, in constant memory.
+
+Three threads work ahead of the caller, who gets the results in order and writes them: one reads the source, one
+makes the views (with helpers where the network is on a device of its own), one runs the stages. The queues between
+them are short, so that memory does not depend on the length of the source. Frame i is always in batch
+``i // batch_size``: a run that goes on after an interruption computes the same batches as one that was never
+interrupted, and so the same numbers.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from pose_core.data.geometry import FrameGeometry, warp
+from pose_core.errors import PoseError
+from pose_core.pipeline.results import HostResult, to_frames
+from pose_core.pipeline.sources import FrameSource, SourceFrame
+from pose_core.pipeline.stages import FrameGroup, Stage, make_view, run_stages
+from pose_core.pipeline.threads import Channel, Flow, Stopped, Timing
+from pose_core.structures import ByteArray, Frame, Skeleton
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Result:
+    """Results of one batch.
+
+    Attributes:
+        frames: in order.
+        sizes: the different (width, height) of the frames that could be decoded.
+    """
+
+    frames: list[Frame]
+    sizes: frozenset[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Frames of equal size, in host memory."""
+
+    rows: list[int]
+    size: tuple[int, int]
+    pixels: list[Tensor | None]
+    geometries: list[FrameGeometry | None]
+    frames: list[ByteArray]
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    items: list[SourceFrame]
+    reasons: list[str | None]
+    groups: list[_Group]
+
+
+@dataclass(frozen=True)
+class _Computed:
+    prepared: _Prepared
+    found: list[HostResult]
+
+
+class Pipeline:
+    """The stages of a model and everything around them.
+
+    Args:
+        stages: in order.
+        skeleton: of the model.
+        device: where the stages compute.
+        batch_size: frames a batch.
+        threshold: keypoints with a lower score are reported as missing.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Stage],
+        skeleton: Skeleton,
+        device: torch.device,
+        batch_size: int,
+        threshold: float = 0.0,
+    ) -> None:
+        self.stages = list(stages)
+        self.skeleton = skeleton
+        self.device = device
+        self.batch_size = batch_size
+        self.threshold = threshold
+        # On the CPU the network needs all cores; beside another device they are free for resizing.
+        self.helpers = 1 if device.type == "cpu" else max(1, min(8, (os.cpu_count() or 1) - 2))
+        self._computing = threading.Lock()
+        self._buffers = _Buffers(pinned=device.type == "cuda")
+        self._geometries = lru_cache(maxsize=64)(self._make_geometries)
+
+    def with_batch_size(self, batch_size: int) -> Pipeline:
+        """The same stages with batches of another size."""
+        other = copy(self)
+        other.batch_size = batch_size
+        return other
+
+    def begin(self, previous: Frame | None = None) -> list[Stage]:
+        """The stages for one stream of frames; ``previous`` is the result before the first."""
+        return [stage.begin(previous) for stage in self.stages]
+
+    def run(
+        self, source: FrameSource, start: int = 0, timing: Timing | None = None, previous: Frame | None = None
+    ) -> Generator[Result]:
+        """Results batch by batch, from frame ``start`` (a multiple of ``batch_size``) to the last.
+
+        Args:
+            source: of the frames.
+            start: first frame.
+            timing: is filled in.
+            previous: the result of frame ``start - 1``.
+
+        Raises:
+            PoseError: the source fails as a whole.
+            Exception: whatever a stage raises.
+        """
+        if start % self.batch_size:
+            raise ValueError(f"start must be a multiple of the batch size {self.batch_size}, not {start}")
+        timing = timing or Timing()
+        stages = self.begin(previous)
+        with Flow() as flow:
+            read: Channel[SourceFrame] = flow.channel(self.batch_size)
+            prepared: Channel[_Prepared] = flow.channel(1)
+            computed: Channel[_Computed] = flow.channel(2)
+            flow.start("read", lambda: self._read(source, start, read, timing))
+            flow.start("prepare", lambda: self._prepare_all(read, prepared, timing))
+            flow.start("network", lambda: self._compute_all(prepared, computed, stages, timing))
+            try:
+                for batch in computed:
+                    with timing.measure("network"):
+                        for found in batch.found:
+                            found.wait()
+                    self._release(batch.prepared)
+                    with timing.measure("write"):
+                        result = self._result(batch)
+                    timing.frames += len(result.frames)
+                    yield result
+            except Stopped:
+                flow.check()
+                raise
+
+    def run_once(
+        self, images: Sequence[ByteArray], first: int = 0, stages: Sequence[Stage] | None = None
+    ) -> list[Frame]:
+        """Frames for a few images in memory, in this thread; numbered from ``first``. ``stages`` (from :meth:`begin`)
+        make them the continuation of a stream."""
+        items = [SourceFrame(first + i, _loader(image)) for i, image in enumerate(images)]
+        computed = self._compute(self._prepare(items, map, Timing()), stages or self.begin())
+        for found in computed.found:
+            found.wait()
+        self._release(computed.prepared)
+        return self._result(computed).frames
+
+    def _read(self, source: FrameSource, start: int, out: Channel[SourceFrame], timing: Timing) -> None:
+        frames = source.read(start)
+        while True:
+            with timing.measure("decode"):
+                frame = next(frames, None)
+            if frame is None:
+                return out.end()
+            out.put(frame)
+
+    def _prepare_all(self, frames: Channel[SourceFrame], out: Channel[_Prepared], timing: Timing) -> None:
+        incoming = iter(frames)
+        with ThreadPoolExecutor(self.helpers, "pose-helper") as pool:
+            each: Callable[..., Any] = map if self.helpers == 1 else pool.map
+            while items := list(islice(incoming, self.batch_size)):
+                out.put(self._prepare(items, each, timing))
+        out.end()
+
+    def _compute_all(
+        self, batches: Channel[_Prepared], out: Channel[_Computed], stages: Sequence[Stage], timing: Timing
+    ) -> None:
+        for batch in batches:
+            with timing.measure("network"):
+                computed = self._compute(batch, stages)
+            out.put(computed)
+        out.end()
+
+    def _prepare(self, items: list[SourceFrame], each: Callable[..., Any], timing: Timing) -> _Prepared:
+        pictures: list[_Picture] = list(each(self._picture, items))
+        timing.add("decode", sum(p.load_seconds for p in pictures) / self.helpers)
+        timing.add("resize", sum(p.view_seconds for p in pictures) / self.helpers)
+        began = time.perf_counter()
+        by_size: dict[tuple[int, int], list[int]] = {}
+        for row, picture in enumerate(pictures):
+            if picture.size is not None:
+                by_size.setdefault(picture.size, []).append(row)
+        groups = []
+        for size, rows in by_size.items():
+            geometries = self._geometries(*size)
+            pixels: list[Tensor | None] = []
+            for s, geometry in enumerate(geometries):
+                if geometry is None:
+                    pixels.append(None)
+                    continue
+                buffer = self._buffers.take(len(rows), geometry.height, geometry.width)
+                array = buffer.numpy()
+                for j, row in enumerate(rows):
+                    array[j] = pictures[row].views[s]
+                pixels.append(buffer)
+            frames = [image for row in rows if (image := pictures[row].frame) is not None]
+            groups.append(_Group(rows, size, pixels, geometries, frames))
+        timing.add("resize", time.perf_counter() - began)
+        return _Prepared(items, [p.reason for p in pictures], groups)
+
+    def _picture(self, item: SourceFrame) -> _Picture:
+        if item.load is None:
+            return _Picture(reason=item.reason)
+        began = time.perf_counter()
+        try:
+            image = item.load()
+        except PoseError as error:
+            return _Picture(reason=str(error), load_seconds=time.perf_counter() - began)
+        loaded = time.perf_counter()
+        height, width = image.shape[:2]
+        views = [None if g is None else warp(image, g) for g in self._geometries(width, height)]
+        return _Picture(
+            size=(width, height),
+            views=views,
+            frame=image if any(stage.needs_frames for stage in self.stages) else None,
+            load_seconds=loaded - began,
+            view_seconds=time.perf_counter() - loaded,
+        )
+
+    def _make_geometries(self, width: int, height: int) -> list[FrameGeometry | None]:
+        return [stage.view(width, height) for stage in self.stages]
+
+    def _compute(self, batch: _Prepared, stages: Sequence[Stage]) -> _Computed:
+        found = []
+        for group in batch.groups:
+            views = [
+                None if pixels is None or geometry is None else make_view(pixels, geometry, self.device)
+                for pixels, geometry in zip(group.pixels, group.geometries, strict=True)
+            ]
+            items = [batch.items[row] for row in group.rows]
+            full = FrameGroup(
+                group.rows,
+                [item.index for item in items],
+                [item.image for item in items],
+                *group.size,
+                views,
+                group.frames,
+                self.device,
+            )
+            with self._computing:
+                found.append(HostResult.fetch(run_stages(stages, full), self.device))
+        return _Computed(batch, found)
+
+    def _release(self, batch: _Prepared) -> None:
+        for group in batch.groups:
+            for pixels in group.pixels:
+                if pixels is not None:
+                    self._buffers.give(pixels)
+
+    def _result(self, batch: _Computed) -> Result:
+        prepared = batch.prepared
+        groups = [(group.rows, found) for group, found in zip(prepared.groups, batch.found, strict=True)]
+        frames = to_frames(prepared.items, prepared.reasons, groups, self.skeleton, self.threshold)
+        return Result(frames, frozenset(group.size for group in prepared.groups))
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One frame as a helper made it; without ``size`` it could not be decoded, for ``reason``."""
+
+    size: tuple[int, int] | None = None
+    views: Sequence[ByteArray | None] = ()
+    frame: ByteArray | None = None
+    reason: str | None = None
+    load_seconds: float = 0.0
+    view_seconds: float = 0.0
+
+
+def _loader(image: ByteArray) -> Callable[[], ByteArray]:
+    return lambda: image
+
+
+class _Buffers:
+    """Batches of pixels that are used over and over: allocated once a size, pinned for copies to a GPU."""
+
+    _KEPT = 6  # as many as can be under way between preparing and writing
+
+    def __init__(self, pinned: bool) -> None:
+        self._pinned = pinned
+        self._free: deque[Tensor] = deque(maxlen=self._KEPT)
+        self._lock = threading.Lock()
+
+    def take(self, count: int, height: int, width: int) -> Tensor:
+        """(count, height, width, 3) uint8, contents undefined."""
+        shape = (count, height, width, 3)
+        with self._lock:
+            for i, buffer in enumerate(self._free):
+                if tuple(buffer.shape) == shape:
+                    del self._free[i]  # by place: tensors cannot be compared as a whole
+                    return buffer
+        return torch.empty(shape, dtype=torch.uint8, pin_memory=self._pinned)
+
+    def give(self, buffer: Tensor) -> None:
+        """Take a buffer back."""
+        with self._lock:
+            self._free.append(buffer)

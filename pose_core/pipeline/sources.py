@@ -1,0 +1,193 @@
+"""Where frames come from: a video, image files, arrays in memory.
+
+A source numbers its frames from 0 in the order in which they are shown, and yields every number exactly once. A
+frame that cannot be decoded is yielded with the reason and without a picture, so that later numbers stay right.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from pose_core.data.images import read_image
+from pose_core.errors import DataError
+from pose_core.structures import ByteArray
+
+IMAGE_EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+"""Files that are taken for images, in lower case."""
+
+VIDEO_EXTENSIONS = frozenset(
+    {".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".webm", ".wmv", ".flv", ".ogv"}
+)
+"""Files in a folder that are taken for videos, in lower case. A video that is named itself may have any name."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFrame:
+    """One frame of a source.
+
+    Attributes:
+        index: from 0, in the order in which frames are shown.
+        load: makes the picture, (H, W, 3) uint8 RGB; may be called in any thread and may raise a
+            :class:`~pose_core.errors.PoseError`. None when the frame could not be decoded.
+        reason: why there is no picture; None when there is one.
+        image: path of the image file; None for videos and arrays.
+    """
+
+    index: int
+    load: Callable[[], ByteArray] | None
+    reason: str | None = None
+    image: str | None = None
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """What a source knows about itself.
+
+    Attributes:
+        name: the path as the user gave it, or ``array``.
+        frames: how many there are.
+        width, height: of the frames in pixels; 0 where unknown beforehand (image files).
+        fps: frames a second; 0 for images and arrays.
+    """
+
+    name: str
+    frames: int
+    width: int
+    height: int
+    fps: float
+
+
+class FrameSource(ABC):
+    """A finite sequence of frames.
+
+    Attributes:
+        doubtful: once :meth:`read` has come to its end: runs (first, last) of frames that were decoded after a
+            damaged one which they refer to, and may show something wrong.
+    """
+
+    doubtful: list[tuple[int, int]]
+
+    def __init__(self) -> None:
+        self.doubtful = []
+
+    @property
+    @abstractmethod
+    def info(self) -> SourceInfo:
+        """Name, number of frames, size."""
+
+    @abstractmethod
+    def read(self, start: int = 0) -> Iterator[SourceFrame]:
+        """The frames from number ``start`` on, each number once, in order."""
+
+    def identity(self) -> dict[str, Any]:
+        """What tells this source from another, for resuming: plain values. Empty for arrays."""
+        return {}
+
+
+class ImageSource(FrameSource):
+    """Image files as one sequence.
+
+    Args:
+        name: path as the user gave it.
+        images: the files in order; each must exist.
+    """
+
+    def __init__(self, name: str, images: Sequence[Path]) -> None:
+        super().__init__()
+        self._name = name
+        self._images = list(images)
+
+    @property
+    def info(self) -> SourceInfo:
+        """The size is 0: it is known only when the files are decoded."""
+        return SourceInfo(self._name, len(self._images), 0, 0, 0.0)
+
+    def read(self, start: int = 0) -> Iterator[SourceFrame]:
+        """Files are decoded when a frame is loaded; one that cannot be raises DataError then."""
+        for index in range(start, len(self._images)):
+            path = self._images[index]
+            yield SourceFrame(index, partial(read_image, path), image=str(path))
+
+    def identity(self) -> dict[str, Any]:
+        """Number of files, and a hash of their names, sizes and times."""
+        digest = hashlib.sha256()
+        for path in self._images:
+            stat = path.stat()
+            digest.update(f"{path.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+        return {"images": [len(self._images), digest.hexdigest()]}
+
+
+class ArraySource(FrameSource):
+    """Images in memory.
+
+    Args:
+        images: (B, H, W, 3) or (B, H, W) uint8, or a sequence of (H, W, 3) or (H, W) uint8 arrays.
+
+    Attributes:
+        images: (H, W, 3) uint8 RGB each.
+
+    Raises:
+        DataError: an image is not uint8 or has another shape; the message names it.
+    """
+
+    def __init__(self, images: Sequence[Any] | np.ndarray[Any, Any]) -> None:
+        super().__init__()
+        self.images = [as_rgb(image, f"image {i}") for i, image in enumerate(images)]
+
+    @property
+    def info(self) -> SourceInfo:
+        """The size is 0 where images differ."""
+        sizes = {image.shape[:2] for image in self.images}
+        height, width = sizes.pop() if len(sizes) == 1 else (0, 0)
+        return SourceInfo("array", len(self.images), width, height, 0.0)
+
+    def read(self, start: int = 0) -> Iterator[SourceFrame]:
+        """The images; nothing is copied."""
+        for index in range(start, len(self.images)):
+            yield SourceFrame(index, partial(_same, self.images[index]))
+
+
+def _same(image: ByteArray) -> ByteArray:
+    return image
+
+
+def as_rgb(image: Any, what: str) -> ByteArray:
+    """An image in memory as (H, W, 3) uint8 RGB.
+
+    Args:
+        image: (H, W, 3), (H, W, 1) or (H, W) uint8; gray gets three equal channels.
+        what: how a message calls it.
+
+    Raises:
+        DataError: another type or shape, or no pixels.
+    """
+    if not isinstance(image, np.ndarray):
+        raise DataError(f"{what} is a {type(image).__name__}; give numpy arrays of shape (H, W, 3) and dtype uint8")
+    if image.dtype != np.uint8:
+        hint = "multiply by 255 and convert" if image.dtype.kind == "f" else "convert"
+        raise DataError(f"{what} has dtype {image.dtype}; {hint} to uint8 in [0, 255] first")
+    gray = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1)
+    if not gray and not (image.ndim == 3 and image.shape[2] == 3):
+        raise DataError(f"{what} has shape {image.shape}; it must be (H, W, 3) RGB or (H, W) gray")
+    if 0 in image.shape:
+        raise DataError(f"{what} has shape {image.shape}: it has no pixels")
+    if gray:
+        return cv2.cvtColor(image.reshape(image.shape[:2]), cv2.COLOR_GRAY2RGB)  # type: ignore[return-value]
+    return image
+
+
+def natural_order(path: Path) -> tuple[list[tuple[int, int, str]], str]:
+    """Sort key by name in which ``img2`` comes before ``img10``."""
+    parts = re.split(r"([0-9]+)", path.name.lower())
+    key = [(0, int(p), "") if p.isdecimal() and p.isascii() else (1, 0, p) for p in parts if p]
+    return key, path.name

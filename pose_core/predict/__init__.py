@@ -1,0 +1,1 @@
+"""From a trained run to predictions: in memory, or into files that survive an interruption."""

@@ -1,0 +1,131 @@
+"""A trained model of another tool -> a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from pose_core.catalog import get_catalog
+from pose_core.errors import ConfigError, PluginError, RunError
+from pose_core.interfaces import Imported, ImportedNetwork, Importer
+from pose_core.model.weights import load_into
+from pose_core.runs.run_folder import CONFIG, DETECTOR, DetectorRun, Run, build_detector, build_model
+from pose_core.specs import AnyImporter, DetectorRunSpec, RunSpec
+from pose_core.specs.base import Spec
+from pose_core.specs.yaml_file import validate_as
+
+_NO_SPLIT: Mapping[str, list[str]] = {"train": [], "validation": [], "test": []}
+
+
+@dataclass(frozen=True)
+class ImportedRun:
+    """What came of an import.
+
+    Attributes:
+        run: the run folder.
+        notes: one line for each thing the user should know.
+        parameters: of the pose network, trainable ones and others.
+    """
+
+    run: Run
+    notes: tuple[str, ...]
+    parameters: int
+
+
+def import_model(
+    importer: str | Mapping[str, Any],
+    snapshot: Path,
+    out: Path,
+    *,
+    config: Path | None = None,
+    detector: Path | None = None,
+    data: Path | None = None,
+) -> ImportedRun:
+    """Make a run folder of a model that another tool trained; it predicts, evaluates and fine-tunes like any other.
+
+    Nothing is written before all of it is known to fit.
+
+    Args:
+        importer: name of an importer component, or its configuration (``type`` and settings).
+        snapshot: file of weights.
+        out: the run folder; made if needed.
+        config: file that describes the model; found beside the snapshot by default.
+        detector: file of weights of the detector of a top-down model.
+        data: the labelled project the model was trained on; by default as the model says.
+
+    Raises:
+        ConfigError: there is no such importer, or a setting of it is wrong.
+        RunError: a file cannot be used, its weights do not fit, or ``out`` holds a run.
+        PluginError: the importer or a mapping of weights is broken.
+    """
+    if (out / CONFIG).exists():
+        raise RunError(f"{out}: already holds a run; choose another --out")
+    chosen = {"importer": importer if isinstance(importer, str) else dict(importer)}
+    settings = validate_as(chosen, {}, "", _Chosen).importer
+    reader: Importer = get_catalog().component("importer", settings.type).factory()(settings)
+    found = reader.read(snapshot, config, detector, data)
+    if not isinstance(found, Imported):
+        raise PluginError(f"importer {settings.type!r} returned {type(found).__name__}, not Imported")
+
+    spec = _spec(found.network, RunSpec, settings.type)
+    spec = _full_name(spec)
+    model = build_model(spec)
+    _load(model, found.network.weights, found.network.source)
+    try:
+        model.check_features()
+    except ConfigError as error:
+        raise RunError(f"{found.network.source}: importer {settings.type} made no usable run of it: {error}") from None
+    finder = None
+    if found.detector is not None:
+        finder_spec = _spec(found.detector, DetectorRunSpec, settings.type)
+        finder = build_detector(finder_spec)
+        _load(
+            finder, {f"network.{name}": value for name, value in found.detector.weights.items()}, found.detector.source
+        )
+
+    provenance = {
+        "imported": {"by": settings.type, **found.provenance},
+        "seed": None,
+        "data_hash": None,
+        "data": spec.data.source,
+        "split": _NO_SPLIT,
+        "notes": list(found.notes),
+    }
+    if found.detector is not None and finder is not None:
+        inner = DetectorRun.create(out / DETECTOR, finder_spec, provenance)
+        inner.save_weights(finder.state_dict(), training={"imported": True})
+    # The outer folder is a run once it has its configuration, so it comes last.
+    run = Run.create(out, spec, provenance)
+    run.save_weights(model.state_dict(), training={"imported": True})
+    return ImportedRun(run, found.notes, sum(p.numel() for p in model.parameters()))
+
+
+class _Chosen(Spec):
+    """An importer as a part of a configuration, so that a wrong setting is named as everywhere."""
+
+    importer: AnyImporter
+
+
+def _spec(network: ImportedNetwork, kind: type[Any], importer: str) -> Any:
+    try:
+        return validate_as(network.spec, {}, "", kind)
+    except ConfigError as error:
+        raise RunError(f"{network.source}: importer {importer} made no usable run of it: {error}") from None
+
+
+def _full_name(spec: RunSpec) -> RunSpec:
+    """The spec with the full name of the model, if one of that name and method is installed."""
+    try:
+        (model,) = get_catalog().model(spec.model.name, spec.model.method)
+    except (ConfigError, ValueError):
+        return spec
+    return spec.model_copy(update={"model": spec.model.model_copy(update={"name": model.full_name})})
+
+
+def _load(model: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
+    load_into(model, weights, source)
+    model.eval()

@@ -1,0 +1,181 @@
+"""What a configuration or a run uses: components with their defaults, models, plugins, pretrained weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pose_core.catalog import Component, Model, Weights, get_catalog
+from pose_core.catalog.composition import components_in
+from pose_core.catalog.distributions import required_by
+from pose_core.catalog.merge import merge
+from pose_core.errors import ConfigError, RunError
+from pose_core.io.files import parse_json
+from pose_core.plugins import PluginRecord
+from pose_core.specs.model import CUSTOM
+from pose_core.specs.resolve import choose_model
+from pose_core.specs.run_plugins import check_plugins
+from pose_core.specs.yaml_file import read_yaml
+
+_PARTS = ("detector", "conditions")
+"""Runs within a run."""
+
+
+@dataclass
+class Used:
+    """What is used, each once and in the order of the configuration.
+
+    Attributes:
+        models: named models.
+        components: all components, those by default too.
+        weights: for each set of pretrained weights what is known: ``name``, ``license``, ``source``.
+    """
+
+    models: list[Model] = field(default_factory=list)
+    components: list[Component] = field(default_factory=list)
+    weights: list[dict[str, str]] = field(default_factory=list)
+
+    def third_party(self) -> dict[str, list[str]]:
+        """What the core and the plugins that are used require directly, each with those that require it."""
+        ours = list(dict.fromkeys(["pose-core", *(plugin.distribution for plugin in self.plugins())]))
+        found: dict[str, list[str]] = {}
+        for distribution in ours:
+            for required in required_by(distribution):
+                if required not in ours:
+                    found.setdefault(required, []).append(distribution)
+        return dict(sorted(found.items()))
+
+    def plugins(self) -> list[PluginRecord]:
+        """The plugins that they come from."""
+        owners = [*(model.plugin for model in self.models), *(component.plugin for component in self.components)]
+        return list({plugin.name: plugin for plugin in owners}.values())
+
+    def citations(self) -> list[str]:
+        """BibTeX entries, each key once: of the plugins, the models, the components."""
+        entries: dict[str, str] = {}
+        sources = [plugin.info.citations for plugin in self.plugins() if plugin.info is not None]
+        sources += [model.citations for model in self.models]
+        sources += [component.definition.citations for component in self.components]
+        for entry in (entry for source in sources for entry in source):
+            entries.setdefault(entry.partition("{")[2].partition(",")[0].strip() or entry, entry.strip())
+        return list(entries.values())
+
+
+def used_by(path: Path) -> Used:
+    """What a configuration file, or the run in a folder, uses.
+
+    Raises:
+        ConfigError: the file cannot be read, or names what is not installed.
+        RunError: the folder holds no run.
+    """
+    used = Used()
+    if path.is_dir():
+        if not (path / "config.yaml").is_file():
+            raise RunError(f"{path}: not a run folder (no config.yaml in it); name a YAML file or a run folder")
+        for folder in (path, *(path / part for part in _PARTS)):
+            if (folder / "config.yaml").is_file():
+                check_plugins(folder)
+                _collect(folder / "config.yaml", used)
+                _collect_provenance(folder / "provenance.json", used)
+    else:
+        _collect(path, used)
+    return used
+
+
+def _collect(path: Path, used: Used) -> None:
+    content, _ = read_yaml(path)
+    model = content.get("model")
+    if not isinstance(model, Mapping | None):
+        raise ConfigError(f"{path}: model: must hold keys and values, such as {{name: {model}}}, not {model!r}")
+    name = model.get("name", CUSTOM) if isinstance(model, Mapping) else CUSTOM
+    if isinstance(model, Mapping) and isinstance(name, str) and name != CUSTOM:
+        preset = choose_model(name, multi_animal=False, method=model.get("method"))
+        if preset not in used.models:
+            used.models.append(preset)
+        # A run says everything; a file that names a model says what differs from it.
+        if "skeleton" not in content:
+            content = merge(preset.spec(), content)
+    # A detector that is trained with the pose network has weights of its own to start from.
+    detector = content.get("detector")
+    sections: list[Mapping[str, Any]] = [content]
+    if isinstance(detector, Mapping):
+        sections = [{key: value for key, value in content.items() if key != "detector"}, detector]
+    for section in sections:
+        train = section.get("train")
+        start = train.get("weights") if isinstance(train, Mapping) else None
+        for kind, config in components_in(section):
+            _add(path, kind, config, used, fetches=start is None)
+        if isinstance(start, str) and not path.with_name("provenance.json").is_file():
+            _add_weights(start, used)
+
+
+def _add(path: Path, kind: str, config: dict[str, Any], used: Used, *, fetches: bool) -> None:
+    component = get_catalog().component(kind, config["type"])
+    try:
+        whole = component.config_class().model_validate({**config, "type": component.full_name}).model_dump()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, (kind, *first["loc"])))
+        raise ConfigError(f"{path}: {where}: {first['msg']}; 'pose show {component.name}' lists the settings") from None
+    if component not in used.components:
+        used.components.append(component)
+    if fetches and whole.get("pretrained", False):
+        _add_pretrained(component, used)
+    for inner, part in components_in(whole):
+        _add(path, inner, part, used, fetches=fetches)
+
+
+def _add_pretrained(component: Component, used: Used) -> None:
+    """Weights that a component fetches by itself: those that are offered for it by name, or what it says of them."""
+    for weights in get_catalog().weights():
+        if weights.definition.model == component.full_name and weights.part == component.definition.kind:
+            _remember(weights, used)
+            return
+    about = {
+        "name": f"pretrained weights of {component.full_name}",
+        "license": component.definition.weights_license or "unknown",
+        "source": component.definition.weights_source or f"see the README of {component.plugin.distribution}",
+    }
+    if about not in used.weights:
+        used.weights.append(about)
+
+
+def _add_weights(name: str, used: Used) -> None:
+    if name == "none":
+        return
+    if any(name in (w.name, w.full_name) for w in get_catalog().weights()):
+        _remember(get_catalog().named_weights(name), used)
+    else:
+        used.weights.append({"name": name, "license": "unknown", "source": "a file or run"})
+
+
+def _remember(weights: Weights, used: Used) -> None:
+    spec = weights.definition
+    about = {"name": weights.full_name, "license": spec.license, "source": spec.source}
+    if about not in used.weights:
+        used.weights.append(about)
+
+
+def _collect_provenance(path: Path, used: Used) -> None:
+    """What a run remembers: the weights that it started from, more exactly than its configuration, and what read its
+    data or made it of another tool's model."""
+    if not path.is_file():
+        return
+    try:
+        content = parse_json(path.read_text(encoding="utf-8"))
+        about, imported = content.get("weights"), content.get("imported")
+        part = {"reader": content.get("reader"), "importer": imported.get("by") if imported is not None else None}
+    except (OSError, ValueError, AttributeError) as error:
+        raise RunError(f"{path}: damaged ({error}); restore it or train again") from None
+    for kind, name in part.items():
+        if isinstance(name, str) and (found := get_catalog().component(kind, name)) not in used.components:
+            used.components.append(found)
+    if isinstance(about, dict):
+        name = str(about.get("name", about.get("weights", "")))
+        row = {"name": name, "license": str(about.get("license", "unknown")), "source": str(about.get("source", ""))}
+        if row not in used.weights:
+            used.weights.append(row)

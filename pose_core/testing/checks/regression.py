@@ -1,0 +1,97 @@
+"""Level 2: outputs that were stored once, to see when a network begins to compute something else.
+
+The weights are a formula of their names and places, and so is the input: neither the initialisation of layers nor
+anybody's random numbers have a part in the outputs.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pose_core.testing.checks.check import check, demand
+from pose_core.testing.checks.harness import rig_of
+from pose_core.testing.checks.targets import ComponentSubject, skip
+
+_SAMPLES = 8
+TOLERANCE = 2e-3
+"""Of the stored outputs, as a fraction of the output's spread; other CPUs and versions of torch round otherwise."""
+
+
+def summarize_outputs(subject: ComponentSubject) -> dict[str, Any]:
+    """Of each output its shape, mean, standard deviation and some values."""
+    rig = rig_of(subject)
+    module = rig.build().eval()
+    fill(module)
+    inputs = {n: _formula(t.shape, n) for n, t in rig.inputs(1).items()}
+    with torch.no_grad():
+        outputs = rig.run(module, inputs)
+    return {name: _summarize(output.double()) for name, output in outputs.items()}
+
+
+def fill(module: nn.Module) -> None:
+    """Weights by a formula: about as large as fresh ones, norms near 1."""
+    state = module.state_dict()
+    learned = {n for n, _ in module.named_parameters()}
+    with torch.no_grad():
+        for name, tensor in state.items():
+            wave = _formula(tensor.shape, name).to(tensor.dtype)
+            if name.endswith("running_var"):
+                tensor.copy_(1 + 0.1 * wave)
+            elif name.endswith("running_mean") or (name in learned and tensor.dim() <= 1 and name.endswith("bias")):
+                tensor.copy_(0.1 * wave)
+            elif name in learned and tensor.dim() <= 1:
+                tensor.copy_(1 + 0.1 * wave)
+            elif name in learned:
+                tensor.copy_(wave * math.sqrt(2 * 2 / max(1, tensor[0].numel())))
+
+
+def _formula(shape: torch.Size, name: str) -> Tensor:
+    """Values in [-1, 1] that look random: the fractional part of a large sine."""
+    places = torch.arange(shape.numel(), dtype=torch.float64)
+    phase = zlib.crc32(name.encode()) % 1000
+    values = (torch.sin((places + 1) * 12.9898 + phase) * 43758.5453) % 1.0
+    return (2 * values - 1).float().reshape(shape)
+
+
+def _summarize(output: Tensor) -> dict[str, Any]:
+    flat = output.nan_to_num().flatten()
+    at = torch.linspace(0, max(0, len(flat) - 1), _SAMPLES).round().long()
+    return {
+        "shape": list(output.shape),
+        "mean": _short(flat.mean()),
+        "std": _short(flat.std(correction=0)),
+        "values": [_short(v) for v in flat[at]],
+    }
+
+
+def _short(value: Tensor) -> float:
+    return float(f"{float(value):.6g}")
+
+
+@check(2, "backbone", "neck", "head")
+def check_outputs_are_as_stored(subject: ComponentSubject) -> None:
+    """With weights by formula it computes what it computed when 'pose check NAME --store FILE' was run."""
+    if subject.reference is None:
+        raise skip("no stored outputs are given; make some with 'pose check NAME --store FILE'")
+    stored: Mapping[str, Any] | None = subject.reference.get(subject.label)
+    demand(stored is not None, f"the stored outputs have none of {subject.label}; store them again")
+    assert stored is not None
+    found = summarize_outputs(subject)
+    demand(set(found) == set(stored), f"outputs were {', '.join(sorted(stored))}, and are {', '.join(sorted(found))}")
+    for name, was in stored.items():
+        now = found[name]
+        demand(now["shape"] == was["shape"], f"{name} has shape {now['shape']}, and had {was['shape']}")
+        allowed = TOLERANCE * max(abs(was["std"]), abs(was["mean"]), 1e-6)
+        pairs = [(now[k], was[k], k) for k in ("mean", "std")]
+        pairs += [(a, b, "a value") for a, b in zip(now["values"], was["values"], strict=True)]
+        for value, wanted, what in pairs:
+            demand(abs(value - wanted) <= allowed, f"{what} of {name} is {value:.6g}, and was {wanted:.6g}")
+
+
+CHECKS = (check_outputs_are_as_stored,)

@@ -1,0 +1,89 @@
+"""How far training has come: sets the learning rate, and ends training when its time is up."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+import lightning
+
+from pose_core.data.dataset import Batch
+from pose_core.specs import ScheduleSpec, TrainSpec
+
+
+class ScheduleCallback(lightning.Callback):
+    """Progress is the fraction of the steps, or of the time where that runs out first.
+
+    Attributes:
+        progress: from 0 to 1.
+        learning_rate: of the step at hand.
+        seconds: spent training, those before a resume included.
+        reserved: seconds to keep for the last validation.
+    """
+
+    def __init__(self, spec: TrainSpec, steps: int) -> None:
+        self.spec = spec
+        self.steps = steps
+        self.progress = 0.0
+        self.learning_rate = 0.0
+        self.reserved = 0.0
+        self._before = 0.0
+        self._start = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return self._before + time.monotonic() - self._start
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Start the clock."""
+        self._start = time.monotonic()
+
+    def on_train_batch_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Set the learning rate of this step."""
+        self.progress = trainer.global_step / max(self.steps, 1)
+        if self.spec.max_time is not None:
+            seconds = float(trainer.strategy.broadcast(self.seconds))  # all processes must agree on rate and end
+            self.progress = max(self.progress, seconds / max(self.spec.max_time - self.reserved, 1e-9))
+        self.progress = min(self.progress, 1.0)
+        self.learning_rate = self.spec.optimizer.lr * learning_rate_factor(self.spec.schedule, self.progress)
+        for group in trainer.optimizers[0].param_groups:
+            group["lr"] = self.learning_rate
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Stop when the time is up."""
+        self.progress = max(self.progress, trainer.global_step / max(self.steps, 1))
+        if self.spec.max_time is not None and self.progress >= 1.0 and trainer.global_step < self.steps:
+            trainer.should_stop = True
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds, "reserved": self.reserved}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._before, self.reserved = state_dict["seconds"], state_dict["reserved"]
+
+
+def learning_rate_factor(schedule: ScheduleSpec, progress: float) -> float:
+    """Fraction of the highest learning rate.
+
+    Args:
+        schedule: warm-up, then constant or a half cosine (Loshchilov and Hutter, 2017) down to ``final``.
+        progress: 0 at the start, 1 at the end of training.
+    """
+    progress = min(max(progress, 0.0), 1.0)
+    if progress < schedule.warmup:
+        # not from zero: the first step should already move
+        return 0.01 + 0.99 * progress / schedule.warmup
+    if schedule.name == "constant":
+        return 1.0
+    done = (progress - schedule.warmup) / (1.0 - schedule.warmup)
+    return schedule.final + (1.0 - schedule.final) * 0.5 * (1.0 + math.cos(math.pi * done))
