@@ -17,7 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 import pose_core
-from pose_core import files
+from pose_core.io import files
 from pose_core.cli.predict import predict as predict_command
 from pose_core.errors import ConfigError, DataError, PoseError, RunError, VideoError
 from pose_core.formats.config import ParquetConfig
