@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pose_core.hooks import ComponentSpec, ModelPreset, ModelRecipe, PluginInfo, hookimpl
+from pose_core.hooks import ComponentSpec, MethodSpec, ModelPreset, ModelRecipe, PluginInfo, hookimpl
 
 _BUCTD = """@inproceedings{zhou2023buctd,
   title={Rethinking Pose Estimation in Crowds: Overcoming the Detection Information Bottleneck and Ambiguity},
@@ -99,6 +99,19 @@ def pose_components() -> Iterable[ComponentSpec]:
         yield ComponentSpec(
             f"deeplabcut/{kind}", name, config="", factory=f"pose_buctd.deeplabcut:{function}", summary=summary
         )
+
+
+@hookimpl
+def pose_methods() -> Iterable[MethodSpec]:
+    yield MethodSpec(
+        "conditional_top_down",
+        "several animals: initial poses are refined, each in its crop",
+        view="animal",
+        animals="several",
+        heads="one",
+        stages={"refine": {"type": "buctd/refine"}},
+        inputs=("conditions",),
+    )
 
 
 @hookimpl
