@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from pose_core import downloads
+from pose_core.io import downloads
 from pose_core.errors import DownloadError, PluginError, WeightsError
 from pose_core.hooks import WeightSpec
 from pose_core.interfaces import load_pretrained, read_tensors
@@ -154,7 +154,7 @@ def test_failing_downloads_say_why_and_what_to_do(server: Server, monkeypatch: p
         fetch(wanted)
     assert_says_what_to_do(caught.value, wanted)
     server.files.clear()
-    with pytest.raises(DownloadError, match="the server answers 404 Not StageResult") as caught:
+    with pytest.raises(DownloadError, match="the server answers 404 Not Found") as caught:
         fetch(wanted)
     assert_says_what_to_do(caught.value, wanted)
     monkeypatch.setattr(downloads, "TIMEOUT", 0.1)
@@ -210,7 +210,7 @@ def test_large_files_announce_themselves(
 ) -> None:
     fetch(spec(server))
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(downloads, "_WORTH_TELLING", 1000)
+    monkeypatch.setattr(downloads, "WORTH_TELLING", 1000)
     obtain(RemoteFile(f"{server.url}/snout.safetensors", "a toy"), "give up")
     assert capsys.readouterr().err == f"downloading a toy (1 MB) from {server.url}/snout.safetensors\n"
 
