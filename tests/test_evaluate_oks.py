@@ -208,7 +208,7 @@ def test_a_resampling_is_what_pycocotools_says_of_the_images_drawn():
         skeleton, sigmas = skeleton_of(4), (0.1,) * 4
         matches = [match_animals(a, b, several=True) for a, b in pairs]
         bootstrap = Bootstrap(len(pairs), 4, seed)
-        resampled = module._resample(coco_task(pairs, matches, skeleton), sigmas, bootstrap)
+        resampled = module.resample_precision(coco_task(pairs, matches, skeleton), sigmas, bootstrap)
         for r, counts in enumerate(bootstrap.counts):
             drawn = [i + 7 for i, count in enumerate(counts) for _ in range(count)]
             again = {

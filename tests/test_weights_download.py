@@ -210,7 +210,7 @@ def test_large_files_announce_themselves(
 ) -> None:
     fetch(spec(server))
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(downloads, "_WORTH_TELLING", 1000)
+    monkeypatch.setattr(downloads, "WORTH_TELLING", 1000)
     obtain(RemoteFile(f"{server.url}/snout.safetensors", "a toy"), "give up")
     assert capsys.readouterr().err == f"downloading a toy (1 MB) from {server.url}/snout.safetensors\n"
 

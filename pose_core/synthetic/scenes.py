@@ -102,6 +102,8 @@ class Scene:
 
     Attributes:
         skeleton: keypoints, edges, left/right pairs and individuals of the labels.
+        animals: each one's shape and path through the scene.
+        drawing_order: indices of the animals, the lowest one first.
     """
 
     def __init__(self, spec: SceneSpec) -> None:
@@ -112,11 +114,11 @@ class Scene:
         look = np.random.default_rng([spec.seed if spec.ground is None else spec.ground, 2])
         first_coat = int(rng.integers(len(textures.COATS)))
         self._ground = textures.ground(look, spec.size, int(look.integers(len(textures.GROUNDS))), spec.clutter)
-        self._animals = [
+        self.animals = [
             self._animal(np.random.default_rng([spec.seed, 3, i]), (first_coat if spec.coat is None else spec.coat) + i)
             for i in range(spec.animals)
         ]
-        self._order = [int(i) for i in rng.permutation(spec.animals)]
+        self.drawing_order = [int(i) for i in rng.permutation(spec.animals)]
         self._grass = [self._blade(rng) for _ in range(spec.occluders)]
         height, width = spec.size
         self._noise = rng.standard_normal((height + 64, width + 64, 3), dtype=np.float32) * np.float32(spec.noise)
@@ -137,12 +139,12 @@ class Scene:
         if not 0 <= t < len(self):
             raise IndexError(f"frame {t} of a scene of {len(self)} frames")
         picture = self._ground.copy()
-        poses = [animal.pose(t) for animal in self._animals]
+        poses = [animal.pose(t) for animal in self.animals]
         points = np.stack([pose.keypoints for pose in poses])
         hidden = np.zeros(points.shape[:2], bool)
-        for number, i in enumerate(self._order):
-            self._shadow(picture, self._animals[i], poses[i])
-            below = self._order[: number + 1]
+        for number, i in enumerate(self.drawing_order):
+            self._shadow(picture, self.animals[i], poses[i])
+            below = self.drawing_order[: number + 1]
             self._draw(picture, i, poses[i], points, hidden, below)
         for outline, colour in self._grass:
             paint(picture, cover(outline + 2.0, self.spec.size), (20, 22, 12), 0.3)
@@ -177,7 +179,7 @@ class Scene:
         """Paint animal ``i`` and note which keypoints of the animals ``below`` (itself included) it hides."""
         drawn = {animal: np.ones(len(KEYPOINTS), bool) for animal in below}
         drawn[i][:] = False
-        for part in self._animals[i].parts(pose, self.spec.size):
+        for part in self.animals[i].parts(pose, self.spec.size):
             if part.colour is not None:
                 paint(picture, cover(part.outline, self.spec.size), part.colour, part.opacity)
             if part.opacity == 1.0:
