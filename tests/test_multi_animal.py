@@ -22,7 +22,7 @@ from pose_core.evaluate.metrics import measure
 from pose_core.formats.parquet import ParquetWriter
 from pose_core.interfaces import Predictions, PredictionsHeader
 from pose_core.specs import AugmentationSpec, CropSpec, EvaluationSpec, PreprocessSpec
-from pose_core.structures import Frame, Instances, LabelledDataset, LabelledImage, Skeleton
+from pose_core.structures import Frame, ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 from pose_core.synthetic.scenes import Scene, SceneSpec
 
 NAN = np.nan
@@ -42,7 +42,7 @@ def animals(rng: np.random.Generator, count: int, size: float = 200.0) -> Instan
 
 
 def record(instances: Instances, size: int = 200) -> LabelledImage:
-    return LabelledImage.create(Path("a.png"), "a.png", size, size, instances)
+    return LabelledImage.create(ImageFile(Path("a.png")), "a.png", size, size, instances)
 
 
 @settings(max_examples=40)
