@@ -90,15 +90,6 @@ def pose_components() -> Iterable[ComponentSpec]:
         weights_license="MIT",
         weights_source="ImageNet-1k classification, Wang et al. 2020, as released with timm",
     )
-    for kind, name, function, summary in (
-        ("backbone", "CondPreNet", "prenet_backbone", "DeepLabCut's CondPreNet as buctd/prenet"),
-        ("backbone", "HRNetCoAM", "coam_backbone", "DeepLabCut's HRNetCoAM as buctd/hrnet_coam"),
-        ("input", "CondPreNet", "conditions", "The conditions of DeepLabCut's CondPreNet"),
-        ("input", "HRNetCoAM", "conditions", "The conditions of DeepLabCut's HRNetCoAM"),
-    ):
-        yield ComponentSpec(
-            f"deeplabcut/{kind}", name, config="", factory=f"pose_buctd.deeplabcut:{function}", summary=summary
-        )
 
 
 @hookimpl

@@ -83,14 +83,6 @@ def pose_components() -> Iterable[ComponentSpec]:
         tags=("coco",),
         citations=(_FASTER_RCNN, _FPN, _TRANSFER),
     )
-    for name in ("SSDLite", "FasterRCNN"):
-        yield ComponentSpec(
-            "deeplabcut/detector",
-            name,
-            config="",
-            factory=f"pose_torchvision.deeplabcut:{name.lower()}",
-            summary=f"Weights of DeepLabCut's {name}",
-        )
 
 
 @hookimpl
