@@ -53,7 +53,12 @@ def scene(folder: Path, keypoints: np.ndarray) -> LabelledDataset:
     path = folder / "scene.png"
     assert cv2.imwrite(str(path), np.rint(image).astype(np.uint8)[..., ::-1])
     record = LabelledImage.create(
-        path, "scene.png", WIDTH, HEIGHT, Instances.from_keypoints(keypoints, identity=[0, 1]), areas=[400.0, np.nan]
+        ImageFile(path),
+        "scene.png",
+        WIDTH,
+        HEIGHT,
+        Instances.from_keypoints(keypoints, identity=[0, 1]),
+        areas=[400.0, np.nan],
     )
     return LabelledDataset(SKELETON, (record,), folder, "scene")
 

@@ -82,7 +82,7 @@ def test_identities_follow_their_animals_through_augmentation(tmp_path: Path, vi
     """The name of the individual stays with its keypoints, whatever is turned, mirrored or cut off."""
     rng = np.random.default_rng(3)
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((200, 200, 3), np.uint8))
-    labels = replace(record(animals(rng, 5)), image=tmp_path / "a.png")
+    labels = replace(record(animals(rng, 5)), image=ImageFile(tmp_path / "a.png"))
     dataset = LabelledDataset(SKELETON, (labels,), tmp_path, "five")
     preprocess = (
         PreprocessSpec(scale=1.0) if view == "frame" else PreprocessSpec(view="animal", size=(64, 64), min_box=0.0)

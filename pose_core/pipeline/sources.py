@@ -25,11 +25,6 @@ from pose_core.structures import ByteArray, ImageReference
 IMAGE_EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """Files that are taken for images, in lower case."""
 
-VIDEO_EXTENSIONS = frozenset(
-    {".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".webm", ".wmv", ".flv", ".ogv"}
-)
-"""Files in a folder that are taken for videos, in lower case. A video that is named itself may have any name."""
-
 
 @dataclass(frozen=True, slots=True)
 class SourceFrame:

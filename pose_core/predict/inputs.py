@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pose_core.errors import DataError
-from pose_core.pipeline.sources import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS, FrameSource, ImageSource, natural_order
+from pose_core.io.video import VIDEO_EXTENSIONS
+from pose_core.pipeline.sources import IMAGE_EXTENSIONS, FrameSource, ImageSource, natural_order
 from pose_core.structures import ImageFile
 
 
