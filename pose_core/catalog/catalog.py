@@ -195,9 +195,9 @@ class Catalog:
         Raises:
             ConfigError: the name is unknown, ambiguous between plugins, or does not exist for ``method``.
         """
-        offered = any(name in (m.name, m.full_name) for m in self._models)
+        there = any(name in (m.name, m.full_name) for m in self._models)
         lacking = [m for m in self._incomplete if name in (m.name, m.full_name) and self._lacks_method(m)]
-        if lacking and not offered:
+        if lacking and not there:
             raise ConfigError(f"{self._no_method(lacking[0])}; correct the plugin {lacking[0].plugin.distribution}")
         found = self._pick("model", name, self._models)
         if method is not None:
