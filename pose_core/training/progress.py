@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pose_core.data.dataset import Batch
-from pose_core.train.best_checkpoint import BestCheckpoint
-from pose_core.train.schedule_callback import ScheduleCallback
+from pose_core.training.best_checkpoint import BestCheckpoint
+from pose_core.training.schedule_callback import ScheduleCallback
 
 
 class TrainingProgress(lightning.Callback):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from pose_core.evaluate.results import Interval
+from pose_core.evaluation.results import Interval
 
 Floats = npt.NDArray[np.float64]
 

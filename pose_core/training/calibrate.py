@@ -17,7 +17,7 @@ from pose_core.model.transfer import network_of
 from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
 from pose_core.specs.yaml_file import validate
-from pose_core.train.validation import decoded_error
+from pose_core.training.validation import decoded_error
 
 TRAINING_IMAGES = 300
 """Of so many training images, at most, a head sees its outputs."""

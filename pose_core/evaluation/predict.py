@@ -12,8 +12,8 @@ from pose_core.data.dataset import Batch, PoseSamples, collate
 from pose_core.data.geometry import invert
 from pose_core.data.sample import Sample
 from pose_core.errors import ConfigError
-from pose_core.evaluate.bootstrap import Floats
-from pose_core.evaluate.matching import present
+from pose_core.evaluation.bootstrap import Floats
+from pose_core.evaluation.matching import present
 from pose_core.interfaces import Predictions
 from pose_core.model.assemble import PoseModel
 from pose_core.specs import RunSpec

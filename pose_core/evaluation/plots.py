@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
-from pose_core.evaluate.bootstrap import Floats
-from pose_core.evaluate.pixel import KeypointErrors
-from pose_core.evaluate.results import EvaluationResult
+from pose_core.evaluation.bootstrap import Floats
+from pose_core.evaluation.pixel import KeypointErrors
+from pose_core.evaluation.results import EvaluationResult
 
 INK, GREY, FAINT = "#222222", "#6b7280", "#e5e7eb"
 

@@ -14,8 +14,8 @@ from faster_coco_eval import COCO, COCOeval_faster
 from pose_core.data.boxes import animal_boxes
 from pose_core.data.dataset import DetectorSamples, collate
 from pose_core.data.geometry import invert, transform_points
-from pose_core.evaluate.coco import silent
-from pose_core.evaluate.run import split_images
+from pose_core.evaluation.coco import silent
+from pose_core.evaluation.run import split_images
 from pose_core.model.device import choose_device
 from pose_core.runs.run_folder import DetectorRun
 from pose_core.structures import FloatArray
@@ -64,7 +64,7 @@ def evaluate_detector(
 
     Args:
         run: of the detector.
-        split, data, device: as of :func:`pose_core.evaluate.run.evaluate_run`.
+        split, data, device: as of :func:`pose_core.evaluation.run.evaluate_run`.
         batch_size: images a batch; that of training by default.
 
     Raises:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from pose_core.evaluate.bootstrap import Bootstrap, Floats, interval
-from pose_core.evaluate.matching import Matches, animal_sizes, present
-from pose_core.evaluate.results import ConfidentMetrics, ErrorMetrics, Estimate, KeypointMetrics
+from pose_core.evaluation.bootstrap import Bootstrap, Floats, interval
+from pose_core.evaluation.matching import Matches, animal_sizes, present
+from pose_core.evaluation.results import ConfidentMetrics, ErrorMetrics, Estimate, KeypointMetrics
 from pose_core.structures import Frame, IntArray, LabelledImage, Skeleton
 
 PERCENTILES = (25, 50, 75, 90, 95, 99)

@@ -1,6 +1,6 @@
 """Whether animals have the right names, and keep them.
 
-Counted over the pairs of the pixel assignment (:mod:`pose_core.evaluate.matching`), which knows nothing of names: an
+Counted over the pairs of the pixel assignment (:mod:`pose_core.evaluation.matching`), which knows nothing of names: an
 animal that is found in the right place under a wrong name is a right position and a wrong identity.
 """
 
@@ -13,9 +13,9 @@ from pathlib import PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from pose_core.evaluate.bootstrap import Bootstrap, interval
-from pose_core.evaluate.matching import Matches, present
-from pose_core.evaluate.results import Estimate, IdentityMetrics, Switches
+from pose_core.evaluation.bootstrap import Bootstrap, interval
+from pose_core.evaluation.matching import Matches, present
+from pose_core.evaluation.results import Estimate, IdentityMetrics, Switches
 from pose_core.structures import Frame, Instances, IntArray, LabelledImage, Skeleton
 
 Pair = tuple[LabelledImage, Frame]

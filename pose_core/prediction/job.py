@@ -23,8 +23,8 @@ from pose_core.io.files import parse_json, write_whole
 from pose_core.model.weights import file_hash
 from pose_core.pipeline.sources import FrameSource
 from pose_core.pipeline.threads import Timing
-from pose_core.predict.estimator import PoseEstimator
-from pose_core.predict.journal import Journal, remove_leftover
+from pose_core.prediction.estimator import PoseEstimator
+from pose_core.prediction.journal import Journal, remove_leftover
 from pose_core.runs.run_folder import WEIGHTS, Run
 from pose_core.structures import Frame
 

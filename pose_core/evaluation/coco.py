@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from faster_coco_eval import COCO, COCOeval_faster
 
-from pose_core.evaluate.bootstrap import Floats
-from pose_core.evaluate.matching import Matches, label_boxes, present
+from pose_core.evaluation.bootstrap import Floats
+from pose_core.evaluation.matching import Matches, label_boxes, present
 from pose_core.structures import Frame, LabelledImage, Skeleton
 
 LARGEST_NUMBER = 20

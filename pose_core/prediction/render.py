@@ -21,7 +21,7 @@ from pose_core.io.files import disk_errors, make_folder, put_in_place
 from pose_core.pipeline.sources import FrameSource
 from pose_core.pipeline.threads import Channel, Flow, Stopped
 from pose_core.pipeline.video import VideoSource
-from pose_core.predict.inputs import find_inputs
+from pose_core.prediction.inputs import find_inputs
 from pose_core.structures import ByteArray, Frame
 
 IMAGES_PER_SECOND = 10.0

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pose_core.errors import DataError
-from pose_core.evaluate.bootstrap import Bootstrap
-from pose_core.evaluate.coco import coco_task
-from pose_core.evaluate.identity import compute_identity_metrics
-from pose_core.evaluate.matching import Matches, match_animals
-from pose_core.evaluate.oks import compute_oks_metrics, resolve_sigmas
-from pose_core.evaluate.pixel import (
+from pose_core.evaluation.bootstrap import Bootstrap
+from pose_core.evaluation.coco import coco_task
+from pose_core.evaluation.identity import compute_identity_metrics
+from pose_core.evaluation.matching import Matches, match_animals
+from pose_core.evaluation.oks import compute_oks_metrics, resolve_sigmas
+from pose_core.evaluation.pixel import (
     KeypointErrors,
     compute_confident_metrics,
     compute_error_metrics,
@@ -19,7 +19,7 @@ from pose_core.evaluate.pixel import (
     keypoint_errors,
     per_keypoint,
 )
-from pose_core.evaluate.results import Counts, EvaluationResult
+from pose_core.evaluation.results import Counts, EvaluationResult
 from pose_core.specs import EvaluationSpec
 from pose_core.structures import Frame, LabelledImage, Skeleton
 

@@ -10,9 +10,9 @@ from pose_core.errors import ConfigError, DataError, VideoError
 from pose_core.interfaces import Writer
 from pose_core.interfaces.prediction_files import make_writer
 from pose_core.io.files import make_folder
-from pose_core.predict.estimator import PoseEstimator, load
-from pose_core.predict.inputs import find_inputs, unique_names
-from pose_core.predict.job import Job, Outcome, identify
+from pose_core.prediction.estimator import PoseEstimator, load
+from pose_core.prediction.inputs import find_inputs, unique_names
+from pose_core.prediction.job import Job, Outcome, identify
 
 
 class Observer:

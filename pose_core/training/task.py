@@ -19,9 +19,9 @@ from pose_core.model.detector import DetectorModel
 from pose_core.runs.run_folder import DetectorRun, Run, build_detector, build_model
 from pose_core.specs import DetectorRunSpec, RunSpec
 from pose_core.structures import Skeleton
-from pose_core.train.calibrate import calibrate, spread
-from pose_core.train.prepare import Prepared
-from pose_core.train.validation import box_error, validation_error
+from pose_core.training.calibrate import calibrate, spread
+from pose_core.training.prepare import Prepared
+from pose_core.training.validation import box_error, validation_error
 
 S = TypeVar("S", RunSpec, DetectorRunSpec)
 
@@ -120,7 +120,7 @@ class PoseTask(Task[RunSpec]):
             )
 
     def calibrated(self, run: Run | DetectorRun, device: torch.device, console: Console) -> Run:
-        """See :func:`pose_core.train.calibrate.calibrate`."""
+        """See :func:`pose_core.training.calibrate.calibrate`."""
         assert isinstance(run, Run)
         size, split = self.prepared.spec.train.batch_size, self.prepared.split
         training, validation = (

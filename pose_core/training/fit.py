@@ -25,16 +25,16 @@ from pose_core.runs.run_folder import CONFIG, HISTORY, DetectorRun, Run
 from pose_core.runs.start import start_from
 from pose_core.specs import DetectorRunSpec, RunSpec, TrainSpec
 from pose_core.specs.yaml_file import read_spec
-from pose_core.train.best_checkpoint import BestCheckpoint, checkpoint_path
-from pose_core.train.calibrate import CALIBRATED
-from pose_core.train.curves import plot_curves
-from pose_core.train.memory import keep_freed_memory
-from pose_core.train.module import Training
-from pose_core.train.prepare import Prepared
-from pose_core.train.progress import TrainingProgress
-from pose_core.train.sampler import EpochSampler
-from pose_core.train.schedule_callback import ScheduleCallback
-from pose_core.train.task import DetectorTask, PoseTask, Task
+from pose_core.training.best_checkpoint import BestCheckpoint, checkpoint_path
+from pose_core.training.calibrate import CALIBRATED
+from pose_core.training.curves import plot_curves
+from pose_core.training.memory import keep_freed_memory
+from pose_core.training.module import Training
+from pose_core.training.prepare import Prepared
+from pose_core.training.progress import TrainingProgress
+from pose_core.training.sampler import EpochSampler
+from pose_core.training.schedule_callback import ScheduleCallback
+from pose_core.training.task import DetectorTask, PoseTask, Task
 
 MAY_CHANGE = (
     "train.epochs",
@@ -53,7 +53,7 @@ def train_model(prepared: Prepared[RunSpec], out: Path, *, resume: bool = False,
     """Train a pose network, keep the best weights, and leave a complete run folder.
 
     Args:
-        prepared: see :func:`pose_core.train.prepare.prepare`.
+        prepared: see :func:`pose_core.training.prepare.prepare`.
         out: the run folder; made if needed.
         resume: go on from the folder's last checkpoint, exactly where it was written. Without a checkpoint, start.
         console: where progress is shown; standard error by default.

@@ -13,8 +13,8 @@ from pose_core.errors import ConfigError, RunError
 from pose_core.io.files import disk_errors
 from pose_core.runs.run_folder import CONDITIONS, CONFIG, DETECTOR, WEIGHTS, DetectorRun, Run
 from pose_core.specs import DetectorRunSpec, RunSpec
-from pose_core.train.fit import train_detector, train_model
-from pose_core.train.prepare import Prepared, detector_of
+from pose_core.training.fit import train_detector, train_model
+from pose_core.training.prepare import Prepared, detector_of
 
 S = TypeVar("S", RunSpec, DetectorRunSpec)
 
@@ -33,7 +33,7 @@ def train_run(
     ``train.max_time`` is the time of both: each gets half of it, unless ``detector.train.max_time`` says otherwise.
 
     Args:
-        prepared: see :func:`pose_core.train.prepare.prepare`.
+        prepared: see :func:`pose_core.training.prepare.prepare`.
         out: the run folder.
         detector: folder of a trained detector, which is copied instead of training one.
         conditions: for a model that refines poses, folder of the trained model that finds them; it is copied to
@@ -43,7 +43,7 @@ def train_run(
 
     Raises:
         ConfigError: several devices are asked for and the detector is not trained yet.
-        PoseError: see :func:`pose_core.train.fit.train_model`.
+        PoseError: see :func:`pose_core.training.fit.train_model`.
     """
     console = console or Console(stderr=True, markup=False, emoji=False)
     spec = prepared.spec

@@ -15,10 +15,10 @@ from pose_core.data.dataset import Batch
 from pose_core.errors import PoseError
 from pose_core.io.files import put_in_place
 from pose_core.runs.run_folder import CHECKPOINTS, HISTORY, DetectorRun, Run
-from pose_core.train.history import History
-from pose_core.train.module import Training
-from pose_core.train.schedule_callback import ScheduleCallback
-from pose_core.train.task import ValidationMetric
+from pose_core.training.history import History
+from pose_core.training.module import Training
+from pose_core.training.schedule_callback import ScheduleCallback
+from pose_core.training.task import ValidationMetric
 
 LAST = "last.ckpt"
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from pose_core.data.dataset import Batch
 from pose_core.errors import ConfigError
 from pose_core.specs import OptimizerSpec
-from pose_core.train.ema import update_average
-from pose_core.train.task import Task
+from pose_core.training.ema import update_average
+from pose_core.training.task import Task
 
 
 class Training(lightning.LightningModule):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pose_core.evaluate.bootstrap import Floats
-from pose_core.evaluate.pixel import KeypointErrors
+from pose_core.evaluation.bootstrap import Floats
+from pose_core.evaluation.pixel import KeypointErrors
 
 LOW = 0.5
 """AP50 below this gets an explanation."""

@@ -17,11 +17,11 @@ from matplotlib.patheffects import withStroke
 
 from pose_core.data.images import read_image
 from pose_core.errors import DataError
-from pose_core.evaluate.bootstrap import Floats
-from pose_core.evaluate.matching import Matches, present
-from pose_core.evaluate.pixel import KeypointErrors
-from pose_core.evaluate.plots import FAINT, GREY, INK, keypoint_colours, style
-from pose_core.evaluate.results import EvaluationResult
+from pose_core.evaluation.bootstrap import Floats
+from pose_core.evaluation.matching import Matches, present
+from pose_core.evaluation.pixel import KeypointErrors
+from pose_core.evaluation.plots import FAINT, GREY, INK, keypoint_colours, style
+from pose_core.evaluation.results import EvaluationResult
 from pose_core.structures import Frame, LabelledImage, Skeleton
 
 COLUMNS = 4

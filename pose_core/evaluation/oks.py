@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.errors import ConfigError
-from pose_core.evaluate.bootstrap import Bootstrap, Floats, interval
-from pose_core.evaluate.coco import CocoTask, precision_recall
-from pose_core.evaluate.explain import why_ap_is_low
-from pose_core.evaluate.pixel import KeypointErrors
-from pose_core.evaluate.results import Estimate, OksMetrics
+from pose_core.evaluation.bootstrap import Bootstrap, Floats, interval
+from pose_core.evaluation.coco import CocoTask, precision_recall
+from pose_core.evaluation.explain import why_ap_is_low
+from pose_core.evaluation.pixel import KeypointErrors
+from pose_core.evaluation.results import Estimate, OksMetrics
 from pose_core.structures import Skeleton
 
 OKS_THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)

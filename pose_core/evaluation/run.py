@@ -10,10 +10,10 @@ from pose_core.data.fingerprint import data_hash
 from pose_core.data.projects import read_project
 from pose_core.data.split import is_labelled
 from pose_core.errors import ConfigError, DataError, RunError
-from pose_core.evaluate.metrics import measure
-from pose_core.evaluate.output import write_folder, writing
-from pose_core.evaluate.predict import Progress, predict_images
-from pose_core.evaluate.results import EvaluationResult
+from pose_core.evaluation.metrics import measure
+from pose_core.evaluation.output import write_folder, writing
+from pose_core.evaluation.predict import Progress, predict_images
+from pose_core.evaluation.results import EvaluationResult
 from pose_core.interfaces import PredictionsHeader
 from pose_core.model.device import choose_device
 from pose_core.runs.run_folder import PROVENANCE, DetectorRun, Run
