@@ -48,9 +48,7 @@ def ignore_boxes(labels: Labels) -> tuple[Tensor, Tensor]:
     return boxes[..., :2] - margin, boxes[..., 2:] + margin
 
 
-def mask_background(
-    labels: Labels, lacks: Tensor, grid: Grid, size: tuple[int, int], values: int = 1
-) -> Tensor | None:
+def mask_background(labels: Labels, lacks: Tensor, grid: Grid, size: tuple[int, int], values: int = 1) -> Tensor | None:
     """Mask the background: True where it is certain that nothing is missing from the labels.
 
     Args:

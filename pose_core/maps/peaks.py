@@ -73,9 +73,7 @@ def top_cells(maps: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return F.pad(index, (0, count - found)), F.pad(height, (0, count - found))
 
 
-def find_local_maxima(
-    maps: Tensor, count: int, *, side: int = 5, threshold: float = 0.01
-) -> tuple[Tensor, Tensor]:
+def find_local_maxima(maps: Tensor, count: int, *, side: int = 5, threshold: float = 0.01) -> tuple[Tensor, Tensor]:
     """The highest local maxima of each map, the highest first.
 
     Args:

@@ -8,7 +8,8 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pose_core.specs.base import Spec
-from pose_core.specs.components import AnyBackbone, AnyHead, AnyInput, AnyNeck, Feature, declared
+from pose_core.specs.components import AnyBackbone, AnyHead, AnyInput, AnyNeck
+from pose_core.specs.features import Feature, declared
 
 CUSTOM = "custom"
 """Name of a model that is no preset."""
