@@ -87,7 +87,7 @@ def test_a_missing_a_damaged_and_no_frame_are_named(tmp_path: Path) -> None:
             assert read_number(rgb(video.decode(number))) == number
     with pytest.raises(VideoError, match="has no frame 48; its frames are 0 to 47"):
         video.decode(48)
-    with pytest.raises(VideoError, match="nowhere.mp4: cannot be read"):
+    with pytest.raises(VideoError, match=r"nowhere\.mp4: cannot be read"):
         open_video(tmp_path / "nowhere.mp4")
 
 

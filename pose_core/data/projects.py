@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pose_core.catalog import Component, get_catalog
 from pose_core.errors import DataError, PluginError
 from pose_core.interfaces import Reader
-from pose_core.io.image_size import is_file
+from pose_core.io.files import is_file
 from pose_core.specs import ReaderConfig
 from pose_core.structures import LabelledDataset, LabelledImage
 

@@ -1,7 +1,8 @@
 """The core's own labelled project: a folder with ``project.yaml``, ``labels.csv`` and the images.
 
 ``project.yaml`` holds what a skeleton holds: ``keypoints`` (required), and ``name``, ``edges``, ``symmetry``,
-``individuals``, ``identified``, ``unique_keypoints``. ``labels.csv`` has one row a labelled keypoint::
+``individuals``, ``identified``, ``unique_keypoints``. Without ``symmetry``, left and right are told from the names;
+``symmetry: []`` says that there are none. ``labels.csv`` has one row a labelled keypoint::
 
     image,individual,keypoint,x,y,occluded
     images/clip0/0007.png,animal,nose,120.5,63.25,0
@@ -28,7 +29,8 @@ import numpy.typing as npt
 
 from pose_core.errors import ConfigError, DataError
 from pose_core.interfaces.reader import Reader
-from pose_core.io.image_size import image_size, is_file
+from pose_core.io.files import is_file
+from pose_core.io.images import image_size
 from pose_core.specs.yaml_file import read_yaml
 from pose_core.structures import (
     FloatArray,
@@ -38,6 +40,7 @@ from pose_core.structures import (
     LabelledImage,
     Skeleton,
 )
+from pose_core.symmetry import symmetry_from_names
 
 PROJECT_FILE = "project.yaml"
 LABEL_FILE = "labels.csv"
@@ -67,15 +70,20 @@ class ProjectReader(Reader):
                 duplicate labels, cells that are no numbers, images that do not exist.
         """
         folder = path if path.is_dir() else path.parent
-        name, skeleton = _read_project_file(folder / PROJECT_FILE)
+        name, skeleton, notes = _read_project_file(folder / PROJECT_FILE)
         table = _read_table(folder / LABEL_FILE, skeleton)
         images = _labelled_images(folder, table, skeleton)
         return LabelledDataset(
-            skeleton=skeleton, images=images, root=path, name=name or folder.resolve().name, notes=_notes(folder, table)
+            skeleton=skeleton,
+            images=images,
+            root=path,
+            name=name or folder.resolve().name,
+            notes=(*notes, *_notes(folder, table)),
         )
 
 
-def _read_project_file(file: Path) -> tuple[str, Skeleton]:
+def _read_project_file(file: Path) -> tuple[str, Skeleton, tuple[str, ...]]:
+    """Name, skeleton and notes."""
     try:
         content, lines = read_yaml(file)
     except ConfigError as error:
@@ -112,8 +120,15 @@ def _read_project_file(file: Path) -> tuple[str, Skeleton]:
         elif key == "name" and not isinstance(value, str):
             raise wrong(key, "name must be text")
     name = str(content.get("name", ""))
+    notes = []
+    if "symmetry" not in content:
+        fields["symmetry"] = symmetry_from_names(fields["keypoints"])
+        if fields["symmetry"]:
+            pairs = ", ".join(f"{left}/{right}" for left, right in fields["symmetry"])
+            notes.append(f"left/right pairs, told from the names: {pairs}")
     try:
-        return name, Skeleton(**fields, identified=content.get("identified", False))
+        skeleton = Skeleton(**fields, identified=content.get("identified", False))
+        return name, skeleton, tuple(notes)
     except ValueError as error:
         raise DataError(f"{file}: {error}") from None
 
