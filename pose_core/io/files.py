@@ -165,3 +165,14 @@ else:
 
     def _lock(file: IO[bytes]) -> None:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file of a name that comes from a table.
+
+    A name that no file can have, such as one of five hundred letters, is that of none; ``Path.is_file`` raises there.
+    """
+    try:
+        return path.is_file()
+    except OSError:
+        return False

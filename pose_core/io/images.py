@@ -1,4 +1,8 @@
-"""Width and height of an image file, from its header."""
+"""Read image files: their pixels, or only width and height from the header.
+
+Headers of PNG and JPEG files are read here rather than by Pillow, which takes 160 us for a JPEG and, to learn the
+orientation of a PNG, decodes it (7 ms for 640 x 480); this takes 10 to 60 us, and a project can have 100,000 images.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,11 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
+import cv2
+import numpy as np
+
 from pose_core.errors import DataError
+from pose_core.structures import ByteArray
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
@@ -14,17 +22,8 @@ _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
 
 
-def is_file(path: Path) -> bool:
-    """Whether there is a file of a name that somebody wrote into a table. A name that no file can have, such as one of
-    five hundred letters, is that of none; ``Path.is_file`` raises OSError there."""
-    try:
-        return path.is_file()
-    except OSError:
-        return False
-
-
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height in pixels, as a decoder that applies the EXIF orientation gives them.
+    """Width and height in pixels, as :func:`read_image_file` gives them.
 
     PNG and JPEG files are not decoded; others are.
 
@@ -35,10 +34,13 @@ def image_size(path: Path) -> tuple[int, int]:
         with path.open("rb") as stream:
             size = _from_header(stream)
     except OSError as error:
-        raise DataError(f"cannot read image {path}: {(error.strerror or str(error)).lower()}") from None
+        raise _unreadable(path, error) from None
     except (struct.error, ValueError):
         size = None
-    return size or _decoded(path)
+    if size is None:
+        height, width = read_image_file(path).shape[:2]
+        size = width, height
+    return size
 
 
 def _from_header(stream: BinaryIO) -> tuple[int, int] | None:
@@ -93,12 +95,43 @@ def _orientation(tiff: bytes) -> int:
     return 1
 
 
-def _decoded(path: Path) -> tuple[int, int]:
-    import cv2
-    import numpy as np
+def decode_image(data: bytes | ByteArray, name: object) -> ByteArray:
+    """Decode the content of an image file.
 
-    data = np.fromfile(path, np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    Gray images get three equal channels, an alpha channel is dropped, 16-bit images are brought to 8 bits, and an
+    EXIF orientation is applied (the image is as viewers show it).
+
+    Args:
+        data: PNG, JPEG or what else OpenCV reads.
+        name: of the image, for the message.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: it is no image.
+    """
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if len(data) else None
+    except cv2.error:
+        image = None
     if image is None:
-        raise DataError(f"{path} cannot be decoded as an image; is the file complete?")
-    return image.shape[1], image.shape[0]
+        raise DataError(f"{name} cannot be decoded as an image; is the file complete?")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+
+
+def read_image_file(path: Path) -> ByteArray:
+    """Read an image file as (H, W, 3) uint8 RGB; see :func:`decode_image`.
+
+    Raises:
+        DataError: the file does not exist, cannot be read or is not an image.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    return decode_image(data, path)
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError(f"cannot read image {path}: {(error.strerror or str(error)).lower()}")

@@ -1,4 +1,4 @@
-"""Left and right, told from the names of keypoints.
+"""Tell left and right keypoints from their names.
 
 Project files of most tools do not say which keypoints change places in a mirrored image; their names do.
 """
@@ -13,18 +13,18 @@ _Words = tuple[str, ...]
 _SWAPPED = {"left": "right", "right": "left", "l": "r", "r": "l"}
 # Words of a name: LFPaw -> LF, Paw; hindLeft2 -> hind, Left, 2; EAR_L -> EAR, L.
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
-_SIDE_AT_AN_END = re.compile(r"^(?:left|right)|(?:left|right)$")
+_SIDE_WITHIN = re.compile(r"left|right")
 # Two letters, one for the side and one for front, fore, hind, back, middle: LF and RF, or FL and FR.
 _SIDE_AND_PLACE = re.compile(r"^[lr](?=[fhbm]$)|(?<=^[fhbm])[lr]$")
 _LETTER_AT_THE_FRONT = re.compile(r"^[lr](?=\w{3})")
 
 
 def symmetry_from_names(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Pairs of names that differ in nothing but left and right.
+    """Pair names that differ in nothing but left and right.
 
     A name is split into words at everything that is no letter, before digits and at capitals (``earL`` is ``ear``,
-    ``L``); case does not matter. A side is: a word ``left``, ``right``, ``l`` or ``r``; ``left`` or ``right`` at the
-    beginning or end of a word (``leftear``, ``earleft``); ``l`` or ``r`` in a word of two letters whose other one is
+    ``L``); case does not matter. A side is: a word ``l`` or ``r``; ``left`` or ``right``, also within a word
+    (``leftear``, ``frontleftpaw``); ``l`` or ``r`` in a word of two letters whose other one is
     ``f``, ``h``, ``b`` or ``m`` (the paws ``LF``, ``RF``, ``LH``, ``RH``). Two names are a pair if exchanging all
     sides of one gives the other. Names without any of these are a pair if one begins with ``l``, the other with
     ``r``, and the same three letters or more follow (``lhip``, ``rhip``). Names that fit more than one other are
@@ -65,7 +65,7 @@ def _is_left(words: _Words, mirrored: _Words) -> bool:
 
 
 def _mirrored(words: _Words) -> _Words:
-    return tuple(_SWAPPED.get(word) or _swap(_SIDE_AND_PLACE, _swap(_SIDE_AT_AN_END, word)) for word in words)
+    return tuple(_SWAPPED.get(word) or _swap(_SIDE_AND_PLACE, _swap(_SIDE_WITHIN, word)) for word in words)
 
 
 def _mirrored_by_first_letter(words: _Words) -> _Words:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pose_core.errors import DataError
-from pose_core.io.image_size import image_size
+from pose_core.io.images import image_size
 
 EXTENSIONS = [".png", ".jpg", ".bmp", ".tiff", ".webp"]
 
