@@ -18,10 +18,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from pose_core.io import downloads
 from pose_core.errors import DownloadError, PluginError, WeightsError
 from pose_core.hooks import WeightSpec
 from pose_core.interfaces import load_pretrained, read_tensors
+from pose_core.io import downloads
 from pose_core.io.downloads import RemoteFile, cache_folder, obtain
 from pose_core.model.pretrained import fetch, remote_file
 
