@@ -78,7 +78,7 @@ def test_a_model_that_lacks_a_plugin_is_not_listed() -> None:
     # A mistake in a plugin's own names is not hidden: using the model says what is wrong.
     assert [m.name for m in catalog.models()] == ["whole"]
     assert [m.name for m in catalog.incomplete()] == ["lacking"]
-    with pytest.raises(ConfigError, match="its plugin 'other' is not installed$"):
+    with pytest.raises(ConfigError, match=r"its plugin 'other' is not installed$"):
         catalog.model("lacking")
     catalog = Catalog([mine, plugin("other")])
     assert [m.name for m in catalog.models()] == ["lacking", "whole"]
@@ -120,7 +120,7 @@ def test_an_extra_head_that_lacks_a_plugin_is_not_given() -> None:
 
 
 def test_strangers_of_the_same_name_are_not_confused() -> None:
-    with pytest.raises(ConfigError, match="its plugin 'nobody' is not installed$"):
+    with pytest.raises(ConfigError, match=r"its plugin 'nobody' is not installed$"):
         without("unet").component("backbone", "nobody/unet")
 
 
