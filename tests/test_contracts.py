@@ -20,7 +20,7 @@ from pose_core.specs import RunSpec
 from pose_core.specs.yaml_file import validate
 
 PLUGIN = """
-from pose_core.hooks import ComponentSpec, PluginInfo, hookimpl
+from pose_core.hooks import ComponentSpec, MethodSpec, PluginInfo, hookimpl
 
 @hookimpl
 def pose_plugin_info():
@@ -32,6 +32,11 @@ def pose_components():
                        ("target_generator", "whose"), ("predictor", "whose"), ("backbone", "liar")):
         cls = name.title().replace("_", "") + kind.title().replace("_", "")
         yield ComponentSpec(kind, name, f"toy_cond:{cls}Config", f"toy_cond:{cls}", "Toy")
+
+@hookimpl
+def pose_methods():
+    yield MethodSpec("dotted", "Toy", view="frame", animals="several", heads="one",
+                     stages={"whole_frame": {"type": "core/whole_frame"}}, inputs=("conditions",))
 """
 
 PARTS = '''
@@ -143,7 +148,7 @@ def spec(**model: Any) -> RunSpec:
         {
             "skeleton": {"keypoints": ["a", "b", "c"], "individuals": ["x", "y"]},
             "data": {"source": "nowhere"},
-            "model": parts,
+            "model": {"method": "dotted", **parts},
         },
         {},
     )
@@ -199,4 +204,4 @@ def test_parts_that_do_not_fit_are_errors_of_the_configuration(toys: Catalog) ->
     with pytest.raises(ConfigError, match=r"model\.heads\.keypoints: feature: there is no feature map 2"):
         spec(neck=None, heads={"keypoints": {"type": "heatmap", "feature": 2}})
     with pytest.raises(PluginError, match="puts out 3 channels at stride 2 but its config declares 9 channels"):
-        build_model(spec(backbone="liar", neck=None, inputs={})).check_features()
+        build_model(spec(method="single_animal", backbone="liar", neck=None, inputs={})).check_features()

@@ -18,7 +18,7 @@ from pose_core.cli.evaluate import keypoint_table, overall_table
 from pose_core.evaluate.metrics import Measured, measure
 from pose_core.evaluate.output import keypoint_rows
 from pose_core.specs import EvaluationSpec
-from pose_core.structures import Frame, Instances, LabelledImage, Skeleton
+from pose_core.structures import Frame, ImageFile, Instances, LabelledImage, Skeleton
 
 SKELETON = Skeleton(("nose", "tail", "ear"), individuals=("ann", "bob", "cat", "dan"), identified=True)
 SHAPE = np.array([[0.0, 0], [30, 0], [0, 30]])
@@ -32,7 +32,7 @@ def pair(
     points = CENTRES[: len(identity), None] + SHAPE
     labels = Instances.from_keypoints(points, identity=identity, track=label_track)
     found = Instances.from_keypoints(CENTRES[: len(guess), None] + SHAPE + 1, identity=guess, track=track)
-    return LabelledImage.create(Path(name), name, 200, 200, labels), Frame(0, found)
+    return LabelledImage.create(ImageFile(Path(name)), name, 200, 200, labels), Frame(0, found)
 
 
 def measured(*pairs: tuple[LabelledImage, Frame], skeleton: Skeleton = SKELETON, bootstrap: int = 0) -> Measured:

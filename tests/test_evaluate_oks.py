@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,14 +16,14 @@ from pose_core.evaluate.matching import match_animals
 from pose_core.evaluate.metrics import measure
 from pose_core.evaluate.oks import resolve_sigmas
 from pose_core.specs import EvaluationSpec
-from pose_core.structures import Frame, Instances, LabelledImage, Skeleton
+from pose_core.structures import Frame, ImageFile, Instances, LabelledImage, Skeleton
 
 
 def image(points, *, areas=None, ignore=None, boxes=None, name="a.png", size=(400, 300)):
     instances = Instances.from_keypoints(
         np.asarray(points, np.float32).reshape(-1, *np.shape(points)[-2:]), boxes=boxes
     )
-    return LabelledImage.create(name, name, *size, instances, areas=areas, ignore=ignore)
+    return LabelledImage.create(ImageFile(Path(name)), name, *size, instances, areas=areas, ignore=ignore)
 
 
 def frame(points, scores=None, index=0):

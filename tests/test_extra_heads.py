@@ -154,7 +154,6 @@ def test_first_party_plugins_are_asked_first_then_the_others_by_name() -> None:
     ("changes", "said"),
     [
         ({"needs": "colour"}, "unknown need 'colour'; needs are unique_keypoints, identity"),
-        ({"methods": ("sideways",)}, "unknown methods: sideways"),
         ({"head": {}}, "must say its component"),
         ({"name": "a/b"}, "must be a word"),
     ],

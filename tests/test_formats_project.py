@@ -18,7 +18,7 @@ from pose_core.errors import DataError
 from pose_core.formats.project import ProjectReader
 from pose_core.formats.project_config import ProjectReaderConfig
 from pose_core.formats.project_writing import Example, write_project
-from pose_core.structures import Instances, LabelledDataset, Skeleton
+from pose_core.structures import ImageFile, Instances, LabelledDataset, Skeleton
 from pose_core.synthetic.projects import scene_examples
 from pose_core.synthetic.scenes import Scene, SceneSpec
 
@@ -70,7 +70,7 @@ def test_reads_what_is_written_by_hand(project: Path) -> None:
     assert dataset.multi_animal
     first, second = dataset.images
     assert (first.name, first.width, first.height) == ("images/a.png", 20, 12)
-    assert first.image == project / "images" / "a.png"
+    assert first.image == ImageFile(project / "images" / "a.png")
     assert first.instances.identity.tolist() == [0, 1]
     nan = [np.nan, np.nan]
     expected = np.array([[[7, 8], nan, nan], [[1.5, 2], [3, 4.25], nan]], np.float32)

@@ -110,8 +110,18 @@ def test_a_model_that_is_there_for_another_method(monkeypatch: pytest.MonkeyPatc
 
 
 def test_kinds_that_plugins_open_are_known_too() -> None:
-    with pytest.raises(ConfigError, match="comes with pose-hrnet, which is not installed: pip install pose-hrnet"):
-        without("hrnet").component("deeplabcut/backbone", "HRNet")
+    message = "comes with pose-deeplabcut, which is not installed: pip install pose-deeplabcut"
+    with pytest.raises(ConfigError, match=message):
+        without("deeplabcut").component("deeplabcut/backbone", "HRNet")
+
+
+def test_what_a_component_requires_is_known_to_be_missing() -> None:
+    for plugin, missing in (
+        ("hrnet", "it needs pose-hrnet, which is not installed: pip install pose-hrnet"),
+        ("unet", ""),
+    ):
+        catalog = without(plugin)
+        assert catalog.advice_on_requirements(catalog.component("deeplabcut/backbone", "HRNet")) == missing
 
 
 def test_an_extra_head_that_lacks_a_plugin_is_not_given() -> None:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pose_core.synthetic.animal import KEYPOINTS, LIMBS, SYMMETRY, Animal
-from pose_core.synthetic.drawing import contains, cover, disc, ellipse, strip
-from pose_core.synthetic.motion import route
+from pose_core.synthetic.drawing import contains, outline_band, outline_disc, outline_ellipse, rasterize
+from pose_core.synthetic.motion import plan_route
 from pose_core.synthetic.scenes import Scene, SceneSpec
 
 SMALL = SceneSpec(seed=1, frames=40, size=(128, 144), length=48, clutter=0.3)
@@ -28,8 +28,8 @@ def centroid(weights: np.ndarray) -> np.ndarray:
     angle=st.floats(0, 6.3),
 )
 def test_coverage_sits_on_its_outline(centre: tuple[float, float], radii: tuple[float, float], angle: float) -> None:
-    outline = ellipse(centre, radii, (np.cos(angle), np.sin(angle)))
-    coverage = cover(outline, (40, 40))
+    outline = outline_ellipse(centre, radii, (np.cos(angle), np.sin(angle)))
+    coverage = rasterize(outline, (40, 40))
     assert coverage is not None
     picture = np.zeros((40, 40))
     picture[coverage.window] = coverage.mask
@@ -38,12 +38,12 @@ def test_coverage_sits_on_its_outline(centre: tuple[float, float], radii: tuple[
 
 
 def test_outline_outside_the_image_covers_nothing() -> None:
-    assert cover(disc((-20, 5), 3), (40, 40)) is None
-    assert cover(disc((5, 60), 3), (40, 40)) is None
+    assert rasterize(outline_disc((-20, 5), 3), (40, 40)) is None
+    assert rasterize(outline_disc((5, 60), 3), (40, 40)) is None
 
 
 def test_outline_across_the_border_is_cut() -> None:
-    coverage = cover(disc((-0.5, 20), 6), (40, 40))
+    coverage = rasterize(outline_disc((-0.5, 20), 6), (40, 40))
     assert coverage is not None
     assert coverage.x == 0
     assert coverage.mask.sum() == pytest.approx(np.pi * 36 / 2, rel=0.05)
@@ -53,15 +53,15 @@ def test_contains_agrees_with_distance() -> None:
     points = np.random.default_rng(0).uniform(0, 40, (400, 2))
     distance = np.hypot(*(points - (20.3, 18.7)).T)
     clear = np.abs(distance - 9) > 0.2
-    assert (contains(disc((20.3, 18.7), 9), points) == (distance < 9))[clear].all()
+    assert (contains(outline_disc((20.3, 18.7), 9), points) == (distance < 9))[clear].all()
 
 
 def test_nan_is_not_contained() -> None:
-    assert not contains(disc((0, 0), 5), np.array([[np.nan, 0.0]])).any()
+    assert not contains(outline_disc((0, 0), 5), np.array([[np.nan, 0.0]])).any()
 
 
 def test_strip_has_the_area_of_a_band_with_round_ends() -> None:
-    coverage = cover(strip(np.array([[10.0, 20.0], [20.0, 20.0], [30.0, 20.0]]), 3.0), (40, 40))
+    coverage = rasterize(outline_band(np.array([[10.0, 20.0], [20.0, 20.0], [30.0, 20.0]]), 3.0), (40, 40))
     assert coverage is not None
     assert coverage.mask.sum() == pytest.approx(20 * 6 + np.pi * 9, rel=0.04)
 
@@ -106,7 +106,11 @@ def test_anatomy_sits_on_the_ground_truth() -> None:
                 assert contains(part.outline, pose.keypoints[k : k + 1]).all()
             else:
                 assert np.abs(part.outline.mean(axis=0) - pose.keypoints[k]).max() < 0.02
-        assert {KEYPOINTS[k] for p in shown for k in p.keypoints} == {*KEYPOINTS} - {"neck", "back", "tail_base"}
+        assert {KEYPOINTS[k] for p in shown for k in p.keypoints} == {*KEYPOINTS} - {
+            "neck",
+            "back",
+            "tail_base",
+        }
 
 
 def test_same_spec_gives_the_same_pixels_in_any_order() -> None:
@@ -171,7 +175,8 @@ def test_standing_paws_keep_their_place() -> None:
 
 
 def test_animals_hide_each_other_by_order() -> None:
-    """A keypoint is flagged hidden exactly when other paint lies on it: compare with the animal drawn alone."""
+    """A keypoint is flagged hidden exactly when other paint lies on it: compare with the animal drawn
+    alone."""
     spec = replace(SMALL, frames=120, animals=2, noise=0, illumination=0, seed=5)
     scene = Scene(spec)
     below, top = scene.drawing_order
@@ -231,7 +236,8 @@ def test_the_skeleton_names_the_individuals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("frames", 0), ("animals", 0), ("size", (8, 8)), ("length", 2.0), ("illumination", 1.0)]
+    ("field", "value"),
+    [("frames", 0), ("animals", 0), ("size", (8, 8)), ("length", 2.0), ("illumination", 1.0)],
 )
 def test_impossible_scenes_are_refused(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=field):
@@ -244,8 +250,8 @@ def test_there_is_no_frame_after_the_last() -> None:
 
 
 def test_routes_are_reproducible_and_bend_gently() -> None:
-    way = route(np.random.default_rng(3), (200, 300), 50, 600)
-    again = route(np.random.default_rng(3), (200, 300), 50, 600)
+    way = plan_route(np.random.default_rng(3), (200, 300), 50, 600)
+    again = plan_route(np.random.default_rng(3), (200, 300), 50, 600)
     assert np.array_equal(way.points, again.points)
     assert np.abs(np.diff(way.heading)).max() <= 1 / 25 + 1e-9
     assert isinstance(Scene(SMALL).animals[0], Animal)

@@ -21,11 +21,11 @@ from pose_core.catalog import Catalog, get_catalog
 from pose_core.errors import ConfigError, DownloadError, PluginError, WeightsError
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.hooks import PluginInfo, WeightSpec
-from pose_core.model import start
 from pose_core.model.assemble import PoseModel
 from pose_core.model.detector import DetectorModel
 from pose_core.model.pretrained import remote_file
 from pose_core.plugins import ACTIVE, PluginRecord
+from pose_core.runs import start
 from pose_core.runs.run_folder import Run, build_model
 from pose_core.runs.start import start_from
 from pose_core.specs import AnyDetector, ModelSpec

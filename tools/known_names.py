@@ -27,6 +27,10 @@ def known() -> dict[str, Any]:
     backbones: dict[str, list[str]] = {}
     recipes: dict[str, dict[str, list[str]]] = {}
     models: dict[str, dict[str, list[str]]] = {}
+    methods: dict[str, str] = {}
+    for plugin in (r for r in get_catalog().plugins if r.first_party):
+        for method in plugin.definitions.get("pose_methods", ()):
+            once(methods, method.name, plugin.name)
     for plugin in ours:
         for component in plugin.definitions.get("pose_components", ()):
             once(components.setdefault(component.kind, {}), component.name, plugin.name)
@@ -35,10 +39,11 @@ def known() -> dict[str, Any]:
         for preset in plugin.definitions.get("pose_backbones", ()):
             once(backbones, preset.name, sorted({plugin.name} | composer.needs({"backbone": preset.backbone})))
         for model in plugin.definitions.get("pose_models", ()):
-            needs = sorted({plugin.name} | composer.needs(model.spec))
+            needs = sorted({plugin.name} | composer.of_method(model.method) | composer.needs(model.spec))
             once(models.setdefault(model.name, {}), model.method, needs)
     for recipe, plugin in composer.recipes():
-        needs = sorted({plugin.name} | composer.needs(recipe.spec, {"model": {"backbone": recipe.wrapper}}))
+        parts = composer.needs(recipe.spec, {"model": {"backbone": recipe.wrapper}})
+        needs = sorted({plugin.name} | composer.of_method(recipe.method) | parts)
         once(recipes.setdefault(recipe.name, {}), recipe.method, needs)
     return {
         "distributions": {plugin.name: plugin.distribution for plugin in ours},
@@ -47,6 +52,7 @@ def known() -> dict[str, Any]:
         "backbones": backbones,
         "recipes": recipes,
         "models": models,
+        "methods": methods,
     }
 
 

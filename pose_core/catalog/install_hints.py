@@ -111,7 +111,7 @@ def easiest(methods: Collection[str], backbones: Collection[str], active: Collec
     """The fewest plugins without which there is no model of any of these methods; empty where none is known.
 
     Args:
-        methods: of :data:`pose_core.hooks.METHODS`.
+        methods: names of methods.
         backbones: names of the installed backbone presets.
         active: namespaces that need not be installed.
     """

@@ -1,18 +1,16 @@
-"""Image files -> RGB arrays, and a cache of decoded images."""
+"""Read labelled images as RGB arrays, and keep decoded ones."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from pose_core.errors import DataError
-from pose_core.structures import ByteArray
+from pose_core.structures import ByteArray, ImageFile, ImageReference
 
 
-def read_image(path: Path) -> ByteArray:
-    """An image file as RGB.
+def read_image(reference: ImageReference) -> ByteArray:
+    """Read the image that a label refers to.
 
     Gray images get three equal channels, an alpha channel is dropped, 16-bit images are brought to 8 bits, and an
     EXIF orientation is applied (the image is as viewers show it).
@@ -23,6 +21,9 @@ def read_image(path: Path) -> ByteArray:
     Raises:
         DataError: the file does not exist, cannot be read or is not an image.
     """
+    if not isinstance(reference, ImageFile):
+        raise DataError(f"{reference}: only image files can be read")
+    path = reference.path
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:

@@ -186,7 +186,7 @@ def _check_shapes(dataset: LabelledDataset, reader: str) -> None:
 
 
 def _check_files(dataset: LabelledDataset) -> None:
-    missing = [image for image in dataset.images if not is_file(image.image)]
+    missing = [image for image in dataset.images if not is_file(image.image.path)]
     if missing:
         raise DataError(
             f"{dataset.root}: {len(missing)} of {len(dataset.images)} labelled images are missing, "

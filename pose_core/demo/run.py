@@ -91,9 +91,10 @@ def run_demo(options: DemoOptions, console: Console, *, overwrite: bool = False)
 
 def only_model() -> str:
     """The one installed model for one animal."""
-    installed = available_models("single_animal")
+    methods = [m.name for m in get_catalog().methods() if m.animals == "one"]
+    installed = sorted({name for method in methods for name in available_models(method)})
     if not installed:
-        advice = get_catalog().advice_on_methods(("single_animal",))
+        advice = get_catalog().advice_on_methods(methods)
         raise ConfigError(
             f"no installed plugin offers a model for one animal ('pose plugins' lists what is installed); {advice}"
         )

@@ -32,6 +32,7 @@ from pose_core.io.image_size import image_size, is_file
 from pose_core.specs.yaml_file import read_yaml
 from pose_core.structures import (
     FloatArray,
+    ImageFile,
     Instances,
     LabelledDataset,
     LabelledImage,
@@ -291,7 +292,9 @@ def _labelled_image(
     unique: FloatArray = np.full((len(skeleton.unique_keypoints), 2), np.nan, np.float32)
     unique[keypoint[~animal] - skeleton.num_keypoints] = xy[~animal]
     instances = Instances.from_keypoints(points, identity=present)
-    return LabelledImage.create(file, name, width, height, instances, occluded=occluded, unique_keypoints=unique)
+    return LabelledImage.create(
+        ImageFile(file), name, width, height, instances, occluded=occluded, unique_keypoints=unique
+    )
 
 
 def _notes(folder: Path, table: _Table) -> tuple[str, ...]:

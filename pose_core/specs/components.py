@@ -159,6 +159,10 @@ class HeadConfig(ComponentConfig):
             ValueError: one line that names the field to change.
         """
 
+    def predicts_several(self) -> bool:
+        """Whether the head finds several animals in one input of the network; by default one."""
+        return False
+
     def predicts_unique(self) -> bool:
         """Whether the head finds the keypoints that exist once a frame; by default those of animals only."""
         return False

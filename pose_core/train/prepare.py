@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from pose_core.catalog import get_catalog
 from pose_core.catalog.merge import merge
 from pose_core.data.augment import Augmenter
 from pose_core.data.auto_sizes import auto_crop, auto_scale
@@ -109,9 +110,9 @@ def prepare(
     added: list[str] = []
     spec = resolve(preset, Layer(merge(below[0].content, below[1].content)), user, added)
     _check_detector_name(spec.detector.network.type if spec.detector is not None else None, detector)
-    if spec.model.method == "single_animal" and dataset.multi_animal:
+    if dataset.multi_animal and get_catalog().method(spec.model.method).animals == "one":
         raise ConfigError(
-            "model.method: single_animal finds one animal a frame, but the project has several individuals"
+            f"model.method: {spec.model.method} finds one animal a frame, but the project has several individuals"
         )
     split = _split(dataset, spec)
     spec = _decide(spec, dataset, split)

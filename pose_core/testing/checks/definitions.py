@@ -204,6 +204,8 @@ assert set(hooks.HOOKS) == {
     "pose_models",
     "pose_extra_heads",
     "pose_weights",
+    "pose_methods",
+    "pose_suppliers",
 }, "a hook was added: check what it returns here"
 
 CHECKS = (

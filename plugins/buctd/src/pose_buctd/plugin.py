@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pose_core.hooks import ComponentSpec, ModelPreset, ModelRecipe, PluginInfo, hookimpl
+from pose_core.hooks import ComponentSpec, MethodSpec, ModelPreset, ModelRecipe, PluginInfo, hookimpl
 
 _HEATMAPS = {"keypoints": {"type": "heatmap/heatmap", "deconv_layers": 0}}
 _SIMCC = {"keypoints": {"type": "rtmpose/simcc"}}
@@ -55,15 +55,19 @@ def pose_components() -> Iterable[ComponentSpec]:
         weights_license="MIT",
         weights_source="ImageNet-1k classification, Wang et al. 2020, as released with timm",
     )
-    for kind, name, function, summary in (
-        ("backbone", "CondPreNet", "prenet_backbone", "DeepLabCut's CondPreNet as buctd/prenet"),
-        ("backbone", "HRNetCoAM", "coam_backbone", "DeepLabCut's HRNetCoAM as buctd/hrnet_coam"),
-        ("input", "CondPreNet", "conditions", "The conditions of DeepLabCut's CondPreNet"),
-        ("input", "HRNetCoAM", "conditions", "The conditions of DeepLabCut's HRNetCoAM"),
-    ):
-        yield ComponentSpec(
-            f"deeplabcut/{kind}", name, config="", factory=f"pose_buctd.deeplabcut:{function}", summary=summary
-        )
+
+
+@hookimpl
+def pose_methods() -> Iterable[MethodSpec]:
+    yield MethodSpec(
+        "conditional_top_down",
+        "several animals: initial poses are refined, each in its crop",
+        view="animal",
+        animals="several",
+        heads="one",
+        stages={"refine": {"type": "buctd/refine"}},
+        inputs=("conditions",),
+    )
 
 
 @hookimpl

@@ -14,7 +14,7 @@ from pose_core.errors import DataError
 from pose_core.interfaces import Reader
 from pose_core.interfaces.symmetry import symmetry_from_names
 from pose_core.io.image_size import image_size, is_file
-from pose_core.structures import Instances, LabelledDataset, LabelledImage, Skeleton
+from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 
 _FOLDER = "annotations"
 _PARTS = ("train.json", "val.json", "test.json")
@@ -103,7 +103,7 @@ class CocoReader(Reader):
             ignore = boxes[crowds]
             found.append(
                 LabelledImage.create(
-                    file,
+                    ImageFile(file),
                     name,
                     *_size(part.path, entry, file),
                     instances,

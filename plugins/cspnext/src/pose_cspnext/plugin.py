@@ -27,13 +27,6 @@ def pose_components() -> Iterable[ComponentSpec]:
         factory="pose_cspnext.network:CSPNeXt",
         summary="CSPNeXt, the backbone of RTMDet and RTMPose",
     )
-    yield ComponentSpec(
-        "deeplabcut/backbone",
-        "CSPNeXt",
-        config="",
-        factory="pose_cspnext.deeplabcut:convert",
-        summary="DeepLabCut's CSPNeXt as cspnext/cspnext",
-    )
 
 
 @hookimpl

@@ -4,6 +4,27 @@ from collections.abc import Iterator
 
 from pose_core.hooks import ComponentSpec, PluginInfo, hookimpl
 
+_NETWORKS = (
+    ("backbone", "ResNet", "resnet:backbone", ("resnet",)),
+    ("backbone", "HRNet", "hrnet:backbone", ("hrnet",)),
+    ("backbone", "CSPNeXt", "cspnext:backbone", ("cspnext",)),
+    ("backbone", "DLCRNet", "paf:backbone", ("paf",)),
+    ("backbone", "CondPreNet", "buctd:prenet", ("buctd",)),
+    ("backbone", "HRNetCoAM", "buctd:coam", ("buctd",)),
+    ("input", "CondPreNet", "buctd:conditions", ("buctd",)),
+    ("input", "HRNetCoAM", "buctd:conditions", ("buctd",)),
+    ("neck", "Transformer", "tokenpose:neck", ("tokenpose",)),
+    ("head", "HeatmapHead", "heatmap:head", ("heatmap",)),
+    ("head", "DLCRNetHead", "paf:head", ("paf", "heatmap")),
+    ("head", "DEKRHead", "dekr:head", ("dekr", "heatmap")),
+    ("head", "RTMCCHead", "rtmpose:head", ("rtmpose",)),
+    ("head", "TransformerHead", "tokenpose:head", ("tokenpose", "heatmap")),
+    ("detector", "SSDLite", "torchvision:ssdlite", ("torchvision",)),
+    ("detector", "FasterRCNN", "torchvision:fasterrcnn", ("torchvision",)),
+)
+"""The mappings of first-party networks: kind of part, DeepLabCut's name of it, function in ``networks``, and the
+plugins with the components that it becomes. Networks of other plugins bring their own mapping, of the same kinds."""
+
 
 @hookimpl
 def pose_plugin_info() -> PluginInfo:
@@ -46,3 +67,12 @@ def pose_components() -> Iterator[ComponentSpec]:
         factory="pose_deeplabcut.importer:ModelImporter",
         summary="Models trained with DeepLabCut 3: snapshots and exported .pt files",
     )
+    for kind, name, function, requires in _NETWORKS:
+        yield ComponentSpec(
+            f"deeplabcut/{kind}",
+            name,
+            config="",
+            factory=f"pose_deeplabcut.networks.{function}",
+            summary=f"DeepLabCut's {kind} {name} as a part of {requires[0]}",
+            requires=requires,
+        )

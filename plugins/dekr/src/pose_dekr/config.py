@@ -191,6 +191,10 @@ class DekrHeadConfig(HeadConfig):
         """
         return choose_feature(features, self.feature)
 
+    def predicts_several(self) -> bool:
+        """True: it assembles keypoints to any number of animals."""
+        return True
+
     def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
         feature = features[self.chosen_feature(features)]
         if isinstance(self.target_generator, DekrTargetConfig):

@@ -40,13 +40,6 @@ def pose_components() -> Iterable[ComponentSpec]:
         factory="pose_dekr.predictor:CentersPredictor",
         summary="The animals whose centres are highest, duplicates removed",
     )
-    yield ComponentSpec(
-        "deeplabcut/head",
-        "DEKRHead",
-        config="",
-        factory="pose_dekr.deeplabcut:convert",
-        summary="DEKR heads trained with DeepLabCut 3",
-    )
 
 
 @hookimpl

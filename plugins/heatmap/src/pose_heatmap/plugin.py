@@ -51,13 +51,6 @@ def pose_components() -> Iterable[ComponentSpec]:
     yield _part("loss", "cross_entropy", "CrossEntropy", "losses", "Cross-entropy over the maps of a place")
     yield _part("loss", "huber", "Huber", "losses", "Huber loss")
     yield _part("loss", "smooth_l1", "SmoothL1", "losses", "Smooth L1 loss")
-    yield ComponentSpec(
-        "deeplabcut/head",
-        "HeatmapHead",
-        config="",
-        factory="pose_heatmap.deeplabcut:convert",
-        summary="Heatmap heads trained with DeepLabCut 3",
-    )
 
 
 @hookimpl

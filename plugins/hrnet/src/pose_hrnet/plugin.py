@@ -31,13 +31,6 @@ def pose_components() -> Iterable[ComponentSpec]:
         weights_license="MIT",
         weights_source="ImageNet-1k classification, Wang et al. 2020, as released with timm",
     )
-    yield ComponentSpec(
-        "deeplabcut/backbone",
-        "HRNet",
-        config="",
-        factory="pose_hrnet.deeplabcut:convert",
-        summary="DeepLabCut's HRNet as hrnet/hrnet",
-    )
 
 
 @hookimpl

@@ -220,6 +220,10 @@ class PafHeadConfig(HeadConfig):
             return self.deconv_layers
         return max((feature.stride // 4).bit_length() - 1, 1 if self.stages else 0)
 
+    def predicts_several(self) -> bool:
+        """True: it assembles keypoints to any number of animals."""
+        return True
+
     def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
         feature = features[self.chosen_feature(features)]
         layers = self.layers_on(feature)

@@ -53,14 +53,6 @@ def pose_components() -> Iterable[ComponentSpec]:
         weights_license="Apache-2.0",
         weights_source="ImageNet-1k classification, Wightman et al. 2021, timm/resnet50.a1_in1k",
     )
-    for kind, name, function in (("backbone", "DLCRNet", "backbone"), ("head", "DLCRNetHead", "head")):
-        yield ComponentSpec(
-            f"deeplabcut/{kind}",
-            name,
-            config="",
-            factory=f"pose_paf.deeplabcut:{function}",
-            summary=f"DeepLabCut's {name}",
-        )
 
 
 @hookimpl

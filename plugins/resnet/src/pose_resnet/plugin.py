@@ -39,13 +39,6 @@ def pose_components() -> Iterable[ComponentSpec]:
         weights_license="Apache-2.0",
         weights_source="ImageNet-1k classification, Wightman et al. 2021, as released with timm",
     )
-    yield ComponentSpec(
-        "deeplabcut/backbone",
-        "ResNet",
-        config="",
-        factory="pose_resnet.deeplabcut:convert",
-        summary="DeepLabCut's ResNet as resnet/resnet",
-    )
 
 
 @hookimpl

@@ -48,13 +48,6 @@ def pose_components() -> Iterable[ComponentSpec]:
         factory="pose_rtmpose.losses:KlLoss",
         summary="Kullback-Leibler divergence between distributions over bins",
     )
-    yield ComponentSpec(
-        "deeplabcut/head",
-        "RTMCCHead",
-        config="",
-        factory="pose_rtmpose.deeplabcut:convert",
-        summary="SimCC heads of DeepLabCut's rtmpose_s, rtmpose_m, rtmpose_x",
-    )
 
 
 def _preset(variant: str, deepen: float, widen: float, size: int) -> ModelPreset:

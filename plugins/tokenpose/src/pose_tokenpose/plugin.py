@@ -34,20 +34,6 @@ def pose_components() -> Iterable[ComponentSpec]:
         summary="One heatmap a keypoint, from its token",
         requires=("heatmap",),
     )
-    yield ComponentSpec(
-        "deeplabcut/neck",
-        "Transformer",
-        config="",
-        factory="pose_tokenpose.deeplabcut:neck",
-        summary="DeepLabCut's TokenPose neck",
-    )
-    yield ComponentSpec(
-        "deeplabcut/head",
-        "TransformerHead",
-        config="",
-        factory="pose_tokenpose.deeplabcut:head",
-        summary="DeepLabCut's TokenPose head",
-    )
 
 
 @hookimpl

@@ -46,14 +46,6 @@ def pose_components() -> Iterable[ComponentSpec]:
         tags=("coco",),
         citations=("ren2015faster", "lin2017feature", "li2021benchmarking"),
     )
-    for name in ("SSDLite", "FasterRCNN"):
-        yield ComponentSpec(
-            "deeplabcut/detector",
-            name,
-            config="",
-            factory=f"pose_torchvision.deeplabcut:{name.lower()}",
-            summary=f"Weights of DeepLabCut's {name}",
-        )
 
 
 @hookimpl

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from pose_buctd.deeplabcut import coam_backbone, conditions, prenet_backbone
+from pose_deeplabcut.networks.buctd import coam, conditions, prenet
 from pydantic import TypeAdapter
 from torch import Tensor
 
@@ -45,7 +45,7 @@ ABOUT = {"input_size": (64, 64), "part": within}
 
 
 def test_coam_has_the_keys_of_the_reference() -> None:
-    config, rename = coam_backbone(COAM, ABOUT)
+    config, rename = coam(COAM, ABOUT)
     spec = TypeAdapter(AnyBackbone).validate_python(config)
     with torch.device("meta"):
         network = BuildContext(skeleton=Skeleton(NAMES), input_size=(64, 64)).build("backbone", spec)
@@ -69,9 +69,9 @@ def test_coam_has_the_keys_of_the_reference() -> None:
 
 
 def test_oblong_crops_are_taken_over_as_they_were_trained() -> None:
-    config, _ = coam_backbone({**COAM, "img_size": [96, 64]}, {**ABOUT, "input_size": (96, 64)})
+    config, _ = coam({**COAM, "img_size": [96, 64]}, {**ABOUT, "input_size": (96, 64)})
     assert config["transposed"]
-    assert not coam_backbone(COAM, ABOUT)[0]["transposed"]
+    assert not coam(COAM, ABOUT)[0]["transposed"]
     torch.manual_seed(0)
     spec = TypeAdapter(AnyBackbone).validate_python(config)
     network: Any = BuildContext(skeleton=Skeleton(NAMES), input_size=(96, 64)).build("backbone", spec).eval()
@@ -84,7 +84,7 @@ def test_oblong_crops_are_taken_over_as_they_were_trained() -> None:
 
 
 def test_prenet_asks_for_what_is_within() -> None:
-    config, rename, arrange = prenet_backbone(PRENET, ABOUT)
+    config, rename, arrange = prenet(PRENET, ABOUT)
     assert config["backbone"]["type"] == "cspnext/cspnext"
     assert rename("backbone.x") == "backbone.y"
     assert rename("backbone.unused") is None
@@ -103,7 +103,7 @@ def test_arrangements_of_what_is_within_are_made() -> None:
         return {"joined": torch.cat([given["p"], given["q"]])}
 
     about = {**ABOUT, "part": lambda kind, key: ({"type": "cspnext/cspnext"}, str, joins)}
-    _, _, arrange = prenet_backbone(PRENET, about)
+    _, _, arrange = prenet(PRENET, about)
     found = arrange({"backbone.p": torch.zeros(1), "backbone.q": torch.ones(1), "image.0.bias": torch.zeros(2)})
     assert {key: len(value) for key, value in found.items()} == {"backbone.joined": 2, "image.0.bias": 2}
     with pytest.raises(KeyError, match=r"backbone\.q"):
@@ -131,13 +131,13 @@ def test_conditions_are_rendered_as_at_training() -> None:
 @pytest.mark.parametrize(
     ("function", "part", "message"),
     [
-        (coam_backbone, {**COAM, "base_model_name": "hrnet_w64"}, "base_model_name: hrnet_w64"),
-        (coam_backbone, {**COAM, "selfatt_coam_modules": [1]}, "selfatt_coam_modules"),
-        (coam_backbone, {**COAM, "coam_modules": [4]}, "coam_modules"),
-        (coam_backbone, {**COAM, "img_size": [128, 64]}, r"img_size: \[128, 64\] differs"),
-        (coam_backbone, {**COAM, "new": 1}, "new: no setting"),
-        (prenet_backbone, {**PRENET, "new": 1}, "new: no setting"),
-        (prenet_backbone, {**PRENET, "kpt_encoder": {"type": "Other"}}, "kpt_encoder.type: Other"),
+        (coam, {**COAM, "base_model_name": "hrnet_w64"}, "base_model_name: hrnet_w64"),
+        (coam, {**COAM, "selfatt_coam_modules": [1]}, "selfatt_coam_modules"),
+        (coam, {**COAM, "coam_modules": [4]}, "coam_modules"),
+        (coam, {**COAM, "img_size": [128, 64]}, r"img_size: \[128, 64\] differs"),
+        (coam, {**COAM, "new": 1}, "new: no setting"),
+        (prenet, {**PRENET, "new": 1}, "new: no setting"),
+        (prenet, {**PRENET, "kpt_encoder": {"type": "Other"}}, "kpt_encoder.type: Other"),
         (conditions, {**COAM, "kpt_encoder": {**ENCODER, "kernel_size": [15, 11]}}, "kernel_size"),
         (conditions, {**COAM, "kpt_encoder": {**ENCODER, "kernel_size": [7, 7]}}, "kernel_size"),
         (conditions, {**COAM, "kpt_encoder": {**ENCODER, "new": 1}}, "kpt_encoder.new"),

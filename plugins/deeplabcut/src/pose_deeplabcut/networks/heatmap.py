@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pose_core.specs import Feature
+from pose_deeplabcut.mapping import Converted, Rename, refuse_unknown
 
 _KNOWN = {
     *("type", "weight_init", "predictor", "target_generator", "criterion", "aggregator"),
@@ -16,8 +17,8 @@ _PREDICTOR = {"type", "apply_sigmoid", "clip_scores", "location_refinement", "lo
 _WEIGHT = re.compile(r"(heatmap_head|locref_head)\.(deconv_layers\.(\d+)|final_conv)\.(weight|bias)")
 
 
-def convert(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str, Any], Callable[[str], str | None]]:
-    """Our config for a section of ``pytorch_config.yaml``, and our name for each of its parameters.
+def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
+    """Map a ``HeatmapHead`` to ``heatmap/heatmap`` or ``heatmap/identity``.
 
     The reference puts the centre of cell j at (j + 1/2) stride and never at another place; ``grid_offset`` is set to
     say the same, so that the keypoints that come out are its own.
@@ -38,8 +39,7 @@ def convert(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str
     slot = about["slot"]
     if slot not in ("bodypart", "unique_bodypart", "identity"):
         raise ValueError(f"{slot} heads cannot be imported as heatmaps of keypoints")
-    if unknown := sorted(set(part) - _KNOWN):
-        raise ValueError(f"{unknown[0]}: no setting of HeatmapHead that can be imported")
+    refuse_unknown(part, _KNOWN, "HeatmapHead")
     feature: Feature = about["features"][0]
     layers, hidden, kernel = _layers(part["heatmap_config"], "heatmap_config")
     stride = feature.stride / 2**layers
@@ -102,12 +102,11 @@ def _predictor(part: Mapping[str, Any], wanted: str, known: set[str]) -> Mapping
     predictor: Mapping[str, Any] = part["predictor"]
     if predictor.get("type") != wanted:
         raise ValueError(f"predictor: {predictor.get('type')} cannot be imported; {wanted} can")
-    if unknown := sorted(set(predictor) - known):
-        raise ValueError(f"predictor.{unknown[0]}: no setting of {wanted} that can be imported")
+    refuse_unknown(predictor, known, wanted, "predictor.")
     return predictor
 
 
-def _renaming(layers: int, locref: bool) -> Callable[[str], str | None]:
+def _renaming(layers: int, locref: bool) -> Rename:
     """Their names of the weights are ours; what the head does not have is a KeyError."""
 
     def rename(key: str) -> str | None:

@@ -5,13 +5,12 @@ What its ``pytorch_config.yaml`` leaves out has the defaults of version 3.0.2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from pose_tokenpose.config import HEATMAP
+from pose_deeplabcut.mapping import Converted, refuse_unknown
 
-Rename = Callable[[str], str | None]
-
+_HEATMAP = "heatmap"
 _BLOCKS = 3
 _LAYER = {
     "0.fn.norm.weight": "attention_norm.weight",
@@ -49,8 +48,8 @@ _HEAD_SETTINGS = {
 }
 
 
-def neck(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str, Any], Rename]:
-    """The neck ``Transformer``.
+def neck(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
+    """Map the neck ``Transformer`` to ``tokenpose/transformer``.
 
     Args:
         part: section ``model.neck``.
@@ -62,7 +61,7 @@ def neck(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str, A
     Raises:
         ValueError: it cannot be represented; one line.
     """
-    _refuse_unknown(part, _NECK_SETTINGS)
+    refuse_unknown(part, _NECK_SETTINGS, "Transformer")
     _cell_size("feature_size", part["feature_size"], about)
     if part["num_keypoints"] != about["num_keypoints"]:
         raise ValueError(f"num_keypoints: {part['num_keypoints']} for {about['num_keypoints']} body parts; correct it")
@@ -90,8 +89,8 @@ def neck(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str, A
     return config, names.__getitem__
 
 
-def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str, Any], Rename]:
-    """The head ``TransformerHead``.
+def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
+    """Map a ``TransformerHead`` to ``tokenpose/token_heatmap``.
 
     Args:
         part: section ``model.heads.bodypart``.
@@ -103,7 +102,7 @@ def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str, A
     Raises:
         ValueError: it cannot be represented; one line.
     """
-    _refuse_unknown(part, _HEAD_SETTINGS)
+    refuse_unknown(part, _HEAD_SETTINGS, "TransformerHead")
     stride = _cell_size("heatmap_size", part["heatmap_size"], about)
     if part["apply_multi"] and 2 * _BLOCKS * part["dim"] <= part["hidden_heatmap_dim"]:
         raise ValueError(
@@ -115,7 +114,7 @@ def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str, A
         raise ValueError(f"predictor: {predictor['type']} cannot be imported; HeatmapPredictor can")
     if predictor.get("location_refinement", True):
         raise ValueError("predictor.location_refinement: cannot be imported, this head has no offset maps")
-    criterion = part["criterion"] if "type" in part["criterion"] else part["criterion"][HEATMAP]
+    criterion = part["criterion"] if "type" in part["criterion"] else part["criterion"][_HEATMAP]
     if criterion["type"] not in _LOSSES:
         raise ValueError(f"criterion: {criterion['type']} cannot be imported; {' and '.join(_LOSSES)} can")
     config = {
@@ -125,14 +124,9 @@ def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str, A
         "grid_offset": stride / 2,
         "target_generator": _targets(part["target_generator"]),
         "predictor": {"type": "heatmap/argmax", "sigmoid": bool(predictor.get("apply_sigmoid", True))},
-        "losses": {HEATMAP: {"type": _LOSSES[criterion["type"]], "weight": float(criterion.get("weight", 1.0))}},
+        "losses": {_HEATMAP: {"type": _LOSSES[criterion["type"]], "weight": float(criterion.get("weight", 1.0))}},
     }
     return config, _HEAD.__getitem__
-
-
-def _refuse_unknown(part: Mapping[str, Any], known: set[str]) -> None:
-    if unknown := sorted(set(part) - known):
-        raise ValueError(f"{unknown[0]}: no setting of {part['type']} that can be imported")
 
 
 def _cell_size(field: str, size: Any, about: Mapping[str, Any]) -> int:

@@ -1,9 +1,11 @@
-"""``RTMCCHead`` of DeepLabCut 3 -> ``rtmpose/simcc``. Imports no torch."""
+"""DeepLabCut's RTMCCHead (3.x, PyTorch engine) as ours."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from pose_deeplabcut.mapping import Converted, refuse_unknown
 
 _KEYS = frozenset(
     [
@@ -79,8 +81,8 @@ _LOSS: Mapping[str, Any] = {
 }
 
 
-def convert(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str, Any], Callable[[str], str | None]]:
-    """Config of our head and the names of its weights.
+def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
+    """Map an ``RTMCCHead`` to ``rtmpose/simcc``.
 
     Args:
         part: ``model.heads.bodypart`` of ``pytorch_config.yaml``, of type ``RTMCCHead``.
@@ -94,12 +96,12 @@ def convert(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str
     Raises:
         ValueError: the section describes a head that ``rtmpose/simcc`` is not; names the setting.
     """
-    head = _settings("", part, _HEAD)
-    attention = _settings("gau_cfg.", head["gau_cfg"], _ATTENTION)
-    target = _settings("target_generator.", head["target_generator"], _TARGET)
-    predictor = _settings("predictor.", head["predictor"], _PREDICTOR)
-    ratio = _whole("simcc_split_ratio", head["simcc_split_ratio"])
-    width, height = _pair("input_size", head["input_size"])
+    settings = _settings("", part, _HEAD)
+    attention = _settings("gau_cfg.", settings["gau_cfg"], _ATTENTION)
+    target = _settings("target_generator.", settings["target_generator"], _TARGET)
+    predictor = _settings("predictor.", settings["predictor"], _PREDICTOR)
+    ratio = _whole("simcc_split_ratio", settings["simcc_split_ratio"])
+    width, height = _pair("input_size", settings["input_size"])
     if about["input_size"] is not None and tuple(about["input_size"]) != (height, width):
         raise ValueError(
             f"input_size: the head is made for crops {width:g} wide and {height:g} high, but crops are "
@@ -125,7 +127,7 @@ def convert(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str
     )
     config: dict[str, Any] = {
         "type": "rtmpose/simcc",
-        "kernel": _whole("final_layer_kernel_size", head["final_layer_kernel_size"]),
+        "kernel": _whole("final_layer_kernel_size", settings["final_layer_kernel_size"]),
         "hidden": _whole("gau_cfg.hidden_dims", attention["hidden_dims"]),
         "attention": _whole("gau_cfg.s", attention["s"]),
         "expansion": _whole("gau_cfg.expansion_factor", attention["expansion_factor"]),
@@ -134,7 +136,7 @@ def convert(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str
         "grid_offset": 0.0,
         "target_generator": {"type": "rtmpose/simcc", "sigma": _pair("target_generator.sigma", target["sigma"])},
         "predictor": {"type": "rtmpose/simcc"},
-        "losses": {axis: _loss(f"criterion.{axis}.", loss) for axis, loss in head["criterion"].items()},
+        "losses": {axis: _loss(f"criterion.{axis}.", loss) for axis, loss in settings["criterion"].items()},
     }
     if about["as_trained"]:
         config["target_generator"]["rounded"] = True
@@ -157,8 +159,7 @@ def rename(key: str) -> str:
 
 def _settings(prefix: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """A section with its defaults filled in."""
-    if unknown := sorted(set(given) - set(defaults)):
-        raise ValueError(f"{prefix}{unknown[0]}: no setting of RTMCCHead that can be imported")
+    refuse_unknown(given, set(defaults), "RTMCCHead", prefix)
     settings = {**defaults, **given}
     if missing := [name for name, value in settings.items() if value is _MISSING]:
         raise ValueError(f"{prefix}{missing[0]}: is missing")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from pose_torchvision.deeplabcut import fasterrcnn, rename, ssdlite
+from pose_deeplabcut.networks.torchvision import fasterrcnn, rename, ssdlite
 from pydantic import TypeAdapter
 from torch import Tensor
 from torchvision.models import detection

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from pose_paf import deeplabcut
+from pose_deeplabcut.networks import paf
 from pydantic import TypeAdapter
 
 from pose_core.catalog import get_catalog
@@ -130,14 +130,14 @@ def test_what_the_head_cannot_be_is_said_in_one_line() -> None:
             place = place[key]
         place[path[-1]] = value
         with pytest.raises(ValueError, match=message) as caught:
-            deeplabcut.head(part, {**ABOUT, "features": (Feature(2048, 16),)})
+            paf.head(part, {**ABOUT, "features": (Feature(2048, 16),)})
         assert "\n" not in str(caught.value)
 
 
 def test_pruned_limbs_are_kept_out_of_assembly() -> None:
     part = section(8, [])
     part["predictor"]["edges_to_keep"] = [9, 0, 4, 2, 1]
-    config, _ = deeplabcut.head(part, {**ABOUT, "features": (Feature(8, 16),)})
+    config, _ = paf.head(part, {**ABOUT, "features": (Feature(8, 16),)})
     head = BuildContext(skeleton=SKELETON, features=(Feature(8, 16),)).build(
         "head", TypeAdapter(AnyHead).validate_python(config)
     )
@@ -150,7 +150,7 @@ def test_pruned_limbs_are_kept_out_of_assembly() -> None:
 @pytest.mark.parametrize("stride", [16, 32])
 def test_the_backbone_has_its_size_and_names(stride: int) -> None:
     part = {"type": "DLCRNet", "model_name": "resnet50", "pretrained": True, "output_stride": stride}
-    config, rename = deeplabcut.backbone(part, ABOUT)
+    config, rename = paf.backbone(part, ABOUT)
     with torch.device("meta"):
         network = BuildContext(skeleton=SKELETON).build("backbone", TypeAdapter(AnyBackbone).validate_python(config))
     assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(27.15, abs=0.005)
@@ -160,7 +160,7 @@ def test_the_backbone_has_its_size_and_names(stride: int) -> None:
         rename("model.fc.weight")
     for wrong in ({"model_name": "resnet101"}, {"output_stride": 8}, {"other": 1}, {"drop_path_rate": 0.1}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
-            deeplabcut.backbone({**part, **wrong}, ABOUT)
+            paf.backbone({**part, **wrong}, ABOUT)
 
 
 @pytest.mark.parametrize(
@@ -178,9 +178,7 @@ def test_imported_models_have_the_size_of_the_original(
     features = (Feature(channels, stride),)
     parts = (
         TypeAdapter(AnyBackbone).validate_python(convert(backbone, ABOUT)[0]),
-        TypeAdapter(AnyHead).validate_python(
-            deeplabcut.head(section(channels, hidden), {**ABOUT, "features": features})[0]
-        ),
+        TypeAdapter(AnyHead).validate_python(paf.head(section(channels, hidden), {**ABOUT, "features": features})[0]),
     )
     context = BuildContext(skeleton=SKELETON, features=features)
     with torch.device("meta"):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
-from pose_buctd.config import CONDITIONS
+from pose_deeplabcut.mapping import Arrange, Converted, Rename, freeze_bn, refuse_unknown
 
-Rename = Callable[[str], str | None]
-Arrange = Callable[[dict[str, Tensor]], dict[str, Tensor]]
-
+_CONDITIONS = "conditions"
 _ENCODINGS = {"StackedKeypointEncoder": "stacked", "ColoredKeypointEncoder": "coloured"}
 _WITHIN = "backbone."
 _PRENET = {"rgb_preNet.": ("image.", 4), "cond_preNet.": ("conditions.", 2)}
@@ -23,6 +21,8 @@ _COAM_KNOWN = {
     *("img_size", "kpt_encoder", "freeze_bn_stats", "freeze_bn_weights", "stride", "interpolate_branches"),
     "increased_channel_count",
 }
+_ENCODER_KNOWN = {"type", "num_joints", "kernel_size", "img_size", "colors"}
+_WHAT = "conditional networks"
 _COAM_KEY = re.compile(
     r"coam_stages\.(\d)\.att_layers\.(\d)\.(position|channel)_attention_module\.(cnn|cnn_cond|pa\.fc_[qkvo])\.(weight|bias)"
 )
@@ -36,8 +36,8 @@ _COAM_LAYERS = {
 }
 
 
-def prenet_backbone(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str, Any], Rename, Arrange]:
-    """Our config for a section of type ``CondPreNet``, and our names for its parameters.
+def prenet(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str, Any], Rename, Arrange]:
+    """Map a ``CondPreNet`` to ``buctd/prenet``.
 
     Args:
         part: ``model.backbone`` of pytorch_config.yaml.
@@ -51,7 +51,7 @@ def prenet_backbone(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[
     Raises:
         ValueError: the section describes a network that ``buctd/prenet`` is not.
     """
-    _known(part, _PRENET_KNOWN)
+    refuse_unknown(part, _PRENET_KNOWN, _WHAT)
     inner, rename_inner, arrange_inner = about["part"]("backbone", "backbone")
     config = {"type": "buctd/prenet", "encoding": _encoding(part), "backbone": inner}
 
@@ -67,7 +67,7 @@ def prenet_backbone(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[
                 return f"{ours}{index}.{name}"
         raise KeyError(key)
 
-    def arrange(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    def arrange(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         within = {k.removeprefix(_WITHIN): v for k, v in weights.items() if k.startswith(_WITHIN)}
         try:
             arranged = arrange_inner(within) if arrange_inner is not None else within
@@ -79,8 +79,8 @@ def prenet_backbone(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[
     return config, rename, arrange
 
 
-def coam_backbone(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str, Any], Rename]:
-    """Our config for a section of type ``HRNetCoAM``, and our names for its parameters.
+def coam(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
+    """Map an ``HRNetCoAM`` to ``buctd/hrnet_coam``.
 
     Args:
         part: ``model.backbone`` of pytorch_config.yaml.
@@ -93,7 +93,7 @@ def coam_backbone(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[di
     Raises:
         ValueError: the section describes a network that ``buctd/hrnet_coam`` is not.
     """
-    _known(part, _COAM_KNOWN)
+    refuse_unknown(part, _COAM_KNOWN, _WHAT)
     name = str(part.get("base_model_name", "hrnet_w32"))
     if name not in ("hrnet_w18", "hrnet_w32", "hrnet_w48"):
         raise ValueError(f"base_model_name: {name} cannot be imported; hrnet_w18, hrnet_w32 and hrnet_w48 can")
@@ -115,7 +115,7 @@ def coam_backbone(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[di
         "encoding": _encoding(part),
         "transposed": size[0] != size[1],
         "pretrained": False,
-        "freeze_bn": _freeze_bn(part),
+        "freeze_bn": freeze_bn(part),
     }
 
     def rename(key: str) -> str | None:
@@ -131,7 +131,7 @@ def coam_backbone(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[di
 
 
 def conditions(part: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Our extra inputs of a conditional backbone: conditions as it was trained with.
+    """Map the conditions of a conditional backbone to ``buctd/conditions``.
 
     Args:
         part: ``model.backbone`` of pytorch_config.yaml.
@@ -141,7 +141,7 @@ def conditions(part: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, d
         ValueError: its conditions are of a kind that ``buctd/conditions`` is not.
     """
     encoder = part["kpt_encoder"]
-    _known(encoder, {"type", "num_joints", "kernel_size", "img_size", "colors"}, "kpt_encoder.")
+    refuse_unknown(encoder, _ENCODER_KNOWN, _WHAT, "kpt_encoder.")
     kernel = encoder.get("kernel_size", (15, 15))
     if kernel[0] != kernel[1] or kernel[0] % 2 == 0 or kernel[0] < 9:
         raise ValueError(f"kpt_encoder.kernel_size: {list(kernel)} cannot be imported; odd squares of 9 or more can")
@@ -157,12 +157,7 @@ def conditions(part: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, d
     }
     if encoder.get("colors") is not None:
         config["colours"] = [[value / 255 for value in colour] for colour in encoder["colors"]]
-    return {CONDITIONS: config}
-
-
-def _known(part: Mapping[str, Any], names: set[str], at: str = "") -> None:
-    if unknown := sorted(set(part) - names):
-        raise ValueError(f"{at}{unknown[0]}: no setting of conditional networks that can be imported")
+    return {_CONDITIONS: config}
 
 
 def _encoding(part: Mapping[str, Any]) -> str:
@@ -170,11 +165,3 @@ def _encoding(part: Mapping[str, Any]) -> str:
     if name not in _ENCODINGS:
         raise ValueError(f"kpt_encoder.type: {name} cannot be imported; {' and '.join(_ENCODINGS)} can")
     return _ENCODINGS[name]
-
-
-def _freeze_bn(part: Mapping[str, Any]) -> str | bool:
-    """Our ``freeze_bn``. Both settings are on where the file does not say otherwise."""
-    statistics, weights = part.get("freeze_bn_stats", True), part.get("freeze_bn_weights", True)
-    if weights and not statistics:
-        raise ValueError("freeze_bn_weights without freeze_bn_stats cannot be imported; set both or neither")
-    return True if weights else "statistics" if statistics else False

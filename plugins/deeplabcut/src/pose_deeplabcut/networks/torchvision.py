@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-Renamed = Callable[[str], str | None]
+from pose_deeplabcut.mapping import Converted
 
 _VARIANTS = ("fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_resnet50_fpn_v2")
 _PARTS = ("model.backbone.", "model.head.", "model.rpn.", "model.roi_heads.")
@@ -13,8 +13,8 @@ _PARTS = ("model.backbone.", "model.head.", "model.rpn.", "model.roi_heads.")
 _SSDLITE_THRESHOLD = 0.001
 
 
-def ssdlite(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str, Any], Renamed]:
-    """SSDLite. See the ``deeplabcut`` plugin for the contract.
+def ssdlite(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
+    """Map an ``SSDLite`` to ``torchvision/ssdlite``.
 
     Raises:
         ValueError: it has the wider backbone that came with ImageNet's weights.
@@ -29,8 +29,8 @@ def ssdlite(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str
     return config, rename
 
 
-def fasterrcnn(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str, Any], Renamed]:
-    """Faster R-CNN. See the ``deeplabcut`` plugin for the contract.
+def fasterrcnn(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
+    """Map a ``FasterRCNN`` to that of its variant.
 
     Raises:
         ValueError: its variant is not among our detectors.

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
-from pose_core.interfaces import BuildContext
 from pose_core.specs import Feature
-from pose_core.structures import Skeleton
-from pose_paf.dlcrnet import DLCRNet
-from pose_paf.dlcrnet_config import DLCRNetConfig
-
-Converted = tuple[dict[str, Any], Callable[[str], str | None]]
+from pose_deeplabcut.mapping import Converted, freeze_bn, keep_names, refuse_unknown
 
 _BACKBONE = {
     *("type", "model_name", "pretrained", "output_stride", "drop_path_rate", "drop_block_rate"),
@@ -35,7 +28,7 @@ _STAGED = re.compile(r"(convt[1-4]|(hm_ref_layers|paf_ref_layers)\.(\d+))\.(weig
 
 
 def backbone(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
-    """Our config for ``model.backbone`` of type ``DLCRNet``, and our name for each of its parameters.
+    """Map a ``DLCRNet`` to ``paf/dlcrnet``.
 
     Args:
         part: that section of ``pytorch_config.yaml``.
@@ -48,8 +41,7 @@ def backbone(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
     Raises:
         ValueError: the section describes a network that ``paf/dlcrnet`` is not.
     """
-    if unknown := sorted(set(part) - _BACKBONE):
-        raise ValueError(f"{unknown[0]}: no setting of DLCRNet that can be imported")
+    refuse_unknown(part, _BACKBONE, "DLCRNet")
     if part.get("model_name", "resnet50") != "resnet50":
         raise ValueError(f"model_name: {part['model_name']} cannot be imported; resnet50 can")
     stride = part.get("output_stride", 32)
@@ -63,22 +55,14 @@ def backbone(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
         "output_stride": stride,
         "alignment": "resized",
         "pretrained": False,
-        "freeze_bn": _freeze_bn(part),
+        "freeze_bn": freeze_bn(part),
     }
-    # The names are timm's in both; the network, made without memory, says which there are.
-    with torch.device("meta"):
-        names = frozenset(DLCRNet(DLCRNetConfig(**config), BuildContext(skeleton=Skeleton(("any",)))).state_dict())
-
-    def rename(key: str) -> str | None:
-        if key not in names:
-            raise KeyError(key)
-        return key
-
-    return config, rename
+    # The names are timm's in both.
+    return config, keep_names(config)
 
 
 def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
-    """Our config for ``model.heads.bodypart`` of type ``DLCRNetHead``, and our name for each of its parameters.
+    """Map a ``DLCRNetHead`` to ``paf/paf``.
 
     The reference puts the centre of cell j at ``j * stride + stride // 2``; ``grid_offset`` is set to say the same.
 
@@ -95,13 +79,11 @@ def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
     """
     if about.get("slot", "bodypart") != "bodypart":
         raise ValueError(f"{about['slot']} heads cannot be imported as part affinity fields")
-    if unknown := sorted(set(part) - _HEAD):
-        raise ValueError(f"{unknown[0]}: no setting of DLCRNetHead that can be imported")
+    refuse_unknown(part, _HEAD, "DLCRNetHead")
     predictor = part["predictor"]
     if predictor.get("type") != "PartAffinityFieldPredictor":
         raise ValueError(f"predictor: {predictor.get('type')} cannot be imported; PartAffinityFieldPredictor can")
-    if unknown := sorted(set(predictor) - _PREDICTOR):
-        raise ValueError(f"predictor.{unknown[0]}: no setting of PartAffinityFieldPredictor that can be imported")
+    refuse_unknown(predictor, _PREDICTOR, "PartAffinityFieldPredictor", "predictor.")
     stages = part.get("num_stages", 5)
     if not isinstance(stages, int) or stages < 1:
         raise ValueError(f"num_stages: {stages} cannot be imported; 1 and more can")
@@ -163,14 +145,6 @@ def _graph(given: Any, keypoints: int) -> list[list[int]]:
     if wrong := [pair for pair in pairs if not all(0 <= end < keypoints for end in pair)]:
         raise ValueError(f"predictor.graph: {wrong[0]} names a keypoint that does not exist")
     return pairs
-
-
-def _freeze_bn(part: Mapping[str, Any]) -> str | bool:
-    """Our ``freeze_bn``. Both settings are on where the file does not say otherwise."""
-    statistics, weights = part.get("freeze_bn_stats", True), part.get("freeze_bn_weights", True)
-    if weights and not statistics:
-        raise ValueError("freeze_bn_weights without freeze_bn_stats cannot be imported; set both or neither")
-    return True if weights else "statistics" if statistics else False
 
 
 def _layers(config: Mapping[str, Any], where: str) -> tuple[int, int, int]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import torch
+from pose_deeplabcut.mapping import Converted, freeze_bn, refuse_unknown, weight_names
 
-from pose_core.interfaces import BuildContext
-from pose_core.structures import Skeleton
-from pose_cspnext.config import STAGES, CSPNeXtConfig
-from pose_cspnext.network import CSPNeXt
-
+_STAGES = (1, 2, 3, 4)
 _KNOWN = {
     *("type", "model_name", "pretrained", "backbone_weight_folder", "repo_id", "deepen_factor", "widen_factor"),
     *("arch", "expand_ratio", "channel_attention", "activation_fn", "norm_layer", "out_indices"),
@@ -20,8 +16,8 @@ _KNOWN = {
 _FIXED = {"arch": "P5", "expand_ratio": 0.5, "channel_attention": True, "activation_fn": "SiLU"}
 
 
-def convert(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str, Any], Callable[[str], str | None]]:
-    """Our config for a section of ``pytorch_config.yaml``, and our name for each of its parameters.
+def backbone(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
+    """Map a ``CSPNeXt`` to ``cspnext/cspnext``.
 
     Args:
         part: ``model.backbone``, of type ``CSPNeXt``.
@@ -35,8 +31,7 @@ def convert(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str
     Raises:
         ValueError: the section describes a network that ``cspnext/cspnext`` is not.
     """
-    if unknown := sorted(set(part) - _KNOWN):
-        raise ValueError(f"{unknown[0]}: no setting of CSPNeXt that can be imported")
+    refuse_unknown(part, _KNOWN, "CSPNeXt")
     for key, value in _FIXED.items():
         if part.get(key, value) != value:
             raise ValueError(f"{key}: {part[key]} cannot be imported; {value} can")
@@ -47,8 +42,8 @@ def convert(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str
         "out_features": _out_features(part.get("out_indices", -1)),
         "freeze_bn": _freeze_bn(part),
     }
-    # The names are the same in both; the network, made without memory, says which there are.
-    everything, ours = _names({**config, "out_features": STAGES}), _names(config)
+    # The names are the same in both.
+    everything, ours = weight_names({**config, "out_features": _STAGES}), weight_names(config)
 
     def rename(key: str) -> str | None:
         if key not in everything:
@@ -58,28 +53,20 @@ def convert(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str
     return config, rename
 
 
-def _names(config: Mapping[str, Any]) -> frozenset[str]:
-    with torch.device("meta"):
-        network = CSPNeXt(CSPNeXtConfig(**config), BuildContext(skeleton=Skeleton(("any",))))
-    return frozenset(network.state_dict())
-
-
 def _out_features(indices: Any) -> tuple[int, ...]:
     """Our ``out_features``. In the reference 0 is the stem, 1 to 4 are the stages and -1 is the last stage."""
-    listed = tuple(indices) if isinstance(indices, list | tuple) else (STAGES[-1] if indices == -1 else indices,)
-    if not listed or any(i not in STAGES for i in listed) or list(listed) != sorted(set(listed)):
+    listed = tuple(indices) if isinstance(indices, list | tuple) else (_STAGES[-1] if indices == -1 else indices,)
+    if not listed or any(i not in _STAGES for i in listed) or list(listed) != sorted(set(listed)):
         raise ValueError(f"out_indices: {indices} cannot be imported; stages from 1 to 4 in rising order can")
     return listed
 
 
 def _freeze_bn(part: Mapping[str, Any]) -> str | bool:
-    """Our ``freeze_bn``. Both settings are on where the file does not say otherwise."""
+    """Read ``freeze_bn``, which some kinds of norm do without."""
     norm = part.get("norm_layer", "SyncBN")
     if norm not in ("SyncBN", "BN"):
         raise ValueError(f"norm_layer: {norm} cannot be imported; SyncBN and BN can")
     if norm == "SyncBN":
-        return False  # The reference freezes BatchNorm2d layers only, so its settings have had no effect.
-    statistics, weights = part.get("freeze_bn_stats", True), part.get("freeze_bn_weights", True)
-    if weights and not statistics:
-        raise ValueError("freeze_bn_weights without freeze_bn_stats cannot be imported; set both or neither")
-    return True if weights else "statistics" if statistics else False
+        # The reference freezes BatchNorm2d layers only, so its settings have had no effect.
+        return False
+    return freeze_bn(part)

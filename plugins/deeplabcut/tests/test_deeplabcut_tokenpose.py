@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from pose_tokenpose import deeplabcut
+from pose_deeplabcut.networks import tokenpose
 from pydantic import TypeAdapter
 
 from pose_core.catalog import get_catalog
@@ -117,20 +117,20 @@ def test_every_weight_has_its_place() -> None:
     ],
 )
 def test_unknown_weights_are_told(key: str) -> None:
-    for rename in (deeplabcut.neck(NECK, ABOUT)[1], deeplabcut.head(HEAD, ABOUT)[1]):
+    for rename in (tokenpose.neck(NECK, ABOUT)[1], tokenpose.head(HEAD, ABOUT)[1]):
         with pytest.raises(KeyError):
             rename(key)
 
 
 def test_configs() -> None:
-    config, _ = deeplabcut.neck(NECK, ABOUT)
+    config, _ = tokenpose.neck(NECK, ABOUT)
     assert (config["mlp_width"], config["positions"]) == (3, "later_blocks")
-    config, _ = deeplabcut.neck(
+    config, _ = tokenpose.neck(
         {**NECK, "mlp_dim": 576, "pos_embedding_type": "sine", "dropout": 0.1, "emb_dropout": 0.2}, ABOUT
     )
     assert (config["mlp_width"], config["positions"]) == (576, "first_layer")
     assert (config["dropout"], config["embedding_dropout"]) == (0.1, 0.2)
-    head, _ = deeplabcut.head(HEAD, ABOUT)
+    head, _ = tokenpose.head(HEAD, ABOUT)
     assert (head["stride"], head["grid_offset"], head["predictor"]["sigmoid"]) == (4, 2.0, True)
     assert head["target_generator"] == {"type": "heatmap/plateau", "radius": 17.0}
     assert head["losses"] == {"heatmap": {"type": "heatmap/bce", "weight": 1.0}}
@@ -148,7 +148,7 @@ def test_configs() -> None:
 )
 def test_necks_that_cannot_be_imported(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}") as caught:
-        deeplabcut.neck({**NECK, **change}, ABOUT)
+        tokenpose.neck({**NECK, **change}, ABOUT)
     assert "\n" not in str(caught.value)
 
 
@@ -166,10 +166,10 @@ def test_necks_that_cannot_be_imported(change: dict[str, Any], message: str) -> 
 )
 def test_heads_that_cannot_be_imported(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
-        deeplabcut.head({**HEAD, **change}, ABOUT)
+        tokenpose.head({**HEAD, **change}, ABOUT)
 
 
 def test_input_size_must_be_known() -> None:
-    for convert, part in ((deeplabcut.neck, NECK), (deeplabcut.head, HEAD)):
+    for convert, part in ((tokenpose.neck, NECK), (tokenpose.head, HEAD)):
         with pytest.raises(ValueError, match="without a fixed input size"):
             convert(part, {**ABOUT, "input_size": None})

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from pose_core.specs import Feature
-from pose_dekr.config import HEATMAP, OFFSET
+from pose_deeplabcut.mapping import Arrange, Rename, refuse_unknown
 
-Rename = Callable[[str], str | None]
-Arrange = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
-
+_HEATMAP, _OFFSET = "heatmap", "offset"
 _KNOWN = {
     *("type", "weight_init", "predictor", "target_generator", "criterion", "aggregator", "stride"),
     *("heatmap_config", "offset_config"),
@@ -25,7 +23,7 @@ _PREDICTOR = {
     *("keypoint_score_type", "max_absorb_distance", "nms_threshold", "apply_pose_nms"),
 }
 _TARGETS = {"type", "num_joints", "pos_dist_thresh", "bg_weight", "label_keypoint_key"}
-_CRITERIA = {HEATMAP: "DEKRHeatmapLoss", OFFSET: "DEKROffsetLoss"}
+_CRITERIA = {_HEATMAP: "DEKRHeatmapLoss", _OFFSET: "DEKROffsetLoss"}
 
 _NORM = "weight|bias|running_mean|running_var|num_batches_tracked"
 _PLAIN = (
@@ -46,8 +44,8 @@ _UNUSED = re.compile(r"offset_head\.offset_feature_layers\.\d+\.\d+\.regular_mat
 _PLACE = re.compile(r"(.+)\[(\d+)\]")
 
 
-def convert(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str, Any], Rename, Arrange]:
-    """Our config for a section of ``pytorch_config.yaml``, and the way from its parameters to ours.
+def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str, Any], Rename, Arrange]:
+    """Map a ``DEKRHead`` to ``dekr/dekr``.
 
     The reference has a module for each keypoint where we have one for all, and one layer for keypoints and centre where
     we have two. So its tensors are renamed first (``name[k]`` for what belongs to keypoint k), then put together.
@@ -68,7 +66,7 @@ def convert(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str
     """
     if about.get("slot", "bodypart") != "bodypart":
         raise ValueError(f"{about['slot']} heads cannot be imported as keypoints of animals")
-    _refuse_unknown(part, _KNOWN, "")
+    refuse_unknown(part, _KNOWN, "DEKRHead")
     if part.get("stride", 1) != 1:
         raise ValueError(f"stride: must be 1, not {part['stride']}")
     feature: Feature = about["features"][0]
@@ -87,7 +85,7 @@ def convert(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str
         "grid_offset": stride / 2,
         "target_generator": _targets(part["target_generator"], stride),
         "predictor": _predictor(part["predictor"], stride, bool(about.get("as_trained"))),
-        "losses": {HEATMAP: {"type": "heatmap/mse"}},
+        "losses": {_HEATMAP: {"type": "heatmap/mse"}},
     }
     for name, kind in _CRITERIA.items():
         given = part["criterion"][name]["type"]
@@ -140,14 +138,9 @@ def _name(key: str, keypoints: int, heatmap_blocks: int, offset_blocks: int) -> 
     raise KeyError(key)
 
 
-def _refuse_unknown(part: Mapping[str, Any], known: set[str], where: str) -> None:
-    if unknown := sorted(set(part) - known):
-        raise ValueError(f"{where}{unknown[0]}: no setting of {part.get('type', 'DEKRHead')} that can be imported")
-
-
 def _branch(part: Mapping[str, Any], name: str, feature: Feature) -> Mapping[str, Any]:
     branch: Mapping[str, Any] = part[name]
-    _refuse_unknown(branch, _BRANCH, f"{name}.")
+    refuse_unknown(branch, _BRANCH, "DEKRHead", f"{name}.")
     for setting in ("dilation_rate", "final_conv_kernel"):
         if branch.get(setting, 1) != 1:
             raise ValueError(f"{name}.{setting}: {branch[setting]} cannot be imported; 1 can")
@@ -157,7 +150,7 @@ def _branch(part: Mapping[str, Any], name: str, feature: Feature) -> Mapping[str
 
 
 def _targets(part: Mapping[str, Any], stride: float) -> dict[str, Any]:
-    _refuse_unknown(part, _TARGETS, "target_generator.")
+    refuse_unknown(part, _TARGETS, part["type"], "target_generator.")
     if part["type"] != "DEKRGenerator":
         raise ValueError(f"target_generator: {part['type']} cannot be imported; DEKRGenerator can")
     distance = float(part["pos_dist_thresh"])
@@ -172,7 +165,7 @@ def _targets(part: Mapping[str, Any], stride: float) -> dict[str, Any]:
 
 
 def _predictor(part: Mapping[str, Any], stride: float, as_trained: bool) -> dict[str, Any]:
-    _refuse_unknown(part, _PREDICTOR, "predictor.")
+    refuse_unknown(part, _PREDICTOR, part["type"], "predictor.")
     if part["type"] != "DEKRPredictor":
         raise ValueError(f"predictor: {part['type']} cannot be imported; DEKRPredictor can")
     animals = int(part["num_animals"])
