@@ -63,7 +63,7 @@ GOOD: dict[str, list[tuple[type, Fields]]] = {
         (ModelPreset, {**_TOY, "name": "toymodel", "method": "single_animal", "family": "toys", "spec": _WHOLE}),
         (
             ModelPreset,
-            {**_TOY, "name": "cited", "method": "top_down", "family": "", "spec": {}, "citations": ("@a{b,}",)},
+            {**_TOY, "name": "cited", "method": "top_down", "family": "", "spec": {}, "citations": ("b2020",)},
         ),
     ],
     "pose_extra_heads": [

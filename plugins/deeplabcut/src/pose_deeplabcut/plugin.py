@@ -4,19 +4,6 @@ from collections.abc import Iterator
 
 from pose_core.hooks import ComponentSpec, PluginInfo, hookimpl
 
-_SINGLE_ANIMAL = """@article{mathis2018deeplabcut,
-  title={DeepLabCut: markerless pose estimation of user-defined body parts with deep learning},
-  author={Mathis, Alexander and Mamidanna, Pranav and Cury, Kevin M. and Abe, Taiga and Murthy, Venkatesh N. and
-    Mathis, Mackenzie Weygandt and Bethge, Matthias},
-  journal={Nature Neuroscience}, volume={21}, pages={1281--1289}, year={2018}}"""
-_MULTI_ANIMAL = """@article{lauer2022multi,
-  title={Multi-animal pose estimation, identification and tracking with DeepLabCut},
-  author={Lauer, Jessy and Zhou, Mu and Ye, Shaokai and Menegas, William and Schneider, Steffen and Nath, Tanmay and
-    Rahman, Mohammed Mostafizur and Di Santo, Valentina and Soberanes, Daniel and Feng, Guoping and
-    Murthy, Venkatesh N. and Lauder, George and Dulac, Catherine and Mathis, Mackenzie Weygandt and
-    Mathis, Alexander},
-  journal={Nature Methods}, volume={19}, pages={496--504}, year={2022}}"""
-
 _NETWORKS = (
     ("backbone", "ResNet", "resnet:backbone", ("resnet",)),
     ("backbone", "HRNet", "hrnet:backbone", ("hrnet",)),
@@ -45,8 +32,8 @@ def pose_plugin_info() -> PluginInfo:
         namespace="deeplabcut",
         summary="DeepLabCut projects, prediction files and trained models for pose_core",
         license="BSD-3-Clause",
-        hook_api="1.1",
-        citations=(_SINGLE_ANIMAL, _MULTI_ANIMAL),
+        hook_api="1.0",
+        citations=("mathis2018deeplabcut", "lauer2022multi"),
     )
 
 
