@@ -1,4 +1,4 @@
-"""Read the width and height of an image from its file's header."""
+"""Width and height of an image file, from its header."""
 
 from __future__ import annotations
 
@@ -9,19 +9,14 @@ from typing import BinaryIO
 from pose_core.errors import DataError
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-# Markers of a frame header (SOF0 to SOF15) without DHT, JPG
-# and DAC, which lie between them (ITU T.81, table B.1).
 _JPEG_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _ORIENTATION = 0x0112
-# Values of the EXIF orientation that exchange width and height.
 _SIDEWAYS = (5, 6, 7, 8)
 
 
 def is_file(path: Path) -> bool:
-    """Test whether a file exists, also for names that no file can have.
-
-    ``Path.is_file`` raises OSError for some of these, such as a name of 500 letters in a label table.
-    """
+    """Whether there is a file of a name that somebody wrote into a table. A name that no file can have, such as one of
+    five hundred letters, is that of none; ``Path.is_file`` raises OSError there."""
     try:
         return path.is_file()
     except OSError:
@@ -29,7 +24,7 @@ def is_file(path: Path) -> bool:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Return width and height in pixels, after the EXIF orientation is applied.
+    """Width and height in pixels, as a decoder that applies the EXIF orientation gives them.
 
     PNG and JPEG files are not decoded; others are.
 
@@ -38,24 +33,24 @@ def image_size(path: Path) -> tuple[int, int]:
     """
     try:
         with path.open("rb") as stream:
-            size = _read_header(stream)
+            size = _from_header(stream)
     except OSError as error:
         raise DataError(f"cannot read image {path}: {(error.strerror or str(error)).lower()}") from None
     except (struct.error, ValueError):
         size = None
-    return size or _decode_size(path)
+    return size or _decoded(path)
 
 
-def _read_header(stream: BinaryIO) -> tuple[int, int] | None:
+def _from_header(stream: BinaryIO) -> tuple[int, int] | None:
     head = stream.read(2)
     if head == b"\xff\xd8":
-        return _read_jpeg_size(stream)
+        return _jpeg(stream)
     if head + stream.read(6) == _PNG:
-        return _read_png_size(stream)
+        return _png(stream)
     return None
 
 
-def _read_png_size(stream: BinaryIO) -> tuple[int, int] | None:
+def _png(stream: BinaryIO) -> tuple[int, int] | None:
     size = None
     while True:
         length, kind = struct.unpack(">I4s", stream.read(8))
@@ -63,19 +58,16 @@ def _read_png_size(stream: BinaryIO) -> tuple[int, int] | None:
             size = struct.unpack(">II", stream.read(8))
             length -= 8
         elif kind == b"eXIf":
-            # It may turn the image; OpenCV decides whether it does.
             return None
         elif kind in (b"IDAT", b"IEND"):
             return size
-        # Behind the data of a chunk there are four bytes of checksum.
         stream.seek(length + 4, 1)
 
 
-def _read_jpeg_size(stream: BinaryIO) -> tuple[int, int] | None:
+def _jpeg(stream: BinaryIO) -> tuple[int, int] | None:
     sideways = False
     while True:
         marker = stream.read(2)
-        # Any number of 0xFF may stand in front of a marker as padding.
         while marker == b"\xff\xff":
             marker = b"\xff" + stream.read(1)
         if len(marker) < 2 or marker[0] != 0xFF:
@@ -83,15 +75,14 @@ def _read_jpeg_size(stream: BinaryIO) -> tuple[int, int] | None:
         (length,) = struct.unpack(">H", stream.read(2))
         if marker[1] in _JPEG_FRAMES:
             _, height, width = struct.unpack(">BHH", stream.read(5))
-            # Height 0 means that only a DNL marker behind the data gives it.
+            # Height 0: it is said at the end of the data only.
             return ((height, width) if sideways else (width, height)) if height else None
         payload = stream.read(length - 2)
         if marker[1] == 0xE1 and payload[:6] == b"Exif\0\0":
-            sideways = _read_orientation(payload[6:]) in _SIDEWAYS
+            sideways = _orientation(payload[6:]) in _SIDEWAYS
 
 
-def _read_orientation(tiff: bytes) -> int:
-    # The EXIF block is a TIFF file of its own, in the byte order that its first two bytes name.
+def _orientation(tiff: bytes) -> int:
     order = "<" if tiff[:2] == b"II" else ">"
     (start,) = struct.unpack_from(order + "I", tiff, 4)
     (entries,) = struct.unpack_from(order + "H", tiff, start)
@@ -102,11 +93,10 @@ def _read_orientation(tiff: bytes) -> int:
     return 1
 
 
-def _decode_size(path: Path) -> tuple[int, int]:
+def _decoded(path: Path) -> tuple[int, int]:
     import cv2
     import numpy as np
 
-    # cv2.imread fails on paths that are not ASCII on Windows; imdecode takes bytes.
     data = np.fromfile(path, np.uint8)
     image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     if image is None:
