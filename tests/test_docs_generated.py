@@ -17,6 +17,7 @@ import docs_reference
 import pytest
 
 from pose_core import hooks
+from pose_core.catalog import get_catalog
 from pose_core.plugins.definition_checks import ask, check_definitions
 from pose_core.plugins.discovery import find_implementations
 
@@ -128,11 +129,11 @@ def test_a_changed_help_text_and_a_new_check_make_their_pages_stale(monkeypatch:
     assert "`--loud`, `--no-loud`" in after
     assert docs_reference.commands_page() == before
 
-    every = checks.every_check()
+    every = checks.every_check(get_catalog().kinds)
     page = docs_reference.checks_page()
     assert page.count("\n| `") == len(every) > 50
     assert all(f"| `{check.name}` |" in page and check.demand for check in every)
-    monkeypatch.setattr(checks, "every_check", lambda: (*every, Check("hears", 1, ("head",), print, "It hears.")))
+    monkeypatch.setattr(checks, "every_check", lambda kinds: (*every, Check("hears", 1, ("head",), print, "It hears.")))
     assert "| `hears` | head | It hears. |" in docs_reference.checks_page()
 
 

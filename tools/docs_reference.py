@@ -89,6 +89,7 @@ _LEVELS = {
 
 def checks_page() -> str:
     """Each conformance check: name, what it looks at, what it demands."""
+    from pose_core.catalog import get_catalog
     from pose_core.testing.checks import every_check
 
     lines = [
@@ -100,7 +101,7 @@ def checks_page() -> str:
         "`make tables`.",
     ]
     for level, title in _LEVELS.items():
-        chosen = [c for c in every_check() if c.level == level]
+        chosen = [c for c in every_check(get_catalog().kinds) if c.level == level]
         table = [(f"`{c.name}`", ", ".join(c.on).replace("_", " "), markdown(c.demand)) for c in chosen]
         lines += ["", f"## {title}", "", rows(("check", "of", "demand"), table)]
     return "\n".join(lines) + "\n"

@@ -109,7 +109,7 @@ def _collect(path: Path, used: Used) -> None:
     for section in sections:
         train = section.get("train")
         start = train.get("weights") if isinstance(train, Mapping) else None
-        for kind, config in components_in(section):
+        for kind, config in components_in(section, get_catalog().kinds):
             _add(path, kind, config, used, fetches=start is None)
         if isinstance(start, str) and not path.with_name("provenance.json").is_file():
             _add_weights(start, used)
@@ -127,7 +127,7 @@ def _add(path: Path, kind: str, config: dict[str, Any], used: Used, *, fetches: 
         used.components.append(component)
     if fetches and whole.get("pretrained", False):
         _add_pretrained(component, used)
-    for inner, part in components_in(whole):
+    for inner, part in components_in(whole, get_catalog().kinds):
         _add(path, inner, part, used, fetches=fetches)
 
 

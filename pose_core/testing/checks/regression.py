@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pose_core.testing.checks.check import check, demand
-from pose_core.testing.checks.harness import rig_of
+from pose_core.testing.checks.harness import harness_of
 from pose_core.testing.checks.targets import ComponentSubject, skip
 
 _SAMPLES = 8
@@ -25,12 +25,12 @@ TOLERANCE = 2e-3
 
 def summarize_outputs(subject: ComponentSubject) -> dict[str, Any]:
     """Of each output its shape, mean, standard deviation and some values."""
-    rig = rig_of(subject)
-    module = rig.build().eval()
+    harness = harness_of(subject)
+    module = harness.build().eval()
     fill(module)
-    inputs = {n: _formula(t.shape, n) for n, t in rig.inputs(1).items()}
+    inputs = {n: _formula(t.shape, n) for n, t in harness.inputs(1).items()}
     with torch.no_grad():
-        outputs = rig.run(module, inputs)
+        outputs = harness.run(module, inputs)
     return {name: _summarize(output.double()) for name, output in outputs.items()}
 
 
