@@ -68,6 +68,11 @@ class Composer:
             for plugin in plugins
             for c in plugin.definitions.get("pose_components", ())
         }
+        self._backbones: dict[str, hooks.BackbonePreset] = {
+            f"{plugin.name}/{preset.name}": preset
+            for plugin in plugins
+            for preset in plugin.definitions.get("pose_backbones", ())
+        }
 
     def recipes(self) -> tuple[Recipe, ...]:
         """One of each name and method, with the plugin it comes from."""
@@ -98,28 +103,30 @@ class Composer:
         return found
 
     def _preset(self, preset: hooks.ModelPreset, plugin: PluginRecord) -> Model:
+        layers = _wrapped(preset.wrapper)
+        citations = preset.citations
+        if (backbone := self._backbones.get(preset.backbone)) is not None:
+            layers += _backbone_layers(backbone, preset.method, preset.wrapper)
+            citations = (*backbone.citations, *citations)
+        layers += (preset.spec,)
         return Model(
             preset.name,
             preset.method,
             preset.family,
             plugin,
             preset.summary,
-            (preset.spec,),
-            preset.citations,
-            tuple(sorted({plugin.name} | self.needs(preset.spec))),
+            layers,
+            citations,
+            # Where its plugin is not installed the backbone preset is not known, but its namespace is.
+            tuple(sorted({plugin.name, *_namespace(preset.backbone)} | self.needs(*layers))),
         )
 
     def _composed(self, preset: hooks.BackbonePreset, plugin: PluginRecord, recipe_of: Recipe) -> Model:
         recipe, author = recipe_of
-        of_backbone = (
-            {"model": {"backbone": preset.backbone}},
-            preset.spec,
-            preset.overrides.get(recipe.method, {}),
-        )
         layers = (
             recipe.spec,
-            {"model": {"backbone": recipe.wrapper}} if recipe.wrapper else {},
-            *(_within(recipe, layer) for layer in of_backbone),
+            *_wrapped(recipe.wrapper),
+            *_backbone_layers(preset, recipe.method, recipe.wrapper),
         )
         return Model(
             name=recipe.name.replace("{backbone}", preset.name),
@@ -176,9 +183,21 @@ def _merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return merged
 
 
-def _within(recipe: hooks.ModelRecipe, layer: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a backbone preset says about its backbone, said of the one in the recipe's wrapper, where it has one."""
+def _wrapped(wrapper: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    return ({"model": {"backbone": wrapper}},) if wrapper else ()
+
+
+def _backbone_layers(
+    preset: hooks.BackbonePreset, method: str, wrapper: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], ...]:
+    """What a backbone preset says of a model, from its component to its defaults for a method."""
+    layers = ({"model": {"backbone": preset.backbone}}, preset.spec, preset.overrides.get(method, {}))
+    return tuple(_within(wrapper, layer) for layer in layers)
+
+
+def _within(wrapper: Mapping[str, Any], layer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a backbone preset says about its backbone, said of the one in the wrapper, where there is one."""
     model = layer.get("model", {})
-    if not recipe.wrapper or "backbone" not in model:
+    if not wrapper or "backbone" not in model:
         return layer
     return {**layer, "model": {**model, "backbone": {"backbone": model["backbone"]}}}

@@ -124,6 +124,18 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         "is declared",
         [_forward("return [nn.functional.interpolate(self.conv(images)[..., ::2, ::2], scale_factor=2.0)]")],
     ),
+    "insert_points_are_passed": (
+        NET,
+        "it passes [], not ['conv']",
+        [
+            (
+                "config.py",
+                _FEATURES,
+                "    def insert_points(self):\n        return {'conv': self.features()}\n\n" + _FEATURES,
+            ),
+            ("network.py", "def forward(self, images):", "def forward(self, images, inserts=None):"),
+        ],
+    ),
     "batches_of_one_and_three": (
         NET,
         "differs when others are in the batch",
