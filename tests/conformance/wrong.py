@@ -126,15 +126,8 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
     ),
     "insert_points_are_passed": (
         NET,
-        "it passes [], not ['conv']",
-        [
-            (
-                "config.py",
-                _FEATURES,
-                "    def insert_points(self):\n        return {'conv': self.features()}\n\n" + _FEATURES,
-            ),
-            ("network.py", "def forward(self, images):", "def forward(self, images, inserts=None):"),
-        ],
+        "what an insert returns at images is not used",
+        [("network.py", "(images,) = insert", "insert")],
     ),
     "batches_of_one_and_three": (
         NET,
