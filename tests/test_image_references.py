@@ -20,10 +20,10 @@ from pose_core.data.fingerprint import data_hash
 from pose_core.data.images import read_image
 from pose_core.data.projects import check_project, read_project
 from pose_core.errors import ConfigError, DataError, PluginError
-from pose_core.evaluate.bootstrap import Bootstrap
-from pose_core.evaluate.identity import compute_identity_metrics
-from pose_core.evaluate.matching import Matches
-from pose_core.evaluate.run import evaluate_run
+from pose_core.evaluation.bootstrap import Bootstrap
+from pose_core.evaluation.identity import compute_identity_metrics
+from pose_core.evaluation.matching import Matches
+from pose_core.evaluation.run import evaluate_run
 from pose_core.formats.parquet import ParquetPredictions
 from pose_core.formats.project import ProjectReader
 from pose_core.formats.project_config import ProjectReaderConfig
@@ -51,8 +51,8 @@ from pose_core.structures import (
 from pose_core.synthetic.projects import write_video_project
 from pose_core.synthetic.scenes import Scene, SceneSpec
 from pose_core.synthetic.videos import read_number, write_numbered_video
-from pose_core.train.fit import train_model
-from pose_core.train.prepare import prepare
+from pose_core.training.fit import train_model
+from pose_core.training.prepare import prepare
 
 REFERENCES = [
     ImageFile(Path("a/b.png")),

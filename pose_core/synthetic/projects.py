@@ -1,4 +1,4 @@
-"""Labelled projects made of synthetic scenes, for demos and for the tests of readers, models and plugins."""
+"""Turn synthetic scenes into labelled projects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ __all__ = ["Example", "scene_examples", "write_project", "write_video_project"]
 
 
 def scene_examples(scene: Scene, frames: Iterable[int], folder: str) -> Iterator[Example]:
-    """Frames of a scene as labelled images ``folder/0007.png``, for :func:`write_project`.
+    """Render frames of a scene as labelled images for :func:`write_project`.
+
+    Their names are ``folder/0007.png``, with the number of the frame.
 
     Args:
         scene: what is shown.
