@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 from pose_core.interfaces import BuildContext, Labels
 from pose_core.specs import AnyInput
 from pose_core.structures import Skeleton
-from pose_core.train.memory import keep_freed_memory
+from pose_core.training.memory import keep_freed_memory
 
 BUDGET_MS = 15.0
 BATCH, ANIMALS, KEYPOINTS, SIZE = 8, 3, 12, (256, 256)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from pose_core.interfaces import BuildContext, Head, Labels, Predictions
 from pose_core.specs import AnyHead, Feature
 from pose_core.structures import Skeleton
-from pose_core.train.memory import keep_freed_memory
+from pose_core.training.memory import keep_freed_memory
 
 TARGETS_MS, DECODING_MS = 10.0, 3.0
 CELLS, STRIDE, KEYPOINTS = 112, 4, 12

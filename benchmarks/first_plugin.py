@@ -121,8 +121,8 @@ def first_models(folder: Path) -> dict[str, float]:
 
     train("one", "single-animal", "--model", "mybackbone_small")
     train("two", "bottom-up", "--model", "mybackbone_small")
-    size = ("--set", "model.preprocess.size=[64,64]", "--set", "detector.network.size=[64,64]")
-    detector = ("--detector", "ssdlite", "--set", "detector.train.epochs=1")
+    size = ("--set", "model.preprocess.size=[64,64]", "--set", "stages.detector.network.size=[64,64]")
+    detector = ("--detector", "ssdlite")
     train("two", "top-down", "--model", "top_down_mybackbone_small", *detector, *size)
     return clock.reached
 

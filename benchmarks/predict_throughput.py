@@ -27,8 +27,8 @@ from pose_core.interfaces.prediction_files import make_writer
 from pose_core.pipeline.results import HostResult
 from pose_core.pipeline.sources import FrameSource, SourceFrame, SourceInfo
 from pose_core.pipeline.stages import FrameGroup, make_view, run_stages
-from pose_core.predict.estimator import PoseEstimator, load
-from pose_core.predict.job import Job, identify
+from pose_core.prediction.estimator import PoseEstimator, load
+from pose_core.prediction.job import Job, identify
 from pose_core.structures import ByteArray
 
 

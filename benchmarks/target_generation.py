@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 from pose_core.interfaces import BuildContext, Grid, Labels, Predictions, TargetGenerator
 from pose_core.specs import AnyPredictor, AnyTargetGenerator
 from pose_core.structures import Skeleton
-from pose_core.train.memory import keep_freed_memory
+from pose_core.training.memory import keep_freed_memory
 
 BUDGET_MS = 10.0
 

@@ -15,7 +15,7 @@ from pose_core.plugins import discover
 from pose_core.specs import RunSpec
 from pose_core.specs.resolve import Layer, choose_model, file_layer, option_layer, resolve, set_layer
 from pose_core.specs.schema import json_schema
-from pose_core.specs.yaml_file import read_spec, read_yaml
+from pose_core.specs.yaml_file import read_run, read_yaml
 
 DATA = Layer({"skeleton": {"keypoints": ["nose", "tail"]}, "data": {"source": "somewhere"}})
 
@@ -57,7 +57,7 @@ def test_what_is_written_uses_full_names_and_reads_back(tmp_path: Path) -> None:
     assert spec.model.backbone.type == "unet/unet"
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump(spec.model_dump(mode="json")))
-    again = read_spec(file, RunSpec)
+    again = read_run(file)
     assert again == spec
     assert again.model_dump() == spec.model_dump()
 

@@ -36,11 +36,14 @@ from pose_core.specs.components import (
 from pose_core.specs.fields import FrozenNorms, Pretrained
 from pose_core.specs.model import CUSTOM, ModelSpec, PreprocessSpec
 from pose_core.specs.run import (
+    AnyRunSpec,
     DataSpec,
     DetectorRunSpec,
     DetectorSpec,
     EvaluationSpec,
     InferenceSpec,
+    PoseNetworkSpec,
+    RunBase,
     RunSpec,
     SplitSpec,
 )
@@ -58,6 +61,7 @@ __all__ = [
     "AnyNeck",
     "AnyPredictor",
     "AnyReader",
+    "AnyRunSpec",
     "AnyTargetGenerator",
     "AnyWriter",
     "AugmentationSpec",
@@ -79,10 +83,12 @@ __all__ = [
     "ModelSpec",
     "NeckConfig",
     "OptimizerSpec",
+    "PoseNetworkSpec",
     "PredictorConfig",
     "PreprocessSpec",
     "Pretrained",
     "ReaderConfig",
+    "RunBase",
     "RunSpec",
     "ScheduleSpec",
     "Spec",
