@@ -154,7 +154,6 @@ def test_first_party_plugins_are_asked_first_then_the_others_by_name() -> None:
     ("changes", "said"),
     [
         ({"needs": "colour"}, "unknown need 'colour'; needs are unique_keypoints, identity"),
-        ({"methods": ("sideways",)}, "unknown methods: sideways"),
         ({"head": {}}, "must say its component"),
         ({"name": "a/b"}, "must be a word"),
     ],
@@ -259,7 +258,7 @@ def test_what_training_minimises_is_the_sum_of_the_heads(project: Path) -> None:
     from pose_core.training.task import PoseTask
 
     task = PoseTask(prepare(project, "unet", assignments=TINY))
-    model = task.build(pretrained=False)
+    model = build_model(task.prepared.spec)
     samples = task.samples(task.prepared.split.train, augment=False)
     batch = collate([samples[0, 0], samples[0, 1]])
     with torch.no_grad():

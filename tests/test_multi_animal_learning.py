@@ -257,7 +257,7 @@ def test_validation_images_without_keypoints_do_not_choose_the_weights() -> None
             average=torch.nn.Identity(), device="cpu", task=SimpleNamespace(validate=lambda *_: (total, count))
         )
         trainer: Any = SimpleNamespace(world_size=1)
-        return BestCheckpoint._validate(best_checkpoint, trainer, module)
+        return BestCheckpoint.validate(best_checkpoint, trainer, module)
 
     assert validated(6.0, 2) == 3
     assert validated(0.0, 0) is None

@@ -17,16 +17,16 @@ import typer
 from typer.testing import CliRunner
 
 import pose_core
-from pose_core import files
 from pose_core.cli.predict import predict as predict_command
 from pose_core.errors import ConfigError, DataError, PoseError, RunError, VideoError
 from pose_core.formats.config import ParquetConfig
 from pose_core.formats.parquet import ParquetWriter
 from pose_core.interfaces import PredictionsHeader
+from pose_core.io import files
 from pose_core.model.build import build_model
 from pose_core.pipeline.sources import FrameSource, ImageSource
 from pose_core.pipeline.video import VideoSource
-from pose_core.predict import journal
+from pose_core.prediction import journal
 from pose_core.prediction.estimator import PoseEstimator
 from pose_core.prediction.inputs import find_inputs, unique_names
 from pose_core.prediction.job import Outcome

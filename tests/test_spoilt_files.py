@@ -120,8 +120,8 @@ def test_readable_messages() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("NaN", "NaN is no number of JSON"),
-        ("[1, -Infinity]", "-Infinity is no number of JSON"),
+        ("NaN", "NaN is not a number in JSON"),
+        ("[1, -Infinity]", "-Infinity is not a number in JSON"),
         ("1e400", "1e400 is too large"),
         ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
         ("9" * 5000, "digits"),

@@ -101,7 +101,7 @@ def evaluate(
     _show(results[0], console)
     if len(results) > 1:
         console.print("\n[bold]with the labelled boxes[/bold]: the pose network by itself")
-        console.print(_overall(results[1]))
+        console.print(overall_table(results[1]))
         console.print(f"plots and tables: {escape(results[1].folder)}")
 
 
@@ -203,8 +203,8 @@ def _show(result: EvaluationResult, console: Console) -> None:
     counts = result.counts
     heading = f"[bold]{counts.images} {result.split} images[/bold], {_animals(result)}"
     console.print(f"{heading}; errors in pixels of the images, 95 % intervals in brackets")
-    console.print(_overall(result))
-    console.print(_by_keypoint(result))
+    console.print(overall_table(result))
+    console.print(keypoint_table(result))
     undefined = dict.fromkeys(f.reason for f in _metrics(result) if f.value is None and f.reason)
     without_interval = dict.fromkeys(f.reason for f in _metrics(result) if f.value is not None and f.reason)
     for reason in undefined:
@@ -231,7 +231,7 @@ def _animals(result: EvaluationResult) -> str:
     return ", ".join(said)
 
 
-def _overall(result: EvaluationResult) -> Table:
+def overall_table(result: EvaluationResult) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, show_header=False)
@@ -276,7 +276,7 @@ def _add_identity(table: Table, result: EvaluationResult) -> None:
             table.add_row(f"{what} changes", str(switches.changes), again)
 
 
-def _by_keypoint(result: EvaluationResult) -> Table:
+def keypoint_table(result: EvaluationResult) -> Table:
     from rich.markup import escape
     from rich.table import Table
 

@@ -78,7 +78,7 @@ def run_demo(options: DemoOptions, console: Console, *, overwrite: bool = False)
         ConfigError: the folder, the model or a setting cannot be used.
     """
     # Mistakes are found before an earlier demo is removed.
-    model = choose_model(options.model or _only_model(), multi_animal=False).name
+    model = choose_model(options.model or only_model(), multi_animal=False).name
     choose_device(options.device)
     _check_time(options.max_time)
     with names.demo_folder(options.out, overwrite) as replaced:
@@ -91,11 +91,12 @@ def run_demo(options: DemoOptions, console: Console, *, overwrite: bool = False)
             raise
 
 
-def _only_model() -> str:
+def only_model() -> str:
     """The one installed model for one animal."""
-    installed = available_models("single_animal")
+    methods = [m.name for m in get_catalog().methods() if m.animals == "one"]
+    installed = sorted({name for method in methods for name in available_models(method)})
     if not installed:
-        advice = get_catalog().advice_on_methods(("single_animal",))
+        advice = get_catalog().advice_on_methods(methods)
         raise ConfigError(
             f"no installed plugin offers a model for one animal ('pose plugins' lists what is installed); {advice}"
         )

@@ -10,7 +10,7 @@ from typing import Any
 from pose_core.catalog import Weights, get_catalog
 from pose_core.errors import ConfigError, WeightsError
 from pose_core.interfaces.hub import read_tensors
-from pose_core.io.image_size import is_file
+from pose_core.io.files import is_file
 from pose_core.model.network import FoundWeights, Network
 from pose_core.model.pretrained import fetch
 from pose_core.model.weights import file_hash

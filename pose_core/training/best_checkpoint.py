@@ -71,7 +71,7 @@ class BestCheckpoint(lightning.Callback):
                 f"the loss ({which or 'the sum'}) is no longer a finite number at epoch {epoch}; lower "
                 f"train.optimizer.lr (now {train.optimizer.lr:g}) or set train.gradient_clip"
             )
-        error = self._validate(trainer, pl_module)
+        error = self.validate(trainer, pl_module)
         metric = error if error is not None else losses["loss"]
         better = metric < self.best
         self.latest = {"loss": losses["loss"], **({"error": error} if error is not None else {})}
@@ -101,7 +101,7 @@ class BestCheckpoint(lightning.Callback):
             trainer.should_stop = True
         self._checkpoint(trainer)
 
-    def _validate(self, trainer: lightning.Trainer, module: Training) -> float | None:
+    def validate(self, trainer: lightning.Trainer, module: Training) -> float | None:
         if self.batches is None:
             return None
         start = time.monotonic()

@@ -149,9 +149,9 @@ def configure(
         else:
             stages[name] = _stage(written, project, dataset, name, given, notes)
     spec = resolve(preset, project, layers, notes, stages)
-    if spec.model.method == "single_animal" and dataset.multi_animal:
+    if dataset.multi_animal and get_catalog().method(spec.model.method).animals == "one":
         raise ConfigError(
-            "model.method: single_animal finds one animal a frame, but the project has several individuals"
+            f"model.method: {spec.model.method} finds one animal a frame, but the project has several individuals"
         )
     for name, run in trained.items():
         if run.spec.trains == "poses" and run.spec.skeleton.keypoints != spec.skeleton.keypoints:
