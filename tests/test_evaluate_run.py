@@ -19,7 +19,8 @@ from pose_core.evaluation.run import evaluate_run
 from pose_core.formats.parquet import ParquetPredictions
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.interfaces import Predictions
-from pose_core.runs.run_folder import Run, build_model
+from pose_core.model.build import build_model
+from pose_core.runs.run_folder import Run
 from pose_core.specs import DataSpec, EvaluationSpec, ModelSpec, PreprocessSpec, RunSpec, TrainSpec
 from pose_core.structures import Instances, Skeleton
 

@@ -75,12 +75,13 @@ def evaluate(
 
     from pose_core.cli.tables import print_json
     from pose_core.evaluation.oks import override_sigmas
-    from pose_core.runs.run_folder import Run, is_detector_run
+    from pose_core.runs.run_folder import Run
+    from pose_core.specs import DetectorRunSpec, RunSpec
 
-    if is_detector_run(run):
+    if isinstance(Run.open(run).spec, DetectorRunSpec):
         _evaluate_detector(run, split, json, data, device, batch_size, given=[sigma, threshold, boxes, conditions])
         return
-    opened = Run.open(run)
+    opened = Run.open(run, RunSpec)
     whose = _whose_boxes(opened, boxes, conditions)
     spec = opened.spec.evaluation
     if sigma:
@@ -117,9 +118,9 @@ def _whose_boxes(run: Run, asked: str | None, conditions: Path | None) -> list[s
         raise ConfigError(f"--boxes {asked}: write detector, labelled or both")
     if asked is not None and run.spec.model.preprocess.view != "animal":
         raise ConfigError(f"--boxes: {run.name} looks at whole frames and uses no boxes; leave it out")
-    if asked in ("detector", "both") and run.spec.detector is None:
+    if asked in ("detector", "both") and "detector" not in run.spec.stages:
         raise ConfigError(f"--boxes {asked}: {run.path} has no detector; write labelled or leave it out")
-    if asked == "labelled" or run.spec.detector is None:
+    if asked == "labelled" or "detector" not in run.spec.stages:
         return ["labelled"]
     return ["detector"] if asked == "detector" else ["detector", "labelled"]
 
@@ -175,13 +176,14 @@ def _evaluate_detector(
     from pose_core.cli.tables import print_json
     from pose_core.errors import ConfigError
     from pose_core.evaluation.detector import evaluate_detector
-    from pose_core.runs.run_folder import DetectorRun
+    from pose_core.runs.run_folder import Run
+    from pose_core.specs import DetectorRunSpec
 
     if any(value not in (None, []) for value in given):
         raise ConfigError(
             f"{run}: holds a detector, for which --sigma, --threshold, --boxes and --conditions mean nothing; leave out"
         )
-    result = evaluate_detector(DetectorRun.open(run), split, data, device, batch_size)
+    result = evaluate_detector(Run.open(run, DetectorRunSpec), split, data, device, batch_size)
     if json:
         print_json(result.to_json())
         return

@@ -17,7 +17,8 @@ from pose_core.data.geometry import invert, transform_points
 from pose_core.evaluation.coco import silent
 from pose_core.evaluation.run import split_images
 from pose_core.model.device import choose_device
-from pose_core.runs.run_folder import DetectorRun
+from pose_core.runs.run_folder import Run
+from pose_core.specs import DetectorRunSpec
 from pose_core.structures import FloatArray
 
 
@@ -52,7 +53,7 @@ class DetectorResult:
 
 
 def evaluate_detector(
-    run: DetectorRun,
+    run: Run[DetectorRunSpec],
     split: str = "test",
     data: Path | None = None,
     device: str = "auto",
@@ -93,7 +94,7 @@ def evaluate_detector(
 
 
 def _find(
-    run: DetectorRun, dataset: Any, rows: Sequence[int], least: float, device: torch.device, batch_size: int
+    run: Run[DetectorRunSpec], dataset: Any, rows: Sequence[int], least: float, device: torch.device, batch_size: int
 ) -> list[tuple[FloatArray, FloatArray]]:
     """Boxes (N, 4) in pixels of the image files, and their scores (N,), for each image."""
     model = run.load_model(device)

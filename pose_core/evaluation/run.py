@@ -16,8 +16,8 @@ from pose_core.evaluation.predict import Progress, predict_images
 from pose_core.evaluation.results import EvaluationResult
 from pose_core.interfaces import PredictionsHeader
 from pose_core.model.device import choose_device
-from pose_core.runs.run_folder import PROVENANCE, DetectorRun, Run
-from pose_core.specs import EvaluationSpec
+from pose_core.runs.run_folder import PROVENANCE, Run
+from pose_core.specs import EvaluationSpec, RunBase
 from pose_core.structures import Frame, LabelledDataset
 
 SPLITS = ("train", "validation", "test")
@@ -86,7 +86,7 @@ def evaluate_run(
     return report(run, split, images, frames, spec=spec)
 
 
-def split_images(run: Run | DetectorRun, split: str, data: Path | None = None) -> SplitImages:
+def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> SplitImages:
     """Read the project and find the images of a split by their names.
 
     Args:
@@ -174,7 +174,7 @@ def report(
     notes = [*images.notes, *measured.result.notes]
     name = split
     if run.spec.model.preprocess.view == "animal" and labelled_boxes:
-        name = f"{split}-labelled-boxes" if run.spec.detector is not None else split
+        name = f"{split}-labelled-boxes" if run.spec.stages else split
         notes.append(
             "the network looked at crops around the labelled boxes: errors of a detector are not in these metrics"
         )
@@ -199,7 +199,7 @@ def report(
     return result
 
 
-def _check_skeleton(run: Run | DetectorRun, dataset: LabelledDataset, source: Path) -> None:
+def _check_skeleton(run: Run[RunBase], dataset: LabelledDataset, source: Path) -> None:
     for what in ("keypoints", "unique_keypoints"):
         trained, here = getattr(run.spec.skeleton, what), getattr(dataset.skeleton, what)
         if tuple(trained) != tuple(here):

@@ -25,8 +25,8 @@ from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.plan import choose_stages
 from pose_core.pipeline.sources import ArraySource, as_rgb
 from pose_core.pipeline.video import VideoSource
-from pose_core.runs.run_folder import DetectorRun, Run
-from pose_core.specs import RunSpec
+from pose_core.runs.run_folder import STAGES, Run
+from pose_core.specs import DetectorRunSpec, RunSpec
 from pose_core.structures import ByteArray, Frame, Skeleton
 
 Array = np.ndarray[Any, Any]
@@ -50,7 +50,7 @@ class PoseEstimator:
         run: Run,
         device: torch.device,
         batch_size: int,
-        detector: DetectorRun | None = None,
+        detector: Run[DetectorRunSpec] | None = None,
         boxes: BoxTable | None = None,
         conditions: Run | PoseTable | None = None,
     ) -> None:
@@ -197,15 +197,17 @@ def load(
         raise ConfigError(f"batch size must be at least 1, not {batch_size}")
     if detector is not None and boxes is not None:
         raise ConfigError("--detector and --boxes: both say where the animals are; give one of them")
-    opened = Run.open(run)
+    opened = Run.open(run, RunSpec)
     if follow is not None:
         inference = opened.spec.inference.model_copy(update={"follow": follow})
         opened = Run(opened.path, opened.spec.model_copy(update={"inference": inference}))
-    finder = DetectorRun.open(detector) if detector is not None else opened.detector if boxes is None else None
+    own = {name: opened.path / STAGES / name for name in opened.spec.stages}
+    found_by = detector if detector is not None else own.get("detector") if boxes is None else None
+    finder = Run.open(found_by, DetectorRunSpec) if found_by is not None else None
     table = read_boxes(Path(boxes)) if boxes is not None else None
-    rough: Run | PoseTable | None = opened.conditions
+    rough: Run | PoseTable | None = Run.open(own["conditions"], RunSpec) if "conditions" in own else None
     if conditions is not None:
         given = Path(conditions)
-        rough = Run.open(given) if given.is_dir() else read_poses(given, opened.spec.skeleton)
+        rough = Run.open(given, RunSpec) if given.is_dir() else read_poses(given, opened.spec.skeleton)
     batch_size = batch_size or opened.spec.inference.batch_size
     return PoseEstimator(opened, choose_device(device), batch_size, finder, table, rough)

@@ -37,11 +37,14 @@ from pose_core.specs.fields import FeatureIndex, FrozenNorms, GridOffset, Pretra
 from pose_core.specs.map_heads import DeconvolutionHeadConfig, FeatureMapHeadConfig, HeatmapPredictorConfig
 from pose_core.specs.model import CUSTOM, ModelSpec, PreprocessSpec
 from pose_core.specs.run import (
+    AnyRunSpec,
     DataSpec,
     DetectorRunSpec,
     DetectorSpec,
     EvaluationSpec,
     InferenceSpec,
+    PoseNetworkSpec,
+    RunBase,
     RunSpec,
     SplitSpec,
 )
@@ -59,6 +62,7 @@ __all__ = [
     "AnyNeck",
     "AnyPredictor",
     "AnyReader",
+    "AnyRunSpec",
     "AnyTargetGenerator",
     "AnyWriter",
     "AugmentationSpec",
@@ -85,10 +89,12 @@ __all__ = [
     "ModelSpec",
     "NeckConfig",
     "OptimizerSpec",
+    "PoseNetworkSpec",
     "PredictorConfig",
     "PreprocessSpec",
     "Pretrained",
     "ReaderConfig",
+    "RunBase",
     "RunSpec",
     "ScheduleSpec",
     "Spec",

@@ -5,10 +5,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pose_core.specs.base import Spec
 from pose_core.specs.components import AnyDetector, AnyReader
@@ -50,17 +60,6 @@ class DetectorAugmentationSpec(AugmentationSpec):
     scale: tuple[float, float] = Field((0.7, 1.4), description="Smallest and largest zoom.")
     translation: float = Field(0.2, ge=0, le=1, description="Largest shift as a fraction of the image's size.")
     crop: CropSpec = Field(CropSpec(size=None), description="Windows around animals; size: null shows whole frames.")
-
-
-class DetectorSpec(Spec):
-    """What finds the animals for a top-down model, and how it is trained."""
-
-    network: AnyDetector
-    min_box: float | Literal["auto"] = Field(
-        "auto", description="Boxes it learns are at least so long; as model.preprocess.min_box."
-    )
-    augmentation: DetectorAugmentationSpec = Field(default_factory=DetectorAugmentationSpec)
-    train: TrainSpec = Field(default_factory=TrainSpec)
 
 
 class InferenceSpec(Spec):
@@ -116,40 +115,158 @@ class EvaluationSpec(Spec):
     bootstrap: int = Field(1000, ge=0, description="Resamplings for the 95 % intervals; 0: none.")
 
 
-class RunSpec(Spec):
-    """One run: data, model, training, inference, evaluation."""
+class NetworkSpec(Spec):
+    """A network of a run, and how it is trained: what all of them have in common."""
+
+    trains: str
+    augmentation: AugmentationSpec = Field(default_factory=AugmentationSpec)
+    train: TrainSpec = Field(default_factory=TrainSpec)
+
+    @property
+    def name(self) -> str:
+        """What messages call the network."""
+        raise NotImplementedError
+
+    def builds_on(self) -> Mapping[str, NetworkSpec]:
+        """The networks that it builds on, by the name of what they supply; none by default."""
+        return {}
+
+    def trainable(self) -> bool:
+        """Whether the network learns from the project."""
+        return True
+
+
+class PoseNetworkSpec(NetworkSpec):
+    """A pose network, its training, and how it predicts."""
+
+    trains: Literal["poses"] = Field("poses", description="What the network learns.")
+    model: ModelSpec
+    stages: dict[str, AnyNetworkSpec] = Field(
+        default_factory=dict,
+        description="The networks that the model builds on, by the name of what they supply: detector finds the boxes "
+        "of a top-down model, conditions the poses that a conditional model refines.",
+    )
+    inference: InferenceSpec = Field(default_factory=InferenceSpec)
+
+    @property
+    def name(self) -> str:
+        """Name of the model, as it was called at training."""
+        return self.model.name
+
+    def builds_on(self) -> Mapping[str, NetworkSpec]:
+        """Those under ``stages``."""
+        return self.stages
+
+    @model_validator(mode="after")
+    def _stages_are_needed(self) -> PoseNetworkSpec:
+        errors = [
+            InitErrorDetails(type=PydanticCustomError("stage", "{m}", {"m": problem}), loc=("stages", name), input=None)
+            for name, stage in self.stages.items()
+            if (problem := _problem_of_stage(name, stage, self.model)) is not None
+        ]
+        if errors:
+            raise ValidationError.from_exception_data("stages", errors)
+        return self
+
+
+class DetectorSpec(NetworkSpec):
+    """A detector and its training."""
+
+    trains: Literal["boxes"] = Field("boxes", description="What the network learns.")
+    network: AnyDetector
+    min_box: float | Literal["auto"] = Field(
+        "auto", description="Boxes it learns are at least so long; as model.preprocess.min_box."
+    )
+    augmentation: DetectorAugmentationSpec = Field(default_factory=DetectorAugmentationSpec)
+
+    @property
+    def name(self) -> str:
+        """Full name of the detector."""
+        return self.network.type
+
+    def trainable(self) -> bool:
+        """Whether it learns from the project's boxes, or is used as it was pretrained."""
+        return self.network.trainable()
+
+
+def trains_of(section: object) -> str:
+    """What the network of a section learns: as it says, or as the key shows that describes the network."""
+    if isinstance(section, NetworkSpec):
+        return section.trains
+    if not isinstance(section, Mapping):
+        return "poses"
+    return str(section.get("trains", "boxes" if "network" in section else "poses"))
+
+
+AnyNetworkSpec = Annotated[
+    Annotated[PoseNetworkSpec, Tag("poses")] | Annotated[DetectorSpec, Tag("boxes")],
+    Discriminator(
+        trains_of,
+        custom_error_type="trains",
+        custom_error_message="trains: must be poses or boxes",
+    ),
+]
+PoseNetworkSpec.model_rebuild()
+
+
+LEARNS: Mapping[str, str] = {"poses": "a pose network", "boxes": "a detector"}
+"""What messages call a network that trains this."""
+
+STAGE_TRAINS: Mapping[str, str] = {"detector": "boxes", "conditions": "poses"}
+"""What the network of each name under ``stages`` learns."""
+
+
+def _problem_of_stage(name: str, stage: NetworkSpec, model: ModelSpec) -> str | None:
+    if name not in STAGE_TRAINS:
+        return f"is no name of a network that a model builds on; there are {', '.join(STAGE_TRAINS)}"
+    if stage.trains != STAGE_TRAINS[name]:
+        return f"needs a network that learns {STAGE_TRAINS[name]}, not one that learns {stage.trains}"
+    if name == "detector" and (model.preprocess.view != "animal" or model.inputs):
+        return f"{model.name} uses no boxes of a detector; leave it out"
+    if name == "conditions" and not model.inputs:
+        return f"{model.name} refines no poses of another model; leave it out"
+    return None
+
+
+class RunBase(NetworkSpec):
+    """What the runs of all networks say."""
 
     version: Literal[1] = Field(1, description="Version of this format.")
     skeleton: Skeleton
     data: DataSpec
-    model: ModelSpec
-    detector: DetectorSpec | None = Field(
-        None, description="Finds the animals for a top-down model; null: boxes come from elsewhere."
-    )
-    augmentation: AugmentationSpec = Field(default_factory=AugmentationSpec)
-    train: TrainSpec = Field(default_factory=TrainSpec)
-    inference: InferenceSpec = Field(default_factory=InferenceSpec)
     evaluation: EvaluationSpec = Field(default_factory=EvaluationSpec)
     metadata: dict[str, str] = Field(
         default_factory=dict, description="What the reader noted for writers of the same family."
     )
 
-    @model_validator(mode="after")
-    def _a_detector_is_for_crops(self) -> RunSpec:
-        if self.detector is not None and self.model.preprocess.view != "animal":
-            raise PydanticCustomError(
-                "detector",
-                "detector: {name} looks at whole frames and needs none; leave it out",
-                {"name": self.model.name},
-            )
-        return self
+
+class RunSpec(PoseNetworkSpec, RunBase):
+    """The run of a pose network: data, model, the networks it builds on, training, inference, evaluation."""
 
 
-class DetectorRunSpec(DetectorSpec):
-    """The run of a detector: ``detector/`` in the folder of a top-down run, or a run of its own."""
+class DetectorRunSpec(DetectorSpec, RunBase):
+    """The run of a detector."""
 
-    version: Literal[1] = Field(1, description="Version of this format.")
-    skeleton: Skeleton
-    data: DataSpec
-    evaluation: EvaluationSpec = Field(default_factory=EvaluationSpec)
-    metadata: dict[str, str] = Field(default_factory=dict, description="What the reader noted.")
+
+AnyRunSpec = RunSpec | DetectorRunSpec
+
+RUN_SPECS: Mapping[str, type[RunSpec] | type[DetectorRunSpec]] = {"poses": RunSpec, "boxes": DetectorRunSpec}
+"""The spec of a run by what its network learns."""
+
+OF_THE_RUN = tuple(name for name in RunBase.model_fields if name not in NetworkSpec.model_fields)
+"""Keys that a run has beside those of its network, which the networks under ``stages`` share with it."""
+
+
+def run_of_stage(spec: RunBase, name: str) -> AnyRunSpec:
+    """The spec of a run of a network that the run builds on: the same data and skeleton."""
+    section = spec.builds_on()[name]
+    content: dict[str, Any] = {
+        **spec.model_dump(mode="json", include=set(OF_THE_RUN)),
+        **section.model_dump(mode="json"),
+    }
+    return RUN_SPECS[section.trains].model_validate(content)
+
+
+def stage_of_run(spec: RunBase) -> dict[str, Any]:
+    """The section under ``stages`` that a run of its own becomes, plain values."""
+    return spec.model_dump(mode="json", exclude=set(OF_THE_RUN))
