@@ -12,10 +12,10 @@ from pydantic.fields import FieldInfo
 
 _INTRO = """# Every setting
 
-What a configuration file may say, with defaults. Where a part stands (a backbone, a head, a loss, a detector, a reader),
-its own settings stand with it: `pose show unet` prints those of a model, `pose show heatmap/gaussian` those of any part.
-How files, options and defaults are combined is said under [configuration](configuration.md). A dash means that there is
-no default: the project or the model says it.
+What a configuration file may say, with defaults. Where a part stands (a backbone, a head, a loss, a detector, a
+reader), its own settings stand with it: `pose show unet` prints those of a model, `pose show heatmap/gaussian` those of
+any part. How files, options and defaults are combined is said under [configuration](configuration.md). A dash means
+that there is no default: the project or the model says it.
 """
 
 
