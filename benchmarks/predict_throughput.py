@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 import pose_core
-from pose_core.predict.predict_paths import predict_paths
+from pose_core.prediction.predict_paths import predict_paths
 
 
 def in_thread(measure: Callable[[], float]) -> float:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from pose_core.train.memory import keep_freed_memory
+from pose_core.training.memory import keep_freed_memory
 
 
 @dataclass(frozen=True)

@@ -261,12 +261,14 @@ def test_an_undecided_crop_is_refused(tmp_path):
         (("Nose", "Ear_Left", "Ear_Right"), {("Ear_Left", "Ear_Right")}),
         (("LPaw", "RPaw"), {("LPaw", "RPaw")}),
         (("paw_l", "paw_r"), {("paw_l", "paw_r")}),
+        (("EarL2", "EarR2", "lip", "rip", "lid", "rid", "tail", "tair"), {("EarL2", "EarR2")}),
         (("tail", "light", "nose", "left"), set()),
     ],
 )
 def test_names_of_left_and_right_are_recognised(keypoints, pairs):
     assert set(unpaired_sides(Skeleton(keypoints))) == pairs
     assert unpaired_sides(Skeleton(keypoints, symmetry=tuple(pairs))) == ()
+    assert unpaired_sides(Skeleton(keypoints, symmetry=tuple((right, left) for left, right in pairs))) == ()
 
 
 def test_images_are_not_mirrored_while_left_and_right_are_no_pairs(tmp_path):

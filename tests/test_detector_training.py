@@ -16,7 +16,7 @@ from pose_core.formats.project_writing import Example, write_project
 from pose_core.interfaces import Labels
 from pose_core.runs.run_folder import DetectorRun, Run
 from pose_core.structures import ImageFile, Instances, LabelledImage, Skeleton
-from pose_core.train.validation import box_error, box_overlap
+from pose_core.training.validation import box_error, box_overlap
 
 DETECTOR = ("network.size=[64,64]", "train.batch_size=8")
 WITHIN = tuple(f"detector.{setting}" for setting in DETECTOR)

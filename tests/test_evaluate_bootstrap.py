@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pose_core.evaluate import bootstrap as module
-from pose_core.evaluate.bootstrap import Bootstrap, interval
+from pose_core.evaluation import bootstrap as module
+from pose_core.evaluation.bootstrap import Bootstrap, interval
 
 
 def drawn_values(counts, values, image):

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from pose_core.cli.evaluate import keypoint_table, overall_table
-from pose_core.evaluate.metrics import Measured, measure
-from pose_core.evaluate.output import keypoint_rows
+from pose_core.evaluation.metrics import Measured, measure
+from pose_core.evaluation.output import keypoint_rows
 from pose_core.specs import EvaluationSpec
 from pose_core.structures import Frame, ImageFile, Instances, LabelledImage, Skeleton
 

@@ -10,11 +10,11 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from pose_core.errors import ConfigError
-from pose_core.evaluate.coco import CocoTask, coco_task
-from pose_core.evaluate.explain import half_radius
-from pose_core.evaluate.matching import match_animals
-from pose_core.evaluate.metrics import measure
-from pose_core.evaluate.oks import resolve_sigmas
+from pose_core.evaluation.coco import CocoTask, coco_task
+from pose_core.evaluation.explain import half_radius
+from pose_core.evaluation.matching import match_animals
+from pose_core.evaluation.metrics import measure
+from pose_core.evaluation.oks import resolve_sigmas
 from pose_core.specs import EvaluationSpec
 from pose_core.structures import Frame, ImageFile, Instances, LabelledImage, Skeleton
 
@@ -199,8 +199,8 @@ def compare(seeds, most, crowds=None):
 
 
 def test_a_resampling_is_what_pycocotools_says_of_the_images_drawn():
-    from pose_core.evaluate import oks as module
-    from pose_core.evaluate.bootstrap import Bootstrap
+    from pose_core.evaluation import oks as module
+    from pose_core.evaluation.bootstrap import Bootstrap
 
     for seed in range(12):
         rng = np.random.default_rng(seed)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pose_core.evaluate.contact_sheet import COLUMNS, choose, plot_predictions, rank_images, view
-from pose_core.evaluate.metrics import measure
-from pose_core.evaluate.plots import keypoint_colours, plot_error_by_keypoint, plot_error_curve
+from pose_core.evaluation.contact_sheet import COLUMNS, choose, plot_predictions, rank_images, view
+from pose_core.evaluation.metrics import measure
+from pose_core.evaluation.plots import keypoint_colours, plot_error_by_keypoint, plot_error_curve
 from pose_core.specs import EvaluationSpec
 from pose_core.structures import Frame, ImageFile, Instances, LabelledImage, Skeleton
 

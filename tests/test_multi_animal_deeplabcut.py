@@ -18,7 +18,7 @@ import yaml
 from pose_core.catalog import get_catalog
 from pose_core.data.projects import read_project
 from pose_core.formats.parquet import ParquetWriter
-from pose_core.predict.predict_paths import predict_paths
+from pose_core.prediction.predict_paths import predict_paths
 from pose_core.structures import FloatArray, Frame
 from pose_core.synthetic.encode import write_video
 

@@ -31,8 +31,8 @@ from pose_core.runs.start import start_from
 from pose_core.specs import AnyDetector, ModelSpec
 from pose_core.specs.resolve import option_layer
 from pose_core.structures import Instances, Skeleton
-from pose_core.train.fit import train_model
-from pose_core.train.prepare import prepare
+from pose_core.training.fit import train_model
+from pose_core.training.prepare import prepare
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from pose_core.evaluate.results import ErrorMetrics, Estimate, EvaluationResult
+    from pose_core.evaluation.results import ErrorMetrics, Estimate, EvaluationResult
     from pose_core.runs.run_folder import Run
     from pose_core.specs import EvaluationSpec
 
@@ -74,7 +74,7 @@ def evaluate(
     from rich.markup import escape
 
     from pose_core.cli.tables import print_json
-    from pose_core.evaluate.oks import override_sigmas
+    from pose_core.evaluation.oks import override_sigmas
     from pose_core.runs.run_folder import Run, is_detector_run
 
     if is_detector_run(run):
@@ -138,7 +138,7 @@ def _measure(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from pose_core.evaluate.run import evaluate_run, report, split_images
+    from pose_core.evaluation.run import evaluate_run, report, split_images
 
     console = Console(stderr=True)
     columns = (TextColumn("predicting {task.fields[split]} images"), BarColumn(), MofNCompleteColumn())
@@ -151,7 +151,7 @@ def _measure(
         if boxes == "labelled":
             return evaluate_run(run, split, data, device, batch_size, spec=spec, progress=progress)
         from pose_core.pipeline.sources import ImageSource
-        from pose_core.predict.estimator import load
+        from pose_core.prediction.estimator import load
 
         images = split_images(run, split, data)
         estimator = load(run.path, device, batch_size, conditions=conditions, follow=False)
@@ -174,7 +174,7 @@ def _evaluate_detector(
 ) -> None:
     from pose_core.cli.tables import print_json
     from pose_core.errors import ConfigError
-    from pose_core.evaluate.detector import evaluate_detector
+    from pose_core.evaluation.detector import evaluate_detector
     from pose_core.runs.run_folder import DetectorRun
 
     if any(value not in (None, []) for value in given):

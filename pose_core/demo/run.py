@@ -19,12 +19,12 @@ from pose_core.demo import folder as names
 from pose_core.demo.report import render_report
 from pose_core.demo.summary import Facts, closing_lines, summarise
 from pose_core.errors import ConfigError, DataError, VideoError
-from pose_core.evaluate.run import evaluate_run
+from pose_core.evaluation.run import evaluate_run
 from pose_core.interfaces.prediction_files import open_predictions
 from pose_core.model.device import choose_device
-from pose_core.predict.job import Outcome
-from pose_core.predict.predict_paths import Observer, predict_paths
-from pose_core.predict.render import render
+from pose_core.prediction.job import Outcome
+from pose_core.prediction.predict_paths import Observer, predict_paths
+from pose_core.prediction.render import render
 from pose_core.runs.run_folder import Run
 from pose_core.specs.resolve import Layer, choose_model, option_layer
 from pose_core.specs.train import Seconds
@@ -32,8 +32,8 @@ from pose_core.structures import ByteArray, FloatArray
 from pose_core.synthetic.encode import write_video
 from pose_core.synthetic.projects import Example, scene_examples, write_project
 from pose_core.synthetic.scenes import Scene, SceneSpec
-from pose_core.train.fit import train_model
-from pose_core.train.prepare import prepare
+from pose_core.training.fit import train_model
+from pose_core.training.prepare import prepare
 
 FPS = 25
 CLIPS = 12

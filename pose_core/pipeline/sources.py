@@ -18,7 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pose_core.data.images import read_image
+from pose_core.data.images import open_image
 from pose_core.errors import DataError
 from pose_core.structures import ByteArray, ImageReference
 
@@ -108,10 +108,14 @@ class ImageSource(FrameSource):
         return SourceInfo(self._name, len(self._images), 0, 0, 0.0)
 
     def read(self, start: int = 0) -> Iterator[SourceFrame]:
-        """Images are decoded when a frame is loaded; one that cannot be raises DataError then."""
+        """Files are decoded when a frame is loaded, and one that cannot be raises DataError then; frames of videos
+        are decoded here."""
         for index in range(start, len(self._images)):
             reference = self._images[index]
-            yield SourceFrame(index, partial(read_image, reference), image=str(reference))
+            try:
+                yield SourceFrame(index, open_image(reference), image=str(reference))
+            except DataError as error:
+                yield SourceFrame(index, None, str(error), str(reference))
 
     def identity(self) -> dict[str, Any]:
         """Number of images, and a hash of their names and of the sizes and times of their files."""

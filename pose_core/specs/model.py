@@ -11,7 +11,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError
 from pose_core.specs.base import Spec
-from pose_core.specs.components import AnyBackbone, AnyHead, AnyInput, AnyNeck, Feature, declared
+from pose_core.specs.components import AnyBackbone, AnyHead, AnyInput, AnyNeck
+from pose_core.specs.features import Feature, declared
 
 CUSTOM = "custom"
 """Name of a model that is no preset."""

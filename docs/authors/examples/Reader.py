@@ -6,7 +6,7 @@ import numpy as np
 
 from pose_core.errors import DataError
 from pose_core.interfaces import Reader
-from pose_core.io.image_size import image_size
+from pose_core.io.images import image_size
 from pose_core.specs import ReaderConfig
 from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 

@@ -149,7 +149,7 @@ def test_maps_of_another_size_are_refused() -> None:
 
 
 def test_only_the_heatmap_has_a_loss() -> None:
-    with pytest.raises(ValidationError, match="no output locref; its output is heatmap"):
+    with pytest.raises(ValidationError, match="no output locref; its only output is heatmap"):
         head_config(losses={"locref": {"type": "heatmap/huber"}})
     assert head_config(losses={"heatmap": {"foreground": 5}}).losses["heatmap"].type == "heatmap/mse"
     changed = head_config(**BCE, predictor={"window": 3}, grid_offset=2.0)

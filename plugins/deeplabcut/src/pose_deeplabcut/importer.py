@@ -19,9 +19,9 @@ from torch import Tensor
 
 from pose_core.errors import ConfigError, DataError, PluginError, RunError
 from pose_core.interfaces import Imported, ImportedNetwork, Importer
-from pose_core.interfaces.symmetry import symmetry_from_names
 from pose_core.specs import AnyBackbone, AnyNeck, Feature
 from pose_core.structures import Skeleton
+from pose_core.symmetry import symmetry_from_names
 from pose_deeplabcut.config import ModelImporterConfig
 from pose_deeplabcut.mapping import Arrange, Rename, validate
 from pose_deeplabcut.model_config import (

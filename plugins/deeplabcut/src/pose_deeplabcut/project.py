@@ -11,7 +11,8 @@ import numpy as np
 
 from pose_core.errors import DataError
 from pose_core.interfaces import Reader
-from pose_core.io.image_size import image_size, is_file
+from pose_core.io.files import is_file
+from pose_core.io.images import image_size
 from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 from pose_deeplabcut.columns import UNIQUE
 from pose_deeplabcut.config import ProjectReaderConfig
