@@ -1,4 +1,6 @@
-"""The core's own labelled project: a folder with ``project.yaml``, ``labels.csv`` and the images.
+"""Read labelled projects in the core's own format.
+
+A project is a folder with ``project.yaml``, ``labels.csv`` and the images.
 
 ``project.yaml`` holds what a skeleton holds: ``keypoints`` (required), and ``name``, ``edges``, ``symmetry``,
 ``individuals``, ``identified``, ``unique_keypoints``. ``labels.csv`` has one row a labelled keypoint::
@@ -49,11 +51,11 @@ _KEYS = ("name", *_NAME_LISTS, *_PAIR_LISTS, "identified")
 
 
 class ProjectReader(Reader):
-    """Reads the core's own project format, strictly: what it cannot understand is an error with file and line."""
+    """Read the core's own projects, strictly: anything unknown is an error with file and line."""
 
     @classmethod
     def accepts(cls, path: Path) -> bool:
-        """A folder with a ``project.yaml``, or that file."""
+        """Test for a folder with a ``project.yaml``, or for that file."""
         return (path / PROJECT_FILE).is_file() or (path.name == PROJECT_FILE and path.is_file())
 
     def read(self, path: Path) -> LabelledDataset:
@@ -119,7 +121,7 @@ def _read_project_file(file: Path) -> tuple[str, Skeleton]:
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """The label file as columns, R labels of I images.
+    """The columns of the label file: R labels of I images.
 
     ``image`` (R,) indexes ``names``; ``individual`` (R,) is -1 and ``keypoint`` counts on behind the ordinary ones
     for unique keypoints; ``xy`` (R, 2); ``occluded`` (R,). ``lines`` holds the first line of each image.
@@ -144,14 +146,14 @@ def _read_table(file: Path, skeleton: Skeleton) -> _Table:
     for number, row in enumerate(rows):
         first.setdefault(row[0], number)
     if "" in first:
-        raise wrong(first[""], "names no image")
+        raise wrong(first[""], "has no image name; every row needs one")
     at = {name: i for i, name in enumerate(first)}
     images = np.fromiter((at[row[0]] for row in rows), np.int64, len(rows))
 
     bare = np.fromiter((not any(row[1:]) for row in rows), bool, len(rows))
     labelled = np.bincount(images, minlength=len(at))
     for number in np.flatnonzero(bare & (labelled[images] > 1)).tolist():
-        raise wrong(number, f"says that {rows[number][0]} shows nothing, but there are other rows for it")
+        raise wrong(number, f"marks {rows[number][0]} as an image without animals, but other rows label it")
     kept = np.flatnonzero(~bare)
 
     unique = len(skeleton.unique_keypoints)
@@ -162,14 +164,17 @@ def _read_table(file: Path, skeleton: Skeleton) -> _Table:
         raise wrong(kept[i], f"{rows[kept[i]][2]} is a unique keypoint; leave its individual empty")
     if skeleton.num_individuals == 1:
         individuals[~is_unique] = 0
+    # With several individuals an animal's keypoint must name one; only a unique keypoint belongs to none.
     for i in np.flatnonzero(~is_unique & (individuals < 0)):
-        raise wrong(kept[i], f"names no individual; they are {', '.join(skeleton.individuals)}")
+        raise wrong(kept[i], f"has no individual; the individuals are {', '.join(skeleton.individuals)}")
 
     occluded = _codes(rows, kept, 5, "occluded", ("0", "1"), wrong, empty=0).astype(bool)
     for i in np.flatnonzero(is_unique & occluded):
-        raise wrong(kept[i], f"{rows[kept[i]][2]} is a unique keypoint; these are labelled where they are seen only")
+        raise wrong(kept[i], f"{rows[kept[i]][2]} is a unique keypoint; these cannot be occluded, write 0")
     xy = np.stack([_numbers(rows, kept, 3, "x", wrong), _numbers(rows, kept, 4, "y", wrong)], axis=1)
 
+    # One number for each image, individual and keypoint: duplicates are neighbours once these are sorted, and the
+    # stable order keeps the earlier line first for the message.
     slots = (images[kept] * (skeleton.num_individuals + 1) + individuals + 1) * (skeleton.num_keypoints + unique)
     slots += keypoints
     order = np.argsort(slots, kind="stable")
@@ -181,10 +186,11 @@ def _read_table(file: Path, skeleton: Skeleton) -> _Table:
 
 
 def _read_rows(file: Path) -> tuple[list[list[str]], list[int]]:
-    """All rows in the order of ``COLUMNS``, and the line of each."""
+    """Read all rows in the order of ``COLUMNS``, and the line of each."""
     rows: list[list[str]] = []
     lines: list[int] = []
     try:
+        # Excel writes a byte order mark in front of UTF-8.
         with file.open(encoding="utf-8-sig", newline="") as stream:
             table = csv.reader(stream, strict=True)
             header = [cell.strip() for cell in next(table, [])]
@@ -202,14 +208,14 @@ def _read_rows(file: Path) -> tuple[list[list[str]], list[int]]:
         if name not in COLUMNS:
             raise DataError(f"{file}: line 1: unknown column {name!r}; {_nearest(name, COLUMNS)}")
     if missing := [name for name in COLUMNS[:5] if name not in header]:
-        raise DataError(f"{file}: line 1: misses the column {missing[0]!r}; the columns are {','.join(COLUMNS)}")
+        raise DataError(f"{file}: line 1: lacks the column {missing[0]!r}; the columns are {','.join(COLUMNS)}")
     if len(set(header)) != len(header):
-        raise DataError(f"{file}: line 1: a column is given twice; the columns are {','.join(COLUMNS)}")
+        raise DataError(f"{file}: line 1: has a column twice; the columns are {','.join(COLUMNS)}")
     for row, line in zip(rows, lines, strict=True):
         if len(row) != len(header):
             raise DataError(f"{file}: line {line}: has {len(row)} cells, but there are {len(header)} columns")
     if not rows:
-        raise DataError(f"{file}: holds no labels")
+        raise DataError(f"{file}: holds no labels; add a row for each labelled keypoint")
     if header != list(COLUMNS):
         places = [header.index(name) if name in header else -1 for name in COLUMNS]
         rows = [[row[p] if p >= 0 else "" for p in places] for row in rows]
@@ -225,7 +231,7 @@ def _codes(
     wrong: Callable[[int, str], DataError],
     empty: int = -1,
 ) -> npt.NDArray[np.int64]:
-    """The index in ``known`` of each kept cell of a column; an empty cell is ``empty`` unless that is known."""
+    """Look up each kept cell of a column in ``known``; an empty cell is ``empty`` unless it is known."""
     at = {name: i for i, name in enumerate(known)}
     if empty >= 0:
         at.setdefault("", empty)
@@ -243,13 +249,15 @@ def _numbers(
     what: str,
     wrong: Callable[[int, str], DataError],
 ) -> npt.NDArray[np.float64]:
+    # Labels are numbers almost always: only where one is not, the slow way finds which.
     try:
         values = np.fromiter((float(rows[i][column]) for i in kept), np.float64, len(kept))
     except ValueError:
         values = np.fromiter((_number(rows[i][column]) for i in kept), np.float64, len(kept))
+    # Written so that NaN fails, too: it is not smaller than anything.
     for i in np.flatnonzero(~(np.abs(values) < 1e9)):
         cell = rows[kept[i]][column]
-        raise wrong(kept[i], f"{what} is {cell!r}, not a number; leave out the row of a keypoint without a label")
+        raise wrong(kept[i], f"{what} is {cell!r}, not a number; delete the row if the keypoint is not labelled")
     return values
 
 
@@ -267,6 +275,7 @@ def _labelled_images(folder: Path, table: _Table, skeleton: Skeleton) -> tuple[L
     for i, name in enumerate(table.names):
         where = f"{folder / LABEL_FILE}: line {table.lines[i]}: image {name!r}"
         pure = PurePosixPath(name)
+        # A project can be copied to another machine, and reads no file outside its folder.
         if pure.is_absolute() or ".." in pure.parts:
             raise DataError(f"{where} must be named relative to the project's folder and lie in it")
         file = folder / pure

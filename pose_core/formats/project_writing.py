@@ -1,4 +1,4 @@
-"""Labelled images in memory -> a project in the core's own format."""
+"""Write labelled images as a project in the core's own format."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Row = tuple[str, str, str, str, str, str]
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A labelled image in memory, to be written into a project.
+    """A labelled image in memory, for a project.
 
     Attributes:
         name: of the image file below ``images/``, with forward slashes: ``clip0/0007.png``.
         image: (H, W, 3) uint8 RGB.
-        instances: the animals; ``identity`` says which individual each one is. Those with -1 get the free names in
-            order.
+        instances: the animals; ``identity`` is the row of each one's individual. Those with -1 get the free
+            names in order.
         occluded: (N, K) bool, labelled but hidden; None: nothing is.
         unique_keypoints: (U, 2) in the order of the skeleton, NaN where missing; None: all are missing.
     """
@@ -40,14 +40,14 @@ class Example:
 
 
 def write_project(folder: Path, skeleton: Skeleton, examples: Iterable[Example], *, name: str) -> None:
-    """Write labelled images as a project that :class:`pose_core.formats.project.ProjectReader` reads back unchanged.
+    """Write a project that ``ProjectReader`` reads back unchanged.
 
-    Images are stored as PNG, one after the other as they come. Animals without any keypoint cannot be told from
-    absent ones and are not written. ``project.yaml`` comes last: a folder without it is unfinished.
+    Images are stored as PNG, one after the other as they come. Animals without any keypoint cannot be told
+    from absent ones and are not written. ``project.yaml`` comes last: a folder without it is unfinished.
 
     Raises:
-        DataError: the folder holds a project already, an image name is used twice or is no PNG's, or the animals
-            of an image do not fit the skeleton's individuals.
+        DataError: the folder holds a project already, an image name is used twice or does not end in
+            ``.png``, or the animals of an image do not fit the skeleton's individuals.
         OSError: the disk is full, or the folder cannot be written.
     """
     if (folder / PROJECT_FILE).exists():
@@ -60,8 +60,10 @@ def write_project(folder: Path, skeleton: Skeleton, examples: Iterable[Example],
         seen.add(example.name)
         file = folder / IMAGE_FOLDER / example.name
         file.parent.mkdir(parents=True, exist_ok=True)
+        # OpenCV's channels are blue, green, red.
         file.write_bytes(cv2.imencode(".png", example.image[..., ::-1])[1].tobytes())
-        rows += _label_rows(f"{IMAGE_FOLDER}/{example.name}", example, skeleton)
+        rows += _make_rows(f"{IMAGE_FOLDER}/{example.name}", example, skeleton)
+    # The folder is still missing where there are no examples.
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LABEL_FILE).open("w", encoding="utf-8", newline="") as stream:
         table = csv.writer(stream, lineterminator="\n")
@@ -80,7 +82,7 @@ def write_project(folder: Path, skeleton: Skeleton, examples: Iterable[Example],
     (folder / PROJECT_FILE).write_text(text, encoding="utf-8")
 
 
-def _label_rows(image: str, example: Example, skeleton: Skeleton) -> list[Row]:
+def _make_rows(image: str, example: Example, skeleton: Skeleton) -> list[Row]:
     instances = example.instances
     taken = [int(i) for i in instances.identity if i >= 0]
     free = [i for i in range(skeleton.num_individuals) if i not in taken]
@@ -90,7 +92,8 @@ def _label_rows(image: str, example: Example, skeleton: Skeleton) -> list[Row]:
         or max(taken, default=0) >= skeleton.num_individuals
     ):
         raise DataError(
-            f"{image}: its animals are not different individuals of the {skeleton.num_individuals} there are"
+            f"{image}: each of its {len(instances)} animals must be another one of the skeleton's "
+            f"{skeleton.num_individuals} individuals"
         )
     rows = []
     for n in range(len(instances)):
@@ -99,14 +102,24 @@ def _label_rows(image: str, example: Example, skeleton: Skeleton) -> list[Row]:
         for k in np.flatnonzero(~np.isnan(instances.keypoints[n]).any(axis=-1)):
             hidden = example.occluded is not None and bool(example.occluded[n, k])
             rows.append(
-                (image, individual, skeleton.keypoints[k], *_cells(instances.keypoints[n, k]), str(int(hidden)))
+                (
+                    image,
+                    individual,
+                    skeleton.keypoints[k],
+                    *_format_point(instances.keypoints[n, k]),
+                    str(int(hidden)),
+                )
             )
     if example.unique_keypoints is not None:
         for u in np.flatnonzero(~np.isnan(example.unique_keypoints).any(axis=-1)):
-            rows.append((image, "", skeleton.unique_keypoints[u], *_cells(example.unique_keypoints[u]), "0"))
+            rows.append(
+                (image, "", skeleton.unique_keypoints[u], *_format_point(example.unique_keypoints[u]), "0")
+            )
+    # A row without a keypoint: without it the image would not be labelled, instead of showing no animal.
     return rows or [(image, "", "", "", "", "")]
 
 
-def _cells(point: FloatArray) -> tuple[str, str]:
-    """The shortest decimals that give the same float32 back."""
+def _format_point(point: FloatArray) -> tuple[str, str]:
+    """Format a point with the shortest decimals that give the same float32."""
+    # str() of a Python float would print the digits of the double, 63.2000007629.
     return str(np.float32(point[0])), str(np.float32(point[1]))
