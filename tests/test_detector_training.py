@@ -15,8 +15,8 @@ from pose_core.data.boxes import animal_boxes
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.interfaces import Labels
 from pose_core.runs.run_folder import DetectorRun, Run
-from pose_core.structures import Instances, LabelledImage, Skeleton
-from pose_core.train.validation import box_error, box_overlap
+from pose_core.structures import ImageFile, Instances, LabelledImage, Skeleton
+from pose_core.training.validation import box_error, box_overlap
 
 DETECTOR = ("network.size=[64,64]", "train.batch_size=8")
 WITHIN = tuple(f"detector.{setting}" for setting in DETECTOR)
@@ -195,13 +195,13 @@ def test_small_boxes_are_enlarged_and_known_ones_kept() -> None:
     points[0] = [[10, 10], [50, 20]]
     points[1, 0] = [30, 40]
     instances = Instances.from_keypoints(points)
-    record = LabelledImage.create(Path("x.png"), "x.png", 100, 100, instances)
+    record = LabelledImage.create(ImageFile(Path("x.png")), "x.png", 100, 100, instances)
     boxes = animal_boxes(record, 20)
     np.testing.assert_allclose(boxes[0], [10, 10, 50, 20])
     np.testing.assert_allclose(boxes[1], [20, 30, 40, 50])
     assert np.isnan(boxes[2]).all()
     drawn = replace(instances, boxes=instances.boxes + np.array([-1, -1, 1, 1], np.float32))
-    record = LabelledImage.create(Path("x.png"), "x.png", 100, 100, drawn)
+    record = LabelledImage.create(ImageFile(Path("x.png")), "x.png", 100, 100, drawn)
     np.testing.assert_allclose(animal_boxes(record, 20)[1], [29, 39, 31, 41])
 
 

@@ -14,8 +14,8 @@ from pose_core.cli.evaluate import evaluate
 from pose_core.data.fingerprint import data_hash
 from pose_core.data.projects import read_project
 from pose_core.errors import ConfigError, DataError, RunError
-from pose_core.evaluate.predict import predict_images
-from pose_core.evaluate.run import evaluate_run
+from pose_core.evaluation.predict import predict_images
+from pose_core.evaluation.run import evaluate_run
 from pose_core.formats.parquet import ParquetPredictions
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.interfaces import Predictions
@@ -72,7 +72,7 @@ def project(tmp_path):
 def no_plots(monkeypatch):
     """Drawing takes longer than everything else; one test draws."""
     for name in ("plot_predictions", "plot_error_by_keypoint", "plot_error_curve"):
-        monkeypatch.setattr(f"pose_core.evaluate.output.{name}", lambda *_: False)
+        monkeypatch.setattr(f"pose_core.evaluation.output.{name}", lambda *_: False)
 
 
 @pytest.fixture
@@ -264,7 +264,7 @@ def test_a_disk_that_fills_up_leaves_the_old_results(run, monkeypatch, no_plots)
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pose_core.evaluate.output.plot_error_curve", full)
+    monkeypatch.setattr("pose_core.evaluation.output.plot_error_curve", full)
     with pytest.raises(OSError, match="No space left"):
         evaluate_run(run, device="cpu")
     assert {p.name: p.read_bytes() for p in (run.path / "evaluation" / "test").iterdir()} == before

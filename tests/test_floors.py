@@ -68,7 +68,7 @@ def test_the_core_names_no_plugin() -> None:
 
 def test_plugins_use_only_the_public_floors() -> None:
     allowed = re.compile(
-        r"pose_core(\.(structures|errors|hooks|specs|interfaces|testing|interfaces\.symmetry|io\.image_size))?$"
+        r"pose_core(\.(structures|errors|hooks|specs|interfaces|maps|testing|io\.files|io\.images|io\.video|symmetry))?$"
     )
     found = []
     for path in (REPOSITORY / "plugins").glob("*/src/**/*.py"):

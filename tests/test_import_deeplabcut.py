@@ -16,8 +16,8 @@ from deeplabcut_models import Model, description, detector_description, detector
 from torch import nn
 
 from pose_core.errors import DataError, RunError
-from pose_core.evaluate.run import evaluate_run
-from pose_core.predict.estimator import load
+from pose_core.evaluation.run import evaluate_run
+from pose_core.prediction.estimator import load
 from pose_core.runs.importing import import_model
 from pose_core.runs.run_folder import Run
 

@@ -16,14 +16,14 @@ from pose_core.errors import ConfigError, DataError, PoseError, readable
 from pose_core.formats.project import ProjectReader
 from pose_core.interfaces import PredictionsHeader
 from pose_core.io.files import disk_errors, parse_json, write_whole
-from pose_core.predict.journal import Journal
+from pose_core.prediction.journal import Journal
 from pose_core.runs.run_folder import Run
 from pose_core.specs import SplitSpec, parse_yaml
 from pose_core.specs.resolve import set_layer
 from pose_core.specs.yaml_file import read_yaml
 from pose_core.structures import Skeleton
-from pose_core.train.fit import train_model
-from pose_core.train.prepare import prepare, prepare_detector
+from pose_core.training.fit import train_model
+from pose_core.training.prepare import prepare, prepare_detector
 
 LAUGHS = "{" + ", ".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}' if i else 'ha'] * 9)}]" for i in range(9)) + "}"
 

@@ -27,9 +27,7 @@ def centroid(weights: np.ndarray) -> np.ndarray:
     radii=st.tuples(st.floats(1.0, 8.0), st.floats(1.0, 8.0)),
     angle=st.floats(0, 6.3),
 )
-def test_coverage_sits_on_its_outline(
-    centre: tuple[float, float], radii: tuple[float, float], angle: float
-) -> None:
+def test_coverage_sits_on_its_outline(centre: tuple[float, float], radii: tuple[float, float], angle: float) -> None:
     outline = outline_ellipse(centre, radii, (np.cos(angle), np.sin(angle)))
     coverage = rasterize(outline, (40, 40))
     assert coverage is not None
@@ -98,7 +96,7 @@ def test_markers_sit_on_the_ground_truth(seed: int, t: int, animals: int, shape:
 
 def test_anatomy_sits_on_the_ground_truth() -> None:
     """The parts that show a keypoint are centred on it: ears, paws and nose."""
-    animal = Scene(SMALL)._animals[0]
+    animal = Scene(SMALL).animals[0]
     for t in range(0, 40, 7):
         pose = animal.pose(t)
         shown = [p for p in animal.parts(pose, SMALL.size) if len(p.keypoints) == 1]
@@ -169,7 +167,7 @@ def test_the_animal_keeps_its_proportions_and_moves_smoothly() -> None:
 def test_standing_paws_keep_their_place() -> None:
     """A gait, not a glide: at any time most paws stand still while the body moves."""
     scene = Scene(replace(SMALL, frames=40, size=(512, 512), speed=0.05))
-    poses = [scene._animals[0].pose(t).keypoints for t in range(40)]
+    poses = [scene.animals[0].pose(t).keypoints for t in range(40)]
     steps = np.hypot(*np.moveaxis(np.diff(np.stack(poses), axis=0), -1, 0))
     paws = [KEYPOINTS.index(limb.keypoint) for limb in LIMBS]
     moving = steps[:, KEYPOINTS.index("back")] > 1
@@ -181,10 +179,10 @@ def test_animals_hide_each_other_by_order() -> None:
     alone."""
     spec = replace(SMALL, frames=120, animals=2, noise=0, illumination=0, seed=5)
     scene = Scene(spec)
-    below, top = scene._order
+    below, top = scene.drawing_order
     hidden_of_top = hidden_of_below = 0
     for t in range(120):
-        points = np.stack([a.pose(t).keypoints for a in scene._animals])
+        points = np.stack([a.pose(t).keypoints for a in scene.animals])
         alone = np.zeros((2, len(KEYPOINTS)), bool)
         for i in (0, 1):
             _hide(scene, i, t, points, alone)
@@ -195,7 +193,7 @@ def test_animals_hide_each_other_by_order() -> None:
         seen[frame.instances.identity] = ~np.isnan(frame.instances.keypoints).any(axis=-1)
         covers = [
             contains(p.outline, points[below])
-            for p in scene._animals[top].parts(scene._animals[top].pose(t), spec.size)
+            for p in scene.animals[top].parts(scene.animals[top].pose(t), spec.size)
             if p.opacity == 1.0
         ]
         assert np.array_equal(flags[top], alone[top] & seen[top])
@@ -207,7 +205,7 @@ def test_animals_hide_each_other_by_order() -> None:
 
 def _hide(scene: Scene, i: int, t: int, points: np.ndarray, hidden: np.ndarray) -> None:
     """Which keypoints animal ``i`` hides of itself, found part by part from the top."""
-    parts = scene._animals[i].parts(scene._animals[i].pose(t), scene.spec.size)
+    parts = scene.animals[i].parts(scene.animals[i].pose(t), scene.spec.size)
     for k in range(len(KEYPOINTS)):
         own = max(n for n, part in enumerate(parts) if k in part.keypoints)
         above = [p for p in parts[own + 1 :] if p.opacity == 1.0]
@@ -256,4 +254,4 @@ def test_routes_are_reproducible_and_bend_gently() -> None:
     again = plan_route(np.random.default_rng(3), (200, 300), 50, 600)
     assert np.array_equal(way.points, again.points)
     assert np.abs(np.diff(way.heading)).max() <= 1 / 25 + 1e-9
-    assert isinstance(Scene(SMALL)._animals[0], Animal)
+    assert isinstance(Scene(SMALL).animals[0], Animal)

@@ -14,8 +14,8 @@ import yaml
 from pose_core.data.images import read_image
 from pose_core.data.projects import read_project
 from pose_core.specs.resolve import option_layer
-from pose_core.train.fit import train_model
-from pose_core.train.prepare import prepare
+from pose_core.training.fit import train_model
+from pose_core.training.prepare import prepare
 
 
 @pytest.fixture(scope="module")

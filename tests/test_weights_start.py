@@ -31,8 +31,8 @@ from pose_core.runs.start import start_from
 from pose_core.specs import AnyDetector, ModelSpec
 from pose_core.specs.resolve import option_layer
 from pose_core.structures import Instances, Skeleton
-from pose_core.train.fit import train_model
-from pose_core.train.prepare import prepare
+from pose_core.training.fit import train_model
+from pose_core.training.prepare import prepare
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def offer(monkeypatch: pytest.MonkeyPatch, *specs: WeightSpec, name: str = "toy"
         "1.0",
         f"{name}.plugin",
         ACTIVE,
-        info=PluginInfo(name, "a toy", "MIT", "1.1"),
+        info=PluginInfo(name, "a toy", "MIT", "1.0"),
         definitions={"pose_weights": specs},
     )
     catalog = Catalog([*start.get_catalog().plugins, record])
@@ -334,7 +334,7 @@ from pose_core.hooks import PluginInfo, WeightSpec, hookimpl
 
 @hookimpl
 def pose_plugin_info():
-    return PluginInfo(namespace="toyweights", summary="toy", license="MIT", hook_api="1.1")
+    return PluginInfo(namespace="toyweights", summary="toy", license="MIT", hook_api="1.0")
 
 @hookimpl
 def pose_weights():

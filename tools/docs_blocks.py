@@ -161,9 +161,9 @@ def _yaml(block: Block, page: list[Block], names: bool) -> None:
         file.write_text(block.body, encoding="utf-8")
         try:
             if block.title == "split.yaml":
-                from pose_core.data.split import _read_lists
+                from pose_core.data.split import read_split_lists
 
-                _read_lists(file)
+                read_split_lists(file)
                 return
             layer = file_layer(file)
             if names:

@@ -53,7 +53,8 @@ def faults() -> Iterator[str]:
 def author_pages() -> dict[str, str]:
     """Path in the site -> Markdown: a page for each hook and interface, and a list of them."""
     from pose_core import specs
-    from pose_core.hooks import HOOKS, KINDS, METHODS, NEEDS
+    from pose_core.catalog import get_catalog
+    from pose_core.hooks import HOOKS, KINDS, NEEDS
 
     pages: dict[str, str] = {}
     for name, hook in hooks().items():
@@ -71,7 +72,8 @@ def author_pages() -> dict[str, str]:
     lines += [f"- [{name}](hooks/{name}.md): {_summary(hook)}" for name, hook in hooks().items()]
     lines += ["", "What it implements, by interfaces:", ""]
     lines += [f"- [{name}](interfaces/{name}.md): {_summary(cls)}" for name, cls in sorted(interfaces().items())]
-    for title, words in (("Kinds of components", KINDS), ("Methods of models", METHODS), ("Needs", NEEDS)):
+    methods = {method.name: method.summary for method in get_catalog().methods()}
+    for title, words in (("Kinds of components", KINDS), ("Methods of models", methods), ("Needs", NEEDS)):
         lines += ["", f"## {title}", "", rows(("name", "meaning"), [(f"`{n}`", about) for n, about in words.items()])]
     pages["authors/reference.md"] = "\n".join(lines)
     return {path: text + "\n" for path, text in pages.items()}

@@ -10,11 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from pose_core import hooks
+from pose_core.catalog.citations import Citation
+from pose_core.catalog.known_names import known_names
 from pose_core.catalog.merge import merge
 from pose_core.plugins import PluginRecord
 
 _KINDS = {"heads": "head", "losses": "loss", "inputs": "input", "network": "detector"}
 """Keys of a configuration under which components stand that are not called as their kind."""
+
+
+CORE = "core"
+"""Namespace of what the core offers itself, which is always installed."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +29,12 @@ class Model:
 
     Attributes:
         name: bare name.
-        method: one of :data:`pose_core.hooks.METHODS`.
+        method: name of its :class:`pose_core.hooks.MethodSpec`.
         family: group it is listed under.
         plugin: record of the plugin that contributes the architecture (of the backbone, for composed models).
         summary: one line.
         layers: partial run specs, later ones override earlier ones.
-        citations: BibTeX entries.
+        citations: the works that preset and recipe cite, beyond those of plugins and components.
         needs: namespaces of the plugins that it needs, sorted; its own and that of its recipe among them.
     """
 
@@ -38,7 +44,7 @@ class Model:
     plugin: PluginRecord
     summary: str
     layers: tuple[Mapping[str, Any], ...]
-    citations: tuple[str, ...] = ()
+    citations: tuple[Citation, ...] = ()
     needs: tuple[str, ...] = ()
 
     @property
@@ -68,6 +74,11 @@ class Composer:
             for plugin in plugins
             for c in plugin.definitions.get("pose_components", ())
         }
+        # Of a method that is not installed it may be known which plugin offers it.
+        offered = {
+            m.name: plugin.name for plugin in reversed(plugins) for m in plugin.definitions.get("pose_methods", ())
+        }
+        self._methods = {**known_names().methods, **offered}
 
     def recipes(self) -> tuple[Recipe, ...]:
         """One of each name and method, with the plugin it comes from."""
@@ -97,6 +108,10 @@ class Composer:
             found |= {*_namespace(name), *self._requires.get((kind, name), ())}
         return found
 
+    def of_method(self, name: str) -> set[str]:
+        """The namespace of the plugin that offers a method; empty for those of the core and where it is not known."""
+        return {self._methods[name]} - {CORE} if name in self._methods else set()
+
     def _preset(self, preset: hooks.ModelPreset, plugin: PluginRecord) -> Model:
         return Model(
             preset.name,
@@ -105,8 +120,8 @@ class Composer:
             plugin,
             preset.summary,
             (preset.spec,),
-            preset.citations,
-            tuple(sorted({plugin.name} | self.needs(preset.spec))),
+            tuple(Citation(plugin, key) for key in preset.citations),
+            tuple(sorted({plugin.name} | self.of_method(preset.method) | self.needs(preset.spec))),
         )
 
     def _composed(self, preset: hooks.BackbonePreset, plugin: PluginRecord, recipe_of: Recipe) -> Model:
@@ -128,8 +143,11 @@ class Composer:
             plugin=plugin,
             summary=recipe.summary.replace("{backbone}", preset.summary),
             layers=layers,
-            citations=(*preset.citations, *recipe.citations),
-            needs=tuple(sorted({plugin.name, author.name} | self.needs(*layers))),
+            citations=(
+                *(Citation(plugin, key) for key in preset.citations),
+                *(Citation(author, key) for key in recipe.citations),
+            ),
+            needs=tuple(sorted({plugin.name, author.name} | self.of_method(recipe.method) | self.needs(*layers))),
         )
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from pose_core.evaluate.results import ErrorMetrics, Estimate, EvaluationResult
+    from pose_core.evaluation.results import ErrorMetrics, Estimate, EvaluationResult
     from pose_core.runs.run_folder import Run
     from pose_core.specs import EvaluationSpec
 
@@ -74,7 +74,7 @@ def evaluate(
     from rich.markup import escape
 
     from pose_core.cli.tables import print_json
-    from pose_core.evaluate.oks import override_sigmas
+    from pose_core.evaluation.oks import override_sigmas
     from pose_core.runs.run_folder import Run, is_detector_run
 
     if is_detector_run(run):
@@ -100,7 +100,7 @@ def evaluate(
     _show(results[0], console)
     if len(results) > 1:
         console.print("\n[bold]with the labelled boxes[/bold]: the pose network by itself")
-        console.print(_overall(results[1]))
+        console.print(overall_table(results[1]))
         console.print(f"plots and tables: {escape(results[1].folder)}")
 
 
@@ -138,7 +138,7 @@ def _measure(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from pose_core.evaluate.run import evaluate_run, report, split_images
+    from pose_core.evaluation.run import evaluate_run, report, split_images
 
     console = Console(stderr=True)
     columns = (TextColumn("predicting {task.fields[split]} images"), BarColumn(), MofNCompleteColumn())
@@ -151,7 +151,7 @@ def _measure(
         if boxes == "labelled":
             return evaluate_run(run, split, data, device, batch_size, spec=spec, progress=progress)
         from pose_core.pipeline.sources import ImageSource
-        from pose_core.predict.estimator import load
+        from pose_core.prediction.estimator import load
 
         images = split_images(run, split, data)
         estimator = load(run.path, device, batch_size, conditions=conditions, follow=False)
@@ -174,7 +174,7 @@ def _evaluate_detector(
 ) -> None:
     from pose_core.cli.tables import print_json
     from pose_core.errors import ConfigError
-    from pose_core.evaluate.detector import evaluate_detector
+    from pose_core.evaluation.detector import evaluate_detector
     from pose_core.runs.run_folder import DetectorRun
 
     if any(value not in (None, []) for value in given):
@@ -201,8 +201,8 @@ def _show(result: EvaluationResult, console: Console) -> None:
     counts = result.counts
     heading = f"[bold]{counts.images} {result.split} images[/bold], {_animals(result)}"
     console.print(f"{heading}; errors in pixels of the images, 95 % intervals in brackets")
-    console.print(_overall(result))
-    console.print(_by_keypoint(result))
+    console.print(overall_table(result))
+    console.print(keypoint_table(result))
     undefined = dict.fromkeys(f.reason for f in _metrics(result) if f.value is None and f.reason)
     without_interval = dict.fromkeys(f.reason for f in _metrics(result) if f.value is not None and f.reason)
     for reason in undefined:
@@ -229,7 +229,7 @@ def _animals(result: EvaluationResult) -> str:
     return ", ".join(said)
 
 
-def _overall(result: EvaluationResult) -> Table:
+def overall_table(result: EvaluationResult) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, show_header=False)
@@ -274,7 +274,7 @@ def _add_identity(table: Table, result: EvaluationResult) -> None:
             table.add_row(f"{what} changes", str(switches.changes), again)
 
 
-def _by_keypoint(result: EvaluationResult) -> Table:
+def keypoint_table(result: EvaluationResult) -> Table:
     from rich.markup import escape
     from rich.table import Table
 

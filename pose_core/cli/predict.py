@@ -79,9 +79,9 @@ def predict(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     from pose_core.errors import DataError, VideoError, readable
-    from pose_core.pipeline.frame_ranges import count_ranges, describe_ranges
-    from pose_core.predict.job import Outcome
-    from pose_core.predict.predict_paths import Observer, predict_paths
+    from pose_core.io.frame_ranges import count_ranges, describe_ranges
+    from pose_core.prediction.job import Outcome
+    from pose_core.prediction.predict_paths import Observer, predict_paths
 
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
     bar = Progress(

@@ -86,7 +86,7 @@ def train(
     from rich.console import Console
 
     from pose_core.specs.resolve import option_layer
-    from pose_core.train.prepare import names_a_model, prepare, prepare_detector
+    from pose_core.training.prepare import names_a_model, prepare, prepare_detector
 
     console = Console(stderr=True, markup=False, emoji=False, quiet=int(os.environ.get("LOCAL_RANK", "0")) > 0)
     layers: Any = {
@@ -110,7 +110,7 @@ def train(
         _train_detector_alone(prepare_detector(data, detector, **layers), out, resume, console)
         return
     prepared = prepare(data, model, detector=detector, **layers)
-    from pose_core.train.train_run import train_run
+    from pose_core.training.train_run import train_run
 
     _tell(prepared, console)
     spec, split = prepared.spec, prepared.split
@@ -173,7 +173,7 @@ def _check_is_a_name(detector: str) -> None:
 def _train_detector_alone(prepared: Any, out: Path, resume: bool, console: Any) -> None:
     import os
 
-    from pose_core.train.fit import train_detector
+    from pose_core.training.fit import train_detector
 
     _tell(prepared, console)
     try:

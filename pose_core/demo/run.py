@@ -19,12 +19,12 @@ from pose_core.demo import folder as names
 from pose_core.demo.report import render_report
 from pose_core.demo.summary import DemoResults, compose_closing_lines, make_report
 from pose_core.errors import ConfigError, DataError, VideoError
-from pose_core.evaluate.run import evaluate_run
+from pose_core.evaluation.run import evaluate_run
 from pose_core.interfaces.prediction_files import open_predictions
 from pose_core.model.device import choose_device
-from pose_core.predict.job import Outcome
-from pose_core.predict.predict_paths import Observer, predict_paths
-from pose_core.predict.render import render
+from pose_core.prediction.job import Outcome
+from pose_core.prediction.predict_paths import Observer, predict_paths
+from pose_core.prediction.render import render
 from pose_core.runs.run_folder import Run
 from pose_core.specs.resolve import Layer, choose_model, option_layer
 from pose_core.specs.train import Seconds
@@ -32,8 +32,8 @@ from pose_core.structures import ByteArray, FloatArray
 from pose_core.synthetic.encode import write_video
 from pose_core.synthetic.projects import Example, scene_examples, write_project
 from pose_core.synthetic.scenes import Scene, SceneSpec
-from pose_core.train.fit import train_model
-from pose_core.train.prepare import prepare
+from pose_core.training.fit import train_model
+from pose_core.training.prepare import prepare
 
 FPS = 25
 CLIPS = 12
@@ -76,7 +76,7 @@ def run_demo(options: DemoOptions, console: Console, *, overwrite: bool = False)
         ConfigError: the folder, the model or a setting cannot be used.
     """
     # All options are checked before an earlier demo is removed.
-    model = choose_model(options.model or _only_model(), multi_animal=False).name
+    model = choose_model(options.model or only_model(), multi_animal=False).name
     choose_device(options.device)
     _check_time(options.max_time)
     with names.prepare_demo_folder(options.out, overwrite) as replaced:
@@ -89,11 +89,12 @@ def run_demo(options: DemoOptions, console: Console, *, overwrite: bool = False)
             raise
 
 
-def _only_model() -> str:
+def only_model() -> str:
     """The one installed model for one animal."""
-    installed = available_models("single_animal")
+    methods = [m.name for m in get_catalog().methods() if m.animals == "one"]
+    installed = sorted({name for method in methods for name in available_models(method)})
     if not installed:
-        advice = get_catalog().advice_on_methods(("single_animal",))
+        advice = get_catalog().advice_on_methods(methods)
         raise ConfigError(
             f"no installed plugin offers a model for one animal ('pose plugins' lists what is installed); {advice}"
         )

@@ -15,7 +15,7 @@ import torch
 from pose_core import __version__
 from pose_core.demo import folder as names
 from pose_core.demo.report import Clip, Curve, DemoReport, KeypointRow, Picture, Step, Tile
-from pose_core.evaluate.results import Estimate, EvaluationResult
+from pose_core.evaluation.results import Estimate, EvaluationResult
 from pose_core.runs.run_folder import CONFIG, HISTORY, Run
 
 

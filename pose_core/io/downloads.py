@@ -28,7 +28,7 @@ TIMEOUT = 10.0
 
 _OFFLINE = ("POSE_OFFLINE", "HF_HUB_OFFLINE")
 _CHUNK = 1 << 20
-_WORTH_TELLING = 4 << 20
+WORTH_TELLING = 4 << 20
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 
 
@@ -230,7 +230,7 @@ class _Progress:
         self._line = f"downloading {file.what}"
         if total is not None:
             self._line += f" ({total / 1e6:.0f} MB)"
-        self._silent = total is not None and total < _WORTH_TELLING
+        self._silent = total is not None and total < WORTH_TELLING
         self._counts = total is not None and sys.stderr.isatty()
         if not self._silent:
             print(f"{self._line} from {file.url}", file=sys.stderr, flush=True)

@@ -193,3 +193,14 @@ else:
 
     def _lock(file: IO[bytes]) -> None:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_file(path: Path) -> bool:
+    """Test whether a file exists, also for names that no file can have.
+
+    ``Path.is_file`` raises OSError for some of these, such as a name of 500 letters in a label table.
+    """
+    try:
+        return path.is_file()
+    except OSError:
+        return False

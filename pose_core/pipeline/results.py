@@ -81,8 +81,8 @@ class _Arrays:
 
 
 def _arrays(found: HostResult, threshold: float) -> _Arrays:
-    points, point_scores = _hide(found.keypoints, found.keypoint_scores, threshold)
-    unique, unique_scores = _hide(found.unique_keypoints, found.unique_scores, threshold)
+    points, point_scores = hide_doubtful_points(found.keypoints, found.keypoint_scores, threshold)
+    unique, unique_scores = hide_doubtful_points(found.unique_keypoints, found.unique_scores, threshold)
     scores = found.scores.numpy().astype(np.float32, copy=False)
     known = ~np.isnan(points[..., 0])
     b, n, k = point_scores.shape
@@ -103,7 +103,7 @@ def _arrays(found: HostResult, threshold: float) -> _Arrays:
     )
 
 
-def _hide(points: Tensor, scores: Tensor, threshold: float) -> tuple[FloatArray, FloatArray]:
+def hide_doubtful_points(points: Tensor, scores: Tensor, threshold: float) -> tuple[FloatArray, FloatArray]:
     """Points below the threshold become missing; missing points are NaN with score 0.
 
     Raises:

@@ -13,7 +13,7 @@ from pose_core.catalog import Weights, get_catalog
 from pose_core.errors import ConfigError, WeightsError
 from pose_core.interfaces import Backbone
 from pose_core.interfaces.hub import listed, misfits, read_tensors
-from pose_core.io.image_size import is_file
+from pose_core.io.files import is_file
 from pose_core.model.assemble import PoseModel
 from pose_core.model.detector import DetectorModel
 from pose_core.model.pretrained import fetch

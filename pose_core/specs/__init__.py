@@ -21,7 +21,6 @@ from pose_core.specs.components import (
     BackboneConfig,
     ComponentConfig,
     DetectorConfig,
-    Feature,
     HeadConfig,
     ImporterConfig,
     InputConfig,
@@ -31,9 +30,11 @@ from pose_core.specs.components import (
     ReaderConfig,
     TargetGeneratorConfig,
     WriterConfig,
-    choose_feature,
+    prefix_errors,
 )
-from pose_core.specs.fields import FrozenNorms, Pretrained
+from pose_core.specs.features import Feature, choose_feature
+from pose_core.specs.fields import FeatureIndex, FrozenNorms, GridOffset, Pretrained
+from pose_core.specs.map_heads import DeconvolutionHeadConfig, FeatureMapHeadConfig, HeatmapPredictorConfig
 from pose_core.specs.model import CUSTOM, ModelSpec, PreprocessSpec
 from pose_core.specs.run import (
     DataSpec,
@@ -65,13 +66,18 @@ __all__ = [
     "ComponentConfig",
     "CropSpec",
     "DataSpec",
+    "DeconvolutionHeadConfig",
     "DetectorConfig",
     "DetectorRunSpec",
     "DetectorSpec",
     "EvaluationSpec",
     "Feature",
+    "FeatureIndex",
+    "FeatureMapHeadConfig",
     "FrozenNorms",
+    "GridOffset",
     "HeadConfig",
+    "HeatmapPredictorConfig",
     "ImporterConfig",
     "InferenceSpec",
     "InputConfig",
@@ -92,4 +98,5 @@ __all__ = [
     "WriterConfig",
     "choose_feature",
     "parse_yaml",
+    "prefix_errors",
 ]

@@ -18,6 +18,7 @@ from pose_core.catalog import Model, get_catalog
 from pose_core.catalog.install_hints import MODEL
 from pose_core.catalog.merge import merge
 from pose_core.errors import ConfigError
+from pose_core.hooks import MethodSpec
 from pose_core.specs.extra_heads import extra_heads, note, with_heads
 from pose_core.specs.run import RunSpec
 from pose_core.specs.yaml_file import Loc, parse_yaml, read_yaml, validate
@@ -103,15 +104,10 @@ def choose_model(name: str, multi_animal: bool, method: str | None = None) -> Mo
     offered = get_catalog().model(name, method)
     if method is not None:
         return offered[0]
-    order = (
-        ("bottom_up", "top_down", "conditional_top_down")
-        if multi_animal
-        else ("single_animal", "top_down", "bottom_up", "conditional_top_down")
-    )
-    for wanted in order:
-        for model in offered:
-            if model.method == wanted:
-                return model
+    order = _preferred_methods(multi_animal)
+    suitable = [model for model in offered if model.method in order]
+    if suitable:
+        return min(suitable, key=lambda model: order.index(model.method))
     others = sorted({m.name for m in get_catalog().models() if m.method in order})
     near = difflib.get_close_matches(name, others, n=3, cutoff=0.5) or others[:3]
     advice = (
@@ -122,6 +118,19 @@ def choose_model(name: str, multi_animal: bool, method: str | None = None) -> Mo
     if why := get_catalog().advice(MODEL, name, order):
         advice = f"for several {why}; {advice}"
     raise ConfigError(f"model {name!r} finds one animal a frame, but the project has several individuals; {advice}")
+
+
+def _preferred_methods(multi_animal: bool) -> list[str]:
+    """Names of the methods that can handle the data, those first that suit them best."""
+
+    def key(method: MethodSpec) -> tuple[bool, bool, bool]:
+        # What was made for so many animals; what needs no poses of another model; and for one animal a crop, which
+        # shows it larger, for several the whole frame, which needs no detector.
+        wanted = ("several", "frame") if multi_animal else ("one", "animal")
+        return method.animals != wanted[0], bool(method.inputs), method.view != wanted[1]
+
+    able = [m for m in get_catalog().methods() if m.animals == "several" or not multi_animal]
+    return [method.name for method in sorted(able, key=key)]
 
 
 def resolve(model: Model | None, data: Layer, user: Sequence[Layer], notes: list[str] | None = None) -> RunSpec:

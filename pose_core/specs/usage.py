@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pose_core.catalog import Component, Model, Weights, get_catalog
+from pose_core.catalog.citations import Citation, read_entries
 from pose_core.catalog.composition import components_in
 from pose_core.catalog.distributions import required_by
 from pose_core.catalog.merge import merge
@@ -55,14 +56,15 @@ class Used:
         return list({plugin.name: plugin for plugin in owners}.values())
 
     def citations(self) -> list[str]:
-        """BibTeX entries, each key once: of the plugins, the models, the components."""
-        entries: dict[str, str] = {}
-        sources = [plugin.info.citations for plugin in self.plugins() if plugin.info is not None]
-        sources += [model.citations for model in self.models]
-        sources += [component.definition.citations for component in self.components]
-        for entry in (entry for source in sources for entry in source):
-            entries.setdefault(entry.partition("{")[2].partition(",")[0].strip() or entry, entry.strip())
-        return list(entries.values())
+        """BibTeX entries, each key once: of the plugins, the models, the components.
+
+        Raises:
+            PluginError: a plugin cites what its citations.bib does not have.
+        """
+        cited = [Citation(p, key) for p in self.plugins() if p.info is not None for key in p.info.citations]
+        cited += [citation for model in self.models for citation in model.citations]
+        cited += [Citation(c.plugin, key) for c in self.components for key in c.definition.citations]
+        return list(read_entries(cited).values())
 
 
 def used_by(path: Path) -> Used:

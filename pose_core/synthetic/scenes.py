@@ -111,6 +111,8 @@ class Scene:
 
     Attributes:
         skeleton: keypoints, edges, left/right pairs and individuals of the labels.
+        animals: each one's shape and path through the scene.
+        drawing_order: indices of the animals, the lowest one first.
     """
 
     def __init__(self, spec: SceneSpec) -> None:
@@ -122,23 +124,17 @@ class Scene:
         rng = np.random.default_rng([spec.seed, 1])
         look = np.random.default_rng([spec.seed if spec.ground is None else spec.ground, 2])
         first_coat = int(rng.integers(len(textures.COATS)))
-        self._ground = textures.paint_ground(
-            look, spec.size, int(look.integers(len(textures.GROUNDS))), spec.clutter
-        )
-        self._animals = [
-            self._animal(
-                np.random.default_rng([spec.seed, 3, i]), (first_coat if spec.coat is None else spec.coat) + i
-            )
+        self._ground = textures.paint_ground(look, spec.size, int(look.integers(len(textures.GROUNDS))), spec.clutter)
+        self.animals = [
+            self._animal(np.random.default_rng([spec.seed, 3, i]), (first_coat if spec.coat is None else spec.coat) + i)
             for i in range(spec.animals)
         ]
-        self._order = [int(i) for i in rng.permutation(spec.animals)]
+        self.drawing_order = [int(i) for i in rng.permutation(spec.animals)]
         self._grass = [self._blade(rng) for _ in range(spec.occluders)]
         height, width = spec.size
         # Sampling normal noise takes a fifth of the time of a
         # frame; each frame shows another window of this array.
-        self._noise = rng.standard_normal((height + 64, width + 64, 3), dtype=np.float32) * np.float32(
-            spec.noise
-        )
+        self._noise = rng.standard_normal((height + 64, width + 64, 3), dtype=np.float32) * np.float32(spec.noise)
         self._light = np.stack([sample_smooth_noise(rng, spec.frames, 120) for _ in range(3)]) / 2.5
 
     def __len__(self) -> int:
@@ -156,12 +152,12 @@ class Scene:
         if not 0 <= t < len(self):
             raise IndexError(f"frame {t} of a scene of {len(self)} frames")
         picture = self._ground.copy()
-        poses = [animal.pose(t) for animal in self._animals]
+        poses = [animal.pose(t) for animal in self.animals]
         points = np.stack([pose.keypoints for pose in poses])
         hidden = np.zeros(points.shape[:2], bool)
-        for number, i in enumerate(self._order):
-            self._shadow(picture, self._animals[i], poses[i])
-            below = self._order[: number + 1]
+        for number, i in enumerate(self.drawing_order):
+            self._shadow(picture, self.animals[i], poses[i])
+            below = self.drawing_order[: number + 1]
             self._draw(picture, i, poses[i], points, hidden, below)
         for outline, colour in self._grass:
             paint(picture, rasterize(outline + 2.0, self.spec.size), (20, 22, 12), 0.3)
@@ -193,9 +189,7 @@ class Scene:
         direction = np.array([np.cos(angle), np.sin(angle)])
         along = np.linspace(-0.5, 0.5, 30)[:, None] * rng.uniform(0.3, 0.6) * min(height, width)
         line = (
-            middle
-            + along * direction
-            + rng.uniform(-2, 2) * along**2 / max(height, width) * direction[::-1] * (-1, 1)
+            middle + along * direction + rng.uniform(-2, 2) * along**2 / max(height, width) * direction[::-1] * (-1, 1)
         )
         green = np.array([92, 128, 56], np.float32) * np.float32(rng.uniform(0.75, 1.2))
         return outline_band(line, np.linspace(0.03, 0.008, 30) * self.length), green
@@ -212,7 +206,7 @@ class Scene:
         """Paint animal ``i`` and note which keypoints of the animals ``below`` (itself included) it hides."""
         drawn = {animal: np.ones(len(KEYPOINTS), bool) for animal in below}
         drawn[i][:] = False
-        for part in self._animals[i].parts(pose, self.spec.size):
+        for part in self.animals[i].parts(pose, self.spec.size):
             if part.colour is not None:
                 paint(picture, rasterize(part.outline, self.spec.size), part.colour, part.opacity)
             # A translucent part (a shadow on the fur, a whisker) does not hide what lies below.
@@ -250,20 +244,14 @@ class Scene:
         x = np.linspace(-1, 1, width, dtype=np.float32)
         y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
         slope = np.float32(self.spec.illumination * 0.6)
-        light = (
-            np.float32(gain)
-            + slope * (np.float32(slope_x) * x + np.float32(slope_y) * y)
-            - 0.07 * (x**2 + y**2)
-        )
+        light = np.float32(gain) + slope * (np.float32(slope_x) * x + np.float32(slope_y) * y) - 0.07 * (x**2 + y**2)
         picture *= light[..., None]
         down, right, sign = np.random.default_rng([self.spec.seed, 4, t]).integers((0, 0, 0), (64, 64, 2))
         noise = self._noise[down : down + height, right : right + width]
         picture += noise if sign else -noise
         return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
-    def _labels(
-        self, points: Points, hidden: npt.NDArray[np.bool_]
-    ) -> tuple[Instances, npt.NDArray[np.bool_]]:
+    def _labels(self, points: Points, hidden: npt.NDArray[np.bool_]) -> tuple[Instances, npt.NDArray[np.bool_]]:
         height, width = self.spec.size
         inside: npt.NDArray[np.bool_] = np.all((points >= 0) & (points <= (width - 1, height - 1)), axis=-1)
         keypoints: FloatArray = np.where(inside[..., None], points, np.nan).astype(np.float32)

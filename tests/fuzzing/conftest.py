@@ -291,10 +291,10 @@ class Made:
 @pytest.fixture
 def only_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings end where the first step would begin: data, split and configuration are decided then."""
-    import pose_core.train.fit
-    import pose_core.train.train_run
+    import pose_core.training.fit
+    import pose_core.training.train_run
 
-    for module, name in ((pose_core.train.train_run, "train_run"), (pose_core.train.fit, "train_detector")):
+    for module, name in ((pose_core.training.train_run, "train_run"), (pose_core.training.fit, "train_detector")):
         monkeypatch.setattr(module, name, lambda *_, **__: Made())
 
 
@@ -305,9 +305,9 @@ def only_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     How detectors, rough poses and weights are found and read is looked at all the same; so is a training that goes on.
     """
     monkeypatch.setenv("MPLBACKEND", "agg")
-    import pose_core.evaluate.output as files
-    import pose_core.train.fit as fit
-    import pose_core.train.train_run as together
+    import pose_core.evaluation.output as files
+    import pose_core.training.fit as fit
+    import pose_core.training.train_run as together
     from pose_core.runs.run_folder import build_detector, build_model
     from pose_core.runs.start import start_from
 

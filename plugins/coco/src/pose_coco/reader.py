@@ -12,9 +12,10 @@ from pose_coco.config import CocoReaderConfig
 from pose_coco.image_files import ImageFiles
 from pose_core.errors import DataError
 from pose_core.interfaces import Reader
-from pose_core.interfaces.symmetry import symmetry_from_names
-from pose_core.io.image_size import image_size, is_file
-from pose_core.structures import Instances, LabelledDataset, LabelledImage, Skeleton
+from pose_core.io.files import is_file
+from pose_core.io.images import read_image_size
+from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
+from pose_core.symmetry import symmetry_from_names
 
 _FOLDER = "annotations"
 _PARTS = ("train.json", "val.json", "test.json")
@@ -109,7 +110,7 @@ class CocoReader(Reader):
             ignore = boxes[crowds]
             found.append(
                 LabelledImage.create(
-                    file,
+                    ImageFile(file),
                     name,
                     *_check_size(part.path, entry, file),
                     instances,
@@ -133,7 +134,7 @@ class CocoReader(Reader):
 def _check_size(path: Path, entry: ImageEntry, file: Path) -> tuple[int, int]:
     """Return width and height of the file; refuse a size that differs from the annotations'."""
     # It differs where the image was resized after labelling, or labelled without its EXIF orientation.
-    size = image_size(file)
+    size = read_image_size(file)
     if entry.width and entry.height and size != (entry.width, entry.height):
         raise DataError(
             f"{path}: image {entry.id} is listed with {entry.width} x {entry.height} pixels, but {file} has "
