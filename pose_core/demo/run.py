@@ -1,4 +1,4 @@
-"""What ``pose demo`` does: the public functions behind the other commands, one after the other."""
+"""Run the demo with the functions behind the other commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pose_core.catalog import available_models, get_catalog
 from pose_core.demo import folder as names
 from pose_core.demo.report import render_report
-from pose_core.demo.summary import Facts, closing_lines, summarise
+from pose_core.demo.summary import DemoResults, compose_closing_lines, make_report
 from pose_core.errors import ConfigError, DataError, VideoError
 from pose_core.evaluation.run import evaluate_run
 from pose_core.interfaces.prediction_files import open_predictions
@@ -41,17 +41,17 @@ FPS = 25
 CLIPS = 12
 CLIP_FRAMES = 120
 STEPS = 2400
-"""Optimiser steps of the training, if the time suffices."""
+"""Optimiser steps of the training, if the time allows."""
 
 SETTINGS = ("model.preprocess.scale=0.75", "augmentation.crop.size=[160, 160]")
-"""What differs from the defaults of ``pose train``, because the time is so short."""
+"""Settings that differ from the defaults of ``pose train``, because the time is short."""
 
 Show = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What can be chosen: see the options of ``pose demo``."""
+    """Choices of the user: see the options of ``pose demo``."""
 
     out: Path
     model: str | None
@@ -64,24 +64,24 @@ class DemoOptions:
 
 
 def run_demo(options: DemoOptions, console: Console, *, overwrite: bool = False) -> list[str]:
-    """Make the whole demo.
+    """Run the whole demo.
 
     Args:
-        options: what to make.
+        options: choices of the user.
         console: for progress.
         overwrite: replace an earlier demo in the same folder.
 
     Returns:
-        lines that say what was made, where, and what to type next.
+        lines to print: results, files, and commands for the user's own project.
 
     Raises:
         ConfigError: the folder, the model or a setting cannot be used.
     """
-    # Mistakes are found before an earlier demo is removed.
+    # All options are checked before an earlier demo is removed.
     model = choose_model(options.model or only_model(), multi_animal=False).name
     choose_device(options.device)
     _check_time(options.max_time)
-    with names.demo_folder(options.out, overwrite) as replaced:
+    with names.prepare_demo_folder(options.out, overwrite) as replaced:
         if replaced:
             console.print(f"{options.out}: replacing the earlier demo")
         try:
@@ -118,7 +118,7 @@ class _Demo:
         self.options, self.model, self.console = options, model, console
         self.frames = max(round(options.seconds * FPS), 5)
         rng = np.random.default_rng([options.seed, 5])
-        # The same animal throughout; every clip, and the video, on ground of its own.
+        # The same animal in all clips; the background is another one in each, and in the video.
         self.coat = int(rng.integers(100))
         self.seeds = [int(s) for s in rng.choice(10**6, CLIPS + 1, replace=False)]
 
@@ -143,7 +143,7 @@ class _Demo:
         self._title(6, "writing the report")
         shutil.copyfile(Path(result.folder) / "predictions.png", out / names.SHEET)
         shutil.copyfile(run.path / "training_curves.png", out / names.CURVES)
-        facts = Facts(
+        demo = DemoResults(
             out=out,
             model=self.model,
             images=self.options.images,
@@ -155,14 +155,14 @@ class _Demo:
             settings=SETTINGS,
             seconds=time.monotonic() - started,
         )
-        (out / names.REPORT).write_text(render_report(summarise(facts)), encoding="utf-8")
-        return closing_lines(facts)
+        (out / names.REPORT).write_text(render_report(make_report(demo)), encoding="utf-8")
+        return compose_closing_lines(demo)
 
     def _scene(self, number: int, frames: int) -> Scene:
         return Scene(SceneSpec(seed=self.seeds[number], frames=frames, coat=self.coat))
 
     def _examples(self, show: Show) -> Iterator[Example]:
-        """Labelled frames, evenly from all clips."""
+        """Render labelled frames, spread evenly over all clips."""
         total = self.options.images
         for clip, numbers in enumerate(np.array_split(np.arange(total), CLIPS)):
             scene = self._scene(clip, CLIP_FRAMES)
@@ -172,9 +172,10 @@ class _Demo:
                 show(int(number) + 1, total + self.frames)
 
     def _film(self, truth: list[FloatArray], show: Show) -> Iterator[ByteArray]:
-        """The frames of the video; their keypoints go to ``truth``."""
+        """Render the frames of the video, and append their keypoints to ``truth``."""
         for t, frame in enumerate(self._scene(CLIPS, self.frames)):
             found = frame.instances.keypoints
+            # A scene has no instance of an animal that is outside the image.
             truth.append(found[0] if len(found) else np.full(found.shape[1:], np.nan, np.float32))
             yield frame.image
             show(self.options.images + t + 1, self.options.images + self.frames)
@@ -214,7 +215,11 @@ class _Demo:
 
     @contextmanager
     def _step(self, number: int, text: str) -> Iterator[Show]:
-        """Announce a step and show its progress; gives a function that takes what is done, and the total."""
+        """Announce a step and show its progress.
+
+        Yields:
+            a function of two numbers: what is done, and the total.
+        """
         self._title(number, text)
         columns = (TextColumn("    "), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(
@@ -226,10 +231,11 @@ class _Demo:
 
 
 def _error(predictions: Path, truth: list[FloatArray]) -> float:
-    """Mean distance in pixels between predicted and true keypoints of the video, hidden ones included."""
+    """Measure the mean error on the video in pixels, hidden keypoints included."""
     found = np.full((len(truth), *truth[0].shape), np.nan, np.float32)
     for frame in open_predictions(predictions):
         if len(frame.instances):
             found[frame.index] = frame.instances.keypoints[0]
+    # Keypoints that were not found are NaN and do not count.
     distance = np.sqrt(((found - np.stack(truth)) ** 2).sum(axis=-1))
     return float(np.nanmean(distance))
