@@ -14,10 +14,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from pose_core.pipeline.stages import FrameGroup, Stage, StageResult, View, points_through, predictions_through
 
-from pose_core.data.geometry import FrameGeometry, box_input, frame_input, warp
+from pose_core.data.geometry import box_input, frame_input, warp
 from pose_core.errors import DataError, VideoError
-from pose_core.interfaces import Predictions
+from pose_core.interfaces import FrameGeometry, Predictions
 from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.sources import (
     ArraySource,
@@ -28,7 +29,6 @@ from pose_core.pipeline.sources import (
     as_rgb,
     natural_order,
 )
-from pose_core.pipeline.stages import FrameGroup, Stage, StageResult, View, points_through, predictions_through
 from pose_core.pipeline.threads import Channel, Flow, Stopped, Timing
 from pose_core.structures import ByteArray, Frame, Skeleton
 

@@ -173,6 +173,20 @@ class Run(_Folder[RunSpec]):
         return DetectorRun.open(self.path / DETECTOR)
 
     @property
+    def stages(self) -> dict[str, Run | DetectorRun]:
+        """The runs of the networks that it builds on, by the names of what they supply.
+
+        Raises:
+            RunError: there should be one, and its folder is missing.
+        """
+        found: dict[str, Run | DetectorRun] = {}
+        if (detector := self.detector) is not None:
+            found[DETECTOR] = detector
+        if (conditions := self.conditions) is not None:
+            found[CONDITIONS] = conditions
+        return found
+
+    @property
     def conditions(self) -> Run | None:
         """The model whose poses a conditional model refines; None where the folder holds none."""
         folder = self.path / CONDITIONS

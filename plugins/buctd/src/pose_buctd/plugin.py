@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pose_core.hooks import ComponentSpec, MethodSpec, ModelPreset, ModelRecipe, PluginInfo, hookimpl
+from pose_core.hooks import ComponentSpec, MethodSpec, ModelPreset, ModelRecipe, PluginInfo, SupplierSpec, hookimpl
 
 _BUCTD = """@inproceedings{zhou2023buctd,
   title={Rethinking Pose Estimation in Crowds: Overcoming the Detection Information Bottleneck and Ambiguity},
@@ -90,6 +90,22 @@ def pose_components() -> Iterable[ComponentSpec]:
         weights_license="MIT",
         weights_source="ImageNet-1k classification, Wang et al. 2020, as released with timm",
     )
+    for name, config, factory, summary in (
+        ("refine", "Refine", "refine:make_refine_stage", "A network that refines poses, each in a crop around it"),
+        (
+            "initial_poses",
+            "InitialPoses",
+            "initial_poses:make_initial_poses",
+            "Poses of a network that sees whole frames, or of a file of predictions",
+        ),
+    ):
+        yield ComponentSpec(
+            "stage",
+            name,
+            config=f"pose_buctd.config:{config}Config",
+            factory=f"pose_buctd.stages.{factory}",
+            summary=summary,
+        )
     for kind, name, function, summary in (
         ("backbone", "CondPreNet", "prenet_backbone", "DeepLabCut's CondPreNet as buctd/prenet"),
         ("backbone", "HRNetCoAM", "coam_backbone", "DeepLabCut's HRNetCoAM as buctd/hrnet_coam"),
@@ -111,6 +127,18 @@ def pose_methods() -> Iterable[MethodSpec]:
         heads="one",
         stages={"refine": {"type": "buctd/refine"}},
         inputs=("conditions",),
+    )
+
+
+@hookimpl
+def pose_suppliers() -> Iterable[SupplierSpec]:
+    yield SupplierSpec(
+        "conditions",
+        gives="poses",
+        stage={"type": "buctd/initial_poses"},
+        takes=("run", "file"),
+        metavar="RUN|FILE",
+        help="A trained bottom-up model, in the place of the run's own, or a file of its predictions.",
     )
 
 
