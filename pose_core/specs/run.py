@@ -142,16 +142,17 @@ def with_stages(content: Mapping[str, Any]) -> Mapping[str, Any]:
     """The content of a run spec with the stages of its method below what it says of them.
 
     Raises:
-        ValidationError: it names a stage that the method does not have, or that is no part of it any more.
+        ValidationError: it names a stage that the method does not have.
     """
     model, inference = content.get("model"), content.get("inference", {})
+    model = model.model_dump(include={"method"}) if isinstance(model, ModelSpec) else model
+    inference = inference.model_dump() if isinstance(inference, InferenceSpec) else inference
     name = model.get("method", ModelSpec.model_fields["method"].default) if isinstance(model, Mapping) else None
     methods = {method.name: method for method in get_catalog().methods()}
-    if name not in methods or not isinstance(inference, Mapping):
+    settings = inference.get("stages", {}) if isinstance(inference, Mapping) else None
+    if name not in methods or not isinstance(settings, Mapping):
         return content  # what is wrong there is said by the fields
-    stages, settings = methods[name].stages, inference.get("stages", {})
-    if not isinstance(settings, Mapping):
-        return content
+    stages = methods[name].stages
     if unknown := [stage for stage in settings if stage not in stages]:
         message = f"{name} has no stage of this name; its stages are {', '.join(stages)}"
         raise ValidationError.from_exception_data(
