@@ -20,8 +20,10 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from pose_core.catalog import get_catalog
+from pose_core.catalog.merge import merge
 from pose_core.specs.base import Spec
-from pose_core.specs.components import AnyDetector, AnyReader
+from pose_core.specs.components import AnyDetector, AnyReader, AnyStage
 from pose_core.specs.model import ModelSpec
 from pose_core.specs.train import AugmentationSpec, CropSpec, TrainSpec
 from pose_core.structures import Skeleton
@@ -69,36 +71,21 @@ class InferenceSpec(Spec):
     threshold: float = Field(0.0, ge=0, le=1, description="Keypoints with a lower score are reported as missing.")
     max_animals: PositiveInt | Literal["project"] | None = Field(
         "project",
-        description="Top-down: at most so many boxes a frame, the surest ones; project: as many as the project has "
-        "individuals; null: no limit.",
+        description="At most so many animals a frame, of boxes those with the highest scores; project: as many as the "
+        "project has individuals; null: no limit.",
     )
     crops: int = Field(32, ge=1, description="Top-down: crops the pose network gets at once, from several frames.")
     follow: bool = Field(
         False,
-        description="Start from the poses of the last frame. Conditional models: each of them is refined, and the "
-        "whole frame is searched while an animal is missing. Others, for one animal only: look at a crop around it, "
-        "and at the whole frame (or the detector's box) when it is lost.",
+        description="Start from the poses of the last frame. Of one animal: look at a crop around it, and at the whole "
+        "frame (or the detector's box) when it is lost. Methods of plugins say what it means for them.",
     )
     follow_threshold: float = Field(
         0.3, ge=0, le=1, description="follow: an animal is lost below this mean score of its keypoints."
     )
-    search_every: PositiveInt | None = Field(
-        10,
-        description="follow, conditional models: the whole frame is searched in every so many-th frame even when no "
-        "animal is missing; an animal that is found and nobody follows takes the place of one that is followed and not "
-        "found. null: never.",
-    )
-    condition_threshold: float = Field(
-        0.2,
-        ge=0,
-        le=1,
-        description="Conditional models: keypoints of rough poses with a lower score are not shown to the network.",
-    )
-    duplicate: float = Field(
-        0.7,
-        gt=0,
-        le=1,
-        description="Conditional models: of two poses more similar than this (OKS with sigma 0.1) the surer is kept.",
+    stages: dict[str, AnyStage] = Field(
+        default_factory=dict,
+        description="Settings of the stages that the method predicts with, by the names that the method gives them.",
     )
 
 
@@ -157,6 +144,11 @@ class PoseNetworkSpec(NetworkSpec):
         """Those under ``stages``."""
         return self.stages
 
+    @model_validator(mode="before")
+    @classmethod
+    def _stages_are_those_of_the_method(cls, value: Any) -> Any:
+        return with_stages(value) if isinstance(value, Mapping) else value
+
     @model_validator(mode="after")
     def _stages_are_needed(self) -> PoseNetworkSpec:
         errors = [
@@ -167,6 +159,36 @@ class PoseNetworkSpec(NetworkSpec):
         if errors:
             raise ValidationError.from_exception_data("stages", errors)
         return self
+
+
+def with_stages(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The content of a run spec with the stages of its method below what it says of them.
+
+    Raises:
+        ValidationError: it names a stage that the method does not have.
+    """
+    model, inference = content.get("model"), content.get("inference", {})
+    model = model.model_dump(include={"method"}) if isinstance(model, ModelSpec) else model
+    inference = inference.model_dump() if isinstance(inference, InferenceSpec) else inference
+    name = model.get("method", ModelSpec.model_fields["method"].default) if isinstance(model, Mapping) else None
+    methods = {method.name: method for method in get_catalog().methods()}
+    settings = inference.get("stages", {}) if isinstance(inference, Mapping) else None
+    if name not in methods or not isinstance(settings, Mapping):
+        return content  # what is wrong there is said by the fields
+    stages = methods[name].stages
+    if unknown := [stage for stage in settings if stage not in stages]:
+        message = f"{name} has no stage of this name; its stages are {', '.join(stages)}"
+        raise ValidationError.from_exception_data(
+            "RunSpec",
+            [
+                InitErrorDetails(
+                    type=PydanticCustomError("stage", "{m}", {"m": message}),
+                    loc=("inference", "stages", str(unknown[0])),
+                    input=None,
+                )
+            ],
+        )
+    return {**content, "inference": {**inference, "stages": merge(stages, settings)}}
 
 
 class DetectorSpec(NetworkSpec):
