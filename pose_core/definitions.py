@@ -153,6 +153,9 @@ class ModelPreset:
         summary: one line.
         spec: partial run spec, ``{"model": {...}, "train": {...}}``.
         citations: works beyond those that its plugin and its components cite.
+        backbone: full name of a :class:`BackbonePreset` that it is built on, ``"mynet/mynet_50"``, which gives the
+            component and its defaults; ``spec`` overrides them. Empty: ``spec`` says the backbone itself.
+        wrapper: with ``backbone``: a backbone component around it, as in :class:`ModelRecipe`.
     """
 
     name: str
@@ -161,6 +164,8 @@ class ModelPreset:
     summary: str
     spec: Mapping[str, Any]
     citations: tuple[str, ...] = ()
+    backbone: str = ""
+    wrapper: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

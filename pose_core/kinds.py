@@ -21,6 +21,7 @@ _ROWS = (
         "image -> feature maps",
         config=f"{_SPECS}:BackboneConfig",
         interface=f"{_INTERFACES}.backbone:Backbone",
+        checks=(f"{_CHECKS}.inserts",),
         config_checks=(f"{_CHECKS}.backbone_configs",),
         harness=f"{_CHECKS}.harness:BackboneHarness",
     ),
@@ -62,7 +63,7 @@ _ROWS = (
     ),
     Kind(
         "input",
-        "an extra input of a network, such as initial poses that it refines",
+        "an extra input of a network, such as an initial pose that it refines",
         config=f"{_SPECS}:InputConfig",
         interface=f"{_INTERFACES}.inputs:ExtraInput",
         checks=(f"{_CHECKS}.inputs",),
@@ -77,6 +78,13 @@ _ROWS = (
         harness=f"{_CHECKS}.harness:DetectorHarness",
         keys=("network",),
         listing="detectors",
+    ),
+    Kind(
+        "stage",
+        "frames, and what the stages before it found -> more that was found",
+        config=f"{_SPECS}:StageConfig",
+        interface=f"{_INTERFACES}.stage:Stage",
+        keys=("inference.stages",),
     ),
     Kind(
         "reader",

@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -187,11 +188,17 @@ else:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file of a name that comes from a table.
+    """Test whether a file exists, also for names that no file can have.
 
-    A name that no file can have, such as one of five hundred letters, is that of none; ``Path.is_file`` raises there.
+    ``Path.is_file`` raises OSError for some of these, such as a name of 500 letters in a label table.
     """
     try:
         return path.is_file()
     except OSError:
         return False
+
+
+def natural_order(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    """Sort key of a name in which ``img2`` comes before ``img10``."""
+    parts = re.split(r"([0-9]+)", name.lower())
+    return [(0, int(part), "") if part.isdecimal() and part.isascii() else (1, 0, part) for part in parts if part], name

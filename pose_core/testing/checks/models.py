@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from pose_core.errors import PoseError
-from pose_core.runs.run_folder import build_model
+from pose_core.model.build import build_model
 from pose_core.testing.checks.check import MODEL, check, demand
 from pose_core.testing.checks.project import resolved
 from pose_core.testing.checks.targets import ModelSubject
