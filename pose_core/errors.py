@@ -23,12 +23,12 @@ from __future__ import annotations
 _LONGEST = 2000
 
 _IN_PYTHON = {
-    "train": "pose_core.train",
-    "evaluate": "pose_core.evaluate",
-    "predict": "pose_core.predict",
-    "import": "pose_core.import_model",
-    "models": "pose_core.available_models()",
-    "detectors": "pose_core.available_detectors()",
+    "train": "train",
+    "evaluate": "evaluate",
+    "predict": "predict",
+    "import": "import_model",
+    "models": "available_models",
+    "detectors": "available_detectors",
 }
 """Commands that are functions, too; the others are commands for everybody."""
 
@@ -60,16 +60,33 @@ def argument(name: str, value: str | bool = "") -> str:
     return f"{name}={value}" if value else name
 
 
-def command(verb: str) -> str:
+def setting(assignment: str) -> str:
+    """Name one setting of a configuration in the words of the caller.
+
+    Args:
+        assignment: ``key.key=value``, or the keys alone.
+
+    Returns:
+        ``assignments=[key.key=value]``, or ``--set key.key=value`` on the command line.
+    """
+    return f"--set {assignment}" if _on_command_line else f"assignments=[{assignment}]"
+
+
+def command(verb: str, *arguments: str) -> str:
     """Name a command in the words of the caller.
 
     Args:
-        verb: the command, or the command with its arguments (``show NAME``).
+        verb: the command.
+        arguments: with which it is called; of those that are options what :func:`argument` returns.
 
     Returns:
-        ``pose_core.train``, or ``'pose train'`` on the command line and for what Python has no function for.
+        ``'pose train DATA --out RUN'`` on the command line and for commands that are no functions, else
+        ``pose_core.train(DATA, out=RUN)``.
     """
-    return f"'pose {verb}'" if _on_command_line else _IN_PYTHON.get(verb, f"'pose {verb}'")
+    if _on_command_line or verb not in _IN_PYTHON:
+        return f"'{' '.join(('pose', verb, *arguments))}'"
+    function = f"pose_core.{_IN_PYTHON[verb]}"
+    return f"{function}({', '.join(arguments)})" if arguments else function
 
 
 def readable(message: str) -> str:

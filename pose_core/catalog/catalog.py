@@ -419,7 +419,7 @@ class Catalog:
             message += (
                 f"; there are {', '.join(sorted({t.name for t in among}))}"
                 if len(names) <= 12
-                else f"; {command(self._listing(kind))} lists them"
+                else f"; {command(*self._listing(kind).split())} lists them"
             )
         elif not advice:
             message += "; no installed plugin offers any"

@@ -12,7 +12,7 @@ import torch
 from pose_core.data.fingerprint import data_hash
 from pose_core.data.projects import read_project
 from pose_core.data.split import is_labelled
-from pose_core.errors import ConfigError, DataError, RunError
+from pose_core.errors import ConfigError, DataError, RunError, argument
 from pose_core.evaluation.boxes import DetectorResult, measure_boxes
 from pose_core.evaluation.metrics import measure
 from pose_core.evaluation.output import write_folder, writing
@@ -217,8 +217,9 @@ def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> Spl
         others = [f"{part} ({len(parts[part])} images)" for part in SPLITS if parts.get(part)]
         if not others:
             raise DataError(
-                f"{run.path}: does not know which images it was trained on; --split {ALL} measures it on every "
-                "labelled image of the project (--data PATH)"
+                f"{run.path}: does not know which images it was trained on; "
+                f"{argument('split', ALL)} measures it on every "
+                f"labelled image of the project ({argument('data', 'PATH')})"
             )
         raise DataError(
             f"{run.path}: the {split} split has no images; there are {', '.join(others)}. "
@@ -227,8 +228,12 @@ def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> Spl
     source = data if data is not None else Path(run.spec.data.source)
     if not source.exists():
         if data is not None:
-            raise DataError(f"{source}: no such folder or file; --data must name the labelled project of the run")
-        raise DataError(f"{source}: the labelled project of this run is no longer there; pass --data PATH")
+            raise DataError(
+                f"{source}: no such folder or file; {argument('data')} must name the labelled project of the run"
+            )
+        raise DataError(
+            f"{source}: the labelled project of this run is no longer there; pass {argument('data', 'PATH')}"
+        )
     dataset = read_project(source, run.spec.data.reader)
     _check_skeleton(run, dataset, source)
     if split == ALL:
@@ -241,7 +246,7 @@ def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> Spl
     if gone := [name for name in names if name not in at]:
         raise DataError(
             f"{source}: {len(gone)} of the {len(names)} images of the {split} split are not in it, the first is "
-            f"{gone[0]}; pass --data PATH of the project that the run was trained on"
+            f"{gone[0]}; pass {argument('data', 'PATH')} of the project that the run was trained on"
         )
     notes = []
     if data_hash(dataset) != run.provenance.get("data_hash"):
@@ -311,5 +316,6 @@ def _check_skeleton(run: Run[RunBase], dataset: LabelledDataset, source: Path) -
         if tuple(trained) != tuple(here):
             raise DataError(
                 f"{source}: its {what.replace('_', ' ')} are {', '.join(here) or 'none'}, but the run was trained on "
-                f"{', '.join(trained) or 'none'}; pass --data PATH of the project that the run was trained on"
+                f"{', '.join(trained) or 'none'}; pass {argument('data', 'PATH')} of the "
+                f"project that the run was trained on"
             )

@@ -29,7 +29,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from pose_core.errors import DownloadError, WeightsError
+from pose_core.errors import DownloadError, WeightsError, argument, setting
 from pose_core.io.downloads import RemoteFile, obtain
 
 __all__ = [
@@ -100,7 +100,7 @@ def load_pretrained(
         WeightsError: the file is damaged or of another network.
     """
     try:
-        path = obtain(file, f"use --set {option}=false" if required else "use --weights none")
+        path = obtain(file, f"use {setting(f'{option}=false') if required else argument('weights', 'none')}")
     except DownloadError as error:
         if required:
             raise

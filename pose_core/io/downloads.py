@@ -95,7 +95,7 @@ def obtain(file: RemoteFile, otherwise: str) -> Path:
 
     Args:
         file: the published file.
-        otherwise: the alternative that messages offer (``use --weights none``).
+        otherwise: the alternative that messages offer (``use weights=none``).
 
     Returns:
         the path of the file.

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pose_core.catalog import get_catalog
-from pose_core.errors import ConfigError, DataError, VideoError
+from pose_core.errors import ConfigError, DataError, VideoError, argument
 from pose_core.interfaces import Writer
 from pose_core.interfaces.prediction_files import make_writer
 from pose_core.io.files import make_folder
-from pose_core.pipeline.plan import option
 from pose_core.prediction.estimator import PoseEstimator, load
 from pose_core.prediction.inputs import find_inputs, unique_names
 from pose_core.prediction.job import Job, Outcome, identify
@@ -78,13 +77,15 @@ def predict_paths(
     jobs = _jobs(estimator, paths, out, writer)
     for name, file in estimator.files.items():
         if len(jobs) > 1:
-            raise ConfigError(f"{option(name, str(file))}: is of one video or sequence; predict {len(jobs)} one by one")
+            raise ConfigError(
+                f"{argument(name, str(file))}: is of one video or sequence; predict {len(jobs)} one by one"
+            )
     there = [job.check(overwrite) for job in jobs]
     make_folder(out)
     outcomes: list[Outcome | None] = []
     for job, outcome in zip(jobs, there, strict=True):
         if outcome is not None:
-            observer.note(f"{job.result} is complete; --overwrite makes it again")
+            observer.note(f"{job.result} is complete; {argument('overwrite', True)} makes it again")
             observer.done(job.name, outcome)
             outcomes.append(outcome)
             continue
@@ -111,7 +112,7 @@ def find_writer(name: str) -> Writer:
     except ConfigError as error:
         names = ", ".join(c.name for c in get_catalog().components("writer"))
         listed = "" if names in str(error) else f"; installed formats: {names}"
-        raise ConfigError(f"--format: {error}{listed}") from None
+        raise ConfigError(f"{argument('format')}: {error}{listed}") from None
 
 
 def _jobs(estimator: PoseEstimator, paths: Sequence[Path], out: Path, writer: Writer) -> list[Job]:

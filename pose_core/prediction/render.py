@@ -14,7 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pose_core.data.draw import draw_instances, draw_note
-from pose_core.errors import DataError, PoseError, VideoError
+from pose_core.errors import DataError, PoseError, VideoError, argument
 from pose_core.interfaces import PredictionsHeader, PredictionsStream
 from pose_core.interfaces.prediction_files import open_predictions
 from pose_core.io.files import disk_errors, make_folder, put_in_place
@@ -61,7 +61,7 @@ def render(
     source = inputs[0].source
     _check(predictions, stream.header, video, source)
     if out.exists() and not overwrite:
-        raise PoseError(f"{out}: exists; add --overwrite or choose another name")
+        raise PoseError(f"{out}: exists; add {argument('overwrite', True)} or choose another name")
     if out.exists() and out.samefile(video):
         raise PoseError(f"{out}: is the video itself; choose another name")
     make_folder(out.parent)
@@ -189,4 +189,6 @@ def _chain(first: ByteArray, others: Iterator[ByteArray]) -> Iterator[ByteArray]
 def _unwritable(out: Path, error: av.FFmpegError) -> PoseError:
     if error.errno == errno.ENOSPC:
         return PoseError(f"{out.parent}: no space left on the disk; free some and run the command again")
-    return VideoError(f"{out}: cannot be written ({(error.strerror or str(error)).lower()}); choose another --out")
+    return VideoError(
+        f"{out}: cannot be written ({(error.strerror or str(error)).lower()}); choose another {argument('out')}"
+    )

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from pose_core.catalog import get_catalog
-from pose_core.errors import ConfigError, PluginError, RunError
+from pose_core.errors import ConfigError, PluginError, RunError, argument
 from pose_core.interfaces import Imported, ImportedNetwork, Importer
 from pose_core.model.build import build_model
 from pose_core.model.detector import DetectorModel
@@ -68,7 +68,7 @@ def import_model(
         PluginError: the importer or a mapping of weights is broken.
     """
     if (out / CONFIG).exists():
-        raise RunError(f"{out}: already holds a run; choose another --out")
+        raise RunError(f"{out}: already holds a run; choose another {argument('out')}")
     chosen = {"importer": importer if isinstance(importer, str) else dict(importer)}
     settings = validate_as(chosen, {}, "", _Chosen).importer
     reader: Importer = get_catalog().component("importer", settings.type).factory()(settings)

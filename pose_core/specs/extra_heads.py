@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pose_core.catalog import get_catalog
 from pose_core.catalog.merge import merge
-from pose_core.errors import ConfigError
+from pose_core.errors import ConfigError, setting
 from pose_core.hooks import NEEDS, ExtraHead
 from pose_core.specs.components import AnyHead, HeadConfig
 from pose_core.specs.run import RunSpec
@@ -91,7 +91,7 @@ def note(spec: RunSpec, head: ExtraHead) -> str:
     component = spec.model.heads[head.name].type
     return (
         f"{spec.model.name} gets a head '{head.name}' ({component}) for {', '.join(names)}; leave it out with "
-        f"--set model.heads.{head.name}=null"
+        f"{setting(f'model.heads.{head.name}=null')}"
     )
 
 

@@ -14,7 +14,7 @@ from pose_core.catalog.citations import Citation, read_entries
 from pose_core.catalog.composition import components_in
 from pose_core.catalog.distributions import required_by
 from pose_core.catalog.merge import merge
-from pose_core.errors import ConfigError, RunError
+from pose_core.errors import ConfigError, RunError, command
 from pose_core.io.files import parse_json
 from pose_core.plugins import PluginRecord
 from pose_core.specs.model import CUSTOM
@@ -117,7 +117,9 @@ def _add(path: Path, kind: str, config: dict[str, Any], used: Used, *, fetches: 
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, (kind, *first["loc"])))
-        raise ConfigError(f"{path}: {where}: {first['msg']}; 'pose show {component.name}' lists the settings") from None
+        raise ConfigError(
+            f"{path}: {where}: {first['msg']}; {command('show', component.name)} lists the settings"
+        ) from None
     if component not in used.components:
         used.components.append(component)
     if fetches and whole.get("pretrained", False):

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from pose_core.data.dataset import PlainBatches, PoseSamples, collate, init_worker
 from pose_core.data.fingerprint import data_hash
-from pose_core.errors import ConfigError, PoseError, RunError
+from pose_core.errors import ConfigError, PoseError, RunError, argument
 from pose_core.io.files import disk_errors
 from pose_core.model.build import build_model
 from pose_core.model.device import choose_device
@@ -70,7 +70,10 @@ def train_network(prepared: Prepared[S], out: Path, *, resume: bool = False, con
     if resume and existing:
         check_resumable(spec, out)
     elif existing and first:
-        raise RunError(f"{out}: already holds a run; add --resume to go on with it, or choose another --out")
+        raise RunError(
+            f"{out}: already holds a run; add {argument('resume', True)} to go on with it, or "
+            f"choose another {argument('out')}"
+        )
     device = choose_device(spec.train.device)
     if spec.train.precision == "16-mixed" and device.type == "cpu":
         raise ConfigError("train.precision: 16-mixed needs a GPU; use bf16-mixed or 32 on the CPU")
@@ -104,7 +107,7 @@ def train_network(prepared: Prepared[S], out: Path, *, resume: bool = False, con
     shared = rows[int(os.environ.get("LOCAL_RANK", "0")) :: spec.train.devices]
     validation = PlainBatches(task.samples(shared, augment=False), spec.train.batch_size) if rows else None
     best_checkpoint = BestCheckpoint(run, task.metric, validation, schedule)
-    with _Quiet(), disk_errors(out, again="run the same command again with --resume"):
+    with _Quiet(), disk_errors(out, again=f"run the same command again with {argument('resume', True)}"):
         trainer = lightning.Trainer(
             accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.type],
             devices=spec.train.devices if device.index is None else [device.index],
@@ -207,7 +210,7 @@ def check_resumable(asked: RunBase, out: Path) -> None:
     if differing:
         raise RunError(
             f"{out}: cannot be resumed with other values of {', '.join(differing[:5])}; "
-            "give the same options as before, or start a new run with another --out"
+            f"give the same options as before, or start a new run with another {argument('out')}"
         )
 
 

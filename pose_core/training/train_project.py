@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pose_core.errors import readable
+from pose_core.errors import argument, readable
 from pose_core.runs.run_folder import Run
 from pose_core.specs import AnyRunSpec
 from pose_core.training.options import TrainOptions
@@ -47,7 +47,10 @@ def train_project(
     try:
         run = train_run(prepared, out, resume=resume, console=console)
     except KeyboardInterrupt:
-        console.print(f"the same command with --resume goes on from the last checkpoint in {out}", highlight=False)
+        console.print(
+            f"the same command with {argument('resume', True)} goes on from the last checkpoint in {out}",
+            highlight=False,
+        )
         raise
     if _rank() == 0:
         metric, best = TASKS[run.spec.trains].metric, run.metrics().get("best", {})

@@ -12,7 +12,7 @@ from typing import TypeVar
 from rich.console import Console
 
 from pose_core.catalog.merge import merge
-from pose_core.errors import ConfigError, RunError
+from pose_core.errors import ConfigError, RunError, argument, command
 from pose_core.io.files import disk_errors
 from pose_core.model.weights import file_hash
 from pose_core.runs.run_folder import CONFIG, STAGES, WEIGHTS, Run
@@ -41,7 +41,10 @@ def train_run(prepared: Prepared[S], out: Path, *, resume: bool = False, console
     console = console or Console(stderr=True, markup=False, emoji=False)
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0
     if first and (out / CONFIG).is_file() and not resume and prepared.spec.builds_on():
-        raise RunError(f"{out}: already holds a run; add --resume to go on with it, or choose another --out")
+        raise RunError(
+            f"{out}: already holds a run; add {argument('resume', True)} to go on with it, or "
+            f"choose another {argument('out')}"
+        )
     _check_devices(list(_trained(prepared, ())))
     if first:
         for name, run in prepared.trained.items():
@@ -84,13 +87,13 @@ def _check_devices(trained: Sequence[tuple[Names, TrainSpec]]) -> None:
         names = trained[0][0]
         raise ConfigError(
             "train.devices: several networks train in one command on one device only; train "
-            f"{'.'.join(names)} first ({_alone(*names)}), then give --{names[0]} FOLDER"
+            f"{'.'.join(names)} first ({_alone(*names)}), then give {argument(names[0], 'FOLDER')}"
         )
 
 
 def _alone(*names: str) -> str:
     option = "detector" if names[-1] == "detector" else "model"
-    return f"pose train DATA --{option} NAME --out FOLDER"
+    return command("train", "DATA", argument(option, "NAME"), argument("out", "FOLDER"))
 
 
 def _told(prepared: Prepared[RunBase]) -> str:
@@ -120,9 +123,11 @@ def _copy(run: Run[AnyRunSpec], target: Path, resume: bool) -> None:
         raise RunError(f"{run.path / WEIGHTS}: missing; it is not trained yet")
     if target.is_dir():
         if not resume:
-            raise RunError(f"{target}: exists; choose another --out")
+            raise RunError(f"{target}: exists; choose another {argument('out')}")
         if file_hash(target / WEIGHTS) != file_hash(run.path / WEIGHTS):
-            raise RunError(f"{target}: holds other weights than {run.path}; give the same run, or another --out")
+            raise RunError(
+                f"{target}: holds other weights than {run.path}; give the same run, or another {argument('out')}"
+            )
         return
     with disk_errors(target):
         # A copy that was interrupted must not be taken for a run.
