@@ -60,16 +60,18 @@ def argument(name: str, value: str | bool = "") -> str:
     return f"{name}={value}" if value else name
 
 
-def setting(assignment: str) -> str:
-    """Name one setting of a configuration in the words of the caller.
+def setting(*assignments: str) -> str:
+    """Name settings of a configuration in the words of the caller.
 
     Args:
-        assignment: ``key.key=value``, or the keys alone.
+        assignments: ``key.key=value``, or the keys alone.
 
     Returns:
         ``assignments=[key.key=value]``, or ``--set key.key=value`` on the command line.
     """
-    return f"--set {assignment}" if _on_command_line else f"assignments=[{assignment}]"
+    if _on_command_line:
+        return " ".join(f"--set {assignment}" for assignment in assignments)
+    return f"assignments=[{', '.join(assignments)}]"
 
 
 def command(verb: str, *arguments: str) -> str:

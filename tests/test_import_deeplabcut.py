@@ -241,7 +241,7 @@ def test_the_snapshot_of_a_detector_is_not_that_of_a_pose_network(hollow: Model)
 
 
 def test_a_detector_belongs_to_top_down_models(model: Model, tmp_path: Path) -> None:
-    assert "leave out --detector" in model.refused(detector=model.snapshot)
+    assert "leave out detector" in model.refused(detector=model.snapshot)
     other = Model(tmp_path / "other", description(top_down=True), hollow=True)
     assert "not the snapshot of a detector" in other.refused(detector=other.snapshot)
 
@@ -323,7 +323,7 @@ def test_an_imported_run_is_evaluated_and_trained_on(blob_project: Path, tmp_pat
     result = evaluate_run(run, "all", device="cpu")
     assert result.counts.images == 32
     assert result.error.mean.value is not None
-    with pytest.raises(DataError, match="does not know which images it was trained on; --split all"):
+    with pytest.raises(DataError, match="does not know which images it was trained on; split=all"):
         evaluate_run(run, "test", device="cpu")
 
     process = pose(

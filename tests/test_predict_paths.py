@@ -228,7 +228,7 @@ def test_a_finished_result_is_not_made_again(run: Path, video: Path, tmp_path: P
 def test_files_of_others_are_not_overwritten(run: Path, video: Path, tmp_path: Path) -> None:
     result = tmp_path / "mouse.parquet"
     result.write_text("mine")
-    with pytest.raises(PoseError, match=r"no mouse.parquet.info beside it says what made it; add --overwrite"):
+    with pytest.raises(PoseError, match=r"no mouse.parquet.info beside it says what made it; add overwrite=True"):
         predict_paths(run, [video], tmp_path)
     assert result.read_text() == "mine"
     predict_paths(run, [video], tmp_path, overwrite=True)
@@ -372,7 +372,7 @@ def test_two_processes_do_not_work_on_one_result(run: Path, video: Path, tmp_pat
     class Second(Watcher):
         def progress(self, done: int) -> None:
             if done == 8:
-                with pytest.raises(PoseError, match="another 'pose predict' is working on the same result"):
+                with pytest.raises(PoseError, match=r"another pose_core\.predict is working on the same result"):
                     predict_paths(run, [video], tmp_path)
                 self.notes.append("refused")
 
@@ -459,9 +459,9 @@ def test_a_folder_is_named_by_its_name(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_bad_options_are_one_line(run: Path, video: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--format: no writer 'excel'.*parquet"):
+    with pytest.raises(ConfigError, match=r"format: no writer 'excel'.*parquet"):
         predict_paths(run, [video], tmp_path / "out", format="excel")
-    with pytest.raises(ConfigError, match=r"--format: .*did you mean parquet\?.*installed formats:"):
+    with pytest.raises(ConfigError, match=r"format: .*did you mean parquet\?.*installed formats:"):
         predict_paths(run, [video], tmp_path / "out", format="parket")
     with pytest.raises(ConfigError, match="device 'gpu' is unknown"):
         predict_paths(run, [video], tmp_path / "out", device="gpu")

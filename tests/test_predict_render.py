@@ -190,7 +190,7 @@ def test_bad_files_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(PoseError, match=r"is the video itself"):
         render(table, video, video, overwrite=True)
     out.write_text("mine")
-    with pytest.raises(PoseError, match="exists; add --overwrite"):
+    with pytest.raises(PoseError, match="exists; add overwrite=True"):
         render(table, video, out)
     assert out.read_text() == "mine"
     render(table, video, out, overwrite=True)

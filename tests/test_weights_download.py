@@ -135,7 +135,7 @@ def test_a_damaged_file_in_the_cache_is_refused(server: Server) -> None:
 def assert_says_what_to_do(error: Exception, wanted: WeightSpec) -> None:
     line = str(error)
     assert "\n" not in line
-    for part in (wanted.url, str(remote_file(wanted).path), "--weights none"):
+    for part in (wanted.url, str(remote_file(wanted).path), "weights=none"):
         assert part in line
 
 
@@ -182,7 +182,7 @@ def test_a_cache_that_cannot_be_written_is_named(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("POSE_CACHE", str(tmp_path / "file"))
-    with pytest.raises(DownloadError, match="set POSE_CACHE to another folder, or use --weights none"):
+    with pytest.raises(DownloadError, match="set POSE_CACHE to another folder, or use weights=none"):
         fetch(spec(server))
 
 
@@ -301,7 +301,7 @@ def test_plugins_load_published_weights(server: Server, tmp_path: Path, caplog: 
     with pytest.raises(WeightsError, match=r"another network: unexpected fc\.weight; delete it"):
         load_pretrained(module, file, required=False, option="model.backbone.pretrained")
     gone = RemoteFile(f"{server.url}/gone.pth", "the weights of a line")
-    with pytest.raises(DownloadError, match=r"404.*or use --set model\.backbone\.pretrained=false"):
+    with pytest.raises(DownloadError, match=r"404.*or use assignments=\[model\.backbone\.pretrained=false\]"):
         load_pretrained(module, gone, required=True, option="model.backbone.pretrained")
     assert not load_pretrained(module, gone, required=False, option="model.backbone.pretrained")
     (record,) = caplog.records

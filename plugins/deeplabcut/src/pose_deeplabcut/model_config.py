@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from pose_core.errors import RunError
+from pose_core.errors import RunError, argument
 from pose_core.specs import parse_yaml
 
 NAME = "pytorch_config.yaml"
@@ -56,7 +56,7 @@ class Section:
         """
         found = self.optional(key)
         if found is None:
-            raise self.error(f"missing; name the {NAME} of the model with --config", key)
+            raise self.error(f"missing; name the {NAME} of the model with {argument('config')}", key)
         return found
 
     def optional(self, key: str) -> Section | None:
@@ -178,8 +178,10 @@ def find_model_config(snapshot: Path, given: Path | None) -> Path:
         path = path / NAME
     if not path.is_file():
         if given is not None:
-            raise RunError(f"{path}: no such file; --config must name the {NAME} of the model")
-        raise RunError(f"{snapshot}: there is no {NAME} beside it, which describes the network; name it with --config")
+            raise RunError(f"{path}: no such file; {argument('config')} must name the {NAME} of the model")
+        raise RunError(
+            f"{snapshot}: there is no {NAME} beside it, which describes the network; name it with {argument('config')}"
+        )
     return path
 
 
@@ -196,9 +198,11 @@ def load_model_config(path: Path) -> ModelConfig:
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
-        raise RunError(f"{path}: is no valid YAML{where}; name the {NAME} of the model with --config") from None
+        raise RunError(
+            f"{path}: is no valid YAML{where}; name the {NAME} of the model with {argument('config')}"
+        ) from None
     if not isinstance(content, dict):
-        raise RunError(f"{path}: is no {NAME} of DeepLabCut 3; name that of the model with --config")
+        raise RunError(f"{path}: is no {NAME} of DeepLabCut 3; name that of the model with {argument('config')}")
     return parse_model_config(path, content)
 
 
