@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import typer
+from listening import Listener
 from typer.testing import CliRunner
 
 from pose_core.cli.evaluate import evaluate
@@ -124,11 +125,9 @@ def test_predictions_are_in_pixels_of_the_image_files_whatever_the_batch(project
     dataset = read_project(project)
     results = []
     for batch_size in (1, 2, 8):
-        model, seen = Centroids(), []
-        frames = predicted(
-            run, model, batch_size=batch_size, progress=lambda done, total, seen=seen: seen.append((done, total))
-        )
-        assert seen[-1] == (6, 6)
+        model, listener = Centroids(), Listener()
+        frames = predicted(run, model, batch_size=batch_size, reporter=listener)
+        assert listener.steps[-1][1:] == (6, 6)
         # Images of different sizes never share a batch; sizes are halved, rounded up and padded to multiples of 16.
         assert {b[-2:] for b in model.batches} == {(64, 80)}
         results.append(np.stack([f.instances.keypoints for f in frames]))

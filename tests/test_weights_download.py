@@ -16,9 +16,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from listening import Listener
 from safetensors.torch import save_file
 from torch import nn
 
+from pose_core import reporting
 from pose_core.errors import DownloadError, PluginError, WeightsError
 from pose_core.hooks import WeightSpec
 from pose_core.interfaces import load_pretrained, read_tensors
@@ -212,14 +214,16 @@ def test_two_processes_download_a_file_once(server: Server, cache: Path) -> None
     assert not list(cache.glob(".*.part"))
 
 
-def test_large_files_announce_themselves(
-    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_files_announce_themselves(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = Listener()
+    monkeypatch.setattr(reporting, "_reporter", listener)
     fetch(spec(server))
-    assert capsys.readouterr().err == ""
+    assert listener.notes == listener.steps == []
     monkeypatch.setattr(downloads, "WORTH_TELLING", 1000)
     obtain(RemoteFile(f"{server.url}/snout.safetensors", "a toy"), "give up")
-    assert capsys.readouterr().err == f"downloading a toy (1 MB) from {server.url}/snout.safetensors\n"
+    (line,) = listener.notes
+    assert line == f"downloading a toy (1 MB) from {server.url}/snout.safetensors"
+    assert listener.steps[-1] == ("downloading a toy", 1.0, 1.0)
 
 
 def test_a_file_of_another_program_is_used_if_it_is_the_right_one(server: Server, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -22,11 +22,11 @@ from pose_core.model.device import choose_device
 from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.plan import Source, labelled_sources, make_detector_pipeline, make_pipeline
 from pose_core.pipeline.sources import ImageSource
+from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import PROVENANCE, Run
 from pose_core.specs import AnyRunSpec, DetectorRunSpec, EvaluationSpec, RunBase
 from pose_core.structures import Frame, LabelledDataset
 
-Progress = Callable[[int, int], None]
 """Gets how many of how many images are done."""
 
 SPLITS = ("train", "validation", "test")
@@ -58,7 +58,7 @@ def evaluate(
     batch_size: int | None = None,
     *,
     spec: EvaluationSpec | None = None,
-    progress: Progress | None = None,
+    reporter: Reporter | None = None,
     **sources: Source,
 ) -> EvaluationResult | DetectorResult:
     """Predict the labelled images of a split and compare what is found with their labels.
@@ -77,7 +77,7 @@ def evaluate(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         batch_size: images a batch; the run's ``inference.batch_size`` by default.
         spec: sigmas, thresholds, resamplings; the run's ``evaluation`` by default.
-        progress: called with the number of images predicted and their total.
+        reporter: is told how far it is, in images.
         sources: as of :func:`pose_core.load`, and ``labelled_boxes=True``: the labelled boxes and nothing else.
 
     Returns:
@@ -94,9 +94,9 @@ def evaluate(
     if isinstance(opened.spec, DetectorRunSpec):
         if given := [name for name, value in {**sources, "spec": spec}.items() if value not in (None, False)]:
             raise ConfigError(f"{opened.path}: holds a detector, for which {', '.join(given)} mean nothing; leave out")
-        return evaluate_detector(Run(opened.path, opened.spec), split, project, device, batch_size, progress=progress)
+        return evaluate_detector(Run(opened.path, opened.spec), split, project, device, batch_size, reporter=reporter)
     return evaluate_poses(
-        Run(opened.path, opened.spec), split, project, device, batch_size, spec=spec, progress=progress, **sources
+        Run(opened.path, opened.spec), split, project, device, batch_size, spec=spec, reporter=reporter, **sources
     )
 
 
@@ -108,7 +108,7 @@ def evaluate_poses(
     batch_size: int | None = None,
     *,
     spec: EvaluationSpec | None = None,
-    progress: Progress | None = None,
+    reporter: Reporter | None = None,
     **sources: Source,
 ) -> EvaluationResult:
     """Measure a pose network; see :func:`evaluate`."""
@@ -118,11 +118,11 @@ def evaluate_poses(
     chosen = choose_device(device)
     first, labelled = labelled_sources(run, sources)
     images = split_images(run, split, data)
-    frames = _predict(run, images, chosen, batch_size, first, progress)
+    frames = _predict(run, images, chosen, batch_size, first, reporter)
     result = report(run, images, frames, split=split, name=_name(run, split, first), sources=first, spec=spec)
     if not labelled:
         return result
-    frames = _predict(run, images, chosen, batch_size, labelled, progress)
+    frames = _predict(run, images, chosen, batch_size, labelled, reporter)
     name = _name(run, split, labelled)
     beside = report(run, images, frames, split=split, name=name, sources=labelled, spec=spec)
     (label_source,) = {source for source, value in labelled.items() if value is True} or {""}
@@ -136,7 +136,7 @@ def evaluate_detector(
     device: str = "auto",
     batch_size: int | None = None,
     *,
-    progress: Progress | None = None,
+    reporter: Reporter | None = None,
 ) -> DetectorResult:
     """Find boxes in the images of a split, as a top-down model would, and compare them with the labelled ones.
 
@@ -146,7 +146,7 @@ def evaluate_detector(
     # Images of different sizes are shown at different sizes where the detector takes any: one by one then.
     at_once = (batch_size or run.spec.train.batch_size) if run.spec.network.size is not None else 1
     pipeline = make_detector_pipeline(run, choose_device(device), at_once)
-    frames = _frames(pipeline, split, images, progress)
+    frames = _frames(pipeline, split, images, reporter)
     min_box = run.spec.min_box
     assert isinstance(min_box, float)
     result = measure_boxes(split, [images.dataset.images[row] for row in images.rows], frames, min_box, images.notes)
@@ -160,7 +160,7 @@ def _predict(
     device: torch.device,
     batch_size: int | None,
     sources: Mapping[str, Source],
-    progress: Progress | None,
+    reporter: Reporter | None,
 ) -> list[Frame]:
     """The prediction of each image.
 
@@ -171,18 +171,18 @@ def _predict(
     pipeline, _ = make_pipeline(run, device, batch_size or run.spec.inference.batch_size, sources, labels)
     if pipeline.sequential:
         raise ConfigError(f"{run.name}: starts from the frame before, and labelled images are no sequence")
-    return _frames(pipeline, run.name, images, progress)
+    return _frames(pipeline, run.name, images, reporter)
 
 
-def _frames(pipeline: Pipeline, name: str, images: SplitImages, progress: Progress | None) -> list[Frame]:
+def _frames(pipeline: Pipeline, name: str, images: SplitImages, reporter: Reporter | None) -> list[Frame]:
+    reporter = reporter or current_reporter()
     files = [images.dataset.images[row].image for row in images.rows]
     frames: list[Frame] = []
     for result in pipeline.run(ImageSource(name, files)):
         if damaged := [frame for frame in result.frames if frame.missing is not None]:
             raise DataError(damaged[0].missing)
         frames += result.frames
-        if progress is not None:
-            progress(len(frames), len(files))
+        reporter.progress(f"predicting {name} images", len(frames), len(files))
     return frames
 
 

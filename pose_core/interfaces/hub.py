@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from pose_core.errors import DownloadError, WeightsError, argument, setting
 from pose_core.io.downloads import RemoteFile, obtain
+from pose_core.processes import is_first
 
 __all__ = [
     "RemoteFile",
@@ -104,7 +105,7 @@ def load_pretrained(
     except DownloadError as error:
         if required:
             raise
-        if os.environ.get("LOCAL_RANK", "0") == "0":  # the processes of a training say it once
+        if is_first():  # the processes of a training say it once
             _LOG.warning("%s; training starts from random weights, which takes longer and needs more labels", error)
         return False
     tensors = read_tensors(path).tensors

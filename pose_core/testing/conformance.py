@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pose_core.catalog import get_catalog
-from pose_core.errors import ConfigError, DataError, PluginError, described
+from pose_core.errors import ConfigError, DataError, PluginError, argument, command, described
 from pose_core.io.files import write_whole
 from pose_core.plugins import place_in
 from pose_core.testing.checks import NotApplicable, checks_of_level_0, every_check
@@ -135,7 +135,9 @@ def read_outputs(path: Path) -> StoredOutputs:
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as stored outputs ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
-        raise DataError(f"{path}: holds no stored outputs; make them with 'pose check NAME --store {path}'")
+        raise DataError(
+            f"{path}: holds no stored outputs; make them with {command('check', 'NAME', argument('store', str(path)))}"
+        )
     return content
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pose_core.errors import argument, command
 from pose_core.testing.checks.check import check, demand
 from pose_core.testing.checks.harness import harness_of
 from pose_core.testing.checks.targets import ComponentSubject, skip
@@ -78,7 +79,7 @@ def _short(value: Tensor) -> float:
 def check_outputs_are_as_stored(subject: ComponentSubject) -> None:
     """With weights by formula it computes what it computed when 'pose check NAME --store FILE' was run."""
     if subject.reference is None:
-        raise skip("no stored outputs are given; make some with 'pose check NAME --store FILE'")
+        raise skip(f"no stored outputs are given; make some with {command('check', 'NAME', argument('store', 'FILE'))}")
     stored: Mapping[str, Any] | None = subject.reference.get(subject.label)
     demand(stored is not None, f"the stored outputs have none of {subject.label}; store them again")
     assert stored is not None
