@@ -222,7 +222,7 @@ def test_a_finished_result_is_not_made_again(run: Path, video: Path, tmp_path: P
     assert outcome == Outcome(result, 50, [])
     assert result.stat().st_mtime_ns == made
     assert not left.exists()
-    assert watcher.notes == [f"{result} is complete; --overwrite makes it again"]
+    assert watcher.notes == [f"{result} is complete; overwrite=True makes it again"]
     predict_paths(run, [video], tmp_path, overwrite=True)
     assert result.stat().st_mtime_ns > made
 
