@@ -9,7 +9,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -139,7 +138,7 @@ class PoseSamples(Dataset[Sample]):
 
     def _chosen_animals(self, record: LabelledImage) -> IntArray:
         """Rows of the animals that are worth looking at: those with a labelled keypoint."""
-        return np.flatnonzero(has_keypoints(record))
+        return np.flatnonzero(record.instances.has_keypoint)
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -261,14 +260,9 @@ class PoseSamples(Dataset[Sample]):
                 check_sides(name, value, self.multiple)
 
 
-def has_keypoints(record: LabelledImage) -> npt.NDArray[np.bool_]:
-    """(N,) bool, which animals of an image have a labelled keypoint."""
-    return np.asarray(np.isfinite(record.instances.keypoints).any(axis=(1, 2)))
-
-
 def labelled_animals(record: LabelledImage) -> int:
     """How many animals of an image a network with ``view: animal`` learns from."""
-    return int(has_keypoints(record).sum())
+    return int(record.instances.has_keypoint.sum())
 
 
 class DetectorSamples(PoseSamples):
@@ -327,7 +321,7 @@ def _pixels(boxes: FloatArray) -> list[tuple[slice, slice]]:
 
 def _with_unlabelled_ignored(record: LabelledImage) -> LabelledImage:
     """The labels with the boxes of animals without a keypoint among the regions to ignore."""
-    boxes = record.instances.boxes[~has_keypoints(record)]
+    boxes = record.instances.boxes[~record.instances.has_keypoint]
     boxes = boxes[np.isfinite(boxes).all(axis=1)]
     return replace(record, ignore=np.concatenate([record.ignore, boxes])) if len(boxes) else record
 

@@ -54,7 +54,7 @@ def make_split(dataset: LabelledDataset, spec: SplitSpec, seed: int) -> Split:
         ConfigError: the file cannot be read, names an unknown image or names one twice.
     """
     usable = [row for row, image in enumerate(dataset.images) if is_labelled(image)]
-    if not any(has_keypoint(image) for image in dataset.images):
+    if not any(image.has_keypoint for image in dataset.images):
         raise DataError(f"{dataset.root}: no image has a labelled keypoint; label some frames first")
     notes = []
     if left_out := len(dataset.images) - len(usable):
@@ -73,12 +73,7 @@ def make_split(dataset: LabelledDataset, spec: SplitSpec, seed: int) -> Split:
 
 def is_labelled(image: LabelledImage) -> bool:
     """Whether an image has a labelled keypoint, or an animal of which only the box is labelled (for detectors)."""
-    return has_keypoint(image) or bool(np.isfinite(image.instances.boxes).all(axis=1).any())
-
-
-def has_keypoint(image: LabelledImage) -> bool:
-    """Whether an image has a labelled keypoint, of an animal or one that exists once an image."""
-    return not (np.isnan(image.instances.keypoints).all() and np.isnan(image.unique_keypoints).all())
+    return image.has_keypoint or bool(np.isfinite(image.instances.boxes).all(axis=1).any())
 
 
 def _by_fractions(dataset: LabelledDataset, usable: list[int], spec: SplitSpec, seed: int) -> dict[str, list[int]]:

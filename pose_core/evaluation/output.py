@@ -15,7 +15,8 @@ from typing import Any
 from pose_core.catalog import get_catalog
 from pose_core.errors import RunError
 from pose_core.evaluation.contact_sheet import plot_predictions
-from pose_core.evaluation.metrics import Measured, Pair
+from pose_core.evaluation.matching import Pair
+from pose_core.evaluation.metrics import Measured
 from pose_core.evaluation.pixel import ONCE_AN_IMAGE
 from pose_core.evaluation.plots import plot_error_by_keypoint, plot_error_curve
 from pose_core.evaluation.results import Estimate

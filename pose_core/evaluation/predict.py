@@ -13,11 +13,10 @@ from pose_core.data.geometry import invert
 from pose_core.data.sample import Sample
 from pose_core.errors import ConfigError
 from pose_core.evaluation.bootstrap import Floats
-from pose_core.evaluation.matching import present
 from pose_core.interfaces import Predictions
 from pose_core.model.assemble import PoseModel
 from pose_core.specs import RunSpec
-from pose_core.structures import Frame, Instances, LabelledDataset
+from pose_core.structures import Frame, Instances, LabelledDataset, present_keypoints
 
 Progress = Callable[[int, int], None]
 """Told how many of how many samples are done."""
@@ -128,10 +127,10 @@ def _frame(index: int, row: int, parts: Sequence[_Part], dataset: LabelledDatase
     surest, column = unique_scores.argmax(axis=0), np.arange(len(skeleton.unique_keypoints))
     unique_points = np.stack([part.unique_keypoints for part in parts])[surest, column].astype(np.float32)
     scores = unique_scores[surest, column]
-    gone = ~present(unique_points) | (scores < threshold)
+    gone = ~present_keypoints(unique_points) | (scores < threshold)
     return Frame(
         index,
-        instances.select(present(instances.keypoints).any(axis=1)),
+        instances.select(instances.has_keypoint),
         np.where(gone[:, None], np.float32(np.nan), unique_points),
         np.where(gone, np.float32(0), scores).astype(np.float32),
         image=str(image.image),
