@@ -6,13 +6,12 @@ import difflib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 
 from pose_core.errors import ConfigError, DataError
-from pose_core.specs import SplitSpec, parse_yaml
+from pose_core.specs import SplitSpec
+from pose_core.specs.yaml_file import read_yaml
 from pose_core.structures import LabelledDataset, LabelledImage
 
 _PARTS = ("train", "validation", "test")
@@ -133,26 +132,15 @@ def _from_file(
 
 def read_split_lists(path: Path) -> dict[str, list[str]]:
     """The lists of the file, by part."""
-    try:
-        content: Any = parse_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read split file {path}: {(error.strerror or str(error)).lower()}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(
-            f"{path} is not a text file; the split file is YAML with lists 'train', 'validation', 'test'"
-        ) from None
-    except yaml.YAMLError as error:
-        place = getattr(error, "problem_mark", None)
-        line = f" line {place.line + 1}" if place is not None else ""
-        raise ConfigError(f"{path}{line}: not valid YAML; write lists 'train', 'validation' and 'test'") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: must hold lists 'train', 'validation' and 'test' of image names")
+    content, lines = read_yaml(path)
+    if not content:
+        raise ConfigError(f"{path}: is empty; write lists 'train', 'validation' and 'test' of image names")
     for key, names in content.items():
         if key not in _PARTS:
             start = [part for part in _PARTS if part.startswith(str(key).lower())]
             near = start or difflib.get_close_matches(str(key), _PARTS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"lists are {', '.join(_PARTS)}"
-            raise ConfigError(f"{path}: unknown list {str(key)!r}; {hint}")
+            raise ConfigError(f"{path}: line {lines[(str(key),)]}: unknown list {str(key)!r}; {hint}")
         if names is not None and not (isinstance(names, list) and all(isinstance(n, str) for n in names)):
-            raise ConfigError(f"{path}: {key!r} must be a list of image names")
+            raise ConfigError(f"{path}: line {lines[(str(key),)]}: {key!r} must be a list of image names")
     return {part: content.get(part) or [] for part in _PARTS}

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
 
-from pose_core.demo.charts import line_chart
-
 LARGEST_VIDEO = 8 * 2**20
 """Bytes up to which the video is put into the page; above, the page links to the file beside it."""
 
@@ -48,23 +46,6 @@ class KeypointRow:
     interval: tuple[float, float] | None
     labelled: int
     missing: int
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A line over the course of training.
-
-    Attributes:
-        title: what is drawn, with its unit.
-        points: (x, y), at least one.
-        x_label: of the x axis.
-        best: whether the smallest y is marked.
-    """
-
-    title: str
-    points: Sequence[tuple[float, float]]
-    x_label: str = "epoch"
-    best: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,7 +100,7 @@ class DemoReport:
         made: (path, what it is).
         tiles: the most important numbers.
         keypoints: errors by keypoint.
-        curves: of the training.
+        training: loss and validation error over the course of the training.
         pictures: predicted against true keypoints.
         clip: the labelled video.
         steps: what to type for one's own project.
@@ -132,7 +113,7 @@ class DemoReport:
     made: Sequence[tuple[str, str]]
     tiles: Sequence[Tile]
     keypoints: Sequence[KeypointRow]
-    curves: Sequence[Curve]
+    training: Picture
     pictures: Sequence[Picture]
     clip: Clip
     steps: Sequence[Step]
@@ -147,7 +128,7 @@ def render_report(report: DemoReport) -> str:
         _section("The video", _clip(report.clip)),
         _section("Predicted and true keypoints", "".join(map(_picture, report.pictures))),
         _section("Error by keypoint", _keypoints(report.keypoints)),
-        _section("Training", f'<div class="charts">{"".join(map(_curve, report.curves))}</div>'),
+        _section("Training", _picture(report.training)),
         _section("What was made", _made(report.made)),
         _section("Your own project", _steps(report.steps)),
         _section("Configuration", _configuration(report.configuration)),
@@ -230,11 +211,6 @@ def _keypoint_row(row: KeypointRow, largest: float) -> str:
         f'<tr>{name}<td class="number">{row.error:.2f} px</td><td class="bar"><div>{bar}</div></td>'
         f'<td class="interval">{interval}</td>{counts}</tr>'
     )
-
-
-def _curve(curve: Curve) -> str:
-    chart = line_chart(curve.points, x_label=curve.x_label, label=curve.title, mark_lowest=curve.best)
-    return f'<figure class="chart"><figcaption class="above">{escape(curve.title)}</figcaption>{chart}</figure>'
 
 
 def _made(made: Iterable[tuple[str, str]]) -> str:

@@ -16,11 +16,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from pose_core.data.images import read_image
+from pose_core.data.palette import keypoint_colours, to_hex
 from pose_core.errors import DataError
 from pose_core.evaluation.bootstrap import Floats
 from pose_core.evaluation.matching import Matches
 from pose_core.evaluation.pixel import KeypointErrors
-from pose_core.evaluation.plots import FAINT, GREY, INK, keypoint_colours, style
+from pose_core.evaluation.plots import FAINT, GREY, INK, style
 from pose_core.evaluation.results import EvaluationResult
 from pose_core.structures import Frame, LabelledImage, Skeleton, present_keypoints
 
@@ -53,7 +54,7 @@ def plot_predictions(
     chosen = choose(ranking)
     if not chosen:
         return False
-    colours = keypoint_colours(len(errors.names))
+    colours = [to_hex(colour) for colour in keypoint_colours(len(errors.names))]
     columns = max(len(images) for _, images in chosen)
     legend = _LegendLayout(errors.names)
     with style():
