@@ -14,8 +14,7 @@ from pose_core.errors import ConfigError, PluginError, RunError
 from pose_core.interfaces import Imported, ImportedNetwork, Importer
 from pose_core.model.weights import load_into
 from pose_core.runs.run_folder import CONFIG, DETECTOR, DetectorRun, Run, build_detector, build_model
-from pose_core.specs import AnyImporter, DetectorRunSpec, RunSpec
-from pose_core.specs.base import Spec
+from pose_core.specs import DetectorRunSpec, ImporterConfig, RunSpec, parse_component
 from pose_core.specs.yaml_file import validate_as
 
 _NO_SPLIT: Mapping[str, list[str]] = {"train": [], "validation": [], "test": []}
@@ -64,8 +63,7 @@ def import_model(
     """
     if (out / CONFIG).exists():
         raise RunError(f"{out}: already holds a run; choose another --out")
-    chosen = {"importer": importer if isinstance(importer, str) else dict(importer)}
-    settings = validate_as(chosen, {}, "", _Chosen).importer
+    settings = parse_component("importer", ImporterConfig, importer, "importer")
     reader: Importer = get_catalog().component("importer", settings.type).factory()(settings)
     found = reader.read(snapshot, config, detector, data)
     if not isinstance(found, Imported):
@@ -102,12 +100,6 @@ def import_model(
     run = Run.create(out, spec, provenance)
     run.save_weights(model.state_dict(), training={"imported": True})
     return ImportedRun(run, found.notes, sum(p.numel() for p in model.parameters()))
-
-
-class _Chosen(Spec):
-    """An importer as a part of a configuration, so that a wrong setting is named as everywhere."""
-
-    importer: AnyImporter
 
 
 def _spec(network: ImportedNetwork, kind: type[Any], importer: str) -> Any:

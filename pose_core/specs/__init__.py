@@ -36,6 +36,7 @@ from pose_core.specs.features import Feature, choose_feature
 from pose_core.specs.fields import FeatureIndex, FrozenNorms, GridOffset, Pretrained
 from pose_core.specs.map_heads import DeconvolutionHeadConfig, FeatureMapHeadConfig, HeatmapPredictorConfig
 from pose_core.specs.model import CUSTOM, ModelSpec, PreprocessSpec
+from pose_core.specs.parse_component import parse_component
 from pose_core.specs.run import (
     DataSpec,
     DetectorRunSpec,
@@ -97,6 +98,7 @@ __all__ = [
     "TrainSpec",
     "WriterConfig",
     "choose_feature",
+    "parse_component",
     "parse_yaml",
     "prefix_errors",
 ]
