@@ -53,7 +53,7 @@ def parse_component(kind: str, base: type[C], content: str | Mapping[str, Any], 
 @lru_cache(maxsize=64)
 def _holder(kind: str, base: type[ComponentConfig], keys: tuple[str, ...]) -> type[Spec]:
     """A spec that holds the component at these keys, so that a wrong setting is named as in a configuration."""
-    held: Any = Annotated[SerializeAsAny[base], NamedComponent(kind, base)]  # type: ignore[valid-type]
+    held: Any = Annotated[SerializeAsAny[base], NamedComponent(kind, base)]  # type: ignore[valid-type, misc]
     for key in reversed(keys):
         fields: dict[str, Any] = {key: (held, ...)}
         held = create_model("Holder", __base__=Spec, **fields)
