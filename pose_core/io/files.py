@@ -188,9 +188,9 @@ else:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file of a name that comes from a table.
+    """Test whether a file exists, also for names that no file can have.
 
-    A name that no file can have, such as one of five hundred letters, is that of none; ``Path.is_file`` raises there.
+    ``Path.is_file`` raises OSError for some of these, such as a name of 500 letters in a label table.
     """
     try:
         return path.is_file()
