@@ -17,12 +17,12 @@ import typer
 from typer.testing import CliRunner
 
 import pose_core
-from pose_core import files
 from pose_core.cli.predict import predict as predict_command
 from pose_core.errors import ConfigError, DataError, PoseError, RunError, VideoError
 from pose_core.formats.config import ParquetConfig
 from pose_core.formats.parquet import ParquetWriter
 from pose_core.interfaces import PredictionsHeader
+from pose_core.io import files
 from pose_core.pipeline.sources import FrameSource, ImageSource
 from pose_core.pipeline.video import VideoSource
 from pose_core.prediction import journal
