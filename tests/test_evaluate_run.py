@@ -88,7 +88,7 @@ def make_run(project, folder):
         skeleton=dataset.skeleton,
         data=DataSpec(source=str(project)),
         model=ModelSpec(
-            preprocess=PreprocessSpec(scale=0.5),
+            preprocess=PreprocessSpec(scale=0.5, min_box=0.0),
             backbone={"type": "unet", "filters": 4, "max_stride": 8},
             heads={"keypoints": {"type": "heatmap"}},
         ),
@@ -147,8 +147,8 @@ def test_crops_around_labelled_animals_are_put_together_to_images(tmp_path):
     write_project(tmp_path / "p", skeleton, [Example("a.png", image, Instances.from_keypoints(points))], name="two")
     dataset = read_project(tmp_path / "p")
     run = make_run(tmp_path / "p", tmp_path / "run")
-    preprocess = PreprocessSpec(view="animal", size=(96, 96), min_box=0.0)
-    spec = run.spec.model_copy(update={"model": run.spec.model.model_copy(update={"preprocess": preprocess})})
+    crops = {"preprocess": PreprocessSpec(size=(96, 96), scale=1.0, min_box=0.0), "method": "top_down"}
+    spec = run.spec.model_copy(update={"model": run.spec.model.model_copy(update=crops)})
     (frame,) = predict_images(Centroids(), spec, dataset, [0], device=torch.device("cpu"), batch_size=4)
     np.testing.assert_allclose(frame.instances.keypoints, points, atol=0.5)
 

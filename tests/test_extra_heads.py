@@ -18,6 +18,7 @@ from pose_core.errors import ConfigError
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.interfaces import Labels
 from pose_core.model.assemble import PoseModel
+from pose_core.model.build import build_model
 from pose_core.plugins import PluginRecord
 from pose_core.specs import RunSpec
 from pose_core.specs.resolve import Layer, choose_model, file_layer, resolve, set_layer

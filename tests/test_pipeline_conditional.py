@@ -22,7 +22,7 @@ from pose_core.pipeline.sources import ArraySource
 from pose_core.pipeline.stages import FrameGroup, StageResult, View
 from pose_core.pipeline.track import TrackStage
 from pose_core.runs.run_folder import Run
-from pose_core.specs import InferenceSpec, PreprocessSpec, RunSpec
+from pose_core.specs import InferenceSpec, Preprocess, RunSpec
 from pose_core.structures import ByteArray, Frame, Instances, Skeleton
 
 SIGMA = 3.0
@@ -84,12 +84,16 @@ class _Model:
 
     name = "attentive/attentive"
 
-    def __init__(self, preprocess: PreprocessSpec) -> None:
+    def __init__(self, preprocess: Preprocess) -> None:
         self.preprocess = preprocess
+        self.view = preprocess.view
+
+    def decided_preprocess(self) -> Preprocess:
+        return self.preprocess
 
 
 def spec(**inference: Any) -> RunSpec:
-    preprocess = PreprocessSpec(view="animal", size=(64, 64), min_box=20.0, scale=1.0, margin=0.3)
+    preprocess = Preprocess(view="animal", size=(64, 64), min_box=20.0, scale=1.0, margin=0.3)
     return RunSpec.model_construct(
         skeleton=SKELETON,
         model=_Model(preprocess),  # type: ignore[arg-type]
@@ -255,7 +259,7 @@ def test_what_is_given_must_suit_the_model(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"attentive refines rough poses .* add --conditions RUN"):
         choose_stages(model, wanted)  # type: ignore[arg-type]
     other = RunSpec.model_construct(
-        skeleton=Skeleton(("nose", "tail")), model=_Model(PreprocessSpec(scale=1.0)), inference=InferenceSpec()
+        skeleton=Skeleton(("nose", "tail")), model=_Model(Preprocess(scale=1.0)), inference=InferenceSpec()
     )  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"finds nose, tail; attentive/attentive refines red, green, blue"):
         choose_stages(model, wanted, conditions=(model, other))  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from pose_core.pipeline.plan import choose_stages
 from pose_core.pipeline.sources import ArraySource
 from pose_core.pipeline.stages import FrameGroup, Stage, StageResult, View
 from pose_core.pipeline.top_down import BoxFileStage, CropPoses, CropStage
-from pose_core.specs import InferenceSpec, PreprocessSpec, RunSpec
+from pose_core.specs import InferenceSpec, Preprocess, RunSpec
 from pose_core.structures import ByteArray, Skeleton
 
 SIGMA = 6.0
@@ -66,11 +67,11 @@ def skeleton() -> Skeleton:
     return Skeleton(("blob",), individuals=tuple(f"a{i}" for i in range(30)))
 
 
-def crop_preprocess(size: tuple[int, int] = (64, 64)) -> PreprocessSpec:
-    return PreprocessSpec(view="animal", size=size, min_box=0.0, scale=1.0)
+def crop_preprocess(size: tuple[int, int] = (64, 64)) -> Preprocess:
+    return Preprocess(view="animal", size=size, min_box=0.0, scale=1.0)
 
 
-def make_spec(skeleton: Skeleton, preprocess: PreprocessSpec, **inference: Any) -> RunSpec:
+def make_spec(skeleton: Skeleton, preprocess: Preprocess, **inference: Any) -> RunSpec:
     return RunSpec.model_construct(
         skeleton=skeleton,
         model=_Model(preprocess),  # type: ignore[arg-type]
@@ -82,9 +83,13 @@ def make_spec(skeleton: Skeleton, preprocess: PreprocessSpec, **inference: Any) 
 class _Model:
     """The part of a model's spec that stages read."""
 
-    def __init__(self, preprocess: PreprocessSpec) -> None:
+    def __init__(self, preprocess: Preprocess) -> None:
         self.preprocess = preprocess
+        self.view = preprocess.view
         self.name = "blob/blob"
+
+    def decided_preprocess(self) -> Preprocess:
+        return self.preprocess
 
 
 @given(
@@ -161,13 +166,13 @@ def moving(count: int) -> list[Any]:
 @pytest.mark.parametrize("view", ["animal", "frame"])
 def test_follow_finds_the_animal_in_every_frame_and_again_after_it_was_gone(view: str) -> None:
     single = Skeleton(("blob",))
-    preprocess = crop_preprocess() if view == "animal" else PreprocessSpec(view="frame", scale=1.0)
+    preprocess = crop_preprocess() if view == "animal" else Preprocess(view="frame", scale=1.0)
     points = moving(30)
     points[10] = points[11] = np.zeros((0, 2))
     points[20] = np.array([[260.0, 40.0]])  # jumps out of the crop
     images = [blob_image(p) for p in points]
     # Three pixels long and a pixel thin, a pose spans too little to follow: min_box says how large an animal is.
-    preprocess = preprocess.model_copy(update={"min_box": 40.0})
+    preprocess = replace(preprocess, min_box=40.0)
     network = BlobNetwork(single)
     stage = FollowStage(network, make_spec(single, preprocess, follow=True, follow_threshold=0.5))  # type: ignore[arg-type]
     pipeline = Pipeline([stage], single, torch.device("cpu"), batch_size=4)
@@ -196,7 +201,7 @@ def test_follow_looks_at_the_whole_frame_only_when_the_animal_is_lost() -> None:
             sizes.append((images.shape[2], images.shape[3]))
             return super().predict(images)
 
-    spec = make_spec(single, PreprocessSpec(view="frame", scale=1.0), follow=True)
+    spec = make_spec(single, Preprocess(view="frame", scale=1.0), follow=True)
     pipeline = Pipeline([FollowStage(Watched(single), spec)], single, torch.device("cpu"), batch_size=4)  # type: ignore[arg-type]
     images = [blob_image(p) for p in moving(8)]
     assert len([f for result in pipeline.run(ArraySource(images)) for f in result.frames]) == 8
@@ -266,7 +271,7 @@ def test_what_a_model_needs_is_said(skeleton: Skeleton) -> None:
         choose_stages(BlobNetwork(single), crops)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="is for one animal"):
         choose_stages(BlobNetwork(skeleton), make_spec(skeleton, crop_preprocess(), follow=True))  # type: ignore[arg-type]
-    frames = make_spec(single, PreprocessSpec(view="frame", scale=1.0))
+    frames = make_spec(single, Preprocess(view="frame", scale=1.0))
     with pytest.raises(ConfigError, match="uses no boxes"):
         choose_stages(BlobNetwork(single), frames, boxes=BoxTable({}, ""))  # type: ignore[arg-type]
 
@@ -296,7 +301,7 @@ def test_half_pixel_false_puts_keypoints_where_such_models_learned_them() -> Non
     point = np.array([151.3, 118.6])
     image = blob_image([point])
     box = np.array([[*(point - 20), *(point + 20)]], np.float32)
-    as_trained = crop_preprocess().model_copy(update={"half_pixel": False})
+    as_trained = replace(crop_preprocess(), half_pixel=False)
     plain = CropPoses(BlobNetwork(single), crop_preprocess(), single, 8).predict([image], box)  # type: ignore[arg-type]
     trained = CropPoses(TrainedSo(single), as_trained, single, 8).predict([image], box)  # type: ignore[arg-type]
     np.testing.assert_allclose(trained.keypoints.numpy(), plain.keypoints.numpy(), atol=1e-3)

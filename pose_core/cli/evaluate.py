@@ -116,7 +116,7 @@ def _whose_boxes(run: Run, asked: str | None, conditions: Path | None) -> list[s
         raise ConfigError(f"--conditions: {run.name} refines no poses of another model; leave it out")
     if asked not in (None, "detector", "labelled", "both"):
         raise ConfigError(f"--boxes {asked}: write detector, labelled or both")
-    if asked is not None and run.spec.model.preprocess.view != "animal":
+    if asked is not None and run.spec.model.view != "animal":
         raise ConfigError(f"--boxes: {run.name} looks at whole frames and uses no boxes; leave it out")
     if asked in ("detector", "both") and "detector" not in run.spec.stages:
         raise ConfigError(f"--boxes {asked}: {run.path} has no detector; write labelled or leave it out")

@@ -128,6 +128,6 @@ def _next_step(run: Run[AnyRunSpec]) -> str:
     following = evaluate if run.provenance["split"]["test"] else f"pose predict {run.path} VIDEO --out FOLDER"
     if spec.model.inputs and not spec.stages:
         return f"{following}, with --conditions RUN, a trained bottom-up model"
-    if spec.model.preprocess.view == "animal" and not spec.stages and spec.skeleton.num_individuals > 1:
+    if spec.model.view == "animal" and not spec.stages and spec.skeleton.num_individuals > 1:
         return f"{following}; to predict videos it needs a detector (--detector) or boxes (--boxes)"
     return following

@@ -29,7 +29,7 @@ from pose_core.data.images import ImageCache, read_image
 from pose_core.data.sample import Sample, place_labels
 from pose_core.errors import ConfigError, DataError
 from pose_core.interfaces import Labels
-from pose_core.specs import DetectorConfig, PreprocessSpec
+from pose_core.specs import DetectorConfig, Preprocess
 from pose_core.specs.sides import check_sides
 from pose_core.structures import (
     ByteArray,
@@ -74,8 +74,8 @@ class Batch:
 class PoseSamples(Dataset[Sample]):
     """The samples of some images of a project.
 
-    With ``view: frame`` an image is one sample; with ``view: animal`` each of its labelled animals is, cropped around
-    its box, and is the first in the labels of its sample.
+    For a network that looks at whole frames an image is one sample; for one that looks at crops each of its labelled
+    animals is, cropped around its box, and is the first in the labels of its sample.
 
     A sample depends on (seed, epoch, number of the sample) alone: not on the order in which samples are drawn, nor on
     the process that draws them. Without augmenter it does not depend on them either, and is what inference would see.
@@ -86,7 +86,7 @@ class PoseSamples(Dataset[Sample]):
     Args:
         dataset: the project.
         rows: the images to take, in this order.
-        preprocess: of the model, with the scale decided.
+        preprocess: of the model.
         multiple: the network's ``size_multiple``.
         augmenter: random changes for training; None for none.
         seed: of the augmentation.
@@ -94,14 +94,13 @@ class PoseSamples(Dataset[Sample]):
 
     Raises:
         ConfigError: a size in the configuration does not suit the network.
-        ValueError: a value is still ``"auto"``.
     """
 
     def __init__(
         self,
         dataset: LabelledDataset,
         rows: Sequence[int],
-        preprocess: PreprocessSpec,
+        preprocess: Preprocess,
         multiple: int,
         augmenter: Augmenter | None,
         seed: int,
@@ -124,9 +123,7 @@ class PoseSamples(Dataset[Sample]):
             row: self._chosen_animals(record) for row, record in self._records.items()
         }
         if preprocess.view == "animal":
-            assert isinstance(preprocess.min_box, float)
-            least = preprocess.min_box
-            self._records = {row: with_boxes(record, least) for row, record in self._records.items()}
+            self._records = {row: with_boxes(record, preprocess.min_box) for row, record in self._records.items()}
             self._samples = [(row, int(animal)) for row in rows for animal in self._animals[row]]
         else:
             self._samples = [(row, -1) for row in rows]
@@ -164,10 +161,9 @@ class PoseSamples(Dataset[Sample]):
         rng = np.random.default_rng([self.seed, epoch, number])
         if self.preprocess.view == "animal":
             animals = np.concatenate([[animal], animals[animals != animal]])
-            assert self.preprocess.size is not None
             geometry = box_input(
                 record.instances.boxes[animal],
-                self.preprocess.size,
+                self.preprocess.crop_size,
                 self.preprocess.margin,
                 self.preprocess.margin_pixels,
             )
@@ -235,21 +231,14 @@ class PoseSamples(Dataset[Sample]):
         """
         if self.preprocess.view == "animal" or self.preprocess.size is not None:
             return 1
-        assert isinstance(self.preprocess.scale, float)
         factor = round(1 / self.preprocess.scale)
         return factor if factor > 1 and abs(factor * self.preprocess.scale - 1) < 1e-9 else 1
 
     def _check_sizes(self) -> None:
         """Sizes that the user can write must suit the network and each other."""
-        if self.preprocess.view == "frame" and self.preprocess.size is None and self.preprocess.scale == "auto":
-            raise ValueError("preprocess.scale is 'auto'; it is decided by pose_core.data.auto_sizes")
-        if self.preprocess.view == "animal" and self.preprocess.min_box == "auto":
-            raise ValueError("preprocess.min_box is 'auto'; it is decided by pose_core.data.boxes")
         sizes = {"model.preprocess.size": self.preprocess.size}
         if self.preprocess.view == "frame" and self.augmenter is not None:
             crop, size = self.augmenter.spec.crop.size, self.preprocess.size
-            if crop == "auto":
-                raise ValueError("augmentation.crop.size is 'auto'; it is decided by pose_core.data.auto_sizes")
             if size is not None and crop is not None and crop != size:
                 raise ConfigError(
                     f"augmentation.crop.size: must be {list(size)} or null, not {list(crop)}, because "
@@ -267,7 +256,7 @@ def has_keypoints(record: LabelledImage) -> npt.NDArray[np.bool_]:
 
 
 def labelled_animals(record: LabelledImage) -> int:
-    """How many animals of an image a network with ``view: animal`` learns from."""
+    """How many animals of an image a network that looks at crops learns from."""
     return int(has_keypoints(record).sum())
 
 
@@ -313,9 +302,9 @@ class DetectorSamples(PoseSamples):
         return image
 
 
-def detector_view(config: DetectorConfig) -> PreprocessSpec:
+def detector_view(config: DetectorConfig) -> Preprocess:
     """How a detector sees frames, in training and inference."""
-    return PreprocessSpec(view="frame", scale=1.0, size=config.size)
+    return Preprocess(size=config.size)
 
 
 def _pixels(boxes: FloatArray) -> list[tuple[slice, slice]]:

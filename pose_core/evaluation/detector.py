@@ -73,8 +73,7 @@ def evaluate_detector(
     """
     chosen = choose_device(device)
     images = split_images(run, split, data)
-    least = run.spec.min_box
-    assert isinstance(least, float)
+    least = run.spec.decided_min_box()
     found = _find(run, images.dataset, images.rows, least, chosen, batch_size or run.spec.train.batch_size)
     truth = [animal_boxes(images.dataset.images[row], least) for row in images.rows]
     truth = [boxes[np.isfinite(boxes).all(axis=1)] for boxes in truth]

@@ -35,7 +35,7 @@ def predict_images(
 ) -> list[Frame]:
     """Predict some images of a project.
 
-    The network sees what it saw in validation: whole frames, or (``view: animal``) crops around the labelled animals.
+    The network sees what it saw in validation: whole frames, or crops around the labelled animals.
     Only images of equal size share a batch, so that the result does not depend on ``batch_size``.
 
     Args:
@@ -60,7 +60,7 @@ def predict_images(
             "it has no predictions of its own to evaluate"
         )
     by_size = sorted(rows, key=lambda row: (dataset.images[row].height, dataset.images[row].width))
-    samples = PoseSamples(dataset, by_size, spec.model.preprocess, model.size_multiple, None, 0, 0)
+    samples = PoseSamples(dataset, by_size, spec.model.decided_preprocess(), model.size_multiple, None, 0, 0)
     parts: dict[int, list[_Part]] = {row: [] for row in rows}
     done = 0
     for batch in _batches(samples, batch_size):
@@ -105,7 +105,7 @@ def _batches(samples: PoseSamples, batch_size: int) -> Iterator[Batch]:
 
 def _frame(index: int, row: int, parts: Sequence[_Part], dataset: LabelledDataset, threshold: float) -> Frame:
     skeleton, image = dataset.skeleton, dataset.images[row]
-    if not parts:  # view: animal, and no animal is labelled
+    if not parts:  # crops, and no animal is labelled
         unique = len(skeleton.unique_keypoints)
         return Frame(
             index,

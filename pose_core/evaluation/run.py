@@ -173,7 +173,7 @@ def report(
     measured = measure(pairs, skeleton, spec, split=split, seed=run.spec.train.seed, unique=unique)
     notes = [*images.notes, *measured.result.notes]
     name = split
-    if run.spec.model.preprocess.view == "animal" and labelled_boxes:
+    if run.spec.model.view == "animal" and labelled_boxes:
         name = f"{split}-labelled-boxes" if run.spec.stages else split
         notes.append(
             "the network looked at crops around the labelled boxes: errors of a detector are not in these metrics"

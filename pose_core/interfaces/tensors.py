@@ -37,7 +37,7 @@ class Labels:
     unique_keypoints: Tensor
 
     def of_first(self) -> Labels:
-        """The labels of the first animal of each image: in ``view: animal`` the one that the crop is about."""
+        """The labels of the first animal of each image: in crops the one that the crop is about."""
         every = {f.name: getattr(self, f.name) for f in fields(self)}
         return Labels(**{n: t if n == "unique_keypoints" else t[:, :1] for n, t in every.items()})
 

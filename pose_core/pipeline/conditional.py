@@ -114,9 +114,8 @@ class Refiner:
     """
 
     def __init__(self, model: PoseModel, spec: RunSpec) -> None:
-        self._crops = CropPoses(model, spec.model.preprocess, spec.skeleton, spec.inference.crops)
-        assert isinstance(spec.model.preprocess.min_box, float)
-        self._least = spec.model.preprocess.min_box
+        self._crops = CropPoses(model, spec.model.decided_preprocess(), spec.skeleton, spec.inference.crops)
+        self._least = spec.model.decided_preprocess().min_box
         self._sure = spec.inference.condition_threshold
 
     def poses(self, group: FrameGroup, rough: Predictions) -> Predictions:

@@ -48,7 +48,7 @@ class FollowStage(Stage):
     needs_frames = True
 
     def __init__(self, model: PoseModel, spec: RunSpec, first: Stage | None = None) -> None:
-        self._look = _AnimalLook(model, spec) if spec.model.preprocess.view == "animal" else _WindowLook(model, spec)
+        self._look = _AnimalLook(model, spec) if spec.model.view == "animal" else _WindowLook(model, spec)
         self._first = first
         self._least = spec.inference.follow_threshold
         self._hidden = spec.inference.threshold
@@ -114,9 +114,8 @@ class _AnimalLook:
     """Looks at animals through crops."""
 
     def __init__(self, model: PoseModel, spec: RunSpec) -> None:
-        preprocess = spec.model.preprocess
+        preprocess = spec.model.decided_preprocess()
         self._poses = CropPoses(model, preprocess, spec.skeleton, 1)
-        assert isinstance(preprocess.min_box, float)
         self._least = preprocess.min_box
 
     def at(self, frame: ByteArray, box: FloatArray) -> Predictions:
@@ -134,9 +133,8 @@ class _WindowLook:
 
     def __init__(self, model: PoseModel, spec: RunSpec) -> None:
         self._model = model
-        self._preprocess = spec.model.preprocess
+        self._preprocess = spec.model.decided_preprocess()
         self._device = model.mean.device
-        assert isinstance(self._preprocess.scale, float)
         self._scale = self._preprocess.scale
 
     def at(self, frame: ByteArray, box: FloatArray) -> Predictions:

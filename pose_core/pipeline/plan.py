@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pose_core.errors import ConfigError, RunError
+from pose_core.errors import ConfigError
 from pose_core.model.assemble import PoseModel
 from pose_core.model.detector import DetectorModel
 from pose_core.pipeline.box_file import BoxTable
@@ -34,13 +34,11 @@ def choose_stages(
         ConfigError: what is given does not suit the model, or boxes are missing.
         RunError: the run is not finished.
     """
-    preprocess, follow = spec.model.preprocess, spec.inference.follow
+    preprocess, follow = spec.model.decided_preprocess(), spec.inference.follow
     if model.inputs:
         return _conditional(model, spec, conditions, given_boxes=detector is not None or boxes is not None)
     if conditions is not None:
         raise ConfigError(f"--conditions: {spec.model.name} refines no poses of another model; leave it out")
-    if preprocess.view == "frame" and preprocess.size is None and not isinstance(preprocess.scale, float):
-        raise RunError("config.yaml: model.preprocess.scale is 'auto'; train the run before using it")
     if preprocess.view == "frame" and (detector is not None or boxes is not None):
         given = "a detector" if detector is not None else "boxes"
         raise ConfigError(f"{spec.model.name} looks at whole frames and uses no {given.split()[-1]}; leave {given} out")
@@ -77,7 +75,7 @@ def _conditional(
     name = spec.model.name
     if given_boxes:
         raise ConfigError(f"{name} refines poses, not boxes: leave --detector and --boxes out")
-    if spec.model.preprocess.view != "animal":
+    if spec.model.view != "animal":
         raise ConfigError(f"{name}: model.preprocess.view must be animal for a model that refines poses")
     if conditions is None:
         raise ConfigError(
@@ -94,7 +92,7 @@ def _conditional(
                 f"--conditions: {its_spec.model.name} finds {', '.join(its_spec.skeleton.keypoints)}; {name} refines "
                 f"{', '.join(spec.skeleton.keypoints)}"
             )
-        if its_spec.model.preprocess.view != "frame" or finder.inputs:
+        if its_spec.model.view != "frame" or finder.inputs:
             raise ConfigError(
                 f"--conditions: {its_spec.model.name} does not look at whole frames; predict the video with it, and "
                 "give --conditions FILE"

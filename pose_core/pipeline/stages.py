@@ -131,7 +131,7 @@ class WholeFrameStage(Stage):
 
     def __init__(self, model: PoseModel, spec: RunSpec) -> None:
         self._model = model
-        self._preprocess = spec.model.preprocess
+        self._preprocess = spec.model.decided_preprocess()
 
     def view(self, width: int, height: int) -> FrameGeometry:
         """Resized by the run's scale and padded on the right and at the bottom, as in training."""

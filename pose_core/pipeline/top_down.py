@@ -24,7 +24,7 @@ from pose_core.model.assemble import PoseModel
 from pose_core.model.detector import DetectorModel
 from pose_core.pipeline.box_file import BoxTable
 from pose_core.pipeline.stages import FrameGroup, Stage, StageResult, View, points_through
-from pose_core.specs import PreprocessSpec, RunSpec
+from pose_core.specs import Preprocess, RunSpec
 from pose_core.structures import ByteArray, FloatArray, Skeleton
 
 
@@ -93,7 +93,7 @@ class CropStage(Stage):
     needs_frames = True
 
     def __init__(self, model: PoseModel, spec: RunSpec) -> None:
-        self._poses = CropPoses(model, spec.model.preprocess, spec.skeleton, spec.inference.crops)
+        self._poses = CropPoses(model, spec.model.decided_preprocess(), spec.skeleton, spec.inference.crops)
 
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
         """A pose for each box; its score is that of the box times that of the pose."""
@@ -125,17 +125,16 @@ class CropPoses:
 
     Args:
         model: on its device, in evaluation mode.
-        preprocess: of the model; ``view: animal``.
+        preprocess: of the model, which looks at crops.
         skeleton: of the model.
         most: crops that go through the network together.
     """
 
-    def __init__(self, model: PoseModel, preprocess: PreprocessSpec, skeleton: Skeleton, most: int) -> None:
-        assert preprocess.size is not None
+    def __init__(self, model: PoseModel, preprocess: Preprocess, skeleton: Skeleton, most: int) -> None:
         self.skeleton = skeleton
         self._model = model
         self._preprocess = preprocess
-        self._size = preprocess.size
+        self._size = preprocess.crop_size
         self._most = most
         self._device = model.mean.device
         # Beside a GPU the other cores are free to cut crops; OpenCV works outside of Python's lock.

@@ -22,6 +22,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pose_core.specs.base import Spec
 from pose_core.specs.components import AnyDetector, AnyReader
+from pose_core.specs.decided import still_auto
 from pose_core.specs.model import ModelSpec
 from pose_core.specs.train import AugmentationSpec, CropSpec, TrainSpec
 from pose_core.structures import Skeleton
@@ -184,6 +185,16 @@ class DetectorSpec(NetworkSpec):
         """Full name of the detector."""
         return self.network.type
 
+    def decided_min_box(self) -> float:
+        """Length of the smallest boxes it learns, pixels of the image.
+
+        Raises:
+            ConfigError: it is not decided yet.
+        """
+        if self.min_box == "auto":
+            raise still_auto("min_box")
+        return self.min_box
+
     def trainable(self) -> bool:
         """Whether it learns from the project's boxes, or is used as it was pretrained."""
         return self.network.trainable()
@@ -221,7 +232,7 @@ def _problem_of_stage(name: str, stage: NetworkSpec, model: ModelSpec) -> str | 
         return f"is no name of a network that a model builds on; there are {', '.join(STAGE_TRAINS)}"
     if stage.trains != STAGE_TRAINS[name]:
         return f"needs a network that learns {STAGE_TRAINS[name]}, not one that learns {stage.trains}"
-    if name == "detector" and (model.preprocess.view != "animal" or model.inputs):
+    if name == "detector" and (model.view != "animal" or model.inputs):
         return f"{model.name} uses no boxes of a detector; leave it out"
     if name == "conditions" and not model.inputs:
         return f"{model.name} refines no poses of another model; leave it out"

@@ -78,7 +78,7 @@ def pose_recipes() -> Iterable[ModelRecipe]:
         "{backbone}; a rough pose is added to the crop, heatmaps of the animal",
         {
             "model": {
-                "preprocess": {"view": "animal", "size": [256, 256]},
+                "preprocess": {"size": [256, 256]},
                 "inputs": {"conditions": {"type": "buctd/conditions"}},
                 "heads": _HEATMAPS,
             },
@@ -105,7 +105,7 @@ def _preset(
         summary=f"{summary} on {size[0]} x {size[1]} crops",
         spec={
             "model": {
-                "preprocess": {"view": "animal", "size": list(size)},
+                "preprocess": {"size": list(size)},
                 "inputs": {"conditions": {"type": "buctd/conditions", **errors}},
                 "backbone": backbone,
                 "heads": heads,

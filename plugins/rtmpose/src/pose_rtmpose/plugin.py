@@ -53,7 +53,7 @@ def pose_components() -> Iterable[ComponentSpec]:
 def _preset(variant: str, deepen: float, widen: float, size: int) -> ModelPreset:
     spec: dict[str, Any] = {
         "model": {
-            "preprocess": {"view": "animal", "size": [size, size]},
+            "preprocess": {"size": [size, size]},
             "backbone": {"type": "cspnext/cspnext", "deepen": deepen, "widen": widen},
             "heads": {"keypoints": {"type": "rtmpose/simcc"}},
         },
