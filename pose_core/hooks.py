@@ -44,8 +44,9 @@ KINDS: Mapping[str, str] = {
     "target_generator": "labels -> training targets of a head",
     "predictor": "outputs of a head -> keypoints of animals",
     "loss": "output, target, weight -> a number",
-    "input": "an extra input of a network, such as the conditions of a conditional model",
+    "input": "an extra input of a network, such as an initial pose that it refines",
     "detector": "image -> boxes",
+    "stage": "frames, and what the stages before it found -> more that was found",
     "reader": "labelled project on disk -> labelled dataset",
     "writer": "predictions -> a file, and back",
     "importer": "trained model of another tool -> a run",
@@ -269,6 +270,7 @@ class SupplierSpec:
             images that are evaluated.
         metavar: of the option, ``RUN|FILE``.
         help: of the option, one line.
+        trains: what the network of a run that it takes has learned: ``boxes`` or ``poses``; empty: either.
     """
 
     name: str
@@ -277,6 +279,7 @@ class SupplierSpec:
     takes: tuple[str, ...]
     metavar: str
     help: str
+    trains: str = ""
 
 
 @hookspec

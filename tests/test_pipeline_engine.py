@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import torch
 
-from pose_core.data.geometry import FrameGeometry, box_input, frame_input, warp
+from pose_core.data.geometry import box_input, frame_input, warp
 from pose_core.errors import DataError, VideoError
-from pose_core.interfaces import Predictions
+from pose_core.interfaces import FrameGeometry, FrameGroup, Predictions, Stage, StageResult, View, points_through
 from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.sources import (
     ArraySource,
@@ -28,7 +28,6 @@ from pose_core.pipeline.sources import (
     as_rgb,
     natural_order,
 )
-from pose_core.pipeline.stages import FrameGroup, Stage, StageResult, View, points_through, predictions_through
 from pose_core.pipeline.threads import Channel, Flow, Stopped, Timing
 from pose_core.structures import ByteArray, Frame, ImageFile, Skeleton
 
@@ -68,7 +67,7 @@ class SpotStage(Stage):
         assert view.images.dtype == torch.uint8
         assert view.images.is_contiguous(memory_format=torch.channels_last)
         self.batches.append(tuple(view.images.shape))
-        return StageResult(predictions_through(brightest(view.images), view.to_frame))
+        return StageResult(brightest(view.images).through(view.to_frame))
 
 
 def pipeline(*stages: Stage, batch_size: int = 4, threshold: float = 0.0) -> Pipeline:
@@ -180,7 +179,7 @@ def test_a_detector_and_a_network_on_crops_are_two_stages() -> None:
         def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
             assert view is None
             assert found.boxes is not None
-            assert len(group.frames) == len(group.rows)
+            assert len(group.frames) == len(group)
             crops = [box_input(b[0], (32, 32), 0.25) for b in found.boxes.numpy()]
             pixels = np.stack([warp(f, c) for f, c in zip(group.frames, crops, strict=True)])
             inside = brightest(torch.from_numpy(pixels).permute(0, 3, 1, 2))

@@ -15,7 +15,8 @@ from pose_core.catalog.known_names import known_names
 from pose_core.catalog.merge import merge
 from pose_core.plugins import PluginRecord
 
-_KINDS = {"heads": "head", "losses": "loss", "inputs": "input", "network": "detector"}
+_STAGES = "inference.stages"
+_KINDS = {"heads": "head", "losses": "loss", "inputs": "input", "network": "detector", _STAGES: "stage"}
 """Keys of a configuration under which components stand that are not called as their kind."""
 
 
@@ -166,7 +167,8 @@ def components_in(content: Any, around: str = "") -> Iterator[tuple[str, dict[st
         if kind in hooks.KINDS and isinstance(config, Mapping) and isinstance(config.get("type"), str):
             yield kind, dict(config)
         else:
-            yield from components_in(value, str(key))
+            # The section of the networks that a run builds on is called stages, too.
+            yield from components_in(value, _STAGES if (around, key) == ("inference", "stages") else str(key))
 
 
 def names_in(content: Any) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,7 @@ from pose_core.demo import folder as names
 from pose_core.demo.report import render_report
 from pose_core.demo.summary import Facts, closing_lines, summarise
 from pose_core.errors import ConfigError, DataError, VideoError
-from pose_core.evaluation.run import evaluate_run
+from pose_core.evaluation.run import evaluate_poses
 from pose_core.interfaces.prediction_files import open_predictions
 from pose_core.model.device import choose_device
 from pose_core.prediction.job import Outcome
@@ -135,7 +135,7 @@ class _Demo:
         self._title(2, f"training {self.model} on the labelled images, at most {self.options.max_time}")
         run = self._train(project)
         with self._step(3, "evaluating on the images that were kept for the test") as show:
-            result = evaluate_run(run, "test", device=self.options.device, progress=show)
+            result = evaluate_poses(run, "test", device=self.options.device, progress=show)
         with self._step(4, "predicting the video, which the network has not seen") as show:
             outcome = self._predict(run, video, show)
         with self._step(5, "drawing the predictions into the video") as show:

@@ -61,6 +61,11 @@ class PoseModel(Network):
         self.register_buffer("mean", 255.0 * torch.tensor(spec.preprocess.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", 255.0 * torch.tensor(spec.preprocess.std).view(1, 3, 1, 1), persistent=False)
 
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.mean.device
+
     def normalise(self, images: Tensor) -> Tensor:
         """Bytes -> floats.
 
@@ -121,21 +126,21 @@ class PoseModel(Network):
         return found
 
     @torch.inference_mode()
-    def predict(self, images: Tensor, found: Predictions | None = None) -> Predictions:
+    def predict(self, images: Tensor, initial: Predictions | None = None) -> Predictions:
         """Bytes -> animals.
 
         Args:
             images: (B, 3, H, W) uint8 RGB on the model's device; H and W multiples of ``size_multiple``.
-            found: what an earlier stage found, for networks with extra inputs.
+            initial: what an earlier stage found, for networks with extra inputs.
 
         Returns:
             animals in pixels of ``images``.
         """
         extra: dict[str, Tensor] = {}
         if self.inputs:
-            if found is None:
+            if initial is None:
                 raise ValueError("this network needs what an earlier stage found")
-            extra = self.extra_for_inference(found, (images.shape[-2], images.shape[-1]))
+            extra = self.extra_for_inference(initial, (images.shape[-2], images.shape[-1]))
         return self.decode(self(self.normalise(images), **extra))
 
     def parts(self) -> Mapping[str, nn.Module]:

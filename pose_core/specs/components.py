@@ -257,6 +257,26 @@ class DetectorConfig(ComponentConfig):
         return True
 
 
+class StageConfig(ComponentConfig):
+    """Base of the configs of stages."""
+
+    def needs(self) -> tuple[str, ...]:
+        """What the stages before it must have found: ``boxes``, ``poses``, ``centres``, or a word of the plugin."""
+        return ()
+
+    def gives(self) -> tuple[str, ...]:
+        """What it finds, in the same words."""
+        return ("poses",)
+
+    def can_do_without(self, follow: bool) -> tuple[str, ...]:
+        """Those of its needs that it uses where something supplies them, and can do without.
+
+        Args:
+            follow: whether it starts from what was found in the frame before.
+        """
+        return ()
+
+
 class ReaderConfig(ComponentConfig):
     """Base of the configs of labelled-project readers."""
 
@@ -365,6 +385,7 @@ AnyPredictor = Annotated[SerializeAsAny[PredictorConfig], NamedComponent("predic
 AnyLoss = Annotated[SerializeAsAny[LossConfig], NamedComponent("loss", LossConfig)]
 AnyInput = Annotated[SerializeAsAny[InputConfig], NamedComponent("input", InputConfig)]
 AnyDetector = Annotated[SerializeAsAny[DetectorConfig], NamedComponent("detector", DetectorConfig)]
+AnyStage = Annotated[SerializeAsAny[StageConfig], NamedComponent("stage", StageConfig)]
 AnyImporter = Annotated[SerializeAsAny[ImporterConfig], NamedComponent("importer", ImporterConfig)]
 AnyReader = Annotated[SerializeAsAny[ReaderConfig], NamedComponent("reader", ReaderConfig)]
 AnyWriter = Annotated[SerializeAsAny[WriterConfig], NamedComponent("writer", WriterConfig)]

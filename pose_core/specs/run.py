@@ -20,8 +20,11 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from pose_core.catalog import get_catalog
+from pose_core.catalog.merge import merge
+from pose_core.hooks import SupplierSpec
 from pose_core.specs.base import Spec
-from pose_core.specs.components import AnyDetector, AnyReader
+from pose_core.specs.components import AnyDetector, AnyReader, AnyStage
 from pose_core.specs.decided import still_auto
 from pose_core.specs.model import ModelSpec
 from pose_core.specs.train import AugmentationSpec, CropSpec, TrainSpec
@@ -70,36 +73,21 @@ class InferenceSpec(Spec):
     threshold: float = Field(0.0, ge=0, le=1, description="Keypoints with a lower score are reported as missing.")
     max_animals: PositiveInt | Literal["project"] | None = Field(
         "project",
-        description="Top-down: at most so many boxes a frame, the surest ones; project: as many as the project has "
-        "individuals; null: no limit.",
+        description="At most so many animals a frame, of boxes those with the highest scores; project: as many as the "
+        "project has individuals; null: no limit.",
     )
     crops: int = Field(32, ge=1, description="Top-down: crops the pose network gets at once, from several frames.")
     follow: bool = Field(
         False,
-        description="Start from the poses of the last frame. Conditional models: each of them is refined, and the "
-        "whole frame is searched while an animal is missing. Others, for one animal only: look at a crop around it, "
-        "and at the whole frame (or the detector's box) when it is lost.",
+        description="Start from the poses of the last frame. Of one animal: look at a crop around it, and at the whole "
+        "frame (or the detector's box) when it is lost. Methods of plugins say what it means for them.",
     )
     follow_threshold: float = Field(
         0.3, ge=0, le=1, description="follow: an animal is lost below this mean score of its keypoints."
     )
-    search_every: PositiveInt | None = Field(
-        10,
-        description="follow, conditional models: the whole frame is searched in every so many-th frame even when no "
-        "animal is missing; an animal that is found and nobody follows takes the place of one that is followed and not "
-        "found. null: never.",
-    )
-    condition_threshold: float = Field(
-        0.2,
-        ge=0,
-        le=1,
-        description="Conditional models: keypoints of rough poses with a lower score are not shown to the network.",
-    )
-    duplicate: float = Field(
-        0.7,
-        gt=0,
-        le=1,
-        description="Conditional models: of two poses more similar than this (OKS with sigma 0.1) the surer is kept.",
+    stages: dict[str, AnyStage] = Field(
+        default_factory=dict,
+        description="Settings of the stages that the method predicts with, by the names that the method gives them.",
     )
 
 
@@ -158,12 +146,17 @@ class PoseNetworkSpec(NetworkSpec):
         """Those under ``stages``."""
         return self.stages
 
+    @model_validator(mode="before")
+    @classmethod
+    def _stages_are_those_of_the_method(cls, value: Any) -> Any:
+        return with_stages(value) if isinstance(value, Mapping) else value
+
     @model_validator(mode="after")
     def _stages_are_needed(self) -> PoseNetworkSpec:
         errors = [
             InitErrorDetails(type=PydanticCustomError("stage", "{m}", {"m": problem}), loc=("stages", name), input=None)
             for name, stage in self.stages.items()
-            if (problem := _problem_of_stage(name, stage, self.model)) is not None
+            if (problem := _problem_of_network(name, stage, self)) is not None
         ]
         if errors:
             raise ValidationError.from_exception_data("stages", errors)
@@ -223,20 +216,53 @@ PoseNetworkSpec.model_rebuild()
 LEARNS: Mapping[str, str] = {"poses": "a pose network", "boxes": "a detector"}
 """What messages call a network that trains this."""
 
-STAGE_TRAINS: Mapping[str, str] = {"detector": "boxes", "conditions": "poses"}
-"""What the network of each name under ``stages`` learns."""
+
+def run_suppliers() -> dict[str, SupplierSpec]:
+    """What may stand under ``stages``: the suppliers that take the run of a network, by name."""
+    return {supplier.name: supplier for supplier in get_catalog().suppliers() if "run" in supplier.takes}
 
 
-def _problem_of_stage(name: str, stage: NetworkSpec, model: ModelSpec) -> str | None:
-    if name not in STAGE_TRAINS:
-        return f"is no name of a network that a model builds on; there are {', '.join(STAGE_TRAINS)}"
-    if stage.trains != STAGE_TRAINS[name]:
-        return f"needs a network that learns {STAGE_TRAINS[name]}, not one that learns {stage.trains}"
-    if name == "detector" and (model.view != "animal" or model.inputs):
-        return f"{model.name} uses no boxes of a detector; leave it out"
-    if name == "conditions" and not model.inputs:
-        return f"{model.name} refines no poses of another model; leave it out"
+def _problem_of_network(name: str, network: NetworkSpec, spec: PoseNetworkSpec) -> str | None:
+    """Why a network under ``stages`` does not suit the model; None where it does."""
+    suppliers = run_suppliers()
+    if name not in suppliers:
+        return f"is no network that a model builds on; there are {', '.join(suppliers) or 'none'}"
+    supplier, needs = suppliers[name], {need for stage in spec.inference.stages.values() for need in stage.needs()}
+    if supplier.gives not in needs:
+        return f"{spec.name} needs no {supplier.gives}; leave it out"
+    if supplier.trains not in ("", network.trains):
+        return f"needs {LEARNS[supplier.trains]}, not {LEARNS[network.trains]}"
     return None
+
+
+def with_stages(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The content of a run spec with the stages of its method below what it says of them.
+
+    Raises:
+        ValidationError: it names a stage that the method does not have.
+    """
+    model, inference = content.get("model"), content.get("inference", {})
+    model = model.model_dump(include={"method"}) if isinstance(model, ModelSpec) else model
+    inference = inference.model_dump() if isinstance(inference, InferenceSpec) else inference
+    name = model.get("method", ModelSpec.model_fields["method"].default) if isinstance(model, Mapping) else None
+    methods = {method.name: method for method in get_catalog().methods()}
+    settings = inference.get("stages", {}) if isinstance(inference, Mapping) else None
+    if name not in methods or not isinstance(settings, Mapping):
+        return content  # what is wrong there is said by the fields
+    stages = methods[name].stages
+    if unknown := [stage for stage in settings if stage not in stages]:
+        message = f"{name} has no stage of this name; its stages are {', '.join(stages)}"
+        raise ValidationError.from_exception_data(
+            "RunSpec",
+            [
+                InitErrorDetails(
+                    type=PydanticCustomError("stage", "{m}", {"m": message}),
+                    loc=("inference", "stages", str(unknown[0])),
+                    input=None,
+                )
+            ],
+        )
+    return {**content, "inference": {**inference, "stages": merge(stages, settings)}}
 
 
 class RunBase(NetworkSpec):

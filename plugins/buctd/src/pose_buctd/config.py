@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from pydantic_core import PydanticCustomError
 
-from pose_core.specs import AnyBackbone, BackboneConfig, Feature, FrozenNorms, InputConfig, Pretrained, Spec
+from pose_core.specs import (
+    AnyBackbone,
+    BackboneConfig,
+    Feature,
+    FrozenNorms,
+    InputConfig,
+    Pretrained,
+    Spec,
+    StageConfig,
+)
 
 CONDITIONS = "conditions"
 """Name of the extra input."""
@@ -162,3 +171,31 @@ class HRNetCoamConfig(BackboneConfig):
     def size_multiple(self) -> int:
         """The stride of the coarsest branch."""
         return 32
+
+
+class RefineConfig(StageConfig):
+    """A network that refines poses, each in a crop around it."""
+
+    threshold: Probability = Field(
+        0.2, description="Keypoints of initial poses with a lower score are not shown to the network."
+    )
+    duplicate: float = Field(
+        0.7,
+        gt=0,
+        le=1,
+        description="Of two poses more similar than this (OKS with sigma 0.1) that with the higher score is kept.",
+    )
+    search_every: PositiveInt | None = Field(
+        10,
+        description="inference.follow: the whole frame is searched in every so many-th frame even when no animal is "
+        "missing; an animal that is found and not followed yet takes the place of one that is followed and not found. "
+        "null: never.",
+    )
+
+    def needs(self) -> tuple[str, ...]:
+        """Initial poses."""
+        return ("poses",)
+
+
+class InitialPosesConfig(StageConfig):
+    """Poses of another network, or of a file."""

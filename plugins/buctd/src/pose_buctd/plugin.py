@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pose_core.hooks import ComponentSpec, MethodSpec, ModelPreset, ModelRecipe, PluginInfo, hookimpl
+from pose_core.hooks import ComponentSpec, MethodSpec, ModelPreset, ModelRecipe, PluginInfo, SupplierSpec, hookimpl
 
 _HEATMAPS = {"keypoints": {"type": "heatmap/heatmap", "deconv_layers": 0}}
 _SIMCC = {"keypoints": {"type": "rtmpose/simcc"}}
@@ -55,6 +55,22 @@ def pose_components() -> Iterable[ComponentSpec]:
         weights_license="MIT",
         weights_source="ImageNet-1k classification, Wang et al. 2020, as released with timm",
     )
+    for name, config, factory, summary in (
+        ("refine", "Refine", "refine:make_refine_stage", "A network that refines poses, each in a crop around it"),
+        (
+            "initial_poses",
+            "InitialPoses",
+            "initial_poses:make_initial_poses",
+            "Poses of a network that sees whole frames, or of a file of predictions",
+        ),
+    ):
+        yield ComponentSpec(
+            "stage",
+            name,
+            config=f"pose_buctd.config:{config}Config",
+            factory=f"pose_buctd.stages.{factory}",
+            summary=summary,
+        )
 
 
 @hookimpl
@@ -67,6 +83,19 @@ def pose_methods() -> Iterable[MethodSpec]:
         heads="one",
         stages={"refine": {"type": "buctd/refine"}},
         inputs=("conditions",),
+    )
+
+
+@hookimpl
+def pose_suppliers() -> Iterable[SupplierSpec]:
+    yield SupplierSpec(
+        "conditions",
+        gives="poses",
+        stage={"type": "buctd/initial_poses"},
+        takes=("run", "file"),
+        metavar="RUN|FILE",
+        help="A trained bottom-up model, in the place of the run's own, or a file of its predictions.",
+        trains="poses",
     )
 
 
