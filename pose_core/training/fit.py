@@ -16,7 +16,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from rich.console import Console
 from torch.utils.data import DataLoader
 
-from pose_core.data.dataset import PlainBatches, PoseSamples, collate, init_worker
+from pose_core.data.dataset import ImageSamples, PlainBatches, collate, init_worker
 from pose_core.data.fingerprint import data_hash
 from pose_core.errors import ConfigError, PoseError, RunError
 from pose_core.io.files import disk_errors
@@ -158,7 +158,7 @@ def train_network(prepared: Prepared[S], out: Path, *, resume: bool = False, con
 
 
 def _training_batches(
-    samples: PoseSamples, train: TrainSpec, trainer: lightning.Trainer, device: torch.device
+    samples: ImageSamples, train: TrainSpec, trainer: lightning.Trainer, device: torch.device
 ) -> DataLoader[Any]:
     if isinstance(train.workers, int):
         workers = train.workers

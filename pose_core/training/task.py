@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pose_core.data.augment import Augmenter
 from pose_core.data.auto_sizes import auto_crop, auto_scale
 from pose_core.data.boxes import auto_min_box
-from pose_core.data.dataset import Batch, DetectorSamples, PlainBatches, PoseSamples, labelled_animals
+from pose_core.data.dataset import Batch, DetectorSamples, ImageSamples, PlainBatches, PoseSamples, labelled_animals
 from pose_core.data.split import Split
 from pose_core.errors import DataError
 from pose_core.model.assemble import PoseModel
@@ -74,7 +74,7 @@ class Task(ABC, Generic[S]):
         """
 
     @abstractmethod
-    def samples(self, rows: tuple[int, ...], augment: bool) -> PoseSamples:
+    def samples(self, rows: tuple[int, ...], augment: bool) -> ImageSamples:
         """Samples of some images, as training (``augment``) or inference sees them."""
 
     @abstractmethod
