@@ -260,9 +260,7 @@ def _trains(name: str) -> str:
     """
     suppliers = run_suppliers()
     if name not in suppliers:
-        raise ConfigError(
-            f"stages.{name}: is no network that a model builds on; there are {', '.join(suppliers) or 'none'}"
-        )
+        raise ConfigError(f"{name}: is no network that a model builds on; there are {', '.join(suppliers) or 'none'}")
     return suppliers[name].trains or "poses"
 
 
