@@ -30,7 +30,7 @@ import pluggy
 PROJECT = "pose_core"
 ENTRY_POINT_GROUP = "pose_core.plugins"
 
-HOOK_API = (1, 3)
+HOOK_API = (1, 0)
 """Version of this page: the first number changes when existing plugins must change, the second when hooks or
 fields are added. A plugin states the version it was written for in :class:`PluginInfo`."""
 
@@ -70,7 +70,8 @@ class PluginInfo:
         summary: one line.
         license: SPDX identifier of the code.
         hook_api: version of this page the plugin was written for, ``"major.minor"``.
-        citations: BibTeX entries of the methods it implements.
+        citations: the works whose methods it implements: keys of entries in ``citations.bib``, a BibTeX file beside
+            the module of the plugin's entry point. Those of definitions below are keys of the same file.
     """
 
     namespace: str
@@ -92,13 +93,12 @@ class ComponentSpec:
         factory: ``"package.module:Class"``, called as ``factory(config, context)``; see ``pose_core.interfaces``.
         summary: one line, shown by ``pose show``.
         tags: free words for filtering.
-        citations: BibTeX entries of this component, beyond those of the plugin.
+        citations: works beyond those that the plugin cites.
         requires: namespaces of other plugins whose components its settings name by default, also those that these name
-            in turn, ``("other",)``. Without these plugins the named models that use it are not offered. Since hook
-            API 1.3.
+            in turn, ``("other",)``. Without these plugins the named models that use it are not offered.
         weights_license, weights_source: licence (SPDX, or its name) of pretrained weights that it fetches by itself,
             and one line on what they were trained on and by whom; where ``pose_weights`` describes them they may be
-            left out. Since hook API 1.3.
+            left out.
     """
 
     kind: str
@@ -124,7 +124,7 @@ class BackbonePreset:
         summary: one line.
         spec: defaults it wants in any model, a partial run spec (``{"train": {...}}``).
         overrides: further defaults by method, ``{"single_animal": {"model": {...}}}``.
-        citations: BibTeX entries of this preset, beyond those of its plugin and component. Since hook API 1.3.
+        citations: works beyond those that its plugin and its component cite.
     """
 
     name: str
@@ -146,8 +146,8 @@ class ModelRecipe:
         summary: template of one line, may contain ``{backbone}``.
         spec: partial run spec without the backbone, ``{"model": {"heads": {...}}}``.
         wrapper: a backbone component that has the named backbone within it, under the key ``backbone`` of its config
-            and as attribute ``backbone``; empty: the named backbone is used as it is. Since hook API 1.2.
-        citations: BibTeX entries of the method, beyond those of the plugins and components. Since hook API 1.3.
+            and as attribute ``backbone``; empty: the named backbone is used as it is.
+        citations: works of the method beyond those that plugins and components cite.
     """
 
     name: str
@@ -168,7 +168,7 @@ class ModelPreset:
         family: the group it is listed under.
         summary: one line.
         spec: partial run spec, ``{"model": {...}, "train": {...}}``.
-        citations: BibTeX entries.
+        citations: works beyond those that its plugin and its components cite.
     """
 
     name: str
@@ -182,7 +182,7 @@ class ModelPreset:
 @dataclass(frozen=True, slots=True)
 class ExtraHead:
     """A head that named models get by themselves where the project's skeleton calls for it and they have none of the
-    kind. The user says no with ``model.heads.NAME: null``. Since hook API 1.2.
+    kind. The user says no with ``model.heads.NAME: null``.
 
     Attributes:
         name: of the head within the model; one plugin offers one for each need and method.
@@ -270,6 +270,7 @@ class SupplierSpec:
             images that are evaluated.
         metavar: of the option, ``RUN|FILE``.
         help: of the option, one line.
+        trains: what the network of a run that it takes has learned: ``boxes`` or ``poses``; empty: either.
     """
 
     name: str
@@ -278,6 +279,7 @@ class SupplierSpec:
     takes: tuple[str, ...]
     metavar: str
     help: str
+    trains: str = ""
 
 
 @hookspec

@@ -69,10 +69,10 @@ def test_a_wrong_option_is_found_before_anything_is_touched(
 
 def test_the_only_installed_model_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo_run, "available_models", lambda method: ["lonely"])
-    assert demo_run._only_model() == "lonely"
+    assert demo_run.only_model() == "lonely"
     monkeypatch.setattr(demo_run, "available_models", lambda method: [])
     with pytest.raises(ConfigError, match="no installed plugin offers a model for one animal"):
-        demo_run._only_model()
+        demo_run.only_model()
 
 
 def test_only_the_demos_own_files_are_replaced(tmp_path: Path) -> None:

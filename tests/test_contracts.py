@@ -14,8 +14,8 @@ import torch
 from pose_core.catalog import Catalog, get_catalog
 from pose_core.errors import ConfigError, PluginError
 from pose_core.interfaces import Labels, Predictions
-from pose_core.plugins.discovery import _discover
-from pose_core.runs.run_folder import build_model
+from pose_core.model.build import build_model
+from pose_core.plugins.discovery import load_installed
 from pose_core.specs import RunSpec
 from pose_core.specs.yaml_file import validate
 
@@ -126,13 +126,13 @@ def toys(tmp_path: Path) -> Iterator[Catalog]:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-cond\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[pose_core.plugins]\ncond = toy_cond_plugin\n")
     sys.path.insert(0, str(tmp_path))
-    _discover.cache_clear()
+    load_installed.cache_clear()
     get_catalog.cache_clear()
     yield get_catalog()
     sys.path.remove(str(tmp_path))
     sys.modules.pop("toy_cond_plugin", None)
     sys.modules.pop("toy_cond", None)
-    _discover.cache_clear()
+    load_installed.cache_clear()
     get_catalog.cache_clear()
 
 

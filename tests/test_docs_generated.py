@@ -18,7 +18,7 @@ import pytest
 
 from pose_core import hooks
 from pose_core.plugins.definition_checks import ask, check_definitions
-from pose_core.plugins.discovery import _implementations
+from pose_core.plugins.discovery import find_implementations
 
 ROOT = Path(__file__).parent.parent
 
@@ -75,7 +75,7 @@ def discover_example(name: str) -> None:
     """The example of a hook goes through discovery, as a plugin's module does."""
     module = types.ModuleType(name)
     vars(module).update(runpy.run_path(str(docs_reference.EXAMPLES / f"{name}.py")))
-    (implementation,) = _implementations(module).values()
+    (implementation,) = find_implementations(module).values()
     if name == "pose_plugin_info":
         assert implementation().namespace == "toy"
         return

@@ -24,8 +24,9 @@ from pose_core.errors import ConfigError
 from pose_core.evaluation.run import evaluate_poses
 from pose_core.formats.parquet import ParquetPredictions
 from pose_core.formats.project_writing import Example, write_project
+from pose_core.model.build import build_model
 from pose_core.prediction.predict_paths import predict_paths
-from pose_core.runs.run_folder import DetectorRun, Run, build_detector, build_model
+from pose_core.runs.run_folder import Run
 from pose_core.specs import DetectorRunSpec, RunSpec
 from pose_core.specs.resolve import Layer, resolve
 from pose_core.structures import Frame, Instances, LabelledDataset, Skeleton
@@ -103,9 +104,9 @@ def make_detector(dataset: LabelledDataset, folder: Path) -> Path:
             "min_box": 20.0,
         }
     )
-    run = DetectorRun.create(folder, spec, provenance(dataset))
+    run = Run.create(folder, spec, provenance(dataset))
     torch.manual_seed(2)
-    run.save_weights(build_detector(spec).state_dict())
+    run.save_weights(build_model(spec).state_dict())
     return folder
 
 

@@ -18,6 +18,7 @@ from pose_core.errors import ConfigError
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.interfaces import Labels
 from pose_core.model.assemble import PoseModel
+from pose_core.model.build import build_model
 from pose_core.plugins import PluginRecord
 from pose_core.specs import RunSpec
 from pose_core.specs.resolve import Layer, choose_model, file_layer, resolve, set_layer
@@ -258,7 +259,7 @@ def test_what_training_minimises_is_the_sum_of_the_heads(project: Path) -> None:
     from pose_core.training.task import PoseTask
 
     task = PoseTask(prepare(project, "unet", assignments=TINY))
-    model = task.build(pretrained=False)
+    model = build_model(task.prepared.spec)
     samples = task.samples(task.prepared.split.train, augment=False)
     batch = collate([samples[0, 0], samples[0, 1]])
     with torch.no_grad():

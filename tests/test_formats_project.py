@@ -12,13 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from pose_core.data.augment import Augmenter
+from pose_core.data.geometry import frame_input
 from pose_core.data.images import read_image
 from pose_core.data.projects import read_project
 from pose_core.errors import DataError
 from pose_core.formats.project import ProjectReader
 from pose_core.formats.project_config import ProjectReaderConfig
 from pose_core.formats.project_writing import Example, write_project
-from pose_core.structures import Instances, LabelledDataset, Skeleton
+from pose_core.specs import AugmentationSpec
+from pose_core.structures import ImageFile, Instances, LabelledDataset, Skeleton
 from pose_core.synthetic.projects import scene_examples
 from pose_core.synthetic.scenes import Scene, SceneSpec
 
@@ -70,7 +73,7 @@ def test_reads_what_is_written_by_hand(project: Path) -> None:
     assert dataset.multi_animal
     first, second = dataset.images
     assert (first.name, first.width, first.height) == ("images/a.png", 20, 12)
-    assert first.image == project / "images" / "a.png"
+    assert first.image == ImageFile(project / "images" / "a.png")
     assert first.instances.identity.tolist() == [0, 1]
     nan = [np.nan, np.nan]
     expected = np.array([[[7, 8], nan, nan], [[1.5, 2], [3, 4.25], nan]], np.float32)
@@ -81,6 +84,33 @@ def test_reads_what_is_written_by_hand(project: Path) -> None:
     assert np.isnan(first.areas).all()
     assert len(second.instances) == 0
     assert np.isnan(second.unique_keypoints).all()
+
+
+@pytest.mark.parametrize(
+    ("left", "right"), [("EarL2", "EarR2"), ("paw_L_front", "paw_R_front"), ("left_ear", "right_ear")]
+)
+def test_without_a_symmetry_line_left_and_right_are_told_from_the_names(project: Path, left: str, right: str) -> None:
+    """A mirrored left ear looks like a right one: it must get that name, or the image not be mirrored."""
+    lines = PROJECT.replace("left_ear", left).replace("right_ear", right).splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("symmetry"))
+    (project / "project.yaml").write_text(text)
+    (project / "labels.csv").write_text(LABELS.replace("left_ear", left))
+    dataset = read(project)
+    assert dataset.skeleton.symmetry == ((left, right),)
+    assert any(f"{left}/{right}" in note for note in dataset.notes)
+    augmenter = Augmenter(AugmentationSpec(flip=1.0), dataset.skeleton)
+    view = augmenter.animal_geometry(frame_input(20, 12, 1.0, 1), np.random.default_rng(0))
+    assert np.linalg.det(view.matrix[:2, :2]) < 0
+    order = dataset.skeleton.mirror_indices
+    assert (order[1], order[2]) == (2, 1)
+
+    (project / "project.yaml").write_text(text + "\nsymmetry: []")
+    dataset = read(project)
+    assert (dataset.skeleton.symmetry, dataset.notes) == ((), ())
+    augmenter = Augmenter(AugmentationSpec(flip=1.0), dataset.skeleton)
+    assert f"{left}/{right}" in augmenter.notes[0]
+    view = augmenter.animal_geometry(frame_input(20, 12, 1.0, 1), np.random.default_rng(0))
+    assert np.linalg.det(view.matrix[:2, :2]) > 0
 
 
 def test_the_core_finds_the_reader_by_folder_and_by_file(project: Path) -> None:

@@ -82,6 +82,7 @@ def test_what_contradicts_the_method_is_refused_by_key(name: str, user: dict[str
     # A name of the user's own: what a preset says does not decide.
     model = resolved(name).model_dump(mode="json")
     model["model"] |= user
+    model["inference"].pop("stages")
     with pytest.raises(ConfigError, match=re.escape(message)):
         resolve(None, Layer({}), [Layer(model)])
 

@@ -29,7 +29,7 @@ from pose_core.pipeline.sources import (
     natural_order,
 )
 from pose_core.pipeline.threads import Channel, Flow, Stopped, Timing
-from pose_core.structures import ByteArray, Frame, Skeleton
+from pose_core.structures import ByteArray, Frame, ImageFile, Skeleton
 
 SKELETON = Skeleton(("spot",), individuals=("a",))
 CPU = torch.device("cpu")
@@ -365,7 +365,7 @@ def test_image_files(tmp_path: Path) -> None:
     (tmp_path / "img3.png").write_bytes(b"not a picture")
     files = sorted(tmp_path.iterdir(), key=natural_order)
     assert [f.name for f in files] == ["img1.png", "img2.png", "img3.png", "img10.png"]
-    frames = run(pipeline(), ImageSource("folder", files))
+    frames = run(pipeline(), ImageSource("folder", list(map(ImageFile, files))))
     assert [f.image for f in frames] == [str(f) for f in files]
     assert [f.missing is None for f in frames] == [True, True, False, True]
     assert "img3.png" in (frames[2].missing or "")

@@ -1,12 +1,14 @@
 """Makes ``pose_core/catalog/known_names.json``: which distribution of this repository brings which names.
 
-``python tools/known_names.py`` (``make tables``) writes it; ``tests/test_known_names.py`` fails when it is stale.
-All plugins of the repository must be installed.
+``python tools/known_names.py [--check]`` (``make tables``) writes it; ``tests/test_known_names.py`` fails when it is
+stale. All plugins of the repository must be installed.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,5 +68,20 @@ def text() -> str:
     return json.dumps(known(), indent=1, sort_keys=True) + "\n"
 
 
+def main() -> int:
+    """Write the file; with ``--check`` only say whether it is stale."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; end with code 1 where it is stale")
+    check = parser.parse_args().check
+    made = text()
+    if made == FILE.read_text(encoding="utf-8"):
+        print(f"{FILE.name}: up to date")
+        return 0
+    if not check:
+        FILE.write_text(made, encoding="utf-8")
+    print(f"{FILE.name}: {'stale: make tables' if check else 'written'}")
+    return 1 if check else 0
+
+
 if __name__ == "__main__":
-    FILE.write_text(text(), encoding="utf-8")
+    sys.exit(main())

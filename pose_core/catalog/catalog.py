@@ -319,6 +319,10 @@ class Catalog:
         needs = install_hints.easiest(methods, self._backbones(), {r.name for r in self._active})
         return install_hints.advice(needs, self.plugins, "the least for one is")
 
+    def advice_on_requirements(self, component: Component) -> str:
+        """Say what to install for a component that is there; empty where nothing that it requires is missing."""
+        return install_hints.advice(component.definition.requires, self.plugins)
+
     def not_installed(self, kind: str) -> str:
         """Which components of a kind are known and could be installed, for the end of a message; may be empty."""
         others = install_hints.not_installed(kind, self.plugins)

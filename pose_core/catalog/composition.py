@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pose_core import hooks
+from pose_core.catalog.citations import Citation
 from pose_core.catalog.known_names import known_names
 from pose_core.catalog.merge import merge
 from pose_core.plugins import PluginRecord
@@ -34,7 +35,7 @@ class Model:
         plugin: record of the plugin that contributes the architecture (of the backbone, for composed models).
         summary: one line.
         layers: partial run specs, later ones override earlier ones.
-        citations: BibTeX entries.
+        citations: the works that preset and recipe cite, beyond those of plugins and components.
         needs: namespaces of the plugins that it needs, sorted; its own and that of its recipe among them.
     """
 
@@ -44,7 +45,7 @@ class Model:
     plugin: PluginRecord
     summary: str
     layers: tuple[Mapping[str, Any], ...]
-    citations: tuple[str, ...] = ()
+    citations: tuple[Citation, ...] = ()
     needs: tuple[str, ...] = ()
 
     @property
@@ -120,7 +121,7 @@ class Composer:
             plugin,
             preset.summary,
             (preset.spec,),
-            preset.citations,
+            tuple(Citation(plugin, key) for key in preset.citations),
             tuple(sorted({plugin.name} | self.of_method(preset.method) | self.needs(preset.spec))),
         )
 
@@ -143,7 +144,10 @@ class Composer:
             plugin=plugin,
             summary=recipe.summary.replace("{backbone}", preset.summary),
             layers=layers,
-            citations=(*preset.citations, *recipe.citations),
+            citations=(
+                *(Citation(plugin, key) for key in preset.citations),
+                *(Citation(author, key) for key in recipe.citations),
+            ),
             needs=tuple(sorted({plugin.name, author.name} | self.of_method(recipe.method) | self.needs(*layers))),
         )
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from pose_core.evaluation.boxes import DetectorResult
     from pose_core.evaluation.results import ErrorMetrics, Estimate, EvaluationResult
-    from pose_core.runs.run_folder import DetectorRun, Run
-    from pose_core.specs import EvaluationSpec
+    from pose_core.runs.run_folder import Run
+    from pose_core.specs import AnyRunSpec, EvaluationSpec
 
 
 @with_sources("run", "file", "labels")
@@ -69,9 +69,9 @@ def evaluate(
     from pose_core.cli.tables import print_json
     from pose_core.evaluation.boxes import DetectorResult
     from pose_core.evaluation.run import evaluate as measure
-    from pose_core.pipeline.plan import open_run
+    from pose_core.runs.run_folder import Run
 
-    opened = open_run(run)
+    opened = Run.open(run)
     spec = _spec(opened, sigma or [], threshold)
     with _progress(split) as progress:
         result = measure(opened, split, data, device, batch_size, spec=spec, progress=progress, **sources)
@@ -93,7 +93,7 @@ def evaluate(
         console.print(f"plots and tables: {escape(beside.folder)}")
 
 
-def _spec(run: Run | DetectorRun, sigmas: list[str], threshold: float | None) -> EvaluationSpec | None:
+def _spec(run: Run[AnyRunSpec], sigmas: list[str], threshold: float | None) -> EvaluationSpec | None:
     """The run's settings with those of the options; None where there are none."""
     from pose_core.evaluation.oks import override_sigmas
 

@@ -60,7 +60,7 @@ def predict(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     from pose_core.errors import DataError, VideoError, readable
-    from pose_core.pipeline.frame_ranges import count_ranges, describe_ranges
+    from pose_core.io.frame_ranges import count_ranges, describe_ranges
     from pose_core.prediction.job import Outcome
     from pose_core.prediction.predict_paths import Observer, predict_paths
 

@@ -26,14 +26,16 @@ from pose_core.prediction.job import Outcome
 from pose_core.prediction.predict_paths import Observer, predict_paths
 from pose_core.prediction.render import render
 from pose_core.runs.run_folder import Run
-from pose_core.specs.resolve import Layer, choose_model, option_layer
+from pose_core.specs import RunSpec
+from pose_core.specs.resolve import choose_model
 from pose_core.specs.train import Seconds
 from pose_core.structures import ByteArray, FloatArray
 from pose_core.synthetic.encode import write_video
 from pose_core.synthetic.projects import Example, scene_examples, write_project
 from pose_core.synthetic.scenes import Scene, SceneSpec
-from pose_core.training.fit import train_model
+from pose_core.training.options import TrainOptions
 from pose_core.training.prepare import prepare
+from pose_core.training.train_run import train_run
 
 FPS = 25
 CLIPS = 12
@@ -76,7 +78,7 @@ def run_demo(options: DemoOptions, console: Console, *, overwrite: bool = False)
         ConfigError: the folder, the model or a setting cannot be used.
     """
     # Mistakes are found before an earlier demo is removed.
-    model = choose_model(options.model or _only_model(), multi_animal=False).name
+    model = choose_model(options.model or only_model(), multi_animal=False).name
     choose_device(options.device)
     _check_time(options.max_time)
     with names.demo_folder(options.out, overwrite) as replaced:
@@ -89,7 +91,7 @@ def run_demo(options: DemoOptions, console: Console, *, overwrite: bool = False)
             raise
 
 
-def _only_model() -> str:
+def only_model() -> str:
     """The one installed model for one animal."""
     methods = [m.name for m in get_catalog().methods() if m.animals == "one"]
     installed = sorted({name for method in methods for name in available_models(method)})
@@ -182,17 +184,13 @@ class _Demo:
         prepared = prepare(project, self.model, assignments=SETTINGS, options=self._limits(1))
         steps_an_epoch = -(-len(prepared.split.train) // prepared.spec.train.batch_size)
         prepared = prepare(project, self.model, assignments=SETTINGS, options=self._limits(-(-STEPS // steps_an_epoch)))
-        return train_model(prepared, options.out / names.RUN, console=self.console)
+        train_run(prepared, options.out / names.RUN, console=self.console)
+        return Run.open(options.out / names.RUN, RunSpec)
 
-    def _limits(self, epochs: int) -> Layer:
+    def _limits(self, epochs: int) -> TrainOptions:
         options = self.options
-        return option_layer(
-            [
-                ("--epochs", "train.epochs", options.epochs or epochs),
-                ("--max-time", "train.max_time", options.max_time),
-                ("--device", "train.device", options.device),
-                ("--seed", "train.seed", options.seed),
-            ]
+        return TrainOptions(
+            epochs=options.epochs or epochs, max_time=options.max_time, device=options.device, seed=options.seed
         )
 
     def _predict(self, run: Run, video: Path, show: Show) -> Outcome:

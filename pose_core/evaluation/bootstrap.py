@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
 # Elements of a temporary (resamplings x keypoints) array; bounds the memory to tens of MB.
-_CHUNK = 4_000_000
+CHUNK = 4_000_000
 
 
 class Bootstrap:
@@ -113,6 +113,6 @@ def _sorted(values: npt.ArrayLike, image: npt.ArrayLike) -> tuple[Floats, npt.ND
 
 
 def _chunks(rows: int, width: int) -> Iterator[slice]:
-    step = max(1, _CHUNK // max(width, 1))
+    step = max(1, CHUNK // max(width, 1))
     for start in range(0, rows, step):
         yield slice(start, min(start + step, rows))

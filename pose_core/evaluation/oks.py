@@ -110,7 +110,7 @@ def compute_oks_metrics(
         "ar": float(recall.mean()),
     }
     without = bootstrap.undefined
-    resampled = {} if without else _resample(task, values, bootstrap)
+    resampled = {} if without else resample_precision(task, values, bootstrap)
     intervals = {name: None if without else interval(resampled[name]) for name in metrics}
     return OksMetrics(
         **{name: Estimate(value, intervals[name], without) for name, value in metrics.items()},
@@ -120,7 +120,7 @@ def compute_oks_metrics(
     )
 
 
-def _resample(task: CocoTask, sigmas: Sequence[float], bootstrap: Bootstrap) -> dict[str, Floats]:
+def resample_precision(task: CocoTask, sigmas: Sequence[float], bootstrap: Bootstrap) -> dict[str, Floats]:
     """AP, AP50, AP75 and AR of every resampling, (R,) each; NaN where a resampling holds no animal."""
     scores = np.array([r["score"] for r in task.results], np.float64)
     image = np.array([r["image_id"] - 1 for r in task.results], np.int64)

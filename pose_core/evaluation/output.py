@@ -50,7 +50,7 @@ def write_folder(
         temporary.mkdir(parents=True)
         _writer().write(temporary / PREDICTIONS, header, [found for _, found in pairs])
         _write_csv(temporary / ERRORS, ERROR_COLUMNS, _error_rows(pairs, measured))
-        keypoints = _keypoint_rows(measured)
+        keypoints = keypoint_rows(measured)
         _write_csv(temporary / KEYPOINTS, list(keypoints[0]), keypoints)
         drawing: dict[str, Callable[[Path], bool]] = {
             "predictions.png": lambda path: plot_predictions(
@@ -119,7 +119,7 @@ def _error_rows(pairs: Sequence[Pair], measured: Measured) -> list[dict[str, Any
     return rows
 
 
-def _keypoint_rows(measured: Measured) -> list[dict[str, Any]]:
+def keypoint_rows(measured: Measured) -> list[dict[str, Any]]:
     rows = []
     for keypoint in measured.result.keypoints:
         error = keypoint.error

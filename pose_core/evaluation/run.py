@@ -25,11 +25,10 @@ from pose_core.pipeline.plan import (
     labelled_sources,
     make_detector_pipeline,
     make_pipeline,
-    open_run,
 )
 from pose_core.pipeline.sources import ImageSource
-from pose_core.runs.run_folder import PROVENANCE, DetectorRun, Run
-from pose_core.specs import EvaluationSpec
+from pose_core.runs.run_folder import PROVENANCE, Run
+from pose_core.specs import AnyRunSpec, DetectorRunSpec, EvaluationSpec, RunBase, RunSpec
 from pose_core.structures import Frame, LabelledDataset
 
 Progress = Callable[[int, int], None]
@@ -57,7 +56,7 @@ class SplitImages:
 
 
 def evaluate(
-    run: Run | DetectorRun | Path | str,
+    run: Run[AnyRunSpec] | Path | str,
     split: str = "test",
     data: Path | str | None = None,
     device: str = "auto",
@@ -95,13 +94,15 @@ def evaluate(
         ConfigError: a sigma names no keypoint, there is no such split, the device is not available, or a source is
             unknown or not needed.
     """
-    opened = run if isinstance(run, Run | DetectorRun) else open_run(Path(run))
+    opened = run if isinstance(run, Run) else Run.open(run)
     project = None if data is None else Path(data)
-    if isinstance(opened, DetectorRun):
+    if isinstance(opened.spec, DetectorRunSpec):
         if given := [name for name, value in {**sources, "spec": spec}.items() if value not in (None, False)]:
             raise ConfigError(f"{opened.path}: holds a detector, for which {', '.join(given)} mean nothing; leave out")
-        return evaluate_detector(opened, split, project, device, batch_size, progress=progress)
-    return evaluate_poses(opened, split, project, device, batch_size, spec=spec, progress=progress, **sources)
+        return evaluate_detector(opened.of(DetectorRunSpec), split, project, device, batch_size, progress=progress)
+    return evaluate_poses(
+        opened.of(RunSpec), split, project, device, batch_size, spec=spec, progress=progress, **sources
+    )
 
 
 def evaluate_poses(
@@ -136,7 +137,7 @@ def evaluate_poses(
 
 
 def evaluate_detector(
-    run: DetectorRun,
+    run: Run[DetectorRunSpec],
     split: str = "test",
     data: Path | None = None,
     device: str = "auto",
@@ -197,7 +198,7 @@ def _suffixed(split: str, sources: Mapping[str, Source]) -> str:
     return "-".join([split, *(name for name, value in sources.items() if value is True)]).replace("_", "-")
 
 
-def split_images(run: Run | DetectorRun, split: str, data: Path | None = None) -> SplitImages:
+def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> SplitImages:
     """Read the project and find the images of a split by their names.
 
     Args:
@@ -309,7 +310,7 @@ def report(
     return result
 
 
-def _check_skeleton(run: Run | DetectorRun, dataset: LabelledDataset, source: Path) -> None:
+def _check_skeleton(run: Run[RunBase], dataset: LabelledDataset, source: Path) -> None:
     for what in ("keypoints", "unique_keypoints"):
         trained, here = getattr(run.spec.skeleton, what), getattr(dataset.skeleton, what)
         if tuple(trained) != tuple(here):

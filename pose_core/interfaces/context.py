@@ -33,6 +33,10 @@ class Grid:
         """Cells that tile the pixels: cell 0 covers the first ``stride`` pixels."""
         return cls(stride=stride, offset=(stride - 1) / 2)
 
+    def with_offset(self, offset: float | None) -> Grid:
+        """This grid with its cell 0 centred at another pixel; None leaves it as it is."""
+        return self if offset is None else replace(self, offset=offset)
+
     def to_pixels(self, cells: Tensor) -> Tensor:
         """Cell coordinates -> pixels of the network's input."""
         return cells * self.stride + self.offset

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pose_core.errors import ConfigError, PluginError
 from pose_core.interfaces import Backbone, BuildContext, ExtraInput, Head, Labels, Neck, Predictions
+from pose_core.model.network import FoundWeights, Network
 from pose_core.specs import Feature, ModelSpec
 from pose_core.specs.sides import check_sides
 from pose_core.structures import Skeleton
@@ -17,7 +18,7 @@ from pose_core.structures import Skeleton
 Outputs = Mapping[str, Mapping[str, Tensor]]
 
 
-class PoseModel(nn.Module):
+class PoseModel(Network):
     """Image -> animals, for one network.
 
     The order of work: ``normalise`` (bytes -> floats), ``forward`` (floats -> outputs of each head), and then either
@@ -34,6 +35,7 @@ class PoseModel(nn.Module):
         predicts_unique: whether a head finds the keypoints that exist once a frame.
     """
 
+    trains = "poses"
     mean: Tensor
     std: Tensor
 
@@ -51,7 +53,7 @@ class PoseModel(nn.Module):
         for_heads = context.with_features(features)
         self.heads = nn.ModuleDict({name: for_heads.build("head", config) for name, config in spec.heads.items()})
         self.inputs = nn.ModuleDict({name: context.build("input", config) for name, config in spec.inputs.items()})
-        self.view = spec.preprocess.view
+        self.view = spec.view
         self.predicts_unique = spec.predicts_unique()
         self.size_multiple = spec.backbone.size_multiple()
         self._features = spec.backbone.features()
@@ -99,7 +101,7 @@ class PoseModel(nn.Module):
     def losses(self, outputs: Outputs, labels: Labels) -> dict[str, Tensor]:
         """All weighted losses as ``head.output``: scalars whose sum is minimised.
 
-        In ``view: animal`` heads learn the animal that the crop is about and nothing of its neighbours.
+        In crops heads learn the animal that the crop is about and nothing of its neighbours.
         """
         labels = self.targets(labels)
         result: dict[str, Tensor] = {}
@@ -112,7 +114,7 @@ class PoseModel(nn.Module):
         return result
 
     def targets(self, labels: Labels) -> Labels:
-        """The animals that the network should find: all, or in ``view: animal`` the first."""
+        """The animals that the network should find: all, or in a crop the first."""
         return labels.of_first() if self.view == "animal" else labels
 
     def decode(self, outputs: Outputs) -> Predictions:
@@ -140,6 +142,23 @@ class PoseModel(nn.Module):
                 raise ValueError("this network needs what an earlier stage found")
             extra = self.extra_for_inference(initial, (images.shape[-2], images.shape[-1]))
         return self.decode(self(self.normalise(images), **extra))
+
+    def parts(self) -> Mapping[str, nn.Module]:
+        """The whole, and the backbone: the one within a wrapper (:class:`pose_core.hooks.ModelRecipe`)."""
+        backbone: nn.Module = self.backbone
+        while isinstance(within := getattr(backbone, "backbone", None), Backbone):
+            backbone = within
+        return {"model": self, "backbone": backbone}
+
+    def take_over(self, found: FoundWeights, metadata: Mapping[str, str], aliases: Mapping[str, str]) -> list[str]:
+        """Weights of a backbone, or of a whole network: by the names of the keypoints where those are known."""
+        from pose_core.model.transfer import take_over  # which builds networks of this class
+
+        return take_over(self, found, metadata, aliases)
+
+    def check(self) -> None:
+        """See :meth:`check_features`."""
+        self.check_features()
 
     def check_features(self, size: tuple[int, int] | None = None) -> None:
         """Run the backbone once and compare its feature maps with what its config declares.

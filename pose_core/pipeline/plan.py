@@ -27,14 +27,14 @@ from pose_core.pipeline.detector_boxes import DetectorBoxes, DetectorStage
 from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.stage_configs import BoxesConfig
 from pose_core.pipeline.whole_frames import WholeFrames
-from pose_core.runs.run_folder import WEIGHTS, DetectorRun, Run, is_detector_run
-from pose_core.specs import AnyStage, RunSpec, StageConfig
+from pose_core.runs.run_folder import WEIGHTS, Run
+from pose_core.specs import AnyRunSpec, AnyStage, DetectorRunSpec, RunSpec, StageConfig
 from pose_core.structures import LabelledImage
 
 Source = Path | str | bool | None
 """What a caller gives a supplier: a folder or file; True for one that takes the labels; None or False: nothing."""
 
-AnyRun = Run | DetectorRun
+AnyRun = Run[AnyRunSpec]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def make_pipeline(
     return Pipeline(plan.stages, run.spec.skeleton, device, batch_size, run.spec.inference.threshold), plan
 
 
-def make_detector_pipeline(run: DetectorRun, device: torch.device, batch_size: int) -> Pipeline:
+def make_detector_pipeline(run: Run[DetectorRunSpec], device: torch.device, batch_size: int) -> Pipeline:
     """Load a detector and put the pipeline together that finds boxes with it, as many as its project has animals."""
     skeleton = run.spec.skeleton
     network = DetectorBoxes(run.load_model(device), skeleton.num_individuals)
@@ -260,7 +260,7 @@ class _Planner:
             return replace(base, origin=option(name, str(value)), file=value)
         run = self.nested(name)
         origin = option(name, str(run.path))
-        if isinstance(run, Run) and run.spec.model.inputs:
+        if isinstance(run.spec, RunSpec) and run.spec.model.inputs:
             inputs = ", ".join(run.spec.model.inputs)
             raise ConfigError(f"{origin}: {run.name} needs {inputs} of another model; name a run that needs none")
         return _with_network(replace(base, origin=origin), run, device, base.max_animals)
@@ -274,7 +274,7 @@ class _Planner:
     def _opened(self) -> dict[str, AnyRun]:
         chosen = [name for name, s in self.suppliers.items() if "run" in s.takes]
         paths = {name: value for name in chosen if isinstance(value := self.given.get(name), Path)}
-        return {n: open_run(p) for n, p in paths.items() if not self._is_file(self.suppliers[n], p)}
+        return {n: Run.open(p) for n, p in paths.items() if not self._is_file(self.suppliers[n], p)}
 
     def _is_file(self, supplier: SupplierSpec, path: Path) -> bool:
         """Whether a supplier is given a file, not the folder of a run.
@@ -289,7 +289,7 @@ class _Planner:
         return True
 
     def _limits(self, device: torch.device) -> StageContext:
-        inference, preprocess = self.spec.inference, self.spec.model.preprocess
+        inference = self.spec.inference
         return StageContext(
             skeleton=self.spec.skeleton,
             device=device,
@@ -298,7 +298,7 @@ class _Planner:
             threshold=inference.threshold,
             follow=inference.follow,
             follow_threshold=inference.follow_threshold,
-            min_box=preprocess.min_box if isinstance(preprocess.min_box, float) else 0.0,
+            min_box=self.spec.model.decided_preprocess().min_box,
         )
 
     def files(self) -> dict[str, Path]:
@@ -327,15 +327,6 @@ class _Planner:
         return found
 
 
-def open_run(path: Path) -> AnyRun:
-    """Open the run folder of a pose network or of a detector.
-
-    Raises:
-        RunError: the folder is missing or incomplete.
-    """
-    return DetectorRun.open(path) if is_detector_run(path) else Run.open(path)
-
-
 def _stage_config(supplier: SupplierSpec) -> StageConfig:
     adapter: TypeAdapter[StageConfig] = TypeAdapter(AnyStage)
     try:
@@ -347,14 +338,13 @@ def _stage_config(supplier: SupplierSpec) -> StageConfig:
 
 def _with_network(base: StageContext, run: AnyRun, device: torch.device, limit: int | None) -> StageContext:
     """The context with the network of a run, as it sees frames."""
-    if isinstance(run, DetectorRun):
-        return replace(base, boxes=DetectorBoxes(run.load_model(device), limit))
-    spec = run.spec
-    method = get_catalog().method(spec.model.method)
-    network = run.load_model(device)
-    if method.view == "animal":
-        return replace(base, network=network, crops=Crops(network, spec.model.preprocess, spec.inference.crops))
-    return replace(base, network=network, frames=WholeFrames(network, spec.model.preprocess))
+    if isinstance(run.spec, DetectorRunSpec):
+        return replace(base, boxes=DetectorBoxes(run.of(DetectorRunSpec).load_model(device), limit))
+    spec, network = run.spec, run.of(RunSpec).load_model(device)
+    preprocess = spec.model.decided_preprocess()
+    if preprocess.view == "animal":
+        return replace(base, network=network, crops=Crops(network, preprocess, spec.inference.crops))
+    return replace(base, network=network, frames=WholeFrames(network, preprocess))
 
 
 def max_animals(spec: RunSpec) -> int | None:

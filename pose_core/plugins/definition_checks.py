@@ -15,7 +15,6 @@ from typing import Any
 from pose_core import hooks
 
 _DEPTH = 30
-_LONG_TEXTS = ("citations",)
 
 
 class MalformedError(Exception):
@@ -152,12 +151,12 @@ def check_fields(definition: Any, what: str) -> None:
         value = getattr(definition, name)
         place = f"{name} of {what}"
         if kind is str:
-            _check_text(value, place, long=name in _LONG_TEXTS)
+            _check_text(value, place)
         elif kind is tuple:
             if not isinstance(value, (tuple, list)):
                 raise MalformedError(f"{place} must be a tuple of texts, not {type(value).__name__}")
             for each in value:
-                _check_text(each, place, long=name in _LONG_TEXTS)
+                _check_text(each, place)
         else:
             if not isinstance(value, Mapping):
                 raise MalformedError(f"{place} must be a mapping, not {type(value).__name__}")
@@ -175,11 +174,10 @@ def _kinds(of: type) -> dict[str, type]:
     return {f.name: typing.get_origin(hints[f.name]) or hints[f.name] for f in dataclasses.fields(of)}
 
 
-def _check_text(value: object, place: str, *, long: bool) -> None:
+def _check_text(value: object, place: str) -> None:
     if not isinstance(value, str):
         raise MalformedError(f"{place} must be text, not {type(value).__name__}")
-    line = " ".join(value.split()) if long else value
-    if not line.isprintable():
+    if not value.isprintable():
         raise MalformedError(f"{place} must be one line of printable text, not {value[:60]!r}")
 
 

@@ -178,7 +178,7 @@ def load(
     """
     if batch_size is not None and batch_size < 1:
         raise ConfigError(f"batch size must be at least 1, not {batch_size}")
-    opened = Run.open(run)
+    opened = Run.open(run, RunSpec)
     if follow is not None:
         inference = opened.spec.inference.model_copy(update={"follow": follow})
         opened = Run(opened.path, opened.spec.model_copy(update={"inference": inference}))

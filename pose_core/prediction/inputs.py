@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pose_core.errors import DataError
-from pose_core.pipeline.sources import IMAGE_EXTENSIONS, VIDEO_EXTENSIONS, FrameSource, ImageSource, natural_order
+from pose_core.io.video import VIDEO_EXTENSIONS
+from pose_core.pipeline.sources import IMAGE_EXTENSIONS, FrameSource, ImageSource, natural_order
+from pose_core.structures import ImageFile
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def find_inputs(paths: Sequence[Path], open_video: Callable[[Path], FrameSource]
             inputs.append(Input(path, open_video(path)))
     if images:
         folder = images[0] if len(images) == 1 else images[0].parent
-        inputs.append(Input(folder, ImageSource(str(folder), images)))
+        inputs.append(Input(folder, ImageSource(str(folder), list(map(ImageFile, images)))))
     return inputs
 
 
@@ -69,7 +71,7 @@ def _in_folder(folder: Path, open_video: Callable[[Path], FrameSource]) -> list[
             f"{folder}: holds images ({images[0].name} ...) and videos ({videos[0].name} ...); name the files"
         )
     if images:
-        return [Input(folder, ImageSource(str(folder), images))]
+        return [Input(folder, ImageSource(str(folder), list(map(ImageFile, images))))]
     if videos:
         return [Input(path, open_video(path)) for path in videos]
     known = " ".join(sorted(e.lstrip(".") for e in IMAGE_EXTENSIONS | VIDEO_EXTENSIONS))

@@ -22,7 +22,6 @@ from pose_core.specs.components import (
     BackboneConfig,
     ComponentConfig,
     DetectorConfig,
-    Feature,
     HeadConfig,
     ImporterConfig,
     InputConfig,
@@ -33,16 +32,22 @@ from pose_core.specs.components import (
     StageConfig,
     TargetGeneratorConfig,
     WriterConfig,
-    choose_feature,
+    prefix_errors,
 )
-from pose_core.specs.fields import FrozenNorms, Pretrained
+from pose_core.specs.decided import Preprocess
+from pose_core.specs.features import Feature, choose_feature
+from pose_core.specs.fields import FeatureIndex, FrozenNorms, GridOffset, Pretrained
+from pose_core.specs.map_heads import DeconvolutionHeadConfig, FeatureMapHeadConfig, HeatmapPredictorConfig
 from pose_core.specs.model import CUSTOM, ModelSpec, PreprocessSpec
 from pose_core.specs.run import (
+    AnyRunSpec,
     DataSpec,
     DetectorRunSpec,
     DetectorSpec,
     EvaluationSpec,
     InferenceSpec,
+    PoseNetworkSpec,
+    RunBase,
     RunSpec,
     SplitSpec,
 )
@@ -60,6 +65,7 @@ __all__ = [
     "AnyNeck",
     "AnyPredictor",
     "AnyReader",
+    "AnyRunSpec",
     "AnyStage",
     "AnyTargetGenerator",
     "AnyWriter",
@@ -68,13 +74,18 @@ __all__ = [
     "ComponentConfig",
     "CropSpec",
     "DataSpec",
+    "DeconvolutionHeadConfig",
     "DetectorConfig",
     "DetectorRunSpec",
     "DetectorSpec",
     "EvaluationSpec",
     "Feature",
+    "FeatureIndex",
+    "FeatureMapHeadConfig",
     "FrozenNorms",
+    "GridOffset",
     "HeadConfig",
+    "HeatmapPredictorConfig",
     "ImporterConfig",
     "InferenceSpec",
     "InputConfig",
@@ -82,10 +93,13 @@ __all__ = [
     "ModelSpec",
     "NeckConfig",
     "OptimizerSpec",
+    "PoseNetworkSpec",
     "PredictorConfig",
+    "Preprocess",
     "PreprocessSpec",
     "Pretrained",
     "ReaderConfig",
+    "RunBase",
     "RunSpec",
     "ScheduleSpec",
     "Spec",
@@ -96,4 +110,5 @@ __all__ = [
     "WriterConfig",
     "choose_feature",
     "parse_yaml",
+    "prefix_errors",
 ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import (
     Field,
@@ -12,6 +12,8 @@ from pydantic import (
     GetJsonSchemaHandler,
     PositiveInt,
     SerializeAsAny,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -19,69 +21,22 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from pose_core.catalog import Component, get_catalog
 from pose_core.catalog.merge import merge
-from pose_core.errors import PluginError, PoseError, described
+from pose_core.errors import PoseError
 from pose_core.specs.base import Spec
+from pose_core.specs.features import Feature
 
 
-@dataclass(frozen=True, slots=True)
-class Feature:
-    """One feature map that a backbone or neck puts out.
+@contextmanager
+def prefix_errors(key: str) -> Iterator[None]:
+    """Put ``key.`` before the message of a ValueError, for checks that know their own fields only.
 
-    Attributes:
-        channels: C of the (B, C, h, w) tensor.
-        stride: input pixels per cell; h is about H / stride.
-        tokens: True for what is no map but one vector a keypoint: a (B, K, C) tensor. ``stride`` is then that of the
-            map the tokens were made from.
-    """
-
-    channels: int
-    stride: int
-    tokens: bool = False
-
-
-def declared(name: str, ask: Callable[[], object]) -> tuple[Feature, ...]:
-    """The features that a config says its network puts out, checked, since everything else is built on them.
-
-    Args:
-        name: of the component, for the message.
-        ask: its ``features``.
-
-    Raises:
-        ValueError: as the config raises it, where it cannot take what comes in.
-        PluginError: it answers with something else than features, or fails.
+    ``with prefix_errors("target_generator"): ...`` turns ``sigma: 2 is too small`` into
+    ``target_generator.sigma: 2 is too small``.
     """
     try:
-        answer = ask()
-    except (ValueError, PoseError):
-        raise
-    except Exception as error:
-        why = f"{type(error).__name__}: {described(error)}"
-        raise PluginError(f"{name}: its config cannot say its features ({why}); the plugin is broken") from error
-    features = tuple(answer) if isinstance(answer, (tuple, list)) else ()
-    if not features or not all(isinstance(f, Feature) and f.channels > 0 and f.stride > 0 for f in features):
-        raise PluginError(
-            f"{name}: its config says features {answer!r:.80}, not a tuple of Feature; the plugin is broken"
-        )
-    return features
-
-
-def choose_feature(features: Sequence[Feature], index: int | None) -> int:
-    """Which feature map a head or neck uses, for a config field called ``feature``.
-
-    Args:
-        features: those that arrive.
-        index: what the user wrote, from 0; None: the first one, which is the finest.
-
-    Raises:
-        ValueError: the choice does not exist or is no map.
-    """
-    choices = ", ".join(f"{i} ({f.channels} channels, stride {f.stride})" for i, f in enumerate(features))
-    chosen = index or 0
-    if not 0 <= chosen < len(features):
-        raise ValueError(f"feature: there is no feature map {chosen}; there are {choices}")
-    if features[chosen].tokens:
-        raise ValueError(f"feature: {chosen} holds keypoint tokens, and a feature map is needed here")
-    return chosen
+        yield
+    except ValueError as error:
+        raise ValueError(f"{key}.{error}") from None
 
 
 class ComponentConfig(Spec):
@@ -149,8 +104,84 @@ class NeckConfig(ComponentConfig):
         """
 
 
+class TargetGeneratorConfig(ComponentConfig):
+    """Base of target generator configs."""
+
+    def check_stride(self, stride: float) -> None:
+        """Refuse settings that do not fit cells of this size, such as blobs that fall between them.
+
+        Args:
+            stride: pixels of the network's input a cell.
+
+        Raises:
+            ValueError: one line that begins with the field to change (``sigma: ...``); the key at which the target
+                generator stands is added by who asks (:func:`prefix_errors`).
+        """
+
+
+class LossConfig(ComponentConfig):
+    """Base of loss configs."""
+
+    weight: float = Field(1.0, ge=0.0, description="Factor of this loss in the sum of all losses.")
+
+    def compares_logits(self) -> bool:
+        """Whether the output is a logit: the loss holds the sigmoid (or softmax), and a predictor has to apply it."""
+        return False
+
+
+class PredictorConfig(ComponentConfig):
+    """Base of predictor configs."""
+
+    def decided(self, *, logits: bool) -> PredictorConfig:
+        """This config with what it left open decided by the head.
+
+        Args:
+            logits: whether the heatmaps are logits.
+        """
+        return self
+
+
 class HeadConfig(ComponentConfig):
-    """Base of head configs."""
+    """Base of head configs.
+
+    A head config has the fields ``target_generator`` (``AnyTargetGenerator``), ``predictor`` (``AnyPredictor``) and
+    ``losses`` (``dict[str, AnyLoss]``, by output), each with its default.
+
+    Attributes:
+        heatmap_output: name of the output that holds heatmaps, if the head has one.
+    """
+
+    heatmap_output: ClassVar[str | None] = None
+
+    if TYPE_CHECKING:
+        # Declared by each head, because inherited fields would come first in files and in validation.
+        target_generator: TargetGeneratorConfig
+        predictor: PredictorConfig
+        losses: dict[str, LossConfig]
+
+    @field_validator("losses", mode="before", check_fields=False)
+    @classmethod
+    def _every_output_has_a_loss(cls, given: Any, info: ValidationInfo) -> Any:
+        """Refuse losses of outputs that the head does not have, and give the others in the order of the outputs."""
+        defaults = cls.model_fields["losses"].get_default()
+        if not isinstance(given, dict) or not isinstance(defaults, dict):
+            return given
+        outputs = cls.output_names(info.data)
+        # The default of an output that is switched off came in by merging, not by the user.
+        unknown = sorted(str(n) for n in given if n not in outputs and given[n] != defaults.get(n))
+        if unknown:
+            known = f"its outputs are {', '.join(outputs)}" if len(outputs) > 1 else f"its only output is {outputs[0]}"
+            raise ValueError(f"the head has no output {', '.join(unknown)}; {known}")
+        return {name: given.get(name, defaults[name]) for name in outputs}
+
+    @classmethod
+    def output_names(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        """Names of the outputs that have a loss; by default those of the field ``losses``.
+
+        Args:
+            settings: the validated fields that stand before ``losses``, for heads whose outputs depend on them.
+        """
+        return tuple(cls.model_fields["losses"].get_default())
 
     def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
         """Refuse feature maps (or an input size, (height, width)) that the head cannot take.
@@ -171,19 +202,25 @@ class HeadConfig(ComponentConfig):
         """Whether the head tells which individual an animal is."""
         return False
 
+    def check_stride(self, stride: float) -> None:
+        """Refuse a target generator that does not fit cells of this size, for :meth:`check`.
 
-class TargetGeneratorConfig(ComponentConfig):
-    """Base of target generator configs."""
+        Args:
+            stride: pixels of the network's input a cell of the outputs.
 
+        Raises:
+            ValueError: one line that names the field to change.
+        """
+        with prefix_errors("target_generator"):
+            self.target_generator.check_stride(stride)
 
-class PredictorConfig(ComponentConfig):
-    """Base of predictor configs."""
+    def heatmaps_are_logits(self) -> bool:
+        """Whether the loss of the heatmaps compares logits; False without heatmaps."""
+        return self.heatmap_output is not None and self.losses[self.heatmap_output].compares_logits()
 
-
-class LossConfig(ComponentConfig):
-    """Base of loss configs."""
-
-    weight: float = Field(1.0, ge=0.0, description="Factor of this loss in the sum of all losses.")
+    def decided_predictor(self) -> PredictorConfig:
+        """The predictor with what it leaves open decided: whether it has to apply a sigmoid."""
+        return self.predictor.decided(logits=self.heatmaps_are_logits())
 
 
 class InputConfig(ComponentConfig):

@@ -26,3 +26,18 @@ FrozenNorms = Annotated[
     ),
 ]
 """For :meth:`pose_core.interfaces.Backbone.freeze_norms`."""
+
+FeatureIndex = Annotated[
+    int | None,
+    Field(description="Which of the incoming feature maps (from 0); the finest where it is left out."),
+]
+"""For :func:`pose_core.specs.choose_feature`."""
+
+GridOffset = Annotated[
+    float | None,
+    Field(
+        description="Centre of cell 0 in pixels of the network's input; null: where the layers put it. For imported "
+        "weights that were trained in another frame."
+    ),
+]
+"""For :meth:`pose_core.interfaces.Grid.with_offset`."""

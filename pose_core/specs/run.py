@@ -6,16 +6,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pose_core.catalog import get_catalog
 from pose_core.catalog.merge import merge
-from pose_core.hooks import MethodSpec
+from pose_core.errors import ConfigError
+from pose_core.hooks import MethodSpec, SupplierSpec
 from pose_core.specs.base import Spec
 from pose_core.specs.components import AnyDetector, AnyReader, AnyStage
+from pose_core.specs.decided import still_auto
 from pose_core.specs.model import ModelSpec
 from pose_core.specs.train import AugmentationSpec, CropSpec, TrainSpec
 from pose_core.structures import Skeleton
@@ -56,17 +67,6 @@ class DetectorAugmentationSpec(AugmentationSpec):
     crop: CropSpec = Field(CropSpec(size=None), description="Windows around animals; size: null shows whole frames.")
 
 
-class DetectorSpec(Spec):
-    """What finds the animals for a top-down model, and how it is trained."""
-
-    network: AnyDetector
-    min_box: float | Literal["auto"] = Field(
-        "auto", description="Boxes it learns are at least so long; as model.preprocess.min_box."
-    )
-    augmentation: DetectorAugmentationSpec = Field(default_factory=DetectorAugmentationSpec)
-    train: TrainSpec = Field(default_factory=TrainSpec)
-
-
 class InferenceSpec(Spec):
     """How frames are predicted."""
 
@@ -105,23 +105,47 @@ class EvaluationSpec(Spec):
     bootstrap: int = Field(1000, ge=0, description="Resamplings for the 95 % intervals; 0: none.")
 
 
-class RunSpec(Spec):
-    """One run: data, model, training, inference, evaluation."""
+class NetworkSpec(Spec):
+    """A network of a run, and how it is trained: what all of them have in common."""
 
-    version: Literal[1] = Field(1, description="Version of this format.")
-    skeleton: Skeleton
-    data: DataSpec
-    model: ModelSpec
-    detector: DetectorSpec | None = Field(
-        None, description="Finds the animals for a top-down model; null: boxes come from elsewhere."
-    )
+    trains: str
     augmentation: AugmentationSpec = Field(default_factory=AugmentationSpec)
     train: TrainSpec = Field(default_factory=TrainSpec)
-    inference: InferenceSpec = Field(default_factory=InferenceSpec)
-    evaluation: EvaluationSpec = Field(default_factory=EvaluationSpec)
-    metadata: dict[str, str] = Field(
-        default_factory=dict, description="What the reader noted for writers of the same family."
+
+    @property
+    def name(self) -> str:
+        """What messages call the network."""
+        raise NotImplementedError
+
+    def builds_on(self) -> Mapping[str, NetworkSpec]:
+        """The networks that it builds on, by the name of what they supply; none by default."""
+        return {}
+
+    def trainable(self) -> bool:
+        """Whether the network learns from the project."""
+        return True
+
+
+class PoseNetworkSpec(NetworkSpec):
+    """A pose network, its training, and how it predicts."""
+
+    trains: Literal["poses"] = Field("poses", description="What the network learns.")
+    model: ModelSpec
+    stages: dict[str, AnyNetworkSpec] = Field(
+        default_factory=dict,
+        description="The networks that the model builds on, by the name of what they supply: detector finds the boxes "
+        "of a top-down model, conditions the poses that a conditional model refines.",
     )
+    inference: InferenceSpec = Field(default_factory=InferenceSpec)
+
+    @property
+    def name(self) -> str:
+        """Name of the model, as it was called at training."""
+        return self.model.name
+
+    def builds_on(self) -> Mapping[str, NetworkSpec]:
+        """Those under ``stages``."""
+        return self.stages
 
     @model_validator(mode="before")
     @classmethod
@@ -140,14 +164,87 @@ class RunSpec(Spec):
         return content
 
     @model_validator(mode="after")
-    def _a_detector_is_for_crops(self) -> RunSpec:
-        if self.detector is not None and self.model.preprocess.view != "animal":
-            raise PydanticCustomError(
-                "detector",
-                "detector: {name} looks at whole frames and needs none; leave it out",
-                {"name": self.model.name},
-            )
+    def _stages_are_needed(self) -> PoseNetworkSpec:
+        errors = [
+            InitErrorDetails(type=PydanticCustomError("stage", "{m}", {"m": problem}), loc=("stages", name), input=None)
+            for name, stage in self.stages.items()
+            if (problem := _problem_of_network(name, stage, self)) is not None
+        ]
+        if errors:
+            raise ValidationError.from_exception_data("stages", errors)
         return self
+
+
+class DetectorSpec(NetworkSpec):
+    """A detector and its training."""
+
+    trains: Literal["boxes"] = Field("boxes", description="What the network learns.")
+    network: AnyDetector
+    min_box: float | Literal["auto"] = Field(
+        "auto", description="Boxes it learns are at least so long; as model.preprocess.min_box."
+    )
+    augmentation: DetectorAugmentationSpec = Field(default_factory=DetectorAugmentationSpec)
+
+    @property
+    def name(self) -> str:
+        """Full name of the detector."""
+        return self.network.type
+
+    def decided_min_box(self) -> float:
+        """Length of the smallest boxes it learns, pixels of the image.
+
+        Raises:
+            ConfigError: it is not decided yet.
+        """
+        if self.min_box == "auto":
+            raise still_auto("min_box")
+        return self.min_box
+
+    def trainable(self) -> bool:
+        """Whether it learns from the project's boxes, or is used as it was pretrained."""
+        return self.network.trainable()
+
+
+def trains_of(section: object) -> str:
+    """What the network of a section learns: as it says, or as the key shows that describes the network."""
+    if isinstance(section, NetworkSpec):
+        return section.trains
+    if not isinstance(section, Mapping):
+        return "poses"
+    return str(section.get("trains", "boxes" if "network" in section else "poses"))
+
+
+AnyNetworkSpec = Annotated[
+    Annotated[PoseNetworkSpec, Tag("poses")] | Annotated[DetectorSpec, Tag("boxes")],
+    Discriminator(
+        trains_of,
+        custom_error_type="trains",
+        custom_error_message="trains: must be poses or boxes",
+    ),
+]
+PoseNetworkSpec.model_rebuild()
+
+
+LEARNS: Mapping[str, str] = {"poses": "a pose network", "boxes": "a detector"}
+"""What messages call a network that trains this."""
+
+
+def run_suppliers() -> dict[str, SupplierSpec]:
+    """What may stand under ``stages``: the suppliers that take the run of a network, by name."""
+    return {supplier.name: supplier for supplier in get_catalog().suppliers() if "run" in supplier.takes}
+
+
+def _problem_of_network(name: str, network: NetworkSpec, spec: PoseNetworkSpec) -> str | None:
+    """Why a network under ``stages`` does not suit the model; None where it does."""
+    suppliers = run_suppliers()
+    if name not in suppliers:
+        return f"is no network that a model builds on; there are {', '.join(suppliers) or 'none'}"
+    supplier, needs = suppliers[name], {need for stage in spec.inference.stages.values() for need in stage.needs()}
+    if supplier.gives not in needs:
+        return f"{spec.name} needs no {supplier.gives}; leave it out"
+    if supplier.trains not in ("", network.trains):
+        return f"needs {LEARNS[supplier.trains]}, not {LEARNS[network.trains]}"
+    return None
 
 
 def with_stages(content: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -166,7 +263,10 @@ def with_stages(content: Mapping[str, Any]) -> Mapping[str, Any]:
 def _method(content: Mapping[str, Any]) -> MethodSpec | None:
     """The method that the content of a run spec names; None where there is none of that name."""
     name = _section(content, "model").get("method", ModelSpec.model_fields["method"].default)
-    return next((method for method in get_catalog().methods() if method.name == name), None)
+    try:
+        return get_catalog().method(str(name))
+    except ConfigError:
+        return None
 
 
 def _section(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -177,11 +277,45 @@ def _section(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     return section if isinstance(section, Mapping) else {}
 
 
-class DetectorRunSpec(DetectorSpec):
-    """The run of a detector: ``detector/`` in the folder of a top-down run, or a run of its own."""
+class RunBase(NetworkSpec):
+    """What the runs of all networks say."""
 
     version: Literal[1] = Field(1, description="Version of this format.")
     skeleton: Skeleton
     data: DataSpec
     evaluation: EvaluationSpec = Field(default_factory=EvaluationSpec)
-    metadata: dict[str, str] = Field(default_factory=dict, description="What the reader noted.")
+    metadata: dict[str, str] = Field(
+        default_factory=dict, description="What the reader noted for writers of the same family."
+    )
+
+
+class RunSpec(PoseNetworkSpec, RunBase):
+    """The run of a pose network: data, model, the networks it builds on, training, inference, evaluation."""
+
+
+class DetectorRunSpec(DetectorSpec, RunBase):
+    """The run of a detector."""
+
+
+AnyRunSpec = RunSpec | DetectorRunSpec
+
+RUN_SPECS: Mapping[str, type[RunSpec] | type[DetectorRunSpec]] = {"poses": RunSpec, "boxes": DetectorRunSpec}
+"""The spec of a run by what its network learns."""
+
+OF_THE_RUN = tuple(name for name in RunBase.model_fields if name not in NetworkSpec.model_fields)
+"""Keys that a run has beside those of its network, which the networks under ``stages`` share with it."""
+
+
+def run_of_stage(spec: RunBase, name: str) -> AnyRunSpec:
+    """The spec of a run of a network that the run builds on: the same data and skeleton."""
+    section = spec.builds_on()[name]
+    content: dict[str, Any] = {
+        **spec.model_dump(mode="json", include=set(OF_THE_RUN)),
+        **section.model_dump(mode="json"),
+    }
+    return RUN_SPECS[section.trains].model_validate(content)
+
+
+def stage_of_run(spec: RunBase) -> dict[str, Any]:
+    """The section under ``stages`` that a run of its own becomes, plain values."""
+    return spec.model_dump(mode="json", exclude=set(OF_THE_RUN))

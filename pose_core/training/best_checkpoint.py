@@ -14,7 +14,9 @@ import torch
 from pose_core.data.dataset import Batch
 from pose_core.errors import PoseError
 from pose_core.io.files import put_in_place
-from pose_core.runs.run_folder import CHECKPOINTS, HISTORY, DetectorRun, Run
+from pose_core.runs.run_folder import CHECKPOINTS, HISTORY, Run
+from pose_core.specs import RunBase
+from pose_core.specs.train import DecidedTrainSpec
 from pose_core.training.history import History
 from pose_core.training.module import Training
 from pose_core.training.schedule_callback import ScheduleCallback
@@ -39,12 +41,14 @@ class BestCheckpoint(lightning.Callback):
 
     def __init__(
         self,
-        run: Run | DetectorRun,
+        run: Run[RunBase],
+        train: DecidedTrainSpec,
         metric: ValidationMetric,
         batches: Iterable[Batch] | None,
         schedule: ScheduleCallback,
     ) -> None:
         self.run = run
+        self.train = train
         self.metric = metric
         self.batches = batches
         self.schedule = schedule
@@ -58,9 +62,8 @@ class BestCheckpoint(lightning.Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """The work of this class."""
         assert isinstance(pl_module, Training)
-        train = self.run.spec.train
+        train = self.train
         epoch = trainer.current_epoch + 1
-        assert isinstance(train.validate_every, int)
         if epoch % train.validate_every and epoch != trainer.max_epochs and not trainer.should_stop:
             return
         losses = pl_module.pop_losses()
@@ -70,7 +73,7 @@ class BestCheckpoint(lightning.Callback):
                 f"the loss ({which or 'the sum'}) is no longer a finite number at epoch {epoch}; lower "
                 f"train.optimizer.lr (now {train.optimizer.lr:g}) or set train.gradient_clip"
             )
-        error = self._validate(trainer, pl_module)
+        error = self.validate(trainer, pl_module)
         metric = error if error is not None else losses["loss"]
         better = metric < self.best
         self.latest = {"loss": losses["loss"], **({"error": error} if error is not None else {})}
@@ -100,7 +103,7 @@ class BestCheckpoint(lightning.Callback):
             trainer.should_stop = True
         self._checkpoint(trainer)
 
-    def _validate(self, trainer: lightning.Trainer, module: Training) -> float | None:
+    def validate(self, trainer: lightning.Trainer, module: Training) -> float | None:
         if self.batches is None:
             return None
         start = time.monotonic()

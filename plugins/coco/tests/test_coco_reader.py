@@ -16,7 +16,7 @@ from pose_coco.reader import CocoReader
 from pose_core.catalog import get_catalog
 from pose_core.data.projects import read_project
 from pose_core.errors import DataError
-from pose_core.structures import LabelledDataset
+from pose_core.structures import ImageFile, LabelledDataset
 
 NAMES = ["nose", "left_ear", "right_ear"]
 
@@ -76,7 +76,7 @@ class TestWhatIsRead:
         found = read(file)
         assert [image.name for image in found.images] == ["0.png", "2.png"]
         image = found.images[0]
-        assert (image.image, image.width, image.height) == (tmp_path / "0.png", 64, 48)
+        assert (image.image, image.width, image.height) == (ImageFile(tmp_path / "0.png"), 64, 48)
         nan = np.nan
         np.testing.assert_array_equal(
             image.instances.keypoints, np.float32([[[10.5, 20], [30, 25.25], [nan, nan]]]), strict=True
@@ -159,17 +159,17 @@ class TestWhatIsRead:
     def test_images_are_found_around_the_file(self, tmp_path: Path, images: str) -> None:
         name = "annotations/person_keypoints_train2017.json"
         file = dataset(tmp_path, content([annotation(1, 1)]), images=images, name=name)
-        assert read(file).images[0].image.is_file()
+        assert read(file).images[0].image.path.is_file()
 
     def test_images_where_the_user_says(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         file = dataset(tmp_path / "labels", content([annotation(1, 1)]), images="../far/away")
         assert "3 labelled images" not in refusal(file)
         assert "1 of 1 labelled images are missing" in refusal(file)
         assert "data.reader.images" in refusal(file)
-        assert read(file, images="../far/away").images[0].image.is_file()
-        assert read(file, images=str(tmp_path / "far" / "away")).images[0].image.is_file()
+        assert read(file, images="../far/away").images[0].image.path.is_file()
+        assert read(file, images=str(tmp_path / "far" / "away")).images[0].image.path.is_file()
         monkeypatch.chdir(tmp_path)
-        assert read(file, images="far/away").images[0].image.is_file()
+        assert read(file, images="far/away").images[0].image.path.is_file()
         assert "does not exist" in refusal(file, images="nowhere")
 
     def test_absolute_paths_and_backslashes(self, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pose_dekr.maps import maxima, read, sharpened
 from pose_dekr.nms import close_keypoints, diagonals, enough_joints, suppress_at_once, suppress_in_order
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
@@ -267,20 +266,6 @@ def test_nothing_crashes(
     found = decode(outputs, 4, **config)
     there = torch.isfinite(found.keypoints)
     assert (there | torch.isnan(found.keypoints)).all(), "never infinite"
-
-
-def test_maxima_and_reading() -> None:
-    maps = torch.zeros(1, 1, 5, 6)
-    maps[0, 0, 1, 1:3] = 0.5
-    maps[0, 0, 4, 5] = 0.7
-    peaks = maxima(maps, 3)
-    assert peaks.nonzero().tolist() == [[0, 0, 1, 1], [0, 0, 4, 5]], "of equal cells the first"
-    maps = torch.arange(30.0).view(1, 1, 5, 6)
-    at = torch.tensor([[1.5, 2.25], [-3.0, 1.0], [9.0, 9.0]])[None, :, None]
-    torch.testing.assert_close(read(maps, at)[0, :, 0], torch.tensor([15.0, 6.0, 29.0]))
-    x, y = torch.arange(9.0), torch.arange(7.0)
-    blob = torch.exp(-((x - 4.3) ** 2 + (y[:, None] - 2.8) ** 2) / 4)[None, None]
-    torch.testing.assert_close(sharpened(blob, torch.tensor([[[3 * 9 + 4]]]))[0, 0, 0], torch.tensor([4.3, 2.8]))
 
 
 def test_an_even_neighbourhood_is_refused() -> None:

@@ -10,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pose_heatmap.config import HeatmapHeadConfig
-from pose_heatmap.peaks import find_peaks
 from pydantic import TypeAdapter
 from torch import Tensor
 
 from pose_core.interfaces import BuildContext, Head, Labels, Predictions
+from pose_core.maps import find_peaks
 from pose_core.specs import AnyHead, Feature
 from pose_core.structures import Skeleton
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from pose_heatmap.config import HeatmapHeadConfig
-from pose_heatmap.layers import Deconvolution, head_grid
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
@@ -65,35 +64,6 @@ def test_valid_padding_gives_2n_plus_1() -> None:
     head = make_head(deconv_padding="valid")
     assert head([torch.zeros(1, 6, 16, 9)])["heatmap"].shape == (1, 3, 33, 19)
     assert head.predictor.grid.stride == 8
-
-
-@pytest.mark.parametrize("padding", ["same", "valid"])
-@pytest.mark.parametrize("layers", [0, 1, 2, 3])
-@pytest.mark.parametrize("kernel", [2, 3, 4, 5])
-def test_grid_is_where_an_impulse_comes_out(padding: str, layers: int, kernel: int) -> None:
-    stride = 16
-    stack = Deconvolution(1, 1, layers=layers, hidden=2, kernel=kernel, padding=padding)
-    for layer in stack.modules():
-        if isinstance(layer, nn.ConvTranspose2d | nn.Conv2d):
-            nn.init.ones_(layer.weight)
-            nn.init.zeros_(layer.bias)
-    feature = torch.zeros(1, 1, 9, 9)
-    feature[0, 0, 4, 5] = 1
-    with torch.no_grad():
-        response = stack(feature)[0, 0]
-    grid = head_grid(stride, layers, kernel, padding)
-    rows, columns = (grid.centres(n) for n in response.shape)
-    total = response.sum()
-    centre = ((response.sum(0) * columns).sum() / total, (response.sum(1) * rows).sum() / total)
-    wanted = Grid.cells(stride).to_pixels(torch.tensor([5.0, 4.0]))
-    torch.testing.assert_close(torch.stack(centre), wanted)
-
-
-def test_grid_of_the_reference_geometry() -> None:
-    assert head_grid(16, 1, 3, "same") == Grid(stride=8, offset=7.5)
-    assert head_grid(16, 1, 3, "valid") == Grid(stride=8, offset=-0.5)
-    assert head_grid(16, 1, 4, "same") == Grid.cells(8)
-    assert head_grid(4, 0, 3, "same") == Grid.cells(4)
 
 
 def test_grid_offset_of_imported_weights() -> None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pose_paf.affinity import affinities
 from pose_paf.assembly import assemble
-from pose_paf.peaks import find_blobs, highest_around
+from pose_paf.peaks import find_blobs
 from pydantic import TypeAdapter
 from torch import Tensor
 
@@ -350,22 +350,6 @@ def test_ideal_outputs_have_no_loss() -> None:
 
 
 # Parts of the decoding
-
-
-def test_blobs_are_those_of_a_search_cell_by_cell() -> None:
-    generator = torch.Generator().manual_seed(0)
-    maps = (torch.rand(2, 3, 17, 23, generator=generator) * 6).round() / 6  # with ties
-    for reach in (1, 2, 4):
-        got = highest_around(maps, reach)
-        for b, k, y, x in torch.cartesian_prod(*(torch.arange(n) for n in maps.shape)).tolist():
-            if (7 * y + x) % 5:
-                continue
-            around = [
-                (float(maps[b, k, j, i]), -(j * 23 + i))
-                for j in range(max(0, y - reach), min(17, y + reach + 1))
-                for i in range(max(0, x - reach), min(23, x + reach + 1))
-            ]
-            assert bool(got[b, k, y, x]) == (max(around) == (float(maps[b, k, y, x]), -(y * 23 + x)))
 
 
 def test_blobs_are_located_by_location_refinement_to_the_edge_of_the_map() -> None:

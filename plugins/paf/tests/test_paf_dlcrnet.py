@@ -8,7 +8,7 @@ from pose_paf.dlcrnet import DLCRNet
 from pose_paf.dlcrnet_config import DLCRNetConfig
 
 from pose_core.interfaces import BuildContext
-from pose_core.runs.run_folder import build_model
+from pose_core.model.build import build_model
 from pose_core.specs.resolve import Layer, choose_model, resolve
 from pose_core.structures import Skeleton
 

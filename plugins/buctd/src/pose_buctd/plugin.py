@@ -5,41 +5,6 @@ from typing import Any
 
 from pose_core.hooks import ComponentSpec, MethodSpec, ModelPreset, ModelRecipe, PluginInfo, SupplierSpec, hookimpl
 
-_BUCTD = """@inproceedings{zhou2023buctd,
-  title={Rethinking Pose Estimation in Crowds: Overcoming the Detection Information Bottleneck and Ambiguity},
-  author={Zhou, Mu and Stoffl, Lucas and Mathis, Mackenzie Weygandt and Mathis, Alexander},
-  booktitle={International Conference on Computer Vision}, year={2023}}"""
-
-_POSEFIX = """@inproceedings{moon2019posefix,
-  title={PoseFix: Model-agnostic General Human Pose Refinement Network},
-  author={Moon, Gyeongsik and Chang, Ju Yong and Lee, Kyoung Mu},
-  booktitle={Computer Vision and Pattern Recognition}, year={2019}}"""
-
-_DANET = """@inproceedings{fu2019danet,
-  title={Dual Attention Network for Scene Segmentation},
-  author={Fu, Jun and Liu, Jing and Tian, Haijie and Li, Yong and Bao, Yongjun and Fang, Zhiwei and Lu, Hanqing},
-  booktitle={Computer Vision and Pattern Recognition}, year={2019}}"""
-
-_SUN = """@inproceedings{sun2019hrnet,
-  title={Deep High-Resolution Representation Learning for Human Pose Estimation},
-  author={Sun, Ke and Xiao, Bin and Liu, Dong and Wang, Jingdong},
-  booktitle={Computer Vision and Pattern Recognition}, year={2019}}"""
-
-_WANG = """@article{wang2020hrnet,
-  title={Deep High-Resolution Representation Learning for Visual Recognition},
-  author={Wang, Jingdong and Sun, Ke and Cheng, Tianheng and Jiang, Borui and Deng, Chaorui and Zhao, Yang and
-    Liu, Dong and Mu, Yadong and Tan, Mingkui and Wang, Xinggang and Liu, Wenyu and Xiao, Bin},
-  journal={IEEE Transactions on Pattern Analysis and Machine Intelligence}, year={2020}}"""
-
-_TIMM = """@misc{wightman2019timm,
-  title={PyTorch Image Models},
-  author={Wightman, Ross}, year={2019}, howpublished={https://github.com/huggingface/pytorch-image-models}}"""
-
-_CROWDPOSE = """@inproceedings{li2019crowdpose,
-  title={CrowdPose: Efficient Crowded Scenes Pose Estimation and a New Benchmark},
-  author={Li, Jiefeng and Wang, Can and Zhu, Hao and Mao, Yihuan and Fang, Hao-Shu and Lu, Cewu},
-  booktitle={Computer Vision and Pattern Recognition}, year={2019}}"""
-
 _HEATMAPS = {"keypoints": {"type": "heatmap/heatmap", "deconv_layers": 0}}
 _SIMCC = {"keypoints": {"type": "rtmpose/simcc"}}
 _CSPNEXT = {"s": (0.33, 0.5), "m": (0.67, 0.75), "x": (1.33, 1.25)}
@@ -57,8 +22,8 @@ def pose_plugin_info() -> PluginInfo:
         namespace="buctd",
         summary="Bottom-up conditioned top-down: rough poses go into the network that refines them",
         license="BSD-3-Clause",
-        hook_api="1.3",
-        citations=(_BUCTD,),
+        hook_api="1.0",
+        citations=("zhou2023buctd",),
     )
 
 
@@ -70,7 +35,7 @@ def pose_components() -> Iterable[ComponentSpec]:
         config="pose_buctd.config:ConditionsConfig",
         factory="pose_buctd.conditions:Conditions",
         summary="A rough pose drawn as one map a keypoint; in training made of the labels, with errors",
-        citations=(_POSEFIX,),
+        citations=("moon2019posefix",),
     )
     yield ComponentSpec(
         "backbone",
@@ -86,7 +51,7 @@ def pose_components() -> Iterable[ComponentSpec]:
         factory="pose_buctd.hrnet_coam:HRNetCoam",
         summary="HRNet whose branches attend to the conditions (CoAM), for one input size",
         tags=("imagenet",),
-        citations=(_SUN, _WANG, _DANET, _TIMM),
+        citations=("sun2019hrnet", "wang2020hrnet", "fu2019danet", "wightman2019timm"),
         weights_license="MIT",
         weights_source="ImageNet-1k classification, Wang et al. 2020, as released with timm",
     )
@@ -105,15 +70,6 @@ def pose_components() -> Iterable[ComponentSpec]:
             config=f"pose_buctd.config:{config}Config",
             factory=f"pose_buctd.stages.{factory}",
             summary=summary,
-        )
-    for kind, name, function, summary in (
-        ("backbone", "CondPreNet", "prenet_backbone", "DeepLabCut's CondPreNet as buctd/prenet"),
-        ("backbone", "HRNetCoAM", "coam_backbone", "DeepLabCut's HRNetCoAM as buctd/hrnet_coam"),
-        ("input", "CondPreNet", "conditions", "The conditions of DeepLabCut's CondPreNet"),
-        ("input", "HRNetCoAM", "conditions", "The conditions of DeepLabCut's HRNetCoAM"),
-    ):
-        yield ComponentSpec(
-            f"deeplabcut/{kind}", name, config="", factory=f"pose_buctd.deeplabcut:{function}", summary=summary
         )
 
 
@@ -139,6 +95,7 @@ def pose_suppliers() -> Iterable[SupplierSpec]:
         takes=("run", "file"),
         metavar="RUN|FILE",
         help="A trained bottom-up model, in the place of the run's own, or a file of its predictions.",
+        trains="poses",
     )
 
 
@@ -150,7 +107,7 @@ def pose_recipes() -> Iterable[ModelRecipe]:
         "{backbone}; a rough pose is added to the crop, heatmaps of the animal",
         {
             "model": {
-                "preprocess": {"view": "animal", "size": [256, 256]},
+                "preprocess": {"size": [256, 256]},
                 "inputs": {"conditions": {"type": "buctd/conditions"}},
                 "heads": _HEATMAPS,
             },
@@ -177,7 +134,7 @@ def _preset(
         summary=f"{summary} on {size[0]} x {size[1]} crops",
         spec={
             "model": {
-                "preprocess": {"view": "animal", "size": list(size)},
+                "preprocess": {"size": list(size)},
                 "inputs": {"conditions": {"type": "buctd/conditions", **errors}},
                 "backbone": backbone,
                 "heads": heads,
@@ -185,7 +142,7 @@ def _preset(
             "augmentation": _HUMAN_AUGMENTATION if human else _AUGMENTATION,
             "train": {"optimizer": {"lr": learning_rate}},
         },
-        citations=(_CROWDPOSE,) if human else (),
+        citations=("li2019crowdpose",) if human else (),
     )
 
 

@@ -317,7 +317,9 @@ def _numbers(
                     text = f"{path}: {key} of {_called(annotation)} holds {number!r}, which is no number"
                     raise DataError(text) from None
         raise DataError(f"{path}: {key} of an annotation holds a number that is out of range") from None
-    far = np.flatnonzero((np.abs(found) > _FAR ** (1 + (key == "area"))).any(axis=1)) if values else []
+    if not values:
+        return np.zeros((0, _WIDTH.get(key, 0)))
+    far = np.flatnonzero((np.abs(found) > _FAR ** (1 + (key == "area"))).any(axis=1))
     if len(far):
         raise DataError(f"{path}: {key} of {_called(annotations[far[0]])} holds a number that is out of range")
-    return found if values else np.zeros((0, _WIDTH.get(key, 0)))
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from pose_core.errors import DataError
-from pose_core.io.image_size import is_file
+from pose_core.io.files import is_file
 
 
 class ImageFiles:

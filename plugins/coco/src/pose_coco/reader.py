@@ -12,9 +12,10 @@ from pose_coco.config import CocoReaderConfig
 from pose_coco.image_files import ImageFiles
 from pose_core.errors import DataError
 from pose_core.interfaces import Reader
-from pose_core.interfaces.symmetry import symmetry_from_names
-from pose_core.io.image_size import image_size, is_file
-from pose_core.structures import Instances, LabelledDataset, LabelledImage, Skeleton
+from pose_core.io.files import is_file
+from pose_core.io.images import image_size
+from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
+from pose_core.symmetry import symmetry_from_names
 
 _FOLDER = "annotations"
 _PARTS = ("train.json", "val.json", "test.json")
@@ -103,7 +104,7 @@ class CocoReader(Reader):
             ignore = boxes[crowds]
             found.append(
                 LabelledImage.create(
-                    file,
+                    ImageFile(file),
                     name,
                     *_size(part.path, entry, file),
                     instances,

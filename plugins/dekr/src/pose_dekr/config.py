@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 from pydantic import Field, PositiveInt, field_validator
 
@@ -12,14 +12,13 @@ from pose_core.specs import (
     AnyPredictor,
     AnyTargetGenerator,
     Feature,
-    HeadConfig,
-    PredictorConfig,
+    FeatureMapHeadConfig,
+    HeatmapPredictorConfig,
     TargetGeneratorConfig,
-    choose_feature,
 )
+from pose_dekr.losses import DEKR_LOSSES, HEATMAP, OFFSET
 
-HEATMAP = "heatmap"
-OFFSET = "offset"
+__all__ = ["HEATMAP", "OFFSET", "CentersConfig", "DekrHeadConfig", "DekrTargetConfig"]
 
 
 class DekrTargetConfig(TargetGeneratorConfig):
@@ -57,11 +56,7 @@ class DekrTargetConfig(TargetGeneratorConfig):
         return self.offset_radius or 4.0 * stride
 
     def check_stride(self, stride: float) -> None:
-        """Refuse blobs and squares that fall between cells of this size (pixels).
-
-        Raises:
-            ValueError: one line that names the field to change.
-        """
+        """Refuse blobs and squares that fall between cells of this size."""
         for name, size, least in (
             ("sigma", self.decided_sigma(stride), 0.5 * stride),
             ("center_sigma", self.decided_center_sigma(stride), 0.5 * stride),
@@ -69,12 +64,12 @@ class DekrTargetConfig(TargetGeneratorConfig):
         ):
             if size < least:
                 raise ValueError(
-                    f"target_generator.{name}: {size:g} is too small for cells of {stride:g} pixels; "
+                    f"{name}: {size:g} is too small for cells of {stride:g} pixels; "
                     f"at least {least:.3g}, or leave it out"
                 )
 
 
-class CentersConfig(PredictorConfig):
+class CentersConfig(HeatmapPredictorConfig):
     """The animals whose centres are highest, each the centre plus the offsets found there."""
 
     animals: PositiveInt | None = Field(
@@ -122,9 +117,6 @@ class CentersConfig(PredictorConfig):
         description="interpolated: heatmaps are read between cells. cells: at the cell up and left of a keypoint, and "
         "keypoints are refined to whole cells, whose other heights are then 0; scores are clipped last (DeepLabCut 3).",
     )
-    sigmoid: bool | None = Field(
-        None, description="Whether heatmaps are logits; null: true when their loss is heatmap/bce."
-    )
 
     @field_validator("center_nms")
     @classmethod
@@ -134,18 +126,11 @@ class CentersConfig(PredictorConfig):
         return value
 
 
-_DEFAULT_LOSSES: dict[str, dict[str, Any]] = {
-    HEATMAP: {"type": "heatmap/mse"},
-    OFFSET: {"type": "heatmap/smooth_l1", "beta": 1 / 9, "weight": 0.5},
-}
-
-
-class DekrHeadConfig(HeadConfig):
+class DekrHeadConfig(FeatureMapHeadConfig):
     """Disentangled keypoint regression (Geng et al. 2021): heatmaps, and offsets by a branch a keypoint."""
 
-    feature: int | None = Field(
-        None, description="Which of the incoming feature maps (from 0); the finest where it is left out."
-    )
+    heatmap_output: ClassVar[str | None] = HEATMAP
+
     heatmap_channels: PositiveInt = Field(32, description="Channels of the heatmap branch.")
     heatmap_blocks: PositiveInt = Field(1, description="Residual blocks of the heatmap branch.")
     offset_channels: PositiveInt = Field(15, description="Channels of the offset branch a keypoint.")
@@ -155,11 +140,6 @@ class DekrHeadConfig(HeadConfig):
         description="How adaptive convolutions are computed. torch: by plain operations, which export and are several "
         "times faster on a CPU; torchvision: by torchvision.ops.deform_conv2d, which needs less memory in training.",
     )
-    grid_offset: float | None = Field(
-        None,
-        description="Centre of cell 0 in pixels of the network's input; null: cells tile the image. For imported "
-        "weights that were trained in another frame.",
-    )
     target_generator: AnyTargetGenerator = Field(
         cast(Any, {"type": "dekr/dekr"}), description="Labels -> heatmaps and offsets."
     )
@@ -167,47 +147,13 @@ class DekrHeadConfig(HeadConfig):
         cast(Any, {"type": "dekr/centers", "refine": 8.0}), description="Heatmaps and offsets -> animals."
     )
     losses: dict[str, AnyLoss] = Field(
-        cast(Any, _DEFAULT_LOSSES),
+        cast(Any, DEKR_LOSSES),
         description="By output (heatmap, offset); what is written is merged with the default.",
     )
-
-    @field_validator("losses", mode="before")
-    @classmethod
-    def _every_output_has_a_loss(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        unknown = sorted(str(name) for name in given if name not in _DEFAULT_LOSSES)
-        if unknown:
-            raise ValueError(
-                f"the head has no output {', '.join(unknown)}; its outputs are {', '.join(_DEFAULT_LOSSES)}"
-            )
-        return {name: given.get(name, default) for name, default in _DEFAULT_LOSSES.items()}
-
-    def chosen_feature(self, features: Sequence[Feature]) -> int:
-        """Index of the feature map that is used.
-
-        Raises:
-            ValueError: the choice is ambiguous, does not exist or is no map; names the field ``feature``.
-        """
-        return choose_feature(features, self.feature)
 
     def predicts_several(self) -> bool:
         """True: it assembles keypoints to any number of animals."""
         return True
 
     def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
-        feature = features[self.chosen_feature(features)]
-        if isinstance(self.target_generator, DekrTargetConfig):
-            self.target_generator.check_stride(feature.stride)
-
-    def decided_predictor(self) -> PredictorConfig:
-        """The predictor with ``sigmoid`` decided from the loss of the heatmaps."""
-        predictor: PredictorConfig = self.predictor
-        if isinstance(predictor, CentersConfig) and predictor.sigmoid is None:
-            return predictor.model_copy(update={"sigmoid": self.heatmaps_are_logits()})
-        return predictor
-
-    def heatmaps_are_logits(self) -> bool:
-        """Whether the loss of the heatmaps works on logits."""
-        kind: str = self.losses[HEATMAP].type
-        return kind == "heatmap/bce"
+        self.check_stride(features[self.chosen_feature(features)].stride)

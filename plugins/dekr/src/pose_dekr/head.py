@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
-
 from torch import Tensor
 
 from pose_core.interfaces import BuildContext, Grid, Head, KeypointAxis
+from pose_core.maps import prior_bias
 from pose_dekr.config import HEATMAP, OFFSET, DekrHeadConfig
 from pose_dekr.layers import HeatmapBranch, OffsetBranch
-
-_PRIOR = 0.01
-"""Probability of a blob that logits start from (the focal loss's trick, Lin et al. 2017)."""
 
 
 class DekrHead(Head):
@@ -30,12 +25,11 @@ class DekrHead(Head):
         super().__init__(config, context)
         self.feature = config.chosen_feature(context.features)
         feature = context.features[self.feature]
-        grid = Grid.cells(feature.stride)
-        self.grid = grid if config.grid_offset is None else replace(grid, offset=config.grid_offset)
+        self.grid = Grid.cells(feature.stride).with_offset(config.grid_offset)
         self.keypoints = context.skeleton.keypoints
         k = len(self.keypoints)
         self.width = config.offset_channels
-        bias = math.log(_PRIOR / (1 - _PRIOR)) if config.heatmaps_are_logits() else 0.0
+        bias = prior_bias(config.heatmaps_are_logits())
         self.heatmap_head = HeatmapBranch(feature.channels, k, config.heatmap_channels, config.heatmap_blocks, bias)
         self.offset_head = OffsetBranch(
             feature.channels, k, config.offset_channels, config.offset_blocks, config.deform

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pose_core.maps import init_flat
 from pose_dekr.deform import affine_taps, deformed_by_torch, deformed_by_torchvision
 
 
@@ -103,10 +104,7 @@ class HeatmapBranch(nn.Module):
         self.keypoint_maps = nn.Conv2d(width, keypoints, 1)
         self.center_map = nn.Conv2d(width, 1, 1)
         for layer in (self.keypoint_maps, self.center_map):
-            # Maps start nearly constant, so that the first steps are not spent on undoing noise.
-            nn.init.normal_(layer.weight, std=0.001)
-            assert layer.bias is not None
-            nn.init.constant_(layer.bias, bias)
+            init_flat(layer, bias)
 
     def forward(self, feature: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, K + 1, h, w), the centre last."""
@@ -131,9 +129,7 @@ class OffsetBranch(nn.Module):
         self.transition = transition(channels, keypoints * width)
         self.blocks = nn.Sequential(*(AdaptiveBlock(keypoints, width, deform) for _ in range(blocks)))
         self.maps = nn.Conv2d(keypoints * width, 2 * keypoints, 1, groups=keypoints)
-        nn.init.normal_(self.maps.weight, std=0.001)
-        assert self.maps.bias is not None
-        nn.init.zeros_(self.maps.bias)
+        init_flat(self.maps)
 
     def forward(self, feature: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, 2 K, h, w), x and y of keypoint k in channels 2 k and 2 k + 1."""

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from pose_core.interfaces import BuildContext, Grid, Predictions, Predictor
+from pose_core.maps import fit_parabola, keep_local_maxima, sample_own_map, top_cells, unravel_cells
 from pose_dekr.config import HEATMAP, OFFSET, CentersConfig
-from pose_dekr.maps import highest, maxima, places, read, read_cells, sharpened
 from pose_dekr.nms import close_keypoints, diagonals, enough_joints, suppress_at_once, suppress_in_order
 
 _CANDIDATES = 30
@@ -75,18 +75,18 @@ class CentersPredictor(Predictor):
 
     def _candidates(self, centers: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
         """Poses (B, M, K, 2) in cells and heights of their centres (B, M), the highest first."""
-        index, height = highest(maxima(centers, self.center_nms), self.candidates)
+        index, height = top_cells(keep_local_maxima(centers, self.center_nms), self.candidates)
         index, height = index[:, 0], height[:, 0]
         ways = offsets.flatten(2).gather(2, index[:, None].expand(-1, offsets.shape[1], -1))
         ways = ways.view(len(ways), -1, 2, self.candidates).permute(0, 3, 1, 2)
-        return places(index, centers.shape[-1])[:, :, None] - ways, height
+        return unravel_cells(index, centers.shape[-1]).float()[:, :, None] - ways, height
 
     def _read(self, maps: Tensor, poses: Tensor) -> tuple[Tensor, Tensor]:
         """Poses after refinement, in cells, and the heights of the keypoints' maps there: (B, M, K, 2), (B, M, K)."""
         if self.refine is not None:
-            peaks = maxima(maps, 5)
-            index, height = highest(peaks, self.candidates if self.interpolated else self.animals)
-            at = sharpened(maps, index) if self.interpolated else places(index, maps.shape[-1])
+            peaks = keep_local_maxima(maps, 5)
+            index, height = top_cells(peaks, self.candidates if self.interpolated else self.animals)
+            at = fit_parabola(maps, index) if self.interpolated else unravel_cells(index, maps.shape[-1]).float()
             at = torch.where((height > self.threshold)[..., None], at, torch.inf)
             # (B, M, K, P): from each keypoint to each maximum of its map.
             distance = (poses[:, :, :, None] - at[:, None]).norm(dim=-1).nan_to_num(torch.inf)
@@ -97,7 +97,7 @@ class CentersPredictor(Predictor):
             poses = torch.where(close, chosen, poses)
             maps = maps if self.interpolated else peaks
         finite = torch.where(torch.isfinite(poses), poses, 0.0)
-        return poses, read(maps, finite) if self.interpolated else read_cells(maps, finite)
+        return poses, sample_own_map(maps, finite) if self.interpolated else _read_cells(maps, finite)
 
     def _keep(self, poses: Tensor, exists: Tensor, sure: Tensor) -> Tensor:
         """Which candidates are the surest of their animal, (B, M) bool."""
@@ -113,3 +113,10 @@ class CentersPredictor(Predictor):
         same = same.gather(1, order[..., None].expand_as(same)).gather(2, order[:, None].expand_as(same))
         kept = suppress_in_order(same, exists.gather(1, order))
         return torch.zeros_like(kept).scatter(1, order, kept)
+
+
+def _read_cells(maps: Tensor, at: Tensor) -> Tensor:
+    """Heights (B, M, K) of the cells up and left of places (B, M, K, 2), of the nearest cell beyond the edge."""
+    h, w = maps.shape[-2:]
+    column, row = at[..., 0].floor().clamp(0, w - 1).long(), at[..., 1].floor().clamp(0, h - 1).long()
+    return maps.flatten(2).gather(2, (row * w + column).transpose(1, 2)).transpose(1, 2)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal, cast
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, cast
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field
 
 from pose_core.specs import (
     AnyLoss,
     AnyPredictor,
     AnyTargetGenerator,
-    Feature,
-    HeadConfig,
+    DeconvolutionHeadConfig,
+    HeatmapPredictorConfig,
     LossConfig,
     PredictorConfig,
     TargetGeneratorConfig,
-    choose_feature,
+    prefix_errors,
 )
 
 HEATMAP = "heatmap"
@@ -42,6 +42,9 @@ class MseConfig(_MapLossConfig):
 class BceConfig(_MapLossConfig):
     """Binary cross-entropy of heatmaps that are logits, summed over each map."""
 
+    def compares_logits(self) -> bool:
+        return True
+
 
 class HuberConfig(LossConfig):
     """Weighted Huber loss: squared error up to delta, linear beyond."""
@@ -66,20 +69,15 @@ class HeatmapTargetConfig(TargetGeneratorConfig):
     )
 
     def check_stride(self, stride: float) -> None:
-        """Refuse blobs that fall between cells of this size (pixels).
-
-        Raises:
-            ValueError: one line that names the field to change.
-        """
+        """Refuse blobs that fall between cells of this size."""
         name, size, least, radius = self._extent(stride)
         if size < least:
             raise ValueError(
-                f"target_generator.{name}: {size:g} is too small for cells of {stride:g} pixels; "
-                f"at least {least:.3g}, or leave it out"
+                f"{name}: {size:g} is too small for cells of {stride:g} pixels; at least {least:.3g}, or leave it out"
             )
         if self.locref_radius is not None and self.locref_radius < radius * 0.999:
             raise ValueError(
-                f"target_generator.locref_radius: {self.locref_radius:g} leaves out a part of the blobs; "
+                f"locref_radius: {self.locref_radius:g} leaves out a part of the blobs; "
                 f"at least {radius:.3g}, or leave it out"
             )
 
@@ -133,14 +131,6 @@ def _disc(stride: float) -> float:
     return max(2.0 * stride, 8.0)
 
 
-class HeatmapPredictorConfig(PredictorConfig):
-    """Base of the predictors that read one animal from heatmaps."""
-
-    sigmoid: bool | None = Field(
-        None, description="Whether heatmaps are logits; null: true when their loss is heatmap/bce."
-    )
-
-
 class ArgmaxConfig(HeatmapPredictorConfig):
     """The highest cell, moved by location refinement where the head has it."""
 
@@ -163,64 +153,10 @@ _DEFAULT_LOSSES: dict[str, dict[str, Any]] = {
 }
 
 
-class MapsHeadConfig(HeadConfig):
-    """Base of the heads that make maps of one feature map."""
-
-    feature: int | None = Field(
-        None, description="Which of the incoming feature maps (from 0); the finest where it is left out."
-    )
-    deconv_layers: int | None = Field(
-        None,
-        ge=0,
-        le=5,
-        description="Transposed convolutions that each halve the stride; null: one for features of a stride above 4.",
-    )
-    deconv_channels: int = Field(256, ge=1, description="Channels between several transposed convolutions.")
-    deconv_kernel: int = Field(3, ge=2, le=8, description="Kernel size of the transposed convolutions.")
-    deconv_padding: Literal["same", "valid"] = Field(
-        "same", description="same: n cells become 2n; valid: no padding, 2n + 1 with the default kernel."
-    )
-    grid_offset: float | None = Field(
-        None,
-        description="Centre of cell 0 in pixels of the network's input; null: where the layers put it. For imported "
-        "weights that were trained in another frame.",
-    )
-
-    def chosen_feature(self, features: Sequence[Feature]) -> int:
-        """Index of the feature map that is used.
-
-        Raises:
-            ValueError: the choice is ambiguous, does not exist or is no map; names the field ``feature``.
-        """
-        return choose_feature(features, self.feature)
-
-    def layers_on(self, feature: Feature) -> int:
-        """How many transposed convolutions there are on this feature map."""
-        if self.deconv_layers is not None:
-            return self.deconv_layers
-        return 1 if feature.stride > 4 else 0
-
-    def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
-        feature = features[self.chosen_feature(features)]
-        layers = self.layers_on(feature)
-        stride = feature.stride / 2**layers
-        if stride < 1:
-            raise ValueError(
-                f"deconv_layers: {layers} on a feature map of stride {feature.stride} give more cells than pixels; "
-                f"at most {feature.stride.bit_length() - 1}"
-            )
-        self.check_stride(stride)
-
-    def check_stride(self, stride: float) -> None:
-        """Refuse what does not fit cells of this size (pixels).
-
-        Raises:
-            ValueError: one line that names the field to change.
-        """
-
-
-class HeatmapHeadConfig(MapsHeadConfig):
+class HeatmapHeadConfig(DeconvolutionHeadConfig):
     """A heatmap for each keypoint and, with location refinement, the way from each cell to the keypoint."""
+
+    heatmap_output: ClassVar[str | None] = HEATMAP
 
     keypoints: Literal["animal", "unique"] = Field(
         "animal", description="Keypoints of the animal, or the skeleton's unique keypoints (once a frame)."
@@ -240,35 +176,12 @@ class HeatmapHeadConfig(MapsHeadConfig):
         description="By output (heatmap, locref); what is written is merged with the default.",
     )
 
-    @field_validator("losses", mode="before")
     @classmethod
-    def _every_output_has_a_loss(cls, given: Any, info: ValidationInfo) -> Any:
-        if not isinstance(given, dict):
-            return given
-        outputs = (HEATMAP, LOCREF) if info.data.get("location_refinement", True) else (HEATMAP,)
-        # Without location refinement its default loss, which the merge brought in, has nothing to compare.
-        unknown = sorted(str(n) for n in given if n not in outputs and given[n] != _DEFAULT_LOSSES.get(n))
-        if unknown:
-            raise ValueError(f"the head has no output {', '.join(unknown)}; its outputs are {', '.join(outputs)}")
-        return {name: given.get(name, _DEFAULT_LOSSES[name]) for name in outputs}
+    def output_names(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+        return (HEATMAP, LOCREF) if settings.get("location_refinement", True) else (HEATMAP,)
 
     def predicts_unique(self) -> bool:
         return self.keypoints == "unique"
-
-    def check_stride(self, stride: float) -> None:
-        if isinstance(self.target_generator, HeatmapTargetConfig):
-            self.target_generator.check_stride(stride)
-
-    def decided_predictor(self) -> PredictorConfig:
-        """The predictor with ``sigmoid`` decided from the loss of the heatmaps."""
-        predictor: PredictorConfig = self.predictor
-        if isinstance(predictor, HeatmapPredictorConfig) and predictor.sigmoid is None:
-            return predictor.model_copy(update={"sigmoid": self.heatmaps_are_logits()})
-        return predictor
-
-    def heatmaps_are_logits(self) -> bool:
-        """Whether the loss of the heatmaps works on logits."""
-        return isinstance(self.losses[HEATMAP], BceConfig)
 
 
 class IdentityConfig(TargetGeneratorConfig):
@@ -288,14 +201,10 @@ class IdentityConfig(TargetGeneratorConfig):
         return self.radius or _disc(stride)
 
     def check_stride(self, stride: float) -> None:
-        """Refuse discs that fall between cells of this size (pixels).
-
-        Raises:
-            ValueError: one line that names the field to change.
-        """
+        """Refuse discs that fall between cells of this size."""
         if self.decided_radius(stride) < _LEAST_DISC * stride:
             raise ValueError(
-                f"target_generator.radius: {self.radius:g} is too small for cells of {stride:g} pixels; "
+                f"radius: {self.radius:g} is too small for cells of {stride:g} pixels; "
                 f"at least {_LEAST_DISC * stride:.3g}, or leave it out"
             )
 
@@ -320,8 +229,11 @@ class AssignIdentityConfig(PredictorConfig):
 class CrossEntropyConfig(LossConfig):
     """Cross-entropy over individuals, in places that belong to one of them."""
 
+    def compares_logits(self) -> bool:
+        return True
 
-class IdentityHeadConfig(MapsHeadConfig):
+
+class IdentityHeadConfig(DeconvolutionHeadConfig):
     """A map for each individual: does this place belong to it?"""
 
     target_generator: AnyTargetGenerator = Field(
@@ -334,23 +246,16 @@ class IdentityHeadConfig(MapsHeadConfig):
         cast(Any, {IDENTITY: {"type": "heatmap/cross_entropy"}}), description="By output; there is one, identity."
     )
 
-    @field_validator("losses", mode="after")
-    @classmethod
-    def _one_loss(cls, losses: dict[str, LossConfig]) -> dict[str, LossConfig]:
-        if unknown := sorted(set(losses) - {IDENTITY}):
-            raise ValueError(f"the head has no output {', '.join(unknown)}; its only output is {IDENTITY}")
-        return losses
-
     def predicts_identity(self) -> bool:
         return True
 
     def check_stride(self, stride: float) -> None:
         generator = self.decided_target_generator()
-        if isinstance(generator, IdentityConfig):
-            if generator.background and self.exclusive():
+        with prefix_errors("target_generator"):
+            if isinstance(generator, IdentityConfig) and generator.background and self.exclusive():
                 raise ValueError(
-                    "target_generator.background: heatmap/cross_entropy knows no places of nobody; leave it out, or "
-                    "take the loss heatmap/bce"
+                    "background: heatmap/cross_entropy compares individuals only, no background; leave it out, or take "
+                    "the loss heatmap/bce"
                 )
             generator.check_stride(stride)
 

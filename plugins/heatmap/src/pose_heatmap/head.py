@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -11,36 +10,30 @@ import torch
 from torch import Tensor
 
 from pose_core.errors import ConfigError
-from pose_core.interfaces import BuildContext, Head, KeypointAxis, Labels, Loss, Predictions
+from pose_core.interfaces import BuildContext, Grid, Head, KeypointAxis, Labels, Loss, Predictions
+from pose_core.maps import Deconvolutions, deconv_grid, prior_bias, repeat_names, stack_axes
+from pose_core.specs import DeconvolutionHeadConfig
 from pose_core.structures import Skeleton
-from pose_heatmap.config import HEATMAP, LOCREF, HeatmapHeadConfig, MapsHeadConfig
-from pose_heatmap.layers import Deconvolution, head_grid
-
-_PRIOR = 0.01
-"""Probability of a blob that logits start from (the focal loss's trick, Lin et al. 2017): without it the first
-steps of a cross-entropy are spent on learning that most of an image is background."""
+from pose_heatmap.config import HEATMAP, LOCREF, HeatmapHeadConfig
 
 
 class MapsHead(Head):
-    """What heads share that make maps of one feature map.
+    """Base of the heads that make maps of one feature map.
 
     Attributes:
         feature: index of the feature map that is used.
         grid: of the maps.
-        start: value of the last layer's bias where maps are logits that are mostly background.
     """
 
-    start = math.log(_PRIOR / (1 - _PRIOR))
-
-    def __init__(self, config: MapsHeadConfig, context: BuildContext) -> None:
+    def __init__(self, config: DeconvolutionHeadConfig, context: BuildContext) -> None:
         super().__init__(config, context)
         self.feature = config.chosen_feature(context.features)
         feature = context.features[self.feature]
         layers = config.layers_on(feature)
-        grid = head_grid(feature.stride, layers, config.deconv_kernel, config.deconv_padding)
-        self.grid = grid if config.grid_offset is None else replace(grid, offset=config.grid_offset)
+        grid = deconv_grid(Grid.cells(feature.stride), layers, config.deconv_kernel, config.deconv_padding)
+        self.grid = grid.with_offset(config.grid_offset)
         self.make_maps = partial(
-            Deconvolution,
+            Deconvolutions,
             feature.channels,
             layers=layers,
             hidden=config.deconv_channels,
@@ -76,8 +69,7 @@ class HeatmapHead(MapsHead):
         self.skeleton = context.skeleton
         self.names = context.skeleton.keypoints
         k = context.skeleton.num_keypoints
-        bias = self.start if config.heatmaps_are_logits() else 0.0
-        self.heatmap_head = self.make_maps(k, bias=bias)
+        self.heatmap_head = self.make_maps(k, bias=prior_bias(config.heatmaps_are_logits()))
         self.locref_head = self.make_maps(2 * k) if config.location_refinement else None
         self.locref_std = config.locref_std
         self.set_codec(
@@ -101,9 +93,10 @@ class HeatmapHead(MapsHead):
         return outputs
 
     def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
-        names = self.skeleton.keypoints
-        axes = last_axes("heatmap_head", self.heatmap_head, names)
-        return axes if self.locref_head is None else axes | last_axes("locref_head", self.locref_head, names, 2)
+        axes = stack_axes("heatmap_head", self.heatmap_head, repeat_names(self.names))
+        if self.locref_head is None:
+            return axes
+        return axes | stack_axes("locref_head", self.locref_head, repeat_names(self.names, 2))
 
     def loss(self, outputs: Mapping[str, Tensor], labels: Labels) -> dict[str, Tensor]:
         if not self.unique:
@@ -134,16 +127,3 @@ class HeatmapHead(MapsHead):
         batch = len(outputs[HEATMAP])
         decoded = self.predictor(outputs, Predictions.none(batch, self.skeleton, outputs[HEATMAP].device))
         return replace(found, unique_keypoints=decoded.keypoints[:, 0], unique_scores=decoded.keypoint_scores[:, 0])
-
-
-def last_axes(
-    part: str, maps: Deconvolution, names: Sequence[str], values: int = 1, individuals: bool = False
-) -> dict[str, tuple[KeypointAxis, ...]]:
-    """The axes of the last layer of ``part``, which makes ``values`` maps for each of the names."""
-    # A transposed convolution has its outputs on the second axis of its weights.
-    transposed = len(maps.deconv_layers) > 0
-    last = f"{part}.deconv_layers.{len(maps.deconv_layers) - 1}" if transposed else f"{part}.final_conv"
-    return {
-        f"{last}.weight": (KeypointAxis.of(int(transposed), names, values, individuals),),
-        f"{last}.bias": (KeypointAxis.of(0, names, values, individuals),),
-    }

@@ -13,7 +13,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
@@ -28,9 +27,9 @@ from pose_core.interfaces import (
     Target,
     TargetGenerator,
 )
+from pose_core.maps import KeypointWindows, paint_maximum, prior_bias, repeat_names, sample_bilinear, stack_axes
 from pose_heatmap.config import IDENTITY, AssignIdentityConfig, IdentityConfig, IdentityHeadConfig
-from pose_heatmap.head import MapsHead, last_axes
-from pose_heatmap.targets import Windows, paint
+from pose_heatmap.head import MapsHead
 
 
 class IdentityHead(MapsHead):
@@ -51,8 +50,7 @@ class IdentityHead(MapsHead):
                 "(identified: true); this one has none, so leave the head out (null in its place)"
             )
         self.individuals = skeleton.individuals
-        bias = 0.0 if config.exclusive() else self.start
-        self.heatmap_head = self.make_maps(skeleton.num_individuals, bias=bias)
+        self.heatmap_head = self.make_maps(skeleton.num_individuals, bias=prior_bias(not config.exclusive()))
         self.set_codec(
             context.build("target_generator", config.decided_target_generator(), self.grid),
             context.build("predictor", config.decided_predictor(), self.grid),
@@ -70,7 +68,7 @@ class IdentityHead(MapsHead):
         return {IDENTITY: self.heatmap_head(features[self.feature])}
 
     def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
-        return last_axes("heatmap_head", self.heatmap_head, self.individuals, individuals=True)
+        return stack_axes("heatmap_head", self.heatmap_head, repeat_names(self.individuals), individuals=True)
 
 
 class IdentityTargets(TargetGenerator):
@@ -99,10 +97,11 @@ class IdentityTargets(TargetGenerator):
         if not labels.keypoints.shape[1]:
             weight = maps.new_full((batch, 1, h, w), float(self.background), dtype=torch.float32)
             return {IDENTITY: Target(torch.zeros_like(maps, dtype=torch.float32), weight)}
-        # One map an animal, in which its keypoints are the things of one kind.
-        windows = Windows.around(labels.keypoints.transpose(1, 2), self.grid, (h, w), self.radius)
+        # One map an animal, with discs around all of its keypoints.
+        windows = KeypointWindows.around(labels.keypoints, self.grid, (h, w), self.radius)
         squared = windows.squared_distance() / self.radius**2
-        nearness, owner = paint(windows, (2 - squared) * (windows.inside() & (squared <= 1))).max(1, keepdim=True)
+        closeness = torch.where(windows.inside() & (squared <= 1), 2 - squared, 0.0)
+        nearness, owner = paint_maximum(windows.index().flatten(2), closeness.flatten(2), (h, w)).max(1, keepdim=True)
         identity = labels.identity[:, :, None, None].expand(-1, -1, h, w).gather(1, owner)
         somebody = nearness > 0
         known = somebody & (identity >= 0) & (identity < individuals)
@@ -160,7 +159,7 @@ class AssignIdentityPredictor(Predictor):
             (B, A, N) probabilities, 0 for animals without keypoints or where the maps are not finite; and (B, A) in
             [0, 1], the mean score of the animal's keypoints.
         """
-        values = self.read(maps.float(), found.keypoints)
+        values = sample_bilinear(maps.float(), self.grid.to_cells(found.keypoints.float().nan_to_num()))
         values = values.sigmoid() if self.sigmoid else values.softmax(1)
         seen = torch.isfinite(found.keypoints).all(-1) & torch.isfinite(values).all(1)
         score = torch.where(seen, found.keypoint_scores, 0.0).clamp(min=0)
@@ -168,19 +167,3 @@ class AssignIdentityPredictor(Predictor):
         weighted = (torch.where(seen[:, None], values, 0.0) * score[:, None]).sum(-1)
         probability = (weighted / total.clamp(min=1e-12)[:, None]).transpose(1, 2)
         return probability, total / seen.sum(-1).clamp(min=1)
-
-    def read(self, maps: Tensor, points: Tensor) -> Tensor:
-        """The maps at some places, bilinear between the centres of cells, those at the edge beyond it.
-
-        Args:
-            maps: (B, N, h, w).
-            points: (B, A, K, 2) pixels of the network's input; anything comes out where they are NaN.
-
-        Returns:
-            (B, N, A, K).
-        """
-        h, w = maps.shape[-2:]
-        # grid_sample counts from -1, the centre of the first cell, to 1, that of the last.
-        span = torch.tensor([max(w - 1, 1), max(h - 1, 1)], device=maps.device)
-        cells = self.grid.to_cells(points.float().nan_to_num()) / span * 2 - 1
-        return F.grid_sample(maps, cells, mode="bilinear", padding_mode="border", align_corners=True)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from pose_core.interfaces import BuildContext, Grid, Predictions, Predictor
-from pose_heatmap.config import HEATMAP, LOCREF, ArgmaxConfig, HeatmapPredictorConfig, SubpixelConfig
-from pose_heatmap.peaks import highest, locate
+from pose_core.maps import highest_cell, refine_peaks
+from pose_core.specs import HeatmapPredictorConfig
+from pose_heatmap.config import HEATMAP, LOCREF, ArgmaxConfig, SubpixelConfig
 
 
 class _OneAnimal(Predictor):
@@ -30,9 +31,9 @@ class _OneAnimal(Predictor):
             one animal an image; a keypoint's score is the height of its blob, clipped to [0, 1].
         """
         maps = outputs[HEATMAP].float()
-        index, value = highest(maps)
+        index, value = highest_cell(maps)
         score = value.sigmoid() if self.sigmoid else value.clamp(0, 1)
-        positions = locate(
+        positions = refine_peaks(
             maps,
             index,
             self.grid,
@@ -52,7 +53,7 @@ class ArgmaxPredictor(_OneAnimal):
 
 
 class SubpixelPredictor(_OneAnimal):
-    """The centre of a Gaussian fitted around the highest cell (:func:`pose_heatmap.peaks.fit`), averaged with
+    """The centre of a Gaussian fitted around the highest cell (:func:`pose_core.maps.fit_gaussian`), averaged with
     location refinement where there is any."""
 
     def __init__(self, config: SubpixelConfig, context: BuildContext, grid: Grid) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pose_core.interfaces import Grid
+from pose_core.maps import normalize_cells, sample_normalized
 
 
 def affinities(
@@ -32,13 +32,14 @@ def affinities(
     way = ends[:, :, None] - starts[:, :, :, None]
     length = way.square().sum(-1, keepdim=True).sqrt()
     along = torch.linspace(0, 1, samples, device=paf.device, dtype=paf.dtype)
-    size = paf.new_tensor([max(width - 1, 1), max(height - 1, 1)])
     # Ends are brought to the coordinates of the fields before the points between them are made, which are many.
     first_end, second_end = (
-        (grid.to_cells(end) * (2 / size) - 1).nan_to_num(0.0) for end in (starts[:, :, :, None], ends[:, :, None])
+        normalize_cells(grid.to_cells(end), (height, width)).nan_to_num(0.0)
+        for end in (starts[:, :, :, None], ends[:, :, None])
     )
     where = first_end[..., None, :] + (second_end - first_end)[..., None, :] * along[:, None]
     if nearest:
+        size = paf.new_tensor([max(width - 1, 1), max(height - 1, 1)])
         cells = (where + 1) * (size / 2)
         column = cells[..., 0].round().clamp(0, width - 1).long()
         row = cells[..., 1].round().clamp(0, height - 1).long()
@@ -47,7 +48,7 @@ def affinities(
     else:
         fields = paf.reshape(batch * limbs, 2, height, width)
         where = where.view(batch * limbs, first * second, samples, 2)
-        read = F.grid_sample(fields, where, mode="bilinear", padding_mode="border", align_corners=True)
+        read = sample_normalized(fields, where)
     vector = read.view(batch, limbs, 2, first, second, samples).mean(-1)
     unit = way / length.clamp(min=1e-6)
     return vector[:, :, 0] * unit[..., 0] + vector[:, :, 1] * unit[..., 1]

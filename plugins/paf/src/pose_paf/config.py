@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
-from pydantic import Field, NonNegativeInt, PositiveInt, ValidationInfo, field_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
 
 from pose_core.specs import (
     AnyLoss,
     AnyPredictor,
     AnyTargetGenerator,
+    DeconvolutionHeadConfig,
     Feature,
-    HeadConfig,
-    PredictorConfig,
+    HeatmapPredictorConfig,
+    LossConfig,
     TargetGeneratorConfig,
-    choose_feature,
+    prefix_errors,
 )
 
 HEATMAP = "heatmap"
@@ -47,31 +48,19 @@ class PafTargetConfig(TargetGeneratorConfig):
         return self.width or max(1.5 * stride, 6.0)
 
     def check_stride(self, stride: float) -> None:
-        """Refuse strips that fall between cells of this size (pixels).
-
-        Raises:
-            ValueError: one line that names the field to change.
-        """
+        """Refuse strips, or blobs of ``maps``, that fall between cells of this size."""
         if self.width is not None and self.width < 0.75 * stride:
             raise ValueError(
-                f"target_generator.width: {self.width:g} is too small for cells of {stride:g} pixels; "
+                f"width: {self.width:g} is too small for cells of {stride:g} pixels; "
                 f"at least {0.75 * stride:.3g}, or leave it out"
             )
-        # Target generators of pose-heatmap know whether their blobs fall between cells.
-        check_maps = getattr(self.maps, "check_stride", None)
-        if check_maps is not None:
-            try:
-                check_maps(stride)
-            except ValueError as error:
-                raise ValueError(str(error).replace("target_generator.", "target_generator.maps.", 1)) from None
+        with prefix_errors("maps"):
+            self.maps.check_stride(stride)
 
 
-class AssemblyConfig(PredictorConfig):
+class AssemblyConfig(HeatmapPredictorConfig):
     """Blobs joined to animals along the part affinity fields."""
 
-    sigmoid: bool | None = Field(
-        None, description="Whether heatmaps are logits; null: true when their loss is heatmap/bce."
-    )
     blur: float = Field(
         0.0, ge=0, le=5, description="Standard deviation, in cells, by which heatmaps are smoothed first; 0: not."
     )
@@ -127,12 +116,11 @@ _DEFAULT_LOSSES: dict[str, dict[str, Any]] = {
 }
 
 
-class PafHeadConfig(HeadConfig):
+class PafHeadConfig(DeconvolutionHeadConfig):
     """Heatmaps, location refinement and part affinity fields of one feature map."""
 
-    feature: int | None = Field(
-        None, description="Which of the incoming feature maps (from 0); the finest where it is left out."
-    )
+    heatmap_output: ClassVar[str | None] = HEATMAP
+
     graph: Literal["auto", "skeleton", "bridged", "full", "pruned"] | tuple[Limb, ...] = Field(
         "auto",
         description="Which pairs of keypoints are limbs. skeleton: its edges; bridged: also pairs two edges apart, so "
@@ -149,7 +137,6 @@ class PafHeadConfig(HeadConfig):
         "(without stages all but the last are shared by the outputs).",
     )
     deconv_channels: PositiveInt = Field(128, description="Channels between several transposed convolutions.")
-    deconv_kernel: int = Field(3, ge=2, le=8, description="Kernel size of the transposed convolutions.")
     deconv_padding: Literal["same", "valid"] = Field(
         "same",
         description="same: n cells become 2n; valid: no padding, 2n + 1 with the default kernel (with stages: from the "
@@ -172,11 +159,6 @@ class PafHeadConfig(HeadConfig):
     locref_std: float = Field(
         7.2801, gt=0, description="Pixels a unit of the location refinement layer (DeepLabCut's value)."
     )
-    grid_offset: float | None = Field(
-        None,
-        description="Centre of cell 0 in pixels of the network's input; null: where the layers put it. For imported "
-        "weights that were trained in another frame.",
-    )
     target_generator: AnyTargetGenerator = Field(
         cast(Any, {"type": "paf/paf"}), description="Labels -> heatmaps, location refinement and fields."
     )
@@ -186,33 +168,15 @@ class PafHeadConfig(HeadConfig):
         description="By output (heatmap, locref, paf); what is written is merged with the default.",
     )
 
-    @field_validator("losses", mode="before")
-    @classmethod
-    def _every_output_has_a_loss(cls, given: Any, info: ValidationInfo) -> Any:
-        if not isinstance(given, dict):
-            return given
-        if unknown := sorted(str(n) for n in given if n not in _DEFAULT_LOSSES):
-            outputs = ", ".join(_DEFAULT_LOSSES)
-            raise ValueError(f"the head has no output {', '.join(unknown)}; its outputs are {outputs}")
-        return {name: given.get(name, default) for name, default in _DEFAULT_LOSSES.items()}
-
     @field_validator("losses")
     @classmethod
-    def _vectors_have_a_loss_for_vectors(cls, losses: dict[str, AnyLoss]) -> dict[str, AnyLoss]:
-        loss: Any = losses[PAF]
-        if loss.type == "heatmap/bce":
-            raise ValueError("paf: heatmap/bce compares probabilities, not vectors; heatmap/mse does for them")
+    def _vectors_have_a_loss_for_vectors(cls, losses: dict[str, LossConfig]) -> dict[str, LossConfig]:
+        loss = losses[PAF]
+        if loss.compares_logits():
+            raise ValueError(f"paf: {loss.type} compares probabilities, not vectors; heatmap/mse does for them")
         if getattr(loss, "foreground", 1.0) != 1.0:
             raise ValueError("paf.foreground: vectors have components below 0, so it must be 1; set weight instead")
         return losses
-
-    def chosen_feature(self, features: Sequence[Feature]) -> int:
-        """Index of the feature map that is used.
-
-        Raises:
-            ValueError: the choice is ambiguous, does not exist or is no map; names the field ``feature``.
-        """
-        return choose_feature(features, self.feature)
 
     def layers_on(self, feature: Feature) -> int:
         """How many transposed convolutions there are on this feature map."""
@@ -225,28 +189,6 @@ class PafHeadConfig(HeadConfig):
         return True
 
     def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
-        feature = features[self.chosen_feature(features)]
-        layers = self.layers_on(feature)
-        stride = feature.stride / 2**layers
-        if stride < 1:
-            raise ValueError(
-                f"deconv_layers: {layers} on a feature map of stride {feature.stride} give more cells than pixels; "
-                f"at most {feature.stride.bit_length() - 1}"
-            )
-        if self.stages and not layers:
+        super().check(features, input_size)
+        if self.stages and not self.layers_on(features[self.chosen_feature(features)]):
             raise ValueError("deconv_layers: stages come after a transposed convolution; set at least 1, or stages: 0")
-        check_stride = getattr(self.target_generator, "check_stride", None)
-        if check_stride is not None:
-            check_stride(stride)
-
-    def heatmaps_are_logits(self) -> bool:
-        """Whether the loss of the heatmaps works on logits."""
-        kind: str = self.losses[HEATMAP].type
-        return kind == "heatmap/bce"
-
-    def decided_predictor(self) -> PredictorConfig:
-        """The predictor; where it has an undecided ``sigmoid``, that is decided from the loss of the heatmaps."""
-        predictor: PredictorConfig = self.predictor
-        if "sigmoid" in type(predictor).model_fields and getattr(predictor, "sigmoid", None) is None:
-            return predictor.model_copy(update={"sigmoid": self.heatmaps_are_logits()})
-        return predictor

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,14 +10,11 @@ import numpy as np
 from torch import Tensor
 
 from pose_core.interfaces import BuildContext, Calibration, Grid, Head, KeypointAxis
-from pose_paf.axes import stack_axes
+from pose_core.maps import Deconvolutions, deconv_grid, prior_bias, repeat_names, stack_axes
 from pose_paf.config import HEATMAP, LOCREF, PAF, AssemblyConfig, PafHeadConfig
 from pose_paf.graph import choose_limbs, names
-from pose_paf.layers import Maps, Stages, Trunk, refined_grid
+from pose_paf.layers import Stages, Trunk
 from pose_paf.pruning import FloatArray, candidate_graphs, limb_affinities, separability
-
-_PRIOR = 0.01
-"""Probability of a blob that logits start from (the focal loss's trick, Lin et al. 2017)."""
 
 
 class PafHead(Head):
@@ -61,25 +57,24 @@ class PafHead(Head):
                 activation=config.stage_activation,
             )
             channels, layers = self.staged.width, layers - 1
-            grid = refined_grid(grid, 1, 3, "same")
+            grid = deconv_grid(grid, 1, 3, "same")
         elif layers > 1:
             self.trunk = Trunk(
                 channels, config.deconv_channels, layers - 1, config.deconv_kernel, config.deconv_padding
             )
             channels = config.deconv_channels
-            grid = refined_grid(grid, layers - 1, config.deconv_kernel, config.deconv_padding)
+            grid = deconv_grid(grid, layers - 1, config.deconv_kernel, config.deconv_padding)
             layers = 1
-        grid = refined_grid(grid, layers, config.deconv_kernel, config.deconv_padding)
-        self.grid = grid if config.grid_offset is None else replace(grid, offset=config.grid_offset)
+        grid = deconv_grid(grid, layers, config.deconv_kernel, config.deconv_padding)
+        self.grid = grid.with_offset(config.grid_offset)
         make = partial(
-            Maps,
+            Deconvolutions,
             layers=layers,
             hidden=config.deconv_channels,
             kernel=config.deconv_kernel,
             padding=config.deconv_padding,
         )
-        bias = math.log(_PRIOR / (1 - _PRIOR)) if config.heatmaps_are_logits() else 0.0
-        self.heatmap_head = make(channels, k, bias=bias)
+        self.heatmap_head = make(channels, k, bias=prior_bias(config.heatmaps_are_logits()))
         self.locref_head = make(2 * k if self.staged is not None else channels, 2 * k)
         self.paf_head = make(channels, 2 * pairs)
         self.locref_std = config.locref_std
@@ -140,8 +135,7 @@ class PafHead(Head):
 
     def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
         """The axes over keypoints, and those over limbs: a limb is carried over where both of its ends are."""
-        keypoints = [(name,) for name in self.keypoints]
-        points = [entry for entry in keypoints for _ in "xy"]
+        keypoints, points = repeat_names(self.keypoints), repeat_names(self.keypoints, 2)
         fields = [(self.keypoints[a], self.keypoints[b]) for a, b in self.limbs for _ in "xy"]
         axes: dict[str, tuple[KeypointAxis, ...]] = {}
         seen = None

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pose_core.interfaces import BuildContext, Grid, Labels, Target, TargetGenerator
+from pose_core.maps import mask_background, present_animals
 from pose_paf.config import PAF, PafTargetConfig
 from pose_paf.strips import Strips, strips
 
@@ -91,61 +92,10 @@ class PafTargets(TargetGenerator):
 
     def _weights(self, labels: Labels, known: Tensor, size: tuple[int, int], painted: Tensor) -> Tensor:
         """Bool, (B, 2 L, 1, 1) where whole maps are certain or not, else (B, 2 L, h, w)."""
-        labelled = torch.isfinite(labels.keypoints).all(-1)
-        present = labelled.any(-1)
-        lacks = present[:, :, None] & ~known
-        images, _, limbs = lacks.shape
-        # Nothing is in doubt in most batches, and maps of weights are not free; on a GPU asking would wait for it.
-        if lacks.device.type == "cpu" and not lacks.any():
-            return lacks.new_ones(images, 2 * limbs, 1, 1)
-        low, high = doubtful_boxes(labels, labelled)
-        bits, kind = _bits(lacks.shape[1], lacks.device)
-        within = [
-            (self._centres(size[1 - axis], lacks) >= low[..., axis, None])
-            & (self._centres(size[1 - axis], lacks) <= high[..., axis, None])
-            for axis in (0, 1)
-        ]
-        # Who may have the limb in a cell: a bit an animal, those of its row that its column has too.
-        columns = (within[0] * bits[:, None]).sum(1).to(kind)
-        rows = ((lacks * bits[:, None]).transpose(1, 2)[..., None] * within[1][:, None]).sum(2).to(kind)
-        doubts = rows[..., None] & columns[:, None, None]
-        # Once for x and once for y, in one pass: the maps are large.
-        weight = (doubts[:, :, None].expand(-1, -1, 2, -1, -1) == 0).reshape(images, 2 * limbs, *size)
-        weight.view(-1).index_fill_(0, torch.cat([painted, painted + size[0] * size[1]]), True)
+        lacks = present_animals(labels)[..., None] & ~known
+        weight = mask_background(labels, lacks, self.grid, size, values=2)
+        if weight is None:
+            return lacks.new_ones(len(lacks), 2 * lacks.shape[2], 1, 1)
+        if weight.shape[-2:] == size:
+            weight.view(-1).index_fill_(0, torch.cat([painted, painted + size[0] * size[1]]), True)
         return weight
-
-    def _centres(self, count: int, like: Tensor) -> Tensor:
-        return self.grid.centres(count, device=like.device)
-
-
-def _bits(animals: int, device: torch.device) -> tuple[Tensor, torch.dtype]:
-    """A bit for each animal, and the smallest type that holds them all.
-
-    From 31 animals on some share a bit; then more cells count as doubtful than need be, never fewer.
-    """
-    kind = torch.uint8 if animals <= 8 else torch.int32
-    places = torch.arange(animals, device=device) % (8 if animals <= 8 else 31)
-    return 2**places, kind
-
-
-def doubtful_boxes(labels: Labels, labelled: Tensor) -> tuple[Tensor, Tensor]:
-    """Where what an animal lacks may be.
-
-    Args:
-        labels: of the batch.
-        labelled: (B, N, K) bool.
-
-    Returns:
-        the corners (B, N, 2) of the animals' widened boxes, pixels; infinite for the only animal of an image.
-    """
-    present = labelled.any(-1)
-    points = labels.keypoints
-    least = torch.where(labelled[..., None], points, torch.inf).amin(2)
-    most = torch.where(labelled[..., None], points, -torch.inf).amax(2)
-    given = torch.isfinite(labels.boxes).all(-1, keepdim=True)
-    boxes = torch.where(given, labels.boxes, torch.cat([least, most], dim=-1))
-    boxes = torch.where(present[..., None], boxes, 0.0)
-    longest = (boxes[..., 2:] - boxes[..., :2]).amax((1, 2))
-    alone = (present.sum(1) <= 1) | (longest <= 0)
-    margin = torch.where(alone, torch.inf, longest / 2)[:, None, None]
-    return boxes[..., :2] - margin, boxes[..., 2:] + margin

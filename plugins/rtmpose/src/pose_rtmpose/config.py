@@ -6,18 +6,17 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal, cast
 
-from pydantic import Field, PositiveFloat, ValidationInfo, field_validator
+from pydantic import Field, PositiveFloat, field_validator
 
 from pose_core.specs import (
     AnyLoss,
     AnyPredictor,
     AnyTargetGenerator,
     Feature,
-    HeadConfig,
+    FeatureMapHeadConfig,
     LossConfig,
     PredictorConfig,
     TargetGeneratorConfig,
-    choose_feature,
 )
 
 AXES = ("x", "y")
@@ -86,22 +85,14 @@ class SimccPredictorConfig(PredictorConfig):
 _DEFAULT_LOSSES: dict[str, dict[str, Any]] = {axis: {"type": "rtmpose/kl"} for axis in AXES}
 
 
-class SimccHeadConfig(HeadConfig):
+class SimccHeadConfig(FeatureMapHeadConfig):
     """Each keypoint's x and y, classified over bins finer than pixels."""
 
-    feature: int | None = Field(
-        None, description="Which of the incoming feature maps (from 0); the finest where it is left out."
-    )
     kernel: int = Field(7, ge=1, description="Kernel size, odd, of the convolution that makes one map a keypoint.")
     hidden: int = Field(256, ge=1, description="Length of the vector (token) that stands for a keypoint.")
     attention: int = Field(128, ge=1, description="Length of the queries and keys by which keypoints attend.")
     expansion: int = Field(2, ge=1, description="Width of the gated attention unit, in units of hidden.")
     split_ratio: int = Field(2, ge=1, le=16, description="Bins a pixel.")
-    grid_offset: float | None = Field(
-        None,
-        description="Centre of bin 0 in pixels of the network's input; null: bins tile the image. For imported weights "
-        "that were trained in another frame.",
-    )
     target_generator: AnyTargetGenerator = Field(
         cast(Any, {"type": "rtmpose/simcc"}), description="Labels -> what x and y should be."
     )
@@ -116,23 +107,6 @@ class SimccHeadConfig(HeadConfig):
         if kernel % 2 == 0:
             raise ValueError(f"must be odd, so that maps keep their size; use {kernel - 1} or {kernel + 1}")
         return kernel
-
-    @field_validator("losses", mode="before")
-    @classmethod
-    def _every_output_has_a_loss(cls, given: Any, info: ValidationInfo) -> Any:
-        if not isinstance(given, dict):
-            return given
-        if unknown := sorted(str(name) for name in given if name not in AXES):
-            raise ValueError(f"the head has no output {', '.join(unknown)}; its outputs are x, y")
-        return {name: given.get(name, _DEFAULT_LOSSES[name]) for name in AXES}
-
-    def chosen_feature(self, features: Sequence[Feature]) -> int:
-        """Index of the feature map that is used.
-
-        Raises:
-            ValueError: the choice is ambiguous, does not exist or is no map; names the field ``feature``.
-        """
-        return choose_feature(features, self.feature)
 
     def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
         stride = features[self.chosen_feature(features)].stride

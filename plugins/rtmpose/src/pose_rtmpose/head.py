@@ -40,9 +40,7 @@ class SimccHead(Head):
         self.cls_x = nn.Linear(config.hidden, width * config.split_ratio, bias=False)
         self.cls_y = nn.Linear(config.hidden, height * config.split_ratio, bias=False)
         self._initialise()
-        grid = Grid.cells(1 / config.split_ratio)
-        if config.grid_offset is not None:
-            grid = Grid(stride=grid.stride, offset=config.grid_offset)
+        grid = Grid.cells(1 / config.split_ratio).with_offset(config.grid_offset)
         self.set_codec(
             context.build("target_generator", config.target_generator, grid),
             context.build("predictor", config.decided_predictor(), grid),

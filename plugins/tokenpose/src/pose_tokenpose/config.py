@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, PositiveInt, model_validator
 from pydantic_core import PydanticCustomError
 
 from pose_core.specs import (
@@ -13,9 +13,10 @@ from pose_core.specs import (
     AnyPredictor,
     AnyTargetGenerator,
     Feature,
+    FeatureIndex,
+    GridOffset,
     HeadConfig,
     NeckConfig,
-    PredictorConfig,
     choose_feature,
 )
 
@@ -26,9 +27,7 @@ _SIZE_FIELD = "model.preprocess.size"
 class TransformerConfig(NeckConfig):
     """Keypoint tokens beside the patches of a feature map, in one transformer (TokenPose, Li et al. 2021)."""
 
-    feature: int | None = Field(
-        None, description="Which of the incoming feature maps (from 0); the finest where it is left out."
-    )
+    feature: FeatureIndex = None
     patch_size: tuple[PositiveInt, PositiveInt] = Field(
         (4, 4), description="(height, width) in cells of the feature map of what becomes one token."
     )
@@ -112,38 +111,23 @@ class TransformerConfig(NeckConfig):
         self.patches(features, input_size)
 
 
-_DEFAULT_LOSS: dict[str, Any] = {"type": "heatmap/mse"}
-
-
 class TokenHeatmapConfig(HeadConfig):
     """A heatmap for each keypoint, from its token, by one linear layer that all keypoints share."""
+
+    heatmap_output: ClassVar[str | None] = HEATMAP
 
     stride: PositiveInt = Field(
         4, description="Pixels of the network's input a cell of the heatmaps; a divisor of its height and width."
     )
-    grid_offset: float | None = Field(
-        None,
-        description="Centre of cell 0 in pixels of the network's input; null: cells tile the image. For imported "
-        "weights that were trained in another frame.",
-    )
+    grid_offset: GridOffset = None
     target_generator: AnyTargetGenerator = Field(
         cast(Any, {"type": "heatmap/gaussian"}), description="Labels -> heatmaps."
     )
     predictor: AnyPredictor = Field(cast(Any, {"type": "heatmap/subpixel"}), description="Heatmaps -> keypoints.")
     losses: dict[str, AnyLoss] = Field(
-        cast(Any, {HEATMAP: _DEFAULT_LOSS}),
+        cast(Any, {HEATMAP: {"type": "heatmap/mse"}}),
         description="By output (heatmap); what is written is merged with the default.",
     )
-
-    @field_validator("losses", mode="before")
-    @classmethod
-    def _the_output_has_a_loss(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        unknown = sorted(str(name) for name in given if name != HEATMAP)
-        if unknown:
-            raise ValueError(f"the head has no output {', '.join(unknown)}; its output is {HEATMAP}")
-        return {HEATMAP: given.get(HEATMAP, _DEFAULT_LOSS)}
 
     def heatmap_size(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> tuple[int, int]:
         """(h, w) of the heatmaps.
@@ -165,19 +149,4 @@ class TokenHeatmapConfig(HeadConfig):
 
     def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
         self.heatmap_size(features, input_size)
-        # Target generators of pose-heatmap know whether their blobs fall between cells.
-        check_stride = getattr(self.target_generator, "check_stride", None)
-        if check_stride is not None:
-            check_stride(self.stride)
-
-    def heatmaps_are_logits(self) -> bool:
-        """Whether the loss of the heatmaps works on logits."""
-        kind: str = self.losses[HEATMAP].type
-        return kind == "heatmap/bce"
-
-    def decided_predictor(self) -> PredictorConfig:
-        """The predictor; where it has an undecided ``sigmoid``, that is decided from the loss of the heatmaps."""
-        predictor: PredictorConfig = self.predictor
-        if "sigmoid" in type(predictor).model_fields and getattr(predictor, "sigmoid", None) is None:
-            return predictor.model_copy(update={"sigmoid": self.heatmaps_are_logits()})
-        return predictor
+        self.check_stride(self.stride)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
-
 from torch import Tensor, nn
 
 from pose_core.interfaces import BuildContext, Grid, Head
+from pose_core.maps import init_flat, prior_bias
 from pose_tokenpose.config import HEATMAP, TokenHeatmapConfig
-
-_PRIOR = 0.01
-"""Probability of a blob that logits start from (the focal loss's trick, Lin et al. 2017)."""
 
 
 class TokenHeatmapHead(Head):
@@ -31,14 +26,8 @@ class TokenHeatmapHead(Head):
         channels = context.features[0].channels
         self.norm = nn.LayerNorm(channels)
         self.to_heatmap = nn.Linear(channels, self.size[0] * self.size[1])
-        # Maps start nearly constant, so that the first steps are not spent on undoing noise.
-        nn.init.normal_(self.to_heatmap.weight, std=0.001)
-        nn.init.constant_(
-            self.to_heatmap.bias, math.log(_PRIOR / (1 - _PRIOR)) if config.heatmaps_are_logits() else 0.0
-        )
-        grid = Grid.cells(config.stride)
-        if config.grid_offset is not None:
-            grid = replace(grid, offset=config.grid_offset)
+        init_flat(self.to_heatmap, prior_bias(config.heatmaps_are_logits()))
+        grid = Grid.cells(config.stride).with_offset(config.grid_offset)
         self.set_codec(
             context.build("target_generator", config.target_generator, grid),
             context.build("predictor", config.decided_predictor(), grid),

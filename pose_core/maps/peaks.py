@@ -1,0 +1,108 @@
+"""Local maxima of heatmaps. Batched, without loops over maps, from operations that export to ONNX."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def is_local_maximum(maps: Tensor, side: int) -> Tensor:
+    """Tell which cells are the highest of the square around them.
+
+    Of equal cells within one square the first counts, row by row: a plateau that fits into a square is one maximum.
+    The square ends at the edge of the map.
+
+    Args:
+        maps: (B, K, h, w) float; a cell that is NaN or -inf is no maximum, and NaN hides its neighbours.
+        side: cells a side of the square, odd; 1 makes every cell a maximum.
+
+    Returns:
+        (B, K, h, w) bool.
+    """
+    reach = side // 2
+    if reach == 0:
+        return maps > -torch.inf
+    h, w = maps.shape[-2:]
+    # Shifted maps: 2 to 5 times faster on a CPU than max_pool2d with the indices that equal cells need.
+    wide = F.pad(maps, (reach, reach), value=-torch.inf)
+    left, right = _running_maximum(wide, -1, reach, w), _running_maximum(wide, -1, reach + 1, w, start=reach)
+    high = F.pad(torch.maximum(left, right), (0, 0, reach, reach), value=-torch.inf)
+    above, below = _running_maximum(high, -2, reach, h), _running_maximum(high, -2, reach + 1, h, start=reach)
+    # Above everything that comes before it, no lower than what comes after it; ``below`` holds the own row, too.
+    return (maps > torch.maximum(left, above)) & (maps >= below)
+
+
+def _running_maximum(maps: Tensor, axis: int, count: int, length: int, start: int = 0) -> Tensor:
+    """The maximum of ``count`` neighbours along an axis, for ``length`` places from ``start`` on."""
+    found, span = maps.narrow(axis, start, length + count - 1), 1
+    # Maxima of 2, 4, 8 ... neighbours, then the rest in one overlapping step.
+    while span < count:
+        step = min(span, count - span)
+        size = found.shape[axis] - step
+        found = torch.maximum(found.narrow(axis, 0, size), found.narrow(axis, step, size))
+        span += step
+    return found
+
+
+def keep_local_maxima(maps: Tensor, side: int, threshold: float = -torch.inf) -> Tensor:
+    """Maps whose cells are 0 except the local maxima above a threshold, which keep their height.
+
+    Args:
+        maps: (B, K, h, w) float.
+        side: see :func:`is_local_maximum`.
+        threshold: maxima that are not higher are left out.
+    """
+    peaks = is_local_maximum(maps, side)
+    return torch.where(peaks & (maps > threshold) if threshold > -torch.inf else peaks, maps, 0.0)
+
+
+def top_cells(maps: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The highest cells of each map, the highest first.
+
+    Args:
+        maps: (B, K, h, w).
+        count: M, how many.
+
+    Returns:
+        index in the flattened map (B, K, M) int64, and height (B, K, M); 0 and 0 where the map has fewer cells.
+    """
+    flat = maps.flatten(2)
+    found = min(count, flat.shape[2])
+    height, index = flat.topk(found, dim=2)
+    return F.pad(index, (0, count - found)), F.pad(height, (0, count - found))
+
+
+def find_local_maxima(maps: Tensor, count: int, *, side: int = 5, threshold: float = 0.01) -> tuple[Tensor, Tensor]:
+    """The highest local maxima of each map, the highest first.
+
+    Args:
+        maps: (B, K, h, w) float, values and not logits.
+        count: M, how many of each map.
+        side: see :func:`is_local_maximum`.
+        threshold: maxima that are not higher are left out; at least 0.
+
+    Returns:
+        index in the flattened map (B, K, M) int64, and height (B, K, M), 0 where there are fewer.
+    """
+    return top_cells(keep_local_maxima(maps, side, threshold), count)
+
+
+def highest_cell(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """The highest cell of each map: index in the flattened map (B, K, 1) int64, and height (B, K, 1).
+
+    Args:
+        maps: (B, K, h, w).
+    """
+    height, index = maps.flatten(2).max(dim=2, keepdim=True)
+    return index, height
+
+
+def unravel_cells(index: Tensor, width: int) -> Tensor:
+    """Columns and rows of cells of flattened maps: (...) int64 -> (..., 2) int64.
+
+    Args:
+        index: positions in the flattened map.
+        width: of the map.
+    """
+    return torch.stack([index % width, index.div(width, rounding_mode="floor")], dim=-1)
