@@ -149,7 +149,7 @@ def config_with(kind: str, name: str, without: str) -> dict[str, Any]:
     """A file for ``--config`` that names a component in its place, in a network of parts that are there."""
     backbone = "cspnext/cspnext" if without == "unet" else "unet/unet"
     head: dict[str, Any] = {"type": "rtmpose/simcc" if without == "heatmap" else "heatmap/heatmap"}
-    model: dict[str, Any] = {"method": "top_down", "preprocess": {"view": "animal", "size": [64, 64]}}
+    model: dict[str, Any] = {"method": "top_down", "preprocess": {"size": [64, 64]}}
     model |= {"backbone": {"type": backbone}, "heads": {"keypoints": head}}
     here = {"type": name}
     match kind:

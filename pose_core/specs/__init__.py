@@ -34,6 +34,7 @@ from pose_core.specs.components import (
     WriterConfig,
     prefix_errors,
 )
+from pose_core.specs.decided import Preprocess
 from pose_core.specs.features import Feature, choose_feature
 from pose_core.specs.fields import FeatureIndex, FrozenNorms, GridOffset, Pretrained
 from pose_core.specs.map_heads import DeconvolutionHeadConfig, FeatureMapHeadConfig, HeatmapPredictorConfig
@@ -95,6 +96,7 @@ __all__ = [
     "OptimizerSpec",
     "PoseNetworkSpec",
     "PredictorConfig",
+    "Preprocess",
     "PreprocessSpec",
     "Pretrained",
     "ReaderConfig",

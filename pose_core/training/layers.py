@@ -19,7 +19,7 @@ from pose_core.runs.run_folder import Run
 from pose_core.runs.start import NONE, run_of
 from pose_core.specs import CUSTOM, AnyRunSpec, DetectorConfig, DetectorRunSpec, ReaderConfig, parse_component
 from pose_core.specs.resolve import Layer, choose_model, file_layer, resolve, set_layer
-from pose_core.specs.run import STAGE_TRAINS, RunSpec, stage_of_run
+from pose_core.specs.run import RunSpec, run_suppliers, stage_of_run
 from pose_core.specs.yaml_file import Loc, validate_as
 from pose_core.structures import LabelledDataset
 from pose_core.training.options import TrainOptions
@@ -159,7 +159,7 @@ def _trained_alone(written: Written, model: str | None, networks: Mapping[str, s
     content = written.content
     if model is not None or "model" in content or content.get("trains") == "poses":
         return None
-    boxes = [name for name in networks if STAGE_TRAINS[name] == "boxes"]
+    boxes = [name for name in networks if _trains(name) == "boxes"]
     if "network" not in content and content.get("trains") != "boxes" and not boxes:
         return None
     if others := [name for name in networks if name not in boxes]:
@@ -214,7 +214,7 @@ def _stage(
     wanted: Content = {}
     for layer in own:
         wanted = merge(wanted, layer.content)
-    if STAGE_TRAINS.get(name) != "poses":
+    if _trains(name) == "boxes":
         content, _ = _detector_content(own, given, shared)
         _check_name(content["network"].get("type") if "network" in content else None, given, name)
         return content
@@ -242,6 +242,18 @@ def _trained_stage(written: Written, name: str, folder: Path) -> tuple[Content, 
         )
     run = Run.open(folder)
     return stage_of_run(run.spec), run
+
+
+def _trains(name: str) -> str:
+    """What the network of a supplier learns.
+
+    Raises:
+        ConfigError: no supplier of that name takes a network.
+    """
+    suppliers = run_suppliers()
+    if name not in suppliers:
+        raise ConfigError(f"{name}: is no network that a model builds on; there are {', '.join(suppliers) or 'none'}")
+    return suppliers[name].trains or "poses"
 
 
 def _preset(named: str | None, layers: Sequence[Layer], dataset: LabelledDataset) -> Model | None:

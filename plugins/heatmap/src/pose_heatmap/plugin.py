@@ -67,7 +67,7 @@ def pose_recipes() -> Iterable[ModelRecipe]:
         "{backbone}; heatmaps of the animal in a crop",
         {
             "model": {
-                "preprocess": {"view": "animal", "size": [256, 256]},
+                "preprocess": {"size": [256, 256]},
                 "heads": {"keypoints": {"type": "heatmap/heatmap", "deconv_layers": 0}},
             },
             "augmentation": {"rotation": 180.0, "scale": [0.75, 1.25], "translation": 0.08},

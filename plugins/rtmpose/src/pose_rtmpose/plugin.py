@@ -53,7 +53,7 @@ def pose_components() -> Iterable[ComponentSpec]:
 def _preset(variant: str, size: int) -> ModelPreset:
     spec: dict[str, Any] = {
         "model": {
-            "preprocess": {"view": "animal", "size": [size, size]},
+            "preprocess": {"size": [size, size]},
             "heads": {"keypoints": {"type": "rtmpose/simcc"}},
         },
     }
