@@ -217,7 +217,7 @@ def _stage(
     if _trains(name) == "boxes":
         content, _ = _detector_content(own, given, shared)
         _check_name(content["network"].get("type") if "network" in content else None, given, name)
-        return content
+        return {"trains": "boxes", **content}
     preset = _preset(given, own, dataset)
     if preset is None and "backbone" not in _section(wanted.get("model"), f"stages.{name}.model"):
         raise ConfigError(
