@@ -226,11 +226,11 @@ def test_limits_of_animals_and_keypoints() -> None:
     truth[0, 2:] = torch.nan
     head = make_head(skeleton(9, 3), graph="full")
     assert decode(head, ideal(head, truth[None]), 3).keypoints.shape[1] == 3
-    anyone = {"most_animals": None}
+    anyone = {"max_animals": None}
     head = make_head(skeleton(9, 3), graph="full", predictor=anyone)
     # An animal of two keypoints is below the quarter of nine.
     assert same(decode(head, ideal(head, truth[None]), 3).keypoints[0], truth[1:])
-    head = make_head(skeleton(9, 3), graph="full", predictor={**anyone, "least_keypoints": 2})
+    head = make_head(skeleton(9, 3), graph="full", predictor={**anyone, "min_keypoints": 2})
     assert same(decode(head, ideal(head, truth[None]), 3).keypoints[0], truth)
 
 
@@ -384,9 +384,7 @@ def test_assignment_is_optimal_and_one_animal_has_a_keypoint_once() -> None:
     affinity[2] = [[0.3, 0.0], [0.0, 0.0]]
     points = np.arange(12, dtype=np.float32).reshape(3, 2, 2) + positions
     limbs = ((0, 1), (1, 2), (0, 2))
-    found, values, totals = assemble(
-        affinity, points, scores, limbs, least_affinity=0.05, least_keypoints=2, limit=None
-    )
+    found, values, totals = assemble(affinity, points, scores, limbs, min_affinity=0.05, min_keypoints=2, limit=None)
     assert found.shape == (2, 3, 2)
     assert values.min() == 1
     rows = sorted(found[:, :, 0].tolist())

@@ -174,8 +174,8 @@ def assemble(
     scores: FloatArray,
     limbs: Sequence[tuple[int, int]],
     *,
-    least_affinity: float,
-    least_keypoints: int,
+    min_affinity: float,
+    min_keypoints: int,
     limit: int | None,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """The animals of an image.
@@ -188,8 +188,8 @@ def assemble(
         positions: (K, M, 2) of the candidates.
         scores: (K, M) in [0, 1].
         limbs: pairs of indices of keypoints.
-        least_affinity: what is not above it is no limb.
-        least_keypoints: animals with fewer are dropped.
+        min_affinity: what is not above it is no limb.
+        min_keypoints: animals with fewer are dropped.
         limit: the most animals; None: any number.
 
     Returns:
@@ -197,7 +197,7 @@ def assemble(
         keypoints that were found times the mean affinity of the limbs. The surest animal first.
     """
     k, m = scores.shape
-    chosen, trust = join(assign(affinity, least_affinity), limbs, (k, m))
+    chosen, trust = join(assign(affinity, min_affinity), limbs, (k, m))
     chosen = exchange(chosen, affinity, limbs)
     points, values = _pick(chosen, positions, scores)
     sums = values.sum(1)
@@ -208,7 +208,7 @@ def assemble(
         chosen = _take_in(chosen, points, limit)
         points, values = _pick(chosen, positions, scores)
         trusted = trusted[:limit]
-    enough = (chosen >= 0).sum(1) >= least_keypoints
+    enough = (chosen >= 0).sum(1) >= min_keypoints
     points, values = _pick(chosen[enough], positions, scores)
     total = values.sum(1) / np.maximum((chosen[enough] >= 0).sum(1), 1) * trusted[enough]
     order = np.argsort(-total, kind="stable")

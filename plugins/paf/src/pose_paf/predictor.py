@@ -42,7 +42,7 @@ class AssemblyPredictor(Predictor):
         self.config = config
         self.candidates = config.decided_candidates(skeleton.num_individuals)
         self.limit = config.limit(skeleton.num_individuals)
-        self.least_keypoints = config.decided_least(skeleton.num_keypoints)
+        self.min_keypoints = config.decided_min_keypoints(skeleton.num_keypoints)
 
     used: Tensor
 
@@ -66,8 +66,8 @@ class AssemblyPredictor(Predictor):
                 image[: at[0]].reshape(positions.shape[1:]),
                 image[at[0] : at[1]].reshape(scores.shape[1:]),
                 self.limbs,
-                least_affinity=self.config.least_affinity,
-                least_keypoints=self.least_keypoints,
+                min_affinity=self.config.min_affinity,
+                min_keypoints=self.min_keypoints,
                 limit=self.limit,
             )
             for image in host
