@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pose_paf.affinity import affinities
+from pose_paf.affinity import score_limbs
 from pose_paf.assembly import assemble
 from pose_paf.peaks import find_blobs
 from pydantic import TypeAdapter
@@ -368,7 +368,7 @@ def test_affinity_is_the_cosine_with_a_uniform_field(nearest: bool) -> None:
     field[:, 0] = 1.0
     starts = torch.tensor([[40.0, 40.0], [torch.nan, torch.nan]]).view(1, 1, 2, 2)
     ends = torch.tensor([[60.0, 40.0], [40.0, 60.0], [50.0, 50.0], [20.0, 40.0], [40.0, 40.0]]).view(1, 1, 5, 2)
-    found = affinities(field, starts, ends, GRID, nearest=nearest)[0, 0]
+    found = score_limbs(field, starts, ends, GRID, nearest=nearest)[0, 0]
     torch.testing.assert_close(found[0], torch.tensor([1.0, 0.0, 0.5**0.5, -1.0, 0.0]), atol=1e-4, rtol=0)
     assert torch.isnan(found[1]).all()
 

@@ -55,7 +55,7 @@ def pose_components() -> Iterable[ComponentSpec]:
     yield _part("head", "identity", "Identity", "identity", "One map an individual: which animal is this?")
     yield _part("target_generator", "gaussian", "Gaussian", "targets", "Gaussian blobs and offsets to their centres")
     yield _part("target_generator", "plateau", "Plateau", "targets", "Discs of ones and offsets to their centres")
-    yield _part("target_generator", "identity", "Identity", "identity", "Whose place it is, around all keypoints")
+    yield _part("target_generator", "identity", "Identity", "identity", "Individual of each place around keypoints")
     yield _part("predictor", "argmax", "Argmax", "predictors", "Highest cell, moved by location refinement")
     yield _part("predictor", "subpixel", "Subpixel", "predictors", "Gaussian fitted around the highest cell", (_GUO,))
     yield _part("predictor", "assign_identity", "AssignIdentity", "identity", "Names of all animals of a frame at once")

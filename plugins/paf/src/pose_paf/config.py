@@ -73,7 +73,7 @@ class AssemblyConfig(HeatmapPredictorConfig):
         description="Blobs looked at in each heatmap, the highest ones; null: three times the animals, at least 20.",
     )
     window: Literal[1, 3, 5] = Field(
-        3, description="Cells a side around a blob's highest one whose location refinement is averaged."
+        3, description="Cells a side, around a blob's highest one, over which location refinement is averaged."
     )
     samples: int = Field(10, ge=2, le=100, description="Points along a limb at which the field is read.")
     sampling: Literal["bilinear", "nearest"] = Field(
@@ -89,7 +89,7 @@ class AssemblyConfig(HeatmapPredictorConfig):
     )
     max_animals: PositiveInt | Literal["project"] | None = Field(
         "project",
-        description="At most so many animals an image; project: as many as the project has individuals; null: any.",
+        description="Maximum number of animals an image; project: as many as the project has individuals; null: any.",
     )
     min_keypoints: PositiveInt | None = Field(
         None, description="Animals with fewer keypoints are dropped; null: 2, and with over 8 keypoints a quarter."
@@ -101,7 +101,7 @@ class AssemblyConfig(HeatmapPredictorConfig):
         return self.candidates or max(20, 3 * animals)
 
     def limit(self, individuals: int) -> int | None:
-        """The most animals of an image; None for any number."""
+        """Maximum number of animals of an image; None for any number."""
         return individuals if self.max_animals == "project" else self.max_animals
 
     def decided_min_keypoints(self, keypoints: int) -> int:
