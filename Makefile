@@ -41,10 +41,10 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -q -m "not slow"
 
-# What somebody who writes a plugin meets: the template of each kind, every page of the guide, the wheels, and an
-# environment that lacks a plugin.
+# What somebody who writes a plugin meets: the template of each kind, every page of the guide, the wheels, an
+# environment that lacks a plugin, and the benchmarks that train.
 test-authors: $(STAMP)
-	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -q -m slow --dist worksteal tests/test_template.py tests/test_docs_run.py tests/test_release.py tests/test_without_a_plugin.py
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -q -m slow --dist worksteal tests/test_template.py tests/test_docs_run.py tests/test_release.py tests/test_without_a_plugin.py tests/test_scripts.py
 
 # 11,400 spoilt files (2000 of each of five families, 1000 imports, 400 runs with a run inside), the same each time.
 test-fuzz: $(STAMP)

@@ -1,6 +1,6 @@
 """How long conditions of BUCTD take: medians, beside the budget of the project.
 
-    python benchmarks/conditions.py [--threads 1] [--repetitions 30] [--json]
+    python benchmarks/conditions.py [--threads 1] [--repetitions 30] [--warm-up 30] [--json]
 
 A batch of 8 crops of 256 x 256 pixels and 12 keypoints: drawing poses, by keypoint and in colours, exactly and as
 imported networks need it; drawing erroneous poses from labels of 3 animals; and both together, as a training step does.
@@ -9,25 +9,19 @@ The numbers mean something on an idle machine only.
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-import time
-from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from pydantic import TypeAdapter
+from timing import Case, run
 
 from pose_core.interfaces import BuildContext, Labels
 from pose_core.specs import AnyInput
 from pose_core.structures import Skeleton
-from pose_core.train.memory import keep_freed_memory
 
 BUDGET_MS = 15.0
 BATCH, ANIMALS, KEYPOINTS, SIZE = 8, 3, 12, (256, 256)
-WARM_UP = 30
-"""Calls before the measured ones. The first ones wait for memory from the operating system; in training it is there."""
 
 
 def make_input(**config: Any) -> Any:
@@ -54,25 +48,8 @@ def make_labels() -> Labels:
     )
 
 
-def measure(work: Callable[[], object], repetitions: int) -> tuple[float, float]:
-    """Median and least milliseconds."""
-    seconds = []
-    for repetition in range(WARM_UP + repetitions):
-        start = time.perf_counter()
-        work()
-        if repetition >= WARM_UP:
-            seconds.append(time.perf_counter() - start)
-    return 1e3 * statistics.median(seconds), 1e3 * min(seconds)
-
-
-def row(what: str, work: Callable[[], object], repetitions: int, budget: float | None = None) -> dict[str, Any]:
-    """One measurement."""
-    median, least = measure(work, repetitions)
-    return {"what": what, "median_ms": round(median, 3), "least_ms": round(least, 3), "budget_ms": budget}
-
-
-def rows(repetitions: int) -> list[dict[str, Any]]:
-    """All measurements."""
+def make_cases(device: str) -> list[Case]:
+    """What is measured; on the CPU, whatever the device."""
     labels = make_labels()
     poses = labels.keypoints[:, 0]
     found = []
@@ -82,33 +59,13 @@ def rows(repetitions: int) -> list[dict[str, Any]]:
         ("drawn, a map a keypoint, as imported", {"rendering": "deeplabcut", "peak": 255.0}),
         ("drawn, in colours, as imported", {"rendering": "deeplabcut", "peak": 255.0, "encoding": "coloured"}),
     ):
-        part = make_input(**config)
-        found.append(row(what, lambda part=part: part.render(poses, SIZE), repetitions, BUDGET_MS))  # type: ignore[misc]
+        found.append(Case(what, partial(make_input(**config).render, poses, SIZE), BUDGET_MS))
     part = make_input()
-    found.append(row("errors", lambda: part.sample(labels, SIZE), repetitions))
-    found.append(row("errors and drawn", lambda: part.for_training(labels, SIZE), repetitions, BUDGET_MS))
+    found.append(Case("errors", partial(part.sample, labels, SIZE)))
+    found.append(Case("errors and drawn", partial(part.for_training, labels, SIZE), BUDGET_MS))
     return found
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure everything and print a table, or JSON."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--threads", type=int, default=1, help="of torch on the CPU")
-    parser.add_argument("--repetitions", type=int, default=30)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    keep_freed_memory()  # as every training does
-    with torch.inference_mode():
-        found = rows(options.repetitions)
-    if options.json:
-        print(json.dumps(found, indent=2))
-        return
-    for each in found:
-        budget = each["budget_ms"]
-        verdict = "" if budget is None else f", {'within' if each['median_ms'] <= budget else 'over'} {budget:g} ms"
-        print(f"{each['what']:40} median {each['median_ms']:7.2f} ms, least {each['least_ms']:7.2f} ms{verdict}")
-
-
 if __name__ == "__main__":
-    main()
+    with torch.inference_mode():
+        run(__doc__, make_cases, threads=1)

@@ -1,7 +1,9 @@
 """Four crossing animals: the project of docs/measurements.md, three small models trained on it, and their metrics.
 
-``python benchmarks/crossing_animals.py FOLDER`` takes 12 minutes for the first model and 14 for each of the others on
-2 CPU cores, and prints every command that it runs. What is in FOLDER already is not made again.
+    python benchmarks/crossing_animals.py FOLDER [--scenes 10] [--frames 240] [--train "--epochs 1"]
+
+Takes 12 minutes for the first model and 14 for each of the others on 2 CPU cores, and prints every command that it
+runs. What is in FOLDER already is not made again. ``--train`` adds options to each training.
 
 Animals of 12 keypoints and about 60 pixels, all in the middle of 10 scenes of 256 x 256 pixels, where they cross and
 hide each other; 30 labelled frames of each scene.
@@ -9,6 +11,7 @@ hide each other; 30 labelled frames of each scene.
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 import shlex
@@ -25,7 +28,7 @@ from pose_core.structures import Instances, Skeleton
 from pose_core.synthetic.projects import Example, scene_examples, write_project
 from pose_core.synthetic.scenes import Scene, SceneSpec
 
-SCENES, FRAMES, STEP, ANIMALS = 10, 240, 8, 4
+STEP, ANIMALS = 8, 4
 RUMP, ENDS = "rump", ("back", "tail_base")
 """The twelfth keypoint, halfway between two of the scene's eleven."""
 
@@ -47,15 +50,22 @@ TRAININGS = {
 """Name of the run -> options of ``pose train``."""
 
 
-def main(folder: Path) -> None:
+def main() -> None:
     """Make what is missing, then measure."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--scenes", type=int, default=10)
+    parser.add_argument("--frames", type=int, default=240, help="of each scene")
+    parser.add_argument("--train", default="", metavar="OPTIONS", help="further options of every training")
+    options = parser.parse_args()
+    folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "data").is_dir():
-        write(folder / "data")
+        write(folder / "data", options.scenes, options.frames)
     (folder / "dekr.yaml").write_text(DEKR, encoding="utf-8")
-    for name, options in TRAININGS.items():
+    for name, chosen in TRAININGS.items():
         if not (folder / name).is_dir():
-            pose(folder, f"train data {options} --out {name}")
+            pose(folder, f"train data {chosen} --out {name} {options.train}")
     print("\n| | OKS AP (95 %) | AP50 | mean error, px | median | missed | false positives | training |")
     print("|---|---|---|---|---|---|---|---|")
     for name in TRAININGS:
@@ -73,13 +83,12 @@ def row(name: str, metrics: dict[str, Any], run: Path) -> str:
     """A line of the table."""
     training = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["training"]
     counts = metrics["counts"]
-    low, high = metrics["intervals"]["ap"]
     cells = (
         name,
-        f"{metrics['ap']:.3f} ({low:.3f} to {high:.3f})",
-        f"{metrics['ap50']:.3f}",
-        f"{metrics['mean_error']:.2f}",
-        f"{metrics['median_error']:.2f}",
+        f"{number(metrics['ap'], 3)}{interval(metrics['intervals']['ap'])}",
+        number(metrics["ap50"], 3),
+        number(metrics["mean_error"], 2),
+        number(metrics["median_error"], 2),
         f"{counts['missed']} of {counts['animals']}",
         str(counts["false_positives"]),
         f"{training['steps']} steps, {training['seconds']:.0f} s",
@@ -87,15 +96,24 @@ def row(name: str, metrics: dict[str, Any], run: Path) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def write(folder: Path) -> None:
+def number(value: float | None, digits: int) -> str:
+    """Format a metric; one that is undefined is a dash."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def interval(bounds: list[float] | None) -> str:
+    """Format a 95 % interval; nothing where there is none."""
+    return "" if bounds is None else f" ({bounds[0]:.3f} to {bounds[1]:.3f})"
+
+
+def write(folder: Path, count: int, frames: int) -> None:
     """Write the project."""
     scenes = [
-        Scene(SceneSpec(seed=40 + number, frames=FRAMES, animals=ANIMALS, length=60, ground=number % 5))
-        for number in range(SCENES)
+        Scene(SceneSpec(seed=40 + n, frames=frames, animals=ANIMALS, length=60, ground=n % 5)) for n in range(count)
     ]
     skeleton = scenes[0].skeleton
     ends = tuple(skeleton.keypoints.index(name) for name in ENDS)
-    examples = (scene_examples(scene, range(0, FRAMES, STEP), f"v{n}") for n, scene in enumerate(scenes))
+    examples = (scene_examples(scene, range(0, frames, STEP), f"v{n}") for n, scene in enumerate(scenes))
     write_project(folder, with_rump(skeleton), labelled(itertools.chain.from_iterable(examples), ends), name="crossing")
 
 
@@ -118,4 +136,4 @@ def labelled(examples: Iterator[Example], ends: tuple[int, ...]) -> Iterator[Exa
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

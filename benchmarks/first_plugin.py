@@ -1,6 +1,6 @@
 """From the template to the first trained model of a backbone of one's own: lines, and seconds on the clock.
 
-    python benchmarks/first_plugin.py [--folder FOLDER] [--json]
+    python benchmarks/first_plugin.py [--folder FOLDER] [--models top-down ...] [--json]
 
 Bakes the template of every kind and counts the lines of its files, blank ones left out: those are what an author starts
 from, and the network's are those to be replaced. Counts the lines of the author's guide's backbone in the same way.
@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
@@ -30,6 +31,14 @@ TEMPLATE = ROOT / "templates" / "pose-plugin"
 GUIDE = ROOT / "docs" / "authors" / "backbone.md"
 KINDS = ("backbone", "head", "detector", "format")
 IMAGES = range(0, 100, 5)
+_SMALL = ("--set", "model.preprocess.size=[64,64]", "--set", "stages.detector.network.size=[64,64]")
+_DETECTOR = ("--detector", "ssdlite")
+MODELS = {
+    "single-animal": ("one", ("--model", "mybackbone_small")),
+    "bottom-up": ("two", ("--model", "mybackbone_small")),
+    "top-down": ("two", ("--model", "top_down_mybackbone_small", *_DETECTOR, *_SMALL)),
+}
+"""Name of the run -> project, options of ``pose train``."""
 
 
 def run(*command: str | Path, cwd: Path) -> str:
@@ -93,7 +102,7 @@ class Clock:
         self.reached[what] = round(time.perf_counter() - self.start, 1)
 
 
-def first_models(folder: Path) -> dict[str, float]:
+def first_models(folder: Path, wanted: Sequence[str]) -> dict[str, float]:
     """Seconds from baking to each trained and predicted model."""
     for name, animals in (("one", 1), ("two", 2)):
         scene = Scene(SceneSpec(size=(128, 128), animals=animals))
@@ -119,11 +128,9 @@ def first_models(folder: Path) -> dict[str, float]:
         run(python, "-m", "pose_core", "predict", out, f"{data}/images/clip", *found, cwd=folder)
         clock.mark(f"{out} predicted")
 
-    train("one", "single-animal", "--model", "mybackbone_small")
-    train("two", "bottom-up", "--model", "mybackbone_small")
-    size = ("--set", "model.preprocess.size=[64,64]", "--set", "detector.network.size=[64,64]")
-    detector = ("--detector", "ssdlite", "--set", "detector.train.epochs=1")
-    train("two", "top-down", "--model", "top_down_mybackbone_small", *detector, *size)
+    for name in wanted:
+        data, arguments = MODELS[name]
+        train(data, name, *arguments)
     return clock.reached
 
 
@@ -134,10 +141,10 @@ class Measured(TypedDict):
     seconds: dict[str, float]
 
 
-def measure(folder: Path) -> Measured:
+def measure(folder: Path, models: Sequence[str]) -> Measured:
     """Everything, into an empty folder."""
     counts = {kind: baked_lines(bake(folder / f"lines-{kind}", kind)) for kind in KINDS}
-    return {"lines": {**counts, "guide's backbone": guide_lines()}, "seconds": first_models(folder)}
+    return {"lines": {**counts, "guide's backbone": guide_lines()}, "seconds": first_models(folder, models)}
 
 
 def main() -> None:
@@ -145,10 +152,11 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, help="an empty folder to work in and to keep; by default a temporary one"
     )
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS), help="to be trained")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        found = measure(Path(options.folder or temporary).resolve())
+        found = measure(Path(options.folder or temporary).resolve(), options.models)
     if options.json:
         print(json.dumps(found, indent=2))
         return

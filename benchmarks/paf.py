@@ -1,6 +1,6 @@
 """How long targets and decoding of part affinity fields take: medians, beside the budgets of the project.
 
-    python benchmarks/paf.py [--threads 2] [--repetitions 30] [--json]
+    python benchmarks/paf.py [--threads 2] [--repetitions 30] [--warm-up 30] [--json]
 
 Targets: a batch of 8 images, 12 keypoints, 66 limbs, maps of 112 x 112 cells of 4 pixels, a tenth of the keypoints
 unlabelled; once with animals as compact as they are (90 pixels) and once with keypoints all over the image. Decoding:
@@ -10,27 +10,20 @@ The numbers mean something on an idle machine only.
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-import time
-from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from pydantic import TypeAdapter
+from timing import Case, run
 from torch import Tensor
 
 from pose_core.interfaces import BuildContext, Head, Labels, Predictions
 from pose_core.specs import AnyHead, Feature
 from pose_core.structures import Skeleton
-from pose_core.train.memory import keep_freed_memory
 
 TARGETS_MS, DECODING_MS = 30.0, 5.0
 CELLS, STRIDE, KEYPOINTS = 112, 4, 12
-WARM_UP = 30
-"""Calls before the measured ones. The first ones wait for memory from the operating system; in training it is there."""
 
 
 def make_head(graph: Any, animals: int) -> Head:
@@ -71,58 +64,23 @@ def empty_outputs(head: Head, batch: int) -> dict[str, Tensor]:
     return {name: torch.zeros(batch, n, CELLS, CELLS) for name, n in channels.items()}
 
 
-def milliseconds(work: Callable[[], Any], repetitions: int) -> tuple[float, float]:
-    """Median and least."""
-    seconds = []
-    for repetition in range(WARM_UP + repetitions):
-        start = time.perf_counter()
-        work()
-        if repetition >= WARM_UP:
-            seconds.append(time.perf_counter() - start)
-    return 1e3 * statistics.median(seconds), 1e3 * min(seconds)
-
-
-def cases() -> list[tuple[str, float, Callable[[], Any]]]:
-    """Name, budget in milliseconds and work of each."""
-    found: list[tuple[str, float, Callable[[], Any]]] = []
+def make_cases(device: str) -> list[Case]:
+    """What is measured; on the CPU, whatever the device."""
+    found = []
     for name, spread in (("compact animals", 90.0), ("all over the image", float(CELLS * STRIDE))):
         head = make_head("full", 3)
         work = partial(head.target_generator, make_labels(8, 3, spread, 0.1), empty_outputs(head, 8))
-        found.append((f"targets, 66 limbs, {name}", TARGETS_MS, work))
+        found.append(Case(f"targets, 66 limbs, {name}", work, TARGETS_MS))
     for graph, limbs in (("full", 66), ("skeleton", 11)):
         head = make_head(graph, 10)
         labels = make_labels(1, 10, 90.0, 0.1)
         ideal = {k: v.value for k, v in head.target_generator(labels, empty_outputs(head, 1)).items()}
         nothing = Predictions.none(1, Skeleton(tuple(f"keypoint{i}" for i in range(KEYPOINTS))))
         work = partial(head.predictor, ideal, nothing)
-        found.append((f"decoding 10 animals, {limbs} limbs", DECODING_MS, work))
+        found.append(Case(f"decoding 10 animals, {limbs} limbs", work, DECODING_MS))
     return found
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure all cases and print a table, or JSON."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--threads", type=int, default=2, help="of torch on the CPU")
-    parser.add_argument("--repetitions", type=int, default=30)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    keep_freed_memory()  # as every training does
-    rows = []
-    with torch.inference_mode():
-        for name, budget, work in cases():
-            median, least = milliseconds(work, options.repetitions)
-            rows.append({"case": name, "median_ms": round(median, 2), "least_ms": round(least, 2), "budget_ms": budget})
-    if options.json:
-        print(json.dumps(rows, indent=2))
-        return
-    for row in rows:
-        verdict = "within" if float(row["median_ms"]) <= float(row["budget_ms"]) else "over"  # type: ignore[arg-type]
-        print(
-            f"{row['case']:40} median {row['median_ms']:6.2f} ms, least {row['least_ms']:6.2f} ms: "
-            f"{verdict} the budget of {row['budget_ms']:g} ms"
-        )
-
-
 if __name__ == "__main__":
-    main()
+    with torch.inference_mode():
+        run(__doc__, make_cases)

@@ -8,24 +8,19 @@ any.
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-import time
-from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from pydantic import TypeAdapter
+from timing import Case, run
 from torch import Tensor
 
-from pose_core.interfaces import BuildContext, Grid, Labels, Predictions
+from pose_core.interfaces import BuildContext, Grid, Labels, Predictions, Predictor
 from pose_core.specs import AnyPredictor, AnyTargetGenerator
 from pose_core.structures import Skeleton
 
 BUDGET_MS = 10.0
 BATCH, KEYPOINTS, SIZE, SPLIT_RATIO = 8, 12, 256, 2
-WARM_UP = 100
-"""Calls before the measured ones. The first ones wait for memory from the operating system; in training it is there."""
 
 
 def make_labels(missing: float = 0.1, seed: int = 0, device: str = "cpu") -> Labels:
@@ -44,8 +39,8 @@ def make_labels(missing: float = 0.1, seed: int = 0, device: str = "cpu") -> Lab
     ).to(device)
 
 
-def make_cases(device: str) -> dict[str, Callable[[], object]]:
-    """What is measured, by name; ``softmax`` is what the others are compared with."""
+def make_cases(device: str) -> list[Case]:
+    """What is measured; a plain softmax of the same outputs is there to compare with."""
     skeleton = Skeleton(tuple(f"keypoint{i}" for i in range(KEYPOINTS)))
     context, grid = BuildContext(skeleton=skeleton), Grid.cells(1 / SPLIT_RATIO)
     config = TypeAdapter(AnyTargetGenerator).validate_python({"type": "rtmpose/simcc"})
@@ -61,62 +56,19 @@ def make_cases(device: str) -> dict[str, Callable[[], object]]:
     }
     found = Predictions.none(BATCH, skeleton, device)
 
-    def decode(how: str) -> Callable[[], object]:
-        predictor = context.build(
-            "predictor", TypeAdapter(AnyPredictor).validate_python({"type": "rtmpose/simcc", "decode": how}), grid
-        )
-        return lambda: predictor(outputs, found)
+    def decoder(how: str) -> Predictor:
+        spec = TypeAdapter(AnyPredictor).validate_python({"type": "rtmpose/simcc", "decode": how})
+        predictor: Predictor = context.build("predictor", spec, grid)
+        return predictor
 
-    return {
-        "softmax": lambda: [output.softmax(-1) for output in outputs.values()],
-        "targets": lambda: targets(labels, shapes),
-        "decode: fit": decode("fit"),
-        "decode: argmax": decode("argmax"),
-    }
-
-
-def measure(call: Callable[[], object], repetitions: int, device: str) -> tuple[float, float]:
-    """Median and least milliseconds of one call."""
-    seconds = []
-    for repetition in range(WARM_UP + repetitions):
-        start = time.perf_counter()
-        call()
-        if device.startswith("cuda"):
-            torch.cuda.synchronize()
-        if repetition >= WARM_UP:
-            seconds.append(time.perf_counter() - start)
-    return 1e3 * statistics.median(seconds), 1e3 * min(seconds)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure all cases and print a table, or JSON."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--threads", type=int, default=2, help="of torch on the CPU")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--repetitions", type=int, default=200)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    with torch.inference_mode():
-        results = {
-            name: measure(call, options.repetitions, options.device)
-            for name, call in make_cases(options.device).items()
-        }
-    if options.json:
-        rows = [
-            {"case": name, "median_ms": round(ms, 3), "least_ms": round(least, 3)}
-            for name, (ms, least) in results.items()
-        ]
-        print(json.dumps(rows, indent=2))
-        return
-    print(f"{BATCH} images of {SIZE} x {SIZE} pixels, {KEYPOINTS} keypoints, {SPLIT_RATIO} bins a pixel")
-    for name, (ms, least) in results.items():
-        verdict = "within" if ms <= BUDGET_MS else "over"
-        print(
-            f"{name:16} median {ms:6.2f} ms, least {least:6.2f} ms, {ms / results['softmax'][0]:5.1f} x softmax: "
-            f"{verdict} the budget of {BUDGET_MS:g} ms"
-        )
+    return [
+        Case("softmax", lambda: [output.softmax(-1) for output in outputs.values()]),
+        Case("targets", partial(targets, labels, shapes), BUDGET_MS),
+        Case("decoding: fit", partial(decoder("fit"), outputs, found), BUDGET_MS),
+        Case("decoding: argmax", partial(decoder("argmax"), outputs, found), BUDGET_MS),
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    with torch.inference_mode():
+        run(__doc__, make_cases, repetitions=200, warm_up=100)

@@ -7,37 +7,33 @@ The numbers mean something on an idle machine only.
 
 from __future__ import annotations
 
-import argparse
-import json
-import statistics
-import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from pydantic import TypeAdapter
+from timing import Case, run
 
-from pose_core.interfaces import BuildContext, Grid, Labels, Predictions, TargetGenerator
+from pose_core.interfaces import BuildContext, Grid, Labels, Predictions
 from pose_core.specs import AnyPredictor, AnyTargetGenerator
 from pose_core.structures import Skeleton
-from pose_core.train.memory import keep_freed_memory
 
 BUDGET_MS = 10.0
 
 
 @dataclass(frozen=True)
-class Case:
+class Maps:
     """What is measured.
 
     Attributes:
-        generator: name of the target generator.
+        component: name of the target generator or predictor.
         animals: in every image.
         batch, keypoints: B and K.
         cells: height and width of the maps.
         stride: pixels a cell.
     """
 
-    generator: str
+    component: str
     animals: int
     batch: int = 8
     keypoints: int = 12
@@ -45,10 +41,11 @@ class Case:
     stride: int = 4
 
 
-CASES = tuple(Case(generator, animals) for generator in ("heatmap/gaussian", "heatmap/plateau") for animals in (1, 3))
+TARGETS = tuple(Maps(name, animals) for name in ("heatmap/gaussian", "heatmap/plateau") for animals in (1, 3))
+DECODERS = (Maps("heatmap/argmax", 1), Maps("heatmap/subpixel", 1))
 
 
-def make_labels(case: Case, missing: float = 0.1, seed: int = 0, device: str = "cpu") -> Labels:
+def make_labels(case: Maps, missing: float = 0.1, seed: int = 0, device: str = "cpu") -> Labels:
     """Random labels, a fraction of the keypoints unlabelled."""
     generator = torch.Generator().manual_seed(seed)
     shape = (case.batch, case.animals, case.keypoints)
@@ -64,82 +61,43 @@ def make_labels(case: Case, missing: float = 0.1, seed: int = 0, device: str = "
     ).to(device)
 
 
-WARM_UP = 200
-"""Calls before the measured ones. The first ones wait for memory from the operating system; in training it is there."""
-
-
-def measure(case: Case, repetitions: int = 50, device: str = "cpu") -> tuple[float, float]:
-    """Median and least milliseconds of one batch of heatmap and location refinement targets."""
-    skeleton = Skeleton(tuple(f"keypoint{i}" for i in range(case.keypoints)))
-    config = TypeAdapter(AnyTargetGenerator).validate_python({"type": case.generator})
-    generator: TargetGenerator = BuildContext(skeleton=skeleton).build(
-        "target_generator", config, Grid.cells(case.stride)
-    )
+def make_targets(maps: Maps, device: str) -> Case:
+    """A batch of heatmap and location refinement targets."""
+    skeleton = Skeleton(tuple(f"keypoint{i}" for i in range(maps.keypoints)))
+    config = TypeAdapter(AnyTargetGenerator).validate_python({"type": maps.component})
+    generator = BuildContext(skeleton=skeleton).build("target_generator", config, Grid.cells(maps.stride))
+    shape = (maps.cells, maps.cells)
     outputs = {
-        name: torch.zeros(case.batch, channels, case.cells, case.cells, device=device)
-        for name, channels in (("heatmap", case.keypoints), ("locref", 2 * case.keypoints))
+        name: torch.zeros(maps.batch, channels, *shape, device=device)
+        for name, channels in (("heatmap", maps.keypoints), ("locref", 2 * maps.keypoints))
     }
-    labels = make_labels(case, device=device)
-    seconds = []
-    for repetition in range(WARM_UP + repetitions):
-        start = time.perf_counter()
-        generator(labels, outputs)
-        if device.startswith("cuda"):
-            torch.cuda.synchronize()
-        if repetition >= WARM_UP:
-            seconds.append(time.perf_counter() - start)
-    return 1e3 * statistics.median(seconds), 1e3 * min(seconds)
+    animals = f"{maps.animals} animal" + "s" * (maps.animals > 1)
+    return Case(
+        f"targets: {maps.component}, {animals}",
+        partial(generator, make_labels(maps, device=device), outputs),
+        BUDGET_MS,
+    )
 
 
-def measure_decoding(case: Case, repetitions: int, device: str) -> tuple[float, float]:
-    """Median and least milliseconds of reading one animal from heatmaps with location refinement."""
-    torch.manual_seed(0)
-    skeleton = Skeleton(tuple(f"k{i}" for i in range(case.keypoints)))
-    config = TypeAdapter(AnyPredictor).validate_python({"type": case.generator, "sigmoid": False})
-    predictor = BuildContext(skeleton).build("predictor", config, Grid.cells(case.stride))
-    shape = (case.batch, case.keypoints, case.cells, case.cells)
+def make_decoding(maps: Maps, device: str) -> Case:
+    """Reading one animal from each of a batch of heatmaps with location refinement."""
+    skeleton = Skeleton(tuple(f"k{i}" for i in range(maps.keypoints)))
+    config = TypeAdapter(AnyPredictor).validate_python({"type": maps.component, "sigmoid": False})
+    predictor = BuildContext(skeleton).build("predictor", config, Grid.cells(maps.stride))
+    shape = (maps.batch, maps.keypoints, maps.cells, maps.cells)
     outputs = {
         "heatmap": torch.rand(shape, device=device),
-        "locref": torch.randn(case.batch, 2 * case.keypoints, *shape[2:], device=device),
+        "locref": torch.randn(maps.batch, 2 * maps.keypoints, *shape[2:], device=device),
     }
-    nothing = Predictions.none(case.batch, skeleton, device)
-    times = []
-    for _ in range(repetitions + 3):
-        start = time.perf_counter()
-        predictor(outputs, nothing)
-        if device.startswith("cuda"):
-            torch.cuda.synchronize()
-        times.append(1000 * (time.perf_counter() - start))
-    return statistics.median(times[3:]), min(times[3:])
+    nothing = Predictions.none(maps.batch, skeleton, device)
+    return Case(f"decoding: {maps.component}, 1 animal", partial(predictor, outputs, nothing), BUDGET_MS)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure all cases and print a table, or JSON."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--threads", type=int, default=2, help="of torch on the CPU")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--repetitions", type=int, default=50)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    keep_freed_memory()  # as every training does
-    results = [(case, *measure(case, options.repetitions, options.device)) for case in CASES]
-    decoders = [Case("heatmap/argmax", 1), Case("heatmap/subpixel", 1)]
-    results += [(case, *measure_decoding(case, options.repetitions, options.device)) for case in decoders]
-    if options.json:
-        rows = [{**asdict(case), "median_ms": round(ms, 3), "least_ms": round(least, 3)} for case, ms, least in results]
-        print(json.dumps(rows, indent=2))
-        return
-    first = CASES[0]
-    print(f"targets of {first.batch} images, {first.keypoints} keypoints, {first.cells} x {first.cells} cells")
-    for case, ms, least in results:
-        verdict = "within" if ms <= BUDGET_MS else "over"
-        animals = f"{case.animals} animal" + "s" * (case.animals > 1)
-        print(
-            f"{case.generator:18} {animals:10} median {ms:6.2f} ms, least {least:6.2f} ms: "
-            f"{verdict} the budget of {BUDGET_MS:g} ms"
-        )
+def make_cases(device: str) -> list[Case]:
+    """What is measured: 8 images, 12 keypoints, 112 x 112 cells."""
+    targets = [make_targets(maps, device) for maps in TARGETS]
+    return targets + [make_decoding(maps, device) for maps in DECODERS]
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, make_cases, repetitions=50, warm_up=200)

@@ -1,6 +1,7 @@
 """Compares every supported model of DeepLabCut with what ``pose import deeplabcut`` makes of it.
 
-``python parity/run.py [--only NAME ...] [--report FILE]``, run by ``make parity``. Ends with code 1 when a row fails.
+``python parity/run.py [--only NAME ...] [--report FILE] [--oracle COMMAND]``, run by ``make parity``. Ends with code 1
+when a row fails.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -24,17 +26,18 @@ from report import write_report
 from pose_core import __version__
 
 HERE = Path(__file__).resolve().parent
-ORACLE = HERE.parent / ".venv-parity" / "bin" / "python"
+ORACLE = (str(HERE.parent / ".venv-parity" / "bin" / "python"), str(HERE / "oracle.py"))
+"""The original's side, in an environment of its own."""
 
 
 class Oracle:
-    """The original, in a process and an environment of its own."""
+    """The original, in a process of its own."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, command: Sequence[str]) -> None:
         self._log = log.open("w")
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
         self._process = subprocess.Popen(
-            [str(ORACLE), str(HERE / "oracle.py")],
+            list(command),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -65,23 +68,23 @@ class Oracle:
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--only", nargs="+", choices=list(CASES), help="these rows only; the report is not written")
-    parser.add_argument("--report", type=Path, default=HERE.parent / "docs" / "parity.md")
+    parser.add_argument("--only", nargs="+", choices=list(CASES), help="these rows only")
+    parser.add_argument("--report", type=Path, help="by default docs/parity.md where all rows are compared, else none")
+    parser.add_argument("--oracle", default=shlex.join(ORACLE), help="the command that makes and runs the originals")
     options = parser.parse_args(arguments)
+    report = options.report or (HERE.parent / "docs" / "parity.md" if options.only is None else None)
     rows = []
     with tempfile.TemporaryDirectory(prefix="pose-parity-") as work:
-        oracle = Oracle(Path(work) / "original.log")
+        oracle = Oracle(Path(work) / "original.log", shlex.split(options.oracle))
         for name in options.only or CASES:
             row = _row(oracle, name, Path(work) / "case")
             print(f"{'ok' if row.passed else 'FAIL':4} {name}: {_metrics(row)}", flush=True)
             rows.append(row)
         oracle.close()
-    if options.only is None:
+    if report is not None:
         theirs = next((row.versions for row in rows if row.versions), "the original")
-        write_report(
-            rows, f"Compared: {theirs}, and pose_core {__version__} on torch {torch.__version__}.", options.report
-        )
-        print(f"{options.report}: written")
+        write_report(rows, f"Compared: {theirs}, and pose_core {__version__} on torch {torch.__version__}.", report)
+        print(f"{report}: written")
     failed = [row.case.name for row in rows if not row.passed]
     print(
         f"{len(rows) - len(failed)} of {len(rows)} rows agree"

@@ -13,8 +13,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from pose_core.catalog import available_detectors, available_models
     from pose_core.errors import PoseError
+    from pose_core.evaluation.run import evaluate
     from pose_core.hooks import hookimpl
-    from pose_core.predict.estimator import PoseEstimator, load
+    from pose_core.prediction.estimator import PoseEstimator, load
     from pose_core.specs import RunSpec
     from pose_core.structures import Frame, Instances, LabelledDataset, LabelledImage, Skeleton
 
@@ -24,13 +25,14 @@ _HOME = {
     "LabelledDataset": "pose_core.structures",
     "LabelledImage": "pose_core.structures",
     "PoseError": "pose_core.errors",
-    "PoseEstimator": "pose_core.predict.estimator",
+    "PoseEstimator": "pose_core.prediction.estimator",
     "RunSpec": "pose_core.specs",
     "Skeleton": "pose_core.structures",
     "available_detectors": "pose_core.catalog",
     "available_models": "pose_core.catalog",
+    "evaluate": "pose_core.evaluation.run",
     "hookimpl": "pose_core.hooks",
-    "load": "pose_core.predict.estimator",
+    "load": "pose_core.prediction.estimator",
 }
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "__version__",
     "available_detectors",
     "available_models",
+    "evaluate",
     "hookimpl",
     "load",
 ]

@@ -30,7 +30,7 @@ import pluggy
 PROJECT = "pose_core"
 ENTRY_POINT_GROUP = "pose_core.plugins"
 
-HOOK_API = (1, 3)
+HOOK_API = (1, 0)
 """Version of this page: the first number changes when existing plugins must change, the second when hooks or
 fields are added. A plugin states the version it was written for in :class:`PluginInfo`."""
 
@@ -44,22 +44,15 @@ KINDS: Mapping[str, str] = {
     "target_generator": "labels -> training targets of a head",
     "predictor": "outputs of a head -> keypoints of animals",
     "loss": "output, target, weight -> a number",
-    "input": "an extra input of a network, such as the conditions of a conditional model",
+    "input": "an extra input of a network, such as an initial pose that it refines",
     "detector": "image -> boxes",
+    "stage": "frames, and what the stages before it found -> more that was found",
     "reader": "labelled project on disk -> labelled dataset",
     "writer": "predictions -> a file, and back",
     "importer": "trained model of another tool -> a run",
 }
 """The kinds of component that the core knows. A plugin may open a kind of its own for other plugins by writing
 it ``namespace/kind`` (the way an importer lets later families add their weight mappings)."""
-
-METHODS: Mapping[str, str] = {
-    "single_animal": "one animal a frame: the whole frame goes through one network",
-    "bottom_up": "several animals: keypoints of the whole frame are found, then assembled to animals",
-    "top_down": "several animals: a detector finds each one, a network looks at its crop",
-    "conditional_top_down": "several animals: rough poses are refined, each in its crop",
-}
-
 
 NEEDS: Mapping[str, str] = {
     "unique_keypoints": "the skeleton has keypoints that exist once a frame",
@@ -77,7 +70,8 @@ class PluginInfo:
         summary: one line.
         license: SPDX identifier of the code.
         hook_api: version of this page the plugin was written for, ``"major.minor"``.
-        citations: BibTeX entries of the methods it implements.
+        citations: the works whose methods it implements: keys of entries in ``citations.bib``, a BibTeX file beside
+            the module of the plugin's entry point. Those of definitions below are keys of the same file.
     """
 
     namespace: str
@@ -99,13 +93,12 @@ class ComponentSpec:
         factory: ``"package.module:Class"``, called as ``factory(config, context)``; see ``pose_core.interfaces``.
         summary: one line, shown by ``pose show``.
         tags: free words for filtering.
-        citations: BibTeX entries of this component, beyond those of the plugin.
+        citations: works beyond those that the plugin cites.
         requires: namespaces of other plugins whose components its settings name by default, also those that these name
-            in turn, ``("other",)``. Without these plugins the named models that use it are not offered. Since hook
-            API 1.3.
+            in turn, ``("other",)``. Without these plugins the named models that use it are not offered.
         weights_license, weights_source: licence (SPDX, or its name) of pretrained weights that it fetches by itself,
             and one line on what they were trained on and by whom; where ``pose_weights`` describes them they may be
-            left out. Since hook API 1.3.
+            left out.
     """
 
     kind: str
@@ -131,7 +124,7 @@ class BackbonePreset:
         summary: one line.
         spec: defaults it wants in any model, a partial run spec (``{"train": {...}}``).
         overrides: further defaults by method, ``{"single_animal": {"model": {...}}}``.
-        citations: BibTeX entries of this preset, beyond those of its plugin and component. Since hook API 1.3.
+        citations: works beyond those that its plugin and its component cite.
     """
 
     name: str
@@ -149,12 +142,12 @@ class ModelRecipe:
 
     Attributes:
         name: template of the model's name, containing ``{backbone}``.
-        method: one of :data:`METHODS`.
+        method: name of a :class:`MethodSpec`.
         summary: template of one line, may contain ``{backbone}``.
         spec: partial run spec without the backbone, ``{"model": {"heads": {...}}}``.
         wrapper: a backbone component that has the named backbone within it, under the key ``backbone`` of its config
-            and as attribute ``backbone``; empty: the named backbone is used as it is. Since hook API 1.2.
-        citations: BibTeX entries of the method, beyond those of the plugins and components. Since hook API 1.3.
+            and as attribute ``backbone``; empty: the named backbone is used as it is.
+        citations: works of the method beyond those that plugins and components cite.
     """
 
     name: str
@@ -171,11 +164,14 @@ class ModelPreset:
 
     Attributes:
         name: bare name.
-        method: one of :data:`METHODS`.
+        method: name of a :class:`MethodSpec`.
         family: the group it is listed under.
         summary: one line.
         spec: partial run spec, ``{"model": {...}, "train": {...}}``.
-        citations: BibTeX entries.
+        citations: works beyond those that its plugin and its components cite.
+        backbone: full name of a :class:`BackbonePreset` that it is built on, ``"mynet/mynet_50"``, which gives the
+            component and its defaults; ``spec`` overrides them. Empty: ``spec`` says the backbone itself.
+        wrapper: with ``backbone``: a backbone component around it, as in :class:`ModelRecipe`.
     """
 
     name: str
@@ -184,12 +180,14 @@ class ModelPreset:
     summary: str
     spec: Mapping[str, Any]
     citations: tuple[str, ...] = ()
+    backbone: str = ""
+    wrapper: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ExtraHead:
     """A head that named models get by themselves where the project's skeleton calls for it and they have none of the
-    kind. The user says no with ``model.heads.NAME: null``. Since hook API 1.2.
+    kind. The user says no with ``model.heads.NAME: null``.
 
     Attributes:
         name: of the head within the model; one plugin offers one for each need and method.
@@ -197,7 +195,7 @@ class ExtraHead:
         head: the component as YAML would have it, ``{"type": "mynet/corners"}``. Its config's ``predicts_unique`` or
             ``predicts_identity`` says that it does what is needed. A key ``feature`` that it lacks is taken from the
             heads that the model has.
-        methods: the methods of the models that get it, of :data:`METHODS`.
+        methods: names of the methods of the models that get it.
         summary: one line.
     """
 
@@ -232,6 +230,59 @@ class WeightSpec:
     source: str
     keypoints: tuple[str, ...] = ()
     converter: str = ""
+
+
+VIEWS = ("frame", "animal")
+ANIMALS = ("one", "several")
+HEADS = ("one", "several", "any")
+TAKES = ("run", "file", "labels")
+
+
+@dataclass(frozen=True, slots=True)
+class MethodSpec:
+    """A way of predicting: what the network sees, and which stages predict with it.
+
+    Attributes:
+        name: bare name, ``model.method`` of a configuration.
+        summary: one line.
+        view: what the network sees: the whole ``frame``, or a crop around one ``animal``.
+        animals: ``one`` or ``several`` of a frame are found.
+        heads: how many animals the heads find in one input of the network: ``one``, ``several``, or ``any``.
+        stages: name -> component of the kind ``stage`` as YAML would have it, in order. Users change their settings
+            at ``inference.stages.NAME``.
+        inputs: names of the extra inputs of the network (``model.inputs``) that the stages fill.
+    """
+
+    name: str
+    summary: str
+    view: str
+    animals: str
+    heads: str
+    stages: Mapping[str, Any]
+    inputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SupplierSpec:
+    """A source of what a stage needs: a stage that is put ahead of it where a user asks for it by name.
+
+    Attributes:
+        name: a word: the option (``--detector``), the argument (``detector=``) and the folder within a run
+            (``stages/detector``).
+        gives: the need that it answers: ``boxes``, ``poses``, ``centres``, or a word of the plugin.
+        stage: the component of the kind ``stage`` as YAML would have it.
+        takes: what it may be given: the ``run`` of a network, a ``file``, or nothing but the ``labels`` of the
+            images that are evaluated.
+        metavar: of the option, ``RUN|FILE``.
+        help: of the option, one line.
+    """
+
+    name: str
+    gives: str
+    stage: Mapping[str, Any]
+    takes: tuple[str, ...]
+    metavar: str
+    help: str
 
 
 @hookspec
@@ -269,6 +320,16 @@ def pose_weights() -> Iterable[WeightSpec]:  # type: ignore[empty-body]
     """Pretrained weights."""
 
 
+@hookspec
+def pose_methods() -> Iterable[MethodSpec]:  # type: ignore[empty-body]
+    """Ways of predicting, of which every model has one."""
+
+
+@hookspec
+def pose_suppliers() -> Iterable[SupplierSpec]:  # type: ignore[empty-body]
+    """Sources of what stages need, such as boxes."""
+
+
 HOOKS: Mapping[str, type] = {
     "pose_plugin_info": PluginInfo,
     "pose_components": ComponentSpec,
@@ -277,5 +338,7 @@ HOOKS: Mapping[str, type] = {
     "pose_models": ModelPreset,
     "pose_extra_heads": ExtraHead,
     "pose_weights": WeightSpec,
+    "pose_methods": MethodSpec,
+    "pose_suppliers": SupplierSpec,
 }
 """Each hook and what it returns (one of it for ``pose_plugin_info``, an iterable of it for the others)."""

@@ -195,6 +195,13 @@ def keypoint_boxes(keypoints: FloatArray) -> FloatArray:
     return boxes
 
 
+def enlarge_boxes(boxes: FloatArray, length: float) -> FloatArray:
+    """Boxes (N, 4) whose longer side is shorter than ``length`` as squares of that side about the same centre."""
+    centre, half = (boxes[:, 2:] + boxes[:, :2]) / 2, np.float32(length / 2)
+    small = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True, initial=0) < length
+    return np.where(small, np.concatenate([centre - half, centre + half], axis=1), boxes).astype(np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """What is known about one frame of a video or one image of a batch.
@@ -205,7 +212,8 @@ class Frame:
         unique_keypoints: (U, 2) float32, the keypoints that exist once a frame; NaN where missing.
         unique_scores: (U,) float32.
         missing: why the frame has no result (it could not be decoded ...); None for an ordinary frame.
-        image: path of the image, for sequences of images; None for videos and arrays.
+        image: the image as text (path of a file, ``clip.mp4 frame 17``), for sequences of images; None for videos
+            and arrays.
     """
 
     index: int
@@ -233,12 +241,70 @@ class Frame:
         return replace(self, index=index)
 
 
+@dataclass(frozen=True)
+class ImageFile:
+    """An image that is a file of its own."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Name of the file, without its folder."""
+        return self.path.name
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True)
+class VideoFrame:
+    """An image that is a frame of a video, numbered from 0 in the order in which frames are shown."""
+
+    path: Path
+    index: int
+
+    @property
+    def name(self) -> str:
+        """Name of the video and number of the frame: ``clip.mp4 frame 17``."""
+        return f"{self.path.name} frame {self.index}"
+
+    def __str__(self) -> str:
+        return f"{self.path} frame {self.index}"
+
+
+@dataclass(frozen=True)
+class EmbeddedImage:
+    """An image stored within another file, which the reader of that format opens.
+
+    Attributes:
+        path: of the file.
+        key: where in the file, as the reader understands it (name of a dataset and row ...).
+        reader: name of the reader whose ``open_embedded`` takes the key; a reader writes its own ``config.type``.
+    """
+
+    path: Path
+    key: str
+    reader: str
+
+    @property
+    def name(self) -> str:
+        """Name of the file, and the key: ``labels.pkg.slp image video0/3``."""
+        return f"{self.path.name} image {self.key}"
+
+    def __str__(self) -> str:
+        return f"{self.path} image {self.key}"
+
+
+ImageReference = ImageFile | VideoFrame | EmbeddedImage
+"""Where the pixels of a labelled image are. Can be hashed, compared and pickled; ``str`` names it in messages."""
+
+
 @dataclass(frozen=True, eq=False)
 class LabelledImage:
     """One image with its labels, as a reader returns it.
 
     Attributes:
-        image: path of the image file.
+        image: where its pixels are.
         name: how the project calls it, stable under moving the project (``labeled-data/video/img0.png``).
         width, height: size in pixels.
         instances: the labelled animals; row i of ``instances.identity`` names the individual where known.
@@ -248,7 +314,7 @@ class LabelledImage:
         ignore: (R, 4) float32 boxes of regions to leave out of training and evaluation (COCO crowds).
     """
 
-    image: Path
+    image: ImageReference
     name: str
     width: int
     height: int
@@ -261,7 +327,7 @@ class LabelledImage:
     @classmethod
     def create(
         cls,
-        image: Path,
+        image: ImageReference,
         name: str,
         width: int,
         height: int,

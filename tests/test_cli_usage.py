@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pose_core.catalog.citations import Citation, read_bibliography, read_entries
 from pose_core.catalog.distributions import license_of, name_and_version, required_by
+from pose_core.errors import PluginError
+from pose_core.plugins import ACTIVE, PluginRecord
 from pose_core.specs.usage import used_by
 
 
@@ -86,23 +92,78 @@ def test_a_work_has_one_entry_in_all_plugins() -> None:
     entries: dict[str, str] = {}
     for plugin in get_catalog().plugins:
         assert plugin.info is not None
-        given = [*plugin.info.citations]
-        given += [c for some in plugin.definitions.values() for d in some for c in getattr(d, "citations", ())]
-        for entry in given:
+        given = {*plugin.info.citations}
+        given |= {c for some in plugin.definitions.values() for d in some for c in getattr(d, "citations", ())}
+        found = read_bibliography(plugin)
+        assert given == set(found), f"citations.bib of {plugin.name} has what nothing cites, or lacks something"
+        for key, entry in found.items():
             text = " ".join(entry.split())
-            assert entries.setdefault(entry.partition("{")[2].partition(",")[0], text) == text
+            assert entries.setdefault(key, text) == text
+    assert len(entries) > 30
 
 
 def test_recipes_and_presets_are_cited() -> None:
     from pose_core.catalog import Catalog
     from pose_core.hooks import BackbonePreset, ModelRecipe
-    from pose_core.plugins import ACTIVE, PluginRecord
 
-    preset = BackbonePreset("a", "toys", {"type": "toy/a"}, "toy", citations=("@misc{a, title={A}, year={2020}}",))
-    recipe = ModelRecipe("{backbone}", "top_down", "toy", {}, citations=("@misc{b, title={B}, year={2021}}",))
+    preset = BackbonePreset("a", "toys", {"type": "toy/a"}, "toy", citations=("a2020",))
+    recipe = ModelRecipe("{backbone}", "top_down", "toy", {}, citations=("b2021",))
     definitions = {"pose_backbones": (preset,), "pose_recipes": (recipe,)}
     (model,) = Catalog([PluginRecord("toy", "pose-toy", "1", "toy", ACTIVE, definitions=definitions)]).models()
-    assert model.citations == (*preset.citations, *recipe.citations)
+    assert [(c.plugin.name, c.key) for c in model.citations] == [("toy", "a2020"), ("toy", "b2021")]
+
+
+@pytest.fixture
+def cited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], PluginRecord]:
+    """Makes a plugin whose citations.bib says so."""
+
+    def make(text: str) -> PluginRecord:
+        folder = tmp_path / "pose_cited"
+        folder.mkdir()
+        (folder / "__init__.py").touch()
+        (folder / "plugin.py").write_text("raise AssertionError('it need not be imported again')\n")
+        (folder / "citations.bib").write_text(text)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "pose_cited", raising=False)
+        return PluginRecord("cited", "pose-cited", "1", "pose_cited.plugin", ACTIVE)
+
+    return make
+
+
+def test_entries_are_read_with_nested_braces_and_comments(cited: Callable[[str], PluginRecord]) -> None:
+    text = "A comment.\n@article{a2020, title={A {Nested {Title}}},\n  year={2020}}\nmore\n@misc { b2021 ,title={B}}"
+    found = read_bibliography(cited(text))
+    assert found == {
+        "a2020": "@article{a2020, title={A {Nested {Title}}},\n  year={2020}}",
+        "b2021": "@misc { b2021 ,title={B}}",
+    }
+    assert read_bibliography(PluginRecord("x", "pose-x", "1", "nowhere_at_all.plugin", ACTIVE)) == {}
+
+
+def test_an_unknown_key_is_the_plugins_mistake(cited: Callable[[str], PluginRecord]) -> None:
+    plugin = cited("@misc{toy2020, title={A}}\n@misc{b2021, title={B}}")
+    entries = read_entries([Citation(plugin, "b2021"), Citation(plugin, "toy2020"), Citation(plugin, "b2021")])
+    assert list(entries) == ["b2021", "toy2020"]
+    with pytest.raises(PluginError) as caught:
+        read_entries([Citation(plugin, "toy2021")])
+    assert str(caught.value) == (
+        "plugin cited cites 'toy2021', which its citations.bib does not have; did you mean toy2020? "
+        "(correct it in pose-cited)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("@misc{a, title={A}", "does not close the braces of a"),
+        ("@misc{title={A}}", "has no entry @kind{key, ...} where it says '@misc{title={A}}'"),
+        ("mail me@home.org", "has no entry @kind{key, ...} where it says '@home.org'"),
+        ("@misc{a, title={A}}\n@misc{a, title={B}}", "has the entry a twice"),
+    ],
+)
+def test_damaged_bibliographies_are_refused(cited: Callable[[str], PluginRecord], text: str, message: str) -> None:
+    with pytest.raises(PluginError, match=re.escape(f"citations.bib of plugin cited {message}")):
+        read_bibliography(cited(text))
 
 
 def test_licences_of_code_and_weights(pose: Any, tmp_path: Path) -> None:
@@ -178,16 +239,18 @@ def test_a_run_remembers_what_read_its_data(pose: Any, tmp_path: Path) -> None:
     assert any(r["name"].startswith("pose-deeplabcut") for r in rows)
     assert any(r["name"].startswith("h5py") and r["source"] == "required by pose-deeplabcut" for r in rows)
     (tmp_path / "provenance.json").write_text('{"reader": "lab/lab"}')
-    assert "pip install pose-lab" in pose.refuses("cite", tmp_path)
+    refused = pose.refuses("cite", tmp_path)
+    assert "its plugin 'lab' is not installed" in refused
+    assert "pip install" not in refused, "a stranger may have registered that name"
     (tmp_path / "provenance.json").write_text('{"imported": 3}')
     assert "provenance.json: damaged" in pose.refuses("cite", tmp_path)
 
 
 def test_a_run_tells_where_its_weights_came_from(pose: Any, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    (run / "detector").mkdir(parents=True)
+    (run / "stages" / "detector").mkdir(parents=True)
     (run / "config.yaml").write_text("model: {name: unet/unet, method: single_animal}")
-    (run / "detector" / "config.yaml").write_text("network: {type: torchvision/ssdlite, pretrained: false}")
+    (run / "stages" / "detector" / "config.yaml").write_text("network: {type: torchvision/ssdlite, pretrained: false}")
     about = {"weights": "best", "name": "lab/best", "license": "CC-BY-4.0", "source": "a laboratory"}
     (run / "provenance.json").write_text(json.dumps({"weights": about}))
     rows = json.loads(pose("licenses", run, "--json").stdout)

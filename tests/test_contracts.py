@@ -14,13 +14,13 @@ import torch
 from pose_core.catalog import Catalog, get_catalog
 from pose_core.errors import ConfigError, PluginError
 from pose_core.interfaces import Labels, Predictions
-from pose_core.plugins.discovery import _discover
-from pose_core.runs.run_folder import build_model
+from pose_core.model.build import build_model
+from pose_core.plugins.discovery import load_installed
 from pose_core.specs import RunSpec
 from pose_core.specs.yaml_file import validate
 
 PLUGIN = """
-from pose_core.hooks import ComponentSpec, PluginInfo, hookimpl
+from pose_core.hooks import ComponentSpec, MethodSpec, PluginInfo, hookimpl
 
 @hookimpl
 def pose_plugin_info():
@@ -32,6 +32,11 @@ def pose_components():
                        ("target_generator", "whose"), ("predictor", "whose"), ("backbone", "liar")):
         cls = name.title().replace("_", "") + kind.title().replace("_", "")
         yield ComponentSpec(kind, name, f"toy_cond:{cls}Config", f"toy_cond:{cls}", "Toy")
+
+@hookimpl
+def pose_methods():
+    yield MethodSpec("dotted", "Toy", view="frame", animals="several", heads="one",
+                     stages={"whole_frame": {"type": "core/whole_frame"}}, inputs=("conditions",))
 """
 
 PARTS = '''
@@ -121,13 +126,13 @@ def toys(tmp_path: Path) -> Iterator[Catalog]:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-cond\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[pose_core.plugins]\ncond = toy_cond_plugin\n")
     sys.path.insert(0, str(tmp_path))
-    _discover.cache_clear()
+    load_installed.cache_clear()
     get_catalog.cache_clear()
     yield get_catalog()
     sys.path.remove(str(tmp_path))
     sys.modules.pop("toy_cond_plugin", None)
     sys.modules.pop("toy_cond", None)
-    _discover.cache_clear()
+    load_installed.cache_clear()
     get_catalog.cache_clear()
 
 
@@ -143,7 +148,7 @@ def spec(**model: Any) -> RunSpec:
         {
             "skeleton": {"keypoints": ["a", "b", "c"], "individuals": ["x", "y"]},
             "data": {"source": "nowhere"},
-            "model": parts,
+            "model": {"method": "dotted", **parts},
         },
         {},
     )
@@ -199,4 +204,4 @@ def test_parts_that_do_not_fit_are_errors_of_the_configuration(toys: Catalog) ->
     with pytest.raises(ConfigError, match=r"model\.heads\.keypoints: feature: there is no feature map 2"):
         spec(neck=None, heads={"keypoints": {"type": "heatmap", "feature": 2}})
     with pytest.raises(PluginError, match="puts out 3 channels at stride 2 but its config declares 9 channels"):
-        build_model(spec(backbone="liar", neck=None, inputs={})).check_features()
+        build_model(spec(method="single_animal", backbone="liar", neck=None, inputs={})).check_features()

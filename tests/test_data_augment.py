@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from pose_core.data.augment import Augmenter, unpaired_sides
 from pose_core.data.dataset import PoseSamples, collate
-from pose_core.data.geometry import FrameGeometry, frame_input, resize_matrix, transform_points
+from pose_core.data.geometry import frame_input, resize_matrix, transform_points
 from pose_core.data.photometric import add_noise, adjust, change_pixels, erase, motion_kernel
 from pose_core.data.sample import place_labels
+from pose_core.interfaces import FrameGeometry
 from pose_core.specs import AugmentationSpec, CropSpec, PreprocessSpec
-from pose_core.structures import Instances, LabelledDataset, LabelledImage, Skeleton
+from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 
 LAW = 0.1
 SIGMA = 3.0
@@ -53,7 +54,12 @@ def scene(folder: Path, keypoints: np.ndarray) -> LabelledDataset:
     path = folder / "scene.png"
     assert cv2.imwrite(str(path), np.rint(image).astype(np.uint8)[..., ::-1])
     record = LabelledImage.create(
-        path, "scene.png", WIDTH, HEIGHT, Instances.from_keypoints(keypoints, identity=[0, 1]), areas=[400.0, np.nan]
+        ImageFile(path),
+        "scene.png",
+        WIDTH,
+        HEIGHT,
+        Instances.from_keypoints(keypoints, identity=[0, 1]),
+        areas=[400.0, np.nan],
     )
     return LabelledDataset(SKELETON, (record,), folder, "scene")
 
@@ -199,7 +205,7 @@ def test_boxes_and_areas_follow_the_matrix(tmp_path):
 
 def test_a_label_on_the_very_edge_survives_resizing(tmp_path):
     edge = np.array([[[-0.5, -0.5], [WIDTH - 0.5, HEIGHT - 0.5], [10, 10]]])
-    record = LabelledImage.create(tmp_path / "x.png", "x", WIDTH, HEIGHT, Instances.from_keypoints(edge))
+    record = LabelledImage.create(ImageFile(tmp_path / "x.png"), "x", WIDTH, HEIGHT, Instances.from_keypoints(edge))
     for scale in (0.1, 0.37, 1.0, 2.3):
         assert not np.isnan(placed(frame_input(WIDTH, HEIGHT, scale, 1), record).keypoints).any()
 
@@ -222,7 +228,7 @@ def test_crops_are_centred_on_animals_up_to_their_shift(tmp_path):
 
 def test_crops_of_an_animal_larger_than_the_window_are_centred_on_its_keypoints(tmp_path):
     keypoints = np.array([[[20, 20], [200, 30], [110, 170]]], np.float64)
-    record = LabelledImage.create(tmp_path / "x", "x", WIDTH, HEIGHT, Instances.from_keypoints(keypoints))
+    record = LabelledImage.create(ImageFile(tmp_path / "x"), "x", WIDTH, HEIGHT, Instances.from_keypoints(keypoints))
     augmenter = Augmenter(changed(crop={"size": (64, 64), "shift": 0.0, "background": 0.0}), SKELETON)
     base = frame_input(WIDTH, HEIGHT, 1.0, 32)
     hit = {
@@ -234,7 +240,7 @@ def test_crops_of_an_animal_larger_than_the_window_are_centred_on_its_keypoints(
 
 
 def test_an_image_without_animals_gives_background(tmp_path):
-    record = LabelledImage.create(tmp_path / "x", "x", WIDTH, HEIGHT, Instances.empty(3))
+    record = LabelledImage.create(ImageFile(tmp_path / "x"), "x", WIDTH, HEIGHT, Instances.empty(3))
     augmenter = Augmenter(changed(crop={"size": (64, 64), "shift": 0.3, "background": 0.0}), SKELETON)
     geometry = augmenter.frame_geometry(
         record, np.arange(0), frame_input(WIDTH, HEIGHT, 1.0, 32), np.random.default_rng(0)
@@ -256,12 +262,14 @@ def test_an_undecided_crop_is_refused(tmp_path):
         (("Nose", "Ear_Left", "Ear_Right"), {("Ear_Left", "Ear_Right")}),
         (("LPaw", "RPaw"), {("LPaw", "RPaw")}),
         (("paw_l", "paw_r"), {("paw_l", "paw_r")}),
+        (("EarL2", "EarR2", "lip", "rip", "lid", "rid", "tail", "tair"), {("EarL2", "EarR2")}),
         (("tail", "light", "nose", "left"), set()),
     ],
 )
 def test_names_of_left_and_right_are_recognised(keypoints, pairs):
     assert set(unpaired_sides(Skeleton(keypoints))) == pairs
     assert unpaired_sides(Skeleton(keypoints, symmetry=tuple(pairs))) == ()
+    assert unpaired_sides(Skeleton(keypoints, symmetry=tuple((right, left) for left, right in pairs))) == ()
 
 
 def test_images_are_not_mirrored_while_left_and_right_are_no_pairs(tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pose_core.data.auto_sizes import animal_lengths, auto_crop, auto_scale
-from pose_core.structures import Instances, LabelledDataset, LabelledImage, Skeleton
+from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 
 
 def project(lengths: list[float], width: int = 640, height: int = 480, boxes=None) -> LabelledDataset:
@@ -19,7 +19,7 @@ def project(lengths: list[float], width: int = 640, height: int = 480, boxes=Non
     for number, length in enumerate(lengths):
         points = [[[5.0, 5.0], [5.0 + length, 5.0 + length / 3]]]
         instances = Instances.from_keypoints(points, boxes=None if boxes is None else [boxes])
-        images.append(LabelledImage.create(Path(f"{number}.png"), f"{number}.png", width, height, instances))
+        images.append(LabelledImage.create(ImageFile(Path(f"{number}.png")), f"{number}.png", width, height, instances))
     return LabelledDataset(Skeleton(("a", "b")), tuple(images), Path("p"), "p")
 
 
@@ -53,7 +53,7 @@ def test_the_box_of_a_project_stands_in_for_a_single_keypoint():
 
 def test_images_without_animals_do_not_count():
     data = project([100, 100])
-    empty = LabelledImage.create(Path("e.png"), "e.png", 640, 480, Instances.empty(2))
+    empty = LabelledImage.create(ImageFile(Path("e.png")), "e.png", 640, 480, Instances.empty(2))
     both = LabelledDataset(data.skeleton, (*data.images, empty), data.root, data.name)
     np.testing.assert_array_equal(animal_lengths(both, range(3)), [100, 100])
     assert auto_scale(both, range(3)) == 0.5

@@ -21,7 +21,7 @@ from pose_core.data.images import ImageCache, read_image
 from pose_core.data.sample import PlacedLabels, Sample
 from pose_core.errors import ConfigError, DataError
 from pose_core.specs import AugmentationSpec, CropSpec, PreprocessSpec
-from pose_core.structures import Instances, LabelledDataset, LabelledImage, Skeleton
+from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 
 SKELETON = Skeleton(
     ("left", "right"), symmetry=(("left", "right"),), individuals=("a", "b"), unique_keypoints=("corner",)
@@ -46,7 +46,7 @@ def project(tmp_path: Path) -> LabelledDataset:
         points = np.array(keypoints, np.float32).reshape(-1, 2, 2)
         images.append(
             LabelledImage.create(
-                tmp_path / name,
+                ImageFile(tmp_path / name),
                 name,
                 width,
                 height,
@@ -263,9 +263,9 @@ def test_regions_to_ignore_are_black_and_unlabelled_in_training_only(project):
 def test_images_are_decoded_once_while_the_cache_has_room(project, monkeypatch):
     decoded = []
 
-    def counting(path: Path):
-        decoded.append(path.name)
-        return read_image(path)
+    def counting(reference: ImageFile):
+        decoded.append(reference.name)
+        return read_image(reference)
 
     monkeypatch.setattr("pose_core.data.dataset.read_image", counting)
     small = samples(project, preprocess=PreprocessSpec(scale=0.5), cache_bytes=60 * 50 * 3)
@@ -295,7 +295,7 @@ def test_a_batch_moves_to_a_device(project):
 
 
 def test_an_image_that_has_another_size_than_the_project_says(project):
-    cv2.imwrite(str(project.images[0].image), np.zeros((100, 121, 3), np.uint8))
+    cv2.imwrite(str(project.images[0].image.path), np.zeros((100, 121, 3), np.uint8))
     with pytest.raises(DataError, match=r"0.png has 121 x 100 pixels, but the project was read as 120 x 100"):
         samples(project)[0]
 
@@ -308,12 +308,14 @@ def write(path: Path, image: np.ndarray) -> Path:
 def test_images_are_read_as_rgb_whatever_their_kind(tmp_path):
     rng = np.random.default_rng(0)
     bgr = rng.integers(0, 256, (6, 5, 3), np.uint8)
-    np.testing.assert_array_equal(read_image(write(tmp_path / "ä.png", bgr)), bgr[..., ::-1])
+    np.testing.assert_array_equal(read_image(ImageFile(write(tmp_path / "ä.png", bgr))), bgr[..., ::-1])
     gray = bgr[..., 0]
-    np.testing.assert_array_equal(read_image(write(tmp_path / "gray.png", gray)), np.stack([gray] * 3, axis=-1))
+    np.testing.assert_array_equal(
+        read_image(ImageFile(write(tmp_path / "gray.png", gray))), np.stack([gray] * 3, axis=-1)
+    )
     alpha = np.dstack([bgr, np.full((6, 5), 9, np.uint8)])
-    np.testing.assert_array_equal(read_image(write(tmp_path / "alpha.png", alpha)), bgr[..., ::-1])
-    deep = read_image(write(tmp_path / "deep.png", gray.astype(np.uint16) * 257))
+    np.testing.assert_array_equal(read_image(ImageFile(write(tmp_path / "alpha.png", alpha))), bgr[..., ::-1])
+    deep = read_image(ImageFile(write(tmp_path / "deep.png", gray.astype(np.uint16) * 257)))
     assert abs(deep[..., 0].astype(int) - gray).max() <= 1
 
 
@@ -323,7 +325,7 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path, content):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(DataError, match=r"frame\.png") as caught:
-        read_image(path)
+        read_image(ImageFile(path))
     assert "\n" not in str(caught.value)
 
 
@@ -331,4 +333,4 @@ def test_a_truncated_image_is_named(tmp_path):
     path = write(tmp_path / "frame.png", np.random.default_rng(0).integers(0, 256, (50, 50, 3), np.uint8))
     os.truncate(path, 100)
     with pytest.raises(DataError, match="cannot be decoded"):
-        read_image(path)
+        read_image(ImageFile(path))

@@ -18,7 +18,7 @@ from pose_core.hooks import ComponentSpec
 from pose_core.interfaces import Reader
 from pose_core.plugins import ACTIVE, PluginRecord
 from pose_core.specs import ReaderConfig
-from pose_core.structures import Instances, LabelledDataset, LabelledImage, Skeleton
+from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 
 SKELETON = Skeleton(("nose", "tail"), individuals=("a", "b"), unique_keypoints=("corner",))
 
@@ -28,7 +28,7 @@ def image(folder: Path, name: str, keypoints=((1.0, 2.0), (3.0, 4.0)), unique=(n
     if not path.exists():
         cv2.imwrite(str(path), np.zeros((48, 64, 3), np.uint8))
     return LabelledImage.create(
-        path, name, 64, 48, Instances.from_keypoints([keypoints]), unique_keypoints=np.array([unique])
+        ImageFile(path), name, 64, 48, Instances.from_keypoints([keypoints]), unique_keypoints=np.array([unique])
     )
 
 

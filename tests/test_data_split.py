@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pose_core.data.split import make_split
 from pose_core.errors import ConfigError, DataError, PoseError
 from pose_core.specs import SplitSpec
-from pose_core.structures import Instances, LabelledDataset, LabelledImage, Skeleton
+from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 
 
 def project(count: int, unlabelled: tuple[int, ...] = ()) -> LabelledDataset:
@@ -21,7 +21,9 @@ def project(count: int, unlabelled: tuple[int, ...] = ()) -> LabelledDataset:
     for number in range(count):
         point = [np.nan, np.nan] if number in unlabelled else [1.0, 2.0]
         name = f"labeled-data/video/img{number:04d}.png"
-        images.append(LabelledImage.create(Path(name), name, 64, 48, Instances.from_keypoints([[point, [np.nan] * 2]])))
+        images.append(
+            LabelledImage.create(ImageFile(Path(name)), name, 64, 48, Instances.from_keypoints([[point, [np.nan] * 2]]))
+        )
     return LabelledDataset(Skeleton(("a", "b")), tuple(images), Path("project"), "project")
 
 

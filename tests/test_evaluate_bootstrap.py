@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pose_core.evaluate import bootstrap as module
-from pose_core.evaluate.bootstrap import Bootstrap, interval
+from pose_core.evaluation import bootstrap as module
+from pose_core.evaluation.bootstrap import Bootstrap, interval
 
 
 def drawn_values(counts, values, image):
@@ -19,7 +19,7 @@ def test_resampled_figures_are_those_of_the_drawn_images(images, keypoints, seed
     rng = np.random.default_rng(seed)
     values, image = rng.exponential(5, keypoints).round(1), rng.integers(0, images, keypoints)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_CHUNK", chunk)
+        patch.setattr(module, "CHUNK", chunk)
         bootstrap = Bootstrap(images, 9, seed)
         medians = bootstrap.median(values, image)
         means = bootstrap.ratio(np.bincount(image, values, images), np.bincount(image, minlength=images))

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from pose_core.cli.evaluate import _by_keypoint, _overall
-from pose_core.evaluate.metrics import Measured, measure
-from pose_core.evaluate.output import _keypoint_rows
+from pose_core.cli.evaluate import keypoint_table, overall_table
+from pose_core.evaluation.metrics import Measured, measure
+from pose_core.evaluation.output import keypoint_rows
 from pose_core.specs import EvaluationSpec
-from pose_core.structures import Frame, Instances, LabelledImage, Skeleton
+from pose_core.structures import Frame, ImageFile, Instances, LabelledImage, Skeleton
 
 SKELETON = Skeleton(("nose", "tail", "ear"), individuals=("ann", "bob", "cat", "dan"), identified=True)
 SHAPE = np.array([[0.0, 0], [30, 0], [0, 30]])
@@ -32,7 +32,7 @@ def pair(
     points = CENTRES[: len(identity), None] + SHAPE
     labels = Instances.from_keypoints(points, identity=identity, track=label_track)
     found = Instances.from_keypoints(CENTRES[: len(guess), None] + SHAPE + 1, identity=guess, track=track)
-    return LabelledImage.create(Path(name), name, 200, 200, labels), Frame(0, found)
+    return LabelledImage.create(ImageFile(Path(name)), name, 200, 200, labels), Frame(0, found)
 
 
 def measured(*pairs: tuple[LabelledImage, Frame], skeleton: Skeleton = SKELETON, bootstrap: int = 0) -> Measured:
@@ -128,7 +128,7 @@ def test_nothing_is_reported_where_nothing_can_be_compared() -> None:
     unknown = identities(pair([-1, -1], [0, 1]))
     assert unknown.accuracy.value is None
     assert "no animal was found that has an identity in the labels" in unknown.accuracy.reason
-    assert "identity_right" not in _keypoint_rows(without)[0]
+    assert "identity_right" not in keypoint_rows(without)[0]
 
 
 def test_figures_reach_json_tables_and_the_terminal() -> None:
@@ -145,9 +145,9 @@ def test_figures_reach_json_tables_and_the_terminal() -> None:
     assert (written["right"], written["compared"], written["swaps"]) == (4, 11, 3)
     assert written["keypoints"]["nose"]["compared"] == 11
     assert written["switches"]["identity"] == {"changes": 0, "seen_again": 8}
-    assert _keypoint_rows(all_of_it)[0]["identity_compared"] == 11
+    assert keypoint_rows(all_of_it)[0]["identity_compared"] == 11
     console = Console(width=120, file=io.StringIO(), record=True)
-    console.print(_overall(result), _by_keypoint(result))
+    console.print(overall_table(result), keypoint_table(result))
     said = " ".join(console.export_text().split())
     assert "missed animals 1 of 12 labelled" in said
     assert "false positives 0 of 11 predicted" in said
@@ -161,6 +161,6 @@ def test_an_evaluation_of_one_animal_looks_as_before() -> None:
     lone = Skeleton(("nose", "tail", "ear"))
     result = measured(pair([0], [-1]), skeleton=lone).result
     console = Console(width=120, file=io.StringIO(), record=True)
-    console.print(_overall(result), _by_keypoint(result))
+    console.print(overall_table(result), keypoint_table(result))
     said = console.export_text()
     assert not any(word in said for word in ("missed", "false", "identity", "swapped"))

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,20 +10,20 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from pose_core.errors import ConfigError
-from pose_core.evaluate.coco import CocoTask, coco_task
-from pose_core.evaluate.explain import half_radius
-from pose_core.evaluate.matching import match_animals
-from pose_core.evaluate.metrics import measure
-from pose_core.evaluate.oks import resolve_sigmas
+from pose_core.evaluation.coco import CocoTask, coco_task
+from pose_core.evaluation.explain import half_radius
+from pose_core.evaluation.matching import match_animals
+from pose_core.evaluation.metrics import measure
+from pose_core.evaluation.oks import resolve_sigmas
 from pose_core.specs import EvaluationSpec
-from pose_core.structures import Frame, Instances, LabelledImage, Skeleton
+from pose_core.structures import Frame, ImageFile, Instances, LabelledImage, Skeleton
 
 
 def image(points, *, areas=None, ignore=None, boxes=None, name="a.png", size=(400, 300)):
     instances = Instances.from_keypoints(
         np.asarray(points, np.float32).reshape(-1, *np.shape(points)[-2:]), boxes=boxes
     )
-    return LabelledImage.create(name, name, *size, instances, areas=areas, ignore=ignore)
+    return LabelledImage.create(ImageFile(Path(name)), name, *size, instances, areas=areas, ignore=ignore)
 
 
 def frame(points, scores=None, index=0):
@@ -198,8 +199,8 @@ def compare(seeds, most, crowds=None):
 
 
 def test_a_resampling_is_what_pycocotools_says_of_the_images_drawn():
-    from pose_core.evaluate import oks as module
-    from pose_core.evaluate.bootstrap import Bootstrap
+    from pose_core.evaluation import oks as module
+    from pose_core.evaluation.bootstrap import Bootstrap
 
     for seed in range(12):
         rng = np.random.default_rng(seed)
@@ -208,7 +209,7 @@ def test_a_resampling_is_what_pycocotools_says_of_the_images_drawn():
         skeleton, sigmas = skeleton_of(4), (0.1,) * 4
         matches = [match_animals(a, b, several=True) for a, b in pairs]
         bootstrap = Bootstrap(len(pairs), 4, seed)
-        resampled = module._resample(coco_task(pairs, matches, skeleton), sigmas, bootstrap)
+        resampled = module.resample_precision(coco_task(pairs, matches, skeleton), sigmas, bootstrap)
         for r, counts in enumerate(bootstrap.counts):
             drawn = [i + 7 for i, count in enumerate(counts) for _ in range(count)]
             again = {

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,10 @@ from hypothesis.extra import numpy as arrays
 from pydantic import ValidationError
 
 from pose_core.errors import DataError
-from pose_core.evaluate.matching import match_animals
-from pose_core.evaluate.metrics import measure
+from pose_core.evaluation.matching import match_animals
+from pose_core.evaluation.metrics import measure
 from pose_core.specs import EvaluationSpec
-from pose_core.structures import Frame, Instances, LabelledImage, Skeleton
+from pose_core.structures import Frame, ImageFile, Instances, LabelledImage, Skeleton
 
 NAN = np.nan
 SPEC = EvaluationSpec(bootstrap=20, pck=(0.1, 0.5))
@@ -22,7 +23,9 @@ SPEC = EvaluationSpec(bootstrap=20, pck=(0.1, 0.5))
 
 def labelled(points, *, unique=None, ignore=None, boxes=None, name="img.png"):
     instances = Instances.from_keypoints(np.asarray(points, np.float32), boxes=boxes)
-    return LabelledImage.create(name, name, 640, 480, instances, unique_keypoints=unique, ignore=ignore)
+    return LabelledImage.create(
+        ImageFile(Path(name)), name, 640, 480, instances, unique_keypoints=unique, ignore=ignore
+    )
 
 
 def found(points, keypoint_scores=None, unique=None, missing=None):

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pose_core.evaluate.contact_sheet import COLUMNS, choose, plot_predictions, rank_images, view
-from pose_core.evaluate.metrics import measure
-from pose_core.evaluate.plots import keypoint_colours, plot_error_by_keypoint, plot_error_curve
+from pose_core.evaluation.contact_sheet import COLUMNS, choose, plot_predictions, rank_images, view
+from pose_core.evaluation.metrics import measure
+from pose_core.evaluation.plots import keypoint_colours, plot_error_by_keypoint, plot_error_curve
 from pose_core.specs import EvaluationSpec
-from pose_core.structures import Frame, Instances, LabelledImage, Skeleton
+from pose_core.structures import Frame, ImageFile, Instances, LabelledImage, Skeleton
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def split(tmp_path, images, keypoints=4, animals=1, noise=3.0, unique=0, seed=0)
         truth = rng.uniform([20, 20], [180, 100], (animals, keypoints, 2))
         corners = rng.uniform(20, 100, (unique, 2))
         labels = LabelledImage.create(
-            path, path.name, 200, 120, Instances.from_keypoints(truth), unique_keypoints=corners
+            ImageFile(path), path.name, 200, 120, Instances.from_keypoints(truth), unique_keypoints=corners
         )
         guess = truth + rng.normal(0, noise, truth.shape)
         near = (corners + 2).astype(np.float32)
@@ -82,7 +82,7 @@ def test_missing_false_and_unreadable(tmp_path):
         (second, Frame.absent(1, skeleton, "unreadable")),
         third,
     ]
-    second.image.write_text("no image")
+    second.image.path.write_text("no image")
     assert all(draw(tmp_path, pairs, skeleton))
 
 
@@ -97,7 +97,7 @@ def test_nothing_to_draw(tmp_path):
 def test_images_are_ranked_with_missing_keypoints_as_errors_of_the_animals_size(tmp_path):
     def pair(points):
         truth = [[[0, 0], [100, 0]]]
-        labels = LabelledImage.create(tmp_path, "x", 300, 400, Instances.from_keypoints(np.array(truth)))
+        labels = LabelledImage.create(ImageFile(tmp_path), "x", 300, 400, Instances.from_keypoints(np.array(truth)))
         return labels, Frame(0, Instances.from_keypoints(np.array(points, np.float32)))
 
     nan = np.nan

@@ -22,7 +22,7 @@ from pose_core.plugins import PluginRecord
 from pose_core.specs import RunSpec
 from pose_core.specs.resolve import Layer, choose_model, file_layer, resolve, set_layer
 from pose_core.structures import Instances, Skeleton
-from pose_core.train.prepare import prepare
+from pose_core.training.prepare import prepare
 
 PLAIN: dict[str, Any] = {"keypoints": ["nose", "tail"], "edges": [["nose", "tail"]], "individuals": ["ann", "bob"]}
 UNIQUE = PLAIN | {"unique_keypoints": ["corner", "lamp"]}
@@ -154,7 +154,6 @@ def test_first_party_plugins_are_asked_first_then_the_others_by_name() -> None:
     ("changes", "said"),
     [
         ({"needs": "colour"}, "unknown need 'colour'; needs are unique_keypoints, identity"),
-        ({"methods": ("sideways",)}, "unknown methods: sideways"),
         ({"head": {}}, "must say its component"),
         ({"name": "a/b"}, "must be a word"),
     ],
@@ -255,11 +254,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_training_minimises_is_the_sum_of_the_heads(project: Path) -> None:
     """Weights included, divided by nothing."""
     from pose_core.data.dataset import collate
-    from pose_core.train.module import Training
-    from pose_core.train.task import PoseTask
+    from pose_core.training.module import Training
+    from pose_core.training.task import PoseTask
 
     task = PoseTask(prepare(project, "unet", assignments=TINY))
-    model = task.build(pretrained=False)
+    model = task.build()
     samples = task.samples(task.prepared.split.train, augment=False)
     batch = collate([samples[0, 0], samples[0, 1]])
     with torch.no_grad():

@@ -67,7 +67,9 @@ def test_the_core_names_no_plugin() -> None:
 
 
 def test_plugins_use_only_the_public_floors() -> None:
-    allowed = re.compile(r"pose_core(\.(structures|errors|hooks|specs|interfaces|testing|symmetry|image_size))?$")
+    allowed = re.compile(
+        r"pose_core(\.(structures|errors|hooks|specs|interfaces|maps|testing|io\.files|io\.images|io\.video|symmetry))?$"
+    )
     found = []
     for path in (REPOSITORY / "plugins").glob("*/src/**/*.py"):
         for line in path.read_text(encoding="utf-8").splitlines():

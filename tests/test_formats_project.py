@@ -12,13 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from pose_core.data.augment import Augmenter
+from pose_core.data.geometry import frame_input
 from pose_core.data.images import read_image
 from pose_core.data.projects import read_project
 from pose_core.errors import DataError
 from pose_core.formats.project import ProjectReader
 from pose_core.formats.project_config import ProjectReaderConfig
 from pose_core.formats.project_writing import Example, write_project
-from pose_core.structures import Instances, LabelledDataset, Skeleton
+from pose_core.specs import AugmentationSpec
+from pose_core.structures import ImageFile, Instances, LabelledDataset, Skeleton
 from pose_core.synthetic.projects import scene_examples
 from pose_core.synthetic.scenes import Scene, SceneSpec
 
@@ -70,7 +73,7 @@ def test_reads_what_is_written_by_hand(project: Path) -> None:
     assert dataset.multi_animal
     first, second = dataset.images
     assert (first.name, first.width, first.height) == ("images/a.png", 20, 12)
-    assert first.image == project / "images" / "a.png"
+    assert first.image == ImageFile(project / "images" / "a.png")
     assert first.instances.identity.tolist() == [0, 1]
     nan = [np.nan, np.nan]
     expected = np.array([[[7, 8], nan, nan], [[1.5, 2], [3, 4.25], nan]], np.float32)
@@ -81,6 +84,33 @@ def test_reads_what_is_written_by_hand(project: Path) -> None:
     assert np.isnan(first.areas).all()
     assert len(second.instances) == 0
     assert np.isnan(second.unique_keypoints).all()
+
+
+@pytest.mark.parametrize(
+    ("left", "right"), [("EarL2", "EarR2"), ("paw_L_front", "paw_R_front"), ("left_ear", "right_ear")]
+)
+def test_without_a_symmetry_line_left_and_right_are_told_from_the_names(project: Path, left: str, right: str) -> None:
+    """A mirrored left ear looks like a right one: it must get that name, or the image not be mirrored."""
+    lines = PROJECT.replace("left_ear", left).replace("right_ear", right).splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("symmetry"))
+    (project / "project.yaml").write_text(text)
+    (project / "labels.csv").write_text(LABELS.replace("left_ear", left))
+    dataset = read(project)
+    assert dataset.skeleton.symmetry == ((left, right),)
+    assert any(f"{left}/{right}" in note for note in dataset.notes)
+    augmenter = Augmenter(AugmentationSpec(flip=1.0), dataset.skeleton)
+    view = augmenter.animal_geometry(frame_input(20, 12, 1.0, 1), np.random.default_rng(0))
+    assert np.linalg.det(view.matrix[:2, :2]) < 0
+    order = dataset.skeleton.mirror_indices
+    assert (order[1], order[2]) == (2, 1)
+
+    (project / "project.yaml").write_text(text + "\nsymmetry: []")
+    dataset = read(project)
+    assert (dataset.skeleton.symmetry, dataset.notes) == ((), ())
+    augmenter = Augmenter(AugmentationSpec(flip=1.0), dataset.skeleton)
+    assert f"{left}/{right}" in augmenter.notes[0]
+    view = augmenter.animal_geometry(frame_input(20, 12, 1.0, 1), np.random.default_rng(0))
+    assert np.linalg.det(view.matrix[:2, :2]) > 0
 
 
 def test_the_core_finds_the_reader_by_folder_and_by_file(project: Path) -> None:
@@ -170,21 +200,21 @@ def test_mistakes_in_the_project_file_are_named(project: Path, old: str, new: st
             "labels.csv: line 3: nose of bert is labelled twice in images/a.png (also line 2)",
         ),
         ("bert,left_ear", "bert,", "labels.csv: line 3: keypoint is empty"),
-        ("bert,left_ear", ",left_ear", "labels.csv: line 3: names no individual; they are anna, bert"),
+        ("bert,left_ear", ",left_ear", "labels.csv: line 3: has no individual; the individuals are anna, bert"),
         ("4.25", "four", "labels.csv: line 3: y is 'four', not a number"),
-        ("4.25", "", "labels.csv: line 3: y is '', not a number; leave out the row"),
+        ("4.25", "", "labels.csv: line 3: y is '', not a number; delete the row"),
         ("1.5", "nan", "labels.csv: line 2: x is 'nan', not a number"),
         ("1.5", "1e30", "labels.csv: line 2: x is '1e30', not a number"),
         ("4.25,1", "4.25,2", "labels.csv: line 3: unknown occluded '2'; there are 0, 1"),
         ("4.25,1", "4.25", "labels.csv: line 3: has 5 cells, but there are 6 columns"),
         (",,corner,0,0,0", ",,corner,0,0,1", "labels.csv: line 5: corner is a unique keypoint"),
         (",,corner", ",anna,corner", "labels.csv: line 5: corner is a unique keypoint; leave its individual empty"),
-        ("images/b.png,,,", "images/a.png,,,", "labels.csv: line 6: says that images/a.png shows nothing"),
-        ("images/b.png,,,", ",,,", "labels.csv: line 6: names no image"),
+        ("images/b.png,,,", "images/a.png,,,", "labels.csv: line 6: marks images/a.png as an image without animals"),
+        ("images/b.png,,,", ",,,", "labels.csv: line 6: has no image name"),
         ("images/b.png", "images/x.png", "line 6: image 'images/x.png' does not exist (1 of 2 images are missing)"),
         ("images/b.png", "../b.png", "line 6: image '../b.png' must be named relative to the project's folder"),
         ("x,y,", "x,y2,", "labels.csv: line 1: unknown column 'y2'; did you mean 'y'?"),
-        ("x,y,occluded", "x,x,occluded", "labels.csv: line 1: misses the column 'y'"),
+        ("x,y,occluded", "x,x,occluded", "labels.csv: line 1: lacks the column 'y'"),
         (LABELS.partition("\n")[2], "", "labels.csv: holds no labels"),
         ("bert,left_ear", '"bert,left_ear', "labels.csv: line 6: "),
     ],
@@ -286,10 +316,10 @@ def test_animals_of_unknown_identity_get_free_names(tmp_path: Path) -> None:
 def test_writing_refuses_what_reading_could_not_give_back(tmp_path: Path) -> None:
     picture = np.zeros((20, 20, 3), np.uint8)
     three = Instances.from_keypoints(np.ones((3, 3, 2)))
-    with pytest.raises(DataError, match="not different individuals"):
+    with pytest.raises(DataError, match="must be another one of"):
         write_project(tmp_path / "p", SKELETON, [Example("a.png", picture, three)], name="p")
     twice = Instances.from_keypoints(np.ones((2, 3, 2)), identity=[1, 1])
-    with pytest.raises(DataError, match="not different individuals"):
+    with pytest.raises(DataError, match="must be another one of"):
         write_project(tmp_path / "p", SKELETON, [Example("a.png", picture, twice)], name="p")
     empty = Example("a.png", picture, Instances.empty(3))
     with pytest.raises(DataError, match="used once"):

@@ -16,8 +16,8 @@ from deeplabcut_models import Model, description, detector_description, detector
 from torch import nn
 
 from pose_core.errors import DataError, RunError
-from pose_core.evaluate.run import evaluate_run
-from pose_core.predict.estimator import load
+from pose_core.evaluation.run import evaluate_run
+from pose_core.prediction.estimator import load
 from pose_core.runs.importing import import_model
 from pose_core.runs.run_folder import Run
 
@@ -348,7 +348,7 @@ def test_a_detector_becomes_a_run_within_the_run(tmp_path: Path) -> None:
     network = detector_network()
     snapshot = save_detector(model.folder, network)
     run = import_model("deeplabcut", model.snapshot, tmp_path / "run", detector=snapshot).run
-    detector = run.detector
+    detector = run.stages["detector"]
     assert detector is not None
     # Boxes were learnt with a margin, which comes back in the crop.
     assert detector.spec.network.excess == 20.0

@@ -78,7 +78,7 @@ def test_a_model_that_lacks_a_plugin_is_not_listed() -> None:
     # A mistake in a plugin's own names is not hidden: using the model says what is wrong.
     assert [m.name for m in catalog.models()] == ["whole"]
     assert [m.name for m in catalog.incomplete()] == ["lacking"]
-    with pytest.raises(ConfigError, match="pip install pose-other, if that is the distribution it comes from"):
+    with pytest.raises(ConfigError, match=r"its plugin 'other' is not installed$"):
         catalog.model("lacking")
     catalog = Catalog([mine, plugin("other")])
     assert [m.name for m in catalog.models()] == ["lacking", "whole"]
@@ -110,8 +110,18 @@ def test_a_model_that_is_there_for_another_method(monkeypatch: pytest.MonkeyPatc
 
 
 def test_kinds_that_plugins_open_are_known_too() -> None:
-    with pytest.raises(ConfigError, match="comes with pose-hrnet, which is not installed: pip install pose-hrnet"):
-        without("hrnet").component("deeplabcut/backbone", "HRNet")
+    message = "comes with pose-deeplabcut, which is not installed: pip install pose-deeplabcut"
+    with pytest.raises(ConfigError, match=message):
+        without("deeplabcut").component("deeplabcut/backbone", "HRNet")
+
+
+def test_what_a_component_requires_is_known_to_be_missing() -> None:
+    for plugin, missing in (
+        ("hrnet", "it needs pose-hrnet, which is not installed: pip install pose-hrnet"),
+        ("unet", ""),
+    ):
+        catalog = without(plugin)
+        assert catalog.advice_on_requirements(catalog.component("deeplabcut/backbone", "HRNet")) == missing
 
 
 def test_an_extra_head_that_lacks_a_plugin_is_not_given() -> None:
@@ -120,7 +130,7 @@ def test_an_extra_head_that_lacks_a_plugin_is_not_given() -> None:
 
 
 def test_strangers_of_the_same_name_are_not_confused() -> None:
-    with pytest.raises(ConfigError, match="its plugin 'nobody' is not installed: pip install pose-nobody, if that"):
+    with pytest.raises(ConfigError, match=r"its plugin 'nobody' is not installed$"):
         without("unet").component("backbone", "nobody/unet")
 
 
@@ -140,10 +150,10 @@ def test_layers_of_a_preset_are_mappings(more: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("plugins", "message"),
     [
-        ({"lab": "lab-nets 2.1"}, "lab-nets, which is not installed: pip install lab-nets$"),
-        ({"lab": "x; rm -rf ~ 1"}, "pip install pose-lab, if that is the distribution it comes from$"),
-        ({}, "pip install pose-lab, if that is the distribution it comes from$"),
-        ([], "pip install pose-lab, if that is the distribution it comes from$"),
+        ({"lab": "lab-nets 2.1"}, r"its plugin 'lab' is not installed \(it came with lab-nets\)$"),
+        ({"lab": "x; rm -rf ~ 1"}, "its plugin 'lab' is not installed$"),
+        ({}, "its plugin 'lab' is not installed$"),
+        ([], "its plugin 'lab' is not installed$"),
     ],
 )
 def test_a_run_remembers_the_distributions(plugins: Any, message: str, tmp_path: Path) -> None:

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from pose_core.catalog import get_catalog
 from pose_core.data.augment import Augmenter
 from pose_core.data.dataset import Batch, PoseSamples, collate
-from pose_core.data.geometry import FrameGeometry, transform_points
+from pose_core.data.geometry import transform_points
 from pose_core.data.sample import Sample, place_labels
-from pose_core.evaluate.matching import match_animals
-from pose_core.evaluate.metrics import measure
+from pose_core.evaluation.matching import match_animals
+from pose_core.evaluation.metrics import measure
 from pose_core.formats.parquet import ParquetWriter
-from pose_core.interfaces import Predictions, PredictionsHeader
+from pose_core.interfaces import FrameGeometry, Predictions, PredictionsHeader
 from pose_core.specs import AugmentationSpec, CropSpec, EvaluationSpec, PreprocessSpec
-from pose_core.structures import Frame, Instances, LabelledDataset, LabelledImage, Skeleton
+from pose_core.structures import Frame, ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 from pose_core.synthetic.scenes import Scene, SceneSpec
 
 NAN = np.nan
@@ -42,7 +42,7 @@ def animals(rng: np.random.Generator, count: int, size: float = 200.0) -> Instan
 
 
 def record(instances: Instances, size: int = 200) -> LabelledImage:
-    return LabelledImage.create(Path("a.png"), "a.png", size, size, instances)
+    return LabelledImage.create(ImageFile(Path("a.png")), "a.png", size, size, instances)
 
 
 @settings(max_examples=40)
@@ -82,7 +82,7 @@ def test_identities_follow_their_animals_through_augmentation(tmp_path: Path, vi
     """The name of the individual stays with its keypoints, whatever is turned, mirrored or cut off."""
     rng = np.random.default_rng(3)
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((200, 200, 3), np.uint8))
-    labels = replace(record(animals(rng, 5)), image=tmp_path / "a.png")
+    labels = replace(record(animals(rng, 5)), image=ImageFile(tmp_path / "a.png"))
     dataset = LabelledDataset(SKELETON, (labels,), tmp_path, "five")
     preprocess = (
         PreprocessSpec(scale=1.0) if view == "frame" else PreprocessSpec(view="animal", size=(64, 64), min_box=0.0)

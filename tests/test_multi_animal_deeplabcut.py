@@ -18,7 +18,7 @@ import yaml
 from pose_core.catalog import get_catalog
 from pose_core.data.projects import read_project
 from pose_core.formats.parquet import ParquetWriter
-from pose_core.predict.predict_paths import predict_paths
+from pose_core.prediction.predict_paths import predict_paths
 from pose_core.structures import FloatArray, Frame
 from pose_core.synthetic.encode import write_video
 
@@ -173,12 +173,12 @@ def test_what_is_read(arena: tuple[Path, FloatArray, FloatArray], labels: str) -
         for n in dataset.notes
     )
     for image in dataset.images:
-        frame = int(image.image.stem[3:])
+        frame = int(image.image.path.stem[3:])
         there = np.flatnonzero(np.isfinite(points[frame]).any(axis=(1, 2)))
         assert image.instances.identity.tolist() == there.tolist()
         np.testing.assert_allclose(image.instances.keypoints, points[frame][there], atol=1e-4)
         np.testing.assert_allclose(image.unique_keypoints, unique[frame], atol=1e-4)
-    assert len(next(i for i in dataset.images if i.image.stem == f"img{NOBODY:03d}").instances) == 0
+    assert len(next(i for i in dataset.images if i.image.path.stem == f"img{NOBODY:03d}").instances) == 0
 
 
 def test_training_says_what_the_model_cannot_learn(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:

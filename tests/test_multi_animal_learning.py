@@ -23,8 +23,8 @@ from pose_core.interfaces import Labels, Predictions
 from pose_core.model.assemble import PoseModel
 from pose_core.specs import AugmentationSpec, CropSpec, DetectorConfig, PreprocessSpec, RunSpec, SplitSpec
 from pose_core.structures import LabelledDataset, Skeleton
-from pose_core.train.prepare import prepare, prepare_detector
-from pose_core.train.validation import validation_error
+from pose_core.training.prepare import prepare
+from pose_core.training.validation import validation_error
 
 NAMES = ["nose", "left_ear", "right_ear"]
 SIZE = 160
@@ -235,7 +235,7 @@ def test_validation_asks_for_nothing_that_the_model_cannot_find() -> None:
 def test_preparing_a_pose_network_and_a_detector(crowd: Path) -> None:
     prepared = prepare(crowd, "top_down_unet")
     assert prepared.spec.skeleton.num_individuals == 12
-    detector = prepare_detector(crowd, "ssdlite")
+    detector = prepare(crowd, networks={"detector": "ssdlite"})
     assert detector.split.train == prepared.split.train
 
 
@@ -249,7 +249,7 @@ def test_without_keypoints_in_the_training_images_a_pose_network_is_refused(crow
 def test_validation_images_without_keypoints_do_not_choose_the_weights() -> None:
     from types import SimpleNamespace
 
-    from pose_core.train.best_checkpoint import BestCheckpoint
+    from pose_core.training.best_checkpoint import BestCheckpoint
 
     def validated(total: float, count: int) -> float | None:
         best_checkpoint: Any = SimpleNamespace(batches=[], schedule=SimpleNamespace(reserved=0.0))
@@ -257,7 +257,7 @@ def test_validation_images_without_keypoints_do_not_choose_the_weights() -> None
             average=torch.nn.Identity(), device="cpu", task=SimpleNamespace(validate=lambda *_: (total, count))
         )
         trainer: Any = SimpleNamespace(world_size=1)
-        return BestCheckpoint._validate(best_checkpoint, trainer, module)
+        return BestCheckpoint.validate(best_checkpoint, trainer, module)
 
     assert validated(6.0, 2) == 3
     assert validated(0.0, 0) is None

@@ -126,7 +126,7 @@ def test_a_strangers_backbone_is_listed_and_trains(pose: Any, tmp_path: Path, bl
     assert process.returncode == 0, process.stderr
     assert "maxpool/maxpool" in (tmp_path / "run" / "config.yaml").read_text()
     # Without the plugin the run, which knows its distribution, says what is missing.
-    assert "pose-maxpool, which is not installed: pip install pose-maxpool" in pose.refuses("evaluate", "run")
+    assert "its plugin 'maxpool' is not installed (it came with pose-maxpool)" in pose.refuses("evaluate", "run")
 
 
 def test_an_exception_of_a_plugin_names_it_below_the_traceback(pose: Any, tmp_path: Path, blob_project: Path) -> None:

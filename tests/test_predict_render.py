@@ -22,7 +22,7 @@ from pose_core.formats.parquet import ParquetWriter
 from pose_core.interfaces import PredictionsHeader
 from pose_core.interfaces.prediction_files import open_predictions
 from pose_core.pipeline.video import VideoSource
-from pose_core.predict.render import render
+from pose_core.prediction.render import render
 from pose_core.structures import ByteArray, Frame, Instances, Skeleton
 from pose_core.synthetic.videos import overwrite_bytes, read_number, write_numbered_video
 
@@ -206,7 +206,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     # The device that is always full stands for the disk.
     opened = av.open
     monkeypatch.setattr(
-        "pose_core.predict.render.av.open",
+        "pose_core.prediction.render.av.open",
         lambda path, *mode: opened("/dev/full", *mode, format="matroska") if mode else opened(path),
     )
     with pytest.raises(PoseError, match="no space left on the disk"):

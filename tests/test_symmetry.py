@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pose_core.interfaces.symmetry import symmetry_from_names
 from pose_core.structures import Skeleton
+from pose_core.symmetry import symmetry_from_names
 
 PAIRS = [
     ("leftear", "rightear"),
@@ -24,6 +24,10 @@ PAIRS = [
     ("left1", "right1"),
     ("paw1L", "paw1R"),
     ("LF", "RF"),
+    ("EarL2", "EarR2"),
+    ("paw_L_front", "paw_R_front"),
+    ("ear_l_1", "ear_r_1"),
+    ("frontleftpaw", "frontrightpaw"),
     ("paw_FL", "paw_FR"),
     ("LHPaw", "RHPaw"),
     ("lhip", "rhip"),
@@ -45,6 +49,8 @@ def test_a_pair_is_found_whichever_side_comes_first(left: str, right: str) -> No
         ["leftear", "tail"],
         ["bright", "tail"],
         ["lip", "rip"],
+        ["lid", "rid"],
+        ["tail", "tair"],
         ["leftear", "right_ear"],
         # Two names that mean the same left ear: it is not clear which one changes places.
         ["left_ear", "leftEar", "right_ear"],

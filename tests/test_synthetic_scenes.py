@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pose_core.synthetic.animal import KEYPOINTS, LIMBS, SYMMETRY, Animal
-from pose_core.synthetic.drawing import contains, cover, disc, ellipse, strip
-from pose_core.synthetic.motion import route
+from pose_core.synthetic.drawing import contains, outline_band, outline_disc, outline_ellipse, rasterize
+from pose_core.synthetic.motion import plan_route
 from pose_core.synthetic.scenes import Scene, SceneSpec
 
 SMALL = SceneSpec(seed=1, frames=40, size=(128, 144), length=48, clutter=0.3)
@@ -28,8 +28,8 @@ def centroid(weights: np.ndarray) -> np.ndarray:
     angle=st.floats(0, 6.3),
 )
 def test_coverage_sits_on_its_outline(centre: tuple[float, float], radii: tuple[float, float], angle: float) -> None:
-    outline = ellipse(centre, radii, (np.cos(angle), np.sin(angle)))
-    coverage = cover(outline, (40, 40))
+    outline = outline_ellipse(centre, radii, (np.cos(angle), np.sin(angle)))
+    coverage = rasterize(outline, (40, 40))
     assert coverage is not None
     picture = np.zeros((40, 40))
     picture[coverage.window] = coverage.mask
@@ -38,12 +38,12 @@ def test_coverage_sits_on_its_outline(centre: tuple[float, float], radii: tuple[
 
 
 def test_outline_outside_the_image_covers_nothing() -> None:
-    assert cover(disc((-20, 5), 3), (40, 40)) is None
-    assert cover(disc((5, 60), 3), (40, 40)) is None
+    assert rasterize(outline_disc((-20, 5), 3), (40, 40)) is None
+    assert rasterize(outline_disc((5, 60), 3), (40, 40)) is None
 
 
 def test_outline_across_the_border_is_cut() -> None:
-    coverage = cover(disc((-0.5, 20), 6), (40, 40))
+    coverage = rasterize(outline_disc((-0.5, 20), 6), (40, 40))
     assert coverage is not None
     assert coverage.x == 0
     assert coverage.mask.sum() == pytest.approx(np.pi * 36 / 2, rel=0.05)
@@ -53,15 +53,15 @@ def test_contains_agrees_with_distance() -> None:
     points = np.random.default_rng(0).uniform(0, 40, (400, 2))
     distance = np.hypot(*(points - (20.3, 18.7)).T)
     clear = np.abs(distance - 9) > 0.2
-    assert (contains(disc((20.3, 18.7), 9), points) == (distance < 9))[clear].all()
+    assert (contains(outline_disc((20.3, 18.7), 9), points) == (distance < 9))[clear].all()
 
 
 def test_nan_is_not_contained() -> None:
-    assert not contains(disc((0, 0), 5), np.array([[np.nan, 0.0]])).any()
+    assert not contains(outline_disc((0, 0), 5), np.array([[np.nan, 0.0]])).any()
 
 
 def test_strip_has_the_area_of_a_band_with_round_ends() -> None:
-    coverage = cover(strip(np.array([[10.0, 20.0], [20.0, 20.0], [30.0, 20.0]]), 3.0), (40, 40))
+    coverage = rasterize(outline_band(np.array([[10.0, 20.0], [20.0, 20.0], [30.0, 20.0]]), 3.0), (40, 40))
     assert coverage is not None
     assert coverage.mask.sum() == pytest.approx(20 * 6 + np.pi * 9, rel=0.04)
 
@@ -96,7 +96,7 @@ def test_markers_sit_on_the_ground_truth(seed: int, t: int, animals: int, shape:
 
 def test_anatomy_sits_on_the_ground_truth() -> None:
     """The parts that show a keypoint are centred on it: ears, paws and nose."""
-    animal = Scene(SMALL)._animals[0]
+    animal = Scene(SMALL).animals[0]
     for t in range(0, 40, 7):
         pose = animal.pose(t)
         shown = [p for p in animal.parts(pose, SMALL.size) if len(p.keypoints) == 1]
@@ -106,7 +106,11 @@ def test_anatomy_sits_on_the_ground_truth() -> None:
                 assert contains(part.outline, pose.keypoints[k : k + 1]).all()
             else:
                 assert np.abs(part.outline.mean(axis=0) - pose.keypoints[k]).max() < 0.02
-        assert {KEYPOINTS[k] for p in shown for k in p.keypoints} == {*KEYPOINTS} - {"neck", "back", "tail_base"}
+        assert {KEYPOINTS[k] for p in shown for k in p.keypoints} == {*KEYPOINTS} - {
+            "neck",
+            "back",
+            "tail_base",
+        }
 
 
 def test_same_spec_gives_the_same_pixels_in_any_order() -> None:
@@ -163,7 +167,7 @@ def test_the_animal_keeps_its_proportions_and_moves_smoothly() -> None:
 def test_standing_paws_keep_their_place() -> None:
     """A gait, not a glide: at any time most paws stand still while the body moves."""
     scene = Scene(replace(SMALL, frames=40, size=(512, 512), speed=0.05))
-    poses = [scene._animals[0].pose(t).keypoints for t in range(40)]
+    poses = [scene.animals[0].pose(t).keypoints for t in range(40)]
     steps = np.hypot(*np.moveaxis(np.diff(np.stack(poses), axis=0), -1, 0))
     paws = [KEYPOINTS.index(limb.keypoint) for limb in LIMBS]
     moving = steps[:, KEYPOINTS.index("back")] > 1
@@ -171,13 +175,14 @@ def test_standing_paws_keep_their_place() -> None:
 
 
 def test_animals_hide_each_other_by_order() -> None:
-    """A keypoint is flagged hidden exactly when other paint lies on it: compare with the animal drawn alone."""
+    """A keypoint is flagged hidden exactly when other paint lies on it: compare with the animal drawn
+    alone."""
     spec = replace(SMALL, frames=120, animals=2, noise=0, illumination=0, seed=5)
     scene = Scene(spec)
-    below, top = scene._order
+    below, top = scene.drawing_order
     hidden_of_top = hidden_of_below = 0
     for t in range(120):
-        points = np.stack([a.pose(t).keypoints for a in scene._animals])
+        points = np.stack([a.pose(t).keypoints for a in scene.animals])
         alone = np.zeros((2, len(KEYPOINTS)), bool)
         for i in (0, 1):
             _hide(scene, i, t, points, alone)
@@ -188,7 +193,7 @@ def test_animals_hide_each_other_by_order() -> None:
         seen[frame.instances.identity] = ~np.isnan(frame.instances.keypoints).any(axis=-1)
         covers = [
             contains(p.outline, points[below])
-            for p in scene._animals[top].parts(scene._animals[top].pose(t), spec.size)
+            for p in scene.animals[top].parts(scene.animals[top].pose(t), spec.size)
             if p.opacity == 1.0
         ]
         assert np.array_equal(flags[top], alone[top] & seen[top])
@@ -200,7 +205,7 @@ def test_animals_hide_each_other_by_order() -> None:
 
 def _hide(scene: Scene, i: int, t: int, points: np.ndarray, hidden: np.ndarray) -> None:
     """Which keypoints animal ``i`` hides of itself, found part by part from the top."""
-    parts = scene._animals[i].parts(scene._animals[i].pose(t), scene.spec.size)
+    parts = scene.animals[i].parts(scene.animals[i].pose(t), scene.spec.size)
     for k in range(len(KEYPOINTS)):
         own = max(n for n, part in enumerate(parts) if k in part.keypoints)
         above = [p for p in parts[own + 1 :] if p.opacity == 1.0]
@@ -231,7 +236,8 @@ def test_the_skeleton_names_the_individuals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("frames", 0), ("animals", 0), ("size", (8, 8)), ("length", 2.0), ("illumination", 1.0)]
+    ("field", "value"),
+    [("frames", 0), ("animals", 0), ("size", (8, 8)), ("length", 2.0), ("illumination", 1.0)],
 )
 def test_impossible_scenes_are_refused(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=field):
@@ -244,8 +250,8 @@ def test_there_is_no_frame_after_the_last() -> None:
 
 
 def test_routes_are_reproducible_and_bend_gently() -> None:
-    way = route(np.random.default_rng(3), (200, 300), 50, 600)
-    again = route(np.random.default_rng(3), (200, 300), 50, 600)
+    way = plan_route(np.random.default_rng(3), (200, 300), 50, 600)
+    again = plan_route(np.random.default_rng(3), (200, 300), 50, 600)
     assert np.array_equal(way.points, again.points)
     assert np.abs(np.diff(way.heading)).max() <= 1 / 25 + 1e-9
-    assert isinstance(Scene(SMALL)._animals[0], Animal)
+    assert isinstance(Scene(SMALL).animals[0], Animal)

@@ -1,4 +1,5 @@
-"""Fetching published weights from a real server: checked, kept, shared between processes, and refused in one line."""
+"""Fetching published weights from a real server: checked, kept, shared between processes, and refused in one
+line."""
 
 from __future__ import annotations
 
@@ -18,11 +19,11 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from pose_core import downloads
 from pose_core.errors import DownloadError, PluginError, WeightsError
 from pose_core.hooks import WeightSpec
 from pose_core.interfaces import load_pretrained, read_tensors
-from pose_core.io.downloads import RemoteFile, cache_folder, obtain
+from pose_core.io import downloads
+from pose_core.io.downloads import RemoteFile, get_cache_folder, obtain
 from pose_core.model.pretrained import fetch, remote_file
 
 CONTENT = bytes(range(256)) * 4000
@@ -91,7 +92,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def spec(server: Server, sha256: str = DIGEST, name: str = "snout") -> WeightSpec:
     return WeightSpec(
-        name, "toy/toy", f"{server.url}/snout.safetensors?download=true", sha256, "CC0-1.0", "a toy, on nothing"
+        name,
+        "toy/toy",
+        f"{server.url}/snout.safetensors?download=true",
+        sha256,
+        "CC0-1.0",
+        "a toy, on nothing",
     )
 
 
@@ -154,7 +160,7 @@ def test_failing_downloads_say_why_and_what_to_do(server: Server, monkeypatch: p
         fetch(wanted)
     assert_says_what_to_do(caught.value, wanted)
     server.files.clear()
-    with pytest.raises(DownloadError, match="the server answers 404 Not StageResult") as caught:
+    with pytest.raises(DownloadError, match="the server answers 404 Not Found") as caught:
         fetch(wanted)
     assert_says_what_to_do(caught.value, wanted)
     monkeypatch.setattr(downloads, "TIMEOUT", 0.1)
@@ -192,7 +198,8 @@ def test_two_processes_download_a_file_once(server: Server, cache: Path) -> None
         "import sys\n"
         "from pose_core.hooks import WeightSpec\n"
         "from pose_core.model.pretrained import fetch\n"
-        "print(fetch(WeightSpec('snout', 'toy/toy', *sys.argv[1:], 'CC0-1.0', 'a toy')), 'torch' in sys.modules)"
+        "print(fetch(WeightSpec('snout', 'toy/toy', *sys.argv[1:], 'CC0-1.0', 'a toy')), 'torch' in "
+        "sys.modules)"
     )
     server.delay = 2.0
     command = [sys.executable, "-c", program, spec(server).url, DIGEST]
@@ -210,7 +217,7 @@ def test_large_files_announce_themselves(
 ) -> None:
     fetch(spec(server))
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(downloads, "_WORTH_TELLING", 1000)
+    monkeypatch.setattr(downloads, "WORTH_TELLING", 1000)
     obtain(RemoteFile(f"{server.url}/snout.safetensors", "a toy"), "give up")
     assert capsys.readouterr().err == f"downloading a toy (1 MB) from {server.url}/snout.safetensors\n"
 
@@ -233,10 +240,10 @@ def test_a_checksum_that_is_none_is_the_plugins_fault(sha256: str) -> None:
 
 
 def test_the_cache_folder_follows_the_platform(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert cache_folder() == tmp_path / "cache"
+    assert get_cache_folder() == tmp_path / "cache"
     monkeypatch.delenv("POSE_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache_folder() == tmp_path / "xdg" / "pose_core"
+    assert get_cache_folder() == tmp_path / "xdg" / "pose_core"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
@@ -246,7 +253,7 @@ def test_the_cache_folder_follows_the_platform(monkeypatch: pytest.MonkeyPatch, 
         ("win32", tmp_path / "local" / "pose_core"),
     ):
         monkeypatch.setattr(sys, "platform", platform)
-        assert cache_folder() == folder
+        assert get_cache_folder() == folder
 
 
 def test_reading_never_runs_code(tmp_path: Path) -> None:

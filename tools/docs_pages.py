@@ -1,20 +1,23 @@
 """What mkdocs and ``make tables`` do: generated tables and files in the repository, generated pages in the site.
 
-``python tools/docs_pages.py`` writes the tables between their marks and the files that are made as a whole (``make
-tables``); mkdocs imports this module and puts the pages of hooks and interfaces, and those of the reference, into the
-site (``make docs``).
+``python tools/docs_pages.py [--check]`` writes the tables between their marks and the files that are made as a whole
+(``make tables``); mkdocs imports this module and puts the pages of hooks and interfaces, and those of the reference,
+into the site (``make docs``).
 ``tests/test_docs_generated.py`` fails when something is stale or missing.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from docs_api import api_pages
 from docs_reference import author_pages, checks_page, commands_page, faults, rows
+from docs_settings import settings_page
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = {"families": ("README.md",), "models": ("docs/models.md",), "plugins": ("docs/models.md",)}
@@ -104,7 +107,7 @@ def on_files(files: Any, config: Any) -> Any:
 
     if missing := list(faults()):
         raise PluginError("; ".join(missing))
-    pages = {**author_pages(), **api_pages()}
+    pages = {**author_pages(), **api_pages(), "use/settings.md": settings_page()}
     for readme in sorted(ROOT.glob("plugins/*/README.md")):
         pages[f"plugins/{readme.parent.name}.md"] = readme.read_text(encoding="utf-8")
     for path, text in pages.items():
@@ -123,8 +126,21 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     return re.sub(r"\]\((?:\.\./)+plugins/([a-z]+)/README\.md", rf"]({up}plugins/\1.md", markdown)
 
 
+def main() -> int:
+    """Write what is made of the code; with ``--check`` only say what is stale."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; end with code 1 where something is stale")
+    check = parser.parse_args().check
+    made = {file: with_tables(file) for files in TABLES.values() for file in files}
+    made |= {file: make() for file, make in FILES.items()}
+    stale = [file for file, text in made.items() if (ROOT / file).read_text(encoding="utf-8") != text]
+    for file in stale:
+        if not check:
+            (ROOT / file).write_text(made[file], encoding="utf-8")
+        print(f"{file}: {'stale: make tables' if check else 'written'}")
+    print(f"{len(made) - len(stale)} of {len(made)} files were up to date")
+    return 1 if check and stale else 0
+
+
 if __name__ == "__main__":
-    for file in sorted({file for files in TABLES.values() for file in files}):
-        (ROOT / file).write_text(with_tables(file), encoding="utf-8")
-    for file, made in FILES.items():
-        (ROOT / file).write_text(made(), encoding="utf-8")
+    sys.exit(main())

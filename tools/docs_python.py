@@ -56,12 +56,12 @@ def discovered(code: str) -> None:
         Fault: they do not.
     """
     from pose_core.plugins.definition_checks import ask, check_definitions
-    from pose_core.plugins.discovery import _implementations
+    from pose_core.plugins.discovery import find_implementations
 
     module = types.ModuleType("example")
     exec(compile(code, "<documentation>", "exec"), vars(module))
     try:
-        hooks = _implementations(module).items()
+        hooks = find_implementations(module).items()
         check_definitions({name: ask(name, hook) for name, hook in hooks if name != "pose_plugin_info"})
     except Exception as error:  # whatever a hook raises is what is wrong with the page
         raise Fault(f"the hooks are refused: {' '.join(str(error).split())}") from None

@@ -1,12 +1,14 @@
 """Makes ``pose_core/catalog/known_names.json``: which distribution of this repository brings which names.
 
-``python tools/known_names.py`` (``make tables``) writes it; ``tests/test_known_names.py`` fails when it is stale.
-All plugins of the repository must be installed.
+``python tools/known_names.py [--check]`` (``make tables``) writes it; ``tests/test_known_names.py`` fails when it is
+stale. All plugins of the repository must be installed.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,10 @@ def known() -> dict[str, Any]:
     backbones: dict[str, list[str]] = {}
     recipes: dict[str, dict[str, list[str]]] = {}
     models: dict[str, dict[str, list[str]]] = {}
+    methods: dict[str, str] = {}
+    for plugin in (r for r in get_catalog().plugins if r.first_party):
+        for method in plugin.definitions.get("pose_methods", ()):
+            once(methods, method.name, plugin.name)
     for plugin in ours:
         for component in plugin.definitions.get("pose_components", ()):
             once(components.setdefault(component.kind, {}), component.name, plugin.name)
@@ -32,11 +38,13 @@ def known() -> dict[str, Any]:
             once(weights, spec.name, plugin.name)
         for preset in plugin.definitions.get("pose_backbones", ()):
             once(backbones, preset.name, sorted({plugin.name} | composer.needs({"backbone": preset.backbone})))
-        for model in plugin.definitions.get("pose_models", ()):
-            needs = sorted({plugin.name} | composer.needs(model.spec))
-            once(models.setdefault(model.name, {}), model.method, needs)
+    for model in composer.models():
+        presets = model.plugin.definitions.get("pose_models", ())
+        if any((preset.name, preset.method) == (model.name, model.method) for preset in presets):
+            once(models.setdefault(model.name, {}), model.method, list(model.needs))
     for recipe, plugin in composer.recipes():
-        needs = sorted({plugin.name} | composer.needs(recipe.spec, {"model": {"backbone": recipe.wrapper}}))
+        parts = composer.needs(recipe.spec, {"model": {"backbone": recipe.wrapper}})
+        needs = sorted({plugin.name} | composer.of_method(recipe.method) | parts)
         once(recipes.setdefault(recipe.name, {}), recipe.method, needs)
     return {
         "distributions": {plugin.name: plugin.distribution for plugin in ours},
@@ -45,6 +53,7 @@ def known() -> dict[str, Any]:
         "backbones": backbones,
         "recipes": recipes,
         "models": models,
+        "methods": methods,
     }
 
 
@@ -60,5 +69,20 @@ def text() -> str:
     return json.dumps(known(), indent=1, sort_keys=True) + "\n"
 
 
+def main() -> int:
+    """Write the file; with ``--check`` only say whether it is stale."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; end with code 1 where it is stale")
+    check = parser.parse_args().check
+    made = text()
+    if made == FILE.read_text(encoding="utf-8"):
+        print(f"{FILE.name}: up to date")
+        return 0
+    if not check:
+        FILE.write_text(made, encoding="utf-8")
+    print(f"{FILE.name}: {'stale: make tables' if check else 'written'}")
+    return 1 if check else 0
+
+
 if __name__ == "__main__":
-    FILE.write_text(text(), encoding="utf-8")
+    sys.exit(main())

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 from pose_core import hooks
 from pose_core.catalog import install_hints
 from pose_core.catalog.composition import Composer, Model
+from pose_core.catalog.known_names import known_names
 from pose_core.errors import ConfigError, PluginError, described
 from pose_core.plugins import PluginRecord, discover
 
@@ -92,6 +93,22 @@ class Weights:
         return _find(target, f"converter {target!r} of weights {self.full_name!r}", self.plugin) if target else None
 
 
+@dataclass(frozen=True)
+class _Offered:
+    """A method or a supplier and the plugin it comes from."""
+
+    definition: hooks.MethodSpec | hooks.SupplierSpec
+    plugin: PluginRecord
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.plugin.name}/{self.name}"
+
+
 class _Named(Protocol):
     @property
     def name(self) -> str: ...
@@ -118,11 +135,39 @@ class Catalog:
         for record in self._active:
             for definition in record.definitions.get("pose_components", ()):
                 self._components.setdefault(definition.kind, []).append(Component(definition, record))
+        self._methods = self._offered("pose_methods")
+        self._suppliers = self._offered("pose_suppliers")
         self._composer = Composer(self._active)
         namespaces = {r.name for r in self._active}
         composed = self._composer.models()
-        self._models = tuple(m for m in composed if namespaces.issuperset(m.needs))
-        self._incomplete = tuple(m for m in composed if not namespaces.issuperset(m.needs))
+        complete = [namespaces.issuperset(m.needs) and not self._lacks_method(m) for m in composed]
+        self._models = tuple(m for m, whole in zip(composed, complete, strict=True) if whole)
+        self._incomplete = tuple(m for m, whole in zip(composed, complete, strict=True) if not whole)
+
+    def _offered(self, hook: str) -> list[_Offered]:
+        return [_Offered(definition, r) for r in self._active for definition in r.definitions.get(hook, ())]
+
+    def methods(self) -> tuple[hooks.MethodSpec, ...]:
+        """All methods, one of each name; those that need least beside their network first."""
+        first = {m.name: m.definition for m in reversed(self._methods)}
+        found = [m for m in first.values() if isinstance(m, hooks.MethodSpec)]
+        return tuple(sorted(found, key=lambda m: (m.animals != "one", bool(m.inputs), m.view != "frame", m.name)))
+
+    def method(self, name: str) -> hooks.MethodSpec:
+        """The method of that name (bare or full).
+
+        Raises:
+            ConfigError: the name is unknown or ambiguous; the message lists those that there are.
+        """
+        found = self._pick("method", name, self._methods)[0].definition
+        assert isinstance(found, hooks.MethodSpec)
+        return found
+
+    def suppliers(self, need: str | None = None) -> tuple[hooks.SupplierSpec, ...]:
+        """Sources of what stages need, one of each name, by name; with ``need`` those that answer it."""
+        first = {s.name: s.definition for s in reversed(self._suppliers)}
+        found = [s for s in first.values() if isinstance(s, hooks.SupplierSpec)]
+        return tuple(sorted((s for s in found if need in (None, s.gives)), key=lambda s: s.name))
 
     def components(self, kind: str) -> tuple[Component, ...]:
         """All components of a kind, by name."""
@@ -150,6 +195,10 @@ class Catalog:
         Raises:
             ConfigError: the name is unknown, ambiguous between plugins, or does not exist for ``method``.
         """
+        there = any(name in (m.name, m.full_name) for m in self._models)
+        lacking = [m for m in self._incomplete if name in (m.name, m.full_name) and self._lacks_method(m)]
+        if lacking and not there:
+            raise ConfigError(f"{self._no_method(lacking[0])}; correct the plugin {lacking[0].plugin.distribution}")
         found = self._pick("model", name, self._models)
         if method is not None:
             chosen = [m for m in found if m.method == method]
@@ -198,10 +247,14 @@ class Catalog:
         return "backbone"
 
     def notes(self) -> dict[str, str]:
-        """For each active plugin whose bare names belong to another: what to write instead."""
+        """For each active plugin of which something cannot be used as it is: what, and what to write instead."""
         notes: dict[str, list[str]] = {}
+        for model in (m for m in self._incomplete if self._lacks_method(m)):
+            notes.setdefault(model.plugin.name, []).append(self._no_method(model))
         groups: list[tuple[str, Iterable[_Named]]] = [
             *self._components.items(),
+            ("method", self._methods),
+            ("supplier", self._suppliers),
             ("model", self._models),
             ("weights", self.weights()),
         ]
@@ -266,6 +319,10 @@ class Catalog:
         needs = install_hints.easiest(methods, self._backbones(), {r.name for r in self._active})
         return install_hints.advice(needs, self.plugins, "the least for one is")
 
+    def advice_on_requirements(self, component: Component) -> str:
+        """Say what to install for a component that is there; empty where nothing that it requires is missing."""
+        return install_hints.advice(component.definition.requires, self.plugins)
+
     def not_installed(self, kind: str) -> str:
         """Which components of a kind are known and could be installed, for the end of a message; may be empty."""
         others = install_hints.not_installed(kind, self.plugins)
@@ -275,6 +332,14 @@ class Catalog:
         """The error for a name that stands for no model and no component; for commands that take any."""
         kinds = install_hints.kinds_of(name, self._backbones()) or [install_hints.MODEL]
         return ConfigError(self._unknown(kinds[0], name, self._models if kinds[0] == install_hints.MODEL else ()))
+
+    def _lacks_method(self, model: Model) -> bool:
+        """Whether a model has a method that no plugin is known to offer, so that installing one does not help."""
+        return model.method not in {*(m.name for m in self._methods), *known_names().methods}
+
+    def _no_method(self, model: Model) -> str:
+        offered = ", ".join(m.name for m in self.methods())
+        return f"model {model.name!r} has method {model.method!r}, which no plugin offers; methods are {offered}"
 
     def _backbones(self) -> list[str]:
         return [b.name for plugin in self._active for b in plugin.definitions.get("pose_backbones", ())]
@@ -353,7 +418,7 @@ def available_models(method: str | None = None) -> list[str]:
     """Names of all installed models, sorted.
 
     Args:
-        method: only models of this method (a key of :data:`pose_core.hooks.METHODS`).
+        method: only models of this method, such as ``top_down``.
     """
     return sorted({m.name for m in get_catalog().models() if method is None or m.method == method})
 

@@ -10,11 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from pose_core import hooks
+from pose_core.catalog.citations import Citation
+from pose_core.catalog.known_names import known_names
 from pose_core.catalog.merge import merge
 from pose_core.plugins import PluginRecord
 
-_KINDS = {"heads": "head", "losses": "loss", "inputs": "input", "network": "detector"}
+_STAGES = "inference.stages"
+_KINDS = {"heads": "head", "losses": "loss", "inputs": "input", "network": "detector", _STAGES: "stage"}
 """Keys of a configuration under which components stand that are not called as their kind."""
+
+
+CORE = "core"
+"""Namespace of what the core offers itself, which is always installed."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +30,12 @@ class Model:
 
     Attributes:
         name: bare name.
-        method: one of :data:`pose_core.hooks.METHODS`.
+        method: name of its :class:`pose_core.hooks.MethodSpec`.
         family: group it is listed under.
         plugin: record of the plugin that contributes the architecture (of the backbone, for composed models).
         summary: one line.
         layers: partial run specs, later ones override earlier ones.
-        citations: BibTeX entries.
+        citations: the works that preset and recipe cite, beyond those of plugins and components.
         needs: namespaces of the plugins that it needs, sorted; its own and that of its recipe among them.
     """
 
@@ -38,7 +45,7 @@ class Model:
     plugin: PluginRecord
     summary: str
     layers: tuple[Mapping[str, Any], ...]
-    citations: tuple[str, ...] = ()
+    citations: tuple[Citation, ...] = ()
     needs: tuple[str, ...] = ()
 
     @property
@@ -67,6 +74,16 @@ class Composer:
             (c.kind, f"{plugin.name}/{c.name}"): c.requires
             for plugin in plugins
             for c in plugin.definitions.get("pose_components", ())
+        }
+        # Of a method that is not installed it may be known which plugin offers it.
+        offered = {
+            m.name: plugin.name for plugin in reversed(plugins) for m in plugin.definitions.get("pose_methods", ())
+        }
+        self._methods = {**known_names().methods, **offered}
+        self._backbones: dict[str, tuple[hooks.BackbonePreset, PluginRecord]] = {
+            f"{plugin.name}/{preset.name}": (preset, plugin)
+            for plugin in plugins
+            for preset in plugin.definitions.get("pose_backbones", ())
         }
 
     def recipes(self) -> tuple[Recipe, ...]:
@@ -97,29 +114,40 @@ class Composer:
             found |= {*_namespace(name), *self._requires.get((kind, name), ())}
         return found
 
+    def of_method(self, name: str) -> set[str]:
+        """The namespace of the plugin that offers a method; empty for those of the core and where it is not known."""
+        return {self._methods[name]} - {CORE} if name in self._methods else set()
+
     def _preset(self, preset: hooks.ModelPreset, plugin: PluginRecord) -> Model:
+        layers = _wrapped(preset.wrapper)
+        citations = tuple(Citation(plugin, key) for key in preset.citations)
+        if preset.backbone in self._backbones:
+            backbone, author = self._backbones[preset.backbone]
+            layers += _backbone_layers(backbone, preset.method, preset.wrapper)
+            citations = (*(Citation(author, key) for key in backbone.citations), *citations)
+        layers += (preset.spec,)
         return Model(
             preset.name,
             preset.method,
             preset.family,
             plugin,
             preset.summary,
-            (preset.spec,),
-            preset.citations,
-            tuple(sorted({plugin.name} | self.needs(preset.spec))),
+            layers,
+            citations,
+            # Where its plugin is not installed the backbone preset is not known, but its namespace is.
+            tuple(
+                sorted(
+                    {plugin.name, *_namespace(preset.backbone)} | self.of_method(preset.method) | self.needs(*layers)
+                )
+            ),
         )
 
     def _composed(self, preset: hooks.BackbonePreset, plugin: PluginRecord, recipe_of: Recipe) -> Model:
         recipe, author = recipe_of
-        of_backbone = (
-            {"model": {"backbone": preset.backbone}},
-            preset.spec,
-            preset.overrides.get(recipe.method, {}),
-        )
         layers = (
             recipe.spec,
-            {"model": {"backbone": recipe.wrapper}} if recipe.wrapper else {},
-            *(_within(recipe, layer) for layer in of_backbone),
+            *_wrapped(recipe.wrapper),
+            *_backbone_layers(preset, recipe.method, recipe.wrapper),
         )
         return Model(
             name=recipe.name.replace("{backbone}", preset.name),
@@ -128,8 +156,11 @@ class Composer:
             plugin=plugin,
             summary=recipe.summary.replace("{backbone}", preset.summary),
             layers=layers,
-            citations=(*preset.citations, *recipe.citations),
-            needs=tuple(sorted({plugin.name, author.name} | self.needs(*layers))),
+            citations=(
+                *(Citation(plugin, key) for key in preset.citations),
+                *(Citation(author, key) for key in recipe.citations),
+            ),
+            needs=tuple(sorted({plugin.name, author.name} | self.of_method(recipe.method) | self.needs(*layers))),
         )
 
 
@@ -148,7 +179,8 @@ def components_in(content: Any, around: str = "") -> Iterator[tuple[str, dict[st
         if kind in hooks.KINDS and isinstance(config, Mapping) and isinstance(config.get("type"), str):
             yield kind, dict(config)
         else:
-            yield from components_in(value, str(key))
+            # The section of the networks that a run builds on is called stages, too.
+            yield from components_in(value, _STAGES if (around, key) == ("inference", "stages") else str(key))
 
 
 def names_in(content: Any) -> Iterator[tuple[str, str]]:
@@ -176,9 +208,21 @@ def _merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return merged
 
 
-def _within(recipe: hooks.ModelRecipe, layer: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a backbone preset says about its backbone, said of the one in the recipe's wrapper, where it has one."""
+def _wrapped(wrapper: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    return ({"model": {"backbone": wrapper}},) if wrapper else ()
+
+
+def _backbone_layers(
+    preset: hooks.BackbonePreset, method: str, wrapper: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], ...]:
+    """What a backbone preset says of a model, from its component to its defaults for a method."""
+    layers = ({"model": {"backbone": preset.backbone}}, preset.spec, preset.overrides.get(method, {}))
+    return tuple(_within(wrapper, layer) for layer in layers)
+
+
+def _within(wrapper: Mapping[str, Any], layer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a backbone preset says about its backbone, said of the one in the wrapper, where there is one."""
     model = layer.get("model", {})
-    if not recipe.wrapper or "backbone" not in model:
+    if not wrapper or "backbone" not in model:
         return layer
     return {**layer, "model": {**model, "backbone": {"backbone": model["backbone"]}}}

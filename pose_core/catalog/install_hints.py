@@ -25,36 +25,36 @@ def advice(
     namespaces: Collection[str],
     plugins: Collection[PluginRecord],
     verb: str = "it needs",
-    also_known: Mapping[str, str] = MappingProxyType({}),
+    came_with: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """What to do where these plugins are needed and are not active; empty where they all are.
+
+    Only distributions of this project are named in a command: anybody may register what a stranger's plugin, named
+    in somebody's file, would be called.
 
     Args:
         namespaces: of the plugins that are needed.
         plugins: records of all installed ones.
         verb: how the name is related to them: ``it needs`` or ``it comes with``.
-        also_known: distributions of namespaces beyond the table of the core.
+        came_with: distributions of plugins, as a file remembers them.
     """
-    known = {**also_known, **known_names().distributions}
+    known = known_names().distributions
     status = {plugin.name: plugin for plugin in plugins}
-    lame = [status[n] for n in sorted(namespaces) if n in status and not status[n].active]
-    said = [f"its plugin {p.name!r} is {p.status}: {p.reason}" for p in lame]
-    gone = sorted(n for n in namespaces if n not in status)
-    named = [known[n] for n in gone if n in known]
-    if named:
-        there = "is not installed" if len(named) == 1 else "are not installed"
-        said.append(f"{verb} {' and '.join(named)}, which {there}: {install(named)}")
-    said += [_by_convention(n) for n in gone if n not in known]
-    return "; ".join(said)
+    inactive = [status[n] for n in sorted(namespaces) if n in status and not status[n].active]
+    messages = [f"its plugin {p.name!r} is {p.status}: {p.reason}" for p in inactive]
+    missing = sorted(n for n in namespaces if n not in status)
+    ours = [known[n] for n in missing if n in known]
+    if ours:
+        there = "is not installed" if len(ours) == 1 else "are not installed"
+        messages.append(f"{verb} {' and '.join(ours)}, which {there}: {install(ours)}")
+    messages += [_of_a_stranger(n, came_with.get(n)) for n in missing if n not in known]
+    return "; ".join(messages)
 
 
-def _by_convention(name: str) -> str:
-    """Of a plugin that nobody knows: a name from somebody's file should not be installed without a look at it."""
+def _of_a_stranger(name: str, distribution: str | None) -> str:
     if not _NAME.fullmatch(name):
         return f"{name!r} is no name of a plugin; correct it"
-    return (
-        f"its plugin {name!r} is not installed: {install([f'pose-{name}'])}, if that is the distribution it comes from"
-    )
+    return f"its plugin {name!r} is not installed{f' (it came with {distribution})' if distribution else ''}"
 
 
 def needed_for(kind: str, name: str, backbones: Collection[str]) -> dict[str, frozenset[str]]:
@@ -111,7 +111,7 @@ def easiest(methods: Collection[str], backbones: Collection[str], active: Collec
     """The fewest plugins without which there is no model of any of these methods; empty where none is known.
 
     Args:
-        methods: of :data:`pose_core.hooks.METHODS`.
+        methods: names of methods.
         backbones: names of the installed backbone presets.
         active: namespaces that need not be installed.
     """

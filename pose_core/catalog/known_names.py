@@ -24,6 +24,7 @@ class KnownNames:
         backbones: name of a backbone preset -> namespaces that it needs.
         recipes: name with ``{backbone}`` -> method -> namespaces that it needs.
         models: name -> method -> namespaces that it needs; those that are not recipe times backbone.
+        methods: name -> namespace, those of the core among them.
     """
 
     distributions: Mapping[str, str]
@@ -32,6 +33,7 @@ class KnownNames:
     backbones: Mapping[str, list[str]]
     recipes: Mapping[str, Mapping[str, list[str]]]
     models: Mapping[str, Mapping[str, list[str]]]
+    methods: Mapping[str, str]
 
 
 @cache

@@ -8,18 +8,18 @@ import typer
 
 from pose_core.catalog import get_catalog
 from pose_core.cli.tables import print_json, print_table
-from pose_core.hooks import METHODS
 
 
 def models(
     method: Annotated[
-        str | None, typer.Option(metavar="METHOD", help=f"Only models of this method: {', '.join(METHODS)}.")
+        str | None, typer.Option(metavar="METHOD", help="Only models of this method, such as top_down.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the models that can be trained."""
-    if method is not None and method not in METHODS:
-        raise typer.BadParameter(f"{method!r} is not one of {', '.join(METHODS)}", param_hint="--method")
+    methods = [m.name for m in get_catalog().methods()]
+    if method is not None and method not in methods:
+        raise typer.BadParameter(f"{method!r} is not one of {', '.join(methods)}", param_hint="--method")
     rows = [
         {
             "name": model.name,

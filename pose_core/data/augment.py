@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 
 import numpy as np
 import numpy.typing as npt
 
-from pose_core.data.geometry import FrameGeometry, transform_points, translation_matrix
+from pose_core.data.geometry import transform_points, translation_matrix
 from pose_core.data.photometric import change_pixels
+from pose_core.interfaces import FrameGeometry
 from pose_core.specs import AugmentationSpec
 from pose_core.structures import ByteArray, IntArray, LabelledImage, Skeleton, keypoint_boxes
+from pose_core.symmetry import symmetry_from_names
 
 Point = npt.NDArray[np.float64]
 
@@ -113,21 +114,14 @@ class Augmenter:
 
 
 def unpaired_sides(skeleton: Skeleton) -> tuple[tuple[str, str], ...]:
-    """Pairs of keypoints that are named like left and right of each other but are no symmetry pair.
+    """List pairs named like left and right (:func:`symmetry_from_names`) that are no symmetry pair.
 
-    Names count as such a pair when exchanging the word left for right (anywhere, in any case), or a letter l for r at
-    the start or the end, leads from one to the other.
+    Names that a project pairs otherwise, both of them, are as it says.
     """
-    known = {name.lower(): name for name in skeleton.keypoints}
-    paired = {name for pair in skeleton.symmetry for name in pair}
-    pairs: dict[tuple[str, str], None] = {}
-    for low, left in known.items():
-        others = {low.replace("left", "right"), re.sub("^l", "r", low), re.sub("l$", "r", low)}
-        for other in sorted(others - {low}):
-            right = known.get(other)
-            if right is not None and left not in paired and right not in paired:
-                pairs[left, right] = None
-    return tuple(pairs)
+    known = {frozenset(pair) for pair in skeleton.symmetry}
+    paired = frozenset().union(*known)
+    named = symmetry_from_names(skeleton.keypoints)
+    return tuple(pair for pair in named if frozenset(pair) not in known and not paired.issuperset(pair))
 
 
 def _through(point: Point, base: FrameGeometry) -> Point:

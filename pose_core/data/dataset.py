@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -16,7 +17,6 @@ from torch.utils.data import Dataset
 from pose_core.data.augment import Augmenter
 from pose_core.data.boxes import with_boxes
 from pose_core.data.geometry import (
-    FrameGeometry,
     box_input,
     frame_view,
     keypoint_matrix,
@@ -27,10 +27,17 @@ from pose_core.data.geometry import (
 from pose_core.data.images import ImageCache, read_image
 from pose_core.data.sample import Sample, place_labels
 from pose_core.errors import ConfigError, DataError
-from pose_core.interfaces import Labels
+from pose_core.interfaces import FrameGeometry, Labels
 from pose_core.specs import DetectorConfig, PreprocessSpec
 from pose_core.specs.sides import check_sides
-from pose_core.structures import ByteArray, FloatArray, IntArray, LabelledDataset, LabelledImage
+from pose_core.structures import (
+    ByteArray,
+    FloatArray,
+    IntArray,
+    LabelledDataset,
+    LabelledImage,
+    VideoFrame,
+)
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,7 @@ class PoseSamples(Dataset[Sample]):
         self.epoch = 0
         self._check_sizes()
         self._cache = ImageCache(cache_bytes)
+        self._videos_cached: set[Path] = set()
         self._reduction = self._exact_reduction()
         self._records = {row: dataset.images[row] for row in rows}
         if augmenter is not None:
@@ -179,10 +187,26 @@ class PoseSamples(Dataset[Sample]):
         """What the geometry shows of an image."""
         source = self._cache.get(row)
         if source is None:
+            image = self._records[row].image
+            if isinstance(image, VideoFrame) and image.path not in self._videos_cached:
+                self._cache_video(image.path)
+            source = self._cache.get(row)
+        if source is None:
             source = self._load(self._records[row])
             self._cache.put(row, source)
         matrix = geometry.matrix @ resize_matrix(float(self._reduction))
         return warp(source, replace(geometry, matrix=matrix))
+
+    def _cache_video(self, path: Path) -> None:
+        """Decode the labelled frames of a video in their order, as long as the cache has room.
+
+        Samples are drawn at random, and each frame by itself would be decoded from the key frame before it.
+        """
+        self._videos_cached.add(path)
+        frames = {row: record.image for row, record in self._records.items() if isinstance(record.image, VideoFrame)}
+        for row in sorted((r for r in frames if frames[r].path == path), key=lambda r: frames[r].index):
+            if not self._cache.put(row, self._load(self._records[row])):
+                return
 
     def _load(self, record: LabelledImage) -> ByteArray:
         image = read_image(record.image)

@@ -1,4 +1,4 @@
-"""A hash of the labels, so that a run can tell whether it is evaluated on the data it was trained with."""
+"""Hash the labels, so that a run can tell whether it is evaluated on the data it was trained with."""
 
 from __future__ import annotations
 
@@ -10,10 +10,21 @@ from pose_core.structures import LabelledDataset
 
 
 def data_hash(dataset: LabelledDataset) -> str:
-    """sha256 over keypoint names and, for each image in order of name, its name, size and labels."""
+    """Hash keypoint names and, for each image in order of name, its name, size and all labels (sha256)."""
     digest = hashlib.sha256(repr((dataset.skeleton.keypoints, dataset.skeleton.unique_keypoints)).encode())
     for image in sorted(dataset.images, key=lambda i: i.name):
         digest.update(f"{image.name}\0{image.width}x{image.height}\0".encode())
-        for array in (image.instances.keypoints, image.unique_keypoints, image.instances.identity):
+        labels = image.instances
+        for array in (
+            labels.keypoints,
+            labels.boxes,
+            labels.identity,
+            labels.track,
+            image.occluded,
+            image.unique_keypoints,
+            image.areas,
+            image.ignore,
+        ):
+            digest.update(repr(array.shape).encode())
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

@@ -1,39 +1,64 @@
-"""Image files -> RGB arrays, and a cache of decoded images."""
+"""Read labelled images as RGB arrays, and keep decoded ones. The only place that opens what a label refers to."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 
-import cv2
 import numpy as np
 
-from pose_core.errors import DataError
-from pose_core.structures import ByteArray
+from pose_core.catalog import get_catalog
+from pose_core.errors import DataError, PluginError, VideoError
+from pose_core.interfaces import Reader
+from pose_core.io.images import decode_image, read_image_file
+from pose_core.io.video import open_video, to_rgb
+from pose_core.structures import ByteArray, EmbeddedImage, ImageFile, ImageReference, VideoFrame
 
 
-def read_image(path: Path) -> ByteArray:
-    """An image file as RGB.
+def read_image(reference: ImageReference) -> ByteArray:
+    """Read the image that a label refers to.
 
-    Gray images get three equal channels, an alpha channel is dropped, 16-bit images are brought to 8 bits, and an
-    EXIF orientation is applied (the image is as viewers show it).
+    A frame of a video has the pixels that prediction sees. Frames of one video are read fastest in rising order.
 
     Returns:
-        (H, W, 3) uint8.
+        (H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: the file does not exist, cannot be read or is not an image.
+        DataError: the file does not exist or cannot be read, the image is damaged, or there is no such frame.
+        ConfigError: the reader of an embedded image is not installed.
+        PluginError: that reader returns something that is no image.
     """
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise DataError(f"cannot read image {path}: {(error.strerror or str(error)).lower()}") from None
-    try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except cv2.error:
-        image = None
-    if image is None:
-        raise DataError(f"{path} cannot be decoded as an image; is the file complete?")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]
+    return open_image(reference)()
+
+
+def open_image(reference: ImageReference) -> Callable[[], ByteArray]:
+    """Prepare to read an image: what must happen in order is done, the rest when the result is called.
+
+    Frames of a video are decoded here and turned into RGB by the call, which any thread may make.
+
+    Raises:
+        DataError: a frame of a video cannot be decoded; all other errors of :func:`read_image` come with the call.
+    """
+    match reference:
+        case ImageFile(path):
+            return partial(read_image_file, path)
+        case VideoFrame(path, index):
+            try:
+                return partial(to_rgb, open_video(path).decode(index))
+            except VideoError as error:
+                raise DataError(str(error)) from None
+        case EmbeddedImage():
+            return partial(_read_embedded, reference)
+
+
+def _read_embedded(reference: EmbeddedImage) -> ByteArray:
+    reader: type[Reader] = get_catalog().component("reader", reference.reader).factory()
+    content = reader.open_embedded(reference.path, reference.key)
+    if isinstance(content, bytes):
+        return decode_image(content, reference)
+    if not isinstance(content, np.ndarray) or content.dtype != np.uint8 or content.shape[2:] != (3,):
+        raise PluginError(f"reader {reference.reader!r}: {reference} is neither bytes nor (H, W, 3) uint8")
+    return content
 
 
 class ImageCache:
@@ -54,8 +79,9 @@ class ImageCache:
         """The image kept under this key, or None. It is shared: do not write into it."""
         return self._images.get(key)
 
-    def put(self, key: int, image: ByteArray) -> None:
-        """Keep the image if it fits into the budget."""
+    def put(self, key: int, image: ByteArray) -> bool:
+        """Keep the image if it fits into the budget, and say whether it is kept."""
         if key not in self._images and image.nbytes <= self._left:
             self._left -= image.nbytes
             self._images[key] = image
+        return key in self._images

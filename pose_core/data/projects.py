@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pose_core.catalog import Component, get_catalog
 from pose_core.errors import DataError, PluginError
 from pose_core.interfaces import Reader
-from pose_core.io.image_size import is_file
+from pose_core.io.files import is_file
 from pose_core.specs import ReaderConfig
 from pose_core.structures import LabelledDataset, LabelledImage
 
@@ -186,7 +186,8 @@ def _check_shapes(dataset: LabelledDataset, reader: str) -> None:
 
 
 def _check_files(dataset: LabelledDataset) -> None:
-    missing = [image for image in dataset.images if not is_file(image.image)]
+    there = {path: is_file(path) for path in {image.image.path for image in dataset.images}}
+    missing = [image for image in dataset.images if not there[image.image.path]]
     if missing:
         raise DataError(
             f"{dataset.root}: {len(missing)} of {len(dataset.images)} labelled images are missing, "

@@ -107,7 +107,7 @@ def _by_fractions(dataset: LabelledDataset, usable: list[int], spec: SplitSpec, 
 def _from_file(
     dataset: LabelledDataset, usable: frozenset[int], path: Path
 ) -> tuple[dict[str, list[int]], tuple[str, ...]]:
-    lists = _read_lists(path)
+    lists = read_split_lists(path)
     rows = {image.name: row for row, image in enumerate(dataset.images)}
     owner: dict[str, str] = {}
     parts: dict[str, list[int]] = {part: [] for part in _PARTS}
@@ -136,7 +136,7 @@ def _from_file(
     return parts, tuple(notes)
 
 
-def _read_lists(path: Path) -> dict[str, list[str]]:
+def read_split_lists(path: Path) -> dict[str, list[str]]:
     """The lists of the file, by part."""
     try:
         content: Any = parse_yaml(path.read_text(encoding="utf-8"))

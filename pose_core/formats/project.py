@@ -1,47 +1,59 @@
-"""The core's own labelled project: a folder with ``project.yaml``, ``labels.csv`` and the images.
+"""Read labelled projects in the core's own format.
 
-``project.yaml`` holds what a skeleton holds: ``keypoints`` (required), and ``name``, ``edges``, ``symmetry``,
-``individuals``, ``identified``, ``unique_keypoints``. ``labels.csv`` has one row a labelled keypoint::
+A project is a folder with ``project.yaml``, ``labels.csv`` and the images.
+
+``project.yaml`` describes the skeleton: ``keypoints`` (required), and ``name``, ``edges``, ``symmetry``,
+``individuals``, ``identified``, ``unique_keypoints``. Without ``symmetry``, left and right are told from the
+names; ``symmetry: []`` says that there are none. ``labels.csv`` has one row for each labelled keypoint::
 
     image,individual,keypoint,x,y,occluded
     images/clip0/0007.png,animal,nose,120.5,63.25,0
     images/clip0/0007.png,,corner,4,4,0
     images/clip0/0012.png,,,,,
 
-``image`` is relative to the folder, ``x`` and ``y`` are pixels (the centre of the top-left pixel is 0, 0),
-``occluded`` is 1 for a keypoint that is labelled but hidden. Unique keypoints have no individual; with a single
-individual its name may be left out. A row with only the image says that it was looked at and shows no animal. What
-has no row is not labelled.
+``image`` is relative to the folder. In a table with the column ``frame`` it may also be a video; ``frame`` is
+then the number of the frame that is labelled, from 0 in the order in which they are shown, and empty for
+image files::
+
+    image,frame,individual,keypoint,x,y,occluded
+    videos/clip0.mp4,17,animal,nose,120.5,63.25,0
+
+``x`` and ``y`` are pixels (the centre of the top-left pixel is 0, 0), ``occluded`` is 1 for a keypoint that
+is labelled but hidden. Unique keypoints have no individual; with a single individual its name may be left
+out. A row with only the image marks it as labelled and without animals. An image without a row is not
+labelled.
 """
 
 from __future__ import annotations
 
-import csv
-import difflib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pose_core.errors import ConfigError, DataError
+from pose_core.errors import ConfigError, DataError, VideoError
+from pose_core.formats.label_table import LabelTable, nearest_name, place_name, read_label_table
 from pose_core.interfaces.reader import Reader
-from pose_core.io.image_size import image_size, is_file
+from pose_core.io.files import is_file
+from pose_core.io.images import read_image_size
+from pose_core.io.video import VIDEO_EXTENSIONS, open_video
 from pose_core.specs.yaml_file import read_yaml
 from pose_core.structures import (
     FloatArray,
+    ImageFile,
+    ImageReference,
     Instances,
     LabelledDataset,
     LabelledImage,
     Skeleton,
+    VideoFrame,
 )
+from pose_core.symmetry import symmetry_from_names
 
 PROJECT_FILE = "project.yaml"
 LABEL_FILE = "labels.csv"
 IMAGE_FOLDER = "images"
-COLUMNS = ("image", "individual", "keypoint", "x", "y", "occluded")
 
 _NAME_LISTS = ("keypoints", "individuals", "unique_keypoints")
 _PAIR_LISTS = ("edges", "symmetry")
@@ -49,11 +61,11 @@ _KEYS = ("name", *_NAME_LISTS, *_PAIR_LISTS, "identified")
 
 
 class ProjectReader(Reader):
-    """Reads the core's own project format, strictly: what it cannot understand is an error with file and line."""
+    """Read the core's own projects, strictly: anything unknown is an error with file and line."""
 
     @classmethod
     def accepts(cls, path: Path) -> bool:
-        """A folder with a ``project.yaml``, or that file."""
+        """Test for a folder with a ``project.yaml``, or for that file."""
         return (path / PROJECT_FILE).is_file() or (path.name == PROJECT_FILE and path.is_file())
 
     def read(self, path: Path) -> LabelledDataset:
@@ -63,18 +75,23 @@ class ProjectReader(Reader):
 
         Raises:
             DataError: one line with file and line number: unknown keys or names (with the nearest known one),
-                duplicate labels, cells that are no numbers, images that do not exist.
+                duplicate labels, cells that are not numbers, images that do not exist.
         """
         folder = path if path.is_dir() else path.parent
-        name, skeleton = _read_project_file(folder / PROJECT_FILE)
-        table = _read_table(folder / LABEL_FILE, skeleton)
-        images = _labelled_images(folder, table, skeleton)
+        name, skeleton, notes = _read_project_file(folder / PROJECT_FILE)
+        table = read_label_table(folder / LABEL_FILE, skeleton)
+        images = _read_images(folder, table, skeleton)
         return LabelledDataset(
-            skeleton=skeleton, images=images, root=path, name=name or folder.resolve().name, notes=_notes(folder, table)
+            skeleton=skeleton,
+            images=images,
+            root=path,
+            name=name or folder.resolve().name,
+            notes=(*notes, *_find_notes(folder, table)),
         )
 
 
-def _read_project_file(file: Path) -> tuple[str, Skeleton]:
+def _read_project_file(file: Path) -> tuple[str, Skeleton, tuple[str, ...]]:
+    """Read name, skeleton and notes."""
     try:
         content, lines = read_yaml(file)
     except ConfigError as error:
@@ -85,7 +102,7 @@ def _read_project_file(file: Path) -> tuple[str, Skeleton]:
 
     for key in content:
         if key not in _KEYS:
-            raise wrong(key, f"unknown key {key!r}; {_nearest(str(key), _KEYS)}")
+            raise wrong(key, f"unknown key {key!r}; {nearest_name(str(key), _KEYS)}")
     if "keypoints" not in content:
         raise DataError(f"{file}: needs 'keypoints', the list of keypoint names")
     fields: dict[str, Any] = {}
@@ -103,7 +120,8 @@ def _read_project_file(file: Path) -> tuple[str, Skeleton]:
             for point in (n for pair in value for n in pair):
                 if point not in fields["keypoints"]:
                     raise wrong(
-                        key, f"{key} name an unknown keypoint {point!r}; {_nearest(point, fields['keypoints'])}"
+                        key,
+                        f"{key} name an unknown keypoint {point!r}; {nearest_name(point, fields['keypoints'])}",
                     )
             fields[key] = tuple((a, b) for a, b in value)
         elif key == "identified" and not isinstance(value, bool):
@@ -111,176 +129,70 @@ def _read_project_file(file: Path) -> tuple[str, Skeleton]:
         elif key == "name" and not isinstance(value, str):
             raise wrong(key, "name must be text")
     name = str(content.get("name", ""))
+    notes = []
+    # An empty list is an answer, a missing key is none: mirrored images would otherwise get wrong names.
+    if "symmetry" not in content:
+        fields["symmetry"] = symmetry_from_names(fields["keypoints"])
+        if fields["symmetry"]:
+            pairs = ", ".join(f"{left}/{right}" for left, right in fields["symmetry"])
+            notes.append(f"left/right pairs, told from the names: {pairs}")
     try:
-        return name, Skeleton(**fields, identified=content.get("identified", False))
+        skeleton = Skeleton(**fields, identified=content.get("identified", False))
+        return name, skeleton, tuple(notes)
     except ValueError as error:
         raise DataError(f"{file}: {error}") from None
 
 
-@dataclass(frozen=True, eq=False)
-class _Table:
-    """The label file as columns, R labels of I images.
-
-    ``image`` (R,) indexes ``names``; ``individual`` (R,) is -1 and ``keypoint`` counts on behind the ordinary ones
-    for unique keypoints; ``xy`` (R, 2); ``occluded`` (R,). ``lines`` holds the first line of each image.
-    """
-
-    names: list[str]
-    lines: list[int]
-    image: npt.NDArray[np.int64]
-    individual: npt.NDArray[np.int64]
-    keypoint: npt.NDArray[np.int64]
-    xy: npt.NDArray[np.float64]
-    occluded: npt.NDArray[np.bool_]
-
-
-def _read_table(file: Path, skeleton: Skeleton) -> _Table:
-    rows, lines = _read_rows(file)
-
-    def wrong(row: int, message: str) -> DataError:
-        return DataError(f"{file}: line {lines[row]}: {message}")
-
-    first: dict[str, int] = {}
-    for number, row in enumerate(rows):
-        first.setdefault(row[0], number)
-    if "" in first:
-        raise wrong(first[""], "names no image")
-    at = {name: i for i, name in enumerate(first)}
-    images = np.fromiter((at[row[0]] for row in rows), np.int64, len(rows))
-
-    bare = np.fromiter((not any(row[1:]) for row in rows), bool, len(rows))
-    labelled = np.bincount(images, minlength=len(at))
-    for number in np.flatnonzero(bare & (labelled[images] > 1)).tolist():
-        raise wrong(number, f"says that {rows[number][0]} shows nothing, but there are other rows for it")
-    kept = np.flatnonzero(~bare)
-
-    unique = len(skeleton.unique_keypoints)
-    keypoints = _codes(rows, kept, 2, "keypoint", (*skeleton.keypoints, *skeleton.unique_keypoints), wrong)
-    individuals = _codes(rows, kept, 1, "individual", ("", *skeleton.individuals), wrong) - 1
-    is_unique = keypoints >= skeleton.num_keypoints
-    for i in np.flatnonzero(is_unique & (individuals >= 0)):
-        raise wrong(kept[i], f"{rows[kept[i]][2]} is a unique keypoint; leave its individual empty")
-    if skeleton.num_individuals == 1:
-        individuals[~is_unique] = 0
-    for i in np.flatnonzero(~is_unique & (individuals < 0)):
-        raise wrong(kept[i], f"names no individual; they are {', '.join(skeleton.individuals)}")
-
-    occluded = _codes(rows, kept, 5, "occluded", ("0", "1"), wrong, empty=0).astype(bool)
-    for i in np.flatnonzero(is_unique & occluded):
-        raise wrong(kept[i], f"{rows[kept[i]][2]} is a unique keypoint; these are labelled where they are seen only")
-    xy = np.stack([_numbers(rows, kept, 3, "x", wrong), _numbers(rows, kept, 4, "y", wrong)], axis=1)
-
-    slots = (images[kept] * (skeleton.num_individuals + 1) + individuals + 1) * (skeleton.num_keypoints + unique)
-    slots += keypoints
-    order = np.argsort(slots, kind="stable")
-    for i in np.flatnonzero(np.diff(slots[order]) == 0)[:1]:
-        a, b = kept[order[i]], kept[order[i + 1]]
-        who = f"{rows[b][2]} of {rows[b][1]}" if rows[b][1] else rows[b][2]
-        raise wrong(b, f"{who} is labelled twice in {rows[b][0]} (also line {lines[a]})")
-    return _Table(list(at), [lines[row] for row in first.values()], images[kept], individuals, keypoints, xy, occluded)
-
-
-def _read_rows(file: Path) -> tuple[list[list[str]], list[int]]:
-    """All rows in the order of ``COLUMNS``, and the line of each."""
-    rows: list[list[str]] = []
-    lines: list[int] = []
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            table = csv.reader(stream, strict=True)
-            header = [cell.strip() for cell in next(table, [])]
-            for row in table:
-                if row:
-                    rows.append(row)
-                    lines.append(table.line_num)
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{file}: is not text in UTF-8") from None
-    except csv.Error as error:
-        raise DataError(f"{file}: line {table.line_num}: {error}") from None
-    for name in header:
-        if name not in COLUMNS:
-            raise DataError(f"{file}: line 1: unknown column {name!r}; {_nearest(name, COLUMNS)}")
-    if missing := [name for name in COLUMNS[:5] if name not in header]:
-        raise DataError(f"{file}: line 1: misses the column {missing[0]!r}; the columns are {','.join(COLUMNS)}")
-    if len(set(header)) != len(header):
-        raise DataError(f"{file}: line 1: a column is given twice; the columns are {','.join(COLUMNS)}")
-    for row, line in zip(rows, lines, strict=True):
-        if len(row) != len(header):
-            raise DataError(f"{file}: line {line}: has {len(row)} cells, but there are {len(header)} columns")
-    if not rows:
-        raise DataError(f"{file}: holds no labels")
-    if header != list(COLUMNS):
-        places = [header.index(name) if name in header else -1 for name in COLUMNS]
-        rows = [[row[p] if p >= 0 else "" for p in places] for row in rows]
-    return rows, lines
-
-
-def _codes(
-    rows: list[list[str]],
-    kept: npt.NDArray[np.int64],
-    column: int,
-    what: str,
-    known: Sequence[str],
-    wrong: Callable[[int, str], DataError],
-    empty: int = -1,
-) -> npt.NDArray[np.int64]:
-    """The index in ``known`` of each kept cell of a column; an empty cell is ``empty`` unless that is known."""
-    at = {name: i for i, name in enumerate(known)}
-    if empty >= 0:
-        at.setdefault("", empty)
-    codes = np.fromiter((at.get(rows[i][column], -1) for i in kept), np.int64, len(kept))
-    for i in np.flatnonzero(codes < 0):
-        cell = rows[kept[i]][column]
-        raise wrong(kept[i], f"unknown {what} {cell!r}; {_nearest(cell, known)}" if cell else f"{what} is empty")
-    return codes
-
-
-def _numbers(
-    rows: list[list[str]],
-    kept: npt.NDArray[np.int64],
-    column: int,
-    what: str,
-    wrong: Callable[[int, str], DataError],
-) -> npt.NDArray[np.float64]:
-    try:
-        values = np.fromiter((float(rows[i][column]) for i in kept), np.float64, len(kept))
-    except ValueError:
-        values = np.fromiter((_number(rows[i][column]) for i in kept), np.float64, len(kept))
-    for i in np.flatnonzero(~(np.abs(values) < 1e9)):
-        cell = rows[kept[i]][column]
-        raise wrong(kept[i], f"{what} is {cell!r}, not a number; leave out the row of a keypoint without a label")
-    return values
-
-
-def _number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return float("nan")
-
-
-def _labelled_images(folder: Path, table: _Table, skeleton: Skeleton) -> tuple[LabelledImage, ...]:
+def _read_images(folder: Path, table: LabelTable, skeleton: Skeleton) -> tuple[LabelledImage, ...]:
     order = np.argsort(table.image, kind="stable")
-    bounds = np.searchsorted(table.image[order], np.arange(len(table.names) + 1))
+    bounds = np.searchsorted(table.image[order], np.arange(len(table.places) + 1))
     found = []
-    for i, name in enumerate(table.names):
-        where = f"{folder / LABEL_FILE}: line {table.lines[i]}: image {name!r}"
+    for i, (name, frame) in enumerate(table.places):
+        where = f"{folder / LABEL_FILE}: line {table.lines[i]}: {'image' if frame is None else 'video'} {name!r}"
         pure = PurePosixPath(name)
+        # A project can be copied to another machine, and reads no file outside its folder.
         if pure.is_absolute() or ".." in pure.parts:
             raise DataError(f"{where} must be named relative to the project's folder and lie in it")
         file = folder / pure
         if not is_file(file):
-            absent = sum(not is_file(folder / other) for other in table.names)
-            raise DataError(f"{where} does not exist ({absent} of {len(table.names)} images are missing)")
-        width, height = image_size(file)
-        found.append(_labelled_image(file, name, width, height, table, order[bounds[i] : bounds[i + 1]], skeleton))
+            absent = sum(not is_file(folder / other) for other, _ in table.places)
+            raise DataError(f"{where} does not exist ({absent} of {len(table.places)} images are missing)")
+        image, width, height = _find_image(file, frame, where)
+        instances, occluded, unique = _collect_labels(table, order[bounds[i] : bounds[i + 1]], skeleton)
+        found.append(
+            LabelledImage.create(
+                image,
+                place_name(name, frame),
+                width,
+                height,
+                instances,
+                occluded=occluded,
+                unique_keypoints=unique,
+            )
+        )
     return tuple(found)
 
 
-def _labelled_image(
-    file: Path, name: str, width: int, height: int, table: _Table, rows: npt.NDArray[np.int64], skeleton: Skeleton
-) -> LabelledImage:
+def _find_image(file: Path, frame: int | None, where: str) -> tuple[ImageReference, int, int]:
+    """Find the image of a row, with its width and height."""
+    if frame is None:
+        if file.suffix.lower() in VIDEO_EXTENSIONS:
+            raise DataError(f"{where} is a video; write the number of the labelled frame into a column 'frame'")
+        return ImageFile(file), *read_image_size(file)
+    try:
+        video = open_video(file)
+        count = video.timeline.frames
+    except VideoError as error:
+        raise DataError(f"{where}, frame {frame}: {error}") from None
+    if frame >= count:
+        raise DataError(f"{where} has no frame {frame}: it has {count}, and the first is 0")
+    return VideoFrame(file, frame), video.width, video.height
+
+
+def _collect_labels(
+    table: LabelTable, rows: npt.NDArray[np.int64], skeleton: Skeleton
+) -> tuple[Instances, npt.NDArray[np.bool_], FloatArray]:
+    """Collect animals, occluded flags (N, K) and unique keypoints from an image's rows."""
     individual, keypoint, xy = table.individual[rows], table.keypoint[rows], table.xy[rows]
     animal = individual >= 0
     present, number = np.unique(individual[animal], return_inverse=True)
@@ -290,20 +202,13 @@ def _labelled_image(
     occluded[number, keypoint[animal]] = table.occluded[rows][animal]
     unique: FloatArray = np.full((len(skeleton.unique_keypoints), 2), np.nan, np.float32)
     unique[keypoint[~animal] - skeleton.num_keypoints] = xy[~animal]
-    instances = Instances.from_keypoints(points, identity=present)
-    return LabelledImage.create(file, name, width, height, instances, occluded=occluded, unique_keypoints=unique)
+    return Instances.from_keypoints(points, identity=present), occluded, unique
 
 
-def _notes(folder: Path, table: _Table) -> tuple[str, ...]:
+def _find_notes(folder: Path, table: LabelTable) -> tuple[str, ...]:
     files = {f.relative_to(folder).as_posix() for f in (folder / IMAGE_FOLDER).rglob("*") if f.is_file()}
-    without = sorted(files - {PurePosixPath(name).as_posix() for name in table.names})
+    without = sorted(files - {PurePosixPath(name).as_posix() for name, _ in table.places})
     if not without:
         return ()
     count = f"{len(without)} files in {IMAGE_FOLDER}/ have" if len(without) > 1 else f"{without[0]} has"
     return (f"{count} no row in {LABEL_FILE} and {'are' if len(without) > 1 else 'is'} left out",)
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    names = [n for n in known if n]
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from pose_core.errors import PluginError
 from pose_core.specs import ImporterConfig
 
 
@@ -72,12 +73,17 @@ class Importer(ABC):
         """
 
     def mapping(self, kind: str, name: str) -> Callable[..., Any]:
-        """What an installed plugin yields under a kind that this importer opened (``namespace/kind``).
+        """Find what a plugin yields under a kind that this importer opened (``namespace/kind``).
 
         Raises:
             ConfigError: no plugin offers that name; the message lists those that are offered.
-            PluginError: the plugin's factory does not exist.
+            PluginError: a plugin that it ``requires`` is not there, and the message says which to install; or its
+                factory does not exist.
         """
         from pose_core.catalog import get_catalog
 
-        return get_catalog().component(kind, name).factory()
+        catalog = get_catalog()
+        component = catalog.component(kind, name)
+        if missing := catalog.advice_on_requirements(component):
+            raise PluginError(missing)
+        return component.factory()

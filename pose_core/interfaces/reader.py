@@ -1,12 +1,13 @@
-"""Reader: a labelled project on disk -> a labelled dataset."""
+"""Reader: a labelled project on disk -> a labelled dataset, and the images that it embeds."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from pose_core.errors import PluginError
 from pose_core.specs import ReaderConfig
-from pose_core.structures import LabelledDataset
+from pose_core.structures import ByteArray, LabelledDataset
 
 
 class Reader(ABC):
@@ -29,3 +30,21 @@ class Reader(ABC):
         Raises:
             DataError: the project cannot be used; the message names the file and, where it applies, the row.
         """
+
+    @classmethod
+    def open_embedded(cls, path: Path, key: str) -> bytes | ByteArray:
+        """Read an image that the format stores within a file.
+
+        Only for formats whose labels refer to images by :class:`pose_core.structures.EmbeddedImage`. Called for one
+        image at a time, in any order, and in several processes.
+
+        Args:
+            path, key: of the reference, as :meth:`read` made it.
+
+        Returns:
+            the content of an image file (PNG, JPEG ...), or (H, W, 3) uint8 RGB.
+
+        Raises:
+            DataError: there is no such image; the message names the file and the key.
+        """
+        raise PluginError(f"{cls.__name__} embeds no images, but a label refers to {key!r} in {path}")

@@ -1,1 +1,1 @@
-"""Files, images and downloads: how bytes get in and out."""
+"""Read, write, lock and download files; read images and videos."""

@@ -1,4 +1,4 @@
-"""Files that are published somewhere and kept in the user's cache: downloaded once, checked, whole or not there.
+"""Download published files into the user's cache: once, checked, whole or not at all.
 
 Environment:
     ``POSE_CACHE``    the cache folder.
@@ -16,34 +16,33 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
 from pose_core.errors import DownloadError, PluginError, WeightsError
-from pose_core.io.files import put_in_place, waiting_lock
+from pose_core.io.files import put_in_place, wait_for_lock
 
 TIMEOUT = 10.0
 """Seconds without an answer after which a server is given up."""
 
 _OFFLINE = ("POSE_OFFLINE", "HF_HUB_OFFLINE")
 _CHUNK = 1 << 20
-_WORTH_TELLING = 4 << 20
+WORTH_TELLING = 4 << 20
 _DIGEST = re.compile(r"[0-9a-f]{8,64}")
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of weights that is published somewhere.
+    """A published file of weights.
 
     Attributes:
         url: where it is downloaded from.
-        what: what messages call it (``the ImageNet weights timm/resnet18.a1_in1k``).
-        name: under which it is kept in the cache; the last part of the URL by default.
-        sha256: of the file, or its first digits (8 at least); empty where none is published, then only the length of
-            what arrives is checked.
-        elsewhere: where other programs keep the same file; it is used from there if it is there.
+        what: its name in messages (``the ImageNet weights timm/resnet18.a1_in1k``).
+        name: its file name in the cache; the last part of the URL by default.
+        sha256: of the file, or its first digits (8 at least); empty where none is published, then only the
+            length of the download is checked.
+        elsewhere: paths at which other programs keep the same file; it is used from there if it exists.
 
     Raises:
         PluginError: ``sha256`` is neither empty nor 8 to 64 lower-case hexadecimal digits.
@@ -64,16 +63,19 @@ class RemoteFile:
 
     @property
     def path(self) -> Path:
-        """Where it lies in the cache, or would lie; a file may be put there by hand."""
+        """The path in the cache, whether the file exists or not; it may be put there by hand."""
+        # Files of different networks are often called the same
+        # (model.safetensors); the digest keeps them apart.
         name = self.name or PurePosixPath(unquote(urlsplit(self.url).path)).name or "file"
-        return cache_folder() / "weights" / (f"{self.sha256[:8]}-{name}" if self.sha256 else name)
+        return get_cache_folder() / "weights" / (f"{self.sha256[:8]}-{name}" if self.sha256 else name)
 
 
-def cache_folder() -> Path:
-    """The user's cache folder for pose_core: ``$POSE_CACHE``, or what the platform has for this purpose.
+def get_cache_folder() -> Path:
+    """Return the user's cache folder for pose_core.
 
-    That is ``$XDG_CACHE_HOME/pose_core`` where set, ``~/Library/Caches/pose_core`` on macOS,
-    ``%LOCALAPPDATA%\\pose_core`` on Windows, and ``~/.cache/pose_core`` elsewhere.
+    That is ``$POSE_CACHE`` where set, then ``$XDG_CACHE_HOME/pose_core`` where set,
+    ``~/Library/Caches/pose_core`` on macOS, ``%LOCALAPPDATA%\\pose_core`` on Windows, and
+    ``~/.cache/pose_core`` elsewhere.
     """
     if own := os.environ.get("POSE_CACHE"):
         return Path(own).expanduser()
@@ -87,49 +89,54 @@ def cache_folder() -> Path:
 
 
 def obtain(file: RemoteFile, otherwise: str) -> Path:
-    """The file on this machine: from the cache, or downloaded into it.
+    """Find a file in the cache, or download it into the cache.
 
-    Two processes that want the same file at once download it once. Proxies of the environment are used.
+    Two processes that need the same file at once download it once. Proxies of the environment are used.
 
     Args:
-        file: what is wanted.
-        otherwise: what messages offer instead (``use --weights none``).
+        file: the published file.
+        otherwise: the alternative that messages offer (``use --weights none``).
+
+    Returns:
+        the path of the file.
 
     Raises:
-        DownloadError: it is not there and cannot be downloaded; one line names URL, path and ``otherwise``.
-        WeightsError: the file that is there is not the one that was published.
+        DownloadError: it is not cached and cannot be downloaded; one line names URL, path and ``otherwise``.
+        WeightsError: the cached file is not the one that was published.
     """
     path = file.path
     for place in (path, *file.elsewhere):
         if place.is_file():
-            _check(file, place)
+            _check_digest(file, place)
             return place
     for variable in _OFFLINE:
         if os.environ.get(variable, "") not in ("", "0"):
-            raise _missing(file, f"{variable} is set", otherwise)
+            raise _make_error(file, f"{variable} is set", otherwise)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with waiting_lock(path.with_name(f".{path.name}.lock")):
-            if path.is_file():  # another process was first
-                _check(file, path)
+        with wait_for_lock(path.with_name(f".{path.name}.lock")):
+            # Another process may have downloaded it while this one waited for the lock.
+            if path.is_file():
+                _check_digest(file, path)
             else:
                 _download(file, path, otherwise)
     except OSError as error:
         reason = "no space left on the disk" if error.errno == errno.ENOSPC else (error.strerror or str(error)).lower()
         raise DownloadError(
-            f"{path.parent}: {file.what} cannot be kept there ({reason}); set POSE_CACHE to another folder, "
+            f"{path.parent}: cannot store {file.what} in this cache ({reason}); set POSE_CACHE to another "
+            "folder, "
             f"or {otherwise}"
         ) from None
     return path
 
 
-def _missing(file: RemoteFile, reason: str, otherwise: str) -> DownloadError:
+def _make_error(file: RemoteFile, reason: str, otherwise: str) -> DownloadError:
     return DownloadError(
         f"cannot download {file.what} ({reason}): download {file.url} by other means to {file.path}, or {otherwise}"
     )
 
 
-def _check(file: RemoteFile, path: Path) -> None:
+def _check_digest(file: RemoteFile, path: Path) -> None:
     if not file.sha256:
         return
     with path.open("rb") as stream:
@@ -137,30 +144,33 @@ def _check(file: RemoteFile, path: Path) -> None:
     if not found.startswith(file.sha256):
         raise WeightsError(
             f"{path}: is damaged or another file than {file.what} (its sha256 begins {found[:8]}, not "
-            f"{file.sha256[:8]}); delete it, then it is downloaded again"
+            f"{file.sha256[:8]}); delete it to download it again"
         )
 
 
 def _download(file: RemoteFile, path: Path, otherwise: str) -> None:
+    # In the folder of the target: a rename is atomic only within a file system. The process id keeps two
+    # downloads apart where the file system has no locks.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with _network(file, otherwise) as response, temporary.open("wb") as target:
+        with _open_url(file, otherwise) as response, temporary.open("wb") as target:
             length = response.headers.get("Content-Length", "")
             total = int(length) if length.isdigit() else None
             digest, done = hashlib.sha256(), 0
             progress = _Progress(file, total)
-            while chunk := _read(response, file, otherwise):
+            while chunk := _read_chunk(response, file, otherwise):
                 target.write(chunk)
                 digest.update(chunk)
                 done += len(chunk)
                 progress.at(done)
             progress.end()
+        # read() ends without an error where a connection breaks off between two chunks.
         if total is not None and done != total:
-            raise _missing(file, f"the connection ended after {done} of {total} bytes", otherwise)
+            raise _make_error(file, f"the connection ended after {done} of {total} bytes", otherwise)
         if not digest.hexdigest().startswith(file.sha256):
-            raise _missing(
+            raise _make_error(
                 file,
-                f"what arrived is another file: its sha256 begins {digest.hexdigest()[:8]}, not {file.sha256[:8]}",
+                f"the server sent another file: its sha256 begins {digest.hexdigest()[:8]}, not {file.sha256[:8]}",
                 otherwise,
             )
         put_in_place(temporary, path)
@@ -169,30 +179,32 @@ def _download(file: RemoteFile, path: Path, otherwise: str) -> None:
 
 
 @contextmanager
-def _network(file: RemoteFile, otherwise: str) -> Iterator[Any]:
-    import urllib.request  # takes a while to import, and listing needs none of it
+def _open_url(file: RemoteFile, otherwise: str) -> Iterator[HTTPResponse]:
+    # Imported late: it takes a while, and listing models needs none of it.
+    import urllib.request
 
     try:
         request = urllib.request.Request(file.url, headers={"User-Agent": "pose-core"})
         response = urllib.request.build_opener().open(request, timeout=TIMEOUT)
     except (OSError, HTTPException, ValueError) as error:
-        raise _missing(file, _reason(error), otherwise) from None
+        raise _make_error(file, _describe_error(error), otherwise) from None
     with response:
         yield response
 
 
-def _read(response: IO[bytes], file: RemoteFile, otherwise: str) -> bytes:
+def _read_chunk(response: HTTPResponse, file: RemoteFile, otherwise: str) -> bytes:
     try:
         return response.read(_CHUNK)
     except (OSError, HTTPException) as error:
-        raise _missing(file, _reason(error), otherwise) from None
+        raise _make_error(file, _describe_error(error), otherwise) from None
 
 
-def _reason(error: Exception) -> str:
-    """Why there is no file, in a few words."""
+def _describe_error(error: Exception) -> str:
+    """Describe in a few words why a download failed."""
     code = getattr(error, "code", None)
     if code is not None:
         return f"the server answers {code} {getattr(error, 'reason', '')}".strip()
+    # URLError wraps the cause: an exception, or only its text.
     cause = getattr(error, "reason", error)
     if isinstance(cause, TimeoutError):
         return f"no answer within {TIMEOUT:g} s"
@@ -204,7 +216,7 @@ def _reason(error: Exception) -> str:
 
 
 class _Progress:
-    """One line on standard error for a large file; on a terminal it counts."""
+    """Print one line for a large file to standard error; count percents on a terminal."""
 
     def __init__(self, file: RemoteFile, total: int | None) -> None:
         self._shown = -1
@@ -212,7 +224,7 @@ class _Progress:
         self._line = f"downloading {file.what}"
         if total is not None:
             self._line += f" ({total / 1e6:.0f} MB)"
-        self._silent = total is not None and total < _WORTH_TELLING
+        self._silent = total is not None and total < WORTH_TELLING
         self._counts = total is not None and sys.stderr.isatty()
         if not self._silent:
             print(f"{self._line} from {file.url}", file=sys.stderr, flush=True)

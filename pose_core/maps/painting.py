@@ -108,7 +108,7 @@ def paint_maximum(index: Tensor, values: Tensor, size: tuple[int, int], out: Ten
     """
     h, w = size
     maps = values.new_zeros(*values.shape[:2], h * w) if out is None else out
-    return maps.scatter_reduce_(2, index, values, "amax").view(*maps.shape[:2], h, w)
+    return maps.scatter_reduce_(2, index, values, "amax").view(*values.shape[:2], h, w)
 
 
 def paint_nearest_offsets(windows: KeypointWindows, closeness: Tensor, within: Tensor, painted: Tensor) -> Target:

@@ -7,28 +7,21 @@ frame that cannot be decoded is yielded with the reason and without a picture, s
 from __future__ import annotations
 
 import hashlib
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from pose_core.data.images import read_image
+from pose_core.data.images import open_image
 from pose_core.errors import DataError
-from pose_core.structures import ByteArray
+from pose_core.structures import ByteArray, ImageReference
 
 IMAGE_EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """Files that are taken for images, in lower case."""
-
-VIDEO_EXTENSIONS = frozenset(
-    {".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".webm", ".wmv", ".flv", ".ogv"}
-)
-"""Files in a folder that are taken for videos, in lower case. A video that is named itself may have any name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +33,7 @@ class SourceFrame:
         load: makes the picture, (H, W, 3) uint8 RGB; may be called in any thread and may raise a
             :class:`~pose_core.errors.PoseError`. None when the frame could not be decoded.
         reason: why there is no picture; None when there is one.
-        image: path of the image file; None for videos and arrays.
+        image: the image as text; None for videos and arrays.
     """
 
     index: int
@@ -95,14 +88,14 @@ class FrameSource(ABC):
 
 
 class ImageSource(FrameSource):
-    """Image files as one sequence.
+    """Images as one sequence.
 
     Args:
         name: path as the user gave it.
-        images: the files in order; each must exist.
+        images: in order; their files must exist.
     """
 
-    def __init__(self, name: str, images: Sequence[Path]) -> None:
+    def __init__(self, name: str, images: Sequence[ImageReference]) -> None:
         super().__init__()
         self._name = name
         self._images = list(images)
@@ -113,17 +106,21 @@ class ImageSource(FrameSource):
         return SourceInfo(self._name, len(self._images), 0, 0, 0.0)
 
     def read(self, start: int = 0) -> Iterator[SourceFrame]:
-        """Files are decoded when a frame is loaded; one that cannot be raises DataError then."""
+        """Files are decoded when a frame is loaded, and one that cannot be raises DataError then; frames of videos
+        are decoded here."""
         for index in range(start, len(self._images)):
-            path = self._images[index]
-            yield SourceFrame(index, partial(read_image, path), image=str(path))
+            reference = self._images[index]
+            try:
+                yield SourceFrame(index, open_image(reference), image=str(reference))
+            except DataError as error:
+                yield SourceFrame(index, None, str(error), str(reference))
 
     def identity(self) -> dict[str, Any]:
-        """Number of files, and a hash of their names, sizes and times."""
+        """Number of images, and a hash of their names and of the sizes and times of their files."""
         digest = hashlib.sha256()
-        for path in self._images:
-            stat = path.stat()
-            digest.update(f"{path.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+        for reference in self._images:
+            stat = reference.path.stat()
+            digest.update(f"{reference.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
         return {"images": [len(self._images), digest.hexdigest()]}
 
 
@@ -184,10 +181,3 @@ def as_rgb(image: Any, what: str) -> ByteArray:
     if gray:
         return cv2.cvtColor(image.reshape(image.shape[:2]), cv2.COLOR_GRAY2RGB)  # type: ignore[return-value]
     return image
-
-
-def natural_order(path: Path) -> tuple[list[tuple[int, int, str]], str]:
-    """Sort key by name in which ``img2`` comes before ``img10``."""
-    parts = re.split(r"([0-9]+)", path.name.lower())
-    key = [(0, int(p), "") if p.isdecimal() and p.isascii() else (1, 0, p) for p in parts if p]
-    return key, path.name

@@ -15,7 +15,6 @@ from typing import Any
 from pose_core import hooks
 
 _DEPTH = 30
-_LONG_TEXTS = ("citations",)
 
 
 class MalformedError(Exception):
@@ -79,8 +78,6 @@ def check_definitions(definitions: Mapping[str, tuple[Any, ...]]) -> None:
         once("backbone preset", backbone.name)
         if not isinstance(backbone.backbone.get("type"), str):
             raise MalformedError(f"backbone preset {backbone.name!r} must say its component: {{'type': ...}}")
-        if unknown := sorted(set(backbone.overrides) - set(hooks.METHODS)):
-            raise MalformedError(f"backbone preset {backbone.name!r} overrides unknown methods: {', '.join(unknown)}")
         for spec in (backbone.spec, *backbone.overrides.values()):
             _check_spec(spec, backbone.name)
     for recipe in definitions.get("pose_recipes", ()):
@@ -91,11 +88,15 @@ def check_definitions(definitions: Mapping[str, tuple[Any, ...]]) -> None:
         seen.add(group)
     for model in definitions.get("pose_models", ()):
         once("model", model.name)
-    for model in (*definitions.get("pose_recipes", ()), *definitions.get("pose_models", ())):
-        if model.method not in hooks.METHODS:
+        if model.backbone and not all(model.backbone.partition("/")):
             raise MalformedError(
-                f"{model.name!r} has unknown method {model.method!r}; methods are {', '.join(hooks.METHODS)}"
+                f"model {model.name!r} must name its backbone preset in full, 'namespace/name', not {model.backbone!r}"
             )
+        if model.wrapper and not (model.backbone and isinstance(model.wrapper.get("type"), str)):
+            raise MalformedError(
+                f"model {model.name!r} has a wrapper, which needs a 'type', and a backbone preset to be put around"
+            )
+    for model in (*definitions.get("pose_recipes", ()), *definitions.get("pose_models", ())):
         _check_spec(model.spec, model.name)
     for extra in definitions.get("pose_extra_heads", ()):
         once("extra head", extra.name)
@@ -103,12 +104,40 @@ def check_definitions(definitions: Mapping[str, tuple[Any, ...]]) -> None:
             raise MalformedError(
                 f"extra head {extra.name!r} has unknown need {extra.needs!r}; needs are {', '.join(hooks.NEEDS)}"
             )
-        if unknown := sorted(set(extra.methods) - set(hooks.METHODS)):
-            raise MalformedError(f"extra head {extra.name!r} is for unknown methods: {', '.join(unknown)}")
         if not isinstance(extra.head.get("type"), str):
             raise MalformedError(f"extra head {extra.name!r} must say its component: {{'type': ...}}")
     for weights in definitions.get("pose_weights", ()):
         once("weights", weights.name)
+    for method in definitions.get("pose_methods", ()):
+        once("method", method.name)
+        _check_method(method)
+    for supplier in definitions.get("pose_suppliers", ()):
+        once("supplier", supplier.name)
+        _check_supplier(supplier)
+
+
+def _check_method(method: hooks.MethodSpec) -> None:
+    for attribute, choices in (("view", hooks.VIEWS), ("animals", hooks.ANIMALS), ("heads", hooks.HEADS)):
+        if (value := getattr(method, attribute)) not in choices:
+            raise MalformedError(f"{attribute} of method {method.name!r} must be {' or '.join(choices)}, not {value!r}")
+    if not method.stages:
+        raise MalformedError(f"method {method.name!r} must name the stages that predict: {{'NAME': {{'type': ...}}}}")
+    for name, stage in method.stages.items():
+        if not name.isidentifier() or not isinstance(stage, Mapping) or not isinstance(stage.get("type"), str):
+            raise MalformedError(f"stage {name!r} of method {method.name!r} must say its component: {{'type': ...}}")
+
+
+def _check_supplier(supplier: hooks.SupplierSpec) -> None:
+    # It becomes an argument of functions and an option of commands.
+    if not supplier.name.isidentifier():
+        raise MalformedError(f"supplier name {supplier.name!r} must be a word that Python takes for a name")
+    if not isinstance(supplier.stage.get("type"), str):
+        raise MalformedError(f"supplier {supplier.name!r} must say its component: {{'type': ...}}")
+    takes = set(supplier.takes)
+    if not takes or not takes <= set(hooks.TAKES) or ("labels" in takes and len(takes) > 1):
+        raise MalformedError(f"supplier {supplier.name!r} must take 'run', 'file' or both of them, or 'labels'")
+    if not supplier.gives:
+        raise MalformedError(f"supplier {supplier.name!r} must say what it gives, such as 'boxes'")
 
 
 def _check_spec(spec: object, name: str) -> None:
@@ -130,12 +159,12 @@ def check_fields(definition: Any, what: str) -> None:
         value = getattr(definition, name)
         place = f"{name} of {what}"
         if kind is str:
-            _check_text(value, place, long=name in _LONG_TEXTS)
+            _check_text(value, place)
         elif kind is tuple:
             if not isinstance(value, (tuple, list)):
                 raise MalformedError(f"{place} must be a tuple of texts, not {type(value).__name__}")
             for each in value:
-                _check_text(each, place, long=name in _LONG_TEXTS)
+                _check_text(each, place)
         else:
             if not isinstance(value, Mapping):
                 raise MalformedError(f"{place} must be a mapping, not {type(value).__name__}")
@@ -153,11 +182,10 @@ def _kinds(of: type) -> dict[str, type]:
     return {f.name: typing.get_origin(hints[f.name]) or hints[f.name] for f in dataclasses.fields(of)}
 
 
-def _check_text(value: object, place: str, *, long: bool) -> None:
+def _check_text(value: object, place: str) -> None:
     if not isinstance(value, str):
         raise MalformedError(f"{place} must be text, not {type(value).__name__}")
-    line = " ".join(value.split()) if long else value
-    if not line.isprintable():
+    if not value.isprintable():
         raise MalformedError(f"{place} must be one line of printable text, not {value[:60]!r}")
 
 

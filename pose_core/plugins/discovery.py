@@ -76,7 +76,7 @@ def discover() -> tuple[PluginRecord, ...]:
     Raises:
         PluginError: ``POSE_STRICT_PLUGINS=1`` and a plugin is incompatible or failed.
     """
-    records = _discover()
+    records = load_installed()
     if os.environ.get("POSE_STRICT_PLUGINS", "") not in ("", "0"):
         broken = [r for r in records if r.status in (INCOMPATIBLE, FAILED)]
         if broken:
@@ -86,7 +86,7 @@ def discover() -> tuple[PluginRecord, ...]:
 
 
 @cache
-def _discover() -> tuple[PluginRecord, ...]:
+def load_installed() -> tuple[PluginRecord, ...]:
     return load_all(importlib.metadata.entry_points(group=hooks.ENTRY_POINT_GROUP), _disabled_names())
 
 
@@ -162,7 +162,7 @@ def _load_one(
     info: hooks.PluginInfo | None = None
     try:
         module = entry_point.load()
-        implementations = _implementations(module)
+        implementations = find_implementations(module)
         info = _ask_info(implementations, entry_point.name)
         definitions = {
             hook: ask(hook, implementation)
@@ -191,7 +191,7 @@ def _one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {described(error)}{where}"
 
 
-def _implementations(module: object) -> dict[str, Callable[[], Any]]:
+def find_implementations(module: object) -> dict[str, Callable[[], Any]]:
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(sys.modules[hooks.__name__])
     manager.register(module)

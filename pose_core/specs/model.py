@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from pose_core.catalog import get_catalog
+from pose_core.errors import ConfigError
 from pose_core.specs.base import Spec
 from pose_core.specs.components import AnyBackbone, AnyHead, AnyInput, AnyNeck
 from pose_core.specs.features import Feature, declared
 
 CUSTOM = "custom"
 """Name of a model that is no preset."""
-
-Method = Literal["single_animal", "bottom_up", "top_down", "conditional_top_down"]
-
 
 Size = Annotated[tuple[int, int], Field(description="(height, width) in pixels")]
 
@@ -78,7 +78,9 @@ class ModelSpec(Spec):
     """A network: backbone, optional neck, heads; and what comes before and after it."""
 
     name: str = Field(CUSTOM, description="Name of the preset it came from.")
-    method: Method = Field("single_animal", description="How animals are found.")
+    method: str = Field(
+        "single_animal", description="How animals are found: single_animal, bottom_up, top_down, or one of a plugin."
+    )
     preprocess: PreprocessSpec = Field(default_factory=PreprocessSpec, description="Image -> input of the network.")
     backbone: AnyBackbone
     neck: AnyNeck | None = None
@@ -90,6 +92,14 @@ class ModelSpec(Spec):
     inputs: dict[str, AnyInput] = Field(
         default_factory=dict, description="Where the extra inputs of the backbone come from, by input name."
     )
+
+    @field_validator("method")
+    @classmethod
+    def _method_is_installed(cls, name: str) -> str:
+        try:
+            return get_catalog().method(name).name
+        except ConfigError as error:
+            raise PydanticCustomError("method", "{reason}", {"reason": str(error)}) from None
 
     def head_features(self) -> tuple[Feature, ...]:
         """What the heads get: the features of the neck, or of the backbone without one."""
@@ -134,6 +144,32 @@ class ModelSpec(Spec):
                     head.check(features, self.preprocess.size)
                 except ValueError as error:
                     add(("heads", name), str(error))
+        for loc, message in contradictions(self):
+            add(loc, message)
         if errors:
             raise ValidationError.from_exception_data("ModelSpec", errors)
         return self
+
+
+def contradictions(model: ModelSpec) -> Iterator[tuple[tuple[str, ...], str]]:
+    """What in a model its method cannot predict with: the key, and why."""
+    method = get_catalog().method(model.method)
+    same_name = [m for m in get_catalog().models() if model.name in (m.name, m.full_name)]
+    if same_name and all(m.method != method.name for m in same_name):
+        others = " or ".join(dict.fromkeys(m.method for m in same_name))
+        yield ("method",), f"{model.name} is a model of {others}, not of {method.name}; leave the method out"
+    several = [name for name, head in model.heads.items() if head.predicts_several()]
+    if method.heads == "one":
+        for name in several:
+            yield (
+                ("heads", name),
+                f"{model.heads[name].type} finds several animals in one input; {method.name} takes one from each",
+            )
+    if method.heads == "several" and model.heads and not several:
+        yield ("heads",), f"{method.name} needs a head that finds several animals, and none of these does"
+    for name in sorted(set(model.inputs) - set(method.inputs)):
+        fill = [m.name for m in get_catalog().methods() if name in m.inputs]
+        advice = f"methods that do are {', '.join(fill)}" if fill else "no installed method does"
+        yield ("inputs", name), f"{method.name} does not fill this input; {advice}"
+    for name in sorted(set(method.inputs) - set(model.inputs)):
+        yield ("inputs",), f"{method.name} fills an input {name!r}, and this network takes none of that name"

@@ -18,6 +18,7 @@ from pose_core.catalog import Model, get_catalog
 from pose_core.catalog.install_hints import MODEL
 from pose_core.catalog.merge import merge
 from pose_core.errors import ConfigError
+from pose_core.hooks import MethodSpec
 from pose_core.specs.extra_heads import extra_heads, note, with_heads
 from pose_core.specs.run import RunSpec
 from pose_core.specs.yaml_file import Loc, parse_yaml, read_yaml, validate
@@ -103,15 +104,10 @@ def choose_model(name: str, multi_animal: bool, method: str | None = None) -> Mo
     offered = get_catalog().model(name, method)
     if method is not None:
         return offered[0]
-    order = (
-        ("bottom_up", "top_down", "conditional_top_down")
-        if multi_animal
-        else ("single_animal", "top_down", "bottom_up", "conditional_top_down")
-    )
-    for wanted in order:
-        for model in offered:
-            if model.method == wanted:
-                return model
+    order = _preferred_methods(multi_animal)
+    suitable = [model for model in offered if model.method in order]
+    if suitable:
+        return min(suitable, key=lambda model: order.index(model.method))
     others = sorted({m.name for m in get_catalog().models() if m.method in order})
     near = difflib.get_close_matches(name, others, n=3, cutoff=0.5) or others[:3]
     advice = (
@@ -124,7 +120,26 @@ def choose_model(name: str, multi_animal: bool, method: str | None = None) -> Mo
     raise ConfigError(f"model {name!r} finds one animal a frame, but the project has several individuals; {advice}")
 
 
-def resolve(model: Model | None, data: Layer, user: Sequence[Layer], notes: list[str] | None = None) -> RunSpec:
+def _preferred_methods(multi_animal: bool) -> list[str]:
+    """Names of the methods that can handle the data, those first that suit them best."""
+
+    def key(method: MethodSpec) -> tuple[bool, bool, bool]:
+        # What was made for so many animals; what needs no poses of another model; and for one animal a crop, which
+        # shows it larger, for several the whole frame, which needs no detector.
+        wanted = ("several", "frame") if multi_animal else ("one", "animal")
+        return method.animals != wanted[0], bool(method.inputs), method.view != wanted[1]
+
+    able = [m for m in get_catalog().methods() if m.animals == "several" or not multi_animal]
+    return [method.name for method in sorted(able, key=key)]
+
+
+def resolve(
+    model: Model | None,
+    data: Layer,
+    user: Sequence[Layer],
+    notes: list[str] | None = None,
+    stages: Mapping[str, Mapping[str, Any]] | None = None,
+) -> RunSpec:
     """One configuration from all layers.
 
     Args:
@@ -133,6 +148,7 @@ def resolve(model: Model | None, data: Layer, user: Sequence[Layer], notes: list
         user: the file and the command line, in this order.
         notes: gets a line for each head that the model is given beyond its own, see
             :mod:`pose_core.specs.extra_heads`.
+        stages: the sections of the networks that the model builds on, in the place of what the layers say of them.
 
     Raises:
         ConfigError: one line that names the key, the reason and where it was written.
@@ -157,6 +173,8 @@ def resolve(model: Model | None, data: Layer, user: Sequence[Layer], notes: list
             "no model is named: use --model NAME ('pose models' lists them) "
             "or give model.backbone and model.heads in --config"
         )
+    if stages is not None:
+        content = {**content, "stages": stages}
     spec = validate(content, origin)
     if notes is not None:
         notes += [note(spec, head) for head in extra.values()]

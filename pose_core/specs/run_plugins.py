@@ -13,7 +13,7 @@ from pose_core.catalog.install_hints import advice
 from pose_core.errors import ConfigError
 from pose_core.specs.yaml_file import read_yaml
 
-_SECTIONS = ("model", "network", "detector", "data")
+_SECTIONS = ("model", "network", "stages", "data")
 """Where the configuration of a run names components."""
 
 _DISTRIBUTION = re.compile(r"([A-Za-z0-9][\w.-]*) \S+")
@@ -33,7 +33,7 @@ def check_plugins(folder: Path) -> None:
     needed = namespaces_in(named)
     catalog = get_catalog()
     if missing := needed - {plugin.name for plugin in catalog.plugins if plugin.active}:
-        raise ConfigError(f"{folder}: {advice(missing, catalog.plugins, also_known=_made_with(folder))}")
+        raise ConfigError(f"{folder}: {advice(missing, catalog.plugins, came_with=_made_with(folder))}")
 
 
 def _made_with(folder: Path) -> dict[str, str]:
@@ -45,7 +45,7 @@ def _made_with(folder: Path) -> dict[str, str]:
     plugins = content.get("plugins") if isinstance(content, Mapping) else None
     found = {}
     for namespace, distribution in (plugins if isinstance(plugins, Mapping) else {}).items():
-        # It becomes part of a command that the user is told to type.
+        # It becomes part of a message, so nothing but a name may come through.
         if match := _DISTRIBUTION.fullmatch(str(distribution)):
             found[str(namespace)] = match[1]
     return found

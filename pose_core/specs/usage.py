@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pose_core.catalog import Component, Model, Weights, get_catalog
+from pose_core.catalog.citations import Citation, read_entries
 from pose_core.catalog.composition import components_in
 from pose_core.catalog.distributions import required_by
 from pose_core.catalog.merge import merge
@@ -20,9 +21,6 @@ from pose_core.specs.model import CUSTOM
 from pose_core.specs.resolve import choose_model
 from pose_core.specs.run_plugins import check_plugins
 from pose_core.specs.yaml_file import read_yaml
-
-_PARTS = ("detector", "conditions")
-"""Runs within a run."""
 
 
 @dataclass
@@ -55,14 +53,15 @@ class Used:
         return list({plugin.name: plugin for plugin in owners}.values())
 
     def citations(self) -> list[str]:
-        """BibTeX entries, each key once: of the plugins, the models, the components."""
-        entries: dict[str, str] = {}
-        sources = [plugin.info.citations for plugin in self.plugins() if plugin.info is not None]
-        sources += [model.citations for model in self.models]
-        sources += [component.definition.citations for component in self.components]
-        for entry in (entry for source in sources for entry in source):
-            entries.setdefault(entry.partition("{")[2].partition(",")[0].strip() or entry, entry.strip())
-        return list(entries.values())
+        """BibTeX entries, each key once: of the plugins, the models, the components.
+
+        Raises:
+            PluginError: a plugin cites what its citations.bib does not have.
+        """
+        cited = [Citation(p, key) for p in self.plugins() if p.info is not None for key in p.info.citations]
+        cited += [citation for model in self.models for citation in model.citations]
+        cited += [Citation(c.plugin, key) for c in self.components for key in c.definition.citations]
+        return list(read_entries(cited).values())
 
 
 def used_by(path: Path) -> Used:
@@ -76,18 +75,17 @@ def used_by(path: Path) -> Used:
     if path.is_dir():
         if not (path / "config.yaml").is_file():
             raise RunError(f"{path}: not a run folder (no config.yaml in it); name a YAML file or a run folder")
-        for folder in (path, *(path / part for part in _PARTS)):
-            if (folder / "config.yaml").is_file():
-                check_plugins(folder)
-                _collect(folder / "config.yaml", used)
-                _collect_provenance(folder / "provenance.json", used)
+        for config in sorted(path.glob("config.yaml")) + sorted(path.glob("stages/**/config.yaml")):
+            check_plugins(config.parent)
+            _collect(config, read_yaml(config)[0], used)
+            _collect_provenance(config.with_name("provenance.json"), used)
     else:
-        _collect(path, used)
+        _collect(path, read_yaml(path)[0], used)
     return used
 
 
-def _collect(path: Path, used: Used) -> None:
-    content, _ = read_yaml(path)
+def _collect(path: Path, content: Mapping[str, Any], used: Used) -> None:
+    """What a configuration, or a section of a network that it builds on, uses."""
     model = content.get("model")
     if not isinstance(model, Mapping | None):
         raise ConfigError(f"{path}: model: must hold keys and values, such as {{name: {model}}}, not {model!r}")
@@ -99,18 +97,17 @@ def _collect(path: Path, used: Used) -> None:
         # A run says everything; a file that names a model says what differs from it.
         if "skeleton" not in content:
             content = merge(preset.spec(), content)
-    # A detector that is trained with the pose network has weights of its own to start from.
-    detector = content.get("detector")
-    sections: list[Mapping[str, Any]] = [content]
-    if isinstance(detector, Mapping):
-        sections = [{key: value for key, value in content.items() if key != "detector"}, detector]
-    for section in sections:
-        train = section.get("train")
-        start = train.get("weights") if isinstance(train, Mapping) else None
-        for kind, config in components_in(section):
-            _add(path, kind, config, used, fetches=start is None)
-        if isinstance(start, str) and not path.with_name("provenance.json").is_file():
-            _add_weights(start, used)
+    # A network that is trained with the model has weights of its own to start from.
+    stages, own = content.get("stages"), {key: value for key, value in content.items() if key != "stages"}
+    train = content.get("train")
+    start = train.get("weights") if isinstance(train, Mapping) else None
+    for kind, config in components_in(own):
+        _add(path, kind, config, used, fetches=start is None)
+    if isinstance(start, str) and not path.with_name("provenance.json").is_file():
+        _add_weights(start, used)
+    for stage in stages.values() if isinstance(stages, Mapping) else ():
+        if isinstance(stage, Mapping):
+            _collect(path, {"skeleton": None, **stage} if "skeleton" in content else stage, used)
 
 
 def _add(path: Path, kind: str, config: dict[str, Any], used: Used, *, fetches: bool) -> None:

@@ -1,1 +1,1 @@
-"""The painted animals: scenes with exact ground truth, as images, projects and videos."""
+"""Synthetic animals with exact ground truth: images, projects and videos."""

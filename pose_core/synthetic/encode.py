@@ -1,4 +1,4 @@
-"""Frames in memory -> a small H.264 video, for demos and tests."""
+"""Encode frames in memory as a small H.264 video."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from pose_core.structures import ByteArray
 
 
 def write_video(path: Path, frames: Iterable[ByteArray], fps: int = 25, crf: int = 12) -> int:
-    """Write frames as H.264 in MP4; at the default quality a pixel keeps its value to a few grey levels.
+    """Write frames as H.264 in MP4.
+
+    At the default quality a pixel keeps its value to a few grey levels.
 
     Args:
         path: of the file to write (.mp4).
@@ -36,6 +38,8 @@ def write_video(path: Path, frames: Iterable[ByteArray], fps: int = 25, crf: int
         for image in frames:
             if count == 0:
                 size = image.shape
+                # yuv420p stores one colour for each 2 x 2 pixels;
+                # players know few other pixel formats of H.264.
                 if size[0] % 2 or size[1] % 2:
                     raise ValueError(f"H.264 needs even sides, not {size[1]} x {size[0]}")
                 stream.height, stream.width, stream.pix_fmt = size[0], size[1], "yuv420p"
@@ -49,5 +53,6 @@ def write_video(path: Path, frames: Iterable[ByteArray], fps: int = 25, crf: int
             count += 1
         if count == 0:
             raise ValueError("a video needs at least one frame")
+        # The encoder holds frames back to order them; without this the video's end is missing.
         container.mux(stream.encode())
     return count

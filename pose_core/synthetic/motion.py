@@ -1,4 +1,4 @@
-"""How a synthetic animal moves: a walk of limited curvature through an arena, and a gait with planted paws."""
+"""Move a synthetic animal: a route of limited curvature, and a gait."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """A smooth way through the arena, one sample a pixel of arc length.
+    """A smooth route through the arena, sampled every pixel of length.
 
     Attributes:
         points: (S, 2), x and y in pixels.
@@ -24,20 +24,26 @@ class Route:
     heading: Array
 
     def at(self, distance: npt.ArrayLike) -> Array:
-        """Positions (..., 2) after ``distance`` pixels (...)."""
+        """Interpolate positions (..., 2) after ``distance`` pixels (...)."""
         where, grid = np.asarray(distance, float), np.arange(len(self.points))
         return np.stack([np.interp(where, grid, self.points[:, i]) for i in (0, 1)], axis=-1)
 
     def heading_at(self, distance: npt.ArrayLike) -> Array:
-        """Heading (...) in radians after ``distance`` pixels (...)."""
+        """Interpolate headings (...) in radians after ``distance`` pixels (...)."""
         return np.asarray(np.interp(np.asarray(distance, float), np.arange(len(self.heading)), self.heading))
 
 
-def route(rng: np.random.Generator, size: tuple[int, int], body: float, distance: float) -> Route:
-    """A walk of ``distance`` pixels by an animal ``body`` pixels long in an arena of ``size`` (H, W).
+def plan_route(rng: np.random.Generator, size: tuple[int, int], body: float, distance: float) -> Route:
+    """Plan a random walk through an arena.
 
-    It heads for one point after another, always on the other side of the arena, so that several animals meet in the
-    middle; the turning circle is not narrower than the body allows.
+    It heads for one point after another, always on the other side of the arena, so that several animals meet
+    in the middle; the turning circle is not narrower than the body allows.
+
+    Args:
+        rng: source of everything random.
+        size: (H, W) of the arena in pixels.
+        body: length of the animal, pixels.
+        distance: length of the walk, pixels.
     """
     height, width = size
     margin = min(0.85 * body, 0.36 * min(size))
@@ -47,7 +53,7 @@ def route(rng: np.random.Generator, size: tuple[int, int], body: float, distance
     x, y = float(start[0]), float(start[1])
     heading = math.atan2(middle[1] - y, middle[0] - x) + rng.uniform(-0.5, 0.5)
     steps = math.ceil(distance) + 2
-    wobble = smooth_noise(rng, steps, 0.6 * body) / body
+    wobble = sample_smooth_noise(rng, steps, 0.6 * body) / body
     limit, reach = 1 / (0.5 * body), 0.5 * body
     goal, bend = middle + rng.normal(0, 0.1, 2) * (high - low), 0.0
     points, headings = np.empty((steps, 2)), np.empty(steps)
@@ -58,24 +64,31 @@ def route(rng: np.random.Generator, size: tuple[int, int], body: float, distance
             goal = np.clip(far, low, high)
         turn = math.remainder(math.atan2(goal[1] - y, goal[0] - x) - heading, 2 * math.pi)
         wanted = min(max(2.0 * turn / body + float(wobble[i]), -limit), limit)
+        # The curvature itself changes gradually (over a sixth
+        # of the body), or the trunk would kink on the route.
         bend += (wanted - bend) * min(6 / body, 1.0)
         heading += bend
         x, y = x + math.cos(heading), y + math.sin(heading)
     return Route(points, headings)
 
 
-def smooth_noise(rng: np.random.Generator, length: int, period: float) -> Array:
-    """(length,) noise of unit variance that changes over about ``period`` samples."""
+def sample_smooth_noise(rng: np.random.Generator, length: int, period: float) -> Array:
+    """Sample noise that changes over about ``period`` samples.
+
+    Returns:
+        (length,) of unit variance.
+    """
     if length == 0:
         return np.zeros(0)
     time = np.arange(length)[:, None] / max(period, 1e-9)
     frequencies, phases = rng.uniform(0.4, 1.6, 6), rng.uniform(0, 2 * np.pi, 6)
+    # Six sines of variance 1/2 each: their sum has variance 3.
     return np.asarray(np.sin(2 * np.pi * frequencies * time / 2 + phases).sum(axis=1) / math.sqrt(3))
 
 
 @dataclass(frozen=True)
 class Gait:
-    """When each paw stands and when it swings.
+    """The times at which each paw stands and swings.
 
     Attributes:
         stride: pixels that the body moves in one cycle.
@@ -86,7 +99,7 @@ class Gait:
     duty: float = 0.62
 
     def paw(self, way: Route, travelled: float, behind: float, aside: float, phase: float) -> Array:
-        """Where a paw is (2,).
+        """Place a paw: (2,) in pixels.
 
         While it stands it keeps its place on the ground; while it swings it moves to the next one.
 
@@ -100,6 +113,7 @@ class Gait:
         cycle = travelled / self.stride + phase
         number = math.floor(cycle)
         progress = max(cycle - number - self.duty, 0.0) / (1 - self.duty)
+        # Smoothstep: a paw leaves the ground and lands at rest.
         progress = progress * progress * (3 - 2 * progress)
         # In the middle of the stance the limb's root passes the paw.
         middles = (np.array([number, number + 1]) + self.duty / 2 - phase) * self.stride - behind
@@ -108,10 +122,18 @@ class Gait:
         return np.asarray(stands[0] + progress * (stands[1] - stands[0]))
 
 
-def joint(root: Array, tip: Array, upper: float, lower: float, side: float) -> tuple[Array, Array]:
-    """Middle joint and tip of a limb of two bones.
+def place_joint(root: Array, tip: Array, upper: float, lower: float, side: float) -> tuple[Array, Array]:
+    """Place the middle joint and the tip of a two-bone limb.
 
-    The tip is drawn towards the root where it is out of reach. ``side`` (+1, -1) says to which side it bends.
+    The tip is drawn towards the root where it is out of reach.
+
+    Args:
+        root, tip: (2,) in pixels.
+        upper, lower: lengths of the bones, pixels.
+        side: +1 or -1, the side to which the joint bends.
+
+    Returns:
+        middle joint and tip, (2,) each.
     """
     reach = tip - root
     distance = max(float(np.hypot(*reach)), 1e-6)

@@ -1,4 +1,4 @@
-"""Small videos whose frames carry their own number, for tests of everything that reads videos."""
+"""Write small videos that show the number of each frame, for tests."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from av.video.stream import VideoStream
 from pose_core.structures import ByteArray
 
 _BITS = 8
+# Pixels of a cell: a block of the lossy codecs, so that black and white survive compression.
 _CELL = 8
 
 
-def numbered_picture(number: int, width: int = 64, height: int = 48) -> ByteArray:
-    """A picture that shows a number from 0 to 255 as eight black or white cells above a moving pattern.
+def draw_number(number: int, width: int = 64, height: int = 48) -> ByteArray:
+    """Draw a number from 0 to 255 as eight black or white cells.
+
+    Below them is a pattern that moves with the number.
 
     Returns:
         (height, width, 3) uint8 RGB; width at least 64.
@@ -31,7 +34,7 @@ def numbered_picture(number: int, width: int = 64, height: int = 48) -> ByteArra
 
 
 def read_number(picture: ByteArray) -> int:
-    """The number that a picture of a numbered video shows."""
+    """Read the number in a frame of a numbered video."""
     return sum(int(picture[_CELL, bit * _CELL + _CELL // 2].mean() > 127) << bit for bit in range(_BITS))
 
 
@@ -72,17 +75,18 @@ def write_numbered_video(
         if rotation:
             stream.set_display_rotation(rotation)
         for number in range(frames):
-            frame = VideoFrame.from_ndarray(numbered_picture(number % 256, width, height), format="rgb24")
+            frame = VideoFrame.from_ndarray(draw_number(number % 256, width, height), format="rgb24")
             frame.pts = number if times is None else times[number]
             frame.time_base = Fraction(1, 30)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    # The last packet of a demuxer only flushes decoders; it holds nothing.
     with av.open(str(path)) as written:
         return [(p.pos or 0, p.size) for p in written.demux(video=0) if p.size]
 
 
 def overwrite_bytes(path: Path, position: int, size: int, value: int = 0) -> None:
-    """Damage a file."""
+    """Damage a file: set ``size`` bytes from ``position`` on to ``value``."""
     with path.open("r+b") as file:
         file.seek(position)
         file.write(bytes([value]) * size)

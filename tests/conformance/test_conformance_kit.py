@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from pose_core.catalog import get_catalog
-from pose_core.plugins.discovery import _discover
+from pose_core.plugins.discovery import load_installed
 from pose_core.testing.checks import every_check
 from pose_core.testing.conformance import FAILED, SKIPPED, CheckResult, items, read_outputs, run, store_outputs
 
@@ -37,7 +37,7 @@ def _forget() -> None:
     for name in [n for n in sys.modules if n.partition(".")[0] == "pose_toykit"]:
         del sys.modules[name]
     importlib.invalidate_caches()
-    _discover.cache_clear()
+    load_installed.cache_clear()
     get_catalog.cache_clear()
 
 

@@ -20,13 +20,13 @@ _NET_CONFIG = "class ToyNetConfig(BackboneConfig):\n"
 
 WRONG: dict[str, tuple[str, str, list[Edit]]] = {
     # Check: subject, part of the reason, what is wrong.
-    "plugin_is_active": ("", "pip install --upgrade pose-core", [("plugin.py", '"1.2"', '"9.0"')]),
+    "plugin_is_active": ("", "pip install --upgrade pose-core", [("plugin.py", '"1.0"', '"9.0"')]),
     "names_are_free": ("", "belongs to coco", [("plugin.py", '("reader", "toyreader"', '("reader", "coco"')]),
     "summaries_are_one_line": ("", "one line", [("plugin.py", '{module}:{cls}", "A toy")', '{module}:{cls}", "")')]),
     "citations_are_bibtex": (
         "",
-        "toy2020paper of the plugin has no year",
-        [("plugin.py", "year={2020}", "volume={1}")],
+        "toy2020paper of citations.bib has no year",
+        [("citations.bib", "year={2020}", "volume={1}")],
     ),
     "strings_lead_to_code": (
         NET,
@@ -106,7 +106,7 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         [("plugin.py", "from pose_core.hooks", "import torch\nfrom pose_core.hooks")],
     ),
     "configs_are_light": ("", "scipy", [("config.py", "from pydantic", "import scipy\nfrom pydantic")]),
-    "license_is_stated": ("", "PluginInfo says MIT", [("plugin.py", '"BSD-3-Clause", "1.2"', '"MIT", "1.2"')]),
+    "license_is_stated": ("", "PluginInfo says MIT", [("plugin.py", '"BSD-3-Clause", "1.0"', '"MIT", "1.0"')]),
     "wheel_is_complete": (
         "",
         "lacks pose_toykit/head.py",
@@ -123,6 +123,11 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         NET,
         "is declared",
         [_forward("return [nn.functional.interpolate(self.conv(images)[..., ::2, ::2], scale_factor=2.0)]")],
+    ),
+    "insert_points_are_passed": (
+        NET,
+        "what an insert returns at images is not used",
+        [("network.py", "(images,) = insert", "insert")],
     ),
     "batches_of_one_and_three": (
         NET,

@@ -63,7 +63,7 @@ GOOD: dict[str, list[tuple[type, Fields]]] = {
         (ModelPreset, {**_TOY, "name": "toymodel", "method": "single_animal", "family": "toys", "spec": _WHOLE}),
         (
             ModelPreset,
-            {**_TOY, "name": "cited", "method": "top_down", "family": "", "spec": {}, "citations": ("@a{b,}",)},
+            {**_TOY, "name": "cited", "method": "top_down", "family": "", "spec": {}, "citations": ("b2020",)},
         ),
     ],
     "pose_extra_heads": [
@@ -337,7 +337,7 @@ def with_plugin(monkeypatch: pytest.MonkeyPatch) -> Callable[[Example, Path], En
     def run(example: Example, folder: Path) -> Ended:
         ours = importlib.metadata.Distribution.at(folder / "toy-1.0.dist-info").entry_points
         with monkeypatch.context() as patch:
-            patch.setattr(discovery, "_discover", lambda: discovery.load_all([*installed, *ours], frozenset()))
+            patch.setattr(discovery, "load_installed", lambda: discovery.load_all([*installed, *ours], frozenset()))
             patch.syspath_prepend(folder)
             catalog.get_catalog.cache_clear()
             try:

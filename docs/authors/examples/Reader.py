@@ -6,9 +6,9 @@ import numpy as np
 
 from pose_core.errors import DataError
 from pose_core.interfaces import Reader
-from pose_core.io.image_size import image_size
+from pose_core.io.images import read_image_size
 from pose_core.specs import ReaderConfig
-from pose_core.structures import Instances, LabelledDataset, LabelledImage, Skeleton
+from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 
 
 class OnePoint(Reader):
@@ -27,8 +27,8 @@ class OnePoint(Reader):
             except ValueError:
                 raise DataError(f"{path}: line {number}: write it as 'image x y', not {line!r}") from None
             file = path.parent / name
-            width, height = image_size(file)
-            images.append(LabelledImage.create(file, name, width, height, Instances.from_keypoints(points)))
+            width, height = read_image_size(file)
+            images.append(LabelledImage.create(ImageFile(file), name, width, height, Instances.from_keypoints(points)))
         return LabelledDataset(Skeleton(("point",)), tuple(images), root=path, name=path.stem)
 
 

@@ -7,6 +7,6 @@ def pose_plugin_info() -> PluginInfo:
         namespace="toy",
         summary="One line for 'pose plugins'",
         license="MIT",
-        hook_api="1.3",
-        citations=('@misc{toy2026, title = "A toy", author = "A Stranger", year = "2026"}',),
+        hook_api="1.0",
+        citations=("stranger2026toy",),  # the key of an entry in citations.bib, beside this module
     )

@@ -17,7 +17,7 @@ from pose_deeplabcut.project import ProjectReader
 from pose_core.catalog import get_catalog
 from pose_core.data.projects import read_project
 from pose_core.errors import DataError
-from pose_core.structures import LabelledDataset
+from pose_core.structures import ImageFile, LabelledDataset
 
 Points = Callable[[LabelledDataset, Sequence[str]], np.ndarray]
 
@@ -51,7 +51,7 @@ class TestWhatIsRead:
             points(dataset, names), frame.to_numpy(np.float32).reshape(4, 1, 3, 2), strict=True
         )
         image = dataset.images[0]
-        assert image.image == single.folder() / "img000.png"
+        assert image.image == ImageFile(single.folder() / "img000.png")
         assert (image.width, image.height) == (64, 48)
         assert image.instances.identity.tolist() == [0]
         assert dataset.skeleton.keypoints == ("nose", "leftpaw", "rightpaw")

@@ -1,4 +1,4 @@
-"""The identity head: whose place it is, names of all animals of a frame, DeepLabCut's head."""
+"""The identity head: whose place it is, names of all animals of a frame."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pose_heatmap.deeplabcut import convert
 from pose_heatmap.identity import AssignIdentityPredictor, IdentityHead
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
@@ -267,52 +266,3 @@ def test_individuals_are_learned() -> None:
         feature, labels = image()
         right += int((head.decode(head([feature]), make_found(labels.keypoints)).identity == labels.identity).sum())
     assert right >= 57
-
-
-THEIRS: dict[str, Any] = {
-    "type": "HeatmapHead",
-    "weight_init": "normal",
-    "predictor": {"type": "IdentityPredictor", "apply_sigmoid": True},
-    "target_generator": {
-        "type": "HeatmapPlateauGenerator",
-        "num_heatmaps": 3,
-        "pos_dist_thresh": 17,
-        "heatmap_mode": "INDIVIDUAL",
-        "gradient_masking": False,
-        "generate_locref": False,
-    },
-    "criterion": {"heatmap": {"type": "WeightedBCECriterion", "weight": 1.0}},
-    "heatmap_config": {"channels": [6, 3], "kernel_size": [3], "strides": [2]},
-}
-
-
-def test_a_head_of_deeplabcut_is_taken_over() -> None:
-    config, rename = convert(THEIRS, {"slot": "identity", "features": (Feature(6, 16),)})
-    assert config["type"] == "heatmap/identity"
-    head = make_head(features=(Feature(6, 16),), **{k: v for k, v in config.items() if k != "type"})
-    assert {rename(key) for key in ("heatmap_head.deconv_layers.0.weight", "heatmap_head.deconv_layers.0.bias")} == set(
-        head.state_dict()
-    )
-    with pytest.raises(KeyError):
-        rename("locref_head.deconv_layers.0.weight")
-    assert head([torch.zeros(1, 6, 16, 16)])["identity"].shape == (1, 3, 33, 33)
-    assert (head.grid.stride, head.grid.offset, head.target_generator.radius) == (8, 4, 17)
-    assert head.predictor.sigmoid
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"predictor": {"type": "HeatmapPredictor"}}, "IdentityPredictor can"),
-        ({"predictor": {"type": "IdentityPredictor", "apply_sigmoid": False}}, "apply_sigmoid: must be true"),
-        ({"predictor": {"type": "IdentityPredictor", "more": 1}}, "predictor.more"),
-        ({"target_generator": {"type": "HeatmapPlateauGenerator", "heatmap_mode": "KEYPOINT"}}, "INDIVIDUAL"),
-        ({"criterion": {"type": "WeightedMSECriterion"}}, "WeightedBCECriterion"),
-        ({"locref_config": THEIRS["heatmap_config"]}, "locref_config"),
-        ({"surprise": 1}, "surprise"),
-    ],
-)
-def test_other_heads_of_deeplabcut_are_refused_in_a_line(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said) as caught:
-        convert({**THEIRS, **changes}, {"slot": "identity", "features": (Feature(6, 16),)})
-    assert "\n" not in str(caught.value)

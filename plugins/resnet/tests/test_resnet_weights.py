@@ -1,4 +1,4 @@
-"""Named ImageNet weights of the ResNets, and the import of trained DeepLabCut models."""
+"""Named ImageNet weights of the ResNets, and frozen batch norms."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import timm
 import torch
-from pose_resnet.deeplabcut import convert
 from pose_resnet.weights import from_imagenet
 from pydantic import TypeAdapter
 from torch import nn
@@ -19,7 +18,6 @@ from pose_core.specs import AnyBackbone
 from pose_core.structures import Skeleton
 
 (RECORD,) = (record for record in get_catalog().plugins if record.name == "resnet")
-ABOUT = {"num_keypoints": 5, "num_unique": 0, "num_individuals": 1, "input_size": None, "multi_animal": False}
 
 
 def make(**config: Any) -> Backbone:
@@ -45,52 +43,6 @@ def test_named_weights_fit_their_preset(depth: int, name: str) -> None:
         own = make(**preset.backbone).state_dict()
     converted = from_imagenet(published)
     assert {key: value.shape for key, value in converted.items()} == {key: value.shape for key, value in own.items()}
-
-
-@pytest.mark.parametrize(
-    ("part", "expected"),
-    [
-        (
-            {"model_name": "resnet50_gn", "output_stride": 16, "freeze_bn_stats": False, "freeze_bn_weights": False},
-            {"depth": 50, "norm": "group", "output_stride": 16, "freeze_bn": False},
-        ),
-        ({"model_name": "resnet50_gn"}, {"depth": 50, "norm": "group", "output_stride": 32, "freeze_bn": False}),
-        (
-            {"model_name": "resnet101", "output_stride": 16, "freeze_bn_stats": False, "freeze_bn_weights": False},
-            {"depth": 101, "norm": "batch", "output_stride": 16, "freeze_bn": False},
-        ),
-        (
-            {"model_name": "resnet18", "freeze_bn_weights": False, "drop_path_rate": 0.0},
-            {"depth": 18, "norm": "batch", "output_stride": 32, "freeze_bn": "statistics"},
-        ),
-        ({}, {"depth": 50, "norm": "batch", "output_stride": 32, "freeze_bn": True}),
-    ],
-)
-def test_deeplabcut_section_becomes_ours(part: dict[str, Any], expected: dict[str, Any]) -> None:
-    config, rename = convert({"type": "ResNet", **part}, ABOUT)
-    assert config == {"type": "resnet/resnet", "pretrained": False, **expected}
-    with torch.device("meta"):
-        own = make(**config).state_dict()
-    assert [rename(key) for key in own] == list(own)
-    for key in ("model.fc.weight", "conv1.weight", "conv_block1.0.weight"):
-        with pytest.raises(KeyError):
-            rename(key)
-
-
-@pytest.mark.parametrize(
-    ("part", "message"),
-    [
-        ({"model_name": "resnet50d"}, "model_name: resnet50d cannot be imported"),
-        ({"output_stride": 4}, "output_stride"),
-        ({"drop_path_rate": 0.1}, "drop_path_rate: 0.1 cannot be imported; set it to 0"),
-        ({"freeze_bn_stats": False, "freeze_bn_weights": True}, "freeze_bn_weights"),
-        ({"depth": 50}, "depth: no setting of ResNet"),
-    ],
-)
-def test_what_cannot_be_imported_is_named(part: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message) as error:
-        convert({"type": "ResNet", **part}, ABOUT)
-    assert "\n" not in str(error.value)
 
 
 def test_statistics_alone_can_be_frozen() -> None:

@@ -190,7 +190,7 @@ def test_positions_tell_rows_from_columns() -> None:
 def test_a_patch_is_a_rectangle_of_cells() -> None:
     neck = make_neck()
     feature = torch.arange(16 * 24.0).view(1, 1, 16, 24).expand(1, 5, 16, 24)
-    patches = neck._patches(feature)  # type: ignore[operator]
+    patches = neck.cut_patches(feature)  # type: ignore[operator]
     assert patches.shape == (1, 4 * 12, 4 * 2 * 5)
     # Row 1, column 2 of the patches: cells 4 to 7 down, 4 and 5 across, channel by channel.
     assert torch.equal(patches[0, 12 + 2].view(4, 2, 5)[..., 0], feature[0, 0, 4:8, 4:6])

@@ -11,8 +11,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from pose_core import hooks
+from pose_core.catalog.citations import Citation, read_bibliography, read_entries
 from pose_core.catalog.known_names import known_names
-from pose_core.errors import PoseError
+from pose_core.errors import PluginError, PoseError
 from pose_core.plugins import ACTIVE
 from pose_core.specs import AnyHead, HeadConfig
 from pose_core.testing.checks.check import (
@@ -73,22 +74,22 @@ def check_summaries_are_one_line(subject: Subject) -> None:
 
 @check(0, PLUGIN)
 def check_citations_are_bibtex(subject: Subject) -> None:
-    """Citations are BibTeX entries with a title and a year, and a plugin with networks cites at least one work."""
+    """Citations name entries of citations.bib, each with title and year; a plugin with networks cites at least one."""
     info = subject.plugin.info
     if info is None:
         raise skip("the plugin did not load")
-    given = [("the plugin", c) for c in info.citations]
+    given = list(info.citations)
     for definitions in subject.plugin.definitions.values():
-        given += [(d.name, c) for d in definitions for c in getattr(d, "citations", ())]
-    for name, text in given:
-        entry = re.fullmatch(r"\s*@(\w+)\s*\{\s*([^\s,{}]+)\s*,(.*)\}\s*", text, re.DOTALL)
-        demand(entry, f"a citation of {name} is no BibTeX entry @kind{{key, ...}}: {text[:60]!r}")
-        assert entry is not None
-        demand(text.count("{") == text.count("}"), f"the braces of the citation {entry[2]} of {name} do not match")
+        given += [key for d in definitions for key in getattr(d, "citations", ())]
+    try:
+        read_entries(Citation(subject.plugin, key) for key in given)
+        entries = read_bibliography(subject.plugin)
+    except PluginError as error:
+        raise AssertionError(str(error)) from None
+    for key, entry in entries.items():
         for field in ("title", "year"):
             demand(
-                re.search(rf"\b{field}\s*=", entry[3], re.IGNORECASE),
-                f"the citation {entry[2]} of {name} has no {field}",
+                re.search(rf"\b{field}\s*=", entry, re.IGNORECASE), f"the entry {key} of citations.bib has no {field}"
             )
     networks = [d.name for d in subject.plugin.definitions.get("pose_components", ()) if d.kind in NETWORK]
     demand(given or not networks, f"it offers {', '.join(networks)}: cite in PluginInfo where the idea comes from")
@@ -202,6 +203,8 @@ assert set(hooks.HOOKS) == {
     "pose_models",
     "pose_extra_heads",
     "pose_weights",
+    "pose_methods",
+    "pose_suppliers",
 }, "a hook was added: check what it returns here"
 
 CHECKS = (

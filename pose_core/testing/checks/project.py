@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pose_core.catalog import Model
+from pose_core.catalog import Model, get_catalog
 from pose_core.specs import RunSpec
 from pose_core.specs.resolve import Layer, resolve
 
@@ -19,5 +19,6 @@ def resolved(model: Model) -> RunSpec:
     Raises:
         ConfigError: it is not valid.
     """
-    several = {} if model.method == "single_animal" else {"individuals": ["one", "two"]}
+    one = get_catalog().method(model.method).animals == "one"
+    several = {} if one else {"individuals": ["one", "two"]}
     return resolve(model, Layer({"skeleton": {**_SKELETON, **several}, "data": {"source": "nowhere"}}), [])

@@ -3,46 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pose_core.hooks import ComponentSpec, ModelPreset, ModelRecipe, PluginInfo, hookimpl
-
-_BUCTD = """@inproceedings{zhou2023buctd,
-  title={Rethinking Pose Estimation in Crowds: Overcoming the Detection Information Bottleneck and Ambiguity},
-  author={Zhou, Mu and Stoffl, Lucas and Mathis, Mackenzie Weygandt and Mathis, Alexander},
-  booktitle={International Conference on Computer Vision}, year={2023}}"""
-
-_POSEFIX = """@inproceedings{moon2019posefix,
-  title={PoseFix: Model-agnostic General Human Pose Refinement Network},
-  author={Moon, Gyeongsik and Chang, Ju Yong and Lee, Kyoung Mu},
-  booktitle={Computer Vision and Pattern Recognition}, year={2019}}"""
-
-_DANET = """@inproceedings{fu2019danet,
-  title={Dual Attention Network for Scene Segmentation},
-  author={Fu, Jun and Liu, Jing and Tian, Haijie and Li, Yong and Bao, Yongjun and Fang, Zhiwei and Lu, Hanqing},
-  booktitle={Computer Vision and Pattern Recognition}, year={2019}}"""
-
-_SUN = """@inproceedings{sun2019hrnet,
-  title={Deep High-Resolution Representation Learning for Human Pose Estimation},
-  author={Sun, Ke and Xiao, Bin and Liu, Dong and Wang, Jingdong},
-  booktitle={Computer Vision and Pattern Recognition}, year={2019}}"""
-
-_WANG = """@article{wang2020hrnet,
-  title={Deep High-Resolution Representation Learning for Visual Recognition},
-  author={Wang, Jingdong and Sun, Ke and Cheng, Tianheng and Jiang, Borui and Deng, Chaorui and Zhao, Yang and
-    Liu, Dong and Mu, Yadong and Tan, Mingkui and Wang, Xinggang and Liu, Wenyu and Xiao, Bin},
-  journal={IEEE Transactions on Pattern Analysis and Machine Intelligence}, year={2020}}"""
-
-_TIMM = """@misc{wightman2019timm,
-  title={PyTorch Image Models},
-  author={Wightman, Ross}, year={2019}, howpublished={https://github.com/huggingface/pytorch-image-models}}"""
-
-_CROWDPOSE = """@inproceedings{li2019crowdpose,
-  title={CrowdPose: Efficient Crowded Scenes Pose Estimation and a New Benchmark},
-  author={Li, Jiefeng and Wang, Can and Zhu, Hao and Mao, Yihuan and Fang, Hao-Shu and Lu, Cewu},
-  booktitle={Computer Vision and Pattern Recognition}, year={2019}}"""
+from pose_core.hooks import ComponentSpec, MethodSpec, ModelPreset, ModelRecipe, PluginInfo, SupplierSpec, hookimpl
 
 _HEATMAPS = {"keypoints": {"type": "heatmap/heatmap", "deconv_layers": 0}}
 _SIMCC = {"keypoints": {"type": "rtmpose/simcc"}}
-_CSPNEXT = {"s": (0.33, 0.5), "m": (0.67, 0.75), "x": (1.33, 1.25)}
 _HUMAN = (384, 288)
 # The crop lies around a pose that may be wrong: the animal is anywhere in it, cut off, or of another size.
 _AUGMENTATION = {"rotation": 180.0, "scale": [0.7, 1.3], "translation": 0.12}
@@ -57,8 +21,8 @@ def pose_plugin_info() -> PluginInfo:
         namespace="buctd",
         summary="Bottom-up conditioned top-down: rough poses go into the network that refines them",
         license="BSD-3-Clause",
-        hook_api="1.3",
-        citations=(_BUCTD,),
+        hook_api="1.0",
+        citations=("zhou2023buctd",),
     )
 
 
@@ -70,7 +34,7 @@ def pose_components() -> Iterable[ComponentSpec]:
         config="pose_buctd.config:ConditionsConfig",
         factory="pose_buctd.conditions:Conditions",
         summary="A rough pose drawn as one map a keypoint; in training made of the labels, with errors",
-        citations=(_POSEFIX,),
+        citations=("moon2019posefix",),
     )
     yield ComponentSpec(
         "backbone",
@@ -81,24 +45,53 @@ def pose_components() -> Iterable[ComponentSpec]:
     )
     yield ComponentSpec(
         "backbone",
-        "hrnet_coam",
-        config="pose_buctd.config:HRNetCoamConfig",
-        factory="pose_buctd.hrnet_coam:HRNetCoam",
-        summary="HRNet whose branches attend to the conditions (CoAM), for one input size",
-        tags=("imagenet",),
-        citations=(_SUN, _WANG, _DANET, _TIMM),
-        weights_license="MIT",
-        weights_source="ImageNet-1k classification, Wang et al. 2020, as released with timm",
+        "coam",
+        config="pose_buctd.config:CoamConfig",
+        factory="pose_buctd.coam:Coam",
+        summary="Feature maps within another backbone attend to the conditions (CoAM), for one input size",
+        citations=("fu2019danet",),
     )
-    for kind, name, function, summary in (
-        ("backbone", "CondPreNet", "prenet_backbone", "DeepLabCut's CondPreNet as buctd/prenet"),
-        ("backbone", "HRNetCoAM", "coam_backbone", "DeepLabCut's HRNetCoAM as buctd/hrnet_coam"),
-        ("input", "CondPreNet", "conditions", "The conditions of DeepLabCut's CondPreNet"),
-        ("input", "HRNetCoAM", "conditions", "The conditions of DeepLabCut's HRNetCoAM"),
+    for name, config, factory, summary in (
+        ("refine", "Refine", "refine:make_refine_stage", "A network that refines poses, each in a crop around it"),
+        (
+            "initial_poses",
+            "InitialPoses",
+            "initial_poses:make_initial_poses",
+            "Poses of a network that sees whole frames, or of a file of predictions",
+        ),
     ):
         yield ComponentSpec(
-            f"deeplabcut/{kind}", name, config="", factory=f"pose_buctd.deeplabcut:{function}", summary=summary
+            "stage",
+            name,
+            config=f"pose_buctd.config:{config}Config",
+            factory=f"pose_buctd.stages.{factory}",
+            summary=summary,
         )
+
+
+@hookimpl
+def pose_methods() -> Iterable[MethodSpec]:
+    yield MethodSpec(
+        "conditional_top_down",
+        "several animals: initial poses are refined, each in its crop",
+        view="animal",
+        animals="several",
+        heads="one",
+        stages={"refine": {"type": "buctd/refine"}},
+        inputs=("conditions",),
+    )
+
+
+@hookimpl
+def pose_suppliers() -> Iterable[SupplierSpec]:
+    yield SupplierSpec(
+        "conditions",
+        gives="poses",
+        stage={"type": "buctd/initial_poses"},
+        takes=("run", "file"),
+        metavar="RUN|FILE",
+        help="A trained bottom-up model, in the place of the run's own, or a file of its predictions.",
+    )
 
 
 @hookimpl
@@ -122,7 +115,8 @@ def pose_recipes() -> Iterable[ModelRecipe]:
 def _preset(
     name: str,
     size: tuple[int, int],
-    backbone: Mapping[str, Any],
+    backbone: str,
+    wrapper: str,
     heads: Mapping[str, Any],
     learning_rate: float,
     summary: str,
@@ -138,13 +132,14 @@ def _preset(
             "model": {
                 "preprocess": {"view": "animal", "size": list(size)},
                 "inputs": {"conditions": {"type": "buctd/conditions", **errors}},
-                "backbone": backbone,
                 "heads": heads,
             },
             "augmentation": _HUMAN_AUGMENTATION if human else _AUGMENTATION,
             "train": {"optimizer": {"lr": learning_rate}},
         },
-        citations=(_CROWDPOSE,) if human else (),
+        citations=("li2019crowdpose",) if human else (),
+        backbone=backbone,
+        wrapper={"type": wrapper},
     )
 
 
@@ -155,19 +150,19 @@ def pose_models() -> Iterable[ModelPreset]:
         yield _preset(
             f"ctd_coam_w{width}{'_human' * human}",
             _HUMAN if human else (256, 256),
-            {"type": "buctd/hrnet_coam", "width": width},
+            f"hrnet/hrnet_w{width}",
+            "buctd/coam",
             _HEATMAPS,
             1e-4,
             f"HRNet-W{width} with attention to conditions (CoAM)",
             human,
         )
     for variant, size, human in (("s", 256, False), ("m", 256, False), ("x", 384, False), ("x", 384, True)):
-        deepen, widen = _CSPNEXT[variant]
-        inner = {"type": "cspnext/cspnext", "deepen": deepen, "widen": widen}
         yield _preset(
             f"ctd_prenet_rtmpose_{variant}{'_human' * human}",
             _HUMAN if human else (size, size),
-            {"type": "buctd/prenet", "backbone": inner},
+            f"cspnext/cspnext_{variant}",
+            "buctd/prenet",
             _SIMCC,
             5e-4,
             f"RTMPose-{variant} with conditions added to the image",

@@ -4,12 +4,6 @@ from collections.abc import Iterator
 
 from pose_core.hooks import ComponentSpec, PluginInfo, hookimpl
 
-_PAPER = """@inproceedings{lin2014microsoft,
-  title={Microsoft COCO: Common objects in context},
-  author={Lin, Tsung-Yi and Maire, Michael and Belongie, Serge and Hays, James and Perona, Pietro and Ramanan, Deva and
-    Doll{\\'a}r, Piotr and Zitnick, C. Lawrence},
-  booktitle={European Conference on Computer Vision}, pages={740--755}, year={2014}}"""
-
 
 @hookimpl
 def pose_plugin_info() -> PluginInfo:
@@ -18,7 +12,7 @@ def pose_plugin_info() -> PluginInfo:
         summary="COCO keypoint files for pose_core",
         license="BSD-3-Clause",
         hook_api="1.0",
-        citations=(_PAPER,),
+        citations=("lin2014microsoft",),
     )
 
 

@@ -4,29 +4,6 @@ from collections.abc import Iterable
 
 from pose_core.hooks import BackbonePreset, ComponentSpec, PluginInfo, hookimpl
 
-_RTMDET = """@article{lyu2022rtmdet,
-  title={RTMDet: An Empirical Study of Designing Real-Time Object Detectors},
-  author={Lyu, Chengqi and Zhang, Wenwei and Huang, Haian and Zhou, Yue and Wang, Yudong and Liu, Yanyi and
-    Zhang, Shilong and Chen, Kai},
-  journal={arXiv:2212.07784}, year={2022}}"""
-
-_RTMPOSE = """@article{jiang2023rtmpose,
-  title={RTMPose: Real-Time Multi-Person Pose Estimation based on MMPose},
-  author={Jiang, Tao and Lu, Peng and Zhang, Li and Ma, Ningsheng and Han, Rui and Lyu, Chengqi and Li, Yining and
-    Chen, Kai},
-  journal={arXiv:2303.07399}, year={2023}}"""
-
-_CSPNET = """@inproceedings{wang2020cspnet,
-  title={CSPNet: A New Backbone that can Enhance Learning Capability of CNN},
-  author={Wang, Chien-Yao and Liao, Hong-Yuan Mark and Wu, Yueh-Hua and Chen, Ping-Yang and Hsieh, Jun-Wei and
-    Yeh, I-Hau},
-  booktitle={Computer Vision and Pattern Recognition Workshops}, year={2020}}"""
-
-_SPP = """@article{he2015spp,
-  title={Spatial Pyramid Pooling in Deep Convolutional Networks for Visual Recognition},
-  author={He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian},
-  journal={IEEE Transactions on Pattern Analysis and Machine Intelligence}, year={2015}}"""
-
 _SIZES = {"s": (0.33, 0.5), "m": (0.67, 0.75), "x": (1.33, 1.25)}
 
 
@@ -36,8 +13,8 @@ def pose_plugin_info() -> PluginInfo:
         namespace="cspnext",
         summary="CSPNeXt backbones",
         license="BSD-3-Clause",
-        hook_api="1.1",
-        citations=(_RTMDET, _RTMPOSE, _CSPNET, _SPP),
+        hook_api="1.0",
+        citations=("lyu2022rtmdet", "jiang2023rtmpose", "wang2020cspnet", "he2015spp"),
     )
 
 
@@ -49,13 +26,6 @@ def pose_components() -> Iterable[ComponentSpec]:
         config="pose_cspnext.config:CSPNeXtConfig",
         factory="pose_cspnext.network:CSPNeXt",
         summary="CSPNeXt, the backbone of RTMDet and RTMPose",
-    )
-    yield ComponentSpec(
-        "deeplabcut/backbone",
-        "CSPNeXt",
-        config="",
-        factory="pose_cspnext.deeplabcut:convert",
-        summary="DeepLabCut's CSPNeXt as cspnext/cspnext",
     )
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.errors import DataError
-from pose_core.interfaces.symmetry import symmetry_from_names
 from pose_core.structures import Skeleton
+from pose_core.symmetry import symmetry_from_names
 
 SINGLE_LEVELS = ("scorer", "bodyparts", "coords")
 MULTI_LEVELS = ("scorer", "individuals", "bodyparts", "coords")

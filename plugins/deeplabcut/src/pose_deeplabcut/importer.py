@@ -1,28 +1,29 @@
 """Trained DeepLabCut 3 models -> what a run folder is made of.
 
-Which families can be taken over is not decided here: a plugin that can hold the weights of a part offers a component of
-one of the kinds that this plugin opens, ``deeplabcut/backbone``, ``deeplabcut/neck``, ``deeplabcut/head`` and
-``deeplabcut/detector``, under the name that DeepLabCut gives the part (``type`` in pytorch_config.yaml). Its factory is
-called as ``convert(part, about)``. A backbone with extra inputs also offers ``deeplabcut/input``, which says where they
-come from; see the README of this plugin.
+Which families can be taken over is not decided here. Mappings are components of the kinds that this plugin opens,
+``deeplabcut/backbone``, ``deeplabcut/neck``, ``deeplabcut/head`` and ``deeplabcut/detector``, under the name that
+DeepLabCut gives the part (``type`` in pytorch_config.yaml). Those of our networks are in ``networks``, a file a family;
+another plugin offers its own. A factory is called as ``convert(part, about)``. A backbone with extra inputs also has a
+``deeplabcut/input``, which says where they come from; see the README of this plugin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from torch import Tensor
 
-from pose_core.errors import ConfigError, DataError, RunError
+from pose_core.errors import ConfigError, DataError, PluginError, RunError
 from pose_core.interfaces import Imported, ImportedNetwork, Importer
-from pose_core.interfaces.symmetry import symmetry_from_names
 from pose_core.specs import AnyBackbone, AnyNeck, Feature
 from pose_core.structures import Skeleton
+from pose_core.symmetry import symmetry_from_names
 from pose_deeplabcut.config import ModelImporterConfig
+from pose_deeplabcut.mapping import Arrange, Rename, validate
 from pose_deeplabcut.model_config import (
     CONDITIONAL,
     IMAGENET,
@@ -35,9 +36,6 @@ from pose_deeplabcut.model_config import (
 )
 from pose_deeplabcut.project_config import ProjectConfig, looks_like_config, read_config
 from pose_deeplabcut.snapshot import Snapshot, read_snapshot
-
-Rename = Callable[[str], str | None]
-Arrange = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 
 UNKNOWN = "(unknown)"
 """``data.source`` of a model whose project is not known."""
@@ -118,8 +116,6 @@ class ModelImporter(Importer):
                 "heads": heads,
             },
         }
-        if found is not None:
-            spec["detector"] = {"network": found.spec["network"], "min_box": 0.0}
         return Imported(
             ImportedNetwork(spec, _renamed(read.path, read.weights, parts), read.path),
             found,
@@ -188,6 +184,8 @@ class ModelImporter(Importer):
                 f"is a {name}, which no installed plugin takes over ({error}); install a plugin that offers "
                 f"deeplabcut/{kind} {name}"
             ) from None
+        except PluginError as error:
+            raise part.error(f"is a {name}, which cannot be taken over: {error}") from error
 
         def within(kind: str, key: str) -> tuple[dict[str, Any], Rename, Arrange | None]:
             found = self._part(kind, part.section(key), about, "", "")
@@ -243,12 +241,11 @@ class ModelImporter(Importer):
 
 
 def _features(part: Section, kind: Any, config: Mapping[str, Any]) -> Any:
-    """Our config of a part, which knows its feature maps."""
+    """Make our config of a part, which knows its feature maps."""
     try:
-        return TypeAdapter(kind).validate_python(dict(config))
-    except ValidationError as error:
-        reasons = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3])
-        raise part.error(f"cannot be taken over ({reasons})") from None
+        return validate(kind, config)
+    except ValueError as error:
+        raise part.error(str(error)) from None
 
 
 def _renamed(path: Path, weights: Mapping[str, Tensor], parts: list[_Part]) -> dict[str, Tensor]:

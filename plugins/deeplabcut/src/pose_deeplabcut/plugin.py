@@ -4,18 +4,26 @@ from collections.abc import Iterator
 
 from pose_core.hooks import ComponentSpec, PluginInfo, hookimpl
 
-_SINGLE_ANIMAL = """@article{mathis2018deeplabcut,
-  title={DeepLabCut: markerless pose estimation of user-defined body parts with deep learning},
-  author={Mathis, Alexander and Mamidanna, Pranav and Cury, Kevin M. and Abe, Taiga and Murthy, Venkatesh N. and
-    Mathis, Mackenzie Weygandt and Bethge, Matthias},
-  journal={Nature Neuroscience}, volume={21}, pages={1281--1289}, year={2018}}"""
-_MULTI_ANIMAL = """@article{lauer2022multi,
-  title={Multi-animal pose estimation, identification and tracking with DeepLabCut},
-  author={Lauer, Jessy and Zhou, Mu and Ye, Shaokai and Menegas, William and Schneider, Steffen and Nath, Tanmay and
-    Rahman, Mohammed Mostafizur and Di Santo, Valentina and Soberanes, Daniel and Feng, Guoping and
-    Murthy, Venkatesh N. and Lauder, George and Dulac, Catherine and Mathis, Mackenzie Weygandt and
-    Mathis, Alexander},
-  journal={Nature Methods}, volume={19}, pages={496--504}, year={2022}}"""
+_NETWORKS = (
+    ("backbone", "ResNet", "resnet:backbone", ("resnet",)),
+    ("backbone", "HRNet", "hrnet:backbone", ("hrnet",)),
+    ("backbone", "CSPNeXt", "cspnext:backbone", ("cspnext",)),
+    ("backbone", "DLCRNet", "paf:backbone", ("paf", "resnet")),
+    ("backbone", "CondPreNet", "buctd:prenet", ("buctd",)),
+    ("backbone", "HRNetCoAM", "buctd:coam", ("buctd", "hrnet")),
+    ("input", "CondPreNet", "buctd:conditions", ("buctd",)),
+    ("input", "HRNetCoAM", "buctd:conditions", ("buctd",)),
+    ("neck", "Transformer", "tokenpose:neck", ("tokenpose",)),
+    ("head", "HeatmapHead", "heatmap:head", ("heatmap",)),
+    ("head", "DLCRNetHead", "paf:head", ("paf", "heatmap")),
+    ("head", "DEKRHead", "dekr:head", ("dekr", "heatmap")),
+    ("head", "RTMCCHead", "rtmpose:head", ("rtmpose",)),
+    ("head", "TransformerHead", "tokenpose:head", ("tokenpose", "heatmap")),
+    ("detector", "SSDLite", "torchvision:ssdlite", ("torchvision",)),
+    ("detector", "FasterRCNN", "torchvision:fasterrcnn", ("torchvision",)),
+)
+"""The mappings of first-party networks: kind of part, DeepLabCut's name of it, function in ``networks``, and the
+plugins with the components that it becomes. Networks of other plugins bring their own mapping, of the same kinds."""
 
 
 @hookimpl
@@ -24,8 +32,8 @@ def pose_plugin_info() -> PluginInfo:
         namespace="deeplabcut",
         summary="DeepLabCut projects, prediction files and trained models for pose_core",
         license="BSD-3-Clause",
-        hook_api="1.1",
-        citations=(_SINGLE_ANIMAL, _MULTI_ANIMAL),
+        hook_api="1.0",
+        citations=("mathis2018deeplabcut", "lauer2022multi"),
     )
 
 
@@ -59,3 +67,12 @@ def pose_components() -> Iterator[ComponentSpec]:
         factory="pose_deeplabcut.importer:ModelImporter",
         summary="Models trained with DeepLabCut 3: snapshots and exported .pt files",
     )
+    for kind, name, function, requires in _NETWORKS:
+        yield ComponentSpec(
+            f"deeplabcut/{kind}",
+            name,
+            config="",
+            factory=f"pose_deeplabcut.networks.{function}",
+            summary=f"DeepLabCut's {kind} {name} as a part of {requires[0]}",
+            requires=requires,
+        )

@@ -11,8 +11,9 @@ import numpy as np
 
 from pose_core.errors import DataError
 from pose_core.interfaces import Reader
-from pose_core.io.image_size import image_size, is_file
-from pose_core.structures import Instances, LabelledDataset, LabelledImage, Skeleton
+from pose_core.io.files import is_file
+from pose_core.io.images import read_image_size
+from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 from pose_deeplabcut.columns import UNIQUE
 from pose_deeplabcut.config import ProjectReaderConfig
 from pose_deeplabcut.label_files import FolderLabels, find_labels, image_name, read_labels
@@ -118,9 +119,9 @@ class _FolderReader:
             if not is_file(image):
                 missing.append(image)
                 continue
-            width, height = image_size(image)
+            width, height = read_image_size(image)
             found[name] = LabelledImage.create(
-                image,
+                ImageFile(image),
                 name,
                 width,
                 height,

@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 from pose_core.errors import DataError
-from pose_core.interfaces.symmetry import symmetry_from_names
 from pose_core.specs import parse_yaml
 from pose_core.structures import Skeleton
+from pose_core.symmetry import symmetry_from_names
 from pose_deeplabcut.columns import UNIQUE
 
 _PARTS_OF_MULTI = "MULTI!"

@@ -151,5 +151,9 @@ class DekrHeadConfig(FeatureMapHeadConfig):
         description="By output (heatmap, offset); what is written is merged with the default.",
     )
 
+    def predicts_several(self) -> bool:
+        """True: it assembles keypoints to any number of animals."""
+        return True
+
     def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
         self.check_stride(features[self.chosen_feature(features)].stride)

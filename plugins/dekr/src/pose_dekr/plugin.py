@@ -4,16 +4,6 @@ from collections.abc import Iterable
 
 from pose_core.hooks import ComponentSpec, ModelPreset, PluginInfo, hookimpl
 
-_DEKR = """@inproceedings{geng2021dekr,
-  title={Bottom-Up Human Pose Estimation Via Disentangled Keypoint Regression},
-  author={Geng, Zigang and Sun, Ke and Xiao, Bin and Zhang, Zhaoxiang and Wang, Jingdong},
-  booktitle={Computer Vision and Pattern Recognition}, year={2021}}"""
-
-_DEFORMABLE = """@inproceedings{dai2017deformable,
-  title={Deformable Convolutional Networks},
-  author={Dai, Jifeng and Qi, Haozhi and Xiong, Yuwen and Li, Yi and Zhang, Guodong and Hu, Han and Wei, Yichen},
-  booktitle={International Conference on Computer Vision}, year={2017}}"""
-
 
 @hookimpl
 def pose_plugin_info() -> PluginInfo:
@@ -21,8 +11,8 @@ def pose_plugin_info() -> PluginInfo:
         namespace="dekr",
         summary="DEKR: several animals by regression from their centres",
         license="BSD-3-Clause",
-        hook_api="1.3",
-        citations=(_DEKR, _DEFORMABLE),
+        hook_api="1.0",
+        citations=("geng2021dekr", "dai2017deformable"),
     )
 
 
@@ -50,13 +40,6 @@ def pose_components() -> Iterable[ComponentSpec]:
         factory="pose_dekr.predictor:CentersPredictor",
         summary="The animals with the highest centres, duplicates removed",
     )
-    yield ComponentSpec(
-        "deeplabcut/head",
-        "DEKRHead",
-        config="",
-        factory="pose_dekr.deeplabcut:convert",
-        summary="DEKR heads trained with DeepLabCut 3",
-    )
 
 
 @hookimpl
@@ -69,9 +52,9 @@ def pose_models() -> Iterable[ModelPreset]:
             summary=f"HRNet-W{width}, all its branches; animals by regression from their centres",
             spec={
                 "model": {
-                    "backbone": {"type": "hrnet/hrnet", "width": width, "branches": "concatenated"},
+                    "backbone": {"branches": "concatenated"},
                     "heads": {"keypoints": {"type": "dekr/dekr", "heatmap_channels": width}},
                 },
-                "train": {"optimizer": {"lr": 5e-4}},
             },
+            backbone=f"hrnet/hrnet_w{width}",
         )

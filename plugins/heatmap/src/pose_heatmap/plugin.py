@@ -4,26 +4,6 @@ from collections.abc import Iterable
 
 from pose_core.hooks import ComponentSpec, ExtraHead, ModelRecipe, PluginInfo, hookimpl
 
-_DEEPERCUT = """@inproceedings{insafutdinov2016deepercut,
-  title={DeeperCut: A Deeper, Stronger, and Faster Multi-Person Pose Estimation Model},
-  author={Insafutdinov, Eldar and Pishchulin, Leonid and Andres, Bjoern and Andriluka, Mykhaylo and Schiele, Bernt},
-  booktitle={European Conference on Computer Vision}, year={2016}}"""
-
-_DEEPLABCUT = """@article{mathis2018deeplabcut,
-  title={DeepLabCut: markerless pose estimation of user-defined body parts with deep learning},
-  author={Mathis, Alexander and Mamidanna, Pranav and Cury, Kevin M. and Abe, Taiga and Murthy, Venkatesh N. and
-    Mathis, Mackenzie Weygandt and Bethge, Matthias},
-  journal={Nature Neuroscience}, volume={21}, pages={1281--1289}, year={2018}}"""
-
-_XIAO = """@inproceedings{xiao2018simple,
-  title={Simple Baselines for Human Pose Estimation and Tracking},
-  author={Xiao, Bin and Wu, Haiping and Wei, Yichen},
-  booktitle={European Conference on Computer Vision}, year={2018}}"""
-
-_GUO = """@article{guo2011gaussian,
-  title={A Simple Algorithm for Fitting a Gaussian Function},
-  author={Guo, Hongwei}, journal={IEEE Signal Processing Magazine}, year={2011}}"""
-
 
 @hookimpl
 def pose_plugin_info() -> PluginInfo:
@@ -31,8 +11,8 @@ def pose_plugin_info() -> PluginInfo:
         namespace="heatmap",
         summary="Heatmap and location-refinement heads",
         license="BSD-3-Clause",
-        hook_api="1.3",
-        citations=(_DEEPERCUT, _DEEPLABCUT),
+        hook_api="1.0",
+        citations=("insafutdinov2016deepercut", "mathis2018deeplabcut"),
     )
 
 
@@ -57,20 +37,20 @@ def pose_components() -> Iterable[ComponentSpec]:
     yield _part("target_generator", "plateau", "Plateau", "targets", "Discs of ones and offsets to their centres")
     yield _part("target_generator", "identity", "Identity", "identity", "Individual of each place around keypoints")
     yield _part("predictor", "argmax", "Argmax", "predictors", "Highest cell, moved by location refinement")
-    yield _part("predictor", "subpixel", "Subpixel", "predictors", "Gaussian fitted around the highest cell", (_GUO,))
+    yield _part(
+        "predictor",
+        "subpixel",
+        "Subpixel",
+        "predictors",
+        "Gaussian fitted around the highest cell",
+        ("guo2011gaussian",),
+    )
     yield _part("predictor", "assign_identity", "AssignIdentity", "identity", "Names of all animals of a frame at once")
     yield _part("loss", "mse", "Mse", "losses", "Mean squared error, balanced between blobs and background")
     yield _part("loss", "bce", "Bce", "losses", "Cross-entropy of logits, balanced between blobs and background")
     yield _part("loss", "cross_entropy", "CrossEntropy", "losses", "Cross-entropy over the maps of a place")
     yield _part("loss", "huber", "Huber", "losses", "Huber loss")
     yield _part("loss", "smooth_l1", "SmoothL1", "losses", "Smooth L1 loss")
-    yield ComponentSpec(
-        "deeplabcut/head",
-        "HeatmapHead",
-        config="",
-        factory="pose_heatmap.deeplabcut:convert",
-        summary="Heatmap heads trained with DeepLabCut 3",
-    )
 
 
 @hookimpl
@@ -92,7 +72,7 @@ def pose_recipes() -> Iterable[ModelRecipe]:
             },
             "augmentation": {"rotation": 180.0, "scale": [0.75, 1.25], "translation": 0.08},
         },
-        citations=(_XIAO,),
+        citations=("xiao2018simple",),
     )
 
 

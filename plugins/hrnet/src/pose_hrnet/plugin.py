@@ -4,21 +4,6 @@ from collections.abc import Iterable
 
 from pose_core.hooks import BackbonePreset, ComponentSpec, PluginInfo, WeightSpec, hookimpl
 
-_SUN = """@inproceedings{sun2019hrnet,
-  title={Deep High-Resolution Representation Learning for Human Pose Estimation},
-  author={Sun, Ke and Xiao, Bin and Liu, Dong and Wang, Jingdong},
-  booktitle={Computer Vision and Pattern Recognition}, year={2019}}"""
-
-_WANG = """@article{wang2020hrnet,
-  title={Deep High-Resolution Representation Learning for Visual Recognition},
-  author={Wang, Jingdong and Sun, Ke and Cheng, Tianheng and Jiang, Borui and Deng, Chaorui and Zhao, Yang and
-    Liu, Dong and Mu, Yadong and Tan, Mingkui and Wang, Xinggang and Liu, Wenyu and Xiao, Bin},
-  journal={IEEE Transactions on Pattern Analysis and Machine Intelligence}, year={2020}}"""
-
-_TIMM = """@misc{wightman2019timm,
-  title={PyTorch Image Models},
-  author={Wightman, Ross}, year={2019}, howpublished={https://github.com/huggingface/pytorch-image-models}}"""
-
 _RELEASE = "https://github.com/rwightman/pytorch-image-models/releases/download/v0.1-hrnet/"
 _DIGESTS = {18: "8cb57bb9", 32: "90d8c5fb", 48: "abd2e6ab"}
 
@@ -29,8 +14,8 @@ def pose_plugin_info() -> PluginInfo:
         namespace="hrnet",
         summary="HRNet backbones on timm",
         license="BSD-3-Clause",
-        hook_api="1.1",
-        citations=(_SUN, _WANG, _TIMM),
+        hook_api="1.0",
+        citations=("sun2019hrnet", "wang2020hrnet", "wightman2019timm"),
     )
 
 
@@ -45,13 +30,6 @@ def pose_components() -> Iterable[ComponentSpec]:
         tags=("imagenet",),
         weights_license="MIT",
         weights_source="ImageNet-1k classification, Wang et al. 2020, as released with timm",
-    )
-    yield ComponentSpec(
-        "deeplabcut/backbone",
-        "HRNet",
-        config="",
-        factory="pose_hrnet.deeplabcut:convert",
-        summary="DeepLabCut's HRNet as hrnet/hrnet",
     )
 
 

@@ -184,6 +184,10 @@ class PafHeadConfig(DeconvolutionHeadConfig):
             return self.deconv_layers
         return max((feature.stride // 4).bit_length() - 1, 1 if self.stages else 0)
 
+    def predicts_several(self) -> bool:
+        """True: it assembles keypoints to any number of animals."""
+        return True
+
     def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
         super().check(features, input_size)
         if self.stages and not self.layers_on(features[self.chosen_feature(features)]):

@@ -5,32 +5,6 @@ from typing import Any
 
 from pose_core.hooks import ComponentSpec, ModelPreset, ModelRecipe, PluginInfo, hookimpl
 
-_OPENPOSE = """@inproceedings{cao2017realtime,
-  title={Realtime Multi-Person 2D Pose Estimation using Part Affinity Fields},
-  author={Cao, Zhe and Simon, Tomas and Wei, Shih-En and Sheikh, Yaser},
-  booktitle={Computer Vision and Pattern Recognition}, year={2017}}"""
-
-_MULTI_ANIMAL = """@article{lauer2022multi,
-  title={Multi-animal pose estimation, identification and tracking with DeepLabCut},
-  author={Lauer, Jessy and Zhou, Mu and Ye, Shaokai and Menegas, William and Schneider, Steffen and Nath, Tanmay and
-    Rahman, Mohammed Mostafizur and Di Santo, Valentina and Soberanes, Daniel and Feng, Guoping and
-    Murthy, Venkatesh N. and Lauder, George and Dulac, Catherine and Mathis, Mackenzie Weygandt and
-    Mathis, Alexander},
-  journal={Nature Methods}, volume={19}, pages={496--504}, year={2022}}"""
-
-_RESNET = """@inproceedings{he2016resnet,
-  title={Deep Residual Learning for Image Recognition},
-  author={He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian},
-  booktitle={Computer Vision and Pattern Recognition}, year={2016}}"""
-
-_TIMM = """@misc{wightman2019timm,
-  title={PyTorch Image Models},
-  author={Wightman, Ross}, year={2019}, howpublished={https://github.com/huggingface/pytorch-image-models}}"""
-
-_RSB = """@misc{wightman2021resnet,
-  title={ResNet strikes back: An improved training procedure in timm},
-  author={Wightman, Ross and Touvron, Hugo and J{\\'e}gou, Herv{\\'e}}, year={2021}, howpublished={arXiv:2110.00476}}"""
-
 
 @hookimpl
 def pose_plugin_info() -> PluginInfo:
@@ -38,8 +12,8 @@ def pose_plugin_info() -> PluginInfo:
         namespace="paf",
         summary="Part affinity fields: several animals, bottom-up",
         license="BSD-3-Clause",
-        hook_api="1.3",
-        citations=(_OPENPOSE, _MULTI_ANIMAL),
+        hook_api="1.0",
+        citations=("cao2017realtime", "lauer2022multi"),
     )
 
 
@@ -73,20 +47,8 @@ def pose_components() -> Iterable[ComponentSpec]:
         "dlcrnet",
         config="pose_paf.dlcrnet_config:DLCRNetConfig",
         factory="pose_paf.dlcrnet:DLCRNet",
-        summary="ResNet-50 whose early stages join its last one (DLCRNet)",
-        tags=("imagenet",),
-        citations=(_RESNET, _TIMM, _RSB),
-        weights_license="Apache-2.0",
-        weights_source="ImageNet-1k classification, Wightman et al. 2021, timm/resnet50.a1_in1k",
+        summary="A ResNet whose early stages join its last one (DLCRNet)",
     )
-    for kind, name, function in (("backbone", "DLCRNet", "backbone"), ("head", "DLCRNetHead", "head")):
-        yield ComponentSpec(
-            f"deeplabcut/{kind}",
-            name,
-            config="",
-            factory=f"pose_paf.deeplabcut:{function}",
-            summary=f"DeepLabCut's {name}",
-        )
 
 
 @hookimpl
@@ -102,7 +64,10 @@ def pose_recipes() -> Iterable[ModelRecipe]:
 @hookimpl
 def pose_models() -> Iterable[ModelPreset]:
     for stride in (16, 32):
-        backbone: dict[str, Any] = {"type": "paf/dlcrnet", "output_stride": stride}
+        backbone: dict[str, Any] = {
+            "type": "paf/dlcrnet",
+            "backbone": {"type": "resnet/resnet", "depth": 50, "output_stride": stride},
+        }
         yield ModelPreset(
             f"dlcrnet_stride{stride}_ms5",
             method="bottom_up",

@@ -5,23 +5,6 @@ from typing import Any
 
 from pose_core.hooks import BackbonePreset, ComponentSpec, PluginInfo, WeightSpec, hookimpl
 
-_RESNET = """@inproceedings{he2016resnet,
-  title={Deep Residual Learning for Image Recognition},
-  author={He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian},
-  booktitle={Computer Vision and Pattern Recognition}, year={2016}}"""
-
-_GROUP_NORM = """@inproceedings{wu2018groupnorm,
-  title={Group Normalization},
-  author={Wu, Yuxin and He, Kaiming}, booktitle={European Conference on Computer Vision}, year={2018}}"""
-
-_TIMM = """@misc{wightman2019timm,
-  title={PyTorch Image Models},
-  author={Wightman, Ross}, year={2019}, howpublished={https://github.com/huggingface/pytorch-image-models}}"""
-
-_RSB = """@misc{wightman2021resnet,
-  title={ResNet strikes back: An improved training procedure in timm},
-  author={Wightman, Ross and Touvron, Hugo and J{\\'e}gou, Herv{\\'e}}, year={2021}, howpublished={arXiv:2110.00476}}"""
-
 _RELEASE = "releases/download/v0.1-rsb-weights/"
 _FILES = {
     18: ("https://github.com/huggingface/pytorch-image-models", "resnet18_a1_0", "d63eafa0"),
@@ -38,8 +21,8 @@ def pose_plugin_info() -> PluginInfo:
         namespace="resnet",
         summary="ResNet backbones on timm",
         license="BSD-3-Clause",
-        hook_api="1.1",
-        citations=(_RESNET, _TIMM, _RSB),
+        hook_api="1.0",
+        citations=("he2016resnet", "wightman2019timm", "wightman2021resnet"),
     )
 
 
@@ -52,16 +35,9 @@ def pose_components() -> Iterable[ComponentSpec]:
         factory="pose_resnet.network:ResNet",
         summary="ResNet-18 to 152, ImageNet weights through timm",
         tags=("imagenet",),
-        citations=(_GROUP_NORM,),
+        citations=("wu2018groupnorm",),
         weights_license="Apache-2.0",
         weights_source="ImageNet-1k classification, Wightman et al. 2021, as released with timm",
-    )
-    yield ComponentSpec(
-        "deeplabcut/backbone",
-        "ResNet",
-        config="",
-        factory="pose_resnet.deeplabcut:convert",
-        summary="DeepLabCut's ResNet as resnet/resnet",
     )
 
 

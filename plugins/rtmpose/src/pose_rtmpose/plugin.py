@@ -5,23 +5,6 @@ from typing import Any
 
 from pose_core.hooks import ComponentSpec, ModelPreset, PluginInfo, hookimpl
 
-_RTMPOSE = """@article{jiang2023rtmpose,
-  title={RTMPose: Real-Time Multi-Person Pose Estimation based on MMPose},
-  author={Jiang, Tao and Lu, Peng and Zhang, Li and Ma, Ningsheng and Han, Rui and Lyu, Chengqi and Li, Yining and
-    Chen, Kai},
-  journal={arXiv:2303.07399}, year={2023}}"""
-
-_SIMCC = """@inproceedings{li2022simcc,
-  title={SimCC: A Simple Coordinate Classification Perspective for Human Pose Estimation},
-  author={Li, Yanjie and Yang, Sen and Liu, Peidong and Zhang, Shoukui and Wang, Yunxiao and Wang, Zhicheng and
-    Yang, Wankou and Xia, Shu-Tao},
-  booktitle={European Conference on Computer Vision}, year={2022}}"""
-
-_GAU = """@inproceedings{hua2022gau,
-  title={Transformer Quality in Linear Time},
-  author={Hua, Weizhe and Dai, Zihang and Liu, Hanxiao and Le, Quoc V.},
-  booktitle={International Conference on Machine Learning}, year={2022}}"""
-
 
 @hookimpl
 def pose_plugin_info() -> PluginInfo:
@@ -29,8 +12,8 @@ def pose_plugin_info() -> PluginInfo:
         namespace="rtmpose",
         summary="RTMPose: coordinate classification (SimCC) with gated attention",
         license="BSD-3-Clause",
-        hook_api="1.1",
-        citations=(_RTMPOSE, _SIMCC),
+        hook_api="1.0",
+        citations=("jiang2023rtmpose", "li2022simcc"),
     )
 
 
@@ -42,7 +25,7 @@ def pose_components() -> Iterable[ComponentSpec]:
         config="pose_rtmpose.config:SimccHeadConfig",
         factory="pose_rtmpose.head:SimccHead",
         summary="x and y of each keypoint classified over bins, with gated attention between keypoints",
-        citations=(_GAU,),
+        citations=("hua2022gau",),
     )
     yield ComponentSpec(
         "target_generator",
@@ -65,23 +48,14 @@ def pose_components() -> Iterable[ComponentSpec]:
         factory="pose_rtmpose.losses:KlLoss",
         summary="Kullback-Leibler divergence between distributions over bins",
     )
-    yield ComponentSpec(
-        "deeplabcut/head",
-        "RTMCCHead",
-        config="",
-        factory="pose_rtmpose.deeplabcut:convert",
-        summary="SimCC heads of DeepLabCut's rtmpose_s, rtmpose_m, rtmpose_x",
-    )
 
 
-def _preset(variant: str, deepen: float, widen: float, size: int) -> ModelPreset:
+def _preset(variant: str, size: int) -> ModelPreset:
     spec: dict[str, Any] = {
         "model": {
             "preprocess": {"view": "animal", "size": [size, size]},
-            "backbone": {"type": "cspnext/cspnext", "deepen": deepen, "widen": widen},
             "heads": {"keypoints": {"type": "rtmpose/simcc"}},
         },
-        "train": {"optimizer": {"lr": 5e-4}},
     }
     return ModelPreset(
         f"rtmpose_{variant}",
@@ -89,11 +63,12 @@ def _preset(variant: str, deepen: float, widen: float, size: int) -> ModelPreset
         family="rtmpose",
         summary=f"RTMPose-{variant}: CSPNeXt-{variant} and a SimCC head on {size} x {size} crops",
         spec=spec,
+        backbone=f"cspnext/cspnext_{variant}",
     )
 
 
 @hookimpl
 def pose_models() -> Iterable[ModelPreset]:
-    yield _preset("s", 0.33, 0.5, 256)
-    yield _preset("m", 0.67, 0.75, 256)
-    yield _preset("x", 1.33, 1.25, 384)
+    yield _preset("s", 256)
+    yield _preset("m", 256)
+    yield _preset("x", 384)

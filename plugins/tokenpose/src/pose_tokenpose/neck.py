@@ -118,7 +118,7 @@ class TransformerNeck(Neck):
         Raises:
             ValueError: the map has another size than the network was built for.
         """
-        visual = self.patch_to_embedding(self._patches(features[self.feature])) + self.pos_embedding
+        visual = self.patch_to_embedding(self.cut_patches(features[self.feature])) + self.pos_embedding
         tokens = self.dropout(torch.cat([self.keypoint_token.expand(len(visual), -1, -1), visual], dim=1))
         positions = F.pad(self.pos_embedding, (0, 0, self.num_keypoints, 0))
         found = []
@@ -131,7 +131,7 @@ class TransformerNeck(Neck):
             found.append(tokens[:, : self.num_keypoints])
         return [torch.cat(found, dim=2)]
 
-    def _patches(self, feature: Tensor) -> Tensor:
+    def cut_patches(self, feature: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, patches, cells a patch * C)."""
         (rows, columns), (high, wide) = self.patches, self.patch_size
         if feature.shape[2:] != (rows * high, columns * wide):

@@ -4,19 +4,6 @@ from collections.abc import Iterable
 
 from pose_core.hooks import ComponentSpec, ModelPreset, PluginInfo, hookimpl
 
-_TOKENPOSE = """@inproceedings{li2021tokenpose,
-  title={TokenPose: Learning Keypoint Tokens for Human Pose Estimation},
-  author={Li, Yanjie and Zhang, Shoukui and Wang, Zhicheng and Yang, Sen and Yang, Wankou and Xia, Shu-Tao and
-    Zhou, Erjin},
-  booktitle={International Conference on Computer Vision}, year={2021}}"""
-
-_VIT = """@inproceedings{dosovitskiy2021vit,
-  title={An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale},
-  author={Dosovitskiy, Alexey and Beyer, Lucas and Kolesnikov, Alexander and Weissenborn, Dirk and Zhai, Xiaohua and
-    Unterthiner, Thomas and Dehghani, Mostafa and Minderer, Matthias and Heigold, Georg and Gelly, Sylvain and
-    Uszkoreit, Jakob and Houlsby, Neil},
-  booktitle={International Conference on Learning Representations}, year={2021}}"""
-
 
 @hookimpl
 def pose_plugin_info() -> PluginInfo:
@@ -24,8 +11,8 @@ def pose_plugin_info() -> PluginInfo:
         namespace="tokenpose",
         summary="TokenPose: keypoints as tokens of a transformer",
         license="BSD-3-Clause",
-        hook_api="1.3",
-        citations=(_TOKENPOSE,),
+        hook_api="1.0",
+        citations=("li2021tokenpose",),
     )
 
 
@@ -37,7 +24,7 @@ def pose_components() -> Iterable[ComponentSpec]:
         config="pose_tokenpose.config:TransformerConfig",
         factory="pose_tokenpose.neck:TransformerNeck",
         summary="Keypoint tokens that attend to the patches of a feature map",
-        citations=(_VIT,),
+        citations=("dosovitskiy2021vit",),
     )
     yield ComponentSpec(
         "head",
@@ -46,20 +33,6 @@ def pose_components() -> Iterable[ComponentSpec]:
         factory="pose_tokenpose.head:TokenHeatmapHead",
         summary="One heatmap a keypoint, from its token",
         requires=("heatmap",),
-    )
-    yield ComponentSpec(
-        "deeplabcut/neck",
-        "Transformer",
-        config="",
-        factory="pose_tokenpose.deeplabcut:neck",
-        summary="DeepLabCut's TokenPose neck",
-    )
-    yield ComponentSpec(
-        "deeplabcut/head",
-        "TransformerHead",
-        config="",
-        factory="pose_tokenpose.deeplabcut:head",
-        summary="DeepLabCut's TokenPose head",
     )
 
 
@@ -73,10 +46,9 @@ def pose_models() -> Iterable[ModelPreset]:
         spec={
             "model": {
                 "preprocess": {"view": "animal", "size": [256, 256]},
-                "backbone": {"type": "hrnet/hrnet", "width": 32},
                 "neck": {"type": "tokenpose/transformer"},
                 "heads": {"keypoints": {"type": "tokenpose/token_heatmap"}},
             },
-            "train": {"optimizer": {"lr": 5e-4}},
         },
+        backbone="hrnet/hrnet_w32",
     )

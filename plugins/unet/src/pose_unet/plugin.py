@@ -4,20 +4,6 @@ from collections.abc import Iterable
 
 from pose_core.hooks import BackbonePreset, ComponentSpec, PluginInfo, hookimpl
 
-_UNET = """@inproceedings{ronneberger2015unet,
-  title={U-Net: Convolutional Networks for Biomedical Image Segmentation},
-  author={Ronneberger, Olaf and Fischer, Philipp and Brox, Thomas},
-  booktitle={Medical Image Computing and Computer-Assisted Intervention}, year={2015}}"""
-
-_SLEAP = """@article{pereira2022sleap,
-  title={SLEAP: A deep learning system for multi-animal pose tracking},
-  author={Pereira, Talmo D. and Tabris, Nathaniel and Matsliah, Arie and Turner, David M. and Li, Junyu and
-    Ravindranath, Shruthi and Papadoyannis, Eleni S. and Normand, Edna and Deutsch, David S. and Wang, Z. Yan and
-    McKenzie-Smith, Grace C. and Mitelut, Catalin C. and Castro, Marielisa Diez and D'Uva, John and
-    Kislin, Mikhail and Sanes, Dan H. and Kocher, Sarah D. and Wang, Samuel S.-H. and Falkner, Annegret L. and
-    Shaevitz, Joshua W. and Murthy, Mala},
-  journal={Nature Methods}, year={2022}}"""
-
 
 @hookimpl
 def pose_plugin_info() -> PluginInfo:
@@ -26,7 +12,7 @@ def pose_plugin_info() -> PluginInfo:
         summary="U-Net backbones",
         license="BSD-3-Clause",
         hook_api="1.0",
-        citations=(_UNET, _SLEAP),
+        citations=("ronneberger2015unet", "pereira2022sleap"),
     )
 
 

@@ -11,10 +11,6 @@ from pose_core.hooks import (
     hookimpl,
 )
 
-_PAPER = """@article{toy2020paper,
-  title={A {Toy} of Everything},
-  author={Toy, T.}, year={2020}}"""
-
 PARTS = (
     ("backbone", "toynet", "ToyNet", "network"),
     ("neck", "toyneck", "ToyNeck", "network"),
@@ -32,7 +28,7 @@ PARTS = (
 
 @hookimpl
 def pose_plugin_info():
-    return PluginInfo("toykit", "One of everything", "BSD-3-Clause", "1.2", citations=(_PAPER,))
+    return PluginInfo("toykit", "One of everything", "BSD-3-Clause", "1.0", citations=("toy2020paper",))
 
 
 @hookimpl

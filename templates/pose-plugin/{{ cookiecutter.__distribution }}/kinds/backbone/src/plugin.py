@@ -4,11 +4,6 @@ from collections.abc import Iterable
 
 from pose_core.hooks import BackbonePreset, ComponentSpec, PluginInfo, hookimpl
 
-# What others cite when they use the plugin: the paper of the method, or, until there is one, the software.
-_SOFTWARE = """@software{ {{- cookiecutter.__package }},
-  title = "{{ cookiecutter.__distribution }}: a backbone for pose_core",
-  author = "{{ cookiecutter.author }}", year = "{% now 'utc', '%Y' %}"}"""
-
 
 @hookimpl
 def pose_plugin_info() -> PluginInfo:
@@ -16,8 +11,8 @@ def pose_plugin_info() -> PluginInfo:
         namespace="{{ cookiecutter.namespace }}",
         summary="A small convolutional backbone",
         license="{{ cookiecutter.license }}",
-        hook_api="1.3",
-        citations=(_SOFTWARE,),
+        hook_api="1.0",
+        citations=("{{ cookiecutter.__package }}",),
     )
 
 

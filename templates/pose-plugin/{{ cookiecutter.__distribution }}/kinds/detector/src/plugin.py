@@ -4,11 +4,6 @@ from collections.abc import Iterable
 
 from pose_core.hooks import ComponentSpec, PluginInfo, hookimpl
 
-_CENTRES = """@misc{zhou2019objects,
-  title={Objects as Points},
-  author={Zhou, Xingyi and Wang, Dequan and Kr{\\"a}henb{\\"u}hl, Philipp}, year={2019},
-  howpublished={arXiv:1904.07850}}"""
-
 
 @hookimpl
 def pose_plugin_info() -> PluginInfo:
@@ -16,8 +11,8 @@ def pose_plugin_info() -> PluginInfo:
         namespace="{{ cookiecutter.namespace }}",
         summary="A small detector that finds centres",
         license="{{ cookiecutter.license }}",
-        hook_api="1.3",
-        citations=(_CENTRES,),
+        hook_api="1.0",
+        citations=("zhou2019objects",),
     )
 
 

@@ -11,8 +11,8 @@ def pose_plugin_info() -> PluginInfo:
         namespace="{{ cookiecutter.namespace }}",
         summary="Labels and predictions as JSON lines",
         license="{{ cookiecutter.license }}",
-        hook_api="1.3",
-        # BibTeX of what describes the format; `pose cite` prints it.
+        hook_api="1.0",
+        # Keys of entries in citations.bib, a BibTeX file beside this one, of what describes the format.
         citations=(),
     )
 

@@ -4,11 +4,6 @@ from collections.abc import Iterable
 
 from pose_core.hooks import ComponentSpec, ModelRecipe, PluginInfo, hookimpl
 
-_INTEGRAL = """@inproceedings{sun2018integral,
-  title={Integral Human Pose Regression},
-  author={Sun, Xiao and Xiao, Bin and Wei, Fangyin and Liang, Shuang and Wei, Yichen},
-  booktitle={European Conference on Computer Vision}, year={2018}}"""
-
 
 @hookimpl
 def pose_plugin_info() -> PluginInfo:
@@ -16,8 +11,8 @@ def pose_plugin_info() -> PluginInfo:
         namespace="{{ cookiecutter.namespace }}",
         summary="A head that regresses positions as means over a map",
         license="{{ cookiecutter.license }}",
-        hook_api="1.3",
-        citations=(_INTEGRAL,),
+        hook_api="1.0",
+        citations=("sun2018integral",),
     )
 
 

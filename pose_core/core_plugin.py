@@ -1,0 +1,101 @@
+"""The core's own formats, methods and stages, offered through the same door as everybody's."""
+
+from collections.abc import Iterable
+
+from pose_core.hooks import ComponentSpec, MethodSpec, PluginInfo, SupplierSpec, hookimpl
+
+
+@hookimpl
+def pose_plugin_info() -> PluginInfo:
+    return PluginInfo(
+        namespace="core", summary="The core's own formats and methods", license="BSD-3-Clause", hook_api="1.0"
+    )
+
+
+@hookimpl
+def pose_components() -> Iterable[ComponentSpec]:
+    yield ComponentSpec(
+        "reader",
+        "project",
+        config="pose_core.formats.project_config:ProjectReaderConfig",
+        factory="pose_core.formats.project:ProjectReader",
+        summary="project.yaml, labels.csv and images: the core's own labelled project",
+    )
+    yield ComponentSpec(
+        "writer",
+        "parquet",
+        config="pose_core.formats.config:ParquetConfig",
+        factory="pose_core.formats.parquet:ParquetWriter",
+        summary="a table with one row for each animal of a frame; read it with pandas, polars or DuckDB",
+        tags=("table",),
+    )
+    for name, config, factory, summary in (
+        ("whole_frame", "WholeFrame", "whole_frames:make_whole_frame_stage", "A network that sees the whole frame"),
+        ("crops", "Crops", "crops:make_crop_stage", "A network that sees a crop around each box"),
+        ("detector", "Boxes", "detector_boxes:DetectorStage", "Boxes of a detector"),
+        ("box_file", "Boxes", "box_file:BoxFileStage", "Boxes from a .csv or .parquet file"),
+        ("labelled_boxes", "Boxes", "labelled_boxes:LabelledBoxesStage", "Boxes of labelled animals"),
+    ):
+        yield ComponentSpec(
+            "stage",
+            name,
+            config=f"pose_core.pipeline.stage_configs:{config}Config",
+            factory=f"pose_core.pipeline.{factory}",
+            summary=summary,
+        )
+
+
+@hookimpl
+def pose_methods() -> Iterable[MethodSpec]:
+    yield MethodSpec(
+        "single_animal",
+        "one animal a frame: the whole frame goes through one network",
+        view="frame",
+        animals="one",
+        heads="one",
+        stages={"whole_frame": {"type": "core/whole_frame"}},
+    )
+    yield MethodSpec(
+        "bottom_up",
+        "several animals: keypoints of the whole frame are found, then assembled to animals",
+        view="frame",
+        animals="several",
+        heads="several",
+        stages={"whole_frame": {"type": "core/whole_frame"}},
+    )
+    yield MethodSpec(
+        "top_down",
+        "several animals: a detector finds each one, a network looks at its crop",
+        view="animal",
+        animals="several",
+        heads="one",
+        stages={"crops": {"type": "core/crops"}},
+    )
+
+
+@hookimpl
+def pose_suppliers() -> Iterable[SupplierSpec]:
+    yield SupplierSpec(
+        "detector",
+        gives="boxes",
+        stage={"type": "core/detector"},
+        takes=("run",),
+        metavar="RUN",
+        help="A trained detector, in the place of the run's own.",
+    )
+    yield SupplierSpec(
+        "boxes",
+        gives="boxes",
+        stage={"type": "core/box_file"},
+        takes=("file",),
+        metavar="FILE",
+        help="A .csv (frame or image, x1, y1, x2, y2, score) or .parquet file of boxes, in the place of a detector.",
+    )
+    yield SupplierSpec(
+        "labelled_boxes",
+        gives="boxes",
+        stage={"type": "core/labelled_boxes"},
+        takes=("labels",),
+        metavar="",
+        help="The boxes of the labelled animals, in the place of a detector: the pose network by itself.",
+    )

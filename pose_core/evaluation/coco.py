@@ -1,0 +1,188 @@
+"""Labels and predictions as COCO's evaluation takes them, and its precision and recall (Lin et al., 2014).
+
+The evaluation is faster-coco-eval's, whose results are those of pycocotools to the last bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from faster_coco_eval import COCO, COCOeval_faster
+
+from pose_core.evaluation.bootstrap import Floats
+from pose_core.evaluation.matching import Matches, label_boxes, present
+from pose_core.structures import Frame, LabelledImage, Skeleton
+
+LARGEST_NUMBER = 20
+"""COCO counts at most this many predictions an image, those with the highest scores."""
+
+# Where a missing keypoint is put: so far away that its similarity is exactly 0 for every animal that COCO accepts.
+_NOWHERE = 1e9
+
+
+@dataclass(frozen=True, eq=False)
+class CocoTask:
+    """What is compared.
+
+    Attributes:
+        truth: ``images``, ``annotations`` and ``categories`` as in COCO's files.
+        results: one entry for each prediction.
+        animals: (I,) labelled animals that count, for each image.
+        areas: their areas in square pixels, in order.
+        notes: what was left out or taken from elsewhere.
+    """
+
+    truth: dict[str, Any]
+    results: list[dict[str, Any]]
+    animals: npt.NDArray[np.int64]
+    areas: Floats
+    notes: tuple[str, ...]
+
+
+def coco_task(pairs: Sequence[tuple[LabelledImage, Frame]], matches: Sequence[Matches], skeleton: Skeleton) -> CocoTask:
+    """Labels and predictions in COCO's terms.
+
+    The area of an animal is the label's own, else that of its box (see :func:`matching.label_boxes`). An animal of area
+    0 (a single labelled keypoint and no box) has no OKS: it is left out together with the prediction assigned to it.
+    Regions to ignore become crowds; animals without a labelled keypoint are ignored as in COCO. A keypoint that is
+    missing in a prediction has similarity 0. Keypoints that exist once an image do not take part.
+
+    Args:
+        pairs: labels and predictions of each image.
+        matches: the pixel assignment, for predictions of animals that are left out.
+        skeleton: of the project.
+    """
+    annotations: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
+    animals: list[int] = []
+    areas: list[Floats] = [np.zeros(0)]
+    from_boxes = unmeasurable = crowded = 0
+    for at, ((labels, found), match) in enumerate(zip(pairs, matches, strict=True)):
+        labelled = present(labels.instances.keypoints).any(axis=1)
+        own, area = labels.areas, animal_areas(labels)
+        counts, without = labelled & (area > 0), labelled & ~(area > 0)
+        animals.append(int(counts.sum()))
+        areas.append(area[counts])
+        from_boxes += int((counts & np.isnan(own)).sum())
+        unmeasurable += int(without.sum())
+        annotations.extend(_annotations(at + 1, labels, area, counts | ~labelled))
+        left_out = match.predicted[without[match.labelled]]
+        rows = np.setdiff1d(np.flatnonzero(present(found.instances.keypoints).any(axis=1)), left_out)
+        rows = rows[np.argsort(-found.instances.scores[rows], kind="stable")]
+        crowded += int(len(rows) > LARGEST_NUMBER)
+        results.extend(_results(at + 1, found, rows[:LARGEST_NUMBER]))
+    for number, annotation in enumerate(annotations):
+        annotation["id"] = number + 1
+    notes = []
+    if from_boxes:
+        notes.append(
+            f"OKS takes the area of {from_boxes} of {sum(animals)} animals from their box: the labels have none"
+        )
+    if unmeasurable:
+        notes.append(f"OKS leaves out {unmeasurable} animals of area 0 (one labelled keypoint, or all in one line)")
+    if crowded:
+        notes.append(f"OKS counts only the best {LARGEST_NUMBER} predictions of {crowded} images, as COCO does")
+    images = [{"id": at + 1, "width": labels.width, "height": labels.height} for at, (labels, _) in enumerate(pairs)]
+    category = {"id": 1, "name": "animal", "keypoints": list(skeleton.keypoints)}
+    return CocoTask(
+        truth={"info": {}, "images": images, "annotations": annotations, "categories": [category]},
+        results=results,
+        animals=np.array(animals, np.int64),
+        areas=np.concatenate(areas).astype(np.float64),
+        notes=tuple(notes),
+    )
+
+
+def animal_areas(labels: LabelledImage) -> Floats:
+    """Area of each labelled animal, (N,) square pixels: the label's own, else that of its box; NaN without either."""
+    boxes = label_boxes(labels).astype(np.float64)
+    own = labels.areas.astype(np.float64)
+    return np.where(np.isnan(own), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1), own)
+
+
+def precision_recall(
+    task: CocoTask, sigmas: Sequence[float], thresholds: Floats
+) -> tuple[Floats, Floats, dict[str, float]]:
+    """COCO's curves over animals of all sizes.
+
+    Args:
+        task: with at least one animal.
+        sigmas: (K,) all above 0.
+        thresholds: (T,) smallest OKS of a match.
+
+    Returns:
+        interpolated precision at 101 recalls (T, 101), largest recall (T,), and the OKS of the pairs
+        ``"result_annotation"`` that are matched at any of the thresholds.
+    """
+    truth = COCO(task.truth, use_deepcopy=True, print_function=silent)
+    evaluation = COCOeval_faster(
+        truth, truth.loadRes(task.results), iouType="keypoints", kpt_oks_sigmas=list(sigmas), print_function=silent
+    )
+    evaluation.params.iouThrs = thresholds
+    evaluation.params.areaRng = [[0**2, 1e5**2]]
+    evaluation.params.areaRngLbl = ["all"]
+    evaluation.evaluate()
+    evaluation.accumulate()
+    precision = np.asarray(evaluation.eval["precision"], np.float64)[:, :, 0, 0, 0]
+    recall = np.asarray(evaluation.eval["recall"], np.float64)[:, 0, 0, 0]
+    return precision, recall, evaluation.eval["matched"]
+
+
+def _annotations(image: int, labels: LabelledImage, areas: Floats, rows: npt.NDArray[np.bool_]) -> list[dict[str, Any]]:
+    """The chosen animals, of which those without labelled keypoints are ignored, and the regions to ignore."""
+    boxes = label_boxes(labels).astype(np.float64)
+    points = labels.instances.keypoints.astype(np.float64)
+    annotations = [
+        _annotation(image, points[row], boxes[row], areas[row])
+        for row in np.flatnonzero(rows & np.isfinite(boxes).all(axis=1))
+    ]
+    nothing = np.full(points.shape[1:], np.nan)
+    for box in labels.ignore.astype(np.float64):
+        area = float((box[2:] - box[:2]).prod())
+        annotations.append({**_annotation(image, nothing, box, area), "iscrowd": 1})
+    return annotations
+
+
+def _annotation(image: int, keypoints: Floats, box: Floats, area: float) -> dict[str, Any]:
+    labelled = present(keypoints)
+    return {
+        "image_id": image,
+        "category_id": 1,
+        "keypoints": _flat(np.where(labelled[:, None], keypoints, 0.0), labelled),
+        "num_keypoints": int(labelled.sum()),
+        "area": float(area),
+        "bbox": [*box[:2].tolist(), *(box[2:] - box[:2]).tolist()],
+        "iscrowd": 0,
+    }
+
+
+def _results(image: int, found: Frame, rows: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
+    points = found.instances.keypoints.astype(np.float64)
+    there = present(points)
+    results = []
+    for row in rows:
+        low, high = points[row][there[row]].min(axis=0), points[row][there[row]].max(axis=0)
+        results.append(
+            {
+                "image_id": image,
+                "category_id": 1,
+                "keypoints": _flat(np.where(there[row, :, None], points[row], _NOWHERE), there[row]),
+                "score": float(found.instances.scores[row]),
+                "bbox": [*low.tolist(), *(high - low).tolist()],
+            }
+        )
+    return results
+
+
+def _flat(keypoints: Floats, visible: npt.NDArray[np.bool_]) -> list[float]:
+    """x, y, visibility of each keypoint in a row: COCO's layout."""
+    flat: list[float] = np.column_stack([keypoints, 2.0 * visible]).ravel().tolist()
+    return flat
+
+
+def silent(*_: object) -> None:
+    """Takes what the library would print."""

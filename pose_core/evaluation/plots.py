@@ -1,0 +1,211 @@
+"""Charts of the errors of a split. Drawn without pyplot: no display, no global state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
+
+from pose_core.evaluation.bootstrap import Floats
+from pose_core.evaluation.pixel import KeypointErrors
+from pose_core.evaluation.results import EvaluationResult
+
+INK, GREY, FAINT = "#222222", "#6b7280", "#e5e7eb"
+
+# Okabe and Ito (2008): eight colours that colour-blind readers tell apart.
+_FEW = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
+
+_STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 11,
+    "axes.titlesize": 13,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "text.color": INK,
+    "savefig.dpi": 140,
+    "figure.facecolor": "white",
+}
+
+
+def keypoint_colours(count: int) -> list[str]:
+    """One colour for each keypoint, as hexadecimal RGB."""
+    if count <= len(_FEW):
+        return list(_FEW[:count])
+    from matplotlib.colors import to_hex
+
+    return [to_hex(c) for c in matplotlib.colormaps["turbo"](np.linspace(0.04, 0.96, count))]
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The look of all plots of the evaluation."""
+    with matplotlib.rc_context(_STYLE):
+        yield
+
+
+def plot_error_by_keypoint(errors: KeypointErrors, result: EvaluationResult, path: Path) -> bool:
+    """Every error as a dot, with quartiles and median, a row for each keypoint; False if there is nothing to draw.
+
+    Args:
+        errors: rows of the split.
+        result: its metrics.
+        path: PNG to write.
+    """
+    distance = errors.distance[errors.predicted]
+    if not len(distance):
+        return False
+    names = list(errors.names)
+    with style():
+        figure = Figure(figsize=(9, 1.7 + 0.5 * len(names)), layout="constrained")
+        axes = figure.add_subplot()
+        low, high = _log_range(distance)
+        rng = np.random.default_rng(0)
+        for row, (name, colour) in enumerate(zip(names, keypoint_colours(len(names)), strict=True)):
+            own = np.clip(errors.distance[(errors.keypoint == row) & errors.predicted], low, None)
+            metrics = result.keypoints[row]
+            assert metrics.name == name
+            text = f"n = {len(own)}" + (f", {metrics.missing} missing" if metrics.missing else "")
+            if len(own):
+                _box(axes, own, row, colour, rng)
+                text = f"median {_pixels(float(np.median(own)))} px,  {text}"
+            axes.annotate(text, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=9.5, color=GREY)
+        axes.set_xscale("log")
+        axes.set_xlim(low * 0.9, high * 1.1)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _pixels(x)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_ylim(len(names) - 0.4, -0.6)
+        axes.set_yticks(range(len(names)), names, color=INK)
+        axes.tick_params(axis="y", length=0)
+        axes.grid(axis="x", color=FAINT, zorder=0)
+        axes.set_axisbelow(True)
+        axes.set_xlabel("error (pixels of the original image, logarithmic; box: quartiles, line: 5 % to 95 %)")
+        axes.set_title(f"Error by keypoint, {_images(result)}")
+        figure.savefig(path)
+    return True
+
+
+def plot_error_curve(errors: KeypointErrors, result: EvaluationResult, path: Path) -> bool:
+    """Fraction of labelled keypoints predicted within x pixels; False if there is nothing to draw.
+
+    Keypoints without a prediction are within no distance, so that curves end below 100 % where any is missing.
+
+    Args:
+        errors: rows of the split.
+        result: its metrics.
+        path: PNG to write.
+    """
+    distance = errors.distance[errors.predicted]
+    if not len(distance):
+        return False
+    with style():
+        figure = Figure(figsize=(8, 5), layout="constrained")
+        axes = figure.add_subplot()
+        limit = _curve_limit(distance)
+        # More lines than colours that can be told apart say nothing.
+        if 1 < len(errors.names) <= 12:
+            for index, (name, colour) in enumerate(zip(errors.names, keypoint_colours(len(errors.names)), strict=True)):
+                own = errors.distance[errors.keypoint == index]
+                if len(own):
+                    axes.step(
+                        *_cumulative(own, limit), where="post", color=colour, linewidth=1.4, label=name, alpha=0.9
+                    )
+        axes.step(*_cumulative(errors.distance, limit), where="post", color=INK, linewidth=2.8, label="all keypoints")
+        for fraction in (0.5, 0.9):
+            _mark(axes, errors.distance, fraction, limit)
+        axes.set_xlim(0, limit)
+        axes.set_ylim(0, 1.02)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.grid(color=FAINT)
+        axes.set_axisbelow(True)
+        axes.set_xlabel("error below (pixels of the original image)")
+        axes.set_ylabel("labelled keypoints")
+        axes.set_title(f"Cumulative error, {_images(result)}")
+        beyond, missing = int((distance > limit).sum()), result.counts.missing
+        left_out = [f"{beyond} beyond {_pixels(limit)} px"] * bool(beyond) + [f"{missing} without a prediction"] * bool(
+            missing
+        )
+        if left_out:
+            axes.set_xlabel(f"error below (pixels of the original image); of {len(errors)}: {', '.join(left_out)}")
+        axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none", fontsize=10)
+        figure.savefig(path)
+    return True
+
+
+def _box(axes: Axes, values: Floats, row: int, colour: str, rng: np.random.Generator) -> None:
+    """Dots, a box from quartile to quartile, lines to the 5th and 95th percentile, a bar at the median."""
+    shown = values if len(values) <= 1000 else rng.choice(values, 1000, replace=False)
+    dots = row + rng.uniform(-0.22, 0.22, len(shown))
+    axes.scatter(shown, dots, s=14, color=colour, alpha=0.45, linewidths=0, zorder=2)
+    p5, q1, median, q3, p95 = np.percentile(values, [5, 25, 50, 75, 95])
+    for start, end in ((p5, q1), (q3, p95)):
+        axes.plot([start, end], [row, row], color=INK, linewidth=1.2, zorder=3, solid_capstyle="butt")
+    axes.add_patch(Rectangle((q1, row - 0.27), q3 - q1, 0.54, fill=False, edgecolor=INK, linewidth=1.2, zorder=3))
+    axes.plot([median, median], [row - 0.27, row + 0.27], color=INK, linewidth=3, zorder=4, solid_capstyle="butt")
+
+
+def _cumulative(distance: Floats, limit: float) -> tuple[Floats, Floats]:
+    """Steps of the cumulative curve from 0 to ``limit``; NaN distances are never reached."""
+    ordered = np.sort(distance[~np.isnan(distance)])
+    inside = ordered[ordered <= limit]
+    heights = np.arange(1, len(inside) + 1) / len(distance)
+    end = heights[-1] if len(heights) else 0.0
+    return np.concatenate([[0.0], inside, [limit]]), np.concatenate([[0.0], heights, [end]])
+
+
+def _mark(axes: Axes, distance: Floats, fraction: float, limit: float) -> None:
+    """The distance within which a fraction of the keypoints lies, written at the curve."""
+    ordered = np.sort(np.where(np.isnan(distance), np.inf, distance))
+    reached = float(ordered[int(np.ceil(fraction * len(ordered))) - 1])
+    if reached > 0.8 * limit:
+        return
+    axes.plot([reached], [fraction], "o", color=INK, markersize=7, zorder=5)
+    axes.annotate(
+        f"{fraction:.0%} within {_pixels(reached)} px",
+        (reached, fraction),
+        xytext=(10, -14),
+        textcoords="offset points",
+        fontsize=10.5,
+        fontweight="bold",
+        zorder=5,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
+    )
+
+
+def _curve_limit(distance: Floats) -> float:
+    """A round number that shows nearly all errors without a few gross ones squeezing the rest."""
+    wanted = min(float(distance.max()), 2 * float(np.percentile(distance, 90)))
+    if wanted <= 0:
+        return 1.0
+    unit = 10 ** np.floor(np.log10(wanted))
+    return float(next(m * unit for m in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if m * unit >= wanted * (1 - 1e-9)))
+
+
+def _log_range(distance: Floats) -> tuple[float, float]:
+    """Limits of the logarithmic axis; errors below the lower one (0 among them) are drawn on it."""
+    high = max(float(distance.max()), 1e-2)
+    low = min(max(float(np.percentile(distance, 1)), high / 1e5, 1e-2), high / 10)
+    return low, high
+
+
+def _pixels(value: float) -> str:
+    return f"{value:.2g}" if value < 9.95 else f"{value:.0f}"
+
+
+def _images(result: EvaluationResult) -> str:
+    count = result.counts.images
+    return f"{count} {result.split} image{'s' if count != 1 else ''}"

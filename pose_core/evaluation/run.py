@@ -1,0 +1,315 @@
+"""A run folder -> metrics of one of its splits: what ``pose evaluate`` does, callable from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+import torch
+
+from pose_core.data.fingerprint import data_hash
+from pose_core.data.projects import read_project
+from pose_core.data.split import is_labelled
+from pose_core.errors import ConfigError, DataError, RunError
+from pose_core.evaluation.boxes import DetectorResult, measure_boxes
+from pose_core.evaluation.metrics import measure
+from pose_core.evaluation.output import write_folder, writing
+from pose_core.evaluation.results import EvaluationResult
+from pose_core.interfaces import PredictionsHeader
+from pose_core.model.device import choose_device
+from pose_core.pipeline.engine import Pipeline
+from pose_core.pipeline.plan import Source, labelled_sources, make_detector_pipeline, make_pipeline
+from pose_core.pipeline.sources import ImageSource
+from pose_core.runs.run_folder import PROVENANCE, Run
+from pose_core.specs import AnyRunSpec, DetectorRunSpec, EvaluationSpec, RunBase
+from pose_core.structures import Frame, LabelledDataset
+
+Progress = Callable[[int, int], None]
+"""Gets how many of how many images are done."""
+
+SPLITS = ("train", "validation", "test")
+ALL = "all"
+"""Every labelled image, whatever it was used for."""
+FOLDER = "evaluation"
+
+
+@dataclass(frozen=True)
+class SplitImages:
+    """The images of one split.
+
+    Attributes:
+        dataset: the labelled project as it is now.
+        rows: of ``dataset.images``.
+        notes: how the project differs from what the run was trained with.
+    """
+
+    dataset: LabelledDataset
+    rows: tuple[int, ...]
+    notes: tuple[str, ...]
+
+
+def evaluate(
+    run: Run[AnyRunSpec] | Run | Path | str,
+    split: str = "test",
+    data: Path | str | None = None,
+    device: str = "auto",
+    batch_size: int | None = None,
+    *,
+    spec: EvaluationSpec | None = None,
+    progress: Progress | None = None,
+    **sources: Source,
+) -> EvaluationResult | DetectorResult:
+    """Predict the labelled images of a split and compare what is found with their labels.
+
+    Predictions are those of ``pose predict`` on the same images. Where a model has a detector, the same is measured
+    once more with the labelled boxes in its place (``result.besides``); where nothing supplies boxes, the labels do.
+
+    Metrics go into the run's ``metrics.json`` under the name of the split; predictions (Parquet), tables (CSV) and
+    plots into ``evaluation/<split>``. Whatever was there of the same split is replaced. Of a detector, the average
+    precision of its boxes is measured.
+
+    Args:
+        run: a trained run, or its folder.
+        split: ``test``, ``validation`` or ``train``, as chosen at training; ``all`` for every labelled image.
+        data: where the labelled project is now; by default where it was at training.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        batch_size: images a batch; the run's ``inference.batch_size`` by default.
+        spec: sigmas, thresholds, resamplings; the run's ``evaluation`` by default.
+        progress: called with the number of images predicted and their total.
+        sources: as of :func:`pose_core.load`, and ``labelled_boxes=True``: the labelled boxes and nothing else.
+
+    Returns:
+        the metrics: of poses, or for the run of a detector of boxes.
+
+    Raises:
+        RunError: the run folder is incomplete or cannot be written.
+        DataError: the data are gone, are other data, cannot be read, or the split has no images.
+        ConfigError: a sigma names no keypoint, there is no such split, the device is not available, or a source is
+            unknown or not needed.
+    """
+    opened = run if isinstance(run, Run) else Run.open(run)
+    project = None if data is None else Path(data)
+    if isinstance(opened.spec, DetectorRunSpec):
+        if given := [name for name, value in {**sources, "spec": spec}.items() if value not in (None, False)]:
+            raise ConfigError(f"{opened.path}: holds a detector, for which {', '.join(given)} mean nothing; leave out")
+        return evaluate_detector(Run(opened.path, opened.spec), split, project, device, batch_size, progress=progress)
+    return evaluate_poses(
+        Run(opened.path, opened.spec), split, project, device, batch_size, spec=spec, progress=progress, **sources
+    )
+
+
+def evaluate_poses(
+    run: Run,
+    split: str = "test",
+    data: Path | None = None,
+    device: str = "auto",
+    batch_size: int | None = None,
+    *,
+    spec: EvaluationSpec | None = None,
+    progress: Progress | None = None,
+    **sources: Source,
+) -> EvaluationResult:
+    """Measure a pose network; see :func:`evaluate`."""
+    # Labelled images are no sequence, of which one would say where to look in the next.
+    inference = run.spec.inference.model_copy(update={"follow": False})
+    run = Run(run.path, run.spec.model_copy(update={"inference": inference}))
+    chosen = choose_device(device)
+    first, labelled = labelled_sources(run, sources)
+    images = split_images(run, split, data)
+    frames = _predict(run, images, chosen, batch_size, first, progress)
+    result = report(run, images, frames, split=split, name=_name(run, split, first), sources=first, spec=spec)
+    if not labelled:
+        return result
+    frames = _predict(run, images, chosen, batch_size, labelled, progress)
+    name = _name(run, split, labelled)
+    beside = report(run, images, frames, split=split, name=name, sources=labelled, spec=spec)
+    (label_source,) = {source for source, value in labelled.items() if value is True} or {""}
+    return replace(result, besides={label_source: beside})
+
+
+def evaluate_detector(
+    run: Run[DetectorRunSpec],
+    split: str = "test",
+    data: Path | None = None,
+    device: str = "auto",
+    batch_size: int | None = None,
+    *,
+    progress: Progress | None = None,
+) -> DetectorResult:
+    """Find boxes in the images of a split, as a top-down model would, and compare them with the labelled ones.
+
+    The metrics go into the run's ``metrics.json`` under the name of the split. See :func:`evaluate`.
+    """
+    images = split_images(run, split, data)
+    # Images of different sizes are shown at different sizes where the detector takes any: one by one then.
+    at_once = (batch_size or run.spec.train.batch_size) if run.spec.network.size is not None else 1
+    pipeline = make_detector_pipeline(run, choose_device(device), at_once)
+    frames = _frames(pipeline, split, images, progress)
+    min_box = run.spec.min_box
+    assert isinstance(min_box, float)
+    result = measure_boxes(split, [images.dataset.images[row] for row in images.rows], frames, min_box, images.notes)
+    run.update_metrics(**{split: result.to_json()})
+    return result
+
+
+def _predict(
+    run: Run,
+    images: SplitImages,
+    device: torch.device,
+    batch_size: int | None,
+    sources: Mapping[str, Source],
+    progress: Progress | None,
+) -> list[Frame]:
+    """The prediction of each image.
+
+    Raises:
+        ConfigError: what is found in a frame depends on the frame before.
+    """
+    labels = [images.dataset.images[row] for row in images.rows]
+    pipeline, _ = make_pipeline(run, device, batch_size or run.spec.inference.batch_size, sources, labels)
+    if pipeline.sequential:
+        raise ConfigError(f"{run.name}: starts from the frame before, and labelled images are no sequence")
+    return _frames(pipeline, run.name, images, progress)
+
+
+def _frames(pipeline: Pipeline, name: str, images: SplitImages, progress: Progress | None) -> list[Frame]:
+    files = [images.dataset.images[row].image for row in images.rows]
+    frames: list[Frame] = []
+    for result in pipeline.run(ImageSource(name, files)):
+        if damaged := [frame for frame in result.frames if frame.missing is not None]:
+            raise DataError(damaged[0].missing)
+        frames += result.frames
+        if progress is not None:
+            progress(len(frames), len(files))
+    return frames
+
+
+def _name(run: Run, split: str, sources: Mapping[str, Source]) -> str:
+    """What metrics are called: the split, and the labels where they take the place of what the run itself has."""
+    labels = [name for name, value in sources.items() if value is True]
+    default, _ = labelled_sources(run, {})
+    return split if any(default.get(name) is True for name in labels) else "-".join([split, *labels]).replace("_", "-")
+
+
+def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> SplitImages:
+    """Read the project and find the images of a split by their names.
+
+    Args:
+        run: whose ``provenance.json`` names them.
+        split: which part; ``all`` for every labelled image.
+        data: where the project is now; by default where it was at training.
+
+    Raises:
+        ConfigError: there is no split of that name.
+        RunError: the run does not say its split.
+        DataError: the data are gone, are other data, or the split has no images.
+    """
+    if split not in (*SPLITS, ALL):
+        raise ConfigError(f"split {split!r} is unknown; write {', '.join(SPLITS)} or {ALL}")
+    parts = run.provenance.get("split")
+    parts = parts if isinstance(parts, dict) else {}
+    names = parts.get(split) if split != ALL else [ALL]
+    if not isinstance(names, list):
+        raise RunError(f"{run.path / PROVENANCE}: does not name the images of the {split} split; the file is damaged")
+    if not names:
+        others = [f"{part} ({len(parts[part])} images)" for part in SPLITS if parts.get(part)]
+        if not others:
+            raise DataError(
+                f"{run.path}: does not know which images it was trained on; --split {ALL} measures it on every "
+                "labelled image of the project (--data PATH)"
+            )
+        raise DataError(
+            f"{run.path}: the {split} split has no images; there are {', '.join(others)}. "
+            f"data.split.{split} sets its size at training"
+        )
+    source = data if data is not None else Path(run.spec.data.source)
+    if not source.exists():
+        if data is not None:
+            raise DataError(f"{source}: no such folder or file; --data must name the labelled project of the run")
+        raise DataError(f"{source}: the labelled project of this run is no longer there; pass --data PATH")
+    dataset = read_project(source, run.spec.data.reader)
+    _check_skeleton(run, dataset, source)
+    if split == ALL:
+        rows = tuple(row for row, image in enumerate(dataset.images) if is_labelled(image))
+        if not rows:
+            raise DataError(f"{source}: no image has a labelled keypoint; nothing to evaluate")
+        note = "these are all labelled images, those included that the network was trained on"
+        return SplitImages(dataset, rows, (note,))
+    at = {image.name: row for row, image in enumerate(dataset.images)}
+    if gone := [name for name in names if name not in at]:
+        raise DataError(
+            f"{source}: {len(gone)} of the {len(names)} images of the {split} split are not in it, the first is "
+            f"{gone[0]}; pass --data PATH of the project that the run was trained on"
+        )
+    notes = []
+    if data_hash(dataset) != run.provenance.get("data_hash"):
+        notes.append("the labels or images of the project have changed since training; the split is by image names")
+    return SplitImages(dataset, tuple(at[name] for name in names), tuple(notes))
+
+
+def report(
+    run: Run,
+    images: SplitImages,
+    frames: Sequence[Frame],
+    *,
+    split: str,
+    name: str,
+    sources: Mapping[str, Source] = MappingProxyType({}),
+    spec: EvaluationSpec | None = None,
+) -> EvaluationResult:
+    """Measure predictions of a split, however they were made, and write metrics, tables and plots into the run.
+
+    Args:
+        run: the run.
+        images: of the split.
+        frames: the prediction of each, in the same order, numbered from 0, in pixels of the image files.
+        split: name of the split.
+        name: of the folder and of the entry in ``metrics.json``.
+        sources: what took part beside the run.
+        spec: see :func:`evaluate`.
+
+    Raises:
+        RunError: the run folder cannot be written.
+        ConfigError: a sigma names no keypoint.
+    """
+    spec = spec if spec is not None else run.spec.evaluation
+    dataset, skeleton = images.dataset, run.spec.skeleton
+    pairs = [(dataset.images[row], frame) for row, frame in zip(images.rows, frames, strict=True)]
+    unique = run.spec.model.predicts_unique()
+    measured = measure(pairs, skeleton, spec, split=split, seed=run.spec.train.seed, unique=unique)
+    notes = [*images.notes, *measured.result.notes]
+    if any(value is True for value in sources.values()):
+        notes.append(
+            "the network looked at crops around the labelled boxes: errors of a detector are not in these metrics"
+        )
+    folder = run.path / FOLDER / name
+    sizes = {(image.width, image.height) for image, _ in pairs}
+    width, height = sizes.pop() if len(sizes) == 1 else (0, 0)
+    header = PredictionsHeader(
+        skeleton=skeleton,
+        source=str(dataset.root),
+        frames=len(frames),
+        width=width,
+        height=height,
+        fps=0.0,
+        model=run.name,
+        run=str(run.path),
+        metadata=dataset.metadata,
+    )
+    with writing(run.path):
+        plots = write_folder(folder, pairs, measured, skeleton, header)
+        result = replace(measured.result, notes=tuple(notes), plots=plots, folder=str(folder))
+        run.update_metrics(**{name: result.to_json()})
+    return result
+
+
+def _check_skeleton(run: Run[RunBase], dataset: LabelledDataset, source: Path) -> None:
+    for what in ("keypoints", "unique_keypoints"):
+        trained, here = getattr(run.spec.skeleton, what), getattr(dataset.skeleton, what)
+        if tuple(trained) != tuple(here):
+            raise DataError(
+                f"{source}: its {what.replace('_', ' ')} are {', '.join(here) or 'none'}, but the run was trained on "
+                f"{', '.join(trained) or 'none'}; pass --data PATH of the project that the run was trained on"
+            )

@@ -1,0 +1,119 @@
+"""What a user names on the command line -> sources, all of them checked before the first is predicted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pose_core.errors import DataError
+from pose_core.io.files import natural_order
+from pose_core.io.video import VIDEO_EXTENSIONS
+from pose_core.pipeline.sources import IMAGE_EXTENSIONS, FrameSource, ImageSource
+from pose_core.structures import ImageFile
+
+
+@dataclass(frozen=True)
+class Input:
+    """One thing to predict.
+
+    Attributes:
+        path: as the user gave it; the folder of images that were given one by one.
+        source: its frames.
+    """
+
+    path: Path
+    source: FrameSource
+
+
+def find_inputs(paths: Sequence[Path], open_video: Callable[[Path], FrameSource]) -> list[Input]:
+    """Sources for paths: a video, an image, a folder of images (one sequence), a folder of videos (each of them).
+
+    Image files that are named one by one are one sequence, in the order given.
+
+    Args:
+        paths: as the user gave them.
+        open_video: makes a source of a video, or raises VideoError.
+
+    Raises:
+        DataError: a path does not exist, is given twice, or a folder is empty or mixed.
+        VideoError: a video does not open.
+    """
+    images: list[Path] = []
+    inputs: list[Input] = []
+    seen: dict[Path, Path] = {}
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"{path}: no such file or folder; check the path")
+        if (place := path.resolve()) in seen:
+            raise DataError(f"{path}: given twice (also as {seen[place]}); name it once")
+        seen[place] = path
+        if path.is_dir():
+            # Results are named after the folder, which "." and ".." do not say.
+            inputs += _in_folder(path if path.name not in ("", "..") else place, open_video)
+        elif path.suffix.lower() in IMAGE_EXTENSIONS:
+            images.append(path)
+        else:
+            inputs.append(Input(path, open_video(path)))
+    if images:
+        folder = images[0] if len(images) == 1 else images[0].parent
+        inputs.append(Input(folder, ImageSource(str(folder), list(map(ImageFile, images)))))
+    return inputs
+
+
+def _in_folder(folder: Path, open_video: Callable[[Path], FrameSource]) -> list[Input]:
+    # Names that begin with a dot are hidden; macOS leaves such shadows of real files on foreign disks.
+    shown = [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")]
+    files = sorted(shown, key=lambda file: natural_order(file.name))
+    images = [p for p in files if p.suffix.lower() in IMAGE_EXTENSIONS]
+    videos = [p for p in files if p.suffix.lower() in VIDEO_EXTENSIONS]
+    if images and videos:
+        raise DataError(
+            f"{folder}: holds images ({images[0].name} ...) and videos ({videos[0].name} ...); name the files"
+        )
+    if images:
+        return [Input(folder, ImageSource(str(folder), list(map(ImageFile, images))))]
+    if videos:
+        return [Input(path, open_video(path)) for path in videos]
+    known = " ".join(sorted(e.lstrip(".") for e in IMAGE_EXTENSIONS | VIDEO_EXTENSIONS))
+    raise DataError(f"{folder}: holds no images or videos (files ending in {known}); name another folder or the files")
+
+
+def unique_names(names: Sequence[str], paths: Sequence[Path]) -> list[str]:
+    """Names of results that do not clash, whatever the order of the inputs.
+
+    Names that are equal (letter case aside) get the ending of their file added, or the name of its folder, or both,
+    or a number, whichever tells them apart first.
+
+    Args:
+        names: wanted, without extension.
+        paths: of the inputs.
+    """
+    clashes: defaultdict[str, list[int]] = defaultdict(list)
+    for i, name in enumerate(names):
+        clashes[name.casefold()].append(i)
+    result = list(names)
+    taken = {key for key, rows in clashes.items() if len(rows) == 1}
+    for rows in (rows for rows in clashes.values() if len(rows) > 1):
+        for choice in _choices([names[i] for i in rows], [paths[i] for i in rows]):
+            keys = {c.casefold() for c in choice}
+            if len(keys) == len(rows) and not keys & taken:
+                break
+        taken |= keys
+        for i, name in zip(rows, choice, strict=True):
+            result[i] = name
+    return result
+
+
+def _choices(names: list[str], paths: list[Path]) -> list[list[str]]:
+    ends = [p.suffix.lstrip(".") or "folder" for p in paths]
+    folders = [p.resolve().parent.name or "root" for p in paths]
+    both = list(zip(names, folders, ends, strict=True))
+    numbered = [[f"{n}-{start + i}" for i, n in enumerate(names)] for start in range(1, 1000)]
+    return [
+        [f"{n}-{e}" for n, _, e in both],
+        [f"{f}-{n}" for n, f, _ in both],
+        [f"{f}-{n}-{e}" for n, f, e in both],
+        *numbered,
+    ]

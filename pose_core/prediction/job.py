@@ -1,0 +1,243 @@
+"""One source -> one file of predictions, resumable.
+
+Beside each result lies a small JSON file, ``<result>.info``, that says what made it: hashes of weights and model, the
+source, versions, and which frames are missing. By it a repeated command knows that there is nothing left to do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pose_core.errors import DataError, PoseError
+from pose_core.interfaces import PredictionsHeader, Writer
+from pose_core.io.files import parse_json, write_whole
+from pose_core.model.weights import file_hash
+from pose_core.pipeline.sources import FrameSource
+from pose_core.pipeline.threads import Timing
+from pose_core.prediction.estimator import PoseEstimator
+from pose_core.prediction.journal import Journal, remove_leftover
+from pose_core.runs.run_folder import WEIGHTS, Run
+from pose_core.structures import Frame
+
+# What else takes part in the numbers is free to differ between a finished result and a repeated command.
+_DECIDES = ("source", "weights", "model", "sources", "format")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a source.
+
+    Attributes:
+        result: the file of predictions.
+        frames: in it.
+        missing: runs (first, last) of frames that could not be decoded.
+        reason: why the first of them is missing.
+        doubtful: runs of frames that refer to damaged ones and may show something wrong.
+        timing: of the frames predicted now; None when the result was there already.
+    """
+
+    result: Path
+    frames: int
+    missing: list[tuple[int, int]]
+    reason: str | None = None
+    doubtful: list[tuple[int, int]] = field(default_factory=list)
+    timing: Timing | None = None
+
+
+class Job:
+    """A source to be predicted to a file.
+
+    Args:
+        run: of the model.
+        source: to be predicted.
+        name: how the source is called in the result.
+        out: folder of the result.
+        writer: of the format.
+        identity: of the run, as :func:`identify` says.
+
+    Attributes:
+        stem: name of the result without extension; may be set to one that does not clash with another job's.
+    """
+
+    def __init__(
+        self, run: Run, source: FrameSource, name: str, out: Path, writer: Writer, identity: Mapping[str, str]
+    ) -> None:
+        self.run = run
+        self._identity = identity
+        self.source = source
+        self.name = name
+        self.writer = writer
+        self._out = out
+        self.stem = writer.stem(self._header(frames=0, width=0, height=0, fps=0.0))
+
+    @property
+    def result(self) -> Path:
+        """The file of predictions."""
+        return self._out / f"{self.stem}{self.writer.extension}"
+
+    def check(self, overwrite: bool) -> Outcome | None:
+        """Look whether the result is there.
+
+        Returns:
+            what became of the source when it was predicted before by the same model, else None.
+
+        Raises:
+            PoseError: there is a file of that name, and it is not the result of this source and model.
+        """
+        if overwrite or not self.result.exists():
+            return None
+        try:
+            note = parse_json(self._note.read_text(encoding="utf-8"))
+            former, frames, missing = dict(note["maker"]), int(note["frames"]), [(a, b) for a, b in note["missing"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise PoseError(
+                f"{self.result}: exists, and no {self._note.name} beside it says what made it; add --overwrite or "
+                "choose another --out"
+            ) from None
+        maker = self._maker()
+        if differs := [key for key in _DECIDES if former.get(key) != maker[key]]:
+            named = " and ".join("model or way of using it (--follow ...)" if d == "model" else d for d in differs)
+            raise PoseError(
+                f"{self.result}: exists and was made with another {named}; add --overwrite or choose another --out"
+            )
+        remove_leftover(self._partial)
+        return Outcome(self.result, frames, missing)
+
+    def predict(
+        self,
+        estimator: PoseEstimator,
+        tell: Callable[[str], None] = lambda line: None,
+        progress: Callable[[int], None] = lambda frames: None,
+    ) -> Outcome:
+        """Predict all frames and write the result; go on where an interrupted run of the same kind stopped.
+
+        Args:
+            estimator: of the run.
+            tell: gets lines for the user.
+            progress: gets the number of frames done so far, now and then.
+
+        Raises:
+            PoseError: the source breaks off in a way that cannot be recorded, the disk is full, the format cannot
+                hold the result. What was predicted is kept for another try.
+        """
+        info = self.source.info
+        if not info.frames:
+            raise DataError(f"{self.name}: has no frames; name another file")
+        header = self._header(frames=info.frames, width=info.width, height=info.height, fps=info.fps)
+        maker = self._maker()
+        how = {
+            "batch_size": estimator.batch_size,
+            "device": estimator.device.type,
+            "torch": torch.__version__,
+            "pose_core": importlib.metadata.version("pose-core"),
+        }
+        kept = {**{k: v for k, v in maker.items() if k != "format"}, **how}
+        journal = Journal(self._partial, kept, header)
+        try:
+            if journal.note:
+                tell(f"{self.name}: {journal.note}")
+            timing = self._predict_rest(estimator, journal, progress)
+            seen = _Missing()
+
+            def note() -> None:
+                content = {"maker": {**maker, **how}, "frames": header.frames, "missing": seen.runs}
+                write_whole(self._note, json.dumps(content, indent=1))
+
+            with timing.measure("write"):
+                journal.finish(self.result, self.writer, seen.watch, note)
+            timing.finish()
+            journal.remove()
+        finally:
+            journal.close()
+        return Outcome(self.result, header.frames, seen.runs, seen.reason, list(self.source.doubtful), timing)
+
+    def _predict_rest(self, estimator: PoseEstimator, journal: Journal, progress: Callable[[int], None]) -> Timing:
+        timing = Timing()
+        progress(journal.done)
+        if journal.done == self.source.info.frames:
+            return timing
+        done = journal.done
+        try:
+            with closing(estimator.pipeline.run(self.source, journal.done, timing, journal.last())) as results:
+                for result in results:
+                    with timing.measure("write"):
+                        journal.append(result.frames, result.sizes)
+                    done += len(result.frames)
+                    progress(done)
+        except BaseException:
+            # Whatever stops the work (Ctrl-C, a damaged file), what is finished is kept; a disk that is full
+            # already has been reported.
+            with suppress(PoseError):
+                journal.flush()
+            raise
+        journal.flush()
+        return timing
+
+    @property
+    def _partial(self) -> Path:
+        return self._out / f".{self.stem}.partial"
+
+    @property
+    def _note(self) -> Path:
+        return self.result.with_name(f"{self.result.name}.info")
+
+    def _header(self, frames: int, width: int, height: int, fps: float) -> PredictionsHeader:
+        spec = self.run.spec
+        return PredictionsHeader(
+            skeleton=spec.skeleton,
+            source=self.name,
+            frames=frames,
+            width=width,
+            height=height,
+            fps=fps,
+            model=self.run.name,
+            run=str(self.run.path),
+            metadata=dict(spec.metadata),
+        )
+
+    def _maker(self) -> dict[str, Any]:
+        return {
+            "source": self.source.identity(),
+            **self._identity,
+            "format": self.writer.config.model_dump(mode="json"),
+        }
+
+
+def identify(estimator: PoseEstimator) -> dict[str, str]:
+    """What tells one estimator from another: hashes of its weights, of what its configuration says about it, and of
+    what supplies its stages."""
+    run = estimator.run
+    model = run.spec.model_dump(mode="json", include={"skeleton", "model", "inference", "metadata"})
+    sources = ", ".join(f"{name} {identity}" for name, identity in sorted(estimator.supplied.items())) or "none"
+    return {"weights": file_hash(run.path / WEIGHTS), "model": _digest(model), "sources": sources}
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+class _Missing:
+    """Runs of missing frames, and the first reason, among frames that pass by."""
+
+    def __init__(self) -> None:
+        self.runs: list[tuple[int, int]] = []
+        self.reason: str | None = None
+
+    def watch(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        for frame in frames:
+            if frame.missing is not None:
+                self.reason = self.reason or frame.missing
+                if self.runs and self.runs[-1][1] == frame.index - 1:
+                    self.runs[-1] = (self.runs[-1][0], frame.index)
+                else:
+                    self.runs.append((frame.index, frame.index))
+            yield frame

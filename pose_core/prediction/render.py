@@ -1,0 +1,192 @@
+"""Predictions drawn into the video they were made of."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from pose_core.data.draw import draw_instances, draw_note
+from pose_core.errors import DataError, PoseError, VideoError
+from pose_core.interfaces import PredictionsHeader, PredictionsStream
+from pose_core.interfaces.prediction_files import open_predictions
+from pose_core.io.files import disk_errors, make_folder, put_in_place
+from pose_core.pipeline.sources import FrameSource
+from pose_core.pipeline.threads import Channel, Flow, Stopped
+from pose_core.pipeline.video import VideoSource
+from pose_core.prediction.inputs import find_inputs
+from pose_core.structures import ByteArray, Frame
+
+IMAGES_PER_SECOND = 10.0
+"""Rate of a video made of image files, which have none."""
+
+
+def render(
+    predictions: Path,
+    video: Path,
+    out: Path,
+    *,
+    threshold: float = 0.2,
+    radius: float | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Write a video with the predicted animals drawn into it, frame by frame.
+
+    Args:
+        predictions: file of any format that can be read back.
+        video: what was predicted: a video, or a folder of images.
+        out: video file to write; its ending names the container (.mp4 ...).
+        threshold: keypoints with a lower score are left out.
+        radius: of the keypoints in pixels; by default fitting the frame.
+        overwrite: replace ``out`` if it exists.
+        progress: gets the number of frames done, and of all.
+
+    Raises:
+        DataError: the predictions cannot be read or belong to another video.
+        VideoError: the video cannot be read, or the result not be written.
+        PoseError: the disk is full, or ``out`` exists.
+    """
+    stream = open_predictions(predictions)
+    inputs = find_inputs([video], VideoSource)
+    if len(inputs) != 1:
+        raise DataError(f"{video}: holds {len(inputs)} videos; name one of them")
+    source = inputs[0].source
+    _check(predictions, stream.header, video, source)
+    if out.exists() and not overwrite:
+        raise PoseError(f"{out}: exists; add --overwrite or choose another name")
+    if out.exists() and out.samefile(video):
+        raise PoseError(f"{out}: is the video itself; choose another name")
+    make_folder(out.parent)
+    temporary = out.with_name(f".{out.stem}.partial{out.suffix}")
+    try:
+        with disk_errors(out.parent):
+            _encode(_pictures(stream, source, threshold, radius, progress), temporary, out, source.info.fps)
+            put_in_place(temporary, out)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _check(path: Path, header: PredictionsHeader, video: Path, source: FrameSource) -> None:
+    info = source.info
+    if header.frames and header.frames != info.frames:
+        raise DataError(
+            f"{path}: has {header.frames} frames, {video} has {info.frames}; name the video that was predicted "
+            f"({header.source})"
+        )
+    if header.width and info.width and (header.width, header.height) != (info.width, info.height):
+        raise DataError(
+            f"{path}: was made of frames of {header.width} x {header.height} pixels, {video} has {info.width} x "
+            f"{info.height}; name the video that was predicted ({header.source})"
+        )
+
+
+def _pictures(
+    stream: PredictionsStream,
+    source: FrameSource,
+    threshold: float,
+    radius: float | None,
+    progress: Callable[[int, int], None],
+) -> Iterator[ByteArray]:
+    """The drawn frames; the source is decoded in a thread of its own."""
+    total = source.info.frames
+    skeleton = stream.header.skeleton
+    found = iter(stream)
+    waiting: Frame | None = next(found, None)
+    last: ByteArray | None = None
+    for index, picture in _decoded(source):
+        # Predictions are joined to frames by their number.
+        while waiting is not None and waiting.index < index:
+            waiting = next(found, None)
+        frame = waiting if waiting is not None and waiting.index == index else None
+        if picture is not None:
+            last = picture
+        elif last is None:
+            last = np.zeros((source.info.height or 64, source.info.width or 64, 3), np.uint8)
+        if picture is None:
+            yield draw_note(last, f"frame {index} is missing")
+        elif frame is None or frame.missing is not None:
+            yield picture
+        else:
+            yield draw_instances(picture, frame, skeleton, threshold=threshold, radius=radius)
+        progress(index + 1, total)
+
+
+def _decoded(source: FrameSource) -> Iterator[tuple[int, ByteArray | None]]:
+    def read(out: Channel[tuple[int, ByteArray | None]]) -> None:
+        for item in source.read():
+            picture: ByteArray | None = None
+            if item.load is not None:
+                try:
+                    picture = item.load()
+                except DataError:
+                    picture = None  # an image file that cannot be decoded is shown as missing
+            out.put((item.index, picture))
+        out.end()
+
+    with Flow() as flow:
+        pictures: Channel[tuple[int, ByteArray | None]] = flow.channel(4)
+        flow.start("read", lambda: read(pictures))
+        try:
+            yield from pictures
+        except Stopped:
+            flow.check()
+            raise
+
+
+def _encode(pictures: Iterator[ByteArray], path: Path, out: Path, fps: float) -> None:
+    rate = Fraction(fps or IMAGES_PER_SECOND).limit_denominator(100_000)
+    first = next(pictures)
+    height, width = first.shape[:2]
+    try:
+        container = av.open(str(path), "w")
+    except ValueError:
+        raise VideoError(f"{out}: {out.suffix or 'no ending'} names no video format; use .mp4") from None
+    except av.FFmpegError as error:
+        raise _unwritable(out, error) from None
+    try:
+        with container:
+            stream = _add_stream(container, rate, width + width % 2, height + height % 2)
+            for number, picture in enumerate(_chain(first, pictures)):
+                if picture.shape != first.shape:
+                    raise VideoError(
+                        f"{out}: frame {number} has {picture.shape[1]} x {picture.shape[0]} pixels, the first has "
+                        f"{width} x {height}; only images of one size make a video"
+                    )
+                even = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+                frame = VideoFrame.from_ndarray(even, format="rgb24")
+                frame.pts = number
+                frame.time_base = 1 / rate
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    except av.FFmpegError as error:
+        raise _unwritable(out, error) from None
+
+
+def _add_stream(container: OutputContainer, rate: Fraction, width: int, height: int) -> VideoStream:
+    # H.264 plays everywhere; builds of FFmpeg without libx264 have MPEG-4 at least.
+    if "libx264" in av.codecs_available and "libx264" in container.supported_codecs:
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "veryfast"})
+    else:
+        stream = container.add_stream("mpeg4", rate=rate, options={"qscale": "3"})
+    assert isinstance(stream, VideoStream)
+    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+    return stream
+
+
+def _chain(first: ByteArray, others: Iterator[ByteArray]) -> Iterator[ByteArray]:
+    yield first
+    yield from others
+
+
+def _unwritable(out: Path, error: av.FFmpegError) -> PoseError:
+    if error.errno == errno.ENOSPC:
+        return PoseError(f"{out.parent}: no space left on the disk; free some and run the command again")
+    return VideoError(f"{out}: cannot be written ({(error.strerror or str(error)).lower()}); choose another --out")

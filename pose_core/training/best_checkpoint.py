@@ -1,0 +1,153 @@
+"""Validates, keeps the best weights, writes the history and the checkpoint to resume from."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+
+from pose_core.data.dataset import Batch
+from pose_core.errors import PoseError
+from pose_core.io.files import put_in_place
+from pose_core.runs.run_folder import CHECKPOINTS, HISTORY, Run
+from pose_core.specs import RunBase
+from pose_core.training.history import History
+from pose_core.training.module import Training
+from pose_core.training.schedule_callback import ScheduleCallback
+from pose_core.training.task import ValidationMetric
+
+LAST = "last.ckpt"
+
+
+class TrainingError(PoseError):
+    """Training cannot go on."""
+
+
+class BestCheckpoint(lightning.Callback):
+    """At the end of every ``validate_every``-th epoch, and of the last one: validate, keep, record, checkpoint.
+
+    Attributes:
+        best: lowest validation error so far (lowest training loss without validation images).
+        best_epoch: its epoch, from 1.
+        latest: metrics of the last validation, for the progress bar.
+        started: whether the first step was reached: all of a checkpoint was taken up then.
+    """
+
+    def __init__(
+        self,
+        run: Run[RunBase],
+        metric: ValidationMetric,
+        batches: Iterable[Batch] | None,
+        schedule: ScheduleCallback,
+    ) -> None:
+        self.run = run
+        self.metric = metric
+        self.batches = batches
+        self.schedule = schedule
+        self.history = History(run.path / HISTORY)
+        self.best = math.inf
+        self.best_epoch = 0
+        self.without_improvement = 0
+        self.latest: dict[str, float] = {}
+        self.started = False
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """The work of this class."""
+        assert isinstance(pl_module, Training)
+        train = self.run.spec.train
+        epoch = trainer.current_epoch + 1
+        assert isinstance(train.validate_every, int)
+        if epoch % train.validate_every and epoch != trainer.max_epochs and not trainer.should_stop:
+            return
+        losses = pl_module.pop_losses()
+        if not math.isfinite(losses.get("loss", 0.0)):
+            which = ", ".join(name for name, value in losses.items() if name != "loss" and not math.isfinite(value))
+            raise TrainingError(
+                f"the loss ({which or 'the sum'}) is no longer a finite number at epoch {epoch}; lower "
+                f"train.optimizer.lr (now {train.optimizer.lr:g}) or set train.gradient_clip"
+            )
+        error = self.validate(trainer, pl_module)
+        metric = error if error is not None else losses["loss"]
+        better = metric < self.best
+        self.latest = {"loss": losses["loss"], **({"error": error} if error is not None else {})}
+        self.without_improvement = 0 if better else self.without_improvement + 1
+        if better:
+            self.best, self.best_epoch = metric, epoch
+        if trainer.is_global_zero:
+            self.history.add(
+                {
+                    "epoch": epoch,
+                    "step": trainer.global_step,
+                    "seconds": round(self.schedule.seconds, 3),
+                    "learning_rate": self.schedule.learning_rate,
+                    self.metric.key: error,
+                    **{name if name == "loss" else f"loss.{name}": value for name, value in losses.items()},
+                }
+            )
+            if better:
+                chosen_by = self.metric.key if error is not None else "training_loss"
+                self.run.save_weights(pl_module.average.state_dict(), best={"epoch": epoch, chosen_by: metric})
+            for logger in trainer.loggers:
+                logged = {f"train/{name}": value for name, value in losses.items()}
+                if error is not None:
+                    logged[self.metric.key.replace("_", "/", 1)] = error
+                logger.log_metrics({**logged, "learning_rate": self.schedule.learning_rate}, step=trainer.global_step)
+        if train.early_stopping is not None and self.without_improvement >= train.early_stopping:
+            trainer.should_stop = True
+        self._checkpoint(trainer)
+
+    def validate(self, trainer: lightning.Trainer, module: Training) -> float | None:
+        if self.batches is None:
+            return None
+        start = time.monotonic()
+        model = module.average
+        training = model.training
+        model.eval()
+        total, count = module.task.validate(model, self.batches, module.device)
+        model.train(training)
+        if trainer.world_size > 1:
+            sums = trainer.strategy.reduce(torch.tensor([total, count], device=module.device), reduce_op="sum")
+            assert isinstance(sums, torch.Tensor)
+            total, count = float(sums[0]), int(sums[1])
+        self.schedule.reserved = max(self.schedule.reserved, 1.2 * (time.monotonic() - start))
+        # Images without anything to find (no animal with a labelled keypoint) cannot choose weights.
+        return total / count if count else None
+
+    def _checkpoint(self, trainer: lightning.Trainer) -> None:
+        folder = self.run.path / CHECKPOINTS
+        fresh = folder / f".{LAST}"
+        try:
+            trainer.save_checkpoint(fresh, weights_only=False)
+            if trainer.is_global_zero:
+                put_in_place(fresh, folder / LAST)
+        finally:
+            if trainer.is_global_zero:
+                fresh.unlink(missing_ok=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "without_improvement": self.without_improvement,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = state_dict["best"]
+        self.best_epoch = state_dict["best_epoch"]
+        self.without_improvement = state_dict["without_improvement"]
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """After a resume, drop the rows that a killed run wrote after its last checkpoint."""
+        self.started = True
+        if trainer.is_global_zero:
+            self.history.resume(trainer.current_epoch)
+
+
+def checkpoint_path(folder: Path) -> Path:
+    """The checkpoint that a run resumes from."""
+    return folder / CHECKPOINTS / LAST

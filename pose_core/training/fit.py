@@ -1,0 +1,256 @@
+"""Train a model: from a prepared configuration to a run folder."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import re
+import warnings
+from pathlib import Path
+from typing import Any, TypeVar
+
+import lightning
+import torch
+from lightning.pytorch.strategies import DDPStrategy
+from rich.console import Console
+from torch.utils.data import DataLoader
+
+from pose_core.data.dataset import PlainBatches, PoseSamples, collate, init_worker
+from pose_core.data.fingerprint import data_hash
+from pose_core.errors import ConfigError, PoseError, RunError
+from pose_core.io.files import disk_errors
+from pose_core.model.build import build_model
+from pose_core.model.device import choose_device
+from pose_core.model.network import Network
+from pose_core.runs.run_folder import CONFIG, HISTORY, Run
+from pose_core.runs.start import start_from
+from pose_core.specs import RunBase, TrainSpec
+from pose_core.specs.yaml_file import read_run
+from pose_core.training.best_checkpoint import BestCheckpoint, checkpoint_path
+from pose_core.training.calibrate import CALIBRATED
+from pose_core.training.curves import plot_curves
+from pose_core.training.memory import keep_freed_memory
+from pose_core.training.module import Training
+from pose_core.training.prepared import Prepared
+from pose_core.training.progress import TrainingProgress
+from pose_core.training.sampler import EpochSampler
+from pose_core.training.schedule_callback import ScheduleCallback
+from pose_core.training.task import TASKS, Task
+
+_TRAIN_MAY_CHANGE = "train.(epochs|max_time|device|workers|cache|loggers)"
+_MAY_CHANGE = re.compile(rf"data\.source|(stages\.[^.]+\.)*{_TRAIN_MAY_CHANGE}(\..*)?")
+"""Keys that may differ between a run and its resumption."""
+
+S = TypeVar("S", bound=RunBase)
+
+
+def train_network(prepared: Prepared[S], out: Path, *, resume: bool = False, console: Console | None = None) -> Run[S]:
+    """Train one network, keep the best weights, and leave a complete run folder.
+
+    A network that does not learn (a class filter on pretrained weights) is put there as it is. What it builds on is not
+    looked at; see :func:`pose_core.training.train_run.train_run`.
+
+    Args:
+        prepared: see :func:`pose_core.training.prepare.prepare`.
+        out: the run folder; made if needed.
+        resume: go on from the folder's last checkpoint, exactly where it was written. Without a checkpoint, start.
+        console: where progress is shown; standard error by default.
+
+    Raises:
+        RunError: the folder holds another run, or cannot be resumed with this configuration.
+        ConfigError: device, precision or logger is not available.
+        TrainingError: the loss is no longer finite.
+    """
+    console = console or Console(stderr=True, markup=False, emoji=False)
+    spec = prepared.spec
+    task: Task[S] = TASKS[spec.trains](prepared)
+    first = int(os.environ.get("LOCAL_RANK", "0")) == 0
+    existing = (out / CONFIG).is_file()
+    if resume and existing:
+        check_resumable(spec, out)
+    elif existing and first:
+        raise RunError(f"{out}: already holds a run; add --resume to go on with it, or choose another --out")
+    device = choose_device(spec.train.device)
+    if spec.train.precision == "16-mixed" and device.type == "cpu":
+        raise ConfigError("train.precision: 16-mixed needs a GPU; use bf16-mixed or 32 on the CPU")
+    loggers = _loggers(spec.train, out)
+    keep_freed_memory()
+    torch.manual_seed(spec.train.seed)
+    checkpoint = checkpoint_path(out)
+    resuming = resume and checkpoint.is_file()
+    network: Network = build_model(spec, pretrained=not resuming and spec.train.weights is None)
+    network.check()
+    run = Run(out, spec)
+    if resuming:
+        weights = run.provenance.get("weights")
+    else:
+        start = start_from(network, spec.train.weights, metadata=spec.metadata, aliases=spec.train.aliases)
+        weights = start.provenance or None
+        for line in start.lines:
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if first:
+        run = Run.create(out, spec, {**_provenance(prepared), "weights": weights})
+    if not spec.trainable():
+        run.save_weights(network.state_dict())
+        run.update_metrics(training={"epochs": 0, "steps": 0, "seconds": 0.0})
+        return run
+    network.to(memory_format=torch.channels_last)
+    samples = task.samples(prepared.split.train, augment=True)
+    assert isinstance(spec.train.epochs, int)
+    steps_an_epoch = max(1, math.ceil(len(samples) / (spec.train.batch_size * spec.train.devices)))
+    schedule = ScheduleCallback(spec.train, steps_an_epoch * spec.train.epochs)
+    rows = prepared.split.validation
+    shared = rows[int(os.environ.get("LOCAL_RANK", "0")) :: spec.train.devices]
+    validation = PlainBatches(task.samples(shared, augment=False), spec.train.batch_size) if rows else None
+    best_checkpoint = BestCheckpoint(run, task.metric, validation, schedule)
+    with _Quiet(), disk_errors(out, again="run the same command again with --resume"):
+        trainer = lightning.Trainer(
+            accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.type],
+            devices=spec.train.devices if device.index is None else [device.index],
+            strategy=(
+                DDPStrategy(
+                    find_unused_parameters=True, process_group_backend="gloo" if device.type == "cpu" else "nccl"
+                )
+                if spec.train.devices > 1
+                else "auto"
+            ),
+            sync_batchnorm=spec.train.devices > 1 and device.type == "cuda",
+            precision=spec.train.precision,
+            max_epochs=spec.train.epochs,
+            gradient_clip_val=spec.train.gradient_clip,
+            callbacks=[schedule, best_checkpoint, TrainingProgress(console, schedule, best_checkpoint)],
+            logger=loggers,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            deterministic="warn" if device.type == "cuda" else None,
+            default_root_dir=out,
+        )
+        try:
+            trainer.fit(
+                Training(network, task),
+                _training_batches(samples, spec.train, trainer, device),
+                ckpt_path=checkpoint if resuming else None,
+                weights_only=True,
+            )
+        except SystemExit:
+            # Lightning turns Ctrl-C into an exit of its own, without a word.
+            if trainer.interrupted:
+                raise KeyboardInterrupt from None
+            raise
+        except (PoseError, OSError):
+            raise
+        except Exception as error:
+            if not resuming or best_checkpoint.started:
+                raise
+            raise RunError(
+                f"{checkpoint}: damaged, or not of this training; restore it, or remove it to train from the beginning"
+            ) from error
+    if trainer.is_global_zero:
+        seconds = round(schedule.seconds, 1)
+        run.update_metrics(training={"epochs": trainer.current_epoch, "steps": trainer.global_step, "seconds": seconds})
+        run = task.calibrate(run, device, console)
+        metric = task.metric
+        plot_curves(run.path / HISTORY, run.path / "training_curves.png", metric.key, metric.label, metric.unit)
+    return run
+
+
+def _training_batches(
+    samples: PoseSamples, train: TrainSpec, trainer: lightning.Trainer, device: torch.device
+) -> DataLoader[Any]:
+    if isinstance(train.workers, int):
+        workers = train.workers
+    else:
+        # On the CPU the processes would compete with the network; a GPU wants to be fed.
+        workers = 0 if device.type == "cpu" else min(8, max(1, (os.cpu_count() or 2) // (2 * train.devices)))
+    return DataLoader(
+        samples,
+        batch_size=train.batch_size,
+        sampler=EpochSampler(len(samples), train.seed, trainer.global_rank, trainer.world_size),
+        collate_fn=collate,
+        worker_init_fn=init_worker,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=device.type == "cuda",
+    )
+
+
+def _provenance(prepared: Prepared[Any]) -> dict[str, Any]:
+    images = prepared.dataset.images
+    names = {part: [images[i].name for i in getattr(prepared.split, part)] for part in ("train", "validation", "test")}
+    return {
+        "seed": prepared.spec.train.seed,
+        "data_hash": data_hash(prepared.dataset),
+        "data": str(prepared.dataset.root.resolve()),
+        "reader": prepared.reader,
+        "split": names,
+        "notes": list(prepared.notes),
+    }
+
+
+def check_resumable(asked: RunBase, out: Path) -> None:
+    """Refuse to go on with a run whose configuration differs in what decides the result.
+
+    Raises:
+        RunError: it differs; the message names the keys.
+        ConfigError: the configuration in the folder cannot be read.
+    """
+    stored = read_run(out / CONFIG)
+    calibrated = set(Run(out, stored).metrics().get(CALIBRATED, []))
+    differing = [
+        key
+        for key in _differences(asked.model_dump(mode="json"), stored.model_dump(mode="json"))
+        if not _MAY_CHANGE.fullmatch(key) and key not in calibrated
+    ]
+    if differing:
+        raise RunError(
+            f"{out}: cannot be resumed with other values of {', '.join(differing[:5])}; "
+            "give the same options as before, or start a new run with another --out"
+        )
+
+
+def _differences(one: Any, other: Any, path: str = "") -> list[str]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = dict.fromkeys([*one, *other])
+        return [d for k in keys for d in _differences(one.get(k), other.get(k), f"{path}.{k}" if path else str(k))]
+    return [] if one == other else [path]
+
+
+def _loggers(train: TrainSpec, out: Path) -> list[Any]:
+    made: list[Any] = []
+    for name in train.loggers:
+        try:
+            if name == "tensorboard":
+                from lightning.pytorch.loggers import TensorBoardLogger
+
+                made.append(TensorBoardLogger(save_dir=out, name="tensorboard", version=""))
+            else:
+                from lightning.pytorch.loggers import WandbLogger
+
+                made.append(WandbLogger(project="pose", name=out.name, save_dir=out))
+        except ImportError:
+            raise ConfigError(f"train.loggers: {name} is not installed: pip install 'pose-core[{name}]'") from None
+    return made
+
+
+class _Quiet(warnings.catch_warnings):
+    """Lightning's advice is for its own users; ours cannot act on it."""
+
+    def __enter__(self) -> Any:
+        names = ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
+        self.loggers = [logging.getLogger(name) for name in names]
+        self.levels = [logger.level for logger in self.loggers]
+        for logger in self.loggers:
+            logger.setLevel(logging.ERROR)
+        entered = super().__enter__()
+        warnings.filterwarnings("ignore", module="lightning.*")
+        warnings.filterwarnings("ignore", module="torch.utils.data.*")
+        warnings.filterwarnings("ignore", message="Detected pickle protocol")  # of a checkpoint that is refused then
+        return entered
+
+    def __exit__(self, *details: Any) -> None:
+        super().__exit__(*details)
+        for logger, level in zip(self.loggers, self.levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,80 @@
+"""The Lightning module: one step of training, the optimiser, the average of weights."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from pose_core.data.dataset import Batch
+from pose_core.errors import ConfigError
+from pose_core.specs import OptimizerSpec
+from pose_core.training.ema import update_average
+from pose_core.training.task import Task
+
+
+class Training(lightning.LightningModule):
+    """Trains the network of a task.
+
+    Attributes:
+        model: what the optimiser changes.
+        average: moving average of its weights; the same object as ``model`` without EMA.
+    """
+
+    def __init__(self, model: nn.Module, task: Task[Any]) -> None:
+        super().__init__()
+        self.model = model
+        self.train_spec = task.prepared.spec.train
+        self.ema = self.train_spec.ema
+        self.average = copy.deepcopy(model).requires_grad_(False) if self.ema is not None else model
+        self.task = task
+        self._sums: dict[str, Tensor] = {}
+        self._steps = 0
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """The sum of all losses of a batch."""
+        losses = self.task.losses(self.model, batch)
+        total = torch.stack(list(losses.values())).sum()
+        for name, value in {"loss": total, **losses}.items():
+            # Added up on the device: asking for the number every step would stop the device every step.
+            self._sums[name] = self._sums.get(name, torch.zeros((), device=self.device)) + value.detach()
+        self._steps += 1
+        return total
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
+        """Follow the weights with the average."""
+        if self.ema is not None:
+            update_average(self.average, self.model, self.ema, self.global_step)
+
+    def on_train_epoch_start(self) -> None:
+        """Seed by epoch, so that a resumed run repeats the same random numbers (dropout ...)."""
+        torch.manual_seed(hash((self.train_spec.seed, self.current_epoch, self.global_rank)) % 2**63)
+
+    def pop_losses(self) -> dict[str, float]:
+        """Mean losses since the last call, by name; ``loss`` is their sum."""
+        means = {name: float(value) / max(self._steps, 1) for name, value in self._sums.items()}
+        self._sums, self._steps = {}, 0
+        return means
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The optimiser; biases and normalisation parameters are not decayed."""
+        spec = self.train_spec.optimizer
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        if not trained:
+            raise ConfigError("the model has no trainable parameter; thaw some of it")
+        groups = [
+            {"params": [p for p in trained if p.ndim > 1], "weight_decay": spec.weight_decay},
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        return make_optimizer(spec, [g for g in groups if g["params"]])
+
+
+def make_optimizer(spec: OptimizerSpec, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+    """The optimiser that the spec names."""
+    if spec.name == "sgd":
+        return torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.momentum > 0)
+    kind = torch.optim.AdamW if spec.name == "adamw" else torch.optim.Adam
+    return kind(groups, lr=spec.lr)

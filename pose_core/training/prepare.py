@@ -1,0 +1,85 @@
+"""Everything that is decided before the first step: data, model, split, and the values of ``auto``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pose_core.data.augment import Augmenter
+from pose_core.data.projects import read_with
+from pose_core.data.split import Split, make_split
+from pose_core.specs import AnyRunSpec, RunSpec
+from pose_core.specs.extra_heads import needs_of
+from pose_core.structures import LabelledDataset
+from pose_core.training.decide import decide
+from pose_core.training.layers import Written, configure
+from pose_core.training.options import TrainOptions
+from pose_core.training.prepared import Prepared
+from pose_core.training.time_limit import share_time
+
+
+def prepare(
+    source: Path,
+    model: str | None = None,
+    *,
+    networks: Mapping[str, str] | None = None,
+    config: Path | None = None,
+    assignments: Sequence[str] = (),
+    options: TrainOptions | None = None,
+) -> Prepared[AnyRunSpec]:
+    """Read the data and make the configuration of a run.
+
+    Args:
+        source: the labelled project.
+        model: name of a model; may be left out when the file names one (``model.name``) or describes one, and when
+            ``train.weights`` is a run folder, whose model is taken then. Where nothing says anything of a model, but
+            ``networks`` or the file of a detector, that is trained by itself.
+        networks: that the model builds on, by the name of what they supply (``detector``): the name of one to train, or
+            the folder of a trained one.
+        config: the user's YAML file.
+        assignments: ``--set`` options.
+        options: options with a name of their own; they win over ``--set``.
+
+    Raises:
+        ConfigError: a name, key or value is wrong.
+        DataError: the project cannot be used.
+        RunError: the folder of a trained network cannot be used.
+    """
+    options = options or TrainOptions()
+    written = Written.read(config, assignments, options)
+    dataset, reader = read_with(source, written.reader())
+    written, overruled = written.for_project(dataset, source)
+    configured = configure(written, dataset, source, model, networks or {})
+    split = _split(dataset, configured.spec)
+    spec = decide(configured.spec, dataset, split)
+    spec = share_time(spec, options.seconds(), configured.trained)
+    notes = [*overruled, *dataset.notes, *split.notes, *_notes(spec, configured.notes)]
+    return Prepared(spec, dataset, split, tuple(notes), reader, configured.trained)
+
+
+def _split(dataset: LabelledDataset, spec: AnyRunSpec) -> Split:
+    return make_split(
+        dataset, spec.data.split, spec.train.seed if spec.data.split.seed is None else spec.data.split.seed
+    )
+
+
+def _notes(spec: AnyRunSpec, added: Sequence[str]) -> list[str]:
+    """What a pose network does not do with the project."""
+    if not isinstance(spec, RunSpec):
+        return []
+    name, notes, needs = (
+        spec.model.name,
+        list(Augmenter(spec.augmentation, spec.skeleton).notes),
+        needs_of(spec.skeleton),
+    )
+    notes += added
+    if "unique_keypoints" in needs and not spec.model.predicts_unique():
+        unique = spec.skeleton.unique_keypoints
+        listed = f"{', '.join(unique)} {'is' if len(unique) == 1 else 'are'}"
+        notes.append(
+            f"{name} has no head for keypoints that exist once a frame: {listed} neither learned nor predicted"
+        )
+    if "identity" in needs and not spec.model.predicts_identity():
+        listed = ", ".join(spec.skeleton.individuals)
+        notes.append(f"{name} has no head for identities: it finds animals, but not which of {listed} they are")
+    return notes

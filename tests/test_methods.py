@@ -1,0 +1,159 @@
+"""Methods are rows that plugins offer; what contradicts one is refused at its key."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from pose_core.catalog import Catalog, get_catalog
+from pose_core.errors import ConfigError
+from pose_core.hooks import MethodSpec, ModelPreset, PluginInfo, SupplierSpec
+from pose_core.plugins import ACTIVE, PluginRecord
+from pose_core.plugins.definition_checks import MalformedError, check_definitions
+from pose_core.specs import RunSpec
+from pose_core.specs.resolve import Layer, _preferred_methods, choose_model, resolve
+
+SKELETON = {"keypoints": ["nose", "left", "right", "tail"], "edges": [["nose", "left"], ["nose", "tail"]]}
+METHOD = MethodSpec("tiles", "large frames", "frame", "several", "any", {"tiles": {"type": "toy/tiles"}})
+SUPPLIER = SupplierSpec("arena", "boxes", {"type": "toy/arena"}, ("file",), "FILE", "The arena.")
+
+
+def resolved(name: str, method: str | None = None, **user: Any) -> RunSpec:
+    data = {"skeleton": {**SKELETON, "individuals": ["one", "two"]}, "data": {"source": "nowhere"}}
+    (model,) = get_catalog().model(name, method)
+    return resolve(model, Layer(data), [Layer(user)])
+
+
+def test_the_core_and_plugins_offer_methods() -> None:
+    methods = {m.name: m for m in get_catalog().methods()}
+    assert list(methods) == ["single_animal", "bottom_up", "top_down", "conditional_top_down"]
+    assert methods["conditional_top_down"].inputs == ("conditions",)
+    assert get_catalog().method("core/top_down").view == "animal"
+    with pytest.raises(ConfigError, match=r"no method 'topdown' is installed; did you mean top_down"):
+        get_catalog().method("topdown")
+
+
+@pytest.mark.parametrize(
+    ("name", "user", "message"),
+    [
+        ("top_down_unet", {"method": "bottom_up"}, "model.method: unet/top_down_unet is a model of top_down, not of"),
+        ("top_down_unet", {"method": "single_animal"}, "model.method: unet/top_down_unet is a model of top_down, not"),
+        (
+            "unet",
+            {"method": "conditional_top_down"},
+            "model.method: unet/unet is a model of bottom_up or single_animal",
+        ),
+        ("unet", {"method": "sideways"}, "model.method: no method 'sideways' is installed; there are bottom_up"),
+        (
+            "top_down_unet",
+            {"heads": {"more": {"type": "paf"}}},
+            "model.heads.more: paf/paf finds several animals in one input; top_down takes one from each",
+        ),
+        (
+            "dekr_w32",
+            {"heads": {"keypoints": {"type": "heatmap"}}},
+            "model.heads: bottom_up needs a head that finds several animals, and none of these does",
+        ),
+        (
+            "ctd_prenet_unet",
+            {"name": "custom", "method": "top_down"},
+            "model.inputs.conditions: top_down does not fill this input; methods that do are conditional_top_down",
+        ),
+        (
+            "top_down_unet",
+            {"name": "custom", "method": "conditional_top_down"},
+            "model.inputs: conditional_top_down fills an input 'conditions', and this network takes none of that name",
+        ),
+    ],
+)
+def test_what_contradicts_the_method_is_refused_by_key(name: str, user: dict[str, Any], message: str) -> None:
+    if "name" not in user:
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            resolved(name, get_catalog().model(name)[-1].method, model=user)
+        return
+    # A name of the user's own: what a preset says does not decide.
+    model = resolved(name).model_dump(mode="json")
+    model["model"] |= user
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        resolve(None, Layer({}), [Layer(model)])
+
+
+def test_the_preferred_method_follows_from_the_rows() -> None:
+    assert _preferred_methods(multi_animal=False) == ["single_animal", "top_down", "bottom_up", "conditional_top_down"]
+    assert _preferred_methods(multi_animal=True) == ["bottom_up", "top_down", "conditional_top_down"]
+    assert choose_model("unet", multi_animal=False).method == "single_animal"
+    assert choose_model("unet", multi_animal=True).method == "bottom_up"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "a/b"}, "method name 'a/b' must be a word"),
+        ({"view": "window"}, "view of method 'tiles' must be frame or animal, not 'window'"),
+        ({"animals": "many"}, "animals of method 'tiles' must be one or several"),
+        ({"heads": ""}, "heads of method 'tiles' must be one or several or any"),
+        ({"stages": {}}, "must name the stages that predict"),
+        ({"stages": {"a.b": {"type": "x/y"}}}, "stage 'a.b' of method 'tiles'"),
+        ({"stages": {"tiles": {"overlap": 3}}}, "stage 'tiles' of method 'tiles' must say its component"),
+        ({"inputs": "conditions"}, "inputs of MethodSpec 'tiles' must be a tuple"),
+    ],
+)
+def test_a_malformed_method_is_refused_with_the_reason(changes: dict[str, Any], message: str) -> None:
+    check_definitions({"pose_methods": (METHOD,)})
+    with pytest.raises(MalformedError, match=re.escape(message)):
+        check_definitions({"pose_methods": (replace(METHOD, **changes),)})
+    with pytest.raises(MalformedError, match="method 'tiles' is defined twice"):
+        check_definitions({"pose_methods": (METHOD, METHOD)})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "my-arena"}, "must be a word that Python takes for a name"),
+        ({"gives": ""}, "must say what it gives"),
+        ({"stage": {}}, "must say its component"),
+        ({"takes": ()}, "must take 'run', 'file' or both of them, or 'labels'"),
+        ({"takes": ("url",)}, "must take 'run', 'file' or both of them, or 'labels'"),
+        ({"takes": ("file", "labels")}, "must take 'run', 'file' or both of them, or 'labels'"),
+    ],
+)
+def test_a_malformed_supplier_is_refused_with_the_reason(changes: dict[str, Any], message: str) -> None:
+    check_definitions({"pose_suppliers": (SUPPLIER,)})
+    with pytest.raises(MalformedError, match=re.escape(message)):
+        check_definitions({"pose_suppliers": (replace(SUPPLIER, **changes),)})
+
+
+def record(name: str, **definitions: tuple[Any, ...]) -> PluginRecord:
+    info = PluginInfo(name, "toy", "MIT", "1.0")
+    return PluginRecord(name, f"pose-{name}", "1.0", "toy", ACTIVE, info=info, definitions=definitions)
+
+
+def test_two_plugins_with_methods_and_suppliers_of_one_name() -> None:
+    mine = record("mine", pose_methods=(METHOD,), pose_suppliers=(SUPPLIER,))
+    other = record("other", pose_methods=(replace(METHOD, view="animal"),))
+    catalog = Catalog([mine, other])
+    assert [s.name for s in catalog.suppliers("boxes")] == ["arena"]
+    assert catalog.suppliers("poses") == ()
+    assert catalog.method("other/tiles").view == "animal"
+    with pytest.raises(ConfigError, match="method 'tiles' is ambiguous: write mine/tiles or other/tiles"):
+        catalog.method("tiles")
+    assert "method name 'tiles' is ambiguous; write 'other/tiles'" in catalog.notes()["other"]
+
+
+def test_a_model_whose_method_nobody_offers_is_named() -> None:
+    preset = ModelPreset("toy", "topdown", "toys", "a typing error", {"model": {}})
+    catalog = Catalog([record("mine", pose_models=(preset,), pose_methods=(METHOD,))])
+    said = "model 'toy' has method 'topdown', which no plugin offers; methods are tiles"
+    assert catalog.models() == ()
+    assert catalog.notes() == {"mine": said}
+    with pytest.raises(ConfigError, match=f"{said}; correct the plugin pose-mine"):
+        catalog.model("toy")
+    # One that is known to come with another plugin is no mistake.
+    preset = replace(preset, method="conditional_top_down")
+    catalog = Catalog([record("mine", pose_models=(preset,))])
+    assert catalog.notes() == {}
+    with pytest.raises(ConfigError, match="it needs pose-buctd, which is not installed: pip install pose-buctd"):
+        catalog.model("toy")

@@ -1,0 +1,188 @@
+"""Every script of benchmarks/, parity/ and tools/ runs, as a process with a small input, so that none rots."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+import torch
+
+from pose_core.synthetic.scenes import Scene, SceneSpec
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("benchmarks", "parity", "tools")
+WITHOUT_DEEPLABCUT = {"parity/oracle.py", "parity/ideal.py"}
+"""The original's side. It imports deeplabcut 3.0.2, which needs another numpy and torch than ours and an environment of
+its own: ``make parity`` makes that (.venv-parity) and runs them. Here tests/helpers/fake_original.py takes its place,
+and runs what its modules share with it."""
+
+QUICK = ("--repetitions", "2", "--warm-up", "0")
+SMALL_PARTS = ("dekr", "conditions", "paf", "target_generation")
+
+
+def run(script: str, *arguments: str | Path, code: int = 0) -> str:
+    """Run a script in a process of its own; what it prints."""
+    process = subprocess.run(
+        [sys.executable, ROOT / script, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=900,
+    )
+    assert process.returncode == code, f"{script}: {process.stdout}\n{process.stderr}"
+    return process.stdout
+
+
+def test_every_script_is_run_by_a_test_of_this_file_or_belongs_to_one_that_is() -> None:
+    here = Path(__file__).read_text(encoding="utf-8")
+    loaded = {f"parity/{name}.py" for name in re.findall(r'load\("(\w+)"\)', here)}
+    ran = {f"benchmarks/{name}.py" for name in SMALL_PARTS} | set(re.findall(r'run\(\s*"([a-z]+/\w+\.py)"', here))
+    texts = {
+        file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8")
+        for folder in FOLDERS
+        for file in (ROOT / folder).glob("*.py")
+    }
+    scripts = {name for name, text in texts.items() if '__name__ == "__main__"' in text}
+    assert scripts - ran == {"parity/oracle.py"}
+    for name in texts.keys() - scripts - WITHOUT_DEEPLABCUT:
+        folder, _, module = name.removesuffix(".py").partition("/")
+        imports = re.compile(rf"^(?:from|import) {module}\b", re.MULTILINE)
+        used = {other for other, text in texts.items() if other.startswith(folder) and imports.search(text)}
+        helper = (ROOT / "tests" / "helpers" / "fake_original.py").read_text(encoding="utf-8")
+        assert used - WITHOUT_DEEPLABCUT or name in loaded or imports.search(helper), f"{name} is never run"
+
+
+def test_a_benchmark_of_small_parts_as_json() -> None:
+    rows = json.loads(run("benchmarks/simcc.py", *QUICK, "--json"))
+    assert len(rows) == 4
+    assert all(0 < row["least_ms"] <= row["median_ms"] for row in rows)
+    assert [row["budget_ms"] for row in rows] == [None, 10, 10, 10]
+
+
+# The offset branches of DEKR alone take ten seconds.
+@pytest.mark.parametrize("name", [*SMALL_PARTS[1:], pytest.param(SMALL_PARTS[0], marks=pytest.mark.slow)])
+def test_the_benchmarks_of_small_parts(name: str) -> None:
+    table = run(f"benchmarks/{name}.py", *QUICK)
+    lines = table.splitlines()
+    assert len(lines) >= 4
+    assert all(re.search(r" median +\d+\.\d\d ms, least +\d+\.\d\d ms(?:: |$)", line) for line in lines)
+    assert re.search(r": (?:within|over) the budget of \d+ ms$", table, re.MULTILINE)
+
+
+def test_prediction_throughput(pose: Any, blob_project: Path, tmp_path: Path) -> None:
+    process = pose.train(blob_project, tmp_path / "run", "--epochs", "1")
+    assert process.returncode == 0, process.stderr
+    scene = Scene(SceneSpec(size=(64, 64)))
+    video = cv2.VideoWriter(str(tmp_path / "clip.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 10, (64, 64))
+    for number in range(20):
+        video.write(scene.frame(number).image[..., ::-1])
+    video.release()
+    options = ("--repeats", "1", "--batch-size", "4", "--device", "cpu")
+    printed = run("benchmarks/predict_throughput.py", tmp_path / "run", tmp_path / "clip.mp4", *options)
+    assert printed.startswith("unet/unet, 64 x 64, 20 frames, batches of 4, cpu")
+    rates = dict(re.findall(r"^(decode alone|network alone|end to end) +([\d.]+) frames/s$", printed, re.MULTILINE))
+    assert len(rates) == 3
+    assert all(float(rate) > 0 for rate in rates.values())
+
+
+def test_the_project_of_three_animals(tmp_path: Path) -> None:
+    printed = run("benchmarks/three_animals.py", tmp_path / "three", "--scenes", "2", "--frames", "13")
+    assert "--model top_down_cspnext_s" in printed
+    assert len(list((tmp_path / "three").rglob("*.png"))) == 2 * 3
+    assert {"project.yaml", "labels.csv"} <= {file.name for file in (tmp_path / "three").iterdir()}
+
+
+@pytest.mark.slow
+def test_crossing_animals_and_tracking_them(tmp_path: Path) -> None:
+    options = ("--scenes", "2", "--frames", "48", "--train", "--epochs 1 --device cpu")
+    table = run("benchmarks/crossing_animals.py", tmp_path, *options)
+    rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")]
+    assert rows[-3:] == ["paf", "dekr", "ctd"]
+    table = run("benchmarks/tracking.py", tmp_path / "ctd", "--frames", "4")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    assert [row[:2] for row in rows] == [[str(seed), follow] for seed in (40, 43, 77) for follow in ("no", "yes")]
+    assert all(row[2].endswith(" of 16") for row in rows)
+    assert all(row[4] == "4" for row in rows if row[1] == "no"), "each frame is searched where none is followed"
+
+
+@pytest.mark.slow
+def test_from_the_template_to_the_first_model() -> None:
+    found = json.loads(run("benchmarks/first_plugin.py", "--models", "single-animal", "--json"))
+    assert {"backbone", "head", "detector", "format", "guide's backbone"} == set(found["lines"])
+    assert list(found["seconds"]) == ["baked", "installed", "single-animal trained", "single-animal predicted"]
+
+
+def test_parity_agrees_with_ourselves_and_sees_half_a_pixel(tmp_path: Path) -> None:
+    """Our own network in the place of DeepLabCut's, right in one row and wrong in the other."""
+    page, fake = tmp_path / "parity.md", ROOT / "tests" / "helpers" / "fake_original.py"
+    oracle = shlex.join(["env", f"PYTHONPATH={ROOT / 'parity'}", sys.executable, str(fake), "resnet_101"])
+    rows = ("--only", "resnet_50", "resnet_101")
+    printed = run("parity/run.py", "--oracle", oracle, *rows, "--report", page, code=1)
+    assert re.search(r"^ok +resnet_50: \d+ parameters, 2 animals, raw 0\.0e\+00, 0\.0e\+00 px", printed, re.MULTILINE)
+    assert re.search(r"^FAIL resnet_101: .* 5\.0e-01 px", printed, re.MULTILINE)
+    assert printed.endswith("1 of 2 rows agree; these do not: resnet_101\n")
+    text = page.read_text(encoding="utf-8")
+    assert re.search(r"^\| resnet_50 \| .*96 x 128 \| 2 \(\d+\) \| .* \| equal \|$", text, re.MULTILINE)
+    assert re.search(r"^\| resnet_101 \| .* \| \*\*differs\*\* \|$", text, re.MULTILINE)
+    assert "Compared: our own network, and pose_core" in text
+
+
+def test_parity_without_an_original_says_so() -> None:
+    missing = ("--oracle", shlex.join([sys.executable, "-c", "raise SystemExit(3)"]))
+    printed = run("parity/run.py", *missing, "--only", "resnet_50", code=1)
+    assert "original: the original ended with code 3" in printed
+
+
+def load(name: str) -> Any:
+    """A module of parity/."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "parity" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_random_weights_pass_a_signal_on() -> None:
+    """Without calibration a ResNet of random weights would let it vanish or explode."""
+    import timm
+
+    weights = load("random_weights")
+    torch.manual_seed(0)
+    model = timm.create_model("resnet18", num_classes=4)
+    images = torch.randn(4, 3, 64, 64)
+    with torch.no_grad():
+        weights.randomise(model)
+        weights.calibrate(model, images)
+        output = model.eval()(images)
+    assert output.isfinite().all()
+    assert 0.1 < float(output.std(0).mean()) < 100
+
+
+def test_poses_to_correct_have_a_corner_an_outside_and_a_missing_keypoint() -> None:
+    pose = load("conditions").draw_conditions(64, 48, 5, 0)
+    assert pose.shape == (5, 3)
+    assert pose[-3, :2].tolist() == [2.5, 62.5]
+    assert pose[-2, 0] > 48
+    assert pose[-1].tolist() == [0, 0, 0]
+    assert (pose[:2, 0] < 48).all()
+
+
+def test_what_is_made_of_the_code_is_up_to_date() -> None:
+    assert re.fullmatch(r"(\d+) of \1 files were up to date\n", run("tools/docs_pages.py", "--check"))
+    assert run("tools/known_names.py", "--check") == "known_names.json: up to date\n"
+
+
+def test_pages_outside_of_the_repository_are_checked(tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text("```sh\npose modles\n```\n")
+    assert "page.md:1: pose has no command 'modles'" in run("tools/docs_blocks.py", tmp_path / "page.md", code=1)
