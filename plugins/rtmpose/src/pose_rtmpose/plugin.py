@@ -39,7 +39,7 @@ def pose_components() -> Iterable[ComponentSpec]:
         "simcc",
         config="pose_rtmpose.config:SimccPredictorConfig",
         factory="pose_rtmpose.predictor:SimccPredictor",
-        summary="Position whose target fits the output best, or the highest bin",
+        summary="Position with the target that fits the output best, or the highest bin",
     )
     yield ComponentSpec(
         "loss",
