@@ -17,7 +17,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -51,7 +51,7 @@ class Backbone(nn.Module, ABC):
 
     A backbone that needs more than the image declares the names in ``config.extra_inputs()`` and takes them by
     keyword. One that has ``config.insert_points()`` takes ``inserts: Inserts = NO_INSERTS`` by keyword, too, and calls
-    :func:`insert` at each point.
+    :func:`insert` at each point, in their order.
     """
 
     def __init__(self, config: BackboneConfig, context: BuildContext) -> None:
@@ -87,10 +87,10 @@ class Backbone(nn.Module, ABC):
         return {}
 
     @abstractmethod
-    def forward(self, images: Tensor, **extra: Tensor) -> list[Tensor]:
+    def forward(self, images: Tensor, **extra: Any) -> list[Tensor]:
         """Args:
             images: (B, 3, H, W) float32, normalised; H and W multiples of ``config.size_multiple()``.
-            extra: the declared extra inputs.
+            extra: the declared extra inputs, tensors; and ``inserts``, where it has insert points.
 
         Returns:
             feature maps (B, C, h, w) in the order, channels and strides of ``config.features()``.

@@ -67,7 +67,7 @@ def prenet(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str,
                 return f"{ours}{index}.{name}"
         raise KeyError(key)
 
-    def arrange(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    def arrange(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         within = {k.removeprefix(_WITHIN): v for k, v in weights.items() if k.startswith(_WITHIN)}
         try:
             arranged = arrange_inner(within) if arrange_inner is not None else within
