@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from pose_core.evaluation.run import evaluate
     from pose_core.hooks import hookimpl
     from pose_core.prediction.estimator import PoseEstimator, load
+    from pose_core.runs.run_folder import Run
     from pose_core.specs import RunSpec
     from pose_core.structures import Frame, Instances, LabelledDataset, LabelledImage, Skeleton
+    from pose_core.training.train_project import train
 
 _HOME = {
     "Frame": "pose_core.structures",
@@ -26,6 +28,7 @@ _HOME = {
     "LabelledImage": "pose_core.structures",
     "PoseError": "pose_core.errors",
     "PoseEstimator": "pose_core.prediction.estimator",
+    "Run": "pose_core.runs.run_folder",
     "RunSpec": "pose_core.specs",
     "Skeleton": "pose_core.structures",
     "available_detectors": "pose_core.catalog",
@@ -33,6 +36,7 @@ _HOME = {
     "evaluate": "pose_core.evaluation.run",
     "hookimpl": "pose_core.hooks",
     "load": "pose_core.prediction.estimator",
+    "train": "pose_core.training.train_project",
 }
 
 __all__ = [
@@ -42,6 +46,7 @@ __all__ = [
     "LabelledImage",
     "PoseError",
     "PoseEstimator",
+    "Run",
     "RunSpec",
     "Skeleton",
     "__version__",
@@ -50,6 +55,7 @@ __all__ = [
     "evaluate",
     "hookimpl",
     "load",
+    "train",
 ]
 
 

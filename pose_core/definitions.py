@@ -259,6 +259,7 @@ class SupplierSpec:
             images that are evaluated.
         metavar: of the option, ``RUN|FILE``.
         help: of the option, one line.
+        trains: what the network of a run that it takes has learned: ``boxes`` or ``poses``; empty: either.
     """
 
     name: str
@@ -267,6 +268,7 @@ class SupplierSpec:
     takes: tuple[str, ...]
     metavar: str
     help: str
+    trains: str = ""
 
 
 @dataclass(frozen=True, slots=True)

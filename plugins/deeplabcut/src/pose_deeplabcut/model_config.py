@@ -260,13 +260,12 @@ def normalisation(data: Section) -> dict[str, list[float]]:
 def _preprocess(data: Section, method: str) -> dict[str, Any]:
     levels = normalisation(data)
     if method not in ("top_down", CONDITIONAL):
-        return {"view": "frame", "scale": 1.0, **levels}
+        return {"scale": 1.0, **levels}
     crop = data.section("inference").section("top_down_crop")
     # Every conditional model is made without context; the importer notes what that means.
     if method == "top_down" and not crop.content.get("crop_with_context", True):
         raise crop.error("crops without context (black beside the box) cannot be taken over", "crop_with_context")
     return {
-        "view": "animal",
         "scale": 1.0,
         "size": [crop.size("height"), crop.size("width")],
         "margin": 0.0,
