@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pose_core.demo import report as demo_report
-from pose_core.demo.charts import HEIGHT, WIDTH, line_chart
+from pose_core.demo.charts import HEIGHT, WIDTH, draw_line_chart
 from pose_core.demo.report import Clip, Curve, DemoReport, KeypointRow, Picture, Step, Tile, render_report
 
 PNG = base64.b64decode(
@@ -24,7 +24,10 @@ REPORT = DemoReport(
     made=[("demo/run", "the trained model")],
     tiles=[Tile("mean error", "1.23", "px", "95 %: 1.10 to 1.40"), Tile("speed", "80", "frames/s")],
     keypoints=[KeypointRow("left_ear", 1.5, (1.0, 2.0), 24, 0), KeypointRow("tail_tip", None, None, 20, 20)],
-    curves=[Curve("validation error (px)", [(1, 40.0), (5, 8.0), (10, 1.5)], best=True), Curve("loss", [(1, 0.5)])],
+    curves=[
+        Curve("validation error (px)", [(1, 40.0), (5, 8.0), (10, 1.5)], best=True),
+        Curve("loss", [(1, 0.5)]),
+    ],
     pictures=[Picture(PNG, "predicted and true", "rings are labels")],
     clip=Clip(b"mp4-bytes", "labelled.mp4", "not seen in training"),
     steps=[Step("Train.", "pose train my-project --model unet --out run")],
@@ -79,7 +82,10 @@ def test_everything_is_in_the_page() -> None:
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
     html = render_report(REPORT)
-    assert [s.partition(",")[0] for s in Page(html).sources] == ["data:video/mp4;base64", "data:image/png;base64"]
+    assert [s.partition(",")[0] for s in Page(html).sources] == [
+        "data:video/mp4;base64",
+        "data:image/png;base64",
+    ]
     assert not re.search(r"https?://|@import|url\(|<script|<link", html)
     assert base64.b64encode(PNG).decode() in html
     assert base64.b64encode(b"mp4-bytes").decode() in html
@@ -139,7 +145,7 @@ def test_bars_and_intervals_share_one_scale() -> None:
 @example([(0.0, 1.0), (5e-324, 2.0)])
 def test_a_chart_keeps_its_line_inside(points: list[tuple[float, float]]) -> None:
     points = sorted({x: (x, y) for x, y in points}.values())
-    svg = line_chart(points, x_label="epoch", label="error", mark_lowest=True)
+    svg = draw_line_chart(points, x_label="epoch", label="error", mark_lowest=True)
     (line,) = re.findall(r'points="([^"]*)"', svg)
     places = [tuple(map(float, pair.split(","))) for pair in line.split()]
     assert len(places) == len(points)
@@ -150,7 +156,7 @@ def test_a_chart_keeps_its_line_inside(points: list[tuple[float, float]]) -> Non
 
 
 def test_a_chart_over_decades_is_logarithmic() -> None:
-    svg = line_chart([(0, 100.0), (1, 10.0), (2, 1.0)], x_label="epoch", label="error")
+    svg = draw_line_chart([(0, 100.0), (1, 10.0), (2, 1.0)], x_label="epoch", label="error")
     (line,) = re.findall(r'points="([^"]*)"', svg)
     heights = [float(pair.split(",")[1]) for pair in line.split()]
     assert heights[1] - heights[0] == pytest.approx(heights[2] - heights[1], abs=0.2)
@@ -158,4 +164,4 @@ def test_a_chart_over_decades_is_logarithmic() -> None:
 
 def test_a_chart_without_points_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one point"):
-        line_chart([], x_label="epoch", label="error")
+        draw_line_chart([], x_label="epoch", label="error")

@@ -104,8 +104,6 @@ def quick(words: list[str]) -> list[str]:
     """A training of one epoch on the CPU, whatever the line says beyond."""
     added = ["--device", "cpu", "--set", "train.batch_size=4"]
     added += [] if "--epochs" in words else ["--epochs", "1"]
-    if "--detector" in words and "--model" in words and not Path(words[words.index("--detector") + 1]).is_dir():
-        added += ["--set", "detector.train.epochs=1"]
     return [*words, *added]
 
 

@@ -23,6 +23,7 @@ from pose_core.formats.config import ParquetConfig
 from pose_core.formats.parquet import ParquetWriter
 from pose_core.interfaces import PredictionsHeader
 from pose_core.io import files
+from pose_core.model.build import build_model
 from pose_core.pipeline.sources import FrameSource, ImageSource
 from pose_core.pipeline.video import VideoSource
 from pose_core.prediction import journal
@@ -30,10 +31,10 @@ from pose_core.prediction.estimator import PoseEstimator
 from pose_core.prediction.inputs import find_inputs, unique_names
 from pose_core.prediction.job import Outcome
 from pose_core.prediction.predict_paths import Observer, predict_paths
-from pose_core.runs.run_folder import Run, build_model
+from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
 from pose_core.structures import Frame
-from pose_core.synthetic.videos import numbered_picture, overwrite_bytes, write_numbered_video
+from pose_core.synthetic.videos import draw_number, overwrite_bytes, write_numbered_video
 
 
 def make_run(path: Path, seed: int = 0) -> Path:
@@ -385,7 +386,7 @@ def write_images(folder: Path, sizes: list[tuple[int, int]]) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"img{i}.png" for i in range(len(sizes))]
     for i, (path, (width, height)) in enumerate(zip(paths, sizes, strict=True)):
-        cv2.imwrite(str(path), numbered_picture(i, width, height))
+        cv2.imwrite(str(path), draw_number(i, width, height))
     return paths
 
 
@@ -489,7 +490,7 @@ def assert_equal(a: list[Frame], b: list[Frame]) -> None:
 
 
 def test_arrays_lists_and_live_frames_agree(estimator: PoseEstimator) -> None:
-    images = np.stack([numbered_picture(i) for i in range(10)])
+    images = np.stack([draw_number(i) for i in range(10)])
     assert estimator.skeleton.keypoints == ("nose", "tail")
     whole = estimator.predict(images)
     assert isinstance(whole, list)
@@ -508,7 +509,7 @@ def test_live_frames_are_taken_one_by_one(estimator: PoseEstimator) -> None:
         nonlocal taken
         while True:
             taken += 1
-            yield numbered_picture(taken % 256)
+            yield draw_number(taken % 256)
 
     results = estimator.predict(camera())
     assert taken == 0
@@ -533,7 +534,7 @@ def test_wrong_images_are_one_line(frames: object, message: str, estimator: Pose
 
 
 def test_a_wrong_live_frame_is_named(estimator: PoseEstimator) -> None:
-    results = estimator.predict(iter([numbered_picture(0), numbered_picture(1) / 255.0]))
+    results = estimator.predict(iter([draw_number(0), draw_number(1) / 255.0]))
     next(results)
     with pytest.raises(DataError, match="image 1 has dtype float64"):
         next(results)

@@ -169,7 +169,7 @@ def _yaml(block: Block, page: list[Block], names: bool) -> None:
             if names:
                 model = layer.content.get("model", {})
                 whole = {"backbone", "heads"} <= set(model) and "type" in model["backbone"]
-                base = None if whole else "top_down_unet" if "detector" in layer.content else "unet"
+                base = None if whole else "top_down_unet" if "stages" in layer.content else "unet"
                 resolves(base, layer)
         except (PoseError, yaml.YAMLError) as error:
             raise Fault(str(error).replace(f"{file} ", "")) from None

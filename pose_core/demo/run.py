@@ -1,4 +1,4 @@
-"""What ``pose demo`` does: the public functions behind the other commands, one after the other."""
+"""Run the demo with the functions behind the other commands."""
 
 from __future__ import annotations
 
@@ -17,39 +17,41 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pose_core.catalog import available_models, get_catalog
 from pose_core.demo import folder as names
 from pose_core.demo.report import render_report
-from pose_core.demo.summary import Facts, closing_lines, summarise
+from pose_core.demo.summary import DemoResults, compose_closing_lines, make_report
 from pose_core.errors import ConfigError, DataError, VideoError
-from pose_core.evaluation.run import evaluate_run
+from pose_core.evaluation.run import evaluate_poses
 from pose_core.interfaces.prediction_files import open_predictions
 from pose_core.model.device import choose_device
 from pose_core.prediction.job import Outcome
 from pose_core.prediction.predict_paths import Observer, predict_paths
 from pose_core.prediction.render import render
 from pose_core.runs.run_folder import Run
-from pose_core.specs.resolve import Layer, choose_model, option_layer
+from pose_core.specs import RunSpec
+from pose_core.specs.resolve import choose_model
 from pose_core.specs.train import Seconds
 from pose_core.structures import ByteArray, FloatArray
 from pose_core.synthetic.encode import write_video
 from pose_core.synthetic.projects import Example, scene_examples, write_project
 from pose_core.synthetic.scenes import Scene, SceneSpec
-from pose_core.training.fit import train_model
+from pose_core.training.options import TrainOptions
 from pose_core.training.prepare import prepare
+from pose_core.training.train_run import train_run
 
 FPS = 25
 CLIPS = 12
 CLIP_FRAMES = 120
 STEPS = 2400
-"""Optimiser steps of the training, if the time suffices."""
+"""Optimiser steps of the training, if the time allows."""
 
 SETTINGS = ("model.preprocess.scale=0.75", "augmentation.crop.size=[160, 160]")
-"""What differs from the defaults of ``pose train``, because the time is so short."""
+"""Settings that differ from the defaults of ``pose train``, because the time is short."""
 
 Show = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What can be chosen: see the options of ``pose demo``."""
+    """Choices of the user: see the options of ``pose demo``."""
 
     out: Path
     model: str | None
@@ -62,24 +64,24 @@ class DemoOptions:
 
 
 def run_demo(options: DemoOptions, console: Console, *, overwrite: bool = False) -> list[str]:
-    """Make the whole demo.
+    """Run the whole demo.
 
     Args:
-        options: what to make.
+        options: choices of the user.
         console: for progress.
         overwrite: replace an earlier demo in the same folder.
 
     Returns:
-        lines that say what was made, where, and what to type next.
+        lines to print: results, files, and commands for the user's own project.
 
     Raises:
         ConfigError: the folder, the model or a setting cannot be used.
     """
-    # Mistakes are found before an earlier demo is removed.
+    # All options are checked before an earlier demo is removed.
     model = choose_model(options.model or only_model(), multi_animal=False).name
     choose_device(options.device)
     _check_time(options.max_time)
-    with names.demo_folder(options.out, overwrite) as replaced:
+    with names.prepare_demo_folder(options.out, overwrite) as replaced:
         if replaced:
             console.print(f"{options.out}: replacing the earlier demo")
         try:
@@ -116,7 +118,7 @@ class _Demo:
         self.options, self.model, self.console = options, model, console
         self.frames = max(round(options.seconds * FPS), 5)
         rng = np.random.default_rng([options.seed, 5])
-        # The same animal throughout; every clip, and the video, on ground of its own.
+        # The same animal in all clips; the background is another one in each, and in the video.
         self.coat = int(rng.integers(100))
         self.seeds = [int(s) for s in rng.choice(10**6, CLIPS + 1, replace=False)]
 
@@ -133,7 +135,7 @@ class _Demo:
         self._title(2, f"training {self.model} on the labelled images, at most {self.options.max_time}")
         run = self._train(project)
         with self._step(3, "evaluating on the images that were kept for the test") as show:
-            result = evaluate_run(run, "test", device=self.options.device, progress=show)
+            result = evaluate_poses(run, "test", device=self.options.device, progress=show)
         with self._step(4, "predicting the video, which the network has not seen") as show:
             outcome = self._predict(run, video, show)
         with self._step(5, "drawing the predictions into the video") as show:
@@ -141,7 +143,7 @@ class _Demo:
         self._title(6, "writing the report")
         shutil.copyfile(Path(result.folder) / "predictions.png", out / names.SHEET)
         shutil.copyfile(run.path / "training_curves.png", out / names.CURVES)
-        facts = Facts(
+        demo = DemoResults(
             out=out,
             model=self.model,
             images=self.options.images,
@@ -153,14 +155,14 @@ class _Demo:
             settings=SETTINGS,
             seconds=time.monotonic() - started,
         )
-        (out / names.REPORT).write_text(render_report(summarise(facts)), encoding="utf-8")
-        return closing_lines(facts)
+        (out / names.REPORT).write_text(render_report(make_report(demo)), encoding="utf-8")
+        return compose_closing_lines(demo)
 
     def _scene(self, number: int, frames: int) -> Scene:
         return Scene(SceneSpec(seed=self.seeds[number], frames=frames, coat=self.coat))
 
     def _examples(self, show: Show) -> Iterator[Example]:
-        """Labelled frames, evenly from all clips."""
+        """Render labelled frames, spread evenly over all clips."""
         total = self.options.images
         for clip, numbers in enumerate(np.array_split(np.arange(total), CLIPS)):
             scene = self._scene(clip, CLIP_FRAMES)
@@ -170,9 +172,10 @@ class _Demo:
                 show(int(number) + 1, total + self.frames)
 
     def _film(self, truth: list[FloatArray], show: Show) -> Iterator[ByteArray]:
-        """The frames of the video; their keypoints go to ``truth``."""
+        """Render the frames of the video, and append their keypoints to ``truth``."""
         for t, frame in enumerate(self._scene(CLIPS, self.frames)):
             found = frame.instances.keypoints
+            # A scene has no instance of an animal that is outside the image.
             truth.append(found[0] if len(found) else np.full(found.shape[1:], np.nan, np.float32))
             yield frame.image
             show(self.options.images + t + 1, self.options.images + self.frames)
@@ -182,17 +185,13 @@ class _Demo:
         prepared = prepare(project, self.model, assignments=SETTINGS, options=self._limits(1))
         steps_an_epoch = -(-len(prepared.split.train) // prepared.spec.train.batch_size)
         prepared = prepare(project, self.model, assignments=SETTINGS, options=self._limits(-(-STEPS // steps_an_epoch)))
-        return train_model(prepared, options.out / names.RUN, console=self.console)
+        train_run(prepared, options.out / names.RUN, console=self.console)
+        return Run.open(options.out / names.RUN, RunSpec)
 
-    def _limits(self, epochs: int) -> Layer:
+    def _limits(self, epochs: int) -> TrainOptions:
         options = self.options
-        return option_layer(
-            [
-                ("--epochs", "train.epochs", options.epochs or epochs),
-                ("--max-time", "train.max_time", options.max_time),
-                ("--device", "train.device", options.device),
-                ("--seed", "train.seed", options.seed),
-            ]
+        return TrainOptions(
+            epochs=options.epochs or epochs, max_time=options.max_time, device=options.device, seed=options.seed
         )
 
     def _predict(self, run: Run, video: Path, show: Show) -> Outcome:
@@ -216,7 +215,11 @@ class _Demo:
 
     @contextmanager
     def _step(self, number: int, text: str) -> Iterator[Show]:
-        """Announce a step and show its progress; gives a function that takes what is done, and the total."""
+        """Announce a step and show its progress.
+
+        Yields:
+            a function of two numbers: what is done, and the total.
+        """
         self._title(number, text)
         columns = (TextColumn("    "), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(
@@ -228,10 +231,11 @@ class _Demo:
 
 
 def _error(predictions: Path, truth: list[FloatArray]) -> float:
-    """Mean distance in pixels between predicted and true keypoints of the video, hidden ones included."""
+    """Measure the mean error on the video in pixels, hidden keypoints included."""
     found = np.full((len(truth), *truth[0].shape), np.nan, np.float32)
     for frame in open_predictions(predictions):
         if len(frame.instances):
             found[frame.index] = frame.instances.keypoints[0]
+    # Keypoints that were not found are NaN and do not count.
     distance = np.sqrt(((found - np.stack(truth)) ** 2).sum(axis=-1))
     return float(np.nanmean(distance))

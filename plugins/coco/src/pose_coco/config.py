@@ -1,4 +1,4 @@
-"""What a user can set. No torch."""
+"""Configs of the COCO reader and writer. No torch."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ from pose_core.specs import ReaderConfig, WriterConfig
 
 
 class CocoReaderConfig(ReaderConfig):
-    """How COCO annotations are read."""
+    """Settings for reading COCO annotations."""
 
     category: str | int | None = Field(
         None,
-        description="Name or id of the category whose keypoints are read; needed where several have keypoints. "
+        description="Name or id of the category whose keypoints are read; needed where several have "
+        "keypoints. "
         "'all': all of them, where they have the same keypoints.",
     )
     images: str | None = Field(
         None,
         min_length=1,
-        description="Folder that the file names of images are relative to; looked for around the JSON file by default.",
+        description="Folder that the file names of images are relative to; looked for around the JSON file "
+        "by default.",
     )
 
 
 class CocoWriterConfig(WriterConfig):
-    """How COCO results are written."""
+    """Settings for writing COCO results."""
 
     annotations: str | None = Field(
         None,
         min_length=1,
-        description="COCO JSON file that gives image files their image_id; without it image_id is the frame number.",
+        description="COCO JSON file that gives image files their image_id; without it image_id is the frame "
+        "number.",
     )
     category_id: int | None = Field(
         None, description="category_id of the animals; by default that of the training data, else 1."

@@ -12,7 +12,7 @@ import numpy as np
 from pose_core.errors import DataError
 from pose_core.interfaces import Reader
 from pose_core.io.files import is_file
-from pose_core.io.images import image_size
+from pose_core.io.images import read_image_size
 from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 from pose_deeplabcut.columns import UNIQUE
 from pose_deeplabcut.config import ProjectReaderConfig
@@ -119,7 +119,7 @@ class _FolderReader:
             if not is_file(image):
                 missing.append(image)
                 continue
-            width, height = image_size(image)
+            width, height = read_image_size(image)
             found[name] = LabelledImage.create(
                 ImageFile(image),
                 name,
