@@ -23,7 +23,7 @@ from pose_core.errors import ConfigError, DataError, PluginError
 from pose_core.evaluation.bootstrap import Bootstrap
 from pose_core.evaluation.identity import compute_identity_metrics
 from pose_core.evaluation.matching import Matches
-from pose_core.evaluation.run import evaluate_run
+from pose_core.evaluation.run import evaluate
 from pose_core.formats.parquet import ParquetPredictions
 from pose_core.formats.project import ProjectReader
 from pose_core.formats.project_config import ProjectReaderConfig
@@ -362,7 +362,7 @@ def test_a_project_of_video_frames_trains_evaluates_and_is_drawn(
     run = Run.open(tmp_path / "run")
     test = run.provenance["split"]["test"]
     assert all(name.startswith("videos/clip.mp4 frame ") for name in test)
-    result = evaluate_run(run, device="cpu")
+    result = evaluate(run, device="cpu")
     assert result.counts.images == len(test)
     assert result.counts.failed == 0
     folder = tmp_path / "run" / "evaluation" / "test"

@@ -137,9 +137,7 @@ class Composer:
             # Where its plugin is not installed the backbone preset is not known, but its namespace is.
             tuple(
                 sorted(
-                    {plugin.name, *_namespace(preset.backbone)}
-                    | self.of_method(preset.method)
-                    | self.needs(*layers)
+                    {plugin.name, *_namespace(preset.backbone)} | self.of_method(preset.method) | self.needs(*layers)
                 )
             ),
         )

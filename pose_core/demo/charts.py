@@ -49,20 +49,14 @@ def draw_line_chart(points: Sequence[Point], *, x_label: str, label: str, mark_l
         parts.append(f'<text class="tick" x="{_LEFT - 8}" y="{y + 4}" text-anchor="end">{tick:g}</text>')
     for tick in x_ticks:
         x = at((tick, max(ys)))[0]
-        parts.append(
-            f'<text class="tick" x="{x}" y="{HEIGHT - _BOTTOM + 18}" text-anchor="middle">{tick:g}</text>'
-        )
+        parts.append(f'<text class="tick" x="{x}" y="{HEIGHT - _BOTTOM + 18}" text-anchor="middle">{tick:g}</text>')
     middle = (_LEFT + WIDTH - _RIGHT) / 2
-    parts.append(
-        f'<text class="tick" x="{middle}" y="{HEIGHT - 4}" text-anchor="middle">{escape(x_label)}</text>'
-    )
+    parts.append(f'<text class="tick" x="{middle}" y="{HEIGHT - 4}" text-anchor="middle">{escape(x_label)}</text>')
     placed = [at(p) for p in points]
     parts.append(f'<polyline class="line" points="{" ".join(f"{x},{y}" for x, y in placed)}"/>')
     for (x, y), point in zip(placed, points, strict=True):
         title = f"<title>{escape(x_label)} {point[0]:g}: {point[1]:.4g}</title>"
-        parts.append(
-            f'<circle class="dot" cx="{x}" cy="{y}" r="{3 if len(points) <= 30 else 1.8}">{title}</circle>'
-        )
+        parts.append(f'<circle class="dot" cx="{x}" cy="{y}" r="{3 if len(points) <= 30 else 1.8}">{title}</circle>')
     if mark_lowest:
         parts.append(_draw_lowest(placed[ys.index(min(ys))], min(ys)))
     return "".join([*parts, "</svg>"])

@@ -148,9 +148,7 @@ def render_report(report: DemoReport) -> str:
         _render_section("The video", _render_clip(report.clip)),
         _render_section("Predicted and true keypoints", "".join(map(_render_picture, report.pictures))),
         _render_section("Error by keypoint", _render_keypoints(report.keypoints)),
-        _render_section(
-            "Training", f'<div class="charts">{"".join(map(_render_curve, report.curves))}</div>'
-        ),
+        _render_section("Training", f'<div class="charts">{"".join(map(_render_curve, report.curves))}</div>'),
         _render_section("What was made", _render_made(report.made)),
         _render_section("Your own project", _render_steps(report.steps)),
         _render_section("Configuration", _render_configuration(report.configuration)),
@@ -197,9 +195,7 @@ def _render_clip(clip: Clip) -> str:
         )
     # Muted, because browsers play nothing by themselves that could be heard.
     source = f"data:video/mp4;base64,{base64.b64encode(clip.mp4).decode()}"
-    return (
-        f'<figure><video controls autoplay loop muted playsinline src="{source}"></video>{caption}</figure>'
-    )
+    return f'<figure><video controls autoplay loop muted playsinline src="{source}"></video>{caption}</figure>'
 
 
 def _render_picture(picture: Picture) -> str:
@@ -244,15 +240,11 @@ def _render_keypoint(row: KeypointRow, largest: float) -> str:
 
 def _render_curve(curve: Curve) -> str:
     chart = draw_line_chart(curve.points, x_label=curve.x_label, label=curve.title, mark_lowest=curve.best)
-    return (
-        f'<figure class="chart"><figcaption class="above">{escape(curve.title)}</figcaption>{chart}</figure>'
-    )
+    return f'<figure class="chart"><figcaption class="above">{escape(curve.title)}</figcaption>{chart}</figure>'
 
 
 def _render_made(made: Iterable[tuple[str, str]]) -> str:
-    rows = "".join(
-        f"<tr><td><code>{escape(path)}</code></td><td>{escape(what)}</td></tr>" for path, what in made
-    )
+    rows = "".join(f"<tr><td><code>{escape(path)}</code></td><td>{escape(what)}</td></tr>" for path, what in made)
     return f'<div class="scroll"><table class="made"><tbody>{rows}</tbody></table></div>'
 
 

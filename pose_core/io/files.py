@@ -49,9 +49,7 @@ def _parse_finite(text: str) -> float:
 
 
 @contextmanager
-def disk_errors(
-    folder: Path, again: str = "run the same command again, it goes on from here"
-) -> Iterator[None]:
+def disk_errors(folder: Path, again: str = "run the same command again, it goes on from here") -> Iterator[None]:
     """Raise disk errors as a PoseError of one line that says what to do.
 
     Args:
@@ -67,16 +65,12 @@ def disk_errors(
         if error.errno in _FULL:
             raise PoseError(f"{folder}: no space left on the disk; free some and {again}") from None
         if error.errno in _FORBIDDEN:
-            raise PoseError(
-                f"{folder}: cannot be written ({_describe_error(error)}); choose another --out"
-            ) from None
+            raise PoseError(f"{folder}: cannot be written ({_describe_error(error)}); choose another --out") from None
         if error.errno in _IN_THE_WAY:
             # filename2 is the target of a rename, the file that is in the way.
             place = error.filename2 or error.filename or folder
             reason = _describe_error(error)
-            raise PoseError(
-                f"{place}: is in the way ({reason}); remove it, or choose another --out"
-            ) from None
+            raise PoseError(f"{place}: is in the way ({reason}); remove it, or choose another --out") from None
         raise
 
 
@@ -97,9 +91,7 @@ def make_folder(folder: Path) -> None:
     except NotADirectoryError:
         raise PoseError(f"{folder}: a folder above it is a file; choose another --out") from None
     except OSError as error:
-        raise PoseError(
-            f"{folder}: cannot be created ({_describe_error(error)}); choose another --out"
-        ) from None
+        raise PoseError(f"{folder}: cannot be created ({_describe_error(error)}); choose another --out") from None
 
 
 def put_in_place(temporary: Path, final: Path) -> None:
@@ -151,8 +143,7 @@ class FolderLock:
         except OSError:
             self._file.close()
             raise PoseError(
-                f"{folder}: another 'pose predict' is working on the same result; wait for it, or choose "
-                "another --out"
+                f"{folder}: another 'pose predict' is working on the same result; wait for it, or choose another --out"
             ) from None
 
     def release(self) -> None:
