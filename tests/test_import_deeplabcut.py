@@ -15,8 +15,9 @@ import yaml
 from deeplabcut_models import Model, description, detector_description, detector_network, save_detector, weights
 from torch import nn
 
+import pose_core
 from pose_core.errors import DataError, RunError
-from pose_core.evaluation.run import evaluate_run
+from pose_core.evaluation.run import evaluate
 from pose_core.prediction.estimator import load
 from pose_core.runs.importing import import_model
 from pose_core.runs.run_folder import Run
@@ -34,7 +35,7 @@ def hollow(tmp_path: Path) -> Model:
 
 
 def test_a_snapshot_becomes_a_run_that_predicts_its_numbers(model: Model, tmp_path: Path) -> None:
-    imported = import_model("deeplabcut", model.snapshot, tmp_path / "run")
+    imported = pose_core.import_model("deeplabcut", str(model.snapshot), str(tmp_path / "run"))
     run = Run.open(tmp_path / "run")
     assert run.metrics()["weights_sha256"]
     assert run.spec.model.method == "single_animal"
@@ -320,11 +321,11 @@ def test_an_imported_run_is_evaluated_and_trained_on(blob_project: Path, tmp_pat
     model = Model(tmp_path / "train", content)
     run = import_model("deeplabcut", model.snapshot, tmp_path / "run", data=blob_project).run
     assert run.spec.data.source == str(blob_project)
-    result = evaluate_run(run, "all", device="cpu")
+    result = evaluate(run, "all", device="cpu")
     assert result.counts.images == 32
     assert result.error.mean.value is not None
     with pytest.raises(DataError, match="does not know which images it was trained on; --split all"):
-        evaluate_run(run, "test", device="cpu")
+        evaluate(run, "test", device="cpu")
 
     process = pose(
         *("train", blob_project, "--weights", run.path, "--out", tmp_path / "more", "--epochs", "1"),

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import pose_core
 from pose_core.cli.sources import with_sources
 
 
@@ -62,7 +63,7 @@ def predict(
     from pose_core.errors import DataError, VideoError, readable
     from pose_core.io.frame_ranges import count_ranges, describe_ranges
     from pose_core.prediction.job import Outcome
-    from pose_core.prediction.predict_paths import Observer, predict_paths
+    from pose_core.prediction.predict import Observer
 
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
     bar = Progress(
@@ -124,7 +125,7 @@ def predict(
 
     try:
         with bar:
-            outcomes = predict_paths(
+            outcomes = pose_core.predict(
                 run,
                 inputs,
                 out,

@@ -23,7 +23,7 @@ from pose_core.evaluation.run import evaluate_poses
 from pose_core.interfaces.prediction_files import open_predictions
 from pose_core.model.device import choose_device
 from pose_core.prediction.job import Outcome
-from pose_core.prediction.predict_paths import Observer, predict_paths
+from pose_core.prediction.predict import Observer, predict
 from pose_core.prediction.render import render
 from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
@@ -204,7 +204,7 @@ class _Demo:
             def failed(self, name: str, error: VideoError | DataError) -> None:
                 raise error
 
-        (outcome,) = predict_paths(
+        (outcome,) = predict(
             run.path, [video], self.options.out / names.PREDICTIONS, device=self.options.device, observer=Screen()
         )
         assert outcome is not None
