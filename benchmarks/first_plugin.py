@@ -31,8 +31,8 @@ TEMPLATE = ROOT / "templates" / "pose-plugin"
 GUIDE = ROOT / "docs" / "authors" / "backbone.md"
 KINDS = ("backbone", "head", "detector", "format")
 IMAGES = range(0, 100, 5)
-_SMALL = ("--set", "model.preprocess.size=[64,64]", "--set", "detector.network.size=[64,64]")
-_DETECTOR = ("--detector", "ssdlite", "--set", "detector.train.epochs=1")
+_SMALL = ("--set", "model.preprocess.size=[64,64]", "--set", "stages.detector.network.size=[64,64]")
+_DETECTOR = ("--detector", "ssdlite")
 MODELS = {
     "single-animal": ("one", ("--model", "mybackbone_small")),
     "bottom-up": ("two", ("--model", "mybackbone_small")),

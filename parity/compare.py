@@ -23,6 +23,7 @@ from pose_core.interfaces import Predictions
 from pose_core.model.assemble import PoseModel
 from pose_core.model.detector import DetectorModel
 from pose_core.runs.run_folder import Run
+from pose_core.specs import DetectorRunSpec, RunSpec
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -81,8 +82,7 @@ def compare(case: Case, made: Mapping[str, Any], folder: Path) -> Row:
     original = dict(np.load(folder / "original.npz"))
     with torch.inference_mode():
         if case.detector is not None:
-            detector = run.detector
-            assert detector is not None
+            detector = Run.open(run.stages["detector"].path, DetectorRunSpec)
             compare_detector(detector.load_model(), original, row)
         else:
             compare_pose(run, original, row)
@@ -97,7 +97,7 @@ def take_over(made: Mapping[str, Any], out: Path) -> Run:
     arguments = ["deeplabcut", made["snapshot"], "--out", str(out), "--set", "as_trained=true", *detector]
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         app(arguments, standalone_mode=False)
-    return Run.open(out)
+    return Run.open(out, RunSpec)
 
 
 def compare_pose(run: Run, original: Arrays, row: Row) -> None:

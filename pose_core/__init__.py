@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from pose_core.catalog import available_detectors, available_models
     from pose_core.errors import PoseError
+    from pose_core.evaluation.run import evaluate
     from pose_core.hooks import hookimpl
     from pose_core.prediction.estimator import PoseEstimator, load
     from pose_core.specs import RunSpec
@@ -29,6 +30,7 @@ _HOME = {
     "Skeleton": "pose_core.structures",
     "available_detectors": "pose_core.catalog",
     "available_models": "pose_core.catalog",
+    "evaluate": "pose_core.evaluation.run",
     "hookimpl": "pose_core.hooks",
     "load": "pose_core.prediction.estimator",
 }
@@ -45,6 +47,7 @@ __all__ = [
     "__version__",
     "available_detectors",
     "available_models",
+    "evaluate",
     "hookimpl",
     "load",
 ]

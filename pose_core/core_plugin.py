@@ -1,8 +1,8 @@
-"""The core's own formats and methods, offered through the same door as everybody's."""
+"""The core's own formats, methods and stages, offered through the same door as everybody's."""
 
 from collections.abc import Iterable
 
-from pose_core.hooks import ComponentSpec, MethodSpec, PluginInfo, hookimpl
+from pose_core.hooks import ComponentSpec, MethodSpec, PluginInfo, SupplierSpec, hookimpl
 
 
 @hookimpl
@@ -29,6 +29,20 @@ def pose_components() -> Iterable[ComponentSpec]:
         summary="a table with one row for each animal of a frame; read it with pandas, polars or DuckDB",
         tags=("table",),
     )
+    for name, config, factory, summary in (
+        ("whole_frame", "WholeFrame", "whole_frames:make_whole_frame_stage", "A network that sees the whole frame"),
+        ("crops", "Crops", "crops:make_crop_stage", "A network that sees a crop around each box"),
+        ("detector", "Boxes", "detector_boxes:DetectorStage", "Boxes of a detector"),
+        ("box_file", "Boxes", "box_file:BoxFileStage", "Boxes from a .csv or .parquet file"),
+        ("labelled_boxes", "Boxes", "labelled_boxes:LabelledBoxesStage", "Boxes of labelled animals"),
+    ):
+        yield ComponentSpec(
+            "stage",
+            name,
+            config=f"pose_core.pipeline.stage_configs:{config}Config",
+            factory=f"pose_core.pipeline.{factory}",
+            summary=summary,
+        )
 
 
 @hookimpl
@@ -56,4 +70,32 @@ def pose_methods() -> Iterable[MethodSpec]:
         animals="several",
         heads="one",
         stages={"crops": {"type": "core/crops"}},
+    )
+
+
+@hookimpl
+def pose_suppliers() -> Iterable[SupplierSpec]:
+    yield SupplierSpec(
+        "detector",
+        gives="boxes",
+        stage={"type": "core/detector"},
+        takes=("run",),
+        metavar="RUN",
+        help="A trained detector, in the place of the run's own.",
+    )
+    yield SupplierSpec(
+        "boxes",
+        gives="boxes",
+        stage={"type": "core/box_file"},
+        takes=("file",),
+        metavar="FILE",
+        help="A .csv (frame or image, x1, y1, x2, y2, score) or .parquet file of boxes, in the place of a detector.",
+    )
+    yield SupplierSpec(
+        "labelled_boxes",
+        gives="boxes",
+        stage={"type": "core/labelled_boxes"},
+        takes=("labels",),
+        metavar="",
+        help="The boxes of the labelled animals, in the place of a detector: the pose network by itself.",
     )

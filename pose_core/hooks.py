@@ -44,8 +44,9 @@ KINDS: Mapping[str, str] = {
     "target_generator": "labels -> training targets of a head",
     "predictor": "outputs of a head -> keypoints of animals",
     "loss": "output, target, weight -> a number",
-    "input": "an extra input of a network, such as the conditions of a conditional model",
+    "input": "an extra input of a network, such as an initial pose that it refines",
     "detector": "image -> boxes",
+    "stage": "frames, and what the stages before it found -> more that was found",
     "reader": "labelled project on disk -> labelled dataset",
     "writer": "predictions -> a file, and back",
     "importer": "trained model of another tool -> a run",
@@ -168,6 +169,9 @@ class ModelPreset:
         summary: one line.
         spec: partial run spec, ``{"model": {...}, "train": {...}}``.
         citations: works beyond those that its plugin and its components cite.
+        backbone: full name of a :class:`BackbonePreset` that it is built on, ``"mynet/mynet_50"``, which gives the
+            component and its defaults; ``spec`` overrides them. Empty: ``spec`` says the backbone itself.
+        wrapper: with ``backbone``: a backbone component around it, as in :class:`ModelRecipe`.
     """
 
     name: str
@@ -176,6 +180,8 @@ class ModelPreset:
     summary: str
     spec: Mapping[str, Any]
     citations: tuple[str, ...] = ()
+    backbone: str = ""
+    wrapper: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,6 +195,13 @@ def keypoint_boxes(keypoints: FloatArray) -> FloatArray:
     return boxes
 
 
+def enlarge_boxes(boxes: FloatArray, length: float) -> FloatArray:
+    """Boxes (N, 4) whose longer side is shorter than ``length`` as squares of that side about the same centre."""
+    centre, half = (boxes[:, 2:] + boxes[:, :2]) / 2, np.float32(length / 2)
+    small = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True, initial=0) < length
+    return np.where(small, np.concatenate([centre - half, centre + half], axis=1), boxes).astype(np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """What is known about one frame of a video or one image of a batch.

@@ -38,7 +38,7 @@ def models_that_do_not_work(project: dict[str, Any], every: int) -> list[str]:
     import torch
 
     from pose_core.catalog import get_catalog
-    from pose_core.runs.run_folder import build_model
+    from pose_core.model.build import build_model
     from pose_core.specs.resolve import Layer, resolve
 
     wrong = []

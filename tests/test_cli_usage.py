@@ -248,9 +248,9 @@ def test_a_run_remembers_what_read_its_data(pose: Any, tmp_path: Path) -> None:
 
 def test_a_run_tells_where_its_weights_came_from(pose: Any, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    (run / "detector").mkdir(parents=True)
+    (run / "stages" / "detector").mkdir(parents=True)
     (run / "config.yaml").write_text("model: {name: unet/unet, method: single_animal}")
-    (run / "detector" / "config.yaml").write_text("network: {type: torchvision/ssdlite, pretrained: false}")
+    (run / "stages" / "detector" / "config.yaml").write_text("network: {type: torchvision/ssdlite, pretrained: false}")
     about = {"weights": "best", "name": "lab/best", "license": "CC-BY-4.0", "source": "a laboratory"}
     (run / "provenance.json").write_text(json.dumps({"weights": about}))
     rows = json.loads(pose("licenses", run, "--json").stdout)

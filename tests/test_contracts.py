@@ -14,8 +14,8 @@ import torch
 from pose_core.catalog import Catalog, get_catalog
 from pose_core.errors import ConfigError, PluginError
 from pose_core.interfaces import Labels, Predictions
+from pose_core.model.build import build_model
 from pose_core.plugins.discovery import load_installed
-from pose_core.runs.run_folder import build_model
 from pose_core.specs import RunSpec
 from pose_core.specs.yaml_file import validate
 

@@ -14,12 +14,13 @@ import torch
 from pose_core.data.boxes import animal_boxes
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.interfaces import Labels
-from pose_core.runs.run_folder import DetectorRun, Run
+from pose_core.runs.run_folder import Run
+from pose_core.specs import DetectorRunSpec, RunSpec
 from pose_core.structures import ImageFile, Instances, LabelledImage, Skeleton
 from pose_core.training.validation import box_error, box_overlap
 
 DETECTOR = ("network.size=[64,64]", "train.batch_size=8")
-WITHIN = tuple(f"detector.{setting}" for setting in DETECTOR)
+WITHIN = tuple(f"stages.detector.{setting}" for setting in DETECTOR)
 POSE = (
     "model.preprocess.size=[32,32]",
     "model.backbone.filters=4",
@@ -30,6 +31,10 @@ POSE = (
 
 def settings(*assignments: str) -> list[str]:
     return [part for assignment in assignments for part in ("--set", assignment)]
+
+
+def history(run: Path) -> list[str]:
+    return (run / "history.csv").read_text().splitlines()[1:]
 
 
 @pytest.fixture(scope="module")
@@ -54,26 +59,27 @@ def animals(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_detector_and_pose_network_train_with_one_command_and_predict(pose: Any, animals: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = ["train", animals, "--model", "top_down_unet", "--detector", "ssdlite", "--out", run]
-    command += ["--device", "cpu", "--epochs", "2", *settings(*WITHIN, *POSE, "detector.train.epochs=2")]
+    command += ["--device", "cpu", "--epochs", "2", *settings(*WITHIN, *POSE)]
     process = pose(*command)
     assert process.returncode == 0, process.stderr
-    assert "first the detector torchvision/ssdlite, 2 epochs" in process.stderr
-    opened = Run.open(run)
-    detector = opened.detector
-    assert detector is not None
+    assert "training detector: torchvision/ssdlite, 2 epochs, 8 images a step" in process.stderr
+    opened = Run.open(run, RunSpec)
+    detector = Run.open(opened.stages["detector"].path, DetectorRunSpec)
+    assert detector.spec.train.epochs == opened.spec.train.epochs == 2
+    assert len(history(detector.path)) == len(history(run)) == 1
     assert detector.finished
     assert detector.spec.skeleton == opened.spec.skeleton
     assert detector.spec.min_box == opened.spec.model.preprocess.min_box
     assert "validation_box_error" in detector.metrics()["best"]
     assert detector.provenance["split"] == opened.provenance["split"]
-    assert (run / "detector" / "training_curves.png").is_file()
+    assert (run / "stages" / "detector" / "training_curves.png").is_file()
 
     again = pose(*command)
     assert again.returncode == 2
     assert "already holds a run; add --resume" in again.stderr
     resumed = pose(*command, "--resume")
     assert resumed.returncode == 0, resumed.stderr
-    assert "first the detector" not in resumed.stderr
+    assert "training detector" not in resumed.stderr
 
     evaluated = pose("evaluate", run, "--json", "--device", "cpu")
     assert evaluated.returncode == 0, evaluated.stderr
@@ -149,19 +155,27 @@ def test_a_detector_alone_is_trained_measured_and_given_to_a_pose_network(
 
     given = pose(*arguments, "--detector", alone, "--out", run)
     assert given.returncode == 0, given.stderr
-    assert (run / "detector" / "weights.safetensors").read_bytes() == (alone / "weights.safetensors").read_bytes()
-    assert Run.open(run).spec.detector is not None
+    assert (run / "stages" / "detector" / "weights.safetensors").read_bytes() == (
+        alone / "weights.safetensors"
+    ).read_bytes()
+    assert set(Run.open(run).stages) == {"detector"}
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "unet", "--detector", "ssdlite"], "unet/unet looks at whole frames and needs none; leave it out"),
-        (["--model", "top_down_unet", "--detector", "ssdlit"], "did you mean ssdlite"),
-        (["--model", "top_down_unet", "--detector", "ssdlite", "--devices", "2"], "on one device only"),
         (
-            ["--detector", "ssdlite", "--set", "detector.train.epochs=1"],
-            r"stand at the top: .* \(--set detector.train.epochs\)",
+            ["--model", "unet", "--detector", "ssdlite"],
+            "stages.detector: unet/unet uses no boxes of a detector; leave it out",
+        ),
+        (["--model", "top_down_unet", "--detector", "ssdlit"], "did you mean ssdlite"),
+        (
+            ["--model", "top_down_unet", "--detector", "ssdlite", "--devices", "2"],
+            "train detector first .* then give --detector",
+        ),
+        (
+            ["--detector", "ssdlite", "--set", "stages.detector.train.epochs=1"],
+            r"stand at the top: .* \(--set stages.detector.train.epochs\)",
         ),
         (["--detector", "ssdlite", "--set", "network.sise=[64,64]"], "network.sise: unknown key; did you mean size"),
         (
@@ -171,7 +185,7 @@ def test_a_detector_alone_is_trained_measured_and_given_to_a_pose_network(
                 "--detector",
                 "ssdlite",
                 "--set",
-                "detector.train.max_time=9s",
+                "stages.detector.train.max_time=9s",
                 "--max-time",
                 "5s",
             ],
@@ -245,11 +259,11 @@ def test_a_run_of_a_detector_says_so(animals: Path, tmp_path: Path) -> None:
     from pose_core.errors import RunError
 
     with pytest.raises(RunError, match="no such run folder"):
-        DetectorRun.open(tmp_path / "nothing")
+        Run.open(tmp_path / "nothing", DetectorRunSpec)
 
 
 def test_a_crop_teaches_its_own_animal_only() -> None:
-    from pose_core.runs.run_folder import build_model
+    from pose_core.model.build import build_model
     from pose_core.specs.resolve import Layer, choose_model, resolve
 
     data = Layer({"skeleton": {"keypoints": ["a"]}, "data": {"source": "nowhere"}})

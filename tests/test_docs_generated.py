@@ -14,6 +14,7 @@ from typing import Any
 import docs_api
 import docs_pages
 import docs_reference
+import docs_settings
 import pytest
 
 from pose_core import hooks
@@ -28,10 +29,36 @@ def test_every_hook_and_interface_has_a_page_and_nothing_else() -> None:
     named = {*docs_reference.hooks(), *docs_reference.interfaces()}
     assert {"pose_components", "Backbone", "Head", "Detector", "Reader", "Writer", "Importer"} <= named
     pages = docs_reference.author_pages()
-    for name in named:
-        (text,) = (text for path, text in pages.items() if path.endswith(f"/{name}.md"))
-        assert "## Example" in text
+    surface = pages["authors/hooks.md"]
+    for name in docs_reference.hooks():
+        assert f"](#{name})" in surface
+        assert f"\n## {name}\n" in surface
+    assert surface.count("### Example") == len(docs_reference.hooks())
+    for name in docs_reference.interfaces():
+        assert "## Example" in pages[f"authors/interfaces/{name}.md"]
         assert f"/{name}.md)" in pages["authors/reference.md"]
+
+
+def test_every_setting_is_on_its_page() -> None:
+    from pose_core.specs import RunSpec
+
+    page = docs_settings.settings_page()
+    for section in (
+        "data.split",
+        "model.preprocess",
+        "augmentation.crop",
+        "train.optimizer",
+        "inference",
+        "evaluation",
+    ):
+        assert f"\n## {section}\n" in page
+    assert "| `batch_size` | `8` | Images a step, on each device. |" in page
+    assert "| `backbone` | `-` | A backbone." in page.replace("| - |", "| `-` |")
+    for name in RunSpec.model_fields:
+        assert f"| `{name}` |" in page
+    headings = re.findall(r"^## (\S+)$", page, re.MULTILINE)
+    assert len(headings) == len(set(headings))
+    assert set(re.findall(r"\(#(\w+)\)", page)) <= {heading.replace(".", "") for heading in headings}
 
 
 def test_a_new_hook_without_example_and_docstring_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -178,7 +205,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_site_builds_without_warnings(site: Path) -> None:
-    for page in ("authors/hooks/pose_components", "authors/interfaces/Detector", "authors/checks", "commands"):
+    for page in ("authors/hooks", "authors/interfaces/Detector", "authors/checks", "commands", "use/settings"):
         assert (site / page / "index.html").is_file()
 
 

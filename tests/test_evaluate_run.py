@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,12 +15,12 @@ from pose_core.cli.evaluate import evaluate
 from pose_core.data.fingerprint import data_hash
 from pose_core.data.projects import read_project
 from pose_core.errors import ConfigError, DataError, RunError
-from pose_core.evaluation.predict import predict_images
-from pose_core.evaluation.run import evaluate_run
+from pose_core.evaluation.run import evaluate_poses
 from pose_core.formats.parquet import ParquetPredictions
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.interfaces import Predictions
-from pose_core.runs.run_folder import Run, build_model
+from pose_core.model.build import build_model
+from pose_core.runs.run_folder import Run
 from pose_core.specs import DataSpec, EvaluationSpec, ModelSpec, PreprocessSpec, RunSpec, TrainSpec
 from pose_core.structures import Instances, Skeleton
 
@@ -37,12 +38,14 @@ class Centroids(torch.nn.Module):
     """A network that knows the answer: the centre of mass of each colour."""
 
     size_multiple = 16
+    device = torch.device("cpu")
+    skeleton = Skeleton(NAMES)
 
     def __init__(self, shift=0.0, scores=(0.9, 0.9, 0.9)):
         super().__init__()
         self.shift, self.scores, self.batches = shift, torch.tensor(scores), []
 
-    def predict(self, images):
+    def predict(self, images, initial=None):
         self.batches.append(tuple(images.shape))
         assert images.dtype == torch.uint8
         mass = images.double()
@@ -81,15 +84,18 @@ def run(project, tmp_path):
     return make_run(project, tmp_path / "run")
 
 
-def make_run(project, folder):
+def make_run(project, folder, **model):
     dataset = read_project(project)
     spec = RunSpec(
         skeleton=dataset.skeleton,
         data=DataSpec(source=str(project)),
         model=ModelSpec(
-            preprocess=PreprocessSpec(scale=0.5),
-            backbone={"type": "unet", "filters": 4, "max_stride": 8},
-            heads={"keypoints": {"type": "heatmap"}},
+            **{
+                "preprocess": PreprocessSpec(scale=0.5),
+                "backbone": {"type": "unet", "filters": 4, "max_stride": 8},
+                "heads": {"keypoints": {"type": "heatmap"}},
+                **model,
+            }
         ),
         evaluation=EvaluationSpec(bootstrap=50),
         train=TrainSpec(seed=3),
@@ -102,26 +108,31 @@ def make_run(project, folder):
     return run
 
 
-def test_predictions_are_in_pixels_of_the_image_files_whatever_the_batch(project, run):
+@pytest.fixture
+def predicted(monkeypatch, no_plots):
+    """The predictions that an evaluation leaves."""
+
+    def frames(run, model, **options):
+        monkeypatch.setattr(Run, "load_model", lambda *_: model)
+        result = evaluate_poses(run, device="cpu", **options)
+        return list(ParquetPredictions(Path(result.folder) / "predictions.parquet"))
+
+    return frames
+
+
+def test_predictions_are_in_pixels_of_the_image_files_whatever_the_batch(project, run, predicted):
     dataset = read_project(project)
-    rows = [5, 0, 3, 2, 8]
     results = []
     for batch_size in (1, 2, 8):
         model, seen = Centroids(), []
-        frames = predict_images(
-            model,
-            run.spec,
-            dataset,
-            rows,
-            device=torch.device("cpu"),
-            batch_size=batch_size,
-            progress=lambda done, total, seen=seen: seen.append((done, total)),
+        frames = predicted(
+            run, model, batch_size=batch_size, progress=lambda done, total, seen=seen: seen.append((done, total))
         )
-        assert seen[-1] == (5, 5)
+        assert seen[-1] == (6, 6)
         # Images of different sizes never share a batch; sizes are halved, rounded up and padded to multiples of 16.
         assert {b[-2:] for b in model.batches} == {(64, 80)}
         results.append(np.stack([f.instances.keypoints for f in frames]))
-        for index, (row, frame) in enumerate(zip(rows, frames, strict=True)):
+        for index, (row, frame) in enumerate(zip(range(6, 12), frames, strict=True)):
             assert frame.index == index
             assert frame.image == str(dataset.images[row].image)
             truth = dataset.images[row].instances.keypoints
@@ -130,31 +141,52 @@ def test_predictions_are_in_pixels_of_the_image_files_whatever_the_batch(project
     np.testing.assert_array_equal(results[0], results[2])
 
 
-def test_keypoints_below_the_inference_threshold_are_missing(project, run):
-    dataset = read_project(project)
-    spec = run.spec.model_copy(update={"inference": run.spec.inference.model_copy(update={"threshold": 0.5})})
-    model = Centroids(scores=(0.9, 0.4, 0.6))
-    (frame,) = predict_images(model, spec, dataset, [0], device=torch.device("cpu"), batch_size=1)
+def changed(run, part, **values):
+    section = getattr(run.spec, part).model_copy(update=values)
+    return Run(run.path, run.spec.model_copy(update={part: section}))
+
+
+def test_keypoints_below_the_inference_threshold_are_missing(run, predicted):
+    frame = predicted(changed(run, "inference", threshold=0.5), Centroids(scores=(0.9, 0.4, 0.6)))[0]
     assert np.isnan(frame.instances.keypoints[0, :, 0]).tolist() == [False, True, False]
     assert frame.instances.keypoint_scores[0].tolist() == pytest.approx([0.9, 0, 0.6])
 
 
-def test_crops_around_labelled_animals_are_put_together_to_images(tmp_path):
+def test_crops_around_labelled_animals_are_put_together_to_images(tmp_path, predicted):
     skeleton = Skeleton(NAMES, individuals=("one", "two"))
     points = np.array([[[20, 20], [60, 20], [40, 60]], [[220, 120], [260, 120], [240, 160]]], np.float32)
     image = np.maximum(blobs(points[0], 300, 200), blobs(points[1], 300, 200))
     write_project(tmp_path / "p", skeleton, [Example("a.png", image, Instances.from_keypoints(points))], name="two")
-    dataset = read_project(tmp_path / "p")
-    run = make_run(tmp_path / "p", tmp_path / "run")
-    preprocess = PreprocessSpec(view="animal", size=(96, 96), min_box=0.0)
-    spec = run.spec.model_copy(update={"model": run.spec.model.model_copy(update={"preprocess": preprocess})})
-    (frame,) = predict_images(Centroids(), spec, dataset, [0], device=torch.device("cpu"), batch_size=4)
+    run = make_run(
+        tmp_path / "p",
+        tmp_path / "run",
+        method="top_down",
+        preprocess=PreprocessSpec(view="animal", size=(96, 96), min_box=0.0),
+    )
+    # Nothing else supplies boxes, so the labels do.
+    (frame,) = predicted(run, Centroids(), split="all")
     np.testing.assert_allclose(frame.instances.keypoints, points, atol=0.5)
+    result = evaluate_poses(run, "all", device="cpu", labelled_boxes=True)
+    assert any("around the labelled boxes" in note for note in result.notes)
+    assert Path(result.folder).name == "all"
+
+
+def test_an_image_that_cannot_be_read_is_an_error(run, project, predicted):
+    next((project / "images").rglob("007.png")).write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"007\.png"):
+        predicted(run, Centroids())
+
+
+def test_sources_that_the_model_has_no_use_for_are_refused(run):
+    with pytest.raises(ConfigError, match=r"--labelled-boxes: .* needs no boxes; leave it out"):
+        evaluate_poses(run, device="cpu", labelled_boxes=True)
+    with pytest.raises(ConfigError, match="detektor: is no source of what stages need; there are boxes, "):
+        evaluate_poses(run, device="cpu", detektor="x")
 
 
 def test_evaluation_of_a_run_leaves_figures_tables_predictions_and_plots(run, monkeypatch):
     monkeypatch.setattr(Run, "load_model", lambda *_: Centroids(shift=2.0))
-    result = evaluate_run(run, device="cpu")
+    result = evaluate_poses(run, device="cpu")
     # 2 px at half the scale are 4 px of the image.
     assert result.error.mean.value == pytest.approx(4, abs=0.05)
     assert result.counts.images == 6
@@ -189,17 +221,17 @@ def test_evaluation_of_a_run_leaves_figures_tables_predictions_and_plots(run, mo
 
 def test_evaluating_again_replaces_the_split_and_keeps_the_others(run, monkeypatch, no_plots):
     monkeypatch.setattr(Run, "load_model", lambda *_: Centroids())
-    evaluate_run(run, "train", device="cpu")
-    first = evaluate_run(run, device="cpu").to_json()
+    evaluate_poses(run, "train", device="cpu")
+    first = evaluate_poses(run, device="cpu").to_json()
     stray = run.path / "evaluation" / "test" / "old.png"
     stray.write_text("from before")
-    assert evaluate_run(run, device="cpu").to_json() == first
+    assert evaluate_poses(run, device="cpu").to_json() == first
     assert not stray.exists()
     assert set(run.metrics()) >= {"train", "test", "best"}
 
 
 def test_a_real_network_runs_through(run, no_plots):
-    result = evaluate_run(run, device="cpu", batch_size=3)
+    result = evaluate_poses(run, device="cpu", batch_size=3)
     assert result.counts.images == 6
     assert result.error.mean.value > 0
     json.dumps(result.to_json(), allow_nan=False)
@@ -209,55 +241,55 @@ def test_data_that_are_not_those_of_the_run_are_named(run, project, tmp_path, no
     moved = tmp_path / "moved"
     shutil.move(project, moved)
     with pytest.raises(DataError, match=r"project: the labelled project of this run is no longer there; pass --data"):
-        evaluate_run(run, device="cpu")
+        evaluate_poses(run, device="cpu")
     with pytest.raises(DataError, match="--data must name the labelled project"):
-        evaluate_run(run, data=tmp_path / "nowhere", device="cpu")
-    assert evaluate_run(run, data=moved, device="cpu").notes == ()
+        evaluate_poses(run, data=tmp_path / "nowhere", device="cpu")
+    assert evaluate_poses(run, data=moved, device="cpu").notes == ()
 
     other = tmp_path / "other"
     points = np.full((1, 3, 2), 50.0)
     image = Example("clip/000.png", blobs(points[0], 100, 100), Instances.from_keypoints(points))
     write_project(other, Skeleton(NAMES), [image], name="other")
     with pytest.raises(DataError, match=r"6 of the 6 images of the test split are not in it, the first is .*006\.png"):
-        evaluate_run(run, data=other, device="cpu")
+        evaluate_poses(run, data=other, device="cpu")
 
     skeleton = Skeleton(("red", "green", "pink"))
     write_project(tmp_path / "third", skeleton, [image], name="third")
     with pytest.raises(
         DataError, match="its keypoints are red, green, pink, but the run was trained on red, green, blue"
     ):
-        evaluate_run(run, data=tmp_path / "third", device="cpu")
+        evaluate_poses(run, data=tmp_path / "third", device="cpu")
 
 
 def test_changed_labels_are_noted(run, monkeypatch, no_plots):
     monkeypatch.setattr(Run, "load_model", lambda *_: Centroids())
     provenance = json.loads((run.path / "provenance.json").read_text())
     (run.path / "provenance.json").write_text(json.dumps({**provenance, "data_hash": "0"}))
-    assert any("changed since training" in note for note in evaluate_run(Run.open(run.path), device="cpu").notes)
+    assert any("changed since training" in note for note in evaluate_poses(Run.open(run.path), device="cpu").notes)
 
 
 def test_splits_that_cannot_be_evaluated(run):
     with pytest.raises(DataError, match=r"the validation split has no images; there are train \(6 images\), test \(6"):
-        evaluate_run(run, "validation", device="cpu")
+        evaluate_poses(run, "validation", device="cpu")
     with pytest.raises(ConfigError, match="split 'tset' is unknown; write train, validation, test or all"):
-        evaluate_run(run, "tset", device="cpu")
+        evaluate_poses(run, "tset", device="cpu")
     (run.path / "provenance.json").write_text("{}")
     with pytest.raises(RunError, match=r"provenance.json: does not name the images of the test split"):
-        evaluate_run(Run.open(run.path), device="cpu")
+        evaluate_poses(Run.open(run.path), device="cpu")
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(run, monkeypatch):
     monkeypatch.setattr(Run, "load_model", lambda *_: Centroids())
     (run.path / "evaluation").write_text("a file in the way")
     with pytest.raises(RunError, match="cannot be written") as caught:
-        evaluate_run(run, device="cpu")
+        evaluate_poses(run, device="cpu")
     assert "\n" not in str(caught.value)
     assert "test" not in run.metrics()
 
 
 def test_a_disk_that_fills_up_leaves_the_old_results(run, monkeypatch, no_plots):
     monkeypatch.setattr(Run, "load_model", lambda *_: Centroids())
-    evaluate_run(run, device="cpu")
+    evaluate_poses(run, device="cpu")
     before = {p.name: p.read_bytes() for p in (run.path / "evaluation" / "test").iterdir()}
     assert "keypoints.csv" in before
 
@@ -266,7 +298,7 @@ def test_a_disk_that_fills_up_leaves_the_old_results(run, monkeypatch, no_plots)
 
     monkeypatch.setattr("pose_core.evaluation.output.plot_error_curve", full)
     with pytest.raises(OSError, match="No space left"):
-        evaluate_run(run, device="cpu")
+        evaluate_poses(run, device="cpu")
     assert {p.name: p.read_bytes() for p in (run.path / "evaluation" / "test").iterdir()} == before
     assert [p.name for p in (run.path / "evaluation").iterdir()] == ["test"]
 
@@ -328,5 +360,5 @@ def test_a_folder_that_is_no_run(tmp_path):
 
 def test_evaluation_does_not_touch_the_project(run, project, no_plots):
     before = {p: p.stat().st_mtime_ns for p in project.rglob("*")}
-    evaluate_run(run, device="cpu")
+    evaluate_poses(run, device="cpu")
     assert {p: p.stat().st_mtime_ns for p in project.rglob("*")} == before

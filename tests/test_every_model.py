@@ -11,8 +11,8 @@ import torch
 from pose_core.catalog import Model, get_catalog
 from pose_core.interfaces import Labels, Predictions
 from pose_core.model.assemble import PoseModel
+from pose_core.model.build import build_model
 from pose_core.model.detector import DetectorModel
-from pose_core.runs.run_folder import build_model
 from pose_core.specs import RunSpec
 from pose_core.specs.resolve import Layer, choose_model, resolve
 from pose_core.structures import Skeleton

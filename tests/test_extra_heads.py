@@ -258,7 +258,7 @@ def test_what_training_minimises_is_the_sum_of_the_heads(project: Path) -> None:
     from pose_core.training.task import PoseTask
 
     task = PoseTask(prepare(project, "unet", assignments=TINY))
-    model = task.build(pretrained=False)
+    model = task.build()
     samples = task.samples(task.prepared.split.train, augment=False)
     batch = collate([samples[0, 0], samples[0, 1]])
     with torch.no_grad():

@@ -348,7 +348,7 @@ def test_a_detector_becomes_a_run_within_the_run(tmp_path: Path) -> None:
     network = detector_network()
     snapshot = save_detector(model.folder, network)
     run = import_model("deeplabcut", model.snapshot, tmp_path / "run", detector=snapshot).run
-    detector = run.detector
+    detector = run.stages["detector"]
     assert detector is not None
     # Boxes were learnt with a margin, which comes back in the crop.
     assert detector.spec.network.excess == 20.0

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from pose_core.catalog import get_catalog
 from pose_core.data.augment import Augmenter
 from pose_core.data.dataset import Batch, PoseSamples, collate
-from pose_core.data.geometry import FrameGeometry, transform_points
+from pose_core.data.geometry import transform_points
 from pose_core.data.sample import Sample, place_labels
 from pose_core.evaluation.matching import match_animals
 from pose_core.evaluation.metrics import measure
 from pose_core.formats.parquet import ParquetWriter
-from pose_core.interfaces import Predictions, PredictionsHeader
+from pose_core.interfaces import FrameGeometry, Predictions, PredictionsHeader
 from pose_core.specs import AugmentationSpec, CropSpec, EvaluationSpec, PreprocessSpec
 from pose_core.structures import Frame, ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 from pose_core.synthetic.scenes import Scene, SceneSpec

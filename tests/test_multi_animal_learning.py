@@ -23,7 +23,7 @@ from pose_core.interfaces import Labels, Predictions
 from pose_core.model.assemble import PoseModel
 from pose_core.specs import AugmentationSpec, CropSpec, DetectorConfig, PreprocessSpec, RunSpec, SplitSpec
 from pose_core.structures import LabelledDataset, Skeleton
-from pose_core.training.prepare import prepare, prepare_detector
+from pose_core.training.prepare import prepare
 from pose_core.training.validation import validation_error
 
 NAMES = ["nose", "left_ear", "right_ear"]
@@ -235,7 +235,7 @@ def test_validation_asks_for_nothing_that_the_model_cannot_find() -> None:
 def test_preparing_a_pose_network_and_a_detector(crowd: Path) -> None:
     prepared = prepare(crowd, "top_down_unet")
     assert prepared.spec.skeleton.num_individuals == 12
-    detector = prepare_detector(crowd, "ssdlite")
+    detector = prepare(crowd, networks={"detector": "ssdlite"})
     assert detector.split.train == prepared.split.train
 
 

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from pose_core.data.geometry import FrameGeometry, box_input, frame_input, warp
+from pose_core.data.geometry import box_input, frame_input, warp
 from pose_core.errors import DataError, VideoError
-from pose_core.interfaces import Predictions
+from pose_core.interfaces import FrameGeometry, FrameGroup, Predictions, Stage, StageResult, View, points_through
+from pose_core.io.files import natural_order
 from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.sources import (
     ArraySource,
@@ -26,9 +27,7 @@ from pose_core.pipeline.sources import (
     SourceFrame,
     SourceInfo,
     as_rgb,
-    natural_order,
 )
-from pose_core.pipeline.stages import FrameGroup, Stage, StageResult, View, points_through, predictions_through
 from pose_core.pipeline.threads import Channel, Flow, Stopped, Timing
 from pose_core.structures import ByteArray, Frame, ImageFile, Skeleton
 
@@ -68,7 +67,7 @@ class SpotStage(Stage):
         assert view.images.dtype == torch.uint8
         assert view.images.is_contiguous(memory_format=torch.channels_last)
         self.batches.append(tuple(view.images.shape))
-        return StageResult(predictions_through(brightest(view.images), view.to_frame))
+        return StageResult(brightest(view.images).through(view.to_frame))
 
 
 def pipeline(*stages: Stage, batch_size: int = 4, threshold: float = 0.0) -> Pipeline:
@@ -180,7 +179,7 @@ def test_a_detector_and_a_network_on_crops_are_two_stages() -> None:
         def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
             assert view is None
             assert found.boxes is not None
-            assert len(group.frames) == len(group.rows)
+            assert len(group.frames) == len(group)
             crops = [box_input(b[0], (32, 32), 0.25) for b in found.boxes.numpy()]
             pixels = np.stack([warp(f, c) for f, c in zip(group.frames, crops, strict=True)])
             inside = brightest(torch.from_numpy(pixels).permute(0, 3, 1, 2))
@@ -364,7 +363,7 @@ def test_image_files(tmp_path: Path) -> None:
     for name, x in (("img10.png", 30), ("img2.png", 20), ("img1.png", 10)):
         cv2.imwrite(str(tmp_path / name), spot(x, 12))
     (tmp_path / "img3.png").write_bytes(b"not a picture")
-    files = sorted(tmp_path.iterdir(), key=natural_order)
+    files = sorted(tmp_path.iterdir(), key=lambda file: natural_order(file.name))
     assert [f.name for f in files] == ["img1.png", "img2.png", "img3.png", "img10.png"]
     frames = run(pipeline(), ImageSource("folder", list(map(ImageFile, files))))
     assert [f.image for f in frames] == [str(f) for f in files]

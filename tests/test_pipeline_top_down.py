@@ -16,15 +16,15 @@ from torch.nn import functional
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, DataError
-from pose_core.interfaces import BuildContext, Grid, Predictions
-from pose_core.pipeline.box_file import BoxTable, read_boxes
+from pose_core.interfaces import BuildContext, FrameGroup, Grid, Predictions, Stage, StageContext, StageResult, View
+from pose_core.pipeline.box_file import BoxFileStage, read_boxes
+from pose_core.pipeline.crops import Crops, CropStage
 from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.follow import FollowStage
-from pose_core.pipeline.plan import choose_stages
 from pose_core.pipeline.sources import ArraySource
-from pose_core.pipeline.stages import FrameGroup, Stage, StageResult, View
-from pose_core.pipeline.top_down import BoxFileStage, CropPoses, CropStage
-from pose_core.specs import InferenceSpec, PreprocessSpec, RunSpec
+from pose_core.pipeline.stage_configs import BoxesConfig, CropsConfig
+from pose_core.pipeline.whole_frames import WholeFrames
+from pose_core.specs import PreprocessSpec
 from pose_core.structures import ByteArray, Skeleton
 
 SIGMA = 6.0
@@ -34,19 +34,18 @@ class BlobNetwork(nn.Module):
     """The exact analytic network of images with one bright Gaussian blob: its heatmap is the image itself, at stride 2,
     read by the predictor that heatmap heads use."""
 
-    inputs: dict[str, Any] = {}
     size_multiple = 2
+    device = torch.device("cpu")
 
     def __init__(self, skeleton: Skeleton) -> None:
         super().__init__()
         self.skeleton = skeleton
-        self.register_buffer("mean", torch.zeros(1, 3, 1, 1))
         component = get_catalog().component("predictor", "heatmap/subpixel")
         config = component.config_class()(type="heatmap/subpixel", sigmoid=False)
         self.predictor = component.factory()(config, BuildContext(skeleton), Grid.cells(2))
         self.batches: list[int] = []
 
-    def predict(self, images: Tensor, found: Predictions | None = None) -> Predictions:
+    def predict(self, images: Tensor, initial: Predictions | None = None) -> Predictions:
         self.batches.append(len(images))
         heatmap = functional.avg_pool2d(images[:, :1].float() / 255, 2)
         found: Predictions = self.predictor({"heatmap": heatmap}, Predictions.none(len(images), self.skeleton))
@@ -70,21 +69,14 @@ def crop_preprocess(size: tuple[int, int] = (64, 64)) -> PreprocessSpec:
     return PreprocessSpec(view="animal", size=size, min_box=0.0, scale=1.0)
 
 
-def make_spec(skeleton: Skeleton, preprocess: PreprocessSpec, **inference: Any) -> RunSpec:
-    return RunSpec.model_construct(
-        skeleton=skeleton,
-        model=_Model(preprocess),  # type: ignore[arg-type]
-        inference=InferenceSpec(**inference),
-        detector=None,
+def make_context(network: BlobNetwork, preprocess: PreprocessSpec, at_once: int = 32, **more: Any) -> StageContext:
+    """What a stage sees of a network."""
+    seen: Any = (
+        {"crops": Crops(network, preprocess, at_once)}
+        if preprocess.view == "animal"
+        else {"frames": WholeFrames(network, preprocess)}
     )
-
-
-class _Model:
-    """The part of a model's spec that stages read."""
-
-    def __init__(self, preprocess: PreprocessSpec) -> None:
-        self.preprocess = preprocess
-        self.name = "blob/blob"
+    return StageContext(network.skeleton, network.device, "blob", network=network, **seen, **more)
 
 
 @given(
@@ -97,7 +89,7 @@ def test_moving_the_box_does_not_move_the_keypoint(dx: float, dy: float, length:
     # DeepLabCut cuts crops at whole pixels: there, keypoints move by up to a pixel with the box.
     skeleton = Skeleton(("blob",))
     point = np.array([151.3, 118.6])
-    poses = CropPoses(BlobNetwork(skeleton), crop_preprocess((64, 96) if wide else (64, 64)), skeleton, 8)  # type: ignore[arg-type]
+    poses = Crops(BlobNetwork(skeleton), crop_preprocess((64, 96) if wide else (64, 64)), 8)
     image = blob_image([point])
     at_rest = np.array([*(point - length / 2), *(point + length / 2)])
     moved = at_rest + np.array([dx, dy, dx, dy])
@@ -129,7 +121,7 @@ def test_frames_with_none_and_with_thirty_animals_in_one_stream(skeleton: Skelet
     points = [grid[:n] + rng.uniform(-8, 8, (n, 2)) for n in (0, 30, 0, 1, 7, 0, 30, 2, 0)]
     images = [blob_image(p, size=(560, 660)) for p in points]
     network = BlobNetwork(skeleton)
-    stages = [GivenBoxes(points), CropStage(network, make_spec(skeleton, crop_preprocess(), crops=16))]  # type: ignore[arg-type]
+    stages = [GivenBoxes(points), CropStage(CropsConfig(), make_context(network, crop_preprocess(), 16))]
     pipeline = Pipeline(stages, skeleton, torch.device("cpu"), batch_size=4)
     frames = [f for result in pipeline.run(ArraySource(images)) for f in result.frames]
     assert [len(f.instances) for f in frames] == [len(p) for p in points]
@@ -144,11 +136,11 @@ def test_frames_with_none_and_with_thirty_animals_in_one_stream(skeleton: Skelet
 
 def test_boxes_without_a_pose_network_that_finds_one_animal_are_refused(skeleton: Skeleton) -> None:
     class Several(BlobNetwork):
-        def predict(self, images: Tensor, found: Predictions | None = None) -> Predictions:
+        def predict(self, images: Tensor, initial: Predictions | None = None) -> Predictions:
             found = super().predict(images)
             return found.with_animals(found.keypoints.repeat(1, 2, 1, 1), found.keypoint_scores.repeat(1, 2, 1))
 
-    poses = CropPoses(Several(skeleton), crop_preprocess(), skeleton, 8)  # type: ignore[arg-type]
+    poses = Crops(Several(skeleton), crop_preprocess(), 8)
     with pytest.raises(ValueError, match="one animal a crop"):
         poses.predict([blob_image([(100, 100)])], np.array([[80, 80, 120, 120]], np.float32))
 
@@ -169,7 +161,7 @@ def test_follow_finds_the_animal_in_every_frame_and_again_after_it_was_gone(view
     # Three pixels long and a pixel thin, a pose spans too little to follow: min_box says how large an animal is.
     preprocess = preprocess.model_copy(update={"min_box": 40.0})
     network = BlobNetwork(single)
-    stage = FollowStage(network, make_spec(single, preprocess, follow=True, follow_threshold=0.5))  # type: ignore[arg-type]
+    stage = FollowStage(make_context(network, preprocess, follow_threshold=0.5))
     pipeline = Pipeline([stage], single, torch.device("cpu"), batch_size=4)
     frames = [f for result in pipeline.run(ArraySource(images)) for f in result.frames]
     for number, (frame, expected) in enumerate(zip(frames, points, strict=True)):
@@ -192,12 +184,12 @@ def test_follow_looks_at_the_whole_frame_only_when_the_animal_is_lost() -> None:
     sizes: list[tuple[int, int]] = []
 
     class Watched(BlobNetwork):
-        def predict(self, images: Tensor, found: Predictions | None = None) -> Predictions:
+        def predict(self, images: Tensor, initial: Predictions | None = None) -> Predictions:
             sizes.append((images.shape[2], images.shape[3]))
             return super().predict(images)
 
-    spec = make_spec(single, PreprocessSpec(view="frame", scale=1.0), follow=True)
-    pipeline = Pipeline([FollowStage(Watched(single), spec)], single, torch.device("cpu"), batch_size=4)  # type: ignore[arg-type]
+    context = make_context(Watched(single), PreprocessSpec(view="frame", scale=1.0), follow_threshold=0.3)
+    pipeline = Pipeline([FollowStage(context)], single, torch.device("cpu"), batch_size=4)
     images = [blob_image(p) for p in moving(8)]
     assert len([f for result in pipeline.run(ArraySource(images)) for f in result.frames]) == 8
     assert sizes[0] == (240, 320)
@@ -213,12 +205,12 @@ def test_boxes_from_a_csv_file(tmp_path: Path, skeleton: Skeleton) -> None:
         for n, (x, y) in enumerate(found)
     ]
     (tmp_path / "boxes.csv").write_text("\n".join(lines))
-    table = read_boxes(tmp_path / "boxes.csv")
-    stages = [BoxFileStage(table), CropStage(BlobNetwork(skeleton), make_spec(skeleton, crop_preprocess()))]  # type: ignore[arg-type]
+    context = make_context(BlobNetwork(skeleton), crop_preprocess(), file=tmp_path / "boxes.csv")
+    stages = [BoxFileStage(BoxesConfig(), context), CropStage(CropsConfig(), context)]
     pipeline = Pipeline(stages, skeleton, torch.device("cpu"), batch_size=2)
     frames = pipeline.run_once([blob_image(p) for p in points])
     assert [len(f.instances) for f in frames] == [2, 0, 1]
-    # The surest box comes first.
+    # The box with the highest score comes first.
     np.testing.assert_allclose(frames[0].instances.keypoints[:, 0], points[0][::-1], atol=0.15)
 
 
@@ -259,16 +251,20 @@ def test_wrong_box_files_are_refused_with_the_line(tmp_path: Path, content: str,
     assert "\n" not in str(error.value)
 
 
-def test_what_a_model_needs_is_said(skeleton: Skeleton) -> None:
-    single = Skeleton(("blob",))
-    crops = make_spec(single, crop_preprocess())
-    with pytest.raises(ConfigError, match=r"--follow .*--detector .*--boxes"):
-        choose_stages(BlobNetwork(single), crops)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="is for one animal"):
-        choose_stages(BlobNetwork(skeleton), make_spec(skeleton, crop_preprocess(), follow=True))  # type: ignore[arg-type]
-    frames = make_spec(single, PreprocessSpec(view="frame", scale=1.0))
-    with pytest.raises(ConfigError, match="uses no boxes"):
-        choose_stages(BlobNetwork(single), frames, boxes=BoxTable({}, ""))  # type: ignore[arg-type]
+def test_follow_is_for_one_animal_and_networks_that_take_windows(skeleton: Skeleton) -> None:
+    with pytest.raises(ConfigError, match="--follow: is for one animal, and the project of this run has 30"):
+        FollowStage(make_context(BlobNetwork(skeleton), crop_preprocess()))
+    fixed = PreprocessSpec(view="frame", size=(64, 64))
+    with pytest.raises(ConfigError, match="whole frames of one size only"):
+        FollowStage(make_context(BlobNetwork(Skeleton(("blob",))), fixed))
+
+
+def test_a_stage_says_which_network_it_misses(skeleton: Skeleton) -> None:
+    context = make_context(BlobNetwork(skeleton), crop_preprocess())
+    with pytest.raises(ConfigError, match="blob: is not a pose network that looks at whole frames"):
+        context.whole_frames()
+    with pytest.raises(ConfigError, match="blob: is not a detector, which is needed here; name the run of one"):
+        context.detector()
 
 
 def test_crops_shrink_large_animals_without_aliasing() -> None:
@@ -277,7 +273,7 @@ def test_crops_shrink_large_animals_without_aliasing() -> None:
     y, x = np.mgrid[:600, :600]
     image = 250 * np.exp(-((x - 303.4) ** 2 + (y - 291.7) ** 2) / (2 * (4 * SIGMA) ** 2))
     image = np.repeat(cv2.convertScaleAbs(image)[..., None], 3, axis=2)
-    poses = CropPoses(BlobNetwork(single), crop_preprocess(), single, 8)  # type: ignore[arg-type]
+    poses = Crops(BlobNetwork(single), crop_preprocess(), 8)
     boxes = np.array([[210, 200, 390, 380], [210.7, 200.3, 390.7, 380.3]], np.float32)
     found = poses.predict([image, image], boxes).keypoints[:, 0, 0].numpy()
     assert np.abs(found - [303.4, 291.7]).max() < 0.4
@@ -289,7 +285,7 @@ def test_half_pixel_false_puts_keypoints_where_such_models_learned_them() -> Non
     single = Skeleton(("blob",))
 
     class TrainedSo(BlobNetwork):
-        def predict(self, images: Tensor, found: Predictions | None = None) -> Predictions:
+        def predict(self, images: Tensor, initial: Predictions | None = None) -> Predictions:
             found = super().predict(images)
             return found.with_animals(found.keypoints + 0.5 * (1 - 64 / 60), found.keypoint_scores)
 
@@ -297,6 +293,6 @@ def test_half_pixel_false_puts_keypoints_where_such_models_learned_them() -> Non
     image = blob_image([point])
     box = np.array([[*(point - 20), *(point + 20)]], np.float32)
     as_trained = crop_preprocess().model_copy(update={"half_pixel": False})
-    plain = CropPoses(BlobNetwork(single), crop_preprocess(), single, 8).predict([image], box)  # type: ignore[arg-type]
-    trained = CropPoses(TrainedSo(single), as_trained, single, 8).predict([image], box)  # type: ignore[arg-type]
+    plain = Crops(BlobNetwork(single), crop_preprocess(), 8).predict([image], box)
+    trained = Crops(TrainedSo(single), as_trained, 8).predict([image], box)
     np.testing.assert_allclose(trained.keypoints.numpy(), plain.keypoints.numpy(), atol=1e-3)

@@ -23,6 +23,7 @@ from pose_core.formats.config import ParquetConfig
 from pose_core.formats.parquet import ParquetWriter
 from pose_core.interfaces import PredictionsHeader
 from pose_core.io import files
+from pose_core.model.build import build_model
 from pose_core.pipeline.sources import FrameSource, ImageSource
 from pose_core.pipeline.video import VideoSource
 from pose_core.prediction import journal
@@ -30,7 +31,7 @@ from pose_core.prediction.estimator import PoseEstimator
 from pose_core.prediction.inputs import find_inputs, unique_names
 from pose_core.prediction.job import Outcome
 from pose_core.prediction.predict_paths import Observer, predict_paths
-from pose_core.runs.run_folder import Run, build_model
+from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
 from pose_core.structures import Frame
 from pose_core.synthetic.videos import draw_number, overwrite_bytes, write_numbered_video

@@ -15,7 +15,7 @@ from pose_core.plugins import discover
 from pose_core.specs import RunSpec
 from pose_core.specs.resolve import Layer, choose_model, file_layer, option_layer, resolve, set_layer
 from pose_core.specs.schema import json_schema
-from pose_core.specs.yaml_file import read_spec, read_yaml
+from pose_core.specs.yaml_file import read_run, read_yaml
 
 DATA = Layer({"skeleton": {"keypoints": ["nose", "tail"]}, "data": {"source": "somewhere"}})
 
@@ -57,7 +57,7 @@ def test_what_is_written_uses_full_names_and_reads_back(tmp_path: Path) -> None:
     assert spec.model.backbone.type == "unet/unet"
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump(spec.model_dump(mode="json")))
-    again = read_spec(file, RunSpec)
+    again = read_run(file)
     assert again == spec
     assert again.model_dump() == spec.model_dump()
 
@@ -82,7 +82,7 @@ def test_what_is_written_uses_full_names_and_reads_back(tmp_path: Path) -> None:
             "model:\n  heads:\n    keypoints:\n      target_generator: {sgma: 1}\n",
             r"target_generator\.sgma: unknown key; did you mean sigma\?",
         ),
-        ("trane: 3\n", r"trane: unknown key; did you mean train\?"),
+        ("trane: 3\n", r"trane: unknown key; did you mean trains? or trains?\?"),
         ("train:\n  batch_size: 0\n", r"train\.batch_size: .*greater than or equal to 1, not 0 \(.*line 2\)"),
         ("train:\n  max_time: soon\n", r"train\.max_time: must be a time such as 90s.*line 2"),
         (

@@ -22,8 +22,8 @@ from pose_core.specs import SplitSpec, parse_yaml
 from pose_core.specs.resolve import set_layer
 from pose_core.specs.yaml_file import read_yaml
 from pose_core.structures import Skeleton
-from pose_core.training.fit import train_model
-from pose_core.training.prepare import prepare, prepare_detector
+from pose_core.training.fit import train_network
+from pose_core.training.prepare import prepare
 
 LAUGHS = "{" + ", ".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}' if i else 'ha'] * 9)}]" for i in range(9)) + "}"
 
@@ -173,16 +173,16 @@ def test_a_journal_that_is_no_file_is_begun_anew(tmp_path: Path, kind: str) -> N
 def test_a_damaged_checkpoint_says_which(blob_project: Path, tmp_path: Path, tiny_settings: tuple[str, ...]) -> None:
     settings = [*tiny_settings, "train.epochs=1", "train.device=cpu"]
     prepared = prepare(blob_project, "unet", assignments=settings)
-    run = train_model(prepared, tmp_path / "run")
+    run = train_network(prepared, tmp_path / "run")
     checkpoint = run.path / "checkpoints/last.ckpt"
     whole = checkpoint.read_bytes()
     for damaged in (whole[: len(whole) // 2], b"", b"\x80\x02cos\nsystem\n."):
         checkpoint.write_bytes(damaged)
         with pytest.raises(PoseError, match=r"last\.ckpt: damaged, or not of this training"):
-            train_model(prepared, tmp_path / "run", resume=True)
+            train_network(prepared, tmp_path / "run", resume=True)
     torch.save({"state_dict": {}}, checkpoint)
     with pytest.raises(PoseError, match=r"last\.ckpt: damaged, or not of this training"):
-        train_model(prepared, tmp_path / "run", resume=True)
+        train_network(prepared, tmp_path / "run", resume=True)
 
 
 @pytest.mark.parametrize("text", ["[1, [2]]", '"text"', "7", "[" * 100_000])
@@ -206,7 +206,7 @@ def test_metrics_without_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["type:`id`", "/tmp/runs/old", "..", "-r"])
 def test_what_no_plugin_can_be_called_is_not_to_be_installed(blob_project: Path, tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="is no name of a plugin; correct it") as caught:
-        prepare_detector(blob_project, f"{name}/ssdlite")
+        prepare(blob_project, networks={"detector": f"{name}/ssdlite"})
     assert "pip install" not in str(caught.value)
 
 

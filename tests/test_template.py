@@ -209,7 +209,7 @@ def backbone(plugin: Installed, animal: Path, animals: Path) -> None:
     print(f"from baking to the first trained model: {time.perf_counter() - plugin.started:.0f} s")
     plugin.train(animals, "bottom_up", "--model", "mybackbone_small")
     detector = ("--detector", "ssdlite")
-    small = ("detector.network.size=[64,64]", "detector.train.epochs=1", CROP)
+    small = ("stages.detector.network.size=[64,64]", CROP)
     plugin.train(animals, "top_down", "--model", "top_down_mybackbone_small", *detector, settings=small)
     for method, data in (("single", animal), ("bottom_up", animals), ("top_down", animals)):
         assert "mybackbone/mybackbone" in (plugin.folder / method / "config.yaml").read_text()

@@ -13,8 +13,8 @@ import yaml
 
 from pose_core.data.images import read_image
 from pose_core.data.projects import read_project
-from pose_core.specs.resolve import option_layer
-from pose_core.training.fit import train_model
+from pose_core.training.fit import train_network
+from pose_core.training.options import TrainOptions
 from pose_core.training.prepare import prepare
 
 
@@ -26,9 +26,9 @@ def trained(blob_project: Path, tiny_settings: tuple[str, ...], tmp_path_factory
         blob_project,
         "unet",
         assignments=tiny_settings,
-        options=option_layer([("--epochs", "train.epochs", 60), ("--device", "train.device", "cpu")]),
+        options=TrainOptions(epochs=60, device="cpu"),
     )
-    train_model(prepared, out)
+    train_network(prepared, out)
     return out
 
 

@@ -22,16 +22,17 @@ from pose_core.errors import ConfigError, DownloadError, PluginError, WeightsErr
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.hooks import PluginInfo, WeightSpec
 from pose_core.model.assemble import PoseModel
+from pose_core.model.build import build_model
 from pose_core.model.detector import DetectorModel
 from pose_core.model.pretrained import remote_file
 from pose_core.plugins import ACTIVE, PluginRecord
 from pose_core.runs import start
-from pose_core.runs.run_folder import Run, build_model
+from pose_core.runs.run_folder import Run
 from pose_core.runs.start import start_from
 from pose_core.specs import AnyDetector, ModelSpec
-from pose_core.specs.resolve import option_layer
 from pose_core.structures import Instances, Skeleton
-from pose_core.training.fit import train_model
+from pose_core.training.fit import train_network
+from pose_core.training.options import TrainOptions
 from pose_core.training.prepare import prepare
 
 
@@ -39,8 +40,8 @@ from pose_core.training.prepare import prepare
 def run(blob_project: Path, tiny_settings: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of the tiny network, trained for an epoch on the keypoints red and green."""
     out = tmp_path_factory.mktemp("start") / "run"
-    options = option_layer([("--epochs", "train.epochs", 1), ("--device", "train.device", "cpu")])
-    train_model(prepare(blob_project, "unet", assignments=tiny_settings, options=options), out)
+    options = TrainOptions(epochs=1, device="cpu")
+    train_network(prepare(blob_project, "unet", assignments=tiny_settings, options=options), out)
     return out
 
 
@@ -149,7 +150,9 @@ def test_weights_of_a_backbone_reach_it_within_a_wrapper(run: Path, tmp_path: Pa
     spec = Run.open(run).spec.model
     content = spec.model_dump(mode="json")
     wrapped = {"type": "buctd/prenet", "backbone": content["backbone"]}
-    model = ModelSpec.model_validate({**content, "backbone": wrapped, "inputs": {"conditions": "buctd/conditions"}})
+    crops = {"method": "conditional_top_down", "preprocess": {"view": "animal", "size": [64, 64]}, "name": "custom"}
+    inputs = {"conditions": "buctd/conditions"}
+    model = ModelSpec.model_validate({**content, **crops, "backbone": wrapped, "inputs": inputs})
     fresh = PoseModel(model, Run.open(run).spec.skeleton)
     state = load_file(run / "weights.safetensors")
     backbone = {n.removeprefix("backbone."): t for n, t in state.items() if n.startswith("backbone.")}
@@ -261,7 +264,7 @@ def test_detector_weights_are_for_detectors(model: PoseModel, monkeypatch: pytes
     empty = cache.parent / "empty.pt"
     torch.save({"a": torch.zeros(1)}, empty)
     offer(monkeypatch, published(empty, "boxes", detectors[0].full_name))
-    with pytest.raises(ConfigError, match=r"made for a detector; write it as detector\.train\.weights"):
+    with pytest.raises(ConfigError, match=r"made for a detector, not for a pose network .*stages\.NAME\.train"):
         start_from(model, "boxes")
 
 
@@ -285,7 +288,7 @@ def test_a_detector_starts_from_a_file_of_the_whole_or_of_its_network(tmp_path: 
 
 
 def test_the_model_of_a_run_is_taken_over(run: Path, other_project: Path) -> None:
-    options = option_layer([("--weights", "train.weights", str(run)), ("--device", "train.device", "cpu")])
+    options = TrainOptions(weights=str(run), device="cpu")
     spec = prepare(other_project, options=options).spec
     mine = Run.open(run).spec
     assert spec.model == mine.model

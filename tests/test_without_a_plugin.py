@@ -166,7 +166,7 @@ def config_with(kind: str, name: str, without: str) -> dict[str, Any]:
         case "reader":
             return {"data": {"reader": here}, "model": model}
         case "detector":
-            return {"detector": {"network": here}, "model": model}
+            return {"stages": {"detector": {"network": here}}, "model": model}
     return {"model": model}
 
 

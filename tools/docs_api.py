@@ -52,7 +52,7 @@ def api_pages() -> dict[str, str]:
         parts = [f"# pose_core.{module}", about]
         parts += [f"::: pose_core.{module}.{name}" for name in names(module)]
         pages[f"reference/{module}.md"] = "\n\n".join(parts) + "\n"
-    lines += ["", "By kind of component, with an example of each: [hooks and interfaces](authors/reference.md)."]
+    lines += ["", "By kind of component, with an example of each: [kinds and interfaces](authors/reference.md)."]
     return {"reference.md": "\n".join(lines) + "\n", **pages}
 
 

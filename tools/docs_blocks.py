@@ -64,7 +64,7 @@ class Block:
 
     @property
     def where(self) -> str:
-        """``docs/user-guide.md:51``."""
+        """``docs/use/train.md:51``."""
         return f"{self.page}:{self.line}"
 
 
@@ -169,7 +169,7 @@ def _yaml(block: Block, page: list[Block], names: bool) -> None:
             if names:
                 model = layer.content.get("model", {})
                 whole = {"backbone", "heads"} <= set(model) and "type" in model["backbone"]
-                base = None if whole else "top_down_unet" if "detector" in layer.content else "unet"
+                base = None if whole else "top_down_unet" if "stages" in layer.content else "unet"
                 resolves(base, layer)
         except (PoseError, yaml.YAMLError) as error:
             raise Fault(str(error).replace(f"{file} ", "")) from None

@@ -101,7 +101,7 @@ def resolves(model: str | None, *user: Any, detector: str | None = None) -> None
 
     one: dict[str, Any] = {"skeleton": {"keypoints": ["nose", "tail"]}, "data": {"source": "somewhere"}}
     two = {**one, "skeleton": {**one["skeleton"], "individuals": ["one", "two"]}}
-    layers = [*([Layer({"detector": {"network": {"type": detector}}})] if detector else []), *user]
+    layers = [*([Layer({"stages": {"detector": {"network": {"type": detector}}}})] if detector else []), *user]
     for number, data in enumerate((one, two)):
         try:
             resolve(choose_model(model, multi_animal=data is two) if model else None, Layer(data), layers)

@@ -51,16 +51,19 @@ def faults() -> Iterator[str]:
 
 
 def author_pages() -> dict[str, str]:
-    """Path in the site -> Markdown: a page for each hook and interface, and a list of them."""
+    """Path in the site -> Markdown: all hooks on a page, a page for each interface, and a list of these."""
     from pose_core import specs
     from pose_core.catalog import get_catalog
     from pose_core.hooks import HOOKS, KINDS, NEEDS
 
     pages: dict[str, str] = {}
+    surface = ["# The hooks", "All that pose_core asks of a plugin, made of the docstrings of `pose_core/hooks.py`."]
+    surface.append("\n".join(f"- [{name}](#{name}): {_summary(hook)}" for name, hook in hooks().items()))
     for name, hook in hooks().items():
         returned = "one of these" if name == "pose_plugin_info" else "any number of these"
-        parts = [f"# {name}", markdown(_doc(hook)), f"It returns {returned}:", _described(HOOKS[name])]
-        pages[f"authors/hooks/{name}.md"] = "\n\n".join([*parts, _example(name)])
+        parts = [f"## {name}", markdown(_doc(hook)), f"It returns {returned}:", _described(HOOKS[name])]
+        surface += [*parts, _example(name).replace("## Example", "### Example", 1)]
+    pages["authors/hooks.md"] = "\n\n".join(surface)
     for name, cls in interfaces().items():
         parts = [f"# {name}", markdown(_doc(cls)), *_methods(cls, name)]
         config = getattr(specs, {"ExtraInput": "InputConfig"}.get(name, f"{name}Config"))
@@ -68,9 +71,7 @@ def author_pages() -> dict[str, str]:
         pages[f"authors/interfaces/{name}.md"] = "\n\n".join(
             [*parts, *_methods(config, config.__name__), _example(name)]
         )
-    lines = ["# Hooks and interfaces", "", "Made of the docstrings. What a plugin offers, by hooks:", ""]
-    lines += [f"- [{name}](hooks/{name}.md): {_summary(hook)}" for name, hook in hooks().items()]
-    lines += ["", "What it implements, by interfaces:", ""]
+    lines = ["# Kinds and interfaces", "", "What the parts of a plugin implement, made of the docstrings:", ""]
     lines += [f"- [{name}](interfaces/{name}.md): {_summary(cls)}" for name, cls in sorted(interfaces().items())]
     methods = {method.name: method.summary for method in get_catalog().methods()}
     for title, words in (("Kinds of components", KINDS), ("Methods of models", methods), ("Needs", NEEDS)):

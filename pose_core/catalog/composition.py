@@ -15,7 +15,8 @@ from pose_core.catalog.known_names import known_names
 from pose_core.catalog.merge import merge
 from pose_core.plugins import PluginRecord
 
-_KINDS = {"heads": "head", "losses": "loss", "inputs": "input", "network": "detector"}
+_STAGES = "inference.stages"
+_KINDS = {"heads": "head", "losses": "loss", "inputs": "input", "network": "detector", _STAGES: "stage"}
 """Keys of a configuration under which components stand that are not called as their kind."""
 
 
@@ -79,6 +80,11 @@ class Composer:
             m.name: plugin.name for plugin in reversed(plugins) for m in plugin.definitions.get("pose_methods", ())
         }
         self._methods = {**known_names().methods, **offered}
+        self._backbones: dict[str, tuple[hooks.BackbonePreset, PluginRecord]] = {
+            f"{plugin.name}/{preset.name}": (preset, plugin)
+            for plugin in plugins
+            for preset in plugin.definitions.get("pose_backbones", ())
+        }
 
     def recipes(self) -> tuple[Recipe, ...]:
         """One of each name and method, with the plugin it comes from."""
@@ -113,28 +119,37 @@ class Composer:
         return {self._methods[name]} - {CORE} if name in self._methods else set()
 
     def _preset(self, preset: hooks.ModelPreset, plugin: PluginRecord) -> Model:
+        layers = _wrapped(preset.wrapper)
+        citations = tuple(Citation(plugin, key) for key in preset.citations)
+        if preset.backbone in self._backbones:
+            backbone, author = self._backbones[preset.backbone]
+            layers += _backbone_layers(backbone, preset.method, preset.wrapper)
+            citations = (*(Citation(author, key) for key in backbone.citations), *citations)
+        layers += (preset.spec,)
         return Model(
             preset.name,
             preset.method,
             preset.family,
             plugin,
             preset.summary,
-            (preset.spec,),
-            tuple(Citation(plugin, key) for key in preset.citations),
-            tuple(sorted({plugin.name} | self.of_method(preset.method) | self.needs(preset.spec))),
+            layers,
+            citations,
+            # Where its plugin is not installed the backbone preset is not known, but its namespace is.
+            tuple(
+                sorted(
+                    {plugin.name, *_namespace(preset.backbone)}
+                    | self.of_method(preset.method)
+                    | self.needs(*layers)
+                )
+            ),
         )
 
     def _composed(self, preset: hooks.BackbonePreset, plugin: PluginRecord, recipe_of: Recipe) -> Model:
         recipe, author = recipe_of
-        of_backbone = (
-            {"model": {"backbone": preset.backbone}},
-            preset.spec,
-            preset.overrides.get(recipe.method, {}),
-        )
         layers = (
             recipe.spec,
-            {"model": {"backbone": recipe.wrapper}} if recipe.wrapper else {},
-            *(_within(recipe, layer) for layer in of_backbone),
+            *_wrapped(recipe.wrapper),
+            *_backbone_layers(preset, recipe.method, recipe.wrapper),
         )
         return Model(
             name=recipe.name.replace("{backbone}", preset.name),
@@ -166,7 +181,8 @@ def components_in(content: Any, around: str = "") -> Iterator[tuple[str, dict[st
         if kind in hooks.KINDS and isinstance(config, Mapping) and isinstance(config.get("type"), str):
             yield kind, dict(config)
         else:
-            yield from components_in(value, str(key))
+            # The section of the networks that a run builds on is called stages, too.
+            yield from components_in(value, _STAGES if (around, key) == ("inference", "stages") else str(key))
 
 
 def names_in(content: Any) -> Iterator[tuple[str, str]]:
@@ -194,9 +210,21 @@ def _merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return merged
 
 
-def _within(recipe: hooks.ModelRecipe, layer: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a backbone preset says about its backbone, said of the one in the recipe's wrapper, where it has one."""
+def _wrapped(wrapper: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    return ({"model": {"backbone": wrapper}},) if wrapper else ()
+
+
+def _backbone_layers(
+    preset: hooks.BackbonePreset, method: str, wrapper: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], ...]:
+    """What a backbone preset says of a model, from its component to its defaults for a method."""
+    layers = ({"model": {"backbone": preset.backbone}}, preset.spec, preset.overrides.get(method, {}))
+    return tuple(_within(wrapper, layer) for layer in layers)
+
+
+def _within(wrapper: Mapping[str, Any], layer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a backbone preset says about its backbone, said of the one in the wrapper, where there is one."""
     model = layer.get("model", {})
-    if not recipe.wrapper or "backbone" not in model:
+    if not wrapper or "backbone" not in model:
         return layer
     return {**layer, "model": {**model, "backbone": {"backbone": model["backbone"]}}}

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pose_core.cli.sources import with_sources
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from pose_core.evaluation.boxes import DetectorResult
     from pose_core.evaluation.results import ErrorMetrics, Estimate, EvaluationResult
     from pose_core.runs.run_folder import Run
-    from pose_core.specs import EvaluationSpec
+    from pose_core.specs import AnyRunSpec, EvaluationSpec
 
 
+@with_sources("run", "file", "labels")
 def evaluate(
+    *,
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that 'pose train --out' made.")],
     split: Annotated[
         str, typer.Option(metavar="test|validation|train|all", help="Which part of the labelled images.")
@@ -42,21 +49,7 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
-    boxes: Annotated[
-        str | None,
-        typer.Option(
-            metavar="detector|labelled|both",
-            help="Top-down: whose boxes the crops are cut around; by default both where the run has a detector.",
-            show_default=False,
-        ),
-    ] = None,
-    conditions: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="RUN", help="Models that refine poses: the model that finds them, in the place of the run's own.",
-            show_default=False,
-        ),
-    ] = None,
+    sources: dict[str, Path | bool | None],
     device: Annotated[
         str, typer.Option(metavar="DEVICE", help="Where to compute: auto, cpu, cuda, cuda:N or mps.")
     ] = "auto",
@@ -74,118 +67,59 @@ def evaluate(
     from rich.markup import escape
 
     from pose_core.cli.tables import print_json
-    from pose_core.evaluation.oks import override_sigmas
-    from pose_core.runs.run_folder import Run, is_detector_run
+    from pose_core.evaluation.boxes import DetectorResult
+    from pose_core.evaluation.run import evaluate as measure
+    from pose_core.runs.run_folder import Run
 
-    if is_detector_run(run):
-        _evaluate_detector(run, split, json, data, device, batch_size, given=[sigma, threshold, boxes, conditions])
-        return
     opened = Run.open(run)
-    whose = _whose_boxes(opened, boxes, conditions)
-    spec = opened.spec.evaluation
-    if sigma:
-        spec = spec.model_copy(update={"sigmas": override_sigmas(spec.sigmas, sigma, opened.spec.skeleton)})
-    if threshold is not None:
-        spec = spec.model_copy(update={"threshold": threshold})
-    results = [_measure(opened, way, conditions, split, data, device, batch_size, spec) for way in whose]
+    spec = _spec(opened, sigma or [], threshold)
+    with _progress(split) as progress:
+        result = measure(opened, split, data, device, batch_size, spec=spec, progress=progress, **sources)
     if json:
-        second = {"labelled_boxes": results[1].to_json()} if len(results) > 1 else {}
-        print_json({**results[0].to_json(), **second})
+        print_json(result.to_json())
+        return
+    if isinstance(result, DetectorResult):
+        _show_boxes(result)
         return
     console = Console(highlight=False, soft_wrap=True, emoji=False)
     # What is read by a program or from a file is not cut to the width of a terminal that is not there.
     console = console if console.is_terminal else Console(highlight=False, soft_wrap=True, emoji=False, width=1000)
-    if whose[0] == "detector":
-        console.print("[bold]with the detector's boxes[/bold]: as in prediction")
-    _show(results[0], console)
-    if len(results) > 1:
-        console.print("\n[bold]with the labelled boxes[/bold]: the pose network by itself")
-        console.print(overall_table(results[1]))
-        console.print(f"plots and tables: {escape(results[1].folder)}")
+    if result.besides:
+        console.print("[bold]as in prediction[/bold]")
+    _show(result, console)
+    for name, beside in result.besides.items():
+        console.print(f"\n[bold]with the {name.replace('_', ' ')}[/bold]: the pose network by itself")
+        console.print(overall_table(beside))
+        console.print(f"plots and tables: {escape(beside.folder)}")
 
 
-def _whose_boxes(run: Run, asked: str | None, conditions: Path | None) -> list[str]:
-    from pose_core.errors import ConfigError
+def _spec(run: Run[AnyRunSpec], sigmas: list[str], threshold: float | None) -> EvaluationSpec | None:
+    """The run's settings with those of the options; None where there are none."""
+    from pose_core.evaluation.oks import override_sigmas
 
-    if run.spec.model.inputs:
-        if asked is not None:
-            raise ConfigError(f"--boxes: {run.name} refines poses, not boxes; leave it out")
-        return ["conditions"]
-    if conditions is not None:
-        raise ConfigError(f"--conditions: {run.name} refines no poses of another model; leave it out")
-    if asked not in (None, "detector", "labelled", "both"):
-        raise ConfigError(f"--boxes {asked}: write detector, labelled or both")
-    if asked is not None and run.spec.model.preprocess.view != "animal":
-        raise ConfigError(f"--boxes: {run.name} looks at whole frames and uses no boxes; leave it out")
-    if asked in ("detector", "both") and run.spec.detector is None:
-        raise ConfigError(f"--boxes {asked}: {run.path} has no detector; write labelled or leave it out")
-    if asked == "labelled" or run.spec.detector is None:
-        return ["labelled"]
-    return ["detector"] if asked == "detector" else ["detector", "labelled"]
+    spec = run.spec.evaluation
+    if sigmas:
+        spec = spec.model_copy(update={"sigmas": override_sigmas(spec.sigmas, sigmas, run.spec.skeleton)})
+    if threshold is not None:
+        spec = spec.model_copy(update={"threshold": threshold})
+    return None if spec is run.spec.evaluation else spec
 
 
-def _measure(
-    run: Run,
-    boxes: str,
-    conditions: Path | None,
-    split: str,
-    data: Path | None,
-    device: str,
-    batch_size: int | None,
-    spec: EvaluationSpec,
-) -> EvaluationResult:
-    """Metrics of a split, seen through the labelled boxes, through the detector of the run, or as refined poses."""
+@contextmanager
+def _progress(split: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    from pose_core.evaluation.run import evaluate_run, report, split_images
 
     console = Console(stderr=True)
     columns = (TextColumn("predicting {task.fields[split]} images"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None, split=split)
-
-        def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        if boxes == "labelled":
-            return evaluate_run(run, split, data, device, batch_size, spec=spec, progress=progress)
-        from pose_core.pipeline.sources import ImageSource
-        from pose_core.prediction.estimator import load
-
-        images = split_images(run, split, data)
-        estimator = load(run.path, device, batch_size, conditions=conditions, follow=False)
-        source = ImageSource(split, [images.dataset.images[row].image for row in images.rows])
-        frames = []
-        for result in estimator.pipeline.run(source):
-            frames += result.frames
-            progress(len(frames), len(images.rows))
-        return report(run, split, images, frames, spec=spec, labelled_boxes=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _evaluate_detector(
-    run: Path,
-    split: str,
-    json: bool,
-    data: Path | None,
-    device: str,
-    batch_size: int | None,
-    given: list[object],
-) -> None:
-    from pose_core.cli.tables import print_json
-    from pose_core.errors import ConfigError
-    from pose_core.evaluation.detector import evaluate_detector
-    from pose_core.runs.run_folder import DetectorRun
-
-    if any(value not in (None, []) for value in given):
-        raise ConfigError(
-            f"{run}: holds a detector, for which --sigma, --threshold, --boxes and --conditions mean nothing; leave out"
-        )
-    result = evaluate_detector(DetectorRun.open(run), split, data, device, batch_size)
-    if json:
-        print_json(result.to_json())
-        return
-    print(f"{result.images} {split} images, {result.animals} labelled boxes, {result.boxes} found")
+def _show_boxes(result: DetectorResult) -> None:
+    print(f"{result.images} {result.split} images, {result.animals} labelled boxes, {result.boxes} found")
     for name in ("ap", "ap50", "ap75", "ar"):
         value = getattr(result, name)
         print(f"box {name.upper():5} {'–' if value is None else format(value, '.3f')}")

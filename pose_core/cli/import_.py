@@ -48,7 +48,7 @@ def import_(
     for note in made.notes:
         console.print(f"note: {readable(note)}", highlight=False, soft_wrap=True)
     spec = made.run.spec
-    detected = f", with detector {spec.detector.network.type}" if spec.detector is not None else ""
+    detected = "".join(f", with {name} {network.name}" for name, network in spec.stages.items())
     console.print(
         f"{spec.model.name}, {made.parameters / 1e6:.2f} million parameters, {spec.skeleton.num_keypoints} keypoints"
         f"{detected}",

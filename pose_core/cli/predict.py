@@ -7,8 +7,12 @@ from typing import Annotated
 
 import typer
 
+from pose_core.cli.sources import with_sources
 
+
+@with_sources("run", "file")
 def predict(
+    *,
     run: Annotated[
         Path, typer.Argument(metavar="RUN", help="Folder that 'pose train --out' made.", show_default=False)
     ],
@@ -35,36 +39,13 @@ def predict(
     batch_size: Annotated[
         int | None, typer.Option(metavar="N", help="Frames in a batch; by default as the run says.", show_default=False)
     ] = None,
-    detector: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="RUN", help="Top-down: a trained detector, in the place of the run's own.", show_default=False
-        ),
-    ] = None,
-    boxes: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Top-down: boxes from a .csv (frame or image, x1, y1, x2, y2, score) or .parquet file, in the place "
-            "of a detector.",
-            show_default=False,
-        ),
-    ] = None,
-    conditions: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="RUN|FILE",
-            help="Models that refine poses: the trained bottom-up model that finds them, in the place of the run's "
-            "own, or a file of its predictions.",
-            show_default=False,
-        ),
-    ] = None,
+    sources: dict[str, Path | None],
     follow: Annotated[
         bool | None,
         typer.Option(
             "--follow/--no-follow",
             help="Start from the poses of the last frame. One animal: look at a crop around it, and at the whole frame "
-            "when it is lost. Models that refine poses: track every animal so. By default as the run says.",
+            "when it is lost. Methods of plugins may follow several animals so. By default as the run says.",
             show_default=False,
         ),
     ] = None,
@@ -151,11 +132,9 @@ def predict(
                 device=device,
                 batch_size=batch_size,
                 overwrite=overwrite,
-                detector=detector,
-                boxes=boxes,
-                conditions=conditions,
                 follow=follow,
                 observer=Screen(),
+                **sources,
             )
     except KeyboardInterrupt:
         console.print("stopped; what is done is kept: the same command goes on from there")

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from pose_core.data.geometry import FrameGeometry, transform_points, translation_matrix
+from pose_core.data.geometry import transform_points, translation_matrix
 from pose_core.data.photometric import change_pixels
+from pose_core.interfaces import FrameGeometry
 from pose_core.specs import AugmentationSpec
 from pose_core.structures import ByteArray, IntArray, LabelledImage, Skeleton, keypoint_boxes
 from pose_core.symmetry import symmetry_from_names

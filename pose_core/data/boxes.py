@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from pose_core.data.auto_sizes import animal_lengths
-from pose_core.structures import FloatArray, LabelledDataset, LabelledImage, keypoint_boxes
+from pose_core.structures import FloatArray, LabelledDataset, LabelledImage, enlarge_boxes, keypoint_boxes
 
 
 def auto_min_box(dataset: LabelledDataset, rows: Sequence[int]) -> float:
@@ -33,14 +33,7 @@ def animal_boxes(record: LabelledImage, least: float) -> FloatArray:
     boxes = np.where(known, given, tight)
     # Readers put the tight box where the project has none; a box that differs from it was drawn by somebody.
     around = (boxes == tight).all(axis=1, keepdims=True)
-    return np.where(around, enlarged(boxes, least), boxes).astype(np.float32)
-
-
-def enlarged(boxes: FloatArray, least: float) -> FloatArray:
-    """Boxes (N, 4) whose longer side is shorter than ``least`` as squares of that side about the same centre."""
-    centre, half = (boxes[:, 2:] + boxes[:, :2]) / 2, np.float32(least / 2)
-    small = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True, initial=0) < least
-    return np.where(small, np.concatenate([centre - half, centre + half], axis=1), boxes).astype(np.float32)
+    return np.where(around, enlarge_boxes(boxes, least), boxes).astype(np.float32)
 
 
 def with_boxes(record: LabelledImage, least: float) -> LabelledImage:

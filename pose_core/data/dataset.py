@@ -17,7 +17,6 @@ from torch.utils.data import Dataset
 from pose_core.data.augment import Augmenter
 from pose_core.data.boxes import with_boxes
 from pose_core.data.geometry import (
-    FrameGeometry,
     box_input,
     frame_view,
     keypoint_matrix,
@@ -28,7 +27,7 @@ from pose_core.data.geometry import (
 from pose_core.data.images import ImageCache, read_image
 from pose_core.data.sample import Sample, place_labels
 from pose_core.errors import ConfigError, DataError
-from pose_core.interfaces import Labels
+from pose_core.interfaces import FrameGeometry, Labels
 from pose_core.specs import DetectorConfig, PreprocessSpec
 from pose_core.specs.sides import check_sides
 from pose_core.structures import (

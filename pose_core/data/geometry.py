@@ -9,31 +9,15 @@ inference; nothing else in the code base resizes, crops, rotates or mirrors.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pose_core.interfaces import FrameGeometry, Matrix
 from pose_core.specs import PreprocessSpec
 from pose_core.specs.sides import padded_length
 from pose_core.structures import ByteArray, FloatArray
-
-Matrix = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class FrameGeometry:
-    """Where the content of an image lies in the network's input.
-
-    Attributes:
-        matrix: (3, 3) float64, pixels of the image -> pixels of the output.
-        width, height: size of the output in pixels.
-    """
-
-    matrix: Matrix
-    width: int
-    height: int
 
 
 def translation_matrix(x: float, y: float) -> Matrix:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pose_core.data.geometry import FrameGeometry, Matrix, transform_points
+from pose_core.data.geometry import transform_points
+from pose_core.interfaces import FrameGeometry, Matrix
 from pose_core.structures import ByteArray, FloatArray, IntArray, LabelledImage, Skeleton, keypoint_boxes
 
 # float32 coordinates on the very edge of an image may come out a rounding error outside of the output.

@@ -19,21 +19,23 @@ from pose_core.demo import folder as names
 from pose_core.demo.report import render_report
 from pose_core.demo.summary import DemoResults, compose_closing_lines, make_report
 from pose_core.errors import ConfigError, DataError, VideoError
-from pose_core.evaluation.run import evaluate_run
+from pose_core.evaluation.run import evaluate_poses
 from pose_core.interfaces.prediction_files import open_predictions
 from pose_core.model.device import choose_device
 from pose_core.prediction.job import Outcome
 from pose_core.prediction.predict_paths import Observer, predict_paths
 from pose_core.prediction.render import render
 from pose_core.runs.run_folder import Run
-from pose_core.specs.resolve import Layer, choose_model, option_layer
+from pose_core.specs import RunSpec
+from pose_core.specs.resolve import choose_model
 from pose_core.specs.train import Seconds
 from pose_core.structures import ByteArray, FloatArray
 from pose_core.synthetic.encode import write_video
 from pose_core.synthetic.projects import Example, scene_examples, write_project
 from pose_core.synthetic.scenes import Scene, SceneSpec
-from pose_core.training.fit import train_model
+from pose_core.training.options import TrainOptions
 from pose_core.training.prepare import prepare
+from pose_core.training.train_run import train_run
 
 FPS = 25
 CLIPS = 12
@@ -133,7 +135,7 @@ class _Demo:
         self._title(2, f"training {self.model} on the labelled images, at most {self.options.max_time}")
         run = self._train(project)
         with self._step(3, "evaluating on the images that were kept for the test") as show:
-            result = evaluate_run(run, "test", device=self.options.device, progress=show)
+            result = evaluate_poses(run, "test", device=self.options.device, progress=show)
         with self._step(4, "predicting the video, which the network has not seen") as show:
             outcome = self._predict(run, video, show)
         with self._step(5, "drawing the predictions into the video") as show:
@@ -183,17 +185,13 @@ class _Demo:
         prepared = prepare(project, self.model, assignments=SETTINGS, options=self._limits(1))
         steps_an_epoch = -(-len(prepared.split.train) // prepared.spec.train.batch_size)
         prepared = prepare(project, self.model, assignments=SETTINGS, options=self._limits(-(-STEPS // steps_an_epoch)))
-        return train_model(prepared, options.out / names.RUN, console=self.console)
+        train_run(prepared, options.out / names.RUN, console=self.console)
+        return Run.open(options.out / names.RUN, RunSpec)
 
-    def _limits(self, epochs: int) -> Layer:
+    def _limits(self, epochs: int) -> TrainOptions:
         options = self.options
-        return option_layer(
-            [
-                ("--epochs", "train.epochs", options.epochs or epochs),
-                ("--max-time", "train.max_time", options.max_time),
-                ("--device", "train.device", options.device),
-                ("--seed", "train.seed", options.seed),
-            ]
+        return TrainOptions(
+            epochs=options.epochs or epochs, max_time=options.max_time, device=options.device, seed=options.seed
         )
 
     def _predict(self, run: Run, video: Path, show: Show) -> Outcome:

@@ -200,6 +200,7 @@ class EvaluationResult:
         identity: names of the animals; None where there is nothing to compare.
         plots: file names in ``folder``.
         folder: where plots, predictions and tables are; empty if nothing was written.
+        besides: the same with the labels in the place of a detector or the like, by the name of what they supply.
     """
 
     split: str
@@ -215,6 +216,7 @@ class EvaluationResult:
     identity: IdentityMetrics | None = None
     plots: tuple[str, ...] = field(default=())
     folder: str = ""
+    besides: Mapping[str, EvaluationResult] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, dicts, numbers and strings; undefined metrics are null and named in ``reasons``.
@@ -252,6 +254,7 @@ class EvaluationResult:
             "notes": [*self.notes, *self.oks.notes],
             "folder": self.folder,
             "plots": list(self.plots),
+            **{name: result.to_json() for name, result in self.besides.items()},
         }
 
 

@@ -1,24 +1,33 @@
-"""A run folder -> metrics of one of its splits."""
+"""A run folder -> metrics of one of its splits: what ``pose evaluate`` does, callable from Python."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
+
+import torch
 
 from pose_core.data.fingerprint import data_hash
 from pose_core.data.projects import read_project
 from pose_core.data.split import is_labelled
 from pose_core.errors import ConfigError, DataError, RunError
+from pose_core.evaluation.boxes import DetectorResult, measure_boxes
 from pose_core.evaluation.metrics import measure
 from pose_core.evaluation.output import write_folder, writing
-from pose_core.evaluation.predict import Progress, predict_images
 from pose_core.evaluation.results import EvaluationResult
 from pose_core.interfaces import PredictionsHeader
 from pose_core.model.device import choose_device
-from pose_core.runs.run_folder import PROVENANCE, DetectorRun, Run
-from pose_core.specs import EvaluationSpec
+from pose_core.pipeline.engine import Pipeline
+from pose_core.pipeline.plan import Source, labelled_sources, make_detector_pipeline, make_pipeline
+from pose_core.pipeline.sources import ImageSource
+from pose_core.runs.run_folder import PROVENANCE, Run
+from pose_core.specs import AnyRunSpec, DetectorRunSpec, EvaluationSpec, RunBase
 from pose_core.structures import Frame, LabelledDataset
+
+Progress = Callable[[int, int], None]
+"""Gets how many of how many images are done."""
 
 SPLITS = ("train", "validation", "test")
 ALL = "all"
@@ -41,7 +50,57 @@ class SplitImages:
     notes: tuple[str, ...]
 
 
-def evaluate_run(
+def evaluate(
+    run: Run[AnyRunSpec] | Run | Path | str,
+    split: str = "test",
+    data: Path | str | None = None,
+    device: str = "auto",
+    batch_size: int | None = None,
+    *,
+    spec: EvaluationSpec | None = None,
+    progress: Progress | None = None,
+    **sources: Source,
+) -> EvaluationResult | DetectorResult:
+    """Predict the labelled images of a split and compare what is found with their labels.
+
+    Predictions are those of ``pose predict`` on the same images. Where a model has a detector, the same is measured
+    once more with the labelled boxes in its place (``result.besides``); where nothing supplies boxes, the labels do.
+
+    Metrics go into the run's ``metrics.json`` under the name of the split; predictions (Parquet), tables (CSV) and
+    plots into ``evaluation/<split>``. Whatever was there of the same split is replaced. Of a detector, the average
+    precision of its boxes is measured.
+
+    Args:
+        run: a trained run, or its folder.
+        split: ``test``, ``validation`` or ``train``, as chosen at training; ``all`` for every labelled image.
+        data: where the labelled project is now; by default where it was at training.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        batch_size: images a batch; the run's ``inference.batch_size`` by default.
+        spec: sigmas, thresholds, resamplings; the run's ``evaluation`` by default.
+        progress: called with the number of images predicted and their total.
+        sources: as of :func:`pose_core.load`, and ``labelled_boxes=True``: the labelled boxes and nothing else.
+
+    Returns:
+        the metrics: of poses, or for the run of a detector of boxes.
+
+    Raises:
+        RunError: the run folder is incomplete or cannot be written.
+        DataError: the data are gone, are other data, cannot be read, or the split has no images.
+        ConfigError: a sigma names no keypoint, there is no such split, the device is not available, or a source is
+            unknown or not needed.
+    """
+    opened = run if isinstance(run, Run) else Run.open(run)
+    project = None if data is None else Path(data)
+    if isinstance(opened.spec, DetectorRunSpec):
+        if given := [name for name, value in {**sources, "spec": spec}.items() if value not in (None, False)]:
+            raise ConfigError(f"{opened.path}: holds a detector, for which {', '.join(given)} mean nothing; leave out")
+        return evaluate_detector(Run(opened.path, opened.spec), split, project, device, batch_size, progress=progress)
+    return evaluate_poses(
+        Run(opened.path, opened.spec), split, project, device, batch_size, spec=spec, progress=progress, **sources
+    )
+
+
+def evaluate_poses(
     run: Run,
     split: str = "test",
     data: Path | None = None,
@@ -50,43 +109,91 @@ def evaluate_run(
     *,
     spec: EvaluationSpec | None = None,
     progress: Progress | None = None,
+    **sources: Source,
 ) -> EvaluationResult:
-    """Predict the images of a split and compare them with their labels.
+    """Measure a pose network; see :func:`evaluate`."""
+    # Labelled images are no sequence, of which one would say where to look in the next.
+    inference = run.spec.inference.model_copy(update={"follow": False})
+    run = Run(run.path, run.spec.model_copy(update={"inference": inference}))
+    chosen = choose_device(device)
+    first, labelled = labelled_sources(run, sources)
+    images = split_images(run, split, data)
+    frames = _predict(run, images, chosen, batch_size, first, progress)
+    result = report(run, images, frames, split=split, name=_name(run, split, first), sources=first, spec=spec)
+    if not labelled:
+        return result
+    frames = _predict(run, images, chosen, batch_size, labelled, progress)
+    name = _name(run, split, labelled)
+    beside = report(run, images, frames, split=split, name=name, sources=labelled, spec=spec)
+    (label_source,) = {source for source, value in labelled.items() if value is True} or {""}
+    return replace(result, besides={label_source: beside})
 
-    Metrics go into the run's ``metrics.json`` under the name of the split; predictions (Parquet), tables (CSV) and
-    plots into ``evaluation/<split>``. Whatever was there of the same split is replaced. Top-down
-    models look at crops around the labelled boxes here.
 
-    Args:
-        run: a trained run.
-        split: ``test``, ``validation`` or ``train``, as chosen at training.
-        data: where the labelled project is now; by default where it was at training.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        batch_size: images a batch; the run's ``inference.batch_size`` by default.
-        spec: sigmas, thresholds, resamplings; the run's ``evaluation`` by default.
-        progress: called with the number of images predicted and their total.
+def evaluate_detector(
+    run: Run[DetectorRunSpec],
+    split: str = "test",
+    data: Path | None = None,
+    device: str = "auto",
+    batch_size: int | None = None,
+    *,
+    progress: Progress | None = None,
+) -> DetectorResult:
+    """Find boxes in the images of a split, as a top-down model would, and compare them with the labelled ones.
+
+    The metrics go into the run's ``metrics.json`` under the name of the split. See :func:`evaluate`.
+    """
+    images = split_images(run, split, data)
+    # Images of different sizes are shown at different sizes where the detector takes any: one by one then.
+    at_once = (batch_size or run.spec.train.batch_size) if run.spec.network.size is not None else 1
+    pipeline = make_detector_pipeline(run, choose_device(device), at_once)
+    frames = _frames(pipeline, split, images, progress)
+    min_box = run.spec.min_box
+    assert isinstance(min_box, float)
+    result = measure_boxes(split, [images.dataset.images[row] for row in images.rows], frames, min_box, images.notes)
+    run.update_metrics(**{split: result.to_json()})
+    return result
+
+
+def _predict(
+    run: Run,
+    images: SplitImages,
+    device: torch.device,
+    batch_size: int | None,
+    sources: Mapping[str, Source],
+    progress: Progress | None,
+) -> list[Frame]:
+    """The prediction of each image.
 
     Raises:
-        RunError: the run folder is incomplete or cannot be written.
-        DataError: the data are gone, are other data, or the split has no images.
-        ConfigError: a sigma names no keypoint, there is no such split, or the device is not available.
+        ConfigError: what is found in a frame depends on the frame before.
     """
-    chosen = choose_device(device)
-    images = split_images(run, split, data)
-    model = run.load_model(chosen)
-    frames = predict_images(
-        model,
-        run.spec,
-        images.dataset,
-        images.rows,
-        device=chosen,
-        batch_size=batch_size or run.spec.inference.batch_size,
-        progress=progress,
-    )
-    return report(run, split, images, frames, spec=spec)
+    labels = [images.dataset.images[row] for row in images.rows]
+    pipeline, _ = make_pipeline(run, device, batch_size or run.spec.inference.batch_size, sources, labels)
+    if pipeline.sequential:
+        raise ConfigError(f"{run.name}: starts from the frame before, and labelled images are no sequence")
+    return _frames(pipeline, run.name, images, progress)
 
 
-def split_images(run: Run | DetectorRun, split: str, data: Path | None = None) -> SplitImages:
+def _frames(pipeline: Pipeline, name: str, images: SplitImages, progress: Progress | None) -> list[Frame]:
+    files = [images.dataset.images[row].image for row in images.rows]
+    frames: list[Frame] = []
+    for result in pipeline.run(ImageSource(name, files)):
+        if damaged := [frame for frame in result.frames if frame.missing is not None]:
+            raise DataError(damaged[0].missing)
+        frames += result.frames
+        if progress is not None:
+            progress(len(frames), len(files))
+    return frames
+
+
+def _name(run: Run, split: str, sources: Mapping[str, Source]) -> str:
+    """What metrics are called: the split, and the labels where they take the place of what the run itself has."""
+    labels = [name for name, value in sources.items() if value is True]
+    default, _ = labelled_sources(run, {})
+    return split if any(default.get(name) is True for name in labels) else "-".join([split, *labels]).replace("_", "-")
+
+
+def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> SplitImages:
     """Read the project and find the images of a split by their names.
 
     Args:
@@ -144,23 +251,24 @@ def split_images(run: Run | DetectorRun, split: str, data: Path | None = None) -
 
 def report(
     run: Run,
-    split: str,
     images: SplitImages,
     frames: Sequence[Frame],
     *,
+    split: str,
+    name: str,
+    sources: Mapping[str, Source] = MappingProxyType({}),
     spec: EvaluationSpec | None = None,
-    labelled_boxes: bool = True,
 ) -> EvaluationResult:
     """Measure predictions of a split, however they were made, and write metrics, tables and plots into the run.
 
     Args:
         run: the run.
-        split: name of the split.
-        images: its images.
+        images: of the split.
         frames: the prediction of each, in the same order, numbered from 0, in pixels of the image files.
-        spec: see :func:`evaluate_run`.
-        labelled_boxes: of top-down models: whether they looked at crops around the labelled boxes. With a detector of
-            its own, these metrics of a run are kept apart as ``<split>-labelled-boxes``.
+        split: name of the split.
+        name: of the folder and of the entry in ``metrics.json``.
+        sources: what took part beside the run.
+        spec: see :func:`evaluate`.
 
     Raises:
         RunError: the run folder cannot be written.
@@ -172,9 +280,7 @@ def report(
     unique = run.spec.model.predicts_unique()
     measured = measure(pairs, skeleton, spec, split=split, seed=run.spec.train.seed, unique=unique)
     notes = [*images.notes, *measured.result.notes]
-    name = split
-    if run.spec.model.preprocess.view == "animal" and labelled_boxes:
-        name = f"{split}-labelled-boxes" if run.spec.detector is not None else split
+    if any(value is True for value in sources.values()):
         notes.append(
             "the network looked at crops around the labelled boxes: errors of a detector are not in these metrics"
         )
@@ -199,7 +305,7 @@ def report(
     return result
 
 
-def _check_skeleton(run: Run | DetectorRun, dataset: LabelledDataset, source: Path) -> None:
+def _check_skeleton(run: Run[RunBase], dataset: LabelledDataset, source: Path) -> None:
     for what in ("keypoints", "unique_keypoints"):
         trained, here = getattr(run.spec.skeleton, what), getattr(dataset.skeleton, what)
         if tuple(trained) != tuple(here):

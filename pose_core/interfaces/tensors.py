@@ -1,23 +1,79 @@
 """Batched labels, targets and predictions: what goes into and comes out of a network, on its device.
 
-All coordinates are pixels of the network's input image (after resizing, cropping and padding).
+All coordinates are pixels of the network's input image (after resizing, cropping and padding), except where a stage
+of a pipeline says that they are pixels of the frames.
+
+:class:`Labels` and :class:`Predictions` hold tensors whose first axis is the image and whose second is the animal (but
+for unique keypoints). They are moved, cut and joined as a whole, so that the tensors stay aligned.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
+from pose_core.interfaces.geometry import Matrix, points_through
 from pose_core.structures import Skeleton
 
-_Holder = TypeVar("_Holder", "Labels", "Predictions")
+Rows = slice | Tensor
+"""Which images: a slice, or a tensor of their numbers."""
 
 
 @dataclass(frozen=True)
-class Labels:
+class _Aligned:
+    """Tensors of the same images. Subclasses say what fills the places of animals that are not there."""
+
+    _NO_ANIMAL: ClassVar[dict[str, float]]
+
+    def __len__(self) -> int:
+        """How many images."""
+        return len(self._tensors()[fields(self)[0].name])
+
+    def __getitem__(self, images: Rows) -> Self:
+        """Those of some images."""
+        return replace(self, **{name: tensor[images] for name, tensor in self._tensors().items()})
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+        """The same on another device."""
+        moved = {name: tensor.to(device, non_blocking=non_blocking) for name, tensor in self._tensors().items()}
+        return replace(self, **moved)
+
+    @classmethod
+    def cat(cls, parts: Sequence[Self]) -> Self:
+        """Those of several batches, one after the other; padded to the largest number of animals.
+
+        Args:
+            parts: one or more, on one device.
+        """
+        most = max(part._animals for part in parts)
+        padded = [part._padded(most)._tensors() for part in parts]
+        return cls(**{name: torch.cat([tensors[name] for tensors in padded]) for name in padded[0]})
+
+    @property
+    def _animals(self) -> int:
+        """Places for animals in each image."""
+        return int(self._tensors()[next(iter(self._NO_ANIMAL))].shape[1])
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def _padded(self, animals: int) -> Self:
+        missing = animals - self._animals
+        if not missing:
+            return self
+        filled = {}
+        for name, fill in self._NO_ANIMAL.items():
+            tensor = self._tensors()[name]
+            filled[name] = torch.cat([tensor, tensor.new_full((len(self), missing, *tensor.shape[2:]), fill)], 1)
+        return replace(self, **filled)
+
+
+@dataclass(frozen=True)
+class Labels(_Aligned):
     """Labels of a batch of B images, padded to N animals.
 
     Attributes:
@@ -29,6 +85,14 @@ class Labels:
         unique_keypoints: (B, U, 2) float32; NaN where unlabelled.
     """
 
+    _NO_ANIMAL: ClassVar[dict[str, float]] = {
+        "keypoints": torch.nan,
+        "occluded": False,
+        "boxes": torch.nan,
+        "areas": torch.nan,
+        "identity": -1,
+    }
+
     keypoints: Tensor
     occluded: Tensor
     boxes: Tensor
@@ -38,12 +102,7 @@ class Labels:
 
     def of_first(self) -> Labels:
         """The labels of the first animal of each image: in ``view: animal`` the one that the crop is about."""
-        every = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Labels(**{n: t if n == "unique_keypoints" else t[:, :1] for n, t in every.items()})
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Labels:
-        """The same labels on another device."""
-        return _moved(self, device, non_blocking)
+        return replace(self, **{name: getattr(self, name)[:, :1] for name in self._NO_ANIMAL})
 
 
 class Target(NamedTuple):
@@ -59,7 +118,7 @@ class Target(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Predictions:
+class Predictions(_Aligned):
     """Animals found in a batch of B images, padded to N.
 
     A head's predictor gets what the heads before it found and returns it extended: an identity head fills
@@ -73,6 +132,13 @@ class Predictions:
         unique_keypoints: (B, U, 2) float32; NaN where missing.
         unique_scores: (B, U) float32.
     """
+
+    _NO_ANIMAL: ClassVar[dict[str, float]] = {
+        "keypoints": torch.nan,
+        "keypoint_scores": 0.0,
+        "scores": 0.0,
+        "identity": -1,
+    }
 
     keypoints: Tensor
     keypoint_scores: Tensor
@@ -111,13 +177,80 @@ class Predictions:
             identity=torch.full(scores.shape, -1, dtype=torch.int64, device=scores.device),
         )
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Predictions:
-        """The same predictions on another device."""
-        return _moved(self, device, non_blocking)
+    def through(self, matrix: Matrix) -> Predictions:
+        """The same in pixels of another image.
+
+        Args:
+            matrix: (3, 3) float64, or (B, 3, 3) with one for each image.
+        """
+        return replace(
+            self,
+            keypoints=points_through(self.keypoints, matrix),
+            unique_keypoints=points_through(self.unique_keypoints, matrix),
+        )
+
+    def select(self, images: Tensor, animals: Tensor) -> Predictions:
+        """Some animals, each as an image of its own with one animal: what a network that refines crops takes.
+
+        Args:
+            images, animals: (A,) int64, where each of them is.
+        """
+        chosen = {name: getattr(self, name)[images, animals][:, None] for name in self._NO_ANIMAL}
+        return replace(self[images], **chosen)
+
+    def arrange(self, images: Tensor, animals: Tensor, shape: tuple[int, int]) -> Predictions:
+        """The way back from :meth:`select`: one animal an image -> animals at their places in the frames.
+
+        Of several crops of a frame each unique keypoint is taken from the one that scores it highest.
+
+        Args:
+            images, animals: (A,) int64, the place of each.
+            shape: (B, N) of the result.
+        """
+        unique, unique_scores = best_of(self.unique_keypoints, self.unique_scores, images, shape[0])
+        placed = {}
+        for name, fill in self._NO_ANIMAL.items():
+            found = getattr(self, name)[:, 0]
+            placed[name] = found.new_full((*shape, *found.shape[1:]), fill)
+            placed[name][images, animals] = found
+        return Predictions(**placed, unique_keypoints=unique, unique_scores=unique_scores)
+
+    @classmethod
+    def merge(cls, parts: Sequence[Predictions]) -> Predictions:
+        """The animals of several looks at the same B images beside each other.
+
+        Each unique keypoint is taken from the look that scores it highest.
+
+        Args:
+            parts: one or more, in pixels of the same images.
+        """
+        batch, device = len(parts[0]), parts[0].scores.device
+        every = torch.arange(batch, device=device).repeat(len(parts))
+        points = torch.cat([part.unique_keypoints for part in parts])
+        scores = torch.cat([part.unique_scores for part in parts])
+        unique, unique_scores = best_of(points, scores, every, batch)
+        beside = {name: torch.cat([getattr(part, name) for part in parts], 1) for name in cls._NO_ANIMAL}
+        return cls(**beside, unique_keypoints=unique, unique_scores=unique_scores)
 
 
-def _moved(holder: _Holder, device: torch.device | str, non_blocking: bool) -> _Holder:
-    return replace(
-        holder,
-        **{f.name: getattr(holder, f.name).to(device, non_blocking=non_blocking) for f in fields(holder)},
-    )
+def best_of(points: Tensor, scores: Tensor, images: Tensor, batch: int) -> tuple[Tensor, Tensor]:
+    """Choose among several finds of the same points in each image those with the highest score.
+
+    Args:
+        points: (A, U, 2), of each look at an image.
+        scores: (A, U).
+        images: (A,) int64, the image of each look.
+        batch: number of images, B.
+
+    Returns:
+        points (B, U, 2), NaN where an image was not looked at or nothing scored above 0, and scores (B, U).
+    """
+    chosen = points.new_full((batch, *points.shape[1:]), torch.nan)
+    highest = scores.new_zeros(batch, scores.shape[1])
+    if not scores.shape[1] or not len(images):
+        return chosen, highest
+    for look in scores.max(dim=1).values.argsort():
+        better = scores[look] > highest[images[look]]
+        chosen[images[look]] = torch.where(better[:, None], points[look], chosen[images[look]])
+        highest[images[look]] = torch.where(better, scores[look], highest[images[look]])
+    return chosen, highest

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pose_core.errors import ConfigError, PluginError
 from pose_core.interfaces import Backbone, BuildContext, ExtraInput, Head, Labels, Neck, Predictions
+from pose_core.model.network import FoundWeights, Network
 from pose_core.specs import Feature, ModelSpec
 from pose_core.specs.sides import check_sides
 from pose_core.structures import Skeleton
@@ -17,7 +18,7 @@ from pose_core.structures import Skeleton
 Outputs = Mapping[str, Mapping[str, Tensor]]
 
 
-class PoseModel(nn.Module):
+class PoseModel(Network):
     """Image -> animals, for one network.
 
     The order of work: ``normalise`` (bytes -> floats), ``forward`` (floats -> outputs of each head), and then either
@@ -34,6 +35,7 @@ class PoseModel(nn.Module):
         predicts_unique: whether a head finds the keypoints that exist once a frame.
     """
 
+    trains = "poses"
     mean: Tensor
     std: Tensor
 
@@ -58,6 +60,11 @@ class PoseModel(nn.Module):
         self._backbone_name = spec.backbone.type
         self.register_buffer("mean", 255.0 * torch.tensor(spec.preprocess.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", 255.0 * torch.tensor(spec.preprocess.std).view(1, 3, 1, 1), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.mean.device
 
     def normalise(self, images: Tensor) -> Tensor:
         """Bytes -> floats.
@@ -119,22 +126,39 @@ class PoseModel(nn.Module):
         return found
 
     @torch.inference_mode()
-    def predict(self, images: Tensor, found: Predictions | None = None) -> Predictions:
+    def predict(self, images: Tensor, initial: Predictions | None = None) -> Predictions:
         """Bytes -> animals.
 
         Args:
             images: (B, 3, H, W) uint8 RGB on the model's device; H and W multiples of ``size_multiple``.
-            found: what an earlier stage found, for networks with extra inputs.
+            initial: what an earlier stage found, for networks with extra inputs.
 
         Returns:
             animals in pixels of ``images``.
         """
         extra: dict[str, Tensor] = {}
         if self.inputs:
-            if found is None:
+            if initial is None:
                 raise ValueError("this network needs what an earlier stage found")
-            extra = self.extra_for_inference(found, (images.shape[-2], images.shape[-1]))
+            extra = self.extra_for_inference(initial, (images.shape[-2], images.shape[-1]))
         return self.decode(self(self.normalise(images), **extra))
+
+    def parts(self) -> Mapping[str, nn.Module]:
+        """The whole, and the backbone: the one within a wrapper (:class:`pose_core.hooks.ModelRecipe`)."""
+        backbone: nn.Module = self.backbone
+        while isinstance(within := getattr(backbone, "backbone", None), Backbone):
+            backbone = within
+        return {"model": self, "backbone": backbone}
+
+    def take_over(self, found: FoundWeights, metadata: Mapping[str, str], aliases: Mapping[str, str]) -> list[str]:
+        """Weights of a backbone, or of a whole network: by the names of the keypoints where those are known."""
+        from pose_core.model.transfer import take_over  # which builds networks of this class
+
+        return take_over(self, found, metadata, aliases)
+
+    def check(self) -> None:
+        """See :meth:`check_features`."""
+        self.check_features()
 
     def check_features(self, size: tuple[int, int] | None = None) -> None:
         """Run the backbone once and compare its feature maps with what its config declares.

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from pose_core.interfaces import BuildContext, Detector, Labels
+from pose_core.model.network import FoundWeights, Network, load_exactly, match_part, refuse_aliases
 from pose_core.specs import DetectorConfig
 from pose_core.structures import Skeleton
 
 
-class DetectorModel(nn.Module):
+class DetectorModel(Network):
     """A detector; its parameters are under ``network``.
 
     Attributes:
@@ -20,12 +22,26 @@ class DetectorModel(nn.Module):
         size_multiple: sides of the images are multiples of it.
     """
 
+    trains = "boxes"
+
     def __init__(self, config: DetectorConfig, skeleton: Skeleton, pretrained: bool = False) -> None:
         super().__init__()
         self.config = config
         self.size_multiple = config.size_multiple()
         context = BuildContext(skeleton=skeleton, input_size=config.size, pretrained=pretrained)
         self.network = context.build("detector", config)
+
+    def parts(self) -> Mapping[str, nn.Module]:
+        """The whole, and the detector as its plugin knows it."""
+        return {"model": self, "detector": self.network}
+
+    def take_over(self, found: FoundWeights, metadata: Mapping[str, str], aliases: Mapping[str, str]) -> list[str]:
+        """Weights of the whole network, which must agree in every name and shape."""
+        refuse_aliases(aliases, "the weights of a detector have no keypoints")
+        parts = self.parts()
+        part, state = match_part(parts, found)
+        load_exactly(parts[part], state, found.origin)
+        return []
 
     def losses(self, images: Tensor, labels: Labels) -> dict[str, Tensor]:
         """Weighted losses by name, scalars whose sum is minimised.

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pose_core.errors import ConfigError, PluginError, WeightsError
 from pose_core.interfaces import Backbone, Head, KeypointAxis, Neck
 from pose_core.interfaces.hub import listed, misfits
 from pose_core.model.assemble import PoseModel
+from pose_core.model.network import FoundWeights, load_exactly, match_part, refuse_aliases
 from pose_core.specs import ModelSpec
 from pose_core.structures import Skeleton
 
@@ -56,6 +57,38 @@ class Transfer:
     sources: Mapping[str, WeightSource]
     dropped: tuple[str, ...]
     lines: tuple[str, ...]
+
+
+def take_over(
+    model: PoseModel, found: FoundWeights, metadata: Mapping[str, str], aliases: Mapping[str, str]
+) -> list[str]:
+    """Load the weights that a training starts from, see :meth:`pose_core.model.network.Network.take_over`."""
+    parts = model.parts()
+    part, state = (found.part, found.state) if found.part else match_part(parts, found)
+    if part == "backbone":
+        refuse_aliases(aliases, f"{found.origin} are of a backbone and have no keypoints")
+        return _load_backbone(parts[part], state, found.origin)
+    names = merge_aliases(metadata, aliases, model.skeleton, found.skeleton)
+    if found.skeleton is not None:
+        try:
+            source = network_of(found.spec or model.spec, found.skeleton)
+        except ConfigError as error:
+            raise ConfigError(f"{found.origin}: its keypoints do not suit the model ({error})") from None
+        return list(transfer(model, state, source, names, found.origin).lines)
+    load_exactly(model, state, f"{found.origin} (it names no keypoints; a run folder does)")
+    return [f"all {model.skeleton.num_keypoints} keypoints in the order of the file, which does not name them"]
+
+
+def _load_backbone(backbone: nn.Module, state: Mapping[str, Tensor], origin: str) -> list[str]:
+    """Load a backbone; a file may hold more of the network than the backbone uses (a classifier, later stages)."""
+    own = backbone.state_dict()
+    beyond = [name for name in state if name not in own]
+    taken = {name: tensor for name, tensor in state.items() if name in own}
+    if problems := misfits(own, taken):
+        raise WeightsError(f"{origin}: does not fit the backbone: {listed(problems)}")
+    backbone.load_state_dict(taken)
+    lines = [f"backbone: {len(taken)} tensors; the rest of the network is new"]
+    return [*lines, *([f"not used: {', '.join(beyond[:5])}{' ...' * (len(beyond) > 5)}"] if beyond else [])]
 
 
 def transfer(

@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from pose_core.errors import DataError
+from pose_core.interfaces import FrameGroup, Stage, StageContext, StageResult, View
 from pose_core.interfaces.prediction_files import core_writer
-from pose_core.model.weights import file_hash
+from pose_core.pipeline.stage_configs import BoxesConfig
 from pose_core.structures import FloatArray
 
 CORNERS = ["x1", "y1", "x2", "y2"]
@@ -24,11 +26,9 @@ class BoxTable:
 
     Attributes:
         by_frame: for a frame number or the name of an image: boxes (N, 4) and scores (N,), float32.
-        sha256: of the file.
     """
 
     by_frame: dict[int | str, tuple[FloatArray, FloatArray]]
-    sha256: str
 
     def padded(self, indices: Sequence[int], images: Sequence[str | None]) -> tuple[FloatArray, FloatArray]:
         """Boxes (B, N, 4), NaN beyond the last, and scores (B, N), 0 beyond the last, best first.
@@ -52,6 +52,24 @@ class BoxTable:
         return self.by_frame.get(index, nothing)
 
 
+class BoxFileStage(Stage):
+    """Boxes that are known already; a frame that the file does not name has none."""
+
+    def __init__(self, config: BoxesConfig, context: StageContext) -> None:
+        assert context.file is not None
+        self._table = read_boxes(context.file)
+        self._max_animals = context.max_animals
+
+    def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
+        """The boxes of the frames of this group, those with the highest scores first."""
+        boxes, scores = self._table.padded(group.indices, group.images)
+        return replace(
+            found,
+            boxes=torch.from_numpy(boxes[:, : self._max_animals]).to(group.device),
+            box_scores=torch.from_numpy(scores[:, : self._max_animals]).to(group.device),
+        )
+
+
 def read_boxes(path: Path) -> BoxTable:
     """Boxes from a Parquet file of predictions (``pose predict``), or from a CSV file.
 
@@ -68,10 +86,10 @@ def read_boxes(path: Path) -> BoxTable:
         for frame in core_writer().read(path):
             known = np.isfinite(frame.instances.boxes).all(axis=1)
             found[frame.index] = frame.instances.boxes[known], frame.instances.scores[known]
-        return BoxTable(found, file_hash(path))
+        return BoxTable(found)
     if path.suffix != ".csv":
         raise DataError(f"{path}: --boxes takes a .csv or .parquet file")
-    return BoxTable(_from_csv(path), file_hash(path))
+    return BoxTable(_from_csv(path))
 
 
 def _from_csv(path: Path) -> dict[int | str, tuple[FloatArray, FloatArray]]:

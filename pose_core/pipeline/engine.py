@@ -24,11 +24,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from pose_core.data.geometry import FrameGeometry, warp
+from pose_core.data.geometry import invert, warp
 from pose_core.errors import PoseError
+from pose_core.interfaces import FrameGeometry, FrameGroup, Stage, StageResult, View
 from pose_core.pipeline.results import HostResult, to_frames
 from pose_core.pipeline.sources import FrameSource, SourceFrame
-from pose_core.pipeline.stages import FrameGroup, Stage, make_view, run_stages
 from pose_core.pipeline.threads import Channel, Flow, Stopped, Timing
 from pose_core.structures import ByteArray, Frame, Skeleton
 
@@ -107,6 +107,11 @@ class Pipeline:
         other = copy(self)
         other.batch_size = batch_size
         return other
+
+    @property
+    def sequential(self) -> bool:
+        """Whether what is found in a frame depends on the frame before."""
+        return any(stage.sequential for stage in self.stages)
 
     def begin(self, previous: Frame | None = None) -> list[Stage]:
         """The stages for one stream of frames; ``previous`` is the result before the first."""
@@ -243,12 +248,11 @@ class Pipeline:
         found = []
         for group in batch.groups:
             views = [
-                None if pixels is None or geometry is None else make_view(pixels, geometry, self.device)
+                None if pixels is None or geometry is None else _view(pixels, geometry, self.device)
                 for pixels, geometry in zip(group.pixels, group.geometries, strict=True)
             ]
             items = [batch.items[row] for row in group.rows]
             full = FrameGroup(
-                group.rows,
                 [item.index for item in items],
                 [item.image for item in items],
                 *group.size,
@@ -257,7 +261,7 @@ class Pipeline:
                 self.device,
             )
             with self._computing:
-                found.append(HostResult.fetch(run_stages(stages, full), self.device))
+                found.append(HostResult.fetch(_run_stages(stages, full), self.device))
         return _Computed(batch, found)
 
     def _release(self, batch: _Prepared) -> None:
@@ -283,6 +287,23 @@ class _Picture:
     reason: str | None = None
     load_seconds: float = 0.0
     view_seconds: float = 0.0
+
+
+def _run_stages(stages: Sequence[Stage], group: FrameGroup) -> StageResult:
+    """One stage after the other."""
+    found = StageResult()
+    with torch.inference_mode():
+        for stage, view in zip(stages, group.views, strict=True):
+            found = stage.run(group, view, found)
+    if found.predictions is None and (found.boxes is None or found.box_scores is None):
+        raise ValueError(f"{type(stages[-1]).__name__} ends the pipeline without poses and without boxes")
+    return found
+
+
+def _view(pixels: Tensor, geometry: FrameGeometry, device: torch.device) -> View:
+    """A view from (B, h, w, 3) uint8 host memory; on the device it is channels last without being rearranged."""
+    images = pixels.to(device, non_blocking=device.type == "cuda").permute(0, 3, 1, 2)
+    return View(images, invert(geometry.matrix))
 
 
 def _loader(image: ByteArray) -> Callable[[], ByteArray]:

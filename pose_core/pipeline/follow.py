@@ -5,53 +5,51 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
-import torch
+import numpy.typing as npt
 
-from pose_core.data.boxes import enlarged
-from pose_core.data.geometry import (
+from pose_core.errors import ConfigError
+from pose_core.interfaces import (
+    CropNetwork,
+    EarlierStages,
     FrameGeometry,
-    frame_view,
-    invert,
-    resize_matrix,
-    translation_matrix,
-    warp,
+    FrameGroup,
+    FrameNetwork,
+    Predictions,
+    Stage,
+    StageContext,
+    StageResult,
+    View,
 )
-from pose_core.interfaces import Predictions
-from pose_core.model.assemble import PoseModel
-from pose_core.pipeline.stages import FrameGroup, Stage, StageResult, View, predictions_through
-from pose_core.pipeline.top_down import CropPoses, whole_frame_box
-from pose_core.specs import RunSpec
-from pose_core.specs.sides import padded_length
-from pose_core.structures import ByteArray, FloatArray, Frame, keypoint_boxes
-
-WINDOW_MARGIN = 0.5
-"""Free space around the last pose in windows of whole-frame networks, as a fraction of its longer side."""
-
-WINDOW_LEAST = 32.0
-"""The least free space, in pixels of the network's input."""
+from pose_core.structures import ByteArray, FloatArray, Frame, enlarge_boxes, keypoint_boxes
 
 
 class FollowStage(Stage):
-    """Crops around the last pose; the whole frame (or a detector's box) where there is none.
+    """Crops around the last pose; the whole frame (or a box that an earlier stage finds) where there is none.
 
     An animal is lost when the mean score of its keypoints falls below ``inference.follow_threshold``; the frame in
     which that happens is looked at once more, as a whole. Frames depend on each other here and are computed one by one.
 
-    Args:
-        model: on its device, in evaluation mode.
-        spec: of the run.
-        first: finds a box in whole frames; None: there is no detector.
+    Raises:
+        ConfigError: there may be several animals, or the network takes whole frames of one size only.
     """
 
     needs_frames = True
+    sequential = True
+    takes_over = True
 
-    def __init__(self, model: PoseModel, spec: RunSpec, first: Stage | None = None) -> None:
-        self._look = _AnimalLook(model, spec) if spec.model.preprocess.view == "animal" else _WindowLook(model, spec)
-        self._first = first
-        self._least = spec.inference.follow_threshold
-        self._hidden = spec.inference.threshold
+    def __init__(self, context: StageContext) -> None:
+        if context.skeleton.num_individuals > 1:
+            raise ConfigError(
+                f"--follow: is for one animal, and the project of this run has {context.skeleton.num_individuals}; "
+                "leave it out"
+            )
+        self._look: _Look = _CropLook(context.crops) if context.crops is not None else _WindowLook(context)
+        self._search = EarlierStages(context.before)
+        self._threshold = context.follow_threshold
+        self._hidden = context.threshold
         self._box: FloatArray | None = None
 
     def begin(self, previous: Frame | None) -> FollowStage:
@@ -63,16 +61,12 @@ class FollowStage(Stage):
         return stage
 
     def view(self, width: int, height: int) -> FrameGeometry | None:
-        """What the detector wants to see."""
-        return self._first.view(width, height) if self._first is not None else None
+        """What a detector wants to see."""
+        return self._search.view(width, height)
 
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
         """One animal a frame."""
-        poses = [self._one(group, view, i) for i in range(len(group.frames))]
-        return replace(
-            found,
-            predictions=Predictions(**{name: torch.cat([getattr(p, name) for p in poses]) for name in vars(poses[0])}),
-        )
+        return replace(found, predictions=Predictions.cat([self._one(group, view, i) for i in range(len(group))]))
 
     def _one(self, group: FrameGroup, view: View | None, i: int) -> Predictions:
         frame = group.frames[i]
@@ -88,9 +82,9 @@ class FollowStage(Stage):
         return pose
 
     def _detected(self, group: FrameGroup, view: View | None, i: int) -> FloatArray | None:
-        if self._first is None or view is None:
+        if not self._search:
             return None
-        boxes = self._first.run(*group.alone(view, i), StageResult()).boxes
+        boxes = self._search.run(*group.alone(view, i)).boxes
         assert boxes is not None
         best = boxes[0, :1].cpu().numpy()
         return np.asarray(best[0]) if len(best) and np.isfinite(best).all() else None
@@ -105,54 +99,50 @@ class FollowStage(Stage):
         file, in which keypoints below the threshold are missing, so that an interrupted prediction goes on as one
         that was not."""
         shown = np.isfinite(keypoints).all(axis=1) & (scores >= self._hidden)
-        if not shown.any() or float(scores[shown].mean()) < self._least:
+        if not shown.any() or float(scores[shown].mean()) < self._threshold:
             return None
         return np.asarray(keypoint_boxes(keypoints[None, shown])[0], np.float32)
 
 
-class _AnimalLook:
+class _Look(Protocol):
+    """A way of looking at one animal."""
+
+    def at(self, frame: ByteArray, box: FloatArray) -> Predictions: ...
+
+    def everywhere(self, frame: ByteArray, seen: Callable[[Predictions], FloatArray | None]) -> Predictions: ...
+
+
+class _CropLook:
     """Looks at animals through crops."""
 
-    def __init__(self, model: PoseModel, spec: RunSpec) -> None:
-        preprocess = spec.model.preprocess
-        self._poses = CropPoses(model, preprocess, spec.skeleton, 1)
-        assert isinstance(preprocess.min_box, float)
-        self._least = preprocess.min_box
+    def __init__(self, network: CropNetwork) -> None:
+        self._network = network
 
     def at(self, frame: ByteArray, box: FloatArray) -> Predictions:
-        return self._poses.predict([frame], enlarged(box[None], self._least))
+        return self._network.predict([frame], enlarge_boxes(box[None], self._network.min_box))
 
     def everywhere(self, frame: ByteArray, seen: Callable[[Predictions], FloatArray | None]) -> Predictions:
         """The whole frame as one crop, in which the animal is small; then a crop around what was found."""
-        rough = self._poses.predict([frame], whole_frame_box(frame)[None])
-        box = seen(rough)
-        return rough if box is None else self.at(frame, box)
+        first = self._network.predict([frame], whole_frame_box(frame)[None])
+        box = seen(first)
+        return first if box is None else self.at(frame, box)
 
 
 class _WindowLook:
     """Looks at animals through windows of the resized frame, as large as needed."""
 
-    def __init__(self, model: PoseModel, spec: RunSpec) -> None:
-        self._model = model
-        self._preprocess = spec.model.preprocess
-        self._device = model.mean.device
-        assert isinstance(self._preprocess.scale, float)
-        self._scale = self._preprocess.scale
+    def __init__(self, context: StageContext) -> None:
+        self._network: FrameNetwork = context.whole_frames()
+        if self._network.fixed_size:
+            raise ConfigError("--follow: the network takes whole frames of one size only; leave it out")
 
     def at(self, frame: ByteArray, box: FloatArray) -> Predictions:
-        seen = (box.astype(np.float64) + 0.5) * self._scale - 0.5
-        extent = seen[2:] - seen[:2]
-        free = max(WINDOW_MARGIN * float(extent.max()), WINDOW_LEAST)
-        width, height = (padded_length(float(side) + 2 * free, self._model.size_multiple) for side in extent)
-        # Whole pixels: the window shows exactly the pixels that the resized frame would.
-        left, top = np.round((seen[2:] + seen[:2]) / 2 - [width / 2, height / 2])
-        matrix = translation_matrix(-left, -top) @ resize_matrix(self._scale)
-        return self._predict(frame, FrameGeometry(matrix, width, height))
+        return self._network.predict_window(frame, box)
 
     def everywhere(self, frame: ByteArray, seen: Callable[[Predictions], FloatArray | None]) -> Predictions:
-        height, width = frame.shape[:2]
-        return self._predict(frame, frame_view(width, height, self._preprocess, self._model.size_multiple))
+        return self._network.predict_frame(frame)
 
-    def _predict(self, frame: ByteArray, geometry: FrameGeometry) -> Predictions:
-        image = torch.from_numpy(warp(frame, geometry)).to(self._device).permute(2, 0, 1)[None]
-        return predictions_through(self._model.predict(image), invert(geometry.matrix))
+
+def whole_frame_box(frame: ByteArray) -> npt.NDArray[np.float32]:
+    """The box of all pixels of a frame, (4,)."""
+    return np.array([-0.5, -0.5, frame.shape[1] - 0.5, frame.shape[0] - 0.5], np.float32)

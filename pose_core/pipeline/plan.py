@@ -1,114 +1,355 @@
-"""Which stages a run needs: decided here and nowhere else."""
+"""Which stages a run needs, and what supplies them: decided here and nowhere else.
+
+The method of the model names the stages. What a stage needs and no stage before it gives is asked of suppliers: those
+that the caller named, or else the networks in the folder of the run.
+"""
 
 from __future__ import annotations
 
-from pose_core.errors import ConfigError, RunError
-from pose_core.model.assemble import PoseModel
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+
+from pose_core.catalog import get_catalog
+from pose_core.errors import ConfigError, PluginError
+from pose_core.hooks import SupplierSpec
+from pose_core.interfaces import Stage, StageContext
 from pose_core.model.detector import DetectorModel
-from pose_core.pipeline.box_file import BoxTable
-from pose_core.pipeline.conditional import PoseFileStage, PoseTable, RefineStage
-from pose_core.pipeline.follow import FollowStage
-from pose_core.pipeline.stages import Stage, WholeFrameStage
-from pose_core.pipeline.top_down import BoxFileStage, CropStage, DetectorStage
-from pose_core.pipeline.track import TrackStage
-from pose_core.specs import RunSpec
+from pose_core.model.weights import file_hash
+from pose_core.pipeline.crops import Crops
+from pose_core.pipeline.detector_boxes import DetectorBoxes, DetectorStage
+from pose_core.pipeline.engine import Pipeline
+from pose_core.pipeline.stage_configs import BoxesConfig
+from pose_core.pipeline.whole_frames import WholeFrames
+from pose_core.runs.run_folder import WEIGHTS, Run
+from pose_core.specs import AnyRunSpec, AnyStage, DetectorRunSpec, RunSpec, StageConfig
+from pose_core.structures import LabelledImage
+
+Source = Path | str | bool | None
+"""What a caller gives a supplier: a folder or file; True for one that takes the labels; None or False: nothing."""
+
+AnyRun = Run[AnyRunSpec]
 
 
-def choose_stages(
-    model: PoseModel,
-    spec: RunSpec,
-    detector: DetectorModel | None = None,
-    boxes: BoxTable | None = None,
-    conditions: tuple[PoseModel, RunSpec] | PoseTable | None = None,
-) -> list[Stage]:
-    """The stages for a run.
+@dataclass(frozen=True)
+class Plan:
+    """What predicts with a run.
+
+    Attributes:
+        stages: in order.
+        supplied: for each supplier that takes part what tells it from another one: hashes.
+        files: the suppliers that were given a file, which is of one video or sequence.
+    """
+
+    stages: list[Stage]
+    supplied: dict[str, str]
+    files: dict[str, Path]
+
+
+def make_pipeline(
+    run: Run,
+    device: torch.device,
+    batch_size: int,
+    sources: Mapping[str, Source],
+    labels: Sequence[LabelledImage] | None = None,
+) -> tuple[Pipeline, Plan]:
+    """Load the networks of a run and put the pipeline together that predicts with it.
 
     Args:
-        model: the pose network, on its device.
-        spec: of the run; ``spec.inference`` as it is to be used.
-        detector: where there is one.
-        boxes: instead of a detector.
-        conditions: for a model that refines poses: the network that finds them, or the poses.
+        run: of a pose network, with ``spec.inference`` as it is to be used.
+        device: where its networks compute.
+        batch_size: frames a batch.
+        sources: what suppliers are given, by their names.
+        labels: the images, by frame number, where those are evaluated.
 
     Raises:
-        ConfigError: what is given does not suit the model, or boxes are missing.
-        RunError: the run is not finished.
+        ConfigError: nothing supplies what a stage needs, or a source is unknown, not needed, or of the wrong form.
+        RunError: a run folder is missing or not finished.
+        DataError: a file cannot be used.
     """
-    preprocess, follow = spec.model.preprocess, spec.inference.follow
-    if model.inputs:
-        return _conditional(model, spec, conditions, given_boxes=detector is not None or boxes is not None)
-    if conditions is not None:
-        raise ConfigError(f"--conditions: {spec.model.name} refines no poses of another model; leave it out")
-    if preprocess.view == "frame" and preprocess.size is None and not isinstance(preprocess.scale, float):
-        raise RunError("config.yaml: model.preprocess.scale is 'auto'; train the run before using it")
-    if preprocess.view == "frame" and (detector is not None or boxes is not None):
-        given = "a detector" if detector is not None else "boxes"
-        raise ConfigError(f"{spec.model.name} looks at whole frames and uses no {given.split()[-1]}; leave {given} out")
-    if follow and spec.skeleton.num_individuals > 1:
-        raise ConfigError(
-            f"--follow: is for one animal, and the project of this run has {spec.skeleton.num_individuals}; "
-            "leave it out"
+    plan = plan_stages(run, device, sources, labels)
+    return Pipeline(plan.stages, run.spec.skeleton, device, batch_size, run.spec.inference.threshold), plan
+
+
+def make_detector_pipeline(run: Run[DetectorRunSpec], device: torch.device, batch_size: int) -> Pipeline:
+    """Load a detector and put the pipeline together that finds boxes with it, as many as its project has animals."""
+    skeleton = run.spec.skeleton
+    network = DetectorBoxes(run.load_model(device), skeleton.num_individuals)
+    stage = DetectorStage(BoxesConfig(), StageContext(skeleton, device, run.name, boxes=network))
+    return Pipeline([stage], skeleton, device, batch_size)
+
+
+def plan_stages(
+    run: Run, device: torch.device, sources: Mapping[str, Source], labels: Sequence[LabelledImage] | None = None
+) -> Plan:
+    """Choose the stages for a run and make them; see :func:`make_pipeline`."""
+    given = given_sources(sources, evaluated=labels is not None)
+    planner = _Planner(run, given, labels)
+    steps = planner.steps()
+    if planner.missing:
+        raise ConfigError(planner.missing[0])
+    if unused := [name for name in given if name not in planner.suppliers]:
+        (supplier,) = (s for s in get_catalog().suppliers() if s.name == unused[0])
+        why = _unused_because(supplier, planner.suppliers.values())
+        raise ConfigError(f"{option(unused[0])}: {why or f'{run.name} needs no {supplier.gives}; leave it out'}")
+    stages: list[Stage] = []
+    for step in steps:
+        context = replace(planner.context(step, device), before=tuple(stages))
+        made: Stage = get_catalog().component("stage", step.config.type).factory()(step.config, context)
+        if not isinstance(made, Stage):
+            raise PluginError(f"stage {step.config.type!r} makes {type(made).__name__}, not a Stage; it is broken")
+        stages = [made] if made.takes_over else [*stages, made]
+    return Plan(stages, planner.identities(), planner.files())
+
+
+def labelled_sources(run: Run, sources: Mapping[str, Source]) -> tuple[dict[str, Source], dict[str, Source]]:
+    """With which sources the labels of evaluated images can supply what stages need.
+
+    Args:
+        run: of a pose network.
+        sources: what the caller gives suppliers.
+
+    Returns:
+        the sources with the labels wherever nothing else supplies a need, as when a top-down model has no detector; and
+        those with the labels in the place of everything that they can supply, empty where they are the same.
+
+    Raises:
+        ConfigError: a source is unknown or not needed.
+    """
+    given = given_sources(sources, evaluated=True)
+    planner = _Planner(run, given, ())
+    planner.steps()
+    labelled = {s.gives: s.name for s in reversed(get_catalog().suppliers()) if "labels" in s.takes}
+    first: dict[str, Source] = {**given, **{labelled[need]: True for need in planner.needs_missing if need in labelled}}
+    rivals = [s for s in planner.suppliers.values() if s.gives in labelled and "labels" not in s.takes]
+    without = {name: value for name, value in first.items() if name not in {s.name for s in rivals}}
+    return first, {**without, **{labelled[s.gives]: True for s in rivals}} if rivals else {}
+
+
+def given_sources(sources: Mapping[str, Source], evaluated: bool) -> dict[str, Path | bool]:
+    """What suppliers are really given.
+
+    Args:
+        sources: by name; None and False are nothing.
+        evaluated: whether there are labels to take.
+
+    Raises:
+        ConfigError: no supplier has that name, or it does not take what it is given.
+    """
+    suppliers = {supplier.name: supplier for supplier in get_catalog().suppliers()}
+    given: dict[str, Path | bool] = {}
+    for name, value in sources.items():
+        if name not in suppliers:
+            raise ConfigError(f"{name}: is no source of what stages need; there are {', '.join(sorted(suppliers))}")
+        if value is None or value is False:
+            continue
+        if "labels" in suppliers[name].takes:
+            if not evaluated:
+                raise ConfigError(f"{option(name)}: takes labels, and only images that are evaluated have some")
+            if value is not True:
+                raise ConfigError(f"{option(name)}: takes the labels and nothing else, not {str(value)!r}")
+            given[name] = True
+        elif value is True:
+            raise ConfigError(f"{option(name)}: needs a value, {suppliers[name].metavar}")
+        else:
+            given[name] = Path(value)
+    return given
+
+
+def option(name: str, metavar: str = "") -> str:
+    """How messages call a supplier."""
+    return f"--{name.replace('_', '-')} {metavar}".strip()
+
+
+def _unused_because(unused: SupplierSpec, used: Any) -> str:
+    rivals = [supplier for supplier in used if supplier.gives == unused.gives]
+    if not rivals:
+        return ""
+    return f"{option(rivals[0].name)} gives {unused.gives}, too; give one of them"
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One stage to be made: of the method, or of a supplier."""
+
+    config: StageConfig
+    supplier: SupplierSpec | None = None
+
+
+@dataclass
+class _Planner:
+    """Puts stages in order, those of suppliers ahead of those that need them.
+
+    Attributes:
+        run, given, labels: see :func:`make_pipeline`.
+        suppliers: those that take part, by name, once :meth:`steps` was called.
+        missing: a message for each need that nothing supplies; ``needs_missing`` has the needs.
+    """
+
+    run: Run
+    given: Mapping[str, Path | bool]
+    labels: Sequence[LabelledImage] | None
+    suppliers: dict[str, SupplierSpec] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+    needs_missing: list[str] = field(default_factory=list)
+
+    @property
+    def spec(self) -> RunSpec:
+        return self.run.spec
+
+    def steps(self) -> list[_Step]:
+        """The stages in order.
+
+        Raises:
+            ConfigError: more than one source supplies what a stage needs.
+        """
+        steps: list[_Step] = []
+        found: set[str] = set()
+        for config in self.spec.inference.stages.values():
+            self._add(_Step(config), steps, found)
+        return steps
+
+    def _add(self, step: _Step, steps: list[_Step], found: set[str]) -> None:
+        optional = step.config.can_do_without(self.spec.inference.follow)
+        for need in step.config.needs():
+            if need in found:
+                continue
+            supplier = self._supplier(need)
+            if supplier is not None:
+                self.suppliers[supplier.name] = supplier
+                self._add(_Step(_stage_config(supplier), supplier), steps, found)
+            elif need not in optional:
+                self.needs_missing.append(need)
+                self.missing.append(self._missing(need, step.config))
+        steps.append(step)
+        found |= set(step.config.gives())
+
+    def _supplier(self, need: str) -> SupplierSpec | None:
+        offered = get_catalog().suppliers(need)
+        named = [supplier for supplier in offered if supplier.name in self.given]
+        if len(named) > 1:
+            names = " and ".join(option(supplier.name) for supplier in named)
+            raise ConfigError(f"{names}: each of them gives {need}; give one of them")
+        own = [s for s in offered if "run" in s.takes and s.name in self.run.stages]
+        return next(iter([*named, *own]), None)
+
+    def _missing(self, need: str, config: StageConfig) -> str:
+        offered = [s for s in get_catalog().suppliers(need) if "labels" not in s.takes]
+        ways = [f"{option(s.name, s.metavar)} ({s.help.rstrip('.')})" for s in offered]
+        if need in config.can_do_without(follow=True) and self.spec.skeleton.num_individuals == 1:
+            ways.append("--follow (one animal that stays in view)")
+        if not ways:
+            return f"{self.run.name} needs {need}, and no installed plugin has a source of them"
+        return f"{self.run.name} needs {need}, and nothing supplies them: add {' or '.join(ways)}"
+
+    def context(self, step: _Step, device: torch.device) -> StageContext:
+        """What the stage may use."""
+        base = self._limits(device)
+        if step.supplier is None:
+            return _with_network(base, self.run, device, base.max_animals)
+        name, value = step.supplier.name, self.given.get(step.supplier.name)
+        if "labels" in step.supplier.takes:
+            return replace(base, origin=option(name), labels=self.labels)
+        if isinstance(value, Path) and self._is_file(step.supplier, value):
+            return replace(base, origin=option(name, str(value)), file=value)
+        run = self.nested(name)
+        origin = option(name, str(run.path))
+        if isinstance(run.spec, RunSpec) and run.spec.model.inputs:
+            inputs = ", ".join(run.spec.model.inputs)
+            raise ConfigError(f"{origin}: {run.name} needs {inputs} of another model; name a run that needs none")
+        return _with_network(replace(base, origin=origin), run, device, base.max_animals)
+
+    def nested(self, name: str) -> AnyRun:
+        """The run of a supplier: the one that was given, or that in the folder of the run."""
+        value = self.given.get(name)
+        return self.run.stages[name] if value is None else self._opened[name]
+
+    @cached_property
+    def _opened(self) -> dict[str, AnyRun]:
+        chosen = [name for name, s in self.suppliers.items() if "run" in s.takes]
+        paths = {name: value for name in chosen if isinstance(value := self.given.get(name), Path)}
+        return {n: Run.open(p) for n, p in paths.items() if not self._is_file(self.suppliers[n], p)}
+
+    def _is_file(self, supplier: SupplierSpec, path: Path) -> bool:
+        """Whether a supplier is given a file, not the folder of a run.
+
+        Raises:
+            ConfigError: it does not take what it is given.
+        """
+        if "run" in supplier.takes and (path.is_dir() or "file" not in supplier.takes):
+            return False
+        if path.is_dir():
+            raise ConfigError(f"{option(supplier.name, str(path))}: is a folder; name a file")
+        return True
+
+    def _limits(self, device: torch.device) -> StageContext:
+        inference, preprocess = self.spec.inference, self.spec.model.preprocess
+        return StageContext(
+            skeleton=self.spec.skeleton,
+            device=device,
+            origin=self.run.name,
+            max_animals=max_animals(self.spec),
+            threshold=inference.threshold,
+            follow=inference.follow,
+            follow_threshold=inference.follow_threshold,
+            min_box=preprocess.min_box if isinstance(preprocess.min_box, float) else 0.0,
         )
-    if follow and preprocess.view == "frame" and preprocess.size is not None:
-        raise ConfigError("--follow: the network takes whole frames of one size only; leave it out")
-    if follow and boxes is not None:
-        raise ConfigError("--follow and --boxes: both say where to look; give one of them")
-    if preprocess.view == "frame":
-        return [FollowStage(model, spec)] if follow else [WholeFrameStage(model, spec)]
-    most = most_animals(spec)
-    first = DetectorStage(detector, 1 if follow else most) if detector is not None else None
-    if follow:
-        return [FollowStage(model, spec, first)]
-    if boxes is not None:
-        return [BoxFileStage(boxes, most), CropStage(model, spec)]
-    if first is None:
-        alone = " --follow (one animal that stays in view)," if spec.skeleton.num_individuals == 1 else ""
-        raise ConfigError(
-            f"{spec.model.name} looks at crops and needs to know where the animals are: add{alone} --detector RUN "
-            "(pose train DATA --detector NAME --out RUN makes one) or --boxes FILE"
-        )
-    return [first, CropStage(model, spec)]
+
+    def files(self) -> dict[str, Path]:
+        """The suppliers that were given files."""
+        given = {name: self.given.get(name) for name in self.suppliers}
+        return {
+            name: value
+            for name, value in given.items()
+            if isinstance(value, Path) and self._is_file(self.suppliers[name], value)
+        }
+
+    def identities(self) -> dict[str, str]:
+        """What tells each supplier from another one."""
+        files = self.files()
+        found: dict[str, str] = {}
+        for name, supplier in self.suppliers.items():
+            if "labels" in supplier.takes:
+                found[name] = "labels"
+            elif name in files:
+                found[name] = f"file {file_hash(files[name])}"
+            else:
+                run = self.nested(name)
+                content = run.spec.model_dump(mode="json", include={"skeleton", "model", "network"})
+                digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+                found[name] = f"run {file_hash(run.path / WEIGHTS)} {digest}"
+        return found
 
 
-def _conditional(
-    model: PoseModel, spec: RunSpec, conditions: tuple[PoseModel, RunSpec] | PoseTable | None, given_boxes: bool
-) -> list[Stage]:
-    """Rough poses, then the network that refines them."""
-    name = spec.model.name
-    if given_boxes:
-        raise ConfigError(f"{name} refines poses, not boxes: leave --detector and --boxes out")
-    if spec.model.preprocess.view != "animal":
-        raise ConfigError(f"{name}: model.preprocess.view must be animal for a model that refines poses")
-    if conditions is None:
-        raise ConfigError(
-            f"{name} refines rough poses and needs to know where they come from: add --conditions RUN (a trained "
-            "bottom-up model) or --conditions FILE (its predictions of this video)"
-        )
-    rough: Stage
-    if isinstance(conditions, PoseTable):
-        rough = PoseFileStage(conditions, spec.skeleton)
-    else:
-        finder, its_spec = conditions
-        if its_spec.skeleton.keypoints != spec.skeleton.keypoints:
-            raise ConfigError(
-                f"--conditions: {its_spec.model.name} finds {', '.join(its_spec.skeleton.keypoints)}; {name} refines "
-                f"{', '.join(spec.skeleton.keypoints)}"
-            )
-        if its_spec.model.preprocess.view != "frame" or finder.inputs:
-            raise ConfigError(
-                f"--conditions: {its_spec.model.name} does not look at whole frames; predict the video with it, and "
-                "give --conditions FILE"
-            )
-        rough = WholeFrameStage(finder, its_spec)
-    if not spec.inference.follow:
-        return [rough, RefineStage(model, spec)]
-    most = most_animals(spec)
-    if most is None:
-        raise ConfigError("inference.max_animals: --follow must know how many animals there are; set a number")
-    return [TrackStage(model, spec, rough, most)]
+def _stage_config(supplier: SupplierSpec) -> StageConfig:
+    adapter: TypeAdapter[StageConfig] = TypeAdapter(AnyStage)
+    try:
+        return adapter.validate_python(dict(supplier.stage))
+    except ValidationError as error:
+        why = error.errors(include_url=False)[0]["msg"]
+        raise PluginError(f"supplier {supplier.name!r}: its stage {dict(supplier.stage)} is not valid: {why}") from None
 
 
-def most_animals(spec: RunSpec) -> int | None:
+def _with_network(base: StageContext, run: AnyRun, device: torch.device, limit: int | None) -> StageContext:
+    """The context with the network of a run, as it sees frames."""
+    spec, network = run.spec, run.load_model(device)
+    if isinstance(network, DetectorModel):
+        return replace(base, boxes=DetectorBoxes(network, limit))
+    assert isinstance(spec, RunSpec)
+    method = get_catalog().method(spec.model.method)
+    if method.view == "animal":
+        return replace(base, network=network, crops=Crops(network, spec.model.preprocess, spec.inference.crops))
+    return replace(base, network=network, frames=WholeFrames(network, spec.model.preprocess))
+
+
+def max_animals(spec: RunSpec) -> int | None:
     """The most animals of a frame; None for any number."""
     most = spec.inference.max_animals
     return spec.skeleton.num_individuals if most == "project" else most

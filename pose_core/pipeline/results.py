@@ -4,103 +4,91 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from pose_core.errors import PluginError
+from pose_core.interfaces import StageResult
 from pose_core.pipeline.sources import SourceFrame
-from pose_core.pipeline.stages import StageResult
-from pose_core.structures import FloatArray, Frame, Instances, IntArray, Skeleton, keypoint_boxes
+from pose_core.structures import FloatArray, Frame, Instances, Skeleton, keypoint_boxes
+
+_Content = tuple[Instances, FloatArray, FloatArray]
+"""Animals, unique keypoints and their scores of a frame."""
 
 
 @dataclass(frozen=True)
 class HostResult:
-    """:class:`StageResult` in host memory, or on its way there.
+    """:class:`~pose_core.interfaces.StageResult` in host memory, or on its way there.
 
     Attributes:
-        keypoints, keypoint_scores, scores, identity, unique_keypoints, unique_scores: as in ``Predictions``.
-        boxes: (B, N, 4); None where they follow from the keypoints.
-        tracks: (B, N); None where nobody follows animals.
-        arrived: CUDA event after which the arrays hold their values; None: at once.
+        found: with its tensors in host memory.
+        arrived: CUDA event after which they hold their values; None: at once.
     """
 
-    keypoints: Tensor
-    keypoint_scores: Tensor
-    scores: Tensor
-    identity: Tensor
-    unique_keypoints: Tensor
-    unique_scores: Tensor
-    boxes: Tensor | None
-    tracks: Tensor | None = None
-    arrived: Any = None
+    found: StageResult
+    arrived: torch.cuda.Event | None = None
 
     @classmethod
     def fetch(cls, found: StageResult, device: torch.device) -> HostResult:
         """Start bringing the results to host memory; on CUDA without waiting for them."""
-        predictions = found.predictions
-        assert predictions is not None
-        later = device.type == "cuda"
-        tensors = {
-            name: getattr(predictions, name).to("cpu", non_blocking=later)
-            for name in ("keypoints", "keypoint_scores", "scores", "identity", "unique_keypoints", "unique_scores")
-        }
-        boxes = found.boxes
-        if boxes is not None and boxes.shape[:2] != predictions.scores.shape:
+        boxes, predictions = found.boxes, found.predictions
+        if boxes is not None and predictions is not None and boxes.shape[:2] != predictions.scores.shape:
             raise ValueError(f"boxes of shape {tuple(boxes.shape)} do not fit scores {tuple(predictions.scores.shape)}")
-        boxes = None if boxes is None else boxes.to("cpu", non_blocking=later)
-        tracks = None if found.tracks is None else found.tracks.to("cpu", non_blocking=later)
+        later = device.type == "cuda"
+        on_host = found.to("cpu", non_blocking=later)
         arrived = None
         if later:
             arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
             arrived.record()
-        return cls(**tensors, boxes=boxes, tracks=tracks, arrived=arrived)
+        return cls(on_host, arrived)
 
     def wait(self) -> None:
-        """Until the arrays hold their values."""
+        """Until the tensors hold their values."""
         if self.arrived is not None:
             self.arrived.synchronize()
 
 
-@dataclass(frozen=True)
-class _Arrays:
-    """Results of some frames as arrays; ``present`` (B, N) says which animals exist."""
-
-    present: npt.NDArray[np.bool_]
-    keypoints: FloatArray
-    keypoint_scores: FloatArray
-    scores: FloatArray
-    boxes: FloatArray
-    identity: IntArray
-    track: IntArray
-    unique_keypoints: FloatArray
-    unique_scores: FloatArray
-
-
-def _arrays(found: HostResult, threshold: float) -> _Arrays:
-    points, point_scores = hide_doubtful_points(found.keypoints, found.keypoint_scores, threshold)
-    unique, unique_scores = hide_doubtful_points(found.unique_keypoints, found.unique_scores, threshold)
-    scores = found.scores.numpy().astype(np.float32, copy=False)
-    known = ~np.isnan(points[..., 0])
+def _animals(found: StageResult, skeleton: Skeleton, threshold: float) -> list[_Content]:
+    """For each frame its animals, and its unique keypoints with their scores."""
+    poses = found.predictions
+    if poses is None:
+        return _boxes_alone(found, skeleton)
+    points, point_scores = hide_doubtful_points(poses.keypoints, poses.keypoint_scores, threshold)
+    unique, unique_scores = hide_doubtful_points(poses.unique_keypoints, poses.unique_scores, threshold)
+    scores = poses.scores.numpy().astype(np.float32, copy=False)
     b, n, k = point_scores.shape
     if found.boxes is None:
         boxes = keypoint_boxes(points.reshape(b * n, k, 2)).reshape(b, n, 4)
     else:
         boxes = found.boxes.numpy().astype(np.float32, copy=False)
-    return _Arrays(
-        present=(scores > 0) & known.any(axis=-1),
-        keypoints=points,
-        keypoint_scores=point_scores,
-        scores=scores,
-        boxes=boxes,
-        identity=found.identity.numpy().astype(np.int64, copy=False),
-        track=np.full((b, n), -1, np.int64) if found.tracks is None else found.tracks.numpy(),
-        unique_keypoints=unique,
-        unique_scores=unique_scores,
-    )
+    tracks = np.full((b, n), -1, np.int64) if found.tracks is None else found.tracks.numpy()
+    identity = poses.identity.numpy().astype(np.int64, copy=False)
+    present = (scores > 0) & (~np.isnan(points[..., 0])).any(axis=-1)
+    chosen = [np.flatnonzero(row) for row in present]
+    return [
+        (
+            Instances(points[j, at], point_scores[j, at], scores[j, at], boxes[j, at], identity[j, at], tracks[j, at]),
+            unique[j],
+            unique_scores[j],
+        )
+        for j, at in enumerate(chosen)
+    ]
+
+
+def _boxes_alone(found: StageResult, skeleton: Skeleton) -> list[_Content]:
+    """Animals of which only the boxes were looked for: all their keypoints are missing."""
+    assert found.boxes is not None
+    assert found.box_scores is not None
+    boxes, scores, u = found.boxes.numpy(), found.box_scores.numpy(), len(skeleton.unique_keypoints)
+    frames = []
+    for of_frame, its_scores in zip(boxes, scores, strict=True):
+        at = np.flatnonzero((its_scores > 0) & np.isfinite(of_frame).all(axis=-1))
+        missing = np.full((len(at), skeleton.num_keypoints, 2), np.nan, np.float32)
+        animals = Instances.from_keypoints(missing, scores=its_scores[at].astype(np.float32), boxes=of_frame[at])
+        frames.append((animals, np.full((u, 2), np.nan, np.float32), np.zeros(u, np.float32)))
+    return frames
 
 
 def hide_doubtful_points(points: Tensor, scores: Tensor, threshold: float) -> tuple[FloatArray, FloatArray]:
@@ -138,24 +126,10 @@ def to_frames(
         threshold: keypoints with a lower score are missing; an animal without any keypoint is none.
     """
     done: dict[int, Frame] = {}
-    for rows, found in groups:
-        a = _arrays(found, threshold)
-        for j, row in enumerate(rows):
-            chosen = np.flatnonzero(a.present[j])
-            done[row] = Frame(
-                index=items[row].index,
-                instances=Instances(
-                    keypoints=a.keypoints[j, chosen],
-                    keypoint_scores=a.keypoint_scores[j, chosen],
-                    scores=a.scores[j, chosen],
-                    boxes=a.boxes[j, chosen],
-                    identity=a.identity[j, chosen],
-                    track=a.track[j, chosen],
-                ),
-                unique_keypoints=a.unique_keypoints[j],
-                unique_scores=a.unique_scores[j],
-                image=items[row].image,
-            )
+    for rows, result in groups:
+        animals = _animals(result.found, skeleton, threshold)
+        for row, (instances, unique, unique_scores) in zip(rows, animals, strict=True):
+            done[row] = Frame(items[row].index, instances, unique, unique_scores, image=items[row].image)
     return [
         done[row] if row in done else Frame.absent(item.index, skeleton, reasons[row] or "no picture", item.image)
         for row, item in enumerate(items)

@@ -88,6 +88,14 @@ def check_definitions(definitions: Mapping[str, tuple[Any, ...]]) -> None:
         seen.add(group)
     for model in definitions.get("pose_models", ()):
         once("model", model.name)
+        if model.backbone and not all(model.backbone.partition("/")):
+            raise MalformedError(
+                f"model {model.name!r} must name its backbone preset in full, 'namespace/name', not {model.backbone!r}"
+            )
+        if model.wrapper and not (model.backbone and isinstance(model.wrapper.get("type"), str)):
+            raise MalformedError(
+                f"model {model.name!r} has a wrapper, which needs a 'type', and a backbone preset to be put around"
+            )
     for model in (*definitions.get("pose_recipes", ()), *definitions.get("pose_models", ())):
         _check_spec(model.spec, model.name)
     for extra in definitions.get("pose_extra_heads", ()):

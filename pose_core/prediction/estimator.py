@@ -9,9 +9,10 @@ for frame in estimator.predict(images):  # (B, H, W, 3) uint8 RGB
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, overload
 
 import numpy as np
@@ -19,13 +20,10 @@ import torch
 
 from pose_core.errors import ConfigError, DataError
 from pose_core.model.device import choose_device
-from pose_core.pipeline.box_file import BoxTable, read_boxes
-from pose_core.pipeline.conditional import PoseTable, read_poses
-from pose_core.pipeline.engine import Pipeline
-from pose_core.pipeline.plan import choose_stages
+from pose_core.pipeline.plan import Source, make_pipeline
 from pose_core.pipeline.sources import ArraySource, as_rgb
 from pose_core.pipeline.video import VideoSource
-from pose_core.runs.run_folder import DetectorRun, Run
+from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
 from pose_core.structures import ByteArray, Frame, Skeleton
 
@@ -39,31 +37,20 @@ class PoseEstimator:
         run: the run folder.
         device: where the network computes.
         batch_size: frames that go through the network together.
-        detector: finds the animals for a top-down model; None without one.
-        boxes: where the animals are, instead of a detector.
-        conditions: the model whose poses are refined, or these poses; None for a model that refines none.
         pipeline: what does the work.
+        supplied: for each source of what its stages need (a detector ...) what tells it from another one.
+        files: the sources that are files, which are of one video or sequence.
     """
 
     def __init__(
-        self,
-        run: Run,
-        device: torch.device,
-        batch_size: int,
-        detector: DetectorRun | None = None,
-        boxes: BoxTable | None = None,
-        conditions: Run | PoseTable | None = None,
+        self, run: Run, device: torch.device, batch_size: int, sources: Mapping[str, Source] = MappingProxyType({})
     ) -> None:
         self.run = run
         self.device = device
         self.batch_size = batch_size
-        self.detector = detector
-        self.boxes = boxes
-        self.conditions = conditions
-        finder = detector.load_model(device) if detector is not None else None
-        rough = (conditions.load_model(device), conditions.spec) if isinstance(conditions, Run) else conditions
-        stages = choose_stages(run.load_model(device), run.spec, finder, boxes, rough)
-        self.pipeline = Pipeline(stages, run.spec.skeleton, device, batch_size, run.spec.inference.threshold)
+        self.pipeline, plan = make_pipeline(run, device, batch_size, sources)
+        self.supplied = plan.supplied
+        self.files = plan.files
 
     @property
     def spec(self) -> RunSpec:
@@ -170,10 +157,8 @@ def load(
     device: str = "auto",
     batch_size: int | None = None,
     *,
-    detector: Path | str | None = None,
-    boxes: Path | str | None = None,
-    conditions: Path | str | None = None,
     follow: bool | None = None,
+    **sources: Path | str | None,
 ) -> PoseEstimator:
     """Load a trained model.
 
@@ -181,31 +166,20 @@ def load(
         run: folder that ``pose train`` made.
         device: ``auto`` (CUDA, then Apple's MPS, then the CPU), ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
         batch_size: frames that go through the network together; by default as the run says.
-        detector: folder of a trained detector, in the place of the run's own.
-        boxes: .csv or .parquet file of boxes, in the place of a detector.
-        conditions: for a model that refines poses: folder of the trained model that finds them, in the place of the
-            run's own, or a file of predictions.
         follow: start from the poses of the last frame; by default as the run says.
+        sources: of what the model needs beside its network, in the place of the run's own: ``detector``, the folder of
+            a trained detector; ``boxes``, a .csv or .parquet file of boxes; and those of plugins.
 
     Raises:
         RunError: no run folder, or its weights are missing or altered.
-        ConfigError: unknown device, a plugin that the run needs is not installed, or a top-down model is not told
-            where the animals are.
-        DataError: the file of boxes or of poses cannot be used.
+        ConfigError: unknown device, a plugin that the run needs is not installed, a source is not known or not needed,
+            or nothing supplies what the model needs, such as boxes.
+        DataError: the file of a source cannot be used.
     """
     if batch_size is not None and batch_size < 1:
         raise ConfigError(f"batch size must be at least 1, not {batch_size}")
-    if detector is not None and boxes is not None:
-        raise ConfigError("--detector and --boxes: both say where the animals are; give one of them")
-    opened = Run.open(run)
+    opened = Run.open(run, RunSpec)
     if follow is not None:
         inference = opened.spec.inference.model_copy(update={"follow": follow})
         opened = Run(opened.path, opened.spec.model_copy(update={"inference": inference}))
-    finder = DetectorRun.open(detector) if detector is not None else opened.detector if boxes is None else None
-    table = read_boxes(Path(boxes)) if boxes is not None else None
-    rough: Run | PoseTable | None = opened.conditions
-    if conditions is not None:
-        given = Path(conditions)
-        rough = Run.open(given) if given.is_dir() else read_poses(given, opened.spec.skeleton)
-    batch_size = batch_size or opened.spec.inference.batch_size
-    return PoseEstimator(opened, choose_device(device), batch_size, finder, table, rough)
+    return PoseEstimator(opened, choose_device(device), batch_size or opened.spec.inference.batch_size, sources)

@@ -7,6 +7,7 @@ source, versions, and which frames are missing. By it a repeated command knows t
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
@@ -16,7 +17,6 @@ from typing import Any
 
 import torch
 
-import pose_core
 from pose_core.errors import DataError, PoseError
 from pose_core.interfaces import PredictionsHeader, Writer
 from pose_core.io.files import parse_json, write_whole
@@ -29,7 +29,7 @@ from pose_core.runs.run_folder import WEIGHTS, Run
 from pose_core.structures import Frame
 
 # What else takes part in the numbers is free to differ between a finished result and a repeated command.
-_DECIDES = ("source", "weights", "model", "boxes", "format")
+_DECIDES = ("source", "weights", "model", "sources", "format")
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Job:
             "batch_size": estimator.batch_size,
             "device": estimator.device.type,
             "torch": torch.__version__,
-            "pose_core": pose_core.__version__,
+            "pose_core": importlib.metadata.version("pose-core"),
         }
         kept = {**{k: v for k, v in maker.items() if k != "format"}, **how}
         journal = Journal(self._partial, kept, header)
@@ -214,21 +214,11 @@ class Job:
 
 def identify(estimator: PoseEstimator) -> dict[str, str]:
     """What tells one estimator from another: hashes of its weights, of what its configuration says about it, and of
-    what finds its boxes or rough poses."""
+    what supplies its stages."""
     run = estimator.run
     model = run.spec.model_dump(mode="json", include={"skeleton", "model", "inference", "metadata"})
-    boxes = "none"
-    if estimator.detector is not None:
-        config = _digest(estimator.detector.spec.network.model_dump(mode="json"))
-        boxes = f"detector {file_hash(estimator.detector.path / WEIGHTS)} {config}"
-    elif estimator.boxes is not None:
-        boxes = f"file {estimator.boxes.sha256}"
-    elif isinstance(estimator.conditions, Run):
-        config = _digest(estimator.conditions.spec.model_dump(mode="json", include={"skeleton", "model"}))
-        boxes = f"poses of {file_hash(estimator.conditions.path / WEIGHTS)} {config}"
-    elif estimator.conditions is not None:
-        boxes = f"poses {estimator.conditions.sha256}"
-    return {"weights": file_hash(run.path / WEIGHTS), "model": _digest(model), "boxes": boxes}
+    sources = ", ".join(f"{name} {identity}" for name, identity in sorted(estimator.supplied.items())) or "none"
+    return {"weights": file_hash(run.path / WEIGHTS), "model": _digest(model), "sources": sources}
 
 
 def _digest(content: Any) -> str:

@@ -10,6 +10,7 @@ from pose_core.errors import ConfigError, DataError, VideoError
 from pose_core.interfaces import Writer
 from pose_core.interfaces.prediction_files import make_writer
 from pose_core.io.files import make_folder
+from pose_core.pipeline.plan import option
 from pose_core.prediction.estimator import PoseEstimator, load
 from pose_core.prediction.inputs import find_inputs, unique_names
 from pose_core.prediction.job import Job, Outcome, identify
@@ -43,11 +44,9 @@ def predict_paths(
     device: str = "auto",
     batch_size: int | None = None,
     overwrite: bool = False,
-    detector: Path | None = None,
-    boxes: Path | None = None,
-    conditions: Path | None = None,
     follow: bool | None = None,
     observer: Observer | None = None,
+    **sources: Path | str | None,
 ) -> list[Outcome | None]:
     """Predict videos, images and folders of them into files.
 
@@ -62,8 +61,9 @@ def predict_paths(
         device: as for :func:`pose_core.load`.
         batch_size: frames a batch; by default as the run says.
         overwrite: make results again that are there.
-        detector, boxes, conditions, follow: as for :func:`pose_core.load`; a file of boxes or poses is of one source.
+        follow: as for :func:`pose_core.load`.
         observer: is told how the work goes.
+        sources: as for :func:`pose_core.load`; one that is a file is of one video or sequence.
 
     Returns:
         for each source what became of it, in order; None for one that could not be predicted (the observer knows why).
@@ -74,14 +74,11 @@ def predict_paths(
     """
     observer = observer or Observer()
     writer = find_writer(format)
-    estimator = load(run, device, batch_size, detector=detector, boxes=boxes, conditions=conditions, follow=follow)
+    estimator = load(run, device, batch_size, follow=follow, **sources)
     jobs = _jobs(estimator, paths, out, writer)
-    if boxes is not None and len(jobs) > 1:
-        raise ConfigError(f"--boxes {boxes}: holds the boxes of one video or sequence; predict {len(jobs)} one by one")
-    if conditions is not None and not conditions.is_dir() and len(jobs) > 1:
-        raise ConfigError(
-            f"--conditions {conditions}: holds the poses of one video or sequence; predict {len(jobs)} one by one"
-        )
+    for name, file in estimator.files.items():
+        if len(jobs) > 1:
+            raise ConfigError(f"{option(name, str(file))}: is of one video or sequence; predict {len(jobs)} one by one")
     there = [job.check(overwrite) for job in jobs]
     make_folder(out)
     outcomes: list[Outcome | None] = []

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, PluginError, RunError
 from pose_core.interfaces import Imported, ImportedNetwork, Importer
+from pose_core.model.build import build_model
+from pose_core.model.detector import DetectorModel
 from pose_core.model.weights import load_into
-from pose_core.runs.run_folder import CONFIG, DETECTOR, DetectorRun, Run, build_detector, build_model
+from pose_core.runs.run_folder import CONFIG, STAGES, Run
 from pose_core.specs import AnyImporter, DetectorRunSpec, RunSpec
 from pose_core.specs.base import Spec
+from pose_core.specs.run import RunBase, stage_of_run
 from pose_core.specs.yaml_file import validate_as
+
+S = TypeVar("S", bound=RunBase)
 
 _NO_SPLIT: Mapping[str, list[str]] = {"train": [], "validation": [], "test": []}
 
@@ -71,21 +76,22 @@ def import_model(
     if not isinstance(found, Imported):
         raise PluginError(f"importer {settings.type!r} returned {type(found).__name__}, not Imported")
 
-    spec = _spec(found.network, RunSpec, settings.type)
-    spec = _full_name(spec)
+    stages: dict[str, tuple[DetectorRunSpec, DetectorModel]] = {}
+    if found.detector is not None:
+        its_spec = _spec(found.detector, DetectorRunSpec, settings.type)
+        finds = build_model(its_spec)
+        weights = {f"network.{name}": value for name, value in found.detector.weights.items()}
+        _load(finds, weights, found.detector.source)
+        stages["detector"] = its_spec, finds
+    sections = {name: stage_of_run(its_spec) for name, (its_spec, _) in stages.items()}
+    network = replace(found.network, spec={**found.network.spec, "stages": sections})
+    spec = _full_name(_spec(network, RunSpec, settings.type))
     model = build_model(spec)
     _load(model, found.network.weights, found.network.source)
     try:
         model.check_features()
     except ConfigError as error:
         raise RunError(f"{found.network.source}: importer {settings.type} made no usable run of it: {error}") from None
-    finder = None
-    if found.detector is not None:
-        finder_spec = _spec(found.detector, DetectorRunSpec, settings.type)
-        finder = build_detector(finder_spec)
-        _load(
-            finder, {f"network.{name}": value for name, value in found.detector.weights.items()}, found.detector.source
-        )
 
     provenance = {
         "imported": {"by": settings.type, **found.provenance},
@@ -95,9 +101,9 @@ def import_model(
         "split": _NO_SPLIT,
         "notes": list(found.notes),
     }
-    if found.detector is not None and finder is not None:
-        inner = DetectorRun.create(out / DETECTOR, finder_spec, provenance)
-        inner.save_weights(finder.state_dict(), training={"imported": True})
+    for name, (its_spec, finds) in stages.items():
+        inner = Run.create(out / STAGES / name, its_spec, provenance)
+        inner.save_weights(finds.state_dict(), training={"imported": True})
     # The outer folder is a run once it has its configuration, so it comes last.
     run = Run.create(out, spec, provenance)
     run.save_weights(model.state_dict(), training={"imported": True})
@@ -110,7 +116,7 @@ class _Chosen(Spec):
     importer: AnyImporter
 
 
-def _spec(network: ImportedNetwork, kind: type[Any], importer: str) -> Any:
+def _spec(network: ImportedNetwork, kind: type[S], importer: str) -> S:
     try:
         return validate_as(network.spec, {}, "", kind)
     except ConfigError as error:

@@ -1,7 +1,8 @@
 """The run folder: one folder that carries everything needed to use a trained model, and contains no pickle.
 
 ``config.yaml`` (the resolved spec with full names), ``weights.safetensors``, ``metrics.json``, ``history.csv``,
-``provenance.json``, ``checkpoints/`` for resuming, ``evaluation/`` and plots.
+``provenance.json``, ``checkpoints/`` for resuming, ``evaluation/`` and plots. The networks that it builds on lie under
+``stages/``, in folders of the same form.
 """
 
 from __future__ import annotations
@@ -14,21 +15,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, overload
 
 import torch
 import yaml
+from typing_extensions import TypeVar
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import RunError
 from pose_core.io.files import disk_errors, make_folder, parse_json, write_whole
 from pose_core.model.assemble import PoseModel
+from pose_core.model.build import build_model
 from pose_core.model.detector import DetectorModel
 from pose_core.model.weights import file_hash, load_into, read_weights, save_weights
 from pose_core.plugins import ACTIVE
-from pose_core.specs import DetectorRunSpec, RunSpec
+from pose_core.specs import AnyRunSpec, DetectorRunSpec, RunBase, RunSpec
+from pose_core.specs.run import LEARNS
 from pose_core.specs.run_plugins import check_plugins
-from pose_core.specs.yaml_file import read_spec, read_yaml
+from pose_core.specs.yaml_file import read_run
 
 CONFIG, WEIGHTS, METRICS, HISTORY, PROVENANCE = (
     "config.yaml",
@@ -38,17 +42,16 @@ CONFIG, WEIGHTS, METRICS, HISTORY, PROVENANCE = (
     "provenance.json",
 )
 CHECKPOINTS = "checkpoints"
-DETECTOR = "detector"
-"""Folder of the detector's run within the run of a top-down model."""
-CONDITIONS = "conditions"
-"""Folder, within the run of a conditional model, of the run whose poses it refines."""
+STAGES = "stages"
+"""Folder of the networks that a run builds on, each a run in a folder of the name of what it supplies."""
 
-S = TypeVar("S", RunSpec, DetectorRunSpec)
+S = TypeVar("S", bound=RunBase, covariant=True, default=RunSpec)
+T = TypeVar("T", bound=RunBase)
 
 
 @dataclass(frozen=True)
-class _Folder(Generic[S]):
-    """What the runs of networks of all kinds have in common.
+class Run(Generic[S]):
+    """The folder of a run. ``Run[RunSpec]``, or ``Run`` for short, is that of a pose network.
 
     Attributes:
         path: the folder.
@@ -58,8 +61,36 @@ class _Folder(Generic[S]):
     path: Path
     spec: S
 
-    @classmethod
-    def create(cls, path: Path, spec: S, provenance: Mapping[str, Any]) -> Self:
+    @overload
+    @staticmethod
+    def open(path: Path | str) -> Run[AnyRunSpec]: ...
+
+    @overload
+    @staticmethod
+    def open(path: Path | str, kind: type[T]) -> Run[T]: ...
+
+    @staticmethod
+    def open(path: Path | str, kind: type[RunBase] = RunBase) -> Run[Any]:
+        """Open a run folder that ``pose train`` made.
+
+        Args:
+            path: the folder.
+            kind: the spec of the network that is needed: ``RunSpec`` for a pose network, ``DetectorRunSpec`` for a
+                detector; any by default.
+
+        Raises:
+            RunError: the folder is missing or incomplete, or holds another network than the one that is needed.
+            ConfigError: its configuration does not fit the installed plugins.
+        """
+        folder = _existing(Path(path))
+        check_plugins(folder)
+        run: Run[AnyRunSpec] = Run(folder, read_run(folder / CONFIG))
+        if not isinstance(run.spec, kind):
+            raise _other_network(run, kind)
+        return run
+
+    @staticmethod
+    def create(path: Path, spec: T, provenance: Mapping[str, Any]) -> Run[T]:
         """Make the folder of a new run with its configuration and provenance.
 
         Raises:
@@ -67,16 +98,49 @@ class _Folder(Generic[S]):
         """
         with disk_errors(path):
             make_folder(path / CHECKPOINTS)
-            run = cls(path, spec)
             write_whole(path / PROVENANCE, json.dumps({**environment(), **provenance}, indent=2) + "\n")
             write_whole(path / CONFIG, dump_spec(spec))
-        return run
+        return Run(path, spec)
 
-    def with_spec(self, spec: S) -> Self:
-        """The same run with another configuration, which is written."""
-        run = type(self)(self.path, spec)
+    def with_spec(self, spec: T) -> Run[T]:
+        """Replace the configuration of the run, on disk too."""
         write_whole(self.path / CONFIG, dump_spec(spec))
-        return run
+        return Run(self.path, spec)
+
+    @property
+    def name(self) -> str:
+        """Name of the network, as it was called at training."""
+        return self.spec.name
+
+    @property
+    def stages(self) -> Mapping[str, Run[AnyRunSpec]]:
+        """The runs of the networks that the run builds on, by the name of what they supply; each is usable alone.
+
+        Raises:
+            RunError: one of them is missing or incomplete.
+            ConfigError: the configuration of one does not fit the installed plugins.
+        """
+        return {name: Run.open(self.path / STAGES / name) for name in self.spec.builds_on()}
+
+    @overload
+    def load_model(self: Run[RunSpec], device: str | torch.device = ...) -> PoseModel: ...
+
+    @overload
+    def load_model(self: Run[DetectorRunSpec], device: str | torch.device = ...) -> DetectorModel: ...
+
+    @overload
+    def load_model(self: Run[AnyRunSpec], device: str | torch.device = ...) -> PoseModel | DetectorModel: ...
+
+    def load_model(self: Run[Any], device: str | torch.device = "cpu") -> PoseModel | DetectorModel:
+        """Load the trained network, in evaluation mode.
+
+        Raises:
+            RunError: the weights are missing, altered or do not fit.
+        """
+        state = self.read_weights()
+        model: PoseModel | DetectorModel = build_model(self.spec)
+        load_into(model, state, self.path / WEIGHTS)
+        return model.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     @cached_property
     def provenance(self) -> dict[str, Any]:
@@ -139,97 +203,6 @@ class _Folder(Generic[S]):
         return content
 
 
-class Run(_Folder[RunSpec]):
-    """The run folder of a pose network."""
-
-    @classmethod
-    def open(cls, path: Path | str) -> Run:
-        """Open a run folder that ``pose train`` made.
-
-        Raises:
-            RunError: the folder is missing or incomplete, or holds a detector.
-            ConfigError: its configuration does not fit the installed plugins.
-        """
-        folder = _existing(Path(path))
-        if is_detector_run(folder):
-            raise RunError(f"{folder}: holds a detector, not a pose network; name the folder of a pose network")
-        check_plugins(folder)
-        return cls(folder, read_spec(folder / CONFIG, RunSpec))
-
-    @property
-    def name(self) -> str:
-        """Name of the model, as it was called at training."""
-        return self.spec.model.name
-
-    @property
-    def detector(self) -> DetectorRun | None:
-        """The detector that belongs to the model; None without one.
-
-        Raises:
-            RunError: there should be one, and its folder is missing.
-        """
-        if self.spec.detector is None:
-            return None
-        return DetectorRun.open(self.path / DETECTOR)
-
-    @property
-    def conditions(self) -> Run | None:
-        """The model whose poses a conditional model refines; None where the folder holds none."""
-        folder = self.path / CONDITIONS
-        return Run.open(folder) if self.spec.model.inputs and folder.is_dir() else None
-
-    def load_model(self, device: str | torch.device = "cpu") -> PoseModel:
-        """The trained network, in evaluation mode.
-
-        Raises:
-            RunError: the weights are missing, altered or do not fit.
-        """
-        state = self.read_weights()
-        model = build_model(self.spec)
-        load_into(model, state, self.path / WEIGHTS)
-        return model.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
-
-
-class DetectorRun(_Folder[DetectorRunSpec]):
-    """The run folder of a detector."""
-
-    @classmethod
-    def open(cls, path: Path | str) -> DetectorRun:
-        """Open the run folder of a detector.
-
-        Raises:
-            RunError: the folder is missing or incomplete, or holds a pose network.
-            ConfigError: its configuration does not fit the installed plugins.
-        """
-        folder = _existing(Path(path))
-        if not is_detector_run(folder):
-            within = folder / "detector"
-            where = (
-                f"its detector is {within}"
-                if is_detector_run(within)
-                else "'pose train DATA --detector NAME' makes one"
-            )
-            raise RunError(f"{folder}: holds a pose network, not a detector; {where}")
-        check_plugins(folder)
-        return cls(folder, read_spec(folder / CONFIG, DetectorRunSpec))
-
-    @property
-    def name(self) -> str:
-        """Full name of the detector."""
-        return self.spec.network.type
-
-    def load_model(self, device: str | torch.device = "cpu") -> DetectorModel:
-        """The trained detector, in evaluation mode.
-
-        Raises:
-            RunError: the weights are missing, altered or do not fit.
-        """
-        state = self.read_weights()
-        model = build_detector(self.spec)
-        load_into(model, state, self.path / WEIGHTS)
-        return model.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
-
-
 def _existing(folder: Path) -> Path:
     if not folder.exists():
         raise RunError(f"{folder}: no such run folder; 'pose train ... --out {folder}' makes one")
@@ -238,36 +211,19 @@ def _existing(folder: Path) -> Path:
     return folder
 
 
-def is_detector_run(folder: Path) -> bool:
-    """Whether a folder is the run folder of a detector.
-
-    Raises:
-        ConfigError: its configuration is no YAML.
-    """
-    return (folder / CONFIG).is_file() and "network" in read_yaml(folder / CONFIG)[0]
-
-
-def build_model(spec: RunSpec, pretrained: bool = False) -> PoseModel:
-    """A new network for a spec, with fresh (or, if asked, pretrained) weights.
-
-    Raises:
-        PluginError: a plugin's class cannot be imported.
-    """
-    return PoseModel(spec.model, spec.skeleton, pretrained)
+def _other_network(run: Run[AnyRunSpec], wanted: type[RunBase]) -> RunError:
+    """What to say where another network is wanted than the one in a folder."""
+    trains = wanted.model_fields["trains"].default
+    here = [run.path / STAGES / name for name, stage in run.spec.builds_on().items() if stage.trains == trains]
+    hint = f"{LEARNS[trains]} of it is {here[0]}" if here else f"name the folder of {LEARNS[trains]}"
+    return RunError(f"{run.path}: holds {LEARNS[run.spec.trains]}, not {LEARNS[trains]}; {hint}")
 
 
-def build_detector(spec: DetectorRunSpec, pretrained: bool = False) -> DetectorModel:
-    """A new detector for a spec, with fresh (or, if asked, pretrained) weights.
-
-    Raises:
-        PluginError: a plugin's class cannot be imported.
-    """
-    return DetectorModel(spec.network, spec.skeleton, pretrained)
-
-
-def dump_spec(spec: RunSpec | DetectorRunSpec) -> str:
-    """A spec as YAML, with every default written out."""
-    return yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+def dump_spec(spec: RunBase) -> str:
+    """Write a spec as YAML, with every default."""
+    content = spec.model_dump(mode="json")
+    first = {name: content.pop(name) for name in ("version", "trains", "skeleton", "data")}
+    return yaml.safe_dump({**first, **content}, sort_keys=False, allow_unicode=True)
 
 
 def environment() -> dict[str, Any]:

@@ -80,6 +80,17 @@ class BackboneConfig(ComponentConfig):
         """Names of the inputs beside the image; they arrive by keyword and come from ``model.inputs``."""
         return ()
 
+    def insert_points(self) -> Mapping[str, tuple[Feature, ...]]:
+        """List where a backbone around this one may read or change feature maps.
+
+        See :mod:`pose_core.interfaces.backbone`.
+
+        Returns:
+            the feature maps that pass at each insert point, from fine to coarse. The names are identifiers; the points
+            are passed in this order.
+        """
+        return {}
+
     def size_multiple(self) -> int:
         """Height and width of the input must be multiples of this; images are padded to it."""
         return max(f.stride for f in self.features())
@@ -257,6 +268,26 @@ class DetectorConfig(ComponentConfig):
         return True
 
 
+class StageConfig(ComponentConfig):
+    """Base of the configs of stages."""
+
+    def needs(self) -> tuple[str, ...]:
+        """What the stages before it must have found: ``boxes``, ``poses``, ``centres``, or a word of the plugin."""
+        return ()
+
+    def gives(self) -> tuple[str, ...]:
+        """What it finds, in the same words."""
+        return ("poses",)
+
+    def can_do_without(self, follow: bool) -> tuple[str, ...]:
+        """Those of its needs that it uses where something supplies them, and can do without.
+
+        Args:
+            follow: whether it starts from what was found in the frame before.
+        """
+        return ()
+
+
 class ReaderConfig(ComponentConfig):
     """Base of the configs of labelled-project readers."""
 
@@ -365,6 +396,7 @@ AnyPredictor = Annotated[SerializeAsAny[PredictorConfig], NamedComponent("predic
 AnyLoss = Annotated[SerializeAsAny[LossConfig], NamedComponent("loss", LossConfig)]
 AnyInput = Annotated[SerializeAsAny[InputConfig], NamedComponent("input", InputConfig)]
 AnyDetector = Annotated[SerializeAsAny[DetectorConfig], NamedComponent("detector", DetectorConfig)]
+AnyStage = Annotated[SerializeAsAny[StageConfig], NamedComponent("stage", StageConfig)]
 AnyImporter = Annotated[SerializeAsAny[ImporterConfig], NamedComponent("importer", ImporterConfig)]
 AnyReader = Annotated[SerializeAsAny[ReaderConfig], NamedComponent("reader", ReaderConfig)]
 AnyWriter = Annotated[SerializeAsAny[WriterConfig], NamedComponent("writer", WriterConfig)]

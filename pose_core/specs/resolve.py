@@ -133,7 +133,13 @@ def _preferred_methods(multi_animal: bool) -> list[str]:
     return [method.name for method in sorted(able, key=key)]
 
 
-def resolve(model: Model | None, data: Layer, user: Sequence[Layer], notes: list[str] | None = None) -> RunSpec:
+def resolve(
+    model: Model | None,
+    data: Layer,
+    user: Sequence[Layer],
+    notes: list[str] | None = None,
+    stages: Mapping[str, Mapping[str, Any]] | None = None,
+) -> RunSpec:
     """One configuration from all layers.
 
     Args:
@@ -142,6 +148,7 @@ def resolve(model: Model | None, data: Layer, user: Sequence[Layer], notes: list
         user: the file and the command line, in this order.
         notes: gets a line for each head that the model is given beyond its own, see
             :mod:`pose_core.specs.extra_heads`.
+        stages: the sections of the networks that the model builds on, in the place of what the layers say of them.
 
     Raises:
         ConfigError: one line that names the key, the reason and where it was written.
@@ -166,6 +173,8 @@ def resolve(model: Model | None, data: Layer, user: Sequence[Layer], notes: list
             "no model is named: use --model NAME ('pose models' lists them) "
             "or give model.backbone and model.heads in --config"
         )
+    if stages is not None:
+        content = {**content, "stages": stages}
     spec = validate(content, origin)
     if notes is not None:
         notes += [note(spec, head) for head in extra.values()]

@@ -5,13 +5,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from pose_core.catalog import get_catalog
+from pose_core.catalog.merge import merge
 from pose_core.specs.base import Spec
-from pose_core.specs.components import AnyDetector, AnyReader
+from pose_core.specs.components import AnyDetector, AnyReader, AnyStage
 from pose_core.specs.model import ModelSpec
 from pose_core.specs.train import AugmentationSpec, CropSpec, TrainSpec
 from pose_core.structures import Skeleton
@@ -52,17 +64,6 @@ class DetectorAugmentationSpec(AugmentationSpec):
     crop: CropSpec = Field(CropSpec(size=None), description="Windows around animals; size: null shows whole frames.")
 
 
-class DetectorSpec(Spec):
-    """What finds the animals for a top-down model, and how it is trained."""
-
-    network: AnyDetector
-    min_box: float | Literal["auto"] = Field(
-        "auto", description="Boxes it learns are at least so long; as model.preprocess.min_box."
-    )
-    augmentation: DetectorAugmentationSpec = Field(default_factory=DetectorAugmentationSpec)
-    train: TrainSpec = Field(default_factory=TrainSpec)
-
-
 class InferenceSpec(Spec):
     """How frames are predicted."""
 
@@ -70,36 +71,21 @@ class InferenceSpec(Spec):
     threshold: float = Field(0.0, ge=0, le=1, description="Keypoints with a lower score are reported as missing.")
     max_animals: PositiveInt | Literal["project"] | None = Field(
         "project",
-        description="Top-down: at most so many boxes a frame, the surest ones; project: as many as the project has "
-        "individuals; null: no limit.",
+        description="At most so many animals a frame, of boxes those with the highest scores; project: as many as the "
+        "project has individuals; null: no limit.",
     )
     crops: int = Field(32, ge=1, description="Top-down: crops the pose network gets at once, from several frames.")
     follow: bool = Field(
         False,
-        description="Start from the poses of the last frame. Conditional models: each of them is refined, and the "
-        "whole frame is searched while an animal is missing. Others, for one animal only: look at a crop around it, "
-        "and at the whole frame (or the detector's box) when it is lost.",
+        description="Start from the poses of the last frame. Of one animal: look at a crop around it, and at the whole "
+        "frame (or the detector's box) when it is lost. Methods of plugins say what it means for them.",
     )
     follow_threshold: float = Field(
         0.3, ge=0, le=1, description="follow: an animal is lost below this mean score of its keypoints."
     )
-    search_every: PositiveInt | None = Field(
-        10,
-        description="follow, conditional models: the whole frame is searched in every so many-th frame even when no "
-        "animal is missing; an animal that is found and nobody follows takes the place of one that is followed and not "
-        "found. null: never.",
-    )
-    condition_threshold: float = Field(
-        0.2,
-        ge=0,
-        le=1,
-        description="Conditional models: keypoints of rough poses with a lower score are not shown to the network.",
-    )
-    duplicate: float = Field(
-        0.7,
-        gt=0,
-        le=1,
-        description="Conditional models: of two poses more similar than this (OKS with sigma 0.1) the surer is kept.",
+    stages: dict[str, AnyStage] = Field(
+        default_factory=dict,
+        description="Settings of the stages that the method predicts with, by the names that the method gives them.",
     )
 
 
@@ -116,40 +102,193 @@ class EvaluationSpec(Spec):
     bootstrap: int = Field(1000, ge=0, description="Resamplings for the 95 % intervals; 0: none.")
 
 
-class RunSpec(Spec):
-    """One run: data, model, training, inference, evaluation."""
+class NetworkSpec(Spec):
+    """A network of a run, and how it is trained: what all of them have in common."""
+
+    trains: str
+    augmentation: AugmentationSpec = Field(default_factory=AugmentationSpec)
+    train: TrainSpec = Field(default_factory=TrainSpec)
+
+    @property
+    def name(self) -> str:
+        """What messages call the network."""
+        raise NotImplementedError
+
+    def builds_on(self) -> Mapping[str, NetworkSpec]:
+        """The networks that it builds on, by the name of what they supply; none by default."""
+        return {}
+
+    def trainable(self) -> bool:
+        """Whether the network learns from the project."""
+        return True
+
+
+class PoseNetworkSpec(NetworkSpec):
+    """A pose network, its training, and how it predicts."""
+
+    trains: Literal["poses"] = Field("poses", description="What the network learns.")
+    model: ModelSpec
+    stages: dict[str, AnyNetworkSpec] = Field(
+        default_factory=dict,
+        description="The networks that the model builds on, by the name of what they supply: detector finds the boxes "
+        "of a top-down model, conditions the poses that a conditional model refines.",
+    )
+    inference: InferenceSpec = Field(default_factory=InferenceSpec)
+
+    @property
+    def name(self) -> str:
+        """Name of the model, as it was called at training."""
+        return self.model.name
+
+    def builds_on(self) -> Mapping[str, NetworkSpec]:
+        """Those under ``stages``."""
+        return self.stages
+
+    @model_validator(mode="before")
+    @classmethod
+    def _stages_are_those_of_the_method(cls, value: Any) -> Any:
+        return with_stages(value) if isinstance(value, Mapping) else value
+
+    @model_validator(mode="after")
+    def _stages_are_needed(self) -> PoseNetworkSpec:
+        errors = [
+            InitErrorDetails(type=PydanticCustomError("stage", "{m}", {"m": problem}), loc=("stages", name), input=None)
+            for name, stage in self.stages.items()
+            if (problem := _problem_of_stage(name, stage, self.model)) is not None
+        ]
+        if errors:
+            raise ValidationError.from_exception_data("stages", errors)
+        return self
+
+
+def with_stages(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The content of a run spec with the stages of its method below what it says of them.
+
+    Raises:
+        ValidationError: it names a stage that the method does not have.
+    """
+    model, inference = content.get("model"), content.get("inference", {})
+    model = model.model_dump(include={"method"}) if isinstance(model, ModelSpec) else model
+    inference = inference.model_dump() if isinstance(inference, InferenceSpec) else inference
+    name = model.get("method", ModelSpec.model_fields["method"].default) if isinstance(model, Mapping) else None
+    methods = {method.name: method for method in get_catalog().methods()}
+    settings = inference.get("stages", {}) if isinstance(inference, Mapping) else None
+    if name not in methods or not isinstance(settings, Mapping):
+        return content  # what is wrong there is said by the fields
+    stages = methods[name].stages
+    if unknown := [stage for stage in settings if stage not in stages]:
+        message = f"{name} has no stage of this name; its stages are {', '.join(stages)}"
+        raise ValidationError.from_exception_data(
+            "RunSpec",
+            [
+                InitErrorDetails(
+                    type=PydanticCustomError("stage", "{m}", {"m": message}),
+                    loc=("inference", "stages", str(unknown[0])),
+                    input=None,
+                )
+            ],
+        )
+    return {**content, "inference": {**inference, "stages": merge(stages, settings)}}
+
+
+class DetectorSpec(NetworkSpec):
+    """A detector and its training."""
+
+    trains: Literal["boxes"] = Field("boxes", description="What the network learns.")
+    network: AnyDetector
+    min_box: float | Literal["auto"] = Field(
+        "auto", description="Boxes it learns are at least so long; as model.preprocess.min_box."
+    )
+    augmentation: DetectorAugmentationSpec = Field(default_factory=DetectorAugmentationSpec)
+
+    @property
+    def name(self) -> str:
+        """Full name of the detector."""
+        return self.network.type
+
+    def trainable(self) -> bool:
+        """Whether it learns from the project's boxes, or is used as it was pretrained."""
+        return self.network.trainable()
+
+
+def trains_of(section: object) -> str:
+    """What the network of a section learns: as it says, or as the key shows that describes the network."""
+    if isinstance(section, NetworkSpec):
+        return section.trains
+    if not isinstance(section, Mapping):
+        return "poses"
+    return str(section.get("trains", "boxes" if "network" in section else "poses"))
+
+
+AnyNetworkSpec = Annotated[
+    Annotated[PoseNetworkSpec, Tag("poses")] | Annotated[DetectorSpec, Tag("boxes")],
+    Discriminator(
+        trains_of,
+        custom_error_type="trains",
+        custom_error_message="trains: must be poses or boxes",
+    ),
+]
+PoseNetworkSpec.model_rebuild()
+
+
+LEARNS: Mapping[str, str] = {"poses": "a pose network", "boxes": "a detector"}
+"""What messages call a network that trains this."""
+
+STAGE_TRAINS: Mapping[str, str] = {"detector": "boxes", "conditions": "poses"}
+"""What the network of each name under ``stages`` learns."""
+
+
+def _problem_of_stage(name: str, stage: NetworkSpec, model: ModelSpec) -> str | None:
+    if name not in STAGE_TRAINS:
+        return f"is no name of a network that a model builds on; there are {', '.join(STAGE_TRAINS)}"
+    if stage.trains != STAGE_TRAINS[name]:
+        return f"needs a network that learns {STAGE_TRAINS[name]}, not one that learns {stage.trains}"
+    if name == "detector" and (model.preprocess.view != "animal" or model.inputs):
+        return f"{model.name} uses no boxes of a detector; leave it out"
+    if name == "conditions" and not model.inputs:
+        return f"{model.name} refines no poses of another model; leave it out"
+    return None
+
+
+class RunBase(NetworkSpec):
+    """What the runs of all networks say."""
 
     version: Literal[1] = Field(1, description="Version of this format.")
     skeleton: Skeleton
     data: DataSpec
-    model: ModelSpec
-    detector: DetectorSpec | None = Field(
-        None, description="Finds the animals for a top-down model; null: boxes come from elsewhere."
-    )
-    augmentation: AugmentationSpec = Field(default_factory=AugmentationSpec)
-    train: TrainSpec = Field(default_factory=TrainSpec)
-    inference: InferenceSpec = Field(default_factory=InferenceSpec)
     evaluation: EvaluationSpec = Field(default_factory=EvaluationSpec)
     metadata: dict[str, str] = Field(
         default_factory=dict, description="What the reader noted for writers of the same family."
     )
 
-    @model_validator(mode="after")
-    def _a_detector_is_for_crops(self) -> RunSpec:
-        if self.detector is not None and self.model.preprocess.view != "animal":
-            raise PydanticCustomError(
-                "detector",
-                "detector: {name} looks at whole frames and needs none; leave it out",
-                {"name": self.model.name},
-            )
-        return self
+
+class RunSpec(PoseNetworkSpec, RunBase):
+    """The run of a pose network: data, model, the networks it builds on, training, inference, evaluation."""
 
 
-class DetectorRunSpec(DetectorSpec):
-    """The run of a detector: ``detector/`` in the folder of a top-down run, or a run of its own."""
+class DetectorRunSpec(DetectorSpec, RunBase):
+    """The run of a detector."""
 
-    version: Literal[1] = Field(1, description="Version of this format.")
-    skeleton: Skeleton
-    data: DataSpec
-    evaluation: EvaluationSpec = Field(default_factory=EvaluationSpec)
-    metadata: dict[str, str] = Field(default_factory=dict, description="What the reader noted.")
+
+AnyRunSpec = RunSpec | DetectorRunSpec
+
+RUN_SPECS: Mapping[str, type[RunSpec] | type[DetectorRunSpec]] = {"poses": RunSpec, "boxes": DetectorRunSpec}
+"""The spec of a run by what its network learns."""
+
+OF_THE_RUN = tuple(name for name in RunBase.model_fields if name not in NetworkSpec.model_fields)
+"""Keys that a run has beside those of its network, which the networks under ``stages`` share with it."""
+
+
+def run_of_stage(spec: RunBase, name: str) -> AnyRunSpec:
+    """The spec of a run of a network that the run builds on: the same data and skeleton."""
+    section = spec.builds_on()[name]
+    content: dict[str, Any] = {
+        **spec.model_dump(mode="json", include=set(OF_THE_RUN)),
+        **section.model_dump(mode="json"),
+    }
+    return RUN_SPECS[section.trains].model_validate(content)
+
+
+def stage_of_run(spec: RunBase) -> dict[str, Any]:
+    """The section under ``stages`` that a run of its own becomes, plain values."""
+    return spec.model_dump(mode="json", exclude=set(OF_THE_RUN))

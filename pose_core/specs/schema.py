@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Discriminator, Tag
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import PoseError
@@ -73,10 +73,23 @@ def _model(annotation: Any, content: Any) -> Any:
     for argument in arguments:
         if isinstance(argument, NamedComponent):
             return _component(argument, content)
+        if isinstance(argument, Discriminator):
+            return _tagged(arguments[0], argument, content)
     for argument in arguments:
         found = _model(argument, content)
         if found is not None:
             return found
+    return None
+
+
+def _tagged(union: Any, discriminator: Discriminator, content: Any) -> Any:
+    """The member of a union that the content says it is."""
+    choose = discriminator.discriminator
+    tag = choose(content) if callable(choose) else content.get(choose)
+    for member in get_args(union):
+        chosen, *marks = get_args(member)
+        if any(isinstance(mark, Tag) and mark.tag == tag for mark in marks):
+            return chosen
     return None
 
 

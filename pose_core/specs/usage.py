@@ -22,9 +22,6 @@ from pose_core.specs.resolve import choose_model
 from pose_core.specs.run_plugins import check_plugins
 from pose_core.specs.yaml_file import read_yaml
 
-_PARTS = ("detector", "conditions")
-"""Runs within a run."""
-
 
 @dataclass
 class Used:
@@ -78,18 +75,17 @@ def used_by(path: Path) -> Used:
     if path.is_dir():
         if not (path / "config.yaml").is_file():
             raise RunError(f"{path}: not a run folder (no config.yaml in it); name a YAML file or a run folder")
-        for folder in (path, *(path / part for part in _PARTS)):
-            if (folder / "config.yaml").is_file():
-                check_plugins(folder)
-                _collect(folder / "config.yaml", used)
-                _collect_provenance(folder / "provenance.json", used)
+        for config in sorted(path.glob("config.yaml")) + sorted(path.glob("stages/**/config.yaml")):
+            check_plugins(config.parent)
+            _collect(config, read_yaml(config)[0], used)
+            _collect_provenance(config.with_name("provenance.json"), used)
     else:
-        _collect(path, used)
+        _collect(path, read_yaml(path)[0], used)
     return used
 
 
-def _collect(path: Path, used: Used) -> None:
-    content, _ = read_yaml(path)
+def _collect(path: Path, content: Mapping[str, Any], used: Used) -> None:
+    """What a configuration, or a section of a network that it builds on, uses."""
     model = content.get("model")
     if not isinstance(model, Mapping | None):
         raise ConfigError(f"{path}: model: must hold keys and values, such as {{name: {model}}}, not {model!r}")
@@ -101,18 +97,17 @@ def _collect(path: Path, used: Used) -> None:
         # A run says everything; a file that names a model says what differs from it.
         if "skeleton" not in content:
             content = merge(preset.spec(), content)
-    # A detector that is trained with the pose network has weights of its own to start from.
-    detector = content.get("detector")
-    sections: list[Mapping[str, Any]] = [content]
-    if isinstance(detector, Mapping):
-        sections = [{key: value for key, value in content.items() if key != "detector"}, detector]
-    for section in sections:
-        train = section.get("train")
-        start = train.get("weights") if isinstance(train, Mapping) else None
-        for kind, config in components_in(section):
-            _add(path, kind, config, used, fetches=start is None)
-        if isinstance(start, str) and not path.with_name("provenance.json").is_file():
-            _add_weights(start, used)
+    # A network that is trained with the model has weights of its own to start from.
+    stages, own = content.get("stages"), {key: value for key, value in content.items() if key != "stages"}
+    train = content.get("train")
+    start = train.get("weights") if isinstance(train, Mapping) else None
+    for kind, config in components_in(own):
+        _add(path, kind, config, used, fetches=start is None)
+    if isinstance(start, str) and not path.with_name("provenance.json").is_file():
+        _add_weights(start, used)
+    for stage in stages.values() if isinstance(stages, Mapping) else ():
+        if isinstance(stage, Mapping):
+            _collect(path, {"skeleton": None, **stage} if "skeleton" in content else stage, used)
 
 
 def _add(path: Path, kind: str, config: dict[str, Any], used: Used, *, fetches: bool) -> None:

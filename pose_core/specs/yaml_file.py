@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from pose_core.errors import ConfigError
 from pose_core.specs.base import Spec
-from pose_core.specs.run import RunSpec
+from pose_core.specs.run import RUN_SPECS, AnyRunSpec, RunSpec
 
 Loc = tuple[int | str, ...]
 
@@ -131,13 +131,17 @@ def _collect_lines(node: yaml.Node | None, at: Loc, lines: dict[Loc, int], path:
             _collect_lines(value, (*at, index), lines, path)
 
 
-def read_spec(path: Path, kind: type[S]) -> S:
-    """The resolved spec of a run folder.
+def read_run(path: Path) -> AnyRunSpec:
+    """Read the configuration of a run.
 
     Raises:
-        ConfigError: see :func:`validate`.
+        ConfigError: it does not say what its network learns; else as :func:`validate`.
     """
     content, lines = read_yaml(path)
+    trains = content.get("trains")
+    kind = RUN_SPECS.get(trains) if isinstance(trains, str) else None
+    if kind is None:
+        raise ConfigError(f"{path}: trains: must be {' or '.join(RUN_SPECS)}, not {trains!r}")
     return validate_as(content, {loc: f"{path.name} line {line}" for loc, line in lines.items()}, str(path), kind)
 
 

@@ -14,7 +14,8 @@ import torch
 from pose_core.data.dataset import Batch
 from pose_core.errors import PoseError
 from pose_core.io.files import put_in_place
-from pose_core.runs.run_folder import CHECKPOINTS, HISTORY, DetectorRun, Run
+from pose_core.runs.run_folder import CHECKPOINTS, HISTORY, Run
+from pose_core.specs import RunBase
 from pose_core.training.history import History
 from pose_core.training.module import Training
 from pose_core.training.schedule_callback import ScheduleCallback
@@ -39,7 +40,7 @@ class BestCheckpoint(lightning.Callback):
 
     def __init__(
         self,
-        run: Run | DetectorRun,
+        run: Run[RunBase],
         metric: ValidationMetric,
         batches: Iterable[Batch] | None,
         schedule: ScheduleCallback,

@@ -27,7 +27,7 @@ def plot_curves(history: Path, out: Path, metric_key: str, metric_label: str, un
     epochs = [int(r["epoch"]) for r in rows]
     panels = [
         ("loss", "training loss"),
-        (metric_key, metric_label),
+        (metric_key, f"{metric_label} ({unit.strip()})" if unit else metric_label),
         ("learning_rate", "learning rate"),
     ]
     shown = [(key, label) for key, label in panels if any(r.get(key) for r in rows)]

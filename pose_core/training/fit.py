@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning
 import torch
@@ -20,37 +20,36 @@ from pose_core.data.dataset import PlainBatches, PoseSamples, collate, init_work
 from pose_core.data.fingerprint import data_hash
 from pose_core.errors import ConfigError, PoseError, RunError
 from pose_core.io.files import disk_errors
+from pose_core.model.build import build_model
 from pose_core.model.device import choose_device
-from pose_core.runs.run_folder import CONFIG, HISTORY, DetectorRun, Run
+from pose_core.model.network import Network
+from pose_core.runs.run_folder import CONFIG, HISTORY, Run
 from pose_core.runs.start import start_from
-from pose_core.specs import DetectorRunSpec, RunSpec, TrainSpec
-from pose_core.specs.yaml_file import read_spec
+from pose_core.specs import RunBase, TrainSpec
+from pose_core.specs.yaml_file import read_run
 from pose_core.training.best_checkpoint import BestCheckpoint, checkpoint_path
 from pose_core.training.calibrate import CALIBRATED
 from pose_core.training.curves import plot_curves
 from pose_core.training.memory import keep_freed_memory
 from pose_core.training.module import Training
-from pose_core.training.prepare import Prepared
+from pose_core.training.prepared import Prepared
 from pose_core.training.progress import TrainingProgress
 from pose_core.training.sampler import EpochSampler
 from pose_core.training.schedule_callback import ScheduleCallback
-from pose_core.training.task import DetectorTask, PoseTask, Task
+from pose_core.training.task import TASKS, Task
 
-MAY_CHANGE = (
-    "train.epochs",
-    "train.max_time",
-    "train.device",
-    "train.workers",
-    "train.cache",
-    "train.loggers",
-    "data.source",
-    *(f"detector.train.{key}" for key in ("epochs", "max_time", "device", "workers", "cache", "loggers")),
-)
+_TRAIN_MAY_CHANGE = "train.(epochs|max_time|device|workers|cache|loggers)"
+_MAY_CHANGE = re.compile(rf"data\.source|(stages\.[^.]+\.)*{_TRAIN_MAY_CHANGE}(\..*)?")
 """Keys that may differ between a run and its resumption."""
 
+S = TypeVar("S", bound=RunBase)
 
-def train_model(prepared: Prepared[RunSpec], out: Path, *, resume: bool = False, console: Console | None = None) -> Run:
-    """Train a pose network, keep the best weights, and leave a complete run folder.
+
+def train_network(prepared: Prepared[S], out: Path, *, resume: bool = False, console: Console | None = None) -> Run[S]:
+    """Train one network, keep the best weights, and leave a complete run folder.
+
+    A network that does not learn (a class filter on pretrained weights) is put there as it is. What it builds on is not
+    looked at; see :func:`pose_core.training.train_run.train_run`.
 
     Args:
         prepared: see :func:`pose_core.training.prepare.prepare`.
@@ -63,33 +62,13 @@ def train_model(prepared: Prepared[RunSpec], out: Path, *, resume: bool = False,
         ConfigError: device, precision or logger is not available.
         TrainingError: the loss is no longer finite.
     """
-    run = _train(PoseTask(prepared), out, resume, console)
-    assert isinstance(run, Run)
-    return run
-
-
-def train_detector(
-    prepared: Prepared[DetectorRunSpec], out: Path, *, resume: bool = False, console: Console | None = None
-) -> DetectorRun:
-    """The same for a detector. One that does not learn (a class filter on pretrained weights) is put there as it is.
-
-    Raises:
-        RunError, ConfigError, TrainingError: see :func:`train_model`.
-    """
-    run = _train(DetectorTask(prepared), out, resume, console)
-    assert isinstance(run, DetectorRun)
-    return run
-
-
-def _train(task: Task[Any], out: Path, resume: bool, console: Console | None) -> Run | DetectorRun:
     console = console or Console(stderr=True, markup=False, emoji=False)
-    prepared = task.prepared
-    spec: RunSpec | DetectorRunSpec = prepared.spec
+    spec = prepared.spec
+    task: Task[S] = TASKS[spec.trains](prepared)
     first = int(os.environ.get("LOCAL_RANK", "0")) == 0
     existing = (out / CONFIG).is_file()
     if resume and existing:
-        calibrated = task.create_run(out, {}, write=False).metrics().get(CALIBRATED, [])
-        _check_resumable(spec, read_spec(out / CONFIG, type(spec)), out, (*MAY_CHANGE, *calibrated))
+        check_resumable(spec, out)
     elif existing and first:
         raise RunError(f"{out}: already holds a run; add --resume to go on with it, or choose another --out")
     device = choose_device(spec.train.device)
@@ -100,16 +79,19 @@ def _train(task: Task[Any], out: Path, resume: bool, console: Console | None) ->
     torch.manual_seed(spec.train.seed)
     checkpoint = checkpoint_path(out)
     resuming = resume and checkpoint.is_file()
-    network = task.build(pretrained=not resuming and spec.train.weights is None)
+    network: Network = build_model(spec, pretrained=not resuming and spec.train.weights is None)
+    network.check()
+    run = Run(out, spec)
     if resuming:
-        weights = task.create_run(out, {}, write=False).provenance.get("weights")
+        weights = run.provenance.get("weights")
     else:
         start = start_from(network, spec.train.weights, metadata=spec.metadata, aliases=spec.train.aliases)
         weights = start.provenance or None
         for line in start.lines:
             console.print(line, highlight=False, markup=False, soft_wrap=True)
-    run = task.create_run(out, {**_provenance(prepared), "weights": weights}, write=first)
-    if isinstance(spec, DetectorRunSpec) and not spec.network.trainable():
+    if first:
+        run = Run.create(out, spec, {**_provenance(prepared), "weights": weights})
+    if not spec.trainable():
         run.save_weights(network.state_dict())
         run.update_metrics(training={"epochs": 0, "steps": 0, "seconds": 0.0})
         return run
@@ -169,7 +151,7 @@ def _train(task: Task[Any], out: Path, resume: bool, console: Console | None) ->
     if trainer.is_global_zero:
         seconds = round(schedule.seconds, 1)
         run.update_metrics(training={"epochs": trainer.current_epoch, "steps": trainer.global_step, "seconds": seconds})
-        run = task.calibrated(run, device, console)
+        run = task.calibrate(run, device, console)
         metric = task.metric
         plot_curves(run.path / HISTORY, run.path / "training_curves.png", metric.key, metric.label, metric.unit)
     return run
@@ -208,13 +190,19 @@ def _provenance(prepared: Prepared[Any]) -> dict[str, Any]:
     }
 
 
-def _check_resumable(
-    asked: RunSpec | DetectorRunSpec, stored: RunSpec | DetectorRunSpec, out: Path, may_change: Sequence[str]
-) -> None:
+def check_resumable(asked: RunBase, out: Path) -> None:
+    """Refuse to go on with a run whose configuration differs in what decides the result.
+
+    Raises:
+        RunError: it differs; the message names the keys.
+        ConfigError: the configuration in the folder cannot be read.
+    """
+    stored = read_run(out / CONFIG)
+    calibrated = set(Run(out, stored).metrics().get(CALIBRATED, []))
     differing = [
         key
         for key in _differences(asked.model_dump(mode="json"), stored.model_dump(mode="json"))
-        if not any(key == allowed or key.startswith(f"{allowed}.") for allowed in may_change)
+        if not _MAY_CHANGE.fullmatch(key) and key not in calibrated
     ]
     if differing:
         raise RunError(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 import torch
@@ -13,17 +13,26 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from pose_core.data.augment import Augmenter
-from pose_core.data.dataset import Batch, DetectorSamples, PlainBatches, PoseSamples
+from pose_core.data.auto_sizes import auto_crop, auto_scale
+from pose_core.data.boxes import auto_min_box
+from pose_core.data.dataset import Batch, DetectorSamples, PlainBatches, PoseSamples, labelled_animals
+from pose_core.data.split import Split
+from pose_core.errors import DataError
 from pose_core.model.assemble import PoseModel
 from pose_core.model.detector import DetectorModel
-from pose_core.runs.run_folder import DetectorRun, Run, build_detector, build_model
-from pose_core.specs import DetectorRunSpec, RunSpec
-from pose_core.structures import Skeleton
+from pose_core.runs.run_folder import Run
+from pose_core.specs import DetectorRunSpec, RunBase, RunSpec, TrainSpec
+from pose_core.structures import LabelledDataset, Skeleton
 from pose_core.training.calibrate import calibrate, spread
-from pose_core.training.prepare import Prepared
+from pose_core.training.prepared import Prepared
 from pose_core.training.validation import box_error, validation_error
 
-S = TypeVar("S", RunSpec, DetectorRunSpec)
+S = TypeVar("S", bound=RunBase)
+
+STEPS = 6000
+"""Optimiser steps of ``train.epochs: auto``."""
+
+STEPS_BETWEEN_VALIDATIONS = 100
 
 
 @dataclass(frozen=True)
@@ -32,17 +41,19 @@ class ValidationMetric:
 
     Attributes:
         key: column of history.csv and entry of metrics.json.
-        label: for plots.
+        label: for plots and messages.
         unit: behind the number.
+        digits: after the point.
     """
 
     key: str
     label: str
     unit: str = ""
+    digits: int = 3
 
 
 class Task(ABC, Generic[S]):
-    """A network and its data.
+    """Samples, losses and metric of what a network learns.
 
     Args:
         prepared: configuration and data.
@@ -53,13 +64,14 @@ class Task(ABC, Generic[S]):
     def __init__(self, prepared: Prepared[S]) -> None:
         self.prepared: Prepared[S] = prepared
 
+    @classmethod
     @abstractmethod
-    def build(self, pretrained: bool) -> PoseModel | DetectorModel:
-        """A new network, checked."""
+    def decide(cls, spec: S, dataset: LabelledDataset, split: Split) -> dict[str, Any]:
+        """Decide every ``auto`` by the training images; gives a partial spec.
 
-    @abstractmethod
-    def create_run(self, out: Path, provenance: dict[str, Any], write: bool) -> Run | DetectorRun:
-        """The run folder; only looked at where ``write`` is false."""
+        Raises:
+            DataError: no training image shows what the network learns from.
+        """
 
     @abstractmethod
     def samples(self, rows: tuple[int, ...], augment: bool) -> PoseSamples:
@@ -69,30 +81,49 @@ class Task(ABC, Generic[S]):
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Weighted losses of a batch by name, scalars whose sum is minimised."""
 
-    def calibrated(self, run: Run | DetectorRun, device: torch.device, console: Console) -> Run | DetectorRun:
-        """The trained run with what its parts decide by the data; nothing by default."""
-        return run
-
     @abstractmethod
     def validate(self, network: nn.Module, batches: Iterable[Batch], device: torch.device) -> tuple[float, int]:
         """Sum of the metric over what was labelled, and how much that is; the network is in evaluation mode."""
+
+    def calibrate(self, run: Run[S], device: torch.device, console: Console) -> Run[S]:
+        """Let parts of the trained network decide settings by the data; nothing by default."""
+        return run
 
 
 class PoseTask(Task[RunSpec]):
     """Train a pose network."""
 
-    metric = ValidationMetric("validation_error_px", "validation error (px)", " px")
+    metric = ValidationMetric("validation_error_px", "validation error", " px", 2)
 
-    def build(self, pretrained: bool) -> PoseModel:
-        """A new network whose features are as declared."""
-        model = build_model(self.prepared.spec, pretrained)
-        model.check_features()
-        return model
-
-    def create_run(self, out: Path, provenance: dict[str, Any], write: bool) -> Run:
-        """The run folder."""
-        spec = self.prepared.spec
-        return Run.create(out, spec, provenance) if write else Run(out, spec)
+    @classmethod
+    def decide(cls, spec: RunSpec, dataset: LabelledDataset, split: Split) -> dict[str, Any]:
+        """Scale, smallest box, size of training windows, length of training."""
+        preprocess = spec.model.preprocess
+        scale = preprocess.scale
+        decided: dict[str, Any] = {}
+        if scale == "auto":
+            # With a fixed input size the frame or the crop is fitted into it, and the scale has nothing to say.
+            scale = auto_scale(dataset, split.train) if preprocess.size is None else 1.0
+            decided["scale"] = scale
+        if preprocess.min_box == "auto":
+            decided["min_box"] = auto_min_box(dataset, split.train) if preprocess.view == "animal" else 0.0
+        crop: dict[str, Any] = {}
+        if spec.augmentation.crop.size == "auto":
+            multiple = spec.model.backbone.size_multiple()
+            crop["size"] = preprocess.size or auto_crop(dataset, split.train, scale, multiple)
+        samples = len(split.train)
+        if preprocess.view == "animal":
+            samples = sum(labelled_animals(dataset.images[row]) for row in split.train)
+            if not samples:
+                raise DataError(
+                    f"{dataset.root}: no training image shows an animal with a labelled keypoint, which {spec.name} "
+                    "learns from; label some, or choose other training images (data.split)"
+                )
+        return {
+            "model": {"preprocess": decided},
+            "augmentation": {"crop": crop},
+            "train": _training_length(spec.train, samples),
+        }
 
     def samples(self, rows: tuple[int, ...], augment: bool) -> PoseSamples:
         """Whole frames or crops, as the model wants them."""
@@ -119,9 +150,8 @@ class PoseTask(Task[RunSpec]):
                 {head: {k: v.float() for k, v in tensors.items()} for head, tensors in outputs.items()}, batch.labels
             )
 
-    def calibrated(self, run: Run | DetectorRun, device: torch.device, console: Console) -> Run:
+    def calibrate(self, run: Run[RunSpec], device: torch.device, console: Console) -> Run[RunSpec]:
         """See :func:`pose_core.training.calibrate.calibrate`."""
-        assert isinstance(run, Run)
         size, split = self.prepared.spec.train.batch_size, self.prepared.split
         training, validation = (
             PlainBatches(self.samples(rows, augment=False), size)
@@ -139,14 +169,15 @@ class DetectorTask(Task[DetectorRunSpec]):
 
     metric = ValidationMetric("validation_box_error", "validation box error (1 - IoU)")
 
-    def build(self, pretrained: bool) -> DetectorModel:
-        """A new detector."""
-        return build_detector(self.prepared.spec, pretrained)
-
-    def create_run(self, out: Path, provenance: dict[str, Any], write: bool) -> DetectorRun:
-        """The run folder."""
-        spec = self.prepared.spec
-        return DetectorRun.create(out, spec, provenance) if write else DetectorRun(out, spec)
+    @classmethod
+    def decide(cls, spec: DetectorRunSpec, dataset: LabelledDataset, split: Split) -> dict[str, Any]:
+        """Smallest box, size of training windows, length of training."""
+        decided: dict[str, Any] = {"train": _training_length(spec.train, len(split.train))}
+        if spec.min_box == "auto":
+            decided["min_box"] = auto_min_box(dataset, split.train)
+        if spec.augmentation.crop.size == "auto":
+            decided["augmentation"] = {"crop": {"size": spec.network.size}}
+        return decided
 
     def samples(self, rows: tuple[int, ...], augment: bool) -> DetectorSamples:
         """Whole frames with boxes."""
@@ -171,3 +202,19 @@ class DetectorTask(Task[DetectorRunSpec]):
     def validate(self, network: nn.Module, batches: Iterable[Batch], device: torch.device) -> tuple[float, int]:
         """Box errors."""
         return box_error(cast(DetectorModel, network), batches, device)
+
+
+TASKS: Mapping[str, type[Task[Any]]] = {"poses": PoseTask, "boxes": DetectorTask}
+"""By ``trains`` of a spec, what is done to learn that; nothing else in training asks."""
+
+
+def _training_length(spec: TrainSpec, samples: int) -> dict[str, int]:
+    """Epochs and validations for so many samples an epoch."""
+    steps_an_epoch = max(1, math.ceil(samples / (spec.batch_size * spec.devices)))
+    decided: dict[str, int] = {}
+    if spec.epochs == "auto":
+        decided["epochs"] = max(10, math.ceil(STEPS / steps_an_epoch))
+    if spec.validate_every == "auto":
+        # Not limited by the epochs: a run may be resumed with more of them, and must then be the same otherwise.
+        decided["validate_every"] = max(1, round(STEPS_BETWEEN_VALIDATIONS / steps_an_epoch))
+    return decided

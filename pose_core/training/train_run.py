@@ -1,122 +1,132 @@
-"""A model and what it builds on (a detector, a model that finds rough poses) in one run folder."""
+"""A model and the networks that it builds on, trained into one run folder."""
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
 
+from pose_core.catalog.merge import merge
 from pose_core.errors import ConfigError, RunError
 from pose_core.io.files import disk_errors
-from pose_core.runs.run_folder import CONDITIONS, CONFIG, DETECTOR, WEIGHTS, DetectorRun, Run
-from pose_core.specs import DetectorRunSpec, RunSpec
-from pose_core.training.fit import train_detector, train_model
-from pose_core.training.prepare import Prepared, detector_of
+from pose_core.model.weights import file_hash
+from pose_core.runs.run_folder import CONFIG, STAGES, WEIGHTS, Run
+from pose_core.specs import AnyRunSpec, RunBase, TrainSpec
+from pose_core.specs.run import stage_of_run
+from pose_core.specs.yaml_file import validate_as
+from pose_core.training.fit import check_resumable, train_network
+from pose_core.training.prepared import Prepared
 
-S = TypeVar("S", RunSpec, DetectorRunSpec)
+S = TypeVar("S", bound=RunBase)
 
 
-def train_run(
-    prepared: Prepared[RunSpec],
-    out: Path,
-    *,
-    detector: Path | None = None,
-    conditions: Path | None = None,
-    resume: bool = False,
-    console: Console | None = None,
-) -> Run:
-    """Train a model; where it has a detector, train that first, into ``detector/`` of the run folder.
-
-    ``train.max_time`` is the time of both: each gets half of it, unless ``detector.train.max_time`` says otherwise.
+def train_run(prepared: Prepared[S], out: Path, *, resume: bool = False, console: Console | None = None) -> Run[S]:
+    """Train a network, and before it those that it builds on, into ``stages/`` of the run folder.
 
     Args:
         prepared: see :func:`pose_core.training.prepare.prepare`.
         out: the run folder.
-        detector: folder of a trained detector, which is copied instead of training one.
-        conditions: for a model that refines poses, folder of the trained model that finds them; it is copied to
-            ``conditions/`` of the run folder.
-        resume: go on where both stopped.
+        resume: go on where each of them stopped.
         console: where progress is shown; standard error by default.
 
     Raises:
-        ConfigError: several devices are asked for and the detector is not trained yet.
-        PoseError: see :func:`pose_core.training.fit.train_model`.
+        ConfigError: several devices are asked for, and more than one network is to be trained.
+        PoseError: see :func:`pose_core.training.fit.train_network`.
     """
     console = console or Console(stderr=True, markup=False, emoji=False)
-    spec = prepared.spec
-    if spec.detector is None and conditions is None:
-        return train_model(prepared, out, resume=resume, console=console)
-    if (out / CONFIG).is_file() and not resume:
+    first = int(os.environ.get("LOCAL_RANK", "0")) == 0
+    if first and (out / CONFIG).is_file() and not resume and prepared.spec.builds_on():
         raise RunError(f"{out}: already holds a run; add --resume to go on with it, or choose another --out")
-    if conditions is not None:
-        _copy(_finder(conditions, spec), out / CONDITIONS, resume)
-        return train_model(prepared, out, resume=resume, console=console)
-    if detector is not None and detector.is_dir():
-        _copy(DetectorRun.open(detector), out / DETECTOR, resume)
-        return train_model(prepared, out, resume=resume, console=console)
-    if spec.train.devices > 1:
+    _check_devices(list(_trained(prepared, ())))
+    if first:
+        for name, run in prepared.trained.items():
+            _copy(run, out / STAGES / name, resume)
+    return _train(prepared, out, (), resume, console)
+
+
+Names = tuple[str, ...]
+
+
+def _train(prepared: Prepared[S], out: Path, names: Names, resume: bool, console: Console) -> Run[S]:
+    """Train a network after those that it builds on; ``names`` are those under ``stages`` that lead to it."""
+    sections = {}
+    for name, stage in prepared.stages().items():
+        run = _train(stage, out / STAGES / name, (*names, name), resume, console)
+        # With what its parts decided by the data at the end of their training.
+        sections[name] = stage_of_run(run.spec)
+    spec = prepared.spec
+    if sections:
+        content = merge(spec.model_dump(mode="json"), {"stages": sections})
+        prepared = replace(prepared, spec=validate_as(content, {}, "", type(spec)))
+    if names and resume and (done := _finished(prepared, out)) is not None:
+        return done
+    if names or sections:
+        which = f"{'.'.join(names)}: " if names else ""
+        console.print(f"training {which}{_told(prepared)}", highlight=False, soft_wrap=True)
+    return train_network(prepared, out, resume=resume, console=console)
+
+
+def _trained(prepared: Prepared[RunBase], names: Names) -> Iterator[tuple[Names, TrainSpec]]:
+    """Every network that is trained, those that others build on first."""
+    for name, stage in prepared.stages().items():
+        yield from _trained(stage, (*names, name))
+    if prepared.spec.trainable():
+        yield names, prepared.spec.train
+
+
+def _check_devices(trained: Sequence[tuple[Names, TrainSpec]]) -> None:
+    if len(trained) > 1 and any(train.devices > 1 for _, train in trained):
+        names = trained[0][0]
         raise ConfigError(
-            "train.devices: detector and pose network train together on one device only; train the detector first "
-            "(pose train DATA --detector NAME --out FOLDER), then give --detector FOLDER"
+            "train.devices: several networks train in one command on one device only; train "
+            f"{'.'.join(names)} first ({_alone(*names)}), then give --{names[0]} FOLDER"
         )
-    mine = detector_of(prepared)
-    prepared, mine = _share_time(prepared, mine)
-    if not (resume and (out / DETECTOR / CONFIG).is_file() and DetectorRun.open(out / DETECTOR).finished):
-        passes = f"{mine.spec.train.epochs} epoch{'' if mine.spec.train.epochs == 1 else 's'}"
-        console.print(f"first the detector {mine.spec.network.type}, {passes}", highlight=False)
-        train_detector(mine, out / DETECTOR, resume=resume, console=console)
-        console.print(f"now the pose network {spec.model.name}", highlight=False)
-    return train_model(prepared, out, resume=resume, console=console)
 
 
-def _share_time(
-    prepared: Prepared[RunSpec], mine: Prepared[DetectorRunSpec]
-) -> tuple[Prepared[RunSpec], Prepared[DetectorRunSpec]]:
-    total = prepared.spec.train.max_time
-    if total is None or not mine.spec.network.trainable():
-        return prepared, mine
-    own = mine.spec.train.max_time
-    first = own if own is not None else total / 2
-    if first >= total:
-        raise ConfigError(f"detector.train.max_time: {first:g} s leave nothing of the {total:g} s of train.max_time")
-    return _with_time(prepared, total - first), _with_time(mine, first)
+def _alone(*names: str) -> str:
+    option = "detector" if names[-1] == "detector" else "model"
+    return f"pose train DATA --{option} NAME --out FOLDER"
 
 
-def _with_time(prepared: Prepared[S], seconds: float) -> Prepared[S]:
-    train = prepared.spec.train.model_copy(update={"max_time": seconds})
-    return replace(prepared, spec=prepared.spec.model_copy(update={"train": train}))
+def _told(prepared: Prepared[RunBase]) -> str:
+    """What is about to be trained, and for how long."""
+    train: TrainSpec = prepared.spec.train
+    if not prepared.spec.trainable():
+        return f"{prepared.spec.name} is used as it is"
+    limit = f", at most {train.max_time:g} s" if train.max_time is not None else ""
+    epochs = f"{train.epochs} epoch{'' if train.epochs == 1 else 's'}"
+    return f"{prepared.spec.name}, {epochs}{limit}, {train.batch_size} images a step"
 
 
-def _finder(folder: Path, spec: RunSpec) -> Run:
-    """The run whose poses a model refines.
-
-    Raises:
-        ConfigError: the model refines none, or not those.
-        RunError: no such run.
-    """
-    if not spec.model.inputs:
-        raise ConfigError(f"--conditions: {spec.model.name} refines no poses of another model; leave it out")
-    run = Run.open(folder)
-    if run.spec.skeleton.keypoints != spec.skeleton.keypoints:
-        raise ConfigError(
-            f"--conditions {folder}: finds {', '.join(run.spec.skeleton.keypoints)}; the project has "
-            f"{', '.join(spec.skeleton.keypoints)}"
-        )
-    if run.spec.model.preprocess.view != "frame":
-        raise ConfigError(f"--conditions {folder}: {run.name} does not look at whole frames; name a bottom-up model")
-    return run
+def _finished(prepared: Prepared[S], folder: Path) -> Run[S] | None:
+    """The run, where it is trained as it is asked for; with more epochs or time than before it goes on."""
+    if not (folder / CONFIG).is_file():
+        return None
+    check_resumable(prepared.spec, folder)
+    run: Run[S] = Run.open(folder, type(prepared.spec))
+    asked, stored = prepared.spec.train, run.spec.train
+    same = (asked.epochs, asked.max_time) == (stored.epochs, stored.max_time)
+    return run if run.finished and same else None
 
 
-def _copy(run: Run | DetectorRun, target: Path, resume: bool) -> None:
+def _copy(run: Run[AnyRunSpec], target: Path, resume: bool) -> None:
     """The files of a trained network, without what only its training needs."""
     if not run.trained:
         raise RunError(f"{run.path / WEIGHTS}: missing; it is not trained yet")
     if target.is_dir():
         if not resume:
             raise RunError(f"{target}: exists; choose another --out")
+        if file_hash(target / WEIGHTS) != file_hash(run.path / WEIGHTS):
+            raise RunError(f"{target}: holds other weights than {run.path}; give the same run, or another --out")
         return
     with disk_errors(target):
-        shutil.copytree(run.path, target, ignore=shutil.ignore_patterns("checkpoints", "evaluation"))
+        # A copy that was interrupted must not be taken for a run.
+        unfinished = target.with_name(f".{target.name}")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.copytree(run.path, unfinished, ignore=shutil.ignore_patterns("checkpoints", "evaluation"))
+        unfinished.rename(target)

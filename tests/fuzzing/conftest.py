@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -156,8 +156,8 @@ def stages(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Stag
     detector = ("size=[64,64]", "pretrained=false")
     top_down = (
         *("model.backbone.filters=4", "model.backbone.max_stride=8", "model.backbone.output_stride=4"),
-        *(f"detector.network.{setting}" for setting in detector),
-        *("detector.train.epochs=1", "detector.train.batch_size=4"),
+        *(f"stages.detector.network.{setting}" for setting in detector),
+        "stages.detector.train.batch_size=4",
     )
     conditional = ("model.backbone.backbone.filters=4", "model.backbone.backbone.max_stride=8")
     for model, out, given, settings in (
@@ -284,6 +284,11 @@ def _coco(folder: Path) -> None:
 class Made:
     """Stands for a run that was not trained."""
 
+    provenance: ClassVar[dict[str, Any]] = {"split": {"test": []}}
+
+    def __init__(self, prepared: Any, out: Path, **_: Any) -> None:
+        self.spec, self.path = prepared.spec, out
+
     def metrics(self) -> dict[str, Any]:
         return {"best": {}}
 
@@ -291,11 +296,9 @@ class Made:
 @pytest.fixture
 def only_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings end where the first step would begin: data, split and configuration are decided then."""
-    import pose_core.training.fit
-    import pose_core.training.train_run
+    import pose_core.training.train_project
 
-    for module, name in ((pose_core.training.train_run, "train_run"), (pose_core.training.fit, "train_detector")):
-        monkeypatch.setattr(module, name, lambda *_, **__: Made())
+    monkeypatch.setattr(pose_core.training.train_project, "train_run", Made)
 
 
 @pytest.fixture
@@ -308,7 +311,7 @@ def only_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     import pose_core.evaluation.output as files
     import pose_core.training.fit as fit
     import pose_core.training.train_run as together
-    from pose_core.runs.run_folder import build_detector, build_model
+    from pose_core.model.build import build_model
     from pose_core.runs.start import start_from
 
     def plotted(*_: Any) -> bool:
@@ -318,20 +321,15 @@ def only_begun(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(files, name, plotted)
     monkeypatch.setattr(fit, "plot_curves", lambda *_: None)
 
-    def only_resumed(train: Callable[..., Any], build: Callable[..., Any]) -> Callable[..., Any]:
-        def begun(prepared: Any, out: Path, **options: Any) -> Any:
-            if options.get("resume") and os.path.lexists(out / LAST):
-                return train(prepared, out, **options)
-            start_from(build(prepared.spec), prepared.spec.train.weights)
-            return Made()
+    train = fit.train_network
 
-        return begun
+    def begun(prepared: Any, out: Path, **options: Any) -> Any:
+        if options.get("resume") and os.path.lexists(out / LAST):
+            return train(prepared, out, **options)
+        start_from(build_model(prepared.spec), prepared.spec.train.weights)
+        return Made(prepared, out)
 
-    # A detector that is trained alone is trained by what "fit" has, one beside a pose network by what "together" has.
-    detector = only_resumed(fit.train_detector, build_detector)
-    monkeypatch.setattr(together, "train_model", only_resumed(fit.train_model, build_model))
-    monkeypatch.setattr(together, "train_detector", detector)
-    monkeypatch.setattr(fit, "train_detector", detector)
+    monkeypatch.setattr(together, "train_network", begun)
 
 
 def rows_of(data: bytes) -> list[list[str]]:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from pose_core.io.files import write_whole
+from pose_core.runs.run_folder import STAGES
 
 from .conftest import Stages
 from .mutate import get, put, spoil_tree, spoil_yaml
@@ -51,7 +52,7 @@ def _copied(stages: Stages, rng: random.Random, folder: Path) -> tuple[Path, str
 
 
 def _command(stages: Stages, rng: random.Random, run: Path, part: str) -> list[str | Path]:
-    own, video, inner = stages.material.own, stages.material.predictions / "video.mp4", run / part
+    own, video, inner = stages.material.own, stages.material.predictions / "video.mp4", run / STAGES / part
     image = own / "images/clip/1.png"
     out: list[str | Path] = ["--out", run.parent / "out", "--device", "cpu"]
     model = ["--model", MODELS[part]]
@@ -68,7 +69,7 @@ def _command(stages: Stages, rng: random.Random, run: Path, part: str) -> list[s
         (2, ["cite", rng.choice((run, inner))]),
         (2, ["licenses", rng.choice((run, inner)), "--json"]),
         (3, [*begun, *model, f"--{part}", other]),
-        (1, [*begun, *model, "--weights", run, f"--{part}", good / part]),
+        (1, [*begun, *model, "--weights", run, f"--{part}", good / STAGES / part]),
         (1, [*begun, "--weights", inner, *rng.choice(([], model))]),
         (1, [*begun, "--detector", rng.choice(("ssdlite", inner)), "--set", f"train.weights={inner}"]),
         (1, [*begun, "--config", inner / CONFIG]),
@@ -79,14 +80,14 @@ def _command(stages: Stages, rng: random.Random, run: Path, part: str) -> list[s
 def _files(stages: Stages, rng: random.Random, folder: Path) -> Example:
     run, part = _copied(stages, rng, folder)
     name = rng.choices((CONFIG, WEIGHTS, METRICS, PROVENANCE, HISTORY), (6, 5, 4, 3, 1))[0]
-    about = f"{part}/{name} {spoil_file(run / part / name, rng)}"
+    about = f"{part}/{name} {spoil_file(run / 'stages' / part / name, rng)}"
     return Example(_command(stages, rng, run, part), about)
 
 
 def _folder(stages: Stages, rng: random.Random, folder: Path) -> Example:
     """The inner folder as a whole: gone, empty, a file, a link, or another run."""
     run, part = _copied(stages, rng, folder)
-    inner = run / part
+    inner = run / STAGES / part
     shutil.rmtree(inner)
     kind = rng.choice(("gone", "empty", "file", "itself", "nowhere", "the run", "the other", "a bare one"))
     if kind == "empty":
@@ -97,7 +98,7 @@ def _folder(stages: Stages, rng: random.Random, folder: Path) -> Example:
         inner.symlink_to("." if kind == "itself" else "nowhere/at/all")
     elif kind != "gone":
         others = {"the run": stages.material.crops, "a bare one": stages.material.run}
-        swapped = stages.refined / "conditions" if part == "detector" else stages.detected / "detector"
+        swapped = stages.refined / "stages/conditions" if part == "detector" else stages.detected / "stages/detector"
         inner.symlink_to(others.get(kind, swapped))
     return Example(_command(stages, rng, run, part), f"{part}: {kind}")
 
@@ -107,12 +108,12 @@ def _mention(stages: Stages, rng: random.Random, folder: Path) -> Example:
     run, part = _copied(stages, rng, folder)
     config = run / CONFIG
     content = yaml.safe_load(config.read_text())
-    holder, key = (content, "detector") if part == "detector" else (content["model"], "inputs")
+    holder, key = rng.choice(((content, "stages"), (content["stages"], part)))
     if rng.random() < 0.6:
         holder[key] = spoil_tree(holder[key], rng)
         put(config, yaml.safe_dump(content, sort_keys=False).encode())
     else:
-        other = yaml.safe_load((run / part / CONFIG).read_text())
+        other = yaml.safe_load((run / STAGES / part / CONFIG).read_text())
         name = rng.choice(sorted(set(other) & set(content)))
         content[name] = get(other, (name,))
         put(config, spoil_yaml(content, rng) if rng.random() < 0.3 else yaml.safe_dump(content).encode())
@@ -123,14 +124,14 @@ def _resume(stages: Stages, rng: random.Random, folder: Path) -> Example:
     """A training of both goes on; all of it happened already."""
     run, part = _copied(stages, rng, folder)
     settings = yaml.safe_load((run / CONFIG).read_text())
-    write_whole(folder / "same.yaml", yaml.safe_dump({k: settings[k] for k in ("model", "train", "detector")}))
+    write_whole(folder / "same.yaml", yaml.safe_dump({k: settings[k] for k in ("model", "train", "stages")}))
     name = rng.choices((LAST, METRICS, CONFIG, WEIGHTS, PROVENANCE, HISTORY), (4, 3, 2, 1, 1, 1))[0]
-    file = run / part / name
+    file = run / STAGES / part / name
     if not file.exists():  # conditions are copied without what only their training needs
         file = run / name
-    if file.parent.parent == run / part:
+    if file.parent.parent == run / STAGES / part:
         # As after an interruption: a detector that is finished is not trained on.
-        metrics = run / part / METRICS
+        metrics = run / STAGES / part / METRICS
         write_whole(metrics, metrics.read_text().replace('"training"', '"interrupted"'))
     of_checkpoint = file.name == "last.ckpt" and rng.random() < 0.6
     about = spoil_checkpoint(file, rng) if of_checkpoint else spoil_file(file, rng)

@@ -42,7 +42,7 @@ SETTINGS: tuple[dict[str, Any], ...] = (
     },
     {
         "model": {"name": "top_down_unet", "preprocess": {"size": [32, 32], "margin": 0.1}},
-        "detector": {"network": {"type": "ssdlite"}, "train": {"epochs": 2}},
+        "stages": {"detector": {"network": {"type": "ssdlite"}, "train": {"epochs": 2}}},
         "train": {"device": "cpu", "precision": "32", "workers": 0, "ema": None},
     },
     {"model": {"name": "top_down_rtmpose_s"}, "inference": {"max_animals": 2, "crops": 4}},

@@ -21,11 +21,12 @@ def checks_of_level_0() -> tuple[Check, ...]:
 @cache
 def every_check() -> tuple[Check, ...]:
     """The checks of all levels. Imports torch."""
-    from pose_core.testing.checks import around, codecs, devices, formats, losses, networks, regression
+    from pose_core.testing.checks import around, codecs, devices, formats, inserts, losses, networks, regression
 
     return (
         *checks_of_level_0(),
         *networks.CHECKS,
+        *inserts.CHECKS,
         *codecs.CHECKS,
         *losses.CHECKS,
         *around.CHECKS,

@@ -8,7 +8,7 @@ import torch
 
 from pose_core.errors import PoseError
 from pose_core.interfaces import BuildContext, Predictions
-from pose_core.runs.run_folder import build_model
+from pose_core.model.build import build_model
 from pose_core.testing.checks.check import MODEL, check, demand
 from pose_core.testing.checks.examples import SIZE, SKELETON, labels, nothing, without
 from pose_core.testing.checks.harness import rig_of, total

@@ -23,6 +23,7 @@ BASES: dict[str, type[specs.ComponentConfig]] = {
     "loss": specs.LossConfig,
     "input": specs.InputConfig,
     "detector": specs.DetectorConfig,
+    "stage": specs.StageConfig,
     "reader": specs.ReaderConfig,
     "writer": specs.WriterConfig,
     "importer": specs.ImporterConfig,

@@ -74,8 +74,7 @@ def check_summaries_are_one_line(subject: Subject) -> None:
 
 @check(0, PLUGIN)
 def check_citations_are_bibtex(subject: Subject) -> None:
-    """Citations are keys of entries in citations.bib beside the plugin's module, each with a title and a year, and a
-    plugin with networks cites at least one work."""
+    """Citations name entries of citations.bib, each with title and year; a plugin with networks cites at least one."""
     info = subject.plugin.info
     if info is None:
         raise skip("the plugin did not load")

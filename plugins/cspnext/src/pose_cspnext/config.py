@@ -55,4 +55,11 @@ class CSPNeXtConfig(BackboneConfig):
 
     def features(self) -> tuple[Feature, ...]:
         """One for each of ``out_features``."""
-        return tuple(Feature(self.channels()[s], 2 ** (s + 1)) for s in self.out_features)
+        return tuple(self._feature(stage) for stage in self.out_features)
+
+    def insert_points(self) -> Mapping[str, tuple[Feature, ...]]:
+        """``stage1`` to ``stage4``, at the end of each."""
+        return {f"stage{stage}": (self._feature(stage),) for stage in STAGES[: max(self.out_features)]}
+
+    def _feature(self, stage: int) -> Feature:
+        return Feature(self.channels()[stage], 2 ** (stage + 1))

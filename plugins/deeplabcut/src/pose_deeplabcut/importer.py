@@ -116,8 +116,6 @@ class ModelImporter(Importer):
                 "heads": heads,
             },
         }
-        if found is not None:
-            spec["detector"] = {"network": found.spec["network"], "min_box": 0.0}
         return Imported(
             ImportedNetwork(spec, _renamed(read.path, read.weights, parts), read.path),
             found,

@@ -52,9 +52,9 @@ def pose_models() -> Iterable[ModelPreset]:
             summary=f"HRNet-W{width}, all its branches; animals by regression from their centres",
             spec={
                 "model": {
-                    "backbone": {"type": "hrnet/hrnet", "width": width, "branches": "concatenated"},
+                    "backbone": {"branches": "concatenated"},
                     "heads": {"keypoints": {"type": "dekr/dekr", "heatmap_channels": width}},
                 },
-                "train": {"optimizer": {"lr": 5e-4}},
             },
+            backbone=f"hrnet/hrnet_w{width}",
         )

@@ -41,6 +41,11 @@ class HRNetConfig(BackboneConfig):
         channels = {"first": self.width, "concatenated": 15 * self.width, "incremental": INCREMENTAL_CHANNELS}
         return (Feature(channels[self.branches], STRIDES[0]),)
 
+    def insert_points(self) -> Mapping[str, tuple[Feature, ...]]:
+        """``transition1`` to ``transition3``: the branches, a new one among them, before the stages 2 to 4."""
+        branches = tuple(Feature(self.width * 2**i, stride) for i, stride in enumerate(STRIDES))
+        return {f"transition{n}": branches[: n + 1] for n in (1, 2, 3)}
+
     def size_multiple(self) -> int:
         """The stride of the coarsest branch: it takes part whatever is put out."""
         return STRIDES[-1]

@@ -11,6 +11,13 @@ from pydantic_core import PydanticCustomError
 from pose_core.specs import BackboneConfig, Feature, FrozenNorms, Pretrained
 
 STAGES = (1, 2, 3, 4)
+BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+"""Depth -> residual blocks of each stage (He et al. 2016, table 1)."""
+
+
+def insert_point(stage: int, block: int, blocks: tuple[int, ...]) -> str:
+    """Name the insert point after a block, both counted from 1; after the last one it is that of the stage."""
+    return f"stage{stage}" if block == blocks[stage - 1] else f"stage{stage}_block{block}"
 
 
 class ResNetConfig(BackboneConfig):
@@ -55,10 +62,20 @@ class ResNetConfig(BackboneConfig):
 
     def features(self) -> tuple[Feature, ...]:
         """One for each of ``out_features``."""
+        return tuple(self._feature(stage) for stage in self.out_features)
+
+    def insert_points(self) -> Mapping[str, tuple[Feature, ...]]:
+        """One after each residual block; that after the last one of a stage is called as the stage."""
+        blocks = BLOCKS[self.depth]
+        return {
+            insert_point(stage, block, blocks): (self._feature(stage),)
+            for stage in STAGES[: max(self.out_features)]
+            for block in range(1, blocks[stage - 1] + 1)
+        }
+
+    def _feature(self, stage: int) -> Feature:
         expansion = 1 if self.depth < 50 else 4
-        return tuple(
-            Feature(64 * 2 ** (s - 1) * expansion, min(4 * 2 ** (s - 1), self.output_stride)) for s in self.out_features
-        )
+        return Feature(64 * 2 ** (stage - 1) * expansion, min(4 * 2 ** (stage - 1), self.output_stride))
 
     def timm_name(self) -> str:
         """Name of the network in timm."""

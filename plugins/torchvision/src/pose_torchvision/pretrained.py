@@ -18,7 +18,7 @@ from pose_torchvision.coco import COCO_WEIGHTS, WeightFile
 from pose_torchvision.config import TorchvisionConfig
 
 _LOG = logging.getLogger("pose_core.torchvision")
-_OPTION = "detector.network.pretrained"
+_OPTION = "stages.detector.network.pretrained"
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Tracking with a conditional model: the poses of one frame are the rough poses of the next."""
+"""Tracking with a conditional model: the poses of one frame are the initial poses of the next."""
 
 from __future__ import annotations
 
@@ -10,15 +10,23 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from pose_core.data.geometry import FrameGeometry
-from pose_core.interfaces import Predictions
-from pose_core.model.assemble import PoseModel
-from pose_core.pipeline.conditional import Refiner, duplicates, similarity
-from pose_core.pipeline.stages import FrameGroup, Stage, StageResult, View
-from pose_core.specs import RunSpec
+from pose_buctd.config import RefineConfig
+from pose_buctd.stages.refiner import Refiner
+from pose_buctd.stages.similarity import duplicates, similarity
+from pose_core.errors import ConfigError
+from pose_core.interfaces import (
+    EarlierStages,
+    FrameGeometry,
+    FrameGroup,
+    Predictions,
+    Stage,
+    StageContext,
+    StageResult,
+    View,
+)
 from pose_core.structures import Frame, Skeleton
 
-LEAST_SIMILARITY = 0.3
+MIN_SIMILARITY = 0.3
 """Above it a pose that is followed and one that was found are thought to be of the same animal."""
 
 
@@ -40,7 +48,11 @@ class _Tracks:
         return _Tracks(self.keypoints[rows], self.keypoint_scores[rows], self.numbers[rows])
 
     def joined(self, other: _Tracks) -> _Tracks:
-        return _Tracks(**{name: torch.cat([mine, getattr(other, name)]) for name, mine in vars(self).items()})
+        return _Tracks(
+            torch.cat([self.keypoints, other.keypoints]),
+            torch.cat([self.keypoint_scores, other.keypoint_scores]),
+            torch.cat([self.numbers, other.numbers]),
+        )
 
 
 class TrackStage(Stage):
@@ -48,32 +60,35 @@ class TrackStage(Stage):
 
     The whole frame is searched for animals when there are fewer than there should be: at the beginning, in the frame in
     which one is lost (the mean score of its keypoints falls below ``inference.follow_threshold``, or it became the same
-    as another animal) and, until it is found again, in those that follow. It is searched in every
-    ``inference.search_every``-th frame, too: where that finds an animal that nobody follows, it takes the place of one
-    that is followed and not found, if there is one. An animal that is found anew gets the number of the lost one that
+    as another animal) and, until it is found again, in those that follow. It is searched in every ``search_every``-th
+    frame, too: where that finds an animal that is not followed yet, it takes the place of one that is followed and not
+    found, if there is one. An animal that is found anew gets the number of the lost one that
     was nearest to it, or the lowest that is free. Frames depend on each other here and are computed one by one; what is
     found depends on the frame, its number and the result of the one before it alone.
 
-    Args:
-        model: on its device, in evaluation mode.
-        spec: of the run.
-        search: finds rough poses in whole frames.
-        most: animals that are followed.
+    The stages before it find initial poses in whole frames; it runs them where it searches.
+
+    Raises:
+        ConfigError: there may be any number of animals.
     """
 
     needs_frames = True
+    sequential = True
+    takes_over = True
 
-    def __init__(self, model: PoseModel, spec: RunSpec, search: Stage, most: int) -> None:
-        self._refine = Refiner(model, spec)
-        self._skeleton = spec.skeleton
-        self._search = search
-        self._most = most
-        self._least = spec.inference.follow_threshold
-        self._hidden = spec.inference.threshold
-        self._duplicate = spec.inference.duplicate
-        self._every = spec.inference.search_every
-        self._device = model.mean.device
-        self._tracks = _none(spec.skeleton, self._device)
+    def __init__(self, config: RefineConfig, context: StageContext) -> None:
+        if context.max_animals is None:
+            raise ConfigError("inference.max_animals: --follow must know how many animals there are; set a number")
+        self._refiner = Refiner(context.in_crops(), config.threshold)
+        self._skeleton = context.skeleton
+        self._search = EarlierStages(context.before)
+        self._max_animals = context.max_animals
+        self._threshold = context.follow_threshold
+        self._hidden = context.threshold
+        self._duplicate = config.duplicate
+        self._every = config.search_every
+        self._device = context.device
+        self._tracks = _none(context.skeleton, self._device)
 
     def begin(self, previous: Frame | None) -> TrackStage:
         """The same stage for one stream of frames, which goes on after ``previous``."""
@@ -91,7 +106,7 @@ class TrackStage(Stage):
 
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
         """The animals of each frame, in the order of their numbers."""
-        each = [self._one(*group.alone(view, i)) for i in range(len(group.frames))]
+        each = [self._one(*group.alone(view, i)) for i in range(len(group))]
         b, n, k = len(each), max(len(t.numbers) for t in each), self._skeleton.num_keypoints
         keypoints = torch.full((b, n, k, 2), torch.nan, device=self._device)
         scores = torch.zeros(b, n, k, device=self._device)
@@ -107,31 +122,31 @@ class TrackStage(Stage):
         before = self._tracks
         kept = self._seen(group, before)
         due = self._every is not None and group.indices[0] % self._every == 0
-        if due or len(kept.numbers) < self._most:
-            rough = self._search.run(group, view, StageResult()).predictions
-            assert rough is not None
-            there = rough.scores[0] > 0
-            found = _Tracks(rough.keypoints[0][there], rough.keypoint_scores[0][there], there.nonzero()[:, 0])
+        if due or len(kept.numbers) < self._max_animals:
+            initial = self._search.run(group, view).predictions
+            assert initial is not None
+            there = initial.scores[0] > 0
+            found = _Tracks(initial.keypoints[0][there], initial.keypoint_scores[0][there], there.nonzero()[:, 0])
             kept = self._believed(kept, found)
-            if len(kept.numbers) < self._most:
+            if len(kept.numbers) < self._max_animals:
                 kept = kept.joined(self._entering(group, found, before, kept))
         self._tracks = self._as_written(kept.select(kept.numbers.argsort()))
         return self._tracks
 
     def _believed(self, kept: _Tracks, found: _Tracks) -> _Tracks:
-        """The animals that are followed, without those that make room for others: as many as were found and nobody
-        follows, and of those that were not found the least sure."""
+        """The animals that are followed, without those that make room for others: as many as were found and are not
+        followed yet, and of those that were not found the ones with the lowest scores."""
         if not len(kept.numbers) or not len(found.numbers):
             return kept
-        near = similarity(kept.keypoints, found.keypoints) > LEAST_SIMILARITY
-        needed = int((~near.any(0)).sum()) - (self._most - len(kept.numbers))
+        near = similarity(kept.keypoints, found.keypoints) > MIN_SIMILARITY
+        needed = int((~near.any(0)).sum()) - (self._max_animals - len(kept.numbers))
         doubtful = (~near.any(1)).nonzero()[:, 0]
         if needed <= 0 or not len(doubtful):
             return kept
-        sure = kept.keypoint_scores[doubtful].mean(1)
-        gone = doubtful[sure.argsort(stable=True)[:needed]]
-        stays = torch.ones(len(kept.numbers), dtype=torch.bool, device=gone.device)
-        stays[gone] = False
+        scores = kept.keypoint_scores[doubtful].mean(1)
+        leaving = doubtful[scores.argsort(stable=True)[:needed]]
+        stays = torch.ones(len(kept.numbers), dtype=torch.bool, device=leaving.device)
+        stays[leaving] = False
         return kept.select(stays)
 
     def _seen(self, group: FrameGroup, before: _Tracks) -> _Tracks:
@@ -143,7 +158,7 @@ class TrackStage(Stage):
         return after.select(self._alive(poses))
 
     def _entering(self, group: FrameGroup, found: _Tracks, before: _Tracks, kept: _Tracks) -> _Tracks:
-        """The animals that were found in the whole frame and are not among those that were kept, the surest first."""
+        """The animals that were found in the whole frame and are not among those that were kept, best first."""
         points, scores = found.keypoints, found.keypoint_scores
         if len(kept.numbers) and len(points):
             known = (similarity(points, kept.keypoints) > self._duplicate).any(1)
@@ -157,7 +172,7 @@ class TrackStage(Stage):
             alive &= ~(similarity(new[0], kept.keypoints) > self._duplicate).any(1)
         chosen = alive.nonzero()[:, 0]
         chosen = chosen[poses.scores[0][chosen].argsort(descending=True, stable=True)]
-        chosen = chosen[: self._most - len(kept.numbers)]
+        chosen = chosen[: self._max_animals - len(kept.numbers)]
         numbers = self._numbers(new[0][chosen], before, kept)
         return _Tracks(new[0][chosen], new[1][chosen], numbers)
 
@@ -171,19 +186,19 @@ class TrackStage(Stage):
             distance = np.linalg.norm(middles[0][:, None] - middles[1][None], axis=-1)
             rows, columns = linear_sum_assignment(distance)
             numbers[rows] = lost.numbers.cpu().numpy()[columns]
-        free = iter(sorted(set(range(self._most)) - taken - set(numbers.tolist())))
+        free = iter(sorted(set(range(self._max_animals)) - taken - set(numbers.tolist())))
         return torch.tensor([n if n >= 0 else next(free) for n in numbers.tolist()], dtype=torch.int64).to(self._device)
 
     def _refined(self, group: FrameGroup, keypoints: Tensor, scores: Tensor) -> Predictions:
         none = Predictions.none(1, self._skeleton, self._device)
-        return self._refine.poses(group, none.with_animals(keypoints[None], scores[None]))
+        return self._refiner.refine(group, none.with_animals(keypoints[None], scores[None]))
 
     def _alive(self, poses: Predictions) -> Tensor:
         """(N,) bool, which animals are still to be seen and not the same as another."""
         shown = torch.isfinite(poses.keypoints[0]).all(-1) & (poses.keypoint_scores[0] >= self._hidden)
         mean = (poses.keypoint_scores[0] * shown).sum(-1) / shown.sum(-1).clamp(min=1)
         same = duplicates(poses.keypoints, poses.scores, self._duplicate)[0]
-        return shown.any(-1) & (mean >= self._least) & ~same
+        return shown.any(-1) & (mean >= self._threshold) & ~same
 
     def _as_written(self, tracks: _Tracks) -> _Tracks:
         """The animals as a file would have them: then an interrupted prediction goes on as one that was not."""

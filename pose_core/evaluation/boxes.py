@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from faster_coco_eval import COCO, COCOeval_faster
 
 from pose_core.data.boxes import animal_boxes
-from pose_core.data.dataset import DetectorSamples, collate
-from pose_core.data.geometry import invert, transform_points
 from pose_core.evaluation.coco import silent
-from pose_core.evaluation.run import split_images
-from pose_core.model.device import choose_device
-from pose_core.runs.run_folder import DetectorRun
-from pose_core.structures import FloatArray
+from pose_core.structures import FloatArray, Frame, LabelledImage
 
 
 @dataclass(frozen=True)
@@ -51,66 +44,31 @@ class DetectorResult:
         return {**asdict(self), "notes": list(self.notes)}
 
 
-def evaluate_detector(
-    run: DetectorRun,
-    split: str = "test",
-    data: Path | None = None,
-    device: str = "auto",
-    batch_size: int | None = None,
+def measure_boxes(
+    split: str, labels: Sequence[LabelledImage], frames: Sequence[Frame], min_box: float, notes: Sequence[str] = ()
 ) -> DetectorResult:
-    """Find boxes in the images of a split and compare them with the labelled ones (those it was taught).
-
-    The metrics go into the run's ``metrics.json`` under the name of the split.
+    """Compare boxes with the labelled ones that a detector was taught.
 
     Args:
-        run: of the detector.
-        split, data, device: as of :func:`pose_core.evaluation.run.evaluate_run`.
-        batch_size: images a batch; that of training by default.
-
-    Raises:
-        RunError, DataError, ConfigError: see there.
+        split: its name.
+        labels: the labelled images.
+        frames: what was found in each.
+        min_box: boxes around keypoints are enlarged to be at least so long, pixels of the image.
+        notes: what a reader of the metrics should know.
     """
-    chosen = choose_device(device)
-    images = split_images(run, split, data)
-    least = run.spec.min_box
-    assert isinstance(least, float)
-    found = _find(run, images.dataset, images.rows, least, chosen, batch_size or run.spec.train.batch_size)
-    truth = [animal_boxes(images.dataset.images[row], least) for row in images.rows]
+    truth = [animal_boxes(record, min_box) for record in labels]
     truth = [boxes[np.isfinite(boxes).all(axis=1)] for boxes in truth]
-    ignored = [images.dataset.images[row].ignore for row in images.rows]
-    metrics = compute_box_metrics(truth, found, ignored)
-    result = DetectorResult(
+    found = [(frame.instances.boxes, frame.instances.scores) for frame in frames]
+    metrics = compute_box_metrics(truth, found, [record.ignore for record in labels])
+    return DetectorResult(
         split=split,
-        images=len(images.rows),
+        images=len(labels),
         animals=sum(map(len, truth)),
         boxes=sum(len(scores) for _, scores in found),
         **dict(zip(("ap", "ap50", "ap75", "ar"), metrics, strict=True)),
         reason=None if metrics[0] is not None else f"no animal of the {split} split has a box",
-        notes=images.notes,
+        notes=tuple(notes),
     )
-    run.update_metrics(**{split: result.to_json()})
-    return result
-
-
-def _find(
-    run: DetectorRun, dataset: Any, rows: Sequence[int], least: float, device: torch.device, batch_size: int
-) -> list[tuple[FloatArray, FloatArray]]:
-    """Boxes (N, 4) in pixels of the image files, and their scores (N,), for each image."""
-    model = run.load_model(device)
-    samples = DetectorSamples(dataset, rows, run.spec.network, least, None, 0, 0)
-    # Images of different sizes are shown at different sizes where the detector takes any: one by one then.
-    step = batch_size if run.spec.network.size is not None else 1
-    found: list[tuple[FloatArray, FloatArray]] = []
-    for start in range(0, len(samples), step):
-        batch = collate([samples[i] for i in range(start, min(start + step, len(samples)))])
-        boxes, scores = (part.cpu().numpy() for part in model.predict(batch.images.to(device)))
-        for number in range(len(boxes)):
-            known = np.isfinite(boxes[number]).all(axis=1)
-            corners = boxes[number][known].reshape(-1, 2, 2)
-            moved = transform_points(corners, invert(batch.matrices[number].numpy())).reshape(-1, 4)
-            excess = run.spec.network.excess
-            found.append((moved + np.array([excess, excess, -excess, -excess], np.float32), scores[number][known]))
-    return found
 
 
 def compute_box_metrics(

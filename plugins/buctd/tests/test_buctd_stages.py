@@ -1,4 +1,4 @@
-"""Rough poses -> refined poses, from a file, another model or the last frame."""
+"""Initial poses -> refined poses, from a file, another model or the last frame."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pose_buctd.config import InitialPosesConfig, RefineConfig
+from pose_buctd.stages.initial_poses import PoseFileStage, make_initial_poses
+from pose_buctd.stages.refine import RefineStage
+from pose_buctd.stages.similarity import duplicates, similarity
+from pose_buctd.stages.track import TrackStage
 from torch import Tensor, nn
 
 from pose_core.errors import ConfigError, DataError
-from pose_core.formats.project_writing import Example, write_project
-from pose_core.interfaces import Predictions
-from pose_core.pipeline.conditional import PoseFileStage, PoseTable, RefineStage, duplicates, read_poses, similarity
+from pose_core.interfaces import FrameGroup, Predictions, StageContext, StageResult, View
+from pose_core.pipeline.crops import Crops
 from pose_core.pipeline.engine import Pipeline
-from pose_core.pipeline.plan import choose_stages
 from pose_core.pipeline.sources import ArraySource
-from pose_core.pipeline.stages import FrameGroup, StageResult, View
-from pose_core.pipeline.track import TrackStage
-from pose_core.runs.run_folder import Run
-from pose_core.specs import InferenceSpec, PreprocessSpec, RunSpec
+from pose_core.pipeline.whole_frames import WholeFrames
+from pose_core.specs import PreprocessSpec
 from pose_core.structures import ByteArray, Frame, Instances, Skeleton
 
 SIGMA = 3.0
@@ -47,62 +48,61 @@ def picture(animals: Any, size: tuple[int, int] = (160, 240)) -> ByteArray:
 
 
 class Attentive(nn.Module):
-    """An exact network for these pictures: of each colour the middle of the light near the rough keypoint; where that
-    is missing, near the middle of the rough pose."""
+    """An exact network for these pictures: of each colour the middle of the light near the initial keypoint; where that
+    is missing, near the middle of the initial pose."""
 
-    inputs = {"conditions": None}
     size_multiple = 2
+    device = torch.device("cpu")
 
-    def __init__(self) -> None:
+    def __init__(self, skeleton: Skeleton = SKELETON) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.zeros(1, 3, 1, 1))
+        self.skeleton = skeleton
 
-    def predict(self, images: Tensor, found: Predictions | None = None) -> Predictions:
-        assert found is not None
-        assert found.keypoints.shape[1] == 1, "one rough pose a crop"
+    def predict(self, images: Tensor, initial: Predictions | None = None) -> Predictions:
+        assert initial is not None
+        assert initial.keypoints.shape[1] == 1, "one initial pose a crop"
         light = images.float() / 255
         height, width = images.shape[-2:]
         places = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")[::-1], -1).float()
-        rough = found.keypoints[:, 0]
-        rough = torch.where(torch.isnan(rough), rough.nanmean(1, keepdim=True), rough)
+        points = initial.keypoints[:, 0]
+        points = torch.where(torch.isnan(points), points.nanmean(1, keepdim=True), points)
         for _ in range(8):  # towards the blob, step by step
-            near = torch.exp(-(places - rough[:, :, None, None]).square().sum(-1) / (2 * 5.0**2))
+            near = torch.exp(-(places - points[:, :, None, None]).square().sum(-1) / (2 * 5.0**2))
             weight = light * near
             total = weight.sum((-1, -2))
             middle = (weight[..., None] * places).sum((-2, -3)) / total[..., None].clamp(min=1e-6)
-            rough = rough + 1.6 * (middle - rough)
+            points = points + 1.6 * (middle - points)
         score = light.new_tensor([0.0])
-        at = (rough.round().long()).clamp(min=0)
+        at = (points.round().long()).clamp(min=0)
         x, y = at[..., 0].clamp(max=width - 1), at[..., 1].clamp(max=height - 1)
         rows, channels = torch.arange(len(light))[:, None], torch.arange(3)[None]
         score = light[rows, channels, y, x]
-        return Predictions.none(len(light), SKELETON).with_animals(rough[:, None], score[:, None])
+        return Predictions.none(len(light), SKELETON).with_animals(points[:, None], score[:, None])
 
 
-class _Model:
-    """The part of a model's spec that stages read."""
-
-    name = "attentive/attentive"
-
-    def __init__(self, preprocess: PreprocessSpec) -> None:
-        self.preprocess = preprocess
+PREPROCESS = PreprocessSpec(view="animal", size=(64, 64), min_box=20.0, scale=1.0, margin=0.3)
 
 
-def spec(**inference: Any) -> RunSpec:
-    preprocess = PreprocessSpec(view="animal", size=(64, 64), min_box=20.0, scale=1.0, margin=0.3)
-    return RunSpec.model_construct(
-        skeleton=SKELETON,
-        model=_Model(preprocess),  # type: ignore[arg-type]
-        inference=InferenceSpec(**inference),
-        detector=None,
-    )
+def context(**more: Any) -> StageContext:
+    network = Attentive()
+    crops = Crops(network, PREPROCESS, 32)
+    return StageContext(SKELETON, network.device, "attentive", network=network, crops=crops, **more)
 
 
-def table(frames: dict[int, Any], scores: float = 0.8) -> PoseTable:
+def refine() -> RefineStage:
+    return RefineStage(RefineConfig(), context())
+
+
+def track(search: PoseFileStage, animals: int | None, every: int | None = 10) -> TrackStage:
+    following = context(follow=True, follow_threshold=0.2, max_animals=animals, before=[search])
+    return TrackStage(RefineConfig(search_every=every), following)
+
+
+def table(frames: dict[int, Any], scores: float = 0.8) -> dict[int, Frame]:
     def instances(points: Any) -> Instances:
         return Instances.from_keypoints(np.reshape(points, (-1, 3, 2)), scores=np.full(len(points), scores))
 
-    return PoseTable({index: Frame(index, instances(points)) for index, points in frames.items()}, "0")
+    return {index: Frame(index, instances(points)) for index, points in frames.items()}
 
 
 def run(stages: Any, images: list[ByteArray], previous: Frame | None = None, first: int = 0) -> list[Frame]:
@@ -111,12 +111,12 @@ def run(stages: Any, images: list[ByteArray], previous: Frame | None = None, fir
     return [frame for result in results for frame in result.frames]
 
 
-def test_rough_poses_become_exact_and_keep_a_score_for_each_keypoint() -> None:
+def test_initial_poses_become_exact_and_keep_a_score_for_each_keypoint() -> None:
     rng = np.random.default_rng(0)
     truth = {0: [animal(50, 60), animal(150, 90)], 2: [animal(120.4, 70.3)]}
-    rough = {i: [points + rng.uniform(-4, 4, (3, 2)) for points in animals] for i, animals in truth.items()}
-    rough[2][0][1] = np.nan
-    stages = [PoseFileStage(table(rough), SKELETON), RefineStage(Attentive(), spec())]  # type: ignore[arg-type]
+    initial = {i: [points + rng.uniform(-4, 4, (3, 2)) for points in animals] for i, animals in truth.items()}
+    initial[2][0][1] = np.nan
+    stages = [PoseFileStage(table(initial), SKELETON), refine()]
     frames = run(stages, [picture(truth.get(i, [])) for i in range(3)])
     assert [len(frame.instances) for frame in frames] == [2, 0, 1]
     for index, animals in truth.items():
@@ -127,10 +127,10 @@ def test_rough_poses_become_exact_and_keep_a_score_for_each_keypoint() -> None:
         np.testing.assert_allclose(frames[index].instances.scores, 0.8 * scores.mean(1), rtol=1e-5)
 
 
-def test_two_rough_poses_of_one_animal_become_one() -> None:
+def test_two_initial_poses_of_one_animal_become_one() -> None:
     one, other = animal(50, 60) + 3, animal(50, 60) - 3
     other[1] = np.nan
-    stages = [PoseFileStage(table({0: [one, other, animal(150, 80)]}), SKELETON), RefineStage(Attentive(), spec())]  # type: ignore[arg-type]
+    stages = [PoseFileStage(table({0: [one, other, animal(150, 80)]}), SKELETON), refine()]
     (frame,) = run(stages, [picture([animal(50, 60), animal(150, 80)])])
     assert len(frame.instances) == 2
 
@@ -139,7 +139,7 @@ poses = st.lists(st.tuples(st.floats(0, 60), st.floats(0, 60), st.floats(0.01, 1
 
 
 @given(drawn=poses, most=st.sampled_from([0.3, 0.7, 0.95]), seed=st.integers(0, 1000))
-def test_what_is_kept_is_different_and_what_goes_has_a_surer_double(
+def test_what_is_kept_is_different_and_what_goes_has_a_higher_scoring_double(
     drawn: list[tuple[float, float, float]], most: float, seed: int
 ) -> None:
     points = torch.tensor(np.array([animal(x, y) for x, y, _ in drawn], np.float32).reshape(1, -1, 3, 2))
@@ -169,7 +169,7 @@ def test_similarity_is_that_of_the_formula() -> None:
 class Search(PoseFileStage):
     """Counts the frames that are searched."""
 
-    def __init__(self, table: PoseTable) -> None:
+    def __init__(self, table: dict[int, Frame]) -> None:
         super().__init__(table, SKELETON)
         self.frames: list[int] = []
 
@@ -192,9 +192,7 @@ def walk() -> list[Any]:
 
 
 def tracked(search: Search, first: int = 0, previous: Frame | None = None, every: int | None = None) -> list[Frame]:
-    inference = spec(follow=True, follow_threshold=0.2, search_every=every)
-    stage = TrackStage(Attentive(), inference, search, 3)  # type: ignore[arg-type]
-    return run([stage], [picture(animals) for animals in walk()], previous, first)
+    return run([track(search, 3, every)], [picture(animals) for animals in walk()], previous, first)
 
 
 def test_animals_are_followed_and_the_frame_is_searched_while_one_is_missing() -> None:
@@ -214,16 +212,14 @@ def test_animals_are_followed_and_the_frame_is_searched_while_one_is_missing() -
         assert numbers == sorted({0, 1, 2} - ({gone} if LEAVES <= t < RETURNS else set()))
 
 
-def test_an_animal_that_nobody_follows_takes_the_place_of_a_phantom() -> None:
+def test_an_animal_that_is_not_followed_takes_the_place_of_a_phantom() -> None:
     """A bright spot that looks like an animal at first is followed until the frame is searched again."""
     paths = [[animal(40, 50), animal(60, 110), animal(180, 60)] for _ in range(12)]
     fooled = {0: [animal(60, 110), animal(180, 60), animal(120, 30)]}  # the third is none, the first animal is missed
     phantom = [*paths[0], animal(120, 30)]
     for every, expected in ((None, 0), (5, 7)):
         search = Search(table({**dict(enumerate(paths)), **fooled}))
-        inference = spec(follow=True, follow_threshold=0.2, search_every=every)
-        stage = TrackStage(Attentive(), inference, search, 3)  # type: ignore[arg-type]
-        frames = run([stage], [picture(phantom) for _ in paths])
+        frames = run([track(search, 3, every)], [picture(phantom) for _ in paths])
         right = [np.abs(f.instances.keypoints - animal(40, 50)).max(axis=(1, 2)).min() < 1 for f in frames]
         assert all(len(f.instances) == 3 for f in frames)
         assert right == [False] * (12 - expected) + [True] * expected
@@ -235,8 +231,7 @@ def test_an_animal_that_nobody_follows_takes_the_place_of_a_phantom() -> None:
 def test_two_followed_animals_never_become_one() -> None:
     paths = [[animal(40 + 5 * t, 60), animal(140 - 5 * t, 66)] for t in range(20)]
     search = Search(table(dict(enumerate(paths))))
-    stage = TrackStage(Attentive(), spec(follow=True, follow_threshold=0.2), search, 2)  # type: ignore[arg-type]
-    for frame in run([stage], [picture(animals) for animals in paths]):
+    for frame in run([track(search, 2)], [picture(animals) for animals in paths]):
         near = similarity(*[torch.from_numpy(frame.instances.keypoints)] * 2)
         assert (near.fill_diagonal_(0) <= 0.7).all()
 
@@ -251,73 +246,14 @@ def test_an_interrupted_prediction_goes_on_as_one_that_was_not() -> None:
 
 
 def test_what_is_given_must_suit_the_model(tmp_path: Path) -> None:
-    model, wanted = Attentive(), spec()
-    with pytest.raises(ConfigError, match=r"attentive refines rough poses .* add --conditions RUN"):
-        choose_stages(model, wanted)  # type: ignore[arg-type]
-    other = RunSpec.model_construct(
-        skeleton=Skeleton(("nose", "tail")), model=_Model(PreprocessSpec(scale=1.0)), inference=InferenceSpec()
-    )  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=r"finds nose, tail; attentive/attentive refines red, green, blue"):
-        choose_stages(model, wanted, conditions=(model, other))  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=r"does not look at whole frames; predict the video with it"):
-        choose_stages(model, wanted, conditions=(model, wanted))  # type: ignore[arg-type]
+    other = Attentive(Skeleton(("nose", "tail")))
+    frames = WholeFrames(other, PreprocessSpec(scale=1.0))
+    finds = StageContext(SKELETON, other.device, "--conditions RUN", network=other, frames=frames)
+    with pytest.raises(ConfigError, match="--conditions RUN: finds nose, tail; the model refines red, green, blue"):
+        make_initial_poses(InitialPosesConfig(), finds)
+    with pytest.raises(ConfigError, match="does not look at whole frames; predict the video with it"):
+        make_initial_poses(InitialPosesConfig(), context())
     with pytest.raises(ConfigError, match=r"inference\.max_animals: --follow must know"):
-        choose_stages(model, spec(follow=True, max_animals=None), conditions=table({}))  # type: ignore[arg-type]
+        track(PoseFileStage({}, SKELETON), None)
     with pytest.raises(DataError, match="no such file"):
-        read_poses(tmp_path / "none.parquet", SKELETON)
-
-
-# The whole way, with real networks in real processes.
-
-TINY = ("model.backbone.backbone.filters=4", "model.backbone.backbone.max_stride=8", "model.preprocess.size=[32,32]")
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two animals an image, 24 images of 96 x 64."""
-    rng = np.random.default_rng(0)
-
-    def example(number: int) -> Example:
-        middles = rng.uniform((18, 18), (30, 46)), rng.uniform((62, 18), (78, 46))
-        animals = [animal(*middle) * 0.6 + middle * 0.4 for middle in map(np.array, middles)]
-        points = np.stack(animals).astype(np.float32)
-        return Example(f"{number:02d}.png", picture(animals, (64, 96)), Instances.from_keypoints(points))
-
-    folder = tmp_path_factory.mktemp("pairs") / "project"
-    skeleton = Skeleton(SKELETON.keypoints, edges=(("red", "green"), ("green", "blue")), individuals=("one", "two"))
-    write_project(folder, skeleton, (example(n) for n in range(24)), name="pairs")
-    return folder
-
-
-def test_a_conditional_model_trains_predicts_tracks_and_is_evaluated(pose: Any, project: Path, tmp_path: Path) -> None:
-    finder, refiner = tmp_path / "finder", tmp_path / "refiner"
-    common = ["--device", "cpu", "--seed", "1"]
-    process = pose.train(project, finder, "--epochs", "60", "--set", "train.ema=null")
-    assert process.returncode == 0, process.stderr
-    settings = [part for setting in TINY for part in ("--set", setting)]
-    command = ["train", project, "--model", "ctd_prenet_unet", "--out", refiner, "--epochs", "30", *settings, *common]
-    wrong = pose.refuses(*command, "--conditions", tmp_path)
-    assert "not a run folder" in wrong
-    process = pose(*command, "--conditions", finder)
-    assert process.returncode == 0, process.stderr
-    held = Run.open(refiner).conditions
-    assert held is not None
-    assert held.name == Run.open(finder).name
-
-    images = sorted((project / "images").glob("*.png"))[:6]
-    for options in ([], ["--follow"]):
-        out = tmp_path / f"out{len(options)}"
-        process = pose("predict", refiner, *images, "--out", out, "--device", "cpu", *options)
-        assert process.returncode == 0, process.stderr
-        predictions = read_poses(Path(process.stdout.strip()), SKELETON)
-        assert sorted(predictions.by_frame) == list(range(6))
-        if options:
-            for frame in predictions.by_frame.values():
-                assert len(set(frame.instances.track.tolist())) == len(frame.instances)
-                assert set(frame.instances.track.tolist()) <= {0, 1}
-
-    process = pose("evaluate", refiner, "--json", "--device", "cpu", "--split", "all")
-    assert process.returncode == 0, process.stderr
-    assert "--conditions: " in pose.refuses(
-        "predict", finder, images[0], "--out", tmp_path / "o", "--conditions", finder
-    )
+        make_initial_poses(InitialPosesConfig(), context(file=tmp_path / "none.parquet"))

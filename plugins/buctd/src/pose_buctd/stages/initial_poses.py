@@ -1,0 +1,108 @@
+"""Where the poses come from that the network refines: a network that sees whole frames, or a file of predictions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pose_buctd.config import InitialPosesConfig
+from pose_core.errors import ConfigError, DataError
+from pose_core.interfaces import (
+    FrameGeometry,
+    FrameGroup,
+    FrameNetwork,
+    Predictions,
+    Stage,
+    StageContext,
+    StageResult,
+    View,
+    open_predictions,
+)
+from pose_core.structures import Frame, Skeleton
+
+
+def make_initial_poses(config: InitialPosesConfig, context: StageContext) -> Stage:
+    """The stage for what the supplier was given: a file, or the run of a network.
+
+    Raises:
+        ConfigError: the network looks at crops, or finds other keypoints.
+        DataError: the file cannot be read, or holds other keypoints.
+    """
+    if context.file is not None:
+        return PoseFileStage(read_poses(context.file, context.skeleton), context.skeleton)
+    if context.network is not None and context.network.skeleton.keypoints != context.skeleton.keypoints:
+        raise ConfigError(
+            f"{context.origin}: finds {', '.join(context.network.skeleton.keypoints)}; the model refines "
+            f"{', '.join(context.skeleton.keypoints)}"
+        )
+    if context.crops is not None:
+        raise ConfigError(
+            f"{context.origin}: does not look at whole frames; predict the video with it, and give that file instead"
+        )
+    return NetworkPosesStage(context.whole_frames())
+
+
+class NetworkPosesStage(Stage):
+    """Poses that another network finds in whole frames.
+
+    Args:
+        network: of a bottom-up model, as it sees frames.
+    """
+
+    def __init__(self, network: FrameNetwork) -> None:
+        self._network = network
+
+    def view(self, width: int, height: int) -> FrameGeometry:
+        """As the network wants to see it."""
+        return self._network.view(width, height)
+
+    def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
+        """The network's animals."""
+        assert view is not None
+        return replace(found, predictions=self._network.predict(view))
+
+
+class PoseFileStage(Stage):
+    """Poses that are known already.
+
+    Args:
+        frames: with their animals, by frame number.
+        skeleton: of the model.
+    """
+
+    def __init__(self, frames: dict[int, Frame], skeleton: Skeleton) -> None:
+        self._frames = frames
+        self._skeleton = skeleton
+
+    def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
+        """The poses of the frames of this group; a frame that the file does not hold has none."""
+        frames = [self._frames.get(index) for index in group.indices]
+        animals = max((len(f.instances) for f in frames if f is not None), default=0)
+        k = self._skeleton.num_keypoints
+        points = np.full((len(frames), animals, k, 2), np.nan, np.float32)
+        point_scores = np.zeros((len(frames), animals, k), np.float32)
+        scores = np.zeros((len(frames), animals), np.float32)
+        for row, frame in enumerate(frames):
+            if frame is not None:
+                n = len(frame.instances)
+                points[row, :n], scores[row, :n] = frame.instances.keypoints, frame.instances.scores
+                point_scores[row, :n] = frame.instances.keypoint_scores
+        none = Predictions.none(len(frames), self._skeleton, group.device)
+        arrays = (torch.from_numpy(array).to(group.device) for array in (points, point_scores, scores))
+        return replace(found, predictions=none.with_animals(*arrays))
+
+
+def read_poses(path: Path, skeleton: Skeleton) -> dict[int, Frame]:
+    """The poses in a file of predictions, of any installed format that can be read back, by frame number.
+
+    Raises:
+        DataError: the file cannot be read, or its keypoints are others than the model's.
+    """
+    stream = open_predictions(path)
+    names = stream.header.skeleton.keypoints
+    if names != skeleton.keypoints:
+        raise DataError(f"{path}: holds {', '.join(names)}; the model refines {', '.join(skeleton.keypoints)}")
+    return {frame.index: frame for frame in stream}

@@ -1,0 +1,110 @@
+"""Crops around boxes through a pose network: top-down.
+
+Crops are cut from the frames at full resolution by the same exact transform as in training, without rounding to
+pixels; keypoints return through its inverse. Crops of all frames of a batch go through the network together.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from pose_core.data.geometry import box_input, invert, keypoint_matrix, warp
+from pose_core.interfaces import (
+    FrameGeometry,
+    FrameGroup,
+    Network,
+    Predictions,
+    Stage,
+    StageContext,
+    StageResult,
+    View,
+)
+from pose_core.pipeline.follow import FollowStage
+from pose_core.pipeline.stage_configs import CropsConfig
+from pose_core.specs import PreprocessSpec
+from pose_core.structures import ByteArray, FloatArray
+
+
+class Crops:
+    """A pose network as it sees crops; a :class:`~pose_core.interfaces.CropNetwork`.
+
+    Args:
+        network: in evaluation mode, on its device.
+        preprocess: of the network, with a size.
+        at_once: crops that go through the network together.
+    """
+
+    def __init__(self, network: Network, preprocess: PreprocessSpec, at_once: int) -> None:
+        assert preprocess.size is not None
+        assert isinstance(preprocess.min_box, float)
+        self.min_box = preprocess.min_box
+        self._network = network
+        self._preprocess = preprocess
+        self._size = preprocess.size
+        self._at_once = at_once
+        # Beside a GPU the other cores are free to cut crops; OpenCV works outside of Python's lock.
+        helpers = 1 if network.device.type == "cpu" else max(1, min(8, (os.cpu_count() or 1) - 2))
+        self._each: Callable[..., Iterable[Any]] = map
+        if helpers > 1:
+            self._each = ThreadPoolExecutor(helpers, "pose-crop").map
+
+    def predict(
+        self, frames: Sequence[ByteArray], boxes: FloatArray, initial: Predictions | None = None
+    ) -> Predictions:
+        """One animal for each box, in pixels of the frames."""
+        preprocess, device = self._preprocess, self._network.device
+        geometries = [box_input(box, self._size, preprocess.margin, preprocess.margin_pixels) for box in boxes]
+        if not geometries:
+            k = self._network.skeleton.num_keypoints
+            nothing = torch.zeros(0, 1, k, 2, device=device), torch.zeros(0, 1, k, device=device)
+            return Predictions.none(0, self._network.skeleton, device).with_animals(*nothing)
+        parts = [
+            self._predict(frames[chosen], geometries[chosen], None if initial is None else initial[chosen])
+            for chosen in (slice(start, start + self._at_once) for start in range(0, len(boxes), self._at_once))
+        ]
+        return Predictions.cat(parts)
+
+    def _predict(
+        self, frames: Sequence[ByteArray], geometries: list[FrameGeometry], initial: Predictions | None
+    ) -> Predictions:
+        crops = np.stack(list(self._each(warp, frames, geometries)))
+        images = torch.from_numpy(crops).to(self._network.device).permute(0, 3, 1, 2)
+        to_crop = np.stack([keypoint_matrix(geometry, self._preprocess) for geometry in geometries])
+        found = self._network.predict(images, None if initial is None else initial.through(to_crop))
+        if found.scores.shape[1] != 1:
+            raise ValueError(f"a top-down network must find one animal a crop, not {found.scores.shape[1]}")
+        return found.through(np.stack([invert(matrix) for matrix in to_crop]))
+
+
+class CropStage(Stage):
+    """The pose network of a top-down model."""
+
+    needs_frames = True
+
+    def __init__(self, config: CropsConfig, context: StageContext) -> None:
+        self._network = context.in_crops()
+
+    def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
+        """A pose for each box; its score is that of the box times that of the pose."""
+        assert found.boxes is not None
+        assert found.box_scores is not None
+        boxes = found.boxes.cpu().numpy()
+        usable = np.isfinite(boxes).all(axis=-1) & (boxes[..., 2:] >= boxes[..., :2]).all(axis=-1)
+        rows, animals = np.nonzero(usable)
+        poses = self._network.predict([group.frames[row] for row in rows], boxes[rows, animals])
+        at = torch.from_numpy(rows).to(group.device), torch.from_numpy(animals).to(group.device)
+        scored = replace(poses, scores=poses.scores * found.box_scores[at][:, None])
+        predictions = scored.arrange(*at, (usable.shape[0], usable.shape[1]))
+        return replace(found, predictions=predictions)
+
+
+def make_crop_stage(config: CropsConfig, context: StageContext) -> Stage:
+    """The stage, or one that looks at a crop around the last pose where the context says ``follow``."""
+    return FollowStage(context) if context.follow else CropStage(config, context)

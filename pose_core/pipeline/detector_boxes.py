@@ -1,0 +1,73 @@
+"""Boxes of a detector: how many are kept, what is taken off them, and where they end.
+
+Prediction and evaluation get the boxes of a detector from here alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from pose_core.data.dataset import detector_view
+from pose_core.data.geometry import frame_view
+from pose_core.interfaces import (
+    FrameGeometry,
+    FrameGroup,
+    Stage,
+    StageContext,
+    StageResult,
+    View,
+    points_through,
+)
+from pose_core.model.detector import DetectorModel
+from pose_core.pipeline.stage_configs import BoxesConfig
+
+
+class DetectorBoxes:
+    """A detector as it sees whole frames; a :class:`~pose_core.interfaces.BoxNetwork`.
+
+    Args:
+        model: in evaluation mode, on its device.
+        max_animals: boxes kept a frame, those with the highest scores; None: all.
+    """
+
+    def __init__(self, model: DetectorModel, max_animals: int | None) -> None:
+        self._model = model
+        self._preprocess = detector_view(model.config)
+        self._max_animals = max_animals
+
+    def view(self, width: int, height: int) -> FrameGeometry:
+        """The whole frame as in the detector's training."""
+        return frame_view(width, height, self._preprocess, self._model.size_multiple)
+
+    def predict(self, view: View, width: int, height: int) -> tuple[Tensor, Tensor]:
+        """The boxes in pixels of the frames and within them, and their scores."""
+        boxes, scores = self._model.predict(view.images)
+        boxes, scores = boxes[:, : self._max_animals], scores[:, : self._max_animals]
+        corners = points_through(boxes.reshape(*boxes.shape[:2], 2, 2), view.to_frame)
+        # What the detector was taught to add around animals comes off, but never beyond the middle of a box.
+        half = (corners[..., 1, :] - corners[..., 0, :]) / 2
+        excess = torch.minimum(half, torch.full_like(half, self._model.config.excess))
+        limit = torch.tensor([width, height], device=boxes.device) - 0.5
+        low = torch.minimum((corners[..., 0, :] + excess).clamp(min=-0.5), limit)
+        high = torch.minimum((corners[..., 1, :] - excess).clamp(min=-0.5), limit)
+        return torch.cat([low, high], dim=-1), scores
+
+
+class DetectorStage(Stage):
+    """Boxes of a detector."""
+
+    def __init__(self, config: BoxesConfig, context: StageContext) -> None:
+        self._detector = context.detector()
+
+    def view(self, width: int, height: int) -> FrameGeometry:
+        """As the detector wants to see it."""
+        return self._detector.view(width, height)
+
+    def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
+        """The boxes, in pixels of the frames and within them."""
+        assert view is not None
+        boxes, scores = self._detector.predict(view, group.width, group.height)
+        return replace(found, boxes=boxes, box_scores=scores)

@@ -1,0 +1,34 @@
+"""Boxes of the labels: the pose network by itself, without the errors of a detector."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from pose_core.data.boxes import animal_boxes
+from pose_core.data.dataset import has_keypoints
+from pose_core.interfaces import FrameGroup, Stage, StageContext, StageResult, View
+from pose_core.pipeline.stage_configs import BoxesConfig
+from pose_core.structures import FloatArray
+
+
+class LabelledBoxesStage(Stage):
+    """The box of each animal that has a labelled keypoint, enlarged to ``min_box`` as in training."""
+
+    def __init__(self, config: BoxesConfig, context: StageContext) -> None:
+        assert context.labels is not None
+        self._boxes: list[FloatArray] = [
+            animal_boxes(record, context.min_box)[has_keypoints(record)] for record in context.labels
+        ]
+
+    def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
+        """The boxes, with score 1."""
+        chosen = [self._boxes[index] for index in group.indices]
+        most = max(map(len, chosen), default=0)
+        boxes, scores = np.full((len(chosen), most, 4), np.nan, np.float32), np.zeros((len(chosen), most), np.float32)
+        for row, of_frame in enumerate(chosen):
+            boxes[row, : len(of_frame)], scores[row, : len(of_frame)] = of_frame, 1.0
+        on_device = [torch.from_numpy(array).to(group.device) for array in (boxes, scores)]
+        return replace(found, boxes=on_device[0], box_scores=on_device[1])

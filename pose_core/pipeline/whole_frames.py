@@ -1,0 +1,105 @@
+"""Whole frames through a pose network, and windows of them at the same resolution."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from pose_core.data.geometry import frame_view, invert, resize_matrix, translation_matrix, warp
+from pose_core.errors import RunError
+from pose_core.interfaces import (
+    FrameGeometry,
+    FrameGroup,
+    Network,
+    Predictions,
+    Stage,
+    StageContext,
+    StageResult,
+    View,
+)
+from pose_core.pipeline.follow import FollowStage
+from pose_core.pipeline.stage_configs import WholeFrameConfig
+from pose_core.specs import PreprocessSpec
+from pose_core.specs.sides import padded_length
+from pose_core.structures import ByteArray, FloatArray
+
+WINDOW_MARGIN = 0.5
+"""Free space around the box in windows, as a fraction of its longer side."""
+
+WINDOW_MIN_MARGIN = 32.0
+"""The least free space, in pixels of the network's input."""
+
+
+class WholeFrames:
+    """A pose network as it sees whole frames; a :class:`~pose_core.interfaces.FrameNetwork`.
+
+    Args:
+        network: in evaluation mode, on its device.
+        preprocess: of the network.
+
+    Raises:
+        RunError: the scale of frames is not decided, as before training.
+    """
+
+    def __init__(self, network: Network, preprocess: PreprocessSpec) -> None:
+        if preprocess.size is None and not isinstance(preprocess.scale, float):
+            raise RunError("config.yaml: model.preprocess.scale is 'auto'; train the run before using it")
+        self._network = network
+        self._preprocess = preprocess
+
+    @property
+    def fixed_size(self) -> bool:
+        """Whether the network takes inputs of one size only."""
+        return self._preprocess.size is not None
+
+    def view(self, width: int, height: int) -> FrameGeometry:
+        """Resized by the run's scale and padded on the right and at the bottom, as in training."""
+        return frame_view(width, height, self._preprocess, self._network.size_multiple)
+
+    def predict(self, view: View, initial: Predictions | None = None) -> Predictions:
+        """The animals, moved to pixels of the frames."""
+        if initial is not None:
+            initial = initial.through(invert(view.to_frame))
+        return self._network.predict(view.images, initial).through(view.to_frame)
+
+    def predict_frame(self, frame: ByteArray) -> Predictions:
+        """The animals of one frame."""
+        height, width = frame.shape[:2]
+        return self._predict(frame, self.view(width, height))
+
+    def predict_window(self, frame: ByteArray, box: FloatArray) -> Predictions:
+        """The animals in a window around a box that shows exactly the pixels of the resized frame."""
+        assert isinstance(self._preprocess.scale, float)
+        seen = (box.astype(np.float64) + 0.5) * self._preprocess.scale - 0.5
+        extent = seen[2:] - seen[:2]
+        free = max(WINDOW_MARGIN * float(extent.max()), WINDOW_MIN_MARGIN)
+        width, height = (padded_length(float(side) + 2 * free, self._network.size_multiple) for side in extent)
+        # Whole pixels: the window shows exactly the pixels that the resized frame would.
+        left, top = np.round((seen[2:] + seen[:2]) / 2 - [width / 2, height / 2])
+        matrix = translation_matrix(-left, -top) @ resize_matrix(self._preprocess.scale)
+        return self._predict(frame, FrameGeometry(matrix, width, height))
+
+    def _predict(self, frame: ByteArray, geometry: FrameGeometry) -> Predictions:
+        image = torch.from_numpy(warp(frame, geometry)).to(self._network.device).permute(2, 0, 1)[None]
+        return self.predict(View(image, invert(geometry.matrix)))
+
+
+class WholeFrameStage(Stage):
+    """A network that sees the whole frame: one animal, or several that it tells apart itself."""
+
+    def __init__(self, config: WholeFrameConfig, context: StageContext) -> None:
+        self._network = context.whole_frames()
+
+    def view(self, width: int, height: int) -> FrameGeometry:
+        """As the network wants to see it."""
+        return self._network.view(width, height)
+
+    def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
+        """The network's animals; a network with extra inputs gets those that were found before."""
+        assert view is not None
+        return StageResult(self._network.predict(view, found.predictions))
+
+
+def make_whole_frame_stage(config: WholeFrameConfig, context: StageContext) -> Stage:
+    """The stage, or one that looks at a window around the last pose where the context says ``follow``."""
+    return FollowStage(context) if context.follow else WholeFrameStage(config, context)

@@ -1,0 +1,31 @@
+"""The one place where ``auto`` is decided: once, by the data, when training starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pose_core.catalog.merge import merge
+from pose_core.data.split import Split
+from pose_core.specs import AnyRunSpec
+from pose_core.specs.run import RUN_SPECS, run_of_stage, stage_of_run
+from pose_core.specs.yaml_file import validate_as
+from pose_core.structures import LabelledDataset
+from pose_core.training.task import TASKS
+
+
+def decide(spec: AnyRunSpec, dataset: LabelledDataset, split: Split) -> AnyRunSpec:
+    """Replace every ``auto`` by what the training images call for, also in the networks that the run builds on.
+
+    Args:
+        spec: the configuration.
+        dataset, split: what is trained on.
+
+    Raises:
+        DataError: no training image shows what the network learns from.
+    """
+    decided: dict[str, Any] = TASKS[spec.trains].decide(spec, dataset, split)
+    stages = {name: stage_of_run(decide(run_of_stage(spec, name), dataset, split)) for name in spec.builds_on()}
+    content = merge(spec.model_dump(mode="json"), decided)
+    if stages:
+        content["stages"] = stages
+    return validate_as(content, {}, "", RUN_SPECS[spec.trains])

@@ -1,0 +1,343 @@
+"""From names, a file and options to the configuration of a training, in which values may still be ``auto``.
+
+What is said of a network under ``stages`` stands above what is said of the whole command: a component's or preset's
+defaults < keys of ``train`` that are meant for the machine < options < ``stages.NAME``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from pose_core.catalog import Model, get_catalog
+from pose_core.catalog.merge import merge
+from pose_core.errors import ConfigError
+from pose_core.runs.run_folder import Run
+from pose_core.runs.start import NONE, run_of
+from pose_core.specs import CUSTOM, AnyDetector, AnyReader, AnyRunSpec, DetectorConfig, DetectorRunSpec, ReaderConfig
+from pose_core.specs.resolve import Layer, choose_model, file_layer, resolve, set_layer
+from pose_core.specs.run import STAGE_TRAINS, RunSpec, stage_of_run
+from pose_core.specs.yaml_file import Loc, validate_as
+from pose_core.structures import LabelledDataset
+from pose_core.training.options import TrainOptions
+
+Content = dict[str, Any]
+
+_OF_THE_MACHINE = ("seed", "device", "workers", "cache", "loggers", "precision")
+"""Keys of ``train`` that hold for the networks under ``stages`` too, unless they say otherwise."""
+
+_FACTS = ("keypoints", "individuals", "identified", "unique_keypoints")
+"""What of a skeleton only the labels can say; limbs and left/right pairs may be written in a file."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a user wrote: a file, ``--set`` options, and options with a name of their own.
+
+    Attributes:
+        layers: in this order; the last wins.
+        options: those with a name of their own, whose layer is the last.
+        from_file: whether the first layer is a file.
+    """
+
+    layers: tuple[Layer, ...]
+    options: TrainOptions
+    from_file: bool
+
+    @classmethod
+    def read(cls, config: Path | None, assignments: Sequence[str], options: TrainOptions) -> Written:
+        """Read the user's file and options.
+
+        Raises:
+            ConfigError: the file cannot be read, or an option is malformed.
+        """
+        files = [file_layer(config)] if config is not None else []
+        return cls((*files, set_layer(assignments), options.layer()), options, config is not None)
+
+    @property
+    def content(self) -> Content:
+        """All layers merged."""
+        merged: Content = {}
+        for layer in self.layers:
+            merged = merge(merged, layer.content)
+        return merged
+
+    def below(self, *loc: str) -> tuple[Layer, ...]:
+        """What the layers say in a section."""
+        return tuple(_below(layer, loc) for layer in self.layers)
+
+    def place(self, *loc: str) -> str:
+        """Where a section was written, in brackets; empty where that is unknown."""
+        found = [at for layer in self.layers for key, at in layer.origin.items() if key[: len(loc)] == loc]
+        return f" ({found[0]})" if found else ""
+
+    def reader(self) -> ReaderConfig | None:
+        """The reader that is asked for."""
+        data = self.content.get("data")
+        reader = data.get("reader") if isinstance(data, dict) else None
+        if reader is None:
+            return None
+        adapter: TypeAdapter[ReaderConfig] = TypeAdapter(AnyReader)
+        try:
+            return adapter.validate_python(reader)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            path = ".".join(map(str, ("data", "reader", *first["loc"])))
+            raise ConfigError(f"{path}: {first['msg']}") from None
+
+    def for_project(self, dataset: LabelledDataset, source: Path) -> tuple[Written, list[str]]:
+        """Drop what a file says about another project, as the config.yaml of a run does; with a note on that.
+
+        The project is the one that is named on the command line.
+        """
+        if not self.from_file:
+            return self, []
+        file, notes = _for_project(self.layers[0], dataset, source)
+        return replace(self, layers=(file, *self.layers[1:])), notes
+
+
+@dataclass(frozen=True)
+class Configured:
+    """The configuration of a training before ``auto`` is decided.
+
+    Attributes:
+        spec: the configuration.
+        trained: the trained networks that the model builds on, which are copied, by the name of what they supply.
+        notes: what the user should know, a line each.
+    """
+
+    spec: AnyRunSpec
+    trained: Mapping[str, Run[AnyRunSpec]]
+    notes: tuple[str, ...]
+
+
+def configure(
+    written: Written, dataset: LabelledDataset, source: Path, model: str | None, networks: Mapping[str, str]
+) -> Configured:
+    """Make one configuration of all that is known.
+
+    Args:
+        written: by the user.
+        dataset, source: the labelled project and where it is.
+        model: name of a model.
+        networks: by the name of what they supply, the name of a network to train or the folder of a trained one.
+
+    Raises:
+        ConfigError: a name, key or value is wrong.
+        RunError: the folder of a trained network cannot be used.
+    """
+    project = _project_layer(dataset, source)
+    alone = _trained_alone(written, model, networks)
+    if alone is not None:
+        return _detector(written, project, alone)
+    notes: list[str] = []
+    layers = list(written.layers)
+    if model is None and (layer := _model_of_weights(written.content)) is not None:
+        layers.insert(0, layer)
+    preset = _preset(model, layers, dataset)
+    named = [*networks, *_section(written.content.get("stages"), "stages")]
+    stages, trained = {}, {}
+    for name in dict.fromkeys(named):
+        given = networks.get(name)
+        if given is not None and Path(given).is_dir():
+            stages[name], trained[name] = _trained_stage(written, name, Path(given))
+        else:
+            stages[name] = _stage(written, project, dataset, name, given, notes)
+    spec = resolve(preset, project, layers, notes, stages)
+    if dataset.multi_animal and get_catalog().method(spec.model.method).animals == "one":
+        raise ConfigError(
+            f"model.method: {spec.model.method} finds one animal a frame, but the project has several individuals"
+        )
+    for name, run in trained.items():
+        if run.spec.trains == "poses" and run.spec.skeleton.keypoints != spec.skeleton.keypoints:
+            raise ConfigError(
+                f"--{name} {networks[name]}: finds {', '.join(run.spec.skeleton.keypoints)}; the project has "
+                f"{', '.join(spec.skeleton.keypoints)}"
+            )
+    return Configured(spec, trained, tuple(notes))
+
+
+def _trained_alone(written: Written, model: str | None, networks: Mapping[str, str]) -> str | None:
+    """The detector that is trained by itself: its name, "" where a file describes it; None where a model is trained."""
+    content = written.content
+    if model is not None or "model" in content or content.get("trains") == "poses":
+        return None
+    boxes = [name for name in networks if STAGE_TRAINS[name] == "boxes"]
+    if "network" not in content and content.get("trains") != "boxes" and not boxes:
+        return None
+    if others := [name for name in networks if name not in boxes]:
+        raise ConfigError(f"--{others[0]}: a detector builds on no other network; leave it out")
+    if "stages" in content:
+        raise ConfigError(
+            "stages: where a detector is trained alone, its settings stand at the top: write train.epochs or "
+            f"network.size, without 'stages.detector.'{written.place('stages')}"
+        )
+    name = networks[boxes[0]] if boxes else ""
+    known = get_catalog().components("detector")
+    if name and Path(name).is_dir() and not any(name in (c.name, c.full_name) for c in known):
+        raise ConfigError(
+            f"--{boxes[0]} {name}: is a folder; add --model NAME to train a pose network with that detector, or name "
+            f"a detector to train and start it with --weights {name}"
+        )
+    return name
+
+
+def _detector(written: Written, project: Layer, name: str) -> Configured:
+    """The configuration of a detector by itself."""
+    content, origin = _detector_content(written.layers, name, {})
+    content = merge(project.content, content)
+    spec = validate_as(content, origin, "", DetectorRunSpec)
+    _check_name(spec.name, name, "detector")
+    return Configured(spec, {}, ())
+
+
+def _detector_content(layers: Sequence[Layer], name: str | None, shared: Content) -> tuple[Content, dict[Loc, str]]:
+    """A detector's settings: what it wants itself, what holds for all networks, what the user says of it."""
+    wanted: Content = {}
+    origin: dict[Loc, str] = {}
+    for layer in layers:
+        wanted = merge(wanted, layer.content)
+        origin.update(layer.origin)
+    network = _component(wanted.get("network"), "network")
+    network = merge({"type": name} if name else {}, network)
+    content = merge(merge(_wants(network), shared), {**wanted, **({"network": network} if network else {})})
+    return content, origin
+
+
+def _stage(
+    written: Written, project: Layer, dataset: LabelledDataset, name: str, given: str | None, notes: list[str]
+) -> Content:
+    """The section of a network that is trained for the model."""
+    own = written.below("stages", name)
+    train = _section(written.content.get("train"), "train")
+    shared: Content = {"train": {key: train[key] for key in _OF_THE_MACHINE if key in train}}
+    if train.get("weights") == NONE:
+        shared["train"]["weights"] = NONE
+    shared = merge(shared, written.options.stage_layer().content)
+    wanted: Content = {}
+    for layer in own:
+        wanted = merge(wanted, layer.content)
+    if STAGE_TRAINS.get(name) != "poses":
+        content, _ = _detector_content(own, given, shared)
+        _check_name(content["network"].get("type") if "network" in content else None, given, name)
+        return content
+    preset = _preset(given, own, dataset)
+    if preset is None and "backbone" not in _section(wanted.get("model"), f"stages.{name}.model"):
+        raise ConfigError(
+            f"stages.{name}: no model is named: use --{name} NAME ('pose models' lists them) or write "
+            f"stages.{name}.model.name"
+        )
+    inner: list[str] = []
+    try:
+        spec = resolve(preset, project, [Layer(shared), *own], inner)
+    except ConfigError as error:
+        raise ConfigError(f"stages.{name}.{error}") from None
+    notes += [f"{name}: {note}" for note in inner]
+    return stage_of_run(spec)
+
+
+def _trained_stage(written: Written, name: str, folder: Path) -> tuple[Content, Run[AnyRunSpec]]:
+    """The section of a trained network."""
+    if name in _section(written.content.get("stages"), "stages"):
+        raise ConfigError(
+            f"stages.{name}: cannot be changed, {folder} is trained; leave the section out"
+            f"{written.place('stages', name)}"
+        )
+    run = Run.open(folder)
+    return stage_of_run(run.spec), run
+
+
+def _preset(named: str | None, layers: Sequence[Layer], dataset: LabelledDataset) -> Model | None:
+    """The named model that a network comes from; None where the layers describe one."""
+    wanted: Content = {}
+    for layer in layers:
+        wanted = merge(wanted, layer.content)
+    model = wanted.get("model")
+    part: Content = model if isinstance(model, dict) else {}
+    if named is None and isinstance(part.get("name"), str) and part["name"] != CUSTOM:
+        named = part["name"]
+    return choose_model(named, dataset.multi_animal, part.get("method")) if named is not None else None
+
+
+def _wants(network: Content) -> Content:
+    """What a detector's config says about its training; nothing where it is wrong, which is reported later."""
+    adapter: TypeAdapter[DetectorConfig] = TypeAdapter(AnyDetector)
+    try:
+        return dict(adapter.validate_python(network).defaults())
+    except ValidationError:
+        return {}
+
+
+def _check_name(used: object, asked: str | None, option: str) -> None:
+    """Refuse a file that names another network than the option."""
+    if not asked or not isinstance(used, str):
+        return
+    bare = "/" not in used or "/" not in asked
+    if used != asked and not (bare and used.rpartition("/")[2] == asked.rpartition("/")[2]):
+        raise ConfigError(f"--{option} {asked}: the configuration file names {used}; leave one of them out")
+
+
+def _model_of_weights(wanted: Content) -> Layer | None:
+    """The model of the run whose weights are the start, for a user who names no model."""
+    weights = _section(wanted.get("train"), "train").get("weights")
+    folder = run_of(weights) if isinstance(weights, str) else None  # anything else is refused when all is validated
+    model = _section(wanted.get("model"), "model")
+    if folder is None or "name" in model or "type" in _component(model.get("backbone"), "model.backbone"):
+        return None
+    return Layer({"model": Run.open(folder, RunSpec).spec.model.model_dump(mode="json")})
+
+
+def _for_project(layer: Layer, dataset: LabelledDataset, source: Path) -> tuple[Layer, list[str]]:
+    content, project = dict(layer.content), _project_layer(dataset, source).content
+    dropped: list[str] = []
+    if isinstance(content.get("data"), dict) and "source" in content["data"]:
+        content["data"] = {key: value for key, value in content["data"].items() if key != "source"}
+        if Path(str(layer.content["data"]["source"])).resolve() != source.resolve():
+            dropped.append("data.source")
+    if isinstance(content.get("metadata"), dict) and content.pop("metadata") != dataset.metadata:
+        dropped.append("metadata")
+    if isinstance(skeleton := content.get("skeleton"), dict):
+        own = {key: list(value) if isinstance(value, tuple) else value for key, value in project["skeleton"].items()}
+        differing = [key for key in _FACTS if key in skeleton and skeleton[key] != own[key]]
+        content["skeleton"] = {key: value for key, value in skeleton.items() if key not in _FACTS}
+        if "keypoints" in differing:  # then its limbs and pairs are of other keypoints, too
+            del content["skeleton"]
+        dropped += [f"skeleton.{key}" for key in differing]
+    notes = [f"{', '.join(dropped)}: taken from {source}, not from the configuration file"] if dropped else []
+    return Layer(content, layer.origin), notes
+
+
+def _project_layer(dataset: LabelledDataset, source: Path) -> Layer:
+    return Layer(
+        {
+            "skeleton": dataclasses.asdict(dataset.skeleton),
+            "data": {"source": str(source.resolve())},
+            "metadata": dataset.metadata,
+        }
+    )
+
+
+def _below(layer: Layer, loc: tuple[str, ...]) -> Layer:
+    content: Any = layer.content
+    for depth, key in enumerate(loc):
+        content = _section(content.get(key), ".".join(loc[: depth + 1]))
+    return Layer(content, {at[len(loc) :]: place for at, place in layer.origin.items() if at[: len(loc)] == loc})
+
+
+def _section(value: Any, key: str) -> Content:
+    """A section of the configuration; empty where there is none."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{key}: must hold keys and values, not {value!r}")
+    return value
+
+
+def _component(value: Any, key: str) -> Content:
+    """A component, which may be written as its name alone."""
+    return {"type": value} if isinstance(value, str) else _section(value, key)

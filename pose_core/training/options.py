@@ -1,0 +1,66 @@
+"""What is said of a whole training, whatever networks it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from pydantic import TypeAdapter, ValidationError
+
+from pose_core.errors import ConfigError
+from pose_core.specs.resolve import Layer, option_layer
+from pose_core.specs.train import Seconds
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Options of ``pose train`` and arguments of :func:`pose_core.train`; None: not given.
+
+    ``stages.NAME.train`` is said of one network and wins for that network.
+
+    Attributes:
+        weights: that the model starts from, see ``train.weights``; ``none`` holds for every network.
+        epochs, batch_size: of each network that is trained.
+        max_time: of all of them, divided evenly: seconds, or a text such as ``10m``.
+        device, devices, precision, seed: of each of them.
+    """
+
+    weights: str | None = None
+    epochs: int | None = None
+    max_time: float | str | None = None
+    batch_size: int | None = None
+    device: str | None = None
+    devices: int | None = None
+    precision: str | None = None
+    seed: int | None = None
+
+    def layer(self) -> Layer:
+        """What they say of the network that the command is about."""
+        return option_layer((_flag(name), f"train.{name}", value) for name, value in self._given().items())
+
+    def stage_layer(self) -> Layer:
+        """What they say of the networks that it builds on."""
+        given = self._given()
+        return option_layer((_flag(name), f"train.{name}", given.get(name)) for name in ("epochs", "batch_size"))
+
+    def seconds(self) -> float | None:
+        """The time of the whole training.
+
+        Raises:
+            ConfigError: it is no time.
+        """
+        if self.max_time is None:
+            return None
+        adapter: TypeAdapter[float] = TypeAdapter(Seconds)
+        try:
+            return adapter.validate_python(self.max_time)
+        except ValidationError as error:
+            message = error.errors(include_url=False)[0]["msg"].removeprefix("Input ")
+            raise ConfigError(f"--max-time: {message}, not {self.max_time!r}") from None
+
+    def _given(self) -> Mapping[str, object]:
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

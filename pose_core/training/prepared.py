@@ -1,0 +1,46 @@
+"""A training that can start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic
+
+from typing_extensions import TypeVar
+
+from pose_core.data.split import Split
+from pose_core.runs.run_folder import Run
+from pose_core.specs import AnyRunSpec, RunBase, RunSpec
+from pose_core.specs.run import run_of_stage
+from pose_core.structures import LabelledDataset
+
+S = TypeVar("S", bound=RunBase, covariant=True, default=RunSpec)
+
+
+@dataclass(frozen=True)
+class Prepared(Generic[S]):
+    """Configuration and data of a training; ``Prepared`` for short is that of a pose network.
+
+    Attributes:
+        spec: the configuration, every ``auto`` decided.
+        dataset: the labelled project.
+        split: rows of ``dataset.images`` by part.
+        notes: what the user should know, a line each.
+        reader: full name of the reader of the project.
+        trained: trained networks that the model builds on, by the name of what they supply; they are copied. The others
+            in ``spec.stages`` are trained with it.
+    """
+
+    spec: S
+    dataset: LabelledDataset
+    split: Split
+    notes: tuple[str, ...]
+    reader: str
+    trained: Mapping[str, Run[AnyRunSpec]] = field(default_factory=dict)
+
+    def stages(self) -> dict[str, Prepared[AnyRunSpec]]:
+        """The trainings of the networks that the model builds on: the same data, the same split."""
+        names = [name for name in self.spec.builds_on() if name not in self.trained]
+        return {
+            name: Prepared(run_of_stage(self.spec, name), self.dataset, self.split, (), self.reader) for name in names
+        }
