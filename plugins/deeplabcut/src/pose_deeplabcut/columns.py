@@ -141,6 +141,7 @@ def make_skeleton(columns: Columns, source: str) -> Skeleton:
         DataError: the individuals differ in their body parts.
     """
     parts = columns.parts()
+    # A project may call its only individual "single", too.
     unique = parts.pop(UNIQUE) if len(parts) > 1 and UNIQUE in parts else []
     keypoints = next(iter(parts.values()))
     for individual, names in parts.items():

@@ -152,6 +152,7 @@ class _FolderReader:
                 raise DataError(
                     f"{self._table.path}: {self._table.rows[row]}: has no image name; every row needs one"
                 )
+            # The images beside the labels are used, unless they exist only in the folder that the file names.
             here = self._folder / file
             if folder and folder != self._folder.name:
                 there = self._root / "labeled-data" / folder / file

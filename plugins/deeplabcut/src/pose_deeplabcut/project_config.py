@@ -70,6 +70,7 @@ def read_config(path: Path) -> ProjectConfig:
     """
     content = _load(path)
     notes: list[str] = []
+    # Where the flag is missing, the mark that stands for body parts in a multi-animal project decides.
     multi = _get_flag(path, content, "multianimalproject")
     if not multi and content.get("bodyparts") == _PARTS_OF_MULTI:
         multi = True

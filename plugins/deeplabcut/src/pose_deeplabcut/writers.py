@@ -169,6 +169,7 @@ class _H5Stream(PredictionsStream):
 class _CsvStream(PredictionsStream):
     def __init__(self, path: Path) -> None:
         self._path = path
+        # A CSV file does not store its number of rows, so it is read once to count them.
         table = CsvRows(path)
         self.header = _make_header(path, table.columns, sum(1 for _ in table))
 
