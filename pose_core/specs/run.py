@@ -22,7 +22,8 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pose_core.catalog import get_catalog
 from pose_core.catalog.merge import merge
-from pose_core.hooks import SupplierSpec
+from pose_core.errors import ConfigError
+from pose_core.hooks import MethodSpec, SupplierSpec
 from pose_core.specs.base import Spec
 from pose_core.specs.components import AnyDetector, AnyReader, AnyStage
 from pose_core.specs.decided import still_auto
@@ -148,8 +149,19 @@ class PoseNetworkSpec(NetworkSpec):
 
     @model_validator(mode="before")
     @classmethod
-    def _stages_are_those_of_the_method(cls, value: Any) -> Any:
-        return with_stages(value) if isinstance(value, Mapping) else value
+    def _has_the_stages_of_its_method(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        content = with_stages(value)
+        method = _method(content)
+        stages = _section(content, "inference").get("stages", {}) if method is not None else {}
+        for name in stages if isinstance(stages, Mapping) else ():
+            if method is not None and name not in method.stages:
+                message = f"{method.name} has no stage of this name; its stages are {', '.join(method.stages)}"
+                reason = PydanticCustomError("stage", "{m}", {"m": message})
+                error = InitErrorDetails(type=reason, loc=("inference", "stages", str(name)), input=None)
+                raise ValidationError.from_exception_data("RunSpec", [error])
+        return content
 
     @model_validator(mode="after")
     def _stages_are_needed(self) -> PoseNetworkSpec:
@@ -236,33 +248,33 @@ def _problem_of_network(name: str, network: NetworkSpec, spec: PoseNetworkSpec) 
 
 
 def with_stages(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The content of a run spec with the stages of its method below what it says of them.
+    """Put the stages of its method below what the content of a run spec says of them.
 
-    Raises:
-        ValidationError: it names a stage that the method does not have.
+    What is wrong in it is left for validation to say.
     """
-    model, inference = content.get("model"), content.get("inference", {})
-    model = model.model_dump(include={"method"}) if isinstance(model, ModelSpec) else model
-    inference = inference.model_dump() if isinstance(inference, InferenceSpec) else inference
-    name = model.get("method", ModelSpec.model_fields["method"].default) if isinstance(model, Mapping) else None
-    methods = {method.name: method for method in get_catalog().methods()}
-    settings = inference.get("stages", {}) if isinstance(inference, Mapping) else None
-    if name not in methods or not isinstance(settings, Mapping):
-        return content  # what is wrong there is said by the fields
-    stages = methods[name].stages
-    if unknown := [stage for stage in settings if stage not in stages]:
-        message = f"{name} has no stage of this name; its stages are {', '.join(stages)}"
-        raise ValidationError.from_exception_data(
-            "RunSpec",
-            [
-                InitErrorDetails(
-                    type=PydanticCustomError("stage", "{m}", {"m": message}),
-                    loc=("inference", "stages", str(unknown[0])),
-                    input=None,
-                )
-            ],
-        )
-    return {**content, "inference": {**inference, "stages": merge(stages, settings)}}
+    method, inference = _method(content), _section(content, "inference")
+    if method is None or not isinstance(settings := inference.get("stages", {}), Mapping):
+        return content
+    if not isinstance(content.get("inference", {}), Mapping | InferenceSpec):
+        return content
+    return {**content, "inference": {**inference, "stages": merge(method.stages, settings)}}
+
+
+def _method(content: Mapping[str, Any]) -> MethodSpec | None:
+    """The method that the content of a run spec names; None where there is none of that name."""
+    name = _section(content, "model").get("method", ModelSpec.model_fields["method"].default)
+    try:
+        return get_catalog().method(str(name))
+    except ConfigError:
+        return None
+
+
+def _section(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A section as keys and values; empty where it is something else."""
+    section = content.get(key)
+    if isinstance(section, Spec):
+        return section.model_dump(mode="json")
+    return section if isinstance(section, Mapping) else {}
 
 
 class RunBase(NetworkSpec):
