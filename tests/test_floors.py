@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,17 @@ def test_modules_import_only_from_floors_below() -> None:
         check=False,
     )
     assert process.returncode == 0, process.stdout + process.stderr
+
+
+def test_the_floors_are_described_as_the_linter_has_them() -> None:
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    page = (REPOSITORY / "CONTRIBUTING.md").read_text()
+    listed = re.findall(
+        r"^\d+\. (`.*)$", page.partition("from floors below")[2].partition("Plugins see")[0], re.MULTILINE
+    )
+    described = [set(re.findall(r"`([\w.]+)`", line)) for line in listed]
+    assert described == [set(re.findall(r"pose_core\.(\w+)", layer)) for layer in layers]
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ import yaml
 from deeplabcut_models import Model, description, detector_description, detector_network, save_detector, weights
 from torch import nn
 
+import pose_core
 from pose_core.errors import DataError, RunError
-from pose_core.evaluation.run import evaluate_run
+from pose_core.evaluation.run import evaluate
 from pose_core.prediction.estimator import load
 from pose_core.runs.importing import import_model
 from pose_core.runs.run_folder import Run
@@ -34,7 +35,7 @@ def hollow(tmp_path: Path) -> Model:
 
 
 def test_a_snapshot_becomes_a_run_that_predicts_its_numbers(model: Model, tmp_path: Path) -> None:
-    imported = import_model("deeplabcut", model.snapshot, tmp_path / "run")
+    imported = pose_core.import_model("deeplabcut", str(model.snapshot), str(tmp_path / "run"))
     run = Run.open(tmp_path / "run")
     assert run.metrics()["weights_sha256"]
     assert run.spec.model.method == "single_animal"
@@ -228,7 +229,7 @@ def test_a_damaged_snapshot_is_refused(hollow: Model) -> None:
 
 def test_a_file_that_is_no_model_is_refused(hollow: Model) -> None:
     torch.save({"weights": hollow.weights}, hollow.snapshot)
-    assert "is no model of DeepLabCut 3" in hollow.refused()
+    assert "is not a model of DeepLabCut 3" in hollow.refused()
     torch.save({"model": {"a": 1}}, hollow.snapshot)
     assert "holds no weights by name" in hollow.refused()
     hollow.snapshot.unlink()
@@ -276,10 +277,10 @@ def test_a_missing_configuration_is_named(hollow: Model, tmp_path: Path) -> None
         (("metadata", "bodyparts"), [], "metadata.bodyparts: is empty"),
         (("metadata", "bodyparts"), "nose", "metadata.bodyparts: must be a list of names"),
         (("metadata", "bodyparts"), ["nose", "nose"], "metadata.bodyparts: has a name twice"),
-        (("method",), "xyz", "models of method 'xyz' cannot be taken over"),
+        (("method",), "xyz", "models of method 'xyz' cannot be imported"),
         (("data", "colormode"), "BGR", "data.colormode: must be RGB"),
         (("data", "inference", "resize"), {"width": 9}, "data.inference.resize: changes images"),
-        (("data", "inference", "scale_to_unit_range"), True, "scale_to_unit_range: cannot be taken over together"),
+        (("data", "inference", "scale_to_unit_range"), True, "scale_to_unit_range: cannot be imported together"),
     ],
 )
 def test_descriptions_that_cannot_be_taken_over(hollow: Model, keys: tuple[str, ...], value: Any, message: str) -> None:
@@ -320,11 +321,11 @@ def test_an_imported_run_is_evaluated_and_trained_on(blob_project: Path, tmp_pat
     model = Model(tmp_path / "train", content)
     run = import_model("deeplabcut", model.snapshot, tmp_path / "run", data=blob_project).run
     assert run.spec.data.source == str(blob_project)
-    result = evaluate_run(run, "all", device="cpu")
+    result = evaluate(run, "all", device="cpu")
     assert result.counts.images == 32
     assert result.error.mean.value is not None
     with pytest.raises(DataError, match="does not know which images it was trained on; split=all"):
-        evaluate_run(run, "test", device="cpu")
+        evaluate(run, "test", device="cpu")
 
     process = pose(
         *("train", blob_project, "--weights", run.path, "--out", tmp_path / "more", "--epochs", "1"),

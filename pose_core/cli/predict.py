@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import pose_core
 from pose_core.cli.sources import with_sources
 
 
@@ -60,7 +61,6 @@ def predict(
     from pose_core.errors import DataError, VideoError, readable
     from pose_core.io.frame_ranges import count_ranges, describe_ranges
     from pose_core.prediction.job import Outcome
-    from pose_core.prediction.predict_paths import predict_paths
 
     reporter = TerminalReporter()
 
@@ -83,7 +83,7 @@ def predict(
         print(outcome.result, flush=True)
 
     try:
-        outcomes = predict_paths(
+        outcomes = pose_core.predict(
             run,
             inputs,
             out,

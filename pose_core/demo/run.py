@@ -20,7 +20,7 @@ from pose_core.evaluation.run import evaluate_poses
 from pose_core.interfaces.prediction_files import open_predictions
 from pose_core.model.device import choose_device
 from pose_core.prediction.job import Outcome
-from pose_core.prediction.predict_paths import predict_paths
+from pose_core.prediction.predict import predict
 from pose_core.prediction.render import render
 from pose_core.reporting import Reporter
 from pose_core.runs.run_folder import Run
@@ -176,6 +176,7 @@ class _Demo:
 
     def _train(self, project: Path) -> Run:
         options = self.options
+        # Prepared twice: the number of epochs follows from the number of training images, which the split decides.
         prepared = prepare(project, self.model, assignments=SETTINGS, options=self._limits(1))
         steps_an_epoch = -(-len(prepared.split.train) // prepared.spec.train.batch_size)
         prepared = prepare(project, self.model, assignments=SETTINGS, options=self._limits(-(-STEPS // steps_an_epoch)))
@@ -197,7 +198,7 @@ class _Demo:
                 raise outcome
 
         folder, device = self.options.out / names.PREDICTIONS, self.options.device
-        (outcome,) = predict_paths(run.path, [video], folder, device=device, reporter=self.reporter, finished=finished)
+        (outcome,) = predict(run.path, [video], folder, device=device, reporter=self.reporter, finished=finished)
         assert outcome is not None
         return outcome
 

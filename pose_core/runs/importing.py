@@ -42,12 +42,12 @@ class ImportedRun:
 
 def import_model(
     importer: str | Mapping[str, Any],
-    snapshot: Path,
-    out: Path,
+    snapshot: Path | str,
+    out: Path | str,
     *,
-    config: Path | None = None,
-    detector: Path | None = None,
-    data: Path | None = None,
+    config: Path | str | None = None,
+    detector: Path | str | None = None,
+    data: Path | str | None = None,
 ) -> ImportedRun:
     """Make a run folder of a model that another tool trained; it predicts, evaluates and fine-tunes like any other.
 
@@ -66,11 +66,13 @@ def import_model(
         RunError: a file cannot be used, its weights do not fit, or ``out`` holds a run.
         PluginError: the importer or a mapping of weights is broken.
     """
+    out = Path(out)
     if (out / CONFIG).exists():
         raise RunError(f"{out}: already holds a run; choose another {argument('out')}")
     settings = parse_component("importer", ImporterConfig, importer, "importer")
     reader: Importer = get_catalog().component("importer", settings.type).factory()(settings)
-    found = reader.read(snapshot, config, detector, data)
+    beside = (None if path is None else Path(path) for path in (config, detector, data))
+    found = reader.read(Path(snapshot), *beside)
     if not isinstance(found, Imported):
         raise PluginError(f"importer {settings.type!r} returned {type(found).__name__}, not Imported")
 

@@ -19,10 +19,10 @@ Finished = Callable[[str, "Outcome | VideoError | DataError"], None]
 """Gets the name of a source, and its outcome or why it could not be predicted."""
 
 
-def predict_paths(
+def predict(
     run: Path | str,
-    paths: Sequence[Path],
-    out: Path,
+    paths: Path | str | Sequence[Path | str],
+    out: Path | str,
     *,
     format: str = "parquet",
     device: str = "auto",
@@ -40,7 +40,8 @@ def predict_paths(
 
     Args:
         run: folder that ``pose train`` made.
-        paths: videos, image files (together one sequence), folders of images (one sequence each) or of videos.
+        paths: one or several: videos, image files (together one sequence), folders of images (one sequence each) or of
+            videos.
         out: folder of the results; made if needed.
         format: name of a writer component.
         device: as for :func:`pose_core.load`.
@@ -59,11 +60,13 @@ def predict_paths(
         PoseError: an input, option or the run cannot be used; nothing was predicted then. Or the disk is full; what
             was predicted is kept.
     """
+    out = Path(out)
+    inputs = [Path(paths)] if isinstance(paths, Path | str) else [Path(path) for path in paths]
     reporter = reporter or current_reporter()
     finished = finished or _note_failure(reporter)
     writer = find_writer(format)
     estimator = load(run, device, batch_size, follow=follow, **sources)
-    jobs = _jobs(estimator, paths, out, writer)
+    jobs = _jobs(estimator, inputs, out, writer)
     for name, file in estimator.files.items():
         if len(jobs) > 1:
             raise ConfigError(
