@@ -40,7 +40,7 @@ def demo(
     from pose_core.cli.terminal import TerminalReporter
     from pose_core.demo.run import DemoOptions, run_demo
 
-    reporter = TerminalReporter(lines=True)
+    reporter = TerminalReporter(lines="training")
     options = DemoOptions(out, model, seed, images, seconds, max_time, epochs, device)
     try:
         lines = run_demo(options, reporter, overwrite=overwrite)

@@ -18,10 +18,10 @@ class TerminalReporter:
     rich is imported with the first line, so that commands that print none start quickly.
 
     Args:
-        lines: print a line for each tenth of the work where there is no terminal.
+        lines: work of which a line for each tenth is printed where there is no terminal: ``training``.
     """
 
-    def __init__(self, *, lines: bool = False) -> None:
+    def __init__(self, *, lines: str = "") -> None:
         self._lines = lines
         self._console: Console | None = None
         self._bar: Progress | None = None
@@ -48,8 +48,9 @@ class TerminalReporter:
         """Move the bar; it goes away when all is done."""
         if self.console.is_terminal:
             self._move(what, done, total)
-        elif self._lines and total:
+        elif self._lines and what.startswith(self._lines) and total:
             tenth = int(10 * done / total)
+            # The work begins again where a model has several networks.
             if tenth > self._tenth:
                 verb, _, rest = what.partition("  ")
                 self.note(f"{verb} {100 * done / total:3.0f} %  {rest}")

@@ -94,7 +94,7 @@ def train(
     from pose_core.training.options import TrainOptions
     from pose_core.training.train_project import train_project
 
-    reporter = TerminalReporter(lines=True)
+    reporter = TerminalReporter(lines="training")
     try:
         run = train_project(
             data,
