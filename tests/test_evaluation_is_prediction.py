@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pose_core.prediction.predict_paths import predict_paths
 
 import pose_core
 from pose_core.catalog import get_catalog
@@ -26,7 +27,6 @@ from pose_core.formats.parquet import ParquetPredictions
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.io.images import read_image_file
 from pose_core.model.build import build_model
-from pose_core.prediction.predict_paths import predict_paths
 from pose_core.runs.run_folder import Run
 from pose_core.specs import DetectorRunSpec, RunSpec
 from pose_core.specs.resolve import Layer, resolve
