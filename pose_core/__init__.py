@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from pose_core.prediction.estimator import PoseEstimator, load
     from pose_core.prediction.predict import predict
     from pose_core.runs.importing import import_model
+    from pose_core.runs.run_folder import Run
     from pose_core.specs import RunSpec
     from pose_core.structures import Frame, Instances, LabelledDataset, LabelledImage, Skeleton
+    from pose_core.training.train_project import train
 
 _HOME = {
     "Frame": "pose_core.structures",
@@ -28,6 +30,7 @@ _HOME = {
     "LabelledImage": "pose_core.structures",
     "PoseError": "pose_core.errors",
     "PoseEstimator": "pose_core.prediction.estimator",
+    "Run": "pose_core.runs.run_folder",
     "RunSpec": "pose_core.specs",
     "Skeleton": "pose_core.structures",
     "available_detectors": "pose_core.catalog",
@@ -36,6 +39,7 @@ _HOME = {
     "hookimpl": "pose_core.hooks",
     "import_model": "pose_core.runs.importing",
     "load": "pose_core.prediction.estimator",
+    "train": "pose_core.training.train_project",
     "predict": "pose_core.prediction.predict",
 }
 
@@ -46,6 +50,7 @@ __all__ = [
     "LabelledImage",
     "PoseError",
     "PoseEstimator",
+    "Run",
     "RunSpec",
     "Skeleton",
     "__version__",
@@ -56,6 +61,7 @@ __all__ = [
     "import_model",
     "load",
     "predict",
+    "train",
 ]
 
 

@@ -82,6 +82,7 @@ def pose_suppliers() -> Iterable[SupplierSpec]:
         takes=("run",),
         metavar="RUN",
         help="A trained detector, in the place of the run's own.",
+        trains="boxes",
     )
     yield SupplierSpec(
         "boxes",

@@ -275,6 +275,7 @@ class SupplierSpec:
             images that are evaluated.
         metavar: of the option, ``RUN|FILE``.
         help: of the option, one line.
+        trains: what the network of a run that it takes has learned: ``boxes`` or ``poses``; empty: either.
     """
 
     name: str
@@ -283,6 +284,7 @@ class SupplierSpec:
     takes: tuple[str, ...]
     metavar: str
     help: str
+    trains: str = ""
 
 
 @hookspec

@@ -17,7 +17,7 @@ from pose_core.data.geometry import frame_input, resize_matrix, transform_points
 from pose_core.data.photometric import add_noise, adjust, change_pixels, erase, motion_kernel
 from pose_core.data.sample import place_labels
 from pose_core.interfaces import FrameGeometry
-from pose_core.specs import AugmentationSpec, CropSpec, PreprocessSpec
+from pose_core.specs import AugmentationSpec, CropSpec, Preprocess
 from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 
 LAW = 0.1
@@ -123,7 +123,7 @@ SINGLE = {
 def test_blobs_stay_on_keypoints_under_each_augmentation(folder, name, jitter, epoch, scale):
     keypoints = PLACES + np.array(jitter).reshape(2, 1, 2)
     augmenter = Augmenter(changed(**SINGLE[name]), SKELETON)
-    samples = PoseSamples(scene(folder, keypoints), [0], PreprocessSpec(scale=scale), 32, augmenter, 0, 1 << 20)
+    samples = PoseSamples(scene(folder, keypoints), [0], Preprocess(scale=scale), 32, augmenter, 0, 1 << 20)
     looked_at = assert_blobs_on_keypoints(samples, epoch)
     if name in ("nothing", "flip", "brightness", "contrast", "blur"):
         assert looked_at == 6
@@ -144,7 +144,7 @@ def test_blobs_stay_on_keypoints_under_all_augmentations_together(folder, jitter
         rotation=180, scale=(0.7, 1.4), translation=0.05, flip=0.5, crop=CropSpec(size=crop), blur=0.5, noise=0, erase=0
     )
     size = (96, 128) if view == "animal" else None
-    preprocess = PreprocessSpec(view=view, scale=scale, size=size, margin=0.4, min_box=0.0)
+    preprocess = Preprocess(view=view, scale=scale, size=size, margin=0.4, min_box=0.0)
     samples = PoseSamples(scene(folder, keypoints), [0], preprocess, multiple, Augmenter(spec, SKELETON), 0, 1 << 20)
     assert_blobs_on_keypoints(samples, epoch)
 
@@ -157,7 +157,7 @@ def test_the_law_is_broken_by_a_shift_of_a_fifth_of_a_pixel(folder):
         record.image, record.name, WIDTH, HEIGHT, Instances.from_keypoints(PLACES + np.array([0.2, 0]))
     )
     samples = PoseSamples(
-        LabelledDataset(SKELETON, (moved,), folder, "moved"), [0], PreprocessSpec(scale=1.0), 1, None, 0, 0
+        LabelledDataset(SKELETON, (moved,), folder, "moved"), [0], Preprocess(scale=1.0), 1, None, 0, 0
     )
     with pytest.raises(AssertionError):
         assert_blobs_on_keypoints(samples, 0)
@@ -246,13 +246,6 @@ def test_an_image_without_animals_gives_background(tmp_path):
         record, np.arange(0), frame_input(WIDTH, HEIGHT, 1.0, 32), np.random.default_rng(0)
     )
     assert geometry.width == geometry.height == 64
-
-
-def test_an_undecided_crop_is_refused(tmp_path):
-    record = scene(tmp_path, PLACES).images[0]
-    augmenter = Augmenter(changed(crop={"size": "auto"}), SKELETON)
-    with pytest.raises(ValueError, match="auto"):
-        augmenter.frame_geometry(record, np.arange(2), frame_input(WIDTH, HEIGHT, 1.0, 32), np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from pose_core.data.geometry import box_input, frame_view, transform_points, war
 from pose_core.data.images import ImageCache, read_image
 from pose_core.data.sample import PlacedLabels, Sample
 from pose_core.errors import ConfigError, DataError
-from pose_core.specs import AugmentationSpec, CropSpec, PreprocessSpec
+from pose_core.specs import AugmentationSpec, CropSpec, Preprocess, TrainSpec
 from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 
 SKELETON = Skeleton(
@@ -61,7 +61,7 @@ def project(tmp_path: Path) -> LabelledDataset:
 def samples(project: LabelledDataset, augmented: bool = False, **changes) -> PoseSamples:
     arguments = {
         "rows": [0, 1, 2],
-        "preprocess": PreprocessSpec(scale=1.0),
+        "preprocess": Preprocess(scale=1.0),
         "multiple": 32,
         "augmenter": Augmenter(AUGMENTATION, SKELETON) if augmented else None,
         "seed": 0,
@@ -73,7 +73,7 @@ def samples(project: LabelledDataset, augmented: bool = False, **changes) -> Pos
 
 def test_without_augmentation_a_sample_is_what_inference_sees(project):
     for scale in (1.0, 0.5, 0.37, 1.4):
-        preprocess = PreprocessSpec(scale=scale)
+        preprocess = Preprocess(scale=scale)
         for number, sample in enumerate(samples(project, preprocess=preprocess)):
             record = project.images[number]
             geometry = frame_view(record.width, record.height, preprocess, 32)
@@ -182,7 +182,7 @@ def test_worker_processes_give_the_same_batches(project):
 
 
 def test_view_animal_gives_one_sample_an_animal_which_comes_first(project):
-    preprocess = PreprocessSpec(view="animal", size=(64, 96), margin=0.25, min_box=17.5)
+    preprocess = Preprocess(view="animal", size=(64, 96), margin=0.25, min_box=17.5)
     data = samples(project, preprocess=preprocess)
     assert len(data) == 3
     batch = collate(list(data))
@@ -200,7 +200,7 @@ def test_view_animal_gives_one_sample_an_animal_which_comes_first(project):
 
 
 def test_view_animal_is_augmented_about_its_animal(project):
-    preprocess = PreprocessSpec(view="animal", size=(64, 96), margin=0.25, min_box=0.0)
+    preprocess = Preprocess(view="animal", size=(64, 96), margin=0.25, min_box=0.0)
     # The crop of frames, still undecided, plays no part here.
     data = samples(project, preprocess=preprocess, augmenter=Augmenter(AugmentationSpec(), SKELETON))
     centre = transform_points([35, 35], data[0].matrix)
@@ -209,7 +209,7 @@ def test_view_animal_is_augmented_about_its_animal(project):
 
 
 def test_a_fixed_size_holds_in_training_and_validation(project):
-    preprocess = PreprocessSpec(size=(64, 96))
+    preprocess = Preprocess(size=(64, 96))
     crop = Augmenter(AUGMENTATION, SKELETON)
     whole = Augmenter(AugmentationSpec(crop=CropSpec(size=None)), SKELETON)
     for augmenter in (None, crop, whole):
@@ -220,13 +220,13 @@ def test_a_fixed_size_holds_in_training_and_validation(project):
 @pytest.mark.parametrize(
     ("preprocess", "crop", "said"),
     [
-        (PreprocessSpec(scale=1.0), (70, 96), r"augmentation.crop.size: .*multiples of 32.* use \[96, 96\]"),
+        (Preprocess(scale=1.0), (70, 96), r"augmentation.crop.size: .*multiples of 32.* use \[96, 96\]"),
         (
-            PreprocessSpec(view="animal", size=(50, 50), min_box=0.0),
+            Preprocess(view="animal", size=(50, 50), min_box=0.0),
             None,
             r"model.preprocess.size: .* use \[64, 64\]",
         ),
-        (PreprocessSpec(size=(64, 64)), (96, 96), r"augmentation.crop.size: must be \[64, 64\] or null"),
+        (Preprocess(size=(64, 64)), (96, 96), r"augmentation.crop.size: must be \[64, 64\] or null"),
     ],
 )
 def test_sizes_that_do_not_suit_the_network_are_refused(project, preprocess, crop, said):
@@ -236,11 +236,13 @@ def test_sizes_that_do_not_suit_the_network_are_refused(project, preprocess, cro
     assert "\n" not in str(caught.value)
 
 
-def test_undecided_values_are_refused(project):
-    with pytest.raises(ValueError, match="auto"):
-        samples(project, augmenter=Augmenter(AugmentationSpec(), SKELETON))
-    with pytest.raises(ValueError, match="auto"):
-        samples(project, preprocess=PreprocessSpec())
+def test_undecided_values_are_refused():
+    with pytest.raises(ConfigError, match=r"augmentation\.crop\.size: is still 'auto'"):
+        AugmentationSpec().decided()
+    with pytest.raises(ConfigError, match=r"train\.validate_every: is still 'auto'"):
+        TrainSpec(epochs=3).decided()
+    assert AugmentationSpec(crop=CropSpec(size=(32, 64))).decided().crop.size == (32, 64)
+    assert TrainSpec(epochs=3, validate_every=2).decided().validate_every == 2
 
 
 def test_regions_to_ignore_are_black_and_unlabelled_in_training_only(project):
@@ -268,7 +270,7 @@ def test_images_are_decoded_once_while_the_cache_has_room(project, monkeypatch):
         return read_image(reference)
 
     monkeypatch.setattr("pose_core.data.dataset.read_image", counting)
-    small = samples(project, preprocess=PreprocessSpec(scale=0.5), cache_bytes=60 * 50 * 3)
+    small = samples(project, preprocess=Preprocess(scale=0.5), cache_bytes=60 * 50 * 3)
     for _ in range(3):
         [small[number] for number in range(3)]
     assert sorted(decoded) == ["0.png", "1.png", "1.png", "1.png", "2.png", "2.png", "2.png"]

@@ -20,7 +20,7 @@ from pose_core.data.geometry import (
     translation_matrix,
     warp,
 )
-from pose_core.specs import PreprocessSpec
+from pose_core.specs import Preprocess
 from pose_core.specs.sides import padded_length
 
 LAW = 0.1
@@ -157,7 +157,7 @@ def test_a_box_keeps_its_aspect_ratio_and_its_margin():
 
 @pytest.mark.parametrize(("width", "height"), [(640, 480), (480, 640), (100, 30), (256, 256)])
 def test_a_fixed_size_shows_the_whole_frame(width, height):
-    geometry = frame_view(width, height, PreprocessSpec(size=(192, 256)), 32)
+    geometry = frame_view(width, height, Preprocess(size=(192, 256)), 32)
     assert (geometry.height, geometry.width) == (192, 256)
     corners = transform_points([[-0.5, -0.5], [width - 0.5, height - 0.5]], geometry.matrix)
     np.testing.assert_allclose(corners[0], -0.5)
@@ -165,8 +165,6 @@ def test_a_fixed_size_shows_the_whole_frame(width, height):
     assert np.isclose(corners[1], [255.5, 191.5]).any()
 
 
-def test_frame_view_wants_a_decided_scale():
-    geometry = frame_view(640, 480, PreprocessSpec(scale=0.5), 32)
+def test_frame_view_resizes_by_the_scale_and_pads():
+    geometry = frame_view(640, 480, Preprocess(scale=0.5), 32)
     assert (geometry.width, geometry.height) == (320, 256)
-    with pytest.raises(ValueError, match="auto"):
-        frame_view(640, 480, PreprocessSpec(), 32)

@@ -19,8 +19,7 @@ from pose_core.evaluation.run import evaluate_poses
 from pose_core.formats.parquet import ParquetPredictions
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.interfaces import Predictions
-from pose_core.model.build import build_model
-from pose_core.runs.run_folder import Run
+from pose_core.runs.run_folder import Run, build_model
 from pose_core.specs import DataSpec, EvaluationSpec, ModelSpec, PreprocessSpec, RunSpec, TrainSpec
 from pose_core.structures import Instances, Skeleton
 
@@ -91,7 +90,7 @@ def make_run(project, folder, **model):
         data=DataSpec(source=str(project)),
         model=ModelSpec(
             **{
-                "preprocess": PreprocessSpec(scale=0.5),
+                "preprocess": PreprocessSpec(scale=0.5, min_box=0.0),
                 "backbone": {"type": "unet", "filters": 4, "max_stride": 8},
                 "heads": {"keypoints": {"type": "heatmap"}},
                 **model,
@@ -161,7 +160,7 @@ def test_crops_around_labelled_animals_are_put_together_to_images(tmp_path, pred
         tmp_path / "p",
         tmp_path / "run",
         method="top_down",
-        preprocess=PreprocessSpec(view="animal", size=(96, 96), min_box=0.0),
+        preprocess=PreprocessSpec(size=(96, 96), scale=1.0, min_box=0.0),
     )
     # Nothing else supplies boxes, so the labels do.
     (frame,) = predicted(run, Centroids(), split="all")

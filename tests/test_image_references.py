@@ -23,7 +23,7 @@ from pose_core.errors import ConfigError, DataError, PluginError
 from pose_core.evaluation.bootstrap import Bootstrap
 from pose_core.evaluation.identity import compute_identity_metrics
 from pose_core.evaluation.matching import Matches
-from pose_core.evaluation.run import evaluate
+from pose_core.evaluation.run import evaluate_poses
 from pose_core.formats.parquet import ParquetPredictions
 from pose_core.formats.project import ProjectReader
 from pose_core.formats.project_config import ProjectReaderConfig
@@ -36,8 +36,7 @@ from pose_core.pipeline.sources import ImageSource
 from pose_core.pipeline.video import VideoSource
 from pose_core.plugins.discovery import ACTIVE, PluginRecord
 from pose_core.runs.run_folder import Run
-from pose_core.specs import PreprocessSpec, ReaderConfig
-from pose_core.specs.resolve import option_layer
+from pose_core.specs import PreprocessSpec, ReaderConfig, RunSpec
 from pose_core.structures import (
     EmbeddedImage,
     Frame,
@@ -51,7 +50,8 @@ from pose_core.structures import (
 from pose_core.synthetic.projects import write_video_project
 from pose_core.synthetic.scenes import Scene, SceneSpec
 from pose_core.synthetic.videos import read_number, write_numbered_video
-from pose_core.training.fit import train_model
+from pose_core.training.fit import train_network
+from pose_core.training.options import TrainOptions
 from pose_core.training.prepare import prepare
 
 REFERENCES = [
@@ -356,13 +356,13 @@ def test_a_project_of_video_frames_trains_evaluates_and_is_drawn(
     video = write_video_project(tmp_path / "project", scene, range(0, 30, 2), name="clip")
     dataset = read_project(tmp_path / "project")
     assert dataset.images[3].image == VideoFrame(video, 6)
-    options = [("--epochs", "train.epochs", 2), ("--device", "train.device", "cpu")]
-    prepared = prepare(tmp_path / "project", "unet", assignments=tiny_settings, options=option_layer(options))
-    train_model(prepared, tmp_path / "run")
-    run = Run.open(tmp_path / "run")
+    options = TrainOptions(epochs=2, device="cpu")
+    prepared = prepare(tmp_path / "project", "unet", assignments=tiny_settings, options=options)
+    train_network(prepared, tmp_path / "run")
+    run = Run.open(tmp_path / "run", RunSpec)
     test = run.provenance["split"]["test"]
     assert all(name.startswith("videos/clip.mp4 frame ") for name in test)
-    result = evaluate(run, device="cpu")
+    result = evaluate_poses(run, device="cpu")
     assert result.counts.images == len(test)
     assert result.counts.failed == 0
     folder = tmp_path / "run" / "evaluation" / "test"

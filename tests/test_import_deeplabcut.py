@@ -229,7 +229,7 @@ def test_a_damaged_snapshot_is_refused(hollow: Model) -> None:
 
 def test_a_file_that_is_no_model_is_refused(hollow: Model) -> None:
     torch.save({"weights": hollow.weights}, hollow.snapshot)
-    assert "is no model of DeepLabCut 3" in hollow.refused()
+    assert "is not a model of DeepLabCut 3" in hollow.refused()
     torch.save({"model": {"a": 1}}, hollow.snapshot)
     assert "holds no weights by name" in hollow.refused()
     hollow.snapshot.unlink()
@@ -277,10 +277,10 @@ def test_a_missing_configuration_is_named(hollow: Model, tmp_path: Path) -> None
         (("metadata", "bodyparts"), [], "metadata.bodyparts: is empty"),
         (("metadata", "bodyparts"), "nose", "metadata.bodyparts: must be a list of names"),
         (("metadata", "bodyparts"), ["nose", "nose"], "metadata.bodyparts: has a name twice"),
-        (("method",), "xyz", "models of method 'xyz' cannot be taken over"),
+        (("method",), "xyz", "models of method 'xyz' cannot be imported"),
         (("data", "colormode"), "BGR", "data.colormode: must be RGB"),
         (("data", "inference", "resize"), {"width": 9}, "data.inference.resize: changes images"),
-        (("data", "inference", "scale_to_unit_range"), True, "scale_to_unit_range: cannot be taken over together"),
+        (("data", "inference", "scale_to_unit_range"), True, "scale_to_unit_range: cannot be imported together"),
     ],
 )
 def test_descriptions_that_cannot_be_taken_over(hollow: Model, keys: tuple[str, ...], value: Any, message: str) -> None:

@@ -1,15 +1,20 @@
-"""Methods are rows that plugins offer; what contradicts one is refused at its key."""
+"""Methods are rows that plugins offer; what contradicts one is refused at its key. A stranger's works like ours."""
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from throw_away_plugins import install, with_site
 
 from pose_core.catalog import Catalog, get_catalog
 from pose_core.errors import ConfigError
+from pose_core.formats.parquet import ParquetPredictions
 from pose_core.hooks import MethodSpec, ModelPreset, PluginInfo, SupplierSpec
 from pose_core.plugins import ACTIVE, PluginRecord
 from pose_core.plugins.definition_checks import MalformedError, check_definitions
@@ -77,6 +82,7 @@ def test_what_contradicts_the_method_is_refused_by_key(name: str, user: dict[str
     # A name of the user's own: what a preset says does not decide.
     model = resolved(name).model_dump(mode="json")
     model["model"] |= user
+    model["inference"].pop("stages")
     with pytest.raises(ConfigError, match=re.escape(message)):
         resolve(None, Layer({}), [Layer(model)])
 
@@ -157,3 +163,131 @@ def test_a_model_whose_method_nobody_offers_is_named() -> None:
     assert catalog.notes() == {}
     with pytest.raises(ConfigError, match="it needs pose-buctd, which is not installed: pip install pose-buctd"):
         catalog.model("toy")
+
+
+TILES = {
+    "plugin.py": """
+from pose_core.hooks import ComponentSpec, MethodSpec, ModelRecipe, PluginInfo, SupplierSpec, hookimpl
+
+@hookimpl
+def pose_plugin_info():
+    return PluginInfo(namespace="tiles", summary="Large frames in tiles", license="MIT", hook_api="1.0")
+
+@hookimpl
+def pose_components():
+    yield ComponentSpec("stage", "tiles", "pose_tiles.config:TilesConfig", "pose_tiles.stage:TilesStage", "Tiles")
+    yield ComponentSpec("stage", "grid", "pose_tiles.config:GridConfig", "pose_tiles.stage:GridStage", "A grid")
+
+@hookimpl
+def pose_methods():
+    yield MethodSpec(
+        "tiled",
+        "one animal in a large frame, which is looked at in tiles",
+        view="frame",
+        animals="one",
+        heads="any",
+        stages={"tiles": {"type": "tiles/tiles", "overlap": 16}},
+    )
+
+@hookimpl
+def pose_suppliers():
+    yield SupplierSpec("grid", "tiles/grid", {"type": "tiles/grid"}, ("file",), "FILE", "How many tiles there are.")
+
+@hookimpl
+def pose_recipes():
+    heads = {"keypoints": {"type": "heatmap/heatmap"}}
+    yield ModelRecipe("tiled_{backbone}", "tiled", "{backbone}, in tiles", {"model": {"heads": heads}})
+""",
+    "config.py": """
+from pydantic import Field
+from pose_core.specs import StageConfig
+
+class TilesConfig(StageConfig):
+    columns: int = Field(2, ge=1, description="Tiles beside each other.")
+    overlap: int = Field(8, ge=0, description="Pixels of the network's input that neighbours share.")
+
+    def needs(self):
+        return ("tiles/grid",)
+
+    def can_do_without(self, follow):
+        return ("tiles/grid",)
+
+class GridConfig(StageConfig):
+    def gives(self):
+        return ("tiles/grid",)
+""",
+    "stage.py": """
+from dataclasses import replace
+import torch
+from pose_core.interfaces import Predictions, Stage, StageResult
+
+class GridStage(Stage):
+    def __init__(self, config, context):
+        self.columns = int(context.file.read_text())
+
+    def run(self, group, view, found):
+        return found
+
+class TilesStage(Stage):
+    def __init__(self, config, context):
+        self.frames, self.network = context.whole_frames(), context.network
+        self.columns, self.overlap = config.columns, config.overlap
+        for stage in context.before:
+            self.columns = stage.columns
+
+    def view(self, width, height):
+        return self.frames.view(width, height)
+
+    def run(self, group, view, found):
+        width, multiple = view.images.shape[-1], self.network.size_multiple
+        step = -(-width // self.columns // multiple) * multiple
+        looks = []
+        for left in range(0, width, step):
+            tile = view.images[..., left : min(left + step + self.overlap, width)]
+            to_view = torch.eye(3).numpy()
+            to_view[0, 2] = left
+            looks.append(self.network.predict(tile).through(to_view))
+        every = Predictions.merge(looks)
+        best = every.scores.argmax(dim=1)
+        one = every.select(torch.arange(len(best)), best)
+        return StageResult(replace(one, unique_keypoints=every.unique_keypoints).through(view.to_frame))
+""",
+}
+
+
+def test_a_method_with_a_stage_of_its_own_trains_is_evaluated_and_predicts(
+    pose: Any, tmp_path: Path, blob_project: Path, tiny_settings: tuple[str, ...]
+) -> None:
+    install(tmp_path, "tiles", "tiles", TILES)
+    env = with_site(tmp_path)
+    rows = {row["name"]: row["method"] for row in json.loads(pose("models", "--json", env=env).stdout)}
+    assert rows["tiled_unet"] == "tiled"
+    assert "--grid FILE" in pose("predict", "--help", env=env).stdout
+    settings = [word for setting in tiny_settings for word in ("--set", setting)]
+    common = ["train", blob_project, "--model", "tiled_unet", "--out", "run", "--device", "cpu", *settings]
+    refused = pose.refuses(*common, "--set", "inference.stages.tile.columns=3", env=env)
+    assert "inference.stages.tile: tiled has no stage of this name; its stages are tiles" in refused
+    refused = pose.refuses(*common, "--set", "inference.stages.tiles.colums=3", env=env)
+    assert "inference.stages.tiles.colums: unknown key; did you mean columns?" in refused
+    process = pose(*common, "--epochs", "1", "--set", "inference.stages.tiles.columns=3", env=env)
+    assert process.returncode == 0, process.stderr
+    assert "columns: 3" in (tmp_path / "run" / "config.yaml").read_text()
+
+    process = pose("evaluate", "run", "--json", "--device", "cpu", env=env)
+    assert process.returncode == 0, process.stderr
+    measured = json.loads(process.stdout)
+    tested = list(ParquetPredictions(Path(measured["folder"]) / "predictions.parquet"))
+    images = [frame.image for frame in tested]
+    process = pose("predict", "run", *images, "--out", "out", "--device", "cpu", env=env)
+    assert process.returncode == 0, process.stderr
+    found = list(ParquetPredictions(tmp_path / process.stdout.strip()))
+    assert [len(frame.instances) for frame in found] == [1] * len(images)
+    for one, other in zip(found, tested, strict=True):
+        np.testing.assert_array_equal(one.instances.keypoints, other.instances.keypoints)
+
+    # Its supplier is an option: one tile is what the whole frame would be, and other numbers than three tiles.
+    (tmp_path / "grid.txt").write_text("1")
+    process = pose("predict", "run", *images, "--out", "whole", "--device", "cpu", "--grid", "grid.txt", env=env)
+    assert process.returncode == 0, process.stderr
+    whole = list(ParquetPredictions(tmp_path / process.stdout.strip()))
+    assert any((a.instances.keypoints != b.instances.keypoints).any() for a, b in zip(whole, found, strict=True))

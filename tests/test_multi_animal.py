@@ -21,7 +21,7 @@ from pose_core.evaluation.matching import match_animals
 from pose_core.evaluation.metrics import measure
 from pose_core.formats.parquet import ParquetWriter
 from pose_core.interfaces import FrameGeometry, Predictions, PredictionsHeader
-from pose_core.specs import AugmentationSpec, CropSpec, EvaluationSpec, PreprocessSpec
+from pose_core.specs import AugmentationSpec, CropSpec, EvaluationSpec, Preprocess
 from pose_core.structures import Frame, ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 from pose_core.synthetic.scenes import Scene, SceneSpec
 
@@ -84,9 +84,7 @@ def test_identities_follow_their_animals_through_augmentation(tmp_path: Path, vi
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((200, 200, 3), np.uint8))
     labels = replace(record(animals(rng, 5)), image=ImageFile(tmp_path / "a.png"))
     dataset = LabelledDataset(SKELETON, (labels,), tmp_path, "five")
-    preprocess = (
-        PreprocessSpec(scale=1.0) if view == "frame" else PreprocessSpec(view="animal", size=(64, 64), min_box=0.0)
-    )
+    preprocess = Preprocess(scale=1.0) if view == "frame" else Preprocess(view="animal", size=(64, 64), min_box=0.0)
     spec = AugmentationSpec(crop=CropSpec(size=(96, 96)), rotation=180, flip=0.5)
     samples = PoseSamples(dataset, [0], preprocess, 32, Augmenter(spec, SKELETON), 0, 1 << 20)
     truth = {int(i): p for i, p in zip(labels.instances.identity, labels.instances.keypoints, strict=True)}

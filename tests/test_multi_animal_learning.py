@@ -21,7 +21,7 @@ from pose_core.data.split import make_split
 from pose_core.errors import DataError
 from pose_core.interfaces import Labels, Predictions
 from pose_core.model.assemble import PoseModel
-from pose_core.specs import AugmentationSpec, CropSpec, DetectorConfig, PreprocessSpec, RunSpec, SplitSpec
+from pose_core.specs import AugmentationSpec, CropSpec, DetectorConfig, Preprocess, RunSpec, SplitSpec
 from pose_core.structures import LabelledDataset, Skeleton
 from pose_core.training.prepare import prepare
 from pose_core.training.validation import validation_error
@@ -127,7 +127,7 @@ def test_a_detector_learns_everybody_with_a_box_and_sees_them(people: LabelledDa
 
 def test_whole_frames_do_not_show_people_whose_keypoints_are_unknown(people: LabelledDataset) -> None:
     rows = [named(people, "boxes"), named(people, "mixed")]
-    preprocess = PreprocessSpec(scale=1.0)
+    preprocess = Preprocess(scale=1.0)
     skeleton = people.skeleton
     training = PoseSamples(people, rows, preprocess, 32, Augmenter(PLAIN, skeleton), 0, 0)
     assert training[0].image[32:48, 32:52].max() == 0
@@ -139,7 +139,7 @@ def test_whole_frames_do_not_show_people_whose_keypoints_are_unknown(people: Lab
 
 def test_crops_are_of_people_with_keypoints_and_show_everything(people: LabelledDataset) -> None:
     rows = list(range(len(people.images)))
-    preprocess = PreprocessSpec(view="animal", size=(64, 64), min_box=0.0, margin=0.1)
+    preprocess = Preprocess(view="animal", size=(64, 64), min_box=0.0, margin=0.1)
     samples = PoseSamples(people, rows, preprocess, 32, Augmenter(PLAIN, people.skeleton), 0, 0)
     assert len(samples) == 17
     first = samples[3]  # within the crowd, overlapped by someone of whom only the box is known
@@ -155,7 +155,9 @@ def tiny(skeleton: Skeleton, view: str) -> PoseModel:
             "skeleton": {"keypoints": skeleton.keypoints, "unique_keypoints": skeleton.unique_keypoints},
             "data": {"source": "nowhere"},
             "model": {
-                "preprocess": {"view": view, **size},
+                "name": "tiny",
+                "method": "top_down" if view == "animal" else "single_animal",
+                "preprocess": size,
                 "backbone": {"type": "unet", "filters": 4, "max_stride": 8, "output_stride": 2},
                 "heads": {"keypoints": {"type": "heatmap"}},
             },

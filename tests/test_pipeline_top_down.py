@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from pose_core.pipeline.follow import FollowStage
 from pose_core.pipeline.sources import ArraySource
 from pose_core.pipeline.stage_configs import BoxesConfig, CropsConfig
 from pose_core.pipeline.whole_frames import WholeFrames
-from pose_core.specs import PreprocessSpec
+from pose_core.specs import Preprocess
 from pose_core.structures import ByteArray, Skeleton
 
 SIGMA = 6.0
@@ -65,11 +66,11 @@ def skeleton() -> Skeleton:
     return Skeleton(("blob",), individuals=tuple(f"a{i}" for i in range(30)))
 
 
-def crop_preprocess(size: tuple[int, int] = (64, 64)) -> PreprocessSpec:
-    return PreprocessSpec(view="animal", size=size, min_box=0.0, scale=1.0)
+def crop_preprocess(size: tuple[int, int] = (64, 64)) -> Preprocess:
+    return Preprocess(view="animal", size=size, min_box=0.0, scale=1.0)
 
 
-def make_context(network: BlobNetwork, preprocess: PreprocessSpec, at_once: int = 32, **more: Any) -> StageContext:
+def make_context(network: BlobNetwork, preprocess: Preprocess, at_once: int = 32, **more: Any) -> StageContext:
     """What a stage sees of a network."""
     seen: Any = (
         {"crops": Crops(network, preprocess, at_once)}
@@ -153,13 +154,13 @@ def moving(count: int) -> list[Any]:
 @pytest.mark.parametrize("view", ["animal", "frame"])
 def test_follow_finds_the_animal_in_every_frame_and_again_after_it_was_gone(view: str) -> None:
     single = Skeleton(("blob",))
-    preprocess = crop_preprocess() if view == "animal" else PreprocessSpec(view="frame", scale=1.0)
+    preprocess = crop_preprocess() if view == "animal" else Preprocess(view="frame", scale=1.0)
     points = moving(30)
     points[10] = points[11] = np.zeros((0, 2))
     points[20] = np.array([[260.0, 40.0]])  # jumps out of the crop
     images = [blob_image(p) for p in points]
     # Three pixels long and a pixel thin, a pose spans too little to follow: min_box says how large an animal is.
-    preprocess = preprocess.model_copy(update={"min_box": 40.0})
+    preprocess = replace(preprocess, min_box=40.0)
     network = BlobNetwork(single)
     stage = FollowStage(make_context(network, preprocess, follow_threshold=0.5))
     pipeline = Pipeline([stage], single, torch.device("cpu"), batch_size=4)
@@ -188,7 +189,7 @@ def test_follow_looks_at_the_whole_frame_only_when_the_animal_is_lost() -> None:
             sizes.append((images.shape[2], images.shape[3]))
             return super().predict(images)
 
-    context = make_context(Watched(single), PreprocessSpec(view="frame", scale=1.0), follow_threshold=0.3)
+    context = make_context(Watched(single), Preprocess(view="frame", scale=1.0), follow_threshold=0.3)
     pipeline = Pipeline([FollowStage(context)], single, torch.device("cpu"), batch_size=4)
     images = [blob_image(p) for p in moving(8)]
     assert len([f for result in pipeline.run(ArraySource(images)) for f in result.frames]) == 8
@@ -254,7 +255,7 @@ def test_wrong_box_files_are_refused_with_the_line(tmp_path: Path, content: str,
 def test_follow_is_for_one_animal_and_networks_that_take_windows(skeleton: Skeleton) -> None:
     with pytest.raises(ConfigError, match="--follow: is for one animal, and the project of this run has 30"):
         FollowStage(make_context(BlobNetwork(skeleton), crop_preprocess()))
-    fixed = PreprocessSpec(view="frame", size=(64, 64))
+    fixed = Preprocess(view="frame", size=(64, 64))
     with pytest.raises(ConfigError, match="whole frames of one size only"):
         FollowStage(make_context(BlobNetwork(Skeleton(("blob",))), fixed))
 
@@ -292,7 +293,7 @@ def test_half_pixel_false_puts_keypoints_where_such_models_learned_them() -> Non
     point = np.array([151.3, 118.6])
     image = blob_image([point])
     box = np.array([[*(point - 20), *(point + 20)]], np.float32)
-    as_trained = crop_preprocess().model_copy(update={"half_pixel": False})
+    as_trained = replace(crop_preprocess(), half_pixel=False)
     plain = Crops(BlobNetwork(single), crop_preprocess(), 8).predict([image], box)
     trained = Crops(TrainedSo(single), as_trained, 8).predict([image], box)
     np.testing.assert_allclose(trained.keypoints.numpy(), plain.keypoints.numpy(), atol=1e-3)

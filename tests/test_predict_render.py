@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from pose_core.cli.render import render as render_command
-from pose_core.data.draw import animal_colour, draw_instances, draw_note, keypoint_colours
+from pose_core.data.draw import draw_instances, draw_note
+from pose_core.data.palette import animal_colour, keypoint_colours
 from pose_core.errors import DataError, PoseError, VideoError
 from pose_core.formats.config import ParquetConfig
 from pose_core.formats.parquet import ParquetWriter

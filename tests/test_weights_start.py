@@ -150,7 +150,7 @@ def test_weights_of_a_backbone_reach_it_within_a_wrapper(run: Path, tmp_path: Pa
     spec = Run.open(run).spec.model
     content = spec.model_dump(mode="json")
     wrapped = {"type": "buctd/prenet", "backbone": content["backbone"]}
-    crops = {"method": "conditional_top_down", "preprocess": {"view": "animal", "size": [64, 64]}, "name": "custom"}
+    crops = {"method": "conditional_top_down", "preprocess": {"size": [64, 64]}, "name": "custom"}
     inputs = {"conditions": "buctd/conditions"}
     model = ModelSpec.model_validate({**content, **crops, "backbone": wrapped, "inputs": inputs})
     fresh = PoseModel(model, Run.open(run).spec.skeleton)

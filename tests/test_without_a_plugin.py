@@ -21,7 +21,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
+from deeplabcut_models import Model as Snapshot
+from deeplabcut_models import description, detector_description
 
 from pose_core import hooks
 from pose_core.catalog import Model, get_catalog
@@ -149,7 +152,7 @@ def config_with(kind: str, name: str, without: str) -> dict[str, Any]:
     """A file for ``--config`` that names a component in its place, in a network of parts that are there."""
     backbone = "cspnext/cspnext" if without == "unet" else "unet/unet"
     head: dict[str, Any] = {"type": "rtmpose/simcc" if without == "heatmap" else "heatmap/heatmap"}
-    model: dict[str, Any] = {"method": "top_down", "preprocess": {"view": "animal", "size": [64, 64]}}
+    model: dict[str, Any] = {"method": "top_down", "preprocess": {"size": [64, 64]}}
     model |= {"backbone": {"type": backbone}, "heads": {"keypoints": head}}
     here = {"type": name}
     match kind:
@@ -170,13 +173,41 @@ def config_with(kind: str, name: str, without: str) -> dict[str, Any]:
     return {"model": model}
 
 
+def imports(folder: Path, without: str) -> list[list[str]]:
+    """Models of DeepLabCut with a part that the importer maps to components of the plugin, one for each such part."""
+    asked: list[list[str]] = []
+    (tool,) = (r for r in get_catalog().plugins if r.name == "deeplabcut")
+    for mapping in tool.definitions["pose_components"]:
+        part = mapping.kind.removeprefix("deeplabcut/")
+        # Conditions are asked for after the backbone that takes them, which is of the same plugin.
+        if part == mapping.kind or part == "input" or without not in mapping.requires:
+            continue
+        content = description(top_down=part == "detector")
+        model = content["model"]
+        if part == "head":
+            model["heads"]["bodypart"] = {"type": mapping.name}
+        elif part == "detector":
+            content["detector"] = detector_description()
+            content["detector"]["model"]["type"] = mapping.name
+        else:
+            model[part] = {"type": mapping.name}
+        made = Snapshot(folder / f"theirs-{mapping.name}", content, hollow=True)
+        command = ["import", "deeplabcut", str(made.snapshot), "--out", "never"]
+        if part == "detector":
+            detector = made.folder / "snapshot-detector-050.pt"
+            torch.save({"metadata": {"epoch": 50}, "model": {"model.backbone.x": torch.zeros(1)}}, detector)
+            command += ["--detector", str(detector)]
+        asked.append(command)
+    return asked
+
+
 def questions(folder: Path, projects: Path, without: str, thorough: bool) -> tuple[list[list[str]], list[str]]:
     """Commands that need the plugin (for every name, or for some), and the names of the models that are lost."""
     catalog = get_catalog()
     lost = [m for m in catalog.models() if without in needs(m)]
     components = {c.name for kind in hooks.KINDS for c in catalog.components(kind) if c.plugin.name != without}
     kept = {m.name for m in catalog.models() if without not in needs(m)}
-    asked: list[list[str]] = []
+    asked = imports(folder, without)
     (record,) = (r for r in catalog.plugins if r.name == without)
 
     def train(*arguments: str | Path, data: str = "two") -> None:

@@ -21,6 +21,8 @@ from docs_reference import literals
 MODULES = {
     "hooks": "What a plugin offers: hooks, and the definitions that they return. No torch.",
     "interfaces": "What a plugin implements, and what helps with it.",
+    "maps": "The toolkit of heads that make maps: layers and their grid, painting of targets, background to ignore, "
+    "peaks, sub-pixel refinement, reading between cells.",
     "structures": "Skeletons, animals, frames and labelled datasets, as numpy arrays. No torch.",
     "specs": "The bases of configs, and all that a YAML file can say; fields are shown with their defaults and bounds. "
     "A field that holds another component has a type such as `AnyLoss`. No torch.",

@@ -22,11 +22,18 @@ class WithSources:
     Args:
         command: has a parameter ``sources``, which gets a dictionary: name -> what was given, None where nothing was.
         takes: which suppliers: those that take one of these, see :class:`pose_core.hooks.SupplierSpec`.
+        parameter: makes the option of a supplier.
     """
 
-    def __init__(self, command: Callable[..., None], takes: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        command: Callable[..., None],
+        takes: tuple[str, ...],
+        parameter: Callable[[SupplierSpec], inspect.Parameter],
+    ) -> None:
         self._command = command
         self._takes = set(takes)
+        self._parameter = parameter
         self.__name__, self.__doc__, self.__module__ = command.__name__, command.__doc__, command.__module__
         self.__annotations__: dict[str, Any] = {}
 
@@ -40,7 +47,7 @@ class WithSources:
         parameters: list[inspect.Parameter] = []
         for parameter in signature.parameters.values():
             if parameter.name == "sources":
-                parameters += [_parameter(supplier) for supplier in self._suppliers()]
+                parameters += [self._parameter(supplier) for supplier in self._suppliers()]
             else:
                 parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
         return signature.replace(parameters=parameters)
@@ -52,10 +59,30 @@ class WithSources:
 
 def with_sources(*takes: str) -> Callable[[Callable[..., None]], WithSources]:
     """Give a command the options of suppliers that take one of these."""
-    return lambda command: WithSources(command, takes)
+    return lambda command: WithSources(command, takes, _source_parameter)
 
 
-def _parameter(supplier: SupplierSpec) -> inspect.Parameter:
+def with_networks(command: Callable[..., None]) -> WithSources:
+    """Give ``pose train`` the options of suppliers that take the run of a network: they train one by its name, too."""
+    return WithSources(command, ("run",), _network_parameter)
+
+
+def _network_parameter(supplier: SupplierSpec) -> inspect.Parameter:
+    name = "a detector ('pose detectors' lists them)" if supplier.trains == "boxes" else "a model"
+    alone = " Without --model, only the detector is trained." if supplier.trains == "boxes" else ""
+    about = typer.Option(
+        f"--{supplier.name.replace('_', '-')}",
+        metavar="NAME|RUN",
+        help=f"For models that need {supplier.gives} of another network: the name of {name} trains it first, the "
+        f"folder of a trained one is taken as it is.{alone}",
+        show_default=False,
+    )
+    return inspect.Parameter(
+        supplier.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, about]
+    )
+
+
+def _source_parameter(supplier: SupplierSpec) -> inspect.Parameter:
     flag = f"--{supplier.name.replace('_', '-')}"
     if "labels" in supplier.takes:
         annotation: Any = Annotated[bool, typer.Option(flag, help=supplier.help)]

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pose_core.cli.sources import with_networks
+
 if TYPE_CHECKING:
     from pose_core.runs.run_folder import Run
     from pose_core.specs import AnyRunSpec
 
 
+@with_networks
 def train(
+    *,
     data: Annotated[Path, typer.Argument(metavar="DATA", help="The labelled project: its folder or its file.")],
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder of the run; made if needed.")],
     model: Annotated[
@@ -23,22 +27,7 @@ def train(
             "is trained.",
         ),
     ] = None,
-    detector: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|RUN",
-            help="Detector of a top-down model: a name ('pose detectors' lists them) trains it first, a folder of a "
-            "trained one is taken as it is. Without --model, only the detector is trained.",
-        ),
-    ] = None,
-    conditions: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|RUN",
-            help="Models that refine poses (ctd_...): the model that finds them: a name ('pose models' lists them) "
-            "trains it first, a folder of a trained one is taken as it is.",
-        ),
-    ] = None,
+    sources: dict[str, str | None],
     config: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="YAML file with settings, as few as you like; 'pose schema' describes it."),
@@ -103,12 +92,11 @@ def train(
     from pose_core.training.options import TrainOptions
     from pose_core.training.train_project import train_project
 
-    networks = {"detector": detector, "conditions": conditions}
     run = train_project(
         data,
         model,
         out=out,
-        networks={name: given for name, given in networks.items() if given is not None},
+        networks={name: given for name, given in sources.items() if given is not None},
         config=config,
         assignments=assignments or [],
         options=TrainOptions(weights, epochs, max_time, batch_size, device, devices, precision, seed),
@@ -119,6 +107,7 @@ def train(
 
 
 def _next_step(run: Run[AnyRunSpec]) -> str:
+    from pose_core.catalog import get_catalog
     from pose_core.specs import RunSpec
 
     evaluate = f"pose evaluate {run.path}"
@@ -126,8 +115,8 @@ def _next_step(run: Run[AnyRunSpec]) -> str:
     if not isinstance(spec, RunSpec):
         return f"{evaluate}, or pose train DATA --model NAME --detector {run.path} --out RUN"
     following = evaluate if run.provenance["split"]["test"] else f"pose predict {run.path} VIDEO --out FOLDER"
-    if spec.model.inputs and not spec.stages:
-        return f"{following}, with --conditions RUN, a trained bottom-up model"
-    if spec.model.preprocess.view == "animal" and not spec.stages and spec.skeleton.num_individuals > 1:
-        return f"{following}; to predict videos it needs a detector (--detector) or boxes (--boxes)"
+    needs = [need for stage in spec.inference.stages.values() for need in stage.needs()]
+    if needs and not spec.stages and spec.skeleton.num_individuals > 1:
+        sources = [f"--{s.name} {s.metavar}" for s in get_catalog().suppliers(needs[0]) if "labels" not in s.takes]
+        return f"{following}; to predict videos it needs {needs[0]}: {' or '.join(sources)}"
     return following

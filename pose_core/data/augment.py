@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pose_core.data.geometry import transform_points, translation_matrix
 from pose_core.data.photometric import change_pixels
 from pose_core.interfaces import FrameGeometry
-from pose_core.specs import AugmentationSpec
+from pose_core.specs.train import DecidedAugmentationSpec
 from pose_core.structures import ByteArray, IntArray, LabelledImage, Skeleton, keypoint_boxes
 from pose_core.symmetry import symmetry_from_names
 
@@ -30,7 +30,7 @@ class Augmenter:
         notes: one line for each thing in the spec that is not done, for the user.
     """
 
-    def __init__(self, spec: AugmentationSpec, skeleton: Skeleton) -> None:
+    def __init__(self, spec: DecidedAugmentationSpec, skeleton: Skeleton) -> None:
         self.spec = spec
         self.notes: tuple[str, ...] = ()
         self._flip = spec.flip
@@ -54,14 +54,8 @@ class Augmenter:
             animals: (N,) rows of ``record.instances`` with at least one keypoint.
             base: what the network would see of the frame without augmentation.
 
-        Raises:
-            ValueError: the size of the crop is still ``"auto"``.
         """
         crop = self.spec.crop
-        if crop.size == "auto":
-            raise ValueError(
-                "augmentation.crop.size is 'auto'; it is decided by pose_core.data.auto_sizes before training"
-            )
         if crop.size is None:
             centre = np.array([(record.width - 1) / 2, (record.height - 1) / 2])
             point = target = _through(centre, base)

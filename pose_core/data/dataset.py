@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -28,7 +27,7 @@ from pose_core.data.images import ImageCache, read_image
 from pose_core.data.sample import Sample, place_labels
 from pose_core.errors import ConfigError, DataError
 from pose_core.interfaces import FrameGeometry, Labels
-from pose_core.specs import DetectorConfig, PreprocessSpec
+from pose_core.specs import DetectorConfig, Preprocess
 from pose_core.specs.sides import check_sides
 from pose_core.structures import (
     ByteArray,
@@ -70,22 +69,31 @@ class Batch:
         return replace(self, images=self.images.pin_memory(), labels=Labels(**labels))
 
 
-class PoseSamples(Dataset[Sample]):
-    """The samples of some images of a project.
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """An image as samples are made of it.
 
-    With ``view: frame`` an image is one sample; with ``view: animal`` each of its labelled animals is, cropped around
-    its box, and is the first in the labels of its sample.
+    Attributes:
+        record: its labels; ``ignore`` are the regions that are made black for training.
+        animals: (A,) rows of the animals that are worth looking at.
+        kept: boxes (R, 4) within which nothing is made black.
+    """
+
+    record: LabelledImage
+    animals: IntArray
+    kept: FloatArray
+
+
+class ImageSamples(Dataset[Sample]):
+    """The samples of some images of a project.
 
     A sample depends on (seed, epoch, number of the sample) alone: not on the order in which samples are drawn, nor on
     the process that draws them. Without augmenter it does not depend on them either, and is what inference would see.
-    For training (with an augmenter) the regions of a whole frame that labels say to ignore are black, and keypoints in
-    them unlabelled; the boxes of animals without a labelled keypoint are such regions too. A crop is about its own
-    animal, whatever stands beside it: nothing in it is changed.
 
     Args:
         dataset: the project.
-        rows: the images to take, in this order.
-        preprocess: of the model, with the scale decided.
+        sources: its images by row, as samples are made of them.
+        preprocess: of the model.
         multiple: the network's ``size_multiple``.
         augmenter: random changes for training; None for none.
         seed: of the augmentation.
@@ -93,14 +101,13 @@ class PoseSamples(Dataset[Sample]):
 
     Raises:
         ConfigError: a size in the configuration does not suit the network.
-        ValueError: a value is still ``"auto"``.
     """
 
     def __init__(
         self,
         dataset: LabelledDataset,
-        rows: Sequence[int],
-        preprocess: PreprocessSpec,
+        sources: Mapping[int, _Source],
+        preprocess: Preprocess,
         multiple: int,
         augmenter: Augmenter | None,
         seed: int,
@@ -116,29 +123,10 @@ class PoseSamples(Dataset[Sample]):
         self._cache = ImageCache(cache_bytes)
         self._videos_cached: set[Path] = set()
         self._reduction = self._exact_reduction()
-        self._records = {row: dataset.images[row] for row in rows}
-        if augmenter is not None:
-            self._records = {row: self._to_learn(record) for row, record in self._records.items()}
-        self._animals: dict[int, IntArray] = {
-            row: self._chosen_animals(record) for row, record in self._records.items()
-        }
+        self._sources = sources
+        self._samples = [(row, -1) for row in sources]
         if preprocess.view == "animal":
-            assert isinstance(preprocess.min_box, float)
-            least = preprocess.min_box
-            self._records = {row: with_boxes(record, least) for row, record in self._records.items()}
-            self._samples = [(row, int(animal)) for row in rows for animal in self._animals[row]]
-        else:
-            self._samples = [(row, -1) for row in rows]
-
-    def _to_learn(self, record: LabelledImage) -> LabelledImage:
-        """The labels as training takes them; ``ignore`` are the regions that are made black."""
-        if self.preprocess.view == "animal":
-            return replace(record, ignore=record.ignore[:0])
-        return without_ignored(_with_unlabelled_ignored(record))
-
-    def _chosen_animals(self, record: LabelledImage) -> IntArray:
-        """Rows of the animals that are worth looking at: those with a labelled keypoint."""
-        return np.flatnonzero(has_keypoints(record))
+            self._samples = [(row, int(animal)) for row, source in sources.items() for animal in source.animals]
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -159,14 +147,13 @@ class PoseSamples(Dataset[Sample]):
         """
         epoch, number = key if isinstance(key, tuple) else (self.epoch, key)
         row, animal = self._samples[number]
-        record, animals = self._records[row], self._animals[row]
+        record, animals = self._sources[row].record, self._sources[row].animals
         rng = np.random.default_rng([self.seed, epoch, number])
         if self.preprocess.view == "animal":
             animals = np.concatenate([[animal], animals[animals != animal]])
-            assert self.preprocess.size is not None
             geometry = box_input(
                 record.instances.boxes[animal],
-                self.preprocess.size,
+                self.preprocess.crop_size,
                 self.preprocess.margin,
                 self.preprocess.margin_pixels,
             )
@@ -187,12 +174,12 @@ class PoseSamples(Dataset[Sample]):
         """What the geometry shows of an image."""
         source = self._cache.get(row)
         if source is None:
-            image = self._records[row].image
+            image = self._sources[row].record.image
             if isinstance(image, VideoFrame) and image.path not in self._videos_cached:
                 self._cache_video(image.path)
             source = self._cache.get(row)
         if source is None:
-            source = self._load(self._records[row])
+            source = self._load(self._sources[row])
             self._cache.put(row, source)
         matrix = geometry.matrix @ resize_matrix(float(self._reduction))
         return warp(source, replace(geometry, matrix=matrix))
@@ -203,12 +190,14 @@ class PoseSamples(Dataset[Sample]):
         Samples are drawn at random, and each frame by itself would be decoded from the key frame before it.
         """
         self._videos_cached.add(path)
-        frames = {row: record.image for row, record in self._records.items() if isinstance(record.image, VideoFrame)}
+        images = {row: source.record.image for row, source in self._sources.items()}
+        frames = {row: image for row, image in images.items() if isinstance(image, VideoFrame)}
         for row in sorted((r for r in frames if frames[r].path == path), key=lambda r: frames[r].index):
-            if not self._cache.put(row, self._load(self._records[row])):
+            if not self._cache.put(row, self._load(self._sources[row])):
                 return
 
-    def _load(self, record: LabelledImage) -> ByteArray:
+    def _load(self, source: _Source) -> ByteArray:
+        record = source.record
         image = read_image(record.image)
         height, width = image.shape[:2]
         if (width, height) != (record.width, record.height):
@@ -217,14 +206,8 @@ class PoseSamples(Dataset[Sample]):
                 f"{record.width} x {record.height}; was the image replaced or rotated?"
             )
         if self.augmenter is not None and len(record.ignore):
-            image = self._hide_ignored(image, record)
+            image = _without_regions(image, record.ignore, source.kept)
         return reduce_image(image, self._reduction, self._reduction) if self._reduction > 1 else image
-
-    def _hide_ignored(self, image: ByteArray, record: LabelledImage) -> ByteArray:
-        """The image with the regions to ignore in black."""
-        for region in _pixels(record.ignore):
-            image[region] = 0
-        return image
 
     def _exact_reduction(self) -> int:
         """The whole number of pixels that one pixel of a resized frame averages, where it is one.
@@ -234,21 +217,14 @@ class PoseSamples(Dataset[Sample]):
         """
         if self.preprocess.view == "animal" or self.preprocess.size is not None:
             return 1
-        assert isinstance(self.preprocess.scale, float)
         factor = round(1 / self.preprocess.scale)
         return factor if factor > 1 and abs(factor * self.preprocess.scale - 1) < 1e-9 else 1
 
     def _check_sizes(self) -> None:
         """Sizes that the user can write must suit the network and each other."""
-        if self.preprocess.view == "frame" and self.preprocess.size is None and self.preprocess.scale == "auto":
-            raise ValueError("preprocess.scale is 'auto'; it is decided by pose_core.data.auto_sizes")
-        if self.preprocess.view == "animal" and self.preprocess.min_box == "auto":
-            raise ValueError("preprocess.min_box is 'auto'; it is decided by pose_core.data.boxes")
         sizes = {"model.preprocess.size": self.preprocess.size}
         if self.preprocess.view == "frame" and self.augmenter is not None:
             crop, size = self.augmenter.spec.crop.size, self.preprocess.size
-            if crop == "auto":
-                raise ValueError("augmentation.crop.size is 'auto'; it is decided by pose_core.data.auto_sizes")
             if size is not None and crop is not None and crop != size:
                 raise ConfigError(
                     f"augmentation.crop.size: must be {list(size)} or null, not {list(crop)}, because "
@@ -260,17 +236,52 @@ class PoseSamples(Dataset[Sample]):
                 check_sides(name, value, self.multiple)
 
 
-def has_keypoints(record: LabelledImage) -> npt.NDArray[np.bool_]:
-    """(N,) bool, which animals of an image have a labelled keypoint."""
-    return np.asarray(np.isfinite(record.instances.keypoints).any(axis=(1, 2)))
-
-
 def labelled_animals(record: LabelledImage) -> int:
-    """How many animals of an image a network with ``view: animal`` learns from."""
-    return int(has_keypoints(record).sum())
+    """How many animals of an image a network that looks at crops learns from."""
+    return int(record.instances.has_keypoint.sum())
 
 
-class DetectorSamples(PoseSamples):
+class PoseSamples(ImageSamples):
+    """The samples of a pose network.
+
+    For a network that looks at whole frames an image is one sample; for one that looks at crops each of its labelled
+    animals is, cropped around its box, and is the first in the labels of its sample.
+
+    For training (with an augmenter) the regions of a whole frame that labels say to ignore are black, and keypoints in
+    them unlabelled; the boxes of animals without a labelled keypoint are such regions too. A crop is about its own
+    animal, whatever stands beside it: nothing in it is changed.
+
+    Args:
+        dataset: the project.
+        rows: the images to take, in this order.
+        preprocess, multiple, augmenter, seed, cache_bytes: as of :class:`ImageSamples`.
+
+    Raises:
+        ConfigError: a size in the configuration does not suit the network.
+    """
+
+    def __init__(
+        self,
+        dataset: LabelledDataset,
+        rows: Sequence[int],
+        preprocess: Preprocess,
+        multiple: int,
+        augmenter: Augmenter | None,
+        seed: int,
+        cache_bytes: int,
+    ) -> None:
+        def source(record: LabelledImage) -> _Source:
+            if preprocess.view == "animal":
+                record = replace(with_boxes(record, preprocess.min_box), ignore=record.ignore[:0])
+            elif augmenter is not None:
+                record = without_ignored(_with_unlabelled_ignored(record))
+            return _Source(record, np.flatnonzero(record.instances.has_keypoint), record.ignore[:0])
+
+        sources = {row: source(dataset.images[row]) for row in rows}
+        super().__init__(dataset, sources, preprocess, multiple, augmenter, seed, cache_bytes)
+
+
+class DetectorSamples(ImageSamples):
     """The samples of a detector: whole frames as :func:`detector_view` shows them, with the boxes of their animals.
 
     Animals of which only the box is labelled are among them. For training, regions to ignore are black except where
@@ -281,7 +292,7 @@ class DetectorSamples(PoseSamples):
         rows: the images to take, in this order.
         config: of the detector.
         min_box: see :func:`pose_core.data.boxes.animal_boxes`.
-        augmenter, seed, cache_bytes: as of :class:`PoseSamples`.
+        augmenter, seed, cache_bytes: as of :class:`ImageSamples`.
     """
 
     def __init__(
@@ -294,27 +305,28 @@ class DetectorSamples(PoseSamples):
         seed: int,
         cache_bytes: int,
     ) -> None:
-        super().__init__(dataset, rows, detector_view(config), config.size_multiple(), augmenter, seed, cache_bytes)
-        self._records = {row: with_boxes(record, min_box) for row, record in self._records.items()}
-        self._animals = {row: self._chosen_animals(record) for row, record in self._records.items()}
+        def source(record: LabelledImage) -> _Source:
+            record = with_boxes(record, min_box)
+            animals = np.flatnonzero(np.isfinite(record.instances.boxes).all(axis=1))
+            return _Source(record, animals, record.instances.boxes[animals])
 
-    def _to_learn(self, record: LabelledImage) -> LabelledImage:
-        return record
-
-    def _chosen_animals(self, record: LabelledImage) -> IntArray:
-        return np.flatnonzero(np.isfinite(record.instances.boxes).all(axis=1))
-
-    def _hide_ignored(self, image: ByteArray, record: LabelledImage) -> ByteArray:
-        seen = image.copy()
-        image = super()._hide_ignored(image, record)
-        for region in _pixels(record.instances.boxes[self._chosen_animals(record)]):
-            image[region] = seen[region]
-        return image
+        sources = {row: source(dataset.images[row]) for row in rows}
+        super().__init__(dataset, sources, detector_view(config), config.size_multiple(), augmenter, seed, cache_bytes)
 
 
-def detector_view(config: DetectorConfig) -> PreprocessSpec:
+def detector_view(config: DetectorConfig) -> Preprocess:
     """How a detector sees frames, in training and inference."""
-    return PreprocessSpec(view="frame", scale=1.0, size=config.size)
+    return Preprocess(size=config.size)
+
+
+def _without_regions(image: ByteArray, regions: FloatArray, kept: FloatArray) -> ByteArray:
+    """The image with regions in black, but for the boxes that are kept; changes the image."""
+    seen = image.copy() if len(kept) else image
+    for region in _pixels(regions):
+        image[region] = 0
+    for box in _pixels(kept):
+        image[box] = seen[box]
+    return image
 
 
 def _pixels(boxes: FloatArray) -> list[tuple[slice, slice]]:
@@ -326,7 +338,7 @@ def _pixels(boxes: FloatArray) -> list[tuple[slice, slice]]:
 
 def _with_unlabelled_ignored(record: LabelledImage) -> LabelledImage:
     """The labels with the boxes of animals without a keypoint among the regions to ignore."""
-    boxes = record.instances.boxes[~has_keypoints(record)]
+    boxes = record.instances.boxes[~record.instances.has_keypoint]
     boxes = boxes[np.isfinite(boxes).all(axis=1)]
     return replace(record, ignore=np.concatenate([record.ignore, boxes])) if len(boxes) else record
 
@@ -381,7 +393,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
 class PlainBatches:
     """Samples in batches, in their order, as often as they are asked for (images stay in the cache)."""
 
-    def __init__(self, samples: PoseSamples, batch_size: int) -> None:
+    def __init__(self, samples: ImageSamples, batch_size: int) -> None:
         self.samples = samples
         self.batch_size = batch_size
 

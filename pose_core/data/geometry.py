@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.interfaces import FrameGeometry, Matrix
-from pose_core.specs import PreprocessSpec
+from pose_core.specs import Preprocess
 from pose_core.specs.sides import padded_length
 from pose_core.structures import ByteArray, FloatArray
 
@@ -63,27 +63,20 @@ def frame_input(width: int, height: int, scale: float, multiple: int) -> FrameGe
     )
 
 
-def frame_view(width: int, height: int, preprocess: PreprocessSpec, multiple: int) -> FrameGeometry:
-    """How a network with ``view: frame`` sees a whole frame; the one rule for training and inference.
+def frame_view(width: int, height: int, preprocess: Preprocess, multiple: int) -> FrameGeometry:
+    """How a network that looks at whole frames sees one; the one rule for training and inference.
 
     Without ``preprocess.size`` the frame is resized by ``preprocess.scale`` and padded to a multiple. With it, the
     frame is resized to fit into that size, its aspect ratio kept, and padded to it on the right and at the bottom.
 
     Args:
         width, height: of the frame in pixels.
-        preprocess: of the model, with ``scale`` decided (not ``"auto"``) unless ``size`` is given.
+        preprocess: of the model.
         multiple: the network's ``size_multiple``.
-
-    Raises:
-        ValueError: the scale is still ``"auto"``.
     """
     if preprocess.size is not None:
         out_height, out_width = preprocess.size
         return FrameGeometry(resize_matrix(min(out_width / width, out_height / height)), out_width, out_height)
-    if not isinstance(preprocess.scale, float):
-        raise ValueError(
-            "preprocess.scale is 'auto'; it is decided by pose_core.data.auto_sizes before data are loaded"
-        )
     return frame_input(width, height, preprocess.scale, multiple)
 
 
@@ -113,7 +106,7 @@ def box_input(box: npt.ArrayLike, size: tuple[int, int], margin: float, margin_p
     return FrameGeometry(np.array([[scale, 0, offset[0]], [0, scale, offset[1]], [0, 0, 1.0]]), width, height)
 
 
-def keypoint_matrix(geometry: FrameGeometry, preprocess: PreprocessSpec) -> Matrix:
+def keypoint_matrix(geometry: FrameGeometry, preprocess: Preprocess) -> Matrix:
     """What moves keypoints of the frame into a view: the matrix of its pixels, unless ``preprocess.half_pixel`` is
     false (imported models, which were trained with keypoints half a pixel of the frame off)."""
     if preprocess.half_pixel:

@@ -177,7 +177,7 @@ def _check_shapes(dataset: LabelledDataset, reader: str) -> None:
                 raise PluginError(f"reader {reader!r}: {name} of {image.name!r} have shape {array.shape}, not {shape}")
         if image.width < 1 or image.height < 1:
             raise PluginError(f"reader {reader!r}: {image.name!r} has size {image.width} x {image.height}")
-        labelled = int((~np.isnan(image.instances.keypoints)).any(axis=(1, 2)).sum())
+        labelled = int(image.instances.has_keypoint.sum())
         if labelled > skeleton.num_individuals:
             raise DataError(
                 f"{dataset.root}: image {image.name!r} has {labelled} labelled animals, "

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
 
-from pose_core.demo.charts import draw_line_chart
-
 LARGEST_VIDEO = 8 * 2**20
 """Bytes up to which the video is embedded in the page; a larger one is linked."""
 
@@ -48,23 +46,6 @@ class KeypointRow:
     interval: tuple[float, float] | None
     labelled: int
     missing: int
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A line over the course of the training.
-
-    Attributes:
-        title: of the chart, with the unit.
-        points: (x, y), at least one.
-        x_label: of the x axis.
-        best: mark the smallest y.
-    """
-
-    title: str
-    points: Sequence[tuple[float, float]]
-    x_label: str = "epoch"
-    best: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,7 +100,7 @@ class DemoReport:
         made: (path, description) of each file.
         tiles: the most important numbers.
         keypoints: errors by keypoint.
-        curves: of the training.
+        training: loss and validation error over the course of the training.
         pictures: predicted against true keypoints.
         clip: the labelled video.
         steps: commands for the reader's own project.
@@ -133,7 +114,7 @@ class DemoReport:
     made: Sequence[tuple[str, str]]
     tiles: Sequence[Tile]
     keypoints: Sequence[KeypointRow]
-    curves: Sequence[Curve]
+    training: Picture
     pictures: Sequence[Picture]
     clip: Clip
     steps: Sequence[Step]
@@ -148,7 +129,7 @@ def render_report(report: DemoReport) -> str:
         _render_section("The video", _render_clip(report.clip)),
         _render_section("Predicted and true keypoints", "".join(map(_render_picture, report.pictures))),
         _render_section("Error by keypoint", _render_keypoints(report.keypoints)),
-        _render_section("Training", f'<div class="charts">{"".join(map(_render_curve, report.curves))}</div>'),
+        _render_section("Training", _render_picture(report.training)),
         _render_section("What was made", _render_made(report.made)),
         _render_section("Your own project", _render_steps(report.steps)),
         _render_section("Configuration", _render_configuration(report.configuration)),
@@ -236,11 +217,6 @@ def _render_keypoint(row: KeypointRow, largest: float) -> str:
         f'<tr>{name}<td class="number">{row.error:.2f} px</td><td class="bar"><div>{bar}</div></td>'
         f'<td class="interval">{interval}</td>{counts}</tr>'
     )
-
-
-def _render_curve(curve: Curve) -> str:
-    chart = draw_line_chart(curve.points, x_label=curve.x_label, label=curve.title, mark_lowest=curve.best)
-    return f'<figure class="chart"><figcaption class="above">{escape(curve.title)}</figcaption>{chart}</figure>'
 
 
 def _render_made(made: Iterable[tuple[str, str]]) -> str:

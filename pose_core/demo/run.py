@@ -182,6 +182,7 @@ class _Demo:
 
     def _train(self, project: Path) -> Run:
         options = self.options
+        # Prepared twice: the number of epochs follows from the number of training images, which the split decides.
         prepared = prepare(project, self.model, assignments=SETTINGS, options=self._limits(1))
         steps_an_epoch = -(-len(prepared.split.train) // prepared.spec.train.batch_size)
         prepared = prepare(project, self.model, assignments=SETTINGS, options=self._limits(-(-STEPS // steps_an_epoch)))

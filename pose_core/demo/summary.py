@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import shutil
 import sys
@@ -14,9 +13,9 @@ import torch
 
 from pose_core import __version__
 from pose_core.demo import folder as names
-from pose_core.demo.report import Clip, Curve, DemoReport, KeypointRow, Picture, Step, Tile
+from pose_core.demo.report import Clip, DemoReport, KeypointRow, Picture, Step, Tile
 from pose_core.evaluation.results import Estimate, EvaluationResult
-from pose_core.runs.run_folder import CONFIG, HISTORY, Run
+from pose_core.runs.run_folder import CONFIG, Run
 
 
 @dataclass(frozen=True)
@@ -51,13 +50,8 @@ class DemoResults:
 def make_report(demo: DemoResults) -> DemoReport:
     """Collect the report's content from the run folder and the demo's files."""
     run, result, out = demo.run, demo.result, demo.out
-    history = _read_history(run)
     training = run.metrics()["training"]
     parts = run.provenance["split"]
-    curves = (
-        Curve("Validation error (pixels)", _select_series(history, "validation_error_px"), best=True),
-        Curve("Training loss", _select_series(history, "loss")),
-    )
     return DemoReport(
         title="A synthetic animal, from labels to a labelled video",
         lead=(
@@ -74,8 +68,11 @@ def make_report(demo: DemoResults) -> DemoReport:
             KeypointRow(k.name, k.error.mean.value, k.error.mean.interval, k.labelled, k.missing)
             for k in result.keypoints
         ],
-        # A training that is stopped before its first validation has no validation error.
-        curves=[curve for curve in curves if curve.points],
+        training=Picture(
+            (out / names.CURVES).read_bytes(),
+            "Loss and validation error over the epochs",
+            "Loss, validation error and learning rate over the epochs; the dot is the epoch whose weights were kept.",
+        ),
         pictures=[
             Picture(
                 (out / names.SHEET).read_bytes(),
@@ -186,15 +183,6 @@ def _find_command() -> str:
     if not beside.exists() or (found is not None and Path(found).samefile(beside)):
         return "pose"
     return os.path.relpath(beside)
-
-
-def _read_history(run: Run) -> list[dict[str, str]]:
-    with (run.path / HISTORY).open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def _select_series(history: Sequence[dict[str, str]], key: str) -> list[tuple[float, float]]:
-    return [(float(row["epoch"]), float(row[key])) for row in history if row.get(key)]
 
 
 def _describe_device(run: Run) -> str:

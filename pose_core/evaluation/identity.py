@@ -13,12 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.evaluation.bootstrap import Bootstrap, interval
-from pose_core.evaluation.matching import Matches, present
+from pose_core.evaluation.matching import Matches, Pair
 from pose_core.evaluation.results import Estimate, IdentityMetrics, Switches
 from pose_core.io.files import natural_order
-from pose_core.structures import Frame, Instances, IntArray, LabelledImage, Skeleton, VideoFrame
-
-Pair = tuple[LabelledImage, Frame]
+from pose_core.structures import Frame, Instances, IntArray, LabelledImage, Skeleton, VideoFrame, present_keypoints
 
 
 def compute_identity_metrics(
@@ -102,7 +100,7 @@ def _by_keypoint(pairs: Sequence[Pair], matches: Sequence[Matches], skeleton: Sk
         near = np.where(np.isnan(distance), np.inf, distance)
         name = found.instances.identity[near.argmin(axis=1)]  # (N, K)
         own = labels.instances.identity[match.labelled, None]
-        there = present(truth) & np.isfinite(near.min(axis=1)) & (name >= 0) & (own >= 0)
+        there = present_keypoints(truth) & np.isfinite(near.min(axis=1)) & (name >= 0) & (own >= 0)
         compared += there.sum(axis=0)
         right += (there & (name == own)).sum(axis=0)
     return {keypoint: (int(r), int(c)) for keypoint, r, c in zip(skeleton.keypoints, right, compared, strict=True) if c}

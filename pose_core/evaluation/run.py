@@ -20,10 +20,15 @@ from pose_core.evaluation.results import EvaluationResult
 from pose_core.interfaces import PredictionsHeader
 from pose_core.model.device import choose_device
 from pose_core.pipeline.engine import Pipeline
-from pose_core.pipeline.plan import Source, labelled_sources, make_detector_pipeline, make_pipeline
+from pose_core.pipeline.plan import (
+    Source,
+    labelled_sources,
+    make_detector_pipeline,
+    make_pipeline,
+)
 from pose_core.pipeline.sources import ImageSource
 from pose_core.runs.run_folder import PROVENANCE, Run
-from pose_core.specs import AnyRunSpec, DetectorRunSpec, EvaluationSpec, RunBase
+from pose_core.specs import AnyRunSpec, DetectorRunSpec, EvaluationSpec, RunBase, RunSpec
 from pose_core.structures import Frame, LabelledDataset
 
 Progress = Callable[[int, int], None]
@@ -51,7 +56,7 @@ class SplitImages:
 
 
 def evaluate(
-    run: Run[AnyRunSpec] | Run | Path | str,
+    run: Run[AnyRunSpec] | Path | str,
     split: str = "test",
     data: Path | str | None = None,
     device: str = "auto",
@@ -94,9 +99,9 @@ def evaluate(
     if isinstance(opened.spec, DetectorRunSpec):
         if given := [name for name, value in {**sources, "spec": spec}.items() if value not in (None, False)]:
             raise ConfigError(f"{opened.path}: holds a detector, for which {', '.join(given)} mean nothing; leave out")
-        return evaluate_detector(Run(opened.path, opened.spec), split, project, device, batch_size, progress=progress)
+        return evaluate_detector(opened.of(DetectorRunSpec), split, project, device, batch_size, progress=progress)
     return evaluate_poses(
-        Run(opened.path, opened.spec), split, project, device, batch_size, spec=spec, progress=progress, **sources
+        opened.of(RunSpec), split, project, device, batch_size, spec=spec, progress=progress, **sources
     )
 
 
@@ -118,15 +123,17 @@ def evaluate_poses(
     chosen = choose_device(device)
     first, labelled = labelled_sources(run, sources)
     images = split_images(run, split, data)
-    frames = _predict(run, images, chosen, batch_size, first, progress)
-    result = report(run, images, frames, split=split, name=_name(run, split, first), sources=first, spec=spec)
-    if not labelled:
-        return result
-    frames = _predict(run, images, chosen, batch_size, labelled, progress)
-    name = _name(run, split, labelled)
-    beside = report(run, images, frames, split=split, name=name, sources=labelled, spec=spec)
-    (label_source,) = {source for source, value in labelled.items() if value is True} or {""}
-    return replace(result, besides={label_source: beside})
+    # Where a run has no source of its own, the labels are what it is measured with.
+    alone = any(value is True for value in labelled_sources(run, {})[0].values())
+    ways = {split if alone else _suffixed(split, first): first}
+    if labelled:
+        ways[_suffixed(split, labelled)] = labelled
+    results = []
+    for name, given in ways.items():
+        frames = _predict(run, images, chosen, batch_size, given, progress)
+        results.append(report(run, images, frames, split=split, name=name, sources=given, spec=spec))
+    besides = {name: beside for beside in results[1:] for name, value in labelled.items() if value is True}
+    return replace(results[0], besides=besides)
 
 
 def evaluate_detector(
@@ -186,11 +193,9 @@ def _frames(pipeline: Pipeline, name: str, images: SplitImages, progress: Progre
     return frames
 
 
-def _name(run: Run, split: str, sources: Mapping[str, Source]) -> str:
-    """What metrics are called: the split, and the labels where they take the place of what the run itself has."""
-    labels = [name for name, value in sources.items() if value is True]
-    default, _ = labelled_sources(run, {})
-    return split if any(default.get(name) is True for name in labels) else "-".join([split, *labels]).replace("_", "-")
+def _suffixed(split: str, sources: Mapping[str, Source]) -> str:
+    """What metrics are called: the split, and the labels where they take part."""
+    return "-".join([split, *(name for name, value in sources.items() if value is True)]).replace("_", "-")
 
 
 def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> SplitImages:

@@ -225,6 +225,7 @@ def _make_batch(frames: list[Frame], skeleton: Skeleton, schema: pa.Schema) -> p
     def to_floats(values: npt.NDArray[np.float32]) -> pa.Array:
         return pa.array(np.ascontiguousarray(values), mask=np.isnan(values))
 
+    # Text is converted once for each frame and then repeated by Arrow.
     def repeat_rows(values: list[str | None]) -> pa.Array:
         return pa.array(values, pa.string()).take(pa.array(frame_of))
 

@@ -90,6 +90,7 @@ def write_project(folder: Path, skeleton: Skeleton, examples: Iterable[Example],
         "identified": skeleton.identified,
         "unique_keypoints": list(skeleton.unique_keypoints),
     }
+    # Last: a folder without it is unfinished.
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
     (folder / PROJECT_FILE).write_text(text, encoding="utf-8")
 

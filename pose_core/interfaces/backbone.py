@@ -51,7 +51,7 @@ class Backbone(nn.Module, ABC):
 
     A backbone that needs more than the image declares the names in ``config.extra_inputs()`` and takes them by
     keyword. One that has ``config.insert_points()`` takes ``inserts: Inserts = NO_INSERTS`` by keyword, too, and calls
-    :func:`insert` at each point.
+    :func:`insert` at each point, in their order.
     """
 
     def __init__(self, config: BackboneConfig, context: BuildContext) -> None:

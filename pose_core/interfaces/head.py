@@ -77,7 +77,7 @@ class Head(nn.Module, ABC):
 
         Args:
             outputs: of :meth:`forward`.
-            labels: of the animals to be found; in ``view: animal`` of the one that the crop is about.
+            labels: of the animals to be found; in crops of the one that the crop is about.
 
         Raises:
             ConfigError: a loss is for an output that the head does not have.

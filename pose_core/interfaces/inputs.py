@@ -22,7 +22,7 @@ class ExtraInput(nn.Module, ABC):
         """The input made from labels (with whatever imperfection the network should learn to mend).
 
         Args:
-            labels: of the batch; in ``view: animal`` the first animal is the one the crop is about.
+            labels: of the batch; in crops the first animal is the one the crop is about.
             image_size: (H, W) of the network's input.
         """
 
@@ -31,6 +31,6 @@ class ExtraInput(nn.Module, ABC):
         """The input made from what an earlier stage found.
 
         Args:
-            found: in pixels of the network's input; in ``view: animal`` N is 1.
+            found: in pixels of the network's input; in crops N is 1.
             image_size: (H, W) of the network's input.
         """

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-from pydantic import TypeAdapter, ValidationError
-
 from pose_core.catalog import get_catalog
-from pose_core.errors import ConfigError, DataError
+from pose_core.errors import DataError
 from pose_core.interfaces.writer import PredictionsStream, Writer
-from pose_core.specs import AnyWriter, WriterConfig, parse_yaml
+from pose_core.specs import WriterConfig, parse_component
 
 
 def core_writer() -> Writer:
@@ -27,15 +24,7 @@ def make_writer(name: str) -> Writer:
     Raises:
         ConfigError: no such writer is installed, or a setting is wrong.
     """
-    adapter: TypeAdapter[WriterConfig] = TypeAdapter(AnyWriter)
-    try:
-        config = adapter.validate_python(parse_yaml(name) if name.startswith("{") else name)
-    except yaml.YAMLError:
-        raise ConfigError(f"{name!r} is not valid YAML; write {{type: NAME, setting: value}}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        path = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{path}: {first['msg']}" if path else first["msg"]) from None
+    config = parse_component("writer", WriterConfig, name)
     writer: Writer = get_catalog().component("writer", config.type).factory()(config)
     return writer
 

@@ -101,7 +101,7 @@ class Labels(_Aligned):
     unique_keypoints: Tensor
 
     def of_first(self) -> Labels:
-        """The labels of the first animal of each image: in ``view: animal`` the one that the crop is about."""
+        """The labels of the first animal of each image: in crops the one that the crop is about."""
         return replace(self, **{name: getattr(self, name)[:, :1] for name in self._NO_ANIMAL})
 
 

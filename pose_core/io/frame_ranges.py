@@ -20,6 +20,14 @@ def to_ranges(numbers: npt.ArrayLike) -> list[FrameRange]:
     return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
 
 
+def add_to_ranges(ranges: list[FrameRange], number: int) -> None:
+    """Append a number, larger than all in the ranges, to the last one or as a new one."""
+    if ranges and ranges[-1][1] == number - 1:
+        ranges[-1] = (ranges[-1][0], number)
+    else:
+        ranges.append((number, number))
+
+
 def describe_ranges(ranges: Sequence[FrameRange], limit: int = 5) -> str:
     """Describe ranges for a message: ``25, 30-41 and 3 more places``."""
     parts = [str(a) if a == b else f"{a}-{b}" for a, b in ranges[:limit]]

@@ -150,7 +150,7 @@ class VideoFile:
 
         Decoding goes on from the frame of the last call where that is nearest, else from the closest frame
         before
-        that refers to no other: ask in rising order where the order is free. May be called in any thread.
+        that refers to no other: ask in increasing order where the order is free. May be called in any thread.
 
         Raises:
             VideoError: there is no such frame, or it is damaged.

@@ -53,7 +53,7 @@ class PoseModel(Network):
         for_heads = context.with_features(features)
         self.heads = nn.ModuleDict({name: for_heads.build("head", config) for name, config in spec.heads.items()})
         self.inputs = nn.ModuleDict({name: context.build("input", config) for name, config in spec.inputs.items()})
-        self.view = spec.preprocess.view
+        self.view = spec.view
         self.predicts_unique = spec.predicts_unique()
         self.size_multiple = spec.backbone.size_multiple()
         self._features = spec.backbone.features()
@@ -101,7 +101,7 @@ class PoseModel(Network):
     def losses(self, outputs: Outputs, labels: Labels) -> dict[str, Tensor]:
         """All weighted losses as ``head.output``: scalars whose sum is minimised.
 
-        In ``view: animal`` heads learn the animal that the crop is about and nothing of its neighbours.
+        In crops heads learn the animal that the crop is about and nothing of its neighbours.
         """
         labels = self.targets(labels)
         result: dict[str, Tensor] = {}
@@ -114,7 +114,7 @@ class PoseModel(Network):
         return result
 
     def targets(self, labels: Labels) -> Labels:
-        """The animals that the network should find: all, or in ``view: animal`` the first."""
+        """The animals that the network should find: all, or in a crop the first."""
         return labels.of_first() if self.view == "animal" else labels
 
     def decode(self, outputs: Outputs) -> Predictions:

@@ -28,7 +28,7 @@ from pose_core.interfaces import (
 )
 from pose_core.pipeline.follow import FollowStage
 from pose_core.pipeline.stage_configs import CropsConfig
-from pose_core.specs import PreprocessSpec
+from pose_core.specs import Preprocess
 from pose_core.structures import ByteArray, FloatArray
 
 
@@ -37,17 +37,15 @@ class Crops:
 
     Args:
         network: in evaluation mode, on its device.
-        preprocess: of the network, with a size.
+        preprocess: of the network, which looks at crops.
         at_once: crops that go through the network together.
     """
 
-    def __init__(self, network: Network, preprocess: PreprocessSpec, at_once: int) -> None:
-        assert preprocess.size is not None
-        assert isinstance(preprocess.min_box, float)
+    def __init__(self, network: Network, preprocess: Preprocess, at_once: int) -> None:
         self.min_box = preprocess.min_box
         self._network = network
         self._preprocess = preprocess
-        self._size = preprocess.size
+        self._size = preprocess.crop_size
         self._at_once = at_once
         # Beside a GPU the other cores are free to cut crops; OpenCV works outside of Python's lock.
         helpers = 1 if network.device.type == "cpu" else max(1, min(8, (os.cpu_count() or 1) - 2))

@@ -15,13 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, PluginError
 from pose_core.hooks import SupplierSpec
 from pose_core.interfaces import Stage, StageContext
-from pose_core.model.detector import DetectorModel
 from pose_core.model.weights import file_hash
 from pose_core.pipeline.crops import Crops
 from pose_core.pipeline.detector_boxes import DetectorBoxes, DetectorStage
@@ -29,7 +27,7 @@ from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.stage_configs import BoxesConfig
 from pose_core.pipeline.whole_frames import WholeFrames
 from pose_core.runs.run_folder import WEIGHTS, Run
-from pose_core.specs import AnyRunSpec, AnyStage, DetectorRunSpec, RunSpec, StageConfig
+from pose_core.specs import AnyRunSpec, DetectorRunSpec, RunSpec, StageConfig, parse_component
 from pose_core.structures import LabelledImage
 
 Source = Path | str | bool | None
@@ -290,7 +288,7 @@ class _Planner:
         return True
 
     def _limits(self, device: torch.device) -> StageContext:
-        inference, preprocess = self.spec.inference, self.spec.model.preprocess
+        inference = self.spec.inference
         return StageContext(
             skeleton=self.spec.skeleton,
             device=device,
@@ -299,7 +297,7 @@ class _Planner:
             threshold=inference.threshold,
             follow=inference.follow,
             follow_threshold=inference.follow_threshold,
-            min_box=preprocess.min_box if isinstance(preprocess.min_box, float) else 0.0,
+            min_box=self.spec.model.decided_preprocess().min_box,
         )
 
     def files(self) -> dict[str, Path]:
@@ -329,24 +327,23 @@ class _Planner:
 
 
 def _stage_config(supplier: SupplierSpec) -> StageConfig:
-    adapter: TypeAdapter[StageConfig] = TypeAdapter(AnyStage)
     try:
-        return adapter.validate_python(dict(supplier.stage))
-    except ValidationError as error:
-        why = error.errors(include_url=False)[0]["msg"]
-        raise PluginError(f"supplier {supplier.name!r}: its stage {dict(supplier.stage)} is not valid: {why}") from None
+        return parse_component("stage", StageConfig, supplier.stage)
+    except ConfigError as error:
+        raise PluginError(
+            f"supplier {supplier.name!r}: its stage {dict(supplier.stage)} is not valid: {error}"
+        ) from None
 
 
 def _with_network(base: StageContext, run: AnyRun, device: torch.device, limit: int | None) -> StageContext:
     """The context with the network of a run, as it sees frames."""
-    spec, network = run.spec, run.load_model(device)
-    if isinstance(network, DetectorModel):
-        return replace(base, boxes=DetectorBoxes(network, limit))
-    assert isinstance(spec, RunSpec)
-    method = get_catalog().method(spec.model.method)
-    if method.view == "animal":
-        return replace(base, network=network, crops=Crops(network, spec.model.preprocess, spec.inference.crops))
-    return replace(base, network=network, frames=WholeFrames(network, spec.model.preprocess))
+    if isinstance(run.spec, DetectorRunSpec):
+        return replace(base, boxes=DetectorBoxes(run.of(DetectorRunSpec).load_model(device), limit))
+    spec, network = run.spec, run.of(RunSpec).load_model(device)
+    preprocess = spec.model.decided_preprocess()
+    if preprocess.view == "animal":
+        return replace(base, network=network, crops=Crops(network, preprocess, spec.inference.crops))
+    return replace(base, network=network, frames=WholeFrames(network, preprocess))
 
 
 def max_animals(spec: RunSpec) -> int | None:

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from pose_core.data.geometry import frame_view, invert, resize_matrix, translation_matrix, warp
-from pose_core.errors import RunError
 from pose_core.interfaces import (
     FrameGeometry,
     FrameGroup,
@@ -19,7 +18,7 @@ from pose_core.interfaces import (
 )
 from pose_core.pipeline.follow import FollowStage
 from pose_core.pipeline.stage_configs import WholeFrameConfig
-from pose_core.specs import PreprocessSpec
+from pose_core.specs import Preprocess
 from pose_core.specs.sides import padded_length
 from pose_core.structures import ByteArray, FloatArray
 
@@ -36,14 +35,9 @@ class WholeFrames:
     Args:
         network: in evaluation mode, on its device.
         preprocess: of the network.
-
-    Raises:
-        RunError: the scale of frames is not decided, as before training.
     """
 
-    def __init__(self, network: Network, preprocess: PreprocessSpec) -> None:
-        if preprocess.size is None and not isinstance(preprocess.scale, float):
-            raise RunError("config.yaml: model.preprocess.scale is 'auto'; train the run before using it")
+    def __init__(self, network: Network, preprocess: Preprocess) -> None:
         self._network = network
         self._preprocess = preprocess
 
@@ -69,7 +63,6 @@ class WholeFrames:
 
     def predict_window(self, frame: ByteArray, box: FloatArray) -> Predictions:
         """The animals in a window around a box that shows exactly the pixels of the resized frame."""
-        assert isinstance(self._preprocess.scale, float)
         seen = (box.astype(np.float64) + 0.5) * self._preprocess.scale - 0.5
         extent = seen[2:] - seen[:2]
         free = max(WINDOW_MARGIN * float(extent.max()), WINDOW_MIN_MARGIN)

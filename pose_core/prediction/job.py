@@ -20,6 +20,7 @@ import torch
 from pose_core.errors import DataError, PoseError
 from pose_core.interfaces import PredictionsHeader, Writer
 from pose_core.io.files import parse_json, write_whole
+from pose_core.io.frame_ranges import FrameRange, add_to_ranges
 from pose_core.model.weights import file_hash
 from pose_core.pipeline.sources import FrameSource
 from pose_core.pipeline.threads import Timing
@@ -229,15 +230,12 @@ class _Missing:
     """Runs of missing frames, and the first reason, among frames that pass by."""
 
     def __init__(self) -> None:
-        self.runs: list[tuple[int, int]] = []
+        self.runs: list[FrameRange] = []
         self.reason: str | None = None
 
     def watch(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         for frame in frames:
             if frame.missing is not None:
                 self.reason = self.reason or frame.missing
-                if self.runs and self.runs[-1][1] == frame.index - 1:
-                    self.runs[-1] = (self.runs[-1][0], frame.index)
-                else:
-                    self.runs.append((frame.index, frame.index))
+                add_to_ranges(self.runs, frame.index)
             yield frame

@@ -16,8 +16,7 @@ from pose_core.model.build import build_model
 from pose_core.model.detector import DetectorModel
 from pose_core.model.weights import load_into
 from pose_core.runs.run_folder import CONFIG, STAGES, Run
-from pose_core.specs import AnyImporter, DetectorRunSpec, RunSpec
-from pose_core.specs.base import Spec
+from pose_core.specs import DetectorRunSpec, ImporterConfig, RunSpec, parse_component
 from pose_core.specs.run import RunBase, stage_of_run
 from pose_core.specs.yaml_file import validate_as
 
@@ -70,8 +69,7 @@ def import_model(
     out = Path(out)
     if (out / CONFIG).exists():
         raise RunError(f"{out}: already holds a run; choose another --out")
-    chosen = {"importer": importer if isinstance(importer, str) else dict(importer)}
-    settings = validate_as(chosen, {}, "", _Chosen).importer
+    settings = parse_component("importer", ImporterConfig, importer, "importer")
     reader: Importer = get_catalog().component("importer", settings.type).factory()(settings)
     beside = (None if path is None else Path(path) for path in (config, detector, data))
     found = reader.read(Path(snapshot), *beside)
@@ -110,12 +108,6 @@ def import_model(
     run = Run.create(out, spec, provenance)
     run.save_weights(model.state_dict(), training={"imported": True})
     return ImportedRun(run, found.notes, sum(p.numel() for p in model.parameters()))
-
-
-class _Chosen(Spec):
-    """An importer as a part of a configuration, so that a wrong setting is named as everywhere."""
-
-    importer: AnyImporter
 
 
 def _spec(network: ImportedNetwork, kind: type[S], importer: str) -> S:

@@ -84,10 +84,17 @@ class Run(Generic[S]):
         """
         folder = _existing(Path(path))
         check_plugins(folder)
-        run: Run[AnyRunSpec] = Run(folder, read_run(folder / CONFIG))
-        if not isinstance(run.spec, kind):
-            raise _other_network(run, kind)
-        return run
+        return Run(folder, read_run(folder / CONFIG)).of(kind)
+
+    def of(self, kind: type[T]) -> Run[T]:
+        """The same run, where it is of a network of this kind.
+
+        Raises:
+            RunError: it holds another network.
+        """
+        if not isinstance(self.spec, kind):
+            raise _other_network(self, kind)
+        return Run(self.path, self.spec)
 
     @staticmethod
     def create(path: Path, spec: T, provenance: Mapping[str, Any]) -> Run[T]:
@@ -211,7 +218,7 @@ def _existing(folder: Path) -> Path:
     return folder
 
 
-def _other_network(run: Run[AnyRunSpec], wanted: type[RunBase]) -> RunError:
+def _other_network(run: Run[RunBase], wanted: type[RunBase]) -> RunError:
     """What to say where another network is wanted than the one in a folder."""
     trains = wanted.model_fields["trains"].default
     here = [run.path / STAGES / name for name, stage in run.spec.builds_on().items() if stage.trains == trains]

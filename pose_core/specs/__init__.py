@@ -34,10 +34,12 @@ from pose_core.specs.components import (
     WriterConfig,
     prefix_errors,
 )
+from pose_core.specs.decided import Preprocess
 from pose_core.specs.features import Feature, choose_feature
 from pose_core.specs.fields import FeatureIndex, FrozenNorms, GridOffset, Pretrained
 from pose_core.specs.map_heads import DeconvolutionHeadConfig, FeatureMapHeadConfig, HeatmapPredictorConfig
 from pose_core.specs.model import CUSTOM, ModelSpec, PreprocessSpec
+from pose_core.specs.parse_component import parse_component
 from pose_core.specs.run import (
     AnyRunSpec,
     DataSpec,
@@ -94,6 +96,7 @@ __all__ = [
     "OptimizerSpec",
     "PoseNetworkSpec",
     "PredictorConfig",
+    "Preprocess",
     "PreprocessSpec",
     "Pretrained",
     "ReaderConfig",
@@ -107,6 +110,7 @@ __all__ = [
     "TrainSpec",
     "WriterConfig",
     "choose_feature",
+    "parse_component",
     "parse_yaml",
     "prefix_errors",
 ]

@@ -12,6 +12,7 @@ from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError
 from pose_core.specs.base import Spec
 from pose_core.specs.components import AnyBackbone, AnyHead, AnyInput, AnyNeck
+from pose_core.specs.decided import Preprocess, still_auto
 from pose_core.specs.features import Feature, declared
 
 CUSTOM = "custom"
@@ -23,34 +24,31 @@ Size = Annotated[tuple[int, int], Field(description="(height, width) in pixels")
 class PreprocessSpec(Spec):
     """How an image becomes the network's input; the same in training and inference."""
 
-    view: Literal["frame", "animal"] = Field(
-        "frame", description="What the network sees: the whole frame, or a crop around one animal."
-    )
     scale: float | Literal["auto"] = Field(
         "auto",
-        description="Factor by which frames are resized (view: frame). auto: animals come out about 60 pixels long.",
+        description="Whole frames: factor by which they are resized. auto: animals come out about 60 pixels long.",
     )
     size: Size | None = Field(
-        None, description="Fixed input size (height, width); required for view: animal and for networks of fixed size."
+        None, description="Fixed input size (height, width); required for crops and for networks of fixed size."
     )
     margin: float = Field(
         0.25,
         ge=0,
-        description="view: animal. Free space around the box, as a fraction of its longer side, on each side.",
+        description="Crops: free space around the box, as a fraction of its longer side, on each side.",
     )
     min_box: float | Literal["auto"] = Field(
         "auto",
-        description="view: animal. Boxes are enlarged to be at least so long, pixels of the frame, for a few keypoints "
+        description="Crops: boxes are enlarged to be at least so long, pixels of the frame, for a few keypoints "
         "do not span an animal; auto: half as long as the median animal.",
     )
     margin_pixels: float = Field(
         0.0,
         ge=0,
-        description="view: animal. Free space around the box in pixels of the frame, beside margin.",
+        description="Crops: free space around the box in pixels of the frame, beside margin.",
     )
     half_pixel: bool = Field(
         True,
-        description="view: animal. Keypoints move with the centres of pixels when a crop is resized by s, as the "
+        description="Crops: keypoints move with the centres of pixels when a crop is resized by s, as the "
         "pixels do: x' = (x + 0.5) s - 0.5; false: x' = x s, as imported models were trained.",
     )
     mean: tuple[float, float, float] = Field(
@@ -58,12 +56,18 @@ class PreprocessSpec(Spec):
     )
     std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), description="Divisor after the mean.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _view_follows(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "view" in value:
+            why = PydanticCustomError("view", "follows from model.method; leave it out")
+            raise ValidationError.from_exception_data(
+                "PreprocessSpec", [InitErrorDetails(type=why, loc=("view",), input=None)]
+            )
+        return value
+
     @model_validator(mode="after")
     def _sizes(self) -> PreprocessSpec:
-        if self.view == "animal" and self.size is None:
-            raise PydanticCustomError("size", "view: animal needs size, the (height, width) of the crop")
-        if self.view == "frame" and not self.half_pixel:
-            raise PydanticCustomError("half_pixel", "half_pixel: false is for view: animal only; leave it out")
         if isinstance(self.scale, float) and not 0 < self.scale <= 8:
             raise PydanticCustomError("scale", "scale must be above 0 and at most 8")
         return self
@@ -100,6 +104,34 @@ class ModelSpec(Spec):
             return get_catalog().method(name).name
         except ConfigError as error:
             raise PydanticCustomError("method", "{reason}", {"reason": str(error)}) from None
+
+    @property
+    def view(self) -> str:
+        """What the network sees: the whole ``frame``, or a crop around one ``animal``; the method says it."""
+        return get_catalog().method(self.method).view
+
+    def decided_preprocess(self) -> Preprocess:
+        """How images become inputs, every ``auto`` decided.
+
+        Raises:
+            ConfigError: one is not decided yet.
+        """
+        written, view = self.preprocess, self.view
+        if written.scale == "auto":
+            raise still_auto("model.preprocess.scale")
+        if written.min_box == "auto":
+            raise still_auto("model.preprocess.min_box")
+        return Preprocess(
+            view,
+            written.scale,
+            written.size,
+            written.margin,
+            written.min_box,
+            written.margin_pixels,
+            written.half_pixel,
+            written.mean,
+            written.std,
+        )
 
     def head_features(self) -> tuple[Feature, ...]:
         """What the heads get: the features of the neck, or of the backbone without one."""
@@ -154,6 +186,10 @@ class ModelSpec(Spec):
 def contradictions(model: ModelSpec) -> Iterator[tuple[tuple[str, ...], str]]:
     """What in a model its method cannot predict with: the key, and why."""
     method = get_catalog().method(model.method)
+    if method.view == "animal" and model.preprocess.size is None:
+        yield ("preprocess", "size"), f"{method.name} looks at crops: give their (height, width)"
+    if method.view == "frame" and not model.preprocess.half_pixel:
+        yield ("preprocess", "half_pixel"), f"false is for crops, and {method.name} looks at whole frames; leave it out"
     same_name = [m for m in get_catalog().models() if model.name in (m.name, m.full_name)]
     if same_name and all(m.method != method.name for m in same_name):
         others = " or ".join(dict.fromkeys(m.method for m in same_name))

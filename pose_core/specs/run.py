@@ -22,8 +22,11 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pose_core.catalog import get_catalog
 from pose_core.catalog.merge import merge
+from pose_core.errors import ConfigError
+from pose_core.hooks import MethodSpec, SupplierSpec
 from pose_core.specs.base import Spec
 from pose_core.specs.components import AnyDetector, AnyReader, AnyStage
+from pose_core.specs.decided import still_auto
 from pose_core.specs.model import ModelSpec
 from pose_core.specs.train import AugmentationSpec, CropSpec, TrainSpec
 from pose_core.structures import Skeleton
@@ -146,49 +149,30 @@ class PoseNetworkSpec(NetworkSpec):
 
     @model_validator(mode="before")
     @classmethod
-    def _stages_are_those_of_the_method(cls, value: Any) -> Any:
-        return with_stages(value) if isinstance(value, Mapping) else value
+    def _has_the_stages_of_its_method(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        content = with_stages(value)
+        method = _method(content)
+        stages = _section(content, "inference").get("stages", {}) if method is not None else {}
+        for name in stages if isinstance(stages, Mapping) else ():
+            if method is not None and name not in method.stages:
+                message = f"{method.name} has no stage of this name; its stages are {', '.join(method.stages)}"
+                reason = PydanticCustomError("stage", "{m}", {"m": message})
+                error = InitErrorDetails(type=reason, loc=("inference", "stages", str(name)), input=None)
+                raise ValidationError.from_exception_data("RunSpec", [error])
+        return content
 
     @model_validator(mode="after")
     def _stages_are_needed(self) -> PoseNetworkSpec:
         errors = [
             InitErrorDetails(type=PydanticCustomError("stage", "{m}", {"m": problem}), loc=("stages", name), input=None)
             for name, stage in self.stages.items()
-            if (problem := _problem_of_stage(name, stage, self.model)) is not None
+            if (problem := _problem_of_network(name, stage, self)) is not None
         ]
         if errors:
             raise ValidationError.from_exception_data("stages", errors)
         return self
-
-
-def with_stages(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The content of a run spec with the stages of its method below what it says of them.
-
-    Raises:
-        ValidationError: it names a stage that the method does not have.
-    """
-    model, inference = content.get("model"), content.get("inference", {})
-    model = model.model_dump(include={"method"}) if isinstance(model, ModelSpec) else model
-    inference = inference.model_dump() if isinstance(inference, InferenceSpec) else inference
-    name = model.get("method", ModelSpec.model_fields["method"].default) if isinstance(model, Mapping) else None
-    methods = {method.name: method for method in get_catalog().methods()}
-    settings = inference.get("stages", {}) if isinstance(inference, Mapping) else None
-    if name not in methods or not isinstance(settings, Mapping):
-        return content  # what is wrong there is said by the fields
-    stages = methods[name].stages
-    if unknown := [stage for stage in settings if stage not in stages]:
-        message = f"{name} has no stage of this name; its stages are {', '.join(stages)}"
-        raise ValidationError.from_exception_data(
-            "RunSpec",
-            [
-                InitErrorDetails(
-                    type=PydanticCustomError("stage", "{m}", {"m": message}),
-                    loc=("inference", "stages", str(unknown[0])),
-                    input=None,
-                )
-            ],
-        )
-    return {**content, "inference": {**inference, "stages": merge(stages, settings)}}
 
 
 class DetectorSpec(NetworkSpec):
@@ -205,6 +189,16 @@ class DetectorSpec(NetworkSpec):
     def name(self) -> str:
         """Full name of the detector."""
         return self.network.type
+
+    def decided_min_box(self) -> float:
+        """Length of the smallest boxes it learns, pixels of the image.
+
+        Raises:
+            ConfigError: it is not decided yet.
+        """
+        if self.min_box == "auto":
+            raise still_auto("min_box")
+        return self.min_box
 
     def trainable(self) -> bool:
         """Whether it learns from the project's boxes, or is used as it was pretrained."""
@@ -234,20 +228,53 @@ PoseNetworkSpec.model_rebuild()
 LEARNS: Mapping[str, str] = {"poses": "a pose network", "boxes": "a detector"}
 """What messages call a network that trains this."""
 
-STAGE_TRAINS: Mapping[str, str] = {"detector": "boxes", "conditions": "poses"}
-"""What the network of each name under ``stages`` learns."""
+
+def run_suppliers() -> dict[str, SupplierSpec]:
+    """What may stand under ``stages``: the suppliers that take the run of a network, by name."""
+    return {supplier.name: supplier for supplier in get_catalog().suppliers() if "run" in supplier.takes}
 
 
-def _problem_of_stage(name: str, stage: NetworkSpec, model: ModelSpec) -> str | None:
-    if name not in STAGE_TRAINS:
-        return f"is no name of a network that a model builds on; there are {', '.join(STAGE_TRAINS)}"
-    if stage.trains != STAGE_TRAINS[name]:
-        return f"needs a network that learns {STAGE_TRAINS[name]}, not one that learns {stage.trains}"
-    if name == "detector" and (model.preprocess.view != "animal" or model.inputs):
-        return f"{model.name} uses no boxes of a detector; leave it out"
-    if name == "conditions" and not model.inputs:
-        return f"{model.name} refines no poses of another model; leave it out"
+def _problem_of_network(name: str, network: NetworkSpec, spec: PoseNetworkSpec) -> str | None:
+    """Why a network under ``stages`` does not suit the model; None where it does."""
+    suppliers = run_suppliers()
+    if name not in suppliers:
+        return f"is no network that a model builds on; there are {', '.join(suppliers) or 'none'}"
+    supplier, needs = suppliers[name], {need for stage in spec.inference.stages.values() for need in stage.needs()}
+    if supplier.gives not in needs:
+        return f"{spec.name} needs no {supplier.gives}; leave it out"
+    if supplier.trains not in ("", network.trains):
+        return f"needs {LEARNS[supplier.trains]}, not {LEARNS[network.trains]}"
     return None
+
+
+def with_stages(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Put the stages of its method below what the content of a run spec says of them.
+
+    What is wrong in it is left for validation to say.
+    """
+    method, inference = _method(content), _section(content, "inference")
+    if method is None or not isinstance(settings := inference.get("stages", {}), Mapping):
+        return content
+    if not isinstance(content.get("inference", {}), Mapping | InferenceSpec):
+        return content
+    return {**content, "inference": {**inference, "stages": merge(method.stages, settings)}}
+
+
+def _method(content: Mapping[str, Any]) -> MethodSpec | None:
+    """The method that the content of a run spec names; None where there is none of that name."""
+    name = _section(content, "model").get("method", ModelSpec.model_fields["method"].default)
+    try:
+        return get_catalog().method(str(name))
+    except ConfigError:
+        return None
+
+
+def _section(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A section as keys and values; empty where it is something else."""
+    section = content.get(key)
+    if isinstance(section, Spec):
+        return section.model_dump(mode="json")
+    return section if isinstance(section, Mapping) else {}
 
 
 class RunBase(NetworkSpec):

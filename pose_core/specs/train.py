@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_
 from pydantic_core import PydanticCustomError
 
 from pose_core.specs.base import Spec
+from pose_core.specs.decided import still_auto
 from pose_core.specs.model import Size
 
 
@@ -40,6 +41,12 @@ class CropSpec(Spec):
     )
 
 
+class DecidedCropSpec(CropSpec):
+    """The same with a size that is decided."""
+
+    size: Size | None = Field(None, description="(height, width) of the window; null: the whole frame.")
+
+
 class AugmentationSpec(Spec):
     """Random changes of training images. The geometric ones form one matrix, used once on image and keypoints."""
 
@@ -68,6 +75,22 @@ class AugmentationSpec(Spec):
         if not 0 < low <= high:
             raise PydanticCustomError("scale", "scale must be [smallest, largest] with 0 < smallest <= largest")
         return self
+
+    def decided(self) -> DecidedAugmentationSpec:
+        """The same, with the size of training windows decided.
+
+        Raises:
+            ConfigError: it is not decided yet.
+        """
+        if self.crop.size == "auto":
+            raise still_auto("augmentation.crop.size")
+        return DecidedAugmentationSpec.model_validate(self.model_dump())
+
+
+class DecidedAugmentationSpec(AugmentationSpec):
+    """The same with a size of training windows that is decided."""
+
+    crop: DecidedCropSpec = Field(default_factory=DecidedCropSpec)
 
 
 class OptimizerSpec(Spec):
@@ -130,3 +153,21 @@ class TrainSpec(Spec):
         description="What keypoints of the project are called in the weights, where the names differ: own name -> name "
         "there. DeepLabCut's conversion tables are taken from the project.",
     )
+
+    def decided(self) -> DecidedTrainSpec:
+        """The same, with the length of training decided.
+
+        Raises:
+            ConfigError: it is not decided yet.
+        """
+        for key in ("epochs", "validate_every"):
+            if getattr(self, key) == "auto":
+                raise still_auto(f"train.{key}")
+        return DecidedTrainSpec.model_validate(self.model_dump())
+
+
+class DecidedTrainSpec(TrainSpec):
+    """The same with a length of training that is decided."""
+
+    epochs: PositiveInt
+    validate_every: PositiveInt

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from pose_core.errors import ConfigError
 from pose_core.specs.base import Spec
-from pose_core.specs.run import RUN_SPECS, AnyRunSpec, RunSpec
+from pose_core.specs.run import RUN_SPECS, AnyRunSpec, RunSpec, with_stages
 
 Loc = tuple[int | str, ...]
 
@@ -162,6 +162,8 @@ def validate_as(content: Mapping[str, Any], origin: Mapping[Loc, str], source: s
     Raises:
         ConfigError: one line; names the path of the key, what is allowed, and where it was written.
     """
+    if issubclass(kind, RunSpec):
+        content = with_stages(content)  # so that messages about them know which component they are
     try:
         return kind.model_validate(content)
     except ValidationError as error:

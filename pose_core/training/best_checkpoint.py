@@ -16,6 +16,7 @@ from pose_core.errors import PoseError
 from pose_core.io.files import put_in_place
 from pose_core.runs.run_folder import CHECKPOINTS, HISTORY, Run
 from pose_core.specs import RunBase
+from pose_core.specs.train import DecidedTrainSpec
 from pose_core.training.history import History
 from pose_core.training.module import Training
 from pose_core.training.schedule_callback import ScheduleCallback
@@ -41,11 +42,13 @@ class BestCheckpoint(lightning.Callback):
     def __init__(
         self,
         run: Run[RunBase],
+        train: DecidedTrainSpec,
         metric: ValidationMetric,
         batches: Iterable[Batch] | None,
         schedule: ScheduleCallback,
     ) -> None:
         self.run = run
+        self.train = train
         self.metric = metric
         self.batches = batches
         self.schedule = schedule
@@ -59,9 +62,8 @@ class BestCheckpoint(lightning.Callback):
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """The work of this class."""
         assert isinstance(pl_module, Training)
-        train = self.run.spec.train
+        train = self.train
         epoch = trainer.current_epoch + 1
-        assert isinstance(train.validate_every, int)
         if epoch % train.validate_every and epoch != trainer.max_epochs and not trainer.should_stop:
             return
         losses = pl_module.pop_losses()

@@ -16,7 +16,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from rich.console import Console
 from torch.utils.data import DataLoader
 
-from pose_core.data.dataset import PlainBatches, PoseSamples, collate, init_worker
+from pose_core.data.dataset import ImageSamples, PlainBatches, collate, init_worker
 from pose_core.data.fingerprint import data_hash
 from pose_core.errors import ConfigError, PoseError, RunError
 from pose_core.io.files import disk_errors
@@ -97,13 +97,13 @@ def train_network(prepared: Prepared[S], out: Path, *, resume: bool = False, con
         return run
     network.to(memory_format=torch.channels_last)
     samples = task.samples(prepared.split.train, augment=True)
-    assert isinstance(spec.train.epochs, int)
+    length = spec.train.decided()
     steps_an_epoch = max(1, math.ceil(len(samples) / (spec.train.batch_size * spec.train.devices)))
-    schedule = ScheduleCallback(spec.train, steps_an_epoch * spec.train.epochs)
+    schedule = ScheduleCallback(spec.train, steps_an_epoch * length.epochs)
     rows = prepared.split.validation
     shared = rows[int(os.environ.get("LOCAL_RANK", "0")) :: spec.train.devices]
     validation = PlainBatches(task.samples(shared, augment=False), spec.train.batch_size) if rows else None
-    best_checkpoint = BestCheckpoint(run, task.metric, validation, schedule)
+    best_checkpoint = BestCheckpoint(run, length, task.metric, validation, schedule)
     with _Quiet(), disk_errors(out, again="run the same command again with --resume"):
         trainer = lightning.Trainer(
             accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.type],
@@ -117,7 +117,7 @@ def train_network(prepared: Prepared[S], out: Path, *, resume: bool = False, con
             ),
             sync_batchnorm=spec.train.devices > 1 and device.type == "cuda",
             precision=spec.train.precision,
-            max_epochs=spec.train.epochs,
+            max_epochs=length.epochs,
             gradient_clip_val=spec.train.gradient_clip,
             callbacks=[schedule, best_checkpoint, TrainingProgress(console, schedule, best_checkpoint)],
             logger=loggers,
@@ -158,7 +158,7 @@ def train_network(prepared: Prepared[S], out: Path, *, resume: bool = False, con
 
 
 def _training_batches(
-    samples: PoseSamples, train: TrainSpec, trainer: lightning.Trainer, device: torch.device
+    samples: ImageSamples, train: TrainSpec, trainer: lightning.Trainer, device: torch.device
 ) -> DataLoader[Any]:
     if isinstance(train.workers, int):
         workers = train.workers

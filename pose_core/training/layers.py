@@ -12,16 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from pose_core.catalog import Model, get_catalog
 from pose_core.catalog.merge import merge
 from pose_core.errors import ConfigError
 from pose_core.runs.run_folder import Run
 from pose_core.runs.start import NONE, run_of
-from pose_core.specs import CUSTOM, AnyDetector, AnyReader, AnyRunSpec, DetectorConfig, DetectorRunSpec, ReaderConfig
+from pose_core.specs import CUSTOM, AnyRunSpec, DetectorConfig, DetectorRunSpec, ReaderConfig, parse_component
 from pose_core.specs.resolve import Layer, choose_model, file_layer, resolve, set_layer
-from pose_core.specs.run import STAGE_TRAINS, RunSpec, stage_of_run
+from pose_core.specs.run import RunSpec, run_suppliers, stage_of_run
 from pose_core.specs.yaml_file import Loc, validate_as
 from pose_core.structures import LabelledDataset
 from pose_core.training.options import TrainOptions
@@ -82,13 +80,7 @@ class Written:
         reader = data.get("reader") if isinstance(data, dict) else None
         if reader is None:
             return None
-        adapter: TypeAdapter[ReaderConfig] = TypeAdapter(AnyReader)
-        try:
-            return adapter.validate_python(reader)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            path = ".".join(map(str, ("data", "reader", *first["loc"])))
-            raise ConfigError(f"{path}: {first['msg']}") from None
+        return parse_component("reader", ReaderConfig, reader, "data.reader")
 
     def for_project(self, dataset: LabelledDataset, source: Path) -> tuple[Written, list[str]]:
         """Drop what a file says about another project, as the config.yaml of a run does; with a note on that.
@@ -167,7 +159,7 @@ def _trained_alone(written: Written, model: str | None, networks: Mapping[str, s
     content = written.content
     if model is not None or "model" in content or content.get("trains") == "poses":
         return None
-    boxes = [name for name in networks if STAGE_TRAINS[name] == "boxes"]
+    boxes = [name for name in networks if _trains(name) == "boxes"]
     if "network" not in content and content.get("trains") != "boxes" and not boxes:
         return None
     if others := [name for name in networks if name not in boxes]:
@@ -222,10 +214,10 @@ def _stage(
     wanted: Content = {}
     for layer in own:
         wanted = merge(wanted, layer.content)
-    if STAGE_TRAINS.get(name) != "poses":
+    if _trains(name) == "boxes":
         content, _ = _detector_content(own, given, shared)
         _check_name(content["network"].get("type") if "network" in content else None, given, name)
-        return content
+        return {"trains": "boxes", **content}
     preset = _preset(given, own, dataset)
     if preset is None and "backbone" not in _section(wanted.get("model"), f"stages.{name}.model"):
         raise ConfigError(
@@ -252,6 +244,18 @@ def _trained_stage(written: Written, name: str, folder: Path) -> tuple[Content, 
     return stage_of_run(run.spec), run
 
 
+def _trains(name: str) -> str:
+    """What the network of a supplier learns.
+
+    Raises:
+        ConfigError: no supplier of that name takes a network.
+    """
+    suppliers = run_suppliers()
+    if name not in suppliers:
+        raise ConfigError(f"{name}: is no network that a model builds on; there are {', '.join(suppliers) or 'none'}")
+    return suppliers[name].trains or "poses"
+
+
 def _preset(named: str | None, layers: Sequence[Layer], dataset: LabelledDataset) -> Model | None:
     """The named model that a network comes from; None where the layers describe one."""
     wanted: Content = {}
@@ -266,10 +270,9 @@ def _preset(named: str | None, layers: Sequence[Layer], dataset: LabelledDataset
 
 def _wants(network: Content) -> Content:
     """What a detector's config says about its training; nothing where it is wrong, which is reported later."""
-    adapter: TypeAdapter[DetectorConfig] = TypeAdapter(AnyDetector)
     try:
-        return dict(adapter.validate_python(network).defaults())
-    except ValidationError:
+        return dict(parse_component("detector", DetectorConfig, network).defaults())
+    except ConfigError:
         return {}
 
 

@@ -69,7 +69,7 @@ def _notes(spec: AnyRunSpec, added: Sequence[str]) -> list[str]:
         return []
     name, notes, needs = (
         spec.model.name,
-        list(Augmenter(spec.augmentation, spec.skeleton).notes),
+        list(Augmenter(spec.augmentation.decided(), spec.skeleton).notes),
         needs_of(spec.skeleton),
     )
     notes += added

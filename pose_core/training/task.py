@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pose_core.data.augment import Augmenter
 from pose_core.data.auto_sizes import auto_crop, auto_scale
 from pose_core.data.boxes import auto_min_box
-from pose_core.data.dataset import Batch, DetectorSamples, PlainBatches, PoseSamples, labelled_animals
+from pose_core.data.dataset import Batch, DetectorSamples, ImageSamples, PlainBatches, PoseSamples, labelled_animals
 from pose_core.data.split import Split
 from pose_core.errors import DataError
 from pose_core.model.assemble import PoseModel
@@ -74,7 +74,7 @@ class Task(ABC, Generic[S]):
         """
 
     @abstractmethod
-    def samples(self, rows: tuple[int, ...], augment: bool) -> PoseSamples:
+    def samples(self, rows: tuple[int, ...], augment: bool) -> ImageSamples:
         """Samples of some images, as training (``augment``) or inference sees them."""
 
     @abstractmethod
@@ -106,13 +106,13 @@ class PoseTask(Task[RunSpec]):
             scale = auto_scale(dataset, split.train) if preprocess.size is None else 1.0
             decided["scale"] = scale
         if preprocess.min_box == "auto":
-            decided["min_box"] = auto_min_box(dataset, split.train) if preprocess.view == "animal" else 0.0
+            decided["min_box"] = auto_min_box(dataset, split.train) if spec.model.view == "animal" else 0.0
         crop: dict[str, Any] = {}
         if spec.augmentation.crop.size == "auto":
             multiple = spec.model.backbone.size_multiple()
             crop["size"] = preprocess.size or auto_crop(dataset, split.train, scale, multiple)
         samples = len(split.train)
-        if preprocess.view == "animal":
+        if spec.model.view == "animal":
             samples = sum(labelled_animals(dataset.images[row]) for row in split.train)
             if not samples:
                 raise DataError(
@@ -131,9 +131,9 @@ class PoseTask(Task[RunSpec]):
         return PoseSamples(
             self.prepared.dataset,
             rows,
-            spec.model.preprocess,
+            spec.model.decided_preprocess(),
             spec.model.backbone.size_multiple(),
-            Augmenter(spec.augmentation, spec.skeleton) if augment else None,
+            Augmenter(spec.augmentation.decided(), spec.skeleton) if augment else None,
             spec.train.seed,
             int(spec.train.cache * 2**30),
         )
@@ -182,15 +182,14 @@ class DetectorTask(Task[DetectorRunSpec]):
     def samples(self, rows: tuple[int, ...], augment: bool) -> DetectorSamples:
         """Whole frames with boxes."""
         spec = self.prepared.spec
-        assert isinstance(spec.min_box, float)
         # A mirrored animal is still an animal, whatever its keypoints are called.
         anybody = Skeleton(("animal",))
         return DetectorSamples(
             self.prepared.dataset,
             rows,
             spec.network,
-            spec.min_box,
-            Augmenter(spec.augmentation, anybody) if augment else None,
+            spec.decided_min_box(),
+            Augmenter(spec.augmentation.decided(), anybody) if augment else None,
             spec.train.seed,
             int(spec.train.cache * 2**30),
         )

@@ -1,10 +1,12 @@
-"""A labelled project -> a trained run."""
+"""Train on a labelled project: from what a user says to a run folder."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -16,6 +18,63 @@ from pose_core.training.prepare import prepare
 from pose_core.training.prepared import Prepared
 from pose_core.training.task import TASKS
 from pose_core.training.train_run import train_run
+
+
+def train(
+    project: Path | str,
+    model: str | None = None,
+    *,
+    out: Path | str,
+    config: Path | str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    weights: str | None = None,
+    epochs: int | None = None,
+    max_time: float | str | None = None,
+    batch_size: int | None = None,
+    device: str | None = None,
+    devices: int | None = None,
+    precision: str | None = None,
+    seed: int | None = None,
+    resume: bool = False,
+    **networks: Path | str | None,
+) -> Run[AnyRunSpec]:
+    """Train a model on a labelled project; ``pose train`` in Python, with the same defaults.
+
+    Args:
+        project: the labelled project: its folder or its file.
+        model: name of a model; may be left out where ``config``, ``weights`` or a detector says what is trained.
+        out: folder of the run; made if needed.
+        config: YAML file with settings.
+        settings: by their keys, ``{"train.optimizer.lr": 1e-3}``; they win over ``config``.
+        weights: to start from: a name, a file, a run folder, or ``none``: random ones.
+        epochs: passes over the training images, for each network that is trained.
+        max_time: seconds, or a text such as ``10m``; several networks share it evenly.
+        batch_size: images a step on each device, for each network that is trained.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
+        devices: number of devices; more than one train in as many processes.
+        precision: ``32``, ``16-mixed`` or ``bf16-mixed``.
+        seed: of initial weights, split, order and augmentation.
+        resume: go on from the last checkpoint in ``out``.
+        networks: that the model builds on, by the name of what they supply: ``detector="ssdlite"`` trains one first,
+            ``detector="runs/detector"`` takes a trained one. What is said of one of them in ``settings``
+            (``stages.detector.train.epochs``) wins over the arguments above.
+
+    Returns:
+        the trained run.
+
+    Raises:
+        PoseError: the project, a name, a setting or the run folder cannot be used, or training cannot go on.
+    """
+    return train_project(
+        Path(project),
+        model,
+        out=Path(out),
+        networks={name: str(given) for name, given in networks.items() if given is not None},
+        config=None if config is None else Path(config),
+        assignments=[f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()],
+        options=TrainOptions(weights, epochs, max_time, batch_size, device, devices, precision, seed),
+        resume=resume,
+    )
 
 
 def train_project(

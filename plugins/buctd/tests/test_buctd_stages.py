@@ -23,7 +23,7 @@ from pose_core.pipeline.crops import Crops
 from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.sources import ArraySource
 from pose_core.pipeline.whole_frames import WholeFrames
-from pose_core.specs import PreprocessSpec
+from pose_core.specs import Preprocess
 from pose_core.structures import ByteArray, Frame, Instances, Skeleton
 
 SIGMA = 3.0
@@ -80,7 +80,7 @@ class Attentive(nn.Module):
         return Predictions.none(len(light), SKELETON).with_animals(points[:, None], score[:, None])
 
 
-PREPROCESS = PreprocessSpec(view="animal", size=(64, 64), min_box=20.0, scale=1.0, margin=0.3)
+PREPROCESS = Preprocess(view="animal", size=(64, 64), min_box=20.0, scale=1.0, margin=0.3)
 
 
 def context(**more: Any) -> StageContext:
@@ -247,7 +247,7 @@ def test_an_interrupted_prediction_goes_on_as_one_that_was_not() -> None:
 
 def test_what_is_given_must_suit_the_model(tmp_path: Path) -> None:
     other = Attentive(Skeleton(("nose", "tail")))
-    frames = WholeFrames(other, PreprocessSpec(scale=1.0))
+    frames = WholeFrames(other, Preprocess(scale=1.0))
     finds = StageContext(SKELETON, other.device, "--conditions RUN", network=other, frames=frames)
     with pytest.raises(ConfigError, match="--conditions RUN: finds nose, tail; the model refines red, green, blue"):
         make_initial_poses(InitialPosesConfig(), finds)

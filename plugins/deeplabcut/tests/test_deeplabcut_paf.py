@@ -106,7 +106,7 @@ def test_every_tensor_of_the_head_has_its_place(stride: int, channels: int, hidd
     assert head.grid == Grid(4, 2)
     assert head.limbs == tuple(map(tuple, GRAPH))
     assert spec.target_generator.width == 20
-    assert spec.predictor.most_animals == 3
+    assert spec.predictor.max_animals == 3
     for wrong in ("convt5.weight", "hm_ref_layers.5.weight", "paf_head.deconv_layers.1.weight", "other.weight"):
         with pytest.raises(KeyError):
             rename(wrong)

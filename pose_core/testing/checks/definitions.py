@@ -8,14 +8,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from pose_core import hooks
 from pose_core.catalog.citations import Citation, read_bibliography, read_entries
 from pose_core.catalog.known_names import known_names
-from pose_core.errors import PluginError, PoseError
+from pose_core.errors import ConfigError, PluginError, PoseError
 from pose_core.plugins import ACTIVE
-from pose_core.specs import AnyHead, HeadConfig
+from pose_core.specs import HeadConfig, parse_component
 from pose_core.testing.checks.check import (
     COMPONENT,
     EXTRA_HEAD,
@@ -164,11 +162,10 @@ def check_recipe_fits_backbones(subject: DefinitionSubject) -> None:
 def check_extra_head_serves_its_need(subject: DefinitionSubject) -> None:
     """The head's config is valid and says by predicts_unique or predicts_identity that it does what is needed."""
     extra = subject.definition
-    adapter: TypeAdapter[HeadConfig] = TypeAdapter(AnyHead)
     try:
-        config = adapter.validate_python(dict(extra.head))
-    except ValidationError as error:
-        raise AssertionError(f"head {dict(extra.head)} is not valid: {error.errors()[0]['msg']}") from None
+        config = parse_component("head", HeadConfig, extra.head)
+    except ConfigError as error:
+        raise AssertionError(f"head {dict(extra.head)} is not valid: {error}") from None
     serves = {"unique_keypoints": config.predicts_unique(), "identity": config.predicts_identity()}
     demand(serves[extra.needs], f"{config.type} is offered for {extra.needs}, but its config says it does not serve it")
 

@@ -39,7 +39,7 @@ class PositionAttention(nn.Module):
         return out.mT.reshape(b, c, h, w)
 
 
-class ChannelAttention(nn.Module):
+class ConditionalChannelAttention(nn.Module):
     """Queries from maps made of the conditions, one a channel; keys and values are the channels of the features."""
 
     def __init__(self, features: int, conditions: int, cells: int, heads: int, dropout: float) -> None:
@@ -93,7 +93,7 @@ class ConditionalAttention(nn.Module):
     ) -> None:
         super().__init__()
         cells = size[0] * size[1]
-        self.channel = ChannelAttention(features, conditions, cells, heads, dropout)
+        self.channel = ConditionalChannelAttention(features, conditions, cells, heads, dropout)
         self.position = None if channel_only else PositionAttention(features, conditions, heads, dropout)
         to = size[::-1] if transposed else size
         self.register_buffer("rows", _resizing(image_size[0], to[0]), persistent=False)
@@ -119,7 +119,7 @@ class ConditionalAttention(nn.Module):
 
     def _start_as_identity(self, stride: float) -> None:
         """Features pass unchanged at first, so that pretrained weights around keep their meaning."""
-        parts: list[ChannelAttention | PositionAttention] = [self.channel]
+        parts: list[ConditionalChannelAttention | PositionAttention] = [self.channel]
         if self.position is not None:
             parts.append(self.position)
         for part in parts:

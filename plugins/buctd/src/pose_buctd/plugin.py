@@ -91,6 +91,7 @@ def pose_suppliers() -> Iterable[SupplierSpec]:
         takes=("run", "file"),
         metavar="RUN|FILE",
         help="A trained bottom-up model, in the place of the run's own, or a file of its predictions.",
+        trains="poses",
     )
 
 
@@ -102,7 +103,7 @@ def pose_recipes() -> Iterable[ModelRecipe]:
         "{backbone}; a rough pose is added to the crop, heatmaps of the animal",
         {
             "model": {
-                "preprocess": {"view": "animal", "size": [256, 256]},
+                "preprocess": {"size": [256, 256]},
                 "inputs": {"conditions": {"type": "buctd/conditions"}},
                 "heads": _HEATMAPS,
             },
@@ -130,7 +131,7 @@ def _preset(
         summary=f"{summary} on {size[0]} x {size[1]} crops",
         spec={
             "model": {
-                "preprocess": {"view": "animal", "size": list(size)},
+                "preprocess": {"size": list(size)},
                 "inputs": {"conditions": {"type": "buctd/conditions", **errors}},
                 "heads": heads,
             },

@@ -14,7 +14,7 @@ from pose_coco.config import CocoWriterConfig
 from pose_coco.reader import HALF
 from pose_core.errors import DataError
 from pose_core.interfaces import PredictionsHeader, Writer
-from pose_core.structures import FloatArray, Frame, Instances, keypoint_boxes
+from pose_core.structures import FloatArray, Frame, Instances
 
 _DECIMALS = 4
 
@@ -136,8 +136,7 @@ def _to_coco_boxes(animals: Instances) -> FloatArray:
 
     An animal without a box gets that of its keypoints; NaN where it has none either.
     """
-    known = ~np.isnan(animals.boxes).any(axis=-1, keepdims=True)
-    boxes = np.where(known, animals.boxes, keypoint_boxes(animals.keypoints))
+    boxes = animals.animal_boxes()
     low = boxes[:, :2] + np.float32(HALF)
     return np.concatenate([low, boxes[:, 2:] - boxes[:, :2]], axis=1).astype(np.float32)
 

@@ -30,7 +30,7 @@ class CSPNeXt(Backbone):
         self.out_features = config.out_features
         self.freeze_norms(config.freeze_bn)
 
-    def forward(self, images: Tensor, inserts: Inserts = NO_INSERTS, **extra: Tensor) -> list[Tensor]:
+    def forward(self, images: Tensor, *, inserts: Inserts = NO_INSERTS, **extra: Tensor) -> list[Tensor]:
         """Args:
             images: (B, 3, H, W) float32, H and W multiples of the coarsest stride.
             inserts: at ``stage1`` to ``stage4``, at the end of each; one map.

@@ -31,8 +31,8 @@ from pose_deeplabcut.model_config import (
     Section,
     find_model_config,
     load_model_config,
-    normalisation,
     parse_model_config,
+    read_normalisation,
 )
 from pose_deeplabcut.project_config import ProjectConfig, looks_like_config, read_config
 from pose_deeplabcut.snapshot import Snapshot, read_snapshot
@@ -231,7 +231,7 @@ class ModelImporter(Importer):
                 notes.append("no detector: boxes must come from elsewhere, or import one with --detector SNAPSHOT")
             return None
         section = about.whole.section("detector")
-        if normalisation(section.section("data")) != IMAGENET:
+        if read_normalisation(section.section("data")) != IMAGENET:
             raise section.error("must be true; other detectors cannot be taken over", "data.inference.normalize_images")
         network = section.section("model")
         part = self._part("detector", network, general, "", "")

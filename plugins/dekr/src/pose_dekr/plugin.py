@@ -38,7 +38,7 @@ def pose_components() -> Iterable[ComponentSpec]:
         "centers",
         config="pose_dekr.config:CentersConfig",
         factory="pose_dekr.predictor:CentersPredictor",
-        summary="The animals whose centres are highest, duplicates removed",
+        summary="The animals with the highest centres, duplicates removed",
     )
 
 

@@ -47,7 +47,7 @@ class HRNet(Backbone):
                 unused.requires_grad_(False)
         self.freeze_norms(config.freeze_bn)
 
-    def forward(self, images: Tensor, inserts: Inserts = NO_INSERTS, **extra: Tensor) -> list[Tensor]:
+    def forward(self, images: Tensor, *, inserts: Inserts = NO_INSERTS, **extra: Tensor) -> list[Tensor]:
         """Args:
             images: (B, 3, H, W) float32, H and W multiples of 32.
             inserts: at ``transition1`` to ``transition3``, before the stages 2 to 4: all branches that there are.

@@ -39,7 +39,7 @@ def pose_components() -> Iterable[ComponentSpec]:
         "simcc",
         config="pose_rtmpose.config:SimccPredictorConfig",
         factory="pose_rtmpose.predictor:SimccPredictor",
-        summary="Position whose target fits the output best, or the highest bin",
+        summary="Position with the target that fits the output best, or the highest bin",
     )
     yield ComponentSpec(
         "loss",
@@ -53,7 +53,7 @@ def pose_components() -> Iterable[ComponentSpec]:
 def _preset(variant: str, size: int) -> ModelPreset:
     spec: dict[str, Any] = {
         "model": {
-            "preprocess": {"view": "animal", "size": [size, size]},
+            "preprocess": {"size": [size, size]},
             "heads": {"keypoints": {"type": "rtmpose/simcc"}},
         },
     }

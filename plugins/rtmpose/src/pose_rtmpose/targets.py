@@ -17,7 +17,7 @@ _EDGE = 1e-3
 class SimccTargets(TargetGenerator):
     """Gaussians of height 1 over the bins of each axis (SimCC, Li et al. 2022, with the widths of RTMPose).
 
-    Of several animals the first counts: in ``view: animal`` the crop's own. Keypoints that are unlabelled or outside
+    Of several animals the first counts: in crops the crop's own. Keypoints that are unlabelled or outside
     the image have weight 0 on both axes.
     """
 

@@ -45,7 +45,7 @@ def pose_models() -> Iterable[ModelPreset]:
         summary="HRNet-W32 and a transformer of keypoint tokens, crops of 256 x 256",
         spec={
             "model": {
-                "preprocess": {"view": "animal", "size": [256, 256]},
+                "preprocess": {"size": [256, 256]},
                 "neck": {"type": "tokenpose/transformer"},
                 "heads": {"keypoints": {"type": "tokenpose/token_heatmap"}},
             },

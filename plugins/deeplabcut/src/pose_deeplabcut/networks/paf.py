@@ -125,10 +125,10 @@ def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
             "threshold": 0.01,
             "window": 1,
             "sampling": "nearest",
-            "least_affinity": predictor.get("min_affinity", 0.05),
+            "min_affinity": predictor.get("min_affinity", 0.05),
             "limbs": None if keep is None or sorted(keep) == list(range(len(graph))) else sorted(keep),
-            "most_animals": predictor.get("num_animals", about["num_individuals"]),
-            "least_keypoints": min(3, about["num_keypoints"]),
+            "max_animals": predictor.get("num_animals", about["num_individuals"]),
+            "min_keypoints": min(3, about["num_keypoints"]),
         },
         "losses": {"heatmap": {"type": "heatmap/bce" if loss == "WeightedBCECriterion" else "heatmap/mse"}},
     }

@@ -46,5 +46,5 @@ def pose_recipes() -> Iterable[ModelRecipe]:
         "top_down_{backbone}_{{ cookiecutter.namespace }}",
         "top_down",
         "{backbone}; positions of the animal in a crop, regressed",
-        {"model": {"preprocess": {"view": "animal", "size": [256, 256]}, "heads": heads}},
+        {"model": {"preprocess": {"size": [256, 256]}, "heads": heads}},
     )
