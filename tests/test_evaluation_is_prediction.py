@@ -24,6 +24,7 @@ from pose_core.errors import ConfigError
 from pose_core.evaluation.run import evaluate_poses
 from pose_core.formats.parquet import ParquetPredictions
 from pose_core.formats.project_writing import Example, write_project
+from pose_core.io.images import read_image_file
 from pose_core.model.build import build_model
 from pose_core.prediction.predict_paths import predict_paths
 from pose_core.runs.run_folder import Run
@@ -33,8 +34,8 @@ from pose_core.structures import Frame, Instances, LabelledDataset, Skeleton
 
 SMALL = {"filters": 4, "max_stride": 8, "output_stride": 2}
 SETTINGS: dict[str, dict[str, Any]] = {
-    "single_animal": {"name": "unet", "model": {"backbone": SMALL, "preprocess": {"scale": 1.0}}},
-    "bottom_up": {"name": "unet", "model": {"backbone": SMALL, "preprocess": {"scale": 1.0}}},
+    "single_animal": {"name": "unet", "model": {"backbone": SMALL, "preprocess": {"scale": 1.0, "min_box": 0.0}}},
+    "bottom_up": {"name": "unet", "model": {"backbone": SMALL, "preprocess": {"scale": 1.0, "min_box": 0.0}}},
     "top_down": {
         "name": "top_down_unet",
         "model": {"backbone": SMALL, "preprocess": {"size": [32, 48], "scale": 1.0, "min_box": 20.0}},
@@ -115,7 +116,7 @@ def box_file(dataset: LabelledDataset, path: Path) -> Path:
     lines = ["image,x1,y1,x2,y2"]
     for record in dataset.images:
         boxes = animal_boxes(record, 20.0).astype(np.float64).tolist()
-        lines += [f"{record.image.name},{','.join(map(repr, box))}" for box in boxes]
+        lines += [f"{record.image.path.name},{','.join(map(repr, box))}" for box in boxes]
     path.write_text("\n".join(lines))
     return path
 
@@ -147,7 +148,7 @@ def test_evaluation_predicts_what_prediction_predicts(
         sources = {"boxes": box_file(dataset, tmp_path / "boxes.csv")}
     elif source == "run":
         sources = {"conditions": make("bottom_up").path}
-    tested = [image.image for image in dataset.images[4:]]
+    tested = [image.image.path for image in dataset.images[4:]]
     if source == "file":
         (found,) = predict_paths(make("bottom_up").path, tested, tmp_path / "initial", device="cpu")
         assert found is not None
@@ -175,19 +176,13 @@ def test_a_detector_is_measured_by_the_boxes_that_prediction_uses(
     detector = make_detector(dataset, tmp_path / "detector")
     result = pose_core.evaluate(detector, device="cpu", split="all")
     estimator = pose_core.load(make("top_down").path, "cpu", detector=detector)
-    labelled = [image.image for image in dataset.images if len(image.instances)]
-    found = [frame for path in labelled for frame in estimator.predict([read(path)])]
+    labelled = [image.image.path for image in dataset.images if len(image.instances)]
+    found = [frame for path in labelled for frame in estimator.predict([read_image_file(path)])]
     assert result.boxes == sum(len(frame.instances) for frame in found)
     # Never more than there are individuals, although the detector finds boxes everywhere.
     assert result.boxes == 3 * len(labelled)
     with pytest.raises(ConfigError, match="holds a detector, for which detector mean nothing"):
         pose_core.evaluate(detector, device="cpu", detector=detector)
-
-
-def read(path: Path) -> Any:
-    from pose_core.data.images import read_image
-
-    return read_image(path)
 
 
 def test_a_run_without_its_source_says_what_there_is(make: Callable[[str], Run], dataset: LabelledDataset) -> None:

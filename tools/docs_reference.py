@@ -123,7 +123,7 @@ def commands_page() -> str:
     lines += [f"- [pose {name}](#pose-{name}): {_first(command.help)}" for name, command in group.commands.items()]
     functions = {c.name or c.callback.__name__: c.callback for c in app.registered_commands if c.callback is not None}
     for name, command in group.commands.items():
-        kinds = typing.get_type_hints(functions[name])
+        kinds = _kinds(functions[name])
         parameters = [p for p in command.params if p.name in kinds]
         arguments = [p for p in parameters if p.param_type_name == "argument"]
         options = [p for p in parameters if p not in arguments]
@@ -135,6 +135,13 @@ def commands_page() -> str:
         table = [(_spelled(p, kinds[p.name]), _default(p), _sentence(p.help)) for p in (*arguments, *options)]
         lines += ["", rows(("argument or option", "default", "meaning"), table)] if table else []
     return "\n".join(lines) + "\n"
+
+
+def _kinds(command: Any) -> dict[str, Any]:
+    """The type of each parameter of a command, also of those that are made when it is read."""
+    parameters = inspect.signature(command, eval_str=True).parameters.values()
+    annotated = {p.name: p.annotation for p in parameters}
+    return {n: typing.get_args(a)[0] if typing.get_origin(a) is typing.Annotated else a for n, a in annotated.items()}
 
 
 def _as_typed(text: str) -> str:

@@ -154,8 +154,7 @@ def evaluate_detector(
     at_once = (batch_size or run.spec.train.batch_size) if run.spec.network.size is not None else 1
     pipeline = make_detector_pipeline(run, choose_device(device), at_once)
     frames = _frames(pipeline, split, images, progress)
-    min_box = run.spec.min_box
-    assert isinstance(min_box, float)
+    min_box = run.spec.decided_min_box()
     result = measure_boxes(split, [images.dataset.images[row] for row in images.rows], frames, min_box, images.notes)
     run.update_metrics(**{split: result.to_json()})
     return result
