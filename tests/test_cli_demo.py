@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from pose_core.demo import folder
 from pose_core.demo import run as demo_run
@@ -14,10 +13,11 @@ from pose_core.demo.folder import MARKER, OWN
 from pose_core.demo.run import DemoOptions, run_demo
 from pose_core.errors import ConfigError
 from pose_core.pipeline.video import VideoSource
+from pose_core.reporting import LogReporter
 from pose_core.runs.run_folder import Run
 
 FAST = ("--model", "unet", "--images", "24", "--seconds", "0.4", "--epochs", "1", "--max-time", "20s")
-QUIET = Console(quiet=True)
+QUIET = LogReporter()
 
 
 def options(out: Path, **changes: object) -> DemoOptions:

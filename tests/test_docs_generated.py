@@ -18,6 +18,8 @@ import docs_settings
 import pytest
 
 from pose_core import hooks
+from pose_core.catalog import get_catalog
+from pose_core.kinds import KINDS
 from pose_core.plugins.definition_checks import ask, check_definitions
 from pose_core.plugins.discovery import find_implementations
 
@@ -87,7 +89,8 @@ def test_a_new_interface_and_an_example_of_nothing_are_seen(monkeypatch: pytest.
         def hear(self) -> None: ...
 
     monkeypatch.setattr(interfaces, "Listener", Listener, raising=False)
-    monkeypatch.setattr(interfaces, "__all__", [*interfaces.__all__, "Listener"])
+    row = hooks.Kind("listener", "sound -> words", interface="pose_core.interfaces:Listener")
+    monkeypatch.setattr(docs_reference, "KINDS", {**KINDS, "listener": row})
     (fault,) = docs_reference.faults()
     assert fault.startswith("Listener has no example")
     monkeypatch.undo()
@@ -155,11 +158,11 @@ def test_a_changed_help_text_and_a_new_check_make_their_pages_stale(monkeypatch:
     assert "`--loud`, `--no-loud`" in after
     assert docs_reference.commands_page() == before
 
-    every = checks.every_check()
+    every = checks.every_check(get_catalog().kinds)
     page = docs_reference.checks_page()
     assert page.count("\n| `") == len(every) > 50
     assert all(f"| `{check.name}` |" in page and check.demand for check in every)
-    monkeypatch.setattr(checks, "every_check", lambda: (*every, Check("hears", 1, ("head",), print, "It hears.")))
+    monkeypatch.setattr(checks, "every_check", lambda kinds: (*every, Check("hears", 1, ("head",), print, "It hears.")))
     assert "| `hears` | head | It hears. |" in docs_reference.checks_page()
 
 

@@ -66,7 +66,7 @@ def test_a_model_has_the_heads_that_the_project_calls_for(
 
 def test_a_note_says_what_was_added_and_how_to_refuse_it() -> None:
     assert made(BOTH)[1] == [
-        f"unet/unet gets a head '{name}' ({head}) for {whom}; leave it out with --set model.heads.{name}=null"
+        f"unet/unet gets a head '{name}' ({head}) for {whom}; leave it out with assignments=[model.heads.{name}=null]"
         for name, head, whom in (
             ("unique_keypoints", "heatmap/heatmap", "corner, lamp"),
             ("identity", "heatmap/identity", "ann, bob"),
@@ -97,7 +97,9 @@ def test_an_editor_knows_that_null_may_stand_in_the_place_of_a_head() -> None:
 
 
 def test_null_that_leaves_nothing_out_is_a_slip() -> None:
-    with pytest.raises(ConfigError, match=r"model\.heads\.identiy: no head of this name .* keypoints.*--set") as caught:
+    with pytest.raises(
+        ConfigError, match=r"model\.heads\.identiy: no head of this name .* keypoints.*assignments="
+    ) as caught:
         made(BOTH, ["model.heads.identiy=null"])
     assert "\n" not in str(caught.value)
     with pytest.raises(ConfigError, match=r"model\.heads"):

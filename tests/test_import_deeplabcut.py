@@ -43,7 +43,7 @@ def hollow(tmp_path: Path) -> Model:
 
 
 def test_a_snapshot_becomes_a_run_that_predicts_its_numbers(model: Model, tmp_path: Path) -> None:
-    imported = pose_core.import_model("deeplabcut", str(model.snapshot), str(tmp_path / "run"))
+    imported = import_model("deeplabcut", str(model.snapshot), str(tmp_path / "run"))
     run = Run.open(tmp_path / "run")
     assert run.metrics()["weights_sha256"]
     assert run.spec.model.method == "single_animal"
@@ -250,7 +250,7 @@ def test_the_snapshot_of_a_detector_is_not_that_of_a_pose_network(hollow: Model)
 
 
 def test_a_detector_belongs_to_top_down_models(model: Model, tmp_path: Path) -> None:
-    assert "leave out --detector" in model.refused(detector=model.snapshot)
+    assert "leave out detector" in model.refused(detector=model.snapshot)
     other = Model(tmp_path / "other", description(top_down=True), hollow=True)
     assert "not the snapshot of a detector" in other.refused(detector=other.snapshot)
 
@@ -356,7 +356,7 @@ def test_an_imported_run_is_evaluated_and_trained_on(blob_project: Path, tmp_pat
     result = evaluate(run, "all", device="cpu")
     assert result.counts.images == 32
     assert result.error.mean.value is not None
-    with pytest.raises(DataError, match="does not know which images it was trained on; --split all"):
+    with pytest.raises(DataError, match="does not know which images it was trained on; split=all"):
         evaluate(run, "test", device="cpu")
 
     process = pose(

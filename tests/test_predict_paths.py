@@ -30,7 +30,8 @@ from pose_core.prediction import journal
 from pose_core.prediction.estimator import PoseEstimator
 from pose_core.prediction.inputs import find_inputs, unique_names
 from pose_core.prediction.job import Outcome
-from pose_core.prediction.predict import Observer, predict
+from pose_core.prediction.predict import predict
+from pose_core.reporting import LogReporter
 from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
 from pose_core.structures import Frame
@@ -70,16 +71,16 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class Watcher(Observer):
+class Watcher(LogReporter):
     """Collects what it is told; may stop the work at a frame, as Ctrl-C does."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.notes: list[str] = []
         self.errors: list[str] = []
-        self.steps: list[int] = []
+        self.steps: list[float] = []
         self.stop_at = stop_at
 
-    def progress(self, done: int) -> None:
+    def progress(self, what: str, done: float, total: float | None) -> None:
         self.steps.append(done)
         if self.stop_at is not None and done >= self.stop_at:
             raise KeyboardInterrupt
@@ -87,8 +88,9 @@ class Watcher(Observer):
     def note(self, line: str) -> None:
         self.notes.append(line)
 
-    def failed(self, name: str, error: VideoError | DataError) -> None:
-        self.errors.append(str(error))
+    def finished(self, name: str, outcome: Outcome | VideoError | DataError) -> None:
+        if not isinstance(outcome, Outcome):
+            self.errors.append(str(outcome))
 
 
 def read(path: Path) -> tuple[PredictionsHeader, list[Frame]]:
@@ -134,10 +136,10 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
     stop_at: int, run: Path, video: Path, undisturbed: bytes, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        predict(run, [video], tmp_path, observer=Watcher(stop_at))
+        predict(run, [video], tmp_path, reporter=Watcher(stop_at))
     assert visible(tmp_path) == []
     watcher = Watcher()
-    outcome = predict(run, [video], tmp_path, observer=watcher)[0]
+    outcome = predict(run, [video], tmp_path, reporter=watcher, finished=watcher.finished)[0]
     assert watcher.steps[0] == stop_at
     assert outcome is not None
     assert outcome.timing is not None
@@ -155,19 +157,19 @@ def test_a_killed_run_goes_on_from_its_last_part(
     states: list[tuple[int, Path]] = []
 
     class Snapshots(Watcher):
-        def progress(self, done: int) -> None:
+        def progress(self, what: str, done: float, total: float | None) -> None:
             state = tmp_path / f"state{done}"
             shutil.copytree(tmp_path / "first", state)
             states.append((done, state))
 
-    predict(run, [video], tmp_path / "first", observer=Snapshots())
+    predict(run, [video], tmp_path / "first", reporter=Snapshots())
     assert len(states) == 14
     for done, state in states[::3]:
         partial = state / ".mouse.partial"
         (partial / f"{done:010d}-{done + 3:010d}.new").write_bytes(b"half a part")
         (partial / "result.parquet").write_bytes(b"half a result")
         watcher = Watcher()
-        predict(run, [video], state, observer=watcher)
+        predict(run, [video], state, reporter=watcher, finished=watcher.finished)
         assert watcher.steps[0] == done
         assert (state / "mouse.parquet").read_bytes() == undisturbed
         assert [p.name for p in state.iterdir() if p.is_dir()] == []
@@ -178,10 +180,10 @@ def test_a_damaged_part_is_made_again(
 ) -> None:
     monkeypatch.setattr(journal, "PART_SECONDS", (0.0, 0.0))
     with pytest.raises(KeyboardInterrupt):
-        predict(run, [video], tmp_path, observer=Watcher(24))
+        predict(run, [video], tmp_path, reporter=Watcher(24))
     (tmp_path / ".mouse.partial" / "0000000008-0000000011.parquet").write_bytes(b"")
     watcher = Watcher()
-    predict(run, [video], tmp_path, observer=watcher)
+    predict(run, [video], tmp_path, reporter=watcher, finished=watcher.finished)
     assert watcher.steps[0] == 8
     assert (tmp_path / "mouse.parquet").read_bytes() == undisturbed
 
@@ -194,9 +196,9 @@ def test_unfinished_results_of_another_making_are_not_mixed(
     for changed, first in (("weights", other), ("batch_size", run)):
         size = 8 if changed == "batch_size" else None
         with pytest.raises(KeyboardInterrupt):
-            predict(first, [video], out, batch_size=size, overwrite=True, observer=Watcher(16))
+            predict(first, [video], out, batch_size=size, overwrite=True, reporter=Watcher(16))
         watcher = Watcher()
-        predict(run, [video], out, overwrite=True, observer=watcher)
+        predict(run, [video], out, overwrite=True, reporter=watcher, finished=watcher.finished)
         assert watcher.notes == [f"{video}: an unfinished result made with other settings ({changed}) was discarded"]
         assert watcher.steps[0] == 0
         assert (out / "mouse.parquet").read_bytes() == undisturbed
@@ -206,10 +208,10 @@ def test_a_video_that_changed_is_predicted_again(run: Path, tmp_path: Path) -> N
     video = tmp_path / "v.mp4"
     write_numbered_video(video, 20)
     with pytest.raises(KeyboardInterrupt):
-        predict(run, [video], tmp_path / "out", observer=Watcher(8))
+        predict(run, [video], tmp_path / "out", reporter=Watcher(8))
     write_numbered_video(video, 24)
     watcher = Watcher()
-    predict(run, [video], tmp_path / "out", observer=watcher)
+    predict(run, [video], tmp_path / "out", reporter=watcher, finished=watcher.finished)
     assert "(source) was discarded" in watcher.notes[0]
     assert len(read(tmp_path / "out" / "v.parquet")[1]) == 24
 
@@ -222,11 +224,11 @@ def test_a_finished_result_is_not_made_again(run: Path, video: Path, tmp_path: P
     left.mkdir()  # as when the process is killed in its last moment
     (left / "0000000000-0000000003.parquet").write_bytes(b"")
     watcher = Watcher()
-    outcome = predict(run, [video], tmp_path, observer=watcher)[0]
+    outcome = predict(run, [video], tmp_path, reporter=watcher, finished=watcher.finished)[0]
     assert outcome == Outcome(result, 50, [])
     assert result.stat().st_mtime_ns == made
     assert not left.exists()
-    assert watcher.notes == [f"{result} is complete; --overwrite makes it again"]
+    assert watcher.notes == [f"{result} is complete; overwrite=True makes it again"]
     predict(run, [video], tmp_path, overwrite=True)
     assert result.stat().st_mtime_ns > made
 
@@ -234,7 +236,7 @@ def test_a_finished_result_is_not_made_again(run: Path, video: Path, tmp_path: P
 def test_files_of_others_are_not_overwritten(run: Path, video: Path, tmp_path: Path) -> None:
     result = tmp_path / "mouse.parquet"
     result.write_text("mine")
-    with pytest.raises(PoseError, match=r"no mouse.parquet.info beside it says what made it; add --overwrite"):
+    with pytest.raises(PoseError, match=r"no mouse.parquet.info beside it says what made it; add overwrite=True"):
         predict(run, [video], tmp_path)
     assert result.read_text() == "mine"
     predict(run, [video], tmp_path, overwrite=True)
@@ -322,7 +324,7 @@ def test_one_bad_video_does_not_stop_the_others(run: Path, tmp_path: Path, monke
 
     monkeypatch.setattr(VideoSource, "read", breaking)
     watcher = Watcher()
-    outcomes = predict(run, [bad, good], tmp_path / "out", observer=watcher)
+    outcomes = predict(run, [bad, good], tmp_path / "out", reporter=watcher, finished=watcher.finished)
     assert outcomes[0] is None
     assert outcomes[1] is not None
     assert watcher.errors == [f"{bad}: gone"]
@@ -369,21 +371,21 @@ def test_a_full_disk_at_the_very_end(
             predict(run, [video], tmp_path)
     assert visible(tmp_path) == []
     watcher = Watcher()
-    predict(run, [video], tmp_path, observer=watcher)
+    predict(run, [video], tmp_path, reporter=watcher, finished=watcher.finished)
     assert watcher.steps == [50]  # only the last step is made again
     assert (tmp_path / "mouse.parquet").read_bytes() == undisturbed
 
 
 def test_two_processes_do_not_work_on_one_result(run: Path, video: Path, tmp_path: Path) -> None:
     class Second(Watcher):
-        def progress(self, done: int) -> None:
+        def progress(self, what: str, done: float, total: float | None) -> None:
             if done == 8:
-                with pytest.raises(PoseError, match="another 'pose predict' is working on the same result"):
+                with pytest.raises(PoseError, match=r"another pose_core\.predict is working on the same result"):
                     predict(run, [video], tmp_path)
                 self.notes.append("refused")
 
     watcher = Second()
-    predict(run, [video], tmp_path, observer=watcher)
+    predict(run, [video], tmp_path, reporter=watcher, finished=watcher.finished)
     assert watcher.notes == ["refused"]
     assert visible(tmp_path) == ["mouse.parquet"]
 
@@ -399,7 +401,7 @@ def write_images(folder: Path, sizes: list[tuple[int, int]]) -> list[Path]:
 def test_a_folder_of_images_is_one_sequence(run: Path, tmp_path: Path) -> None:
     images = write_images(tmp_path / "shots", [(64, 48)] * 11)
     with pytest.raises(KeyboardInterrupt):
-        predict(run, [tmp_path / "shots"], tmp_path / "out", observer=Watcher(8))
+        predict(run, [tmp_path / "shots"], tmp_path / "out", reporter=Watcher(8))
     outcome = predict(run, [tmp_path / "shots"], tmp_path / "out")[0]
     assert outcome is not None
     assert outcome.result.name == "shots.parquet"
@@ -465,9 +467,9 @@ def test_a_folder_is_named_by_its_name(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_bad_options_are_one_line(run: Path, video: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--format: no writer 'excel'.*parquet"):
+    with pytest.raises(ConfigError, match=r"format: no writer 'excel'.*parquet"):
         predict(run, [video], tmp_path / "out", format="excel")
-    with pytest.raises(ConfigError, match=r"--format: .*did you mean parquet\?.*installed formats:"):
+    with pytest.raises(ConfigError, match=r"format: .*did you mean parquet\?.*installed formats:"):
         predict(run, [video], tmp_path / "out", format="parket")
     with pytest.raises(ConfigError, match="device 'gpu' is unknown"):
         predict(run, [video], tmp_path / "out", device="gpu")

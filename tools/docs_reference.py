@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pose_core.catalog.kinds import InstalledKind
+from pose_core.kinds import KINDS
+
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "docs" / "authors" / "examples"
 
-_NOT_IMPLEMENTED_BY_AUTHORS = {"Calibration", "PredictionsStream"}
 _SECTIONS = ("Args", "Attributes", "Raises", "Returns")
 
 
@@ -25,13 +27,12 @@ def hooks() -> dict[str, Any]:
 
 
 def interfaces() -> dict[str, type]:
-    """All classes that a plugin's author derives from, by name."""
-    from pose_core import interfaces as floor
+    """Map names of the classes that authors derive from to these, as the table of kinds has them."""
+    return {kind.interface().__name__: kind.interface() for kind in _kinds()}
 
-    classes = {name: getattr(floor, name) for name in floor.__all__ if inspect.isclass(getattr(floor, name))}
-    return {n: c for n, c in classes.items() if inspect.isabstract(c) and n not in _NOT_IMPLEMENTED_BY_AUTHORS} | {
-        "Head": floor.Head
-    }
+
+def _kinds() -> list[InstalledKind]:
+    return [InstalledKind(row) for row in KINDS.values()]
 
 
 def faults() -> Iterator[str]:
@@ -52,9 +53,8 @@ def faults() -> Iterator[str]:
 
 def author_pages() -> dict[str, str]:
     """Path in the site -> Markdown: all hooks on a page, a page for each interface, and a list of these."""
-    from pose_core import specs
     from pose_core.catalog import get_catalog
-    from pose_core.hooks import HOOKS, KINDS, NEEDS
+    from pose_core.hooks import HOOKS, NEEDS
 
     pages: dict[str, str] = {}
     surface = ["# The hooks", "All that pose_core asks of a plugin, made of the docstrings of `pose_core/hooks.py`."]
@@ -64,9 +64,10 @@ def author_pages() -> dict[str, str]:
         parts = [f"## {name}", markdown(_doc(hook)), f"It returns {returned}:", _described(HOOKS[name])]
         surface += [*parts, _example(name).replace("## Example", "### Example", 1)]
     pages["authors/hooks.md"] = "\n\n".join(surface)
-    for name, cls in interfaces().items():
+    for kind in _kinds():
+        cls, config = kind.interface(), kind.config_base()
+        name = cls.__name__
         parts = [f"# {name}", markdown(_doc(cls)), *_methods(cls, name)]
-        config = getattr(specs, {"ExtraInput": "InputConfig"}.get(name, f"{name}Config"))
         parts += [f"## Its config: {config.__name__}", markdown(_doc(config)), *_fields(config)]
         pages[f"authors/interfaces/{name}.md"] = "\n\n".join(
             [*parts, *_methods(config, config.__name__), _example(name)]
@@ -74,7 +75,8 @@ def author_pages() -> dict[str, str]:
     lines = ["# Kinds and interfaces", "", "What the parts of a plugin implement, made of the docstrings:", ""]
     lines += [f"- [{name}](interfaces/{name}.md): {_summary(cls)}" for name, cls in sorted(interfaces().items())]
     methods = {method.name: method.summary for method in get_catalog().methods()}
-    for title, words in (("Kinds of components", KINDS), ("Methods of models", methods), ("Needs", NEEDS)):
+    kinds = {name: row.summary for name, row in KINDS.items()}
+    for title, words in (("Kinds of components", kinds), ("Methods of models", methods), ("Needs", NEEDS)):
         lines += ["", f"## {title}", "", rows(("name", "meaning"), [(f"`{n}`", about) for n, about in words.items()])]
     pages["authors/reference.md"] = "\n".join(lines)
     return {path: text + "\n" for path, text in pages.items()}
@@ -90,6 +92,7 @@ _LEVELS = {
 
 def checks_page() -> str:
     """Each conformance check: name, what it looks at, what it demands."""
+    from pose_core.catalog import get_catalog
     from pose_core.testing.checks import every_check
 
     lines = [
@@ -101,7 +104,7 @@ def checks_page() -> str:
         "`make tables`.",
     ]
     for level, title in _LEVELS.items():
-        chosen = [c for c in every_check() if c.level == level]
+        chosen = [c for c in every_check(get_catalog().kinds) if c.level == level]
         table = [(f"`{c.name}`", ", ".join(c.on).replace("_", " "), markdown(c.demand)) for c in chosen]
         lines += ["", f"## {title}", "", rows(("check", "of", "demand"), table)]
     return "\n".join(lines) + "\n"

@@ -11,14 +11,10 @@ from typing import Any
 
 from pose_core import hooks
 from pose_core.catalog.citations import Citation
+from pose_core.catalog.kinds import InstalledKind, KindsByKey, installed_kinds
 from pose_core.catalog.known_names import known_names
 from pose_core.catalog.merge import merge
 from pose_core.plugins import PluginRecord
-
-_STAGES = "inference.stages"
-_KINDS = {"heads": "head", "losses": "loss", "inputs": "input", "network": "detector", _STAGES: "stage"}
-"""Keys of a configuration under which components stand that are not called as their kind."""
-
 
 CORE = "core"
 """Namespace of what the core offers itself, which is always installed."""
@@ -70,6 +66,7 @@ class Composer:
 
     def __init__(self, plugins: Sequence[PluginRecord]) -> None:
         self._plugins = plugins
+        self.kinds = installed_kinds(plugins)
         self._requires: dict[tuple[str, str], tuple[str, ...]] = {
             (c.kind, f"{plugin.name}/{c.name}"): c.requires
             for plugin in plugins
@@ -110,7 +107,7 @@ class Composer:
         """The namespaces of the components that these partial run specs name together, and what those require."""
         found: set[str] = set()
         content = _merged(layers)
-        for kind, name in names_in(content):
+        for kind, name in names_in(content, self.kinds):
             found |= {*_namespace(name), *self._requires.get((kind, name), ())}
         return found
 
@@ -164,35 +161,41 @@ class Composer:
         )
 
 
-def components_in(content: Any, around: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """The outermost components of a partial run spec: kind, and content with its ``type``.
+Kinds = Mapping[str, InstalledKind]
+
+
+def components_in(content: object, kinds: Kinds) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Find the outermost components of a partial run spec: kind, and content with its ``type``.
 
     Args:
         content: as YAML has it.
-        around: the key under which it stands.
+        kinds: those that there are, by name.
     """
+    yield from _components_in(content, KindsByKey(kinds), ())
+
+
+def _components_in(content: object, keys: KindsByKey, path: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
     if not isinstance(content, Mapping):
         return
     for key, value in content.items():
-        kind = _KINDS.get(around, key if key in hooks.KINDS else _KINDS.get(key, ""))
+        kind = keys.kind_of((*path, str(key)))
         config = {"type": value} if isinstance(value, str) and kind and key != "type" else value
-        if kind in hooks.KINDS and isinstance(config, Mapping) and isinstance(config.get("type"), str):
+        if kind and isinstance(config, Mapping) and isinstance(config.get("type"), str):
             yield kind, dict(config)
         else:
-            # The section of the networks that a run builds on is called stages, too.
-            yield from components_in(value, _STAGES if (around, key) == ("inference", "stages") else str(key))
+            yield from _components_in(value, keys, (*path, str(key)))
 
 
-def names_in(content: Any) -> Iterator[tuple[str, str]]:
-    """Kind and name, as written, of all components of a partial run spec, those within others too."""
-    for kind, config in components_in(content):
+def names_in(content: object, kinds: Kinds) -> Iterator[tuple[str, str]]:
+    """Find kind and name, as written, of all components of a partial run spec, those within others too."""
+    for kind, config in components_in(content, kinds):
         yield kind, config["type"]
-        yield from names_in({key: value for key, value in config.items() if key != "type"})
+        yield from names_in({key: value for key, value in config.items() if key != "type"}, kinds)
 
 
-def namespaces_in(content: Any) -> set[str]:
-    """The plugins whose components a partial run spec names in full."""
-    return {namespace for _, name in names_in(content) for namespace in _namespace(name)}
+def namespaces_in(content: object, kinds: Kinds) -> set[str]:
+    """Find the plugins whose components a partial run spec names in full."""
+    return {namespace for _, name in names_in(content, kinds) for namespace in _namespace(name)}
 
 
 def _namespace(name: str) -> list[str]:

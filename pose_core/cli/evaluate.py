@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,8 +71,7 @@ def evaluate(
 
     opened = Run.open(run)
     spec = _spec(opened, sigma or [], threshold)
-    with _progress(split) as progress:
-        result = measure(opened, split, data, device, batch_size, spec=spec, progress=progress, **sources)
+    result = measure(opened, split, data, device, batch_size, spec=spec, reporter=None, **sources)
     if json:
         print_json(result.to_json())
         return
@@ -103,19 +100,6 @@ def _spec(run: Run[AnyRunSpec], sigmas: list[str], threshold: float | None) -> E
     if threshold is not None:
         spec = spec.model_copy(update={"threshold": threshold})
     return None if spec is run.spec.evaluation else spec
-
-
-@contextmanager
-def _progress(split: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("predicting {task.fields[split]} images"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None, split=split)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _show_boxes(result: DetectorResult) -> None:

@@ -41,7 +41,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pose_core.errors import DataError
+from pose_core.errors import DataError, command
 from pose_core.formats.config import ParquetConfig
 from pose_core.interfaces import PredictionsHeader, PredictionsStream, Writer
 from pose_core.io.files import parse_json
@@ -128,7 +128,9 @@ class ParquetPredictions(PredictionsStream):
             raise DataError(f"{path}: not readable as Parquet ({_shorten_error(error)}); predict again") from None
         metadata = schema.metadata or {}
         if KEY not in metadata:
-            raise DataError(f"{path}: a Parquet file, but not of predictions; name a file that 'pose predict' wrote")
+            raise DataError(
+                f"{path}: a Parquet file, but not of predictions; name a file that {command('predict')} wrote"
+            )
         self.header = _parse_header(path, metadata[KEY])
         for column in _make_schema(self.header):
             place = schema.get_field_index(column.name)

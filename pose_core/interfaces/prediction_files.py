@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pose_core.catalog import get_catalog
-from pose_core.errors import DataError
+from pose_core.errors import DataError, command
 from pose_core.interfaces.writer import PredictionsStream, Writer
 from pose_core.specs import WriterConfig, parse_component
 
@@ -36,7 +36,7 @@ def open_predictions(path: Path) -> PredictionsStream:
         DataError: no such file, or no installed format reads it.
     """
     if not path.exists():
-        raise DataError(f"{path}: no such file; name a file that 'pose predict' wrote")
+        raise DataError(f"{path}: no such file; name a file that {command('predict')} wrote")
     components = get_catalog().components("writer")
     for component in components:
         if component.factory().reads(path):

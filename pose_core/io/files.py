@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from pose_core.errors import PoseError
+from pose_core.errors import PoseError, argument, command
 
 # Windows has no quota error.
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -65,12 +65,16 @@ def disk_errors(folder: Path, again: str = "run the same command again, it goes 
         if error.errno in _FULL:
             raise PoseError(f"{folder}: no space left on the disk; free some and {again}") from None
         if error.errno in _FORBIDDEN:
-            raise PoseError(f"{folder}: cannot be written ({_describe_error(error)}); choose another --out") from None
+            raise PoseError(
+                f"{folder}: cannot be written ({_describe_error(error)}); choose another {argument('out')}"
+            ) from None
         if error.errno in _IN_THE_WAY:
             # filename2 is the target of a rename, the file that is in the way.
             place = error.filename2 or error.filename or folder
             reason = _describe_error(error)
-            raise PoseError(f"{place}: is in the way ({reason}); remove it, or choose another --out") from None
+            raise PoseError(
+                f"{place}: is in the way ({reason}); remove it, or choose another {argument('out')}"
+            ) from None
         raise
 
 
@@ -87,11 +91,13 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        raise PoseError(f"{folder}: is a file, not a folder; choose another --out") from None
+        raise PoseError(f"{folder}: is a file, not a folder; choose another {argument('out')}") from None
     except NotADirectoryError:
-        raise PoseError(f"{folder}: a folder above it is a file; choose another --out") from None
+        raise PoseError(f"{folder}: a folder above it is a file; choose another {argument('out')}") from None
     except OSError as error:
-        raise PoseError(f"{folder}: cannot be created ({_describe_error(error)}); choose another --out") from None
+        raise PoseError(
+            f"{folder}: cannot be created ({_describe_error(error)}); choose another {argument('out')}"
+        ) from None
 
 
 def put_in_place(temporary: Path, final: Path) -> None:
@@ -143,7 +149,8 @@ class FolderLock:
         except OSError:
             self._file.close()
             raise PoseError(
-                f"{folder}: another 'pose predict' is working on the same result; wait for it, or choose another --out"
+                f"{folder}: another {command('predict')} is working on the same result; wait "
+                f"for it, or choose another {argument('out')}"
             ) from None
 
     def release(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from pose_core.errors import DataError, PoseError
+from pose_core.errors import DataError, PoseError, argument
 from pose_core.interfaces import PredictionsHeader, Writer
 from pose_core.io.files import parse_json, write_whole
 from pose_core.io.frame_ranges import FrameRange, add_to_ranges
@@ -101,14 +101,18 @@ class Job:
             former, frames, missing = dict(note["maker"]), int(note["frames"]), [(a, b) for a, b in note["missing"]]
         except (OSError, ValueError, KeyError, TypeError):
             raise PoseError(
-                f"{self.result}: exists, and no {self._note.name} beside it says what made it; add --overwrite or "
-                "choose another --out"
+                f"{self.result}: exists, and no {self._note.name} beside it says what made "
+                f"it; add {argument('overwrite', True)} or "
+                f"choose another {argument('out')}"
             ) from None
         maker = self._maker()
         if differs := [key for key in _DECIDES if former.get(key) != maker[key]]:
-            named = " and ".join("model or way of using it (--follow ...)" if d == "model" else d for d in differs)
+            named = " and ".join(
+                f"model or way of using it ({argument('follow')} ...)" if d == "model" else d for d in differs
+            )
             raise PoseError(
-                f"{self.result}: exists and was made with another {named}; add --overwrite or choose another --out"
+                f"{self.result}: exists and was made with another {named}; add "
+                f"{argument('overwrite', True)} or choose another {argument('out')}"
             )
         remove_leftover(self._partial)
         return Outcome(self.result, frames, missing)

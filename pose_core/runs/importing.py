@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from pose_core.catalog import get_catalog
-from pose_core.errors import ConfigError, PluginError, RunError
+from pose_core.errors import ConfigError, PluginError, RunError, argument
 from pose_core.interfaces import Imported, ImportedNetwork, Importer
 from pose_core.model.build import build_model
 from pose_core.model.detector import DetectorModel
@@ -68,7 +68,7 @@ def import_model(
     """
     out = Path(out)
     if (out / CONFIG).exists():
-        raise RunError(f"{out}: already holds a run; choose another --out")
+        raise RunError(f"{out}: already holds a run; choose another {argument('out')}")
     settings = parse_component("importer", ImporterConfig, importer, "importer")
     reader: Importer = get_catalog().component("importer", settings.type).factory()(settings)
     beside = (None if path is None else Path(path) for path in (config, detector, data))

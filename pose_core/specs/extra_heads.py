@@ -12,7 +12,7 @@ from typing import Any
 
 from pose_core.catalog import get_catalog
 from pose_core.catalog.merge import merge
-from pose_core.errors import ConfigError
+from pose_core.errors import ConfigError, setting
 from pose_core.hooks import NEEDS, ExtraHead
 from pose_core.specs.components import HeadConfig
 from pose_core.specs.parse_component import parse_component
@@ -90,7 +90,7 @@ def note(spec: RunSpec, head: ExtraHead) -> str:
     component = spec.model.heads[head.name].type
     return (
         f"{spec.model.name} gets a head '{head.name}' ({component}) for {', '.join(names)}; leave it out with "
-        f"--set model.heads.{head.name}=null"
+        f"{setting(f'model.heads.{head.name}=null')}"
     )
 
 

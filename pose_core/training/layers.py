@@ -14,7 +14,7 @@ from typing import Any
 
 from pose_core.catalog import Model, get_catalog
 from pose_core.catalog.merge import merge
-from pose_core.errors import ConfigError
+from pose_core.errors import ConfigError, argument, command
 from pose_core.runs.run_folder import Run
 from pose_core.runs.start import NONE, run_of
 from pose_core.specs import CUSTOM, AnyRunSpec, DetectorConfig, DetectorRunSpec, ReaderConfig, parse_component
@@ -35,7 +35,7 @@ _FACTS = ("keypoints", "individuals", "identified", "unique_keypoints")
 
 @dataclass(frozen=True)
 class Written:
-    """What a user wrote: a file, ``--set`` options, and options with a name of their own.
+    """What a user wrote: a file, assignments, and options with a name of their own.
 
     Attributes:
         layers: in this order; the last wins.
@@ -173,8 +173,9 @@ def _trained_alone(written: Written, model: str | None, networks: Mapping[str, s
     known = get_catalog().components("detector")
     if name and Path(name).is_dir() and not any(name in (c.name, c.full_name) for c in known):
         raise ConfigError(
-            f"--{boxes[0]} {name}: is a folder; add --model NAME to train a pose network with that detector, or name "
-            f"a detector to train and start it with --weights {name}"
+            f"{argument(boxes[0], name)}: is a folder; add {argument('model', 'NAME')} to "
+            f"train a pose network with that detector, or name "
+            f"a detector to train and start it with {argument('weights', name)}"
         )
     return name
 
@@ -221,7 +222,7 @@ def _stage(
     preset = _preset(given, own, dataset)
     if preset is None and "backbone" not in _section(wanted.get("model"), f"stages.{name}.model"):
         raise ConfigError(
-            f"stages.{name}: no model is named: use --{name} NAME ('pose models' lists them) or write "
+            f"stages.{name}: no model is named: use {argument(name, 'NAME')} ({command('models')} lists them) or write "
             f"stages.{name}.model.name"
         )
     inner: list[str] = []

@@ -13,12 +13,13 @@ from pose_core.catalog.citations import Citation, read_bibliography, read_entrie
 from pose_core.catalog.known_names import known_names
 from pose_core.errors import ConfigError, PluginError, PoseError
 from pose_core.plugins import ACTIVE
-from pose_core.specs import HeadConfig, parse_component
+from pose_core.specs import ComponentConfig, HeadConfig, parse_component
 from pose_core.testing.checks.check import (
+    COMMAND,
     COMPONENT,
     EXTRA_HEAD,
+    KIND,
     MODEL,
-    NETWORK,
     PLUGIN,
     RECIPE,
     WEIGHTS,
@@ -89,7 +90,9 @@ def check_citations_are_bibtex(subject: Subject) -> None:
             demand(
                 re.search(rf"\b{field}\s*=", entry, re.IGNORECASE), f"the entry {key} of citations.bib has no {field}"
             )
-    networks = [d.name for d in subject.plugin.definitions.get("pose_components", ()) if d.kind in NETWORK]
+    kinds = subject.catalog.kinds
+    offered = subject.plugin.definitions.get("pose_components", ())
+    networks = [d.name for d in offered if d.kind in kinds and kinds[d.kind].row.harness]
     demand(given or not networks, f"it offers {', '.join(networks)}: cite in PluginInfo where the idea comes from")
 
 
@@ -192,6 +195,29 @@ def check_weights_are_described(subject: DefinitionSubject) -> None:
         demand(not problem, f"converter {weights.converter!r}: {problem}")
 
 
+@check(0, KIND)
+def check_kind_leads_to_code(subject: DefinitionSubject) -> None:
+    """The strings of a kind lead to code: a config base of ComponentConfig, an interface, and modules of checks."""
+    row = subject.catalog.kinds[f"{subject.plugin.name}/{subject.name}"].row
+    if row.config:
+        try:
+            base = subject.catalog.kinds[row.name].config_base()
+        except PoseError as error:
+            raise AssertionError(str(error)) from None
+        demand(issubclass(base, ComponentConfig), f"config {row.config!r} is not pose_core.specs.ComponentConfig")
+    targets = [row.interface, row.harness, *(f"{module}:CHECKS" for module in (*row.config_checks, *row.checks))]
+    for target in filter(None, targets):
+        problem = _missing(target)
+        demand(not problem, f"{target!r}: {problem}")
+
+
+@check(0, COMMAND)
+def check_command_leads_to_code(subject: DefinitionSubject) -> None:
+    """The app of a command is a name in a module that exists; correct the 'package.module:app'."""
+    problem = _missing(subject.definition.app)
+    demand(not problem, f"app {subject.definition.app!r}: {problem}")
+
+
 assert set(hooks.HOOKS) == {
     "pose_plugin_info",
     "pose_components",
@@ -202,6 +228,8 @@ assert set(hooks.HOOKS) == {
     "pose_weights",
     "pose_methods",
     "pose_suppliers",
+    "pose_kinds",
+    "pose_commands",
 }, "a hook was added: check what it returns here"
 
 CHECKS = (
@@ -214,4 +242,6 @@ CHECKS = (
     check_recipe_fits_backbones,
     check_extra_head_serves_its_need,
     check_weights_are_described,
+    check_kind_leads_to_code,
+    check_command_leads_to_code,
 )

@@ -7,19 +7,19 @@ from torch import Tensor
 
 from pose_core.interfaces import Insert
 from pose_core.testing.checks.check import check, demand
-from pose_core.testing.checks.harness import BackboneRig, rig_of
+from pose_core.testing.checks.harness import BackboneHarness, harness_of
 from pose_core.testing.checks.targets import ComponentSubject, skip
 
 
 @check(1, "backbone")
 def check_insert_points_are_passed(subject: ComponentSubject) -> None:
     """Each of insert_points() is passed once, with the maps that are declared, and what the insert returns goes on."""
-    rig = rig_of(subject)
-    assert isinstance(rig, BackboneRig)
-    points = rig.config.insert_points()
+    harness = harness_of(subject)
+    assert isinstance(harness, BackboneHarness)
+    points = harness.config.insert_points()
     if not points:
         raise skip("it has no insert points")
-    inputs, module = rig.inputs(1), rig.build().eval()
+    inputs, module = harness.inputs(1), harness.build().eval()
     images, extra = inputs["images"], {name: tensor for name, tensor in inputs.items() if name != "images"}
     passed: list[tuple[str, list[Tensor]]] = []
 
@@ -39,7 +39,7 @@ def check_insert_points_are_passed(subject: ComponentSubject) -> None:
         demand(all(map(torch.equal, plain, kept)), "with inserts that change nothing its features are others")
         for point, maps in passed:
             demand(point.isidentifier(), f"insert point {point!r} must be an identifier")
-            wanted = [(f.channels, *(length // f.stride for length in rig.size)) for f in points[point]]
+            wanted = [(f.channels, *(length // f.stride for length in harness.size)) for f in points[point]]
             real = [tuple(x.shape[1:]) for x in maps]
             demand(real == wanted, f"at {point} maps of shapes {real} pass, but {wanted} is declared")
             doubled = module(images, inserts={point: lambda maps: [2 * x + 1 for x in maps]}, **extra)

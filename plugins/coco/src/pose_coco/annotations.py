@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pose_core.errors import DataError
+from pose_core.errors import DataError, setting
 
 Annotation = dict[str, object]
 """An entry of one of the file's lists; nothing about its values is known yet."""
@@ -263,9 +263,8 @@ def _choose_categories(path: Path, categories: list[Category], wanted: str | int
     if wanted is None:
         if len(categories) > 1:
             raise DataError(
-                f"{path}: several categories have keypoints: {listed}; choose one with --set "
-                "data.reader.type=coco "
-                "--set data.reader.category=NAME"
+                f"{path}: several categories have keypoints: {listed}; choose one with "
+                f"{setting('data.reader.type=coco', 'data.reader.category=NAME')}"
             )
         return (categories[0],)
     if wanted == ALL:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pose_coco.annotations import Annotations, Category, ImageEntry, looks_like_coco, read_annotations
 from pose_coco.config import CocoReaderConfig
 from pose_coco.image_files import ImageFiles
-from pose_core.errors import DataError
+from pose_core.errors import DataError, setting
 from pose_core.interfaces import Reader
 from pose_core.io.files import is_file
 from pose_core.io.images import read_image_size
@@ -124,8 +124,8 @@ class CocoReader(Reader):
             raise DataError(
                 f"{part.path}: {len(missing)} of {total} labelled images are missing, the first is "
                 f"{missing[0]}; "
-                "restore the files or name their folder: --set data.reader.type=coco --set "
-                "data.reader.images=FOLDER"
+                "restore the files or name their folder: "
+                f"{setting('data.reader.type=coco', 'data.reader.images=FOLDER')}"
             )
         _add_count_notes(part, labelled, kept, empty, notes)
         return found

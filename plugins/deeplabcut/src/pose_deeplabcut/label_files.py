@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pose_core.errors import DataError
+from pose_core.errors import DataError, setting
 from pose_deeplabcut.csv_table import read_csv
 from pose_deeplabcut.hdf_frame import read_h5
 from pose_deeplabcut.tables import LabelTable
@@ -65,7 +65,7 @@ def find_labels(root: Path, wanted: str | None, usual: str, notes: list[str]) ->
             if len(scorers) > 1:
                 raise DataError(
                     f"{video}: holds labels of several scorers ({names}) and none of {usual!r}; "
-                    "choose one with --set data.reader.type=deeplabcut --set data.reader.scorer=NAME"
+                    f"choose one with {setting('data.reader.type=deeplabcut', 'data.reader.scorer=NAME')}"
                 )
             notes.append(f"{video}: labels are by {names}, not by {usual!r} as in config.yaml; they are used")
             scorer = names

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from pose_core.errors import RunError
+from pose_core.errors import RunError, argument
 from pose_core.specs import parse_yaml
 
 NAME = "pytorch_config.yaml"
@@ -57,7 +57,7 @@ class Section:
         """
         found = self.optional(key)
         if found is None:
-            raise self.error(f"missing; give the {NAME} of the model as --config", key)
+            raise self.error(f"missing; give the {NAME} of the model as {argument('config')}", key)
         return found
 
     def optional(self, key: str) -> Section | None:
@@ -179,9 +179,9 @@ def find_model_config(snapshot: Path, given: Path | None) -> Path:
         path = path / NAME
     if not path.is_file():
         if given is not None:
-            raise RunError(f"{path}: no such file; --config must be the {NAME} of the model")
+            raise RunError(f"{path}: no such file; {argument('config')} must be the {NAME} of the model")
         raise RunError(
-            f"{snapshot}: has no {NAME} beside it, which describes the network; give it as --config"
+            f"{snapshot}: has no {NAME} beside it, which describes the network; give it as {argument('config')}"
         )
     return path
 
@@ -200,10 +200,10 @@ def load_model_config(path: Path) -> ModelConfig:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         raise RunError(
-            f"{path}: is not valid YAML{where}; give the {NAME} of the model as --config"
+            f"{path}: is not valid YAML{where}; give the {NAME} of the model as {argument('config')}"
         ) from None
     if not isinstance(content, dict):
-        raise RunError(f"{path}: is not a {NAME} of DeepLabCut 3; give that of the model as --config")
+        raise RunError(f"{path}: is not a {NAME} of DeepLabCut 3; give that of the model as {argument('config')}")
     return parse_model_config(path, content)
 
 

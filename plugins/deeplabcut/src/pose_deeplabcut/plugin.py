@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pose_core.hooks import ComponentSpec, PluginInfo, hookimpl
+from pose_core.hooks import ComponentSpec, Kind, PluginInfo, hookimpl
 
 _NETWORKS = (
     ("backbone", "ResNet", "resnet:backbone", ("resnet",)),
@@ -35,6 +35,12 @@ def pose_plugin_info() -> PluginInfo:
         hook_api="1.0",
         citations=("mathis2018deeplabcut", "lauer2022multi"),
     )
+
+
+@hookimpl
+def pose_kinds() -> Iterator[Kind]:
+    for part in dict.fromkeys(kind for kind, *_ in _NETWORKS):
+        yield Kind(part, f"{part} of a DeepLabCut network -> settings and weights of a {part} here", config="")
 
 
 @hookimpl
