@@ -173,6 +173,14 @@ def test_a_file_without_a_place_for_its_table_is_an_error(monkeypatch: pytest.Mo
         docs_pages.with_tables("README.md")
 
 
+def test_arguments_that_are_described_together_get_an_entry_each() -> None:
+    doc = "First line.\n\nArgs:\n    width, height: of the frame,\n        in pixels.\n    name: of it."
+    assert docs_api.plain(doc) == (
+        "First line.\n\nArgs:\n    width: of the frame,\n        in pixels.\n    height: of the frame,\n"
+        "        in pixels.\n    name: of it."
+    )
+
+
 def test_docstrings_become_markdown() -> None:
     doc = """First ``line`` of :class:`~pose_core.x.Y`.
 

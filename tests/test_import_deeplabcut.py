@@ -12,10 +12,18 @@ import pytest
 import timm
 import torch
 import yaml
-from deeplabcut_models import Model, description, detector_description, detector_network, save_detector, weights
+from deeplabcut_models import (
+    Model,
+    description,
+    detector_description,
+    detector_network,
+    models_with_parts_of,
+    save_detector,
+    weights,
+)
 from torch import nn
 
-import pose_core
+from pose_core.catalog import Catalog, get_catalog
 from pose_core.errors import DataError, RunError
 from pose_core.evaluation.run import evaluate
 from pose_core.prediction.estimator import load
@@ -35,7 +43,7 @@ def hollow(tmp_path: Path) -> Model:
 
 
 def test_a_snapshot_becomes_a_run_that_predicts_its_numbers(model: Model, tmp_path: Path) -> None:
-    imported = pose_core.import_model("deeplabcut", str(model.snapshot), str(tmp_path / "run"))
+    imported = import_model("deeplabcut", str(model.snapshot), str(tmp_path / "run"))
     run = Run.open(tmp_path / "run")
     assert run.metrics()["weights_sha256"]
     assert run.spec.model.method == "single_animal"
@@ -313,6 +321,30 @@ def test_other_normalisations_are_kept(hollow: Model, settings: dict[str, Any], 
     preprocess = hollow.read().network.spec["model"]["preprocess"]
     assert preprocess["mean"] == [mean] * 3
     assert preprocess["std"] == pytest.approx([std] * 3)
+
+
+FAMILIES = sorted(
+    {
+        name
+        for record in get_catalog().plugins
+        if record.name == "deeplabcut"
+        for mapping in record.definitions["pose_components"]
+        for name in mapping.requires
+    }
+)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_that_is_not_installed_is_named(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = models_with_parts_of(family, tmp_path)
+    assert models
+    installed = Catalog([record for record in get_catalog().plugins if record.name != family])
+    monkeypatch.setattr("pose_core.catalog.get_catalog", lambda: installed)
+    for model, options in models:
+        detector = {"detector": Path(options[1])} if options else {}
+        message = model.refused(**detector)
+        assert f"it needs pose-{family}, which is not installed: pip install pose-{family}" in message
+        assert f"is a {model.folder.name}, which cannot be taken over" in message
 
 
 def test_an_imported_run_is_evaluated_and_trained_on(blob_project: Path, tmp_path: Path, pose: Any) -> None:

@@ -21,10 +21,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import yaml
-from deeplabcut_models import Model as Snapshot
-from deeplabcut_models import description, detector_description
+from deeplabcut_models import models_with_parts_of
 
 from pose_core.catalog import Model, get_catalog
 from pose_core.catalog.composition import names_in
@@ -174,31 +172,11 @@ def config_with(kind: str, name: str, without: str) -> dict[str, Any]:
 
 
 def imports(folder: Path, without: str) -> list[list[str]]:
-    """Models of DeepLabCut with a part that the importer maps to components of the plugin, one for each such part."""
-    asked: list[list[str]] = []
-    (tool,) = (r for r in get_catalog().plugins if r.name == "deeplabcut")
-    for mapping in tool.definitions["pose_components"]:
-        part = mapping.kind.removeprefix("deeplabcut/")
-        # Conditions are asked for after the backbone that takes them, which is of the same plugin.
-        if part == mapping.kind or part == "input" or without not in mapping.requires:
-            continue
-        content = description(top_down=part == "detector")
-        model = content["model"]
-        if part == "head":
-            model["heads"]["bodypart"] = {"type": mapping.name}
-        elif part == "detector":
-            content["detector"] = detector_description()
-            content["detector"]["model"]["type"] = mapping.name
-        else:
-            model[part] = {"type": mapping.name}
-        made = Snapshot(folder / f"theirs-{mapping.name}", content, hollow=True)
-        command = ["import", "deeplabcut", str(made.snapshot), "--out", "never"]
-        if part == "detector":
-            detector = made.folder / "snapshot-detector-050.pt"
-            torch.save({"metadata": {"epoch": 50}, "model": {"model.backbone.x": torch.zeros(1)}}, detector)
-            command += ["--detector", str(detector)]
-        asked.append(command)
-    return asked
+    """Models of DeepLabCut with a part that the importer maps to components of the plugin."""
+    return [
+        ["import", "deeplabcut", str(model.snapshot), "--out", "never", *detector]
+        for model, detector in models_with_parts_of(without, folder)
+    ]
 
 
 def questions(folder: Path, projects: Path, without: str, thorough: bool) -> tuple[list[list[str]], list[str]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator
 from typing import Any
@@ -59,8 +60,17 @@ def api_pages() -> dict[str, str]:
 
 
 def plain(text: str) -> str:
-    """A docstring without what only other tools than Markdown know: roles, and blocks after a double colon."""
-    return "\n".join(_fenced(literals(text).splitlines()))
+    """A docstring without what only other tools than Markdown know: roles, and blocks after a double colon.
+
+    Arguments that are described together (``width, height: of the frame``) get an entry each, as griffe wants them.
+    """
+    apart = re.sub(r"^( +)(\w+(?:, \w+)+): (.+(?:\n\1 +.+)*)", _entry_each, literals(text), flags=re.MULTILINE)
+    return "\n".join(_fenced(apart.splitlines()))
+
+
+def _entry_each(found: re.Match[str]) -> str:
+    indent, names, about = found.groups()
+    return "\n".join(f"{indent}{name}: {about}" for name in names.split(", "))
 
 
 def _fenced(lines: list[str]) -> Iterator[str]:
