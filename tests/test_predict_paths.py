@@ -45,7 +45,7 @@ def make_run(path: Path, seed: int = 0) -> Path:
             "data": {"source": "nowhere"},
             "model": {
                 "name": "tiny",
-                "preprocess": {"scale": 0.5},
+                "preprocess": {"scale": 0.5, "min_box": 16.0},
                 "backbone": {"type": "unet/unet", "filters": 4, "max_stride": 8, "output_stride": 4},
                 "heads": {"keypoints": {"type": "heatmap/heatmap"}},
             },
