@@ -49,6 +49,26 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         [("plugin.py", '"unique": True', '"unique": False')],
     ),
     "weights_are_described": ("weights/toy_weights", "license is empty", [("plugin.py", '"CC0-1.0"', '""')]),
+    "kind_leads_to_code": (
+        "kind/toysmoother",
+        "pose_toykit.commands defines no ToySmother",
+        [("plugin.py", "commands:ToySmoother", "commands:ToySmother")],
+    ),
+    "command_leads_to_code": (
+        "command/toygreet",
+        "pose_toykit.commands defines no application",
+        [("plugin.py", "commands:app", "commands:application")],
+    ),
+    "command_is_an_application": (
+        "command/toygreet",
+        "app has no command",
+        [("commands.py", "@app.command()\n", "")],
+    ),
+    "factory_is_of_its_kind": (
+        READER,
+        "pose_toykit.formats:ToyReader is not a subclass of pose_core.interfaces.reader.Reader",
+        [("formats.py", "class ToyReader(Reader):", "class ToyReader:")],
+    ),
     "config_is_of_its_kind": (
         NET,
         "BackboneConfig",

@@ -2,8 +2,10 @@
 
 from pose_core.hooks import (
     BackbonePreset,
+    CommandSpec,
     ComponentSpec,
     ExtraHead,
+    Kind,
     ModelPreset,
     ModelRecipe,
     PluginInfo,
@@ -29,6 +31,16 @@ PARTS = (
 @hookimpl
 def pose_plugin_info():
     return PluginInfo("toykit", "One of everything", "BSD-3-Clause", "1.0", citations=("toy2020paper",))
+
+
+@hookimpl
+def pose_kinds():
+    yield Kind("toysmoother", "tracks -> tracks", interface="pose_toykit.commands:ToySmoother")
+
+
+@hookimpl
+def pose_commands():
+    yield CommandSpec("toygreet", "pose_toykit.commands:app", "Say hello")
 
 
 @hookimpl
