@@ -223,7 +223,14 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
     "codec_recovers_crowds": (
         HEAD,
         "are off by",
-        [("plugin.py", '"toykit_model",\n        "single_animal"', '"toykit_model",\n        "bottom_up"')],
+        # It says that it finds several animals, and finds one.
+        [
+            (
+                "config.py",
+                "    def predicts_unique(self):",
+                "    def predicts_several(self):\n        return True\n\n    def predicts_unique(self):",
+            )
+        ],
     ),
     "codec_mirrors": (HEAD, "mirrored labels", [("head.py", ") + offset", ") + offset + torch.tensor([0.4, 0.0])")]),
     "unlabelled_keypoints_do_not_count": (
