@@ -66,6 +66,17 @@ def test_the_core_names_no_plugin() -> None:
     assert not found
 
 
+def test_the_core_has_no_word_of_conditions() -> None:
+    """What they are is known to the plugin whose networks take them."""
+    words = re.compile(r"\b(?:conditions|conditional|conditioned|rough poses?)\b", re.IGNORECASE)
+    found = {
+        f"{path.relative_to(REPOSITORY)}: {match}"
+        for path in (REPOSITORY / "pose_core").rglob("*.py")
+        for match in words.findall(path.read_text(encoding="utf-8"))
+    }
+    assert not found
+
+
 def test_plugins_use_only_the_public_floors() -> None:
     allowed = re.compile(
         r"pose_core(\.(structures|errors|hooks|specs|interfaces|maps|testing|io\.files|io\.images|io\.video|symmetry))?$"
