@@ -188,7 +188,8 @@ class BoxNetwork(Protocol):
 
         Args:
             view: of the frames, made by :meth:`view`.
-            width, height: of the frames.
+            width: of the frames.
+            height: of the frames.
 
         Returns:
             boxes (B, N, 4), NaN beyond the last, and scores (B, N), 0 beyond the last.

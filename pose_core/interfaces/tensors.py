@@ -193,7 +193,8 @@ class Predictions(_Aligned):
         """Some animals, each as an image of its own with one animal: what a network that refines crops takes.
 
         Args:
-            images, animals: (A,) int64, where each of them is.
+            images: (A,) int64, the image of each.
+            animals: (A,) int64, its place among the animals of the image.
         """
         chosen = {name: getattr(self, name)[images, animals][:, None] for name in self._NO_ANIMAL}
         return replace(self[images], **chosen)
@@ -204,7 +205,8 @@ class Predictions(_Aligned):
         Of several crops of a frame each unique keypoint is taken from the one that scores it highest.
 
         Args:
-            images, animals: (A,) int64, the place of each.
+            images: (A,) int64, the image of each.
+            animals: (A,) int64, its place among the animals of the image.
             shape: (B, N) of the result.
         """
         unique, unique_scores = best_of(self.unique_keypoints, self.unique_scores, images, shape[0])
