@@ -20,7 +20,6 @@ from pathlib import Path
 import torch
 
 import pose_core
-from pose_core.prediction.predict_paths import predict_paths
 
 
 def in_thread(measure: Callable[[], float]) -> float:
@@ -65,7 +64,7 @@ def main() -> None:
     def end_to_end() -> float:
         """As 'pose predict' measures it once the model is loaded."""
         with tempfile.TemporaryDirectory() as folder:
-            (outcome,) = predict_paths(
+            (outcome,) = pose_core.predict(
                 options.run, [options.video], Path(folder), device=options.device, batch_size=options.batch_size
             )
         if outcome is None or outcome.timing is None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pose_core.evaluation.run import evaluate
     from pose_core.hooks import hookimpl
     from pose_core.prediction.estimator import PoseEstimator, load
+    from pose_core.prediction.predict import predict
+    from pose_core.runs.importing import import_model
     from pose_core.runs.run_folder import Run
     from pose_core.specs import RunSpec
     from pose_core.structures import Frame, Instances, LabelledDataset, LabelledImage, Skeleton
@@ -35,8 +37,10 @@ _HOME = {
     "available_models": "pose_core.catalog",
     "evaluate": "pose_core.evaluation.run",
     "hookimpl": "pose_core.hooks",
+    "import_model": "pose_core.runs.importing",
     "load": "pose_core.prediction.estimator",
     "train": "pose_core.training.train_project",
+    "predict": "pose_core.prediction.predict",
 }
 
 __all__ = [
@@ -54,7 +58,9 @@ __all__ = [
     "available_models",
     "evaluate",
     "hookimpl",
+    "import_model",
     "load",
+    "predict",
     "train",
 ]
 

@@ -1,16 +1,98 @@
-"""How the house fails: every error a user can cause is one line and says what to do.
+"""Expected failures: every error that a user can cause is one line and says what to do.
 
-The command line prints ``str(error)`` after ``error:`` and exits with code 2. Anything that is not a
-:class:`PoseError` is a defect of ours (or of a plugin) and keeps its traceback.
+::
+
+    PoseError               anything below
+    +-- ConfigError         a configuration, a name, an option or an argument
+    +-- DataError           labels, images, or a project
+    +-- VideoError          a video
+    +-- RunError            a run folder, or a trained model that is imported
+    +-- PluginError         a plugin
+    +-- WeightsError        pretrained weights
+        +-- DownloadError   a published file that is not on this machine
+
+The command line prints ``str(error)`` after ``error:`` and exits with code 2. Anything else that is raised is a defect
+of ours (or of a plugin) and keeps its traceback.
+
+A message names arguments and commands by :func:`argument` and :func:`command`, so that a caller in Python reads
+``detector=RUN`` where the command line says ``--detector RUN``.
 """
 
 from __future__ import annotations
 
 _LONGEST = 2000
 
+_IN_PYTHON = {
+    "train": "train",
+    "evaluate": "evaluate",
+    "predict": "predict",
+    "import": "import_model",
+    "models": "available_models",
+    "detectors": "available_detectors",
+}
+"""Commands that are functions, too; the others are commands for everybody."""
+
+_on_command_line = False
+
+
+def speak_command_line(yes: bool = True) -> None:
+    """Say arguments and commands as on the command line, in the whole process.
+
+    It is one state of the process and not of a context, since threads of a pipeline raise errors, too.
+    """
+    global _on_command_line
+    _on_command_line = yes
+
+
+def argument(name: str, value: str | bool = "") -> str:
+    """Name an argument in the words of the caller.
+
+    Args:
+        name: as in Python, ``max_animals``.
+        value: what stands for its value (``RUN``); True for a switch that is to be on; empty: the argument by itself.
+
+    Returns:
+        ``detector=RUN``, or ``--detector RUN`` on the command line.
+    """
+    if _on_command_line:
+        option = f"--{name.replace('_', '-')}"
+        return f"{option} {value}" if value and value is not True else option
+    return f"{name}={value}" if value else name
+
+
+def setting(*assignments: str) -> str:
+    """Name settings of a configuration in the words of the caller.
+
+    Args:
+        assignments: ``key.key=value``, or the keys alone.
+
+    Returns:
+        ``assignments=[key.key=value]``, or ``--set key.key=value`` on the command line.
+    """
+    if _on_command_line:
+        return " ".join(f"--set {assignment}" for assignment in assignments)
+    return f"assignments=[{', '.join(assignments)}]"
+
+
+def command(verb: str, *arguments: str) -> str:
+    """Name a command in the words of the caller.
+
+    Args:
+        verb: the command.
+        arguments: with which it is called; of those that are options what :func:`argument` returns.
+
+    Returns:
+        ``'pose train DATA --out RUN'`` on the command line and for commands that are no functions, else
+        ``pose_core.train(DATA, out=RUN)``.
+    """
+    if _on_command_line or verb not in _IN_PYTHON:
+        return f"'{' '.join(('pose', verb, *arguments))}'"
+    function = f"pose_core.{_IN_PYTHON[verb]}"
+    return f"{function}({', '.join(arguments)})" if arguments else function
+
 
 def readable(message: str) -> str:
-    """A message as one line of a terminal.
+    """Put a message on one line of a terminal.
 
     What a file says may stand in a message: its line breaks become blanks, what a terminal would obey or not show is
     written as in Python (``\\x1b``), and of very long ones the middle is left out.
@@ -20,7 +102,7 @@ def readable(message: str) -> str:
 
 
 def described(error: BaseException) -> str:
-    """What an exception of somebody else's says, as one line; of one that cannot even say that, so much."""
+    """Put the message of another library's exception on one line; ``no message`` where it has none."""
     try:
         text = " ".join(str(error).split())
     except Exception:

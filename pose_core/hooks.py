@@ -1,4 +1,4 @@
-"""Every hook on one page, and the definitions that hooks return.
+"""Every hook on one page.
 
 A plugin is an ordinary distribution with one entry point in the group ``pose_core.plugins`` that points at a
 module. The module implements any of the hooks below with ``@hookimpl``. It is imported by every ``pose`` command,
@@ -22,10 +22,63 @@ Nothing is registered by a decorator or as a side effect of an import.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 import pluggy
+
+from pose_core.definitions import (
+    ANIMALS,
+    HEADS,
+    NEEDS,
+    TAKES,
+    VIEWS,
+    BackbonePreset,
+    CommandSpec,
+    ComponentSpec,
+    ExtraHead,
+    Kind,
+    MethodSpec,
+    ModelPreset,
+    ModelRecipe,
+    PluginInfo,
+    SupplierSpec,
+    WeightSpec,
+)
+
+__all__ = [
+    "ANIMALS",
+    "ENTRY_POINT_GROUP",
+    "HEADS",
+    "HOOKS",
+    "HOOK_API",
+    "NEEDS",
+    "PROJECT",
+    "TAKES",
+    "VIEWS",
+    "BackbonePreset",
+    "CommandSpec",
+    "ComponentSpec",
+    "ExtraHead",
+    "Kind",
+    "MethodSpec",
+    "ModelPreset",
+    "ModelRecipe",
+    "PluginInfo",
+    "SupplierSpec",
+    "WeightSpec",
+    "hookimpl",
+    "hookspec",
+    "pose_backbones",
+    "pose_commands",
+    "pose_components",
+    "pose_extra_heads",
+    "pose_kinds",
+    "pose_methods",
+    "pose_models",
+    "pose_plugin_info",
+    "pose_recipes",
+    "pose_suppliers",
+    "pose_weights",
+]
 
 PROJECT = "pose_core"
 ENTRY_POINT_GROUP = "pose_core.plugins"
@@ -37,250 +90,6 @@ fields are added. A plugin states the version it was written for in :class:`Plug
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
-KINDS: Mapping[str, str] = {
-    "backbone": "image -> feature maps",
-    "neck": "feature maps -> feature maps",
-    "head": "feature maps -> named output tensors",
-    "target_generator": "labels -> training targets of a head",
-    "predictor": "outputs of a head -> keypoints of animals",
-    "loss": "output, target, weight -> a number",
-    "input": "an extra input of a network, such as an initial pose that it refines",
-    "detector": "image -> boxes",
-    "stage": "frames, and what the stages before it found -> more that was found",
-    "reader": "labelled project on disk -> labelled dataset",
-    "writer": "predictions -> a file, and back",
-    "importer": "trained model of another tool -> a run",
-}
-"""The kinds of component that the core knows. A plugin may open a kind of its own for other plugins by writing
-it ``namespace/kind`` (the way an importer lets later families add their weight mappings)."""
-
-NEEDS: Mapping[str, str] = {
-    "unique_keypoints": "the skeleton has keypoints that exist once a frame",
-    "identity": "the skeleton has several individuals, and each is the same animal in every frame",
-}
-"""What only some skeletons have, and what only some heads learn; see :class:`ExtraHead`."""
-
-
-@dataclass(frozen=True, slots=True)
-class PluginInfo:
-    """Who a plugin is.
-
-    Attributes:
-        namespace: prefix of its full names (``namespace/name``); equals the name of its entry point.
-        summary: one line.
-        license: SPDX identifier of the code.
-        hook_api: version of this page the plugin was written for, ``"major.minor"``.
-        citations: the works whose methods it implements: keys of entries in ``citations.bib``, a BibTeX file beside
-            the module of the plugin's entry point. Those of definitions below are keys of the same file.
-    """
-
-    namespace: str
-    summary: str
-    license: str
-    hook_api: str
-    citations: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ComponentSpec:
-    """One component that a YAML file can name.
-
-    Attributes:
-        kind: one of :data:`KINDS`, or ``namespace/kind`` for a kind that a plugin opened.
-        name: bare name, unique within kind and plugin.
-        config: ``"package.module:Class"``, a subclass of the kind's config base in ``pose_core.specs``.
-            The module imports no torch. Kinds that plugins opened may do without one (``""``).
-        factory: ``"package.module:Class"``, called as ``factory(config, context)``; see ``pose_core.interfaces``.
-        summary: one line, shown by ``pose show``.
-        tags: free words for filtering.
-        citations: works beyond those that the plugin cites.
-        requires: namespaces of other plugins whose components its settings name by default, also those that these name
-            in turn, ``("other",)``. Without these plugins the named models that use it are not offered.
-        weights_license, weights_source: licence (SPDX, or its name) of pretrained weights that it fetches by itself,
-            and one line on what they were trained on and by whom; where ``pose_weights`` describes them they may be
-            left out.
-    """
-
-    kind: str
-    name: str
-    config: str
-    factory: str
-    summary: str
-    tags: tuple[str, ...] = ()
-    citations: tuple[str, ...] = ()
-    requires: tuple[str, ...] = ()
-    weights_license: str = ""
-    weights_source: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class BackbonePreset:
-    """A named, configured backbone. Every recipe turns it into a model.
-
-    Attributes:
-        name: bare name (``mynet_50``), by which models are called.
-        family: the group it is listed under.
-        backbone: the component as YAML would have it, ``{"type": "mynet/mynet", "depth": 50}``.
-        summary: one line.
-        spec: defaults it wants in any model, a partial run spec (``{"train": {...}}``).
-        overrides: further defaults by method, ``{"single_animal": {"model": {...}}}``.
-        citations: works beyond those that its plugin and its component cite.
-    """
-
-    name: str
-    family: str
-    backbone: Mapping[str, Any]
-    summary: str
-    spec: Mapping[str, Any] = field(default_factory=dict)
-    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    citations: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ModelRecipe:
-    """How any backbone becomes a model of one method.
-
-    Attributes:
-        name: template of the model's name, containing ``{backbone}``.
-        method: name of a :class:`MethodSpec`.
-        summary: template of one line, may contain ``{backbone}``.
-        spec: partial run spec without the backbone, ``{"model": {"heads": {...}}}``.
-        wrapper: a backbone component that has the named backbone within it, under the key ``backbone`` of its config
-            and as attribute ``backbone``; empty: the named backbone is used as it is.
-        citations: works of the method beyond those that plugins and components cite.
-    """
-
-    name: str
-    method: str
-    summary: str
-    spec: Mapping[str, Any]
-    wrapper: Mapping[str, Any] = field(default_factory=dict)
-    citations: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ModelPreset:
-    """A complete named architecture that is not simply recipe times backbone.
-
-    Attributes:
-        name: bare name.
-        method: name of a :class:`MethodSpec`.
-        family: the group it is listed under.
-        summary: one line.
-        spec: partial run spec, ``{"model": {...}, "train": {...}}``.
-        citations: works beyond those that its plugin and its components cite.
-    """
-
-    name: str
-    method: str
-    family: str
-    summary: str
-    spec: Mapping[str, Any]
-    citations: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ExtraHead:
-    """A head that named models get by themselves where the project's skeleton calls for it and they have none of the
-    kind. The user says no with ``model.heads.NAME: null``.
-
-    Attributes:
-        name: of the head within the model; one plugin offers one for each need and method.
-        needs: what the skeleton must have, one of :data:`NEEDS`.
-        head: the component as YAML would have it, ``{"type": "mynet/corners"}``. Its config's ``predicts_unique`` or
-            ``predicts_identity`` says that it does what is needed. A key ``feature`` that it lacks is taken from the
-            heads that the model has.
-        methods: names of the methods of the models that get it.
-        summary: one line.
-    """
-
-    name: str
-    needs: str
-    head: Mapping[str, Any]
-    methods: tuple[str, ...]
-    summary: str
-
-
-@dataclass(frozen=True, slots=True)
-class WeightSpec:
-    """Pretrained weights that can be named on the command line.
-
-    Attributes:
-        name: bare name.
-        model: full name of the backbone preset, model or detector they fit.
-        url: where they are downloaded from.
-        sha256: of the file, or its first digits (8 at least); checked after download.
-        license: SPDX identifier or name of the licence of the weights.
-        source: what they were trained on and by whom, one line.
-        keypoints: names of the keypoints in output order, for weights of whole models.
-        converter: ``"package.module:function"``, from the tensors of the file by name to those of the part that
-            ``model`` names (backbone, detector or whole network); none needed where the names agree.
-    """
-
-    name: str
-    model: str
-    url: str
-    sha256: str
-    license: str
-    source: str
-    keypoints: tuple[str, ...] = ()
-    converter: str = ""
-
-
-VIEWS = ("frame", "animal")
-ANIMALS = ("one", "several")
-HEADS = ("one", "several", "any")
-TAKES = ("run", "file", "labels")
-
-
-@dataclass(frozen=True, slots=True)
-class MethodSpec:
-    """A way of predicting: what the network sees, and which stages predict with it.
-
-    Attributes:
-        name: bare name, ``model.method`` of a configuration.
-        summary: one line.
-        view: what the network sees: the whole ``frame``, or a crop around one ``animal``.
-        animals: ``one`` or ``several`` of a frame are found.
-        heads: how many animals the heads find in one input of the network: ``one``, ``several``, or ``any``.
-        stages: name -> component of the kind ``stage`` as YAML would have it, in order. Users change their settings
-            at ``inference.stages.NAME``.
-        inputs: names of the extra inputs of the network (``model.inputs``) that the stages fill.
-    """
-
-    name: str
-    summary: str
-    view: str
-    animals: str
-    heads: str
-    stages: Mapping[str, Any]
-    inputs: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SupplierSpec:
-    """A source of what a stage needs: a stage that is put ahead of it where a user asks for it by name.
-
-    Attributes:
-        name: a word: the option (``--detector``), the argument (``detector=``) and the folder within a run
-            (``stages/detector``).
-        gives: the need that it answers: ``boxes``, ``poses``, ``centres``, or a word of the plugin.
-        stage: the component of the kind ``stage`` as YAML would have it.
-        takes: what it may be given: the ``run`` of a network, a ``file``, or nothing but the ``labels`` of the
-            images that are evaluated.
-        metavar: of the option, ``RUN|FILE``.
-        help: of the option, one line.
-        trains: what the network of a run that it takes has learned: ``boxes`` or ``poses``; empty: either.
-    """
-
-    name: str
-    gives: str
-    stage: Mapping[str, Any]
-    takes: tuple[str, ...]
-    metavar: str
-    help: str
-    trains: str = ""
-
 
 @hookspec
 def pose_plugin_info() -> PluginInfo:  # type: ignore[empty-body]
@@ -290,6 +99,11 @@ def pose_plugin_info() -> PluginInfo:  # type: ignore[empty-body]
 @hookspec
 def pose_components() -> Iterable[ComponentSpec]:  # type: ignore[empty-body]
     """Components that a YAML file can name."""
+
+
+@hookspec
+def pose_kinds() -> Iterable[Kind]:  # type: ignore[empty-body]
+    """Kinds of component that other plugins may contribute, beside those of the core."""
 
 
 @hookspec
@@ -327,9 +141,15 @@ def pose_suppliers() -> Iterable[SupplierSpec]:  # type: ignore[empty-body]
     """Sources of what stages need, such as boxes."""
 
 
+@hookspec
+def pose_commands() -> Iterable[CommandSpec]:  # type: ignore[empty-body]
+    """Commands of ``pose``."""
+
+
 HOOKS: Mapping[str, type] = {
     "pose_plugin_info": PluginInfo,
     "pose_components": ComponentSpec,
+    "pose_kinds": Kind,
     "pose_backbones": BackbonePreset,
     "pose_recipes": ModelRecipe,
     "pose_models": ModelPreset,
@@ -337,5 +157,6 @@ HOOKS: Mapping[str, type] = {
     "pose_weights": WeightSpec,
     "pose_methods": MethodSpec,
     "pose_suppliers": SupplierSpec,
+    "pose_commands": CommandSpec,
 }
 """Each hook and what it returns (one of it for ``pose_plugin_info``, an iterable of it for the others)."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -166,6 +167,20 @@ class Instances:
     def __len__(self) -> int:
         return len(self.keypoints)
 
+    @property
+    def has_keypoint(self) -> npt.NDArray[np.bool_]:
+        """(N,) bool, which animals have at least one keypoint."""
+        return np.asarray(present_keypoints(self.keypoints).any(axis=1))
+
+    def animal_boxes(self) -> FloatArray:
+        """Box of each animal: its own where it is known, else tight around its keypoints.
+
+        Returns:
+            (N, 4) float32 ``x1, y1, x2, y2``; NaN for an animal with neither.
+        """
+        known = np.isfinite(self.boxes).all(axis=1, keepdims=True)
+        return np.where(known, self.boxes, keypoint_boxes(self.keypoints))
+
     def select(self, rows: npt.ArrayLike) -> Instances:
         """The animals chosen by a boolean mask or indices, in that order."""
         chosen = np.asarray(rows)
@@ -177,6 +192,12 @@ class Instances:
             identity=self.identity[chosen],
             track=self.track[chosen],
         )
+
+
+def present_keypoints(keypoints: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
+    """Which of the (..., 2) keypoints are not missing, (...) bool."""
+    there: npt.NDArray[np.bool_] = np.isfinite(keypoints).all(axis=-1)
+    return there
 
 
 def keypoint_boxes(keypoints: FloatArray) -> FloatArray:
@@ -323,6 +344,11 @@ class LabelledImage:
     unique_keypoints: FloatArray
     areas: FloatArray
     ignore: FloatArray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+
+    @property
+    def has_keypoint(self) -> bool:
+        """Whether a keypoint is labelled, of an animal or one that exists once an image."""
+        return bool(self.instances.has_keypoint.any() or present_keypoints(self.unique_keypoints).any())
 
     @classmethod
     def create(

@@ -105,7 +105,7 @@ def test_a_stranger_cannot_take_the_namespace_of_a_plugin_of_the_core() -> None:
     catalog = get_catalog()
     unet = next(r for r in catalog.plugins if r.name == "unet")
     subject = Subject("plugin", "", replace(unet, first_party=False), Catalog([replace(unet, first_party=False)]))
-    outcome = run(Item(next(c for c in checks_of_level_0() if c.name == "names_are_free"), subject))
+    outcome = run(Item(next(c for c in checks_of_level_0(get_catalog().kinds) if c.name == "names_are_free"), subject))
     assert "the namespace 'unet' is that of pose-unet, by the authors of the core" in outcome.reason
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from pose_core.demo import folder
 from pose_core.demo import run as demo_run
@@ -14,10 +13,11 @@ from pose_core.demo.folder import MARKER, OWN
 from pose_core.demo.run import DemoOptions, run_demo
 from pose_core.errors import ConfigError
 from pose_core.pipeline.video import VideoSource
+from pose_core.reporting import LogReporter
 from pose_core.runs.run_folder import Run
 
 FAST = ("--model", "unet", "--images", "24", "--seconds", "0.4", "--epochs", "1", "--max-time", "20s")
-QUIET = Console(quiet=True)
+QUIET = LogReporter()
 
 
 def options(out: Path, **changes: object) -> DemoOptions:
@@ -60,7 +60,7 @@ def test_the_whole_demo_in_miniature(pose: Any, tmp_path: Path) -> None:
 def test_a_wrong_option_is_found_before_anything_is_touched(
     tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
-    with folder.demo_folder(tmp_path, overwrite=False):
+    with folder.prepare_demo_folder(tmp_path, overwrite=False):
         (tmp_path / "report.html").write_text("of an earlier demo")
     with pytest.raises(ConfigError, match=message):
         run_demo(options(tmp_path, **changes), QUIET, overwrite=True)
@@ -76,13 +76,13 @@ def test_the_only_installed_model_is_taken(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_only_the_demos_own_files_are_replaced(tmp_path: Path) -> None:
-    with folder.demo_folder(tmp_path, overwrite=False) as replaced:
+    with folder.prepare_demo_folder(tmp_path, overwrite=False) as replaced:
         assert not replaced
         (tmp_path / "run").mkdir()
         (tmp_path / "run" / "old").touch()
         (tmp_path / "report.html").touch()
     (tmp_path / "mine.txt").write_text("kept")
-    with folder.demo_folder(tmp_path, overwrite=True) as replaced:
+    with folder.prepare_demo_folder(tmp_path, overwrite=True) as replaced:
         assert replaced
         assert {p.name for p in tmp_path.iterdir()} == {"mine.txt", MARKER}
     assert (tmp_path / "mine.txt").read_text() == "kept"
@@ -92,14 +92,14 @@ def test_files_of_others_are_not_touched(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "weights").write_text("precious")
     with (
-        pytest.raises(ConfigError, match="run: exists, and no demo made it"),
-        folder.demo_folder(tmp_path, overwrite=True),
+        pytest.raises(ConfigError, match="run: exists, and no demo created it"),
+        folder.prepare_demo_folder(tmp_path, overwrite=True),
     ):
         pytest.fail("must not get here")
     assert (tmp_path / "run" / "weights").read_text() == "precious"
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(ConfigError, match="is a file"), folder.demo_folder(file, overwrite=True):
+    with pytest.raises(ConfigError, match="is a file"), folder.prepare_demo_folder(file, overwrite=True):
         pytest.fail("must not get here")
 
 
@@ -119,7 +119,7 @@ def test_an_interrupted_demo_leaves_other_files(tmp_path: Path) -> None:
 
 
 def _stop(out: Path, error: type[BaseException]) -> None:
-    with folder.demo_folder(out, overwrite=False):
+    with folder.prepare_demo_folder(out, overwrite=False):
         (out / "project").mkdir()
         (out / "project" / "project.yaml").touch()
         (out / "video.mp4").touch()

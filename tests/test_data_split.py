@@ -138,7 +138,9 @@ def test_a_listed_image_without_labels_is_left_out_with_a_note(tmp_path):
         ({"train": name(0)}, "'train' must be a list"),
         ({"train": [1, 2]}, "'train' must be a list"),
         ({"test": [name(0)]}, "list images to train on"),
-        ("- a\n- b\n", "must hold lists"),
+        ("- a\n- b\n", "must hold a mapping"),
+        (f"train: [{name(0)}]\ntrain: [{name(1)}]\n", r"train is given twice \(lines 1 and 2\)"),
+        ("", "is empty; write lists"),
         ("train: [a\n", "not valid YAML"),
     ],
 )
@@ -150,8 +152,8 @@ def test_mistakes_in_the_file_are_named_in_one_line(tmp_path, content, said):
 
 
 def test_a_file_that_cannot_be_read(tmp_path):
-    with pytest.raises(PoseError, match=r"cannot read split file .*absent\.yaml"):
+    with pytest.raises(PoseError, match=r"absent\.yaml: cannot be read"):
         make_split(project(4), SplitSpec(file=str(tmp_path / "absent.yaml")), 0)
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x81")
-    with pytest.raises(PoseError, match="not a text file"):
+    with pytest.raises(PoseError, match="is not text in UTF-8"):
         make_split(project(4), SplitSpec(file=str(tmp_path / "binary.yaml")), 0)

@@ -8,12 +8,9 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from pose_core.demo import report as demo_report
-from pose_core.demo.charts import HEIGHT, WIDTH, line_chart
-from pose_core.demo.report import Clip, Curve, DemoReport, KeypointRow, Picture, Step, Tile, render_report
+from pose_core.demo.report import Clip, DemoReport, KeypointRow, Picture, Step, Tile, render_report
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -24,7 +21,7 @@ REPORT = DemoReport(
     made=[("demo/run", "the trained model")],
     tiles=[Tile("mean error", "1.23", "px", "95 %: 1.10 to 1.40"), Tile("speed", "80", "frames/s")],
     keypoints=[KeypointRow("left_ear", 1.5, (1.0, 2.0), 24, 0), KeypointRow("tail_tip", None, None, 20, 20)],
-    curves=[Curve("validation error (px)", [(1, 40.0), (5, 8.0), (10, 1.5)], best=True), Curve("loss", [(1, 0.5)])],
+    training=Picture(PNG, "loss and error", "the dot is the best epoch"),
     pictures=[Picture(PNG, "predicted and true", "rings are labels")],
     clip=Clip(b"mp4-bytes", "labelled.mp4", "not seen in training"),
     steps=[Step("Train.", "pose train my-project --model unet --out run")],
@@ -71,7 +68,7 @@ def test_everything_is_in_the_page() -> None:
     text = " ".join(" ".join(page.text).split())
     for part in (
         "A demo", "An animal that never lived.", "1.23 px", "95 %: 1.10 to 1.40", "left ear", "1.50 px", "1.00 to 2.00",
-        "tail tip", "validation error (px)", "best 1.50", "rings are labels", "not seen in training", "demo/run",
+        "tail tip", "the dot is the best epoch", "rings are labels", "not seen in training", "demo/run",
         "pose train my-project --model unet --out run", "seed: 0", "pose_core 0.1.0", "a note",
     ):  # fmt: skip
         assert part in text, part
@@ -79,7 +76,8 @@ def test_everything_is_in_the_page() -> None:
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
     html = render_report(REPORT)
-    assert [s.partition(",")[0] for s in Page(html).sources] == ["data:video/mp4;base64", "data:image/png;base64"]
+    kinds = [source.partition(",")[0] for source in Page(html).sources]
+    assert kinds == ["data:video/mp4;base64", "data:image/png;base64", "data:image/png;base64"]
     assert not re.search(r"https?://|@import|url\(|<script|<link", html)
     assert base64.b64encode(PNG).decode() in html
     assert base64.b64encode(b"mp4-bytes").decode() in html
@@ -104,7 +102,7 @@ def test_text_cannot_become_markup() -> None:
             made=[(nasty, nasty)],
             tiles=[Tile(nasty, nasty, nasty, nasty)],
             keypoints=[KeypointRow(nasty, 1.0, None, 1, 0)],
-            curves=[Curve(nasty, [(0, 1)], x_label=nasty)],
+            training=Picture(PNG, nasty, nasty),
             pictures=[Picture(PNG, nasty, nasty)],
             steps=[Step(nasty, nasty)],
             configuration=nasty,
@@ -130,32 +128,3 @@ def test_bars_and_intervals_share_one_scale() -> None:
     assert 'class="fill" style="width:80.0%"' in html
     assert 'style="left:10.0%;width:30.0%"' in html
     assert 'style="left:60.0%;width:40.0%"' in html
-
-
-@given(
-    st.lists(st.tuples(st.floats(0, 1e4), st.floats(1e-6, 1e6) | st.just(0.0)), min_size=1, max_size=40),
-)
-@example([(5e-324, 1.0)])
-@example([(0.0, 1.0), (5e-324, 2.0)])
-def test_a_chart_keeps_its_line_inside(points: list[tuple[float, float]]) -> None:
-    points = sorted({x: (x, y) for x, y in points}.values())
-    svg = line_chart(points, x_label="epoch", label="error", mark_lowest=True)
-    (line,) = re.findall(r'points="([^"]*)"', svg)
-    places = [tuple(map(float, pair.split(","))) for pair in line.split()]
-    assert len(places) == len(points)
-    assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in places)
-    lowest, highest = min(points, key=lambda p: p[1]), max(points, key=lambda p: p[1])
-    if highest[1] > 2 * lowest[1]:
-        assert places[points.index(lowest)][1] > places[points.index(highest)][1]
-
-
-def test_a_chart_over_decades_is_logarithmic() -> None:
-    svg = line_chart([(0, 100.0), (1, 10.0), (2, 1.0)], x_label="epoch", label="error")
-    (line,) = re.findall(r'points="([^"]*)"', svg)
-    heights = [float(pair.split(",")[1]) for pair in line.split()]
-    assert heights[1] - heights[0] == pytest.approx(heights[2] - heights[1], abs=0.2)
-
-
-def test_a_chart_without_points_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one point"):
-        line_chart([], x_label="epoch", label="error")

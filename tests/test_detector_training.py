@@ -95,7 +95,7 @@ def test_detector_and_pose_network_train_with_one_command_and_predict(pose: Any,
     pose("predict", run, images, "--out", "predicted", "--device", "cpu")
     other = pose("predict", run, images, "--out", "predicted", "--device", "cpu", "--boxes", boxes_file(tmp_path))
     assert other.returncode == 2
-    assert "made with another boxes" in other.stderr
+    assert "was made with another sources" in other.stderr
 
 
 def boxes_file(folder: Path) -> Path:
@@ -138,7 +138,7 @@ def test_a_detector_alone_is_trained_measured_and_given_to_a_pose_network(
     assert without.returncode == 0, without.stderr
     unknown = pose("predict", tmp_path / "bare", animals / "images", "--out", "x", "--device", "cpu")
     assert unknown.returncode == 2
-    assert "needs to know where the animals are: add --detector" in unknown.stderr
+    assert "needs boxes, and nothing supplies them: add --boxes" in unknown.stderr
     lent = pose(
         "predict", tmp_path / "bare", animals / "images", "--out", "lent", "--device", "cpu", "--detector", alone
     )
@@ -166,7 +166,7 @@ def test_a_detector_alone_is_trained_measured_and_given_to_a_pose_network(
     [
         (
             ["--model", "unet", "--detector", "ssdlite"],
-            "stages.detector: unet/unet uses no boxes of a detector; leave it out",
+            "stages.detector: unet/unet needs no boxes; leave it out",
         ),
         (["--model", "top_down_unet", "--detector", "ssdlit"], "did you mean ssdlite"),
         (

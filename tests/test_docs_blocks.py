@@ -44,7 +44,7 @@ def test_every_block_follows_its_rule(page: str) -> None:
 
 
 def test_the_pages_are_all_there() -> None:
-    assert {"README.md", "CONTRIBUTING.md", "docs/user-guide.md", "docs/authors/detector.md"} <= set(PAGES)
+    assert {"README.md", "CONTRIBUTING.md", "docs/use/train.md", "docs/authors/detector.md"} <= set(PAGES)
     assert sum(page.startswith("plugins/") for page in PAGES) == len(list(ROOT.glob("plugins/*/pyproject.toml")))
     assert sum(page.startswith("templates/") for page in PAGES) >= 4
 

@@ -14,9 +14,12 @@ from typing import Any
 import docs_api
 import docs_pages
 import docs_reference
+import docs_settings
 import pytest
 
 from pose_core import hooks
+from pose_core.catalog import get_catalog
+from pose_core.kinds import KINDS
 from pose_core.plugins.definition_checks import ask, check_definitions
 from pose_core.plugins.discovery import find_implementations
 
@@ -28,10 +31,36 @@ def test_every_hook_and_interface_has_a_page_and_nothing_else() -> None:
     named = {*docs_reference.hooks(), *docs_reference.interfaces()}
     assert {"pose_components", "Backbone", "Head", "Detector", "Reader", "Writer", "Importer"} <= named
     pages = docs_reference.author_pages()
-    for name in named:
-        (text,) = (text for path, text in pages.items() if path.endswith(f"/{name}.md"))
-        assert "## Example" in text
+    surface = pages["authors/hooks.md"]
+    for name in docs_reference.hooks():
+        assert f"](#{name})" in surface
+        assert f"\n## {name}\n" in surface
+    assert surface.count("### Example") == len(docs_reference.hooks())
+    for name in docs_reference.interfaces():
+        assert "## Example" in pages[f"authors/interfaces/{name}.md"]
         assert f"/{name}.md)" in pages["authors/reference.md"]
+
+
+def test_every_setting_is_on_its_page() -> None:
+    from pose_core.specs import RunSpec
+
+    page = docs_settings.settings_page()
+    for section in (
+        "data.split",
+        "model.preprocess",
+        "augmentation.crop",
+        "train.optimizer",
+        "inference",
+        "evaluation",
+    ):
+        assert f"\n## {section}\n" in page
+    assert "| `batch_size` | `8` | Images a step, on each device. |" in page
+    assert "| `backbone` | `-` | A backbone." in page.replace("| - |", "| `-` |")
+    for name in RunSpec.model_fields:
+        assert f"| `{name}` |" in page
+    headings = re.findall(r"^## (\S+)$", page, re.MULTILINE)
+    assert len(headings) == len(set(headings))
+    assert set(re.findall(r"\(#(\w+)\)", page)) <= {heading.replace(".", "") for heading in headings}
 
 
 def test_a_new_hook_without_example_and_docstring_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -60,7 +89,8 @@ def test_a_new_interface_and_an_example_of_nothing_are_seen(monkeypatch: pytest.
         def hear(self) -> None: ...
 
     monkeypatch.setattr(interfaces, "Listener", Listener, raising=False)
-    monkeypatch.setattr(interfaces, "__all__", [*interfaces.__all__, "Listener"])
+    row = hooks.Kind("listener", "sound -> words", interface="pose_core.interfaces:Listener")
+    monkeypatch.setattr(docs_reference, "KINDS", {**KINDS, "listener": row})
     (fault,) = docs_reference.faults()
     assert fault.startswith("Listener has no example")
     monkeypatch.undo()
@@ -128,11 +158,11 @@ def test_a_changed_help_text_and_a_new_check_make_their_pages_stale(monkeypatch:
     assert "`--loud`, `--no-loud`" in after
     assert docs_reference.commands_page() == before
 
-    every = checks.every_check()
+    every = checks.every_check(get_catalog().kinds)
     page = docs_reference.checks_page()
     assert page.count("\n| `") == len(every) > 50
     assert all(f"| `{check.name}` |" in page and check.demand for check in every)
-    monkeypatch.setattr(checks, "every_check", lambda: (*every, Check("hears", 1, ("head",), print, "It hears.")))
+    monkeypatch.setattr(checks, "every_check", lambda kinds: (*every, Check("hears", 1, ("head",), print, "It hears.")))
     assert "| `hears` | head | It hears. |" in docs_reference.checks_page()
 
 
@@ -141,6 +171,14 @@ def test_a_file_without_a_place_for_its_table_is_an_error(monkeypatch: pytest.Mo
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: "nothing")
     with pytest.raises(ValueError, match="no place for the table"):
         docs_pages.with_tables("README.md")
+
+
+def test_arguments_that_are_described_together_get_an_entry_each() -> None:
+    doc = "First line.\n\nArgs:\n    width, height: of the frame,\n        in pixels.\n    name: of it."
+    assert docs_api.plain(doc) == (
+        "First line.\n\nArgs:\n    width: of the frame,\n        in pixels.\n    height: of the frame,\n"
+        "        in pixels.\n    name: of it."
+    )
 
 
 def test_docstrings_become_markdown() -> None:
@@ -178,7 +216,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_site_builds_without_warnings(site: Path) -> None:
-    for page in ("authors/hooks/pose_components", "authors/interfaces/Detector", "authors/checks", "commands"):
+    for page in ("authors/hooks", "authors/interfaces/Detector", "authors/checks", "commands", "use/settings"):
         assert (site / page / "index.html").is_file()
 
 

@@ -1,8 +1,9 @@
-"""What README and user guide type runs, line by line, in a folder where the names that they use are real."""
+"""What README and the pages for users type runs, line by line, in a folder where the names that they use are real."""
 
 from __future__ import annotations
 
 import csv
+import re
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -144,11 +145,20 @@ def python(block: docs_blocks.Block, names: dict[str, Any]) -> None:
         raise AssertionError(f"{block.where}: {error}") from error
 
 
+USE = re.findall(r"\buse/[\w-]+\.md", (docs_blocks.ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+PAGES = {"README": ["README.md"], "use": [f"docs/{page}" for page in USE if page != "use/settings.md"]}
+"""Pages that are typed one after the other, in the order of the site: what one makes, the next may use."""
+
+
+def test_every_page_for_users_is_run() -> None:
+    assert sorted(PAGES["use"]) == sorted(f"docs/use/{page.name}" for page in docs_blocks.ROOT.glob("docs/use/*.md"))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/user-guide.md"])
-def test_what_the_page_types_runs(page: str, surroundings: Path) -> None:
+@pytest.mark.parametrize("pages", PAGES)
+def test_what_the_pages_type_runs(pages: str, surroundings: Path) -> None:
     names, outputs, left_out = given(SIZE), {}, set()
-    for block in docs_blocks.blocks(docs_blocks.ROOT / page):
+    for block in (block for page in PAGES[pages] for block in docs_blocks.blocks(docs_blocks.ROOT / page)):
         if block.title and block.title.endswith((".yaml", ".csv")):
             Path(block.title).write_text(block.body)
         elif block.language == "sh":
@@ -163,6 +173,6 @@ def test_what_the_page_types_runs(page: str, surroundings: Path) -> None:
         elif block.of and block.of not in docs_blocks.LISTINGS:
             (output,) = (text for line, text in outputs.items() if line.startswith(block.of))
             docs_blocks.printed(block, output)
-    if page == "docs/user-guide.md":
+    if pages == "use":
         assert left_out == set(NOT_RUN), "reasons for lines that are no longer there"
     assert len(outputs) >= 3

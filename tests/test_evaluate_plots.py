@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pose_core.data.draw import draw_instances
+from pose_core.data.palette import keypoint_colours, to_hex
 from pose_core.evaluation.contact_sheet import COLUMNS, choose, plot_predictions, rank_images, view
 from pose_core.evaluation.metrics import measure
-from pose_core.evaluation.plots import keypoint_colours, plot_error_by_keypoint, plot_error_curve
+from pose_core.evaluation.plots import plot_error_by_keypoint, plot_error_curve
 from pose_core.specs import EvaluationSpec
 from pose_core.structures import Frame, ImageFile, Instances, LabelledImage, Skeleton
 
@@ -141,3 +143,16 @@ def test_the_window_is_square_and_holds_the_points_of_the_image(points, width, h
 def test_colours_are_distinct():
     for count in (1, 8, 9, 40):
         assert len(set(keypoint_colours(count))) == count
+    assert to_hex((230, 159, 0)) == "#e69f00"
+
+
+def test_a_keypoint_has_the_colour_in_the_contact_sheet_that_it_has_in_a_video(tmp_path):
+    pairs, skeleton = split(tmp_path, 2)
+    sheets = draw(tmp_path, pairs, skeleton)
+    assert all(sheets)
+    sheet = cv2.imread(str(tmp_path / "out" / "2.png"))[..., ::-1]
+    points = np.array([[[20.0 + 20 * k, 30.0] for k in range(4)]])
+    frame = draw_instances(np.zeros((60, 120, 3), np.uint8), Instances.from_keypoints(points), skeleton, radius=5)
+    for k, colour in enumerate(keypoint_colours(4)):
+        assert tuple(frame[30, 20 + 20 * k]) == colour
+        assert (sheet == colour).all(axis=-1).any(), k

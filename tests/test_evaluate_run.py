@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import typer
+from listening import Listener
 from typer.testing import CliRunner
 
 from pose_core.cli.evaluate import evaluate
@@ -123,11 +124,9 @@ def test_predictions_are_in_pixels_of_the_image_files_whatever_the_batch(project
     dataset = read_project(project)
     results = []
     for batch_size in (1, 2, 8):
-        model, seen = Centroids(), []
-        frames = predicted(
-            run, model, batch_size=batch_size, progress=lambda done, total, seen=seen: seen.append((done, total))
-        )
-        assert seen[-1] == (6, 6)
+        model, listener = Centroids(), Listener()
+        frames = predicted(run, model, batch_size=batch_size, reporter=listener)
+        assert listener.steps[-1][1:] == (6, 6)
         # Images of different sizes never share a batch; sizes are halved, rounded up and padded to multiples of 16.
         assert {b[-2:] for b in model.batches} == {(64, 80)}
         results.append(np.stack([f.instances.keypoints for f in frames]))
@@ -177,7 +176,7 @@ def test_an_image_that_cannot_be_read_is_an_error(run, project, predicted):
 
 
 def test_sources_that_the_model_has_no_use_for_are_refused(run):
-    with pytest.raises(ConfigError, match=r"--labelled-boxes: .* needs no boxes; leave it out"):
+    with pytest.raises(ConfigError, match=r"labelled_boxes: .* needs no boxes; leave it out"):
         evaluate_poses(run, device="cpu", labelled_boxes=True)
     with pytest.raises(ConfigError, match="detektor: is no source of what stages need; there are boxes, "):
         evaluate_poses(run, device="cpu", detektor="x")
@@ -239,9 +238,11 @@ def test_a_real_network_runs_through(run, no_plots):
 def test_data_that_are_not_those_of_the_run_are_named(run, project, tmp_path, no_plots):
     moved = tmp_path / "moved"
     shutil.move(project, moved)
-    with pytest.raises(DataError, match=r"project: the labelled project of this run is no longer there; pass --data"):
+    with pytest.raises(
+        DataError, match=r"project: the labelled project of this run is no longer there; pass data=PATH"
+    ):
         evaluate_poses(run, device="cpu")
-    with pytest.raises(DataError, match="--data must name the labelled project"):
+    with pytest.raises(DataError, match="data must name the labelled project"):
         evaluate_poses(run, data=tmp_path / "nowhere", device="cpu")
     assert evaluate_poses(run, data=moved, device="cpu").notes == ()
 

@@ -26,7 +26,7 @@ from pose_core.formats.parquet import ParquetPredictions
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.io.images import read_image_file
 from pose_core.model.build import build_model
-from pose_core.prediction.predict_paths import predict_paths
+from pose_core.prediction.predict import predict
 from pose_core.runs.run_folder import Run
 from pose_core.specs import DetectorRunSpec, RunSpec
 from pose_core.specs.resolve import Layer, resolve
@@ -150,10 +150,10 @@ def test_evaluation_predicts_what_prediction_predicts(
         sources = {"conditions": make("bottom_up").path}
     tested = [image.image.path for image in dataset.images[4:]]
     if source == "file":
-        (found,) = predict_paths(make("bottom_up").path, tested, tmp_path / "initial", device="cpu")
+        (found,) = predict(make("bottom_up").path, tested, tmp_path / "initial", device="cpu")
         assert found is not None
         sources = {"conditions": found.result}
-    (outcome,) = predict_paths(run.path, tested, tmp_path / "out", device="cpu", **sources)
+    (outcome,) = predict(run.path, tested, tmp_path / "out", device="cpu", **sources)
     assert outcome is not None
     evaluated = evaluate_poses(run, device="cpu", **({"labelled_boxes": True} if source == "labelled" else sources))
     mine, theirs = frames(outcome.result), frames(Path(evaluated.folder) / "predictions.parquet")

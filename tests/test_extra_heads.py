@@ -18,7 +18,6 @@ from pose_core.errors import ConfigError
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.interfaces import Labels
 from pose_core.model.assemble import PoseModel
-from pose_core.model.build import build_model
 from pose_core.plugins import PluginRecord
 from pose_core.specs import RunSpec
 from pose_core.specs.resolve import Layer, choose_model, file_layer, resolve, set_layer
@@ -67,7 +66,7 @@ def test_a_model_has_the_heads_that_the_project_calls_for(
 
 def test_a_note_says_what_was_added_and_how_to_refuse_it() -> None:
     assert made(BOTH)[1] == [
-        f"unet/unet gets a head '{name}' ({head}) for {whom}; leave it out with --set model.heads.{name}=null"
+        f"unet/unet gets a head '{name}' ({head}) for {whom}; leave it out with assignments=[model.heads.{name}=null]"
         for name, head, whom in (
             ("unique_keypoints", "heatmap/heatmap", "corner, lamp"),
             ("identity", "heatmap/identity", "ann, bob"),
@@ -98,7 +97,9 @@ def test_an_editor_knows_that_null_may_stand_in_the_place_of_a_head() -> None:
 
 
 def test_null_that_leaves_nothing_out_is_a_slip() -> None:
-    with pytest.raises(ConfigError, match=r"model\.heads\.identiy: no head of this name .* keypoints.*--set") as caught:
+    with pytest.raises(
+        ConfigError, match=r"model\.heads\.identiy: no head of this name .* keypoints.*assignments="
+    ) as caught:
         made(BOTH, ["model.heads.identiy=null"])
     assert "\n" not in str(caught.value)
     with pytest.raises(ConfigError, match=r"model\.heads"):
@@ -259,7 +260,7 @@ def test_what_training_minimises_is_the_sum_of_the_heads(project: Path) -> None:
     from pose_core.training.task import PoseTask
 
     task = PoseTask(prepare(project, "unet", assignments=TINY))
-    model = build_model(task.prepared.spec)
+    model = task.build()
     samples = task.samples(task.prepared.split.train, augment=False)
     batch = collate([samples[0, 0], samples[0, 1]])
     with torch.no_grad():

@@ -200,21 +200,21 @@ def test_mistakes_in_the_project_file_are_named(project: Path, old: str, new: st
             "labels.csv: line 3: nose of bert is labelled twice in images/a.png (also line 2)",
         ),
         ("bert,left_ear", "bert,", "labels.csv: line 3: keypoint is empty"),
-        ("bert,left_ear", ",left_ear", "labels.csv: line 3: names no individual; they are anna, bert"),
+        ("bert,left_ear", ",left_ear", "labels.csv: line 3: has no individual; the individuals are anna, bert"),
         ("4.25", "four", "labels.csv: line 3: y is 'four', not a number"),
-        ("4.25", "", "labels.csv: line 3: y is '', not a number; leave out the row"),
+        ("4.25", "", "labels.csv: line 3: y is '', not a number; delete the row"),
         ("1.5", "nan", "labels.csv: line 2: x is 'nan', not a number"),
         ("1.5", "1e30", "labels.csv: line 2: x is '1e30', not a number"),
         ("4.25,1", "4.25,2", "labels.csv: line 3: unknown occluded '2'; there are 0, 1"),
         ("4.25,1", "4.25", "labels.csv: line 3: has 5 cells, but there are 6 columns"),
         (",,corner,0,0,0", ",,corner,0,0,1", "labels.csv: line 5: corner is a unique keypoint"),
         (",,corner", ",anna,corner", "labels.csv: line 5: corner is a unique keypoint; leave its individual empty"),
-        ("images/b.png,,,", "images/a.png,,,", "labels.csv: line 6: says that images/a.png shows nothing"),
-        ("images/b.png,,,", ",,,", "labels.csv: line 6: names no image"),
+        ("images/b.png,,,", "images/a.png,,,", "labels.csv: line 6: marks images/a.png as an image without animals"),
+        ("images/b.png,,,", ",,,", "labels.csv: line 6: has no image name"),
         ("images/b.png", "images/x.png", "line 6: image 'images/x.png' does not exist (1 of 2 images are missing)"),
         ("images/b.png", "../b.png", "line 6: image '../b.png' must be named relative to the project's folder"),
         ("x,y,", "x,y2,", "labels.csv: line 1: unknown column 'y2'; did you mean 'y'?"),
-        ("x,y,occluded", "x,x,occluded", "labels.csv: line 1: misses the column 'y'"),
+        ("x,y,occluded", "x,x,occluded", "labels.csv: line 1: lacks the column 'y'"),
         (LABELS.partition("\n")[2], "", "labels.csv: holds no labels"),
         ("bert,left_ear", '"bert,left_ear', "labels.csv: line 6: "),
     ],
@@ -316,10 +316,10 @@ def test_animals_of_unknown_identity_get_free_names(tmp_path: Path) -> None:
 def test_writing_refuses_what_reading_could_not_give_back(tmp_path: Path) -> None:
     picture = np.zeros((20, 20, 3), np.uint8)
     three = Instances.from_keypoints(np.ones((3, 3, 2)))
-    with pytest.raises(DataError, match="not different individuals"):
+    with pytest.raises(DataError, match="must be another one of"):
         write_project(tmp_path / "p", SKELETON, [Example("a.png", picture, three)], name="p")
     twice = Instances.from_keypoints(np.ones((2, 3, 2)), identity=[1, 1])
-    with pytest.raises(DataError, match="not different individuals"):
+    with pytest.raises(DataError, match="must be another one of"):
         write_project(tmp_path / "p", SKELETON, [Example("a.png", picture, twice)], name="p")
     empty = Example("a.png", picture, Instances.empty(3))
     with pytest.raises(DataError, match="used once"):

@@ -12,11 +12,20 @@ import pytest
 import timm
 import torch
 import yaml
-from deeplabcut_models import Model, description, detector_description, detector_network, save_detector, weights
+from deeplabcut_models import (
+    Model,
+    description,
+    detector_description,
+    detector_network,
+    models_with_parts_of,
+    save_detector,
+    weights,
+)
 from torch import nn
 
+from pose_core.catalog import Catalog, get_catalog
 from pose_core.errors import DataError, RunError
-from pose_core.evaluation.run import evaluate_run
+from pose_core.evaluation.run import evaluate
 from pose_core.prediction.estimator import load
 from pose_core.runs.importing import import_model
 from pose_core.runs.run_folder import Run
@@ -34,7 +43,7 @@ def hollow(tmp_path: Path) -> Model:
 
 
 def test_a_snapshot_becomes_a_run_that_predicts_its_numbers(model: Model, tmp_path: Path) -> None:
-    imported = import_model("deeplabcut", model.snapshot, tmp_path / "run")
+    imported = import_model("deeplabcut", str(model.snapshot), str(tmp_path / "run"))
     run = Run.open(tmp_path / "run")
     assert run.metrics()["weights_sha256"]
     assert run.spec.model.method == "single_animal"
@@ -228,7 +237,7 @@ def test_a_damaged_snapshot_is_refused(hollow: Model) -> None:
 
 def test_a_file_that_is_no_model_is_refused(hollow: Model) -> None:
     torch.save({"weights": hollow.weights}, hollow.snapshot)
-    assert "is no model of DeepLabCut 3" in hollow.refused()
+    assert "is not a model of DeepLabCut 3" in hollow.refused()
     torch.save({"model": {"a": 1}}, hollow.snapshot)
     assert "holds no weights by name" in hollow.refused()
     hollow.snapshot.unlink()
@@ -241,7 +250,7 @@ def test_the_snapshot_of_a_detector_is_not_that_of_a_pose_network(hollow: Model)
 
 
 def test_a_detector_belongs_to_top_down_models(model: Model, tmp_path: Path) -> None:
-    assert "leave out --detector" in model.refused(detector=model.snapshot)
+    assert "leave out detector" in model.refused(detector=model.snapshot)
     other = Model(tmp_path / "other", description(top_down=True), hollow=True)
     assert "not the snapshot of a detector" in other.refused(detector=other.snapshot)
 
@@ -276,10 +285,10 @@ def test_a_missing_configuration_is_named(hollow: Model, tmp_path: Path) -> None
         (("metadata", "bodyparts"), [], "metadata.bodyparts: is empty"),
         (("metadata", "bodyparts"), "nose", "metadata.bodyparts: must be a list of names"),
         (("metadata", "bodyparts"), ["nose", "nose"], "metadata.bodyparts: has a name twice"),
-        (("method",), "xyz", "models of method 'xyz' cannot be taken over"),
+        (("method",), "xyz", "models of method 'xyz' cannot be imported"),
         (("data", "colormode"), "BGR", "data.colormode: must be RGB"),
         (("data", "inference", "resize"), {"width": 9}, "data.inference.resize: changes images"),
-        (("data", "inference", "scale_to_unit_range"), True, "scale_to_unit_range: cannot be taken over together"),
+        (("data", "inference", "scale_to_unit_range"), True, "scale_to_unit_range: cannot be imported together"),
     ],
 )
 def test_descriptions_that_cannot_be_taken_over(hollow: Model, keys: tuple[str, ...], value: Any, message: str) -> None:
@@ -314,17 +323,41 @@ def test_other_normalisations_are_kept(hollow: Model, settings: dict[str, Any], 
     assert preprocess["std"] == pytest.approx([std] * 3)
 
 
+FAMILIES = sorted(
+    {
+        name
+        for record in get_catalog().plugins
+        if record.name == "deeplabcut"
+        for mapping in record.definitions["pose_components"]
+        for name in mapping.requires
+    }
+)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_that_is_not_installed_is_named(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = models_with_parts_of(family, tmp_path)
+    assert models
+    installed = Catalog([record for record in get_catalog().plugins if record.name != family])
+    monkeypatch.setattr("pose_core.catalog.get_catalog", lambda: installed)
+    for model, options in models:
+        detector = {"detector": Path(options[1])} if options else {}
+        message = model.refused(**detector)
+        assert f"it needs pose-{family}, which is not installed: pip install pose-{family}" in message
+        assert f"is a {model.folder.name}, which cannot be taken over" in message
+
+
 def test_an_imported_run_is_evaluated_and_trained_on(blob_project: Path, tmp_path: Path, pose: Any) -> None:
     content = description()
     content["metadata"]["bodyparts"] = ["red", "green"]
     model = Model(tmp_path / "train", content)
     run = import_model("deeplabcut", model.snapshot, tmp_path / "run", data=blob_project).run
     assert run.spec.data.source == str(blob_project)
-    result = evaluate_run(run, "all", device="cpu")
+    result = evaluate(run, "all", device="cpu")
     assert result.counts.images == 32
     assert result.error.mean.value is not None
-    with pytest.raises(DataError, match="does not know which images it was trained on; --split all"):
-        evaluate_run(run, "test", device="cpu")
+    with pytest.raises(DataError, match="does not know which images it was trained on; split=all"):
+        evaluate(run, "test", device="cpu")
 
     process = pose(
         *("train", blob_project, "--weights", run.path, "--out", tmp_path / "more", "--epochs", "1"),

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pose_core.errors import DataError
-from pose_core.io.images import image_size
+from pose_core.io.images import read_image_size
 
 EXTENSIONS = [".png", ".jpg", ".bmp", ".tiff", ".webp"]
 
@@ -37,7 +37,7 @@ def test_the_size_is_that_of_the_decoded_image(
 ) -> None:
     file = tmp_path_factory.getbasetemp() / f"image{extension}"
     file.write_bytes(_encoded(extension, width, height))
-    assert image_size(file) == (width, height)
+    assert read_image_size(file) == (width, height)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -48,7 +48,7 @@ def test_a_jpeg_that_lies_on_its_side_has_the_size_it_is_shown_with(
     file = tmp_path / "turned.jpg"
     file.write_bytes(_with_orientation(_encoded(".jpg", 40, 24), orientation, order))
     height, width = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR).shape[:2]
-    assert image_size(file) == (width, height)
+    assert read_image_size(file) == (width, height)
     assert (width, height) == ((24, 40) if orientation >= 5 else (40, 24))
 
 
@@ -57,7 +57,7 @@ def test_a_png_is_not_decoded(tmp_path: Path) -> None:
     whole = _encoded(".png", 64, 48)
     file = tmp_path / "cut.png"
     file.write_bytes(whole[: whole.index(b"IDAT") + 40])
-    assert image_size(file) == (64, 48)
+    assert read_image_size(file) == (64, 48)
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,10 @@ def test_what_is_no_image_is_named(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "broken.png"
     file.write_bytes(content)
     with pytest.raises(DataError, match=r"broken\.png cannot be decoded") as caught:
-        image_size(file)
+        read_image_size(file)
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot read image .*nowhere\.png: no such file"):
-        image_size(tmp_path / "nowhere.png")
+        read_image_size(tmp_path / "nowhere.png")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pose_core.errors import VideoError
-from pose_core.io.video import VideoFile, open_video, rgb
+from pose_core.io.video import VideoFile, open_video, to_rgb
 from pose_core.synthetic.videos import overwrite_bytes, read_number, write_numbered_video
 
 KINDS = {
@@ -35,11 +35,11 @@ ORDER = [30, 5, 6, 39, 0, 12, 11, 23, 24, 25, 13, 1]
 def test_a_frame_is_the_same_to_the_bit_after_seeking(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     write_numbered_video(path, FRAMES, **KINDS[name])
-    inorder = [rgb(frame) for _, frame, _ in VideoFile(path).frames() if frame is not None]
+    inorder = [to_rgb(frame) for _, frame, _ in VideoFile(path).frames() if frame is not None]
     assert len(inorder) == FRAMES
     video = VideoFile(path)
     for index in ORDER:
-        np.testing.assert_array_equal(rgb(video.decode(index)), inorder[index], err_msg=str(index))
+        np.testing.assert_array_equal(to_rgb(video.decode(index)), inorder[index], err_msg=str(index))
 
 
 def decoded_packets(video: VideoFile, monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -84,7 +84,7 @@ def test_a_missing_a_damaged_and_no_frame_are_named(tmp_path: Path) -> None:
             with pytest.raises(VideoError, match=rf"damaged.mp4 frame {number}: (not decodable|damaged)"):
                 video.decode(number)
         elif number < 20 or number >= 24:
-            assert read_number(rgb(video.decode(number))) == number
+            assert read_number(to_rgb(video.decode(number))) == number
     with pytest.raises(VideoError, match="has no frame 48; its frames are 0 to 47"):
         video.decode(48)
     with pytest.raises(VideoError, match=r"nowhere\.mp4: cannot be read"):
@@ -97,7 +97,7 @@ def test_threads_and_forked_processes_may_read_one_video(tmp_path: Path) -> None
     wrong: list[int] = []
 
     def read(order: list[int]) -> None:
-        wrong.extend(i for i in order if read_number(rgb(open_video(path).decode(i))) != i)
+        wrong.extend(i for i in order if read_number(to_rgb(open_video(path).decode(i))) != i)
 
     threads = [threading.Thread(target=read, args=(order,)) for order in (ORDER, ORDER[::-1], list(range(FRAMES)))]
     for thread in threads:
@@ -105,15 +105,15 @@ def test_threads_and_forked_processes_may_read_one_video(tmp_path: Path) -> None
     for thread in threads:
         thread.join()
     assert wrong == []
-    assert read_number(rgb(open_video(path).decode(3))) == 3
+    assert read_number(to_rgb(open_video(path).decode(3))) == 3
     with multiprocessing.get_context("fork").Pool(2) as pool:
         assert pool.map(number_in, [(path, i) for i in (4, 5, 30, 6)]) == [4, 5, 30, 6]
-    assert read_number(rgb(open_video(path).decode(7))) == 7
+    assert read_number(to_rgb(open_video(path).decode(7))) == 7
 
 
 def number_in(place: tuple[Path, int]) -> int:
     path, index = place
-    return read_number(rgb(open_video(path).decode(index)))
+    return read_number(to_rgb(open_video(path).decode(index)))
 
 
 def test_a_video_that_was_replaced_is_opened_anew(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import yaml
 from pose_core.catalog import get_catalog
 from pose_core.data.projects import read_project
 from pose_core.formats.parquet import ParquetWriter
-from pose_core.prediction.predict_paths import predict_paths
+from pose_core.prediction.predict import predict
 from pose_core.structures import FloatArray, Frame
 from pose_core.synthetic.encode import write_video
 
@@ -225,7 +225,7 @@ def test_a_video_in_all_formats(
     clip, boxes, points = video
     command("predict", run, clip, "--boxes", boxes, "--out", tmp_path, "--device", "cpu", "--format", "dlc-h5")
     for name in ("dlc-csv", "coco", "parquet"):
-        predict_paths(run, [clip], tmp_path, boxes=boxes, format=name, device="cpu")
+        predict(run, [clip], tmp_path, boxes=boxes, format=name, device="cpu")
     made = {path.suffix: path for path in tmp_path.iterdir() if path.suffix in (".h5", ".csv", ".json", ".parquet")}
     counts = [min(int(np.isfinite(a).all(axis=(1, 2)).sum()) + (i == 2), 3) for i, a in enumerate(points)]
     assert 0 in counts

@@ -18,6 +18,7 @@ import torch
 from pose_core.data.geometry import box_input, frame_input, warp
 from pose_core.errors import DataError, VideoError
 from pose_core.interfaces import FrameGeometry, FrameGroup, Predictions, Stage, StageResult, View, points_through
+from pose_core.io.files import natural_order
 from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.sources import (
     ArraySource,
@@ -26,7 +27,6 @@ from pose_core.pipeline.sources import (
     SourceFrame,
     SourceInfo,
     as_rgb,
-    natural_order,
 )
 from pose_core.pipeline.threads import Channel, Flow, Stopped, Timing
 from pose_core.structures import ByteArray, Frame, ImageFile, Skeleton
@@ -363,7 +363,7 @@ def test_image_files(tmp_path: Path) -> None:
     for name, x in (("img10.png", 30), ("img2.png", 20), ("img1.png", 10)):
         cv2.imwrite(str(tmp_path / name), spot(x, 12))
     (tmp_path / "img3.png").write_bytes(b"not a picture")
-    files = sorted(tmp_path.iterdir(), key=natural_order)
+    files = sorted(tmp_path.iterdir(), key=lambda file: natural_order(file.name))
     assert [f.name for f in files] == ["img1.png", "img2.png", "img3.png", "img10.png"]
     frames = run(pipeline(), ImageSource("folder", list(map(ImageFile, files))))
     assert [f.image for f in frames] == [str(f) for f in files]

@@ -253,7 +253,7 @@ def test_wrong_box_files_are_refused_with_the_line(tmp_path: Path, content: str,
 
 
 def test_follow_is_for_one_animal_and_networks_that_take_windows(skeleton: Skeleton) -> None:
-    with pytest.raises(ConfigError, match="--follow: is for one animal, and the project of this run has 30"):
+    with pytest.raises(ConfigError, match="follow: is for one animal, and the project of this run has 30"):
         FollowStage(make_context(BlobNetwork(skeleton), crop_preprocess()))
     fixed = Preprocess(view="frame", size=(64, 64))
     with pytest.raises(ConfigError, match="whole frames of one size only"):

@@ -11,7 +11,7 @@ import pytest
 
 from pose_core.errors import VideoError
 from pose_core.pipeline.video import VideoSource
-from pose_core.synthetic.videos import numbered_picture, overwrite_bytes, read_number, write_numbered_video
+from pose_core.synthetic.videos import draw_number, overwrite_bytes, read_number, write_numbered_video
 
 KINDS = {
     "h264.mp4": {"options": {"bf": "2"}},
@@ -156,7 +156,7 @@ def test_odd_sizes_and_pixel_formats(pixels: str, tmp_path: Path) -> None:
         if pixels == "gray":
             assert (picture[..., 0] == picture[..., 1]).all()
         if pixels == "yuv444p":
-            assert np.abs(picture.astype(int) - numbered_picture(frame.index, 71, 53)).mean() < 3
+            assert np.abs(picture.astype(int) - draw_number(frame.index, 71, 53)).mean() < 3
 
 
 @pytest.mark.parametrize("rotation", [90, 180, 270])

@@ -30,11 +30,12 @@ from pose_core.prediction import journal
 from pose_core.prediction.estimator import PoseEstimator
 from pose_core.prediction.inputs import find_inputs, unique_names
 from pose_core.prediction.job import Outcome
-from pose_core.prediction.predict_paths import Observer, predict_paths
+from pose_core.prediction.predict import predict
+from pose_core.reporting import LogReporter
 from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
 from pose_core.structures import Frame
-from pose_core.synthetic.videos import numbered_picture, overwrite_bytes, write_numbered_video
+from pose_core.synthetic.videos import draw_number, overwrite_bytes, write_numbered_video
 
 
 def make_run(path: Path, seed: int = 0) -> Path:
@@ -70,16 +71,16 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class Watcher(Observer):
+class Watcher(LogReporter):
     """Collects what it is told; may stop the work at a frame, as Ctrl-C does."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.notes: list[str] = []
         self.errors: list[str] = []
-        self.steps: list[int] = []
+        self.steps: list[float] = []
         self.stop_at = stop_at
 
-    def progress(self, done: int) -> None:
+    def progress(self, what: str, done: float, total: float | None) -> None:
         self.steps.append(done)
         if self.stop_at is not None and done >= self.stop_at:
             raise KeyboardInterrupt
@@ -87,8 +88,9 @@ class Watcher(Observer):
     def note(self, line: str) -> None:
         self.notes.append(line)
 
-    def failed(self, name: str, error: VideoError | DataError) -> None:
-        self.errors.append(str(error))
+    def finished(self, name: str, outcome: Outcome | VideoError | DataError) -> None:
+        if not isinstance(outcome, Outcome):
+            self.errors.append(str(outcome))
 
 
 def read(path: Path) -> tuple[PredictionsHeader, list[Frame]]:
@@ -103,13 +105,19 @@ def visible(folder: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def undisturbed(run: Path, video: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     out = tmp_path_factory.mktemp("undisturbed")
-    predict_paths(run, [video], out)
+    predict(run, [video], out)
     return (out / "mouse.parquet").read_bytes()
+
+
+def test_one_path_may_be_text(run: Path, video: Path, tmp_path: Path, undisturbed: bytes) -> None:
+    (outcome,) = pose_core.predict(str(run), str(video), str(tmp_path / "out"))
+    assert outcome is not None
+    assert outcome.result.read_bytes() == undisturbed
 
 
 def test_every_frame_is_in_the_result(run: Path, video: Path, tmp_path: Path) -> None:
     out = tmp_path / "a" / "b"
-    outcome = predict_paths(run, [video], out)[0]
+    outcome = predict(run, [video], out)[0]
     assert outcome is not None
     assert outcome.result == out / "mouse.parquet"
     assert (outcome.frames, outcome.missing) == (50, [])
@@ -128,10 +136,10 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(
     stop_at: int, run: Path, video: Path, undisturbed: bytes, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        predict_paths(run, [video], tmp_path, observer=Watcher(stop_at))
+        predict(run, [video], tmp_path, reporter=Watcher(stop_at))
     assert visible(tmp_path) == []
     watcher = Watcher()
-    outcome = predict_paths(run, [video], tmp_path, observer=watcher)[0]
+    outcome = predict(run, [video], tmp_path, reporter=watcher, finished=watcher.finished)[0]
     assert watcher.steps[0] == stop_at
     assert outcome is not None
     assert outcome.timing is not None
@@ -149,19 +157,19 @@ def test_a_killed_run_goes_on_from_its_last_part(
     states: list[tuple[int, Path]] = []
 
     class Snapshots(Watcher):
-        def progress(self, done: int) -> None:
+        def progress(self, what: str, done: float, total: float | None) -> None:
             state = tmp_path / f"state{done}"
             shutil.copytree(tmp_path / "first", state)
             states.append((done, state))
 
-    predict_paths(run, [video], tmp_path / "first", observer=Snapshots())
+    predict(run, [video], tmp_path / "first", reporter=Snapshots())
     assert len(states) == 14
     for done, state in states[::3]:
         partial = state / ".mouse.partial"
         (partial / f"{done:010d}-{done + 3:010d}.new").write_bytes(b"half a part")
         (partial / "result.parquet").write_bytes(b"half a result")
         watcher = Watcher()
-        predict_paths(run, [video], state, observer=watcher)
+        predict(run, [video], state, reporter=watcher, finished=watcher.finished)
         assert watcher.steps[0] == done
         assert (state / "mouse.parquet").read_bytes() == undisturbed
         assert [p.name for p in state.iterdir() if p.is_dir()] == []
@@ -172,10 +180,10 @@ def test_a_damaged_part_is_made_again(
 ) -> None:
     monkeypatch.setattr(journal, "PART_SECONDS", (0.0, 0.0))
     with pytest.raises(KeyboardInterrupt):
-        predict_paths(run, [video], tmp_path, observer=Watcher(24))
+        predict(run, [video], tmp_path, reporter=Watcher(24))
     (tmp_path / ".mouse.partial" / "0000000008-0000000011.parquet").write_bytes(b"")
     watcher = Watcher()
-    predict_paths(run, [video], tmp_path, observer=watcher)
+    predict(run, [video], tmp_path, reporter=watcher, finished=watcher.finished)
     assert watcher.steps[0] == 8
     assert (tmp_path / "mouse.parquet").read_bytes() == undisturbed
 
@@ -188,9 +196,9 @@ def test_unfinished_results_of_another_making_are_not_mixed(
     for changed, first in (("weights", other), ("batch_size", run)):
         size = 8 if changed == "batch_size" else None
         with pytest.raises(KeyboardInterrupt):
-            predict_paths(first, [video], out, batch_size=size, overwrite=True, observer=Watcher(16))
+            predict(first, [video], out, batch_size=size, overwrite=True, reporter=Watcher(16))
         watcher = Watcher()
-        predict_paths(run, [video], out, overwrite=True, observer=watcher)
+        predict(run, [video], out, overwrite=True, reporter=watcher, finished=watcher.finished)
         assert watcher.notes == [f"{video}: an unfinished result made with other settings ({changed}) was discarded"]
         assert watcher.steps[0] == 0
         assert (out / "mouse.parquet").read_bytes() == undisturbed
@@ -200,45 +208,45 @@ def test_a_video_that_changed_is_predicted_again(run: Path, tmp_path: Path) -> N
     video = tmp_path / "v.mp4"
     write_numbered_video(video, 20)
     with pytest.raises(KeyboardInterrupt):
-        predict_paths(run, [video], tmp_path / "out", observer=Watcher(8))
+        predict(run, [video], tmp_path / "out", reporter=Watcher(8))
     write_numbered_video(video, 24)
     watcher = Watcher()
-    predict_paths(run, [video], tmp_path / "out", observer=watcher)
+    predict(run, [video], tmp_path / "out", reporter=watcher, finished=watcher.finished)
     assert "(source) was discarded" in watcher.notes[0]
     assert len(read(tmp_path / "out" / "v.parquet")[1]) == 24
 
 
 def test_a_finished_result_is_not_made_again(run: Path, video: Path, tmp_path: Path) -> None:
-    predict_paths(run, [video], tmp_path)
+    predict(run, [video], tmp_path)
     result = tmp_path / "mouse.parquet"
     made = result.stat().st_mtime_ns
     left = tmp_path / ".mouse.partial"
     left.mkdir()  # as when the process is killed in its last moment
     (left / "0000000000-0000000003.parquet").write_bytes(b"")
     watcher = Watcher()
-    outcome = predict_paths(run, [video], tmp_path, observer=watcher)[0]
+    outcome = predict(run, [video], tmp_path, reporter=watcher, finished=watcher.finished)[0]
     assert outcome == Outcome(result, 50, [])
     assert result.stat().st_mtime_ns == made
     assert not left.exists()
-    assert watcher.notes == [f"{result} is complete; --overwrite makes it again"]
-    predict_paths(run, [video], tmp_path, overwrite=True)
+    assert watcher.notes == [f"{result} is complete; overwrite=True makes it again"]
+    predict(run, [video], tmp_path, overwrite=True)
     assert result.stat().st_mtime_ns > made
 
 
 def test_files_of_others_are_not_overwritten(run: Path, video: Path, tmp_path: Path) -> None:
     result = tmp_path / "mouse.parquet"
     result.write_text("mine")
-    with pytest.raises(PoseError, match=r"no mouse.parquet.info beside it says what made it; add --overwrite"):
-        predict_paths(run, [video], tmp_path)
+    with pytest.raises(PoseError, match=r"no mouse.parquet.info beside it says what made it; add overwrite=True"):
+        predict(run, [video], tmp_path)
     assert result.read_text() == "mine"
-    predict_paths(run, [video], tmp_path, overwrite=True)
+    predict(run, [video], tmp_path, overwrite=True)
     twin = tmp_path / "twin" / "mouse.mp4"
     twin.parent.mkdir()
     write_numbered_video(twin, 8)
     with pytest.raises(PoseError, match="made with another source"):
-        predict_paths(run, [twin], tmp_path)
+        predict(run, [twin], tmp_path)
     with pytest.raises(PoseError, match="made with another weights"):
-        predict_paths(make_run(tmp_path / "other", 1), [video], tmp_path)
+        predict(make_run(tmp_path / "other", 1), [video], tmp_path)
     assert read(result)[0].source == str(video)
 
 
@@ -247,7 +255,7 @@ def test_inputs_of_one_name_get_different_results(run: Path, tmp_path: Path) -> 
     for i, path in enumerate(paths):
         path.parent.mkdir(exist_ok=True)
         write_numbered_video(path, 4 + i)
-    predict_paths(run, paths, tmp_path / "out")
+    predict(run, paths, tmp_path / "out")
     assert visible(tmp_path / "out") == ["day1-m.parquet", "day2-m.parquet", "n.parquet"]
     assert len(read(tmp_path / "out" / "day2-m.parquet")[1]) == 5
 
@@ -272,12 +280,12 @@ def test_damaged_frames_are_reported_and_kept_in_place(run: Path, tmp_path: Path
     packets = write_numbered_video(video, 20, codec="mjpeg", pixels="yuvj420p")
     for at in (7, 8, 13):
         overwrite_bytes(video, *packets[at])
-    outcome = predict_paths(run, [video], tmp_path / "out")[0]
+    outcome = predict(run, [video], tmp_path / "out")[0]
     assert outcome is not None
     assert outcome.missing == [(7, 8), (13, 13)]
     frames = read(outcome.result)[1]
     assert [f.index for f in frames if f.missing is not None] == [7, 8, 13]
-    again = predict_paths(run, [video], tmp_path / "out")[0]
+    again = predict(run, [video], tmp_path / "out")[0]
     assert again is not None
     assert again.missing == outcome.missing
 
@@ -316,7 +324,7 @@ def test_one_bad_video_does_not_stop_the_others(run: Path, tmp_path: Path, monke
 
     monkeypatch.setattr(VideoSource, "read", breaking)
     watcher = Watcher()
-    outcomes = predict_paths(run, [bad, good], tmp_path / "out", observer=watcher)
+    outcomes = predict(run, [bad, good], tmp_path / "out", reporter=watcher, finished=watcher.finished)
     assert outcomes[0] is None
     assert outcomes[1] is not None
     assert watcher.errors == [f"{bad}: gone"]
@@ -339,10 +347,10 @@ def test_a_full_disk_is_one_line_and_nothing_half_written(
     with monkeypatch.context() as disk:
         disk.setattr(files.os, "fsync", full)
         with pytest.raises(PoseError, match="no space left on the disk; free some") as caught:
-            predict_paths(run, [video], tmp_path)
+            predict(run, [video], tmp_path)
     assert "\n" not in str(caught.value)
     assert visible(tmp_path) == []
-    predict_paths(run, [video], tmp_path)
+    predict(run, [video], tmp_path)
     assert (tmp_path / "mouse.parquet").read_bytes() == undisturbed
 
 
@@ -360,24 +368,24 @@ def test_a_full_disk_at_the_very_end(
     with monkeypatch.context() as disk:
         disk.setattr(ParquetWriter, "write", full)
         with pytest.raises(PoseError, match="no space left"):
-            predict_paths(run, [video], tmp_path)
+            predict(run, [video], tmp_path)
     assert visible(tmp_path) == []
     watcher = Watcher()
-    predict_paths(run, [video], tmp_path, observer=watcher)
+    predict(run, [video], tmp_path, reporter=watcher, finished=watcher.finished)
     assert watcher.steps == [50]  # only the last step is made again
     assert (tmp_path / "mouse.parquet").read_bytes() == undisturbed
 
 
 def test_two_processes_do_not_work_on_one_result(run: Path, video: Path, tmp_path: Path) -> None:
     class Second(Watcher):
-        def progress(self, done: int) -> None:
+        def progress(self, what: str, done: float, total: float | None) -> None:
             if done == 8:
-                with pytest.raises(PoseError, match="another 'pose predict' is working on the same result"):
-                    predict_paths(run, [video], tmp_path)
+                with pytest.raises(PoseError, match=r"another pose_core\.predict is working on the same result"):
+                    predict(run, [video], tmp_path)
                 self.notes.append("refused")
 
     watcher = Second()
-    predict_paths(run, [video], tmp_path, observer=watcher)
+    predict(run, [video], tmp_path, reporter=watcher, finished=watcher.finished)
     assert watcher.notes == ["refused"]
     assert visible(tmp_path) == ["mouse.parquet"]
 
@@ -386,15 +394,15 @@ def write_images(folder: Path, sizes: list[tuple[int, int]]) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"img{i}.png" for i in range(len(sizes))]
     for i, (path, (width, height)) in enumerate(zip(paths, sizes, strict=True)):
-        cv2.imwrite(str(path), numbered_picture(i, width, height))
+        cv2.imwrite(str(path), draw_number(i, width, height))
     return paths
 
 
 def test_a_folder_of_images_is_one_sequence(run: Path, tmp_path: Path) -> None:
     images = write_images(tmp_path / "shots", [(64, 48)] * 11)
     with pytest.raises(KeyboardInterrupt):
-        predict_paths(run, [tmp_path / "shots"], tmp_path / "out", observer=Watcher(8))
-    outcome = predict_paths(run, [tmp_path / "shots"], tmp_path / "out")[0]
+        predict(run, [tmp_path / "shots"], tmp_path / "out", reporter=Watcher(8))
+    outcome = predict(run, [tmp_path / "shots"], tmp_path / "out")[0]
     assert outcome is not None
     assert outcome.result.name == "shots.parquet"
     header, frames = read(outcome.result)
@@ -404,11 +412,11 @@ def test_a_folder_of_images_is_one_sequence(run: Path, tmp_path: Path) -> None:
 
 def test_images_given_together_are_one_sequence(run: Path, tmp_path: Path) -> None:
     images = write_images(tmp_path / "shots", [(64, 48), (80, 60), (64, 48)])
-    predict_paths(run, [images[2], images[0], images[1]], tmp_path / "out")
+    predict(run, [images[2], images[0], images[1]], tmp_path / "out")
     header, frames = read(tmp_path / "out" / "shots.parquet")
     assert [f.image for f in frames] == [str(images[i]) for i in (2, 0, 1)]
     assert (header.width, header.height) == (0, 0)
-    predict_paths(run, [images[1]], tmp_path / "out")
+    predict(run, [images[1]], tmp_path / "out")
     assert read(tmp_path / "out" / "img1.parquet")[0].width == 80
 
 
@@ -416,7 +424,7 @@ def test_a_folder_of_videos_is_each_of_them(run: Path, tmp_path: Path) -> None:
     for name in ("b.mp4", "a.MKV", "._a.mp4"):
         write_numbered_video(tmp_path / "in" / name, 4) if (tmp_path / "in").mkdir(exist_ok=True) is None else None
     (tmp_path / "in" / "notes.txt").write_text("no video")
-    outcomes = predict_paths(run, [tmp_path / "in"], tmp_path / "out")
+    outcomes = predict(run, [tmp_path / "in"], tmp_path / "out")
     assert [o.result.name for o in outcomes if o is not None] == ["a.parquet", "b.parquet"]
 
 
@@ -436,7 +444,7 @@ def test_bad_inputs_are_one_line_before_anything_is_predicted(
     make: object, message: str, run: Path, video: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(PoseError, match=message) as caught:
-        predict_paths(run, [video, make(tmp_path)], tmp_path / "out")
+        predict(run, [video, make(tmp_path)], tmp_path / "out")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 
@@ -459,19 +467,19 @@ def test_a_folder_is_named_by_its_name(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_bad_options_are_one_line(run: Path, video: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--format: no writer 'excel'.*parquet"):
-        predict_paths(run, [video], tmp_path / "out", format="excel")
-    with pytest.raises(ConfigError, match=r"--format: .*did you mean parquet\?.*installed formats:"):
-        predict_paths(run, [video], tmp_path / "out", format="parket")
+    with pytest.raises(ConfigError, match=r"format: no writer 'excel'.*parquet"):
+        predict(run, [video], tmp_path / "out", format="excel")
+    with pytest.raises(ConfigError, match=r"format: .*did you mean parquet\?.*installed formats:"):
+        predict(run, [video], tmp_path / "out", format="parket")
     with pytest.raises(ConfigError, match="device 'gpu' is unknown"):
-        predict_paths(run, [video], tmp_path / "out", device="gpu")
+        predict(run, [video], tmp_path / "out", device="gpu")
     with pytest.raises(ConfigError, match="batch size must be at least 1"):
-        predict_paths(run, [video], tmp_path / "out", batch_size=0)
+        predict(run, [video], tmp_path / "out", batch_size=0)
     with pytest.raises(RunError, match="no such run folder"):
-        predict_paths(tmp_path / "none", [video], tmp_path / "out")
+        predict(tmp_path / "none", [video], tmp_path / "out")
     (tmp_path / "file").write_text("")
     with pytest.raises(PoseError, match="is a file, not a folder"):
-        predict_paths(run, [video], tmp_path / "file")
+        predict(run, [video], tmp_path / "file")
 
 
 # The Python interface.
@@ -490,7 +498,7 @@ def assert_equal(a: list[Frame], b: list[Frame]) -> None:
 
 
 def test_arrays_lists_and_live_frames_agree(estimator: PoseEstimator) -> None:
-    images = np.stack([numbered_picture(i) for i in range(10)])
+    images = np.stack([draw_number(i) for i in range(10)])
     assert estimator.skeleton.keypoints == ("nose", "tail")
     whole = estimator.predict(images)
     assert isinstance(whole, list)
@@ -509,7 +517,7 @@ def test_live_frames_are_taken_one_by_one(estimator: PoseEstimator) -> None:
         nonlocal taken
         while True:
             taken += 1
-            yield numbered_picture(taken % 256)
+            yield draw_number(taken % 256)
 
     results = estimator.predict(camera())
     assert taken == 0
@@ -534,7 +542,7 @@ def test_wrong_images_are_one_line(frames: object, message: str, estimator: Pose
 
 
 def test_a_wrong_live_frame_is_named(estimator: PoseEstimator) -> None:
-    results = estimator.predict(iter([numbered_picture(0), numbered_picture(1) / 255.0]))
+    results = estimator.predict(iter([draw_number(0), draw_number(1) / 255.0]))
     next(results)
     with pytest.raises(DataError, match="image 1 has dtype float64"):
         next(results)
@@ -549,7 +557,7 @@ def test_a_run_without_weights_is_one_line(run: Path, tmp_path: Path) -> None:
 
 
 def test_the_note_beside_a_result_says_what_made_it(run: Path, video: Path, tmp_path: Path) -> None:
-    predict_paths(run, [video], tmp_path)
+    predict(run, [video], tmp_path)
     note = json.loads((tmp_path / "mouse.parquet.info").read_text())
     assert note["frames"] == 50
     assert note["maker"]["format"]["type"] == "core/parquet"

@@ -12,10 +12,12 @@ import pytest
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
+from listening import Listener
 from typer.testing import CliRunner
 
 from pose_core.cli.render import render as render_command
-from pose_core.data.draw import animal_colour, draw_instances, draw_note, keypoint_colours
+from pose_core.data.draw import draw_instances, draw_note
+from pose_core.data.palette import animal_colour, keypoint_colours
 from pose_core.errors import DataError, PoseError, VideoError
 from pose_core.formats.config import ParquetConfig
 from pose_core.formats.parquet import ParquetWriter
@@ -116,9 +118,9 @@ def test_dots_are_on_their_frames(tmp_path: Path) -> None:
     video, out = tmp_path / "v.mp4", tmp_path / "new" / "drawn.mp4"
     write_numbered_video(video, 40, options={"bf": "2"})
     write_predictions(tmp_path / "p.parquet", video, 40)
-    steps: list[tuple[int, int]] = []
-    render(tmp_path / "p.parquet", video, out, radius=3, progress=lambda done, total: steps.append((done, total)))
-    assert steps == [(i + 1, 40) for i in range(40)]
+    listener = Listener()
+    render(tmp_path / "p.parquet", video, out, radius=3, reporter=listener)
+    assert listener.steps == [("drawing", i + 1, 40) for i in range(40)]
     source = VideoSource(out)
     assert (source.info.frames, source.info.width, source.info.height, source.info.fps) == (40, 64, 48, 30.0)
     pictures = [f.load() for f in source.read() if f.load is not None]
@@ -190,7 +192,7 @@ def test_bad_files_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(PoseError, match=r"is the video itself"):
         render(table, video, video, overwrite=True)
     out.write_text("mine")
-    with pytest.raises(PoseError, match="exists; add --overwrite"):
+    with pytest.raises(PoseError, match="exists; add overwrite=True"):
         render(table, video, out)
     assert out.read_text() == "mine"
     render(table, video, out, overwrite=True)

@@ -53,7 +53,7 @@ def test_conversion_tables_become_aliases(tmp_path: Path) -> None:
         "tailbase": ["tail_base", "tail_root"],
         "lear": ["left_ear"],
     }
-    assert any("names body parts that the project has not: paw" in note for note in dataset.notes)
+    assert any("names body parts that the project lacks: paw" in note for note in dataset.notes)
     quadruped = Skeleton(("nose", "tail_root", "throat"))
     aliases = merge_aliases(dataset.metadata, {}, dataset.skeleton, quadruped)
     found = match_keypoints(dataset.skeleton.keypoints, quadruped.keypoints, aliases, "them")

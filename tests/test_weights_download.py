@@ -16,9 +16,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from listening import Listener
 from safetensors.torch import save_file
 from torch import nn
 
+from pose_core import reporting
 from pose_core.errors import DownloadError, PluginError, WeightsError
 from pose_core.hooks import WeightSpec
 from pose_core.interfaces import load_pretrained, read_tensors
@@ -135,7 +137,7 @@ def test_a_damaged_file_in_the_cache_is_refused(server: Server) -> None:
 def assert_says_what_to_do(error: Exception, wanted: WeightSpec) -> None:
     line = str(error)
     assert "\n" not in line
-    for part in (wanted.url, str(remote_file(wanted).path), "--weights none"):
+    for part in (wanted.url, str(remote_file(wanted).path), "weights=none"):
         assert part in line
 
 
@@ -182,7 +184,7 @@ def test_a_cache_that_cannot_be_written_is_named(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("POSE_CACHE", str(tmp_path / "file"))
-    with pytest.raises(DownloadError, match="set POSE_CACHE to another folder, or use --weights none"):
+    with pytest.raises(DownloadError, match="set POSE_CACHE to another folder, or use weights=none"):
         fetch(spec(server))
 
 
@@ -212,14 +214,16 @@ def test_two_processes_download_a_file_once(server: Server, cache: Path) -> None
     assert not list(cache.glob(".*.part"))
 
 
-def test_large_files_announce_themselves(
-    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_files_announce_themselves(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = Listener()
+    monkeypatch.setattr(reporting, "_reporter", listener)
     fetch(spec(server))
-    assert capsys.readouterr().err == ""
+    assert listener.notes == listener.steps == []
     monkeypatch.setattr(downloads, "WORTH_TELLING", 1000)
     obtain(RemoteFile(f"{server.url}/snout.safetensors", "a toy"), "give up")
-    assert capsys.readouterr().err == f"downloading a toy (1 MB) from {server.url}/snout.safetensors\n"
+    (line,) = listener.notes
+    assert line == f"downloading a toy (1 MB) from {server.url}/snout.safetensors"
+    assert listener.steps[-1] == ("downloading a toy", 1.0, 1.0)
 
 
 def test_a_file_of_another_program_is_used_if_it_is_the_right_one(server: Server, tmp_path: Path) -> None:
@@ -301,7 +305,7 @@ def test_plugins_load_published_weights(server: Server, tmp_path: Path, caplog: 
     with pytest.raises(WeightsError, match=r"another network: unexpected fc\.weight; delete it"):
         load_pretrained(module, file, required=False, option="model.backbone.pretrained")
     gone = RemoteFile(f"{server.url}/gone.pth", "the weights of a line")
-    with pytest.raises(DownloadError, match=r"404.*or use --set model\.backbone\.pretrained=false"):
+    with pytest.raises(DownloadError, match=r"404.*or use assignments=\[model\.backbone\.pretrained=false\]"):
         load_pretrained(module, gone, required=True, option="model.backbone.pretrained")
     assert not load_pretrained(module, gone, required=False, option="model.backbone.pretrained")
     (record,) = caplog.records

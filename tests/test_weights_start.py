@@ -195,7 +195,10 @@ def test_files_that_fit_nothing_are_refused(run: Path, model: PoseModel, tmp_pat
         start_from(model, str(tmp_path / "gap.safetensors"))
     for held in ({"metadata": {"epoch": 3}, "model": state}, {"config": {"a": 1}, "pose": state}):
         torch.save(held, tmp_path / "snapshot-003.pt")
-        with pytest.raises(WeightsError, match=r"is a snapshot of another tool.*'pose import TOOL .*snapshot-003\.pt"):
+        with pytest.raises(
+            WeightsError,
+            match=r"is a snapshot of another tool.*pose_core.import_model\(TOOL, .*snapshot-003\.pt, out=RUN\)",
+        ):
             start_from(model, str(tmp_path / "snapshot-003.pt"))
     for missing in ("nowhere.pt", "./nowhere", "/nowhere/run"):
         with pytest.raises(ConfigError, match="no such file or run folder"):
@@ -253,7 +256,7 @@ def test_offline_a_name_says_what_to_download(model: PoseModel, cache: Path, mon
     offer(monkeypatch, spec)
     with pytest.raises(DownloadError) as caught:
         start_from(model, "far")
-    for part in ("https://example.org/far.pt", str(cache / "weights" / "00000000-far.pt"), "--weights none"):
+    for part in ("https://example.org/far.pt", str(cache / "weights" / "00000000-far.pt"), "weights=none"):
         assert part in str(caught.value)
 
 
@@ -366,6 +369,6 @@ def test_the_command_lists_and_refuses(pose: Any, blob_project: Path, tmp_path: 
     arguments = ["train", blob_project, "--model", "unet", "--out", tmp_path / "run", "--weights", "discs"]
     path.unlink()
     line = pose.refuses(*arguments, env=env)
-    for part in ("https://example.org/discs.safetensors", str(path), "--weights none"):
+    for part in ("https://example.org/discs.safetensors", str(path), "weights=none"):
         assert part in line
     assert not (tmp_path / "run").exists()

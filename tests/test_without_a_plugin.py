@@ -22,11 +22,12 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from deeplabcut_models import models_with_parts_of
 
-from pose_core import hooks
 from pose_core.catalog import Model, get_catalog
 from pose_core.catalog.composition import names_in
 from pose_core.formats.project_writing import Example, write_project
+from pose_core.kinds import KINDS
 from pose_core.specs.resolve import Layer, resolve
 from pose_core.structures import Instances, Skeleton
 
@@ -52,7 +53,7 @@ def needs(model: Model) -> set[str]:
     """The plugins a model needs, told by the whole configuration that it gives; not as the catalogue tells it."""
     if (key := (model.full_name, model.method)) not in _needs:
         spec = resolve(model, Layer(project_for(model)), [])
-        named = {name.rpartition("/")[0] for _, name in names_in(spec.model_dump(mode="json"))}
+        named = {name.rpartition("/")[0] for _, name in names_in(spec.model_dump(mode="json"), get_catalog().kinds)}
         _needs[key] = {model.plugin.name, *named}
     return _needs[key]
 
@@ -170,13 +171,21 @@ def config_with(kind: str, name: str, without: str) -> dict[str, Any]:
     return {"model": model}
 
 
+def imports(folder: Path, without: str) -> list[list[str]]:
+    """Models of DeepLabCut with a part that the importer maps to components of the plugin."""
+    return [
+        ["import", "deeplabcut", str(model.snapshot), "--out", "never", *detector]
+        for model, detector in models_with_parts_of(without, folder)
+    ]
+
+
 def questions(folder: Path, projects: Path, without: str, thorough: bool) -> tuple[list[list[str]], list[str]]:
     """Commands that need the plugin (for every name, or for some), and the names of the models that are lost."""
     catalog = get_catalog()
     lost = [m for m in catalog.models() if without in needs(m)]
-    components = {c.name for kind in hooks.KINDS for c in catalog.components(kind) if c.plugin.name != without}
+    components = {c.name for kind in KINDS for c in catalog.components(kind) if c.plugin.name != without}
     kept = {m.name for m in catalog.models() if without not in needs(m)}
-    asked: list[list[str]] = []
+    asked = imports(folder, without)
     (record,) = (r for r in catalog.plugins if r.name == without)
 
     def train(*arguments: str | Path, data: str = "two") -> None:
@@ -184,7 +193,7 @@ def questions(folder: Path, projects: Path, without: str, thorough: bool) -> tup
 
     for component in record.definitions.get("pose_components", ())[:: 1 if thorough else 3]:
         kind = component.kind
-        if kind not in hooks.KINDS:
+        if kind not in KINDS:
             continue
         for name in (component.name, f"{without}/{component.name}"):
             asked.append(["show", name])

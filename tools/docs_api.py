@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,8 @@ from docs_reference import literals
 MODULES = {
     "hooks": "What a plugin offers: hooks, and the definitions that they return. No torch.",
     "interfaces": "What a plugin implements, and what helps with it.",
+    "maps": "The toolkit of heads that make maps: layers and their grid, painting of targets, background to ignore, "
+    "peaks, sub-pixel refinement, reading between cells.",
     "structures": "Skeletons, animals, frames and labelled datasets, as numpy arrays. No torch.",
     "specs": "The bases of configs, and all that a YAML file can say; fields are shown with their defaults and bounds. "
     "A field that holds another component has a type such as `AnyLoss`. No torch.",
@@ -52,13 +55,22 @@ def api_pages() -> dict[str, str]:
         parts = [f"# pose_core.{module}", about]
         parts += [f"::: pose_core.{module}.{name}" for name in names(module)]
         pages[f"reference/{module}.md"] = "\n\n".join(parts) + "\n"
-    lines += ["", "By kind of component, with an example of each: [hooks and interfaces](authors/reference.md)."]
+    lines += ["", "By kind of component, with an example of each: [kinds and interfaces](authors/reference.md)."]
     return {"reference.md": "\n".join(lines) + "\n", **pages}
 
 
 def plain(text: str) -> str:
-    """A docstring without what only other tools than Markdown know: roles, and blocks after a double colon."""
-    return "\n".join(_fenced(literals(text).splitlines()))
+    """A docstring without what only other tools than Markdown know: roles, and blocks after a double colon.
+
+    Arguments that are described together (``width, height: of the frame``) get an entry each, as griffe wants them.
+    """
+    apart = re.sub(r"^( +)(\w+(?:, \w+)+): (.+(?:\n\1 +.+)*)", _entry_each, literals(text), flags=re.MULTILINE)
+    return "\n".join(_fenced(apart.splitlines()))
+
+
+def _entry_each(found: re.Match[str]) -> str:
+    indent, names, about = found.groups()
+    return "\n".join(f"{indent}{name}: {about}" for name in names.split(", "))
 
 
 def _fenced(lines: list[str]) -> Iterator[str]:

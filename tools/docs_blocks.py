@@ -64,7 +64,7 @@ class Block:
 
     @property
     def where(self) -> str:
-        """``docs/user-guide.md:51``."""
+        """``docs/use/train.md:51``."""
         return f"{self.page}:{self.line}"
 
 

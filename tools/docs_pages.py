@@ -17,6 +17,7 @@ from typing import Any
 
 from docs_api import api_pages
 from docs_reference import author_pages, checks_page, commands_page, faults, rows
+from docs_settings import settings_page
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = {"families": ("README.md",), "models": ("docs/models.md",), "plugins": ("docs/models.md",)}
@@ -106,7 +107,7 @@ def on_files(files: Any, config: Any) -> Any:
 
     if missing := list(faults()):
         raise PluginError("; ".join(missing))
-    pages = {**author_pages(), **api_pages()}
+    pages = {**author_pages(), **api_pages(), "use/settings.md": settings_page()}
     for readme in sorted(ROOT.glob("plugins/*/README.md")):
         pages[f"plugins/{readme.parent.name}.md"] = readme.read_text(encoding="utf-8")
     for path, text in pages.items():

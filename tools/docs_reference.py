@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pose_core.catalog.kinds import InstalledKind
+from pose_core.kinds import KINDS
+
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "docs" / "authors" / "examples"
 
-_NOT_IMPLEMENTED_BY_AUTHORS = {"Calibration", "PredictionsStream"}
 _SECTIONS = ("Args", "Attributes", "Raises", "Returns")
 
 
@@ -25,13 +27,12 @@ def hooks() -> dict[str, Any]:
 
 
 def interfaces() -> dict[str, type]:
-    """All classes that a plugin's author derives from, by name."""
-    from pose_core import interfaces as floor
+    """Map names of the classes that authors derive from to these, as the table of kinds has them."""
+    return {kind.interface().__name__: kind.interface() for kind in _kinds()}
 
-    classes = {name: getattr(floor, name) for name in floor.__all__ if inspect.isclass(getattr(floor, name))}
-    return {n: c for n, c in classes.items() if inspect.isabstract(c) and n not in _NOT_IMPLEMENTED_BY_AUTHORS} | {
-        "Head": floor.Head
-    }
+
+def _kinds() -> list[InstalledKind]:
+    return [InstalledKind(row) for row in KINDS.values()]
 
 
 def faults() -> Iterator[str]:
@@ -51,29 +52,31 @@ def faults() -> Iterator[str]:
 
 
 def author_pages() -> dict[str, str]:
-    """Path in the site -> Markdown: a page for each hook and interface, and a list of them."""
-    from pose_core import specs
+    """Path in the site -> Markdown: all hooks on a page, a page for each interface, and a list of these."""
     from pose_core.catalog import get_catalog
-    from pose_core.hooks import HOOKS, KINDS, NEEDS
+    from pose_core.hooks import HOOKS, NEEDS
 
     pages: dict[str, str] = {}
+    surface = ["# The hooks", "All that pose_core asks of a plugin, made of the docstrings of `pose_core/hooks.py`."]
+    surface.append("\n".join(f"- [{name}](#{name}): {_summary(hook)}" for name, hook in hooks().items()))
     for name, hook in hooks().items():
         returned = "one of these" if name == "pose_plugin_info" else "any number of these"
-        parts = [f"# {name}", markdown(_doc(hook)), f"It returns {returned}:", _described(HOOKS[name])]
-        pages[f"authors/hooks/{name}.md"] = "\n\n".join([*parts, _example(name)])
-    for name, cls in interfaces().items():
+        parts = [f"## {name}", markdown(_doc(hook)), f"It returns {returned}:", _described(HOOKS[name])]
+        surface += [*parts, _example(name).replace("## Example", "### Example", 1)]
+    pages["authors/hooks.md"] = "\n\n".join(surface)
+    for kind in _kinds():
+        cls, config = kind.interface(), kind.config_base()
+        name = cls.__name__
         parts = [f"# {name}", markdown(_doc(cls)), *_methods(cls, name)]
-        config = getattr(specs, {"ExtraInput": "InputConfig"}.get(name, f"{name}Config"))
         parts += [f"## Its config: {config.__name__}", markdown(_doc(config)), *_fields(config)]
         pages[f"authors/interfaces/{name}.md"] = "\n\n".join(
             [*parts, *_methods(config, config.__name__), _example(name)]
         )
-    lines = ["# Hooks and interfaces", "", "Made of the docstrings. What a plugin offers, by hooks:", ""]
-    lines += [f"- [{name}](hooks/{name}.md): {_summary(hook)}" for name, hook in hooks().items()]
-    lines += ["", "What it implements, by interfaces:", ""]
+    lines = ["# Kinds and interfaces", "", "What the parts of a plugin implement, made of the docstrings:", ""]
     lines += [f"- [{name}](interfaces/{name}.md): {_summary(cls)}" for name, cls in sorted(interfaces().items())]
     methods = {method.name: method.summary for method in get_catalog().methods()}
-    for title, words in (("Kinds of components", KINDS), ("Methods of models", methods), ("Needs", NEEDS)):
+    kinds = {name: row.summary for name, row in KINDS.items()}
+    for title, words in (("Kinds of components", kinds), ("Methods of models", methods), ("Needs", NEEDS)):
         lines += ["", f"## {title}", "", rows(("name", "meaning"), [(f"`{n}`", about) for n, about in words.items()])]
     pages["authors/reference.md"] = "\n".join(lines)
     return {path: text + "\n" for path, text in pages.items()}
@@ -89,6 +92,7 @@ _LEVELS = {
 
 def checks_page() -> str:
     """Each conformance check: name, what it looks at, what it demands."""
+    from pose_core.catalog import get_catalog
     from pose_core.testing.checks import every_check
 
     lines = [
@@ -100,7 +104,7 @@ def checks_page() -> str:
         "`make tables`.",
     ]
     for level, title in _LEVELS.items():
-        chosen = [c for c in every_check() if c.level == level]
+        chosen = [c for c in every_check(get_catalog().kinds) if c.level == level]
         table = [(f"`{c.name}`", ", ".join(c.on).replace("_", " "), markdown(c.demand)) for c in chosen]
         lines += ["", f"## {title}", "", rows(("check", "of", "demand"), table)]
     return "\n".join(lines) + "\n"
@@ -122,7 +126,7 @@ def commands_page() -> str:
     lines += [f"- [pose {name}](#pose-{name}): {_first(command.help)}" for name, command in group.commands.items()]
     functions = {c.name or c.callback.__name__: c.callback for c in app.registered_commands if c.callback is not None}
     for name, command in group.commands.items():
-        kinds = typing.get_type_hints(functions[name])
+        kinds = _kinds(functions[name])
         parameters = [p for p in command.params if p.name in kinds]
         arguments = [p for p in parameters if p.param_type_name == "argument"]
         options = [p for p in parameters if p not in arguments]
@@ -134,6 +138,13 @@ def commands_page() -> str:
         table = [(_spelled(p, kinds[p.name]), _default(p), _sentence(p.help)) for p in (*arguments, *options)]
         lines += ["", rows(("argument or option", "default", "meaning"), table)] if table else []
     return "\n".join(lines) + "\n"
+
+
+def _kinds(command: Any) -> dict[str, Any]:
+    """The type of each parameter of a command, also of those that are made when it is read."""
+    parameters = inspect.signature(command, eval_str=True).parameters.values()
+    annotated = {p.name: p.annotation for p in parameters}
+    return {n: typing.get_args(a)[0] if typing.get_origin(a) is typing.Annotated else a for n, a in annotated.items()}
 
 
 def _as_typed(text: str) -> str:

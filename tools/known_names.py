@@ -38,9 +38,10 @@ def known() -> dict[str, Any]:
             once(weights, spec.name, plugin.name)
         for preset in plugin.definitions.get("pose_backbones", ()):
             once(backbones, preset.name, sorted({plugin.name} | composer.needs({"backbone": preset.backbone})))
-        for model in plugin.definitions.get("pose_models", ()):
-            needs = sorted({plugin.name} | composer.of_method(model.method) | composer.needs(model.spec))
-            once(models.setdefault(model.name, {}), model.method, needs)
+    for model in composer.models():
+        presets = model.plugin.definitions.get("pose_models", ())
+        if any((preset.name, preset.method) == (model.name, model.method) for preset in presets):
+            once(models.setdefault(model.name, {}), model.method, list(model.needs))
     for recipe, plugin in composer.recipes():
         parts = composer.needs(recipe.spec, {"model": {"backbone": recipe.wrapper}})
         needs = sorted({plugin.name} | composer.of_method(recipe.method) | parts)

@@ -7,7 +7,6 @@ cannot be taken over by another. Listing imports neither torch nor a plugin's ne
 from __future__ import annotations
 
 import difflib
-import importlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,8 +15,10 @@ from typing import Any, Protocol, TypeVar
 from pose_core import hooks
 from pose_core.catalog import install_hints
 from pose_core.catalog.composition import Composer, Model
+from pose_core.catalog.kinds import InstalledKind
 from pose_core.catalog.known_names import known_names
-from pose_core.errors import ConfigError, PluginError, described
+from pose_core.catalog.loading import load_callable, load_target
+from pose_core.errors import ConfigError, PluginError, command
 from pose_core.plugins import PluginRecord, discover
 
 
@@ -90,7 +91,8 @@ class Weights:
             PluginError: the plugin's string does not lead to a function.
         """
         target = self.definition.converter
-        return _find(target, f"converter {target!r} of weights {self.full_name!r}", self.plugin) if target else None
+        where = f"converter {target!r} of weights {self.full_name!r}"
+        return load_callable(target, where, self.plugin.distribution) if target else None
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,33 @@ class _Offered:
     @property
     def full_name(self) -> str:
         return f"{self.plugin.name}/{self.name}"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of ``pose`` and the plugin it comes from."""
+
+    definition: hooks.CommandSpec
+    plugin: PluginRecord
+
+    @property
+    def name(self) -> str:
+        """The bare name."""
+        return self.definition.name
+
+    @property
+    def full_name(self) -> str:
+        """``namespace/name``."""
+        return f"{self.plugin.name}/{self.name}"
+
+    def load(self) -> Any:
+        """Import the typer application.
+
+        Raises:
+            PluginError: the plugin's string does not lead anywhere.
+        """
+        where = f"app {self.definition.app!r} of command {self.full_name!r}"
+        return load_target(self.definition.app, where, self.plugin.distribution)
 
 
 class _Named(Protocol):
@@ -138,6 +167,7 @@ class Catalog:
         self._methods = self._offered("pose_methods")
         self._suppliers = self._offered("pose_suppliers")
         self._composer = Composer(self._active)
+        self._commands = tuple(Command(d, r) for r in self._active for d in r.definitions.get("pose_commands", ()))
         namespaces = {r.name for r in self._active}
         composed = self._composer.models()
         complete = [namespaces.issuperset(m.needs) and not self._lacks_method(m) for m in composed]
@@ -168,6 +198,23 @@ class Catalog:
         first = {s.name: s.definition for s in reversed(self._suppliers)}
         found = [s for s in first.values() if isinstance(s, hooks.SupplierSpec)]
         return tuple(sorted((s for s in found if need in (None, s.gives)), key=lambda s: s.name))
+
+    @property
+    def kinds(self) -> Mapping[str, InstalledKind]:
+        """The kinds of component, by name: those of the core, then those that plugins open (``namespace/kind``)."""
+        return self._composer.kinds
+
+    def commands(self) -> tuple[Command, ...]:
+        """The commands that plugins add, by name."""
+        return tuple(sorted(self._commands, key=lambda c: (c.name, c.full_name)))
+
+    def command(self, name: str) -> Command:
+        """The command of that name (bare or full).
+
+        Raises:
+            ConfigError: the name is unknown or ambiguous.
+        """
+        return self._pick("command", name, self._commands)[0]
 
     def components(self, kind: str) -> tuple[Component, ...]:
         """All components of a kind, by name."""
@@ -257,6 +304,7 @@ class Catalog:
             ("supplier", self._suppliers),
             ("model", self._models),
             ("weights", self.weights()),
+            ("command", self._commands),
         ]
         for kind, things in groups:
             by_name: dict[str, list[_Named]] = {}
@@ -351,6 +399,11 @@ class Catalog:
         missing = sorted(set(namespaces) - {r.name for r in self._active})
         return len(missing), missing
 
+    def _listing(self, kind: str) -> str:
+        """The command that lists names of a kind; one that takes any name where there is none of its own."""
+        own = {install_hints.WEIGHTS: "weights", install_hints.MODEL: "models"}.get(kind)
+        return own or (self.kinds[kind].row.listing if kind in self.kinds else "") or f"show {kind}"
+
     def _unknown(self, kind: str, name: str, among: Sequence[_Named]) -> str:
         names = sorted({t.name for t in among} | {t.full_name for t in among if "/" in name})
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
@@ -366,7 +419,7 @@ class Catalog:
             message += (
                 f"; there are {', '.join(sorted({t.name for t in among}))}"
                 if len(names) <= 12
-                else f"; 'pose {_LISTINGS.get(kind, 'models')}' lists them"
+                else f"; {command(*self._listing(kind).split())} lists them"
             )
         elif not advice:
             message += "; no installed plugin offers any"
@@ -380,32 +433,9 @@ class Catalog:
         return message
 
 
-_LISTINGS = {install_hints.WEIGHTS: "weights", "detector": "detectors", "writer": "writers"}
-"""The commands that list names of a kind."""
-
-
 def _load(component: Component, target: str, what: str) -> type[Any]:
     where = f"{what} {target!r} of {component.definition.kind} {component.full_name!r}"
-    return _find(target, where, component.plugin)  # type: ignore[no-any-return]
-
-
-def _find(target: str, where: str, plugin: PluginRecord) -> Any:
-    """What a plugin's ``"package.module:name"`` stands for."""
-    module, _, attribute = target.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except AttributeError:
-        raise PluginError(f"{where} does not exist; correct the string in the plugin {plugin.distribution}") from None
-    except ImportError as error:
-        raise PluginError(
-            f"{where} cannot be imported ({error}); correct the string in {plugin.distribution}, or install that again"
-        ) from error
-    except (Exception, SystemExit) as error:  # whatever the module does when it is imported
-        why = f"{type(error).__name__}: {described(error)}"
-        raise PluginError(f"{where} cannot be imported ({why}); the plugin {plugin.distribution} is broken") from error
-    if not callable(found):
-        raise PluginError(f"{where} is not callable; the plugin {plugin.distribution} is broken")
-    return found
+    return load_callable(target, where, component.plugin.distribution)  # type: ignore[no-any-return]
 
 
 @cache

@@ -11,14 +11,10 @@ from typing import Any
 
 from pose_core import hooks
 from pose_core.catalog.citations import Citation
+from pose_core.catalog.kinds import InstalledKind, KindsByKey, installed_kinds
 from pose_core.catalog.known_names import known_names
 from pose_core.catalog.merge import merge
 from pose_core.plugins import PluginRecord
-
-_STAGES = "inference.stages"
-_KINDS = {"heads": "head", "losses": "loss", "inputs": "input", "network": "detector", _STAGES: "stage"}
-"""Keys of a configuration under which components stand that are not called as their kind."""
-
 
 CORE = "core"
 """Namespace of what the core offers itself, which is always installed."""
@@ -70,6 +66,7 @@ class Composer:
 
     def __init__(self, plugins: Sequence[PluginRecord]) -> None:
         self._plugins = plugins
+        self.kinds = installed_kinds(plugins)
         self._requires: dict[tuple[str, str], tuple[str, ...]] = {
             (c.kind, f"{plugin.name}/{c.name}"): c.requires
             for plugin in plugins
@@ -80,6 +77,11 @@ class Composer:
             m.name: plugin.name for plugin in reversed(plugins) for m in plugin.definitions.get("pose_methods", ())
         }
         self._methods = {**known_names().methods, **offered}
+        self._backbones: dict[str, tuple[hooks.BackbonePreset, PluginRecord]] = {
+            f"{plugin.name}/{preset.name}": (preset, plugin)
+            for plugin in plugins
+            for preset in plugin.definitions.get("pose_backbones", ())
+        }
 
     def recipes(self) -> tuple[Recipe, ...]:
         """One of each name and method, with the plugin it comes from."""
@@ -105,7 +107,7 @@ class Composer:
         """The namespaces of the components that these partial run specs name together, and what those require."""
         found: set[str] = set()
         content = _merged(layers)
-        for kind, name in names_in(content):
+        for kind, name in names_in(content, self.kinds):
             found |= {*_namespace(name), *self._requires.get((kind, name), ())}
         return found
 
@@ -114,28 +116,35 @@ class Composer:
         return {self._methods[name]} - {CORE} if name in self._methods else set()
 
     def _preset(self, preset: hooks.ModelPreset, plugin: PluginRecord) -> Model:
+        layers = _wrapped(preset.wrapper)
+        citations = tuple(Citation(plugin, key) for key in preset.citations)
+        if preset.backbone in self._backbones:
+            backbone, author = self._backbones[preset.backbone]
+            layers += _backbone_layers(backbone, preset.method, preset.wrapper)
+            citations = (*(Citation(author, key) for key in backbone.citations), *citations)
+        layers += (preset.spec,)
         return Model(
             preset.name,
             preset.method,
             preset.family,
             plugin,
             preset.summary,
-            (preset.spec,),
-            tuple(Citation(plugin, key) for key in preset.citations),
-            tuple(sorted({plugin.name} | self.of_method(preset.method) | self.needs(preset.spec))),
+            layers,
+            citations,
+            # Where its plugin is not installed the backbone preset is not known, but its namespace is.
+            tuple(
+                sorted(
+                    {plugin.name, *_namespace(preset.backbone)} | self.of_method(preset.method) | self.needs(*layers)
+                )
+            ),
         )
 
     def _composed(self, preset: hooks.BackbonePreset, plugin: PluginRecord, recipe_of: Recipe) -> Model:
         recipe, author = recipe_of
-        of_backbone = (
-            {"model": {"backbone": preset.backbone}},
-            preset.spec,
-            preset.overrides.get(recipe.method, {}),
-        )
         layers = (
             recipe.spec,
-            {"model": {"backbone": recipe.wrapper}} if recipe.wrapper else {},
-            *(_within(recipe, layer) for layer in of_backbone),
+            *_wrapped(recipe.wrapper),
+            *_backbone_layers(preset, recipe.method, recipe.wrapper),
         )
         return Model(
             name=recipe.name.replace("{backbone}", preset.name),
@@ -152,35 +161,41 @@ class Composer:
         )
 
 
-def components_in(content: Any, around: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """The outermost components of a partial run spec: kind, and content with its ``type``.
+Kinds = Mapping[str, InstalledKind]
+
+
+def components_in(content: object, kinds: Kinds) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Find the outermost components of a partial run spec: kind, and content with its ``type``.
 
     Args:
         content: as YAML has it.
-        around: the key under which it stands.
+        kinds: those that there are, by name.
     """
+    yield from _components_in(content, KindsByKey(kinds), ())
+
+
+def _components_in(content: object, keys: KindsByKey, path: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
     if not isinstance(content, Mapping):
         return
     for key, value in content.items():
-        kind = _KINDS.get(around, key if key in hooks.KINDS else _KINDS.get(key, ""))
+        kind = keys.kind_of((*path, str(key)))
         config = {"type": value} if isinstance(value, str) and kind and key != "type" else value
-        if kind in hooks.KINDS and isinstance(config, Mapping) and isinstance(config.get("type"), str):
+        if kind and isinstance(config, Mapping) and isinstance(config.get("type"), str):
             yield kind, dict(config)
         else:
-            # The section of the networks that a run builds on is called stages, too.
-            yield from components_in(value, _STAGES if (around, key) == ("inference", "stages") else str(key))
+            yield from _components_in(value, keys, (*path, str(key)))
 
 
-def names_in(content: Any) -> Iterator[tuple[str, str]]:
-    """Kind and name, as written, of all components of a partial run spec, those within others too."""
-    for kind, config in components_in(content):
+def names_in(content: object, kinds: Kinds) -> Iterator[tuple[str, str]]:
+    """Find kind and name, as written, of all components of a partial run spec, those within others too."""
+    for kind, config in components_in(content, kinds):
         yield kind, config["type"]
-        yield from names_in({key: value for key, value in config.items() if key != "type"})
+        yield from names_in({key: value for key, value in config.items() if key != "type"}, kinds)
 
 
-def namespaces_in(content: Any) -> set[str]:
-    """The plugins whose components a partial run spec names in full."""
-    return {namespace for _, name in names_in(content) for namespace in _namespace(name)}
+def namespaces_in(content: object, kinds: Kinds) -> set[str]:
+    """Find the plugins whose components a partial run spec names in full."""
+    return {namespace for _, name in names_in(content, kinds) for namespace in _namespace(name)}
 
 
 def _namespace(name: str) -> list[str]:
@@ -196,9 +211,21 @@ def _merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return merged
 
 
-def _within(recipe: hooks.ModelRecipe, layer: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a backbone preset says about its backbone, said of the one in the recipe's wrapper, where it has one."""
+def _wrapped(wrapper: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    return ({"model": {"backbone": wrapper}},) if wrapper else ()
+
+
+def _backbone_layers(
+    preset: hooks.BackbonePreset, method: str, wrapper: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], ...]:
+    """What a backbone preset says of a model, from its component to its defaults for a method."""
+    layers = ({"model": {"backbone": preset.backbone}}, preset.spec, preset.overrides.get(method, {}))
+    return tuple(_within(wrapper, layer) for layer in layers)
+
+
+def _within(wrapper: Mapping[str, Any], layer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a backbone preset says about its backbone, said of the one in the wrapper, where there is one."""
     model = layer.get("model", {})
-    if not recipe.wrapper or "backbone" not in model:
+    if not wrapper or "backbone" not in model:
         return layer
     return {**layer, "model": {**model, "backbone": {"backbone": model["backbone"]}}}

@@ -37,11 +37,13 @@ def demo(
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-    from rich.console import Console
-
+    from pose_core.cli.terminal import TerminalReporter
     from pose_core.demo.run import DemoOptions, run_demo
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    reporter = TerminalReporter(lines=True)
     options = DemoOptions(out, model, seed, images, seconds, max_time, epochs, device)
-    for line in run_demo(options, console, overwrite=overwrite):
-        print(line)
+    try:
+        lines = run_demo(options, reporter, overwrite=overwrite)
+    finally:
+        reporter.close()
+    print("\n".join(lines))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,8 +71,7 @@ def evaluate(
 
     opened = Run.open(run)
     spec = _spec(opened, sigma or [], threshold)
-    with _progress(split) as progress:
-        result = measure(opened, split, data, device, batch_size, spec=spec, progress=progress, **sources)
+    result = measure(opened, split, data, device, batch_size, spec=spec, reporter=None, **sources)
     if json:
         print_json(result.to_json())
         return
@@ -89,7 +86,7 @@ def evaluate(
     _show(result, console)
     for name, beside in result.besides.items():
         console.print(f"\n[bold]with the {name.replace('_', ' ')}[/bold]: the pose network by itself")
-        console.print(_overall(beside))
+        console.print(overall_table(beside))
         console.print(f"plots and tables: {escape(beside.folder)}")
 
 
@@ -103,19 +100,6 @@ def _spec(run: Run[AnyRunSpec], sigmas: list[str], threshold: float | None) -> E
     if threshold is not None:
         spec = spec.model_copy(update={"threshold": threshold})
     return None if spec is run.spec.evaluation else spec
-
-
-@contextmanager
-def _progress(split: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("predicting {task.fields[split]} images"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None, split=split)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _show_boxes(result: DetectorResult) -> None:
@@ -135,8 +119,8 @@ def _show(result: EvaluationResult, console: Console) -> None:
     counts = result.counts
     heading = f"[bold]{counts.images} {result.split} images[/bold], {_animals(result)}"
     console.print(f"{heading}; errors in pixels of the images, 95 % intervals in brackets")
-    console.print(_overall(result))
-    console.print(_by_keypoint(result))
+    console.print(overall_table(result))
+    console.print(keypoint_table(result))
     undefined = dict.fromkeys(f.reason for f in _metrics(result) if f.value is None and f.reason)
     without_interval = dict.fromkeys(f.reason for f in _metrics(result) if f.value is not None and f.reason)
     for reason in undefined:
@@ -163,7 +147,7 @@ def _animals(result: EvaluationResult) -> str:
     return ", ".join(said)
 
 
-def _overall(result: EvaluationResult) -> Table:
+def overall_table(result: EvaluationResult) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, show_header=False)
@@ -208,7 +192,7 @@ def _add_identity(table: Table, result: EvaluationResult) -> None:
             table.add_row(f"{what} changes", str(switches.changes), again)
 
 
-def _by_keypoint(result: EvaluationResult) -> Table:
+def keypoint_table(result: EvaluationResult) -> Table:
     from rich.markup import escape
     from rich.table import Table
 

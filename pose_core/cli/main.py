@@ -16,6 +16,7 @@ import typer
 from pose_core import __version__
 from pose_core.cli.check import check
 from pose_core.cli.cite import cite
+from pose_core.cli.contributed import PoseCommands
 from pose_core.cli.demo import demo
 from pose_core.cli.evaluate import evaluate
 from pose_core.cli.import_ import import_
@@ -26,13 +27,16 @@ from pose_core.cli.predict import predict
 from pose_core.cli.render import render
 from pose_core.cli.schema import schema
 from pose_core.cli.show import show
+from pose_core.cli.terminal import TerminalReporter
 from pose_core.cli.train import train
 from pose_core.cli.weights import weights
-from pose_core.errors import PoseError, readable
+from pose_core.errors import PoseError, readable, speak_command_line
 from pose_core.plugins import whose_defect
+from pose_core.reporting import set_reporter
 
 app = typer.Typer(
     name="pose",
+    cls=PoseCommands,
     help="Pose estimation: train on a labelled project, evaluate, predict videos. Architectures are plugins; 'pose "
     "models' lists what is installed. To see all of it at work: pose demo --model unet",
     no_args_is_help=True,
@@ -62,6 +66,9 @@ for command in (
 def run() -> None:
     """Entry point. Exit codes: 0 done, 1 'pose check' found something, 2 the user's input cannot be used (one line says
     why), 130 interrupted."""
+    speak_command_line()
+    reporter = TerminalReporter()
+    set_reporter(reporter)
     # A file's name, or what a file says, may hold what no text in UTF-8 can.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -71,7 +78,10 @@ def run() -> None:
     warnings.setFormatter(_Lines())
     logging.getLogger("pose_core").addHandler(warnings)
     try:
-        app()
+        try:
+            app()
+        finally:
+            reporter.close()  # a bar must not stand below the error
     except PoseError as error:
         if os.environ.get("POSE_DEBUG", "") not in ("", "0"):
             raise

@@ -29,29 +29,7 @@ def render(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
 ) -> None:
     """Draw predictions into their video."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from pose_core.prediction.render import render as render_video
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
-    columns = (TextColumn("drawing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(
-        *columns,
-        console=console,
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
-        disable=not console.is_terminal,
-    ) as bar:
-        task = bar.add_task("", total=None)
-        render_video(
-            predictions,
-            video,
-            out,
-            threshold=threshold,
-            radius=radius,
-            overwrite=overwrite,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+    render_video(predictions, video, out, threshold=threshold, radius=radius, overwrite=overwrite)
     print(out)

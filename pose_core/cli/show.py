@@ -7,38 +7,44 @@ from typing import Annotated, Any
 
 import typer
 
-from pose_core.catalog import Component, Model, get_catalog
+from pose_core.catalog import Catalog, Component, Model, get_catalog
+from pose_core.catalog.kinds import InstalledKind
 from pose_core.cli.tables import print_json
 from pose_core.errors import ConfigError
-from pose_core.hooks import KINDS
 
 
 def show(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Name of a model or of a component (backbone, head, reader ...).")
+        str,
+        typer.Argument(metavar="NAME", help="Name of a model, a component or a kind of component."),
     ],
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what a name stands for.
 
-    Of a model its preset; of a component (backbone, head, reader ...) its settings with defaults; of both where they
-    come from.
+    Of a model its preset; of a component (backbone, head, reader ...) its settings with defaults; of a kind of
+    component its interface and the components that there are; of all of them where they come from.
     """
     catalog = get_catalog()
     namespace, _, bare = name.rpartition("/")
     models = [m for m in catalog.models() if m.name == bare and namespace in ("", m.plugin.name)]
     components = [
         (kind, c)
-        for kind in KINDS
+        for kind in catalog.kinds
         for c in catalog.components(kind)
         if c.name == bare and namespace in ("", c.plugin.name)
     ]
-    if not models and not components:
-        names = sorted({n for kind in KINDS for c in catalog.components(kind) for n in (c.full_name, c.name)})
+    kinds = [catalog.kinds[name]] if name in catalog.kinds else []
+    if not models and not components and not kinds:
+        names = sorted({n for kind in catalog.kinds for c in catalog.components(kind) for n in (c.full_name, c.name)})
         near = difflib.get_close_matches(name, names, n=2, cutoff=0.75)
         hint = f" (there is a component {near[0]})" if near else ""
         raise ConfigError(f"{catalog.nothing(name)}{hint}")
-    described = [_model(m) for m in models] + [_component(kind, c) for kind, c in components]
+    described = [
+        *(_kind(kind, catalog) for kind in kinds),
+        *(_model(m) for m in models),
+        *(_component(kind, c) for kind, c in components),
+    ]
     if json:
         print_json(described)
         return
@@ -46,6 +52,18 @@ def show(
 
     for entry in described:
         typer.echo(yaml.safe_dump(entry, sort_keys=False, allow_unicode=True, width=110))
+
+
+def _kind(kind: InstalledKind, catalog: Catalog) -> dict[str, Any]:
+    row = kind.row
+    return {
+        "kind": row.name,
+        "summary": row.summary,
+        "distribution": kind.distribution,
+        **({"interface": row.interface} if row.interface else {}),
+        **({"config": row.config} if row.config else {}),
+        "components": {component.full_name: component.definition.summary for component in catalog.components(row.name)},
+    }
 
 
 def _model(model: Model) -> dict[str, Any]:

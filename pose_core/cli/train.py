@@ -89,20 +89,27 @@ def train(
     # torch's C++ warnings about DDP speak to programmers; it reads this when it is imported.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
+    from pose_core.cli.terminal import TerminalReporter
+    from pose_core.processes import is_first
     from pose_core.training.options import TrainOptions
     from pose_core.training.train_project import train_project
 
-    run = train_project(
-        data,
-        model,
-        out=out,
-        networks={name: given for name, given in sources.items() if given is not None},
-        config=config,
-        assignments=assignments or [],
-        options=TrainOptions(weights, epochs, max_time, batch_size, device, devices, precision, seed),
-        resume=resume,
-    )
-    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+    reporter = TerminalReporter(lines=True)
+    try:
+        run = train_project(
+            data,
+            model,
+            out=out,
+            networks={name: given for name, given in sources.items() if given is not None},
+            config=config,
+            assignments=assignments or [],
+            options=TrainOptions(weights, epochs, max_time, batch_size, device, devices, precision, seed),
+            resume=resume,
+            reporter=reporter,
+        )
+    finally:
+        reporter.close()
+    if is_first():
         print(f"{out}: trained; next: {_next_step(run)}")
 
 

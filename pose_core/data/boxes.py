@@ -27,10 +27,7 @@ def animal_boxes(record: LabelledImage, least: float) -> FloatArray:
     Returns:
         (N, 4) float32 ``x1, y1, x2, y2``; NaN for an animal with neither box nor keypoints.
     """
-    given = record.instances.boxes
-    known = np.isfinite(given).all(axis=1, keepdims=True)
-    tight = keypoint_boxes(record.instances.keypoints)
-    boxes = np.where(known, given, tight)
+    boxes, tight = record.instances.animal_boxes(), keypoint_boxes(record.instances.keypoints)
     # Readers put the tight box where the project has none; a box that differs from it was drawn by somebody.
     around = (boxes == tight).all(axis=1, keepdims=True)
     return np.where(around, enlarge_boxes(boxes, least), boxes).astype(np.float32)

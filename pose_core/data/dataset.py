@@ -9,7 +9,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -237,14 +236,9 @@ class ImageSamples(Dataset[Sample]):
                 check_sides(name, value, self.multiple)
 
 
-def has_keypoints(record: LabelledImage) -> npt.NDArray[np.bool_]:
-    """(N,) bool, which animals of an image have a labelled keypoint."""
-    return np.asarray(np.isfinite(record.instances.keypoints).any(axis=(1, 2)))
-
-
 def labelled_animals(record: LabelledImage) -> int:
     """How many animals of an image a network that looks at crops learns from."""
-    return int(has_keypoints(record).sum())
+    return int(record.instances.has_keypoint.sum())
 
 
 class PoseSamples(ImageSamples):
@@ -281,7 +275,7 @@ class PoseSamples(ImageSamples):
                 record = replace(with_boxes(record, preprocess.min_box), ignore=record.ignore[:0])
             elif augmenter is not None:
                 record = without_ignored(_with_unlabelled_ignored(record))
-            return _Source(record, np.flatnonzero(has_keypoints(record)), record.ignore[:0])
+            return _Source(record, np.flatnonzero(record.instances.has_keypoint), record.ignore[:0])
 
         sources = {row: source(dataset.images[row]) for row in rows}
         super().__init__(dataset, sources, preprocess, multiple, augmenter, seed, cache_bytes)
@@ -344,7 +338,7 @@ def _pixels(boxes: FloatArray) -> list[tuple[slice, slice]]:
 
 def _with_unlabelled_ignored(record: LabelledImage) -> LabelledImage:
     """The labels with the boxes of animals without a keypoint among the regions to ignore."""
-    boxes = record.instances.boxes[~has_keypoints(record)]
+    boxes = record.instances.boxes[~record.instances.has_keypoint]
     boxes = boxes[np.isfinite(boxes).all(axis=1)]
     return replace(record, ignore=np.concatenate([record.ignore, boxes])) if len(boxes) else record
 

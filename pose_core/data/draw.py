@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
 from typing import Literal
 
 import cv2
 import numpy as np
 
+from pose_core.data.palette import Colour, animal_colour, keypoint_colours
 from pose_core.structures import ByteArray, FloatArray, Frame, Instances, Skeleton
 
-Colour = tuple[int, int, int]
-"""Red, green, blue, 0 to 255."""
-
-# Okabe and Ito (2008), told apart also by colour-blind people; black left out, which is not seen on dark frames.
-_ANIMALS: tuple[Colour, ...] = (
-    (230, 159, 0),
-    (86, 180, 233),
-    (0, 158, 115),
-    (240, 228, 66),
-    (0, 114, 178),
-    (213, 94, 0),
-    (204, 121, 167),
-)
 _UNIQUE: Colour = (255, 255, 255)
 
 # cv2 takes positions in fractions of a pixel as whole numbers.
 _BITS = 4
 _FAR = 2**14  # what lies further outside is not drawn: cv2 counts in 32 bits
-
-
-def keypoint_colours(count: int) -> list[Colour]:
-    """Colours for ``count`` keypoints, evenly around the colour circle."""
-    return [
-        (round(255 * r), round(255 * g), round(255 * b))
-        for r, g, b in (colorsys.hsv_to_rgb(i / max(count, 1) * 0.9, 0.85, 1.0) for i in range(count))
-    ]
-
-
-def animal_colour(number: int) -> Colour:
-    """Colour of a track, individual or row."""
-    return _ANIMALS[number % len(_ANIMALS)]
 
 
 def draw_instances(

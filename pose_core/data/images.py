@@ -11,7 +11,7 @@ from pose_core.catalog import get_catalog
 from pose_core.errors import DataError, PluginError, VideoError
 from pose_core.interfaces import Reader
 from pose_core.io.images import decode_image, read_image_file
-from pose_core.io.video import open_video, rgb
+from pose_core.io.video import open_video, to_rgb
 from pose_core.structures import ByteArray, EmbeddedImage, ImageFile, ImageReference, VideoFrame
 
 
@@ -44,7 +44,7 @@ def open_image(reference: ImageReference) -> Callable[[], ByteArray]:
             return partial(read_image_file, path)
         case VideoFrame(path, index):
             try:
-                return partial(rgb, open_video(path).decode(index))
+                return partial(to_rgb, open_video(path).decode(index))
             except VideoError as error:
                 raise DataError(str(error)) from None
         case EmbeddedImage():

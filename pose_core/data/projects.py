@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from pose_core.catalog import Component, get_catalog
-from pose_core.errors import DataError, PluginError
+from pose_core.errors import DataError, PluginError, setting
 from pose_core.interfaces import Reader
 from pose_core.io.files import is_file
 from pose_core.specs import ReaderConfig
@@ -79,7 +79,9 @@ def _find(path: Path) -> tuple[Component, tuple[str, ...]]:
         return accepting[0], tuple(notes)
     if accepting:
         names = [c.full_name for c in accepting]
-        raise DataError(f"{path} can be read by {' and by '.join(names)}; choose one with --set data.reader={names[0]}")
+        raise DataError(
+            f"{path} can be read by {' and by '.join(names)}; choose one with {setting(f'data.reader={names[0]}')}"
+        )
     if not components:
         others = get_catalog().not_installed("reader")
         raise DataError(f"{path} cannot be read: no installed plugin offers a reader of labelled projects{others}")
@@ -177,7 +179,7 @@ def _check_shapes(dataset: LabelledDataset, reader: str) -> None:
                 raise PluginError(f"reader {reader!r}: {name} of {image.name!r} have shape {array.shape}, not {shape}")
         if image.width < 1 or image.height < 1:
             raise PluginError(f"reader {reader!r}: {image.name!r} has size {image.width} x {image.height}")
-        labelled = int((~np.isnan(image.instances.keypoints)).any(axis=(1, 2)).sum())
+        labelled = int(image.instances.has_keypoint.sum())
         if labelled > skeleton.num_individuals:
             raise DataError(
                 f"{dataset.root}: image {image.name!r} has {labelled} labelled animals, "

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pose_core.data.geometry import transform_points
 from pose_core.interfaces import FrameGeometry, Matrix
-from pose_core.structures import ByteArray, FloatArray, IntArray, LabelledImage, Skeleton, keypoint_boxes
+from pose_core.structures import ByteArray, FloatArray, IntArray, LabelledImage, Skeleton
 
 # float32 coordinates on the very edge of an image may come out a rounding error outside of the output.
 _EDGE = 1e-3
@@ -76,9 +76,7 @@ def place_labels(record: LabelledImage, animals: IntArray, geometry: FrameGeomet
 
     keypoints = _inside(transform_points(instances.keypoints[animals][:, order], matrix), geometry)
     labelled = ~np.isnan(keypoints[..., 0])
-    given = instances.boxes[animals]
-    known = np.isfinite(given).all(axis=1, keepdims=True)
-    x1, y1, x2, y2 = np.where(known, given, keypoint_boxes(instances.keypoints[animals])).T
+    x1, y1, x2, y2 = instances.animal_boxes()[animals].T
     corners = transform_points(np.stack([[x1, y1], [x2, y1], [x2, y2], [x1, y2]]).transpose(2, 0, 1), matrix)
     limit = np.array([geometry.width, geometry.height], np.float32) - 0.5
     whole = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)

@@ -6,13 +6,12 @@ import difflib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 
 from pose_core.errors import ConfigError, DataError
-from pose_core.specs import SplitSpec, parse_yaml
+from pose_core.specs import SplitSpec
+from pose_core.specs.yaml_file import read_yaml
 from pose_core.structures import LabelledDataset, LabelledImage
 
 _PARTS = ("train", "validation", "test")
@@ -54,7 +53,7 @@ def make_split(dataset: LabelledDataset, spec: SplitSpec, seed: int) -> Split:
         ConfigError: the file cannot be read, names an unknown image or names one twice.
     """
     usable = [row for row, image in enumerate(dataset.images) if is_labelled(image)]
-    if not any(has_keypoint(image) for image in dataset.images):
+    if not any(image.has_keypoint for image in dataset.images):
         raise DataError(f"{dataset.root}: no image has a labelled keypoint; label some frames first")
     notes = []
     if left_out := len(dataset.images) - len(usable):
@@ -73,12 +72,7 @@ def make_split(dataset: LabelledDataset, spec: SplitSpec, seed: int) -> Split:
 
 def is_labelled(image: LabelledImage) -> bool:
     """Whether an image has a labelled keypoint, or an animal of which only the box is labelled (for detectors)."""
-    return has_keypoint(image) or bool(np.isfinite(image.instances.boxes).all(axis=1).any())
-
-
-def has_keypoint(image: LabelledImage) -> bool:
-    """Whether an image has a labelled keypoint, of an animal or one that exists once an image."""
-    return not (np.isnan(image.instances.keypoints).all() and np.isnan(image.unique_keypoints).all())
+    return image.has_keypoint or bool(np.isfinite(image.instances.boxes).all(axis=1).any())
 
 
 def _by_fractions(dataset: LabelledDataset, usable: list[int], spec: SplitSpec, seed: int) -> dict[str, list[int]]:
@@ -138,26 +132,15 @@ def _from_file(
 
 def read_split_lists(path: Path) -> dict[str, list[str]]:
     """The lists of the file, by part."""
-    try:
-        content: Any = parse_yaml(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read split file {path}: {(error.strerror or str(error)).lower()}") from None
-    except UnicodeDecodeError:
-        raise ConfigError(
-            f"{path} is not a text file; the split file is YAML with lists 'train', 'validation', 'test'"
-        ) from None
-    except yaml.YAMLError as error:
-        place = getattr(error, "problem_mark", None)
-        line = f" line {place.line + 1}" if place is not None else ""
-        raise ConfigError(f"{path}{line}: not valid YAML; write lists 'train', 'validation' and 'test'") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: must hold lists 'train', 'validation' and 'test' of image names")
+    content, lines = read_yaml(path)
+    if not content:
+        raise ConfigError(f"{path}: is empty; write lists 'train', 'validation' and 'test' of image names")
     for key, names in content.items():
         if key not in _PARTS:
             start = [part for part in _PARTS if part.startswith(str(key).lower())]
             near = start or difflib.get_close_matches(str(key), _PARTS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"lists are {', '.join(_PARTS)}"
-            raise ConfigError(f"{path}: unknown list {str(key)!r}; {hint}")
+            raise ConfigError(f"{path}: line {lines[(str(key),)]}: unknown list {str(key)!r}; {hint}")
         if names is not None and not (isinstance(names, list) and all(isinstance(n, str) for n in names)):
-            raise ConfigError(f"{path}: {key!r} must be a list of image names")
+            raise ConfigError(f"{path}: line {lines[(str(key),)]}: {key!r} must be a list of image names")
     return {part: content.get(part) or [] for part in _PARTS}

@@ -1,1 +1,1 @@
-"""What ``pose demo`` shows: a small training from start to end, and its report."""
+"""Run the demo: a small training from start to end, and its report."""

@@ -1,4 +1,4 @@
-"""The demo's report: plain data and pictures -> one self-contained HTML page (nothing is loaded from elsewhere)."""
+"""Render the demo's report as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -8,21 +8,19 @@ from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
 
-from pose_core.demo.charts import line_chart
-
 LARGEST_VIDEO = 8 * 2**20
-"""Bytes up to which the video is put into the page; above, the page links to the file beside it."""
+"""Bytes up to which the video is embedded in the page; a larger one is linked."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One number at the top.
+    """A number at the top of the report.
 
     Attributes:
-        label: what it is.
+        label: its name.
         value: the number as text.
         unit: behind it, smaller.
-        note: a line below (an interval ...).
+        note: a line below, such as its interval.
     """
 
     label: str
@@ -39,8 +37,8 @@ class KeypointRow:
         name: of the keypoint.
         error: mean error in pixels; None if it was never predicted.
         interval: its 95 % interval in pixels; None where there is none.
-        labelled: how many labels it rests on.
-        missing: how many of them have no prediction.
+        labelled: number of labels that the error is measured on.
+        missing: number of them without a prediction.
     """
 
     name: str
@@ -51,29 +49,12 @@ class KeypointRow:
 
 
 @dataclass(frozen=True)
-class Curve:
-    """A line over the course of training.
-
-    Attributes:
-        title: what is drawn, with its unit.
-        points: (x, y), at least one.
-        x_label: of the x axis.
-        best: whether the smallest y is marked.
-    """
-
-    title: str
-    points: Sequence[tuple[float, float]]
-    x_label: str = "epoch"
-    best: bool = False
-
-
-@dataclass(frozen=True)
 class Picture:
-    """A picture.
+    """A picture with its caption.
 
     Attributes:
         png: the file's bytes.
-        alt: what it shows, for those who cannot see it.
+        alt: description of the picture, for screen readers.
         caption: below it.
     """
 
@@ -99,11 +80,11 @@ class Clip:
 
 @dataclass(frozen=True)
 class Step:
-    """Something to type.
+    """A command for the reader to type.
 
     Attributes:
-        text: what it does.
-        command: the line.
+        text: its purpose.
+        command: the command line.
     """
 
     text: str
@@ -112,19 +93,20 @@ class Step:
 
 @dataclass(frozen=True)
 class DemoReport:
-    """All that the page shows.
+    """The content of the page.
 
     Attributes:
         title, lead: heading, and the paragraph below it.
-        made: (path, what it is).
+        made: (path, description) of each file.
         tiles: the most important numbers.
         keypoints: errors by keypoint.
-        curves: of the training.
+        training: loss and validation error over the course of the training.
         pictures: predicted against true keypoints.
         clip: the labelled video.
-        steps: what to type for one's own project.
+        steps: commands for the reader's own project.
         configuration: as YAML text.
-        footer: versions, date.
+        footer: versions, seed and duration.
+        notes: remarks below the numbers.
     """
 
     title: str
@@ -132,7 +114,7 @@ class DemoReport:
     made: Sequence[tuple[str, str]]
     tiles: Sequence[Tile]
     keypoints: Sequence[KeypointRow]
-    curves: Sequence[Curve]
+    training: Picture
     pictures: Sequence[Picture]
     clip: Clip
     steps: Sequence[Step]
@@ -142,15 +124,15 @@ class DemoReport:
 
 
 def render_report(report: DemoReport) -> str:
-    """The page as HTML text, light or dark as the reader's system is."""
+    """Render the page as HTML text, light or dark as the reader's system is."""
     sections = [
-        _section("The video", _clip(report.clip)),
-        _section("Predicted and true keypoints", "".join(map(_picture, report.pictures))),
-        _section("Error by keypoint", _keypoints(report.keypoints)),
-        _section("Training", f'<div class="charts">{"".join(map(_curve, report.curves))}</div>'),
-        _section("What was made", _made(report.made)),
-        _section("Your own project", _steps(report.steps)),
-        _section("Configuration", _configuration(report.configuration)),
+        _render_section("The video", _render_clip(report.clip)),
+        _render_section("Predicted and true keypoints", "".join(map(_render_picture, report.pictures))),
+        _render_section("Error by keypoint", _render_keypoints(report.keypoints)),
+        _render_section("Training", _render_picture(report.training)),
+        _render_section("What was made", _render_made(report.made)),
+        _render_section("Your own project", _render_steps(report.steps)),
+        _render_section("Configuration", _render_configuration(report.configuration)),
     ]
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in report.notes)
     style = files("pose_core.demo").joinpath("report.css").read_text(encoding="utf-8")
@@ -158,22 +140,23 @@ def render_report(report: DemoReport) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        # The browser is told to fetch nothing, so that a mistake here shows at once.
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; media-src data:; '
+        # The page must not depend on anything else; with this policy a mistake shows at once.
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; media-src '
+        "data:; "
         "style-src 'unsafe-inline'\">\n"
         f"<title>{escape(report.title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
         f'<header>\n<h1>{escape(report.title)}</h1>\n<p class="lead">{escape(report.lead)}</p>\n'
-        f'<div class="tiles">{"".join(map(_tile, report.tiles))}</div>\n{notes}</header>\n'
+        f'<div class="tiles">{"".join(map(_render_tile, report.tiles))}</div>\n{notes}</header>\n'
         + "\n".join(sections)
         + f"\n<footer>{escape(report.footer)}</footer>\n</main>\n</body>\n</html>\n"
     )
 
 
-def _section(title: str, content: str) -> str:
+def _render_section(title: str, content: str) -> str:
     return f"<section>\n<h2>{escape(title)}</h2>\n{content}\n</section>"
 
 
-def _tile(tile: Tile) -> str:
+def _render_tile(tile: Tile) -> str:
     unit = f'<span class="unit">{escape(tile.unit)}</span>' if tile.unit else ""
     note = f'<div class="under">{escape(tile.note)}</div>' if tile.note else ""
     return (
@@ -182,19 +165,21 @@ def _tile(tile: Tile) -> str:
     )
 
 
-def _clip(clip: Clip) -> str:
+def _render_clip(clip: Clip) -> str:
     caption = f"<figcaption>{escape(clip.caption)}</figcaption>"
     if len(clip.mp4) > LARGEST_VIDEO:
         link = f'<a href="{escape(clip.file)}">{escape(clip.file)}</a>'
         size = f"{len(clip.mp4) / 2**20:.0f} MB"
         return (
-            f"<figure><p>The video is too large for this page ({size}); it lies beside it: {link}</p>{caption}</figure>"
+            f"<figure><p>The video is too large for this page ({size}); it is beside this file: {link}</p>"
+            f"{caption}</figure>"
         )
+    # Muted, because browsers play nothing by themselves that could be heard.
     source = f"data:video/mp4;base64,{base64.b64encode(clip.mp4).decode()}"
     return f'<figure><video controls autoplay loop muted playsinline src="{source}"></video>{caption}</figure>'
 
 
-def _picture(picture: Picture) -> str:
+def _render_picture(picture: Picture) -> str:
     source = f"data:image/png;base64,{base64.b64encode(picture.png).decode()}"
     return (
         f'<figure><img class="sheet" alt="{escape(picture.alt)}" src="{source}">'
@@ -202,19 +187,21 @@ def _picture(picture: Picture) -> str:
     )
 
 
-def _keypoints(rows: Sequence[KeypointRow]) -> str:
-    """A table in which the error is also a bar, with its interval as a line."""
+def _render_keypoints(rows: Sequence[KeypointRow]) -> str:
+    """Render a table in which errors are also bars, with their intervals."""
+    # Bars are scaled by the largest end of an interval, so that none leaves its cell.
     ends = [r.interval[1] if r.interval else r.error for r in rows if r.error is not None]
     largest = max((e for e in ends if e is not None), default=0.0) or 1.0
-    cells = "".join(_keypoint_row(row, largest) for row in rows)
+    cells = "".join(_render_keypoint(row, largest) for row in rows)
     return (
-        '<div class="scroll"><table class="keypoints"><thead><tr><th>keypoint</th><th class="number">mean error</th>'
+        '<div class="scroll"><table class="keypoints"><thead><tr><th>keypoint</th><th class="number">mean '
+        "error</th>"
         '<th class="bar-head">95 % interval</th><th></th><th class="number">labels</th>'
         f'<th class="number">missing</th></tr></thead><tbody>{cells}</tbody></table></div>'
     )
 
 
-def _keypoint_row(row: KeypointRow, largest: float) -> str:
+def _render_keypoint(row: KeypointRow, largest: float) -> str:
     counts = f'<td class="number">{row.labelled}</td><td class="number">{row.missing}</td>'
     name = f"<td>{escape(row.name.replace('_', ' '))}</td>"
     if row.error is None:
@@ -232,24 +219,19 @@ def _keypoint_row(row: KeypointRow, largest: float) -> str:
     )
 
 
-def _curve(curve: Curve) -> str:
-    chart = line_chart(curve.points, x_label=curve.x_label, label=curve.title, mark_lowest=curve.best)
-    return f'<figure class="chart"><figcaption class="above">{escape(curve.title)}</figcaption>{chart}</figure>'
-
-
-def _made(made: Iterable[tuple[str, str]]) -> str:
+def _render_made(made: Iterable[tuple[str, str]]) -> str:
     rows = "".join(f"<tr><td><code>{escape(path)}</code></td><td>{escape(what)}</td></tr>" for path, what in made)
     return f'<div class="scroll"><table class="made"><tbody>{rows}</tbody></table></div>'
 
 
-def _steps(steps: Iterable[Step]) -> str:
+def _render_steps(steps: Iterable[Step]) -> str:
     items = "".join(f"<li>{escape(s.text)}<pre><code>{escape(s.command)}</code></pre></li>" for s in steps)
     return f"<ol>{items}</ol>"
 
 
-def _configuration(text: str) -> str:
+def _render_configuration(text: str) -> str:
     return (
-        "<p>The decided configuration of the run, with the full name of every component. Any of it can be set with "
-        "<code>--set key.key=value</code> or in a file given with <code>--config</code>.</p>"
+        "<p>The complete configuration of the run, with the full name of every component. Set any key with "
+        "<code>--set key.key=value</code>, or in a file given with <code>--config</code>.</p>"
         f"<details><summary>Show config.yaml</summary><pre><code>{escape(text)}</code></pre></details>"
     )

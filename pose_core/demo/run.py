@@ -1,30 +1,28 @@
-"""What ``pose demo`` does: the public functions behind the other commands, one after the other."""
+"""Run the demo with the functions behind the other commands."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pose_core.catalog import available_models, get_catalog
 from pose_core.demo import folder as names
 from pose_core.demo.report import render_report
-from pose_core.demo.summary import Facts, closing_lines, summarise
+from pose_core.demo.summary import DemoResults, compose_closing_lines, make_report
 from pose_core.errors import ConfigError, DataError, VideoError
 from pose_core.evaluation.run import evaluate_poses
 from pose_core.interfaces.prediction_files import open_predictions
 from pose_core.model.device import choose_device
 from pose_core.prediction.job import Outcome
-from pose_core.prediction.predict_paths import Observer, predict_paths
+from pose_core.prediction.predict import predict
 from pose_core.prediction.render import render
+from pose_core.reporting import Reporter
 from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
 from pose_core.specs.resolve import choose_model
@@ -41,17 +39,15 @@ FPS = 25
 CLIPS = 12
 CLIP_FRAMES = 120
 STEPS = 2400
-"""Optimiser steps of the training, if the time suffices."""
+"""Optimiser steps of the training, if the time allows."""
 
 SETTINGS = ("model.preprocess.scale=0.75", "augmentation.crop.size=[160, 160]")
-"""What differs from the defaults of ``pose train``, because the time is so short."""
-
-Show = Callable[[int, int], None]
+"""Settings that differ from the defaults of ``pose train``, because the time is short."""
 
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """What can be chosen: see the options of ``pose demo``."""
+    """Choices of the user: see the options of ``pose demo``."""
 
     out: Path
     model: str | None
@@ -63,31 +59,31 @@ class DemoOptions:
     device: str
 
 
-def run_demo(options: DemoOptions, console: Console, *, overwrite: bool = False) -> list[str]:
-    """Make the whole demo.
+def run_demo(options: DemoOptions, reporter: Reporter, *, overwrite: bool = False) -> list[str]:
+    """Run the whole demo.
 
     Args:
-        options: what to make.
-        console: for progress.
+        options: choices of the user.
+        reporter: is told how it goes.
         overwrite: replace an earlier demo in the same folder.
 
     Returns:
-        lines that say what was made, where, and what to type next.
+        lines to print: results, files, and commands for the user's own project.
 
     Raises:
         ConfigError: the folder, the model or a setting cannot be used.
     """
-    # Mistakes are found before an earlier demo is removed.
+    # All options are checked before an earlier demo is removed.
     model = choose_model(options.model or only_model(), multi_animal=False).name
     choose_device(options.device)
     _check_time(options.max_time)
-    with names.demo_folder(options.out, overwrite) as replaced:
+    with names.prepare_demo_folder(options.out, overwrite) as replaced:
         if replaced:
-            console.print(f"{options.out}: replacing the earlier demo")
+            reporter.note(f"{options.out}: replacing the earlier demo")
         try:
-            return _Demo(options, model, console).make()
+            return _Demo(options, model, reporter).make()
         except KeyboardInterrupt:
-            console.print(f"stopped; the unfinished demo in {options.out} is removed")
+            reporter.note(f"stopped; the unfinished demo in {options.out} is removed")
             raise
 
 
@@ -114,36 +110,34 @@ def _check_time(text: str) -> None:
 
 
 class _Demo:
-    def __init__(self, options: DemoOptions, model: str, console: Console) -> None:
-        self.options, self.model, self.console = options, model, console
+    def __init__(self, options: DemoOptions, model: str, reporter: Reporter) -> None:
+        self.options, self.model, self.reporter = options, model, reporter
         self.frames = max(round(options.seconds * FPS), 5)
         rng = np.random.default_rng([options.seed, 5])
-        # The same animal throughout; every clip, and the video, on ground of its own.
+        # The same animal in all clips; the background is another one in each, and in the video.
         self.coat = int(rng.integers(100))
         self.seeds = [int(s) for s in rng.choice(10**6, CLIPS + 1, replace=False)]
 
     def make(self) -> list[str]:
         started, out = time.monotonic(), self.options.out
         project, video = out / names.PROJECT, out / names.VIDEO
-        with self._step(
-            1, f"rendering {self.options.images} labelled images and {self.frames} frames of video"
-        ) as show:
-            skeleton = Scene(SceneSpec(frames=1, clutter=0)).skeleton
-            write_project(project, skeleton, self._examples(show), name="synthetic animal")
-            truth: list[FloatArray] = []
-            write_video(video, self._film(truth, show), FPS)
+        self._title(1, f"rendering {self.options.images} labelled images and {self.frames} frames of video")
+        skeleton = Scene(SceneSpec(frames=1, clutter=0)).skeleton
+        write_project(project, skeleton, self._examples(), name="synthetic animal")
+        truth: list[FloatArray] = []
+        write_video(video, self._film(truth), FPS)
         self._title(2, f"training {self.model} on the labelled images, at most {self.options.max_time}")
         run = self._train(project)
-        with self._step(3, "evaluating on the images that were kept for the test") as show:
-            result = evaluate_poses(run, "test", device=self.options.device, progress=show)
-        with self._step(4, "predicting the video, which the network has not seen") as show:
-            outcome = self._predict(run, video, show)
-        with self._step(5, "drawing the predictions into the video") as show:
-            render(outcome.result, video, out / names.LABELLED, progress=show)
+        self._title(3, "evaluating on the images that were kept for the test")
+        result = evaluate_poses(run, "test", device=self.options.device, reporter=self.reporter)
+        self._title(4, "predicting the video, which the network has not seen")
+        outcome = self._predict(run, video)
+        self._title(5, "drawing the predictions into the video")
+        render(outcome.result, video, out / names.LABELLED, reporter=self.reporter)
         self._title(6, "writing the report")
         shutil.copyfile(Path(result.folder) / "predictions.png", out / names.SHEET)
         shutil.copyfile(run.path / "training_curves.png", out / names.CURVES)
-        facts = Facts(
+        demo = DemoResults(
             out=out,
             model=self.model,
             images=self.options.images,
@@ -155,36 +149,38 @@ class _Demo:
             settings=SETTINGS,
             seconds=time.monotonic() - started,
         )
-        (out / names.REPORT).write_text(render_report(summarise(facts)), encoding="utf-8")
-        return closing_lines(facts)
+        (out / names.REPORT).write_text(render_report(make_report(demo)), encoding="utf-8")
+        return compose_closing_lines(demo)
 
     def _scene(self, number: int, frames: int) -> Scene:
         return Scene(SceneSpec(seed=self.seeds[number], frames=frames, coat=self.coat))
 
-    def _examples(self, show: Show) -> Iterator[Example]:
-        """Labelled frames, evenly from all clips."""
+    def _examples(self) -> Iterator[Example]:
+        """Render labelled frames, spread evenly over all clips."""
         total = self.options.images
         for clip, numbers in enumerate(np.array_split(np.arange(total), CLIPS)):
             scene = self._scene(clip, CLIP_FRAMES)
             chosen = np.linspace(0, CLIP_FRAMES - 1, len(numbers)).astype(int).tolist()
             for number, example in zip(numbers, scene_examples(scene, chosen, f"clip{clip:02d}"), strict=True):
                 yield example
-                show(int(number) + 1, total + self.frames)
+                self._rendered(int(number) + 1)
 
-    def _film(self, truth: list[FloatArray], show: Show) -> Iterator[ByteArray]:
-        """The frames of the video; their keypoints go to ``truth``."""
+    def _film(self, truth: list[FloatArray]) -> Iterator[ByteArray]:
+        """Render the frames of the video, and append their keypoints to ``truth``."""
         for t, frame in enumerate(self._scene(CLIPS, self.frames)):
             found = frame.instances.keypoints
+            # A scene has no instance of an animal that is outside the image.
             truth.append(found[0] if len(found) else np.full(found.shape[1:], np.nan, np.float32))
             yield frame.image
-            show(self.options.images + t + 1, self.options.images + self.frames)
+            self._rendered(self.options.images + t + 1)
 
     def _train(self, project: Path) -> Run:
         options = self.options
+        # Prepared twice: the number of epochs follows from the number of training images, which the split decides.
         prepared = prepare(project, self.model, assignments=SETTINGS, options=self._limits(1))
         steps_an_epoch = -(-len(prepared.split.train) // prepared.spec.train.batch_size)
         prepared = prepare(project, self.model, assignments=SETTINGS, options=self._limits(-(-STEPS // steps_an_epoch)))
-        train_run(prepared, options.out / names.RUN, console=self.console)
+        train_run(prepared, options.out / names.RUN, reporter=self.reporter)
         return Run.open(options.out / names.RUN, RunSpec)
 
     def _limits(self, epochs: int) -> TrainOptions:
@@ -193,43 +189,29 @@ class _Demo:
             epochs=options.epochs or epochs, max_time=options.max_time, device=options.device, seed=options.seed
         )
 
-    def _predict(self, run: Run, video: Path, show: Show) -> Outcome:
-        frames = self.frames
+    def _rendered(self, done: int) -> None:
+        self.reporter.progress("rendering", done, self.options.images + self.frames)
 
-        class Screen(Observer):
-            def progress(self, done: int) -> None:
-                show(done, frames)
+    def _predict(self, run: Run, video: Path) -> Outcome:
+        def finished(name: str, outcome: Outcome | VideoError | DataError) -> None:
+            if not isinstance(outcome, Outcome):
+                raise outcome
 
-            def failed(self, name: str, error: VideoError | DataError) -> None:
-                raise error
-
-        (outcome,) = predict_paths(
-            run.path, [video], self.options.out / names.PREDICTIONS, device=self.options.device, observer=Screen()
-        )
+        folder, device = self.options.out / names.PREDICTIONS, self.options.device
+        (outcome,) = predict(run.path, [video], folder, device=device, reporter=self.reporter, finished=finished)
         assert outcome is not None
         return outcome
 
     def _title(self, number: int, text: str) -> None:
-        self.console.print(f"{number}/6  {text}")
-
-    @contextmanager
-    def _step(self, number: int, text: str) -> Iterator[Show]:
-        """Announce a step and show its progress; gives a function that takes what is done, and the total."""
-        self._title(number, text)
-        columns = (TextColumn("    "), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(
-            *columns, console=self.console, transient=True, redirect_stdout=False, redirect_stderr=False,
-            disable=not self.console.is_terminal,
-        ) as bar:  # fmt: skip
-            task = bar.add_task("", total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+        self.reporter.note(f"{number}/6  {text}")
 
 
 def _error(predictions: Path, truth: list[FloatArray]) -> float:
-    """Mean distance in pixels between predicted and true keypoints of the video, hidden ones included."""
+    """Measure the mean error on the video in pixels, hidden keypoints included."""
     found = np.full((len(truth), *truth[0].shape), np.nan, np.float32)
     for frame in open_predictions(predictions):
         if len(frame.instances):
             found[frame.index] = frame.instances.keypoints[0]
+    # Keypoints that were not found are NaN and do not count.
     distance = np.sqrt(((found - np.stack(truth)) ** 2).sum(axis=-1))
     return float(np.nanmean(distance))

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from faster_coco_eval import COCO, COCOeval_faster
 
 from pose_core.evaluation.bootstrap import Floats
-from pose_core.evaluation.matching import Matches, label_boxes, present
-from pose_core.structures import Frame, LabelledImage, Skeleton
+from pose_core.evaluation.matching import Matches
+from pose_core.structures import Frame, LabelledImage, Skeleton, present_keypoints
 
 LARGEST_NUMBER = 20
 """COCO counts at most this many predictions an image, those with the highest scores."""
@@ -46,8 +46,8 @@ class CocoTask:
 def coco_task(pairs: Sequence[tuple[LabelledImage, Frame]], matches: Sequence[Matches], skeleton: Skeleton) -> CocoTask:
     """Labels and predictions in COCO's terms.
 
-    The area of an animal is the label's own, else that of its box (see :func:`matching.label_boxes`). An animal of area
-    0 (a single labelled keypoint and no box) has no OKS: it is left out together with the prediction assigned to it.
+    The area of an animal is the label's own, else that of its box (:meth:`Instances.animal_boxes`). An animal of area 0
+    (a single labelled keypoint and no box) has no OKS: it is left out together with the prediction assigned to it.
     Regions to ignore become crowds; animals without a labelled keypoint are ignored as in COCO. A keypoint that is
     missing in a prediction has similarity 0. Keypoints that exist once an image do not take part.
 
@@ -62,7 +62,7 @@ def coco_task(pairs: Sequence[tuple[LabelledImage, Frame]], matches: Sequence[Ma
     areas: list[Floats] = [np.zeros(0)]
     from_boxes = unmeasurable = crowded = 0
     for at, ((labels, found), match) in enumerate(zip(pairs, matches, strict=True)):
-        labelled = present(labels.instances.keypoints).any(axis=1)
+        labelled = labels.instances.has_keypoint
         own, area = labels.areas, animal_areas(labels)
         counts, without = labelled & (area > 0), labelled & ~(area > 0)
         animals.append(int(counts.sum()))
@@ -71,7 +71,7 @@ def coco_task(pairs: Sequence[tuple[LabelledImage, Frame]], matches: Sequence[Ma
         unmeasurable += int(without.sum())
         annotations.extend(_annotations(at + 1, labels, area, counts | ~labelled))
         left_out = match.predicted[without[match.labelled]]
-        rows = np.setdiff1d(np.flatnonzero(present(found.instances.keypoints).any(axis=1)), left_out)
+        rows = np.setdiff1d(np.flatnonzero(found.instances.has_keypoint), left_out)
         rows = rows[np.argsort(-found.instances.scores[rows], kind="stable")]
         crowded += int(len(rows) > LARGEST_NUMBER)
         results.extend(_results(at + 1, found, rows[:LARGEST_NUMBER]))
@@ -99,7 +99,7 @@ def coco_task(pairs: Sequence[tuple[LabelledImage, Frame]], matches: Sequence[Ma
 
 def animal_areas(labels: LabelledImage) -> Floats:
     """Area of each labelled animal, (N,) square pixels: the label's own, else that of its box; NaN without either."""
-    boxes = label_boxes(labels).astype(np.float64)
+    boxes = labels.instances.animal_boxes().astype(np.float64)
     own = labels.areas.astype(np.float64)
     return np.where(np.isnan(own), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1), own)
 
@@ -134,7 +134,7 @@ def precision_recall(
 
 def _annotations(image: int, labels: LabelledImage, areas: Floats, rows: npt.NDArray[np.bool_]) -> list[dict[str, Any]]:
     """The chosen animals, of which those without labelled keypoints are ignored, and the regions to ignore."""
-    boxes = label_boxes(labels).astype(np.float64)
+    boxes = labels.instances.animal_boxes().astype(np.float64)
     points = labels.instances.keypoints.astype(np.float64)
     annotations = [
         _annotation(image, points[row], boxes[row], areas[row])
@@ -148,7 +148,7 @@ def _annotations(image: int, labels: LabelledImage, areas: Floats, rows: npt.NDA
 
 
 def _annotation(image: int, keypoints: Floats, box: Floats, area: float) -> dict[str, Any]:
-    labelled = present(keypoints)
+    labelled = present_keypoints(keypoints)
     return {
         "image_id": image,
         "category_id": 1,
@@ -162,7 +162,7 @@ def _annotation(image: int, keypoints: Floats, box: Floats, area: float) -> dict
 
 def _results(image: int, found: Frame, rows: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
     points = found.instances.keypoints.astype(np.float64)
-    there = present(points)
+    there = present_keypoints(points)
     results = []
     for row in rows:
         low, high = points[row][there[row]].min(axis=0), points[row][there[row]].max(axis=0)

@@ -16,13 +16,14 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from pose_core.data.images import read_image
+from pose_core.data.palette import keypoint_colours, to_hex
 from pose_core.errors import DataError
 from pose_core.evaluation.bootstrap import Floats
-from pose_core.evaluation.matching import Matches, present
+from pose_core.evaluation.matching import Matches
 from pose_core.evaluation.pixel import KeypointErrors
-from pose_core.evaluation.plots import FAINT, GREY, INK, keypoint_colours, style
+from pose_core.evaluation.plots import FAINT, GREY, INK, style
 from pose_core.evaluation.results import EvaluationResult
-from pose_core.structures import Frame, LabelledImage, Skeleton
+from pose_core.structures import Frame, LabelledImage, Skeleton, present_keypoints
 
 COLUMNS = 4
 _ROWS = ("best", "median", "worst")
@@ -53,7 +54,7 @@ def plot_predictions(
     chosen = choose(ranking)
     if not chosen:
         return False
-    colours = keypoint_colours(len(errors.names))
+    colours = [to_hex(colour) for colour in keypoint_colours(len(errors.names))]
     columns = max(len(images) for _, images in chosen)
     legend = _LegendLayout(errors.names)
     with style():
@@ -134,7 +135,7 @@ def _panel(
         axes.imshow(read_image(labels.image), interpolation="bilinear")
     outline = [withStroke(linewidth=2.8, foreground="black")]
     # Many keypoints need smaller signs to be told apart.
-    size = 1.0 if sum(int(present(p).sum()) for p in shown) <= 40 else 0.7
+    size = 1.0 if sum(int(present_keypoints(p).sum()) for p in shown) <= 40 else 0.7
 
     def draw(true: Floats, predicted: Floats, palette: Sequence[str]) -> None:
         for (tx, ty), (px, py), colour in zip(true, predicted, palette, strict=True):
@@ -175,14 +176,14 @@ def _unique_points(labels: LabelledImage, found: Frame) -> list[Floats]:
     predicted = np.full_like(true, np.nan)
     if len(found.unique_keypoints):
         predicted[:] = found.unique_keypoints
-    return [true, np.where(present(true)[:, None], predicted, np.nan)]
+    return [true, np.where(present_keypoints(true)[:, None], predicted, np.nan)]
 
 
 def view(points: npt.NDArray[np.float64], width: int, height: int) -> tuple[float, float, float, float]:
     """A square window ``x0, y0, x1, y1`` around the points, with free space; predictions out of the image do not
     enlarge it beyond the image."""
     size = np.array([width, height], np.float64)
-    inside = points[present(points)].clip(-0.5, size - 0.5)
+    inside = points[present_keypoints(points)].clip(-0.5, size - 0.5)
     low, high = inside.min(axis=0), inside.max(axis=0)
     side = max(float((high - low).max()) * (1 + 2 * _MARGIN), _SMALLEST_VIEW)
     # Moved into the image where it fits into it, centred on it where it does not.

@@ -6,7 +6,6 @@ animal that is found in the right place under a wrong name is a right position a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -14,11 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.evaluation.bootstrap import Bootstrap, interval
-from pose_core.evaluation.matching import Matches, present
+from pose_core.evaluation.matching import Matches, Pair
 from pose_core.evaluation.results import Estimate, IdentityMetrics, Switches
-from pose_core.structures import Frame, Instances, IntArray, LabelledImage, Skeleton
-
-Pair = tuple[LabelledImage, Frame]
+from pose_core.io.files import natural_order
+from pose_core.structures import Frame, Instances, IntArray, LabelledImage, Skeleton, VideoFrame, present_keypoints
 
 
 def compute_identity_metrics(
@@ -28,7 +26,7 @@ def compute_identity_metrics(
 
     Args:
         pairs: labels and predictions of each image. Images of one folder, in the order of the numbers in their names,
-            are taken as one video.
+            are taken as one video, and so are frames of one.
         matches: the assignment in each image.
         skeleton: of the project. Labelled identities count only where it is ``identified``: else individual 1 is
             whichever animal was labelled first.
@@ -102,24 +100,20 @@ def _by_keypoint(pairs: Sequence[Pair], matches: Sequence[Matches], skeleton: Sk
         near = np.where(np.isnan(distance), np.inf, distance)
         name = found.instances.identity[near.argmin(axis=1)]  # (N, K)
         own = labels.instances.identity[match.labelled, None]
-        there = present(truth) & np.isfinite(near.min(axis=1)) & (name >= 0) & (own >= 0)
+        there = present_keypoints(truth) & np.isfinite(near.min(axis=1)) & (name >= 0) & (own >= 0)
         compared += there.sum(axis=0)
         right += (there & (name == own)).sum(axis=0)
     return {keypoint: (int(r), int(c)) for keypoint, r, c in zip(skeleton.keypoints, right, compared, strict=True) if c}
 
 
 def _videos(pairs: Sequence[Pair]) -> list[list[int]]:
-    """Positions of the images of each folder, in the order of the numbers in their names."""
-    folders: dict[str, list[int]] = {}
+    """Positions of the images of each video or folder, in the order of the numbers in their names."""
+    videos: dict[str, list[int]] = {}
     for at, (labels, _) in enumerate(pairs):
-        folders.setdefault(str(PurePosixPath(labels.name).parent), []).append(at)
-
-    def order(at: int) -> list[tuple[int, str]]:
-        parts = re.split(r"(\d+)", PurePosixPath(pairs[at][0].name).name)
-        # Text and numbers alternate, so that only like is compared with like.
-        return [(int(part), "") if part.isdigit() else (0, part) for part in parts]
-
-    return [sorted(folder, key=order) for folder in folders.values()]
+        image = labels.image
+        video = str(image.path) if isinstance(image, VideoFrame) else str(PurePosixPath(labels.name).parent)
+        videos.setdefault(video, []).append(at)
+    return [sorted(video, key=lambda at: natural_order(pairs[at][0].name)) for video in videos.values()]
 
 
 def _switches(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from pose_core.structures import FloatArray, Frame, IntArray, LabelledImage, keypoint_boxes
+from pose_core.structures import FloatArray, Frame, IntArray, LabelledImage, present_keypoints
 
 # Decides between pairs that are all out of reach; far below any difference of costs that matters.
 _TIE = 1e-6
+
+
+Pair = tuple[LabelledImage, Frame]
+"""The labels of an image, and what was predicted in it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,25 +38,9 @@ class Matches:
     ignored: IntArray
 
 
-def present(keypoints: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
-    """Which of the (..., 2) keypoints are not missing, (...) bool."""
-    there: npt.NDArray[np.bool_] = np.isfinite(keypoints).all(axis=-1)
-    return there
-
-
-def label_boxes(labels: LabelledImage) -> FloatArray:
-    """Boxes of the labelled animals: the label's own where it has one, else the tight box of the labelled keypoints.
-
-    Returns:
-        (N, 4) float32 ``x1, y1, x2, y2``; NaN for an animal with neither.
-    """
-    own = labels.instances.boxes
-    return np.where(np.isfinite(own).all(axis=1, keepdims=True), own, keypoint_boxes(labels.instances.keypoints))
-
-
 def animal_sizes(labels: LabelledImage) -> npt.NDArray[np.float64]:
     """Longer side of each labelled animal's box, (N,) float64 pixels; NaN where there is no box or it has no extent."""
-    boxes = label_boxes(labels).astype(np.float64)
+    boxes = labels.instances.animal_boxes().astype(np.float64)
     sides = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
     return np.where(sides > 0, sides, np.nan)
 
@@ -77,8 +64,8 @@ def match_animals(labels: LabelledImage, found: Frame, *, several: bool) -> Matc
     """
     truth = labels.instances.keypoints.astype(np.float64)
     guess = found.instances.keypoints.astype(np.float64)
-    labelled = present(truth)
-    predicted = present(guess)
+    labelled = present_keypoints(truth)
+    predicted = present_keypoints(guess)
     rows, columns = np.flatnonzero(labelled.any(axis=1)), np.flatnonzero(predicted.any(axis=1))
     diagonal = float(np.hypot(labels.width, labels.height))
     if len(rows) and len(columns):
@@ -110,8 +97,7 @@ def match_animals(labels: LabelledImage, found: Frame, *, several: bool) -> Matc
 
 
 def _ignored_regions(labels: LabelledImage) -> FloatArray:
-    unlabelled = ~present(labels.instances.keypoints).any(axis=1)
-    boxes = labels.instances.boxes[unlabelled]
+    boxes = labels.instances.boxes[~labels.instances.has_keypoint]
     return np.concatenate([labels.ignore, boxes[np.isfinite(boxes).all(axis=1)]])
 
 
@@ -120,6 +106,6 @@ def _inside_any(keypoints: npt.NDArray[np.float64], regions: FloatArray) -> npt.
     points = keypoints[:, None]
     with np.errstate(invalid="ignore"):
         inside = ((points >= regions[:, None, :2]) & (points <= regions[:, None, 2:])).all(axis=-1)
-    half = present(keypoints).sum(axis=1)[:, None] / 2
+    half = present_keypoints(keypoints).sum(axis=1)[:, None] / 2
     result: npt.NDArray[np.bool_] = (inside.sum(axis=-1) >= half).any(axis=1)
     return result

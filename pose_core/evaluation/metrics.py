@@ -9,7 +9,7 @@ from pose_core.errors import DataError
 from pose_core.evaluation.bootstrap import Bootstrap
 from pose_core.evaluation.coco import coco_task
 from pose_core.evaluation.identity import compute_identity_metrics
-from pose_core.evaluation.matching import Matches, match_animals
+from pose_core.evaluation.matching import Matches, Pair, match_animals
 from pose_core.evaluation.oks import compute_oks_metrics, resolve_sigmas
 from pose_core.evaluation.pixel import (
     KeypointErrors,
@@ -21,11 +21,7 @@ from pose_core.evaluation.pixel import (
 )
 from pose_core.evaluation.results import Counts, EvaluationResult
 from pose_core.specs import EvaluationSpec
-from pose_core.structures import Frame, LabelledImage, Skeleton
-
-"""Smallest score of a keypoint in the metrics "confident keypoints only" (DeepLabCut's default ``pcutoff``)."""
-
-Pair = tuple[LabelledImage, Frame]
+from pose_core.structures import Skeleton
 
 
 @dataclass(frozen=True, eq=False)

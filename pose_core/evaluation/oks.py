@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pose_core.errors import ConfigError
+from pose_core.errors import ConfigError, argument
 from pose_core.evaluation.bootstrap import Bootstrap, Floats, interval
 from pose_core.evaluation.coco import CocoTask, precision_recall
 from pose_core.evaluation.explain import why_ap_is_low
@@ -75,7 +75,7 @@ def override_sigmas(
         try:
             sigma = float(number)
         except ValueError:
-            raise ConfigError(f"--sigma {option}: write a number such as 0.05, or KEYPOINT=0.05") from None
+            raise ConfigError(f"{argument('sigma', option)}: write a number such as 0.05, or KEYPOINT=0.05") from None
         sigmas = {**resolve_sigmas(sigmas, skeleton), name: sigma} if equals else sigma
         resolve_sigmas(sigmas, skeleton)
     return sigmas

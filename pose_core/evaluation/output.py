@@ -12,14 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pose_core.catalog import get_catalog
 from pose_core.errors import RunError
 from pose_core.evaluation.contact_sheet import plot_predictions
-from pose_core.evaluation.metrics import Measured, Pair
+from pose_core.evaluation.matching import Pair
+from pose_core.evaluation.metrics import Measured
 from pose_core.evaluation.pixel import ONCE_AN_IMAGE
 from pose_core.evaluation.plots import plot_error_by_keypoint, plot_error_curve
 from pose_core.evaluation.results import Estimate
-from pose_core.interfaces import PredictionsHeader, Writer
+from pose_core.interfaces import PredictionsHeader
+from pose_core.interfaces.prediction_files import core_writer
 from pose_core.structures import Skeleton
 
 PREDICTIONS, ERRORS, KEYPOINTS = "predictions.parquet", "errors.csv", "keypoints.csv"
@@ -48,7 +49,7 @@ def write_folder(
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         temporary.mkdir(parents=True)
-        _writer().write(temporary / PREDICTIONS, header, [found for _, found in pairs])
+        core_writer().write(temporary / PREDICTIONS, header, [found for _, found in pairs])
         _write_csv(temporary / ERRORS, ERROR_COLUMNS, _error_rows(pairs, measured))
         keypoints = keypoint_rows(measured)
         _write_csv(temporary / KEYPOINTS, list(keypoints[0]), keypoints)
@@ -83,12 +84,6 @@ def writing(folder: Path) -> Iterator[None]:
         raise RunError(
             f"{folder}: cannot be written ({error.strerror}); metrics are written into the run folder"
         ) from None
-
-
-def _writer() -> Writer:
-    component = get_catalog().component("writer", "core/parquet")
-    made: Writer = component.factory()(component.config_class()(type=component.full_name))
-    return made
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:

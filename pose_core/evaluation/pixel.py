@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.evaluation.bootstrap import Bootstrap, Floats, interval
-from pose_core.evaluation.matching import Matches, animal_sizes, present
+from pose_core.evaluation.matching import Matches, animal_sizes
 from pose_core.evaluation.results import ConfidentMetrics, ErrorMetrics, Estimate, KeypointMetrics
-from pose_core.structures import Frame, IntArray, LabelledImage, Skeleton
+from pose_core.structures import Frame, IntArray, LabelledImage, Skeleton, present_keypoints
 
 PERCENTILES = (25, 50, 75, 90, 95, 99)
 
@@ -94,12 +94,12 @@ def keypoint_errors(
         guess, score = np.full_like(truth, np.nan), np.zeros(truth.shape[:2])
         guess[match.labelled] = found.instances.keypoints[match.predicted]
         score[match.labelled] = found.instances.keypoint_scores[match.predicted]
-        animal, keypoint = np.nonzero(present(truth))
+        animal, keypoint = np.nonzero(present_keypoints(truth))
         distance = np.linalg.norm(truth - guess, axis=-1)
         add(at, animal, keypoint, distance[animal, keypoint], score[animal, keypoint], animal_sizes(labels)[animal])
         if u and len(labels.unique_keypoints):
             points = labels.unique_keypoints.astype(np.float64)
-            there = np.flatnonzero(present(points))
+            there = np.flatnonzero(present_keypoints(points))
             unique, scores = np.full((u, 2), np.nan), np.zeros(u)
             if len(found.unique_keypoints):
                 unique[:], scores[:] = found.unique_keypoints, found.unique_scores

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
+from pose_core.data.palette import keypoint_colours, to_hex
 from pose_core.evaluation.bootstrap import Floats
 from pose_core.evaluation.pixel import KeypointErrors
 from pose_core.evaluation.results import EvaluationResult
 
 INK, GREY, FAINT = "#222222", "#6b7280", "#e5e7eb"
-
-# Okabe and Ito (2008): eight colours that colour-blind readers tell apart.
-_FEW = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
 
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -39,15 +37,6 @@ _STYLE: Any = {
     "savefig.dpi": 140,
     "figure.facecolor": "white",
 }
-
-
-def keypoint_colours(count: int) -> list[str]:
-    """One colour for each keypoint, as hexadecimal RGB."""
-    if count <= len(_FEW):
-        return list(_FEW[:count])
-    from matplotlib.colors import to_hex
-
-    return [to_hex(c) for c in matplotlib.colormaps["turbo"](np.linspace(0.04, 0.96, count))]
 
 
 @contextmanager
@@ -74,7 +63,7 @@ def plot_error_by_keypoint(errors: KeypointErrors, result: EvaluationResult, pat
         axes = figure.add_subplot()
         low, high = _log_range(distance)
         rng = np.random.default_rng(0)
-        for row, (name, colour) in enumerate(zip(names, keypoint_colours(len(names)), strict=True)):
+        for row, (name, colour) in enumerate(zip(names, _colours(names), strict=True)):
             own = np.clip(errors.distance[(errors.keypoint == row) & errors.predicted], low, None)
             metrics = result.keypoints[row]
             assert metrics.name == name
@@ -118,7 +107,7 @@ def plot_error_curve(errors: KeypointErrors, result: EvaluationResult, path: Pat
         limit = _curve_limit(distance)
         # More lines than colours that can be told apart say nothing.
         if 1 < len(errors.names) <= 12:
-            for index, (name, colour) in enumerate(zip(errors.names, keypoint_colours(len(errors.names)), strict=True)):
+            for index, (name, colour) in enumerate(zip(errors.names, _colours(errors.names), strict=True)):
                 own = errors.distance[errors.keypoint == index]
                 if len(own):
                     axes.step(
@@ -144,6 +133,10 @@ def plot_error_curve(errors: KeypointErrors, result: EvaluationResult, path: Pat
         axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none", fontsize=10)
         figure.savefig(path)
     return True
+
+
+def _colours(names: Sequence[str]) -> list[str]:
+    return [to_hex(colour) for colour in keypoint_colours(len(names))]
 
 
 def _box(axes: Axes, values: Floats, row: int, colour: str, rng: np.random.Generator) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +12,7 @@ import torch
 from pose_core.data.fingerprint import data_hash
 from pose_core.data.projects import read_project
 from pose_core.data.split import is_labelled
-from pose_core.errors import ConfigError, DataError, RunError
+from pose_core.errors import ConfigError, DataError, RunError, argument
 from pose_core.evaluation.boxes import DetectorResult, measure_boxes
 from pose_core.evaluation.metrics import measure
 from pose_core.evaluation.output import write_folder, writing
@@ -27,11 +27,11 @@ from pose_core.pipeline.plan import (
     make_pipeline,
 )
 from pose_core.pipeline.sources import ImageSource
+from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import PROVENANCE, Run
 from pose_core.specs import AnyRunSpec, DetectorRunSpec, EvaluationSpec, RunBase, RunSpec
 from pose_core.structures import Frame, LabelledDataset
 
-Progress = Callable[[int, int], None]
 """Gets how many of how many images are done."""
 
 SPLITS = ("train", "validation", "test")
@@ -63,7 +63,7 @@ def evaluate(
     batch_size: int | None = None,
     *,
     spec: EvaluationSpec | None = None,
-    progress: Progress | None = None,
+    reporter: Reporter | None = None,
     **sources: Source,
 ) -> EvaluationResult | DetectorResult:
     """Predict the labelled images of a split and compare what is found with their labels.
@@ -82,7 +82,7 @@ def evaluate(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         batch_size: images a batch; the run's ``inference.batch_size`` by default.
         spec: sigmas, thresholds, resamplings; the run's ``evaluation`` by default.
-        progress: called with the number of images predicted and their total.
+        reporter: is told how far it is, in images.
         sources: as of :func:`pose_core.load`, and ``labelled_boxes=True``: the labelled boxes and nothing else.
 
     Returns:
@@ -99,9 +99,9 @@ def evaluate(
     if isinstance(opened.spec, DetectorRunSpec):
         if given := [name for name, value in {**sources, "spec": spec}.items() if value not in (None, False)]:
             raise ConfigError(f"{opened.path}: holds a detector, for which {', '.join(given)} mean nothing; leave out")
-        return evaluate_detector(opened.of(DetectorRunSpec), split, project, device, batch_size, progress=progress)
+        return evaluate_detector(opened.of(DetectorRunSpec), split, project, device, batch_size, reporter=reporter)
     return evaluate_poses(
-        opened.of(RunSpec), split, project, device, batch_size, spec=spec, progress=progress, **sources
+        opened.of(RunSpec), split, project, device, batch_size, spec=spec, reporter=reporter, **sources
     )
 
 
@@ -113,7 +113,7 @@ def evaluate_poses(
     batch_size: int | None = None,
     *,
     spec: EvaluationSpec | None = None,
-    progress: Progress | None = None,
+    reporter: Reporter | None = None,
     **sources: Source,
 ) -> EvaluationResult:
     """Measure a pose network; see :func:`evaluate`."""
@@ -130,7 +130,7 @@ def evaluate_poses(
         ways[_suffixed(split, labelled)] = labelled
     results = []
     for name, given in ways.items():
-        frames = _predict(run, images, chosen, batch_size, given, progress)
+        frames = _predict(run, images, chosen, batch_size, given, reporter)
         results.append(report(run, images, frames, split=split, name=name, sources=given, spec=spec))
     besides = {name: beside for beside in results[1:] for name, value in labelled.items() if value is True}
     return replace(results[0], besides=besides)
@@ -143,7 +143,7 @@ def evaluate_detector(
     device: str = "auto",
     batch_size: int | None = None,
     *,
-    progress: Progress | None = None,
+    reporter: Reporter | None = None,
 ) -> DetectorResult:
     """Find boxes in the images of a split, as a top-down model would, and compare them with the labelled ones.
 
@@ -153,9 +153,8 @@ def evaluate_detector(
     # Images of different sizes are shown at different sizes where the detector takes any: one by one then.
     at_once = (batch_size or run.spec.train.batch_size) if run.spec.network.size is not None else 1
     pipeline = make_detector_pipeline(run, choose_device(device), at_once)
-    frames = _frames(pipeline, split, images, progress)
-    min_box = run.spec.min_box
-    assert isinstance(min_box, float)
+    frames = _frames(pipeline, split, images, reporter)
+    min_box = run.spec.decided_min_box()
     result = measure_boxes(split, [images.dataset.images[row] for row in images.rows], frames, min_box, images.notes)
     run.update_metrics(**{split: result.to_json()})
     return result
@@ -167,7 +166,7 @@ def _predict(
     device: torch.device,
     batch_size: int | None,
     sources: Mapping[str, Source],
-    progress: Progress | None,
+    reporter: Reporter | None,
 ) -> list[Frame]:
     """The prediction of each image.
 
@@ -178,18 +177,18 @@ def _predict(
     pipeline, _ = make_pipeline(run, device, batch_size or run.spec.inference.batch_size, sources, labels)
     if pipeline.sequential:
         raise ConfigError(f"{run.name}: starts from the frame before, and labelled images are no sequence")
-    return _frames(pipeline, run.name, images, progress)
+    return _frames(pipeline, run.name, images, reporter)
 
 
-def _frames(pipeline: Pipeline, name: str, images: SplitImages, progress: Progress | None) -> list[Frame]:
+def _frames(pipeline: Pipeline, name: str, images: SplitImages, reporter: Reporter | None) -> list[Frame]:
+    reporter = reporter or current_reporter()
     files = [images.dataset.images[row].image for row in images.rows]
     frames: list[Frame] = []
     for result in pipeline.run(ImageSource(name, files)):
         if damaged := [frame for frame in result.frames if frame.missing is not None]:
             raise DataError(damaged[0].missing)
         frames += result.frames
-        if progress is not None:
-            progress(len(frames), len(files))
+        reporter.progress(f"predicting {name} images", len(frames), len(files))
     return frames
 
 
@@ -222,8 +221,9 @@ def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> Spl
         others = [f"{part} ({len(parts[part])} images)" for part in SPLITS if parts.get(part)]
         if not others:
             raise DataError(
-                f"{run.path}: does not know which images it was trained on; --split {ALL} measures it on every "
-                "labelled image of the project (--data PATH)"
+                f"{run.path}: does not know which images it was trained on; "
+                f"{argument('split', ALL)} measures it on every "
+                f"labelled image of the project ({argument('data', 'PATH')})"
             )
         raise DataError(
             f"{run.path}: the {split} split has no images; there are {', '.join(others)}. "
@@ -232,8 +232,12 @@ def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> Spl
     source = data if data is not None else Path(run.spec.data.source)
     if not source.exists():
         if data is not None:
-            raise DataError(f"{source}: no such folder or file; --data must name the labelled project of the run")
-        raise DataError(f"{source}: the labelled project of this run is no longer there; pass --data PATH")
+            raise DataError(
+                f"{source}: no such folder or file; {argument('data')} must name the labelled project of the run"
+            )
+        raise DataError(
+            f"{source}: the labelled project of this run is no longer there; pass {argument('data', 'PATH')}"
+        )
     dataset = read_project(source, run.spec.data.reader)
     _check_skeleton(run, dataset, source)
     if split == ALL:
@@ -246,7 +250,7 @@ def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> Spl
     if gone := [name for name in names if name not in at]:
         raise DataError(
             f"{source}: {len(gone)} of the {len(names)} images of the {split} split are not in it, the first is "
-            f"{gone[0]}; pass --data PATH of the project that the run was trained on"
+            f"{gone[0]}; pass {argument('data', 'PATH')} of the project that the run was trained on"
         )
     notes = []
     if data_hash(dataset) != run.provenance.get("data_hash"):
@@ -316,5 +320,6 @@ def _check_skeleton(run: Run[RunBase], dataset: LabelledDataset, source: Path) -
         if tuple(trained) != tuple(here):
             raise DataError(
                 f"{source}: its {what.replace('_', ' ')} are {', '.join(here) or 'none'}, but the run was trained on "
-                f"{', '.join(trained) or 'none'}; pass --data PATH of the project that the run was trained on"
+                f"{', '.join(trained) or 'none'}; pass {argument('data', 'PATH')} of the "
+                f"project that the run was trained on"
             )

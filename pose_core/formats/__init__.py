@@ -1,1 +1,1 @@
-"""The core's own formats: a project folder and Parquet predictions."""
+"""The core's own formats: labelled projects and tables of predictions."""

@@ -20,16 +20,17 @@ _IMAGE, _FRAME, _INDIVIDUAL, _KEYPOINT, _X, _Y, _OCCLUDED = range(len(COLUMNS))
 
 @dataclass(frozen=True, eq=False)
 class LabelTable:
-    """The label file as columns, R labels of I images.
+    """The columns of the label file: R labels of I images.
 
     Attributes:
-        places: for each image the cell of ``image``, and the number of the frame where that is a video, else None.
+        places: for each image the cell of ``image``, and the number of the frame where that is a video, else
+            None.
         lines: the first line of each image.
         image: (R,) index into ``places``.
-        individual: (R,) -1 for unique keypoints.
-        keypoint: (R,) unique keypoints count on behind the ordinary ones.
-        xy: (R, 2).
-        occluded: (R,).
+        individual: (R,) index of the individual; -1 for unique keypoints.
+        keypoint: (R,) index of the keypoint; unique keypoints follow the ordinary ones.
+        xy: (R, 2) pixels.
+        occluded: (R,) labelled but hidden.
     """
 
     places: list[tuple[str, int | None]]
@@ -55,38 +56,40 @@ def read_label_table(file: Path, skeleton: Skeleton) -> LabelTable:
     first: dict[tuple[str, int | None], int] = {}
     places = []
     for number, row in enumerate(rows):
-        place = row[_IMAGE], _frame(row[_FRAME], number, wrong) if row[_FRAME] else None
+        place = row[_IMAGE], _parse_frame(row[_FRAME], number, wrong) if row[_FRAME] else None
         places.append(place)
         first.setdefault(place, number)
         if not row[_IMAGE]:
-            raise wrong(number, "names no image")
+            raise wrong(number, "has no image name; every row needs one")
     at = {place: i for i, place in enumerate(first)}
     images = np.fromiter((at[place] for place in places), np.int64, len(rows))
 
     bare = np.fromiter((not any(row[_INDIVIDUAL:]) for row in rows), bool, len(rows))
     labelled = np.bincount(images, minlength=len(at))
     for number in np.flatnonzero(bare & (labelled[images] > 1)).tolist():
-        raise wrong(number, f"says that {place_name(*places[number])} shows nothing, but there are other rows for it")
+        name = place_name(*places[number])
+        raise wrong(number, f"marks {name} as an image without animals, but other rows label it")
     kept = np.flatnonzero(~bare)
 
     unique = len(skeleton.unique_keypoints)
-    keypoints = _codes(rows, kept, _KEYPOINT, "keypoint", (*skeleton.keypoints, *skeleton.unique_keypoints), wrong)
-    individuals = _codes(rows, kept, _INDIVIDUAL, "individual", ("", *skeleton.individuals), wrong) - 1
+    keypoints = _look_up(rows, kept, _KEYPOINT, "keypoint", (*skeleton.keypoints, *skeleton.unique_keypoints), wrong)
+    individuals = _look_up(rows, kept, _INDIVIDUAL, "individual", ("", *skeleton.individuals), wrong) - 1
     is_unique = keypoints >= skeleton.num_keypoints
     for i in np.flatnonzero(is_unique & (individuals >= 0)):
         raise wrong(kept[i], f"{rows[kept[i]][_KEYPOINT]} is a unique keypoint; leave its individual empty")
     if skeleton.num_individuals == 1:
         individuals[~is_unique] = 0
+    # With several individuals an animal's keypoint must name one; only a unique keypoint belongs to none.
     for i in np.flatnonzero(~is_unique & (individuals < 0)):
-        raise wrong(kept[i], f"names no individual; they are {', '.join(skeleton.individuals)}")
+        raise wrong(kept[i], f"has no individual; the individuals are {', '.join(skeleton.individuals)}")
 
-    occluded = _codes(rows, kept, _OCCLUDED, "occluded", ("0", "1"), wrong, empty=0).astype(bool)
+    occluded = _look_up(rows, kept, _OCCLUDED, "occluded", ("0", "1"), wrong, empty=0).astype(bool)
     for i in np.flatnonzero(is_unique & occluded):
-        raise wrong(
-            kept[i], f"{rows[kept[i]][_KEYPOINT]} is a unique keypoint; these are labelled where they are seen only"
-        )
-    xy = np.stack([_numbers(rows, kept, _X, "x", wrong), _numbers(rows, kept, _Y, "y", wrong)], axis=1)
+        raise wrong(kept[i], f"{rows[kept[i]][_KEYPOINT]} is a unique keypoint; these cannot be occluded, write 0")
+    xy = np.stack([_parse_numbers(rows, kept, _X, "x", wrong), _parse_numbers(rows, kept, _Y, "y", wrong)], axis=1)
 
+    # One number for each image, individual and keypoint: duplicates are neighbours once these are sorted, and
+    # the stable order keeps the earlier line first for the message.
     slots = (images[kept] * (skeleton.num_individuals + 1) + individuals + 1) * (skeleton.num_keypoints + unique)
     slots += keypoints
     order = np.argsort(slots, kind="stable")
@@ -101,10 +104,11 @@ def read_label_table(file: Path, skeleton: Skeleton) -> LabelTable:
 
 
 def _read_rows(file: Path) -> tuple[list[list[str]], list[int]]:
-    """All rows in the order of ``COLUMNS``, and the line of each."""
+    """Read all rows in the order of ``COLUMNS``, and the line of each."""
     rows: list[list[str]] = []
     lines: list[int] = []
     try:
+        # Excel writes a byte order mark in front of UTF-8.
         with file.open(encoding="utf-8-sig", newline="") as stream:
             table = csv.reader(stream, strict=True)
             header = [cell.strip() for cell in next(table, [])]
@@ -123,32 +127,32 @@ def _read_rows(file: Path) -> tuple[list[list[str]], list[int]]:
             raise DataError(f"{file}: line 1: unknown column {name!r}; {nearest_name(name, COLUMNS)}")
     columns = f"the columns are {','.join(COLUMNS)}; frame and occluded may be left out"
     if missing := [name for name in COLUMNS if name not in header and name not in ("frame", "occluded")]:
-        raise DataError(f"{file}: line 1: misses the column {missing[0]!r}; {columns}")
+        raise DataError(f"{file}: line 1: lacks the column {missing[0]!r}; {columns}")
     if len(set(header)) != len(header):
-        raise DataError(f"{file}: line 1: a column is given twice; {columns}")
+        raise DataError(f"{file}: line 1: has a column twice; {columns}")
     for row, line in zip(rows, lines, strict=True):
         if len(row) != len(header):
             raise DataError(f"{file}: line {line}: has {len(row)} cells, but there are {len(header)} columns")
     if not rows:
-        raise DataError(f"{file}: holds no labels")
+        raise DataError(f"{file}: holds no labels; add a row for each labelled keypoint")
     if header != list(COLUMNS):
         order = [header.index(name) if name in header else -1 for name in COLUMNS]
         rows = [[row[p] if p >= 0 else "" for p in order] for row in rows]
     return rows, lines
 
 
-def _frame(cell: str, row: int, wrong: Callable[[int, str], DataError]) -> int:
+def _parse_frame(cell: str, row: int, wrong: Callable[[int, str], DataError]) -> int:
     if not (cell.isascii() and cell.isdecimal()):
         raise wrong(row, f"frame is {cell!r}, not the number of a frame of a video (the first is 0)")
     return int(cell)
 
 
 def place_name(image: str, frame: int | None) -> str:
-    """How a project calls an image: its file, or ``videos/a.mp4 frame 17``."""
+    """Name an image for messages: its file, or ``videos/a.mp4 frame 17``."""
     return image if frame is None else f"{image} frame {frame}"
 
 
-def _codes(
+def _look_up(
     rows: list[list[str]],
     kept: npt.NDArray[np.int64],
     column: int,
@@ -157,7 +161,7 @@ def _codes(
     wrong: Callable[[int, str], DataError],
     empty: int = -1,
 ) -> npt.NDArray[np.int64]:
-    """The index in ``known`` of each kept cell of a column; an empty cell is ``empty`` unless that is known."""
+    """Look up each kept cell of a column in ``known``; an empty cell is ``empty`` unless it is known."""
     at = {name: i for i, name in enumerate(known)}
     if empty >= 0:
         at.setdefault("", empty)
@@ -168,24 +172,26 @@ def _codes(
     return codes
 
 
-def _numbers(
+def _parse_numbers(
     rows: list[list[str]],
     kept: npt.NDArray[np.int64],
     column: int,
     what: str,
     wrong: Callable[[int, str], DataError],
 ) -> npt.NDArray[np.float64]:
+    # Labels are numbers almost always: only where one is not, the slow way finds which.
     try:
         values = np.fromiter((float(rows[i][column]) for i in kept), np.float64, len(kept))
     except ValueError:
-        values = np.fromiter((_number(rows[i][column]) for i in kept), np.float64, len(kept))
+        values = np.fromiter((_parse_number(rows[i][column]) for i in kept), np.float64, len(kept))
+    # Written so that NaN fails, too: it is not smaller than anything.
     for i in np.flatnonzero(~(np.abs(values) < 1e9)):
         cell = rows[kept[i]][column]
-        raise wrong(kept[i], f"{what} is {cell!r}, not a number; leave out the row of a keypoint without a label")
+        raise wrong(kept[i], f"{what} is {cell!r}, not a number; delete the row if the keypoint is not labelled")
     return values
 
 
-def _number(cell: str) -> float:
+def _parse_number(cell: str) -> float:
     try:
         return float(cell)
     except ValueError:
@@ -193,7 +199,7 @@ def _number(cell: str) -> float:
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str:
-    """The known name that was probably meant, or all of them, for a message."""
+    """Suggest the known name that was probably meant, or list all of them."""
     names = [n for n in known if n]
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"

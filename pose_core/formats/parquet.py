@@ -1,7 +1,8 @@
-"""Predictions as a Parquet table: what ``pose predict`` writes by default.
+"""Write and read predictions as a Parquet table, the default of ``pose predict``.
 
-One row for each animal of a frame; one row for a frame without animals and for a frame that could not be decoded, so
-that every frame from 0 to ``frames - 1`` is in the table. In pandas: ``pandas.read_parquet("video.parquet")``.
+One row for each animal of a frame; one row for a frame without animals and for a frame that could not be
+decoded, so that every frame from 0 to ``frames - 1`` is in the table. In pandas:
+``pandas.read_parquet("video.parquet")``.
 
 ========================  =======  =======================================================================
 column                    type     what it holds
@@ -17,11 +18,13 @@ score                     float32  confidence in the animal, 0 to 1
 box_x1 ... box_y2         float32  box of the animal in pixels
 <keypoint>.x, .y          float32  pixels; null where the keypoint was not found
 <keypoint>.score          float32  0 to 1; 0 where the keypoint was not found
-<unique keypoint>.x, ...  float32  keypoints that exist once a frame: on the first row of a frame, null on others
-========================  =======  =======================================================================
+<unique keypoint>.x, ...  float32  keypoints that exist once a frame: on the first row of a frame, null on
+others ========================  =======
+=======================================================================
 
-Coordinates are pixels of the frame, x to the right, y down, the centre of the top-left pixel at (0, 0). The schema's
-metadata hold, under the key ``pose_core``, a JSON object with the skeleton, source, size, frame rate and model::
+Coordinates are pixels of the frame, x to the right, y down, the centre of the top-left pixel at (0, 0). The
+schema's metadata hold, under the key ``pose_core``, a JSON object with the skeleton, source, size, frame rate
+and model::
 
     json.loads(pyarrow.parquet.read_schema("video.parquet").metadata[b"pose_core"])
 """
@@ -32,14 +35,13 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pose_core.errors import DataError
+from pose_core.errors import DataError, command
 from pose_core.formats.config import ParquetConfig
 from pose_core.interfaces import PredictionsHeader, PredictionsStream, Writer
 from pose_core.io.files import parse_json
@@ -54,39 +56,42 @@ _PARTS = ("x", "y", "score")
 
 
 class ParquetWriter(Writer):
-    """Writes and reads the table described in this module."""
+    """Write and read the table that this module describes."""
 
     extension = ".parquet"
     config: ParquetConfig
 
     def write(self, path: Path, header: PredictionsHeader, frames: Iterable[Frame]) -> None:
-        """One row group at a time; memory holds no more than ``row_group`` rows and one frame.
+        """Write frames, a row group at a time.
+
+        Memory holds at most ``row_group`` rows and one frame.
 
         Raises:
             DataError: a frame is out of order.
         """
-        schema = _schema(header)
+        schema = _make_schema(header)
         compression = self.config.compression
         # A file that Python opened reports a full disk as OSError with its number.
         with path.open("wb") as file, pq.ParquetWriter(file, schema, compression=compression) as table:
             held: list[Frame] = []
             rows = 0
-            due: int | None = None
+            # A part of a video (its journal writes several) may begin at any frame.
+            expected: int | None = None
             for frame in frames:
-                if due is not None and frame.index != due:
-                    raise DataError(f"frame {frame.index} comes where frame {due} is due; write frames in order")
-                due = frame.index + 1
+                if expected is not None and frame.index != expected:
+                    raise DataError(f"got frame {frame.index} after frame {expected - 1}; write frames in order")
+                expected = frame.index + 1
                 held.append(frame)
                 rows += max(len(frame.instances), 1)
                 if rows >= self.config.row_group:
-                    table.write_batch(_rows(held, header.skeleton, schema))
+                    table.write_batch(_make_batch(held, header.skeleton, schema))
                     held, rows = [], 0
             if held:
-                table.write_batch(_rows(held, header.skeleton, schema))
+                table.write_batch(_make_batch(held, header.skeleton, schema))
 
     @classmethod
     def reads(cls, path: Path) -> bool:
-        """Whether it is a Parquet file with the core's metadata."""
+        """Test for a Parquet file with the core's metadata."""
         if path.suffix.lower() != cls.extension or not path.is_file():
             return False
         try:
@@ -95,22 +100,22 @@ class ParquetWriter(Writer):
             return False
 
     def read(self, path: Path) -> PredictionsStream:
-        """Open a table for reading, a row group at a time.
+        """Open a table; its rows are read in batches.
 
         Raises:
-            DataError: no such table, damaged, or written by a newer version.
+            DataError: the table does not exist, is damaged, or was written by a newer version.
         """
         return ParquetPredictions(path)
 
 
 class ParquetPredictions(PredictionsStream):
-    """Predictions in a table, frame by frame.
+    """Predictions in a Parquet table, read frame by frame.
 
     Args:
         path: of the table.
 
     Raises:
-        DataError: no such table, damaged, or written by a newer version.
+        DataError: the table does not exist, is damaged, or was written by a newer version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -120,15 +125,17 @@ class ParquetPredictions(PredictionsStream):
         except FileNotFoundError:
             raise DataError(f"{path}: no such file; check the path") from None
         except (OSError, pa.ArrowException) as error:
-            raise DataError(f"{path}: not readable as Parquet ({_line(error)}); predict again") from None
+            raise DataError(f"{path}: not readable as Parquet ({_shorten_error(error)}); predict again") from None
         metadata = schema.metadata or {}
         if KEY not in metadata:
-            raise DataError(f"{path}: a Parquet file, but not of predictions; name a file that 'pose predict' wrote")
-        self.header = _header(path, metadata[KEY])
-        for column in _schema(self.header):
+            raise DataError(
+                f"{path}: a Parquet file, but not of predictions; name a file that {command('predict')} wrote"
+            )
+        self.header = _parse_header(path, metadata[KEY])
+        for column in _make_schema(self.header):
             place = schema.get_field_index(column.name)
             if place < 0 or schema.field(place).type != column.type:
-                raise DataError(f"{path}: has no column {column.name!r} of {column.type}; it is damaged, predict again")
+                raise DataError(f"{path}: lacks the column {column.name!r} of {column.type}; predict again")
 
     def __iter__(self) -> Iterator[Frame]:
         skeleton = self.header.skeleton
@@ -139,24 +146,27 @@ class ParquetPredictions(PredictionsStream):
                     table = pa.Table.from_batches([batch])
                     if left is not None:
                         table = pa.concat_tables([left, table])
-                    numbers = _numpy(table, "frame")
-                    # The last frame may go on in the next rows.
+                    numbers = _read_integers(table, "frame")
+                    # The animals of the last frame may continue in the next batch.
                     whole = int(np.searchsorted(numbers, numbers[-1])) if len(numbers) else 0
                     left = table.slice(whole)
-                    yield from _frames(table.slice(0, whole), skeleton)
+                    yield from _make_frames(table.slice(0, whole), skeleton)
             if left is not None:
-                yield from _frames(left, skeleton)
+                yield from _make_frames(left, skeleton)
         except (OSError, pa.ArrowException, KeyError) as error:
-            raise DataError(f"{self.path}: damaged ({_line(error)}); predict again") from None
+            raise DataError(f"{self.path}: damaged ({_shorten_error(error)}); predict again") from None
 
 
-def _line(error: BaseException) -> str:
-    """What the library says, without the names of its inner parts behind the first colon."""
+def _shorten_error(error: BaseException) -> str:
+    """Shorten a library's message to what stands before its first colon.
+
+    Arrow appends names of its internal parts there.
+    """
     return " ".join(str(error).split()).partition(":")[0][:120]
 
 
-def _schema(header: PredictionsHeader) -> pa.Schema:
-    columns: list[tuple[str, Any]] = [
+def _make_schema(header: PredictionsHeader) -> pa.Schema:
+    columns: list[tuple[str, pa.DataType]] = [
         ("frame", pa.int64()),
         ("status", pa.string()),
         ("reason", pa.string()),
@@ -173,7 +183,7 @@ def _schema(header: PredictionsHeader) -> pa.Schema:
     return pa.schema(columns, metadata={KEY: json.dumps(content, ensure_ascii=False).encode()})
 
 
-def _header(path: Path, content: bytes) -> PredictionsHeader:
+def _parse_header(path: Path, content: bytes) -> PredictionsHeader:
     try:
         values = parse_json(content)
         version = values.pop("version")
@@ -182,17 +192,21 @@ def _header(path: Path, content: bytes) -> PredictionsHeader:
         if version > VERSION:
             raise DataError(f"{path}: written by a newer version (table version {version}); upgrade pose-core")
         skeleton = values.pop("skeleton")
+        # JSON has no tuples; the skeleton is compared with others, so its fields must be of the same types.
         for name in ("keypoints", "individuals", "unique_keypoints"):
             skeleton[name] = tuple(skeleton[name])
         for name in ("edges", "symmetry"):
             skeleton[name] = tuple((a, b) for a, b in skeleton[name])
         return PredictionsHeader(skeleton=Skeleton(**skeleton), **values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: its metadata are damaged ({_line(error)}); predict again") from None
+        raise DataError(f"{path}: the metadata are damaged ({_shorten_error(error)}); predict again") from None
 
 
-def _rows(frames: list[Frame], skeleton: Skeleton, schema: pa.Schema) -> pa.RecordBatch:
-    """The rows of some frames: arrays of all animals, spread over rows that also hold the frames without any."""
+def _make_batch(frames: list[Frame], skeleton: Skeleton, schema: pa.Schema) -> pa.RecordBatch:
+    """Lay out frames as rows; a frame without animals takes one row.
+
+    The arrays of all animals are joined once and scattered to their rows: no loop over animals or keypoints.
+    """
     animals = np.array([len(f.instances) for f in frames])
     height = np.maximum(animals, 1)
     first = np.cumsum(height) - height
@@ -201,78 +215,84 @@ def _rows(frames: list[Frame], skeleton: Skeleton, schema: pa.Schema) -> pa.Reco
     slot = np.arange(total) - first[frame_of]
     used = slot < animals[frame_of]
 
-    def spread(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def spread(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
         column = np.full((total, *values.shape[1:]), np.nan, np.float32)
         column[used] = values
         return column
 
-    def joined(name: str) -> npt.NDArray[Any]:
+    def join(name: str) -> npt.NDArray[np.generic]:
         return np.concatenate([getattr(f.instances, name) for f in frames])
 
-    def floats(values: npt.NDArray[np.float32]) -> pa.Array:
+    # NaN would be a value in a table, and pandas would count it; nulls say that there is none.
+    def to_floats(values: npt.NDArray[np.float32]) -> pa.Array:
         return pa.array(np.ascontiguousarray(values), mask=np.isnan(values))
 
-    def per_frame(values: list[str | None]) -> pa.Array:
+    # Text is converted once for each frame and then repeated by Arrow.
+    def repeat_rows(values: list[str | None]) -> pa.Array:
         return pa.array(values, pa.string()).take(pa.array(frame_of))
 
-    points, scores, boxes = joined("keypoints"), joined("keypoint_scores"), spread(joined("boxes"))
+    points, scores, boxes = join("keypoints"), join("keypoint_scores"), spread(join("boxes"))
     points, scores = spread(points), spread(scores)
     track, identity = np.full(total, -1, np.int64), np.full(total, -1, np.int64)
-    track[used], identity[used] = joined("track"), joined("identity")
+    track[used], identity[used] = join("track"), join("identity")
     status = [
         "missing" if f.missing is not None else "animal" if n else "empty" for f, n in zip(frames, animals, strict=True)
     ]
     columns: list[pa.Array] = [
         pa.array(np.array([f.index for f in frames], np.int64)[frame_of]),
-        per_frame(list(status)),
-        per_frame([f.missing for f in frames]),
-        per_frame([f.image for f in frames]),
+        repeat_rows(list(status)),
+        repeat_rows([f.missing for f in frames]),
+        repeat_rows([f.image for f in frames]),
         pa.array(slot.astype(np.int32), mask=~used),
         pa.array(track, mask=track < 0),
         pa.array(list(skeleton.individuals), pa.string()).take(pa.array(identity, mask=identity < 0)),
-        floats(spread(joined("scores"))),
-        *(floats(boxes[:, i]) for i in range(4)),
+        to_floats(spread(join("scores"))),
+        *(to_floats(boxes[:, i]) for i in range(4)),
     ]
     for k in range(skeleton.num_keypoints):
-        columns += [floats(points[:, k, 0]), floats(points[:, k, 1]), floats(scores[:, k])]
+        columns += [to_floats(points[:, k, 0]), to_floats(points[:, k, 1]), to_floats(scores[:, k])]
     if skeleton.unique_keypoints:
         unique = np.full((total, len(skeleton.unique_keypoints), 3), np.nan, np.float32)
         present = np.array([f.missing is None for f in frames])
         values = np.stack([np.concatenate([f.unique_keypoints, f.unique_scores[:, None]], axis=1) for f in frames])
         unique[first[present]] = values[present]
-        columns += [floats(unique[:, u, part]) for u in range(unique.shape[1]) for part in range(3)]
+        columns += [to_floats(unique[:, u, part]) for u in range(unique.shape[1]) for part in range(3)]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _numpy(table: pa.Table, name: str, missing: float | int = -1) -> npt.NDArray[Any]:
-    column = table.column(name).combine_chunks()
-    if pa.types.is_floating(column.type):
-        return column.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
-    return column.fill_null(missing).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+def _read_floats(table: pa.Table, name: str) -> npt.NDArray[np.float32]:
+    """Read a column of floats; nulls become NaN."""
+    return np.asarray(table.column(name).combine_chunks().to_numpy(zero_copy_only=False), np.float32)
 
 
-def _points(table: pa.Table, names: tuple[str, ...]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Coordinates (rows, len(names), 2) and scores (rows, len(names)) of some keypoints."""
-    parts = [np.stack([_numpy(table, f"{n}.{p}") for n in names], axis=1).astype(np.float32) for p in _PARTS]
+def _read_integers(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
+    """Read a column of integers; nulls become -1."""
+    return np.asarray(table.column(name).combine_chunks().fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
+
+
+def _read_points(table: pa.Table, names: tuple[str, ...]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Read coordinates (rows, len(names), 2) and scores (rows, len(names))."""
+    parts = [np.stack([_read_floats(table, f"{n}.{p}") for n in names], axis=1) for p in _PARTS]
     return np.stack(parts[:2], axis=-1), np.nan_to_num(parts[2], nan=0.0)
 
 
-def _frames(table: pa.Table, skeleton: Skeleton) -> Iterator[Frame]:
+def _make_frames(table: pa.Table, skeleton: Skeleton) -> Iterator[Frame]:
     if not table.num_rows:
         return
-    numbers = _numpy(table, "frame")
+    numbers = _read_integers(table, "frame")
+    # Rows of one frame stand together: a frame begins where its number differs from that of the row before.
     first = np.flatnonzero(np.diff(numbers, prepend=numbers[0] - 1))
     last = np.append(first[1:], len(numbers))
     used = ~table.column("animal").combine_chunks().is_null().to_numpy(zero_copy_only=False)
-    points, point_scores = _points(table, skeleton.keypoints)
-    boxes = np.stack([_numpy(table, n) for n in _BOX], axis=1).astype(np.float32)
-    score, track = _numpy(table, "score").astype(np.float32), _numpy(table, "track")
+    points, point_scores = _read_points(table, skeleton.keypoints)
+    boxes = np.stack([_read_floats(table, n) for n in _BOX], axis=1)
+    score, track = _read_floats(table, "score"), _read_integers(table, "track")
     place = {name: i for i, name in enumerate(skeleton.individuals)}
     identity = np.array([place.get(n, -1) for n in table.column("identity").to_pylist()], np.int64)
     reason, image = (table.column(n).to_pylist() for n in ("reason", "image"))
     unique = np.zeros((len(numbers), 0, 2), np.float32), np.zeros((len(numbers), 0), np.float32)
     if skeleton.unique_keypoints:
-        unique = _points(table, skeleton.unique_keypoints)
+        unique = _read_points(table, skeleton.unique_keypoints)
     for a, b in zip(first.tolist(), last.tolist(), strict=True):
         rows = slice(a, b) if used[a] else slice(a, a)
         yield Frame(

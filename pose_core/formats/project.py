@@ -1,24 +1,27 @@
-"""The core's own labelled project: a folder with ``project.yaml``, ``labels.csv`` and the images.
+"""Read labelled projects in the core's own format.
 
-``project.yaml`` holds what a skeleton holds: ``keypoints`` (required), and ``name``, ``edges``, ``symmetry``,
-``individuals``, ``identified``, ``unique_keypoints``. Without ``symmetry``, left and right are told from the names;
-``symmetry: []`` says that there are none. ``labels.csv`` has one row a labelled keypoint::
+A project is a folder with ``project.yaml``, ``labels.csv`` and the images.
+
+``project.yaml`` describes the skeleton: ``keypoints`` (required), and ``name``, ``edges``, ``symmetry``,
+``individuals``, ``identified``, ``unique_keypoints``. Without ``symmetry``, left and right are told from the
+names; ``symmetry: []`` says that there are none. ``labels.csv`` has one row for each labelled keypoint::
 
     image,individual,keypoint,x,y,occluded
     images/clip0/0007.png,animal,nose,120.5,63.25,0
     images/clip0/0007.png,,corner,4,4,0
     images/clip0/0012.png,,,,,
 
-``image`` is relative to the folder. In a table with the column ``frame`` it may also be a video; ``frame`` is then the
-number of the frame that is labelled, from 0 in the order in which they are shown, and empty for image files::
+``image`` is relative to the folder. In a table with the column ``frame`` it may also be a video; ``frame`` is
+then the number of the frame that is labelled, from 0 in the order in which they are shown, and empty for
+image files::
 
     image,frame,individual,keypoint,x,y,occluded
     videos/clip0.mp4,17,animal,nose,120.5,63.25,0
 
-``x`` and ``y`` are pixels (the centre of the top-left pixel is 0, 0),
-``occluded`` is 1 for a keypoint that is labelled but hidden. Unique keypoints have no individual; with a single
-individual its name may be left out. A row with only the image says that it was looked at and shows no animal. What
-has no row is not labelled.
+``x`` and ``y`` are pixels (the centre of the top-left pixel is 0, 0), ``occluded`` is 1 for a keypoint that
+is labelled but hidden. Unique keypoints have no individual; with a single individual its name may be left
+out. A row with only the image marks it as labelled and without animals. An image without a row is not
+labelled.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ from pose_core.errors import ConfigError, DataError, VideoError
 from pose_core.formats.label_table import LabelTable, nearest_name, place_name, read_label_table
 from pose_core.interfaces.reader import Reader
 from pose_core.io.files import is_file
-from pose_core.io.images import image_size
+from pose_core.io.images import read_image_size
 from pose_core.io.video import VIDEO_EXTENSIONS, open_video
 from pose_core.specs.yaml_file import read_yaml
 from pose_core.structures import (
@@ -58,11 +61,11 @@ _KEYS = ("name", *_NAME_LISTS, *_PAIR_LISTS, "identified")
 
 
 class ProjectReader(Reader):
-    """Reads the core's own project format, strictly: what it cannot understand is an error with file and line."""
+    """Read the core's own projects, strictly: anything unknown is an error with file and line."""
 
     @classmethod
     def accepts(cls, path: Path) -> bool:
-        """A folder with a ``project.yaml``, or that file."""
+        """Test for a folder with a ``project.yaml``, or for that file."""
         return (path / PROJECT_FILE).is_file() or (path.name == PROJECT_FILE and path.is_file())
 
     def read(self, path: Path) -> LabelledDataset:
@@ -72,23 +75,23 @@ class ProjectReader(Reader):
 
         Raises:
             DataError: one line with file and line number: unknown keys or names (with the nearest known one),
-                duplicate labels, cells that are no numbers, images that do not exist.
+                duplicate labels, cells that are not numbers, images that do not exist.
         """
         folder = path if path.is_dir() else path.parent
         name, skeleton, notes = _read_project_file(folder / PROJECT_FILE)
         table = read_label_table(folder / LABEL_FILE, skeleton)
-        images = _labelled_images(folder, table, skeleton)
+        images = _read_images(folder, table, skeleton)
         return LabelledDataset(
             skeleton=skeleton,
             images=images,
             root=path,
             name=name or folder.resolve().name,
-            notes=(*notes, *_notes(folder, table)),
+            notes=(*notes, *_find_notes(folder, table)),
         )
 
 
 def _read_project_file(file: Path) -> tuple[str, Skeleton, tuple[str, ...]]:
-    """Name, skeleton and notes."""
+    """Read name, skeleton and notes."""
     try:
         content, lines = read_yaml(file)
     except ConfigError as error:
@@ -117,7 +120,8 @@ def _read_project_file(file: Path) -> tuple[str, Skeleton, tuple[str, ...]]:
             for point in (n for pair in value for n in pair):
                 if point not in fields["keypoints"]:
                     raise wrong(
-                        key, f"{key} name an unknown keypoint {point!r}; {nearest_name(point, fields['keypoints'])}"
+                        key,
+                        f"{key} name an unknown keypoint {point!r}; {nearest_name(point, fields['keypoints'])}",
                     )
             fields[key] = tuple((a, b) for a, b in value)
         elif key == "identified" and not isinstance(value, bool):
@@ -126,6 +130,7 @@ def _read_project_file(file: Path) -> tuple[str, Skeleton, tuple[str, ...]]:
             raise wrong(key, "name must be text")
     name = str(content.get("name", ""))
     notes = []
+    # An empty list is an answer, a missing key is none: mirrored images would otherwise get wrong names.
     if "symmetry" not in content:
         fields["symmetry"] = symmetry_from_names(fields["keypoints"])
         if fields["symmetry"]:
@@ -138,13 +143,14 @@ def _read_project_file(file: Path) -> tuple[str, Skeleton, tuple[str, ...]]:
         raise DataError(f"{file}: {error}") from None
 
 
-def _labelled_images(folder: Path, table: LabelTable, skeleton: Skeleton) -> tuple[LabelledImage, ...]:
+def _read_images(folder: Path, table: LabelTable, skeleton: Skeleton) -> tuple[LabelledImage, ...]:
     order = np.argsort(table.image, kind="stable")
     bounds = np.searchsorted(table.image[order], np.arange(len(table.places) + 1))
     found = []
     for i, (name, frame) in enumerate(table.places):
         where = f"{folder / LABEL_FILE}: line {table.lines[i]}: {'image' if frame is None else 'video'} {name!r}"
         pure = PurePosixPath(name)
+        # A project can be copied to another machine, and reads no file outside its folder.
         if pure.is_absolute() or ".." in pure.parts:
             raise DataError(f"{where} must be named relative to the project's folder and lie in it")
         file = folder / pure
@@ -152,7 +158,7 @@ def _labelled_images(folder: Path, table: LabelTable, skeleton: Skeleton) -> tup
             absent = sum(not is_file(folder / other) for other, _ in table.places)
             raise DataError(f"{where} does not exist ({absent} of {len(table.places)} images are missing)")
         image, width, height = _find_image(file, frame, where)
-        instances, occluded, unique = _labels(table, order[bounds[i] : bounds[i + 1]], skeleton)
+        instances, occluded, unique = _collect_labels(table, order[bounds[i] : bounds[i + 1]], skeleton)
         found.append(
             LabelledImage.create(
                 image,
@@ -168,11 +174,11 @@ def _labelled_images(folder: Path, table: LabelTable, skeleton: Skeleton) -> tup
 
 
 def _find_image(file: Path, frame: int | None, where: str) -> tuple[ImageReference, int, int]:
-    """What a row refers to, with its width and height."""
+    """Find the image of a row, with its width and height."""
     if frame is None:
         if file.suffix.lower() in VIDEO_EXTENSIONS:
             raise DataError(f"{where} is a video; write the number of the labelled frame into a column 'frame'")
-        return ImageFile(file), *image_size(file)
+        return ImageFile(file), *read_image_size(file)
     try:
         video = open_video(file)
         count = video.timeline.frames
@@ -183,10 +189,10 @@ def _find_image(file: Path, frame: int | None, where: str) -> tuple[ImageReferen
     return VideoFrame(file, frame), video.width, video.height
 
 
-def _labels(
+def _collect_labels(
     table: LabelTable, rows: npt.NDArray[np.int64], skeleton: Skeleton
 ) -> tuple[Instances, npt.NDArray[np.bool_], FloatArray]:
-    """Animals, which of their keypoints are occluded, and unique keypoints, of the rows of one image."""
+    """Collect animals, occluded flags (N, K) and unique keypoints from an image's rows."""
     individual, keypoint, xy = table.individual[rows], table.keypoint[rows], table.xy[rows]
     animal = individual >= 0
     present, number = np.unique(individual[animal], return_inverse=True)
@@ -199,7 +205,7 @@ def _labels(
     return Instances.from_keypoints(points, identity=present), occluded, unique
 
 
-def _notes(folder: Path, table: LabelTable) -> tuple[str, ...]:
+def _find_notes(folder: Path, table: LabelTable) -> tuple[str, ...]:
     files = {f.relative_to(folder).as_posix() for f in (folder / IMAGE_FOLDER).rglob("*") if f.is_file()}
     without = sorted(files - {PurePosixPath(name).as_posix() for name, _ in table.places})
     if not without:

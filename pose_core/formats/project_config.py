@@ -1,7 +1,7 @@
-"""Config of the reader of the core's own project format. No torch."""
+"""Config of the reader of the core's own projects. No torch."""
 
 from pose_core.specs import ReaderConfig
 
 
 class ProjectReaderConfig(ReaderConfig):
-    """Nothing to set: the project says everything."""
+    """No settings: the project itself holds everything."""

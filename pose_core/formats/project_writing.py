@@ -22,14 +22,14 @@ Row = tuple[str, str, str, str, str, str, str]
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """A labelled image in memory, or a labelled frame of a video, to be written into a project.
+    """A labelled image in memory, or a labelled frame of a video.
 
     Attributes:
-        name: of the image file below ``images/``, with forward slashes: ``clip0/0007.png``; of a video, which lies in
-            the project's folder already, relative to that: ``videos/clip0.mp4``.
+        name: of the image file below ``images/``, with forward slashes: ``clip0/0007.png``; or of a video in
+            the project's folder, relative to that: ``videos/clip0.mp4``.
         image: (H, W, 3) uint8 RGB; None for a frame of a video.
-        instances: the animals; ``identity`` says which individual each one is. Those with -1 get the free names in
-            order.
+        instances: the animals; ``identity`` is the row of each one's individual. Those with -1 get the free
+            names in order.
         occluded: (N, K) bool, labelled but hidden; None: nothing is.
         unique_keypoints: (U, 2) in the order of the skeleton, NaN where missing; None: all are missing.
         frame: number of the frame of a video; None for an image in memory.
@@ -44,14 +44,15 @@ class Example:
 
 
 def write_project(folder: Path, skeleton: Skeleton, examples: Iterable[Example], *, name: str) -> None:
-    """Write labelled images as a project that :class:`pose_core.formats.project.ProjectReader` reads back unchanged.
+    """Write a project that ``ProjectReader`` reads back unchanged.
 
-    Images are stored as PNG, one after the other as they come. Animals without any keypoint cannot be told from
-    absent ones and are not written. ``project.yaml`` comes last: a folder without it is unfinished.
+    Images are stored as PNG, one after the other as they come. Animals without any keypoint cannot be told
+    from absent ones and are not written. ``project.yaml`` comes last: a folder without it is unfinished.
 
     Raises:
-        DataError: the folder holds a project already, an image name is used twice or is no PNG's, a video is not in
-            the folder, or the animals of an image do not fit the skeleton's individuals.
+        DataError: the folder holds a project already, an image name is used twice or does not end in
+            ``.png``, a video is not in the folder, or the animals of an image do not fit the skeleton's
+            individuals.
         OSError: the disk is full, or the folder cannot be written.
     """
     if (folder / PROJECT_FILE).exists():
@@ -66,10 +67,11 @@ def write_project(folder: Path, skeleton: Skeleton, examples: Iterable[Example],
         seen.add((example.name, example.frame))
         if example.image is None:
             _check_frame(folder, example)
-            rows += _label_rows(example.name, example, skeleton)
+            rows += _make_rows(example.name, example, skeleton)
         else:
             _write_image(folder / IMAGE_FOLDER / example.name, example.image)
-            rows += _label_rows(f"{IMAGE_FOLDER}/{example.name}", example, skeleton)
+            rows += _make_rows(f"{IMAGE_FOLDER}/{example.name}", example, skeleton)
+    # The folder is still missing where there are no examples.
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LABEL_FILE).open("w", encoding="utf-8", newline="") as stream:
         table = csv.writer(stream, lineterminator="\n")
@@ -88,12 +90,14 @@ def write_project(folder: Path, skeleton: Skeleton, examples: Iterable[Example],
         "identified": skeleton.identified,
         "unique_keypoints": list(skeleton.unique_keypoints),
     }
+    # Last: a folder without it is unfinished.
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
     (folder / PROJECT_FILE).write_text(text, encoding="utf-8")
 
 
 def _write_image(file: Path, image: ByteArray) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
+    # OpenCV's channels are blue, green, red.
     file.write_bytes(cv2.imencode(".png", image[..., ::-1])[1].tobytes())
 
 
@@ -104,7 +108,7 @@ def _check_frame(folder: Path, example: Example) -> None:
         )
 
 
-def _label_rows(image: str, example: Example, skeleton: Skeleton) -> list[Row]:
+def _make_rows(image: str, example: Example, skeleton: Skeleton) -> list[Row]:
     instances = example.instances
     taken = [int(i) for i in instances.identity if i >= 0]
     free = [i for i in range(skeleton.num_individuals) if i not in taken]
@@ -114,7 +118,8 @@ def _label_rows(image: str, example: Example, skeleton: Skeleton) -> list[Row]:
         or max(taken, default=0) >= skeleton.num_individuals
     ):
         raise DataError(
-            f"{image}: its animals are not different individuals of the {skeleton.num_individuals} there are"
+            f"{image}: each of its {len(instances)} animals must be another one of the skeleton's "
+            f"{skeleton.num_individuals} individuals"
         )
     rows: list[Row] = []
     place = image, "" if example.frame is None else str(example.frame)
@@ -124,14 +129,22 @@ def _label_rows(image: str, example: Example, skeleton: Skeleton) -> list[Row]:
         for k in np.flatnonzero(~np.isnan(instances.keypoints[n]).any(axis=-1)):
             hidden = example.occluded is not None and bool(example.occluded[n, k])
             rows.append(
-                (*place, individual, skeleton.keypoints[k], *_cells(instances.keypoints[n, k]), str(int(hidden)))
+                (
+                    *place,
+                    individual,
+                    skeleton.keypoints[k],
+                    *_format_point(instances.keypoints[n, k]),
+                    str(int(hidden)),
+                )
             )
     if example.unique_keypoints is not None:
         for u in np.flatnonzero(~np.isnan(example.unique_keypoints).any(axis=-1)):
-            rows.append((*place, "", skeleton.unique_keypoints[u], *_cells(example.unique_keypoints[u]), "0"))
+            rows.append((*place, "", skeleton.unique_keypoints[u], *_format_point(example.unique_keypoints[u]), "0"))
+    # A row without a keypoint: without it the image would not be labelled, instead of showing no animal.
     return rows or [(*place, "", "", "", "", "")]
 
 
-def _cells(point: FloatArray) -> tuple[str, str]:
-    """The shortest decimals that give the same float32 back."""
+def _format_point(point: FloatArray) -> tuple[str, str]:
+    """Format a point with the shortest decimals that give the same float32."""
+    # str() of a Python float would print the digits of the double, 63.2000007629.
     return str(np.float32(point[0])), str(np.float32(point[1]))

@@ -4,7 +4,7 @@ Every network part is made as ``factory(config, context)``: ``config`` is the va
 ``context`` a :class:`BuildContext`.
 """
 
-from pose_core.interfaces.backbone import Backbone
+from pose_core.interfaces.backbone import NO_INSERTS, Backbone, Insert, Inserts, insert
 from pose_core.interfaces.calibration import Calibration
 from pose_core.interfaces.codec import Predictor, TargetGenerator
 from pose_core.interfaces.context import BuildContext, Grid
@@ -43,6 +43,7 @@ from pose_core.interfaces.timm_weights import load_timm
 from pose_core.interfaces.writer import PredictionsHeader, PredictionsStream, Writer
 
 __all__ = [
+    "NO_INSERTS",
     "Backbone",
     "BoxNetwork",
     "BuildContext",
@@ -59,6 +60,8 @@ __all__ = [
     "Imported",
     "ImportedNetwork",
     "Importer",
+    "Insert",
+    "Inserts",
     "KeypointAxis",
     "Labels",
     "Loss",
@@ -79,6 +82,7 @@ __all__ = [
     "View",
     "Writer",
     "hugging_face",
+    "insert",
     "load_plain",
     "load_pretrained",
     "load_timm",

@@ -60,12 +60,18 @@ class BuildContext:
         input_size: (height, width) of the network's input where it is fixed, else None.
         pretrained: whether pretrained weights named in the config may be fetched; False when weights of a run are
             loaded right after building.
+        key: of a backbone: where its config stands in the configuration, for messages.
     """
 
     skeleton: Skeleton
     features: tuple[Feature, ...] = ()
     input_size: tuple[int, int] | None = None
     pretrained: bool = False
+    key: str = "model.backbone"
+
+    def within(self, field: str) -> BuildContext:
+        """The same context for a backbone that this one's config holds in a field."""
+        return replace(self, key=f"{self.key}.{field}")
 
     def with_features(self, features: tuple[Feature, ...]) -> BuildContext:
         """The same context for a part that gets these features."""

@@ -29,8 +29,9 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from pose_core.errors import DownloadError, WeightsError
+from pose_core.errors import DownloadError, WeightsError, argument, setting
 from pose_core.io.downloads import RemoteFile, obtain
+from pose_core.processes import is_first
 
 __all__ = [
     "RemoteFile",
@@ -100,11 +101,11 @@ def load_pretrained(
         WeightsError: the file is damaged or of another network.
     """
     try:
-        path = obtain(file, f"use --set {option}=false" if required else "use --weights none")
+        path = obtain(file, f"use {setting(f'{option}=false') if required else argument('weights', 'none')}")
     except DownloadError as error:
         if required:
             raise
-        if os.environ.get("LOCAL_RANK", "0") == "0":  # the processes of a training say it once
+        if is_first():  # the processes of a training say it once
             _LOG.warning("%s; training starts from random weights, which takes longer and needs more labels", error)
         return False
     tensors = read_tensors(path).tensors

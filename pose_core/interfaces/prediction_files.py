@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-from pydantic import TypeAdapter, ValidationError
-
 from pose_core.catalog import get_catalog
-from pose_core.errors import ConfigError, DataError
+from pose_core.errors import DataError, command
 from pose_core.interfaces.writer import PredictionsStream, Writer
-from pose_core.specs import AnyWriter, WriterConfig, parse_yaml
+from pose_core.specs import WriterConfig, parse_component
 
 
 def core_writer() -> Writer:
@@ -27,15 +24,7 @@ def make_writer(name: str) -> Writer:
     Raises:
         ConfigError: no such writer is installed, or a setting is wrong.
     """
-    adapter: TypeAdapter[WriterConfig] = TypeAdapter(AnyWriter)
-    try:
-        config = adapter.validate_python(parse_yaml(name) if name.startswith("{") else name)
-    except yaml.YAMLError:
-        raise ConfigError(f"{name!r} is not valid YAML; write {{type: NAME, setting: value}}") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        path = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{path}: {first['msg']}" if path else first["msg"]) from None
+    config = parse_component("writer", WriterConfig, name)
     writer: Writer = get_catalog().component("writer", config.type).factory()(config)
     return writer
 
@@ -47,7 +36,7 @@ def open_predictions(path: Path) -> PredictionsStream:
         DataError: no such file, or no installed format reads it.
     """
     if not path.exists():
-        raise DataError(f"{path}: no such file; name a file that 'pose predict' wrote")
+        raise DataError(f"{path}: no such file; name a file that {command('predict')} wrote")
     components = get_catalog().components("writer")
     for component in components:
         if component.factory().reads(path):

@@ -39,7 +39,8 @@ class Reader(ABC):
         image at a time, in any order, and in several processes.
 
         Args:
-            path, key: of the reference, as :meth:`read` made it.
+            path: of the reference, as :meth:`read` made it.
+            key: of the reference.
 
         Returns:
             the content of an image file (PNG, JPEG ...), or (H, W, 3) uint8 RGB.

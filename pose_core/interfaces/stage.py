@@ -188,8 +188,8 @@ class BoxNetwork(Protocol):
 
         Args:
             view: of the frames, made by :meth:`view`.
-            width: of the frames.
-            height: of the frames.
+            width: of the frames, pixels.
+            height: of the frames, pixels.
 
         Returns:
             boxes (B, N, 4), NaN beyond the last, and scores (B, N), 0 beyond the last.
@@ -203,7 +203,7 @@ class StageContext:
     Attributes:
         skeleton: of the run that predicts.
         device: where its networks are.
-        origin: where the stage comes from, for messages: the name of the model, or ``--detector runs/mice``.
+        origin: where the stage comes from, for messages: the name of the model, or the argument that names a run.
         max_animals: at most so many animals a frame; None: any number.
         threshold: keypoints with a lower score will be reported as missing.
         follow: whether it is to start from what was found in the frame before.

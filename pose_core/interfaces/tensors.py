@@ -194,7 +194,7 @@ class Predictions(_Aligned):
 
         Args:
             images: (A,) int64, the image of each.
-            animals: (A,) int64, its place among the animals of the image.
+            animals: (A,) int64, its place in the image.
         """
         chosen = {name: getattr(self, name)[images, animals][:, None] for name in self._NO_ANIMAL}
         return replace(self[images], **chosen)
@@ -206,7 +206,7 @@ class Predictions(_Aligned):
 
         Args:
             images: (A,) int64, the image of each.
-            animals: (A,) int64, its place among the animals of the image.
+            animals: (A,) int64, its place in the image.
             shape: (B, N) of the result.
         """
         unique, unique_scores = best_of(self.unique_keypoints, self.unique_scores, images, shape[0])

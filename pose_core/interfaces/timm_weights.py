@@ -5,7 +5,8 @@ offline nor unpickles::
 
     self.model = timm.create_model("resnet18", pretrained=False, num_classes=0)
     if context.pretrained and config.pretrained:
-        load_timm(self.model, "resnet18", required=config.pretrained is True, classifier=("fc.",))
+        option = f"{context.key}.pretrained"
+        load_timm(self.model, "resnet18", required=config.pretrained is True, classifier=("fc.",), option=option)
 """
 
 from __future__ import annotations
@@ -16,7 +17,14 @@ from pose_core.errors import ConfigError
 from pose_core.interfaces.hub import hugging_face, load_pretrained
 
 
-def load_timm(module: nn.Module, name: str, *, required: bool, classifier: tuple[str, ...]) -> bool:
+def load_timm(
+    module: nn.Module,
+    name: str,
+    *,
+    required: bool,
+    classifier: tuple[str, ...],
+    option: str = "model.backbone.pretrained",
+) -> bool:
     """Load ImageNet weights into a network of timm that has no classifier.
 
     Args:
@@ -25,6 +33,7 @@ def load_timm(module: nn.Module, name: str, *, required: bool, classifier: tuple
         required: whether it is an error when they cannot be had; otherwise that is a warning.
         classifier: beginnings of the names of what belongs to the classifier (``("fc.",)``). They are left out where
             the network does not have them.
+        option: the setting that asks for them, for messages.
 
     Returns:
         whether they were loaded.
@@ -46,6 +55,4 @@ def load_timm(module: nn.Module, name: str, *, required: bool, classifier: tuple
     def without_classifier(state: dict[str, Tensor]) -> dict[str, Tensor]:
         return {key: value for key, value in state.items() if key in own or not key.startswith(classifier)}
 
-    return load_pretrained(
-        module, file, required=required, option="model.backbone.pretrained", convert=without_classifier
-    )
+    return load_pretrained(module, file, required=required, option=option, convert=without_classifier)

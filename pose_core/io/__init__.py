@@ -1,1 +1,1 @@
-"""Read, write, lock and download files."""
+"""Read, write, lock and download files; read images and videos."""

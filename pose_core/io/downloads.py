@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 
 from pose_core.errors import DownloadError, PluginError, WeightsError
 from pose_core.io.files import put_in_place, wait_for_lock
+from pose_core.reporting import current_reporter
 
 TIMEOUT = 10.0
 """Seconds without an answer after which a server is given up."""
@@ -95,7 +96,7 @@ def obtain(file: RemoteFile, otherwise: str) -> Path:
 
     Args:
         file: the published file.
-        otherwise: the alternative that messages offer (``use --weights none``).
+        otherwise: the alternative that messages offer (``use weights=none``).
 
     Returns:
         the path of the file.
@@ -163,7 +164,6 @@ def _download(file: RemoteFile, path: Path, otherwise: str) -> None:
                 digest.update(chunk)
                 done += len(chunk)
                 progress.at(done)
-            progress.end()
         # read() ends without an error where a connection breaks off between two chunks.
         if total is not None and done != total:
             raise _make_error(file, f"the connection ended after {done} of {total} bytes", otherwise)
@@ -216,27 +216,18 @@ def _describe_error(error: Exception) -> str:
 
 
 class _Progress:
-    """Print one line for a large file to standard error; count percents on a terminal."""
+    """Tell of the download of a large file."""
 
     def __init__(self, file: RemoteFile, total: int | None) -> None:
-        self._shown = -1
         self._total = total
-        self._line = f"downloading {file.what}"
-        if total is not None:
-            self._line += f" ({total / 1e6:.0f} MB)"
+        self._what = f"downloading {file.what}"
         self._silent = total is not None and total < WORTH_TELLING
-        self._counts = total is not None and sys.stderr.isatty()
         if not self._silent:
-            print(f"{self._line} from {file.url}", file=sys.stderr, flush=True)
+            size = f" ({total / 1e6:.0f} MB)" if total is not None else ""
+            current_reporter().note(f"{self._what}{size} from {file.url}")
 
     def at(self, done: int) -> None:
-        if self._silent or not self._counts or not self._total:
-            return
-        percent = 100 * done // self._total
-        if percent != self._shown:
-            self._shown = percent
-            print(f"\r{percent:3d} %", end="", file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        if self._shown >= 0:
-            print("\r", end="      \r", file=sys.stderr, flush=True)
+        if not self._silent:
+            # As a share: megabytes a second are not what anybody waits for.
+            share = done / self._total if self._total else 0.0
+            current_reporter().progress(self._what, share, 1.0 if self._total else None)

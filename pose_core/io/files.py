@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from pose_core.errors import PoseError
+from pose_core.errors import PoseError, argument, command
 
 # Windows has no quota error.
 _FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -64,12 +65,16 @@ def disk_errors(folder: Path, again: str = "run the same command again, it goes 
         if error.errno in _FULL:
             raise PoseError(f"{folder}: no space left on the disk; free some and {again}") from None
         if error.errno in _FORBIDDEN:
-            raise PoseError(f"{folder}: cannot be written ({_describe_error(error)}); choose another --out") from None
+            raise PoseError(
+                f"{folder}: cannot be written ({_describe_error(error)}); choose another {argument('out')}"
+            ) from None
         if error.errno in _IN_THE_WAY:
             # filename2 is the target of a rename, the file that is in the way.
             place = error.filename2 or error.filename or folder
             reason = _describe_error(error)
-            raise PoseError(f"{place}: is in the way ({reason}); remove it, or choose another --out") from None
+            raise PoseError(
+                f"{place}: is in the way ({reason}); remove it, or choose another {argument('out')}"
+            ) from None
         raise
 
 
@@ -86,11 +91,13 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        raise PoseError(f"{folder}: is a file, not a folder; choose another --out") from None
+        raise PoseError(f"{folder}: is a file, not a folder; choose another {argument('out')}") from None
     except NotADirectoryError:
-        raise PoseError(f"{folder}: a folder above it is a file; choose another --out") from None
+        raise PoseError(f"{folder}: a folder above it is a file; choose another {argument('out')}") from None
     except OSError as error:
-        raise PoseError(f"{folder}: cannot be created ({_describe_error(error)}); choose another --out") from None
+        raise PoseError(
+            f"{folder}: cannot be created ({_describe_error(error)}); choose another {argument('out')}"
+        ) from None
 
 
 def put_in_place(temporary: Path, final: Path) -> None:
@@ -142,7 +149,8 @@ class FolderLock:
         except OSError:
             self._file.close()
             raise PoseError(
-                f"{folder}: another 'pose predict' is working on the same result; wait for it, or choose another --out"
+                f"{folder}: another {command('predict')} is working on the same result; wait "
+                f"for it, or choose another {argument('out')}"
             ) from None
 
     def release(self) -> None:
@@ -187,11 +195,17 @@ else:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is a file of a name that comes from a table.
+    """Test whether a file exists, also for names that no file can have.
 
-    A name that no file can have, such as one of five hundred letters, is that of none; ``Path.is_file`` raises there.
+    ``Path.is_file`` raises OSError for some of these, such as a name of 500 letters in a label table.
     """
     try:
         return path.is_file()
     except OSError:
         return False
+
+
+def natural_order(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    """Sort key of a name in which ``img2`` comes before ``img10``."""
+    parts = re.split(r"([0-9]+)", name.lower())
+    return [(0, int(part), "") if part.isdecimal() and part.isascii() else (1, 0, part) for part in parts if part], name

@@ -1,4 +1,4 @@
-"""Runs of frame numbers: (first, last), both included."""
+"""Join frame numbers to ranges (first, last), both included."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FrameRange = tuple[int, int]
 
 
 def to_ranges(numbers: npt.ArrayLike) -> list[FrameRange]:
-    """The runs that rising numbers form."""
+    """Join increasing numbers to ranges."""
     values = np.asarray(numbers, np.int64)
     if not len(values):
         return []
@@ -20,12 +20,20 @@ def to_ranges(numbers: npt.ArrayLike) -> list[FrameRange]:
     return list(zip(firsts.tolist(), lasts.tolist(), strict=True))
 
 
-def describe_ranges(runs: Sequence[FrameRange], most: int = 5) -> str:
-    """``25, 30-41 and 3 more places``, for a message."""
-    parts = [str(a) if a == b else f"{a}-{b}" for a, b in runs[:most]]
-    return ", ".join(parts) + (f" and {len(runs) - most} more places" if len(runs) > most else "")
+def add_to_ranges(ranges: list[FrameRange], number: int) -> None:
+    """Append a number, larger than all in the ranges, to the last one or as a new one."""
+    if ranges and ranges[-1][1] == number - 1:
+        ranges[-1] = (ranges[-1][0], number)
+    else:
+        ranges.append((number, number))
 
 
-def count_ranges(runs: Sequence[FrameRange]) -> int:
-    """How many numbers the runs hold."""
-    return sum(b - a + 1 for a, b in runs)
+def describe_ranges(ranges: Sequence[FrameRange], limit: int = 5) -> str:
+    """Describe ranges for a message: ``25, 30-41 and 3 more places``."""
+    parts = [str(a) if a == b else f"{a}-{b}" for a, b in ranges[:limit]]
+    return ", ".join(parts) + (f" and {len(ranges) - limit} more places" if len(ranges) > limit else "")
+
+
+def count_ranges(ranges: Sequence[FrameRange]) -> int:
+    """Count the numbers in some ranges."""
+    return sum(b - a + 1 for a, b in ranges)

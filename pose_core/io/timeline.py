@@ -1,8 +1,8 @@
-"""Which packet of a video is which frame, found without decoding.
+"""Number the frames of a video from its packets, without decoding.
 
-Packets are stored in the order in which they are decoded, frames are numbered in the order in which they are shown.
-The numbers come from the time stamps, so a packet that cannot be decoded leaves its own number empty and moves no
-other.
+Packets are stored in the order in which they are decoded, frames are numbered in the order in which they are
+shown. The numbers come from the time stamps, so a packet that cannot be decoded leaves its own number empty
+and moves no other.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from av.video.stream import VideoStream
 
 from pose_core.io.frame_ranges import FrameRange, to_ranges
 
+# FFmpeg's log is one for the whole process.
 _LOGGING = threading.Lock()
 
 
@@ -30,13 +31,14 @@ class Timeline:
     """The frames of a video.
 
     Attributes:
-        frames: how many there are, those included that the file lost.
-        numbers: (packets,) the frame that each packet holds, in order of storage; -1 for a packet that is not to
-            be shown. None when the container holds no times of showing: then frames are numbered as they come out
-            of the decoder.
-        keys: (packets,) whether a packet refers to no other.
-        lost: frames that the file should hold and does not.
-        times: (packets,) when each packet is shown, in ticks of the stream; NaN where the container does not say.
+        frames: number of frames, including those that the file lost.
+        numbers: (packets,) number of the frame in each packet, in order of storage; -1 for a packet that is
+            not shown. None when the container holds no presentation times: frames are then numbered as they
+            come out of the decoder.
+        keys: (packets,) True for a key frame, which refers to no other.
+        lost: number of frames that the file declares and does not hold.
+        times: (packets,) presentation time (pts) of each packet, in ticks of the stream; NaN where the
+            container has none.
     """
 
     frames: int
@@ -46,9 +48,15 @@ class Timeline:
     times: npt.NDArray[np.float64]
 
     def after_damage(self, missing: Sequence[int]) -> list[FrameRange]:
-        """Runs (first, last) of frames that are there but stored between a missing one and the next key frame.
+        """Find frames stored between a missing one and the next key frame.
 
         They may refer to what is missing and show something wrong.
+
+        Args:
+            missing: numbers of the missing frames.
+
+        Returns:
+            ranges (first, last) of the frames that exist.
         """
         numbers = np.arange(len(self.keys)) if self.numbers is None else self.numbers
         absent = np.asarray(missing, np.int64)
@@ -68,7 +76,10 @@ class Timeline:
 
 
 def read_timeline(container: InputContainer, stream: VideoStream) -> Timeline:
-    """Number the packets of a freshly opened video. Reads the whole file once, 26 bytes of memory a frame."""
+    """Number the packets of a freshly opened video.
+
+    Reads the whole file once; takes 26 bytes of memory a frame.
+    """
     shown_at, decoded_at = array("d"), array("d")
     shown, keys = bytearray(), bytearray()
     damaged = False
@@ -91,34 +102,42 @@ def read_timeline(container: InputContainer, stream: VideoStream) -> Timeline:
     hidden = len(visible) - count
     declared = max(stream.frames - hidden, count) if stream.frames else count
     times = np.frombuffer(shown_at, np.float64)
-    if not _trustworthy(times, np.frombuffer(decoded_at, np.float64), container.format.name, stream):
+    if not _can_order(times, np.frombuffer(decoded_at, np.float64), container.format.name, stream):
         return Timeline(declared, None, fresh, declared - count, times)
     order = np.argsort(times[visible], kind="stable")
     places = np.arange(count)
-    if damaged and (grid := _on_grid(times[visible][order])) is not None:
+    if damaged and (grid := _fit_grid(times[visible][order])) is not None:
         # A damaged file with a constant frame rate: what the container lost shows as a hole in the times.
         places, interval = grid
-        declared = max(declared, int(places[-1]) + 1, _declared_by_duration(container, stream, interval))
+        declared = max(declared, int(places[-1]) + 1, _count_by_duration(container, stream, interval))
     numbers = np.full(len(visible), -1, np.int64)
     numbers[np.flatnonzero(visible)[order]] = places
     return Timeline(declared, numbers, fresh, declared - count, times)
 
 
-def _trustworthy(
-    shown_at: npt.NDArray[np.float64], decoded_at: npt.NDArray[np.float64], container: str, stream: VideoStream
+def _can_order(
+    shown_at: npt.NDArray[np.float64],
+    decoded_at: npt.NDArray[np.float64],
+    container: str,
+    stream: VideoStream,
 ) -> bool:
-    """Whether the times of showing give the order of the frames."""
+    """Test whether presentation times give the order of the frames."""
     if len(shown_at) == 0 or np.isnan(shown_at).any() or len(np.unique(shown_at)) != len(shown_at):
         return False
     known = decoded_at[~np.isnan(decoded_at)]
+    # Decoding times that go back start again: recordings were joined.
     if (np.diff(known) < 0).any():
-        return False  # times start again: recordings were joined
-    # AVI stores no times of showing; those of a codec with reordering are guessed.
+        return False
+    # AVI stores no presentation times; FFmpeg guesses those of a codec with reordering.
     return not (container == "avi" and stream.codec_context.has_b_frames)
 
 
-def _on_grid(times: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], float] | None:
-    """Multiples of the frame interval at which sorted times lie, and the interval; None without a constant rate."""
+def _fit_grid(times: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], float] | None:
+    """Fit a constant frame interval to sorted times.
+
+    Returns:
+        the multiple of the interval at which each time lies, and the interval; None without a constant rate.
+    """
     if len(times) < 3:
         return None
     steps = np.diff(times)
@@ -133,13 +152,14 @@ def _on_grid(times: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], flo
     return np.concatenate([[0], np.cumsum(whole)]).astype(np.int64), interval
 
 
-def _declared_by_duration(container: InputContainer, stream: VideoStream, interval: float) -> int:
-    """Number of frames by the duration that the container states for the video; 0 where it states none."""
+def _count_by_duration(container: InputContainer, stream: VideoStream, interval: float) -> int:
+    """Count frames by the duration that the container declares; 0 if it declares none."""
     seconds = 0.0
     tag = stream.metadata.get("DURATION", "")
     if tag.count(":") == 2:
         hours, minutes, rest = tag.split(":")
         seconds = int(hours) * 3600 + int(minutes) * 60 + float(rest)
+    # With sound, the duration of the container may be that of the sound.
     elif container.format.name.startswith("matroska") and len(container.streams) == 1 and container.duration:
         seconds = container.duration / 1_000_000
     base = stream.time_base
@@ -148,7 +168,7 @@ def _declared_by_duration(container: InputContainer, stream: VideoStream, interv
 
 @contextmanager
 def _demuxer_errors(name: str) -> Iterator[list[str]]:
-    """Collects the errors that FFmpeg's demuxer reports through its log only, in this thread."""
+    """Collect the errors that FFmpeg's demuxer reports only through its log, in this thread."""
     found: list[str] = []
     with _LOGGING:
         level, repeated = av.logging.get_level(), av.logging.get_skip_repeated()

@@ -80,7 +80,9 @@ def mask_background(labels: Labels, lacks: Tensor, grid: Grid, size: tuple[int, 
         bits = rows_bits[..., None] & columns_bits[:, None, None]
         ignored = bits if ignored is None else ignored | bits
     assert ignored is not None
-    return (ignored[:, :, None].expand(-1, -1, values, -1, -1) == 0).reshape(batch, maps * values, *size)
+    # On a CPU several times faster than comparing with 0, above all of an expanded tensor.
+    known = torch.logical_not(ignored)
+    return known[:, :, None].expand(-1, -1, values, -1, -1).reshape(batch, maps * values, *size)
 
 
 def _pack_bits(mask: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pose_core.errors import ConfigError
+from pose_core.errors import ConfigError, argument
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -25,5 +25,8 @@ def choose_device(name: str = "auto") -> torch.device:
         raise ConfigError(f"device {name!r} is unknown; write auto, cpu, cuda, cuda:N or mps")
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available[kind] or (number and int(number) >= torch.cuda.device_count()):
-        raise ConfigError(f"device {name!r} is not available on this machine; use --device auto or --device cpu")
+        raise ConfigError(
+            f"device {name!r} is not available on this machine; use "
+            f"{argument('device', 'auto')} or {argument('device', 'cpu')}"
+        )
     return torch.device(name)

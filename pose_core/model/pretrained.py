@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pose_core.errors import argument
 from pose_core.hooks import WeightSpec
 from pose_core.io.downloads import RemoteFile, obtain
 
@@ -25,4 +26,4 @@ def fetch(spec: WeightSpec) -> Path:
         WeightsError: the file that is there is damaged.
         PluginError: the spec's checksum is none.
     """
-    return obtain(remote_file(spec), "use --weights none")
+    return obtain(remote_file(spec), f"use {argument('weights', 'none')}")

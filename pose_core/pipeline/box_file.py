@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pose_core.errors import DataError
+from pose_core.errors import DataError, argument
 from pose_core.interfaces import FrameGroup, Stage, StageContext, StageResult, View
 from pose_core.interfaces.prediction_files import core_writer
 from pose_core.pipeline.stage_configs import BoxesConfig
@@ -80,7 +80,7 @@ def read_boxes(path: Path) -> BoxTable:
         DataError: the file is missing or no such table; the message names the row.
     """
     if not path.is_file():
-        raise DataError(f"{path}: no such file; --boxes takes a .csv or .parquet file")
+        raise DataError(f"{path}: no such file; {argument('boxes')} takes a .csv or .parquet file")
     if path.suffix == ".parquet":
         found: dict[int | str, tuple[FloatArray, FloatArray]] = {}
         for frame in core_writer().read(path):
@@ -88,7 +88,7 @@ def read_boxes(path: Path) -> BoxTable:
             found[frame.index] = frame.instances.boxes[known], frame.instances.scores[known]
         return BoxTable(found)
     if path.suffix != ".csv":
-        raise DataError(f"{path}: --boxes takes a .csv or .parquet file")
+        raise DataError(f"{path}: {argument('boxes')} takes a .csv or .parquet file")
     return BoxTable(_from_csv(path))
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pose_core.errors import ConfigError
+from pose_core.errors import ConfigError, argument
 from pose_core.interfaces import (
     CropNetwork,
     EarlierStages,
@@ -43,7 +43,8 @@ class FollowStage(Stage):
     def __init__(self, context: StageContext) -> None:
         if context.skeleton.num_individuals > 1:
             raise ConfigError(
-                f"--follow: is for one animal, and the project of this run has {context.skeleton.num_individuals}; "
+                f"{argument('follow')}: is for one animal, and the project of this run has "
+                f"{context.skeleton.num_individuals}; "
                 "leave it out"
             )
         self._look: _Look = _CropLook(context.crops) if context.crops is not None else _WindowLook(context)
@@ -134,7 +135,7 @@ class _WindowLook:
     def __init__(self, context: StageContext) -> None:
         self._network: FrameNetwork = context.whole_frames()
         if self._network.fixed_size:
-            raise ConfigError("--follow: the network takes whole frames of one size only; leave it out")
+            raise ConfigError(f"{argument('follow')}: the network takes whole frames of one size only; leave it out")
 
     def at(self, frame: ByteArray, box: FloatArray) -> Predictions:
         return self._network.predict_window(frame, box)

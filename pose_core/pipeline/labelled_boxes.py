@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from pose_core.data.boxes import animal_boxes
-from pose_core.data.dataset import has_keypoints
 from pose_core.interfaces import FrameGroup, Stage, StageContext, StageResult, View
 from pose_core.pipeline.stage_configs import BoxesConfig
 from pose_core.structures import FloatArray
@@ -20,7 +19,7 @@ class LabelledBoxesStage(Stage):
     def __init__(self, config: BoxesConfig, context: StageContext) -> None:
         assert context.labels is not None
         self._boxes: list[FloatArray] = [
-            animal_boxes(record, context.min_box)[has_keypoints(record)] for record in context.labels
+            animal_boxes(record, context.min_box)[record.instances.has_keypoint] for record in context.labels
         ]
 
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:

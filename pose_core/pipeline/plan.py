@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
 
 from pose_core.catalog import get_catalog
-from pose_core.errors import ConfigError, PluginError
+from pose_core.errors import ConfigError, PluginError, argument
 from pose_core.hooks import SupplierSpec
 from pose_core.interfaces import Stage, StageContext
 from pose_core.model.weights import file_hash
@@ -28,7 +27,7 @@ from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.stage_configs import BoxesConfig
 from pose_core.pipeline.whole_frames import WholeFrames
 from pose_core.runs.run_folder import WEIGHTS, Run
-from pose_core.specs import AnyRunSpec, AnyStage, DetectorRunSpec, RunSpec, StageConfig
+from pose_core.specs import AnyRunSpec, DetectorRunSpec, RunSpec, StageConfig, parse_component
 from pose_core.structures import LabelledImage
 
 Source = Path | str | bool | None
@@ -97,7 +96,7 @@ def plan_stages(
     if unused := [name for name in given if name not in planner.suppliers]:
         (supplier,) = (s for s in get_catalog().suppliers() if s.name == unused[0])
         why = _unused_because(supplier, planner.suppliers.values())
-        raise ConfigError(f"{option(unused[0])}: {why or f'{run.name} needs no {supplier.gives}; leave it out'}")
+        raise ConfigError(f"{argument(unused[0])}: {why or f'{run.name} needs no {supplier.gives}; leave it out'}")
     stages: list[Stage] = []
     for step in steps:
         context = replace(planner.context(step, device), before=tuple(stages))
@@ -151,27 +150,22 @@ def given_sources(sources: Mapping[str, Source], evaluated: bool) -> dict[str, P
             continue
         if "labels" in suppliers[name].takes:
             if not evaluated:
-                raise ConfigError(f"{option(name)}: takes labels, and only images that are evaluated have some")
+                raise ConfigError(f"{argument(name)}: takes labels, and only images that are evaluated have some")
             if value is not True:
-                raise ConfigError(f"{option(name)}: takes the labels and nothing else, not {str(value)!r}")
+                raise ConfigError(f"{argument(name)}: takes the labels and nothing else, not {str(value)!r}")
             given[name] = True
         elif value is True:
-            raise ConfigError(f"{option(name)}: needs a value, {suppliers[name].metavar}")
+            raise ConfigError(f"{argument(name)}: needs a value, {suppliers[name].metavar}")
         else:
             given[name] = Path(value)
     return given
-
-
-def option(name: str, metavar: str = "") -> str:
-    """How messages call a supplier."""
-    return f"--{name.replace('_', '-')} {metavar}".strip()
 
 
 def _unused_because(unused: SupplierSpec, used: Any) -> str:
     rivals = [supplier for supplier in used if supplier.gives == unused.gives]
     if not rivals:
         return ""
-    return f"{option(rivals[0].name)} gives {unused.gives}, too; give one of them"
+    return f"{argument(rivals[0].name)} gives {unused.gives}, too; give one of them"
 
 
 @dataclass(frozen=True)
@@ -234,16 +228,16 @@ class _Planner:
         offered = get_catalog().suppliers(need)
         named = [supplier for supplier in offered if supplier.name in self.given]
         if len(named) > 1:
-            names = " and ".join(option(supplier.name) for supplier in named)
+            names = " and ".join(argument(supplier.name) for supplier in named)
             raise ConfigError(f"{names}: each of them gives {need}; give one of them")
         own = [s for s in offered if "run" in s.takes and s.name in self.run.stages]
         return next(iter([*named, *own]), None)
 
     def _missing(self, need: str, config: StageConfig) -> str:
         offered = [s for s in get_catalog().suppliers(need) if "labels" not in s.takes]
-        ways = [f"{option(s.name, s.metavar)} ({s.help.rstrip('.')})" for s in offered]
+        ways = [f"{argument(s.name, s.metavar)} ({s.help.rstrip('.')})" for s in offered]
         if need in config.can_do_without(follow=True) and self.spec.skeleton.num_individuals == 1:
-            ways.append("--follow (one animal that stays in view)")
+            ways.append(f"{argument('follow', True)} (one animal that stays in view)")
         if not ways:
             return f"{self.run.name} needs {need}, and no installed plugin has a source of them"
         return f"{self.run.name} needs {need}, and nothing supplies them: add {' or '.join(ways)}"
@@ -255,11 +249,11 @@ class _Planner:
             return _with_network(base, self.run, device, base.max_animals)
         name, value = step.supplier.name, self.given.get(step.supplier.name)
         if "labels" in step.supplier.takes:
-            return replace(base, origin=option(name), labels=self.labels)
+            return replace(base, origin=argument(name), labels=self.labels)
         if isinstance(value, Path) and self._is_file(step.supplier, value):
-            return replace(base, origin=option(name, str(value)), file=value)
+            return replace(base, origin=argument(name, str(value)), file=value)
         run = self.nested(name)
-        origin = option(name, str(run.path))
+        origin = argument(name, str(run.path))
         if isinstance(run.spec, RunSpec) and run.spec.model.inputs:
             inputs = ", ".join(run.spec.model.inputs)
             raise ConfigError(f"{origin}: {run.name} needs {inputs} of another model; name a run that needs none")
@@ -285,7 +279,7 @@ class _Planner:
         if "run" in supplier.takes and (path.is_dir() or "file" not in supplier.takes):
             return False
         if path.is_dir():
-            raise ConfigError(f"{option(supplier.name, str(path))}: is a folder; name a file")
+            raise ConfigError(f"{argument(supplier.name, str(path))}: is a folder; name a file")
         return True
 
     def _limits(self, device: torch.device) -> StageContext:
@@ -328,12 +322,10 @@ class _Planner:
 
 
 def _stage_config(supplier: SupplierSpec) -> StageConfig:
-    adapter: TypeAdapter[StageConfig] = TypeAdapter(AnyStage)
     try:
-        return adapter.validate_python(dict(supplier.stage))
-    except ValidationError as error:
-        why = error.errors(include_url=False)[0]["msg"]
-        raise PluginError(f"supplier {supplier.name!r}: its stage {dict(supplier.stage)} is not valid: {why}") from None
+        return parse_component("stage", StageConfig, supplier.stage)
+    except ConfigError as error:
+        raise PluginError(f"supplier {supplier.name!r}: {error}; its plugin is broken") from None
 
 
 def _with_network(base: StageContext, run: AnyRun, device: torch.device, limit: int | None) -> StageContext:

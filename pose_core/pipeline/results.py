@@ -55,8 +55,8 @@ def _animals(found: StageResult, skeleton: Skeleton, threshold: float) -> list[_
     poses = found.predictions
     if poses is None:
         return _boxes_alone(found, skeleton)
-    points, point_scores = _hide(poses.keypoints, poses.keypoint_scores, threshold)
-    unique, unique_scores = _hide(poses.unique_keypoints, poses.unique_scores, threshold)
+    points, point_scores = hide_doubtful_points(poses.keypoints, poses.keypoint_scores, threshold)
+    unique, unique_scores = hide_doubtful_points(poses.unique_keypoints, poses.unique_scores, threshold)
     scores = poses.scores.numpy().astype(np.float32, copy=False)
     b, n, k = point_scores.shape
     if found.boxes is None:
@@ -91,7 +91,7 @@ def _boxes_alone(found: StageResult, skeleton: Skeleton) -> list[_Content]:
     return frames
 
 
-def _hide(points: Tensor, scores: Tensor, threshold: float) -> tuple[FloatArray, FloatArray]:
+def hide_doubtful_points(points: Tensor, scores: Tensor, threshold: float) -> tuple[FloatArray, FloatArray]:
     """Points below the threshold become missing; missing points are NaN with score 0.
 
     Raises:

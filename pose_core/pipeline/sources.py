@@ -7,12 +7,10 @@ frame that cannot be decoded is yielded with the reason and without a picture, s
 from __future__ import annotations
 
 import hashlib
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -183,10 +181,3 @@ def as_rgb(image: Any, what: str) -> ByteArray:
     if gray:
         return cv2.cvtColor(image.reshape(image.shape[:2]), cv2.COLOR_GRAY2RGB)  # type: ignore[return-value]
     return image
-
-
-def natural_order(path: Path) -> tuple[list[tuple[int, int, str]], str]:
-    """Sort key by name in which ``img2`` comes before ``img10``."""
-    parts = re.split(r"([0-9]+)", path.name.lower())
-    key = [(0, int(p), "") if p.isdecimal() and p.isascii() else (1, 0, p) for p in parts if p]
-    return key, path.name

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pose_core.io.video import VideoFile, rgb
+from pose_core.io.video import VideoFile, to_rgb
 from pose_core.pipeline.sources import FrameSource, SourceFrame, SourceInfo
 
 
@@ -40,5 +40,5 @@ class VideoSource(FrameSource):
     def read(self, start: int = 0) -> Iterator[SourceFrame]:
         """The frames from ``start`` on; earlier ones are decoded but not converted."""
         for number, frame, reason in self._video.frames(start):
-            yield SourceFrame(number, None if frame is None else partial(rgb, frame), reason)
+            yield SourceFrame(number, None if frame is None else partial(to_rgb, frame), reason)
         self.doubtful = self._video.doubtful

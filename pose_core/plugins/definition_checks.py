@@ -13,6 +13,14 @@ from functools import cache
 from typing import Any
 
 from pose_core import hooks
+from pose_core.kinds import KINDS
+
+COMMANDS = (
+    *("train", "evaluate", "predict", "render", "import", "demo"),
+    *("models", "detectors", "weights", "writers", "plugins", "show", "schema", "check", "cite", "licenses"),
+)
+"""The commands of ``pose`` itself. They are named here, below the command line, since a plugin that claims one is
+refused when it is loaded; a test compares them with those that there are."""
 
 _DEPTH = 30
 
@@ -60,20 +68,16 @@ def check_definitions(definitions: Mapping[str, tuple[Any, ...]]) -> None:
         seen.add((group, name))
 
     for component in definitions.get("pose_components", ()):
-        if component.kind not in hooks.KINDS and "/" not in component.kind:
+        if component.kind not in KINDS and "/" not in component.kind:
             raise MalformedError(
-                f"component {component.name!r} has unknown kind {component.kind!r}; kinds are {', '.join(hooks.KINDS)}"
+                f"component {component.name!r} has unknown kind {component.kind!r}; kinds are {', '.join(KINDS)}"
             )
         once(component.kind, component.name)
         for what in ("config", "factory"):
             target = getattr(component, what)
             if what == "config" and target == "" and "/" in component.kind:
                 continue
-            module, _, attribute = target.partition(":")
-            if not all(p.isidentifier() for p in [*module.split("."), attribute]):
-                raise MalformedError(
-                    f"{what} of {component.kind} {component.name!r} must be 'package.module:Class', not {target!r}"
-                )
+            _check_target(target, f"{what} of {component.kind} {component.name!r}")
     for backbone in definitions.get("pose_backbones", ()):
         once("backbone preset", backbone.name)
         if not isinstance(backbone.backbone.get("type"), str):
@@ -88,6 +92,14 @@ def check_definitions(definitions: Mapping[str, tuple[Any, ...]]) -> None:
         seen.add(group)
     for model in definitions.get("pose_models", ()):
         once("model", model.name)
+        if model.backbone and not all(model.backbone.partition("/")):
+            raise MalformedError(
+                f"model {model.name!r} must name its backbone preset in full, 'namespace/name', not {model.backbone!r}"
+            )
+        if model.wrapper and not (model.backbone and isinstance(model.wrapper.get("type"), str)):
+            raise MalformedError(
+                f"model {model.name!r} has a wrapper, which needs a 'type', and a backbone preset to be put around"
+            )
     for model in (*definitions.get("pose_recipes", ()), *definitions.get("pose_models", ())):
         _check_spec(model.spec, model.name)
     for extra in definitions.get("pose_extra_heads", ()):
@@ -106,6 +118,25 @@ def check_definitions(definitions: Mapping[str, tuple[Any, ...]]) -> None:
     for supplier in definitions.get("pose_suppliers", ()):
         once("supplier", supplier.name)
         _check_supplier(supplier)
+    for kind in definitions.get("pose_kinds", ()):
+        once("kind", kind.name)
+        for what in ("config", "interface", "harness"):
+            if target := getattr(kind, what):
+                _check_target(target, f"{what} of kind {kind.name!r}")
+        for module in (*kind.checks, *kind.config_checks):
+            if not all(part.isidentifier() for part in module.split(".")):
+                raise MalformedError(f"checks of kind {kind.name!r} must be 'package.module', not {module!r}")
+    for command in definitions.get("pose_commands", ()):
+        once("command", command.name)
+        if command.name in COMMANDS:
+            raise MalformedError(f"command {command.name!r} is one of pose itself; choose another name")
+        _check_target(command.app, f"app of command {command.name!r}", "app")
+
+
+def _check_target(target: str, what: str, attribute: str = "Class") -> None:
+    module, _, name = target.partition(":")
+    if not all(part.isidentifier() for part in [*module.split("."), name]):
+        raise MalformedError(f"{what} must be 'package.module:{attribute}', not {target!r}")
 
 
 def _check_method(method: hooks.MethodSpec) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pose_core.errors import DataError
+from pose_core.io.files import natural_order
 from pose_core.io.video import VIDEO_EXTENSIONS
-from pose_core.pipeline.sources import IMAGE_EXTENSIONS, FrameSource, ImageSource, natural_order
+from pose_core.pipeline.sources import IMAGE_EXTENSIONS, FrameSource, ImageSource
 from pose_core.structures import ImageFile
 
 
@@ -63,7 +64,8 @@ def find_inputs(paths: Sequence[Path], open_video: Callable[[Path], FrameSource]
 
 def _in_folder(folder: Path, open_video: Callable[[Path], FrameSource]) -> list[Input]:
     # Names that begin with a dot are hidden; macOS leaves such shadows of real files on foreign disks.
-    files = sorted((p for p in folder.iterdir() if p.is_file() and not p.name.startswith(".")), key=natural_order)
+    shown = [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")]
+    files = sorted(shown, key=lambda file: natural_order(file.name))
     images = [p for p in files if p.suffix.lower() in IMAGE_EXTENSIONS]
     videos = [p for p in files if p.suffix.lower() in VIDEO_EXTENSIONS]
     if images and videos:

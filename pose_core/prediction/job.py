@@ -17,9 +17,10 @@ from typing import Any
 
 import torch
 
-from pose_core.errors import DataError, PoseError
+from pose_core.errors import DataError, PoseError, argument
 from pose_core.interfaces import PredictionsHeader, Writer
 from pose_core.io.files import parse_json, write_whole
+from pose_core.io.frame_ranges import FrameRange, add_to_ranges
 from pose_core.model.weights import file_hash
 from pose_core.pipeline.sources import FrameSource
 from pose_core.pipeline.threads import Timing
@@ -100,14 +101,18 @@ class Job:
             former, frames, missing = dict(note["maker"]), int(note["frames"]), [(a, b) for a, b in note["missing"]]
         except (OSError, ValueError, KeyError, TypeError):
             raise PoseError(
-                f"{self.result}: exists, and no {self._note.name} beside it says what made it; add --overwrite or "
-                "choose another --out"
+                f"{self.result}: exists, and no {self._note.name} beside it says what made "
+                f"it; add {argument('overwrite', True)} or "
+                f"choose another {argument('out')}"
             ) from None
         maker = self._maker()
         if differs := [key for key in _DECIDES if former.get(key) != maker[key]]:
-            named = " and ".join("model or way of using it (--follow ...)" if d == "model" else d for d in differs)
+            named = " and ".join(
+                f"model or way of using it ({argument('follow')} ...)" if d == "model" else d for d in differs
+            )
             raise PoseError(
-                f"{self.result}: exists and was made with another {named}; add --overwrite or choose another --out"
+                f"{self.result}: exists and was made with another {named}; add "
+                f"{argument('overwrite', True)} or choose another {argument('out')}"
             )
         remove_leftover(self._partial)
         return Outcome(self.result, frames, missing)
@@ -229,15 +234,12 @@ class _Missing:
     """Runs of missing frames, and the first reason, among frames that pass by."""
 
     def __init__(self) -> None:
-        self.runs: list[tuple[int, int]] = []
+        self.runs: list[FrameRange] = []
         self.reason: str | None = None
 
     def watch(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         for frame in frames:
             if frame.missing is not None:
                 self.reason = self.reason or frame.missing
-                if self.runs and self.runs[-1][1] == frame.index - 1:
-                    self.runs[-1] = (self.runs[-1][0], frame.index)
-                else:
-                    self.runs.append((frame.index, frame.index))
+                add_to_ranges(self.runs, frame.index)
             yield frame

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pose_core.data.draw import draw_instances, draw_note
-from pose_core.errors import DataError, PoseError, VideoError
+from pose_core.errors import DataError, PoseError, VideoError, argument
 from pose_core.interfaces import PredictionsHeader, PredictionsStream
 from pose_core.interfaces.prediction_files import open_predictions
 from pose_core.io.files import disk_errors, make_folder, put_in_place
@@ -22,6 +22,7 @@ from pose_core.pipeline.sources import FrameSource
 from pose_core.pipeline.threads import Channel, Flow, Stopped
 from pose_core.pipeline.video import VideoSource
 from pose_core.prediction.inputs import find_inputs
+from pose_core.reporting import Reporter, current_reporter
 from pose_core.structures import ByteArray, Frame
 
 IMAGES_PER_SECOND = 10.0
@@ -36,7 +37,7 @@ def render(
     threshold: float = 0.2,
     radius: float | None = None,
     overwrite: bool = False,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    reporter: Reporter | None = None,
 ) -> None:
     """Write a video with the predicted animals drawn into it, frame by frame.
 
@@ -47,7 +48,7 @@ def render(
         threshold: keypoints with a lower score are left out.
         radius: of the keypoints in pixels; by default fitting the frame.
         overwrite: replace ``out`` if it exists.
-        progress: gets the number of frames done, and of all.
+        reporter: is told how far it is, in frames.
 
     Raises:
         DataError: the predictions cannot be read or belong to another video.
@@ -61,14 +62,19 @@ def render(
     source = inputs[0].source
     _check(predictions, stream.header, video, source)
     if out.exists() and not overwrite:
-        raise PoseError(f"{out}: exists; add --overwrite or choose another name")
+        raise PoseError(f"{out}: exists; add {argument('overwrite', True)} or choose another name")
     if out.exists() and out.samefile(video):
         raise PoseError(f"{out}: is the video itself; choose another name")
     make_folder(out.parent)
     temporary = out.with_name(f".{out.stem}.partial{out.suffix}")
     try:
         with disk_errors(out.parent):
-            _encode(_pictures(stream, source, threshold, radius, progress), temporary, out, source.info.fps)
+            _encode(
+                _pictures(stream, source, threshold, radius, reporter or current_reporter()),
+                temporary,
+                out,
+                source.info.fps,
+            )
             put_in_place(temporary, out)
     finally:
         temporary.unlink(missing_ok=True)
@@ -93,7 +99,7 @@ def _pictures(
     source: FrameSource,
     threshold: float,
     radius: float | None,
-    progress: Callable[[int, int], None],
+    reporter: Reporter,
 ) -> Iterator[ByteArray]:
     """The drawn frames; the source is decoded in a thread of its own."""
     total = source.info.frames
@@ -116,7 +122,7 @@ def _pictures(
             yield picture
         else:
             yield draw_instances(picture, frame, skeleton, threshold=threshold, radius=radius)
-        progress(index + 1, total)
+        reporter.progress("drawing", index + 1, total)
 
 
 def _decoded(source: FrameSource) -> Iterator[tuple[int, ByteArray | None]]:
@@ -189,4 +195,6 @@ def _chain(first: ByteArray, others: Iterator[ByteArray]) -> Iterator[ByteArray]
 def _unwritable(out: Path, error: av.FFmpegError) -> PoseError:
     if error.errno == errno.ENOSPC:
         return PoseError(f"{out.parent}: no space left on the disk; free some and run the command again")
-    return VideoError(f"{out}: cannot be written ({(error.strerror or str(error)).lower()}); choose another --out")
+    return VideoError(
+        f"{out}: cannot be written ({(error.strerror or str(error)).lower()}); choose another {argument('out')}"
+    )

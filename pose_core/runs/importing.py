@@ -10,14 +10,13 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from pose_core.catalog import get_catalog
-from pose_core.errors import ConfigError, PluginError, RunError
+from pose_core.errors import ConfigError, PluginError, RunError, argument
 from pose_core.interfaces import Imported, ImportedNetwork, Importer
 from pose_core.model.build import build_model
 from pose_core.model.detector import DetectorModel
 from pose_core.model.weights import load_into
 from pose_core.runs.run_folder import CONFIG, STAGES, Run
-from pose_core.specs import AnyImporter, DetectorRunSpec, RunSpec
-from pose_core.specs.base import Spec
+from pose_core.specs import DetectorRunSpec, ImporterConfig, RunSpec, parse_component
 from pose_core.specs.run import RunBase, stage_of_run
 from pose_core.specs.yaml_file import validate_as
 
@@ -43,12 +42,12 @@ class ImportedRun:
 
 def import_model(
     importer: str | Mapping[str, Any],
-    snapshot: Path,
-    out: Path,
+    snapshot: Path | str,
+    out: Path | str,
     *,
-    config: Path | None = None,
-    detector: Path | None = None,
-    data: Path | None = None,
+    config: Path | str | None = None,
+    detector: Path | str | None = None,
+    data: Path | str | None = None,
 ) -> ImportedRun:
     """Make a run folder of a model that another tool trained; it predicts, evaluates and fine-tunes like any other.
 
@@ -67,12 +66,13 @@ def import_model(
         RunError: a file cannot be used, its weights do not fit, or ``out`` holds a run.
         PluginError: the importer or a mapping of weights is broken.
     """
+    out = Path(out)
     if (out / CONFIG).exists():
-        raise RunError(f"{out}: already holds a run; choose another --out")
-    chosen = {"importer": importer if isinstance(importer, str) else dict(importer)}
-    settings = validate_as(chosen, {}, "", _Chosen).importer
+        raise RunError(f"{out}: already holds a run; choose another {argument('out')}")
+    settings = parse_component("importer", ImporterConfig, importer, "importer")
     reader: Importer = get_catalog().component("importer", settings.type).factory()(settings)
-    found = reader.read(snapshot, config, detector, data)
+    beside = (None if path is None else Path(path) for path in (config, detector, data))
+    found = reader.read(Path(snapshot), *beside)
     if not isinstance(found, Imported):
         raise PluginError(f"importer {settings.type!r} returned {type(found).__name__}, not Imported")
 
@@ -108,12 +108,6 @@ def import_model(
     run = Run.create(out, spec, provenance)
     run.save_weights(model.state_dict(), training={"imported": True})
     return ImportedRun(run, found.notes, sum(p.numel() for p in model.parameters()))
-
-
-class _Chosen(Spec):
-    """An importer as a part of a configuration, so that a wrong setting is named as everywhere."""
-
-    importer: AnyImporter
 
 
 def _spec(network: ImportedNetwork, kind: type[S], importer: str) -> S:

@@ -22,7 +22,7 @@ import yaml
 from typing_extensions import TypeVar
 
 from pose_core.catalog import get_catalog
-from pose_core.errors import RunError
+from pose_core.errors import RunError, argument, command
 from pose_core.io.files import disk_errors, make_folder, parse_json, write_whole
 from pose_core.model.assemble import PoseModel
 from pose_core.model.build import build_model
@@ -212,9 +212,14 @@ class Run(Generic[S]):
 
 def _existing(folder: Path) -> Path:
     if not folder.exists():
-        raise RunError(f"{folder}: no such run folder; 'pose train ... --out {folder}' makes one")
+        raise RunError(
+            f"{folder}: no such run folder; {command('train', '...', argument('out', str(folder)))} makes one"
+        )
     if not folder.is_dir() or not (folder / CONFIG).is_file():
-        raise RunError(f"{folder}: not a run folder (no {CONFIG} in it); name the folder that 'pose train --out' made")
+        raise RunError(
+            f"{folder}: not a run folder (no {CONFIG} in it); name the folder that "
+            f"{command('train', argument('out'))} made"
+        )
     return folder
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pose_core.catalog import Weights, get_catalog
-from pose_core.errors import ConfigError, WeightsError
+from pose_core.errors import ConfigError, WeightsError, argument, command
 from pose_core.interfaces.hub import read_tensors
 from pose_core.io.files import is_file
 from pose_core.model.network import FoundWeights, Network
@@ -147,7 +147,8 @@ def _file(path: Path, trains: str) -> FoundWeights:
         importers = ", ".join(c.name for c in get_catalog().components("importer")) or "none is installed"
         held = ", ".join([*([content.wrapper] if content.wrapper else []), *content.others][:5])
         raise WeightsError(
-            f"{path}: is a snapshot of another tool (it holds {held}), not tensors by name; 'pose import TOOL {path} "
-            f"--out RUN' makes a run of it, which --weights takes (importers: {importers})"
+            f"{path}: is a snapshot of another tool (it holds {held}), not tensors by name; "
+            f"{command('import', 'TOOL', str(path), argument('out', 'RUN'))} "
+            f"makes a run of it, which {argument('weights')} takes (importers: {importers})"
         )
     return FoundWeights(content.tensors, path, f"the file {path}")

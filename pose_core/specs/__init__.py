@@ -26,6 +26,7 @@ from pose_core.specs.components import (
     ImporterConfig,
     InputConfig,
     LossConfig,
+    NamedComponent,
     NeckConfig,
     PredictorConfig,
     ReaderConfig,
@@ -39,6 +40,7 @@ from pose_core.specs.features import Feature, choose_feature
 from pose_core.specs.fields import FeatureIndex, FrozenNorms, GridOffset, Pretrained
 from pose_core.specs.map_heads import DeconvolutionHeadConfig, FeatureMapHeadConfig, HeatmapPredictorConfig
 from pose_core.specs.model import CUSTOM, ModelSpec, PreprocessSpec
+from pose_core.specs.parse_component import parse_component
 from pose_core.specs.run import (
     AnyRunSpec,
     DataSpec,
@@ -91,6 +93,7 @@ __all__ = [
     "InputConfig",
     "LossConfig",
     "ModelSpec",
+    "NamedComponent",
     "NeckConfig",
     "OptimizerSpec",
     "PoseNetworkSpec",
@@ -109,6 +112,7 @@ __all__ = [
     "TrainSpec",
     "WriterConfig",
     "choose_feature",
+    "parse_component",
     "parse_yaml",
     "prefix_errors",
 ]

@@ -80,6 +80,17 @@ class BackboneConfig(ComponentConfig):
         """Names of the inputs beside the image; they arrive by keyword and come from ``model.inputs``."""
         return ()
 
+    def insert_points(self) -> Mapping[str, tuple[Feature, ...]]:
+        """List where a backbone around this one may read or change feature maps.
+
+        See :mod:`pose_core.interfaces.backbone`.
+
+        Returns:
+            the feature maps that pass at each insert point, from fine to coarse. The names are identifiers; the points
+            are passed in this order.
+        """
+        return {}
+
     def size_multiple(self) -> int:
         """Height and width of the input must be multiples of this; images are padded to it."""
         return max(f.stride for f in self.features())

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from pose_core.catalog import get_catalog
 from pose_core.catalog.merge import merge
-from pose_core.errors import ConfigError
+from pose_core.errors import ConfigError, setting
 from pose_core.hooks import NEEDS, ExtraHead
-from pose_core.specs.components import AnyHead, HeadConfig
+from pose_core.specs.components import HeadConfig
+from pose_core.specs.parse_component import parse_component
 from pose_core.specs.run import RunSpec
 from pose_core.structures import Skeleton
 
@@ -91,7 +90,7 @@ def note(spec: RunSpec, head: ExtraHead) -> str:
     component = spec.model.heads[head.name].type
     return (
         f"{spec.model.name} gets a head '{head.name}' ({component}) for {', '.join(names)}; leave it out with "
-        f"--set model.heads.{head.name}=null"
+        f"{setting(f'model.heads.{head.name}=null')}"
     )
 
 
@@ -102,10 +101,9 @@ def _needs(unique_keypoints: Sequence[str], identified: object, individuals: Seq
 
 def _learned(head: Any) -> set[str]:
     """Which needs a head, as YAML has it, serves; none where it is wrong, which validation will say."""
-    adapter: TypeAdapter[HeadConfig] = TypeAdapter(AnyHead)
     try:
-        config = adapter.validate_python(head)
-    except ValidationError:
+        config = parse_component("head", HeadConfig, head)
+    except ConfigError:
         return set()
     serves = {"unique_keypoints": config.predicts_unique(), "identity": config.predicts_identity()}
     return {need for need in NEEDS if serves[need]}

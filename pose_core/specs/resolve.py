@@ -17,7 +17,7 @@ import yaml
 from pose_core.catalog import Model, get_catalog
 from pose_core.catalog.install_hints import MODEL
 from pose_core.catalog.merge import merge
-from pose_core.errors import ConfigError
+from pose_core.errors import ConfigError, argument, command, setting
 from pose_core.hooks import MethodSpec
 from pose_core.specs.extra_heads import extra_heads, note, with_heads
 from pose_core.specs.run import RunSpec
@@ -48,7 +48,7 @@ def file_layer(path: Path) -> Layer:
 
 
 def set_layer(assignments: Sequence[str]) -> Layer:
-    """``--set a.b=c`` options; values are YAML (numbers, true, null, [lists]).
+    """Put assignments (``a.b=c``) into a layer; values are YAML (numbers, true, null, [lists]).
 
     Raises:
         ConfigError: an assignment has no ``=``, or goes through a value that is no mapping.
@@ -59,23 +59,25 @@ def set_layer(assignments: Sequence[str]) -> Layer:
         path, equals, text = assignment.partition("=")
         keys = tuple(path.strip().split("."))
         if not equals or not all(keys):
-            raise ConfigError(f"--set {assignment!r}: write it as key.key=value, for example train.optimizer.lr=0.001")
+            raise ConfigError(
+                f"{setting(repr(assignment))}: write it as key.key=value, for example train.optimizer.lr=0.001"
+            )
         try:
             value = parse_yaml(text)
         except yaml.YAMLError:
-            raise ConfigError(f"--set {assignment!r}: the value is not valid YAML; quote it") from None
+            raise ConfigError(f"{setting(repr(assignment))}: the value is not valid YAML; quote it") from None
         inner = content
         for key in keys[:-1]:
             inner = inner.setdefault(key, {})
             if not isinstance(inner, dict):
-                raise ConfigError(f"--set {assignment!r}: {key} was already set to a value")
+                raise ConfigError(f"{setting(repr(assignment))}: {key} was already set to a value")
         inner[keys[-1]] = value
-        origin[keys] = f"--set {path.strip()}"
+        origin[keys] = setting(path.strip())
     return Layer(content, origin)
 
 
 def option_layer(options: Iterable[tuple[str, str, Any]]) -> Layer:
-    """Options with a name of their own: (``--epochs``, ``train.epochs``, value); None means not given."""
+    """Options with a name of their own: (how messages call it, ``train.epochs``, value); None means not given."""
     content: dict[str, Any] = {}
     origin: dict[Loc, str] = {}
     for option, path, value in options:
@@ -111,7 +113,7 @@ def choose_model(name: str, multi_animal: bool, method: str | None = None) -> Mo
     others = sorted({m.name for m in get_catalog().models() if m.method in order})
     near = difflib.get_close_matches(name, others, n=3, cutoff=0.5) or others[:3]
     advice = (
-        f"for several there is {' or '.join(near)}; 'pose models' lists all"
+        f"for several there is {' or '.join(near)}; {command('models')} lists all"
         if others
         else f"no installed plugin offers a model for several animals; {get_catalog().advice_on_methods(order)}"
     )
@@ -170,8 +172,8 @@ def resolve(
         content = merge(content, {"model": {"name": model.full_name}})
     elif not isinstance(content.get("model"), Mapping) or "backbone" not in content["model"]:
         raise ConfigError(
-            "no model is named: use --model NAME ('pose models' lists them) "
-            "or give model.backbone and model.heads in --config"
+            f"no model is named: use {argument('model', 'NAME')} ({command('models')} lists them) "
+            f"or give model.backbone and model.heads in {argument('config')}"
         )
     if stages is not None:
         content = {**content, "stages": stages}

@@ -30,8 +30,8 @@ def check_plugins(folder: Path) -> None:
     """
     content, _ = read_yaml(folder / "config.yaml")
     named = {section: content.get(section) for section in _SECTIONS}
-    needed = namespaces_in(named)
     catalog = get_catalog()
+    needed = namespaces_in(named, catalog.kinds)
     if missing := needed - {plugin.name for plugin in catalog.plugins if plugin.active}:
         raise ConfigError(f"{folder}: {advice(missing, catalog.plugins, came_with=_made_with(folder))}")
 

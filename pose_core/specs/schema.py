@@ -23,8 +23,6 @@ def json_schema() -> dict[str, Any]:
     schema = RunSpec.model_json_schema()
     for part in (schema, *(schema.get("$defs", {}).get(n, {}) for n in ("ModelSpec", "DataSpec"))):
         part.pop("required", None)
-    heads = schema["$defs"]["ModelSpec"]["properties"]["heads"]
-    heads["additionalProperties"] = {"anyOf": [heads["additionalProperties"], {"type": "null"}]}  # null leaves one out
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "pose_core configuration"}
 
 

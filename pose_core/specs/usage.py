@@ -14,7 +14,7 @@ from pose_core.catalog.citations import Citation, read_entries
 from pose_core.catalog.composition import components_in
 from pose_core.catalog.distributions import required_by
 from pose_core.catalog.merge import merge
-from pose_core.errors import ConfigError, RunError
+from pose_core.errors import ConfigError, RunError, command
 from pose_core.io.files import parse_json
 from pose_core.plugins import PluginRecord
 from pose_core.specs.model import CUSTOM
@@ -101,7 +101,7 @@ def _collect(path: Path, content: Mapping[str, Any], used: Used) -> None:
     stages, own = content.get("stages"), {key: value for key, value in content.items() if key != "stages"}
     train = content.get("train")
     start = train.get("weights") if isinstance(train, Mapping) else None
-    for kind, config in components_in(own):
+    for kind, config in components_in(own, get_catalog().kinds):
         _add(path, kind, config, used, fetches=start is None)
     if isinstance(start, str) and not path.with_name("provenance.json").is_file():
         _add_weights(start, used)
@@ -117,12 +117,14 @@ def _add(path: Path, kind: str, config: dict[str, Any], used: Used, *, fetches: 
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, (kind, *first["loc"])))
-        raise ConfigError(f"{path}: {where}: {first['msg']}; 'pose show {component.name}' lists the settings") from None
+        raise ConfigError(
+            f"{path}: {where}: {first['msg']}; {command('show', component.name)} lists the settings"
+        ) from None
     if component not in used.components:
         used.components.append(component)
     if fetches and whole.get("pretrained", False):
         _add_pretrained(component, used)
-    for inner, part in components_in(whole):
+    for inner, part in components_in(whole, get_catalog().kinds):
         _add(path, inner, part, used, fetches=fetches)
 
 

@@ -155,7 +155,7 @@ def validate_as(content: Mapping[str, Any], origin: Mapping[Loc, str], source: s
 
     Args:
         content: of the whole run.
-        origin: for paths of keys, where they were written (``config.yaml line 14``, ``--set``).
+        origin: for paths of keys, where they were written (``config.yaml line 14``, an assignment).
         source: file to name first in messages; may be empty.
         kind: of spec.
 

@@ -18,7 +18,7 @@ _BITS = 8
 _CELL = 8
 
 
-def numbered_picture(number: int, width: int = 64, height: int = 48) -> ByteArray:
+def draw_number(number: int, width: int = 64, height: int = 48) -> ByteArray:
     """Draw a number from 0 to 255 as eight black or white cells.
 
     Below them is a pattern that moves with the number.
@@ -75,7 +75,7 @@ def write_numbered_video(
         if rotation:
             stream.set_display_rotation(rotation)
         for number in range(frames):
-            frame = VideoFrame.from_ndarray(numbered_picture(number % 256, width, height), format="rgb24")
+            frame = VideoFrame.from_ndarray(draw_number(number % 256, width, height), format="rgb24")
             frame.pts = number if times is None else times[number]
             frame.time_base = Fraction(1, 30)
             container.mux(stream.encode(frame))

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pose_core.errors import ConfigError, DataError, PluginError, described
+from pose_core.catalog import get_catalog
+from pose_core.errors import ConfigError, DataError, PluginError, argument, command, described
 from pose_core.io.files import write_whole
 from pose_core.plugins import place_in
 from pose_core.testing.checks import NotApplicable, checks_of_level_0, every_check
@@ -84,8 +85,10 @@ def items(name: str, levels: Iterable[int] = (0, 1), reference: StoredOutputs | 
         ConfigError: nothing of that name is installed.
     """
     wanted = set(levels)
-    checks = every_check() if wanted - {0} else checks_of_level_0()
     found = subjects(name, reference)
+    # Only the kinds that are looked at: what is wrong with the checks of another is no failure of this plugin.
+    kinds = {name: kind for name, kind in get_catalog().kinds.items() if name in {s.kind for s in found}}
+    checks = every_check(kinds) if wanted - {0} else checks_of_level_0(kinds)
     return [
         Item(check, subject)
         for subject in found
@@ -132,7 +135,9 @@ def read_outputs(path: Path) -> StoredOutputs:
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read as stored outputs ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
-        raise DataError(f"{path}: holds no stored outputs; make them with 'pose check NAME --store {path}'")
+        raise DataError(
+            f"{path}: holds no stored outputs; make them with {command('check', 'NAME', argument('store', str(path)))}"
+        )
     return content
 
 
@@ -150,7 +155,7 @@ def store_outputs(name: str, path: Path) -> int:
 
     stored: dict[str, Any] = {}
     for subject in subjects(name):
-        if not isinstance(subject, ComponentSubject) or subject.kind not in NETWORK or subject.kind == "detector":
+        if not isinstance(subject, ComponentSubject) or NETWORK not in subject.kinds or subject.kind == "detector":
             continue
         try:
             stored[subject.label] = summarize_outputs(subject)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from pose_core.catalog.merge import merge
@@ -14,6 +13,7 @@ from pose_core.data.dataset import Batch
 from pose_core.interfaces import Calibration, Head, Labels, Predictor
 from pose_core.model.assemble import PoseModel
 from pose_core.model.transfer import network_of
+from pose_core.reporting import Reporter
 from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
 from pose_core.specs.yaml_file import validate
@@ -33,7 +33,7 @@ def spread(rows: Sequence[int]) -> tuple[int, ...]:
 
 
 def calibrate(
-    run: Run, training: Iterable[Batch], validation: Iterable[Batch], device: torch.device, console: Console
+    run: Run, training: Iterable[Batch], validation: Iterable[Batch], device: torch.device, reporter: Reporter
 ) -> Run:
     """Let each head decide; what they decide is written to the configuration of the run.
 
@@ -41,7 +41,7 @@ def calibrate(
         run: with its best weights.
         training, validation: batches without augmentation, as often as they are asked for.
         device: where the network is to compute.
-        console: is told what was decided.
+        reporter: is told what was decided.
 
     Returns:
         the run, with its new configuration.
@@ -60,7 +60,7 @@ def calibrate(
     changes = {"model": {"heads": decided}}
     keys = dict(_leaves(changes))
     for key, value in keys.items():
-        console.print(f"decided by the data: {key}: {value}", highlight=False, markup=False, soft_wrap=True)
+        reporter.note(f"decided by the data: {key}: {value}")
     run = run.with_spec(validate(merge(run.spec.model_dump(mode="json"), changes), {}))
     run.update_metrics(**{CALIBRATED: sorted(keys)})
     return run

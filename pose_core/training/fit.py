@@ -13,16 +13,17 @@ from typing import Any, TypeVar
 import lightning
 import torch
 from lightning.pytorch.strategies import DDPStrategy
-from rich.console import Console
 from torch.utils.data import DataLoader
 
 from pose_core.data.dataset import ImageSamples, PlainBatches, collate, init_worker
 from pose_core.data.fingerprint import data_hash
-from pose_core.errors import ConfigError, PoseError, RunError
+from pose_core.errors import ConfigError, PoseError, RunError, argument
 from pose_core.io.files import disk_errors
 from pose_core.model.build import build_model
 from pose_core.model.device import choose_device
 from pose_core.model.network import Network
+from pose_core.processes import is_first, rank
+from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import CONFIG, HISTORY, Run
 from pose_core.runs.start import start_from
 from pose_core.specs import RunBase, TrainSpec
@@ -45,7 +46,9 @@ _MAY_CHANGE = re.compile(rf"data\.source|(stages\.[^.]+\.)*{_TRAIN_MAY_CHANGE}(\
 S = TypeVar("S", bound=RunBase)
 
 
-def train_network(prepared: Prepared[S], out: Path, *, resume: bool = False, console: Console | None = None) -> Run[S]:
+def train_network(
+    prepared: Prepared[S], out: Path, *, resume: bool = False, reporter: Reporter | None = None
+) -> Run[S]:
     """Train one network, keep the best weights, and leave a complete run folder.
 
     A network that does not learn (a class filter on pretrained weights) is put there as it is. What it builds on is not
@@ -55,22 +58,25 @@ def train_network(prepared: Prepared[S], out: Path, *, resume: bool = False, con
         prepared: see :func:`pose_core.training.prepare.prepare`.
         out: the run folder; made if needed.
         resume: go on from the folder's last checkpoint, exactly where it was written. Without a checkpoint, start.
-        console: where progress is shown; standard error by default.
+        reporter: is told how it goes.
 
     Raises:
         RunError: the folder holds another run, or cannot be resumed with this configuration.
         ConfigError: device, precision or logger is not available.
         TrainingError: the loss is no longer finite.
     """
-    console = console or Console(stderr=True, markup=False, emoji=False)
+    reporter = reporter or current_reporter()
     spec = prepared.spec
     task: Task[S] = TASKS[spec.trains](prepared)
-    first = int(os.environ.get("LOCAL_RANK", "0")) == 0
+    first = is_first()
     existing = (out / CONFIG).is_file()
     if resume and existing:
         check_resumable(spec, out)
     elif existing and first:
-        raise RunError(f"{out}: already holds a run; add --resume to go on with it, or choose another --out")
+        raise RunError(
+            f"{out}: already holds a run; add {argument('resume', True)} to go on with it, or "
+            f"choose another {argument('out')}"
+        )
     device = choose_device(spec.train.device)
     if spec.train.precision == "16-mixed" and device.type == "cpu":
         raise ConfigError("train.precision: 16-mixed needs a GPU; use bf16-mixed or 32 on the CPU")
@@ -88,7 +94,7 @@ def train_network(prepared: Prepared[S], out: Path, *, resume: bool = False, con
         start = start_from(network, spec.train.weights, metadata=spec.metadata, aliases=spec.train.aliases)
         weights = start.provenance or None
         for line in start.lines:
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            reporter.note(line)
     if first:
         run = Run.create(out, spec, {**_provenance(prepared), "weights": weights})
     if not spec.trainable():
@@ -101,10 +107,10 @@ def train_network(prepared: Prepared[S], out: Path, *, resume: bool = False, con
     steps_an_epoch = max(1, math.ceil(len(samples) / (spec.train.batch_size * spec.train.devices)))
     schedule = ScheduleCallback(spec.train, steps_an_epoch * length.epochs)
     rows = prepared.split.validation
-    shared = rows[int(os.environ.get("LOCAL_RANK", "0")) :: spec.train.devices]
+    shared = rows[rank() :: spec.train.devices]
     validation = PlainBatches(task.samples(shared, augment=False), spec.train.batch_size) if rows else None
     best_checkpoint = BestCheckpoint(run, length, task.metric, validation, schedule)
-    with _Quiet(), disk_errors(out, again="run the same command again with --resume"):
+    with _Quiet(), disk_errors(out, again=f"run the same command again with {argument('resume', True)}"):
         trainer = lightning.Trainer(
             accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.type],
             devices=spec.train.devices if device.index is None else [device.index],
@@ -119,7 +125,7 @@ def train_network(prepared: Prepared[S], out: Path, *, resume: bool = False, con
             precision=spec.train.precision,
             max_epochs=length.epochs,
             gradient_clip_val=spec.train.gradient_clip,
-            callbacks=[schedule, best_checkpoint, TrainingProgress(console, schedule, best_checkpoint)],
+            callbacks=[schedule, best_checkpoint, TrainingProgress(reporter, schedule, best_checkpoint)],
             logger=loggers,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -151,7 +157,7 @@ def train_network(prepared: Prepared[S], out: Path, *, resume: bool = False, con
     if trainer.is_global_zero:
         seconds = round(schedule.seconds, 1)
         run.update_metrics(training={"epochs": trainer.current_epoch, "steps": trainer.global_step, "seconds": seconds})
-        run = task.calibrate(run, device, console)
+        run = task.calibrate(run, device, reporter)
         metric = task.metric
         plot_curves(run.path / HISTORY, run.path / "training_curves.png", metric.key, metric.label, metric.unit)
     return run
@@ -207,7 +213,7 @@ def check_resumable(asked: RunBase, out: Path) -> None:
     if differing:
         raise RunError(
             f"{out}: cannot be resumed with other values of {', '.join(differing[:5])}; "
-            "give the same options as before, or start a new run with another --out"
+            f"give the same options as before, or start a new run with another {argument('out')}"
         )
 
 

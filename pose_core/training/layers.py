@@ -12,14 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from pose_core.catalog import Model, get_catalog
 from pose_core.catalog.merge import merge
-from pose_core.errors import ConfigError
+from pose_core.errors import ConfigError, argument, command
 from pose_core.runs.run_folder import Run
 from pose_core.runs.start import NONE, run_of
-from pose_core.specs import CUSTOM, AnyDetector, AnyReader, AnyRunSpec, DetectorConfig, DetectorRunSpec, ReaderConfig
+from pose_core.specs import CUSTOM, AnyRunSpec, DetectorConfig, DetectorRunSpec, ReaderConfig, parse_component
 from pose_core.specs.resolve import Layer, choose_model, file_layer, resolve, set_layer
 from pose_core.specs.run import RunSpec, run_suppliers, stage_of_run
 from pose_core.specs.yaml_file import Loc, validate_as
@@ -37,7 +35,7 @@ _FACTS = ("keypoints", "individuals", "identified", "unique_keypoints")
 
 @dataclass(frozen=True)
 class Written:
-    """What a user wrote: a file, ``--set`` options, and options with a name of their own.
+    """What a user wrote: a file, assignments, and options with a name of their own.
 
     Attributes:
         layers: in this order; the last wins.
@@ -82,13 +80,7 @@ class Written:
         reader = data.get("reader") if isinstance(data, dict) else None
         if reader is None:
             return None
-        adapter: TypeAdapter[ReaderConfig] = TypeAdapter(AnyReader)
-        try:
-            return adapter.validate_python(reader)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            path = ".".join(map(str, ("data", "reader", *first["loc"])))
-            raise ConfigError(f"{path}: {first['msg']}") from None
+        return parse_component("reader", ReaderConfig, reader, "data.reader")
 
     def for_project(self, dataset: LabelledDataset, source: Path) -> tuple[Written, list[str]]:
         """Drop what a file says about another project, as the config.yaml of a run does; with a note on that.
@@ -181,8 +173,9 @@ def _trained_alone(written: Written, model: str | None, networks: Mapping[str, s
     known = get_catalog().components("detector")
     if name and Path(name).is_dir() and not any(name in (c.name, c.full_name) for c in known):
         raise ConfigError(
-            f"--{boxes[0]} {name}: is a folder; add --model NAME to train a pose network with that detector, or name "
-            f"a detector to train and start it with --weights {name}"
+            f"{argument(boxes[0], name)}: is a folder; add {argument('model', 'NAME')} to "
+            f"train a pose network with that detector, or name "
+            f"a detector to train and start it with {argument('weights', name)}"
         )
     return name
 
@@ -225,11 +218,11 @@ def _stage(
     if _trains(name) == "boxes":
         content, _ = _detector_content(own, given, shared)
         _check_name(content["network"].get("type") if "network" in content else None, given, name)
-        return content
+        return {"trains": "boxes", **content}
     preset = _preset(given, own, dataset)
     if preset is None and "backbone" not in _section(wanted.get("model"), f"stages.{name}.model"):
         raise ConfigError(
-            f"stages.{name}: no model is named: use --{name} NAME ('pose models' lists them) or write "
+            f"stages.{name}: no model is named: use {argument(name, 'NAME')} ({command('models')} lists them) or write "
             f"stages.{name}.model.name"
         )
     inner: list[str] = []
@@ -278,10 +271,9 @@ def _preset(named: str | None, layers: Sequence[Layer], dataset: LabelledDataset
 
 def _wants(network: Content) -> Content:
     """What a detector's config says about its training; nothing where it is wrong, which is reported later."""
-    adapter: TypeAdapter[DetectorConfig] = TypeAdapter(AnyDetector)
     try:
-        return dict(adapter.validate_python(network).defaults())
-    except ValidationError:
+        return dict(parse_component("detector", DetectorConfig, network).defaults())
+    except ConfigError:
         return {}
 
 

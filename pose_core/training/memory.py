@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import sys
 
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 """Parameters of glibc's ``mallopt``."""
 
 KEPT = 1 << 30
@@ -27,6 +27,7 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    # 32 MiB is the most that glibc takes for the size from which a block is a mapping of its own.
-    settings = ((_MMAP_THRESHOLD, 32 << 20), (_TRIM_THRESHOLD, KEPT), (_TOP_PAD, 64 << 20))
+    # No block is a mapping of its own: those are returned when freed, and blocks above 32 MiB, such as the targets of
+    # many part affinity fields, always would be. Clearing 53 MB takes 27 ms in new pages and 7 ms in old ones.
+    settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, KEPT), (_TOP_PAD, 64 << 20))
     return all(mallopt(parameter, value) == 1 for parameter, value in settings)

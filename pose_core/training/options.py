@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from pydantic import TypeAdapter, ValidationError
 
-from pose_core.errors import ConfigError
+from pose_core.errors import ConfigError, argument
 from pose_core.specs.resolve import Layer, option_layer
 from pose_core.specs.train import Seconds
 
@@ -36,12 +36,12 @@ class TrainOptions:
 
     def layer(self) -> Layer:
         """What they say of the network that the command is about."""
-        return option_layer((_flag(name), f"train.{name}", value) for name, value in self._given().items())
+        return option_layer((argument(name), f"train.{name}", value) for name, value in self._given().items())
 
     def stage_layer(self) -> Layer:
         """What they say of the networks that it builds on."""
         given = self._given()
-        return option_layer((_flag(name), f"train.{name}", given.get(name)) for name in ("epochs", "batch_size"))
+        return option_layer((argument(name), f"train.{name}", given.get(name)) for name in ("epochs", "batch_size"))
 
     def seconds(self) -> float | None:
         """The time of the whole training.
@@ -56,11 +56,7 @@ class TrainOptions:
             return adapter.validate_python(self.max_time)
         except ValidationError as error:
             message = error.errors(include_url=False)[0]["msg"].removeprefix("Input ")
-            raise ConfigError(f"--max-time: {message}, not {self.max_time!r}") from None
+            raise ConfigError(f"{argument('max_time')}: {message}, not {self.max_time!r}") from None
 
     def _given(self) -> Mapping[str, object]:
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"

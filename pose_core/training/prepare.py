@@ -37,8 +37,8 @@ def prepare(
         networks: that the model builds on, by the name of what they supply (``detector``): the name of one to train, or
             the folder of a trained one.
         config: the user's YAML file.
-        assignments: ``--set`` options.
-        options: options with a name of their own; they win over ``--set``.
+        assignments: settings, ``train.epochs=3``.
+        options: options with a name of their own; they win over assignments.
 
     Raises:
         ConfigError: a name, key or value is wrong.

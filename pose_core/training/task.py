@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
 import torch
-from rich.console import Console
 from torch import Tensor, nn
 
 from pose_core.data.augment import Augmenter
@@ -20,6 +19,7 @@ from pose_core.data.split import Split
 from pose_core.errors import DataError
 from pose_core.model.assemble import PoseModel
 from pose_core.model.detector import DetectorModel
+from pose_core.reporting import Reporter
 from pose_core.runs.run_folder import Run
 from pose_core.specs import DetectorRunSpec, RunBase, RunSpec, TrainSpec
 from pose_core.structures import LabelledDataset, Skeleton
@@ -85,7 +85,7 @@ class Task(ABC, Generic[S]):
     def validate(self, network: nn.Module, batches: Iterable[Batch], device: torch.device) -> tuple[float, int]:
         """Sum of the metric over what was labelled, and how much that is; the network is in evaluation mode."""
 
-    def calibrate(self, run: Run[S], device: torch.device, console: Console) -> Run[S]:
+    def calibrate(self, run: Run[S], device: torch.device, reporter: Reporter) -> Run[S]:
         """Let parts of the trained network decide settings by the data; nothing by default."""
         return run
 
@@ -150,14 +150,14 @@ class PoseTask(Task[RunSpec]):
                 {head: {k: v.float() for k, v in tensors.items()} for head, tensors in outputs.items()}, batch.labels
             )
 
-    def calibrate(self, run: Run[RunSpec], device: torch.device, console: Console) -> Run[RunSpec]:
+    def calibrate(self, run: Run[RunSpec], device: torch.device, reporter: Reporter) -> Run[RunSpec]:
         """See :func:`pose_core.training.calibrate.calibrate`."""
         size, split = self.prepared.spec.train.batch_size, self.prepared.split
         training, validation = (
             PlainBatches(self.samples(rows, augment=False), size)
             for rows in (spread(split.train), split.validation or spread(split.train))
         )
-        return calibrate(run, training, validation, device, console)
+        return calibrate(run, training, validation, device, reporter)
 
     def validate(self, network: nn.Module, batches: Iterable[Batch], device: torch.device) -> tuple[float, int]:
         """Pixel errors."""

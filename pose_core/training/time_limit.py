@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pose_core.catalog.merge import merge
-from pose_core.errors import ConfigError
+from pose_core.errors import ConfigError, argument
 from pose_core.specs import AnyRunSpec
 from pose_core.specs.run import RUN_SPECS, NetworkSpec
 from pose_core.specs.yaml_file import validate_as
@@ -39,7 +39,8 @@ def share_time(spec: AnyRunSpec, total: float | None, trained: Iterable[str]) ->
     if sharing and rest <= 0:
         listed = " and ".join(f"{'.'.join(loc)}.train.max_time" for loc in own)
         raise ConfigError(
-            f"{listed}: {sum(own.values()):g} s leave nothing of the {total:g} s of --max-time; give more time"
+            f"{listed}: {sum(own.values()):g} s leave nothing of the {total:g} s of "
+            f"{argument('max_time')}; give more time"
         )
     changes: dict[str, Any] = {}
     for loc in sharing:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from pose_core.errors import readable
+from pose_core.errors import argument, readable
+from pose_core.processes import is_first
+from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import Run
 from pose_core.specs import AnyRunSpec
 from pose_core.training.options import TrainOptions
@@ -87,7 +86,7 @@ def train_project(
     assignments: Sequence[str] = (),
     options: TrainOptions | None = None,
     resume: bool = False,
-    console: Console | None = None,
+    reporter: Reporter | None = None,
 ) -> Run[AnyRunSpec]:
     """Train a model, and the networks that it builds on, on a labelled project.
 
@@ -95,38 +94,34 @@ def train_project(
         project, model, networks, config, assignments, options: see :func:`pose_core.training.prepare.prepare`.
         out: the run folder; made if needed.
         resume: go on from the last checkpoints in ``out``.
-        console: where notes and progress are shown; standard error by default.
+        reporter: is told how it goes.
 
     Raises:
         PoseError: the project, a name, a setting or the run folder cannot be used, or training cannot go on.
     """
-    console = console or Console(stderr=True, markup=False, emoji=False, quiet=_rank() > 0)
+    reporter = reporter or current_reporter()
     prepared = prepare(project, model, networks=networks, config=config, assignments=assignments, options=options)
-    _announce(prepared, console)
+    _announce(prepared, reporter)
     try:
-        run = train_run(prepared, out, resume=resume, console=console)
+        run = train_run(prepared, out, resume=resume, reporter=reporter)
     except KeyboardInterrupt:
-        console.print(f"the same command with --resume goes on from the last checkpoint in {out}", highlight=False)
+        reporter.note(
+            f"the same command with {argument('resume', True)} goes on from the last checkpoint in {out}",
+        )
         raise
-    if _rank() == 0:
+    if is_first():
         metric, best = TASKS[run.spec.trains].metric, run.metrics().get("best", {})
         if metric.key in best:
             value = f"{best[metric.key]:.{metric.digits}f}{metric.unit}"
-            console.print(f"best {metric.label} {value} at epoch {best['epoch']}", highlight=False)
+            reporter.note(f"best {metric.label} {value} at epoch {best['epoch']}")
     return run
 
 
-def _announce(prepared: Prepared[AnyRunSpec], console: Console) -> None:
+def _announce(prepared: Prepared[AnyRunSpec], reporter: Reporter) -> None:
     for note in prepared.notes:
-        console.print(f"note: {readable(note)}", highlight=False, soft_wrap=True)
+        reporter.note(f"note: {readable(note)}")
     spec, split = prepared.spec, prepared.split
-    console.print(
+    reporter.note(
         f"{spec.name} on {prepared.dataset.name}: {len(split.train)} training, {len(split.validation)} validation and "
         f"{len(split.test)} test images, {spec.train.epochs} epoch{'' if spec.train.epochs == 1 else 's'}",
-        highlight=False,
-        soft_wrap=True,
     )
-
-
-def _rank() -> int:
-    return int(os.environ.get("LOCAL_RANK", "0"))

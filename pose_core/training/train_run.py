@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from rich.console import Console
-
 from pose_core.catalog.merge import merge
-from pose_core.errors import ConfigError, RunError
+from pose_core.errors import ConfigError, RunError, argument, command
 from pose_core.io.files import disk_errors
 from pose_core.model.weights import file_hash
+from pose_core.processes import is_first
+from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import CONFIG, STAGES, WEIGHTS, Run
 from pose_core.specs import AnyRunSpec, RunBase, TrainSpec
 from pose_core.specs.run import stage_of_run
@@ -25,38 +24,41 @@ from pose_core.training.prepared import Prepared
 S = TypeVar("S", bound=RunBase)
 
 
-def train_run(prepared: Prepared[S], out: Path, *, resume: bool = False, console: Console | None = None) -> Run[S]:
+def train_run(prepared: Prepared[S], out: Path, *, resume: bool = False, reporter: Reporter | None = None) -> Run[S]:
     """Train a network, and before it those that it builds on, into ``stages/`` of the run folder.
 
     Args:
         prepared: see :func:`pose_core.training.prepare.prepare`.
         out: the run folder.
         resume: go on where each of them stopped.
-        console: where progress is shown; standard error by default.
+        reporter: is told how it goes.
 
     Raises:
         ConfigError: several devices are asked for, and more than one network is to be trained.
         PoseError: see :func:`pose_core.training.fit.train_network`.
     """
-    console = console or Console(stderr=True, markup=False, emoji=False)
-    first = int(os.environ.get("LOCAL_RANK", "0")) == 0
+    reporter = reporter or current_reporter()
+    first = is_first()
     if first and (out / CONFIG).is_file() and not resume and prepared.spec.builds_on():
-        raise RunError(f"{out}: already holds a run; add --resume to go on with it, or choose another --out")
+        raise RunError(
+            f"{out}: already holds a run; add {argument('resume', True)} to go on with it, or "
+            f"choose another {argument('out')}"
+        )
     _check_devices(list(_trained(prepared, ())))
     if first:
         for name, run in prepared.trained.items():
             _copy(run, out / STAGES / name, resume)
-    return _train(prepared, out, (), resume, console)
+    return _train(prepared, out, (), resume, reporter)
 
 
 Names = tuple[str, ...]
 
 
-def _train(prepared: Prepared[S], out: Path, names: Names, resume: bool, console: Console) -> Run[S]:
+def _train(prepared: Prepared[S], out: Path, names: Names, resume: bool, reporter: Reporter) -> Run[S]:
     """Train a network after those that it builds on; ``names`` are those under ``stages`` that lead to it."""
     sections = {}
     for name, stage in prepared.stages().items():
-        run = _train(stage, out / STAGES / name, (*names, name), resume, console)
+        run = _train(stage, out / STAGES / name, (*names, name), resume, reporter)
         # With what its parts decided by the data at the end of their training.
         sections[name] = stage_of_run(run.spec)
     spec = prepared.spec
@@ -67,8 +69,8 @@ def _train(prepared: Prepared[S], out: Path, names: Names, resume: bool, console
         return done
     if names or sections:
         which = f"{'.'.join(names)}: " if names else ""
-        console.print(f"training {which}{_told(prepared)}", highlight=False, soft_wrap=True)
-    return train_network(prepared, out, resume=resume, console=console)
+        reporter.note(f"training {which}{_told(prepared)}")
+    return train_network(prepared, out, resume=resume, reporter=reporter)
 
 
 def _trained(prepared: Prepared[RunBase], names: Names) -> Iterator[tuple[Names, TrainSpec]]:
@@ -84,13 +86,13 @@ def _check_devices(trained: Sequence[tuple[Names, TrainSpec]]) -> None:
         names = trained[0][0]
         raise ConfigError(
             "train.devices: several networks train in one command on one device only; train "
-            f"{'.'.join(names)} first ({_alone(*names)}), then give --{names[0]} FOLDER"
+            f"{'.'.join(names)} first ({_alone(*names)}), then give {argument(names[0], 'FOLDER')}"
         )
 
 
 def _alone(*names: str) -> str:
     option = "detector" if names[-1] == "detector" else "model"
-    return f"pose train DATA --{option} NAME --out FOLDER"
+    return command("train", "DATA", argument(option, "NAME"), argument("out", "FOLDER"))
 
 
 def _told(prepared: Prepared[RunBase]) -> str:
@@ -120,9 +122,11 @@ def _copy(run: Run[AnyRunSpec], target: Path, resume: bool) -> None:
         raise RunError(f"{run.path / WEIGHTS}: missing; it is not trained yet")
     if target.is_dir():
         if not resume:
-            raise RunError(f"{target}: exists; choose another --out")
+            raise RunError(f"{target}: exists; choose another {argument('out')}")
         if file_hash(target / WEIGHTS) != file_hash(run.path / WEIGHTS):
-            raise RunError(f"{target}: holds other weights than {run.path}; give the same run, or another --out")
+            raise RunError(
+                f"{target}: holds other weights than {run.path}; give the same run, or another {argument('out')}"
+            )
         return
     with disk_errors(target):
         # A copy that was interrupted must not be taken for a run.

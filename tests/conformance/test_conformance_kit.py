@@ -75,7 +75,7 @@ def outcome(tmp_path: Path) -> Outcomes:
 
     def one(name: str, edits: list[Edit]) -> CheckResult:
         subject = WRONG[name][0]
-        level = next(c.level for c in every_check() if c.name == name)
+        level = next(c.level for c in every_check(get_catalog().kinds) if c.name == name)
         reference = None
         if level == 2:
             with _installed(tmp_path / "right", []):
@@ -104,13 +104,13 @@ def _cannot_run(name: str) -> str:
 
 
 def test_for_each_check_there_is_a_wrong_component() -> None:
-    names = [c.name for c in every_check()]
+    names = [c.name for c in every_check(get_catalog().kinds)]
     assert len(names) == len(set(names))
     assert set(WRONG) == set(names)
 
 
 def test_every_check_says_in_one_line_what_it_demands() -> None:
-    for check in every_check():
+    for check in every_check(get_catalog().kinds):
         assert 30 < len(check.demand) <= 130, check.name
         assert check.on, check.name
 
@@ -181,4 +181,4 @@ def test_the_right_toy_passes_levels_0_and_1(tmp_path: Path) -> None:
     assert [o for o in outcomes if o.status == FAILED] == []
     assert {o.id for o in outcomes if o.status == SKIPPED} == {f"codec_recovers_crowds[{HEAD}]"}
     tried = {o.check for o in outcomes}
-    assert tried == {c.name for c in every_check() if c.level < 2}, "the toy has one of everything"
+    assert tried == {c.name for c in every_check(get_catalog().kinds) if c.level < 2}, "the toy has one of everything"

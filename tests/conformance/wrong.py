@@ -124,6 +124,11 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         "is declared",
         [_forward("return [nn.functional.interpolate(self.conv(images)[..., ::2, ::2], scale_factor=2.0)]")],
     ),
+    "insert_points_are_passed": (
+        NET,
+        "what an insert returns at images is not used",
+        [("network.py", "(images,) = insert", "insert")],
+    ),
     "batches_of_one_and_three": (
         NET,
         "differs when others are in the batch",

@@ -16,6 +16,7 @@ from pose_deeplabcut.importer import ModelImporter
 from torch import nn
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 
+from pose_core.catalog import get_catalog
 from pose_core.errors import RunError
 from pose_core.interfaces import Imported
 
@@ -154,6 +155,32 @@ class Model:
         message = str(caught.value)
         assert "\n" not in message
         return message
+
+
+def models_with_parts_of(plugin: str, folder: Path) -> list[tuple[Model, list[str]]]:
+    """A hollow model for each part that the importer maps to components of a plugin, and options for its detector."""
+    found = []
+    (tool,) = (record for record in get_catalog().plugins if record.name == "deeplabcut")
+    for mapping in tool.definitions["pose_components"]:
+        part = mapping.kind.removeprefix("deeplabcut/")
+        # Conditions are asked for after the backbone that takes them, which is of the same plugin.
+        if part == mapping.kind or part == "input" or plugin not in mapping.requires:
+            continue
+        content = description(top_down=part == "detector")
+        network = content["model"]
+        if part == "head":
+            network["heads"]["bodypart"] = {"type": mapping.name}
+        elif part == "detector":
+            content["detector"] = detector_description()
+            content["detector"]["model"]["type"] = mapping.name
+        else:
+            network[part] = {"type": mapping.name}
+        model = Model(folder / mapping.name, content, hollow=True)
+        options: list[str] = []
+        if part == "detector":
+            options = ["--detector", str(save_detector(model.folder, nn.Linear(1, 1)))]
+        found.append((model, options))
+    return found
 
 
 def detector_description() -> dict[str, Any]:

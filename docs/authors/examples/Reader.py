@@ -6,7 +6,7 @@ import numpy as np
 
 from pose_core.errors import DataError
 from pose_core.interfaces import Reader
-from pose_core.io.images import image_size
+from pose_core.io.images import read_image_size
 from pose_core.specs import ReaderConfig
 from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 
@@ -27,7 +27,7 @@ class OnePoint(Reader):
             except ValueError:
                 raise DataError(f"{path}: line {number}: write it as 'image x y', not {line!r}") from None
             file = path.parent / name
-            width, height = image_size(file)
+            width, height = read_image_size(file)
             images.append(LabelledImage.create(ImageFile(file), name, width, height, Instances.from_keypoints(points)))
         return LabelledDataset(Skeleton(("point",)), tuple(images), root=path, name=path.stem)
 

@@ -49,7 +49,7 @@ def build(size: tuple[int, int] | None = (64, 64), names: tuple[str, ...] = NAME
 
 
 def coam(size: tuple[int, int] | None = (64, 64), names: tuple[str, ...] = NAMES, **config: Any) -> Backbone:
-    return build(size, names, type="buctd/hrnet_coam", width=18, **config)
+    return build(size, names, **{"type": "buctd/coam", "backbone": {"type": "hrnet/hrnet", "width": 18}, **config})
 
 
 def prenet(names: tuple[str, ...] = NAMES, **config: Any) -> Backbone:
@@ -168,10 +168,10 @@ def test_new_attention_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("attention", ["dual", "channel"])
-@pytest.mark.parametrize("stages", [(2,), (1, 3)])
-def test_attention_sees_the_conditions(attention: str, stages: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("at", [("transition2",), ("transition1", "transition3")])
+def test_attention_sees_the_conditions(attention: str, at: tuple[str, ...]) -> None:
     torch.manual_seed(0)
-    network = randomised(coam((96, 64), attention=attention, stages=stages, heads=2)).eval()
+    network = randomised(coam((96, 64), attention=attention, at=at, heads=2)).eval()
     images = torch.randn(2, 3, 96, 64)
     conditions = torch.zeros(2, 5, 96, 64)
     (before,) = network(images, conditions=conditions)
@@ -188,7 +188,7 @@ def test_attention_sees_the_conditions(attention: str, stages: tuple[int, ...]) 
 
 def test_attention_is_what_the_paper_writes() -> None:
     torch.manual_seed(0)
-    branch: Any = randomised(coam((128, 64), heads=1)).attention["2"][1].eval()
+    branch: Any = randomised(coam((128, 64), heads=1)).attention["transition2"][1].eval()
     x, conditions = torch.randn(2, 36, 16, 8), torch.randn(2, 5, 128, 64)
     small = nn.functional.interpolate(conditions, size=(16, 8), mode="bilinear", antialias=True)
     position, channel = branch.position, branch.channel
@@ -227,13 +227,13 @@ def test_keypoint_axes_are_those_that_follow_the_number_of_keypoints(encoding: s
 
 @pytest.mark.parametrize("freeze", [True, "statistics"])
 def test_frozen_batch_norms_stay_as_they_are(freeze: bool | str) -> None:
-    network: Any = coam(freeze_bn=freeze)
+    network: Any = coam(backbone={"type": "hrnet/hrnet", "width": 18, "freeze_bn": freeze})
     assert network.train() is network
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     assert norms
     assert not any(norm.training for norm in norms)
-    assert network.model.bn1.weight.requires_grad is (freeze == "statistics")
-    assert network.attention["2"][0].position.training
+    assert network.backbone.model.bn1.weight.requires_grad is (freeze == "statistics")
+    assert network.attention["transition2"][0].position.training
 
 
 def test_conditions_of_another_encoding_are_refused() -> None:
@@ -260,8 +260,54 @@ def test_sizes_that_attention_cannot_take(size: tuple[int, int] | None, config: 
 
 @pytest.mark.parametrize(
     ("config", "message"),
-    [({"width": 20}, "width"), ({"stages": [4]}, "stages"), ({"stages": [2, 2]}, "once only"), ({"depth": 1}, "depth")],
+    [
+        ({"backbone": {"type": "hrnet/hrnet", "width": 20}}, "width"),
+        ({"backbone": {"type": "unet/unet"}}, "unet/unet has no insert points"),
+        ({"at": ["transition4"]}, "no insert point transition4; it has transition1, transition2, transition3"),
+        ({"at": ["transition2", "transition2"]}, "once only"),
+        ({"at": []}, "at least 1"),
+        ({"depth": 1}, "depth"),
+    ],
 )
 def test_mistakes_are_named(config: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        TypeAdapter(AnyBackbone).validate_python({"type": "buctd/hrnet_coam", **config})
+        TypeAdapter(AnyBackbone).validate_python({"type": "buctd/coam", "backbone": {"type": "hrnet/hrnet"}, **config})
+
+
+@pytest.mark.parametrize(
+    ("backbone", "at", "shapes"),
+    [
+        (
+            {"type": "hrnet/hrnet", "width": 18, "branches": "all"},
+            ["transition3"],
+            [(18, 4), (36, 8), (72, 16), (144, 32)],
+        ),
+        ({"type": "resnet/resnet", "depth": 18}, ["stage1", "stage3_block1"], [(64, 4), (256, 16)]),
+        ({"type": "cspnext/cspnext", "deepen": 0.1, "widen": 0.125}, ["stage2"], [(32, 8)]),
+    ],
+)
+def test_attention_is_put_into_any_backbone_with_insert_points(
+    backbone: dict[str, Any], at: list[str], shapes: list[tuple[int, int]]
+) -> None:
+    torch.manual_seed(0)
+    network: Any = randomised(coam((64, 96), backbone=backbone, at=at)).eval()
+    modules = [(module.channel, module) for maps in network.attention.values() for module in maps]
+    assert [channel.feature_conv.in_channels for channel, _ in modules] == [channels for channels, _ in shapes]
+    assert [(m.rows.shape[0], m.columns.shape[1]) for _, m in modules] == [(64 // s, 96 // s) for _, s in shapes]
+    images, conditions = torch.randn(1, 3, 64, 96), torch.zeros(1, 5, 64, 96)
+    before = network(images, conditions=conditions)
+    assert [tuple(f.shape) for f in before] == [
+        (1, f.channels, 64 // f.stride, 96 // f.stride)
+        for f in TypeAdapter(AnyBackbone).validate_python(backbone).features()
+    ]
+    conditions[:, :, 20:40, 20:40] = 5.0
+    assert not torch.equal(before[0], network(images, conditions=conditions)[0])
+
+
+def test_the_backbone_within_is_the_backbone_alone() -> None:
+    """Attention that adds nothing, as it starts, leaves the very numbers of the HRNet."""
+    torch.manual_seed(0)
+    network: Any = coam().eval()
+    images = torch.randn(1, 3, 64, 64)
+    (with_attention,) = network(images, conditions=torch.rand(1, 5, 64, 64))
+    assert torch.equal(with_attention, network.backbone(images)[0])

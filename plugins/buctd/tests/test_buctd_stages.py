@@ -248,12 +248,12 @@ def test_an_interrupted_prediction_goes_on_as_one_that_was_not() -> None:
 def test_what_is_given_must_suit_the_model(tmp_path: Path) -> None:
     other = Attentive(Skeleton(("nose", "tail")))
     frames = WholeFrames(other, Preprocess(scale=1.0))
-    finds = StageContext(SKELETON, other.device, "--conditions RUN", network=other, frames=frames)
-    with pytest.raises(ConfigError, match="--conditions RUN: finds nose, tail; the model refines red, green, blue"):
+    finds = StageContext(SKELETON, other.device, "conditions=RUN", network=other, frames=frames)
+    with pytest.raises(ConfigError, match="conditions=RUN: finds nose, tail; the model refines red, green, blue"):
         make_initial_poses(InitialPosesConfig(), finds)
     with pytest.raises(ConfigError, match="does not look at whole frames; predict the video with it"):
         make_initial_poses(InitialPosesConfig(), context())
-    with pytest.raises(ConfigError, match=r"inference\.max_animals: --follow must know"):
+    with pytest.raises(ConfigError, match=r"inference\.max_animals: follow must know"):
         track(PoseFileStage({}, SKELETON), None)
     with pytest.raises(DataError, match="no such file"):
         make_initial_poses(InitialPosesConfig(), context(file=tmp_path / "none.parquet"))

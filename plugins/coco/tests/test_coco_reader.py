@@ -215,7 +215,7 @@ class TestCategories:
             assert [i.name for i in found.images] == ["1.png"]
             assert found.metadata["coco.category_id"] == "2"
             assert any("categories without keypoints left out: c3" in note for note in found.notes)
-        assert "category 'c9' is not there" in refusal(file, category="c9")
+        assert "category 'c9' does not exist" in refusal(file, category="c9")
         assert "'c2' differs from 'c1'" in refusal(file, category="all")
 
     def test_all_categories_with_the_same_keypoints(self, tmp_path: Path) -> None:
@@ -252,13 +252,13 @@ class TestWhatIsRefused:
             ({"keypoints": [1, 2, 2]}, "keypoints of annotation 4 are 3 numbers, not 3 for each of the 3 keypoints"),
             ({"keypoints": [1, 2, 3, *[0] * 6]}, "keypoint 1 of annotation 4 is [1, 2, 3]"),
             ({"keypoints": [1, None, 2, *[0] * 6]}, "keypoint 1 of annotation 4 is [1, nan, 2]"),
-            ({"keypoints": [1, [2], 2, *[0] * 6]}, "keypoints of annotation 4 holds [2], which is no number"),
+            ({"keypoints": [1, [2], 2, *[0] * 6]}, "keypoints of annotation 4 holds [2], which is not a number"),
             ({"keypoints": "nose"}, "keypoints of annotation 4 are 'nose'"),
             ({"bbox": [1, 2]}, "bbox of annotation 4 is [1, 2], not [x, y, width, height]"),
             ({"area": "large"}, "area of annotation 4 holds 'large'"),
-            ({"image_id": None}, "annotation 4 has image_id None, which is no integer"),
-            ({"image_id": "²"}, "annotation 4 has image_id '²', which is no integer"),
-            ({"image_id": "9" * 5000}, "which is no integer"),
+            ({"image_id": None}, "annotation 4 has image_id None, which is not an integer"),
+            ({"image_id": "²"}, "annotation 4 has image_id '²', which is not an integer"),
+            ({"image_id": "9" * 5000}, "which is not an integer"),
             ({"keypoints": [1e308, 2, 2, *[0] * 6]}, "keypoints of annotation 4 holds a number that is out of range"),
             (
                 {"keypoints": [10**400, 2, 2, *[0] * 6]},
@@ -287,8 +287,8 @@ class TestWhatIsRefused:
         what = content([annotation(1, 1)])
         what["images"][0] |= {"width": 48, "height": 64}
         line = refusal(dataset(tmp_path, what))
-        assert "image 1 is said to be 48 x 64" in line
-        assert "is 64 x 48" in line
+        assert "image 1 is listed with 48 x 64 pixels" in line
+        assert "has 64 x 48" in line
 
     def test_no_labels(self, tmp_path: Path) -> None:
         assert "no image of labels.json has a labelled keypoint of 'mouse'" in refusal(dataset(tmp_path, content([])))
@@ -301,10 +301,10 @@ class TestWhatIsRefused:
     def test_broken_json(self, tmp_path: Path) -> None:
         file = dataset(tmp_path, content([annotation(1, 1)]))
         file.write_text(file.read_text()[:-20])
-        assert "labels.json: line 1: is no valid JSON" in refusal(file)
+        assert "labels.json: line 1: is not valid JSON" in refusal(file)
 
     @pytest.mark.parametrize(
-        ("text", "expected"), [("9" * 5000, "is no usable JSON"), ("[" * 100_000, "nested too deeply")]
+        ("text", "expected"), [("9" * 5000, "cannot be read as JSON"), ("[" * 100_000, "nested too deeply")]
     )
     def test_json_that_python_does_not_take(self, tmp_path: Path, text: str, expected: str) -> None:
         file = dataset(tmp_path, content([annotation(1, 1)]))

@@ -173,7 +173,7 @@ def test_evaluation_is_deterministic() -> None:
         ({"deepen": 0}, "deepen"),
         ({"widen": 0.01}, "widen"),
         ({"out_features": []}, "stages from 1 to 4"),
-        ({"out_features": [4, 3]}, "rising order"),
+        ({"out_features": [4, 3]}, "increasing order"),
         ({"out_features": [5]}, "stages from 1 to 4"),
         ({"freeze_bn": "stats"}, "freeze_bn"),
         ({"pretrained": True}, "pretrained"),

@@ -60,10 +60,11 @@ def test_coam_has_the_keys_of_the_reference() -> None:
         for tensor in ("weight", "bias")
     ]
     assert len(added) == 54
-    ours = {name for name in network.state_dict() if not name.startswith("model.")}
+    ours = {name for name in network.state_dict() if not name.startswith("backbone.")}
     assert {rename(key) for key in added} == ours
-    assert rename("model.conv1.weight") == "model.conv1.weight"
-    for key in ("coam_stages.1.att_layers.0.other.cnn.weight", "classifier.weight"):
+    within = [name.removeprefix("backbone.") for name in network.state_dict() if name.startswith("backbone.")]
+    assert [rename(name) for name in within] == [f"backbone.{name}" for name in within]
+    for key in ("coam_stages.1.att_layers.0.other.cnn.weight", "classifier.weight", "model.classifier.weight"):
         with pytest.raises(KeyError):
             rename(key)
 
@@ -75,7 +76,7 @@ def test_oblong_crops_are_taken_over_as_they_were_trained() -> None:
     torch.manual_seed(0)
     spec = TypeAdapter(AnyBackbone).validate_python(config)
     network: Any = BuildContext(skeleton=Skeleton(NAMES), input_size=(96, 64)).build("backbone", spec).eval()
-    branch = network.attention["2"][0]
+    branch = network.attention["transition2"][0]
     torch.nn.init.normal_(branch.channel.out.weight)
     x, maps = torch.randn(1, 18, 24, 16), torch.rand(1, 3, 96, 64)
     small = torch.nn.functional.interpolate(maps, size=(16, 24), mode="bilinear", antialias=True)

@@ -106,7 +106,7 @@ def test_every_tensor_of_the_head_has_its_place(stride: int, channels: int, hidd
     assert head.grid == Grid(4, 2)
     assert head.limbs == tuple(map(tuple, GRAPH))
     assert spec.target_generator.width == 20
-    assert spec.predictor.most_animals == 3
+    assert spec.predictor.max_animals == 3
     for wrong in ("convt5.weight", "hm_ref_layers.5.weight", "paf_head.deconv_layers.1.weight", "other.weight"):
         with pytest.raises(KeyError):
             rename(wrong)
@@ -154,10 +154,13 @@ def test_the_backbone_has_its_size_and_names(stride: int) -> None:
     with torch.device("meta"):
         network = BuildContext(skeleton=SKELETON).build("backbone", TypeAdapter(AnyBackbone).validate_python(config))
     assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(27.15, abs=0.005)
-    for key in ("conv_block3.1.running_var", "conv_block5.0.bias", "model.layer2.3.bn3.weight"):
-        assert rename(key) == key
-    with pytest.raises(KeyError):
-        rename("model.fc.weight")
+    assert rename("conv_block3.1.running_var") == "conv_block3.1.running_var"
+    assert rename("model.layer2.3.bn3.weight") == "backbone.model.layer2.3.bn3.weight"
+    theirs = {name.removeprefix("backbone.") for name in network.state_dict()}
+    assert {rename(key) for key in theirs} == set(network.state_dict())
+    for key in ("model.fc.weight", "backbone.model.conv1.weight", "conv_block6.0.bias"):
+        with pytest.raises(KeyError):
+            rename(key)
     for wrong in ({"model_name": "resnet101"}, {"output_stride": 8}, {"other": 1}, {"drop_path_rate": 0.1}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             paf.backbone({**part, **wrong}, ABOUT)

@@ -147,7 +147,7 @@ class TestWhatIsRead:
         single.folder().rename(single.folder("rat"))
         dataset = single.read()
         assert dataset.images[0].name == "labeled-data/rat/img000.png"
-        assert any("says its images are in mouse" in note for note in dataset.notes)
+        assert any("names mouse as the folder of its images" in note for note in dataset.notes)
 
     def test_absolute_windows_paths(self, single: Any) -> None:
         frame = single.label(index="backslashes")
@@ -336,11 +336,11 @@ class TestWhatIsRefused:
         frame = single.label(h5=None)
         single.edit_csv(str(frame.iloc[1, 2]), "left")
         line = refusal(single)
-        assert "CollectedData_Ada.csv: line 5, column 'leftpaw x': 'left' is no number" in line
+        assert "CollectedData_Ada.csv: line 5, column 'leftpaw x': 'left' is not a number" in line
         single.edit_csv(",left,", ",inf,")
         assert "line 5, column 'leftpaw x': is infinite" in refusal(single)
         single.edit_csv(",inf,", ",-1e300,")
-        assert "line 5, column 'leftpaw x': is -1e+300, in no image" in refusal(single)
+        assert "line 5, column 'leftpaw x': is -1e+300, outside of any image" in refusal(single)
         single.edit_csv(",-1e300,", ',"1,5",')
         assert "decimals need a point" in refusal(single)
 
@@ -381,8 +381,8 @@ class TestWhatIsRefused:
             ("Task: a\nscorer: b\nbodyparts: nose\n", "bodyparts must be a list of names"),
             ("Task: a\nscorer: b\nbodyparts:\n", "bodyparts is empty"),
             ("Task: a\nscorer: b\nbodyparts: [a]\nmultianimalproject: maybe\n", "must be true or false"),
-            ('Task: "C:\\Users"\nscorer: b\nbodyparts: [a]\n', "line 1: is no valid YAML"),
-            ("Task: [a\nscorer: b\nbodyparts: [a]\n", "is no valid YAML"),
+            ('Task: "C:\\Users"\nscorer: b\nbodyparts: [a]\n', "line 1: is not valid YAML"),
+            ("Task: [a\nscorer: b\nbodyparts: [a]\n", "is not valid YAML"),
             ("Task: a\nscorer: b\nbodyparts: MULTI!\nmultianimalbodyparts: [a]\n", "individuals is empty"),
         ],
     )

@@ -292,7 +292,7 @@ class TestIndividuals:
             write(writer, tmp_path, PAIR, [self.frame(track=[7, 0])])
 
     def test_frames_out_of_order(self, writer: Writer, tmp_path: Path) -> None:
-        with pytest.raises(DataError, match="frame 2 comes where frame 1 is due"):
+        with pytest.raises(DataError, match="got frame 2 instead of frame 1"):
             write(writer, tmp_path, PAIR, [self.frame(0), self.frame(2)])
 
 

@@ -136,7 +136,7 @@ def test_the_head_has_the_reference_size() -> None:
 @pytest.mark.parametrize(("width", "millions"), [(18, 9.62), (32, 29.40), (48, 65.48)])
 def test_presets_have_the_reference_size(width: int, millions: float) -> None:
     (preset,) = get_catalog().model(f"dekr_w{width}", "bottom_up")
-    model = {key: value for layer in preset.layers for key, value in layer.get("model", {}).items()}
+    model = preset.spec()["model"]
     skeleton = Skeleton(tuple("abcde"), individuals=("x", "y", "z"))
     spec = ModelSpec.model_validate({**model, "method": "bottom_up", "preprocess": {"scale": 1.0}})
     with torch.device("meta"):

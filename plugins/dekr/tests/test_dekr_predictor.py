@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pose_dekr.nms import close_keypoints, diagonals, enough_joints, suppress_at_once, suppress_in_order
+from pose_dekr.nms import count_close_keypoints, decide_joints, pose_diagonals, suppress_at_once, suppress_in_order
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
@@ -149,8 +149,8 @@ def test_few_close_keypoints_make_no_duplicate_but_as_trained_they_do() -> None:
 
 @pytest.mark.parametrize(("k", "expected"), [(1, 1), (2, 2), (3, 2), (5, 3), (12, 7), (17, 9), (20, 11)])
 def test_more_than_half_of_the_keypoints_make_two_poses_one(k: int, expected: int) -> None:
-    assert enough_joints(None, k) == expected
-    assert enough_joints(8, k) == min(8, k)
+    assert decide_joints(None, k) == expected
+    assert decide_joints(8, k) == min(8, k)
 
 
 @settings(max_examples=40, deadline=None)
@@ -176,9 +176,9 @@ def test_suppression_is_that_of_loops(seed: int, m: int) -> None:
 
 def test_close_keypoints_are_counted() -> None:
     poses = torch.tensor([[[[0.0, 0.0], [3.0, 4.0]], [[0.0, 1.0], [NAN, NAN]], [[9.0, 9.0], [3.0, 4.5]]]])
-    assert diagonals(poses).tolist() == [[5.0, 0.0, pytest.approx(math.hypot(6, 4.5))]]
+    assert pose_diagonals(poses).tolist() == [[5.0, 0.0, pytest.approx(math.hypot(6, 4.5))]]
     reach = torch.tensor([[2.0, 0.5, 0.25]])
-    assert close_keypoints(poses, reach[..., None])[0].tolist() == [[2, 1, 1], [0, 1, 0], [0, 0, 2]]
+    assert count_close_keypoints(poses, reach[..., None])[0].tolist() == [[2, 1, 1], [0, 1, 0], [0, 0, 2]]
 
 
 def test_the_threshold_is_one() -> None:

@@ -181,6 +181,6 @@ def test_areas_are_labelled_ones_else_boxes_else_keypoints() -> None:
 
 @pytest.mark.parametrize(("field", "value"), [("sigma", 1.0), ("center_sigma", 1.0), ("offset_radius", 3.0)])
 def test_blobs_between_cells_are_refused(field: str, value: float) -> None:
-    with pytest.raises(ValueError, match=rf"target_generator\.{field}: .* is too small for cells of 4 pixels"):
+    with pytest.raises(ValueError, match=rf"{field}: .* is too small for cells of 4 pixels"):
         DekrTargetConfig(**{field: value}).check_stride(4)
     DekrTargetConfig().check_stride(4)

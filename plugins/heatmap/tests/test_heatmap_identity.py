@@ -176,20 +176,6 @@ def test_keypoints_count_by_their_scores() -> None:
         )
 
 
-def test_maps_are_read_between_cells() -> None:
-    """A map that rises linearly is read exactly; beyond its edge it goes on as it ends."""
-    head = make_head()
-    grid = head.grid
-    x, y = grid.centres(20), grid.centres(15)
-    maps = torch.stack([x[None].expand(15, 20), y[:, None].expand(15, 20), x[None] + 2 * y[:, None]])[None]
-    points = torch.rand(1, 4, 2, 2) * torch.tensor([19.0 * 4, 14.0 * 4]) + grid.offset
-    read = head.predictor.read(maps, points)
-    expected = torch.stack([points[..., 0], points[..., 1], points[..., 0] + 2 * points[..., 1]], dim=1)
-    torch.testing.assert_close(read, expected, atol=1e-3, rtol=0)
-    outside = head.predictor.read(maps, torch.tensor([[[[-50.0, -50.0], [500, 500]]]]))
-    assert outside[0, 0, 0].tolist() == pytest.approx([float(x[0]), float(x[-1])])
-
-
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 6), st.sampled_from(["random", "nan", "inf", "zero"]))
 def test_anything_is_survived_and_no_name_is_given_twice(seed: int, animals: int, kind: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pose_paf.affinity import affinities
+from pose_paf.affinity import score_limbs
 from pose_paf.assembly import assemble
 from pose_paf.peaks import find_blobs
 from pydantic import TypeAdapter
@@ -226,11 +226,11 @@ def test_limits_of_animals_and_keypoints() -> None:
     truth[0, 2:] = torch.nan
     head = make_head(skeleton(9, 3), graph="full")
     assert decode(head, ideal(head, truth[None]), 3).keypoints.shape[1] == 3
-    anyone = {"most_animals": None}
+    anyone = {"max_animals": None}
     head = make_head(skeleton(9, 3), graph="full", predictor=anyone)
     # An animal of two keypoints is below the quarter of nine.
     assert same(decode(head, ideal(head, truth[None]), 3).keypoints[0], truth[1:])
-    head = make_head(skeleton(9, 3), graph="full", predictor={**anyone, "least_keypoints": 2})
+    head = make_head(skeleton(9, 3), graph="full", predictor={**anyone, "min_keypoints": 2})
     assert same(decode(head, ideal(head, truth[None]), 3).keypoints[0], truth)
 
 
@@ -368,7 +368,7 @@ def test_affinity_is_the_cosine_with_a_uniform_field(nearest: bool) -> None:
     field[:, 0] = 1.0
     starts = torch.tensor([[40.0, 40.0], [torch.nan, torch.nan]]).view(1, 1, 2, 2)
     ends = torch.tensor([[60.0, 40.0], [40.0, 60.0], [50.0, 50.0], [20.0, 40.0], [40.0, 40.0]]).view(1, 1, 5, 2)
-    found = affinities(field, starts, ends, GRID, nearest=nearest)[0, 0]
+    found = score_limbs(field, starts, ends, GRID, nearest=nearest)[0, 0]
     torch.testing.assert_close(found[0], torch.tensor([1.0, 0.0, 0.5**0.5, -1.0, 0.0]), atol=1e-4, rtol=0)
     assert torch.isnan(found[1]).all()
 
@@ -384,9 +384,7 @@ def test_assignment_is_optimal_and_one_animal_has_a_keypoint_once() -> None:
     affinity[2] = [[0.3, 0.0], [0.0, 0.0]]
     points = np.arange(12, dtype=np.float32).reshape(3, 2, 2) + positions
     limbs = ((0, 1), (1, 2), (0, 2))
-    found, values, totals = assemble(
-        affinity, points, scores, limbs, least_affinity=0.05, least_keypoints=2, limit=None
-    )
+    found, values, totals = assemble(affinity, points, scores, limbs, min_affinity=0.05, min_keypoints=2, limit=None)
     assert found.shape == (2, 3, 2)
     assert values.min() == 1
     rows = sorted(found[:, :, 0].tolist())

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from pose_paf.graph import choose_limbs, connects, full, sparse
+from pose_paf.graph import choose_limbs, full_graph, is_connected, sparse_graph
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
@@ -40,8 +40,8 @@ def test_graphs_by_name() -> None:
     assert choose_limbs("auto", CHAIN) == choose_limbs("skeleton", CHAIN) == ((0, 1), (1, 2), (2, 3))
     assert choose_limbs("bridged", CHAIN) == ((0, 1), (1, 2), (2, 3), (0, 2), (1, 3))
     assert choose_limbs("full", CHAIN) == ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
-    assert choose_limbs("auto", Skeleton(NAMES)) == full(4)
-    assert choose_limbs("auto", Skeleton(NAMES, edges=(("nose", "ear"),))) == full(4)
+    assert choose_limbs("auto", Skeleton(NAMES)) == full_graph(4)
+    assert choose_limbs("auto", Skeleton(NAMES, edges=(("nose", "ear"),))) == full_graph(4)
     assert choose_limbs([("tail", "nose"), ("nose", "ear"), ("ear", "hip")], CHAIN) == ((3, 0), (0, 1), (1, 2))
     assert choose_limbs([(3, 0), (0, 1), (1, 2)], CHAIN) == ((3, 0), (0, 1), (1, 2))
 
@@ -50,13 +50,13 @@ def test_graphs_by_name() -> None:
 def test_large_sets_get_a_sparse_graph_that_is_always_the_same(keypoints: int) -> None:
     skeleton = Skeleton(tuple(map(str, range(keypoints))))
     limbs = choose_limbs("auto", skeleton)
-    assert connects(limbs, keypoints)
+    assert is_connected(limbs, keypoints)
     assert len({frozenset(limb) for limb in limbs}) == len(limbs)
     if keypoints > 15:
-        assert limbs == sparse(keypoints)
+        assert limbs == sparse_graph(keypoints)
         assert len(limbs) == 3 * keypoints
     else:
-        assert limbs == full(keypoints)
+        assert limbs == full_graph(keypoints)
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_frozen_batch_norms_stay_as_they_are() -> None:
         ({"depth": 50, "norm": "group", "freeze_bn": True}, "freeze_bn"),
         ({"output_stride": 4}, "output_stride"),
         ({"out_features": []}, "stages from 1 to 4"),
-        ({"out_features": [4, 3]}, "rising order"),
+        ({"out_features": [4, 3]}, "increasing order"),
         ({"out_features": [5]}, "stages from 1 to 4"),
         ({"pretrained": "yes"}, "pretrained"),
     ],

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pose_rtmpose.config import default_sigma
-from pose_rtmpose.predictor import best_fit
+from pose_rtmpose.predictor import fit_position
 from pydantic import TypeAdapter
 from torch import Tensor
 
@@ -222,7 +222,7 @@ def test_noise_moves_the_fit_less_than_the_highest_bin(seed: int, noise: float) 
     output += noise * torch.randn(output.shape, generator=generator)
     logits = 10 * output
     highest = logits.argmax(-1)
-    error = (best_fit(logits, highest, sigma, 10.0) - centre).square().mean().sqrt()
+    error = (fit_position(logits, highest, sigma, 10.0) - centre).square().mean().sqrt()
     assert error < 0.35 * (highest - centre).square().mean().sqrt()
     # In pixels a quarter of the noise's size in hundredths: 0.03 px for noise of one hundredth of the peak.
     assert 0.5 * error < 4 * noise

@@ -19,8 +19,7 @@ SIZES = {"rtmpose_s": 256, "rtmpose_m": 256, "rtmpose_x": 384}
 def make_spec(name: str) -> ModelSpec:
     (model,) = get_catalog().model(name)
     assert model.method == "top_down"
-    (layer,) = model.layers
-    return ModelSpec.model_validate({**layer["model"], "name": model.full_name, "method": model.method})
+    return ModelSpec.model_validate({**model.spec()["model"], "name": model.full_name, "method": model.method})
 
 
 @pytest.mark.parametrize(("name", "millions"), [("rtmpose_s", 5.21), ("rtmpose_m", 13.17), ("rtmpose_x", 48.74)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pose_torchvision.boxes import padded, to_edges
+from pose_torchvision.boxes import pad_boxes, to_edges
 from torch import Tensor
 
 HEIGHT, WIDTH = 48, 64
@@ -34,7 +34,7 @@ def test_what_torchvision_gets_is_inside_the_image_and_has_an_area(boxes: list[t
 def test_the_way_there_and_back_keeps_what_is_seen_of_a_box(boxes: list[tuple[float, ...]]) -> None:
     given_boxes = tensor(boxes)
     edges, valid = to_edges(given_boxes, HEIGHT, WIDTH)
-    back, _ = padded([edges[0][valid[0]]], [torch.ones(int(valid.sum()))])
+    back, _ = pad_boxes([edges[0][valid[0]]], [torch.ones(int(valid.sum()))])
     limit = torch.tensor([WIDTH, HEIGHT]) - 0.5
     low = given_boxes[valid][:, :2].clamp(min=-0.5).minimum(limit)
     high = given_boxes[valid][:, 2:].clamp(min=-0.5).minimum(limit)
@@ -53,7 +53,7 @@ def test_a_box_over_the_whole_image() -> None:
 def test_without_half_pixel_nothing_moves() -> None:
     edges, _ = to_edges(torch.tensor([[[3.0, 4.0, 10.0, 12.0]]]), HEIGHT, WIDTH, shift=0.0)
     assert edges.tolist() == [[[3, 4, 10, 12]]]
-    assert padded([edges[0]], [torch.ones(1)], shift=0.0)[0].tolist() == [[[3, 4, 10, 12]]]
+    assert pad_boxes([edges[0]], [torch.ones(1)], shift=0.0)[0].tolist() == [[[3, 4, 10, 12]]]
 
 
 def test_one_keypoint_becomes_a_box_of_one_pixel_about_it() -> None:
@@ -72,10 +72,10 @@ def test_what_is_no_box() -> None:
 
 
 def test_padding() -> None:
-    boxes, scores = padded([torch.ones(2, 4), torch.ones(0, 4)], [torch.tensor([0.9, 0.4]), torch.zeros(0)])
+    boxes, scores = pad_boxes([torch.ones(2, 4), torch.ones(0, 4)], [torch.tensor([0.9, 0.4]), torch.zeros(0)])
     assert boxes[0].tolist() == [[0.5] * 4] * 2
     assert boxes[1].isnan().all()
     torch.testing.assert_close(scores, torch.tensor([[0.9, 0.4], [0.0, 0.0]]))
-    boxes, scores = padded([torch.ones(0, 4)] * 3, [torch.zeros(0)] * 3)
+    boxes, scores = pad_boxes([torch.ones(0, 4)] * 3, [torch.zeros(0)] * 3)
     assert boxes.shape == (3, 0, 4)
     assert scores.shape == (3, 0)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from pose_torchvision.detector import TorchvisionDetector
-from pose_torchvision.ssdlite import SSDLite, encode, hardest, match
+from pose_torchvision.ssdlite import SSDLite, encode_boxes, match_boxes, select_hardest
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
@@ -175,13 +175,13 @@ def test_ssdlite_learns_a_batch() -> None:
 
 def perfect(detector: SSDLite, images: Tensor, boxes: list[list[list[float]]]) -> dict[str, Tensor]:
     """What a network that knows the answer puts out."""
-    batch, _ = detector.model.transform(detector.arriving(images))
+    batch, _ = detector.model.transform(detector.prepare_images(images))
     features = list(detector.model.backbone(batch.tensors).values())
     anchors = detector.model.anchor_generator(batch, features)[0]
-    edges, valid = detector.targets(images, labels(boxes))
+    edges, valid = detector.make_targets(images, labels(boxes))
     edges = edges * batch.image_sizes[0][0] / images.shape[2]
-    matched = match(anchors, edges, valid, detector.config.match_iou)
-    found = torch.stack([encode(e[m.clamp(min=0)], anchors) for e, m in zip(edges, matched, strict=True)])
+    matched = match_boxes(anchors, edges, valid, detector.config.match_iou)
+    found = torch.stack([encode_boxes(e[m.clamp(min=0)], anchors) for e, m in zip(edges, matched, strict=True)])
     positive = (matched >= 0).float()
     return {"bbox_regression": found, "cls_logits": torch.stack([1 - positive, positive], dim=-1) * 40 - 20}
 
@@ -237,7 +237,7 @@ def test_images_are_normalised_once_unless_twice_is_asked_for() -> None:
     for resize in ("core", "torchvision"):
         for normalize in ("once", "twice"):
             detector = make("fasterrcnn_mobilenet_v3_large_fpn", resize=resize, normalize=normalize)
-            batch, _ = detector.model.transform(detector.arriving(images))
+            batch, _ = detector.model.transform(detector.prepare_images(images))
             seen[resize, normalize] = batch.tensors
     once = (images - mean.view(3, 1, 1)) / std.view(3, 1, 1)
     torch.testing.assert_close(seen["core", "once"], once)
@@ -254,20 +254,20 @@ def test_matching() -> None:
     boxes = torch.tensor([[[0, 0, 10, 11], [24, 24, 40, 40], [50, 50, 60, 62], [0, 0, 0, 0]]] * 2).float()
     valid = torch.tensor([[True, True, True, False], [False, False, True, False]])
     # The second box overlaps no default box enough, and gets the nearest one all the same.
-    assert match(anchors.float(), boxes, valid, 0.5).tolist() == [[0, 0, 1, 2, 2], [-1, -1, -1, 2, 2]]
-    assert match(anchors.float(), boxes[:, :0], valid[:, :0], 0.5).tolist() == [[-1] * 5] * 2
+    assert match_boxes(anchors.float(), boxes, valid, 0.5).tolist() == [[0, 0, 1, 2, 2], [-1, -1, -1, 2, 2]]
+    assert match_boxes(anchors.float(), boxes[:, :0], valid[:, :0], 0.5).tolist() == [[-1] * 5] * 2
 
 
 def test_two_animals_with_the_same_nearest_default_box() -> None:
     anchors = torch.tensor([[0.0, 0.0, 10.0, 10.0], [100.0, 100.0, 110.0, 110.0]])
     boxes = torch.tensor([[[0.0, 0.0, 5.0, 6.0], [0.0, 0.0, 9.0, 10.0]]])
-    assert match(anchors, boxes, torch.ones(1, 2, dtype=torch.bool), 0.5).tolist() == [[1, -1]]
+    assert match_boxes(anchors, boxes, torch.ones(1, 2, dtype=torch.bool), 0.5).tolist() == [[1, -1]]
 
 
 def test_the_worst_of_the_background_counts() -> None:
     entropy = torch.tensor([[5.0, 1.0, 4.0, 3.0, 2.0, 0.5], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])
     positive = torch.tensor([[True, False, False, False, False, False], [False] * 6])
-    assert hardest(entropy, positive, least=2).nonzero().tolist() == [[0, 2], [0, 3], [0, 4], [1, 4], [1, 5]]
+    assert select_hardest(entropy, positive, minimum=2).nonzero().tolist() == [[0, 2], [0, 3], [0, 4], [1, 4], [1, 5]]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -315,8 +315,8 @@ def test_weights_with_counters_of_batches_can_be_loaded() -> None:
         ({"resize": "torchvision", "size": [320, 320]}, "write size: null"),
         ({"size": [330, 320]}, "multiples of 32, such as 352 instead of 330"),
         ({"trainable_layers": 7}, "at most 6"),
-        ({"anchor_scales": [0.1, 0.2]}, "7 rising numbers"),
-        ({"anchor_scales": [0.1, 0.2, 0.3, 0.3, 0.4, 0.5, 0.6]}, "7 rising numbers"),
+        ({"anchor_scales": [0.1, 0.2]}, "7 increasing numbers"),
+        ({"anchor_scales": [0.1, 0.2, 0.3, 0.3, 0.4, 0.5, 0.6]}, "7 increasing numbers"),
         ({"pretrained": "yes"}, "pretrained"),
     ],
 )

@@ -60,8 +60,8 @@ def publish(monkeypatch: pytest.MonkeyPatch, file: coco.WeightFile, state: dict[
     torch.save(state, folder / file.name)
     monkeypatch.setattr(
         pretrained,
-        "remote",
-        lambda f, kept=pretrained.remote: pretrained.RemoteFile(f.url, f.what, elsewhere=kept(f).elsewhere),
+        "make_remote_file",
+        lambda f, kept=pretrained.make_remote_file: pretrained.RemoteFile(f.url, f.what, elsewhere=kept(f).elsewhere),
     )
 
 
@@ -98,7 +98,7 @@ def test_the_converter_gives_all_of_our_detector(name: str) -> None:
         theirs = builder(weights=None, weights_backbone=None, num_classes=91).state_dict()
         spec = TypeAdapter(AnyDetector).validate_python(name)
         ours = BuildContext(Skeleton(("a",))).build("detector", spec).state_dict()
-    converted = transfer.coco_detector(theirs)
+    converted = transfer.convert_coco_detector(theirs)
     assert {k: v.shape for k, v in converted.items()} == {k: v.shape for k, v in ours.items()}
 
 
@@ -110,7 +110,7 @@ def test_names_of_older_files() -> None:
         "backbone.body.0.1.num_batches_tracked": torch.ones(1),
         "backbone.fpn.layer_blocks.2.0.weight": torch.ones(1),
     }
-    assert list(transfer.named(old)) == [
+    assert list(transfer.rename_keys(old)) == [
         "rpn.head.conv.0.0.weight",
         "backbone.fpn.inner_blocks.0.0.bias",
         "backbone.fpn.layer_blocks.2.0.weight",
@@ -123,7 +123,7 @@ def test_the_classifier_keeps_background_and_animals_of_each_default_box() -> No
     state = randomised(theirs)
     theirs.load_state_dict(state)
     ours = builder(weights=None, weights_backbone=None, num_classes=2)
-    own = transfer.named_one_animal(state)
+    own = transfer.convert_to_one_animal(state)
     ours.load_state_dict({k: own.get(k, v) for k, v in ours.state_dict().items()})
     image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -136,7 +136,7 @@ def test_the_classifier_keeps_background_and_animals_of_each_default_box() -> No
 
 def test_boxes_of_each_class_in_faster_rcnn() -> None:
     rows = torch.arange(91 * 4.0)[:, None].expand(-1, 3)
-    state = transfer.one_animal({"roi_heads.box_predictor.bbox_pred.weight": rows})
+    state = transfer.merge_animal_classes({"roi_heads.box_predictor.bbox_pred.weight": rows})
     picked = state["roi_heads.box_predictor.bbox_pred.weight"]
     assert picked[:, 0].tolist() == [0, 1, 2, 3, *(20.5 * 4 + i for i in range(4))]
 
@@ -146,7 +146,7 @@ def test_coco_weights_are_used(cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     publish(monkeypatch, SSDLITE, state, cache)
     for asked in ("auto", True):
         own = make("ssdlite", pretrained=asked).state_dict()
-        wanted = transfer.coco_detector(state)
+        wanted = transfer.convert_coco_detector(state)
         assert own.keys() == wanted.keys()
         assert all(torch.equal(own[k], wanted[k]) for k in own)
 
@@ -157,7 +157,7 @@ def test_only_boxes_of_the_chosen_classes_are_reported(cache: Path, monkeypatch:
     detector = make("ssdlite", pretrained=True, classes=["cat", "dog"], threshold=0.1).eval()
     with pytest.raises(RuntimeError, match="leave out classes"):
         detector.train().loss(torch.rand(1, 3, 64, 64), None)  # type: ignore[arg-type]
-    assert detector.eval().state_dict().keys() == {f"model.{k}" for k in transfer.named(state)}
+    assert detector.eval().state_dict().keys() == {f"model.{k}" for k in transfer.rename_keys(state)}
 
     class Sees(torch.nn.Module):
         """Cat and dog on the same default box, a person on another one."""

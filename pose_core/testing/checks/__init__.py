@@ -1,35 +1,48 @@
 """The conformance checks, a file for each group; :mod:`pose_core.testing.conformance` runs them.
 
-Those of level 0 need no torch: ``checks_of_level_0`` alone imports none.
+Checks of one kind of component are found by the row of the kind (:mod:`pose_core.kinds`). Those of level 0 need no
+torch: ``checks_of_level_0`` alone imports none.
 """
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Iterable, Mapping
+from typing import cast
 
+from pose_core.catalog.kinds import InstalledKind
 from pose_core.testing.checks import configs, definitions, packaging
 from pose_core.testing.checks.check import Check, NotApplicable
 
 __all__ = ["Check", "NotApplicable", "checks_of_level_0", "every_check"]
 
-
-def checks_of_level_0() -> tuple[Check, ...]:
-    """The checks that need no torch."""
-    return (*definitions.CHECKS, *configs.CHECKS, *packaging.CHECKS)
+Kinds = Mapping[str, InstalledKind]
 
 
-@cache
-def every_check() -> tuple[Check, ...]:
-    """The checks of all levels. Imports torch."""
-    from pose_core.testing.checks import around, codecs, devices, formats, losses, networks, regression
+def checks_of_level_0(kinds: Kinds) -> tuple[Check, ...]:
+    """List the checks that need no torch."""
+    modules = [(kind, module) for kind in kinds.values() for module in kind.row.config_checks]
+    return (*definitions.CHECKS, *configs.CHECKS, *packaging.CHECKS, *_load(modules))
 
+
+def every_check(kinds: Kinds) -> tuple[Check, ...]:
+    """List the checks of all levels. Imports torch."""
+    from pose_core.testing.checks import components, devices, models, networks, regression
+
+    modules = [(kind, module) for kind in kinds.values() for module in kind.row.checks]
     return (
-        *checks_of_level_0(),
+        *checks_of_level_0(kinds),
+        *components.CHECKS,
         *networks.CHECKS,
-        *codecs.CHECKS,
-        *losses.CHECKS,
-        *around.CHECKS,
-        *formats.CHECKS,
+        *_load(modules),
+        *models.CHECKS,
         *regression.CHECKS,
         *devices.CHECKS,
     )
+
+
+def _load(modules: Iterable[tuple[InstalledKind, str]]) -> list[Check]:
+    """The checks of these modules, each once: kinds may share a module."""
+    found: dict[str, InstalledKind] = {}
+    for kind, module in modules:
+        found.setdefault(module, kind)
+    return [cast("Check", check) for module, kind in found.items() for check in kind.load_checks(module)]

@@ -11,12 +11,14 @@ MODEL = "model"
 RECIPE = "recipe"
 EXTRA_HEAD = "extra_head"
 WEIGHTS = "weights"
+KIND = "kind"
+COMMAND = "command"
 
 COMPONENT = "component"
-"""Stands for the components of every kind that the core knows."""
+"""Stands for the components of every kind that has configs."""
 
-NETWORK = ("backbone", "neck", "head", "detector")
-"""The parts that have parameters."""
+NETWORK = "network"
+"""Stands for the components of every kind that has a harness: parts with parameters."""
 
 
 class NotApplicable(Exception):
@@ -44,7 +46,12 @@ class Check:
 
 
 def check(level: int, *on: str) -> Callable[[Callable[[Any], None]], Check]:
-    """Makes a :class:`Check` of a function ``check_NAME`` with a docstring."""
+    """Make a :class:`Check` of a function ``check_NAME``, whose docstring is the demand.
+
+    Args:
+        level: 0 without torch, 1 on the CPU, 2 against stored outputs, 3 what not every machine can.
+        on: kinds of components (``backbone``, ``namespace/kind``) and of other subjects that it is about.
+    """
 
     def make(function: Callable[[Any], None]) -> Check:
         demand = " ".join((function.__doc__ or "").split())

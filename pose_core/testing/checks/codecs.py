@@ -28,7 +28,7 @@ from pose_core.testing.checks.examples import (
     nothing,
     without,
 )
-from pose_core.testing.checks.harness import HeadRig, rig_of, total
+from pose_core.testing.checks.harness import HeadHarness, harness_of, total
 from pose_core.testing.checks.targets import ComponentSubject, skip
 
 _STEPS = 200
@@ -47,20 +47,20 @@ _FLIP_TOLERANCE = 0.25
 """How much a mirrored keypoint may differ from the keypoint of the mirrored labels, pixels (or a tenth of a cell)."""
 
 
-def _head(subject: ComponentSubject) -> tuple[HeadRig, Any]:
-    rig = rig_of(subject)
-    assert isinstance(rig, HeadRig)
-    return rig, rig.build()
+def _head(subject: ComponentSubject) -> tuple[HeadHarness, Any]:
+    harness = harness_of(subject)
+    assert isinstance(harness, HeadHarness)
+    return harness, harness.build()
 
 
-def _perfect(rig: HeadRig, head: Head, truth: Labels) -> list[dict[str, Tensor]]:
+def _perfect(harness: HeadHarness, head: Head, truth: Labels) -> list[dict[str, Tensor]]:
     """Outputs that suit the labels: fitted to the losses, and the targets themselves.
 
     Either will do. Where an output is a logit, only the fit is one; where a loss has no lowest place (a likelihood
     whose width may shrink for ever), only the target.
     """
     with torch.no_grad():
-        shapes = rig.run(head, rig.inputs(len(truth.keypoints)))
+        shapes = harness.run(head, harness.inputs(len(truth.keypoints)))
     fitted: list[dict[str, Tensor]] = []
     for rate in _RATES:
         free = {name: nn.Parameter(torch.zeros_like(value)) for name, value in shapes.items()}
@@ -69,7 +69,7 @@ def _perfect(rig: HeadRig, head: Head, truth: Labels) -> list[dict[str, Tensor]]
         # A step of Adam is about as long as its rate: who never got far did not have to go farther.
         if all(float(value.abs().max()) < rate * _STEPS / 10 for value in fitted[-1].values()):
             break
-    if rig.config.predicts_unique():
+    if harness.config.predicts_unique():
         return fitted  # such a head shows its generator something of its own
     with torch.no_grad():
         targets = head.target_generator(truth, shapes)
@@ -98,20 +98,20 @@ def _given(truth: Labels, skeleton: Skeleton = SKELETON) -> Predictions:
 
 
 @torch.no_grad()
-def _decoded(rig: HeadRig, head: Head, truth: Labels) -> Predictions:
+def _decoded(harness: HeadHarness, head: Head, truth: Labels) -> Predictions:
     """What the outputs of a perfect network are decoded to; of several, that which is nearest to the labels."""
-    given = _given(truth) if rig.config.predicts_identity() else Predictions.none(len(truth.keypoints), SKELETON)
+    given = _given(truth) if harness.config.predicts_identity() else Predictions.none(len(truth.keypoints), SKELETON)
     with torch.enable_grad():
-        candidates = _perfect(rig, head, truth)
+        candidates = _perfect(harness, head, truth)
     found = [head.decode(outputs, given) for outputs in candidates]
-    return min(found, key=lambda predictions: _wrong(rig, truth, predictions))
+    return min(found, key=lambda predictions: _wrong(harness, truth, predictions))
 
 
-def _wrong(rig: HeadRig, truth: Labels, found: Predictions) -> float:
+def _wrong(harness: HeadHarness, truth: Labels, found: Predictions) -> float:
     """How far predictions are from labels: pixels, wrong names, or, where there is nothing, the highest score."""
-    if rig.config.predicts_identity():
+    if harness.config.predicts_identity():
         return float(_misnamed(truth, found))
-    unique = rig.config.predicts_unique()
+    unique = harness.config.predicts_unique()
     off = _unique_off(truth, found) if unique else _animals_off(truth, found)
     if not off.numel():
         scores = found.unique_scores if unique else found.keypoint_scores
@@ -127,16 +127,20 @@ def _cell(head: Head) -> float:
 @check(1, "head")
 def check_targets_fit_outputs(subject: ComponentSubject) -> None:
     """Every output with a loss gets a finite target of its shape, and a finite, never negative weight that fits it."""
-    rig, head = _head(subject)
+    harness, head = _head(subject)
     with torch.no_grad():
-        outputs = rig.run(head, rig.inputs(2))
-        cases = {"an animal": labels(2, 1, rig.size), "no animal": nothing(2), "three animals": labels(2, 3, rig.size)}
+        outputs = harness.run(head, harness.inputs(2))
+        cases = {
+            "an animal": labels(2, 1, harness.size),
+            "no animal": nothing(2),
+            "three animals": labels(2, 3, harness.size),
+        }
         for case, truth in cases.items():
             losses = head.loss(outputs, truth)
             demand(set(losses) <= set(outputs), f"losses {sorted(losses)} without outputs of their name")
             bad = [n for n, value in losses.items() if value.dim() or not torch.isfinite(value)]
             demand(not bad, f"with {case}, losses that are not finite numbers: {', '.join(bad)}")
-        if rig.config.predicts_unique():
+        if harness.config.predicts_unique():
             return  # such a head shows its generator something of its own
         for case, truth in cases.items():
             targets = head.target_generator(truth, outputs)
@@ -160,11 +164,11 @@ def check_targets_fit_outputs(subject: ComponentSubject) -> None:
 @check(1, "head")
 def check_predictions_are_well_formed(subject: ComponentSubject) -> None:
     """decode gives float32 keypoints (B, N, K, 2) and scores in [0, 1], 0 exactly where a keypoint is missing."""
-    rig, head = _head(subject)
+    harness, head = _head(subject)
     with torch.no_grad():
-        outputs = rig.run(head.eval(), rig.inputs(3))
+        outputs = harness.run(head.eval(), harness.inputs(3))
         before = {n: t.clone() for n, t in outputs.items()}
-        found = head.decode(outputs, _given(labels(3, 2, rig.size)))
+        found = head.decode(outputs, _given(labels(3, 2, harness.size)))
     demand(all(torch.equal(before[n], t) for n, t in outputs.items()), "decode changes the outputs in place")
     animals = found.keypoints.shape[1]
     k, u = SKELETON.num_keypoints, len(SKELETON.unique_keypoints)
@@ -190,12 +194,12 @@ def check_predictions_are_well_formed(subject: ComponentSubject) -> None:
 @check(1, "head")
 def check_codec_finds_nothing_in_empty_images(subject: ComponentSubject) -> None:
     """What a perfect network puts out for an image without animals is decoded to nothing that is sure (score > 0.5)."""
-    rig, head = _head(subject)
+    harness, head = _head(subject)
     truth = nothing(2)
-    if rig.config.predicts_identity():
+    if harness.config.predicts_identity():
         raise skip("it names animals that other heads found")
-    found = _decoded(rig, head, truth)
-    scores = found.unique_scores if rig.config.predicts_unique() else found.keypoint_scores
+    found = _decoded(harness, head, truth)
+    scores = found.unique_scores if harness.config.predicts_unique() else found.keypoint_scores
     sure = int((scores > _SURE).sum())
     demand(
         sure == 0, f"{sure} keypoints are found, with scores up to {float(scores.max()) if scores.numel() else 0:.2f}"
@@ -205,33 +209,33 @@ def check_codec_finds_nothing_in_empty_images(subject: ComponentSubject) -> None
 @check(1, "head")
 def check_codec_recovers_keypoints(subject: ComponentSubject) -> None:
     """What a perfect network puts out for an animal is decoded to its keypoints, within a pixel; share one grid."""
-    rig, head = _head(subject)
-    truth = labels(2, 1, rig.size)
-    _compare(rig, head, truth, _decoded(rig, head, truth))
+    harness, head = _head(subject)
+    truth = labels(2, 1, harness.size)
+    _compare(harness, head, truth, _decoded(harness, head, truth))
 
 
 @check(1, "head")
 def check_codec_recovers_partial_animals(subject: ComponentSubject) -> None:
     """Where keypoints are unlabelled the others come out all the same; give unlabelled ones weight 0 or no blob."""
-    rig, head = _head(subject)
+    harness, head = _head(subject)
     hidden = torch.zeros(2, 1, SKELETON.num_keypoints, dtype=torch.bool)
     hidden[0, 0, 3] = hidden[1, 0, 1] = True
-    truth = without(labels(2, 1, rig.size), hidden)
-    _compare(rig, head, truth, _decoded(rig, head, truth))
+    truth = without(labels(2, 1, harness.size), hidden)
+    _compare(harness, head, truth, _decoded(harness, head, truth))
 
 
 @check(1, "head")
 def check_codec_recovers_crowds(subject: ComponentSubject) -> None:
     """A head that finds several animals finds three side by side, each with its own keypoints."""
-    rig, head = _head(subject)
-    truth = labels(2, 3, rig.size)
-    if rig.config.predicts_unique():
+    harness, head = _head(subject)
+    truth = labels(2, 3, harness.size)
+    if harness.config.predicts_unique():
         raise skip("it finds keypoints that exist once a frame")
-    found = _decoded(rig, head, truth)
-    if not rig.config.predicts_several():
+    found = _decoded(harness, head, truth)
+    if not harness.config.predicts_several():
         assert found.keypoints.shape[1] <= 1, "it finds several animals; say so: predicts_several() must return True"
         raise skip("it finds one animal an image")
-    _compare(rig, head, truth, found)
+    _compare(harness, head, truth, found)
 
 
 def _misnamed(truth: Labels, found: Predictions) -> int:
@@ -256,14 +260,14 @@ def _animals_off(truth: Labels, found: Predictions) -> Tensor:
     return worst.amax(-1).amin(-1)[there]
 
 
-def _compare(rig: HeadRig, head: Head, truth: Labels, found: Predictions) -> None:
+def _compare(harness: HeadHarness, head: Head, truth: Labels, found: Predictions) -> None:
     """The labelled keypoints came out, whatever the order of the animals."""
     allowed = max(_TOLERANCE, _cell(head) / 4)
-    if rig.config.predicts_identity():
+    if harness.config.predicts_identity():
         wrong, known = _misnamed(truth, found), int((truth.identity >= 0).sum())
         demand(wrong == 0, f"{wrong} of {known} animals get the wrong name, {found.identity.tolist()}")
         return
-    if rig.config.predicts_unique():
+    if harness.config.predicts_unique():
         off = _unique_off(truth, found)
         demand(not (off > allowed).any(), f"unique keypoints are off by {_pixels(off)}; {_HOW}")
         return
@@ -285,13 +289,13 @@ def _pixels(off: Tensor) -> str:
 @check(1, "head")
 def check_codec_mirrors(subject: ComponentSubject) -> None:
     """Mirrored labels come out mirrored, within a quarter of a pixel; look for a cell's offset or a rounding down."""
-    rig, head = _head(subject)
-    if rig.config.predicts_identity():
+    harness, head = _head(subject)
+    if harness.config.predicts_identity():
         raise skip("it finds no places")
-    truth = labels(2, 1, rig.size)
-    width = float(rig.size[1])
-    there, back = _decoded(rig, head, truth), _decoded(rig, head, mirrored(truth, width))
-    if rig.config.predicts_unique():
+    truth = labels(2, 1, harness.size)
+    width = float(harness.size[1])
+    there, back = _decoded(harness, head, truth), _decoded(harness, head, mirrored(truth, width))
+    if harness.config.predicts_unique():
         first, second = there.unique_keypoints, back.unique_keypoints
     else:
         demand(there.keypoints.shape[1] and back.keypoints.shape[1], "no animal is found")
@@ -307,9 +311,9 @@ def check_codec_mirrors(subject: ComponentSubject) -> None:
 @check(1, "head")
 def check_unlabelled_keypoints_do_not_count(subject: ComponentSubject) -> None:
     """The loss of images without any label is finite, forward and backward; divide by at least 1."""
-    rig, head = _head(subject)
-    inputs = rig.inputs(2)
-    loss = total(head.loss(rig.run(head, inputs), nothing(2)))
+    harness, head = _head(subject)
+    inputs = harness.inputs(2)
+    loss = total(head.loss(harness.run(head, inputs), nothing(2)))
     demand(torch.isfinite(loss), "the loss of images without labels is not finite")
     if loss.requires_grad:
         torch.autograd.backward(loss)
@@ -320,19 +324,19 @@ def check_unlabelled_keypoints_do_not_count(subject: ComponentSubject) -> None:
 @check(1, "head")
 def check_keypoints_may_be_many_or_few(subject: ComponentSubject) -> None:
     """It works with one keypoint (or refuses it by a ConfigError) and with more; divide by nothing that may be 0."""
-    rig = rig_of(subject)
-    assert isinstance(rig, HeadRig)
+    harness = harness_of(subject)
+    assert isinstance(harness, HeadHarness)
     for skeleton in (MORE_KEYPOINTS, FEW_KEYPOINTS):
         try:
-            head: Any = rig.build(skeleton).eval()
+            head: Any = harness.build(skeleton).eval()
         except PoseError:  # a head may need several, if it says so
             demand(skeleton is FEW_KEYPOINTS, f"it cannot be built with {skeleton.num_keypoints} keypoints")
             continue
         count = skeleton.num_keypoints
         with torch.no_grad():
-            outputs = rig.run(head, rig.inputs(1, skeleton=skeleton))
-            loss = total(head.loss(outputs, labels(1, 1, rig.size, skeleton)))
-            found = head.decode(outputs, _given(labels(1, 1, rig.size, skeleton), skeleton))
+            outputs = harness.run(head, harness.inputs(1, skeleton=skeleton))
+            loss = total(head.loss(outputs, labels(1, 1, harness.size, skeleton)))
+            found = head.decode(outputs, _given(labels(1, 1, harness.size, skeleton), skeleton))
         demand(torch.isfinite(loss), f"the loss with {count} keypoints is not finite")
         demand(found.keypoints.shape[2] == count, f"with {count} keypoints, {found.keypoints.shape[2]} come out")
 

@@ -9,19 +9,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from pose_core import hooks
 from pose_core.catalog.citations import Citation, read_bibliography, read_entries
 from pose_core.catalog.known_names import known_names
-from pose_core.errors import PluginError, PoseError
+from pose_core.errors import ConfigError, PluginError, PoseError
 from pose_core.plugins import ACTIVE
-from pose_core.specs import AnyHead, AnyStage, HeadConfig, StageConfig
+from pose_core.specs import ComponentConfig, HeadConfig, StageConfig, parse_component
 from pose_core.testing.checks.check import (
+    COMMAND,
     COMPONENT,
     EXTRA_HEAD,
+    KIND,
     MODEL,
-    NETWORK,
     PLUGIN,
     RECIPE,
     WEIGHTS,
@@ -75,8 +74,7 @@ def check_summaries_are_one_line(subject: Subject) -> None:
 
 @check(0, PLUGIN)
 def check_citations_are_bibtex(subject: Subject) -> None:
-    """Citations are keys of entries in citations.bib beside the plugin's module, each with a title and a year, and a
-    plugin with networks cites at least one work."""
+    """Citations name entries of citations.bib, each with title and year; a plugin with networks cites at least one."""
     info = subject.plugin.info
     if info is None:
         raise skip("the plugin did not load")
@@ -93,7 +91,9 @@ def check_citations_are_bibtex(subject: Subject) -> None:
             demand(
                 re.search(rf"\b{field}\s*=", entry, re.IGNORECASE), f"the entry {key} of citations.bib has no {field}"
             )
-    networks = [d.name for d in subject.plugin.definitions.get("pose_components", ()) if d.kind in NETWORK]
+    kinds = subject.catalog.kinds
+    offered = subject.plugin.definitions.get("pose_components", ())
+    networks = [d.name for d in offered if d.kind in kinds and kinds[d.kind].row.harness]
     demand(given or not networks, f"it offers {', '.join(networks)}: cite in PluginInfo where the idea comes from")
 
 
@@ -166,11 +166,10 @@ def check_recipe_fits_backbones(subject: DefinitionSubject) -> None:
 def check_extra_head_serves_its_need(subject: DefinitionSubject) -> None:
     """The head's config is valid and says by predicts_unique or predicts_identity that it does what is needed."""
     extra = subject.definition
-    adapter: TypeAdapter[HeadConfig] = TypeAdapter(AnyHead)
     try:
-        config = adapter.validate_python(dict(extra.head))
-    except ValidationError as error:
-        raise AssertionError(f"head {dict(extra.head)} is not valid: {error.errors()[0]['msg']}") from None
+        config = parse_component("head", HeadConfig, extra.head)
+    except ConfigError as error:
+        raise AssertionError(f"head {dict(extra.head)} is not valid: {error}") from None
     serves = {"unique_keypoints": config.predicts_unique(), "identity": config.predicts_identity()}
     demand(serves[extra.needs], f"{config.type} is offered for {extra.needs}, but its config says it does not serve it")
 
@@ -178,13 +177,12 @@ def check_extra_head_serves_its_need(subject: DefinitionSubject) -> None:
 @check(0, PLUGIN)
 def check_methods_and_suppliers_name_stages(subject: Subject) -> None:
     """Stages of methods and suppliers are installed and their settings valid; a supplier's stage gives what it says."""
-    adapter: TypeAdapter[StageConfig] = TypeAdapter(AnyStage)
 
     def config(stage: Mapping[str, Any], where: str) -> StageConfig:
         try:
-            return adapter.validate_python(dict(stage))
-        except ValidationError as error:
-            raise AssertionError(f"stage of {where} is not valid: {error.errors()[0]['msg']}") from None
+            return parse_component("stage", StageConfig, stage)
+        except ConfigError as error:
+            raise AssertionError(f"{where}: {error}") from None
 
     for method in subject.plugin.definitions.get("pose_methods", ()):
         configs = [config(stage, f"method {method.name!r}") for stage in method.stages.values()]
@@ -220,6 +218,29 @@ def check_weights_are_described(subject: DefinitionSubject) -> None:
         demand(not problem, f"converter {weights.converter!r}: {problem}")
 
 
+@check(0, KIND)
+def check_kind_leads_to_code(subject: DefinitionSubject) -> None:
+    """The strings of a kind lead to code: a config base of ComponentConfig, an interface, and modules of checks."""
+    row = subject.catalog.kinds[f"{subject.plugin.name}/{subject.name}"].row
+    if row.config:
+        try:
+            base = subject.catalog.kinds[row.name].config_base()
+        except PoseError as error:
+            raise AssertionError(str(error)) from None
+        demand(issubclass(base, ComponentConfig), f"config {row.config!r} is not pose_core.specs.ComponentConfig")
+    targets = [row.interface, row.harness, *(f"{module}:CHECKS" for module in (*row.config_checks, *row.checks))]
+    for target in filter(None, targets):
+        problem = _missing(target)
+        demand(not problem, f"{target!r}: {problem}")
+
+
+@check(0, COMMAND)
+def check_command_leads_to_code(subject: DefinitionSubject) -> None:
+    """The app of a command is a name in a module that exists; correct the 'package.module:app'."""
+    problem = _missing(subject.definition.app)
+    demand(not problem, f"app {subject.definition.app!r}: {problem}")
+
+
 assert set(hooks.HOOKS) == {
     "pose_plugin_info",
     "pose_components",
@@ -230,6 +251,8 @@ assert set(hooks.HOOKS) == {
     "pose_weights",
     "pose_methods",
     "pose_suppliers",
+    "pose_kinds",
+    "pose_commands",
 }, "a hook was added: check what it returns here"
 
 CHECKS = (
@@ -243,4 +266,6 @@ CHECKS = (
     check_extra_head_serves_its_need,
     check_methods_and_suppliers_name_stages,
     check_weights_are_described,
+    check_kind_leads_to_code,
+    check_command_leads_to_code,
 )

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pose_core.testing.checks.check import NETWORK, check, demand
-from pose_core.testing.checks.harness import BackboneRig, HeadRig, NeckRig, Rig, clone, rig_of
+from pose_core.testing.checks.harness import BackboneHarness, Harness, HeadHarness, NeckHarness, clone, harness_of
 from pose_core.testing.checks.targets import ComponentSubject, skip
 
 _MAPS = ("backbone", "neck", "head")
@@ -21,21 +21,21 @@ _MAPS = ("backbone", "neck", "head")
 class _Plain(nn.Module):
     """A part as compilers and exporters want it: tensors in, tensors out."""
 
-    def __init__(self, rig: Rig, module: nn.Module) -> None:
+    def __init__(self, harness: Harness, module: nn.Module) -> None:
         super().__init__()
         self.module = module
-        self.rig = rig
-        self.names = tuple(rig.inputs(1))
+        self.harness = harness
+        self.names = tuple(harness.inputs(1))
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.rig.run(self.module, dict(zip(self.names, tensors, strict=True))).values())
+        return tuple(self.harness.run(self.module, dict(zip(self.names, tensors, strict=True))).values())
 
 
 def _plain(subject: ComponentSubject) -> tuple[_Plain, tuple[Tensor, ...], tuple[Tensor, ...]]:
     """The part in eval mode, an input, and what comes out."""
-    rig = rig_of(subject)
-    plain = _Plain(rig, rig.build()).eval()
-    tensors = tuple(rig.inputs(2).values())
+    harness = harness_of(subject)
+    plain = _Plain(harness, harness.build()).eval()
+    tensors = tuple(harness.inputs(2).values())
     with torch.no_grad():
         return plain, tensors, plain(*(t.clone() for t in tensors))
 
@@ -62,13 +62,13 @@ def check_channels_last(subject: ComponentSubject) -> None:
         _compare(plain(*laid), wanted, "channels last", 1e-3)
 
 
-@check(3, *NETWORK)
+@check(3, NETWORK)
 def check_mixed_precision(subject: ComponentSubject) -> None:
     """Under autocast with bfloat16 loss and gradients are finite; compute logarithms and exponentials in float32."""
-    rig = rig_of(subject)
-    module = rig.build()
+    harness = harness_of(subject)
+    module = harness.build()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = rig.loss(module, rig.inputs(2))
+        loss = harness.loss(module, harness.inputs(2))
     demand(torch.isfinite(loss), "the loss is not finite")
     if loss.requires_grad:
         torch.autograd.backward(loss)
@@ -114,22 +114,22 @@ def check_exports_onnx(subject: ComponentSubject) -> None:
     _compare([torch.from_numpy(f) for f in found], wanted, "the ONNX model", 1e-2)
 
 
-@check(3, *NETWORK)
+@check(3, NETWORK)
 def check_runs_on_a_gpu(subject: ComponentSubject) -> None:
     """On a GPU it trains, and computes what it does on the CPU; make new tensors on the device of the inputs."""
     if not torch.cuda.is_available():
         raise skip("this machine has no CUDA GPU")
-    rig = rig_of(subject)
-    module = rig.build()
-    inputs = rig.inputs(2)
-    if isinstance(rig, BackboneRig | NeckRig | HeadRig):
+    harness = harness_of(subject)
+    module = harness.build()
+    inputs = harness.inputs(2)
+    if isinstance(harness, BackboneHarness | NeckHarness | HeadHarness):
         with torch.no_grad():
-            wanted = tuple(rig.run(module.eval(), clone(inputs)).values())
+            wanted = tuple(harness.run(module.eval(), clone(inputs)).values())
             module.cuda()
-            found = rig.run(module, {n: t.cuda() for n, t in inputs.items()})
+            found = harness.run(module, {n: t.cuda() for n, t in inputs.items()})
         _compare(tuple(found.values()), wanted, "the GPU", 2e-2)
     module.cuda().train()
-    loss = rig.loss(module, {n: t.cuda() for n, t in inputs.items()})
+    loss = harness.loss(module, {n: t.cuda() for n, t in inputs.items()})
     demand(torch.isfinite(loss), "the loss is not finite")
     torch.autograd.backward(loss)
 

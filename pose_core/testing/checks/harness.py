@@ -40,7 +40,7 @@ _BOXES = 300
 """As many boxes as the outputs of detectors are padded to."""
 
 
-class Rig(ABC):
+class Harness(ABC):
     """Builds and runs one component."""
 
     size: tuple[int, int]
@@ -74,7 +74,7 @@ class Rig(ABC):
         """Something that the part can be trained to make smaller, a scalar."""
 
 
-class _MapsRig(Rig):
+class _MapsHarness(Harness):
     """A part that puts out feature maps. It learns to put out something else."""
 
     @abstractmethod
@@ -94,7 +94,7 @@ class _MapsRig(Rig):
         return torch.stack([(m - target).square().mean() for m, target in wanted]).mean()
 
 
-class BackboneRig(_MapsRig):
+class BackboneHarness(_MapsHarness):
     """Images, and the extra inputs that a model makes of labels."""
 
     def __init__(self, subject: ComponentSubject) -> None:
@@ -150,7 +150,7 @@ class BackboneRig(_MapsRig):
         return maps
 
 
-class _AfterFeatures(Rig):
+class _AfterFeatures(Harness):
     """A part that gets feature maps."""
 
     def __init__(self, subject: ComponentSubject) -> None:
@@ -186,7 +186,7 @@ class _AfterFeatures(Rig):
         return {f"feature {i}": torch.randn(batch, *s, generator=generator) for i, s in enumerate(shapes)}
 
 
-class NeckRig(_AfterFeatures, _MapsRig):
+class NeckHarness(_AfterFeatures, _MapsHarness):
     """Feature maps in, feature maps out."""
 
     def declared(self) -> Sequence[Feature]:
@@ -198,7 +198,7 @@ class NeckRig(_AfterFeatures, _MapsRig):
         return maps
 
 
-class HeadRig(_AfterFeatures):
+class HeadHarness(_AfterFeatures):
     """Feature maps in, named outputs out; learns labels of one animal an image."""
 
     def run(self, module: nn.Module, inputs: Inputs) -> dict[str, Tensor]:
@@ -209,7 +209,7 @@ class HeadRig(_AfterFeatures):
         return total(module.loss(self.run(module, inputs), labels(batch, 1, self.size)))  # type: ignore[operator]
 
 
-class DetectorRig(Rig):
+class DetectorHarness(Harness):
     """RGB images; learns the boxes of animals."""
 
     def __init__(self, subject: ComponentSubject) -> None:
@@ -237,18 +237,11 @@ class DetectorRig(Rig):
         return total(module.loss(images, truth))  # type: ignore[operator]
 
 
-_RIGS: dict[str, type[Rig]] = {
-    "backbone": BackboneRig,
-    "neck": NeckRig,
-    "head": HeadRig,
-    "detector": DetectorRig,
-}
-
-
 @cache
-def rig_of(subject: ComponentSubject) -> Rig:
-    """The rig for a component."""
-    return _RIGS[subject.kind](subject)
+def harness_of(subject: ComponentSubject) -> Harness:
+    """Make the harness for a component, as the row of its kind names it."""
+    harness: Harness = subject.installed_kind.harness()(subject)
+    return harness
 
 
 def total(losses: Mapping[str, Tensor]) -> Tensor:

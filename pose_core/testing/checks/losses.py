@@ -18,7 +18,7 @@ _SHAPES = ((4, 3, 8, 8), (4, 3, 32))
 
 
 @dataclass(frozen=True)
-class _LossRig:
+class _LossHarness:
     """A loss with an output and a target that it takes: in [0, 1], adding up to 1 where a distribution would."""
 
     module: Any
@@ -31,7 +31,7 @@ class _LossRig:
         return value
 
 
-def _loss(subject: ComponentSubject) -> _LossRig:
+def _loss(subject: ComponentSubject) -> _LossHarness:
     torch.manual_seed(0)
     module = BuildContext(SKELETON).build("loss", subject.config)
     refusal = ""
@@ -47,7 +47,7 @@ def _loss(subject: ComponentSubject) -> _LossRig:
                 refusal = str(error)
                 continue
             demand(isinstance(value, Tensor) and value.dim() == 0, "forward must return a scalar tensor")
-            return _LossRig(module, output, target, weight)
+            return _LossHarness(module, output, target, weight)
     raise AssertionError(f"forward takes neither maps {_SHAPES[0]} nor bins {_SHAPES[1]}: {refusal}")
 
 

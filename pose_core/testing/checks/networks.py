@@ -14,14 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pose_core import hooks
 from pose_core.errors import RunError
 from pose_core.interfaces import KeypointAxis
 from pose_core.model.weights import load_into, read_weights, save_weights
 from pose_core.structures import Skeleton
 from pose_core.testing.checks.check import NETWORK, PLUGIN, check, demand
 from pose_core.testing.checks.examples import MORE_INDIVIDUALS, MORE_KEYPOINTS, SKELETON
-from pose_core.testing.checks.harness import BackboneRig, NeckRig, clone, rig_of
+from pose_core.testing.checks.harness import BackboneHarness, NeckHarness, clone, harness_of
 from pose_core.testing.checks.packaging import in_own_interpreter
 from pose_core.testing.checks.targets import ComponentSubject, Subject, skip
 
@@ -32,15 +31,15 @@ STEPS = 15
 @check(1, "backbone", "neck")
 def check_features_are_as_declared(subject: ComponentSubject) -> None:
     """The maps have the number, channels and strides that the config's features() say; correct one or the other."""
-    rig = rig_of(subject)
-    assert isinstance(rig, BackboneRig | NeckRig)
+    harness = harness_of(subject)
+    assert isinstance(harness, BackboneHarness | NeckHarness)
     with torch.no_grad():
-        outputs = rig.maps(rig.build().eval(), rig.inputs(1))
-    _compare_features(rig, outputs, rig.size)
+        outputs = harness.maps(harness.build().eval(), harness.inputs(1))
+    _compare_features(harness, outputs, harness.size)
 
 
-def _compare_features(rig: BackboneRig | NeckRig, outputs: Any, size: tuple[int, int]) -> None:
-    declared = rig.declared()
+def _compare_features(harness: BackboneHarness | NeckHarness, outputs: Any, size: tuple[int, int]) -> None:
+    declared = harness.declared()
     demand(isinstance(outputs, list), f"forward must return a list of feature maps, not {type(outputs).__name__}")
     demand(len(outputs) == len(declared), f"there are {len(outputs)} feature maps, but {len(declared)} are declared")
     for i, (output, feature) in enumerate(zip(outputs, declared, strict=True)):
@@ -59,32 +58,33 @@ def _compare_features(rig: BackboneRig | NeckRig, outputs: Any, size: tuple[int,
 @check(1, "backbone")
 def check_odd_sizes(subject: ComponentSubject) -> None:
     """Inputs whose sides are odd multiples of size_multiple() work; make size_multiple() larger if they cannot."""
-    rig = rig_of(subject)
-    assert isinstance(rig, BackboneRig)
-    if rig.fixed:
+    harness = harness_of(subject)
+    assert isinstance(harness, BackboneHarness)
+    if harness.fixed:
         raise skip("it takes inputs of one size only")
-    multiple = rig.config.size_multiple()
+    multiple = harness.config.size_multiple()
     few = max(1, 48 // multiple) | 1
     size = (few * multiple, (few + 2) * multiple)
     with torch.no_grad():
-        outputs = rig.maps(rig.build().eval(), rig.inputs(1, size))
-    _compare_features(rig, outputs, size)
+        outputs = harness.maps(harness.build().eval(), harness.inputs(1, size))
+    _compare_features(harness, outputs, size)
 
 
-@check(1, *NETWORK)
+@check(1, NETWORK)
 def check_batches_of_one_and_three(subject: ComponentSubject) -> None:
     """An image gives the same alone and among others (in eval mode), and both batches train; mix no images."""
-    rig = rig_of(subject)
-    module = rig.build()
-    several = rig.inputs(3)
+    harness = harness_of(subject)
+    module = harness.build()
+    several = harness.inputs(3)
     alone = {n: t[1:2].clone() for n, t in several.items()}
     for inputs in (alone, several):
         demand(
-            torch.isfinite(rig.loss(module, clone(inputs))), f"the loss of a batch of {_batch(inputs)} is not finite"
+            torch.isfinite(harness.loss(module, clone(inputs))),
+            f"the loss of a batch of {_batch(inputs)} is not finite",
         )
-    module = rig.build().eval()
+    module = harness.build().eval()
     with torch.no_grad():
-        among, single = rig.run(module, clone(several)), rig.run(module, clone(alone))
+        among, single = harness.run(module, clone(several)), harness.run(module, clone(alone))
     for name, output in single.items():
         demand(len(among[name]) == 3, f"{name} of a batch of 3 has {len(among[name])} entries")
         _demand_close(among[name][1:2], output, f"{name} of an image differs when others are in the batch", 1e-3)
@@ -105,12 +105,12 @@ def _demand_close(first: Tensor, second: Tensor, message: str, tolerance: float)
         raise AssertionError(f"{message}, by up to {off:.3g} where values reach {scale:.3g}")
 
 
-@check(1, *NETWORK)
+@check(1, NETWORK)
 def check_gradients_are_finite(subject: ComponentSubject) -> None:
     """Every parameter that learns gets a finite gradient that is not all zero; use it, or leave it out."""
-    rig = rig_of(subject)
-    module = rig.build()
-    torch.autograd.backward(rig.loss(module, rig.inputs(2)))
+    harness = harness_of(subject)
+    module = harness.build()
+    torch.autograd.backward(harness.loss(module, harness.inputs(2)))
     learning = {n: p.grad for n, p in module.named_parameters() if p.requires_grad}
     if not learning:
         raise skip("it has no parameters that learn")
@@ -125,31 +125,31 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-@check(1, *NETWORK)
+@check(1, NETWORK)
 def check_eval_is_deterministic(subject: ComponentSubject) -> None:
     """In eval mode the same input gives the same output and changes no buffer; nn.Dropout and norms know the mode."""
-    rig = rig_of(subject)
-    module = rig.build().eval()
+    harness = harness_of(subject)
+    module = harness.build().eval()
     before = {n: t.clone() for n, t in module.state_dict().items()}
-    inputs = rig.inputs(2)
+    inputs = harness.inputs(2)
     with torch.no_grad():
-        first = {n: t.clone() for n, t in rig.run(module, clone(inputs)).items()}
-        second = rig.run(module, clone(inputs))
+        first = {n: t.clone() for n, t in harness.run(module, clone(inputs)).items()}
+        second = harness.run(module, clone(inputs))
     for name, output in first.items():
         demand(torch.equal(output.nan_to_num(), second[name].nan_to_num()), f"{name} differs from run to run")
     changed = [n for n, t in module.state_dict().items() if not torch.equal(t, before[n])]
     demand(not changed, f"forward in eval mode changes {_some(changed)}")
 
 
-@check(1, *NETWORK)
+@check(1, NETWORK)
 def check_inputs_are_not_changed(subject: ComponentSubject) -> None:
     """forward leaves its inputs as they are; change no tensor in place that came from outside."""
-    rig = rig_of(subject)
-    module = rig.build().eval()
-    inputs = rig.inputs(1)
+    harness = harness_of(subject)
+    module = harness.build().eval()
+    inputs = harness.inputs(1)
     before = clone(inputs)
     with torch.no_grad():
-        rig.run(module, inputs)
+        harness.run(module, inputs)
     changed = [n for n, t in inputs.items() if not torch.equal(t, before[n])]
     demand(not changed, f"forward changes its input {_some(changed)} in place")
 
@@ -157,12 +157,12 @@ def check_inputs_are_not_changed(subject: ComponentSubject) -> None:
 @check(1, "backbone", "neck", "head")
 def check_follows_the_device(subject: ComponentSubject) -> None:
     """Moved to another device, it needs nothing of the first; make new tensors on the device of the inputs."""
-    rig = rig_of(subject)
-    module = rig.build().eval().to("meta")  # a device that every machine has
-    inputs = {name: tensor.to("meta") for name, tensor in rig.inputs(1).items()}
+    harness = harness_of(subject)
+    module = harness.build().eval().to("meta")  # a device that every machine has
+    inputs = {name: tensor.to("meta") for name, tensor in harness.inputs(1).items()}
     try:
         with torch.no_grad():
-            outputs = rig.run(module, inputs)
+            outputs = harness.run(module, inputs)
     except RuntimeError as error:
         text = str(error)
         demand("copy out of meta" not in text, "forward takes tensors to the CPU, or to numpy")
@@ -172,52 +172,52 @@ def check_follows_the_device(subject: ComponentSubject) -> None:
     demand(not stray, f"{', '.join(stray)} is on the CPU, whatever the device of the inputs")
 
 
-@check(1, *NETWORK)
+@check(1, NETWORK)
 def check_weights_round_trip(subject: ComponentSubject) -> None:
     """Saved as safetensors and loaded into a new module, the outputs are the same; register all state as buffers."""
-    rig = rig_of(subject)
-    module = rig.build()
+    harness = harness_of(subject)
+    module = harness.build()
     learning = [p for p in module.parameters() if p.requires_grad]
     if learning:  # so that it is no fresh module any more
         optimizer = torch.optim.SGD(learning, lr=1e-3)
-        torch.autograd.backward(rig.loss(module, rig.inputs(2)))
+        torch.autograd.backward(harness.loss(module, harness.inputs(2)))
         optimizer.step()
     if not module.state_dict():
         raise skip("it has no weights")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "weights.safetensors"
         save_weights(file, module.state_dict())
-        other = rig.build(seed=1)  # what it draws and does not save must come out different
+        other = harness.build(seed=1)  # what it draws and does not save must come out different
         try:
             load_into(other, read_weights(file), file)
         except RunError as error:
             raise AssertionError(str(error)) from None
-    inputs = rig.inputs(1)
+    inputs = harness.inputs(1)
     with torch.no_grad():
-        wanted, found = rig.run(module.eval(), clone(inputs)), rig.run(other.eval(), clone(inputs))
+        wanted, found = harness.run(module.eval(), clone(inputs)), harness.run(other.eval(), clone(inputs))
     for name, output in wanted.items():
         same = torch.equal(output.nan_to_num(), found[name].nan_to_num())
         demand(same, f"{name} differs after saving and loading: some state is in no parameter and no buffer")
 
 
-@check(1, *NETWORK)
+@check(1, NETWORK)
 def check_global_state_is_kept(subject: ComponentSubject) -> None:
     """Building and running seeds nothing and changes no setting of torch, numpy, random or warnings."""
-    rig = rig_of(subject)
-    rig.build()  # whatever is imported now has been imported before it is watched
+    harness = harness_of(subject)
+    harness.build()  # whatever is imported now has been imported before it is watched
     settings = _settings()
     ends = []
-    context = rig.context(SKELETON)
+    context = harness.context(SKELETON)
     for seed in (1, 2):
         torch.manual_seed(seed)
-        module = context.build(subject.kind, rig.config)
-        torch.autograd.backward(rig.loss(module, rig.inputs(2)))
+        module = context.build(subject.kind, harness.config)
+        torch.autograd.backward(harness.loss(module, harness.inputs(2)))
         ends.append(torch.get_rng_state())
     demand(not torch.equal(*ends), "it seeds torch's random numbers, which belong to the user")
     module.eval()
     start = torch.get_rng_state()
     with torch.no_grad():
-        rig.run(module, rig.inputs(1))
+        harness.run(module, harness.inputs(1))
     demand(torch.equal(start, torch.get_rng_state()), "forward in eval mode draws random numbers of torch")
     changed = [n for n, value in _settings().items() if value != settings[n]]
     demand(not changed, f"it changes {_some(changed)}")
@@ -239,11 +239,7 @@ def _settings() -> dict[str, object]:
 @check(1, PLUGIN)
 def check_import_keeps_global_state(subject: Subject) -> None:
     """Importing the modules of components seeds nothing and changes no setting of torch."""
-    targets = {
-        d.factory.partition(":")[0]
-        for d in subject.plugin.definitions.get("pose_components", ())
-        if d.kind in hooks.KINDS
-    }
+    targets = {d.factory.partition(":")[0] for d in subject.plugin.definitions.get("pose_components", ()) if d.config}
     if not targets:
         raise skip("it offers no components")
     program = f"""
@@ -267,21 +263,21 @@ for module in {sorted(targets)!r}:
     demand(not process.stdout.strip(), "; ".join(process.stdout.strip().splitlines()))
 
 
-@check(1, *NETWORK)
+@check(1, NETWORK)
 def check_learns_one_batch(subject: ComponentSubject) -> None:
     """Its loss falls on one batch within 15 steps; look for cut gradients, frozen layers or saturated outputs."""
-    rig = rig_of(subject)
-    module = rig.build()
+    harness = harness_of(subject)
+    module = harness.build()
     learning = [p for p in module.parameters() if p.requires_grad]
     if not learning:
         raise skip("it has no parameters that learn")
-    inputs = rig.inputs(2)
+    inputs = harness.inputs(2)
     optimizer = torch.optim.Adam(learning, lr=2e-3)
     losses = []
     for _ in range(STEPS + 1):
         torch.manual_seed(0)  # sampled losses of detectors, and dropout, are the same in each step
         optimizer.zero_grad()
-        loss = rig.loss(module, clone(inputs))
+        loss = harness.loss(module, clone(inputs))
         torch.autograd.backward(loss)
         optimizer.step()
         losses.append(float(loss))
@@ -294,8 +290,8 @@ def check_learns_one_batch(subject: ComponentSubject) -> None:
 @check(1, "backbone", "neck", "head")
 def check_keypoint_axes_are_all(subject: ComponentSubject) -> None:
     """keypoint_axes() names exactly the tensors whose shape depends on keypoints or individuals, entry by entry."""
-    rig = rig_of(subject)
-    module = rig.build()
+    harness = harness_of(subject)
+    module = harness.build()
     axes: Mapping[str, Any] = module.keypoint_axes()  # type: ignore[operator]
     state = {n: tuple(t.shape) for n, t in module.state_dict().items()}
     unknown = sorted(set(axes) - set(state))
@@ -312,7 +308,7 @@ def check_keypoint_axes_are_all(subject: ComponentSubject) -> None:
             strange = sorted({n for entry in axis.entries for n in entry} - names)
             demand(not strange, f"axis {axis.axis} of {name} is about unknown names: {', '.join(strange)}")
     for other, individuals in ((MORE_KEYPOINTS, False), (MORE_INDIVIDUALS, True)):
-        _compare_shapes(state, _shapes(rig.build(other)), axes, individuals, other)
+        _compare_shapes(state, _shapes(harness.build(other)), axes, individuals, other)
 
 
 def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:

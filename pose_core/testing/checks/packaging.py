@@ -14,7 +14,6 @@ import zipfile
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from pose_core import hooks
 from pose_core.testing.checks.check import PLUGIN, check, demand
 from pose_core.testing.checks.targets import Subject, skip
 
@@ -33,11 +32,7 @@ def check_plugin_module_is_light(subject: Subject) -> None:
 def check_configs_are_light(subject: Subject) -> None:
     """Modules of configs import nothing heavy: a configuration is validated before anything is built."""
     modules = sorted(
-        {
-            d.config.partition(":")[0]
-            for d in subject.plugin.definitions.get("pose_components", ())
-            if d.config and d.kind in hooks.KINDS
-        }
+        {d.config.partition(":")[0] for d in subject.plugin.definitions.get("pose_components", ()) if d.config}
     )
     if not modules:
         raise skip("it offers no component with a config")

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pose_core.errors import argument, command
 from pose_core.testing.checks.check import check, demand
-from pose_core.testing.checks.harness import rig_of
+from pose_core.testing.checks.harness import harness_of
 from pose_core.testing.checks.targets import ComponentSubject, skip
 
 _SAMPLES = 8
@@ -25,12 +26,12 @@ TOLERANCE = 2e-3
 
 def summarize_outputs(subject: ComponentSubject) -> dict[str, Any]:
     """Of each output its shape, mean, standard deviation and some values."""
-    rig = rig_of(subject)
-    module = rig.build().eval()
+    harness = harness_of(subject)
+    module = harness.build().eval()
     fill(module)
-    inputs = {n: _formula(t.shape, n) for n, t in rig.inputs(1).items()}
+    inputs = {n: _formula(t.shape, n) for n, t in harness.inputs(1).items()}
     with torch.no_grad():
-        outputs = rig.run(module, inputs)
+        outputs = harness.run(module, inputs)
     return {name: _summarize(output.double()) for name, output in outputs.items()}
 
 
@@ -78,7 +79,7 @@ def _short(value: Tensor) -> float:
 def check_outputs_are_as_stored(subject: ComponentSubject) -> None:
     """With weights by formula it computes what it computed when 'pose check NAME --store FILE' was run."""
     if subject.reference is None:
-        raise skip("no stored outputs are given; make some with 'pose check NAME --store FILE'")
+        raise skip(f"no stored outputs are given; make some with {command('check', 'NAME', argument('store', 'FILE'))}")
     stored: Mapping[str, Any] | None = subject.reference.get(subject.label)
     demand(stored is not None, f"the stored outputs have none of {subject.label}; store them again")
     assert stored is not None

@@ -10,16 +10,29 @@ from typing import Any
 from packaging.utils import canonicalize_name
 from pydantic import ValidationError
 
-from pose_core import hooks
 from pose_core.catalog import Catalog, Component, Model, get_catalog
 from pose_core.catalog.distributions import required_by
 from pose_core.catalog.install_hints import MODEL as A_MODEL
 from pose_core.catalog.install_hints import install, kinds_of
+from pose_core.catalog.kinds import InstalledKind
 from pose_core.catalog.known_names import known_names
+from pose_core.definitions import Kind
 from pose_core.errors import ConfigError
 from pose_core.plugins import ACTIVE, PluginRecord
 from pose_core.specs import ComponentConfig
-from pose_core.testing.checks.check import COMPONENT, EXTRA_HEAD, MODEL, PLUGIN, RECIPE, WEIGHTS, NotApplicable, demand
+from pose_core.testing.checks.check import (
+    COMMAND,
+    COMPONENT,
+    EXTRA_HEAD,
+    KIND,
+    MODEL,
+    NETWORK,
+    PLUGIN,
+    RECIPE,
+    WEIGHTS,
+    NotApplicable,
+    demand,
+)
 
 StoredOutputs = Mapping[str, Any]
 
@@ -29,7 +42,8 @@ class Subject:
     """Something that a plugin offers.
 
     Attributes:
-        kind: ``plugin``, ``model``, ``recipe``, ``extra_head``, ``weights`` or the kind of a component.
+        kind: ``plugin``, ``model``, ``recipe``, ``extra_head``, ``weights``, ``kind``, ``command``, or the kind of a
+            component.
         name: bare name; empty for the plugin itself.
         plugin: its record.
         catalog: of everything that is installed.
@@ -55,7 +69,7 @@ class Subject:
 
 @dataclass(frozen=True, eq=False)
 class DefinitionSubject(Subject):
-    """A recipe, an extra head or weights.
+    """A recipe, an extra head, weights, a kind or a command.
 
     Attributes:
         definition: what the hook yielded.
@@ -102,7 +116,14 @@ class ComponentSubject(Subject):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        return (self.kind, COMPONENT) if self.kind in hooks.KINDS else (self.kind,)
+        row = self.installed_kind.row
+        return (self.kind, *((COMPONENT,) if row.config else ()), *((NETWORK,) if row.harness else ()))
+
+    @property
+    def installed_kind(self) -> InstalledKind:
+        """The kind; one without anything where no installed plugin opens it."""
+        without = InstalledKind(Kind(self.kind, "", config=""))
+        return self.catalog.kinds.get(self.kind, without)
 
     @cached_property
     def config_class(self) -> type[ComponentConfig]:
@@ -199,7 +220,8 @@ def _offered(record: PluginRecord, catalog: Catalog, reference: StoredOutputs | 
     found += [
         DefinitionSubject(EXTRA_HEAD, d.name, definition=d, **common) for d in defined.get("pose_extra_heads", ())
     ]
-    found += [DefinitionSubject(WEIGHTS, d.name, definition=d, **common) for d in defined.get("pose_weights", ())]
+    for kind, hook in ((WEIGHTS, "pose_weights"), (KIND, "pose_kinds"), (COMMAND, "pose_commands")):
+        found += [DefinitionSubject(kind, d.name, definition=d, **common) for d in defined.get(hook, ())]
     return found
 
 

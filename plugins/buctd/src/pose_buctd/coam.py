@@ -1,143 +1,107 @@
-"""CoAM: feature maps attend to conditions, over positions and over channels."""
+"""CoAM: attention to conditions within another backbone."""
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Mapping, Sequence
+from typing import cast
+
 from torch import Tensor, nn
-from torch.nn import functional
 
-from pose_buctd.conditions import axes_of_convolution
-from pose_core.interfaces import KeypointAxis
-
-
-class PositionAttention(nn.Module):
-    """Queries from the conditions at each cell; keys and values from the features at all cells."""
-
-    def __init__(self, features: int, conditions: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads, self.dropout = heads, dropout
-        self.feature_conv = nn.Conv2d(features, features, 3, padding=1)
-        self.condition_conv = nn.Conv2d(conditions, conditions, 3, padding=1)
-        self.query = nn.Linear(conditions, heads * features)
-        self.key = nn.Linear(features, heads * features)
-        self.value = nn.Linear(features, heads * features)
-        self.out = nn.Linear(heads * features, features)
-
-    def forward(self, x: Tensor, conditions: Tensor) -> Tensor:
-        """(B, C, h, w) from features (B, C, h, w) and conditions (B, K, ., .) of h w cells."""
-        b, c, h, w = x.shape
-        cells = self.feature_conv(x).flatten(2).mT
-        asking = self.condition_conv(conditions).flatten(2).mT
-        query, key, value = (
-            layer(source).reshape(b, h * w, self.heads, c).transpose(1, 2)
-            for layer, source in ((self.query, asking), (self.key, cells), (self.value, cells))
-        )
-        found = functional.scaled_dot_product_attention(
-            query, key, value, dropout_p=self.dropout if self.training else 0.0
-        )
-        out: Tensor = self.out(found.transpose(1, 2).reshape(b, h * w, self.heads * c))
-        return out.mT.reshape(b, c, h, w)
+from pose_buctd.attention import ConditionalAttention
+from pose_buctd.conditions import channels, check_channels
+from pose_buctd.config import CONDITIONS, CoamConfig
+from pose_core.errors import ConfigError
+from pose_core.interfaces import Backbone, BuildContext, Insert, KeypointAxis
+from pose_core.specs import Feature
 
 
-class ChannelAttention(nn.Module):
-    """Queries from maps made of the conditions, one a channel; keys and values are the channels of the features."""
+class Coam(Backbone):
+    """Conditional attention modules (CoAM, Zhou et al. 2023) at insert points of another backbone.
 
-    def __init__(self, features: int, conditions: int, cells: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads, self.dropout = heads, dropout
-        self.feature_conv = nn.Conv2d(features, features, 3, padding=1)
-        self.condition_conv = nn.Conv2d(conditions, features, 3, padding=1)
-        self.out = nn.Linear(cells // heads * heads, cells)
+    They are under ``attention.<insert point>.<feature map>``, the backbone is under ``backbone``.
 
-    def forward(self, x: Tensor, conditions: Tensor) -> Tensor:
-        """(B, C, h, w) from features (B, C, h, w) and conditions (B, K, ., .) of h w cells."""
-        b, c, h, w = x.shape
-        key, query = (
-            maps.reshape(b, c, self.heads, h * w // self.heads).transpose(1, 2)
-            for maps in (self.feature_conv(x), self.condition_conv(conditions))
-        )
-        found = functional.scaled_dot_product_attention(
-            query, key, key, dropout_p=self.dropout if self.training else 0.0
-        )
-        out: Tensor = self.out(found.transpose(1, 2).reshape(b, c, h * w))
-        return out.reshape(b, c, h, w)
-
-
-class ConditionalAttention(nn.Module):
-    """CoAM of one branch (Zhou et al. 2023; the dual attention of Fu et al. 2019 with queries from conditions).
-
-    Args:
-        features: channels C of the branch.
-        conditions: maps of the conditions.
-        size: (height, width) of the branch.
-        image_size: (height, width) of the network's input, and of the conditions.
-        heads: of the attention.
-        dropout: of the attention weights.
-        channel_only: channel attention alone, multiplied with the features.
-        transposed: conditions are resized to (width, height), and their cells taken in that order.
+    Raises:
+        ConfigError: the input size is not fixed, no multiple of what the backbone needs, or the heads do not divide the
+            cells.
     """
 
-    rows: Tensor
-    columns: Tensor
+    def __init__(self, config: CoamConfig, context: BuildContext) -> None:
+        super().__init__(config, context)
+        size = context.input_size
+        if size is None:
+            raise ConfigError("model.preprocess.size: buctd/coam needs a fixed size, such as [256, 256]")
+        multiple = config.size_multiple()
+        if any(length % multiple for length in size):
+            raise ConfigError(f"model.preprocess.size: buctd/coam needs multiples of {multiple}, not {list(size)}")
+        self.size = size
+        self.channels = channels(config.encoding, context)
+        self.encoding = config.encoding
+        self.names = context.skeleton.keypoints
+        self.within = tuple(config.backbone.extra_inputs())
+        self.backbone: Backbone = context.within("backbone").build("backbone", config.backbone)
+        points = config.backbone.insert_points()
+        self.attention = nn.ModuleDict(
+            {
+                point: nn.ModuleList(self._attention(config, feature, context.key) for feature in points[point])
+                for point in points
+                if point in config.at
+            }
+        )
 
-    def __init__(
-        self,
-        features: int,
-        conditions: int,
-        size: tuple[int, int],
-        image_size: tuple[int, int],
-        heads: int,
-        dropout: float,
-        channel_only: bool,
-        transposed: bool,
-    ) -> None:
-        super().__init__()
-        cells = size[0] * size[1]
-        self.channel = ChannelAttention(features, conditions, cells, heads, dropout)
-        self.position = None if channel_only else PositionAttention(features, conditions, heads, dropout)
-        to = size[::-1] if transposed else size
-        self.register_buffer("rows", _resizing(image_size[0], to[0]), persistent=False)
-        self.register_buffer("columns", _resizing(image_size[1], to[1]).mT.contiguous(), persistent=False)
-        self._start_as_identity(image_size[0] / size[0])
-
-    def keypoint_axes(self, encoding: str, names: tuple[str, ...]) -> dict[str, tuple[KeypointAxis, ...]]:
-        """The layers that take conditions."""
-        axes = axes_of_convolution("channel.condition_conv", encoding, names)
-        if self.position is not None:
-            axes |= axes_of_convolution("position.condition_conv", encoding, names, inwards=True)
-            axes |= axes_of_convolution("position.query", encoding, names)
+    def keypoint_axes(self) -> Mapping[str, Sequence[KeypointAxis]]:
+        """The layers of the attention that take conditions, and what the backbone within has."""
+        axes = {f"backbone.{name}": each for name, each in self.backbone.keypoint_axes().items()}
+        for point in self.attention:
+            for i, attention in enumerate(self._modules_at(point)):
+                for name, each in attention.keypoint_axes(self.encoding, self.names).items():
+                    axes[f"attention.{point}.{i}.{name}"] = each
         return axes
 
-    def forward(self, x: Tensor, conditions: Tensor) -> Tensor:
-        """(B, C, h, w) from features of that shape and conditions (B, K, H, W) in the size of the image."""
-        small = self.rows @ conditions @ self.columns
-        by_channel: Tensor = self.channel(x, small)
-        if self.position is None:
-            return x * by_channel
-        attended: Tensor = x + (self.position(x, small) + by_channel)
-        return attended
+    def forward(self, images: Tensor, **extra: Tensor) -> list[Tensor]:
+        """Args:
+            images: (B, 3, H, W) float32 of the size it was made for.
+            extra: ``conditions`` (B, K, H, W), or (B, 3, H, W) of colours.
 
-    def _start_as_identity(self, stride: float) -> None:
-        """Features pass unchanged at first, so that pretrained weights around keep their meaning."""
-        parts: list[ChannelAttention | PositionAttention] = [self.channel]
-        if self.position is not None:
-            parts.append(self.position)
-        for part in parts:
-            nn.init.zeros_(part.out.weight)
-            # Of a factor the identity is one.
-            nn.init.constant_(part.out.bias, 1.0 if self.position is None else 0.0)
-            # A blob shrinks with the resolution; layers of coarse branches make up for it.
-            nn.init.normal_(part.condition_conv.weight, std=stride / 12)
-        if self.position is not None:
-            for layer in (self.position.query, self.position.key, self.position.value):
-                nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)
+        Returns:
+            the feature maps of the backbone within.
 
+        Raises:
+            ConfigError: the images or the conditions are not of the size or encoding that the network was made for.
+        """
+        conditions = extra[CONDITIONS]
+        check_channels(conditions, self.channels)
+        if tuple(images.shape[-2:]) != tuple(self.size):
+            raise ConfigError(
+                f"buctd/coam was made for images of {self.size[0]} x {self.size[1]} pixels and gets "
+                f"{images.shape[-2]} x {images.shape[-1]}; set model.preprocess.size and train it for that size"
+            )
+        features: list[Tensor] = self.backbone(
+            images,
+            inserts={point: self._attend(point, conditions) for point in self.attention},
+            **{name: extra[name] for name in self.within},
+        )
+        return features
 
-def _resizing(length: int, to: int) -> Tensor:
-    """(to, length): bilinear resizing along one axis, each cell the mean over what it covers (antialiased)."""
-    # As an image of columns that are ones at one place each: torch 2.15 resizes images of width 1 wrongly.
-    columns = torch.eye(length)[None, None]
-    return functional.interpolate(columns, size=(to, length), mode="bilinear", antialias=True, align_corners=False)[
-        0, 0
-    ]
+    def _attend(self, point: str, conditions: Tensor) -> Insert:
+        def attend(maps: list[Tensor]) -> list[Tensor]:
+            return [each(x, conditions) for each, x in zip(self._modules_at(point), maps, strict=True)]
+
+        return attend
+
+    def _modules_at(self, point: str) -> list[ConditionalAttention]:
+        return [cast(ConditionalAttention, each) for each in cast(nn.ModuleList, self.attention[point])]
+
+    def _attention(self, config: CoamConfig, feature: Feature, key: str) -> ConditionalAttention:
+        height, width = (length // feature.stride for length in self.size)
+        if height * width % config.heads:
+            raise ConfigError(f"{key}.heads: {config.heads} heads do not divide the {height * width} cells of a map")
+        return ConditionalAttention(
+            feature.channels,
+            self.channels,
+            (height, width),
+            self.size,
+            config.heads,
+            config.dropout,
+            config.attention == "channel",
+            config.transposed,
+        )

@@ -19,6 +19,7 @@ from pose_buctd.rendering import (
 from pose_buctd.sampling import Sampled, imperfect_poses
 from pose_core.errors import ConfigError
 from pose_core.interfaces import BuildContext, ExtraInput, KeypointAxis, Labels, Predictions
+from pose_core.maps import animal_boxes
 
 _LEAST_AREA = 1 / 16
 """Of the animal, as a fraction of the crop that was cut around it: the box of an animal that lies along an axis, or of
@@ -170,11 +171,10 @@ def axes_of_convolution(
 
 def _areas(labels: Labels, image_size: tuple[int, int]) -> Tensor:
     """(B,) square pixels, of the first animals: as labelled, else of their boxes, else of what their keypoints span."""
-    keypoints, boxes = labels.keypoints[:, 0], labels.boxes[:, 0]
-    tight = (keypoints.nan_to_num(-torch.inf).amax(1) - keypoints.nan_to_num(torch.inf).amin(1)).clamp(min=0).prod(-1)
+    boxes = animal_boxes(labels)[:, 0]
     of_box = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(-1)
     area = labels.areas[:, 0]
-    area = torch.where(torch.isfinite(area), area, torch.where(torch.isfinite(of_box), of_box, tight))
+    area = torch.where(torch.isfinite(area), area, of_box)
     whole = float(image_size[0] * image_size[1])
     return area.clamp(whole * _LEAST_AREA, whole)
 

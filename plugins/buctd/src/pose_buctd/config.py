@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from pydantic_core import PydanticCustomError
 
-from pose_core.specs import (
-    AnyBackbone,
-    BackboneConfig,
-    Feature,
-    FrozenNorms,
-    InputConfig,
-    Pretrained,
-    Spec,
-    StageConfig,
-)
+from pose_core.specs import AnyBackbone, BackboneConfig, Feature, InputConfig, Spec, StageConfig
 
 CONDITIONS = "conditions"
 """Name of the extra input."""
@@ -126,14 +118,14 @@ class PreNetConfig(BackboneConfig):
         return self.backbone.size_multiple()
 
 
-class HRNetCoamConfig(BackboneConfig):
-    """HRNet (Sun et al. 2019) with conditional attention (CoAM; BUCTD, Zhou et al. 2023). Needs a fixed input size."""
+class CoamConfig(BackboneConfig):
+    """Another backbone with conditional attention in it (CoAM; BUCTD, Zhou et al. 2023). Needs a fixed input size."""
 
-    width: Literal[18, 32, 48] = Field(
-        32, description="Channels of the finest branch; each coarser branch has twice as many."
-    )
-    stages: tuple[Literal[1, 2, 3], ...] = Field(
-        (2,), description="Transitions after which all branches attend to the conditions; n makes branch n + 1."
+    backbone: AnyBackbone = Field(description="Whose feature maps attend; one with insert points, such as hrnet/hrnet.")
+    at: tuple[str, ...] = Field(
+        ("transition2",),
+        min_length=1,
+        description="Insert points of the backbone at which all feature maps attend to the conditions.",
     )
     attention: Literal["dual", "channel"] = Field(
         "dual", description="dual: over positions and over channels, added. channel: over channels, multiplied."
@@ -146,31 +138,43 @@ class HRNetCoamConfig(BackboneConfig):
         description="Conditions are resized to (width, height) in the place of (height, width), as imported networks "
         "of oblong crops were trained.",
     )
-    pretrained: Pretrained = "auto"
-    freeze_bn: FrozenNorms = False
 
     @classmethod
     def example(cls) -> Mapping[str, Any]:
-        """The smallest."""
-        return {"width": 18}
+        """A backbone with insert points, made small."""
+        return {"backbone": {"type": "hrnet/hrnet", "width": 18}}
 
     @model_validator(mode="after")
-    def _stages_differ(self) -> HRNetCoamConfig:
-        if len(set(self.stages)) != len(self.stages):
-            raise PydanticCustomError("stages", "stages: each can be named once only")
+    def _points_exist(self) -> CoamConfig:
+        points = self.backbone.insert_points()
+        if not points:
+            raise PydanticCustomError(
+                "backbone",
+                "backbone: {name} has no insert points, at which attention could be put; use hrnet/hrnet",
+                {"name": self.backbone.type},
+            )
+        if len(set(self.at)) != len(self.at):
+            raise PydanticCustomError("at", "at: each insert point can be named once only")
+        if unknown := [point for point in self.at if point not in points]:
+            raise PydanticCustomError(
+                "at",
+                "at: {name} has no insert point {unknown}; it has {points}",
+                {"name": self.backbone.type, "unknown": unknown[0], "points": ", ".join(points)},
+            )
         return self
 
     def features(self) -> tuple[Feature, ...]:
-        """One map of stride 4."""
-        return (Feature(self.width, 4),)
+        """Those of the backbone within."""
+        return tuple(self.backbone.features())
 
     def extra_inputs(self) -> tuple[str, ...]:
-        """Conditions."""
-        return (CONDITIONS,)
+        """Conditions, and what the backbone within takes."""
+        return tuple(dict.fromkeys((CONDITIONS, *self.backbone.extra_inputs())))
 
     def size_multiple(self) -> int:
-        """The stride of the coarsest branch."""
-        return 32
+        """What divides into whole cells at every insert point that is used."""
+        strides = {f.stride for point in self.at for f in self.backbone.insert_points()[point]}
+        return math.lcm(self.backbone.size_multiple(), *strides)
 
 
 class RefineConfig(StageConfig):

@@ -7,7 +7,6 @@ from pose_core.hooks import ComponentSpec, MethodSpec, ModelPreset, ModelRecipe,
 
 _HEATMAPS = {"keypoints": {"type": "heatmap/heatmap", "deconv_layers": 0}}
 _SIMCC = {"keypoints": {"type": "rtmpose/simcc"}}
-_CSPNEXT = {"s": (0.33, 0.5), "m": (0.67, 0.75), "x": (1.33, 1.25)}
 _HUMAN = (384, 288)
 # The crop lies around a pose that may be wrong: the animal is anywhere in it, cut off, or of another size.
 _AUGMENTATION = {"rotation": 180.0, "scale": [0.7, 1.3], "translation": 0.12}
@@ -46,14 +45,11 @@ def pose_components() -> Iterable[ComponentSpec]:
     )
     yield ComponentSpec(
         "backbone",
-        "hrnet_coam",
-        config="pose_buctd.config:HRNetCoamConfig",
-        factory="pose_buctd.hrnet_coam:HRNetCoam",
-        summary="HRNet whose branches attend to the conditions (CoAM), for one input size",
-        tags=("imagenet",),
-        citations=("sun2019hrnet", "wang2020hrnet", "fu2019danet", "wightman2019timm"),
-        weights_license="MIT",
-        weights_source="ImageNet-1k classification, Wang et al. 2020, as released with timm",
+        "coam",
+        config="pose_buctd.config:CoamConfig",
+        factory="pose_buctd.coam:Coam",
+        summary="Feature maps within another backbone attend to the conditions (CoAM), for one input size",
+        citations=("fu2019danet",),
     )
     for name, config, factory, summary in (
         ("refine", "Refine", "refine:make_refine_stage", "A network that refines poses, each in a crop around it"),
@@ -120,7 +116,8 @@ def pose_recipes() -> Iterable[ModelRecipe]:
 def _preset(
     name: str,
     size: tuple[int, int],
-    backbone: Mapping[str, Any],
+    backbone: str,
+    wrapper: str,
     heads: Mapping[str, Any],
     learning_rate: float,
     summary: str,
@@ -136,13 +133,14 @@ def _preset(
             "model": {
                 "preprocess": {"size": list(size)},
                 "inputs": {"conditions": {"type": "buctd/conditions", **errors}},
-                "backbone": backbone,
                 "heads": heads,
             },
             "augmentation": _HUMAN_AUGMENTATION if human else _AUGMENTATION,
             "train": {"optimizer": {"lr": learning_rate}},
         },
         citations=("li2019crowdpose",) if human else (),
+        backbone=backbone,
+        wrapper={"type": wrapper},
     )
 
 
@@ -153,19 +151,19 @@ def pose_models() -> Iterable[ModelPreset]:
         yield _preset(
             f"ctd_coam_w{width}{'_human' * human}",
             _HUMAN if human else (256, 256),
-            {"type": "buctd/hrnet_coam", "width": width},
+            f"hrnet/hrnet_w{width}",
+            "buctd/coam",
             _HEATMAPS,
             1e-4,
             f"HRNet-W{width} with attention to conditions (CoAM)",
             human,
         )
     for variant, size, human in (("s", 256, False), ("m", 256, False), ("x", 384, False), ("x", 384, True)):
-        deepen, widen = _CSPNEXT[variant]
-        inner = {"type": "cspnext/cspnext", "deepen": deepen, "widen": widen}
         yield _preset(
             f"ctd_prenet_rtmpose_{variant}{'_human' * human}",
             _HUMAN if human else (size, size),
-            {"type": "buctd/prenet", "backbone": inner},
+            f"cspnext/cspnext_{variant}",
+            "buctd/prenet",
             _SIMCC,
             5e-4,
             f"RTMPose-{variant} with conditions added to the image",

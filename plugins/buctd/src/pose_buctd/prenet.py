@@ -37,7 +37,7 @@ class PreNet(Backbone):
         )
         self.conditions = nn.Sequential(nn.Conv2d(self.channels, 3, 7, padding=3), nn.BatchNorm2d(3))
         self._pass_the_image_through(config.gain)
-        self.backbone: Backbone = context.build("backbone", config.backbone)
+        self.backbone: Backbone = context.within("backbone").build("backbone", config.backbone)
 
     def keypoint_axes(self) -> Mapping[str, Sequence[KeypointAxis]]:
         """The convolution of the conditions, and what the backbone within has."""

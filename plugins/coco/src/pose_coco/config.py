@@ -1,4 +1,4 @@
-"""What a user can set. No torch."""
+"""Configs of the COCO reader and writer. No torch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pose_core.specs import ReaderConfig, WriterConfig
 
 
 class CocoReaderConfig(ReaderConfig):
-    """How COCO annotations are read."""
+    """Settings for reading COCO annotations."""
 
     category: str | int | None = Field(
         None,
-        description="Name or id of the category whose keypoints are read; needed where several have keypoints. "
+        description="Name or id of the category whose keypoints are read; needed where several have "
+        "keypoints. "
         "'all': all of them, where they have the same keypoints.",
     )
     images: str | None = Field(
@@ -23,7 +24,7 @@ class CocoReaderConfig(ReaderConfig):
 
 
 class CocoWriterConfig(WriterConfig):
-    """How COCO results are written."""
+    """Settings for writing COCO results."""
 
     annotations: str | None = Field(
         None,

@@ -1,4 +1,4 @@
-"""Where the images of a COCO file are."""
+"""Find the image files of a COCO file."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pose_core.io.files import is_file
 
 
 class ImageFiles:
-    """Finds image files.
+    """Find image files by their names in a COCO file.
 
     Args:
         file: the COCO JSON file.
-        root: the file or folder that the user named; names of images are relative to its folder.
-        folder: where images are, if the user said so: absolute, relative to the JSON file's folder, or to the working
-            directory.
+        root: the file or folder given by the user; names of images are relative to its folder.
+        folder: folder of the images, if the user gives one: absolute, relative to the JSON file's folder, or
+            to the working directory.
 
     Raises:
-        DataError: the folder that the user named does not exist.
+        DataError: the folder given by the user does not exist.
     """
 
     def __init__(self, file: Path, root: Path, folder: str | None) -> None:
@@ -26,8 +26,15 @@ class ImageFiles:
         self._root = (root if root.is_dir() else root.parent).resolve()
         self._prefixes: dict[Path, str] = {}
         if folder is None:
-            # Beside the file; in the images folder of a project with annotations/train.json; where COCO unpacks.
-            self._folders = [home, home / "images", home.parent / "images", home.parent, home.parent / file.stem]
+            # Beside the file; in the images folder of a project with annotations/train.json; where COCO's own
+            # archives unpack to (train2017/ beside annotations/).
+            self._folders = [
+                home,
+                home / "images",
+                home.parent / "images",
+                home.parent,
+                home.parent / file.stem,
+            ]
             stem = file.stem.rpartition("_")[2]
             if stem != file.stem:
                 self._folders += [home.parent / stem, home.parent / "images" / stem]
@@ -38,11 +45,14 @@ class ImageFiles:
                 raise DataError(f"{file}: the folder of its images, {folder}, does not exist (nor {named[0]})")
 
     def find(self, file_name: str) -> tuple[Path, str]:
-        """The file of this name, and how the project calls it.
+        """Find a file by its name in the JSON file.
 
-        Where there is no such file, the first place that was looked at. An image that lies in the project's folder is
-        called by its path relative to that, any other as in the JSON file.
+        Returns:
+            the path (of the first place searched, if the file does not exist), and the image's name in the
+            project: its path relative to the project's folder if it lies in there, else its name in the JSON
+                file.
         """
+        # A Windows path is absolute also when it is read on Linux.
         if PurePosixPath(file_name).is_absolute() or PureWindowsPath(file_name).is_absolute():
             return Path(file_name), self._below_root(Path(file_name), file_name)
         for i, folder in enumerate(self._folders):
@@ -51,6 +61,7 @@ class ImageFiles:
                 self._folders.insert(0, self._folders.pop(i))
                 break
         folder = self._folders[0]
+        # Resolving touches the disk; once a folder, not once an image.
         if folder not in self._prefixes:
             self._prefixes[folder] = self._below_root(folder, "")
         return folder / file_name, (PurePosixPath(self._prefixes[folder]) / file_name).as_posix()

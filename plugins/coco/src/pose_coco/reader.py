@@ -1,4 +1,4 @@
-"""Reading COCO keypoint annotations."""
+"""Read COCO keypoint annotations."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy.typing as npt
 from pose_coco.annotations import Annotations, Category, ImageEntry, looks_like_coco, read_annotations
 from pose_coco.config import CocoReaderConfig
 from pose_coco.image_files import ImageFiles
-from pose_core.errors import DataError
+from pose_core.errors import DataError, setting
 from pose_core.interfaces import Reader
 from pose_core.io.files import is_file
-from pose_core.io.images import image_size
+from pose_core.io.images import read_image_size
 from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 from pose_core.symmetry import symmetry_from_names
 
@@ -21,26 +21,30 @@ _FOLDER = "annotations"
 _PARTS = ("train.json", "val.json", "test.json")
 
 HALF = 0.5
-"""COCO measures boxes from the corner of the top-left pixel, we measure from its centre. Keypoints are taken as they
-are: COCO's own annotations, pycocotools and DeepLabCut's exports treat them as pixel positions counted from 0."""
+"""COCO measures boxes from the corner of the top-left pixel, pose_core from its centre. Keypoints are not
+shifted: COCO's own annotations, pycocotools and DeepLabCut's exports treat them as pixel positions counted
+from 0."""
 
 
 class CocoReader(Reader):
-    """Reads a COCO JSON file, or a folder with ``annotations/train.json`` (and ``val.json``, ``test.json``)."""
+    """Read a COCO JSON file, or a folder with ``annotations/train.json``.
+
+    ``val.json`` and ``test.json`` in that folder are read with it.
+    """
 
     config: CocoReaderConfig
 
     @classmethod
     def accepts(cls, path: Path) -> bool:
-        """A JSON file with images, annotations, categories and keypoints; or such a folder."""
+        """Test for a JSON file with images, annotations, categories and keypoints, or such a folder."""
         return looks_like_coco(path / _FOLDER / _PARTS[0] if path.is_dir() else path)
 
     def read(self, path: Path) -> LabelledDataset:
         """Read all images with an animal that has a labelled keypoint or a box.
 
-        An animal of which only the box is labelled has NaN for keypoints: a detector learns it, a pose network does
-        not, and it does not count in the evaluation of poses, as in COCO's. Regions with many animals (crowds) become
-        ``ignore`` regions. Identities are unknown (-1). Visibility 1 is ``occluded``, 0 is NaN.
+        An animal with only a labelled box has NaN for keypoints: a detector learns it, a pose network does
+        not, and the evaluation of poses does not count it, as COCO's own. Regions with many animals (crowds)
+        become ``ignore`` regions. Identities are unknown (-1). Visibility 1 is ``occluded``, 0 is NaN.
 
         Raises:
             DataError: the annotations cannot be used; one line names file and id.
@@ -48,16 +52,16 @@ class CocoReader(Reader):
         files = [path / _FOLDER / part for part in _PARTS] if path.is_dir() else [path]
         parts = [read_annotations(file, self.config.category) for file in files if file.is_file()]
         if not parts:
-            sought = " or ".join(str(file) for file in files)
-            raise DataError(f"{path}: holds no COCO annotations; there is no {sought}")
+            names = " or ".join(str(file) for file in files)
+            raise DataError(f"{path}: holds no COCO annotations; there is no {names}")
         categories = parts[0].categories
         for part in parts[1:]:
             if part.categories[0].keypoints != categories[0].keypoints:
                 raise DataError(f"{part.path}: its keypoints differ from those of {parts[0].path.name}")
-        notes = _category_notes(parts)
+        notes = _describe_categories(parts)
         found: list[LabelledImage] = []
         for part in parts:
-            found += self._images(part, path, notes)
+            found += self._read_images(part, path, notes)
         if not any(image.instances.keypoint_scores.any() for image in found):
             names = " and ".join(part.path.name for part in parts)
             raise DataError(f"{path}: no image of {names} has a labelled keypoint of {categories[0].name!r}")
@@ -67,7 +71,7 @@ class CocoReader(Reader):
                 + ", ".join(f"{part.path.name} {len(part.images)} images" for part in parts)
             )
         animals = max(len(image.instances) for image in found)
-        skeleton = _skeleton(parts[0].path, categories[0], animals, notes)
+        skeleton = _make_skeleton(parts[0].path, categories[0], animals, notes)
         return LabelledDataset(
             skeleton=skeleton,
             images=tuple(found),
@@ -77,13 +81,14 @@ class CocoReader(Reader):
             metadata={"coco.category_id": str(categories[0].id), "coco.category": categories[0].name},
         )
 
-    def _images(self, part: Annotations, path: Path, notes: list[str]) -> list[LabelledImage]:
+    def _read_images(self, part: Annotations, path: Path, notes: list[str]) -> list[LabelledImage]:
         files = ImageFiles(part.path, path, self.config.images)
         visible = part.keypoints[..., 2] > 0
         labelled = np.asarray(visible.any(axis=1))
         points = np.where(visible[..., None], part.keypoints[..., :2], np.nan)
-        boxes = _corners(part.boxes)
+        boxes = _to_corners(part.boxes)
         kept = np.asarray((labelled | np.isfinite(boxes).all(axis=1)) & ~part.crowd)
+        # Grouped by image once; stable, so that animals of an image keep the order of the file.
         order = np.argsort(part.image, kind="stable")
         bounds = np.searchsorted(part.image[order], np.arange(len(part.images) + 1))
         found: list[LabelledImage] = []
@@ -100,13 +105,14 @@ class CocoReader(Reader):
                 missing.append(file)
                 continue
             instances = Instances.from_keypoints(points[animals])
+            # A labelled box is wider than that of the keypoints, which need not reach the animal's outline.
             instances.boxes[:] = np.where(np.isnan(boxes[animals]), instances.boxes, boxes[animals])
             ignore = boxes[crowds]
             found.append(
                 LabelledImage.create(
                     ImageFile(file),
                     name,
-                    *_size(part.path, entry, file),
+                    *_check_size(part.path, entry, file),
                     instances,
                     occluded=part.keypoints[animals, :, 2] == 1,
                     areas=part.areas[animals],
@@ -116,38 +122,45 @@ class CocoReader(Reader):
         if missing:
             total = len(found) + len(missing)
             raise DataError(
-                f"{part.path}: {len(missing)} of {total} labelled images are missing, the first is {missing[0]}; "
-                "restore the files or name their folder: --set data.reader.type=coco --set data.reader.images=FOLDER"
+                f"{part.path}: {len(missing)} of {total} labelled images are missing, the first is "
+                f"{missing[0]}; "
+                "restore the files or name their folder: "
+                f"{setting('data.reader.type=coco', 'data.reader.images=FOLDER')}"
             )
-        _count_notes(part, labelled, kept, empty, notes)
+        _add_count_notes(part, labelled, kept, empty, notes)
         return found
 
 
-def _size(path: Path, entry: ImageEntry, file: Path) -> tuple[int, int]:
-    """Width and height of the file, which must be what the annotations say, or the labels do not fit it."""
-    size = image_size(file)
+def _check_size(path: Path, entry: ImageEntry, file: Path) -> tuple[int, int]:
+    """Return width and height of the file; refuse a size that differs from the annotations'."""
+    # It differs where the image was resized after labelling, or labelled without its EXIF orientation.
+    size = read_image_size(file)
     if entry.width and entry.height and size != (entry.width, entry.height):
         raise DataError(
-            f"{path}: image {entry.id} is said to be {entry.width} x {entry.height}, but {file} is "
-            f"{size[0]} x {size[1]} (as viewers show it, turned by its EXIF orientation); its labels do not fit it"
+            f"{path}: image {entry.id} is listed with {entry.width} x {entry.height} pixels, but {file} has "
+            f"{size[0]} x {size[1]} (after its EXIF orientation); its labels do not fit it, restore the "
+            "original image"
         )
     return size
 
 
-def _corners(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """COCO's x, y, width, height from pixel corners -> x1, y1, x2, y2 from pixel centres."""
+def _to_corners(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Convert x, y, width, height from pixel corners to x1, y1, x2, y2 from pixel centres."""
     low = boxes[:, :2] - HALF
     return np.concatenate([low, low + boxes[:, 2:]], axis=1).astype(np.float32)
 
 
-def _skeleton(path: Path, category: Category, animals: int, notes: list[str]) -> Skeleton:
+def _make_skeleton(path: Path, category: Category, animals: int, notes: list[str]) -> Skeleton:
     names = category.keypoints
     edges: dict[frozenset[str], tuple[str, str]] = {}
     left_out = []
     for limb in category.skeleton:
+        # Published files hold limbs to keypoints that were
+        # dropped (0 or beyond the last): noted, not refused.
         ends = [end for end in limb if isinstance(end, int) and 1 <= end <= len(names)]
         if len(ends) == len(limb) == 2 and ends[0] != ends[1]:
             pair = (names[ends[0] - 1], names[ends[1] - 1])
+            # A limb may be listed in both directions.
             edges.setdefault(frozenset(pair), pair)
         else:
             left_out.append(str(list(limb)))
@@ -167,7 +180,7 @@ def _skeleton(path: Path, category: Category, animals: int, notes: list[str]) ->
     )
 
 
-def _category_notes(parts: list[Annotations]) -> list[str]:
+def _describe_categories(parts: list[Annotations]) -> list[str]:
     notes = []
     if len(parts[0].categories) > 1:
         notes.append("categories read together: " + ", ".join(c.name for c in parts[0].categories))
@@ -176,7 +189,7 @@ def _category_notes(parts: list[Annotations]) -> list[str]:
     return notes
 
 
-def _count_notes(
+def _add_count_notes(
     part: Annotations,
     labelled: npt.NDArray[np.bool_],
     kept: npt.NDArray[np.bool_],

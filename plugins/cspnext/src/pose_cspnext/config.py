@@ -1,9 +1,8 @@
-"""What a user can write about a CSPNeXt. No torch."""
+"""Config of CSPNeXt. No torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -11,48 +10,60 @@ from pydantic_core import PydanticCustomError
 from pose_core.specs import BackboneConfig, Feature, FrozenNorms
 
 STAGES = (1, 2, 3, 4)
+# Of the P5 architecture before both factors: channels of the stem and the stages, blocks of the stages.
 _CHANNELS = (64, 128, 256, 512, 1024)
 _BLOCKS = (3, 6, 6, 3)
 
 
 class CSPNeXtConfig(BackboneConfig):
-    """CSPNeXt (Lyu et al. 2022), the backbone of RTMDet and RTMPose, in its form with four stages (P5)."""
+    """CSPNeXt (Lyu et al. 2022) with four stages (P5), the backbone of RTMDet and RTMPose."""
 
     deepen: float = Field(
         0.33, gt=0, le=4, description="Factor of the number of blocks (3, 6, 6 and 3 in stages 1 to 4)."
     )
     widen: float = Field(
-        0.5, ge=0.125, le=4, description="Factor of the number of channels (128, 256, 512 and 1024 in stages 1 to 4)."
+        0.5,
+        ge=0.125,
+        le=4,
+        description="Factor of the number of channels (128, 256, 512 and 1024 in stages 1 to 4).",
     )
     out_features: tuple[int, ...] = Field(
         (4,),
-        description="Which of the stages 1 to 4 (strides 4 to 32) are put out, from fine to coarse; later ones are not "
+        description="Stages (1 to 4, strides 4 to 32) of the output maps, from fine to coarse; later stages "
+        "are not "
         "built.",
     )
     freeze_bn: FrozenNorms = False
 
     @classmethod
-    def example(cls) -> Mapping[str, Any]:
-        """The smallest."""
+    def example(cls) -> Mapping[str, object]:
+        """Return the settings of the smallest network."""
         return {"deepen": 0.1, "widen": 0.125}
 
     @field_validator("out_features")
     @classmethod
-    def _stages(cls, stages: tuple[int, ...]) -> tuple[int, ...]:
+    def _check_stages(cls, stages: tuple[int, ...]) -> tuple[int, ...]:
         if not stages or any(s not in STAGES for s in stages) or list(stages) != sorted(set(stages)):
             raise PydanticCustomError(
-                "stages", "must be different stages from 1 to 4 in rising order, such as [2, 3, 4]"
+                "stages", "must be different stages from 1 to 4 in increasing order, such as [2, 3, 4]"
             )
         return stages
 
     def channels(self) -> tuple[int, ...]:
-        """Channels after the stem and after each of the four stages."""
+        """Return the channels after the stem and after each of the four stages."""
         return tuple(int(channels * self.widen) for channels in _CHANNELS)
 
     def blocks(self) -> tuple[int, ...]:
-        """Blocks of each of the four stages."""
+        """Return the number of blocks of each of the four stages."""
         return tuple(max(round(blocks * self.deepen), 1) for blocks in _BLOCKS)
 
     def features(self) -> tuple[Feature, ...]:
-        """One for each of ``out_features``."""
-        return tuple(Feature(self.channels()[s], 2 ** (s + 1)) for s in self.out_features)
+        """Return one map for each of ``out_features``."""
+        return tuple(self._feature(stage) for stage in self.out_features)
+
+    def insert_points(self) -> Mapping[str, tuple[Feature, ...]]:
+        """Return ``stage1`` to ``stage4``, at the end of each."""
+        return {f"stage{stage}": (self._feature(stage),) for stage in STAGES[: max(self.out_features)]}
+
+    def _feature(self, stage: int) -> Feature:
+        return Feature(self.channels()[stage], 2 ** (stage + 1))

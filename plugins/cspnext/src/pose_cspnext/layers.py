@@ -1,4 +1,4 @@
-"""The parts of a CSPNeXt. Their names are those of the published weights."""
+"""Layers of CSPNeXt, with the names of the published weights."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 class ConvNorm(nn.Module):
-    """Convolution that keeps the size (or halves it), batch norm, SiLU.
+    """Convolution that keeps or halves the size, then batch norm and SiLU.
 
     Args:
         inputs, outputs: channels.
@@ -21,10 +21,11 @@ class ConvNorm(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False)
         self.norm = nn.BatchNorm2d(outputs)
+        # PyTorch knows no gain for SiLU; that of ReLU is close.
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs, H, W) -> (B, outputs, ceil(H / stride), ceil(W / stride))."""
+        """Map (B, inputs, H, W) to (B, outputs, ceil(H / stride), ceil(W / stride))."""
         return functional.silu(self.norm(self.conv(x)), inplace=True)
 
 
@@ -37,7 +38,7 @@ class SeparableConv(nn.Module):
         self.pointwise_conv = ConvNorm(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> the same shape."""
+        """Map (B, C, H, W) to the same shape."""
         pointwise: Tensor = self.pointwise_conv(self.depthwise_conv(x))
         return pointwise
 
@@ -52,30 +53,32 @@ class Block(nn.Module):
         self.residual = residual
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> the same shape."""
+        """Map (B, C, H, W) to the same shape."""
         out: Tensor = self.conv2(self.conv1(x))
         return out + x if self.residual else out
 
 
 class ChannelAttention(nn.Module):
-    """Weights each channel by a function of the means of all channels."""
+    """Weight each channel by a function of the means of all channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.fc = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> the same shape."""
+        """Map (B, C, H, W) to the same shape."""
         return x * functional.hardsigmoid(self.fc(x.mean(dim=(2, 3), keepdim=True)))
 
 
 class CrossStage(nn.Module):
-    """Cross-stage partial layer (Wang et al. 2020): half of the channels goes through the blocks, half past them.
+    """Cross-stage partial layer (Wang et al. 2020).
+
+    Half of the channels goes through the blocks, half past them.
 
     Args:
         channels: of input and output.
         blocks: number of blocks.
-        residual: whether each block adds its input.
+        residual: True if each block adds its input.
     """
 
     def __init__(self, channels: int, blocks: int, residual: bool) -> None:
@@ -88,14 +91,14 @@ class CrossStage(nn.Module):
         self.attention = ChannelAttention(2 * half)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> the same shape."""
+        """Map (B, C, H, W) to the same shape."""
         both = torch.cat([self.blocks(self.main_conv(x)), self.short_conv(x)], dim=1)
         out: Tensor = self.final_conv(self.attention(both))
         return out
 
 
 class PyramidPooling(nn.Module):
-    """Spatial pyramid pooling (He et al. 2015): maxima over 5x5, 9x9 and 13x13 cells beside the map itself."""
+    """Spatial pyramid pooling (He et al. 2015) over 5x5, 9x9 and 13x13 cells."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -104,9 +107,10 @@ class PyramidPooling(nn.Module):
         self.conv2 = ConvNorm(4 * half, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> the same shape."""
+        """Map (B, C, H, W) to the same shape."""
         maps = [self.conv1(x)]
-        # The maximum over 5x5 of the maxima over 5x5 is that over 9x9, and once more that over 13x13, at less work.
+        # The maximum over 5x5 of the maxima over 5x5 is that
+        # over 9x9, and once more that over 13x13, at less work.
         for _ in range(3):
             maps.append(functional.max_pool2d(maps[-1], 5, stride=1, padding=2))
         out: Tensor = self.conv2(torch.cat(maps, dim=1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from pose_core.interfaces import Backbone, BuildContext
+from pose_core.interfaces import NO_INSERTS, Backbone, BuildContext, Inserts, insert
 from pose_cspnext.config import STAGES, CSPNeXtConfig
 from pose_cspnext.layers import ConvNorm, CrossStage, PyramidPooling
 
@@ -30,9 +30,10 @@ class CSPNeXt(Backbone):
         self.out_features = config.out_features
         self.freeze_norms(config.freeze_bn)
 
-    def forward(self, images: Tensor, **extra: Tensor) -> list[Tensor]:
+    def forward(self, images: Tensor, *, inserts: Inserts = NO_INSERTS, **extra: Tensor) -> list[Tensor]:
         """Args:
             images: (B, 3, H, W) float32, H and W multiples of the coarsest stride.
+            inserts: at ``stage1`` to ``stage4``, at the end of each; one map.
 
         Returns:
             a feature map (B, C, H / stride, W / stride) for each stage in ``out_features``.
@@ -40,7 +41,8 @@ class CSPNeXt(Backbone):
         x: Tensor = self.stem(images)
         features: list[Tensor] = []
         for stage in STAGES[: max(self.out_features)]:
-            x = self.get_submodule(f"stage{stage}")(x)
+            name = f"stage{stage}"
+            (x,) = insert(inserts, name, [self.get_submodule(name)(x)])
             if stage in self.out_features:
                 features.append(x)
         return features

@@ -1,4 +1,4 @@
-"""The columns of DeepLabCut's tables and what they mean."""
+"""Name and parse the columns of DeepLabCut's tables."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pose_core.symmetry import symmetry_from_names
 SINGLE_LEVELS = ("scorer", "bodyparts", "coords")
 MULTI_LEVELS = ("scorer", "individuals", "bodyparts", "coords")
 UNIQUE = "single"
-"""The individual under which DeepLabCut files the body parts that exist once a frame."""
+"""The individual that holds the unique body parts (one of each in a frame) in DeepLabCut's tables."""
 
 PREDICTED = ("x", "y", "likelihood")
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns of a table.
+    """The names of a table's columns.
 
     Attributes:
         levels: :data:`SINGLE_LEVELS` or :data:`MULTI_LEVELS`.
@@ -33,8 +33,8 @@ class Columns:
     tuples: list[tuple[str, ...]]
 
     @classmethod
-    def found(cls, tuples: Sequence[Sequence[str]], source: str) -> Columns:
-        """Columns as they stand in a file.
+    def parse(cls, tuples: Sequence[Sequence[str]], source: str) -> Columns:
+        """Parse the columns of a file.
 
         Args:
             tuples: names of each column.
@@ -56,45 +56,47 @@ class Columns:
         seen: set[tuple[str, ...]] = set()
         for column in columns.tuples:
             if column[1:] in seen:
-                named = " ".join(column[1:])
-                raise DataError(f"{source}: column {named!r} appears twice; every body part needs a name of its own")
+                name = " ".join(column[1:])
+                raise DataError(f"{source}: column {name!r} appears twice; every body part needs a name of its own")
+            # The scorer is left out: tables of several scorers are refused where labels are read.
             seen.add(column[1:])
         return columns
 
     @property
     def multi(self) -> bool:
-        """Whether the table names individuals."""
+        """True if the table names individuals."""
         return len(self.levels) == 4
 
     @property
     def scorers(self) -> list[str]:
-        """Names in the first level, each once."""
+        """The names in the first level, each once."""
         return list(dict.fromkeys(column[0] for column in self.tuples))
 
     @property
     def predicted(self) -> bool:
-        """Whether the table holds likelihoods, as predictions do."""
+        """True if the table holds likelihoods, as predictions do."""
         return any(column[-1] == "likelihood" for column in self.tuples)
 
     def parts(self) -> dict[str, list[str]]:
-        """Body parts of each individual, in order; the individual is ``""`` in a table that names none."""
+        """Group the body parts by individual, in order; it is ``""`` in a table without individuals."""
         parts: dict[str, dict[str, None]] = {}
         for column in self.tuples:
             individual = column[1] if self.multi else ""
             parts.setdefault(individual, {})[column[-2]] = None
         return {individual: list(names) for individual, names in parts.items()}
 
-    def places(self, individuals: Sequence[str], parts: Sequence[str], coords: Sequence[str]) -> npt.NDArray[np.int64]:
-        """Where the values of some body parts stand in a row.
+    def locate(self, individuals: Sequence[str], parts: Sequence[str], coords: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Locate the columns of some body parts.
 
         Args:
-            individuals: I names; ignored (give one) for a table that names none.
+            individuals: I names; ignored (give one) for a table without individuals.
             parts: K names.
             coords: D names.
 
         Returns:
             (I, K, D) int64 column numbers, -1 where there is no such column.
         """
+        # -1 is useful as an index: callers append a column of NaN.
         at = {column[1:]: i for i, column in enumerate(self.tuples)}
         found = [
             at.get((individual, part, coord) if self.multi else (part, coord), -1)
@@ -105,13 +107,13 @@ class Columns:
         return np.array(found, np.int64).reshape(len(individuals), len(parts), len(coords))
 
 
-def prediction_columns(skeleton: Skeleton, scorer: str, multi: bool) -> Columns:
-    """The columns of predictions: all animals, then the unique body parts.
+def make_prediction_columns(skeleton: Skeleton, scorer: str, multi: bool) -> Columns:
+    """Make the columns of predictions: all animals, then the unique body parts.
 
     Args:
         skeleton: of the model.
         scorer: name in the first level.
-        multi: whether individuals are named; must be True for several individuals and for unique keypoints.
+        multi: name the individuals; must be True for several individuals and for unique keypoints.
     """
     if not multi:
         return Columns(SINGLE_LEVELS, [(scorer, part, coord) for part in skeleton.keypoints for coord in PREDICTED])
@@ -120,13 +122,16 @@ def prediction_columns(skeleton: Skeleton, scorer: str, multi: bool) -> Columns:
     return Columns(MULTI_LEVELS, [(scorer, *names, coord) for names in animals + unique for coord in PREDICTED])
 
 
-def skeleton_of(columns: Columns, source: str) -> Skeleton:
-    """The skeleton that a table of predictions tells of: names, and symmetry by names; it knows no limbs.
+def make_skeleton(columns: Columns, source: str) -> Skeleton:
+    """Make a skeleton from the columns of predictions.
+
+    It has the names of the table and symmetry by these names, and no limbs.
 
     Raises:
         DataError: the individuals differ in their body parts.
     """
     parts = columns.parts()
+    # A project may call its only individual "single", too.
     unique = parts.pop(UNIQUE) if len(parts) > 1 and UNIQUE in parts else []
     keypoints = next(iter(parts.values()))
     for individual, names in parts.items():

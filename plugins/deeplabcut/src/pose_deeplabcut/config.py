@@ -1,4 +1,4 @@
-"""What a user can set. No torch, no pandas."""
+"""Configs of the reader, writers and importer. No torch, no pandas."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from pose_core.specs import ImporterConfig, ReaderConfig, WriterConfig
 
 
 class ProjectReaderConfig(ReaderConfig):
-    """How a DeepLabCut project is read."""
+    """Settings for reading a DeepLabCut project."""
 
     scorer: str | None = Field(
         None,
         min_length=1,
-        description="Whose labels are read (CollectedData_<scorer>); by default the scorer of config.yaml.",
+        description="Scorer of the labels to read (CollectedData_<scorer>); by default that of config.yaml.",
     )
     labels: Literal["auto", "h5", "csv"] = Field(
         "auto",
-        description="Which label files are read. auto: the HDF5 file where there is one (as DeepLabCut's training "
-        "does), else the CSV file; where both exist and differ, a note says so.",
+        description="Label files to read. auto: the HDF5 file if there is one (as in DeepLabCut's training), "
+        "else the "
+        "CSV file; if both exist and differ, a note says so.",
     )
 
 
@@ -28,24 +29,24 @@ class _PredictionsConfig(WriterConfig):
     scorer: str | None = Field(
         None,
         min_length=1,
-        description="Name in the table's first level and in the file name; by default made of model, task and date "
-        "in DeepLabCut's manner.",
+        description="Name in the table's first level and in the file name; by default model, task and date, "
+        "as in "
+        "DeepLabCut.",
     )
 
 
 class H5WriterConfig(_PredictionsConfig):
-    """How DeepLabCut's HDF5 table is written."""
+    """Settings for writing DeepLabCut's HDF5 table."""
 
 
 class CsvWriterConfig(_PredictionsConfig):
-    """How DeepLabCut's CSV table is written."""
+    """Settings for writing DeepLabCut's CSV table."""
 
 
 class ModelImporterConfig(ImporterConfig):
-    """How a trained DeepLabCut model is taken over."""
+    """Settings for importing a trained DeepLabCut model."""
 
     as_trained: bool = Field(
         False,
-        description="Also take over what the original does wrong where a plugin would do it right, to get its very "
-        "numbers.",
+        description="Also reproduce mistakes of the original that a plugin would correct, to get exactly its numbers.",
     )

@@ -1,4 +1,4 @@
-"""Reading DeepLabCut's CSV tables: two to four header rows, then one row an image or frame."""
+"""Read DeepLabCut's CSV tables: three or four header rows, then a row for each image."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from pose_core.errors import DataError
 from pose_deeplabcut.columns import MULTI_LEVELS, SINGLE_LEVELS, Columns
 from pose_deeplabcut.tables import LabelTable
 
+# What pandas, spreadsheets and hand-made tables write for a missing value.
 _EMPTY = frozenset({"", "nan", "NaN", "NA", "None"})
 
 
 class CsvRows:
-    """A CSV table opened for reading row by row.
+    """A CSV table, read row by row.
 
     Args:
         path: of the file.
@@ -32,7 +33,7 @@ class CsvRows:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lines = self._read()
+        self._lines = self._read_rows()
         header = [row for _, row in zip(range(len(MULTI_LEVELS)), self._lines, strict=False)]
         names = tuple(row[0].strip() for _, row in header)
         if names[:3] == SINGLE_LEVELS:
@@ -41,11 +42,13 @@ class CsvRows:
             levels = MULTI_LEVELS
         else:
             first = header[0][1][0] if header else ""
+            # Excel separates cells by semicolons in countries with decimal commas.
             hint = "; save it with commas between the cells" if ";" in first else ""
             raise DataError(f"{path}: line 1: must begin with the rows {', '.join(SINGLE_LEVELS)} of DeepLabCut{hint}")
         self._pending = header[len(levels) :]
         rows = [row for _, row in header[: len(levels)]]
-        # Tables whose rows are named by three cells (labeled-data, video, image) have two empty ones in the header.
+        # Tables whose rows are named by three cells (labeled-data,
+        # video, image) have two empty ones in the header.
         self._names = next((i for i, cell in enumerate(rows[0]) if i and cell.strip()), len(rows[0]))
         for row in rows[1:]:
             if len(row) != len(rows[0]):
@@ -53,10 +56,10 @@ class CsvRows:
         cells = [[cell.strip() for cell in row[self._names :]] for row in rows]
         if not cells[0]:
             raise DataError(f"{path}: has no columns")
-        self.columns = Columns.found(list(zip(*cells, strict=True)), str(path))
+        self.columns = Columns.parse(list(zip(*cells, strict=True)), str(path))
 
     def __iter__(self) -> Iterator[tuple[int, tuple[str, ...], list[str]]]:
-        """Line number, the cells that name the row, and the other cells; empty lines are passed over."""
+        """Yield line number, the cells that name the row, and the other cells; skip empty lines."""
         width = self._names + len(self.columns.tuples)
         for number, (line, row) in enumerate(chain(self._pending, self._lines)):
             if len(row) != width:
@@ -67,7 +70,7 @@ class CsvRows:
                 continue
             yield line, names, cells
 
-    def _read(self) -> Iterator[tuple[int, list[str]]]:
+    def _read_rows(self) -> Iterator[tuple[int, list[str]]]:
         try:
             with self.path.open(encoding="utf-8-sig", newline="") as stream:
                 table = csv.reader(stream)
@@ -82,8 +85,8 @@ class CsvRows:
             raise DataError(f"{self.path}: line {table.line_num}: {error}") from None
 
 
-def numbers(path: Path, columns: Columns, rows: list[tuple[int, list[str]]]) -> npt.NDArray[np.float64]:
-    """The cells of some rows as numbers, NaN where empty.
+def parse_numbers(path: Path, columns: Columns, rows: list[tuple[int, list[str]]]) -> npt.NDArray[np.float64]:
+    """Parse the cells of some rows as numbers, NaN where empty.
 
     Args:
         path: of the file, for messages.
@@ -94,16 +97,17 @@ def numbers(path: Path, columns: Columns, rows: list[tuple[int, list[str]]]) -> 
         (R, C) float64.
 
     Raises:
-        DataError: a cell is no number; names file, line and column.
+        DataError: a cell is not a number; names file, line and column.
     """
+    # The fast way first; cell by cell only to read "NA" or to find the cell that is wrong.
     try:
         values = [[float(cell) if cell else np.nan for cell in cells] for _, cells in rows]
     except ValueError:
-        values = [_row(path, columns, line, cells) for line, cells in rows]
+        values = [_parse_row(path, columns, line, cells) for line, cells in rows]
     return np.array(values, np.float64).reshape(len(rows), len(columns.tuples))
 
 
-def _row(path: Path, columns: Columns, line: int, cells: list[str]) -> list[float]:
+def _parse_row(path: Path, columns: Columns, line: int, cells: list[str]) -> list[float]:
     values = []
     for column, cell in zip(columns.tuples, cells, strict=True):
         text = cell.strip()
@@ -112,7 +116,7 @@ def _row(path: Path, columns: Columns, line: int, cells: list[str]) -> list[floa
         except ValueError:
             hint = "; decimals need a point" if text.replace(",", "", 1).isdigit() else ""
             raise DataError(
-                f"{path}: line {line}, column {' '.join(column[1:])!r}: {cell!r} is no number{hint}"
+                f"{path}: line {line}, column {' '.join(column[1:])!r}: {cell!r} is not a number{hint}"
             ) from None
     return values
 
@@ -125,6 +129,6 @@ def read_csv(path: Path) -> LabelTable:
     """
     table = CsvRows(path)
     rows = list(table)
-    values = numbers(path, table.columns, [(line, cells) for line, _, cells in rows])
+    values = parse_numbers(path, table.columns, [(line, cells) for line, _, cells in rows])
     lines = [f"line {line}" for line, _, _ in rows]
-    return LabelTable(path, table.columns, [names for _, names, _ in rows], values, lines).checked()
+    return LabelTable(path, table.columns, [names for _, names, _ in rows], values, lines).check()

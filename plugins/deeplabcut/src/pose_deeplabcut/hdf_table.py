@@ -1,9 +1,10 @@
-"""Writing the HDF5 layout that ``pandas.DataFrame.to_hdf(key="df_with_missing", format="table")`` has, row by row.
+"""Write tables in pandas' HDF5 layout, row by row.
 
-Written with h5py and not with pandas, because pandas' own result depends on its version: a table written by
-pandas 3 cannot be opened by the pandas 2 that DeepLabCut's users have. This is the layout of pandas 0.15 to 2, which
-pandas 1, 2 and 3 all read. It also is the same file, byte for byte, whenever the same frames are written, needs memory
-for a few hundred rows only, and has no limit on the number of columns.
+The layout is that of ``pandas.DataFrame.to_hdf(key="df_with_missing", format="table")``. It is written with
+h5py and not with pandas, because pandas' own result depends on its version: a table written by pandas 3
+cannot be opened by the pandas 2 that DeepLabCut's users have. This is the layout of pandas 0.15 to 2, which
+pandas 1, 2 and 3 all read. The same frames also give the same file, byte for byte, memory holds a few hundred
+rows only, and the number of columns has no limit.
 """
 
 from __future__ import annotations
@@ -23,12 +24,16 @@ from pose_deeplabcut.columns import Columns
 
 KEY = "df_with_missing"
 _CHUNK_BYTES = 1 << 18
-# An attribute above this size fits into no object header of the old HDF5 file format (64 KiB, with some overhead).
+# An attribute above this size fits into no object header
+# of the old HDF5 file format (64 KiB, with some overhead).
 _OLD_ATTRIBUTE_BYTES = 60_000
 
 
 class _Disk(io.FileIO):
-    """A file that takes note of a full disk and goes on, because the HDF5 library crashes if it cannot clean up."""
+    """A file that remembers a full disk and goes on.
+
+    The HDF5 library crashes if it cannot clean up.
+    """
 
     _failure: OSError | None = None
 
@@ -50,35 +55,37 @@ class _Disk(io.FileIO):
             return size or 0
 
     def check(self) -> None:
-        """Raises:
-        OSError: something could not be written.
+        """Raise the error that a write met, if any.
+
+        Raises:
+            OSError: something could not be written.
         """
         if self._failure is not None:
             raise self._failure
 
 
 class TableFile:
-    """An HDF5 file with one pandas table, to which rows are appended.
+    """An HDF5 file with one pandas table that rows are appended to.
 
     Args:
-        path: written anew.
+        path: of the file; replaced if it exists.
         columns: of the table.
-        named_rows: True where rows are named by strings (images), False where by frame numbers.
+        named_rows: True if rows are named by strings (images), False if by frame numbers.
     """
 
     def __init__(self, path: Path, columns: Columns, named_rows: bool) -> None:
         self._columns = columns
         self._named = named_rows
         self._names_width = 0
-        self._column_list = _pickled(columns.tuples)
+        self._column_list = _pickle(columns.tuples)
         # Only a file that needs it gets the newer object headers, so that old HDF5 libraries open all others.
         wide = len(self._column_list) > _OLD_ATTRIBUTE_BYTES
         self._disk = _Disk(path, "w+")
         self._file = h5py.File(self._disk, "w", libver=("v108", "v108") if wide else "earliest")
         root = self._file["/"]
-        _strings(root, CLASS="GROUP", PYTABLES_FORMAT_VERSION="2.1", TITLE="", VERSION="1.0")
+        _set_strings(root, CLASS="GROUP", PYTABLES_FORMAT_VERSION="2.1", TITLE="", VERSION="1.0")
         self._group = root.create_group(KEY)
-        _strings(
+        _set_strings(
             self._group,
             CLASS="GROUP",
             TITLE="",
@@ -90,17 +97,17 @@ class TableFile:
             pandas_version="0.15.2",
             table_type="appendable_frame",
         )
-        _pickles(
+        _set_pickles(
             self._group,
-            data_columns=_pickled([]),
-            index_cols=_pickled([(0, "index")]),
-            info=_pickled({1: {"names": list(columns.levels), "type": "MultiIndex"}, "index": {}}),
-            metadata=_pickled([]),
-            non_index_axes=_pickled([(1, columns.tuples)]),
-            values_cols=_pickled(["values_block_0"]),
+            data_columns=_pickle([]),
+            index_cols=_pickle([(0, "index")]),
+            info=_pickle({1: {"names": list(columns.levels), "type": "MultiIndex"}, "index": {}}),
+            metadata=_pickle([]),
+            non_index_axes=_pickle([(1, columns.tuples)]),
+            values_cols=_pickle(["values_block_0"]),
         )
         self._group.attrs["levels"] = np.int64(1)
-        self._table = self._create("table")
+        self._table = self._create_table("table")
 
     def __enter__(self) -> TableFile:
         return self
@@ -115,7 +122,7 @@ class TableFile:
         if kind is None:
             self._disk.check()
 
-    def append(self, index: Sequence[int] | Sequence[str], values: npt.NDArray[np.floating[Any]]) -> None:
+    def append(self, index: Sequence[int] | Sequence[str], values: npt.NDArray[np.float64]) -> None:
         """Append rows.
 
         Args:
@@ -125,11 +132,12 @@ class TableFile:
         Raises:
             OSError: the disk is full.
         """
-        keys: npt.NDArray[Any]
+        keys: npt.NDArray[np.generic]
         if self._named:
             encoded = [str(name).encode() for name in index]
             longest = max(map(len, encoded), default=0)
             if longest > self._names_width:
+                # At least doubled: names that grow one by one copy the table only a few times.
                 self._widen(longest if self._names_width == 0 else max(longest, 2 * self._names_width))
             keys = np.array(encoded, dtype=f"S{self._names_width}")
         else:
@@ -142,9 +150,9 @@ class TableFile:
         self._disk.check()
 
     def _widen(self, width: int) -> None:
-        """Make room for longer names, which have a fixed width in this layout: copy the rows into a wider table."""
+        """Copy the rows into a table for longer names, which have a fixed width in this layout."""
         self._names_width = width
-        old, new = self._table, self._create("wider")
+        old, new = self._table, self._create_table("wider")
         step = new.chunks[0]
         new.resize(len(old), axis=0)
         for start in range(0, len(old), step):
@@ -153,13 +161,13 @@ class TableFile:
         self._group.move("wider", "table")
         self._table = new
 
-    def _create(self, name: str) -> h5py.Dataset:
+    def _create_table(self, name: str) -> h5py.Dataset:
         index = f"S{max(self._names_width, 1)}" if self._named else "<i8"
         row = np.dtype([("index", index), ("values_block_0", "<f8", (len(self._columns.tuples),))])
         table = self._group.create_dataset(
             name, shape=(0,), maxshape=(None,), dtype=row, chunks=(max(1, _CHUNK_BYTES // row.itemsize),)
         )
-        _strings(
+        _set_strings(
             table,
             CLASS="TABLE",
             TITLE="",
@@ -169,9 +177,9 @@ class TableFile:
             index_kind="string" if self._named else "integer",
             values_block_0_dtype="float64",
         )
-        _pickles(table, values_block_0_kind=self._column_list, values_block_0_meta=_pickled(None))
+        _set_pickles(table, values_block_0_kind=self._column_list, values_block_0_meta=_pickle(None))
         if self._named:
-            _pickles(table, FIELD_0_FILL=b"")
+            _set_pickles(table, FIELD_0_FILL=b"")
         else:
             table.attrs["FIELD_0_FILL"] = np.int64(0)
         table.attrs["FIELD_1_FILL"] = np.float64(0.0)
@@ -179,21 +187,22 @@ class TableFile:
         return table
 
 
-def _pickled(value: object) -> bytes:
-    """What PyTables stores for an attribute that is no number and no string: pickle protocol 0, which is text.
+def _pickle(value: object) -> bytes:
+    """Pickle an attribute as PyTables does, with protocol 0, which is text.
 
-    Only lists, tuples and dicts of strings and numbers are written here.
+    PyTables pickles all but numbers and strings; here these are lists, tuples and dicts of strings and
+    numbers.
     """
     return pickle.dumps(value, protocol=0)
 
 
-def _strings(holder: h5py.Group | h5py.Dataset, **values: str) -> None:
+def _set_strings(holder: h5py.Group | h5py.Dataset, **values: str) -> None:
     """Set string attributes as PyTables does: UTF-8, fixed length; an empty one has no data space."""
     for name, text in values.items():
         _set_bytes(holder, name, text.encode(), h5py.h5t.CSET_UTF8)
 
 
-def _pickles(holder: h5py.Group | h5py.Dataset, **values: bytes) -> None:
+def _set_pickles(holder: h5py.Group | h5py.Dataset, **values: bytes) -> None:
     """Set attributes that hold bytes."""
     for name, data in values.items():
         _set_bytes(holder, name, data, h5py.h5t.CSET_ASCII)

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from pose_core.errors import ConfigError, DataError, PluginError, RunError
+from pose_core.errors import ConfigError, DataError, PluginError, RunError, argument
 from pose_core.interfaces import Imported, ImportedNetwork, Importer
 from pose_core.specs import AnyBackbone, AnyNeck, Feature
 from pose_core.structures import Skeleton
@@ -31,8 +31,8 @@ from pose_deeplabcut.model_config import (
     Section,
     find_model_config,
     load_model_config,
-    normalisation,
     parse_model_config,
+    read_normalisation,
 )
 from pose_deeplabcut.project_config import ProjectConfig, looks_like_config, read_config
 from pose_deeplabcut.snapshot import Snapshot, read_snapshot
@@ -84,7 +84,8 @@ class ModelImporter(Importer):
         read = read_snapshot(snapshot)
         if not read.weights:
             raise RunError(
-                f"{snapshot}: is the snapshot of a detector; name it with --detector, after that of the pose"
+                f"{snapshot}: is the snapshot of a detector; name it with "
+                f"{argument('detector')}, after that of the pose"
             )
         if read.description is not None and config is None:
             about = parse_model_config(snapshot, read.description)
@@ -97,7 +98,9 @@ class ModelImporter(Importer):
         parts = self._parts(about, general)
         source = str(data or (project.path.parent if project else about.project_path or UNKNOWN))
         if source == UNKNOWN:
-            notes.append("the model does not say its project: evaluation and fine-tuning need --data PROJECT")
+            notes.append(
+                f"the model does not say its project: evaluation and fine-tuning need {argument('data', 'PROJECT')}"
+            )
         base = {
             "skeleton": TypeAdapter(Skeleton).dump_python(skeleton, mode="json"),
             "data": {"source": source},
@@ -211,7 +214,7 @@ class ModelImporter(Importer):
     ) -> ImportedNetwork | None:
         if path is not None and about.method != "top_down":
             why = "starts from rough poses" if about.method == CONDITIONAL else "looks at whole frames"
-            raise RunError(f"{path}: {about.net_type} {why} and has no detector; leave out --detector")
+            raise RunError(f"{path}: {about.net_type} {why} and has no detector; leave out {argument('detector')}")
         source, weights = read.path, read.detector
         if path is not None:
             given = read_snapshot(path)
@@ -228,10 +231,13 @@ class ModelImporter(Importer):
                         "trained on crops that are black beside the box of the pose; here they show what is there"
                     )
             if about.method == "top_down":
-                notes.append("no detector: boxes must come from elsewhere, or import one with --detector SNAPSHOT")
+                notes.append(
+                    f"no detector: boxes must come from elsewhere, or import one with "
+                    f"{argument('detector', 'SNAPSHOT')}"
+                )
             return None
         section = about.whole.section("detector")
-        if normalisation(section.section("data")) != IMAGENET:
+        if read_normalisation(section.section("data")) != IMAGENET:
             raise section.error("must be true; other detectors cannot be taken over", "data.inference.normalize_images")
         network = section.section("model")
         part = self._part("detector", network, general, "", "")
@@ -294,7 +300,9 @@ def _find_project(about: ModelConfig, snapshot: Path, data: Path | None, notes: 
     """The DeepLabCut project: the given one, else that in which the files lie, else the one that the model names."""
     if data is not None:
         if not data.exists():
-            raise RunError(f"{data}: no such file or folder; --data must name the labelled project of the model")
+            raise RunError(
+                f"{data}: no such file or folder; {argument('data')} must name the labelled project of the model"
+            )
         file = data / "config.yaml" if data.is_dir() else data
         return _read_project(file, notes) if looks_like_config(file) else None
     folders = [*about.whole.path.absolute().parents, *snapshot.absolute().parents]

@@ -1,4 +1,4 @@
-"""Finding the label files of a project, and choosing between HDF5 and CSV."""
+"""Find the label files of a project, and choose between HDF5 and CSV."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pose_core.errors import DataError
+from pose_core.errors import DataError, setting
 from pose_deeplabcut.csv_table import read_csv
 from pose_deeplabcut.hdf_frame import read_h5
 from pose_deeplabcut.tables import LabelTable
@@ -19,11 +19,11 @@ _SAME = 1e-3
 
 @dataclass(frozen=True)
 class FolderLabels:
-    """The label files of one folder, of one scorer.
+    """The label files of one scorer in one folder.
 
     Attributes:
-        path: folder.
-        h5, csv: files; None where there is none.
+        path: of the folder.
+        h5, csv: files; None if there is none.
     """
 
     path: Path
@@ -32,20 +32,20 @@ class FolderLabels:
 
 
 def find_labels(root: Path, wanted: str | None, usual: str, notes: list[str]) -> list[FolderLabels]:
-    """The label files of all folders in ``labeled-data``, sorted by folder.
+    """Find the label files of all folders in ``labeled-data``, sorted by folder.
 
     Args:
         root: folder of config.yaml.
-        wanted: scorer that the user asked for, if any.
-        usual: scorer that config.yaml names.
+        wanted: scorer chosen by the user, if any.
+        usual: scorer in config.yaml.
         notes: gets a line for each folder where another scorer's labels are used.
 
     Raises:
-        DataError: there is no such folder; or it is not clear whose labels to use.
+        DataError: there is no such folder; or a folder has labels of several other scorers.
     """
     folder = root / "labeled-data"
     if not folder.is_dir():
-        raise DataError(f"{root / 'config.yaml'}: there is no folder {folder}; label some frames in DeepLabCut first")
+        raise DataError(f"{root / 'config.yaml'}: has no folder {folder}; label some frames in DeepLabCut first")
     found, without = [], []
     for video in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
         scorers: dict[str, dict[str, Path]] = {}
@@ -63,29 +63,29 @@ def find_labels(root: Path, wanted: str | None, usual: str, notes: list[str]) ->
             if len(scorers) > 1:
                 raise DataError(
                     f"{video}: holds labels of several scorers ({names}) and none of {usual!r}; "
-                    "say whose with --set data.reader.type=deeplabcut --set data.reader.scorer=NAME"
+                    f"choose one with {setting('data.reader.type=deeplabcut', 'data.reader.scorer=NAME')}"
                 )
-            notes.append(f"{video}: labels are by {names}, not by {usual!r} as config.yaml says; used all the same")
+            notes.append(f"{video}: labels are by {names}, not by {usual!r} as in config.yaml; they are used")
             scorer = names
         found.append(FolderLabels(video, scorers[scorer].get(".h5"), scorers[scorer].get(".csv")))
     if wanted and without and not found:
         raise DataError(f"{folder}: no folder in it has labels by {wanted!r} ({_PREFIX}{wanted}.h5 or .csv)")
     if without and found:
-        whose = f" by {wanted}" if wanted else ""
-        notes.append(f"folders without labels{whose}: {', '.join(without)}")
+        scorer = f" by {wanted}" if wanted else ""
+        notes.append(f"folders without labels{scorer}: {', '.join(without)}")
     return found
 
 
 def read_labels(folder: FolderLabels, which: str, notes: list[str]) -> LabelTable:
-    """The labels of one folder.
+    """Read the labels of one folder.
 
     Args:
         folder: its files.
-        which: ``h5``, ``csv``, or ``auto`` (HDF5 where it can be used, held against the CSV).
-        notes: gets a line where the two differ, or where the HDF5 file cannot be used.
+        which: ``h5``, ``csv``, or ``auto`` (HDF5 if it can be used, compared with the CSV).
+        notes: gets a line if the two differ, or if the HDF5 file cannot be used.
 
     Raises:
-        DataError: the file cannot be read, or there is none of the kind.
+        DataError: the file cannot be read, or there is none of this kind.
     """
     if which == "csv" or (which == "auto" and folder.h5 is None):
         if folder.csv is None:
@@ -101,7 +101,7 @@ def read_labels(folder: FolderLabels, which: str, notes: list[str]) -> LabelTabl
         notes.append(f"{error}; used {folder.csv.name} instead")
         return read_csv(folder.csv)
     try:
-        difference = _difference(table, read_csv(folder.csv))
+        difference = _describe_difference(table, read_csv(folder.csv))
     except DataError as error:
         notes.append(f"{error}; used {folder.h5.name}")
         return table
@@ -113,28 +113,31 @@ def read_labels(folder: FolderLabels, which: str, notes: list[str]) -> LabelTabl
     return table
 
 
-def image_name(parts: tuple[str, ...]) -> tuple[str, str]:
-    """Folder and file name of an image, from what names a row.
+def split_image_name(parts: tuple[str, ...]) -> tuple[str, str]:
+    """Split the name of a row into folder and file name of the image.
 
     Args:
-        parts: ``("labeled-data", "video", "img.png")``, or one path with slashes or backslashes, absolute or not.
+        parts: ``("labeled-data", "video", "img.png")``, or one path with slashes or backslashes, absolute or
+            not.
 
     Returns:
-        folder (empty where it is not said) and file.
+        folder (empty if the row does not name it) and file.
     """
+    # Projects are labelled on Windows and trained on Linux: both slashes separate.
     names = [name for part in parts for name in part.strip().replace("\\", "/").split("/") if name not in ("", ".")]
     return (names[-2] if len(names) > 1 else "", names[-1] if names else "")
 
 
-def _difference(first: LabelTable, second: LabelTable) -> str:
-    """How two tables differ, in a few words; empty if they hold the same labels."""
+def _describe_difference(first: LabelTable, second: LabelTable) -> str:
+    """Describe how two tables differ; empty if they hold the same labels."""
+    # Rows and columns may be in another order without a difference in the labels.
     columns = [column[1:] for column in first.columns.tuples]
     others = {column[1:]: i for i, column in enumerate(second.columns.tuples)}
     if set(columns) != set(others):
         odd = sorted(set(columns) ^ set(others))[0]
         return f"column {' '.join(odd)} is in one of them only"
-    rows = {image_name(parts): i for i, parts in enumerate(second.images)}
-    names = [image_name(parts) for parts in first.images]
+    rows = {split_image_name(parts): i for i, parts in enumerate(second.images)}
+    names = [split_image_name(parts) for parts in first.images]
     if set(names) != set(rows):
         odd = sorted(set(names) ^ set(rows))[0]
         return f"{odd[1]} is in one of them only"

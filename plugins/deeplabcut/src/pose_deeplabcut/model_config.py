@@ -1,4 +1,4 @@
-"""What DeepLabCut's pytorch_config.yaml says of a trained model."""
+"""Read DeepLabCut's pytorch_config.yaml of a trained model."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any
 
 import yaml
 
-from pose_core.errors import RunError
+from pose_core.errors import RunError, argument
 from pose_core.specs import parse_yaml
 
 NAME = "pytorch_config.yaml"
 
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
-"""How images are normalised by default: mean and standard deviation of RGB in [0, 1]."""
+"""Default normalisation of images: mean and standard deviation of RGB in [0, 1]."""
 _UNIT_RANGE = {"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]}
 _BYTES = {"mean": [0.0, 0.0, 0.0], "std": [1 / 255, 1 / 255, 1 / 255]}
 
+# Steps of data.inference that this file reads, or that change nothing in a single image.
 _HANDLED = {"normalize_images", "scale_to_unit_range", "auto_padding", "top_down_crop", "collate"}
 CONDITIONAL = "conditional_top_down"
 _METHODS = {
@@ -31,12 +32,12 @@ _OUR_NAMES = {"animaltokenpose_base": "animal_tokenpose_base"}
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the file, with the place to name in messages.
+    """A section of the file, with its place for messages.
 
     Attributes:
         path: of the file.
-        at: keys that lead here, joined by dots; empty for the whole.
-        content: of this part.
+        at: keys that lead here, joined by dots; empty for the whole file.
+        content: of this section.
     """
 
     path: Path
@@ -44,23 +45,23 @@ class Section:
     content: Mapping[str, Any]
 
     def error(self, message: str, key: str = "") -> RunError:
-        """An error that names file and key."""
+        """Make an error that names file and key."""
         at = ".".join(p for p in (self.at, key) if p)
         return RunError(f"{self.path}: {at + ': ' if at else ''}{message}")
 
     def section(self, key: str) -> Section:
-        """A part that must be there.
+        """Return a required section.
 
         Raises:
-            RunError: it is missing or no mapping.
+            RunError: it is missing or not a mapping.
         """
         found = self.optional(key)
         if found is None:
-            raise self.error(f"missing; name the {NAME} of the model with --config", key)
+            raise self.error(f"missing; give the {NAME} of the model as {argument('config')}", key)
         return found
 
     def optional(self, key: str) -> Section | None:
-        """A part; None where it is missing or empty."""
+        """Return a section; None if it is missing or empty."""
         value = self.content.get(key)
         if value is None:
             return None
@@ -69,10 +70,10 @@ class Section:
         return Section(self.path, f"{self.at}.{key}" if self.at else key, value)
 
     def text(self, key: str) -> str:
-        """Text that must be there.
+        """Return a required text.
 
         Raises:
-            RunError: it is missing or something else.
+            RunError: it is missing or not text.
         """
         value = self.content.get(key)
         if not isinstance(value, str) or not value:
@@ -80,7 +81,7 @@ class Section:
         return value
 
     def names(self, key: str, required: bool = False) -> tuple[str, ...]:
-        """A list of different names; empty where it is missing."""
+        """Return a list of different names; empty if it is missing."""
         value = self.content.get(key)
         value = [] if value is None else value
         if isinstance(value, str) or not isinstance(value, Sequence):
@@ -93,14 +94,14 @@ class Section:
         return names
 
     def size(self, key: str) -> int:
-        """A whole number above 0."""
+        """Return a whole number above 0."""
         value = self.content.get(key)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise self.error(f"must be a whole number above 0, not {value!r}", key)
         return value
 
     def pixels(self, key: str, default: float) -> float:
-        """A number that is not negative."""
+        """Return a number of pixels, not negative."""
         value = self.content.get(key, default)
         if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0:
             raise self.error(f"must be a number of pixels, not {value!r}", key)
@@ -109,15 +110,15 @@ class Section:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What matters of the file.
+    """The parts of the file that describe the model.
 
     Attributes:
-        whole: all of it.
+        whole: the whole file.
         net_type: DeepLabCut's name of the architecture.
-        method: ours, a key of ``pose_core.hooks.METHODS``.
+        method: pose_core's name of the method, a key of ``pose_core.hooks.METHODS``.
         keypoints, unique_keypoints, individuals: names.
-        identified: whether individuals are the same animals in every frame.
-        project_path: where the project was at training; None where that was wiped.
+        identified: True if individuals are the same animals in every frame.
+        project_path: path of the project at training; None if it was removed from the file.
         preprocess: ``model.preprocess`` of a run.
         detector_margin: pixels by which boxes were larger than the animals at training, on each side.
     """
@@ -135,17 +136,17 @@ class ModelConfig:
 
     @property
     def model(self) -> Section:
-        """The network's parts."""
+        """The section of the network's parts."""
         return self.whole.section("model")
 
     @property
     def multi_animal(self) -> bool:
-        """Whether a frame can hold several animals."""
+        """True if a frame can hold several animals."""
         return len(self.individuals) > 1
 
     @property
     def context(self) -> bool:
-        """Whether crops showed what is beside the box where it has another aspect ratio than the crop."""
+        """True if crops show the surroundings of a box that has another aspect ratio than the crop."""
         crop = self.whole.section("data").section("inference").optional("top_down_crop")
         default = self.method != CONDITIONAL
         return default if crop is None else bool(crop.content.get("crop_with_context", default))
@@ -158,7 +159,7 @@ class ModelConfig:
 
     @property
     def name(self) -> str:
-        """How this model is called here."""
+        """The name of this model in pose_core."""
         name = _OUR_NAMES.get(self.net_type, self.net_type)
         head = self.model.section("heads").optional("bodypart")
         # DeepLabCut calls a backbone with heatmaps by the backbone's name, whether it sees frames or crops.
@@ -168,7 +169,7 @@ class ModelConfig:
 
 
 def find_model_config(snapshot: Path, given: Path | None) -> Path:
-    """The description that belongs to a snapshot: the given one, or the one beside it.
+    """Find the description of a snapshot: the given one, or the one beside it.
 
     Raises:
         RunError: there is none.
@@ -178,8 +179,10 @@ def find_model_config(snapshot: Path, given: Path | None) -> Path:
         path = path / NAME
     if not path.is_file():
         if given is not None:
-            raise RunError(f"{path}: no such file; --config must name the {NAME} of the model")
-        raise RunError(f"{snapshot}: there is no {NAME} beside it, which describes the network; name it with --config")
+            raise RunError(f"{path}: no such file; {argument('config')} must be the {NAME} of the model")
+        raise RunError(
+            f"{snapshot}: has no {NAME} beside it, which describes the network; give it as {argument('config')}"
+        )
     return path
 
 
@@ -187,7 +190,7 @@ def load_model_config(path: Path) -> ModelConfig:
     """Read a pytorch_config.yaml.
 
     Raises:
-        RunError: it is no such file, or describes what cannot be taken over; names file and key.
+        RunError: it is not such a file, or describes what cannot be imported; names file and key.
     """
     try:
         content = parse_yaml(path.read_text(encoding="utf-8"))
@@ -196,14 +199,16 @@ def load_model_config(path: Path) -> ModelConfig:
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
-        raise RunError(f"{path}: is no valid YAML{where}; name the {NAME} of the model with --config") from None
+        raise RunError(
+            f"{path}: is not valid YAML{where}; give the {NAME} of the model as {argument('config')}"
+        ) from None
     if not isinstance(content, dict):
-        raise RunError(f"{path}: is no {NAME} of DeepLabCut 3; name that of the model with --config")
+        raise RunError(f"{path}: is not a {NAME} of DeepLabCut 3; give that of the model as {argument('config')}")
     return parse_model_config(path, content)
 
 
 def parse_model_config(path: Path, content: Mapping[str, Any]) -> ModelConfig:
-    """The same from a mapping; ``path`` is named in messages."""
+    """Parse the content of a pytorch_config.yaml; ``path`` is for messages."""
     whole = Section(path, "", content)
     for key in ("model", "metadata", "data"):
         whole.section(key)
@@ -211,12 +216,13 @@ def parse_model_config(path: Path, content: Mapping[str, Any]) -> ModelConfig:
     method = whole.content.get("method")
     if str(method).lower() not in _METHODS:
         raise whole.error(
-            f"models of method {method!r} cannot be taken over by this version of pose-deeplabcut; it takes "
+            f"models of method {method!r} cannot be imported by this version of pose-deeplabcut; it imports "
             "bu (bottom-up), td (top-down) and ctd (conditional top-down)",
             "method",
         )
     individuals = metadata.names("individuals", required=True)
     ours = _METHODS[str(method).lower()]
+    # DeepLabCut calls a network for one animal bottom-up as well.
     if ours == "bottom_up" and len(individuals) == 1:
         ours = "single_animal"
     project = metadata.content.get("project_path")
@@ -235,40 +241,44 @@ def parse_model_config(path: Path, content: Mapping[str, Any]) -> ModelConfig:
     )
 
 
-def normalisation(data: Section) -> dict[str, list[float]]:
-    """Mean and standard deviation of RGB in [0, 1] that inference used; refuses what would have to be done besides.
+def read_normalisation(data: Section) -> dict[str, list[float]]:
+    """Read mean and standard deviation of RGB in [0, 1] at inference.
 
     Args:
         data: section ``data`` of the network or of the detector.
+
+    Raises:
+        RunError: inference changes images in another way, too.
     """
     if (colours := data.content.get("colormode", "RGB")) != "RGB":
         raise data.error(f"must be RGB, not {colours!r}", "colormode")
     inference = data.section("inference")
     done = sorted(str(k) for k, v in inference.content.items() if v and k not in _HANDLED)
     if done:
-        raise inference.error("changes images in a way that cannot be taken over; only normalisation can", done[0])
+        raise inference.error("changes images in a way that cannot be imported; only normalisation can", done[0])
     normalised, unit = (bool(inference.content.get(k)) for k in ("normalize_images", "scale_to_unit_range"))
     if normalised and unit:
-        raise inference.error("cannot be taken over together with normalize_images", "scale_to_unit_range")
+        raise inference.error("cannot be imported together with normalize_images", "scale_to_unit_range")
+    # With neither, the network was trained on bytes from 0 to 255.
     return dict(IMAGENET if normalised else _UNIT_RANGE if unit else _BYTES)
 
 
 def _preprocess(data: Section, method: str) -> dict[str, Any]:
-    levels = normalisation(data)
+    levels = read_normalisation(data)
     if method not in ("top_down", CONDITIONAL):
         return {"scale": 1.0, **levels}
     crop = data.section("inference").section("top_down_crop")
-    # Every conditional model is made without context; the importer notes what that means.
+    # Every conditional model has crops without context; the importer notes what that means.
     if method == "top_down" and not crop.content.get("crop_with_context", True):
-        raise crop.error("crops without context (black beside the box) cannot be taken over", "crop_with_context")
+        raise crop.error("crops without context (black beside the box) cannot be imported", "crop_with_context")
     return {
         "scale": 1.0,
         "size": [crop.size("height"), crop.size("width")],
         "margin": 0.0,
         "margin_pixels": data.pixels("bbox_margin", 20) + crop.pixels("margin", 0),
-        # Boxes were as large as the keypoints span, whatever that was.
+        # DeepLabCut has no smallest box: boxes are as large as the keypoints span.
         "min_box": 0.0,
-        # Keypoints moved into the crop by x' = x s, the pixels by (x + 1/2) s - 1/2.
+        # DeepLabCut moves keypoints into the crop by x' = x s, but pixels by (x + 1/2) s - 1/2.
         "half_pixel": False,
         **levels,
     }

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 
-from pose_core.hooks import ComponentSpec, PluginInfo, hookimpl
+from pose_core.hooks import ComponentSpec, Kind, PluginInfo, hookimpl
 
 _NETWORKS = (
     ("backbone", "ResNet", "resnet:backbone", ("resnet",)),
     ("backbone", "HRNet", "hrnet:backbone", ("hrnet",)),
     ("backbone", "CSPNeXt", "cspnext:backbone", ("cspnext",)),
-    ("backbone", "DLCRNet", "paf:backbone", ("paf",)),
+    ("backbone", "DLCRNet", "paf:backbone", ("paf", "resnet")),
     ("backbone", "CondPreNet", "buctd:prenet", ("buctd",)),
-    ("backbone", "HRNetCoAM", "buctd:coam", ("buctd",)),
+    ("backbone", "HRNetCoAM", "buctd:coam", ("buctd", "hrnet")),
     ("input", "CondPreNet", "buctd:conditions", ("buctd",)),
     ("input", "HRNetCoAM", "buctd:conditions", ("buctd",)),
     ("neck", "Transformer", "tokenpose:neck", ("tokenpose",)),
@@ -35,6 +35,12 @@ def pose_plugin_info() -> PluginInfo:
         hook_api="1.0",
         citations=("mathis2018deeplabcut", "lauer2022multi"),
     )
+
+
+@hookimpl
+def pose_kinds() -> Iterator[Kind]:
+    for part in dict.fromkeys(kind for kind, *_ in _NETWORKS):
+        yield Kind(part, f"{part} of a DeepLabCut network -> settings and weights of a {part} here", config="")
 
 
 @hookimpl

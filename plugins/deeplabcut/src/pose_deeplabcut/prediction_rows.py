@@ -1,4 +1,4 @@
-"""Frames -> rows of DeepLabCut's tables, and back."""
+"""Convert frames to rows of DeepLabCut's tables, and back."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import numpy.typing as npt
 from pose_core.errors import DataError
 from pose_core.interfaces import PredictionsHeader
 from pose_core.structures import Frame, Instances, Skeleton
-from pose_deeplabcut.columns import PREDICTED, UNIQUE, Columns, prediction_columns
+from pose_deeplabcut.columns import PREDICTED, UNIQUE, Columns, make_prediction_columns
 
 ROWS = 512
-"""Frames that are held in memory at a time."""
+"""Number of frames in memory at a time."""
 
 
-def scorer_name(header: PredictionsHeader, given: str | None) -> str:
-    """Name of what made the predictions, as DeepLabCut builds it: ``DLC_<Model>_<task><date>shuffle1_snapshot_best``.
+def make_scorer_name(header: PredictionsHeader, given: str | None) -> str:
+    """Make the name of the predictions' scorer as DeepLabCut does.
 
-    Without the task of a DeepLabCut project the name of the run folder stands in its place. The same run gives the
-    same name.
+    It is ``DLC_<Model>_<task><date>shuffle1_snapshot_best``, with the name of the run folder where there is
+    no task of a DeepLabCut project. The same run gives the same name.
     """
     if given is not None:
         return given
@@ -34,14 +34,14 @@ def scorer_name(header: PredictionsHeader, given: str | None) -> str:
     return f"DLC_{model}_{re.sub(r'[^0-9A-Za-z.-]+', '-', task)}shuffle1_snapshot_best"
 
 
-def file_stem(header: PredictionsHeader, scorer: str) -> str:
-    """DeepLabCut's name of a file of predictions: video and scorer."""
+def make_file_stem(header: PredictionsHeader, scorer: str) -> str:
+    """Make DeepLabCut's name of a file of predictions: video and scorer."""
     source = Path(header.source)
     return f"{source.name if source.is_dir() else source.stem}{scorer}"
 
 
 class RowMaker:
-    """Makes rows of frames.
+    """Make rows of DeepLabCut's tables from frames.
 
     Args:
         header: of the predictions.
@@ -56,31 +56,33 @@ class RowMaker:
         self._skeleton = header.skeleton
         self._format = format
         self._source = Path(header.source)
+        # A model of one animal writes the columns of a multi-animal project if it was trained on one.
         self._multi = (
             header.skeleton.num_individuals > 1
             or bool(header.skeleton.unique_keypoints)
             or header.metadata.get("deeplabcut.multianimal") == "true"
         )
-        self.columns = prediction_columns(header.skeleton, scorer, self._multi)
+        self.columns = make_prediction_columns(header.skeleton, scorer, self._multi)
 
-    def chunks(self, frames: Iterable[Frame]) -> Iterator[tuple[list[Frame], npt.NDArray[np.float64]]]:
-        """Some frames at a time, with their rows (R, C).
+    def make_chunks(self, frames: Iterable[Frame]) -> Iterator[tuple[list[Frame], npt.NDArray[np.float64]]]:
+        """Yield some frames at a time, with their rows (R, C).
 
         Raises:
             DataError: frames are out of order, or one has animals that the format cannot hold.
         """
-        pending, due = iter(frames), 0
+        # Rows of the table are frames by their order: a missing number would shift all that follow.
+        pending, expected = iter(frames), 0
         while chunk := list(islice(pending, ROWS)):
             values = np.full((len(chunk), len(self.columns.tuples)), np.nan)
             for row, frame in zip(values, chunk, strict=True):
-                if frame.index != due:
-                    raise DataError(f"frame {frame.index} comes where frame {due} is due; write all frames in order")
-                due += 1
+                if frame.index != expected:
+                    raise DataError(f"got frame {frame.index} instead of frame {expected}; write all frames in order")
+                expected += 1
                 self._fill(row, frame)
             yield chunk, values
 
-    def name(self, frame: Frame) -> str:
-        """Name of an image: its path below the folder of images, with forward slashes."""
+    def name_image(self, frame: Frame) -> str:
+        """Name an image by its path below the folder of images, with forward slashes."""
         image = Path(frame.image or str(frame.index))
         if image.is_relative_to(self._source):
             image = image.relative_to(self._source)
@@ -89,9 +91,10 @@ class RowMaker:
     def _fill(self, row: npt.NDArray[np.float64], frame: Frame) -> None:
         """Write one frame into its row of NaN.
 
-        Absent animals, and all of a frame that could not be decoded, stay NaN. A missing keypoint of an animal that is
-        there gets NaN coordinates and likelihood 0, so that it fails every threshold; so do all keypoints of the only
-        animal of a single-animal project where it is not found, as DeepLabCut takes it to be in every frame.
+        Absent animals, and all of a frame that could not be decoded, stay NaN. A missing keypoint of an
+        animal that was found gets NaN coordinates and likelihood 0, so that it fails every threshold; so do
+        all keypoints of the only animal of a single-animal project if it was not found, because DeepLabCut
+        expects it in every frame.
         """
         if frame.missing is not None:
             return
@@ -99,32 +102,37 @@ class RowMaker:
         animals = row[: n * k * 3].reshape(n, k, 3)
         if not self._multi:
             animals[..., 2] = 0.0
-        slots = self._slots(frame)
+        slots = self._assign_individuals(frame)
         animals[slots, :, :2] = frame.instances.keypoints
         animals[slots, :, 2] = frame.instances.keypoint_scores
         unique = row[n * k * 3 :].reshape(-1, 3)
         unique[:, :2], unique[:, 2] = frame.unique_keypoints, frame.unique_scores
 
-    def _slots(self, frame: Frame) -> npt.NDArray[np.int64]:
-        """Which individual each animal is written as.
+    def _assign_individuals(self, frame: Frame) -> npt.NDArray[np.int64]:
+        """Assign each animal to the columns of an individual.
 
-        Its identity; in a frame without identities its track; else the first free individual, in the order of the
-        frame. Of two animals with the same identity the one with the higher score has it.
+        That is its identity; in a frame without identities its track; else the first free individual, in the
+        order of the frame. Of two animals with the same identity the higher-scoring one gets it.
+
+        Returns:
+            (N,) int64 index of the individual.
         """
         animals, individuals = frame.instances, self._skeleton.num_individuals
         if len(animals) > individuals:
             known = f"{individuals} individual{'s' if individuals > 1 else ''}"
             raise DataError(
-                f"frame {frame.index} has {len(animals)} animals, but the project has {known}: {self._format} cannot "
-                "hold more; write parquet"
+                f"frame {frame.index} has {len(animals)} animals, but the project has {known}: "
+                f"{self._format} cannot "
+                "hold more; write the format parquet"
             )
         wanted = animals.identity if (animals.identity >= 0).any() else animals.track
         if (wanted < 0).all():
             return np.arange(len(animals))
         if wanted.max() >= individuals:
             raise DataError(
-                f"frame {frame.index} has track {wanted.max()}, but the project has {individuals} individuals: "
-                f"{self._format} cannot hold more tracks; write parquet"
+                f"frame {frame.index} has track {wanted.max()}, but the project has {individuals} "
+                "individuals: "
+                f"{self._format} cannot hold more tracks; write the format parquet"
             )
         slots = np.full(len(animals), -1)
         for animal in np.argsort(-animals.scores, kind="stable"):
@@ -136,29 +144,29 @@ class RowMaker:
 
 
 class FrameMaker:
-    """Makes frames of rows.
+    """Make frames from rows of DeepLabCut's tables.
 
     Args:
         columns: of the table.
-        skeleton: that the columns tell of.
+        skeleton: made from these columns.
     """
 
     def __init__(self, columns: Columns, skeleton: Skeleton) -> None:
         self._skeleton = skeleton
         individuals = skeleton.individuals if columns.multi else ("",)
-        self._animals = columns.places(individuals, skeleton.keypoints, PREDICTED)
-        self._unique = columns.places((UNIQUE,), skeleton.unique_keypoints, PREDICTED)[0]
+        self._animals = columns.locate(individuals, skeleton.keypoints, PREDICTED)
+        self._unique = columns.locate((UNIQUE,), skeleton.unique_keypoints, PREDICTED)[0]
 
-    def frames(self, names: Sequence[int | str], values: npt.NDArray[np.float64], start: int) -> Iterator[Frame]:
-        """The frames of some rows.
+    def make_frames(self, names: Sequence[int | str], values: npt.NDArray[np.float64], start: int) -> Iterator[Frame]:
+        """Yield the frames of some rows.
 
         Args:
             names: frame numbers, or names of images.
             values: (R, C).
             start: number of the first of these rows in the table; the index of images.
         """
-        animals, scores = self._read(values, self._animals)
-        unique, unique_scores = self._read(values, self._unique)
+        animals, scores = self._read_points(values, self._animals)
+        unique, unique_scores = self._read_points(values, self._unique)
         present = np.asarray(~np.isnan(animals).any(axis=-1).all(axis=-1))
         for row, name in enumerate(names):
             there = np.flatnonzero(present[row])
@@ -172,12 +180,13 @@ class FrameMaker:
                 image=None if isinstance(name, int) else name,
             )
 
-    def _read(
+    def _read_points(
         self, values: npt.NDArray[np.float64], places: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        # Columns that the table lacks have index -1: the appended one.
         padded = np.concatenate([values, np.full((len(values), 1), np.nan)], axis=1)
         found = padded[:, places]
-        # DeepLabCut marks what it did not find by -1 in some of its files.
+        # DeepLabCut marks missing keypoints by -1 in some of its files.
         missing = np.isnan(found[..., :2]).any(axis=-1) | (found[..., 2] < 0)
         points = np.where(missing[..., None], np.nan, found[..., :2]).astype(np.float32)
         scores = np.where(missing, 0.0, np.nan_to_num(found[..., 2]).clip(0.0, 1.0)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Reading a labelled DeepLabCut project."""
+"""Read labelled DeepLabCut projects."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy as np
 from pose_core.errors import DataError
 from pose_core.interfaces import Reader
 from pose_core.io.files import is_file
-from pose_core.io.images import image_size
+from pose_core.io.images import read_image_size
 from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 from pose_deeplabcut.columns import UNIQUE
 from pose_deeplabcut.config import ProjectReaderConfig
-from pose_deeplabcut.label_files import FolderLabels, find_labels, image_name, read_labels
+from pose_deeplabcut.label_files import FolderLabels, find_labels, read_labels, split_image_name
 from pose_deeplabcut.project_config import ProjectConfig, looks_like_config, read_config
 from pose_deeplabcut.tables import LabelTable
 
@@ -24,24 +24,25 @@ CONFIG = "config.yaml"
 
 
 class ProjectReader(Reader):
-    """Reads DeepLabCut projects, single- and multi-animal. Nothing in them is run or unpickled."""
+    """Read single- and multi-animal DeepLabCut projects; nothing in them is run or unpickled."""
 
     config: ProjectReaderConfig
 
     @classmethod
     def accepts(cls, path: Path) -> bool:
-        """A config.yaml with DeepLabCut's keys (whatever its name), or a folder that holds one."""
+        """Test for a file with DeepLabCut's keys, or a folder that holds a config.yaml with them."""
         return looks_like_config(path / CONFIG if path.is_dir() else path)
 
     def read(self, path: Path) -> LabelledDataset:
         """Read all labelled images of a project.
 
         Row i of the individuals is individual i of the skeleton and is recorded in ``Instances.identity``;
-        ``Skeleton.identified`` says whether identities may be learned (``identity: true``). Paths are found from where
-        config.yaml lies.
+        ``Skeleton.identified`` is True if identities may be learned (``identity: true``). Paths are relative
+        to the folder of config.yaml.
 
         Raises:
-            DataError: labels or config.yaml cannot be used as they are; one line names file, row and what to do.
+            DataError: labels or config.yaml cannot be used as they are; one line names file, row and what to
+                do.
         """
         project = read_config(path / CONFIG if path.is_dir() else path)
         root = project.path.parent
@@ -56,7 +57,8 @@ class ProjectReader(Reader):
         if missing:
             total = len(found) + len(missing)
             raise DataError(
-                f"{project.path}: {len(missing)} of {total} labelled images are missing, the first is {missing[0]}; "
+                f"{project.path}: {len(missing)} of {total} labelled images are missing, the first is "
+                f"{missing[0]}; "
                 "restore the files or remove their labels"
             )
         if not found:
@@ -64,7 +66,9 @@ class ProjectReader(Reader):
                 f"{project.path}: no labelled frames in {root / 'labeled-data'}; label some in DeepLabCut first"
             )
         if empty:
-            notes.append(f"{_count(len(empty), 'image')} without any label left out, the first is {next(iter(empty))}")
+            notes.append(
+                f"{_format_count(len(empty), 'image')} without any label left out, the first is {next(iter(empty))}"
+            )
         return LabelledDataset(
             skeleton=project.skeleton,
             images=tuple(found.values()),
@@ -82,7 +86,7 @@ class ProjectReader(Reader):
 
 
 class _FolderReader:
-    """Makes records of the labels of one folder."""
+    """Read the labelled images of one folder."""
 
     def __init__(
         self, root: Path, folder: FolderLabels, table: LabelTable, project: ProjectConfig, notes: list[str]
@@ -95,22 +99,23 @@ class _FolderReader:
         _check_columns(table, project, notes)
 
     def read(self, found: dict[str, LabelledImage], empty: dict[str, None], missing: list[Path]) -> None:
-        """Add the labelled images to ``found`` by name, names of those without labels to ``empty``."""
+        """Add labelled images to ``found`` by name, names without labels to ``empty``, lost files to
+        ``missing``."""
         table, skeleton = self._table, self._skeleton
-        points = _points(table, skeleton.individuals, skeleton.keypoints)
-        unique = _points(table, (UNIQUE,), skeleton.unique_keypoints)[:, 0]
+        points = _read_points(table, skeleton.individuals, skeleton.keypoints)
+        unique = _read_points(table, (UNIQUE,), skeleton.unique_keypoints)[:, 0]
         half = int((np.isnan(points).any(-1) & ~np.isnan(points).all(-1)).sum())
         half += int((np.isnan(unique).any(-1) & ~np.isnan(unique).all(-1)).sum())
         if half:
-            self._notes.append(f"{table.path}: {_count(half, 'label')} with only one of x and y left out")
+            self._notes.append(f"{table.path}: {_format_count(half, 'label')} with only one of x and y left out")
         labelled = ~np.isnan(points).any(axis=-1)
         present = np.asarray(labelled.any(axis=-1))
-        names = self._names()
+        names = self._find_images()
         for row, (name, image) in enumerate(names):
             if name in found or name in empty:
                 raise DataError(
                     f"{table.path}: {table.rows[row]}: {name} is labelled twice"
-                    f"{self._other_row(names, row)}; keep one of the two"
+                    f"{self._describe_other_row(names, row)}; keep one of the two"
                 )
             animals = np.flatnonzero(present[row])
             if not len(animals) and np.isnan(unique[row]).any(axis=-1).all():
@@ -119,7 +124,7 @@ class _FolderReader:
             if not is_file(image):
                 missing.append(image)
                 continue
-            width, height = image_size(image)
+            width, height = read_image_size(image)
             found[name] = LabelledImage.create(
                 ImageFile(image),
                 name,
@@ -129,18 +134,19 @@ class _FolderReader:
                 unique_keypoints=np.where(np.isnan(unique[row]).any(-1, keepdims=True), np.nan, unique[row]),
             )
 
-    def _names(self) -> list[tuple[str, Path]]:
-        """Name and file of each row's image.
+    def _find_images(self) -> list[tuple[str, Path]]:
+        """Find name and file of each row's image.
 
-        A label file says in which folder its images were when it was made; a copied or renamed folder still says the
-        old one.
+        A label file names the folder that its images were in when it was made; a copied or renamed folder
+        still names the old one.
         """
         result: list[tuple[str, Path]] = []
         moved: dict[str, None] = {}
         for row, parts in enumerate(self._table.images):
-            folder, file = image_name(parts)
+            folder, file = split_image_name(parts)
             if not file:
-                raise DataError(f"{self._table.path}: {self._table.rows[row]}: names no image")
+                raise DataError(f"{self._table.path}: {self._table.rows[row]}: has no image name; every row needs one")
+            # The images beside the labels are used, unless they exist only in the folder that the file names.
             here = self._folder / file
             if folder and folder != self._folder.name:
                 there = self._root / "labeled-data" / folder / file
@@ -150,25 +156,28 @@ class _FolderReader:
                 moved[folder] = None
             result.append((f"labeled-data/{self._folder.name}/{file}", here))
         for folder in moved:
-            self._notes.append(f"{self._table.path}: says its images are in {folder}; taken from its own folder")
+            self._notes.append(
+                f"{self._table.path}: names {folder} as the folder of its images; its own folder is used"
+            )
         return result
 
-    def _other_row(self, names: Sequence[tuple[str, Path]], row: int) -> str:
+    def _describe_other_row(self, names: Sequence[tuple[str, Path]], row: int) -> str:
         earlier = [i for i in range(row) if names[i][0] == names[row][0]]
         return f" ({self._table.rows[earlier[0]]})" if earlier else " (in another file, too)"
 
 
-def _points(
+def _read_points(
     table: LabelTable, individuals: Sequence[str], parts: Sequence[str]
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """(R, I, K, 2) labels, NaN where there is none or no such column."""
-    places = table.columns.places(individuals, parts, ("x", "y"))
+    """Read labels (R, I, K, 2), NaN where there is none or no such column."""
+    places = table.columns.locate(individuals, parts, ("x", "y"))
+    # Columns that the table lacks have index -1: the appended one.
     padded = np.concatenate([table.values, np.full((len(table.values), 1), np.nan)], axis=1)
     return padded[:, places]
 
 
 def _check_columns(table: LabelTable, project: ProjectConfig, notes: list[str]) -> None:
-    """Hold the columns against config.yaml; what differs is an error, or a note where it does no harm."""
+    """Compare the columns with config.yaml; a difference is an error, or a note if it is harmless."""
     path, columns, skeleton = table.path, table.columns, project.skeleton
     if columns.multi != project.multi:
         kinds = ("single-animal", "multi-animal")
@@ -196,7 +205,8 @@ def _check_individuals(
     known = (*skeleton.individuals, UNIQUE)
     if not set(parts) & set(skeleton.individuals):
         raise DataError(
-            f"{table.path}: has columns for none of the individuals of {config.name}, but for {', '.join(parts)}; "
+            f"{table.path}: has columns for none of the individuals of {config.name}, but for "
+            f"{', '.join(parts)}; "
             "correct one of the two"
         )
     for individual in skeleton.individuals:
@@ -204,38 +214,45 @@ def _check_individuals(
             notes.append(
                 f"{table.path}: has no columns for individual {individual!r}, which counts as not labelled there"
             )
+    # Leaving out an unknown individual is harmless only if it has no labels.
     for individual in parts:
         if individual not in known:
-            places = table.columns.places((individual,), parts[individual], ("x", "y"))
+            places = table.columns.locate((individual,), parts[individual], ("x", "y"))
             if not np.isnan(table.values[:, places[places >= 0]]).all():
                 raise DataError(
-                    f"{table.path}: has labels of individual {individual!r}, which {config.name} does not list"
-                    f"{_near(individual, known)}; add it there or correct the file"
+                    f"{table.path}: has labels of individual {individual!r}, which {config.name} does not "
+                    "list"
+                    f"{_suggest(individual, known)}; add it there or correct the file"
                 )
             notes.append(f"{table.path}: individual {individual!r} is not in {config.name} and has no labels; left out")
 
 
 def _check_parts(
-    table: LabelTable, individual: str, have: Sequence[str], want: Sequence[str], config: Path, notes: list[str]
+    table: LabelTable,
+    individual: str,
+    have: Sequence[str],
+    want: Sequence[str],
+    config: Path,
+    notes: list[str],
 ) -> None:
-    whose = f" of {individual!r}" if individual else ""
-    places = table.columns.places((individual,), want, ("x", "y"))[0]
+    owner = f" of {individual!r}" if individual else ""
+    places = table.columns.locate((individual,), want, ("x", "y"))[0]
     for part, (x, y) in zip(want, places, strict=True):
         if x < 0 or y < 0:
             raise DataError(
-                f"{table.path}: has no columns for body part {part!r}{whose}, which {config.name} lists"
-                f"{_near(part, have)}; label it or remove it from {config.name}"
+                f"{table.path}: has no columns for body part {part!r}{owner}, which {config.name} lists"
+                f"{_suggest(part, have)}; label it or remove it from {config.name}"
             )
     if extra := [part for part in have if part not in want]:
         notes.append(
-            f"{table.path}: body parts{whose} that {config.name} does not list are left out: {', '.join(extra)}"
+            f"{table.path}: body parts{owner} that {config.name} does not list are left out: {', '.join(extra)}"
         )
 
 
-def _near(name: str, among: Sequence[str] | dict[str, list[str]]) -> str:
+def _suggest(name: str, among: Sequence[str] | dict[str, list[str]]) -> str:
     near = difflib.get_close_matches(name, list(among), n=1, cutoff=0.6)
     return f" (is it {near[0]!r}?)" if near else ""
 
 
-def _count(number: int, what: str) -> str:
+def _format_count(number: int, what: str) -> str:
     return f"{number} {what}{'s' if number != 1 else ''}"

@@ -1,11 +1,10 @@
-"""What a DeepLabCut config.yaml says."""
+"""Read DeepLabCut's config.yaml of a project."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -20,22 +19,23 @@ _CONVERSION_TABLES = "SuperAnimalConversionTables"
 _MARKS = [
     re.compile(rf"^{key}[ \t]*:", re.MULTILINE) for key in ("Task", "scorer", "(?:bodyparts|multianimalbodyparts)")
 ]
+# Spellings of YAML 1.1, which DeepLabCut writes; the file is read as text only.
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0", "", "null", "none", "~")
 
 
 @dataclass(frozen=True)
 class ProjectConfig:
-    """What matters of a config.yaml.
+    """The parts of config.yaml that describe the labels.
 
     Attributes:
         path: of the file.
-        task, scorer, date: as written there.
-        multi: whether it is a multi-animal project.
+        task, scorer, date: text of these keys.
+        multi: True for a multi-animal project.
         skeleton: body parts, limbs, individuals, unique body parts.
-        aliases: what body parts are called by pretrained models, from the conversion tables; all names one body part
-            has, in the order of the tables.
-        notes: what was left out.
+        aliases: names that pretrained models have for each body part, from the conversion tables, in their
+            order.
+        notes: remarks about what was left out.
     """
 
     path: Path
@@ -49,7 +49,7 @@ class ProjectConfig:
 
 
 def looks_like_config(path: Path) -> bool:
-    """Whether a file is a DeepLabCut config.yaml, by the keys it has. Never raises."""
+    """Test for a DeepLabCut config.yaml by its keys. Never raises."""
     try:
         with path.open("rb") as stream:
             text = stream.read(1 << 20).decode("utf-8", "replace")
@@ -61,22 +61,23 @@ def looks_like_config(path: Path) -> bool:
 def read_config(path: Path) -> ProjectConfig:
     """Read a config.yaml.
 
-    Only names are read. ``project_path`` and ``video_sets`` are the paths of the computer where the project was made
-    and are ignored.
+    Only names are read. ``project_path`` and ``video_sets`` are the paths of the computer where the project
+    was made and are ignored.
 
     Raises:
         DataError: it cannot be read, or lacks body parts or names them twice.
     """
     content = _load(path)
     notes: list[str] = []
-    multi = _flag(path, content, "multianimalproject")
+    # Where the flag is missing, the mark that stands for body parts in a multi-animal project decides.
+    multi = _get_flag(path, content, "multianimalproject")
     if not multi and content.get("bodyparts") == _PARTS_OF_MULTI:
         multi = True
         notes.append(f"{path.name}: bodyparts is {_PARTS_OF_MULTI}, so this is read as a multi-animal project")
     key = "multianimalbodyparts" if multi else "bodyparts"
-    keypoints = _names(path, content, key)
-    unique = _names(path, content, "uniquebodyparts") if multi else ()
-    individuals = _names(path, content, "individuals") if multi else ("animal",)
+    keypoints = _get_names(path, content, key)
+    unique = _get_names(path, content, "uniquebodyparts") if multi else ()
+    individuals = _get_names(path, content, "individuals") if multi else ("animal",)
     if not keypoints:
         raise DataError(f"{path}: {key} is empty; list the body parts that are labelled")
     if not individuals:
@@ -92,22 +93,22 @@ def read_config(path: Path) -> ProjectConfig:
         notes.append(f"left/right pairs, told from the names: {pairs}")
     skeleton = Skeleton(
         keypoints=keypoints,
-        edges=_edges(path, content.get("skeleton"), keypoints, notes),
+        edges=_parse_edges(path, content.get("skeleton"), keypoints, notes),
         symmetry=symmetry,
         individuals=individuals,
-        identified=multi and _flag(path, content, "identity"),
+        identified=multi and _get_flag(path, content, "identity"),
         unique_keypoints=unique,
     )
-    task, scorer, date = (_text(path, content, key) for key in ("Task", "scorer", "date"))
-    aliases = _aliases(path, content.get(_CONVERSION_TABLES), (*keypoints, *unique), notes)
+    task, scorer, date = (_get_text(path, content, key) for key in ("Task", "scorer", "date"))
+    aliases = _collect_aliases(path, content.get(_CONVERSION_TABLES), (*keypoints, *unique), notes)
     return ProjectConfig(path, task, scorer, date, multi, skeleton, aliases, tuple(notes))
 
 
-def _load(path: Path) -> dict[str, Any]:
-    """The file with every scalar as the text that stands there.
+def _load(path: Path) -> dict[str, object]:
+    """Load the file with every scalar as text.
 
-    The base loader makes lists, mappings and text and nothing else. A body part called ``1`` or ``no`` keeps its name,
-    as it has it in the label files.
+    The base loader makes lists, mappings and text only. A body part named ``1`` or ``no`` keeps its name,
+    which it also has in the label files.
     """
     try:
         content = parse_yaml(path.read_text(encoding="utf-8-sig"), yaml.BaseLoader)
@@ -119,20 +120,20 @@ def _load(path: Path) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise DataError(f"{path}: {line}is no valid YAML ({problem})") from None
+        raise DataError(f"{path}: {line}is not valid YAML ({problem})") from None
     if not isinstance(content, dict):
-        raise DataError(f"{path}: is no DeepLabCut config.yaml (it holds no keys)")
+        raise DataError(f"{path}: is not a DeepLabCut config.yaml (it holds no keys)")
     return content
 
 
-def _text(path: Path, content: dict[str, Any], key: str) -> str:
+def _get_text(path: Path, content: dict[str, object], key: str) -> str:
     value = content.get(key, "")
     if not isinstance(value, str):
         raise DataError(f"{path}: {key} must be text, not {value!r}")
     return value.strip()
 
 
-def _flag(path: Path, content: dict[str, Any], key: str) -> bool:
+def _get_flag(path: Path, content: dict[str, object], key: str) -> bool:
     value = content.get(key, "")
     text = value.strip().lower() if isinstance(value, str) else None
     if text in _TRUE:
@@ -142,7 +143,7 @@ def _flag(path: Path, content: dict[str, Any], key: str) -> bool:
     raise DataError(f"{path}: {key} must be true or false, not {value!r}")
 
 
-def _names(path: Path, content: dict[str, Any], key: str) -> tuple[str, ...]:
+def _get_names(path: Path, content: dict[str, object], key: str) -> tuple[str, ...]:
     value = content.get(key)
     if value is None or (isinstance(value, str) and value.strip().lower() in _FALSE):
         return ()
@@ -151,10 +152,12 @@ def _names(path: Path, content: dict[str, Any], key: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in value)
 
 
-def _aliases(path: Path, tables: Any, keypoints: tuple[str, ...], notes: list[str]) -> dict[str, tuple[str, ...]]:
-    """Of tables ``{model: {own body part: the model's}}`` the names of each own body part.
+def _collect_aliases(
+    path: Path, tables: object, keypoints: tuple[str, ...], notes: list[str]
+) -> dict[str, tuple[str, ...]]:
+    """Collect the aliases of each body part from tables ``{model: {own body part: the model's}}``.
 
-    Which table is meant is told when weights are loaded, from the names that these know.
+    The right table is chosen when weights are loaded, by the names that these know.
     """
     if tables is None or (isinstance(tables, str) and tables.strip().lower() in _FALSE):
         return {}
@@ -177,17 +180,18 @@ def _aliases(path: Path, tables: Any, keypoints: tuple[str, ...], notes: list[st
                 continue
             found.setdefault(own.strip(), {})[theirs.strip()] = None
     if unknown:
-        notes.append(
-            f"{path.name}: {_CONVERSION_TABLES} names body parts that the project has not: {', '.join(unknown)}"
-        )
+        notes.append(f"{path.name}: {_CONVERSION_TABLES} names body parts that the project lacks: {', '.join(unknown)}")
     return {own: tuple(names) for own, names in found.items()}
 
 
-def _edges(path: Path, value: Any, keypoints: tuple[str, ...], notes: list[str]) -> tuple[tuple[str, str], ...]:
-    """The limbs. A new config.yaml comes with an example that names body parts which do not exist."""
+def _parse_edges(
+    path: Path, value: object, keypoints: tuple[str, ...], notes: list[str]
+) -> tuple[tuple[str, str], ...]:
+    """Parse the limbs; leave out those that do not join two body parts."""
+    # A new config.yaml comes with an example of limbs between body parts that do not exist.
     edges: dict[frozenset[str], tuple[str, str]] = {}
     left_out = []
-    for link in _links(value):
+    for link in _find_links(value):
         if len(link) == 2 and link[0] != link[1] and set(link) <= set(keypoints):
             edges.setdefault(frozenset(link), (link[0], link[1]))
         else:
@@ -200,10 +204,10 @@ def _edges(path: Path, value: Any, keypoints: tuple[str, ...], notes: list[str])
     return tuple(edges.values())
 
 
-def _links(value: Any) -> list[list[str]]:
-    """The innermost lists of names, however deeply nested they are."""
+def _find_links(value: object) -> list[list[str]]:
+    """Find the innermost lists of names, at any depth."""
     if not isinstance(value, list):
         return []
     if value and all(isinstance(item, str) for item in value):
         return [value]
-    return [link for item in value for link in _links(item)]
+    return [link for item in value for link in _find_links(item)]

@@ -1,4 +1,7 @@
-"""Files of weights of DeepLabCut 3: snapshots, and models exported for live use. Nothing in them is run."""
+"""Read DeepLabCut 3's files of weights; nothing in them is run.
+
+These are snapshots, and models exported for live use.
+"""
 
 from __future__ import annotations
 
@@ -17,29 +20,29 @@ from pose_core.interfaces import load_plain, storage_problem
 
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 _DETECTOR = "model."
-"""All weights of a detector, and no others, have names that begin so."""
+"""Beginning of the names of all weights of a detector, and of no others."""
 
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """What such a file holds.
+    """The content of a snapshot or of an exported model.
 
     Attributes:
         path: of the file.
         weights: of the network by name; empty when the file holds a detector only.
         detector: weights of the detector by name; None without one.
-        description: what an exported model says of itself (the contents of pytorch_config.yaml); None in a snapshot.
-        notes: what a snapshot says of its training: ``epoch``, ``metrics``; plain values.
+        description: the content of pytorch_config.yaml in an exported model; None in a snapshot.
+        notes: ``epoch`` and ``metrics`` of a snapshot's training; plain values.
     """
 
     path: Path
     weights: Mapping[str, Tensor]
     detector: Mapping[str, Tensor] | None = None
     description: Mapping[str, Any] | None = None
-    notes: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, object] = field(default_factory=dict)
 
     def sha256(self) -> str:
-        """Of the file, as hexadecimal."""
+        """Compute the file's checksum in hexadecimal."""
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -53,64 +56,69 @@ def read_snapshot(path: Path) -> Snapshot:
     content = _load(path)
     if isinstance(content, dict) and "pose" in content and "config" in content:
         if not isinstance(content["config"], dict):
-            raise RunError(f"{path}: its 'config' is no mapping; export the model again with DeepLabCut 3.0.2 or newer")
+            raise RunError(f"{path}: 'config' is not a mapping; export the model again with DeepLabCut 3.0.2 or newer")
         detector = content.get("detector")
         return Snapshot(
             path,
-            _tensors(path, "pose", content["pose"]),
-            None if detector is None else _tensors(path, "detector", detector),
+            _check_tensors(path, "pose", content["pose"]),
+            None if detector is None else _check_tensors(path, "detector", detector),
             content["config"],
         )
     if isinstance(content, dict) and "model" in content:
-        weights = _tensors(path, "model", content["model"])
-        notes = _plain(content.get("metadata"))
+        weights = _check_tensors(path, "model", content["model"])
+        notes = _collect_notes(content.get("metadata"))
         if all(name.startswith(_DETECTOR) for name in weights):
             return Snapshot(path, {}, weights, notes=notes)
         return Snapshot(path, weights, notes=notes)
     raise RunError(
-        f"{path}: is no model of DeepLabCut 3; name a snapshot-*.pt of its train folder, or a .pt file that "
-        "deeplabcut.export_model made"
+        f"{path}: is not a model of DeepLabCut 3; choose a snapshot-*.pt of its train folder, or a .pt file "
+        "of "
+        "deeplabcut.export_model"
     )
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path) -> object:
     if not path.is_file():
         raise RunError(f"{path}: {'is a folder, not a file of weights' if path.is_dir() else 'no such file'}")
     try:
         return load_plain(path)
     except pickle.UnpicklingError as error:
+        # torch names the refused class only in its message.
         found = _GLOBAL.search(str(error))
         if found is None:
-            raise RunError(f"{path}: is no file of weights, or is damaged; copy it again") from None
+            raise RunError(f"{path}: is not a file of weights, or is damaged; copy it again") from None
         raise RunError(
-            f"{path}: holds more than tensors and plain values ({found.group(1)}), and opening that could run code; "
-            "where you trust the file, DeepLabCut's fix_snapshot_metadata rewrites snapshots of versions before 3.0.2"
+            f"{path}: holds more than tensors and plain values ({found.group(1)}), and opening that could "
+            "run code; "
+            "if you trust the file, DeepLabCut's fix_snapshot_metadata rewrites snapshots of versions before "
+            "3.0.2"
         ) from None
     except EOFError:
-        raise RunError(f"{path}: is empty, or ends where more should come; copy it again") from None
+        raise RunError(f"{path}: is empty or incomplete; copy it again") from None
     except Exception as error:
         # A damaged file can raise nearly anything.
         reason = described(error)[:120]
-        raise RunError(f"{path}: is no file of weights, or is damaged ({reason}); copy it again") from None
+        raise RunError(f"{path}: is not a file of weights, or is damaged ({reason}); copy it again") from None
 
 
-def _tensors(path: Path, key: str, content: Any) -> dict[str, Tensor]:
+def _check_tensors(path: Path, key: str, content: object) -> dict[str, Tensor]:
     if (
         not isinstance(content, Mapping)
         or not content
         or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items())
     ):
-        raise RunError(f"{path}: its {key!r} holds no weights by name; is it a snapshot of DeepLabCut 3?")
+        raise RunError(f"{path}: {key!r} holds no weights by name; is it a snapshot of DeepLabCut 3?")
+    # Sparse, quantised or meta tensors pass weights_only loading, and fail much later.
     if odd := [f"{name} is {kind}" for name, tensor in content.items() if (kind := storage_problem(tensor))]:
-        raise RunError(f"{path}: its weights are not plain numbers: {odd[0]}; save them as dense float32 tensors")
+        raise RunError(f"{path}: weights are not plain numbers: {odd[0]}; save them as dense float32 tensors")
     return {name: tensor.detach() for name, tensor in content.items()}
 
 
-def _plain(metadata: Any) -> dict[str, Any]:
-    """Epoch and finite metrics, as far as they are plain numbers."""
+def _collect_notes(metadata: object) -> dict[str, object]:
+    """Collect epoch and finite metrics, as far as they are plain numbers."""
     if not isinstance(metadata, Mapping):
         return {}
-    notes: dict[str, Any] = {}
+    notes: dict[str, object] = {}
     if isinstance(metadata.get("epoch"), int):
         notes["epoch"] = metadata["epoch"]
     metrics = metadata.get("metrics")

@@ -1,4 +1,4 @@
-"""A table of labels in memory, whatever file it came from."""
+"""Hold the labels of one file in memory."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from pose_core.errors import DataError
 from pose_deeplabcut.columns import Columns
 
 _FAR = 1e9
-"""Pixels; no image is so long."""
+"""Pixels; no image is that large."""
 
 
 @dataclass(frozen=True, eq=False)
 class LabelTable:
-    """Labels as they stand in one file.
+    """The labels of one file.
 
     Attributes:
         path: of the file.
         columns: C of them.
-        images: what names each row's image: one string, or ``("labeled-data", video, image)``.
+        images: name of each row's image: one string, or ``("labeled-data", video, image)``.
         values: (R, C) float64, NaN where a cell is empty.
-        rows: how each row is called in messages (``row 3``, ``line 6``).
+        rows: name of each row in messages (``row 3``, ``line 6``).
     """
 
     path: Path
@@ -34,19 +34,24 @@ class LabelTable:
     values: npt.NDArray[np.float64]
     rows: Sequence[str]
 
-    def checked(self) -> LabelTable:
-        """This table, if every value is a position in an image or missing.
+    def check(self) -> LabelTable:
+        """Check that every value is a position in an image or missing; return this table.
 
         Raises:
             DataError: names file, row and column.
         """
+        # float("inf") and 1e300 are numbers to every reader; NaN compares false and stays.
         far = np.argwhere(np.abs(self.values) > _FAR)
         if len(far):
             row, column = far[0]
-            what = "infinite" if np.isinf(self.values[row, column]) else f"{self.values[row, column]:g}, in no image"
+            what = (
+                "infinite"
+                if np.isinf(self.values[row, column])
+                else f"{self.values[row, column]:g}, outside of any image"
+            )
             raise DataError(f"{self.path}: {self.rows[row]}, column {self.column_name(column)}: is {what}")
         return self
 
     def column_name(self, column: int) -> str:
-        """One column for a message: ``'snout x'``."""
+        """Name a column for a message: ``'snout x'``."""
         return repr(" ".join(self.columns.tuples[column][1:]))

@@ -1,4 +1,4 @@
-"""DeepLabCut's tables of predictions: writing them, and reading them back."""
+"""Write DeepLabCut's tables of predictions, and read them back."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import numpy as np
 from pose_core.errors import DataError
 from pose_core.interfaces import PredictionsHeader, PredictionsStream, Writer
 from pose_core.structures import Frame
-from pose_deeplabcut.columns import Columns, skeleton_of
+from pose_deeplabcut.columns import Columns, make_skeleton
 from pose_deeplabcut.config import CsvWriterConfig, H5WriterConfig
-from pose_deeplabcut.csv_table import CsvRows, numbers
+from pose_deeplabcut.csv_table import CsvRows, parse_numbers
 from pose_deeplabcut.hdf_frame import RowName, open_frame
 from pose_deeplabcut.hdf_table import TableFile
-from pose_deeplabcut.prediction_rows import ROWS, FrameMaker, RowMaker, file_stem, scorer_name
+from pose_deeplabcut.prediction_rows import ROWS, FrameMaker, RowMaker, make_file_stem, make_scorer_name
 
 
 class H5Writer(Writer):
-    """The HDF5 table that DeepLabCut's ``analyze_videos`` makes; ``pandas.read_hdf(path)`` loads it."""
+    """Write the HDF5 table of DeepLabCut's ``analyze_videos``, for ``pandas.read_hdf(path)``."""
 
     config: H5WriterConfig
     extension = ".h5"
 
     def stem(self, header: PredictionsHeader) -> str:
-        """``<video><scorer>``, as DeepLabCut calls it."""
-        return file_stem(header, scorer_name(header, self.config.scorer))
+        """Make the file name ``<video><scorer>``, as DeepLabCut does."""
+        return make_file_stem(header, make_scorer_name(header, self.config.scorer))
 
     def write(self, path: Path, header: PredictionsHeader, frames: Iterable[Frame]) -> None:
         """Write all frames, some hundreds at a time.
@@ -36,15 +36,15 @@ class H5Writer(Writer):
         Raises:
             DataError: a frame has more animals than the project has individuals.
         """
-        rows = RowMaker(header, scorer_name(header, self.config.scorer), "dlc-h5")
-        named, frames = _named(frames)
+        rows = RowMaker(header, make_scorer_name(header, self.config.scorer), "dlc-h5")
+        named, frames = _peek_named(frames)
         with TableFile(path, rows.columns, named) as table:
-            for chunk, values in rows.chunks(frames):
-                table.append([rows.name(f) for f in chunk] if named else [f.index for f in chunk], values)
+            for chunk, values in rows.make_chunks(frames):
+                table.append([rows.name_image(f) for f in chunk] if named else [f.index for f in chunk], values)
 
     @classmethod
     def reads(cls, path: Path) -> bool:
-        """An HDF5 file with a table of DeepLabCut that has likelihoods. Never raises."""
+        """Test for an HDF5 file with DeepLabCut's table and likelihoods. Never raises."""
         try:
             with open_frame(path) as frame:
                 return frame.columns.predicted
@@ -52,7 +52,7 @@ class H5Writer(Writer):
             return False
 
     def read(self, path: Path) -> PredictionsStream:
-        """Open predictions, whichever program wrote them. Nothing in the file is unpickled.
+        """Open predictions of any program; nothing in the file is unpickled.
 
         Raises:
             DataError: the file is not of this format or is damaged.
@@ -61,28 +61,28 @@ class H5Writer(Writer):
 
 
 class CsvWriter(Writer):
-    """The CSV table that DeepLabCut makes with ``save_as_csv``."""
+    """Write the CSV table of DeepLabCut's ``save_as_csv``."""
 
     config: CsvWriterConfig
     extension = ".csv"
 
     def stem(self, header: PredictionsHeader) -> str:
-        """``<video><scorer>``, as DeepLabCut calls it."""
-        return file_stem(header, scorer_name(header, self.config.scorer))
+        """Make the file name ``<video><scorer>``, as DeepLabCut does."""
+        return make_file_stem(header, make_scorer_name(header, self.config.scorer))
 
     def write(self, path: Path, header: PredictionsHeader, frames: Iterable[Frame]) -> None:
-        """Write all frames as they come.
+        """Write all frames, some hundreds at a time.
 
         Raises:
             DataError: a frame has more animals than the project has individuals.
         """
-        rows = RowMaker(header, scorer_name(header, self.config.scorer), "dlc-csv")
-        named, frames = _named(frames)
+        rows = RowMaker(header, make_scorer_name(header, self.config.scorer), "dlc-csv")
+        named, frames = _peek_named(frames)
         with path.open("w", encoding="utf-8", newline="") as stream:
             table = csv.writer(stream, lineterminator="\n")
             for level, names in zip(rows.columns.levels, zip(*rows.columns.tuples, strict=True), strict=True):
                 table.writerow([level, *names])
-            for chunk, values in rows.chunks(frames):
+            for chunk, values in rows.make_chunks(frames):
                 missing = np.isnan(values)
                 cells = values.astype(object)
                 cells[missing] = ""
@@ -90,19 +90,20 @@ class CsvWriter(Writer):
                     # pandas takes a first row of empty cells for the names of the index and loses it.
                     cells[0, 0] = "nan"
                 table.writerows(
-                    [rows.name(frame) if named else frame.index, *row] for frame, row in zip(chunk, cells, strict=True)
+                    [rows.name_image(frame) if named else frame.index, *row]
+                    for frame, row in zip(chunk, cells, strict=True)
                 )
 
     @classmethod
     def reads(cls, path: Path) -> bool:
-        """A CSV file with the header of DeepLabCut and likelihoods. Never raises."""
+        """Test for a CSV file with DeepLabCut's header and likelihoods. Never raises."""
         try:
             return path.suffix.lower() == ".csv" and CsvRows(path).columns.predicted
         except DataError:
             return False
 
     def read(self, path: Path) -> PredictionsStream:
-        """Open predictions, whichever program wrote them.
+        """Open predictions of any program.
 
         Raises:
             DataError: the file is not of this format or is damaged.
@@ -110,22 +111,23 @@ class CsvWriter(Writer):
         return _CsvStream(path)
 
 
-def _named(frames: Iterable[Frame]) -> tuple[bool, Iterator[Frame]]:
-    """Whether the frames are named images, told from the first one, and the frames."""
+def _peek_named(frames: Iterable[Frame]) -> tuple[bool, Iterator[Frame]]:
+    """Look at the first frame: True if it is an image with a name; and all frames."""
+    # Looked at before the file is opened: the layout differs, and the frames can be read only once.
     stream = iter(frames)
     first = list(islice(stream, 1))
     return bool(first) and first[0].image is not None, chain(first, stream)
 
 
-def _header(path: Path, columns: Columns, frames: int) -> PredictionsHeader:
-    """What such a table says about itself: names of body parts, of individuals and of the scorer."""
+def _make_header(path: Path, columns: Columns, frames: int) -> PredictionsHeader:
+    """Make a header from the names of body parts, of individuals and of the scorer."""
     if not columns.predicted:
-        raise DataError(f"{path}: holds labels, not predictions (it has no likelihood)")
+        raise DataError(f"{path}: holds labels, not predictions (it has no likelihood); choose a file of predictions")
     if len(columns.scorers) > 1:
         raise DataError(f"{path}: mixes predictions of {' and '.join(columns.scorers)}; keep those of one")
     scorer = columns.scorers[0]
     return PredictionsHeader(
-        skeleton=skeleton_of(columns, str(path)),
+        skeleton=make_skeleton(columns, str(path)),
         source=path.stem.partition(scorer)[0] or path.stem,
         frames=frames,
         width=0,
@@ -137,8 +139,9 @@ def _header(path: Path, columns: Columns, frames: int) -> PredictionsHeader:
     )
 
 
-def _plain(name: RowName) -> int | str:
-    """A frame number or the name of an image."""
+def _parse_name(name: RowName) -> int | str:
+    """Parse the name of a row: a frame number, or the name of an image."""
+    # Frame numbers are text in a CSV file.
     if isinstance(name, int):
         return name
     return int(name[0]) if len(name) == 1 and name[0].strip().isdigit() else "/".join(name)
@@ -148,29 +151,30 @@ class _H5Stream(PredictionsStream):
     def __init__(self, path: Path) -> None:
         self._path = path
         with open_frame(path) as frame:
-            self.header = _header(path, frame.columns, frame.length)
+            self.header = _make_header(path, frame.columns, frame.length)
 
     def __iter__(self) -> Iterator[Frame]:
         with open_frame(self._path) as frame:
             maker = FrameMaker(frame.columns, self.header.skeleton)
             for start in range(0, frame.length, ROWS):
                 stop = min(start + ROWS, frame.length)
-                names = [_plain(name) for name in frame.names(start, stop)]
-                yield from maker.frames(names, frame.values(start, stop), start)
+                names = [_parse_name(name) for name in frame.read_names(start, stop)]
+                yield from maker.make_frames(names, frame.read_values(start, stop), start)
 
 
 class _CsvStream(PredictionsStream):
     def __init__(self, path: Path) -> None:
         self._path = path
+        # A CSV file does not store its number of rows, so it is read once to count them.
         table = CsvRows(path)
-        self.header = _header(path, table.columns, sum(1 for _ in table))
+        self.header = _make_header(path, table.columns, sum(1 for _ in table))
 
     def __iter__(self) -> Iterator[Frame]:
         table = CsvRows(self._path)
         maker = FrameMaker(table.columns, self.header.skeleton)
         rows, start = iter(table), 0
         while chunk := list(islice(rows, ROWS)):
-            names = [_plain(name) for _, name, _ in chunk]
-            values = numbers(self._path, table.columns, [(line, cells) for line, _, cells in chunk])
-            yield from maker.frames(names, values, start)
+            names = [_parse_name(name) for _, name, _ in chunk]
+            values = parse_numbers(self._path, table.columns, [(line, cells) for line, _, cells in chunk])
+            yield from maker.make_frames(names, values, start)
             start += len(chunk)

@@ -70,10 +70,10 @@ class DekrTargetConfig(TargetGeneratorConfig):
 
 
 class CentersConfig(HeatmapPredictorConfig):
-    """The animals whose centres are highest, each the centre plus the offsets found there."""
+    """The animals with the highest centres, each the centre plus the offsets found there."""
 
     animals: PositiveInt | None = Field(
-        None, description="Most animals an image; null: as many as the skeleton has individuals."
+        None, description="Maximum number of animals an image; null: as many as the skeleton has individuals."
     )
     candidates: PositiveInt | None = Field(
         None, description="Centres looked at before duplicates are removed; null: twice animals, at least 30."
@@ -88,7 +88,7 @@ class CentersConfig(HeatmapPredictorConfig):
         "animal's centre; combined: their product.",
     )
     keypoint_threshold: float = Field(
-        0.0, ge=0, le=1, description="Keypoints whose heatmap is lower where they lie are missing; 0: none are."
+        0.0, ge=0, le=1, description="Keypoints that lie where their heatmap is lower are missing; 0: none are."
     )
     refine: float | None = Field(
         None,
@@ -101,7 +101,7 @@ class CentersConfig(HeatmapPredictorConfig):
         ge=0,
         le=1,
         description="Two poses are one when enough of their keypoints are closer than this fraction of the diagonal of "
-        "the surer one's box (or than half a cell); 0: every centre is an animal.",
+        "the higher-scoring one's box (or than half a cell); 0: every centre is an animal.",
     )
     pose_nms_joints: PositiveInt | None = Field(
         None,
@@ -109,13 +109,13 @@ class CentersConfig(HeatmapPredictorConfig):
     )
     suppression: Literal["in_order", "at_once"] = Field(
         "in_order",
-        description="in_order: from the surest pose to the least, what was removed removes nothing. at_once: all "
-        "pairs, ordered by their centres, the box that counts is that of the less sure one, in pixels (DeepLabCut 3).",
+        description="in_order: from the highest score to the lowest, what was removed removes nothing. at_once: all "
+        "pairs, ordered by their centres; the box of the lower-scoring one counts, in pixels (DeepLabCut 3).",
     )
     reading: Literal["interpolated", "cells"] = Field(
         "interpolated",
         description="interpolated: heatmaps are read between cells. cells: at the cell up and left of a keypoint, and "
-        "keypoints are refined to whole cells, whose other heights are then 0; scores are clipped last (DeepLabCut 3).",
+        "keypoints are refined to whole cells, all other heights being 0; scores are clipped last (DeepLabCut 3).",
     )
 
     @field_validator("center_nms")

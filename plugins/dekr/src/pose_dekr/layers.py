@@ -14,8 +14,8 @@ from pose_core.maps import init_flat
 from pose_dekr.deform import affine_taps, deformed_by_torch, deformed_by_torchvision
 
 
-def transition(channels: int, width: int) -> nn.Sequential:
-    """1 x 1 convolution, batch norm, ReLU."""
+def make_transition(channels: int, width: int) -> nn.Sequential:
+    """Make a 1 x 1 convolution with batch norm and ReLU."""
     return nn.Sequential(_he(nn.Conv2d(channels, width, 1, bias=False)), nn.BatchNorm2d(width), nn.ReLU())
 
 
@@ -41,7 +41,7 @@ class BasicBlock(nn.Module):
 
 
 class AdaptiveBlock(nn.Module):
-    """A 3 x 3 convolution whose taps are moved by an affine map that the features predict, beside an identity.
+    """A 3 x 3 convolution with taps moved by an affine map that the features predict, beside an identity.
 
     Args:
         keypoints: K, the number of groups.
@@ -98,7 +98,7 @@ class HeatmapBranch(nn.Module):
 
     def __init__(self, channels: int, keypoints: int, width: int, blocks: int, bias: float = 0.0) -> None:
         super().__init__()
-        self.transition = transition(channels, width)
+        self.transition = make_transition(channels, width)
         self.blocks = nn.Sequential(*(BasicBlock(width) for _ in range(blocks)))
         # Apart, for weights can then move between sets of keypoints; the centre is none.
         self.keypoint_maps = nn.Conv2d(width, keypoints, 1)
@@ -126,7 +126,7 @@ class OffsetBranch(nn.Module):
 
     def __init__(self, channels: int, keypoints: int, width: int, blocks: int, deform: str) -> None:
         super().__init__()
-        self.transition = transition(channels, keypoints * width)
+        self.transition = make_transition(channels, keypoints * width)
         self.blocks = nn.Sequential(*(AdaptiveBlock(keypoints, width, deform) for _ in range(blocks)))
         self.maps = nn.Conv2d(keypoints * width, 2 * keypoints, 1, groups=keypoints)
         init_flat(self.maps)

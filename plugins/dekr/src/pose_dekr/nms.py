@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def enough_joints(wanted: int | None, keypoints: int) -> int:
+def decide_joints(wanted: int | None, keypoints: int) -> int:
     """How many close keypoints make two poses one.
 
     The paper's code asks for more than 8 of 17. ``None`` keeps that share for any skeleton, more than half: 9 of 17, 3
@@ -16,14 +16,14 @@ def enough_joints(wanted: int | None, keypoints: int) -> int:
     return keypoints // 2 + 1 if wanted is None else min(wanted, keypoints)
 
 
-def diagonals(poses: Tensor) -> Tensor:
+def pose_diagonals(poses: Tensor) -> Tensor:
     """Diagonal of the box around each pose: (B, M, K, 2), NaN where a keypoint is missing -> (B, M), 0 without any."""
     low, high = poses.nan_to_num(torch.inf).amin(2), poses.nan_to_num(-torch.inf).amax(2)
     size: Tensor = torch.where(high >= low, high - low, 0.0).norm(dim=-1)
     return size
 
 
-def close_keypoints(poses: Tensor, reach: Tensor) -> Tensor:
+def count_close_keypoints(poses: Tensor, reach: Tensor) -> Tensor:
     """Numbers of keypoints that two poses have in one place.
 
     Args:

@@ -38,7 +38,7 @@ def pose_components() -> Iterable[ComponentSpec]:
         "centers",
         config="pose_dekr.config:CentersConfig",
         factory="pose_dekr.predictor:CentersPredictor",
-        summary="The animals whose centres are highest, duplicates removed",
+        summary="The animals with the highest centres, duplicates removed",
     )
 
 
@@ -52,9 +52,9 @@ def pose_models() -> Iterable[ModelPreset]:
             summary=f"HRNet-W{width}, all its branches; animals by regression from their centres",
             spec={
                 "model": {
-                    "backbone": {"type": "hrnet/hrnet", "width": width, "branches": "concatenated"},
+                    "backbone": {"branches": "concatenated"},
                     "heads": {"keypoints": {"type": "dekr/dekr", "heatmap_channels": width}},
                 },
-                "train": {"optimizer": {"lr": 5e-4}},
             },
+            backbone=f"hrnet/hrnet_w{width}",
         )

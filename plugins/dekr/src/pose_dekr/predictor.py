@@ -10,18 +10,19 @@ from torch import Tensor
 from pose_core.interfaces import BuildContext, Grid, Predictions, Predictor
 from pose_core.maps import fit_parabola, keep_local_maxima, sample_own_map, top_cells, unravel_cells
 from pose_dekr.config import HEATMAP, OFFSET, CentersConfig
-from pose_dekr.nms import close_keypoints, diagonals, enough_joints, suppress_at_once, suppress_in_order
+from pose_dekr.nms import count_close_keypoints, decide_joints, pose_diagonals, suppress_at_once, suppress_in_order
 
 _CANDIDATES = 30
 """Centres looked at at least, as in the paper's code."""
 
 
 class CentersPredictor(Predictor):
-    """The animals whose centres are highest, each the centre plus the offsets found there (Geng et al. 2021).
+    """The animals with the highest centres, each the centre plus the offsets found there (Geng et al. 2021).
 
     Local maxima of the centres' map above a threshold are candidates; a candidate's keypoints are its cell minus the
     offsets there. A keypoint's score is the height of its heatmap where it lies (times that of the centre); an animal's
-    the height of its centre times the mean height at its keypoints. Of poses that are the same animal the surest stays.
+    the height of its centre times the mean height at its keypoints. Of poses that are the same animal the
+    highest-scoring one stays.
     """
 
     def __init__(self, config: CentersConfig, context: BuildContext, grid: Grid) -> None:
@@ -34,7 +35,7 @@ class CentersPredictor(Predictor):
         self.keypoint_threshold = config.keypoint_threshold
         self.refine = config.refine
         self.pose_nms = config.pose_nms
-        self.joints = enough_joints(config.pose_nms_joints, context.skeleton.num_keypoints)
+        self.joints = decide_joints(config.pose_nms_joints, context.skeleton.num_keypoints)
         self.in_order = config.suppression == "in_order"
         self.interpolated = config.reading == "interpolated"
         self.sigmoid = bool(config.sigmoid)
@@ -45,7 +46,7 @@ class CentersPredictor(Predictor):
             found: replaced but for its unique keypoints.
 
         Returns:
-            the animals of each image, the surest first; rows beyond the last are NaN with score 0.
+            the animals of each image, the highest score first; rows beyond the last are NaN with score 0.
         """
         maps = outputs[HEATMAP].float().nan_to_num(0.0, 0.0, 0.0)
         maps = maps.sigmoid() if self.sigmoid else maps
@@ -61,17 +62,17 @@ class CentersPredictor(Predictor):
         combined = center[..., None] * heights
         shown = {"combined": combined, "heatmap": heights, "center": center[..., None].expand_as(heights)}
         scores = shown[self.keypoint_score].clamp(0, 1).masked_fill(missing, 0.0)
-        sure = combined.clamp(0, 1).masked_fill(missing, 0.0).mean(-1)
-        # An animal none of whose keypoints has a place is no animal.
+        pose_score = combined.clamp(0, 1).masked_fill(missing, 0.0).mean(-1)
+        # An animal without any keypoint is no animal.
         exists &= ~missing.all(-1)
-        kept = self._keep(poses, exists, sure)
+        kept = self._keep(poses, exists, pose_score)
         # An animal of score 0 is one still, and comes before those that are none.
-        order = torch.where(kept, sure, -1.0).topk(self.animals, dim=1).indices
+        order = torch.where(kept, pose_score, -1.0).topk(self.animals, dim=1).indices
         kept = kept.gather(1, order)
         rows = order[..., None].expand(-1, -1, poses.shape[2])
         poses = poses.gather(1, rows[..., None].expand(-1, -1, -1, 2)).masked_fill(~kept[..., None, None], torch.nan)
         scores = scores.gather(1, rows).masked_fill(~kept[..., None], 0.0)
-        return found.with_animals(poses, scores, sure.gather(1, order).masked_fill(~kept, 0.0))
+        return found.with_animals(poses, scores, pose_score.gather(1, order).masked_fill(~kept, 0.0))
 
     def _candidates(self, centers: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
         """Poses (B, M, K, 2) in cells and heights of their centres (B, M), the highest first."""
@@ -99,17 +100,17 @@ class CentersPredictor(Predictor):
         finite = torch.where(torch.isfinite(poses), poses, 0.0)
         return poses, sample_own_map(maps, finite) if self.interpolated else _read_cells(maps, finite)
 
-    def _keep(self, poses: Tensor, exists: Tensor, sure: Tensor) -> Tensor:
-        """Which candidates are the surest of their animal, (B, M) bool."""
+    def _keep(self, poses: Tensor, exists: Tensor, pose_score: Tensor) -> Tensor:
+        """Keep the highest-scoring candidate of each animal: (B, M) bool."""
         if self.pose_nms == 0:
             return exists
-        reach = self.pose_nms * diagonals(poses)
+        reach = self.pose_nms * pose_diagonals(poses)
         if not self.in_order:
-            same = close_keypoints(poses, reach.clamp(min=self.pose_nms)[:, None]) >= self.joints
+            same = count_close_keypoints(poses, reach.clamp(min=self.pose_nms)[:, None]) >= self.joints
             return suppress_at_once(same, exists)
-        order = torch.where(exists, sure, -1.0).sort(dim=1, descending=True, stable=True).indices
+        order = torch.where(exists, pose_score, -1.0).sort(dim=1, descending=True, stable=True).indices
         reach = reach.clamp(min=self.grid.stride / 2)
-        same = close_keypoints(poses, reach[..., None]) >= self.joints
+        same = count_close_keypoints(poses, reach[..., None]) >= self.joints
         same = same.gather(1, order[..., None].expand_as(same)).gather(2, order[:, None].expand_as(same))
         kept = suppress_in_order(same, exists.gather(1, order))
         return torch.zeros_like(kept).scatter(1, order, kept)

@@ -24,13 +24,13 @@ _INNER = 1.5
 """Sigmas within which a blob counts even where another animal lacks the keypoint."""
 
 
-def centers(keypoints: Tensor) -> Tensor:
+def animal_centers(keypoints: Tensor) -> Tensor:
     """The mean of the labelled keypoints: (B, N, K, 2) -> (B, N, 2), NaN where none is."""
     labelled = torch.isfinite(keypoints).all(-1, keepdim=True)
     return torch.where(labelled, keypoints, 0.0).sum(2) / labelled.sum(2)
 
 
-def extents(labels: Labels) -> Tensor:
+def animal_areas(labels: Labels) -> Tensor:
     """Areas of the animals in square pixels (B, N), above 0.
 
     The labelled area; where there is none that of the box, else that of the box around the labelled keypoints. A box as
@@ -38,9 +38,9 @@ def extents(labels: Labels) -> Tensor:
     """
     boxes = animal_boxes(labels)
     sides = (boxes[..., 2:] - boxes[..., :2]).nan_to_num(0.0, posinf=0.0, neginf=0.0).clamp(min=0)
-    least = (0.25 * sides.amax(-1).square()).clamp(min=1.0)
+    min_area = (0.25 * sides.amax(-1).square()).clamp(min=1.0)
     known = torch.isfinite(labels.areas) & (labels.areas > 0)
-    return torch.maximum(torch.where(known, labels.areas, sides.prod(-1)), least)
+    return torch.maximum(torch.where(known, labels.areas, sides.prod(-1)), min_area)
 
 
 class DekrTargets(TargetGenerator):
@@ -73,7 +73,7 @@ class DekrTargets(TargetGenerator):
             ``heatmap``: values in [0, 1]; ``offset``: cells.
         """
         size = (outputs[HEATMAP].shape[-2], outputs[HEATMAP].shape[-1])
-        middles = centers(labels.keypoints)
+        middles = animal_centers(labels.keypoints)
         return {HEATMAP: self._heatmaps(labels, middles, size), OFFSET: self._offsets(labels, middles, size)}
 
     def _heatmaps(self, labels: Labels, middles: Tensor, size: tuple[int, int]) -> Target:
@@ -105,7 +105,7 @@ class DekrTargets(TargetGenerator):
         points = labels.keypoints
         batch, _, k, _ = points.shape
         windows = KeypointWindows.around(middles, self.grid, size, self.radius)
-        area = extents(labels)
+        area = animal_areas(labels)
         index = windows.index()
         wins = self._wins(windows, index, middles, area, size)
         # Every cell has one winner at most, so that adding up writes; losers add nothing.

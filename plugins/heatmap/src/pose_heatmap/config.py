@@ -65,7 +65,7 @@ class HeatmapTargetConfig(TargetGeneratorConfig):
         None,
         gt=0,
         description="Location refinement is learned within this distance of a keypoint, pixels of the network's input; "
-        "null: 1.5 sigma, or the plateau, which is also the least.",
+        "null: 1.5 sigma, or the plateau, which is also the minimum.",
     )
 
     def check_stride(self, stride: float) -> None:
@@ -82,7 +82,7 @@ class HeatmapTargetConfig(TargetGeneratorConfig):
             )
 
     def _extent(self, stride: float) -> tuple[str, float, float, float]:
-        """Name and value of the field that says how large blobs are, the least it may be, and the least
+        """Name and value of the field that says how large blobs are, its minimum, and the minimum of
         ``locref_radius``, all in pixels."""
         raise NotImplementedError
 
@@ -192,8 +192,8 @@ class IdentityConfig(TargetGeneratorConfig):
     )
     background: bool | None = Field(
         None,
-        description="Teach that places of nobody belong to nobody, 0 in every map; null: false with the loss "
-        "heatmap/cross_entropy, which knows no such places, true with others.",
+        description="Teach the background, 0 in every map; null: false with the loss "
+        "heatmap/cross_entropy, which compares individuals only, true with others.",
     )
 
     def decided_radius(self, stride: float) -> float:
@@ -237,7 +237,7 @@ class IdentityHeadConfig(DeconvolutionHeadConfig):
     """A map for each individual: does this place belong to it?"""
 
     target_generator: AnyTargetGenerator = Field(
-        cast(Any, {"type": "heatmap/identity"}), description="Labels -> whose place it is."
+        cast(Any, {"type": "heatmap/identity"}), description="Labels -> the individual that each place belongs to."
     )
     predictor: AnyPredictor = Field(
         cast(Any, {"type": "heatmap/assign_identity"}), description="Maps at the keypoints found -> names."

@@ -75,7 +75,7 @@ class IdentityTargets(TargetGenerator):
     """Discs around all labelled keypoints of an animal, in the map of its individual.
 
     Where discs of several animals overlap, the nearest keypoint decides. Animals of unknown identity count for that,
-    and their places have weight 0. Places of nobody have weight 0 too, or with ``background`` are 0 in every map.
+    and their places have weight 0. The background has weight 0 too, or with ``background`` is 0 in every map.
     """
 
     def __init__(self, config: IdentityConfig, context: BuildContext, grid: Grid) -> None:
@@ -103,11 +103,11 @@ class IdentityTargets(TargetGenerator):
         closeness = torch.where(windows.inside() & (squared <= 1), 2 - squared, 0.0)
         nearness, owner = paint_maximum(windows.index().flatten(2), closeness.flatten(2), (h, w)).max(1, keepdim=True)
         identity = labels.identity[:, :, None, None].expand(-1, -1, h, w).gather(1, owner)
-        somebody = nearness > 0
-        known = somebody & (identity >= 0) & (identity < individuals)
+        occupied = nearness > 0
+        known = occupied & (identity >= 0) & (identity < individuals)
         every = torch.arange(individuals, device=maps.device)[:, None, None]
         value = ((identity == every) & known).float()
-        weight = (known | ~somebody if self.background else known).float()
+        weight = (known | ~occupied if self.background else known).float()
         return {IDENTITY: Target(value, weight)}
 
 
@@ -118,7 +118,7 @@ class AssignIdentityPredictor(Predictor):
     the maps say there (bilinear between cells). The names of a frame are given all at once, none twice, so that the
     expected number of right names is largest (the sum of probabilities, each weighted with the mean score of the
     animal's keypoints: an animal that is doubtful takes no name from one that is certain). Without a name (-1) stay
-    animals beyond the number of individuals and those whose best name left is improbable.
+    animals beyond the number of individuals and those for which the best name left is improbable.
     """
 
     def __init__(self, config: AssignIdentityConfig, context: BuildContext, grid: Grid) -> None:

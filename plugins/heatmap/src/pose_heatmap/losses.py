@@ -97,10 +97,10 @@ class BceLoss(_SummedOverMaps):
     unit = 100.0
 
     def error(self, output: Tensor, target: Tensor) -> Tensor:
-        """Cross-entropy in nats, less the least that is possible for this target, so that 0 is perfect."""
+        """Cross-entropy in nats, less the minimum for this target, so that 0 is perfect."""
         # Soft targets have an entropy of their own, which no output can get below.
-        least = -(torch.xlogy(target, target) + torch.xlogy(1 - target, 1 - target))
-        return F.binary_cross_entropy_with_logits(output, target, reduction="none") - least
+        entropy = -(torch.xlogy(target, target) + torch.xlogy(1 - target, 1 - target))
+        return F.binary_cross_entropy_with_logits(output, target, reduction="none") - entropy
 
 
 class HuberLoss(_Weighted):

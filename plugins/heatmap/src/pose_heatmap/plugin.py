@@ -35,7 +35,7 @@ def pose_components() -> Iterable[ComponentSpec]:
     yield _part("head", "identity", "Identity", "identity", "One map an individual: which animal is this?")
     yield _part("target_generator", "gaussian", "Gaussian", "targets", "Gaussian blobs and offsets to their centres")
     yield _part("target_generator", "plateau", "Plateau", "targets", "Discs of ones and offsets to their centres")
-    yield _part("target_generator", "identity", "Identity", "identity", "Whose place it is, around all keypoints")
+    yield _part("target_generator", "identity", "Identity", "identity", "Individual of each place around keypoints")
     yield _part("predictor", "argmax", "Argmax", "predictors", "Highest cell, moved by location refinement")
     yield _part(
         "predictor",

@@ -50,7 +50,7 @@ class _HeatmapTargets(TargetGenerator):
         points = labels.keypoints.transpose(1, 2)
         windows = KeypointWindows.around(points, self.grid, size, reach)
         painted = paint_maximum(windows.index().flatten(2), self.closeness(windows), size)
-        weight = self._weights(labels, painted >= blob)
+        weight = self._weights(labels, painted, blob)
         if LOCREF not in outputs:
             return painted, weight, {}
         windows = KeypointWindows.around(points, self.grid, size, self.locref_radius)
@@ -58,13 +58,13 @@ class _HeatmapTargets(TargetGenerator):
         offsets = paint_nearest_offsets(windows, self.closeness(windows), within.flatten(2), painted)
         return painted, weight, {LOCREF: offsets}
 
-    def _weights(self, labels: Labels, blobs: Tensor) -> Tensor:
+    def _weights(self, labels: Labels, painted: Tensor, blob: float) -> Tensor:
         """1 in blobs and where the background is certain, else 0: (B, K, h, w) or (B, K, 1, 1) float32."""
         lacks = present_animals(labels)[..., None] & ~torch.isfinite(labels.keypoints).all(-1)
-        known = mask_background(labels, lacks, self.grid, (blobs.shape[-2], blobs.shape[-1]))
+        known = mask_background(labels, lacks, self.grid, (painted.shape[-2], painted.shape[-1]))
         if known is None:
-            return torch.ones(*blobs.shape[:2], 1, 1, device=blobs.device)
-        return (known if known.shape[-2:] == (1, 1) else known | blobs).float()
+            return painted.new_ones(*painted.shape[:2], 1, 1)
+        return (known if known.shape[-2:] == (1, 1) else known | (painted >= blob)).float()
 
 
 class GaussianTargets(_HeatmapTargets):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pose_core.interfaces import Backbone, BuildContext, load_timm
+from pose_core.interfaces import NO_INSERTS, Backbone, BuildContext, Inserts, insert, load_timm
 from pose_hrnet.config import HRNetConfig
 from pose_hrnet.weights import CLASSIFIER
 
@@ -37,7 +37,8 @@ class HRNet(Backbone):
             name, pretrained=False, features_only=True, feature_location=location, out_indices=(1, 2, 3, 4)
         )
         if context.pretrained and config.pretrained:
-            load_timm(model, name, required=config.pretrained is True, classifier=CLASSIFIER)
+            option = f"{context.key}.pretrained"
+            load_timm(model, name, required=config.pretrained is True, classifier=CLASSIFIER, option=option)
         # Its parts are timm's; nn.Module types them as tensors.
         self.model: Any = model
         self.branches = config.branches
@@ -46,15 +47,16 @@ class HRNet(Backbone):
                 unused.requires_grad_(False)
         self.freeze_norms(config.freeze_bn)
 
-    def forward(self, images: Tensor, **extra: Tensor) -> list[Tensor]:
+    def forward(self, images: Tensor, *, inserts: Inserts = NO_INSERTS, **extra: Tensor) -> list[Tensor]:
         """Args:
             images: (B, 3, H, W) float32, H and W multiples of 32.
+            inserts: at ``transition1`` to ``transition3``, before the stages 2 to 4: all branches that there are.
 
         Returns:
             one map (B, C, H / 4, W / 4), C being the width (``first``), 15 times the width (``concatenated``) or 128
             (``incremental``); with ``all`` four maps, of strides 4, 8, 16 and 32.
         """
-        maps = self._before_last_fusion(images)
+        maps = self._before_last_fusion(images, inserts)
         last = self.model.stage4[-1]
         if self.branches in ("all", "concatenated"):
             maps = last(maps)
@@ -64,14 +66,14 @@ class HRNet(Backbone):
         finest: Tensor = last.fuse_act(functools.reduce(operator.add, addends))
         return [self.model.incre_modules[0](finest) if self.branches == "incremental" else finest]
 
-    def _before_last_fusion(self, images: Tensor) -> list[Tensor]:
+    def _before_last_fusion(self, images: Tensor, inserts: Inserts) -> list[Tensor]:
         """The four branches before the last module of stage 4."""
         model = self.model
         x = model.act1(model.bn1(model.conv1(images)))
         x = model.layer1(model.act2(model.bn2(model.conv2(x))))
-        maps: list[Tensor] = model.stage2([transition(x) for transition in model.transition1])
-        maps = model.stage3(_transition(model.transition2, maps))
-        maps = _transition(model.transition3, maps)
+        maps: list[Tensor] = insert(inserts, "transition1", [transition(x) for transition in model.transition1])
+        maps = insert(inserts, "transition2", _transition(model.transition2, model.stage2(maps)))
+        maps = insert(inserts, "transition3", _transition(model.transition3, model.stage3(maps)))
         for module in list(model.stage4)[:-1]:
             maps = module(maps)
         return maps

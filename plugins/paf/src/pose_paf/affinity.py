@@ -9,7 +9,7 @@ from pose_core.interfaces import Grid
 from pose_core.maps import normalize_cells, sample_normalized
 
 
-def affinities(
+def score_limbs(
     paf: Tensor, starts: Tensor, ends: Tensor, grid: Grid, *, samples: int = 10, nearest: bool = False
 ) -> Tensor:
     """Mean of the field's component along each candidate limb (the line integral of Cao et al. 2017).

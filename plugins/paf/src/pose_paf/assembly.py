@@ -22,7 +22,7 @@ _STAY = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class Links:
-    """Limbs that were found in an image, E of them, the surest first.
+    """Limbs that were found in an image, E of them, those of the highest affinity first.
 
     Attributes:
         limb: (E,) which of the graph's limbs.
@@ -35,17 +35,17 @@ class Links:
     affinity: FloatArray
 
 
-def assign(affinity: FloatArray, least: float) -> Links:
-    """The optimal assignment of each limb's candidates (Kuhn 1955, as Cao et al. 2017 use it).
+def assign(affinity: FloatArray, min_affinity: float) -> Links:
+    """Assign the candidates of each limb optimally (Kuhn 1955, as Cao et al. 2017 use it).
 
     Args:
         affinity: (L, M, M); NaN where a candidate is missing.
-        least: what is not above it is no limb.
+        min_affinity: what is not above it is no limb.
 
     Returns:
         links in order of falling affinity; equal ones by limb and candidates.
     """
-    worth = np.where(affinity > least, affinity, 0.0).astype(np.float64)
+    worth = np.where(affinity > min_affinity, affinity, 0.0).astype(np.float64)
     used = np.flatnonzero(worth.any(axis=(1, 2)))
     rows, columns = [], []
     for limb in used:
@@ -64,8 +64,8 @@ def assign(affinity: FloatArray, least: float) -> Links:
     return Links(links[order, 0], links[order, 1:], value[order].astype(np.float32))
 
 
-def support(links: Links, limbs: Sequence[tuple[int, int]], shape: tuple[int, int]) -> FloatArray:
-    """How well the links around each one agree with it.
+def score_links(links: Links, limbs: Sequence[tuple[int, int]], shape: tuple[int, int]) -> FloatArray:
+    """Score links by how well the links around them agree.
 
     A link of two keypoints of one animal is part of many triangles, for both are linked to the animal's other keypoints
     too; one that joins two animals that lie over each other is part of few. In a tree there are no triangles, and the
@@ -101,7 +101,7 @@ def join(links: Links, limbs: Sequence[tuple[int, int]], shape: tuple[int, int])
         the candidate of each keypoint (N, K), -1 where an animal has none; and the mean affinity of its limbs (N,).
     """
     keypoints, candidates = shape
-    order = np.argsort(-support(links, limbs, shape), kind="stable")
+    order = np.argsort(-score_links(links, limbs, shape), kind="stable")
     one, other = (np.array(limbs)[links.limb[order], end] * candidates + links.ends[order, end] for end in (0, 1))
     # Candidates of all keypoints are numbered through; a part of an animal is known by one of its candidates.
     part = list(range(keypoints * candidates))
@@ -174,11 +174,11 @@ def assemble(
     scores: FloatArray,
     limbs: Sequence[tuple[int, int]],
     *,
-    least_affinity: float,
-    least_keypoints: int,
+    min_affinity: float,
+    min_keypoints: int,
     limit: int | None,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """The animals of an image.
+    """Assemble the animals of an image.
 
     Where there are more than ``limit``, the lesser ones are parts: each is added to the nearest of the others that
     lacks its keypoints, if it is no farther away than that one is large, and dropped otherwise.
@@ -188,16 +188,16 @@ def assemble(
         positions: (K, M, 2) of the candidates.
         scores: (K, M) in [0, 1].
         limbs: pairs of indices of keypoints.
-        least_affinity: what is not above it is no limb.
-        least_keypoints: animals with fewer are dropped.
-        limit: the most animals; None: any number.
+        min_affinity: what is not above it is no limb.
+        min_keypoints: animals with fewer are dropped.
+        limit: maximum number of animals; None: any number.
 
     Returns:
         keypoints (N, K, 2), NaN where missing; their scores (N, K); scores of the animals (N,): the mean score of the
-        keypoints that were found times the mean affinity of the limbs. The surest animal first.
+        keypoints that were found times the mean affinity of the limbs. The animal of the highest score first.
     """
     k, m = scores.shape
-    chosen, trust = join(assign(affinity, least_affinity), limbs, (k, m))
+    chosen, trust = join(assign(affinity, min_affinity), limbs, (k, m))
     chosen = exchange(chosen, affinity, limbs)
     points, values = _pick(chosen, positions, scores)
     sums = values.sum(1)
@@ -208,7 +208,7 @@ def assemble(
         chosen = _take_in(chosen, points, limit)
         points, values = _pick(chosen, positions, scores)
         trusted = trusted[:limit]
-    enough = (chosen >= 0).sum(1) >= least_keypoints
+    enough = (chosen >= 0).sum(1) >= min_keypoints
     points, values = _pick(chosen[enough], positions, scores)
     total = values.sum(1) / np.maximum((chosen[enough] >= 0).sum(1), 1) * trusted[enough]
     order = np.argsort(-total, kind="stable")

@@ -73,13 +73,13 @@ class AssemblyConfig(HeatmapPredictorConfig):
         description="Blobs looked at in each heatmap, the highest ones; null: three times the animals, at least 20.",
     )
     window: Literal[1, 3, 5] = Field(
-        3, description="Cells a side around a blob's highest one whose location refinement is averaged."
+        3, description="Cells a side, around a blob's highest one, over which location refinement is averaged."
     )
     samples: int = Field(10, ge=2, le=100, description="Points along a limb at which the field is read.")
     sampling: Literal["bilinear", "nearest"] = Field(
         "bilinear", description="How the field is read between the centres of cells."
     )
-    least_affinity: float = Field(
+    min_affinity: float = Field(
         0.1, ge=0, lt=1, description="Limbs along which the field agrees less with their direction are none (1: fully)."
     )
     limbs: tuple[NonNegativeInt, ...] | None = Field(
@@ -87,26 +87,26 @@ class AssemblyConfig(HeatmapPredictorConfig):
         min_length=1,
         description="Numbers, from 0, of the limbs of the head's graph that join animals; null: all.",
     )
-    most_animals: PositiveInt | Literal["project"] | None = Field(
+    max_animals: PositiveInt | Literal["project"] | None = Field(
         "project",
-        description="At most so many animals an image; project: as many as the project has individuals; null: any.",
+        description="Maximum number of animals an image; project: as many as the project has individuals; null: any.",
     )
-    least_keypoints: PositiveInt | None = Field(
+    min_keypoints: PositiveInt | None = Field(
         None, description="Animals with fewer keypoints are dropped; null: 2, and with over 8 keypoints a quarter."
     )
 
     def decided_candidates(self, individuals: int) -> int:
         """Blobs of each heatmap."""
-        animals = individuals if self.most_animals == "project" else self.most_animals or individuals
+        animals = individuals if self.max_animals == "project" else self.max_animals or individuals
         return self.candidates or max(20, 3 * animals)
 
     def limit(self, individuals: int) -> int | None:
-        """The most animals of an image; None for any number."""
-        return individuals if self.most_animals == "project" else self.most_animals
+        """Maximum number of animals of an image; None for any number."""
+        return individuals if self.max_animals == "project" else self.max_animals
 
-    def decided_least(self, keypoints: int) -> int:
+    def decided_min_keypoints(self, keypoints: int) -> int:
         """The fewest keypoints of an animal."""
-        return min(self.least_keypoints or max(2, (keypoints + 3) // 4), keypoints)
+        return min(self.min_keypoints or max(2, (keypoints + 3) // 4), keypoints)
 
 
 _DEFAULT_LOSSES: dict[str, dict[str, Any]] = {

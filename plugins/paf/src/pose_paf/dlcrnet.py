@@ -2,63 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pose_core.interfaces import Backbone, BuildContext, load_timm
+from pose_core.interfaces import Backbone, BuildContext, Insert
 from pose_paf.dlcrnet_config import BANK_CHANNELS, DLCRNetConfig
-
-_NAME = "resnet50"
 
 
 class DLCRNet(Backbone):
-    """ResNet-50 (timm's, under ``model``) whose early stages join the last one (Lauer et al. 2022).
+    """A ResNet (under ``backbone``) whose early stages join the last one (Lauer et al. 2022).
 
-    Two banks of strided convolutions bring the first stage (stride 4) and the second one (stride 8) to stride 16;
-    at output stride 32 they are averaged once more. All of it learns, the early stages through the banks too.
-
-    Raises:
-        ConfigError: the pretrained weights that the config insists on cannot be had.
+    Two banks of strided convolutions bring an early map of stride 4 and one of stride 8 to stride 16; at output stride
+    32 they are averaged once more. All of it learns, the early stages through the banks too.
     """
 
     def __init__(self, config: DLCRNetConfig, context: BuildContext) -> None:
         super().__init__(config, context)
-        # Without a classifier; weights are loaded below, by a path that neither hangs offline nor unpickles.
-        model = timm.create_model(_NAME, pretrained=False, num_classes=0, output_stride=config.output_stride)
-        if context.pretrained and config.pretrained:
-            load_timm(model, _NAME, required=config.pretrained is True, classifier=("fc.",))
-        # Its parts are timm's; nn.Module types them as tensors.
-        self.model: Any = model
+        self.backbone: Backbone = context.within("backbone").build("backbone", config.backbone)
+        self.early = config.early
         self.resized = config.alignment == "resized"
         padding = 0 if self.resized else 1
+        points = config.backbone.insert_points()
+        finer, coarser = (points[point][0].channels for point in config.early)
         # Names are those of DeepLabCut 3, so that its weights can be mapped by name.
-        self.conv_block1 = _block(512, 512, 3, 2, padding)
-        self.conv_block2 = _block(512, BANK_CHANNELS, 1, 1, 0)
-        self.conv_block3 = _block(256, 256, 3, 2, padding)
-        self.conv_block4 = _block(256, 256, 3, 2, padding)
-        self.conv_block5 = _block(256, BANK_CHANNELS, 1, 1, 0)
+        self.conv_block1 = _block(coarser, coarser, 3, 2, padding)
+        self.conv_block2 = _block(coarser, BANK_CHANNELS, 1, 1, 0)
+        self.conv_block3 = _block(finer, finer, 3, 2, padding)
+        self.conv_block4 = _block(finer, finer, 3, 2, padding)
+        self.conv_block5 = _block(finer, BANK_CHANNELS, 1, 1, 0)
         self.freeze_norms(config.freeze_bn)
 
     def forward(self, images: Tensor, **extra: Tensor) -> list[Tensor]:
         """Args:
             images: (B, 3, H, W) float32, H and W multiples of the output stride.
+            extra: what the backbone within takes.
 
         Returns:
-            one feature map (B, 2304, H / stride, W / stride).
+            one feature map (B, C + 256, H / stride, W / stride), C and stride being those of the backbone within.
         """
-        net = self.model
-        first = net.layer1(net.maxpool(net.act1(net.bn1(net.conv1(images)))))
-        # Of the second stage the third of four blocks, where DeepLabCut 3 takes it.
-        second = net.layer2[:3](first)
-        last = net.layer4(net.layer3(net.layer2[3:](second)))
+        kept: dict[str, Tensor] = {}
+
+        def keep(point: str) -> Insert:
+            def insert(maps: list[Tensor]) -> list[Tensor]:
+                (kept[point],) = maps
+                return maps
+
+            return insert
+
+        (last,) = self.backbone(images, inserts={point: keep(point) for point in self.early}, **extra)
+        finer, coarser = (kept[point] for point in self.early)
         size = (last.shape[-2], last.shape[-1])
         banks = (
-            self.conv_block5(self.conv_block4(self.conv_block3(first))),
-            self.conv_block2(self.conv_block1(second)),
+            self.conv_block5(self.conv_block4(self.conv_block3(finer))),
+            self.conv_block2(self.conv_block1(coarser)),
         )
         return [torch.cat([*(self._fit(bank, size) for bank in banks), last], dim=1)]
 

@@ -24,8 +24,8 @@ def choose_limbs(graph: Graph, skeleton: Skeleton) -> Pairs:
     Args:
         graph: ``skeleton``: its edges; ``bridged``: these and the pairs that are two edges apart, so that an animal
             that lacks one keypoint holds together; ``full`` and, to begin with, ``pruned``: every pair; ``auto``: the
-            skeleton where it connects all keypoints, else every pair where these are at most 105, else :func:`sparse`;
-            or the pairs themselves.
+            skeleton where it connects all keypoints, else every pair where these are at most 105, else
+            :func:`sparse_graph`; or the pairs themselves.
         skeleton: of the model.
 
     Raises:
@@ -36,16 +36,16 @@ def choose_limbs(graph: Graph, skeleton: Skeleton) -> Pairs:
         raise ConfigError("graph: part affinity fields join keypoints, but the skeleton has only one")
     edges = _distinct(skeleton.edge_indices)
     if graph == "auto":
-        if connects(edges, k):
+        if is_connected(edges, k):
             return edges
-        return full(k) if k * (k - 1) // 2 <= MOST_FULL else sparse(k, edges)
+        return full_graph(k) if k * (k - 1) // 2 <= MOST_FULL else sparse_graph(k, edges)
     if graph in ("full", "pruned"):
-        return full(k)
+        return full_graph(k)
     if graph in ("skeleton", "bridged"):
         if not edges:
             raise ConfigError(f"graph: {graph} needs a skeleton with edges; add skeleton.edges or use graph: full")
         _check_connected(edges, skeleton, f"the skeleton (graph: {graph})", "add skeleton.edges or use graph: full")
-        return edges if graph == "skeleton" else bridged(k, edges)
+        return edges if graph == "skeleton" else bridged_graph(k, edges)
     if isinstance(graph, str):
         raise ConfigError(f"graph: {graph!r} is none of auto, skeleton, bridged, full, pruned and no list of pairs")
     pairs = tuple(_indices(pair, skeleton) for pair in graph)
@@ -56,20 +56,20 @@ def choose_limbs(graph: Graph, skeleton: Skeleton) -> Pairs:
     return pairs
 
 
-def full(keypoints: int) -> Pairs:
+def full_graph(keypoints: int) -> Pairs:
     """Every pair, (0, 1), (0, 2) ..."""
     return tuple(combinations(range(keypoints), 2))
 
 
-def bridged(keypoints: int, edges: Pairs) -> Pairs:
+def bridged_graph(keypoints: int, edges: Pairs) -> Pairs:
     """Edges, and pairs of keypoints that have a neighbour in common."""
     joined = [{j for e in edges for j in e if i in e} - {i} for i in range(keypoints)]
     known = {frozenset(e) for e in edges}
-    more = [p for p in full(keypoints) if frozenset(p) not in known and joined[p[0]] & joined[p[1]]]
+    more = [p for p in full_graph(keypoints) if frozenset(p) not in known and joined[p[0]] & joined[p[1]]]
     return (*edges, *more)
 
 
-def sparse(keypoints: int, edges: Pairs = ()) -> Pairs:
+def sparse_graph(keypoints: int, edges: Pairs = ()) -> Pairs:
     """A graph of about three limbs a keypoint that connects all of them: the given edges, and from every keypoint to
     those 1, 2 and 5 places further in the list, around its end. It is always the same, unlike a random graph."""
     known = {frozenset(e) for e in edges}
@@ -83,7 +83,7 @@ def sparse(keypoints: int, edges: Pairs = ()) -> Pairs:
     return tuple(found)
 
 
-def parts(edges: Pairs, keypoints: int) -> list[list[int]]:
+def connected_parts(edges: Pairs, keypoints: int) -> list[list[int]]:
     """The connected parts of a graph, each in rising order."""
     root = list(range(keypoints))
     for a, b in edges:
@@ -92,12 +92,12 @@ def parts(edges: Pairs, keypoints: int) -> list[list[int]]:
     return [[i for i in range(keypoints) if root[i] == r] for r in sorted(set(root))]
 
 
-def connects(edges: Pairs, keypoints: int) -> bool:
+def is_connected(edges: Pairs, keypoints: int) -> bool:
     """Whether every keypoint can be reached from every other."""
-    return len(parts(edges, keypoints)) == 1
+    return len(connected_parts(edges, keypoints)) == 1
 
 
-def names(limbs: Pairs, skeleton: Skeleton) -> tuple[tuple[str, str], ...]:
+def limb_names(limbs: Pairs, skeleton: Skeleton) -> tuple[tuple[str, str], ...]:
     """Limbs by the names of their keypoints."""
     return tuple((skeleton.keypoints[a], skeleton.keypoints[b]) for a, b in limbs)
 
@@ -134,7 +134,7 @@ def _named(pair: tuple[int, int], skeleton: Skeleton) -> str:
 
 
 def _check_connected(edges: Pairs, skeleton: Skeleton, what: str, advice: str) -> None:
-    found = parts(edges, skeleton.num_keypoints)
+    found = connected_parts(edges, skeleton.num_keypoints)
     if len(found) > 1:
         alone = ", ".join(skeleton.keypoints[i] for i in min(found, key=lambda part: (len(part), part)))
         raise ConfigError(f"graph: {what} does not connect {alone} with the other keypoints; {advice}")

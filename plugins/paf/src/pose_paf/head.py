@@ -12,7 +12,7 @@ from torch import Tensor
 from pose_core.interfaces import BuildContext, Calibration, Grid, Head, KeypointAxis
 from pose_core.maps import Deconvolutions, deconv_grid, prior_bias, repeat_names, stack_axes
 from pose_paf.config import HEATMAP, LOCREF, PAF, AssemblyConfig, PafHeadConfig
-from pose_paf.graph import choose_limbs, names
+from pose_paf.graph import choose_limbs, limb_names
 from pose_paf.layers import Stages, Trunk
 from pose_paf.pruning import FloatArray, candidate_graphs, limb_affinities, separability
 
@@ -80,7 +80,7 @@ class PafHead(Head):
         self.locref_std = config.locref_std
         self.pruned = config.graph == "pruned"
         self.predictor_config = config.decided_predictor()
-        self.told = replace(context, skeleton=replace(skeleton, edges=names(self.limbs, skeleton)))
+        self.told = replace(context, skeleton=replace(skeleton, edges=limb_names(self.limbs, skeleton)))
         self.set_codec(
             self.told.build("target_generator", config.target_generator, self.grid),
             self.told.build("predictor", self.predictor_config, self.grid),

@@ -11,7 +11,7 @@ from pose_core.maps import CellWindows, average_offsets, keep_local_maxima, top_
 
 
 def smooth(maps: Tensor, sigma: float) -> Tensor:
-    """Heatmaps (B, K, h, w) convolved with a Gaussian of ``sigma`` cells; 0 beyond the edge of the map."""
+    """Convolve heatmaps (B, K, h, w) with a Gaussian of ``sigma`` cells; beyond the edge of the map they are 0."""
     if sigma <= 0:
         return maps
     reach = max(1, round(5 * sigma))
@@ -25,17 +25,17 @@ def smooth(maps: Tensor, sigma: float) -> Tensor:
 def find_blobs(
     maps: Tensor, locref: Tensor, grid: Grid, count: int, *, nms: int, threshold: float, window: int
 ) -> tuple[Tensor, Tensor]:
-    """The highest blobs of each map.
+    """Find the highest blobs of each map.
 
     A blob is where a cell is the highest of a square; of equal cells beside each other, the first. Its position is
     what the location refinement of the cells around says, weighted by their height; cells below half of the highest
-    have no say, for they may never have learned the way.
+    do not count, for they may never have learned the way.
 
     Args:
         maps: (B, K, h, w) values, not logits; NaN is no blob.
         locref: (B, 2 K, h, w) pixels from a cell's centre to the keypoint, x before y.
         grid: of the maps.
-        count: M, the most blobs of a map.
+        count: M, maximum number of blobs of a map.
         nms: cells a side of the square, odd.
         threshold: blobs that are not higher are left out.
         window: cells a side of those that say where the blob is, odd.

@@ -47,11 +47,7 @@ def pose_components() -> Iterable[ComponentSpec]:
         "dlcrnet",
         config="pose_paf.dlcrnet_config:DLCRNetConfig",
         factory="pose_paf.dlcrnet:DLCRNet",
-        summary="ResNet-50 whose early stages join its last one (DLCRNet)",
-        tags=("imagenet",),
-        citations=("he2016resnet", "wightman2019timm", "wightman2021resnet"),
-        weights_license="Apache-2.0",
-        weights_source="ImageNet-1k classification, Wightman et al. 2021, timm/resnet50.a1_in1k",
+        summary="A ResNet whose early stages join its last one (DLCRNet)",
     )
 
 
@@ -68,7 +64,10 @@ def pose_recipes() -> Iterable[ModelRecipe]:
 @hookimpl
 def pose_models() -> Iterable[ModelPreset]:
     for stride in (16, 32):
-        backbone: dict[str, Any] = {"type": "paf/dlcrnet", "output_stride": stride}
+        backbone: dict[str, Any] = {
+            "type": "paf/dlcrnet",
+            "backbone": {"type": "resnet/resnet", "depth": 50, "output_stride": stride},
+        }
         yield ModelPreset(
             f"dlcrnet_stride{stride}_ms5",
             method="bottom_up",

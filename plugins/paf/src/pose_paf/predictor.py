@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pose_core.errors import ConfigError
 from pose_core.interfaces import BuildContext, Grid, Predictions, Predictor
-from pose_paf.affinity import affinities
+from pose_paf.affinity import score_limbs
 from pose_paf.assembly import assemble
 from pose_paf.config import HEATMAP, LOCREF, PAF, AssemblyConfig
 from pose_paf.peaks import find_blobs, smooth
@@ -42,7 +42,7 @@ class AssemblyPredictor(Predictor):
         self.config = config
         self.candidates = config.decided_candidates(skeleton.num_individuals)
         self.limit = config.limit(skeleton.num_individuals)
-        self.least_keypoints = config.decided_least(skeleton.num_keypoints)
+        self.min_keypoints = config.decided_min_keypoints(skeleton.num_keypoints)
 
     used: Tensor
 
@@ -52,8 +52,8 @@ class AssemblyPredictor(Predictor):
             found: replaced but for its unique keypoints.
 
         Returns:
-            the animals of each image, the surest first; a keypoint's score is the height of its blob, an animal's the
-            mean of those times the mean affinity of its limbs.
+            the animals of each image, the highest score first; a keypoint's score is the height of its blob, that of an
+            animal the mean of those times the mean affinity of its limbs.
         """
         positions, scores, affinity = self.candidate_limbs(outputs)
         # One copy to the host for the whole batch.
@@ -66,16 +66,16 @@ class AssemblyPredictor(Predictor):
                 image[: at[0]].reshape(positions.shape[1:]),
                 image[at[0] : at[1]].reshape(scores.shape[1:]),
                 self.limbs,
-                least_affinity=self.config.least_affinity,
-                least_keypoints=self.least_keypoints,
+                min_affinity=self.config.min_affinity,
+                min_keypoints=self.min_keypoints,
                 limit=self.limit,
             )
             for image in host
         ]
-        most = max((len(total) for _, _, total in animals), default=0)
+        count = max((len(total) for _, _, total in animals), default=0)
         batch, k = scores.shape[:2]
-        points = np.full((batch, most, k, 2), np.nan, np.float32)
-        values, totals = np.zeros((batch, most, k), np.float32), np.zeros((batch, most), np.float32)
+        points = np.full((batch, count, k, 2), np.nan, np.float32)
+        values, totals = np.zeros((batch, count, k), np.float32), np.zeros((batch, count), np.float32)
         for row, (keypoints, value, total) in enumerate(animals):
             points[row, : len(total)], values[row, : len(total)], totals[row, : len(total)] = keypoints, value, total
         device = outputs[HEATMAP].device
@@ -104,7 +104,7 @@ class AssemblyPredictor(Predictor):
             used = self.used.to(paf.device)
             paf = paf.index_select(1, torch.stack([2 * used, 2 * used + 1], dim=1).flatten())
         ends = torch.tensor(self.limbs, device=positions.device)
-        affinity = affinities(
+        affinity = score_limbs(
             paf,
             positions[:, ends[:, 0]],
             positions[:, ends[:, 1]],

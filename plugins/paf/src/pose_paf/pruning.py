@@ -15,8 +15,8 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from pose_core.interfaces import Grid
-from pose_paf.affinity import affinities
-from pose_paf.graph import Pairs, connects
+from pose_paf.affinity import score_limbs
+from pose_paf.graph import Pairs, is_connected
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -24,7 +24,7 @@ FloatArray = npt.NDArray[np.float64]
 def limb_affinities(
     paf: Tensor, keypoints: Tensor, limbs: Pairs, grid: Grid, *, samples: int = 10
 ) -> tuple[list[FloatArray], list[FloatArray]]:
-    """Affinities between labelled keypoints.
+    """Measure affinities between labelled keypoints.
 
     Args:
         paf: (B, 2 L, h, w) that the network put out.
@@ -38,7 +38,7 @@ def limb_affinities(
     """
     points = keypoints.transpose(1, 2)
     first, second = zip(*limbs, strict=True)
-    every = affinities(paf.float(), points[:, list(first)], points[:, list(second)], grid, samples=samples)
+    every = score_limbs(paf.float(), points[:, list(first)], points[:, list(second)], grid, samples=samples)
     table = every.double().cpu().numpy()
     same = np.eye(table.shape[-1], dtype=bool)
     known = np.isfinite(table)
@@ -48,14 +48,14 @@ def limb_affinities(
 
 
 def separability(
-    within: Sequence[npt.ArrayLike], between: Sequence[npt.ArrayLike], *, most: int = 100_000, seed: int = 0
+    within: Sequence[npt.ArrayLike], between: Sequence[npt.ArrayLike], *, max_values: int = 100_000, seed: int = 0
 ) -> FloatArray:
-    """How often the affinity within an animal is above that between two (the area under the ROC curve).
+    """Measure how often the affinity within an animal is above that between two (the area under the ROC curve).
 
     Args:
         within: for each limb the affinities within animals.
         between: for each limb those between two animals.
-        most: of more values a limb, so many are drawn.
+        max_values: of more values a limb, so many are drawn.
         seed: of that draw.
 
     Returns:
@@ -66,7 +66,7 @@ def separability(
     def values(given: npt.ArrayLike) -> FloatArray:
         array = np.asarray(given, np.float64).ravel()
         array = array[np.isfinite(array)]
-        return array if len(array) <= most else rng.choice(array, most, replace=False)
+        return array if len(array) <= max_values else rng.choice(array, max_values, replace=False)
 
     found = np.full(len(within), 0.5)
     for limb, (own, other) in enumerate(zip(within, between, strict=True)):
@@ -93,7 +93,7 @@ def spanning_tree(worth: npt.ArrayLike, limbs: Pairs, keypoints: int) -> tuple[i
     Raises:
         ValueError: the limbs do not connect all keypoints.
     """
-    if not connects(limbs, keypoints):
+    if not is_connected(limbs, keypoints):
         raise ValueError("the limbs do not connect all keypoints")
     part = list(range(keypoints))
     chosen: list[int] = []
@@ -106,7 +106,7 @@ def spanning_tree(worth: npt.ArrayLike, limbs: Pairs, keypoints: int) -> tuple[i
 
 
 def candidate_graphs(
-    worth: npt.ArrayLike, limbs: Pairs, keypoints: int, *, most: int = 10
+    worth: npt.ArrayLike, limbs: Pairs, keypoints: int, *, max_graphs: int = 10
 ) -> tuple[tuple[int, ...], ...]:
     """Graphs that connect all keypoints, each holding the one before it.
 
@@ -116,19 +116,19 @@ def candidate_graphs(
         worth: (L,) of each limb, for example its :func:`separability`.
         limbs: pairs of indices of keypoints.
         keypoints: K.
-        most: graphs, at least 1 (which is the tree).
+        max_graphs: maximum number of graphs, at least 1 (which is the tree).
 
     Returns:
         numbers of limbs, rising, of each graph; smallest first.
 
     Raises:
-        ValueError: the limbs do not connect all keypoints, or ``most`` is below 1.
+        ValueError: the limbs do not connect all keypoints, or ``max_graphs`` is below 1.
     """
-    if most < 1:
-        raise ValueError(f"most must be at least 1, not {most}")
+    if max_graphs < 1:
+        raise ValueError(f"max_graphs must be at least 1, not {max_graphs}")
     tree = spanning_tree(worth, limbs, keypoints)
     others = [limb for limb in _best_first(worth) if limb not in tree]
-    steps = np.unique(np.linspace(0, len(others), min(most, len(others) + 1)).round().astype(int))
+    steps = np.unique(np.linspace(0, len(others), min(max_graphs, len(others) + 1)).round().astype(int))
     return tuple(tuple(sorted((*tree, *others[:step]))) for step in steps)
 
 

@@ -27,8 +27,8 @@ class Strips:
     across: Tensor
 
 
-def strips(start: Tensor, direction: Tensor, length: Tensor, size: tuple[int, int], reach: float) -> Strips:
-    """The cells nearer to limbs than ``reach``.
+def find_strips(start: Tensor, direction: Tensor, length: Tensor, size: tuple[int, int], reach: float) -> Strips:
+    """Find the cells nearer to limbs than ``reach``.
 
     A strip reaches half a cell beyond either end of its limb, so that short limbs have a cell too.
 
@@ -48,9 +48,9 @@ def strips(start: Tensor, direction: Tensor, length: Tensor, size: tuple[int, in
     near, far = origin[:, 0], origin[:, 0] + heading[:, 0] * length
     extent = 0.5 * heading[:, 0].abs() + reach * heading[:, 1].abs()
     # Clamped in floats first: what lies far outside the map has no place among integers.
-    most = float(max(size))
-    first = (torch.minimum(near, far) - extent).clamp(-1.0, most).ceil().long().clamp(min=0)
-    last = torch.minimum((torch.maximum(near, far) + extent).clamp(-1.0, most).floor().long(), sides[:, 0] - 1)
+    beyond = float(max(size))
+    first = (torch.minimum(near, far) - extent).clamp(-1.0, beyond).ceil().long().clamp(min=0)
+    last = torch.minimum((torch.maximum(near, far) + extent).clamp(-1.0, beyond).floor().long(), sides[:, 0] - 1)
     count = (last - first + 1).clamp(min=0)
     line = torch.repeat_interleave(count)
     begin = count.cumsum(0) - count
@@ -59,7 +59,7 @@ def strips(start: Tensor, direction: Tensor, length: Tensor, size: tuple[int, in
     half = int(reach * 2**0.5 + 0.5) + 1
     along = major.float() - origin[line, 0]
     slope = (heading[:, 1] / heading[:, 0])[line]
-    middle = (origin[line, 1] + along * slope).clamp(-half - 1.0, most + half).round()
+    middle = (origin[line, 1] + along * slope).clamp(-half - 1.0, beyond + half).round()
     minor = middle.long()[:, None] + torch.arange(-half, half + 1, device=device)
     off = minor.float() - origin[line, 1, None]
     heading = heading[line]

@@ -10,7 +10,7 @@ from torch import Tensor
 from pose_core.interfaces import BuildContext, Grid, Labels, Target, TargetGenerator
 from pose_core.maps import mask_background, present_animals
 from pose_paf.config import PAF, PafTargetConfig
-from pose_paf.strips import Strips, strips
+from pose_paf.strips import Strips, find_strips
 
 _LEAST = 0.01
 """Pixels below which the ends of a limb are one point and the limb has no direction."""
@@ -23,10 +23,9 @@ class PafTargets(TargetGenerator):
     its second one (times 1 - distance / width with the profile ``linear``, as Lauer et al. 2022 have it). Where strips
     of several animals overlap, the nearest limb wins; of equally near ones, the animal that comes first.
 
-    A limb of which an end is unlabelled, or whose ends coincide, teaches nothing: an animal that has a label but lacks
-    the limb may have it anywhere near, so there the background has weight 0: in the whole map when it is the only
-    animal; else in its box (that of its labelled keypoints where none is given), widened on each side by half the
-    longest side of all boxes in the image. Labelled strips count everywhere. An image without any animal is background.
+    A limb with an unlabelled end, or with both ends in one place, teaches nothing, and near an animal that lacks it the
+    background has weight 0 (:func:`pose_core.maps.mask_background`). Labelled strips count everywhere. An image without
+    any animal is background.
 
     The limbs are the edges of the context's skeleton.
     """
@@ -64,7 +63,7 @@ class PafTargets(TargetGenerator):
         length = lengths[batch, animal, limb]
         direction = ways[batch, animal, limb] / length[:, None]
         start = self.grid.to_cells(points[batch, animal, first[limb]])
-        found = strips(start, direction, length / self.grid.stride, size, self.width / self.grid.stride)
+        found = find_strips(start, direction, length / self.grid.stride, size, self.width / self.grid.stride)
         value = points.new_zeros(len(points), len(first), 2, size[0] * size[1])
         painted = self._paint(value, found, direction, batch, animal, limb)
         weight = self._weights(labels, known, size, painted)

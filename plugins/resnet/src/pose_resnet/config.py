@@ -1,9 +1,9 @@
-"""What a user can write about a ResNet. No torch."""
+"""Config of ResNet. No torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -11,6 +11,18 @@ from pydantic_core import PydanticCustomError
 from pose_core.specs import BackboneConfig, Feature, FrozenNorms, Pretrained
 
 STAGES = (1, 2, 3, 4)
+BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+"""Number of residual blocks of each stage, by depth (He et al. 2016, table 1)."""
+
+
+def insert_point(stage: int, block: int, blocks: tuple[int, ...]) -> str:
+    """Name the insert point after a block.
+
+    Args:
+        stage, block: counted from 1; the point after a stage's last block is named after the stage.
+        blocks: number of blocks of each stage.
+    """
+    return f"stage{stage}" if block == blocks[stage - 1] else f"stage{stage}_block{block}"
 
 
 class ResNetConfig(BackboneConfig):
@@ -25,41 +37,56 @@ class ResNetConfig(BackboneConfig):
     )
     pretrained: Pretrained = "auto"
     out_features: tuple[int, ...] = Field(
-        (4,), description="Which of the stages 1 to 4 are put out, from fine to coarse; later ones are not built."
+        (4,),
+        description="Stages (1 to 4) of the output maps, from fine to coarse; later stages are not built.",
     )
     freeze_bn: FrozenNorms = False
 
     @classmethod
-    def example(cls) -> Mapping[str, Any]:
-        """The smallest."""
+    def example(cls) -> Mapping[str, object]:
+        """Return the settings of the smallest network."""
         return {"depth": 18}
 
     @field_validator("out_features")
     @classmethod
-    def _stages(cls, stages: tuple[int, ...]) -> tuple[int, ...]:
+    def _check_stages(cls, stages: tuple[int, ...]) -> tuple[int, ...]:
         if not stages or any(s not in STAGES for s in stages) or list(stages) != sorted(set(stages)):
             raise PydanticCustomError(
-                "stages", "must be different stages from 1 to 4 in rising order, such as [2, 3, 4]"
+                "stages", "must be different stages from 1 to 4 in increasing order, such as [2, 3, 4]"
             )
         return stages
 
     @model_validator(mode="after")
-    def _norm_fits(self) -> ResNetConfig:
+    def _check_norm(self) -> ResNetConfig:
+        # timm has group normalisation, and weights for it, at this depth only.
         if self.norm == "group" and self.depth != 50:
             raise PydanticCustomError(
-                "norm", "norm: group exists for depth 50 only; use norm: batch for depth {depth}", {"depth": self.depth}
+                "norm",
+                "norm: group exists for depth 50 only; use norm: batch for depth {depth}",
+                {"depth": self.depth},
             )
         if self.norm == "group" and self.freeze_bn:
             raise PydanticCustomError("norm", "freeze_bn: there is no batch norm with norm: group; leave it out")
         return self
 
     def features(self) -> tuple[Feature, ...]:
-        """One for each of ``out_features``."""
+        """Return one map for each of ``out_features``."""
+        return tuple(self._feature(stage) for stage in self.out_features)
+
+    def insert_points(self) -> Mapping[str, tuple[Feature, ...]]:
+        """Return a point after each residual block; the last one of a stage has the stage's name."""
+        blocks = BLOCKS[self.depth]
+        return {
+            insert_point(stage, block, blocks): (self._feature(stage),)
+            for stage in STAGES[: max(self.out_features)]
+            for block in range(1, blocks[stage - 1] + 1)
+        }
+
+    def _feature(self, stage: int) -> Feature:
+        # From depth 50 on blocks are bottlenecks, which put out four times their channels.
         expansion = 1 if self.depth < 50 else 4
-        return tuple(
-            Feature(64 * 2 ** (s - 1) * expansion, min(4 * 2 ** (s - 1), self.output_stride)) for s in self.out_features
-        )
+        return Feature(64 * 2 ** (stage - 1) * expansion, min(4 * 2 ** (stage - 1), self.output_stride))
 
     def timm_name(self) -> str:
-        """Name of the network in timm."""
+        """Return the name of the network in timm."""
         return f"resnet{self.depth}" + ("_gn" if self.norm == "group" else "")

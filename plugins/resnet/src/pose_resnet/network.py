@@ -7,8 +7,8 @@ from typing import Any
 import timm
 from torch import Tensor, nn
 
-from pose_core.interfaces import Backbone, BuildContext, load_timm
-from pose_resnet.config import STAGES, ResNetConfig
+from pose_core.interfaces import NO_INSERTS, Backbone, BuildContext, Inserts, insert, load_timm
+from pose_resnet.config import BLOCKS, STAGES, ResNetConfig, insert_point
 
 
 class ResNet(Backbone):
@@ -24,17 +24,21 @@ class ResNet(Backbone):
         name = config.timm_name()
         model = timm.create_model(name, pretrained=False, num_classes=0, output_stride=config.output_stride)
         if context.pretrained and config.pretrained:
-            load_timm(model, name, required=config.pretrained is True, classifier=("fc.",))
+            option = f"{context.key}.pretrained"
+            load_timm(model, name, required=config.pretrained is True, classifier=("fc.",), option=option)
         for stage in STAGES[max(config.out_features) :]:
             setattr(model, f"layer{stage}", nn.Identity())
         # Its parts are timm's; nn.Module types them as tensors.
         self.model: Any = model
+        self.blocks = BLOCKS[config.depth]
         self.out_features = config.out_features
         self.freeze_norms(config.freeze_bn)
 
-    def forward(self, images: Tensor, **extra: Tensor) -> list[Tensor]:
+    def forward(self, images: Tensor, *, inserts: Inserts = NO_INSERTS, **extra: Tensor) -> list[Tensor]:
         """Args:
             images: (B, 3, H, W) float32, H and W multiples of the coarsest stride.
+            inserts: at ``stage1`` to ``stage4``, at the end of each, and at ``stage2_block3`` and the like, after each
+                block before it; one map.
 
         Returns:
             a feature map (B, C, H / stride, W / stride) for each stage in ``out_features``.
@@ -42,7 +46,8 @@ class ResNet(Backbone):
         x = self.model.maxpool(self.model.act1(self.model.bn1(self.model.conv1(images))))
         features: list[Tensor] = []
         for stage in STAGES[: max(self.out_features)]:
-            x = getattr(self.model, f"layer{stage}")(x)
+            for block, layer in enumerate(getattr(self.model, f"layer{stage}"), 1):
+                (x,) = insert(inserts, insert_point(stage, block, self.blocks), [layer(x)])
             if stage in self.out_features:
                 features.append(x)
         return features

@@ -1,13 +1,15 @@
-"""From the names of published ImageNet weights to ours."""
+"""Rename published ImageNet weights to those of the backbone. No torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
-def from_imagenet(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    """The tensors of timm's classification network under the names of the backbone, the classifier left out.
+def from_imagenet(tensors: Mapping[str, T]) -> dict[str, T]:
+    """Rename the weights of timm's classification network, and leave out the classifier.
 
     Args:
         tensors: by the names of timm.

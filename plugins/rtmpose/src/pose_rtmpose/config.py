@@ -65,7 +65,8 @@ class SimccPredictorConfig(PredictorConfig):
     """Reads one animal from two distributions a keypoint."""
 
     decode: Literal["fit", "argmax"] = Field(
-        "fit", description="fit: the position, between bins too, whose target fits best; argmax: the highest bin."
+        "fit",
+        description="fit: the position, between bins too, with the target that fits best; argmax: the highest bin.",
     )
     score: Literal["mass", "peak"] = Field(
         "mass",

@@ -39,7 +39,7 @@ def pose_components() -> Iterable[ComponentSpec]:
         "simcc",
         config="pose_rtmpose.config:SimccPredictorConfig",
         factory="pose_rtmpose.predictor:SimccPredictor",
-        summary="Position whose target fits the output best, or the highest bin",
+        summary="Position with the target that fits the output best, or the highest bin",
     )
     yield ComponentSpec(
         "loss",
@@ -50,14 +50,12 @@ def pose_components() -> Iterable[ComponentSpec]:
     )
 
 
-def _preset(variant: str, deepen: float, widen: float, size: int) -> ModelPreset:
+def _preset(variant: str, size: int) -> ModelPreset:
     spec: dict[str, Any] = {
         "model": {
             "preprocess": {"size": [size, size]},
-            "backbone": {"type": "cspnext/cspnext", "deepen": deepen, "widen": widen},
             "heads": {"keypoints": {"type": "rtmpose/simcc"}},
         },
-        "train": {"optimizer": {"lr": 5e-4}},
     }
     return ModelPreset(
         f"rtmpose_{variant}",
@@ -65,11 +63,12 @@ def _preset(variant: str, deepen: float, widen: float, size: int) -> ModelPreset
         family="rtmpose",
         summary=f"RTMPose-{variant}: CSPNeXt-{variant} and a SimCC head on {size} x {size} crops",
         spec=spec,
+        backbone=f"cspnext/cspnext_{variant}",
     )
 
 
 @hookimpl
 def pose_models() -> Iterable[ModelPreset]:
-    yield _preset("s", 0.33, 0.5, 256)
-    yield _preset("m", 0.67, 0.75, 256)
-    yield _preset("x", 1.33, 1.25, 384)
+    yield _preset("s", 256)
+    yield _preset("m", 256)
+    yield _preset("x", 384)

@@ -18,9 +18,9 @@ _FINE = 4
 class SimccPredictor(Predictor):
     """Reads one animal from the scores of bins; every keypoint gets a position, a missing one has a low score.
 
-    ``decode: fit`` finds the position between bins (:func:`best_fit`); ``argmax`` is that of SimCC and RTMPose, which
-    leaves an error of up to half a bin. A score is a probability: with ``score: mass`` that of the bins within three
-    standard deviations of the position, with ``score: peak`` that of the highest bin.
+    ``decode: fit`` finds the position between bins (:func:`fit_position`); ``argmax`` is that of SimCC and RTMPose,
+    which leaves an error of up to half a bin. A score is a probability: with ``score: mass`` that of the bins within
+    three standard deviations of the position, with ``score: peak`` that of the highest bin.
     """
 
     def __init__(self, config: SimccPredictorConfig, context: BuildContext, grid: Grid) -> None:
@@ -51,7 +51,7 @@ class SimccPredictor(Predictor):
         beta = self.beta[axis]
         logits = beta * output
         highest = logits.argmax(-1)
-        position = best_fit(logits, highest, sigma, beta) if self.fit else highest.to(logits.dtype)
+        position = fit_position(logits, highest, sigma, beta) if self.fit else highest.to(logits.dtype)
         probability = logits.softmax(-1)
         if not self.mass:
             return position, probability.amax(-1)
@@ -60,8 +60,10 @@ class SimccPredictor(Predictor):
         return position, (probability * near).sum(-1).clamp(max=1.0)
 
 
-def best_fit(logits: Tensor, highest: Tensor, sigma: float, beta: float) -> Tensor:
-    """The position whose target differs least from the output, by the divergence that the network was trained with.
+def fit_position(logits: Tensor, highest: Tensor, sigma: float, beta: float) -> Tensor:
+    """Find the position with the target that differs least from the output.
+
+    The difference is the divergence that the network was trained with.
 
     Targets are softmax(beta exp(-d^2 / (2 sigma^2))), so close to Gaussians of standard deviation sigma / sqrt(beta).
     Those at quarter-bin steps around the highest bin are compared with the logits of a window of bins, and a parabola

@@ -42,7 +42,7 @@ def sine_positions(rows: int, columns: int, dim: int) -> Tensor:
     return torch.cat(halves, dim=-1).reshape(rows * columns, dim)
 
 
-class Layer(nn.Module):
+class TransformerLayer(nn.Module):
     """A transformer layer with normalisation first: self-attention, then two linear layers with GELU between them
     (Dosovitskiy et al. 2021)."""
 
@@ -94,7 +94,8 @@ class TransformerNeck(Neck):
         self.dropout = nn.Dropout(config.embedding_dropout)
         self.blocks = nn.ModuleList(
             nn.ModuleList(
-                Layer(config.dim, config.heads, config.hidden_width(), config.dropout) for _ in range(config.depth)
+                TransformerLayer(config.dim, config.heads, config.hidden_width(), config.dropout)
+                for _ in range(config.depth)
             )
             for _ in range(config.blocks)
         )

@@ -46,10 +46,9 @@ def pose_models() -> Iterable[ModelPreset]:
         spec={
             "model": {
                 "preprocess": {"size": [256, 256]},
-                "backbone": {"type": "hrnet/hrnet", "width": 32},
                 "neck": {"type": "tokenpose/transformer"},
                 "heads": {"keypoints": {"type": "tokenpose/token_heatmap"}},
             },
-            "train": {"optimizer": {"lr": 5e-4}},
         },
+        backbone="hrnet/hrnet_w32",
     )

@@ -1,4 +1,4 @@
-"""The classes of COCO as torchvision's weights number them, and where those weights are. No torch."""
+"""COCO's classes as torchvision numbers them, and its published weights. No torch."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from dataclasses import dataclass
 HOST = "https://download.pytorch.org/models/"
 
 NUM_CLASSES = 91
-"""Outputs of a COCO head: background, then the numbers 1 to 90 of COCO's categories, ten of which are not used."""
+"""Outputs of a COCO head: background, then the numbers 1 to 90 of COCO's categories, ten of which are not
+used."""
 
+# Where a group ends, COCO's numbers skip the categories that were planned and never annotated.
 CLASSES: dict[str, int] = {
     name: number
     for names, first in (
         ("person|bicycle|car|motorcycle|airplane|bus|train|truck|boat|traffic light|fire hydrant", 1),
         ("stop sign|parking meter|bench|bird|cat|dog|horse|sheep|cow|elephant|bear|zebra|giraffe", 13),
         ("backpack|umbrella", 27),
-        ("handbag|tie|suitcase|frisbee|skis|snowboard|sports ball|kite|baseball bat|baseball glove|skateboard", 31),
+        ("handbag|tie|suitcase|frisbee|skis|snowboard|sports ball|kite|baseball bat|baseball glove", 31),
+        ("skateboard", 41),
         ("surfboard|tennis racket|bottle", 42),
-        ("wine glass|cup|fork|knife|spoon|bowl|banana|apple|sandwich|orange|broccoli|carrot|hot dog|pizza|donut", 46),
+        ("wine glass|cup|fork|knife|spoon|bowl|banana|apple|sandwich|orange|broccoli|carrot", 46),
+        ("hot dog|pizza|donut", 58),
         ("cake|chair|couch|potted plant|bed", 61),
         ("dining table", 67),
         ("toilet", 70),
@@ -26,7 +30,7 @@ CLASSES: dict[str, int] = {
     )
     for number, name in enumerate(names.split("|"), first)
 }
-"""Number of each class, which is its place among the outputs. (The ``mouse`` of COCO is that of a computer.)"""
+"""Number of each class, which is its row among the outputs. (The ``mouse`` of COCO is that of a computer.)"""
 
 ANIMALS: tuple[int, ...] = tuple(range(CLASSES["bird"], CLASSES["giraffe"] + 1))
 """Numbers of the ten classes of animals."""
@@ -34,11 +38,11 @@ ANIMALS: tuple[int, ...] = tuple(range(CLASSES["bird"], CLASSES["giraffe"] + 1))
 
 @dataclass(frozen=True)
 class WeightFile:
-    """A file of weights that torchvision publishes; its name ends with the first 8 digits of its sha256.
+    """A file of weights that torchvision publishes.
 
     Attributes:
-        name: of the file.
-        what: what messages call it.
+        name: of the file; it ends with the first 8 digits of the file's sha256.
+        what: its name in messages.
     """
 
     name: str
@@ -46,12 +50,12 @@ class WeightFile:
 
     @property
     def url(self) -> str:
-        """Where it is downloaded from."""
+        """The address of the file."""
         return HOST + self.name
 
     @property
     def sha256(self) -> str:
-        """First digits."""
+        """The first 8 digits of the checksum."""
         return self.name.rpartition("-")[2].removesuffix(".pth")
 
 
@@ -65,4 +69,4 @@ COCO_WEIGHTS: dict[str, WeightFile] = {
         ("fasterrcnn_resnet50_fpn_v2", "fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth"),
     )
 }
-"""By the name of the detector."""
+"""Weights trained on COCO, by the name of the detector."""

@@ -1,11 +1,11 @@
-"""What a user can write about a detector. No torch."""
+"""Configs of the detectors. No torch."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -14,11 +14,11 @@ from pose_core.specs import DetectorConfig, FrozenNorms
 from pose_torchvision.coco import CLASSES
 
 STRIDE = 32
-"""Of the backbones' last stage; also that of the coarsest map the images must be a multiple of."""
+"""Stride of the backbones' last stage; images are padded to multiples of it."""
 
 
 class TorchvisionConfig(DetectorConfig):
-    """What the detectors have in common."""
+    """The settings that all detectors share."""
 
     network: ClassVar[str]
     """Bare name of the component."""
@@ -27,44 +27,54 @@ class TorchvisionConfig(DetectorConfig):
 
     pretrained: Literal["auto", "imagenet", True, False] = Field(
         "auto",
-        description="Weights when training starts: true for COCO's; imagenet for those of the backbone alone; auto "
-        "takes the first of these that can be had, else goes on from random weights, with a warning; false for none.",
+        description="Weights when training starts: true for COCO's; imagenet for those of the backbone "
+        "alone; auto "
+        "takes the first of these that is available, else random weights, with a warning; false for none.",
     )
     classes: tuple[str, ...] = Field(
         (),
-        description="COCO classes (person, cat, bird ...) whose boxes are reported. The detector is then used as it "
-        "was trained on COCO and learns nothing from the project. None: it learns one class, the project's animal.",
+        description="COCO classes (person, cat, bird ...) whose boxes are reported. The detector is then "
+        "used as it "
+        "was trained on COCO and learns nothing from the project. None: it learns one class, the project's "
+        "animal.",
     )
     resize: Literal["core", "torchvision"] = Field(
         "core",
-        description="core: images are seen at the size they arrive in (size). torchvision: torchvision resizes them "
-        "(SSDLite to 320 x 320, Faster R-CNN to a shorter side of 800), as imported weights were trained.",
+        description="core: the network sees images at the configured size (size). torchvision: torchvision "
+        "resizes "
+        "them (SSDLite to 320 x 320, Faster R-CNN to a shorter side of 800), as imported weights were "
+        "trained.",
     )
     normalize: Literal["once", "twice"] = Field(
         "once",
-        description="twice: images are normalised with ImageNet's mean and deviation before torchvision normalises "
+        description="twice: images are normalised with ImageNet's mean and deviation before torchvision "
+        "normalises "
         "them, as imported weights were trained.",
     )
     half_pixel: bool = Field(
         True,
-        description="Labels have the centre of the top-left pixel at 0, torchvision its corner; false, for imported "
-        "weights that were trained so: this is not taken into account.",
+        description="Shift boxes by half a pixel: labels have the centre of the top-left pixel at 0, "
+        "torchvision its "
+        "corner. false for imported weights that were trained without this shift.",
     )
     freeze_bn: FrozenNorms = False
     trainable_layers: int | None = Field(
         None,
         ge=0,
-        description="How many groups of the backbone's layers, counted from its end, learn (with pretrained weights); "
-        "null: all.",
+        description="Number of groups of the backbone's layers, counted from its end, that are trained (with "
+        "pretrained weights); null: all.",
     )
     nms: float = Field(
-        0.5, gt=0, le=1, description="Of two boxes that overlap by more (intersection over union) the better is kept."
+        0.5,
+        gt=0,
+        le=1,
+        description="Of two boxes that overlap by more (intersection over union), the higher-scoring one is kept.",
     )
-    max_boxes: PositiveInt = Field(100, description="At most so many boxes an image, the best ones.")
+    max_boxes: PositiveInt = Field(100, description="Largest number of boxes in an image; the highest-scoring remain.")
 
     @field_validator("classes")
     @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_classes(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             if name not in CLASSES:
                 near = difflib.get_close_matches(name.lower(), CLASSES, 3, 0.5)
@@ -75,10 +85,12 @@ class TorchvisionConfig(DetectorConfig):
         return names
 
     @model_validator(mode="after")
-    def _consistent(self) -> TorchvisionConfig:
+    def _check_combination(self) -> TorchvisionConfig:
+        # auto would warn and go on with random weights, which know none of these classes.
         if self.classes and self.pretrained is not True:
             raise PydanticCustomError(
-                "classes", "classes: boxes of COCO's classes need COCO's weights; write pretrained: true as well"
+                "classes",
+                "classes: boxes of COCO's classes need COCO's weights; write pretrained: true as well",
             )
         if self.resize == "torchvision" and self.size is not None:
             raise PydanticCustomError(
@@ -92,64 +104,78 @@ class TorchvisionConfig(DetectorConfig):
             )
         if self.trainable_layers is not None and self.trainable_layers > self.backbone_layers:
             raise PydanticCustomError(
-                "trainable_layers", "trainable_layers must be at most {most}", {"most": self.backbone_layers}
+                "trainable_layers",
+                "trainable_layers must be at most {limit}",
+                {"limit": self.backbone_layers},
             )
         return self
 
     def size_multiple(self) -> int:
-        """32; 1 where torchvision resizes, so that no padding changes the size it decides on."""
+        """Return 32; 1 where torchvision resizes, so that padding does not change its choice of a size."""
         return 1 if self.resize == "torchvision" else STRIDE
 
     def trainable(self) -> bool:
-        """False for a detector of COCO classes."""
+        """Return False for a detector of COCO classes."""
         return not self.classes
 
 
 class SSDLiteConfig(TorchvisionConfig):
-    """SSDLite (Sandler et al. 2018) on a MobileNetV3-Large (Howard et al. 2019): small and quick."""
+    """SSDLite (Sandler et al. 2018) on a MobileNetV3-Large (Howard et al. 2019): small and fast."""
 
     network: ClassVar[str] = "ssdlite"
     backbone_layers: ClassVar[int] = 6
 
     size: tuple[PositiveInt, PositiveInt] | None = Field(
-        (320, 320), description="(height, width) in pixels that frames are fitted into, their aspect ratio kept."
+        (320, 320),
+        description="(height, width) in pixels that frames are fitted into, their aspect ratio kept.",
     )
     nms: float = Field(
-        0.55, gt=0, le=1, description="Of two boxes that overlap by more (intersection over union) the better is kept."
+        0.55,
+        gt=0,
+        le=1,
+        description="Of two boxes that overlap by more (intersection over union), the higher-scoring one is kept.",
     )
     anchor_scales: tuple[float, ...] | None = Field(
         None,
-        description="Sizes of the default boxes on the six maps (strides 16, 32, 64, 128, 256, 512) and one size more, "
-        "rising, as fractions of height and width of the input; null: 0.2 to 0.95, and 1, as COCO's weights have them.",
+        description="Sizes of the default boxes on the six maps (strides 16, 32, 64, 128, 256, 512) and one "
+        "size more, "
+        "increasing, as fractions of height and width of the input; null: 0.2 to 0.95, and 1, as in COCO's "
+        "weights.",
     )
     match_iou: float = Field(
-        0.4, gt=0, lt=1, description="A default box that overlaps an animal's box by at least this should find it."
+        0.4,
+        gt=0,
+        lt=1,
+        description="Overlap (intersection over union) from which a default box is matched with an animal's box.",
     )
     negatives: PositiveInt = Field(
         10,
-        description="At least so many default boxes of the background count in each image (else three for each that "
-        "should find an animal): images without animals teach something too.",
+        description="Smallest number of background boxes in the loss of each image (usually three for each "
+        "matched "
+        "one), so that images without animals are learned from, too.",
     )
 
     @field_validator("anchor_scales")
     @classmethod
-    def _rising(cls, scales: tuple[float, ...] | None) -> tuple[float, ...] | None:
+    def _check_scales(cls, scales: tuple[float, ...] | None) -> tuple[float, ...] | None:
         if scales is not None and (len(scales) != 7 or min(scales) <= 0 or any(b <= a for a, b in pairwise(scales))):
             raise PydanticCustomError(
-                "anchor_scales", "must be 7 rising numbers, such as [0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0]"
+                "anchor_scales", "must be 7 increasing numbers, such as [0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0]"
             )
         return scales
 
-    def defaults(self) -> Mapping[str, Any]:
-        """Learning rate and batch size."""
+    def defaults(self) -> Mapping[str, object]:
+        """Return learning rate and batch size."""
         return {"train": {"batch_size": 8, "optimizer": {"lr": 1e-3}}}
 
 
 class FasterRCNNConfig(TorchvisionConfig):
     """Faster R-CNN (Ren et al. 2015) with a feature pyramid (Lin et al. 2017)."""
 
-    def defaults(self) -> Mapping[str, Any]:
-        """Learning rate and batch size."""
+    # Fewer images than SSDLite in a batch: each has 640 or 800 pixels on a side, and a second stage.
+
+    def defaults(self) -> Mapping[str, object]:
+        """Return learning rate and batch size."""
         return {"train": {"batch_size": 4, "optimizer": {"lr": 1e-4}}}
 
 
@@ -160,7 +186,8 @@ class FasterRCNNMobileNetConfig(FasterRCNNConfig):
     backbone_layers: ClassVar[int] = 6
 
     size: tuple[PositiveInt, PositiveInt] | None = Field(
-        (640, 640), description="(height, width) in pixels that frames are fitted into, their aspect ratio kept."
+        (640, 640),
+        description="(height, width) in pixels that frames are fitted into, their aspect ratio kept.",
     )
 
 
@@ -171,5 +198,6 @@ class FasterRCNNResNet50Config(FasterRCNNConfig):
     backbone_layers: ClassVar[int] = 5
 
     size: tuple[PositiveInt, PositiveInt] | None = Field(
-        (800, 800), description="(height, width) in pixels that frames are fitted into, their aspect ratio kept."
+        (800, 800),
+        description="(height, width) in pixels that frames are fitted into, their aspect ratio kept.",
     )

@@ -1,4 +1,4 @@
-"""What this plugin offers."""
+"""Declare the detectors and weights of this plugin."""
 
 from collections.abc import Iterable
 
@@ -24,7 +24,7 @@ def pose_components() -> Iterable[ComponentSpec]:
         "ssdlite",
         config="pose_torchvision.config:SSDLiteConfig",
         factory="pose_torchvision.ssdlite:SSDLite",
-        summary="SSDLite on MobileNetV3-Large: small and quick, also from scratch",
+        summary="SSDLite on MobileNetV3-Large: small and fast, also from scratch",
         tags=("coco",),
         citations=("liu2016ssd", "sandler2018mobilenetv2", "howard2019mobilenetv3"),
     )
@@ -58,5 +58,5 @@ def pose_weights() -> Iterable[WeightSpec]:
             sha256=file.sha256,
             license="BSD-3-Clause",
             source="COCO 2017 (train), by torchvision; classes of animals merged into one",
-            converter="pose_torchvision.transfer:coco_detector",
+            converter="pose_torchvision.transfer:convert_coco_detector",
         )

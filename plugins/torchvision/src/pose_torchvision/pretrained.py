@@ -1,4 +1,4 @@
-"""Pretrained weights that torchvision publishes, as a detector starts from them."""
+"""Start detectors from the pretrained weights that torchvision publishes."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _OPTION = "stages.detector.network.pretrained"
 
 @dataclass(frozen=True, eq=False)
 class BackboneWeights:
-    """How the backbone of a detector starts without COCO's weights.
+    """The ImageNet weights of a detector's backbone, used without COCO's.
 
     Attributes:
-        module: what gets them, as a module of its own.
+        module: the module to load them into.
         file: of ImageNet weights.
-        convert: from the tensors of the file by name to all those of the module.
+        convert: maps the tensors of the file, by name, to all those of the module.
     """
 
     module: nn.Module
@@ -45,15 +45,15 @@ def start_from_pretrained(model: nn.Module, config: TorchvisionConfig, backbone:
         backbone: the ImageNet weights of its backbone.
 
     Raises:
-        DownloadError: they cannot be had although the config insists on them.
-        ConfigError: they cannot be had, and the config keeps parts of the network as they are.
+        DownloadError: the weights that the config requires are not available.
+        ConfigError: weights are not available, and the config freezes parts of the network.
         WeightsError: a file is damaged.
     """
     coco = COCO_WEIGHTS[config.network]
     reasons = []
     if config.pretrained != "imagenet":
         try:
-            _load(model, coco, transfer.named if config.classes else transfer.named_one_animal)
+            _load(model, coco, transfer.rename_keys if config.classes else transfer.convert_to_one_animal)
         except DownloadError as error:
             if config.pretrained is True:
                 raise
@@ -65,23 +65,24 @@ def start_from_pretrained(model: nn.Module, config: TorchvisionConfig, backbone:
     except DownloadError as error:
         if config.pretrained == "imagenet":
             raise
+        # Frozen parts of a network with random weights would never learn.
         if config.freeze_bn or config.trainable_layers is not None:
             raise ConfigError(
-                f"freeze_bn and trainable_layers keep parts of the detector as they are, which needs weights: {error}"
+                f"freeze_bn and trainable_layers freeze parts of the detector, which needs pretrained weights: {error}"
             ) from None
         reasons.append("training starts from random weights, which takes longer and needs more labels")
     else:
         reasons.append(f"training starts from {backbone.file.what}")
-    # The processes of a training say it once.
+    # Of several processes that train together only the first one warns.
     if config.pretrained == "auto" and os.environ.get("LOCAL_RANK", "0") == "0":
         _LOG.warning("%s", "; ".join(reasons))
 
 
-def remote(file: WeightFile) -> RemoteFile:
-    """A file in the core's cache, or where torchvision keeps it (``$TORCH_HOME/hub/checkpoints/``)."""
+def make_remote_file(file: WeightFile) -> RemoteFile:
+    """Describe a file for the core's cache; a copy in ``$TORCH_HOME/hub/checkpoints/`` is used, too."""
     kept = Path(torch.hub.get_dir()) / "checkpoints" / file.name
     return RemoteFile(file.url, file.what, sha256=file.sha256, elsewhere=(kept,))
 
 
 def _load(module: nn.Module, file: WeightFile, convert: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]) -> None:
-    load_pretrained(module, remote(file), required=True, option=_OPTION, convert=convert)
+    load_pretrained(module, make_remote_file(file), required=True, option=_OPTION, convert=convert)

@@ -1,4 +1,4 @@
-"""The tensors of torchvision's files of weights -> those of our detectors, by name."""
+"""Convert torchvision's published weights to those of the detectors here."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ _CLASS_ROWS = re.compile(
     r"^(head\.classification_head\.module_list\.\d+\.1|roi_heads\.box_predictor\.(cls_score|(?P<boxes>bbox_pred)))\."
 )
 _MOBILENET_BLOCK = re.compile(r"^features\.(?P<block>\d+)\.(?P<part>block\.\d+\.)?(?P<rest>.+)$")
+# Index of the block that SSDLite takes its first map from the middle of.
 _SPLIT = 13
 
 
-def named(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A COCO file under today's names, without counters of batches."""
+def rename_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of a COCO file to today's names, without counters of batches."""
     result = {}
     for key, value in state.items():
         for pattern, replacement in _OLD_NAMES:
@@ -34,14 +35,15 @@ def named(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def one_animal(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """COCO's 91 classes become background and animal, the mean of COCO's ten classes of animals.
+def merge_animal_classes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Merge COCO's 91 classes to background and animal.
 
-    Only the rows of classes change. They follow each other within each default box (``view(N, A, classes, h, w)``), and
-    with four rows a class where boxes are regressed for each class.
+    The animal is the mean of COCO's ten classes of animals. Only the rows of classes change: they follow each
+    other within each default box (``view(N, A, classes, h, w)``), with four rows a class where boxes are
+    regressed for each class.
 
     Args:
-        state: of a detector of COCO, from :func:`named`.
+        state: of a detector of COCO, from :func:`rename_keys`.
     """
     result = dict(state)
     for key, value in state.items():
@@ -53,21 +55,22 @@ def one_animal(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def named_one_animal(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A COCO file -> the tensors of torchvision's network for one class of animal."""
-    return one_animal(named(state))
+def convert_to_one_animal(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convert a COCO file to torchvision's network of one class of animal."""
+    return merge_animal_classes(rename_keys(state))
 
 
-def coco_detector(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A COCO file -> the tensors of our detector of one class of animal."""
-    return {f"model.{key}": value for key, value in named_one_animal(state).items()}
+def convert_coco_detector(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convert a COCO file to a detector of one class of animal."""
+    return {f"model.{key}": value for key, value in convert_to_one_animal(state).items()}
 
 
-def mobilenet_for_ssdlite(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The ImageNet weights of a MobileNetV3-Large -> the two parts of SSDLite's backbone that they fit.
+def convert_mobilenet_for_ssdlite(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convert ImageNet weights of a MobileNetV3-Large to the parts of SSDLite's backbone that they fit.
 
-    SSDLite has half as many channels in the last three blocks, and splits the one before them, the 14th, after its
-    first convolution. What fits are the blocks up to there (``0.``), and its second convolution and attention (``1.``).
+    SSDLite has half as many channels in the last three blocks, and splits the one before them, the 14th,
+    after its first convolution. The blocks up to there fit (``0.``), and its second convolution and attention
+    (``1.``).
     """
     result = {}
     for key, value in state.items():
@@ -84,8 +87,8 @@ def mobilenet_for_ssdlite(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def body_of_fasterrcnn(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The ImageNet weights of a MobileNetV3-Large or a ResNet-50 -> those of Faster R-CNN's ``backbone.body``."""
+def convert_fasterrcnn_body(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convert ImageNet weights of a MobileNetV3-Large or ResNet-50 to ``backbone.body``."""
     return {
         key.removeprefix("features."): value
         for key, value in state.items()

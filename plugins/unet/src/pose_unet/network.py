@@ -1,4 +1,4 @@
-"""The U-Net."""
+"""Build the U-Net."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pose_unet.config import UNetConfig
 class UNet(Backbone):
     """Encoder-decoder with skip connections (Ronneberger et al. 2015).
 
-    Cells of every level tile the image: pooling and the stem (an even kernel, centred on its cell) add no shift.
+    Cells of every level tile the image: pooling and the stem (an even kernel, centred on its cell) do not
+    shift maps.
     """
 
     def __init__(self, config: UNetConfig, context: BuildContext) -> None:
@@ -22,7 +23,7 @@ class UNet(Backbone):
         channels = 3
         self.stem: nn.Module = nn.Identity()
         if config.stem_stride > 1:
-            self.stem = _convolution(
+            self.stem = _make_convolution(
                 config,
                 channels,
                 levels[0].channels,
@@ -36,18 +37,21 @@ class UNet(Backbone):
         for level in levels:
             # A coarsest level without convolutions is the pooled level before it.
             coarsest = level is levels[-1] and len(levels) > 1
-            block = nn.Identity() if coarsest and not config.middle_block else _block(config, channels, level.channels)
+            block = (
+                nn.Identity() if coarsest and not config.middle_block else _make_block(config, channels, level.channels)
+            )
             channels = channels if isinstance(block, nn.Identity) else level.channels
             self.encoder.append(block)
             skips.append(channels)
         self.up = nn.ModuleList()
         self.decoder = nn.ModuleList()
         self.skip: list[int] = []
+        # The decoder stops at the stride of the output: finer levels would be computed for nothing.
         for i in reversed(range(len(levels) - 1)):
             if levels[i].stride < config.output_stride:
                 break
-            self.up.append(_up(config, channels))
-            self.decoder.append(_block(config, channels + skips[i], levels[i].channels))
+            self.up.append(_make_upsampling(config, channels))
+            self.decoder.append(_make_block(config, channels + skips[i], levels[i].channels))
             self.skip.append(i)
             channels = levels[i].channels
 
@@ -68,14 +72,15 @@ class UNet(Backbone):
         return [x]
 
 
-def _convolution(
+def _make_convolution(
     config: UNetConfig, channels: int, outputs: int, kernel: int, stride: int = 1, padding: int | None = None
 ) -> nn.Sequential:
     norm: nn.Module | None = None
+    # The bias of a convolution before a normalisation has no effect, so it has none there.
     if config.norm == "batch":
         norm = nn.BatchNorm2d(outputs)
     elif config.norm == "group":
-        norm = nn.GroupNorm(_groups(outputs), outputs)
+        norm = nn.GroupNorm(_count_groups(outputs), outputs)
     conv = nn.Conv2d(channels, outputs, kernel, stride, kernel // 2 if padding is None else padding, bias=norm is None)
     nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
     if conv.bias is not None:
@@ -83,21 +88,21 @@ def _convolution(
     return nn.Sequential(*(layer for layer in (conv, norm, nn.ReLU(inplace=True)) if layer is not None))
 
 
-def _groups(channels: int) -> int:
-    """Groups of at least 8 channels, at most 16 groups, that divide the channels."""
+def _count_groups(channels: int) -> int:
+    """Count groups: at most 16, of at least 8 channels each, that divide the channels."""
     return max(g for g in range(1, 17) if channels % g == 0 and (channels // g >= 8 or g == 1))
 
 
-def _block(config: UNetConfig, channels: int, outputs: int) -> nn.Sequential:
+def _make_block(config: UNetConfig, channels: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
         *(
-            _convolution(config, outputs if i else channels, outputs, config.kernel)
+            _make_convolution(config, outputs if i else channels, outputs, config.kernel)
             for i in range(config.convs_per_block)
         )
     )
 
 
-def _up(config: UNetConfig, channels: int) -> nn.Module:
+def _make_upsampling(config: UNetConfig, channels: int) -> nn.Module:
     if config.up == "transposed":
         return nn.ConvTranspose2d(channels, channels, 2, 2)
     return nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)

@@ -1,4 +1,4 @@
-"""What this plugin offers."""
+"""Declare the U-Net and its presets."""
 
 from collections.abc import Iterable
 
@@ -28,7 +28,8 @@ def pose_components() -> Iterable[ComponentSpec]:
     )
 
 
-# Batch normalisation bears a high learning rate, and without pretrained weights nothing is lost by it.
+# Batch normalisation tolerates a high learning rate, which
+# would destroy pretrained weights; there are none here.
 _TRAINING = {"train": {"optimizer": {"lr": 3e-3}}}
 
 

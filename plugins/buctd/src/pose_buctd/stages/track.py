@@ -13,7 +13,7 @@ from torch import Tensor
 from pose_buctd.config import RefineConfig
 from pose_buctd.stages.refiner import Refiner
 from pose_buctd.stages.similarity import duplicates, similarity
-from pose_core.errors import ConfigError
+from pose_core.errors import ConfigError, argument
 from pose_core.interfaces import (
     EarlierStages,
     FrameGeometry,
@@ -78,7 +78,9 @@ class TrackStage(Stage):
 
     def __init__(self, config: RefineConfig, context: StageContext) -> None:
         if context.max_animals is None:
-            raise ConfigError("inference.max_animals: --follow must know how many animals there are; set a number")
+            raise ConfigError(
+                f"inference.max_animals: {argument('follow')} must know how many animals there are; set a number"
+            )
         self._refiner = Refiner(context.in_crops(), config.threshold)
         self._skeleton = context.skeleton
         self._search = EarlierStages(context.before)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pose_deeplabcut.mapping import Arrange, Converted, Rename, freeze_bn, refuse_unknown
+from pose_deeplabcut.mapping import Arrange, Converted, Rename, freeze_bn, keep_names, refuse_unknown
 
 _CONDITIONS = "conditions"
 _ENCODINGS = {"StackedKeypointEncoder": "stacked", "ColoredKeypointEncoder": "coloured"}
@@ -80,18 +80,18 @@ def prenet(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str,
 
 
 def coam(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
-    """Map an ``HRNetCoAM`` to ``buctd/hrnet_coam``.
+    """Map an ``HRNetCoAM`` to ``buctd/coam``.
 
     Args:
         part: ``model.backbone`` of pytorch_config.yaml.
         about: ``input_size`` in it is that of the crops, ``part`` checks the HRNet.
 
     Returns:
-        the config of ``buctd/hrnet_coam``, and a function from a key of the snapshot (without ``backbone.``) to one of
+        the config of ``buctd/coam``, and a function from a key of the snapshot (without ``backbone.``) to one of
         our network, which raises KeyError for a key that it does not have.
 
     Raises:
-        ValueError: the section describes a network that ``buctd/hrnet_coam`` is not.
+        ValueError: the section describes a network that ``buctd/coam`` is not.
     """
     refuse_unknown(part, _COAM_KNOWN, _WHAT)
     name = str(part.get("base_model_name", "hrnet_w32"))
@@ -106,26 +106,32 @@ def coam(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
     stages = tuple(part.get("coam_modules", (2,)))
     if not set(stages) <= {1, 2, 3}:
         raise ValueError(f"coam_modules: {list(stages)} cannot be imported; 1, 2 and 3 can")
-    config = {
-        "type": "buctd/hrnet_coam",
+    hrnet = {
+        "type": "hrnet/hrnet",
         "width": int(name.removeprefix("hrnet_w")),
-        "stages": stages,
+        "pretrained": False,
+        # Of all norms in it; the attention has none.
+        "freeze_bn": freeze_bn(part),
+    }
+    config = {
+        "type": "buctd/coam",
+        "backbone": hrnet,
+        "at": tuple(f"transition{stage}" for stage in stages),
         "attention": "channel" if part.get("channel_att_only", False) else "dual",
         "heads": int(part.get("att_heads", 1)),
         "encoding": _encoding(part),
         "transposed": size[0] != size[1],
-        "pretrained": False,
-        "freeze_bn": freeze_bn(part),
     }
+    within = keep_names(hrnet)
 
     def rename(key: str) -> str | None:
         if key.startswith("model."):
-            return key
+            return f"backbone.{within(key)}"
         match = _COAM_KEY.fullmatch(key)
         if match is None:
             raise KeyError(key)
         stage, branch, kind, layer, tensor = match.groups()
-        return f"attention.{int(stage) + 1}.{branch}.{kind}.{_COAM_LAYERS[layer]}.{tensor}"
+        return f"attention.transition{int(stage) + 1}.{branch}.{kind}.{_COAM_LAYERS[layer]}.{tensor}"
 
     return config, rename
 

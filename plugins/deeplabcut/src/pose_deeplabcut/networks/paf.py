@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pose_core.specs import Feature
-from pose_deeplabcut.mapping import Converted, freeze_bn, keep_names, refuse_unknown
+from pose_deeplabcut.mapping import Converted, freeze_bn, refuse_unknown, weight_names
 
 _BACKBONE = {
     *("type", "model_name", "pretrained", "output_stride", "drop_path_rate", "drop_block_rate"),
@@ -52,13 +52,20 @@ def backbone(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
             raise ValueError(f"{key}: {part[key]} cannot be imported; set it to 0, it has no effect on predictions")
     config = {
         "type": "paf/dlcrnet",
-        "output_stride": stride,
+        "backbone": {"type": "resnet/resnet", "depth": 50, "output_stride": stride, "pretrained": False},
         "alignment": "resized",
-        "pretrained": False,
         "freeze_bn": freeze_bn(part),
     }
-    # The names are timm's in both.
-    return config, keep_names(config)
+    names = weight_names(config)
+
+    def rename(key: str) -> str | None:
+        # The names of the ResNet are timm's in both.
+        ours = key if key.startswith("conv_block") else f"backbone.{key}"
+        if ours not in names:
+            raise KeyError(key)
+        return ours
+
+    return config, rename
 
 
 def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
@@ -118,10 +125,10 @@ def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
             "threshold": 0.01,
             "window": 1,
             "sampling": "nearest",
-            "least_affinity": predictor.get("min_affinity", 0.05),
+            "min_affinity": predictor.get("min_affinity", 0.05),
             "limbs": None if keep is None or sorted(keep) == list(range(len(graph))) else sorted(keep),
-            "most_animals": predictor.get("num_animals", about["num_individuals"]),
-            "least_keypoints": min(3, about["num_keypoints"]),
+            "max_animals": predictor.get("num_animals", about["num_individuals"]),
+            "min_keypoints": min(3, about["num_keypoints"]),
         },
         "losses": {"heatmap": {"type": "heatmap/bce" if loss == "WeightedBCECriterion" else "heatmap/mse"}},
     }

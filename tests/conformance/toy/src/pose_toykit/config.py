@@ -30,6 +30,9 @@ class ToyNetConfig(BackboneConfig):
     def features(self):
         return (Feature(self.channels, 4),)
 
+    def insert_points(self):
+        return {"images": (Feature(3, 1),)}
+
 
 class ToyNeckConfig(NeckConfig):
     def features(self, features):

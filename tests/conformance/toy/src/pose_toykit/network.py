@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from pose_core.interfaces import Backbone, Neck
+from pose_core.interfaces import NO_INSERTS, Backbone, Neck, insert
 
 
 class ToyNet(Backbone):
@@ -11,7 +11,8 @@ class ToyNet(Backbone):
         self.conv = nn.Conv2d(3, config.channels, 3, 4, 1)
         self.norm = nn.BatchNorm2d(config.channels)
 
-    def forward(self, images):
+    def forward(self, images, *, inserts=NO_INSERTS):
+        (images,) = insert(inserts, "images", [images])
         return [self.norm(self.conv(images))]
 
 

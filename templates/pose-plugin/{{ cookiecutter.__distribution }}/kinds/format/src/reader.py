@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from pose_core.errors import DataError
 from pose_core.interfaces import Reader
-from pose_core.io.images import image_size
+from pose_core.io.images import read_image_size
 from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 
 from {{ cookiecutter.__package }}.config import ReaderSettings
@@ -79,7 +79,7 @@ def _image(content: dict[str, Any], folder: Path, skeleton: Skeleton) -> Labelle
     except TypeError:
         raise ValueError("an animal must be a list with [x, y] or null for each keypoint") from None
     points = to_array(filled, -1, skeleton.num_keypoints, 2)
-    width, height = image_size(folder / name)
+    width, height = read_image_size(folder / name)
     unique = np.full((len(skeleton.unique_keypoints), 2), np.nan, np.float32)
     instances = Instances.from_keypoints(points)
     return LabelledImage.create(ImageFile(folder / name), name, width, height, instances, unique_keypoints=unique)

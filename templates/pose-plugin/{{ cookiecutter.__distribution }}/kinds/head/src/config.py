@@ -10,13 +10,12 @@ from pose_core.specs import (
     AnyPredictor,
     AnyTargetGenerator,
     Feature,
-    HeadConfig,
+    FeatureMapHeadConfig,
     LossConfig,
     PredictorConfig,
     TargetGeneratorConfig,
-    choose_feature,
 )
-from pydantic import Field, field_validator
+from pydantic import Field
 
 POSITION = "position"
 CONFIDENCE = "confidence"
@@ -42,12 +41,12 @@ class IntegralPredictorConfig(PredictorConfig):
     """Reads positions and confidences; it has no settings."""
 
 
-class IntegralHeadConfig(HeadConfig):
-    """A position and a confidence for each keypoint (Sun et al. 2018)."""
+class IntegralHeadConfig(FeatureMapHeadConfig):
+    """A position and a confidence for each keypoint (Sun et al. 2018).
 
-    feature: int | None = Field(
-        None, description="Which of the incoming feature maps (from 0); the finest where it is left out."
-    )
+    The base brings the fields ``feature`` and ``grid_offset``, and refuses losses of outputs that have no default here.
+    """
+
     target_generator: AnyTargetGenerator = Field(cast(Any, _INTEGRAL), description="Labels -> positions.")
     predictor: AnyPredictor = Field(cast(Any, _INTEGRAL), description="Positions -> an animal.")
     losses: dict[str, AnyLoss] = Field(
@@ -55,13 +54,6 @@ class IntegralHeadConfig(HeadConfig):
         description="By output (position in cells, confidence); what is written is merged with the default.",
     )
 
-    @field_validator("losses")
-    @classmethod
-    def _known_outputs(cls, losses: dict[str, LossConfig]) -> dict[str, LossConfig]:
-        if unknown := sorted(set(losses) - {POSITION, CONFIDENCE}):
-            raise ValueError(f"the head has no output {', '.join(unknown)}; it has {POSITION} and {CONFIDENCE}")
-        return losses
-
     def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
         """Refuse a choice of feature map that does not exist, before anything is built."""
-        choose_feature(features, self.feature)
+        self.check_stride(features[self.chosen_feature(features)].stride)

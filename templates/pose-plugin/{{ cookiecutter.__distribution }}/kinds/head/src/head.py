@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from pose_core.interfaces import BuildContext, Grid, Head, KeypointAxis
-from pose_core.specs import choose_feature
+from pose_core.maps import init_flat, repeat_names, stack_axes
 from torch import Tensor, nn
 
 from {{ cookiecutter.__package }}.config import CONFIDENCE, POSITION, IntegralHeadConfig
@@ -22,15 +22,17 @@ class IntegralHead(Head):
 
     def __init__(self, config: IntegralHeadConfig, context: BuildContext) -> None:
         super().__init__(config, context)
-        self.feature = choose_feature(context.features, config.feature)
+        self.feature = config.chosen_feature(context.features)
         feature = context.features[self.feature]
         self.names = context.skeleton.keypoints
         self.where = nn.Conv2d(feature.channels, len(self.names), 1)
         self.certain = nn.Conv2d(feature.channels, len(self.names), 1)
-        self.grid = Grid.cells(feature.stride)
+        for layer in (self.where, self.certain):
+            init_flat(layer)
+        self.grid = Grid.cells(feature.stride).with_offset(config.grid_offset)
         self.set_codec(
             context.build("target_generator", config.target_generator, self.grid),
-            context.build("predictor", config.predictor, self.grid),
+            context.build("predictor", config.decided_predictor(), self.grid),
             config.losses,
             context,
         )
@@ -53,8 +55,5 @@ class IntegralHead(Head):
 
     def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
         """Both layers have a channel for each keypoint: weights move between sets of keypoints by their names."""
-        return {
-            f"{layer}.{parameter}": (KeypointAxis.of(0, self.names),)
-            for layer in ("where", "certain")
-            for parameter in ("weight", "bias")
-        }
+        entries = repeat_names(self.names)
+        return stack_axes("where", self.where, entries) | stack_axes("certain", self.certain, entries)

@@ -2,50 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pose_core.catalog import get_catalog
-from pose_core.errors import ConfigError, DataError, VideoError
+from pose_core.errors import ConfigError, DataError, VideoError, argument, readable
 from pose_core.interfaces import Writer
 from pose_core.interfaces.prediction_files import make_writer
 from pose_core.io.files import make_folder
-from pose_core.pipeline.plan import option
 from pose_core.prediction.estimator import PoseEstimator, load
 from pose_core.prediction.inputs import find_inputs, unique_names
 from pose_core.prediction.job import Job, Outcome, identify
+from pose_core.reporting import Reporter, current_reporter
+
+Finished = Callable[[str, "Outcome | VideoError | DataError"], None]
+"""Gets the name of a source, and its outcome or why it could not be predicted."""
 
 
-class Observer:
-    """Is told how the work goes. This one does not listen; subclasses print."""
-
-    def begin(self, name: str, frames: int) -> None:
-        """A source is taken up."""
-
-    def progress(self, done: int) -> None:
-        """So many of its frames are done, those of an earlier attempt included."""
-
-    def note(self, line: str) -> None:
-        """Something the user should know."""
-
-    def done(self, name: str, outcome: Outcome) -> None:
-        """The result is in place."""
-
-    def failed(self, name: str, error: VideoError | DataError) -> None:
-        """This source could not be predicted; the others will be."""
-
-
-def predict_paths(
+def predict(
     run: Path | str,
-    paths: Sequence[Path],
-    out: Path,
+    paths: Path | str | Sequence[Path | str],
+    out: Path | str,
     *,
     format: str = "parquet",
     device: str = "auto",
     batch_size: int | None = None,
     overwrite: bool = False,
     follow: bool | None = None,
-    observer: Observer | None = None,
+    reporter: Reporter | None = None,
+    finished: Finished | None = None,
     **sources: Path | str | None,
 ) -> list[Outcome | None]:
     """Predict videos, images and folders of them into files.
@@ -55,47 +40,54 @@ def predict_paths(
 
     Args:
         run: folder that ``pose train`` made.
-        paths: videos, image files (together one sequence), folders of images (one sequence each) or of videos.
+        paths: one or several: videos, image files (together one sequence), folders of images (one sequence each) or of
+            videos.
         out: folder of the results; made if needed.
         format: name of a writer component.
         device: as for :func:`pose_core.load`.
         batch_size: frames a batch; by default as the run says.
         overwrite: make results again that are there.
         follow: as for :func:`pose_core.load`.
-        observer: is told how the work goes.
+        reporter: is told how the work goes; of progress in frames, those of an earlier attempt included.
+        finished: is called after each source.
         sources: as for :func:`pose_core.load`; one that is a file is of one video or sequence.
 
     Returns:
-        for each source what became of it, in order; None for one that could not be predicted (the observer knows why).
+        for each source what became of it, in order; None for one that could not be predicted (``finished`` gets
+        the reason).
 
     Raises:
         PoseError: an input, option or the run cannot be used; nothing was predicted then. Or the disk is full; what
             was predicted is kept.
     """
-    observer = observer or Observer()
+    out = Path(out)
+    inputs = [Path(paths)] if isinstance(paths, Path | str) else [Path(path) for path in paths]
+    reporter = reporter or current_reporter()
+    finished = finished or _note_failure(reporter)
     writer = find_writer(format)
     estimator = load(run, device, batch_size, follow=follow, **sources)
-    jobs = _jobs(estimator, paths, out, writer)
+    jobs = _jobs(estimator, inputs, out, writer)
     for name, file in estimator.files.items():
         if len(jobs) > 1:
-            raise ConfigError(f"{option(name, str(file))}: is of one video or sequence; predict {len(jobs)} one by one")
+            raise ConfigError(
+                f"{argument(name, str(file))}: is of one video or sequence; predict {len(jobs)} one by one"
+            )
     there = [job.check(overwrite) for job in jobs]
     make_folder(out)
     outcomes: list[Outcome | None] = []
     for job, outcome in zip(jobs, there, strict=True):
         if outcome is not None:
-            observer.note(f"{job.result} is complete; --overwrite makes it again")
-            observer.done(job.name, outcome)
+            reporter.note(f"{job.result} is complete; {argument('overwrite', True)} makes it again")
+            finished(job.name, outcome)
             outcomes.append(outcome)
             continue
         try:
-            observer.begin(job.name, job.source.info.frames)
-            made = job.predict(estimator, observer.note, observer.progress)
+            made = job.predict(estimator, reporter.note, _frames_of(job, reporter))
         except (VideoError, DataError) as error:
-            observer.failed(job.name, error)
+            finished(job.name, error)
             outcomes.append(None)
         else:
-            observer.done(job.name, made)
+            finished(job.name, made)
             outcomes.append(made)
     return outcomes
 
@@ -111,7 +103,7 @@ def find_writer(name: str) -> Writer:
     except ConfigError as error:
         names = ", ".join(c.name for c in get_catalog().components("writer"))
         listed = "" if names in str(error) else f"; installed formats: {names}"
-        raise ConfigError(f"--format: {error}{listed}") from None
+        raise ConfigError(f"{argument('format')}: {error}{listed}") from None
 
 
 def _jobs(estimator: PoseEstimator, paths: Sequence[Path], out: Path, writer: Writer) -> list[Job]:
@@ -121,3 +113,16 @@ def _jobs(estimator: PoseEstimator, paths: Sequence[Path], out: Path, writer: Wr
     for job, stem in zip(jobs, unique_names([j.stem for j in jobs], [i.path for i in inputs]), strict=True):
         job.stem = stem
     return jobs
+
+
+def _frames_of(job: Job, reporter: Reporter) -> Callable[[int], None]:
+    name, total = Path(job.name).name, job.source.info.frames
+    return lambda done: reporter.progress(name, done, total)
+
+
+def _note_failure(reporter: Reporter) -> Finished:
+    def note(name: str, outcome: Outcome | VideoError | DataError) -> None:
+        if not isinstance(outcome, Outcome):
+            reporter.note(f"error: {readable(str(outcome))}")
+
+    return note

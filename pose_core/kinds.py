@@ -1,0 +1,114 @@
+"""The table of kinds: everything that the core knows of a kind of component, one row each.
+
+Looking names up, validating configurations, JSON Schema, ``pose show``, the conformance checks and the reference pages
+read it. A new kind is a row here and a file in :mod:`pose_core.interfaces`; a config base in :mod:`pose_core.specs`
+only where its components have settings in common. A plugin opens a kind with the hook ``pose_kinds``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pose_core.definitions import Kind
+
+_SPECS = "pose_core.specs"
+_INTERFACES = "pose_core.interfaces"
+_CHECKS = "pose_core.testing.checks"
+
+_ROWS = (
+    Kind(
+        "backbone",
+        "image -> feature maps",
+        config=f"{_SPECS}:BackboneConfig",
+        interface=f"{_INTERFACES}.backbone:Backbone",
+        checks=(f"{_CHECKS}.inserts",),
+        config_checks=(f"{_CHECKS}.backbone_configs",),
+        harness=f"{_CHECKS}.harness:BackboneHarness",
+    ),
+    Kind(
+        "neck",
+        "feature maps -> feature maps",
+        config=f"{_SPECS}:NeckConfig",
+        interface=f"{_INTERFACES}.neck:Neck",
+        harness=f"{_CHECKS}.harness:NeckHarness",
+    ),
+    Kind(
+        "head",
+        "feature maps -> named output tensors",
+        config=f"{_SPECS}:HeadConfig",
+        interface=f"{_INTERFACES}.head:Head",
+        checks=(f"{_CHECKS}.codecs",),
+        harness=f"{_CHECKS}.harness:HeadHarness",
+        keys=("heads",),
+    ),
+    Kind(
+        "target_generator",
+        "labels -> training targets of a head",
+        config=f"{_SPECS}:TargetGeneratorConfig",
+        interface=f"{_INTERFACES}.codec:TargetGenerator",
+    ),
+    Kind(
+        "predictor",
+        "outputs of a head -> keypoints of animals",
+        config=f"{_SPECS}:PredictorConfig",
+        interface=f"{_INTERFACES}.codec:Predictor",
+    ),
+    Kind(
+        "loss",
+        "output, target, weight -> a number",
+        config=f"{_SPECS}:LossConfig",
+        interface=f"{_INTERFACES}.loss:Loss",
+        checks=(f"{_CHECKS}.losses",),
+        keys=("losses",),
+    ),
+    Kind(
+        "input",
+        "an extra input of a network, such as an initial pose that it refines",
+        config=f"{_SPECS}:InputConfig",
+        interface=f"{_INTERFACES}.inputs:ExtraInput",
+        checks=(f"{_CHECKS}.inputs",),
+        keys=("inputs",),
+    ),
+    Kind(
+        "detector",
+        "image -> boxes",
+        config=f"{_SPECS}:DetectorConfig",
+        interface=f"{_INTERFACES}.detector:Detector",
+        checks=(f"{_CHECKS}.detectors",),
+        harness=f"{_CHECKS}.harness:DetectorHarness",
+        keys=("network",),
+        listing="detectors",
+    ),
+    Kind(
+        "stage",
+        "frames, and what the stages before it found -> more that was found",
+        config=f"{_SPECS}:StageConfig",
+        interface=f"{_INTERFACES}.stage:Stage",
+        keys=("inference.stages",),
+    ),
+    Kind(
+        "reader",
+        "labelled project on disk -> labelled dataset",
+        config=f"{_SPECS}:ReaderConfig",
+        interface=f"{_INTERFACES}.reader:Reader",
+        checks=(f"{_CHECKS}.formats",),
+    ),
+    Kind(
+        "writer",
+        "predictions -> a file, and back",
+        config=f"{_SPECS}:WriterConfig",
+        interface=f"{_INTERFACES}.writer:Writer",
+        checks=(f"{_CHECKS}.formats",),
+        listing="writers",
+    ),
+    Kind(
+        "importer",
+        "trained model of another tool -> a run",
+        config=f"{_SPECS}:ImporterConfig",
+        interface=f"{_INTERFACES}.importer:Importer",
+        checks=(f"{_CHECKS}.formats",),
+    ),
+)
+
+KINDS: Mapping[str, Kind] = {row.name: row for row in _ROWS}
+"""The kinds of component that the core knows, by name."""

@@ -1,0 +1,58 @@
+"""Level 1: detectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from pose_core.testing.checks.check import check, demand
+from pose_core.testing.checks.examples import labels, nothing, without
+from pose_core.testing.checks.harness import harness_of, total
+from pose_core.testing.checks.targets import ComponentSubject, skip
+
+
+@check(1, "detector")
+def check_detector_lists_boxes(subject: ComponentSubject) -> None:
+    """In eval mode: boxes (B, M, 4) and scores (B, M) in [0, 1], best first, NaN and 0 beyond the last."""
+    harness = harness_of(subject)
+    module = harness.build().eval()
+    with torch.no_grad():
+        boxes, scores = module(harness.inputs(2)["images"])
+    shape = tuple(scores.shape)
+    demand(len(shape) == 2 and shape[0] == 2, f"scores must have shape (B, M), not {shape}")
+    demand(tuple(boxes.shape) == (*shape, 4), f"boxes must have shape (B, M, 4), not {tuple(boxes.shape)}")
+    demand(((scores >= 0) & (scores <= 1)).all(), "scores must lie in [0, 1]")
+    demand((scores[:, 1:] <= scores[:, :-1]).all(), "boxes must come best first")
+    demand(torch.isnan(boxes[scores == 0]).all(), "what has score 0 must have a NaN box")
+    real = boxes[scores > 0]
+    demand(torch.isfinite(real).all(), "a box with a score is not finite")
+    demand((real[:, 2:] >= real[:, :2]).all(), "boxes must be x1, y1, x2, y2")
+
+
+@check(1, "detector")
+def check_detector_learns_from_empty_images(subject: ComponentSubject) -> None:
+    """The losses of images without boxes, with many, and with an unknown (NaN) one are finite, forward and backward."""
+    if not subject.config.trainable():
+        raise skip("its example does not learn")
+    harness = harness_of(subject)
+    module: Any = harness.build()
+    images = harness.inputs(2)["images"]
+    some = without(labels(2, 3, harness.size), torch.tensor([[[True], [False], [False]], [[True], [True], [True]]]))
+    for case, truth in (
+        ("no animal", nothing(2)),
+        ("three animals", labels(2, 3, harness.size)),
+        ("unknown boxes", some),
+    ):
+        module.zero_grad()
+        loss = total(module.loss(images.clone(), truth))
+        demand(torch.isfinite(loss), f"the loss with {case} is not finite")
+        torch.autograd.backward(loss)
+        bad = [n for n, p in module.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
+        demand(not bad, f"with {case}, the gradient of {', '.join(bad[:3])} is not finite")
+
+
+CHECKS = (
+    check_detector_lists_boxes,
+    check_detector_learns_from_empty_images,
+)
