@@ -80,6 +80,17 @@ def test_the_core_names_no_plugin() -> None:
     assert not found
 
 
+def test_the_core_has_no_word_of_conditions() -> None:
+    """What they are is known to the plugin whose networks take them."""
+    words = re.compile(r"\b(?:conditions|conditional|conditioned|rough poses?)\b", re.IGNORECASE)
+    found = {
+        f"{path.relative_to(REPOSITORY)}: {match}"
+        for path in (REPOSITORY / "pose_core").rglob("*.py")
+        for match in words.findall(path.read_text(encoding="utf-8"))
+    }
+    assert not found
+
+
 def test_plugins_use_only_the_public_floors() -> None:
     # The interface of a kind may be imported from its own file, too, so that a new kind touches no list of names.
     files = {row.interface.partition(":")[0].rpartition(".")[2] for row in KINDS.values()}

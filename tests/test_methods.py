@@ -276,7 +276,7 @@ def test_a_method_with_a_stage_of_its_own_trains_is_evaluated_and_predicts(
     process = pose("evaluate", "run", "--json", "--device", "cpu", env=env)
     assert process.returncode == 0, process.stderr
     measured = json.loads(process.stdout)
-    tested = list(ParquetPredictions(Path(measured["folder"]) / "predictions.parquet"))
+    tested = list(ParquetPredictions(tmp_path / measured["folder"] / "predictions.parquet"))
     images = [frame.image for frame in tested]
     process = pose("predict", "run", *images, "--out", "out", "--device", "cpu", env=env)
     assert process.returncode == 0, process.stderr

@@ -1,4 +1,4 @@
-"""Extra inputs of a network, such as the rough poses that a conditional model refines."""
+"""Extra inputs of a network, such as an initial pose that it refines."""
 
 from __future__ import annotations
 

@@ -325,9 +325,7 @@ def _stage_config(supplier: SupplierSpec) -> StageConfig:
     try:
         return parse_component("stage", StageConfig, supplier.stage)
     except ConfigError as error:
-        raise PluginError(
-            f"supplier {supplier.name!r}: its stage {dict(supplier.stage)} is not valid: {error}"
-        ) from None
+        raise PluginError(f"supplier {supplier.name!r}: {error}; its plugin is broken") from None
 
 
 def _with_network(base: StageContext, run: AnyRun, device: torch.device, limit: int | None) -> StageContext:

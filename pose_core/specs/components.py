@@ -235,7 +235,7 @@ class HeadConfig(ComponentConfig):
 
 
 class InputConfig(ComponentConfig):
-    """Base of the configs of extra inputs (conditions ...)."""
+    """Base of the configs of extra inputs, such as an initial pose that a network refines."""
 
 
 class DetectorConfig(ComponentConfig):

@@ -133,8 +133,8 @@ class PoseNetworkSpec(NetworkSpec):
     model: ModelSpec
     stages: dict[str, AnyNetworkSpec] = Field(
         default_factory=dict,
-        description="The networks that the model builds on, by the name of what they supply: detector finds the boxes "
-        "of a top-down model, conditions the poses that a conditional model refines.",
+        description="The networks that the model builds on, by the names of the suppliers that use them: detector "
+        "finds the boxes of a top-down model.",
     )
     inference: InferenceSpec = Field(default_factory=InferenceSpec)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from pose_core.catalog.citations import Citation, read_bibliography, read_entrie
 from pose_core.catalog.known_names import known_names
 from pose_core.errors import ConfigError, PluginError, PoseError
 from pose_core.plugins import ACTIVE
-from pose_core.specs import ComponentConfig, HeadConfig, parse_component
+from pose_core.specs import ComponentConfig, HeadConfig, StageConfig, parse_component
 from pose_core.testing.checks.check import (
     COMMAND,
     COMPONENT,
@@ -173,6 +174,28 @@ def check_extra_head_serves_its_need(subject: DefinitionSubject) -> None:
     demand(serves[extra.needs], f"{config.type} is offered for {extra.needs}, but its config says it does not serve it")
 
 
+@check(0, PLUGIN)
+def check_methods_and_suppliers_name_stages(subject: Subject) -> None:
+    """Stages of methods and suppliers are installed and their settings valid; a supplier's stage gives what it says."""
+
+    def config(stage: Mapping[str, Any], where: str) -> StageConfig:
+        try:
+            return parse_component("stage", StageConfig, stage)
+        except ConfigError as error:
+            raise AssertionError(f"{where}: {error}") from None
+
+    for method in subject.plugin.definitions.get("pose_methods", ()):
+        configs = [config(stage, f"method {method.name!r}") for stage in method.stages.values()]
+        finds = any("poses" in c.gives() for c in configs)
+        demand(finds, f"no stage of method {method.name!r} gives poses, as its config's gives() says")
+    for supplier in subject.plugin.definitions.get("pose_suppliers", ()):
+        given = config(supplier.stage, f"supplier {supplier.name!r}").gives()
+        demand(
+            supplier.gives in given,
+            f"supplier {supplier.name!r} gives {supplier.gives}, and its stage {', '.join(given)}",
+        )
+
+
 @check(0, WEIGHTS)
 def check_weights_are_described(subject: DefinitionSubject) -> None:
     """Weights name a fitting part that exists, an https address, a checksum, their licence and their source."""
@@ -241,6 +264,7 @@ CHECKS = (
     check_model_resolves,
     check_recipe_fits_backbones,
     check_extra_head_serves_its_need,
+    check_methods_and_suppliers_name_stages,
     check_weights_are_described,
     check_kind_leads_to_code,
     check_command_leads_to_code,

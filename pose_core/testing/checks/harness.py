@@ -138,11 +138,11 @@ class BackboneHarness(_MapsHarness):
         made = {"images": torch.randn(batch, 3, *size, generator=generator)}
         context = BuildContext(skeleton, input_size=size)
         truth = labels(batch, 2, size, skeleton)
-        rough = Predictions.none(batch, skeleton).with_animals(
+        initial = Predictions.none(batch, skeleton).with_animals(
             truth.keypoints[:, :1], torch.ones(batch, 1, skeleton.num_keypoints)
         )
         for name, config in self.extra.items():
-            made[name] = context.build("input", config).for_inference(rough, size)
+            made[name] = context.build("input", config).for_inference(initial, size)
         return made
 
     def maps(self, module: nn.Module, inputs: Inputs) -> list[Tensor]:

@@ -19,7 +19,7 @@ _HUMAN_SIGMA = 0.074
 def pose_plugin_info() -> PluginInfo:
     return PluginInfo(
         namespace="buctd",
-        summary="Bottom-up conditioned top-down: rough poses go into the network that refines them",
+        summary="Bottom-up conditioned top-down: initial poses go into the network that refines them",
         license="BSD-3-Clause",
         hook_api="1.0",
         citations=("zhou2023buctd",),
@@ -33,7 +33,7 @@ def pose_components() -> Iterable[ComponentSpec]:
         "conditions",
         config="pose_buctd.config:ConditionsConfig",
         factory="pose_buctd.conditions:Conditions",
-        summary="A rough pose drawn as one map a keypoint; in training made of the labels, with errors",
+        summary="An initial pose drawn as one map a keypoint; in training made of the labels, with errors",
         citations=("moon2019posefix",),
     )
     yield ComponentSpec(
@@ -100,7 +100,7 @@ def pose_recipes() -> Iterable[ModelRecipe]:
     yield ModelRecipe(
         "ctd_prenet_{backbone}",
         "conditional_top_down",
-        "{backbone}; a rough pose is added to the crop, heatmaps of the animal",
+        "{backbone}; an initial pose is added to the crop, heatmaps of the animal",
         {
             "model": {
                 "preprocess": {"size": [256, 256]},
