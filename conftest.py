@@ -1,4 +1,5 @@
-"""What holds for every test, of the core and of the plugins: what it draws does not depend on what ran before it."""
+"""What holds for every test, of the core and of the plugins: what it draws does not depend on what ran before
+it."""
 
 from __future__ import annotations
 

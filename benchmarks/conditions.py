@@ -2,9 +2,9 @@
 
     python benchmarks/conditions.py [--threads 1] [--repetitions 30] [--warm-up 30] [--json]
 
-A batch of 8 crops of 256 x 256 pixels and 12 keypoints: drawing poses, by keypoint and in colours, exactly and as
-imported networks need it; drawing erroneous poses from labels of 3 animals; and both together, as a training step does.
-The numbers mean something on an idle machine only.
+A batch of 8 crops of 256 x 256 pixels and 12 keypoints: drawing poses, by keypoint and in colours, exactly
+and as imported networks need it; drawing erroneous poses from labels of 3 animals; and both together, as a
+training step does. The numbers mean something on an idle machine only.
 """
 
 from __future__ import annotations
@@ -57,7 +57,10 @@ def make_cases(device: str) -> list[Case]:
         ("drawn, a map a keypoint", {}),
         ("drawn, in colours", {"encoding": "coloured"}),
         ("drawn, a map a keypoint, as imported", {"rendering": "deeplabcut", "peak": 255.0}),
-        ("drawn, in colours, as imported", {"rendering": "deeplabcut", "peak": 255.0, "encoding": "coloured"}),
+        (
+            "drawn, in colours, as imported",
+            {"rendering": "deeplabcut", "peak": 255.0, "encoding": "coloured"},
+        ),
     ):
         found.append(Case(what, partial(make_input(**config).render, poses, SIZE), BUDGET_MS))
     part = make_input()

@@ -1,12 +1,13 @@
-"""Four crossing animals: the project of docs/measurements.md, three small models trained on it, and their metrics.
+"""Four crossing animals: the project of docs/measurements.md, three small models trained on it, and their
+metrics.
 
     python benchmarks/crossing_animals.py FOLDER [--scenes 10] [--frames 240] [--train "--epochs 1"]
 
-Takes 12 minutes for the first model and 14 for each of the others on 2 CPU cores, and prints every command that it
-runs. What is in FOLDER already is not made again. ``--train`` adds options to each training.
+Takes 12 minutes for the first model and 14 for each of the others on 2 CPU cores, and prints every command
+that it runs. What is in FOLDER already is not made again. ``--train`` adds options to each training.
 
-Animals of 12 keypoints and about 60 pixels, all in the middle of 10 scenes of 256 x 256 pixels, where they cross and
-hide each other; 30 labelled frames of each scene.
+Animals of 12 keypoints and about 60 pixels, all in the middle of 10 scenes of 256 x 256 pixels, where they
+cross and hide each other; 30 labelled frames of each scene.
 """
 
 from __future__ import annotations
@@ -109,18 +110,23 @@ def interval(bounds: list[float] | None) -> str:
 def write(folder: Path, count: int, frames: int) -> None:
     """Write the project."""
     scenes = [
-        Scene(SceneSpec(seed=40 + n, frames=frames, animals=ANIMALS, length=60, ground=n % 5)) for n in range(count)
+        Scene(SceneSpec(seed=40 + n, frames=frames, animals=ANIMALS, length=60, ground=n % 5))
+        for n in range(count)
     ]
     skeleton = scenes[0].skeleton
     ends = tuple(skeleton.keypoints.index(name) for name in ENDS)
     examples = (scene_examples(scene, range(0, frames, STEP), f"v{n}") for n, scene in enumerate(scenes))
-    write_project(folder, with_rump(skeleton), labelled(itertools.chain.from_iterable(examples), ends), name="crossing")
+    write_project(
+        folder, with_rump(skeleton), labelled(itertools.chain.from_iterable(examples), ends), name="crossing"
+    )
 
 
 def with_rump(skeleton: Skeleton) -> Skeleton:
     """The skeleton with the twelfth keypoint."""
     edges = tuple(edge for edge in skeleton.edges if edge != ENDS)
-    return replace(skeleton, keypoints=(*skeleton.keypoints, RUMP), edges=(*edges, (ENDS[0], RUMP), (RUMP, ENDS[1])))
+    return replace(
+        skeleton, keypoints=(*skeleton.keypoints, RUMP), edges=(*edges, (ENDS[0], RUMP), (RUMP, ENDS[1]))
+    )
 
 
 def labelled(examples: Iterator[Example], ends: tuple[int, ...]) -> Iterator[Example]:
@@ -130,7 +136,9 @@ def labelled(examples: Iterator[Example], ends: tuple[int, ...]) -> Iterator[Exa
         middle = animals.keypoints[:, ends].mean(axis=1, keepdims=True)
         points = np.concatenate([animals.keypoints, middle], axis=1)
         assert example.occluded is not None
-        hidden = np.concatenate([example.occluded, example.occluded[:, ends].all(axis=1, keepdims=True)], axis=1)
+        hidden = np.concatenate(
+            [example.occluded, example.occluded[:, ends].all(axis=1, keepdims=True)], axis=1
+        )
         twelve = Instances.from_keypoints(points, identity=animals.identity, track=animals.track)
         yield replace(example, instances=twelve, occluded=hidden)
 

@@ -1,11 +1,13 @@
-"""How long targets, decoding and adaptive convolutions of DEKR take: medians, beside the budgets of the project.
+"""How long targets, decoding and adaptive convolutions of DEKR take: medians, beside the budgets of the
+project.
 
     python benchmarks/dekr.py [--threads 2] [--repetitions 30] [--warm-up 30] [--json]
 
-Targets: a batch of 8 images, 3 animals, 12 keypoints, maps of 112 x 112 cells of 4 pixels, a tenth of the keypoints
-unlabelled. Decoding: one frame of ideal outputs, 10 animals of 12 keypoints, without and with refinement. Adaptive
-convolutions: the offset branch of 12 keypoints on one map of 64 x 64 cells, by plain torch and by torchvision, forward,
-and forward and backward; and by a branch at a time instead of all at once.
+Targets: a batch of 8 images, 3 animals, 12 keypoints, maps of 112 x 112 cells of 4 pixels, a tenth of the
+keypoints unlabelled. Decoding: one frame of ideal outputs, 10 animals of 12 keypoints, without and with
+refinement. Adaptive
+convolutions: the offset branch of 12 keypoints on one map of 64 x 64 cells, by plain torch and by
+torchvision, forward, and forward and backward; and by a branch at a time instead of all at once.
 The numbers mean something on an idle machine only.
 """
 
@@ -30,7 +32,8 @@ CELLS, STRIDE, KEYPOINTS = 112, 4, 12
 def make_head(animals: int, keypoints: int = KEYPOINTS, **config: Any) -> Head:
     """A head on the features of HRNet-W18."""
     skeleton = Skeleton(
-        tuple(f"keypoint{i}" for i in range(keypoints)), individuals=tuple(f"animal{i}" for i in range(animals))
+        tuple(f"keypoint{i}" for i in range(keypoints)),
+        individuals=tuple(f"animal{i}" for i in range(animals)),
     )
     spec = TypeAdapter(AnyHead).validate_python({"type": "dekr/dekr", **config})
     head: Head = BuildContext(skeleton=skeleton, features=(Feature(270, STRIDE),)).build("head", spec)

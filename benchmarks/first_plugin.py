@@ -2,11 +2,12 @@
 
     python benchmarks/first_plugin.py [--folder FOLDER] [--models top-down ...] [--json]
 
-Bakes the template of every kind and counts the lines of its files, blank ones left out: those are what an author starts
-from, and the network's are those to be replaced. Counts the lines of the author's guide's backbone in the same way.
-Then bakes a backbone, builds its wheel, installs it into a new environment that sees the packages of this one, and
-trains and predicts it as single-animal, bottom-up and top-down model, an epoch each on rendered animals on the CPU,
-without further code. No network is needed. The seconds mean something on an idle machine only.
+Bakes the template of every kind and counts the lines of its files, blank ones left out: those are what an
+author starts from, and the network's are those to be replaced. Counts the lines of the author's guide's
+backbone in the same way. Then bakes a backbone, builds its wheel, installs it into a new environment that
+sees the packages of this one, and trains and predicts it as single-animal, bottom-up and top-down model, an
+epoch each on rendered animals on the CPU, without further code. No network is needed. The seconds mean
+something on an idle machine only.
 """
 
 from __future__ import annotations
@@ -73,7 +74,11 @@ def lines(text: str) -> int:
 
 def baked_lines(project: Path) -> dict[str, int]:
     """Lines of the plugin's Python, of its tests' and of everything else."""
-    files = [file for file in project.rglob("*") if file.is_file() and ".git" not in file.relative_to(project).parts]
+    files = [
+        file
+        for file in project.rglob("*")
+        if file.is_file() and ".git" not in file.relative_to(project).parts
+    ]
     counts = {"python": 0, "tests": 0, "other": 0}
     for file in files:
         kind = "other" if file.suffix != ".py" else "tests" if "tests" in file.parts else "python"
@@ -152,7 +157,9 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, help="an empty folder to work in and to keep; by default a temporary one"
     )
-    parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS), help="to be trained")
+    parser.add_argument(
+        "--models", nargs="+", choices=list(MODELS), default=list(MODELS), help="to be trained"
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:

@@ -2,10 +2,10 @@
 
     python benchmarks/paf.py [--threads 2] [--repetitions 30] [--warm-up 30] [--json]
 
-Targets: a batch of 8 images, 12 keypoints, 66 limbs, maps of 112 x 112 cells of 4 pixels, a tenth of the keypoints
-unlabelled; once with animals as compact as they are (90 pixels) and once with keypoints all over the image. Decoding:
-one frame of ideal outputs, 10 animals of 12 keypoints, with all 66 limbs and with a tree of 11.
-The numbers mean something on an idle machine only.
+Targets: a batch of 8 images, 12 keypoints, 66 limbs, maps of 112 x 112 cells of 4 pixels, a tenth of the
+keypoints unlabelled; once with animals as compact as they are (90 pixels) and once with keypoints all over
+the image. Decoding: one frame of ideal outputs, 10 animals of 12 keypoints, with all 66 limbs and with a tree
+of 11. The numbers mean something on an idle machine only.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python benchmarks/predict_throughput.py RUN VIDEO [--repeats 3] [--batch-size N] [--device D]
 
-End to end (decoding, network and writing the file, overlapping) should be near the slower of the other two. Prints
-medians; what else runs on the machine counts. A minute of video is enough.
+End to end (decoding, network and writing the file, overlapping) should be near the slower of the other two.
+Prints medians; what else runs on the machine counts. A minute of video is enough.
 """
 
 from __future__ import annotations
@@ -25,15 +25,17 @@ import pose_core
 def in_thread(measure: Callable[[], float]) -> float:
     """Measure in a thread of its own, where the pipeline does its work too.
 
-    On a CPU it matters: OpenMP's threads wait for each other by spinning, more so for the main thread, and where other
-    programs run as well that can cost a factor of four.
+    On a CPU it matters: OpenMP's threads wait for each other by spinning, more so for the main thread, and
+    where other programs run as well that can cost a factor of four.
     """
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(measure).result()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", type=Path)
     parser.add_argument("video", type=Path)
     parser.add_argument("--repeats", type=int, default=3)
@@ -65,7 +67,11 @@ def main() -> None:
         """As 'pose predict' measures it once the model is loaded."""
         with tempfile.TemporaryDirectory() as folder:
             (outcome,) = pose_core.predict(
-                options.run, [options.video], Path(folder), device=options.device, batch_size=options.batch_size
+                options.run,
+                [options.video],
+                Path(folder),
+                device=options.device,
+                batch_size=options.batch_size,
             )
         if outcome is None or outcome.timing is None:
             raise SystemExit(f"{options.video} could not be predicted")
@@ -80,7 +86,8 @@ def main() -> None:
             measured[name].append(in_thread(way))
     medians = {name: statistics.median(rates) for name, rates in measured.items()}
     print(
-        f"{estimator.run.name}, {info.width} x {info.height}, {info.frames} frames, batches of {estimator.batch_size}, "
+        f"{estimator.run.name}, {info.width} x {info.height}, {info.frames} frames, batches of "
+        f"{estimator.batch_size}, "
         f"{estimator.device}, {torch.get_num_threads()} threads; medians of {options.repeats}"
     )
     for name, value in medians.items():

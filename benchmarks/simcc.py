@@ -1,9 +1,10 @@
-"""How long coordinate classification takes to encode labels and to decode outputs: medians, beside the budget.
+"""How long coordinate classification takes to encode labels and to decode outputs: medians, beside the
+budget.
 
     python benchmarks/simcc.py [--threads 2] [--device cpu] [--json]
 
-The numbers mean something on an idle machine only; the ratios to a plain softmax of the same outputs mean something on
-any.
+The numbers mean something on an idle machine only; the ratios to a plain softmax of the same outputs mean
+something on any.
 """
 
 from __future__ import annotations

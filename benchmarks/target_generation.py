@@ -1,4 +1,5 @@
-"""How long it takes to make training targets and to decode heatmaps: medians, beside the budget of the project.
+"""How long it takes to make training targets and to decode heatmaps: medians, beside the budget of the
+project.
 
     python benchmarks/target_generation.py [--threads 2] [--device cpu] [--json]
 

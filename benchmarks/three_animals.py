@@ -2,7 +2,8 @@
 
     python benchmarks/three_animals.py FOLDER [--scenes 6] [--frames 200]
 
-Animals 44 pixels long that cross and hide each other, in 6 scenes of 256 x 192 pixels; 34 labelled frames of each.
+Animals 44 pixels long that cross and hide each other, in 6 scenes of 256 x 192 pixels; 34 labelled frames of
+each.
 """
 
 from __future__ import annotations
@@ -25,10 +26,16 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=200, help="of each scene")
     options = parser.parse_args()
     scenes = [
-        Scene(SceneSpec(seed=number, frames=options.frames, size=(192, 256), animals=3, length=44, ground=number % 3))
+        Scene(
+            SceneSpec(
+                seed=number, frames=options.frames, size=(192, 256), animals=3, length=44, ground=number % 3
+            )
+        )
         for number in range(options.scenes)
     ]
-    examples = (scene_examples(scene, range(0, options.frames, STEP), f"v{n}") for n, scene in enumerate(scenes))
+    examples = (
+        scene_examples(scene, range(0, options.frames, STEP), f"v{n}") for n, scene in enumerate(scenes)
+    )
     write_project(options.folder, scenes[0].skeleton, itertools.chain.from_iterable(examples), name="three")
     print(
         f"{options.folder}: written; "

@@ -96,4 +96,6 @@ def measure(case: Case, repetitions: int, warm_up: int, device: str) -> Row:
             torch.cuda.synchronize()
         if repetition >= before:
             milliseconds.append(1e3 * (time.perf_counter() - start))
-    return Row(case.name, round(statistics.median(milliseconds), 3), round(min(milliseconds), 3), case.budget_ms)
+    return Row(
+        case.name, round(statistics.median(milliseconds), 3), round(min(milliseconds), 3), case.budget_ms
+    )

@@ -1,9 +1,11 @@
-"""Four crossing animals in synthetic videos: how many a conditional model finds, and how well ``--follow`` tracks them.
+"""Four crossing animals in synthetic videos: how many a conditional model finds, and how well ``--follow``
+tracks them.
 
     python benchmarks/tracking.py RUN [--frames 240]
 
-RUN is the run ``ctd`` that benchmarks/crossing_animals.py makes, which has seen every eighth frame of scenes 40 and 43,
-and of 77 the ground only. An animal is found where the median of its keypoints' distances is below 15 pixels.
+RUN is the run ``ctd`` that benchmarks/crossing_animals.py makes, which has seen every eighth frame of scenes
+40 and 43, and of 77 the ground only. An animal is found where the median of its keypoints' distances is below
+15 pixels.
 """
 
 from __future__ import annotations
@@ -36,7 +38,10 @@ def main() -> None:
     for seed, ground in SCENES:
         scene = Scene(SceneSpec(seed=seed, frames=options.frames, animals=ANIMALS, length=60, ground=ground))
         for follow in (False, True):
-            print(f"| {seed} | {'yes' if follow else 'no'} | {measure(options.run, scene, follow)} |", flush=True)
+            print(
+                f"| {seed} | {'yes' if follow else 'no'} | {measure(options.run, scene, follow)} |",
+                flush=True,
+            )
 
 
 def measure(run: Path, scene: Scene, follow: bool) -> str:

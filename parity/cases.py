@@ -37,7 +37,8 @@ class Case:
         net_type: DeepLabCut's name of the pose network.
         top_down: whether it sees crops.
         sizes: (height, width) of the images, in pixels.
-        multiple: images are padded on the right and at the bottom to multiples of it, before either side sees them.
+        multiple: images are padded on the right and at the bottom to multiples of it, before either side sees
+            them.
         detector: name of the detector, for rows that compare a detector instead of the pose network.
         exported: taken over from an exported ``.pt`` file, detector included, instead of a snapshot.
         unique: number of unique body parts.
@@ -67,7 +68,9 @@ def _cases() -> list[Case]:
     for name in BACKBONES:
         found.append(Case(name, name, False, (_FRAME, _ODD, _SMALL), _multiple(name)))
     found += [Case(f"top_down_{name}", name, True, (_FRAME,)) for name in BACKBONES]
-    found += [Case(f"rtmpose_{v}", f"rtmpose_{v}", True, ((384, 384) if v == "x" else _FRAME,)) for v in "smx"]
+    found += [
+        Case(f"rtmpose_{v}", f"rtmpose_{v}", True, ((384, 384) if v == "x" else _FRAME,)) for v in "smx"
+    ]
     found.append(Case("animaltokenpose_base", "animaltokenpose_base", True, (_FRAME,)))
     found += _several_animals()
     found += [Case(name, name, False, (size,)) for name, size in _CONDITIONAL.items()]
@@ -78,9 +81,23 @@ def _cases() -> list[Case]:
 
 
 def _several_animals() -> list[Case]:
-    small = ("resnet_50", "hrnet_w18", "cspnext_s", "dlcrnet_stride16_ms5", "dlcrnet_stride32_ms5", "dekr_w18")
+    small = (
+        "resnet_50",
+        "hrnet_w18",
+        "cspnext_s",
+        "dlcrnet_stride16_ms5",
+        "dlcrnet_stride32_ms5",
+        "dekr_w18",
+    )
     found = []
-    for name in (*BACKBONES, "dlcrnet_stride16_ms5", "dlcrnet_stride32_ms5", "dekr_w18", "dekr_w32", "dekr_w48"):
+    for name in (
+        *BACKBONES,
+        "dlcrnet_stride16_ms5",
+        "dlcrnet_stride32_ms5",
+        "dekr_w18",
+        "dekr_w32",
+        "dekr_w48",
+    ):
         # A backbone's bare name means another network than in a project of one animal.
         row = f"{name}, several animals" if name in BACKBONES else name
         sizes = (_FRAME, _ODD) if name in small else (_FRAME,)

@@ -30,7 +30,8 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 RAW, PIXELS, SCORE = 1e-4, 0.01, 1e-4
 """Largest differences: of raw outputs max |a - b| / max |b|; of keypoints and corners of boxes; of scores."""
 ALIVE = 0.01
-"""Outputs must differ from image to image by more than this, max |a - b| / max |b|: a dead network proves nothing."""
+"""Outputs must differ from image to image by more than this, max |a - b| / max |b|: a dead network proves
+nothing."""
 _SLOTS = {"bodypart": "keypoints", "unique_bodypart": "unique_keypoints", "identity": "identity"}
 
 
@@ -77,7 +78,9 @@ def compare(case: Case, made: Mapping[str, Any], folder: Path) -> Row:
         made: what the original's side answered.
         folder: where it put its files; the run goes there too.
     """
-    row = Row(case, theirs=made["parameters"], images=made["images"], drawn=made["drawn"], versions=made["versions"])
+    row = Row(
+        case, theirs=made["parameters"], images=made["images"], drawn=made["drawn"], versions=made["versions"]
+    )
     run = take_over(made, folder / "run")
     original = dict(np.load(folder / "original.npz"))
     with torch.inference_mode():
@@ -109,7 +112,9 @@ def compare_pose(run: Run, original: Arrays, row: Row) -> None:
         image = original[f"{at}.image"]
         row.sizes.append(image.shape[:2])
         images = torch.from_numpy(image).permute(2, 0, 1)[None]
-        outputs = model(model.normalise(images), **extra_inputs(model, original.get(f"{at}.conditions"), images))
+        outputs = model(
+            model.normalise(images), **extra_inputs(model, original.get(f"{at}.conditions"), images)
+        )
         for key in [k for k in original if k.startswith(f"{at}.raw.")]:
             _, _, slot, name = key.split(".")
             ours = raw_output(outputs[_SLOTS[slot]], name, model, _SLOTS[slot])
@@ -121,8 +126,12 @@ def compare_pose(run: Run, original: Arrays, row: Row) -> None:
         if (theirs := original.get(f"{at}.poses.unique_bodypart")) is not None:
             compare_animals(found.unique_keypoints, found.unique_scores, theirs.reshape(1, -1, 3), row)
     head = model.heads["keypoints"]
-    for at in sorted(k.removesuffix(".poses") for k in original if k.startswith("ideal.") and k.endswith(".poses")):
-        maps = {k.split(".")[-1]: torch.from_numpy(v) for k, v in original.items() if k.startswith(f"{at}.raw.")}
+    for at in sorted(
+        k.removesuffix(".poses") for k in original if k.startswith("ideal.") and k.endswith(".poses")
+    ):
+        maps = {
+            k.split(".")[-1]: torch.from_numpy(v) for k, v in original.items() if k.startswith(f"{at}.raw.")
+        }
         if "locref" in maps:
             maps["locref"] = maps["locref"] * head.locref_std
         found = head.decode(maps, Predictions.none(1, model.skeleton))
@@ -131,7 +140,9 @@ def compare_pose(run: Run, original: Arrays, row: Row) -> None:
             found = model.heads["identity"].decode({"identity": maps["identity"]}, found)
             names = found.identity[0]
         compare_animals(found.keypoints[0], found.keypoint_scores[0], original[f"{at}.poses"], row, names)
-    row.alive = min((relative(torch.from_numpy(v[0]), v[1]) for v in seen.values() if len(v) > 1), default=0.0)
+    row.alive = min(
+        (relative(torch.from_numpy(v[0]), v[1]) for v in seen.values() if len(v) > 1), default=0.0
+    )
     if (other := original.get(f"{places(original)[0]}.conditions")) is not None:
         # Of the last image, with the pose of the first.
         moved = model(model.normalise(images), **extra_inputs(model, other, images))
@@ -152,10 +163,11 @@ def extra_inputs(model: PoseModel, pose: npt.NDArray[Any] | None, images: Tensor
 def compare_animals(
     points: Tensor, scores: Tensor, theirs: npt.NDArray[Any], row: Row, names: Tensor | None = None
 ) -> None:
-    """Animals (N, K, 2) and their scores (N, K) with those of the original, (M, K, 3), where -1 or NaN is missing.
+    """Animals (N, K, 2) and their scores (N, K) with those of the original, (M, K, 3), where -1 or NaN is
+    missing.
 
-    Each is compared with the nearest of the other side; all must be there on both sides. With ``names`` (N,), which
-    individuals they are, each must be that of the original's row.
+    Each is compared with the nearest of the other side; all must be there on both sides. With ``names`` (N,),
+    which individuals they are, each must be that of the original's row.
     """
     theirs = theirs.astype(np.float64)
     theirs[(theirs == -1).all(-1)] = np.nan
@@ -167,7 +179,9 @@ def compare_animals(
     if len(ours) != len(theirs):
         row.problem = f"{len(ours)} animals, the original has {len(theirs)}"
         return
-    apart = np.nan_to_num(np.abs(ours[:, None, :, :2] - theirs[None, :, :, :2]), nan=1e6).max((2, 3), initial=0.0)
+    apart = np.nan_to_num(np.abs(ours[:, None, :, :2] - theirs[None, :, :, :2]), nan=1e6).max(
+        (2, 3), initial=0.0
+    )
     first, second = linear_sum_assignment(apart)
     ours, theirs = ours[first], theirs[second]
     if names is not None and (names.numpy()[here[first]] != there[second]).any():
@@ -191,7 +205,8 @@ def raw_output(outputs: Mapping[str, Tensor], name: str, model: Any, head: str) 
 
 
 def compare_detector(model: DetectorModel, original: Arrays, row: Row) -> None:
-    """Boxes and scores in the order in which they come out, in double precision; both were given the same pixels."""
+    """Boxes and scores in the order in which they come out, in double precision; both were given the same
+    pixels."""
     row.ours = sum(v.numel() for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked"))
     detector = model.double().network
     row.alive = float("inf")

@@ -7,8 +7,8 @@ import numpy.typing as npt
 
 
 def draw_conditions(height: int, width: int, keypoints: int, seed: int) -> npt.NDArray[np.float32]:
-    """A random (K, 3) pose of x, y and score in a crop: its last keypoint is missing (score 0), the one before lies
-    outside, and the one before that at a corner; at least five keypoints."""
+    """A random (K, 3) pose of x, y and score in a crop: its last keypoint is missing (score 0), the one
+    before lies outside, and the one before that at a corner; at least five keypoints."""
     rng = np.random.default_rng(seed)
     pose = np.empty((keypoints, 3), np.float32)
     # Whole pixels and a half, which no rounding moves into another one.

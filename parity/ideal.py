@@ -1,7 +1,9 @@
-"""The original's side: outputs as a trained network would put them out, and the animals that are read from them.
+"""The original's side: outputs as a trained network would put them out, and the animals that are read from
+them.
 
-Of a random network's fields, which animals come out is a matter of how each algorithm breaks ties and cuts knots; of
-ideal fields of separated animals there is one answer. And a random network hardly finds an animal twice.
+Of a random network's fields, which animals come out is a matter of how each algorithm breaks ties and cuts
+knots; of ideal fields of separated animals there is one answer. And a random network hardly finds an animal
+twice.
 """
 
 from __future__ import annotations
@@ -25,15 +27,17 @@ SCENES = 8
 
 
 def fields(model: PoseModel, keypoints: int, animals: int, seed: int) -> dict[str, np.ndarray]:
-    """Heatmaps (logits), location refinement and part affinity fields of random animals, and what is made of them.
+    """Heatmaps (logits), location refinement and part affinity fields of random animals, and what is made of
+    them.
 
-    Targets of the original's own generators: the location refinement of its plateaus (the Gaussian one's is that of the
-    last animal in all of the map), the heights of its Gaussians (its plateaus have equal cells side by side, each of
-    which it takes for a keypoint).
+    Targets of the original's own generators: the location refinement of its plateaus (the Gaussian one's is
+    that of the last animal in all of the map), the heights of its Gaussians (its plateaus have equal cells
+    side by side, each of which it takes for a keypoint).
 
     Returns:
-        ``ideal.N.raw.{heatmap,locref,paf}`` and ``ideal.N.poses`` (A, K, 3), rows of -1 where there is no animal. With
-        an identity head also ``ideal.N.raw.identity``, and then the row says which individual it is.
+        ``ideal.N.raw.{heatmap,locref,paf}`` and ``ideal.N.poses`` (A, K, 3), rows of -1 where there is no
+        animal. With an identity head also ``ideal.N.raw.identity``, and then the row says which individual it
+        is.
     """
     head, stride = model.heads["bodypart"], model.get_stride("bodypart")
     graph = [tuple(edge) for edge in head.predictor.graph]
@@ -51,9 +55,12 @@ def fields(model: PoseModel, keypoints: int, animals: int, seed: int) -> dict[st
         identity = HeatmapPlateauGenerator(animals, 17, heatmap_mode="INDIVIDUAL", generate_locref=False)
     found: dict[str, np.ndarray] = {}
     for number in range(SCENES):
-        # Where a keypoint is missing the original's assignment of identities fails (its weights are no numbers).
+        # Where a keypoint is missing the original's assignment of identities fails (its weights are no
+        # numbers).
         drawn = _poses(number, keypoints, animals, seed + number, hidden=number % 2 == 1 and identity is None)
-        names = np.where((drawn > 0).any((1, 2)), np.random.default_rng(seed + number).permutation(animals), -1)
+        names = np.where(
+            (drawn > 0).any((1, 2)), np.random.default_rng(seed + number).permutation(animals), -1
+        )
         labels = {"keypoints": torch.from_numpy(drawn)[None], "individual_ids": torch.from_numpy(names)[None]}
         gaussian, plateau, field = (generator(stride, shapes, labels) for generator in generators)
         maps: dict[str, torch.Tensor] = {
@@ -61,7 +68,9 @@ def fields(model: PoseModel, keypoints: int, animals: int, seed: int) -> dict[st
             "locref": plateau["locref"]["target"],
             "paf": field["paf"]["target"],
         }
-        predicted: dict[str, Any] = {"bodypart": head.predictor(stride, {n: v.clone() for n, v in maps.items()})}
+        predicted: dict[str, Any] = {
+            "bodypart": head.predictor(stride, {n: v.clone() for n, v in maps.items()})
+        }
         if identity is not None:
             steps = model.get_stride("identity")
             cells_of_names = int(SIZE / steps) + 1
@@ -90,7 +99,9 @@ def duplicates(model: PoseModel, keypoints: int, animals: int, seed: int) -> dic
             rng = np.random.default_rng([seed, number, attempt])
             heights = rng.uniform(0.05, 0.5, (1, keypoints + 1, cells, cells)).astype(np.float32)
             # Centres, twice as many as animals.
-            heights[0, -1].flat[rng.choice(cells**2, 2 * animals, replace=False)] = rng.uniform(0.6, 0.95, 2 * animals)
+            heights[0, -1].flat[rng.choice(cells**2, 2 * animals, replace=False)] = rng.uniform(
+                0.6, 0.95, 2 * animals
+            )
             offsets = np.empty((1, 2 * keypoints, cells, cells), np.float32)
             for axis, centre in enumerate((x, y)):
                 poses = rng.uniform(8, cells - 8, (2, keypoints))[:, :, None, None]
@@ -108,8 +119,8 @@ def duplicates(model: PoseModel, keypoints: int, animals: int, seed: int) -> dic
 
 
 def _poses(number: int, keypoints: int, animals: int, seed: int, hidden: bool) -> np.ndarray:
-    """(animals, K, 3) keypoints of 1 to ``animals`` animals, each in a quarter of the image of its own, then zeros;
-    of the first a keypoint may be hidden."""
+    """(animals, K, 3) keypoints of 1 to ``animals`` animals, each in a quarter of the image of its own, then
+    zeros; of the first a keypoint may be hidden."""
     rng = np.random.default_rng(seed)
     count = 1 + number % animals
     poses = np.zeros((animals, keypoints, 3), np.float32)

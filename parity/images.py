@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 
 def draw(height: int, width: int, seed: int, structured: bool) -> npt.NDArray[np.uint8]:
-    """A random (height, width, 3) RGB image: independent bytes, or soft shapes on a gradient, a little grainy."""
+    """A random (height, width, 3) RGB image: independent bytes, or soft shapes on a gradient, a little
+    grainy."""
     rng = np.random.default_rng(seed)
     if not structured:
         return rng.integers(0, 256, (height, width, 3), np.uint8)

@@ -1,8 +1,8 @@
 """The original's side: makes a model of a case, with random weights, and writes down what it puts out.
 
-Runs in an environment of its own that has deeplabcut, with DLClight=True (no windows). Reads lines ``CASE<tab>FOLDER``
-from its input; for each it fills FOLDER with a project, a snapshot as a training would leave it, and ``original.npz``,
-and answers with one line ``@@ {...}``.
+Runs in an environment of its own that has deeplabcut, with DLClight=True (no windows). Reads lines
+``CASE<tab>FOLDER`` from its input; for each it fills FOLDER with a project, a snapshot as a training would
+leave it, and ``original.npz``, and answers with one line ``@@ {...}``.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ def work(case: Case, folder: Path) -> dict[str, Any]:
 
 
 def with_crops(description: PoseConfig, file: Path, size: tuple[int, int]) -> PoseConfig:
-    """The configuration with crops of a size: 3.0.2 writes 256 x 256 for every network, also where the head of the
-    same configuration takes 384 x 384 (rtmpose_x), and then fails on the first image."""
+    """The configuration with crops of a size: 3.0.2 writes 256 x 256 for every network, also where the head
+    of the same configuration takes 384 x 384 (rtmpose_x), and then fails on the first image."""
     content = yaml.safe_load(file.read_text())
     for part in ("train", "inference"):
         content["data"][part]["top_down_crop"] |= {"height": size[0], "width": size[1]}
@@ -118,10 +118,17 @@ def with_crops(description: PoseConfig, file: Path, size: tuple[int, int]) -> Po
 def make_project(case: Case, folder: Path) -> Path:
     """The config.yaml of a DeepLabCut project."""
     folder.mkdir(parents=True)
-    content: dict[str, Any] = yaml.safe_load(_PROJECT) | {"project_path": str(folder), "bodyparts": list(KEYPOINTS)}
+    content: dict[str, Any] = yaml.safe_load(_PROJECT) | {
+        "project_path": str(folder),
+        "bodyparts": list(KEYPOINTS),
+    }
     unique = [f"corner{i}" for i in range(case.unique)]
     if case.animals > 1:
-        content |= {"multianimalproject": True, "bodyparts": "MULTI!", "multianimalbodyparts": list(KEYPOINTS)}
+        content |= {
+            "multianimalproject": True,
+            "bodyparts": "MULTI!",
+            "multianimalbodyparts": list(KEYPOINTS),
+        }
         content |= {"individuals": [f"animal{i}" for i in range(case.animals)], "identity": case.identity}
         content["uniquebodyparts"] = unique
     elif unique:
@@ -139,14 +146,17 @@ def conditions_file(folder: Path) -> Path:
 
 
 def make_detector(model: dict[str, Any]) -> nn.Module:
-    """The detector with random weights. Its constructor would download a backbone's weights, which go unused."""
+    """The detector with random weights. Its constructor would download a backbone's weights, which go
+    unused."""
     from torchvision.models import _api
 
     original = _api.WeightsEnum.get_state_dict
     loading = nn.Module.load_state_dict
     try:
         _api.WeightsEnum.get_state_dict = lambda *a, **k: {}
-        nn.Module.load_state_dict = lambda self, state, *a, **k: loading(self, state, *a, **k) if state else None
+        nn.Module.load_state_dict = lambda self, state, *a, **k: (
+            loading(self, state, *a, **k) if state else None
+        )
         detector = DETECTORS.build({**{k: v for k, v in model.items() if v is not None}, "pretrained": False})
         detector.eval()  # which returns nothing
     finally:
@@ -161,7 +171,9 @@ def make_detector(model: dict[str, Any]) -> nn.Module:
 
 def save(folder: Path, prefix: str, model: nn.Module) -> Path:
     """As the original's training does."""
-    manager = TorchSnapshotManager(snapshot_prefix=prefix, model_folder=folder, key_metric="test.mAP", save_epochs=25)
+    manager = TorchSnapshotManager(
+        snapshot_prefix=prefix, model_folder=folder, key_metric="test.mAP", save_epochs=25
+    )
     metadata = {"epoch": 100, "metrics": {"metrics/test.mAP": 12.5}, "losses": {"train.total_loss": 0.5}}
     manager.update(100, {"metadata": metadata, "model": model.state_dict(), "optimizer": {"state": {}}})
     return next(folder.glob(f"{prefix}-best-*.pt"))
@@ -177,11 +189,15 @@ def export(folder: Path, description: PoseConfig, pose: nn.Module, detector: nn.
 
 def normalised(image: np.ndarray, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     # The constants have the digits that a network keeps them with, so that float64 compares the rest.
-    mean, std = (np.array(v, np.float32).astype(np.float64) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+    mean, std = (
+        np.array(v, np.float32).astype(np.float64) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    )
     return torch.from_numpy((image / 255 - mean) / std).to(dtype).permute(2, 0, 1)[None]
 
 
-def run_pose(case: Case, model: PoseModel, description: PoseConfig, seed: int, folder: Path) -> dict[str, Any]:
+def run_pose(
+    case: Case, model: PoseModel, description: PoseConfig, seed: int, folder: Path
+) -> dict[str, Any]:
     inference = description.data.inference
     transform = build_transforms(inference)
     if case.top_down:
@@ -235,7 +251,11 @@ def run_pose(case: Case, model: PoseModel, description: PoseConfig, seed: int, f
     elif "offset_head" in parts:
         found |= duplicates(model, len(KEYPOINTS), case.animals, seed)
     np.savez(folder / "original.npz", **found)
-    return {"parameters": sum(p.numel() for p in model.parameters()), "images": len(case.sizes) * 2, "drawn": drawn}
+    return {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "images": len(case.sizes) * 2,
+        "drawn": drawn,
+    }
 
 
 _REPORTED = {"bodypart": "bodyparts", "unique_bodypart": "unique_bodyparts"}
@@ -249,8 +269,8 @@ def padded(image: np.ndarray, multiple: int) -> np.ndarray:
 
 
 def run_detector(case: Case, detector: nn.Module, seed: int, folder: Path) -> dict[str, Any]:
-    """Boxes, computed in double precision: which of many overlapping boxes are kept is decided by comparisons, and a
-    random network enlarges rounding errors until some come out the other way."""
+    """Boxes, computed in double precision: which of many overlapping boxes are kept is decided by
+    comparisons, and a random network enlarges rounding errors until some come out the other way."""
     # The batch norms of one are frozen, and their weights no parameters; so statistics count too.
     count = sum(v.numel() for k, v in detector.state_dict().items() if not k.endswith("num_batches_tracked"))
     detector.double()

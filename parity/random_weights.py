@@ -10,7 +10,9 @@ import torch
 from torch import nn
 from torchvision.ops import DeformConv2d
 
-RESIDUAL_END = re.compile(r"(\.bn3|blocks\.\d+\.conv2\.pointwise_conv\.norm|offset_feature_layers\.\d+\.\d+\.bn)$")
+RESIDUAL_END = re.compile(
+    r"(\.bn3|blocks\.\d+\.conv2\.pointwise_conv\.norm|offset_feature_layers\.\d+\.\d+\.bn)$"
+)
 """The last normalisation of residual branches of ResNets, HRNets, CSPNeXts and adaptive blocks."""
 TAPS = re.compile(r"\.(transform_matrix|translation)_conv$")
 """What says where the taps of a deformable convolution lie."""
@@ -25,7 +27,11 @@ def randomise(model: nn.Module) -> None:
             if name == "pos_embedding":
                 value.add_(0.1 * torch.randn_like(value))
             elif isinstance(module, nn.Linear | nn.modules.conv._ConvNd | DeformConv2d) and name == "weight":
-                fan = value[0].numel() if not isinstance(module, nn.ConvTranspose2d) else value.numel() / value.shape[1]
+                fan = (
+                    value[0].numel()
+                    if not isinstance(module, nn.ConvTranspose2d)
+                    else value.numel() / value.shape[1]
+                )
                 value.copy_(torch.randn_like(value) * (2 / fan) ** 0.5)
             elif name == "bias":
                 value.copy_(0.1 * torch.randn_like(value))
@@ -39,8 +45,8 @@ def randomise(model: nn.Module) -> None:
             module.bias.copy_(0.1 * torch.randn_like(module.bias))
 
     for name, module in model.named_modules():
-        # Where a branch is added to its input, it must not outweigh it: rounding errors of float32 would grow from
-        # block to block, and a deep random network would show those instead of what it computes.
+        # Where a branch is added to its input, it must not outweigh it: rounding errors of float32 would grow
+        # from block to block, and a deep random network would show those instead of what it computes.
         if RESIDUAL_END.search(name):
             module.weight.mul_(0.2)
         if TAPS.search(name):
@@ -86,7 +92,10 @@ def scale_heads(model: nn.Module, outputs: Mapping[str, Mapping[str, torch.Tenso
         if hasattr(head, "cls_x"):
             last = {"x": [head.cls_x], "y": [head.cls_y]}
         elif hasattr(head, "offset_head"):
-            last = {"heatmap": [head.heatmap_head.head_heatmap[1]], "offset": head.offset_head.offset_final_layer}
+            last = {
+                "heatmap": [head.heatmap_head.head_heatmap[1]],
+                "offset": head.offset_head.offset_final_layer,
+            }
         elif hasattr(head, "heatmap_head"):
             last = {name: [_last(getattr(head, f"{name}_head"))] for name in outputs[slot]}
         else:
@@ -107,12 +116,22 @@ def _last(head: nn.Module) -> nn.Module:
 
 def spread_detections(detector: nn.Module, sample: torch.Tensor) -> None:
     """Scores that fill the range from 0 to 1, and boxes that are not all beyond the image."""
-    spread = {"cls_score": 2.0, "cls_logits": 2.0, "bbox_pred": 0.5, "classification_head": 2.0, "regression_head": 1.0}
+    spread = {
+        "cls_score": 2.0,
+        "cls_logits": 2.0,
+        "bbox_pred": 0.5,
+        "classification_head": 2.0,
+        "regression_head": 1.0,
+    }
     wanted, classes = [], []
     for name, module in detector.named_modules():
         last = name.split(".")[-1] == "1" and "module_list" in name  # of SSDLite's heads
         size = next((v for k, v in spread.items() if k in name), None)
-        if size is not None and isinstance(module, nn.Linear | nn.Conv2d) and ("module_list" not in name or last):
+        if (
+            size is not None
+            and isinstance(module, nn.Linear | nn.Conv2d)
+            and ("module_list" not in name or last)
+        ):
             wanted.append((module, size))
             if "cls_score" in name or "classification_head" in name:
                 classes.append(module)

@@ -1,7 +1,7 @@
 """Compares every supported model of DeepLabCut with what ``pose import deeplabcut`` makes of it.
 
-``python parity/run.py [--only NAME ...] [--report FILE] [--oracle COMMAND]``, run by ``make parity``. Ends with code 1
-when a row fails.
+``python parity/run.py [--only NAME ...] [--report FILE] [--oracle COMMAND]``, run by ``make parity``. Ends
+with code 1 when a row fails.
 """
 
 from __future__ import annotations
@@ -69,8 +69,12 @@ class Oracle:
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", nargs="+", choices=list(CASES), help="these rows only")
-    parser.add_argument("--report", type=Path, help="by default docs/parity.md where all rows are compared, else none")
-    parser.add_argument("--oracle", default=shlex.join(ORACLE), help="the command that makes and runs the originals")
+    parser.add_argument(
+        "--report", type=Path, help="by default docs/parity.md where all rows are compared, else none"
+    )
+    parser.add_argument(
+        "--oracle", default=shlex.join(ORACLE), help="the command that makes and runs the originals"
+    )
     options = parser.parse_args(arguments)
     report = options.report or (HERE.parent / "docs" / "parity.md" if options.only is None else None)
     rows = []
@@ -83,7 +87,9 @@ def main(arguments: Sequence[str]) -> int:
         oracle.close()
     if report is not None:
         theirs = next((row.versions for row in rows if row.versions), "the original")
-        write_report(rows, f"Compared: {theirs}, and pose_core {__version__} on torch {torch.__version__}.", report)
+        write_report(
+            rows, f"Compared: {theirs}, and pose_core {__version__} on torch {torch.__version__}.", report
+        )
         print(f"{report}: written")
     failed = [row.case.name for row in rows if not row.passed]
     print(
@@ -110,7 +116,9 @@ def _row(oracle: Oracle, name: str, folder: Path) -> Row:
 def _metrics(row: Row) -> str:
     if row.problem:
         return row.problem
-    counts = f"{row.theirs} parameters" if row.theirs == row.ours else f"{row.theirs} parameters, ours {row.ours}"
+    counts = (
+        f"{row.theirs} parameters" if row.theirs == row.ours else f"{row.theirs} parameters, ours {row.ours}"
+    )
     counts += f", {row.animals} animals" if row.animals else ""
     return f"{counts}, raw {row.raw:.1e}, {row.pixels:.1e} px, score {row.score:.1e}, alive {row.alive:.2f}"
 

@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 
 MARGIN = 1e-3
-"""How much higher than all others the highest cell must be, as a fraction of the largest value of the map: a random
-network has near-ties, which rounding would decide either way. Other images are drawn until there are none. Of offsets,
-how far keypoints must be from where they would be read in another cell (cells), or be another animal (pixels)."""
+"""How much higher than all others the highest cell must be, as a fraction of the largest value of the map: a
+random network has near-ties, which rounding would decide either way. Other images are drawn until there are
+none. Of offsets, how far keypoints must be from where they would be read in another cell (cells), or be
+another animal (pixels)."""
 
 
 def unambiguous(outputs: Mapping[str, Mapping[str, torch.Tensor]], animals: int) -> bool:

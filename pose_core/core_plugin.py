@@ -30,7 +30,12 @@ def pose_components() -> Iterable[ComponentSpec]:
         tags=("table",),
     )
     for name, config, factory, summary in (
-        ("whole_frame", "WholeFrame", "whole_frames:make_whole_frame_stage", "A network that sees the whole frame"),
+        (
+            "whole_frame",
+            "WholeFrame",
+            "whole_frames:make_whole_frame_stage",
+            "A network that sees the whole frame",
+        ),
         ("crops", "Crops", "crops:make_crop_stage", "A network that sees a crop around each box"),
         ("detector", "Boxes", "detector_boxes:DetectorStage", "Boxes of a detector"),
         ("box_file", "Boxes", "box_file:BoxFileStage", "Boxes from a .csv or .parquet file"),
@@ -90,7 +95,8 @@ def pose_suppliers() -> Iterable[SupplierSpec]:
         stage={"type": "core/box_file"},
         takes=("file",),
         metavar="FILE",
-        help="A .csv (frame or image, x1, y1, x2, y2, score) or .parquet file of boxes, in the place of a detector.",
+        help="A .csv (frame or image, x1, y1, x2, y2, score) or .parquet file of boxes, in the place of a "
+        "detector.",
     )
     yield SupplierSpec(
         "labelled_boxes",

@@ -1,4 +1,5 @@
-"""What hooks return: frozen dataclasses that name classes by strings. Imported from :mod:`pose_core.hooks`."""
+"""What hooks return: frozen dataclasses that name classes by strings. Imported from
+:mod:`pose_core.hooks`."""
 
 from __future__ import annotations
 
@@ -22,8 +23,9 @@ class PluginInfo:
         summary: one line.
         license: SPDX identifier of the code.
         hook_api: version of this page the plugin was written for, ``"major.minor"``.
-        citations: the works whose methods it implements: keys of entries in ``citations.bib``, a BibTeX file beside
-            the module of the plugin's entry point. Those of definitions below are keys of the same file.
+        citations: the works whose methods it implements: keys of entries in ``citations.bib``, a BibTeX file
+            beside the module of the plugin's entry point. Those of definitions below are keys of the same
+            file.
     """
 
     namespace: str
@@ -42,14 +44,14 @@ class Kind:
     Attributes:
         name: bare name; a kind that a plugin opens is called ``namespace/name``.
         summary: one line: what goes in and what comes out.
-        config: ``"package.module:Class"``, the base of the configs of its components; imports no torch. ``""``: its
-            components have no config, and no YAML file names them.
-        interface: ``"package.module:Class"``, what the factories of its components are subclasses of; ``""`` where
-            they may be anything that can be called.
+        config: ``"package.module:Class"``, the base of the configs of its components; imports no torch.
+            ``""``: its components have no config, and no YAML file names them.
+        interface: ``"package.module:Class"``, what the factories of its components are subclasses of; ``""``
+            where they may be anything that can be called.
         checks: modules whose ``CHECKS`` are conformance checks of its components. They may import torch.
         config_checks: modules of checks of level 0, which import no torch.
-        harness: ``"package.module:Class"``, a harness that builds and runs its components as networks, so that the
-            checks of all networks apply; ``""`` for what has no parameters.
+        harness: ``"package.module:Class"``, a harness that builds and runs its components as networks, so
+            that the checks of all networks apply; ``""`` for what has no parameters.
         keys: keys of a configuration that hold components of this kind, beside its own name: ``("heads",)``.
         listing: the command that lists its components (``detectors``); ``""`` without one.
     """
@@ -72,17 +74,19 @@ class ComponentSpec:
     Attributes:
         kind: one of :data:`pose_core.kinds.KINDS`, or ``namespace/kind`` for one that a plugin opened.
         name: bare name, unique within kind and plugin.
-        config: ``"package.module:Class"``, a subclass of the config base of the kind. The module imports no torch.
-            ``""`` in kinds whose components have no config.
-        factory: ``"package.module:Class"``, called as ``factory(config, context)``; see ``pose_core.interfaces``.
+        config: ``"package.module:Class"``, a subclass of the config base of the kind. The module imports no
+            torch. ``""`` in kinds whose components have no config.
+        factory: ``"package.module:Class"``, called as ``factory(config, context)``; see
+            ``pose_core.interfaces``.
         summary: one line, shown by ``pose show``.
         tags: free words for filtering.
         citations: works beyond those that the plugin cites.
-        requires: namespaces of other plugins whose components its settings name by default, also those that these name
-            in turn, ``("other",)``. Without these plugins the named models that use it are not offered.
-        weights_license, weights_source: licence (SPDX, or its name) of pretrained weights that it fetches by itself,
-            and one line on what they were trained on and by whom; where ``pose_weights`` describes them they may be
-            left out.
+        requires: namespaces of other plugins whose components its settings name by default, also those that
+            these name in turn, ``("other",)``. Without these plugins the named models that use it are not
+            offered.
+        weights_license, weights_source: licence (SPDX, or its name) of pretrained weights that it fetches by
+            itself, and one line on what they were trained on and by whom; where ``pose_weights`` describes
+            them they may be left out.
     """
 
     kind: str
@@ -129,8 +133,8 @@ class ModelRecipe:
         method: name of a :class:`MethodSpec`.
         summary: template of one line, may contain ``{backbone}``.
         spec: partial run spec without the backbone, ``{"model": {"heads": {...}}}``.
-        wrapper: a backbone component that has the named backbone within it, under the key ``backbone`` of its config
-            and as attribute ``backbone``; empty: the named backbone is used as it is.
+        wrapper: a backbone component that has the named backbone within it, under the key ``backbone`` of its
+            config and as attribute ``backbone``; empty: the named backbone is used as it is.
         citations: works of the method beyond those that plugins and components cite.
     """
 
@@ -153,8 +157,9 @@ class ModelPreset:
         summary: one line.
         spec: partial run spec, ``{"model": {...}, "train": {...}}``.
         citations: works beyond those that its plugin and its components cite.
-        backbone: full name of a :class:`BackbonePreset` that it is built on, ``"mynet/mynet_50"``, which gives the
-            component and its defaults; ``spec`` overrides them. Empty: ``spec`` says the backbone itself.
+        backbone: full name of a :class:`BackbonePreset` that it is built on, ``"mynet/mynet_50"``, which
+            gives the component and its defaults; ``spec`` overrides them. Empty: ``spec`` says the backbone
+            itself.
         wrapper: with ``backbone``: a backbone component around it, as in :class:`ModelRecipe`.
     """
 
@@ -170,15 +175,15 @@ class ModelPreset:
 
 @dataclass(frozen=True, slots=True)
 class ExtraHead:
-    """A head that named models get by themselves where the project's skeleton calls for it and they have none of the
-    kind. The user says no with ``model.heads.NAME: null``.
+    """A head that named models get by themselves where the project's skeleton calls for it and they have none
+    of the kind. The user says no with ``model.heads.NAME: null``.
 
     Attributes:
         name: of the head within the model; one plugin offers one for each need and method.
         needs: what the skeleton must have, one of :data:`NEEDS`.
-        head: the component as YAML would have it, ``{"type": "mynet/corners"}``. Its config's ``predicts_unique`` or
-            ``predicts_identity`` says that it does what is needed. A key ``feature`` that it lacks is taken from the
-            heads that the model has.
+        head: the component as YAML would have it, ``{"type": "mynet/corners"}``. Its config's
+            ``predicts_unique`` or ``predicts_identity`` says that it does what is needed. A key ``feature``
+            that it lacks is taken from the heads that the model has.
         methods: names of the methods of the models that get it.
         summary: one line.
     """
@@ -202,8 +207,8 @@ class WeightSpec:
         license: SPDX identifier or name of the licence of the weights.
         source: what they were trained on and by whom, one line.
         keypoints: names of the keypoints in output order, for weights of whole models.
-        converter: ``"package.module:function"``, from the tensors of the file by name to those of the part that
-            ``model`` names (backbone, detector or whole network); none needed where the names agree.
+        converter: ``"package.module:function"``, from the tensors of the file by name to those of the part
+            that ``model`` names (backbone, detector or whole network); none needed where the names agree.
     """
 
     name: str
@@ -232,8 +237,8 @@ class MethodSpec:
         view: what the network sees: the whole ``frame``, or a crop around one ``animal``.
         animals: ``one`` or ``several`` of a frame are found.
         heads: how many animals the heads find in one input of the network: ``one``, ``several``, or ``any``.
-        stages: name -> component of the kind ``stage`` as YAML would have it, in order. Users change their settings
-            at ``inference.stages.NAME``.
+        stages: name -> component of the kind ``stage`` as YAML would have it, in order. Users change their
+            settings at ``inference.stages.NAME``.
         inputs: names of the extra inputs of the network (``model.inputs``) that the stages fill.
     """
 
@@ -255,8 +260,8 @@ class SupplierSpec:
             (``stages/detector``).
         gives: the need that it answers: ``boxes``, ``poses``, ``centres``, or a word of the plugin.
         stage: the component of the kind ``stage`` as YAML would have it.
-        takes: what it may be given: the ``run`` of a network, a ``file``, or nothing but the ``labels`` of the
-            images that are evaluated.
+        takes: what it may be given: the ``run`` of a network, a ``file``, or nothing but the ``labels`` of
+            the images that are evaluated.
         metavar: of the option, ``RUN|FILE``.
         help: of the option, one line.
         trains: what the network of a run that it takes has learned: ``boxes`` or ``poses``; empty: either.
@@ -277,9 +282,9 @@ class CommandSpec:
 
     Attributes:
         name: the word after ``pose``; not that of another command.
-        app: ``"package.module:app"``, a typer application. It is imported when the command is called, and not for
-            ``pose --help``. One with a single command is called as ``pose NAME``, one with several as ``pose NAME
-            COMMAND``.
+        app: ``"package.module:app"``, a typer application. It is imported when the command is called, and not
+            for ``pose --help``. One with a single command is called as ``pose NAME``, one with several as
+            ``pose NAME COMMAND``.
         summary: one line, shown by ``pose --help``.
     """
 

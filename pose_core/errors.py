@@ -11,11 +11,11 @@
     +-- WeightsError        pretrained weights
         +-- DownloadError   a published file that is not on this machine
 
-The command line prints ``str(error)`` after ``error:`` and exits with code 2. Anything else that is raised is a defect
-of ours (or of a plugin) and keeps its traceback.
+The command line prints ``str(error)`` after ``error:`` and exits with code 2. Anything else that is raised is
+a defect of ours (or of a plugin) and keeps its traceback.
 
-A message names arguments and commands by :func:`argument` and :func:`command`, so that a caller in Python reads
-``detector=RUN`` where the command line says ``--detector RUN``.
+A message names arguments and commands by :func:`argument` and :func:`command`, so that a caller in Python
+reads ``detector=RUN`` where the command line says ``--detector RUN``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def argument(name: str, value: str | bool = "") -> str:
 
     Args:
         name: as in Python, ``max_animals``.
-        value: what stands for its value (``RUN``); True for a switch that is to be on; empty: the argument by itself.
+        value: what stands for its value (``RUN``); True for a switch that is to be on; empty: the argument by
+            itself.
 
     Returns:
         ``detector=RUN``, or ``--detector RUN`` on the command line.
@@ -94,8 +95,8 @@ def command(verb: str, *arguments: str) -> str:
 def readable(message: str) -> str:
     """Put a message on one line of a terminal.
 
-    What a file says may stand in a message: its line breaks become blanks, what a terminal would obey or not show is
-    written as in Python (``\\x1b``), and of very long ones the middle is left out.
+    What a file says may stand in a message: its line breaks become blanks, what a terminal would obey or not
+    show is written as in Python (``\\x1b``), and of very long ones the middle is left out.
     """
     line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(message.split()))
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 500]} ... {line[-400:]}"

@@ -1,9 +1,10 @@
 """Every hook on one page.
 
 A plugin is an ordinary distribution with one entry point in the group ``pose_core.plugins`` that points at a
-module. The module implements any of the hooks below with ``@hookimpl``. It is imported by every ``pose`` command,
-so it imports neither torch nor its own networks: definitions name classes by strings (``"package.module:Class"``)
-that are imported when, and only when, the component is used::
+module. The module implements any of the hooks below with ``@hookimpl``. It is imported by every ``pose``
+command,
+so it imports neither torch nor its own networks: definitions name classes by strings
+(``"package.module:Class"``) that are imported when, and only when, the component is used::
 
     from pose_core.hooks import ComponentSpec, PluginInfo, hookimpl
 

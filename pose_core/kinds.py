@@ -1,8 +1,9 @@
 """The table of kinds: everything that the core knows of a kind of component, one row each.
 
-Looking names up, validating configurations, JSON Schema, ``pose show``, the conformance checks and the reference pages
-read it. A new kind is a row here and a file in :mod:`pose_core.interfaces`; a config base in :mod:`pose_core.specs`
-only where its components have settings in common. A plugin opens a kind with the hook ``pose_kinds``.
+Looking names up, validating configurations, JSON Schema, ``pose show``, the conformance checks and the
+reference pages read it. A new kind is a row here and a file in :mod:`pose_core.interfaces`; a config base in
+:mod:`pose_core.specs` only where its components have settings in common. A plugin opens a kind with the hook
+``pose_kinds``.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ _LOG = logging.getLogger("pose_core")
 
 
 class Reporter(Protocol):
-    """Is told how work goes. The command line shows it on the terminal; a caller in Python may give one of its own."""
+    """Is told how work goes. The command line shows it on the terminal; a caller in Python may give one of
+    its own."""
 
     def note(self, line: str) -> None:
         """Take a line that the user should know."""

@@ -127,8 +127,8 @@ class Instances:
     ) -> Instances:
         """Instances from (N, K, 2) keypoints, the rest filled in.
 
-        Missing keypoints get score 0; scores default to 1 for labelled keypoints and to the mean keypoint score
-        for animals; boxes to the tight box around the keypoints; identity and track to -1.
+        Missing keypoints get score 0; scores default to 1 for labelled keypoints and to the mean keypoint
+        score for animals; boxes to the tight box around the keypoints; identity and track to -1.
 
         Raises:
             ValueError: an array has the wrong shape.
@@ -140,7 +140,9 @@ class Instances:
         missing = np.isnan(points).any(axis=-1)
         points[missing] = np.nan
         point_scores = (
-            np.ones((n, k), np.float32) if keypoint_scores is None else np.array(keypoint_scores, dtype=np.float32)
+            np.ones((n, k), np.float32)
+            if keypoint_scores is None
+            else np.array(keypoint_scores, dtype=np.float32)
         )
         if point_scores.shape != (n, k):
             raise ValueError(f"keypoint_scores must have shape {(n, k)}, not {point_scores.shape}")
@@ -154,8 +156,12 @@ class Instances:
             keypoints=points,
             keypoint_scores=point_scores,
             scores=animal_scores,
-            boxes=(keypoint_boxes(points) if boxes is None else np.asarray(boxes, dtype=np.float32).reshape(n, 4)),
-            identity=(np.full(n, -1, np.int64) if identity is None else np.asarray(identity, np.int64).reshape(n)),
+            boxes=(
+                keypoint_boxes(points) if boxes is None else np.asarray(boxes, dtype=np.float32).reshape(n, 4)
+            ),
+            identity=(
+                np.full(n, -1, np.int64) if identity is None else np.asarray(identity, np.int64).reshape(n)
+            ),
             track=np.full(n, -1, np.int64) if track is None else np.asarray(track, np.int64).reshape(n),
         )
 
@@ -217,7 +223,8 @@ def keypoint_boxes(keypoints: FloatArray) -> FloatArray:
 
 
 def enlarge_boxes(boxes: FloatArray, length: float) -> FloatArray:
-    """Boxes (N, 4) whose longer side is shorter than ``length`` as squares of that side about the same centre."""
+    """Boxes (N, 4) whose longer side is shorter than ``length`` as squares of that side about the same
+    centre."""
     centre, half = (boxes[:, 2:] + boxes[:, :2]) / 2, np.float32(length / 2)
     small = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True, initial=0) < length
     return np.where(small, np.concatenate([centre - half, centre + half], axis=1), boxes).astype(np.float32)
@@ -233,8 +240,8 @@ class Frame:
         unique_keypoints: (U, 2) float32, the keypoints that exist once a frame; NaN where missing.
         unique_scores: (U,) float32.
         missing: why the frame has no result (it could not be decoded ...); None for an ordinary frame.
-        image: the image as text (path of a file, ``clip.mp4 frame 17``), for sequences of images; None for videos
-            and arrays.
+        image: the image as text (path of a file, ``clip.mp4 frame 17``), for sequences of images; None for
+            videos and arrays.
     """
 
     index: int
@@ -300,7 +307,8 @@ class EmbeddedImage:
     Attributes:
         path: of the file.
         key: where in the file, as the reader understands it (name of a dataset and row ...).
-        reader: name of the reader whose ``open_embedded`` takes the key; a reader writes its own ``config.type``.
+        reader: name of the reader whose ``open_embedded`` takes the key; a reader writes its own
+            ``config.type``.
     """
 
     path: Path
@@ -317,7 +325,8 @@ class EmbeddedImage:
 
 
 ImageReference = ImageFile | VideoFrame | EmbeddedImage
-"""Where the pixels of a labelled image are. Can be hashed, compared and pickled; ``str`` names it in messages."""
+"""Where the pixels of a labelled image are. Can be hashed, compared and pickled; ``str`` names it in
+messages."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -364,7 +373,8 @@ class LabelledImage:
         areas: npt.ArrayLike | None = None,
         ignore: npt.ArrayLike | None = None,
     ) -> LabelledImage:
-        """A record with the optional parts filled in (nothing occluded, no unique keypoints, unknown areas)."""
+        """A record with the optional parts filled in (nothing occluded, no unique keypoints, unknown
+        areas)."""
         n, k = instances.keypoints.shape[:2]
         return cls(
             image=image,
@@ -378,8 +388,14 @@ class LabelledImage:
                 if unique_keypoints is None
                 else np.asarray(unique_keypoints, np.float32).reshape(-1, 2)
             ),
-            areas=np.full(n, np.nan, np.float32) if areas is None else np.asarray(areas, np.float32).reshape(n),
-            ignore=(np.zeros((0, 4), np.float32) if ignore is None else np.asarray(ignore, np.float32).reshape(-1, 4)),
+            areas=np.full(n, np.nan, np.float32)
+            if areas is None
+            else np.asarray(areas, np.float32).reshape(n),
+            ignore=(
+                np.zeros((0, 4), np.float32)
+                if ignore is None
+                else np.asarray(ignore, np.float32).reshape(-1, 4)
+            ),
         )
 
 

@@ -22,13 +22,13 @@ _LETTER_AT_THE_FRONT = re.compile(r"^[lr](?=\w{3})")
 def symmetry_from_names(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Pair names that differ in nothing but left and right.
 
-    A name is split into words at everything that is no letter, before digits and at capitals (``earL`` is ``ear``,
-    ``L``); case does not matter. A side is: a word ``l`` or ``r``; ``left`` or ``right``, also within a word
-    (``leftear``, ``frontleftpaw``); ``l`` or ``r`` in a word of two letters whose other one is
-    ``f``, ``h``, ``b`` or ``m`` (the paws ``LF``, ``RF``, ``LH``, ``RH``). Two names are a pair if exchanging all
-    sides of one gives the other. Names without any of these are a pair if one begins with ``l``, the other with
-    ``r``, and the same three letters or more follow (``lhip``, ``rhip``). Names that fit more than one other are
-    left alone.
+    A name is split into words at everything that is no letter, before digits and at capitals (``earL`` is
+    ``ear``, ``L``); case does not matter. A side is: a word ``l`` or ``r``; ``left`` or ``right``, also
+    within a word (``leftear``, ``frontleftpaw``); ``l`` or ``r`` in a word of two letters whose other one is
+    ``f``, ``h``, ``b`` or ``m`` (the paws ``LF``, ``RF``, ``LH``, ``RH``). Two names are a pair if exchanging
+    all sides of one gives the other. Names without any of these are a pair if one begins with ``l``, the
+    other with ``r``, and the same three letters or more follow (``lhip``, ``rhip``). Names that fit more than
+    one other are left alone.
 
     Args:
         names: of keypoints.

@@ -1,7 +1,8 @@
-"""Many ``pose`` commands in one process, and a look at every model: run by tests in environments of their own.
+"""Many ``pose`` commands in one process, and a look at every model: run by tests in environments of their
+own.
 
-``python commands_in_a_process.py QUESTIONS.json ANSWERS.json``. It imports nothing of the tests: it runs where only the
-core and some plugins are installed.
+``python commands_in_a_process.py QUESTIONS.json ANSWERS.json``. It imports nothing of the tests: it runs
+where only the core and some plugins are installed.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def command(arguments: list[str]) -> dict[str, Any]:
 
 
 def models_that_do_not_work(project: dict[str, Any], every: int) -> list[str]:
-    """Each listed model is resolved against an ordinary project; every so manyth is built, without memory for its
-    weights."""
+    """Each listed model is resolved against an ordinary project; every so manyth is built, without memory for
+    its weights."""
     import torch
 
     from pose_core.catalog import get_catalog

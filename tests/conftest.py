@@ -33,7 +33,8 @@ def openfield() -> Path:
 
 @pytest.fixture(scope="session")
 def blob_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project that a tiny network learns in seconds: a red and a green disc on grey noise, 32 images of 64 x 64."""
+    """A project that a tiny network learns in seconds: a red and a green disc on grey noise, 32 images of 64
+    x 64."""
     folder = tmp_path_factory.mktemp("blobs") / "project"
     rng = np.random.default_rng(0)
     skeleton = Skeleton(("red", "green"), edges=(("red", "green"),))
@@ -80,8 +81,8 @@ def load_tool() -> Callable[[str], Any]:
 
 @pytest.fixture(scope="session")
 def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder to be put into an environment of wheels: all packages of this one that others wrote, and nothing of this
-    checkout, whose distributions are installed here by .pth files."""
+    """A folder to be put into an environment of wheels: all packages of this one that others wrote, and
+    nothing of this checkout, whose distributions are installed here by .pth files."""
     folder = tmp_path_factory.mktemp("others")
     for packages in map(Path, site.getsitepackages()):
         for file in packages.iterdir() if packages.is_dir() else ():
@@ -133,7 +134,18 @@ class PoseCommand:
     def train_arguments(project: Path, out: Path, *options: str) -> list[str]:
         """The arguments of a training of the tiny network."""
         tiny = [argument for setting in TINY for argument in ("--set", setting)]
-        return ["train", str(project), "--model", "unet", "--out", str(out), "--device", "cpu", *tiny, *options]
+        return [
+            "train",
+            str(project),
+            "--model",
+            "unet",
+            "--out",
+            str(out),
+            "--device",
+            "cpu",
+            *tiny,
+            *options,
+        ]
 
     def refuses(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> str:
         """The line with which a command refuses its input: exit code 2, one ``error:`` line, no traceback."""

@@ -1,4 +1,5 @@
-"""``pose check`` and the assignment for tests: what they report, and how strict they are about expected failures."""
+"""``pose check`` and the assignment for tests: what they report, and how strict they are about expected
+failures."""
 
 from __future__ import annotations
 
@@ -43,15 +44,21 @@ def test_the_command_fails_with_1_and_refuses_with_2(pose: Any, tmp_path: Path) 
     failed, what_to_do = process.stdout.splitlines()[:2]
     assert failed.startswith("failed  unet plugin_is_active: unet is disabled")
     assert what_to_do.startswith("        The plugin loads and its hooks return")
-    assert "no plugin, component or model 'pose-nothing' is installed" in pose.refuses("check", "pose-nothing")
+    assert "no plugin, component or model 'pose-nothing' is installed" in pose.refuses(
+        "check", "pose-nothing"
+    )
     lost = {"POSE_DISABLE_PLUGINS": "hrnet"}
     assert "its plugin 'hrnet' is disabled" in pose.refuses("check", "hrnet_w32", env=lost)
     process = pose("check", "dekr_w32", "--level", "0", env=lost)
     assert process.returncode == 0
     (line,) = [row for row in process.stdout.splitlines() if "model_resolves" in row]
-    assert line.startswith("skipped dekr model_resolves[model/bottom_up/dekr_w32]: its plugin 'hrnet' is disabled")
+    assert line.startswith(
+        "skipped dekr model_resolves[model/bottom_up/dekr_w32]: its plugin 'hrnet' is disabled"
+    )
     (tmp_path / "bad.json").write_text("[]")
-    assert "holds no stored outputs" in pose.refuses("check", "unet", "--level", "2", "--reference", "bad.json")
+    assert "holds no stored outputs" in pose.refuses(
+        "check", "unet", "--level", "2", "--reference", "bad.json"
+    )
     assert "has no backbone, neck or head" in pose.refuses("check", "pose-coco", "--store", "x.json")
 
 
@@ -65,7 +72,9 @@ def test_outputs_are_stored_and_compared(pose: Any) -> None:
     rows = json.loads(pose("check", "pose-unet", "--level", "2", "--reference", "unet.json", "--json").stdout)
     assert [r["status"] for r in rows if r["check"] == "outputs_are_as_stored"] == ["passed"]
     given = pose("check", "unet/unet", "--level", "0", "--reference", "unet.json")
-    assert "passed  unet outputs_are_as_stored[backbone/unet]" in given.stdout, "a file that is given is compared with"
+    assert "passed  unet outputs_are_as_stored[backbone/unet]" in given.stdout, (
+        "a file that is given is compared with"
+    )
 
 
 def test_what_a_plugin_raises_is_placed_once_and_brings_no_advice(
@@ -104,8 +113,12 @@ def test_a_plugin_does_not_answer_for_what_else_is_installed() -> None:
 def test_a_stranger_cannot_take_the_namespace_of_a_plugin_of_the_core() -> None:
     catalog = get_catalog()
     unet = next(r for r in catalog.plugins if r.name == "unet")
-    subject = Subject("plugin", "", replace(unet, first_party=False), Catalog([replace(unet, first_party=False)]))
-    outcome = run(Item(next(c for c in checks_of_level_0(get_catalog().kinds) if c.name == "names_are_free"), subject))
+    subject = Subject(
+        "plugin", "", replace(unet, first_party=False), Catalog([replace(unet, first_party=False)])
+    )
+    outcome = run(
+        Item(next(c for c in checks_of_level_0(get_catalog().kinds) if c.name == "names_are_free"), subject)
+    )
     assert "the namespace 'unet' is that of pose-unet, by the authors of the core" in outcome.reason
 
 

@@ -21,7 +21,15 @@ QUIET = LogReporter()
 
 
 def options(out: Path, **changes: object) -> DemoOptions:
-    chosen = {"model": "unet", "seed": 0, "images": 24, "seconds": 0.4, "max_time": "20s", "epochs": 1, "device": "cpu"}
+    chosen = {
+        "model": "unet",
+        "seed": 0,
+        "images": 24,
+        "seconds": 0.4,
+        "max_time": "20s",
+        "epochs": 1,
+        "device": "cpu",
+    }
     return DemoOptions(out, **{**chosen, **changes})  # type: ignore[arg-type]
 
 

@@ -62,7 +62,13 @@ CITED = {
     "rtmpose_s": {"jiang2023rtmpose", "li2022simcc", "hua2022gau", "lyu2022rtmdet"},
     "animal_tokenpose_base": {"li2021tokenpose", "dosovitskiy2021vit", "sun2019hrnet"},
     "ctd_prenet_unet": {"zhou2023buctd", "moon2019posefix", "ronneberger2015unet"},
-    "ctd_coam_w48_human": {"zhou2023buctd", "fu2019danet", "sun2019hrnet", "li2019crowdpose", "wightman2019timm"},
+    "ctd_coam_w48_human": {
+        "zhou2023buctd",
+        "fu2019danet",
+        "sun2019hrnet",
+        "li2019crowdpose",
+        "wightman2019timm",
+    },
     "ctd_prenet_rtmpose_s": {"zhou2023buctd", "jiang2023rtmpose", "li2022simcc"},
 }
 """For a model of each family the works that must be cited."""
@@ -75,7 +81,14 @@ def test_each_family_cites_its_works(name: str, tmp_path: Path) -> None:
     assert CITED[name] <= keys
     assert keys - CITED[name] <= {"insafutdinov2016deepercut", "mathis2018deeplabcut", "guo2011gaussian"} | {
         *("wightman2019timm", "wightman2021resnet", "wu2018groupnorm", "wang2020hrnet", "dai2017deformable"),
-        *("wang2020cspnet", "he2015spp", "pereira2022sleap", "moon2019posefix", "lyu2022rtmdet", "hua2022gau"),
+        *(
+            "wang2020cspnet",
+            "he2015spp",
+            "pereira2022sleap",
+            "moon2019posefix",
+            "lyu2022rtmdet",
+            "hua2022gau",
+        ),
     }
 
 
@@ -93,9 +106,13 @@ def test_a_work_has_one_entry_in_all_plugins() -> None:
     for plugin in get_catalog().plugins:
         assert plugin.info is not None
         given = {*plugin.info.citations}
-        given |= {c for some in plugin.definitions.values() for d in some for c in getattr(d, "citations", ())}
+        given |= {
+            c for some in plugin.definitions.values() for d in some for c in getattr(d, "citations", ())
+        }
         found = read_bibliography(plugin)
-        assert given == set(found), f"citations.bib of {plugin.name} has what nothing cites, or lacks something"
+        assert given == set(found), (
+            f"citations.bib of {plugin.name} has what nothing cites, or lacks something"
+        )
         for key, entry in found.items():
             text = " ".join(entry.split())
             assert entries.setdefault(key, text) == text
@@ -109,7 +126,9 @@ def test_recipes_and_presets_are_cited() -> None:
     preset = BackbonePreset("a", "toys", {"type": "toy/a"}, "toy", citations=("a2020",))
     recipe = ModelRecipe("{backbone}", "top_down", "toy", {}, citations=("b2021",))
     definitions = {"pose_backbones": (preset,), "pose_recipes": (recipe,)}
-    (model,) = Catalog([PluginRecord("toy", "pose-toy", "1", "toy", ACTIVE, definitions=definitions)]).models()
+    (model,) = Catalog(
+        [PluginRecord("toy", "pose-toy", "1", "toy", ACTIVE, definitions=definitions)]
+    ).models()
     assert [(c.plugin.name, c.key) for c in model.citations] == [("toy", "a2020"), ("toy", "b2021")]
 
 
@@ -142,7 +161,9 @@ def test_entries_are_read_with_nested_braces_and_comments(cited: Callable[[str],
 
 def test_an_unknown_key_is_the_plugins_mistake(cited: Callable[[str], PluginRecord]) -> None:
     plugin = cited("@misc{toy2020, title={A}}\n@misc{b2021, title={B}}")
-    entries = read_entries([Citation(plugin, "b2021"), Citation(plugin, "toy2020"), Citation(plugin, "b2021")])
+    entries = read_entries(
+        [Citation(plugin, "b2021"), Citation(plugin, "toy2020"), Citation(plugin, "b2021")]
+    )
     assert list(entries) == ["b2021", "toy2020"]
     with pytest.raises(PluginError) as caught:
         read_entries([Citation(plugin, "toy2021")])
@@ -161,7 +182,9 @@ def test_an_unknown_key_is_the_plugins_mistake(cited: Callable[[str], PluginReco
         ("@misc{a, title={A}}\n@misc{a, title={B}}", "has the entry a twice"),
     ],
 )
-def test_damaged_bibliographies_are_refused(cited: Callable[[str], PluginRecord], text: str, message: str) -> None:
+def test_damaged_bibliographies_are_refused(
+    cited: Callable[[str], PluginRecord], text: str, message: str
+) -> None:
     with pytest.raises(PluginError, match=re.escape(f"citations.bib of plugin cited {message}")):
         read_bibliography(cited(text))
 
@@ -169,7 +192,9 @@ def test_damaged_bibliographies_are_refused(cited: Callable[[str], PluginRecord]
 def test_licences_of_code_and_weights(pose: Any, tmp_path: Path) -> None:
     path = write(tmp_path, "model: {name: resnet_50}\n")
     rows = json.loads(pose("licenses", path, "--json").stdout)
-    assert {"pose-core", "pose-resnet", "pose-heatmap"} == {r["name"].split()[0] for r in rows if r["what"] == "code"}
+    assert {"pose-core", "pose-resnet", "pose-heatmap"} == {
+        r["name"].split()[0] for r in rows if r["what"] == "code"
+    }
     others = {r["name"].split()[0]: r for r in rows if r["what"] == "third party"}
     assert {"torch", "numpy", "timm", "scipy"} <= set(others)
     assert not {name for name in others if name.startswith("pose")}
@@ -190,7 +215,11 @@ def test_licences_of_code_and_weights(pose: Any, tmp_path: Path) -> None:
     several = "{model: {name: top_down_unet}, train: {weights: none}, detector: {network: {type: ssdlite}}}"
     (about,) = used_by(write(tmp_path, several)).weights
     assert about["name"].startswith("torchvision/"), "the detector starts from its own"
-    for name, license in (("dlcrnet_stride16_ms5", "Apache-2.0"), ("ctd_coam_w32", "MIT"), ("hrnet_w48", "MIT")):
+    for name, license in (
+        ("dlcrnet_stride16_ms5", "Apache-2.0"),
+        ("ctd_coam_w32", "MIT"),
+        ("hrnet_w48", "MIT"),
+    ):
         (about,) = used_by(write(tmp_path, f"model: {{name: {name}}}")).weights
         assert about["license"] == license
         assert "ImageNet" in about["source"]
@@ -200,7 +229,8 @@ METADATA = {
     "License-Expression: MIT OR BSD-2-Clause": "MIT OR BSD-2-Clause",
     "License: Apache 2.0": "Apache 2.0",
     "License-Expression: MIT\nLicense: the MIT licence": "MIT",
-    "License: Copyright (c) me\n        No more\nClassifier: License :: OSI Approved :: BSD License": "BSD License",
+    "License: Copyright (c) me\n        No more\nClassifier: License :: OSI Approved :: BSD License": "BSD "
+    "License",
     "License: UNKNOWN\nClassifier: License :: OSI Approved :: MIT License": "MIT License",
     "Classifier: License :: Public Domain\nClassifier: License :: OSI Approved": "Public Domain",
     "Summary: none": "unknown: see its metadata",
@@ -211,7 +241,9 @@ METADATA = {
 def test_the_licence_that_metadata_state(lines: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "thing_of_somebody-1.0.dist-info"
     folder.mkdir()
-    requires = 'Requires-Dist: NumPy>=1\nRequires-Dist: x; extra == "y"\nRequires-Dist: z; python_version < "3"'
+    requires = (
+        'Requires-Dist: NumPy>=1\nRequires-Dist: x; extra == "y"\nRequires-Dist: z; python_version < "3"'
+    )
     (folder / "METADATA").write_text(
         f"Metadata-Version: 2.4\nName: thing-of-somebody\nVersion: 1.0\n{lines}\n{requires}\n"
     )
@@ -250,11 +282,18 @@ def test_a_run_tells_where_its_weights_came_from(pose: Any, tmp_path: Path) -> N
     run = tmp_path / "run"
     (run / "stages" / "detector").mkdir(parents=True)
     (run / "config.yaml").write_text("model: {name: unet/unet, method: single_animal}")
-    (run / "stages" / "detector" / "config.yaml").write_text("network: {type: torchvision/ssdlite, pretrained: false}")
+    (run / "stages" / "detector" / "config.yaml").write_text(
+        "network: {type: torchvision/ssdlite, pretrained: false}"
+    )
     about = {"weights": "best", "name": "lab/best", "license": "CC-BY-4.0", "source": "a laboratory"}
     (run / "provenance.json").write_text(json.dumps({"weights": about}))
     rows = json.loads(pose("licenses", run, "--json").stdout)
-    assert rows[-1] == {"what": "weights", "name": "lab/best", "license": "CC-BY-4.0", "source": "a laboratory"}
+    assert rows[-1] == {
+        "what": "weights",
+        "name": "lab/best",
+        "license": "CC-BY-4.0",
+        "source": "a laboratory",
+    }
     assert any(r["name"].startswith("pose-torchvision") for r in rows)
     (run / "provenance.json").write_text("{")
     assert "provenance.json: damaged" in pose.refuses("cite", run)

@@ -34,7 +34,11 @@ def picture(animals: Any, size: tuple[int, int] = (160, 240)) -> ByteArray:
     return np.round(image).astype(np.uint8)
 
 
-TINY = ("model.backbone.backbone.filters=4", "model.backbone.backbone.max_stride=8", "model.preprocess.size=[32,32]")
+TINY = (
+    "model.backbone.backbone.filters=4",
+    "model.backbone.backbone.max_stride=8",
+    "model.preprocess.size=[32,32]",
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +53,33 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return Example(f"{number:02d}.png", picture(animals, (64, 96)), Instances.from_keypoints(points))
 
     folder = tmp_path_factory.mktemp("pairs") / "project"
-    skeleton = Skeleton(SKELETON.keypoints, edges=(("red", "green"), ("green", "blue")), individuals=("one", "two"))
+    skeleton = Skeleton(
+        SKELETON.keypoints, edges=(("red", "green"), ("green", "blue")), individuals=("one", "two")
+    )
     write_project(folder, skeleton, (example(n) for n in range(24)), name="pairs")
     return folder
 
 
-def test_a_conditional_model_trains_predicts_tracks_and_is_evaluated(pose: Any, project: Path, tmp_path: Path) -> None:
+def test_a_conditional_model_trains_predicts_tracks_and_is_evaluated(
+    pose: Any, project: Path, tmp_path: Path
+) -> None:
     source, refiner = tmp_path / "source", tmp_path / "refiner"
     common = ["--device", "cpu", "--seed", "1"]
     process = pose.train(project, source, "--epochs", "60", "--set", "train.ema=null")
     assert process.returncode == 0, process.stderr
     settings = [part for setting in TINY for part in ("--set", setting)]
-    command = ["train", project, "--model", "ctd_prenet_unet", "--out", refiner, "--epochs", "30", *settings, *common]
+    command = [
+        "train",
+        project,
+        "--model",
+        "ctd_prenet_unet",
+        "--out",
+        refiner,
+        "--epochs",
+        "30",
+        *settings,
+        *common,
+    ]
     wrong = pose.refuses(*command, "--conditions", tmp_path)
     assert "not a run folder" in wrong
     process = pose(*command, "--conditions", source)

@@ -1,4 +1,5 @@
-"""The contracts hold for what later families need: extra inputs, heads that refine each other, several feature maps."""
+"""The contracts hold for what later families need: extra inputs, heads that refine each other, several
+feature maps."""
 
 from __future__ import annotations
 
@@ -197,11 +198,15 @@ def test_a_conditional_network_with_two_heads_trains_and_predicts(toys: Catalog)
 
 
 def test_parts_that_do_not_fit_are_errors_of_the_configuration(toys: Catalog) -> None:
-    with pytest.raises(ConfigError, match=r"model\.inputs: backbone cond/two_maps needs an input 'conditions'"):
+    with pytest.raises(
+        ConfigError, match=r"model\.inputs: backbone cond/two_maps needs an input 'conditions'"
+    ):
         spec(inputs={})
     with pytest.raises(ConfigError, match=r"model\.inputs\.more: .* takes no input of this name"):
         spec(inputs={"conditions": "dots", "more": "dots"})
     with pytest.raises(ConfigError, match=r"model\.heads\.keypoints: feature: there is no feature map 2"):
         spec(neck=None, heads={"keypoints": {"type": "heatmap", "feature": 2}})
-    with pytest.raises(PluginError, match="puts out 3 channels at stride 2 but its config declares 9 channels"):
+    with pytest.raises(
+        PluginError, match="puts out 3 channels at stride 2 but its config declares 9 channels"
+    ):
         build_model(spec(method="single_animal", backbone="liar", neck=None, inputs={})).check_features()

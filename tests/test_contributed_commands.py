@@ -46,7 +46,8 @@ def greet(who: str, politely: bool = typer.Option(False, "--politely")):
 
 @pytest.fixture
 def pose_with(tmp_path: Path) -> Run:
-    """``pose`` beside plugins with a command: name of the plugin -> (command, text of the module of its app)."""
+    """``pose`` beside plugins with a command: name of the plugin -> (command, text of the module of its
+    app)."""
 
     def run(plugins: dict[str, tuple[str, str]], *arguments: str) -> subprocess.CompletedProcess[str]:
         place = tmp_path / "site"
@@ -54,7 +55,9 @@ def pose_with(tmp_path: Path) -> Run:
             package = place / f"pose_{name}"
             package.mkdir(parents=True, exist_ok=True)
             (package / "__init__.py").write_text("")
-            (package / "plugin.py").write_text(PLUGIN.format(name=name, command=command, module="application"))
+            (package / "plugin.py").write_text(
+                PLUGIN.format(name=name, command=command, module="application")
+            )
             (package / "application.py").write_text(module)
             info = place / f"pose_{name}-1.0.dist-info"
             info.mkdir(exist_ok=True)
@@ -99,13 +102,18 @@ def test_conformance_looks_at_commands(pose_with: Run) -> None:
 @pytest.mark.parametrize(
     ("module", "said"),
     [
-        ("1 / 0", "cannot be imported (ZeroDivisionError: division by zero); the plugin pose-greeting is broken"),
+        (
+            "1 / 0",
+            "cannot be imported (ZeroDivisionError: division by zero); the plugin pose-greeting is broken",
+        ),
         ("app = 3", "is int, not a typer application; the plugin pose-greeting is broken"),
         ("other = 3", "does not exist; correct the string in the plugin pose-greeting"),
         ("import typer; app = typer.Typer()", "has no command"),
     ],
 )
-def test_a_broken_command_ends_in_one_line_that_names_the_plugin(pose_with: Run, module: str, said: str) -> None:
+def test_a_broken_command_ends_in_one_line_that_names_the_plugin(
+    pose_with: Run, module: str, said: str
+) -> None:
     process = pose_with({"greeting": ("greet", module)}, "greet", "Ann")
     assert process.returncode == 2
     (line,) = process.stderr.splitlines()

@@ -1,4 +1,5 @@
-"""Augmentation: labels follow the image, left and right change places for every animal, chance is repeatable."""
+"""Augmentation: labels follow the image, left and right change places for every animal, chance is
+repeatable."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ LAW = 0.1
 SIGMA = 3.0
 WIDTH, HEIGHT = 220, 180
 # One colour channel a keypoint: a blob of its own colour shows which keypoint sits on it.
-SKELETON = Skeleton(("left", "right", "nose"), symmetry=(("left", "right"),), individuals=("a", "b"), identified=True)
+SKELETON = Skeleton(
+    ("left", "right", "nose"), symmetry=(("left", "right"),), individuals=("a", "b"), identified=True
+)
 NOTHING = AugmentationSpec(
     rotation=0,
     scale=(1, 1),
@@ -74,12 +77,16 @@ def assert_blobs_on_keypoints(samples: PoseSamples, epoch: int) -> int:
     batch = collate([samples[epoch, number] for number in range(len(samples))])
     looked_at = 0
     for image, matrix, animals in zip(
-        batch.images.permute(0, 2, 3, 1).numpy(), batch.matrices.numpy(), batch.labels.keypoints.numpy(), strict=True
+        batch.images.permute(0, 2, 3, 1).numpy(),
+        batch.matrices.numpy(),
+        batch.labels.keypoints.numpy(),
+        strict=True,
     ):
         determinant = float(np.linalg.det(matrix[:2, :2]))
         # In a mirrored image the blob that was drawn for the right one is where the left one is now.
         colours = (1, 0, 2) if determinant < 0 else (0, 1, 2)
-        # The blob's width in the output, and that of its motion blur, decide how far around the keypoint is looked.
+        # The blob's width in the output, and that of its motion blur, decide how far around the keypoint is
+        # looked.
         reach = math.ceil(4.5 * max(1.0, SIGMA * math.sqrt(abs(determinant)))) + 4
         brightness = image.astype(np.float64)
         # The background is not black after a change of brightness.
@@ -89,7 +96,9 @@ def assert_blobs_on_keypoints(samples: PoseSamples, epoch: int) -> int:
                 if np.isnan(x):
                     continue
                 column, row = round(float(x)), round(float(y))
-                window = brightness[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1]
+                window = brightness[
+                    max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1
+                ]
                 if window.shape[:2] != (2 * reach + 1, 2 * reach + 1):
                     continue  # a blob cut off by the edge of the output has no centre to compare with
                 mass = window[..., channel]
@@ -138,14 +147,25 @@ def test_blobs_stay_on_keypoints_under_each_augmentation(folder, name, jitter, e
     multiple=st.sampled_from([1, 32]),
     view=st.sampled_from(["frame", "animal"]),
 )
-def test_blobs_stay_on_keypoints_under_all_augmentations_together(folder, jitter, epoch, scale, crop, multiple, view):
+def test_blobs_stay_on_keypoints_under_all_augmentations_together(
+    folder, jitter, epoch, scale, crop, multiple, view
+):
     keypoints = PLACES + np.array(jitter).reshape(2, 1, 2)
     spec = AugmentationSpec(
-        rotation=180, scale=(0.7, 1.4), translation=0.05, flip=0.5, crop=CropSpec(size=crop), blur=0.5, noise=0, erase=0
+        rotation=180,
+        scale=(0.7, 1.4),
+        translation=0.05,
+        flip=0.5,
+        crop=CropSpec(size=crop),
+        blur=0.5,
+        noise=0,
+        erase=0,
     )
     size = (96, 128) if view == "animal" else None
     preprocess = Preprocess(view=view, scale=scale, size=size, margin=0.4, min_box=0.0)
-    samples = PoseSamples(scene(folder, keypoints), [0], preprocess, multiple, Augmenter(spec, SKELETON), 0, 1 << 20)
+    samples = PoseSamples(
+        scene(folder, keypoints), [0], preprocess, multiple, Augmenter(spec, SKELETON), 0, 1 << 20
+    )
     assert_blobs_on_keypoints(samples, epoch)
 
 
@@ -205,7 +225,9 @@ def test_boxes_and_areas_follow_the_matrix(tmp_path):
 
 def test_a_label_on_the_very_edge_survives_resizing(tmp_path):
     edge = np.array([[[-0.5, -0.5], [WIDTH - 0.5, HEIGHT - 0.5], [10, 10]]])
-    record = LabelledImage.create(ImageFile(tmp_path / "x.png"), "x", WIDTH, HEIGHT, Instances.from_keypoints(edge))
+    record = LabelledImage.create(
+        ImageFile(tmp_path / "x.png"), "x", WIDTH, HEIGHT, Instances.from_keypoints(edge)
+    )
     for scale in (0.1, 0.37, 1.0, 2.3):
         assert not np.isnan(placed(frame_input(WIDTH, HEIGHT, scale, 1), record).keypoints).any()
 
@@ -228,12 +250,16 @@ def test_crops_are_centred_on_animals_up_to_their_shift(tmp_path):
 
 def test_crops_of_an_animal_larger_than_the_window_are_centred_on_its_keypoints(tmp_path):
     keypoints = np.array([[[20, 20], [200, 30], [110, 170]]], np.float64)
-    record = LabelledImage.create(ImageFile(tmp_path / "x"), "x", WIDTH, HEIGHT, Instances.from_keypoints(keypoints))
+    record = LabelledImage.create(
+        ImageFile(tmp_path / "x"), "x", WIDTH, HEIGHT, Instances.from_keypoints(keypoints)
+    )
     augmenter = Augmenter(changed(crop={"size": (64, 64), "shift": 0.0, "background": 0.0}), SKELETON)
     base = frame_input(WIDTH, HEIGHT, 1.0, 32)
     hit = {
         int(abs(transform_points(keypoints[0], g.matrix) - 31.5).sum(axis=1).argmin())
-        for g in (augmenter.frame_geometry(record, np.arange(1), base, np.random.default_rng(s)) for s in range(40))
+        for g in (
+            augmenter.frame_geometry(record, np.arange(1), base, np.random.default_rng(s)) for s in range(40)
+        )
         if abs(transform_points(keypoints[0], g.matrix) - 31.5).sum(axis=1).min() < 1e-3
     }
     assert hit == {0, 1, 2}
@@ -275,7 +301,9 @@ def test_images_are_not_mirrored_while_left_and_right_are_no_pairs(tmp_path):
     assert np.linalg.det(matrix) > 0
     paired = Augmenter(changed(flip=1), SKELETON)
     assert paired.notes == ()
-    assert np.linalg.det(paired.frame_geometry(record, np.arange(2), base, np.random.default_rng(0)).matrix) < 0
+    assert (
+        np.linalg.det(paired.frame_geometry(record, np.arange(2), base, np.random.default_rng(0)).matrix) < 0
+    )
 
 
 @given(st.floats(2, 15), st.floats(0, math.pi))
@@ -285,7 +313,9 @@ def test_motion_blur_shifts_nothing_and_keeps_brightness(length, angle):
     assert len(kernel) % 2 == 1
     assert kernel.min() >= 0
     np.testing.assert_allclose(kernel.sum(), 1, atol=1e-5)
-    np.testing.assert_allclose([(kernel.sum(axis=0) * offset).sum(), (kernel.sum(axis=1) * offset).sum()], 0, atol=1e-5)
+    np.testing.assert_allclose(
+        [(kernel.sum(axis=0) * offset).sum(), (kernel.sum(axis=1) * offset).sum()], 0, atol=1e-5
+    )
     # Along the line it is as wide as a line of that length, across it about a pixel.
     along = offset[None] * math.cos(angle) + offset[:, None] * math.sin(angle)
     assert (kernel * along**2).sum() == pytest.approx(length**2 / 12, abs=0.5, rel=0.35)

@@ -19,13 +19,25 @@ def project(lengths: list[float], width: int = 640, height: int = 480, boxes=Non
     for number, length in enumerate(lengths):
         points = [[[5.0, 5.0], [5.0 + length, 5.0 + length / 3]]]
         instances = Instances.from_keypoints(points, boxes=None if boxes is None else [boxes])
-        images.append(LabelledImage.create(ImageFile(Path(f"{number}.png")), f"{number}.png", width, height, instances))
+        images.append(
+            LabelledImage.create(ImageFile(Path(f"{number}.png")), f"{number}.png", width, height, instances)
+        )
     return LabelledDataset(Skeleton(("a", "b")), tuple(images), Path("p"), "p")
 
 
 @pytest.mark.parametrize(
     ("length", "scale"),
-    [(30, 1.0), (60, 1.0), (75, 1.0), (80, 1.0), (90, 0.67), (108, 0.5), (138, 0.5), (180, 0.33), (240, 0.25)],
+    [
+        (30, 1.0),
+        (60, 1.0),
+        (75, 1.0),
+        (80, 1.0),
+        (90, 0.67),
+        (108, 0.5),
+        (138, 0.5),
+        (180, 0.33),
+        (240, 0.25),
+    ],
 )
 def test_animals_come_out_about_sixty_pixels_long(length, scale):
     assert auto_scale(project([length, length, length + 12], 2000, 1500), range(3)) == scale

@@ -1,4 +1,5 @@
-"""Samples and batches: whole frames and crops, padding, determinism, the cache, images that cannot be used."""
+"""Samples and batches: whole frames and crops, padding, determinism, the cache, images that cannot be
+used."""
 
 from __future__ import annotations
 
@@ -120,7 +121,9 @@ def test_padding_moves_nothing(sizes):
             identity=np.arange(count),
             unique_keypoints=rng.uniform(0, 9, (1, 2)).astype(np.float32),
         )
-        made.append(Sample(rng.integers(0, 256, (height, width, 3), np.uint8), labels, rng.normal(size=(3, 3)), index))
+        made.append(
+            Sample(rng.integers(0, 256, (height, width, 3), np.uint8), labels, rng.normal(size=(3, 3)), index)
+        )
     batch = collate(made)
     for row, sample in enumerate(made):
         height, width = sample.image.shape[:2]
@@ -129,7 +132,9 @@ def test_padding_moves_nothing(sizes):
         assert image.sum(dtype=np.int64) == sample.image.sum(dtype=np.int64)
         count = len(sample.labels.keypoints)
         for name in ("keypoints", "occluded", "boxes", "areas", "identity"):
-            np.testing.assert_array_equal(getattr(batch.labels, name)[row, :count], getattr(sample.labels, name))
+            np.testing.assert_array_equal(
+                getattr(batch.labels, name)[row, :count], getattr(sample.labels, name)
+            )
         assert torch.isnan(batch.labels.keypoints[row, count:]).all()
         assert (batch.labels.identity[row, count:] == -1).all()
         np.testing.assert_array_equal(batch.matrices[row], sample.matrix)
@@ -249,7 +254,15 @@ def test_regions_to_ignore_are_black_and_unlabelled_in_training_only(project):
     record = replace(project.images[0], ignore=np.array([[70, 50, 95.5, 80]], np.float32))
     data = replace(project, images=(record,))
     nothing = AugmentationSpec(
-        rotation=0, scale=(1, 1), flip=0, crop=CropSpec(size=None), brightness=0, contrast=0, noise=0, blur=0, erase=0
+        rotation=0,
+        scale=(1, 1),
+        flip=0,
+        crop=CropSpec(size=None),
+        brightness=0,
+        contrast=0,
+        noise=0,
+        blur=0,
+        erase=0,
     )
     training = samples(data, rows=[0], augmenter=Augmenter(nothing, SKELETON))[0]
     validation = samples(data, rows=[0])[0]

@@ -75,7 +75,9 @@ def test_blob_stays_on_its_keypoint_in_a_resized_and_padded_frame(at, width, hei
 @given(place, st.floats(0.3, 1.6), st.floats(0.3, 1.6))
 def test_blob_stays_on_its_keypoint_when_the_sides_shrink_differently(at, scale_x, scale_y):
     x, y = at
-    geometry = FrameGeometry(resize_matrix((scale_x, scale_y)), math.ceil(150 * scale_x), math.ceil(121 * scale_y))
+    geometry = FrameGeometry(
+        resize_matrix((scale_x, scale_y)), math.ceil(150 * scale_x), math.ceil(121 * scale_y)
+    )
     assert_on_keypoint(blob(150, 121, x, y), geometry, x, y)
 
 
@@ -89,10 +91,18 @@ def test_blob_stays_on_its_keypoint_in_a_crop(at, wide, high, margin):
     assert_on_keypoint(blob(150, 121, x, y, sigma=2.0), geometry, x, y)
 
 
-@given(st.integers(1, 2000), st.integers(1, 2000), st.floats(0.05, 8), st.sampled_from([1, 16, 32]), st.floats(0, 1))
+@given(
+    st.integers(1, 2000),
+    st.integers(1, 2000),
+    st.floats(0.05, 8),
+    st.sampled_from([1, 16, 32]),
+    st.floats(0, 1),
+)
 def test_inverse_of_the_frame_matrix_returns_the_original_coordinates(width, height, scale, multiple, share):
     geometry = frame_input(width, height, scale, multiple)
-    points = np.array([[0, 0], [width - 1, height - 1], [share * (width - 1), 0.5], [np.nan, np.nan]], np.float32)
+    points = np.array(
+        [[0, 0], [width - 1, height - 1], [share * (width - 1), 0.5], [np.nan, np.nan]], np.float32
+    )
     inside = transform_points(points, geometry.matrix)
     assert inside.dtype == np.float32
     assert (inside[:3] > -0.51).all()
@@ -103,7 +113,9 @@ def test_inverse_of_the_frame_matrix_returns_the_original_coordinates(width, hei
 
 
 def test_the_matrix_follows_the_convention_of_pixel_centres():
-    np.testing.assert_allclose(transform_points([[0, 0], [9.5, 3]], resize_matrix(2.0)), [[0.5, 0.5], [19.5, 6.5]])
+    np.testing.assert_allclose(
+        transform_points([[0, 0], [9.5, 3]], resize_matrix(2.0)), [[0.5, 0.5], [19.5, 6.5]]
+    )
     np.testing.assert_allclose(transform_points([[0.5, 0.5]], resize_matrix(0.5)), [[0, 0]])
 
 
@@ -128,7 +140,8 @@ def test_shrinking_does_not_alias(scale):
     image = np.zeros((200, 200, 3), np.uint8)
     image[:, ::2] = 255
     inner = warp(image, frame_input(200, 200, scale, 1))[4:-4, 4:-4].astype(float)
-    # A block of three holds one or two bright stripes, 42.5 off gray; sampling without averaging is 127.5 off.
+    # A block of three holds one or two bright stripes, 42.5 off gray; sampling without averaging is 127.5
+    # off.
     assert abs(inner - 127.5).max() < 43
 
 

@@ -23,12 +23,19 @@ from pose_core.structures import ImageFile, Instances, LabelledDataset, Labelled
 SKELETON = Skeleton(("nose", "tail"), individuals=("a", "b"), unique_keypoints=("corner",))
 
 
-def image(folder: Path, name: str, keypoints=((1.0, 2.0), (3.0, 4.0)), unique=(np.nan, np.nan)) -> LabelledImage:
+def image(
+    folder: Path, name: str, keypoints=((1.0, 2.0), (3.0, 4.0)), unique=(np.nan, np.nan)
+) -> LabelledImage:
     path = folder / name
     if not path.exists():
         cv2.imwrite(str(path), np.zeros((48, 64, 3), np.uint8))
     return LabelledImage.create(
-        ImageFile(path), name, 64, 48, Instances.from_keypoints([keypoints]), unique_keypoints=np.array([unique])
+        ImageFile(path),
+        name,
+        64,
+        48,
+        Instances.from_keypoints([keypoints]),
+        unique_keypoints=np.array([unique]),
     )
 
 
@@ -89,10 +96,16 @@ def install(monkeypatch: pytest.MonkeyPatch):
             setattr(module, f"{name}_config", config)
             setattr(module, f"{name}_reader", reader)
             target = f"throwaway_readers:{name}_"
-            specs.append(ComponentSpec("reader", name, f"{target}config", f"{target}reader", f"folders with {name}"))
-        specs.append(ComponentSpec("reader", "broken", "no_such_module:C", "no_such_module:R", "nothing, it is broken"))
+            specs.append(
+                ComponentSpec("reader", name, f"{target}config", f"{target}reader", f"folders with {name}")
+            )
+        specs.append(
+            ComponentSpec("reader", "broken", "no_such_module:C", "no_such_module:R", "nothing, it is broken")
+        )
         monkeypatch.setitem(sys.modules, "throwaway_readers", module)
-        record = PluginRecord("toy", "pose-toy", "1", "toy", ACTIVE, definitions={"pose_components": tuple(specs)})
+        record = PluginRecord(
+            "toy", "pose-toy", "1", "toy", ACTIVE, definitions={"pose_components": tuple(specs)}
+        )
         catalog = Catalog([record])
         monkeypatch.setattr("pose_core.data.projects.get_catalog", lambda: catalog)
 
@@ -168,7 +181,9 @@ def check(data: LabelledDataset) -> LabelledDataset:
 
 
 def test_a_sound_project_passes_unchanged(tmp_path):
-    data = project(tmp_path, image(tmp_path, "0.png"), image(tmp_path, "1.png", ((np.nan, np.nan), (63.5, 47.5))))
+    data = project(
+        tmp_path, image(tmp_path, "0.png"), image(tmp_path, "1.png", ((np.nan, np.nan), (63.5, 47.5)))
+    )
     assert check(data) is data
 
 
@@ -217,24 +232,36 @@ def test_an_infinite_label(tmp_path):
 
 def test_labels_just_beyond_the_edge_are_moved_onto_it(tmp_path):
     data = project(
-        tmp_path, image(tmp_path, "0.png"), image(tmp_path, "1.png", ((64.0, 5.0), (-1.5, 48.5)), unique=(5.0, -1.0))
+        tmp_path,
+        image(tmp_path, "0.png"),
+        image(tmp_path, "1.png", ((64.0, 5.0), (-1.5, 48.5)), unique=(5.0, -1.0)),
     )
     checked = check(data)
     np.testing.assert_array_equal(checked.images[1].instances.keypoints, [[[63.5, 5], [-0.5, 47.5]]])
     np.testing.assert_array_equal(checked.images[1].unique_keypoints, [[5, -0.5]])
     assert checked.images[0] is data.images[0]
-    assert checked.notes == ("a note of the reader", "3 labels up to 1 px outside their image were moved onto its edge")
+    assert checked.notes == (
+        "a note of the reader",
+        "3 labels up to 1 px outside their image were moved onto its edge",
+    )
 
 
 def test_an_image_listed_twice(tmp_path):
     one = image(tmp_path, "0.png")
-    assert "image '0.png' is listed twice" in refused(check, project(tmp_path, one, image(tmp_path, "1.png"), one))
+    assert "image '0.png' is listed twice" in refused(
+        check, project(tmp_path, one, image(tmp_path, "1.png"), one)
+    )
 
 
 def test_more_animals_than_the_project_knows(tmp_path):
     one = image(tmp_path, "0.png")
     crowd = LabelledImage.create(
-        one.image, "0.png", 64, 48, Instances.from_keypoints(np.ones((3, 2, 2))), unique_keypoints=[[np.nan] * 2]
+        one.image,
+        "0.png",
+        64,
+        48,
+        Instances.from_keypoints(np.ones((3, 2, 2))),
+        unique_keypoints=[[np.nan] * 2],
     )
     assert "'0.png' has 3 labelled animals" in refused(check, project(tmp_path, crowd))
 

@@ -22,7 +22,9 @@ def project(count: int, unlabelled: tuple[int, ...] = ()) -> LabelledDataset:
         point = [np.nan, np.nan] if number in unlabelled else [1.0, 2.0]
         name = f"labeled-data/video/img{number:04d}.png"
         images.append(
-            LabelledImage.create(ImageFile(Path(name)), name, 64, 48, Instances.from_keypoints([[point, [np.nan] * 2]]))
+            LabelledImage.create(
+                ImageFile(Path(name)), name, 64, 48, Instances.from_keypoints([[point, [np.nan] * 2]])
+            )
         )
     return LabelledDataset(Skeleton(("a", "b")), tuple(images), Path("project"), "project")
 
@@ -122,7 +124,9 @@ def test_lists_in_a_file(tmp_path):
 
 
 def test_a_listed_image_without_labels_is_left_out_with_a_note(tmp_path):
-    split = make_split(project(3, unlabelled=(2,)), written(tmp_path, {"train": [name(0), name(1), name(2)]}), 0)
+    split = make_split(
+        project(3, unlabelled=(2,)), written(tmp_path, {"train": [name(0), name(1), name(2)]}), 0
+    )
     assert split.train == (0, 1)
     assert any("1 of the images named in" in note for note in split.notes)
 

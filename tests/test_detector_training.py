@@ -56,7 +56,9 @@ def animals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_detector_and_pose_network_train_with_one_command_and_predict(pose: Any, animals: Path, tmp_path: Path) -> None:
+def test_detector_and_pose_network_train_with_one_command_and_predict(
+    pose: Any, animals: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     command = ["train", animals, "--model", "top_down_unet", "--detector", "ssdlite", "--out", run]
     command += ["--device", "cpu", "--epochs", "2", *settings(*WITHIN, *POSE)]
@@ -93,7 +95,9 @@ def test_detector_and_pose_network_train_with_one_command_and_predict(pose: Any,
     predicted = pose("predict", run, images, "--out", "predicted", "--device", "cpu")
     assert predicted.returncode == 0, predicted.stderr
     pose("predict", run, images, "--out", "predicted", "--device", "cpu")
-    other = pose("predict", run, images, "--out", "predicted", "--device", "cpu", "--boxes", boxes_file(tmp_path))
+    other = pose(
+        "predict", run, images, "--out", "predicted", "--device", "cpu", "--boxes", boxes_file(tmp_path)
+    )
     assert other.returncode == 2
     assert "was made with another sources" in other.stderr
 
@@ -133,14 +137,32 @@ def test_a_detector_alone_is_trained_measured_and_given_to_a_pose_network(
     assert refused.returncode == 2
     assert "holds a detector, not a pose network" in refused.stderr
 
-    arguments = ["train", animals, "--model", "top_down_unet", "--device", "cpu", "--epochs", "1", *settings(*POSE)]
+    arguments = [
+        "train",
+        animals,
+        "--model",
+        "top_down_unet",
+        "--device",
+        "cpu",
+        "--epochs",
+        "1",
+        *settings(*POSE),
+    ]
     without = pose(*arguments, "--out", tmp_path / "bare")
     assert without.returncode == 0, without.stderr
     unknown = pose("predict", tmp_path / "bare", animals / "images", "--out", "x", "--device", "cpu")
     assert unknown.returncode == 2
     assert "needs boxes, and nothing supplies them: add --boxes" in unknown.stderr
     lent = pose(
-        "predict", tmp_path / "bare", animals / "images", "--out", "lent", "--device", "cpu", "--detector", alone
+        "predict",
+        tmp_path / "bare",
+        animals / "images",
+        "--out",
+        "lent",
+        "--device",
+        "cpu",
+        "--detector",
+        alone,
     )
     assert lent.returncode == 0, lent.stderr
     boxed = pose(
@@ -177,7 +199,10 @@ def test_a_detector_alone_is_trained_measured_and_given_to_a_pose_network(
             ["--detector", "ssdlite", "--set", "stages.detector.train.epochs=1"],
             r"stand at the top: .* \(--set stages.detector.train.epochs\)",
         ),
-        (["--detector", "ssdlite", "--set", "network.sise=[64,64]"], "network.sise: unknown key; did you mean size"),
+        (
+            ["--detector", "ssdlite", "--set", "network.sise=[64,64]"],
+            "network.sise: unknown key; did you mean size",
+        ),
         (
             [
                 "--model",
@@ -193,10 +218,14 @@ def test_a_detector_alone_is_trained_measured_and_given_to_a_pose_network(
         ),
     ],
 )
-def test_mistakes_are_named(pose: Any, animals: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
+def test_mistakes_are_named(
+    pose: Any, animals: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
     import re
 
-    process = pose("train", animals, *arguments, "--out", tmp_path / "run", "--device", "cpu", *settings(*POSE)[:0])
+    process = pose(
+        "train", animals, *arguments, "--out", tmp_path / "run", "--device", "cpu", *settings(*POSE)[:0]
+    )
     assert process.returncode == 2
     error = process.stderr.strip().splitlines()[-1]
     assert error.startswith("error: ")
@@ -267,8 +296,13 @@ def test_a_crop_teaches_its_own_animal_only() -> None:
     from pose_core.specs.resolve import Layer, choose_model, resolve
 
     data = Layer({"skeleton": {"keypoints": ["a"]}, "data": {"source": "nowhere"}})
-    small = {"preprocess": {"size": [64, 64]}, "backbone": {"filters": 4, "max_stride": 8, "output_stride": 2}}
-    model = build_model(resolve(choose_model("top_down_unet", multi_animal=True), data, [Layer({"model": small})]))
+    small = {
+        "preprocess": {"size": [64, 64]},
+        "backbone": {"filters": 4, "max_stride": 8, "output_stride": 2},
+    }
+    model = build_model(
+        resolve(choose_model("top_down_unet", multi_animal=True), data, [Layer({"model": small})])
+    )
     points = torch.tensor([[[[20.0, 20.0]], [[44.0, 40.0]]]])
     labels = Labels(
         keypoints=points,
@@ -280,6 +314,8 @@ def test_a_crop_teaches_its_own_animal_only() -> None:
     )
     outputs = model(model.normalise(torch.zeros(1, 3, 64, 64, dtype=torch.uint8)))
     neighbour = Labels(**{**vars(labels), "keypoints": torch.where(points > 40, points - 8, points)})
-    both = [model.losses(outputs, given)["keypoints.heatmap"] for given in (labels, labels.of_first(), neighbour)]
+    both = [
+        model.losses(outputs, given)["keypoints.heatmap"] for given in (labels, labels.of_first(), neighbour)
+    ]
     assert both[0] == both[1] == both[2]
     assert model.targets(labels).identity.tolist() == [[1]]

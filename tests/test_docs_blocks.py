@@ -1,4 +1,5 @@
-"""Every code block of the documentation follows the rule of its kind, and every rule refuses what it should."""
+"""Every code block of the documentation follows the rule of its kind, and every rule refuses what it
+should."""
 
 from __future__ import annotations
 
@@ -45,7 +46,9 @@ def test_every_block_follows_its_rule(page: str) -> None:
 
 def test_the_pages_are_all_there() -> None:
     assert {"README.md", "CONTRIBUTING.md", "docs/use/train.md", "docs/authors/detector.md"} <= set(PAGES)
-    assert sum(page.startswith("plugins/") for page in PAGES) == len(list(ROOT.glob("plugins/*/pyproject.toml")))
+    assert sum(page.startswith("plugins/") for page in PAGES) == len(
+        list(ROOT.glob("plugins/*/pyproject.toml"))
+    )
     assert sum(page.startswith("templates/") for page in PAGES) >= 4
 
 
@@ -87,13 +90,22 @@ PROJECT = '```yaml title="project.yaml"\nkeypoints: [nose]\n```\n```csv title="l
         ("```python\nimport pose_kore\n```", "cannot import pose_kore"),
         ("```python\nimport pose_core\npose_core.lode(1)\n```", "pose_core has no lode"),
         (
-            "```python\nfrom pose_core.hooks import hookimpl\n@hookimpl\ndef pose_backbones():\n    yield 1\n```",
+            (
+                "```python\nfrom pose_core.hooks import hookimpl\n@hookimpl\ndef pose_backbones():\n    yield "
+                "1\n```"
+            ),
             "pose_backbones",
         ),
         ("```toml\n[project\n```", "Expected"),
-        ('```toml\n[project.entry-points."pose.plugins"]\na = "b"\n```', "pose_core.plugins, not pose.plugins"),
+        (
+            '```toml\n[project.entry-points."pose.plugins"]\na = "b"\n```',
+            "pose_core.plugins, not pose.plugins",
+        ),
         ("```text\n$ pose models\n```", "belongs into a block of sh: .*pose models"),
-        ('```text of="pose models"\nnothing  like this\n```', "pose models does not print 'nothing like this'"),
+        (
+            '```text of="pose models"\nnothing  like this\n```',
+            "pose models does not print 'nothing like this'",
+        ),
     ],
 )
 def test_rules_refuse(text: str, message: str) -> None:
@@ -128,7 +140,9 @@ def test_blocks_of_lists_and_of_lines_that_go_on() -> None:
     ]
 
 
-def test_as_a_program_it_names_the_faults_of_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_as_a_program_it_names_the_faults_of_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     good, bad = tmp_path / "good.md", tmp_path / "bad.md"
     good.write_text("```sh\npose models\n```\n")
     bad.write_text("```sh\npose model\n```\n")
@@ -147,7 +161,9 @@ def test_editors_accept_what_the_docs_say_and_mark_mistakes() -> None:
     for page in PAGES:
         for block in blocks_of(text_of(page), page):
             if block.language == "yaml" and block.title in ("", "lab.yaml") and not page.startswith(GUIDES):
-                assert [e.message for e in validator.iter_errors(yaml.safe_load(block.body))] == [], block.where
+                assert [e.message for e in validator.iter_errors(yaml.safe_load(block.body))] == [], (
+                    block.where
+                )
                 tried += 1
     assert tried > 10
     for right in (

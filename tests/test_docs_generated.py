@@ -1,4 +1,5 @@
-"""Every hook and interface has a page and an example that runs; what is made of the code is fresh; the site builds."""
+"""Every hook and interface has a page and an example that runs; what is made of the code is fresh; the site
+builds."""
 
 from __future__ import annotations
 
@@ -63,7 +64,9 @@ def test_every_setting_is_on_its_page() -> None:
     assert set(re.findall(r"\(#(\w+)\)", page)) <= {heading.replace(".", "") for heading in headings}
 
 
-def test_a_new_hook_without_example_and_docstring_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_new_hook_without_example_and_docstring_is_seen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def pose_sounds() -> None: ...
 
     monkeypatch.setattr(hooks, "pose_sounds", pose_sounds, raising=False)
@@ -77,7 +80,9 @@ def test_a_new_hook_without_example_and_docstring_is_seen(monkeypatch: pytest.Mo
         discover_example("pose_sounds")
 
 
-def test_a_new_interface_and_an_example_of_nothing_are_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_new_interface_and_an_example_of_nothing_are_seen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from abc import ABC, abstractmethod
 
     from pose_core import interfaces
@@ -144,7 +149,9 @@ def test_a_changed_help_text_and_a_new_check_make_their_pages_stale(monkeypatch:
     from pose_core.testing.checks.check import Check
 
     before = docs_reference.commands_page()
-    assert all(f"## pose {name}" in before for name in ("train", "check", "cite", "licenses", "schema", "import"))
+    assert all(
+        f"## pose {name}" in before for name in ("train", "check", "cite", "licenses", "schema", "import")
+    )
 
     @app.command()
     def listen(loud: bool = False) -> None:
@@ -162,7 +169,9 @@ def test_a_changed_help_text_and_a_new_check_make_their_pages_stale(monkeypatch:
     page = docs_reference.checks_page()
     assert page.count("\n| `") == len(every) > 50
     assert all(f"| `{check.name}` |" in page and check.demand for check in every)
-    monkeypatch.setattr(checks, "every_check", lambda kinds: (*every, Check("hears", 1, ("head",), print, "It hears.")))
+    monkeypatch.setattr(
+        checks, "every_check", lambda kinds: (*every, Check("hears", 1, ("head",), print, "It hears."))
+    )
     assert "| `hears` | head | It hears. |" in docs_reference.checks_page()
 
 
@@ -209,14 +218,22 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built as ``make docs`` does."""
     folder = tmp_path_factory.mktemp("docs") / "site"
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
-    assert "mkdocs build --strict\n" in (ROOT / "Makefile").read_text(), "with --quiet, mkdocs counts no warnings"
+    assert "mkdocs build --strict\n" in (ROOT / "Makefile").read_text(), (
+        "with --quiet, mkdocs counts no warnings"
+    )
     process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr  # a warning is an error, see test_a_warning_ends_the_build
     return folder
 
 
 def test_the_site_builds_without_warnings(site: Path) -> None:
-    for page in ("authors/hooks", "authors/interfaces/Detector", "authors/checks", "commands", "use/settings"):
+    for page in (
+        "authors/hooks",
+        "authors/interfaces/Detector",
+        "authors/checks",
+        "commands",
+        "use/settings",
+    ):
         assert (site / page / "index.html").is_file()
 
 
@@ -255,9 +272,14 @@ def test_blocks_lists_and_signatures_are_seen_as_such(site: Path) -> None:
         left = re.search(r"``.*|\]\(.*|\*\*.*|^\s*(?:[-*|] ).*", prose, re.MULTILINE)
         assert left is None, f"{name}: Markdown that mkdocs does not take for such: {left[0]!r}"
     assert len(shown) > 40
-    assert "should be 4, 8 or 16, not 12" not in shown["authors/backbone"], "attributes for the tests are not shown"
+    assert "should be 4, 8 or 16, not 12" not in shown["authors/backbone"], (
+        "attributes for the tests are not shown"
+    )
     assert "pose train one --model maxpool_8" in shown["authors/backbone"]
-    assert "def loss(self, images: Tensor, labels: Labels) -> dict[str, Tensor]" in shown["authors/interfaces/Detector"]
+    assert (
+        "def loss(self, images: Tensor, labels: Labels) -> dict[str, Tensor]"
+        in shown["authors/interfaces/Detector"]
+    )
 
 
 def test_a_warning_ends_the_build(tmp_path: Path) -> None:
@@ -265,7 +287,9 @@ def test_a_warning_ends_the_build(tmp_path: Path) -> None:
     (tmp_path / "docs" / "index.md").write_text("[gone](nowhere.md)\n")
     settings: Any = (ROOT / "mkdocs.yml").read_text()
     kept = [
-        line for line in settings.splitlines() if line.startswith(("site_name", "docs_dir", "strict", "validation"))
+        line
+        for line in settings.splitlines()
+        if line.startswith(("site_name", "docs_dir", "strict", "validation"))
     ]
     (tmp_path / "mkdocs.yml").write_text("\n".join(kept) + "\n")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict"]

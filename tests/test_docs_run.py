@@ -1,4 +1,5 @@
-"""The author's guide works as it stands: its blocks run in order, in an empty folder and a new environment."""
+"""The author's guide works as it stands: its blocks run in order, in an empty folder and a new
+environment."""
 
 from __future__ import annotations
 
@@ -14,7 +15,14 @@ import pytest
 from docs_blocks import ROOT, blocks, printed
 
 AUTHORS = ROOT / "docs" / "authors"
-SHORT = {"first-plugin.md": 10, "backbone.md": 40, "head.md": 90, "detector.md": 80, "format.md": 120, "weights.md": 60}
+SHORT = {
+    "first-plugin.md": 10,
+    "backbone.md": 40,
+    "head.md": 90,
+    "detector.md": 80,
+    "format.md": 120,
+    "weights.md": 60,
+}
 """Lines of Python that the component of a page may have. These pages are run."""
 PAGES = sorted(SHORT)
 
@@ -49,7 +57,10 @@ def test_the_components_stay_short(name: str) -> None:
 
 
 def test_the_backbone_is_as_short_as_the_guide_says() -> None:
-    assert f"a backbone of {len(written('backbone.md'))} lines of Python" in (AUTHORS / "backbone.md").read_text()
+    assert (
+        f"a backbone of {len(written('backbone.md'))} lines of Python"
+        in (AUTHORS / "backbone.md").read_text()
+    )
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -104,7 +115,9 @@ def test_the_page_works_from_an_empty_folder(name: str, tmp_path: Path) -> None:
                 (file.parent / "__init__.py").touch()
         elif block.language == "sh" and "twine" not in block.body:
             command = ["bash", "-euo", "pipefail", "-c", block.body]
-            process = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+            process = subprocess.run(
+                command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+            )
             if block.fails:
                 assert process.returncode == 2, f"{block.where}: {process.stderr}"
                 assert block.fails in process.stderr, block.where

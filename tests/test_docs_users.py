@@ -1,4 +1,5 @@
-"""What README and the pages for users type runs, line by line, in a folder where the names that they use are real."""
+"""What README and the pages for users type runs, line by line, in a folder where the names that they use are
+real."""
 
 from __future__ import annotations
 
@@ -24,11 +25,15 @@ from pose_core.formats.project_writing import Example, write_project
 from pose_core.testing import Scene, SceneSpec, scene_examples
 
 NOT_RUN = {
-    "pose train DATA --model top_down_cspnext_s --out RUN --detector fasterrcnn": "downloads 170 MB of weights",
-    "pose train mouse --model unet --out runs/two --devices 2": "starts further processes; tests/test_train.py does it",
-    "pose import deeplabcut": "needs a model that DeepLabCut trained; tests/helpers/deeplabcut_models.py makes some",
+    "pose train DATA --model top_down_cspnext_s --out RUN --detector fasterrcnn": "downloads 170 MB of "
+    "weights",
+    "pose train mouse --model unet --out runs/two --devices 2": "starts further processes; "
+    "tests/test_train.py does it",
+    "pose import deeplabcut": "needs a model that DeepLabCut trained; tests/helpers/deeplabcut_models.py "
+    "makes some",
 }
-"""Beginnings of the command lines that this test does not carry out, and why. The fast tests look at them all."""
+"""Beginnings of the command lines that this test does not carry out, and why. The fast tests look at them
+all."""
 
 SIZE = 96
 NAMES = {"nose": "nose", "tail_base": "tail_base", "hip": "back"}
@@ -75,7 +80,9 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     two = Scene(SceneSpec(size=(SIZE, SIZE), animals=2))
     write_project(tmp_path / "DATA", two.skeleton, scene_examples(two, range(0, 80, 5), "clip"), name="two")
     one = Scene(SceneSpec(size=(SIZE, SIZE)))
-    write_project(tmp_path / "mouse", one.skeleton, scene_examples(one, range(0, 80, 5), "clip"), name="mouse")
+    write_project(
+        tmp_path / "mouse", one.skeleton, scene_examples(one, range(0, 80, 5), "clip"), name="mouse"
+    )
     names = {"nose": "nose", "tail_base": "tailbase", "left_ear": "left_ear"}
     rows = [one.skeleton.keypoints.index(name) for name in names]
 
@@ -93,7 +100,9 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("video1.mp4", "video2.mp4", "VIDEO", "folder-of-videos/other.mp4"):
         video(tmp_path / "clip.mp4")
         (tmp_path / "clip.mp4").rename(tmp_path / name)
-    (tmp_path / "folder-of-images").symlink_to(tmp_path / "mouse" / "images" / "clip", target_is_directory=True)
+    (tmp_path / "folder-of-images").symlink_to(
+        tmp_path / "mouse" / "images" / "clip", target_is_directory=True
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("POSE_OFFLINE", "1")
     monkeypatch.setenv("COLUMNS", "200")
@@ -151,7 +160,9 @@ PAGES = {"README": ["README.md"], "use": [f"docs/{page}" for page in USE if page
 
 
 def test_every_page_for_users_is_run() -> None:
-    assert sorted(PAGES["use"]) == sorted(f"docs/use/{page.name}" for page in docs_blocks.ROOT.glob("docs/use/*.md"))
+    assert sorted(PAGES["use"]) == sorted(
+        f"docs/use/{page.name}" for page in docs_blocks.ROOT.glob("docs/use/*.md")
+    )
 
 
 @pytest.mark.slow

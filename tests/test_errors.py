@@ -44,7 +44,9 @@ def test_arguments_and_commands_on_the_command_line() -> None:
 def _strings(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Texts of a module that are no docstrings."""
     docstrings = {
-        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:

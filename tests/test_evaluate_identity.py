@@ -26,7 +26,12 @@ CENTRES = np.array([[40.0, 40], [140, 40], [40, 140], [140, 140]])
 
 
 def pair(
-    identity: list[int], guess: list[int], name: str = "v/1.png", *, label_track: Any = None, track: Any = None
+    identity: list[int],
+    guess: list[int],
+    name: str = "v/1.png",
+    *,
+    label_track: Any = None,
+    track: Any = None,
 ) -> tuple[LabelledImage, Frame]:
     """Animals side by side, found where they are, with labelled and predicted identities."""
     points = CENTRES[: len(identity), None] + SHAPE
@@ -35,7 +40,9 @@ def pair(
     return LabelledImage.create(ImageFile(Path(name)), name, 200, 200, labels), Frame(0, found)
 
 
-def measured(*pairs: tuple[LabelledImage, Frame], skeleton: Skeleton = SKELETON, bootstrap: int = 0) -> Measured:
+def measured(
+    *pairs: tuple[LabelledImage, Frame], skeleton: Skeleton = SKELETON, bootstrap: int = 0
+) -> Measured:
     return measure(pairs, skeleton, EvaluationSpec(bootstrap=bootstrap))
 
 
@@ -87,7 +94,10 @@ def test_swaps_are_the_pairs_that_a_double_loop_finds(seed: int, count: int) -> 
         assert found is None
         return
     expected = sum(
-        guess[i] == label[j] and guess[j] == label[i] and label[i] != label[j] and min(label[i], label[j]) >= 0
+        guess[i] == label[j]
+        and guess[j] == label[i]
+        and label[i] != label[j]
+        and min(label[i], label[j]) >= 0
         for i, j in combinations(range(count), 2)
     )
     assert found.swaps == expected

@@ -51,7 +51,8 @@ def reference(truth, results, sigmas):
 
 
 def scene(rng, images, keypoints, animals, noise, ties=True):
-    """Random labels and predictions, as records of ours and, written out independently, as COCO dictionaries."""
+    """Random labels and predictions, as records of ours and, written out independently, as COCO
+    dictionaries."""
     pairs, annotations, results = [], [], []
     for at in range(images):
         n = int(rng.integers(0, animals + 1))
@@ -65,15 +66,21 @@ def scene(rng, images, keypoints, animals, noise, ties=True):
         no_area = rng.uniform(size=n) < 0.3
         boxes[no_area, 2:] = low + rng.uniform(20, 90, (int(no_area.sum()), 2))
         given = np.where(no_area, np.nan, areas)
-        areas = np.where(no_area, (boxes[:, 2:].astype(float) - boxes[:, :2]).prod(axis=1), areas.astype(float))
+        areas = np.where(
+            no_area, (boxes[:, 2:].astype(float) - boxes[:, :2]).prod(axis=1), areas.astype(float)
+        )
         regions = rng.uniform(0, 150, (int(rng.integers(0, 2)), 4)).astype(np.float32)
         regions[:, 2:] += regions[:, :2]
         extra = rng.uniform(0, 300, (int(rng.integers(0, 3)), keypoints, 2))
-        guess = np.concatenate([truth + rng.normal(0, noise, truth.shape) * rng.integers(0, 2, (n, 1, 1)), extra])
+        guess = np.concatenate(
+            [truth + rng.normal(0, noise, truth.shape) * rng.integers(0, 2, (n, 1, 1)), extra]
+        )
         guess = np.where(np.isnan(guess), rng.uniform(0, 300, guess.shape), guess).astype(np.float32)
         guess[rng.uniform(size=guess.shape[:2]) < 0.1] = np.nan
         guess = guess[rng.permutation(len(guess))][: int(rng.integers(0, n + 3))]
-        scores = (rng.integers(0, 5, len(guess)) / 4 if ties else rng.uniform(size=len(guess))).astype(np.float32)
+        scores = (rng.integers(0, 5, len(guess)) / 4 if ties else rng.uniform(size=len(guess))).astype(
+            np.float32
+        )
         pairs.append((image(truth, areas=given, ignore=regions, boxes=boxes), frame(guess, scores)))
         for points, area, box in zip(truth, areas, boxes, strict=True):
             seen = ~np.isnan(points[:, 0])
@@ -125,7 +132,9 @@ def scene(rng, images, keypoints, animals, noise, ties=True):
 
 
 def skeleton_of(keypoints, individuals=5):
-    return Skeleton(tuple(f"k{i}" for i in range(keypoints)), individuals=tuple(f"a{i}" for i in range(individuals)))
+    return Skeleton(
+        tuple(f"k{i}" for i in range(keypoints)), individuals=tuple(f"a{i}" for i in range(individuals))
+    )
 
 
 @pytest.mark.parametrize("block", range(10))
@@ -152,7 +161,9 @@ def test_random_scenes_hold_everything_that_may_go_wrong():
     for seed in [*range(60), *range(4000, 4010)]:
         rng = np.random.default_rng(seed)
         keypoints = int(rng.integers(1, 8))
-        pairs, _, _ = scene(rng, int(rng.integers(1, 6)), keypoints, 80 if seed >= 4000 else 4, rng.uniform(0, 30))
+        pairs, _, _ = scene(
+            rng, int(rng.integers(1, 6)), keypoints, 80 if seed >= 4000 else 4, rng.uniform(0, 30)
+        )
         for labels, found in pairs:
             scores = found.instances.scores
             unlabelled = np.isnan(labels.instances.keypoints).all(axis=(1, 2))
@@ -173,8 +184,8 @@ def test_average_precision_of_thousands_of_scenes_is_that_of_pycocotools(most):
 
 
 def compare(seeds, most, crowds=None):
-    """Hold the metrics of random scenes with up to ``most`` animals an image against pycocotools; how many had any.
-    ``crowds`` gets the number of predictions of each image."""
+    """Hold the metrics of random scenes with up to ``most`` animals an image against pycocotools; how many
+    had any. ``crowds`` gets the number of predictions of each image."""
     compared = 0
     for seed in seeds:
         rng = np.random.default_rng(seed)
@@ -241,8 +252,8 @@ def test_the_library_prints_nothing(capfd):
 
 
 def test_a_hand_computed_similarity():
-    # One animal of area 10000, all keypoints 20 px off, sigma 0.1: OKS = exp(-400 / (2 * 10000 * 0.04)) = 0.6065,
-    # which counts at the thresholds 0.50, 0.55 and 0.60 of ten.
+    # One animal of area 10000, all keypoints 20 px off, sigma 0.1: OKS = exp(-400 / (2 * 10000 * 0.04)) =
+    # 0.6065, which counts at the thresholds 0.50, 0.55 and 0.60 of ten.
     points = np.array([[[10, 10], [110, 10], [10, 110], [110, 110]]], float)
     pairs = [(image(points, areas=[10000]), frame(points + np.array([20, 0])))]
     oks = measure(pairs, skeleton_of(4, 1), EvaluationSpec()).result.oks
@@ -256,7 +267,9 @@ def test_a_hand_computed_similarity():
 
 def test_an_area_that_is_unknown_is_that_of_the_box_and_said_so():
     points = np.array([[[10, 10], [110, 10], [10, 110], [110, 110]]], float)
-    oks = measure([(image(points), frame(points + np.array([20, 0])))], skeleton_of(4, 1), EvaluationSpec()).result.oks
+    oks = measure(
+        [(image(points), frame(points + np.array([20, 0])))], skeleton_of(4, 1), EvaluationSpec()
+    ).result.oks
     assert oks.ap.value == pytest.approx(0.3)
     assert any("area of 1 of 1 animals from their box" in note for note in oks.notes)
 
@@ -265,9 +278,9 @@ def test_a_missing_keypoint_counts_as_wrong_in_the_similarity():
     points = np.array([[[10, 10], [110, 10], [10, 110], [110, 110]]], float)
     guess = points.copy()
     guess[0, 3] = np.nan  # OKS 0.75: found at 0.50 ... 0.75, six of ten
-    assert measure([(image(points), frame(guess))], skeleton_of(4, 1), EvaluationSpec()).result.oks.ap.value == (
-        pytest.approx(0.6)
-    )
+    assert measure(
+        [(image(points), frame(guess))], skeleton_of(4, 1), EvaluationSpec()
+    ).result.oks.ap.value == (pytest.approx(0.6))
 
 
 @pytest.mark.parametrize(
@@ -298,7 +311,9 @@ def test_an_animal_without_area_is_left_out_with_its_prediction():
 def test_only_the_best_twenty_predictions_count():
     points = np.array([[[10.0, 10], [110, 110]]])
     crowd = np.concatenate([points + 200] * 20 + [points])
-    oks = measure([(image(points), frame(crowd, [0.9] * 20 + [0.1]))], skeleton_of(2), EvaluationSpec()).result.oks
+    oks = measure(
+        [(image(points), frame(crowd, [0.9] * 20 + [0.1]))], skeleton_of(2), EvaluationSpec()
+    ).result.oks
     assert oks.ap.value == 0
     assert any("best 20 predictions of 1 images" in note for note in oks.notes)
 
@@ -321,7 +336,9 @@ def test_sigmas_by_name_and_their_errors():
 
 def why(labels, guess, scores=None, individuals=1):
     skeleton = skeleton_of(np.shape(labels)[-2], individuals)
-    return measure([(image(labels), frame(guess, scores))] * 2, skeleton, EvaluationSpec(bootstrap=0)).result.oks.why
+    return measure(
+        [(image(labels), frame(guess, scores))] * 2, skeleton, EvaluationSpec(bootstrap=0)
+    ).result.oks.why
 
 
 def test_why_precision_is_low():

@@ -57,7 +57,13 @@ def test_errors_computed_by_hand():
     assert result.error.rms.value == pytest.approx(math.sqrt((25 + 144 + 0 + 9) / 4))
     assert result.error.percentiles[50] == pytest.approx(4)
     counts = result.counts
-    assert (counts.images, counts.animals, counts.matched, counts.keypoints, counts.missing) == (3, 3, 3, 5, 1)
+    assert (counts.images, counts.animals, counts.matched, counts.keypoints, counts.missing) == (
+        3,
+        3,
+        3,
+        5,
+        1,
+    )
     first, second = result.keypoints
     assert (first.name, first.labelled, first.missing, first.error.count) == ("k0", 3, 0, 3)
     assert first.error.mean.value == pytest.approx(8 / 3)
@@ -70,7 +76,9 @@ def test_errors_computed_by_hand():
 
 
 def test_confident_keypoints_only():
-    pairs = [(labelled([[[0, 0], [100, 0], [0, 100]]]), found([[[3, 4], [100, 50], [0, 101]]], [[0.9, 0.3, 0.6]]))]
+    pairs = [
+        (labelled([[[0, 0], [100, 0], [0, 100]]]), found([[[3, 4], [100, 50], [0, 101]]], [[0.9, 0.3, 0.6]]))
+    ]
     confident = measure(pairs, skeleton(3), SPEC).result.confident
     assert confident.kept.value == pytest.approx(2 / 3)
     assert confident.error.mean.value == pytest.approx(3)
@@ -111,7 +119,13 @@ def test_several_animals_are_assigned_optimally_with_misses_and_false_positives(
     pairs = [(labelled([a, b, c]), found(near))]
     measured = measure(pairs, skeleton(2, 3), SPEC)
     counts = measured.result.counts
-    assert (counts.animals, counts.matched, counts.missed, counts.predicted, counts.false_positives) == (3, 2, 1, 3, 1)
+    assert (counts.animals, counts.matched, counts.missed, counts.predicted, counts.false_positives) == (
+        3,
+        2,
+        1,
+        3,
+        1,
+    )
     (match,) = measured.matches
     assert match.labelled.tolist() == [0, 1]
     assert match.predicted.tolist() == [0, 1]
@@ -222,7 +236,9 @@ def metrics(truth, guess, individuals=4):
 def test_perfect_predictions_have_no_error(scene):
     truth, _ = scene
     report = metrics(truth, truth)
-    assert report["counts"]["missing"] == report["counts"]["missed"] == report["counts"]["false_positives"] == 0
+    assert (
+        report["counts"]["missing"] == report["counts"]["missed"] == report["counts"]["false_positives"] == 0
+    )
     if report["counts"]["keypoints"]:
         assert report["mean_error"] == report["rms_error"] == 0
         assert report["intervals"]["mean_error"] == [0, 0]
@@ -276,8 +292,14 @@ def test_the_order_of_distinct_animals_changes_no_metric(first, second, seed):
 def test_every_label_and_every_prediction_is_counted_once(scene):
     truth, guess = scene
     counts = metrics(truth, guess)["counts"]
-    assert counts["matched"] + counts["missed"] == counts["animals"] == 2 * (~np.isnan(truth[..., 0])).any(1).sum()
+    assert (
+        counts["matched"] + counts["missed"]
+        == counts["animals"]
+        == 2 * (~np.isnan(truth[..., 0])).any(1).sum()
+    )
     predicted = 2 * (~np.isnan(guess[..., 0])).any(1).sum()
-    assert counts["matched"] + counts["false_positives"] + counts["ignored"] == counts["predicted"] == predicted
+    assert (
+        counts["matched"] + counts["false_positives"] + counts["ignored"] == counts["predicted"] == predicted
+    )
     assert counts["keypoints"] == 2 * (~np.isnan(truth[..., 0])).sum()
     assert 0 <= counts["missing"] <= counts["keypoints"]

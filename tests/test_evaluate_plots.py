@@ -38,7 +38,9 @@ def split(tmp_path, images, keypoints=4, animals=1, noise=3.0, unique=0, seed=0)
         )
         guess = truth + rng.normal(0, noise, truth.shape)
         near = (corners + 2).astype(np.float32)
-        pairs.append((labels, Frame(number, Instances.from_keypoints(guess), near, np.ones(unique, np.float32))))
+        pairs.append(
+            (labels, Frame(number, Instances.from_keypoints(guess), near, np.ones(unique, np.float32)))
+        )
     skeleton = Skeleton(
         tuple(f"keypoint {i}" for i in range(keypoints)),
         individuals=tuple(f"animal {i}" for i in range(animals)),
@@ -90,7 +92,9 @@ def test_missing_false_and_unreadable(tmp_path):
 
 def test_nothing_to_draw(tmp_path):
     pairs, skeleton = split(tmp_path, 2)
-    unlabelled = [(LabelledImage.create(i.image, i.name, 200, 120, Instances.empty(4)), found) for i, found in pairs]
+    unlabelled = [
+        (LabelledImage.create(i.image, i.name, 200, 120, Instances.empty(4)), found) for i, found in pairs
+    ]
     assert draw(tmp_path, unlabelled, skeleton) == [False, False, False]
     nothing = [(labels, Frame(0, Instances.empty(4))) for labels, _ in pairs]
     assert draw(tmp_path, nothing, skeleton) == [False, False, True]
@@ -99,7 +103,9 @@ def test_nothing_to_draw(tmp_path):
 def test_images_are_ranked_with_missing_keypoints_as_errors_of_the_animals_size(tmp_path):
     def pair(points):
         truth = [[[0, 0], [100, 0]]]
-        labels = LabelledImage.create(ImageFile(tmp_path), "x", 300, 400, Instances.from_keypoints(np.array(truth)))
+        labels = LabelledImage.create(
+            ImageFile(tmp_path), "x", 300, 400, Instances.from_keypoints(np.array(truth))
+        )
         return labels, Frame(0, Instances.from_keypoints(np.array(points, np.float32)))
 
     nan = np.nan
@@ -152,7 +158,9 @@ def test_a_keypoint_has_the_colour_in_the_contact_sheet_that_it_has_in_a_video(t
     assert all(sheets)
     sheet = cv2.imread(str(tmp_path / "out" / "2.png"))[..., ::-1]
     points = np.array([[[20.0 + 20 * k, 30.0] for k in range(4)]])
-    frame = draw_instances(np.zeros((60, 120, 3), np.uint8), Instances.from_keypoints(points), skeleton, radius=5)
+    frame = draw_instances(
+        np.zeros((60, 120, 3), np.uint8), Instances.from_keypoints(points), skeleton, radius=5
+    )
     for k, colour in enumerate(keypoint_colours(4)):
         assert tuple(frame[30, 20 + 20 * k]) == colour
         assert (sheet == colour).all(axis=-1).any(), k

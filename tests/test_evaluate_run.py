@@ -127,7 +127,8 @@ def test_predictions_are_in_pixels_of_the_image_files_whatever_the_batch(project
         model, listener = Centroids(), Listener()
         frames = predicted(run, model, batch_size=batch_size, reporter=listener)
         assert listener.steps[-1][1:] == (6, 6)
-        # Images of different sizes never share a batch; sizes are halved, rounded up and padded to multiples of 16.
+        # Images of different sizes never share a batch; sizes are halved, rounded up and padded to multiples
+        # of 16.
         assert {b[-2:] for b in model.batches} == {(64, 80)}
         results.append(np.stack([f.instances.keypoints for f in frames]))
         for index, (row, frame) in enumerate(zip(range(6, 12), frames, strict=True)):
@@ -154,7 +155,9 @@ def test_crops_around_labelled_animals_are_put_together_to_images(tmp_path, pred
     skeleton = Skeleton(NAMES, individuals=("one", "two"))
     points = np.array([[[20, 20], [60, 20], [40, 60]], [[220, 120], [260, 120], [240, 160]]], np.float32)
     image = np.maximum(blobs(points[0], 300, 200), blobs(points[1], 300, 200))
-    write_project(tmp_path / "p", skeleton, [Example("a.png", image, Instances.from_keypoints(points))], name="two")
+    write_project(
+        tmp_path / "p", skeleton, [Example("a.png", image, Instances.from_keypoints(points))], name="two"
+    )
     run = make_run(
         tmp_path / "p",
         tmp_path / "run",
@@ -250,7 +253,9 @@ def test_data_that_are_not_those_of_the_run_are_named(run, project, tmp_path, no
     points = np.full((1, 3, 2), 50.0)
     image = Example("clip/000.png", blobs(points[0], 100, 100), Instances.from_keypoints(points))
     write_project(other, Skeleton(NAMES), [image], name="other")
-    with pytest.raises(DataError, match=r"6 of the 6 images of the test split are not in it, the first is .*006\.png"):
+    with pytest.raises(
+        DataError, match=r"6 of the 6 images of the test split are not in it, the first is .*006\.png"
+    ):
         evaluate_poses(run, data=other, device="cpu")
 
     skeleton = Skeleton(("red", "green", "pink"))
@@ -265,11 +270,15 @@ def test_changed_labels_are_noted(run, monkeypatch, no_plots):
     monkeypatch.setattr(Run, "load_model", lambda *_: Centroids())
     provenance = json.loads((run.path / "provenance.json").read_text())
     (run.path / "provenance.json").write_text(json.dumps({**provenance, "data_hash": "0"}))
-    assert any("changed since training" in note for note in evaluate_poses(Run.open(run.path), device="cpu").notes)
+    assert any(
+        "changed since training" in note for note in evaluate_poses(Run.open(run.path), device="cpu").notes
+    )
 
 
 def test_splits_that_cannot_be_evaluated(run):
-    with pytest.raises(DataError, match=r"the validation split has no images; there are train \(6 images\), test \(6"):
+    with pytest.raises(
+        DataError, match=r"the validation split has no images; there are train \(6 images\), test \(6"
+    ):
         evaluate_poses(run, "validation", device="cpu")
     with pytest.raises(ConfigError, match="split 'tset' is unknown; write train, validation, test or all"):
         evaluate_poses(run, "tset", device="cpu")

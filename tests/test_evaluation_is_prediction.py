@@ -1,6 +1,8 @@
-"""Evaluation predicts what prediction predicts: number for number, for every method and every source of boxes or poses.
+"""Evaluation predicts what prediction predicts: number for number, for every method and every source of boxes
+or poses.
 
-The networks are small and their weights random; what they find is nonsense, and the same nonsense is wanted twice.
+The networks are small and their weights random; what they find is nonsense, and the same nonsense is wanted
+twice.
 """
 
 from __future__ import annotations
@@ -34,7 +36,10 @@ from pose_core.structures import Frame, Instances, LabelledDataset, Skeleton
 
 SMALL = {"filters": 4, "max_stride": 8, "output_stride": 2}
 SETTINGS: dict[str, dict[str, Any]] = {
-    "single_animal": {"name": "unet", "model": {"backbone": SMALL, "preprocess": {"scale": 1.0, "min_box": 0.0}}},
+    "single_animal": {
+        "name": "unet",
+        "model": {"backbone": SMALL, "preprocess": {"scale": 1.0, "min_box": 0.0}},
+    },
     "bottom_up": {"name": "unet", "model": {"backbone": SMALL, "preprocess": {"scale": 1.0, "min_box": 0.0}}},
     "top_down": {
         "name": "top_down_unet",
@@ -42,7 +47,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "conditional_top_down": {
         "name": "ctd_prenet_unet",
-        "model": {"backbone": {"backbone": SMALL}, "preprocess": {"size": [32, 48], "scale": 1.0, "min_box": 20.0}},
+        "model": {
+            "backbone": {"backbone": SMALL},
+            "preprocess": {"size": [32, 48], "scale": 1.0, "min_box": 20.0},
+        },
     },
 }
 
@@ -86,13 +94,18 @@ def drawn(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Weights so large that much is found, and no head starts out flat."""
     torch.manual_seed(1)
     every = {name: torch.randn_like(t) * 2 / t[0].numel() ** 0.5 for name, t in state.items() if t.dim() > 1}
-    biases = {name: torch.zeros_like(t) for name, t in state.items() if name.startswith("heads") and t.dim() == 1}
+    biases = {
+        name: torch.zeros_like(t) for name, t in state.items() if name.startswith("heads") and t.dim() == 1
+    }
     return {**state, **biases, **every}
 
 
 def provenance(dataset: LabelledDataset) -> dict[str, Any]:
     names = [image.name for image in dataset.images]
-    return {"split": {"train": names[:4], "validation": [], "test": names[4:]}, "data_hash": data_hash(dataset)}
+    return {
+        "split": {"train": names[:4], "validation": [], "test": names[4:]},
+        "data_hash": data_hash(dataset),
+    }
 
 
 def make_detector(dataset: LabelledDataset, folder: Path) -> Path:
@@ -101,7 +114,13 @@ def make_detector(dataset: LabelledDataset, folder: Path) -> Path:
         {
             "skeleton": dataset.skeleton,
             "data": {"source": str(dataset.root)},
-            "network": {"type": "ssdlite", "threshold": 0.0, "pretrained": False, "size": [64, 64], "excess": 1.5},
+            "network": {
+                "type": "ssdlite",
+                "threshold": 0.0,
+                "pretrained": False,
+                "size": [64, 64],
+                "excess": 1.5,
+            },
             "min_box": 20.0,
         }
     )
@@ -155,7 +174,9 @@ def test_evaluation_predicts_what_prediction_predicts(
         sources = {"conditions": found.result}
     (outcome,) = predict(run.path, tested, tmp_path / "out", device="cpu", **sources)
     assert outcome is not None
-    evaluated = evaluate_poses(run, device="cpu", **({"labelled_boxes": True} if source == "labelled" else sources))
+    evaluated = evaluate_poses(
+        run, device="cpu", **({"labelled_boxes": True} if source == "labelled" else sources)
+    )
     mine, theirs = frames(outcome.result), frames(Path(evaluated.folder) / "predictions.parquet")
     assert len(mine) == len(theirs) == 5
     assert sum(len(frame.instances) for frame in mine) > 0
@@ -185,11 +206,17 @@ def test_a_detector_is_measured_by_the_boxes_that_prediction_uses(
         pose_core.evaluate(detector, device="cpu", detector=detector)
 
 
-def test_a_run_without_its_source_says_what_there_is(make: Callable[[str], Run], dataset: LabelledDataset) -> None:
+def test_a_run_without_its_source_says_what_there_is(
+    make: Callable[[str], Run], dataset: LabelledDataset
+) -> None:
     crops, refines, frames = make("top_down"), make("conditional_top_down"), make("bottom_up")
-    with pytest.raises(ConfigError, match=r"needs boxes, and nothing .*: add --boxes FILE .* or --detector RUN"):
+    with pytest.raises(
+        ConfigError, match=r"needs boxes, and nothing .*: add --boxes FILE .* or --detector RUN"
+    ):
         pose_core.load(crops.path, "cpu")
-    with pytest.raises(ConfigError, match=r"needs poses, and nothing supplies them: add --conditions RUN|FILE"):
+    with pytest.raises(
+        ConfigError, match=r"needs poses, and nothing supplies them: add --conditions RUN|FILE"
+    ):
         pose_core.load(refines.path, "cpu")
     with pytest.raises(ConfigError, match="needs poses"):
         evaluate_poses(refines, device="cpu")
@@ -201,9 +228,13 @@ def test_a_run_without_its_source_says_what_there_is(make: Callable[[str], Run],
         pose_core.load(crops.path, "cpu", detector=frames.path)
     with pytest.raises(ConfigError, match=r"--boxes .*: is a folder; name a file"):
         pose_core.load(crops.path, "cpu", boxes=frames.path)
-    with pytest.raises(ConfigError, match=r"--labelled-boxes: takes labels, and only images that are evaluated have"):
+    with pytest.raises(
+        ConfigError, match=r"--labelled-boxes: takes labels, and only images that are evaluated have"
+    ):
         pose_core.load(crops.path, "cpu", labelled_boxes=True)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="detektor: is no source of what stages need; there are boxes, conditions, d"):
+    with pytest.raises(
+        ConfigError, match="detektor: is no source of what stages need; there are boxes, conditions, d"
+    ):
         pose_core.load(crops.path, "cpu", detektor="x")
     with pytest.raises(ConfigError, match=r"--conditions .*: .* needs conditions of another model"):
         pose_core.load(refines.path, "cpu", conditions=refines.path)

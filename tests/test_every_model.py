@@ -1,4 +1,5 @@
-"""Every model and detector that can be named: it builds, has the size it should, and learns at its default size."""
+"""Every model and detector that can be named: it builds, has the size it should, and learns at its default
+size."""
 
 from __future__ import annotations
 
@@ -203,10 +204,16 @@ def test_models_run_forward_and_backward_at_their_default_size(model: Model) -> 
     trains(network, size, animals)
     images = torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8)
     truth = labels(size, batch=1)
-    rough = Predictions.none(1, network.skeleton).with_animals(truth.keypoints, torch.ones(1, 1, len(KEYPOINTS)))
+    rough = Predictions.none(1, network.skeleton).with_animals(
+        truth.keypoints, torch.ones(1, 1, len(KEYPOINTS))
+    )
     found = network.eval().predict(images, rough)
     assert found.keypoints.shape[2:] == (len(KEYPOINTS), 2)
-    assert found.keypoints.shape[1] <= len(INDIVIDUALS) if model.method == "bottom_up" else found.scores.shape == (1, 1)
+    assert (
+        found.keypoints.shape[1] <= len(INDIVIDUALS)
+        if model.method == "bottom_up"
+        else found.scores.shape == (1, 1)
+    )
     assert ((found.keypoint_scores >= 0) & (found.keypoint_scores <= 1)).all()
 
 

@@ -1,4 +1,5 @@
-"""Heads that a named model gets because the project calls for them, and their training beside the model's own."""
+"""Heads that a named model gets because the project calls for them, and their training beside the model's
+own."""
 
 from __future__ import annotations
 
@@ -24,7 +25,11 @@ from pose_core.specs.resolve import Layer, choose_model, file_layer, resolve, se
 from pose_core.structures import Instances, Skeleton
 from pose_core.training.prepare import prepare
 
-PLAIN: dict[str, Any] = {"keypoints": ["nose", "tail"], "edges": [["nose", "tail"]], "individuals": ["ann", "bob"]}
+PLAIN: dict[str, Any] = {
+    "keypoints": ["nose", "tail"],
+    "edges": [["nose", "tail"]],
+    "individuals": ["ann", "bob"],
+}
 UNIQUE = PLAIN | {"unique_keypoints": ["corner", "lamp"]}
 IDENTIFIED = PLAIN | {"identified": True}
 BOTH = UNIQUE | IDENTIFIED
@@ -33,7 +38,11 @@ TINY = ["model.backbone.filters=4", "model.backbone.max_stride=8"]
 
 
 def made(
-    skeleton: dict[str, Any], sets: Sequence[str] = (), name: str = "unet", method: str | None = None, user: Any = ()
+    skeleton: dict[str, Any],
+    sets: Sequence[str] = (),
+    name: str = "unet",
+    method: str | None = None,
+    user: Any = (),
 ) -> tuple[RunSpec, list[str]]:
     several = len(skeleton.get("individuals", ["a"])) > 1
     notes: list[str] = []
@@ -50,7 +59,11 @@ def made(
         (IDENTIFIED, "unet", ["keypoints", "identity"]),
         (BOTH, "unet", ["keypoints", "unique_keypoints", "identity"]),
         (LONE, "unet", ["keypoints", "unique_keypoints"]),
-        (LONE | {"identified": True}, "unet", ["keypoints", "unique_keypoints"]),  # one animal has no namesake
+        (
+            LONE | {"identified": True},
+            "unet",
+            ["keypoints", "unique_keypoints"],
+        ),  # one animal has no namesake
         (BOTH, "top_down_unet", ["keypoints"]),  # crops
     ],
 )
@@ -66,7 +79,8 @@ def test_a_model_has_the_heads_that_the_project_calls_for(
 
 def test_a_note_says_what_was_added_and_how_to_refuse_it() -> None:
     assert made(BOTH)[1] == [
-        f"unet/unet gets a head '{name}' ({head}) for {whom}; leave it out with assignments=[model.heads.{name}=null]"
+        f"unet/unet gets a head '{name}' ({head}) for {whom}; leave it out with "
+        f"assignments=[model.heads.{name}=null]"
         for name, head, whom in (
             ("unique_keypoints", "heatmap/heatmap", "corner, lamp"),
             ("identity", "heatmap/identity", "ann, bob"),
@@ -107,7 +121,9 @@ def test_null_that_leaves_nothing_out_is_a_slip() -> None:
 
 
 def test_settings_of_an_added_head_need_not_repeat_its_type() -> None:
-    spec, notes = made(BOTH, ["model.heads.identity.deconv_layers=1", "model.heads.unique_keypoints.deconv_layers=2"])
+    spec, notes = made(
+        BOTH, ["model.heads.identity.deconv_layers=1", "model.heads.unique_keypoints.deconv_layers=2"]
+    )
     assert spec.model.heads["identity"].deconv_layers == 1  # type: ignore[attr-defined]
     assert spec.model.heads["unique_keypoints"].keypoints == "unique"  # type: ignore[attr-defined]
     assert len(notes) == 2
@@ -139,11 +155,17 @@ def test_an_added_head_uses_the_feature_map_of_the_others() -> None:
 
 def test_first_party_plugins_are_asked_first_then_the_others_by_name() -> None:
     def record(name: str, first_party: bool, *needs: str) -> PluginRecord:
-        heads = tuple(hooks.ExtraHead(need, need, {"type": f"{name}/x"}, ("bottom_up",), "") for need in needs)
+        heads = tuple(
+            hooks.ExtraHead(need, need, {"type": f"{name}/x"}, ("bottom_up",), "") for need in needs
+        )
         definitions = {"pose_extra_heads": heads}
         return PluginRecord(name, name, "1", "", "active", definitions=definitions, first_party=first_party)
 
-    records = [record("b", True, "identity"), record("a", False, "identity", "unique_keypoints"), record("c", False)]
+    records = [
+        record("b", True, "identity"),
+        record("a", False, "identity", "unique_keypoints"),
+        record("c", False),
+    ]
     found = Catalog(records).extra_heads("bottom_up")
     assert {need: extra.head["type"] for need, extra in found.items()} == {
         "unique_keypoints": "a/x",
@@ -226,7 +248,11 @@ def test_more_heads_change_neither_losses_nor_gradients_of_the_others(name: str)
         sum(own.values(), torch.zeros(())).backward()  # type: ignore[no-untyped-call]
         gradients.append({key: p.grad for key, p in model.named_parameters() if p.grad is not None})
     assert values[0] == values[1]
-    assert set(losses) - set(own) == {"unique_keypoints.heatmap", "unique_keypoints.locref", "identity.identity"}
+    assert set(losses) - set(own) == {
+        "unique_keypoints.heatmap",
+        "unique_keypoints.locref",
+        "identity.identity",
+    }
     assert gradients[0].keys() == gradients[1].keys()
     for key, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][key], gradient, rtol=0, atol=0)
@@ -238,7 +264,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("two") / "project"
     rng = np.random.default_rng(0)
     skeleton = Skeleton(
-        ("nose", "tail"), (("nose", "tail"),), individuals=("ann", "bob"), identified=True, unique_keypoints=("lamp",)
+        ("nose", "tail"),
+        (("nose", "tail"),),
+        individuals=("ann", "bob"),
+        identified=True,
+        unique_keypoints=("lamp",),
     )
     examples = [
         Example(

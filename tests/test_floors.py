@@ -32,7 +32,9 @@ def test_modules_import_only_from_floors_below() -> None:
 
 
 def test_the_floors_are_described_as_the_linter_has_them() -> None:
-    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    contracts = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["tool"]["importlinter"][
+        "contracts"
+    ]
     (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
     page = (REPOSITORY / "CONTRIBUTING.md").read_text()
     listed = re.findall(
@@ -52,16 +54,21 @@ def test_listing_imports_no_torch(arguments: list[str]) -> None:
         "from pose_core.cli.main import run\n"
         "try: run()\n"
         "except SystemExit: pass\n"
-        "heavy = {'torch', 'torchvision', 'timm', 'lightning', 'cv2', 'pandas', 'matplotlib'} & set(sys.modules)\n"
+        "heavy = {'torch', 'torchvision', 'timm', 'lightning', 'cv2', 'pandas', 'matplotlib'} & "
+        "set(sys.modules)\n"
         "print('HEAVY', *heavy, file=sys.stderr)"
     )
-    process = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    process = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
+    )
     assert process.stdout
     assert process.stderr.splitlines()[-1] == "HEAVY", process.stderr
 
 
 def test_import_of_the_package_is_light() -> None:
-    program = "import pose_core, sys; print(sorted(m for m in ('torch', 'numpy', 'pydantic') if m in sys.modules))"
+    program = (
+        "import pose_core, sys; print(sorted(m for m in ('torch', 'numpy', 'pydantic') if m in sys.modules))"
+    )
     process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert process.stdout.strip() == "[]"
 
@@ -92,7 +99,8 @@ def test_the_core_has_no_word_of_conditions() -> None:
 
 
 def test_plugins_use_only_the_public_floors() -> None:
-    # The interface of a kind may be imported from its own file, too, so that a new kind touches no list of names.
+    # The interface of a kind may be imported from its own file, too, so that a new kind touches no list of
+    # names.
     files = {row.interface.partition(":")[0].rpartition(".")[2] for row in KINDS.values()}
     floors = "structures|errors|hooks|specs|maps|testing|io\\.files|io\\.images|io\\.video|symmetry"
     allowed = re.compile(rf"pose_core(\.({floors}|interfaces(\.({'|'.join(sorted(files))}))?))?$")

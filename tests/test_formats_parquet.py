@@ -29,7 +29,9 @@ SKELETON = Skeleton(
 
 
 def header(frames: int, skeleton: Skeleton = SKELETON) -> PredictionsHeader:
-    return PredictionsHeader(skeleton, "a/video.mp4", frames, 640, 480, 30.0, "unet", "runs/x", {"scorer": "Ärzte"})
+    return PredictionsHeader(
+        skeleton, "a/video.mp4", frames, 640, 480, 30.0, "unet", "runs/x", {"scorer": "Ärzte"}
+    )
 
 
 def make_frame(index: int, animals: int, rng: np.random.Generator, skeleton: Skeleton = SKELETON) -> Frame:
@@ -112,7 +114,9 @@ def test_every_frame_has_a_row_that_pandas_shows(tmp_path: Path) -> None:
 def test_row_groups_bound_the_memory(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     path = tmp_path / "p.parquet"
-    ParquetWriter(ParquetConfig(row_group=10)).write(path, header(50), (make_frame(i, 3, rng) for i in range(50)))
+    ParquetWriter(ParquetConfig(row_group=10)).write(
+        path, header(50), (make_frame(i, 3, rng) for i in range(50))
+    )
     groups = pq.ParquetFile(path).metadata
     assert max(groups.row_group(i).num_rows for i in range(groups.num_row_groups)) <= 12
 
@@ -120,14 +124,18 @@ def test_row_groups_bound_the_memory(tmp_path: Path) -> None:
 def test_same_frames_give_same_bytes(tmp_path: Path) -> None:
     for name in ("a.parquet", "b.parquet"):
         rng = np.random.default_rng(1)
-        ParquetWriter(ParquetConfig()).write(tmp_path / name, header(9), [make_frame(i, 2, rng) for i in range(9)])
+        ParquetWriter(ParquetConfig()).write(
+            tmp_path / name, header(9), [make_frame(i, 2, rng) for i in range(9)]
+        )
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
 def test_a_gap_is_an_error(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(DataError, match="got frame 2 after frame 0"):
-        ParquetWriter(ParquetConfig()).write(tmp_path / "p", header(2), [make_frame(0, 1, rng), make_frame(2, 1, rng)])
+        ParquetWriter(ParquetConfig()).write(
+            tmp_path / "p", header(2), [make_frame(0, 1, rng), make_frame(2, 1, rng)]
+        )
 
 
 def test_reads_only_its_own_tables(tmp_path: Path) -> None:

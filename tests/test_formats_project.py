@@ -89,7 +89,9 @@ def test_reads_what_is_written_by_hand(project: Path) -> None:
 @pytest.mark.parametrize(
     ("left", "right"), [("EarL2", "EarR2"), ("paw_L_front", "paw_R_front"), ("left_ear", "right_ear")]
 )
-def test_without_a_symmetry_line_left_and_right_are_told_from_the_names(project: Path, left: str, right: str) -> None:
+def test_without_a_symmetry_line_left_and_right_are_told_from_the_names(
+    project: Path, left: str, right: str
+) -> None:
     """A mirrored left ear looks like a right one: it must get that name, or the image not be mirrored."""
     lines = PROJECT.replace("left_ear", left).replace("right_ear", right).splitlines()
     text = "\n".join(line for line in lines if not line.startswith("symmetry"))
@@ -164,10 +166,26 @@ def test_sizes_of_other_image_files_are_read_too(project: Path) -> None:
             "project.yaml: line 2: unknown key 'keypionts'; did you mean 'keypoints'?",
         ),
         ("name: two", "name: 2", "project.yaml: line 1: name must be text"),
-        ("name: two", "name: two\nidentified: maybe", "project.yaml: line 2: identified must be true or false"),
-        ("[nose, left_ear, right_ear]", "[nose, 3]", "project.yaml: line 2: keypoints must be a list of names (text)"),
-        ("keypoints: [nose, left_ear, right_ear]\n", "", "project.yaml: needs 'keypoints', the list of keypoint names"),
-        ("[[left_ear, right_ear]]", "[left_ear, right_ear]", "project.yaml: line 4: symmetry must be a list of pairs"),
+        (
+            "name: two",
+            "name: two\nidentified: maybe",
+            "project.yaml: line 2: identified must be true or false",
+        ),
+        (
+            "[nose, left_ear, right_ear]",
+            "[nose, 3]",
+            "project.yaml: line 2: keypoints must be a list of names (text)",
+        ),
+        (
+            "keypoints: [nose, left_ear, right_ear]\n",
+            "",
+            "project.yaml: needs 'keypoints', the list of keypoint names",
+        ),
+        (
+            "[[left_ear, right_ear]]",
+            "[left_ear, right_ear]",
+            "project.yaml: line 4: symmetry must be a list of pairs",
+        ),
         (
             "[nose, right_ear]]",
             "[nose, rigth_ear]]",
@@ -192,15 +210,27 @@ def test_mistakes_in_the_project_file_are_named(project: Path, old: str, new: st
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("bert,left_ear", "bert,left_eer", "labels.csv: line 3: unknown keypoint 'left_eer'; did you mean 'left_ear'?"),
-        ("bert,left_ear", "bret,left_ear", "labels.csv: line 3: unknown individual 'bret'; did you mean 'bert'?"),
+        (
+            "bert,left_ear",
+            "bert,left_eer",
+            "labels.csv: line 3: unknown keypoint 'left_eer'; did you mean 'left_ear'?",
+        ),
+        (
+            "bert,left_ear",
+            "bret,left_ear",
+            "labels.csv: line 3: unknown individual 'bret'; did you mean 'bert'?",
+        ),
         (
             "bert,left_ear",
             "bert,nose",
             "labels.csv: line 3: nose of bert is labelled twice in images/a.png (also line 2)",
         ),
         ("bert,left_ear", "bert,", "labels.csv: line 3: keypoint is empty"),
-        ("bert,left_ear", ",left_ear", "labels.csv: line 3: has no individual; the individuals are anna, bert"),
+        (
+            "bert,left_ear",
+            ",left_ear",
+            "labels.csv: line 3: has no individual; the individuals are anna, bert",
+        ),
         ("4.25", "four", "labels.csv: line 3: y is 'four', not a number"),
         ("4.25", "", "labels.csv: line 3: y is '', not a number; delete the row"),
         ("1.5", "nan", "labels.csv: line 2: x is 'nan', not a number"),
@@ -208,11 +238,27 @@ def test_mistakes_in_the_project_file_are_named(project: Path, old: str, new: st
         ("4.25,1", "4.25,2", "labels.csv: line 3: unknown occluded '2'; there are 0, 1"),
         ("4.25,1", "4.25", "labels.csv: line 3: has 5 cells, but there are 6 columns"),
         (",,corner,0,0,0", ",,corner,0,0,1", "labels.csv: line 5: corner is a unique keypoint"),
-        (",,corner", ",anna,corner", "labels.csv: line 5: corner is a unique keypoint; leave its individual empty"),
-        ("images/b.png,,,", "images/a.png,,,", "labels.csv: line 6: marks images/a.png as an image without animals"),
+        (
+            ",,corner",
+            ",anna,corner",
+            "labels.csv: line 5: corner is a unique keypoint; leave its individual empty",
+        ),
+        (
+            "images/b.png,,,",
+            "images/a.png,,,",
+            "labels.csv: line 6: marks images/a.png as an image without animals",
+        ),
         ("images/b.png,,,", ",,,", "labels.csv: line 6: has no image name"),
-        ("images/b.png", "images/x.png", "line 6: image 'images/x.png' does not exist (1 of 2 images are missing)"),
-        ("images/b.png", "../b.png", "line 6: image '../b.png' must be named relative to the project's folder"),
+        (
+            "images/b.png",
+            "images/x.png",
+            "line 6: image 'images/x.png' does not exist (1 of 2 images are missing)",
+        ),
+        (
+            "images/b.png",
+            "../b.png",
+            "line 6: image '../b.png' must be named relative to the project's folder",
+        ),
         ("x,y,", "x,y2,", "labels.csv: line 1: unknown column 'y2'; did you mean 'y'?"),
         ("x,y,occluded", "x,x,occluded", "labels.csv: line 1: lacks the column 'y'"),
         (LABELS.partition("\n")[2], "", "labels.csv: holds no labels"),
@@ -246,7 +292,11 @@ def test_a_scene_comes_back_unchanged(tmp_path: Path) -> None:
     dataset = read(tmp_path / "p")
     assert dataset.skeleton == scene.skeleton
     assert dataset.notes == ()
-    assert [i.name for i in dataset.images] == ["images/clip/0000.png", "images/clip/0002.png", "images/clip/0004.png"]
+    assert [i.name for i in dataset.images] == [
+        "images/clip/0000.png",
+        "images/clip/0002.png",
+        "images/clip/0004.png",
+    ]
     for image, frame in zip(dataset.images, frames, strict=True):
         np.testing.assert_array_equal(read_image(image.image), frame.image)
         np.testing.assert_array_equal(image.instances.keypoints, frame.instances.keypoints)
@@ -285,7 +335,9 @@ def test_round_trip(
     examples = []
     for i in range(count):
         present = data.draw(st.sets(st.integers(0, skeleton.num_individuals - 1)))
-        points = data.draw(hnp.arrays(np.float32, (len(present), skeleton.num_keypoints, 2), elements=position))
+        points = data.draw(
+            hnp.arrays(np.float32, (len(present), skeleton.num_keypoints, 2), elements=position)
+        )
         points = points[~np.isnan(points).any(axis=-1).all(axis=-1)]
         instances = Instances.from_keypoints(points, identity=sorted(present)[: len(points)])
         hidden = data.draw(hnp.arrays(bool, points.shape[:2])) & ~np.isnan(points).any(axis=-1)
@@ -308,7 +360,9 @@ def test_round_trip(
 def test_animals_of_unknown_identity_get_free_names(tmp_path: Path) -> None:
     points = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
     instances = Instances.from_keypoints(points, identity=[-1, 0])
-    write_project(tmp_path / "p", SKELETON, [Example("a.png", np.zeros((20, 20, 3), np.uint8), instances)], name="p")
+    write_project(
+        tmp_path / "p", SKELETON, [Example("a.png", np.zeros((20, 20, 3), np.uint8), instances)], name="p"
+    )
     image = read(tmp_path / "p").images[0]
     np.testing.assert_array_equal(image.instances.keypoints, points[::-1])
 

@@ -1,4 +1,5 @@
-"""Labels of image files, of frames of videos and of embedded images: one project of each, and one of all three."""
+"""Labels of image files, of frames of videos and of embedded images: one project of each, and one of all
+three."""
 
 from __future__ import annotations
 
@@ -209,7 +210,9 @@ def test_embedded_images_are_opened_by_their_reader(tmp_path: Path, toy: None) -
     with pytest.raises(ConfigError, match="toy/nothing"):
         read_image(EmbeddedImage(path, "0", "toy/nothing"))
     path.unlink()
-    with pytest.raises(DataError, match=r"4 of 4 labelled images are missing, the first is .*some\.boxed image 0"):
+    with pytest.raises(
+        DataError, match=r"4 of 4 labelled images are missing, the first is .*some\.boxed image 0"
+    ):
         check_project(dataset, "toy/boxed")
 
 
@@ -230,7 +233,9 @@ def mixed(tmp_path: Path, toy: None) -> Path:
 
 def test_a_project_of_all_three_kinds(mixed: Path) -> None:
     table = (mixed / "labels.csv").read_text()
-    assert table.startswith("image,frame,individual,keypoint,x,y,occluded\nimages/0.png,,animal,red,10.0,12.0,0\n")
+    assert table.startswith(
+        "image,frame,individual,keypoint,x,y,occluded\nimages/0.png,,animal,red,10.0,12.0,0\n"
+    )
     assert "\nvideos/clip.mp4,31,animal,red,10.0,12.0,0\n" in table
     dataset = read_project(mixed, ReaderConfig(type="toy/mixed"))
     clip = mixed / "videos" / "clip.mp4"
@@ -255,11 +260,15 @@ def test_a_project_of_all_three_kinds(mixed: Path) -> None:
     assert [read_number(image) for image in shown[2:5]] == [31, 4, 12]
 
 
-def test_frames_of_a_video_are_decoded_once_and_in_their_order(mixed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_of_a_video_are_decoded_once_and_in_their_order(
+    mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset = read_project(mixed, ReaderConfig(type="toy/mixed"))
     decoded: list[int] = []
     original = VideoFile.decode
-    monkeypatch.setattr(VideoFile, "decode", lambda self, index: decoded.append(index) or original(self, index))
+    monkeypatch.setattr(
+        VideoFile, "decode", lambda self, index: decoded.append(index) or original(self, index)
+    )
     samples = PoseSamples(dataset, range(7), PreprocessSpec(scale=1.0), 16, None, 0, 1 << 20)
     for _ in range(2):
         assert [read_number(samples[i].image) for i in (3, 2, 4)] == [4, 31, 12]
@@ -277,13 +286,27 @@ def test_frames_of_a_video_are_decoded_once_and_in_their_order(mixed: Path, monk
         (",31,", ",40,", "line 6: video 'videos/clip.mp4' has no frame 40: it has 40, and the first is 0"),
         (",31,", ",-1,", "line 6: frame is '-1', not the number of a frame of a video (the first is 0)"),
         (",31,", ",1.5,", "line 6: frame is '1.5', not the number of a frame of a video (the first is 0)"),
-        (",31,", ",,", "line 6: image 'videos/clip.mp4' is a video; write the number of the labelled frame into"),
-        ("clip.mp4,31", "clop.mp4,31", "line 6: video 'videos/clop.mp4' does not exist (1 of 6 images are missing)"),
+        (
+            ",31,",
+            ",,",
+            "line 6: image 'videos/clip.mp4' is a video; write the number of the labelled frame into",
+        ),
+        (
+            "clip.mp4,31",
+            "clop.mp4,31",
+            "line 6: video 'videos/clop.mp4' does not exist (1 of 6 images are missing)",
+        ),
         ("images/0.png,,", "project.yaml,3,", "line 2: video 'project.yaml', frame 3: "),
-        (",31,animal,green", ",031,animal,red", "red of animal is labelled twice in videos/clip.mp4 frame 31"),
+        (
+            ",31,animal,green",
+            ",031,animal,red",
+            "red of animal is labelled twice in videos/clip.mp4 frame 31",
+        ),
     ],
 )
-def test_a_frame_that_is_not_there_is_named_with_its_line(mixed: Path, old: str, new: str, message: str) -> None:
+def test_a_frame_that_is_not_there_is_named_with_its_line(
+    mixed: Path, old: str, new: str, message: str
+) -> None:
     table = (mixed / "labels.csv").read_text()
     assert old in table
     (mixed / "labels.csv").write_text(table.replace(old, new, 1))
@@ -301,7 +324,9 @@ def test_a_damaged_frame_is_named_when_it_is_needed(mixed: Path) -> None:
     with pytest.raises(DataError, match=r"clip\.mp4: has no frame 31; its frames are 0 to 19"):
         samples[2]
     write_numbered_video(clip, 40, width=80)
-    with pytest.raises(DataError, match=r"clip\.mp4 frame 31 has 80 x 48 pixels, but the project was read as 64 x 48"):
+    with pytest.raises(
+        DataError, match=r"clip\.mp4 frame 31 has 80 x 48 pixels, but the project was read as 64 x 48"
+    ):
         samples[2]
 
 
@@ -370,7 +395,10 @@ def test_a_project_of_video_frames_trains_evaluates_and_is_drawn(
     assert "videos/clip.mp4 frame " in (folder / "errors.csv").read_text()
     stored = list(ParquetPredictions(folder / "predictions.parquet"))
     assert {frame.image for frame in stored} == {f"{video} frame {name.rpartition(' ')[2]}" for name in test}
-    split = {"train": [f"videos/clip.mp4 frame {i}" for i in range(0, 20, 2)], "test": ["videos/clip.mp4 frame 20"]}
+    split = {
+        "train": [f"videos/clip.mp4 frame {i}" for i in range(0, 20, 2)],
+        "test": ["videos/clip.mp4 frame 20"],
+    }
     (tmp_path / "split.yaml").write_text(json.dumps(split))
     settings = (*tiny_settings, f"data.split.file={tmp_path / 'split.yaml'}")
     again = prepare(tmp_path / "project", "unet", assignments=settings)

@@ -1,4 +1,5 @@
-"""Models in DeepLabCut's format, of random weights, become runs; what cannot become one is refused in a line."""
+"""Models in DeepLabCut's format, of random weights, become runs; what cannot become one is refused in a
+line."""
 
 from __future__ import annotations
 
@@ -64,7 +65,8 @@ def test_a_snapshot_becomes_a_run_that_predicts_its_numbers(model: Model, tmp_pa
 
 
 def decoded(state: dict[str, torch.Tensor], image: np.ndarray, slot: str) -> tuple[Any, Any, Any]:
-    """What DeepLabCut reports: x = (column + 1/2) stride + 7.2801 locref, the highest cell's value as score."""
+    """What DeepLabCut reports: x = (column + 1/2) stride + 7.2801 locref, the highest cell's value as
+    score."""
     network = timm.create_model("resnet18", num_classes=0).eval()
     network.load_state_dict(
         {k.removeprefix("backbone.model."): v for k, v in state.items() if k.startswith("backbone.")}
@@ -84,7 +86,9 @@ def decoded(state: dict[str, torch.Tensor], image: np.ndarray, slot: str) -> tup
         )
     score, at = heatmap.flatten(1).max(1)
     row, column = at // heatmap.shape[2], at % heatmap.shape[2]
-    offsets = torch.stack([locref.view(-1, 2, *heatmap.shape[1:])[k, :, row[k], column[k]] for k in range(len(at))])
+    offsets = torch.stack(
+        [locref.view(-1, 2, *heatmap.shape[1:])[k, :, row[k], column[k]] for k in range(len(at))]
+    )
     x, y = (column + 0.5) * 16 + 7.2801 * offsets[:, 0], (row + 0.5) * 16 + 7.2801 * offsets[:, 1]
     return x.numpy(), y.numpy(), score.clamp(0, 1).numpy()
 
@@ -135,8 +139,12 @@ def test_the_command(model: Model, pose: Any) -> None:
     assert "resnet/resnet_18" in process.stderr
     assert "--data PROJECT" in process.stderr
     assert "already holds a run" in pose.refuses("import", "deeplabcut", model.snapshot, "--out", out)
-    assert "no importer 'sleep'" in pose.refuses("import", "sleep", model.snapshot, "--out", pose.folder / "other")
-    message = pose.refuses("import", "deeplabcut", model.snapshot, "--out", pose.folder / "b", "--set", "as_traned=1")
+    assert "no importer 'sleep'" in pose.refuses(
+        "import", "sleep", model.snapshot, "--out", pose.folder / "other"
+    )
+    message = pose.refuses(
+        "import", "deeplabcut", model.snapshot, "--out", pose.folder / "b", "--set", "as_traned=1"
+    )
     assert "as_traned" in message
 
 
@@ -169,7 +177,9 @@ def test_the_project_is_found_above_the_snapshot(tmp_path: Path) -> None:
 
 
 def test_the_project_can_be_named_and_may_have_changed(hollow: Model, tmp_path: Path) -> None:
-    root = project(tmp_path / "moved", bodyparts=["nose", "tail", "ear"], skeleton=[["nose", "ear"], ["nose", "tail"]])
+    root = project(
+        tmp_path / "moved", bodyparts=["nose", "tail", "ear"], skeleton=[["nose", "ear"], ["nose", "tail"]]
+    )
     found = hollow.read(data=root)
     assert found.network.spec["data"]["source"] == str(root)
     assert list(found.network.spec["skeleton"]["keypoints"]) == ["nose", "tail"]
@@ -201,7 +211,9 @@ def test_weights_that_are_missing_are_listed_and_nothing_is_written(model: Model
 def test_weights_of_another_shape_are_refused(model: Model, tmp_path: Path) -> None:
     model.weights["heads.bodypart.heatmap_head.deconv_layers.0.bias"] = torch.zeros(3)
     model.save()
-    with pytest.raises(RunError, match=r"heatmap_head\.deconv_layers\.0\.bias is \(3,\), the model has \(2,\)"):
+    with pytest.raises(
+        RunError, match=r"heatmap_head\.deconv_layers\.0\.bias is \(3,\), the model has \(2,\)"
+    ):
         import_model("deeplabcut", model.snapshot, tmp_path / "run")
 
 
@@ -270,11 +282,19 @@ def test_a_missing_configuration_is_named(hollow: Model, tmp_path: Path) -> None
             "NoSuchHead",
             "is a NoSuchHead, which no installed plugin takes over",
         ),
-        (("model", "backbone", "type"), "Mamba", "model.backbone: is a Mamba, which no installed plugin takes over"),
+        (
+            ("model", "backbone", "type"),
+            "Mamba",
+            "model.backbone: is a Mamba, which no installed plugin takes over",
+        ),
         (("model", "backbone", "type"), None, "model.backbone.type: missing"),
         (("model", "neck"), {"type": "Unknown"}, "deeplabcut/neck Unknown"),
         (("model", "heads"), {}, "model.heads: has no heads"),
-        (("model", "heads", "bodypart", "heatmap_config", "strides"), [4], "heatmap_config: transposed convolutions"),
+        (
+            ("model", "heads", "bodypart", "heatmap_config", "strides"),
+            [4],
+            "heatmap_config: transposed convolutions",
+        ),
         (("model", "heads", "bodypart", "predictor", "type"), "Other", "predictor: Other cannot be imported"),
         (
             ("model", "heads", "bodypart", "predictor"),
@@ -288,10 +308,16 @@ def test_a_missing_configuration_is_named(hollow: Model, tmp_path: Path) -> None
         (("method",), "xyz", "models of method 'xyz' cannot be imported"),
         (("data", "colormode"), "BGR", "data.colormode: must be RGB"),
         (("data", "inference", "resize"), {"width": 9}, "data.inference.resize: changes images"),
-        (("data", "inference", "scale_to_unit_range"), True, "scale_to_unit_range: cannot be imported together"),
+        (
+            ("data", "inference", "scale_to_unit_range"),
+            True,
+            "scale_to_unit_range: cannot be imported together",
+        ),
     ],
 )
-def test_descriptions_that_cannot_be_taken_over(hollow: Model, keys: tuple[str, ...], value: Any, message: str) -> None:
+def test_descriptions_that_cannot_be_taken_over(
+    hollow: Model, keys: tuple[str, ...], value: Any, message: str
+) -> None:
     inner = hollow.content
     for key in keys[:-1]:
         inner = inner[key]
@@ -315,7 +341,9 @@ def test_configurations_that_are_none(hollow: Model, text: str) -> None:
         ({"normalize_images": False}, 0.0, 1 / 255),
     ],
 )
-def test_other_normalisations_are_kept(hollow: Model, settings: dict[str, Any], mean: float, std: float) -> None:
+def test_other_normalisations_are_kept(
+    hollow: Model, settings: dict[str, Any], mean: float, std: float
+) -> None:
     hollow.content["data"]["inference"] |= settings
     hollow.save()
     preprocess = hollow.read().network.spec["model"]["preprocess"]
@@ -335,7 +363,9 @@ FAMILIES = sorted(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_family_that_is_not_installed_is_named(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_family_that_is_not_installed_is_named(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     models = models_with_parts_of(family, tmp_path)
     assert models
     installed = Catalog([record for record in get_catalog().plugins if record.name != family])

@@ -32,7 +32,9 @@ STORED: list[tuple[Callable[[Tensor], Tensor], str]] = [
 
 @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")  # its files stay
 @pytest.mark.parametrize(("store", "problem"), STORED)
-def test_weights_that_are_no_plain_numbers(hollow: Model, store: Callable[[Tensor], Tensor], problem: str) -> None:
+def test_weights_that_are_no_plain_numbers(
+    hollow: Model, store: Callable[[Tensor], Tensor], problem: str
+) -> None:
     name = "backbone.model.conv1.weight"
     hollow.weights[name] = store(torch.ones(64, 3, 7, 7))
     hollow.save()
@@ -69,5 +71,7 @@ def test_a_description_that_lacks_a_key_says_which(hollow: Model) -> None:
 
 @pytest.mark.parametrize("key", ["[/]", "~", "C:\\con", "as_traned"])
 def test_a_setting_that_the_importer_does_not_have(hollow: Model, tmp_path: Path, key: str) -> None:
-    with pytest.raises(ConfigError, match=r"^importer\..*: unknown key; (known keys are|did you mean) .*as_trained"):
+    with pytest.raises(
+        ConfigError, match=r"^importer\..*: unknown key; (known keys are|did you mean) .*as_trained"
+    ):
         import_model({"type": "deeplabcut", key: 1}, hollow.snapshot, tmp_path / "run")

@@ -1,4 +1,5 @@
-"""Single frames of videos are the frames that reading from the beginning gives, whatever was asked for before."""
+"""Single frames of videos are the frames that reading from the beginning gives, whatever was asked for
+before."""
 
 from __future__ import annotations
 
@@ -99,7 +100,9 @@ def test_threads_and_forked_processes_may_read_one_video(tmp_path: Path) -> None
     def read(order: list[int]) -> None:
         wrong.extend(i for i in order if read_number(to_rgb(open_video(path).decode(i))) != i)
 
-    threads = [threading.Thread(target=read, args=(order,)) for order in (ORDER, ORDER[::-1], list(range(FRAMES)))]
+    threads = [
+        threading.Thread(target=read, args=(order,)) for order in (ORDER, ORDER[::-1], list(range(FRAMES)))
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,4 +1,5 @@
-"""Killed with SIGKILL at random moments and resumed, training and prediction end as if nothing had happened."""
+"""Killed with SIGKILL at random moments and resumed, training and prediction end as if nothing had
+happened."""
 
 from __future__ import annotations
 
@@ -106,7 +107,8 @@ def test_prediction(pose: Any, blob_project: Path, video: Path, tmp_path: Path) 
     def parts() -> int:
         return len(list((tmp_path / "killed").rglob("*.parquet"))) if (tmp_path / "killed").exists() else 0
 
-    # Where it finished before it was killed (the machine is busy, the rest was short), it starts from nothing again.
+    # Where it finished before it was killed (the machine is busy, the rest was short), it starts from nothing
+    # again.
     kills = most = 0
     for _ in range(6 * KILLS):
         have = parts()

@@ -106,7 +106,9 @@ class Paints(Reader):
 def pose_with_mixers(tmp_path: Path) -> Run:
     """``pose`` beside a distribution that opens the kind ``mixing/mixer``; edits are (file, old, new)."""
 
-    def run(*arguments: str, edits: tuple[tuple[str, str, str], ...] = ()) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str, edits: tuple[tuple[str, str, str], ...] = ()
+    ) -> subprocess.CompletedProcess[str]:
         place = tmp_path / "site"
         package = place / "pose_mixing"
         package.mkdir(parents=True, exist_ok=True)
@@ -140,7 +142,9 @@ def test_each_row_leads_to_code(name: str) -> None:
     if kind.row.harness:
         assert kind.harness().__name__.endswith("Harness")
     for module in (*kind.row.checks, *kind.row.config_checks):
-        assert any(name in check.on for check in kind.load_checks(module)), f"{module} has no check of a {name}"
+        assert any(name in check.on for check in kind.load_checks(module)), (
+            f"{module} has no check of a {name}"
+        )
 
 
 def test_kinds_are_found_by_the_keys_of_their_rows() -> None:
@@ -198,11 +202,16 @@ def test_the_checks_of_a_plugins_kind_run(pose_with_mixers: Run) -> None:
     ("edit", "said"),
     [
         (("mixer.py", "class Mean(Mixer)", "class Mean"), "is not a subclass of pose_mixing.mixer.Mixer"),
-        (("mixer.py", "class MeanConfig(MixerConfig)", "class MeanConfig(ComponentConfig)"), "is not a subclass of"),
+        (
+            ("mixer.py", "class MeanConfig(MixerConfig)", "class MeanConfig(ComponentConfig)"),
+            "is not a subclass of",
+        ),
         (("plugin.py", 'mixer:Mixer"', 'mixer:Stirrer"'), "pose_mixing.mixer defines no Stirrer"),
     ],
 )
-def test_what_is_wrong_with_a_kind_is_said(pose_with_mixers: Run, edit: tuple[str, str, str], said: str) -> None:
+def test_what_is_wrong_with_a_kind_is_said(
+    pose_with_mixers: Run, edit: tuple[str, str, str], said: str
+) -> None:
     process = pose_with_mixers("check", "pose-mixing", edits=(edit,))
     assert process.returncode == 1
     assert said in process.stdout
@@ -215,7 +224,9 @@ def test_a_kind_with_checks_that_are_not_there_ends_in_one_line(pose_with_mixers
     (line,) = process.stderr.splitlines()
     assert "of kind 'mixing/mixer' cannot be imported" in line
     assert "pose-mixing" in line
-    assert pose_with_mixers("check", "heatmap/mse", edits=(edit,)).returncode == 0, "another plugin's checks run"
+    assert pose_with_mixers("check", "heatmap/mse", edits=(edit,)).returncode == 0, (
+        "another plugin's checks run"
+    )
 
 
 def test_a_bad_row_is_the_plugins_failure(pose_with_mixers: Run) -> None:

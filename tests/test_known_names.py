@@ -1,4 +1,5 @@
-"""The table of known names is up to date, and what the catalogue says with it of names that are not installed."""
+"""The table of known names is up to date, and what the catalogue says with it of names that are not
+installed."""
 
 from __future__ import annotations
 
@@ -70,7 +71,9 @@ def test_a_model_that_lacks_a_plugin_is_not_listed() -> None:
         "mine",
         pose_components=(component("net"), component("head", "head", requires=("other",))),
         pose_models=tuple(
-            ModelPreset(name, "top_down", "toys", "toy", {"model": {"backbone": "mine/net", "heads": {"k": head}}})
+            ModelPreset(
+                name, "top_down", "toys", "toy", {"model": {"backbone": "mine/net", "heads": {"k": head}}}
+            )
             for name, head in (("whole", {"type": "mine/nothing"}), ("lacking", {"type": "mine/head"}))
         ),
     )
@@ -91,7 +94,9 @@ def test_a_model_that_lacks_a_plugin_is_not_listed() -> None:
 def test_recipes_that_are_known_make_models_of_any_backbone() -> None:
     preset = BackbonePreset("toy_8", "toys", {"type": "toy/toy"}, "toy")
     catalog = Catalog([plugin("toy", pose_components=(component("toy"),), pose_backbones=(preset,))])
-    with pytest.raises(ConfigError, match=r"no model .toy_8. is installed; it needs .*: pip install pose-heatmap$"):
+    with pytest.raises(
+        ConfigError, match=r"no model .toy_8. is installed; it needs .*: pip install pose-heatmap$"
+    ):
         catalog.model("toy_8")
     with pytest.raises(ConfigError, match=r"pip install pose-buctd pose-heatmap$"):
         catalog.model("ctd_prenet_toy_8")
@@ -102,10 +107,14 @@ def test_recipes_that_are_known_make_models_of_any_backbone() -> None:
 
 def test_a_model_that_is_there_for_another_method(monkeypatch: pytest.MonkeyPatch) -> None:
     catalog = without("paf")
-    with pytest.raises(ConfigError, match=r"it is as single_animal; as bottom_up it needs .*pip install pose-paf"):
+    with pytest.raises(
+        ConfigError, match=r"it is as single_animal; as bottom_up it needs .*pip install pose-paf"
+    ):
         catalog.model("resnet_50", "bottom_up")
     monkeypatch.setattr("pose_core.specs.resolve.get_catalog", lambda: catalog)
-    with pytest.raises(ConfigError, match=r"several individuals; for several it needs pose-paf.*pip install pose-paf"):
+    with pytest.raises(
+        ConfigError, match=r"several individuals; for several it needs pose-paf.*pip install pose-paf"
+    ):
         choose_model("resnet_50", multi_animal=True)
 
 
@@ -157,7 +166,9 @@ def test_layers_of_a_preset_are_mappings(more: dict[str, Any]) -> None:
     ],
 )
 def test_a_run_remembers_the_distributions(plugins: Any, message: str, tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("model: {backbone: {type: lab/net}, heads: {k: {type: heatmap/heatmap}}}")
+    (tmp_path / "config.yaml").write_text(
+        "model: {backbone: {type: lab/net}, heads: {k: {type: heatmap/heatmap}}}"
+    )
     (tmp_path / "provenance.json").write_text(json.dumps({"plugins": plugins}))
     with pytest.raises(ConfigError, match=message):
         check_plugins(tmp_path)

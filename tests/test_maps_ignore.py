@@ -52,7 +52,9 @@ def by_loop(labels: Labels, image: int, keypoint: int) -> Tensor:
         own = points[animal][labelled[animal]]
         box = labels.boxes[image, animal]
         if len(own):
-            boxes.append((animal, box if torch.isfinite(box).all() else torch.cat([own.amin(0), own.amax(0)])))
+            boxes.append(
+                (animal, box if torch.isfinite(box).all() else torch.cat([own.amin(0), own.amax(0)]))
+            )
     margin = max((float((box[2:] - box[:2]).max()) / 2 for _, box in boxes), default=0.0)
     if len(boxes) == 1 or margin == 0:
         margin = math.inf

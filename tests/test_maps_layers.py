@@ -62,7 +62,8 @@ def test_deconvolutions_keep_the_variance_behind_a_relu() -> None:
     torch.manual_seed(0)
     layer = make_deconvolution(256, 64, 4, "same")
     out = layer(torch.randn(2, 256, 12, 12).relu())[..., 2:-2, 2:-2]
-    # He et al.: half of the mean square of the output's input is lost to the ReLU, the factor 2 brings it back.
+    # He et al.: half of the mean square of the output's input is lost to the ReLU, the factor 2 brings it
+    # back.
     assert 0.8 < float(out.detach().square().mean()) < 1.2
 
 

@@ -13,12 +13,15 @@ from torch import Tensor
 from pose_core.interfaces import Grid
 from pose_core.maps import KeypointWindows, paint_maximum, paint_nearest_offsets
 
-grids = st.builds(Grid, stride=st.sampled_from([1.0, 2.0, 4.0, 7.5]), offset=st.sampled_from([-0.5, 0.0, 1.5, 4.0]))
+grids = st.builds(
+    Grid, stride=st.sampled_from([1.0, 2.0, 4.0, 7.5]), offset=st.sampled_from([-0.5, 0.0, 1.5, 4.0])
+)
 sizes = st.tuples(st.integers(1, 14), st.integers(1, 14))
 
 
 def random_points(seed: int, size: tuple[int, int], grid: Grid, missing: float = 0.2) -> Tensor:
-    """(2, 3, 4, 2) pixels: two images, three keypoints, four animals; some outside, some far outside, some missing."""
+    """(2, 3, 4, 2) pixels: two images, three keypoints, four animals; some outside, some far outside, some
+    missing."""
     generator = torch.Generator().manual_seed(seed)
     extent = torch.tensor([size[1], size[0]]) * grid.stride
     points = (torch.rand(2, 3, 4, 2, generator=generator) * 1.6 - 0.3) * extent
@@ -31,7 +34,9 @@ def random_points(seed: int, size: tuple[int, int], grid: Grid, missing: float =
 def squared_distances(points: Tensor, grid: Grid, size: tuple[int, int]) -> Tensor:
     """(..., h, w), of each cell's centre to each point; infinite where there is none."""
     x, y = grid.centres(size[1]), grid.centres(size[0])
-    squared = (x - points[..., 0, None]).square()[..., None, :] + (y - points[..., 1, None]).square()[..., None]
+    squared = (x - points[..., 0, None]).square()[..., None, :] + (y - points[..., 1, None]).square()[
+        ..., None
+    ]
     return squared.nan_to_num(math.inf)
 
 
@@ -69,7 +74,9 @@ def test_painting_goes_into_given_maps() -> None:
 
 
 @given(seed=st.integers(0, 10**6), grid=grids, size=sizes, radius=st.floats(0.8, 3.0))
-def test_offsets_lead_to_the_nearest_point(seed: int, grid: Grid, size: tuple[int, int], radius: float) -> None:
+def test_offsets_lead_to_the_nearest_point(
+    seed: int, grid: Grid, size: tuple[int, int], radius: float
+) -> None:
     points, radius = random_points(seed, size, grid), radius * grid.stride
     windows = KeypointWindows.around(points, grid, size, radius)
     squared = windows.squared_distance()

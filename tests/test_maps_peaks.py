@@ -28,7 +28,8 @@ def rounded_maps(seed: int, shape: tuple[int, ...], levels: int) -> Tensor:
 
 
 def by_definition(plane: Tensor, side: int) -> Tensor:
-    """Above all cells of the square that come before it, row by row, and no lower than those that come after it."""
+    """Above all cells of the square that come before it, row by row, and no lower than those that come after
+    it."""
     height, width = plane.shape
     values: Any = plane.tolist()
     found = torch.zeros(height, width, dtype=torch.bool)
@@ -104,7 +105,9 @@ def test_local_maxima_are_ordered_and_padded() -> None:
     assert height[1].max() == 0
 
 
-@given(seed=st.integers(0, 10**6), count=st.integers(1, 20), size=st.tuples(st.integers(1, 4), st.integers(1, 4)))
+@given(
+    seed=st.integers(0, 10**6), count=st.integers(1, 20), size=st.tuples(st.integers(1, 4), st.integers(1, 4))
+)
 def test_the_top_cells_are_those_of_sorting(seed: int, count: int, size: tuple[int, int]) -> None:
     maps = torch.rand(2, 2, *size, generator=torch.Generator().manual_seed(seed))
     index, height = top_cells(maps, count)

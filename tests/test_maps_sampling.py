@@ -28,9 +28,13 @@ def bilinear(plane: Tensor, x: float, y: float) -> float:
 @given(
     seed=st.integers(0, 10**6),
     size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
-    points=st.lists(st.tuples(st.floats(-4, 12, width=32), st.floats(-4, 12, width=32)), min_size=1, max_size=6),
+    points=st.lists(
+        st.tuples(st.floats(-4, 12, width=32), st.floats(-4, 12, width=32)), min_size=1, max_size=6
+    ),
 )
-def test_values_are_those_of_the_formula(seed: int, size: tuple[int, int], points: list[tuple[float, float]]) -> None:
+def test_values_are_those_of_the_formula(
+    seed: int, size: tuple[int, int], points: list[tuple[float, float]]
+) -> None:
     maps = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(seed))
     cells = torch.tensor(points).expand(2, 1, -1, 2)
     found = sample_bilinear(maps, cells)

@@ -44,7 +44,9 @@ def test_gaussians_of_any_width_and_height_are_located(
     found = refine_peaks(maps, index, CELLS, window=window)[0, 0, 0]
     assert abs(found[0] - x) < 0.02
     assert abs(found[1] - y) < 0.02
-    logits = refine_peaks(maps.clamp(1e-30, 1 - 1e-7).logit(), index, CELLS, window=window, logits=True)[0, 0, 0]
+    logits = refine_peaks(maps.clamp(1e-30, 1 - 1e-7).logit(), index, CELLS, window=window, logits=True)[
+        0, 0, 0
+    ]
     torch.testing.assert_close(logits, found, atol=0.02, rtol=0)
 
 
@@ -121,7 +123,9 @@ def test_a_parabola_stays_on_the_edge_and_on_plateaus() -> None:
     side=st.sampled_from([1, 3, 5, 7]),
     shifted=st.booleans(),
 )
-def test_windows_are_cut_out_of_their_maps(seed: int, size: tuple[int, int], side: int, shifted: bool) -> None:
+def test_windows_are_cut_out_of_their_maps(
+    seed: int, size: tuple[int, int], side: int, shifted: bool
+) -> None:
     generator = torch.Generator().manual_seed(seed)
     maps = torch.rand(2, 3, *size, generator=generator) + 1
     index = torch.randint(0, size[0] * size[1], (2, 3, 4), generator=generator)

@@ -1,4 +1,5 @@
-"""Methods are rows that plugins offer; what contradicts one is refused at its key. A stranger's works like ours."""
+"""Methods are rows that plugins offer; what contradicts one is refused at its key. A stranger's works like
+ours."""
 
 from __future__ import annotations
 
@@ -44,14 +45,26 @@ def test_the_core_and_plugins_offer_methods() -> None:
 @pytest.mark.parametrize(
     ("name", "user", "message"),
     [
-        ("top_down_unet", {"method": "bottom_up"}, "model.method: unet/top_down_unet is a model of top_down, not of"),
-        ("top_down_unet", {"method": "single_animal"}, "model.method: unet/top_down_unet is a model of top_down, not"),
+        (
+            "top_down_unet",
+            {"method": "bottom_up"},
+            "model.method: unet/top_down_unet is a model of top_down, not of",
+        ),
+        (
+            "top_down_unet",
+            {"method": "single_animal"},
+            "model.method: unet/top_down_unet is a model of top_down, not",
+        ),
         (
             "unet",
             {"method": "conditional_top_down"},
             "model.method: unet/unet is a model of bottom_up or single_animal",
         ),
-        ("unet", {"method": "sideways"}, "model.method: no method 'sideways' is installed; there are bottom_up"),
+        (
+            "unet",
+            {"method": "sideways"},
+            "model.method: no method 'sideways' is installed; there are bottom_up",
+        ),
         (
             "top_down_unet",
             {"heads": {"more": {"type": "paf"}}},
@@ -65,12 +78,18 @@ def test_the_core_and_plugins_offer_methods() -> None:
         (
             "ctd_prenet_unet",
             {"name": "custom", "method": "top_down"},
-            "model.inputs.conditions: top_down does not fill this input; methods that do are conditional_top_down",
+            (
+                "model.inputs.conditions: top_down does not fill this input; methods that do are "
+                "conditional_top_down"
+            ),
         ),
         (
             "top_down_unet",
             {"name": "custom", "method": "conditional_top_down"},
-            "model.inputs: conditional_top_down fills an input 'conditions', and this network takes none of that name",
+            (
+                "model.inputs: conditional_top_down fills an input 'conditions', and this network takes none of "
+                "that name"
+            ),
         ),
     ],
 )
@@ -88,7 +107,12 @@ def test_what_contradicts_the_method_is_refused_by_key(name: str, user: dict[str
 
 
 def test_the_preferred_method_follows_from_the_rows() -> None:
-    assert _preferred_methods(multi_animal=False) == ["single_animal", "top_down", "bottom_up", "conditional_top_down"]
+    assert _preferred_methods(multi_animal=False) == [
+        "single_animal",
+        "top_down",
+        "bottom_up",
+        "conditional_top_down",
+    ]
     assert _preferred_methods(multi_animal=True) == ["bottom_up", "top_down", "conditional_top_down"]
     assert choose_model("unet", multi_animal=False).method == "single_animal"
     assert choose_model("unet", multi_animal=True).method == "bottom_up"
@@ -161,7 +185,9 @@ def test_a_model_whose_method_nobody_offers_is_named() -> None:
     preset = replace(preset, method="conditional_top_down")
     catalog = Catalog([record("mine", pose_models=(preset,))])
     assert catalog.notes() == {}
-    with pytest.raises(ConfigError, match="it needs pose-buctd, which is not installed: pip install pose-buctd"):
+    with pytest.raises(
+        ConfigError, match="it needs pose-buctd, which is not installed: pip install pose-buctd"
+    ):
         catalog.model("toy")
 
 
@@ -285,9 +311,14 @@ def test_a_method_with_a_stage_of_its_own_trains_is_evaluated_and_predicts(
     for one, other in zip(found, tested, strict=True):
         np.testing.assert_array_equal(one.instances.keypoints, other.instances.keypoints)
 
-    # Its supplier is an option: one tile is what the whole frame would be, and other numbers than three tiles.
+    # Its supplier is an option: one tile is what the whole frame would be, and other numbers than three
+    # tiles.
     (tmp_path / "grid.txt").write_text("1")
-    process = pose("predict", "run", *images, "--out", "whole", "--device", "cpu", "--grid", "grid.txt", env=env)
+    process = pose(
+        "predict", "run", *images, "--out", "whole", "--device", "cpu", "--grid", "grid.txt", env=env
+    )
     assert process.returncode == 0, process.stderr
     whole = list(ParquetPredictions(tmp_path / process.stdout.strip()))
-    assert any((a.instances.keypoints != b.instances.keypoints).any() for a, b in zip(whole, found, strict=True))
+    assert any(
+        (a.instances.keypoints != b.instances.keypoints).any() for a, b in zip(whole, found, strict=True)
+    )

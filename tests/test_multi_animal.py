@@ -84,7 +84,9 @@ def test_identities_follow_their_animals_through_augmentation(tmp_path: Path, vi
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((200, 200, 3), np.uint8))
     labels = replace(record(animals(rng, 5)), image=ImageFile(tmp_path / "a.png"))
     dataset = LabelledDataset(SKELETON, (labels,), tmp_path, "five")
-    preprocess = Preprocess(scale=1.0) if view == "frame" else Preprocess(view="animal", size=(64, 64), min_box=0.0)
+    preprocess = (
+        Preprocess(scale=1.0) if view == "frame" else Preprocess(view="animal", size=(64, 64), min_box=0.0)
+    )
     spec = AugmentationSpec(crop=CropSpec(size=(96, 96)), rotation=180, flip=0.5)
     samples = PoseSamples(dataset, [0], preprocess, 32, Augmenter(spec, SKELETON), 0, 1 << 20)
     truth = {int(i): p for i, p in zip(labels.instances.identity, labels.instances.keypoints, strict=True)}
@@ -130,7 +132,8 @@ def test_what_a_keypoint_head_finds_has_no_name() -> None:
 
 
 def test_pixel_errors_are_those_of_the_best_assignment_with_misses_and_false_positives_beside_them() -> None:
-    """Two animals found in the other order, one missed, one invented; far from the labels' order and score."""
+    """Two animals found in the other order, one missed, one invented; far from the labels' order and
+    score."""
     corners = np.array([[20, 20], [60, 20], [20, 60]])
     truth = corners + np.array([[[0, 0]], [[80, 0]], [[0, 100]]])
     guess = np.array([truth[1] + [3, 4], [[150, 150], [190, 150], [150, 190]], truth[0] + [0, 1]])
@@ -161,12 +164,18 @@ def test_no_other_assignment_is_better(count: int, guesses: int, seed: int) -> N
     match = match_animals(labels, Frame(0, Instances.from_keypoints(guess.reshape(-1, 3, 2))), several=True)
     assert len(match.labelled) + len(match.missed) == count
     assert len(match.predicted) + len(match.false) == guesses
-    distance = np.linalg.norm(truth[:, None] - guess[None], axis=-1).mean(-1).reshape(count, guesses).clip(max=40)
+    distance = (
+        np.linalg.norm(truth[:, None] - guess[None], axis=-1).mean(-1).reshape(count, guesses).clip(max=40)
+    )
     ours = distance[match.labelled, match.predicted].sum() + 40 * (min(count, guesses) - len(match.labelled))
     if count <= guesses:
-        best = min(sum(distance[i, p] for i, p in enumerate(order)) for order in permutations(range(guesses), count))
+        best = min(
+            sum(distance[i, p] for i, p in enumerate(order)) for order in permutations(range(guesses), count)
+        )
     else:
-        best = min(sum(distance[p, j] for j, p in enumerate(order)) for order in permutations(range(count), guesses))
+        best = min(
+            sum(distance[p, j] for j, p in enumerate(order)) for order in permutations(range(count), guesses)
+        )
     assert ours == pytest.approx(best, abs=1e-3)
 
 
@@ -200,11 +209,14 @@ def test_keypoints_that_a_model_has_no_head_for_are_in_no_metric() -> None:
     assert (fair.counts.keypoints, fair.counts.missing) == (6, 0)
     assert [k.name for k in fair.keypoints] == list(SKELETON.keypoints)
     (note,) = fair.notes
-    assert note == "the model has no head for keypoints that exist once an image: corner, lamp are in no metric"
+    assert (
+        note == "the model has no head for keypoints that exist once an image: corner, lamp are in no metric"
+    )
 
 
 def test_animals_of_scenes_cross_and_hide_each_other() -> None:
-    """Boxes overlap, paths cross, keypoints of one lie under the other; each keeps its identity all the time."""
+    """Boxes overlap, paths cross, keypoints of one lie under the other; each keeps its identity all the
+    time."""
     scene = Scene(SceneSpec(seed=2, frames=70, size=(128, 128), animals=4, length=44, clutter=0.2))
     alone = Scene(replace(scene.spec, animals=1))
     assert scene.skeleton.individuals == ("animal1", "animal2", "animal3", "animal4")
@@ -227,6 +239,7 @@ def test_animals_of_scenes_cross_and_hide_each_other() -> None:
     sides = np.sign(centres[:, :, None] - centres[:, None])
     changed = ((np.nanmin(sides, axis=0) < 0) & (np.nanmax(sides, axis=0) > 0)).any(-1)
     assert changed.sum() >= 4
-    # An identity does not jump from one animal to another: no animal moves more than a body's length in a frame.
+    # An identity does not jump from one animal to another: no animal moves more than a body's length in a
+    # frame.
     steps = np.linalg.norm(np.diff(centres, axis=0), axis=-1)
     assert np.nanmax(steps) < 24

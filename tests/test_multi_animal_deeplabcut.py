@@ -1,4 +1,5 @@
-"""A DeepLabCut project of three animals and two unique body parts, from its label files to DeepLabCut's tables."""
+"""A DeepLabCut project of three animals and two unique body parts, from its label files to DeepLabCut's
+tables."""
 
 from __future__ import annotations
 
@@ -38,7 +39,9 @@ def paint(animals: FloatArray, rng: np.random.Generator) -> np.ndarray[Any, Any]
     for animal in animals:
         for point, colour in zip(animal, (HEAD, TAIL), strict=True):
             if np.isfinite(point).all():
-                cv2.circle(image, [round(float(v) * 16) for v in point], 5 * 16, colour, -1, cv2.LINE_AA, shift=4)
+                cv2.circle(
+                    image, [round(float(v) * 16) for v in point], 5 * 16, colour, -1, cv2.LINE_AA, shift=4
+                )
     return image
 
 
@@ -134,14 +137,16 @@ def trained(
     run = tmp_path_factory.mktemp("runs") / "run"
     settings = [word for setting in SETTINGS for word in ("--set", setting)]
     said = command(
-        *("train", arena[0], "--model", "top_down_unet", "--out", run, "--device", "cpu", "--epochs", "20"), *settings
+        *("train", arena[0], "--model", "top_down_unet", "--out", run, "--device", "cpu", "--epochs", "20"),
+        *settings,
     )
     return run, said
 
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, FloatArray]:
-    """A video, a file of boxes, and the animals (F, 3, 2, 2). Frame 2 has a fourth, unsure box, on the ground."""
+    """A video, a file of boxes, and the animals (F, 3, 2, 2). Frame 2 has a fourth, unsure box, on the
+    ground."""
     folder = tmp_path_factory.mktemp("video")
     points, rng = make_scenes(9, 1), np.random.default_rng(2)
     write_video(folder / "clip.mp4", [paint(animals, rng) for animals in points])
@@ -181,7 +186,9 @@ def test_what_is_read(arena: tuple[Path, FloatArray, FloatArray], labels: str) -
     assert len(next(i for i in dataset.images if i.image.path.stem == f"img{NOBODY:03d}").instances) == 0
 
 
-def test_training_says_what_the_model_cannot_learn(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+def test_training_says_what_the_model_cannot_learn(
+    trained: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
     run, said = trained
     assert f"{NOTE} a frame: corner, lamp" in said.stdout + said.stderr
     assert any(NOTE in note for note in json.loads((run / "provenance.json").read_text())["notes"])
@@ -205,7 +212,8 @@ def test_evaluation_does_not_count_what_the_model_cannot_find(
 
 
 def check_frames(frames: list[Frame], points: FloatArray) -> None:
-    """Each frame has as many animals as the project at most, each on a true one; their names are not made up."""
+    """Each frame has as many animals as the project at most, each on a true one; their names are not made
+    up."""
     assert [frame.index for frame in frames] == list(range(len(points)))
     for frame, animals in zip(frames, points, strict=True):
         there = animals[np.isfinite(animals).all(axis=(1, 2))]
@@ -219,14 +227,22 @@ def check_frames(frames: list[Frame], points: FloatArray) -> None:
 
 
 def test_a_video_in_all_formats(
-    trained: tuple[Path, subprocess.CompletedProcess[str]], video: tuple[Path, Path, FloatArray], tmp_path: Path
+    trained: tuple[Path, subprocess.CompletedProcess[str]],
+    video: tuple[Path, Path, FloatArray],
+    tmp_path: Path,
 ) -> None:
     run, _ = trained
     clip, boxes, points = video
-    command("predict", run, clip, "--boxes", boxes, "--out", tmp_path, "--device", "cpu", "--format", "dlc-h5")
+    command(
+        "predict", run, clip, "--boxes", boxes, "--out", tmp_path, "--device", "cpu", "--format", "dlc-h5"
+    )
     for name in ("dlc-csv", "coco", "parquet"):
         predict(run, [clip], tmp_path, boxes=boxes, format=name, device="cpu")
-    made = {path.suffix: path for path in tmp_path.iterdir() if path.suffix in (".h5", ".csv", ".json", ".parquet")}
+    made = {
+        path.suffix: path
+        for path in tmp_path.iterdir()
+        if path.suffix in (".h5", ".csv", ".json", ".parquet")
+    }
     counts = [min(int(np.isfinite(a).all(axis=(1, 2)).sum()) + (i == 2), 3) for i, a in enumerate(points)]
     assert 0 in counts
     assert 3 in counts

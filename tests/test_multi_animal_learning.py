@@ -1,4 +1,5 @@
-"""What networks learn from images with many people: a COCO file with 0, 1, 2 and 12 of them, boxes alone and crowds."""
+"""What networks learn from images with many people: a COCO file with 0, 1, 2 and 12 of them, boxes alone and
+crowds."""
 
 from __future__ import annotations
 
@@ -64,14 +65,16 @@ def crowd(tmp_path: Path) -> Path:
     unseen: dict[str, Any] = {"keypoints": [0] * 9, "num_keypoints": 0}
     people = [person(1, 2, 10, 10), person(2, 3, 10, 10), person(3, 3, 100, 100)]
     people += [person(4, 4, 30, 30, **unseen), person(5, 4, 90, 90, **unseen)]
-    # A labelled person within a crowd, one beside it, and one of whom only the box is known, which overlaps the first.
+    # A labelled person within a crowd, one beside it, and one of whom only the box is known, which overlaps
+    # the first.
     people += [person(6, 5, 40, 40), person(7, 5, 120, 10), person(8, 5, 52, 44, **unseen)]
     rle = {"size": [SIZE, SIZE], "counts": [4000, 4000, SIZE * SIZE - 8000]}
     people.append(person(9, 5, 0, 0, **unseen, iscrowd=1, segmentation=rle) | {"bbox": [30, 30, 60, 90]})
     people += [person(10 + i, 6, 5 + 38 * (i % 4), 5 + 50 * (i // 4)) for i in range(12)]
     content = {
         "images": [
-            {"id": i + 1, "file_name": f"{name}.png", "width": SIZE, "height": SIZE} for i, name in enumerate(PEOPLE)
+            {"id": i + 1, "file_name": f"{name}.png", "width": SIZE, "height": SIZE}
+            for i, name in enumerate(PEOPLE)
         ],
         "annotations": [*people, person(30, 1, 10, 10, category_id=2) | {"keypoints": []}],
         "categories": [
@@ -95,7 +98,13 @@ def named(dataset: LabelledDataset, name: str) -> int:
 
 
 def test_who_is_there(people: LabelledDataset) -> None:
-    assert [image.name for image in people.images] == ["one.png", "two.png", "boxes.png", "mixed.png", "twelve.png"]
+    assert [image.name for image in people.images] == [
+        "one.png",
+        "two.png",
+        "boxes.png",
+        "mixed.png",
+        "twelve.png",
+    ]
     assert people.skeleton.num_individuals == 12
     assert [len(image.instances) for image in people.images] == [1, 2, 2, 3, 12]
     assert [labelled_animals(image) for image in people.images] == [1, 2, 0, 2, 12]
@@ -113,11 +122,15 @@ def test_images_with_boxes_alone_take_part_in_the_split(people: LabelledDataset)
 
 def test_a_detector_learns_everybody_with_a_box_and_sees_them(people: LabelledDataset) -> None:
     rows = list(range(len(people.images)))
-    samples = DetectorSamples(people, rows, DetectorConfig(size=None), 0.0, Augmenter(PLAIN, Skeleton(("a",))), 0, 0)
+    samples = DetectorSamples(
+        people, rows, DetectorConfig(size=None), 0.0, Augmenter(PLAIN, Skeleton(("a",))), 0, 0
+    )
     batch = collate([samples[i] for i in rows])
     assert torch.isfinite(batch.labels.boxes).all(-1).sum(1).tolist() == [1, 2, 2, 3, 12]
     for row, image in zip(rows, people.images, strict=True):
-        np.testing.assert_allclose(batch.labels.boxes[row, : len(image.instances)], animal_boxes(image, 0.0), atol=1e-3)
+        np.testing.assert_allclose(
+            batch.labels.boxes[row, : len(image.instances)], animal_boxes(image, 0.0), atol=1e-3
+        )
     # The crowd is black, but the people in it who are labelled are to be found, and are seen.
     mixed = samples[named(people, "mixed")].image
     assert mixed[100:118, 40:80].max() == 0
@@ -221,7 +234,10 @@ def test_validation_asks_for_nothing_that_the_model_cannot_find() -> None:
     own = torch.tensor([[[[10.0, 10], [30, 12]]]])
     labels = labels_of(torch.cat([own, own + 20], dim=1), torch.tensor([[[5.0, 5]]]))
     batch = Batch(
-        torch.zeros(1, 3, 64, 64, dtype=torch.uint8), labels, torch.eye(3, dtype=torch.float64)[None], torch.tensor([0])
+        torch.zeros(1, 3, 64, 64, dtype=torch.uint8),
+        labels,
+        torch.eye(3, dtype=torch.float64)[None],
+        torch.tensor([0]),
     )
     model: Any = Fixed(tiny(skeleton, "animal"), own + torch.tensor([3.0, 0]))
     total, count = validation_error(model, [batch], torch.device("cpu"))
@@ -241,7 +257,9 @@ def test_preparing_a_pose_network_and_a_detector(crowd: Path) -> None:
     assert detector.split.train == prepared.split.train
 
 
-def test_without_keypoints_in_the_training_images_a_pose_network_is_refused(crowd: Path, tmp_path: Path) -> None:
+def test_without_keypoints_in_the_training_images_a_pose_network_is_refused(
+    crowd: Path, tmp_path: Path
+) -> None:
     file = tmp_path / "split.yaml"
     file.write_text("train: [boxes.png]\nvalidation: [one.png]\ntest: [two.png]\n")
     with pytest.raises(DataError, match="no training image shows an animal with a labelled keypoint"):
@@ -256,7 +274,9 @@ def test_validation_images_without_keypoints_do_not_choose_the_weights() -> None
     def validated(total: float, count: int) -> float | None:
         best_checkpoint: Any = SimpleNamespace(batches=[], schedule=SimpleNamespace(reserved=0.0))
         module: Any = SimpleNamespace(
-            average=torch.nn.Identity(), device="cpu", task=SimpleNamespace(validate=lambda *_: (total, count))
+            average=torch.nn.Identity(),
+            device="cpu",
+            task=SimpleNamespace(validate=lambda *_: (total, count)),
         )
         trainer: Any = SimpleNamespace(world_size=1)
         return BestCheckpoint.validate(best_checkpoint, trainer, module)

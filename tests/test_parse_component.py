@@ -25,7 +25,9 @@ def test_a_component_is_given_by_name_or_with_settings(content: str | dict[str, 
         ("{type: [", "", "is not valid YAML; write {type: NAME, setting: value}"),
     ],
 )
-def test_a_mistake_is_one_line_that_names_the_key(content: str | dict[str, str], place: str, message: str) -> None:
+def test_a_mistake_is_one_line_that_names_the_key(
+    content: str | dict[str, str], place: str, message: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_component("writer", WriterConfig, content, place)
     assert message in str(caught.value)

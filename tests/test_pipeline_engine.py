@@ -17,7 +17,15 @@ import torch
 
 from pose_core.data.geometry import box_input, frame_input, warp
 from pose_core.errors import DataError, VideoError
-from pose_core.interfaces import FrameGeometry, FrameGroup, Predictions, Stage, StageResult, View, points_through
+from pose_core.interfaces import (
+    FrameGeometry,
+    FrameGroup,
+    Predictions,
+    Stage,
+    StageResult,
+    View,
+    points_through,
+)
 from pose_core.io.files import natural_order
 from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.sources import (
@@ -79,7 +87,8 @@ def run(pipe: Pipeline, source: FrameSource, start: int = 0) -> list[Frame]:
 
 
 class Scripted(FrameSource):
-    """Frames from a list of pictures; None is a frame that cannot be decoded, an exception is raised on loading."""
+    """Frames from a list of pictures; None is a frame that cannot be decoded, an exception is raised on
+    loading."""
 
     def __init__(self, pictures: list[ByteArray | Exception | None]) -> None:
         super().__init__()
@@ -91,7 +100,9 @@ class Scripted(FrameSource):
 
     def read(self, start: int = 0) -> Iterator[SourceFrame]:
         for i, picture in enumerate(self.pictures[start:], start):
-            yield SourceFrame(i, None, "broken") if picture is None else SourceFrame(i, partial(load, picture))
+            yield (
+                SourceFrame(i, None, "broken") if picture is None else SourceFrame(i, partial(load, picture))
+            )
 
 
 def load(picture: ByteArray | Exception) -> ByteArray:
@@ -164,7 +175,8 @@ def test_images_of_different_sizes_do_not_touch_each_other() -> None:
 
 
 def test_a_detector_and_a_network_on_crops_are_two_stages() -> None:
-    """The two-stage methods need no other pipeline: boxes of the first stage, crops of the frames in the second."""
+    """The two-stage methods need no other pipeline: boxes of the first stage, crops of the frames in the
+    second."""
 
     class Boxes(SpotStage):
         def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
@@ -183,7 +195,10 @@ def test_a_detector_and_a_network_on_crops_are_two_stages() -> None:
             crops = [box_input(b[0], (32, 32), 0.25) for b in found.boxes.numpy()]
             pixels = np.stack([warp(f, c) for f, c in zip(group.frames, crops, strict=True)])
             inside = brightest(torch.from_numpy(pixels).permute(0, 3, 1, 2))
-            points = [points_through(p, np.linalg.inv(c.matrix)) for p, c in zip(inside.keypoints, crops, strict=True)]
+            points = [
+                points_through(p, np.linalg.inv(c.matrix))
+                for p, c in zip(inside.keypoints, crops, strict=True)
+            ]
             moved = inside.with_animals(torch.stack(points), inside.keypoint_scores, inside.scores)
             return StageResult(moved, found.boxes, found.box_scores)
 

@@ -17,7 +17,16 @@ from torch.nn import functional
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, DataError
-from pose_core.interfaces import BuildContext, FrameGroup, Grid, Predictions, Stage, StageContext, StageResult, View
+from pose_core.interfaces import (
+    BuildContext,
+    FrameGroup,
+    Grid,
+    Predictions,
+    Stage,
+    StageContext,
+    StageResult,
+    View,
+)
 from pose_core.pipeline.box_file import BoxFileStage, read_boxes
 from pose_core.pipeline.crops import Crops, CropStage
 from pose_core.pipeline.engine import Pipeline
@@ -32,8 +41,8 @@ SIGMA = 6.0
 
 
 class BlobNetwork(nn.Module):
-    """The exact analytic network of images with one bright Gaussian blob: its heatmap is the image itself, at stride 2,
-    read by the predictor that heatmap heads use."""
+    """The exact analytic network of images with one bright Gaussian blob: its heatmap is the image itself, at
+    stride 2, read by the predictor that heatmap heads use."""
 
     size_multiple = 2
     device = torch.device("cpu")
@@ -49,7 +58,9 @@ class BlobNetwork(nn.Module):
     def predict(self, images: Tensor, initial: Predictions | None = None) -> Predictions:
         self.batches.append(len(images))
         heatmap = functional.avg_pool2d(images[:, :1].float() / 255, 2)
-        found: Predictions = self.predictor({"heatmap": heatmap}, Predictions.none(len(images), self.skeleton))
+        found: Predictions = self.predictor(
+            {"heatmap": heatmap}, Predictions.none(len(images), self.skeleton)
+        )
         return found
 
 
@@ -70,7 +81,9 @@ def crop_preprocess(size: tuple[int, int] = (64, 64)) -> Preprocess:
     return Preprocess(view="animal", size=size, min_box=0.0, scale=1.0)
 
 
-def make_context(network: BlobNetwork, preprocess: Preprocess, at_once: int = 32, **more: Any) -> StageContext:
+def make_context(
+    network: BlobNetwork, preprocess: Preprocess, at_once: int = 32, **more: Any
+) -> StageContext:
     """What a stage sees of a network."""
     seen: Any = (
         {"crops": Crops(network, preprocess, at_once)}
@@ -94,7 +107,11 @@ def test_moving_the_box_does_not_move_the_keypoint(dx: float, dy: float, length:
     image = blob_image([point])
     at_rest = np.array([*(point - length / 2), *(point + length / 2)])
     moved = at_rest + np.array([dx, dy, dx, dy])
-    found = poses.predict([image, image], np.stack([at_rest, moved]).astype(np.float32)).keypoints[:, 0, 0].numpy()
+    found = (
+        poses.predict([image, image], np.stack([at_rest, moved]).astype(np.float32))
+        .keypoints[:, 0, 0]
+        .numpy()
+    )
     assert np.abs(found[0] - found[1]).max() < 0.05
     assert np.abs(found - point).max() < 0.1
 
@@ -139,7 +156,9 @@ def test_boxes_without_a_pose_network_that_finds_one_animal_are_refused(skeleton
     class Several(BlobNetwork):
         def predict(self, images: Tensor, initial: Predictions | None = None) -> Predictions:
             found = super().predict(images)
-            return found.with_animals(found.keypoints.repeat(1, 2, 1, 1), found.keypoint_scores.repeat(1, 2, 1))
+            return found.with_animals(
+                found.keypoints.repeat(1, 2, 1, 1), found.keypoint_scores.repeat(1, 2, 1)
+            )
 
     poses = Crops(Several(skeleton), crop_preprocess(), 8)
     with pytest.raises(ValueError, match="one animal a crop"):
@@ -159,7 +178,8 @@ def test_follow_finds_the_animal_in_every_frame_and_again_after_it_was_gone(view
     points[10] = points[11] = np.zeros((0, 2))
     points[20] = np.array([[260.0, 40.0]])  # jumps out of the crop
     images = [blob_image(p) for p in points]
-    # Three pixels long and a pixel thin, a pose spans too little to follow: min_box says how large an animal is.
+    # Three pixels long and a pixel thin, a pose spans too little to follow: min_box says how large an animal
+    # is.
     preprocess = replace(preprocess, min_box=40.0)
     network = BlobNetwork(single)
     stage = FollowStage(make_context(network, preprocess, follow_threshold=0.5))
@@ -172,7 +192,11 @@ def test_follow_finds_the_animal_in_every_frame_and_again_after_it_was_gone(view
         else:
             assert not len(frame.instances) or frame.instances.scores[0] < 0.1
     # Going on from the middle computes the same as going through, as after an interruption.
-    again = [f for result in pipeline.run(ArraySource(images), start=16, previous=frames[15]) for f in result.frames]
+    again = [
+        f
+        for result in pipeline.run(ArraySource(images), start=16, previous=frames[15])
+        for f in result.frames
+    ]
     for one, other in zip(frames[16:], again, strict=True):
         np.testing.assert_array_equal(one.instances.keypoints, other.instances.keypoints)
     # Another stream does not remember this one.
@@ -217,7 +241,9 @@ def test_boxes_from_a_csv_file(tmp_path: Path, skeleton: Skeleton) -> None:
 
 def test_boxes_of_images_and_what_spreadsheets_write(tmp_path: Path) -> None:
     path = tmp_path / "boxes.csv"
-    path.write_text("\ufeffimage,y1,x1,x2,y2\r\n./here/a.png,2,1,3,4\r\nb.png,0,0,9.5,9\r\na.png,5,5,6,6\r\n\r\n")
+    path.write_text(
+        "\ufeffimage,y1,x1,x2,y2\r\n./here/a.png,2,1,3,4\r\nb.png,0,0,9.5,9\r\na.png,5,5,6,6\r\n\r\n"
+    )
     found = read_boxes(path).by_frame
     assert list(found) == ["a.png", "b.png"]
     np.testing.assert_array_equal(found["a.png"][0], [[1, 2, 3, 4], [5, 5, 6, 6]])
@@ -264,7 +290,9 @@ def test_a_stage_says_which_network_it_misses(skeleton: Skeleton) -> None:
     context = make_context(BlobNetwork(skeleton), crop_preprocess())
     with pytest.raises(ConfigError, match="blob: is not a pose network that looks at whole frames"):
         context.whole_frames()
-    with pytest.raises(ConfigError, match="blob: is not a detector, which is needed here; name the run of one"):
+    with pytest.raises(
+        ConfigError, match="blob: is not a detector, which is needed here; name the run of one"
+    ):
         context.detector()
 
 

@@ -105,7 +105,9 @@ def test_a_video_that_breaks_off_misses_the_rest(name: str, tmp_path: Path) -> N
                     new.mux(packet)
         path = moved
     else:
-        write_numbered_video(path, 60, **{**KINDS[name], "options": {**KINDS[name].get("options", {}), "bf": "0"}})
+        write_numbered_video(
+            path, 60, **{**KINDS[name], "options": {**KINDS[name].get("options", {}), "bf": "0"}}
+        )
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.6)])
     source = VideoSource(path)
     shown, missing = numbers(source)

@@ -65,7 +65,9 @@ def info(namespace: str, hook_api: str = "1.0") -> Callable[[], PluginInfo]:
 def components(*names: str, kind: str = "backbone") -> Callable[[], list[ComponentSpec]]:
     @hookimpl
     def pose_components() -> list[ComponentSpec]:
-        return [ComponentSpec(kind, name, "toy.config:Config", "toy.network:Network", "toy") for name in names]
+        return [
+            ComponentSpec(kind, name, "toy.config:Config", "toy.network:Network", "toy") for name in names
+        ]
 
     return pose_components
 
@@ -148,7 +150,9 @@ def test_what_is_wrong_is_recorded(
     ],
 )
 def test_a_broken_module_costs_nobody_else_anything(make: Make, body: str, reason: str) -> None:
-    broken, good = load_all([make("toy", body=body), make("zebra", info("zebra"), components("a"))], frozenset())
+    broken, good = load_all(
+        [make("toy", body=body), make("zebra", info("zebra"), components("a"))], frozenset()
+    )
     assert (broken.status, good.status) == ("failed", "active")
     assert reason in broken.reason
     assert "\n" not in broken.reason
@@ -189,10 +193,13 @@ def test_bare_names(make: Make) -> None:
 def test_unknown_names_help(make: Make) -> None:
     catalog = Catalog(
         load_all(
-            [make("net", info("net"), components("resnet")), make("bad", body="raise ValueError('x')")], frozenset()
+            [make("net", info("net"), components("resnet")), make("bad", body="raise ValueError('x')")],
+            frozenset(),
         )
     )
-    with pytest.raises(ConfigError, match=r"did you mean resnet\?.*plugins not loaded: bad \(failed: ValueError: x"):
+    with pytest.raises(
+        ConfigError, match=r"did you mean resnet\?.*plugins not loaded: bad \(failed: ValueError: x"
+    ):
         catalog.component("backbone", "resnett")
     with pytest.raises(ConfigError, match="its plugin 'swin' is not installed"):
         catalog.component("backbone", "swin/tiny")
@@ -205,7 +212,10 @@ def test_recipes_turn_backbones_into_models(make: Make) -> None:
     def pose_recipes() -> list[ModelRecipe]:
         return [
             ModelRecipe(
-                "{backbone}", "single_animal", "{backbone}, whole frame", {"model": {"heads": {"k": {"type": "h"}}}}
+                "{backbone}",
+                "single_animal",
+                "{backbone}, whole frame",
+                {"model": {"heads": {"k": {"type": "h"}}}},
             ),
             ModelRecipe("top_down_{backbone}", "top_down", "{backbone} on crops", {"model": {}}),
         ]
@@ -216,7 +226,10 @@ def test_recipes_turn_backbones_into_models(make: Make) -> None:
 
     catalog = Catalog(
         load_all(
-            [make("net", info("net"), backbones("a", "b")), make("head", info("head"), pose_recipes, pose_models)],
+            [
+                make("net", info("net"), backbones("a", "b")),
+                make("head", info("head"), pose_recipes, pose_models),
+            ],
             frozenset(),
         )
     )
@@ -233,7 +246,9 @@ def test_recipes_turn_backbones_into_models(make: Make) -> None:
 
 def test_a_component_whose_class_is_missing_is_named(make: Make) -> None:
     catalog = Catalog(load_all([make("net", info("net"), components("a"))], frozenset()))
-    with pytest.raises(PluginError, match=r"config 'toy\.config:Config' of backbone 'net/a' cannot be imported"):
+    with pytest.raises(
+        PluginError, match=r"config 'toy\.config:Config' of backbone 'net/a' cannot be imported"
+    ):
         catalog.component("backbone", "a").config_class()
 
 
@@ -241,27 +256,49 @@ def test_a_component_whose_class_is_missing_is_named(make: Make) -> None:
     ("definition", "reason"),
     [
         (ComponentSpec("backbone", 1, "a:B", "a:B", ""), "name of ComponentSpec 1 must be text, not int"),  # type: ignore[arg-type]
-        (ComponentSpec("backbone", "a", "a:B", "a:B", "\x1b[31m"), "summary of ComponentSpec 'a' must be one line"),
-        (ComponentSpec("backbone", "a", "a:B", "a:B", "", "tag"), "tags of ComponentSpec 'a' must be a tuple of texts"),  # type: ignore[arg-type]
+        (
+            ComponentSpec("backbone", "a", "a:B", "a:B", "\x1b[31m"),
+            "summary of ComponentSpec 'a' must be one line",
+        ),
+        (
+            ComponentSpec("backbone", "a", "a:B", "a:B", "", "tag"),
+            "tags of ComponentSpec 'a' must be a tuple of texts",
+        ),  # type: ignore[arg-type]
         (
             ComponentSpec("backbone", "a", "a:B", "a:B", "", (), ("\ud800",)),
             "citations of ComponentSpec 'a' must be one",
         ),
-        (BackbonePreset("a", "f", {"type": "a"}, "", {"train": {1}}), "'train' in spec of BackbonePreset 'a' is a set"),  # type: ignore[dict-item]
-        (BackbonePreset("a", "f", {"type": "a"}, "", {"model": 1}), "the spec of 'a' must hold keys and values"),
-        (BackbonePreset("a", "f", {"type": "a"}, "", {}, {"top_down": 1}), "the spec of 'a' must hold keys and values"),  # type: ignore[dict-item]
+        (
+            BackbonePreset("a", "f", {"type": "a"}, "", {"train": {1}}),
+            "'train' in spec of BackbonePreset 'a' is a set",
+        ),  # type: ignore[dict-item]
+        (
+            BackbonePreset("a", "f", {"type": "a"}, "", {"model": 1}),
+            "the spec of 'a' must hold keys and values",
+        ),
+        (
+            BackbonePreset("a", "f", {"type": "a"}, "", {}, {"top_down": 1}),
+            "the spec of 'a' must hold keys and values",
+        ),  # type: ignore[dict-item]
         (ModelRecipe("{backbone}", "top_down", None, {}), "summary of ModelRecipe '{backbone}' must be text"),  # type: ignore[arg-type]
-        (ModelPreset("a", "top_down", "f", "", {1: 2}), "spec of ModelPreset 'a' has the key 1, which is no text"),  # type: ignore[dict-item]
+        (
+            ModelPreset("a", "top_down", "f", "", {1: 2}),
+            "spec of ModelPreset 'a' has the key 1, which is no text",
+        ),  # type: ignore[dict-item]
     ],
 )
-def test_a_definition_with_wrong_fields_fails_its_plugin_alone(make: Make, definition: object, reason: str) -> None:
+def test_a_definition_with_wrong_fields_fails_its_plugin_alone(
+    make: Make, definition: object, reason: str
+) -> None:
     hook = next(name for name, kind in hooks.HOOKS.items() if isinstance(definition, kind))
 
     def ask() -> list[object]:
         return [definition]
 
     ask.__name__ = hook
-    broken, good = load_all([make("toy", info("toy"), hookimpl(ask)), make("zebra", info("zebra"))], frozenset())
+    broken, good = load_all(
+        [make("toy", info("toy"), hookimpl(ask)), make("zebra", info("zebra"))], frozenset()
+    )
     assert (broken.status, good.status) == ("failed", "active")
     assert reason in broken.reason
     assert Catalog([broken, good]).models() == ()
@@ -274,7 +311,9 @@ def test_braces_in_a_recipe_are_no_code(make: Make) -> None:
     def pose_recipes() -> list[ModelRecipe]:
         return [recipe]
 
-    (model,) = Catalog(load_all([make("toy", info("toy"), backbones("a"), pose_recipes)], frozenset())).models()
+    (model,) = Catalog(
+        load_all([make("toy", info("toy"), backbones("a"), pose_recipes)], frozenset())
+    ).models()
     assert (model.name, model.summary) == ("a_{0}", "a {backbone.__class__} {")
 
 
@@ -293,10 +332,14 @@ def test_an_exception_that_cannot_speak(make: Make) -> None:
         ("Config = int", "Config", "is no config class"),
     ],
 )
-def test_a_config_that_is_none_is_named(make: Make, tmp_path: Path, body: str, target: str, reason: str) -> None:
+def test_a_config_that_is_none_is_named(
+    make: Make, tmp_path: Path, body: str, target: str, reason: str
+) -> None:
     @hookimpl
     def pose_components() -> list[ComponentSpec]:
-        return [ComponentSpec("backbone", "a", f"{tmp_path.name.replace('-', '_')}_config:{target}", "a:B", "toy")]
+        return [
+            ComponentSpec("backbone", "a", f"{tmp_path.name.replace('-', '_')}_config:{target}", "a:B", "toy")
+        ]
 
     point = make("toy", info("toy"), pose_components)
     (tmp_path / f"{tmp_path.name.replace('-', '_')}_config.py").write_text(body)
@@ -337,7 +380,9 @@ def ask_the_core():
     assert f"plugin toy ({record.distribution} 1.0), in {module.__file__}:9;" in whose_defect(
         _raised(module.divide), records
     )
-    assert f"{module.__file__}:13;" in whose_defect(_raised(module.ask_the_core), records), "what it called raised"
+    assert f"{module.__file__}:13;" in whose_defect(_raised(module.ask_the_core), records), (
+        "what it called raised"
+    )
     assert "defect of pose_core; please report it" in whose_defect(_raised(lambda: 1 / 0), records)
 
 
@@ -350,5 +395,7 @@ def pose_plugin_info():
     return PluginInfo(namespace="toy", summary="toy", license="MIT", hook_api="1.0")
 """
     records = load_all([make("toy", body=body)], frozenset())
-    text = f'Original Traceback:\n  File "{sys.modules[records[0].target].__file__}", line 4, in encode\n    x'
+    text = (
+        f'Original Traceback:\n  File "{sys.modules[records[0].target].__file__}", line 4, in encode\n    x'
+    )
     assert "plugin toy" in whose_defect(RuntimeError(text), records)

@@ -66,7 +66,8 @@ BROKEN = {
         "malformed",
         {
             "plugin.py": INFO.format(entry="malformed", api="1.0")
-            + "@hookimpl\ndef pose_components():\n    yield ComponentSpec('backbone', 'x', 'no colon', 'a:b', 's')\n"
+            + "@hookimpl\ndef pose_components():\n    yield ComponentSpec('backbone', 'x', 'no colon', "
+            "'a:b', 's')\n"
         },
     ),
 }
@@ -84,16 +85,32 @@ def test_a_strangers_backbone_is_listed_and_trains(pose: Any, tmp_path: Path, bl
         ("conditional_top_down", "ctd_prenet_maxpool_8"),
     }
     process = pose(
-        "train", blob_project, "--model", "maxpool_8", "--out", "run", "--epochs", "1", "--device", "cpu", env=env
+        "train",
+        blob_project,
+        "--model",
+        "maxpool_8",
+        "--out",
+        "run",
+        "--epochs",
+        "1",
+        "--device",
+        "cpu",
+        env=env,
     )
     assert process.returncode == 0, process.stderr
     assert "maxpool/maxpool" in (tmp_path / "run" / "config.yaml").read_text()
     # Without the plugin the run, which knows its distribution, says what is missing.
-    assert "its plugin 'maxpool' is not installed (it came with pose-maxpool)" in pose.refuses("evaluate", "run")
+    assert "its plugin 'maxpool' is not installed (it came with pose-maxpool)" in pose.refuses(
+        "evaluate", "run"
+    )
 
 
-def test_an_exception_of_a_plugin_names_it_below_the_traceback(pose: Any, tmp_path: Path, blob_project: Path) -> None:
-    wrong = GOOD["network.py"].replace("[max_pool2d(images, self.stride)]", "[max_pool2d(images, self.strid)]")
+def test_an_exception_of_a_plugin_names_it_below_the_traceback(
+    pose: Any, tmp_path: Path, blob_project: Path
+) -> None:
+    wrong = GOOD["network.py"].replace(
+        "[max_pool2d(images, self.stride)]", "[max_pool2d(images, self.strid)]"
+    )
     install(tmp_path, "maxpool", "maxpool", {**GOOD, "network.py": wrong})
     process = pose("train", blob_project, "--model", "maxpool_8", "--out", "run", env=with_site(tmp_path))
     assert process.returncode == 1
@@ -101,7 +118,8 @@ def test_an_exception_of_a_plugin_names_it_below_the_traceback(pose: Any, tmp_pa
     assert error.startswith("AttributeError: 'MaxPool' object has no attribute 'strid'")
     file = tmp_path / "site" / "pose_maxpool" / "network.py"
     assert note == (
-        f"this is a defect of the plugin maxpool (pose-maxpool 0.3.0), in {file}:11; please tell its authors, with "
+        f"this is a defect of the plugin maxpool (pose-maxpool 0.3.0), in {file}:11; please tell its "
+        "authors, with "
         "the lines above"
     )
 
@@ -116,7 +134,10 @@ def test_broken_plugins_cost_nobody_anything(pose: Any, tmp_path: Path) -> None:
     assert "the licence server is down" in found["raises"][1]
     assert found["newer"][0] == "incompatible"
     assert "pip install --upgrade pose-core" in found["newer"][1]
-    assert found["clashes"] == ("failed", "the namespace 'unet' is taken by pose-unet; rename the entry point")
+    assert found["clashes"] == (
+        "failed",
+        "the namespace 'unet' is taken by pose-unet; rename the entry point",
+    )
     assert found["malformed"][0] == "failed"
     assert "must be 'package.module:Class', not 'no colon'" in found["malformed"][1]
     names = {r["name"] for r in json.loads(pose("models", "--json", env=env).stdout)}

@@ -1,4 +1,5 @@
-"""``pose predict``: results that are whole or not there, resumed to the same bytes, and plain words for bad input."""
+"""``pose predict``: results that are whole or not there, resumed to the same bytes, and plain words for bad
+input."""
 
 from __future__ import annotations
 
@@ -124,7 +125,12 @@ def test_every_frame_is_in_the_result(run: Path, video: Path, tmp_path: Path) ->
     header, frames = read(outcome.result)
     assert [f.index for f in frames] == list(range(50))
     assert (header.source, header.frames, header.width, header.height) == (str(video), 50, 64, 48)
-    assert (header.fps, header.model, header.run, header.metadata) == (30.0, "tiny", str(run), {"scorer": "me"})
+    assert (header.fps, header.model, header.run, header.metadata) == (
+        30.0,
+        "tiny",
+        str(run),
+        {"scorer": "me"},
+    )
     estimator = pose_core.load(run, device="cpu")
     for a, b in zip(frames, estimator.predict_video(video), strict=True):
         np.testing.assert_array_equal(a.instances.keypoints, b.instances.keypoints)
@@ -199,7 +205,9 @@ def test_unfinished_results_of_another_making_are_not_mixed(
             predict(first, [video], out, batch_size=size, overwrite=True, reporter=Watcher(16))
         watcher = Watcher()
         predict(run, [video], out, overwrite=True, reporter=watcher, finished=watcher.finished)
-        assert watcher.notes == [f"{video}: an unfinished result made with other settings ({changed}) was discarded"]
+        assert watcher.notes == [
+            f"{video}: an unfinished result made with other settings ({changed}) was discarded"
+        ]
         assert watcher.steps[0] == 0
         assert (out / "mouse.parquet").read_bytes() == undisturbed
 
@@ -236,7 +244,9 @@ def test_a_finished_result_is_not_made_again(run: Path, video: Path, tmp_path: P
 def test_files_of_others_are_not_overwritten(run: Path, video: Path, tmp_path: Path) -> None:
     result = tmp_path / "mouse.parquet"
     result.write_text("mine")
-    with pytest.raises(PoseError, match=r"no mouse.parquet.info beside it says what made it; add overwrite=True"):
+    with pytest.raises(
+        PoseError, match=r"no mouse.parquet.info beside it says what made it; add overwrite=True"
+    ):
         predict(run, [video], tmp_path)
     assert result.read_text() == "mine"
     predict(run, [video], tmp_path, overwrite=True)
@@ -302,7 +312,9 @@ def command(*arguments: object) -> object:
     return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
-def test_the_command_says_what_it_made_and_where_the_time_went(run: Path, video: Path, tmp_path: Path) -> None:
+def test_the_command_says_what_it_made_and_where_the_time_went(
+    run: Path, video: Path, tmp_path: Path
+) -> None:
     result = command(run, video, "--out", tmp_path, "--device", "cpu", "--batch-size", "8")
     assert result.exit_code == 0
     assert result.stdout == f"{tmp_path / 'mouse.parquet'}\n"
@@ -311,7 +323,9 @@ def test_the_command_says_what_it_made_and_where_the_time_went(run: Path, video:
         assert word in line
 
 
-def test_one_bad_video_does_not_stop_the_others(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_bad_video_does_not_stop_the_others(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     good, bad = tmp_path / "good.mp4", tmp_path / "bad.mp4"
     write_numbered_video(good, 8)
     write_numbered_video(bad, 8)
@@ -380,7 +394,9 @@ def test_two_processes_do_not_work_on_one_result(run: Path, video: Path, tmp_pat
     class Second(Watcher):
         def progress(self, what: str, done: float, total: float | None) -> None:
             if done == 8:
-                with pytest.raises(PoseError, match=r"another pose_core\.predict is working on the same result"):
+                with pytest.raises(
+                    PoseError, match=r"another pose_core\.predict is working on the same result"
+                ):
                     predict(run, [video], tmp_path)
                 self.notes.append("refused")
 
@@ -422,7 +438,9 @@ def test_images_given_together_are_one_sequence(run: Path, tmp_path: Path) -> No
 
 def test_a_folder_of_videos_is_each_of_them(run: Path, tmp_path: Path) -> None:
     for name in ("b.mp4", "a.MKV", "._a.mp4"):
-        write_numbered_video(tmp_path / "in" / name, 4) if (tmp_path / "in").mkdir(exist_ok=True) is None else None
+        write_numbered_video(tmp_path / "in" / name, 4) if (tmp_path / "in").mkdir(
+            exist_ok=True
+        ) is None else None
     (tmp_path / "in" / "notes.txt").write_text("no video")
     outcomes = predict(run, [tmp_path / "in"], tmp_path / "out")
     assert [o.result.name for o in outcomes if o is not None] == ["a.parquet", "b.parquet"]

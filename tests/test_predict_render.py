@@ -33,7 +33,9 @@ BLACK = np.zeros((60, 80, 3), np.uint8)
 
 
 def animal(*points: tuple[float, float], scores: Iterable[float] | None = None, track: int = -1) -> Instances:
-    return Instances.from_keypoints([points], keypoint_scores=None if scores is None else [list(scores)], track=[track])
+    return Instances.from_keypoints(
+        [points], keypoint_scores=None if scores is None else [list(scores)], track=[track]
+    )
 
 
 def centre(image: ByteArray) -> tuple[float, float]:
@@ -81,7 +83,9 @@ def test_animals_have_colours_of_their_own() -> None:
         assert tuple(drawn[20, 20]) == animal_colour(numbers[0])
         assert tuple(drawn[40, 60]) == animal_colour(numbers[1])
     assert len(set(keypoint_colours(12))) == 12
-    by_keypoint = draw_instances(BLACK, Instances.from_keypoints(points), pair, colour_by="keypoint", radius=5)
+    by_keypoint = draw_instances(
+        BLACK, Instances.from_keypoints(points), pair, colour_by="keypoint", radius=5
+    )
     assert tuple(by_keypoint[20, 20]) == tuple(by_keypoint[40, 60])
 
 
@@ -104,7 +108,8 @@ def write_predictions(path: Path, video: Path, frames: int, size: tuple[int, int
     header = PredictionsHeader(SKELETON, str(video), frames, *size, 30.0, "m", "r")
     missing = np.full((1, 2), np.nan, np.float32)
     found = (
-        Frame(i, animal((5.0 + i, 30.0), (5.0 + i, 44.0)), missing, np.zeros(1, np.float32)) for i in range(frames)
+        Frame(i, animal((5.0 + i, 30.0), (5.0 + i, 44.0)), missing, np.zeros(1, np.float32))
+        for i in range(frames)
     )
     ParquetWriter(ParquetConfig()).write(path, header, found)
 

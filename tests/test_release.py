@@ -44,7 +44,9 @@ def test_fragments_have_a_kind() -> None:
 
 def test_fragments_are_sentences_not_lists() -> None:
     texts = {f.name: f.read_text() for f in (ROOT / "changes").glob("*.*.md")}
-    assert not [name for name, text in texts.items() if text.startswith(("-", "*"))], "the release makes the list"
+    assert not [name for name, text in texts.items() if text.startswith(("-", "*"))], (
+        "the release makes the list"
+    )
 
 
 WITH_THE_CORE = {"pose-core", "numpy", "pydantic", "pydantic-core", "torch"}
@@ -57,7 +59,8 @@ def declared(lines: list[str]) -> set[str]:
 
 
 def imported(folder: Path) -> dict[str, str]:
-    """Distribution of each import that is neither of the standard library nor of the folder's own; a file for each."""
+    """Distribution of each import that is neither of the standard library nor of the folder's own; a file for
+    each."""
     by_module = importlib.metadata.packages_distributions()
     found: dict[str, str] = {}
     for path in sorted(folder.rglob("*.py")):
@@ -86,7 +89,9 @@ def test_a_plugin_requires_the_plugins_whose_components_it_names(file: Path) -> 
     composer = Composer(get_catalog().plugins)
     named = {n for c in record.definitions.get("pose_components", ()) for n in c.requires}
     for hook in ("pose_models", "pose_recipes"):
-        named |= {n for definition in record.definitions.get(hook, ()) for n in composer.needs(definition.spec)}
+        named |= {
+            n for definition in record.definitions.get(hook, ()) for n in composer.needs(definition.spec)
+        }
     wanted = {f"pose-{name}" for name in named} - {project["name"]}
     ours = {name for name in declared(project["dependencies"]) if name.startswith("pose-")} - {"pose-core"}
     # One that is required for a test or an example only would be installed by everybody for nothing.
@@ -141,7 +146,9 @@ def test_all_wheels_install_and_work(wheels: Path, others: Path, tmp_path: Path)
     subprocess.run([*pip, "install", "-q", "--no-index", *map(str, wheels.glob("*.whl"))], check=True)
     checked = subprocess.run([*pip, "check"], capture_output=True, text=True, check=False)
     assert "No broken requirements found" in checked.stdout, checked.stdout
-    found = subprocess.run([*pip, "list", "--format=freeze"], capture_output=True, text=True, check=True).stdout
+    found = subprocess.run(
+        [*pip, "list", "--format=freeze"], capture_output=True, text=True, check=True
+    ).stdout
     for file in (ROOT / "pyproject.toml", *PROJECTS):
         name = tomllib.loads(file.read_text())["project"]["name"]
         assert f"{name}=={pose_core.__version__}" in found.splitlines()

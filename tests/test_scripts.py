@@ -1,4 +1,5 @@
-"""Every script of benchmarks/, parity/ and tools/ runs, as a process with a small input, so that none rots."""
+"""Every script of benchmarks/, parity/ and tools/ runs, as a process with a small input, so that none
+rots."""
 
 from __future__ import annotations
 
@@ -21,9 +22,10 @@ from pose_core.synthetic.scenes import Scene, SceneSpec
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("benchmarks", "parity", "tools")
 WITHOUT_DEEPLABCUT = {"parity/oracle.py", "parity/ideal.py"}
-"""The original's side. It imports deeplabcut 3.0.2, which needs another numpy and torch than ours and an environment of
-its own: ``make parity`` makes that (.venv-parity) and runs them. Here tests/helpers/fake_original.py takes its place,
-and runs what its modules share with it."""
+"""The original's side. It imports deeplabcut 3.0.2, which needs another numpy and torch than ours and an
+environment of
+its own: ``make parity`` makes that (.venv-parity) and runs them. Here tests/helpers/fake_original.py takes
+its place, and runs what its modules share with it."""
 
 QUICK = ("--repetitions", "2", "--warm-up", "0")
 SMALL_PARTS = ("dekr", "conditions", "paf", "target_generation")
@@ -46,7 +48,9 @@ def run(script: str, *arguments: str | Path, code: int = 0) -> str:
 def test_every_script_is_run_by_a_test_of_this_file_or_belongs_to_one_that_is() -> None:
     here = Path(__file__).read_text(encoding="utf-8")
     loaded = {f"parity/{name}.py" for name in re.findall(r'load\("(\w+)"\)', here)}
-    ran = {f"benchmarks/{name}.py" for name in SMALL_PARTS} | set(re.findall(r'run\(\s*"([a-z]+/\w+\.py)"', here))
+    ran = {f"benchmarks/{name}.py" for name in SMALL_PARTS} | set(
+        re.findall(r'run\(\s*"([a-z]+/\w+\.py)"', here)
+    )
     texts = {
         file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8")
         for folder in FOLDERS
@@ -90,7 +94,9 @@ def test_prediction_throughput(pose: Any, blob_project: Path, tmp_path: Path) ->
     options = ("--repeats", "1", "--batch-size", "4", "--device", "cpu")
     printed = run("benchmarks/predict_throughput.py", tmp_path / "run", tmp_path / "clip.mp4", *options)
     assert printed.startswith("unet/unet, 64 x 64, 20 frames, batches of 4, cpu")
-    rates = dict(re.findall(r"^(decode alone|network alone|end to end) +([\d.]+) frames/s$", printed, re.MULTILINE))
+    rates = dict(
+        re.findall(r"^(decode alone|network alone|end to end) +([\d.]+) frames/s$", printed, re.MULTILINE)
+    )
     assert len(rates) == 3
     assert all(float(rate) > 0 for rate in rates.values())
 
@@ -110,16 +116,25 @@ def test_crossing_animals_and_tracking_them(tmp_path: Path) -> None:
     assert rows[-3:] == ["paf", "dekr", "ctd"]
     table = run("benchmarks/tracking.py", tmp_path / "ctd", "--frames", "4")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
-    assert [row[:2] for row in rows] == [[str(seed), follow] for seed in (40, 43, 77) for follow in ("no", "yes")]
+    assert [row[:2] for row in rows] == [
+        [str(seed), follow] for seed in (40, 43, 77) for follow in ("no", "yes")
+    ]
     assert all(row[2].endswith(" of 16") for row in rows)
-    assert all(row[4] == "4" for row in rows if row[1] == "no"), "each frame is searched where none is followed"
+    assert all(row[4] == "4" for row in rows if row[1] == "no"), (
+        "each frame is searched where none is followed"
+    )
 
 
 @pytest.mark.slow
 def test_from_the_template_to_the_first_model() -> None:
     found = json.loads(run("benchmarks/first_plugin.py", "--models", "single-animal", "--json"))
     assert {"backbone", "head", "detector", "format", "guide's backbone"} == set(found["lines"])
-    assert list(found["seconds"]) == ["baked", "installed", "single-animal trained", "single-animal predicted"]
+    assert list(found["seconds"]) == [
+        "baked",
+        "installed",
+        "single-animal trained",
+        "single-animal predicted",
+    ]
 
 
 def test_parity_agrees_with_ourselves_and_sees_half_a_pixel(tmp_path: Path) -> None:
@@ -128,7 +143,9 @@ def test_parity_agrees_with_ourselves_and_sees_half_a_pixel(tmp_path: Path) -> N
     oracle = shlex.join(["env", f"PYTHONPATH={ROOT / 'parity'}", sys.executable, str(fake), "resnet_101"])
     rows = ("--only", "resnet_50", "resnet_101")
     printed = run("parity/run.py", "--oracle", oracle, *rows, "--report", page, code=1)
-    assert re.search(r"^ok +resnet_50: \d+ parameters, 2 animals, raw 0\.0e\+00, 0\.0e\+00 px", printed, re.MULTILINE)
+    assert re.search(
+        r"^ok +resnet_50: \d+ parameters, 2 animals, raw 0\.0e\+00, 0\.0e\+00 px", printed, re.MULTILINE
+    )
     assert re.search(r"^FAIL resnet_101: .* 5\.0e-01 px", printed, re.MULTILINE)
     assert printed.endswith("1 of 2 rows agree; these do not: resnet_101\n")
     text = page.read_text(encoding="utf-8")
@@ -185,4 +202,6 @@ def test_what_is_made_of_the_code_is_up_to_date() -> None:
 
 def test_pages_outside_of_the_repository_are_checked(tmp_path: Path) -> None:
     (tmp_path / "page.md").write_text("```sh\npose modles\n```\n")
-    assert "page.md:1: pose has no command 'modles'" in run("tools/docs_blocks.py", tmp_path / "page.md", code=1)
+    assert "page.md:1: pose has no command 'modles'" in run(
+        "tools/docs_blocks.py", tmp_path / "page.md", code=1
+    )

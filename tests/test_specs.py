@@ -34,7 +34,9 @@ def test_order_of_precedence(tmp_path: Path) -> None:
     file = tmp_path / "my.yaml"
     file.write_text("train: {epochs: 5, batch_size: 3, optimizer: {lr: 0.5}}\n")
     spec = unet(
-        file_layer(file), set_layer(["train.batch_size=4", "train.seed=9"]), option_layer([("--seed", "train.seed", 1)])
+        file_layer(file),
+        set_layer(["train.batch_size=4", "train.seed=9"]),
+        option_layer([("--seed", "train.seed", 1)]),
     )
     assert (spec.train.epochs, spec.train.batch_size, spec.train.seed) == (5, 4, 1)
     assert (spec.train.optimizer.lr, spec.train.optimizer.name) == (0.5, "adamw")
@@ -82,7 +84,10 @@ def test_what_is_written_uses_full_names_and_reads_back(tmp_path: Path) -> None:
             "model:\n  heads:\n    keypoints:\n      target_generator: {sgma: 1}\n",
             r"target_generator\.sgma: unknown key; did you mean sigma\?",
         ),
-        ("model:\n  preprocess: {view: animal}\n", r"model\.preprocess\.view: follows from model\.method.*line 2"),
+        (
+            "model:\n  preprocess: {view: animal}\n",
+            r"model\.preprocess\.view: follows from model\.method.*line 2",
+        ),
         ("trane: 3\n", r"trane: unknown key; did you mean trains? or trains?\?"),
         ("train:\n  batch_size: 0\n", r"train\.batch_size: .*greater than or equal to 1, not 0 \(.*line 2\)"),
         ("train:\n  max_time: soon\n", r"train\.max_time: must be a time such as 90s.*line 2"),
@@ -97,7 +102,10 @@ def test_what_is_written_uses_full_names_and_reads_back(tmp_path: Path) -> None:
         ("train: [\n", r"my\.yaml: not valid YAML.*line 2"),
         ("- 1\n", r"must hold a mapping"),
         ("train: {precision: 8}\n", r"train\.precision: .*'32'.*not 8"),
-        ("skeleton: {edges: [[nose, ear]]}\n", r"skeleton.*edge \['nose', 'ear'\] names unknown keypoints: ear"),
+        (
+            "skeleton: {edges: [[nose, ear]]}\n",
+            r"skeleton.*edge \['nose', 'ear'\] names unknown keypoints: ear",
+        ),
         ("data: {split: {test: 0.6, validation: 0.5}}\n", r"data\.split.*leave nothing to train on"),
     ],
 )
@@ -107,7 +115,9 @@ def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("assignment", ["train.seed", "=3", "train..seed=3", "train.seed=[1", "train.seed=1=2"])
+@pytest.mark.parametrize(
+    "assignment", ["train.seed", "=3", "train..seed=3", "train.seed=[1", "train.seed=1=2"]
+)
 def test_bad_assignments(assignment: str) -> None:
     with pytest.raises(ConfigError):
         unet(set_layer([assignment]))
@@ -122,7 +132,11 @@ def test_yaml_never_runs_code(tmp_path: Path) -> None:
 
 
 def test_a_component_of_another_type_drops_the_keys_of_the_old_one() -> None:
-    base = {"a": {"type": "x/one", "depth": 3}, "b": {"type": "x/one", "depth": 3}, "c": {"type": "x/one", "depth": 3}}
+    base = {
+        "a": {"type": "x/one", "depth": 3},
+        "b": {"type": "x/one", "depth": 3},
+        "c": {"type": "x/one", "depth": 3},
+    }
     over: dict[str, Any] = {"a": {"type": "two"}, "b": {"type": "one", "width": 1}, "c": {"depth": 4}}
     assert merge(base, over) == {
         "a": {"type": "two"},
@@ -135,7 +149,9 @@ def test_a_single_animal_model_is_refused_for_several_animals(monkeypatch: pytes
     # The bare name of a backbone means part affinity fields then, where these are installed.
     plugins = [plugin for plugin in discover() if plugin.name != "paf"]
     monkeypatch.setattr("pose_core.specs.resolve.get_catalog", lambda: Catalog(plugins))
-    with pytest.raises(ConfigError, match="finds one animal a frame, but the project has several individuals"):
+    with pytest.raises(
+        ConfigError, match="finds one animal a frame, but the project has several individuals"
+    ):
         choose_model("unet", multi_animal=True)
 
 
@@ -143,7 +159,9 @@ def test_every_listed_model_validates_at_its_defaults() -> None:
     for model in get_catalog().models():
         spec = resolve(model, DATA, [])
         assert spec.model.method == model.method
-        assert all("/" in part for part in (spec.model.backbone.type, *(h.type for h in spec.model.heads.values())))
+        assert all(
+            "/" in part for part in (spec.model.backbone.type, *(h.type for h in spec.model.heads.values()))
+        )
 
 
 def test_the_schema_knows_the_installed_components() -> None:

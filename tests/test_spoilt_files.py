@@ -25,7 +25,9 @@ from pose_core.structures import Skeleton
 from pose_core.training.fit import train_network
 from pose_core.training.prepare import prepare
 
-LAUGHS = "{" + ", ".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}' if i else 'ha'] * 9)}]" for i in range(9)) + "}"
+LAUGHS = (
+    "{" + ", ".join(f"l{i}: &l{i} [{', '.join([f'*l{i - 1}' if i else 'ha'] * 9)}]" for i in range(9)) + "}"
+)
 
 
 def written(path: Path, text: str) -> Path:
@@ -101,7 +103,9 @@ def test_names_that_a_terminal_would_obey(pose: Any, blob_project: Path, tmp_pat
     assert "unknown keypoint" in line
 
 
-def test_a_place_that_is_not_the_users(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_place_that_is_not_the_users(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def refuse() -> None:
         raise PermissionError(13, "Permission denied", "/lab/project")
 
@@ -141,7 +145,15 @@ def test_a_folder_in_the_place_of_a_file(tmp_path: Path) -> None:
 
 
 HEADER = PredictionsHeader(
-    skeleton=Skeleton(("nose",)), source="a", frames=3, width=4, height=4, fps=1.0, model="m", run="r", metadata={}
+    skeleton=Skeleton(("nose",)),
+    source="a",
+    frames=3,
+    width=4,
+    height=4,
+    fps=1.0,
+    model="m",
+    run="r",
+    metadata={},
 )
 
 
@@ -170,7 +182,9 @@ def test_a_journal_that_is_no_file_is_begun_anew(tmp_path: Path, kind: str) -> N
     assert json.loads(journal.read_text()) == {"a": 1, "version": 1}
 
 
-def test_a_damaged_checkpoint_says_which(blob_project: Path, tmp_path: Path, tiny_settings: tuple[str, ...]) -> None:
+def test_a_damaged_checkpoint_says_which(
+    blob_project: Path, tmp_path: Path, tiny_settings: tuple[str, ...]
+) -> None:
     settings = [*tiny_settings, "train.epochs=1", "train.device=cpu"]
     prepared = prepare(blob_project, "unet", assignments=settings)
     run = train_network(prepared, tmp_path / "run")
@@ -204,7 +218,9 @@ def test_metrics_without_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["type:`id`", "/tmp/runs/old", "..", "-r"])
-def test_what_no_plugin_can_be_called_is_not_to_be_installed(blob_project: Path, tmp_path: Path, name: str) -> None:
+def test_what_no_plugin_can_be_called_is_not_to_be_installed(
+    blob_project: Path, tmp_path: Path, name: str
+) -> None:
     with pytest.raises(ConfigError, match="is no name of a plugin; correct it") as caught:
         prepare(blob_project, networks={"detector": f"{name}/ssdlite"})
     assert "pip install" not in str(caught.value)

@@ -34,5 +34,7 @@ def test_an_animal_with_one_keypoint_has_a_keypoint_and_an_image_may_have_only_a
     alone = animals().select([3])
     record = LabelledImage.create(ImageFile(Path("a.png")), "a.png", 64, 48, alone, unique_keypoints=[NAN])
     assert not record.has_keypoint
-    record = LabelledImage.create(ImageFile(Path("a.png")), "a.png", 64, 48, alone, unique_keypoints=[[3.0, 4.0]])
+    record = LabelledImage.create(
+        ImageFile(Path("a.png")), "a.png", 64, 48, alone, unique_keypoints=[[3.0, 4.0]]
+    )
     assert record.has_keypoint

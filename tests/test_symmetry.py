@@ -95,7 +95,9 @@ WORDS = st.sampled_from(
     ]
 )
 NAMES = st.lists(
-    st.lists(WORDS, min_size=1, max_size=4).map("".join) | st.text(min_size=1, max_size=6), max_size=12, unique=True
+    st.lists(WORDS, min_size=1, max_size=4).map("".join) | st.text(min_size=1, max_size=6),
+    max_size=12,
+    unique=True,
 )
 
 

@@ -27,7 +27,9 @@ def centroid(weights: np.ndarray) -> np.ndarray:
     radii=st.tuples(st.floats(1.0, 8.0), st.floats(1.0, 8.0)),
     angle=st.floats(0, 6.3),
 )
-def test_coverage_sits_on_its_outline(centre: tuple[float, float], radii: tuple[float, float], angle: float) -> None:
+def test_coverage_sits_on_its_outline(
+    centre: tuple[float, float], radii: tuple[float, float], angle: float
+) -> None:
     outline = outline_ellipse(centre, radii, (np.cos(angle), np.sin(angle)))
     coverage = rasterize(outline, (40, 40))
     assert coverage is not None

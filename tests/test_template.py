@@ -1,4 +1,5 @@
-"""The template of a plugin: what it bakes of each kind is clean, installs beside the core, passes its tests, works."""
+"""The template of a plugin: what it bakes of each kind is clean, installs beside the core, passes its tests,
+works."""
 
 from __future__ import annotations
 
@@ -49,7 +50,17 @@ def bake(folder: Path, kind: str, **answers: str) -> Path:
     config = folder / "cookiecutter.yaml"
     config.write_text(f"replay_dir: {folder / 'replay'}\ncookiecutters_dir: {folder / 'cookiecutters'}\n")
     run(
-        *(sys.executable, "-m", "cookiecutter", TEMPLATE, "--no-input", "--config-file", config, "-o", folder),
+        *(
+            sys.executable,
+            "-m",
+            "cookiecutter",
+            TEMPLATE,
+            "--no-input",
+            "--config-file",
+            config,
+            "-o",
+            folder,
+        ),
         *(f"{key}={value}" for key, value in given.items()),
         cwd=folder,
     )
@@ -70,8 +81,15 @@ def test_what_is_baked_is_clean(kind: str, tmp_path: Path, mypy_cache: Path) -> 
     files = {p.relative_to(project).as_posix() for p in project.rglob("*") if p.is_file()}
     assert {
         *("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", ".gitignore", ".pre-commit-config.yaml"),
-        *(".github/workflows/ci.yml", "tests/test_a_rather_longname.py", "tests/test_a_rather_longname_conformance.py"),
-        *(f"src/pose_a_rather_longname/{name}" for name in ("__init__.py", "py.typed", "plugin.py", "config.py")),
+        *(
+            ".github/workflows/ci.yml",
+            "tests/test_a_rather_longname.py",
+            "tests/test_a_rather_longname_conformance.py",
+        ),
+        *(
+            f"src/pose_a_rather_longname/{name}"
+            for name in ("__init__.py", "py.typed", "plugin.py", "config.py")
+        ),
     } <= files
     assert not any(part in name for name in files for part in ("kinds", "cookiecutter"))
     for name in files:
@@ -97,7 +115,9 @@ def installs_where_pip_is_old_and_the_core_is_elsewhere(project: Path) -> None:
     readme = (project / "README.md").read_text()
     assert f"```sh\n{NEW_PIP} " in readme
     assert (
-        readme.index("pip install --editable PATH/TO/pose_core") < readme.index(NEW_PIP) < readme.index("--group dev")
+        readme.index("pip install --editable PATH/TO/pose_core")
+        < readme.index(NEW_PIP)
+        < readme.index("--group dev")
     )
 
 
@@ -125,7 +145,9 @@ def test_licences(license: str, tmp_path: Path) -> None:
         ({"author": "pose_core developers"}, "author: write your own name"),
     ],
 )
-def test_answers_that_cannot_be_used_are_refused(answers: dict[str, str], message: str, tmp_path: Path) -> None:
+def test_answers_that_cannot_be_used_are_refused(
+    answers: dict[str, str], message: str, tmp_path: Path
+) -> None:
     with pytest.raises(AssertionError, match=message):
         bake(tmp_path, "backbone", **answers)
     assert not list(tmp_path.glob("pose-*"))
@@ -143,7 +165,15 @@ class Installed:
 
     def pose(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """``pose`` in that environment."""
-        return run(self.python, "-m", "pose_core", *arguments, cwd=self.folder, POSE_STRICT_PLUGINS="1", COLUMNS="200")
+        return run(
+            self.python,
+            "-m",
+            "pose_core",
+            *arguments,
+            cwd=self.folder,
+            POSE_STRICT_PLUGINS="1",
+            COLUMNS="200",
+        )
 
     def train(self, data: Path, out: str, *arguments: str, settings: tuple[str, ...] = ()) -> None:
         """A few steps."""
@@ -152,7 +182,8 @@ class Installed:
 
 
 def install(folder: Path, kind: str) -> Installed:
-    """Bake, build the wheel, and install it into a new environment that sees this one's packages. No network."""
+    """Bake, build the wheel, and install it into a new environment that sees this one's packages. No
+    network."""
     started = time.perf_counter()
     project = bake(folder, kind)
     dist, environment = folder / "dist", folder / "environment"
@@ -160,7 +191,9 @@ def install(folder: Path, kind: str) -> Installed:
     (wheel,) = dist.glob("*.whl")
     run(sys.executable, "-m", "venv", "--without-pip", environment, cwd=folder)
     python = environment / "bin" / "python"
-    packages = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).stdout.strip()
+    packages = run(
+        python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder
+    ).stdout.strip()
     # addsitedir and not a plain path: the core may be installed as editable, by a .pth file of its own.
     lines = [f"import site; site.addsitedir({path!r})\n" for path in site.getsitepackages()]
     (Path(packages) / "beside.pth").write_text("".join(lines))
@@ -232,7 +265,8 @@ def detector(plugin: Installed, animal: Path, animals: Path) -> None:
 
 
 def format(plugin: Installed, animal: Path, animals: Path) -> None:
-    """A project in the new format is recognised and trained on; predictions are written in it and read back."""
+    """A project in the new format is recognised and trained on; predictions are written in it and read
+    back."""
     import csv
 
     found: dict[str, list[list[float]]] = {}
@@ -267,7 +301,16 @@ def test_a_baked_plugin_installs_passes_its_tests_and_works(
     # What its README types and sets is there, the plugin's own names included.
     run(plugin.python, DOCS_BLOCKS, plugin.project / "README.md", cwd=tmp_path, POSE_STRICT_PLUGINS="1")
     USES[kind](plugin, animal, animals)
-    command = (plugin.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", tests)
+    command = (
+        plugin.python,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--import-mode=importlib",
+        tests,
+    )
     result = run(*command, cwd=tests, POSE_STRICT_PLUGINS="1", PYTEST_ADDOPTS="")
     last = result.stdout.splitlines()[-1]
     assert " passed" in last

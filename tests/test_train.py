@@ -19,7 +19,9 @@ from pose_core.training.prepare import prepare
 
 
 @pytest.fixture(scope="module")
-def trained(blob_project: Path, tiny_settings: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(
+    blob_project: Path, tiny_settings: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A run of the tiny network."""
     out = tmp_path_factory.mktemp("trained") / "run"
     prepared = prepare(
@@ -41,7 +43,9 @@ def test_a_run_folder_is_complete_and_holds_no_pickle(trained: Path) -> None:
     config = yaml.safe_load((trained / "config.yaml").read_text())
     assert config["model"]["backbone"]["type"] == "unet/unet"
     assert config["skeleton"]["keypoints"] == ["red", "green"]
-    assert "auto" not in json.dumps([config["train"]["epochs"], config["augmentation"], config["model"]["preprocess"]])
+    assert "auto" not in json.dumps(
+        [config["train"]["epochs"], config["augmentation"], config["model"]["preprocess"]]
+    )
     provenance = json.loads((trained / "provenance.json").read_text())
     assert provenance["reader"] == "core/project"
     assert {"data_hash", "seed", "split", "pose_core", "plugins", "torch"} <= set(provenance)
@@ -54,7 +58,9 @@ def test_the_loss_falls_and_the_network_finds_the_discs(trained: Path, blob_proj
         rows = list(csv.DictReader(file))
     assert float(rows[-1]["loss"]) < 0.5 * float(rows[0]["loss"])
     best = json.loads((trained / "metrics.json").read_text())["best"]
-    assert best["validation_error_px"] == pytest.approx(min(float(r["validation_error_px"]) for r in rows), rel=1e-4)
+    assert best["validation_error_px"] == pytest.approx(
+        min(float(r["validation_error_px"]) for r in rows), rel=1e-4
+    )
     import pose_core
 
     dataset = read_project(blob_project)
@@ -102,7 +108,9 @@ def test_mistakes_are_refused_before_anything_is_written(
 
 
 def test_a_disabled_plugin_says_what_is_missing(pose: Any, blob_project: Path, trained: Path) -> None:
-    line = pose.refuses("train", blob_project, "--out", "r", "--model", "unet", env={"POSE_DISABLE_PLUGINS": "unet"})
+    line = pose.refuses(
+        "train", blob_project, "--out", "r", "--model", "unet", env={"POSE_DISABLE_PLUGINS": "unet"}
+    )
     assert "its plugin 'unet' is disabled: named in POSE_DISABLE_PLUGINS" in line
     line = pose.refuses("evaluate", trained, env={"POSE_DISABLE_PLUGINS": "unet"})
     assert f"{trained}: its plugin 'unet' is disabled: named in POSE_DISABLE_PLUGINS" in line
@@ -129,6 +137,8 @@ def test_tensorboard_is_an_option(pose: Any, blob_project: Path, tmp_path: Path)
 
 def test_a_file_may_name_the_model_and_change_it(pose: Any, blob_project: Path, tmp_path: Path) -> None:
     (tmp_path / "my.yaml").write_text("model:\n  name: unet\n  backbone: {filters: 4, max_stride: 8}\n")
-    process = pose("train", blob_project, "--config", "my.yaml", "--out", "run", "--epochs", "1", "--device", "cpu")
+    process = pose(
+        "train", blob_project, "--config", "my.yaml", "--out", "run", "--epochs", "1", "--device", "cpu"
+    )
     assert process.returncode == 0, process.stderr
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["model"]["backbone"]["filters"] == 4

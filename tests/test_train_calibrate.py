@@ -43,7 +43,11 @@ def test_limbs_that_lie_are_left_out() -> None:
     shapes = {"heatmap": (2, 4, 32, 32), "locref": (2, 8, 32, 32), "paf": (2, 12, 32, 32)}
     targets = head.target_generator(labels, {name: torch.zeros(shape) for name, shape in shapes.items()})
     outputs = {name: target.value.clone() for name, target in targets.items()}
-    lying = [i for i, limb in enumerate([(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]) if limb in ((0, 3), (1, 3))]
+    lying = [
+        i
+        for i, limb in enumerate([(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)])
+        if limb in ((0, 3), (1, 3))
+    ]
     for limb in lying:
         outputs["paf"][:, 2 * limb : 2 * limb + 2] *= -1
 
@@ -74,7 +78,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def example(number: int) -> Example:
         image = rng.integers(90, 120, (64, 96, 3)).astype(np.uint8)
         points = (
-            np.array([[18, 20], [18, 40], [34, 30]]) + np.array([[[0, 0]], [[44, 0]]]) + rng.uniform(-6, 6, (2, 1, 2))
+            np.array([[18, 20], [18, 40], [34, 30]])
+            + np.array([[[0, 0]], [[44, 0]]])
+            + rng.uniform(-6, 6, (2, 1, 2))
         )
         for one in points:
             for k, (x, y) in enumerate(one):

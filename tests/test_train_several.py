@@ -56,8 +56,14 @@ def test_options_hold_for_each_network_and_time_is_shared(project: Path) -> None
     options = TrainOptions(epochs=1, max_time="100s", batch_size=2)
     spec = prepare(project, "top_down_unet", networks=DETECTOR, assignments=CROPS, options=options).spec
     assert lengths(spec) == {"": (1, 50.0, 2), "detector": (1, 50.0, 2)}
-    own = ("stages.detector.train.epochs=3", "stages.detector.train.max_time=20", "stages.detector.train.batch_size=4")
-    spec = prepare(project, "top_down_unet", networks=DETECTOR, assignments=(*CROPS, *own), options=options).spec
+    own = (
+        "stages.detector.train.epochs=3",
+        "stages.detector.train.max_time=20",
+        "stages.detector.train.batch_size=4",
+    )
+    spec = prepare(
+        project, "top_down_unet", networks=DETECTOR, assignments=(*CROPS, *own), options=options
+    ).spec
     assert lengths(spec) == {"": (1, 80.0, 2), "detector": (3, 20.0, 4)}
     spec = prepare(project, "top_down_unet", assignments=CROPS, options=options).spec
     assert lengths(spec) == {"": (1, 100.0, 2)}
@@ -83,14 +89,32 @@ def test_a_network_of_any_kind_is_configured_for_the_project(project: Path) -> N
     ("model", "networks", "settings", "message"),
     [
         ("unet", DETECTOR, (), r"stages\.detector: unet/unet needs no boxes; leave it out"),
-        ("top_down_unet", {"conditions": "unet"}, CROPS, r"stages\.conditions: unet/top_down_unet needs no poses"),
-        ("top_down_unet", {"arena": "unet"}, CROPS, r"arena: is no network that a model builds on; there are"),
-        ("top_down_unet", {}, (*CROPS, "stages.detector.train.epochs=1"), r"stages\.detector\.network: is required"),
+        (
+            "top_down_unet",
+            {"conditions": "unet"},
+            CROPS,
+            r"stages\.conditions: unet/top_down_unet needs no poses",
+        ),
+        (
+            "top_down_unet",
+            {"arena": "unet"},
+            CROPS,
+            r"arena: is no network that a model builds on; there are",
+        ),
+        (
+            "top_down_unet",
+            {},
+            (*CROPS, "stages.detector.train.epochs=1"),
+            r"stages\.detector\.network: is required",
+        ),
         (
             "top_down_unet",
             DETECTOR,
             (*CROPS, "stages.detector.network.sise=[64,64]"),
-            r"stages\.detector\.network\.sise: unknown key; did you mean size or resize\? \(--set stages\.detector",
+            (
+                r"stages\.detector\.network\.sise: unknown key; did you mean size or resize\? \(--set "
+                r"stages\.detector"
+            ),
         ),
         (
             "ctd_prenet_unet",
@@ -98,7 +122,12 @@ def test_a_network_of_any_kind_is_configured_for_the_project(project: Path) -> N
             ("stages.conditions.model.backbone.filter=4",),
             r"stages\.conditions\.model\.backbone\.filter: unknown key; did you mean filters\?",
         ),
-        ("ctd_prenet_unet", {}, ("stages.conditions.train.epochs=2",), r"stages\.conditions: no model is named"),
+        (
+            "ctd_prenet_unet",
+            {},
+            ("stages.conditions.train.epochs=2",),
+            r"stages\.conditions: no model is named",
+        ),
     ],
 )
 def test_mistakes_are_named(
@@ -112,7 +141,12 @@ def test_mistakes_are_named(
 def test_one_call_trains_all_and_goes_on_after_an_interruption(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments: dict[str, Any] = {"out": tmp_path / "run", "conditions": "unet", "settings": TINY, "device": "cpu"}
+    arguments: dict[str, Any] = {
+        "out": tmp_path / "run",
+        "conditions": "unet",
+        "settings": TINY,
+        "device": "cpu",
+    }
     inner = tmp_path / "run" / "stages" / "conditions" / "weights.safetensors"
     train = train_run.train_network
 

@@ -45,7 +45,12 @@ def test_conversion_tables_become_aliases(tmp_path: Path) -> None:
         tmp_path,
         {
             "superanimal_topviewmouse": {"snout": "nose", "tailbase": "tail_base", "lear": "left_ear"},
-            "superanimal_quadruped": {"snout": "nose", "tailbase": "tail_root", "lear": None, "paw": "front_paw"},
+            "superanimal_quadruped": {
+                "snout": "nose",
+                "tailbase": "tail_root",
+                "lear": None,
+                "paw": "front_paw",
+            },
         },
     )
     assert json.loads(dataset.metadata["aliases"]) == {

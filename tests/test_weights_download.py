@@ -155,7 +155,9 @@ def test_offline_says_what_to_download_to_where(
     assert fetch(spec(server)).is_file()
 
 
-def test_failing_downloads_say_why_and_what_to_do(server: Server, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+def test_failing_downloads_say_why_and_what_to_do(
+    server: Server, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
     wanted = spec(server)
     server.promise = 7
     with pytest.raises(DownloadError, match=r"the connection ended after 1024000 of 1024007 bytes") as caught:
@@ -289,7 +291,9 @@ def test_reading_never_runs_code(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_plugins_load_published_weights(server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_plugins_load_published_weights(
+    server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     source, module = nn.Linear(2, 3), nn.Linear(2, 3)
     torch.save({**source.state_dict(), "fc.weight": torch.zeros(1)}, tmp_path / "linear.pth")
     server.files["/linear.pth"] = (tmp_path / "linear.pth").read_bytes()

@@ -59,7 +59,9 @@ def other_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 cv2.circle(image, [round(v) for v in point], 5, colour, -1)
             yield Example(f"{number}.png", image, Instances.from_keypoints(points[None]))
 
-    write_project(folder, Skeleton(("Red", "blue", "lime"), edges=(("Red", "lime"),)), examples(), name="other")
+    write_project(
+        folder, Skeleton(("Red", "blue", "lime"), edges=(("Red", "lime"),)), examples(), name="other"
+    )
     return folder
 
 
@@ -103,7 +105,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def published(path: Path, name: str, fits: str, **more: Any) -> WeightSpec:
     """A spec of a file, which lies in the cache already."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    spec = WeightSpec(name, fits, f"https://example.org/{path.name}", digest, "CC0-1.0", "a toy, on discs", **more)
+    spec = WeightSpec(
+        name, fits, f"https://example.org/{path.name}", digest, "CC0-1.0", "a toy, on discs", **more
+    )
     place = remote_file(spec).path
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(path.read_bytes())
@@ -167,7 +171,11 @@ def test_files_are_told_from_their_names(run: Path, model: PoseModel, tmp_path: 
     backbone = {n.removeprefix("backbone."): t for n, t in state.items() if n.startswith("backbone.")}
     cut = {f"backbone.{n}": t for n, t in backbone.items()}
     heads = {n: t.clone() for n, t in model.state_dict().items() if n.startswith("heads.")}
-    for name, content in (("bare", backbone), ("cut", cut), ("more", {**backbone, "fc.bias": torch.zeros(3)})):
+    for name, content in (
+        ("bare", backbone),
+        ("cut", cut),
+        ("more", {**backbone, "fc.bias": torch.zeros(3)}),
+    ):
         save_file(content, tmp_path / f"{name}.safetensors")
         torch.manual_seed(7)
         fresh = build_model(Run.open(run).spec)
@@ -180,14 +188,18 @@ def test_files_are_told_from_their_names(run: Path, model: PoseModel, tmp_path: 
     report = start_from(model, str(tmp_path / "whole.pt"))
     assert equal(model, state)
     assert report.lines[1] == "  all 2 keypoints in the order of the file, which does not name them"
-    with pytest.raises(WeightsError, match=r"whole\.pt \(it names no keypoints; a run folder does\): does not fit"):
+    with pytest.raises(
+        WeightsError, match=r"whole\.pt \(it names no keypoints; a run folder does\): does not fit"
+    ):
         start_from(other_model(run), str(tmp_path / "whole.pt"))
 
 
 def test_files_that_fit_nothing_are_refused(run: Path, model: PoseModel, tmp_path: Path) -> None:
     state = load_file(run / "weights.safetensors")
     save_file({"transformer.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(WeightsError, match=r"fits neither the model nor the backbone: it holds transformer\.weight"):
+    with pytest.raises(
+        WeightsError, match=r"fits neither the model nor the backbone: it holds transformer\.weight"
+    ):
         start_from(model, str(tmp_path / "other.safetensors"))
     first = next(iter(state))
     save_file({n: t for n, t in state.items() if n != first}, tmp_path / "gap.safetensors")
@@ -197,7 +209,8 @@ def test_files_that_fit_nothing_are_refused(run: Path, model: PoseModel, tmp_pat
         torch.save(held, tmp_path / "snapshot-003.pt")
         with pytest.raises(
             WeightsError,
-            match=r"is a snapshot of another tool.*pose_core.import_model\(TOOL, .*snapshot-003\.pt, out=RUN\)",
+            match=r"is a snapshot of another tool.*pose_core.import_model\(TOOL, .*snapshot-003\.pt, "
+            r"out=RUN\)",
         ):
             start_from(model, str(tmp_path / "snapshot-003.pt"))
     for missing in ("nowhere.pt", "./nowhere", "/nowhere/run"):
@@ -225,7 +238,9 @@ def test_weights_of_a_whole_model_by_name(
     (tmp_path / "discs").mkdir()
     with pytest.raises(ConfigError, match=r"write \./discs for the path, or the full name toy/discs"):
         start_from(fresh, "discs")
-    with pytest.raises(ConfigError, match=r"no set of weights 'discz' is installed; did you mean .*discs.*such file"):
+    with pytest.raises(
+        ConfigError, match=r"no set of weights 'discz' is installed; did you mean .*discs.*such file"
+    ):
         start_from(fresh, "discz")
 
 
@@ -245,13 +260,17 @@ def test_weights_of_a_backbone_by_name(
     offer(monkeypatch, spec, broken)
     start_from(model, "upper")
     assert equal(model, state, "backbone.")
-    with pytest.raises(PluginError, match=r"converter 'pose_toy_weights:nothing' of weights 'toy/broken' does not"):
+    with pytest.raises(
+        PluginError, match=r"converter 'pose_toy_weights:nothing' of weights 'toy/broken' does not"
+    ):
         start_from(model, "broken")
     with pytest.raises(ConfigError, match=r"are of a backbone and have no keypoints"):
         start_from(model, "upper", aliases={"red": "rouge"})
 
 
-def test_offline_a_name_says_what_to_download(model: PoseModel, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_a_name_says_what_to_download(
+    model: PoseModel, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = WeightSpec("far", "unet/unet", "https://example.org/far.pt", "0" * 64, "CC0-1.0", "a toy")
     offer(monkeypatch, spec)
     with pytest.raises(DownloadError) as caught:
@@ -260,14 +279,18 @@ def test_offline_a_name_says_what_to_download(model: PoseModel, cache: Path, mon
         assert part in str(caught.value)
 
 
-def test_detector_weights_are_for_detectors(model: PoseModel, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+def test_detector_weights_are_for_detectors(
+    model: PoseModel, monkeypatch: pytest.MonkeyPatch, cache: Path
+) -> None:
     detectors = get_catalog().components("detector")
     if not detectors:
         pytest.skip("no installed plugin offers a detector")
     empty = cache.parent / "empty.pt"
     torch.save({"a": torch.zeros(1)}, empty)
     offer(monkeypatch, published(empty, "boxes", detectors[0].full_name))
-    with pytest.raises(ConfigError, match=r"made for a detector, not for a pose network .*stages\.NAME\.train"):
+    with pytest.raises(
+        ConfigError, match=r"made for a detector, not for a pose network .*stages\.NAME\.train"
+    ):
         start_from(model, "boxes")
 
 
@@ -327,12 +350,16 @@ def test_fine_tuning_through_the_command(pose: Any, run: Path, other_project: Pa
     config = yaml.safe_load((out / "config.yaml").read_text())
     assert config["model"]["backbone"]["filters"] == 4
     assert config["model"]["preprocess"]["scale"] == 1
-    assert json.loads((out / "provenance.json").read_text())["weights"]["path"] == str(run / "weights.safetensors")
+    assert json.loads((out / "provenance.json").read_text())["weights"]["path"] == str(
+        run / "weights.safetensors"
+    )
     more = ["--epochs", "2", *options[2:]]
     process = pose("train", other_project, "--weights", run, "--out", out, *more, "--resume")
     assert process.returncode == 0, process.stderr
     assert "starting from" not in process.stderr
-    assert json.loads((out / "provenance.json").read_text())["weights"]["path"] == str(run / "weights.safetensors")
+    assert json.loads((out / "provenance.json").read_text())["weights"]["path"] == str(
+        run / "weights.safetensors"
+    )
 
 
 TOY = """
@@ -353,7 +380,9 @@ def test_the_command_lists_and_refuses(pose: Any, blob_project: Path, tmp_path: 
     (tmp_path / "toy_weights_plugin.py").write_text(TOY)
     about = tmp_path / "toy_weights_plugin-1.0.dist-info"
     about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-weights-plugin\nVersion: 1.0\nAuthor: me\n")
+    (about / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: toy-weights-plugin\nVersion: 1.0\nAuthor: me\n"
+    )
     (about / "entry_points.txt").write_text(f"[{hooks.ENTRY_POINT_GROUP}]\ntoyweights = toy_weights_plugin\n")
     env = {"PYTHONPATH": str(tmp_path), "POSE_CACHE": str(tmp_path / "cache"), "POSE_OFFLINE": "1"}
     path = tmp_path / "cache" / "weights" / "01234567-discs.safetensors"

@@ -80,7 +80,13 @@ unique_names = st.lists(st.sampled_from(UNIQUE), min_size=1, unique=True).map(tu
 
 
 @settings(max_examples=25)
-@given(own=names, theirs=names, own_unique=unique_names, their_unique=unique_names, head=st.sampled_from(list(HEADS)))
+@given(
+    own=names,
+    theirs=names,
+    own_unique=unique_names,
+    their_unique=unique_names,
+    head=st.sampled_from(list(HEADS)),
+)
 def test_each_keypoint_computes_what_its_source_computed(
     own: tuple[str, ...],
     theirs: tuple[str, ...],
@@ -154,7 +160,9 @@ def test_what_is_no_keypoint_axis_must_agree() -> None:
     narrow = build(theirs, 0, deconv_layers=2, deconv_channels=3)
     wide = build(mine, 1, deconv_layers=2, deconv_channels=4)
     before = {n: t.clone() for n, t in wide.state_dict().items()}
-    with pytest.raises(WeightsError, match=r"file\.pt: does not fit the model: heads\.bodypart.*deconv_layers\.0"):
+    with pytest.raises(
+        WeightsError, match=r"file\.pt: does not fit the model: heads\.bodypart.*deconv_layers\.0"
+    ):
         transfer(wide, narrow.state_dict(), narrow, origin="file.pt")
     with pytest.raises(WeightsError, match=r"for 2 keypoints it would be"):
         transfer(build(mine, 1), build(theirs, 0).state_dict(), build(mine, 0))
@@ -255,7 +263,9 @@ def test_limbs_move_with_their_keypoints(own: tuple[str, ...], theirs: tuple[str
     if set(own) <= set(theirs) and "stages" not in head:
         new, before = maps(model), maps(source)
         for i, name in enumerate(own):
-            torch.testing.assert_close(new["heatmap"][i], before["heatmap"][theirs.index(name)], rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(
+                new["heatmap"][i], before["heatmap"][theirs.index(name)], rtol=1e-4, atol=1e-4
+            )
         for i, limb in enumerate(limbs(own)):
             if limb in limbs(theirs):
                 at = limbs(theirs).index(limb)
@@ -264,7 +274,11 @@ def test_limbs_move_with_their_keypoints(own: tuple[str, ...], theirs: tuple[str
     last = [n for n in state if "paf_head" in n and n.endswith("bias")][-1]
     fresh = network(own, 1).state_dict()[last]
     for i, limb in enumerate(limbs(own)):
-        expected = old[last][2 * limbs(theirs).index(limb) :][:2] if limb in limbs(theirs) else fresh[2 * i : 2 * i + 2]
+        expected = (
+            old[last][2 * limbs(theirs).index(limb) :][:2]
+            if limb in limbs(theirs)
+            else fresh[2 * i : 2 * i + 2]
+        )
         assert torch.equal(state[last][2 * i : 2 * i + 2], expected), limb
     if "stages" in head:
         # Channels of a stage: heatmaps, fields, features, in this order.

@@ -1,11 +1,13 @@
-"""Without any one plugin of this repository nothing but its own names is lost, and their error says what to install.
+"""Without any one plugin of this repository nothing but its own names is lost, and their error says what to
+install.
 
-Its own names are those of its components, presets, recipes and weights, and every model that needs one of them: the
-preset of another plugin whose backbone or loss is gone cannot be trained, so it is not listed either. A component of
+Its own names are those of its components, presets, recipes and weights, and every model that needs one of
+them: the preset of another plugin whose backbone or loss is gone cannot be trained, so it is not listed
+either. A component of
 another plugin stays, even where its default settings name what is gone: with other settings it works.
 
-The wheels of everything are installed into an environment that sees what others wrote, and nothing else; then one
-plugin is uninstalled, many commands are run, and it is installed again.
+The wheels of everything are installed into an environment that sees what others wrote, and nothing else; then
+one plugin is uninstalled, many commands are run, and it is installed again.
 """
 
 from __future__ import annotations
@@ -50,10 +52,13 @@ _needs: dict[tuple[str, str], set[str]] = {}
 
 
 def needs(model: Model) -> set[str]:
-    """The plugins a model needs, told by the whole configuration that it gives; not as the catalogue tells it."""
+    """The plugins a model needs, told by the whole configuration that it gives; not as the catalogue tells
+    it."""
     if (key := (model.full_name, model.method)) not in _needs:
         spec = resolve(model, Layer(project_for(model)), [])
-        named = {name.rpartition("/")[0] for _, name in names_in(spec.model_dump(mode="json"), get_catalog().kinds)}
+        named = {
+            name.rpartition("/")[0] for _, name in names_in(spec.model_dump(mode="json"), get_catalog().kinds)
+        }
         _needs[key] = {model.plugin.name, *named}
     return _needs[key]
 
@@ -179,8 +184,11 @@ def imports(folder: Path, without: str) -> list[list[str]]:
     ]
 
 
-def questions(folder: Path, projects: Path, without: str, thorough: bool) -> tuple[list[list[str]], list[str]]:
-    """Commands that need the plugin (for every name, or for some), and the names of the models that are lost."""
+def questions(
+    folder: Path, projects: Path, without: str, thorough: bool
+) -> tuple[list[list[str]], list[str]]:
+    """Commands that need the plugin (for every name, or for some), and the names of the models that are
+    lost."""
     catalog = get_catalog()
     lost = [m for m in catalog.models() if without in needs(m)]
     components = {c.name for kind in KINDS for c in catalog.components(kind) if c.plugin.name != without}
@@ -198,7 +206,9 @@ def questions(folder: Path, projects: Path, without: str, thorough: bool) -> tup
         for name in (component.name, f"{without}/{component.name}"):
             asked.append(["show", name])
             if kind == "writer":
-                make_run(run := folder / f"run-{len(asked)}", next(m for m in catalog.models() if m not in lost))
+                make_run(
+                    run := folder / f"run-{len(asked)}", next(m for m in catalog.models() if m not in lost)
+                )
                 asked.append(["predict", str(run), str(projects / "one"), "--out", "never", "--format", name])
             elif kind == "importer":
                 asked.append(["import", name, "snapshot.pt", "--out", "never"])
@@ -269,7 +279,9 @@ def test_only_its_names_are_lost_and_their_error_says_what_to_install(
     assert weights == {(w.full_name, "") for w in catalog.weights() if w.plugin.name != without}
     # Those that others offer, and that cannot be made: their plugin says so, and why.
     whole = {(r.name, m.name) for r in catalog.plugins for m in r.definitions.get("pose_models", ())}
-    lost = {m.plugin.name for m in catalog.models() if without in needs(m) and (m.plugin.name, m.name) in whole}
+    lost = {
+        m.plugin.name for m in catalog.models() if without in needs(m) and (m.plugin.name, m.name) in whole
+    }
     for name in lost - {without}:
         assert "not offered" in plugins[name]["reason"]
         assert f"pip install pose-{without}" in plugins[name]["reason"]
@@ -287,7 +299,9 @@ def test_only_its_names_are_lost_and_their_error_says_what_to_install(
         assert {"dekr_w32", "animal_tokenpose_base", "ctd_prenet_hrnet_w32"} <= set(names)
 
 
-def test_the_core_alone_says_what_to_install(environment: Environment, projects: Path, tmp_path: Path) -> None:
+def test_the_core_alone_says_what_to_install(
+    environment: Environment, projects: Path, tmp_path: Path
+) -> None:
     environment.pip("uninstall", "-q", "-y", *(f"pose-{name}" for name in PLUGINS))
     try:
         commands = [["--help"], ["plugins"], ["models"], ["detectors"], ["writers"], ["weights"], ["schema"]]

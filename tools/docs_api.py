@@ -1,8 +1,8 @@
 """The API reference of the site: a page for each module that authors import from, by mkdocstrings.
 
-mkdocstrings reads the code by griffe, and imports none. What Markdown would not take of our docstrings is put right by
-:class:`Docstrings`, which ``mkdocs.yml`` names as an extension of griffe; the lists of names are made here, of the
-modules themselves, so that a new name is on its page without anybody adding it.
+mkdocstrings reads the code by griffe, and imports none. What Markdown would not take of our docstrings is put
+right by :class:`Docstrings`, which ``mkdocs.yml`` names as an extension of griffe; the lists of names are
+made here, of the modules themselves, so that a new name is on its page without anybody adding it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from docs_reference import literals
 MODULES = {
     "hooks": "What a plugin offers: hooks, and the definitions that they return. No torch.",
     "interfaces": "What a plugin implements, and what helps with it.",
-    "maps": "The toolkit of heads that make maps: layers and their grid, painting of targets, background to ignore, "
+    "maps": "The toolkit of heads that make maps: layers and their grid, painting of targets, background to "
+    "ignore, "
     "peaks, sub-pixel refinement, reading between cells.",
     "structures": "Skeletons, animals, frames and labelled datasets, as numpy arrays. No torch.",
-    "specs": "The bases of configs, and all that a YAML file can say; fields are shown with their defaults and bounds. "
+    "specs": "The bases of configs, and all that a YAML file can say; fields are shown with their defaults "
+    "and bounds. "
     "A field that holds another component has a type such as `AnyLoss`. No torch.",
     "errors": "How to fail: one line that says what, where and what to do.",
     "testing": "Scenes with exact ground truth, projects made of them, and the conformance checks as tests.",
@@ -49,22 +51,33 @@ def names(module: str) -> list[str]:
 def api_pages() -> dict[str, str]:
     """Path in the site -> Markdown."""
     pages = {}
-    lines = ["# Reference", "", "What authors of plugins import, made of the code. Everything else may change.", ""]
+    lines = [
+        "# Reference",
+        "",
+        "What authors of plugins import, made of the code. Everything else may change.",
+        "",
+    ]
     for module, about in MODULES.items():
         lines.append(f"- [`pose_core.{module}`](reference/{module}.md): {about}")
         parts = [f"# pose_core.{module}", about]
         parts += [f"::: pose_core.{module}.{name}" for name in names(module)]
         pages[f"reference/{module}.md"] = "\n\n".join(parts) + "\n"
-    lines += ["", "By kind of component, with an example of each: [kinds and interfaces](authors/reference.md)."]
+    lines += [
+        "",
+        "By kind of component, with an example of each: [kinds and interfaces](authors/reference.md).",
+    ]
     return {"reference.md": "\n".join(lines) + "\n", **pages}
 
 
 def plain(text: str) -> str:
     """A docstring without what only other tools than Markdown know: roles, and blocks after a double colon.
 
-    Arguments that are described together (``width, height: of the frame``) get an entry each, as griffe wants them.
+    Arguments that are described together (``width, height: of the frame``) get an entry each, as griffe wants
+    them.
     """
-    apart = re.sub(r"^( +)(\w+(?:, \w+)+): (.+(?:\n\1 +.+)*)", _entry_each, literals(text), flags=re.MULTILINE)
+    apart = re.sub(
+        r"^( +)(\w+(?:, \w+)+): (.+(?:\n\1 +.+)*)", _entry_each, literals(text), flags=re.MULTILINE
+    )
     return "\n".join(_fenced(apart.splitlines()))
 
 
@@ -89,7 +102,14 @@ def _fenced(lines: list[str]) -> Iterator[str]:
                 break
         body = textwrap.dedent("\n".join(block)).strip("\n").splitlines()
         indent = " " * depth
-        yield from (f"{line.rstrip()[:-1]}", "", f"{indent}```text", *(indent + b for b in body), f"{indent}```", "")
+        yield from (
+            f"{line.rstrip()[:-1]}",
+            "",
+            f"{indent}```text",
+            *(indent + b for b in body),
+            f"{indent}```",
+            "",
+        )
 
 
 class Docstrings(griffe.Extension):

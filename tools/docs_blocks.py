@@ -1,21 +1,27 @@
 """The code blocks of the documentation, and the rule by which each kind is checked.
 
-A block's first line says what it is; a block that no rule covers is a fault, so nothing in the docs stays untested:
+A block's first line says what it is; a block that no rule covers is a fault, so nothing in the docs stays
+untested:
 
-==============================  =======================================================================================
-``sh``                          typed: each ``pose`` command must be one that the program takes, with every option and
-                                argument; ``--model`` and ``--set`` name what there is; ``make`` targets and scripts
-                                exist. With ``fails="..."`` the commands are run by the page's test and must fail so.
+==============================
+======================================================================================= ``sh``
+                                         typed: each ``pose`` command must be one that the program takes, with
+                                             every option and argument; ``--model`` and ``--set`` name what
+                                             there is; ``make`` targets and scripts
+                                exist. With ``fails="..."`` the commands are run by the page's test and must
+                                fail so.
 ``yaml``                        what ``pose train --config`` takes, alone or on top of a named model
-``yaml title="project.yaml"``   the core's labelled project, with the ``csv title="labels.csv"`` of the same page
-``yaml title="split.yaml"``     a list of images, ``data.split.file``
-``python``                      compiles, and every name in it is defined, imported or one of :data:`GIVEN`; imports of
-                                ``pose_core`` are carried out. What defines hooks is run through discovery.
+``yaml title="project.yaml"``   the core's labelled project, with the ``csv title="labels.csv"`` of the same
+page ``yaml title="split.yaml"``     a list of images, ``data.split.file``
+``python``                      compiles, and every name in it is defined, imported or one of :data:`GIVEN`;
+                                imports of ``pose_core`` are carried out. What defines hooks is run through
+                                discovery.
 ``toml``                        TOML; entry points are those of plugins
 ``text``                        what a program prints, or a sketch: it must not hold commands. With
                                 ``of="pose models"`` what that command prints; ``...`` stands for any lines
 any with another ``title``      a file of a guide, which its page's test writes and runs
-==============================  =======================================================================================
+==============================
+=======================================================================================
 
 ``python tools/docs_blocks.py FILE...`` prints the faults, for plugins outside this repository.
 """
@@ -74,7 +80,9 @@ def blocks_of(text: str, page: str = "") -> Iterator[Block]:
         info, indent = found["info"], len(found["indent"])
         attributes = dict(re.findall(r'(\w+)="([^"]*)"', info))
         line = text[: found.start()].count("\n") + 1
-        body = "".join(row[indent:] if row.strip() else "\n" for row in found["body"].splitlines(keepends=True))
+        body = "".join(
+            row[indent:] if row.strip() else "\n" for row in found["body"].splitlines(keepends=True)
+        )
         language = info.strip().partition(" ")[0]
         yield Block(
             page,
@@ -130,7 +138,9 @@ def _typed(block: Block, page: list[Block], names: bool) -> None:
             except PoseError as error:
                 raise Fault(f"{shlex.join(command)}: {error}") from None
         elif program == "make":
-            targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+            targets = set(
+                re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+            )
             if unknown := {a for a in arguments if "=" not in a} - targets:
                 raise Fault(f"the Makefile has no target {', '.join(sorted(unknown))}")
         elif program in ("python", "python3"):
@@ -139,7 +149,9 @@ def _typed(block: Block, page: list[Block], names: bool) -> None:
             if script.endswith(".py") and script not in written and not (ROOT / script).is_file():
                 raise Fault(f"there is no script {script}")
         elif program not in PROGRAMS and not program.startswith((".venv/", ".ci/")):
-            raise Fault(f"{shlex.join(command)}: unknown program; what is printed belongs into a block of text")
+            raise Fault(
+                f"{shlex.join(command)}: unknown program; what is printed belongs into a block of text"
+            )
 
 
 def _python(block: Block, page: list[Block], names: bool) -> None:

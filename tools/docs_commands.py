@@ -75,7 +75,8 @@ def parse(arguments: list[str], *, whole: bool = True) -> Mapping[str, Any]:
 
 
 def names_exist(command: str, values: Mapping[str, Any]) -> None:
-    """Models, detectors, formats and settings that a command line names are known. Raises PoseError where not."""
+    """Models, detectors, formats and settings that a command line names are known. Raises PoseError where
+    not."""
     from pose_core.catalog import get_catalog
     from pose_core.specs.resolve import set_layer
 
@@ -101,7 +102,10 @@ def resolves(model: str | None, *user: Any, detector: str | None = None) -> None
 
     one: dict[str, Any] = {"skeleton": {"keypoints": ["nose", "tail"]}, "data": {"source": "somewhere"}}
     two = {**one, "skeleton": {**one["skeleton"], "individuals": ["one", "two"]}}
-    layers = [*([Layer({"stages": {"detector": {"network": {"type": detector}}}})] if detector else []), *user]
+    layers = [
+        *([Layer({"stages": {"detector": {"network": {"type": detector}}}})] if detector else []),
+        *user,
+    ]
     for number, data in enumerate((one, two)):
         try:
             resolve(choose_model(model, multi_animal=data is two) if model else None, Layer(data), layers)
@@ -113,13 +117,16 @@ def resolves(model: str | None, *user: Any, detector: str | None = None) -> None
 
 
 def inline_faults(text: str, page: str) -> Iterator[str]:
-    """What is wrong with commands and options within the text, such as ``pose models --json`` between backquotes."""
+    """What is wrong with commands and options within the text, such as ``pose models --json`` between
+    backquotes."""
     import typer
 
     from pose_core.cli.main import app
 
     group: Any = typer.main.get_command(app)
-    options = {o for c in group.commands.values() for p in c.params for o in (*p.opts, *p.secondary_opts)} | _FOREIGN
+    options = {
+        o for c in group.commands.values() for p in c.params for o in (*p.opts, *p.secondary_opts)
+    } | _FOREIGN
     for found in _INLINE.finditer(FENCE.sub(lambda block: "\n" * block[0].count("\n"), text)):
         span = " ".join(found[1].split())
         where = f"{page}:{text.count(chr(10), 0, found.start()) + 1}"
@@ -129,7 +136,9 @@ def inline_faults(text: str, page: str) -> Iterator[str]:
                 yield f"{where}: `{span}`: pose has no command {words[1]!r}"
                 continue
             allowed = {
-                o for p in getattr(group.commands.get(words[1]), "params", ()) for o in (*p.opts, *p.secondary_opts)
+                o
+                for p in getattr(group.commands.get(words[1]), "params", ())
+                for o in (*p.opts, *p.secondary_opts)
             }
             allowed |= {"-h", "--help", "--version"}
         elif words[:1] and words[0].startswith("--"):

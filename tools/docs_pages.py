@@ -1,8 +1,9 @@
-"""What mkdocs and ``make tables`` do: generated tables and files in the repository, generated pages in the site.
+"""What mkdocs and ``make tables`` do: generated tables and files in the repository, generated pages in the
+site.
 
-``python tools/docs_pages.py [--check]`` writes the tables between their marks and the files that are made as a whole
-(``make tables``); mkdocs imports this module and puts the pages of hooks and interfaces, and those of the reference,
-into the site (``make docs``).
+``python tools/docs_pages.py [--check]`` writes the tables between their marks and the files that are made as
+a whole (``make tables``); mkdocs imports this module and puts the pages of hooks and interfaces, and those of
+the reference, into the site (``make docs``).
 ``tests/test_docs_generated.py`` fails when something is stale or missing.
 """
 
@@ -23,12 +24,16 @@ ROOT = Path(__file__).resolve().parent.parent
 TABLES = {"families": ("README.md",), "models": ("docs/models.md",), "plugins": ("docs/models.md",)}
 """Which table stands in which files, between ``<!-- NAME -->`` and ``<!-- end -->``."""
 
-FILES: dict[str, Callable[[], str]] = {"docs/authors/checks.md": checks_page, "docs/commands.md": commands_page}
+FILES: dict[str, Callable[[], str]] = {
+    "docs/authors/checks.md": checks_page,
+    "docs/commands.md": commands_page,
+}
 """Files that are made as a whole."""
 
 
 def families_table() -> str:
-    """Each plugin of this repository in a line: what it is, the names that it brings, and what they are for."""
+    """Each plugin of this repository in a line: what it is, the names that it brings, and what they are
+    for."""
     from pose_core.catalog import get_catalog
 
     lines = []
@@ -69,7 +74,9 @@ def models_table() -> str:
     for model in get_catalog().models():
         if model.plugin.first_party:
             found.setdefault((model.name, model.plugin.name), []).append(model.method.replace("_", " "))
-    return rows(("model", "plugin", "method"), [(f"`{n}`", p, ", ".join(m)) for (n, p), m in sorted(found.items())])
+    return rows(
+        ("model", "plugin", "method"), [(f"`{n}`", p, ", ".join(m)) for (n, p), m in sorted(found.items())]
+    )
 
 
 def plugins_table() -> str:
@@ -79,12 +86,20 @@ def plugins_table() -> str:
     lines = []
     for plugin in sorted(get_catalog().plugins, key=lambda p: p.name):
         if plugin.first_party and plugin.info is not None:
-            kinds = sorted({c.kind for c in plugin.definitions.get("pose_components", ()) if "/" not in c.kind})
-            lines.append((f"`{plugin.distribution}`", plugin.info.summary, ", ".join(kinds).replace("_", " ")))
+            kinds = sorted(
+                {c.kind for c in plugin.definitions.get("pose_components", ()) if "/" not in c.kind}
+            )
+            lines.append(
+                (f"`{plugin.distribution}`", plugin.info.summary, ", ".join(kinds).replace("_", " "))
+            )
     return rows(("distribution", "what", "kinds"), lines)
 
 
-MAKERS: dict[str, Callable[[], str]] = {"families": families_table, "models": models_table, "plugins": plugins_table}
+MAKERS: dict[str, Callable[[], str]] = {
+    "families": families_table,
+    "models": models_table,
+    "plugins": plugins_table,
+}
 
 
 def with_tables(path: str) -> str:
@@ -94,7 +109,9 @@ def with_tables(path: str) -> str:
         if path in files:
             mark = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
             if not mark.search(text):
-                raise ValueError(f"{path}: has no place for the table {name!r}: <!-- {name} -->, then <!-- end -->")
+                raise ValueError(
+                    f"{path}: has no place for the table {name!r}: <!-- {name} -->, then <!-- end -->"
+                )
             table = MAKERS[name]()
             text = mark.sub(lambda found, table=table: found[1] + table + found[2], text)
     return text
@@ -116,12 +133,15 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """mkdocs: links into plugin folders become links to the pages made of their READMEs; attributes of code blocks that
-    are for the tests only are taken off, since blocks that have them would not be seen as such."""
+    """mkdocs: links into plugin folders become links to the pages made of their READMEs; attributes of code
+    blocks that are for the tests only are taken off, since blocks that have them would not be seen as
+    such."""
     markdown = re.sub(r"^( *```\w+)(?: (?!title=)\w+=\"[^\"]*\")+", r"\1", markdown, flags=re.MULTILINE)
     up = "../" * page.file.src_uri.count("/")
     if page.file.src_uri.startswith("plugins/"):
-        markdown = re.sub(r"\]\(\.\./\.\./docs/", f"]({up}", markdown).replace("](../../README.md", f"]({up}index.md")
+        markdown = re.sub(r"\]\(\.\./\.\./docs/", f"]({up}", markdown).replace(
+            "](../../README.md", f"]({up}index.md"
+        )
         return re.sub(r"\]\(\.\./([a-z]+)/README\.md", r"](\1.md", markdown)
     return re.sub(r"\]\((?:\.\./)+plugins/([a-z]+)/README\.md", rf"]({up}plugins/\1.md", markdown)
 
@@ -129,7 +149,9 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 def main() -> int:
     """Write what is made of the code; with ``--check`` only say what is stale."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; end with code 1 where something is stale")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; end with code 1 where something is stale"
+    )
     check = parser.parse_args().check
     made = {file: with_tables(file) for files in TABLES.values() for file in files}
     made |= {file: make() for file, make in FILES.items()}

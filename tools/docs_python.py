@@ -42,7 +42,9 @@ def check_python(body: str, titled: bool, before: Sequence[str]) -> None:
     used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
     hooks = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)} & _hook_names()
     if unknown := used - known:
-        raise Fault(f"{', '.join(sorted(unknown))} is neither defined nor imported in the page's Python before")
+        raise Fault(
+            f"{', '.join(sorted(unknown))} is neither defined nor imported in the page's Python before"
+        )
     for path in _dotted(tree):
         _exists("pose_core", path)
     if hooks:
@@ -96,7 +98,11 @@ def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
 def _dotted(tree: ast.AST) -> Iterator[str]:
     """``load`` of ``pose_core.load(...)``."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "pose_core":
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "pose_core"
+        ):
             yield node.attr
 
 

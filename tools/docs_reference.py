@@ -36,7 +36,8 @@ def _kinds() -> list[InstalledKind]:
 
 
 def faults() -> Iterator[str]:
-    """What is missing: a hook or interface without a docstring or an example, an example of nothing, a name twice.
+    """What is missing: a hook or interface without a docstring or an example, an example of nothing, a name
+    twice.
 
     An example is the test, too: ``tests/test_docs_generated.py`` runs each, those of hooks through discovery.
     """
@@ -57,7 +58,10 @@ def author_pages() -> dict[str, str]:
     from pose_core.hooks import HOOKS, NEEDS
 
     pages: dict[str, str] = {}
-    surface = ["# The hooks", "All that pose_core asks of a plugin, made of the docstrings of `pose_core/hooks.py`."]
+    surface = [
+        "# The hooks",
+        "All that pose_core asks of a plugin, made of the docstrings of `pose_core/hooks.py`.",
+    ]
     surface.append("\n".join(f"- [{name}](#{name}): {_summary(hook)}" for name, hook in hooks().items()))
     for name, hook in hooks().items():
         returned = "one of these" if name == "pose_plugin_info" else "any number of these"
@@ -72,12 +76,24 @@ def author_pages() -> dict[str, str]:
         pages[f"authors/interfaces/{name}.md"] = "\n\n".join(
             [*parts, *_methods(config, config.__name__), _example(name)]
         )
-    lines = ["# Kinds and interfaces", "", "What the parts of a plugin implement, made of the docstrings:", ""]
-    lines += [f"- [{name}](interfaces/{name}.md): {_summary(cls)}" for name, cls in sorted(interfaces().items())]
+    lines = [
+        "# Kinds and interfaces",
+        "",
+        "What the parts of a plugin implement, made of the docstrings:",
+        "",
+    ]
+    lines += [
+        f"- [{name}](interfaces/{name}.md): {_summary(cls)}" for name, cls in sorted(interfaces().items())
+    ]
     methods = {method.name: method.summary for method in get_catalog().methods()}
     kinds = {name: row.summary for name, row in KINDS.items()}
     for title, words in (("Kinds of components", kinds), ("Methods of models", methods), ("Needs", NEEDS)):
-        lines += ["", f"## {title}", "", rows(("name", "meaning"), [(f"`{n}`", about) for n, about in words.items()])]
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            rows(("name", "meaning"), [(f"`{n}`", about) for n, about in words.items()]),
+        ]
     pages["authors/reference.md"] = "\n".join(lines)
     return {path: text + "\n" for path, text in pages.items()}
 
@@ -98,9 +114,18 @@ def checks_page() -> str:
     lines = [
         "# Conformance checks",
         "",
-        "What `pose check NAME` and `parametrize_with_checks` ask of a plugin. `--level N` runs the checks up to",
-        "level N, by default 0 and 1. A check that says nothing about a component is skipped, with the reason. What",
-        "cannot be met stands in `expected_failures` with its reason, as `name` or `name[kind/component]`. Made by",
+        (
+            "What `pose check NAME` and `parametrize_with_checks` ask of a plugin. `--level N` runs the checks "
+            "up to"
+        ),
+        (
+            "level N, by default 0 and 1. A check that says nothing about a component is skipped, with the "
+            "reason. What"
+        ),
+        (
+            "cannot be met stands in `expected_failures` with its reason, as `name` or `name[kind/component]`. "
+            "Made by"
+        ),
         "`make tables`.",
     ]
     for level, title in _LEVELS.items():
@@ -123,8 +148,12 @@ def commands_page() -> str:
         "What `pose COMMAND --help` says. Made by `make tables`.",
         "",
     ]
-    lines += [f"- [pose {name}](#pose-{name}): {_first(command.help)}" for name, command in group.commands.items()]
-    functions = {c.name or c.callback.__name__: c.callback for c in app.registered_commands if c.callback is not None}
+    lines += [
+        f"- [pose {name}](#pose-{name}): {_first(command.help)}" for name, command in group.commands.items()
+    ]
+    functions = {
+        c.name or c.callback.__name__: c.callback for c in app.registered_commands if c.callback is not None
+    }
     for name, command in group.commands.items():
         kinds = _kinds(functions[name])
         parameters = [p for p in command.params if p.name in kinds]
@@ -144,11 +173,15 @@ def _kinds(command: Any) -> dict[str, Any]:
     """The type of each parameter of a command, also of those that are made when it is read."""
     parameters = inspect.signature(command, eval_str=True).parameters.values()
     annotated = {p.name: p.annotation for p in parameters}
-    return {n: typing.get_args(a)[0] if typing.get_origin(a) is typing.Annotated else a for n, a in annotated.items()}
+    return {
+        n: typing.get_args(a)[0] if typing.get_origin(a) is typing.Annotated else a
+        for n, a in annotated.items()
+    }
 
 
 def _as_typed(text: str) -> str:
-    """Paragraphs that help texts keep as they are (after a backspace) as blocks of what is typed or written."""
+    """Paragraphs that help texts keep as they are (after a backspace) as blocks of what is typed or
+    written."""
 
     def block(found: re.Match[str]) -> str:
         return f"```{'sh' if found[1].startswith('pose ') else 'text'}\n{found[1].rstrip()}\n```\n"
@@ -163,7 +196,9 @@ def _metavar(parameter: Any, kind: Any) -> str:
     if parameter.param_type_name == "argument":
         return str(parameter.name).upper()
     kinds = {kind, *typing.get_args(kind)}
-    return next((word for type_, word in ((int, "N"), (float, "NUMBER"), (Path, "PATH")) if type_ in kinds), "TEXT")
+    return next(
+        (word for type_, word in ((int, "N"), (float, "NUMBER"), (Path, "PATH")) if type_ in kinds), "TEXT"
+    )
 
 
 def _spelled(parameter: Any, kind: Any) -> str:

@@ -1,4 +1,5 @@
-"""The page of every setting of a configuration file, made of the specs. The settings of parts are not on it."""
+"""The page of every setting of a configuration file, made of the specs. The settings of parts are not on
+it."""
 
 from __future__ import annotations
 
@@ -33,7 +34,9 @@ def _sections(spec: type[BaseModel], at: str, seen: dict[Any, str]) -> Iterator[
         path = f"{at}.{name}".lstrip(".")
         part = _part(field)
         if part is None:
-            meaning = f"A {_kind(field)}. {field.description or ''}" if _kind(field) else field.description or ""
+            meaning = (
+                f"A {_kind(field)}. {field.description or ''}" if _kind(field) else field.description or ""
+            )
             table.append((f"`{name}`", _default(field), markdown(meaning).strip()))
         else:
             inner.append((path, part))
@@ -80,4 +83,6 @@ def _default(field: FieldInfo) -> str:
 
 
 def _null(field: FieldInfo) -> str:
-    return "`null`" if not field.is_required() and field.get_default(call_default_factory=True) is None else ""
+    return (
+        "`null`" if not field.is_required() and field.get_default(call_default_factory=True) is None else ""
+    )

@@ -1,7 +1,7 @@
 """Makes ``pose_core/catalog/known_names.json``: which distribution of this repository brings which names.
 
-``python tools/known_names.py [--check]`` (``make tables``) writes it; ``tests/test_known_names.py`` fails when it is
-stale. All plugins of the repository must be installed.
+``python tools/known_names.py [--check]`` (``make tables``) writes it; ``tests/test_known_names.py`` fails
+when it is stale. All plugins of the repository must be installed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ def known() -> dict[str, Any]:
     from pose_core.catalog import get_catalog
     from pose_core.catalog.composition import Composer
 
-    ours = [r for r in get_catalog().plugins if r.first_party and r.definitions and r.distribution != "pose-core"]
+    ours = [
+        r for r in get_catalog().plugins if r.first_party and r.definitions and r.distribution != "pose-core"
+    ]
     composer = Composer(ours)
     components: dict[str, dict[str, str]] = {}
     weights: dict[str, str] = {}
@@ -37,7 +39,9 @@ def known() -> dict[str, Any]:
         for spec in plugin.definitions.get("pose_weights", ()):
             once(weights, spec.name, plugin.name)
         for preset in plugin.definitions.get("pose_backbones", ()):
-            once(backbones, preset.name, sorted({plugin.name} | composer.needs({"backbone": preset.backbone})))
+            once(
+                backbones, preset.name, sorted({plugin.name} | composer.needs({"backbone": preset.backbone}))
+            )
     for model in composer.models():
         presets = model.plugin.definitions.get("pose_models", ())
         if any((preset.name, preset.method) == (model.name, model.method) for preset in presets):
@@ -72,7 +76,9 @@ def text() -> str:
 def main() -> int:
     """Write the file; with ``--check`` only say whether it is stale."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; end with code 1 where it is stale")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; end with code 1 where it is stale"
+    )
     check = parser.parse_args().check
     made = text()
     if made == FILE.read_text(encoding="utf-8"):

@@ -1,4 +1,5 @@
-"""What can be named: components, models and weights of installed plugins; and what to say of names that are not there.
+"""What can be named: components, models and weights of installed plugins; and what to say of names that are
+not there.
 
 No torch, and nothing that a name stands for is imported before it is used.
 """
@@ -13,4 +14,12 @@ from pose_core.catalog.catalog import (
 )
 from pose_core.catalog.composition import Model
 
-__all__ = ["Catalog", "Component", "Model", "Weights", "available_detectors", "available_models", "get_catalog"]
+__all__ = [
+    "Catalog",
+    "Component",
+    "Model",
+    "Weights",
+    "available_detectors",
+    "available_models",
+    "get_catalog",
+]

@@ -1,7 +1,7 @@
 """Names -> definitions -> classes: the only lookup in the code base.
 
-Names are ``namespace/name``. The bare name works while it is unique; a bare name that a first-party plugin offers
-cannot be taken over by another. Listing imports neither torch nor a plugin's networks.
+Names are ``namespace/name``. The bare name works while it is unique; a bare name that a first-party plugin
+offers cannot be taken over by another. Listing imports neither torch nor a plugin's networks.
 """
 
 from __future__ import annotations
@@ -167,7 +167,9 @@ class Catalog:
         self._methods = self._offered("pose_methods")
         self._suppliers = self._offered("pose_suppliers")
         self._composer = Composer(self._active)
-        self._commands = tuple(Command(d, r) for r in self._active for d in r.definitions.get("pose_commands", ()))
+        self._commands = tuple(
+            Command(d, r) for r in self._active for d in r.definitions.get("pose_commands", ())
+        )
         namespaces = {r.name for r in self._active}
         composed = self._composer.models()
         complete = [namespaces.issuperset(m.needs) and not self._lacks_method(m) for m in composed]
@@ -181,7 +183,9 @@ class Catalog:
         """All methods, one of each name; those that need least beside their network first."""
         first = {m.name: m.definition for m in reversed(self._methods)}
         found = [m for m in first.values() if isinstance(m, hooks.MethodSpec)]
-        return tuple(sorted(found, key=lambda m: (m.animals != "one", bool(m.inputs), m.view != "frame", m.name)))
+        return tuple(
+            sorted(found, key=lambda m: (m.animals != "one", bool(m.inputs), m.view != "frame", m.name))
+        )
 
     def method(self, name: str) -> hooks.MethodSpec:
         """The method of that name (bare or full).
@@ -201,7 +205,8 @@ class Catalog:
 
     @property
     def kinds(self) -> Mapping[str, InstalledKind]:
-        """The kinds of component, by name: those of the core, then those that plugins open (``namespace/kind``)."""
+        """The kinds of component, by name: those of the core, then those that plugins open
+        (``namespace/kind``)."""
         return self._composer.kinds
 
     def commands(self) -> tuple[Command, ...]:
@@ -233,7 +238,8 @@ class Catalog:
         return self._models
 
     def incomplete(self) -> tuple[Model, ...]:
-        """Models that installed plugins offer, but that need a plugin which is not there, by name and method."""
+        """Models that installed plugins offer, but that need a plugin which is not there, by name and
+        method."""
         return self._incomplete
 
     def model(self, name: str, method: str | None = None) -> tuple[Model, ...]:
@@ -245,7 +251,9 @@ class Catalog:
         there = any(name in (m.name, m.full_name) for m in self._models)
         lacking = [m for m in self._incomplete if name in (m.name, m.full_name) and self._lacks_method(m)]
         if lacking and not there:
-            raise ConfigError(f"{self._no_method(lacking[0])}; correct the plugin {lacking[0].plugin.distribution}")
+            raise ConfigError(
+                f"{self._no_method(lacking[0])}; correct the plugin {lacking[0].plugin.distribution}"
+            )
         found = self._pick("model", name, self._models)
         if method is not None:
             chosen = [m for m in found if m.method == method]
@@ -258,8 +266,8 @@ class Catalog:
         return tuple(found)
 
     def extra_heads(self, method: str) -> dict[str, hooks.ExtraHead]:
-        """For each of :data:`pose_core.hooks.NEEDS` the head that models of this method get; first-party plugins are
-        asked first, then the others by name."""
+        """For each of :data:`pose_core.hooks.NEEDS` the head that models of this method get; first-party
+        plugins are asked first, then the others by name."""
         found: dict[str, hooks.ExtraHead] = {}
         for plugin in self._active:
             for extra in plugin.definitions.get("pose_extra_heads", ()):
@@ -286,7 +294,8 @@ class Catalog:
         return self._pick(install_hints.WEIGHTS, name, self.weights())[0]
 
     def _part(self, weights: hooks.WeightSpec) -> str:
-        # A backbone and the model that the plainest recipe makes of it share a name; only whole models have keypoints.
+        # A backbone and the model that the plainest recipe makes of it share a name; only whole models have
+        # keypoints.
         if weights.keypoints:
             return "model"
         if any(c.full_name == weights.model for c in self.components("detector")):
@@ -294,7 +303,8 @@ class Catalog:
         return "backbone"
 
     def notes(self) -> dict[str, str]:
-        """For each active plugin of which something cannot be used as it is: what, and what to write instead."""
+        """For each active plugin of which something cannot be used as it is: what, and what to write
+        instead."""
         notes: dict[str, list[str]] = {}
         for model in (m for m in self._incomplete if self._lacks_method(m)):
             notes.setdefault(model.plugin.name, []).append(self._no_method(model))
@@ -332,7 +342,8 @@ class Catalog:
             first = [t for t in found if t.plugin.first_party]
             if len({t.plugin.name for t in first}) != 1:
                 raise ConfigError(
-                    f"{kind} {name!r} is ambiguous: write {' or '.join(dict.fromkeys(t.full_name for t in found))}"
+                    f"{kind} {name!r} is ambiguous: write "
+                    f"{' or '.join(dict.fromkeys(t.full_name for t in found))}"
                 )
             found = first
         if not found:
@@ -357,37 +368,47 @@ class Catalog:
             }
         ways = {method: way for method, way in ways.items() if not methods or method in methods}
         verb = "it needs" if kind == install_hints.MODEL else "it comes with"
-        said = [install_hints.advice(way, self.plugins, verb) for way in sorted(ways.values(), key=self._cost)]
+        said = [
+            install_hints.advice(way, self.plugins, verb) for way in sorted(ways.values(), key=self._cost)
+        ]
         return said[0] if said else ""
 
     def advice_on_methods(self, methods: Collection[str]) -> str:
-        """The least to install for having any model of these methods; empty where there is one, or none is known."""
+        """The least to install for having any model of these methods; empty where there is one, or none is
+        known."""
         if any(m.method in methods for m in self._models):
             return ""
         needs = install_hints.easiest(methods, self._backbones(), {r.name for r in self._active})
         return install_hints.advice(needs, self.plugins, "the least for one is")
 
     def advice_on_requirements(self, component: Component) -> str:
-        """Say what to install for a component that is there; empty where nothing that it requires is missing."""
+        """Say what to install for a component that is there; empty where nothing that it requires is
+        missing."""
         return install_hints.advice(component.definition.requires, self.plugins)
 
     def not_installed(self, kind: str) -> str:
-        """Which components of a kind are known and could be installed, for the end of a message; may be empty."""
+        """Which components of a kind are known and could be installed, for the end of a message; may be
+        empty."""
         others = install_hints.not_installed(kind, self.plugins)
         return f"; {others}" if others else ""
 
     def nothing(self, name: str) -> ConfigError:
         """The error for a name that stands for no model and no component; for commands that take any."""
         kinds = install_hints.kinds_of(name, self._backbones()) or [install_hints.MODEL]
-        return ConfigError(self._unknown(kinds[0], name, self._models if kinds[0] == install_hints.MODEL else ()))
+        return ConfigError(
+            self._unknown(kinds[0], name, self._models if kinds[0] == install_hints.MODEL else ())
+        )
 
     def _lacks_method(self, model: Model) -> bool:
-        """Whether a model has a method that no plugin is known to offer, so that installing one does not help."""
+        """Whether a model has a method that no plugin is known to offer, so that installing one does not
+        help."""
         return model.method not in {*(m.name for m in self._methods), *known_names().methods}
 
     def _no_method(self, model: Model) -> str:
         offered = ", ".join(m.name for m in self.methods())
-        return f"model {model.name!r} has method {model.method!r}, which no plugin offers; methods are {offered}"
+        return (
+            f"model {model.name!r} has method {model.method!r}, which no plugin offers; methods are {offered}"
+        )
 
     def _backbones(self) -> list[str]:
         return [b.name for plugin in self._active for b in plugin.definitions.get("pose_backbones", ())]

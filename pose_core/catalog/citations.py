@@ -1,4 +1,5 @@
-"""The works that plugins cite: keys in their definitions, entries in ``citations.bib`` beside the plugin's module.
+"""The works that plugins cite: keys in their definitions, entries in ``citations.bib`` beside the plugin's
+module.
 
 The file is read when somebody asks for the entries (``pose cite``, ``pose check``), never for listing.
 """
@@ -97,7 +98,9 @@ def split_entries(text: str) -> Iterator[tuple[str, str]]:
     while (start := text.find("@", position)) >= 0:
         head = _ENTRY.match(text, start)
         if head is None:
-            raise ValueError(f"has no entry @kind{{key, ...}} where it says {text[start : start + 40].split()[0]!r}")
+            raise ValueError(
+                f"has no entry @kind{{key, ...}} where it says {text[start : start + 40].split()[0]!r}"
+            )
         depth = 0
         for place in range(text.index("{", start), len(text)):
             depth += {"{": 1, "}": -1}.get(text[place], 0)

@@ -1,4 +1,5 @@
-"""Models that can be named, composed of what plugins offer: presets as they are, and every recipe times every backbone.
+"""Models that can be named, composed of what plugins offer: presets as they are, and every recipe times every
+backbone.
 
 Each model knows the plugins that it needs, so that one is offered only where all of them are installed.
 """
@@ -74,7 +75,9 @@ class Composer:
         }
         # Of a method that is not installed it may be known which plugin offers it.
         offered = {
-            m.name: plugin.name for plugin in reversed(plugins) for m in plugin.definitions.get("pose_methods", ())
+            m.name: plugin.name
+            for plugin in reversed(plugins)
+            for m in plugin.definitions.get("pose_methods", ())
         }
         self._methods = {**known_names().methods, **offered}
         self._backbones: dict[str, tuple[hooks.BackbonePreset, PluginRecord]] = {
@@ -88,7 +91,8 @@ class Composer:
         found: dict[tuple[str, str], Recipe] = {}
         for plugin in self._plugins:
             for recipe in plugin.definitions.get("pose_recipes", ()):
-                # Plugins come first-party first, so a stranger's recipe of the same name and method cannot take over.
+                # Plugins come first-party first, so a stranger's recipe of the same name and method cannot
+                # take over.
                 found.setdefault((recipe.method, recipe.name), (recipe, plugin))
         return tuple(found.values())
 
@@ -104,7 +108,8 @@ class Composer:
         return sorted(models, key=lambda m: (m.name, m.method, m.plugin.name))
 
     def needs(self, *layers: Mapping[str, Any]) -> set[str]:
-        """The namespaces of the components that these partial run specs name together, and what those require."""
+        """The namespaces of the components that these partial run specs name together, and what those
+        require."""
         found: set[str] = set()
         content = _merged(layers)
         for kind, name in names_in(content, self.kinds):
@@ -112,7 +117,8 @@ class Composer:
         return found
 
     def of_method(self, name: str) -> set[str]:
-        """The namespace of the plugin that offers a method; empty for those of the core and where it is not known."""
+        """The namespace of the plugin that offers a method; empty for those of the core and where it is not
+        known."""
         return {self._methods[name]} - {CORE} if name in self._methods else set()
 
     def _preset(self, preset: hooks.ModelPreset, plugin: PluginRecord) -> Model:
@@ -134,7 +140,9 @@ class Composer:
             # Where its plugin is not installed the backbone preset is not known, but its namespace is.
             tuple(
                 sorted(
-                    {plugin.name, *_namespace(preset.backbone)} | self.of_method(preset.method) | self.needs(*layers)
+                    {plugin.name, *_namespace(preset.backbone)}
+                    | self.of_method(preset.method)
+                    | self.needs(*layers)
                 )
             ),
         )
@@ -157,7 +165,9 @@ class Composer:
                 *(Citation(plugin, key) for key in preset.citations),
                 *(Citation(author, key) for key in recipe.citations),
             ),
-            needs=tuple(sorted({plugin.name, author.name} | self.of_method(recipe.method) | self.needs(*layers))),
+            needs=tuple(
+                sorted({plugin.name, author.name} | self.of_method(recipe.method) | self.needs(*layers))
+            ),
         )
 
 
@@ -174,7 +184,9 @@ def components_in(content: object, kinds: Kinds) -> Iterator[tuple[str, dict[str
     yield from _components_in(content, KindsByKey(kinds), ())
 
 
-def _components_in(content: object, keys: KindsByKey, path: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _components_in(
+    content: object, keys: KindsByKey, path: tuple[str, ...]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     if not isinstance(content, Mapping):
         return
     for key, value in content.items():

@@ -13,7 +13,8 @@ _LONGEST = 80
 
 
 def required_by(distribution: str) -> list[str]:
-    """Names of what a distribution requires here, without its extras, sorted; nothing where it is not installed."""
+    """Names of what a distribution requires here, without its extras, sorted; nothing where it is not
+    installed."""
     try:
         lines = importlib.metadata.requires(distribution) or []
     except importlib.metadata.PackageNotFoundError:
@@ -38,7 +39,8 @@ def name_and_version(distribution: str) -> str:
 
 
 def license_of(distribution: str) -> str:
-    """The licence that a distribution states: SPDX expression, name, or what its classifiers say, in one line."""
+    """The licence that a distribution states: SPDX expression, name, or what its classifiers say, in one
+    line."""
     try:
         metadata = importlib.metadata.metadata(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -46,7 +48,12 @@ def license_of(distribution: str) -> str:
     for field in ("License-Expression", "License"):
         # Some metadata lack the field, some say UNKNOWN, which was the default of old build tools.
         text = str(metadata[field] or "").strip() if field in metadata else ""
-        if text and "\n" not in text and len(text) <= (_LONGEST if field == "License" else 500) and text != "UNKNOWN":
+        if (
+            text
+            and "\n" not in text
+            and len(text) <= (_LONGEST if field == "License" else 500)
+            and text != "UNKNOWN"
+        ):
             return text
     classifiers = [c for c in metadata.get_all("Classifier") or [] if c.startswith("License ::")]
     named = [c.rpartition(" :: ")[2] for c in classifiers if c != "License :: OSI Approved"]

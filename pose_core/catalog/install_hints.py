@@ -29,8 +29,8 @@ def advice(
 ) -> str:
     """What to do where these plugins are needed and are not active; empty where they all are.
 
-    Only distributions of this project are named in a command: anybody may register what a stranger's plugin, named
-    in somebody's file, would be called.
+    Only distributions of this project are named in a command: anybody may register what a stranger's plugin,
+    named in somebody's file, would be called.
 
     Args:
         namespaces: of the plugins that are needed.
@@ -58,7 +58,8 @@ def _of_a_stranger(name: str, distribution: str | None) -> str:
 
 
 def needed_for(kind: str, name: str, backbones: Collection[str]) -> dict[str, frozenset[str]]:
-    """Namespaces that are needed for a name, as far as that is known; by method for models, else under ``""``.
+    """Namespaces that are needed for a name, as far as that is known; by method for models, else under
+    ``""``.
 
     Args:
         kind: of component, :data:`MODEL` or :data:`WEIGHTS`.
@@ -91,11 +92,16 @@ def _models(name: str, backbones: Collection[str]) -> dict[str, frozenset[str]]:
 
 
 def not_installed(kind: str, plugins: Collection[PluginRecord]) -> str:
-    """The known components of a kind that could be installed: ``others: coco (pip install pose-coco)``; or empty."""
+    """The known components of a kind that could be installed: ``others: coco (pip install pose-coco)``; or
+    empty."""
     there = {plugin.name for plugin in plugins}
     known = known_names()
-    others = {n: known.distributions[ns] for n, ns in known.components.get(kind, {}).items() if ns not in there}
-    return f"others: {', '.join(f'{n} ({install([d])})' for n, d in sorted(others.items()))}" if others else ""
+    others = {
+        n: known.distributions[ns] for n, ns in known.components.get(kind, {}).items() if ns not in there
+    }
+    return (
+        f"others: {', '.join(f'{n} ({install([d])})' for n, d in sorted(others.items()))}" if others else ""
+    )
 
 
 def kinds_of(name: str, backbones: Collection[str]) -> list[str]:
@@ -117,7 +123,9 @@ def easiest(methods: Collection[str], backbones: Collection[str], active: Collec
     """
     known = known_names()
     presets = [frozenset[str]()] if backbones else [frozenset(needs) for needs in known.backbones.values()]
-    ways = [frozenset(needs) for by in known.models.values() for method, needs in by.items() if method in methods]
+    ways = [
+        frozenset(needs) for by in known.models.values() for method, needs in by.items() if method in methods
+    ]
     for by in known.recipes.values():
         ways += [frozenset(needs) | preset for m, needs in by.items() if m in methods for preset in presets]
     missing = [way - set(active) for way in ways]

@@ -1,7 +1,7 @@
 """Which distribution brings which names: data about plugins that need not be installed.
 
-``known_names.json`` is made of the plugins of this repository by ``tools/known_names.py`` (``make tables``), so that
-the error for a name that is not there can say what to install. No code here knows a plugin.
+``known_names.json`` is made of the plugins of this repository by ``tools/known_names.py`` (``make tables``),
+so that the error for a name that is not there can say what to install. No code here knows a plugin.
 """
 
 from __future__ import annotations
@@ -39,4 +39,6 @@ class KnownNames:
 @cache
 def known_names() -> KnownNames:
     """The table that comes with the core."""
-    return KnownNames(**json.loads((files("pose_core.catalog") / "known_names.json").read_text(encoding="utf-8")))
+    return KnownNames(
+        **json.loads((files("pose_core.catalog") / "known_names.json").read_text(encoding="utf-8"))
+    )

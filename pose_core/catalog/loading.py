@@ -23,14 +23,19 @@ def load_target(target: str, where: str, distribution: str) -> Any:
     try:
         return getattr(importlib.import_module(module), attribute)
     except AttributeError:
-        raise PluginError(f"{where} does not exist; correct the string in the plugin {distribution}") from None
+        raise PluginError(
+            f"{where} does not exist; correct the string in the plugin {distribution}"
+        ) from None
     except ImportError as error:
         raise PluginError(
-            f"{where} cannot be imported ({error}); correct the string in {distribution}, or install that again"
+            f"{where} cannot be imported ({error}); correct the string in {distribution}, or install that "
+            "again"
         ) from error
     except (Exception, SystemExit) as error:  # whatever the module does when it is imported
         why = f"{type(error).__name__}: {described(error)}"
-        raise PluginError(f"{where} cannot be imported ({why}); the plugin {distribution} is broken") from error
+        raise PluginError(
+            f"{where} cannot be imported ({why}); the plugin {distribution} is broken"
+        ) from error
 
 
 def load_callable(target: str, where: str, distribution: str) -> Any:

@@ -9,8 +9,8 @@ from typing import Any
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """``over`` on top of ``base``; neither is changed.
 
-    Mappings are merged key by key; a component whose ``type`` changes is replaced as a whole, because the keys of one
-    component mean nothing to another.
+    Mappings are merged key by key; a component whose ``type`` changes is replaced as a whole, because the
+    keys of one component mean nothing to another.
     """
     merged = dict(base)
     for key, value in over.items():

@@ -47,7 +47,9 @@ def check(
         if json:
             continue
         reason = f": {outcome.reason}" if outcome.reason else ""
-        if outcome.status == FAILED and not outcome.advice:  # a part that cannot be built fails most of its checks
+        if (
+            outcome.status == FAILED and not outcome.advice
+        ):  # a part that cannot be built fails most of its checks
             first = raised.setdefault((outcome.subject, outcome.reason), outcome.check)
             reason = reason if first == outcome.check else f": raises as in {first}"
         typer.echo(f"{outcome.status:<7} {outcome.plugin} {outcome.id}{reason}")

@@ -15,7 +15,8 @@ from pose_core.errors import ConfigError, PluginError
 class PoseCommands(TyperGroup):
     """The commands of the core, then those of plugins by name."""
 
-    # Contexts and commands are those of click, or of the copy within typer, by the version of typer: hence Any.
+    # Contexts and commands are those of click, or of the copy within typer, by the version of typer: hence
+    # Any.
 
     def list_commands(self, ctx: Any) -> list[str]:
         own = super().list_commands(ctx)
@@ -28,7 +29,9 @@ class PoseCommands(TyperGroup):
             return None
         try:
             return _Contributed(get_catalog().command(cmd_name))
-        except ConfigError as error:  # two plugins offer it: told when it is called, not when commands are listed
+        except (
+            ConfigError
+        ) as error:  # two plugins offer it: told when it is called, not when commands are listed
             return _Refused(cmd_name, error)
 
 

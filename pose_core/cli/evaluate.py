@@ -36,7 +36,8 @@ def evaluate(
     sigma: Annotated[
         list[str] | None,
         typer.Option(
-            "--sigma", metavar="NUMBER|KEYPOINT=NUMBER", help="OKS sigma of all or of one keypoint; may be repeated.",
+            "--sigma", metavar="NUMBER|KEYPOINT=NUMBER", help="OKS sigma of all or of one keypoint; may be "
+                                                              "repeated.",
             show_default=False,
         ),
     ] = None,
@@ -58,7 +59,8 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Measure a trained model on labelled images.
 
-    Pixel errors, PCK and average precision with 95 % intervals; plots and tables go into RUN/evaluation. For the run of
+    Pixel errors, PCK and average precision with 95 % intervals; plots and tables go into RUN/evaluation. For
+    the run of
     a detector: the average precision of its boxes.
     """
     from rich.console import Console
@@ -80,7 +82,9 @@ def evaluate(
         return
     console = Console(highlight=False, soft_wrap=True, emoji=False)
     # What is read by a program or from a file is not cut to the width of a terminal that is not there.
-    console = console if console.is_terminal else Console(highlight=False, soft_wrap=True, emoji=False, width=1000)
+    console = (
+        console if console.is_terminal else Console(highlight=False, soft_wrap=True, emoji=False, width=1000)
+    )
     if result.besides:
         console.print("[bold]as in prediction[/bold]")
     _show(result, console)

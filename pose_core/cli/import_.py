@@ -10,19 +10,23 @@ import typer
 
 def import_(
     importer: Annotated[
-        str, typer.Argument(metavar="TOOL", help="What trained it, such as deeplabcut: the name of an importer.")
+        str,
+        typer.Argument(metavar="TOOL", help="What trained it, such as deeplabcut: the name of an importer."),
     ],
     snapshot: Annotated[Path, typer.Argument(metavar="SNAPSHOT", help="The file of weights.")],
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder of the run; made if needed.")],
     config: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="What describes the model; by default it is found beside SNAPSHOT."),
+        typer.Option(
+            metavar="FILE", help="What describes the model; by default it is found beside SNAPSHOT."
+        ),
     ] = None,
     detector: Annotated[
         Path | None, typer.Option(metavar="SNAPSHOT", help="Weights of the detector of a top-down model.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option(metavar="PROJECT", help="The labelled project, where it is not found by itself.")
+        Path | None,
+        typer.Option(metavar="PROJECT", help="The labelled project, where it is not found by itself."),
     ] = None,
     assignments: Annotated[
         list[str] | None,
@@ -50,7 +54,8 @@ def import_(
     spec = made.run.spec
     detected = "".join(f", with {name} {network.name}" for name, network in spec.stages.items())
     console.print(
-        f"{spec.model.name}, {made.parameters / 1e6:.2f} million parameters, {spec.skeleton.num_keypoints} keypoints"
+        f"{spec.model.name}, {made.parameters / 1e6:.2f} million parameters, {spec.skeleton.num_keypoints} "
+        "keypoints"
         f"{detected}",
         highlight=False,
         soft_wrap=True,

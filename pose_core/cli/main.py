@@ -1,6 +1,7 @@
 """The ``pose`` command: puts the commands together and turns expected failures into one line.
 
-Command modules import what is heavy inside their functions, so that ``pose --help`` and the listings stay fast.
+Command modules import what is heavy inside their functions, so that ``pose --help`` and the listings stay
+fast.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ from pose_core.reporting import set_reporter
 app = typer.Typer(
     name="pose",
     cls=PoseCommands,
-    help="Pose estimation: train on a labelled project, evaluate, predict videos. Architectures are plugins; 'pose "
+    help="Pose estimation: train on a labelled project, evaluate, predict videos. Architectures are plugins; "
+    "'pose "
     "models' lists what is installed. To see all of it at work: pose demo --model unet",
     no_args_is_help=True,
     add_completion=False,
@@ -64,8 +66,8 @@ for command in (
 
 
 def run() -> None:
-    """Entry point. Exit codes: 0 done, 1 'pose check' found something, 2 the user's input cannot be used (one line says
-    why), 130 interrupted."""
+    """Entry point. Exit codes: 0 done, 1 'pose check' found something, 2 the user's input cannot be used (one
+    line says why), 130 interrupted."""
     speak_command_line()
     reporter = TerminalReporter()
     set_reporter(reporter)
@@ -88,11 +90,17 @@ def run() -> None:
         _fail(str(error))
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM) and error.filename:
-            _fail(f"{error.filename}: may not be used by this user; change its permissions, or name another place")
+            _fail(
+                f"{error.filename}: may not be used by this user; change its permissions, or name another "
+                "place"
+            )
         if error.errno != errno.ENOSPC:
             error.add_note(whose_defect(error))
             raise
-        _fail(f"{error.filename or 'the output'}: no space left on the disk; free some and run the command again")
+        _fail(
+            f"{error.filename or 'the output'}: no space left on the disk; free some and run the command "
+            "again"
+        )
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)

@@ -14,7 +14,8 @@ from pose_core.plugins import PluginRecord
 
 def plugins(
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="Also the hooks that each implements, and the time it took to load.")
+        bool,
+        typer.Option("--verbose", help="Also the hooks that each implements, and the time it took to load."),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -43,7 +44,9 @@ def plugins(
         if verbose:
             for row in shown:
                 row["load"] = f"{1000 * row['load_seconds']:.1f} ms"
-                row["hooks"] = ", ".join(f"{name.removeprefix('pose_')} {n}" for name, n in row["hooks"].items()) or "-"
+                row["hooks"] = (
+                    ", ".join(f"{name.removeprefix('pose_')} {n}" for name, n in row["hooks"].items()) or "-"
+                )
         columns = ("load", "hooks") if verbose else ()
         print_table(shown, ("name", "distribution", "version", "status", *columns, "about"))
 

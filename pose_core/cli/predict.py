@@ -26,36 +26,42 @@ def predict(
         ),
     ],
     out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Folder of the results; made if needed.", show_default=False)
+        Path,
+        typer.Option(metavar="FOLDER", help="Folder of the results; made if needed.", show_default=False),
     ],
     format: Annotated[
         str,
         typer.Option(
-            metavar="FORMAT", help="What is written: parquet, or a writer of a plugin ('pose writers' lists them)."
+            metavar="FORMAT",
+            help="What is written: parquet, or a writer of a plugin ('pose writers' lists them).",
         ),
     ] = "parquet",
     device: Annotated[
         str, typer.Option(metavar="DEVICE", help="Where to compute: auto, cpu, cuda, cuda:N or mps.")
     ] = "auto",
     batch_size: Annotated[
-        int | None, typer.Option(metavar="N", help="Frames in a batch; by default as the run says.", show_default=False)
+        int | None,
+        typer.Option(metavar="N", help="Frames in a batch; by default as the run says.", show_default=False),
     ] = None,
     sources: dict[str, Path | None],
     follow: Annotated[
         bool | None,
         typer.Option(
             "--follow/--no-follow",
-            help="Start from the poses of the last frame. One animal: look at a crop around it, and at the whole frame "
+            help="Start from the poses of the last frame. One animal: look at a crop around it, and at the "
+            "whole frame "
             "when it is lost. Methods of plugins may follow several animals so. By default as the run says.",
             show_default=False,
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there already.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that are there already.")
+    ] = False,
 ) -> None:
     """Predict videos and images with a trained model.
 
-    An interrupted command goes on where it stopped when it is given again. Frames that cannot be decoded are in the
-    result, marked as missing; the exit code is 2 then.
+    An interrupted command goes on where it stopped when it is given again. Frames that cannot be decoded are
+    in the result, marked as missing; the exit code is 2 then.
     """
     from pose_core.cli.terminal import TerminalReporter
     from pose_core.errors import DataError, VideoError, readable
@@ -76,9 +82,11 @@ def predict(
             why = f" ({outcome.reason})" if outcome.reason else ""
             after = f" Frames {describe_ranges(outcome.doubtful)} refer to these and may be wrong."
             reporter.note(
-                f"warning: {name}: {count_ranges(outcome.missing)} of {outcome.frames} frames could not be decoded "
+                f"warning: {name}: {count_ranges(outcome.missing)} of {outcome.frames} frames could not be "
+                "decoded "
                 f"and are marked as missing: {describe_ranges(outcome.missing)}{why}."
-                f"{after if outcome.doubtful else ''} Predict an undamaged copy of the file, or go on without them."
+                f"{after if outcome.doubtful else ''} Predict an undamaged copy of the file, or go on "
+                "without them."
             )
         print(outcome.result, flush=True)
 

@@ -10,11 +10,14 @@ import typer
 
 def render(
     predictions: Annotated[
-        Path, typer.Argument(metavar="PREDICTIONS", help="File that 'pose predict' wrote.", show_default=False)
+        Path,
+        typer.Argument(metavar="PREDICTIONS", help="File that 'pose predict' wrote.", show_default=False),
     ],
     video: Annotated[
         Path,
-        typer.Argument(metavar="VIDEO", help="The video, or folder of images, it was made of.", show_default=False),
+        typer.Argument(
+            metavar="VIDEO", help="The video, or folder of images, it was made of.", show_default=False
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Video to write (.mp4).", show_default=False)],
     threshold: Annotated[
@@ -23,7 +26,10 @@ def render(
     radius: Annotated[
         float | None,
         typer.Option(
-            min=0.5, metavar="PIXELS", help="Radius of the dots; by default it suits the frame.", show_default=False
+            min=0.5,
+            metavar="PIXELS",
+            help="Radius of the dots; by default it suits the frame.",
+            show_default=False,
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,

@@ -22,8 +22,8 @@ def show(
 ) -> None:
     """Show what a name stands for.
 
-    Of a model its preset; of a component (backbone, head, reader ...) its settings with defaults; of a kind of
-    component its interface and the components that there are; of all of them where they come from.
+    Of a model its preset; of a component (backbone, head, reader ...) its settings with defaults; of a kind
+    of component its interface and the components that there are; of all of them where they come from.
     """
     catalog = get_catalog()
     namespace, _, bare = name.rpartition("/")
@@ -36,7 +36,9 @@ def show(
     ]
     kinds = [catalog.kinds[name]] if name in catalog.kinds else []
     if not models and not components and not kinds:
-        names = sorted({n for kind in catalog.kinds for c in catalog.components(kind) for n in (c.full_name, c.name)})
+        names = sorted(
+            {n for kind in catalog.kinds for c in catalog.components(kind) for n in (c.full_name, c.name)}
+        )
         near = difflib.get_close_matches(name, names, n=2, cutoff=0.75)
         hint = f" (there is a component {near[0]})" if near else ""
         raise ConfigError(f"{catalog.nothing(name)}{hint}")
@@ -62,7 +64,9 @@ def _kind(kind: InstalledKind, catalog: Catalog) -> dict[str, Any]:
         "distribution": kind.distribution,
         **({"interface": row.interface} if row.interface else {}),
         **({"config": row.config} if row.config else {}),
-        "components": {component.full_name: component.definition.summary for component in catalog.components(row.name)},
+        "components": {
+            component.full_name: component.definition.summary for component in catalog.components(row.name)
+        },
     }
 
 
@@ -82,7 +86,9 @@ def _component(kind: str, component: Component) -> dict[str, Any]:
     fields = component.config_class().model_fields if component.definition.config else {}
     settings = {
         name: {
-            "default": "required" if field.is_required() else _plain(field.get_default(call_default_factory=True)),
+            "default": "required"
+            if field.is_required()
+            else _plain(field.get_default(call_default_factory=True)),
             **({"about": field.description} if field.description else {}),
         }
         for name, field in fields.items()

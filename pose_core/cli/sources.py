@@ -16,11 +16,12 @@ from pose_core.hooks import SupplierSpec
 class WithSources:
     """A command with an option for each installed supplier, in the place of its parameter ``sources``.
 
-    The options are made when the command line is read, not when this module is imported, so that a plugin that does
-    not load is reported as everywhere.
+    The options are made when the command line is read, not when this module is imported, so that a plugin
+    that does not load is reported as everywhere.
 
     Args:
-        command: has a parameter ``sources``, which gets a dictionary: name -> what was given, None where nothing was.
+        command: has a parameter ``sources``, which gets a dictionary: name -> what was given, None where
+            nothing was.
         takes: which suppliers: those that take one of these, see :class:`pose_core.hooks.SupplierSpec`.
         parameter: makes the option of a supplier.
     """
@@ -63,7 +64,8 @@ def with_sources(*takes: str) -> Callable[[Callable[..., None]], WithSources]:
 
 
 def with_networks(command: Callable[..., None]) -> WithSources:
-    """Give ``pose train`` the options of suppliers that take the run of a network: they train one by its name, too."""
+    """Give ``pose train`` the options of suppliers that take the run of a network: they train one by its
+    name, too."""
     return WithSources(command, ("run",), _network_parameter)
 
 
@@ -73,7 +75,8 @@ def _network_parameter(supplier: SupplierSpec) -> inspect.Parameter:
     about = typer.Option(
         f"--{supplier.name.replace('_', '-')}",
         metavar="NAME|RUN",
-        help=f"For models that need {supplier.gives} of another network: the name of {name} trains it first, the "
+        help=f"For models that need {supplier.gives} of another network: the name of {name} trains it first, "
+        "the "
         f"folder of a trained one is taken as it is.{alone}",
         show_default=False,
     )
@@ -90,4 +93,6 @@ def _source_parameter(supplier: SupplierSpec) -> inspect.Parameter:
     else:
         about = typer.Option(flag, metavar=supplier.metavar, help=supplier.help, show_default=False)
         annotation, default = Annotated[Path | None, about], None
-    return inspect.Parameter(supplier.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+    return inspect.Parameter(
+        supplier.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )

@@ -65,7 +65,9 @@ class TerminalReporter:
     def _move(self, what: str, done: float, total: float | None) -> None:
         if self._bar is None or self._task is None:
             self._bar, self._task = self._start(done)
-        self._bar.update(self._task, description=what, completed=done, total=total, count=self._count(done, total))
+        self._bar.update(
+            self._task, description=what, completed=done, total=total, count=self._count(done, total)
+        )
         if total is not None and done >= total:
             self.close()
 

@@ -17,32 +17,40 @@ if TYPE_CHECKING:
 @with_networks
 def train(
     *,
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="The labelled project: its folder or its file.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="The labelled project: its folder or its file.")
+    ],
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder of the run; made if needed.")],
     model: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Name of a model; 'pose models' lists them. Needed unless --config, --weights or --detector says what "
+            help="Name of a model; 'pose models' lists them. Needed unless --config, --weights or --detector "
+            "says what "
             "is trained.",
         ),
     ] = None,
     sources: dict[str, str | None],
     config: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="YAML file with settings, as few as you like; 'pose schema' describes it."),
+        typer.Option(
+            metavar="FILE", help="YAML file with settings, as few as you like; 'pose schema' describes it."
+        ),
     ] = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="One setting, such as train.optimizer.lr=0.001; may be repeated."
+            "--set",
+            metavar="KEY=VALUE",
+            help="One setting, such as train.optimizer.lr=0.001; may be repeated.",
         ),
     ] = None,
     weights: Annotated[
         str | None,
         typer.Option(
             metavar="NAME|FILE|RUN|none",
-            help="Weights to start from: a name ('pose weights' lists them), a file, a run folder (its model is taken "
+            help="Weights to start from: a name ('pose weights' lists them), a file, a run folder (its model "
+            "is taken "
             "where --model is left out), or none: random ones, nothing is downloaded.",
         ),
     ] = None,
@@ -65,7 +73,8 @@ def train(
         str | None, typer.Option(metavar="DEVICE", help="Where to compute: auto, cpu, cuda, cuda:N or mps.")
     ] = None,
     devices: Annotated[
-        int | None, typer.Option(metavar="N", help="Number of devices; above 1 trains in as many processes (DDP).")
+        int | None,
+        typer.Option(metavar="N", help="Number of devices; above 1 trains in as many processes (DDP)."),
     ] = None,
     precision: Annotated[
         str | None, typer.Option(metavar="PRECISION", help="Arithmetic: 32, 16-mixed or bf16-mixed.")
@@ -73,12 +82,14 @@ def train(
     seed: Annotated[
         int | None, typer.Option(metavar="N", help="Seed of initial weights, split, order and augmentation.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")
+    ] = False,
 ) -> None:
     """Train a model on a labelled project.
 
-    A run is a folder with all that is needed to evaluate it, to predict with it, and to train on. What is said of one
-    network (--set stages.detector.train.epochs=3) wins over the options.
+    A run is a folder with all that is needed to evaluate it, to predict with it, and to train on. What is
+    said of one network (--set stages.detector.train.epochs=3) wins over the options.
 
     \b
     pose train PROJECT --model unet --out runs/first
@@ -124,6 +135,8 @@ def _next_step(run: Run[AnyRunSpec]) -> str:
     following = evaluate if run.provenance["split"]["test"] else f"pose predict {run.path} VIDEO --out FOLDER"
     needs = [need for stage in spec.inference.stages.values() for need in stage.needs()]
     if needs and not spec.stages and spec.skeleton.num_individuals > 1:
-        sources = [f"--{s.name} {s.metavar}" for s in get_catalog().suppliers(needs[0]) if "labels" not in s.takes]
+        sources = [
+            f"--{s.name} {s.metavar}" for s in get_catalog().suppliers(needs[0]) if "labels" not in s.takes
+        ]
         return f"{following}; to predict videos it needs {needs[0]}: {' or '.join(sources)}"
     return following

@@ -13,8 +13,8 @@ from pose_core.cli.tables import print_json, print_table
 def weights(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List pretrained weights to start from.
 
-    What they were trained on, their licence, and the file that they are kept in; 'pose train --weights NAME' starts
-    from them.
+    What they were trained on, their licence, and the file that they are kept in; 'pose train --weights NAME'
+    starts from them.
     """
     from pose_core.model.pretrained import remote_file
 

@@ -20,7 +20,8 @@ Point = npt.NDArray[np.float64]
 class Augmenter:
     """Draws the random views and pixel changes that a spec allows.
 
-    All randomness comes from the generator that is handed in, so that the same generator state gives the same sample.
+    All randomness comes from the generator that is handed in, so that the same generator state gives the same
+    sample.
 
     Args:
         spec: what may happen.
@@ -35,19 +36,24 @@ class Augmenter:
         self.notes: tuple[str, ...] = ()
         self._flip = spec.flip
         if spec.flip and (pairs := unpaired_sides(skeleton)):
-            # A mirrored left ear looks like a right ear: mirroring without exchange would teach the wrong name.
+            # A mirrored left ear looks like a right ear: mirroring without exchange would teach the wrong
+            # name.
             self._flip = 0.0
             listed = ", ".join(f"{left}/{right}" for left, right in pairs)
-            self.notes = (f"images are not mirrored: {listed} look like left and right but are no symmetry pairs",)
+            self.notes = (
+                f"images are not mirrored: {listed} look like left and right but are no symmetry pairs",
+            )
 
     def frame_geometry(
         self, record: LabelledImage, animals: IntArray, base: FrameGeometry, rng: np.random.Generator
     ) -> FrameGeometry:
-        """A random view of a frame: rotation, zoom and mirroring about a point of interest, seen through a window.
+        """A random view of a frame: rotation, zoom and mirroring about a point of interest, seen through a
+        window.
 
         With a crop size the point of interest is the centre of a random animal's keypoints (or one of them at
-        random, where the animal is larger than the window), or any point of the frame for the fraction of background
-        windows; the window is centred on it up to a shift. Without one the whole frame turns about its centre.
+        random, where the animal is larger than the window), or any point of the frame for the fraction of
+        background windows; the window is centred on it up to a shift. Without one the whole frame turns about
+        its centre.
 
         Args:
             record: the labelled image.
@@ -92,9 +98,15 @@ class Augmenter:
         return change_pixels(image, self.spec, rng)
 
     def _around(
-        self, base: FrameGeometry, point: Point, target: Point, size: tuple[int, int], rng: np.random.Generator
+        self,
+        base: FrameGeometry,
+        point: Point,
+        target: Point,
+        size: tuple[int, int],
+        rng: np.random.Generator,
     ) -> FrameGeometry:
-        """``base`` turned, zoomed and mirrored about ``point``, which comes to ``target`` in an output of ``size``."""
+        """``base`` turned, zoomed and mirrored about ``point``, which comes to ``target`` in an output of
+        ``size``."""
         height, width = size
         spec = self.spec
         angle = math.radians(rng.uniform(-1, 1) * spec.rotation)

@@ -29,8 +29,8 @@ _NEAR = 0.25
 def animal_lengths(dataset: LabelledDataset, rows: Sequence[int]) -> npt.NDArray[np.float64]:
     """How long the animals are: the longer side of the box around their keypoints, in pixels of their image.
 
-    An animal whose labelled keypoints span nothing (a single one) counts with the box that the project gives it, or
-    not at all.
+    An animal whose labelled keypoints span nothing (a single one) counts with the box that the project gives
+    it, or not at all.
 
     Args:
         dataset: the project.
@@ -52,10 +52,10 @@ def animal_lengths(dataset: LabelledDataset, rows: Sequence[int]) -> npt.NDArray
 def auto_scale(dataset: LabelledDataset, rows: Sequence[int]) -> float:
     """The factor by which frames are resized: the median animal comes out about 60 pixels long.
 
-    It is never above 1, and the longer side of the median frame comes out at about 160 pixels or more (where it has
-    as many). Where no animal's size is known (one keypoint an animal, no boxes) the longer side of the median frame
-    comes out at most 640 pixels. The factor is 1, 0.5 or 0.25 where that is within 25 %, because then pixels are kept
-    or whole blocks averaged; otherwise it has two significant digits.
+    It is never above 1, and the longer side of the median frame comes out at about 160 pixels or more (where
+    it has as many). Where no animal's size is known (one keypoint an animal, no boxes) the longer side of the
+    median frame comes out at most 640 pixels. The factor is 1, 0.5 or 0.25 where that is within 25 %, because
+    then pixels are kept or whole blocks averaged; otherwise it has two significant digits.
 
     Args:
         dataset: the project.
@@ -71,11 +71,13 @@ def auto_scale(dataset: LabelledDataset, rows: Sequence[int]) -> float:
     return float(f"{exact:.1e}")
 
 
-def auto_crop(dataset: LabelledDataset, rows: Sequence[int], scale: float, multiple: int = 32) -> tuple[int, int]:
+def auto_crop(
+    dataset: LabelledDataset, rows: Sequence[int], scale: float, multiple: int = 32
+) -> tuple[int, int]:
     """The size of training windows: twice a large animal (the 90th percentile) and a margin.
 
-    Both sides are rounded up to a multiple, are at least 96 pixels and at most the largest resized frame, padded to
-    that multiple. Where no animal's size is known, animals are taken to be 60 pixels long.
+    Both sides are rounded up to a multiple, are at least 96 pixels and at most the largest resized frame,
+    padded to that multiple. Where no animal's size is known, animals are taken to be 60 pixels long.
 
     Args:
         dataset: the project.
@@ -91,4 +93,6 @@ def auto_crop(dataset: LabelledDataset, rows: Sequence[int], scale: float, multi
     side = padded_length(max(2 * large + CROP_MARGIN, 96.0), multiple)
     height = max(dataset.images[row].height for row in rows)
     width = max(dataset.images[row].width for row in rows)
-    return min(side, padded_length(height * scale, multiple)), min(side, padded_length(width * scale, multiple))
+    return min(side, padded_length(height * scale, multiple)), min(
+        side, padded_length(width * scale, multiple)
+    )

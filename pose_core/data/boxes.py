@@ -12,17 +12,20 @@ from pose_core.structures import FloatArray, LabelledDataset, LabelledImage, enl
 
 
 def auto_min_box(dataset: LabelledDataset, rows: Sequence[int]) -> float:
-    """Half the length of the median animal of some images, in their pixels; 0 where no animal's size is known."""
+    """Half the length of the median animal of some images, in their pixels; 0 where no animal's size is
+    known."""
     lengths = animal_lengths(dataset, rows)
     return float(f"{np.median(lengths) / 2:.3g}") if len(lengths) else 0.0
 
 
 def animal_boxes(record: LabelledImage, least: float) -> FloatArray:
-    """The box of each animal: as labelled, else around its keypoints; small ones of these enlarged about their centre.
+    """The box of each animal: as labelled, else around its keypoints; small ones of these enlarged about
+    their centre.
 
     Args:
         record: the labelled image.
-        least: a box around keypoints whose longer side is shorter becomes a square of this side, pixels of the image.
+        least: a box around keypoints whose longer side is shorter becomes a square of this side, pixels of
+            the image.
 
     Returns:
         (N, 4) float32 ``x1, y1, x2, y2``; NaN for an animal with neither box nor keypoints.

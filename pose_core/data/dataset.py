@@ -56,7 +56,8 @@ class Batch:
     indices: Tensor
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
-        """The same batch on another device. Matrices and indices stay where they are: only the CPU needs them."""
+        """The same batch on another device. Matrices and indices stay where they are: only the CPU needs
+        them."""
         return replace(
             self,
             images=self.images.to(device, non_blocking=non_blocking),
@@ -87,8 +88,9 @@ class _Source:
 class ImageSamples(Dataset[Sample]):
     """The samples of some images of a project.
 
-    A sample depends on (seed, epoch, number of the sample) alone: not on the order in which samples are drawn, nor on
-    the process that draws them. Without augmenter it does not depend on them either, and is what inference would see.
+    A sample depends on (seed, epoch, number of the sample) alone: not on the order in which samples are
+    drawn, nor on the process that draws them. Without augmenter it does not depend on them either, and is
+    what inference would see.
 
     Args:
         dataset: the project.
@@ -126,14 +128,16 @@ class ImageSamples(Dataset[Sample]):
         self._sources = sources
         self._samples = [(row, -1) for row in sources]
         if preprocess.view == "animal":
-            self._samples = [(row, int(animal)) for row, source in sources.items() for animal in source.animals]
+            self._samples = [
+                (row, int(animal)) for row, source in sources.items() for animal in source.animals
+            ]
 
     def __len__(self) -> int:
         return len(self._samples)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of samples that are asked for by their number alone. Worker processes do not hear of it:
-        with workers, ask for (epoch, number)."""
+        """Choose the epoch of samples that are asked for by their number alone. Worker processes do not hear
+        of it: with workers, ask for (epoch, number)."""
         self.epoch = epoch
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
@@ -212,8 +216,8 @@ class ImageSamples(Dataset[Sample]):
     def _exact_reduction(self) -> int:
         """The whole number of pixels that one pixel of a resized frame averages, where it is one.
 
-        Images are then kept reduced, which is what :func:`warp` would do with them each time; the cache holds more of
-        them and a view costs less.
+        Images are then kept reduced, which is what :func:`warp` would do with them each time; the cache holds
+        more of them and a view costs less.
         """
         if self.preprocess.view == "animal" or self.preprocess.size is not None:
             return 1
@@ -244,11 +248,12 @@ def labelled_animals(record: LabelledImage) -> int:
 class PoseSamples(ImageSamples):
     """The samples of a pose network.
 
-    For a network that looks at whole frames an image is one sample; for one that looks at crops each of its labelled
-    animals is, cropped around its box, and is the first in the labels of its sample.
+    For a network that looks at whole frames an image is one sample; for one that looks at crops each of its
+    labelled animals is, cropped around its box, and is the first in the labels of its sample.
 
-    For training (with an augmenter) the regions of a whole frame that labels say to ignore are black, and keypoints in
-    them unlabelled; the boxes of animals without a labelled keypoint are such regions too. A crop is about its own
+    For training (with an augmenter) the regions of a whole frame that labels say to ignore are black, and
+    keypoints in them unlabelled; the boxes of animals without a labelled keypoint are such regions too. A
+    crop is about its own
     animal, whatever stands beside it: nothing in it is changed.
 
     Args:
@@ -282,10 +287,11 @@ class PoseSamples(ImageSamples):
 
 
 class DetectorSamples(ImageSamples):
-    """The samples of a detector: whole frames as :func:`detector_view` shows them, with the boxes of their animals.
+    """The samples of a detector: whole frames as :func:`detector_view` shows them, with the boxes of their
+    animals.
 
-    Animals of which only the box is labelled are among them. For training, regions to ignore are black except where
-    they overlap the box of an animal, which stays as it is.
+    Animals of which only the box is labelled are among them. For training, regions to ignore are black except
+    where they overlap the box of an animal, which stays as it is.
 
     Args:
         dataset: the project.
@@ -311,7 +317,9 @@ class DetectorSamples(ImageSamples):
             return _Source(record, animals, record.instances.boxes[animals])
 
         sources = {row: source(dataset.images[row]) for row in rows}
-        super().__init__(dataset, sources, detector_view(config), config.size_multiple(), augmenter, seed, cache_bytes)
+        super().__init__(
+            dataset, sources, detector_view(config), config.size_multiple(), augmenter, seed, cache_bytes
+        )
 
 
 def detector_view(config: DetectorConfig) -> Preprocess:
@@ -358,7 +366,8 @@ def without_ignored(record: LabelledImage) -> LabelledImage:
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Samples -> a batch: images padded on the right and at the bottom to the largest, animals padded with NaN rows.
+    """Samples -> a batch: images padded on the right and at the bottom to the largest, animals padded with
+    NaN rows.
 
     Padding moves nothing, so labels and matrices stay as they are.
     """
@@ -404,5 +413,6 @@ class PlainBatches:
 
 
 def init_worker(worker: int) -> None:
-    """For ``DataLoader(worker_init_fn=...)``: OpenCV's thread pool does not survive the fork that makes a worker."""
+    """For ``DataLoader(worker_init_fn=...)``: OpenCV's thread pool does not survive the fork that makes a
+    worker."""
     cv2.setNumThreads(0)

@@ -37,8 +37,8 @@ def draw_instances(
         frame: animals in pixels of the image; of a frame also its unique keypoints are drawn, as rings.
         skeleton: which keypoints there are and how they are joined.
         threshold: keypoints with a lower score are left out.
-        colour_by: ``keypoint``: each keypoint has a colour; ``animal``: each track (or individual, or row) has;
-            ``auto``: by animal where the skeleton has several individuals.
+        colour_by: ``keypoint``: each keypoint has a colour; ``animal``: each track (or individual, or row)
+            has; ``auto``: by animal where the skeleton has several individuals.
         marker: how a keypoint looks; another for truth than for prediction tells them apart.
         edges: whether limbs are drawn.
         radius: of the markers in pixels; by default fitting the picture.
@@ -76,11 +76,15 @@ def draw_note(image: ByteArray, text: str) -> ByteArray:
     canvas = (np.ascontiguousarray(image) // 3).astype(np.uint8)
     scale = max(0.4, canvas.shape[1] / 1000)
     at = (round(20 * scale), round(40 * scale))
-    cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), max(1, round(scale)), cv2.LINE_AA)
+    cv2.putText(
+        canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), max(1, round(scale)), cv2.LINE_AA
+    )
     return canvas
 
 
-def _shown(points: FloatArray, scores: FloatArray, threshold: float) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _shown(
+    points: FloatArray, scores: FloatArray, threshold: float
+) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     with np.errstate(invalid="ignore"):
         return (np.abs(points) < _FAR).all(axis=-1) & (scores >= threshold)
 
@@ -100,7 +104,9 @@ def _mean(a: Colour, b: Colour) -> Colour:
     return (a[0] + b[0]) // 2, (a[1] + b[1]) // 2, (a[2] + b[2]) // 2
 
 
-def _mark(canvas: ByteArray, point: FloatArray, colour: Colour, marker: str, radius: float, width: int) -> None:
+def _mark(
+    canvas: ByteArray, point: FloatArray, colour: Colour, marker: str, radius: float, width: int
+) -> None:
     if marker == "cross":
         for dx, dy in ((radius, radius), (radius, -radius)):
             step = np.array([dx, dy], np.float32)

@@ -1,9 +1,9 @@
 """One matrix from the pixels of an image to the pixels of the network's input, and the warp that obeys it.
 
-Matrices are (3, 3) float64 and affine; they map homogeneous pixel coordinates ``(x, y, 1)`` of the image to those of
-the output. The centre of the top-left pixel is (0, 0), so the image covers x from -0.5 to width - 0.5, and resizing
-by s maps x to ``(x + 0.5) * s - 0.5``. Image content and keypoints go through the same matrix, in training and in
-inference; nothing else in the code base resizes, crops, rotates or mirrors.
+Matrices are (3, 3) float64 and affine; they map homogeneous pixel coordinates ``(x, y, 1)`` of the image to
+those of the output. The centre of the top-left pixel is (0, 0), so the image covers x from -0.5 to width -
+0.5, and resizing by s maps x to ``(x + 0.5) * s - 0.5``. Image content and keypoints go through the same
+matrix, in training and in inference; nothing else in the code base resizes, crops, rotates or mirrors.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def frame_input(width: int, height: int, scale: float, multiple: int) -> FrameGe
 
     Args:
         width, height: of the frame in pixels.
-        scale: factor of both sides, kept exact: the resized size is rounded up, the content is not stretched to it.
+        scale: factor of both sides, kept exact: the resized size is rounded up, the content is not stretched
+            to it.
         multiple: width and height of the output are multiples of it.
     """
     return FrameGeometry(
@@ -66,8 +67,9 @@ def frame_input(width: int, height: int, scale: float, multiple: int) -> FrameGe
 def frame_view(width: int, height: int, preprocess: Preprocess, multiple: int) -> FrameGeometry:
     """How a network that looks at whole frames sees one; the one rule for training and inference.
 
-    Without ``preprocess.size`` the frame is resized by ``preprocess.scale`` and padded to a multiple. With it, the
-    frame is resized to fit into that size, its aspect ratio kept, and padded to it on the right and at the bottom.
+    Without ``preprocess.size`` the frame is resized by ``preprocess.scale`` and padded to a multiple. With
+    it, the frame is resized to fit into that size, its aspect ratio kept, and padded to it on the right and
+    at the bottom.
 
     Args:
         width, height: of the frame in pixels.
@@ -76,14 +78,19 @@ def frame_view(width: int, height: int, preprocess: Preprocess, multiple: int) -
     """
     if preprocess.size is not None:
         out_height, out_width = preprocess.size
-        return FrameGeometry(resize_matrix(min(out_width / width, out_height / height)), out_width, out_height)
+        return FrameGeometry(
+            resize_matrix(min(out_width / width, out_height / height)), out_width, out_height
+        )
     return frame_input(width, height, preprocess.scale, multiple)
 
 
-def box_input(box: npt.ArrayLike, size: tuple[int, int], margin: float, margin_pixels: float = 0.0) -> FrameGeometry:
+def box_input(
+    box: npt.ArrayLike, size: tuple[int, int], margin: float, margin_pixels: float = 0.0
+) -> FrameGeometry:
     """A crop around one box, its aspect ratio kept by enlarging the box, without rounding.
 
-    The centre of the box comes to the centre of the output. A box without extent (one keypoint) is shown at scale 1.
+    The centre of the box comes to the centre of the output. A box without extent (one keypoint) is shown at
+    scale 1.
 
     Args:
         box: (4,) ``x1, y1, x2, y2`` in pixels of the frame.
@@ -107,8 +114,9 @@ def box_input(box: npt.ArrayLike, size: tuple[int, int], margin: float, margin_p
 
 
 def keypoint_matrix(geometry: FrameGeometry, preprocess: Preprocess) -> Matrix:
-    """What moves keypoints of the frame into a view: the matrix of its pixels, unless ``preprocess.half_pixel`` is
-    false (imported models, which were trained with keypoints half a pixel of the frame off)."""
+    """What moves keypoints of the frame into a view: the matrix of its pixels, unless
+    ``preprocess.half_pixel`` is false (imported models, which were trained with keypoints half a pixel of the
+    frame off)."""
     if preprocess.half_pixel:
         return geometry.matrix
     scale = math.sqrt(abs(float(np.linalg.det(geometry.matrix[:2, :2]))))
@@ -133,10 +141,11 @@ def reduce_image(image: ByteArray, factor_x: int, factor_y: int) -> ByteArray:
 
 
 def warp(image: ByteArray, geometry: FrameGeometry) -> ByteArray:
-    """The image as the geometry says: bilinear, zero outside the image, content exactly where the matrix puts it.
+    """The image as the geometry says: bilinear, zero outside the image, content exactly where the matrix puts
+    it.
 
-    Where the matrix shrinks an image axis by a factor of 1.5 or more, blocks of whole pixels are averaged first and
-    their exact factor is taken out of the matrix, so that nothing is aliased and nothing moves.
+    Where the matrix shrinks an image axis by a factor of 1.5 or more, blocks of whole pixels are averaged
+    first and their exact factor is taken out of the matrix, so that nothing is aliased and nothing moves.
 
     Args:
         image: (H, W, 3) uint8.

@@ -1,4 +1,5 @@
-"""Read labelled images as RGB arrays, and keep decoded ones. The only place that opens what a label refers to."""
+"""Read labelled images as RGB arrays, and keep decoded ones. The only place that opens what a label refers
+to."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from pose_core.structures import ByteArray, EmbeddedImage, ImageFile, ImageRefer
 def read_image(reference: ImageReference) -> ByteArray:
     """Read the image that a label refers to.
 
-    A frame of a video has the pixels that prediction sees. Frames of one video are read fastest in rising order.
+    A frame of a video has the pixels that prediction sees. Frames of one video are read fastest in rising
+    order.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -37,7 +39,8 @@ def open_image(reference: ImageReference) -> Callable[[], ByteArray]:
     Frames of a video are decoded here and turned into RGB by the call, which any thread may make.
 
     Raises:
-        DataError: a frame of a video cannot be decoded; all other errors of :func:`read_image` come with the call.
+        DataError: a frame of a video cannot be decoded; all other errors of :func:`read_image` come with the
+            call.
     """
     match reference:
         case ImageFile(path):
@@ -64,8 +67,8 @@ def _read_embedded(reference: EmbeddedImage) -> ByteArray:
 class ImageCache:
     """Keeps decoded images until a budget of bytes is used up.
 
-    What is in stays in: images are visited in random order over and over, where replacing old ones gains nothing.
-    Each process that loads data has a cache of its own.
+    What is in stays in: images are visited in random order over and over, where replacing old ones gains
+    nothing. Each process that loads data has a cache of its own.
 
     Args:
         budget: bytes of image data to keep at most.

@@ -7,7 +7,8 @@ import colorsys
 Colour = tuple[int, int, int]
 """Red, green, blue, 0 to 255."""
 
-# Okabe and Ito (2008), told apart also by colour-blind people; black left out, which is not seen on dark frames.
+# Okabe and Ito (2008), told apart also by colour-blind people; black left out, which is not seen on dark
+# frames.
 _FEW: tuple[Colour, ...] = (
     (230, 159, 0),
     (86, 180, 233),
@@ -25,7 +26,8 @@ def animal_colour(number: int) -> Colour:
 
 
 def keypoint_colours(count: int) -> list[Colour]:
-    """Colours for ``count`` keypoints: of seven or fewer those of animals, of more evenly around the colour circle."""
+    """Colours for ``count`` keypoints: of seven or fewer those of animals, of more evenly around the colour
+    circle."""
     if count <= len(_FEW):
         return list(_FEW[:count])
     # Not all the way around: the last would look like the first.

@@ -11,14 +11,15 @@ import numpy as np
 from pose_core.specs import AugmentationSpec
 from pose_core.structures import ByteArray, FloatArray
 
-# The normal distribution as 256 equally likely values: drawing one of them by a random byte costs a tenth of a draw
-# from the distribution itself, and pixel values are whole numbers anyway.
+# The normal distribution as 256 equally likely values: drawing one of them by a random byte costs a tenth of
+# a draw from the distribution itself, and pixel values are whole numbers anyway.
 _NORMAL = np.array([NormalDist().inv_cdf((i + 0.5) / 256) for i in range(256)])
 _NORMAL /= _NORMAL.std()
 
 
 def change_pixels(image: ByteArray, spec: AugmentationSpec, rng: np.random.Generator) -> ByteArray:
-    """Brightness and contrast, motion blur, noise and erasing, each as strongly and as often as the spec says.
+    """Brightness and contrast, motion blur, noise and erasing, each as strongly and as often as the spec
+    says.
 
     Args:
         image: (H, W, 3) uint8; may be changed in place.
@@ -87,12 +88,13 @@ def add_noise(image: ByteArray, sigma: float, rng: np.random.Generator) -> ByteA
 
 
 def erase(image: ByteArray, longest: float, rng: np.random.Generator) -> None:
-    """Paint one rectangle at a random place in a random gray, in place (DeVries & Taylor 2017, Zhong et al. 2017).
+    """Paint one rectangle at a random place in a random gray, in place (DeVries & Taylor 2017, Zhong et al.
+    2017).
 
     Args:
         image: (H, W, 3) uint8.
-        longest: longest side of the rectangle as a fraction of that side of the image; sides are drawn between a
-            quarter of it and all of it.
+        longest: longest side of the rectangle as a fraction of that side of the image; sides are drawn
+            between a quarter of it and all of it.
     """
     height, width = image.shape[:2]
     rows, columns = (max(1, round(n * longest * rng.uniform(0.25, 1))) for n in (height, width))

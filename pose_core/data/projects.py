@@ -20,8 +20,9 @@ from pose_core.specs import ReaderConfig
 from pose_core.structures import LabelledDataset, LabelledImage
 
 TOLERANCE = 1.0
-"""Pixels by which a label may lie beyond the edge of its image; such a label is moved onto the edge. Labelling tools
-that count pixel corners instead of centres put labels on the edge up to half a pixel outside."""
+"""Pixels by which a label may lie beyond the edge of its image; such a label is moved onto the edge.
+Labelling tools that count pixel corners instead of centres put labels on the edge up to half a pixel
+outside."""
 
 
 def read_project(path: Path, reader: ReaderConfig | None = None) -> LabelledDataset:
@@ -40,8 +41,8 @@ def read_with(path: Path, reader: ReaderConfig | None = None) -> tuple[LabelledD
         the project, whose ``notes`` tell what was repaired, and the full name of the reader.
 
     Raises:
-        DataError: the path does not exist, no reader or several recognise it, or the project cannot be used as it is:
-            nothing labelled, images missing, labels outside their images.
+        DataError: the path does not exist, no reader or several recognise it, or the project cannot be used
+            as it is: nothing labelled, images missing, labels outside their images.
         PluginError: the reader is broken.
     """
     path = Path(path)
@@ -55,7 +56,9 @@ def read_with(path: Path, reader: ReaderConfig | None = None) -> tuple[LabelledD
     made: Reader = component.factory()(reader)
     dataset = made.read(path)
     if not isinstance(dataset, LabelledDataset):
-        raise PluginError(f"reader {component.full_name!r} returned {type(dataset).__name__}, not a LabelledDataset")
+        raise PluginError(
+            f"reader {component.full_name!r} returned {type(dataset).__name__}, not a LabelledDataset"
+        )
     whole = replace(dataset, notes=(*notes, *dataset.notes))
     return check_project(whole, component.full_name), component.full_name
 
@@ -80,11 +83,14 @@ def _find(path: Path) -> tuple[Component, tuple[str, ...]]:
     if accepting:
         names = [c.full_name for c in accepting]
         raise DataError(
-            f"{path} can be read by {' and by '.join(names)}; choose one with {setting(f'data.reader={names[0]}')}"
+            f"{path} can be read by {' and by '.join(names)}; choose one with "
+            f"{setting(f'data.reader={names[0]}')}"
         )
     if not components:
         others = get_catalog().not_installed("reader")
-        raise DataError(f"{path} cannot be read: no installed plugin offers a reader of labelled projects{others}")
+        raise DataError(
+            f"{path} cannot be read: no installed plugin offers a reader of labelled projects{others}"
+        )
     looked_for = "; ".join([f"{c.full_name} ({c.definition.summary})" for c in components] + notes)
     raise DataError(
         f"{path} is no labelled project that an installed reader recognises; installed: {looked_for}"
@@ -98,7 +104,8 @@ def _default_config(component: Component, path: Path) -> ReaderConfig:
     except ValidationError as error:
         missing = ", ".join(".".join(map(str, e["loc"])) for e in error.errors())
         raise DataError(
-            f"{path} is read by {component.full_name}, which needs to be told {missing}: write them under data.reader"
+            f"{path} is read by {component.full_name}, which needs to be told {missing}: write them under "
+            "data.reader"
         ) from None
     return config
 
@@ -116,7 +123,8 @@ def check_project(dataset: LabelledDataset, reader: str) -> LabelledDataset:
         the project, usable.
 
     Raises:
-        DataError: nothing is labelled; a name appears twice; images are missing; labels are infinite or outside.
+        DataError: nothing is labelled; a name appears twice; images are missing; labels are infinite or
+            outside.
         PluginError: arrays do not fit the skeleton.
     """
     _check_shapes(dataset, reader)
@@ -128,7 +136,8 @@ def check_project(dataset: LabelledDataset, reader: str) -> LabelledDataset:
     labels = _Labels(dataset)
     if not len(labels.points):
         raise DataError(
-            f"{dataset.root}: no keypoint is labelled in any of {len(dataset.images)} images; label some first"
+            f"{dataset.root}: no keypoint is labelled in any of {len(dataset.images)} images; label some "
+            "first"
         )
     _check_files(dataset)
     return _check_positions(dataset, labels)
@@ -176,7 +185,9 @@ def _check_shapes(dataset: LabelledDataset, reader: str) -> None:
         }
         for name, (array, shape) in wanted.items():
             if array.shape != shape:
-                raise PluginError(f"reader {reader!r}: {name} of {image.name!r} have shape {array.shape}, not {shape}")
+                raise PluginError(
+                    f"reader {reader!r}: {name} of {image.name!r} have shape {array.shape}, not {shape}"
+                )
         if image.width < 1 or image.height < 1:
             raise PluginError(f"reader {reader!r}: {image.name!r} has size {image.width} x {image.height}")
         labelled = int(image.instances.has_keypoint.sum())
@@ -213,7 +224,8 @@ def _check_positions(dataset: LabelledDataset, labels: _Labels) -> LabelledDatas
         first = outside[0]
         width, height = sizes[labels.image[first]].astype(int)
         raise DataError(
-            f"{dataset.root}: {labels.describe(first, dataset.images)} is outside the {width} x {height} image "
+            f"{dataset.root}: {labels.describe(first, dataset.images)} is outside the {width} x {height} "
+            "image "
             f"({len(outside)} such labels); correct or delete it"
         )
     near = np.flatnonzero(beyond > 0)

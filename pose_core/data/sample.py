@@ -20,7 +20,8 @@ _VISIBLE = 0.25
 
 @dataclass(frozen=True, eq=False)
 class PlacedLabels:
-    """The labels of one image in pixels of the network's input; see :class:`pose_core.interfaces.tensors.Labels`.
+    """The labels of one image in pixels of the network's input; see
+    :class:`pose_core.interfaces.tensors.Labels`.
 
     Attributes:
         keypoints: (N, K, 2) float32; NaN where unlabelled or outside the output.
@@ -56,13 +57,15 @@ class Sample:
     index: int
 
 
-def place_labels(record: LabelledImage, animals: IntArray, geometry: FrameGeometry, skeleton: Skeleton) -> PlacedLabels:
+def place_labels(
+    record: LabelledImage, animals: IntArray, geometry: FrameGeometry, skeleton: Skeleton
+) -> PlacedLabels:
     """Labels of an image through the matrix that its pixels go through.
 
     A matrix that mirrors (negative determinant) makes left and right keypoints of every animal change places.
-    Keypoints outside the output become unlabelled. Boxes are the upright boxes around the transformed corners, clipped
-    to the output; an animal of which neither a keypoint nor a quarter of its box is left becomes a row of NaN
-    (identity -1, nothing occluded).
+    Keypoints outside the output become unlabelled. Boxes are the upright boxes around the transformed
+    corners, clipped to the output; an animal of which neither a keypoint nor a quarter of its box is left
+    becomes a row of NaN (identity -1, nothing occluded).
 
     Args:
         record: the labelled image.

@@ -35,13 +35,15 @@ class Split:
 def make_split(dataset: LabelledDataset, spec: SplitSpec, seed: int) -> Split:
     """Divide the images that have a label (see :func:`is_labelled`); the others are left out with a note.
 
-    By fractions, images are drawn singly at random. Neighbouring frames of a video look alike, so a test on such
-    images says how well the model does on videos like those it was trained on; for a test on unseen videos or animals
-    list the images in ``spec.file``. The draw depends on the seed and the names of the images only: not on their
-    order, the place of the project or the version of a library. The test images do not depend on the fraction for
-    validation. Training gets at least one image; with three images or more, so does each part with a fraction above 0.
+    By fractions, images are drawn singly at random. Neighbouring frames of a video look alike, so a test on
+    such images says how well the model does on videos like those it was trained on; for a test on unseen
+    videos or animals list the images in ``spec.file``. The draw depends on the seed and the names of the
+    images only: not on their order, the place of the project or the version of a library. The test images do
+    not depend on the fraction for validation. Training gets at least one image; with three images or more, so
+    does each part with a fraction above 0.
 
-    By file, every part is the list of image names given there; images in none of the lists are left out with a note.
+    By file, every part is the list of image names given there; images in none of the lists are left out with
+    a note.
 
     Args:
         dataset: the project.
@@ -71,11 +73,14 @@ def make_split(dataset: LabelledDataset, spec: SplitSpec, seed: int) -> Split:
 
 
 def is_labelled(image: LabelledImage) -> bool:
-    """Whether an image has a labelled keypoint, or an animal of which only the box is labelled (for detectors)."""
+    """Whether an image has a labelled keypoint, or an animal of which only the box is labelled (for
+    detectors)."""
     return image.has_keypoint or bool(np.isfinite(image.instances.boxes).all(axis=1).any())
 
 
-def _by_fractions(dataset: LabelledDataset, usable: list[int], spec: SplitSpec, seed: int) -> dict[str, list[int]]:
+def _by_fractions(
+    dataset: LabelledDataset, usable: list[int], spec: SplitSpec, seed: int
+) -> dict[str, list[int]]:
     def draw(row: int) -> bytes:
         key = f"{seed}\0{dataset.images[row].name}".encode(errors="surrogateescape")
         return hashlib.sha256(key).digest()
@@ -84,7 +89,8 @@ def _by_fractions(dataset: LabelledDataset, usable: list[int], spec: SplitSpec, 
     count = len(order)
     least = 1 if count >= 3 else 0
     test, validation = (
-        max(int(count * fraction + 0.5), least if fraction else 0) for fraction in (spec.test, spec.validation)
+        max(int(count * fraction + 0.5), least if fraction else 0)
+        for fraction in (spec.test, spec.validation)
     )
     while test + validation >= count:
         if test >= validation:
@@ -111,7 +117,9 @@ def _from_file(
             if name not in rows:
                 near = difflib.get_close_matches(name, rows, n=1, cutoff=0.6)
                 hint = f"did you mean {near[0]!r}?" if near else f"names look like {next(iter(rows))!r}"
-                raise ConfigError(f"{path}: {part} names image {name!r}, which the project does not have; {hint}")
+                raise ConfigError(
+                    f"{path}: {part} names image {name!r}, which the project does not have; {hint}"
+                )
             if name in owner:
                 twice = f"twice in {part}" if owner[name] == part else f"in {owner[name]} and in {part}"
                 raise ConfigError(f"{path}: image {name!r} is {twice}; keep it once")
@@ -124,7 +132,9 @@ def _from_file(
         raise ConfigError(f"{path}: no image of 'train' has a labelled keypoint; list images to train on")
     notes = []
     if without_label:
-        notes.append(f"{without_label} of the images named in {path} have no labelled keypoint and are left out")
+        notes.append(
+            f"{without_label} of the images named in {path} have no labelled keypoint and are left out"
+        )
     if unnamed := sum(dataset.images[row].name not in owner for row in usable):
         notes.append(f"{unnamed} labelled images are named in none of the lists of {path} and are left out")
     return parts, tuple(notes)

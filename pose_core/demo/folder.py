@@ -44,7 +44,9 @@ def prepare_demo_folder(out: Path, overwrite: bool) -> Iterator[bool]:
     if there and not (out / MARKER).is_file():
         raise ConfigError(f"{out / there[0]}: exists, and no demo created it; choose another --out")
     if there and not overwrite:
-        raise ConfigError(f"{out}: holds an earlier demo; add --overwrite to replace it, or choose another --out")
+        raise ConfigError(
+            f"{out}: holds an earlier demo; add --overwrite to replace it, or choose another --out"
+        )
     new = not out.exists()
     # The marker comes first: whatever a killed demo leaves behind may then be replaced by the next one.
     try:

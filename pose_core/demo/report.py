@@ -176,7 +176,9 @@ def _render_clip(clip: Clip) -> str:
         )
     # Muted, because browsers play nothing by themselves that could be heard.
     source = f"data:video/mp4;base64,{base64.b64encode(clip.mp4).decode()}"
-    return f'<figure><video controls autoplay loop muted playsinline src="{source}"></video>{caption}</figure>'
+    return (
+        f'<figure><video controls autoplay loop muted playsinline src="{source}"></video>{caption}</figure>'
+    )
 
 
 def _render_picture(picture: Picture) -> str:
@@ -220,7 +222,9 @@ def _render_keypoint(row: KeypointRow, largest: float) -> str:
 
 
 def _render_made(made: Iterable[tuple[str, str]]) -> str:
-    rows = "".join(f"<tr><td><code>{escape(path)}</code></td><td>{escape(what)}</td></tr>" for path, what in made)
+    rows = "".join(
+        f"<tr><td><code>{escape(path)}</code></td><td>{escape(what)}</td></tr>" for path, what in made
+    )
     return f'<div class="scroll"><table class="made"><tbody>{rows}</tbody></table></div>'
 
 

@@ -94,7 +94,8 @@ def only_model() -> str:
     if not installed:
         advice = get_catalog().advice_on_methods(methods)
         raise ConfigError(
-            f"no installed plugin offers a model for one animal ('pose plugins' lists what is installed); {advice}"
+            "no installed plugin offers a model for one animal ('pose plugins' lists what is installed); "
+            f"{advice}"
         )
     if len(installed) > 1:
         raise ConfigError(f"several models are installed; choose one with --model: {', '.join(installed)}")
@@ -161,7 +162,9 @@ class _Demo:
         for clip, numbers in enumerate(np.array_split(np.arange(total), CLIPS)):
             scene = self._scene(clip, CLIP_FRAMES)
             chosen = np.linspace(0, CLIP_FRAMES - 1, len(numbers)).astype(int).tolist()
-            for number, example in zip(numbers, scene_examples(scene, chosen, f"clip{clip:02d}"), strict=True):
+            for number, example in zip(
+                numbers, scene_examples(scene, chosen, f"clip{clip:02d}"), strict=True
+            ):
                 yield example
                 self._rendered(int(number) + 1)
 
@@ -176,17 +179,23 @@ class _Demo:
 
     def _train(self, project: Path) -> Run:
         options = self.options
-        # Prepared twice: the number of epochs follows from the number of training images, which the split decides.
+        # Prepared twice: the number of epochs follows from the number of training images, which the split
+        # decides.
         prepared = prepare(project, self.model, assignments=SETTINGS, options=self._limits(1))
         steps_an_epoch = -(-len(prepared.split.train) // prepared.spec.train.batch_size)
-        prepared = prepare(project, self.model, assignments=SETTINGS, options=self._limits(-(-STEPS // steps_an_epoch)))
+        prepared = prepare(
+            project, self.model, assignments=SETTINGS, options=self._limits(-(-STEPS // steps_an_epoch))
+        )
         train_run(prepared, options.out / names.RUN, reporter=self.reporter)
         return Run.open(options.out / names.RUN, RunSpec)
 
     def _limits(self, epochs: int) -> TrainOptions:
         options = self.options
         return TrainOptions(
-            epochs=options.epochs or epochs, max_time=options.max_time, device=options.device, seed=options.seed
+            epochs=options.epochs or epochs,
+            max_time=options.max_time,
+            device=options.device,
+            seed=options.seed,
         )
 
     def _rendered(self, done: int) -> None:
@@ -198,7 +207,9 @@ class _Demo:
                 raise outcome
 
         folder, device = self.options.out / names.PREDICTIONS, self.options.device
-        (outcome,) = predict(run.path, [video], folder, device=device, reporter=self.reporter, finished=finished)
+        (outcome,) = predict(
+            run.path, [video], folder, device=device, reporter=self.reporter, finished=finished
+        )
         assert outcome is not None
         return outcome
 

@@ -71,7 +71,8 @@ def make_report(demo: DemoResults) -> DemoReport:
         training=Picture(
             (out / names.CURVES).read_bytes(),
             "Loss and validation error over the epochs",
-            "Loss, validation error and learning rate over the epochs; the dot is the epoch whose weights were kept.",
+            "Loss, validation error and learning rate over the epochs; the dot is the epoch whose weights "
+            "were kept.",
         ),
         pictures=[
             Picture(
@@ -110,7 +111,11 @@ def compose_closing_lines(demo: DemoResults) -> list[str]:
         *(f"  {path:<{width}}  {what}" for path, what in made),
         "",
         "your own project (DeepLabCut, COCO, or a folder like the demo's project):",
-        *(f"  {line}" for _, command in _list_steps(demo.model, _find_command()) for line in command.splitlines()),
+        *(
+            f"  {line}"
+            for _, command in _list_steps(demo.model, _find_command())
+            for line in command.splitlines()
+        ),
         "",
         f"open {demo.out / names.REPORT} in a browser",
     ]
@@ -123,11 +128,17 @@ def _make_tiles(demo: DemoResults) -> list[Tile]:
     if result.pck:
         # PCK@0.1 is the usual one; it need not be among the thresholds that the run was evaluated at.
         threshold = min(result.pck, key=lambda t: abs(t - 0.1))
-        tiles.append(Tile(f"within {100 * threshold:g} % of the animal", *_format_metric(result.pck[threshold], "%")))
+        tiles.append(
+            Tile(f"within {100 * threshold:g} % of the animal", *_format_metric(result.pck[threshold], "%"))
+        )
     tiles.append(Tile("average precision (OKS)", *_format_metric(result.oks.ap, "")))
-    tiles.append(Tile("mean error in the video", f"{demo.video_error:.2f}", "px", f"{demo.frames} unseen frames"))
+    tiles.append(
+        Tile("mean error in the video", f"{demo.video_error:.2f}", "px", f"{demo.frames} unseen frames")
+    )
     if demo.frames_per_second is not None:
-        tiles.append(Tile("prediction", f"{demo.frames_per_second:.0f}", "frames/s", "decoding and writing included"))
+        tiles.append(
+            Tile("prediction", f"{demo.frames_per_second:.0f}", "frames/s", "decoding and writing included")
+        )
     return tiles
 
 
@@ -146,7 +157,11 @@ def _format_metric(metric: Estimate, unit: str) -> tuple[str, str, str]:
 def _format_pixels(metric: Estimate) -> str:
     if metric.value is None:
         return f"undefined ({metric.reason})"
-    interval = f" (95 %: {metric.interval[0]:.2f} to {metric.interval[1]:.2f})" if metric.interval is not None else ""
+    interval = (
+        f" (95 %: {metric.interval[0]:.2f} to {metric.interval[1]:.2f})"
+        if metric.interval is not None
+        else ""
+    )
     return f"{metric.value:.2f} px{interval}"
 
 

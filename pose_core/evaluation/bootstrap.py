@@ -1,7 +1,8 @@
 """95 % intervals by resampling images (percentile bootstrap; Efron, 1979).
 
-Images are drawn with replacement, not keypoints: errors within one image are not independent. A resampling is a row
-of counts, how often each image was drawn, so that every metric of all resamplings is a product of matrices.
+Images are drawn with replacement, not keypoints: errors within one image are not independent. A resampling is
+a row of counts, how often each image was drawn, so that every metric of all resamplings is a product of
+matrices.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class Bootstrap:
         self.counts = np.empty((resamplings if images else 0, images), np.uint16)
         if images:
             for rows in _chunks(len(self.counts), images):
-                self.counts[rows] = rng.multinomial(images, np.full(images, 1 / images), size=rows.stop - rows.start)
+                self.counts[rows] = rng.multinomial(
+                    images, np.full(images, 1 / images), size=rows.stop - rows.start
+                )
 
     @property
     def undefined(self) -> str | None:
@@ -78,7 +81,8 @@ class Bootstrap:
         for rows in _chunks(len(self.counts), len(ordered)):
             until = np.cumsum(self.counts[rows][:, images], axis=1, dtype=np.int64)
             total = until[:, -1:]
-            # The middle value, or the two around the middle, of the list in which values stand as often as drawn.
+            # The middle value, or the two around the middle, of the list in which values stand as often as
+            # drawn.
             low = (until <= (total - 1) // 2).sum(axis=1)
             high = (until <= total // 2).sum(axis=1)
             some = total[:, 0] > 0

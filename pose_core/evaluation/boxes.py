@@ -23,7 +23,8 @@ class DetectorResult:
         images: how many.
         animals: labelled boxes.
         boxes: boxes found.
-        ap, ap50, ap75, ar: COCO's metrics for boxes (Lin et al., 2014), in [0, 1]; None without labelled boxes.
+        ap, ap50, ap75, ar: COCO's metrics for boxes (Lin et al., 2014), in [0, 1]; None without labelled
+            boxes.
         reason: why they are None.
         notes: what a reader of the metrics should know.
     """
@@ -45,7 +46,11 @@ class DetectorResult:
 
 
 def measure_boxes(
-    split: str, labels: Sequence[LabelledImage], frames: Sequence[Frame], min_box: float, notes: Sequence[str] = ()
+    split: str,
+    labels: Sequence[LabelledImage],
+    frames: Sequence[Frame],
+    min_box: float,
+    notes: Sequence[str] = (),
 ) -> DetectorResult:
     """Compare boxes with the labelled ones that a detector was taught.
 
@@ -110,7 +115,12 @@ def compute_box_metrics(
     evaluation.accumulate()
     precision = np.asarray(evaluation.eval["precision"], np.float64)[:, :, 0, 0, -1]
     recall = np.asarray(evaluation.eval["recall"], np.float64)[:, 0, 0, -1]
-    return float(precision.mean()), float(precision[0].mean()), float(precision[5].mean()), float(recall.mean())
+    return (
+        float(precision.mean()),
+        float(precision[0].mean()),
+        float(precision[5].mean()),
+        float(recall.mean()),
+    )
 
 
 def _xywh(box: FloatArray) -> list[float]:

@@ -20,7 +20,8 @@ from pose_core.structures import Frame, LabelledImage, Skeleton, present_keypoin
 LARGEST_NUMBER = 20
 """COCO counts at most this many predictions an image, those with the highest scores."""
 
-# Where a missing keypoint is put: so far away that its similarity is exactly 0 for every animal that COCO accepts.
+# Where a missing keypoint is put: so far away that its similarity is exactly 0 for every animal that COCO
+# accepts.
 _NOWHERE = 1e9
 
 
@@ -43,13 +44,16 @@ class CocoTask:
     notes: tuple[str, ...]
 
 
-def coco_task(pairs: Sequence[tuple[LabelledImage, Frame]], matches: Sequence[Matches], skeleton: Skeleton) -> CocoTask:
+def coco_task(
+    pairs: Sequence[tuple[LabelledImage, Frame]], matches: Sequence[Matches], skeleton: Skeleton
+) -> CocoTask:
     """Labels and predictions in COCO's terms.
 
-    The area of an animal is the label's own, else that of its box (:meth:`Instances.animal_boxes`). An animal of area 0
-    (a single labelled keypoint and no box) has no OKS: it is left out together with the prediction assigned to it.
-    Regions to ignore become crowds; animals without a labelled keypoint are ignored as in COCO. A keypoint that is
-    missing in a prediction has similarity 0. Keypoints that exist once an image do not take part.
+    The area of an animal is the label's own, else that of its box (:meth:`Instances.animal_boxes`). An animal
+    of area 0 (a single labelled keypoint and no box) has no OKS: it is left out together with the prediction
+    assigned to it. Regions to ignore become crowds; animals without a labelled keypoint are ignored as in
+    COCO. A keypoint that is missing in a prediction has similarity 0. Keypoints that exist once an image do
+    not take part.
 
     Args:
         pairs: labels and predictions of each image.
@@ -80,13 +84,20 @@ def coco_task(pairs: Sequence[tuple[LabelledImage, Frame]], matches: Sequence[Ma
     notes = []
     if from_boxes:
         notes.append(
-            f"OKS takes the area of {from_boxes} of {sum(animals)} animals from their box: the labels have none"
+            f"OKS takes the area of {from_boxes} of {sum(animals)} animals from their box: the labels have "
+            "none"
         )
     if unmeasurable:
-        notes.append(f"OKS leaves out {unmeasurable} animals of area 0 (one labelled keypoint, or all in one line)")
+        notes.append(
+            f"OKS leaves out {unmeasurable} animals of area 0 (one labelled keypoint, or all in one line)"
+        )
     if crowded:
-        notes.append(f"OKS counts only the best {LARGEST_NUMBER} predictions of {crowded} images, as COCO does")
-    images = [{"id": at + 1, "width": labels.width, "height": labels.height} for at, (labels, _) in enumerate(pairs)]
+        notes.append(
+            f"OKS counts only the best {LARGEST_NUMBER} predictions of {crowded} images, as COCO does"
+        )
+    images = [
+        {"id": at + 1, "width": labels.width, "height": labels.height} for at, (labels, _) in enumerate(pairs)
+    ]
     category = {"id": 1, "name": "animal", "keypoints": list(skeleton.keypoints)}
     return CocoTask(
         truth={"info": {}, "images": images, "annotations": annotations, "categories": [category]},
@@ -98,7 +109,8 @@ def coco_task(pairs: Sequence[tuple[LabelledImage, Frame]], matches: Sequence[Ma
 
 
 def animal_areas(labels: LabelledImage) -> Floats:
-    """Area of each labelled animal, (N,) square pixels: the label's own, else that of its box; NaN without either."""
+    """Area of each labelled animal, (N,) square pixels: the label's own, else that of its box; NaN without
+    either."""
     boxes = labels.instances.animal_boxes().astype(np.float64)
     own = labels.areas.astype(np.float64)
     return np.where(np.isnan(own), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1), own)
@@ -120,7 +132,11 @@ def precision_recall(
     """
     truth = COCO(task.truth, use_deepcopy=True, print_function=silent)
     evaluation = COCOeval_faster(
-        truth, truth.loadRes(task.results), iouType="keypoints", kpt_oks_sigmas=list(sigmas), print_function=silent
+        truth,
+        truth.loadRes(task.results),
+        iouType="keypoints",
+        kpt_oks_sigmas=list(sigmas),
+        print_function=silent,
     )
     evaluation.params.iouThrs = thresholds
     evaluation.params.areaRng = [[0**2, 1e5**2]]
@@ -132,8 +148,11 @@ def precision_recall(
     return precision, recall, evaluation.eval["matched"]
 
 
-def _annotations(image: int, labels: LabelledImage, areas: Floats, rows: npt.NDArray[np.bool_]) -> list[dict[str, Any]]:
-    """The chosen animals, of which those without labelled keypoints are ignored, and the regions to ignore."""
+def _annotations(
+    image: int, labels: LabelledImage, areas: Floats, rows: npt.NDArray[np.bool_]
+) -> list[dict[str, Any]]:
+    """The chosen animals, of which those without labelled keypoints are ignored, and the regions to
+    ignore."""
     boxes = labels.instances.animal_boxes().astype(np.float64)
     points = labels.instances.keypoints.astype(np.float64)
     annotations = [

@@ -61,7 +61,9 @@ def plot_predictions(
         # A sheet of few images stays wide enough for its legend.
         width, panel = max(2.9 * columns + 0.6, 7.5), 3.15
         heights = [*(panel for _ in chosen), legend.height]
-        figure = Figure(figsize=(width, sum(heights) + 0.5), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06))
+        figure = Figure(
+            figsize=(width, sum(heights) + 0.5), layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06)
+        )
         grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
         for row, (title, images) in enumerate(chosen):
             for column, image in enumerate(images):
@@ -84,7 +86,8 @@ def plot_predictions(
 def rank_images(errors: KeypointErrors, diagonals: Sequence[float]) -> list[int]:
     """Images with labelled keypoints, from the smallest mean error to the largest.
 
-    A keypoint without a prediction counts with the size of its animal (the image's diagonal where that is unknown).
+    A keypoint without a prediction counts with the size of its animal (the image's diagonal where that is
+    unknown).
     """
     instead = np.where(np.isnan(errors.size), np.asarray(diagonals, np.float64)[errors.image], errors.size)
     cost = np.where(errors.predicted, errors.distance, instead)
@@ -103,7 +106,8 @@ def choose(ranking: Sequence[int]) -> list[tuple[str, list[int]]]:
     best, rest, worst = ranking[:each], ranking[each:-each], ranking[-each:]
     start = (len(rest) - min(each, len(rest))) // 2
     return [
-        (title, list(images)) for title, images in zip(_ROWS, (best, rest[start : start + each], worst), strict=True)
+        (title, list(images))
+        for title, images in zip(_ROWS, (best, rest[start : start + each], worst), strict=True)
     ]
 
 
@@ -116,7 +120,12 @@ def _caption(labels: LabelledImage, errors: KeypointErrors, image: int) -> str:
 
 
 def _panel(
-    axes: Axes, labels: LabelledImage, found: Frame, match: Matches, skeleton: Skeleton, colours: Sequence[str]
+    axes: Axes,
+    labels: LabelledImage,
+    found: Frame,
+    match: Matches,
+    skeleton: Skeleton,
+    colours: Sequence[str],
 ) -> None:
     truth = labels.instances.keypoints.astype(np.float64)
     guess = found.instances.keypoints.astype(np.float64)
@@ -180,15 +189,17 @@ def _unique_points(labels: LabelledImage, found: Frame) -> list[Floats]:
 
 
 def view(points: npt.NDArray[np.float64], width: int, height: int) -> tuple[float, float, float, float]:
-    """A square window ``x0, y0, x1, y1`` around the points, with free space; predictions out of the image do not
-    enlarge it beyond the image."""
+    """A square window ``x0, y0, x1, y1`` around the points, with free space; predictions out of the image do
+    not enlarge it beyond the image."""
     size = np.array([width, height], np.float64)
     inside = points[present_keypoints(points)].clip(-0.5, size - 0.5)
     low, high = inside.min(axis=0), inside.max(axis=0)
     side = max(float((high - low).max()) * (1 + 2 * _MARGIN), _SMALLEST_VIEW)
     # Moved into the image where it fits into it, centred on it where it does not.
     corner = np.where(
-        side <= size, ((low + high - side) / 2).clip(-0.5, np.maximum(size - side, 0) - 0.5), (size - 1 - side) / 2
+        side <= size,
+        ((low + high - side) / 2).clip(-0.5, np.maximum(size - side, 0) - 0.5),
+        (size - 1 - side) / 2,
     )
     (x0, y0), (x1, y1) = corner.tolist(), (corner + side).tolist()
     return x0, y0, x1, y1
@@ -205,7 +216,14 @@ def _scale_bar(axes: Axes, window: tuple[float, float, float, float]) -> None:
     axes.plot([x, x + length], [y, y], color="white", linewidth=2.2, solid_capstyle="butt", zorder=6,
               path_effects=[withStroke(linewidth=4, foreground="black")])  # fmt: skip
     axes.text(
-        x, y - 0.025 * side, f"{length:g} px", color="white", fontsize=8, va="bottom", zorder=6, path_effects=outline
+        x,
+        y - 0.025 * side,
+        f"{length:g} px",
+        color="white",
+        fontsize=8,
+        va="bottom",
+        zorder=6,
+        path_effects=outline,
     )
 
 
@@ -220,10 +238,31 @@ class _LegendLayout:
     def draw(self, axes: Axes, colours: Sequence[str]) -> None:
         axes.set_axis_off()
         signs = [
-            Line2D([], [], marker="o", mfc="none", mec=INK, mew=1.8, markersize=9, linestyle="none", label="labelled"),
-            Line2D([], [], marker="o", mfc=INK, mec="white", markersize=6.5, linestyle="none", label="predicted"),
+            Line2D(
+                [],
+                [],
+                marker="o",
+                mfc="none",
+                mec=INK,
+                mew=1.8,
+                markersize=9,
+                linestyle="none",
+                label="labelled",
+            ),
+            Line2D(
+                [], [], marker="o", mfc=INK, mec="white", markersize=6.5, linestyle="none", label="predicted"
+            ),
             Line2D([], [], color=INK, linewidth=1.3, label="error"),
-            Line2D([], [], marker="x", color=GREY, mew=1.6, markersize=6, linestyle="none", label="false positive"),
+            Line2D(
+                [],
+                [],
+                marker="x",
+                color=GREY,
+                mew=1.6,
+                markersize=6,
+                linestyle="none",
+                label="false positive",
+            ),
         ]
         look: Any = {"frameon": False, "fontsize": 9.5, "borderpad": 0, "borderaxespad": 0}
         axes.add_artist(axes.legend(handles=signs, loc="lower center", ncols=len(signs), **look))

@@ -50,10 +50,14 @@ def why_ap_is_low(
     mean, median = float(distance.mean()), float(np.median(distance))
     scale = f"{radius:.3g} px, where OKS falls to 0.5 (sigma {sigma:g}, median animal area {area:.4g} px²)"
     if median > radius:
-        return f"predictions are on average {mean:.3g} px from the labels (median {median:.3g}): beyond {scale}"
+        return (
+            f"predictions are on average {mean:.3g} px from the labels (median {median:.3g}): beyond {scale}"
+        )
     crowd = predictions / len(areas)
     if crowd > 1.5:
-        return f"{predictions} animals were predicted where {len(areas)} are labelled: most are false positives"
+        return (
+            f"{predictions} animals were predicted where {len(areas)} are labelled: most are false positives"
+        )
     if mean > radius:
         return (
             f"some predictions are far off: the mean error is {mean:.3g} px, the median {median:.3g} px; "

@@ -1,7 +1,7 @@
 """Whether animals have the right names, and keep them.
 
-Counted over the pairs of the pixel assignment (:mod:`pose_core.evaluation.matching`), which knows nothing of names: an
-animal that is found in the right place under a wrong name is a right position and a wrong identity.
+Counted over the pairs of the pixel assignment (:mod:`pose_core.evaluation.matching`), which knows nothing of
+names: an animal that is found in the right place under a wrong name is a right position and a wrong identity.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from pose_core.evaluation.bootstrap import Bootstrap, interval
 from pose_core.evaluation.matching import Matches, Pair
 from pose_core.evaluation.results import Estimate, IdentityMetrics, Switches
 from pose_core.io.files import natural_order
-from pose_core.structures import Frame, Instances, IntArray, LabelledImage, Skeleton, VideoFrame, present_keypoints
+from pose_core.structures import (
+    Frame,
+    Instances,
+    IntArray,
+    LabelledImage,
+    Skeleton,
+    VideoFrame,
+    present_keypoints,
+)
 
 
 def compute_identity_metrics(
@@ -25,16 +33,16 @@ def compute_identity_metrics(
     """How many of the animals found have the right name, and how often one changes it.
 
     Args:
-        pairs: labels and predictions of each image. Images of one folder, in the order of the numbers in their names,
-            are taken as one video, and so are frames of one.
+        pairs: labels and predictions of each image. Images of one folder, in the order of the numbers in
+            their names, are taken as one video, and so are frames of one.
         matches: the assignment in each image.
-        skeleton: of the project. Labelled identities count only where it is ``identified``: else individual 1 is
-            whichever animal was labelled first.
+        skeleton: of the project. Labelled identities count only where it is ``identified``: else individual 1
+            is whichever animal was labelled first.
         bootstrap: over the same images.
 
     Returns:
-        None where nothing can be compared: no predicted animal has an identity, and no labelled animal is seen twice
-        with a track.
+        None where nothing can be compared: no predicted animal has an identity, and no labelled animal is
+        seen twice with a track.
     """
     rows = [_names(labels, found, match) for (labels, found), match in zip(pairs, matches, strict=True)]
     switches = {}
@@ -47,7 +55,11 @@ def compute_identity_metrics(
     if not switches:
         return None
     if "identity" not in switches:
-        reason = "no predicted animal has an identity" if skeleton.identified else "the project names no individuals"
+        reason = (
+            "no predicted animal has an identity"
+            if skeleton.identified
+            else "the project names no individuals"
+        )
         return IdentityMetrics(Estimate.undefined(reason), 0, 0, 0, 0, {}, switches)
     # Per image: pairs whose label has a name, whose prediction has one too, and of these the right ones.
     named = np.array([int((label >= 0).sum()) for label, _ in rows], np.int64)
@@ -59,7 +71,9 @@ def compute_identity_metrics(
             float(right.sum() / both.sum()), None if why else interval(bootstrap.ratio(right, both)), why
         )
     else:
-        accuracy = Estimate.undefined("no animal was found that has an identity in the labels and in the predictions")
+        accuracy = Estimate.undefined(
+            "no animal was found that has an identity in the labels and in the predictions"
+        )
     return IdentityMetrics(
         accuracy=accuracy,
         compared=int(both.sum()),
@@ -84,10 +98,12 @@ def _swaps(label: IntArray, guess: IntArray) -> int:
     return int(np.triu(exchanged, 1).sum())
 
 
-def _by_keypoint(pairs: Sequence[Pair], matches: Sequence[Matches], skeleton: Skeleton) -> dict[str, tuple[int, int]]:
-    """For each keypoint, how many labelled ones of animals that were found lie nearest to a prediction (of the same
-    keypoint) with the right name, and how many to one with any name. Unlike the accuracy of animals this sees keypoints
-    that were put together with those of another animal."""
+def _by_keypoint(
+    pairs: Sequence[Pair], matches: Sequence[Matches], skeleton: Skeleton
+) -> dict[str, tuple[int, int]]:
+    """For each keypoint, how many labelled ones of animals that were found lie nearest to a prediction (of
+    the same keypoint) with the right name, and how many to one with any name. Unlike the accuracy of animals
+    this sees keypoints that were put together with those of another animal."""
     right, compared = np.zeros(skeleton.num_keypoints, np.int64), np.zeros(skeleton.num_keypoints, np.int64)
     for (labels, found), match in zip(pairs, matches, strict=True):
         if not len(match.labelled):
@@ -103,7 +119,11 @@ def _by_keypoint(pairs: Sequence[Pair], matches: Sequence[Matches], skeleton: Sk
         there = present_keypoints(truth) & np.isfinite(near.min(axis=1)) & (name >= 0) & (own >= 0)
         compared += there.sum(axis=0)
         right += (there & (name == own)).sum(axis=0)
-    return {keypoint: (int(r), int(c)) for keypoint, r, c in zip(skeleton.keypoints, right, compared, strict=True) if c}
+    return {
+        keypoint: (int(r), int(c))
+        for keypoint, r, c in zip(skeleton.keypoints, right, compared, strict=True)
+        if c
+    }
 
 
 def _videos(pairs: Sequence[Pair]) -> list[list[int]]:
@@ -117,9 +137,14 @@ def _videos(pairs: Sequence[Pair]) -> list[list[int]]:
 
 
 def _switches(
-    videos: Sequence[Sequence[int]], pairs: Sequence[Pair], matches: Sequence[Matches], what: str, identified: bool
+    videos: Sequence[Sequence[int]],
+    pairs: Sequence[Pair],
+    matches: Sequence[Matches],
+    what: str,
+    identified: bool,
 ) -> Switches:
-    """How often a labelled individual, seen again, has another identity or track than when it was last seen."""
+    """How often a labelled individual, seen again, has another identity or track than when it was last
+    seen."""
     changes = seen_again = 0
     for video in videos:
         last: dict[tuple[str, int], int] = {}
@@ -139,7 +164,8 @@ def _switches(
 
 
 def _individuals(labels: Instances, identified: bool) -> list[tuple[str, int] | None]:
-    """What tells that a labelled animal is the one of another image: its track, else its identity; None: nothing."""
+    """What tells that a labelled animal is the one of another image: its track, else its identity; None:
+    nothing."""
     found: list[tuple[str, int] | None] = []
     for track, identity in zip(labels.track.tolist(), labels.identity.tolist(), strict=True):
         named = ("identity", identity) if identified and identity >= 0 else None

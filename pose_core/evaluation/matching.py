@@ -27,8 +27,8 @@ class Matches:
         predicted: (M,) int64, the prediction that belongs to each.
         missed: labelled animals (with at least one labelled keypoint) without a prediction.
         false: predictions that belong to no labelled animal.
-        ignored: predictions without a labelled animal that lie in a region that counts neither way: one that the labels
-            ask to ignore, or the box of an animal of which no keypoint is labelled.
+        ignored: predictions without a labelled animal that lie in a region that counts neither way: one that
+            the labels ask to ignore, or the box of an animal of which no keypoint is labelled.
     """
 
     labelled: IntArray
@@ -39,7 +39,8 @@ class Matches:
 
 
 def animal_sizes(labels: LabelledImage) -> npt.NDArray[np.float64]:
-    """Longer side of each labelled animal's box, (N,) float64 pixels; NaN where there is no box or it has no extent."""
+    """Longer side of each labelled animal's box, (N,) float64 pixels; NaN where there is no box or it has no
+    extent."""
     boxes = labels.instances.animal_boxes().astype(np.float64)
     sides = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
     return np.where(sides > 0, sides, np.nan)
@@ -48,16 +49,17 @@ def animal_sizes(labels: LabelledImage) -> npt.NDArray[np.float64]:
 def match_animals(labels: LabelledImage, found: Frame, *, several: bool) -> Matches:
     """Assign predicted to labelled animals so that the sum of costs is smallest.
 
-    The cost of a pair is the mean over the animal's labelled keypoints of the distance to the prediction, cut off at
-    the animal's own size (longer side of its box; the image's diagonal where that is unknown); a keypoint that is
-    missing in the prediction costs that size. Predictions without any keypoint are no predictions.
+    The cost of a pair is the mean over the animal's labelled keypoints of the distance to the prediction, cut
+    off at the animal's own size (longer side of its box; the image's diagonal where that is unknown); a
+    keypoint that is missing in the prediction costs that size. Predictions without any keypoint are no
+    predictions.
 
     Args:
         labels: of the image.
         found: predictions in the same image.
-        several: whether the project can hold more than one animal. If so, an animal and a prediction that do not come
-            within reach (all costs cut off) are a miss and a false positive instead of a pair. With one animal an image
-            the pair is taken however far it is, so that gross errors count as errors.
+        several: whether the project can hold more than one animal. If so, an animal and a prediction that do
+            not come within reach (all costs cut off) are a miss and a false positive instead of a pair. With
+            one animal an image the pair is taken however far it is, so that gross errors count as errors.
 
     Returns:
         the assignment; the order of animals and predictions does not influence which of them are paired.

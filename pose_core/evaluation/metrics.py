@@ -52,12 +52,13 @@ def measure(
 
     Args:
         pairs: labels and prediction of each image, both in pixels of the original image.
-        skeleton: of the project; with one individual, the animal and its prediction are a pair however far they are.
+        skeleton: of the project; with one individual, the animal and its prediction are a pair however far
+            they are.
         spec: sigmas, PCK thresholds, smallest score of confident keypoints, number of resamplings.
         split: what the images are called in the result.
         seed: of the bootstrap; the same seed gives the same intervals.
-        unique: whether the model finds the keypoints that exist once an image. Those of a model that has no head for
-            them are in no metric, and a note says so.
+        unique: whether the model finds the keypoints that exist once an image. Those of a model that has no
+            head for them are in no metric, and a note says so.
 
     Raises:
         ConfigError: a sigma names no keypoint, or a keypoint has none.
@@ -70,9 +71,13 @@ def measure(
     notes = []
     if skeleton.unique_keypoints and not unique:
         names = ", ".join(skeleton.unique_keypoints)
-        notes.append(f"the model has no head for keypoints that exist once an image: {names} are in no metric")
+        notes.append(
+            f"the model has no head for keypoints that exist once an image: {names} are in no metric"
+        )
         skeleton = replace(skeleton, unique_keypoints=())
-    matches = tuple(match_animals(labels, found, several=skeleton.num_individuals > 1) for labels, found in pairs)
+    matches = tuple(
+        match_animals(labels, found, several=skeleton.num_individuals > 1) for labels, found in pairs
+    )
     errors = keypoint_errors(pairs, matches, skeleton)
     bootstrap = Bootstrap(len(pairs), spec.bootstrap, seed)
     thresholds = tuple(dict.fromkeys(spec.pck))
@@ -112,5 +117,6 @@ def _check(pairs: Sequence[Pair], skeleton: Skeleton) -> None:
         for what, instances in (("the labels", labels.instances), ("the predictions", found.instances)):
             if instances.keypoints.shape[1] != expected:
                 raise DataError(
-                    f"{labels.name}: {what} have {instances.keypoints.shape[1]} keypoints, the skeleton has {expected}"
+                    f"{labels.name}: {what} have {instances.keypoints.shape[1]} keypoints, the skeleton has "
+                    f"{expected}"
                 )

@@ -1,7 +1,8 @@
 """Average precision by object keypoint similarity, with intervals.
 
-Intervals resample images. Which prediction matches which animal at which OKS does not depend on the sample, so COCO's
-code matches once for each threshold and only the precision-recall curve is made anew for every resampling.
+Intervals resample images. Which prediction matches which animal at which OKS does not depend on the sample,
+so COCO's code matches once for each threshold and only the precision-recall curve is made anew for every
+resampling.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ def resolve_sigmas(sigmas: float | Mapping[str, float], skeleton: Skeleton) -> d
         by_name = dict.fromkeys(skeleton.keypoints, float(sigmas))
     for name, sigma in by_name.items():
         if not (np.isfinite(sigma) and sigma >= 0):
-            raise ConfigError(f"evaluation.sigmas: the sigma of {name} must be a number above 0, not {sigma:g}")
+            raise ConfigError(
+                f"evaluation.sigmas: the sigma of {name} must be a number above 0, not {sigma:g}"
+            )
     return by_name
 
 
@@ -75,7 +78,9 @@ def override_sigmas(
         try:
             sigma = float(number)
         except ValueError:
-            raise ConfigError(f"{argument('sigma', option)}: write a number such as 0.05, or KEYPOINT=0.05") from None
+            raise ConfigError(
+                f"{argument('sigma', option)}: write a number such as 0.05, or KEYPOINT=0.05"
+            ) from None
         sigmas = {**resolve_sigmas(sigmas, skeleton), name: sigma} if equals else sigma
         resolve_sigmas(sigmas, skeleton)
     return sigmas
@@ -115,7 +120,9 @@ def compute_oks_metrics(
     return OksMetrics(
         **{name: Estimate(value, intervals[name], without) for name, value in metrics.items()},
         sigmas=dict(sigmas),
-        why=why_ap_is_low(ap50, predictions=len(task.results), areas=task.areas, sigmas=values, errors=errors),
+        why=why_ap_is_low(
+            ap50, predictions=len(task.results), areas=task.areas, sigmas=values, errors=errors
+        ),
         notes=task.notes,
     )
 
@@ -136,7 +143,12 @@ def resample_precision(task: CocoTask, sigmas: Sequence[float], bootstrap: Boots
     precision, recall = resampled_curves(
         correct[:, order], wrong[:, order], image[order], task.animals, bootstrap.counts
     )
-    return {"ap": precision.mean(axis=0), "ap50": precision[0], "ap75": precision[5], "ar": recall.mean(axis=0)}
+    return {
+        "ap": precision.mean(axis=0),
+        "ap50": precision[0],
+        "ap75": precision[5],
+        "ar": recall.mean(axis=0),
+    }
 
 
 def resampled_curves(
@@ -148,12 +160,13 @@ def resampled_curves(
 ) -> tuple[Floats, Floats]:
     """COCO's average precision and recall of resamplings.
 
-    A prediction whose image was drawn n times stands n times in the list; the interpolated curve needs only the last
-    of them, because repeated correct predictions raise the precision and repeated false ones lower it.
+    A prediction whose image was drawn n times stands n times in the list; the interpolated curve needs only
+    the last of them, because repeated correct predictions raise the precision and repeated false ones lower
+    it.
 
     Args:
-        correct, wrong: (T, D), whether a prediction is a true or a false positive at each threshold (neither where it
-            is ignored); predictions from the highest score to the lowest.
+        correct, wrong: (T, D), whether a prediction is a true or a false positive at each threshold (neither
+            where it is ignored); predictions from the highest score to the lowest.
         image: (D,) image of each prediction.
         animals: (I,) labelled animals of each image.
         counts: (R, I) how often each image was drawn.

@@ -57,7 +57,9 @@ def write_folder(
             "predictions.png": lambda path: plot_predictions(
                 pairs, measured.matches, measured.errors, measured.result, skeleton, path
             ),
-            "error_by_keypoint.png": lambda path: plot_error_by_keypoint(measured.errors, measured.result, path),
+            "error_by_keypoint.png": lambda path: plot_error_by_keypoint(
+                measured.errors, measured.result, path
+            ),
             "error_curve.png": lambda path: plot_error_curve(measured.errors, measured.result, path),
         }
         plots = tuple(name for name in PLOTS if drawing[name](temporary / name))
@@ -71,7 +73,8 @@ def write_folder(
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turns a failure to write into one line; a full disk is left to the command line, which knows what to say.
+    """Turns a failure to write into one line; a full disk is left to the command line, which knows what to
+    say.
 
     Raises:
         RunError: something in ``folder`` cannot be written.
@@ -94,11 +97,14 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]
 
 
 def _error_rows(pairs: Sequence[Pair], measured: Measured) -> list[dict[str, Any]]:
-    """A row for each labelled keypoint; empty cells where it was not predicted. Pixels of the original image."""
+    """A row for each labelled keypoint; empty cells where it was not predicted. Pixels of the original
+    image."""
     errors, rows = measured.errors, []
     partners = [dict(zip(m.labelled.tolist(), m.predicted.tolist(), strict=True)) for m in measured.matches]
     for row in range(len(errors)):
-        image, animal, keypoint = (int(column[row]) for column in (errors.image, errors.animal, errors.keypoint))
+        image, animal, keypoint = (
+            int(column[row]) for column in (errors.image, errors.animal, errors.keypoint)
+        )
         labels, found = pairs[image]
         if animal == ONCE_AN_IMAGE:
             at = keypoint - labels.instances.keypoints.shape[1]
@@ -124,7 +130,11 @@ def keypoint_rows(measured: Measured) -> list[dict[str, Any]]:
             ("rms_error", error.rms),
         ]
         metrics.extend((f"pck_{threshold:g}", metric) for threshold, metric in keypoint.pck.items())
-        row: dict[str, Any] = {"keypoint": keypoint.name, "labelled": keypoint.labelled, "missing": keypoint.missing}
+        row: dict[str, Any] = {
+            "keypoint": keypoint.name,
+            "labelled": keypoint.labelled,
+            "missing": keypoint.missing,
+        }
         for name, metric in metrics:
             low, high = metric.interval or (None, None)
             row |= {name: _cell(metric.value), f"{name}_low": _cell(low), f"{name}_high": _cell(high)}

@@ -17,7 +17,14 @@ PERCENTILES = (25, 50, 75, 90, 95, 99)
 
 ONCE_AN_IMAGE = -1
 _ROW = np.dtype(
-    [("image", "i8"), ("animal", "i8"), ("keypoint", "i8"), ("distance", "f8"), ("score", "f8"), ("size", "f8")]
+    [
+        ("image", "i8"),
+        ("animal", "i8"),
+        ("keypoint", "i8"),
+        ("distance", "f8"),
+        ("score", "f8"),
+        ("size", "f8"),
+    ]
 )
 
 NOT_LABELLED = "no keypoint is labelled in this split"
@@ -32,7 +39,8 @@ class KeypointErrors:
         names: names of the K keypoints of an animal, then of the U keypoints that exist once an image.
         images: number of images, I, those without labelled keypoints included.
         image: (E,) int64, position of the image in the split.
-        animal: (E,) int64, row of the labelled animal; ``ONCE_AN_IMAGE`` for a keypoint that belongs to no animal.
+        animal: (E,) int64, row of the labelled animal; ``ONCE_AN_IMAGE`` for a keypoint that belongs to no
+            animal.
         keypoint: (E,) int64, index into ``names``.
         distance: (E,) float64, pixels of the original image; NaN where the keypoint was not predicted.
         score: (E,) float64, the prediction's score; 0 where not predicted.
@@ -76,7 +84,12 @@ def keypoint_errors(
     parts = [np.zeros(0, _ROW)]
 
     def add(
-        image: int, animal: npt.ArrayLike, keypoint: IntArray, distance: Floats, score: Floats, size: npt.ArrayLike
+        image: int,
+        animal: npt.ArrayLike,
+        keypoint: IntArray,
+        distance: Floats,
+        score: Floats,
+        size: npt.ArrayLike,
     ) -> None:
         part = np.empty(len(keypoint), _ROW)
         part["image"], part["animal"], part["keypoint"], part["distance"], part["size"] = (
@@ -96,7 +109,14 @@ def keypoint_errors(
         score[match.labelled] = found.instances.keypoint_scores[match.predicted]
         animal, keypoint = np.nonzero(present_keypoints(truth))
         distance = np.linalg.norm(truth - guess, axis=-1)
-        add(at, animal, keypoint, distance[animal, keypoint], score[animal, keypoint], animal_sizes(labels)[animal])
+        add(
+            at,
+            animal,
+            keypoint,
+            distance[animal, keypoint],
+            score[animal, keypoint],
+            animal_sizes(labels)[animal],
+        )
         if u and len(labels.unique_keypoints):
             points = labels.unique_keypoints.astype(np.float64)
             there = np.flatnonzero(present_keypoints(points))
@@ -111,7 +131,8 @@ def keypoint_errors(
 
 
 def compute_error_metrics(errors: KeypointErrors, bootstrap: Bootstrap) -> ErrorMetrics:
-    """Mean, median, root mean square and percentiles of the errors of all labelled keypoints that were predicted."""
+    """Mean, median, root mean square and percentiles of the errors of all labelled keypoints that were
+    predicted."""
     predicted = errors.predicted
     distance, image = errors.distance[predicted], errors.image[predicted]
     if not len(distance):
@@ -135,12 +156,14 @@ def compute_error_metrics(errors: KeypointErrors, bootstrap: Bootstrap) -> Error
     )
 
 
-def compute_pck(errors: KeypointErrors, thresholds: Sequence[float], bootstrap: Bootstrap) -> dict[float, Estimate]:
-    """Percentage of correct keypoints (Yang and Ramanan, 2013), as a fraction: error at most ``threshold`` times the
-    longer side of the labelled animal's box. A missing prediction is not correct.
+def compute_pck(
+    errors: KeypointErrors, thresholds: Sequence[float], bootstrap: Bootstrap
+) -> dict[float, Estimate]:
+    """Percentage of correct keypoints (Yang and Ramanan, 2013), as a fraction: error at most ``threshold``
+    times the longer side of the labelled animal's box. A missing prediction is not correct.
 
-    Keypoints of animals without a size (one labelled keypoint, no box) and those that exist once an image are not
-    counted; where nothing is left, the metric is undefined.
+    Keypoints of animals without a size (one labelled keypoint, no box) and those that exist once an image are
+    not counted; where nothing is left, the metric is undefined.
     """
     measured = errors.select(np.isfinite(errors.size))
     if not len(measured):
@@ -180,8 +203,11 @@ def per_keypoint(
     return tuple(metrics)
 
 
-def compute_confident_metrics(errors: KeypointErrors, threshold: float, bootstrap: Bootstrap) -> ConfidentMetrics:
-    """Errors of only those keypoints that the model itself scores at least ``threshold``, and how many those are.
+def compute_confident_metrics(
+    errors: KeypointErrors, threshold: float, bootstrap: Bootstrap
+) -> ConfidentMetrics:
+    """Errors of only those keypoints that the model itself scores at least ``threshold``, and how many those
+    are.
 
     The fraction kept is of all labelled keypoints, so that a model cannot look good by predicting little.
     """

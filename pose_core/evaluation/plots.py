@@ -47,7 +47,8 @@ def style() -> Iterator[None]:
 
 
 def plot_error_by_keypoint(errors: KeypointErrors, result: EvaluationResult, path: Path) -> bool:
-    """Every error as a dot, with quartiles and median, a row for each keypoint; False if there is nothing to draw.
+    """Every error as a dot, with quartiles and median, a row for each keypoint; False if there is nothing to
+    draw.
 
     Args:
         errors: rows of the split.
@@ -71,7 +72,9 @@ def plot_error_by_keypoint(errors: KeypointErrors, result: EvaluationResult, pat
             if len(own):
                 _box(axes, own, row, colour, rng)
                 text = f"median {_pixels(float(np.median(own)))} px,  {text}"
-            axes.annotate(text, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=9.5, color=GREY)
+            axes.annotate(
+                text, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=9.5, color=GREY
+            )
         axes.set_xscale("log")
         axes.set_xlim(low * 0.9, high * 1.1)
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -82,7 +85,9 @@ def plot_error_by_keypoint(errors: KeypointErrors, result: EvaluationResult, pat
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", color=FAINT, zorder=0)
         axes.set_axisbelow(True)
-        axes.set_xlabel("error (pixels of the original image, logarithmic; box: quartiles, line: 5 % to 95 %)")
+        axes.set_xlabel(
+            "error (pixels of the original image, logarithmic; box: quartiles, line: 5 % to 95 %)"
+        )
         axes.set_title(f"Error by keypoint, {_images(result)}")
         figure.savefig(path)
     return True
@@ -91,7 +96,8 @@ def plot_error_by_keypoint(errors: KeypointErrors, result: EvaluationResult, pat
 def plot_error_curve(errors: KeypointErrors, result: EvaluationResult, path: Path) -> bool:
     """Fraction of labelled keypoints predicted within x pixels; False if there is nothing to draw.
 
-    Keypoints without a prediction are within no distance, so that curves end below 100 % where any is missing.
+    Keypoints without a prediction are within no distance, so that curves end below 100 % where any is
+    missing.
 
     Args:
         errors: rows of the split.
@@ -111,9 +117,20 @@ def plot_error_curve(errors: KeypointErrors, result: EvaluationResult, path: Pat
                 own = errors.distance[errors.keypoint == index]
                 if len(own):
                     axes.step(
-                        *_cumulative(own, limit), where="post", color=colour, linewidth=1.4, label=name, alpha=0.9
+                        *_cumulative(own, limit),
+                        where="post",
+                        color=colour,
+                        linewidth=1.4,
+                        label=name,
+                        alpha=0.9,
                     )
-        axes.step(*_cumulative(errors.distance, limit), where="post", color=INK, linewidth=2.8, label="all keypoints")
+        axes.step(
+            *_cumulative(errors.distance, limit),
+            where="post",
+            color=INK,
+            linewidth=2.8,
+            label="all keypoints",
+        )
         for fraction in (0.5, 0.9):
             _mark(axes, errors.distance, fraction, limit)
         axes.set_xlim(0, limit)
@@ -125,11 +142,13 @@ def plot_error_curve(errors: KeypointErrors, result: EvaluationResult, path: Pat
         axes.set_ylabel("labelled keypoints")
         axes.set_title(f"Cumulative error, {_images(result)}")
         beyond, missing = int((distance > limit).sum()), result.counts.missing
-        left_out = [f"{beyond} beyond {_pixels(limit)} px"] * bool(beyond) + [f"{missing} without a prediction"] * bool(
-            missing
-        )
+        left_out = [f"{beyond} beyond {_pixels(limit)} px"] * bool(beyond) + [
+            f"{missing} without a prediction"
+        ] * bool(missing)
         if left_out:
-            axes.set_xlabel(f"error below (pixels of the original image); of {len(errors)}: {', '.join(left_out)}")
+            axes.set_xlabel(
+                f"error below (pixels of the original image); of {len(errors)}: {', '.join(left_out)}"
+            )
         axes.legend(loc="lower right", frameon=True, framealpha=0.9, edgecolor="none", fontsize=10)
         figure.savefig(path)
     return True
@@ -147,8 +166,12 @@ def _box(axes: Axes, values: Floats, row: int, colour: str, rng: np.random.Gener
     p5, q1, median, q3, p95 = np.percentile(values, [5, 25, 50, 75, 95])
     for start, end in ((p5, q1), (q3, p95)):
         axes.plot([start, end], [row, row], color=INK, linewidth=1.2, zorder=3, solid_capstyle="butt")
-    axes.add_patch(Rectangle((q1, row - 0.27), q3 - q1, 0.54, fill=False, edgecolor=INK, linewidth=1.2, zorder=3))
-    axes.plot([median, median], [row - 0.27, row + 0.27], color=INK, linewidth=3, zorder=4, solid_capstyle="butt")
+    axes.add_patch(
+        Rectangle((q1, row - 0.27), q3 - q1, 0.54, fill=False, edgecolor=INK, linewidth=1.2, zorder=3)
+    )
+    axes.plot(
+        [median, median], [row - 0.27, row + 0.27], color=INK, linewidth=3, zorder=4, solid_capstyle="butt"
+    )
 
 
 def _cumulative(distance: Floats, limit: float) -> tuple[Floats, Floats]:
@@ -185,7 +208,9 @@ def _curve_limit(distance: Floats) -> float:
     if wanted <= 0:
         return 1.0
     unit = 10 ** np.floor(np.log10(wanted))
-    return float(next(m * unit for m in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if m * unit >= wanted * (1 - 1e-9)))
+    return float(
+        next(m * unit for m in (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if m * unit >= wanted * (1 - 1e-9))
+    )
 
 
 def _log_range(distance: Floats) -> tuple[float, float]:

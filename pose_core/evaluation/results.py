@@ -126,8 +126,8 @@ class IdentityMetrics:
         right: of these, pairs with the same.
         unnamed: pairs in which the labelled animal has an identity and the predicted one has none.
         swaps: pairs of animals in one image that have exchanged their identities.
-        keypoints: by keypoint, how many labelled ones (of animals that were found) lie nearest to a predicted one of
-            the right individual, and how many to one of any individual.
+        keypoints: by keypoint, how many labelled ones (of animals that were found) lie nearest to a predicted
+            one of the right individual, and how many to one of any individual.
         switches: by ``identity`` and ``track``, where there are any: changes along the images of a folder.
     """
 
@@ -200,7 +200,8 @@ class EvaluationResult:
         identity: names of the animals; None where there is nothing to compare.
         plots: file names in ``folder``.
         folder: where plots, predictions and tables are; empty if nothing was written.
-        besides: the same with the labels in the place of a detector or the like, by the name of what they supply.
+        besides: the same with the labels in the place of a detector or the like, by the name of what they
+            supply.
     """
 
     split: str
@@ -239,7 +240,10 @@ class EvaluationResult:
             "pck": {name: metric.value for name, metric in pck.items()},
             "percentiles": {str(p): v for p, v in self.error.percentiles.items()},
             "intervals": {**_intervals(metrics), "pck": _intervals(pck)},
-            "reasons": {**_reasons(metrics), **_reasons({f"pck.{name}": metric for name, metric in pck.items()})},
+            "reasons": {
+                **_reasons(metrics),
+                **_reasons({f"pck.{name}": metric for name, metric in pck.items()}),
+            },
             "counts": dict(vars(self.counts)),
             "keypoints": [_keypoint(k) for k in self.keypoints],
             "confident": {

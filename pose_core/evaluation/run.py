@@ -68,12 +68,13 @@ def evaluate(
 ) -> EvaluationResult | DetectorResult:
     """Predict the labelled images of a split and compare what is found with their labels.
 
-    Predictions are those of ``pose predict`` on the same images. Where a model has a detector, the same is measured
-    once more with the labelled boxes in its place (``result.besides``); where nothing supplies boxes, the labels do.
+    Predictions are those of ``pose predict`` on the same images. Where a model has a detector, the same is
+    measured once more with the labelled boxes in its place (``result.besides``); where nothing supplies
+    boxes, the labels do.
 
-    Metrics go into the run's ``metrics.json`` under the name of the split; predictions (Parquet), tables (CSV) and
-    plots into ``evaluation/<split>``. Whatever was there of the same split is replaced. Of a detector, the average
-    precision of its boxes is measured.
+    Metrics go into the run's ``metrics.json`` under the name of the split; predictions (Parquet), tables
+    (CSV) and plots into ``evaluation/<split>``. Whatever was there of the same split is replaced. Of a
+    detector, the average precision of its boxes is measured.
 
     Args:
         run: a trained run, or its folder.
@@ -83,7 +84,8 @@ def evaluate(
         batch_size: images a batch; the run's ``inference.batch_size`` by default.
         spec: sigmas, thresholds, resamplings; the run's ``evaluation`` by default.
         reporter: is told how far it is, in images.
-        sources: as of :func:`pose_core.load`, and ``labelled_boxes=True``: the labelled boxes and nothing else.
+        sources: as of :func:`pose_core.load`, and ``labelled_boxes=True``: the labelled boxes and nothing
+            else.
 
     Returns:
         the metrics: of poses, or for the run of a detector of boxes.
@@ -91,15 +93,19 @@ def evaluate(
     Raises:
         RunError: the run folder is incomplete or cannot be written.
         DataError: the data are gone, are other data, cannot be read, or the split has no images.
-        ConfigError: a sigma names no keypoint, there is no such split, the device is not available, or a source is
-            unknown or not needed.
+        ConfigError: a sigma names no keypoint, there is no such split, the device is not available, or a
+            source is unknown or not needed.
     """
     opened = run if isinstance(run, Run) else Run.open(run)
     project = None if data is None else Path(data)
     if isinstance(opened.spec, DetectorRunSpec):
         if given := [name for name, value in {**sources, "spec": spec}.items() if value not in (None, False)]:
-            raise ConfigError(f"{opened.path}: holds a detector, for which {', '.join(given)} mean nothing; leave out")
-        return evaluate_detector(opened.of(DetectorRunSpec), split, project, device, batch_size, reporter=reporter)
+            raise ConfigError(
+                f"{opened.path}: holds a detector, for which {', '.join(given)} mean nothing; leave out"
+            )
+        return evaluate_detector(
+            opened.of(DetectorRunSpec), split, project, device, batch_size, reporter=reporter
+        )
     return evaluate_poses(
         opened.of(RunSpec), split, project, device, batch_size, spec=spec, reporter=reporter, **sources
     )
@@ -145,7 +151,8 @@ def evaluate_detector(
     *,
     reporter: Reporter | None = None,
 ) -> DetectorResult:
-    """Find boxes in the images of a split, as a top-down model would, and compare them with the labelled ones.
+    """Find boxes in the images of a split, as a top-down model would, and compare them with the labelled
+    ones.
 
     The metrics go into the run's ``metrics.json`` under the name of the split. See :func:`evaluate`.
     """
@@ -155,7 +162,9 @@ def evaluate_detector(
     pipeline = make_detector_pipeline(run, choose_device(device), at_once)
     frames = _frames(pipeline, split, images, reporter)
     min_box = run.spec.decided_min_box()
-    result = measure_boxes(split, [images.dataset.images[row] for row in images.rows], frames, min_box, images.notes)
+    result = measure_boxes(
+        split, [images.dataset.images[row] for row in images.rows], frames, min_box, images.notes
+    )
     run.update_metrics(**{split: result.to_json()})
     return result
 
@@ -216,7 +225,9 @@ def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> Spl
     parts = parts if isinstance(parts, dict) else {}
     names = parts.get(split) if split != ALL else [ALL]
     if not isinstance(names, list):
-        raise RunError(f"{run.path / PROVENANCE}: does not name the images of the {split} split; the file is damaged")
+        raise RunError(
+            f"{run.path / PROVENANCE}: does not name the images of the {split} split; the file is damaged"
+        )
     if not names:
         others = [f"{part} ({len(parts[part])} images)" for part in SPLITS if parts.get(part)]
         if not others:
@@ -233,7 +244,8 @@ def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> Spl
     if not source.exists():
         if data is not None:
             raise DataError(
-                f"{source}: no such folder or file; {argument('data')} must name the labelled project of the run"
+                f"{source}: no such folder or file; {argument('data')} must name the labelled project of the "
+                "run"
             )
         raise DataError(
             f"{source}: the labelled project of this run is no longer there; pass {argument('data', 'PATH')}"
@@ -249,12 +261,15 @@ def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> Spl
     at = {image.name: row for row, image in enumerate(dataset.images)}
     if gone := [name for name in names if name not in at]:
         raise DataError(
-            f"{source}: {len(gone)} of the {len(names)} images of the {split} split are not in it, the first is "
+            f"{source}: {len(gone)} of the {len(names)} images of the {split} split are not in it, the first "
+            "is "
             f"{gone[0]}; pass {argument('data', 'PATH')} of the project that the run was trained on"
         )
     notes = []
     if data_hash(dataset) != run.provenance.get("data_hash"):
-        notes.append("the labels or images of the project have changed since training; the split is by image names")
+        notes.append(
+            "the labels or images of the project have changed since training; the split is by image names"
+        )
     return SplitImages(dataset, tuple(at[name] for name in names), tuple(notes))
 
 
@@ -268,7 +283,8 @@ def report(
     sources: Mapping[str, Source] = MappingProxyType({}),
     spec: EvaluationSpec | None = None,
 ) -> EvaluationResult:
-    """Measure predictions of a split, however they were made, and write metrics, tables and plots into the run.
+    """Measure predictions of a split, however they were made, and write metrics, tables and plots into the
+    run.
 
     Args:
         run: the run.
@@ -291,7 +307,8 @@ def report(
     notes = [*images.notes, *measured.result.notes]
     if any(value is True for value in sources.values()):
         notes.append(
-            "the network looked at crops around the labelled boxes: errors of a detector are not in these metrics"
+            "the network looked at crops around the labelled boxes: errors of a detector are not in these "
+            "metrics"
         )
     folder = run.path / FOLDER / name
     sizes = {(image.width, image.height) for image, _ in pairs}
@@ -319,7 +336,8 @@ def _check_skeleton(run: Run[RunBase], dataset: LabelledDataset, source: Path) -
         trained, here = getattr(run.spec.skeleton, what), getattr(dataset.skeleton, what)
         if tuple(trained) != tuple(here):
             raise DataError(
-                f"{source}: its {what.replace('_', ' ')} are {', '.join(here) or 'none'}, but the run was trained on "
+                f"{source}: its {what.replace('_', ' ')} are {', '.join(here) or 'none'}, but the run was "
+                "trained on "
                 f"{', '.join(trained) or 'none'}; pass {argument('data', 'PATH')} of the "
                 f"project that the run was trained on"
             )

@@ -13,4 +13,6 @@ class ParquetConfig(WriterConfig):
     """Predictions as a Parquet table."""
 
     compression: Literal["zstd", "snappy", "none"] = Field("zstd", description="Of the columns.")
-    row_group: int = Field(8192, ge=1, description="Largest number of rows kept in memory before they are written.")
+    row_group: int = Field(
+        8192, ge=1, description="Largest number of rows kept in memory before they are written."
+    )

@@ -72,7 +72,9 @@ def read_label_table(file: Path, skeleton: Skeleton) -> LabelTable:
     kept = np.flatnonzero(~bare)
 
     unique = len(skeleton.unique_keypoints)
-    keypoints = _look_up(rows, kept, _KEYPOINT, "keypoint", (*skeleton.keypoints, *skeleton.unique_keypoints), wrong)
+    keypoints = _look_up(
+        rows, kept, _KEYPOINT, "keypoint", (*skeleton.keypoints, *skeleton.unique_keypoints), wrong
+    )
     individuals = _look_up(rows, kept, _INDIVIDUAL, "individual", ("", *skeleton.individuals), wrong) - 1
     is_unique = keypoints >= skeleton.num_keypoints
     for i in np.flatnonzero(is_unique & (individuals >= 0)):
@@ -85,12 +87,18 @@ def read_label_table(file: Path, skeleton: Skeleton) -> LabelTable:
 
     occluded = _look_up(rows, kept, _OCCLUDED, "occluded", ("0", "1"), wrong, empty=0).astype(bool)
     for i in np.flatnonzero(is_unique & occluded):
-        raise wrong(kept[i], f"{rows[kept[i]][_KEYPOINT]} is a unique keypoint; these cannot be occluded, write 0")
-    xy = np.stack([_parse_numbers(rows, kept, _X, "x", wrong), _parse_numbers(rows, kept, _Y, "y", wrong)], axis=1)
+        raise wrong(
+            kept[i], f"{rows[kept[i]][_KEYPOINT]} is a unique keypoint; these cannot be occluded, write 0"
+        )
+    xy = np.stack(
+        [_parse_numbers(rows, kept, _X, "x", wrong), _parse_numbers(rows, kept, _Y, "y", wrong)], axis=1
+    )
 
     # One number for each image, individual and keypoint: duplicates are neighbours once these are sorted, and
     # the stable order keeps the earlier line first for the message.
-    slots = (images[kept] * (skeleton.num_individuals + 1) + individuals + 1) * (skeleton.num_keypoints + unique)
+    slots = (images[kept] * (skeleton.num_individuals + 1) + individuals + 1) * (
+        skeleton.num_keypoints + unique
+    )
     slots += keypoints
     order = np.argsort(slots, kind="stable")
     for i in np.flatnonzero(np.diff(slots[order]) == 0)[:1]:
@@ -168,7 +176,9 @@ def _look_up(
     codes = np.fromiter((at.get(rows[i][column], -1) for i in kept), np.int64, len(kept))
     for i in np.flatnonzero(codes < 0):
         cell = rows[kept[i]][column]
-        raise wrong(kept[i], f"unknown {what} {cell!r}; {nearest_name(cell, known)}" if cell else f"{what} is empty")
+        raise wrong(
+            kept[i], f"unknown {what} {cell!r}; {nearest_name(cell, known)}" if cell else f"{what} is empty"
+        )
     return codes
 
 
@@ -187,7 +197,9 @@ def _parse_numbers(
     # Written so that NaN fails, too: it is not smaller than anything.
     for i in np.flatnonzero(~(np.abs(values) < 1e9)):
         cell = rows[kept[i]][column]
-        raise wrong(kept[i], f"{what} is {cell!r}, not a number; delete the row if the keypoint is not labelled")
+        raise wrong(
+            kept[i], f"{what} is {cell!r}, not a number; delete the row if the keypoint is not labelled"
+        )
     return values
 
 

@@ -79,7 +79,9 @@ class ParquetWriter(Writer):
             expected: int | None = None
             for frame in frames:
                 if expected is not None and frame.index != expected:
-                    raise DataError(f"got frame {frame.index} after frame {expected - 1}; write frames in order")
+                    raise DataError(
+                        f"got frame {frame.index} after frame {expected - 1}; write frames in order"
+                    )
                 expected = frame.index + 1
                 held.append(frame)
                 rows += max(len(frame.instances), 1)
@@ -125,7 +127,9 @@ class ParquetPredictions(PredictionsStream):
         except FileNotFoundError:
             raise DataError(f"{path}: no such file; check the path") from None
         except (OSError, pa.ArrowException) as error:
-            raise DataError(f"{path}: not readable as Parquet ({_shorten_error(error)}); predict again") from None
+            raise DataError(
+                f"{path}: not readable as Parquet ({_shorten_error(error)}); predict again"
+            ) from None
         metadata = schema.metadata or {}
         if KEY not in metadata:
             raise DataError(
@@ -190,7 +194,9 @@ def _parse_header(path: Path, content: bytes) -> PredictionsHeader:
         if values.pop("format") != FORMAT:
             raise ValueError("another format")
         if version > VERSION:
-            raise DataError(f"{path}: written by a newer version (table version {version}); upgrade pose-core")
+            raise DataError(
+                f"{path}: written by a newer version (table version {version}); upgrade pose-core"
+            )
         skeleton = values.pop("skeleton")
         # JSON has no tuples; the skeleton is compared with others, so its fields must be of the same types.
         for name in ("keypoints", "individuals", "unique_keypoints"):
@@ -199,7 +205,9 @@ def _parse_header(path: Path, content: bytes) -> PredictionsHeader:
             skeleton[name] = tuple((a, b) for a, b in skeleton[name])
         return PredictionsHeader(skeleton=Skeleton(**skeleton), **values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: the metadata are damaged ({_shorten_error(error)}); predict again") from None
+        raise DataError(
+            f"{path}: the metadata are damaged ({_shorten_error(error)}); predict again"
+        ) from None
 
 
 def _make_batch(frames: list[Frame], skeleton: Skeleton, schema: pa.Schema) -> pa.RecordBatch:
@@ -236,7 +244,8 @@ def _make_batch(frames: list[Frame], skeleton: Skeleton, schema: pa.Schema) -> p
     track, identity = np.full(total, -1, np.int64), np.full(total, -1, np.int64)
     track[used], identity[used] = join("track"), join("identity")
     status = [
-        "missing" if f.missing is not None else "animal" if n else "empty" for f, n in zip(frames, animals, strict=True)
+        "missing" if f.missing is not None else "animal" if n else "empty"
+        for f, n in zip(frames, animals, strict=True)
     ]
     columns: list[pa.Array] = [
         pa.array(np.array([f.index for f in frames], np.int64)[frame_of]),
@@ -254,7 +263,9 @@ def _make_batch(frames: list[Frame], skeleton: Skeleton, schema: pa.Schema) -> p
     if skeleton.unique_keypoints:
         unique = np.full((total, len(skeleton.unique_keypoints), 3), np.nan, np.float32)
         present = np.array([f.missing is None for f in frames])
-        values = np.stack([np.concatenate([f.unique_keypoints, f.unique_scores[:, None]], axis=1) for f in frames])
+        values = np.stack(
+            [np.concatenate([f.unique_keypoints, f.unique_scores[:, None]], axis=1) for f in frames]
+        )
         unique[first[present]] = values[present]
         columns += [to_floats(unique[:, u, part]) for u in range(unique.shape[1]) for part in range(3)]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
@@ -267,10 +278,14 @@ def _read_floats(table: pa.Table, name: str) -> npt.NDArray[np.float32]:
 
 def _read_integers(table: pa.Table, name: str) -> npt.NDArray[np.int64]:
     """Read a column of integers; nulls become -1."""
-    return np.asarray(table.column(name).combine_chunks().fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
+    return np.asarray(
+        table.column(name).combine_chunks().fill_null(-1).to_numpy(zero_copy_only=False), np.int64
+    )
 
 
-def _read_points(table: pa.Table, names: tuple[str, ...]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _read_points(
+    table: pa.Table, names: tuple[str, ...]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Read coordinates (rows, len(names), 2) and scores (rows, len(names))."""
     parts = [np.stack([_read_floats(table, f"{n}.{p}") for n in names], axis=1) for p in _PARTS]
     return np.stack(parts[:2], axis=-1), np.nan_to_num(parts[2], nan=0.0)

@@ -114,14 +114,16 @@ def _read_project_file(file: Path) -> tuple[str, Skeleton, tuple[str, ...]]:
             fields[key] = tuple(value)
         elif key in _PAIR_LISTS:
             if not isinstance(value, list) or not all(
-                isinstance(pair, list) and len(pair) == 2 and all(isinstance(v, str) for v in pair) for pair in value
+                isinstance(pair, list) and len(pair) == 2 and all(isinstance(v, str) for v in pair)
+                for pair in value
             ):
                 raise wrong(key, f"{key} must be a list of pairs of keypoint names, such as [[nose, neck]]")
             for point in (n for pair in value for n in pair):
                 if point not in fields["keypoints"]:
                     raise wrong(
                         key,
-                        f"{key} name an unknown keypoint {point!r}; {nearest_name(point, fields['keypoints'])}",
+                        f"{key} name an unknown keypoint {point!r}; "
+                        f"{nearest_name(point, fields['keypoints'])}",
                     )
             fields[key] = tuple((a, b) for a, b in value)
         elif key == "identified" and not isinstance(value, bool):
@@ -148,7 +150,9 @@ def _read_images(folder: Path, table: LabelTable, skeleton: Skeleton) -> tuple[L
     bounds = np.searchsorted(table.image[order], np.arange(len(table.places) + 1))
     found = []
     for i, (name, frame) in enumerate(table.places):
-        where = f"{folder / LABEL_FILE}: line {table.lines[i]}: {'image' if frame is None else 'video'} {name!r}"
+        where = (
+            f"{folder / LABEL_FILE}: line {table.lines[i]}: {'image' if frame is None else 'video'} {name!r}"
+        )
         pure = PurePosixPath(name)
         # A project can be copied to another machine, and reads no file outside its folder.
         if pure.is_absolute() or ".." in pure.parts:
@@ -177,7 +181,9 @@ def _find_image(file: Path, frame: int | None, where: str) -> tuple[ImageReferen
     """Find the image of a row, with its width and height."""
     if frame is None:
         if file.suffix.lower() in VIDEO_EXTENSIONS:
-            raise DataError(f"{where} is a video; write the number of the labelled frame into a column 'frame'")
+            raise DataError(
+                f"{where} is a video; write the number of the labelled frame into a column 'frame'"
+            )
         return ImageFile(file), *read_image_size(file)
     try:
         video = open_video(file)

@@ -60,7 +60,9 @@ def write_project(folder: Path, skeleton: Skeleton, examples: Iterable[Example],
     rows: list[Row] = []
     seen: set[tuple[str, int | None]] = set()
     for example in examples:
-        if (example.name, example.frame) in seen or not (example.image is None or example.name.endswith(".png")):
+        if (example.name, example.frame) in seen or not (
+            example.image is None or example.name.endswith(".png")
+        ):
             raise DataError(
                 f"image name {place_name(example.name, example.frame)!r} must end with .png and be used once"
             )
@@ -104,7 +106,8 @@ def _write_image(file: Path, image: ByteArray) -> None:
 def _check_frame(folder: Path, example: Example) -> None:
     if example.frame is None or not (folder / example.name).is_file():
         raise DataError(
-            f"{example.name}: an example without an image is a frame of a video in {folder}; write the video first"
+            f"{example.name}: an example without an image is a frame of a video in {folder}; write the video "
+            "first"
         )
 
 
@@ -139,7 +142,9 @@ def _make_rows(image: str, example: Example, skeleton: Skeleton) -> list[Row]:
             )
     if example.unique_keypoints is not None:
         for u in np.flatnonzero(~np.isnan(example.unique_keypoints).any(axis=-1)):
-            rows.append((*place, "", skeleton.unique_keypoints[u], *_format_point(example.unique_keypoints[u]), "0"))
+            rows.append(
+                (*place, "", skeleton.unique_keypoints[u], *_format_point(example.unique_keypoints[u]), "0")
+            )
     # A row without a keypoint: without it the image would not be labelled, instead of showing no animal.
     return rows or [(*place, "", "", "", "", "")]
 

@@ -1,7 +1,7 @@
 """What a plugin implements, a file per kind. torch begins here.
 
-Every network part is made as ``factory(config, context)``: ``config`` is the validated config of the component,
-``context`` a :class:`BuildContext`.
+Every network part is made as ``factory(config, context)``: ``config`` is the validated config of the
+component, ``context`` a :class:`BuildContext`.
 """
 
 from pose_core.interfaces.backbone import NO_INSERTS, Backbone, Insert, Inserts, insert

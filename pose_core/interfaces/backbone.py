@@ -1,15 +1,16 @@
 """Backbone: image -> feature maps.
 
-A backbone may be built around another one that it names in its config (``context.within("backbone").build(...)``).
-Where the one within offers *insert points* (``config.insert_points()``), the one around it may read or change the
-feature maps that pass there, by handing functions to its ``forward``::
+A backbone may be built around another one that it names in its config
+(``context.within("backbone").build(...)``). Where the one within offers *insert points*
+(``config.insert_points()``), the one around it may read or change the feature maps that pass there, by
+handing functions to its ``forward``::
 
     def forward(self, images, **extra):
         attend = lambda maps: [self.attention(x) for x in maps]
         return self.backbone(images, inserts={"stage2": attend})
 
-So attention between the stages, or features of early stages, need no copy of the network, and its pretrained weights,
-frozen norms and settings stay its own.
+So attention between the stages, or features of early stages, need no copy of the network, and its pretrained
+weights, frozen norms and settings stay its own.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from pose_core.interfaces.keypoints import KeypointAxis
 from pose_core.specs import BackboneConfig
 
 Insert = Callable[[list[Tensor]], list[Tensor]]
-"""Gets the feature maps that pass an insert point, and returns those that go on: as many, of the same shapes."""
+"""Gets the feature maps that pass an insert point, and returns those that go on: as many, of the same
+shapes."""
 
 Inserts = Mapping[str, Insert]
 """Inserts by the name of their insert point."""
@@ -49,9 +51,9 @@ def insert(inserts: Inserts, point: str, maps: list[Tensor]) -> list[Tensor]:
 class Backbone(nn.Module, ABC):
     """Image -> one feature map for each entry of ``config.features()``.
 
-    A backbone that needs more than the image declares the names in ``config.extra_inputs()`` and takes them by
-    keyword. One that has ``config.insert_points()`` takes ``inserts: Inserts = NO_INSERTS`` by keyword, too, and calls
-    :func:`insert` at each point, in their order.
+    A backbone that needs more than the image declares the names in ``config.extra_inputs()`` and takes them
+    by keyword. One that has ``config.insert_points()`` takes ``inserts: Inserts = NO_INSERTS`` by keyword,
+    too, and calls :func:`insert` at each point, in their order.
     """
 
     def __init__(self, config: BackboneConfig, context: BuildContext) -> None:
@@ -62,7 +64,8 @@ class Backbone(nn.Module, ABC):
         """Keep the batch norms as they are; to be called when all layers are made.
 
         Args:
-            frozen: True: statistics and parameters; ``"statistics"``: the statistics only; False: nothing is kept.
+            frozen: True: statistics and parameters; ``"statistics"``: the statistics only; False: nothing is
+                kept.
         """
         self._frozen_norms = bool(frozen)
         for norm in self._batch_norms() if frozen else ():
@@ -83,7 +86,8 @@ class Backbone(nn.Module, ABC):
         return [module for module in self.modules() if isinstance(module, _BatchNorm)]
 
     def keypoint_axes(self) -> Mapping[str, Sequence[KeypointAxis]]:
-        """As of a head, see :meth:`pose_core.interfaces.Head.keypoint_axes`; for a backbone that takes keypoints in."""
+        """As of a head, see :meth:`pose_core.interfaces.Head.keypoint_axes`; for a backbone that takes
+        keypoints in."""
         return {}
 
     @abstractmethod

@@ -22,10 +22,11 @@ class Calibration(ABC):
 
     @abstractmethod
     def training(self) -> Iterator[tuple[Mapping[str, Tensor], Labels]]:
-        """The head's outputs and the labels of training images, batch by batch, without augmentation; some hundred
-        images, spread over all of them."""
+        """The head's outputs and the labels of training images, batch by batch, without augmentation; some
+        hundred images, spread over all of them."""
 
     @abstractmethod
     def errors(self, predictors: Sequence[Predictor]) -> list[float]:
-        """For each predictor the mean error on the validation images (the training images, where there are none) if
-        the head had it instead of its own; pixels, the lower the better. What chooses the best weights, too."""
+        """For each predictor the mean error on the validation images (the training images, where there are
+        none) if the head had it instead of its own; pixels, the lower the better. What chooses the best
+        weights, too."""

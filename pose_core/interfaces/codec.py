@@ -1,7 +1,7 @@
 """The two directions of a head's code: labels -> targets, outputs -> keypoints.
 
-Both run batched on the model's device. Neither loops in Python over images, animals, keypoints or pixels, except
-where an algorithm is sequential by nature (assembling animals), and then over small arrays only.
+Both run batched on the model's device. Neither loops in Python over images, animals, keypoints or pixels,
+except where an algorithm is sequential by nature (assembling animals), and then over small arrays only.
 """
 
 from __future__ import annotations

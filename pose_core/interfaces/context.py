@@ -16,9 +16,9 @@ from pose_core.structures import Skeleton
 class Grid:
     """Where the cells of an output lie in the network's input.
 
-    Cell i has its centre at pixel ``i * stride + offset`` of the input image (the centre of the top-left pixel is
-    0). The same rule holds for both axes. Target generator and predictor of a head share one grid, so that encoding
-    and decoding cannot disagree. A 1-D output with two bins a pixel is a grid of stride 0.5.
+    Cell i has its centre at pixel ``i * stride + offset`` of the input image (the centre of the top-left
+    pixel is 0). The same rule holds for both axes. Target generator and predictor of a head share one grid,
+    so that encoding and decoding cannot disagree. A 1-D output with two bins a pixel is a grid of stride 0.5.
 
     Attributes:
         stride: pixels a cell.
@@ -58,8 +58,8 @@ class BuildContext:
         skeleton: keypoints, edges and individuals the model is made for.
         features: the feature maps that arrive (empty for a backbone).
         input_size: (height, width) of the network's input where it is fixed, else None.
-        pretrained: whether pretrained weights named in the config may be fetched; False when weights of a run are
-            loaded right after building.
+        pretrained: whether pretrained weights named in the config may be fetched; False when weights of a run
+            are loaded right after building.
         key: of a backbone: where its config stands in the configuration, for messages.
     """
 

@@ -33,6 +33,6 @@ class Detector(nn.Module, ABC):
             images: (B, 3, H, W) float32 RGB in [0, 1].
 
         Returns:
-            boxes (B, M, 4) ``x1, y1, x2, y2`` in pixels of the images, NaN beyond the last, and scores (B, M) in
-            [0, 1], 0 beyond the last; best first.
+            boxes (B, M, 4) ``x1, y1, x2, y2`` in pixels of the images, NaN beyond the last, and scores (B, M)
+            in [0, 1], 0 beyond the last; best first.
         """

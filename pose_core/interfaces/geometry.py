@@ -42,7 +42,8 @@ def points_through(points: Tensor, matrix: Matrix) -> Tensor:
         # Sums of products instead of a matrix product: GPUs may compute those with fewer digits.
         a, b = (x * float(row[0]) + y * float(row[1]) + float(row[2]) for row in matrix[:2])
         return torch.stack([a, b], dim=-1)
-    # float64 on the host: crops far from the origin keep their fractions of a pixel, and some devices lack it.
+    # float64 on the host: crops far from the origin keep their fractions of a pixel, and some devices lack
+    # it.
     matrices = torch.from_numpy(np.ascontiguousarray(matrix[:, :2]))
     flat = points.flatten(1, -2).to("cpu", torch.float64)
     moved = flat @ matrices[:, :, :2].mT + matrices[:, None, :, 2]

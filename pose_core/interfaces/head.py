@@ -56,10 +56,11 @@ class Head(nn.Module, ABC):
         """
 
     def keypoint_axes(self) -> Mapping[str, Sequence[KeypointAxis]]:
-        """The parameters and buffers (names as in ``state_dict``) that have axes over keypoints, and these axes.
+        """The parameters and buffers (names as in ``state_dict``) that have axes over keypoints, and these
+        axes.
 
-        Weights trained on other keypoints are taken over along these axes, matched by the names of the keypoints;
-        everything else must agree in shape.
+        Weights trained on other keypoints are taken over along these axes, matched by the names of the
+        keypoints; everything else must agree in shape.
         """
         return {}
 
@@ -67,8 +68,8 @@ class Head(nn.Module, ABC):
         """Decide values of the config by the data; asked once, when the network is trained.
 
         Returns:
-            a partial config of the head (``{"predictor": {"threshold": 0.2}}``), which is written to the run's
-            configuration; nothing by default.
+            a partial config of the head (``{"predictor": {"threshold": 0.2}}``), which is written to the
+            run's configuration; nothing by default.
         """
         return {}
 
@@ -84,7 +85,9 @@ class Head(nn.Module, ABC):
             KeyError: the target generator made no target for an output that has a loss.
         """
         if unknown := sorted(set(self.losses) - set(outputs)):
-            raise ConfigError(f"losses: the head has no output {unknown[0]!r}; its outputs are {', '.join(outputs)}")
+            raise ConfigError(
+                f"losses: the head has no output {unknown[0]!r}; its outputs are {', '.join(outputs)}"
+            )
         targets = self.target_generator(labels, outputs)
         result: dict[str, Tensor] = {}
         for name, module in self.losses.items():

@@ -1,6 +1,8 @@
-"""Published weights, for plugins: fetch, read and load them, or say in one line what to do where that is impossible.
+"""Published weights, for plugins: fetch, read and load them, or say in one line what to do where that is
+impossible.
 
-A backbone (or detector) whose config has ``pretrained: pose_core.specs.Pretrained = "auto"`` needs these lines::
+A backbone (or detector) whose config has ``pretrained: pose_core.specs.Pretrained = "auto"`` needs these
+lines::
 
     if context.pretrained and config.pretrained:
         load_pretrained(
@@ -10,8 +12,8 @@ A backbone (or detector) whose config has ``pretrained: pose_core.specs.Pretrain
             option="model.backbone.pretrained",
         )
 
-For networks of timm there is :func:`pose_core.interfaces.load_timm`. Weights whose checksum is published are better
-offered by name, as a :class:`pose_core.hooks.WeightSpec`.
+For networks of timm there is :func:`pose_core.interfaces.load_timm`. Weights whose checksum is published are
+better offered by name, as a :class:`pose_core.hooks.WeightSpec`.
 """
 
 from __future__ import annotations
@@ -65,9 +67,13 @@ def hugging_face(repository: str, file: str, what: str, *, sha256: str = "") -> 
     host = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
     stem, suffix = PurePosixPath(file).stem, PurePosixPath(file).suffix
     name = (
-        f"{PurePosixPath(repository).name}{suffix}" if stem in ("model", "pytorch_model") else PurePosixPath(file).name
+        f"{PurePosixPath(repository).name}{suffix}"
+        if stem in ("model", "pytorch_model")
+        else PurePosixPath(file).name
     )
-    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
+    home = Path(
+        os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    )
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
     snapshots = cache / f"models--{repository.replace('/', '--')}" / "snapshots"
     kept = tuple(sorted(snapshots.glob(f"*/{file}"))) if snapshots.is_dir() else ()
@@ -106,7 +112,9 @@ def load_pretrained(
         if required:
             raise
         if is_first():  # the processes of a training say it once
-            _LOG.warning("%s; training starts from random weights, which takes longer and needs more labels", error)
+            _LOG.warning(
+                "%s; training starts from random weights, which takes longer and needs more labels", error
+            )
         return False
     tensors = read_tensors(path).tensors
     state = dict(tensors if convert is None else convert(tensors))
@@ -132,10 +140,12 @@ class TensorFile:
 
 
 def read_tensors(path: Path) -> TensorFile:
-    """Read a file of weights: ``.safetensors``, or ``.pt``, ``.pth`` and ``.bin`` of torch. Nothing is unpickled.
+    """Read a file of weights: ``.safetensors``, or ``.pt``, ``.pth`` and ``.bin`` of torch. Nothing is
+    unpickled.
 
     Raises:
-        WeightsError: the file is missing, damaged, of another kind, or holds more than tensors and plain values.
+        WeightsError: the file is missing, damaged, of another kind, or holds more than tensors and plain
+            values.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file of weights")
@@ -149,7 +159,11 @@ def read_tensors(path: Path) -> TensorFile:
     try:
         content = load_plain(path)
     except Exception as error:  # the reader raises whatever the bytes lead it to
-        reason = "it holds objects that only running its code could make" if "weights_only" in str(error) else "damaged"
+        reason = (
+            "it holds objects that only running its code could make"
+            if "weights_only" in str(error)
+            else "damaged"
+        )
         raise WeightsError(
             f"{path}: not a readable file of tensors ({reason}); get it again, or as .safetensors"
         ) from None
@@ -159,8 +173,12 @@ def read_tensors(path: Path) -> TensorFile:
             if isinstance(content.get(key), Mapping):
                 inner, wrapper = content[key], key
                 break
-    tensors = {str(k): v for k, v in inner.items() if isinstance(v, Tensor)} if isinstance(inner, Mapping) else {}
-    others = [str(k) for k in content if k != wrapper and k not in tensors] if isinstance(content, Mapping) else []
+    tensors = (
+        {str(k): v for k, v in inner.items() if isinstance(v, Tensor)} if isinstance(inner, Mapping) else {}
+    )
+    others = (
+        [str(k) for k in content if k != wrapper and k not in tensors] if isinstance(content, Mapping) else []
+    )
     if not tensors and not others:
         raise WeightsError(f"{path}: holds no tensors by name, but {type(content).__name__}")
     return TensorFile(tensors, wrapper, tuple(others))
@@ -177,9 +195,13 @@ def load_plain(path: Path) -> Any:
         Exception: it is damaged; what is raised then depends on the bytes.
     """
     with warnings.catch_warnings():
-        # What torch says while it reads sparse and quantized tensors and pickles that it may not know; what comes of
-        # these is refused.
-        for beginning in ("Validating sparse tensor", "TypedStorage is deprecated", "Detected pickle protocol"):
+        # What torch says while it reads sparse and quantized tensors and pickles that it may not know; what
+        # comes of these is refused.
+        for beginning in (
+            "Validating sparse tensor",
+            "TypedStorage is deprecated",
+            "Detected pickle protocol",
+        ):
             warnings.filterwarnings("ignore", beginning, UserWarning)
         return torch.load(path, map_location="cpu", weights_only=True)
 
@@ -196,7 +218,9 @@ def misfits(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]
         for name, tensor in own.items()
         if name in state and state[name].shape != tensor.shape
     ]
-    return problems + [f"{name} is {kind}" for name in own if name in state and (kind := storage_problem(state[name]))]
+    return problems + [
+        f"{name} is {kind}" for name in own if name in state and (kind := storage_problem(state[name]))
+    ]
 
 
 def storage_problem(tensor: Tensor) -> str:

@@ -19,10 +19,10 @@ class ImportedNetwork:
     """A network and its weights.
 
     Attributes:
-        spec: the partial spec: ``skeleton``, ``data``, ``model`` ... for a pose network; ``network`` for a detector.
-            What it leaves out gets the defaults.
-        weights: the whole ``state_dict``: ``backbone...``, ``neck...`` and ``heads.<name>...`` for a pose network;
-            under the names that the component itself has for a detector.
+        spec: the partial spec: ``skeleton``, ``data``, ``model`` ... for a pose network; ``network`` for a
+            detector. What it leaves out gets the defaults.
+        weights: the whole ``state_dict``: ``backbone...``, ``neck...`` and ``heads.<name>...`` for a pose
+            network; under the names that the component itself has for a detector.
         source: the file it came from.
     """
 
@@ -56,7 +56,11 @@ class Importer(ABC):
 
     @abstractmethod
     def read(
-        self, snapshot: Path, config: Path | None = None, detector: Path | None = None, data: Path | None = None
+        self,
+        snapshot: Path,
+        config: Path | None = None,
+        detector: Path | None = None,
+        data: Path | None = None,
     ) -> Imported:
         """Read a trained model.
 
@@ -64,12 +68,12 @@ class Importer(ABC):
             snapshot: file of weights.
             config: file that describes the model; found beside the snapshot by default.
             detector: file of weights of the detector.
-            data: the labelled project that the model was trained on; found from the other files by default, where that
-                is possible.
+            data: the labelled project that the model was trained on; found from the other files by default,
+                where that is possible.
 
         Raises:
-            RunError: a file cannot be used; the message names it and says what to do. Weights that are missing or
-                left over are listed.
+            RunError: a file cannot be used; the message names it and says what to do. Weights that are
+                missing or left over are listed.
         """
 
     def mapping(self, kind: str, name: str) -> Callable[..., Any]:
@@ -77,8 +81,8 @@ class Importer(ABC):
 
         Raises:
             ConfigError: no plugin offers that name; the message lists those that are offered.
-            PluginError: a plugin that it ``requires`` is not there, and the message says which to install; or its
-                factory does not exist.
+            PluginError: a plugin that it ``requires`` is not there, and the message says which to install; or
+                its factory does not exist.
         """
         from pose_core.catalog import get_catalog
 

@@ -1,4 +1,5 @@
-"""Which of its tensors a part holds keypoint by keypoint, so that weights can move between sets of keypoints."""
+"""Which of its tensors a part holds keypoint by keypoint, so that weights can move between sets of
+keypoints."""
 
 from __future__ import annotations
 
@@ -12,9 +13,9 @@ class KeypointAxis:
 
     Attributes:
         axis: which one, from 0.
-        entries: for each entry along the axis the names of the keypoints it belongs to: one for a heatmap, two for a
-            limb, none for an entry that is nobody's (the centre of an animal, a feature channel). Entries of the same
-            keypoints correspond in their order (x and y of an offset).
+        entries: for each entry along the axis the names of the keypoints it belongs to: one for a heatmap,
+            two for a limb, none for an entry that is nobody's (the centre of an animal, a feature channel).
+            Entries of the same keypoints correspond in their order (x and y of an offset).
         individuals: whether the names are those of individuals instead.
     """
 

@@ -11,7 +11,8 @@ from pose_core.specs import LossConfig
 
 
 class Loss(nn.Module, ABC):
-    """Compares one output with its target. The core multiplies by ``config.weight`` and adds up all losses."""
+    """Compares one output with its target. The core multiplies by ``config.weight`` and adds up all
+    losses."""
 
     def __init__(self, config: LossConfig, context: BuildContext) -> None:
         super().__init__()
@@ -21,8 +22,8 @@ class Loss(nn.Module, ABC):
         """Args:
             output: of the head.
             target: same shape.
-            weight: broadcastable to the target; what has weight 0 never contributes. A batch whose weights are all
-                0 gives 0, not NaN.
+            weight: broadcastable to the target; what has weight 0 never contributes. A batch whose weights
+                are all 0 gives 0, not NaN.
 
         Returns:
             a scalar, normalised so that it does not grow with the size of the batch.

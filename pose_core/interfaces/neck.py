@@ -13,7 +13,8 @@ from pose_core.specs import NeckConfig
 
 
 class Neck(nn.Module, ABC):
-    """Feature maps -> one for each entry of ``config.features(incoming)``; ``context.features`` are the incoming."""
+    """Feature maps -> one for each entry of ``config.features(incoming)``; ``context.features`` are the
+    incoming."""
 
     def __init__(self, config: NeckConfig, context: BuildContext) -> None:
         super().__init__()

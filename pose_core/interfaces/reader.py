@@ -19,7 +19,8 @@ class Reader(ABC):
     @classmethod
     @abstractmethod
     def accepts(cls, path: Path) -> bool:
-        """Whether ``path`` (a file or folder that exists) looks like this format; cheap, never raises on content."""
+        """Whether ``path`` (a file or folder that exists) looks like this format; cheap, never raises on
+        content."""
 
     @abstractmethod
     def read(self, path: Path) -> LabelledDataset:
@@ -35,8 +36,8 @@ class Reader(ABC):
     def open_embedded(cls, path: Path, key: str) -> bytes | ByteArray:
         """Read an image that the format stores within a file.
 
-        Only for formats whose labels refer to images by :class:`pose_core.structures.EmbeddedImage`. Called for one
-        image at a time, in any order, and in several processes.
+        Only for formats whose labels refer to images by :class:`pose_core.structures.EmbeddedImage`. Called
+        for one image at a time, in any order, and in several processes.
 
         Args:
             path: of the reference, as :meth:`read` made it.

@@ -1,11 +1,11 @@
 """Stage: one step of a pipeline that turns frames into animals.
 
-A pipeline is a list of stages. Each sees the frames and what the stages before it found, and returns it extended, in
-pixels of the frames. A network that sees whole frames is one stage; a detector and the network that looks at its crops
-are two; the pipeline around them (decoding, batches, threads, writing) is the same.
+A pipeline is a list of stages. Each sees the frames and what the stages before it found, and returns it
+extended, in pixels of the frames. A network that sees whole frames is one stage; a detector and the network
+that looks at its crops are two; the pipeline around them (decoding, batches, threads, writing) is the same.
 
-A stage is made as ``factory(config, context)``; the factory may return another stage than its own class where the
-context calls for it (a crop stage that follows one animal, where ``context.follow``).
+A stage is made as ``factory(config, context)``; the factory may return another stage than its own class where
+the context calls for it (a crop stage that follows one animal, where ``context.follow``).
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class FrameGroup:
         images: their paths, for sequences of image files.
         width, height: of the frames in pixels.
         views: for each stage of the pipeline the view it asked for, None where it asked for none.
-        frames: the frames themselves, (H, W, 3) uint8 RGB in host memory; empty unless a stage has ``needs_frames``.
+        frames: the frames themselves, (H, W, 3) uint8 RGB in host memory; empty unless a stage has
+            ``needs_frames``.
         device: where the networks are.
     """
 
@@ -79,11 +80,11 @@ class StageResult:
 
     Attributes:
         predictions: poses; None before the first stage that finds some.
-        boxes: (B, N, 4) float32 ``x1, y1, x2, y2``, NaN beyond the last; of the animals in ``predictions`` once there
-            are some. None: tight boxes around the keypoints are used.
+        boxes: (B, N, 4) float32 ``x1, y1, x2, y2``, NaN beyond the last; of the animals in ``predictions``
+            once there are some. None: tight boxes around the keypoints are used.
         box_scores: (B, N) float32 in [0, 1].
-        tracks: (B, N) int64, the number of each animal within the video, -1 where it has none; None: no stage follows
-            animals.
+        tracks: (B, N) int64, the number of each animal within the video, -1 where it has none; None: no stage
+            follows animals.
     """
 
     predictions: Predictions | None = None
@@ -138,7 +139,8 @@ class FrameNetwork(Protocol):
         """Whether it takes inputs of one size only, so that there are no windows."""
 
     def view(self, width: int, height: int) -> FrameGeometry:
-        """How it sees a frame of this size: resized and padded on the right and at the bottom, as in training."""
+        """How it sees a frame of this size: resized and padded on the right and at the bottom, as in
+        training."""
 
     def predict(self, view: View, initial: Predictions | None = None) -> Predictions:
         """Find the animals of frames.
@@ -152,15 +154,18 @@ class FrameNetwork(Protocol):
         """Find the animals of one frame (H, W, 3) that is not in the view of a stage."""
 
     def predict_window(self, frame: ByteArray, box: FloatArray) -> Predictions:
-        """Find the animals in a window of one frame around a box (4,), at the resolution of the whole view."""
+        """Find the animals in a window of one frame around a box (4,), at the resolution of the whole
+        view."""
 
 
 class CropNetwork(Protocol):
-    """A pose network through which crops around animals are seen; animals come out in pixels of the frames."""
+    """A pose network through which crops around animals are seen; animals come out in pixels of the
+    frames."""
 
     @property
     def min_box(self) -> float:
-        """Boxes around keypoints are enlarged to be at least so long, pixels of the frame, before they are cut."""
+        """Boxes around keypoints are enlarged to be at least so long, pixels of the frame, before they are
+        cut."""
 
     def predict(
         self, frames: Sequence[ByteArray], boxes: FloatArray, initial: Predictions | None = None
@@ -178,7 +183,8 @@ class CropNetwork(Protocol):
 
 
 class BoxNetwork(Protocol):
-    """A detector through which whole frames are seen; boxes come out in pixels of the frames and within them."""
+    """A detector through which whole frames are seen; boxes come out in pixels of the frames and within
+    them."""
 
     def view(self, width: int, height: int) -> FrameGeometry:
         """How it sees a frame of this size."""
@@ -203,13 +209,14 @@ class StageContext:
     Attributes:
         skeleton: of the run that predicts.
         device: where its networks are.
-        origin: where the stage comes from, for messages: the name of the model, or the argument that names a run.
+        origin: where the stage comes from, for messages: the name of the model, or the argument that names a
+            run.
         max_animals: at most so many animals a frame; None: any number.
         threshold: keypoints with a lower score will be reported as missing.
         follow: whether it is to start from what was found in the frame before.
         follow_threshold: an animal is lost below this mean score of its keypoints.
-        min_box: boxes around keypoints are enlarged to be at least so long, pixels of the frame; 0 in methods that see
-            whole frames.
+        min_box: boxes around keypoints are enlarged to be at least so long, pixels of the frame; 0 in methods
+            that see whole frames.
         network: the network of the run, or of the run that its supplier was given; None for other stages.
         frames, crops, boxes: the same network as it sees frames; at most one of them is there.
         file: what its supplier was given, where that is a file.
@@ -268,9 +275,10 @@ class Stage(ABC):
 
     Attributes:
         needs_frames: whether :meth:`run` uses ``group.frames`` (to cut crops at full resolution).
-        sequential: whether what it finds in a frame depends on the frame before. Only then must frames go through it
-            in order, in batches of one size and without a gap.
-        takes_over: whether it runs the stages of ``context.before`` itself, where it finds that it needs them.
+        sequential: whether what it finds in a frame depends on the frame before. Only then must frames go
+            through it in order, in batches of one size and without a gap.
+        takes_over: whether it runs the stages of ``context.before`` itself, where it finds that it needs
+            them.
     """
 
     needs_frames: bool = False
@@ -278,7 +286,8 @@ class Stage(ABC):
     takes_over: bool = False
 
     def begin(self, previous: Frame | None) -> Stage:
-        """The stage for one stream of frames: itself, or a copy where what was found in a frame decides about the next.
+        """The stage for one stream of frames: itself, or a copy where what was found in a frame decides about
+        the next.
 
         Args:
             previous: the result of the frame before the first; None at the beginning.
@@ -296,7 +305,8 @@ class Stage(ABC):
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
         """What was found, extended.
 
-        Called in inference mode with a whole group; must not loop over its frames in Python where that can be helped.
+        Called in inference mode with a whole group; must not loop over its frames in Python where that can be
+        helped.
         """
 
 

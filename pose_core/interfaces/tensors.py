@@ -1,10 +1,11 @@
 """Batched labels, targets and predictions: what goes into and comes out of a network, on its device.
 
-All coordinates are pixels of the network's input image (after resizing, cropping and padding), except where a stage
-of a pipeline says that they are pixels of the frames.
+All coordinates are pixels of the network's input image (after resizing, cropping and padding), except where a
+stage of a pipeline says that they are pixels of the frames.
 
-:class:`Labels` and :class:`Predictions` hold tensors whose first axis is the image and whose second is the animal (but
-for unique keypoints). They are moved, cut and joined as a whole, so that the tensors stay aligned.
+:class:`Labels` and :class:`Predictions` hold tensors whose first axis is the image and whose second is the
+animal (but for unique keypoints). They are moved, cut and joined as a whole, so that the tensors stay
+aligned.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ class _Aligned:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """The same on another device."""
-        moved = {name: tensor.to(device, non_blocking=non_blocking) for name, tensor in self._tensors().items()}
+        moved = {
+            name: tensor.to(device, non_blocking=non_blocking) for name, tensor in self._tensors().items()
+        }
         return replace(self, **moved)
 
     @classmethod
@@ -68,7 +71,9 @@ class _Aligned:
         filled = {}
         for name, fill in self._NO_ANIMAL.items():
             tensor = self._tensors()[name]
-            filled[name] = torch.cat([tensor, tensor.new_full((len(self), missing, *tensor.shape[2:]), fill)], 1)
+            filled[name] = torch.cat(
+                [tensor, tensor.new_full((len(self), missing, *tensor.shape[2:]), fill)], 1
+            )
         return replace(self, **filled)
 
 
@@ -160,7 +165,9 @@ class Predictions(_Aligned):
             unique_scores=torch.zeros(batch, u, device=device),
         )
 
-    def with_animals(self, keypoints: Tensor, keypoint_scores: Tensor, scores: Tensor | None = None) -> Predictions:
+    def with_animals(
+        self, keypoints: Tensor, keypoint_scores: Tensor, scores: Tensor | None = None
+    ) -> Predictions:
         """These predictions with the animals replaced; missing keypoints get score 0.
 
         ``scores`` defaults to the mean score of an animal's keypoints.

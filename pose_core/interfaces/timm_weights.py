@@ -1,12 +1,13 @@
 """ImageNet weights for networks made by timm (Wightman 2019), from huggingface.co.
 
-A plugin whose backbone is one of timm's makes it without weights and loads them here, by a path that neither hangs
-offline nor unpickles::
+A plugin whose backbone is one of timm's makes it without weights and loads them here, by a path that neither
+hangs offline nor unpickles::
 
     self.model = timm.create_model("resnet18", pretrained=False, num_classes=0)
     if context.pretrained and config.pretrained:
         option = f"{context.key}.pretrained"
-        load_timm(self.model, "resnet18", required=config.pretrained is True, classifier=("fc.",), option=option)
+        load_timm(self.model, "resnet18", required=config.pretrained is True, classifier=("fc.",),
+        option=option)
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ def load_timm(
     """Load ImageNet weights into a network of timm that has no classifier.
 
     Args:
-        module: the network; every name but those of the classifier must be in the file, and the other way round.
+        module: the network; every name but those of the classifier must be in the file, and the other way
+            round.
         name: of the network in timm (``hrnet_w32``); the weights are its default ones.
         required: whether it is an error when they cannot be had; otherwise that is a warning.
-        classifier: beginnings of the names of what belongs to the classifier (``("fc.",)``). They are left out where
-            the network does not have them.
+        classifier: beginnings of the names of what belongs to the classifier (``("fc.",)``). They are left
+            out where the network does not have them.
         option: the setting that asks for them, for messages.
 
     Returns:
@@ -47,7 +49,9 @@ def load_timm(
 
     published = timm.models.get_pretrained_cfg(name)
     if published is None or published.hf_hub_id is None:
-        raise ConfigError(f"timm {timm.__version__} has no ImageNet weights for {name}; pip install --upgrade timm")
+        raise ConfigError(
+            f"timm {timm.__version__} has no ImageNet weights for {name}; pip install --upgrade timm"
+        )
     repository = str(published.hf_hub_id)
     file = hugging_face(repository, "model.safetensors", f"the ImageNet weights {repository}")
     own = module.state_dict()

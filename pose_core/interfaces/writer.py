@@ -50,14 +50,17 @@ class Writer(ABC):
         self.config = config
 
     def stem(self, header: PredictionsHeader) -> str:
-        """File name without extension for these predictions; formats with naming rules of their own override it."""
+        """File name without extension for these predictions; formats with naming rules of their own override
+        it."""
         return Path(header.source).stem
 
     @abstractmethod
     def write(self, path: Path, header: PredictionsHeader, frames: Iterable[Frame]) -> None:
-        """Write all frames, in order of index and without gaps, as they come (memory does not grow with their number).
+        """Write all frames, in order of index and without gaps, as they come (memory does not grow with their
+        number).
 
-        ``path`` is a temporary name that the caller renames when this returns, so nothing is ever half written.
+        ``path`` is a temporary name that the caller renames when this returns, so nothing is ever half
+        written.
 
         Raises:
             DataError: the format cannot hold these predictions; the message says which can.

@@ -122,7 +122,11 @@ def obtain(file: RemoteFile, otherwise: str) -> Path:
             else:
                 _download(file, path, otherwise)
     except OSError as error:
-        reason = "no space left on the disk" if error.errno == errno.ENOSPC else (error.strerror or str(error)).lower()
+        reason = (
+            "no space left on the disk"
+            if error.errno == errno.ENOSPC
+            else (error.strerror or str(error)).lower()
+        )
         raise DownloadError(
             f"{path.parent}: cannot store {file.what} in this cache ({reason}); set POSE_CACHE to another "
             "folder, "
@@ -133,7 +137,8 @@ def obtain(file: RemoteFile, otherwise: str) -> Path:
 
 def _make_error(file: RemoteFile, reason: str, otherwise: str) -> DownloadError:
     return DownloadError(
-        f"cannot download {file.what} ({reason}): download {file.url} by other means to {file.path}, or {otherwise}"
+        f"cannot download {file.what} ({reason}): download {file.url} by other means to {file.path}, or "
+        f"{otherwise}"
     )
 
 
@@ -170,7 +175,8 @@ def _download(file: RemoteFile, path: Path, otherwise: str) -> None:
         if not digest.hexdigest().startswith(file.sha256):
             raise _make_error(
                 file,
-                f"the server sent another file: its sha256 begins {digest.hexdigest()[:8]}, not {file.sha256[:8]}",
+                f"the server sent another file: its sha256 begins {digest.hexdigest()[:8]}, not "
+                f"{file.sha256[:8]}",
                 otherwise,
             )
         put_in_place(temporary, path)

@@ -49,7 +49,9 @@ def _parse_finite(text: str) -> float:
 
 
 @contextmanager
-def disk_errors(folder: Path, again: str = "run the same command again, it goes on from here") -> Iterator[None]:
+def disk_errors(
+    folder: Path, again: str = "run the same command again, it goes on from here"
+) -> Iterator[None]:
     """Raise disk errors as a PoseError of one line that says what to do.
 
     Args:
@@ -208,4 +210,6 @@ def is_file(path: Path) -> bool:
 def natural_order(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """Sort key of a name in which ``img2`` comes before ``img10``."""
     parts = re.split(r"([0-9]+)", name.lower())
-    return [(0, int(part), "") if part.isdecimal() and part.isascii() else (1, 0, part) for part in parts if part], name
+    return [
+        (0, int(part), "") if part.isdecimal() and part.isascii() else (1, 0, part) for part in parts if part
+    ], name

@@ -142,7 +142,9 @@ class VideoFile:
         missing.extend(range(following, frames))
         self.doubtful = timeline.after_damage(missing)
         for lost in range(max(following, start), frames):
-            ends = "the file ends before this frame" if lost >= held else "not decodable: its data are damaged"
+            ends = (
+                "the file ends before this frame" if lost >= held else "not decodable: its data are damaged"
+            )
             yield lost, None, ends
 
     def decode(self, index: int) -> VideoFrame:
@@ -156,7 +158,9 @@ class VideoFile:
             VideoError: there is no such frame, or it is damaged.
         """
         if not 0 <= index < self.timeline.frames:
-            raise VideoError(f"{self.path}: has no frame {index}; its frames are 0 to {self.timeline.frames - 1}")
+            raise VideoError(
+                f"{self.path}: has no frame {index}; its frames are 0 to {self.timeline.frames - 1}"
+            )
         if self._owner != os.getpid():
             # A forked process (a data loader's worker) shares the position
             # in the open file with its parent, and inherits a held lock.
@@ -270,7 +274,9 @@ class VideoFile:
                         raise VideoError(f"{self.path}: {_UNNUMBERED}")
                     yield frame.pts, frame, ""
 
-    def _seek(self, container: InputContainer, stream: VideoStream, entry: int) -> Iterator[Packet[VideoStream] | None]:
+    def _seek(
+        self, container: InputContainer, stream: VideoStream, entry: int
+    ) -> Iterator[Packet[VideoStream] | None]:
         """Yield the packets from ``entry`` on, found by its time; none if seeking leads elsewhere."""
         times = self.timeline.times
         try:
@@ -312,7 +318,9 @@ class VideoFile:
                     return to_rgb(frame)
             except av.FFmpegError:
                 continue
-        raise VideoError(f"{self.path}: none of its frames can be decoded; play it to see whether it is complete")
+        raise VideoError(
+            f"{self.path}: none of its frames can be decoded; play it to see whether it is complete"
+        )
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream] | None]:
@@ -368,7 +376,9 @@ def open_video(path: Path) -> VideoFile:
     try:
         stat = path.stat()
     except OSError as error:
-        raise VideoError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()}); check the path") from None
+        raise VideoError(
+            f"{path}: cannot be read ({(error.strerror or str(error)).lower()}); check the path"
+        ) from None
     return _open_version(path, stat.st_size, stat.st_mtime_ns)
 
 

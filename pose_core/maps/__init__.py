@@ -1,6 +1,8 @@
-"""The toolkit for authors of heads that make maps (heatmaps, offsets, fields): what two heads need stands here once.
+"""The toolkit for authors of heads that make maps (heatmaps, offsets, fields): what two heads need stands
+here once.
 
-Layers and their grid, painting of targets, the background to ignore, peaks, sub-pixel refinement, reading at points.
+Layers and their grid, painting of targets, the background to ignore, peaks, sub-pixel refinement, reading at
+points.
 """
 
 from pose_core.maps.axes import Entries, repeat_names, stack_axes

@@ -23,8 +23,8 @@ def deconv_padding(kernel: int, padding: str) -> tuple[int, int]:
 def deconv_grid(grid: Grid, layers: int, kernel: int, padding: str) -> Grid:
     """Grid of what transposed convolutions of stride 2 put out.
 
-    An impulse in cell i comes out of one layer around cell ``2 i + c`` with ``c = (kernel - 1) / 2 - padding``, so
-    output cell o lies where input cell ``(o - c) / 2`` would.
+    An impulse in cell i comes out of one layer around cell ``2 i + c`` with ``c = (kernel - 1) / 2 -
+    padding``, so output cell o lies where input cell ``(o - c) / 2`` would.
 
     Args:
         grid: of their input.

@@ -1,7 +1,8 @@
 """Where unlabelled keypoints may be, so that the background there is ignored (weight 0).
 
-An animal counts as present when one of its keypoints is labelled. What a present animal lacks may be anywhere near it:
-in the whole map when it is the only animal; else in its box, widened. An image without animals is background.
+An animal counts as present when one of its keypoints is labelled. What a present animal lacks may be anywhere
+near it: in the whole map when it is the only animal; else in its box, widened. An image without animals is
+background.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ def animal_boxes(labels: Labels) -> Tensor:
     """Boxes of animals: the labelled ones, else those around the labelled keypoints.
 
     Returns:
-        (B, N, 4) float32 ``x1, y1, x2, y2``, pixels of the network's input; infinite where an animal has neither.
+        (B, N, 4) float32 ``x1, y1, x2, y2``, pixels of the network's input; infinite where an animal has
+        neither.
     """
     points = labels.keypoints
     labelled = torch.isfinite(points).all(-1, keepdim=True)
@@ -37,8 +39,8 @@ def ignore_boxes(labels: Labels) -> tuple[Tensor, Tensor]:
     Each is the animal's box, widened on each side by half the longest side of all boxes in the image.
 
     Returns:
-        their lower and upper corners (B, N, 2) float32, pixels of the network's input; infinite for the only animal of
-        an image.
+        their lower and upper corners (B, N, 2) float32, pixels of the network's input; infinite for the only
+        animal of an image.
     """
     present = present_animals(labels)
     boxes = torch.where(present[..., None], animal_boxes(labels), 0.0)
@@ -48,7 +50,9 @@ def ignore_boxes(labels: Labels) -> tuple[Tensor, Tensor]:
     return boxes[..., :2] - margin, boxes[..., 2:] + margin
 
 
-def mask_background(labels: Labels, lacks: Tensor, grid: Grid, size: tuple[int, int], values: int = 1) -> Tensor | None:
+def mask_background(
+    labels: Labels, lacks: Tensor, grid: Grid, size: tuple[int, int], values: int = 1
+) -> Tensor | None:
     """Mask the background: True where it is certain that nothing is missing from the labels.
 
     Args:
@@ -59,8 +63,8 @@ def mask_background(labels: Labels, lacks: Tensor, grid: Grid, size: tuple[int, 
         values: maps side by side for each c (2 for x and y).
 
     Returns:
-        bool (B, C * values, h, w), or (B, C * values, 1, 1) where whole maps are certain or not; None where all of the
-        background is certain (on a CPU only).
+        bool (B, C * values, h, w), or (B, C * values, 1, 1) where whole maps are certain or not; None where
+        all of the background is certain (on a CPU only).
     """
     batch, animals, maps = lacks.shape
     # Nothing is lacking in most batches, and masks are not free; on a GPU asking would wait for it.
@@ -73,8 +77,8 @@ def mask_background(labels: Labels, lacks: Tensor, grid: Grid, size: tuple[int, 
     columns = (x >= low[..., 0, None]) & (x <= high[..., 0, None])
     rows = lacks[..., None] & ((y >= low[..., 1, None]) & (y <= high[..., 1, None]))[:, :, None]
     ignored: Tensor | None = None
-    # A cell is ignored if one animal has both its row and its column. Each animal is a bit, so that a byte a cell is
-    # enough for eight of them: several times faster than a map an animal.
+    # A cell is ignored if one animal has both its row and its column. Each animal is a bit, so that a byte a
+    # cell is enough for eight of them: several times faster than a map an animal.
     for first in range(0, animals, 8):
         columns_bits, rows_bits = (_pack_bits(mask[:, first : first + 8]) for mask in (columns, rows))
         bits = rows_bits[..., None] & columns_bits[:, None, None]

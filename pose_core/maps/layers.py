@@ -12,8 +12,9 @@ from pose_core.maps.grid import deconv_padding
 def prior_bias(logits: bool, probability: float = 0.01) -> float:
     """Start value for the bias of a layer that makes heatmaps.
 
-    Logits start where a blob has a low probability (Lin et al., "Focal Loss for Dense Object Detection", 2017). From
-    0, the first steps of a cross-entropy would go into learning that most of an image is background.
+    Logits start where a blob has a low probability (Lin et al., "Focal Loss for Dense Object Detection",
+    2017). From 0, the first steps of a cross-entropy would go into learning that most of an image is
+    background.
 
     Args:
         logits: whether the heatmaps are logits; others start at 0.
@@ -52,7 +53,8 @@ def make_deconvolution(channels: int, outputs: int, kernel: int, padding: str) -
 
 
 class Deconvolutions(nn.Module):
-    """Feature map -> maps: transposed convolutions of stride 2 with ReLU between them, or one 1 x 1 convolution.
+    """Feature map -> maps: transposed convolutions of stride 2 with ReLU between them, or one 1 x 1
+    convolution.
 
     The last layer starts flat (:func:`init_flat`).
 
@@ -67,10 +69,19 @@ class Deconvolutions(nn.Module):
     """
 
     def __init__(
-        self, channels: int, outputs: int, *, layers: int, hidden: int, kernel: int, padding: str, bias: float = 0.0
+        self,
+        channels: int,
+        outputs: int,
+        *,
+        layers: int,
+        hidden: int,
+        kernel: int,
+        padding: str,
+        bias: float = 0.0,
     ) -> None:
         super().__init__()
-        # The names of the parameters are a contract: saved weights and importers of trained models go by them.
+        # The names of the parameters are a contract: saved weights and importers of trained models go by
+        # them.
         widths = [channels, *[hidden] * (layers - 1), outputs]
         stack: list[nn.Module] = []
         for i in range(layers):

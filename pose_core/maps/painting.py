@@ -1,7 +1,7 @@
 """Painting of targets: blobs and offsets around keypoints.
 
-Blobs are small beside the maps they lie on. So values are computed in a window of cells around each keypoint and
-scattered into empty maps; the cost grows with the number of keypoints, not with animals times pixels.
+Blobs are small beside the maps they lie on. So values are computed in a window of cells around each keypoint
+and scattered into empty maps; the cost grows with the number of keypoints, not with animals times pixels.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ GAUSSIAN_SUPPORT = 4.0
 class KeypointWindows:
     """Square windows of W x W cells around points.
 
-    Columns and rows are kept apart, because what is painted is mostly a product or a sum of one value for each.
+    Columns and rows are kept apart, because what is painted is mostly a product or a sum of one value for
+    each.
 
     Attributes:
         columns, rows: (..., W) int64, clamped to the map.
@@ -44,8 +45,8 @@ class KeypointWindows:
         """Windows that hold all cells within ``radius`` pixels of points, on each axis.
 
         Args:
-            points: (..., 2) float32 pixels of the network's input, NaN where there is none; windows of points outside
-                the image may reach into it.
+            points: (..., 2) float32 pixels of the network's input, NaN where there is none; windows of points
+                outside the image may reach into it.
             grid: of the maps.
             size: (h, w) of the maps.
             radius: pixels.
@@ -83,7 +84,8 @@ class KeypointWindows:
         return _combine(self.dx.square(), self.dy.square(), torch.add)
 
     def gaussian(self, sigma: float) -> Tensor:
-        """(..., W * W) float32, exp(-d^2 / (2 sigma^2)) of the distance d, 0 outside the map and without a point."""
+        """(..., W * W) float32, exp(-d^2 / (2 sigma^2)) of the distance d, 0 outside the map and without a
+        point."""
         x = torch.exp(self.dx.square() * (-0.5 / sigma**2)) * self.inside_x
         y = torch.exp(self.dy.square() * (-0.5 / sigma**2)) * self.inside_y
         return _combine(x, y, torch.mul)
@@ -111,7 +113,9 @@ def paint_maximum(index: Tensor, values: Tensor, size: tuple[int, int], out: Ten
     return maps.scatter_reduce_(2, index, values, "amax").view(*values.shape[:2], h, w)
 
 
-def paint_nearest_offsets(windows: KeypointWindows, closeness: Tensor, within: Tensor, painted: Tensor) -> Target:
+def paint_nearest_offsets(
+    windows: KeypointWindows, closeness: Tensor, within: Tensor, painted: Tensor
+) -> Target:
     """Paint the way from each cell to the nearest point: the target of location refinement.
 
     Args:
@@ -121,8 +125,8 @@ def paint_nearest_offsets(windows: KeypointWindows, closeness: Tensor, within: T
         painted: (B, K, h, w), the largest closeness in each cell, as :func:`paint_maximum` makes it.
 
     Returns:
-        values (B, 2 K, h, w) float32, x and y of keypoint k in channels 2 k and 2 k + 1, pixels; weights, 1 where
-        learned and 0 elsewhere.
+        values (B, 2 K, h, w) float32, x and y of keypoint k in channels 2 k and 2 k + 1, pixels; weights, 1
+        where learned and 0 elsewhere.
     """
     batch, k, h, w = painted.shape
     index = windows.index().flatten(2)

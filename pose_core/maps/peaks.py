@@ -10,8 +10,8 @@ from torch import Tensor
 def is_local_maximum(maps: Tensor, side: int) -> Tensor:
     """Tell which cells are the highest of the square around them.
 
-    Of equal cells within one square the first counts, row by row: a plateau that fits into a square is one maximum.
-    The square ends at the edge of the map.
+    Of equal cells within one square the first counts, row by row: a plateau that fits into a square is one
+    maximum. The square ends at the edge of the map.
 
     Args:
         maps: (B, K, h, w) float; a cell that is NaN or -inf is no maximum, and NaN hides its neighbours.
@@ -29,7 +29,8 @@ def is_local_maximum(maps: Tensor, side: int) -> Tensor:
     left, right = _running_maximum(wide, -1, reach, w), _running_maximum(wide, -1, reach + 1, w, start=reach)
     high = F.pad(torch.maximum(left, right), (0, 0, reach, reach), value=-torch.inf)
     above, below = _running_maximum(high, -2, reach, h), _running_maximum(high, -2, reach + 1, h, start=reach)
-    # Above everything that comes before it, no lower than what comes after it; ``below`` holds the own row, too.
+    # Above everything that comes before it, no lower than what comes after it; ``below`` holds the own row,
+    # too.
     return (maps > torch.maximum(left, above)) & (maps >= below)
 
 
@@ -65,7 +66,8 @@ def top_cells(maps: Tensor, count: int) -> tuple[Tensor, Tensor]:
         count: M, how many.
 
     Returns:
-        index in the flattened map (B, K, M) int64, and height (B, K, M); 0 and 0 where the map has fewer cells.
+        index in the flattened map (B, K, M) int64, and height (B, K, M); 0 and 0 where the map has fewer
+        cells.
     """
     flat = maps.flatten(2)
     found = min(count, flat.shape[2])
@@ -73,7 +75,9 @@ def top_cells(maps: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return F.pad(index, (0, count - found)), F.pad(height, (0, count - found))
 
 
-def find_local_maxima(maps: Tensor, count: int, *, side: int = 5, threshold: float = 0.01) -> tuple[Tensor, Tensor]:
+def find_local_maxima(
+    maps: Tensor, count: int, *, side: int = 5, threshold: float = 0.01
+) -> tuple[Tensor, Tensor]:
     """The highest local maxima of each map, the highest first.
 
     Args:

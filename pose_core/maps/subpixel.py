@@ -42,19 +42,23 @@ class CellWindows:
             maps: (B, K, h, w) float.
             index: (B, K, M) int64, peaks as cells of the flattened maps.
             side: cells a side, odd.
-            shifted: move windows at the edge inwards, so that they lie in the map (in tiny maps they are smaller);
-                False leaves the peak in the middle.
+            shifted: move windows at the edge inwards, so that they lie in the map (in tiny maps they are
+                smaller); False leaves the peak in the middle.
         """
         height, width = maps.shape[-2:]
         peaks = unravel_cells(index, width)
         columns = _line(peaks[..., 0], width, side, shifted)
         rows = _line(peaks[..., 1], height, side, shifted)
-        at_columns, at_rows = (columns, rows) if shifted else (columns.clamp(0, width - 1), rows.clamp(0, height - 1))
+        at_columns, at_rows = (
+            (columns, rows) if shifted else (columns.clamp(0, width - 1), rows.clamp(0, height - 1))
+        )
         cells = (at_rows[..., :, None] * width + at_columns[..., None, :]).flatten(3)
         shape = (*index.shape, rows.shape[-1], columns.shape[-1])
         values = maps.flatten(2).gather(2, cells.flatten(2)).view(shape)
         if not shifted:
-            values = torch.where((rows == at_rows)[..., :, None] & (columns == at_columns)[..., None, :], values, 0.0)
+            values = torch.where(
+                (rows == at_rows)[..., :, None] & (columns == at_columns)[..., None, :], values, 0.0
+            )
         return cls(peaks, columns, rows, cells, values)
 
 
@@ -89,8 +93,8 @@ def find_peaks(
         share: of ``locref`` in the position, from 0 to 1; the rest is that of the fit.
 
     Returns:
-        positions (B, K, M, 2) float32 in pixels of the network's input, NaN beyond the last peak, and scores (B, K, M)
-        in [0, 1], 0 beyond the last; the highest first.
+        positions (B, K, M, 2) float32 in pixels of the network's input, NaN beyond the last peak, and scores
+        (B, K, M) in [0, 1], 0 beyond the last; the highest first.
     """
     heatmap = heatmap.float()
     index, score = find_local_maxima(heatmap, count, side=side, threshold=threshold)
@@ -110,8 +114,9 @@ def refine_peaks(
 ) -> Tensor:
     """Refine peaks from cells to pixels.
 
-    Two estimates are averaged: a Gaussian fitted to the blob (:func:`fit_gaussian`), and the mean of what location
-    refinement says in the cells that are at least half as high as the highest; others may never have learned it.
+    Two estimates are averaged: a Gaussian fitted to the blob (:func:`fit_gaussian`), and the mean of what
+    location refinement says in the cells that are at least half as high as the highest; others may never have
+    learned it.
 
     Args:
         maps: (B, K, h, w).
@@ -169,17 +174,17 @@ def average_offsets(windows: CellWindows, weight: Tensor, locref: Tensor, grid: 
 def fit_gaussian(windows: CellWindows, grid: Grid) -> Tensor:
     """Fit a Gaussian to each window and return its centre; exact for Gaussians of any width.
 
-    A window is summed to one profile an axis (a Gaussian is a product, so its profiles are Gaussians); the logarithm
-    of a profile is a parabola, fitted by least squares with the squared profile as weight (Guo, "A simple algorithm
-    for fitting a Gaussian function", 2011), so that the low, noisy cells count little.
+    A window is summed to one profile an axis (a Gaussian is a product, so its profiles are Gaussians); the
+    logarithm of a profile is a parabola, fitted by least squares with the squared profile as weight (Guo, "A
+    simple algorithm for fitting a Gaussian function", 2011), so that the low, noisy cells count little.
 
     Args:
         windows: around the peaks, of values that are at least 0.
         grid: of the maps.
 
     Returns:
-        (B, K, M, 2) float32, fractional column and row. No farther than one cell from the peak, except that a blob at
-        the first column or row may have its centre anywhere in the image.
+        (B, K, M, 2) float32, fractional column and row. No farther than one cell from the peak, except that a
+        blob at the first column or row may have its centre anywhere in the image.
     """
     # Positions count from the peak, which keeps the sums accurate.
     away = torch.stack(
@@ -220,7 +225,8 @@ def _profile_vertex(profile: Tensor, steps: Tensor) -> Tensor:
 
 
 def fit_parabola(maps: Tensor, index: Tensor) -> Tensor:
-    """Fit a parabola through the logarithms of a peak and its two neighbours on each axis, and return its vertex.
+    """Fit a parabola through the logarithms of a peak and its two neighbours on each axis, and return its
+    vertex.
 
     Exact for Gaussians without noise, and cheaper than :func:`fit_gaussian`.
 
@@ -229,8 +235,8 @@ def fit_parabola(maps: Tensor, index: Tensor) -> Tensor:
         index: (B, K, M) int64, cells of the flattened maps.
 
     Returns:
-        (B, K, M, 2) float32, fractional column and row, half a cell from the peak at most; the peak itself on an axis
-        on which it lies at the edge of the map.
+        (B, K, M, 2) float32, fractional column and row, half a cell from the peak at most; the peak itself on
+        an axis on which it lies at the edge of the map.
     """
     h, w = maps.shape[-2:]
     logs = maps.clamp(min=_FLOOR).log().flatten(2)

@@ -21,8 +21,8 @@ Outputs = Mapping[str, Mapping[str, Tensor]]
 class PoseModel(Network):
     """Image -> animals, for one network.
 
-    The order of work: ``normalise`` (bytes -> floats), ``forward`` (floats -> outputs of each head), and then either
-    ``losses`` or ``decode``; ``predict`` does all three for inference.
+    The order of work: ``normalise`` (bytes -> floats), ``forward`` (floats -> outputs of each head), and then
+    either ``losses`` or ``decode``; ``predict`` does all three for inference.
 
     Args:
         spec: the network.
@@ -51,15 +51,23 @@ class PoseModel(Network):
             self.neck = context.with_features(features).build("neck", spec.neck)
             features = spec.neck.features(features)
         for_heads = context.with_features(features)
-        self.heads = nn.ModuleDict({name: for_heads.build("head", config) for name, config in spec.heads.items()})
-        self.inputs = nn.ModuleDict({name: context.build("input", config) for name, config in spec.inputs.items()})
+        self.heads = nn.ModuleDict(
+            {name: for_heads.build("head", config) for name, config in spec.heads.items()}
+        )
+        self.inputs = nn.ModuleDict(
+            {name: context.build("input", config) for name, config in spec.inputs.items()}
+        )
         self.view = spec.view
         self.predicts_unique = spec.predicts_unique()
         self.size_multiple = spec.backbone.size_multiple()
         self._features = spec.backbone.features()
         self._backbone_name = spec.backbone.type
-        self.register_buffer("mean", 255.0 * torch.tensor(spec.preprocess.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", 255.0 * torch.tensor(spec.preprocess.std).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer(
+            "mean", 255.0 * torch.tensor(spec.preprocess.mean).view(1, 3, 1, 1), persistent=False
+        )
+        self.register_buffer(
+            "std", 255.0 * torch.tensor(spec.preprocess.std).view(1, 3, 1, 1), persistent=False
+        )
 
     @property
     def device(self) -> torch.device:
@@ -92,11 +100,17 @@ class PoseModel(Network):
 
     def extra_for_training(self, labels: Labels, image_size: tuple[int, int]) -> dict[str, Tensor]:
         """The extra inputs, made from labels."""
-        return {name: cast(ExtraInput, part).for_training(labels, image_size) for name, part in self.inputs.items()}
+        return {
+            name: cast(ExtraInput, part).for_training(labels, image_size)
+            for name, part in self.inputs.items()
+        }
 
     def extra_for_inference(self, found: Predictions, image_size: tuple[int, int]) -> dict[str, Tensor]:
         """The extra inputs, made from what an earlier stage found."""
-        return {name: cast(ExtraInput, part).for_inference(found, image_size) for name, part in self.inputs.items()}
+        return {
+            name: cast(ExtraInput, part).for_inference(found, image_size)
+            for name, part in self.inputs.items()
+        }
 
     def losses(self, outputs: Outputs, labels: Labels) -> dict[str, Tensor]:
         """All weighted losses as ``head.output``: scalars whose sum is minimised.
@@ -150,8 +164,11 @@ class PoseModel(Network):
             backbone = within
         return {"model": self, "backbone": backbone}
 
-    def take_over(self, found: FoundWeights, metadata: Mapping[str, str], aliases: Mapping[str, str]) -> list[str]:
-        """Weights of a backbone, or of a whole network: by the names of the keypoints where those are known."""
+    def take_over(
+        self, found: FoundWeights, metadata: Mapping[str, str], aliases: Mapping[str, str]
+    ) -> list[str]:
+        """Weights of a backbone, or of a whole network: by the names of the keypoints where those are
+        known."""
         from pose_core.model.transfer import take_over  # which builds networks of this class
 
         return take_over(self, found, metadata, aliases)
@@ -185,7 +202,8 @@ class PoseModel(Network):
         self.train(training)
         if not isinstance(maps, list | tuple) or any(m.dim() < 3 for m in maps):
             raise PluginError(
-                f"backbone {self._backbone_name}: forward must return a list of feature maps (B, C, h, w), not "
+                f"backbone {self._backbone_name}: forward must return a list of feature maps (B, C, h, w), "
+                "not "
                 f"{_named(maps)}; the plugin is broken"
             )
         real = tuple(Feature(m.shape[1], round(height / m.shape[2])) for m in maps)

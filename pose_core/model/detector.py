@@ -35,7 +35,9 @@ class DetectorModel(Network):
         """The whole, and the detector as its plugin knows it."""
         return {"model": self, "detector": self.network}
 
-    def take_over(self, found: FoundWeights, metadata: Mapping[str, str], aliases: Mapping[str, str]) -> list[str]:
+    def take_over(
+        self, found: FoundWeights, metadata: Mapping[str, str], aliases: Mapping[str, str]
+    ) -> list[str]:
         """Weights of the whole network, which must agree in every name and shape."""
         refuse_aliases(aliases, "the weights of a detector have no keypoints")
         parts = self.parts()

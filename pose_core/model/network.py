@@ -58,7 +58,9 @@ class Network(nn.Module, ABC):
         """
 
     @abstractmethod
-    def take_over(self, found: FoundWeights, metadata: Mapping[str, str], aliases: Mapping[str, str]) -> list[str]:
+    def take_over(
+        self, found: FoundWeights, metadata: Mapping[str, str], aliases: Mapping[str, str]
+    ) -> list[str]:
         """Load weights that a training starts from.
 
         Args:
@@ -95,10 +97,11 @@ def load_exactly(module: nn.Module, state: Mapping[str, Tensor], origin: str) ->
 
 
 def match_part(parts: Mapping[str, nn.Module], found: FoundWeights) -> tuple[str, dict[str, Tensor]]:
-    """Find the part that weights are for by their names; gives it, and the weights under the names of that part.
+    """Find the part that weights are for by their names; gives it, and the weights under the names of that
+    part.
 
-    Names may have the part's name in front (a backbone cut out of a whole network), or lack a first component that all
-    of the part's own share (a network that the part wraps).
+    Names may have the part's name in front (a backbone cut out of a whole network), or lack a first component
+    that all of the part's own share (a network that the part wraps).
 
     Raises:
         WeightsError: they fit no part.
@@ -121,7 +124,8 @@ def match_part(parts: Mapping[str, nn.Module], found: FoundWeights) -> tuple[str
     if not best[1]:
         have = "; ".join(f"the {part} has {_examples(module.state_dict())}" for part, module in parts.items())
         raise WeightsError(
-            f"{found.origin}: fits neither the {' nor the '.join(parts)}: it holds {_examples(found.state)}; {have}"
+            f"{found.origin}: fits neither the {' nor the '.join(parts)}: it holds {_examples(found.state)}; "
+            f"{have}"
         )
     return best[1], best[2]
 

@@ -23,8 +23,8 @@ Aliases = Mapping[str, Sequence[str]]
 """For one's own keypoints, what they may be called elsewhere, best first."""
 
 METADATA_ALIASES = "aliases"
-"""Key of ``LabelledDataset.metadata`` under which a reader leaves the project's table of names: a JSON object, own
-keypoint -> list of the names that it has elsewhere."""
+"""Key of ``LabelledDataset.metadata`` under which a reader leaves the project's table of names: a JSON
+object, own keypoint -> list of the names that it has elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ class WeightSource:
 
     def line(self, own: str) -> str:
         """``nose <- nose``, ``tailbase <- tail_base (alias)``, ``left_ear: new``."""
-        return f"{own}: new" if self.keypoint is None else f"{own} <- {self.keypoint}{' (alias)' * self.alias}"
+        return (
+            f"{own}: new" if self.keypoint is None else f"{own} <- {self.keypoint}{' (alias)' * self.alias}"
+        )
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,14 @@ def take_over(
             raise ConfigError(f"{found.origin}: its keypoints do not suit the model ({error})") from None
         return list(transfer(model, state, source, names, found.origin).lines)
     load_exactly(model, state, f"{found.origin} (it names no keypoints; a run folder does)")
-    return [f"all {model.skeleton.num_keypoints} keypoints in the order of the file, which does not name them"]
+    return [
+        f"all {model.skeleton.num_keypoints} keypoints in the order of the file, which does not name them"
+    ]
 
 
 def _load_backbone(backbone: nn.Module, state: Mapping[str, Tensor], origin: str) -> list[str]:
-    """Load a backbone; a file may hold more of the network than the backbone uses (a classifier, later stages)."""
+    """Load a backbone; a file may hold more of the network than the backbone uses (a classifier, later
+    stages)."""
     own = backbone.state_dict()
     beyond = [name for name in state if name not in own]
     taken = {name: tensor for name, tensor in state.items() if name in own}
@@ -100,11 +105,12 @@ def transfer(
 ) -> Transfer:
     """Load weights that were trained on other keypoints.
 
-    Along every :class:`KeypointAxis` of the network the entries of a keypoint (or of a limb) are those of the source's
-    keypoints of these names (aliases first, then the same name, then regardless of case); what has no counterpart keeps
-    its initial values, and what the source has beyond is dropped. Individuals correspond where their names are equal.
-    Everything else is copied and must agree in name and shape. A whole head that only one of the two has (for unique
-    keypoints, identities ...) stays as it is, or is dropped, as long as they share another one.
+    Along every :class:`KeypointAxis` of the network the entries of a keypoint (or of a limb) are those of the
+    source's keypoints of these names (aliases first, then the same name, then regardless of case); what has
+    no counterpart keeps its initial values, and what the source has beyond is dropped. Individuals correspond
+    where their names are equal. Everything else is copied and must agree in name and shape. A whole head that
+    only one of the two has (for unique keypoints, identities ...) stays as it is, or is dropped, as long as
+    they share another one.
 
     Args:
         model: gets the weights.
@@ -145,7 +151,9 @@ def transfer(
     model.load_state_dict(mapped)
     used = {s.keypoint for s in found.values()}
     dropped = tuple(n for n in (*theirs.keypoints, *theirs.unique_keypoints) if n not in used)
-    notes = [f"head {name}: new" for name in sorted(new)] + [f"head {name}: not used" for name in sorted(extra)]
+    notes = [f"head {name}: new" for name in sorted(new)] + [
+        f"head {name}: not used" for name in sorted(extra)
+    ]
     return Transfer(found, dropped, (*_told(own, theirs, found, dropped), *notes))
 
 
@@ -172,7 +180,8 @@ def match_keypoints(
         if name in same or len(same) < 2:
             return name if name in same else next(iter(same), None)
         raise ConfigError(
-            f"{origin}: keypoint {name!r} may be {' or '.join(map(repr, same))} there; say which in train.aliases"
+            f"{origin}: keypoint {name!r} may be {' or '.join(map(repr, same))} there; say which in "
+            "train.aliases"
         )
 
     result: dict[str, WeightSource] = {}
@@ -191,7 +200,8 @@ def merge_aliases(
     """The aliases of a project (see :data:`METADATA_ALIASES`), and before them those that the user gave.
 
     Raises:
-        ConfigError: the user's name a keypoint that does not exist here or there, or the project's are no such table.
+        ConfigError: the user's name a keypoint that does not exist here or there, or the project's are no
+            such table.
     """
     mine = {*own.keypoints, *own.unique_keypoints}
     merged: dict[str, list[str]] = {}
@@ -201,16 +211,23 @@ def merge_aliases(
             merged[str(name)] = [str(other) for other in others]
     except (ValueError, AttributeError, TypeError):
         raise ConfigError(
-            f"metadata.{METADATA_ALIASES}: must be a JSON object of lists, as the reader of the project wrote it"
+            f"metadata.{METADATA_ALIASES}: must be a JSON object of lists, as the reader of the project "
+            "wrote it"
         ) from None
-    theirs = {n.casefold() for n in (*source.keypoints, *source.unique_keypoints)} if source is not None else None
+    theirs = (
+        {n.casefold() for n in (*source.keypoints, *source.unique_keypoints)} if source is not None else None
+    )
     for name, other in given.items():
         if name not in mine:
-            raise ConfigError(f"train.aliases: the project has no keypoint {name!r}; it has {', '.join(sorted(mine))}")
+            raise ConfigError(
+                f"train.aliases: the project has no keypoint {name!r}; it has {', '.join(sorted(mine))}"
+            )
         if theirs is not None and other.casefold() not in theirs:
             assert source is not None
             there = ", ".join((*source.keypoints, *source.unique_keypoints))
-            raise ConfigError(f"train.aliases.{name}: the weights have no keypoint {other!r}; they have {there}")
+            raise ConfigError(
+                f"train.aliases.{name}: the weights have no keypoint {other!r}; they have {there}"
+            )
         merged[name] = [other, *merged.get(name, [])]
     return merged
 
@@ -235,13 +252,15 @@ def keypoint_axes(model: PoseModel) -> dict[str, Sequence[KeypointAxis]]:
                 length = len(axis.entries)
                 if not 0 <= axis.axis < len(shape) or shape[axis.axis] != length:
                     raise PluginError(
-                        f"{type(part).__name__} says that axis {axis.axis} of {prefix}{name} has {length} entries, but "
+                        f"{type(part).__name__} says that axis {axis.axis} of {prefix}{name} has {length} "
+                        "entries, but "
                         f"its shape is {shape}; its plugin is broken"
                     )
                 known = set(model.skeleton.individuals) if axis.individuals else keypoints
                 if unknown := sorted({n for entry in axis.entries for n in entry} - known):
                     raise PluginError(
-                        f"{type(part).__name__} says that {prefix}{name} has entries of {', '.join(unknown)}, which "
+                        f"{type(part).__name__} says that {prefix}{name} has entries of "
+                        f"{', '.join(unknown)}, which "
                         "the skeleton does not name; its plugin is broken"
                     )
             found[prefix + name] = axes
@@ -249,7 +268,8 @@ def keypoint_axes(model: PoseModel) -> dict[str, Sequence[KeypointAxis]]:
 
 
 def _other_heads(state: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> tuple[set[str], set[str]]:
-    """Names of the heads that only the model has, and that only the weights have; none where they share no head."""
+    """Names of the heads that only the model has, and that only the weights have; none where they share no
+    head."""
     theirs, mine = _head_names(state), _head_names(fresh)
     return (mine - theirs, theirs - mine) if theirs & mine else (set(), set())
 
@@ -284,7 +304,9 @@ def _placed(
     their_entries = {axis.axis: axis.entries for axis in theirs}
     for axis in axes:
         at = {key: i for i, key in enumerate(_numbered(their_entries[axis.axis]))}
-        names = axis.entries if axis.individuals else [tuple(found[n].keypoint for n in e) for e in axis.entries]
+        names = (
+            axis.entries if axis.individuals else [tuple(found[n].keypoint for n in e) for e in axis.entries]
+        )
         pairs = [(i, at[key]) for i, key in enumerate(_numbered(names)) if key in at]
         if not pairs:
             return fresh
@@ -304,7 +326,9 @@ def _numbered(entries: Sequence[tuple[str | None, ...]]) -> list[tuple[tuple[str
     return result
 
 
-def _told(own: Skeleton, source: Skeleton, found: Mapping[str, WeightSource], dropped: Sequence[str]) -> list[str]:
+def _told(
+    own: Skeleton, source: Skeleton, found: Mapping[str, WeightSource], dropped: Sequence[str]
+) -> list[str]:
     same_sets = (own.keypoints, own.unique_keypoints) == (source.keypoints, source.unique_keypoints)
     if same_sets and all(s.keypoint == name for name, s in found.items()):
         return [f"all {len(found)} keypoints <- the same names"]

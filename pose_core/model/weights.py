@@ -46,7 +46,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:
-        raise RunError(f"{path}: not a readable safetensors file ({error}); restore it from a backup") from None
+        raise RunError(
+            f"{path}: not a readable safetensors file ({error}); restore it from a backup"
+        ) from None
 
 
 def load_into(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:

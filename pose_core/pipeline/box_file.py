@@ -39,7 +39,10 @@ class BoxTable:
         """
         rows = [self._of(index, image) for index, image in zip(indices, images, strict=True)]
         most = max((len(scores) for _, scores in rows), default=0)
-        boxes, scores = np.full((len(rows), most, 4), np.nan, np.float32), np.zeros((len(rows), most), np.float32)
+        boxes, scores = (
+            np.full((len(rows), most, 4), np.nan, np.float32),
+            np.zeros((len(rows), most), np.float32),
+        )
         for i, (found, score) in enumerate(rows):
             order = np.argsort(-score, kind="stable")
             boxes[i, : len(score)], scores[i, : len(score)] = found[order], score[order]
@@ -73,8 +76,8 @@ class BoxFileStage(Stage):
 def read_boxes(path: Path) -> BoxTable:
     """Boxes from a Parquet file of predictions (``pose predict``), or from a CSV file.
 
-    The CSV file has the columns ``x1, y1, x2, y2`` in pixels (the centre of the top-left pixel is (0, 0)), ``frame``
-    (number from 0) or ``image`` (file name), and perhaps ``score``; a row for each box.
+    The CSV file has the columns ``x1, y1, x2, y2`` in pixels (the centre of the top-left pixel is (0, 0)),
+    ``frame`` (number from 0) or ``image`` (file name), and perhaps ``score``; a row for each box.
 
     Raises:
         DataError: the file is missing or no such table; the message names the row.
@@ -105,19 +108,26 @@ def _from_csv(path: Path) -> dict[int | str, tuple[FloatArray, FloatArray]]:
         raise DataError(f"{path}: not a readable table (it is empty)")
     key = next((name for name in ("frame", "image") if name in columns), None)
     if key is None or any(name not in columns for name in CORNERS):
-        raise DataError(f"{path}: needs the columns frame (or image), {', '.join(CORNERS)}; score is optional")
+        raise DataError(
+            f"{path}: needs the columns frame (or image), {', '.join(CORNERS)}; score is optional"
+        )
     known = (key, *CORNERS, "score")
     for column in columns:
         if column not in known:
-            raise DataError(f"{path}: unknown column {column!r}; columns are {key}, {', '.join(CORNERS)}, score")
+            raise DataError(
+                f"{path}: unknown column {column!r}; columns are {key}, {', '.join(CORNERS)}, score"
+            )
         if columns.count(column) > 1:
             raise DataError(f"{path}: column {column!r} is there twice; leave one out")
     found: dict[int | str, list[list[float]]] = {}
     for line, row in rows:
-        frame, box = _row(dict(zip(columns, row, strict=True)), key) if len(row) == len(columns) else ("", None)
+        frame, box = (
+            _row(dict(zip(columns, row, strict=True)), key) if len(row) == len(columns) else ("", None)
+        )
         if box is None:
             raise DataError(
-                f"{path} line {line}: needs numbers with x1 <= x2, y1 <= y2, and a score from 0 to 1; correct it"
+                f"{path} line {line}: needs numbers with x1 <= x2, y1 <= y2, and a score from 0 to 1; "
+                "correct it"
             )
         found.setdefault(frame, []).append(box)
     tables = {frame: np.array(boxes, np.float32) for frame, boxes in found.items()}
@@ -134,4 +144,10 @@ def _row(row: dict[str, str], key: str) -> tuple[int | str, list[float] | None]:
         return "", None
     right = all(map(math.isfinite, (x1, y1, x2, y2, frame))) and x1 <= x2 and y1 <= y2 and 0 <= score <= 1
     right = right and frame >= 0 and frame % 1 == 0
-    return (int(frame) if key == "frame" and right else Path(row[key]).name), [x1, y1, x2, y2, score] if right else None
+    return (int(frame) if key == "frame" and right else Path(row[key]).name), [
+        x1,
+        y1,
+        x2,
+        y2,
+        score,
+    ] if right else None

@@ -1,7 +1,8 @@
 """Crops around boxes through a pose network: top-down.
 
-Crops are cut from the frames at full resolution by the same exact transform as in training, without rounding to
-pixels; keypoints return through its inverse. Crops of all frames of a batch go through the network together.
+Crops are cut from the frames at full resolution by the same exact transform as in training, without rounding
+to pixels; keypoints return through its inverse. Crops of all frames of a batch go through the network
+together.
 """
 
 from __future__ import annotations
@@ -58,14 +59,18 @@ class Crops:
     ) -> Predictions:
         """One animal for each box, in pixels of the frames."""
         preprocess, device = self._preprocess, self._network.device
-        geometries = [box_input(box, self._size, preprocess.margin, preprocess.margin_pixels) for box in boxes]
+        geometries = [
+            box_input(box, self._size, preprocess.margin, preprocess.margin_pixels) for box in boxes
+        ]
         if not geometries:
             k = self._network.skeleton.num_keypoints
             nothing = torch.zeros(0, 1, k, 2, device=device), torch.zeros(0, 1, k, device=device)
             return Predictions.none(0, self._network.skeleton, device).with_animals(*nothing)
         parts = [
             self._predict(frames[chosen], geometries[chosen], None if initial is None else initial[chosen])
-            for chosen in (slice(start, start + self._at_once) for start in range(0, len(boxes), self._at_once))
+            for chosen in (
+                slice(start, start + self._at_once) for start in range(0, len(boxes), self._at_once)
+            )
         ]
         return Predictions.cat(parts)
 

@@ -1,10 +1,10 @@
 """Frames through the stages: decoding, resizing, network and writing at the same time, in constant memory.
 
-Three threads work ahead of the caller, who gets the results in order and writes them: one reads the source, one
-makes the views (with helpers where the network is on a device of its own), one runs the stages. The queues between
-them are short, so that memory does not depend on the length of the source. Frame i is always in batch
-``i // batch_size``: a run that goes on after an interruption computes the same batches as one that was never
-interrupted, and so the same numbers.
+Three threads work ahead of the caller, who gets the results in order and writes them: one reads the source,
+one makes the views (with helpers where the network is on a device of its own), one runs the stages. The
+queues between them are short, so that memory does not depend on the length of the source. Frame i is always
+in batch ``i // batch_size``: a run that goes on after an interruption computes the same batches as one that
+was never interrupted, and so the same numbers.
 """
 
 from __future__ import annotations
@@ -160,8 +160,8 @@ class Pipeline:
     def run_once(
         self, images: Sequence[ByteArray], first: int = 0, stages: Sequence[Stage] | None = None
     ) -> list[Frame]:
-        """Frames for a few images in memory, in this thread; numbered from ``first``. ``stages`` (from :meth:`begin`)
-        make them the continuation of a stream."""
+        """Frames for a few images in memory, in this thread; numbered from ``first``. ``stages`` (from
+        :meth:`begin`) make them the continuation of a stream."""
         items = [SourceFrame(first + i, _loader(image)) for i, image in enumerate(images)]
         computed = self._compute(self._prepare(items, map, Timing()), stages or self.begin())
         for found in computed.found:
@@ -301,7 +301,8 @@ def _run_stages(stages: Sequence[Stage], group: FrameGroup) -> StageResult:
 
 
 def _view(pixels: Tensor, geometry: FrameGeometry, device: torch.device) -> View:
-    """A view from (B, h, w, 3) uint8 host memory; on the device it is channels last without being rearranged."""
+    """A view from (B, h, w, 3) uint8 host memory; on the device it is channels last without being
+    rearranged."""
     images = pixels.to(device, non_blocking=device.type == "cuda").permute(0, 3, 1, 2)
     return View(images, invert(geometry.matrix))
 

@@ -29,8 +29,9 @@ from pose_core.structures import ByteArray, FloatArray, Frame, enlarge_boxes, ke
 class FollowStage(Stage):
     """Crops around the last pose; the whole frame (or a box that an earlier stage finds) where there is none.
 
-    An animal is lost when the mean score of its keypoints falls below ``inference.follow_threshold``; the frame in
-    which that happens is looked at once more, as a whole. Frames depend on each other here and are computed one by one.
+    An animal is lost when the mean score of its keypoints falls below ``inference.follow_threshold``; the
+    frame in which that happens is looked at once more, as a whole. Frames depend on each other here and are
+    computed one by one.
 
     Raises:
         ConfigError: there may be several animals, or the network takes whole frames of one size only.
@@ -67,7 +68,9 @@ class FollowStage(Stage):
 
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
         """One animal a frame."""
-        return replace(found, predictions=Predictions.cat([self._one(group, view, i) for i in range(len(group))]))
+        return replace(
+            found, predictions=Predictions.cat([self._one(group, view, i) for i in range(len(group))])
+        )
 
     def _one(self, group: FrameGroup, view: View | None, i: int) -> Predictions:
         frame = group.frames[i]
@@ -96,9 +99,9 @@ class FollowStage(Stage):
         return self._box_of(pose.keypoints[0, 0].cpu().numpy(), pose.keypoint_scores[0, 0].cpu().numpy())
 
     def _box_of(self, keypoints: FloatArray, scores: FloatArray) -> FloatArray | None:
-        """Where to look next; None when the animal is lost. The same for a pose in memory and one read back from a
-        file, in which keypoints below the threshold are missing, so that an interrupted prediction goes on as one
-        that was not."""
+        """Where to look next; None when the animal is lost. The same for a pose in memory and one read back
+        from a file, in which keypoints below the threshold are missing, so that an interrupted prediction
+        goes on as one that was not."""
         shown = np.isfinite(keypoints).all(axis=1) & (scores >= self._hidden)
         if not shown.any() or float(scores[shown].mean()) < self._threshold:
             return None
@@ -110,7 +113,9 @@ class _Look(Protocol):
 
     def at(self, frame: ByteArray, box: FloatArray) -> Predictions: ...
 
-    def everywhere(self, frame: ByteArray, seen: Callable[[Predictions], FloatArray | None]) -> Predictions: ...
+    def everywhere(
+        self, frame: ByteArray, seen: Callable[[Predictions], FloatArray | None]
+    ) -> Predictions: ...
 
 
 class _CropLook:
@@ -135,7 +140,9 @@ class _WindowLook:
     def __init__(self, context: StageContext) -> None:
         self._network: FrameNetwork = context.whole_frames()
         if self._network.fixed_size:
-            raise ConfigError(f"{argument('follow')}: the network takes whole frames of one size only; leave it out")
+            raise ConfigError(
+                f"{argument('follow')}: the network takes whole frames of one size only; leave it out"
+            )
 
     def at(self, frame: ByteArray, box: FloatArray) -> Predictions:
         return self._network.predict_window(frame, box)

@@ -26,7 +26,10 @@ class LabelledBoxesStage(Stage):
         """The boxes, with score 1."""
         chosen = [self._boxes[index] for index in group.indices]
         most = max(map(len, chosen), default=0)
-        boxes, scores = np.full((len(chosen), most, 4), np.nan, np.float32), np.zeros((len(chosen), most), np.float32)
+        boxes, scores = (
+            np.full((len(chosen), most, 4), np.nan, np.float32),
+            np.zeros((len(chosen), most), np.float32),
+        )
         for row, of_frame in enumerate(chosen):
             boxes[row, : len(of_frame)], scores[row, : len(of_frame)] = of_frame, 1.0
         on_device = [torch.from_numpy(array).to(group.device) for array in (boxes, scores)]

@@ -1,7 +1,7 @@
 """Which stages a run needs, and what supplies them: decided here and nowhere else.
 
-The method of the model names the stages. What a stage needs and no stage before it gives is asked of suppliers: those
-that the caller named, or else the networks in the folder of the run.
+The method of the model names the stages. What a stage needs and no stage before it gives is asked of
+suppliers: those that the caller named, or else the networks in the folder of the run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from pose_core.specs import AnyRunSpec, DetectorRunSpec, RunSpec, StageConfig, p
 from pose_core.structures import LabelledImage
 
 Source = Path | str | bool | None
-"""What a caller gives a supplier: a folder or file; True for one that takes the labels; None or False: nothing."""
+"""What a caller gives a supplier: a folder or file; True for one that takes the labels; None or False:
+nothing."""
 
 AnyRun = Run[AnyRunSpec]
 
@@ -68,7 +69,8 @@ def make_pipeline(
         labels: the images, by frame number, where those are evaluated.
 
     Raises:
-        ConfigError: nothing supplies what a stage needs, or a source is unknown, not needed, or of the wrong form.
+        ConfigError: nothing supplies what a stage needs, or a source is unknown, not needed, or of the wrong
+            form.
         RunError: a run folder is missing or not finished.
         DataError: a file cannot be used.
     """
@@ -77,7 +79,8 @@ def make_pipeline(
 
 
 def make_detector_pipeline(run: Run[DetectorRunSpec], device: torch.device, batch_size: int) -> Pipeline:
-    """Load a detector and put the pipeline together that finds boxes with it, as many as its project has animals."""
+    """Load a detector and put the pipeline together that finds boxes with it, as many as its project has
+    animals."""
     skeleton = run.spec.skeleton
     network = DetectorBoxes(run.load_model(device), skeleton.num_individuals)
     stage = DetectorStage(BoxesConfig(), StageContext(skeleton, device, run.name, boxes=network))
@@ -85,7 +88,10 @@ def make_detector_pipeline(run: Run[DetectorRunSpec], device: torch.device, batc
 
 
 def plan_stages(
-    run: Run, device: torch.device, sources: Mapping[str, Source], labels: Sequence[LabelledImage] | None = None
+    run: Run,
+    device: torch.device,
+    sources: Mapping[str, Source],
+    labels: Sequence[LabelledImage] | None = None,
 ) -> Plan:
     """Choose the stages for a run and make them; see :func:`make_pipeline`."""
     given = given_sources(sources, evaluated=labels is not None)
@@ -96,13 +102,17 @@ def plan_stages(
     if unused := [name for name in given if name not in planner.suppliers]:
         (supplier,) = (s for s in get_catalog().suppliers() if s.name == unused[0])
         why = _unused_because(supplier, planner.suppliers.values())
-        raise ConfigError(f"{argument(unused[0])}: {why or f'{run.name} needs no {supplier.gives}; leave it out'}")
+        raise ConfigError(
+            f"{argument(unused[0])}: {why or f'{run.name} needs no {supplier.gives}; leave it out'}"
+        )
     stages: list[Stage] = []
     for step in steps:
         context = replace(planner.context(step, device), before=tuple(stages))
         made: Stage = get_catalog().component("stage", step.config.type).factory()(step.config, context)
         if not isinstance(made, Stage):
-            raise PluginError(f"stage {step.config.type!r} makes {type(made).__name__}, not a Stage; it is broken")
+            raise PluginError(
+                f"stage {step.config.type!r} makes {type(made).__name__}, not a Stage; it is broken"
+            )
         stages = [made] if made.takes_over else [*stages, made]
     return Plan(stages, planner.identities(), planner.files())
 
@@ -115,8 +125,9 @@ def labelled_sources(run: Run, sources: Mapping[str, Source]) -> tuple[dict[str,
         sources: what the caller gives suppliers.
 
     Returns:
-        the sources with the labels wherever nothing else supplies a need, as when a top-down model has no detector; and
-        those with the labels in the place of everything that they can supply, empty where they are the same.
+        the sources with the labels wherever nothing else supplies a need, as when a top-down model has no
+        detector; and those with the labels in the place of everything that they can supply, empty where they
+        are the same.
 
     Raises:
         ConfigError: a source is unknown or not needed.
@@ -125,7 +136,10 @@ def labelled_sources(run: Run, sources: Mapping[str, Source]) -> tuple[dict[str,
     planner = _Planner(run, given, ())
     planner.steps()
     labelled = {s.gives: s.name for s in reversed(get_catalog().suppliers()) if "labels" in s.takes}
-    first: dict[str, Source] = {**given, **{labelled[need]: True for need in planner.needs_missing if need in labelled}}
+    first: dict[str, Source] = {
+        **given,
+        **{labelled[need]: True for need in planner.needs_missing if need in labelled},
+    }
     rivals = [s for s in planner.suppliers.values() if s.gives in labelled and "labels" not in s.takes]
     without = {name: value for name, value in first.items() if name not in {s.name for s in rivals}}
     return first, {**without, **{labelled[s.gives]: True for s in rivals}} if rivals else {}
@@ -145,12 +159,16 @@ def given_sources(sources: Mapping[str, Source], evaluated: bool) -> dict[str, P
     given: dict[str, Path | bool] = {}
     for name, value in sources.items():
         if name not in suppliers:
-            raise ConfigError(f"{name}: is no source of what stages need; there are {', '.join(sorted(suppliers))}")
+            raise ConfigError(
+                f"{name}: is no source of what stages need; there are {', '.join(sorted(suppliers))}"
+            )
         if value is None or value is False:
             continue
         if "labels" in suppliers[name].takes:
             if not evaluated:
-                raise ConfigError(f"{argument(name)}: takes labels, and only images that are evaluated have some")
+                raise ConfigError(
+                    f"{argument(name)}: takes labels, and only images that are evaluated have some"
+                )
             if value is not True:
                 raise ConfigError(f"{argument(name)}: takes the labels and nothing else, not {str(value)!r}")
             given[name] = True
@@ -256,7 +274,9 @@ class _Planner:
         origin = argument(name, str(run.path))
         if isinstance(run.spec, RunSpec) and run.spec.model.inputs:
             inputs = ", ".join(run.spec.model.inputs)
-            raise ConfigError(f"{origin}: {run.name} needs {inputs} of another model; name a run that needs none")
+            raise ConfigError(
+                f"{origin}: {run.name} needs {inputs} of another model; name a run that needs none"
+            )
         return _with_network(replace(base, origin=origin), run, device, base.max_animals)
 
     def nested(self, name: str) -> AnyRun:

@@ -35,7 +35,9 @@ class HostResult:
         """Start bringing the results to host memory; on CUDA without waiting for them."""
         boxes, predictions = found.boxes, found.predictions
         if boxes is not None and predictions is not None and boxes.shape[:2] != predictions.scores.shape:
-            raise ValueError(f"boxes of shape {tuple(boxes.shape)} do not fit scores {tuple(predictions.scores.shape)}")
+            raise ValueError(
+                f"boxes of shape {tuple(boxes.shape)} do not fit scores {tuple(predictions.scores.shape)}"
+            )
         later = device.type == "cuda"
         on_host = found.to("cpu", non_blocking=later)
         arrived = None
@@ -69,7 +71,14 @@ def _animals(found: StageResult, skeleton: Skeleton, threshold: float) -> list[_
     chosen = [np.flatnonzero(row) for row in present]
     return [
         (
-            Instances(points[j, at], point_scores[j, at], scores[j, at], boxes[j, at], identity[j, at], tracks[j, at]),
+            Instances(
+                points[j, at],
+                point_scores[j, at],
+                scores[j, at],
+                boxes[j, at],
+                identity[j, at],
+                tracks[j, at],
+            ),
             unique[j],
             unique_scores[j],
         )
@@ -86,7 +95,9 @@ def _boxes_alone(found: StageResult, skeleton: Skeleton) -> list[_Content]:
     for of_frame, its_scores in zip(boxes, scores, strict=True):
         at = np.flatnonzero((its_scores > 0) & np.isfinite(of_frame).all(axis=-1))
         missing = np.full((len(at), skeleton.num_keypoints, 2), np.nan, np.float32)
-        animals = Instances.from_keypoints(missing, scores=its_scores[at].astype(np.float32), boxes=of_frame[at])
+        animals = Instances.from_keypoints(
+            missing, scores=its_scores[at].astype(np.float32), boxes=of_frame[at]
+        )
         frames.append((animals, np.full((u, 2), np.nan, np.float32), np.zeros(u, np.float32)))
     return frames
 
@@ -100,7 +111,8 @@ def hide_doubtful_points(points: Tensor, scores: Tensor, threshold: float) -> tu
     xy, score = points.numpy().astype(np.float32), scores.numpy().astype(np.float32)
     if np.isnan(score).any():
         raise PluginError(
-            "the network found keypoints whose score is NaN: its weights are damaged, or a head is broken, which "
+            "the network found keypoints whose score is NaN: its weights are damaged, or a head is broken, "
+            "which "
             "'pose check' of its plugin tells"
         )
     missing = np.isnan(xy).any(axis=-1) | (score < threshold)
@@ -131,6 +143,8 @@ def to_frames(
         for row, (instances, unique, unique_scores) in zip(rows, animals, strict=True):
             done[row] = Frame(items[row].index, instances, unique, unique_scores, image=items[row].image)
     return [
-        done[row] if row in done else Frame.absent(item.index, skeleton, reasons[row] or "no picture", item.image)
+        done[row]
+        if row in done
+        else Frame.absent(item.index, skeleton, reasons[row] or "no picture", item.image)
         for row, item in enumerate(items)
     ]

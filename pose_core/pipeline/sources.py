@@ -1,7 +1,8 @@
 """Where frames come from: a video, image files, arrays in memory.
 
-A source numbers its frames from 0 in the order in which they are shown, and yields every number exactly once. A
-frame that cannot be decoded is yielded with the reason and without a picture, so that later numbers stay right.
+A source numbers its frames from 0 in the order in which they are shown, and yields every number exactly once.
+A frame that cannot be decoded is yielded with the reason and without a picture, so that later numbers stay
+right.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ class FrameSource(ABC):
     """A finite sequence of frames.
 
     Attributes:
-        doubtful: once :meth:`read` has come to its end: runs (first, last) of frames that were decoded after a
-            damaged one which they refer to, and may show something wrong.
+        doubtful: once :meth:`read` has come to its end: runs (first, last) of frames that were decoded after
+            a damaged one which they refer to, and may show something wrong.
     """
 
     doubtful: list[tuple[int, int]]
@@ -106,8 +107,8 @@ class ImageSource(FrameSource):
         return SourceInfo(self._name, len(self._images), 0, 0, 0.0)
 
     def read(self, start: int = 0) -> Iterator[SourceFrame]:
-        """Files are decoded when a frame is loaded, and one that cannot be raises DataError then; frames of videos
-        are decoded here."""
+        """Files are decoded when a frame is loaded, and one that cannot be raises DataError then; frames of
+        videos are decoded here."""
         for index in range(start, len(self._images)):
             reference = self._images[index]
             try:
@@ -169,7 +170,9 @@ def as_rgb(image: Any, what: str) -> ByteArray:
         DataError: another type or shape, or no pixels.
     """
     if not isinstance(image, np.ndarray):
-        raise DataError(f"{what} is a {type(image).__name__}; give numpy arrays of shape (H, W, 3) and dtype uint8")
+        raise DataError(
+            f"{what} is a {type(image).__name__}; give numpy arrays of shape (H, W, 3) and dtype uint8"
+        )
     if image.dtype != np.uint8:
         hint = "multiply by 255 and convert" if image.dtype.kind == "f" else "convert"
         raise DataError(f"{what} has dtype {image.dtype}; {hint} to uint8 in [0, 255] first")

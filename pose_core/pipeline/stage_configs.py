@@ -17,7 +17,8 @@ class CropsConfig(StageConfig):
         return ("boxes",)
 
     def can_do_without(self, follow: bool) -> tuple[str, ...]:
-        """Boxes, where it starts from the pose of the frame before and looks for a lost animal in the whole frame."""
+        """Boxes, where it starts from the pose of the frame before and looks for a lost animal in the whole
+        frame."""
         return ("boxes",) if follow else ()
 
 

@@ -22,8 +22,8 @@ class Stopped(Exception):
 class Flow:
     """A group of threads and the channels between them.
 
-    The first thread that fails stops all; :meth:`check` raises its error in the caller. Used as a context manager,
-    leaving it (also by an exception or Ctrl-C) stops the threads and waits for them.
+    The first thread that fails stops all; :meth:`check` raises its error in the caller. Used as a context
+    manager, leaving it (also by an exception or Ctrl-C) stops the threads and waits for them.
     """
 
     def __init__(self) -> None:
@@ -167,10 +167,9 @@ class Timing:
         return self.frames / max(self.seconds, 1e-9)
 
     def __str__(self) -> str:
-        """``2330 frames, 87.3 frames/s; decode 12 %, resize 4 %, network 85 %, write 3 % of the time; ...``."""
+        """``2330 frames, 87.3 frames/s; decode 12 %, resize 4 %, network 85 %, write 3 % of the time;
+        ...``."""
         shares = {kind: 100 * busy / max(self.seconds, 1e-9) for kind, busy in self.busy.items()}
         listed = ", ".join(f"{kind} {share:.0f} %" for kind, share in shares.items())
         slowest = max(shares, key=lambda kind: shares[kind])
-        return (
-            f"{self.frames} frames, {self.rate:.1f} frames/s; busy: {listed} of the time; the bottleneck is {slowest}"
-        )
+        return f"{self.frames} frames, {self.rate:.1f} frames/s; busy: {listed} of the time; the bottleneck is {slowest}"

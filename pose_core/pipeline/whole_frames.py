@@ -66,7 +66,9 @@ class WholeFrames:
         seen = (box.astype(np.float64) + 0.5) * self._preprocess.scale - 0.5
         extent = seen[2:] - seen[:2]
         free = max(WINDOW_MARGIN * float(extent.max()), WINDOW_MIN_MARGIN)
-        width, height = (padded_length(float(side) + 2 * free, self._network.size_multiple) for side in extent)
+        width, height = (
+            padded_length(float(side) + 2 * free, self._network.size_multiple) for side in extent
+        )
         # Whole pixels: the window shows exactly the pixels that the resized frame would.
         left, top = np.round((seen[2:] + seen[:2]) / 2 - [width / 2, height / 2])
         matrix = translation_matrix(-left, -top) @ resize_matrix(self._preprocess.scale)

@@ -33,7 +33,9 @@ def place_in(error: BaseException, record: PluginRecord) -> str:
     return next((f"{file.name}:{line}" for _, file, line in _places(error, [record])), "")
 
 
-def _places(error: BaseException, records: Iterable[PluginRecord]) -> Iterator[tuple[PluginRecord, Path, str]]:
+def _places(
+    error: BaseException, records: Iterable[PluginRecord]
+) -> Iterator[tuple[PluginRecord, Path, str]]:
     """Where the traceback is in code of plugins, the last first.
 
     Its text is read, not its frames: what a worker process raised arrives as text.

@@ -1,7 +1,7 @@
 """Whether what a plugin's hooks return is what their pages say.
 
-A dataclass takes any value for any field; here every plugin's are looked at before anybody else meets them, so that
-what is wrong is said of the plugin and not where it is used.
+A dataclass takes any value for any field; here every plugin's are looked at before anybody else meets them,
+so that what is wrong is said of the plugin and not where it is used.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ COMMANDS = (
     *("train", "evaluate", "predict", "render", "import", "demo"),
     *("models", "detectors", "weights", "writers", "plugins", "show", "schema", "check", "cite", "licenses"),
 )
-"""The commands of ``pose`` itself. They are named here, below the command line, since a plugin that claims one is
-refused when it is loaded; a test compares them with those that there are."""
+"""The commands of ``pose`` itself. They are named here, below the command line, since a plugin that claims
+one is refused when it is loaded; a test compares them with those that there are."""
 
 _DEPTH = 30
 
@@ -43,7 +43,9 @@ def ask(hook: str, implementation: Callable[[], Any]) -> tuple[Any, ...]:
     definitions = tuple(result)
     for definition in definitions:
         if not isinstance(definition, hooks.HOOKS[hook]):
-            raise MalformedError(f"{hook} yields {type(definition).__name__}, not {hooks.HOOKS[hook].__name__}")
+            raise MalformedError(
+                f"{hook} yields {type(definition).__name__}, not {hooks.HOOKS[hook].__name__}"
+            )
     return definitions
 
 
@@ -70,7 +72,8 @@ def check_definitions(definitions: Mapping[str, tuple[Any, ...]]) -> None:
     for component in definitions.get("pose_components", ()):
         if component.kind not in KINDS and "/" not in component.kind:
             raise MalformedError(
-                f"component {component.name!r} has unknown kind {component.kind!r}; kinds are {', '.join(KINDS)}"
+                f"component {component.name!r} has unknown kind {component.kind!r}; kinds are "
+                f"{', '.join(KINDS)}"
             )
         once(component.kind, component.name)
         for what in ("config", "factory"):
@@ -94,11 +97,13 @@ def check_definitions(definitions: Mapping[str, tuple[Any, ...]]) -> None:
         once("model", model.name)
         if model.backbone and not all(model.backbone.partition("/")):
             raise MalformedError(
-                f"model {model.name!r} must name its backbone preset in full, 'namespace/name', not {model.backbone!r}"
+                f"model {model.name!r} must name its backbone preset in full, 'namespace/name', not "
+                f"{model.backbone!r}"
             )
         if model.wrapper and not (model.backbone and isinstance(model.wrapper.get("type"), str)):
             raise MalformedError(
-                f"model {model.name!r} has a wrapper, which needs a 'type', and a backbone preset to be put around"
+                f"model {model.name!r} has a wrapper, which needs a 'type', and a backbone preset to be put "
+                "around"
             )
     for model in (*definitions.get("pose_recipes", ()), *definitions.get("pose_models", ())):
         _check_spec(model.spec, model.name)
@@ -106,7 +111,8 @@ def check_definitions(definitions: Mapping[str, tuple[Any, ...]]) -> None:
         once("extra head", extra.name)
         if extra.needs not in hooks.NEEDS:
             raise MalformedError(
-                f"extra head {extra.name!r} has unknown need {extra.needs!r}; needs are {', '.join(hooks.NEEDS)}"
+                f"extra head {extra.name!r} has unknown need {extra.needs!r}; needs are "
+                f"{', '.join(hooks.NEEDS)}"
             )
         if not isinstance(extra.head.get("type"), str):
             raise MalformedError(f"extra head {extra.name!r} must say its component: {{'type': ...}}")
@@ -142,12 +148,22 @@ def _check_target(target: str, what: str, attribute: str = "Class") -> None:
 def _check_method(method: hooks.MethodSpec) -> None:
     for attribute, choices in (("view", hooks.VIEWS), ("animals", hooks.ANIMALS), ("heads", hooks.HEADS)):
         if (value := getattr(method, attribute)) not in choices:
-            raise MalformedError(f"{attribute} of method {method.name!r} must be {' or '.join(choices)}, not {value!r}")
+            raise MalformedError(
+                f"{attribute} of method {method.name!r} must be {' or '.join(choices)}, not {value!r}"
+            )
     if not method.stages:
-        raise MalformedError(f"method {method.name!r} must name the stages that predict: {{'NAME': {{'type': ...}}}}")
+        raise MalformedError(
+            f"method {method.name!r} must name the stages that predict: {{'NAME': {{'type': ...}}}}"
+        )
     for name, stage in method.stages.items():
-        if not name.isidentifier() or not isinstance(stage, Mapping) or not isinstance(stage.get("type"), str):
-            raise MalformedError(f"stage {name!r} of method {method.name!r} must say its component: {{'type': ...}}")
+        if (
+            not name.isidentifier()
+            or not isinstance(stage, Mapping)
+            or not isinstance(stage.get("type"), str)
+        ):
+            raise MalformedError(
+                f"stage {name!r} of method {method.name!r} must say its component: {{'type': ...}}"
+            )
 
 
 def _check_supplier(supplier: hooks.SupplierSpec) -> None:
@@ -158,7 +174,9 @@ def _check_supplier(supplier: hooks.SupplierSpec) -> None:
         raise MalformedError(f"supplier {supplier.name!r} must say its component: {{'type': ...}}")
     takes = set(supplier.takes)
     if not takes or not takes <= set(hooks.TAKES) or ("labels" in takes and len(takes) > 1):
-        raise MalformedError(f"supplier {supplier.name!r} must take 'run', 'file' or both of them, or 'labels'")
+        raise MalformedError(
+            f"supplier {supplier.name!r} must take 'run', 'file' or both of them, or 'labels'"
+        )
     if not supplier.gives:
         raise MalformedError(f"supplier {supplier.name!r} must say what it gives, such as 'boxes'")
 

@@ -1,9 +1,9 @@
 """Discovery: finds plugins by entry point, loads each by itself, and keeps a record of what became of it.
 
-pluggy declares and matches the hooks; its own loader is not used, because there one broken plugin ends the program,
-a second entry point of the same name is skipped in silence and the order depends on the file system. Here every
-plugin is loaded and asked alone, in a fixed order (the core's own distributions first, then by name), so that a
-broken one costs nobody else anything.
+pluggy declares and matches the hooks; its own loader is not used, because there one broken plugin ends the
+program, a second entry point of the same name is skipped in silence and the order depends on the file system.
+Here every plugin is loaded and asked alone, in a fixed order (the core's own distributions first, then by
+name), so that a broken one costs nobody else anything.
 
 Environment:
     ``POSE_DISABLE_PLUGINS=a,b``  leave out these entry points.
@@ -125,9 +125,9 @@ def _author(distribution: str) -> str | None:
 
 
 def _is_first_party(entry_point: importlib.metadata.EntryPoint, ours: str | None) -> bool:
-    # The core names no plugin, so "first-party" is a property of the distribution: it has the core's author. This
-    # guards against accidents (a stranger's bare name shadowing a shipped one), not against malice, which a
-    # plugin's code could work anyway.
+    # The core names no plugin, so "first-party" is a property of the distribution: it has the core's author.
+    # This guards against accidents (a stranger's bare name shadowing a shipped one), not against malice,
+    # which a plugin's code could work anyway.
     if entry_point.dist is None or ours is None:
         return False
     metadata = entry_point.dist.metadata
@@ -156,7 +156,9 @@ def _load_one(
         return record(DISABLED, "named in POSE_DISABLE_PLUGINS")
     if entry_point.name in taken:
         return record(
-            FAILED, f"the namespace {entry_point.name!r} is taken by {taken[entry_point.name]}; rename the entry point"
+            FAILED,
+            f"the namespace {entry_point.name!r} is taken by {taken[entry_point.name]}; rename the entry "
+            "point",
         )
     start = time.perf_counter()
     info: hooks.PluginInfo | None = None
@@ -224,10 +226,13 @@ def _ask_info(implementations: Mapping[str, Callable[[], Any]], name: str) -> ho
     have = ".".join(map(str, hooks.HOOK_API))
     if (major, minor) > hooks.HOOK_API:
         raise _Incompatible(
-            f"written for hook API {info.hook_api}, this pose_core has {have}: pip install --upgrade pose-core"
+            f"written for hook API {info.hook_api}, this pose_core has {have}: pip install --upgrade "
+            "pose-core"
         )
     if major < hooks.HOOK_API[0]:
-        raise _Incompatible(f"written for hook API {info.hook_api}, this pose_core has {have}: upgrade the plugin")
+        raise _Incompatible(
+            f"written for hook API {info.hook_api}, this pose_core has {have}: upgrade the plugin"
+        )
     if info.namespace != name:
         raise MalformedError(
             f"namespace {info.namespace!r} differs from the entry point's name {name!r}; make them the same"

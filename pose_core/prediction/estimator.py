@@ -43,7 +43,11 @@ class PoseEstimator:
     """
 
     def __init__(
-        self, run: Run, device: torch.device, batch_size: int, sources: Mapping[str, Source] = MappingProxyType({})
+        self,
+        run: Run,
+        device: torch.device,
+        batch_size: int,
+        sources: Mapping[str, Source] = MappingProxyType({}),
     ) -> None:
         self.run = run
         self.device = device
@@ -74,15 +78,16 @@ class PoseEstimator:
         """The animals in images, in pixels of each image.
 
         Args:
-            frames: uint8 RGB or gray images: an array (B, H, W, 3) or (B, H, W), a list of arrays (H, W, 3) or
-                (H, W) that may differ in size, or an iterator of such images (a camera). An iterator is answered
-                by an iterator, which takes an image when a result is asked for, and no earlier.
-            batch_size: images that go through the network together. By default the estimator's for arrays and lists,
-                1 for an iterator, so that a result does not wait for images that have not been taken yet.
+            frames: uint8 RGB or gray images: an array (B, H, W, 3) or (B, H, W), a list of arrays (H, W, 3)
+                or (H, W) that may differ in size, or an iterator of such images (a camera). An iterator is
+                answered by an iterator, which takes an image when a result is asked for, and no earlier.
+            batch_size: images that go through the network together. By default the estimator's for arrays and
+                lists, 1 for an iterator, so that a result does not wait for images that have not been taken
+                yet.
 
         Returns:
-            a list with one :class:`~pose_core.structures.Frame` an image, or an iterator of them, in order, numbered
-            from 0.
+            a list with one :class:`~pose_core.structures.Frame` an image, or an iterator of them, in order,
+            numbered from 0.
 
         Raises:
             DataError: an image has another type, dtype or shape; the message names it.
@@ -95,7 +100,8 @@ class PoseEstimator:
             return self._predict_all(frames, batch_size or self.batch_size)
         if isinstance(frames, (str, bytes, Path)) or not isinstance(frames, Iterable):
             raise DataError(
-                f"predict() takes images, not {type(frames).__name__}; for a video file use predict_video(path)"
+                f"predict() takes images, not {type(frames).__name__}; for a video file use "
+                "predict_video(path)"
             )
         return self._predict_live(iter(frames), batch_size or 1)
 
@@ -167,13 +173,13 @@ def load(
         device: ``auto`` (CUDA, then Apple's MPS, then the CPU), ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
         batch_size: frames that go through the network together; by default as the run says.
         follow: start from the poses of the last frame; by default as the run says.
-        sources: of what the model needs beside its network, in the place of the run's own: ``detector``, the folder of
-            a trained detector; ``boxes``, a .csv or .parquet file of boxes; and those of plugins.
+        sources: of what the model needs beside its network, in the place of the run's own: ``detector``, the
+            folder of a trained detector; ``boxes``, a .csv or .parquet file of boxes; and those of plugins.
 
     Raises:
         RunError: no run folder, or its weights are missing or altered.
-        ConfigError: unknown device, a plugin that the run needs is not installed, a source is not known or not needed,
-            or nothing supplies what the model needs, such as boxes.
+        ConfigError: unknown device, a plugin that the run needs is not installed, a source is not known or
+            not needed, or nothing supplies what the model needs, such as boxes.
         DataError: the file of a source cannot be used.
     """
     if batch_size is not None and batch_size < 1:
@@ -182,4 +188,6 @@ def load(
     if follow is not None:
         inference = opened.spec.inference.model_copy(update={"follow": follow})
         opened = Run(opened.path, opened.spec.model_copy(update={"inference": inference}))
-    return PoseEstimator(opened, choose_device(device), batch_size or opened.spec.inference.batch_size, sources)
+    return PoseEstimator(
+        opened, choose_device(device), batch_size or opened.spec.inference.batch_size, sources
+    )

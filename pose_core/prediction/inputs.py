@@ -28,7 +28,8 @@ class Input:
 
 
 def find_inputs(paths: Sequence[Path], open_video: Callable[[Path], FrameSource]) -> list[Input]:
-    """Sources for paths: a video, an image, a folder of images (one sequence), a folder of videos (each of them).
+    """Sources for paths: a video, an image, a folder of images (one sequence), a folder of videos (each of
+    them).
 
     Image files that are named one by one are one sequence, in the order given.
 
@@ -77,14 +78,16 @@ def _in_folder(folder: Path, open_video: Callable[[Path], FrameSource]) -> list[
     if videos:
         return [Input(path, open_video(path)) for path in videos]
     known = " ".join(sorted(e.lstrip(".") for e in IMAGE_EXTENSIONS | VIDEO_EXTENSIONS))
-    raise DataError(f"{folder}: holds no images or videos (files ending in {known}); name another folder or the files")
+    raise DataError(
+        f"{folder}: holds no images or videos (files ending in {known}); name another folder or the files"
+    )
 
 
 def unique_names(names: Sequence[str], paths: Sequence[Path]) -> list[str]:
     """Names of results that do not clash, whatever the order of the inputs.
 
-    Names that are equal (letter case aside) get the ending of their file added, or the name of its folder, or both,
-    or a number, whichever tells them apart first.
+    Names that are equal (letter case aside) get the ending of their file added, or the name of its folder, or
+    both, or a number, whichever tells them apart first.
 
     Args:
         names: wanted, without extension.

@@ -1,7 +1,8 @@
 """One source -> one file of predictions, resumable.
 
-Beside each result lies a small JSON file, ``<result>.info``, that says what made it: hashes of weights and model, the
-source, versions, and which frames are missing. By it a repeated command knows that there is nothing left to do.
+Beside each result lies a small JSON file, ``<result>.info``, that says what made it: hashes of weights and
+model, the source, versions, and which frames are missing. By it a repeated command knows that there is
+nothing left to do.
 """
 
 from __future__ import annotations
@@ -98,7 +99,11 @@ class Job:
             return None
         try:
             note = parse_json(self._note.read_text(encoding="utf-8"))
-            former, frames, missing = dict(note["maker"]), int(note["frames"]), [(a, b) for a, b in note["missing"]]
+            former, frames, missing = (
+                dict(note["maker"]),
+                int(note["frames"]),
+                [(a, b) for a, b in note["missing"]],
+            )
         except (OSError, ValueError, KeyError, TypeError):
             raise PoseError(
                 f"{self.result}: exists, and no {self._note.name} beside it says what made "
@@ -131,8 +136,8 @@ class Job:
             progress: gets the number of frames done so far, now and then.
 
         Raises:
-            PoseError: the source breaks off in a way that cannot be recorded, the disk is full, the format cannot
-                hold the result. What was predicted is kept for another try.
+            PoseError: the source breaks off in a way that cannot be recorded, the disk is full, the format
+                cannot hold the result. What was predicted is kept for another try.
         """
         info = self.source.info
         if not info.frames:
@@ -165,14 +170,18 @@ class Job:
             journal.close()
         return Outcome(self.result, header.frames, seen.runs, seen.reason, list(self.source.doubtful), timing)
 
-    def _predict_rest(self, estimator: PoseEstimator, journal: Journal, progress: Callable[[int], None]) -> Timing:
+    def _predict_rest(
+        self, estimator: PoseEstimator, journal: Journal, progress: Callable[[int], None]
+    ) -> Timing:
         timing = Timing()
         progress(journal.done)
         if journal.done == self.source.info.frames:
             return timing
         done = journal.done
         try:
-            with closing(estimator.pipeline.run(self.source, journal.done, timing, journal.last())) as results:
+            with closing(
+                estimator.pipeline.run(self.source, journal.done, timing, journal.last())
+            ) as results:
                 for result in results:
                     with timing.measure("write"):
                         journal.append(result.frames, result.sizes)
@@ -218,11 +227,13 @@ class Job:
 
 
 def identify(estimator: PoseEstimator) -> dict[str, str]:
-    """What tells one estimator from another: hashes of its weights, of what its configuration says about it, and of
-    what supplies its stages."""
+    """What tells one estimator from another: hashes of its weights, of what its configuration says about it,
+    and of what supplies its stages."""
     run = estimator.run
     model = run.spec.model_dump(mode="json", include={"skeleton", "model", "inference", "metadata"})
-    sources = ", ".join(f"{name} {identity}" for name, identity in sorted(estimator.supplied.items())) or "none"
+    sources = (
+        ", ".join(f"{name} {identity}" for name, identity in sorted(estimator.supplied.items())) or "none"
+    )
     return {"weights": file_hash(run.path / WEIGHTS), "model": _digest(model), "sources": sources}
 
 

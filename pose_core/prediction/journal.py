@@ -1,8 +1,9 @@
 """Results on disk as they come, so that an interrupted prediction goes on where it stopped.
 
 While a source is predicted, finished frames are kept in a hidden folder beside the result as parts: ordinary
-prediction files in the core's own format, each put in place whole. Beside them ``journal.json`` says what made them.
-When all frames are there, the final file is written from the parts, put in place, and the folder is removed.
+prediction files in the core's own format, each put in place whole. Beside them ``journal.json`` says what
+made them. When all frames are there, the final file is written from the parts, put in place, and the folder
+is removed.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from pose_core.structures import Frame
 JOURNAL = "journal.json"
 VERSION = 1
 
-# A part is closed after a tenth of the time that this attempt has taken so far, within these limits, or after this
-# many frames. A crash costs little early on, and long videos do not leave thousands of files.
+# A part is closed after a tenth of the time that this attempt has taken so far, within these limits, or after
+# this many frames. A crash costs little early on, and long videos do not leave thousands of files.
 PART_SECONDS = (0.25, 10.0)
 PART_SHARE = 0.1
 PART_FRAMES = 4096
@@ -78,7 +79,8 @@ class Journal:
 
     Args:
         folder: the hidden folder; made if it does not exist.
-        maker: what decides the numbers (weights, options, source): plain values. Parts of another maker are not used.
+        maker: what decides the numbers (weights, options, source): plain values. Parts of another maker are
+            not used.
         header: of the result.
 
     Attributes:

@@ -35,13 +35,13 @@ def predict(
 ) -> list[Outcome | None]:
     """Predict videos, images and folders of them into files.
 
-    All inputs are opened, and all results looked for, before the first is predicted. A result that the same model made
-    of the same source is not made again; one that was interrupted is finished.
+    All inputs are opened, and all results looked for, before the first is predicted. A result that the same
+    model made of the same source is not made again; one that was interrupted is finished.
 
     Args:
         run: folder that ``pose train`` made.
-        paths: one or several: videos, image files (together one sequence), folders of images (one sequence each) or of
-            videos.
+        paths: one or several: videos, image files (together one sequence), folders of images (one sequence
+            each) or of videos.
         out: folder of the results; made if needed.
         format: name of a writer component.
         device: as for :func:`pose_core.load`.
@@ -53,12 +53,12 @@ def predict(
         sources: as for :func:`pose_core.load`; one that is a file is of one video or sequence.
 
     Returns:
-        for each source what became of it, in order; None for one that could not be predicted (``finished`` gets
-        the reason).
+        for each source what became of it, in order; None for one that could not be predicted (``finished``
+        gets the reason).
 
     Raises:
-        PoseError: an input, option or the run cannot be used; nothing was predicted then. Or the disk is full; what
-            was predicted is kept.
+        PoseError: an input, option or the run cannot be used; nothing was predicted then. Or the disk is
+            full; what was predicted is kept.
     """
     out = Path(out)
     inputs = [Path(paths)] if isinstance(paths, Path | str) else [Path(path) for path in paths]

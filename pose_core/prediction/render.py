@@ -84,12 +84,14 @@ def _check(path: Path, header: PredictionsHeader, video: Path, source: FrameSour
     info = source.info
     if header.frames and header.frames != info.frames:
         raise DataError(
-            f"{path}: has {header.frames} frames, {video} has {info.frames}; name the video that was predicted "
+            f"{path}: has {header.frames} frames, {video} has {info.frames}; name the video that was "
+            "predicted "
             f"({header.source})"
         )
     if header.width and info.width and (header.width, header.height) != (info.width, info.height):
         raise DataError(
-            f"{path}: was made of frames of {header.width} x {header.height} pixels, {video} has {info.width} x "
+            f"{path}: was made of frames of {header.width} x {header.height} pixels, {video} has "
+            f"{info.width} x "
             f"{info.height}; name the video that was predicted ({header.source})"
         )
 
@@ -163,7 +165,8 @@ def _encode(pictures: Iterator[ByteArray], path: Path, out: Path, fps: float) ->
             for number, picture in enumerate(_chain(first, pictures)):
                 if picture.shape != first.shape:
                     raise VideoError(
-                        f"{out}: frame {number} has {picture.shape[1]} x {picture.shape[0]} pixels, the first has "
+                        f"{out}: frame {number} has {picture.shape[1]} x {picture.shape[0]} pixels, the "
+                        "first has "
                         f"{width} x {height}; only images of one size make a video"
                     )
                 even = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
@@ -196,5 +199,6 @@ def _unwritable(out: Path, error: av.FFmpegError) -> PoseError:
     if error.errno == errno.ENOSPC:
         return PoseError(f"{out.parent}: no space left on the disk; free some and run the command again")
     return VideoError(
-        f"{out}: cannot be written ({(error.strerror or str(error)).lower()}); choose another {argument('out')}"
+        f"{out}: cannot be written ({(error.strerror or str(error)).lower()}); choose another "
+        f"{argument('out')}"
     )

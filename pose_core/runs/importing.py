@@ -49,7 +49,8 @@ def import_model(
     detector: Path | str | None = None,
     data: Path | str | None = None,
 ) -> ImportedRun:
-    """Make a run folder of a model that another tool trained; it predicts, evaluates and fine-tunes like any other.
+    """Make a run folder of a model that another tool trained; it predicts, evaluates and fine-tunes like any
+    other.
 
     Nothing is written before all of it is known to fit.
 
@@ -91,7 +92,9 @@ def import_model(
     try:
         model.check_features()
     except ConfigError as error:
-        raise RunError(f"{found.network.source}: importer {settings.type} made no usable run of it: {error}") from None
+        raise RunError(
+            f"{found.network.source}: importer {settings.type} made no usable run of it: {error}"
+        ) from None
 
     provenance = {
         "imported": {"by": settings.type, **found.provenance},

@@ -1,8 +1,8 @@
 """The run folder: one folder that carries everything needed to use a trained model, and contains no pickle.
 
-``config.yaml`` (the resolved spec with full names), ``weights.safetensors``, ``metrics.json``, ``history.csv``,
-``provenance.json``, ``checkpoints/`` for resuming, ``evaluation/`` and plots. The networks that it builds on lie under
-``stages/``, in folders of the same form.
+``config.yaml`` (the resolved spec with full names), ``weights.safetensors``, ``metrics.json``,
+``history.csv``, ``provenance.json``, ``checkpoints/`` for resuming, ``evaluation/`` and plots. The networks
+that it builds on lie under ``stages/``, in folders of the same form.
 """
 
 from __future__ import annotations
@@ -75,11 +75,12 @@ class Run(Generic[S]):
 
         Args:
             path: the folder.
-            kind: the spec of the network that is needed: ``RunSpec`` for a pose network, ``DetectorRunSpec`` for a
-                detector; any by default.
+            kind: the spec of the network that is needed: ``RunSpec`` for a pose network, ``DetectorRunSpec``
+                for a detector; any by default.
 
         Raises:
-            RunError: the folder is missing or incomplete, or holds another network than the one that is needed.
+            RunError: the folder is missing or incomplete, or holds another network than the one that is
+                needed.
             ConfigError: its configuration does not fit the installed plugins.
         """
         folder = _existing(Path(path))
@@ -121,7 +122,8 @@ class Run(Generic[S]):
 
     @property
     def stages(self) -> Mapping[str, Run[AnyRunSpec]]:
-        """The runs of the networks that the run builds on, by the name of what they supply; each is usable alone.
+        """The runs of the networks that the run builds on, by the name of what they supply; each is usable
+        alone.
 
         Raises:
             RunError: one of them is missing or incomplete.
@@ -176,11 +178,14 @@ class Run(Generic[S]):
         """
         weights = self.path / WEIGHTS
         if not weights.is_file():
-            raise RunError(f"{weights}: missing; training has not finished a validation yet, or the file was removed")
+            raise RunError(
+                f"{weights}: missing; training has not finished a validation yet, or the file was removed"
+            )
         expected = self.metrics().get("weights_sha256")
         if expected is not None and file_hash(weights) != expected:
             raise RunError(
-                f"{weights}: altered since training (its sha256 is not the one in {METRICS}); restore it or train again"
+                f"{weights}: altered since training (its sha256 is not the one in {METRICS}); restore it or "
+                "train again"
             )
         return read_weights(weights)
 
@@ -204,7 +209,9 @@ class Run(Generic[S]):
         except FileNotFoundError:
             raise RunError(f"{self.path / name}: missing; the run folder is incomplete") from None
         except (ValueError, OSError) as error:
-            raise RunError(f"{self.path / name}: not readable as JSON ({error}); restore it from a backup") from None
+            raise RunError(
+                f"{self.path / name}: not readable as JSON ({error}); restore it from a backup"
+            ) from None
         if not isinstance(content, dict):
             raise RunError(f"{self.path / name}: must hold a JSON object; restore it from a backup")
         return content
@@ -226,7 +233,9 @@ def _existing(folder: Path) -> Path:
 def _other_network(run: Run[RunBase], wanted: type[RunBase]) -> RunError:
     """What to say where another network is wanted than the one in a folder."""
     trains = wanted.model_fields["trains"].default
-    here = [run.path / STAGES / name for name, stage in run.spec.builds_on().items() if stage.trains == trains]
+    here = [
+        run.path / STAGES / name for name, stage in run.spec.builds_on().items() if stage.trains == trains
+    ]
     hint = f"{LEARNS[trains]} of it is {here[0]}" if here else f"name the folder of {LEARNS[trains]}"
     return RunError(f"{run.path}: holds {LEARNS[run.spec.trains]}, not {LEARNS[trains]}; {hint}")
 
@@ -245,6 +254,8 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "torch": torch.__version__,
         "pose_core": importlib.metadata.version("pose-core"),
-        "plugins": {r.name: f"{r.distribution} {r.version}" for r in get_catalog().plugins if r.status == ACTIVE},
+        "plugins": {
+            r.name: f"{r.distribution} {r.version}" for r in get_catalog().plugins if r.status == ACTIVE
+        },
         "command": sys.argv,
     }

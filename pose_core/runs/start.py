@@ -56,10 +56,11 @@ def start_from(
 ) -> Start:
     """Put the weights that ``train.weights`` names into a freshly built network.
 
-    Nothing is done for null (the parts of the network fetched what they ask for when it was built) and for ``none``.
-    Else it is the name of pretrained weights, a run folder, or a file of a whole network or of a backbone, which is
-    told from the names of its tensors. Weights of a whole network that was trained on other keypoints are taken over by
-    the names of the keypoints, see :func:`pose_core.model.transfer.transfer`.
+    Nothing is done for null (the parts of the network fetched what they ask for when it was built) and for
+    ``none``. Else it is the name of pretrained weights, a run folder, or a file of a whole network or of a
+    backbone, which is told from the names of its tensors. Weights of a whole network that was trained on
+    other keypoints are taken over by the names of the keypoints, see
+    :func:`pose_core.model.transfer.transfer`.
 
     Args:
         network: gets them.
@@ -90,7 +91,8 @@ def _find(weights: str, trains: str) -> FoundWeights:
     full = weights in names and "/" in weights  # a full name means the weights, whatever folders there are
     if weights in names and not full and path.exists():
         raise ConfigError(
-            f"train.weights: {weights!r} is the name of pretrained weights and a path; write ./{weights} for the path, "
+            f"train.weights: {weights!r} is the name of pretrained weights and a path; write ./{weights} for "
+            "the path, "
             f"or the full name {get_catalog().named_weights(weights).full_name} for the weights"
         )
     if path.is_dir() and not full:
@@ -111,7 +113,8 @@ def _find(weights: str, trains: str) -> FoundWeights:
 def _check_task(theirs: str, own: str, origin: str) -> None:
     if theirs != own:
         raise ConfigError(
-            f"train.weights: {origin}: made for {LEARNS[theirs]}, not for {LEARNS[own]} (the networks that a model "
+            f"train.weights: {origin}: made for {LEARNS[theirs]}, not for {LEARNS[own]} (the networks that a "
+            "model "
             "builds on have stages.NAME.train.weights)"
         )
 
@@ -128,7 +131,12 @@ def _named(weights: Weights) -> FoundWeights:
         f"the weights {weights.full_name}",
         weights.part,
         Skeleton(spec.keypoints) if spec.keypoints else None,
-        provenance={"name": weights.full_name, "url": spec.url, "license": spec.license, "source": spec.source},
+        provenance={
+            "name": weights.full_name,
+            "url": spec.url,
+            "license": spec.license,
+            "source": spec.source,
+        },
     )
 
 
@@ -136,7 +144,9 @@ def _run(folder: Path, trains: str) -> FoundWeights:
     run = Run.open(folder)
     _check_task(run.spec.trains, trains, f"the run {folder}")
     model = run.spec.model if isinstance(run.spec, RunSpec) else None
-    return FoundWeights(run.read_weights(), folder / WEIGHTS, f"the run {folder}", "model", run.spec.skeleton, model)
+    return FoundWeights(
+        run.read_weights(), folder / WEIGHTS, f"the run {folder}", "model", run.spec.skeleton, model
+    )
 
 
 def _file(path: Path, trains: str) -> FoundWeights:

@@ -1,8 +1,8 @@
 """All that a user can write in a YAML file, as pydantic models. No torch.
 
-A plugin's config classes subclass the config base of their kind (:class:`BackboneConfig`, :class:`HeadConfig` ...);
-a field that holds another component uses the annotated types (``AnyLoss``, ``AnyPredictor`` ...), which look the
-component up by its ``type`` and validate it with the config class that its plugin names.
+A plugin's config classes subclass the config base of their kind (:class:`BackboneConfig`, :class:`HeadConfig`
+...); a field that holds another component uses the annotated types (``AnyLoss``, ``AnyPredictor`` ...), which
+look the component up by its ``type`` and validate it with the config class that its plugin names.
 """
 
 from pose_core.specs.base import Spec

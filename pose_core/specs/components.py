@@ -64,8 +64,8 @@ class ComponentConfig(Spec):
 
     @classmethod
     def example(cls) -> Mapping[str, Any]:
-        """Settings that make the component small and quick, for the conformance checks: ``{"depth": 18}``. By default
-        none; a component whose settings have no defaults must give an example."""
+        """Settings that make the component small and quick, for the conformance checks: ``{"depth": 18}``. By
+        default none; a component whose settings have no defaults must give an example."""
         return {}
 
 
@@ -74,7 +74,9 @@ class BackboneConfig(ComponentConfig):
 
     def features(self) -> tuple[Feature, ...]:
         """Channels and stride of each feature map that the network puts out, from fine to coarse."""
-        raise NotImplementedError(f"{type(self).__name__} has no features(): return (Feature(channels, stride), ...)")
+        raise NotImplementedError(
+            f"{type(self).__name__} has no features(): return (Feature(channels, stride), ...)"
+        )
 
     def extra_inputs(self) -> tuple[str, ...]:
         """Names of the inputs beside the image; they arrive by keyword and come from ``model.inputs``."""
@@ -86,8 +88,8 @@ class BackboneConfig(ComponentConfig):
         See :mod:`pose_core.interfaces.backbone`.
 
         Returns:
-            the feature maps that pass at each insert point, from fine to coarse. The names are identifiers; the points
-            are passed in this order.
+            the feature maps that pass at each insert point, from fine to coarse. The names are identifiers;
+            the points are passed in this order.
         """
         return {}
 
@@ -105,10 +107,13 @@ class NeckConfig(ComponentConfig):
         Raises:
             ValueError: the neck cannot take them; say which field to change.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no features(): return (Feature(channels, stride), ...)")
+        raise NotImplementedError(
+            f"{type(self).__name__} has no features(): return (Feature(channels, stride), ...)"
+        )
 
     def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
-        """Refuse feature maps (or an input size, (height, width); None where it is not fixed) that it cannot take.
+        """Refuse feature maps (or an input size, (height, width); None where it is not fixed) that it cannot
+        take.
 
         Raises:
             ValueError: one line that names the field to change.
@@ -125,8 +130,8 @@ class TargetGeneratorConfig(ComponentConfig):
             stride: pixels of the network's input a cell.
 
         Raises:
-            ValueError: one line that begins with the field to change (``sigma: ...``); the key at which the target
-                generator stands is added by who asks (:func:`prefix_errors`).
+            ValueError: one line that begins with the field to change (``sigma: ...``); the key at which the
+                target generator stands is added by who asks (:func:`prefix_errors`).
         """
 
 
@@ -136,7 +141,8 @@ class LossConfig(ComponentConfig):
     weight: float = Field(1.0, ge=0.0, description="Factor of this loss in the sum of all losses.")
 
     def compares_logits(self) -> bool:
-        """Whether the output is a logit: the loss holds the sigmoid (or softmax), and a predictor has to apply it."""
+        """Whether the output is a logit: the loss holds the sigmoid (or softmax), and a predictor has to
+        apply it."""
         return False
 
 
@@ -155,8 +161,8 @@ class PredictorConfig(ComponentConfig):
 class HeadConfig(ComponentConfig):
     """Base of head configs.
 
-    A head config has the fields ``target_generator`` (``AnyTargetGenerator``), ``predictor`` (``AnyPredictor``) and
-    ``losses`` (``dict[str, AnyLoss]``, by output), each with its default.
+    A head config has the fields ``target_generator`` (``AnyTargetGenerator``), ``predictor``
+    (``AnyPredictor``) and ``losses`` (``dict[str, AnyLoss]``, by output), each with its default.
 
     Attributes:
         heatmap_output: name of the output that holds heatmaps, if the head has one.
@@ -173,7 +179,8 @@ class HeadConfig(ComponentConfig):
     @field_validator("losses", mode="before", check_fields=False)
     @classmethod
     def _every_output_has_a_loss(cls, given: Any, info: ValidationInfo) -> Any:
-        """Refuse losses of outputs that the head does not have, and give the others in the order of the outputs."""
+        """Refuse losses of outputs that the head does not have, and give the others in the order of the
+        outputs."""
         defaults = cls.model_fields["losses"].get_default()
         if not isinstance(given, dict) or not isinstance(defaults, dict):
             return given
@@ -181,7 +188,11 @@ class HeadConfig(ComponentConfig):
         # The default of an output that is switched off came in by merging, not by the user.
         unknown = sorted(str(n) for n in given if n not in outputs and given[n] != defaults.get(n))
         if unknown:
-            known = f"its outputs are {', '.join(outputs)}" if len(outputs) > 1 else f"its only output is {outputs[0]}"
+            known = (
+                f"its outputs are {', '.join(outputs)}"
+                if len(outputs) > 1
+                else f"its only output is {outputs[0]}"
+            )
             raise ValueError(f"the head has no output {', '.join(unknown)}; {known}")
         return {name: given.get(name, defaults[name]) for name in outputs}
 
@@ -190,7 +201,8 @@ class HeadConfig(ComponentConfig):
         """Names of the outputs that have a loss; by default those of the field ``losses``.
 
         Args:
-            settings: the validated fields that stand before ``losses``, for heads whose outputs depend on them.
+            settings: the validated fields that stand before ``losses``, for heads whose outputs depend on
+                them.
         """
         return tuple(cls.model_fields["losses"].get_default())
 
@@ -243,14 +255,16 @@ class DetectorConfig(ComponentConfig):
 
     size: tuple[PositiveInt, PositiveInt] | None = Field(
         None,
-        description="(height, width) in pixels that frames are fitted into, their aspect ratio kept; null: frames are "
+        description="(height, width) in pixels that frames are fitted into, their aspect ratio kept; null: "
+        "frames are "
         "shown at full resolution.",
     )
     threshold: float = Field(0.2, ge=0, le=1, description="Boxes with a lower score are not reported.")
     excess: float = Field(
         0.0,
         ge=0,
-        description="Pixels of the frame by which its boxes are larger than the animals, on each side; they are taken "
+        description="Pixels of the frame by which its boxes are larger than the animals, on each side; they "
+        "are taken "
         "off. For imported detectors, which were trained on boxes with a margin.",
     )
 
@@ -272,7 +286,8 @@ class StageConfig(ComponentConfig):
     """Base of the configs of stages."""
 
     def needs(self) -> tuple[str, ...]:
-        """What the stages before it must have found: ``boxes``, ``poses``, ``centres``, or a word of the plugin."""
+        """What the stages before it must have found: ``boxes``, ``poses``, ``centres``, or a word of the
+        plugin."""
         return ()
 
     def gives(self) -> tuple[str, ...]:
@@ -319,7 +334,9 @@ class NamedComponent:
             ),
         )
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
         components = get_catalog().components(self.kind)
         names = [name for component in components for name in (component.full_name, component.name)]
         if self.kind in _describing:
@@ -334,8 +351,8 @@ class NamedComponent:
     def _described(
         self, components: Sequence[Component], names: Sequence[str], handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """One choice for each type; one for a name alone; and one without a type, for files that change a few settings
-        of what the model's preset names."""
+        """One choice for each type; one for a name alone; and one without a type, for files that change a few
+        settings of what the model's preset names."""
         choices: list[JsonSchemaValue] = []
         settings: dict[str, list[JsonSchemaValue]] = {}
         for component in components:
@@ -380,7 +397,11 @@ class NamedComponent:
             raise PydanticCustomError(
                 "component",
                 "config {config} of {name} is not a subclass of {base}; the plugin is broken",
-                {"config": component.definition.config, "name": component.full_name, "base": self.base.__name__},
+                {
+                    "config": component.definition.config,
+                    "name": component.full_name,
+                    "base": self.base.__name__,
+                },
             )
         # A ValidationError raised here keeps its locations: pydantic nests them under this field's path.
         return config_class.model_validate({**value, "type": component.full_name})

@@ -1,4 +1,5 @@
-"""Values that may be ``auto`` in a file, after they were decided: what everything below the preparation takes."""
+"""Values that may be ``auto`` in a file, after they were decided: what everything below the preparation
+takes."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from pose_core.errors import ConfigError
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How an image becomes the input of a network; see :class:`pose_core.specs.PreprocessSpec` for what is written.
+    """How an image becomes the input of a network; see :class:`pose_core.specs.PreprocessSpec` for what is
+    written.
 
     Attributes:
         view: what the network sees: the whole ``frame``, or a crop around one ``animal``.
@@ -46,4 +48,6 @@ class Preprocess:
 
 def still_auto(key: str) -> ConfigError:
     """Make the error for a value that should be decided by now."""
-    return ConfigError(f"{key}: is still 'auto', which is decided when training starts; train before using it")
+    return ConfigError(
+        f"{key}: is still 'auto', which is decided when training starts; train before using it"
+    )

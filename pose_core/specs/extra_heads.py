@@ -1,8 +1,9 @@
 """Heads that a named model gets because the project calls for them, and heads that the user leaves out.
 
 A recipe or preset knows nothing of the project. Where the skeleton has what only some projects have
-(:data:`pose_core.hooks.NEEDS`) and no head of the model learns it, the model gets the head that a plugin offers
-(:class:`pose_core.hooks.ExtraHead`). Null in the place of any head leaves it out: ``model.heads.identity: null``.
+(:data:`pose_core.hooks.NEEDS`) and no head of the model learns it, the model gets the head that a plugin
+offers (:class:`pose_core.hooks.ExtraHead`). Null in the place of any head leaves it out:
+``model.heads.identity: null``.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ def needs_of(skeleton: Skeleton) -> set[str]:
 def extra_heads(content: Mapping[str, Any], user: Sequence[Mapping[str, Any]]) -> dict[str, ExtraHead]:
     """The heads to be added, by name.
 
-    None where the user describes a whole network, as the config.yaml of a run does: that is trained as it stands.
+    None where the user describes a whole network, as the config.yaml of a run does: that is trained as it
+    stands.
 
     Args:
         content: everything merged, not validated yet.
@@ -45,7 +47,11 @@ def extra_heads(content: Mapping[str, Any], user: Sequence[Mapping[str, Any]]) -
     offered = get_catalog().extra_heads(str(model.get("method")))
     wanted = {extra.name: extra for need, extra in offered.items() if need in needs}
     # Of a head that is added by itself the user may write some settings; with a type, it is the user's own.
-    return {n: e for n, e in wanted.items() if n not in heads or (_is_mapping(heads[n]) and "type" not in heads[n])}
+    return {
+        n: e
+        for n, e in wanted.items()
+        if n not in heads or (_is_mapping(heads[n]) and "type" not in heads[n])
+    }
 
 
 def with_heads(
@@ -54,7 +60,8 @@ def with_heads(
     layers: Sequence[Mapping[str, Any]],
     origin: Mapping[tuple[int | str, ...], str],
 ) -> dict[str, Any]:
-    """The content with the extra heads, after and below what is there, and without those in whose place stands null.
+    """The content with the extra heads, after and below what is there, and without those in whose place
+    stands null.
 
     Args:
         content: everything merged, not validated yet.
@@ -72,16 +79,25 @@ def with_heads(
     offered = get_catalog().extra_heads(str(model.get("method")))
     known = {extra.name for extra in offered.values()}
     for layer in layers:
-        known |= {name for name, head in _section(_section(layer, "model"), "heads").items() if head is not None}
+        known |= {
+            name for name, head in _section(_section(layer, "model"), "heads").items() if head is not None
+        }
     for name in (n for n, head in heads.items() if head is None and n not in known):
         there = ", ".join(n for n, head in heads.items() if head is not None)
         where = f" ({origin[at]})" if (at := ("model", "heads", name)) in origin else ""
-        raise ConfigError(f"model.heads.{name}: no head of this name can be left out; the model has {there}{where}")
+        raise ConfigError(
+            f"model.heads.{name}: no head of this name can be left out; the model has {there}{where}"
+        )
     # A model that uses one of several feature maps shares it with its extra heads.
-    shared = next(({"feature": h["feature"]} for h in heads.values() if _is_mapping(h) and "feature" in h), {})
+    shared = next(
+        ({"feature": h["feature"]} for h in heads.values() if _is_mapping(h) and "feature" in h), {}
+    )
     made = {name: {**shared, **head.head} for name, head in extra.items()}
     own = {name: head for name, head in heads.items() if name not in extra and head is not None}
-    return {**content, "model": {**model, "heads": {**own, **merge(made, {n: heads[n] for n in made if n in heads})}}}
+    return {
+        **content,
+        "model": {**model, "heads": {**own, **merge(made, {n: heads[n] for n in made if n in heads})}},
+    }
 
 
 def note(spec: RunSpec, head: ExtraHead) -> str:
@@ -89,13 +105,17 @@ def note(spec: RunSpec, head: ExtraHead) -> str:
     names = spec.skeleton.unique_keypoints if head.needs == "unique_keypoints" else spec.skeleton.individuals
     component = spec.model.heads[head.name].type
     return (
-        f"{spec.model.name} gets a head '{head.name}' ({component}) for {', '.join(names)}; leave it out with "
+        f"{spec.model.name} gets a head '{head.name}' ({component}) for {', '.join(names)}; leave it out "
+        "with "
         f"{setting(f'model.heads.{head.name}=null')}"
     )
 
 
 def _needs(unique_keypoints: Sequence[str], identified: object, individuals: Sequence[str]) -> set[str]:
-    has = {"unique_keypoints": bool(unique_keypoints), "identity": identified is True and len(individuals) > 1}
+    has = {
+        "unique_keypoints": bool(unique_keypoints),
+        "identity": identified is True and len(individuals) > 1,
+    }
     return {need for need in NEEDS if has[need]}
 
 

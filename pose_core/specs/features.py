@@ -15,8 +15,8 @@ class Feature:
     Attributes:
         channels: C of the (B, C, h, w) tensor.
         stride: input pixels per cell; h is about H / stride.
-        tokens: True for what is no map but one vector a keypoint: a (B, K, C) tensor. ``stride`` is then that of the
-            map the tokens were made from.
+        tokens: True for what is no map but one vector a keypoint: a (B, K, C) tensor. ``stride`` is then that
+            of the map the tokens were made from.
     """
 
     channels: int
@@ -41,7 +41,9 @@ def declared(name: str, ask: Callable[[], object]) -> tuple[Feature, ...]:
         raise
     except Exception as error:
         why = f"{type(error).__name__}: {described(error)}"
-        raise PluginError(f"{name}: its config cannot say its features ({why}); the plugin is broken") from error
+        raise PluginError(
+            f"{name}: its config cannot say its features ({why}); the plugin is broken"
+        ) from error
     features = tuple(answer) if isinstance(answer, (tuple, list)) else ()
     if not features or not all(isinstance(f, Feature) and f.channels > 0 and f.stride > 0 for f in features):
         raise PluginError(

@@ -12,7 +12,8 @@ from pydantic import Field
 Pretrained = Annotated[
     Literal["auto", True, False],
     Field(
-        description="Published weights (mostly of ImageNet) when training starts: auto goes on from random weights, "
+        description="Published weights (mostly of ImageNet) when training starts: auto goes on from random "
+        "weights, "
         "with a warning, where they cannot be had; true makes that an error; false does not ask for them."
     ),
 ]
@@ -21,7 +22,8 @@ Pretrained = Annotated[
 FrozenNorms = Annotated[
     Literal["statistics", True, False],
     Field(
-        description="Keep the batch norms as they are (with pretrained weights): true keeps statistics and parameters, "
+        description="Keep the batch norms as they are (with pretrained weights): true keeps statistics and "
+        "parameters, "
         "statistics keeps the statistics only."
     ),
 ]
@@ -36,7 +38,8 @@ FeatureIndex = Annotated[
 GridOffset = Annotated[
     float | None,
     Field(
-        description="Centre of cell 0 in pixels of the network's input; null: where the layers put it. For imported "
+        description="Centre of cell 0 in pixels of the network's input; null: where the layers put it. For "
+        "imported "
         "weights that were trained in another frame."
     ),
 ]

@@ -34,7 +34,8 @@ class DeconvolutionHeadConfig(FeatureMapHeadConfig):
         None,
         ge=0,
         le=5,
-        description="Transposed convolutions that each halve the stride; null: one for features of a stride above 4.",
+        description="Transposed convolutions that each halve the stride; null: one for features of a stride "
+        "above 4.",
     )
     deconv_channels: PositiveInt = Field(256, description="Channels between several transposed convolutions.")
     deconv_kernel: int = Field(3, ge=2, le=8, description="Kernel size of the transposed convolutions.")
@@ -54,7 +55,8 @@ class DeconvolutionHeadConfig(FeatureMapHeadConfig):
         stride = feature.stride / 2**layers
         if stride < 1:
             raise ValueError(
-                f"deconv_layers: {layers} on a feature map of stride {feature.stride} give more cells than pixels; "
+                f"deconv_layers: {layers} on a feature map of stride {feature.stride} give more cells than "
+                "pixels; "
                 f"at most {feature.stride.bit_length() - 1}"
             )
         self.check_stride(stride)
@@ -64,7 +66,8 @@ class HeatmapPredictorConfig(PredictorConfig):
     """Base of the configs of predictors that read heatmaps."""
 
     sigmoid: bool | None = Field(
-        None, description="Whether heatmaps are logits; null: when their loss compares logits (cross-entropy)."
+        None,
+        description="Whether heatmaps are logits; null: when their loss compares logits (cross-entropy).",
     )
 
     def decided(self, *, logits: bool) -> PredictorConfig:

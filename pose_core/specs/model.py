@@ -26,10 +26,12 @@ class PreprocessSpec(Spec):
 
     scale: float | Literal["auto"] = Field(
         "auto",
-        description="Whole frames: factor by which they are resized. auto: animals come out about 60 pixels long.",
+        description="Whole frames: factor by which they are resized. auto: animals come out about 60 pixels "
+        "long.",
     )
     size: Size | None = Field(
-        None, description="Fixed input size (height, width); required for crops and for networks of fixed size."
+        None,
+        description="Fixed input size (height, width); required for crops and for networks of fixed size.",
     )
     margin: float = Field(
         0.25,
@@ -38,7 +40,8 @@ class PreprocessSpec(Spec):
     )
     min_box: float | Literal["auto"] = Field(
         "auto",
-        description="Crops: boxes are enlarged to be at least so long, pixels of the frame, for a few keypoints "
+        description="Crops: boxes are enlarged to be at least so long, pixels of the frame, for a few "
+        "keypoints "
         "do not span an animal; auto: half as long as the median animal.",
     )
     margin_pixels: float = Field(
@@ -74,7 +77,8 @@ class PreprocessSpec(Spec):
 
 
 def _or_null(schema: dict[str, Any]) -> None:
-    """What a file may say beyond what is left when it has been merged; see :mod:`pose_core.specs.extra_heads`."""
+    """What a file may say beyond what is left when it has been merged; see
+    :mod:`pose_core.specs.extra_heads`."""
     schema["additionalProperties"] = {"anyOf": [schema["additionalProperties"], {"type": "null"}]}
 
 
@@ -83,13 +87,17 @@ class ModelSpec(Spec):
 
     name: str = Field(CUSTOM, description="Name of the preset it came from.")
     method: str = Field(
-        "single_animal", description="How animals are found: single_animal, bottom_up, top_down, or one of a plugin."
+        "single_animal",
+        description="How animals are found: single_animal, bottom_up, top_down, or one of a plugin.",
     )
-    preprocess: PreprocessSpec = Field(default_factory=PreprocessSpec, description="Image -> input of the network.")
+    preprocess: PreprocessSpec = Field(
+        default_factory=PreprocessSpec, description="Image -> input of the network."
+    )
     backbone: AnyBackbone
     neck: AnyNeck | None = None
     heads: dict[str, AnyHead] = Field(
-        description="Heads by name. They are decoded in this order, each refining what the ones before it found. Null "
+        description="Heads by name. They are decoded in this order, each refining what the ones before it "
+        "found. Null "
         "instead of a head that the model would have leaves it out.",
         json_schema_extra=_or_null,
     )
@@ -189,7 +197,10 @@ def contradictions(model: ModelSpec) -> Iterator[tuple[tuple[str, ...], str]]:
     if method.view == "animal" and model.preprocess.size is None:
         yield ("preprocess", "size"), f"{method.name} looks at crops: give their (height, width)"
     if method.view == "frame" and not model.preprocess.half_pixel:
-        yield ("preprocess", "half_pixel"), f"false is for crops, and {method.name} looks at whole frames; leave it out"
+        yield (
+            ("preprocess", "half_pixel"),
+            f"false is for crops, and {method.name} looks at whole frames; leave it out",
+        )
     same_name = [m for m in get_catalog().models() if model.name in (m.name, m.full_name)]
     if same_name and all(m.method != method.name for m in same_name):
         others = " or ".join(dict.fromkeys(m.method for m in same_name))
@@ -199,7 +210,10 @@ def contradictions(model: ModelSpec) -> Iterator[tuple[tuple[str, ...], str]]:
         for name in several:
             yield (
                 ("heads", name),
-                f"{model.heads[name].type} finds several animals in one input; {method.name} takes one from each",
+                (
+                    f"{model.heads[name].type} finds several animals in one input; {method.name} takes one from "
+                    "each"
+                ),
             )
     if method.heads == "several" and model.heads and not several:
         yield ("heads",), f"{method.name} needs a head that finds several animals, and none of these does"

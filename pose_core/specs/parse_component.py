@@ -33,7 +33,9 @@ def parse_component(kind: str, base: type[C], content: str | Mapping[str, Any], 
         try:
             content = cast(Mapping[str, Any], parse_yaml(content))
         except yaml.YAMLError:
-            raise ConfigError(f"{content!r} is not valid YAML; write {{type: NAME, setting: value}}") from None
+            raise ConfigError(
+                f"{content!r} is not valid YAML; write {{type: NAME, setting: value}}"
+            ) from None
     keys = (place or kind).split(".")
     whole: Any = content
     for key in reversed(keys):
@@ -52,7 +54,8 @@ def parse_component(kind: str, base: type[C], content: str | Mapping[str, Any], 
 
 @lru_cache(maxsize=64)
 def _holder(kind: str, base: type[ComponentConfig], keys: tuple[str, ...]) -> type[Spec]:
-    """A spec that holds the component at these keys, so that a wrong setting is named as in a configuration."""
+    """A spec that holds the component at these keys, so that a wrong setting is named as in a
+    configuration."""
     held: Any = Annotated[SerializeAsAny[base], NamedComponent(kind, base)]  # type: ignore[valid-type, misc]
     for key in reversed(keys):
         fields: dict[str, Any] = {key: (held, ...)}

@@ -1,7 +1,7 @@
 """From a model's name, a file and command-line options to one configuration.
 
-The one place where precedence is decided: core defaults < model preset < data < file < command line. A mapping is
-merged key by key (see :mod:`pose_core.catalog.merge`).
+The one place where precedence is decided: core defaults < model preset < data < file < command line. A
+mapping is merged key by key (see :mod:`pose_core.catalog.merge`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class Layer:
 
     Attributes:
         content: the mapping.
-        origin: place of each key by its path, for messages; keys without an entry have no place a user could edit.
+        origin: place of each key by its path, for messages; keys without an entry have no place a user could
+            edit.
     """
 
     content: Mapping[str, Any]
@@ -60,7 +61,8 @@ def set_layer(assignments: Sequence[str]) -> Layer:
         keys = tuple(path.strip().split("."))
         if not equals or not all(keys):
             raise ConfigError(
-                f"{setting(repr(assignment))}: write it as key.key=value, for example train.optimizer.lr=0.001"
+                f"{setting(repr(assignment))}: write it as key.key=value, for example "
+                "train.optimizer.lr=0.001"
             )
         try:
             value = parse_yaml(text)
@@ -77,7 +79,8 @@ def set_layer(assignments: Sequence[str]) -> Layer:
 
 
 def option_layer(options: Iterable[tuple[str, str, Any]]) -> Layer:
-    """Options with a name of their own: (how messages call it, ``train.epochs``, value); None means not given."""
+    """Options with a name of their own: (how messages call it, ``train.epochs``, value); None means not
+    given."""
     content: dict[str, Any] = {}
     origin: dict[Loc, str] = {}
     for option, path, value in options:
@@ -115,19 +118,22 @@ def choose_model(name: str, multi_animal: bool, method: str | None = None) -> Mo
     advice = (
         f"for several there is {' or '.join(near)}; {command('models')} lists all"
         if others
-        else f"no installed plugin offers a model for several animals; {get_catalog().advice_on_methods(order)}"
+        else "no installed plugin offers a model for several animals; "
+        f"{get_catalog().advice_on_methods(order)}"
     )
     if why := get_catalog().advice(MODEL, name, order):
         advice = f"for several {why}; {advice}"
-    raise ConfigError(f"model {name!r} finds one animal a frame, but the project has several individuals; {advice}")
+    raise ConfigError(
+        f"model {name!r} finds one animal a frame, but the project has several individuals; {advice}"
+    )
 
 
 def _preferred_methods(multi_animal: bool) -> list[str]:
     """Names of the methods that can handle the data, those first that suit them best."""
 
     def key(method: MethodSpec) -> tuple[bool, bool, bool]:
-        # What was made for so many animals; what needs no poses of another model; and for one animal a crop, which
-        # shows it larger, for several the whole frame, which needs no detector.
+        # What was made for so many animals; what needs no poses of another model; and for one animal a crop,
+        # which shows it larger, for several the whole frame, which needs no detector.
         wanted = ("several", "frame") if multi_animal else ("one", "animal")
         return method.animals != wanted[0], bool(method.inputs), method.view != wanted[1]
 
@@ -150,7 +156,8 @@ def resolve(
         user: the file and the command line, in this order.
         notes: gets a line for each head that the model is given beyond its own, see
             :mod:`pose_core.specs.extra_heads`.
-        stages: the sections of the networks that the model builds on, in the place of what the layers say of them.
+        stages: the sections of the networks that the model builds on, in the place of what the layers say of
+            them.
 
     Raises:
         ConfigError: one line that names the key, the reason and where it was written.
@@ -188,4 +195,6 @@ def _check_mappings(layer: Layer, below: Mapping[str, Any]) -> None:
     for key, value in layer.content.items():
         if isinstance(below.get(key), Mapping) and not isinstance(value, Mapping):
             where = layer.origin.get((key,), "")
-            raise ConfigError(f"{key}: must hold keys and values, not {value!r}" + (f" ({where})" if where else ""))
+            raise ConfigError(
+                f"{key}: must hold keys and values, not {value!r}" + (f" ({where})" if where else "")
+            )

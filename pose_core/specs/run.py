@@ -1,6 +1,7 @@
 """The spec of a run: everything that decides what a trained model is and does.
 
-``"auto"`` values are decided once, from the data, when training starts; the run folder holds the decided numbers.
+``"auto"`` values are decided once, from the data, when training starts; the run folder holds the decided
+numbers.
 """
 
 from __future__ import annotations
@@ -35,12 +36,17 @@ from pose_core.structures import Skeleton
 class SplitSpec(Spec):
     """Which images train, choose the best weights, and are kept for the final test."""
 
-    test: float = Field(0.2, ge=0, lt=1, description="Fraction of the images for the test, touched by evaluation only.")
-    validation: float = Field(0.1, ge=0, lt=1, description="Fraction of the images that choose the best weights.")
+    test: float = Field(
+        0.2, ge=0, lt=1, description="Fraction of the images for the test, touched by evaluation only."
+    )
+    validation: float = Field(
+        0.1, ge=0, lt=1, description="Fraction of the images that choose the best weights."
+    )
     seed: int | None = Field(None, ge=0, description="Seed of the split; the training seed by default.")
     file: str | None = Field(
         None,
-        description="YAML file with lists 'train', 'validation' and 'test' of image names, instead of fractions.",
+        description="YAML file with lists 'train', 'validation' and 'test' of image names, instead of "
+        "fractions.",
     )
 
     @model_validator(mode="after")
@@ -54,33 +60,48 @@ class DataSpec(Spec):
     """Where the labelled images are."""
 
     source: str = Field(description="The labelled project: a folder or a file.")
-    reader: AnyReader | None = Field(None, description="What reads it; found by looking at the source by default.")
+    reader: AnyReader | None = Field(
+        None, description="What reads it; found by looking at the source by default."
+    )
     split: SplitSpec = Field(default_factory=SplitSpec)
 
 
 class DetectorAugmentationSpec(AugmentationSpec):
-    """Random changes of the images that a detector learns from. Boxes stay upright: by default nothing is rotated."""
+    """Random changes of the images that a detector learns from. Boxes stay upright: by default nothing is
+    rotated."""
 
-    rotation: float = Field(0.0, ge=0, le=180, description="Largest rotation either way, degrees; boxes grow with it.")
+    rotation: float = Field(
+        0.0, ge=0, le=180, description="Largest rotation either way, degrees; boxes grow with it."
+    )
     scale: tuple[float, float] = Field((0.7, 1.4), description="Smallest and largest zoom.")
-    translation: float = Field(0.2, ge=0, le=1, description="Largest shift as a fraction of the image's size.")
-    crop: CropSpec = Field(CropSpec(size=None), description="Windows around animals; size: null shows whole frames.")
+    translation: float = Field(
+        0.2, ge=0, le=1, description="Largest shift as a fraction of the image's size."
+    )
+    crop: CropSpec = Field(
+        CropSpec(size=None), description="Windows around animals; size: null shows whole frames."
+    )
 
 
 class InferenceSpec(Spec):
     """How frames are predicted."""
 
     batch_size: int = Field(8, ge=1, description="Frames a batch.")
-    threshold: float = Field(0.0, ge=0, le=1, description="Keypoints with a lower score are reported as missing.")
+    threshold: float = Field(
+        0.0, ge=0, le=1, description="Keypoints with a lower score are reported as missing."
+    )
     max_animals: PositiveInt | Literal["project"] | None = Field(
         "project",
-        description="At most so many animals a frame, of boxes those with the highest scores; project: as many as the "
+        description="At most so many animals a frame, of boxes those with the highest scores; project: as "
+        "many as the "
         "project has individuals; null: no limit.",
     )
-    crops: int = Field(32, ge=1, description="Top-down: crops the pose network gets at once, from several frames.")
+    crops: int = Field(
+        32, ge=1, description="Top-down: crops the pose network gets at once, from several frames."
+    )
     follow: bool = Field(
         False,
-        description="Start from the poses of the last frame. Of one animal: look at a crop around it, and at the whole "
+        description="Start from the poses of the last frame. Of one animal: look at a crop around it, and at "
+        "the whole "
         "frame (or the detector's box) when it is lost. Methods of plugins say what it means for them.",
     )
     follow_threshold: float = Field(
@@ -88,7 +109,8 @@ class InferenceSpec(Spec):
     )
     stages: dict[str, AnyStage] = Field(
         default_factory=dict,
-        description="Settings of the stages that the method predicts with, by the names that the method gives them.",
+        description="Settings of the stages that the method predicts with, by the names that the method "
+        "gives them.",
     )
 
 
@@ -101,7 +123,9 @@ class EvaluationSpec(Spec):
     pck: tuple[PositiveFloat, ...] = Field(
         (0.05, 0.1, 0.2), description="PCK thresholds as fractions of the longer side of the animal's box."
     )
-    threshold: float = Field(0.6, ge=0, le=1, description="Smallest score in the metrics of confident keypoints only.")
+    threshold: float = Field(
+        0.6, ge=0, le=1, description="Smallest score in the metrics of confident keypoints only."
+    )
     bootstrap: int = Field(1000, ge=0, description="Resamplings for the 95 % intervals; 0: none.")
 
 
@@ -133,7 +157,8 @@ class PoseNetworkSpec(NetworkSpec):
     model: ModelSpec
     stages: dict[str, AnyNetworkSpec] = Field(
         default_factory=dict,
-        description="The networks that the model builds on, by the names of the suppliers that use them: detector "
+        description="The networks that the model builds on, by the names of the suppliers that use them: "
+        "detector "
         "finds the boxes of a top-down model.",
     )
     inference: InferenceSpec = Field(default_factory=InferenceSpec)
@@ -157,7 +182,9 @@ class PoseNetworkSpec(NetworkSpec):
         stages = _section(content, "inference").get("stages", {}) if method is not None else {}
         for name in stages if isinstance(stages, Mapping) else ():
             if method is not None and name not in method.stages:
-                message = f"{method.name} has no stage of this name; its stages are {', '.join(method.stages)}"
+                message = (
+                    f"{method.name} has no stage of this name; its stages are {', '.join(method.stages)}"
+                )
                 reason = PydanticCustomError("stage", "{m}", {"m": message})
                 error = InitErrorDetails(type=reason, loc=("inference", "stages", str(name)), input=None)
                 raise ValidationError.from_exception_data("RunSpec", [error])
@@ -166,7 +193,9 @@ class PoseNetworkSpec(NetworkSpec):
     @model_validator(mode="after")
     def _stages_are_needed(self) -> PoseNetworkSpec:
         errors = [
-            InitErrorDetails(type=PydanticCustomError("stage", "{m}", {"m": problem}), loc=("stages", name), input=None)
+            InitErrorDetails(
+                type=PydanticCustomError("stage", "{m}", {"m": problem}), loc=("stages", name), input=None
+            )
             for name, stage in self.stages.items()
             if (problem := _problem_of_network(name, stage, self)) is not None
         ]
@@ -239,7 +268,10 @@ def _problem_of_network(name: str, network: NetworkSpec, spec: PoseNetworkSpec) 
     suppliers = run_suppliers()
     if name not in suppliers:
         return f"is no network that a model builds on; there are {', '.join(suppliers) or 'none'}"
-    supplier, needs = suppliers[name], {need for stage in spec.inference.stages.values() for need in stage.needs()}
+    supplier, needs = (
+        suppliers[name],
+        {need for stage in spec.inference.stages.values() for need in stage.needs()},
+    )
     if supplier.gives not in needs:
         return f"{spec.name} needs no {supplier.gives}; leave it out"
     if supplier.trains not in ("", network.trains):

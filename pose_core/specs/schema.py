@@ -17,16 +17,22 @@ from pose_core.specs.run import RunSpec
 def json_schema() -> dict[str, Any]:
     """JSON Schema of a configuration file, with every component of the installed plugins.
 
-    A user's file may leave out what the model's preset, the data or the command line provide, so nothing is required
-    at the top levels.
+    A user's file may leave out what the model's preset, the data or the command line provide, so nothing is
+    required at the top levels.
     """
     schema = RunSpec.model_json_schema()
     for part in (schema, *(schema.get("$defs", {}).get(n, {}) for n in ("ModelSpec", "DataSpec"))):
         part.pop("required", None)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "pose_core configuration"}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "pose_core configuration",
+    }
 
 
-def config_class_at(loc: tuple[int | str, ...], content: Any, kind: type[BaseModel] = RunSpec) -> tuple[str, ...]:
+def config_class_at(
+    loc: tuple[int | str, ...], content: Any, kind: type[BaseModel] = RunSpec
+) -> tuple[str, ...]:
     """Names of the fields allowed at a place of a configuration.
 
     Args:

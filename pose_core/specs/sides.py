@@ -31,5 +31,6 @@ def check_sides(name: str, size: Sequence[int], multiple: int) -> None:
     if any(side < 1 or side % multiple for side in size):
         near = [padded_length(side, multiple) for side in size]
         raise ConfigError(
-            f"{name}: sides must be multiples of {multiple} for this network; use {near} instead of {list(size)}"
+            f"{name}: sides must be multiples of {multiple} for this network; use {near} instead of "
+            f"{list(size)}"
         )

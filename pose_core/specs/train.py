@@ -28,16 +28,21 @@ Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 
 
 class CropSpec(Spec):
-    """Training sees windows of the resized frame around animals, which is faster and better than whole frames."""
+    """Training sees windows of the resized frame around animals, which is faster and better than whole
+    frames."""
 
     size: Size | Literal["auto"] | None = Field(
-        "auto", description="(height, width) of the window; auto: twice the animal's size; null: the whole frame."
+        "auto",
+        description="(height, width) of the window; auto: twice the animal's size; null: the whole frame.",
     )
     shift: float = Field(
         0.3, ge=0, le=1, description="Largest shift of the window's centre, as a fraction of its size."
     )
     background: float = Field(
-        0.1, ge=0, le=1, description="Fraction of windows placed anywhere in the frame, to learn what is no animal."
+        0.1,
+        ge=0,
+        le=1,
+        description="Fraction of windows placed anywhere in the frame, to learn what is no animal.",
     )
 
 
@@ -48,16 +53,21 @@ class DecidedCropSpec(CropSpec):
 
 
 class AugmentationSpec(Spec):
-    """Random changes of training images. The geometric ones form one matrix, used once on image and keypoints."""
+    """Random changes of training images. The geometric ones form one matrix, used once on image and
+    keypoints."""
 
     rotation: float = Field(180.0, ge=0, le=180, description="Largest rotation either way, degrees.")
     scale: tuple[float, float] = Field((0.8, 1.25), description="Smallest and largest zoom.")
-    translation: float = Field(0.0, ge=0, le=1, description="Largest shift as a fraction of the image's size.")
+    translation: float = Field(
+        0.0, ge=0, le=1, description="Largest shift as a fraction of the image's size."
+    )
     flip: float = Field(
         0.5, ge=0, le=1, description="Probability of mirroring; left/right keypoint pairs change places."
     )
     crop: CropSpec = Field(default_factory=CropSpec)
-    brightness: float = Field(0.2, ge=0, le=1, description="Largest change of brightness, fraction of full scale.")
+    brightness: float = Field(
+        0.2, ge=0, le=1, description="Largest change of brightness, fraction of full scale."
+    )
     contrast: float = Field(0.2, ge=0, le=1, description="Largest relative change of contrast.")
     noise: float = Field(
         0.03, ge=0, le=1, description="Largest standard deviation of Gaussian noise, fraction of full scale."
@@ -73,7 +83,9 @@ class AugmentationSpec(Spec):
     def _range(self) -> AugmentationSpec:
         low, high = self.scale
         if not 0 < low <= high:
-            raise PydanticCustomError("scale", "scale must be [smallest, largest] with 0 < smallest <= largest")
+            raise PydanticCustomError(
+                "scale", "scale must be [smallest, largest] with 0 < smallest <= largest"
+            )
         return self
 
     def decided(self) -> DecidedAugmentationSpec:
@@ -106,7 +118,9 @@ class ScheduleSpec(Spec):
     """Learning rate over the course of training (of the epochs, or of max_time where that ends earlier)."""
 
     name: Literal["cosine", "constant"] = "cosine"
-    warmup: float = Field(0.03, ge=0, lt=1, description="Fraction of training with linearly rising learning rate.")
+    warmup: float = Field(
+        0.03, ge=0, lt=1, description="Fraction of training with linearly rising learning rate."
+    )
     final: float = Field(0.01, ge=0, le=1, description="Last learning rate as a fraction of the highest.")
 
 
@@ -123,9 +137,14 @@ class TrainSpec(Spec):
     seed: int = Field(0, ge=0, description="Of initial weights, split, order and augmentation.")
     optimizer: OptimizerSpec = Field(default_factory=OptimizerSpec)
     schedule: ScheduleSpec = Field(default_factory=ScheduleSpec)
-    gradient_clip: float | None = Field(1.0, gt=0, description="Largest norm of the gradient; null: no limit.")
+    gradient_clip: float | None = Field(
+        1.0, gt=0, description="Largest norm of the gradient; null: no limit."
+    )
     ema: float | None = Field(
-        0.998, gt=0, lt=1, description="Decay of the moving average of weights that is evaluated and kept; null: none."
+        0.998,
+        gt=0,
+        lt=1,
+        description="Decay of the moving average of weights that is evaluated and kept; null: none.",
     )
     early_stopping: int | None = Field(
         None, ge=1, description="Stop after this many validations without improvement; null: never."
@@ -133,9 +152,13 @@ class TrainSpec(Spec):
     validate_every: PositiveInt | Literal["auto"] = Field(
         "auto", description="Epochs between validations (and checkpoints); auto: about 100 steps."
     )
-    precision: Literal["32", "16-mixed", "bf16-mixed"] = Field("32", description="Arithmetic of the forward pass.")
+    precision: Literal["32", "16-mixed", "bf16-mixed"] = Field(
+        "32", description="Arithmetic of the forward pass."
+    )
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
-    devices: int = Field(1, ge=1, description="Number of devices (processes on the CPU); above 1 trains with DDP.")
+    devices: int = Field(
+        1, ge=1, description="Number of devices (processes on the CPU); above 1 trains with DDP."
+    )
     workers: NonNegativeInt | Literal["auto"] = Field(
         "auto", description="Processes that load images; auto: none on the CPU."
     )
@@ -145,12 +168,14 @@ class TrainSpec(Spec):
     )
     weights: str | None = Field(
         None,
-        description="Weights to start from: a name ('pose weights' lists them), a file or a run folder; null: what the "
+        description="Weights to start from: a name ('pose weights' lists them), a file or a run folder; "
+        "null: what the "
         "model's parts ask for by themselves; none: random weights throughout.",
     )
     aliases: dict[str, str] = Field(
         default_factory=dict,
-        description="What keypoints of the project are called in the weights, where the names differ: own name -> name "
+        description="What keypoints of the project are called in the weights, where the names differ: own "
+        "name -> name "
         "there. DeepLabCut's conversion tables are taken from the project.",
     )
 

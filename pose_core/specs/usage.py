@@ -49,7 +49,10 @@ class Used:
 
     def plugins(self) -> list[PluginRecord]:
         """The plugins that they come from."""
-        owners = [*(model.plugin for model in self.models), *(component.plugin for component in self.components)]
+        owners = [
+            *(model.plugin for model in self.models),
+            *(component.plugin for component in self.components),
+        ]
         return list({plugin.name: plugin for plugin in owners}.values())
 
     def citations(self) -> list[str]:
@@ -74,7 +77,9 @@ def used_by(path: Path) -> Used:
     used = Used()
     if path.is_dir():
         if not (path / "config.yaml").is_file():
-            raise RunError(f"{path}: not a run folder (no config.yaml in it); name a YAML file or a run folder")
+            raise RunError(
+                f"{path}: not a run folder (no config.yaml in it); name a YAML file or a run folder"
+            )
         for config in sorted(path.glob("config.yaml")) + sorted(path.glob("stages/**/config.yaml")):
             check_plugins(config.parent)
             _collect(config, read_yaml(config)[0], used)
@@ -88,7 +93,9 @@ def _collect(path: Path, content: Mapping[str, Any], used: Used) -> None:
     """What a configuration, or a section of a network that it builds on, uses."""
     model = content.get("model")
     if not isinstance(model, Mapping | None):
-        raise ConfigError(f"{path}: model: must hold keys and values, such as {{name: {model}}}, not {model!r}")
+        raise ConfigError(
+            f"{path}: model: must hold keys and values, such as {{name: {model}}}, not {model!r}"
+        )
     name = model.get("name", CUSTOM) if isinstance(model, Mapping) else CUSTOM
     if isinstance(model, Mapping) and isinstance(name, str) and name != CUSTOM:
         preset = choose_model(name, multi_animal=False, method=model.get("method"))
@@ -129,7 +136,8 @@ def _add(path: Path, kind: str, config: dict[str, Any], used: Used, *, fetches: 
 
 
 def _add_pretrained(component: Component, used: Used) -> None:
-    """Weights that a component fetches by itself: those that are offered for it by name, or what it says of them."""
+    """Weights that a component fetches by itself: those that are offered for it by name, or what it says of
+    them."""
     for weights in get_catalog().weights():
         if weights.definition.model == component.full_name and weights.part == component.definition.kind:
             _remember(weights, used)
@@ -160,14 +168,17 @@ def _remember(weights: Weights, used: Used) -> None:
 
 
 def _collect_provenance(path: Path, used: Used) -> None:
-    """What a run remembers: the weights that it started from, more exactly than its configuration, and what read its
-    data or made it of another tool's model."""
+    """What a run remembers: the weights that it started from, more exactly than its configuration, and what
+    read its data or made it of another tool's model."""
     if not path.is_file():
         return
     try:
         content = parse_json(path.read_text(encoding="utf-8"))
         about, imported = content.get("weights"), content.get("imported")
-        part = {"reader": content.get("reader"), "importer": imported.get("by") if imported is not None else None}
+        part = {
+            "reader": content.get("reader"),
+            "importer": imported.get("by") if imported is not None else None,
+        }
     except (OSError, ValueError, AttributeError) as error:
         raise RunError(f"{path}: damaged ({error}); restore it or train again") from None
     for kind, name in part.items():
@@ -175,6 +186,10 @@ def _collect_provenance(path: Path, used: Used) -> None:
             used.components.append(found)
     if isinstance(about, dict):
         name = str(about.get("name", about.get("weights", "")))
-        row = {"name": name, "license": str(about.get("license", "unknown")), "source": str(about.get("source", ""))}
+        row = {
+            "name": name,
+            "license": str(about.get("license", "unknown")),
+            "source": str(about.get("source", "")),
+        }
         if row not in used.weights:
             used.weights.append(row)

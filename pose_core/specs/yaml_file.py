@@ -38,15 +38,16 @@ class UnusableYamlError(yaml.YAMLError):
 def parse_yaml(text: str, loader: type[yaml.SafeLoader] | type[yaml.BaseLoader] = yaml.SafeLoader) -> Any:
     """What a YAML text holds: mappings, lists and plain values; nothing in it is run.
 
-    Aliases may repeat a part, but not without end: of a text that they blow up (or that holds itself), the first
-    function that walks through the content would never come back.
+    Aliases may repeat a part, but not without end: of a text that they blow up (or that holds itself), the
+    first function that walks through the content would never come back.
 
     Args:
         text: of one document.
         loader: a loader that makes plain values only.
 
     Raises:
-        yaml.YAMLError: the text is no YAML, or cannot be used; ``problem`` says why, ``problem_mark`` where (if known).
+        yaml.YAMLError: the text is no YAML, or cannot be used; ``problem`` says why, ``problem_mark`` where
+        (if known).
     """
     parser = loader(text)
     try:
@@ -142,7 +143,9 @@ def read_run(path: Path) -> AnyRunSpec:
     kind = RUN_SPECS.get(trains) if isinstance(trains, str) else None
     if kind is None:
         raise ConfigError(f"{path}: trains: must be {' or '.join(RUN_SPECS)}, not {trains!r}")
-    return validate_as(content, {loc: f"{path.name} line {line}" for loc, line in lines.items()}, str(path), kind)
+    return validate_as(
+        content, {loc: f"{path.name} line {line}" for loc, line in lines.items()}, str(path), kind
+    )
 
 
 def validate(content: Mapping[str, Any], origin: Mapping[Loc, str], source: str = "") -> RunSpec:
@@ -171,7 +174,11 @@ def validate_as(content: Mapping[str, Any], origin: Mapping[Loc, str], source: s
 
 
 def _sentence(
-    error: ValidationError, content: Mapping[str, Any], origin: Mapping[Loc, str], source: str, kind: type[Spec]
+    error: ValidationError,
+    content: Mapping[str, Any],
+    origin: Mapping[Loc, str],
+    source: str,
+    kind: type[Spec],
 ) -> str:
     # What a union refuses it refuses once for each of its members: one sentence for all of them.
     places: dict[Loc, list[str]] = {}
@@ -212,7 +219,9 @@ def _written(loc: Loc, content: Any) -> Loc:
     for at, part in enumerate(loc):
         last = at == len(loc) - 1
         inside = isinstance(content, Mapping) and part in content
-        inside = inside or (isinstance(content, (list, tuple)) and isinstance(part, int) and part < len(content))
+        inside = inside or (
+            isinstance(content, (list, tuple)) and isinstance(part, int) and part < len(content)
+        )
         if inside:
             content = content[part]
             kept.append(part)

@@ -229,7 +229,9 @@ class Animal:
         # The steps are turned, not the points: the head keeps its length however far it turns.
         steps = line[:pivot] - line[1 : pivot + 1]
         cosine, sine = np.cos(turn[:pivot]), np.sin(turn[:pivot])
-        steps = np.stack([cosine * steps[:, 0] - sine * steps[:, 1], sine * steps[:, 0] + cosine * steps[:, 1]], axis=1)
+        steps = np.stack(
+            [cosine * steps[:, 0] - sine * steps[:, 1], sine * steps[:, 0] + cosine * steps[:, 1]], axis=1
+        )
         line[:pivot] = line[pivot] + np.cumsum(steps[::-1], axis=0)[::-1]
         return line
 
@@ -271,7 +273,9 @@ class Animal:
         parts = [Part(tail, skin * 0.72), Part(self._tail_outline(pose, 0.5), skin * 0.92, 1.0, tip)]
         for k in range(3, len(pose.tail) - 1, 2):
             parts.append(
-                Part(outline_band(pose.tail[k : k + 2], (0.038 - 0.02 * k / 21) * unit * 0.8), skin * 0.6, 0.25)
+                Part(
+                    outline_band(pose.tail[k : k + 2], (0.038 - 0.02 * k / 21) * unit * 0.8), skin * 0.6, 0.25
+                )
             )
         for limb, chain in zip(LIMBS, pose.limbs, strict=True):
             parts += self._limb(limb, chain, index[limb.keypoint])
@@ -286,7 +290,9 @@ class Animal:
         bend = np.linspace(0, 1, 9)[:, None]
         # A quadratic Bezier curve; its control point is chosen
         # so that the curve passes through the middle joint.
-        line = (1 - bend) ** 2 * root + 2 * bend * (1 - bend) * (2 * middle - (root + paw) / 2) + bend**2 * paw
+        line = (
+            (1 - bend) ** 2 * root + 2 * bend * (1 - bend) * (2 * middle - (root + paw) / 2) + bend**2 * paw
+        )
         widths = np.linspace(limb.width, 0.019, 9) * unit
         toward = (paw - middle) / max(float(np.hypot(*(paw - middle))), 1e-6)
         across = np.array([-toward[1], toward[0]])
@@ -296,7 +302,9 @@ class Animal:
         ]
         for spread in (-0.9, -0.3, 0.3, 0.9):
             toe = paw + unit * (0.058 * toward * np.cos(spread) + 0.05 * across * np.sin(spread))
-            parts.append(Part(outline_band(np.stack([paw, (paw + toe) / 2, toe]), 0.0105 * unit), skin * 0.95))
+            parts.append(
+                Part(outline_band(np.stack([paw, (paw + toe) / 2, toe]), 0.0105 * unit), skin * 0.95)
+            )
         parts.append(Part(outline_disc(paw, 0.035 * unit), skin, 1.0, (keypoint,)))
         return parts
 
@@ -350,7 +358,9 @@ class Animal:
             return None
         height, width = coverage.mask.shape
         rows, columns = np.mgrid[:height, :width]
-        pixels = np.stack([columns.ravel() + coverage.x, rows.ravel() + coverage.y], axis=1).astype(np.float32)
+        pixels = np.stack([columns.ravel() + coverage.x, rows.ravel() + coverage.y], axis=1).astype(
+            np.float32
+        )
         spine = pose.spine.astype(np.float32)
         right = -compute_normals(pose.spine).astype(np.float32)
         # Squared distances without |pixel|², which is the same for all spine points: an array of pixels x

@@ -53,7 +53,9 @@ class Coverage:
         return slice(self.y, self.y + height), slice(self.x, self.x + width)
 
 
-def find_window(points: Points, size: tuple[int, int], margin: float = 1.0) -> tuple[int, int, int, int] | None:
+def find_window(
+    points: Points, size: tuple[int, int], margin: float = 1.0
+) -> tuple[int, int, int, int] | None:
     """Find the part of an image that some points can touch.
 
     Args:
@@ -127,7 +129,9 @@ def contains(outline: Points, points: Points) -> npt.NDArray[np.bool_]:
     return inside
 
 
-def outline_ellipse(centre: npt.ArrayLike, radii: tuple[float, float], direction: npt.ArrayLike = (1.0, 0.0)) -> Points:
+def outline_ellipse(
+    centre: npt.ArrayLike, radii: tuple[float, float], direction: npt.ArrayLike = (1.0, 0.0)
+) -> Points:
     """Outline an ellipse: (P, 2); ``radii`` along and across the unit vector ``direction``."""
     along = np.asarray(direction, float)
     frame = np.array([radii[0] * along, radii[1] * np.array([-along[1], along[0]])])

@@ -124,9 +124,13 @@ class Scene:
         rng = np.random.default_rng([spec.seed, 1])
         look = np.random.default_rng([spec.seed if spec.ground is None else spec.ground, 2])
         first_coat = int(rng.integers(len(textures.COATS)))
-        self._ground = textures.paint_ground(look, spec.size, int(look.integers(len(textures.GROUNDS))), spec.clutter)
+        self._ground = textures.paint_ground(
+            look, spec.size, int(look.integers(len(textures.GROUNDS))), spec.clutter
+        )
         self.animals = [
-            self._animal(np.random.default_rng([spec.seed, 3, i]), (first_coat if spec.coat is None else spec.coat) + i)
+            self._animal(
+                np.random.default_rng([spec.seed, 3, i]), (first_coat if spec.coat is None else spec.coat) + i
+            )
             for i in range(spec.animals)
         ]
         self.drawing_order = [int(i) for i in rng.permutation(spec.animals)]
@@ -134,7 +138,9 @@ class Scene:
         height, width = spec.size
         # Sampling normal noise takes a fifth of the time of a
         # frame; each frame shows another window of this array.
-        self._noise = rng.standard_normal((height + 64, width + 64, 3), dtype=np.float32) * np.float32(spec.noise)
+        self._noise = rng.standard_normal((height + 64, width + 64, 3), dtype=np.float32) * np.float32(
+            spec.noise
+        )
         self._light = np.stack([sample_smooth_noise(rng, spec.frames, 120) for _ in range(3)]) / 2.5
 
     def __len__(self) -> int:
@@ -189,7 +195,9 @@ class Scene:
         direction = np.array([np.cos(angle), np.sin(angle)])
         along = np.linspace(-0.5, 0.5, 30)[:, None] * rng.uniform(0.3, 0.6) * min(height, width)
         line = (
-            middle + along * direction + rng.uniform(-2, 2) * along**2 / max(height, width) * direction[::-1] * (-1, 1)
+            middle
+            + along * direction
+            + rng.uniform(-2, 2) * along**2 / max(height, width) * direction[::-1] * (-1, 1)
         )
         green = np.array([92, 128, 56], np.float32) * np.float32(rng.uniform(0.75, 1.2))
         return outline_band(line, np.linspace(0.03, 0.008, 30) * self.length), green
@@ -244,14 +252,20 @@ class Scene:
         x = np.linspace(-1, 1, width, dtype=np.float32)
         y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
         slope = np.float32(self.spec.illumination * 0.6)
-        light = np.float32(gain) + slope * (np.float32(slope_x) * x + np.float32(slope_y) * y) - 0.07 * (x**2 + y**2)
+        light = (
+            np.float32(gain)
+            + slope * (np.float32(slope_x) * x + np.float32(slope_y) * y)
+            - 0.07 * (x**2 + y**2)
+        )
         picture *= light[..., None]
         down, right, sign = np.random.default_rng([self.spec.seed, 4, t]).integers((0, 0, 0), (64, 64, 2))
         noise = self._noise[down : down + height, right : right + width]
         picture += noise if sign else -noise
         return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
-    def _labels(self, points: Points, hidden: npt.NDArray[np.bool_]) -> tuple[Instances, npt.NDArray[np.bool_]]:
+    def _labels(
+        self, points: Points, hidden: npt.NDArray[np.bool_]
+    ) -> tuple[Instances, npt.NDArray[np.bool_]]:
         height, width = self.spec.size
         inside: npt.NDArray[np.bool_] = np.all((points >= 0) & (points <= (width - 1, height - 1)), axis=-1)
         keypoints: FloatArray = np.where(inside[..., None], points, np.nan).astype(np.float32)

@@ -28,7 +28,9 @@ GROUNDS: tuple[tuple[Colour, Colour], ...] = (
 )
 
 
-def sample_fractal_noise(rng: np.random.Generator, size: tuple[int, int], coarsest: float, octaves: int = 4) -> Picture:
+def sample_fractal_noise(
+    rng: np.random.Generator, size: tuple[int, int], coarsest: float, octaves: int = 4
+) -> Picture:
     """Sample fractal noise (value noise of several octaves).
 
     Args:
@@ -67,7 +69,9 @@ def paint_coat(rng: np.random.Generator, kind: int, size: tuple[int, int] = (48,
     along = np.linspace(0, 1, width, dtype=np.float32)[None]
     hairs = cv2.GaussianBlur(rng.standard_normal(size, dtype=np.float32), (0, 0), 2.2, sigmaY=0.7) * 2.6
     clumps = sample_fractal_noise(rng, size, 18, 3)
-    ridge = np.exp(-((across / 0.34) ** 2)) * np.clip(along * 6 - 0.6, 0, 1) * np.clip((1.05 - along) * 6, 0, 1)
+    ridge = (
+        np.exp(-((across / 0.34) ** 2)) * np.clip(along * 6 - 0.6, 0, 1) * np.clip((1.05 - along) * 6, 0, 1)
+    )
     ridge = np.clip(ridge * (0.85 + 0.12 * clumps), 0, 1)[..., None]
     fur = base * (1 - ridge) + stripe * ridge
     # Both flanks are pale: only the head tells left from right.
@@ -140,7 +144,9 @@ def _draw_solid(
         )
 
 
-def _draw_chip(picture: Picture, rng: np.random.Generator, centre: Points, size: float, colour: Picture) -> None:
+def _draw_chip(
+    picture: Picture, rng: np.random.Generator, centre: Points, size: float, colour: Picture
+) -> None:
     direction = _sample_direction(rng)
     across = np.array([-direction[1], direction[0]]) * size * rng.uniform(0.12, 0.3)
     ends = np.stack([centre - direction * size / 2, centre + direction * size / 2])
@@ -151,8 +157,12 @@ def _draw_chip(picture: Picture, rng: np.random.Generator, centre: Points, size:
 
 def _draw_stone(picture: Picture, rng: np.random.Generator, centre: Points, scale: float) -> None:
     size = rng.uniform(4, 11) * scale
-    colour = np.array([138, 134, 128], np.float32) * rng.uniform(0.6, 1.2) + rng.uniform(-10, 10, 3).astype(np.float32)
-    _draw_solid(picture, centre, (size, size * rng.uniform(0.6, 0.95)), _sample_direction(rng), colour, size * 0.4)
+    colour = np.array([138, 134, 128], np.float32) * rng.uniform(0.6, 1.2) + rng.uniform(-10, 10, 3).astype(
+        np.float32
+    )
+    _draw_solid(
+        picture, centre, (size, size * rng.uniform(0.6, 0.95)), _sample_direction(rng), colour, size * 0.4
+    )
 
 
 def _draw_leaf(picture: Picture, rng: np.random.Generator, centre: Points, scale: float) -> None:
@@ -160,7 +170,9 @@ def _draw_leaf(picture: Picture, rng: np.random.Generator, centre: Points, scale
     along = np.linspace(-1, 1, 24)[:, None] * length
     width = (0.34 * length * np.cos(np.linspace(-1, 1, 24) * np.pi / 2) ** 0.8).clip(0.3)
     line = centre + along * direction + 0.15 * along**2 / length * np.array([-direction[1], direction[0]])
-    green = np.array([96, 122, 58], np.float32) * rng.uniform(0.7, 1.2) + rng.uniform(-14, 14, 3).astype(np.float32)
+    green = np.array([96, 122, 58], np.float32) * rng.uniform(0.7, 1.2) + rng.uniform(-14, 14, 3).astype(
+        np.float32
+    )
     _draw_outline(picture, outline_band(line + 1.5 * scale, width), (20, 16, 12), 0.35)
     _draw_outline(picture, outline_band(line, width), green)
     _draw_outline(picture, outline_band(line - 0.15 * width[:, None], width * 0.6), green * 1.12, 0.6)
@@ -174,9 +186,13 @@ def _draw_twig(picture: Picture, rng: np.random.Generator, centre: Points, scale
     bend = rng.uniform(-0.6, 0.6) * along**2 / length * np.array([-direction[1], direction[0]])
     width = np.linspace(1.6, 0.7, 24) * scale * rng.uniform(0.7, 1.3)
     colour = np.array([118, 92, 70], np.float32) * rng.uniform(0.7, 1.3)
-    _draw_outline(picture, outline_band(centre + along * direction + bend + 1.2 * scale, width), (20, 16, 12), 0.35)
+    _draw_outline(
+        picture, outline_band(centre + along * direction + bend + 1.2 * scale, width), (20, 16, 12), 0.35
+    )
     _draw_outline(picture, outline_band(centre + along * direction + bend, width), colour)
-    _draw_outline(picture, outline_band(centre + along * direction + bend - 0.4 * scale, width * 0.4), colour * 1.3)
+    _draw_outline(
+        picture, outline_band(centre + along * direction + bend - 0.4 * scale, width * 0.4), colour * 1.3
+    )
 
 
 def _draw_pellet(picture: Picture, rng: np.random.Generator, centre: Points, scale: float) -> None:

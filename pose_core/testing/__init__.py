@@ -1,4 +1,5 @@
-"""For tests of the core and of plugins: synthetic scenes with exact ground truth, projects, videos, conformance."""
+"""For tests of the core and of plugins: synthetic scenes with exact ground truth, projects, videos,
+conformance."""
 
 from pose_core.synthetic.projects import Example, scene_examples, write_project
 from pose_core.synthetic.scenes import Scene, SceneFrame, SceneSpec

@@ -86,7 +86,8 @@ def items(name: str, levels: Iterable[int] = (0, 1), reference: StoredOutputs | 
     """
     wanted = set(levels)
     found = subjects(name, reference)
-    # Only the kinds that are looked at: what is wrong with the checks of another is no failure of this plugin.
+    # Only the kinds that are looked at: what is wrong with the checks of another is no failure of this
+    # plugin.
     kinds = {name: kind for name, kind in get_catalog().kinds.items() if name in {s.kind for s in found}}
     checks = every_check(kinds) if wanted - {0} else checks_of_level_0(kinds)
     return [
@@ -108,7 +109,11 @@ def run(item: Item) -> CheckResult:
     except NotApplicable as why:
         status, reason = SKIPPED, str(why)
     except AssertionError as error:
-        status, reason, advice = FAILED, " ".join(str(error).split()) or "an assertion failed", item.check.demand
+        status, reason, advice = (
+            FAILED,
+            " ".join(str(error).split()) or "an assertion failed",
+            item.check.demand,
+        )
     except Exception as error:  # whatever a plugin raises is what the report is about
         place = place_in(error, item.subject.plugin)
         status, reason = FAILED, f"{type(error).__name__}: {described(error)}{f' ({place})' if place else ''}"
@@ -133,10 +138,13 @@ def read_outputs(path: Path) -> StoredOutputs:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as stored outputs ({' '.join(str(error).split())})") from None
+        raise DataError(
+            f"{path}: cannot be read as stored outputs ({' '.join(str(error).split())})"
+        ) from None
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
         raise DataError(
-            f"{path}: holds no stored outputs; make them with {command('check', 'NAME', argument('store', str(path)))}"
+            f"{path}: holds no stored outputs; make them with "
+            f"{command('check', 'NAME', argument('store', str(path)))}"
         )
     return content
 
@@ -155,7 +163,11 @@ def store_outputs(name: str, path: Path) -> int:
 
     stored: dict[str, Any] = {}
     for subject in subjects(name):
-        if not isinstance(subject, ComponentSubject) or NETWORK not in subject.kinds or subject.kind == "detector":
+        if (
+            not isinstance(subject, ComponentSubject)
+            or NETWORK not in subject.kinds
+            or subject.kind == "detector"
+        ):
             continue
         try:
             stored[subject.label] = summarize_outputs(subject)
@@ -181,16 +193,17 @@ def parametrize_with_checks(
 
     Args:
         name: of the distribution.
-        expected_failures: for checks that cannot be met (``"check_name[kind/component]"``, or ``"check_name"`` for
-            those of the plugin itself) the reason. It is an error when one of them is met after all, when there is
-            no check of that name, and when a reason is empty.
+        expected_failures: for checks that cannot be met (``"check_name[kind/component]"``, or
+            ``"check_name"`` for those of the plugin itself) the reason. It is an error when one of them is
+            met after all, when there is no check of that name, and when a reason is empty.
         levels: of the checks.
         reference: stored outputs, for level 2, which is then added.
-        slow: components (``"detector/mynet"``) that are too large for every run of the tests: those of their checks
-            that need torch get the marker ``slow``, which your project must know.
+        slow: components (``"detector/mynet"``) that are too large for every run of the tests: those of their
+            checks that need torch get the marker ``slow``, which your project must know.
 
     Raises:
-        ConfigError: the plugin is not installed, or ``expected_failures`` or ``slow`` name what it does not have.
+        ConfigError: the plugin is not installed, or ``expected_failures`` or ``slow`` name what it does not
+            have.
     """
     import pytest
 
@@ -226,6 +239,8 @@ def parametrize_with_checks(
                 pytest.xfail(reason)
             pytest.fail(f"{item.id}: {outcome.reason}\n{outcome.advice}", pytrace=False)
         if reason is not None:
-            pytest.fail(f"{item.id} is expected to fail ({reason}), but passes; remove the entry", pytrace=False)
+            pytest.fail(
+                f"{item.id} is expected to fail ({reason}), but passes; remove the entry", pytrace=False
+            )
 
     return test

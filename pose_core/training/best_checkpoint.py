@@ -30,7 +30,8 @@ class TrainingError(PoseError):
 
 
 class BestCheckpoint(lightning.Callback):
-    """At the end of every ``validate_every``-th epoch, and of the last one: validate, keep, record, checkpoint.
+    """At the end of every ``validate_every``-th epoch, and of the last one: validate, keep, record,
+    checkpoint.
 
     Attributes:
         best: lowest validation error so far (lowest training loss without validation images).
@@ -68,7 +69,9 @@ class BestCheckpoint(lightning.Callback):
             return
         losses = pl_module.pop_losses()
         if not math.isfinite(losses.get("loss", 0.0)):
-            which = ", ".join(name for name, value in losses.items() if name != "loss" and not math.isfinite(value))
+            which = ", ".join(
+                name for name, value in losses.items() if name != "loss" and not math.isfinite(value)
+            )
             raise TrainingError(
                 f"the loss ({which or 'the sum'}) is no longer a finite number at epoch {epoch}; lower "
                 f"train.optimizer.lr (now {train.optimizer.lr:g}) or set train.gradient_clip"
@@ -93,12 +96,16 @@ class BestCheckpoint(lightning.Callback):
             )
             if better:
                 chosen_by = self.metric.key if error is not None else "training_loss"
-                self.run.save_weights(pl_module.average.state_dict(), best={"epoch": epoch, chosen_by: metric})
+                self.run.save_weights(
+                    pl_module.average.state_dict(), best={"epoch": epoch, chosen_by: metric}
+                )
             for logger in trainer.loggers:
                 logged = {f"train/{name}": value for name, value in losses.items()}
                 if error is not None:
                     logged[self.metric.key.replace("_", "/", 1)] = error
-                logger.log_metrics({**logged, "learning_rate": self.schedule.learning_rate}, step=trainer.global_step)
+                logger.log_metrics(
+                    {**logged, "learning_rate": self.schedule.learning_rate}, step=trainer.global_step
+                )
         if train.early_stopping is not None and self.without_improvement >= train.early_stopping:
             trainer.should_stop = True
         self._checkpoint(trainer)
@@ -113,7 +120,9 @@ class BestCheckpoint(lightning.Callback):
         total, count = module.task.validate(model, self.batches, module.device)
         model.train(training)
         if trainer.world_size > 1:
-            sums = trainer.strategy.reduce(torch.tensor([total, count], device=module.device), reduce_op="sum")
+            sums = trainer.strategy.reduce(
+                torch.tensor([total, count], device=module.device), reduce_op="sum"
+            )
             assert isinstance(sums, torch.Tensor)
             total, count = float(sums[0]), int(sums[1])
         self.schedule.reserved = max(self.schedule.reserved, 1.2 * (time.monotonic() - start))

@@ -47,7 +47,12 @@ def plot_curves(history: Path, out: Path, metric_key: str, metric_label: str, un
             best = min(points, key=lambda p: p[1])
             axis.plot(*best, marker="o", color="#c8553d")
             axis.annotate(
-                f"{best[1]:.2f}{unit}", best, xytext=(0, 8), textcoords="offset points", ha="center", color="#c8553d"
+                f"{best[1]:.2f}{unit}",
+                best,
+                xytext=(0, 8),
+                textcoords="offset points",
+                ha="center",
+                color="#c8553d",
             )
         axis.set_xlabel("epoch")
         axis.set_title(label, fontsize=10)

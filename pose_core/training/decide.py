@@ -14,7 +14,8 @@ from pose_core.training.task import TASKS
 
 
 def decide(spec: AnyRunSpec, dataset: LabelledDataset, split: Split) -> AnyRunSpec:
-    """Replace every ``auto`` by what the training images call for, also in the networks that the run builds on.
+    """Replace every ``auto`` by what the training images call for, also in the networks that the run builds
+    on.
 
     Args:
         spec: the configuration.
@@ -24,7 +25,9 @@ def decide(spec: AnyRunSpec, dataset: LabelledDataset, split: Split) -> AnyRunSp
         DataError: no training image shows what the network learns from.
     """
     decided: dict[str, Any] = TASKS[spec.trains].decide(spec, dataset, split)
-    stages = {name: stage_of_run(decide(run_of_stage(spec, name), dataset, split)) for name in spec.builds_on()}
+    stages = {
+        name: stage_of_run(decide(run_of_stage(spec, name), dataset, split)) for name in spec.builds_on()
+    }
     content = merge(spec.model_dump(mode="json"), decided)
     if stages:
         content["stages"] = stages

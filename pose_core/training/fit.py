@@ -51,13 +51,14 @@ def train_network(
 ) -> Run[S]:
     """Train one network, keep the best weights, and leave a complete run folder.
 
-    A network that does not learn (a class filter on pretrained weights) is put there as it is. What it builds on is not
-    looked at; see :func:`pose_core.training.train_run.train_run`.
+    A network that does not learn (a class filter on pretrained weights) is put there as it is. What it builds
+    on is not looked at; see :func:`pose_core.training.train_run.train_run`.
 
     Args:
         prepared: see :func:`pose_core.training.prepare.prepare`.
         out: the run folder; made if needed.
-        resume: go on from the folder's last checkpoint, exactly where it was written. Without a checkpoint, start.
+        resume: go on from the folder's last checkpoint, exactly where it was written. Without a checkpoint,
+            start.
         reporter: is told how it goes.
 
     Raises:
@@ -116,7 +117,8 @@ def train_network(
             devices=spec.train.devices if device.index is None else [device.index],
             strategy=(
                 DDPStrategy(
-                    find_unused_parameters=True, process_group_backend="gloo" if device.type == "cpu" else "nccl"
+                    find_unused_parameters=True,
+                    process_group_backend="gloo" if device.type == "cpu" else "nccl",
                 )
                 if spec.train.devices > 1
                 else "auto"
@@ -152,14 +154,19 @@ def train_network(
             if not resuming or best_checkpoint.started:
                 raise
             raise RunError(
-                f"{checkpoint}: damaged, or not of this training; restore it, or remove it to train from the beginning"
+                f"{checkpoint}: damaged, or not of this training; restore it, or remove it to train from the "
+                "beginning"
             ) from error
     if trainer.is_global_zero:
         seconds = round(schedule.seconds, 1)
-        run.update_metrics(training={"epochs": trainer.current_epoch, "steps": trainer.global_step, "seconds": seconds})
+        run.update_metrics(
+            training={"epochs": trainer.current_epoch, "steps": trainer.global_step, "seconds": seconds}
+        )
         run = task.calibrate(run, device, reporter)
         metric = task.metric
-        plot_curves(run.path / HISTORY, run.path / "training_curves.png", metric.key, metric.label, metric.unit)
+        plot_curves(
+            run.path / HISTORY, run.path / "training_curves.png", metric.key, metric.label, metric.unit
+        )
     return run
 
 
@@ -185,7 +192,10 @@ def _training_batches(
 
 def _provenance(prepared: Prepared[Any]) -> dict[str, Any]:
     images = prepared.dataset.images
-    names = {part: [images[i].name for i in getattr(prepared.split, part)] for part in ("train", "validation", "test")}
+    names = {
+        part: [images[i].name for i in getattr(prepared.split, part)]
+        for part in ("train", "validation", "test")
+    }
     return {
         "seed": prepared.spec.train.seed,
         "data_hash": data_hash(prepared.dataset),
@@ -220,7 +230,9 @@ def check_resumable(asked: RunBase, out: Path) -> None:
 def _differences(one: Any, other: Any, path: str = "") -> list[str]:
     if isinstance(one, dict) and isinstance(other, dict):
         keys = dict.fromkeys([*one, *other])
-        return [d for k in keys for d in _differences(one.get(k), other.get(k), f"{path}.{k}" if path else str(k))]
+        return [
+            d for k in keys for d in _differences(one.get(k), other.get(k), f"{path}.{k}" if path else str(k))
+        ]
     return [] if one == other else [path]
 
 
@@ -237,7 +249,9 @@ def _loggers(train: TrainSpec, out: Path) -> list[Any]:
 
                 made.append(WandbLogger(project="pose", name=out.name, save_dir=out))
         except ImportError:
-            raise ConfigError(f"train.loggers: {name} is not installed: pip install 'pose-core[{name}]'") from None
+            raise ConfigError(
+                f"train.loggers: {name} is not installed: pip install 'pose-core[{name}]'"
+            ) from None
     return made
 
 
@@ -253,7 +267,9 @@ class _Quiet(warnings.catch_warnings):
         entered = super().__enter__()
         warnings.filterwarnings("ignore", module="lightning.*")
         warnings.filterwarnings("ignore", module="torch.utils.data.*")
-        warnings.filterwarnings("ignore", message="Detected pickle protocol")  # of a checkpoint that is refused then
+        warnings.filterwarnings(
+            "ignore", message="Detected pickle protocol"
+        )  # of a checkpoint that is refused then
         return entered
 
     def __exit__(self, *details: Any) -> None:

@@ -22,7 +22,8 @@ class History:
         self.rows: list[dict[str, str]] = []
 
     def resume(self, last_epoch: int) -> None:
-        """Take over the rows on disk up to an epoch; what a killed run wrote after its last checkpoint is dropped."""
+        """Take over the rows on disk up to an epoch; what a killed run wrote after its last checkpoint is
+        dropped."""
         if self.path.is_file():
             with self.path.open(newline="", encoding="utf-8") as file:
                 self.rows = [row for row in csv.DictReader(file) if int(row["epoch"]) <= last_epoch]

@@ -1,7 +1,7 @@
 """From names, a file and options to the configuration of a training, in which values may still be ``auto``.
 
-What is said of a network under ``stages`` stands above what is said of the whole command: a component's or preset's
-defaults < keys of ``train`` that are meant for the machine < options < ``stages.NAME``.
+What is said of a network under ``stages`` stands above what is said of the whole command: a component's or
+preset's defaults < keys of ``train`` that are meant for the machine < options < ``stages.NAME``.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ class Configured:
 
     Attributes:
         spec: the configuration.
-        trained: the trained networks that the model builds on, which are copied, by the name of what they supply.
+        trained: the trained networks that the model builds on, which are copied, by the name of what they
+            supply.
         notes: what the user should know, a line each.
     """
 
@@ -117,7 +118,8 @@ def configure(
         written: by the user.
         dataset, source: the labelled project and where it is.
         model: name of a model.
-        networks: by the name of what they supply, the name of a network to train or the folder of a trained one.
+        networks: by the name of what they supply, the name of a network to train or the folder of a trained
+            one.
 
     Raises:
         ConfigError: a name, key or value is wrong.
@@ -143,7 +145,8 @@ def configure(
     spec = resolve(preset, project, layers, notes, stages)
     if dataset.multi_animal and get_catalog().method(spec.model.method).animals == "one":
         raise ConfigError(
-            f"model.method: {spec.model.method} finds one animal a frame, but the project has several individuals"
+            f"model.method: {spec.model.method} finds one animal a frame, but the project has several "
+            "individuals"
         )
     for name, run in trained.items():
         if run.spec.trains == "poses" and run.spec.skeleton.keypoints != spec.skeleton.keypoints:
@@ -155,7 +158,8 @@ def configure(
 
 
 def _trained_alone(written: Written, model: str | None, networks: Mapping[str, str]) -> str | None:
-    """The detector that is trained by itself: its name, "" where a file describes it; None where a model is trained."""
+    """The detector that is trained by itself: its name, "" where a file describes it; None where a model is
+    trained."""
     content = written.content
     if model is not None or "model" in content or content.get("trains") == "poses":
         return None
@@ -189,7 +193,9 @@ def _detector(written: Written, project: Layer, name: str) -> Configured:
     return Configured(spec, {}, ())
 
 
-def _detector_content(layers: Sequence[Layer], name: str | None, shared: Content) -> tuple[Content, dict[Loc, str]]:
+def _detector_content(
+    layers: Sequence[Layer], name: str | None, shared: Content
+) -> tuple[Content, dict[Loc, str]]:
     """A detector's settings: what it wants itself, what holds for all networks, what the user says of it."""
     wanted: Content = {}
     origin: dict[Loc, str] = {}
@@ -222,7 +228,8 @@ def _stage(
     preset = _preset(given, own, dataset)
     if preset is None and "backbone" not in _section(wanted.get("model"), f"stages.{name}.model"):
         raise ConfigError(
-            f"stages.{name}: no model is named: use {argument(name, 'NAME')} ({command('models')} lists them) or write "
+            f"stages.{name}: no model is named: use {argument(name, 'NAME')} ({command('models')} lists "
+            "them) or write "
             f"stages.{name}.model.name"
         )
     inner: list[str] = []
@@ -253,7 +260,9 @@ def _trains(name: str) -> str:
     """
     suppliers = run_suppliers()
     if name not in suppliers:
-        raise ConfigError(f"{name}: is no network that a model builds on; there are {', '.join(suppliers) or 'none'}")
+        raise ConfigError(
+            f"{name}: is no network that a model builds on; there are {', '.join(suppliers) or 'none'}"
+        )
     return suppliers[name].trains or "poses"
 
 
@@ -270,7 +279,8 @@ def _preset(named: str | None, layers: Sequence[Layer], dataset: LabelledDataset
 
 
 def _wants(network: Content) -> Content:
-    """What a detector's config says about its training; nothing where it is wrong, which is reported later."""
+    """What a detector's config says about its training; nothing where it is wrong, which is reported
+    later."""
     try:
         return dict(parse_component("detector", DetectorConfig, network).defaults())
     except ConfigError:
@@ -289,7 +299,9 @@ def _check_name(used: object, asked: str | None, option: str) -> None:
 def _model_of_weights(wanted: Content) -> Layer | None:
     """The model of the run whose weights are the start, for a user who names no model."""
     weights = _section(wanted.get("train"), "train").get("weights")
-    folder = run_of(weights) if isinstance(weights, str) else None  # anything else is refused when all is validated
+    folder = (
+        run_of(weights) if isinstance(weights, str) else None
+    )  # anything else is refused when all is validated
     model = _section(wanted.get("model"), "model")
     if folder is None or "name" in model or "type" in _component(model.get("backbone"), "model.backbone"):
         return None
@@ -306,7 +318,10 @@ def _for_project(layer: Layer, dataset: LabelledDataset, source: Path) -> tuple[
     if isinstance(content.get("metadata"), dict) and content.pop("metadata") != dataset.metadata:
         dropped.append("metadata")
     if isinstance(skeleton := content.get("skeleton"), dict):
-        own = {key: list(value) if isinstance(value, tuple) else value for key, value in project["skeleton"].items()}
+        own = {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in project["skeleton"].items()
+        }
         differing = [key for key in _FACTS if key in skeleton and skeleton[key] != own[key]]
         content["skeleton"] = {key: value for key, value in skeleton.items() if key not in _FACTS}
         if "keypoints" in differing:  # then its limbs and pairs are of other keypoints, too
@@ -330,7 +345,9 @@ def _below(layer: Layer, loc: tuple[str, ...]) -> Layer:
     content: Any = layer.content
     for depth, key in enumerate(loc):
         content = _section(content.get(key), ".".join(loc[: depth + 1]))
-    return Layer(content, {at[len(loc) :]: place for at, place in layer.origin.items() if at[: len(loc)] == loc})
+    return Layer(
+        content, {at[len(loc) :]: place for at, place in layer.origin.items() if at[: len(loc)] == loc}
+    )
 
 
 def _section(value: Any, key: str) -> Content:

@@ -41,7 +41,9 @@ class TrainOptions:
     def stage_layer(self) -> Layer:
         """What they say of the networks that it builds on."""
         given = self._given()
-        return option_layer((argument(name), f"train.{name}", given.get(name)) for name in ("epochs", "batch_size"))
+        return option_layer(
+            (argument(name), f"train.{name}", given.get(name)) for name in ("epochs", "batch_size")
+        )
 
     def seconds(self) -> float | None:
         """The time of the whole training.

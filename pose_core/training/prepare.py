@@ -31,11 +31,11 @@ def prepare(
 
     Args:
         source: the labelled project.
-        model: name of a model; may be left out when the file names one (``model.name``) or describes one, and when
-            ``train.weights`` is a run folder, whose model is taken then. Where nothing says anything of a model, but
-            ``networks`` or the file of a detector, that is trained by itself.
-        networks: that the model builds on, by the name of what they supply (``detector``): the name of one to train, or
-            the folder of a trained one.
+        model: name of a model; may be left out when the file names one (``model.name``) or describes one, and
+            when ``train.weights`` is a run folder, whose model is taken then. Where nothing says anything of
+            a model, but ``networks`` or the file of a detector, that is trained by itself.
+        networks: that the model builds on, by the name of what they supply (``detector``): the name of one to
+            train, or the folder of a trained one.
         config: the user's YAML file.
         assignments: settings, ``train.epochs=3``.
         options: options with a name of their own; they win over assignments.
@@ -77,9 +77,12 @@ def _notes(spec: AnyRunSpec, added: Sequence[str]) -> list[str]:
         unique = spec.skeleton.unique_keypoints
         listed = f"{', '.join(unique)} {'is' if len(unique) == 1 else 'are'}"
         notes.append(
-            f"{name} has no head for keypoints that exist once a frame: {listed} neither learned nor predicted"
+            f"{name} has no head for keypoints that exist once a frame: {listed} neither learned nor "
+            "predicted"
         )
     if "identity" in needs and not spec.model.predicts_identity():
         listed = ", ".join(spec.skeleton.individuals)
-        notes.append(f"{name} has no head for identities: it finds animals, but not which of {listed} they are")
+        notes.append(
+            f"{name} has no head for identities: it finds animals, but not which of {listed} they are"
+        )
     return notes

@@ -27,8 +27,8 @@ class Prepared(Generic[S]):
         split: rows of ``dataset.images`` by part.
         notes: what the user should know, a line each.
         reader: full name of the reader of the project.
-        trained: trained networks that the model builds on, by the name of what they supply; they are copied. The others
-            in ``spec.stages`` are trained with it.
+        trained: trained networks that the model builds on, by the name of what they supply; they are copied.
+            The others in ``spec.stages`` are trained with it.
     """
 
     spec: S
@@ -42,5 +42,6 @@ class Prepared(Generic[S]):
         """The trainings of the networks that the model builds on: the same data, the same split."""
         names = [name for name in self.spec.builds_on() if name not in self.trained]
         return {
-            name: Prepared(run_of_stage(self.spec, name), self.dataset, self.split, (), self.reader) for name in names
+            name: Prepared(run_of_stage(self.spec, name), self.dataset, self.split, (), self.reader)
+            for name in names
         }

@@ -13,7 +13,9 @@ from pose_core.training.schedule_callback import ScheduleCallback
 class TrainingProgress(lightning.Callback):
     """Tells a reporter how far training is, and the latest metrics."""
 
-    def __init__(self, reporter: Reporter, schedule: ScheduleCallback, best_checkpoint: BestCheckpoint) -> None:
+    def __init__(
+        self, reporter: Reporter, schedule: ScheduleCallback, best_checkpoint: BestCheckpoint
+    ) -> None:
         self.reporter, self.schedule, self.best_checkpoint = reporter, schedule, best_checkpoint
 
     def on_train_batch_end(
@@ -45,6 +47,8 @@ class TrainingProgress(lightning.Callback):
         if "loss" in self.best_checkpoint.latest:
             text += f"  loss {self.best_checkpoint.latest['loss']:.4g}"
         if "error" in self.best_checkpoint.latest:
-            text += f"  validation {self.best_checkpoint.latest['error']:.2f}{self.best_checkpoint.metric.unit}"
+            text += (
+                f"  validation {self.best_checkpoint.latest['error']:.2f}{self.best_checkpoint.metric.unit}"
+            )
             text += f" (best {self.best_checkpoint.best:.2f})"
         return text

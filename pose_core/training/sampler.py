@@ -11,12 +11,14 @@ from torch.utils.data import Sampler
 class EpochSampler(Sampler[tuple[int, int]]):
     """Yields (epoch, row): every row once an epoch, shuffled, shared out among processes.
 
-    The epoch travels with the row because worker processes hold copies of the dataset that no later call reaches.
+    The epoch travels with the row because worker processes hold copies of the dataset that no later call
+    reaches.
 
     Args:
         count: number of rows.
         seed: of the order.
-        rank, world: this process and their number; all get equally many rows (the first ones again if need be).
+        rank, world: this process and their number; all get equally many rows (the first ones again if need
+            be).
     """
 
     def __init__(self, count: int, seed: int, rank: int = 0, world: int = 1) -> None:

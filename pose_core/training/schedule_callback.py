@@ -45,7 +45,9 @@ class ScheduleCallback(lightning.Callback):
         """Set the learning rate of this step."""
         self.progress = trainer.global_step / max(self.steps, 1)
         if self.spec.max_time is not None:
-            seconds = float(trainer.strategy.broadcast(self.seconds))  # all processes must agree on rate and end
+            seconds = float(
+                trainer.strategy.broadcast(self.seconds)
+            )  # all processes must agree on rate and end
             self.progress = max(self.progress, seconds / max(self.spec.max_time - self.reserved, 1e-9))
         self.progress = min(self.progress, 1.0)
         self.learning_rate = self.spec.optimizer.lr * learning_rate_factor(self.spec.schedule, self.progress)

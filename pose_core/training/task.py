@@ -14,7 +14,14 @@ from torch import Tensor, nn
 from pose_core.data.augment import Augmenter
 from pose_core.data.auto_sizes import auto_crop, auto_scale
 from pose_core.data.boxes import auto_min_box
-from pose_core.data.dataset import Batch, DetectorSamples, ImageSamples, PlainBatches, PoseSamples, labelled_animals
+from pose_core.data.dataset import (
+    Batch,
+    DetectorSamples,
+    ImageSamples,
+    PlainBatches,
+    PoseSamples,
+    labelled_animals,
+)
 from pose_core.data.split import Split
 from pose_core.errors import DataError
 from pose_core.model.assemble import PoseModel
@@ -82,8 +89,11 @@ class Task(ABC, Generic[S]):
         """Weighted losses of a batch by name, scalars whose sum is minimised."""
 
     @abstractmethod
-    def validate(self, network: nn.Module, batches: Iterable[Batch], device: torch.device) -> tuple[float, int]:
-        """Sum of the metric over what was labelled, and how much that is; the network is in evaluation mode."""
+    def validate(
+        self, network: nn.Module, batches: Iterable[Batch], device: torch.device
+    ) -> tuple[float, int]:
+        """Sum of the metric over what was labelled, and how much that is; the network is in evaluation
+        mode."""
 
     def calibrate(self, run: Run[S], device: torch.device, reporter: Reporter) -> Run[S]:
         """Let parts of the trained network decide settings by the data; nothing by default."""
@@ -102,7 +112,8 @@ class PoseTask(Task[RunSpec]):
         scale = preprocess.scale
         decided: dict[str, Any] = {}
         if scale == "auto":
-            # With a fixed input size the frame or the crop is fitted into it, and the scale has nothing to say.
+            # With a fixed input size the frame or the crop is fitted into it, and the scale has nothing to
+            # say.
             scale = auto_scale(dataset, split.train) if preprocess.size is None else 1.0
             decided["scale"] = scale
         if preprocess.min_box == "auto":
@@ -116,7 +127,8 @@ class PoseTask(Task[RunSpec]):
             samples = sum(labelled_animals(dataset.images[row]) for row in split.train)
             if not samples:
                 raise DataError(
-                    f"{dataset.root}: no training image shows an animal with a labelled keypoint, which {spec.name} "
+                    f"{dataset.root}: no training image shows an animal with a labelled keypoint, which "
+                    f"{spec.name} "
                     "learns from; label some, or choose other training images (data.split)"
                 )
         return {
@@ -147,7 +159,8 @@ class PoseTask(Task[RunSpec]):
         # Losses are computed in float32 whatever the precision of the forward pass.
         with torch.autocast(batch.images.device.type, enabled=False):
             return model.losses(
-                {head: {k: v.float() for k, v in tensors.items()} for head, tensors in outputs.items()}, batch.labels
+                {head: {k: v.float() for k, v in tensors.items()} for head, tensors in outputs.items()},
+                batch.labels,
             )
 
     def calibrate(self, run: Run[RunSpec], device: torch.device, reporter: Reporter) -> Run[RunSpec]:
@@ -159,7 +172,9 @@ class PoseTask(Task[RunSpec]):
         )
         return calibrate(run, training, validation, device, reporter)
 
-    def validate(self, network: nn.Module, batches: Iterable[Batch], device: torch.device) -> tuple[float, int]:
+    def validate(
+        self, network: nn.Module, batches: Iterable[Batch], device: torch.device
+    ) -> tuple[float, int]:
         """Pixel errors."""
         return validation_error(cast(PoseModel, network), batches, device)
 
@@ -198,7 +213,9 @@ class DetectorTask(Task[DetectorRunSpec]):
         """As the detector names them."""
         return cast(DetectorModel, network).losses(batch.images, batch.labels)
 
-    def validate(self, network: nn.Module, batches: Iterable[Batch], device: torch.device) -> tuple[float, int]:
+    def validate(
+        self, network: nn.Module, batches: Iterable[Batch], device: torch.device
+    ) -> tuple[float, int]:
         """Box errors."""
         return box_error(cast(DetectorModel, network), batches, device)
 
@@ -214,6 +231,7 @@ def _training_length(spec: TrainSpec, samples: int) -> dict[str, int]:
     if spec.epochs == "auto":
         decided["epochs"] = max(10, math.ceil(STEPS / steps_an_epoch))
     if spec.validate_every == "auto":
-        # Not limited by the epochs: a run may be resumed with more of them, and must then be the same otherwise.
+        # Not limited by the epochs: a run may be resumed with more of them, and must then be the same
+        # otherwise.
         decided["validate_every"] = max(1, round(STEPS_BETWEEN_VALIDATIONS / steps_an_epoch))
     return decided

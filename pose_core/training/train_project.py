@@ -41,7 +41,8 @@ def train(
 
     Args:
         project: the labelled project: its folder or its file.
-        model: name of a model; may be left out where ``config``, ``weights`` or a detector says what is trained.
+        model: name of a model; may be left out where ``config``, ``weights`` or a detector says what is
+            trained.
         out: folder of the run; made if needed.
         config: YAML file with settings.
         settings: by their keys, ``{"train.optimizer.lr": 1e-3}``; they win over ``config``.
@@ -54,9 +55,9 @@ def train(
         precision: ``32``, ``16-mixed`` or ``bf16-mixed``.
         seed: of initial weights, split, order and augmentation.
         resume: go on from the last checkpoint in ``out``.
-        networks: that the model builds on, by the name of what they supply: ``detector="ssdlite"`` trains one first,
-            ``detector="runs/detector"`` takes a trained one. What is said of one of them in ``settings``
-            (``stages.detector.train.epochs``) wins over the arguments above.
+        networks: that the model builds on, by the name of what they supply: ``detector="ssdlite"`` trains one
+            first, ``detector="runs/detector"`` takes a trained one. What is said of one of them in
+            ``settings`` (``stages.detector.train.epochs``) wins over the arguments above.
 
     Returns:
         the trained run.
@@ -91,7 +92,8 @@ def train_project(
     """Train a model, and the networks that it builds on, on a labelled project.
 
     Args:
-        project, model, networks, config, assignments, options: see :func:`pose_core.training.prepare.prepare`.
+        project, model, networks, config, assignments, options: see
+            :func:`pose_core.training.prepare.prepare`.
         out: the run folder; made if needed.
         resume: go on from the last checkpoints in ``out``.
         reporter: is told how it goes.
@@ -100,7 +102,9 @@ def train_project(
         PoseError: the project, a name, a setting or the run folder cannot be used, or training cannot go on.
     """
     reporter = reporter or current_reporter()
-    prepared = prepare(project, model, networks=networks, config=config, assignments=assignments, options=options)
+    prepared = prepare(
+        project, model, networks=networks, config=config, assignments=assignments, options=options
+    )
     _announce(prepared, reporter)
     try:
         run = train_run(prepared, out, resume=resume, reporter=reporter)
@@ -122,6 +126,7 @@ def _announce(prepared: Prepared[AnyRunSpec], reporter: Reporter) -> None:
         reporter.note(f"note: {readable(note)}")
     spec, split = prepared.spec, prepared.split
     reporter.note(
-        f"{spec.name} on {prepared.dataset.name}: {len(split.train)} training, {len(split.validation)} validation and "
+        f"{spec.name} on {prepared.dataset.name}: {len(split.train)} training, {len(split.validation)} "
+        "validation and "
         f"{len(split.test)} test images, {spec.train.epochs} epoch{'' if spec.train.epochs == 1 else 's'}",
     )

@@ -24,7 +24,9 @@ from pose_core.training.prepared import Prepared
 S = TypeVar("S", bound=RunBase)
 
 
-def train_run(prepared: Prepared[S], out: Path, *, resume: bool = False, reporter: Reporter | None = None) -> Run[S]:
+def train_run(
+    prepared: Prepared[S], out: Path, *, resume: bool = False, reporter: Reporter | None = None
+) -> Run[S]:
     """Train a network, and before it those that it builds on, into ``stages/`` of the run folder.
 
     Args:
@@ -125,7 +127,8 @@ def _copy(run: Run[AnyRunSpec], target: Path, resume: bool) -> None:
             raise RunError(f"{target}: exists; choose another {argument('out')}")
         if file_hash(target / WEIGHTS) != file_hash(run.path / WEIGHTS):
             raise RunError(
-                f"{target}: holds other weights than {run.path}; give the same run, or another {argument('out')}"
+                f"{target}: holds other weights than {run.path}; give the same run, or another "
+                f"{argument('out')}"
             )
         return
     with disk_errors(target):

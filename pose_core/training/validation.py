@@ -1,4 +1,5 @@
-"""The metrics that choose the best weights: mean error of keypoints, or of boxes, on the validation images."""
+"""The metrics that choose the best weights: mean error of keypoints, or of boxes, on the validation
+images."""
 
 from __future__ import annotations
 
@@ -19,9 +20,9 @@ from pose_core.model.detector import DetectorModel
 def validation_error(model: PoseModel, batches: Iterable[Batch], device: torch.device) -> tuple[float, int]:
     """Sum of pixel errors over labelled keypoints, and their number.
 
-    Errors are in pixels of the original images. Labelled and predicted animals are matched optimally; a labelled
-    keypoint without a prediction counts with the size of its animal, so that a model cannot gain by saying nothing.
-    Keypoints that exist once a frame do not count where no head finds them.
+    Errors are in pixels of the original images. Labelled and predicted animals are matched optimally; a
+    labelled keypoint without a prediction counts with the size of its animal, so that a model cannot gain by
+    saying nothing. Keypoints that exist once a frame do not count where no head finds them.
 
     Args:
         model: in evaluation mode, on ``device``.
@@ -87,9 +88,9 @@ def _errors(found: Predictions, labels: Labels, batch: Batch) -> Iterable[_Image
 def box_error(model: DetectorModel, batches: Iterable[Batch], device: torch.device) -> tuple[float, int]:
     """Sum of box errors over labelled animals, and their number.
 
-    An animal's error is 1 - IoU with the box that was found for it (boxes are matched optimally, one to one, IoU
-    weighted by score), 1 where there is none; a box that belongs to no animal adds its score. Finding all boxes
-    exactly and surely gives 0, finding nothing 1.
+    An animal's error is 1 - IoU with the box that was found for it (boxes are matched optimally, one to one,
+    IoU weighted by score), 1 where there is none; a box that belongs to no animal adds its score. Finding all
+    boxes exactly and surely gives 0, finding nothing 1.
 
     Args:
         model: in evaluation mode, on ``device``.

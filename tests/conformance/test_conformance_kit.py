@@ -1,4 +1,5 @@
-"""The conformance kit: a right plugin passes every check, and for each check there is a wrong one that fails it."""
+"""The conformance kit: a right plugin passes every check, and for each check there is a wrong one that fails
+it."""
 
 from __future__ import annotations
 
@@ -17,7 +18,15 @@ import torch
 from pose_core.catalog import get_catalog
 from pose_core.plugins.discovery import load_installed
 from pose_core.testing.checks import every_check
-from pose_core.testing.conformance import FAILED, SKIPPED, CheckResult, items, read_outputs, run, store_outputs
+from pose_core.testing.conformance import (
+    FAILED,
+    SKIPPED,
+    CheckResult,
+    items,
+    read_outputs,
+    run,
+    store_outputs,
+)
 
 from .wrong import HEAD, WRONG, Edit
 
@@ -43,7 +52,8 @@ def _forget() -> None:
 
 @contextmanager
 def _installed(folder: Path, edits: list[Edit]) -> Iterator[None]:
-    """The toy, with things changed, found like a plugin that is installed editable, as authors install theirs."""
+    """The toy, with things changed, found like a plugin that is installed editable, as authors install
+    theirs."""
     project = folder / "project"
     shutil.copytree(TOY, project)
     for file, old, new in edits:
@@ -55,7 +65,9 @@ def _installed(folder: Path, edits: list[Edit]) -> Iterator[None]:
     info.mkdir()
     (info / "METADATA").write_text(METADATA)
     (info / "entry_points.txt").write_text("[pose_core.plugins]\ntoykit = pose_toykit.plugin\n")
-    (info / "direct_url.json").write_text(f'{{"dir_info": {{"editable": true}}, "url": "{project.as_uri()}"}}')
+    (info / "direct_url.json").write_text(
+        f'{{"dir_info": {{"editable": true}}, "url": "{project.as_uri()}"}}'
+    )
     place = str(project / "src")
     sys.path.insert(0, place)
     _forget()
@@ -130,7 +142,9 @@ def test_a_wrong_component_fails_the_check(outcome: Outcomes, name: str) -> None
     assert "\n" not in found.reason
 
 
-@pytest.mark.parametrize("name", _marked(sorted(SLOW | {"channels_last", "mixed_precision", "outputs_are_as_stored"})))
+@pytest.mark.parametrize(
+    "name", _marked(sorted(SLOW | {"channels_last", "mixed_precision", "outputs_are_as_stored"}))
+)
 def test_the_right_toy_passes_the_higher_levels(outcome: Outcomes, name: str) -> None:
     if reason := _cannot_run(name):
         pytest.skip(reason)
@@ -152,9 +166,17 @@ def test_a_name_that_nobody_brings_is_no_missing_plugin(outcome: Outcomes) -> No
 
 
 IN_PIXELS = [
-    ("head.py", "x = points[..., 0, None, None] - ", "left = points[..., 0, None, None]\n        x = left - "),
+    (
+        "head.py",
+        "x = points[..., 0, None, None] - ",
+        "left = points[..., 0, None, None]\n        x = left - ",
+    ),
     ("head.py", "y = points[..., 1, None, None] - ", "top = points[..., 1, None, None]\n        y = top - "),
-    ("head.py", "x.nan_to_num() * near, y.nan_to_num() * near", "left.nan_to_num() * near, top.nan_to_num() * near"),
+    (
+        "head.py",
+        "x.nan_to_num() * near, y.nan_to_num() * near",
+        "left.nan_to_num() * near, top.nan_to_num() * near",
+    ),
     ("head.py", "self.grid.to_pixels(cells.float()) + offset", "offset"),
 ]
 
@@ -181,4 +203,6 @@ def test_the_right_toy_passes_levels_0_and_1(tmp_path: Path) -> None:
     assert [o for o in outcomes if o.status == FAILED] == []
     assert {o.id for o in outcomes if o.status == SKIPPED} == {f"codec_recovers_crowds[{HEAD}]"}
     tried = {o.check for o in outcomes}
-    assert tried == {c.name for c in every_check(get_catalog().kinds) if c.level < 2}, "the toy has one of everything"
+    assert tried == {c.name for c in every_check(get_catalog().kinds) if c.level < 2}, (
+        "the toy has one of everything"
+    )

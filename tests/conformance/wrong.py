@@ -6,7 +6,12 @@ Edit = tuple[str, str, str]
 """File, what stands there, what is put in its place."""
 
 NET, NECK, HEAD, LOSS = "backbone/toynet", "neck/toyneck", "head/toyhead", "loss/toyloss"
-INPUT, DETECTOR, READER, WRITER = "input/toyinput", "detector/toydetector", "reader/toyreader", "writer/toywriter"
+INPUT, DETECTOR, READER, WRITER = (
+    "input/toyinput",
+    "detector/toydetector",
+    "reader/toyreader",
+    "writer/toywriter",
+)
 MODEL = "model/single_animal/toykit_model"
 
 
@@ -22,7 +27,11 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
     # Check: subject, part of the reason, what is wrong.
     "plugin_is_active": ("", "pip install --upgrade pose-core", [("plugin.py", '"1.0"', '"9.0"')]),
     "names_are_free": ("", "belongs to coco", [("plugin.py", '("reader", "toyreader"', '("reader", "coco"')]),
-    "summaries_are_one_line": ("", "one line", [("plugin.py", '{module}:{cls}", "A toy")', '{module}:{cls}", "")')]),
+    "summaries_are_one_line": (
+        "",
+        "one line",
+        [("plugin.py", '{module}:{cls}", "A toy")', '{module}:{cls}", "")')],
+    ),
     "citations_are_bibtex": (
         "",
         "toy2020paper of citations.bib has no year",
@@ -74,7 +83,11 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         "BackboneConfig",
         [("config.py", _NET_CONFIG, "class ToyNetConfig(NeckConfig):\n")],
     ),
-    "config_has_an_example": (NET, "channels: Field required", [("config.py", "Field(6, ge=1,", "Field(ge=1,")]),
+    "config_has_an_example": (
+        NET,
+        "channels: Field required",
+        [("config.py", "Field(6, ge=1,", "Field(ge=1,")],
+    ),
     "config_is_strict": (
         NET,
         "unknown key is accepted",
@@ -126,7 +139,11 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         [("plugin.py", "from pose_core.hooks", "import torch\nfrom pose_core.hooks")],
     ),
     "configs_are_light": ("", "scipy", [("config.py", "from pydantic", "import scipy\nfrom pydantic")]),
-    "license_is_stated": ("", "PluginInfo says MIT", [("plugin.py", '"BSD-3-Clause", "1.0"', '"MIT", "1.0"')]),
+    "license_is_stated": (
+        "",
+        "PluginInfo says MIT",
+        [("plugin.py", '"BSD-3-Clause", "1.0"', '"MIT", "1.0"')],
+    ),
     "wheel_is_complete": (
         "",
         "lacks pose_toykit/head.py",
@@ -200,15 +217,31 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         ],
     ),
     "learns_one_batch": (NET, "no less than", [_forward("return [self.norm(self.conv(images)) * 0]")]),
-    "keypoint_axes_are_all": (HEAD, "conv.bias", [("head.py", ', "conv.bias": (KeypointAxis(0, entries),)', "")]),
-    "targets_fit_outputs": (HEAD, "target of maps is not finite", [("head.py", "x.nan_to_num() * near", "x * near")]),
-    "predictions_are_well_formed": (HEAD, "must lie in [0, 1]", [("head.py", "score.clamp(0, 1)", "(score * 9 + 9)")]),
+    "keypoint_axes_are_all": (
+        HEAD,
+        "conv.bias",
+        [("head.py", ', "conv.bias": (KeypointAxis(0, entries),)', "")],
+    ),
+    "targets_fit_outputs": (
+        HEAD,
+        "target of maps is not finite",
+        [("head.py", "x.nan_to_num() * near", "x * near")],
+    ),
+    "predictions_are_well_formed": (
+        HEAD,
+        "must lie in [0, 1]",
+        [("head.py", "score.clamp(0, 1)", "(score * 9 + 9)")],
+    ),
     "codec_finds_nothing_in_empty_images": (
         HEAD,
         "keypoints are found",
         [("head.py", "score.clamp(0, 1)", "torch.ones_like(score)")],
     ),
-    "codec_recovers_keypoints": (HEAD, "are off by", [("head.py", "(cells.float()) + offset", "(cells.float())")]),
+    "codec_recovers_keypoints": (
+        HEAD,
+        "are off by",
+        [("head.py", "(cells.float()) + offset", "(cells.float())")],
+    ),
     "codec_recovers_partial_animals": (
         HEAD,
         "are off by",
@@ -216,7 +249,10 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
             (
                 "head.py",
                 "        offsets = torch",
-                "        near = near * points.isfinite().all((1, 2))[:, None, None, None]\n        offsets = torch",
+                (
+                    "        near = near * points.isfinite().all((1, 2))[:, None, None, None]\n        offsets = "
+                    "torch"
+                ),
             )
         ],
     ),
@@ -232,7 +268,11 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
             )
         ],
     ),
-    "codec_mirrors": (HEAD, "mirrored labels", [("head.py", ") + offset", ") + offset + torch.tensor([0.4, 0.0])")]),
+    "codec_mirrors": (
+        HEAD,
+        "mirrored labels",
+        [("head.py", ") + offset", ") + offset + torch.tensor([0.4, 0.0])")],
+    ),
     "unlabelled_keypoints_do_not_count": (
         HEAD,
         "is not finite",
@@ -244,12 +284,24 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
     "keypoints_may_be_many_or_few": (
         HEAD,
         "the loss with 1 keypoints is not finite",
-        [("head.py", "self.conv(features[self.chosen])}", "self.conv(features[self.chosen]) / (len(self.names) - 1)}")],
+        [
+            (
+                "head.py",
+                "self.conv(features[self.chosen])}",
+                "self.conv(features[self.chosen]) / (len(self.names) - 1)}",
+            )
+        ],
     ),
     "loss_leaves_out_weight_zero": (
         LOSS,
         "changes the loss",
-        [("head.py", "torch.where(weight > 0, output - target, 0.0).square() * weight", "(output - target).square()")],
+        [
+            (
+                "head.py",
+                "torch.where(weight > 0, output - target, 0.0).square() * weight",
+                "(output - target).square()",
+            )
+        ],
     ),
     "loss_of_nothing_is_zero": (LOSS, "not 0", [("head.py", ".sum().clamp(min=1)", ".sum()")]),
     "loss_does_not_grow_with_the_batch": (
@@ -273,7 +325,11 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         "moved pose",
         [("around.py", "keypoints[:, 0].nan", "(keypoints[:, 0] * 0).nan")],
     ),
-    "model_builds": (MODEL, "no_such", [("network.py", "nn.Conv2d(3, config.channels", "nn.Conv2d(3, config.no_such")]),
+    "model_builds": (
+        MODEL,
+        "no_such",
+        [("network.py", "nn.Conv2d(3, config.channels", "nn.Conv2d(3, config.no_such")],
+    ),
     "reader_knows_its_format": (
         READER,
         "raises",
@@ -288,7 +344,13 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
     "reader_writes_nothing": (
         READER,
         "changed or added",
-        [("formats.py", "accepts(cls, path):", 'accepts(cls, path):\n        (path.parent / "seen").touch()')],
+        [
+            (
+                "formats.py",
+                "accepts(cls, path):",
+                'accepts(cls, path):\n        (path.parent / "seen").touch()',
+            )
+        ],
     ),
     "writer_takes_all_frames": (
         WRITER,
@@ -328,11 +390,18 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         ],
     ),
     "outputs_are_as_stored": (NET, "and was", [_forward("return [self.norm(self.conv(images)) * 1.1]")]),
-    "channels_last": (NET, "view size", [_forward("x = self.conv(images)\n        return [x.view(-1).view(x.shape)]")]),
+    "channels_last": (
+        NET,
+        "view size",
+        [_forward("x = self.conv(images)\n        return [x.view(-1).view(x.shape)]")],
+    ),
     "mixed_precision": (
         NET,
         "not finite",
-        [_TORCH, _forward("x = self.conv(images)\n        return [x if x.dtype == torch.float32 else x / 0]")],
+        [
+            _TORCH,
+            _forward("x = self.conv(images)\n        return [x if x.dtype == torch.float32 else x / 0]"),
+        ],
     ),
     "compiles": (
         NET,
@@ -349,5 +418,9 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         ".",
         [_forward("x = self.conv(images)\n        return [x if float(x.mean()) > 0 else -x]")],
     ),
-    "runs_on_a_gpu": (NET, "device", [_TORCH, _forward("return [self.conv(images) + torch.zeros(1, 1, 1, 1)]")]),
+    "runs_on_a_gpu": (
+        NET,
+        "device",
+        [_TORCH, _forward("return [self.conv(images) + torch.zeros(1, 1, 1, 1)]")],
+    ),
 }

@@ -98,10 +98,15 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     """See the class."""
     root = tmp_path_factory.mktemp("material")
     made = Material(
-        *(root / name for name in ("own", "own_multi", "dlc", "dlc_multi", "coco", "run", "crops", "predictions"))
+        *(
+            root / name
+            for name in ("own", "own_multi", "dlc", "dlc_multi", "coco", "run", "crops", "predictions")
+        )
     )
     single = Skeleton(
-        ("nose", "left_ear", "right_ear"), edges=(("nose", "left_ear"),), symmetry=(("left_ear", "right_ear"),)
+        ("nose", "left_ear", "right_ear"),
+        edges=(("nose", "left_ear"),),
+        symmetry=(("left_ear", "right_ear"),),
     )
     _own(made.own, single)
     several = Skeleton(
@@ -118,7 +123,20 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     tiny = ("model.backbone.filters=4", "model.backbone.max_stride=8", "model.backbone.output_stride=4")
     settings = [part for setting in (*tiny, "train.batch_size=4") for part in ("--set", setting)]
     _done(
-        ["train", made.own, "--model", "unet", "--out", made.run, "--epochs", "1", "--device", "cpu", *settings], root
+        [
+            "train",
+            made.own,
+            "--model",
+            "unet",
+            "--out",
+            made.run,
+            "--epochs",
+            "1",
+            "--device",
+            "cpu",
+            *settings,
+        ],
+        root,
     )
     small = [*settings, "--set", "model.preprocess.size=[32,32]"]
     _done(
@@ -142,7 +160,16 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     write_numbered_video(made.predictions / "video.mp4", 12)
     for format in ("parquet", "dlc-csv", "dlc-h5", "coco"):
         _done(
-            ["predict", made.run, made.predictions / "video.mp4", "--out", made.predictions, "--format", format], root
+            [
+                "predict",
+                made.run,
+                made.predictions / "video.mp4",
+                "--out",
+                made.predictions,
+                "--format",
+                format,
+            ],
+            root,
         )
     return made
 
@@ -164,7 +191,19 @@ def stages(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Stag
         ("top_down_unet", made.detected, ["--detector", "ssdlite"], top_down),
         ("ctd_prenet_unet", made.refined, ["--conditions", material.run], conditional),
     ):
-        command = ["train", material.own, "--model", model, "--out", out, *given, "--epochs", "1", "--device", "cpu"]
+        command = [
+            "train",
+            material.own,
+            "--model",
+            model,
+            "--out",
+            out,
+            *given,
+            "--epochs",
+            "1",
+            "--device",
+            "cpu",
+        ]
         _done([*command, *(part for setting in (*common, *settings) for part in ("--set", setting))], root)
     return made
 
@@ -208,13 +247,21 @@ def _own(folder: Path, skeleton: Skeleton) -> None:
 
 def _deeplabcut(root: Path, individuals: list[str] | None) -> None:
     parts = ["nose", "leftpaw", "rightpaw"]
-    config: dict[str, Any] = {"Task": "reach", "scorer": "Ada", "date": "Jan7", "multianimalproject": bool(individuals)}
+    config: dict[str, Any] = {
+        "Task": "reach",
+        "scorer": "Ada",
+        "date": "Jan7",
+        "multianimalproject": bool(individuals),
+    }
     config |= {
         "identity": bool(individuals),
         "project_path": "/gone",
         "video_sets": {"/gone/mouse.mp4": {"crop": "0, 64, 0, 48"}},
     }
-    config |= {"bodyparts": "MULTI!" if individuals else parts, "skeleton": [["nose", "leftpaw"], ["nose", "rightpaw"]]}
+    config |= {
+        "bodyparts": "MULTI!" if individuals else parts,
+        "skeleton": [["nose", "leftpaw"], ["nose", "rightpaw"]],
+    }
     if individuals:
         config |= {"multianimalbodyparts": parts, "individuals": individuals, "uniquebodyparts": ["corner"]}
     config |= {"SuperAnimalConversionTables": {"quadruped": {"nose": "nose", "leftpaw": "front_left_paw"}}}
@@ -268,10 +315,22 @@ def _coco(folder: Path) -> None:
                 }
             )  # fmt: skip
     annotations.append(
-        {"id": 99, "image_id": 1, "category_id": 1, "keypoints": [0] * 9, "bbox": [50, 30, 9, 9], "iscrowd": 1}
+        {
+            "id": 99,
+            "image_id": 1,
+            "category_id": 1,
+            "keypoints": [0] * 9,
+            "bbox": [50, 30, 9, 9],
+            "iscrowd": 1,
+        }
     )
     images = [{"id": i + 1, "file_name": f"{i}.png", "width": WIDTH, "height": HEIGHT} for i in range(IMAGES)]
-    category = {"id": 1, "name": "mouse", "keypoints": ["nose", "left_ear", "right_ear"], "skeleton": [[1, 2], [1, 3]]}
+    category = {
+        "id": 1,
+        "name": "mouse",
+        "keypoints": ["nose", "left_ear", "right_ear"],
+        "skeleton": [[1, 2], [1, 3]],
+    }
     content = {
         "info": {},
         "images": images,
@@ -305,7 +364,8 @@ def only_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
 def only_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings that begin anew end where the first step would be, nothing is plotted: both take seconds.
 
-    How detectors, rough poses and weights are found and read is looked at all the same; so is a training that goes on.
+    How detectors, rough poses and weights are found and read is looked at all the same; so is a training that
+    goes on.
     """
     monkeypatch.setenv("MPLBACKEND", "agg")
     import pose_core.evaluation.output as files

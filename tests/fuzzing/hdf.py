@@ -1,4 +1,5 @@
-"""Spoils HDF5 files: their bytes, their attributes and datasets, and with objects that run code when unpickled."""
+"""Spoils HDF5 files: their bytes, their attributes and datasets, and with objects that run code when
+unpickled."""
 
 from __future__ import annotations
 
@@ -44,7 +45,18 @@ def spoil_h5(path: Path, rng: random.Random) -> str:
 
 def _attribute(file: h5py.File, node: Any, rng: random.Random) -> None:
     names = list(node.attrs) or ["pandas_type"]
-    texts = ("", "frame", "frame_table", "multi", "N.", "utf-99", b"\xff", b"(lp0\n.", b"I1\n.", b"cos\nsystem\n.")
+    texts = (
+        "",
+        "frame",
+        "frame_table",
+        "multi",
+        "N.",
+        "utf-99",
+        b"\xff",
+        b"(lp0\n.",
+        b"I1\n.",
+        b"cos\nsystem\n.",
+    )
     arrays = (
         np.bytes_(b"x"),
         np.arange(3),
@@ -63,7 +75,9 @@ def _no_attribute(file: h5py.File, node: Any, rng: random.Random) -> None:
 
 def _bomb(file: h5py.File, node: Any, rng: random.Random) -> None:
     data = pickle.dumps(rng.choice((Bomb(), [Bomb()], {"a": Bomb()})), protocol=rng.choice((0, 2, 4)))
-    names = [n for n in node.attrs if "kind" in n or "axes" in n or "name" in n] or list(node.attrs) or ["info"]
+    names = (
+        [n for n in node.attrs if "kind" in n or "axes" in n or "name" in n] or list(node.attrs) or ["info"]
+    )
     node.attrs[rng.choice(names)] = np.void(data) if rng.random() < 0.3 else np.bytes_(data)
 
 
@@ -111,7 +125,19 @@ def _link(file: h5py.File, node: Any, rng: random.Random) -> None:
     if node.name != "/":
         name = node.name
         del file[name]
-        file[name] = rng.choice((h5py.ExternalLink("/etc/passwd", "/"), h5py.SoftLink("/nowhere"), h5py.SoftLink(name)))
+        file[name] = rng.choice(
+            (h5py.ExternalLink("/etc/passwd", "/"), h5py.SoftLink("/nowhere"), h5py.SoftLink(name))
+        )
 
 
-_CHANGES: tuple[Change, ...] = (_attribute, _attribute, _no_attribute, _bomb, _values, _values, _type, _gone, _link)
+_CHANGES: tuple[Change, ...] = (
+    _attribute,
+    _attribute,
+    _no_attribute,
+    _bomb,
+    _values,
+    _values,
+    _type,
+    _gone,
+    _link,
+)

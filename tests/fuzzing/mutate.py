@@ -51,8 +51,8 @@ def spoil_tree(tree: Any, rng: random.Random, times: int | None = None, gentle: 
     Args:
         tree: mappings, lists and plain values.
         times: how many nodes; 1 to 3 by default.
-        gentle: share of changes that keep the kind of a value (another number, the name of something else), which get
-            further than wild ones.
+        gentle: share of changes that keep the kind of a value (another number, the name of something else),
+            which get further than wild ones.
     """
     tree = json.loads(json.dumps(tree))
     for _ in range(times or rng.choice((1, 1, 1, 2, 3))):
@@ -73,12 +73,16 @@ def _near(value: Any, tree: Any, rng: random.Random) -> Any:
     if isinstance(value, bool):
         return not value
     if isinstance(value, int):
-        return rng.choice((value + 1, value - 1, value * 2, value // 2, -value, float(value), rng.choice(NUMBERS)))
+        return rng.choice(
+            (value + 1, value - 1, value * 2, value // 2, -value, float(value), rng.choice(NUMBERS))
+        )
     if isinstance(value, float):
         return rng.choice((value * 1.01, value / 2, -value, value // 1, value + 1, rng.choice(FLOATS)))
     if isinstance(value, str):
         others = [v for v in (get(tree, p) for p in paths(tree)) if isinstance(v, str)]
-        return rng.choice((rng.choice(others), value + " ", value.upper(), value[:-1], value + "_2", *[value] * 3))
+        return rng.choice(
+            (rng.choice(others), value + " ", value.upper(), value[:-1], value + "_2", *[value] * 3)
+        )
     if isinstance(value, list):
         made = list(value)
         rng.shuffle(made)
@@ -275,7 +279,9 @@ def spoil_csv(data: bytes, rng: random.Random) -> bytes:
     stream = io.StringIO()
     quoting = rng.choice((csv.QUOTE_MINIMAL, csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
     delimiter = rng.choice(",,,,,,,,,,;\t")
-    csv.writer(stream, delimiter=delimiter, quoting=quoting, lineterminator=rng.choice(("\n", "\r\n"))).writerows(rows)
+    csv.writer(
+        stream, delimiter=delimiter, quoting=quoting, lineterminator=rng.choice(("\n", "\r\n"))
+    ).writerows(rows)
     return _finish(stream.getvalue(), rng)
 
 
@@ -296,7 +302,8 @@ def put(path: Path, data: bytes) -> None:
 
 
 def spoil_place(path: Path, rng: random.Random) -> str:
-    """Do to a file what happens to files: gone, empty, a folder, a link to nowhere or to itself, unreadable."""
+    """Do to a file what happens to files: gone, empty, a folder, a link to nowhere or to itself,
+    unreadable."""
     kind = rng.choice(("gone", "empty", "folder", "nowhere", "loop", "unreadable", "itself"))
     if kind == "unreadable":
         put(path, path.read_bytes())  # of a link, the file that others use would become unreadable

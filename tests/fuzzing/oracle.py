@@ -1,4 +1,5 @@
-"""Runs ``pose`` within this process and judges how it ended: success, or one line; in time; no code of the file run."""
+"""Runs ``pose`` within this process and judges how it ended: success, or one line; in time; no code of the
+file run."""
 
 from __future__ import annotations
 
@@ -105,7 +106,12 @@ def pose(arguments: Sequence[str | Path], folder: Path) -> Ended:
         os.chdir(folder)
         sys.argv = ["pose", *map(str, arguments)]
         try:
-            with _limits(), _errors_into(file), contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            with (
+                _limits(),
+                _errors_into(file),
+                contextlib.redirect_stdout(output),
+                contextlib.redirect_stderr(errors),
+            ):
                 main.run()
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
@@ -142,7 +148,11 @@ def _limits() -> Iterator[None]:
     def end(*_: object) -> None:
         raise Hang
 
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() if os.name == "posix" else 0
+    used = (
+        int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        if os.name == "posix"
+        else 0
+    )
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, hard))
     former = signal.signal(signal.SIGALRM, end)
@@ -292,4 +302,6 @@ def check(tally: Tally) -> None:
         print(f"  {count:4d} {message}")
     if tally.failures:
         shown = "\n\n".join(tally.failures[:5])
-        raise AssertionError(f"{len(tally.failures)} examples failed; the first are kept in {KEPT}:\n\n{shown}")
+        raise AssertionError(
+            f"{len(tally.failures)} examples failed; the first are kept in {KEPT}:\n\n{shown}"
+        )

@@ -58,7 +58,8 @@ def spoil_file(file: Path, rng: random.Random) -> str:
 
 
 def _spoil_tensors(file: Path, rng: random.Random) -> None:
-    """Other tensors, or another header; the hash in metrics.json then is that of the spoilt file, or is not there."""
+    """Other tensors, or another header; the hash in metrics.json then is that of the spoilt file, or is not
+    there."""
     tensors = load_file(file)
     name = rng.choice(sorted(tensors))
     kind = rng.randrange(8)
@@ -72,7 +73,9 @@ def _spoil_tensors(file: Path, rng: random.Random) -> None:
     elif kind == 3:
         tensors[name] = tensors[name].astype(rng.choice((np.float64, np.float16, np.int8, np.bool_)))
     elif kind == 4:
-        tensors[name] = rng.choice((tensors[name].reshape(-1), tensors[name][..., None], np.zeros((0, 3), np.float32)))
+        tensors[name] = rng.choice(
+            (tensors[name].reshape(-1), tensors[name][..., None], np.zeros((0, 3), np.float32))
+        )
     data = save(tensors)
     if kind > 4:
         size = struct.unpack("<Q", data[:8])[0]
@@ -96,11 +99,19 @@ def spoil_table(file: Path, rng: random.Random) -> None:
     elif kind == 1:
         name = rng.choice(table.column_names)
         values = rng.choice(
-            (["a"] * len(table), [None] * len(table), [-1] * len(table), [1e300] * len(table), [[1]] * len(table))
+            (
+                ["a"] * len(table),
+                [None] * len(table),
+                [-1] * len(table),
+                [1e300] * len(table),
+                [[1]] * len(table),
+            )
         )
         table = table.set_column(table.column_names.index(name), name, pa.array(values))
     elif kind == 2:
-        table = table.take(pa.array([rng.randrange(max(len(table), 1)) for _ in range(len(table))], pa.int64()))
+        table = table.take(
+            pa.array([rng.randrange(max(len(table), 1)) for _ in range(len(table))], pa.int64())
+        )
     elif kind == 3:
         table = table.slice(0, rng.choice((0, 1)))
     else:

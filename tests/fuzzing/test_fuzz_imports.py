@@ -1,4 +1,5 @@
-"""1000 spoilt models of DeepLabCut to import: their descriptions, weights and projects, exported ones, ``--set``."""
+"""1000 spoilt models of DeepLabCut to import: their descriptions, weights and projects, exported ones,
+``--set``."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ from .run_files import spoil_checkpoint
 
 FAMILY = "imports"
 
-pytestmark = pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")  # deprecated to make, still to be met
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:torch.quantize_per_tensor"
+)  # deprecated to make, still to be met
 
 CONFIG, SNAPSHOT, DETECTOR = "pytorch_config.yaml", "snapshot-best-100.pt", "snapshot-detector-050.pt"
 
@@ -42,7 +45,13 @@ def _train(models: Models, rng: random.Random, folder: Path, whole: float) -> tu
 
 
 def _command(train: Path, kind: str, rng: random.Random, snapshot: Path | None = None) -> list[str | Path]:
-    command: list[str | Path] = ["import", "deeplabcut", snapshot or train / SNAPSHOT, "--out", train.parent / "run"]
+    command: list[str | Path] = [
+        "import",
+        "deeplabcut",
+        snapshot or train / SNAPSHOT,
+        "--out",
+        train.parent / "run",
+    ]
     if kind == "detected" and rng.random() < 0.9:
         command += ["--detector", train / DETECTOR]
     if rng.random() < 0.2:
@@ -195,7 +204,9 @@ def _content(models: Models, rng: random.Random, folder: Path) -> Example:
     elif about == "model":
         content["model"] = rng.choice(_objects())
     elif about == "key":
-        content[rng.choice(("pose", "config", "detector", "weights", "state_dict", 3, *TEXTS))] = content.pop("model")
+        content[rng.choice(("pose", "config", "detector", "weights", "state_dict", 3, *TEXTS))] = content.pop(
+            "model"
+        )
     else:
         content = rng.choice((content["model"], rng.choice(_objects())))
     _save(file, content, zipped=rng.random() < 0.8)
@@ -204,7 +215,17 @@ def _content(models: Models, rng: random.Random, folder: Path) -> Example:
 
 def _objects() -> list[Any]:
     """What a file of weights can hold besides what YAML can."""
-    more = [torch.zeros(2), torch.ones(()), (1, 2), {1: 2}, {(1, 2): [3]}, {1, 2}, b"x", 1 + 2j, torch.float32]
+    more = [
+        torch.zeros(2),
+        torch.ones(()),
+        (1, 2),
+        {1: 2},
+        {(1, 2): [3]},
+        {1, 2},
+        b"x",
+        1 + 2j,
+        torch.float32,
+    ]
     return [*odd_values(), *more, torch.Size([1, 2]), OrderedDict(a=torch.zeros(1)), {"": torch.zeros(1)}]
 
 
@@ -237,11 +258,17 @@ def _project(models: Models, rng: random.Random, folder: Path) -> Example:
     project = copy(rng.choice((models.material.dlc, models.material.dlc_multi)), folder / "project")
     content = yaml.safe_load((project / "config.yaml").read_text())
     if rng.random() < 0.5:
-        content |= {"bodyparts": ["nose", "tail"], "skeleton": [["nose", "tail"]], "multianimalproject": False}
+        content |= {
+            "bodyparts": ["nose", "tail"],
+            "skeleton": [["nose", "tail"]],
+            "multianimalproject": False,
+        }
     file = project / "config.yaml"
     how = rng.choice(("--data", "--data", "above", "named"))
     kind = rng.choice(models.KINDS)
-    place = project / "dlc-models-pytorch/iteration-0/reachJan7-trainset95shuffle1" if how == "above" else folder
+    place = (
+        project / "dlc-models-pytorch/iteration-0/reachJan7-trainset95shuffle1" if how == "above" else folder
+    )
     place.mkdir(parents=True, exist_ok=True)
     train = copy(models.root / ("whole" if rng.random() < 0.35 else "hollow") / kind, place / "train")
     if how == "named":
@@ -271,11 +298,16 @@ def _settings(models: Models, rng: random.Random, folder: Path) -> Example:
     for _ in range(rng.choice((0, 1, 1, 2))):
         key = rng.choice(("as_trained", "as_trained", "as_traned", "type", "as_trained.type", *TEXTS))
         value = rng.choice((*RAW_YAML, *TEXTS, "true", "false", "1", "yes", "{a: 1}", "[true]"))
-        text = f"{key}={value}".replace("\0", "").encode("utf-8", "replace").decode()  # as the shell passes it
+        text = (
+            f"{key}={value}".replace("\0", "").encode("utf-8", "replace").decode()
+        )  # as the shell passes it
         command += ["--set", text]
     if rng.random() < 0.3:
         option = rng.choice(("--detector", "--config", "--data"))
-        command += [option, rng.choice((*sorted(train.iterdir()), train, folder / "nowhere", Path("/dev/null")))]
+        command += [
+            option,
+            rng.choice((*sorted(train.iterdir()), train, folder / "nowhere", Path("/dev/null"))),
+        ]
     return Example(command, f"{kind}, settings")
 
 
@@ -291,5 +323,7 @@ def test_fuzz_some_imports(models: Models, tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
-def test_fuzz_1000_imports(models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int) -> None:
+def test_fuzz_1000_imports(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
     _fuzz(models, tmp_path, monkeypatch, range(250 * part, 250 * (part + 1)))

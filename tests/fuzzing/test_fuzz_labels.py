@@ -1,4 +1,5 @@
-"""2000 spoilt tables: labels of our own and DeepLabCut's, boxes, predictions; and the images that they name."""
+"""2000 spoilt tables: labels of our own and DeepLabCut's, boxes, predictions; and the images that they
+name."""
 
 from __future__ import annotations
 
@@ -17,9 +18,9 @@ FAMILY = "labels"
 
 def make_labels(material: Material, rng: random.Random, folder: Path) -> Example:
     """One spoilt table (or image) and a command that reads it."""
-    return rng.choices((_own, _deeplabcut_csv, _deeplabcut_h5, _boxes, _image, _predictions), (6, 5, 4, 2, 2, 2))[0](
-        material, rng, folder
-    )
+    return rng.choices(
+        (_own, _deeplabcut_csv, _deeplabcut_h5, _boxes, _image, _predictions), (6, 5, 4, 2, 2, 2)
+    )[0](material, rng, folder)
 
 
 def _csv(data: bytes, rng: random.Random) -> bytes:
@@ -68,7 +69,9 @@ def _boxes(material: Material, rng: random.Random, folder: Path) -> Example:
 
 
 def _image(material: Material, rng: random.Random, folder: Path) -> Example:
-    source, name = rng.choice(((material.own, "images/clip/3.png"), (material.dlc, "labeled-data/rat/img001.png")))
+    source, name = rng.choice(
+        ((material.own, "images/clip/3.png"), (material.dlc, "labeled-data/rat/img001.png"))
+    )
     project = copy(source, folder / "project")
     file = project / name
     if rng.random() < 0.3:

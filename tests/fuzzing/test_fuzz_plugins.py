@@ -42,11 +42,19 @@ _FEW = {"bottom_up": {"train": {"epochs": 3}}}
 
 def _component(kind: str, name: str, config: str, factory: str = "Network") -> tuple[type, Fields]:
     config = f"{MODULE}:{config}" if config else ""
-    return ComponentSpec, {**_TOY, "kind": kind, "name": name, "config": config, "factory": f"{MODULE}:{factory}"}
+    return ComponentSpec, {
+        **_TOY,
+        "kind": kind,
+        "name": name,
+        "config": config,
+        "factory": f"{MODULE}:{factory}",
+    }
 
 
 GOOD: dict[str, list[tuple[type, Fields]]] = {
-    "pose_plugin_info": [(PluginInfo, {"namespace": "toy", "summary": "a toy", "license": "MIT", "hook_api": "1.0"})],
+    "pose_plugin_info": [
+        (PluginInfo, {"namespace": "toy", "summary": "a toy", "license": "MIT", "hook_api": "1.0"})
+    ],
     "pose_components": [
         _component("backbone", "toy", "Config"),
         _component("head", "toyhead", "HeadConfig"),
@@ -54,20 +62,39 @@ GOOD: dict[str, list[tuple[type, Fields]]] = {
         _component("toy/kind", "opened", ""),
     ],
     "pose_backbones": [
-        (BackbonePreset, {**_TOY, "name": "toy_8", "family": "a", "backbone": {"type": "toy/toy"}, "overrides": _FEW}),
+        (
+            BackbonePreset,
+            {**_TOY, "name": "toy_8", "family": "a", "backbone": {"type": "toy/toy"}, "overrides": _FEW},
+        ),
     ],
     "pose_recipes": [
-        (ModelRecipe, {"name": "{backbone}_toyed", "method": "single_animal", "summary": "{backbone}", "spec": _HEADS}),
+        (
+            ModelRecipe,
+            {"name": "{backbone}_toyed", "method": "single_animal", "summary": "{backbone}", "spec": _HEADS},
+        ),
     ],
     "pose_models": [
-        (ModelPreset, {**_TOY, "name": "toymodel", "method": "single_animal", "family": "toys", "spec": _WHOLE}),
         (
             ModelPreset,
-            {**_TOY, "name": "cited", "method": "top_down", "family": "", "spec": {}, "citations": ("b2020",)},
+            {**_TOY, "name": "toymodel", "method": "single_animal", "family": "toys", "spec": _WHOLE},
+        ),
+        (
+            ModelPreset,
+            {
+                **_TOY,
+                "name": "cited",
+                "method": "top_down",
+                "family": "",
+                "spec": {},
+                "citations": ("b2020",),
+            },
         ),
     ],
     "pose_extra_heads": [
-        (ExtraHead, {**_TOY, "needs": "identity", "head": {"type": "toy/toyhead"}, "methods": ("bottom_up",)}),
+        (
+            ExtraHead,
+            {**_TOY, "needs": "identity", "head": {"type": "toy/toyhead"}, "methods": ("bottom_up",)},
+        ),
     ],
     "pose_weights": [
         (
@@ -197,7 +224,9 @@ def _classes(rng: random.Random) -> dict[str, Any]:
                     raise error
                 return answer
 
-            classes["Config"] = type("Config", (BackboneConfig,), {"features": features, "__module__": MODULE})
+            classes["Config"] = type(
+                "Config", (BackboneConfig,), {"features": features, "__module__": MODULE}
+            )
     return classes
 
 
@@ -209,7 +238,19 @@ def _spoilt_definition(made: type, fields: Fields, rng: random.Random) -> Any:
         fields[name] = rng.choice(odd_values())
     elif kind < 0.6:
         fields[name] = rng.choice(
-            (object(), lambda: 1, Odd("toy"), b"toy", {1, 2}, 1j, Ellipsis, NotImplemented, type, ("a",), {"model": 1})
+            (
+                object(),
+                lambda: 1,
+                Odd("toy"),
+                b"toy",
+                {1, 2},
+                1j,
+                Ellipsis,
+                NotImplemented,
+                type,
+                ("a",),
+                {"model": 1},
+            )
         )
     elif kind < 0.8 and isinstance(fields.get(name), str):
         fields[name] = rng.choice(
@@ -244,10 +285,14 @@ def _hooks(rng: random.Random) -> dict[str, Any]:
             functions[hook] = (
                 (lambda made=made: made[0]) if hook == "pose_plugin_info" else (lambda made=made: iter(made))
             )
-    return {name: hookimpl(function) if callable(function) else function for name, function in functions.items()}
+    return {
+        name: hookimpl(function) if callable(function) else function for name, function in functions.items()
+    }
 
 
-def _spoilt_hook(hook: str, definitions: list[tuple[type, Fields]], made: list[Any], rng: random.Random) -> Any:
+def _spoilt_hook(
+    hook: str, definitions: list[tuple[type, Fields]], made: list[Any], rng: random.Random
+) -> Any:
     kind = rng.random()
     if kind < 0.55:
         at = rng.randrange(len(made))
@@ -260,7 +305,9 @@ def _spoilt_hook(hook: str, definitions: list[tuple[type, Fields]], made: list[A
     if kind < 0.75:
         return _yields_then(rng.choice(_errors()), made)
     if kind < 0.85:
-        answer = rng.choice((*odd_values(), object(), made * 2, [None], [made], (d for d in made), dict.fromkeys("ab")))
+        answer = rng.choice(
+            (*odd_values(), object(), made * 2, [None], [made], (d for d in made), dict.fromkeys("ab"))
+        )
         return lambda: answer
     other = rng.choice([d for name, all_of in GOOD.items() for d in all_of if name != hook])
     return rng.choice(
@@ -314,7 +361,16 @@ def make_plugin(material: Material, rng: random.Random, folder: Path) -> Example
         sys.modules[MODULE] = module
         if rng.random() < 0.05:
             target = rng.choice(
-                (f"{MODULE}:nothing", f"{MODULE}:Config", "no such module", "", ":", "os:system", "a..b", "json")
+                (
+                    f"{MODULE}:nothing",
+                    f"{MODULE}:Config",
+                    "no such module",
+                    "",
+                    ":",
+                    "os:system",
+                    "a..b",
+                    "json",
+                )
             )
     dist = folder / "toy-1.0.dist-info"
     dist.mkdir()
@@ -325,7 +381,12 @@ def make_plugin(material: Material, rng: random.Random, folder: Path) -> Example
     (dist / "entry_points.txt").write_text(f"[{hooks.ENTRY_POINT_GROUP}]\n{name} = {target}\n")
     command = rng.choice(COMMANDS)
     if command[0] == "train":
-        command = ("train", str(material.own), *command[1:], *(() if len(command) > 1 else ("--model", "unet")))
+        command = (
+            "train",
+            str(material.own),
+            *command[1:],
+            *(() if len(command) > 1 else ("--model", "unet")),
+        )
         command = (*command, "--out", str(folder / "out"))
     # 'pose check' finds what is wrong with a plugin: that is no error of its user.
     return Example(list(command), about, (0, 1, 2) if command[0] == "check" else (0, 2))
@@ -337,7 +398,9 @@ def with_plugin(monkeypatch: pytest.MonkeyPatch) -> Callable[[Example, Path], En
     def run(example: Example, folder: Path) -> Ended:
         ours = importlib.metadata.Distribution.at(folder / "toy-1.0.dist-info").entry_points
         with monkeypatch.context() as patch:
-            patch.setattr(discovery, "load_installed", lambda: discovery.load_all([*installed, *ours], frozenset()))
+            patch.setattr(
+                discovery, "load_installed", lambda: discovery.load_all([*installed, *ours], frozenset())
+            )
             patch.syspath_prepend(folder)
             catalog.get_catalog.cache_clear()
             try:
@@ -362,5 +425,7 @@ def test_fuzz_some_plugins(material: Material, tmp_path: Path, monkeypatch: pyte
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
 @pytest.mark.usefixtures("only_prepared")
-def test_fuzz_2000_plugins(material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int) -> None:
+def test_fuzz_2000_plugins(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
     _fuzz(material, tmp_path, monkeypatch, range(500 * part, 500 * (part + 1)))

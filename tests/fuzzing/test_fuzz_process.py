@@ -1,4 +1,5 @@
-"""Some of the spoilt examples in a process of their own: it ends as the same command does within the tests' process."""
+"""Some of the spoilt examples in a process of their own: it ends as the same command does within the tests'
+process."""
 
 from __future__ import annotations
 
@@ -60,7 +61,9 @@ def _process(example: Example, folder: Path) -> Ended:
         timeout=300,
         check=False,
     )
-    return Ended(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+    return Ended(
+        done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+    )
 
 
 def _compare(family: str, count: int, material: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +83,9 @@ def _compare(family: str, count: int, material: Any, folder: Path, monkeypatch: 
 
 
 @pytest.mark.usefixtures("only_prepared")
-def test_a_process_ends_like_the_example(material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_ends_like_the_example(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _compare("yaml", 1, material, tmp_path / "example", monkeypatch)
 
 

@@ -117,7 +117,9 @@ def _results(material: Material, rng: random.Random, folder: Path) -> Example:
         (out / "video.parquet").unlink()
         partial = out / ".video.partial"
         partial.mkdir()
-        part = partial / rng.choice(("0000000000-0000000011.parquet", "0000000000-x.parquet", "-.parquet", "x.new"))
+        part = partial / rng.choice(
+            ("0000000000-0000000011.parquet", "0000000000-x.parquet", "-.parquet", "x.new")
+        )
         table = pq.read_table(material.predictions / "video.parquet")
         header = json.loads(table.schema.metadata[b"pose_core"])
         header["metadata"] = {"pose_core.sizes": "160x120"}

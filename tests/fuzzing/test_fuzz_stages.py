@@ -1,4 +1,5 @@
-"""400 spoilt runs within runs: the detector of a top-down model, the finder of the poses that a model refines."""
+"""400 spoilt runs within runs: the detector of a top-down model, the finder of the poses that a model
+refines."""
 
 from __future__ import annotations
 
@@ -98,7 +99,11 @@ def _folder(stages: Stages, rng: random.Random, folder: Path) -> Example:
         inner.symlink_to("." if kind == "itself" else "nowhere/at/all")
     elif kind != "gone":
         others = {"the run": stages.material.crops, "a bare one": stages.material.run}
-        swapped = stages.refined / "stages/conditions" if part == "detector" else stages.detected / "stages/detector"
+        swapped = (
+            stages.refined / "stages/conditions"
+            if part == "detector"
+            else stages.detected / "stages/detector"
+        )
         inner.symlink_to(others.get(kind, swapped))
     return Example(_command(stages, rng, run, part), f"{part}: {kind}")
 

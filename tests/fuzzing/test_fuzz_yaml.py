@@ -23,7 +23,9 @@ SETTINGS: tuple[dict[str, Any], ...] = (
             "name": "unet",
             "preprocess": {"scale": 0.5, "mean": [0.5, 0.5, 0.5]},
             "backbone": {"filters": 8, "max_stride": 8, "output_stride": 4},
-            "heads": {"keypoints": {"predictor": {"type": "subpixel"}, "losses": {"heatmap": {"weight": 2.0}}}},
+            "heads": {
+                "keypoints": {"predictor": {"type": "subpixel"}, "losses": {"heatmap": {"weight": 2.0}}}
+            },
         },
         "data": {"split": {"test": 0.2, "validation": 0.2, "seed": 3}},
         "augmentation": {"rotation": 30, "scale": [0.9, 1.1], "crop": {"size": [48, 48], "shift": 0.1}},
@@ -38,7 +40,11 @@ SETTINGS: tuple[dict[str, Any], ...] = (
             "weights": "none",
         },
         "inference": {"batch_size": 2, "threshold": 0.1, "follow": True},
-        "evaluation": {"sigmas": {"nose": 0.1, "left_ear": 0.05, "right_ear": 0.05}, "pck": [0.1], "bootstrap": 10},
+        "evaluation": {
+            "sigmas": {"nose": 0.1, "left_ear": 0.05, "right_ear": 0.05},
+            "pck": [0.1],
+            "bootstrap": 10,
+        },
     },
     {
         "model": {"name": "top_down_unet", "preprocess": {"size": [32, 32], "margin": 0.1}},
@@ -52,9 +58,9 @@ SETTINGS: tuple[dict[str, Any], ...] = (
 
 def make_yaml(material: Material, number: random.Random, folder: Path) -> Example:
     """One spoilt YAML file and a command that reads it."""
-    return number.choices((_settings, _run_config, _assignments, _project, _deeplabcut, _split), (7, 3, 3, 3, 3, 2))[0](
-        material, number, folder
-    )
+    return number.choices(
+        (_settings, _run_config, _assignments, _project, _deeplabcut, _split), (7, 3, 3, 3, 3, 2)
+    )[0](material, number, folder)
 
 
 def _commands(rng: random.Random, data: Path, file: Path) -> list[str | Path]:

@@ -86,7 +86,9 @@ def test_what_passes_and_what_does_not(
     assert bool(found) == bool(wrong), found
 
 
-def test_a_failing_example_is_kept_and_can_be_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_example_is_kept_and_can_be_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def make(rng: random.Random, folder: Path) -> Example:
         (folder / "a.txt").write_text(str(rng.random()))
         return Example([folder / "a.txt"], "text")

@@ -1,4 +1,5 @@
-"""Models as DeepLabCut 3 leaves them, of random weights: a train folder with pytorch_config.yaml and a snapshot."""
+"""Models as DeepLabCut 3 leaves them, of random weights: a train folder with pytorch_config.yaml and a
+snapshot."""
 
 from __future__ import annotations
 
@@ -49,7 +50,11 @@ def head(keypoints: int = 2, *, pointwise: bool = False) -> dict[str, Any]:
             "location_refinement": True,
             "locref_std": 7.2801,
         },
-        "target_generator": {"type": "HeatmapGaussianGenerator", "pos_dist_thresh": 17, "num_heatmaps": keypoints},
+        "target_generator": {
+            "type": "HeatmapGaussianGenerator",
+            "pos_dist_thresh": 17,
+            "num_heatmaps": keypoints,
+        },
         "criterion": {
             "heatmap": {"type": "WeightedMSECriterion", "weight": 1.0},
             "locref": {"type": "WeightedHuberCriterion", "weight": 0.05},
@@ -109,7 +114,9 @@ class _Maps(nn.Module):
 def backbone() -> dict[str, torch.Tensor]:
     """Weights of a ResNet-18 under DeepLabCut's names."""
     torch.manual_seed(0)
-    return {f"backbone.model.{k}": v for k, v in timm.create_model("resnet18", num_classes=0).state_dict().items()}
+    return {
+        f"backbone.model.{k}": v for k, v in timm.create_model("resnet18", num_classes=0).state_dict().items()
+    }
 
 
 def weights(content: dict[str, Any]) -> dict[str, torch.Tensor]:
@@ -144,7 +151,9 @@ class Model:
     def save(self) -> None:
         self.config.write_text(yaml.safe_dump(self.content))
         metadata = {"epoch": 100, "metrics": {"metrics/test.rmse": 2.5, "metrics/test.mAP": float("nan")}}
-        torch.save({"metadata": metadata, "model": self.weights, "scheduler": {"last_epoch": 100}}, self.snapshot)
+        torch.save(
+            {"metadata": metadata, "model": self.weights, "scheduler": {"last_epoch": 100}}, self.snapshot
+        )
 
     def read(self, **options: Any) -> Imported:
         return ModelImporter(ModelImporterConfig(type="deeplabcut/deeplabcut")).read(self.snapshot, **options)
@@ -158,7 +167,8 @@ class Model:
 
 
 def models_with_parts_of(plugin: str, folder: Path) -> list[tuple[Model, list[str]]]:
-    """A hollow model for each part that the importer maps to components of a plugin, and options for its detector."""
+    """A hollow model for each part that the importer maps to components of a plugin, and options for its
+    detector."""
     found = []
     (tool,) = (record for record in get_catalog().plugins if record.name == "deeplabcut")
     for mapping in tool.definitions["pose_components"]:
@@ -186,7 +196,12 @@ def models_with_parts_of(plugin: str, folder: Path) -> list[tuple[Model, list[st
 def detector_description() -> dict[str, Any]:
     """Section ``detector`` of pytorch_config.yaml, of an SSDLite."""
     return {
-        "model": {"type": "SSDLite", "freeze_bn_stats": True, "freeze_bn_weights": False, "box_score_thresh": 0.01},
+        "model": {
+            "type": "SSDLite",
+            "freeze_bn_stats": True,
+            "freeze_bn_weights": False,
+            "box_score_thresh": 0.01,
+        },
         "data": {"colormode": "RGB", "inference": {"normalize_images": True}},
     }
 

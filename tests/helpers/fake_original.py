@@ -1,9 +1,9 @@
 """An "original" for parity/run.py that needs no deeplabcut: our own network is asked in its place.
 
-Speaks the protocol of parity/oracle.py (lines ``CASE<tab>FOLDER`` in, ``@@ {...}`` out). The snapshot is one that
-DeepLabCut could have left (tests/helpers/deeplabcut_models.py); what it puts out is what our import of it puts out, so
-comparing must find no difference. Of the cases that are arguments one keypoint is half a pixel off, and comparing must
-find it. Needs ``PYTHONPATH=parity``.
+Speaks the protocol of parity/oracle.py (lines ``CASE<tab>FOLDER`` in, ``@@ {...}`` out). The snapshot is one
+that DeepLabCut could have left (tests/helpers/deeplabcut_models.py); what it puts out is what our import of
+it puts out, so comparing must find no difference. Of the cases that are arguments one keypoint is half a
+pixel off, and comparing must find it. Needs ``PYTHONPATH=parity``.
 """
 
 from __future__ import annotations

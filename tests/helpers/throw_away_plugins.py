@@ -34,10 +34,21 @@ def install(folder: Path, name: str, entry: str, files: dict[str, str]) -> None:
     (package / "__init__.py").touch()
     for file, text in files.items():
         (package / file).write_text(text)
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+    ]
     subprocess.run([*pip, "--target", str(folder / "site"), str(project)], check=True, capture_output=True)
 
 
 def with_site(folder: Path) -> dict[str, str]:
     """An environment in which the installed plugins are found."""
-    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(folder / "site"), os.environ.get("PYTHONPATH", "")]))}
+    return {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(folder / "site"), os.environ.get("PYTHONPATH", "")]))
+    }

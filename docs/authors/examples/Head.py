@@ -3,7 +3,16 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from pose_core.interfaces import BuildContext, Grid, Head, Labels, Predictions, Predictor, Target, TargetGenerator
+from pose_core.interfaces import (
+    BuildContext,
+    Grid,
+    Head,
+    Labels,
+    Predictions,
+    Predictor,
+    Target,
+    TargetGenerator,
+)
 from pose_core.specs import Feature, HeadConfig, PredictorConfig, TargetGeneratorConfig
 from pose_core.structures import Skeleton
 

@@ -12,7 +12,11 @@ class Plain(Importer):
     """Weights of a tool that keeps a U-Net's tensors in NumPy's format, under our names."""
 
     def read(
-        self, snapshot: Path, config: Path | None = None, detector: Path | None = None, data: Path | None = None
+        self,
+        snapshot: Path,
+        config: Path | None = None,
+        detector: Path | None = None,
+        data: Path | None = None,
     ) -> Imported:
         import numpy as np
 

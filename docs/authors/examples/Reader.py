@@ -28,7 +28,9 @@ class OnePoint(Reader):
                 raise DataError(f"{path}: line {number}: write it as 'image x y', not {line!r}") from None
             file = path.parent / name
             width, height = read_image_size(file)
-            images.append(LabelledImage.create(ImageFile(file), name, width, height, Instances.from_keypoints(points)))
+            images.append(
+                LabelledImage.create(ImageFile(file), name, width, height, Instances.from_keypoints(points))
+            )
         return LabelledDataset(Skeleton(("point",)), tuple(images), root=path, name=path.stem)
 
 

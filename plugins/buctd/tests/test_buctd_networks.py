@@ -32,7 +32,11 @@ COUNTS = {
     "ctd_prenet_rtmpose_x": 48_752_080,
     "ctd_prenet_rtmpose_x_human": 48_693_712,
 }
-SIZES = {"ctd_prenet_rtmpose_x": (384, 384), "ctd_coam_w48_human": (384, 288), "ctd_prenet_rtmpose_x_human": (384, 288)}
+SIZES = {
+    "ctd_prenet_rtmpose_x": (384, 384),
+    "ctd_coam_w48_human": (384, 288),
+    "ctd_prenet_rtmpose_x_human": (384, 288),
+}
 SMALL = ("ctd_prenet_rtmpose_s", "ctd_prenet_hrnet_w18")
 
 
@@ -49,7 +53,9 @@ def build(size: tuple[int, int] | None = (64, 64), names: tuple[str, ...] = NAME
 
 
 def coam(size: tuple[int, int] | None = (64, 64), names: tuple[str, ...] = NAMES, **config: Any) -> Backbone:
-    return build(size, names, **{"type": "buctd/coam", "backbone": {"type": "hrnet/hrnet", "width": 18}, **config})
+    return build(
+        size, names, **{"type": "buctd/coam", "backbone": {"type": "hrnet/hrnet", "width": 18}, **config}
+    )
 
 
 def prenet(names: tuple[str, ...] = NAMES, **config: Any) -> Backbone:
@@ -98,7 +104,9 @@ def check_learning(name: str) -> None:
         if parameter.requires_grad:
             assert parameter.grad is not None, key
             assert torch.isfinite(parameter.grad).all(), key
-    condition_layers = [p for k, p in model.named_parameters() if "conditions.0.weight" in k or "out.weight" in k]
+    condition_layers = [
+        p for k, p in model.named_parameters() if "conditions.0.weight" in k or "out.weight" in k
+    ]
     assert condition_layers
     assert all(p.grad.any() for p in condition_layers)
 
@@ -133,7 +141,9 @@ def test_the_image_passes_through_a_new_prenet() -> None:
     network.backbone.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     network(images, conditions=torch.zeros(8, 5, 64, 64))
     for channel in range(3):
-        both = torch.stack([images[:, channel, 3:-3, 3:-3].flatten(), seen[0][:, channel, 3:-3, 3:-3].flatten()])
+        both = torch.stack(
+            [images[:, channel, 3:-3, 3:-3].flatten(), seen[0][:, channel, 3:-3, 3:-3].flatten()]
+        )
         assert torch.corrcoef(both)[0, 1] > 0.98
     assert abs(float(seen[0].detach().std()) - 1) < 0.05
 
@@ -193,7 +203,11 @@ def test_attention_is_what_the_paper_writes() -> None:
     small = nn.functional.interpolate(conditions, size=(16, 8), mode="bilinear", antialias=True)
     position, channel = branch.position, branch.channel
     cells = position.feature_conv(x).flatten(2).mT
-    q, k, v = position.query(position.condition_conv(small).flatten(2).mT), position.key(cells), position.value(cells)
+    q, k, v = (
+        position.query(position.condition_conv(small).flatten(2).mT),
+        position.key(cells),
+        position.value(cells),
+    )
     by_position = position.out((q @ k.mT / 36**0.5).softmax(-1) @ v).mT.reshape(x.shape)
     maps = channel.feature_conv(x).flatten(2)
     weights = (channel.condition_conv(small).flatten(2) @ maps.mT / (16 * 8) ** 0.5).softmax(-1)
@@ -205,7 +219,9 @@ def test_evaluation_is_deterministic() -> None:
     torch.manual_seed(0)
     images, conditions = torch.randn(2, 3, 64, 64), torch.rand(2, 5, 64, 64)
     for network in (randomised(coam()).eval(), prenet().eval()):
-        assert torch.equal(network(images, conditions=conditions)[0], network(images, conditions=conditions)[0])
+        assert torch.equal(
+            network(images, conditions=conditions)[0], network(images, conditions=conditions)[0]
+        )
 
 
 @pytest.mark.parametrize("encoding", ["stacked", "coloured"])
@@ -218,7 +234,9 @@ def test_keypoint_axes_are_those_that_follow_the_number_of_keypoints(encoding: s
         shapes = {key: value.shape for key, value in few.state_dict().items()}
         axes = few.keypoint_axes()
         for key, value in many.state_dict().items():
-            differing = tuple(i for i, (a, b) in enumerate(zip(shapes[key], value.shape, strict=True)) if a != b)
+            differing = tuple(
+                i for i, (a, b) in enumerate(zip(shapes[key], value.shape, strict=True)) if a != b
+            )
             declared = axes.get(key, ())
             assert tuple(sorted(axis.axis for axis in declared)) == differing, key
             assert all(axis.entries == tuple((name,) for name in NAMES) for axis in declared)
@@ -251,7 +269,9 @@ def test_conditions_of_another_encoding_are_refused() -> None:
         ((64, 64), {"heads": 3}, "3 heads do not divide the 256 cells"),
     ],
 )
-def test_sizes_that_attention_cannot_take(size: tuple[int, int] | None, config: dict[str, Any], message: str) -> None:
+def test_sizes_that_attention_cannot_take(
+    size: tuple[int, int] | None, config: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
         coam(size, **config)
     with pytest.raises(ConfigError, match="made for images of 64 x 64 pixels and gets 64 x 96"):
@@ -263,7 +283,10 @@ def test_sizes_that_attention_cannot_take(size: tuple[int, int] | None, config: 
     [
         ({"backbone": {"type": "hrnet/hrnet", "width": 20}}, "width"),
         ({"backbone": {"type": "unet/unet"}}, "unet/unet has no insert points"),
-        ({"at": ["transition4"]}, "no insert point transition4; it has transition1, transition2, transition3"),
+        (
+            {"at": ["transition4"]},
+            "no insert point transition4; it has transition1, transition2, transition3",
+        ),
         ({"at": ["transition2", "transition2"]}, "once only"),
         ({"at": []}, "at least 1"),
         ({"depth": 1}, "depth"),
@@ -271,7 +294,9 @@ def test_sizes_that_attention_cannot_take(size: tuple[int, int] | None, config: 
 )
 def test_mistakes_are_named(config: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        TypeAdapter(AnyBackbone).validate_python({"type": "buctd/coam", "backbone": {"type": "hrnet/hrnet"}, **config})
+        TypeAdapter(AnyBackbone).validate_python(
+            {"type": "buctd/coam", "backbone": {"type": "hrnet/hrnet"}, **config}
+        )
 
 
 @pytest.mark.parametrize(
@@ -292,8 +317,12 @@ def test_attention_is_put_into_any_backbone_with_insert_points(
     torch.manual_seed(0)
     network: Any = randomised(coam((64, 96), backbone=backbone, at=at)).eval()
     modules = [(module.channel, module) for maps in network.attention.values() for module in maps]
-    assert [channel.feature_conv.in_channels for channel, _ in modules] == [channels for channels, _ in shapes]
-    assert [(m.rows.shape[0], m.columns.shape[1]) for _, m in modules] == [(64 // s, 96 // s) for _, s in shapes]
+    assert [channel.feature_conv.in_channels for channel, _ in modules] == [
+        channels for channels, _ in shapes
+    ]
+    assert [(m.rows.shape[0], m.columns.shape[1]) for _, m in modules] == [
+        (64 // s, 96 // s) for _, s in shapes
+    ]
     images, conditions = torch.randn(1, 3, 64, 96), torch.zeros(1, 5, 64, 96)
     before = network(images, conditions=conditions)
     assert [tuple(f.shape) for f in before] == [

@@ -33,7 +33,12 @@ def as_deeplabcut(**config: Any) -> Conditions:
 
 
 @settings(deadline=None, max_examples=60)
-@given(x=st.floats(-3, 66, width=32), y=st.floats(-3, 50, width=32), sigma=st.floats(1, 4), peak=st.floats(0.5, 255))
+@given(
+    x=st.floats(-3, 66, width=32),
+    y=st.floats(-3, 50, width=32),
+    sigma=st.floats(1, 4),
+    peak=st.floats(0.5, 255),
+)
 def test_a_blob_sits_on_its_keypoint(x: float, y: float, sigma: float, peak: float) -> None:
     keypoints = torch.full((1, 5, 2), NAN)
     keypoints[0, 2] = torch.tensor([x, y])
@@ -68,7 +73,9 @@ def test_whole_positions_have_the_full_height() -> None:
 @pytest.mark.parametrize("encoding", ["stacked", "coloured"])
 def test_missing_keypoints_give_empty_maps(rendering: str, encoding: str) -> None:
     part = make(rendering=rendering, encoding=encoding)
-    keypoints = torch.tensor([[[NAN, NAN]] * 5, [[3.0, NAN]] * 5, [[NAN, 3.0]] * 5, [[float("inf"), 3.0]] * 5])
+    keypoints = torch.tensor(
+        [[[NAN, NAN]] * 5, [[3.0, NAN]] * 5, [[NAN, 3.0]] * 5, [[float("inf"), 3.0]] * 5]
+    )
     assert not part.render(keypoints, (32, 32)).any()
 
 
@@ -89,7 +96,9 @@ def theirs(keypoints: np.ndarray, size: tuple[int, int], colours: np.ndarray | N
     return np.stack(found).transpose(0, 3, 1, 2)
 
 
-positions = st.one_of(st.floats(-4, 70, width=32), st.just(NAN), st.sampled_from([0.0, 0.5, 1.0, 39.0, 63.5, 64.0]))
+positions = st.one_of(
+    st.floats(-4, 70, width=32), st.just(NAN), st.sampled_from([0.0, 0.5, 1.0, 39.0, 63.5, 64.0])
+)
 
 
 @settings(deadline=None, max_examples=100)

@@ -132,7 +132,9 @@ def test_the_whole_pose_is_moved_and_turned() -> None:
     torch.testing.assert_close(moved, step.expand_as(moved), atol=0.05, rtol=0)
     far = step[:, 0].norm(dim=-1) / math.sqrt(AREA)
     assert 0.19 < float(far.max()) <= 0.2 + 1e-4
-    assert float((far < 0.1).float().mean()) == pytest.approx(0.25, abs=0.04), "all places within reach equally likely"
+    assert float((far < 0.1).float().mean()) == pytest.approx(0.25, abs=0.04), (
+        "all places within reach equally likely"
+    )
     assert step.mean(0).norm() < 0.02 * math.sqrt(AREA)
 
     turned = drawn(make(**single, shift=0.0, turn=15.0), truth).keypoints
@@ -199,7 +201,12 @@ coordinates = st.one_of(st.floats(-1e4, 1e4, width=32), st.just(NAN))
 
 
 @settings(deadline=None, max_examples=60)
-@given(data=st.data(), n=st.integers(1, 3), area=st.one_of(st.just(NAN), st.floats(0, 1e6)), seed=st.integers(0, 99))
+@given(
+    data=st.data(),
+    n=st.integers(1, 3),
+    area=st.one_of(st.just(NAN), st.floats(0, 1e6)),
+    seed=st.integers(0, 99),
+)
 def test_whatever_is_labelled_gives_finite_maps(data: st.DataObject, n: int, area: float, seed: int) -> None:
     values = data.draw(st.lists(coordinates, min_size=2 * n * 6 * 2, max_size=2 * n * 6 * 2))
     keypoints = torch.tensor(values).reshape(2, n, 6, 2)

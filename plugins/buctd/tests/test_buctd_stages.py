@@ -48,8 +48,8 @@ def picture(animals: Any, size: tuple[int, int] = (160, 240)) -> ByteArray:
 
 
 class Attentive(nn.Module):
-    """An exact network for these pictures: of each colour the middle of the light near the initial keypoint; where that
-    is missing, near the middle of the initial pose."""
+    """An exact network for these pictures: of each colour the middle of the light near the initial keypoint;
+    where that is missing, near the middle of the initial pose."""
 
     size_multiple = 2
     device = torch.device("cpu")
@@ -63,7 +63,9 @@ class Attentive(nn.Module):
         assert initial.keypoints.shape[1] == 1, "one initial pose a crop"
         light = images.float() / 255
         height, width = images.shape[-2:]
-        places = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")[::-1], -1).float()
+        places = torch.stack(
+            torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")[::-1], -1
+        ).float()
         points = initial.keypoints[:, 0]
         points = torch.where(torch.isnan(points), points.nanmean(1, keepdim=True), points)
         for _ in range(8):  # towards the blob, step by step
@@ -191,7 +193,9 @@ def walk() -> list[Any]:
     return every
 
 
-def tracked(search: Search, first: int = 0, previous: Frame | None = None, every: int | None = None) -> list[Frame]:
+def tracked(
+    search: Search, first: int = 0, previous: Frame | None = None, every: int | None = None
+) -> list[Frame]:
     return run([track(search, 3, every)], [picture(animals) for animals in walk()], previous, first)
 
 
@@ -204,7 +208,10 @@ def test_animals_are_followed_and_the_frame_is_searched_while_one_is_missing() -
         order = np.argsort(frame.instances.keypoints[:, 0, 1])
         expected = np.stack(animals)[np.argsort(np.stack(animals)[:, 0, 1])]
         np.testing.assert_allclose(frame.instances.keypoints[order], expected, atol=1.0)
-    first = {number: frames[0].instances.keypoints[i] for i, number in enumerate(frames[0].instances.track.tolist())}
+    first = {
+        number: frames[0].instances.keypoints[i]
+        for i, number in enumerate(frames[0].instances.track.tolist())
+    }
     assert sorted(first) == [0, 1, 2]
     gone = next(n for n, points in first.items() if abs(points[0, 1] - 114) < 2)
     for t, frame in enumerate(frames):
@@ -215,7 +222,9 @@ def test_animals_are_followed_and_the_frame_is_searched_while_one_is_missing() -
 def test_an_animal_that_is_not_followed_takes_the_place_of_a_phantom() -> None:
     """A bright spot that looks like an animal at first is followed until the frame is searched again."""
     paths = [[animal(40, 50), animal(60, 110), animal(180, 60)] for _ in range(12)]
-    fooled = {0: [animal(60, 110), animal(180, 60), animal(120, 30)]}  # the third is none, the first animal is missed
+    fooled = {
+        0: [animal(60, 110), animal(180, 60), animal(120, 30)]
+    }  # the third is none, the first animal is missed
     phantom = [*paths[0], animal(120, 30)]
     for every, expected in ((None, 0), (5, 7)):
         search = Search(table({**dict(enumerate(paths)), **fooled}))
@@ -249,7 +258,9 @@ def test_what_is_given_must_suit_the_model(tmp_path: Path) -> None:
     other = Attentive(Skeleton(("nose", "tail")))
     frames = WholeFrames(other, Preprocess(scale=1.0))
     finds = StageContext(SKELETON, other.device, "conditions=RUN", network=other, frames=frames)
-    with pytest.raises(ConfigError, match="conditions=RUN: finds nose, tail; the model refines red, green, blue"):
+    with pytest.raises(
+        ConfigError, match="conditions=RUN: finds nose, tail; the model refines red, green, blue"
+    ):
         make_initial_poses(InitialPosesConfig(), finds)
     with pytest.raises(ConfigError, match="does not look at whole frames; predict the video with it"):
         make_initial_poses(InitialPosesConfig(), context())

@@ -134,7 +134,9 @@ class TestWhatIsRead:
         found = read(dataset(tmp_path, content([annotation(1, 1), nothing, nowhere])))
         assert len(found.images[0].instances) == 1
         assert found.skeleton.individuals == ("animal",)
-        assert any("1 animals with neither box nor labelled keypoint are left out" in note for note in found.notes)
+        assert any(
+            "1 animals with neither box nor labelled keypoint are left out" in note for note in found.notes
+        )
         assert any("1 crowd regions have no bbox" in note for note in found.notes)
 
     def test_images_with_boxes_alone_are_read_but_not_files_of_them(self, tmp_path: Path) -> None:
@@ -155,7 +157,9 @@ class TestWhatIsRead:
         assert any("train.json 1 images, test.json 1 images" in note for note in found.notes)
         assert [i.name for i in read(tmp_path / "annotations" / "train.json").images] == ["0.png"]
 
-    @pytest.mark.parametrize("images", [".", "images", "../images", "..", "../train2017", "../images/train2017"])
+    @pytest.mark.parametrize(
+        "images", [".", "images", "../images", "..", "../train2017", "../images/train2017"]
+    )
     def test_images_are_found_around_the_file(self, tmp_path: Path, images: str) -> None:
         name = "annotations/person_keypoints_train2017.json"
         file = dataset(tmp_path, content([annotation(1, 1)]), images=images, name=name)
@@ -204,7 +208,9 @@ class TestCategories:
 
     def test_one_of_several_with_keypoints_must_be_chosen(self, tmp_path: Path) -> None:
         other = annotation(2, 2, category_id=2, keypoints=[5, 6, 2])
-        file = dataset(tmp_path, content([annotation(1, 1), other], categories=self.categories(NAMES, ["tip"], [])))
+        file = dataset(
+            tmp_path, content([annotation(1, 1), other], categories=self.categories(NAMES, ["tip"], []))
+        )
         line = refusal(file)
         assert "c1 (id 1, 3 keypoints), c2 (id 2, 1 keypoints)" in line
         assert "data.reader.category" in line
@@ -249,17 +255,26 @@ class TestWhatIsRefused:
             ({"image_id": 9}, "annotation 4 is on image 9, which is not listed"),
             ({"category_id": 9}, "annotation 4 is of category 9, which is not listed"),
             ({"id": 3}, "annotation id 3 is used twice"),
-            ({"keypoints": [1, 2, 2]}, "keypoints of annotation 4 are 3 numbers, not 3 for each of the 3 keypoints"),
+            (
+                {"keypoints": [1, 2, 2]},
+                "keypoints of annotation 4 are 3 numbers, not 3 for each of the 3 keypoints",
+            ),
             ({"keypoints": [1, 2, 3, *[0] * 6]}, "keypoint 1 of annotation 4 is [1, 2, 3]"),
             ({"keypoints": [1, None, 2, *[0] * 6]}, "keypoint 1 of annotation 4 is [1, nan, 2]"),
-            ({"keypoints": [1, [2], 2, *[0] * 6]}, "keypoints of annotation 4 holds [2], which is not a number"),
+            (
+                {"keypoints": [1, [2], 2, *[0] * 6]},
+                "keypoints of annotation 4 holds [2], which is not a number",
+            ),
             ({"keypoints": "nose"}, "keypoints of annotation 4 are 'nose'"),
             ({"bbox": [1, 2]}, "bbox of annotation 4 is [1, 2], not [x, y, width, height]"),
             ({"area": "large"}, "area of annotation 4 holds 'large'"),
             ({"image_id": None}, "annotation 4 has image_id None, which is not an integer"),
             ({"image_id": "²"}, "annotation 4 has image_id '²', which is not an integer"),
             ({"image_id": "9" * 5000}, "which is not an integer"),
-            ({"keypoints": [1e308, 2, 2, *[0] * 6]}, "keypoints of annotation 4 holds a number that is out of range"),
+            (
+                {"keypoints": [1e308, 2, 2, *[0] * 6]},
+                "keypoints of annotation 4 holds a number that is out of range",
+            ),
             (
                 {"keypoints": [10**400, 2, 2, *[0] * 6]},
                 "keypoints of an annotation holds a number that is out of range",
@@ -291,7 +306,9 @@ class TestWhatIsRefused:
         assert "has 64 x 48" in line
 
     def test_no_labels(self, tmp_path: Path) -> None:
-        assert "no image of labels.json has a labelled keypoint of 'mouse'" in refusal(dataset(tmp_path, content([])))
+        assert "no image of labels.json has a labelled keypoint of 'mouse'" in refusal(
+            dataset(tmp_path, content([]))
+        )
 
     def test_a_keypoint_twice(self, tmp_path: Path) -> None:
         what = content([annotation(1, 1)])

@@ -45,7 +45,9 @@ def test_the_layout(tmp_path: Path) -> None:
     nan = float("nan")
     scores = np.array([[0.75, 0.5], [0.25, 0.0]])
     frames = [
-        frame(0, [[1, 2], [3, 4]], [[5, 6], [nan, nan]], keypoint_scores=scores, track=[4, -1], identity=[1, -1]),
+        frame(
+            0, [[1, 2], [3, 4]], [[5, 6], [nan, nan]], keypoint_scores=scores, track=[4, -1], identity=[1, -1]
+        ),
         frame(1),
         Frame.absent(2, SKELETON, "broken"),
         frame(3, [[1.5, 2], [3, 4]], boxes=[[0, 1, 10, 21]], scores=[0.5]),
@@ -103,13 +105,17 @@ def test_unique_keypoints_are_a_category_of_their_own(tmp_path: Path) -> None:
 def test_the_category_of_the_training_data(tmp_path: Path) -> None:
     animal = frame(0, [[1, 2], [3, 4]])
     assert write(tmp_path, [animal], header(**{"coco.category_id": "5"}))[0]["category_id"] == 5
-    assert write(tmp_path, [animal], header(**{"coco.category_id": "5"}), category_id=3)[0]["category_id"] == 3
+    assert (
+        write(tmp_path, [animal], header(**{"coco.category_id": "5"}), category_id=3)[0]["category_id"] == 3
+    )
 
 
 class TestImageIds:
     def annotations(self, folder: Path, *names: str) -> str:
         images = [{"id": 100 + i, "file_name": name} for i, name in enumerate(names)]
-        (folder / "labels.json").write_text(json.dumps({"images": images, "annotations": [], "categories": []}))
+        (folder / "labels.json").write_text(
+            json.dumps({"images": images, "annotations": [], "categories": []})
+        )
         return str(folder / "labels.json")
 
     def test_by_name(self, tmp_path: Path) -> None:

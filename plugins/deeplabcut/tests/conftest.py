@@ -59,7 +59,9 @@ class Project:
             return pd.MultiIndex.from_product(
                 [[scorer], self.config["bodyparts"], ["x", "y"]], names=["scorer", "bodyparts", "coords"]
             )
-        names = [(i, part) for i in self.config["individuals"] for part in self.config["multianimalbodyparts"]]
+        names = [
+            (i, part) for i in self.config["individuals"] for part in self.config["multianimalbodyparts"]
+        ]
         names += [("single", part) for part in self.config["uniquebodyparts"]]
         return pd.MultiIndex.from_tuples(
             [(scorer, *name, coord) for name in names for coord in ("x", "y")],
@@ -118,7 +120,9 @@ class Project:
             frame.to_csv(self.labels("csv", video))
 
     def read(self, path: Path | None = None, **config: Any) -> LabelledDataset:
-        return ProjectReader(ProjectReaderConfig(type="deeplabcut/deeplabcut", **config)).read(path or self.root)
+        return ProjectReader(ProjectReaderConfig(type="deeplabcut/deeplabcut", **config)).read(
+            path or self.root
+        )
 
     def edit_csv(self, old: str, new: str, video: str = "mouse") -> None:
         file = self.labels("csv", video)

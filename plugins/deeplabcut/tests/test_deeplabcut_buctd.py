@@ -38,7 +38,11 @@ NAMES = ("a", "b", "c")
 
 
 def within(kind: str, key: str) -> Any:
-    return {"type": "cspnext/cspnext", "deepen": 0.33, "widen": 0.5}, {"x": "y", "unused": None}.__getitem__, None
+    return (
+        {"type": "cspnext/cspnext", "deepen": 0.33, "widen": 0.5},
+        {"x": "y", "unused": None}.__getitem__,
+        None,
+    )
 
 
 ABOUT = {"input_size": (64, 64), "part": within}
@@ -64,7 +68,11 @@ def test_coam_has_the_keys_of_the_reference() -> None:
     assert {rename(key) for key in added} == ours
     within = [name.removeprefix("backbone.") for name in network.state_dict() if name.startswith("backbone.")]
     assert [rename(name) for name in within] == [f"backbone.{name}" for name in within]
-    for key in ("coam_stages.1.att_layers.0.other.cnn.weight", "classifier.weight", "model.classifier.weight"):
+    for key in (
+        "coam_stages.1.att_layers.0.other.cnn.weight",
+        "classifier.weight",
+        "model.classifier.weight",
+    ):
         with pytest.raises(KeyError):
             rename(key)
 
@@ -92,7 +100,13 @@ def test_prenet_asks_for_what_is_within() -> None:
     assert rename("rgb_preNet.2.weight") == "image.2.weight"
     assert rename("rgb_preNet.3.running_var") == "image.3.running_var"
     assert rename("cond_preNet.0.bias") == "conditions.0.bias"
-    for key in ("backbone.z", "rgb_preNet.4.weight", "rgb_preNet.0.running_var", "cond_preNet.2.weight", "other"):
+    for key in (
+        "backbone.z",
+        "rgb_preNet.4.weight",
+        "rgb_preNet.0.running_var",
+        "cond_preNet.2.weight",
+        "other",
+    ):
         with pytest.raises(KeyError):
             rename(key)
     weights = {"image.0.bias": torch.zeros(1), "backbone.y": torch.ones(1)}
@@ -105,7 +119,9 @@ def test_arrangements_of_what_is_within_are_made() -> None:
 
     about = {**ABOUT, "part": lambda kind, key: ({"type": "cspnext/cspnext"}, str, joins)}
     _, _, arrange = prenet(PRENET, about)
-    found = arrange({"backbone.p": torch.zeros(1), "backbone.q": torch.ones(1), "image.0.bias": torch.zeros(2)})
+    found = arrange(
+        {"backbone.p": torch.zeros(1), "backbone.q": torch.ones(1), "image.0.bias": torch.zeros(2)}
+    )
     assert {key: len(value) for key, value in found.items()} == {"backbone.joined": 2, "image.0.bias": 2}
     with pytest.raises(KeyError, match=r"backbone\.q"):
         arrange({"backbone.p": torch.zeros(1)})
@@ -122,7 +138,12 @@ def test_conditions_are_rendered_as_at_training() -> None:
             "peak": 255.0,
         }
     }
-    coloured = {"type": "ColoredKeypointEncoder", "num_joints": 1, "kernel_size": [11, 11], "colors": [[255, 0, 51]]}
+    coloured = {
+        "type": "ColoredKeypointEncoder",
+        "num_joints": 1,
+        "kernel_size": [11, 11],
+        "colors": [[255, 0, 51]],
+    }
     found = conditions({**COAM, "kpt_encoder": coloured}, ABOUT)["conditions"]
     assert found["encoding"] == "coloured"
     assert found["colours"] == [[1.0, 0.0, 0.2]]
@@ -169,8 +190,16 @@ def snapshot(folder: Path, **backbone: Any) -> tuple[Path, dict[str, Tensor]]:
             "heads": {
                 "bodypart": {
                     "type": "HeatmapHead",
-                    "predictor": {"type": "HeatmapPredictor", "apply_sigmoid": False, "location_refinement": False},
-                    "target_generator": {"type": "HeatmapGaussianGenerator", "num_heatmaps": 3, "pos_dist_thresh": 17},
+                    "predictor": {
+                        "type": "HeatmapPredictor",
+                        "apply_sigmoid": False,
+                        "location_refinement": False,
+                    },
+                    "target_generator": {
+                        "type": "HeatmapGaussianGenerator",
+                        "num_heatmaps": 3,
+                        "pos_dist_thresh": 17,
+                    },
                     "criterion": {"type": "WeightedMSECriterion", "weight": 1.0},
                     "heatmap_config": {
                         "channels": [512],
@@ -190,7 +219,8 @@ def snapshot(folder: Path, **backbone: Any) -> tuple[Path, dict[str, Tensor]]:
     ours = BuildContext(skeleton=Skeleton(NAMES)).build("backbone", spec).state_dict()
     theirs = {"image.": "rgb_preNet.", "conditions.": "cond_preNet.", "backbone.": "backbone."}
     weights = {
-        "backbone." + next(new + key.removeprefix(old) for old, new in theirs.items() if key.startswith(old)): value
+        "backbone."
+        + next(new + key.removeprefix(old) for old, new in theirs.items() if key.startswith(old)): value
         for key, value in ours.items()
     }
     for name, shape in (("weight", (3, 512, 1, 1)), ("bias", (3,))):
@@ -210,9 +240,15 @@ def test_a_snapshot_becomes_a_run(tmp_path: Path) -> None:
         assert torch.equal(model.backbone.state_dict()[key], value), key
     spec = run.spec.model
     assert spec.method == "conditional_top_down"
-    assert (spec.preprocess.size, spec.preprocess.margin, spec.preprocess.margin_pixels) == ((64, 64), 0.0, 25.0)
+    assert (spec.preprocess.size, spec.preprocess.margin, spec.preprocess.margin_pixels) == (
+        (64, 64),
+        0.0,
+        25.0,
+    )
     assert spec.inputs["conditions"].model_dump()["rendering"] == "deeplabcut"
-    found = Predictions.none(1, run.spec.skeleton).with_animals(torch.rand(1, 1, 3, 2) * 60, torch.ones(1, 1, 3))
+    found = Predictions.none(1, run.spec.skeleton).with_animals(
+        torch.rand(1, 1, 3, 2) * 60, torch.ones(1, 1, 3)
+    )
     predicted = model.predict(torch.zeros(1, 3, 64, 64, dtype=torch.uint8), found)
     assert predicted.keypoints.shape == (1, 1, 3, 2)
 
@@ -221,7 +257,10 @@ def test_a_snapshot_becomes_a_run(tmp_path: Path) -> None:
     ("backbone", "message"),
     [
         ({"backbone": {**CSPNEXT, "arch": "P6"}}, "model.backbone.backbone: arch: P6 cannot be imported"),
-        ({"backbone": {"type": "Mamba"}}, "model.backbone.backbone: is a Mamba, which no installed plugin takes over"),
+        (
+            {"backbone": {"type": "Mamba"}},
+            "model.backbone.backbone: is a Mamba, which no installed plugin takes over",
+        ),
         ({"backbone": None}, "model.backbone.backbone: missing"),
         ({"kpt_encoder": None}, "model.backbone: is not as DeepLabCut 3.0.2 writes it"),
     ],

@@ -44,7 +44,12 @@ def test_deeplabcut_section_becomes_ours(part: dict[str, Any], expected: dict[st
     renamed = {key: rename(key) for key in everything}
     assert [new for new in renamed.values() if new is not None] == list(own)
     assert all(new in (key, None) for key, new in renamed.items())
-    for key in ("stem.0.bn.weight", "stage1.1.blocks.9.conv1.conv.weight", "stage5.0.conv.weight", "fc.weight"):
+    for key in (
+        "stem.0.bn.weight",
+        "stage1.1.blocks.9.conv1.conv.weight",
+        "stage5.0.conv.weight",
+        "fc.weight",
+    ):
         with pytest.raises(KeyError):
             rename(key)
 

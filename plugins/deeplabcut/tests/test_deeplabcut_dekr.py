@@ -35,12 +35,16 @@ def randomise(module: nn.Module) -> None:
             continue
         fan = math.prod(tensor.shape[1:]) if tensor.dim() > 1 else 1
         tensor.normal_(std=fan**-0.5 if tensor.dim() > 1 else 0.2)
-        if name.endswith(("running_var", "bn.weight", "1.weight", "bn1.weight", "bn2.weight")) and tensor.dim() == 1:
+        if (
+            name.endswith(("running_var", "bn.weight", "1.weight", "bn1.weight", "bn2.weight"))
+            and tensor.dim() == 1
+        ):
             tensor.abs_().add_(0.5)
 
 
 class PlainBlock(nn.Module):
-    """An adaptive block of one keypoint, as the paper describes it, by torchvision; names as in the reference."""
+    """An adaptive block of one keypoint, as the paper describes it, by torchvision; names as in the
+    reference."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -75,7 +79,8 @@ def plain_transition(channels: int, width: int) -> nn.Sequential:
 
 
 class PlainHead(nn.Module):
-    """The same network with a module for each keypoint, computed one after the other; names as in the reference."""
+    """The same network with a module for each keypoint, computed one after the other; names as in the
+    reference."""
 
     def __init__(self, channels: int, k: int, width: int, each: int, blocks: int) -> None:
         super().__init__()
@@ -98,7 +103,13 @@ class PlainHead(nn.Module):
         return {"heatmap": maps, "offset": torch.cat([last(blocks(b)) for blocks, last, b in layers], dim=1)}
 
 
-ABOUT = {"num_keypoints": 3, "num_individuals": 4, "features": (FEATURE,), "slot": "bodypart", "as_trained": True}
+ABOUT = {
+    "num_keypoints": 3,
+    "num_individuals": 4,
+    "features": (FEATURE,),
+    "slot": "bodypart",
+    "as_trained": True,
+}
 
 
 def section(**changes: Any) -> dict[str, Any]:
@@ -106,7 +117,12 @@ def section(**changes: Any) -> dict[str, Any]:
     part: dict[str, Any] = {
         "type": "DEKRHead",
         "weight_init": "dekr",
-        "target_generator": {"type": "DEKRGenerator", "num_joints": 3, "pos_dist_thresh": 17, "bg_weight": 0.1},
+        "target_generator": {
+            "type": "DEKRGenerator",
+            "num_joints": 3,
+            "pos_dist_thresh": 17,
+            "bg_weight": 0.1,
+        },
         "criterion": {
             "heatmap": {"type": "DEKRHeatmapLoss", "weight": 1},
             "offset": {"type": "DEKROffsetLoss", "weight": 0.03},
@@ -122,7 +138,12 @@ def section(**changes: Any) -> dict[str, Any]:
             "nms_threshold": 0.05,
             "apply_pose_nms": True,
         },
-        "heatmap_config": {"channels": [30, 8, 4], "num_blocks": 1, "dilation_rate": 1, "final_conv_kernel": 1},
+        "heatmap_config": {
+            "channels": [30, 8, 4],
+            "num_blocks": 1,
+            "dilation_rate": 1,
+            "final_conv_kernel": 1,
+        },
         "offset_config": {
             "channels": [30, 15, 3],
             "num_offset_per_kpt": 5,
@@ -164,7 +185,9 @@ def test_weights_of_the_reference_compute_the_same(deform: str) -> None:
 
 def test_pieces_come_in_any_order() -> None:
     pieces = {f"offset_head.maps.bias[{k}]": torch.full((2,), float(k)) for k in (10, 2, 0, 1, *range(3, 10))}
-    assert dekr.arrange(pieces)["offset_head.maps.bias"].tolist() == [float(k) for k in range(11) for _ in range(2)]
+    assert dekr.arrange(pieces)["offset_head.maps.bias"].tolist() == [
+        float(k) for k in range(11) for _ in range(2)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -187,17 +210,31 @@ def test_other_keys_are_unknown(key: str) -> None:
     ("changes", "about", "message"),
     [
         ({"dropout": 1}, {}, "dropout: no setting of DEKRHead"),
-        ({"offset_config__dilation_rate": 2}, {}, r"offset_config\.dilation_rate: 2 cannot be imported; 1 can"),
+        (
+            {"offset_config__dilation_rate": 2},
+            {},
+            r"offset_config\.dilation_rate: 2 cannot be imported; 1 can",
+        ),
         ({"heatmap_config__channels": [30, 8, 7]}, {}, "channels do not fit 3 body parts"),
         ({"heatmap_config__channels": [31, 8, 4]}, {}, "31 from a backbone with 30 channels"),
-        ({"predictor__type": "HeatmapPredictor"}, {}, "HeatmapPredictor cannot be imported; DEKRPredictor can"),
+        (
+            {"predictor__type": "HeatmapPredictor"},
+            {},
+            "HeatmapPredictor cannot be imported; DEKRPredictor can",
+        ),
         ({"predictor__speed": 3}, {}, r"predictor\.speed: no setting of DEKRPredictor"),
         ({"target_generator__type": "SimCC"}, {}, "target_generator: SimCC cannot be imported"),
-        ({"criterion__offset": {"type": "WeightedMSE"}}, {}, r"criterion\.offset: WeightedMSE cannot be imported"),
+        (
+            {"criterion__offset": {"type": "WeightedMSE"}},
+            {},
+            r"criterion\.offset: WeightedMSE cannot be imported",
+        ),
         ({}, {"slot": "identity"}, "identity heads cannot be imported"),
     ],
 )
-def test_what_is_no_such_head_is_refused(changes: dict[str, Any], about: dict[str, Any], message: str) -> None:
+def test_what_is_no_such_head_is_refused(
+    changes: dict[str, Any], about: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         dekr.head(section(**changes), {**ABOUT, **about})
 
@@ -211,7 +248,9 @@ def test_decoding_as_trained_and_ours() -> None:
     assert "suppression" not in ours
     for config in (trained, ours):
         TypeAdapter(AnyPredictor).validate_python(config)
-    refined = dekr.head(section(predictor__use_heatmap=True, predictor__apply_pose_nms=False), ABOUT)[0]["predictor"]
+    refined = dekr.head(section(predictor__use_heatmap=True, predictor__apply_pose_nms=False), ABOUT)[0][
+        "predictor"
+    ]
     assert refined["refine"] == 300
     assert refined["pose_nms"] == 0
     TypeAdapter(AnyTargetGenerator).validate_python(dekr.head(section(), ABOUT)[0]["target_generator"])

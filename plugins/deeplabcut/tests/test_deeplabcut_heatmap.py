@@ -18,7 +18,9 @@ INDIVIDUALS = ("ann", "bob", "cat")
 SKELETON = Skeleton(("nose", "tail"), individuals=INDIVIDUALS, identified=True)
 
 
-def make_head(skeleton: Skeleton = SKELETON, features: tuple[Feature, ...] = (Feature(6, 8),), **more: Any) -> Any:
+def make_head(
+    skeleton: Skeleton = SKELETON, features: tuple[Feature, ...] = (Feature(6, 8),), **more: Any
+) -> Any:
     config = TypeAdapter(AnyHead).validate_python({"type": "heatmap/identity", **more})
     config.check(features, None)
     return BuildContext(skeleton=skeleton, features=features).build("head", config)
@@ -45,9 +47,9 @@ def test_a_head_of_deeplabcut_is_taken_over() -> None:
     config, rename = head(THEIRS, {"slot": "identity", "features": (Feature(6, 16),)})
     assert config["type"] == "heatmap/identity"
     network = make_head(features=(Feature(6, 16),), **{k: v for k, v in config.items() if k != "type"})
-    assert {rename(key) for key in ("heatmap_head.deconv_layers.0.weight", "heatmap_head.deconv_layers.0.bias")} == set(
-        network.state_dict()
-    )
+    assert {
+        rename(key) for key in ("heatmap_head.deconv_layers.0.weight", "heatmap_head.deconv_layers.0.bias")
+    } == set(network.state_dict())
     with pytest.raises(KeyError):
         rename("locref_head.deconv_layers.0.weight")
     assert network([torch.zeros(1, 6, 16, 16)])["identity"].shape == (1, 3, 33, 33)

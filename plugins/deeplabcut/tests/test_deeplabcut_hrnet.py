@@ -28,7 +28,10 @@ def make(**config: Any) -> Backbone:
         ({"model_name": "hrnet_w18"}, {"width": 18, "branches": "first"}),
         ({}, {"width": 32, "branches": "first"}),
         ({"interpolate_branches": True}, {"width": 32, "branches": "concatenated"}),
-        ({"model_name": "hrnet_w48", "increased_channel_count": True}, {"width": 48, "branches": "incremental"}),
+        (
+            {"model_name": "hrnet_w48", "increased_channel_count": True},
+            {"width": 48, "branches": "incremental"},
+        ),
     ],
 )
 def test_deeplabcut_section_becomes_ours(part: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -53,7 +56,9 @@ def test_deeplabcut_section_becomes_ours(part: dict[str, Any], expected: dict[st
         (None, False, "statistics"),
     ],
 )
-def test_frozen_batch_norms_are_imported(statistics: bool | None, weights: bool | None, ours: bool | str) -> None:
+def test_frozen_batch_norms_are_imported(
+    statistics: bool | None, weights: bool | None, ours: bool | str
+) -> None:
     flags = {"freeze_bn_stats": statistics, "freeze_bn_weights": weights}
     part = {"model_name": "hrnet_w18", **{key: value for key, value in flags.items() if value is not None}}
     assert backbone(part, ABOUT)[0]["freeze_bn"] == ours

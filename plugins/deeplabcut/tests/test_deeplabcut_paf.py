@@ -91,7 +91,9 @@ def reference_head(channels: int, hidden: list[int]) -> dict[str, tuple[int, ...
     return shapes
 
 
-@pytest.mark.parametrize(("stride", "channels", "hidden"), [(16, 2048, []), (16, 2304, []), (32, 2304, [1152])])
+@pytest.mark.parametrize(
+    ("stride", "channels", "hidden"), [(16, 2048, []), (16, 2304, []), (32, 2304, [1152])]
+)
 def test_every_tensor_of_the_head_has_its_place(stride: int, channels: int, hidden: list[int]) -> None:
     features = (Feature(channels, stride),)
     part = section(channels, hidden)
@@ -107,7 +109,12 @@ def test_every_tensor_of_the_head_has_its_place(stride: int, channels: int, hidd
     assert head.limbs == tuple(map(tuple, GRAPH))
     assert spec.target_generator.width == 20
     assert spec.predictor.max_animals == 3
-    for wrong in ("convt5.weight", "hm_ref_layers.5.weight", "paf_head.deconv_layers.1.weight", "other.weight"):
+    for wrong in (
+        "convt5.weight",
+        "hm_ref_layers.5.weight",
+        "paf_head.deconv_layers.1.weight",
+        "other.weight",
+    ):
         with pytest.raises(KeyError):
             rename(wrong)
 
@@ -152,7 +159,9 @@ def test_the_backbone_has_its_size_and_names(stride: int) -> None:
     part = {"type": "DLCRNet", "model_name": "resnet50", "pretrained": True, "output_stride": stride}
     config, rename = paf.backbone(part, ABOUT)
     with torch.device("meta"):
-        network = BuildContext(skeleton=SKELETON).build("backbone", TypeAdapter(AnyBackbone).validate_python(config))
+        network = BuildContext(skeleton=SKELETON).build(
+            "backbone", TypeAdapter(AnyBackbone).validate_python(config)
+        )
     assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(27.15, abs=0.005)
     assert rename("conv_block3.1.running_var") == "conv_block3.1.running_var"
     assert rename("model.layer2.3.bn3.weight") == "backbone.model.layer2.3.bn3.weight"
@@ -181,9 +190,13 @@ def test_imported_models_have_the_size_of_the_original(
     features = (Feature(channels, stride),)
     parts = (
         TypeAdapter(AnyBackbone).validate_python(convert(backbone, ABOUT)[0]),
-        TypeAdapter(AnyHead).validate_python(paf.head(section(channels, hidden), {**ABOUT, "features": features})[0]),
+        TypeAdapter(AnyHead).validate_python(
+            paf.head(section(channels, hidden), {**ABOUT, "features": features})[0]
+        ),
     )
     context = BuildContext(skeleton=SKELETON, features=features)
     with torch.device("meta"):
         modules = [context.build(kind, part) for kind, part in zip(("backbone", "head"), parts, strict=True)]
-    assert sum(p.numel() for m in modules for p in m.parameters()) / 1e6 == pytest.approx(millions, abs=0.0051)
+    assert sum(p.numel() for m in modules for p in m.parameters()) / 1e6 == pytest.approx(
+        millions, abs=0.0051
+    )

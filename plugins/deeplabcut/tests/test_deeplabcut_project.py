@@ -94,7 +94,9 @@ class TestWhatIsRead:
 
     @pytest.mark.parametrize("h5", ["fixed", "table"])
     @pytest.mark.parametrize("kind", ["single", "multi"])
-    def test_csv_only_and_h5_only_give_the_same(self, request: pytest.FixtureRequest, kind: str, h5: str) -> None:
+    def test_csv_only_and_h5_only_give_the_same(
+        self, request: pytest.FixtureRequest, kind: str, h5: str
+    ) -> None:
         project = request.getfixturevalue(kind)
         index = "slashes" if h5 == "table" else "tuples"
         frame = project.label(index=index, h5=h5)
@@ -328,7 +330,10 @@ class TestWhatIsRefused:
     def test_single_animal_labels_in_a_multi_animal_project(self, single: Any) -> None:
         single.label()
         single.configure(
-            multianimalproject="true", bodyparts="MULTI!", multianimalbodyparts=["nose"], individuals=["a", "b"]
+            multianimalproject="true",
+            bodyparts="MULTI!",
+            multianimalbodyparts=["nose"],
+            individuals=["a", "b"],
         )
         assert "single-animal" in refusal(single)
 
@@ -397,7 +402,9 @@ class TestWhatIsRefused:
         single.label()
         target = tmp_path / "ran"
         text = single.config_file.read_text()
-        single.config_file.write_text(text + f"\nevil: !!python/object/apply:pathlib.Path.touch ['{target}']\n")
+        single.config_file.write_text(
+            text + f"\nevil: !!python/object/apply:pathlib.Path.touch ['{target}']\n"
+        )
         single.read()
         assert not target.exists()
 

@@ -26,12 +26,25 @@ def make(**config: Any) -> Backbone:
     ("part", "expected"),
     [
         (
-            {"model_name": "resnet50_gn", "output_stride": 16, "freeze_bn_stats": False, "freeze_bn_weights": False},
+            {
+                "model_name": "resnet50_gn",
+                "output_stride": 16,
+                "freeze_bn_stats": False,
+                "freeze_bn_weights": False,
+            },
             {"depth": 50, "norm": "group", "output_stride": 16, "freeze_bn": False},
         ),
-        ({"model_name": "resnet50_gn"}, {"depth": 50, "norm": "group", "output_stride": 32, "freeze_bn": False}),
         (
-            {"model_name": "resnet101", "output_stride": 16, "freeze_bn_stats": False, "freeze_bn_weights": False},
+            {"model_name": "resnet50_gn"},
+            {"depth": 50, "norm": "group", "output_stride": 32, "freeze_bn": False},
+        ),
+        (
+            {
+                "model_name": "resnet101",
+                "output_stride": 16,
+                "freeze_bn_stats": False,
+                "freeze_bn_weights": False,
+            },
             {"depth": 101, "norm": "batch", "output_stride": 16, "freeze_bn": False},
         ),
         (

@@ -75,7 +75,9 @@ def test_a_head_of_deeplabcut_becomes_ours(as_trained: bool) -> None:
     config, rename = convert(HEAD, as_trained=as_trained)
     spec = TypeAdapter(AnyHead).validate_python(config)
     spec.check((Feature(16, 32),), (384, 288))
-    head = BuildContext(skeleton=SKELETON, features=(Feature(16, 32),), input_size=(384, 288)).build("head", spec)
+    head = BuildContext(skeleton=SKELETON, features=(Feature(16, 32),), input_size=(384, 288)).build(
+        "head", spec
+    )
     state = head.state_dict()
     assert {rename(key) for key in state} == set(state)
     assert state["cls_x.weight"].shape == (576, 256)

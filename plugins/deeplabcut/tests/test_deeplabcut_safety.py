@@ -60,7 +60,9 @@ def set_bytes(node: Any, name: str, data: bytes) -> None:
         ("/", "FILTERS"),
     ],
 )
-def test_a_pickle_in_an_attribute_does_not_run(single: Any, bomb: tuple[bytes, Path], where: str, name: str) -> None:
+def test_a_pickle_in_an_attribute_does_not_run(
+    single: Any, bomb: tuple[bytes, Path], where: str, name: str
+) -> None:
     single.label(index="slashes", h5="table")
     pickled, target = bomb
     with h5py.File(single.labels("h5"), "r+") as file:
@@ -76,7 +78,9 @@ def test_the_column_names_as_a_bomb_are_refused_by_name(single: Any, bomb: tuple
     pickled, target = bomb
     with h5py.File(single.labels("h5"), "r+") as file:
         set_bytes(file["df_with_missing/table"], "values_block_0_kind", pickled)
-    with pytest.raises(DataError, match=r"CollectedData_Ada\.h5: holds pickled objects that can run code") as caught:
+    with pytest.raises(
+        DataError, match=r"CollectedData_Ada\.h5: holds pickled objects that can run code"
+    ) as caught:
         single.read()
     assert "\n" not in str(caught.value)
     assert "save the table as CSV" in str(caught.value)
@@ -132,7 +136,9 @@ def test_garbage_is_refused_or_plain(data: bytes) -> None:
         value = load_plain(data)
     except UnsafePickleError:
         return
-    assert isinstance(value, str | bytes | int | float | list | tuple | dict | set | frozenset | bytearray | None)
+    assert isinstance(
+        value, str | bytes | int | float | list | tuple | dict | set | frozenset | bytearray | None
+    )
 
 
 @pytest.mark.parametrize("h5", ["fixed", "table"])
@@ -155,7 +161,10 @@ def test_hdf5_that_is_no_table_of_pandas(tmp_path: Path) -> None:
 
 def test_a_table_of_something_else(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1.0]}).to_hdf(tmp_path / "other.h5", key="a", format="table")
-    with pytest.raises(DataError, match="are not those of a DeepLabCut table"), open_frame(tmp_path / "other.h5"):
+    with (
+        pytest.raises(DataError, match="are not those of a DeepLabCut table"),
+        open_frame(tmp_path / "other.h5"),
+    ):
         pass
 
 

@@ -155,11 +155,17 @@ def test_necks_that_cannot_be_imported(change: dict[str, Any], message: str) -> 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"hidden_heatmap_dim": 1152}, "hidden_heatmap_dim: 1152 cannot be imported, it makes a hidden layer"),
+        (
+            {"hidden_heatmap_dim": 1152},
+            "hidden_heatmap_dim: 1152 cannot be imported, it makes a hidden layer",
+        ),
         ({"predictor": {"type": "HeatmapPredictor"}}, "predictor.location_refinement"),
         ({"predictor": {"type": "SimCCPredictor"}}, "predictor: SimCCPredictor"),
         ({"criterion": {"type": "KLDiscreteLoss"}}, "criterion: KLDiscreteLoss"),
-        ({"target_generator": {"type": "SimCCGenerator", "pos_dist_thresh": 17}}, "target_generator: SimCCGenerator"),
+        (
+            {"target_generator": {"type": "SimCCGenerator", "pos_dist_thresh": 17}},
+            "target_generator: SimCCGenerator",
+        ),
         ({"heatmap_size": [48, 48]}, "heatmap_size: 48 x 48 cells"),
         ({"stride": 4}, "stride: no setting of TransformerHead"),
     ],

@@ -61,7 +61,9 @@ def check_same(ours: Any, theirs: Any, images: Tensor) -> None:
 
 
 def test_ssdlite_gives_the_same_boxes() -> None:
-    theirs = alive(detection.ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=2))
+    theirs = alive(
+        detection.ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=2)
+    )
     ours, _ = imported(ssdlite, {"type": "SSDLite", **FROZEN}, theirs)
     assert ours.config.freeze_bn == "statistics"
     check_same(ours, theirs, torch.rand(2, 3, 75, 101))

@@ -28,7 +28,9 @@ from pose_core.structures import Frame, Instances, Skeleton
 
 MOUSE = Skeleton(keypoints=("snout", "leftear", "rightear"))
 PAIR = Skeleton(
-    keypoints=("nose", "tail"), individuals=("mickey", "minnie", "donald"), unique_keypoints=("corner", "lamp")
+    keypoints=("nose", "tail"),
+    individuals=("mickey", "minnie", "donald"),
+    unique_keypoints=("corner", "lamp"),
 )
 SCORER = "DLC_Resnet50_openfieldOct30shuffle1_snapshot_best"
 METADATA = {"deeplabcut.task": "openfield", "deeplabcut.date": "Oct30", "deeplabcut.multianimal": "false"}
@@ -110,7 +112,9 @@ class TestLayout:
         # What analysis code does with it.
         snout = table[SCORER]["snout"]
         sure = snout["likelihood"] > 0.6
-        expected = [i for i, f in enumerate(frames) if len(f.instances) and f.instances.keypoint_scores[0, 0] > 0.6]
+        expected = [
+            i for i, f in enumerate(frames) if len(f.instances) and f.instances.keypoint_scores[0, 0] > 0.6
+        ]
         assert sure[sure].index.tolist() == expected
         assert not snout.loc[sure, "x"].isna().any()
         seen = frames[1].instances
@@ -207,7 +211,15 @@ class TestLayout:
             mine, reference = mine["df_with_missing"].attrs, reference["df_with_missing"].attrs
             for name in ("info", "index_cols", "data_columns", "metadata", "values_cols"):
                 assert load_plain(mine[name]) == load_plain(reference[name])
-            for name in ("pandas_type", "table_type", "nan_rep", "pandas_version", "encoding", "errors", "levels"):
+            for name in (
+                "pandas_type",
+                "table_type",
+                "nan_rep",
+                "pandas_version",
+                "encoding",
+                "errors",
+                "levels",
+            ):
                 assert mine[name] == reference[name]
 
     def test_the_csv_is_what_pandas_makes_of_the_h5(self, tmp_path: Path) -> None:
@@ -231,7 +243,10 @@ class TestNames:
         assert writer.stem(header(MOUSE)) == f"m3v1mp4{SCORER}"
 
     def test_without_a_deeplabcut_project_the_run_names_it(self, writer: Writer) -> None:
-        assert writer.stem(header(MOUSE, metadata={}, model="unet")) == "m3v1mp4DLC_Unet_firstshuffle1_snapshot_best"
+        assert (
+            writer.stem(header(MOUSE, metadata={}, model="unet"))
+            == "m3v1mp4DLC_Unet_firstshuffle1_snapshot_best"
+        )
 
     def test_the_user_names_the_scorer(self, tmp_path: Path) -> None:
         writer = H5Writer(H5WriterConfig(type="dlc-h5", scorer="mine"))
@@ -284,7 +299,9 @@ class TestIndividuals:
     def test_more_animals_than_individuals(self, writer: Writer, tmp_path: Path) -> None:
         crowd = Instances.from_keypoints(np.zeros((4, 2, 2), np.float32))
         frames = [self.frame(0), replace(self.frame(1), instances=crowd)]
-        with pytest.raises(DataError, match=r"frame 1 has 4 animals, but the project has 3 individuals.*parquet"):
+        with pytest.raises(
+            DataError, match=r"frame 1 has 4 animals, but the project has 3 individuals.*parquet"
+        ):
             write(writer, tmp_path, PAIR, frames)
 
     def test_more_tracks_than_individuals(self, writer: Writer, tmp_path: Path) -> None:

@@ -87,12 +87,22 @@ def test_logits_are_known_as_such() -> None:
     [
         ({"feature": 2}, (FEATURE, FEATURE), "feature: there is no feature map 2"),
         ({}, (Feature(30, 4, tokens=True),), "feature: 0 holds keypoint tokens"),
-        ({"target_generator": {"type": "dekr/dekr", "sigma": 1}}, (FEATURE,), "target_generator.sigma: 1 is too small"),
-        ({"losses": {"locref": {"type": "heatmap/mse"}}}, (FEATURE,), "no output locref; its outputs are heatmap, off"),
+        (
+            {"target_generator": {"type": "dekr/dekr", "sigma": 1}},
+            (FEATURE,),
+            "target_generator.sigma: 1 is too small",
+        ),
+        (
+            {"losses": {"locref": {"type": "heatmap/mse"}}},
+            (FEATURE,),
+            "no output locref; its outputs are heatmap, off",
+        ),
         ({"deform": "tv"}, (FEATURE,), "'torch' or 'torchvision'"),
     ],
 )
-def test_what_cannot_be_is_refused(config: dict[str, Any], features: tuple[Feature, ...], message: str) -> None:
+def test_what_cannot_be_is_refused(
+    config: dict[str, Any], features: tuple[Feature, ...], message: str
+) -> None:
     with pytest.raises((ValidationError, ValueError), match=message):
         make_head(features=features, **config)
 
@@ -154,5 +164,8 @@ def randomise(module: nn.Module) -> None:
             continue
         fan = math.prod(tensor.shape[1:]) if tensor.dim() > 1 else 1
         tensor.normal_(std=fan**-0.5 if tensor.dim() > 1 else 0.2)
-        if name.endswith(("running_var", "bn.weight", "1.weight", "bn1.weight", "bn2.weight")) and tensor.dim() == 1:
+        if (
+            name.endswith(("running_var", "bn.weight", "1.weight", "bn1.weight", "bn2.weight"))
+            and tensor.dim() == 1
+        ):
             tensor.abs_().add_(0.5)

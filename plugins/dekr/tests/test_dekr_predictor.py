@@ -9,7 +9,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pose_dekr.nms import count_close_keypoints, decide_joints, pose_diagonals, suppress_at_once, suppress_in_order
+from pose_dekr.nms import (
+    count_close_keypoints,
+    decide_joints,
+    pose_diagonals,
+    suppress_at_once,
+    suppress_in_order,
+)
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
@@ -23,7 +29,9 @@ SIZE = (60, 72)
 
 def decode(outputs: dict[str, Tensor], individuals: int = 10, **config: Any) -> Predictions:
     k = outputs["heatmap"].shape[1] - 1
-    skeleton = Skeleton(tuple(f"k{i}" for i in range(k)), individuals=tuple(f"a{i}" for i in range(individuals)))
+    skeleton = Skeleton(
+        tuple(f"k{i}" for i in range(k)), individuals=tuple(f"a{i}" for i in range(individuals))
+    )
     spec = TypeAdapter(AnyPredictor).validate_python({"type": "dekr/centers", **config})
     predictor = BuildContext(skeleton=skeleton).build("predictor", spec, Grid.cells(4))
     found: Predictions = predictor(outputs, Predictions.none(len(outputs["heatmap"]), skeleton))
@@ -67,7 +75,11 @@ def crowd(seed: int, n: int, k: int, missing: float) -> Tensor:
     cells: list[Tensor] = []
     while len(poses) < n:
         pose = (torch.rand(k, 2, generator=generator) - 0.5) * 50
-        pose = pose + 20 + torch.rand(2, generator=generator) * torch.tensor([SIZE[1] * 4 - 40.0, SIZE[0] * 4 - 40.0])
+        pose = (
+            pose
+            + 20
+            + torch.rand(2, generator=generator) * torch.tensor([SIZE[1] * 4 - 40.0, SIZE[0] * 4 - 40.0])
+        )
         gone = torch.rand(k, generator=generator) < missing
         gone[int(torch.randint(k, (1,), generator=generator))] = False
         pose[gone] = NAN
@@ -131,7 +143,9 @@ def test_two_animals_in_one_place_are_one() -> None:
     assert len(animals_of(decode(ideal(pose.expand(1, 2, 5, 2))))) == 1
     # Two centres of one animal, far apart, whose offsets lead to the same keypoints.
     outputs = ideal(pose)
-    row, column = (int(i) for i in (outputs["heatmap"][0, -1] == outputs["heatmap"][0, -1].amax()).nonzero()[0])
+    row, column = (
+        int(i) for i in (outputs["heatmap"][0, -1] == outputs["heatmap"][0, -1].amax()).nonzero()[0]
+    )
     away = 10 if column < 36 else -10
     outputs["heatmap"][0, -1, row, column + away] = 0.6
     outputs["offset"][0, :, row, column + away] = outputs["offset"][0, :, row, column]
@@ -141,7 +155,9 @@ def test_two_animals_in_one_place_are_one() -> None:
 
 
 def test_few_close_keypoints_make_no_duplicate_but_as_trained_they_do() -> None:
-    points = torch.tensor([[[30.0, 30.0], [60.0, 30.0], [30.0, 60.0]], [[30.0, 30.0], [110.0, 90.0], [100.0, 110.0]]])
+    points = torch.tensor(
+        [[[30.0, 30.0], [60.0, 30.0], [30.0, 60.0]], [[30.0, 30.0], [110.0, 90.0], [100.0, 110.0]]]
+    )
     outputs = ideal(points[None])
     assert len(animals_of(decode(outputs))) == 2
     assert len(animals_of(decode(outputs, suppression="at_once", pose_nms_joints=1))) == 1
@@ -224,7 +240,9 @@ def test_keypoints_are_refined_to_the_middle_of_their_blobs(seed: int, n: int) -
     points = crowd(seed, n, 1, 0.0).expand(1, n, 3, 2)
     points = points + torch.tensor([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
     outputs = ideal(points)
-    outputs["offset"] += 0.4 * torch.randn(outputs["offset"].shape, generator=torch.Generator().manual_seed(seed))
+    outputs["offset"] += 0.4 * torch.randn(
+        outputs["offset"].shape, generator=torch.Generator().manual_seed(seed)
+    )
     found, rough = animals_of(decode(outputs, refine=8.0)), animals_of(decode(outputs))
 
     def errors(poses: Tensor) -> Tensor:

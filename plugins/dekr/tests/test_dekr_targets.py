@@ -103,7 +103,9 @@ def plain(points: np.ndarray, areas: np.ndarray, size: tuple[int, int]) -> dict[
     size=st.tuples(st.integers(1, 16), st.integers(1, 16)),
     missing=st.sampled_from([0.0, 0.4]),
 )
-def test_they_follow_the_rules(seed: int, animals: int, k: int, size: tuple[int, int], missing: float) -> None:
+def test_they_follow_the_rules(
+    seed: int, animals: int, k: int, size: tuple[int, int], missing: float
+) -> None:
     points = scene(seed, animals, k, size, missing)
     areas = 1000.0 + torch.randint(0, 3, (1, animals), generator=torch.Generator().manual_seed(seed)) * 500.0
     made = targets(make_labels(points, areas=areas), size)

@@ -22,7 +22,9 @@ NAN = math.nan
 
 
 def make_head(stride: int = 4, keypoints: int = 3, **config: Any) -> Head:
-    context = BuildContext(skeleton=Skeleton(tuple(f"k{i}" for i in range(keypoints))), features=(Feature(2, stride),))
+    context = BuildContext(
+        skeleton=Skeleton(tuple(f"k{i}" for i in range(keypoints))), features=(Feature(2, stride),)
+    )
     spec = TypeAdapter(AnyHead).validate_python({"type": "heatmap/heatmap", **config})
     assert isinstance(spec, HeatmapHeadConfig)
     spec.check(context.features, None)
@@ -94,7 +96,9 @@ def test_decode_undoes_encode(
 
 @pytest.mark.parametrize("sigma", [2.7, 4.0, 11.33, 40.0])
 def test_any_sigma_is_decoded_exactly(sigma: float) -> None:
-    head = make_head(4, target_generator={"type": "heatmap/gaussian", "sigma": sigma}, location_refinement=False)
+    head = make_head(
+        4, target_generator={"type": "heatmap/gaussian", "sigma": sigma}, location_refinement=False
+    )
     keypoints = torch.rand(50, 1, 3, 2, generator=torch.Generator().manual_seed(0)) * 127
     found = decode(head, encode(head, make_labels(keypoints), 4, 128, 128))
     assert (found.keypoints - keypoints).abs().max() < 0.05
@@ -196,7 +200,9 @@ def test_unlabelled_keypoint_among_several_animals() -> None:
     second = [[80.0, 80.0], [NAN, NAN]]
     boxes = torch.tensor([[[10.0, 10.0, 50.0, 30.0], [70.0, 70.0, 90.0, 90.0]]])
     outputs = head([torch.zeros(1, 2, 64, 64)])
-    weight = head.target_generator(make_labels(torch.tensor([[first, second]]), boxes), outputs)["heatmap"].weight
+    weight = head.target_generator(make_labels(torch.tensor([[first, second]]), boxes), outputs)[
+        "heatmap"
+    ].weight
     centres = head.predictor.grid.centres(64)
     doubtful = (centres >= 50) & (centres <= 110)  # the box widened by half of 40, the longest side
     assert weight[0, 0].min() == 1

@@ -27,7 +27,9 @@ def make_config(**config: Any) -> HeatmapHeadConfig:
     return spec
 
 
-def make_head(features: tuple[Feature, ...] = (Feature(6, 16),), skeleton: Skeleton = SKELETON, **config: Any) -> Head:
+def make_head(
+    features: tuple[Feature, ...] = (Feature(6, 16),), skeleton: Skeleton = SKELETON, **config: Any
+) -> Head:
     spec = make_config(**config)
     spec.check(features, None)
     head: Head = BuildContext(skeleton=skeleton, features=features).build("head", spec)
@@ -73,7 +75,9 @@ def test_grid_offset_of_imported_weights() -> None:
 
 def test_parameters_have_the_names_of_the_reference() -> None:
     assert sorted(dict(make_head().named_parameters())) == [
-        f"{head}.deconv_layers.0.{what}" for head in ("heatmap_head", "locref_head") for what in ("bias", "weight")
+        f"{head}.deconv_layers.0.{what}"
+        for head in ("heatmap_head", "locref_head")
+        for what in ("bias", "weight")
     ]
     assert sorted(dict(make_head(deconv_layers=0, location_refinement=False).named_parameters())) == [
         "heatmap_head.final_conv.bias",
@@ -93,7 +97,9 @@ def test_choice_of_the_feature_map() -> None:
     features = (Feature(4, 4), Feature(6, 8))
     maps = [torch.zeros(1, 4, 8, 8), torch.zeros(1, 6, 4, 4)]
     assert make_head(features, deconv_layers=0)(maps)["heatmap"].shape == (1, 3, 8, 8), "of the finest"
-    with pytest.raises(ValueError, match=r"no feature map 2; .*0 \(4 channels, stride 4\), 1 \(6 channels, stride 8\)"):
+    with pytest.raises(
+        ValueError, match=r"no feature map 2; .*0 \(4 channels, stride 4\), 1 \(6 channels, stride 8\)"
+    ):
         make_config(feature=2).check(features, None)
     head = make_head(features, feature=1)
     assert head(maps)["heatmap"].shape == (1, 3, 8, 8)
@@ -144,7 +150,9 @@ def test_cross_entropy_decides_sigmoid_and_bias() -> None:
     logits["heatmap"][0, :, 2, 3] = 3.0
     found = head.decode(logits, Predictions.none(1, SKELETON))
     torch.testing.assert_close(found.keypoint_scores, torch.full((1, 1, 3), 3.0).sigmoid())
-    torch.testing.assert_close(found.keypoints[0, 0, 0], head.predictor.grid.to_pixels(torch.tensor([3.0, 2.0])))
+    torch.testing.assert_close(
+        found.keypoints[0, 0, 0], head.predictor.grid.to_pixels(torch.tensor([3.0, 2.0]))
+    )
 
 
 @pytest.mark.parametrize("animals", [0, 1, 3])

@@ -24,7 +24,9 @@ INDIVIDUALS = ("ann", "bob", "cat")
 SKELETON = Skeleton(("nose", "tail"), individuals=INDIVIDUALS, identified=True)
 
 
-def make_head(skeleton: Skeleton = SKELETON, features: tuple[Feature, ...] = (Feature(6, 8),), **more: Any) -> Any:
+def make_head(
+    skeleton: Skeleton = SKELETON, features: tuple[Feature, ...] = (Feature(6, 8),), **more: Any
+) -> Any:
     config = TypeAdapter(AnyHead).validate_python({"type": "heatmap/identity", **more})
     config.check(features, None)
     return BuildContext(skeleton=skeleton, features=features).build("head", config)
@@ -93,8 +95,11 @@ def test_wrong_settings_are_named(more: dict[str, Any], said: str) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 3), st.booleans())
-def test_a_place_belongs_to_the_animal_with_the_nearest_keypoint(seed: int, animals: int, background: bool) -> None:
-    """Against every cell looked at by itself. Animals of unknown identity take their places but teach nothing."""
+def test_a_place_belongs_to_the_animal_with_the_nearest_keypoint(
+    seed: int, animals: int, background: bool
+) -> None:
+    """Against every cell looked at by itself. Animals of unknown identity take their places but teach
+    nothing."""
     loss = {"losses": {"identity": {"type": "heatmap/bce"}}} if background else {}
     head = make_head(target_generator={"radius": 11}, **loss)
     labels = random_labels(seed, animals)
@@ -119,11 +124,15 @@ def test_a_place_belongs_to_the_animal_with_the_nearest_keypoint(seed: int, anim
 def test_targets_used_as_outputs_give_every_animal_its_name(seed: int, animals: int) -> None:
     """Animals that are not within reach of each other, in any order, some keypoints missing."""
     generator = torch.Generator().manual_seed(seed)
-    centres = torch.tensor([[40.0, 40], [120, 50], [60, 130]])[torch.randperm(3, generator=generator)[:animals]]
+    centres = torch.tensor([[40.0, 40], [120, 50], [60, 130]])[
+        torch.randperm(3, generator=generator)[:animals]
+    ]
     points = centres[None, :, None] + torch.rand(1, animals, 2, 2, generator=generator) * 12
     identity = torch.randperm(3, generator=generator)[None, :animals]
     head = make_head()
-    value, _ = head.target_generator(make_labels(points, identity), {"identity": torch.zeros(1, 3, 48, 48)})["identity"]
+    value, _ = head.target_generator(make_labels(points, identity), {"identity": torch.zeros(1, 3, 48, 48)})[
+        "identity"
+    ]
     seen = points.clone()
     seen[:, :, 1][torch.rand(1, animals, generator=generator) < 0.5] = NAN
     named = head.predictor({"identity": value * 20 - 10}, make_found(seen))
@@ -149,10 +158,15 @@ def logits_for(probabilities: list[list[float]]) -> tuple[Tensor, Tensor]:
         ([[0.6, 0.4, 0.0], [0.9, 0.1, 0.0]], [1, 0]),
         ([[0.8, 0.2, 0.0], [0.98, 0.01, 0.01]], [1, 0]),
         ([[0.98, 0.01, 0.01], [0.99, 0.005, 0.005]], [-1, 0]),  # the names left are improbable
-        ([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.3, 0.3, 0.4]], [0, 1, 2, -1]),  # more than there are
+        (
+            [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.3, 0.3, 0.4]],
+            [0, 1, 2, -1],
+        ),  # more than there are
     ],
 )
-def test_names_are_given_to_all_animals_at_once(probabilities: list[list[float]], expected: list[int]) -> None:
+def test_names_are_given_to_all_animals_at_once(
+    probabilities: list[list[float]], expected: list[int]
+) -> None:
     head = make_head()
     maps, points = logits_for(probabilities)
     assert head.predictor({"identity": maps}, make_found(points)).identity.tolist() == [expected]
@@ -172,7 +186,8 @@ def test_keypoints_count_by_their_scores() -> None:
     mixed = torch.stack([points[:, 0, 0], points[:, 1, 0]], dim=1)[:, None]
     for scores, expected in (([0.9, 0.2], 0), ([0.2, 0.9], 1)):
         assert (
-            head.predictor({"identity": maps}, make_found(mixed, torch.tensor([[scores]]))).identity.item() == expected
+            head.predictor({"identity": maps}, make_found(mixed, torch.tensor([[scores]]))).identity.item()
+            == expected
         )
 
 
@@ -209,7 +224,10 @@ def test_a_frame_is_named_the_same_alone_and_in_a_batch() -> None:
     head = make_head()
     maps, points = torch.randn(4, 3, 10, 10) * 3, torch.rand(4, 3, 2, 2) * 40
     together = head.predictor({"identity": maps}, make_found(points)).identity
-    alone = [head.predictor({"identity": maps[i : i + 1]}, make_found(points[i : i + 1])).identity[0] for i in range(4)]
+    alone = [
+        head.predictor({"identity": maps[i : i + 1]}, make_found(points[i : i + 1])).identity[0]
+        for i in range(4)
+    ]
     assert torch.equal(together, torch.stack(alone))
 
 
@@ -264,5 +282,7 @@ def test_individuals_are_learned() -> None:
     right = 0
     for _ in range(20):
         feature, labels = image()
-        right += int((head.decode(head([feature]), make_found(labels.keypoints)).identity == labels.identity).sum())
+        right += int(
+            (head.decode(head([feature]), make_found(labels.keypoints)).identity == labels.identity).sum()
+        )
     assert right >= 57

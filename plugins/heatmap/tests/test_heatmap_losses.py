@@ -26,7 +26,9 @@ def make_loss(name: str, **config: Any) -> Loss:
 @pytest.mark.parametrize("name", NAMES)
 @given(seed=st.integers(0, 10**6), whole_maps=st.booleans(), foreground=st.sampled_from([1.0, 10.0]))
 @settings(max_examples=20, deadline=None)
-def test_what_has_weight_0_never_contributes(name: str, seed: int, whole_maps: bool, foreground: float) -> None:
+def test_what_has_weight_0_never_contributes(
+    name: str, seed: int, whole_maps: bool, foreground: float
+) -> None:
     generator = torch.Generator().manual_seed(seed)
     loss = make_loss(name, foreground=foreground) if name in ("mse", "bce") else make_loss(name)
     output = torch.randn(2, 3, 5, 6, generator=generator, requires_grad=True)
@@ -76,7 +78,8 @@ def test_formulas() -> None:
         make_loss("mse", foreground=3)(output, target, weight), weighted.mean() * 4 / 10 / (1 + 2 * 2 / 3)
     )
     torch.testing.assert_close(
-        make_loss("huber", delta=0.75)(output, target, weight), torch.tensor((0.125 + 0.75 * (1.0 - 0.375) + 0.125) / 3)
+        make_loss("huber", delta=0.75)(output, target, weight),
+        torch.tensor((0.125 + 0.75 * (1.0 - 0.375) + 0.125) / 3),
     )
     torch.testing.assert_close(
         make_loss("smooth_l1", beta=0.75)(output, target, weight),
@@ -87,7 +90,9 @@ def test_formulas() -> None:
 @pytest.mark.parametrize("target", [0.0, 0.3, 1.0])
 def test_cross_entropy_is_least_at_the_target(target: float) -> None:
     logits = torch.linspace(-6, 6, 121)[:, None, None, None]
-    values = torch.stack([make_loss("bce")(x[None], torch.full((1, 1, 1, 1), target), torch.ones(1)) for x in logits])
+    values = torch.stack(
+        [make_loss("bce")(x[None], torch.full((1, 1, 1, 1), target), torch.ones(1)) for x in logits]
+    )
     assert values.min() >= 0
     best = logits[values.argmin()].sigmoid().item()
     assert abs(best - target) < 0.02

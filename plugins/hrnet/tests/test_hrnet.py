@@ -141,7 +141,9 @@ def test_only_what_cannot_influence_the_finest_branch_is_not_trained() -> None:
     torch.manual_seed(0)
     _, everything = make(width=18, branches="all")
     everything(torch.randn(2, 3, 64, 64))[0].square().sum().backward()
-    without_influence = {name for name, p in everything.named_parameters() if p.grad is None or not p.grad.any()}
+    without_influence = {
+        name for name, p in everything.named_parameters() if p.grad is None or not p.grad.any()
+    }
     with torch.device("meta"):
         _, first = make(width=18, branches="first")
         _, incremental = make(width=18, branches="incremental")

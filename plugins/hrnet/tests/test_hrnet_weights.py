@@ -25,7 +25,9 @@ from pose_core.structures import Skeleton
 
 def make(with_weights: bool = False, **config: Any) -> Backbone:
     spec = TypeAdapter(AnyBackbone).validate_python({"type": "hrnet/hrnet", **config})
-    network: Backbone = BuildContext(skeleton=Skeleton(("a",)), pretrained=with_weights).build("backbone", spec)
+    network: Backbone = BuildContext(skeleton=Skeleton(("a",)), pretrained=with_weights).build(
+        "backbone", spec
+    )
     return network
 
 
@@ -55,7 +57,9 @@ def test_offline_auto_warns_in_one_line_and_goes_on(offline: Path, caplog: pytes
 
 
 def test_offline_required_is_an_error_that_says_what_to_do(offline: Path) -> None:
-    with pytest.raises(DownloadError, match=r"hrnet_w18\.ms_aug_in1k\.safetensors, or use .*pretrained=false"):
+    with pytest.raises(
+        DownloadError, match=r"hrnet_w18\.ms_aug_in1k\.safetensors, or use .*pretrained=false"
+    ):
         make(with_weights=True, width=18, pretrained=True)
 
 
@@ -83,7 +87,9 @@ def test_files_that_do_not_fit_are_named(offline: Path) -> None:
     ):
         make(with_weights=True, width=18)
     path.write_bytes(b"<html>404</html>")
-    with pytest.raises(WeightsError, match=r"hrnet_w18\.ms_aug_in1k\.safetensors: not a readable safetensors file"):
+    with pytest.raises(
+        WeightsError, match=r"hrnet_w18\.ms_aug_in1k\.safetensors: not a readable safetensors file"
+    ):
         make(with_weights=True, width=18)
 
 
@@ -98,4 +104,6 @@ def test_named_weights_fit_their_preset(width: int) -> None:
         published = timm.create_model(f"hrnet_w{width}", pretrained=False).state_dict()
         own = make(**preset.backbone).state_dict()
     converted = from_imagenet(published)
-    assert {key: value.shape for key, value in converted.items()} == {key: value.shape for key, value in own.items()}
+    assert {key: value.shape for key, value in converted.items()} == {
+        key: value.shape for key, value in own.items()
+    }

@@ -72,22 +72,25 @@ def decode(head: Head, outputs: dict[str, Tensor], individuals: int = 10) -> Pre
 
 
 def same(found: Tensor, truth: Tensor) -> bool:
-    """Whether the animals (N, K, 2) are the same ones to a tenth of a pixel, in any order; empty rows do not count."""
+    """Whether the animals (N, K, 2) are the same ones to a tenth of a pixel, in any order; empty rows do not
+    count."""
     found, truth = (points[torch.isfinite(points).any(-1).any(-1)] for points in (found, truth))
     apart = (found[:, None].nan_to_num(-99.0) - truth[None].nan_to_num(-99.0)).abs().amax((2, 3)) < 0.1
     return len(found) == len(truth) and bool((apart.sum(0) == 1).all() and (apart.sum(1) == 1).all())
 
 
 def animals(seed: int, number: int, keypoints: int, missing: float, crossing: bool) -> Tensor:
-    """(N, K, 2): worms with bends. Separated ones have a place each; crossing ones lie over each other, but keypoints
-    of one kind stay five cells apart, for nearer ones are one blob, and no two creep along the same line, whose fields
-    would be the same whichever way they were cut."""
+    """(N, K, 2): worms with bends. Separated ones have a place each; crossing ones lie over each other, but
+    keypoints of one kind stay five cells apart, for nearer ones are one blob, and no two creep along the same
+    line, whose fields would be the same whichever way they were cut."""
     rng = np.random.default_rng(seed)
     while True:
         ways = rng.uniform(0, 2 * np.pi, (number, 1))
         if crossing:
             ways = (
-                ways[:1] + rng.permutation(number)[:, None] * (np.pi / number) + np.pi * rng.integers(0, 2, (number, 1))
+                ways[:1]
+                + rng.permutation(number)[:, None] * (np.pi / number)
+                + np.pi * rng.integers(0, 2, (number, 1))
             )
         turn = ways + np.cumsum(rng.normal(0, 0.08 if crossing else 0.15, (number, keypoints)), axis=1)
         steps = np.stack([np.cos(turn), np.sin(turn)], -1) * rng.uniform(14, 17, (number, keypoints, 1))
@@ -206,7 +209,9 @@ def test_any_outputs_can_be_decoded(fill: str) -> None:
     generator = torch.Generator().manual_seed(0)
     values = {"nan": torch.nan, "inf": torch.inf, "zero": 0.0, "one": 1.0}
     outputs = {
-        name: torch.full_like(t, values[fill]) if fill in values else torch.randn(t.shape, generator=generator)
+        name: torch.full_like(t, values[fill])
+        if fill in values
+        else torch.randn(t.shape, generator=generator)
         for name, t in shapes(head, 2, 40).items()
     }
     found = decode(head, outputs, 3)
@@ -356,7 +361,9 @@ def test_blobs_are_located_by_location_refinement_to_the_edge_of_the_map() -> No
     head = make_head(skeleton(2))
     points = torch.tensor([[[0.3, 0.2], [SIZE - 1.2, SIZE - 0.7]]])
     outputs = ideal(head, points[None])
-    positions, scores = find_blobs(outputs["heatmap"], outputs["locref"], GRID, 5, nms=5, threshold=0.1, window=3)
+    positions, scores = find_blobs(
+        outputs["heatmap"], outputs["locref"], GRID, 5, nms=5, threshold=0.1, window=3
+    )
     assert positions.shape == (1, 2, 1, 2)
     torch.testing.assert_close(positions[0, :, 0], points[0], atol=0.01, rtol=0)
     assert (scores > 0.8).all()
@@ -367,7 +374,9 @@ def test_affinity_is_the_cosine_with_a_uniform_field(nearest: bool) -> None:
     field = torch.zeros(1, 2, 20, 20)
     field[:, 0] = 1.0
     starts = torch.tensor([[40.0, 40.0], [torch.nan, torch.nan]]).view(1, 1, 2, 2)
-    ends = torch.tensor([[60.0, 40.0], [40.0, 60.0], [50.0, 50.0], [20.0, 40.0], [40.0, 40.0]]).view(1, 1, 5, 2)
+    ends = torch.tensor([[60.0, 40.0], [40.0, 60.0], [50.0, 50.0], [20.0, 40.0], [40.0, 40.0]]).view(
+        1, 1, 5, 2
+    )
     found = score_limbs(field, starts, ends, GRID, nearest=nearest)[0, 0]
     torch.testing.assert_close(found[0], torch.tensor([1.0, 0.0, 0.5**0.5, -1.0, 0.0]), atol=1e-4, rtol=0)
     assert torch.isnan(found[1]).all()
@@ -384,7 +393,9 @@ def test_assignment_is_optimal_and_one_animal_has_a_keypoint_once() -> None:
     affinity[2] = [[0.3, 0.0], [0.0, 0.0]]
     points = np.arange(12, dtype=np.float32).reshape(3, 2, 2) + positions
     limbs = ((0, 1), (1, 2), (0, 2))
-    found, values, totals = assemble(affinity, points, scores, limbs, min_affinity=0.05, min_keypoints=2, limit=None)
+    found, values, totals = assemble(
+        affinity, points, scores, limbs, min_affinity=0.05, min_keypoints=2, limit=None
+    )
     assert found.shape == (2, 3, 2)
     assert values.min() == 1
     rows = sorted(found[:, :, 0].tolist())

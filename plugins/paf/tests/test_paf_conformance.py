@@ -1,4 +1,5 @@
-"""The plugin keeps what plugins promise: levels 0 and 1 of the conformance checks, and the outputs that were stored."""
+"""The plugin keeps what plugins promise: levels 0 and 1 of the conformance checks, and the outputs that were
+stored."""
 
 from pathlib import Path
 

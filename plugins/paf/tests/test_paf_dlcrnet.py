@@ -63,7 +63,9 @@ def test_batch_norms_learn_unless_they_are_frozen() -> None:
         assert all(m.weight.requires_grad == learns for m in frozen)
 
 
-@pytest.mark.parametrize(("name", "millions"), [("dlcrnet_stride16_ms5", 30.74), ("dlcrnet_stride32_ms5", 34.34)])
+@pytest.mark.parametrize(
+    ("name", "millions"), [("dlcrnet_stride16_ms5", 30.74), ("dlcrnet_stride32_ms5", 34.34)]
+)
 def test_presets_have_the_size_of_the_reference(name: str, millions: float) -> None:
     data = Layer({"skeleton": {"keypoints": list("abcde")}, "data": {"source": "nowhere"}})
     with torch.device("meta"):
@@ -95,7 +97,10 @@ def test_the_early_maps_are_those_of_the_resnet_within() -> None:
             {"backbone": {"type": "resnet/resnet", "depth": 18}},
             "no insert point stage2_block3 with one map of stride 8",
         ),
-        ({"early": ("stage2", "stage1")}, "no insert point stage2 with one map of stride 4; such are stage1_block1"),
+        (
+            {"early": ("stage2", "stage1")},
+            "no insert point stage2 with one map of stride 4; such are stage1_block1",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(config: dict[str, Any], message: str) -> None:

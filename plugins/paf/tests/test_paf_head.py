@@ -42,7 +42,11 @@ def test_graphs_by_name() -> None:
     assert choose_limbs("full", CHAIN) == ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
     assert choose_limbs("auto", Skeleton(NAMES)) == full_graph(4)
     assert choose_limbs("auto", Skeleton(NAMES, edges=(("nose", "ear"),))) == full_graph(4)
-    assert choose_limbs([("tail", "nose"), ("nose", "ear"), ("ear", "hip")], CHAIN) == ((3, 0), (0, 1), (1, 2))
+    assert choose_limbs([("tail", "nose"), ("nose", "ear"), ("ear", "hip")], CHAIN) == (
+        (3, 0),
+        (0, 1),
+        (1, 2),
+    )
     assert choose_limbs([(3, 0), (0, 1), (1, 2)], CHAIN) == ((3, 0), (0, 1), (1, 2))
 
 
@@ -151,7 +155,10 @@ def test_an_offset_of_the_grid_can_be_given() -> None:
         ({"feature": 1}, "there is no feature map 1"),
         ({"target_generator": {"width": 1.0}}, "target_generator.width: 1 is too small"),
         ({"target_generator": {"maps": {"sigma": 1.0}}}, "target_generator.maps.sigma: 1 is too small"),
-        ({"losses": {"limbs": {"type": "heatmap/mse"}}}, "no output limbs; its outputs are heatmap, locref, paf"),
+        (
+            {"losses": {"limbs": {"type": "heatmap/mse"}}},
+            "no output limbs; its outputs are heatmap, locref, paf",
+        ),
         ({"losses": {"paf": {"type": "heatmap/bce"}}}, "not vectors"),
         ({"losses": {"paf": {"foreground": 5}}}, "it must be 1"),
         ({"stagse": 1}, "stagse"),

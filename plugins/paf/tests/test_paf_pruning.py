@@ -17,7 +17,9 @@ from pose_core.interfaces import Grid
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 1000), keypoints=st.integers(2, 9), most=st.integers(1, 12))
-def test_graphs_are_nested_connected_and_start_with_the_best_tree(seed: int, keypoints: int, most: int) -> None:
+def test_graphs_are_nested_connected_and_start_with_the_best_tree(
+    seed: int, keypoints: int, most: int
+) -> None:
     limbs = full_graph(keypoints)
     worth = np.random.default_rng(seed).random(len(limbs)).round(1)  # with ties
     graphs = candidate_graphs(worth, limbs, keypoints, max_graphs=most)

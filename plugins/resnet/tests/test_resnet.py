@@ -54,7 +54,13 @@ def check_forward_and_backward(spec: ResNetConfig, network: Backbone, images: to
 
 @pytest.mark.parametrize(
     ("name", "millions"),
-    [("resnet_18", 11.18), ("resnet_34", 21.28), ("resnet_50", 23.51), ("resnet_101", 42.50), ("resnet_152", 58.14)],
+    [
+        ("resnet_18", 11.18),
+        ("resnet_34", 21.28),
+        ("resnet_50", 23.51),
+        ("resnet_101", 42.50),
+        ("resnet_152", 58.14),
+    ],
 )
 def test_presets_on_the_meta_device(name: str, millions: float) -> None:
     with torch.device("meta"):
@@ -101,8 +107,8 @@ def test_every_depth_has_every_output_stride(depth: int, output_stride: int) -> 
 
 @pytest.mark.parametrize("output_stride", [8, 16])
 def test_dilation_keeps_what_pretrained_weights_compute(output_stride: int) -> None:
-    # Dilated, a network computes the same values as strided, only at more places. Where it is not dilated right
-    # (basic blocks were not always), ImageNet weights would be worth nothing.
+    # Dilated, a network computes the same values as strided, only at more places. Where it is not dilated
+    # right (basic blocks were not always), ImageNet weights would be worth nothing.
     torch.manual_seed(0)
     _, strided = make(depth=18, output_stride=32)
     _, dilated = make(depth=18, output_stride=output_stride)
@@ -138,7 +144,9 @@ def test_frozen_batch_norms_stay_as_they_are() -> None:
     assert network.train() is network
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     before = [m.running_mean.clone() for m in norms]
-    check_forward_and_backward(ResNetConfig(type="resnet/resnet", depth=18), network, torch.randn(2, 3, 32, 32))
+    check_forward_and_backward(
+        ResNetConfig(type="resnet/resnet", depth=18), network, torch.randn(2, 3, 32, 32)
+    )
     for norm, mean in zip(norms, before, strict=True):
         assert not norm.training
         assert torch.equal(norm.running_mean, mean)
@@ -225,10 +233,14 @@ def test_weights_in_the_cache_of_the_hub_are_used(offline: Path) -> None:
 def test_files_that_do_not_fit_are_named(offline: Path) -> None:
     path = offline / "resnet18.a1_in1k.safetensors"
     save_file({"conv1.weight": torch.zeros(64, 3, 7, 7)}, path)
-    with pytest.raises(WeightsError, match=r"resnet18\.a1_in1k\.safetensors: holds the weights of another network"):
+    with pytest.raises(
+        WeightsError, match=r"resnet18\.a1_in1k\.safetensors: holds the weights of another network"
+    ):
         make(with_weights=True, depth=18)
     path.write_bytes(b"<html>404</html>")
-    with pytest.raises(WeightsError, match=r"resnet18\.a1_in1k\.safetensors: not a readable safetensors file"):
+    with pytest.raises(
+        WeightsError, match=r"resnet18\.a1_in1k\.safetensors: not a readable safetensors file"
+    ):
         make(with_weights=True, depth=18)
 
 

@@ -42,7 +42,9 @@ def test_named_weights_fit_their_preset(depth: int, name: str) -> None:
         published = timm.create_model(name, pretrained=False).state_dict()
         own = make(**preset.backbone).state_dict()
     converted = from_imagenet(published)
-    assert {key: value.shape for key, value in converted.items()} == {key: value.shape for key, value in own.items()}
+    assert {key: value.shape for key, value in converted.items()} == {
+        key: value.shape for key, value in own.items()
+    }
 
 
 def test_statistics_alone_can_be_frozen() -> None:

@@ -132,7 +132,9 @@ def test_any_sigma_and_beta(sigma: float | list[float], beta: float) -> None:
 
 def test_values_are_gaussians() -> None:
     grid = grid_of()
-    targets = encode(torch.tensor([[[[10.3, 20.0], [0.0, 0.0], [1.0, 1.0]]]]), (64, 96), grid, sigma=[4.0, 5.0])
+    targets = encode(
+        torch.tensor([[[[10.3, 20.0], [0.0, 0.0], [1.0, 1.0]]]]), (64, 96), grid, sigma=[4.0, 5.0]
+    )
     for axis, (centre, sigma, count) in {"x": (10.3, 4.0, 192), "y": (20.0, 5.0, 128)}.items():
         away = (grid.centres(count) - centre) * 2
         torch.testing.assert_close(targets[axis].value[0, 0], torch.exp(-(away**2) / (2 * sigma**2)))
@@ -204,7 +206,10 @@ def test_the_lower_score_of_both_axes_counts() -> None:
 
 def test_peak_is_the_softmax_of_the_highest_bin() -> None:
     generator = torch.Generator().manual_seed(0)
-    outputs = {"x": torch.randn(2, 3, 64, generator=generator), "y": torch.randn(2, 3, 48, generator=generator)}
+    outputs = {
+        "x": torch.randn(2, 3, 64, generator=generator),
+        "y": torch.randn(2, 3, 48, generator=generator),
+    }
     predictor = make_predictor(grid_of(offset=0.0), decode="argmax", score="peak", beta=[2.0, 0.5])
     found = predictor(outputs, Predictions.none(2, CONTEXT.skeleton))
     x, y = (2.0 * outputs["x"]).softmax(-1), (0.5 * outputs["y"]).softmax(-1)

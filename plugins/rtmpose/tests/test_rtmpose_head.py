@@ -92,7 +92,9 @@ def test_keypoint_axes_are_those_that_depend_on_the_keypoints() -> None:
 
 
 def test_gated_attention_is_the_formula_of_the_paper() -> None:
-    head = make_head(hidden=8, attention=3, expansion=2).double()  # squared sums of large numbers: too many for float32
+    head = make_head(
+        hidden=8, attention=3, expansion=2
+    ).double()  # squared sums of large numbers: too many for float32
     for parameter in head.parameters():
         nn.init.normal_(parameter)
     unit = head.get_submodule("gau")
@@ -111,16 +113,22 @@ def test_gated_attention_is_the_formula_of_the_paper() -> None:
 def test_size_must_be_fixed_and_fit() -> None:
     with pytest.raises(ValueError, match=r"^the head needs inputs of one size: set model\.preprocess\.size"):
         make_config().check((FEATURE,), None)
-    with pytest.raises(ValueError, match=r"^model\.preprocess\.size: \[64, 100\] .* multiples of 16.*\[64, 96\]"):
+    with pytest.raises(
+        ValueError, match=r"^model\.preprocess\.size: \[64, 100\] .* multiples of 16.*\[64, 96\]"
+    ):
         make_config().check((FEATURE,), (64, 100))
     with pytest.raises(ConfigError, match="needs inputs of one size"):
         BuildContext(skeleton=SKELETON, features=(FEATURE,)).build("head", make_config())
 
 
 def test_narrow_targets_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"^target_generator\.sigma: 1\.5 bins .* at least 1\.9 with beta 10"):
+    with pytest.raises(
+        ValueError, match=r"^target_generator\.sigma: 1\.5 bins .* at least 1\.9 with beta 10"
+    ):
         make_config(target_generator={"sigma": [5, 1.5]}).check((FEATURE,), (64, 64))
-    make_config(target_generator={"sigma": 1.5}, losses={a: {"beta": 1} for a in "xy"}).check((FEATURE,), (64, 64))
+    make_config(target_generator={"sigma": 1.5}, losses={a: {"beta": 1} for a in "xy"}).check(
+        (FEATURE,), (64, 64)
+    )
     with pytest.raises(ValueError, match=r"^target_generator\.sigma: 2 bins"):
         make_config(losses={"y": {"beta": 30}}).check((FEATURE,), (32, 64))
     for size in (16, 64, 256, 1024):

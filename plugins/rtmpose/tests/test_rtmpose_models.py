@@ -19,10 +19,14 @@ SIZES = {"rtmpose_s": 256, "rtmpose_m": 256, "rtmpose_x": 384}
 def make_spec(name: str) -> ModelSpec:
     (model,) = get_catalog().model(name)
     assert model.method == "top_down"
-    return ModelSpec.model_validate({**model.spec()["model"], "name": model.full_name, "method": model.method})
+    return ModelSpec.model_validate(
+        {**model.spec()["model"], "name": model.full_name, "method": model.method}
+    )
 
 
-@pytest.mark.parametrize(("name", "millions"), [("rtmpose_s", 5.21), ("rtmpose_m", 13.17), ("rtmpose_x", 48.74)])
+@pytest.mark.parametrize(
+    ("name", "millions"), [("rtmpose_s", 5.21), ("rtmpose_m", 13.17), ("rtmpose_x", 48.74)]
+)
 def test_presets_have_the_parameters_of_the_reference(name: str, millions: float) -> None:
     spec = make_spec(name)
     assert spec.preprocess.size == (SIZES[name], SIZES[name])
@@ -68,5 +72,7 @@ def test_the_other_presets_run_forward_and_backward(name: str) -> None:
 
 def test_a_missing_backbone_is_named() -> None:
     installed = Catalog([record for record in get_catalog().plugins if record.name != "cspnext"])
-    with pytest.raises(ConfigError, match="it needs pose-cspnext, which is not installed: pip install pose-cspnext"):
+    with pytest.raises(
+        ConfigError, match="it needs pose-cspnext, which is not installed: pip install pose-cspnext"
+    ):
         installed.model("rtmpose_s")

@@ -46,7 +46,9 @@ def make_neck(size: tuple[int, int] = SIZE, skeleton: Skeleton = SKELETON, **con
     return neck
 
 
-def make_head(size: tuple[int, int] = SIZE, skeleton: Skeleton = SKELETON, channels: int = 48, **config: Any) -> Head:
+def make_head(
+    size: tuple[int, int] = SIZE, skeleton: Skeleton = SKELETON, channels: int = 48, **config: Any
+) -> Head:
     spec = head_config(**config)
     features = (Feature(channels, 4, tokens=True),)
     spec.check(features, size)
@@ -105,8 +107,18 @@ def test_mistakes_are_named(config: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("config", "features", "size", "message"),
     [
-        ({}, FEATURES, None, r"needs an input of fixed size; set model.preprocess.size, for example to \[256, 256\]"),
-        ({}, FEATURES, (64, 100), r"^patch_size: patches of 4 x 2 .* set model.preprocess.size, .*\[64, 96\]"),
+        (
+            {},
+            FEATURES,
+            None,
+            r"needs an input of fixed size; set model.preprocess.size, for example to \[256, 256\]",
+        ),
+        (
+            {},
+            FEATURES,
+            (64, 100),
+            r"^patch_size: patches of 4 x 2 .* set model.preprocess.size, .*\[64, 96\]",
+        ),
         ({}, FEATURES, (5, 96), r"^patch_size: .*\[16, 96\]"),
         ({"feature": 1}, FEATURES, SIZE, "^feature: there is no feature map 1"),
         ({"feature": -1}, FEATURES, SIZE, "^feature: there is no feature map -1"),
@@ -126,7 +138,12 @@ def test_neck_refuses_in_one_line(
     [
         ({}, (Feature(48, 4),), SIZE, "needs keypoint tokens; set model.neck"),
         ({}, (Feature(48, 4, tokens=True),), None, "fixed size; set model.preprocess.size"),
-        ({"stride": 5}, (Feature(48, 4, tokens=True),), SIZE, "^stride: 5 does not divide an input of 64 x 96"),
+        (
+            {"stride": 5},
+            (Feature(48, 4, tokens=True),),
+            SIZE,
+            "^stride: 5 does not divide an input of 64 x 96",
+        ),
         (
             {"target_generator": {"type": "heatmap/gaussian", "sigma": 1.0}},
             (Feature(48, 4, tokens=True),),
@@ -204,7 +221,8 @@ def test_positions_matter_to_the_tokens() -> None:
         torch.manual_seed(1)
         (tokens,) = make_neck(positions=positions)([feature])
         found.append(tokens)
-    # The last layer of a block is where they differ first: the tokens after the first block tell the options apart.
+    # The last layer of a block is where they differ first: the tokens after the first block tell the options
+    # apart.
     assert torch.equal(found[0][..., :16], found[1][..., :16])
     assert not torch.equal(found[0][..., 16:], found[1][..., 16:])
     assert not torch.equal(found[1][..., :16], found[2][..., :16])
@@ -236,7 +254,9 @@ def test_learns_one_batch(losses: dict[str, Any]) -> None:
     torch.manual_seed(0)
     neck, head = make_neck((32, 32), blocks=1), make_head((32, 32), channels=16, **losses)
     feature = torch.randn(2, 5, 8, 8)
-    points = torch.tensor([[[[20.0, 9.0], [7.0, 11.0], [16.0, 25.0]]], [[[4.0, 28.0], [26.0, 20.0], [NAN, NAN]]]])
+    points = torch.tensor(
+        [[[[20.0, 9.0], [7.0, 11.0], [16.0, 25.0]]], [[[4.0, 28.0], [26.0, 20.0], [NAN, NAN]]]]
+    )
     trained = [p for part in (neck, head) for p in part.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=5e-3)
     history = []
@@ -310,7 +330,9 @@ def test_can_be_exported() -> None:
             self.neck, self.head = make_neck(), make_head()
 
         def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
-            found = self.head.decode(self.head(self.neck([feature])), Predictions.none(len(feature), SKELETON))
+            found = self.head.decode(
+                self.head(self.neck([feature])), Predictions.none(len(feature), SKELETON)
+            )
             return found.keypoints, found.keypoint_scores
 
     module = Decoded().eval()

@@ -12,7 +12,9 @@ HEIGHT, WIDTH = 48, 64
 NAN = float("nan")
 
 coordinates = st.floats(-30, 90, width=32)
-boxes_of_labels = st.lists(st.tuples(coordinates, coordinates, st.floats(0, 60, width=32), st.floats(0, 60, width=32)))
+boxes_of_labels = st.lists(
+    st.tuples(coordinates, coordinates, st.floats(0, 60, width=32), st.floats(0, 60, width=32))
+)
 
 
 def tensor(boxes: list[tuple[float, ...]]) -> Tensor:
@@ -72,7 +74,9 @@ def test_what_is_no_box() -> None:
 
 
 def test_padding() -> None:
-    boxes, scores = pad_boxes([torch.ones(2, 4), torch.ones(0, 4)], [torch.tensor([0.9, 0.4]), torch.zeros(0)])
+    boxes, scores = pad_boxes(
+        [torch.ones(2, 4), torch.ones(0, 4)], [torch.tensor([0.9, 0.4]), torch.zeros(0)]
+    )
     assert boxes[0].tolist() == [[0.5] * 4] * 2
     assert boxes[1].isnan().all()
     torch.testing.assert_close(scores, torch.tensor([[0.9, 0.4], [0.0, 0.0]]))

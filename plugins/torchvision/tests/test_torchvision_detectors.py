@@ -181,7 +181,9 @@ def perfect(detector: SSDLite, images: Tensor, boxes: list[list[list[float]]]) -
     edges, valid = detector.make_targets(images, labels(boxes))
     edges = edges * batch.image_sizes[0][0] / images.shape[2]
     matched = match_boxes(anchors, edges, valid, detector.config.match_iou)
-    found = torch.stack([encode_boxes(e[m.clamp(min=0)], anchors) for e, m in zip(edges, matched, strict=True)])
+    found = torch.stack(
+        [encode_boxes(e[m.clamp(min=0)], anchors) for e, m in zip(edges, matched, strict=True)]
+    )
     positive = (matched >= 0).float()
     return {"bbox_regression": found, "cls_logits": torch.stack([1 - positive, positive], dim=-1) * 40 - 20}
 
@@ -250,7 +252,9 @@ def test_images_are_normalised_once_unless_twice_is_asked_for() -> None:
 
 
 def test_matching() -> None:
-    anchors = torch.tensor([[0, 0, 10, 10], [0, 0, 10, 12], [20, 20, 30, 30], [50, 50, 60, 60], [50, 50, 60, 66]])
+    anchors = torch.tensor(
+        [[0, 0, 10, 10], [0, 0, 10, 12], [20, 20, 30, 30], [50, 50, 60, 60], [50, 50, 60, 66]]
+    )
     boxes = torch.tensor([[[0, 0, 10, 11], [24, 24, 40, 40], [50, 50, 60, 62], [0, 0, 0, 0]]] * 2).float()
     valid = torch.tensor([[True, True, True, False], [False, False, True, False]])
     # The second box overlaps no default box enough, and gets the nearest one all the same.
@@ -267,7 +271,13 @@ def test_two_animals_with_the_same_nearest_default_box() -> None:
 def test_the_worst_of_the_background_counts() -> None:
     entropy = torch.tensor([[5.0, 1.0, 4.0, 3.0, 2.0, 0.5], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])
     positive = torch.tensor([[True, False, False, False, False, False], [False] * 6])
-    assert select_hardest(entropy, positive, minimum=2).nonzero().tolist() == [[0, 2], [0, 3], [0, 4], [1, 4], [1, 5]]
+    assert select_hardest(entropy, positive, minimum=2).nonzero().tolist() == [
+        [0, 2],
+        [0, 3],
+        [0, 4],
+        [1, 4],
+        [1, 5],
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -330,9 +340,13 @@ def test_what_the_config_tells_the_core() -> None:
     assert ours.size == (320, 320)
     assert ours.trainable()
     assert ours.size_multiple() == 32
-    as_trained = TypeAdapter(AnyDetector).validate_python({"type": "ssdlite", "size": None, "resize": "torchvision"})
+    as_trained = TypeAdapter(AnyDetector).validate_python(
+        {"type": "ssdlite", "size": None, "resize": "torchvision"}
+    )
     assert as_trained.size_multiple() == 1
-    coco = TypeAdapter(AnyDetector).validate_python({"type": NAMES[1], "classes": ["bird"], "pretrained": True})
+    coco = TypeAdapter(AnyDetector).validate_python(
+        {"type": NAMES[1], "classes": ["bird"], "pretrained": True}
+    )
     assert not coco.trainable()
     for name in NAMES:
         network = TypeAdapter(AnyDetector).validate_python(name)
@@ -344,6 +358,8 @@ def test_default_boxes_follow_the_scales() -> None:
     for scales in (None, (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)):
         detector = make("ssdlite", anchor_scales=scales).eval()
         batch, _ = detector.model.transform(torch.rand(1, 3, 160, 160))
-        anchors = detector.model.anchor_generator(batch, list(detector.model.backbone(batch.tensors).values()))[0]
+        anchors = detector.model.anchor_generator(
+            batch, list(detector.model.backbone(batch.tensors).values())
+        )[0]
         sizes.append((anchors[0, 2] - anchors[0, 0]).item())
     assert sizes == pytest.approx([32.0, 16.0])

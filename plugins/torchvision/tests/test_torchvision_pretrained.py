@@ -23,7 +23,10 @@ from pose_core.specs import AnyDetector
 from pose_core.structures import Skeleton
 
 BUILDERS: dict[str, tuple[Callable[..., Any], Any]] = {
-    "ssdlite": (detection.ssdlite320_mobilenet_v3_large, detection.SSDLite320_MobileNet_V3_Large_Weights.COCO_V1),
+    "ssdlite": (
+        detection.ssdlite320_mobilenet_v3_large,
+        detection.SSDLite320_MobileNet_V3_Large_Weights.COCO_V1,
+    ),
     "fasterrcnn_mobilenet_v3_large_fpn": (
         detection.fasterrcnn_mobilenet_v3_large_fpn,
         detection.FasterRCNN_MobileNet_V3_Large_FPN_Weights.COCO_V1,
@@ -55,13 +58,17 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return folder
 
 
-def publish(monkeypatch: pytest.MonkeyPatch, file: coco.WeightFile, state: dict[str, Tensor], folder: Path) -> None:
+def publish(
+    monkeypatch: pytest.MonkeyPatch, file: coco.WeightFile, state: dict[str, Tensor], folder: Path
+) -> None:
     """Put a file where torch would have it, and accept its checksum."""
     torch.save(state, folder / file.name)
     monkeypatch.setattr(
         pretrained,
         "make_remote_file",
-        lambda f, kept=pretrained.make_remote_file: pretrained.RemoteFile(f.url, f.what, elsewhere=kept(f).elsewhere),
+        lambda f, kept=pretrained.make_remote_file: pretrained.RemoteFile(
+            f.url, f.what, elsewhere=kept(f).elsewhere
+        ),
     )
 
 
@@ -129,7 +136,9 @@ def test_the_classifier_keeps_background_and_animals_of_each_default_box() -> No
     with torch.no_grad():
         expected, got = (m.eval().head(list(m.backbone(image).values())) for m in (theirs, ours))
     animals = expected["cls_logits"][..., list(coco.ANIMALS)].mean(dim=-1)
-    torch.testing.assert_close(got["cls_logits"][..., 0], expected["cls_logits"][..., 0], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        got["cls_logits"][..., 0], expected["cls_logits"][..., 0], rtol=1e-4, atol=1e-4
+    )
     torch.testing.assert_close(got["cls_logits"][..., 1], animals, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(got["bbox_regression"], expected["bbox_regression"])
 

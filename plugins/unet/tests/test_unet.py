@@ -60,7 +60,9 @@ def test_default_preset_is_small() -> None:
     assert sum(p.numel() for p in network.parameters()) < 1_000_000
 
 
-@pytest.mark.parametrize("name", ["unet", pytest.param("unet_medium_rf", marks=pytest.mark.slow), "unet_large_rf"])
+@pytest.mark.parametrize(
+    "name", ["unet", pytest.param("unet_medium_rf", marks=pytest.mark.slow), "unet_large_rf"]
+)
 def test_presets_forward_and_backward(name: str) -> None:
     spec, network = make(**PRESETS[name])
     side = spec.size_multiple()
@@ -102,7 +104,10 @@ def test_channels_grow_with_the_stride() -> None:
     [
         ({"output_stride": 3}, "output_stride must be a power of 2"),
         ({"max_stride": 0}, "max_stride must be a power of 2"),
-        ({"output_stride": 32, "max_stride": 16}, "output_stride 32 must lie between stem_stride 1 and max_stride 16"),
+        (
+            {"output_stride": 32, "max_stride": 16},
+            "output_stride 32 must lie between stem_stride 1 and max_stride 16",
+        ),
         ({"stem_stride": 4, "output_stride": 2}, "output_stride 2 must lie between stem_stride 4"),
         ({"filter": 3}, "filter"),
     ],
@@ -119,7 +124,9 @@ def test_cells_tile_the_image(stem_stride: int, up: str) -> None:
     _, network = make(filters=4, stem_stride=stem_stride, output_stride=4, up=up)
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            module.weight.data = module.weight.data.mean((2, 3), keepdim=True).expand_as(module.weight).clone()
+            module.weight.data = (
+                module.weight.data.mean((2, 3), keepdim=True).expand_as(module.weight).clone()
+            )
     network.eval()
     images = torch.randn(1, 3, 48, 64)
     with torch.no_grad():

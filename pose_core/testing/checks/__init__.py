@@ -1,6 +1,7 @@
 """The conformance checks, a file for each group; :mod:`pose_core.testing.conformance` runs them.
 
-Checks of one kind of component are found by the row of the kind (:mod:`pose_core.kinds`). Those of level 0 need no
+Checks of one kind of component are found by the row of the kind (:mod:`pose_core.kinds`). Those of level 0
+need no
 torch: ``checks_of_level_0`` alone imports none.
 """
 

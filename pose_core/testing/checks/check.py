@@ -33,8 +33,8 @@ class Check:
         name: by which it is called in reports and in ``expected_failures``.
         level: 0 without torch, 1 on the CPU, 2 against stored outputs, 3 what not every machine can.
         on: kinds of subjects that it is about.
-        function: takes the subject; raises AssertionError where the demand is not met, :class:`NotApplicable` where it
-            says nothing. Any other exception is a failure too.
+        function: takes the subject; raises AssertionError where the demand is not met, :class:`NotApplicable`
+            where it says nothing. Any other exception is a failure too.
         demand: one line: what is demanded, and what an author does about it.
     """
 

@@ -1,8 +1,8 @@
 """Level 1: labels -> targets -> outputs -> keypoints.
 
-What a perfect network would put out is found without knowing the head: free tensors in the place of its outputs are
-fitted to the head's own losses, and then decoded; or the targets are. So the checks hold for heatmaps, logits and
-distributions alike.
+What a perfect network would put out is found without knowing the head: free tensors in the place of its
+outputs are fitted to the head's own losses, and then decoded; or the targets are. So the checks hold for
+heatmaps, logits and distributions alike.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ _TOLERANCE = 1.0
 _HOW = f"neither the targets are decoded to them nor outputs that were fitted to the losses in {_STEPS} steps"
 
 _FLIP_TOLERANCE = 0.25
-"""How much a mirrored keypoint may differ from the keypoint of the mirrored labels, pixels (or a tenth of a cell)."""
+"""How much a mirrored keypoint may differ from the keypoint of the mirrored labels, pixels (or a tenth of a
+cell)."""
 
 
 def _head(subject: ComponentSubject) -> tuple[HeadHarness, Any]:
@@ -56,8 +57,8 @@ def _head(subject: ComponentSubject) -> tuple[HeadHarness, Any]:
 def _perfect(harness: HeadHarness, head: Head, truth: Labels) -> list[dict[str, Tensor]]:
     """Outputs that suit the labels: fitted to the losses, and the targets themselves.
 
-    Either will do. Where an output is a logit, only the fit is one; where a loss has no lowest place (a likelihood
-    whose width may shrink for ever), only the target.
+    Either will do. Where an output is a logit, only the fit is one; where a loss has no lowest place (a
+    likelihood whose width may shrink for ever), only the target.
     """
     with torch.no_grad():
         shapes = harness.run(head, harness.inputs(len(truth.keypoints)))
@@ -73,7 +74,9 @@ def _perfect(harness: HeadHarness, head: Head, truth: Labels) -> list[dict[str, 
         return fitted  # such a head shows its generator something of its own
     with torch.no_grad():
         targets = head.target_generator(truth, shapes)
-    wanted = {name: targets[name].value if name in targets else torch.zeros_like(v) for name, v in shapes.items()}
+    wanted = {
+        name: targets[name].value if name in targets else torch.zeros_like(v) for name, v in shapes.items()
+    }
     return [*fitted, wanted]
 
 
@@ -99,8 +102,13 @@ def _given(truth: Labels, skeleton: Skeleton = SKELETON) -> Predictions:
 
 @torch.no_grad()
 def _decoded(harness: HeadHarness, head: Head, truth: Labels) -> Predictions:
-    """What the outputs of a perfect network are decoded to; of several, that which is nearest to the labels."""
-    given = _given(truth) if harness.config.predicts_identity() else Predictions.none(len(truth.keypoints), SKELETON)
+    """What the outputs of a perfect network are decoded to; of several, that which is nearest to the
+    labels."""
+    given = (
+        _given(truth)
+        if harness.config.predicts_identity()
+        else Predictions.none(len(truth.keypoints), SKELETON)
+    )
     with torch.enable_grad():
         candidates = _perfect(harness, head, truth)
     found = [head.decode(outputs, given) for outputs in candidates]
@@ -108,7 +116,8 @@ def _decoded(harness: HeadHarness, head: Head, truth: Labels) -> Predictions:
 
 
 def _wrong(harness: HeadHarness, truth: Labels, found: Predictions) -> float:
-    """How far predictions are from labels: pixels, wrong names, or, where there is nothing, the highest score."""
+    """How far predictions are from labels: pixels, wrong names, or, where there is nothing, the highest
+    score."""
     if harness.config.predicts_identity():
         return float(_misnamed(truth, found))
     unique = harness.config.predicts_unique()
@@ -126,7 +135,8 @@ def _cell(head: Head) -> float:
 
 @check(1, "head")
 def check_targets_fit_outputs(subject: ComponentSubject) -> None:
-    """Every output with a loss gets a finite target of its shape, and a finite, never negative weight that fits it."""
+    """Every output with a loss gets a finite target of its shape, and a finite, never negative weight that
+    fits it."""
     harness, head = _head(subject)
     with torch.no_grad():
         outputs = harness.run(head, harness.inputs(2))
@@ -150,9 +160,15 @@ def check_targets_fit_outputs(subject: ComponentSubject) -> None:
                 target = targets[name]
                 what = f"with {case}, the target of {name}"
                 shape = tuple(outputs[name].shape)
-                demand(tuple(target.value.shape) == shape, f"{what} has shape {tuple(target.value.shape)}, not {shape}")
+                demand(
+                    tuple(target.value.shape) == shape,
+                    f"{what} has shape {tuple(target.value.shape)}, not {shape}",
+                )
                 demand(torch.isfinite(target.value).all(), f"{what} is not finite")
-                demand(torch.isfinite(target.weight).all() and (target.weight >= 0).all(), f"{what} has a bad weight")
+                demand(
+                    torch.isfinite(target.weight).all() and (target.weight >= 0).all(),
+                    f"{what} has a bad weight",
+                )
                 try:
                     torch.broadcast_to(target.weight, shape)
                 except RuntimeError:
@@ -163,7 +179,8 @@ def check_targets_fit_outputs(subject: ComponentSubject) -> None:
 
 @check(1, "head")
 def check_predictions_are_well_formed(subject: ComponentSubject) -> None:
-    """decode gives float32 keypoints (B, N, K, 2) and scores in [0, 1], 0 exactly where a keypoint is missing."""
+    """decode gives float32 keypoints (B, N, K, 2) and scores in [0, 1], 0 exactly where a keypoint is
+    missing."""
     harness, head = _head(subject)
     with torch.no_grad():
         outputs = harness.run(head.eval(), harness.inputs(3))
@@ -193,7 +210,8 @@ def check_predictions_are_well_formed(subject: ComponentSubject) -> None:
 
 @check(1, "head")
 def check_codec_finds_nothing_in_empty_images(subject: ComponentSubject) -> None:
-    """What a perfect network puts out for an image without animals is decoded to nothing that is sure (score > 0.5)."""
+    """What a perfect network puts out for an image without animals is decoded to nothing that is sure (score
+    > 0.5)."""
     harness, head = _head(subject)
     truth = nothing(2)
     if harness.config.predicts_identity():
@@ -202,13 +220,15 @@ def check_codec_finds_nothing_in_empty_images(subject: ComponentSubject) -> None
     scores = found.unique_scores if harness.config.predicts_unique() else found.keypoint_scores
     sure = int((scores > _SURE).sum())
     demand(
-        sure == 0, f"{sure} keypoints are found, with scores up to {float(scores.max()) if scores.numel() else 0:.2f}"
+        sure == 0,
+        f"{sure} keypoints are found, with scores up to {float(scores.max()) if scores.numel() else 0:.2f}",
     )
 
 
 @check(1, "head")
 def check_codec_recovers_keypoints(subject: ComponentSubject) -> None:
-    """What a perfect network puts out for an animal is decoded to its keypoints, within a pixel; share one grid."""
+    """What a perfect network puts out for an animal is decoded to its keypoints, within a pixel; share one
+    grid."""
     harness, head = _head(subject)
     truth = labels(2, 1, harness.size)
     _compare(harness, head, truth, _decoded(harness, head, truth))
@@ -216,7 +236,8 @@ def check_codec_recovers_keypoints(subject: ComponentSubject) -> None:
 
 @check(1, "head")
 def check_codec_recovers_partial_animals(subject: ComponentSubject) -> None:
-    """Where keypoints are unlabelled the others come out all the same; give unlabelled ones weight 0 or no blob."""
+    """Where keypoints are unlabelled the others come out all the same; give unlabelled ones weight 0 or no
+    blob."""
     harness, head = _head(subject)
     hidden = torch.zeros(2, 1, SKELETON.num_keypoints, dtype=torch.bool)
     hidden[0, 0, 3] = hidden[1, 0, 1] = True
@@ -233,7 +254,9 @@ def check_codec_recovers_crowds(subject: ComponentSubject) -> None:
         raise skip("it finds keypoints that exist once a frame")
     found = _decoded(harness, head, truth)
     if not harness.config.predicts_several():
-        assert found.keypoints.shape[1] <= 1, "it finds several animals; say so: predicts_several() must return True"
+        assert found.keypoints.shape[1] <= 1, (
+            "it finds several animals; say so: predicts_several() must return True"
+        )
         raise skip("it finds one animal an image")
     _compare(harness, head, truth, found)
 
@@ -244,13 +267,15 @@ def _misnamed(truth: Labels, found: Predictions) -> int:
 
 
 def _unique_off(truth: Labels, found: Predictions) -> Tensor:
-    """(n,) distances of the labelled keypoints that exist once a frame, pixels; infinite where one is missing."""
+    """(n,) distances of the labelled keypoints that exist once a frame, pixels; infinite where one is
+    missing."""
     off: Tensor = (found.unique_keypoints - truth.unique_keypoints).norm(dim=-1).nan_to_num(math.inf)
     return off[torch.isfinite(truth.unique_keypoints).all(-1)]
 
 
 def _animals_off(truth: Labels, found: Predictions) -> Tensor:
-    """(n,) for each labelled animal the largest distance of a keypoint from the found animal that is nearest to it."""
+    """(n,) for each labelled animal the largest distance of a keypoint from the found animal that is nearest
+    to it."""
     labelled = torch.isfinite(truth.keypoints).all(-1)
     there = labelled.any(-1)
     if not found.keypoints.shape[1]:
@@ -288,7 +313,8 @@ def _pixels(off: Tensor) -> str:
 
 @check(1, "head")
 def check_codec_mirrors(subject: ComponentSubject) -> None:
-    """Mirrored labels come out mirrored, within a quarter of a pixel; look for a cell's offset or a rounding down."""
+    """Mirrored labels come out mirrored, within a quarter of a pixel; look for a cell's offset or a rounding
+    down."""
     harness, head = _head(subject)
     if harness.config.predicts_identity():
         raise skip("it finds no places")
@@ -305,7 +331,10 @@ def check_codec_mirrors(subject: ComponentSubject) -> None:
         second = back.keypoints[rows, other][:, list(SKELETON.mirror_indices)]
     off = (mirrored_points(first, width) - second).norm(dim=-1)
     allowed = max(_FLIP_TOLERANCE, _cell(head) / 10)
-    demand(not (off.nan_to_num(math.inf) > allowed).any(), f"keypoints of mirrored labels differ by {_pixels(off)}")
+    demand(
+        not (off.nan_to_num(math.inf) > allowed).any(),
+        f"keypoints of mirrored labels differ by {_pixels(off)}",
+    )
 
 
 @check(1, "head")
@@ -323,7 +352,8 @@ def check_unlabelled_keypoints_do_not_count(subject: ComponentSubject) -> None:
 
 @check(1, "head")
 def check_keypoints_may_be_many_or_few(subject: ComponentSubject) -> None:
-    """It works with one keypoint (or refuses it by a ConfigError) and with more; divide by nothing that may be 0."""
+    """It works with one keypoint (or refuses it by a ConfigError) and with more; divide by nothing that may
+    be 0."""
     harness = harness_of(subject)
     assert isinstance(harness, HeadHarness)
     for skeleton in (MORE_KEYPOINTS, FEW_KEYPOINTS):
@@ -338,7 +368,9 @@ def check_keypoints_may_be_many_or_few(subject: ComponentSubject) -> None:
             loss = total(head.loss(outputs, labels(1, 1, harness.size, skeleton)))
             found = head.decode(outputs, _given(labels(1, 1, harness.size, skeleton), skeleton))
         demand(torch.isfinite(loss), f"the loss with {count} keypoints is not finite")
-        demand(found.keypoints.shape[2] == count, f"with {count} keypoints, {found.keypoints.shape[2]} come out")
+        demand(
+            found.keypoints.shape[2] == count, f"with {count} keypoints, {found.keypoints.shape[2]} come out"
+        )
 
 
 CHECKS = (

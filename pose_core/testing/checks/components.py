@@ -22,7 +22,8 @@ def check_factory_is_of_its_kind(subject: ComponentSubject) -> None:
     interface = kind.interface()
     demand(
         issubclass(factory, interface),
-        f"{subject.component.definition.factory} is not a subclass of {interface.__module__}.{interface.__name__}",
+        f"{subject.component.definition.factory} is not a subclass of "
+        f"{interface.__module__}.{interface.__name__}",
     )
 
 
@@ -34,7 +35,9 @@ def check_command_is_an_application(subject: DefinitionSubject) -> None:
     except PoseError as error:
         raise AssertionError(str(error)) from None
     demand(isinstance(app, typer.Typer), f"app is {type(app).__name__}, not typer.Typer")
-    demand(app.registered_commands or app.registered_groups, "app has no command: put @app.command() above one")
+    demand(
+        app.registered_commands or app.registered_groups, "app has no command: put @app.command() above one"
+    )
 
 
 CHECKS = (check_factory_is_of_its_kind, check_command_is_an_application)

@@ -39,7 +39,8 @@ def check_config_has_an_example(subject: ComponentSubject) -> None:
 
 @check(0, COMPONENT)
 def check_config_is_strict(subject: ComponentSubject) -> None:
-    """Unknown keys are refused and values cannot be changed: keep the model_config of pose_core.specs.Spec."""
+    """Unknown keys are refused and values cannot be changed: keep the model_config of
+    pose_core.specs.Spec."""
     config = subject.config
     try:
         type(config).model_validate({**config.model_dump(), "no_such_key": 1})
@@ -56,7 +57,8 @@ def check_config_is_strict(subject: ComponentSubject) -> None:
 
 @check(0, COMPONENT)
 def check_config_is_described(subject: ComponentSubject) -> None:
-    """Every field that a user can write has Field(description=...); the JSON Schema shows it in the editor."""
+    """Every field that a user can write has Field(description=...); the JSON Schema shows it in the
+    editor."""
     silent = sorted(set(_undescribed(subject.config_class, "", ())))
     demand(not silent, f"without a description: {', '.join(silent)}")
 
@@ -77,13 +79,16 @@ def _undescribed(model: type[BaseModel], path: str, above: tuple[type, ...]) -> 
 
 @check(0, COMPONENT)
 def check_config_round_trips_yaml(subject: ComponentSubject) -> None:
-    """Written to a run's config.yaml and read back it is equal: every value must survive model_dump(mode='json')."""
+    """Written to a run's config.yaml and read back it is equal: every value must survive
+    model_dump(mode='json')."""
     config = subject.config
     try:
         text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         again = type(config).model_validate(yaml.safe_load(text))
     except (ValidationError, ValueError, yaml.YAMLError) as error:
-        raise AssertionError(f"cannot be written and read back: {' '.join(str(error).split())[:200]}") from None
+        raise AssertionError(
+            f"cannot be written and read back: {' '.join(str(error).split())[:200]}"
+        ) from None
     changed = [n for n in type(config).model_fields if getattr(again, n) != getattr(config, n)]
     demand(not changed, f"changes when it is written and read back: {', '.join(changed)}")
 
@@ -111,7 +116,8 @@ def check_requires_is_complete(subject: ComponentSubject) -> None:
     missing = sorted(used - stated)
     demand(
         not missing,
-        f"by default it has components of {', '.join(missing)}; write requires={tuple(missing)!r} in its ComponentSpec",
+        f"by default it has components of {', '.join(missing)}; write requires={tuple(missing)!r} in its "
+        "ComponentSpec",
     )
 
 

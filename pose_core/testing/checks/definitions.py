@@ -47,13 +47,17 @@ def check_plugin_is_active(subject: Subject) -> None:
 
 @check(0, PLUGIN)
 def check_names_are_free(subject: Subject) -> None:
-    """No name is that of another plugin, installed or known; choose names of your own, so that users need no prefix."""
+    """No name is that of another plugin, installed or known; choose names of your own, so that users need no
+    prefix."""
     record = subject.plugin
     note = subject.catalog.notes().get(record.name, "")
     demand(not note, f"{note}, as users would have to; choose other names")
     known = known_names().distributions.get(record.name)
     taken = known is not None and not record.first_party
-    demand(not taken, f"the namespace {record.name!r} is that of {known}, by the authors of the core; choose another")
+    demand(
+        not taken,
+        f"the namespace {record.name!r} is that of {known}, by the authors of the core; choose another",
+    )
 
 
 @check(0, PLUGIN)
@@ -74,7 +78,8 @@ def check_summaries_are_one_line(subject: Subject) -> None:
 
 @check(0, PLUGIN)
 def check_citations_are_bibtex(subject: Subject) -> None:
-    """Citations name entries of citations.bib, each with title and year; a plugin with networks cites at least one."""
+    """Citations name entries of citations.bib, each with title and year; a plugin with networks cites at
+    least one."""
     info = subject.plugin.info
     if info is None:
         raise skip("the plugin did not load")
@@ -89,17 +94,22 @@ def check_citations_are_bibtex(subject: Subject) -> None:
     for key, entry in entries.items():
         for field in ("title", "year"):
             demand(
-                re.search(rf"\b{field}\s*=", entry, re.IGNORECASE), f"the entry {key} of citations.bib has no {field}"
+                re.search(rf"\b{field}\s*=", entry, re.IGNORECASE),
+                f"the entry {key} of citations.bib has no {field}",
             )
     kinds = subject.catalog.kinds
     offered = subject.plugin.definitions.get("pose_components", ())
     networks = [d.name for d in offered if d.kind in kinds and kinds[d.kind].row.harness]
-    demand(given or not networks, f"it offers {', '.join(networks)}: cite in PluginInfo where the idea comes from")
+    demand(
+        given or not networks,
+        f"it offers {', '.join(networks)}: cite in PluginInfo where the idea comes from",
+    )
 
 
 @check(0, COMPONENT)
 def check_strings_lead_to_code(subject: ComponentSubject) -> None:
-    """The config string leads to a class, and the factory's module has that name; correct the 'package.module:Name'."""
+    """The config string leads to a class, and the factory's module has that name; correct the
+    'package.module:Name'."""
     definition = subject.component.definition
     try:
         subject.config_class  # noqa: B018
@@ -133,7 +143,8 @@ def _missing(target: str) -> str:
 
 @check(0, MODEL)
 def check_model_resolves(subject: ModelSubject) -> None:
-    """The preset gives a valid configuration with an ordinary project; the message names the key to correct."""
+    """The preset gives a valid configuration with an ordinary project; the message names the key to
+    correct."""
     subject.skip_incomplete()
     try:
         resolved(subject.model)
@@ -164,19 +175,24 @@ def check_recipe_fits_backbones(subject: DefinitionSubject) -> None:
 
 @check(0, EXTRA_HEAD)
 def check_extra_head_serves_its_need(subject: DefinitionSubject) -> None:
-    """The head's config is valid and says by predicts_unique or predicts_identity that it does what is needed."""
+    """The head's config is valid and says by predicts_unique or predicts_identity that it does what is
+    needed."""
     extra = subject.definition
     try:
         config = parse_component("head", HeadConfig, extra.head)
     except ConfigError as error:
         raise AssertionError(f"head {dict(extra.head)} is not valid: {error}") from None
     serves = {"unique_keypoints": config.predicts_unique(), "identity": config.predicts_identity()}
-    demand(serves[extra.needs], f"{config.type} is offered for {extra.needs}, but its config says it does not serve it")
+    demand(
+        serves[extra.needs],
+        f"{config.type} is offered for {extra.needs}, but its config says it does not serve it",
+    )
 
 
 @check(0, PLUGIN)
 def check_methods_and_suppliers_name_stages(subject: Subject) -> None:
-    """Stages of methods and suppliers are installed and their settings valid; a supplier's stage gives what it says."""
+    """Stages of methods and suppliers are installed and their settings valid; a supplier's stage gives what
+    it says."""
 
     def config(stage: Mapping[str, Any], where: str) -> StageConfig:
         try:
@@ -198,21 +214,31 @@ def check_methods_and_suppliers_name_stages(subject: Subject) -> None:
 
 @check(0, WEIGHTS)
 def check_weights_are_described(subject: DefinitionSubject) -> None:
-    """Weights name a fitting part that exists, an https address, a checksum, their licence and their source."""
+    """Weights name a fitting part that exists, an https address, a checksum, their licence and their
+    source."""
     weights = subject.definition
     fitting = {
         *(m.full_name for m in subject.catalog.models()),
         *(c.full_name for c in subject.catalog.components("detector")),
-        *(f"{r.name}/{b.name}" for r in subject.catalog.plugins for b in r.definitions.get("pose_backbones", ())),
+        *(
+            f"{r.name}/{b.name}"
+            for r in subject.catalog.plugins
+            for b in r.definitions.get("pose_backbones", ())
+        ),
     }
-    demand(weights.model in fitting, f"model {weights.model!r} is no installed backbone preset, model or detector")
+    demand(
+        weights.model in fitting,
+        f"model {weights.model!r} is no installed backbone preset, model or detector",
+    )
     demand(weights.url.startswith("https://"), f"url must begin with https://, not {weights.url!r}")
     demand(
         re.fullmatch(r"[0-9a-f]{8,64}", weights.sha256),
         f"sha256 must be 8 to 64 hexadecimal digits, not {weights.sha256!r}",
     )
     demand(weights.license.strip(), "license is empty: say under which licence the weights were published")
-    demand(weights.source.strip() and "\n" not in weights.source, "source must say in one line what trained them")
+    demand(
+        weights.source.strip() and "\n" not in weights.source, "source must say in one line what trained them"
+    )
     if weights.converter:
         problem = _missing(weights.converter)
         demand(not problem, f"converter {weights.converter!r}: {problem}")
@@ -220,15 +246,22 @@ def check_weights_are_described(subject: DefinitionSubject) -> None:
 
 @check(0, KIND)
 def check_kind_leads_to_code(subject: DefinitionSubject) -> None:
-    """The strings of a kind lead to code: a config base of ComponentConfig, an interface, and modules of checks."""
+    """The strings of a kind lead to code: a config base of ComponentConfig, an interface, and modules of
+    checks."""
     row = subject.catalog.kinds[f"{subject.plugin.name}/{subject.name}"].row
     if row.config:
         try:
             base = subject.catalog.kinds[row.name].config_base()
         except PoseError as error:
             raise AssertionError(str(error)) from None
-        demand(issubclass(base, ComponentConfig), f"config {row.config!r} is not pose_core.specs.ComponentConfig")
-    targets = [row.interface, row.harness, *(f"{module}:CHECKS" for module in (*row.config_checks, *row.checks))]
+        demand(
+            issubclass(base, ComponentConfig), f"config {row.config!r} is not pose_core.specs.ComponentConfig"
+        )
+    targets = [
+        row.interface,
+        row.harness,
+        *(f"{module}:CHECKS" for module in (*row.config_checks, *row.checks)),
+    ]
     for target in filter(None, targets):
         problem = _missing(target)
         demand(not problem, f"{target!r}: {problem}")

@@ -32,13 +32,16 @@ def check_detector_lists_boxes(subject: ComponentSubject) -> None:
 
 @check(1, "detector")
 def check_detector_learns_from_empty_images(subject: ComponentSubject) -> None:
-    """The losses of images without boxes, with many, and with an unknown (NaN) one are finite, forward and backward."""
+    """The losses of images without boxes, with many, and with an unknown (NaN) one are finite, forward and
+    backward."""
     if not subject.config.trainable():
         raise skip("its example does not learn")
     harness = harness_of(subject)
     module: Any = harness.build()
     images = harness.inputs(2)["images"]
-    some = without(labels(2, 3, harness.size), torch.tensor([[[True], [False], [False]], [[True], [True], [True]]]))
+    some = without(
+        labels(2, 3, harness.size), torch.tensor([[[True], [False], [False]], [[True], [True], [True]]])
+    )
     for case, truth in (
         ("no animal", nothing(2)),
         ("three animals", labels(2, 3, harness.size)),
@@ -48,7 +51,9 @@ def check_detector_learns_from_empty_images(subject: ComponentSubject) -> None:
         loss = total(module.loss(images.clone(), truth))
         demand(torch.isfinite(loss), f"the loss with {case} is not finite")
         torch.autograd.backward(loss)
-        bad = [n for n, p in module.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
+        bad = [
+            n for n, p in module.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()
+        ]
         demand(not bad, f"with {case}, the gradient of {', '.join(bad[:3])} is not finite")
 
 

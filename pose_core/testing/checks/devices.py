@@ -1,4 +1,5 @@
-"""Level 3: what not every network can and not every machine has. What cannot be tried is skipped with its reason."""
+"""Level 3: what not every network can and not every machine has. What cannot be tried is skipped with its
+reason."""
 
 from __future__ import annotations
 
@@ -12,7 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from pose_core.testing.checks.check import NETWORK, check, demand
-from pose_core.testing.checks.harness import BackboneHarness, Harness, HeadHarness, NeckHarness, clone, harness_of
+from pose_core.testing.checks.harness import (
+    BackboneHarness,
+    Harness,
+    HeadHarness,
+    NeckHarness,
+    clone,
+    harness_of,
+)
 from pose_core.testing.checks.targets import ComponentSubject, skip
 
 _MAPS = ("backbone", "neck", "head")
@@ -48,13 +56,15 @@ def _compare(found: Any, wanted: tuple[Tensor, ...], what: str, tolerance: float
         spread = float(b.std()) if b.numel() > 1 else 1.0
         off = float((a - b).abs().max())
         demand(
-            off <= tolerance * max(spread, 1e-3) * 10, f"output {i} of {what} is off by {off:.3g}, spread {spread:.3g}"
+            off <= tolerance * max(spread, 1e-3) * 10,
+            f"output {i} of {what} is off by {off:.3g}, spread {spread:.3g}",
         )
 
 
 @check(3, *_MAPS)
 def check_channels_last(subject: ComponentSubject) -> None:
-    """With weights and inputs channels last in memory the outputs are the same; use reshape instead of view."""
+    """With weights and inputs channels last in memory the outputs are the same; use reshape instead of
+    view."""
     plain, tensors, wanted = _plain(subject)
     plain.to(memory_format=torch.channels_last)
     laid = tuple(t.to(memory_format=torch.channels_last) if t.dim() == 4 else t for t in tensors)
@@ -64,7 +74,8 @@ def check_channels_last(subject: ComponentSubject) -> None:
 
 @check(3, NETWORK)
 def check_mixed_precision(subject: ComponentSubject) -> None:
-    """Under autocast with bfloat16 loss and gradients are finite; compute logarithms and exponentials in float32."""
+    """Under autocast with bfloat16 loss and gradients are finite; compute logarithms and exponentials in
+    float32."""
     harness = harness_of(subject)
     module = harness.build()
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -116,7 +127,8 @@ def check_exports_onnx(subject: ComponentSubject) -> None:
 
 @check(3, NETWORK)
 def check_runs_on_a_gpu(subject: ComponentSubject) -> None:
-    """On a GPU it trains, and computes what it does on the CPU; make new tensors on the device of the inputs."""
+    """On a GPU it trains, and computes what it does on the CPU; make new tensors on the device of the
+    inputs."""
     if not torch.cuda.is_available():
         raise skip("this machine has no CUDA GPU")
     harness = harness_of(subject)

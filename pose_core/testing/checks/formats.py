@@ -1,4 +1,5 @@
-"""Level 1: readers, writers and importers, with files that are none of theirs and with frames that can be awkward."""
+"""Level 1: readers, writers and importers, with files that are none of theirs and with frames that can be
+awkward."""
 
 from __future__ import annotations
 
@@ -61,7 +62,10 @@ def _refused(call: Callable[[], object], errors: type[Exception], what: str) -> 
     try:
         call()
     except errors as error:
-        demand("\n" not in str(error).strip() and str(error).strip(), f"{what}: the error is not one line: {error!r}")
+        demand(
+            "\n" not in str(error).strip() and str(error).strip(),
+            f"{what}: the error is not one line: {error!r}",
+        )
     except Exception as error:
         raise AssertionError(
             f"{what}: {type(error).__name__} ({error}) instead of one line in a {errors.__name__}"
@@ -74,7 +78,8 @@ def _make(subject: ComponentSubject) -> Any:
 
 @check(1, "reader")
 def check_reader_knows_its_format(subject: ComponentSubject) -> None:
-    """accepts() is a bool for any file and folder, and raises on none; read() refuses strange ones with a DataError."""
+    """accepts() is a bool for any file and folder, and raises on none; read() refuses strange ones with a
+    DataError."""
     factory: Any = subject.component.factory()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -139,9 +144,13 @@ def _written(subject: ComponentSubject, several: bool, path: Path) -> tuple[Any,
 
 @check(1, "writer")
 def check_writer_takes_all_frames(subject: ComponentSubject) -> None:
-    """Frames with two animals, with none, undecoded ones, and no frames at all are written, or refused by DataError."""
+    """Frames with two animals, with none, undecoded ones, and no frames at all are written, or refused by
+    DataError."""
     writer = _make(subject)
-    demand(isinstance(writer.extension, str) and writer.extension.startswith("."), "extension must begin with a dot")
+    demand(
+        isinstance(writer.extension, str) and writer.extension.startswith("."),
+        "extension must begin with a dot",
+    )
     demand(writer.stem(_header(_SKELETON, 1)).strip(), "stem() is empty")
     with tempfile.TemporaryDirectory() as temporary:
         for several in (False, True):
@@ -152,14 +161,17 @@ def check_writer_takes_all_frames(subject: ComponentSubject) -> None:
                 demand("\n" not in str(error), f"the refusal is not one line: {error!r}")
                 demand(several, f"the frames of one animal are refused: {error}")
                 continue
-            demand(path.is_file() and path.stat().st_size, "write() leaves no file at the path that it is given")
+            demand(
+                path.is_file() and path.stat().st_size, "write() leaves no file at the path that it is given"
+            )
         empty = Path(temporary) / f"empty{writer.extension}"
         _refused(lambda: writer.write(empty, _header(_SKELETON, 0), iter(())), DataError, "no frames at all")
 
 
 @check(1, "writer")
 def check_writer_reads_what_it_writes(subject: ComponentSubject) -> None:
-    """Where reads() accepts the file, read() gives back every frame with its index, keypoints, gaps and scores."""
+    """Where reads() accepts the file, read() gives back every frame with its index, keypoints, gaps and
+    scores."""
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / f"clip{_make(subject).extension}"
         try:
@@ -170,7 +182,9 @@ def check_writer_reads_what_it_writes(subject: ComponentSubject) -> None:
             raise skip("the format is only written")
         stream = writer.read(path)
         again = list(stream)
-    demand([f.index for f in again] == [f.index for f in frames], f"frames {[f.index for f in again]} come back")
+    demand(
+        [f.index for f in again] == [f.index for f in frames], f"frames {[f.index for f in again]} come back"
+    )
     demand(stream.header.skeleton.keypoints == _SKELETON.keypoints, "the names of the keypoints change")
     for frame, found in zip(frames, again, strict=True):
         demand(
@@ -185,7 +199,8 @@ def check_writer_reads_what_it_writes(subject: ComponentSubject) -> None:
 
 @check(1, "writer")
 def check_writer_keeps_who_is_who(subject: ComponentSubject) -> None:
-    """Animals come back under their name or as unknown, unique keypoints as they were; or a DataError refuses them."""
+    """Animals come back under their name or as unknown, unique keypoints as they were; or a DataError refuses
+    them."""
     skeleton = replace(_SKELETON, identified=True, unique_keypoints=("corner",))
     frames = _who_is_who()
     with tempfile.TemporaryDirectory() as temporary:
@@ -201,7 +216,10 @@ def check_writer_keeps_who_is_who(subject: ComponentSubject) -> None:
         stream = writer.read(path)
         again = list(stream)
     found = stream.header.skeleton
-    demand(found.unique_keypoints == skeleton.unique_keypoints, f"unique keypoints {found.unique_keypoints} come back")
+    demand(
+        found.unique_keypoints == skeleton.unique_keypoints,
+        f"unique keypoints {found.unique_keypoints} come back",
+    )
     for frame, other in zip(frames, again, strict=True):
         for name, points in _by_name(found, other).items():
             written = _by_name(skeleton, frame).get(name)
@@ -237,7 +255,8 @@ def _by_name(skeleton: Skeleton, frame: Frame) -> dict[str, Any]:
 
 @check(1, "writer")
 def check_writer_refuses_strange_files(subject: ComponentSubject) -> None:
-    """reads() is a bool for any file and raises on none; read() refuses strange and damaged files with a DataError."""
+    """reads() is a bool for any file and raises on none; read() refuses strange and damaged files with a
+    DataError."""
     writer = _make(subject)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -276,7 +295,8 @@ def _read_all(writer: Any, path: Path) -> None:
 
 @check(1, "importer")
 def check_importer_runs_no_code(subject: ComponentSubject) -> None:
-    """Files that are no model are refused in one line, and no code in a pickle is run: load with weights_only."""
+    """Files that are no model are refused in one line, and no code in a pickle is run: load with
+    weights_only."""
     importer = _make(subject)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -284,7 +304,9 @@ def check_importer_runs_no_code(subject: ComponentSubject) -> None:
             _refused(partial(importer.read, path), PoseError, f"read({path.name})")
             config = folder / "config.yaml"
             if path.suffix in (".pt", ".pkl") and config.exists():
-                config.write_text("method: bu\nmetadata: {}\nmodel: {backbone: {type: X}}\n", encoding="utf-8")
+                config.write_text(
+                    "method: bu\nmetadata: {}\nmodel: {backbone: {type: X}}\n", encoding="utf-8"
+                )
                 _refused(partial(importer.read, path, config), PoseError, f"read({path.name}, config)")
         demand(not (folder / "TRACE").exists(), "reading ran code from a file; never unpickle")
 

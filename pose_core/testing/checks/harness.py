@@ -62,7 +62,9 @@ class Harness(ABC):
         return module.train()
 
     @abstractmethod
-    def inputs(self, batch: int, size: tuple[int, int] | None = None, skeleton: Skeleton = SKELETON) -> Inputs:
+    def inputs(
+        self, batch: int, size: tuple[int, int] | None = None, skeleton: Skeleton = SKELETON
+    ) -> Inputs:
         """Inputs by name, batch first."""
 
     @abstractmethod
@@ -132,7 +134,9 @@ class BackboneHarness(_MapsHarness):
         declared: Sequence[Feature] = self.config.features()
         return declared
 
-    def inputs(self, batch: int, size: tuple[int, int] | None = None, skeleton: Skeleton = SKELETON) -> Inputs:
+    def inputs(
+        self, batch: int, size: tuple[int, int] | None = None, skeleton: Skeleton = SKELETON
+    ) -> Inputs:
         size = size or self.size
         generator = torch.Generator().manual_seed(2)
         made = {"images": torch.randn(batch, 3, *size, generator=generator)}
@@ -174,7 +178,9 @@ class _AfterFeatures(Harness):
     def context(self, skeleton: Skeleton) -> BuildContext:
         return BuildContext(skeleton, self.features, input_size=self.size if self.fixed else None)
 
-    def inputs(self, batch: int, size: tuple[int, int] | None = None, skeleton: Skeleton = SKELETON) -> Inputs:
+    def inputs(
+        self, batch: int, size: tuple[int, int] | None = None, skeleton: Skeleton = SKELETON
+    ) -> Inputs:
         height, width = size or self.size
         generator = torch.Generator().manual_seed(2)
         shapes = [
@@ -221,7 +227,9 @@ class DetectorHarness(Harness):
     def context(self, skeleton: Skeleton) -> BuildContext:
         return BuildContext(skeleton, input_size=self.config.size)
 
-    def inputs(self, batch: int, size: tuple[int, int] | None = None, skeleton: Skeleton = SKELETON) -> Inputs:
+    def inputs(
+        self, batch: int, size: tuple[int, int] | None = None, skeleton: Skeleton = SKELETON
+    ) -> Inputs:
         generator = torch.Generator().manual_seed(2)
         return {"images": torch.rand(batch, 3, *(size or self.size), generator=generator)}
 

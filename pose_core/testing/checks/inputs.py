@@ -12,7 +12,8 @@ from pose_core.testing.checks.targets import ComponentSubject
 
 @check(1, "input")
 def check_input_is_drawn(subject: ComponentSubject) -> None:
-    """In training and inference a finite (B, C, H, W) comes out, also of missing keypoints and of poses outside."""
+    """In training and inference a finite (B, C, H, W) comes out, also of missing keypoints and of poses
+    outside."""
     torch.manual_seed(0)
     module: ExtraInput = BuildContext(SKELETON, input_size=SIZE).build("input", subject.config)
     truth = labels(2, 2)
@@ -30,7 +31,9 @@ def check_input_is_drawn(subject: ComponentSubject) -> None:
                 len(shape) == 4 and shape[0] == 2 and shape[2:] == SIZE,
                 f"{name} gives shape {shape}, not (2, C, {SIZE[0]}, {SIZE[1]})",
             )
-            demand(torch.isfinite(value).all(), f"{name} is not finite where keypoints are missing or outside")
+            demand(
+                torch.isfinite(value).all(), f"{name} is not finite where keypoints are missing or outside"
+            )
             shapes.add(shape)
     demand(len(shapes) == 1, f"training and inference differ in shape: {sorted(shapes)}")
 

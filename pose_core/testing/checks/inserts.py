@@ -13,7 +13,8 @@ from pose_core.testing.checks.targets import ComponentSubject, skip
 
 @check(1, "backbone")
 def check_insert_points_are_passed(subject: ComponentSubject) -> None:
-    """Each of insert_points() is passed once, with the maps that are declared, and what the insert returns goes on."""
+    """Each of insert_points() is passed once, with the maps that are declared, and what the insert returns
+    goes on."""
     harness = harness_of(subject)
     assert isinstance(harness, BackboneHarness)
     points = harness.config.insert_points()
@@ -34,7 +35,8 @@ def check_insert_points_are_passed(subject: ComponentSubject) -> None:
         plain = module(images, **extra)
         kept = module(images, inserts={point: keep(point) for point in points}, **extra)
         demand(
-            [point for point, _ in passed] == list(points), f"it passes {[p for p, _ in passed]}, not {list(points)}"
+            [point for point, _ in passed] == list(points),
+            f"it passes {[p for p, _ in passed]}, not {list(points)}",
         )
         demand(all(map(torch.equal, plain, kept)), "with inserts that change nothing its features are others")
         for point, maps in passed:
@@ -43,7 +45,9 @@ def check_insert_points_are_passed(subject: ComponentSubject) -> None:
             real = [tuple(x.shape[1:]) for x in maps]
             demand(real == wanted, f"at {point} maps of shapes {real} pass, but {wanted} is declared")
             doubled = module(images, inserts={point: lambda maps: [2 * x + 1 for x in maps]}, **extra)
-            demand(not all(map(torch.equal, plain, doubled)), f"what an insert returns at {point} is not used")
+            demand(
+                not all(map(torch.equal, plain, doubled)), f"what an insert returns at {point} is not used"
+            )
 
 
 CHECKS = (check_insert_points_are_passed,)

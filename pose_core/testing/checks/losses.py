@@ -19,7 +19,8 @@ _SHAPES = ((4, 3, 8, 8), (4, 3, 32))
 
 @dataclass(frozen=True)
 class _LossHarness:
-    """A loss with an output and a target that it takes: in [0, 1], adding up to 1 where a distribution would."""
+    """A loss with an output and a target that it takes: in [0, 1], adding up to 1 where a distribution
+    would."""
 
     module: Any
     output: Tensor

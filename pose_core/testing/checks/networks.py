@@ -30,7 +30,8 @@ STEPS = 15
 
 @check(1, "backbone", "neck")
 def check_features_are_as_declared(subject: ComponentSubject) -> None:
-    """The maps have the number, channels and strides that the config's features() say; correct one or the other."""
+    """The maps have the number, channels and strides that the config's features() say; correct one or the
+    other."""
     harness = harness_of(subject)
     assert isinstance(harness, BackboneHarness | NeckHarness)
     with torch.no_grad():
@@ -40,8 +41,13 @@ def check_features_are_as_declared(subject: ComponentSubject) -> None:
 
 def _compare_features(harness: BackboneHarness | NeckHarness, outputs: Any, size: tuple[int, int]) -> None:
     declared = harness.declared()
-    demand(isinstance(outputs, list), f"forward must return a list of feature maps, not {type(outputs).__name__}")
-    demand(len(outputs) == len(declared), f"there are {len(outputs)} feature maps, but {len(declared)} are declared")
+    demand(
+        isinstance(outputs, list), f"forward must return a list of feature maps, not {type(outputs).__name__}"
+    )
+    demand(
+        len(outputs) == len(declared),
+        f"there are {len(outputs)} feature maps, but {len(declared)} are declared",
+    )
     for i, (output, feature) in enumerate(zip(outputs, declared, strict=True)):
         height, width = size
         wanted: tuple[int, ...] = (feature.channels, height // feature.stride, width // feature.stride)
@@ -57,7 +63,8 @@ def _compare_features(harness: BackboneHarness | NeckHarness, outputs: Any, size
 
 @check(1, "backbone")
 def check_odd_sizes(subject: ComponentSubject) -> None:
-    """Inputs whose sides are odd multiples of size_multiple() work; make size_multiple() larger if they cannot."""
+    """Inputs whose sides are odd multiples of size_multiple() work; make size_multiple() larger if they
+    cannot."""
     harness = harness_of(subject)
     assert isinstance(harness, BackboneHarness)
     if harness.fixed:
@@ -72,7 +79,8 @@ def check_odd_sizes(subject: ComponentSubject) -> None:
 
 @check(1, NETWORK)
 def check_batches_of_one_and_three(subject: ComponentSubject) -> None:
-    """An image gives the same alone and among others (in eval mode), and both batches train; mix no images."""
+    """An image gives the same alone and among others (in eval mode), and both batches train; mix no
+    images."""
     harness = harness_of(subject)
     module = harness.build()
     several = harness.inputs(3)
@@ -87,7 +95,9 @@ def check_batches_of_one_and_three(subject: ComponentSubject) -> None:
         among, single = harness.run(module, clone(several)), harness.run(module, clone(alone))
     for name, output in single.items():
         demand(len(among[name]) == 3, f"{name} of a batch of 3 has {len(among[name])} entries")
-        _demand_close(among[name][1:2], output, f"{name} of an image differs when others are in the batch", 1e-3)
+        _demand_close(
+            among[name][1:2], output, f"{name} of an image differs when others are in the batch", 1e-3
+        )
 
 
 def _batch(inputs: Mapping[str, Tensor]) -> int:
@@ -127,7 +137,8 @@ def _some(names: list[str]) -> str:
 
 @check(1, NETWORK)
 def check_eval_is_deterministic(subject: ComponentSubject) -> None:
-    """In eval mode the same input gives the same output and changes no buffer; nn.Dropout and norms know the mode."""
+    """In eval mode the same input gives the same output and changes no buffer; nn.Dropout and norms know the
+    mode."""
     harness = harness_of(subject)
     module = harness.build().eval()
     before = {n: t.clone() for n, t in module.state_dict().items()}
@@ -156,7 +167,8 @@ def check_inputs_are_not_changed(subject: ComponentSubject) -> None:
 
 @check(1, "backbone", "neck", "head")
 def check_follows_the_device(subject: ComponentSubject) -> None:
-    """Moved to another device, it needs nothing of the first; make new tensors on the device of the inputs."""
+    """Moved to another device, it needs nothing of the first; make new tensors on the device of the
+    inputs."""
     harness = harness_of(subject)
     module = harness.build().eval().to("meta")  # a device that every machine has
     inputs = {name: tensor.to("meta") for name, tensor in harness.inputs(1).items()}
@@ -174,7 +186,8 @@ def check_follows_the_device(subject: ComponentSubject) -> None:
 
 @check(1, NETWORK)
 def check_weights_round_trip(subject: ComponentSubject) -> None:
-    """Saved as safetensors and loaded into a new module, the outputs are the same; register all state as buffers."""
+    """Saved as safetensors and loaded into a new module, the outputs are the same; register all state as
+    buffers."""
     harness = harness_of(subject)
     module = harness.build()
     learning = [p for p in module.parameters() if p.requires_grad]
@@ -239,7 +252,9 @@ def _settings() -> dict[str, object]:
 @check(1, PLUGIN)
 def check_import_keeps_global_state(subject: Subject) -> None:
     """Importing the modules of components seeds nothing and changes no setting of torch."""
-    targets = {d.factory.partition(":")[0] for d in subject.plugin.definitions.get("pose_components", ()) if d.config}
+    targets = {
+        d.factory.partition(":")[0] for d in subject.plugin.definitions.get("pose_components", ()) if d.config
+    }
     if not targets:
         raise skip("it offers no components")
     program = f"""
@@ -265,7 +280,8 @@ for module in {sorted(targets)!r}:
 
 @check(1, NETWORK)
 def check_learns_one_batch(subject: ComponentSubject) -> None:
-    """Its loss falls on one batch within 15 steps; look for cut gradients, frozen layers or saturated outputs."""
+    """Its loss falls on one batch within 15 steps; look for cut gradients, frozen layers or saturated
+    outputs."""
     harness = harness_of(subject)
     module = harness.build()
     learning = [p for p in module.parameters() if p.requires_grad]
@@ -284,12 +300,15 @@ def check_learns_one_batch(subject: ComponentSubject) -> None:
         if losses[-1] < 0.98 * losses[0]:
             return
     best = min(losses[1:])
-    raise AssertionError(f"the loss goes from {losses[0]:.4g} to no less than {best:.4g} in {STEPS} steps on one batch")
+    raise AssertionError(
+        f"the loss goes from {losses[0]:.4g} to no less than {best:.4g} in {STEPS} steps on one batch"
+    )
 
 
 @check(1, "backbone", "neck", "head")
 def check_keypoint_axes_are_all(subject: ComponentSubject) -> None:
-    """keypoint_axes() names exactly the tensors whose shape depends on keypoints or individuals, entry by entry."""
+    """keypoint_axes() names exactly the tensors whose shape depends on keypoints or individuals, entry by
+    entry."""
     harness = harness_of(subject)
     module = harness.build()
     axes: Mapping[str, Any] = module.keypoint_axes()  # type: ignore[operator]
@@ -298,13 +317,20 @@ def check_keypoint_axes_are_all(subject: ComponentSubject) -> None:
     demand(not unknown, f"keypoint_axes names what is no parameter or buffer: {_some(unknown)}")
     for name, of in axes.items():
         for axis in of:
-            demand(isinstance(axis, KeypointAxis), f"the axes of {name} must be pose_core.interfaces.KeypointAxis")
+            demand(
+                isinstance(axis, KeypointAxis),
+                f"the axes of {name} must be pose_core.interfaces.KeypointAxis",
+            )
             size = state[name][axis.axis]
             demand(
                 len(axis.entries) == size,
                 f"axis {axis.axis} of {name} has {size} entries, but keypoint_axes names {len(axis.entries)}",
             )
-            names = {*SKELETON.individuals} if axis.individuals else {*SKELETON.keypoints, *SKELETON.unique_keypoints}
+            names = (
+                {*SKELETON.individuals}
+                if axis.individuals
+                else {*SKELETON.keypoints, *SKELETON.unique_keypoints}
+            )
             strange = sorted({n for entry in axis.entries for n in entry} - names)
             demand(not strange, f"axis {axis.axis} of {name} is about unknown names: {', '.join(strange)}")
     for other, individuals in ((MORE_KEYPOINTS, False), (MORE_INDIVIDUALS, True)):
@@ -331,7 +357,8 @@ def _compare_shapes(
         named = {a.axis for a in axes.get(name, ()) if a.individuals == individuals}
         demand(
             differ <= named,
-            f"axes {sorted(differ)} of {name} depend on the {what} ({shape}, and {other[name]} with one more), "
+            f"axes {sorted(differ)} of {name} depend on the {what} ({shape}, and {other[name]} with one "
+            "more), "
             f"but keypoint_axes names {sorted(named) or 'none'}",
         )
 

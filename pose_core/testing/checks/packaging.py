@@ -23,16 +23,24 @@ HEAVY = ("torch", "cv2", "pandas", "scipy", "matplotlib", "h5py", "tables")
 
 @check(0, PLUGIN)
 def check_plugin_module_is_light(subject: Subject) -> None:
-    """The module of the entry point imports nothing heavy (torch, cv2, pandas ...): every pose command imports it."""
+    """The module of the entry point imports nothing heavy (torch, cv2, pandas ...): every pose command
+    imports it."""
     heavy = _imported([subject.plugin.target.partition(":")[0]])
-    demand(not heavy, f"{subject.plugin.target} imports {heavy}; name classes by strings and import nothing of them")
+    demand(
+        not heavy,
+        f"{subject.plugin.target} imports {heavy}; name classes by strings and import nothing of them",
+    )
 
 
 @check(0, PLUGIN)
 def check_configs_are_light(subject: Subject) -> None:
     """Modules of configs import nothing heavy: a configuration is validated before anything is built."""
     modules = sorted(
-        {d.config.partition(":")[0] for d in subject.plugin.definitions.get("pose_components", ()) if d.config}
+        {
+            d.config.partition(":")[0]
+            for d in subject.plugin.definitions.get("pose_components", ())
+            if d.config
+        }
     )
     if not modules:
         raise skip("it offers no component with a config")
@@ -103,9 +111,22 @@ def check_wheel_is_complete(subject: Subject) -> None:
         demand(not missing, f"the installed distribution does not list {', '.join(missing[:5])}")
         return
     with tempfile.TemporaryDirectory() as temporary:
-        pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--no-index",
+        ]
         process = subprocess.run(
-            [*pip, "--wheel-dir", temporary, str(source)], capture_output=True, text=True, check=False, timeout=600
+            [*pip, "--wheel-dir", temporary, str(source)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
         )
         lines = (process.stderr + process.stdout).strip().splitlines()
         # Old pip names the exception, new pip says backend-unavailable.
@@ -118,12 +139,21 @@ def check_wheel_is_complete(subject: Subject) -> None:
         with zipfile.ZipFile(wheel) as archive:
             names = set(archive.namelist())
             info = next(n.partition("/")[0] for n in names if ".dist-info/" in n)
-            points = archive.read(f"{info}/entry_points.txt").decode() if f"{info}/entry_points.txt" in names else ""
+            points = (
+                archive.read(f"{info}/entry_points.txt").decode()
+                if f"{info}/entry_points.txt" in names
+                else ""
+            )
             metadata = archive.read(f"{info}/METADATA").decode()
     missing = sorted(_needed(folder) - names)
-    demand(not missing, f"the wheel lacks {', '.join(missing[:5])}; correct the build settings in pyproject.toml")
+    demand(
+        not missing, f"the wheel lacks {', '.join(missing[:5])}; correct the build settings in pyproject.toml"
+    )
     target = re.search(rf"^{re.escape(subject.plugin.name)}\s*=\s*(\S+)", points, re.MULTILINE)
-    demand(target and target[1] == subject.plugin.target, "the wheel lacks the entry point; install the project again")
+    demand(
+        target and target[1] == subject.plugin.target,
+        "the wheel lacks the entry point; install the project again",
+    )
     body = metadata.partition("\n\n")[2]
     demand(len(body.strip()) > 80, 'the wheel has no description; write a README.md and readme = "README.md"')
 
@@ -141,7 +171,9 @@ def _distribution(subject: Subject) -> importlib.metadata.Distribution:
     try:
         return importlib.metadata.distribution(subject.plugin.distribution)
     except importlib.metadata.PackageNotFoundError:
-        raise AssertionError(f"there is no distribution {subject.plugin.distribution}; install the plugin") from None
+        raise AssertionError(
+            f"there is no distribution {subject.plugin.distribution}; install the plugin"
+        ) from None
 
 
 def _source(distribution: importlib.metadata.Distribution) -> Path | None:

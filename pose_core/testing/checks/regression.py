@@ -1,7 +1,7 @@
 """Level 2: outputs that were stored once, to see when a network begins to compute something else.
 
-The weights are a formula of their names and places, and so is the input: neither the initialisation of layers nor
-anybody's random numbers have a part in the outputs.
+The weights are a formula of their names and places, and so is the input: neither the initialisation of layers
+nor anybody's random numbers have a part in the outputs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from pose_core.testing.checks.targets import ComponentSubject, skip
 
 _SAMPLES = 8
 TOLERANCE = 2e-3
-"""Of the stored outputs, as a fraction of the output's spread; other CPUs and versions of torch round otherwise."""
+"""Of the stored outputs, as a fraction of the output's spread; other CPUs and versions of torch round
+otherwise."""
 
 
 def summarize_outputs(subject: ComponentSubject) -> dict[str, Any]:
@@ -44,7 +45,9 @@ def fill(module: nn.Module) -> None:
             wave = _formula(tensor.shape, name).to(tensor.dtype)
             if name.endswith("running_var"):
                 tensor.copy_(1 + 0.1 * wave)
-            elif name.endswith("running_mean") or (name in learned and tensor.dim() <= 1 and name.endswith("bias")):
+            elif name.endswith("running_mean") or (
+                name in learned and tensor.dim() <= 1 and name.endswith("bias")
+            ):
                 tensor.copy_(0.1 * wave)
             elif name in learned and tensor.dim() <= 1:
                 tensor.copy_(1 + 0.1 * wave)
@@ -79,12 +82,18 @@ def _short(value: Tensor) -> float:
 def check_outputs_are_as_stored(subject: ComponentSubject) -> None:
     """With weights by formula it computes what it computed when 'pose check NAME --store FILE' was run."""
     if subject.reference is None:
-        raise skip(f"no stored outputs are given; make some with {command('check', 'NAME', argument('store', 'FILE'))}")
+        raise skip(
+            "no stored outputs are given; make some with "
+            f"{command('check', 'NAME', argument('store', 'FILE'))}"
+        )
     stored: Mapping[str, Any] | None = subject.reference.get(subject.label)
     demand(stored is not None, f"the stored outputs have none of {subject.label}; store them again")
     assert stored is not None
     found = summarize_outputs(subject)
-    demand(set(found) == set(stored), f"outputs were {', '.join(sorted(stored))}, and are {', '.join(sorted(found))}")
+    demand(
+        set(found) == set(stored),
+        f"outputs were {', '.join(sorted(stored))}, and are {', '.join(sorted(found))}",
+    )
     for name, was in stored.items():
         now = found[name]
         demand(now["shape"] == was["shape"], f"{name} has shape {now['shape']}, and had {was['shape']}")

@@ -42,8 +42,8 @@ class Subject:
     """Something that a plugin offers.
 
     Attributes:
-        kind: ``plugin``, ``model``, ``recipe``, ``extra_head``, ``weights``, ``kind``, ``command``, or the kind of a
-            component.
+        kind: ``plugin``, ``model``, ``recipe``, ``extra_head``, ``weights``, ``kind``, ``command``, or the
+            kind of a component.
         name: bare name; empty for the plugin itself.
         plugin: its record.
         catalog: of everything that is installed.
@@ -98,8 +98,10 @@ class ModelSubject(Subject):
         for namespace in set(self.model.needs) - {r.name for r in self.catalog.plugins}:
             demand(
                 namespace in known or f"pose-{namespace}" in required,
-                f"{self.model.name} names a component of {namespace!r}, which is no installed plugin and none that "
-                f"{self.plugin.distribution} requires in its pyproject.toml; correct the name of the component",
+                f"{self.model.name} names a component of {namespace!r}, which is no installed plugin and "
+                "none that "
+                f"{self.plugin.distribution} requires in its pyproject.toml; correct the name of the "
+                "component",
             )
         raise skip(self.catalog.advice(A_MODEL, self.model.full_name, (self.model.method,)))
 
@@ -155,7 +157,9 @@ def find_plugins(name: str) -> list[PluginRecord]:
     """
     catalog = get_catalog()
     wanted = name.lower().replace("_", "-")
-    found = [r for r in catalog.plugins if wanted in (r.distribution.lower().replace("_", "-"), r.name.lower())]
+    found = [
+        r for r in catalog.plugins if wanted in (r.distribution.lower().replace("_", "-"), r.name.lower())
+    ]
     if not found:
         known = ", ".join(sorted({r.distribution for r in catalog.plugins}))
         raise ConfigError(f"no plugin {name!r} is installed; distributions with plugins are {known}")
@@ -180,7 +184,8 @@ def subjects(name: str, reference: StoredOutputs | None = None) -> list[Subject]
             s
             for record in catalog.plugins
             for s in _offered(record, catalog, reference)
-            if s.name and name in (s.name, s.name.rpartition("/")[2], f"{record.name}/{s.name.rpartition('/')[2]}")
+            if s.name
+            and name in (s.name, s.name.rpartition("/")[2], f"{record.name}/{s.name.rpartition('/')[2]}")
         ]
         if not chosen:
             raise _nothing(name, catalog) from None
@@ -189,11 +194,13 @@ def subjects(name: str, reference: StoredOutputs | None = None) -> list[Subject]
 
 
 def answers_for(record: PluginRecord, namespaces: Collection[str], catalog: Catalog) -> bool:
-    """Whether a plugin must keep its promises together with others: with those that its distribution requires and with
-    the first-party ones, not with whatever else happens to be installed."""
+    """Whether a plugin must keep its promises together with others: with those that its distribution requires
+    and with the first-party ones, not with whatever else happens to be installed."""
     required = required_by(record.distribution)
     strangers = {
-        r.name for r in catalog.plugins if not r.first_party and canonicalize_name(r.distribution) not in required
+        r.name
+        for r in catalog.plugins
+        if not r.first_party and canonicalize_name(r.distribution) not in required
     }
     return not (strangers - {record.name}).intersection(namespaces)
 
@@ -218,7 +225,8 @@ def _offered(record: PluginRecord, catalog: Catalog, reference: StoredOutputs | 
         for d in defined.get("pose_recipes", ())
     ]
     found += [
-        DefinitionSubject(EXTRA_HEAD, d.name, definition=d, **common) for d in defined.get("pose_extra_heads", ())
+        DefinitionSubject(EXTRA_HEAD, d.name, definition=d, **common)
+        for d in defined.get("pose_extra_heads", ())
     ]
     for kind, hook in ((WEIGHTS, "pose_weights"), (KIND, "pose_kinds"), (COMMAND, "pose_commands")):
         found += [DefinitionSubject(kind, d.name, definition=d, **common) for d in defined.get(hook, ())]

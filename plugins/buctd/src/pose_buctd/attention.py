@@ -40,7 +40,8 @@ class PositionAttention(nn.Module):
 
 
 class ConditionalChannelAttention(nn.Module):
-    """Queries from maps made of the conditions, one a channel; keys and values are the channels of the features."""
+    """Queries from maps made of the conditions, one a channel; keys and values are the channels of the
+    features."""
 
     def __init__(self, features: int, conditions: int, cells: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -64,7 +65,8 @@ class ConditionalChannelAttention(nn.Module):
 
 
 class ConditionalAttention(nn.Module):
-    """CoAM of one feature map (Zhou et al. 2023; the dual attention of Fu et al. 2019 with queries from conditions).
+    """CoAM of one feature map (Zhou et al. 2023; the dual attention of Fu et al. 2019 with queries from
+    conditions).
 
     Args:
         features: channels C of the map.
@@ -135,9 +137,10 @@ class ConditionalAttention(nn.Module):
 
 
 def _resizing(length: int, to: int) -> Tensor:
-    """(to, length): bilinear resizing along one axis, each cell the mean over what it covers (antialiased)."""
+    """(to, length): bilinear resizing along one axis, each cell the mean over what it covers
+    (antialiased)."""
     # As an image of columns that are ones at one place each: torch 2.15 resizes images of width 1 wrongly.
     columns = torch.eye(length)[None, None]
-    return functional.interpolate(columns, size=(to, length), mode="bilinear", antialias=True, align_corners=False)[
-        0, 0
-    ]
+    return functional.interpolate(
+        columns, size=(to, length), mode="bilinear", antialias=True, align_corners=False
+    )[0, 0]

@@ -21,8 +21,8 @@ class Coam(Backbone):
     They are under ``attention.<insert point>.<feature map>``, the backbone is under ``backbone``.
 
     Raises:
-        ConfigError: the input size is not fixed, no multiple of what the backbone needs, or the heads do not divide the
-            cells.
+        ConfigError: the input size is not fixed, no multiple of what the backbone needs, or the heads do not
+            divide the cells.
     """
 
     def __init__(self, config: CoamConfig, context: BuildContext) -> None:
@@ -32,7 +32,9 @@ class Coam(Backbone):
             raise ConfigError("model.preprocess.size: buctd/coam needs a fixed size, such as [256, 256]")
         multiple = config.size_multiple()
         if any(length % multiple for length in size):
-            raise ConfigError(f"model.preprocess.size: buctd/coam needs multiples of {multiple}, not {list(size)}")
+            raise ConfigError(
+                f"model.preprocess.size: buctd/coam needs multiples of {multiple}, not {list(size)}"
+            )
         self.size = size
         self.channels = channels(config.encoding, context)
         self.encoding = config.encoding
@@ -42,7 +44,9 @@ class Coam(Backbone):
         points = config.backbone.insert_points()
         self.attention = nn.ModuleDict(
             {
-                point: nn.ModuleList(self._attention(config, feature, context.key) for feature in points[point])
+                point: nn.ModuleList(
+                    self._attention(config, feature, context.key) for feature in points[point]
+                )
                 for point in points
                 if point in config.at
             }
@@ -66,14 +70,16 @@ class Coam(Backbone):
             the feature maps of the backbone within.
 
         Raises:
-            ConfigError: the images or the conditions are not of the size or encoding that the network was made for.
+            ConfigError: the images or the conditions are not of the size or encoding that the network was
+                made for.
         """
         conditions = extra[CONDITIONS]
         check_channels(conditions, self.channels)
         if tuple(images.shape[-2:]) != tuple(self.size):
             raise ConfigError(
                 f"buctd/coam was made for images of {self.size[0]} x {self.size[1]} pixels and gets "
-                f"{images.shape[-2]} x {images.shape[-1]}; set model.preprocess.size and train it for that size"
+                f"{images.shape[-2]} x {images.shape[-1]}; set model.preprocess.size and train it for that "
+                "size"
             )
         features: list[Tensor] = self.backbone(
             images,
@@ -94,7 +100,9 @@ class Coam(Backbone):
     def _attention(self, config: CoamConfig, feature: Feature, key: str) -> ConditionalAttention:
         height, width = (length // feature.stride for length in self.size)
         if height * width % config.heads:
-            raise ConfigError(f"{key}.heads: {config.heads} heads do not divide the {height * width} cells of a map")
+            raise ConfigError(
+                f"{key}.heads: {config.heads} heads do not divide the {height * width} cells of a map"
+            )
         return ConditionalAttention(
             feature.channels,
             self.channels,

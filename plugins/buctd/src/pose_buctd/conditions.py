@@ -22,17 +22,17 @@ from pose_core.interfaces import BuildContext, ExtraInput, KeypointAxis, Labels,
 from pose_core.maps import animal_boxes
 
 _LEAST_AREA = 1 / 16
-"""Of the animal, as a fraction of the crop that was cut around it: the box of an animal that lies along an axis, or of
-which one keypoint is labelled, says nothing about its size."""
+"""Of the animal, as a fraction of the crop that was cut around it: the box of an animal that lies along an
+axis, or of which one keypoint is labelled, says nothing about its size."""
 _VALIDATION_SEED = 0
 
 
 class Conditions(ExtraInput):
     """Poses as maps: (B, K, H, W), or (B, 3, H, W) with ``encoding: coloured``; float32.
 
-    In training the pose is the animal's own with the errors of a bottom-up model (:mod:`pose_buctd.sampling`), by
-    torch's random numbers; in evaluation mode the same errors come from a generator of its own with a fixed seed, so
-    that two validations of the same weights agree.
+    In training the pose is the animal's own with the errors of a bottom-up model
+    (:mod:`pose_buctd.sampling`), by torch's random numbers; in evaluation mode the same errors come from a
+    generator of its own with a fixed seed, so that two validations of the same weights agree.
     """
 
     colours: Tensor
@@ -160,7 +160,8 @@ def check_channels(conditions: Tensor, expected: int) -> None:
 def axes_of_convolution(
     name: str, encoding: str, names: Sequence[str], inwards: bool = False
 ) -> dict[str, tuple[KeypointAxis, ...]]:
-    """The keypoint axes of a convolution or linear layer of conditions; ``inwards``: its outputs are keypoints too."""
+    """The keypoint axes of a convolution or linear layer of conditions; ``inwards``: its outputs are
+    keypoints too."""
     if encoding == "coloured":
         return {}
     into, out_of = KeypointAxis.of(1, names), KeypointAxis.of(0, names)
@@ -170,7 +171,8 @@ def axes_of_convolution(
 
 
 def _areas(labels: Labels, image_size: tuple[int, int]) -> Tensor:
-    """(B,) square pixels, of the first animals: as labelled, else of their boxes, else of what their keypoints span."""
+    """(B,) square pixels, of the first animals: as labelled, else of their boxes, else of what their
+    keypoints span."""
     boxes = animal_boxes(labels)[:, 0]
     of_box = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(-1)
     area = labels.areas[:, 0]
@@ -188,7 +190,9 @@ def _sigmas(errors: ErrorsConfig, names: Sequence[str]) -> list[float]:
             f"{', '.join(names)}"
         )
     if absent := [name for name in names if name not in errors.sigma]:
-        raise ConfigError(f"model.inputs.conditions.errors.sigma: says nothing about {absent[0]!r}; name all keypoints")
+        raise ConfigError(
+            f"model.inputs.conditions.errors.sigma: says nothing about {absent[0]!r}; name all keypoints"
+        )
     return [errors.sigma[name] for name in names]
 
 

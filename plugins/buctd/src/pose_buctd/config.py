@@ -20,7 +20,8 @@ Colour = tuple[Probability, Probability, Probability]
 
 
 class ErrorsConfig(Spec):
-    """How the conditions of training err (PoseFix, Moon et al. 2019). What is left of the probabilities is good."""
+    """How the conditions of training err (PoseFix, Moon et al. 2019). What is left of the probabilities is
+    good."""
 
     jitter: Probability = Field(
         0.16, description="Probability of a keypoint a little off: keypoint similarity 0.5-0.85."
@@ -30,20 +31,28 @@ class ErrorsConfig(Spec):
     )
     inversion: Probability = Field(
         0.03,
-        description="Probability of the mirrored keypoint of the same animal; of any of its keypoints where the "
+        description="Probability of the mirrored keypoint of the same animal; of any of its keypoints where "
+        "the "
         "skeleton has no symmetry.",
     )
-    miss: Probability = Field(0.10, description="Probability of a keypoint far off: keypoint similarity 0.1-0.5.")
+    miss: Probability = Field(
+        0.10, description="Probability of a keypoint far off: keypoint similarity 0.1-0.5."
+    )
     missing: float = Field(0.1, ge=0, lt=1, description="Probability that a keypoint is not there at all.")
     shift: float = Field(
         0.2,
         ge=0,
         le=1,
-        description="Largest shift of the pose as a whole, relative to the root of the animal's area: the pose of an "
-        "earlier frame lies behind. Without it a network that tracks falls behind a moving animal, frame by frame.",
+        description="Largest shift of the pose as a whole, relative to the root of the animal's area: the "
+        "pose of an "
+        "earlier frame lies behind. Without it a network that tracks falls behind a moving animal, frame by "
+        "frame.",
     )
     turn: float = Field(
-        15.0, ge=0, le=180, description="Largest rotation of the pose as a whole about its middle, either way, degrees."
+        15.0,
+        ge=0,
+        le=180,
+        description="Largest rotation of the pose as a whole about its middle, either way, degrees.",
     )
     sigma: PositiveFloat | dict[str, PositiveFloat] = Field(
         0.1, description="OKS sigma of every keypoint, or by keypoint name; makes distances of similarities."
@@ -66,19 +75,26 @@ class ConditionsConfig(InputConfig):
 
     encoding: Encoding = Field(
         "stacked",
-        description="stacked: one map a keypoint. coloured: three maps, a colour a keypoint. The backbone's must be "
+        description="stacked: one map a keypoint. coloured: three maps, a colour a keypoint. The backbone's "
+        "must be "
         "the same.",
     )
     rendering: Literal["exact", "deeplabcut"] = Field(
         "exact",
-        description="exact: Gaussians at the very positions. deeplabcut: as imported networks were trained, of whole "
+        description="exact: Gaussians at the very positions. deeplabcut: as imported networks were trained, "
+        "of whole "
         "pixels, one pixel up and to the left, cut off, and scaled by the highest of all.",
     )
-    sigma: float = Field(2.6, gt=0, description="Standard deviation of the Gaussians, pixels of the network's input.")
+    sigma: float = Field(
+        2.6, gt=0, description="Standard deviation of the Gaussians, pixels of the network's input."
+    )
     peak: float = Field(1.0, gt=0, description="Height of the Gaussians.")
-    radius: int = Field(7, ge=1, description="rendering: deeplabcut. Pixels beyond which the Gaussians are cut off.")
+    radius: int = Field(
+        7, ge=1, description="rendering: deeplabcut. Pixels beyond which the Gaussians are cut off."
+    )
     colours: tuple[Colour, ...] | None = Field(
-        None, description="encoding: coloured. Red, green and blue in [0, 1] of each keypoint; null: the rainbow's."
+        None,
+        description="encoding: coloured. Red, green and blue in [0, 1] of each keypoint; null: the rainbow's.",
     )
     errors: ErrorsConfig = Field(default_factory=ErrorsConfig, description="Of the conditions in training.")
 
@@ -90,13 +106,15 @@ class ConditionsConfig(InputConfig):
 
 
 class PreNetConfig(BackboneConfig):
-    """Convolutions of image and conditions, added up to an image for any backbone (BUCTD, Zhou et al. 2023)."""
+    """Convolutions of image and conditions, added up to an image for any backbone (BUCTD, Zhou et al.
+    2023)."""
 
     backbone: AnyBackbone = Field(description="Gets the sum in the place of the image.")
     encoding: Encoding = Field("stacked", description="Of the conditions, as in model.inputs.conditions.")
     gain: NonNegativeFloat = Field(
         0.1,
-        description="Height of the conditions at the start, in standard deviations: blobs fill so little of an image "
+        description="Height of the conditions at the start, in standard deviations: blobs fill so little of "
+        "an image "
         "that with 1 they would outshine it.",
     )
 
@@ -119,23 +137,28 @@ class PreNetConfig(BackboneConfig):
 
 
 class CoamConfig(BackboneConfig):
-    """Another backbone with conditional attention in it (CoAM; BUCTD, Zhou et al. 2023). Needs a fixed input size."""
+    """Another backbone with conditional attention in it (CoAM; BUCTD, Zhou et al. 2023). Needs a fixed input
+    size."""
 
-    backbone: AnyBackbone = Field(description="Whose feature maps attend; one with insert points, such as hrnet/hrnet.")
+    backbone: AnyBackbone = Field(
+        description="Whose feature maps attend; one with insert points, such as hrnet/hrnet."
+    )
     at: tuple[str, ...] = Field(
         ("transition2",),
         min_length=1,
         description="Insert points of the backbone at which all feature maps attend to the conditions.",
     )
     attention: Literal["dual", "channel"] = Field(
-        "dual", description="dual: over positions and over channels, added. channel: over channels, multiplied."
+        "dual",
+        description="dual: over positions and over channels, added. channel: over channels, multiplied.",
     )
     heads: int = Field(1, ge=1, description="Of the attention.")
     dropout: float = Field(0.1, ge=0, lt=1, description="Of the attention weights.")
     encoding: Encoding = Field("stacked", description="Of the conditions, as in model.inputs.conditions.")
     transposed: bool = Field(
         False,
-        description="Conditions are resized to (width, height) in the place of (height, width), as imported networks "
+        description="Conditions are resized to (width, height) in the place of (height, width), as imported "
+        "networks "
         "of oblong crops were trained.",
     )
 
@@ -187,12 +210,15 @@ class RefineConfig(StageConfig):
         0.7,
         gt=0,
         le=1,
-        description="Of two poses more similar than this (OKS with sigma 0.1) that with the higher score is kept.",
+        description="Of two poses more similar than this (OKS with sigma 0.1) that with the higher score is "
+        "kept.",
     )
     search_every: PositiveInt | None = Field(
         10,
-        description="inference.follow: the whole frame is searched in every so many-th frame even when no animal is "
-        "missing; an animal that is found and not followed yet takes the place of one that is followed and not found. "
+        description="inference.follow: the whole frame is searched in every so many-th frame even when no "
+        "animal is "
+        "missing; an animal that is found and not followed yet takes the place of one that is followed and "
+        "not found. "
         "null: never.",
     )
 

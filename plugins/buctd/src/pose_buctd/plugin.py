@@ -3,7 +3,15 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pose_core.hooks import ComponentSpec, MethodSpec, ModelPreset, ModelRecipe, PluginInfo, SupplierSpec, hookimpl
+from pose_core.hooks import (
+    ComponentSpec,
+    MethodSpec,
+    ModelPreset,
+    ModelRecipe,
+    PluginInfo,
+    SupplierSpec,
+    hookimpl,
+)
 
 _HEATMAPS = {"keypoints": {"type": "heatmap/heatmap", "deconv_layers": 0}}
 _SIMCC = {"keypoints": {"type": "rtmpose/simcc"}}
@@ -52,7 +60,12 @@ def pose_components() -> Iterable[ComponentSpec]:
         citations=("fu2019danet",),
     )
     for name, config, factory, summary in (
-        ("refine", "Refine", "refine:make_refine_stage", "A network that refines poses, each in a crop around it"),
+        (
+            "refine",
+            "Refine",
+            "refine:make_refine_stage",
+            "A network that refines poses, each in a crop around it",
+        ),
         (
             "initial_poses",
             "InitialPoses",
@@ -147,7 +160,8 @@ def _preset(
 @hookimpl
 def pose_models() -> Iterable[ModelPreset]:
     for width, human in ((32, False), (48, False), (48, True)):
-        # Its attention has matrices over all pairs of cells, which a higher rate drives away in the first steps.
+        # Its attention has matrices over all pairs of cells, which a higher rate drives away in the first
+        # steps.
         yield _preset(
             f"ctd_coam_w{width}{'_human' * human}",
             _HUMAN if human else (256, 256),

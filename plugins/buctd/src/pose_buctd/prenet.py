@@ -17,10 +17,10 @@ _HIDDEN = 64
 class PreNet(Backbone):
     """The conditional pre-network of BUCTD (Zhou et al. 2023) before another backbone.
 
-    image: convolution 3 x 3 to 64 channels, batch norm, convolution 7 x 7 to 3 channels, batch norm; conditions:
-    convolution 7 x 7 to 3 channels, batch norm; their sum goes into the backbone. At the start the image passes through
-    but for its mean and contrast, so that pretrained weights of the backbone keep their meaning, and conditions show as
-    faint blobs.
+    image: convolution 3 x 3 to 64 channels, batch norm, convolution 7 x 7 to 3 channels, batch norm;
+    conditions: convolution 7 x 7 to 3 channels, batch norm; their sum goes into the backbone. At the start
+    the image passes through but for its mean and contrast, so that pretrained weights of the backbone keep
+    their meaning, and conditions show as faint blobs.
     """
 
     def __init__(self, config: PreNetConfig, context: BuildContext) -> None:
@@ -68,7 +68,8 @@ class PreNet(Backbone):
         assert isinstance(first, nn.Conv2d)
         assert isinstance(second, nn.Conv2d)
         with torch.no_grad():
-            # Three of the hidden channels are the image; the others are free to learn, and count for little yet.
+            # Three of the hidden channels are the image; the others are free to learn, and count for little
+            # yet.
             nn.init.dirac_(first.weight[:3])
             nn.init.normal_(second.weight, std=1e-3)
             second.weight[:, :3].zero_()

@@ -1,4 +1,5 @@
-"""Poses drawn as maps. A Gaussian is the product of one along x and one along y, so only profiles are computed."""
+"""Poses drawn as maps. A Gaussian is the product of one along x and one along y, so only profiles are
+computed."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ def gaussian_profiles(positions: Tensor, length: int, sigma: float) -> Tensor:
 
 
 def blurred_profiles(pixels: Tensor, length: int, sigma: float, radius: int) -> Tensor:
-    """A one at a pixel after a Gaussian filter that is cut off and mirrors the image at its borders, as OpenCV does.
+    """A one at a pixel after a Gaussian filter that is cut off and mirrors the image at its borders, as
+    OpenCV does.
 
     Args:
         pixels: (..., ) whole numbers in [0, length) as float32; NaN: missing.
@@ -70,7 +72,8 @@ def coloured(rows: Tensor, columns: Tensor, colours: Tensor) -> Tensor:
 
 
 def rainbow(count: int) -> list[tuple[float, float, float]]:
-    """Colours from violet to red, as far from each other as the count allows (Matplotlib's map of that name)."""
+    """Colours from violet to red, as far from each other as the count allows (Matplotlib's map of that
+    name)."""
     # Steps of a table of 256 colours, in whole numbers: imported networks were trained with these.
     steps = [min(int(256 * i / (count - 1)), 255) / 255 if count > 1 else 0.0 for i in range(count)]
     return [
@@ -103,5 +106,7 @@ def colour_table(colours: Sequence[Sequence[float]] | None, count: int) -> Tenso
     """
     chosen = colours if colours is not None else rainbow(count)
     if len(chosen) != count:
-        raise ValueError(f"colours: {len(chosen)} colours for {count} keypoints; give one a keypoint, or null")
+        raise ValueError(
+            f"colours: {len(chosen)} colours for {count} keypoints; give one a keypoint, or null"
+        )
     return torch.tensor([list(colour) for colour in chosen], dtype=torch.float32)

@@ -1,9 +1,10 @@
 """Poses as a bottom-up model would find them, made of labels (PoseFix, Moon et al. 2019).
 
-Each keypoint of the animal becomes one of five kinds. The keypoint similarity exp(-d^2 / (2 area (2 sigma)^2)) of OKS
-says how far off they are: good ones are within similarity 0.85, jittered ones between 0.85 and 0.5, missed ones between
-0.5 and 0.1 of the true place; swapped and inverted ones within 0.5 of the place they are taken for. Then the pose is
-moved and turned as a whole, as that of an earlier frame would be.
+Each keypoint of the animal becomes one of five kinds. The keypoint similarity exp(-d^2 / (2 area (2
+sigma)^2)) of OKS
+says how far off they are: good ones are within similarity 0.85, jittered ones between 0.85 and 0.5, missed
+ones between 0.5 and 0.1 of the true place; swapped and inverted ones within 0.5 of the place they are taken
+for. Then the pose is moved and turned as a whole, as that of an earlier frame would be.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def ring(area: Tensor, sigma: Tensor, kind: Tensor) -> tuple[Tensor, Tensor]:
         two tensors (B, K), pixels.
     """
     roots = torch.tensor(
-        [[math.sqrt(-2 * math.log(s)) for s in pair] for pair in _SIMILARITIES], dtype=area.dtype, device=area.device
+        [[math.sqrt(-2 * math.log(s)) for s in pair] for pair in _SIMILARITIES],
+        dtype=area.dtype,
+        device=area.device,
     )
     unit = area.sqrt()[:, None] * (2 * sigma)[None]
     edges = roots[kind] * unit.unsqueeze(-1)
@@ -68,8 +71,9 @@ def imperfect_poses(
 ) -> Sampled:
     """One imperfect pose of the first animal of each image. No loop over images, animals or keypoints.
 
-    A kind that is impossible for a keypoint (nobody to be swapped with, no mirrored keypoint) leaves its probability to
-    the others. A keypoint without a label gets no condition. Some others are left out, but never all.
+    A kind that is impossible for a keypoint (nobody to be swapped with, no mirrored keypoint) leaves its
+    probability to the others. A keypoint without a label gets no condition. Some others are left out, but
+    never all.
 
     Args:
         keypoints: (B, N, K, 2), the animal first and its neighbours after it; NaN: unlabelled.
@@ -94,7 +98,8 @@ def imperfect_poses(
     swapped = _swapped(keypoints[:, 1:], mirror, rand(b, k, 2 * (n - 1)))
     places = torch.stack([truth, truth, truth, inverted, swapped])
     possible = ~torch.isnan(places).any(-1)
-    # Columns in the order of the kinds; of a keypoint without label all are impossible, and it becomes no condition.
+    # Columns in the order of the kinds; of a keypoint without label all are impossible, and it becomes no
+    # condition.
     steps = (probabilities[:, None, None] * possible).cumsum(0)
     kind = (rand(b, k) * steps[-1] >= steps[:-1]).sum(0)
     # Probability 0 of all that is possible: it is good.
@@ -115,7 +120,8 @@ def imperfect_poses(
 
 
 def _as_a_whole(poses: Tensor, reach: Tensor, angle: float, chance: Tensor) -> Tensor:
-    """Poses (B, K, 2) turned about their middles by up to ``angle`` either way and moved by up to ``reach`` (B,)."""
+    """Poses (B, K, 2) turned about their middles by up to ``angle`` either way and moved by up to ``reach``
+    (B,)."""
     turned, way, far = chance.unbind(-1)
     turned, way = (2 * turned - 1) * angle, 2 * math.pi * way
     middle = poses.nanmean(1, keepdim=True)
@@ -142,7 +148,8 @@ def _inverted(truth: Tensor, mirror: Tensor, chance: Tensor) -> Tensor:
 
 
 def _swapped(others: Tensor, mirror: Tensor, chance: Tensor) -> Tensor:
-    """(B, K, 2): the same or the mirrored keypoint of another animal, chosen at random; NaN where there is none."""
+    """(B, K, 2): the same or the mirrored keypoint of another animal, chosen at random; NaN where there is
+    none."""
     b, n, k, _ = others.shape
     if not n:
         return others.new_full((b, k, 2), torch.nan)

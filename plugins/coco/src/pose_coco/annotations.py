@@ -137,16 +137,22 @@ def read_annotations(path: Path, category: str | int | None) -> Annotations:
     chosen = _choose_categories(path, categories, category)
     rows = {image.id: row for row, image in enumerate(images)}
     annotations = _get_list(path, content, "annotations")
-    _check_unique(path, "annotation", (_get_integer(path, "annotation", a, "id") for a in annotations if "id" in a))
+    _check_unique(
+        path, "annotation", (_get_integer(path, "annotation", a, "id") for a in annotations if "id" in a)
+    )
     chosen_ids = {c.id for c in chosen}
     kept, image = [], []
     for annotation in annotations:
         category_id = _get_integer(path, "annotation", annotation, "category_id")
         if category_id not in category_ids:
-            raise DataError(f"{path}: {_called(annotation)} is of category {category_id}, which is not listed")
+            raise DataError(
+                f"{path}: {_called(annotation)} is of category {category_id}, which is not listed"
+            )
         row = rows.get(_get_integer(path, "annotation", annotation, "image_id"))
         if row is None:
-            raise DataError(f"{path}: {_called(annotation)} is on image {annotation['image_id']}, which is not listed")
+            raise DataError(
+                f"{path}: {_called(annotation)} is on image {annotation['image_id']}, which is not listed"
+            )
         if category_id in chosen_ids:
             kept.append(annotation)
             image.append(row)
@@ -180,7 +186,9 @@ def parse_images(path: Path, content: object) -> tuple[ImageEntry, ...]:
         if not isinstance(name, str) or not name.strip():
             raise DataError(f"{path}: image {number} has no file_name")
         size = [image.get(side) for side in ("width", "height")]
-        width, height = (int(side) if isinstance(side, int | float) and 0 < side < _FAR else 0 for side in size)
+        width, height = (
+            int(side) if isinstance(side, int | float) and 0 < side < _FAR else 0 for side in size
+        )
         # Annotation tools on Windows write backslashes.
         entries.append(ImageEntry(number, name.replace("\\", "/"), width, height))
     _check_unique(path, "image", (entry.id for entry in entries))
@@ -188,7 +196,8 @@ def parse_images(path: Path, content: object) -> tuple[ImageEntry, ...]:
     for entry in entries:
         if entry.file_name in names:
             raise DataError(
-                f"{path}: images {names[entry.file_name]} and {entry.id} have the same file_name {entry.file_name!r}"
+                f"{path}: images {names[entry.file_name]} and {entry.id} have the same file_name "
+                f"{entry.file_name!r}"
             )
         names[entry.file_name] = entry.id
     return tuple(entries)
@@ -231,7 +240,9 @@ def _called(annotation: Annotation) -> str:
     return f"annotation {annotation['id']}" if "id" in annotation else "an annotation without id"
 
 
-def _parse_categories(path: Path, content: Mapping[str, object]) -> tuple[list[Category], tuple[str, ...], set[int]]:
+def _parse_categories(
+    path: Path, content: Mapping[str, object]
+) -> tuple[list[Category], tuple[str, ...], set[int]]:
     """Parse the categories with keypoints, the names of those without, and all ids."""
     found, without, ids = [], [], []
     for item in _get_list(path, content, "categories"):
@@ -246,7 +257,9 @@ def _parse_categories(path: Path, content: Mapping[str, object]) -> tuple[list[C
         # Category files of detection data have null here.
         limbs = item.get("skeleton") or []
         if not isinstance(limbs, list) or not all(isinstance(limb, list) for limb in limbs):
-            raise DataError(f"{path}: category {name!r}: skeleton must be a list of pairs of keypoint numbers")
+            raise DataError(
+                f"{path}: category {name!r}: skeleton must be a list of pairs of keypoint numbers"
+            )
         if keypoints:
             found.append(Category(number, name, tuple(keypoints), tuple(tuple(limb) for limb in limbs)))
         else:
@@ -255,7 +268,9 @@ def _parse_categories(path: Path, content: Mapping[str, object]) -> tuple[list[C
     return found, tuple(without), set(ids)
 
 
-def _choose_categories(path: Path, categories: list[Category], wanted: str | int | None) -> tuple[Category, ...]:
+def _choose_categories(
+    path: Path, categories: list[Category], wanted: str | int | None
+) -> tuple[Category, ...]:
     if not categories:
         raise DataError(f"{path}: no category has keypoints; these are annotations of boxes or masks only")
     listed = ", ".join(f"{c.name} (id {c.id}, {len(c.keypoints)} keypoints)" for c in categories[:8])
@@ -293,7 +308,8 @@ def _parse_keypoints(path: Path, annotations: list[Annotation], count: int) -> n
         if not isinstance(numbers, list) or len(numbers) != 3 * count:
             have = f"{len(numbers)} numbers" if isinstance(numbers, list) else repr(numbers)
             raise DataError(
-                f"{path}: keypoints of {_called(annotation)} are {have}, not 3 for each of the {count} keypoints"
+                f"{path}: keypoints of {_called(annotation)} are {have}, not 3 for each of the {count} "
+                "keypoints"
             )
         values.append(numbers)
     found = _parse_numbers(path, annotations, values, "keypoints").reshape(-1, count, 3)
@@ -347,5 +363,7 @@ def _parse_numbers(
         return np.zeros((0, _WIDTH.get(key, 0)))
     far = np.flatnonzero((np.abs(found) > _FAR ** (1 + (key == "area"))).any(axis=1))
     if len(far):
-        raise DataError(f"{path}: {key} of {_called(annotations[far[0]])} holds a number that is out of range")
+        raise DataError(
+            f"{path}: {key} of {_called(annotations[far[0]])} holds a number that is out of range"
+        )
     return found

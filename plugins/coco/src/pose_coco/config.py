@@ -19,7 +19,8 @@ class CocoReaderConfig(ReaderConfig):
     images: str | None = Field(
         None,
         min_length=1,
-        description="Folder that the file names of images are relative to; looked for around the JSON file by default.",
+        description="Folder that the file names of images are relative to; looked for around the JSON file "
+        "by default.",
     )
 
 
@@ -29,7 +30,8 @@ class CocoWriterConfig(WriterConfig):
     annotations: str | None = Field(
         None,
         min_length=1,
-        description="COCO JSON file that gives image files their image_id; without it image_id is the frame number.",
+        description="COCO JSON file that gives image files their image_id; without it image_id is the frame "
+        "number.",
     )
     category_id: int | None = Field(
         None, description="category_id of the animals; by default that of the training data, else 1."

@@ -42,7 +42,9 @@ class ImageFiles:
             named = [home / folder, Path(folder)]
             self._folders = [f for f in named if f.is_dir()][:1]
             if not self._folders:
-                raise DataError(f"{file}: the folder of its images, {folder}, does not exist (nor {named[0]})")
+                raise DataError(
+                    f"{file}: the folder of its images, {folder}, does not exist (nor {named[0]})"
+                )
 
     def find(self, file_name: str) -> tuple[Path, str]:
         """Find a file by its name in the JSON file.
@@ -68,4 +70,6 @@ class ImageFiles:
 
     def _below_root(self, path: Path, otherwise: str) -> str:
         resolved = path.resolve()
-        return resolved.relative_to(self._root).as_posix() if resolved.is_relative_to(self._root) else otherwise
+        return (
+            resolved.relative_to(self._root).as_posix() if resolved.is_relative_to(self._root) else otherwise
+        )

@@ -201,7 +201,9 @@ def _add_count_notes(
     if nowhere := int((part.crowd & np.isnan(part.boxes).any(axis=1)).sum()):
         notes.append(f"{part.path}: {nowhere} crowd regions have no bbox and cannot be told from background")
     if boxed := int((kept & ~labelled).sum()):
-        notes.append(f"{part.path}: {boxed} animals have a box and no labelled keypoint; only detectors learn them")
+        notes.append(
+            f"{part.path}: {boxed} animals have a box and no labelled keypoint; only detectors learn them"
+        )
     if blank := int((~kept & ~part.crowd).sum()):
         notes.append(f"{part.path}: {blank} animals with neither box nor labelled keypoint are left out")
     if empty:

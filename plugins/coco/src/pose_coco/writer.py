@@ -64,7 +64,9 @@ class CocoWriter(Writer):
         if len(frame.unique_keypoints):
             # loadRes takes one list of keypoints a category:
             # unique keypoints are an animal of another category.
-            unique = Instances.from_keypoints(frame.unique_keypoints[None], keypoint_scores=frame.unique_scores[None])
+            unique = Instances.from_keypoints(
+                frame.unique_keypoints[None], keypoint_scores=frame.unique_scores[None]
+            )
             yield from _make_animal_results(unique, image, self.config.unique_category_id)
 
     def _load_ids(self, source: Path) -> _ImageIds | None:
@@ -91,7 +93,8 @@ class _ImageIds:
         """Return the id of a frame's image."""
         if frame.image is None:
             raise DataError(
-                f"{self._path}: lists image files, but frames of a video were predicted; leave out annotations"
+                f"{self._path}: lists image files, but frames of a video were predicted; leave out "
+                "annotations"
             )
         image = Path(frame.image)
         below = image.relative_to(self._source) if image.is_relative_to(self._source) else image
@@ -119,7 +122,9 @@ def _make_animal_results(
         result: dict[str, object] = {
             **image,
             "category_id": category,
-            "keypoints": [v for (x, y), flag in zip(points[row], flags[row], strict=True) for v in (x, y, flag)],
+            "keypoints": [
+                v for (x, y), flag in zip(points[row], flags[row], strict=True) for v in (x, y, flag)
+            ],
             "score": animal_scores[row],
             "bbox": _round(boxes[row]).tolist(),
             "keypoint_scores": scores[row],

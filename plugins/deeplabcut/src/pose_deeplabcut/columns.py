@@ -49,7 +49,9 @@ class Columns:
         elif depths == {4}:
             levels = MULTI_LEVELS
         else:
-            raise DataError(f"{source}: its columns are not those of a DeepLabCut table ({', '.join(MULTI_LEVELS)})")
+            raise DataError(
+                f"{source}: its columns are not those of a DeepLabCut table ({', '.join(MULTI_LEVELS)})"
+            )
         if unknown := sorted({column[-1] for column in tuples} - set(PREDICTED)):
             raise DataError(f"{source}: unknown coordinate {unknown[0]!r}; there are {', '.join(PREDICTED)}")
         columns = cls(levels, [tuple(column) for column in tuples])
@@ -57,7 +59,9 @@ class Columns:
         for column in columns.tuples:
             if column[1:] in seen:
                 name = " ".join(column[1:])
-                raise DataError(f"{source}: column {name!r} appears twice; every body part needs a name of its own")
+                raise DataError(
+                    f"{source}: column {name!r} appears twice; every body part needs a name of its own"
+                )
             # The scorer is left out: tables of several scorers are refused where labels are read.
             seen.add(column[1:])
         return columns
@@ -85,7 +89,9 @@ class Columns:
             parts.setdefault(individual, {})[column[-2]] = None
         return {individual: list(names) for individual, names in parts.items()}
 
-    def locate(self, individuals: Sequence[str], parts: Sequence[str], coords: Sequence[str]) -> npt.NDArray[np.int64]:
+    def locate(
+        self, individuals: Sequence[str], parts: Sequence[str], coords: Sequence[str]
+    ) -> npt.NDArray[np.int64]:
         """Locate the columns of some body parts.
 
         Args:
@@ -116,10 +122,14 @@ def make_prediction_columns(skeleton: Skeleton, scorer: str, multi: bool) -> Col
         multi: name the individuals; must be True for several individuals and for unique keypoints.
     """
     if not multi:
-        return Columns(SINGLE_LEVELS, [(scorer, part, coord) for part in skeleton.keypoints for coord in PREDICTED])
+        return Columns(
+            SINGLE_LEVELS, [(scorer, part, coord) for part in skeleton.keypoints for coord in PREDICTED]
+        )
     animals = [(i, part) for i in skeleton.individuals for part in skeleton.keypoints]
     unique = [(UNIQUE, part) for part in skeleton.unique_keypoints]
-    return Columns(MULTI_LEVELS, [(scorer, *names, coord) for names in animals + unique for coord in PREDICTED])
+    return Columns(
+        MULTI_LEVELS, [(scorer, *names, coord) for names in animals + unique for coord in PREDICTED]
+    )
 
 
 def make_skeleton(columns: Columns, source: str) -> Skeleton:
@@ -137,7 +147,9 @@ def make_skeleton(columns: Columns, source: str) -> Skeleton:
     for individual, names in parts.items():
         if set(names) != set(keypoints):
             odd = sorted(set(names) ^ set(keypoints))
-            raise DataError(f"{source}: individual {individual!r} differs from the others in body part {odd[0]!r}")
+            raise DataError(
+                f"{source}: individual {individual!r} differs from the others in body part {odd[0]!r}"
+            )
     try:
         return Skeleton(
             keypoints=tuple(keypoints),

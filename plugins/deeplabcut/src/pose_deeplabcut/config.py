@@ -48,5 +48,6 @@ class ModelImporterConfig(ImporterConfig):
 
     as_trained: bool = Field(
         False,
-        description="Also reproduce mistakes of the original that a plugin would correct, to get exactly its numbers.",
+        description="Also reproduce mistakes of the original that a plugin would correct, to get exactly its "
+        "numbers.",
     )

@@ -44,7 +44,9 @@ class CsvRows:
             first = header[0][1][0] if header else ""
             # Excel separates cells by semicolons in countries with decimal commas.
             hint = "; save it with commas between the cells" if ";" in first else ""
-            raise DataError(f"{path}: line 1: must begin with the rows {', '.join(SINGLE_LEVELS)} of DeepLabCut{hint}")
+            raise DataError(
+                f"{path}: line 1: must begin with the rows {', '.join(SINGLE_LEVELS)} of DeepLabCut{hint}"
+            )
         self._pending = header[len(levels) :]
         rows = [row for _, row in header[: len(levels)]]
         # Tables whose rows are named by three cells (labeled-data,
@@ -52,7 +54,9 @@ class CsvRows:
         self._names = next((i for i, cell in enumerate(rows[0]) if i and cell.strip()), len(rows[0]))
         for row in rows[1:]:
             if len(row) != len(rows[0]):
-                raise DataError(f"{path}: row {row[0]!r} of the header has {len(row)} cells, not {len(rows[0])}")
+                raise DataError(
+                    f"{path}: row {row[0]!r} of the header has {len(row)} cells, not {len(rows[0])}"
+                )
         cells = [[cell.strip() for cell in row[self._names :]] for row in rows]
         if not cells[0]:
             raise DataError(f"{path}: has no columns")
@@ -78,7 +82,9 @@ class CsvRows:
                     if any(row):
                         yield table.line_num, row
         except OSError as error:
-            raise DataError(f"{self.path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
+            raise DataError(
+                f"{self.path}: cannot be read ({(error.strerror or str(error)).lower()})"
+            ) from None
         except UnicodeDecodeError:
             raise DataError(f"{self.path}: is not text in UTF-8; save it as CSV in UTF-8") from None
         except csv.Error as error:

@@ -61,7 +61,9 @@ def open_frame(path: Path) -> Iterator[StoredFrame]:
         with _explain_errors(path):
             file = stack.enter_context(h5py.File(path, "r"))
             group = _find_group(file, path)
-            frame = (_TableFrame if _read_text(group, "pandas_type") == "frame_table" else _FixedFrame)(group, path)
+            frame = (_TableFrame if _read_text(group, "pandas_type") == "frame_table" else _FixedFrame)(
+                group, path
+            )
         yield frame
 
 
@@ -91,7 +93,9 @@ def read_h5(path: Path) -> LabelTable:
         DataError: as :func:`open_frame`; or a value is infinite.
     """
     with open_frame(path) as frame:
-        names = [(str(name),) if isinstance(name, int) else name for name in frame.read_names(0, frame.length)]
+        names = [
+            (str(name),) if isinstance(name, int) else name for name in frame.read_names(0, frame.length)
+        ]
         values = frame.read_values(0, frame.length)
         rows = [f"row {i + 1}" for i in range(frame.length)]
         return LabelTable(path, frame.columns, names, values, rows).check()
@@ -170,7 +174,9 @@ class _FixedFrame(StoredFrame):
         levels = int(group.attrs[f"{name}_nlevels"])
         columns = []
         for i in range(levels):
-            names = [str(n) if isinstance(n, int) else n[0] for n in self._read_level(group, f"{name}_level{i}")]
+            names = [
+                str(n) if isinstance(n, int) else n[0] for n in self._read_level(group, f"{name}_level{i}")
+            ]
             columns.append([names[code] for code in _read_array(group[f"{name}_label{i}"])])
         return list(zip(*columns, strict=True))
 
@@ -198,7 +204,9 @@ def _find_group(file: h5py.File, path: Path) -> h5py.Group:
 
 
 def _make_columns(tuples: Sequence[object], path: Path) -> Columns:
-    names = [[str(name) for name in (column if isinstance(column, tuple) else (column,))] for column in tuples]
+    names = [
+        [str(name) for name in (column if isinstance(column, tuple) else (column,))] for column in tuples
+    ]
     return Columns.parse(names, str(path))
 
 

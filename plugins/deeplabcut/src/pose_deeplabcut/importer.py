@@ -1,10 +1,11 @@
 """Trained DeepLabCut 3 models -> what a run folder is made of.
 
-Which families can be taken over is not decided here. Mappings are components of the kinds that this plugin opens,
-``deeplabcut/backbone``, ``deeplabcut/neck``, ``deeplabcut/head`` and ``deeplabcut/detector``, under the name that
-DeepLabCut gives the part (``type`` in pytorch_config.yaml). Those of our networks are in ``networks``, a file a family;
-another plugin offers its own. A factory is called as ``convert(part, about)``. A backbone with extra inputs also has a
-``deeplabcut/input``, which says where they come from; see the README of this plugin.
+Which families can be taken over is not decided here. Mappings are components of the kinds that this plugin
+opens, ``deeplabcut/backbone``, ``deeplabcut/neck``, ``deeplabcut/head`` and ``deeplabcut/detector``, under
+the name that DeepLabCut gives the part (``type`` in pytorch_config.yaml). Those of our networks are in
+``networks``, a file a family; another plugin offers its own. A factory is called as ``convert(part, about)``.
+A backbone with extra inputs also has a ``deeplabcut/input``, which says where they come from; see the README
+of this plugin.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class _Part:
         theirs, ours: prefix of its weights in the snapshot and in our network.
         config: of our component.
         rename: name of a weight without the prefix -> ours, None for one that is not used.
-        arrange: from the renamed weights of the part to those that our component holds; None where they are the same.
+        arrange: from the renamed weights of the part to those that our component holds; None where they are
+            the same.
     """
 
     theirs: str
@@ -68,15 +70,21 @@ class ModelImporter(Importer):
     config: ModelImporterConfig
 
     def read(
-        self, snapshot: Path, config: Path | None = None, detector: Path | None = None, data: Path | None = None
+        self,
+        snapshot: Path,
+        config: Path | None = None,
+        detector: Path | None = None,
+        data: Path | None = None,
     ) -> Imported:
         """Read a trained model.
 
         Args:
             snapshot: ``snapshot-*.pt``, or a ``.pt`` file that ``deeplabcut.export_model`` made.
-            config: ``pytorch_config.yaml`` or its folder; by default beside the snapshot, or within the exported model.
+            config: ``pytorch_config.yaml`` or its folder; by default beside the snapshot, or within the
+                exported model.
             detector: ``snapshot-detector-*.pt``; by default the one within the exported model, if any.
-            data: the DeepLabCut project; by default the one in which the snapshot lies, or the one named by the config.
+            data: the DeepLabCut project; by default the one in which the snapshot lies, or the one named by
+                the config.
 
         Raises:
             RunError: see :class:`pose_core.interfaces.Importer`.
@@ -99,7 +107,8 @@ class ModelImporter(Importer):
         source = str(data or (project.path.parent if project else about.project_path or UNKNOWN))
         if source == UNKNOWN:
             notes.append(
-                f"the model does not say its project: evaluation and fine-tuning need {argument('data', 'PROJECT')}"
+                "the model does not say its project: evaluation and fine-tuning need "
+                f"{argument('data', 'PROJECT')}"
             )
         base = {
             "skeleton": TypeAdapter(Skeleton).dump_python(skeleton, mode="json"),
@@ -114,7 +123,11 @@ class ModelImporter(Importer):
                 "name": about.name,
                 "method": about.method,
                 "preprocess": dict(about.preprocess),
-                **{part.ours.rstrip("."): part.config for part in parts if not part.theirs.startswith("heads.")},
+                **{
+                    part.ours.rstrip("."): part.config
+                    for part in parts
+                    if not part.theirs.startswith("heads.")
+                },
                 "inputs": self._inputs(about, general, parts[0]),
                 "heads": heads,
             },
@@ -148,7 +161,9 @@ class ModelImporter(Importer):
         model = about.model
         backbone = self._part("backbone", model.section("backbone"), general, "backbone.", "backbone.")
         parts = [backbone]
-        features: tuple[Feature, ...] = _features(model.section("backbone"), AnyBackbone, backbone.config).features()
+        features: tuple[Feature, ...] = _features(
+            model.section("backbone"), AnyBackbone, backbone.config
+        ).features()
         if (section := model.optional("neck")) is not None:
             neck = self._part("neck", section, {**general, "features": features}, "neck.", "neck.")
             parts.append(neck)
@@ -214,21 +229,27 @@ class ModelImporter(Importer):
     ) -> ImportedNetwork | None:
         if path is not None and about.method != "top_down":
             why = "starts from rough poses" if about.method == CONDITIONAL else "looks at whole frames"
-            raise RunError(f"{path}: {about.net_type} {why} and has no detector; leave out {argument('detector')}")
+            raise RunError(
+                f"{path}: {about.net_type} {why} and has no detector; leave out {argument('detector')}"
+            )
         source, weights = read.path, read.detector
         if path is not None:
             given = read_snapshot(path)
             source, weights = path, given.detector
             if weights is None:
-                raise RunError(f"{path}: is not the snapshot of a detector; those are called snapshot-detector-*.pt")
+                raise RunError(
+                    f"{path}: is not the snapshot of a detector; those are called snapshot-detector-*.pt"
+                )
         if weights is None:
             if about.method == CONDITIONAL:
                 notes.append(
-                    "conditions: rough poses must come from elsewhere, from the run of a bottom-up model or a file"
+                    "conditions: rough poses must come from elsewhere, from the run of a bottom-up model or "
+                    "a file"
                 )
                 if not about.context:
                     notes.append(
-                        "trained on crops that are black beside the box of the pose; here they show what is there"
+                        "trained on crops that are black beside the box of the pose; here they show what is "
+                        "there"
                     )
             if about.method == "top_down":
                 notes.append(
@@ -238,7 +259,9 @@ class ModelImporter(Importer):
             return None
         section = about.whole.section("detector")
         if read_normalisation(section.section("data")) != IMAGENET:
-            raise section.error("must be true; other detectors cannot be taken over", "data.inference.normalize_images")
+            raise section.error(
+                "must be true; other detectors cannot be taken over", "data.inference.normalize_images"
+            )
         network = section.section("model")
         part = self._part("detector", network, general, "", "")
         # It was trained on boxes with a margin, which ours have not.
@@ -281,7 +304,8 @@ def _renamed(path: Path, weights: Mapping[str, Tensor], parts: list[_Part]) -> d
     if left:
         more = f" and {len(left) - _LISTED} more" if len(left) > _LISTED else ""
         raise RunError(
-            f"{path}: {len(left)} of its {len(weights)} weights have no place in the network that the configuration "
+            f"{path}: {len(left)} of its {len(weights)} weights have no place in the network that the "
+            "configuration "
             f"describes: {', '.join(left[:_LISTED])}{more}; is it the configuration of this snapshot?"
         )
     result: dict[str, Tensor] = {}
@@ -296,12 +320,16 @@ def _renamed(path: Path, weights: Mapping[str, Tensor], parts: list[_Part]) -> d
     return result
 
 
-def _find_project(about: ModelConfig, snapshot: Path, data: Path | None, notes: list[str]) -> ProjectConfig | None:
-    """The DeepLabCut project: the given one, else that in which the files lie, else the one that the model names."""
+def _find_project(
+    about: ModelConfig, snapshot: Path, data: Path | None, notes: list[str]
+) -> ProjectConfig | None:
+    """The DeepLabCut project: the given one, else that in which the files lie, else the one that the model
+    names."""
     if data is not None:
         if not data.exists():
             raise RunError(
-                f"{data}: no such file or folder; {argument('data')} must name the labelled project of the model"
+                f"{data}: no such file or folder; {argument('data')} must name the labelled project of the "
+                "model"
             )
         file = data / "config.yaml" if data.is_dir() else data
         return _read_project(file, notes) if looks_like_config(file) else None
@@ -327,7 +355,8 @@ def _skeleton(about: ModelConfig, project: ProjectConfig | None, notes: list[str
     edges = tuple(e for e in project.skeleton.edges if set(e) <= known) if project else ()
     if project is not None and project.skeleton.keypoints != about.keypoints:
         notes.append(
-            f"{project.path} now has other body parts than the model was trained on; the model keeps its own: "
+            f"{project.path} now has other body parts than the model was trained on; the model keeps its "
+            "own: "
             f"{', '.join(about.keypoints)}"
         )
     symmetry = symmetry_from_names(about.keypoints)

@@ -45,7 +45,9 @@ def find_labels(root: Path, wanted: str | None, usual: str, notes: list[str]) ->
     """
     folder = root / "labeled-data"
     if not folder.is_dir():
-        raise DataError(f"{root / 'config.yaml'}: has no folder {folder}; label some frames in DeepLabCut first")
+        raise DataError(
+            f"{root / 'config.yaml'}: has no folder {folder}; label some frames in DeepLabCut first"
+        )
     found, without = [], []
     for video in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
         scorers: dict[str, dict[str, Path]] = {}
@@ -124,7 +126,9 @@ def split_image_name(parts: tuple[str, ...]) -> tuple[str, str]:
         folder (empty if the row does not name it) and file.
     """
     # Projects are labelled on Windows and trained on Linux: both slashes separate.
-    names = [name for part in parts for name in part.strip().replace("\\", "/").split("/") if name not in ("", ".")]
+    names = [
+        name for part in parts for name in part.strip().replace("\\", "/").split("/") if name not in ("", ".")
+    ]
     return (names[-2] if len(names) > 1 else "", names[-1] if names else "")
 
 

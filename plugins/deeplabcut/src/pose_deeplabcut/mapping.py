@@ -1,8 +1,9 @@
 """What the mappings of several families share.
 
-A mapping says what a part of DeepLabCut's network is here: ``convert(part, about)`` gets the part's section of
-``pytorch_config.yaml`` and returns the config of our component and a :data:`Rename`, with an :data:`Arrange` where the
-tensors themselves differ. It names our components by strings only, so the plugin that has them need not be installed.
+A mapping says what a part of DeepLabCut's network is here: ``convert(part, about)`` gets the part's section
+of ``pytorch_config.yaml`` and returns the config of our component and a :data:`Rename`, with an
+:data:`Arrange` where the tensors themselves differ. It names our components by strings only, so the plugin
+that has them need not be installed.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from pose_core.specs import AnyBackbone
 from pose_core.structures import Skeleton
 
 Rename = Callable[[str], str | None]
-"""From a name in the snapshot, without the prefix of the part, to the name in our component. None: a weight that is not
-used. Raises KeyError for a name that a part of this type does not have."""
+"""From a name in the snapshot, without the prefix of the part, to the name in our component. None: a weight
+that is not used. Raises KeyError for a name that a part of this type does not have."""
 
 Arrange = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 """From the renamed weights of a part to those that our component holds."""

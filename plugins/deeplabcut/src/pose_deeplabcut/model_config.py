@@ -181,7 +181,8 @@ def find_model_config(snapshot: Path, given: Path | None) -> Path:
         if given is not None:
             raise RunError(f"{path}: no such file; {argument('config')} must be the {NAME} of the model")
         raise RunError(
-            f"{snapshot}: has no {NAME} beside it, which describes the network; give it as {argument('config')}"
+            f"{snapshot}: has no {NAME} beside it, which describes the network; give it as "
+            f"{argument('config')}"
         )
     return path
 
@@ -203,7 +204,9 @@ def load_model_config(path: Path) -> ModelConfig:
             f"{path}: is not valid YAML{where}; give the {NAME} of the model as {argument('config')}"
         ) from None
     if not isinstance(content, dict):
-        raise RunError(f"{path}: is not a {NAME} of DeepLabCut 3; give that of the model as {argument('config')}")
+        raise RunError(
+            f"{path}: is not a {NAME} of DeepLabCut 3; give that of the model as {argument('config')}"
+        )
     return parse_model_config(path, content)
 
 
@@ -255,7 +258,9 @@ def read_normalisation(data: Section) -> dict[str, list[float]]:
     inference = data.section("inference")
     done = sorted(str(k) for k, v in inference.content.items() if v and k not in _HANDLED)
     if done:
-        raise inference.error("changes images in a way that cannot be imported; only normalisation can", done[0])
+        raise inference.error(
+            "changes images in a way that cannot be imported; only normalisation can", done[0]
+        )
     normalised, unit = (bool(inference.content.get(k)) for k in ("normalize_images", "scale_to_unit_range"))
     if normalised and unit:
         raise inference.error("cannot be imported together with normalize_images", "scale_to_unit_range")
@@ -270,7 +275,9 @@ def _preprocess(data: Section, method: str) -> dict[str, Any]:
     crop = data.section("inference").section("top_down_crop")
     # Every conditional model has crops without context; the importer notes what that means.
     if method == "top_down" and not crop.content.get("crop_with_context", True):
-        raise crop.error("crops without context (black beside the box) cannot be imported", "crop_with_context")
+        raise crop.error(
+            "crops without context (black beside the box) cannot be imported", "crop_with_context"
+        )
     return {
         "scale": 1.0,
         "size": [crop.size("height"), crop.size("width")],

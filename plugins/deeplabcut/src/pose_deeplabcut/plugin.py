@@ -22,8 +22,9 @@ _NETWORKS = (
     ("detector", "SSDLite", "torchvision:ssdlite", ("torchvision",)),
     ("detector", "FasterRCNN", "torchvision:fasterrcnn", ("torchvision",)),
 )
-"""The mappings of first-party networks: kind of part, DeepLabCut's name of it, function in ``networks``, and the
-plugins with the components that it becomes. Networks of other plugins bring their own mapping, of the same kinds."""
+"""The mappings of first-party networks: kind of part, DeepLabCut's name of it, function in ``networks``, and
+the plugins with the components that it becomes. Networks of other plugins bring their own mapping, of the
+same kinds."""
 
 
 @hookimpl
@@ -40,7 +41,9 @@ def pose_plugin_info() -> PluginInfo:
 @hookimpl
 def pose_kinds() -> Iterator[Kind]:
     for part in dict.fromkeys(kind for kind, *_ in _NETWORKS):
-        yield Kind(part, f"{part} of a DeepLabCut network -> settings and weights of a {part} here", config="")
+        yield Kind(
+            part, f"{part} of a DeepLabCut network -> settings and weights of a {part} here", config=""
+        )
 
 
 @hookimpl

@@ -76,7 +76,9 @@ class RowMaker:
             values = np.full((len(chunk), len(self.columns.tuples)), np.nan)
             for row, frame in zip(values, chunk, strict=True):
                 if frame.index != expected:
-                    raise DataError(f"got frame {frame.index} instead of frame {expected}; write all frames in order")
+                    raise DataError(
+                        f"got frame {frame.index} instead of frame {expected}; write all frames in order"
+                    )
                 expected += 1
                 self._fill(row, frame)
             yield chunk, values
@@ -157,7 +159,9 @@ class FrameMaker:
         self._animals = columns.locate(individuals, skeleton.keypoints, PREDICTED)
         self._unique = columns.locate((UNIQUE,), skeleton.unique_keypoints, PREDICTED)[0]
 
-    def make_frames(self, names: Sequence[int | str], values: npt.NDArray[np.float64], start: int) -> Iterator[Frame]:
+    def make_frames(
+        self, names: Sequence[int | str], values: npt.NDArray[np.float64], start: int
+    ) -> Iterator[Frame]:
         """Yield the frames of some rows.
 
         Args:

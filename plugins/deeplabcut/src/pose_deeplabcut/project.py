@@ -63,11 +63,13 @@ class ProjectReader(Reader):
             )
         if not found:
             raise DataError(
-                f"{project.path}: no labelled frames in {root / 'labeled-data'}; label some in DeepLabCut first"
+                f"{project.path}: no labelled frames in {root / 'labeled-data'}; label some in DeepLabCut "
+                "first"
             )
         if empty:
             notes.append(
-                f"{_format_count(len(empty), 'image')} without any label left out, the first is {next(iter(empty))}"
+                f"{_format_count(len(empty), 'image')} without any label left out, the first is "
+                f"{next(iter(empty))}"
             )
         return LabelledDataset(
             skeleton=project.skeleton,
@@ -107,7 +109,9 @@ class _FolderReader:
         half = int((np.isnan(points).any(-1) & ~np.isnan(points).all(-1)).sum())
         half += int((np.isnan(unique).any(-1) & ~np.isnan(unique).all(-1)).sum())
         if half:
-            self._notes.append(f"{table.path}: {_format_count(half, 'label')} with only one of x and y left out")
+            self._notes.append(
+                f"{table.path}: {_format_count(half, 'label')} with only one of x and y left out"
+            )
         labelled = ~np.isnan(points).any(axis=-1)
         present = np.asarray(labelled.any(axis=-1))
         names = self._find_images()
@@ -145,7 +149,9 @@ class _FolderReader:
         for row, parts in enumerate(self._table.images):
             folder, file = split_image_name(parts)
             if not file:
-                raise DataError(f"{self._table.path}: {self._table.rows[row]}: has no image name; every row needs one")
+                raise DataError(
+                    f"{self._table.path}: {self._table.rows[row]}: has no image name; every row needs one"
+                )
             # The images beside the labels are used, unless they exist only in the folder that the file names.
             here = self._folder / file
             if folder and folder != self._folder.name:
@@ -186,7 +192,9 @@ def _check_columns(table: LabelTable, project: ProjectConfig, notes: list[str]) 
             f"{kinds[project.multi]} one; convert the labels in DeepLabCut or correct multianimalproject"
         )
     if len(columns.scorers) > 1:
-        raise DataError(f"{path}: mixes labels of {' and '.join(map(repr, columns.scorers))}; keep those of one scorer")
+        raise DataError(
+            f"{path}: mixes labels of {' and '.join(map(repr, columns.scorers))}; keep those of one scorer"
+        )
     if columns.predicted:
         notes.append(f"{path}: its likelihood columns are left out")
     parts = columns.parts()
@@ -212,7 +220,8 @@ def _check_individuals(
     for individual in skeleton.individuals:
         if individual not in parts:
             notes.append(
-                f"{table.path}: has no columns for individual {individual!r}, which counts as not labelled there"
+                f"{table.path}: has no columns for individual {individual!r}, which counts as not labelled "
+                "there"
             )
     # Leaving out an unknown individual is harmless only if it has no labels.
     for individual in parts:
@@ -224,7 +233,9 @@ def _check_individuals(
                     "list"
                     f"{_suggest(individual, known)}; add it there or correct the file"
                 )
-            notes.append(f"{table.path}: individual {individual!r} is not in {config.name} and has no labels; left out")
+            notes.append(
+                f"{table.path}: individual {individual!r} is not in {config.name} and has no labels; left out"
+            )
 
 
 def _check_parts(
@@ -245,7 +256,8 @@ def _check_parts(
             )
     if extra := [part for part in have if part not in want]:
         notes.append(
-            f"{table.path}: body parts{owner} that {config.name} does not list are left out: {', '.join(extra)}"
+            f"{table.path}: body parts{owner} that {config.name} does not list are left out: "
+            f"{', '.join(extra)}"
         )
 
 

@@ -17,7 +17,8 @@ from pose_deeplabcut.columns import UNIQUE
 _PARTS_OF_MULTI = "MULTI!"
 _CONVERSION_TABLES = "SuperAnimalConversionTables"
 _MARKS = [
-    re.compile(rf"^{key}[ \t]*:", re.MULTILINE) for key in ("Task", "scorer", "(?:bodyparts|multianimalbodyparts)")
+    re.compile(rf"^{key}[ \t]*:", re.MULTILINE)
+    for key in ("Task", "scorer", "(?:bodyparts|multianimalbodyparts)")
 ]
 # Spellings of YAML 1.1, which DeepLabCut writes; the file is read as text only.
 _TRUE = ("true", "yes", "on", "1")
@@ -73,7 +74,9 @@ def read_config(path: Path) -> ProjectConfig:
     multi = _get_flag(path, content, "multianimalproject")
     if not multi and content.get("bodyparts") == _PARTS_OF_MULTI:
         multi = True
-        notes.append(f"{path.name}: bodyparts is {_PARTS_OF_MULTI}, so this is read as a multi-animal project")
+        notes.append(
+            f"{path.name}: bodyparts is {_PARTS_OF_MULTI}, so this is read as a multi-animal project"
+        )
     key = "multianimalbodyparts" if multi else "bodyparts"
     keypoints = _get_names(path, content, key)
     unique = _get_names(path, content, "uniquebodyparts") if multi else ()
@@ -84,7 +87,9 @@ def read_config(path: Path) -> ProjectConfig:
         raise DataError(f"{path}: individuals is empty; list the animals of this multi-animal project")
     for what, names in (("body part", (*keypoints, *unique)), ("individual", individuals)):
         if twice := sorted({n for n in names if names.count(n) > 1}):
-            raise DataError(f"{path}: {what} {twice[0]!r} is listed twice; every {what} needs a name of its own")
+            raise DataError(
+                f"{path}: {what} {twice[0]!r} is listed twice; every {what} needs a name of its own"
+            )
     if UNIQUE in individuals and (unique or len(individuals) > 1):
         raise DataError(f"{path}: no individual can be called {UNIQUE!r}, which stands for unique body parts")
     symmetry = symmetry_from_names(keypoints)
@@ -162,17 +167,23 @@ def _collect_aliases(
     if tables is None or (isinstance(tables, str) and tables.strip().lower() in _FALSE):
         return {}
     if not isinstance(tables, dict):
-        raise DataError(f"{path}: {_CONVERSION_TABLES} must hold a table for each pretrained model, not {tables!r}")
+        raise DataError(
+            f"{path}: {_CONVERSION_TABLES} must hold a table for each pretrained model, not {tables!r}"
+        )
     found: dict[str, dict[str, None]] = {}
     unknown: dict[str, None] = {}
     for model, table in tables.items():
         if isinstance(table, str) and table.strip().lower() in _FALSE:
             continue
         if not isinstance(table, dict):
-            raise DataError(f"{path}: {_CONVERSION_TABLES}.{model} must hold 'own body part: theirs', not {table!r}")
+            raise DataError(
+                f"{path}: {_CONVERSION_TABLES}.{model} must hold 'own body part: theirs', not {table!r}"
+            )
         for own, theirs in table.items():
             if not isinstance(theirs, str):
-                raise DataError(f"{path}: {_CONVERSION_TABLES}.{model}.{own} must be a body part, not {theirs!r}")
+                raise DataError(
+                    f"{path}: {_CONVERSION_TABLES}.{model}.{own} must be a body part, not {theirs!r}"
+                )
             if theirs.strip().lower() in ("", "null", "none", "~"):
                 continue
             if own.strip() not in keypoints:
@@ -180,7 +191,9 @@ def _collect_aliases(
                 continue
             found.setdefault(own.strip(), {})[theirs.strip()] = None
     if unknown:
-        notes.append(f"{path.name}: {_CONVERSION_TABLES} names body parts that the project lacks: {', '.join(unknown)}")
+        notes.append(
+            f"{path.name}: {_CONVERSION_TABLES} names body parts that the project lacks: {', '.join(unknown)}"
+        )
     return {own: tuple(names) for own, names in found.items()}
 
 

@@ -56,7 +56,9 @@ def read_snapshot(path: Path) -> Snapshot:
     content = _load(path)
     if isinstance(content, dict) and "pose" in content and "config" in content:
         if not isinstance(content["config"], dict):
-            raise RunError(f"{path}: 'config' is not a mapping; export the model again with DeepLabCut 3.0.2 or newer")
+            raise RunError(
+                f"{path}: 'config' is not a mapping; export the model again with DeepLabCut 3.0.2 or newer"
+            )
         detector = content.get("detector")
         return Snapshot(
             path,

@@ -40,7 +40,9 @@ class H5Writer(Writer):
         named, frames = _peek_named(frames)
         with TableFile(path, rows.columns, named) as table:
             for chunk, values in rows.make_chunks(frames):
-                table.append([rows.name_image(f) for f in chunk] if named else [f.index for f in chunk], values)
+                table.append(
+                    [rows.name_image(f) for f in chunk] if named else [f.index for f in chunk], values
+                )
 
     @classmethod
     def reads(cls, path: Path) -> bool:
@@ -122,7 +124,9 @@ def _peek_named(frames: Iterable[Frame]) -> tuple[bool, Iterator[Frame]]:
 def _make_header(path: Path, columns: Columns, frames: int) -> PredictionsHeader:
     """Make a header from the names of body parts, of individuals and of the scorer."""
     if not columns.predicted:
-        raise DataError(f"{path}: holds labels, not predictions (it has no likelihood); choose a file of predictions")
+        raise DataError(
+            f"{path}: holds labels, not predictions (it has no likelihood); choose a file of predictions"
+        )
     if len(columns.scorers) > 1:
         raise DataError(f"{path}: mixes predictions of {' and '.join(columns.scorers)}; keep those of one")
     scorer = columns.scorers[0]

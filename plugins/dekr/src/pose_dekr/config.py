@@ -27,20 +27,27 @@ class DekrTargetConfig(TargetGeneratorConfig):
     sigma: float | None = Field(
         None,
         gt=0,
-        description="Standard deviation of a keypoint's blob in pixels of the network's input; null: 1.5 cells, at "
+        description="Standard deviation of a keypoint's blob in pixels of the network's input; null: 1.5 "
+        "cells, at "
         "least 4 pixels.",
     )
     center_sigma: float | None = Field(
-        None, gt=0, description="Standard deviation of a centre's blob in pixels of the network's input; null: 2 cells."
+        None,
+        gt=0,
+        description="Standard deviation of a centre's blob in pixels of the network's input; null: 2 cells.",
     )
     offset_radius: float | None = Field(
         None,
         gt=0,
-        description="Offsets are learned in a square that reaches so far from the centre on each side, pixels of the "
+        description="Offsets are learned in a square that reaches so far from the centre on each side, "
+        "pixels of the "
         "network's input; null: 4 cells.",
     )
     background: float = Field(
-        0.1, ge=0, le=1, description="Weight of heatmap cells farther than 3 sigma (on either axis) from every blob."
+        0.1,
+        ge=0,
+        le=1,
+        description="Weight of heatmap cells farther than 3 sigma (on either axis) from every blob.",
     )
 
     def decided_sigma(self, stride: float) -> float:
@@ -78,51 +85,65 @@ class CentersConfig(HeatmapPredictorConfig):
     candidates: PositiveInt | None = Field(
         None, description="Centres looked at before duplicates are removed; null: twice animals, at least 30."
     )
-    threshold: float = Field(0.1, ge=0, le=1, description="Centres that are not higher than this are no animals.")
+    threshold: float = Field(
+        0.1, ge=0, le=1, description="Centres that are not higher than this are no animals."
+    )
     center_nms: int = Field(
         3, ge=1, le=31, description="A centre is the highest among so many cells a side (an odd number)."
     )
     keypoint_score: Literal["combined", "heatmap", "center"] = Field(
         "combined",
-        description="Score of a keypoint. heatmap: the keypoint's heatmap where it lies; center: the height of the "
+        description="Score of a keypoint. heatmap: the keypoint's heatmap where it lies; center: the height "
+        "of the "
         "animal's centre; combined: their product.",
     )
     keypoint_threshold: float = Field(
-        0.0, ge=0, le=1, description="Keypoints that lie where their heatmap is lower are missing; 0: none are."
+        0.0,
+        ge=0,
+        le=1,
+        description="Keypoints that lie where their heatmap is lower are missing; 0: none are.",
     )
     refine: float | None = Field(
         None,
         gt=0,
-        description="A keypoint moves to the nearest maximum of its heatmap that is no farther than this, pixels of "
+        description="A keypoint moves to the nearest maximum of its heatmap that is no farther than this, "
+        "pixels of "
         "the network's input; null: keypoints stay where the offsets put them.",
     )
     pose_nms: float = Field(
         0.05,
         ge=0,
         le=1,
-        description="Two poses are one when enough of their keypoints are closer than this fraction of the diagonal of "
+        description="Two poses are one when enough of their keypoints are closer than this fraction of the "
+        "diagonal of "
         "the higher-scoring one's box (or than half a cell); 0: every centre is an animal.",
     )
     pose_nms_joints: PositiveInt | None = Field(
         None,
-        description="How many keypoints are enough, at most all of them; null: more than half, as the paper's 9 of 17.",
+        description="How many keypoints are enough, at most all of them; null: more than half, as the "
+        "paper's 9 of 17.",
     )
     suppression: Literal["in_order", "at_once"] = Field(
         "in_order",
-        description="in_order: from the highest score to the lowest, what was removed removes nothing. at_once: all "
+        description="in_order: from the highest score to the lowest, what was removed removes nothing. "
+        "at_once: all "
         "pairs, ordered by their centres; the box of the lower-scoring one counts, in pixels (DeepLabCut 3).",
     )
     reading: Literal["interpolated", "cells"] = Field(
         "interpolated",
-        description="interpolated: heatmaps are read between cells. cells: at the cell up and left of a keypoint, and "
-        "keypoints are refined to whole cells, all other heights being 0; scores are clipped last (DeepLabCut 3).",
+        description="interpolated: heatmaps are read between cells. cells: at the cell up and left of a "
+        "keypoint, and "
+        "keypoints are refined to whole cells, all other heights being 0; scores are clipped last "
+        "(DeepLabCut 3).",
     )
 
     @field_validator("center_nms")
     @classmethod
     def _odd(cls, value: int) -> int:
         if value % 2 == 0:
-            raise ValueError(f"must be odd, a cell has equally many on both sides; {value - 1} or {value + 1}")
+            raise ValueError(
+                f"must be odd, a cell has equally many on both sides; {value - 1} or {value + 1}"
+            )
         return value
 
 
@@ -137,8 +158,10 @@ class DekrHeadConfig(FeatureMapHeadConfig):
     offset_blocks: PositiveInt = Field(2, description="Adaptive blocks of the offset branch.")
     deform: Literal["torch", "torchvision"] = Field(
         "torch",
-        description="How adaptive convolutions are computed. torch: by plain operations, which export and are several "
-        "times faster on a CPU; torchvision: by torchvision.ops.deform_conv2d, which needs less memory in training.",
+        description="How adaptive convolutions are computed. torch: by plain operations, which export and "
+        "are several "
+        "times faster on a CPU; torchvision: by torchvision.ops.deform_conv2d, which needs less memory in "
+        "training.",
     )
     target_generator: AnyTargetGenerator = Field(
         cast(Any, {"type": "dekr/dekr"}), description="Labels -> heatmaps and offsets."

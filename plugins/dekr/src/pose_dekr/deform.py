@@ -63,7 +63,8 @@ def deformed_by_torch(x: Tensor, rows: Tensor, columns: Tensor, weight: Tensor) 
     rows, columns = rows.to(exact), columns.to(exact)
     y = rows + torch.arange(h, dtype=exact, device=x.device)[:, None]
     x_ = columns + torch.arange(w, dtype=exact, device=x.device)
-    # Of -1 to 1 over the cells' outer edges, as grid_sample has it; x and y stay apart in memory, which is faster.
+    # Of -1 to 1 over the cells' outer edges, as grid_sample has it; x and y stay apart in memory, which is
+    # faster.
     places = torch.stack([(2 * x_ + 1) / w - 1, (2 * y + 1) / h - 1])
     places = places.view(2, batch * groups, TAPS * h, w).permute(1, 2, 3, 0)
     sampled = F.grid_sample(x.to(exact).reshape(batch * groups, channels, h, w), places, align_corners=False)

@@ -13,10 +13,10 @@ from pose_dekr.layers import HeatmapBranch, OffsetBranch
 class DekrHead(Head):
     """Heatmaps and offsets of one feature map: disentangled keypoint regression (Geng et al. 2021).
 
-    Outputs ``heatmap`` (B, K + 1, h, w): the blobs of the keypoints, and of the centres of the animals in the last map,
-    about 1 in the middle (logits with the loss ``heatmap/bce``); and ``offset`` (B, 2 K, h, w): x and y (channels 2 k
-    and 2 k + 1) from keypoint k of the animal whose centre is near to the centre of the cell, in cells. A keypoint lies
-    at the cell minus its offset.
+    Outputs ``heatmap`` (B, K + 1, h, w): the blobs of the keypoints, and of the centres of the animals in the
+    last map, about 1 in the middle (logits with the loss ``heatmap/bce``); and ``offset`` (B, 2 K, h, w): x
+    and y (channels 2 k and 2 k + 1) from keypoint k of the animal whose centre is near to the centre of the
+    cell, in cells. A keypoint lies at the cell minus its offset.
 
     Each keypoint has a branch of its own, of adaptive blocks that see where they should look.
     """
@@ -30,7 +30,9 @@ class DekrHead(Head):
         k = len(self.keypoints)
         self.width = config.offset_channels
         bias = prior_bias(config.heatmaps_are_logits())
-        self.heatmap_head = HeatmapBranch(feature.channels, k, config.heatmap_channels, config.heatmap_blocks, bias)
+        self.heatmap_head = HeatmapBranch(
+            feature.channels, k, config.heatmap_channels, config.heatmap_blocks, bias
+        )
         self.offset_head = OffsetBranch(
             feature.channels, k, config.offset_channels, config.offset_blocks, config.deform
         )

@@ -1,7 +1,7 @@
 """Layers of a DEKR head.
 
-What belongs to one keypoint is a group of channels; the K branches of the paper are K groups of one branch, computed at
-once. So every parameter of theirs has an axis over the keypoints.
+What belongs to one keypoint is a group of channels; the K branches of the paper are K groups of one branch,
+computed at once. So every parameter of theirs has an axis over the keypoints.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ class AdaptiveBlock(nn.Module):
             nn.init.zeros_(layer.weight)
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
-        # The taps start where those of an ordinary convolution are; with a matrix of zeros all would be in one cell.
+        # The taps start where those of an ordinary convolution are; with a matrix of zeros all would be in
+        # one cell.
         assert self.transform_matrix_conv.bias is not None
         with torch.no_grad():
             self.transform_matrix_conv.bias.view(keypoints, 4)[:, [0, 3]] = 1.0
@@ -77,7 +78,9 @@ class AdaptiveBlock(nn.Module):
         """Matrices (B, 4 K, h, w) and translations (B, 2 K, h, w), by one grouped convolution."""
         layers = (self.transform_matrix_conv, self.translation_conv)
         keypoints = layers[0].groups
-        weight = torch.cat([layer.weight.view(keypoints, -1, *layer.weight.shape[1:]) for layer in layers], dim=1)
+        weight = torch.cat(
+            [layer.weight.view(keypoints, -1, *layer.weight.shape[1:]) for layer in layers], dim=1
+        )
         biases = [layer.bias for layer in layers if layer.bias is not None]
         bias = torch.cat([bias.view(keypoints, -1) for bias in biases], dim=1)
         both = F.conv2d(x, weight.flatten(0, 1), bias.flatten(), padding=1, groups=keypoints)
@@ -113,8 +116,8 @@ class HeatmapBranch(nn.Module):
 
 
 class OffsetBranch(nn.Module):
-    """Feature map -> the way from each keypoint to each cell, by a branch a keypoint; branches share nothing but the
-    feature map.
+    """Feature map -> the way from each keypoint to each cell, by a branch a keypoint; branches share nothing
+    but the feature map.
 
     Args:
         channels: of the feature map.

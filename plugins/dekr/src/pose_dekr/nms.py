@@ -9,15 +9,16 @@ from torch import Tensor
 def decide_joints(wanted: int | None, keypoints: int) -> int:
     """How many close keypoints make two poses one.
 
-    The paper's code asks for more than 8 of 17. ``None`` keeps that share for any skeleton, more than half: 9 of 17, 3
-    of 5, 2 of 3, 1 of 1. Two different animals that touch share a few keypoints' places, hardly most of them; two
-    centres of one animal predict all of its keypoints at nearly the same places.
+    The paper's code asks for more than 8 of 17. ``None`` keeps that share for any skeleton, more than half: 9
+    of 17, 3 of 5, 2 of 3, 1 of 1. Two different animals that touch share a few keypoints' places, hardly most
+    of them; two centres of one animal predict all of its keypoints at nearly the same places.
     """
     return keypoints // 2 + 1 if wanted is None else min(wanted, keypoints)
 
 
 def pose_diagonals(poses: Tensor) -> Tensor:
-    """Diagonal of the box around each pose: (B, M, K, 2), NaN where a keypoint is missing -> (B, M), 0 without any."""
+    """Diagonal of the box around each pose: (B, M, K, 2), NaN where a keypoint is missing -> (B, M), 0
+    without any."""
     low, high = poses.nan_to_num(torch.inf).amin(2), poses.nan_to_num(-torch.inf).amax(2)
     size: Tensor = torch.where(high >= low, high - low, 0.0).norm(dim=-1)
     return size
@@ -38,8 +39,8 @@ def count_close_keypoints(poses: Tensor, reach: Tensor) -> Tensor:
 
 
 def suppress_in_order(same: Tensor, found: Tensor) -> Tensor:
-    """Which poses stay when, from the first to the last, each that is still there removes its duplicates among those
-    after it.
+    """Which poses stay when, from the first to the last, each that is still there removes its duplicates
+    among those after it.
 
     Args:
         same: (B, M, M) bool, whether the first pose of a pair would remove the second.

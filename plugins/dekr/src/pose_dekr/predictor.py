@@ -10,7 +10,13 @@ from torch import Tensor
 from pose_core.interfaces import BuildContext, Grid, Predictions, Predictor
 from pose_core.maps import fit_parabola, keep_local_maxima, sample_own_map, top_cells, unravel_cells
 from pose_dekr.config import HEATMAP, OFFSET, CentersConfig
-from pose_dekr.nms import count_close_keypoints, decide_joints, pose_diagonals, suppress_at_once, suppress_in_order
+from pose_dekr.nms import (
+    count_close_keypoints,
+    decide_joints,
+    pose_diagonals,
+    suppress_at_once,
+    suppress_in_order,
+)
 
 _CANDIDATES = 30
 """Centres looked at at least, as in the paper's code."""
@@ -19,10 +25,10 @@ _CANDIDATES = 30
 class CentersPredictor(Predictor):
     """The animals with the highest centres, each the centre plus the offsets found there (Geng et al. 2021).
 
-    Local maxima of the centres' map above a threshold are candidates; a candidate's keypoints are its cell minus the
-    offsets there. A keypoint's score is the height of its heatmap where it lies (times that of the centre); an animal's
-    the height of its centre times the mean height at its keypoints. Of poses that are the same animal the
-    highest-scoring one stays.
+    Local maxima of the centres' map above a threshold are candidates; a candidate's keypoints are its cell
+    minus the offsets there. A keypoint's score is the height of its heatmap where it lies (times that of the
+    centre); an animal's the height of its centre times the mean height at its keypoints. Of poses that are
+    the same animal the highest-scoring one stays.
     """
 
     def __init__(self, config: CentersConfig, context: BuildContext, grid: Grid) -> None:
@@ -70,7 +76,9 @@ class CentersPredictor(Predictor):
         order = torch.where(kept, pose_score, -1.0).topk(self.animals, dim=1).indices
         kept = kept.gather(1, order)
         rows = order[..., None].expand(-1, -1, poses.shape[2])
-        poses = poses.gather(1, rows[..., None].expand(-1, -1, -1, 2)).masked_fill(~kept[..., None, None], torch.nan)
+        poses = poses.gather(1, rows[..., None].expand(-1, -1, -1, 2)).masked_fill(
+            ~kept[..., None, None], torch.nan
+        )
         scores = scores.gather(1, rows).masked_fill(~kept[..., None], 0.0)
         return found.with_animals(poses, scores, pose_score.gather(1, order).masked_fill(~kept, 0.0))
 
@@ -83,11 +91,16 @@ class CentersPredictor(Predictor):
         return unravel_cells(index, centers.shape[-1]).float()[:, :, None] - ways, height
 
     def _read(self, maps: Tensor, poses: Tensor) -> tuple[Tensor, Tensor]:
-        """Poses after refinement, in cells, and the heights of the keypoints' maps there: (B, M, K, 2), (B, M, K)."""
+        """Poses after refinement, in cells, and the heights of the keypoints' maps there: (B, M, K, 2), (B,
+        M, K)."""
         if self.refine is not None:
             peaks = keep_local_maxima(maps, 5)
             index, height = top_cells(peaks, self.candidates if self.interpolated else self.animals)
-            at = fit_parabola(maps, index) if self.interpolated else unravel_cells(index, maps.shape[-1]).float()
+            at = (
+                fit_parabola(maps, index)
+                if self.interpolated
+                else unravel_cells(index, maps.shape[-1]).float()
+            )
             at = torch.where((height > self.threshold)[..., None], at, torch.inf)
             # (B, M, K, P): from each keypoint to each maximum of its map.
             distance = (poses[:, :, :, None] - at[:, None]).norm(dim=-1).nan_to_num(torch.inf)
@@ -117,7 +130,8 @@ class CentersPredictor(Predictor):
 
 
 def _read_cells(maps: Tensor, at: Tensor) -> Tensor:
-    """Heights (B, M, K) of the cells up and left of places (B, M, K, 2), of the nearest cell beyond the edge."""
+    """Heights (B, M, K) of the cells up and left of places (B, M, K, 2), of the nearest cell beyond the
+    edge."""
     h, w = maps.shape[-2:]
     column, row = at[..., 0].floor().clamp(0, w - 1).long(), at[..., 1].floor().clamp(0, h - 1).long()
     return maps.flatten(2).gather(2, (row * w + column).transpose(1, 2)).transpose(1, 2)

@@ -33,8 +33,8 @@ def animal_centers(keypoints: Tensor) -> Tensor:
 def animal_areas(labels: Labels) -> Tensor:
     """Areas of the animals in square pixels (B, N), above 0.
 
-    The labelled area; where there is none that of the box, else that of the box around the labelled keypoints. A box as
-    thin as a line counts as a quarter as wide as long.
+    The labelled area; where there is none that of the box, else that of the box around the labelled
+    keypoints. A box as thin as a line counts as a quarter as wide as long.
     """
     boxes = animal_boxes(labels)
     sides = (boxes[..., 2:] - boxes[..., :2]).nan_to_num(0.0, posinf=0.0, neginf=0.0).clamp(min=0)
@@ -46,15 +46,15 @@ def animal_areas(labels: Labels) -> Tensor:
 class DekrTargets(TargetGenerator):
     """Heatmaps and offsets of DEKR (Geng et al. 2021, section 3.4).
 
-    ``heatmap``: Gaussian blobs exp(-d^2 / (2 sigma^2)), d the distance of a cell's centre to the keypoint, the maximum
-    where animals overlap; the last map is that of the centres, the means of the labelled keypoints. Cells within 3
-    sigma of a blob (on each axis) have weight 1, others ``background``; where a keypoint is unlabelled see
-    :func:`pose_core.maps.mask_background`.
+    ``heatmap``: Gaussian blobs exp(-d^2 / (2 sigma^2)), d the distance of a cell's centre to the keypoint,
+    the maximum where animals overlap; the last map is that of the centres, the means of the labelled
+    keypoints. Cells within 3 sigma of a blob (on each axis) have weight 1, others ``background``; where a
+    keypoint is unlabelled see :func:`pose_core.maps.mask_background`.
 
-    ``offset``: from the keypoint to the cell's centre, in cells, in a square around the centre of the animal, with
-    weight 1 / sqrt(area of the animal), 0 for unlabelled keypoints. Where squares overlap, the smaller animal has the
-    cell with all of its keypoints (of equally large ones the nearer), but for the cell that holds another's centre,
-    where that one will be read.
+    ``offset``: from the keypoint to the cell's centre, in cells, in a square around the centre of the animal,
+    with weight 1 / sqrt(area of the animal), 0 for unlabelled keypoints. Where squares overlap, the smaller
+    animal has the cell with all of its keypoints (of equally large ones the nearer), but for the cell that
+    holds another's centre, where that one will be read.
     """
 
     def __init__(self, config: DekrTargetConfig, context: BuildContext, grid: Grid) -> None:
@@ -91,7 +91,9 @@ class DekrTargets(TargetGenerator):
             (labels.keypoints, self.sigma, slice(0, k)),
             (middles[:, :, None], self.center_sigma, slice(k, k + 1)),
         ):
-            windows = KeypointWindows.around(points.transpose(1, 2), self.grid, size, GAUSSIAN_SUPPORT * sigma)
+            windows = KeypointWindows.around(
+                points.transpose(1, 2), self.grid, size, GAUSSIAN_SUPPORT * sigma
+            )
             index = windows.index().flatten(2)
             paint_maximum(index, windows.gaussian(sigma).flatten(2), size, out=value[:, maps])
             counts = windows.within(_FOREGROUND * sigma).flatten(2)
@@ -115,7 +117,9 @@ class DekrTargets(TargetGenerator):
         side = windows.columns.shape[-1]
         at = torch.stack(
             [
-                self.grid.to_pixels(windows.columns.float())[..., None, :].expand(-1, -1, side, -1).flatten(2),
+                self.grid.to_pixels(windows.columns.float())[..., None, :]
+                .expand(-1, -1, side, -1)
+                .flatten(2),
                 self.grid.to_pixels(windows.rows.float())[..., :, None].expand(-1, -1, -1, side).flatten(2),
             ],
             dim=1,
@@ -143,7 +147,8 @@ class DekrTargets(TargetGenerator):
         own = torch.where(((own >= 0) & (own < limit)).all(-1), own[..., 1] * size[1] + own[..., 0], -1.0)
 
         def apart(axis: int, lines: Tensor) -> Tensor:
-            """(B, N, N, W): from the second animal's centre to the columns or rows of the first one's window."""
+            """(B, N, N, W): from the second animal's centre to the columns or rows of the first one's
+            window."""
             return self.grid.to_pixels(lines.float())[:, :, None] - middles[:, None, :, None, axis]
 
         x, y = apart(0, windows.columns), apart(1, windows.rows)
@@ -155,6 +160,8 @@ class DekrTargets(TargetGenerator):
         own_here, distance_here = is_own[pairs][:, :, None], distance[pairs][:, :, None]
         smaller = (area[:, None, :] < area[:, :, None])[..., None]
         as_large = (area[:, None, :] == area[:, :, None])[..., None]
-        nearer = (distance < distance_here) | ((distance == distance_here) & (mine[None, :] < mine[:, None])[..., None])
+        nearer = (distance < distance_here) | (
+            (distance == distance_here) & (mine[None, :] < mine[:, None])[..., None]
+        )
         better = covered & ((is_own & ~own_here) | ((is_own == own_here) & (smaller | (as_large & nearer))))
         return windows.within(self.radius) & ~better.any(2)

@@ -30,7 +30,8 @@ class _MapLossConfig(LossConfig):
     foreground: float = Field(
         1.0,
         ge=1,
-        description="How many times more the centre of a blob counts than the background. Above 1, blobs are learned "
+        description="How many times more the centre of a blob counts than the background. Above 1, blobs are "
+        "learned "
         "sooner, and false ones cost less.",
     )
 
@@ -49,13 +50,17 @@ class BceConfig(_MapLossConfig):
 class HuberConfig(LossConfig):
     """Weighted Huber loss: squared error up to delta, linear beyond."""
 
-    delta: float = Field(1.0, gt=0, description="Where it becomes linear, in units of the output (locref: pixels).")
+    delta: float = Field(
+        1.0, gt=0, description="Where it becomes linear, in units of the output (locref: pixels)."
+    )
 
 
 class SmoothL1Config(LossConfig):
     """Weighted smooth L1 loss: absolute error, rounded off below beta."""
 
-    beta: float = Field(1.0, gt=0, description="Where it becomes linear, in units of the output (locref: pixels).")
+    beta: float = Field(
+        1.0, gt=0, description="Where it becomes linear, in units of the output (locref: pixels)."
+    )
 
 
 class HeatmapTargetConfig(TargetGeneratorConfig):
@@ -64,7 +69,8 @@ class HeatmapTargetConfig(TargetGeneratorConfig):
     locref_radius: float | None = Field(
         None,
         gt=0,
-        description="Location refinement is learned within this distance of a keypoint, pixels of the network's input; "
+        description="Location refinement is learned within this distance of a keypoint, pixels of the "
+        "network's input; "
         "null: 1.5 sigma, or the plateau, which is also the minimum.",
     )
 
@@ -73,7 +79,8 @@ class HeatmapTargetConfig(TargetGeneratorConfig):
         name, size, least, radius = self._extent(stride)
         if size < least:
             raise ValueError(
-                f"{name}: {size:g} is too small for cells of {stride:g} pixels; at least {least:.3g}, or leave it out"
+                f"{name}: {size:g} is too small for cells of {stride:g} pixels; at least {least:.3g}, or "
+                "leave it out"
             )
         if self.locref_radius is not None and self.locref_radius < radius * 0.999:
             raise ValueError(
@@ -143,7 +150,8 @@ class SubpixelConfig(HeatmapPredictorConfig):
         0.5,
         ge=0,
         le=1,
-        description="Where the head has location refinement: its share of the position, the rest is the fit's.",
+        description="Where the head has location refinement: its share of the position, the rest is the "
+        "fit's.",
     )
 
 
@@ -221,7 +229,8 @@ class AssignIdentityConfig(PredictorConfig):
         None,
         ge=0,
         le=1,
-        description="An animal stays without a name when the best one left for it is less probable; null: half of what "
+        description="An animal stays without a name when the best one left for it is less probable; null: "
+        "half of what "
         "a guess would be right (0.125 with four individuals).",
     )
 
@@ -237,13 +246,15 @@ class IdentityHeadConfig(DeconvolutionHeadConfig):
     """A map for each individual: does this place belong to it?"""
 
     target_generator: AnyTargetGenerator = Field(
-        cast(Any, {"type": "heatmap/identity"}), description="Labels -> the individual that each place belongs to."
+        cast(Any, {"type": "heatmap/identity"}),
+        description="Labels -> the individual that each place belongs to.",
     )
     predictor: AnyPredictor = Field(
         cast(Any, {"type": "heatmap/assign_identity"}), description="Maps at the keypoints found -> names."
     )
     losses: dict[str, AnyLoss] = Field(
-        cast(Any, {IDENTITY: {"type": "heatmap/cross_entropy"}}), description="By output; there is one, identity."
+        cast(Any, {IDENTITY: {"type": "heatmap/cross_entropy"}}),
+        description="By output; there is one, identity.",
     )
 
     def predicts_identity(self) -> bool:
@@ -254,7 +265,8 @@ class IdentityHeadConfig(DeconvolutionHeadConfig):
         with prefix_errors("target_generator"):
             if isinstance(generator, IdentityConfig) and generator.background and self.exclusive():
                 raise ValueError(
-                    "background: heatmap/cross_entropy compares individuals only, no background; leave it out, or take "
+                    "background: heatmap/cross_entropy compares individuals only, no background; leave it "
+                    "out, or take "
                     "the loss heatmap/bce"
                 )
             generator.check_stride(stride)

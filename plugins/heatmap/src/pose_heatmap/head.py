@@ -46,9 +46,9 @@ class HeatmapHead(MapsHead):
     """Heatmaps (K maps) and location refinement (2 K maps) of one feature map.
 
     Outputs ``heatmap`` (B, K, h, w): the blob of each keypoint, about 1 at its centre (logits with the loss
-    ``heatmap/bce``); and ``locref`` (B, 2 K, h, w): x and y (channels 2 k and 2 k + 1) from the centre of a cell to
-    keypoint k, in pixels of the network's input. The design is that of DeeperCut (Insafutdinov et al. 2016) and
-    DeepLabCut (Mathis et al. 2018).
+    ``heatmap/bce``); and ``locref`` (B, 2 K, h, w): x and y (channels 2 k and 2 k + 1) from the centre of a
+    cell to keypoint k, in pixels of the network's input. The design is that of DeeperCut (Insafutdinov et al.
+    2016) and DeepLabCut (Mathis et al. 2018).
 
     Unique keypoints are shown to the codec as those of one animal, so that any codec does for both.
 
@@ -62,7 +62,8 @@ class HeatmapHead(MapsHead):
         if self.unique:
             if not context.skeleton.unique_keypoints:
                 raise ConfigError(
-                    "keypoints: unique needs a skeleton with unique_keypoints; this one has none, so leave the head "
+                    "keypoints: unique needs a skeleton with unique_keypoints; this one has none, so leave "
+                    "the head "
                     "out (null in its place)"
                 )
             context = replace(context, skeleton=Skeleton(keypoints=context.skeleton.unique_keypoints))
@@ -126,4 +127,6 @@ class HeatmapHead(MapsHead):
             return super().decode(outputs, found)
         batch = len(outputs[HEATMAP])
         decoded = self.predictor(outputs, Predictions.none(batch, self.skeleton, outputs[HEATMAP].device))
-        return replace(found, unique_keypoints=decoded.keypoints[:, 0], unique_scores=decoded.keypoint_scores[:, 0])
+        return replace(
+            found, unique_keypoints=decoded.keypoints[:, 0], unique_scores=decoded.keypoint_scores[:, 0]
+        )

@@ -1,9 +1,9 @@
 """Which individual an animal is: a map for each individual, read where another head found keypoints.
 
-A place belongs to one individual, so the maps of a place compete (softmax) and are learned only where an animal is.
-Nothing is asked of them elsewhere, because they are read at keypoints only; that leaves out the background, which is
-nearly all of an image. (DeepLabCut 3 learns each map against the background, by binary cross-entropy; the loss
-``heatmap/bce`` does that here.)
+A place belongs to one individual, so the maps of a place compete (softmax) and are learned only where an
+animal is. Nothing is asked of them elsewhere, because they are read at keypoints only; that leaves out the
+background, which is nearly all of an image. (DeepLabCut 3 learns each map against the background, by binary
+cross-entropy; the loss ``heatmap/bce`` does that here.)
 """
 
 from __future__ import annotations
@@ -27,7 +27,14 @@ from pose_core.interfaces import (
     Target,
     TargetGenerator,
 )
-from pose_core.maps import KeypointWindows, paint_maximum, prior_bias, repeat_names, sample_bilinear, stack_axes
+from pose_core.maps import (
+    KeypointWindows,
+    paint_maximum,
+    prior_bias,
+    repeat_names,
+    sample_bilinear,
+    stack_axes,
+)
 from pose_heatmap.config import IDENTITY, AssignIdentityConfig, IdentityConfig, IdentityHeadConfig
 from pose_heatmap.head import MapsHead
 
@@ -46,7 +53,8 @@ class IdentityHead(MapsHead):
         skeleton = context.skeleton
         if not skeleton.identified or skeleton.num_individuals < 2:
             raise ConfigError(
-                "heatmap/identity needs a skeleton with several individuals, each the same animal in every frame "
+                "heatmap/identity needs a skeleton with several individuals, each the same animal in every "
+                "frame "
                 "(identified: true); this one has none, so leave the head out (null in its place)"
             )
         self.individuals = skeleton.individuals
@@ -74,8 +82,9 @@ class IdentityHead(MapsHead):
 class IdentityTargets(TargetGenerator):
     """Discs around all labelled keypoints of an animal, in the map of its individual.
 
-    Where discs of several animals overlap, the nearest keypoint decides. Animals of unknown identity count for that,
-    and their places have weight 0. The background has weight 0 too, or with ``background`` is 0 in every map.
+    Where discs of several animals overlap, the nearest keypoint decides. Animals of unknown identity count
+    for that, and their places have weight 0. The background has weight 0 too, or with ``background`` is 0 in
+    every map.
     """
 
     def __init__(self, config: IdentityConfig, context: BuildContext, grid: Grid) -> None:
@@ -101,7 +110,9 @@ class IdentityTargets(TargetGenerator):
         windows = KeypointWindows.around(labels.keypoints, self.grid, (h, w), self.radius)
         squared = windows.squared_distance() / self.radius**2
         closeness = torch.where(windows.inside() & (squared <= 1), 2 - squared, 0.0)
-        nearness, owner = paint_maximum(windows.index().flatten(2), closeness.flatten(2), (h, w)).max(1, keepdim=True)
+        nearness, owner = paint_maximum(windows.index().flatten(2), closeness.flatten(2), (h, w)).max(
+            1, keepdim=True
+        )
         identity = labels.identity[:, :, None, None].expand(-1, -1, h, w).gather(1, owner)
         occupied = nearness > 0
         known = occupied & (identity >= 0) & (identity < individuals)
@@ -114,11 +125,12 @@ class IdentityTargets(TargetGenerator):
 class AssignIdentityPredictor(Predictor):
     """Names for the animals that other heads found.
 
-    The probability that an animal is an individual is the mean over its keypoints, weighted by their scores, of what
-    the maps say there (bilinear between cells). The names of a frame are given all at once, none twice, so that the
-    expected number of right names is largest (the sum of probabilities, each weighted with the mean score of the
-    animal's keypoints: an animal that is doubtful takes no name from one that is certain). Without a name (-1) stay
-    animals beyond the number of individuals and those for which the best name left is improbable.
+    The probability that an animal is an individual is the mean over its keypoints, weighted by their scores,
+    of what the maps say there (bilinear between cells). The names of a frame are given all at once, none
+    twice, so that the expected number of right names is largest (the sum of probabilities, each weighted with
+    the mean score of the animal's keypoints: an animal that is doubtful takes no name from one that is
+    certain). Without a name (-1) stay animals beyond the number of individuals and those for which the best
+    name left is improbable.
     """
 
     def __init__(self, config: AssignIdentityConfig, context: BuildContext, grid: Grid) -> None:
@@ -156,8 +168,8 @@ class AssignIdentityPredictor(Predictor):
             found: A animals an image.
 
         Returns:
-            (B, A, N) probabilities, 0 for animals without keypoints or where the maps are not finite; and (B, A) in
-            [0, 1], the mean score of the animal's keypoints.
+            (B, A, N) probabilities, 0 for animals without keypoints or where the maps are not finite; and (B,
+            A) in [0, 1], the mean score of the animal's keypoints.
         """
         values = sample_bilinear(maps.float(), self.grid.to_cells(found.keypoints.float().nan_to_num()))
         values = values.sigmoid() if self.sigmoid else values.softmax(1)

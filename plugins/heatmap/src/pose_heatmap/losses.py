@@ -20,7 +20,8 @@ def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
         weight: at least 0, of the same shape.
     """
     total = weight.sum()
-    # Weights are 0 or 1 in practice; the smallest float keeps fractions right and an empty sum away from 0 / 0.
+    # Weights are 0 or 1 in practice; the smallest float keeps fractions right and an empty sum away from 0 /
+    # 0.
     return (values * weight).sum() / total.clamp(min=1e-12)
 
 
@@ -49,12 +50,13 @@ class _Weighted(Loss):
 class _SummedOverMaps(_Weighted):
     """Weighted sum of the error over the cells of a map, mean over the maps.
 
-    A blob is a few cells, however large the image is: so its part in the loss, and the loss beside that of other
-    outputs, does not depend on the size of the image. What has weight 0 is left out of sum and mean.
+    A blob is a few cells, however large the image is: so its part in the loss, and the loss beside that of
+    other outputs, does not depend on the size of the image. What has weight 0 is left out of sum and mean.
 
     Attributes:
         foreground: weight of the centre of a blob (target 1) beside that of the background (target 0).
-        unit: about what an empty map costs where there is a blob; the sum is divided by it, with ``foreground``.
+        unit: about what an empty map costs where there is a blob; the sum is divided by it, with
+            ``foreground``.
     """
 
     unit: float

@@ -16,7 +16,9 @@ def pose_plugin_info() -> PluginInfo:
     )
 
 
-def _part(kind: str, name: str, cls: str, module: str, summary: str, citations: tuple[str, ...] = ()) -> ComponentSpec:
+def _part(
+    kind: str, name: str, cls: str, module: str, summary: str, citations: tuple[str, ...] = ()
+) -> ComponentSpec:
     suffix = {"head": "Head", "target_generator": "Targets", "predictor": "Predictor", "loss": "Loss"}[kind]
     config = f"{cls}HeadConfig" if kind == "head" else f"{cls}Config"
     return ComponentSpec(
@@ -33,9 +35,15 @@ def _part(kind: str, name: str, cls: str, module: str, summary: str, citations: 
 def pose_components() -> Iterable[ComponentSpec]:
     yield _part("head", "heatmap", "Heatmap", "head", "One heatmap a keypoint, with location refinement")
     yield _part("head", "identity", "Identity", "identity", "One map an individual: which animal is this?")
-    yield _part("target_generator", "gaussian", "Gaussian", "targets", "Gaussian blobs and offsets to their centres")
-    yield _part("target_generator", "plateau", "Plateau", "targets", "Discs of ones and offsets to their centres")
-    yield _part("target_generator", "identity", "Identity", "identity", "Individual of each place around keypoints")
+    yield _part(
+        "target_generator", "gaussian", "Gaussian", "targets", "Gaussian blobs and offsets to their centres"
+    )
+    yield _part(
+        "target_generator", "plateau", "Plateau", "targets", "Discs of ones and offsets to their centres"
+    )
+    yield _part(
+        "target_generator", "identity", "Identity", "identity", "Individual of each place around keypoints"
+    )
     yield _part("predictor", "argmax", "Argmax", "predictors", "Highest cell, moved by location refinement")
     yield _part(
         "predictor",
@@ -45,9 +53,17 @@ def pose_components() -> Iterable[ComponentSpec]:
         "Gaussian fitted around the highest cell",
         ("guo2011gaussian",),
     )
-    yield _part("predictor", "assign_identity", "AssignIdentity", "identity", "Names of all animals of a frame at once")
+    yield _part(
+        "predictor",
+        "assign_identity",
+        "AssignIdentity",
+        "identity",
+        "Names of all animals of a frame at once",
+    )
     yield _part("loss", "mse", "Mse", "losses", "Mean squared error, balanced between blobs and background")
-    yield _part("loss", "bce", "Bce", "losses", "Cross-entropy of logits, balanced between blobs and background")
+    yield _part(
+        "loss", "bce", "Bce", "losses", "Cross-entropy of logits, balanced between blobs and background"
+    )
     yield _part("loss", "cross_entropy", "CrossEntropy", "losses", "Cross-entropy over the maps of a place")
     yield _part("loss", "huber", "Huber", "losses", "Huber loss")
     yield _part("loss", "smooth_l1", "SmoothL1", "losses", "Smooth L1 loss")

@@ -53,8 +53,8 @@ class ArgmaxPredictor(_OneAnimal):
 
 
 class SubpixelPredictor(_OneAnimal):
-    """The centre of a Gaussian fitted around the highest cell (:func:`pose_core.maps.fit_gaussian`), averaged with
-    location refinement where there is any."""
+    """The centre of a Gaussian fitted around the highest cell (:func:`pose_core.maps.fit_gaussian`), averaged
+    with location refinement where there is any."""
 
     def __init__(self, config: SubpixelConfig, context: BuildContext, grid: Grid) -> None:
         super().__init__(config, context, grid)

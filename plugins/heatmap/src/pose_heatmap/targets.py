@@ -32,7 +32,8 @@ class _HeatmapTargets(TargetGenerator):
 
     @abstractmethod
     def closeness(self, windows: KeypointWindows) -> Tensor:
-        """(B, K, N * W * W): above 0 in the map and within reach of a keypoint, falling with the distance; else 0."""
+        """(B, K, N * W * W): above 0 in the map and within reach of a keypoint, falling with the distance;
+        else 0."""
 
     def _targets(
         self, labels: Labels, outputs: Mapping[str, Tensor], reach: float, blob: float
@@ -70,9 +71,10 @@ class _HeatmapTargets(TargetGenerator):
 class GaussianTargets(_HeatmapTargets):
     """Heatmaps of Gaussian blobs exp(-d^2 / (2 sigma^2)), d the distance of a cell's centre to the keypoint.
 
-    Several animals: the maximum of their blobs; location refinement points to the nearest one and has weight 1 within
-    ``locref_radius``. What is unlabelled: see :func:`pose_core.maps.mask_background`; the inner part of a blob (1.5
-    sigma) always counts. Keypoints outside the image leave the part of their blob that reaches into it.
+    Several animals: the maximum of their blobs; location refinement points to the nearest one and has weight
+    1 within ``locref_radius``. What is unlabelled: see :func:`pose_core.maps.mask_background`; the inner part
+    of a blob (1.5 sigma) always counts. Keypoints outside the image leave the part of their blob that reaches
+    into it.
     """
 
     def __init__(self, config: GaussianConfig, context: BuildContext, grid: Grid) -> None:

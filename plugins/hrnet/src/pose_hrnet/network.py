@@ -17,11 +17,12 @@ from pose_hrnet.weights import CLASSIFIER
 
 
 class HRNet(Backbone):
-    """HRNet (Sun et al. 2019; Wang et al. 2020), timm's implementation; its parameters are under ``model``, as timm
-    names them.
+    """HRNet (Sun et al. 2019; Wang et al. 2020), timm's implementation; its parameters are under ``model``,
+    as timm names them.
 
-    Where one branch is put out (``branches: first`` and ``incremental``), the layers of stage 4 that lead to the other
-    branches are kept, so that weights of the whole network load, but they are neither computed nor trained.
+    Where one branch is put out (``branches: first`` and ``incremental``), the layers of stage 4 that lead to
+    the other branches are kept, so that weights of the whole network load, but they are neither computed nor
+    trained.
 
     Raises:
         DownloadError: the pretrained weights that the config insists on cannot be had.
@@ -50,11 +51,12 @@ class HRNet(Backbone):
     def forward(self, images: Tensor, *, inserts: Inserts = NO_INSERTS, **extra: Tensor) -> list[Tensor]:
         """Args:
             images: (B, 3, H, W) float32, H and W multiples of 32.
-            inserts: at ``transition1`` to ``transition3``, before the stages 2 to 4: all branches that there are.
+            inserts: at ``transition1`` to ``transition3``, before the stages 2 to 4: all branches that there
+                are.
 
         Returns:
-            one map (B, C, H / 4, W / 4), C being the width (``first``), 15 times the width (``concatenated``) or 128
-            (``incremental``); with ``all`` four maps, of strides 4, 8, 16 and 32.
+            one map (B, C, H / 4, W / 4), C being the width (``first``), 15 times the width (``concatenated``)
+            or 128 (``incremental``); with ``all`` four maps, of strides 4, 8, 16 and 32.
         """
         maps = self._before_last_fusion(images, inserts)
         last = self.model.stage4[-1]
@@ -71,7 +73,9 @@ class HRNet(Backbone):
         model = self.model
         x = model.act1(model.bn1(model.conv1(images)))
         x = model.layer1(model.act2(model.bn2(model.conv2(x))))
-        maps: list[Tensor] = insert(inserts, "transition1", [transition(x) for transition in model.transition1])
+        maps: list[Tensor] = insert(
+            inserts, "transition1", [transition(x) for transition in model.transition1]
+        )
         maps = insert(inserts, "transition2", _transition(model.transition2, model.stage2(maps)))
         maps = insert(inserts, "transition3", _transition(model.transition3, model.stage3(maps)))
         for module in list(model.stage4)[:-1]:
@@ -88,7 +92,9 @@ class HRNet(Backbone):
 
 def _transition(transition: nn.ModuleList, maps: list[Tensor]) -> list[Tensor]:
     """The branches of the next stage: those there are, and a new one made of the coarsest."""
-    return [maps[i] if isinstance(layer, nn.Identity) else layer(maps[-1]) for i, layer in enumerate(transition)]
+    return [
+        maps[i] if isinstance(layer, nn.Identity) else layer(maps[-1]) for i, layer in enumerate(transition)
+    ]
 
 
 def _joined(maps: list[Tensor]) -> Tensor:

@@ -1,4 +1,5 @@
-"""How well fields agree with candidate limbs. All images, limbs and candidates at once, on the fields' device."""
+"""How well fields agree with candidate limbs. All images, limbs and candidates at once, on the fields'
+device."""
 
 from __future__ import annotations
 
@@ -16,15 +17,16 @@ def score_limbs(
 
     Args:
         paf: (B, 2 L, h, w), x before y.
-        starts: (B, L, M, 2) positions of candidates for the first keypoint of each limb, pixels; NaN where none.
+        starts: (B, L, M, 2) positions of candidates for the first keypoint of each limb, pixels; NaN where
+            none.
         ends: (B, L, N, 2) the same of its second keypoint.
         grid: of the fields.
         samples: points at which the field is read, from end to end.
         nearest: read the nearest cell, else between four.
 
     Returns:
-        (B, L, M, N): 1 where the field agrees fully, 0 where it says nothing, down to -1 where it is opposed; NaN where
-        a candidate is missing or the field is. Ends in one place: 0.
+        (B, L, M, N): 1 where the field agrees fully, 0 where it says nothing, down to -1 where it is opposed;
+        NaN where a candidate is missing or the field is. Ends in one place: 0.
     """
     batch, limbs, first, _ = starts.shape
     second = ends.shape[2]
@@ -32,7 +34,8 @@ def score_limbs(
     way = ends[:, :, None] - starts[:, :, :, None]
     length = way.square().sum(-1, keepdim=True).sqrt()
     along = torch.linspace(0, 1, samples, device=paf.device, dtype=paf.dtype)
-    # Ends are brought to the coordinates of the fields before the points between them are made, which are many.
+    # Ends are brought to the coordinates of the fields before the points between them are made, which are
+    # many.
     first_end, second_end = (
         normalize_cells(grid.to_cells(end), (height, width)).nan_to_num(0.0)
         for end in (starts[:, :, :, None], ends[:, :, None])

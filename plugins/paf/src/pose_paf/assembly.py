@@ -67,9 +67,9 @@ def assign(affinity: FloatArray, min_affinity: float) -> Links:
 def score_links(links: Links, limbs: Sequence[tuple[int, int]], shape: tuple[int, int]) -> FloatArray:
     """Score links by how well the links around them agree.
 
-    A link of two keypoints of one animal is part of many triangles, for both are linked to the animal's other keypoints
-    too; one that joins two animals that lie over each other is part of few. In a tree there are no triangles, and the
-    affinity alone decides.
+    A link of two keypoints of one animal is part of many triangles, for both are linked to the animal's other
+    keypoints too; one that joins two animals that lie over each other is part of few. In a tree there are no
+    triangles, and the affinity alone decides.
 
     Args:
         links: of the image.
@@ -86,11 +86,13 @@ def score_links(links: Links, limbs: Sequence[tuple[int, int]], shape: tuple[int
     return around
 
 
-def join(links: Links, limbs: Sequence[tuple[int, int]], shape: tuple[int, int]) -> tuple[IntArray, FloatArray]:
+def join(
+    links: Links, limbs: Sequence[tuple[int, int]], shape: tuple[int, int]
+) -> tuple[IntArray, FloatArray]:
     """Merge limbs to animals.
 
-    The best supported limb first; a limb joins what its two keypoints belong to, unless the two have a keypoint in
-    common, which one animal cannot have twice.
+    The best supported limb first; a limb joins what its two keypoints belong to, unless the two have a
+    keypoint in common, which one animal cannot have twice.
 
     Args:
         links: of the image.
@@ -98,11 +100,14 @@ def join(links: Links, limbs: Sequence[tuple[int, int]], shape: tuple[int, int])
         shape: K and M.
 
     Returns:
-        the candidate of each keypoint (N, K), -1 where an animal has none; and the mean affinity of its limbs (N,).
+        the candidate of each keypoint (N, K), -1 where an animal has none; and the mean affinity of its limbs
+        (N,).
     """
     keypoints, candidates = shape
     order = np.argsort(-score_links(links, limbs, shape), kind="stable")
-    one, other = (np.array(limbs)[links.limb[order], end] * candidates + links.ends[order, end] for end in (0, 1))
+    one, other = (
+        np.array(limbs)[links.limb[order], end] * candidates + links.ends[order, end] for end in (0, 1)
+    )
     # Candidates of all keypoints are numbered through; a part of an animal is known by one of its candidates.
     part = list(range(keypoints * candidates))
     members = [[i] for i in part]
@@ -133,9 +138,9 @@ def join(links: Links, limbs: Sequence[tuple[int, int]], shape: tuple[int, int])
 def exchange(chosen: IntArray, affinity: FloatArray, limbs: Sequence[tuple[int, int]]) -> IntArray:
     """Let animals exchange keypoints of a kind where that makes their limbs agree better.
 
-    Merging decides a limb at a time, and where two animals creep along each other one limb may decide wrongly what all
-    the others know. For one keypoint after the other, those of its candidates that animals have are assigned to these
-    anew, by their affinity to everything else that each animal has, until nothing changes.
+    Merging decides a limb at a time, and where two animals creep along each other one limb may decide wrongly
+    what all the others know. For one keypoint after the other, those of its candidates that animals have are
+    assigned to these anew, by their affinity to everything else that each animal has, until nothing changes.
 
     Args:
         chosen: (N, K) candidates of the animals, -1: none.
@@ -180,8 +185,8 @@ def assemble(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Assemble the animals of an image.
 
-    Where there are more than ``limit``, the lesser ones are parts: each is added to the nearest of the others that
-    lacks its keypoints, if it is no farther away than that one is large, and dropped otherwise.
+    Where there are more than ``limit``, the lesser ones are parts: each is added to the nearest of the others
+    that lacks its keypoints, if it is no farther away than that one is large, and dropped otherwise.
 
     Args:
         affinity: (L, M, M) of candidate limbs, NaN where a candidate is missing.
@@ -193,8 +198,9 @@ def assemble(
         limit: maximum number of animals; None: any number.
 
     Returns:
-        keypoints (N, K, 2), NaN where missing; their scores (N, K); scores of the animals (N,): the mean score of the
-        keypoints that were found times the mean affinity of the limbs. The animal of the highest score first.
+        keypoints (N, K, 2), NaN where missing; their scores (N, K); scores of the animals (N,): the mean
+        score of the keypoints that were found times the mean affinity of the limbs. The animal of the highest
+        score first.
     """
     k, m = scores.shape
     chosen, trust = join(assign(affinity, min_affinity), limbs, (k, m))
@@ -224,7 +230,8 @@ def _pick(chosen: IntArray, positions: FloatArray, scores: FloatArray) -> tuple[
 
 
 def _take_in(chosen: IntArray, points: FloatArray, limit: int) -> IntArray:
-    """The first ``limit`` animals, with the keypoints of those parts among the others that they can take in."""
+    """The first ``limit`` animals, with the keypoints of those parts among the others that they can take
+    in."""
     kept, known = chosen[:limit].copy(), chosen >= 0
     here = np.where(known[..., None], points, 1e9)
     low, high = here.min(1), np.where(known[..., None], points, -1e9).max(1)

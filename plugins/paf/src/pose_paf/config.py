@@ -35,12 +35,14 @@ class PafTargetConfig(TargetGeneratorConfig):
     width: float | None = Field(
         None,
         gt=0,
-        description="How far a limb's strip reaches to either side, pixels of the network's input; null: 1.5 cells, at "
+        description="How far a limb's strip reaches to either side, pixels of the network's input; null: 1.5 "
+        "cells, at "
         "least 6 pixels.",
     )
     profile: Literal["linear", "flat"] = Field(
         "linear",
-        description="Length of the vectors across the strip. linear: 1 in the middle, 0 at its sides; flat: 1.",
+        description="Length of the vectors across the strip. linear: 1 in the middle, 0 at its sides; flat: "
+        "1.",
     )
 
     def decided_width(self, stride: float) -> float:
@@ -62,7 +64,10 @@ class AssemblyConfig(HeatmapPredictorConfig):
     """Blobs joined to animals along the part affinity fields."""
 
     blur: float = Field(
-        0.0, ge=0, le=5, description="Standard deviation, in cells, by which heatmaps are smoothed first; 0: not."
+        0.0,
+        ge=0,
+        le=5,
+        description="Standard deviation, in cells, by which heatmaps are smoothed first; 0: not.",
     )
     nms: Literal[3, 5, 7, 9, 11] = Field(
         5, description="Cells a side of the square in which a blob must have the highest cell."
@@ -70,17 +75,22 @@ class AssemblyConfig(HeatmapPredictorConfig):
     threshold: float = Field(0.1, ge=0, lt=1, description="Lower blobs are no keypoints.")
     candidates: PositiveInt | None = Field(
         None,
-        description="Blobs looked at in each heatmap, the highest ones; null: three times the animals, at least 20.",
+        description="Blobs looked at in each heatmap, the highest ones; null: three times the animals, at "
+        "least 20.",
     )
     window: Literal[1, 3, 5] = Field(
-        3, description="Cells a side, around a blob's highest one, over which location refinement is averaged."
+        3,
+        description="Cells a side, around a blob's highest one, over which location refinement is averaged.",
     )
     samples: int = Field(10, ge=2, le=100, description="Points along a limb at which the field is read.")
     sampling: Literal["bilinear", "nearest"] = Field(
         "bilinear", description="How the field is read between the centres of cells."
     )
     min_affinity: float = Field(
-        0.1, ge=0, lt=1, description="Limbs along which the field agrees less with their direction are none (1: fully)."
+        0.1,
+        ge=0,
+        lt=1,
+        description="Limbs along which the field agrees less with their direction are none (1: fully).",
     )
     limbs: tuple[NonNegativeInt, ...] | None = Field(
         None,
@@ -89,10 +99,12 @@ class AssemblyConfig(HeatmapPredictorConfig):
     )
     max_animals: PositiveInt | Literal["project"] | None = Field(
         "project",
-        description="Maximum number of animals an image; project: as many as the project has individuals; null: any.",
+        description="Maximum number of animals an image; project: as many as the project has individuals; "
+        "null: any.",
     )
     min_keypoints: PositiveInt | None = Field(
-        None, description="Animals with fewer keypoints are dropped; null: 2, and with over 8 keypoints a quarter."
+        None,
+        description="Animals with fewer keypoints are dropped; null: 2, and with over 8 keypoints a quarter.",
     )
 
     def decided_candidates(self, individuals: int) -> int:
@@ -123,38 +135,49 @@ class PafHeadConfig(DeconvolutionHeadConfig):
 
     graph: Literal["auto", "skeleton", "bridged", "full", "pruned"] | tuple[Limb, ...] = Field(
         "auto",
-        description="Which pairs of keypoints are limbs. skeleton: its edges; bridged: also pairs two edges apart, so "
-        "that an animal holds together where one keypoint is missing; full: every pair; pruned: learn every pair, and "
-        "after training keep those that assemble the validation images best (predictor.limbs); auto: the skeleton "
-        "where it connects all keypoints, else every pair, with over 15 keypoints about three a keypoint; or a list of "
+        description="Which pairs of keypoints are limbs. skeleton: its edges; bridged: also pairs two edges "
+        "apart, so "
+        "that an animal holds together where one keypoint is missing; full: every pair; pruned: learn every "
+        "pair, and "
+        "after training keep those that assemble the validation images best (predictor.limbs); auto: the "
+        "skeleton "
+        "where it connects all keypoints, else every pair, with over 15 keypoints about three a keypoint; or "
+        "a list of "
         "pairs of names (or of numbers of keypoints, from 0).",
     )
     deconv_layers: int | None = Field(
         None,
         ge=0,
         le=5,
-        description="Transposed convolutions that each halve the stride; null: as many as lead to a stride of 4 "
+        description="Transposed convolutions that each halve the stride; null: as many as lead to a stride "
+        "of 4 "
         "(without stages all but the last are shared by the outputs).",
     )
     deconv_channels: PositiveInt = Field(128, description="Channels between several transposed convolutions.")
     deconv_padding: Literal["same", "valid"] = Field(
         "same",
-        description="same: n cells become 2n; valid: no padding, 2n + 1 with the default kernel (with stages: from the "
+        description="same: n cells become 2n; valid: no padding, 2n + 1 with the default kernel (with "
+        "stages: from the "
         "second one on).",
     )
     stages: int = Field(
         0,
         ge=0,
         le=20,
-        description="Convolutions one after another that refine heatmaps and fields after the first transposed "
+        description="Convolutions one after another that refine heatmaps and fields after the first "
+        "transposed "
         "convolution.",
     )
-    stage_features: PositiveInt = Field(128, description="With stages: feature channels that every stage sees too.")
+    stage_features: PositiveInt = Field(
+        128, description="With stages: feature channels that every stage sees too."
+    )
     stage_channels: PositiveInt | None = Field(
         None, description="With stages: channels of a hidden layer in each; null: one convolution a stage."
     )
     stage_activation: bool = Field(
-        True, description="With stages: ReLU on their feature channels; false: all is one linear map, as in DeepLabCut."
+        True,
+        description="With stages: ReLU on their feature channels; false: all is one linear map, as in "
+        "DeepLabCut.",
     )
     locref_std: float = Field(
         7.2801, gt=0, description="Pixels a unit of the location refinement layer (DeepLabCut's value)."
@@ -173,9 +196,13 @@ class PafHeadConfig(DeconvolutionHeadConfig):
     def _vectors_have_a_loss_for_vectors(cls, losses: dict[str, LossConfig]) -> dict[str, LossConfig]:
         loss = losses[PAF]
         if loss.compares_logits():
-            raise ValueError(f"paf: {loss.type} compares probabilities, not vectors; heatmap/mse does for them")
+            raise ValueError(
+                f"paf: {loss.type} compares probabilities, not vectors; heatmap/mse does for them"
+            )
         if getattr(loss, "foreground", 1.0) != 1.0:
-            raise ValueError("paf.foreground: vectors have components below 0, so it must be 1; set weight instead")
+            raise ValueError(
+                "paf.foreground: vectors have components below 0, so it must be 1; set weight instead"
+            )
         return losses
 
     def layers_on(self, feature: Feature) -> int:
@@ -191,4 +218,6 @@ class PafHeadConfig(DeconvolutionHeadConfig):
     def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
         super().check(features, input_size)
         if self.stages and not self.layers_on(features[self.chosen_feature(features)]):
-            raise ValueError("deconv_layers: stages come after a transposed convolution; set at least 1, or stages: 0")
+            raise ValueError(
+                "deconv_layers: stages come after a transposed convolution; set at least 1, or stages: 0"
+            )

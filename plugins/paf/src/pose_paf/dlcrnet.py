@@ -13,8 +13,8 @@ from pose_paf.dlcrnet_config import BANK_CHANNELS, DLCRNetConfig
 class DLCRNet(Backbone):
     """A ResNet (under ``backbone``) whose early stages join the last one (Lauer et al. 2022).
 
-    Two banks of strided convolutions bring an early map of stride 4 and one of stride 8 to stride 16; at output stride
-    32 they are averaged once more. All of it learns, the early stages through the banks too.
+    Two banks of strided convolutions bring an early map of stride 4 and one of stride 8 to stride 16; at
+    output stride 32 they are averaged once more. All of it learns, the early stages through the banks too.
     """
 
     def __init__(self, config: DLCRNetConfig, context: BuildContext) -> None:
@@ -39,7 +39,8 @@ class DLCRNet(Backbone):
             extra: what the backbone within takes.
 
         Returns:
-            one feature map (B, C + 256, H / stride, W / stride), C and stride being those of the backbone within.
+            one feature map (B, C + 256, H / stride, W / stride), C and stride being those of the backbone
+            within.
         """
         kept: dict[str, Tensor] = {}
 

@@ -18,7 +18,8 @@ class DLCRNetConfig(BackboneConfig):
     """A ResNet whose early stages are brought to the resolution of the last one and put beside it."""
 
     backbone: AnyBackbone = Field(
-        description="The ResNet: {type: resnet/resnet, depth: 50, output_stride: 16}. It puts out one map of stride 16 "
+        description="The ResNet: {type: resnet/resnet, depth: 50, output_stride: 16}. It puts out one map of "
+        "stride 16 "
         "or 32."
     )
     early: tuple[str, str] = Field(
@@ -28,7 +29,8 @@ class DLCRNetConfig(BackboneConfig):
     )
     alignment: Literal["exact", "resized"] = Field(
         "exact",
-        description="How the early stages get there. exact: strided convolutions whose cells stay where they are; "
+        description="How the early stages get there. exact: strided convolutions whose cells stay where they "
+        "are; "
         "resized: convolutions without padding and a resize with antialiasing, as DeepLabCut's weights need.",
     )
     freeze_bn: FrozenNorms = False
@@ -42,13 +44,16 @@ class DLCRNetConfig(BackboneConfig):
     def _backbone_fits(self) -> DLCRNetConfig:
         features, points = self.backbone.features(), self.backbone.insert_points()
         if len(features) != 1 or features[0].stride not in (16, 32):
-            raise PydanticCustomError("backbone", "backbone: must put out one feature map, of stride 16 or 32")
+            raise PydanticCustomError(
+                "backbone", "backbone: must put out one feature map, of stride 16 or 32"
+            )
         for point, stride in zip(self.early, _EARLY_STRIDES, strict=True):
             fitting = [name for name, maps in points.items() if [f.stride for f in maps] == [stride]]
             if point not in fitting:
                 raise PydanticCustomError(
                     "early",
-                    "early: {name} has no insert point {point} with one map of stride {stride}; such are {fitting}",
+                    "early: {name} has no insert point {point} with one map of stride {stride}; such are "
+                    "{fitting}",
                     {
                         "name": self.backbone.type,
                         "point": point,

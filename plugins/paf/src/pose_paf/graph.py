@@ -22,10 +22,10 @@ def choose_limbs(graph: Graph, skeleton: Skeleton) -> Pairs:
     """The limbs that a setting means for a skeleton.
 
     Args:
-        graph: ``skeleton``: its edges; ``bridged``: these and the pairs that are two edges apart, so that an animal
-            that lacks one keypoint holds together; ``full`` and, to begin with, ``pruned``: every pair; ``auto``: the
-            skeleton where it connects all keypoints, else every pair where these are at most 105, else
-            :func:`sparse_graph`; or the pairs themselves.
+        graph: ``skeleton``: its edges; ``bridged``: these and the pairs that are two edges apart, so that an
+            animal that lacks one keypoint holds together; ``full`` and, to begin with, ``pruned``: every
+            pair; ``auto``: the skeleton where it connects all keypoints, else every pair where these are at
+            most 105, else :func:`sparse_graph`; or the pairs themselves.
         skeleton: of the model.
 
     Raises:
@@ -43,11 +43,17 @@ def choose_limbs(graph: Graph, skeleton: Skeleton) -> Pairs:
         return full_graph(k)
     if graph in ("skeleton", "bridged"):
         if not edges:
-            raise ConfigError(f"graph: {graph} needs a skeleton with edges; add skeleton.edges or use graph: full")
-        _check_connected(edges, skeleton, f"the skeleton (graph: {graph})", "add skeleton.edges or use graph: full")
+            raise ConfigError(
+                f"graph: {graph} needs a skeleton with edges; add skeleton.edges or use graph: full"
+            )
+        _check_connected(
+            edges, skeleton, f"the skeleton (graph: {graph})", "add skeleton.edges or use graph: full"
+        )
         return edges if graph == "skeleton" else bridged_graph(k, edges)
     if isinstance(graph, str):
-        raise ConfigError(f"graph: {graph!r} is none of auto, skeleton, bridged, full, pruned and no list of pairs")
+        raise ConfigError(
+            f"graph: {graph!r} is none of auto, skeleton, bridged, full, pruned and no list of pairs"
+        )
     pairs = tuple(_indices(pair, skeleton) for pair in graph)
     for i, pair in enumerate(pairs):
         if any(set(pair) == set(other) for other in pairs[:i]):
@@ -70,8 +76,9 @@ def bridged_graph(keypoints: int, edges: Pairs) -> Pairs:
 
 
 def sparse_graph(keypoints: int, edges: Pairs = ()) -> Pairs:
-    """A graph of about three limbs a keypoint that connects all of them: the given edges, and from every keypoint to
-    those 1, 2 and 5 places further in the list, around its end. It is always the same, unlike a random graph."""
+    """A graph of about three limbs a keypoint that connects all of them: the given edges, and from every
+    keypoint to those 1, 2 and 5 places further in the list, around its end. It is always the same, unlike a
+    random graph."""
     known = {frozenset(e) for e in edges}
     found = list(edges)
     for step in (1, 2, 5):
@@ -123,9 +130,13 @@ def _indices(pair: tuple[str, str] | tuple[int, int], skeleton: Skeleton) -> tup
         elif end in skeleton.keypoints:
             found.append(skeleton.keypoints.index(end))
         else:
-            raise ConfigError(f"graph: there is no keypoint {end!r}; there are {', '.join(skeleton.keypoints)}")
+            raise ConfigError(
+                f"graph: there is no keypoint {end!r}; there are {', '.join(skeleton.keypoints)}"
+            )
     if found[0] == found[1]:
-        raise ConfigError(f"graph: {skeleton.keypoints[found[0]]!r} is joined with itself; name two keypoints")
+        raise ConfigError(
+            f"graph: {skeleton.keypoints[found[0]]!r} is joined with itself; name two keypoints"
+        )
     return found[0], found[1]
 
 

@@ -21,9 +21,9 @@ class PafHead(Head):
     """Heatmaps (K), location refinement (2 K) and part affinity fields (2 L) of one feature map.
 
     Outputs ``heatmap`` (B, K, h, w): the blob of each keypoint, about 1 at its centre (logits with the loss
-    ``heatmap/bce``); ``locref`` (B, 2 K, h, w): x and y (channels 2 k and 2 k + 1) from the centre of a cell to
-    keypoint k, in pixels of the network's input; ``paf`` (B, 2 L, h, w): x and y (channels 2 l and 2 l + 1) of the
-    direction of limb l, of length about 1 on the limb and 0 elsewhere (Cao et al. 2017).
+    ``heatmap/bce``); ``locref`` (B, 2 K, h, w): x and y (channels 2 k and 2 k + 1) from the centre of a cell
+    to keypoint k, in pixels of the network's input; ``paf`` (B, 2 L, h, w): x and y (channels 2 l and 2 l +
+    1) of the direction of limb l, of length about 1 on the limb and 0 elsewhere (Cao et al. 2017).
 
     The codec is told the limbs as the edges of its skeleton, in the order of their maps.
 
@@ -111,9 +111,9 @@ class PafHead(Head):
     def calibrate(self, data: Calibration) -> dict[str, Any]:
         """With ``graph: pruned``: which limbs join animals.
 
-        Of graphs that connect all keypoints, from the best tree up to all limbs, the one with the smallest error on the
-        validation images; of equal ones the smallest. What a limb is worth is measured on the training images (Lauer et
-        al. 2022).
+        Of graphs that connect all keypoints, from the best tree up to all limbs, the one with the smallest
+        error on the validation images; of equal ones the smallest. What a limb is worth is measured on the
+        training images (Lauer et al. 2022).
         """
         config = self.predictor_config
         if not self.pruned or not isinstance(config, AssemblyConfig) or config.limbs is not None:
@@ -122,11 +122,15 @@ class PafHead(Head):
         between: list[list[FloatArray]] = [[] for _ in self.limbs]
         for outputs, labels in data.training():
             for values, found in zip(
-                (within, between), limb_affinities(outputs[PAF], labels.keypoints, self.limbs, self.grid), strict=True
+                (within, between),
+                limb_affinities(outputs[PAF], labels.keypoints, self.limbs, self.grid),
+                strict=True,
             ):
                 for limb, array in enumerate(found):
                     values[limb].append(array)
-        worth = separability(*([np.concatenate(v) for v in values] for values in (within, between)), seed=data.seed)
+        worth = separability(
+            *([np.concatenate(v) for v in values] for values in (within, between)), seed=data.seed
+        )
         graphs = candidate_graphs(worth, self.limbs, len(self.keypoints))
         configs = [config.model_copy(update={"limbs": graph}) for graph in graphs]
         errors = data.errors([self.told.build("predictor", c, self.grid) for c in configs])
@@ -134,7 +138,8 @@ class PafHead(Head):
         return {"predictor": {"limbs": list(graphs[best])}}
 
     def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
-        """The axes over keypoints, and those over limbs: a limb is carried over where both of its ends are."""
+        """The axes over keypoints, and those over limbs: a limb is carried over where both of its ends
+        are."""
         keypoints, points = repeat_names(self.keypoints), repeat_names(self.keypoints, 2)
         fields = [(self.keypoints[a], self.keypoints[b]) for a, b in self.limbs for _ in "xy"]
         axes: dict[str, tuple[KeypointAxis, ...]] = {}

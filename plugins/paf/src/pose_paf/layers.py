@@ -25,9 +25,9 @@ class Trunk(nn.Sequential):
 class Stages(nn.Module):
     """First estimates of heatmaps and fields, refined stage by stage (Cao et al. 2017; Lauer et al. 2022).
 
-    A transposed convolution each makes first heatmaps (K), location refinement (2 K), fields (2 L) and D features.
-    Every stage sees heatmaps, fields and features and makes new heatmaps and fields; the heatmaps of a stage but the
-    first are added to those before it.
+    A transposed convolution each makes first heatmaps (K), location refinement (2 K), fields (2 L) and D
+    features. Every stage sees heatmaps, fields and features and makes new heatmaps and fields; the heatmaps
+    of a stage but the first are added to those before it.
 
     Args:
         channels: C of the feature map.
@@ -68,7 +68,9 @@ class Stages(nn.Module):
         heatmap, paf, features = self.convt1(feature), self.convt3(feature), self.convt4(feature)
         if self.activation:
             features = features.relu()
-        for i, (refine_heatmap, refine_paf) in enumerate(zip(self.hm_ref_layers, self.paf_ref_layers, strict=True)):
+        for i, (refine_heatmap, refine_paf) in enumerate(
+            zip(self.hm_ref_layers, self.paf_ref_layers, strict=True)
+        ):
             both = torch.cat([heatmap, paf, features], dim=1)
             before, heatmap, paf = heatmap, refine_heatmap(both), refine_paf(both)
             if i:
@@ -79,4 +81,6 @@ class Stages(nn.Module):
 def _stage(channels: int, hidden: int | None, outputs: int) -> nn.Module:
     if hidden is None:
         return nn.Conv2d(channels, outputs, 3, padding=1)
-    return nn.Sequential(nn.Conv2d(channels, hidden, 3, padding=1), nn.ReLU(), nn.Conv2d(hidden, outputs, 3, padding=1))
+    return nn.Sequential(
+        nn.Conv2d(channels, hidden, 3, padding=1), nn.ReLU(), nn.Conv2d(hidden, outputs, 3, padding=1)
+    )

@@ -11,7 +11,8 @@ from pose_core.maps import CellWindows, average_offsets, keep_local_maxima, top_
 
 
 def smooth(maps: Tensor, sigma: float) -> Tensor:
-    """Convolve heatmaps (B, K, h, w) with a Gaussian of ``sigma`` cells; beyond the edge of the map they are 0."""
+    """Convolve heatmaps (B, K, h, w) with a Gaussian of ``sigma`` cells; beyond the edge of the map they are
+    0."""
     if sigma <= 0:
         return maps
     reach = max(1, round(5 * sigma))
@@ -27,9 +28,9 @@ def find_blobs(
 ) -> tuple[Tensor, Tensor]:
     """Find the highest blobs of each map.
 
-    A blob is where a cell is the highest of a square; of equal cells beside each other, the first. Its position is
-    what the location refinement of the cells around says, weighted by their height; cells below half of the highest
-    do not count, for they may never have learned the way.
+    A blob is where a cell is the highest of a square; of equal cells beside each other, the first. Its
+    position is what the location refinement of the cells around says, weighted by their height; cells below
+    half of the highest do not count, for they may never have learned the way.
 
     Args:
         maps: (B, K, h, w) values, not logits; NaN is no blob.
@@ -41,8 +42,9 @@ def find_blobs(
         window: cells a side of those that say where the blob is, odd.
 
     Returns:
-        positions (B, K, M', 2) in pixels, NaN where there are fewer, and heights (B, K, M'), 0 there; the highest
-        first. M' is the most that a map has here, at most M (on a GPU always M, where asking would wait for it).
+        positions (B, K, M', 2) in pixels, NaN where there are fewer, and heights (B, K, M'), 0 there; the
+        highest first. M' is the most that a map has here, at most M (on a GPU always M, where asking would
+        wait for it).
     """
     maps = maps.nan_to_num(0.0)
     peaks = keep_local_maxima(maps, nms, threshold)

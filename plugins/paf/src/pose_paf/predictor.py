@@ -17,11 +17,11 @@ from pose_paf.peaks import find_blobs, smooth
 
 
 class AssemblyPredictor(Predictor):
-    """Bottom-up decoding (Cao et al. 2017): blobs are found in the heatmaps, every pair of blobs that may be a limb is
-    scored along the fields, limbs are assigned optimally and merged to animals.
+    """Bottom-up decoding (Cao et al. 2017): blobs are found in the heatmaps, every pair of blobs that may be
+    a limb is scored along the fields, limbs are assigned optimally and merged to animals.
 
-    Blobs and scores are computed on the device for all images at once, assignments on the host. The same outputs give
-    the same animals. The limbs are the edges of the context's skeleton.
+    Blobs and scores are computed on the device for all images at once, assignments on the host. The same
+    outputs give the same animals. The limbs are the edges of the context's skeleton.
 
     Raises:
         ConfigError: ``limbs`` names a limb that the graph does not have.
@@ -52,8 +52,8 @@ class AssemblyPredictor(Predictor):
             found: replaced but for its unique keypoints.
 
         Returns:
-            the animals of each image, the highest score first; a keypoint's score is the height of its blob, that of an
-            animal the mean of those times the mean affinity of its limbs.
+            the animals of each image, the highest score first; a keypoint's score is the height of its blob,
+            that of an animal the mean of those times the mean affinity of its limbs.
         """
         positions, scores, affinity = self.candidate_limbs(outputs)
         # One copy to the host for the whole batch.
@@ -77,7 +77,11 @@ class AssemblyPredictor(Predictor):
         points = np.full((batch, count, k, 2), np.nan, np.float32)
         values, totals = np.zeros((batch, count, k), np.float32), np.zeros((batch, count), np.float32)
         for row, (keypoints, value, total) in enumerate(animals):
-            points[row, : len(total)], values[row, : len(total)], totals[row, : len(total)] = keypoints, value, total
+            points[row, : len(total)], values[row, : len(total)], totals[row, : len(total)] = (
+                keypoints,
+                value,
+                total,
+            )
         device = outputs[HEATMAP].device
         return found.with_animals(*(torch.from_numpy(array).to(device) for array in (points, values, totals)))
 
@@ -85,8 +89,8 @@ class AssemblyPredictor(Predictor):
         """What is assembled.
 
         Returns:
-            positions (B, K, M, 2) of blobs in pixels, NaN where missing; their scores (B, K, M) in [0, 1]; affinities
-            (B, L, M, M) of the limbs that are used.
+            positions (B, K, M, 2) of blobs in pixels, NaN where missing; their scores (B, K, M) in [0, 1];
+            affinities (B, L, M, M) of the limbs that are used.
         """
         config, maps = self.config, outputs[HEATMAP].float()
         maps = smooth(maps.sigmoid() if self.sigmoid else maps, config.blur)

@@ -1,8 +1,9 @@
 """Which limbs are worth having: candidate graphs chosen by the data (after Lauer et al. 2022).
 
 Pure functions: measure :func:`limb_affinities` on labelled images with a trained head of many limbs, see with
-:func:`separability` how well each limb tells one animal's keypoints from two animals', get :func:`candidate_graphs`,
-and keep the one that assembles the validation images best (as ``predictor.limbs``, or as ``graph`` of a new training).
+:func:`separability` how well each limb tells one animal's keypoints from two animals', get
+:func:`candidate_graphs`, and keep the one that assembles the validation images best (as ``predictor.limbs``,
+or as ``graph`` of a new training).
 """
 
 from __future__ import annotations
@@ -48,9 +49,14 @@ def limb_affinities(
 
 
 def separability(
-    within: Sequence[npt.ArrayLike], between: Sequence[npt.ArrayLike], *, max_values: int = 100_000, seed: int = 0
+    within: Sequence[npt.ArrayLike],
+    between: Sequence[npt.ArrayLike],
+    *,
+    max_values: int = 100_000,
+    seed: int = 0,
 ) -> FloatArray:
-    """Measure how often the affinity within an animal is above that between two (the area under the ROC curve).
+    """Measure how often the affinity within an animal is above that between two (the area under the ROC
+    curve).
 
     Args:
         within: for each limb the affinities within animals.
@@ -110,7 +116,8 @@ def candidate_graphs(
 ) -> tuple[tuple[int, ...], ...]:
     """Graphs that connect all keypoints, each holding the one before it.
 
-    The first is the best spanning tree; then come the best of the other limbs in about equal steps, up to all.
+    The first is the best spanning tree; then come the best of the other limbs in about equal steps, up to
+    all.
 
     Args:
         worth: (L,) of each limb, for example its :func:`separability`.

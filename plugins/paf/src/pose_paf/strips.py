@@ -1,7 +1,8 @@
 """The cells of maps that lie on limbs.
 
-Limbs are thin. So only the columns (of flat limbs) or rows (of steep ones) that a limb crosses are visited, and in each
-of them the few cells around the limb; the cost grows with the length of the limbs, not with their number times pixels.
+Limbs are thin. So only the columns (of flat limbs) or rows (of steep ones) that a limb crosses are visited,
+and in each of them the few cells around the limb; the cost grows with the length of the limbs, not with their
+number times pixels.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ class Strips:
     Attributes:
         limb: (C,) int64, which of the limbs.
         cell: (C,) int64, position in the flattened map.
-        across: (C,) float32, distance of the cell's centre from the limb's line, as a fraction of the reach, below 1.
+        across: (C,) float32, distance of the cell's centre from the limb's line, as a fraction of the reach,
+            below 1.
     """
 
     limb: Tensor
@@ -27,7 +29,9 @@ class Strips:
     across: Tensor
 
 
-def find_strips(start: Tensor, direction: Tensor, length: Tensor, size: tuple[int, int], reach: float) -> Strips:
+def find_strips(
+    start: Tensor, direction: Tensor, length: Tensor, size: tuple[int, int], reach: float
+) -> Strips:
     """Find the cells nearer to limbs than ``reach``.
 
     A strip reaches half a cell beyond either end of its limb, so that short limbs have a cell too.
@@ -50,12 +54,15 @@ def find_strips(start: Tensor, direction: Tensor, length: Tensor, size: tuple[in
     # Clamped in floats first: what lies far outside the map has no place among integers.
     beyond = float(max(size))
     first = (torch.minimum(near, far) - extent).clamp(-1.0, beyond).ceil().long().clamp(min=0)
-    last = torch.minimum((torch.maximum(near, far) + extent).clamp(-1.0, beyond).floor().long(), sides[:, 0] - 1)
+    last = torch.minimum(
+        (torch.maximum(near, far) + extent).clamp(-1.0, beyond).floor().long(), sides[:, 0] - 1
+    )
     count = (last - first + 1).clamp(min=0)
     line = torch.repeat_interleave(count)
     begin = count.cumsum(0) - count
     major = torch.arange(len(line), device=device) - begin[line] + first[line]
-    # The limb is at most 45 degrees from its major axis, so a line crosses its strip on 2 sqrt(2) reach at most.
+    # The limb is at most 45 degrees from its major axis, so a line crosses its strip on 2 sqrt(2) reach at
+    # most.
     half = int(reach * 2**0.5 + 0.5) + 1
     along = major.float() - origin[line, 0]
     slope = (heading[:, 1] / heading[:, 0])[line]
@@ -73,5 +80,7 @@ def find_strips(start: Tensor, direction: Tensor, length: Tensor, size: tuple[in
     cell = minor * torch.where(upright, 1, width)[:, None] + (major * torch.where(upright, width, 1))[:, None]
     chosen = inside.flatten().nonzero()[:, 0]
     return Strips(
-        line[chosen.div(2 * half + 1, rounding_mode="floor")], cell.flatten()[chosen], across.flatten()[chosen]
+        line[chosen.div(2 * half + 1, rounding_mode="floor")],
+        cell.flatten()[chosen],
+        across.flatten()[chosen],
     )

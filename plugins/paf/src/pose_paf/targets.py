@@ -19,13 +19,14 @@ _LEAST = 0.01
 class PafTargets(TargetGenerator):
     """Part affinity fields (Cao et al. 2017), beside the targets of the generator ``maps``.
 
-    In the strip of a limb, ``width`` pixels to either side, the field is the unit vector from its first keypoint to
-    its second one (times 1 - distance / width with the profile ``linear``, as Lauer et al. 2022 have it). Where strips
-    of several animals overlap, the nearest limb wins; of equally near ones, the animal that comes first.
+    In the strip of a limb, ``width`` pixels to either side, the field is the unit vector from its first
+    keypoint to its second one (times 1 - distance / width with the profile ``linear``, as Lauer et al. 2022
+    have it). Where strips of several animals overlap, the nearest limb wins; of equally near ones, the animal
+    that comes first.
 
-    A limb with an unlabelled end, or with both ends in one place, teaches nothing, and near an animal that lacks it the
-    background has weight 0 (:func:`pose_core.maps.mask_background`). Labelled strips count everywhere. An image without
-    any animal is background.
+    A limb with an unlabelled end, or with both ends in one place, teaches nothing, and near an animal that
+    lacks it the background has weight 0 (:func:`pose_core.maps.mask_background`). Labelled strips count
+    everywhere. An image without any animal is background.
 
     The limbs are the edges of the context's skeleton.
     """
@@ -48,7 +49,8 @@ class PafTargets(TargetGenerator):
             outputs: of the head, for their shapes.
 
         Returns:
-            those of ``maps``, and ``paf``: vectors (B, 2 L, h, w), x before y, of length at most 1, and bool weights.
+            those of ``maps``, and ``paf``: vectors (B, 2 L, h, w), x before y, of length at most 1, and bool
+            weights.
         """
         return {**self.maps(labels, outputs), PAF: self._fields(labels, outputs[PAF])}
 
@@ -72,7 +74,8 @@ class PafTargets(TargetGenerator):
     def _paint(
         self, value: Tensor, found: Strips, direction: Tensor, batch: Tensor, animal: Tensor, limb: Tensor
     ) -> Tensor:
-        """Write vectors into ``value`` (B, L, 2, h * w); returns where their x went, (C,) places in it, flattened."""
+        """Write vectors into ``value`` (B, L, 2, h * w); returns where their x went, (C,) places in it,
+        flattened."""
         cells = value.shape[-1]
         plane = batch * value.shape[1] + limb
         flat = value.view(-1)
@@ -81,7 +84,8 @@ class PafTargets(TargetGenerator):
         if not self.flat:
             vector = vector * (1 - found.across)[:, None]
         if value.device.type != "cpu" or int(animal.max() if len(animal) else 0) > 0:
-            # Closeness takes the place of x until the nearest limb is known; it is above 0 and differs between animals.
+            # Closeness takes the place of x until the nearest limb is known; it is above 0 and differs
+            # between animals.
             close = 2 - found.across - 1e-5 * animal[found.limb]
             wins = close >= flat.scatter_reduce_(0, place, close, "amax")[place]
             place, vector = place[wins], vector[wins]

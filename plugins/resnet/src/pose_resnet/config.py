@@ -66,7 +66,9 @@ class ResNetConfig(BackboneConfig):
                 {"depth": self.depth},
             )
         if self.norm == "group" and self.freeze_bn:
-            raise PydanticCustomError("norm", "freeze_bn: there is no batch norm with norm: group; leave it out")
+            raise PydanticCustomError(
+                "norm", "freeze_bn: there is no batch norm with norm: group; leave it out"
+            )
         return self
 
     def features(self) -> tuple[Feature, ...]:

@@ -37,8 +37,8 @@ class ResNet(Backbone):
     def forward(self, images: Tensor, *, inserts: Inserts = NO_INSERTS, **extra: Tensor) -> list[Tensor]:
         """Args:
             images: (B, 3, H, W) float32, H and W multiples of the coarsest stride.
-            inserts: at ``stage1`` to ``stage4``, at the end of each, and at ``stage2_block3`` and the like, after each
-                block before it; one map.
+            inserts: at ``stage1`` to ``stage4``, at the end of each, and at ``stage2_block3`` and the like,
+                after each block before it; one map.
 
         Returns:
             a feature map (B, C, H / stride, W / stride) for each stage in ``out_features``.

@@ -30,7 +30,8 @@ Pair = tuple[PositiveFloat, PositiveFloat]
 def default_sigma(size: float, split_ratio: float) -> float:
     """Standard deviation in bins that suits an axis of ``size`` pixels (RTMPose, Jiang et al. 2023).
 
-    It grows with the square root of the size: with two bins a pixel 4.90 at 192, 5.66 at 256, 6 at 288, 6.93 at 384.
+    It grows with the square root of the size: with two bins a pixel 4.90 at 192, 5.66 at 256, 6 at 288, 6.93
+    at 384.
     """
     return max(math.sqrt(size / 8) * split_ratio / 2, 2.0)
 
@@ -44,7 +45,9 @@ class KlConfig(LossConfig):
     """Kullback-Leibler divergence between distributions over bins, in nats."""
 
     beta: float = Field(
-        BETA, gt=0, description="Outputs and targets times this, softmaxed, are the distributions that are compared."
+        BETA,
+        gt=0,
+        description="Outputs and targets times this, softmaxed, are the distributions that are compared.",
     )
 
 
@@ -53,11 +56,13 @@ class SimccTargetConfig(TargetGeneratorConfig):
 
     sigma: PositiveFloat | Pair | None = Field(
         None,
-        description="Standard deviation in bins, one number or [x, y]; null: the square root of an eighth of the "
+        description="Standard deviation in bins, one number or [x, y]; null: the square root of an eighth of "
+        "the "
         "input's width or height (for two bins a pixel).",
     )
     rounded: bool = Field(
-        False, description="Move keypoints to the nearest bin first, as DeepLabCut does; false: exact between bins."
+        False,
+        description="Move keypoints to the nearest bin first, as DeepLabCut does; false: exact between bins.",
     )
 
 
@@ -66,16 +71,19 @@ class SimccPredictorConfig(PredictorConfig):
 
     decode: Literal["fit", "argmax"] = Field(
         "fit",
-        description="fit: the position, between bins too, with the target that fits best; argmax: the highest bin.",
+        description="fit: the position, between bins too, with the target that fits best; argmax: the "
+        "highest bin.",
     )
     score: Literal["mass", "peak"] = Field(
         "mass",
-        description="mass: probability around the position, about 1 for what a perfect network puts out; peak: "
+        description="mass: probability around the position, about 1 for what a perfect network puts out; "
+        "peak: "
         "probability of the highest bin. The lower one of both axes counts.",
     )
     beta: PositiveFloat | Pair | None = Field(
         None,
-        description="Outputs times this, softmaxed, are the distributions, one number or [x, y]; null: that of the "
+        description="Outputs times this, softmaxed, are the distributions, one number or [x, y]; null: that "
+        "of the "
         "losses.",
     )
     sigma: PositiveFloat | Pair | None = Field(
@@ -89,7 +97,9 @@ _DEFAULT_LOSSES: dict[str, dict[str, Any]] = {axis: {"type": "rtmpose/kl"} for a
 class SimccHeadConfig(FeatureMapHeadConfig):
     """Each keypoint's x and y, classified over bins finer than pixels."""
 
-    kernel: int = Field(7, ge=1, description="Kernel size, odd, of the convolution that makes one map a keypoint.")
+    kernel: int = Field(
+        7, ge=1, description="Kernel size, odd, of the convolution that makes one map a keypoint."
+    )
     hidden: int = Field(256, ge=1, description="Length of the vector (token) that stands for a keypoint.")
     attention: int = Field(128, ge=1, description="Length of the queries and keys by which keypoints attend.")
     expansion: int = Field(2, ge=1, description="Width of the gated attention unit, in units of hidden.")
@@ -99,7 +109,8 @@ class SimccHeadConfig(FeatureMapHeadConfig):
     )
     predictor: AnyPredictor = Field(cast(Any, {"type": "rtmpose/simcc"}), description="x and y -> keypoints.")
     losses: dict[str, AnyLoss] = Field(
-        cast(Any, _DEFAULT_LOSSES), description="By output (x, y); what is written is merged with the default."
+        cast(Any, _DEFAULT_LOSSES),
+        description="By output (x, y); what is written is merged with the default.",
     )
 
     @field_validator("kernel")
@@ -113,12 +124,14 @@ class SimccHeadConfig(FeatureMapHeadConfig):
         stride = features[self.chosen_feature(features)].stride
         if input_size is None:
             raise ValueError(
-                "the head needs inputs of one size: set model.preprocess.size to [height, width], such as [256, 256]"
+                "the head needs inputs of one size: set model.preprocess.size to [height, width], such as "
+                "[256, 256]"
             )
         if any(size % stride for size in input_size):
             near = [max(stride, round(size / stride) * stride) for size in input_size]
             raise ValueError(
-                f"model.preprocess.size: {list(input_size)} must be multiples of {stride}, the stride of the feature "
+                f"model.preprocess.size: {list(input_size)} must be multiples of {stride}, the stride of the "
+                "feature "
                 f"map; {near} is near"
             )
         self._check_sigma(input_size)
@@ -136,7 +149,8 @@ class SimccHeadConfig(FeatureMapHeadConfig):
             least = 0.6 * math.sqrt(beta)
             if sigma < least:
                 raise ValueError(
-                    f"target_generator.sigma: {sigma:.3g} bins is too narrow to tell positions between bins; at least "
+                    f"target_generator.sigma: {sigma:.3g} bins is too narrow to tell positions between bins; "
+                    "at least "
                     f"{least:.3g} with beta {beta:g}"
                 )
 

@@ -14,11 +14,12 @@ from pose_rtmpose.layers import GatedAttention, ScaleNorm
 
 
 class SimccHead(Head):
-    """x and y of each keypoint as scores of bins (SimCC, Li et al. 2022), in the form of RTMPose (Jiang et al. 2023).
+    """x and y of each keypoint as scores of bins (SimCC, Li et al. 2022), in the form of RTMPose (Jiang et
+    al. 2023).
 
-    A convolution makes one map a keypoint; a linear layer turns each map into a vector; gated attention lets the
-    vectors see each other; two linear layers score the bins of both axes. Outputs ``x`` (B, K, W * split_ratio) and
-    ``y`` (B, K, H * split_ratio), float32; multiplied by the loss's beta they are logits.
+    A convolution makes one map a keypoint; a linear layer turns each map into a vector; gated attention lets
+    the vectors see each other; two linear layers score the bins of both axes. Outputs ``x`` (B, K, W *
+    split_ratio) and ``y`` (B, K, H * split_ratio), float32; multiplied by the loss's beta they are logits.
 
     Raises:
         ConfigError: the size of the input is not fixed.
@@ -27,7 +28,9 @@ class SimccHead(Head):
     def __init__(self, config: SimccHeadConfig, context: BuildContext) -> None:
         super().__init__(config, context)
         if context.input_size is None:
-            raise ConfigError("rtmpose/simcc needs inputs of one size: set model.preprocess.size to [height, width]")
+            raise ConfigError(
+                "rtmpose/simcc needs inputs of one size: set model.preprocess.size to [height, width]"
+            )
         height, width = context.input_size
         self.feature = config.chosen_feature(context.features)
         feature = context.features[self.feature]
@@ -73,6 +76,10 @@ class SimccHead(Head):
         maps = self.final_layer(features[self.feature])
         # Bins beside the highest differ by a hundredth: too little for the half precision of mixed training.
         device = maps.device.type
-        with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
+        with (
+            torch.autocast(device, enabled=False)
+            if torch.amp.is_autocast_available(device)
+            else nullcontext()
+        ):
             tokens = self.gau(self.mlp(maps.float().flatten(2)))
             return dict(zip(AXES, (self.cls_x(tokens), self.cls_y(tokens)), strict=True))

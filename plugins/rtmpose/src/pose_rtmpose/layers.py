@@ -40,8 +40,8 @@ class Scale(nn.Module):
 
 
 class GatedAttention(nn.Module):
-    """Gated attention unit (Hua et al., "Transformer Quality in Linear Time", 2022) as in RTMPose (Jiang et al. 2023):
-    one head, weights relu(q k / sqrt(s))^2 instead of a softmax, no position encoding.
+    """Gated attention unit (Hua et al., "Transformer Quality in Linear Time", 2022) as in RTMPose (Jiang et
+    al. 2023): one head, weights relu(q k / sqrt(s))^2 instead of a softmax, no position encoding.
 
     Args:
         length: of the vectors.
@@ -60,8 +60,8 @@ class GatedAttention(nn.Module):
         self.o = nn.Linear(width, length, bias=False)
         self.res_scale = Scale(length)
         nn.init.xavier_uniform_(self.uv.weight)
-        # Queries and keys start alike: a keypoint attends to itself and to those that look like it, with a weight of 1
-        # or 2 whatever the number of keypoints; and the unit starts close to the identity.
+        # Queries and keys start alike: a keypoint attends to itself and to those that look like it, with a
+        # weight of 1 or 2 whatever the number of keypoints; and the unit starts close to the identity.
         nn.init.normal_(self.gamma, mean=1.0, std=0.1)
         nn.init.normal_(self.o.weight, std=0.1 * width**-0.5)
 

@@ -12,10 +12,11 @@ _NEVER = -1e4
 
 
 class KlLoss(Loss):
-    """Kullback-Leibler divergence from output to target, in nats, mean over the distributions (SimCC, Li et al. 2022).
+    """Kullback-Leibler divergence from output to target, in nats, mean over the distributions (SimCC, Li et
+    al. 2022).
 
-    Both are softmaxed with a factor beta, as in RTMPose (Jiang et al. 2023). A target, a Gaussian of height 1, becomes
-    a distribution about sigma / sqrt(beta) bins wide.
+    Both are softmaxed with a factor beta, as in RTMPose (Jiang et al. 2023). A target, a Gaussian of height
+    1, becomes a distribution about sigma / sqrt(beta) bins wide.
     """
 
     def __init__(self, config: KlConfig, context: BuildContext) -> None:
@@ -36,5 +37,6 @@ class KlLoss(Loss):
         predicted = (output.float() * self.beta).masked_fill(out, _NEVER).log_softmax(-1)
         wanted = (target.float() * self.beta).masked_fill(out, _NEVER).log_softmax(-1)
         divergence = (wanted.exp() * (wanted - predicted) * weight).sum()
-        # Weights are 0 or 1 in practice; a tiny number keeps fractions right and an empty sum away from 0 / 0.
+        # Weights are 0 or 1 in practice; a tiny number keeps fractions right and an empty sum away from 0 /
+        # 0.
         return divergence / weight.mean(-1).sum().clamp(min=1e-12)

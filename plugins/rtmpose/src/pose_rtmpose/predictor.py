@@ -16,11 +16,12 @@ _FINE = 4
 
 
 class SimccPredictor(Predictor):
-    """Reads one animal from the scores of bins; every keypoint gets a position, a missing one has a low score.
+    """Reads one animal from the scores of bins; every keypoint gets a position, a missing one has a low
+    score.
 
-    ``decode: fit`` finds the position between bins (:func:`fit_position`); ``argmax`` is that of SimCC and RTMPose,
-    which leaves an error of up to half a bin. A score is a probability: with ``score: mass`` that of the bins within
-    three standard deviations of the position, with ``score: peak`` that of the highest bin.
+    ``decode: fit`` finds the position between bins (:func:`fit_position`); ``argmax`` is that of SimCC and
+    RTMPose, which leaves an error of up to half a bin. A score is a probability: with ``score: mass`` that of
+    the bins within three standard deviations of the position, with ``score: peak`` that of the highest bin.
     """
 
     def __init__(self, config: SimccPredictorConfig, context: BuildContext, grid: Grid) -> None:
@@ -65,11 +66,11 @@ def fit_position(logits: Tensor, highest: Tensor, sigma: float, beta: float) -> 
 
     The difference is the divergence that the network was trained with.
 
-    Targets are softmax(beta exp(-d^2 / (2 sigma^2))), so close to Gaussians of standard deviation sigma / sqrt(beta).
-    Those at quarter-bin steps around the highest bin are compared with the logits of a window of bins, and a parabola
-    through the best one and its neighbours gives the position between the steps. As a target weighs several bins, this
-    is far less sensitive to noise than the highest bin, and as bins beyond the last one are left out on both sides, it
-    is as exact at the edge of the image.
+    Targets are softmax(beta exp(-d^2 / (2 sigma^2))), so close to Gaussians of standard deviation sigma /
+    sqrt(beta). Those at quarter-bin steps around the highest bin are compared with the logits of a window of
+    bins, and a parabola through the best one and its neighbours gives the position between the steps. As a
+    target weighs several bins, this is far less sensitive to noise than the highest bin, and as bins beyond
+    the last one are left out on both sides, it is as exact at the edge of the image.
 
     Args:
         logits: (B, K, bins).

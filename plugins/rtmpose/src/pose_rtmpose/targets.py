@@ -35,7 +35,9 @@ class SimccTargets(TargetGenerator):
             ``x`` and ``y``: values (B, K, bins) in [0, 1], weights (B, K, 1), 0 or 1.
         """
         points = _first_animal(labels.keypoints)
-        sizes = torch.tensor([outputs[axis].shape[-1] * self.grid.stride for axis in AXES], device=points.device)
+        sizes = torch.tensor(
+            [outputs[axis].shape[-1] * self.grid.stride for axis in AXES], device=points.device
+        )
         inside = ((points >= -0.5 - _EDGE) & (points <= sizes - 0.5 + _EDGE)).all(-1)
         bins = self.grid.to_cells(torch.where(inside[..., None], points, 0.0))
         if self.rounded:

@@ -37,18 +37,24 @@ class TransformerConfig(NeckConfig):
     )
     depth: PositiveInt = Field(6, description="Layers a block.")
     heads: PositiveInt = Field(8, description="Attention heads a layer.")
-    mlp_ratio: float = Field(3.0, gt=0, description="Hidden width of the feed-forward part, as a multiple of dim.")
+    mlp_ratio: float = Field(
+        3.0, gt=0, description="Hidden width of the feed-forward part, as a multiple of dim."
+    )
     mlp_width: PositiveInt | None = Field(
         None,
-        description="Hidden width itself, instead of mlp_ratio. DeepLabCut 3 has 3 where the paper has a ratio of 3.",
+        description="Hidden width itself, instead of mlp_ratio. DeepLabCut 3 has 3 where the paper has a "
+        "ratio of 3.",
     )
     positions: Literal["every_layer", "first_layer", "later_blocks"] = Field(
         "every_layer",
-        description="Where the position embedding is added. first_layer: once, before the first layer; every_layer: "
+        description="Where the position embedding is added. first_layer: once, before the first layer; "
+        "every_layer: "
         "also before each layer but the first of every block; later_blocks: the same without the first block "
         "(DeepLabCut 3).",
     )
-    dropout: float = Field(0.0, ge=0, lt=1, description="In the attention's output and the feed-forward part.")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="In the attention's output and the feed-forward part."
+    )
     embedding_dropout: float = Field(0.0, ge=0, lt=1, description="Of the tokens before the first layer.")
 
     @classmethod
@@ -93,17 +99,24 @@ class TransformerConfig(NeckConfig):
         """Rows and columns of patches.
 
         Raises:
-            ValueError: the input size is not fixed, or patches do not divide it; one line that names what to change.
+            ValueError: the input size is not fixed, or patches do not divide it; one line that names what to
+                change.
         """
         stride = features[self.chosen_feature(features)].stride
         step = (self.patch_size[0] * stride, self.patch_size[1] * stride)
-        near = [max(s, round((n or 256) / s) * s) for n, s in zip(input_size or (None, None), step, strict=True)]
+        near = [
+            max(s, round((n or 256) / s) * s) for n, s in zip(input_size or (None, None), step, strict=True)
+        ]
         if input_size is None:
-            raise ValueError(f"the transformer needs an input of fixed size; set {_SIZE_FIELD}, for example to {near}")
+            raise ValueError(
+                f"the transformer needs an input of fixed size; set {_SIZE_FIELD}, for example to {near}"
+            )
         if input_size[0] % step[0] or input_size[1] % step[1]:
             raise ValueError(
-                f"patch_size: patches of {self.patch_size[0]} x {self.patch_size[1]} cells of {stride} pixels do not "
-                f"divide an input of {input_size[0]} x {input_size[1]}; set {_SIZE_FIELD}, for example to {near}"
+                f"patch_size: patches of {self.patch_size[0]} x {self.patch_size[1]} cells of {stride} "
+                "pixels do not "
+                f"divide an input of {input_size[0]} x {input_size[1]}; set {_SIZE_FIELD}, for example to "
+                f"{near}"
             )
         return input_size[0] // step[0], input_size[1] // step[1]
 
@@ -117,24 +130,29 @@ class TokenHeatmapConfig(HeadConfig):
     heatmap_output: ClassVar[str | None] = HEATMAP
 
     stride: PositiveInt = Field(
-        4, description="Pixels of the network's input a cell of the heatmaps; a divisor of its height and width."
+        4,
+        description="Pixels of the network's input a cell of the heatmaps; a divisor of its height and width.",
     )
     grid_offset: GridOffset = None
     target_generator: AnyTargetGenerator = Field(
         cast(Any, {"type": "heatmap/gaussian"}), description="Labels -> heatmaps."
     )
-    predictor: AnyPredictor = Field(cast(Any, {"type": "heatmap/subpixel"}), description="Heatmaps -> keypoints.")
+    predictor: AnyPredictor = Field(
+        cast(Any, {"type": "heatmap/subpixel"}), description="Heatmaps -> keypoints."
+    )
     losses: dict[str, AnyLoss] = Field(
         cast(Any, {HEATMAP: {"type": "heatmap/mse"}}),
         description="By output (heatmap); what is written is merged with the default.",
     )
 
-    def heatmap_size(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> tuple[int, int]:
+    def heatmap_size(
+        self, features: Sequence[Feature], input_size: tuple[int, int] | None
+    ) -> tuple[int, int]:
         """(h, w) of the heatmaps.
 
         Raises:
-            ValueError: what arrives is no tokens, or the input size is not fixed or not a multiple of the stride; one
-                line that names what to change.
+            ValueError: what arrives is no tokens, or the input size is not fixed or not a multiple of the
+                stride; one line that names what to change.
         """
         if len(features) != 1 or not features[0].tokens:
             raise ValueError("needs keypoint tokens; set model.neck, for example to tokenpose/transformer")

@@ -10,8 +10,8 @@ from pose_tokenpose.config import HEATMAP, TokenHeatmapConfig
 
 
 class TokenHeatmapHead(Head):
-    """Heatmaps from keypoint tokens: normalisation and one linear layer, shared by all keypoints (TokenPose, Li et al.
-    2021). It holds nothing keypoint by keypoint: which keypoint a heatmap shows is in its token.
+    """Heatmaps from keypoint tokens: normalisation and one linear layer, shared by all keypoints (TokenPose,
+    Li et al. 2021). It holds nothing keypoint by keypoint: which keypoint a heatmap shows is in its token.
 
     Output ``heatmap`` (B, K, h, w): the blob of each keypoint, about 1 at its centre (logits with the loss
     ``heatmap/bce``). Cells tile the network's input.

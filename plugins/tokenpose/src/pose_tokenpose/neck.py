@@ -16,15 +16,16 @@ _INITIAL_STD = 0.02
 
 
 def sine_positions(rows: int, columns: int, dim: int) -> Tensor:
-    """Fixed position embedding of the cells of a table (Vaswani et al. 2017, in 2-D and scaled to 2 pi as in DETR,
-    Carion et al. 2020).
+    """Fixed position embedding of the cells of a table (Vaswani et al. 2017, in 2-D and scaled to 2 pi as in
+    DETR, Carion et al. 2020).
 
     Args:
         rows, columns: of the table.
         dim: length of a vector, a multiple of 4.
 
     Returns:
-        (rows * columns, dim) float32, row by row; the first half says y, the second x, sines and cosines alternate.
+        (rows * columns, dim) float32, row by row; the first half says y, the second x, sines and cosines
+        alternate.
     """
     # The small number is part of the embedding that TokenPose's weights were trained with.
     y = torch.arange(1, rows + 1, dtype=torch.float32) / (rows + 1e-6) * (2 * math.pi)
@@ -43,8 +44,8 @@ def sine_positions(rows: int, columns: int, dim: int) -> Tensor:
 
 
 class TransformerLayer(nn.Module):
-    """A transformer layer with normalisation first: self-attention, then two linear layers with GELU between them
-    (Dosovitskiy et al. 2021)."""
+    """A transformer layer with normalisation first: self-attention, then two linear layers with GELU between
+    them (Dosovitskiy et al. 2021)."""
 
     def __init__(self, dim: int, heads: int, hidden: int, dropout: float) -> None:
         super().__init__()
@@ -70,8 +71,8 @@ class TransformerLayer(nn.Module):
 
 
 class TransformerNeck(Neck):
-    """TokenPose (Li et al. 2021): patches of a feature map and one learnable token a keypoint go through a transformer;
-    the keypoint tokens after each block of layers, side by side, are what comes out.
+    """TokenPose (Li et al. 2021): patches of a feature map and one learnable token a keypoint go through a
+    transformer; the keypoint tokens after each block of layers, side by side, are what comes out.
 
     Raises:
         ValueError: feature maps or input size that :meth:`TransformerConfig.check` refuses.
@@ -83,14 +84,20 @@ class TransformerNeck(Neck):
         self.patches = config.patches(context.features, context.input_size)
         self.patch_size = config.patch_size
         # The first block whose later layers see the positions again.
-        self.repeated_from = {"every_layer": 0, "later_blocks": 1, "first_layer": config.blocks}[config.positions]
+        self.repeated_from = {"every_layer": 0, "later_blocks": 1, "first_layer": config.blocks}[
+            config.positions
+        ]
         self.keypoints = context.skeleton.keypoints
         self.num_keypoints = len(self.keypoints)
         channels = context.features[self.feature].channels
         self.keypoint_token = nn.Parameter(torch.empty(1, self.num_keypoints, config.dim))
         # Fixed, but a parameter as in the reference, so that parameter counts agree.
-        self.pos_embedding = nn.Parameter(sine_positions(*self.patches, config.dim)[None], requires_grad=False)
-        self.patch_to_embedding = nn.Linear(channels * config.patch_size[0] * config.patch_size[1], config.dim)
+        self.pos_embedding = nn.Parameter(
+            sine_positions(*self.patches, config.dim)[None], requires_grad=False
+        )
+        self.patch_to_embedding = nn.Linear(
+            channels * config.patch_size[0] * config.patch_size[1], config.dim
+        )
         self.dropout = nn.Dropout(config.embedding_dropout)
         self.blocks = nn.ModuleList(
             nn.ModuleList(
@@ -138,7 +145,8 @@ class TransformerNeck(Neck):
         if feature.shape[2:] != (rows * high, columns * wide):
             raise ValueError(
                 f"the transformer was built for feature maps of {rows * high} x {columns * wide} cells, "
-                f"not {feature.shape[2]} x {feature.shape[3]}; give the network images of its model.preprocess.size"
+                f"not {feature.shape[2]} x {feature.shape[3]}; give the network images of its "
+                "model.preprocess.size"
             )
         cells = feature.reshape(*feature.shape[:2], rows, high, columns, wide)
         return cells.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)

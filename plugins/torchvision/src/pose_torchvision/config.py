@@ -68,9 +68,12 @@ class TorchvisionConfig(DetectorConfig):
         0.5,
         gt=0,
         le=1,
-        description="Of two boxes that overlap by more (intersection over union), the higher-scoring one is kept.",
+        description="Of two boxes that overlap by more (intersection over union), the higher-scoring one is "
+        "kept.",
     )
-    max_boxes: PositiveInt = Field(100, description="Largest number of boxes in an image; the highest-scoring remain.")
+    max_boxes: PositiveInt = Field(
+        100, description="Largest number of boxes in an image; the highest-scoring remain."
+    )
 
     @field_validator("classes")
     @classmethod
@@ -133,7 +136,8 @@ class SSDLiteConfig(TorchvisionConfig):
         0.55,
         gt=0,
         le=1,
-        description="Of two boxes that overlap by more (intersection over union), the higher-scoring one is kept.",
+        description="Of two boxes that overlap by more (intersection over union), the higher-scoring one is "
+        "kept.",
     )
     anchor_scales: tuple[float, ...] | None = Field(
         None,
@@ -146,7 +150,8 @@ class SSDLiteConfig(TorchvisionConfig):
         0.4,
         gt=0,
         lt=1,
-        description="Overlap (intersection over union) from which a default box is matched with an animal's box.",
+        description="Overlap (intersection over union) from which a default box is matched with an animal's "
+        "box.",
     )
     negatives: PositiveInt = Field(
         10,
@@ -158,7 +163,9 @@ class SSDLiteConfig(TorchvisionConfig):
     @field_validator("anchor_scales")
     @classmethod
     def _check_scales(cls, scales: tuple[float, ...] | None) -> tuple[float, ...] | None:
-        if scales is not None and (len(scales) != 7 or min(scales) <= 0 or any(b <= a for a, b in pairwise(scales))):
+        if scales is not None and (
+            len(scales) != 7 or min(scales) <= 0 or any(b <= a for a, b in pairwise(scales))
+        ):
             raise PydanticCustomError(
                 "anchor_scales", "must be 7 increasing numbers, such as [0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 1.0]"
             )

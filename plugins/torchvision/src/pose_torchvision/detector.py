@@ -42,7 +42,9 @@ class TorchvisionDetector(Detector):
         replace_norms(self.model)
         # The core has already resized and padded; torchvision's transform would do both again.
         if config.resize == "core":
-            self.model.transform = NormalizeOnly(self.model.transform.image_mean, self.model.transform.image_std)
+            self.model.transform = NormalizeOnly(
+                self.model.transform.image_mean, self.model.transform.image_std
+            )
         self.twice = NormalizeOnly(MEAN, STD) if config.normalize == "twice" else None
         self.shift = 0.5 if config.half_pixel else 0.0
         self.limit_boxes(_ALL if self.classes else config.max_boxes)

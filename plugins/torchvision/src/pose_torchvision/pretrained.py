@@ -68,7 +68,8 @@ def start_from_pretrained(model: nn.Module, config: TorchvisionConfig, backbone:
         # Frozen parts of a network with random weights would never learn.
         if config.freeze_bn or config.trainable_layers is not None:
             raise ConfigError(
-                f"freeze_bn and trainable_layers freeze parts of the detector, which needs pretrained weights: {error}"
+                "freeze_bn and trainable_layers freeze parts of the detector, which needs pretrained "
+                f"weights: {error}"
             ) from None
         reasons.append("training starts from random weights, which takes longer and needs more labels")
     else:
@@ -84,5 +85,7 @@ def make_remote_file(file: WeightFile) -> RemoteFile:
     return RemoteFile(file.url, file.what, sha256=file.sha256, elsewhere=(kept,))
 
 
-def _load(module: nn.Module, file: WeightFile, convert: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]) -> None:
+def _load(
+    module: nn.Module, file: WeightFile, convert: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
+) -> None:
     load_pretrained(module, make_remote_file(file), required=True, option=_OPTION, convert=convert)

@@ -19,16 +19,24 @@ class UNetConfig(BackboneConfig):
 
     filters: int = Field(16, ge=1, description="Channels of the finest level.")
     rate: float = Field(2.0, ge=1, description="Factor by which channels grow from level to level.")
-    max_stride: int = Field(16, description="Stride of the coarsest level, a power of 2; decides the receptive field.")
+    max_stride: int = Field(
+        16, description="Stride of the coarsest level, a power of 2; decides the receptive field."
+    )
     output_stride: int = Field(4, description="Stride of the output, a power of 2.")
     stem_stride: Literal[1, 2, 4] = Field(
         1,
         description="Stride of a first convolution, so that no level computes at full resolution; 1: no stem.",
     )
-    convs_per_block: int = Field(2, ge=1, le=8, description="Convolutions a level, in encoder and decoder each.")
+    convs_per_block: int = Field(
+        2, ge=1, le=8, description="Convolutions a level, in encoder and decoder each."
+    )
     middle_block: bool = Field(True, description="Whether the coarsest level has convolutions of its own.")
-    up: Literal["bilinear", "transposed"] = Field("bilinear", description="How the decoder doubles the resolution.")
-    norm: Literal["batch", "group", "none"] = Field("batch", description="Normalisation after each convolution.")
+    up: Literal["bilinear", "transposed"] = Field(
+        "bilinear", description="How the decoder doubles the resolution."
+    )
+    norm: Literal["batch", "group", "none"] = Field(
+        "batch", description="Normalisation after each convolution."
+    )
     kernel: Literal[1, 3, 5, 7] = Field(3, description="Kernel size of the convolutions.")
 
     @classmethod

@@ -38,7 +38,9 @@ class UNet(Backbone):
             # A coarsest level without convolutions is the pooled level before it.
             coarsest = level is levels[-1] and len(levels) > 1
             block = (
-                nn.Identity() if coarsest and not config.middle_block else _make_block(config, channels, level.channels)
+                nn.Identity()
+                if coarsest and not config.middle_block
+                else _make_block(config, channels, level.channels)
             )
             channels = channels if isinstance(block, nn.Identity) else level.channels
             self.encoder.append(block)
@@ -81,7 +83,9 @@ def _make_convolution(
         norm = nn.BatchNorm2d(outputs)
     elif config.norm == "group":
         norm = nn.GroupNorm(_count_groups(outputs), outputs)
-    conv = nn.Conv2d(channels, outputs, kernel, stride, kernel // 2 if padding is None else padding, bias=norm is None)
+    conv = nn.Conv2d(
+        channels, outputs, kernel, stride, kernel // 2 if padding is None else padding, bias=norm is None
+    )
     nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)

@@ -1,4 +1,5 @@
-"""Where the poses come from that the network refines: a network that sees whole frames, or a file of predictions."""
+"""Where the poses come from that the network refines: a network that sees whole frames, or a file of
+predictions."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ def make_initial_poses(config: InitialPosesConfig, context: StageContext) -> Sta
         )
     if context.crops is not None:
         raise ConfigError(
-            f"{context.origin}: does not look at whole frames; predict the video with it, and give that file instead"
+            f"{context.origin}: does not look at whole frames; predict the video with it, and give that file "
+            "instead"
         )
     return NetworkPosesStage(context.whole_frames())
 
@@ -104,5 +106,7 @@ def read_poses(path: Path, skeleton: Skeleton) -> dict[int, Frame]:
     stream = open_predictions(path)
     names = stream.header.skeleton.keypoints
     if names != skeleton.keypoints:
-        raise DataError(f"{path}: holds {', '.join(names)}; the model refines {', '.join(skeleton.keypoints)}")
+        raise DataError(
+            f"{path}: holds {', '.join(names)}; the model refines {', '.join(skeleton.keypoints)}"
+        )
     return {frame.index: frame for frame in stream}

@@ -24,8 +24,8 @@ class RefineStage(Stage):
         self._duplicate = config.duplicate
 
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
-        """Each initial pose refined; its score is that of the initial pose times that of the refined one. Of poses that
-        came out nearly equal that with the highest score is kept."""
+        """Each initial pose refined; its score is that of the initial pose times that of the refined one. Of
+        poses that came out nearly equal that with the highest score is kept."""
         initial = found.predictions
         assert initial is not None
         refined = self._refiner.refine(group, initial)

@@ -44,7 +44,11 @@ class Refiner:
         boxes = enlarge_boxes(keypoint_boxes(points[rows, animals]), self._network.min_box)
         poses = self._network.predict([group.frames[row] for row in rows], boxes, initial.select(*at))
         refined = poses.arrange(*at, (points.shape[0], points.shape[1]))
-        # Who an animal is, and keypoints that exist once a frame, are known to the source of the initial poses.
+        # Who an animal is, and keypoints that exist once a frame, are known to the source of the initial
+        # poses.
         return replace(
-            initial, keypoints=refined.keypoints, keypoint_scores=refined.keypoint_scores, scores=refined.scores
+            initial,
+            keypoints=refined.keypoints,
+            keypoint_scores=refined.keypoint_scores,
+            scores=refined.scores,
         )

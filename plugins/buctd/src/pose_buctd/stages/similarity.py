@@ -17,8 +17,8 @@ def similarity(one: Tensor, other: Tensor) -> Tensor:
         other: (..., M, K, 2).
 
     Returns:
-        (..., N, M) in [0, 1]: the mean over the keypoints that both poses have, relative to the larger of the two
-        boxes; 0 where they have none in common.
+        (..., N, M) in [0, 1]: the mean over the keypoints that both poses have, relative to the larger of the
+        two boxes; 0 where they have none in common.
     """
 
     def areas(points: Tensor) -> Tensor:

@@ -58,13 +58,14 @@ class _Tracks:
 class TrackStage(Stage):
     """Each animal's pose in the last frame is what the network refines in this one (Zhou et al. 2023).
 
-    The whole frame is searched for animals when there are fewer than there should be: at the beginning, in the frame in
-    which one is lost (the mean score of its keypoints falls below ``inference.follow_threshold``, or it became the same
-    as another animal) and, until it is found again, in those that follow. It is searched in every ``search_every``-th
-    frame, too: where that finds an animal that is not followed yet, it takes the place of one that is followed and not
-    found, if there is one. An animal that is found anew gets the number of the lost one that
-    was nearest to it, or the lowest that is free. Frames depend on each other here and are computed one by one; what is
-    found depends on the frame, its number and the result of the one before it alone.
+    The whole frame is searched for animals when there are fewer than there should be: at the beginning, in
+    the frame in which one is lost (the mean score of its keypoints falls below
+    ``inference.follow_threshold``, or it became the same as another animal) and, until it is found again, in
+    those that follow. It is searched in every ``search_every``-th
+    frame, too: where that finds an animal that is not followed yet, it takes the place of one that is
+    followed and not found, if there is one. An animal that is found anew gets the number of the lost one that
+    was nearest to it, or the lowest that is free. Frames depend on each other here and are computed one by
+    one; what is found depends on the frame, its number and the result of the one before it alone.
 
     The stages before it find initial poses in whole frames; it runs them where it searches.
 
@@ -79,7 +80,8 @@ class TrackStage(Stage):
     def __init__(self, config: RefineConfig, context: StageContext) -> None:
         if context.max_animals is None:
             raise ConfigError(
-                f"inference.max_animals: {argument('follow')} must know how many animals there are; set a number"
+                f"inference.max_animals: {argument('follow')} must know how many animals there are; set a "
+                "number"
             )
         self._refiner = Refiner(context.in_crops(), config.threshold)
         self._skeleton = context.skeleton
@@ -128,7 +130,9 @@ class TrackStage(Stage):
             initial = self._search.run(group, view).predictions
             assert initial is not None
             there = initial.scores[0] > 0
-            found = _Tracks(initial.keypoints[0][there], initial.keypoint_scores[0][there], there.nonzero()[:, 0])
+            found = _Tracks(
+                initial.keypoints[0][there], initial.keypoint_scores[0][there], there.nonzero()[:, 0]
+            )
             kept = self._believed(kept, found)
             if len(kept.numbers) < self._max_animals:
                 kept = kept.joined(self._entering(group, found, before, kept))
@@ -136,8 +140,8 @@ class TrackStage(Stage):
         return self._tracks
 
     def _believed(self, kept: _Tracks, found: _Tracks) -> _Tracks:
-        """The animals that are followed, without those that make room for others: as many as were found and are not
-        followed yet, and of those that were not found the ones with the lowest scores."""
+        """The animals that are followed, without those that make room for others: as many as were found and
+        are not followed yet, and of those that were not found the ones with the lowest scores."""
         if not len(kept.numbers) or not len(found.numbers):
             return kept
         near = similarity(kept.keypoints, found.keypoints) > MIN_SIMILARITY
@@ -160,7 +164,8 @@ class TrackStage(Stage):
         return after.select(self._alive(poses))
 
     def _entering(self, group: FrameGroup, found: _Tracks, before: _Tracks, kept: _Tracks) -> _Tracks:
-        """The animals that were found in the whole frame and are not among those that were kept, best first."""
+        """The animals that were found in the whole frame and are not among those that were kept, best
+        first."""
         points, scores = found.keypoints, found.keypoint_scores
         if len(kept.numbers) and len(points):
             known = (similarity(points, kept.keypoints) > self._duplicate).any(1)
@@ -179,9 +184,12 @@ class TrackStage(Stage):
         return _Tracks(new[0][chosen], new[1][chosen], numbers)
 
     def _numbers(self, found: Tensor, before: _Tracks, kept: _Tracks) -> Tensor:
-        """Numbers for animals that were found anew: those of lost ones by distance, then the lowest free ones."""
+        """Numbers for animals that were found anew: those of lost ones by distance, then the lowest free
+        ones."""
         taken = set(kept.numbers.tolist())
-        lost = before.select(torch.tensor([n not in taken for n in before.numbers.tolist()], dtype=torch.bool))
+        lost = before.select(
+            torch.tensor([n not in taken for n in before.numbers.tolist()], dtype=torch.bool)
+        )
         numbers = np.full(len(found), -1, np.int64)
         if len(lost.numbers) and len(found):
             middles = [np.nanmean(points.cpu().numpy(), axis=1) for points in (found, lost.keypoints)]
@@ -189,7 +197,9 @@ class TrackStage(Stage):
             rows, columns = linear_sum_assignment(distance)
             numbers[rows] = lost.numbers.cpu().numpy()[columns]
         free = iter(sorted(set(range(self._max_animals)) - taken - set(numbers.tolist())))
-        return torch.tensor([n if n >= 0 else next(free) for n in numbers.tolist()], dtype=torch.int64).to(self._device)
+        return torch.tensor([n if n >= 0 else next(free) for n in numbers.tolist()], dtype=torch.int64).to(
+            self._device
+        )
 
     def _refined(self, group: FrameGroup, keypoints: Tensor, scores: Tensor) -> Predictions:
         none = Predictions.none(1, self._skeleton, self._device)
@@ -203,7 +213,8 @@ class TrackStage(Stage):
         return shown.any(-1) & (mean >= self._threshold) & ~same
 
     def _as_written(self, tracks: _Tracks) -> _Tracks:
-        """The animals as a file would have them: then an interrupted prediction goes on as one that was not."""
+        """The animals as a file would have them: then an interrupted prediction goes on as one that was
+        not."""
         hidden = torch.isnan(tracks.keypoints).any(-1) | (tracks.keypoint_scores < self._hidden)
         return _Tracks(
             tracks.keypoints.masked_fill(hidden[..., None], torch.nan),

@@ -15,9 +15,25 @@ _ENCODINGS = {"StackedKeypointEncoder": "stacked", "ColoredKeypointEncoder": "co
 _WITHIN = "backbone."
 _PRENET = {"rgb_preNet.": ("image.", 4), "cond_preNet.": ("conditions.", 2)}
 _NORM = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}
-_PRENET_KNOWN = {"type", "backbone", "kpt_encoder", "img_size", "pretrained", "freeze_bn_stats", "freeze_bn_weights"}
+_PRENET_KNOWN = {
+    "type",
+    "backbone",
+    "kpt_encoder",
+    "img_size",
+    "pretrained",
+    "freeze_bn_stats",
+    "freeze_bn_weights",
+}
 _COAM_KNOWN = {
-    *("type", "base_model_name", "pretrained", "coam_modules", "selfatt_coam_modules", "channel_att_only", "att_heads"),
+    *(
+        "type",
+        "base_model_name",
+        "pretrained",
+        "coam_modules",
+        "selfatt_coam_modules",
+        "channel_att_only",
+        "att_heads",
+    ),
     *("img_size", "kpt_encoder", "freeze_bn_stats", "freeze_bn_weights", "stride", "interpolate_branches"),
     "increased_channel_count",
 }
@@ -44,9 +60,9 @@ def prenet(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str,
         about: ``part`` in it maps the backbone within.
 
     Returns:
-        the config of ``buctd/prenet``; a function from a key of the snapshot (without ``backbone.``) to one of our
-        network, which raises KeyError for a key that it does not have; and one that arranges the weights of the
-        backbone within as its plugin says.
+        the config of ``buctd/prenet``; a function from a key of the snapshot (without ``backbone.``) to one
+        of our network, which raises KeyError for a key that it does not have; and one that arranges the
+        weights of the backbone within as its plugin says.
 
     Raises:
         ValueError: the section describes a network that ``buctd/prenet`` is not.
@@ -63,7 +79,9 @@ def prenet(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str,
             index, _, name = key.removeprefix(theirs).partition(".")
             norms = index in {str(i) for i in range(1, count, 2)}
             convolutions = index in {str(i) for i in range(0, count, 2)}
-            if key.startswith(theirs) and ((norms and name in _NORM) or (convolutions and name in ("weight", "bias"))):
+            if key.startswith(theirs) and (
+                (norms and name in _NORM) or (convolutions and name in ("weight", "bias"))
+            ):
                 return f"{ours}{index}.{name}"
         raise KeyError(key)
 
@@ -87,8 +105,8 @@ def coam(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
         about: ``input_size`` in it is that of the crops, ``part`` checks the HRNet.
 
     Returns:
-        the config of ``buctd/coam``, and a function from a key of the snapshot (without ``backbone.``) to one of
-        our network, which raises KeyError for a key that it does not have.
+        the config of ``buctd/coam``, and a function from a key of the snapshot (without ``backbone.``) to one
+        of our network, which raises KeyError for a key that it does not have.
 
     Raises:
         ValueError: the section describes a network that ``buctd/coam`` is not.
@@ -96,7 +114,9 @@ def coam(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
     refuse_unknown(part, _COAM_KNOWN, _WHAT)
     name = str(part.get("base_model_name", "hrnet_w32"))
     if name not in ("hrnet_w18", "hrnet_w32", "hrnet_w48"):
-        raise ValueError(f"base_model_name: {name} cannot be imported; hrnet_w18, hrnet_w32 and hrnet_w48 can")
+        raise ValueError(
+            f"base_model_name: {name} cannot be imported; hrnet_w18, hrnet_w32 and hrnet_w48 can"
+        )
     for key in ("selfatt_coam_modules", "interpolate_branches", "increased_channel_count"):
         if part.get(key):
             raise ValueError(f"{key}: {part[key]} cannot be imported; networks without it can")
@@ -150,7 +170,9 @@ def conditions(part: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, d
     refuse_unknown(encoder, _ENCODER_KNOWN, _WHAT, "kpt_encoder.")
     kernel = encoder.get("kernel_size", (15, 15))
     if kernel[0] != kernel[1] or kernel[0] % 2 == 0 or kernel[0] < 9:
-        raise ValueError(f"kpt_encoder.kernel_size: {list(kernel)} cannot be imported; odd squares of 9 or more can")
+        raise ValueError(
+            f"kpt_encoder.kernel_size: {list(kernel)} cannot be imported; odd squares of 9 or more can"
+        )
     radius = (kernel[0] - 1) // 2
     config = {
         "type": "buctd/conditions",

@@ -9,7 +9,15 @@ from pose_deeplabcut.mapping import Converted, freeze_bn, refuse_unknown, weight
 
 _STAGES = (1, 2, 3, 4)
 _KNOWN = {
-    *("type", "model_name", "pretrained", "backbone_weight_folder", "repo_id", "deepen_factor", "widen_factor"),
+    *(
+        "type",
+        "model_name",
+        "pretrained",
+        "backbone_weight_folder",
+        "repo_id",
+        "deepen_factor",
+        "widen_factor",
+    ),
     *("arch", "expand_ratio", "channel_attention", "activation_fn", "norm_layer", "out_indices"),
     *("freeze_bn_stats", "freeze_bn_weights"),
 }
@@ -24,9 +32,9 @@ def backbone(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
         about: what else is known of the model; nothing of it matters here.
 
     Returns:
-        the config of ``cspnext/cspnext``, and a function from a key of the snapshot (without ``backbone.``) to one of
-        our network, None for those of stages behind the last one that is put out; it raises KeyError for a key that a
-        CSPNeXt does not have.
+        the config of ``cspnext/cspnext``, and a function from a key of the snapshot (without ``backbone.``)
+        to one of our network, None for those of stages behind the last one that is put out; it raises
+        KeyError for a key that a CSPNeXt does not have.
 
     Raises:
         ValueError: the section describes a network that ``cspnext/cspnext`` is not.
@@ -54,8 +62,11 @@ def backbone(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
 
 
 def _out_features(indices: Any) -> tuple[int, ...]:
-    """Our ``out_features``. In the reference 0 is the stem, 1 to 4 are the stages and -1 is the last stage."""
-    listed = tuple(indices) if isinstance(indices, list | tuple) else (_STAGES[-1] if indices == -1 else indices,)
+    """Our ``out_features``. In the reference 0 is the stem, 1 to 4 are the stages and -1 is the last
+    stage."""
+    listed = (
+        tuple(indices) if isinstance(indices, list | tuple) else (_STAGES[-1] if indices == -1 else indices,)
+    )
     if not listed or any(i not in _STAGES for i in listed) or list(listed) != sorted(set(listed)):
         raise ValueError(f"out_indices: {indices} cannot be imported; stages from 1 to 4 in rising order can")
     return listed

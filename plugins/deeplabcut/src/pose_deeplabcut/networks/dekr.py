@@ -47,8 +47,9 @@ _PLACE = re.compile(r"(.+)\[(\d+)\]")
 def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str, Any], Rename, Arrange]:
     """Map a ``DEKRHead`` to ``dekr/dekr``.
 
-    The reference has a module for each keypoint where we have one for all, and one layer for keypoints and centre where
-    we have two. So its tensors are renamed first (``name[k]`` for what belongs to keypoint k), then put together.
+    The reference has a module for each keypoint where we have one for all, and one layer for keypoints and
+    centre where we have two. So its tensors are renamed first (``name[k]`` for what belongs to keypoint k),
+    then put together.
 
     It puts the centre of cell j at (j + 1/2) stride; ``grid_offset`` is set to say the same.
 
@@ -57,8 +58,8 @@ def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str, A
         about: ``slot``, ``features``, ``num_keypoints``, ``num_individuals``, ``as_trained``.
 
     Returns:
-        the config of ``dekr/dekr``; a function from a key of the snapshot (without ``heads.bodypart.``) to a name,
-        None for a key that is not used, which raises KeyError for one that the head does not have; and
+        the config of ``dekr/dekr``; a function from a key of the snapshot (without ``heads.bodypart.``) to a
+        name, None for a key that is not used, which raises KeyError for one that the head does not have; and
         :func:`arrange`, from the tensors by these names to those of our head.
 
     Raises:
@@ -73,8 +74,13 @@ def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> tuple[dict[str, A
     keypoints = about["num_keypoints"]
     heatmap, offset = (_branch(part, name, feature) for name in ("heatmap_config", "offset_config"))
     width = offset.get("num_offset_per_kpt", 15)
-    if heatmap["channels"][2] != keypoints + 1 or list(offset["channels"][1:]) != [width * keypoints, keypoints]:
-        raise ValueError(f"heatmap_config and offset_config: channels do not fit {keypoints} body parts; correct them")
+    if heatmap["channels"][2] != keypoints + 1 or list(offset["channels"][1:]) != [
+        width * keypoints,
+        keypoints,
+    ]:
+        raise ValueError(
+            f"heatmap_config and offset_config: channels do not fit {keypoints} body parts; correct them"
+        )
     stride = feature.stride
     config: dict[str, Any] = {
         "type": "dekr/dekr",
@@ -145,7 +151,9 @@ def _branch(part: Mapping[str, Any], name: str, feature: Feature) -> Mapping[str
         if branch.get(setting, 1) != 1:
             raise ValueError(f"{name}.{setting}: {branch[setting]} cannot be imported; 1 can")
     if branch["channels"][0] != feature.channels:
-        raise ValueError(f"{name}.channels: {branch['channels'][0]} from a backbone with {feature.channels} channels")
+        raise ValueError(
+            f"{name}.channels: {branch['channels'][0]} from a backbone with {feature.channels} channels"
+        )
     return branch
 
 

@@ -20,8 +20,8 @@ _WEIGHT = re.compile(r"(heatmap_head|locref_head)\.(deconv_layers\.(\d+)|final_c
 def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
     """Map a ``HeatmapHead`` to ``heatmap/heatmap`` or ``heatmap/identity``.
 
-    The reference puts the centre of cell j at (j + 1/2) stride and never at another place; ``grid_offset`` is set to
-    say the same, so that the keypoints that come out are its own.
+    The reference puts the centre of cell j at (j + 1/2) stride and never at another place; ``grid_offset`` is
+    set to say the same, so that the keypoints that come out are its own.
 
     Args:
         part: ``model.heads.bodypart``, ``model.heads.unique_bodypart`` or ``model.heads.identity``, of type
@@ -29,9 +29,9 @@ def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
         about: ``slot`` names the head, ``features`` are the feature maps that reach it.
 
     Returns:
-        the config of ``heatmap/heatmap`` or, in the slot ``identity``, of ``heatmap/identity``, and a function from a
-        key of the snapshot (without ``heads.<name>.``) to one of our head, which raises KeyError for a key that the
-        head does not have.
+        the config of ``heatmap/heatmap`` or, in the slot ``identity``, of ``heatmap/identity``, and a
+        function from a key of the snapshot (without ``heads.<name>.``) to one of our head, which raises
+        KeyError for a key that the head does not have.
 
     Raises:
         ValueError: the section describes a head that ours are not.
@@ -57,7 +57,9 @@ def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
         return maps | _identity(part, stride, logits), _renaming(layers, False)
     locref = part.get("locref_config")
     if locref is not None and _layers(locref, "locref_config") != (layers, hidden, kernel):
-        raise ValueError("locref_config: its layers differ from those of heatmap_config, which cannot be imported")
+        raise ValueError(
+            "locref_config: its layers differ from those of heatmap_config, which cannot be imported"
+        )
     predictor = _predictor(part, "HeatmapPredictor", _PREDICTOR)
     if predictor.get("location_refinement", True) != (locref is not None):
         raise ValueError("predictor.location_refinement: must be true with locref_config and false without")
@@ -125,19 +127,27 @@ def _renaming(layers: int, locref: bool) -> Rename:
 
 def _layers(config: Mapping[str, Any], where: str) -> tuple[int, int, int]:
     """Number of transposed convolutions, channels between them, and their kernel size."""
-    channels, kernels, strides = (_list(config[k], f"{where}.{k}") for k in ("channels", "kernel_size", "strides"))
+    channels, kernels, strides = (
+        _list(config[k], f"{where}.{k}") for k in ("channels", "kernel_size", "strides")
+    )
     final = config.get("final_conv")
     if not kernels:
         if not final or final.get("kernel_size") != 1:
-            raise ValueError(f"{where}.final_conv: without strides, one of kernel size 1 can be imported only")
+            raise ValueError(
+                f"{where}.final_conv: without strides, one of kernel size 1 can be imported only"
+            )
         return 0, 256, 3
     if final:
         raise ValueError(f"{where}.final_conv: cannot be imported after transposed convolutions")
     if set(strides) != {2} or len(set(kernels)) != 1:
-        raise ValueError(f"{where}: transposed convolutions of stride 2 and of one kernel size can be imported only")
+        raise ValueError(
+            f"{where}: transposed convolutions of stride 2 and of one kernel size can be imported only"
+        )
     hidden = set(channels[1:-1])
     if len(hidden) > 1:
-        raise ValueError(f"{where}.channels: layers between the first and the last must have equally many channels")
+        raise ValueError(
+            f"{where}.channels: layers between the first and the last must have equally many channels"
+        )
     return len(kernels), hidden.pop() if hidden else 256, kernels[0]
 
 

@@ -23,8 +23,8 @@ def backbone(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
         about: what else is known of the model; nothing of it matters here.
 
     Returns:
-        the config of ``hrnet/hrnet``, and a function from a key of the snapshot (without ``backbone.``) to one of our
-        network, which raises KeyError for a key that an HRNet does not have.
+        the config of ``hrnet/hrnet``, and a function from a key of the snapshot (without ``backbone.``) to
+        one of our network, which raises KeyError for a key that an HRNet does not have.
 
     Raises:
         ValueError: the section describes a network that ``hrnet/hrnet`` is not.

@@ -35,8 +35,8 @@ def backbone(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
         about: what else is known of the model; nothing of it matters here.
 
     Returns:
-        the config of ``paf/dlcrnet``, and a function from a key of the snapshot (without ``backbone.``) to one of our
-        network, which raises KeyError for a key that the network does not have.
+        the config of ``paf/dlcrnet``, and a function from a key of the snapshot (without ``backbone.``) to
+        one of our network, which raises KeyError for a key that the network does not have.
 
     Raises:
         ValueError: the section describes a network that ``paf/dlcrnet`` is not.
@@ -49,7 +49,9 @@ def backbone(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
         raise ValueError(f"output_stride: {stride} cannot be imported; 16 and 32 can")
     for key in ("drop_path_rate", "drop_block_rate"):
         if part.get(key):
-            raise ValueError(f"{key}: {part[key]} cannot be imported; set it to 0, it has no effect on predictions")
+            raise ValueError(
+                f"{key}: {part[key]} cannot be imported; set it to 0, it has no effect on predictions"
+            )
     config = {
         "type": "paf/dlcrnet",
         "backbone": {"type": "resnet/resnet", "depth": 50, "output_stride": stride, "pretrained": False},
@@ -71,15 +73,16 @@ def backbone(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
 def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
     """Map a ``DLCRNetHead`` to ``paf/paf``.
 
-    The reference puts the centre of cell j at ``j * stride + stride // 2``; ``grid_offset`` is set to say the same.
+    The reference puts the centre of cell j at ``j * stride + stride // 2``; ``grid_offset`` is set to say the
+    same.
 
     Args:
         part: that section of ``pytorch_config.yaml``.
         about: ``num_keypoints``, ``num_individuals`` and ``features``, the feature maps that reach the head.
 
     Returns:
-        the config of ``paf/paf``, and a function from a key of the snapshot (without ``heads.bodypart.``) to one of our
-        head, which raises KeyError for a key that the head does not have.
+        the config of ``paf/paf``, and a function from a key of the snapshot (without ``heads.bodypart.``) to
+        one of our head, which raises KeyError for a key that the head does not have.
 
     Raises:
         ValueError: the section describes a head that ``paf/paf`` is not.
@@ -89,14 +92,18 @@ def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
     refuse_unknown(part, _HEAD, "DLCRNetHead")
     predictor = part["predictor"]
     if predictor.get("type") != "PartAffinityFieldPredictor":
-        raise ValueError(f"predictor: {predictor.get('type')} cannot be imported; PartAffinityFieldPredictor can")
+        raise ValueError(
+            f"predictor: {predictor.get('type')} cannot be imported; PartAffinityFieldPredictor can"
+        )
     refuse_unknown(predictor, _PREDICTOR, "PartAffinityFieldPredictor", "predictor.")
     stages = part.get("num_stages", 5)
     if not isinstance(stages, int) or stages < 1:
         raise ValueError(f"num_stages: {stages} cannot be imported; 1 and more can")
     shapes = {name: _layers(part[name], name) for name in ("heatmap_config", "locref_config", "paf_config")}
     if len(set(shapes.values())) > 1:
-        raise ValueError("paf_config: heatmap_config, locref_config and paf_config must have layers of the same kind")
+        raise ValueError(
+            "paf_config: heatmap_config, locref_config and paf_config must have layers of the same kind"
+        )
     layers, hidden, kernel = shapes["heatmap_config"]
     feature: Feature = about["features"][0]
     stride = feature.stride / 2 ** (layers + 1)
@@ -160,17 +167,23 @@ def _layers(config: Mapping[str, Any], where: str) -> tuple[int, int, int]:
     if config.get("final_conv") or not kernels:
         raise ValueError(f"{where}: transposed convolutions alone can be imported")
     if set(strides) != {2} or len(set(kernels)) != 1:
-        raise ValueError(f"{where}: transposed convolutions of stride 2 and of one kernel size can be imported only")
+        raise ValueError(
+            f"{where}: transposed convolutions of stride 2 and of one kernel size can be imported only"
+        )
     hidden = set(channels[1:-1])
     if len(hidden) > 1:
-        raise ValueError(f"{where}.channels: layers between the first and the last must have equally many channels")
+        raise ValueError(
+            f"{where}.channels: layers between the first and the last must have equally many channels"
+        )
     return len(kernels), hidden.pop() if hidden else 128, kernels[0]
 
 
 def _targets(part: Mapping[str, Any], stride: float) -> dict[str, Any]:
     """The targets that training used, where ours may be as small on cells of this size."""
     if part["type"] != "SequentialGenerator" or len(part["generators"]) != 2:
-        raise ValueError("target_generator: must be a SequentialGenerator of heatmaps and part affinity fields")
+        raise ValueError(
+            "target_generator: must be a SequentialGenerator of heatmaps and part affinity fields"
+        )
     maps, fields = part["generators"]
     kinds = {"HeatmapPlateauGenerator": ("heatmap/plateau", "radius", 1.0, 0.75)}
     kinds["HeatmapGaussianGenerator"] = ("heatmap/gaussian", "sigma", 2 / 3, 2 / 3)

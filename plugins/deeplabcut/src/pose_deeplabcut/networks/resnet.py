@@ -25,8 +25,8 @@ def backbone(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
         about: what else is known of the model; nothing of it matters here.
 
     Returns:
-        the config of ``resnet/resnet``, and a function from a key of the snapshot (without ``backbone.``) to one of
-        our network, which raises KeyError for a key that a ResNet does not have.
+        the config of ``resnet/resnet``, and a function from a key of the snapshot (without ``backbone.``) to
+        one of our network, which raises KeyError for a key that a ResNet does not have.
 
     Raises:
         ValueError: the section describes a network that ``resnet/resnet`` is not.
@@ -40,7 +40,9 @@ def backbone(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
         raise ValueError(f"output_stride: {stride} cannot be imported; 8, 16 and 32 can")
     for key in ("drop_path_rate", "drop_block_rate"):
         if part.get(key):
-            raise ValueError(f"{key}: {part[key]} cannot be imported; set it to 0, it has no effect on predictions")
+            raise ValueError(
+                f"{key}: {part[key]} cannot be imported; set it to 0, it has no effect on predictions"
+            )
     depth, norm = _NAMES[name]
     config = {
         "type": "resnet/resnet",

@@ -86,12 +86,12 @@ def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
 
     Args:
         part: ``model.heads.bodypart`` of ``pytorch_config.yaml``, of type ``RTMCCHead``.
-        about: of the whole model: ``input_size``, the (height, width) of crops or None, and ``as_trained``, whether to
-            decode and score as DeepLabCut does.
+        about: of the whole model: ``input_size``, the (height, width) of crops or None, and ``as_trained``,
+            whether to decode and score as DeepLabCut does.
 
     Returns:
-        the config of ``rtmpose/simcc``, and a function from DeepLabCut's key to ours; they are the same, and it raises
-        KeyError for a key that an RTMCCHead does not have.
+        the config of ``rtmpose/simcc``, and a function from DeepLabCut's key to ours; they are the same, and
+        it raises KeyError for a key that an RTMCCHead does not have.
 
     Raises:
         ValueError: the section describes a head that ``rtmpose/simcc`` is not; names the setting.
@@ -105,9 +105,12 @@ def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
     if about["input_size"] is not None and tuple(about["input_size"]) != (height, width):
         raise ValueError(
             f"input_size: the head is made for crops {width:g} wide and {height:g} high, but crops are "
-            f"{about['input_size'][1]} wide and {about['input_size'][0]} high; correct data.inference.top_down_crop"
+            f"{about['input_size'][1]} wide and {about['input_size'][0]} high; correct "
+            "data.inference.top_down_crop"
         )
-    _only("gau_cfg.", attention, dropout_rate=0, drop_path=0, act_fn="SiLU", use_rel_bias=False, pos_enc=False)
+    _only(
+        "gau_cfg.", attention, dropout_rate=0, drop_path=0, act_fn="SiLU", use_rel_bias=False, pos_enc=False
+    )
     _only(
         "target_generator.",
         target,
@@ -134,7 +137,10 @@ def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
         "split_ratio": ratio,
         # Bin b was trained on keypoints at b / ratio, rounded, with 0 at the centre of the top-left pixel.
         "grid_offset": 0.0,
-        "target_generator": {"type": "rtmpose/simcc", "sigma": _pair("target_generator.sigma", target["sigma"])},
+        "target_generator": {
+            "type": "rtmpose/simcc",
+            "sigma": _pair("target_generator.sigma", target["sigma"]),
+        },
         "predictor": {"type": "rtmpose/simcc"},
         "losses": {axis: _loss(f"criterion.{axis}.", loss) for axis, loss in settings["criterion"].items()},
     }
@@ -176,7 +182,13 @@ def _loss(prefix: str, given: Mapping[str, Any]) -> dict[str, Any]:
     settings = _settings(prefix, given, _LOSS)
     beta = float(settings["beta"])
     _only(
-        prefix, settings, type="KLDiscreteLoss", label_softmax=True, label_beta=beta, use_target_weight=True, mask=None
+        prefix,
+        settings,
+        type="KLDiscreteLoss",
+        label_softmax=True,
+        label_beta=beta,
+        use_target_weight=True,
+        mask=None,
     )
     return {"type": "rtmpose/kl", "beta": beta, "weight": float(settings["weight"])}
 

@@ -26,7 +26,8 @@ _LAYER = {
     "1.fn.fn.net.3.bias": "contract.bias",
 }
 _NECK = {
-    name: name for name in ("keypoint_token", "pos_embedding", "patch_to_embedding.weight", "patch_to_embedding.bias")
+    name: name
+    for name in ("keypoint_token", "pos_embedding", "patch_to_embedding.weight", "patch_to_embedding.bias")
 }
 _HEAD = {
     "mlp_head.0.weight": "norm.weight",
@@ -39,7 +40,17 @@ _POSITIONS = {"sine-full": "later_blocks", "sine": "first_layer"}
 _LOSSES = {"WeightedBCECriterion": "heatmap/bce", "WeightedMSECriterion": "heatmap/mse"}
 
 _NECK_SETTINGS = {
-    *("type", "feature_size", "patch_size", "num_keypoints", "dim", "depth", "heads", "mlp_dim", "apply_init"),
+    *(
+        "type",
+        "feature_size",
+        "patch_size",
+        "num_keypoints",
+        "dim",
+        "depth",
+        "heads",
+        "mlp_dim",
+        "apply_init",
+    ),
     *("heatmap_size", "channels", "dropout", "emb_dropout", "pos_embedding_type"),
 }
 _HEAD_SETTINGS = {
@@ -64,10 +75,14 @@ def neck(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
     refuse_unknown(part, _NECK_SETTINGS, "Transformer")
     _cell_size("feature_size", part["feature_size"], about)
     if part["num_keypoints"] != about["num_keypoints"]:
-        raise ValueError(f"num_keypoints: {part['num_keypoints']} for {about['num_keypoints']} body parts; correct it")
+        raise ValueError(
+            f"num_keypoints: {part['num_keypoints']} for {about['num_keypoints']} body parts; correct it"
+        )
     positions = part.get("pos_embedding_type", "sine-full")
     if positions not in _POSITIONS:
-        raise ValueError(f"pos_embedding_type: {positions} cannot be imported; {' and '.join(_POSITIONS)} can")
+        raise ValueError(
+            f"pos_embedding_type: {positions} cannot be imported; {' and '.join(_POSITIONS)} can"
+        )
     config = {
         "type": "tokenpose/transformer",
         "patch_size": list(part["patch_size"]),
@@ -97,7 +112,8 @@ def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
         about: ``input_size``.
 
     Returns:
-        our config, and the name in our head of a tensor of the reference's, its prefix ``heads.bodypart.`` removed.
+        our config, and the name in our head of a tensor of the reference's, its prefix ``heads.bodypart.``
+        removed.
 
     Raises:
         ValueError: it cannot be represented; one line.
@@ -124,7 +140,9 @@ def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
         "grid_offset": stride / 2,
         "target_generator": _targets(part["target_generator"]),
         "predictor": {"type": "heatmap/argmax", "sigmoid": bool(predictor.get("apply_sigmoid", True))},
-        "losses": {_HEATMAP: {"type": _LOSSES[criterion["type"]], "weight": float(criterion.get("weight", 1.0))}},
+        "losses": {
+            _HEATMAP: {"type": _LOSSES[criterion["type"]], "weight": float(criterion.get("weight", 1.0))}
+        },
     }
     return config, _HEAD.__getitem__
 
@@ -133,11 +151,14 @@ def _cell_size(field: str, size: Any, about: Mapping[str, Any]) -> int:
     """Pixels of the network's input a cell of a map of this size."""
     given = about["input_size"]
     if given is None:
-        raise ValueError(f"{field}: cannot be imported without a fixed input size (data.inference.top_down_crop)")
+        raise ValueError(
+            f"{field}: cannot be imported without a fixed input size (data.inference.top_down_crop)"
+        )
     stride = int(given[0] // size[0])
     if (size[0] * stride, size[1] * stride) != tuple(given):
         raise ValueError(
-            f"{field}: {size[0]} x {size[1]} cells do not divide an input of {given[0]} x {given[1]}; correct one"
+            f"{field}: {size[0]} x {size[1]} cells do not divide an input of {given[0]} x {given[1]}; "
+            "correct one"
         )
     return stride
 
@@ -149,5 +170,6 @@ def _targets(part: Mapping[str, Any]) -> dict[str, Any]:
     if part["type"] == "HeatmapGaussianGenerator":
         return {"type": "heatmap/gaussian", "sigma": 2 * distance / 3}
     raise ValueError(
-        f"target_generator: {part['type']} cannot be imported; HeatmapPlateauGenerator and HeatmapGaussianGenerator can"
+        f"target_generator: {part['type']} cannot be imported; HeatmapPlateauGenerator and "
+        "HeatmapGaussianGenerator can"
     )

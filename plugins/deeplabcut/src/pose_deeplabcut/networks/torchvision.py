@@ -1,4 +1,5 @@
-"""Detectors that DeepLabCut trained -> ours. Its networks are torchvision's too, its images and boxes are not."""
+"""Detectors that DeepLabCut trained -> ours. Its networks are torchvision's too, its images and boxes are
+not."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ def ssdlite(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
     """
     if part.get("pretrained_from_imagenet"):
         raise ValueError(
-            "detector.model.pretrained_from_imagenet: true makes an SSDLite with a wider backbone, which is not "
+            "detector.model.pretrained_from_imagenet: true makes an SSDLite with a wider backbone, which is "
+            "not "
             "supported; retrain the detector without it"
         )
     config = _config("torchvision/ssdlite", part)
@@ -37,7 +39,9 @@ def fasterrcnn(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
     """
     variant = part.get("variant", _VARIANTS[0])
     if variant not in _VARIANTS:
-        raise ValueError(f"detector.model.variant: {variant} is not supported; there are {' and '.join(_VARIANTS)}")
+        raise ValueError(
+            f"detector.model.variant: {variant} is not supported; there are {' and '.join(_VARIANTS)}"
+        )
     config = _config(f"torchvision/{variant}", part)
     config.update(threshold=float(part.get("box_score_thresh", 0.01)), nms=0.5, max_boxes=100)
     return config, rename
@@ -68,6 +72,7 @@ def _config(name: str, part: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _frozen(part: Mapping[str, Any]) -> str | bool:
-    # Frozen parameters under moving statistics (in none of its configurations) only matter to further training.
+    # Frozen parameters under moving statistics (in none of its configurations) only matter to further
+    # training.
     statistics, parameters = bool(part.get("freeze_bn_stats")), bool(part.get("freeze_bn_weights"))
     return parameters if statistics == parameters else "statistics" if statistics else False

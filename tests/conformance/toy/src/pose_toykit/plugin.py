@@ -46,7 +46,9 @@ def pose_commands():
 @hookimpl
 def pose_components():
     for kind, name, cls, module in PARTS:
-        yield ComponentSpec(kind, name, f"pose_toykit.config:{cls}Config", f"pose_toykit.{module}:{cls}", "A toy")
+        yield ComponentSpec(
+            kind, name, f"pose_toykit.config:{cls}Config", f"pose_toykit.{module}:{cls}", "A toy"
+        )
 
 
 @hookimpl
@@ -71,7 +73,12 @@ def pose_models():
         "single_animal",
         "toys",
         "A toy",
-        {"model": {"backbone": {"type": "toykit/toynet"}, "heads": {"keypoints": {"type": "toykit/toyhead"}}}},
+        {
+            "model": {
+                "backbone": {"type": "toykit/toynet"},
+                "heads": {"keypoints": {"type": "toykit/toyhead"}},
+            }
+        },
     )
 
 
