@@ -172,4 +172,7 @@ class Timing:
         shares = {kind: 100 * busy / max(self.seconds, 1e-9) for kind, busy in self.busy.items()}
         listed = ", ".join(f"{kind} {share:.0f} %" for kind, share in shares.items())
         slowest = max(shares, key=lambda kind: shares[kind])
-        return f"{self.frames} frames, {self.rate:.1f} frames/s; busy: {listed} of the time; the bottleneck is {slowest}"
+        return (
+            f"{self.frames} frames, {self.rate:.1f} frames/s; "
+            f"busy: {listed} of the time; the bottleneck is {slowest}"
+        )
