@@ -28,10 +28,10 @@ def hooks() -> dict[str, Any]:
 
 def interfaces() -> dict[str, type]:
     """Map names of the classes that authors derive from to these, as the table of kinds has them."""
-    return {kind.interface().__name__: kind.interface() for kind in _kinds()}
+    return {kind.interface().__name__: kind.interface() for kind in _installed_kinds()}
 
 
-def _kinds() -> list[InstalledKind]:
+def _installed_kinds() -> list[InstalledKind]:
     return [InstalledKind(row) for row in KINDS.values()]
 
 
@@ -68,7 +68,7 @@ def author_pages() -> dict[str, str]:
         parts = [f"## {name}", markdown(_doc(hook)), f"It returns {returned}:", _described(HOOKS[name])]
         surface += [*parts, _example(name).replace("## Example", "### Example", 1)]
     pages["authors/hooks.md"] = "\n\n".join(surface)
-    for kind in _kinds():
+    for kind in _installed_kinds():
         cls, config = kind.interface(), kind.config_base()
         name = cls.__name__
         parts = [f"# {name}", markdown(_doc(cls)), *_methods(cls, name)]
