@@ -57,6 +57,11 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         "does not serve it",
         [("plugin.py", '"unique": True', '"unique": False')],
     ),
+    "methods_and_suppliers_name_stages": (
+        "",
+        "method 'toyway'",
+        [("plugin.py", '{"type": "core/whole_frame"}', '{"type": "core/no_stage"}')],
+    ),
     "weights_are_described": ("weights/toy_weights", "license is empty", [("plugin.py", '"CC0-1.0"', '""')]),
     "kind_leads_to_code": (
         "kind/toysmoother",

@@ -1,5 +1,4 @@
-"""A head with two maps a keypoint, its codec and its loss: how far and where the keypoint is, from each
-cell."""
+"""A head with two maps a keypoint, its codec and its loss: how far and where the keypoint is, from each cell."""
 
 import torch
 from torch import nn
