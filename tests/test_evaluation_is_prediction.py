@@ -211,32 +211,32 @@ def test_a_run_without_its_source_says_what_there_is(
 ) -> None:
     crops, refines, frames = make("top_down"), make("conditional_top_down"), make("bottom_up")
     with pytest.raises(
-        ConfigError, match=r"needs boxes, and nothing .*: add --boxes FILE .* or --detector RUN"
+        ConfigError, match=r"needs boxes, and .*: add boxes=FILE \(a .* or detector=RUN \(a trained"
     ):
         pose_core.load(crops.path, "cpu")
     with pytest.raises(
-        ConfigError, match=r"needs poses, and nothing supplies them: add --conditions RUN|FILE"
+        ConfigError, match=r"needs poses, and nothing supplies them: add conditions=RUN\|FILE"
     ):
         pose_core.load(refines.path, "cpu")
     with pytest.raises(ConfigError, match="needs poses"):
         evaluate_poses(refines, device="cpu")
-    with pytest.raises(ConfigError, match="--boxes and --detector: each of them gives boxes"):
+    with pytest.raises(ConfigError, match="boxes and detector: each of them gives boxes"):
         pose_core.load(crops.path, "cpu", boxes="x.csv", detector=frames.path)
-    with pytest.raises(ConfigError, match=r"--conditions: .* needs no poses; leave it out"):
+    with pytest.raises(ConfigError, match=r"^conditions: .* needs no poses; leave it out"):
         pose_core.load(frames.path, "cpu", conditions=frames.path)
-    with pytest.raises(ConfigError, match=r"--detector .*: is not a detector, which is needed here"):
+    with pytest.raises(ConfigError, match=r"^detector=.*: is not a detector, which is needed here"):
         pose_core.load(crops.path, "cpu", detector=frames.path)
-    with pytest.raises(ConfigError, match=r"--boxes .*: is a folder; name a file"):
+    with pytest.raises(ConfigError, match=r"^boxes=.*: is a folder; name a file"):
         pose_core.load(crops.path, "cpu", boxes=frames.path)
     with pytest.raises(
-        ConfigError, match=r"--labelled-boxes: takes labels, and only images that are evaluated have"
+        ConfigError, match=r"^labelled_boxes: takes labels, and only images that are evaluated have"
     ):
         pose_core.load(crops.path, "cpu", labelled_boxes=True)  # type: ignore[arg-type]
     with pytest.raises(
         ConfigError, match="detektor: is no source of what stages need; there are boxes, conditions, d"
     ):
         pose_core.load(crops.path, "cpu", detektor="x")
-    with pytest.raises(ConfigError, match=r"--conditions .*: .* needs conditions of another model"):
+    with pytest.raises(ConfigError, match=r"^conditions=.*: .* needs conditions of another model"):
         pose_core.load(refines.path, "cpu", conditions=refines.path)
 
 

@@ -253,7 +253,9 @@ class _Planner:
 
     def _missing(self, need: str, config: StageConfig) -> str:
         offered = [s for s in get_catalog().suppliers(need) if "labels" not in s.takes]
-        ways = [f"{argument(s.name, s.metavar)} ({s.help.rstrip('.')})" for s in offered]
+        ways = [
+            f"{argument(s.name, s.metavar)} ({s.help[:1].lower()}{s.help[1:].rstrip('.')})" for s in offered
+        ]
         if need in config.can_do_without(follow=True) and self.spec.skeleton.num_individuals == 1:
             ways.append(f"{argument('follow', True)} (one animal that stays in view)")
         if not ways:

@@ -83,7 +83,7 @@ def test_presets_have_the_parameters_of_the_reference(name: str) -> None:
     spec = spec_of(name)
     assert spec.model.method == "conditional_top_down"
     assert spec.model.preprocess.size == SIZES.get(name, (256, 256))
-    assert spec.model.preprocess.view == "animal"
+    assert spec.model.view == "animal"
     with torch.device("meta"):
         model = PoseModel(spec.model, spec.skeleton)
     assert sum(p.numel() for p in model.parameters()) == COUNTS[name]
