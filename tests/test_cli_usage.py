@@ -42,7 +42,7 @@ def test_what_the_file_says_counts(tmp_path: Path) -> None:
 
 
 def test_every_work_is_cited_once(pose: Any, tmp_path: Path) -> None:
-    path = write(tmp_path, "model: {name: top_down_resnet_50}\ndetector: {network: ssdlite}")
+    path = write(tmp_path, "model: {name: top_down_resnet_50}\nstages: {detector: {network: ssdlite}}")
     text = pose("cite", path).stdout
     keys = [line.partition("{")[2].rstrip(",") for line in text.splitlines() if line.startswith("@")]
     assert len(keys) == len(set(keys))
@@ -212,7 +212,7 @@ def test_licences_of_code_and_weights(pose: Any, tmp_path: Path) -> None:
         "{model: {name: resnet_50}, train: {weights: none}}",
     ):
         assert not used_by(write(tmp_path, nothing)).weights
-    several = "{model: {name: top_down_unet}, train: {weights: none}, detector: {network: {type: ssdlite}}}"
+    several = "{model: {name: top_down_unet}, train: {weights: none}, stages: {detector: {network: {type: ssdlite}}}}"
     (about,) = used_by(write(tmp_path, several)).weights
     assert about["name"].startswith("torchvision/"), "the detector starts from its own"
     for name, license in (

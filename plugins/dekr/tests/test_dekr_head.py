@@ -62,9 +62,7 @@ def test_losses_do_not_grow_with_the_batch_and_vanish_without_labels() -> None:
     torch.manual_seed(0)
     head = make_head().eval()
     one = labels(1)
-    many = Labels(
-        **{n: getattr(one, n).repeat(5, *[1] * (getattr(one, n).dim() - 1)) for n in one.__dataclass_fields__}
-    )
+    many = Labels.cat([one] * 5)
     feature = torch.randn(1, 30, 10, 12)
     few, more = head.loss(head([feature]), one), head.loss(head([feature.repeat(5, 1, 1, 1)]), many)
     for name in few:
