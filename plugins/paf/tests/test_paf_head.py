@@ -203,7 +203,12 @@ def test_a_bare_name_in_a_project_of_several_animals_is_a_bottom_up_model() -> N
 def test_a_whole_model_predicts_and_learns() -> None:
     torch.manual_seed(0)
     backbone = {"type": "unet/unet", "filters": 4, "max_stride": 8, "output_stride": 4}
-    spec = {"backbone": backbone, "heads": {"keypoints": {"type": "paf/paf"}}, "preprocess": {"scale": 1.0}}
+    spec = {
+        "method": "bottom_up",
+        "backbone": backbone,
+        "heads": {"keypoints": {"type": "paf/paf"}},
+        "preprocess": {"scale": 1.0},
+    }
     model = PoseModel(ModelSpec.model_validate(spec), CHAIN)
     images = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8)
     assert model.predict(images).keypoints.shape[2:] == (4, 2)

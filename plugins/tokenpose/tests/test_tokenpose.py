@@ -344,8 +344,7 @@ def test_can_be_exported() -> None:
 
 def test_preset_has_the_parameters_of_the_reference() -> None:
     (preset,) = get_catalog().model("animal_tokenpose_base", "top_down")
-    (layer,) = preset.layers
-    spec = ModelSpec.model_validate({**layer["model"], "method": "top_down"})
+    spec = ModelSpec.model_validate({**preset.spec()["model"], "method": "top_down"})
     assert isinstance(spec.neck, TransformerConfig)
     context = BuildContext(skeleton=Skeleton(tuple("abcde")), input_size=spec.preprocess.size)
     with torch.device("meta"):
