@@ -11,7 +11,7 @@ from typing import Any
 import lightning
 import torch
 
-from pose_core.data.dataset import Batch
+from pose_core.data.batches import Batch
 from pose_core.errors import PoseError
 from pose_core.io.files import put_in_place
 from pose_core.runs.run_folder import CHECKPOINTS, HISTORY, Run

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pose_core.catalog.merge import merge
-from pose_core.data.dataset import Batch
+from pose_core.data.batches import Batch
 from pose_core.interfaces import Calibration, Head, Labels, Predictor
 from pose_core.model.assemble import PoseModel
 from pose_core.model.transfer import network_of

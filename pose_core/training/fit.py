@@ -15,8 +15,9 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
-from pose_core.data.dataset import ImageSamples, PlainBatches, collate, init_worker
+from pose_core.data.batches import PlainBatches, collate, init_worker
 from pose_core.data.fingerprint import data_hash
+from pose_core.data.samples import ImageSamples
 from pose_core.errors import ConfigError, PoseError, RunError, argument
 from pose_core.io.files import disk_errors
 from pose_core.model.build import build_model

@@ -9,7 +9,7 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from pose_core.data.dataset import Batch
+from pose_core.data.batches import Batch
 from pose_core.errors import ConfigError
 from pose_core.specs import OptimizerSpec
 from pose_core.training.ema import update_average

@@ -8,7 +8,7 @@ from typing import Any
 
 import lightning
 
-from pose_core.data.dataset import Batch
+from pose_core.data.batches import Batch
 from pose_core.specs import ScheduleSpec, TrainSpec
 
 

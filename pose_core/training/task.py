@@ -13,15 +13,9 @@ from torch import Tensor, nn
 
 from pose_core.data.augment import Augmenter
 from pose_core.data.auto_sizes import auto_crop, auto_scale
+from pose_core.data.batches import Batch, PlainBatches
 from pose_core.data.boxes import auto_min_box
-from pose_core.data.dataset import (
-    Batch,
-    DetectorSamples,
-    ImageSamples,
-    PlainBatches,
-    PoseSamples,
-    labelled_animals,
-)
+from pose_core.data.samples import DetectorSamples, ImageSamples, PoseSamples, labelled_animals
 from pose_core.data.split import Split
 from pose_core.errors import DataError
 from pose_core.model.assemble import PoseModel

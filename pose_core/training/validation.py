@@ -11,7 +11,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from pose_core.data.dataset import Batch
+from pose_core.data.batches import Batch
 from pose_core.interfaces import Labels, Predictions
 from pose_core.model.assemble import Outputs, PoseModel
 from pose_core.model.detector import DetectorModel
