@@ -254,8 +254,9 @@ class PoseSamples(ImageSamples):
 class DetectorSamples(ImageSamples):
     """Samples of a detector: whole frames with the boxes of their animals.
 
-    Frames are as :func:`detector_view` shows them. Animals of which only the box is labelled are among them. For training, regions to ignore are black except
-    where they overlap the box of an animal, which stays as it is.
+    Frames are as :func:`detector_view` shows them. Animals of which only the box is labelled are among them.
+    For training, regions to ignore are black except where they overlap the box of an animal, which stays as
+    it is.
 
     Args:
         dataset: the project.
