@@ -105,6 +105,7 @@ def compute_box_metrics(
         for at, (boxes, scores) in enumerate(found)
         for box, score in zip(boxes, scores, strict=True)
     ]
+    # The library cannot load an empty list; nothing found is 0 by definition.
     if not results:
         return 0.0, 0.0, 0.0, 0.0
     reference = COCO(content, use_deepcopy=True, print_function=silent)

@@ -1,4 +1,4 @@
-"""What an evaluation says, and how it looks as JSON."""
+"""Results of an evaluation, and their form as JSON."""
 
 from __future__ import annotations
 
