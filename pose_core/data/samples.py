@@ -159,8 +159,8 @@ class ImageSamples(Dataset[Sample]):
 
     def _cache_video(self, path: Path) -> None:
         """Decode the labelled frames of a video while the cache has room."""
-        # In their order, ahead of need: samples are drawn at random, and each frame by itself would be decoded
-        # from the key frame before it.
+        # In their order, ahead of need: samples are drawn at random, and each frame by itself would be
+        # decoded from the key frame before it.
         self._videos_cached.add(path)
         images = {row: source.record.image for row, source in self._sources.items()}
         frames = {row: image for row, image in images.items() if isinstance(image, VideoFrame)}

@@ -107,8 +107,8 @@ class FollowStage(Stage):
 
     def _box_of(self, keypoints: FloatArray, scores: FloatArray) -> FloatArray | None:
         """Choose the box to look at next; None when the animal is lost."""
-        # Keypoints below the reporting threshold are missing in a pose that is read back from a file. They are
-        # left out of one in memory too, so that an interrupted prediction goes on as if it had not been.
+        # Keypoints below the reporting threshold are missing in a pose that is read back from a file. They
+        # are left out of one in memory too, so that an interrupted prediction goes on as if it had not been.
         shown = np.isfinite(keypoints).all(axis=1) & (scores >= self._hidden)
         if not shown.any() or float(scores[shown].mean()) < self._threshold:
             return None

@@ -253,7 +253,7 @@ def _make_loggers(train: TrainSpec, out: Path) -> list[Any]:
             if name == "tensorboard":
                 from lightning.pytorch.loggers import TensorBoardLogger
 
-                # Without a version, which would be one more folder ("version_0") in a run that is one already.
+                # Without a version, which would be one more folder ("version_0") within the run.
                 made.append(TensorBoardLogger(save_dir=out, name="tensorboard", version=""))
             else:
                 from lightning.pytorch.loggers import WandbLogger
