@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pose_core.data.augment import Augmenter, unpaired_sides
-from pose_core.data.dataset import PoseSamples, collate
+from pose_core.data.batches import collate
 from pose_core.data.geometry import frame_input, resize_matrix, transform_points
 from pose_core.data.photometric import add_noise, adjust, change_pixels, erase, motion_kernel
 from pose_core.data.sample import place_labels
+from pose_core.data.samples import PoseSamples
 from pose_core.interfaces import FrameGeometry
 from pose_core.specs import AugmentationSpec, CropSpec, Preprocess
 from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from pose_core.data.augment import Augmenter
-from pose_core.data.dataset import Batch, PoseSamples, collate, init_worker
+from pose_core.data.batches import Batch, collate, init_worker
 from pose_core.data.geometry import box_input, frame_view, transform_points, warp
 from pose_core.data.images import ImageCache, read_image
 from pose_core.data.sample import PlacedLabels, Sample
+from pose_core.data.samples import PoseSamples
 from pose_core.errors import ConfigError, DataError
 from pose_core.specs import AugmentationSpec, CropSpec, Preprocess, TrainSpec
 from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
@@ -282,7 +283,7 @@ def test_images_are_decoded_once_while_the_cache_has_room(project, monkeypatch):
         decoded.append(reference.name)
         return read_image(reference)
 
-    monkeypatch.setattr("pose_core.data.dataset.read_image", counting)
+    monkeypatch.setattr("pose_core.data.samples.read_image", counting)
     small = samples(project, preprocess=Preprocess(scale=0.5), cache_bytes=60 * 50 * 3)
     for _ in range(3):
         [small[number] for number in range(3)]

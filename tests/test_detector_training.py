@@ -257,7 +257,7 @@ def test_box_error_is_zero_for_exact_boxes_and_one_for_none() -> None:
             return self.answer
 
     truth = [[0.0, 0, 10, 10], [20, 20, 40, 30]]
-    from pose_core.data.dataset import Batch
+    from pose_core.data.batches import Batch
 
     boxes = torch.tensor(truth)[None]
     labels = Labels(

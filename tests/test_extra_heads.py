@@ -285,7 +285,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_what_training_minimises_is_the_sum_of_the_heads(project: Path) -> None:
     """Weights included, divided by nothing."""
-    from pose_core.data.dataset import collate
+    from pose_core.data.batches import collate
     from pose_core.model.build import build_model
     from pose_core.training.module import Training
     from pose_core.training.task import PoseTask

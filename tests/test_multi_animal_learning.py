@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from pose_core.data.augment import Augmenter
+from pose_core.data.batches import collate
 from pose_core.data.boxes import animal_boxes
-from pose_core.data.dataset import DetectorSamples, PoseSamples, collate, labelled_animals
 from pose_core.data.projects import read_project
+from pose_core.data.samples import DetectorSamples, PoseSamples, labelled_animals
 from pose_core.data.split import make_split
 from pose_core.errors import DataError
 from pose_core.interfaces import Labels, Predictions
@@ -228,7 +229,7 @@ class Fixed:
 
 def test_validation_asks_for_nothing_that_the_model_cannot_find() -> None:
     """Neither for other animals in a crop, nor for unique keypoints without a head for them."""
-    from pose_core.data.dataset import Batch
+    from pose_core.data.batches import Batch
 
     skeleton = Skeleton(("nose", "tail"), individuals=("a", "b"), unique_keypoints=("corner",))
     own = torch.tensor([[[[10.0, 10], [30, 12]]]])

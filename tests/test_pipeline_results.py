@@ -20,5 +20,5 @@ def test_points_below_the_threshold_and_missing_ones_are_nan_with_score_0() -> N
 
 
 def test_a_score_that_is_no_number_is_not_written() -> None:
-    with pytest.raises(PluginError, match=r"whose score is NaN: .* 'pose check' of its plugin tells"):
+    with pytest.raises(PluginError, match=r"with score NaN: .* run 'pose check' on its plugin"):
         hide_doubtful_points(torch.zeros(1, 2, 2), torch.tensor([[0.5, math.nan]]), 0.0)

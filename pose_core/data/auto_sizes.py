@@ -1,4 +1,4 @@
-"""What ``"auto"`` means for the size of images and crops: decided from the labels, once, before training."""
+"""Decide ``auto`` sizes of images and crops from the labels."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ _NEAR = 0.25
 
 
 def animal_lengths(dataset: LabelledDataset, rows: Sequence[int]) -> npt.NDArray[np.float64]:
-    """How long the animals are: the longer side of the box around their keypoints, in pixels of their image.
+    """Measure the animals: longer side of the box around their keypoints.
 
+    In pixels of their image.
     An animal whose labelled keypoints span nothing (a single one) counts with the box that the project gives
     it, or not at all.
 
@@ -50,8 +51,9 @@ def animal_lengths(dataset: LabelledDataset, rows: Sequence[int]) -> npt.NDArray
 
 
 def auto_scale(dataset: LabelledDataset, rows: Sequence[int]) -> float:
-    """The factor by which frames are resized: the median animal comes out about 60 pixels long.
+    """Decide the factor by which frames are resized.
 
+    The median animal comes out about 60 pixels long.
     It is never above 1, and the longer side of the median frame comes out at about 160 pixels or more (where
     it has as many). Where no animal's size is known (one keypoint an animal, no boxes) the longer side of the
     median frame comes out at most 640 pixels. The factor is 1, 0.5 or 0.25 where that is within 25 %, because
@@ -74,8 +76,9 @@ def auto_scale(dataset: LabelledDataset, rows: Sequence[int]) -> float:
 def auto_crop(
     dataset: LabelledDataset, rows: Sequence[int], scale: float, multiple: int = 32
 ) -> tuple[int, int]:
-    """The size of training windows: twice a large animal (the 90th percentile) and a margin.
+    """Decide the size of training windows.
 
+    It is twice a large animal (the 90th percentile) and a margin.
     Both sides are rounded up to a multiple, are at least 96 pixels and at most the largest resized frame,
     padded to that multiple. Where no animal's size is known, animals are taken to be 60 pixels long.
 

@@ -1,4 +1,4 @@
-"""The boxes of animals: what crops are cut around and detectors learn, the same for both."""
+"""Make the boxes of animals, the same for crops and detectors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def animal_boxes(record: LabelledImage, least: float) -> FloatArray:
         (N, 4) float32 ``x1, y1, x2, y2``; NaN for an animal with neither box nor keypoints.
     """
     boxes, tight = record.instances.animal_boxes(), keypoint_boxes(record.instances.keypoints)
-    # Readers put the tight box where the project has none; a box that differs from it was drawn by somebody.
+    # Readers put the tight box where the project has none; a box that differs from it was drawn by hand.
     around = (boxes == tight).all(axis=1, keepdims=True)
     return np.where(around, enlarge_boxes(boxes, least), boxes).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Animals drawn into pictures. No torch."""
+"""Draw animals into pictures. No torch."""
 
 from __future__ import annotations
 

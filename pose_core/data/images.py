@@ -1,5 +1,7 @@
-"""Read labelled images as RGB arrays, and keep decoded ones. The only place that opens what a label refers
-to."""
+"""Read labelled images as RGB arrays, and keep decoded ones.
+
+The only place that opens what a label refers to.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,7 @@ def _read_embedded(reference: EmbeddedImage) -> ByteArray:
 
 
 class ImageCache:
-    """Keeps decoded images until a budget of bytes is used up.
+    """Keep decoded images until a budget of bytes is used up.
 
     What is in stays in: images are visited in random order over and over, where replacing old ones gains
     nothing. Each process that loads data has a cache of its own.

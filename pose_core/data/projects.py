@@ -1,4 +1,4 @@
-"""A path -> a labelled project: finds the reader and checks what every format must fulfil."""
+"""Read labelled projects: find the reader, check what it read."""
 
 from __future__ import annotations
 

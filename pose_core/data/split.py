@@ -1,4 +1,4 @@
-"""Which images train, which choose the best weights, and which are kept for the test."""
+"""Split images into training, validation and test."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def make_split(dataset: LabelledDataset, spec: SplitSpec, seed: int) -> Split:
     if left_out := len(dataset.images) - len(usable):
         notes.append(f"{left_out} of {len(dataset.images)} images have no labelled keypoint and are left out")
     if spec.file is not None:
-        parts, more = _from_file(dataset, frozenset(usable), Path(spec.file))
+        parts, more = _split_by_file(dataset, frozenset(usable), Path(spec.file))
         notes += more
     else:
-        parts = _by_fractions(dataset, usable, spec, seed if spec.seed is None else spec.seed)
+        parts = _split_by_fractions(dataset, usable, spec, seed if spec.seed is None else spec.seed)
         for part, fraction in (("validation", spec.validation), ("test", spec.test)):
             if fraction and not parts[part]:
                 notes.append(f"too few images ({len(usable)}) for a {part} part; label more")
@@ -78,13 +78,14 @@ def is_labelled(image: LabelledImage) -> bool:
     return image.has_keypoint or bool(np.isfinite(image.instances.boxes).all(axis=1).any())
 
 
-def _by_fractions(
+def _split_by_fractions(
     dataset: LabelledDataset, usable: list[int], spec: SplitSpec, seed: int
 ) -> dict[str, list[int]]:
     def draw(row: int) -> bytes:
         key = f"{seed}\0{dataset.images[row].name}".encode(errors="surrogateescape")
         return hashlib.sha256(key).digest()
 
+    # By hash and not by a generator: the draw depends on names alone, not on order or a library's version.
     order = sorted(usable, key=draw)
     count = len(order)
     least = 1 if count >= 3 else 0
@@ -97,6 +98,7 @@ def _by_fractions(
             test -= 1
         else:
             validation -= 1
+    # The test part comes first, so that it does not depend on the fraction for validation.
     return {
         "test": order[:test],
         "validation": order[test : test + validation],
@@ -104,7 +106,7 @@ def _by_fractions(
     }
 
 
-def _from_file(
+def _split_by_file(
     dataset: LabelledDataset, usable: frozenset[int], path: Path
 ) -> tuple[dict[str, list[int]], tuple[str, ...]]:
     lists = read_split_lists(path)
@@ -141,7 +143,7 @@ def _from_file(
 
 
 def read_split_lists(path: Path) -> dict[str, list[str]]:
-    """The lists of the file, by part."""
+    """Read the lists of the file, by part."""
     content, lines = read_yaml(path)
     if not content:
         raise ConfigError(f"{path}: is empty; write lists 'train', 'validation' and 'test' of image names")

@@ -95,13 +95,15 @@ class Bootstrap:
         per_image = np.asarray(values, np.float64)
         flat = per_image.reshape(self.images, -1)
         sums = np.empty((len(self.counts), flat.shape[1]))
+        # In chunks, and as floats: counts are kept in 16 bits, in which sums would overflow.
         for rows in _chunks(len(self.counts), self.images):
             sums[rows] = self.counts[rows].astype(np.float64) @ flat
         return sums.reshape(len(self.counts), *per_image.shape[1:])
 
 
 def interval(resampled: Floats) -> Interval | None:
-    """The central 95 % of a metric's resamplings, (R,); None where it is undefined in all of them."""
+    """Compute the central 95 % of resamplings (R,); None if all are undefined."""
+    # A metric may be undefined in a few of them (drawn without any labelled animal); those do not count.
     defined = resampled[np.isfinite(resampled)]
     if not len(defined):
         return None

@@ -1,4 +1,4 @@
-"""How well a detector finds the animals of a split."""
+"""Measure how well a detector finds the animals of a split."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def measure_boxes(
 def compute_box_metrics(
     truth: Sequence[FloatArray], found: Sequence[tuple[FloatArray, FloatArray]], ignored: Sequence[FloatArray]
 ) -> tuple[float | None, float | None, float | None, float | None]:
-    """COCO's AP, AP50, AP75 and AR of boxes of all sizes.
+    """Compute COCO's AP, AP50, AP75 and AR of boxes of all sizes.
 
     Args:
         truth: labelled boxes (N, 4) of each image.
@@ -105,6 +105,7 @@ def compute_box_metrics(
         for at, (boxes, scores) in enumerate(found)
         for box, score in zip(boxes, scores, strict=True)
     ]
+    # The library cannot load an empty list; nothing found is 0 by definition.
     if not results:
         return 0.0, 0.0, 0.0, 0.0
     reference = COCO(content, use_deepcopy=True, print_function=silent)

@@ -1,5 +1,6 @@
-"""Labels and predictions as COCO's evaluation takes them, and its precision and recall (Lin et al., 2014).
+"""Convert to COCO's terms, and compute its precision and recall.
 
+Lin et al., 2014.
 The evaluation is faster-coco-eval's, whose results are those of pycocotools to the last bits.
 """
 
@@ -27,7 +28,7 @@ _NOWHERE = 1e9
 
 @dataclass(frozen=True, eq=False)
 class CocoTask:
-    """What is compared.
+    """Labels and predictions to be compared.
 
     Attributes:
         truth: ``images``, ``annotations`` and ``categories`` as in COCO's files.
@@ -47,7 +48,7 @@ class CocoTask:
 def coco_task(
     pairs: Sequence[tuple[LabelledImage, Frame]], matches: Sequence[Matches], skeleton: Skeleton
 ) -> CocoTask:
-    """Labels and predictions in COCO's terms.
+    """Convert labels and predictions to COCO's terms.
 
     The area of an animal is the label's own, else that of its box (:meth:`Instances.animal_boxes`). An animal
     of area 0 (a single labelled keypoint and no box) has no OKS: it is left out together with the prediction
@@ -73,12 +74,14 @@ def coco_task(
         areas.append(area[counts])
         from_boxes += int((counts & np.isnan(own)).sum())
         unmeasurable += int(without.sum())
-        annotations.extend(_annotations(at + 1, labels, area, counts | ~labelled))
+        annotations.extend(_make_annotations(at + 1, labels, area, counts | ~labelled))
+        # With an animal that is left out goes its prediction, which would count as a false positive.
         left_out = match.predicted[without[match.labelled]]
         rows = np.setdiff1d(np.flatnonzero(found.instances.has_keypoint), left_out)
         rows = rows[np.argsort(-found.instances.scores[rows], kind="stable")]
         crowded += int(len(rows) > LARGEST_NUMBER)
-        results.extend(_results(at + 1, found, rows[:LARGEST_NUMBER]))
+        results.extend(_make_results(at + 1, found, rows[:LARGEST_NUMBER]))
+    # From 1: COCO's code takes a match with number 0 for no match.
     for number, annotation in enumerate(annotations):
         annotation["id"] = number + 1
     notes = []
@@ -109,8 +112,10 @@ def coco_task(
 
 
 def animal_areas(labels: LabelledImage) -> Floats:
-    """Area of each labelled animal, (N,) square pixels: the label's own, else that of its box; NaN without
-    either."""
+    """Compute the area of each labelled animal, (N,) square pixels.
+
+    It is the label's own, else that of its box; NaN without either.
+    """
     boxes = labels.instances.animal_boxes().astype(np.float64)
     own = labels.areas.astype(np.float64)
     return np.where(np.isnan(own), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1), own)
@@ -119,7 +124,7 @@ def animal_areas(labels: LabelledImage) -> Floats:
 def precision_recall(
     task: CocoTask, sigmas: Sequence[float], thresholds: Floats
 ) -> tuple[Floats, Floats, dict[str, float]]:
-    """COCO's curves over animals of all sizes.
+    """Compute COCO's curves over animals of all sizes.
 
     Args:
         task: with at least one animal.
@@ -139,6 +144,7 @@ def precision_recall(
         print_function=silent,
     )
     evaluation.params.iouThrs = thresholds
+    # One range for all: COCO's small, medium and large are meant for photographs of everyday scenes.
     evaluation.params.areaRng = [[0**2, 1e5**2]]
     evaluation.params.areaRngLbl = ["all"]
     evaluation.evaluate()
@@ -148,30 +154,30 @@ def precision_recall(
     return precision, recall, evaluation.eval["matched"]
 
 
-def _annotations(
+def _make_annotations(
     image: int, labels: LabelledImage, areas: Floats, rows: npt.NDArray[np.bool_]
 ) -> list[dict[str, Any]]:
-    """The chosen animals, of which those without labelled keypoints are ignored, and the regions to
-    ignore."""
+    """Make annotations of the chosen animals and the regions to ignore."""
     boxes = labels.instances.animal_boxes().astype(np.float64)
     points = labels.instances.keypoints.astype(np.float64)
     annotations = [
-        _annotation(image, points[row], boxes[row], areas[row])
+        _make_annotation(image, points[row], boxes[row], areas[row])
         for row in np.flatnonzero(rows & np.isfinite(boxes).all(axis=1))
     ]
     nothing = np.full(points.shape[1:], np.nan)
     for box in labels.ignore.astype(np.float64):
         area = float((box[2:] - box[:2]).prod())
-        annotations.append({**_annotation(image, nothing, box, area), "iscrowd": 1})
+        # A crowd may take any number of predictions, and none of them counts.
+        annotations.append({**_make_annotation(image, nothing, box, area), "iscrowd": 1})
     return annotations
 
 
-def _annotation(image: int, keypoints: Floats, box: Floats, area: float) -> dict[str, Any]:
+def _make_annotation(image: int, keypoints: Floats, box: Floats, area: float) -> dict[str, Any]:
     labelled = present_keypoints(keypoints)
     return {
         "image_id": image,
         "category_id": 1,
-        "keypoints": _flat(np.where(labelled[:, None], keypoints, 0.0), labelled),
+        "keypoints": _flatten(np.where(labelled[:, None], keypoints, 0.0), labelled),
         "num_keypoints": int(labelled.sum()),
         "area": float(area),
         "bbox": [*box[:2].tolist(), *(box[2:] - box[:2]).tolist()],
@@ -179,7 +185,7 @@ def _annotation(image: int, keypoints: Floats, box: Floats, area: float) -> dict
     }
 
 
-def _results(image: int, found: Frame, rows: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
+def _make_results(image: int, found: Frame, rows: npt.NDArray[np.int64]) -> list[dict[str, Any]]:
     points = found.instances.keypoints.astype(np.float64)
     there = present_keypoints(points)
     results = []
@@ -189,7 +195,7 @@ def _results(image: int, found: Frame, rows: npt.NDArray[np.int64]) -> list[dict
             {
                 "image_id": image,
                 "category_id": 1,
-                "keypoints": _flat(np.where(there[row, :, None], points[row], _NOWHERE), there[row]),
+                "keypoints": _flatten(np.where(there[row, :, None], points[row], _NOWHERE), there[row]),
                 "score": float(found.instances.scores[row]),
                 "bbox": [*low.tolist(), *(high - low).tolist()],
             }
@@ -197,11 +203,12 @@ def _results(image: int, found: Frame, rows: npt.NDArray[np.int64]) -> list[dict
     return results
 
 
-def _flat(keypoints: Floats, visible: npt.NDArray[np.bool_]) -> list[float]:
-    """x, y, visibility of each keypoint in a row: COCO's layout."""
+def _flatten(keypoints: Floats, visible: npt.NDArray[np.bool_]) -> list[float]:
+    """Flatten to x, y, visibility of each keypoint: COCO's layout."""
+    # Visibility is 2 for a labelled keypoint and 0 for none.
     flat: list[float] = np.column_stack([keypoints, 2.0 * visible]).ravel().tolist()
     return flat
 
 
 def silent(*_: object) -> None:
-    """Takes what the library would print."""
+    """Take what the library would print."""

@@ -1,4 +1,4 @@
-"""Why average precision is low: the question every user asks, answered from the data at hand."""
+"""Explain a low average precision from the data at hand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOW = 0.5
 
 
 def half_radius(sigma: float, area: float) -> float:
-    """Distance in pixels at which the similarity of a keypoint falls to 0.5.
+    """Compute the distance in pixels at which a keypoint's similarity is 0.5.
 
     OKS is exp(-d^2 / (2 area (2 sigma)^2)), so d = 2 sigma sqrt(2 ln 2 area).
 
@@ -29,7 +29,7 @@ def half_radius(sigma: float, area: float) -> float:
 def why_ap_is_low(
     ap50: float, *, predictions: int, areas: Floats, sigmas: Sequence[float], errors: KeypointErrors
 ) -> str | None:
-    """One sentence that says what keeps AP50 low; None where AP50 is not low.
+    """Say in one sentence what keeps AP50 low; None where it is not low.
 
     Args:
         ap50: average precision at OKS 0.5.
@@ -40,6 +40,7 @@ def why_ap_is_low(
     """
     if ap50 >= LOW:
         return None
+    # From the plainest cause to the subtlest: each test below relies on those above.
     if not predictions:
         return "the model predicted no animal in any image"
     missing = float(1 - errors.predicted.mean())

@@ -1,4 +1,4 @@
-"""Whether animals have the right names, and keep them.
+"""Measure whether animals have the right names, and keep them.
 
 Counted over the pairs of the pixel assignment (:mod:`pose_core.evaluation.matching`), which knows nothing of
 names: an animal that is found in the right place under a wrong name is a right position and a wrong identity.
@@ -30,7 +30,7 @@ from pose_core.structures import (
 def compute_identity_metrics(
     pairs: Sequence[Pair], matches: Sequence[Matches], skeleton: Skeleton, bootstrap: Bootstrap
 ) -> IdentityMetrics | None:
-    """How many of the animals found have the right name, and how often one changes it.
+    """Count right names of the animals found, and changes of names.
 
     Args:
         pairs: labels and predictions of each image. Images of one folder, in the order of the numbers in
@@ -44,13 +44,13 @@ def compute_identity_metrics(
         None where nothing can be compared: no predicted animal has an identity, and no labelled animal is
         seen twice with a track.
     """
-    rows = [_names(labels, found, match) for (labels, found), match in zip(pairs, matches, strict=True)]
+    rows = [_pair_names(labels, found, match) for (labels, found), match in zip(pairs, matches, strict=True)]
     switches = {}
-    order = _videos(pairs)
+    order = _group_videos(pairs)
     if skeleton.identified and any((found.instances.identity >= 0).any() for _, found in pairs):
-        switches["identity"] = _switches(order, pairs, matches, "identity", skeleton.identified)
+        switches["identity"] = _count_switches(order, pairs, matches, "identity", skeleton.identified)
     if any((found.instances.track >= 0).any() for _, found in pairs):
-        tracks = _switches(order, pairs, matches, "track", skeleton.identified)
+        tracks = _count_switches(order, pairs, matches, "track", skeleton.identified)
         switches |= {"track": tracks} if tracks.seen_again else {}
     if not switches:
         return None
@@ -79,31 +79,32 @@ def compute_identity_metrics(
         compared=int(both.sum()),
         right=int(right.sum()),
         unnamed=int((named - both).sum()),
-        swaps=sum(_swaps(label, guess) for label, guess in rows),
-        keypoints=_by_keypoint(pairs, matches, skeleton),
+        swaps=sum(_count_swaps(label, guess) for label, guess in rows),
+        keypoints=_count_by_keypoint(pairs, matches, skeleton),
         switches=switches,
     )
 
 
-def _names(labels: LabelledImage, found: Frame, match: Matches) -> tuple[IntArray, IntArray]:
-    """Identity in the labels and in the predictions of each matched pair, (M,) each; -1 where unknown."""
+def _pair_names(labels: LabelledImage, found: Frame, match: Matches) -> tuple[IntArray, IntArray]:
+    """Give labelled and predicted identity of each matched pair; -1 if unknown."""
     return labels.instances.identity[match.labelled], found.instances.identity[match.predicted]
 
 
-def _swaps(label: IntArray, guess: IntArray) -> int:
-    """Pairs of animals of an image that have exchanged their names."""
+def _count_swaps(label: IntArray, guess: IntArray) -> int:
+    """Count pairs of animals of an image that have exchanged their names."""
     known = (label >= 0) & (guess >= 0) & (label != guess)
     label, guess = label[known], guess[known]
     exchanged = (label[:, None] == guess[None]) & (guess[:, None] == label[None])
+    # The matrix is symmetric; its upper triangle holds each pair once.
     return int(np.triu(exchanged, 1).sum())
 
 
-def _by_keypoint(
+def _count_by_keypoint(
     pairs: Sequence[Pair], matches: Sequence[Matches], skeleton: Skeleton
 ) -> dict[str, tuple[int, int]]:
-    """For each keypoint, how many labelled ones of animals that were found lie nearest to a prediction (of
-    the same keypoint) with the right name, and how many to one with any name. Unlike the accuracy of animals
-    this sees keypoints that were put together with those of another animal."""
+    """Count by keypoint right names, and names compared, of nearest predictions."""
+    # Unlike the accuracy of animals this sees keypoints that were put together with those of another animal:
+    # each goes by the prediction of the same keypoint that lies nearest, not by the match of its animal.
     right, compared = np.zeros(skeleton.num_keypoints, np.int64), np.zeros(skeleton.num_keypoints, np.int64)
     for (labels, found), match in zip(pairs, matches, strict=True):
         if not len(match.labelled):
@@ -126,8 +127,8 @@ def _by_keypoint(
     }
 
 
-def _videos(pairs: Sequence[Pair]) -> list[list[int]]:
-    """Positions of the images of each video or folder, in the order of the numbers in their names."""
+def _group_videos(pairs: Sequence[Pair]) -> list[list[int]]:
+    """Group the images by video or folder, in the order of their numbers."""
     videos: dict[str, list[int]] = {}
     for at, (labels, _) in enumerate(pairs):
         image = labels.image
@@ -136,22 +137,21 @@ def _videos(pairs: Sequence[Pair]) -> list[list[int]]:
     return [sorted(video, key=lambda at: natural_order(pairs[at][0].name)) for video in videos.values()]
 
 
-def _switches(
+def _count_switches(
     videos: Sequence[Sequence[int]],
     pairs: Sequence[Pair],
     matches: Sequence[Matches],
     what: str,
     identified: bool,
 ) -> Switches:
-    """How often a labelled individual, seen again, has another identity or track than when it was last
-    seen."""
+    """Count changes of identity or track of individuals that are seen again."""
     changes = seen_again = 0
     for video in videos:
         last: dict[tuple[str, int], int] = {}
         for at in video:
             labels, found = pairs[at]
             match = matches[at]
-            individuals = _individuals(labels.instances, identified)
+            individuals = _identify_individuals(labels.instances, identified)
             names: npt.NDArray[np.int64] = getattr(found.instances, what)[match.predicted]
             for row, name in zip(match.labelled.tolist(), names.tolist(), strict=True):
                 individual = individuals[row]
@@ -163,9 +163,9 @@ def _switches(
     return Switches(changes, seen_again)
 
 
-def _individuals(labels: Instances, identified: bool) -> list[tuple[str, int] | None]:
-    """What tells that a labelled animal is the one of another image: its track, else its identity; None:
-    nothing."""
+def _identify_individuals(labels: Instances, identified: bool) -> list[tuple[str, int] | None]:
+    """Tell labelled animals apart across images: by track, else by identity."""
+    # The kind is part of the key: track 1 and identity 1 need not be the same animal.
     found: list[tuple[str, int] | None] = []
     for track, identity in zip(labels.track.tolist(), labels.identity.tolist(), strict=True):
         named = ("identity", identity) if identified and identity >= 0 else None

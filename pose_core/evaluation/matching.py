@@ -1,4 +1,4 @@
-"""Which predicted animal is which labelled animal: an optimal assignment in each image."""
+"""Match predicted to labelled animals: an optimal assignment in each image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Pair = tuple[LabelledImage, Frame]
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """The assignment in one image. All are row numbers of the labelled or of the predicted ``Instances``.
+    """Assignment in one image. All are row numbers of the labelled or of the predicted ``Instances``.
 
     Attributes:
         labelled: (M,) int64, labelled animals that were found, ascending.
@@ -39,8 +39,10 @@ class Matches:
 
 
 def animal_sizes(labels: LabelledImage) -> npt.NDArray[np.float64]:
-    """Longer side of each labelled animal's box, (N,) float64 pixels; NaN where there is no box or it has no
-    extent."""
+    """Measure the longer side of each labelled animal's box, (N,) float64 pixels.
+
+    NaN where there is no box or it has no extent.
+    """
     boxes = labels.instances.animal_boxes().astype(np.float64)
     sides = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
     return np.where(sides > 0, sides, np.nan)
@@ -77,6 +79,7 @@ def match_animals(labels: LabelledImage, found: Frame, *, several: bool) -> Matc
         counted = labelled[rows, None]
         cut = np.where(np.isnan(distance), reach[:, :, None], np.minimum(distance, reach[:, :, None]))
         cost = np.where(counted, cut, 0.0).sum(axis=-1) / counted.sum(axis=-1) / reach
+        # Costs of pairs out of reach are all equal; without the tie-break the order of rows would pair them.
         shared = ~np.isnan(distance)
         far = np.where(shared, distance, 0.0).sum(axis=-1) / np.maximum(shared.sum(axis=-1), 1) / diagonal
         far = np.where(shared.any(axis=-1), np.minimum(far, 1.0), 1.0)
@@ -88,7 +91,7 @@ def match_animals(labels: LabelledImage, found: Frame, *, several: bool) -> Matc
     else:
         pairs = np.zeros(0, np.int64), np.zeros(0, np.int64)
     left = np.setdiff1d(columns, pairs[1])
-    aside = _inside_any(guess[left], _ignored_regions(labels))
+    aside = _test_inside(guess[left], _collect_regions(labels))
     return Matches(
         labelled=pairs[0].astype(np.int64),
         predicted=pairs[1].astype(np.int64),
@@ -98,14 +101,15 @@ def match_animals(labels: LabelledImage, found: Frame, *, several: bool) -> Matc
     )
 
 
-def _ignored_regions(labels: LabelledImage) -> FloatArray:
+def _collect_regions(labels: LabelledImage) -> FloatArray:
     boxes = labels.instances.boxes[~labels.instances.has_keypoint]
     return np.concatenate([labels.ignore, boxes[np.isfinite(boxes).all(axis=1)]])
 
 
-def _inside_any(keypoints: npt.NDArray[np.float64], regions: FloatArray) -> npt.NDArray[np.bool_]:
-    """For each animal whether at least half of its keypoints lie in one of the regions."""
+def _test_inside(keypoints: npt.NDArray[np.float64], regions: FloatArray) -> npt.NDArray[np.bool_]:
+    """Test whether at least half of an animal's keypoints lie in one region."""
     points = keypoints[:, None]
+    # A missing keypoint is NaN and lies in no region.
     with np.errstate(invalid="ignore"):
         inside = ((points >= regions[:, None, :2]) & (points <= regions[:, None, 2:])).all(axis=-1)
     half = present_keypoints(keypoints).sum(axis=1)[:, None] / 2

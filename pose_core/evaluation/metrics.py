@@ -1,4 +1,4 @@
-"""Labels and predictions of a split -> every metric."""
+"""Compute every metric from labels and predictions of a split."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pose_core.structures import Skeleton
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """A result and what it was computed from, in the order of the pairs.
+    """Result with the errors and matches behind it, in the order of the pairs.
 
     Attributes:
         result: the metrics.
@@ -66,6 +66,7 @@ def measure(
     """
     if not pairs:
         raise DataError(f"the {split} split has no images: nothing to evaluate")
+    # Before anything is matched: a wrong name should not cost the time of a whole evaluation.
     sigmas = resolve_sigmas(spec.sigmas, skeleton)
     _check(pairs, skeleton)
     notes = []
@@ -74,6 +75,7 @@ def measure(
         notes.append(
             f"the model has no head for keypoints that exist once an image: {names} are in no metric"
         )
+        # Left out, not counted as missing: the model was never asked for them.
         skeleton = replace(skeleton, unique_keypoints=())
     matches = tuple(
         match_animals(labels, found, several=skeleton.num_individuals > 1) for labels, found in pairs

@@ -1,4 +1,4 @@
-"""Average precision by object keypoint similarity, with intervals.
+"""Compute average precision by object keypoint similarity, with intervals.
 
 Intervals resample images. Which prediction matches which animal at which OKS does not depend on the sample,
 so COCO's code matches once for each threshold and only the precision-recall curve is made anew for every
@@ -26,7 +26,7 @@ RECALLS: Floats = np.linspace(0.0, 1.0, 101)
 
 
 def resolve_sigmas(sigmas: float | Mapping[str, float], skeleton: Skeleton) -> dict[str, float]:
-    """The sigma of each of the K keypoints.
+    """Resolve the sigma of each of the K keypoints.
 
     Args:
         sigmas: one number for all, or one for each keypoint name.
@@ -63,7 +63,7 @@ def resolve_sigmas(sigmas: float | Mapping[str, float], skeleton: Skeleton) -> d
 def override_sigmas(
     sigmas: float | Mapping[str, float], options: Sequence[str], skeleton: Skeleton
 ) -> float | Mapping[str, float]:
-    """Sigmas with those of the command line in their place.
+    """Override sigmas by those of the command line.
 
     Args:
         sigmas: of the run.
@@ -89,7 +89,7 @@ def override_sigmas(
 def compute_oks_metrics(
     task: CocoTask, errors: KeypointErrors, sigmas: Mapping[str, float], bootstrap: Bootstrap
 ) -> OksMetrics:
-    """AP, AP50, AP75 and AR with intervals, and why AP50 is low where it is.
+    """Compute AP, AP50, AP75 and AR with intervals, and explain a low AP50.
 
     Args:
         task: labels and predictions.
@@ -111,6 +111,7 @@ def compute_oks_metrics(
     metrics = {
         "ap": float(precision.mean()),
         "ap50": ap50,
+        # Thresholds go from 0.5 in steps of 0.05, so the sixth is 0.75.
         "ap75": float(precision[5].mean()),
         "ar": float(recall.mean()),
     }
@@ -128,9 +129,13 @@ def compute_oks_metrics(
 
 
 def resample_precision(task: CocoTask, sigmas: Sequence[float], bootstrap: Bootstrap) -> dict[str, Floats]:
-    """AP, AP50, AP75 and AR of every resampling, (R,) each; NaN where a resampling holds no animal."""
+    """Compute AP, AP50, AP75 and AR of every resampling, (R,) each.
+
+    NaN where a resampling holds no animal.
+    """
     scores = np.array([r["score"] for r in task.results], np.float64)
     image = np.array([r["image_id"] - 1 for r in task.results], np.int64)
+    # Stable, as in COCO's code: predictions of equal score keep their order.
     order = np.argsort(-scores, kind="stable")
     counted = {a["id"]: not a["iscrowd"] and a["num_keypoints"] > 0 for a in task.truth["annotations"]}
     correct = np.zeros((len(OKS_THRESHOLDS), len(scores)), bool)
@@ -158,7 +163,7 @@ def resampled_curves(
     animals: npt.NDArray[np.int64],
     counts: npt.NDArray[np.uint16],
 ) -> tuple[Floats, Floats]:
-    """COCO's average precision and recall of resamplings.
+    """Compute COCO's average precision and recall of resamplings.
 
     A prediction whose image was drawn n times stands n times in the list; the interpolated curve needs only
     the last of them, because repeated correct predictions raise the precision and repeated false ones lower
@@ -177,12 +182,14 @@ def resampled_curves(
     precision = np.zeros((len(correct), len(counts)))
     recall = np.zeros_like(precision)
     for r, drawn in enumerate(counts.astype(np.float64) if len(image) else ()):
+        # Drawn without any labelled animal: no curve; NaN is filled in at the end.
         if not (total := float(drawn @ animals)):
             continue
         weight = drawn[image]
         right = np.cumsum(correct * weight, axis=1)
         false = np.cumsum(wrong * weight, axis=1)
         reached = right / total
+        # np.spacing(1) avoids 0 / 0 at the first predictions, as in COCO's code.
         curve = np.maximum.accumulate((right / (right + false + np.spacing(1)))[:, ::-1], axis=1)[:, ::-1]
         # One more column, 0: the precision at recalls that are not reached.
         curve = np.concatenate([curve, np.zeros((len(curve), 1))], axis=1)

@@ -1,4 +1,4 @@
-"""The folder ``evaluation/<split>`` of a run: predictions, tables and plots."""
+"""Write ``evaluation/<split>`` of a run: predictions, tables and plots."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import errno
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from pose_core.errors import RunError
 from pose_core.evaluation.contact_sheet import plot_predictions
@@ -31,7 +30,7 @@ PLOTS = ("predictions.png", "error_by_keypoint.png", "error_curve.png")
 def write_folder(
     folder: Path, pairs: Sequence[Pair], measured: Measured, skeleton: Skeleton, header: PredictionsHeader
 ) -> tuple[str, ...]:
-    """Write everything anew; what the folder held before is replaced at the end, as a whole.
+    """Write the folder anew; what it held before is replaced at the end.
 
     Args:
         folder: to make.
@@ -46,11 +45,12 @@ def write_folder(
     Raises:
         OSError: the folder cannot be written (see :func:`writing`).
     """
+    # Beside the folder, so that renaming stays on one disk; with the process, as two may evaluate at once.
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         temporary.mkdir(parents=True)
         core_writer().write(temporary / PREDICTIONS, header, [found for _, found in pairs])
-        _write_csv(temporary / ERRORS, ERROR_COLUMNS, _error_rows(pairs, measured))
+        _write_csv(temporary / ERRORS, ERROR_COLUMNS, _make_error_rows(pairs, measured))
         keypoints = keypoint_rows(measured)
         _write_csv(temporary / KEYPOINTS, list(keypoints[0]), keypoints)
         drawing: dict[str, Callable[[Path], bool]] = {
@@ -73,8 +73,7 @@ def write_folder(
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turns a failure to write into one line; a full disk is left to the command line, which knows what to
-    say.
+    """Turn a failure to write into one line.
 
     Raises:
         RunError: something in ``folder`` cannot be written.
@@ -82,6 +81,7 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        # A full disk is left to the command line, which knows what to say.
         if error.errno == errno.ENOSPC:
             raise
         raise RunError(
@@ -89,17 +89,20 @@ def writing(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 
 
-def _error_rows(pairs: Sequence[Pair], measured: Measured) -> list[dict[str, Any]]:
-    """A row for each labelled keypoint; empty cells where it was not predicted. Pixels of the original
-    image."""
-    errors, rows = measured.errors, []
+def _make_error_rows(pairs: Sequence[Pair], measured: Measured) -> list[dict[str, object]]:
+    """Make a row for each labelled keypoint, in pixels of the original image.
+
+    Cells are empty where it was not predicted.
+    """
+    errors = measured.errors
+    rows: list[dict[str, object]] = []
     partners = [dict(zip(m.labelled.tolist(), m.predicted.tolist(), strict=True)) for m in measured.matches]
     for row in range(len(errors)):
         image, animal, keypoint = (
@@ -107,6 +110,7 @@ def _error_rows(pairs: Sequence[Pair], measured: Measured) -> list[dict[str, Any
         )
         labels, found = pairs[image]
         if animal == ONCE_AN_IMAGE:
+            # Unique keypoints are numbered after those of the animals.
             at = keypoint - labels.instances.keypoints.shape[1]
             truth, predicted = labels.unique_keypoints[at], found.unique_keypoints[at : at + 1]
         else:
@@ -116,11 +120,11 @@ def _error_rows(pairs: Sequence[Pair], measured: Measured) -> list[dict[str, Any
         x, y = predicted[0] if len(predicted) else (math.nan, math.nan)
         cells = (truth[0], truth[1], x, y, errors.score[row], errors.distance[row])
         place = (labels.name, "" if animal == ONCE_AN_IMAGE else animal, errors.names[keypoint])
-        rows.append(dict(zip(ERROR_COLUMNS, (*place, *map(_cell, cells)), strict=True)))
+        rows.append(dict(zip(ERROR_COLUMNS, (*place, *map(_format_cell, cells)), strict=True)))
     return rows
 
 
-def keypoint_rows(measured: Measured) -> list[dict[str, Any]]:
+def keypoint_rows(measured: Measured) -> list[dict[str, object]]:
     rows = []
     for keypoint in measured.result.keypoints:
         error = keypoint.error
@@ -130,14 +134,18 @@ def keypoint_rows(measured: Measured) -> list[dict[str, Any]]:
             ("rms_error", error.rms),
         ]
         metrics.extend((f"pck_{threshold:g}", metric) for threshold, metric in keypoint.pck.items())
-        row: dict[str, Any] = {
+        row: dict[str, object] = {
             "keypoint": keypoint.name,
             "labelled": keypoint.labelled,
             "missing": keypoint.missing,
         }
         for name, metric in metrics:
             low, high = metric.interval or (None, None)
-            row |= {name: _cell(metric.value), f"{name}_low": _cell(low), f"{name}_high": _cell(high)}
+            row |= {
+                name: _format_cell(metric.value),
+                f"{name}_low": _format_cell(low),
+                f"{name}_high": _format_cell(high),
+            }
         if (identity := measured.result.identity) is not None and identity.keypoints:
             right, compared = identity.keypoints.get(keypoint.name, ("", ""))
             row |= {"identity_right": right, "identity_compared": compared}
@@ -145,5 +153,5 @@ def keypoint_rows(measured: Measured) -> list[dict[str, Any]]:
     return rows
 
 
-def _cell(value: float | None) -> str:
+def _format_cell(value: float | None) -> str:
     return "" if value is None or math.isnan(value) else f"{value:.6g}"

@@ -1,4 +1,4 @@
-"""Pixel errors: one row for each labelled keypoint, and the metrics made of them."""
+"""Compute pixel errors of labelled keypoints, and metrics of them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class KeypointErrors:
 def keypoint_errors(
     pairs: Sequence[tuple[LabelledImage, Frame]], matches: Sequence[Matches], skeleton: Skeleton
 ) -> KeypointErrors:
-    """Distances of all labelled keypoints to the prediction assigned to their animal.
+    """Measure distances of labelled keypoints to the matched predictions.
 
     Args:
         pairs: labels and predictions of each image.
@@ -81,6 +81,7 @@ def keypoint_errors(
         skeleton: of the project.
     """
     k, u = skeleton.num_keypoints, len(skeleton.unique_keypoints)
+    # Starts with an empty part, for splits without a labelled keypoint.
     parts = [np.zeros(0, _ROW)]
 
     def add(
@@ -131,14 +132,14 @@ def keypoint_errors(
 
 
 def compute_error_metrics(errors: KeypointErrors, bootstrap: Bootstrap) -> ErrorMetrics:
-    """Mean, median, root mean square and percentiles of the errors of all labelled keypoints that were
-    predicted."""
+    """Compute mean, median, RMS and percentiles of the errors of predicted keypoints."""
     predicted = errors.predicted
     distance, image = errors.distance[predicted], errors.image[predicted]
     if not len(distance):
         reason = NOT_PREDICTED if len(errors) else NOT_LABELLED
         undefined = Estimate.undefined(reason)
         return ErrorMetrics(0, undefined, undefined, undefined, dict.fromkeys(PERCENTILES))
+    # Sums by image, because the bootstrap draws images: keypoints of one image are not independent.
     count = np.bincount(image, minlength=errors.images)
     mean = bootstrap.ratio(np.bincount(image, distance, errors.images), count)
     square = bootstrap.ratio(np.bincount(image, distance**2, errors.images), count)
@@ -159,8 +160,10 @@ def compute_error_metrics(errors: KeypointErrors, bootstrap: Bootstrap) -> Error
 def compute_pck(
     errors: KeypointErrors, thresholds: Sequence[float], bootstrap: Bootstrap
 ) -> dict[float, Estimate]:
-    """Percentage of correct keypoints (Yang and Ramanan, 2013), as a fraction: error at most ``threshold``
-    times the longer side of the labelled animal's box. A missing prediction is not correct.
+    """Compute the fraction of correct keypoints (PCK; Yang and Ramanan, 2013).
+
+    Correct is an error of at most ``threshold`` times the longer side of the labelled animal's box. A missing
+    prediction is not correct.
 
     Keypoints of animals without a size (one labelled keypoint, no box) and those that exist once an image are
     not counted; where nothing is left, the metric is undefined.
@@ -177,7 +180,8 @@ def compute_pck(
     metrics = {}
     count = np.bincount(measured.image, minlength=errors.images)
     for threshold in thresholds:
-        correct = measured.distance <= threshold * measured.size  # False for NaN
+        # False where the distance is NaN: a keypoint without prediction is not correct.
+        correct = measured.distance <= threshold * measured.size
         resampled = bootstrap.ratio(np.bincount(measured.image, correct, errors.images), count)
         why = bootstrap.undefined
         metrics[threshold] = Estimate(float(correct.mean()), None if why else interval(resampled), why)
@@ -187,7 +191,7 @@ def compute_pck(
 def per_keypoint(
     errors: KeypointErrors, thresholds: Sequence[float], bootstrap: Bootstrap
 ) -> tuple[KeypointMetrics, ...]:
-    """The metrics of each keypoint by itself, in the order of ``errors.names``."""
+    """Compute the metrics of each keypoint, in the order of ``errors.names``."""
     metrics = []
     for index, name in enumerate(errors.names):
         own = errors.select(errors.keypoint == index)
@@ -206,8 +210,7 @@ def per_keypoint(
 def compute_confident_metrics(
     errors: KeypointErrors, threshold: float, bootstrap: Bootstrap
 ) -> ConfidentMetrics:
-    """Errors of only those keypoints that the model itself scores at least ``threshold``, and how many those
-    are.
+    """Compute errors of keypoints scored at least ``threshold``, and their share.
 
     The fraction kept is of all labelled keypoints, so that a model cannot look good by predicting little.
     """

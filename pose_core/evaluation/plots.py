@@ -1,4 +1,4 @@
-"""Charts of the errors of a split. Drawn without pyplot: no display, no global state."""
+"""Plot the errors of a split. Drawn without pyplot: no display, no global state."""
 
 from __future__ import annotations
 
@@ -41,14 +41,15 @@ _STYLE: Any = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The look of all plots of the evaluation."""
+    """Set the look of all plots of the evaluation."""
     with matplotlib.rc_context(_STYLE):
         yield
 
 
 def plot_error_by_keypoint(errors: KeypointErrors, result: EvaluationResult, path: Path) -> bool:
-    """Every error as a dot, with quartiles and median, a row for each keypoint; False if there is nothing to
-    draw.
+    """Plot errors as dots with quartiles; False if there is nothing to draw.
+
+    There is a row for each keypoint.
 
     Args:
         errors: rows of the split.
@@ -63,23 +64,26 @@ def plot_error_by_keypoint(errors: KeypointErrors, result: EvaluationResult, pat
         figure = Figure(figsize=(9, 1.7 + 0.5 * len(names)), layout="constrained")
         axes = figure.add_subplot()
         low, high = _log_range(distance)
+        # Seeded: the same errors give the same picture, so that two evaluations can be compared.
         rng = np.random.default_rng(0)
-        for row, (name, colour) in enumerate(zip(names, _colours(names), strict=True)):
+        for row, (name, colour) in enumerate(zip(names, _choose_colours(names), strict=True)):
+            # An error of 0 has no place on a logarithmic axis.
             own = np.clip(errors.distance[(errors.keypoint == row) & errors.predicted], low, None)
             metrics = result.keypoints[row]
             assert metrics.name == name
             text = f"n = {len(own)}" + (f", {metrics.missing} missing" if metrics.missing else "")
             if len(own):
-                _box(axes, own, row, colour, rng)
-                text = f"median {_pixels(float(np.median(own)))} px,  {text}"
+                _draw_box(axes, own, row, colour, rng)
+                text = f"median {_format_pixels(float(np.median(own)))} px,  {text}"
             axes.annotate(
                 text, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=9.5, color=GREY
             )
         axes.set_xscale("log")
         axes.set_xlim(low * 0.9, high * 1.1)
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _pixels(x)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: _format_pixels(x)))
         axes.xaxis.set_minor_formatter(NullFormatter())
+        # Downwards, so that the first keypoint stands on top.
         axes.set_ylim(len(names) - 0.4, -0.6)
         axes.set_yticks(range(len(names)), names, color=INK)
         axes.tick_params(axis="y", length=0)
@@ -88,13 +92,13 @@ def plot_error_by_keypoint(errors: KeypointErrors, result: EvaluationResult, pat
         axes.set_xlabel(
             "error (pixels of the original image, logarithmic; box: quartiles, line: 5 % to 95 %)"
         )
-        axes.set_title(f"Error by keypoint, {_images(result)}")
+        axes.set_title(f"Error by keypoint, {_describe_images(result)}")
         figure.savefig(path)
     return True
 
 
 def plot_error_curve(errors: KeypointErrors, result: EvaluationResult, path: Path) -> bool:
-    """Fraction of labelled keypoints predicted within x pixels; False if there is nothing to draw.
+    """Plot the cumulative errors; False if there is nothing to draw.
 
     Keypoints without a prediction are within no distance, so that curves end below 100 % where any is
     missing.
@@ -113,11 +117,13 @@ def plot_error_curve(errors: KeypointErrors, result: EvaluationResult, path: Pat
         limit = _curve_limit(distance)
         # More lines than colours that can be told apart say nothing.
         if 1 < len(errors.names) <= 12:
-            for index, (name, colour) in enumerate(zip(errors.names, _colours(errors.names), strict=True)):
+            for index, (name, colour) in enumerate(
+                zip(errors.names, _choose_colours(errors.names), strict=True)
+            ):
                 own = errors.distance[errors.keypoint == index]
                 if len(own):
                     axes.step(
-                        *_cumulative(own, limit),
+                        *_accumulate(own, limit),
                         where="post",
                         color=colour,
                         linewidth=1.4,
@@ -125,7 +131,7 @@ def plot_error_curve(errors: KeypointErrors, result: EvaluationResult, path: Pat
                         alpha=0.9,
                     )
         axes.step(
-            *_cumulative(errors.distance, limit),
+            *_accumulate(errors.distance, limit),
             where="post",
             color=INK,
             linewidth=2.8,
@@ -140,9 +146,9 @@ def plot_error_curve(errors: KeypointErrors, result: EvaluationResult, path: Pat
         axes.set_axisbelow(True)
         axes.set_xlabel("error below (pixels of the original image)")
         axes.set_ylabel("labelled keypoints")
-        axes.set_title(f"Cumulative error, {_images(result)}")
+        axes.set_title(f"Cumulative error, {_describe_images(result)}")
         beyond, missing = int((distance > limit).sum()), result.counts.missing
-        left_out = [f"{beyond} beyond {_pixels(limit)} px"] * bool(beyond) + [
+        left_out = [f"{beyond} beyond {_format_pixels(limit)} px"] * bool(beyond) + [
             f"{missing} without a prediction"
         ] * bool(missing)
         if left_out:
@@ -154,12 +160,13 @@ def plot_error_curve(errors: KeypointErrors, result: EvaluationResult, path: Pat
     return True
 
 
-def _colours(names: Sequence[str]) -> list[str]:
+def _choose_colours(names: Sequence[str]) -> list[str]:
     return [to_hex(colour) for colour in keypoint_colours(len(names))]
 
 
-def _box(axes: Axes, values: Floats, row: int, colour: str, rng: np.random.Generator) -> None:
-    """Dots, a box from quartile to quartile, lines to the 5th and 95th percentile, a bar at the median."""
+def _draw_box(axes: Axes, values: Floats, row: int, colour: str, rng: np.random.Generator) -> None:
+    """Draw dots, quartiles, median, and lines to the 5th and 95th percentile."""
+    # More dots than this hide each other; percentiles are of all values.
     shown = values if len(values) <= 1000 else rng.choice(values, 1000, replace=False)
     dots = row + rng.uniform(-0.22, 0.22, len(shown))
     axes.scatter(shown, dots, s=14, color=colour, alpha=0.45, linewidths=0, zorder=2)
@@ -174,8 +181,8 @@ def _box(axes: Axes, values: Floats, row: int, colour: str, rng: np.random.Gener
     )
 
 
-def _cumulative(distance: Floats, limit: float) -> tuple[Floats, Floats]:
-    """Steps of the cumulative curve from 0 to ``limit``; NaN distances are never reached."""
+def _accumulate(distance: Floats, limit: float) -> tuple[Floats, Floats]:
+    """Compute the cumulative curve from 0 to ``limit``; NaN is never reached."""
     ordered = np.sort(distance[~np.isnan(distance)])
     inside = ordered[ordered <= limit]
     heights = np.arange(1, len(inside) + 1) / len(distance)
@@ -184,14 +191,15 @@ def _cumulative(distance: Floats, limit: float) -> tuple[Floats, Floats]:
 
 
 def _mark(axes: Axes, distance: Floats, fraction: float, limit: float) -> None:
-    """The distance within which a fraction of the keypoints lies, written at the curve."""
+    """Mark the distance within which a fraction of the keypoints lies."""
     ordered = np.sort(np.where(np.isnan(distance), np.inf, distance))
     reached = float(ordered[int(np.ceil(fraction * len(ordered))) - 1])
+    # Further right the text would run out of the axes.
     if reached > 0.8 * limit:
         return
     axes.plot([reached], [fraction], "o", color=INK, markersize=7, zorder=5)
     axes.annotate(
-        f"{fraction:.0%} within {_pixels(reached)} px",
+        f"{fraction:.0%} within {_format_pixels(reached)} px",
         (reached, fraction),
         xytext=(10, -14),
         textcoords="offset points",
@@ -203,7 +211,7 @@ def _mark(axes: Axes, distance: Floats, fraction: float, limit: float) -> None:
 
 
 def _curve_limit(distance: Floats) -> float:
-    """A round number that shows nearly all errors without a few gross ones squeezing the rest."""
+    """Choose a round limit that a few gross errors do not stretch."""
     wanted = min(float(distance.max()), 2 * float(np.percentile(distance, 90)))
     if wanted <= 0:
         return 1.0
@@ -214,16 +222,16 @@ def _curve_limit(distance: Floats) -> float:
 
 
 def _log_range(distance: Floats) -> tuple[float, float]:
-    """Limits of the logarithmic axis; errors below the lower one (0 among them) are drawn on it."""
+    """Choose the limits of the logarithmic axis."""
     high = max(float(distance.max()), 1e-2)
     low = min(max(float(np.percentile(distance, 1)), high / 1e5, 1e-2), high / 10)
     return low, high
 
 
-def _pixels(value: float) -> str:
+def _format_pixels(value: float) -> str:
     return f"{value:.2g}" if value < 9.95 else f"{value:.0f}"
 
 
-def _images(result: EvaluationResult) -> str:
+def _describe_images(result: EvaluationResult) -> str:
     count = result.counts.images
     return f"{count} {result.split} image{'s' if count != 1 else ''}"

@@ -1,4 +1,4 @@
-"""What an evaluation says, and how it looks as JSON."""
+"""Results of an evaluation, and their form as JSON."""
 
 from __future__ import annotations
 
@@ -145,6 +145,7 @@ class IdentityMetrics:
         return {
             "accuracy": self.accuracy.value,
             "intervals": _intervals(metrics),
+            # NaN is no JSON: undefined metrics are null, and the reason stands here.
             "reasons": _reasons(metrics),
             **{name: getattr(self, name) for name in ("compared", "right", "unnamed", "swaps")},
             "keypoints": {

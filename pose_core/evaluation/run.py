@@ -1,4 +1,4 @@
-"""A run folder -> metrics of one of its splits: what ``pose evaluate`` does, callable from Python."""
+"""Evaluate a run on one of its splits, as ``pose evaluate`` does."""
 
 from __future__ import annotations
 
@@ -31,8 +31,6 @@ from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import PROVENANCE, Run
 from pose_core.specs import AnyRunSpec, DetectorRunSpec, EvaluationSpec, RunBase, RunSpec
 from pose_core.structures import Frame, LabelledDataset
-
-"""Gets how many of how many images are done."""
 
 SPLITS = ("train", "validation", "test")
 ALL = "all"
@@ -131,9 +129,9 @@ def evaluate_poses(
     images = split_images(run, split, data)
     # Where a run has no source of its own, the labels are what it is measured with.
     alone = any(value is True for value in labelled_sources(run, {})[0].values())
-    ways = {split if alone else _suffixed(split, first): first}
+    ways = {split if alone else _name_metrics(split, first): first}
     if labelled:
-        ways[_suffixed(split, labelled)] = labelled
+        ways[_name_metrics(split, labelled)] = labelled
     results = []
     for name, given in ways.items():
         frames = _predict(run, images, chosen, batch_size, given, reporter)
@@ -151,16 +149,16 @@ def evaluate_detector(
     *,
     reporter: Reporter | None = None,
 ) -> DetectorResult:
-    """Find boxes in the images of a split, as a top-down model would, and compare them with the labelled
-    ones.
+    """Measure the boxes that a detector finds in the images of a split.
 
-    The metrics go into the run's ``metrics.json`` under the name of the split. See :func:`evaluate`.
+    They are found as for a top-down model. The metrics go into the run's ``metrics.json`` under the name of
+    the split. See :func:`evaluate`.
     """
     images = split_images(run, split, data)
     # Images of different sizes are shown at different sizes where the detector takes any: one by one then.
     at_once = (batch_size or run.spec.train.batch_size) if run.spec.network.size is not None else 1
     pipeline = make_detector_pipeline(run, choose_device(device), at_once)
-    frames = _frames(pipeline, split, images, reporter)
+    frames = _predict_frames(pipeline, split, images, reporter)
     min_box = run.spec.decided_min_box()
     result = measure_boxes(
         split, [images.dataset.images[row] for row in images.rows], frames, min_box, images.notes
@@ -177,7 +175,7 @@ def _predict(
     sources: Mapping[str, Source],
     reporter: Reporter | None,
 ) -> list[Frame]:
-    """The prediction of each image.
+    """Predict each image.
 
     Raises:
         ConfigError: what is found in a frame depends on the frame before.
@@ -186,14 +184,17 @@ def _predict(
     pipeline, _ = make_pipeline(run, device, batch_size or run.spec.inference.batch_size, sources, labels)
     if pipeline.sequential:
         raise ConfigError(f"{run.name}: starts from the frame before, and labelled images are no sequence")
-    return _frames(pipeline, run.name, images, reporter)
+    return _predict_frames(pipeline, run.name, images, reporter)
 
 
-def _frames(pipeline: Pipeline, name: str, images: SplitImages, reporter: Reporter | None) -> list[Frame]:
+def _predict_frames(
+    pipeline: Pipeline, name: str, images: SplitImages, reporter: Reporter | None
+) -> list[Frame]:
     reporter = reporter or current_reporter()
     files = [images.dataset.images[row].image for row in images.rows]
     frames: list[Frame] = []
     for result in pipeline.run(ImageSource(name, files)):
+        # Prediction goes on after a damaged image; metrics without it would be those of another split.
         if damaged := [frame for frame in result.frames if frame.missing is not None]:
             raise DataError(damaged[0].missing)
         frames += result.frames
@@ -201,8 +202,8 @@ def _frames(pipeline: Pipeline, name: str, images: SplitImages, reporter: Report
     return frames
 
 
-def _suffixed(split: str, sources: Mapping[str, Source]) -> str:
-    """What metrics are called: the split, and the labels where they take part."""
+def _name_metrics(split: str, sources: Mapping[str, Source]) -> str:
+    """Name the metrics: the split, and the labels where they take part."""
     return "-".join([split, *(name for name, value in sources.items() if value is True)]).replace("_", "-")
 
 
@@ -258,12 +259,12 @@ def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> Spl
             raise DataError(f"{source}: no image has a labelled keypoint; nothing to evaluate")
         note = "these are all labelled images, those included that the network was trained on"
         return SplitImages(dataset, rows, (note,))
+    # By name: rows shift when images are added to the project after the training.
     at = {image.name: row for row, image in enumerate(dataset.images)}
     if gone := [name for name in names if name not in at]:
         raise DataError(
             f"{source}: {len(gone)} of the {len(names)} images of the {split} split are not in it, the first "
-            "is "
-            f"{gone[0]}; pass {argument('data', 'PATH')} of the project that the run was trained on"
+            f"is {gone[0]}; pass {argument('data', 'PATH')} of the project that the run was trained on"
         )
     notes = []
     if data_hash(dataset) != run.provenance.get("data_hash"):
@@ -283,8 +284,7 @@ def report(
     sources: Mapping[str, Source] = MappingProxyType({}),
     spec: EvaluationSpec | None = None,
 ) -> EvaluationResult:
-    """Measure predictions of a split, however they were made, and write metrics, tables and plots into the
-    run.
+    """Measure predictions of a split; write metrics, tables and plots into the run.
 
     Args:
         run: the run.

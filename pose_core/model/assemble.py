@@ -1,4 +1,4 @@
-"""A network assembled from a spec: backbone, optional neck, heads, extra inputs."""
+"""Assemble a pose network: backbone, optional neck, heads, extra inputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Outputs = Mapping[str, Mapping[str, Tensor]]
 
 
 class PoseModel(Network):
-    """Image -> animals, for one network.
+    """Find animals in images with one network.
 
     The order of work: ``normalise`` (bytes -> floats), ``forward`` (floats -> outputs of each head), and then
     either ``losses`` or ``decode``; ``predict`` does all three for inference.
@@ -62,6 +62,7 @@ class PoseModel(Network):
         self.size_multiple = spec.backbone.size_multiple()
         self._features = spec.backbone.features()
         self._backbone_name = spec.backbone.type
+        # Not persistent: files of weights, also those of other tools, hold no normalisation; the spec does.
         self.register_buffer(
             "mean", 255.0 * torch.tensor(spec.preprocess.mean).view(1, 3, 1, 1), persistent=False
         )
@@ -71,11 +72,11 @@ class PoseModel(Network):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Device of the buffers and parameters."""
         return self.mean.device
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Bytes -> floats.
+        """Turn bytes into normalised floats.
 
         Args:
             images: (B, 3, H, W) uint8 RGB.
@@ -83,11 +84,12 @@ class PoseModel(Network):
         Returns:
             (B, 3, H, W) float32, channels last, normalised by the spec's mean and standard deviation.
         """
+        # In place is safe: uint8 to float32 always makes a new tensor.
         floats = images.to(torch.float32).sub_(self.mean).div_(self.std)
         return floats.contiguous(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor, **extra: Tensor) -> dict[str, dict[str, Tensor]]:
-        """Outputs of each head, by head name and output name.
+        """Compute the outputs of each head, by head name and output name.
 
         Args:
             images: (B, 3, H, W) float32, normalised.
@@ -99,23 +101,23 @@ class PoseModel(Network):
         return {name: head(features) for name, head in self._heads()}
 
     def extra_for_training(self, labels: Labels, image_size: tuple[int, int]) -> dict[str, Tensor]:
-        """The extra inputs, made from labels."""
+        """Make the extra inputs from labels."""
         return {
             name: cast(ExtraInput, part).for_training(labels, image_size)
             for name, part in self.inputs.items()
         }
 
     def extra_for_inference(self, found: Predictions, image_size: tuple[int, int]) -> dict[str, Tensor]:
-        """The extra inputs, made from what an earlier stage found."""
+        """Make the extra inputs from what an earlier stage found."""
         return {
             name: cast(ExtraInput, part).for_inference(found, image_size)
             for name, part in self.inputs.items()
         }
 
     def losses(self, outputs: Outputs, labels: Labels) -> dict[str, Tensor]:
-        """All weighted losses as ``head.output``: scalars whose sum is minimised.
+        """Compute the weighted losses: ``head.output`` -> scalar.
 
-        In crops heads learn the animal that the crop is about and nothing of its neighbours.
+        Training minimises their sum.
         """
         labels = self.targets(labels)
         result: dict[str, Tensor] = {}
@@ -123,25 +125,32 @@ class PoseModel(Network):
             try:
                 losses = head.loss(outputs[name], labels)
             except ConfigError as error:
+                # A head knows its own settings but not its name in the spec.
                 raise ConfigError(f"model.heads.{name}.{error}") from None
             result |= {f"{name}.{output}": value for output, value in losses.items()}
         return result
 
     def targets(self, labels: Labels) -> Labels:
-        """The animals that the network should find: all, or in a crop the first."""
+        """Select the animals that the network should find."""
+        # In crops heads learn the animal that the crop is about, which stands first, and nothing of its
+        # neighbours.
         return labels.of_first() if self.view == "animal" else labels
 
     def decode(self, outputs: Outputs) -> Predictions:
-        """Animals in pixels of the network's input; each head extends what the ones before it found."""
+        """Decode outputs of the heads into animals.
+
+        Each head extends what the ones before it found. Keypoints are in pixels of the network's input.
+        """
         first = next(iter(next(iter(outputs.values())).values()))
         found = Predictions.none(len(first), self.skeleton, first.device)
         for name, head in self._heads():
+            # After a forward pass in half precision the maps are not float32, and coordinates need it.
             found = head.decode({key: value.float() for key, value in outputs[name].items()}, found)
         return found
 
     @torch.inference_mode()
     def predict(self, images: Tensor, initial: Predictions | None = None) -> Predictions:
-        """Bytes -> animals.
+        """Find the animals in a batch of images.
 
         Args:
             images: (B, 3, H, W) uint8 RGB on the model's device; H and W multiples of ``size_multiple``.
@@ -158,8 +167,10 @@ class PoseModel(Network):
         return self.decode(self(self.normalise(images), **extra))
 
     def parts(self) -> Mapping[str, nn.Module]:
-        """The whole, and the backbone: the one within a wrapper (:class:`pose_core.hooks.ModelRecipe`)."""
+        """Parts that weights may be made for: the whole and the backbone."""
         backbone: nn.Module = self.backbone
+        # Weights of a backbone were made without a wrapper around it, so their names are those of the
+        # innermost one.
         while isinstance(within := getattr(backbone, "backbone", None), Backbone):
             backbone = within
         return {"model": self, "backbone": backbone}
@@ -167,14 +178,17 @@ class PoseModel(Network):
     def take_over(
         self, found: FoundWeights, metadata: Mapping[str, str], aliases: Mapping[str, str]
     ) -> list[str]:
-        """Weights of a backbone, or of a whole network: by the names of the keypoints where those are
-        known."""
-        from pose_core.model.transfer import take_over  # which builds networks of this class
+        """Load weights of a backbone or of a whole network.
+
+        Those of a whole network go by the names of the keypoints where these are known.
+        """
+        # Imported here because transfer imports this module: it builds networks of this class.
+        from pose_core.model.transfer import take_over
 
         return take_over(self, found, metadata, aliases)
 
     def check(self) -> None:
-        """See :meth:`check_features`."""
+        """Check the feature maps, see :meth:`check_features`."""
         self.check_features()
 
     def check_features(self, size: tuple[int, int] | None = None) -> None:
@@ -189,11 +203,13 @@ class PoseModel(Network):
         """
         height, width = size or self.spec.preprocess.size or (2 * self.size_multiple, 2 * self.size_multiple)
         check_sides("model.preprocess.size", (height, width), self.size_multiple)
-        nobody = torch.full((1, 1, self.skeleton.num_keypoints, 2), torch.nan, device=self.mean.device)
+        # One animal without a keypoint gives the extra inputs the shapes that they have in use.
+        unlabelled = torch.full((1, 1, self.skeleton.num_keypoints, 2), torch.nan, device=self.mean.device)
         found = Predictions.none(1, self.skeleton, self.mean.device).with_animals(
-            nobody, torch.zeros_like(nobody[..., 0])
+            unlabelled, torch.zeros_like(unlabelled[..., 0])
         )
         training = self.training
+        # In training mode the image of zeros would go into the running statistics of batch normalisation.
         self.eval()
         with torch.inference_mode():
             extra = self.extra_for_inference(found, (height, width))
@@ -203,25 +219,24 @@ class PoseModel(Network):
         if not isinstance(maps, list | tuple) or any(m.dim() < 3 for m in maps):
             raise PluginError(
                 f"backbone {self._backbone_name}: forward must return a list of feature maps (B, C, h, w), "
-                "not "
-                f"{_named(maps)}; the plugin is broken"
+                f"not {_describe_output(maps)}; the plugin is broken"
             )
         real = tuple(Feature(m.shape[1], round(height / m.shape[2])) for m in maps)
         if real != tuple(self._features):
             raise PluginError(
-                f"backbone {self._backbone_name} puts out {_listed(real)} but its config declares "
-                f"{_listed(self._features)}; the plugin is broken"
+                f"backbone {self._backbone_name} puts out {_list_features(real)} but its config declares "
+                f"{_list_features(self._features)}; the plugin is broken"
             )
 
     def _heads(self) -> list[tuple[str, Head]]:
         return [(name, cast(Head, head)) for name, head in self.heads.items()]
 
 
-def _named(maps: object) -> str:
+def _describe_output(maps: object) -> str:
     if isinstance(maps, list | tuple):
         return "a list of " + ", ".join(str(tuple(getattr(m, "shape", ()))) for m in maps)
     return f"a {type(maps).__name__}"
 
 
-def _listed(features: Sequence[Feature]) -> str:
+def _list_features(features: Sequence[Feature]) -> str:
     return ", ".join(f"{f.channels} channels at stride {f.stride}" for f in features) or "nothing"

@@ -1,4 +1,4 @@
-"""A network of a run, built from its spec."""
+"""Build the network of a run from its spec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A detector as the core uses it: bytes in, boxes out."""
+"""Run a detector: bytes in, boxes out."""
 
 from __future__ import annotations
 
@@ -32,13 +32,14 @@ class DetectorModel(Network):
         self.network = context.build("detector", config)
 
     def parts(self) -> Mapping[str, nn.Module]:
-        """The whole, and the detector as its plugin knows it."""
+        """Parts that weights may be made for: the whole and the detector."""
+        # A plugin names the parameters of its detector without the ``network`` in front of them.
         return {"model": self, "detector": self.network}
 
     def take_over(
         self, found: FoundWeights, metadata: Mapping[str, str], aliases: Mapping[str, str]
     ) -> list[str]:
-        """Weights of the whole network, which must agree in every name and shape."""
+        """Load weights of the whole network; every name and shape must agree."""
         refuse_aliases(aliases, "the weights of a detector have no keypoints")
         parts = self.parts()
         part, state = match_part(parts, found)
@@ -46,7 +47,7 @@ class DetectorModel(Network):
         return []
 
     def losses(self, images: Tensor, labels: Labels) -> dict[str, Tensor]:
-        """Weighted losses by name, scalars whose sum is minimised.
+        """Compute the weighted losses by name, scalars to be added up.
 
         Args:
             images: (B, 3, H, W) uint8 RGB.
@@ -56,7 +57,7 @@ class DetectorModel(Network):
 
     @torch.inference_mode()
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Boxes in pixels of ``images``, best first.
+        """Find boxes in pixels of ``images``, highest scores first.
 
         Args:
             images: (B, 3, H, W) uint8 RGB on the detector's device; sides multiples of ``size_multiple``.
@@ -69,4 +70,5 @@ class DetectorModel(Network):
 
 
 def _floats(images: Tensor) -> Tensor:
+    # Only to [0, 1]: a detector normalises by itself, as each architecture has statistics of its own.
     return images.to(torch.float32).div_(255.0).contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Where the arithmetic happens."""
+"""Choose the device that networks compute on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pose_core.errors import ConfigError, argument
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device a user means.
+    """Choose the device that a user names.
 
     Args:
         name: ``auto`` (CUDA, then Apple's MPS, then the CPU), ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.

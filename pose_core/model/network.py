@@ -1,4 +1,4 @@
-"""What the networks of all tasks have in common: weights that fit them, and a check before training."""
+"""Base class of the networks of all tasks, and loading weights into them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -36,7 +36,7 @@ class FoundWeights:
     part: str = ""
     skeleton: Skeleton | None = None
     spec: ModelSpec | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, object] = field(default_factory=dict)
 
 
 class Network(nn.Module, ABC):
@@ -97,11 +97,10 @@ def load_exactly(module: nn.Module, state: Mapping[str, Tensor], origin: str) ->
 
 
 def match_part(parts: Mapping[str, nn.Module], found: FoundWeights) -> tuple[str, dict[str, Tensor]]:
-    """Find the part that weights are for by their names; gives it, and the weights under the names of that
-    part.
+    """Find the part that weights are for by their names.
 
-    Names may have the part's name in front (a backbone cut out of a whole network), or lack a first component
-    that all of the part's own share (a network that the part wraps).
+    Returns:
+        name of the part, and the weights under the names of that part.
 
     Raises:
         WeightsError: they fit no part.
@@ -112,12 +111,16 @@ def match_part(parts: Mapping[str, nn.Module], found: FoundWeights) -> tuple[str
         own = set(module.state_dict())
         shared = {name.partition(".")[0] for name in own}
         readings = [found.state]
+        # A backbone that was cut out of a whole network has the name of the part in front.
         if part != whole and all(name.startswith(f"{part}.") for name in found.state):
             readings.append({n.removeprefix(f"{part}."): t for n, t in found.state.items()})
+        # A part that wraps one network has one more component in front of all its names.
         if part != whole and len(shared) == 1:
             first = next(iter(shared))
             readings.append({f"{first}.{n}": t for n, t in found.state.items()})
         for state in readings:
+            # The share of the part counts, not that of the file: a file may hold more than the part uses.
+            # In a tie the whole network wins, since it comes first.
             share = len(own & set(state)) / max(len(own), 1)
             if share > best[0]:
                 best = (share, part, state)

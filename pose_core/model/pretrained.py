@@ -1,4 +1,4 @@
-"""The files of weights that plugins name: where they lie, and fetching them. No torch."""
+"""Locate and fetch the files of weights that plugins name. No torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pose_core.io.downloads import RemoteFile, obtain
 
 
 def remote_file(spec: WeightSpec) -> RemoteFile:
-    """The file of some weights, kept in the cache as ``weights/<first digits of sha256>-<file name>``.
+    """Describe the file of some weights.
+
+    It is kept in the cache as ``weights/<first digits of sha256>-<file name>``.
 
     Raises:
         PluginError: the spec's checksum is none.
@@ -19,7 +21,9 @@ def remote_file(spec: WeightSpec) -> RemoteFile:
 
 
 def fetch(spec: WeightSpec) -> Path:
-    """The file of some weights on this machine, downloaded if need be; its checksum is compared each time.
+    """Give the file of some weights, downloaded if need be.
+
+    Its checksum is compared each time.
 
     Raises:
         DownloadError: it is not there and cannot be downloaded; one line says what to download to where.

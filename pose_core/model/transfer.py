@@ -1,4 +1,4 @@
-"""Weights of a network for one set of keypoints -> a network for another set, keypoint by keypoint."""
+"""Transfer weights between networks for different keypoints."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pose_core.specs import ModelSpec
 from pose_core.structures import Skeleton
 
 Aliases = Mapping[str, Sequence[str]]
-"""For one's own keypoints, what they may be called elsewhere, best first."""
+"""Own keypoint -> the names that it may have elsewhere, best first."""
 
 METADATA_ALIASES = "aliases"
 """Key of ``LabelledDataset.metadata`` under which a reader leaves the project's table of names: a JSON
@@ -29,7 +29,7 @@ object, own keypoint -> list of the names that it has elsewhere."""
 
 @dataclass(frozen=True)
 class WeightSource:
-    """Where one of one's own keypoints gets its weights from.
+    """Source of the weights of one own keypoint.
 
     Attributes:
         keypoint: of the source; None: nowhere, the fresh initial values stay.
@@ -48,11 +48,11 @@ class WeightSource:
 
 @dataclass(frozen=True)
 class Transfer:
-    """What was taken over.
+    """Weights that were taken over, keypoint by keypoint.
 
     Attributes:
-        sources: of one's own keypoints, unique ones last, in order.
-        dropped: keypoints of the source that none of one's own corresponds to.
+        sources: of the own keypoints in order, unique ones last.
+        dropped: keypoints of the source that no own one corresponds to.
         lines: for the user.
     """
 
@@ -84,9 +84,9 @@ def take_over(
 
 
 def _load_backbone(backbone: nn.Module, state: Mapping[str, Tensor], origin: str) -> list[str]:
-    """Load a backbone; a file may hold more of the network than the backbone uses (a classifier, later
-    stages)."""
+    """Load the weights of a backbone."""
     own = backbone.state_dict()
+    # A published file often holds more than the backbone uses: a classifier, later stages.
     beyond = [name for name in state if name not in own]
     taken = {name: tensor for name, tensor in state.items() if name in own}
     if problems := misfits(own, taken):
@@ -130,22 +130,24 @@ def transfer(
     found |= match_keypoints(own.unique_keypoints, theirs.unique_keypoints, aliases, origin)
     fresh = model.state_dict()
     axes, their_axes = keypoint_axes(model), keypoint_axes(source)
-    new, extra = _other_heads(state, fresh)
-    mapped = {name: tensor for name, tensor in fresh.items() if _head(name) in new}
+    new, extra = _compare_heads(state, fresh)
+    # Heads that the weights lack are filled in, so that what is still missing at the end is an error.
+    mapped = {name: tensor for name, tensor in fresh.items() if _parse_head(name) in new}
     problems: list[str] = []
     for name, tensor in state.items():
-        if _head(name) in extra:
+        if _parse_head(name) in extra:
             continue
         mapped[name] = tensor
         if name not in axes or name not in their_axes:
             continue
-        expected = _shape_for(fresh[name], their_axes[name])
+        expected = _compute_shape(fresh[name], their_axes[name])
         if tuple(tensor.shape) != expected:
             count = len(theirs.keypoints) + len(theirs.unique_keypoints)
             problems.append(f"{name} is {tuple(tensor.shape)}, for {count} keypoints it would be {expected}")
+            # One report for it is enough: with its own shape it is no misfit below.
             mapped[name] = fresh[name]
             continue
-        mapped[name] = _placed(fresh[name], tensor, axes[name], their_axes[name], found)
+        mapped[name] = _place_entries(fresh[name], tensor, axes[name], their_axes[name], found)
     if problems := misfits(fresh, mapped) + problems:
         raise WeightsError(f"{origin}: does not fit the model: {listed(problems)}")
     model.load_state_dict(mapped)
@@ -154,11 +156,12 @@ def transfer(
     notes = [f"head {name}: new" for name in sorted(new)] + [
         f"head {name}: not used" for name in sorted(extra)
     ]
-    return Transfer(found, dropped, (*_told(own, theirs, found, dropped), *notes))
+    return Transfer(found, dropped, (*_describe_sources(own, theirs, found, dropped), *notes))
 
 
 def network_of(spec: ModelSpec, skeleton: Skeleton) -> PoseModel:
-    """A network without memory for its weights: only its shapes and keypoint axes are of use."""
+    """Build a network without memory for its weights."""
+    # Only its shapes and keypoint axes are of use, and those exist on the meta device.
     with torch.device("meta"):
         return PoseModel(spec, skeleton)
 
@@ -166,7 +169,7 @@ def network_of(spec: ModelSpec, skeleton: Skeleton) -> PoseModel:
 def match_keypoints(
     own: Sequence[str], source: Sequence[str], aliases: Aliases, origin: str
 ) -> dict[str, WeightSource]:
-    """Where each of one's own keypoints comes from; see :func:`transfer`.
+    """Match each own keypoint with one of the source; see :func:`transfer`.
 
     Raises:
         ConfigError: a name fits several of the source's, which differ in case only.
@@ -187,6 +190,7 @@ def match_keypoints(
     result: dict[str, WeightSource] = {}
     for name in own:
         others = [found for alias in aliases.get(name, ()) if (found := lookup(alias)) is not None]
+        # An alias that differs from the own name in case only would be found without the table.
         if others and others[0].casefold() != name.casefold():
             result[name] = WeightSource(others[0], alias=True)
         else:
@@ -197,7 +201,9 @@ def match_keypoints(
 def merge_aliases(
     metadata: Mapping[str, str], given: Mapping[str, str], own: Skeleton, source: Skeleton | None
 ) -> Aliases:
-    """The aliases of a project (see :data:`METADATA_ALIASES`), and before them those that the user gave.
+    """Merge the aliases of a project with those that the user gave.
+
+    Those of the user come first. For the table of a project see :data:`METADATA_ALIASES`.
 
     Raises:
         ConfigError: the user's name a keypoint that does not exist here or there, or the project's are no
@@ -209,6 +215,7 @@ def merge_aliases(
         table = json.loads(metadata.get(METADATA_ALIASES, "{}"))
         for name, others in table.items():
             merged[str(name)] = [str(other) for other in others]
+    # JSON of another form has no items() (AttributeError) or holds what cannot be iterated (TypeError).
     except (ValueError, AttributeError, TypeError):
         raise ConfigError(
             f"metadata.{METADATA_ALIASES}: must be a JSON object of lists, as the reader of the project "
@@ -233,7 +240,7 @@ def merge_aliases(
 
 
 def keypoint_axes(model: PoseModel) -> dict[str, Sequence[KeypointAxis]]:
-    """The keypoint axes of the whole network, by the names of its ``state_dict``.
+    """Collect the keypoint axes of a network by names of its ``state_dict``.
 
     Raises:
         PluginError: a part says that it has one where it has none.
@@ -253,71 +260,71 @@ def keypoint_axes(model: PoseModel) -> dict[str, Sequence[KeypointAxis]]:
                 if not 0 <= axis.axis < len(shape) or shape[axis.axis] != length:
                     raise PluginError(
                         f"{type(part).__name__} says that axis {axis.axis} of {prefix}{name} has {length} "
-                        "entries, but "
-                        f"its shape is {shape}; its plugin is broken"
+                        f"entries, but its shape is {shape}; its plugin is broken"
                     )
                 known = set(model.skeleton.individuals) if axis.individuals else keypoints
                 if unknown := sorted({n for entry in axis.entries for n in entry} - known):
                     raise PluginError(
                         f"{type(part).__name__} says that {prefix}{name} has entries of "
-                        f"{', '.join(unknown)}, which "
-                        "the skeleton does not name; its plugin is broken"
+                        f"{', '.join(unknown)}, which the skeleton does not name; its plugin is broken"
                     )
             found[prefix + name] = axes
     return found
 
 
-def _other_heads(state: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> tuple[set[str], set[str]]:
-    """Names of the heads that only the model has, and that only the weights have; none where they share no
-    head."""
-    theirs, mine = _head_names(state), _head_names(fresh)
+def _compare_heads(state: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> tuple[set[str], set[str]]:
+    """Give the heads that only the model has, and those that only the weights have."""
+    theirs, mine = _list_heads(state), _list_heads(fresh)
+    # Networks that share no head are different models: then every difference is to be reported.
     return (mine - theirs, theirs - mine) if theirs & mine else (set(), set())
 
 
-def _head(name: str) -> str | None:
+def _parse_head(name: str) -> str | None:
     parts = name.split(".", 2)
     return parts[1] if parts[0] == "heads" and len(parts) == 3 else None
 
 
-def _head_names(state: Mapping[str, Tensor]) -> set[str]:
-    return {head for name in state if (head := _head(name)) is not None}
+def _list_heads(state: Mapping[str, Tensor]) -> set[str]:
+    return {head for name in state if (head := _parse_head(name)) is not None}
 
 
-def _shape_for(fresh: Tensor, axes: Sequence[KeypointAxis]) -> tuple[int, ...]:
-    """The shape that a parameter has with these axes."""
+def _compute_shape(fresh: Tensor, axes: Sequence[KeypointAxis]) -> tuple[int, ...]:
+    """Compute the shape that a parameter has with these axes."""
     shape = list(fresh.shape)
     for axis in axes:
         shape[axis.axis] = len(axis.entries)
     return tuple(shape)
 
 
-def _placed(
+def _place_entries(
     fresh: Tensor,
     tensor: Tensor,
     axes: Sequence[KeypointAxis],
     theirs: Sequence[KeypointAxis],
     found: Mapping[str, WeightSource],
 ) -> Tensor:
-    """The fresh values with the entries of the source put in."""
+    """Put the entries of the source into the fresh values."""
     into = [torch.arange(length) for length in fresh.shape]
     out_of = [torch.arange(length) for length in tensor.shape]
     their_entries = {axis.axis: axis.entries for axis in theirs}
     for axis in axes:
-        at = {key: i for i, key in enumerate(_numbered(their_entries[axis.axis]))}
+        at = {key: i for i, key in enumerate(_number_entries(their_entries[axis.axis]))}
         names = (
             axis.entries if axis.individuals else [tuple(found[n].keypoint for n in e) for e in axis.entries]
         )
-        pairs = [(i, at[key]) for i, key in enumerate(_numbered(names)) if key in at]
+        pairs = [(i, at[key]) for i, key in enumerate(_number_entries(names)) if key in at]
         if not pairs:
             return fresh
         into[axis.axis], out_of[axis.axis] = (torch.tensor(rows) for rows in zip(*pairs, strict=True))
+    # A parameter may have several such axes, so that rows are chosen along all of them at once.
     result = fresh.clone()
     result[torch.meshgrid(*into, indexing="ij")] = tensor[torch.meshgrid(*out_of, indexing="ij")].to(fresh)
     return result
 
 
-def _numbered(entries: Sequence[tuple[str | None, ...]]) -> list[tuple[tuple[str | None, ...], int]]:
-    """Each entry with how many equal ones stand before it."""
+def _number_entries(entries: Sequence[tuple[str | None, ...]]) -> list[tuple[tuple[str | None, ...], int]]:
+    """Number equal entries in their order."""
+    # Entries of the same keypoint (x and y of an offset) correspond in their order.
     seen: Counter[tuple[str | None, ...]] = Counter()
     result = []
     for entry in entries:
@@ -326,7 +333,7 @@ def _numbered(entries: Sequence[tuple[str | None, ...]]) -> list[tuple[tuple[str
     return result
 
 
-def _told(
+def _describe_sources(
     own: Skeleton, source: Skeleton, found: Mapping[str, WeightSource], dropped: Sequence[str]
 ) -> list[str]:
     same_sets = (own.keypoints, own.unique_keypoints) == (source.keypoints, source.unique_keypoints)

@@ -16,7 +16,7 @@ from pose_core.io.files import write_whole
 
 
 def file_hash(path: Path) -> str:
-    """sha256 of a file, as hexadecimal."""
+    """Compute the sha256 of a file, as hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -30,13 +30,14 @@ def save_weights(path: Path, state: Mapping[str, Tensor]) -> str:
     Returns:
         sha256 of the file.
     """
+    # safetensors refuses tensors that are not contiguous (channels last) or share memory, hence the clone.
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
     write_whole(path, safetensors.torch.save(tensors))
     return file_hash(path)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file.
+    """Read the tensors of a safetensors file.
 
     Raises:
         RunError: the file is missing or damaged.
@@ -52,7 +53,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def load_into(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:
-    """Put weights into a model; every name and shape must agree.
+    """Load weights into a model; every name and shape must agree.
 
     Raises:
         RunError: names are missing or left over, or a shape differs; the message lists the first of them.

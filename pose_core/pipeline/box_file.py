@@ -1,4 +1,4 @@
-"""Boxes from a file: for frames of one video, or for the images of one sequence."""
+"""Read boxes from a file, for one video or sequence of images."""
 
 from __future__ import annotations
 
@@ -31,11 +31,14 @@ class BoxTable:
     by_frame: dict[int | str, tuple[FloatArray, FloatArray]]
 
     def padded(self, indices: Sequence[int], images: Sequence[str | None]) -> tuple[FloatArray, FloatArray]:
-        """Boxes (B, N, 4), NaN beyond the last, and scores (B, N), 0 beyond the last, best first.
+        """Pad the boxes of some frames to equal number, highest scores first.
 
         Args:
             indices: frame numbers.
             images: paths of the frames that are image files.
+
+        Returns:
+            boxes (B, N, 4), NaN beyond the last, and scores (B, N), 0 beyond the last.
         """
         rows = [self._of(index, image) for index, image in zip(indices, images, strict=True)]
         most = max((len(scores) for _, scores in rows), default=0)
@@ -44,19 +47,24 @@ class BoxTable:
             np.zeros((len(rows), most), np.float32),
         )
         for i, (found, score) in enumerate(rows):
+            # Stable: boxes of equal score, as in a file without scores, keep the order of the file.
             order = np.argsort(-score, kind="stable")
             boxes[i, : len(score)], scores[i, : len(score)] = found[order], score[order]
         return boxes, scores
 
     def _of(self, index: int, image: str | None) -> tuple[FloatArray, FloatArray]:
         nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+        # By file name, so that a table fits wherever the folder of the images lies.
         if image is not None and Path(image).name in self.by_frame:
             return self.by_frame[Path(image).name]
         return self.by_frame.get(index, nothing)
 
 
 class BoxFileStage(Stage):
-    """Boxes that are known already; a frame that the file does not name has none."""
+    """Supply boxes that are known already.
+
+    A frame that the file does not name has none.
+    """
 
     def __init__(self, config: BoxesConfig, context: StageContext) -> None:
         assert context.file is not None
@@ -64,7 +72,7 @@ class BoxFileStage(Stage):
         self._max_animals = context.max_animals
 
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
-        """The boxes of the frames of this group, those with the highest scores first."""
+        """Give the boxes of the frames of this group, highest scores first."""
         boxes, scores = self._table.padded(group.indices, group.images)
         return replace(
             found,
@@ -74,7 +82,7 @@ class BoxFileStage(Stage):
 
 
 def read_boxes(path: Path) -> BoxTable:
-    """Boxes from a Parquet file of predictions (``pose predict``), or from a CSV file.
+    """Read boxes from a Parquet file of predictions or a CSV file.
 
     The CSV file has the columns ``x1, y1, x2, y2`` in pixels (the centre of the top-left pixel is (0, 0)),
     ``frame`` (number from 0) or ``image`` (file name), and perhaps ``score``; a row for each box.
@@ -92,11 +100,12 @@ def read_boxes(path: Path) -> BoxTable:
         return BoxTable(found)
     if path.suffix != ".csv":
         raise DataError(f"{path}: {argument('boxes')} takes a .csv or .parquet file")
-    return BoxTable(_from_csv(path))
+    return BoxTable(_read_csv(path))
 
 
-def _from_csv(path: Path) -> dict[int | str, tuple[FloatArray, FloatArray]]:
+def _read_csv(path: Path) -> dict[int | str, tuple[FloatArray, FloatArray]]:
     try:
+        # Excel puts a byte order mark at the start of a UTF-8 file; it would be part of the first name.
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file, strict=True)
             columns = next(lines, [])
@@ -122,7 +131,7 @@ def _from_csv(path: Path) -> dict[int | str, tuple[FloatArray, FloatArray]]:
     found: dict[int | str, list[list[float]]] = {}
     for line, row in rows:
         frame, box = (
-            _row(dict(zip(columns, row, strict=True)), key) if len(row) == len(columns) else ("", None)
+            _parse_row(dict(zip(columns, row, strict=True)), key) if len(row) == len(columns) else ("", None)
         )
         if box is None:
             raise DataError(
@@ -134,20 +143,16 @@ def _from_csv(path: Path) -> dict[int | str, tuple[FloatArray, FloatArray]]:
     return {frame: (table[:, :4], table[:, 4]) for frame, table in tables.items()}
 
 
-def _row(row: dict[str, str], key: str) -> tuple[int | str, list[float] | None]:
-    """The frame of a row, and its box and score; None where they are no such numbers."""
+def _parse_row(row: dict[str, str], key: str) -> tuple[int | str, list[float] | None]:
+    """Parse the frame, box and score of a row; None where they are no numbers."""
     try:
         x1, y1, x2, y2 = (float(row[name]) for name in CORNERS)
         score = float(row.get("score", "1"))
+        # As a float first: tools that write all columns as floats give frame 12 as "12.0".
         frame = float(row[key]) if key == "frame" else 0.0
     except (KeyError, ValueError):
         return "", None
     right = all(map(math.isfinite, (x1, y1, x2, y2, frame))) and x1 <= x2 and y1 <= y2 and 0 <= score <= 1
     right = right and frame >= 0 and frame % 1 == 0
-    return (int(frame) if key == "frame" and right else Path(row[key]).name), [
-        x1,
-        y1,
-        x2,
-        y2,
-        score,
-    ] if right else None
+    name: int | str = int(frame) if key == "frame" and right else Path(row[key]).name
+    return name, [x1, y1, x2, y2, score] if right else None

@@ -1,4 +1,4 @@
-"""Crops around boxes through a pose network: top-down.
+"""Predict poses in crops around boxes: top-down.
 
 Crops are cut from the frames at full resolution by the same exact transform as in training, without rounding
 to pixels; keypoints return through its inverse. Crops of all frames of a batch go through the network
@@ -34,7 +34,7 @@ from pose_core.structures import ByteArray, FloatArray
 
 
 class Crops:
-    """A pose network as it sees crops; a :class:`~pose_core.interfaces.CropNetwork`.
+    """Run a pose network on crops; a :class:`~pose_core.interfaces.CropNetwork`.
 
     Args:
         network: in evaluation mode, on its device.
@@ -57,7 +57,7 @@ class Crops:
     def predict(
         self, frames: Sequence[ByteArray], boxes: FloatArray, initial: Predictions | None = None
     ) -> Predictions:
-        """One animal for each box, in pixels of the frames."""
+        """Find one animal for each box, in pixels of the frames."""
         preprocess, device = self._preprocess, self._network.device
         geometries = [
             box_input(box, self._size, preprocess.margin, preprocess.margin_pixels) for box in boxes
@@ -78,7 +78,9 @@ class Crops:
         self, frames: Sequence[ByteArray], geometries: list[FrameGeometry], initial: Predictions | None
     ) -> Predictions:
         crops = np.stack(list(self._each(warp, frames, geometries)))
+        # Moved as (B, H, W, 3): seen as (B, 3, H, W) it is channels last already, with nothing rearranged.
         images = torch.from_numpy(crops).to(self._network.device).permute(0, 3, 1, 2)
+        # Not the matrix of the pixels: imported models may have keypoints half a pixel off (`half_pixel`).
         to_crop = np.stack([keypoint_matrix(geometry, self._preprocess) for geometry in geometries])
         found = self._network.predict(images, None if initial is None else initial.through(to_crop))
         if found.scores.shape[1] != 1:
@@ -87,7 +89,7 @@ class Crops:
 
 
 class CropStage(Stage):
-    """The pose network of a top-down model."""
+    """Stage with the pose network of a top-down model."""
 
     needs_frames = True
 
@@ -95,10 +97,11 @@ class CropStage(Stage):
         self._network = context.in_crops()
 
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
-        """A pose for each box; its score is that of the box times that of the pose."""
+        """Find a pose in each box; its score is box score times pose score."""
         assert found.boxes is not None
         assert found.box_scores is not None
         boxes = found.boxes.cpu().numpy()
+        # Frames of a group have as many rows of boxes as the fullest one; the rest are NaN.
         usable = np.isfinite(boxes).all(axis=-1) & (boxes[..., 2:] >= boxes[..., :2]).all(axis=-1)
         rows, animals = np.nonzero(usable)
         poses = self._network.predict([group.frames[row] for row in rows], boxes[rows, animals])
@@ -109,5 +112,5 @@ class CropStage(Stage):
 
 
 def make_crop_stage(config: CropsConfig, context: StageContext) -> Stage:
-    """The stage, or one that looks at a crop around the last pose where the context says ``follow``."""
+    """Make the stage; with ``follow`` one that crops around the last pose."""
     return FollowStage(context) if context.follow else CropStage(config, context)

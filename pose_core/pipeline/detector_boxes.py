@@ -1,4 +1,4 @@
-"""Boxes of a detector: how many are kept, what is taken off them, and where they end.
+"""Limit the boxes of a detector: their number, size and extent.
 
 Prediction and evaluation get the boxes of a detector from here alone.
 """
@@ -10,8 +10,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from pose_core.data.dataset import detector_view
 from pose_core.data.geometry import frame_view
+from pose_core.data.samples import detector_view
 from pose_core.interfaces import (
     FrameGeometry,
     FrameGroup,
@@ -26,7 +26,7 @@ from pose_core.pipeline.stage_configs import BoxesConfig
 
 
 class DetectorBoxes:
-    """A detector as it sees whole frames; a :class:`~pose_core.interfaces.BoxNetwork`.
+    """Run a detector on whole frames; a :class:`~pose_core.interfaces.BoxNetwork`.
 
     Args:
         model: in evaluation mode, on its device.
@@ -39,17 +39,19 @@ class DetectorBoxes:
         self._max_animals = max_animals
 
     def view(self, width: int, height: int) -> FrameGeometry:
-        """The whole frame as in the detector's training."""
+        """Show the whole frame as in the detector's training."""
         return frame_view(width, height, self._preprocess, self._model.size_multiple)
 
     def predict(self, view: View, width: int, height: int) -> tuple[Tensor, Tensor]:
-        """The boxes in pixels of the frames and within them, and their scores."""
+        """Find boxes within the frames, in their pixels, with scores."""
         boxes, scores = self._model.predict(view.images)
+        # A detector gives the highest scores first, so the first boxes are the ones to keep.
         boxes, scores = boxes[:, : self._max_animals], scores[:, : self._max_animals]
         corners = points_through(boxes.reshape(*boxes.shape[:2], 2, 2), view.to_frame)
         # What the detector was taught to add around animals comes off, but never beyond the middle of a box.
         half = (corners[..., 1, :] - corners[..., 0, :]) / 2
         excess = torch.minimum(half, torch.full_like(half, self._model.config.excess))
+        # The centre of the top-left pixel is (0, 0), so a frame reaches from -0.5 to its size less 0.5.
         limit = torch.tensor([width, height], device=boxes.device) - 0.5
         low = torch.minimum((corners[..., 0, :] + excess).clamp(min=-0.5), limit)
         high = torch.minimum((corners[..., 1, :] - excess).clamp(min=-0.5), limit)
@@ -57,17 +59,17 @@ class DetectorBoxes:
 
 
 class DetectorStage(Stage):
-    """Boxes of a detector."""
+    """Stage that finds boxes with a detector."""
 
     def __init__(self, config: BoxesConfig, context: StageContext) -> None:
         self._detector = context.detector()
 
     def view(self, width: int, height: int) -> FrameGeometry:
-        """As the detector wants to see it."""
+        """Show a frame as in the detector's training."""
         return self._detector.view(width, height)
 
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
-        """The boxes, in pixels of the frames and within them."""
+        """Find the boxes within the frames, in their pixels."""
         assert view is not None
         boxes, scores = self._detector.predict(view, group.width, group.height)
         return replace(found, boxes=boxes, box_scores=scores)

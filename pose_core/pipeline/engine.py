@@ -1,4 +1,4 @@
-"""Frames through the stages: decoding, resizing, network and writing at the same time, in constant memory.
+"""Send frames through the stages: decode, resize, compute and write at once.
 
 Three threads work ahead of the caller, who gets the results in order and writes them: one reads the source,
 one makes the views (with helpers where the network is on a device of its own), one runs the stages. The
@@ -98,12 +98,14 @@ class Pipeline:
         self.threshold = threshold
         # On the CPU the network needs all cores; beside another device they are free for resizing.
         self.helpers = 1 if device.type == "cpu" else max(1, min(8, (os.cpu_count() or 1) - 2))
+        # One estimator may be used by several threads, and the network computes for one at a time.
         self._computing = threading.Lock()
         self._buffers = _Buffers(pinned=device.type == "cuda")
+        # Asked for each frame, and nearly always of one size; a folder of images may have many.
         self._geometries = lru_cache(maxsize=64)(self._make_geometries)
 
     def with_batch_size(self, batch_size: int) -> Pipeline:
-        """The same stages with batches of another size."""
+        """Copy the pipeline with batches of another size; networks are shared."""
         other = copy(self)
         other.batch_size = batch_size
         return other
@@ -114,17 +116,17 @@ class Pipeline:
         return any(stage.sequential for stage in self.stages)
 
     def begin(self, previous: Frame | None = None) -> list[Stage]:
-        """The stages for one stream of frames; ``previous`` is the result before the first."""
+        """Begin a stream of frames; ``previous`` is the result before the first."""
         return [stage.begin(previous) for stage in self.stages]
 
     def run(
         self, source: FrameSource, start: int = 0, timing: Timing | None = None, previous: Frame | None = None
     ) -> Generator[Result]:
-        """Results batch by batch, from frame ``start`` (a multiple of ``batch_size``) to the last.
+        """Predict batch by batch, from frame ``start`` to the last.
 
         Args:
             source: of the frames.
-            start: first frame.
+            start: first frame, a multiple of ``batch_size``.
             timing: is filled in.
             previous: the result of frame ``start - 1``.
 
@@ -132,6 +134,7 @@ class Pipeline:
             PoseError: the source fails as a whole.
             Exception: whatever a stage raises.
         """
+        # Other batches would have other rounding, and a resumed run other numbers than an uninterrupted one.
         if start % self.batch_size:
             raise ValueError(f"start must be a multiple of the batch size {self.batch_size}, not {start}")
         timing = timing or Timing()
@@ -148,26 +151,33 @@ class Pipeline:
                     with timing.measure("network"):
                         for found in batch.found:
                             found.wait()
+                    # Not before: copies to the device are asynchronous and read these buffers until then.
                     self._release(batch.prepared)
                     with timing.measure("write"):
-                        result = self._result(batch)
+                        result = self._make_result(batch)
                     timing.frames += len(result.frames)
                     yield result
             except Stopped:
+                # Only says that another thread failed: the error of that thread is the one to raise.
                 flow.check()
                 raise
 
     def run_once(
         self, images: Sequence[ByteArray], first: int = 0, stages: Sequence[Stage] | None = None
     ) -> list[Frame]:
-        """Frames for a few images in memory, in this thread; numbered from ``first``. ``stages`` (from
-        :meth:`begin`) make them the continuation of a stream."""
-        items = [SourceFrame(first + i, _loader(image)) for i, image in enumerate(images)]
+        """Predict a few images in memory, in this thread.
+
+        Args:
+            images: (H, W, 3) uint8 RGB each.
+            first: number of the first.
+            stages: from :meth:`begin`, to continue a stream.
+        """
+        items = [SourceFrame(first + i, _make_loader(image)) for i, image in enumerate(images)]
         computed = self._compute(self._prepare(items, map, Timing()), stages or self.begin())
         for found in computed.found:
             found.wait()
         self._release(computed.prepared)
-        return self._result(computed).frames
+        return self._make_result(computed).frames
 
     def _read(self, source: FrameSource, start: int, out: Channel[SourceFrame], timing: Timing) -> None:
         frames = source.read(start)
@@ -196,10 +206,12 @@ class Pipeline:
         out.end()
 
     def _prepare(self, items: list[SourceFrame], each: Callable[..., Any], timing: Timing) -> _Prepared:
-        pictures: list[_Picture] = list(each(self._picture, items))
+        pictures: list[_Picture] = list(each(self._make_picture, items))
+        # Helpers work at the same time, so their seconds together are not seconds of the wall clock.
         timing.add("decode", sum(p.load_seconds for p in pictures) / self.helpers)
         timing.add("resize", sum(p.view_seconds for p in pictures) / self.helpers)
         began = time.perf_counter()
+        # A batch through the network needs images of equal size; videos have one, folders of images may not.
         by_size: dict[tuple[int, int], list[int]] = {}
         for row, picture in enumerate(pictures):
             if picture.size is not None:
@@ -222,7 +234,7 @@ class Pipeline:
         timing.add("resize", time.perf_counter() - began)
         return _Prepared(items, [p.reason for p in pictures], groups)
 
-    def _picture(self, item: SourceFrame) -> _Picture:
+    def _make_picture(self, item: SourceFrame) -> _Picture:
         if item.load is None:
             return _Picture(reason=item.reason)
         began = time.perf_counter()
@@ -236,6 +248,7 @@ class Pipeline:
         return _Picture(
             size=(width, height),
             views=views,
+            # Full frames are kept in memory only where a stage cuts from them.
             frame=image if any(stage.needs_frames for stage in self.stages) else None,
             load_seconds=loaded - began,
             view_seconds=time.perf_counter() - loaded,
@@ -248,7 +261,7 @@ class Pipeline:
         found = []
         for group in batch.groups:
             views = [
-                None if pixels is None or geometry is None else _view(pixels, geometry, self.device)
+                None if pixels is None or geometry is None else _make_view(pixels, geometry, self.device)
                 for pixels, geometry in zip(group.pixels, group.geometries, strict=True)
             ]
             items = [batch.items[row] for row in group.rows]
@@ -270,7 +283,7 @@ class Pipeline:
                 if pixels is not None:
                     self._buffers.give(pixels)
 
-    def _result(self, batch: _Computed) -> Result:
+    def _make_result(self, batch: _Computed) -> Result:
         prepared = batch.prepared
         groups = [(group.rows, found) for group, found in zip(prepared.groups, batch.found, strict=True)]
         frames = to_frames(prepared.items, prepared.reasons, groups, self.skeleton, self.threshold)
@@ -290,7 +303,7 @@ class _Picture:
 
 
 def _run_stages(stages: Sequence[Stage], group: FrameGroup) -> StageResult:
-    """One stage after the other."""
+    """Run one stage after the other."""
     found = StageResult()
     with torch.inference_mode():
         for stage, view in zip(stages, group.views, strict=True):
@@ -300,21 +313,22 @@ def _run_stages(stages: Sequence[Stage], group: FrameGroup) -> StageResult:
     return found
 
 
-def _view(pixels: Tensor, geometry: FrameGeometry, device: torch.device) -> View:
-    """A view from (B, h, w, 3) uint8 host memory; on the device it is channels last without being
-    rearranged."""
+def _make_view(pixels: Tensor, geometry: FrameGeometry, device: torch.device) -> View:
+    """Move pixels (B, h, w, 3) uint8 to the device and view them as images."""
+    # (B, h, w, 3) seen as (B, 3, h, w) is channels last already; converting on the host would cost a copy.
     images = pixels.to(device, non_blocking=device.type == "cuda").permute(0, 3, 1, 2)
     return View(images, invert(geometry.matrix))
 
 
-def _loader(image: ByteArray) -> Callable[[], ByteArray]:
+def _make_loader(image: ByteArray) -> Callable[[], ByteArray]:
     return lambda: image
 
 
 class _Buffers:
-    """Batches of pixels that are used over and over: allocated once a size, pinned for copies to a GPU."""
+    """Reuse batches of pixels: allocated once a size, pinned for a GPU."""
 
-    _KEPT = 6  # as many as can be under way between preparing and writing
+    # As many as can be under way between preparing and writing.
+    _KEPT = 6
 
     def __init__(self, pinned: bool) -> None:
         self._pinned = pinned
@@ -322,12 +336,13 @@ class _Buffers:
         self._lock = threading.Lock()
 
     def take(self, count: int, height: int, width: int) -> Tensor:
-        """(count, height, width, 3) uint8, contents undefined."""
+        """Give a buffer (count, height, width, 3) uint8, contents undefined."""
         shape = (count, height, width, 3)
         with self._lock:
             for i, buffer in enumerate(self._free):
                 if tuple(buffer.shape) == shape:
-                    del self._free[i]  # by place: tensors cannot be compared as a whole
+                    # Not remove(): it compares tensors, which gives a tensor and no truth.
+                    del self._free[i]
                     return buffer
         return torch.empty(shape, dtype=torch.uint8, pin_memory=self._pinned)
 

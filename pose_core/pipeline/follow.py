@@ -1,4 +1,4 @@
-"""Dynamic cropping: one animal, looked at where it was last seen."""
+"""Crop dynamically around one animal, where it was last seen."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ from pose_core.structures import ByteArray, FloatArray, Frame, enlarge_boxes, ke
 
 
 class FollowStage(Stage):
-    """Crops around the last pose; the whole frame (or a box that an earlier stage finds) where there is none.
+    """Look at one animal around its last pose.
+
+    Where there is none, look at the whole frame or in a box that an earlier stage finds.
 
     An animal is lost when the mean score of its keypoints falls below ``inference.follow_threshold``; the
     frame in which that happens is looked at once more, as a whole. Frames depend on each other here and are
@@ -45,8 +47,7 @@ class FollowStage(Stage):
         if context.skeleton.num_individuals > 1:
             raise ConfigError(
                 f"{argument('follow')}: is for one animal, and the project of this run has "
-                f"{context.skeleton.num_individuals}; "
-                "leave it out"
+                f"{context.skeleton.num_individuals}; leave it out"
             )
         self._look: _Look = _CropLook(context.crops) if context.crops is not None else _WindowLook(context)
         self._search = EarlierStages(context.before)
@@ -55,7 +56,8 @@ class FollowStage(Stage):
         self._box: FloatArray | None = None
 
     def begin(self, previous: Frame | None) -> FollowStage:
-        """The same stage for one stream of frames, which goes on after ``previous``."""
+        """Copy the stage for one stream of frames, which goes on after ``previous``."""
+        # A shallow copy: streams share the networks, and each has the place of its animal.
         stage = copy(self)
         stage._box = None
         if previous is not None and len(previous.instances):
@@ -63,45 +65,50 @@ class FollowStage(Stage):
         return stage
 
     def view(self, width: int, height: int) -> FrameGeometry | None:
-        """What a detector wants to see."""
+        """Show a frame as the earlier stages want to see it."""
         return self._search.view(width, height)
 
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
-        """One animal a frame."""
+        """Find one animal a frame."""
+        # One by one: the pose in a frame decides where to look in the next.
         return replace(
-            found, predictions=Predictions.cat([self._one(group, view, i) for i in range(len(group))])
+            found, predictions=Predictions.cat([self._predict_one(group, view, i) for i in range(len(group))])
         )
 
-    def _one(self, group: FrameGroup, view: View | None, i: int) -> Predictions:
+    def _predict_one(self, group: FrameGroup, view: View | None, i: int) -> Predictions:
         frame = group.frames[i]
         pose = None
         if self._box is not None:
             pose = self._look.at(frame, self._box)
-            self._box = self._seen(pose)
+            self._box = self._locate(pose)
+        # Not "else": where the animal was lost in this very frame, the frame is looked at once more.
         if self._box is None:
-            box = self._detected(group, view, i)
-            pose = self._look.at(frame, box) if box is not None else self._look.everywhere(frame, self._seen)
-            self._box = self._seen(pose)
+            box = self._detect(group, view, i)
+            pose = (
+                self._look.at(frame, box) if box is not None else self._look.everywhere(frame, self._locate)
+            )
+            self._box = self._locate(pose)
         assert pose is not None
         return pose
 
-    def _detected(self, group: FrameGroup, view: View | None, i: int) -> FloatArray | None:
+    def _detect(self, group: FrameGroup, view: View | None, i: int) -> FloatArray | None:
         if not self._search:
             return None
         boxes = self._search.run(*group.alone(view, i)).boxes
         assert boxes is not None
+        # Boxes are sorted by score, and NaN where a frame has fewer.
         best = boxes[0, :1].cpu().numpy()
         return np.asarray(best[0]) if len(best) and np.isfinite(best).all() else None
 
-    def _seen(self, pose: Predictions) -> FloatArray | None:
+    def _locate(self, pose: Predictions) -> FloatArray | None:
         if not pose.scores.shape[1]:
             return None
         return self._box_of(pose.keypoints[0, 0].cpu().numpy(), pose.keypoint_scores[0, 0].cpu().numpy())
 
     def _box_of(self, keypoints: FloatArray, scores: FloatArray) -> FloatArray | None:
-        """Where to look next; None when the animal is lost. The same for a pose in memory and one read back
-        from a file, in which keypoints below the threshold are missing, so that an interrupted prediction
-        goes on as one that was not."""
+        """Choose the box to look at next; None when the animal is lost."""
+        # Keypoints below the reporting threshold are missing in a pose that is read back from a file. They
+        # are left out of one in memory too, so that an interrupted prediction goes on as if it had not been.
         shown = np.isfinite(keypoints).all(axis=1) & (scores >= self._hidden)
         if not shown.any() or float(scores[shown].mean()) < self._threshold:
             return None
@@ -109,7 +116,7 @@ class FollowStage(Stage):
 
 
 class _Look(Protocol):
-    """A way of looking at one animal."""
+    """Look at one animal, near a box or everywhere."""
 
     def at(self, frame: ByteArray, box: FloatArray) -> Predictions: ...
 
@@ -119,7 +126,7 @@ class _Look(Protocol):
 
 
 class _CropLook:
-    """Looks at animals through crops."""
+    """Look at animals through crops."""
 
     def __init__(self, network: CropNetwork) -> None:
         self._network = network
@@ -128,17 +135,19 @@ class _CropLook:
         return self._network.predict([frame], enlarge_boxes(box[None], self._network.min_box))
 
     def everywhere(self, frame: ByteArray, seen: Callable[[Predictions], FloatArray | None]) -> Predictions:
-        """The whole frame as one crop, in which the animal is small; then a crop around what was found."""
+        """Look at the whole frame as one crop, then around the animal."""
+        # In a crop of the whole frame the animal is smaller than in training, so this pose only says where.
         first = self._network.predict([frame], whole_frame_box(frame)[None])
         box = seen(first)
         return first if box is None else self.at(frame, box)
 
 
 class _WindowLook:
-    """Looks at animals through windows of the resized frame, as large as needed."""
+    """Look at animals through windows of the resized frame."""
 
     def __init__(self, context: StageContext) -> None:
         self._network: FrameNetwork = context.whole_frames()
+        # Windows have the size that the animal needs.
         if self._network.fixed_size:
             raise ConfigError(
                 f"{argument('follow')}: the network takes whole frames of one size only; leave it out"
@@ -152,5 +161,5 @@ class _WindowLook:
 
 
 def whole_frame_box(frame: ByteArray) -> npt.NDArray[np.float32]:
-    """The box of all pixels of a frame, (4,)."""
+    """Make the box of all pixels of a frame, (4,)."""
     return np.array([-0.5, -0.5, frame.shape[1] - 0.5, frame.shape[0] - 0.5], np.float32)

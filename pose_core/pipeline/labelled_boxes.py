@@ -1,4 +1,4 @@
-"""Boxes of the labels: the pose network by itself, without the errors of a detector."""
+"""Supply labelled boxes, to evaluate a pose network without a detector's errors."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ from pose_core.structures import FloatArray
 
 
 class LabelledBoxesStage(Stage):
-    """The box of each animal that has a labelled keypoint, enlarged to ``min_box`` as in training."""
+    """Supply the box of each animal that has a labelled keypoint.
+
+    Boxes are enlarged to ``min_box`` as in training.
+    """
 
     def __init__(self, config: BoxesConfig, context: StageContext) -> None:
         assert context.labels is not None
+        # An animal with a box alone has no keypoints that a pose could be compared with.
         self._boxes: list[FloatArray] = [
             animal_boxes(record, context.min_box)[record.instances.has_keypoint] for record in context.labels
         ]
 
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
-        """The boxes, with score 1."""
+        """Give the boxes, with score 1."""
         chosen = [self._boxes[index] for index in group.indices]
         most = max(map(len, chosen), default=0)
         boxes, scores = (

@@ -1,4 +1,4 @@
-"""Which stages a run needs, and what supplies them: decided here and nowhere else.
+"""Choose the stages of a run and what supplies them.
 
 The method of the model names the stages. What a stage needs and no stage before it gives is asked of
 suppliers: those that the caller named, or else the networks in the folder of the run.
@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -39,7 +38,7 @@ AnyRun = Run[AnyRunSpec]
 
 @dataclass(frozen=True)
 class Plan:
-    """What predicts with a run.
+    """Stages that predict with a run, and their sources.
 
     Attributes:
         stages: in order.
@@ -59,7 +58,7 @@ def make_pipeline(
     sources: Mapping[str, Source],
     labels: Sequence[LabelledImage] | None = None,
 ) -> tuple[Pipeline, Plan]:
-    """Load the networks of a run and put the pipeline together that predicts with it.
+    """Load the networks of a run and build the pipeline around them.
 
     Args:
         run: of a pose network, with ``spec.inference`` as it is to be used.
@@ -79,9 +78,9 @@ def make_pipeline(
 
 
 def make_detector_pipeline(run: Run[DetectorRunSpec], device: torch.device, batch_size: int) -> Pipeline:
-    """Load a detector and put the pipeline together that finds boxes with it, as many as its project has
-    animals."""
+    """Load a detector and build the pipeline that finds boxes with it."""
     skeleton = run.spec.skeleton
+    # As many boxes as its project has animals, since no pose network says how many are wanted.
     network = DetectorBoxes(run.load_model(device), skeleton.num_individuals)
     stage = DetectorStage(BoxesConfig(), StageContext(skeleton, device, run.name, boxes=network))
     return Pipeline([stage], skeleton, device, batch_size)
@@ -97,6 +96,7 @@ def plan_stages(
     given = given_sources(sources, evaluated=labels is not None)
     planner = _Planner(run, given, labels)
     steps = planner.steps()
+    # A missing source is reported first: it may be why another one seems not to be needed.
     if planner.missing:
         raise ConfigError(planner.missing[0])
     if unused := [name for name in given if name not in planner.suppliers]:
@@ -113,12 +113,13 @@ def plan_stages(
             raise PluginError(
                 f"stage {step.config.type!r} makes {type(made).__name__}, not a Stage; it is broken"
             )
+        # Such a stage got the earlier ones as ``before`` and runs them itself, where it needs them.
         stages = [made] if made.takes_over else [*stages, made]
     return Plan(stages, planner.identities(), planner.files())
 
 
 def labelled_sources(run: Run, sources: Mapping[str, Source]) -> tuple[dict[str, Source], dict[str, Source]]:
-    """With which sources the labels of evaluated images can supply what stages need.
+    """Add labels to the sources wherever they can supply a need.
 
     Args:
         run: of a pose network.
@@ -135,6 +136,7 @@ def labelled_sources(run: Run, sources: Mapping[str, Source]) -> tuple[dict[str,
     given = given_sources(sources, evaluated=True)
     planner = _Planner(run, given, ())
     planner.steps()
+    # Reversed, so that of several suppliers that take labels the first one stays in the dict.
     labelled = {s.gives: s.name for s in reversed(get_catalog().suppliers()) if "labels" in s.takes}
     first: dict[str, Source] = {
         **given,
@@ -146,7 +148,7 @@ def labelled_sources(run: Run, sources: Mapping[str, Source]) -> tuple[dict[str,
 
 
 def given_sources(sources: Mapping[str, Source], evaluated: bool) -> dict[str, Path | bool]:
-    """What suppliers are really given.
+    """Check what suppliers are given, and leave out what is nothing.
 
     Args:
         sources: by name; None and False are nothing.
@@ -179,7 +181,7 @@ def given_sources(sources: Mapping[str, Source], evaluated: bool) -> dict[str, P
     return given
 
 
-def _unused_because(unused: SupplierSpec, used: Any) -> str:
+def _unused_because(unused: SupplierSpec, used: Iterable[SupplierSpec]) -> str:
     rivals = [supplier for supplier in used if supplier.gives == unused.gives]
     if not rivals:
         return ""
@@ -235,7 +237,8 @@ class _Planner:
             supplier = self._supplier(need)
             if supplier is not None:
                 self.suppliers[supplier.name] = supplier
-                self._add(_Step(_stage_config(supplier), supplier), steps, found)
+                # Recursive, because the stage of a supplier may need something itself.
+                self._add(_Step(_make_stage_config(supplier), supplier), steps, found)
             elif need not in optional:
                 self.needs_missing.append(need)
                 self.missing.append(self._missing(need, step.config))
@@ -248,6 +251,7 @@ class _Planner:
         if len(named) > 1:
             names = " and ".join(argument(supplier.name) for supplier in named)
             raise ConfigError(f"{names}: each of them gives {need}; give one of them")
+        # What the user names goes before the network in the folder of the run.
         own = [s for s in offered if "run" in s.takes and s.name in self.run.stages]
         return next(iter([*named, *own]), None)
 
@@ -263,7 +267,7 @@ class _Planner:
         return f"{self.run.name} needs {need}, and nothing supplies them: add {' or '.join(ways)}"
 
     def context(self, step: _Step, device: torch.device) -> StageContext:
-        """What the stage may use."""
+        """Collect what the stage may use."""
         base = self._limits(device)
         if step.supplier is None:
             return _with_network(base, self.run, device, base.max_animals)
@@ -274,6 +278,7 @@ class _Planner:
             return replace(base, origin=argument(name, str(value)), file=value)
         run = self.nested(name)
         origin = argument(name, str(run.path))
+        # Its inputs would need a source of their own, and a source is named for one run only.
         if isinstance(run.spec, RunSpec) and run.spec.model.inputs:
             inputs = ", ".join(run.spec.model.inputs)
             raise ConfigError(
@@ -282,10 +287,11 @@ class _Planner:
         return _with_network(replace(base, origin=origin), run, device, base.max_animals)
 
     def nested(self, name: str) -> AnyRun:
-        """The run of a supplier: the one that was given, or that in the folder of the run."""
+        """Open the run of a supplier: as given, or in the folder of the run."""
         value = self.given.get(name)
         return self.run.stages[name] if value is None else self._opened[name]
 
+    # Cached: making the stage and telling its supplier from others ask for the same run.
     @cached_property
     def _opened(self) -> dict[str, AnyRun]:
         chosen = [name for name, s in self.suppliers.items() if "run" in s.takes]
@@ -318,7 +324,7 @@ class _Planner:
         )
 
     def files(self) -> dict[str, Path]:
-        """The suppliers that were given files."""
+        """Select the suppliers that were given files."""
         given = {name: self.given.get(name) for name in self.suppliers}
         return {
             name: value
@@ -327,7 +333,7 @@ class _Planner:
         }
 
     def identities(self) -> dict[str, str]:
-        """What tells each supplier from another one."""
+        """Hash what decides about the results of each supplier."""
         files = self.files()
         found: dict[str, str] = {}
         for name, supplier in self.suppliers.items():
@@ -337,13 +343,14 @@ class _Planner:
                 found[name] = f"file {file_hash(files[name])}"
             else:
                 run = self.nested(name)
+                # How it was trained shows in the weights; these parts say how they are used.
                 content = run.spec.model_dump(mode="json", include={"skeleton", "model", "network"})
                 digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
                 found[name] = f"run {file_hash(run.path / WEIGHTS)} {digest}"
         return found
 
 
-def _stage_config(supplier: SupplierSpec) -> StageConfig:
+def _make_stage_config(supplier: SupplierSpec) -> StageConfig:
     try:
         return parse_component("stage", StageConfig, supplier.stage)
     except ConfigError as error:
@@ -351,7 +358,7 @@ def _stage_config(supplier: SupplierSpec) -> StageConfig:
 
 
 def _with_network(base: StageContext, run: AnyRun, device: torch.device, limit: int | None) -> StageContext:
-    """The context with the network of a run, as it sees frames."""
+    """Add the network of a run to the context, as it sees frames."""
     if isinstance(run.spec, DetectorRunSpec):
         return replace(base, boxes=DetectorBoxes(run.of(DetectorRunSpec).load_model(device), limit))
     spec, network = run.spec, run.of(RunSpec).load_model(device)
@@ -362,6 +369,6 @@ def _with_network(base: StageContext, run: AnyRun, device: torch.device, limit: 
 
 
 def max_animals(spec: RunSpec) -> int | None:
-    """The most animals of a frame; None for any number."""
+    """Limit the animals of a frame; None for any number."""
     most = spec.inference.max_animals
     return spec.skeleton.num_individuals if most == "project" else most

@@ -1,4 +1,4 @@
-"""What the stages found for a batch, brought to host memory and taken apart into frames."""
+"""Bring results of a batch to host memory and split them into frames."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ class HostResult:
             raise ValueError(
                 f"boxes of shape {tuple(boxes.shape)} do not fit scores {tuple(predictions.scores.shape)}"
             )
+        # Elsewhere a copy that does not block could be read before its values are there.
         later = device.type == "cuda"
         on_host = found.to("cpu", non_blocking=later)
         arrived = None
@@ -47,26 +48,28 @@ class HostResult:
         return cls(on_host, arrived)
 
     def wait(self) -> None:
-        """Until the tensors hold their values."""
+        """Wait until the tensors hold their values."""
         if self.arrived is not None:
             self.arrived.synchronize()
 
 
-def _animals(found: StageResult, skeleton: Skeleton, threshold: float) -> list[_Content]:
-    """For each frame its animals, and its unique keypoints with their scores."""
+def _split_poses(found: StageResult, skeleton: Skeleton, threshold: float) -> list[_Content]:
+    """Split poses into frames: animals, unique keypoints, their scores."""
     poses = found.predictions
     if poses is None:
-        return _boxes_alone(found, skeleton)
+        return _split_boxes(found, skeleton)
     points, point_scores = hide_doubtful_points(poses.keypoints, poses.keypoint_scores, threshold)
     unique, unique_scores = hide_doubtful_points(poses.unique_keypoints, poses.unique_scores, threshold)
     scores = poses.scores.numpy().astype(np.float32, copy=False)
     b, n, k = point_scores.shape
+    # Around the keypoints that are reported: those below the threshold are hidden by now.
     if found.boxes is None:
         boxes = keypoint_boxes(points.reshape(b * n, k, 2)).reshape(b, n, 4)
     else:
         boxes = found.boxes.numpy().astype(np.float32, copy=False)
     tracks = np.full((b, n), -1, np.int64) if found.tracks is None else found.tracks.numpy()
     identity = poses.identity.numpy().astype(np.int64, copy=False)
+    # Rows that only pad a frame to the number of animals of another have score 0 or no keypoint.
     present = (scores > 0) & (~np.isnan(points[..., 0])).any(axis=-1)
     chosen = [np.flatnonzero(row) for row in present]
     return [
@@ -86,8 +89,8 @@ def _animals(found: StageResult, skeleton: Skeleton, threshold: float) -> list[_
     ]
 
 
-def _boxes_alone(found: StageResult, skeleton: Skeleton) -> list[_Content]:
-    """Animals of which only the boxes were looked for: all their keypoints are missing."""
+def _split_boxes(found: StageResult, skeleton: Skeleton) -> list[_Content]:
+    """Make animals of boxes alone: all their keypoints are missing."""
     assert found.boxes is not None
     assert found.box_scores is not None
     boxes, scores, u = found.boxes.numpy(), found.box_scores.numpy(), len(skeleton.unique_keypoints)
@@ -103,17 +106,17 @@ def _boxes_alone(found: StageResult, skeleton: Skeleton) -> list[_Content]:
 
 
 def hide_doubtful_points(points: Tensor, scores: Tensor, threshold: float) -> tuple[FloatArray, FloatArray]:
-    """Points below the threshold become missing; missing points are NaN with score 0.
+    """Hide points with scores below the threshold: NaN, with score 0.
 
     Raises:
         PluginError: a score is NaN.
     """
+    # Without copy=False: the arrays are changed below, and the tensors behind them must not be.
     xy, score = points.numpy().astype(np.float32), scores.numpy().astype(np.float32)
     if np.isnan(score).any():
         raise PluginError(
-            "the network found keypoints whose score is NaN: its weights are damaged, or a head is broken, "
-            "which "
-            "'pose check' of its plugin tells"
+            "the network found keypoints with score NaN: its weights are damaged, or a head is broken; run "
+            "'pose check' on its plugin"
         )
     missing = np.isnan(xy).any(axis=-1) | (score < threshold)
     xy[missing] = np.nan
@@ -128,7 +131,7 @@ def to_frames(
     skeleton: Skeleton,
     threshold: float,
 ) -> list[Frame]:
-    """The frames of a batch in order.
+    """Make the frames of a batch, in order.
 
     Args:
         items: what the source gave.
@@ -139,7 +142,7 @@ def to_frames(
     """
     done: dict[int, Frame] = {}
     for rows, result in groups:
-        animals = _animals(result.found, skeleton, threshold)
+        animals = _split_poses(result.found, skeleton, threshold)
         for row, (instances, unique, unique_scores) in zip(rows, animals, strict=True):
             done[row] = Frame(items[row].index, instances, unique, unique_scores, image=items[row].image)
     return [

@@ -1,4 +1,4 @@
-"""Where frames come from: a video, image files, arrays in memory.
+"""Sources of frames: a video, image files, arrays in memory.
 
 A source numbers its frames from 0 in the order in which they are shown, and yields every number exactly once.
 A frame that cannot be decoded is yielded with the reason and without a picture, so that later numbers stay
@@ -12,10 +12,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from pose_core.data.images import open_image
 from pose_core.errors import DataError
@@ -45,7 +45,7 @@ class SourceFrame:
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """What a source knows about itself.
+    """Size and rate of a source, as known before reading.
 
     Attributes:
         name: the path as the user gave it, or ``array``.
@@ -81,10 +81,13 @@ class FrameSource(ABC):
 
     @abstractmethod
     def read(self, start: int = 0) -> Iterator[SourceFrame]:
-        """The frames from number ``start`` on, each number once, in order."""
+        """Yield the frames from number ``start`` on, each once, in order."""
 
-    def identity(self) -> dict[str, Any]:
-        """What tells this source from another, for resuming: plain values. Empty for arrays."""
+    def identity(self) -> dict[str, object]:
+        """Plain values that tell this source from another; empty for arrays.
+
+        An interrupted prediction is resumed only where they are the same.
+        """
         return {}
 
 
@@ -107,20 +110,22 @@ class ImageSource(FrameSource):
         return SourceInfo(self._name, len(self._images), 0, 0, 0.0)
 
     def read(self, start: int = 0) -> Iterator[SourceFrame]:
-        """Files are decoded when a frame is loaded, and one that cannot be raises DataError then; frames of
-        videos are decoded here."""
+        """Yield the images from ``start`` on."""
         for index in range(start, len(self._images)):
             reference = self._images[index]
             try:
+                # A file is decoded, and refused, when a helper thread loads the frame; a frame of a video is
+                # decoded here, since a decoder goes through a video in order.
                 yield SourceFrame(index, open_image(reference), image=str(reference))
             except DataError as error:
                 yield SourceFrame(index, None, str(error), str(reference))
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, object]:
         """Number of images, and a hash of their names and of the sizes and times of their files."""
         digest = hashlib.sha256()
         for reference in self._images:
             stat = reference.path.stat()
+            # Sizes and times, not contents: those would mean to read all files first.
             digest.update(f"{reference.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
         return {"images": [len(self._images), digest.hexdigest()]}
 
@@ -138,7 +143,7 @@ class ArraySource(FrameSource):
         DataError: an image is not uint8 or has another shape; the message names it.
     """
 
-    def __init__(self, images: Sequence[Any] | np.ndarray[Any, Any]) -> None:
+    def __init__(self, images: Sequence[object] | npt.NDArray[np.generic]) -> None:
         super().__init__()
         self.images = [as_rgb(image, f"image {i}") for i, image in enumerate(images)]
 
@@ -150,17 +155,17 @@ class ArraySource(FrameSource):
         return SourceInfo("array", len(self.images), width, height, 0.0)
 
     def read(self, start: int = 0) -> Iterator[SourceFrame]:
-        """The images; nothing is copied."""
+        """Yield the images without copying them."""
         for index in range(start, len(self.images)):
-            yield SourceFrame(index, partial(_same, self.images[index]))
+            yield SourceFrame(index, partial(_return_image, self.images[index]))
 
 
-def _same(image: ByteArray) -> ByteArray:
+def _return_image(image: ByteArray) -> ByteArray:
     return image
 
 
-def as_rgb(image: Any, what: str) -> ByteArray:
-    """An image in memory as (H, W, 3) uint8 RGB.
+def as_rgb(image: object, what: str) -> ByteArray:
+    """Convert an image in memory to (H, W, 3) uint8 RGB.
 
     Args:
         image: (H, W, 3), (H, W, 1) or (H, W) uint8; gray gets three equal channels.

@@ -1,4 +1,4 @@
-"""Configs of the core's own stages. No torch."""
+"""Configure the core's own stages. No torch."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class CropsConfig(StageConfig):
         return ("boxes",)
 
     def can_do_without(self, follow: bool) -> tuple[str, ...]:
-        """Boxes, where it starts from the pose of the frame before and looks for a lost animal in the whole
-        frame."""
+        """Boxes, where it follows an animal."""
+        # It then starts from the pose of the frame before, and looks for a lost animal in the whole frame.
         return ("boxes",) if follow else ()
 
 

@@ -1,4 +1,4 @@
-"""Threads joined by bounded queues that start, fail and stop as one."""
+"""Join threads by bounded queues; they start, fail and stop together."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ class Flow:
     """
 
     def __init__(self) -> None:
+        # One for all channels: a thread that waits at any of them must notice when the flow is stopped.
         self.condition = threading.Condition()
         self.stopped = False
         self._error: BaseException | None = None
         self._threads: list[threading.Thread] = []
 
     def channel(self, size: int) -> Channel[T]:
-        """A queue of at most ``size`` items."""
+        """Make a queue of at most ``size`` items."""
         return Channel(self, size)
 
     def start(self, name: str, work: Callable[[], None]) -> None:
@@ -44,6 +45,7 @@ class Flow:
                 work()
             except Stopped:
                 return
+            # Whatever it is: a thread that died silently would leave the others waiting for ever.
             except BaseException as error:
                 self.stop(error)
 
@@ -52,8 +54,9 @@ class Flow:
         thread.start()
 
     def stop(self, error: BaseException | None = None) -> None:
-        """Wake everybody who waits; the first error given is the one that counts."""
+        """Stop the threads; of several errors the first counts."""
         with self.condition:
+            # After a stop threads fail for want of what others would have sent; that is no news.
             if error is not None and self._error is None and not self.stopped:
                 self._error = error
             self.stopped = True
@@ -94,13 +97,13 @@ class Channel(Generic[T]):
             self._flow.condition.notify_all()
 
     def end(self) -> None:
-        """No further items will come."""
+        """Say that no further items will come."""
         with self._flow.condition:
             self._ended = True
             self._flow.condition.notify_all()
 
     def __iter__(self) -> Iterator[T]:
-        """The items as they come, until the end.
+        """Yield the items as they come, until the end.
 
         Raises:
             Stopped: the flow was stopped.
@@ -112,6 +115,7 @@ class Channel(Generic[T]):
                     return
                 item = self._items.popleft()
                 self._flow.condition.notify_all()
+            # Outside of the lock: the caller works on the item while other threads go on.
             yield item
 
     def _wait(self, ready: Callable[[], bool]) -> None:
@@ -122,7 +126,7 @@ class Channel(Generic[T]):
 
 
 class Timing:
-    """How long each kind of work took, in wall-clock seconds; several threads may add to it.
+    """Measure the wall-clock time of each kind of work, in several threads.
 
     Attributes:
         busy: seconds by kind of work, waiting for other threads not included.
@@ -167,12 +171,12 @@ class Timing:
         return self.frames / max(self.seconds, 1e-9)
 
     def __str__(self) -> str:
-        """``2330 frames, 87.3 frames/s; decode 12 %, resize 4 %, network 85 %, write 3 % of the time;
-        ...``."""
+        """Write frames, rate, shares of the time and the bottleneck on one line."""
+        # Kinds of work run at the same time, so that the shares may add up to more than 100 %.
         shares = {kind: 100 * busy / max(self.seconds, 1e-9) for kind, busy in self.busy.items()}
         listed = ", ".join(f"{kind} {share:.0f} %" for kind, share in shares.items())
         slowest = max(shares, key=lambda kind: shares[kind])
         return (
-            f"{self.frames} frames, {self.rate:.1f} frames/s; "
-            f"busy: {listed} of the time; the bottleneck is {slowest}"
+            f"{self.frames} frames, {self.rate:.1f} frames/s; busy: {listed} of the time; "
+            f"the bottleneck is {slowest}"
         )

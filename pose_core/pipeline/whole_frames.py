@@ -1,4 +1,4 @@
-"""Whole frames through a pose network, and windows of them at the same resolution."""
+"""Predict poses in whole frames, or in windows at the same resolution."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WINDOW_MIN_MARGIN = 32.0
 
 
 class WholeFrames:
-    """A pose network as it sees whole frames; a :class:`~pose_core.interfaces.FrameNetwork`.
+    """Run a pose network on whole frames; a :class:`~pose_core.interfaces.FrameNetwork`.
 
     Args:
         network: in evaluation mode, on its device.
@@ -47,22 +47,23 @@ class WholeFrames:
         return self._preprocess.size is not None
 
     def view(self, width: int, height: int) -> FrameGeometry:
-        """Resized by the run's scale and padded on the right and at the bottom, as in training."""
+        """Resize and pad a frame as in training, on the right and at the bottom."""
         return frame_view(width, height, self._preprocess, self._network.size_multiple)
 
     def predict(self, view: View, initial: Predictions | None = None) -> Predictions:
-        """The animals, moved to pixels of the frames."""
+        """Find the animals, in pixels of the frames."""
         if initial is not None:
             initial = initial.through(invert(view.to_frame))
         return self._network.predict(view.images, initial).through(view.to_frame)
 
     def predict_frame(self, frame: ByteArray) -> Predictions:
-        """The animals of one frame."""
+        """Find the animals of one frame."""
         height, width = frame.shape[:2]
         return self._predict(frame, self.view(width, height))
 
     def predict_window(self, frame: ByteArray, box: FloatArray) -> Predictions:
-        """The animals in a window around a box that shows exactly the pixels of the resized frame."""
+        """Find the animals in a window of the resized frame around a box."""
+        # Resizing keeps the outer edges of pixels, which lie half a pixel from their centres.
         seen = (box.astype(np.float64) + 0.5) * self._preprocess.scale - 0.5
         extent = seen[2:] - seen[:2]
         free = max(WINDOW_MARGIN * float(extent.max()), WINDOW_MIN_MARGIN)
@@ -80,21 +81,22 @@ class WholeFrames:
 
 
 class WholeFrameStage(Stage):
-    """A network that sees the whole frame: one animal, or several that it tells apart itself."""
+    """Stage with a network that sees whole frames, of one animal or several."""
 
     def __init__(self, config: WholeFrameConfig, context: StageContext) -> None:
         self._network = context.whole_frames()
 
     def view(self, width: int, height: int) -> FrameGeometry:
-        """As the network wants to see it."""
+        """Show a frame as in the network's training."""
         return self._network.view(width, height)
 
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
-        """The network's animals; a network with extra inputs gets those that were found before."""
+        """Find animals; those found before go to a network with extra inputs."""
         assert view is not None
+        # A new result: boxes of an earlier stage do not correspond to these animals.
         return StageResult(self._network.predict(view, found.predictions))
 
 
 def make_whole_frame_stage(config: WholeFrameConfig, context: StageContext) -> Stage:
-    """The stage, or one that looks at a window around the last pose where the context says ``follow``."""
+    """Make the stage; with ``follow`` one that looks around the last pose."""
     return FollowStage(context) if context.follow else WholeFrameStage(config, context)

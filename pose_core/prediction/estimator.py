@@ -75,7 +75,7 @@ class PoseEstimator:
     def predict(
         self, frames: Array | Sequence[Array] | Iterator[Array], batch_size: int | None = None
     ) -> list[Frame] | Iterator[Frame]:
-        """The animals in images, in pixels of each image.
+        """Find the animals in images, in pixels of each image.
 
         Args:
             frames: uint8 RGB or gray images: an array (B, H, W, 3) or (B, H, W), a list of arrays (H, W, 3)
@@ -95,7 +95,7 @@ class PoseEstimator:
         if batch_size is not None and batch_size < 1:
             raise ConfigError(f"batch_size must be at least 1, not {batch_size}")
         if isinstance(frames, np.ndarray):
-            return self._predict_all(_batch(frames), batch_size or self.batch_size)
+            return self._predict_all(_check_batch(frames), batch_size or self.batch_size)
         if isinstance(frames, (list, tuple)):
             return self._predict_all(frames, batch_size or self.batch_size)
         if isinstance(frames, (str, bytes, Path)) or not isinstance(frames, Iterable):
@@ -106,7 +106,7 @@ class PoseEstimator:
         return self._predict_live(iter(frames), batch_size or 1)
 
     def predict_video(self, path: Path | str) -> Iterator[Frame]:
-        """The animals in a video, frame by frame while it is decoded.
+        """Find the animals in a video, frame by frame while it is decoded.
 
         Frames that cannot be decoded are in the results too, with the reason in ``Frame.missing``.
 
@@ -115,6 +115,7 @@ class PoseEstimator:
         """
         source = self.open_video(path)
 
+        # An inner generator, so that a missing file is reported at the call and not at the first frame.
         def results() -> Iterator[Frame]:
             for result in self.pipeline.run(source):
                 yield from result.frames
@@ -122,7 +123,7 @@ class PoseEstimator:
         return results()
 
     def open_video(self, path: Path | str) -> VideoSource:
-        """A video as a source, decoded by as many threads as the network leaves free.
+        """Open a video, decoded by as many threads as the network leaves free.
 
         Raises:
             VideoError: the file is missing or no video.
@@ -132,7 +133,8 @@ class PoseEstimator:
     def _predict_all(self, images: Array | Sequence[Array], batch_size: int) -> list[Frame]:
         source = ArraySource(images)
         if len(source.images) <= batch_size:
-            return self.pipeline.run_once(source.images)  # threads would not pay
+            # There is no second batch that threads could prepare meanwhile.
+            return self.pipeline.run_once(source.images)
         pipeline = self.pipeline
         if batch_size != pipeline.batch_size:
             pipeline = pipeline.with_batch_size(batch_size)
@@ -150,7 +152,8 @@ class PoseEstimator:
             first += len(batch)
 
 
-def _batch(images: Array) -> Array:
+def _check_batch(images: Array) -> Array:
+    # Could be a batch of gray images 3 pixels wide, but is far more likely one image without its batch axis.
     if images.ndim == 3 and images.shape[2] == 3:
         raise DataError(f"one image of shape {images.shape}; give a batch: predict(image[None])")
     if images.ndim not in (3, 4):

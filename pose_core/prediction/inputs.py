@@ -1,4 +1,4 @@
-"""What a user names on the command line -> sources, all of them checked before the first is predicted."""
+"""Find sources for paths, all checked before the first is predicted."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Input:
 
 
 def find_inputs(paths: Sequence[Path], open_video: Callable[[Path], FrameSource]) -> list[Input]:
-    """Sources for paths: a video, an image, a folder of images (one sequence), a folder of videos (each of
-    them).
+    """Find sources for paths.
 
+    A path is a video, an image, a folder of images (one sequence), or a folder of videos (each of them).
     Image files that are named one by one are one sequence, in the order given.
 
     Args:
@@ -52,7 +52,7 @@ def find_inputs(paths: Sequence[Path], open_video: Callable[[Path], FrameSource]
         seen[place] = path
         if path.is_dir():
             # Results are named after the folder, which "." and ".." do not say.
-            inputs += _in_folder(path if path.name not in ("", "..") else place, open_video)
+            inputs += _find_in_folder(path if path.name not in ("", "..") else place, open_video)
         elif path.suffix.lower() in IMAGE_EXTENSIONS:
             images.append(path)
         else:
@@ -63,7 +63,7 @@ def find_inputs(paths: Sequence[Path], open_video: Callable[[Path], FrameSource]
     return inputs
 
 
-def _in_folder(folder: Path, open_video: Callable[[Path], FrameSource]) -> list[Input]:
+def _find_in_folder(folder: Path, open_video: Callable[[Path], FrameSource]) -> list[Input]:
     # Names that begin with a dot are hidden; macOS leaves such shadows of real files on foreign disks.
     shown = [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")]
     files = sorted(shown, key=lambda file: natural_order(file.name))
@@ -84,7 +84,7 @@ def _in_folder(folder: Path, open_video: Callable[[Path], FrameSource]) -> list[
 
 
 def unique_names(names: Sequence[str], paths: Sequence[Path]) -> list[str]:
-    """Names of results that do not clash, whatever the order of the inputs.
+    """Make names of results unique, whatever the order of the inputs.
 
     Names that are equal (letter case aside) get the ending of their file added, or the name of its folder, or
     both, or a number, whichever tells them apart first.
@@ -93,13 +93,14 @@ def unique_names(names: Sequence[str], paths: Sequence[Path]) -> list[str]:
         names: wanted, without extension.
         paths: of the inputs.
     """
+    # Without regard to case: some file systems (macOS, Windows) take "A" and "a" for one file.
     clashes: defaultdict[str, list[int]] = defaultdict(list)
     for i, name in enumerate(names):
         clashes[name.casefold()].append(i)
     result = list(names)
     taken = {key for key, rows in clashes.items() if len(rows) == 1}
     for rows in (rows for rows in clashes.values() if len(rows) > 1):
-        for choice in _choices([names[i] for i in rows], [paths[i] for i in rows]):
+        for choice in _list_choices([names[i] for i in rows], [paths[i] for i in rows]):
             keys = {c.casefold() for c in choice}
             if len(keys) == len(rows) and not keys & taken:
                 break
@@ -109,7 +110,7 @@ def unique_names(names: Sequence[str], paths: Sequence[Path]) -> list[str]:
     return result
 
 
-def _choices(names: list[str], paths: list[Path]) -> list[list[str]]:
+def _list_choices(names: list[str], paths: list[Path]) -> list[list[str]]:
     ends = [p.suffix.lstrip(".") or "folder" for p in paths]
     folders = [p.resolve().parent.name or "root" for p in paths]
     both = list(zip(names, folders, ends, strict=True))

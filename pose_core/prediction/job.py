@@ -1,4 +1,4 @@
-"""One source -> one file of predictions, resumable.
+"""Predict one source into one file, resumably.
 
 Beside each result lies a small JSON file, ``<result>.info``, that says what made it: hashes of weights and
 model, the source, versions, and which frames are missing. By it a repeated command knows that there is
@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -36,7 +35,7 @@ _DECIDES = ("source", "weights", "model", "sources", "format")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a source.
+    """Outcome of predicting a source.
 
     Attributes:
         result: the file of predictions.
@@ -56,7 +55,7 @@ class Outcome:
 
 
 class Job:
-    """A source to be predicted to a file.
+    """Predict a source into a file.
 
     Args:
         run: of the model.
@@ -79,7 +78,7 @@ class Job:
         self.name = name
         self.writer = writer
         self._out = out
-        self.stem = writer.stem(self._header(frames=0, width=0, height=0, fps=0.0))
+        self.stem = writer.stem(self._make_header(frames=0, width=0, height=0, fps=0.0))
 
     @property
     def result(self) -> Path:
@@ -87,7 +86,7 @@ class Job:
         return self._out / f"{self.stem}{self.writer.extension}"
 
     def check(self, overwrite: bool) -> Outcome | None:
-        """Look whether the result is there.
+        """Check whether the result is there.
 
         Returns:
             what became of the source when it was predicted before by the same model, else None.
@@ -110,7 +109,7 @@ class Job:
                 f"it; add {argument('overwrite', True)} or "
                 f"choose another {argument('out')}"
             ) from None
-        maker = self._maker()
+        maker = self._describe_maker()
         if differs := [key for key in _DECIDES if former.get(key) != maker[key]]:
             named = " and ".join(
                 f"model or way of using it ({argument('follow')} ...)" if d == "model" else d for d in differs
@@ -119,6 +118,7 @@ class Job:
                 f"{self.result}: exists and was made with another {named}; add "
                 f"{argument('overwrite', True)} or choose another {argument('out')}"
             )
+        # From a process that was killed after it had put the result in place.
         remove_leftover(self._partial)
         return Outcome(self.result, frames, missing)
 
@@ -142,8 +142,8 @@ class Job:
         info = self.source.info
         if not info.frames:
             raise DataError(f"{self.name}: has no frames; name another file")
-        header = self._header(frames=info.frames, width=info.width, height=info.height, fps=info.fps)
-        maker = self._maker()
+        header = self._make_header(frames=info.frames, width=info.width, height=info.height, fps=info.fps)
+        maker = self._describe_maker()
         how = {
             "batch_size": estimator.batch_size,
             "device": estimator.device.type,
@@ -162,6 +162,7 @@ class Job:
                 content = {"maker": {**maker, **how}, "frames": header.frames, "missing": seen.runs}
                 write_whole(self._note, json.dumps(content, indent=1))
 
+            # The note is in place before the result: without one a result would be refused as a strange file.
             with timing.measure("write"):
                 journal.finish(self.result, self.writer, seen.watch, note)
             timing.finish()
@@ -179,6 +180,8 @@ class Job:
             return timing
         done = journal.done
         try:
+            # Closed at once where writing fails: else the threads of the pipeline would run on until the
+            # generator is collected.
             with closing(
                 estimator.pipeline.run(self.source, journal.done, timing, journal.last())
             ) as results:
@@ -204,7 +207,7 @@ class Job:
     def _note(self) -> Path:
         return self.result.with_name(f"{self.result.name}.info")
 
-    def _header(self, frames: int, width: int, height: int, fps: float) -> PredictionsHeader:
+    def _make_header(self, frames: int, width: int, height: int, fps: float) -> PredictionsHeader:
         spec = self.run.spec
         return PredictionsHeader(
             skeleton=spec.skeleton,
@@ -218,7 +221,7 @@ class Job:
             metadata=dict(spec.metadata),
         )
 
-    def _maker(self) -> dict[str, Any]:
+    def _describe_maker(self) -> dict[str, object]:
         return {
             "source": self.source.identity(),
             **self._identity,
@@ -227,22 +230,21 @@ class Job:
 
 
 def identify(estimator: PoseEstimator) -> dict[str, str]:
-    """What tells one estimator from another: hashes of its weights, of what its configuration says about it,
-    and of what supplies its stages."""
+    """Hash the weights, configuration and sources of an estimator."""
     run = estimator.run
     model = run.spec.model_dump(mode="json", include={"skeleton", "model", "inference", "metadata"})
     sources = (
         ", ".join(f"{name} {identity}" for name, identity in sorted(estimator.supplied.items())) or "none"
     )
-    return {"weights": file_hash(run.path / WEIGHTS), "model": _digest(model), "sources": sources}
+    return {"weights": file_hash(run.path / WEIGHTS), "model": _hash_content(model), "sources": sources}
 
 
-def _digest(content: Any) -> str:
+def _hash_content(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class _Missing:
-    """Runs of missing frames, and the first reason, among frames that pass by."""
+    """Collect runs of missing frames, and the first reason, as frames pass by."""
 
     def __init__(self) -> None:
         self.runs: list[FrameRange] = []

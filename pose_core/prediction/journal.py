@@ -1,4 +1,4 @@
-"""Results on disk as they come, so that an interrupted prediction goes on where it stopped.
+"""Keep results on disk as they come, to resume interrupted predictions.
 
 While a source is predicted, finished frames are kept in a hidden folder beside the result as parts: ordinary
 prediction files in the core's own format, each put in place whole. Beside them ``journal.json`` says what
@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from pose_core.errors import PoseError
 from pose_core.interfaces import PredictionsHeader, Writer
@@ -37,14 +36,14 @@ _SIZES = "pose_core.sizes"
 
 @dataclass(frozen=True)
 class Sizes:
-    """The sizes of the frames seen so far: none, one, or several (``mixed``)."""
+    """Sizes of the frames seen so far: none, one, or several (``mixed``)."""
 
     width: int = 0
     height: int = 0
     mixed: bool = False
 
     def including(self, sizes: frozenset[tuple[int, int]]) -> Sizes:
-        """With further ones."""
+        """Add further ones."""
         result = self
         for width, height in sorted(sizes):
             if result.mixed or (result.width, result.height) not in ((0, 0), (width, height)):
@@ -59,7 +58,7 @@ class Sizes:
 
     @classmethod
     def from_text(cls, text: str) -> Sizes:
-        """The way back."""
+        """Parse what :meth:`to_text` wrote."""
         if text == "mixed":
             return cls(0, 0, True)
         width, height = text.split("x")
@@ -91,7 +90,7 @@ class Journal:
         PoseError: another process works on it, or the disk is full or cannot be written.
     """
 
-    def __init__(self, folder: Path, maker: Mapping[str, Any], header: PredictionsHeader) -> None:
+    def __init__(self, folder: Path, maker: Mapping[str, object], header: PredictionsHeader) -> None:
         self.folder = folder
         self.note: str | None = None
         self.sizes = Sizes()
@@ -105,6 +104,7 @@ class Journal:
             folder.mkdir(exist_ok=True)
             self._lock = FolderLock(folder)
             try:
+                # Through JSON and back, so that it equals what was read from a file (tuples become lists).
                 self._open(json.loads(json.dumps({"version": VERSION, **maker})))
             except BaseException:
                 self._lock.release()
@@ -140,6 +140,7 @@ class Journal:
         """
         if self._waiting:
             first, last = self._waiting[0].index, self._waiting[-1].index
+            # Numbers of fixed width: the names sort as the frames do.
             path = self.folder / f"{first:010d}-{last:010d}.parquet"
             temporary = path.with_suffix(".new")
             metadata = {_SIZES: self.sizes.to_text()}
@@ -155,7 +156,7 @@ class Journal:
         self._closed_at = time.monotonic()
 
     def last(self) -> Frame | None:
-        """The last frame that is kept and was decoded; None before the first."""
+        """Read the last kept frame that was decoded; None before the first."""
         for part in reversed(self._parts):
             decoded = [frame for frame in self._writer.read(part) if frame.missing is None]
             if decoded:
@@ -163,7 +164,7 @@ class Journal:
         return None
 
     def frames(self) -> Iterator[Frame]:
-        """All frames kept in parts, in order."""
+        """Read all frames kept in parts, in order."""
         for part in self._parts:
             yield from self._writer.read(part)
 
@@ -207,7 +208,7 @@ class Journal:
         """Leave the folder for another time."""
         self._lock.release()
 
-    def _open(self, maker: dict[str, Any]) -> None:
+    def _open(self, maker: dict[str, object]) -> None:
         path = self.folder / JOURNAL
         kept = [p for p in sorted(self.folder.iterdir()) if p.name != "lock"]
         try:
@@ -246,13 +247,8 @@ class Journal:
         try:
             header = self._writer.read(part).header
             return Sizes.from_text(header.metadata[_SIZES])
-        except (
-            PoseError,
-            KeyError,
-            ValueError,
-            TypeError,
-            AttributeError,
-        ):  # damaged: these frames are predicted again
+        # A damaged part is no error: its frames are predicted again.
+        except (PoseError, KeyError, ValueError, TypeError, AttributeError):
             return None
 
 

@@ -1,4 +1,4 @@
-"""Videos and images -> files of predictions: what ``pose predict`` does, callable from Python."""
+"""Predict videos and images into files, as ``pose predict`` does."""
 
 from __future__ import annotations
 
@@ -66,12 +66,13 @@ def predict(
     finished = finished or _note_failure(reporter)
     writer = find_writer(format)
     estimator = load(run, device, batch_size, follow=follow, **sources)
-    jobs = _jobs(estimator, inputs, out, writer)
+    jobs = _make_jobs(estimator, inputs, out, writer)
     for name, file in estimator.files.items():
         if len(jobs) > 1:
             raise ConfigError(
                 f"{argument(name, str(file))}: is of one video or sequence; predict {len(jobs)} one by one"
             )
+    # All results are looked for first, so that a name that is taken is no surprise after hours.
     there = [job.check(overwrite) for job in jobs]
     make_folder(out)
     outcomes: list[Outcome | None] = []
@@ -82,7 +83,8 @@ def predict(
             outcomes.append(outcome)
             continue
         try:
-            made = job.predict(estimator, reporter.note, _frames_of(job, reporter))
+            made = job.predict(estimator, reporter.note, _report_frames(job, reporter))
+        # A damaged source is no reason to leave the others; a full disk (PoseError) is.
         except (VideoError, DataError) as error:
             finished(job.name, error)
             outcomes.append(None)
@@ -93,7 +95,7 @@ def predict(
 
 
 def find_writer(name: str) -> Writer:
-    """The writer of that name.
+    """Find the writer of that name.
 
     Raises:
         ConfigError: no such writer is installed; the message lists those that are.
@@ -106,7 +108,7 @@ def find_writer(name: str) -> Writer:
         raise ConfigError(f"{argument('format')}: {error}{listed}") from None
 
 
-def _jobs(estimator: PoseEstimator, paths: Sequence[Path], out: Path, writer: Writer) -> list[Job]:
+def _make_jobs(estimator: PoseEstimator, paths: Sequence[Path], out: Path, writer: Writer) -> list[Job]:
     inputs = find_inputs(paths, estimator.open_video)
     identity = identify(estimator)
     jobs = [Job(estimator.run, i.source, str(i.path), out, writer, identity) for i in inputs]
@@ -115,7 +117,7 @@ def _jobs(estimator: PoseEstimator, paths: Sequence[Path], out: Path, writer: Wr
     return jobs
 
 
-def _frames_of(job: Job, reporter: Reporter) -> Callable[[int], None]:
+def _report_frames(job: Job, reporter: Reporter) -> Callable[[int], None]:
     name, total = Path(job.name).name, job.source.info.frames
     return lambda done: reporter.progress(name, done, total)
 

@@ -1,4 +1,4 @@
-"""Predictions drawn into the video they were made of."""
+"""Draw predictions into the video they were made of."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def render(
     try:
         with disk_errors(out.parent):
             _encode(
-                _pictures(stream, source, threshold, radius, reporter or current_reporter()),
+                _draw_pictures(stream, source, threshold, radius, reporter or current_reporter()),
                 temporary,
                 out,
                 source.info.fps,
@@ -85,31 +85,29 @@ def _check(path: Path, header: PredictionsHeader, video: Path, source: FrameSour
     if header.frames and header.frames != info.frames:
         raise DataError(
             f"{path}: has {header.frames} frames, {video} has {info.frames}; name the video that was "
-            "predicted "
-            f"({header.source})"
+            f"predicted ({header.source})"
         )
     if header.width and info.width and (header.width, header.height) != (info.width, info.height):
         raise DataError(
             f"{path}: was made of frames of {header.width} x {header.height} pixels, {video} has "
-            f"{info.width} x "
-            f"{info.height}; name the video that was predicted ({header.source})"
+            f"{info.width} x {info.height}; name the video that was predicted ({header.source})"
         )
 
 
-def _pictures(
+def _draw_pictures(
     stream: PredictionsStream,
     source: FrameSource,
     threshold: float,
     radius: float | None,
     reporter: Reporter,
 ) -> Iterator[ByteArray]:
-    """The drawn frames; the source is decoded in a thread of its own."""
+    """Draw the frames; the source is decoded in a thread of its own."""
     total = source.info.frames
     skeleton = stream.header.skeleton
     found = iter(stream)
     waiting: Frame | None = next(found, None)
     last: ByteArray | None = None
-    for index, picture in _decoded(source):
+    for index, picture in _decode(source):
         # Predictions are joined to frames by their number.
         while waiting is not None and waiting.index < index:
             waiting = next(found, None)
@@ -127,7 +125,7 @@ def _pictures(
         reporter.progress("drawing", index + 1, total)
 
 
-def _decoded(source: FrameSource) -> Iterator[tuple[int, ByteArray | None]]:
+def _decode(source: FrameSource) -> Iterator[tuple[int, ByteArray | None]]:
     def read(out: Channel[tuple[int, ByteArray | None]]) -> None:
         for item in source.read():
             picture: ByteArray | None = None
@@ -135,7 +133,8 @@ def _decoded(source: FrameSource) -> Iterator[tuple[int, ByteArray | None]]:
                 try:
                     picture = item.load()
                 except DataError:
-                    picture = None  # an image file that cannot be decoded is shown as missing
+                    # An image file that cannot be decoded is shown as missing.
+                    picture = None
             out.put((item.index, picture))
         out.end()
 
@@ -158,7 +157,7 @@ def _encode(pictures: Iterator[ByteArray], path: Path, out: Path, fps: float) ->
     except ValueError:
         raise VideoError(f"{out}: {out.suffix or 'no ending'} names no video format; use .mp4") from None
     except av.FFmpegError as error:
-        raise _unwritable(out, error) from None
+        raise _explain_failure(out, error) from None
     try:
         with container:
             stream = _add_stream(container, rate, width + width % 2, height + height % 2)
@@ -166,9 +165,9 @@ def _encode(pictures: Iterator[ByteArray], path: Path, out: Path, fps: float) ->
                 if picture.shape != first.shape:
                     raise VideoError(
                         f"{out}: frame {number} has {picture.shape[1]} x {picture.shape[0]} pixels, the "
-                        "first has "
-                        f"{width} x {height}; only images of one size make a video"
+                        f"first has {width} x {height}; only images of one size make a video"
                     )
+                # The pixel format (yuv420p) halves both sides for colours, so that they must be even.
                 even = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
                 frame = VideoFrame.from_ndarray(even, format="rgb24")
                 frame.pts = number
@@ -176,7 +175,7 @@ def _encode(pictures: Iterator[ByteArray], path: Path, out: Path, fps: float) ->
                 container.mux(stream.encode(frame))
             container.mux(stream.encode())
     except av.FFmpegError as error:
-        raise _unwritable(out, error) from None
+        raise _explain_failure(out, error) from None
 
 
 def _add_stream(container: OutputContainer, rate: Fraction, width: int, height: int) -> VideoStream:
@@ -195,7 +194,7 @@ def _chain(first: ByteArray, others: Iterator[ByteArray]) -> Iterator[ByteArray]
     yield from others
 
 
-def _unwritable(out: Path, error: av.FFmpegError) -> PoseError:
+def _explain_failure(out: Path, error: av.FFmpegError) -> PoseError:
     if error.errno == errno.ENOSPC:
         return PoseError(f"{out.parent}: no space left on the disk; free some and run the command again")
     return VideoError(

@@ -1,1 +1,1 @@
-"""What lies on disk: run folders, and what trainings start from."""
+"""Run folders, imports into them, and weights that trainings start from."""

@@ -1,11 +1,11 @@
-"""A trained model of another tool -> a run folder."""
+"""Import trained models of other tools as run folders."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from torch import Tensor, nn
 
@@ -27,7 +27,7 @@ _NO_SPLIT: Mapping[str, list[str]] = {"train": [], "validation": [], "test": []}
 
 @dataclass(frozen=True)
 class ImportedRun:
-    """What came of an import.
+    """Result of an import.
 
     Attributes:
         run: the run folder.
@@ -41,7 +41,7 @@ class ImportedRun:
 
 
 def import_model(
-    importer: str | Mapping[str, Any],
+    importer: str | Mapping[str, object],
     snapshot: Path | str,
     out: Path | str,
     *,
@@ -49,10 +49,9 @@ def import_model(
     detector: Path | str | None = None,
     data: Path | str | None = None,
 ) -> ImportedRun:
-    """Make a run folder of a model that another tool trained; it predicts, evaluates and fine-tunes like any
-    other.
+    """Make a run folder of a model that another tool trained.
 
-    Nothing is written before all of it is known to fit.
+    It predicts, evaluates and fine-tunes like any other. Nothing is written before all of it is known to fit.
 
     Args:
         importer: name of an importer component, or its configuration (``type`` and settings).
@@ -81,6 +80,7 @@ def import_model(
     if found.detector is not None:
         its_spec = _spec(found.detector, DetectorRunSpec, settings.type)
         finds = build_model(its_spec)
+        # An importer names parameters as the plugin of the detector does, without the core's wrapper.
         weights = {f"network.{name}": value for name, value in found.detector.weights.items()}
         _load(finds, weights, found.detector.source)
         stages["detector"] = its_spec, finds
@@ -89,6 +89,7 @@ def import_model(
     spec = _full_name(_spec(network, RunSpec, settings.type))
     model = build_model(spec)
     _load(model, found.network.weights, found.network.source)
+    # Weights fit here, but the importer may have read an input size that the network cannot take.
     try:
         model.check_features()
     except ConfigError as error:
@@ -98,6 +99,7 @@ def import_model(
 
     provenance = {
         "imported": {"by": settings.type, **found.provenance},
+        # Null rather than absent: unknown, as another tool does not say.
         "seed": None,
         "data_hash": None,
         "data": spec.data.source,
@@ -121,9 +123,10 @@ def _spec(network: ImportedNetwork, kind: type[S], importer: str) -> S:
 
 
 def _full_name(spec: RunSpec) -> RunSpec:
-    """The spec with the full name of the model, if one of that name and method is installed."""
+    """Give the model its full name, if it is installed with that method."""
     try:
         (model,) = get_catalog().model(spec.model.name, spec.model.method)
+    # ValueError: unpacking found several. A model without full name is usable, for its parts are in the spec.
     except (ConfigError, ValueError):
         return spec
     return spec.model_copy(update={"model": spec.model.model_copy(update={"name": model.full_name})})

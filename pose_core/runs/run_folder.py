@@ -1,4 +1,6 @@
-"""The run folder: one folder that carries everything needed to use a trained model, and contains no pickle.
+"""Open and make run folders, which hold all of a trained model.
+
+They contain no pickle.
 
 ``config.yaml`` (the resolved spec with full names), ``weights.safetensors``, ``metrics.json``,
 ``history.csv``, ``provenance.json``, ``checkpoints/`` for resuming, ``evaluation/`` and plots. The networks
@@ -45,6 +47,8 @@ CHECKPOINTS = "checkpoints"
 STAGES = "stages"
 """Folder of the networks that a run builds on, each a run in a folder of the name of what it supplies."""
 
+# Covariant: a ``Run[RunSpec]`` may stand where any run will do. The default lets ``Run`` mean that of a
+# pose network; it needs typing_extensions before Python 3.13.
 S = TypeVar("S", bound=RunBase, covariant=True, default=RunSpec)
 T = TypeVar("T", bound=RunBase)
 
@@ -83,12 +87,13 @@ class Run(Generic[S]):
                 needed.
             ConfigError: its configuration does not fit the installed plugins.
         """
-        folder = _existing(Path(path))
+        folder = _check_folder(Path(path))
+        # First: without its plugin the configuration would fail at some key, which says less.
         check_plugins(folder)
         return Run(folder, read_run(folder / CONFIG)).of(kind)
 
     def of(self, kind: type[T]) -> Run[T]:
-        """The same run, where it is of a network of this kind.
+        """Narrow the type to that of a network of this kind.
 
         Raises:
             RunError: it holds another network.
@@ -98,7 +103,7 @@ class Run(Generic[S]):
         return Run(self.path, self.spec)
 
     @staticmethod
-    def create(path: Path, spec: T, provenance: Mapping[str, Any]) -> Run[T]:
+    def create(path: Path, spec: T, provenance: Mapping[str, object]) -> Run[T]:
         """Make the folder of a new run with its configuration and provenance.
 
         Raises:
@@ -107,6 +112,7 @@ class Run(Generic[S]):
         with disk_errors(path):
             make_folder(path / CHECKPOINTS)
             write_whole(path / PROVENANCE, json.dumps({**environment(), **provenance}, indent=2) + "\n")
+            # Last: a folder is a run once it has its configuration.
             write_whole(path / CONFIG, dump_spec(spec))
         return Run(path, spec)
 
@@ -122,8 +128,9 @@ class Run(Generic[S]):
 
     @property
     def stages(self) -> Mapping[str, Run[AnyRunSpec]]:
-        """The runs of the networks that the run builds on, by the name of what they supply; each is usable
-        alone.
+        """Runs of the networks that this run builds on, each usable alone.
+
+        Keys are the names of what they supply.
 
         Raises:
             RunError: one of them is missing or incomplete.
@@ -146,6 +153,7 @@ class Run(Generic[S]):
         Raises:
             RunError: the weights are missing, altered or do not fit.
         """
+        # Read before building: that weights are missing is said at once, without the time to build a network.
         state = self.read_weights()
         model: PoseModel | DetectorModel = build_model(self.spec)
         load_into(model, state, self.path / WEIGHTS)
@@ -171,7 +179,7 @@ class Run(Generic[S]):
         return "training" in self.metrics()
 
     def read_weights(self) -> dict[str, torch.Tensor]:
-        """The weights, checked against their hash.
+        """Read the weights and compare their hash.
 
         Raises:
             RunError: they are missing or altered.
@@ -181,6 +189,7 @@ class Run(Generic[S]):
             raise RunError(
                 f"{weights}: missing; training has not finished a validation yet, or the file was removed"
             )
+        # Metrics and weights are two files: the hash tells when one was replaced without the other.
         expected = self.metrics().get("weights_sha256")
         if expected is not None and file_hash(weights) != expected:
             raise RunError(
@@ -189,18 +198,19 @@ class Run(Generic[S]):
             )
         return read_weights(weights)
 
-    def save_weights(self, state: Mapping[str, torch.Tensor], **metrics: Any) -> None:
-        """Keep these weights as the best ones, with the metrics that made them so."""
+    def save_weights(self, state: Mapping[str, torch.Tensor], **metrics: object) -> None:
+        """Write the best weights so far, with their metrics."""
         digest = save_weights(self.path / WEIGHTS, state)
         self.update_metrics(weights_sha256=digest, **metrics)
 
     def metrics(self) -> dict[str, Any]:
-        """Contents of metrics.json; empty before the first validation."""
+        """Read metrics.json; empty before the first validation."""
         return self._json(METRICS) if (self.path / METRICS).is_file() else {}
 
-    def update_metrics(self, **values: Any) -> None:
+    def update_metrics(self, **values: object) -> None:
         """Add or replace top-level entries of metrics.json."""
         merged = {**self.metrics(), **values}
+        # NaN is no JSON; other programs could not read the file.
         write_whole(self.path / METRICS, json.dumps(merged, indent=2, allow_nan=False) + "\n")
 
     def _json(self, name: str) -> dict[str, Any]:
@@ -217,7 +227,7 @@ class Run(Generic[S]):
         return content
 
 
-def _existing(folder: Path) -> Path:
+def _check_folder(folder: Path) -> Path:
     if not folder.exists():
         raise RunError(
             f"{folder}: no such run folder; {command('train', '...', argument('out', str(folder)))} makes one"
@@ -231,7 +241,7 @@ def _existing(folder: Path) -> Path:
 
 
 def _other_network(run: Run[RunBase], wanted: type[RunBase]) -> RunError:
-    """What to say where another network is wanted than the one in a folder."""
+    """Make the error for a folder that holds another network."""
     trains = wanted.model_fields["trains"].default
     here = [
         run.path / STAGES / name for name, stage in run.spec.builds_on().items() if stage.trains == trains
@@ -243,11 +253,12 @@ def _other_network(run: Run[RunBase], wanted: type[RunBase]) -> RunError:
 def dump_spec(spec: RunBase) -> str:
     """Write a spec as YAML, with every default."""
     content = spec.model_dump(mode="json")
+    # What a reader of the file looks for stands on top.
     first = {name: content.pop(name) for name in ("version", "trains", "skeleton", "data")}
     return yaml.safe_dump({**first, **content}, sort_keys=False, allow_unicode=True)
 
 
-def environment() -> dict[str, Any]:
+def environment() -> dict[str, object]:
     """Versions of what took part: Python, torch, core and plugins."""
     return {
         "python": platform.python_version(),

@@ -1,11 +1,10 @@
-"""What a training starts from: the meaning of ``train.weights``."""
+"""Load the weights that ``train.weights`` names."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pose_core.catalog import Weights, get_catalog
 from pose_core.errors import ConfigError, WeightsError, argument, command
@@ -26,7 +25,7 @@ _PATHS = (".safetensors", ".pt", ".pth", ".bin")
 
 @dataclass(frozen=True)
 class Start:
-    """Where the weights came from.
+    """Origin of the weights that a training starts from.
 
     Attributes:
         lines: for the user.
@@ -34,14 +33,15 @@ class Start:
     """
 
     lines: tuple[str, ...] = ()
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, object] = field(default_factory=dict)
 
 
 def run_of(weights: str | None) -> Path | None:
-    """The run folder that ``train.weights`` names; None where it means something else."""
+    """Give the run folder that ``train.weights`` names, if it names one."""
     if weights is None or weights == NONE:
         return None
     folder = Path(weights).expanduser()
+    # The file of weights in a run folder means the run, which says more about them.
     if folder.name == WEIGHTS:
         folder = folder.parent
     return folder if is_file(folder / CONFIG) else None
@@ -88,12 +88,12 @@ def start_from(
 def _find(weights: str, trains: str) -> FoundWeights:
     path = Path(weights).expanduser()
     names = {name for w in get_catalog().weights() for name in (w.name, w.full_name)}
-    full = weights in names and "/" in weights  # a full name means the weights, whatever folders there are
+    # A full name (plugin/weights) means the weights, even where there is a folder of that path.
+    full = weights in names and "/" in weights
     if weights in names and not full and path.exists():
         raise ConfigError(
             f"train.weights: {weights!r} is the name of pretrained weights and a path; write ./{weights} for "
-            "the path, "
-            f"or the full name {get_catalog().named_weights(weights).full_name} for the weights"
+            f"the path, or the full name {get_catalog().named_weights(weights).full_name} for the weights"
         )
     if path.is_dir() and not full:
         return _run(path, trains)
@@ -114,8 +114,7 @@ def _check_task(theirs: str, own: str, origin: str) -> None:
     if theirs != own:
         raise ConfigError(
             f"train.weights: {origin}: made for {LEARNS[theirs]}, not for {LEARNS[own]} (the networks that a "
-            "model "
-            "builds on have stages.NAME.train.weights)"
+            "model builds on have stages.NAME.train.weights)"
         )
 
 
@@ -153,6 +152,7 @@ def _file(path: Path, trains: str) -> FoundWeights:
     if path.name == WEIGHTS and (path.parent / CONFIG).is_file():
         return _run(path.parent, trains)
     content = read_tensors(path)
+    # Tensors with more beside them under "model" are how other tools save a training, not bare weights.
     if (content.wrapper == "model" and content.others) or not content.tensors:
         importers = ", ".join(c.name for c in get_catalog().components("importer")) or "none is installed"
         held = ", ".join([*([content.wrapper] if content.wrapper else []), *content.others][:5])

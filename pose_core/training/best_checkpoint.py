@@ -1,4 +1,4 @@
-"""Validates, keeps the best weights, writes the history and the checkpoint to resume from."""
+"""Validate during training, keep the best weights, write checkpoints."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import lightning
 import torch
 
-from pose_core.data.dataset import Batch
+from pose_core.data.batches import Batch
 from pose_core.errors import PoseError
 from pose_core.io.files import put_in_place
 from pose_core.runs.run_folder import CHECKPOINTS, HISTORY, Run
@@ -30,8 +30,9 @@ class TrainingError(PoseError):
 
 
 class BestCheckpoint(lightning.Callback):
-    """At the end of every ``validate_every``-th epoch, and of the last one: validate, keep, record,
-    checkpoint.
+    """Validate, keep the best weights, record and checkpoint.
+
+    At the end of every ``validate_every``-th epoch, and of the last one.
 
     Attributes:
         best: lowest validation error so far (lowest training loss without validation images).
@@ -61,7 +62,7 @@ class BestCheckpoint(lightning.Callback):
         self.started = False
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
-        """The work of this class."""
+        """Validate, record and checkpoint where it is time to."""
         assert isinstance(pl_module, Training)
         train = self.train
         epoch = trainer.current_epoch + 1
@@ -77,6 +78,7 @@ class BestCheckpoint(lightning.Callback):
                 f"train.optimizer.lr (now {train.optimizer.lr:g}) or set train.gradient_clip"
             )
         error = self.validate(trainer, pl_module)
+        # Without validation images the training loss has to choose the weights.
         metric = error if error is not None else losses["loss"]
         better = metric < self.best
         self.latest = {"loss": losses["loss"], **({"error": error} if error is not None else {})}
@@ -119,12 +121,14 @@ class BestCheckpoint(lightning.Callback):
         model.eval()
         total, count = module.task.validate(model, self.batches, module.device)
         model.train(training)
+        # Each process validated its share of the images, and all must agree on the best weights.
         if trainer.world_size > 1:
             sums = trainer.strategy.reduce(
                 torch.tensor([total, count], device=module.device), reduce_op="sum"
             )
             assert isinstance(sums, torch.Tensor)
             total, count = float(sums[0]), int(sums[1])
+        # With a fifth to spare, so that the last validation still ends within train.max_time.
         self.schedule.reserved = max(self.schedule.reserved, 1.2 * (time.monotonic() - start))
         # Images without anything to find (no animal with a labelled keypoint) cannot choose weights.
         return total / count if count else None
@@ -133,6 +137,7 @@ class BestCheckpoint(lightning.Callback):
         folder = self.run.path / CHECKPOINTS
         fresh = folder / f".{LAST}"
         try:
+            # All processes must call this, and the first one alone has a file to put in place.
             trainer.save_checkpoint(fresh, weights_only=False)
             if trainer.is_global_zero:
                 put_in_place(fresh, folder / LAST)
@@ -160,5 +165,5 @@ class BestCheckpoint(lightning.Callback):
 
 
 def checkpoint_path(folder: Path) -> Path:
-    """The checkpoint that a run resumes from."""
+    """Name the checkpoint that a run resumes from."""
     return folder / CHECKPOINTS / LAST

@@ -1,15 +1,15 @@
-"""After training: values of the configuration that heads decide by the data."""
+"""Let heads decide settings by the data after training."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from pose_core.catalog.merge import merge
-from pose_core.data.dataset import Batch
+from pose_core.data.batches import Batch
 from pose_core.interfaces import Calibration, Head, Labels, Predictor
 from pose_core.model.assemble import PoseModel
 from pose_core.model.transfer import network_of
@@ -27,7 +27,7 @@ CALIBRATED = "calibrated"
 
 
 def spread(rows: Sequence[int]) -> tuple[int, ...]:
-    """At most :data:`TRAINING_IMAGES` of the rows, evenly."""
+    """Choose at most :data:`TRAINING_IMAGES` of the rows, evenly."""
     step = max(1, -(-len(rows) // TRAINING_IMAGES))
     return tuple(rows[::step])
 
@@ -35,7 +35,7 @@ def spread(rows: Sequence[int]) -> tuple[int, ...]:
 def calibrate(
     run: Run, training: Iterable[Batch], validation: Iterable[Batch], device: torch.device, reporter: Reporter
 ) -> Run:
-    """Let each head decide; what they decide is written to the configuration of the run.
+    """Let each head decide, and write it to the run's configuration.
 
     Args:
         run: with its best weights.
@@ -47,10 +47,11 @@ def calibrate(
         the run, with its new configuration.
     """
     heads = [cast(Head, head) for head in network_of(run.spec.model, run.spec.skeleton).heads.values()]
+    # Asked of the classes, so that a model without such heads is neither loaded nor run over images.
     if all(type(head).calibrate is Head.calibrate for head in heads):
         return run
     model = run.load_model(device)
-    decided: dict[str, Any] = {}
+    decided: dict[str, object] = {}
     for name, head in model.heads.items():
         part = cast(Head, head).calibrate(_Shown(model, name, training, validation, run.spec, device))
         if part:
@@ -58,7 +59,7 @@ def calibrate(
     if not decided:
         return run
     changes = {"model": {"heads": decided}}
-    keys = dict(_leaves(changes))
+    keys = dict(_iterate_leaves(changes))
     for key, value in keys.items():
         reporter.note(f"decided by the data: {key}: {value}")
     run = run.with_spec(validate(merge(run.spec.model_dump(mode="json"), changes), {}))
@@ -101,6 +102,7 @@ class _Shown(Calibration):
                     error, labelled = decoded_error(self._model, outputs, batch)
                     totals[i] += error
                 count += labelled
+        # The model goes on to the next head, which must see it as it was.
         finally:
             head.predictor = own
         return [total / max(count, 1) for total in totals]
@@ -111,10 +113,10 @@ class _Shown(Calibration):
         return self._model(self._model.normalise(batch.images), **extra)  # type: ignore[no-any-return]
 
 
-def _leaves(content: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+def _iterate_leaves(content: Mapping[str, object], path: str = "") -> Iterator[tuple[str, object]]:
     for key, value in content.items():
         where = f"{path}.{key}" if path else str(key)
         if isinstance(value, Mapping):
-            yield from _leaves(value, where)
+            yield from _iterate_leaves(value, where)
         else:
             yield where, value

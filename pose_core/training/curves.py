@@ -1,4 +1,4 @@
-"""Training curves as a picture."""
+"""Plot training curves."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def plot_curves(history: Path, out: Path, metric_key: str, metric_label: str, un
     Returns:
         whether there was anything to draw.
     """
+    # Imported late, because it takes long, and without pyplot, which would choose a backend with windows.
     from matplotlib.figure import Figure
 
     with history.open(newline="", encoding="utf-8") as file:
@@ -41,6 +42,7 @@ def plot_curves(history: Path, out: Path, metric_key: str, metric_label: str, un
             marker="o" if len(points) < 25 else None,
             markersize=3,
         )
+        # A logarithmic axis would drop points at 0, which an error can be.
         if key != "learning_rate" and min(p[1] for p in points) > 0:
             axis.set_yscale("log")
         if key == metric_key:

@@ -1,4 +1,4 @@
-"""The one place where ``auto`` is decided: once, by the data, when training starts."""
+"""Decide every ``auto``: here only, once, when training starts."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from pose_core.training.task import TASKS
 
 
 def decide(spec: AnyRunSpec, dataset: LabelledDataset, split: Split) -> AnyRunSpec:
-    """Replace every ``auto`` by what the training images call for, also in the networks that the run builds
-    on.
+    """Replace every ``auto`` by what the training images call for.
+
+    The networks that the run builds on are included.
 
     Args:
         spec: the configuration.
@@ -29,6 +30,7 @@ def decide(spec: AnyRunSpec, dataset: LabelledDataset, split: Split) -> AnyRunSp
         name: stage_of_run(decide(run_of_stage(spec, name), dataset, split)) for name in spec.builds_on()
     }
     content = merge(spec.model_dump(mode="json"), decided)
+    # Sections of networks are replaced and not merged: they are whole specs already.
     if stages:
         content["stages"] = stages
     return validate_as(content, {}, "", RUN_SPECS[spec.trains])

@@ -1,4 +1,4 @@
-"""Train a model: from a prepared configuration to a run folder."""
+"""Train one network into a run folder."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
-from pose_core.data.dataset import ImageSamples, PlainBatches, collate, init_worker
+from pose_core.data.batches import PlainBatches, collate, init_worker
 from pose_core.data.fingerprint import data_hash
+from pose_core.data.samples import ImageSamples
 from pose_core.errors import ConfigError, PoseError, RunError, argument
 from pose_core.io.files import disk_errors
 from pose_core.model.build import build_model
@@ -81,11 +82,12 @@ def train_network(
     device = choose_device(spec.train.device)
     if spec.train.precision == "16-mixed" and device.type == "cpu":
         raise ConfigError("train.precision: 16-mixed needs a GPU; use bf16-mixed or 32 on the CPU")
-    loggers = _loggers(spec.train, out)
+    loggers = _make_loggers(spec.train, out)
     keep_freed_memory()
     torch.manual_seed(spec.train.seed)
     checkpoint = checkpoint_path(out)
     resuming = resume and checkpoint.is_file()
+    # A checkpoint or other weights would replace pretrained ones, so these are not downloaded then.
     network: Network = build_model(spec, pretrained=not resuming and spec.train.weights is None)
     network.check()
     run = Run(out, spec)
@@ -97,7 +99,8 @@ def train_network(
         for line in start.lines:
             reporter.note(line)
     if first:
-        run = Run.create(out, spec, {**_provenance(prepared), "weights": weights})
+        run = Run.create(out, spec, {**_describe_origin(prepared), "weights": weights})
+    # A network without anything to train (a class filter on pretrained weights) is complete as it is.
     if not spec.trainable():
         run.save_weights(network.state_dict())
         run.update_metrics(training={"epochs": 0, "steps": 0, "seconds": 0.0})
@@ -116,6 +119,7 @@ def train_network(
             accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.type],
             devices=spec.train.devices if device.index is None else [device.index],
             strategy=(
+                # Without find_unused_parameters DDP refuses a step in which a parameter had no part.
                 DDPStrategy(
                     find_unused_parameters=True,
                     process_group_backend="gloo" if device.type == "cpu" else "nccl",
@@ -129,17 +133,19 @@ def train_network(
             gradient_clip_val=spec.train.gradient_clip,
             callbacks=[schedule, best_checkpoint, TrainingProgress(reporter, schedule, best_checkpoint)],
             logger=loggers,
+            # BestCheckpoint writes them, and EpochSampler shares the rows out.
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
+            # Not True: some CUDA operations have no deterministic form, and training would stop at them.
             deterministic="warn" if device.type == "cuda" else None,
             default_root_dir=out,
         )
         try:
             trainer.fit(
                 Training(network, task),
-                _training_batches(samples, spec.train, trainer, device),
+                _load_batches(samples, spec.train, trainer, device),
                 ckpt_path=checkpoint if resuming else None,
                 weights_only=True,
             )
@@ -150,6 +156,7 @@ def train_network(
             raise
         except (PoseError, OSError):
             raise
+        # Before the first step of a resumed training only the checkpoint can be at fault.
         except Exception as error:
             if not resuming or best_checkpoint.started:
                 raise
@@ -170,7 +177,7 @@ def train_network(
     return run
 
 
-def _training_batches(
+def _load_batches(
     samples: ImageSamples, train: TrainSpec, trainer: lightning.Trainer, device: torch.device
 ) -> DataLoader[Any]:
     if isinstance(train.workers, int):
@@ -190,7 +197,7 @@ def _training_batches(
     )
 
 
-def _provenance(prepared: Prepared[Any]) -> dict[str, Any]:
+def _describe_origin(prepared: Prepared[Any]) -> dict[str, Any]:
     images = prepared.dataset.images
     names = {
         part: [images[i].name for i in getattr(prepared.split, part)]
@@ -214,10 +221,11 @@ def check_resumable(asked: RunBase, out: Path) -> None:
         ConfigError: the configuration in the folder cannot be read.
     """
     stored = read_run(out / CONFIG)
+    # Heads decided these keys at the end of the training; the user cannot have written them.
     calibrated = set(Run(out, stored).metrics().get(CALIBRATED, []))
     differing = [
         key
-        for key in _differences(asked.model_dump(mode="json"), stored.model_dump(mode="json"))
+        for key in _list_differences(asked.model_dump(mode="json"), stored.model_dump(mode="json"))
         if not _MAY_CHANGE.fullmatch(key) and key not in calibrated
     ]
     if differing:
@@ -227,22 +235,25 @@ def check_resumable(asked: RunBase, out: Path) -> None:
         )
 
 
-def _differences(one: Any, other: Any, path: str = "") -> list[str]:
+def _list_differences(one: object, other: object, path: str = "") -> list[str]:
     if isinstance(one, dict) and isinstance(other, dict):
         keys = dict.fromkeys([*one, *other])
         return [
-            d for k in keys for d in _differences(one.get(k), other.get(k), f"{path}.{k}" if path else str(k))
+            d
+            for k in keys
+            for d in _list_differences(one.get(k), other.get(k), f"{path}.{k}" if path else str(k))
         ]
     return [] if one == other else [path]
 
 
-def _loggers(train: TrainSpec, out: Path) -> list[Any]:
+def _make_loggers(train: TrainSpec, out: Path) -> list[Any]:
     made: list[Any] = []
     for name in train.loggers:
         try:
             if name == "tensorboard":
                 from lightning.pytorch.loggers import TensorBoardLogger
 
+                # Without a version, which would be one more folder ("version_0") within the run.
                 made.append(TensorBoardLogger(save_dir=out, name="tensorboard", version=""))
             else:
                 from lightning.pytorch.loggers import WandbLogger
@@ -267,9 +278,8 @@ class _Quiet(warnings.catch_warnings):
         entered = super().__enter__()
         warnings.filterwarnings("ignore", module="lightning.*")
         warnings.filterwarnings("ignore", module="torch.utils.data.*")
-        warnings.filterwarnings(
-            "ignore", message="Detected pickle protocol"
-        )  # of a checkpoint that is refused then
+        # Of a damaged checkpoint, which is refused by a message of our own.
+        warnings.filterwarnings("ignore", message="Detected pickle protocol")
         return entered
 
     def __exit__(self, *details: Any) -> None:

@@ -1,4 +1,6 @@
-"""From names, a file and options to the configuration of a training, in which values may still be ``auto``.
+"""Build the configuration of a training from names, a file and options.
+
+Values may still be ``auto``.
 
 What is said of a network under ``stages`` stands above what is said of the whole command: a component's or
 preset's defaults < keys of ``train`` that are meant for the machine < options < ``stages.NAME``.
@@ -196,7 +198,7 @@ def _detector(written: Written, project: Layer, name: str) -> Configured:
 def _detector_content(
     layers: Sequence[Layer], name: str | None, shared: Content
 ) -> tuple[Content, dict[Loc, str]]:
-    """A detector's settings: what it wants itself, what holds for all networks, what the user says of it."""
+    """Merge a detector's settings: its own, those of all networks, the user's."""
     wanted: Content = {}
     origin: dict[Loc, str] = {}
     for layer in layers:
@@ -211,10 +213,11 @@ def _detector_content(
 def _stage(
     written: Written, project: Layer, dataset: LabelledDataset, name: str, given: str | None, notes: list[str]
 ) -> Content:
-    """The section of a network that is trained for the model."""
+    """Build the section of a network that is trained for the model."""
     own = written.below("stages", name)
     train = _section(written.content.get("train"), "train")
     shared: Content = {"train": {key: train[key] for key in _OF_THE_MACHINE if key in train}}
+    # Any other weights are of the model alone, but "none" means that nothing is downloaded at all.
     if train.get("weights") == NONE:
         shared["train"]["weights"] = NONE
     shared = merge(shared, written.options.stage_layer().content)
@@ -242,7 +245,7 @@ def _stage(
 
 
 def _trained_stage(written: Written, name: str, folder: Path) -> tuple[Content, Run[AnyRunSpec]]:
-    """The section of a trained network."""
+    """Build the section of a trained network."""
     if name in _section(written.content.get("stages"), "stages"):
         raise ConfigError(
             f"stages.{name}: cannot be changed, {folder} is trained; leave the section out"
@@ -253,7 +256,7 @@ def _trained_stage(written: Written, name: str, folder: Path) -> tuple[Content, 
 
 
 def _trains(name: str) -> str:
-    """What the network of a supplier learns.
+    """Look up what the network of a supplier learns.
 
     Raises:
         ConfigError: no supplier of that name takes a network.
@@ -267,7 +270,7 @@ def _trains(name: str) -> str:
 
 
 def _preset(named: str | None, layers: Sequence[Layer], dataset: LabelledDataset) -> Model | None:
-    """The named model that a network comes from; None where the layers describe one."""
+    """Find the named model of a network; None where the layers describe one."""
     wanted: Content = {}
     for layer in layers:
         wanted = merge(wanted, layer.content)
@@ -279,8 +282,8 @@ def _preset(named: str | None, layers: Sequence[Layer], dataset: LabelledDataset
 
 
 def _wants(network: Content) -> Content:
-    """What a detector's config says about its training; nothing where it is wrong, which is reported
-    later."""
+    """Collect the training defaults of a detector's config."""
+    # A wrong config is reported later, with all layers merged and the place where it was written.
     try:
         return dict(parse_component("detector", DetectorConfig, network).defaults())
     except ConfigError:
@@ -291,17 +294,17 @@ def _check_name(used: object, asked: str | None, option: str) -> None:
     """Refuse a file that names another network than the option."""
     if not asked or not isinstance(used, str):
         return
+    # A full name (plugin/name) and a bare one may mean the same component.
     bare = "/" not in used or "/" not in asked
     if used != asked and not (bare and used.rpartition("/")[2] == asked.rpartition("/")[2]):
         raise ConfigError(f"--{option} {asked}: the configuration file names {used}; leave one of them out")
 
 
 def _model_of_weights(wanted: Content) -> Layer | None:
-    """The model of the run whose weights are the start, for a user who names no model."""
+    """Take the model of the run that weights come from, if none is named."""
     weights = _section(wanted.get("train"), "train").get("weights")
-    folder = (
-        run_of(weights) if isinstance(weights, str) else None
-    )  # anything else is refused when all is validated
+    # Anything but a text is refused later, when all is validated.
+    folder = run_of(weights) if isinstance(weights, str) else None
     model = _section(wanted.get("model"), "model")
     if folder is None or "name" in model or "type" in _component(model.get("backbone"), "model.backbone"):
         return None
@@ -324,7 +327,8 @@ def _for_project(layer: Layer, dataset: LabelledDataset, source: Path) -> tuple[
         }
         differing = [key for key in _FACTS if key in skeleton and skeleton[key] != own[key]]
         content["skeleton"] = {key: value for key, value in skeleton.items() if key not in _FACTS}
-        if "keypoints" in differing:  # then its limbs and pairs are of other keypoints, too
+        # Its limbs and pairs are of other keypoints then, too.
+        if "keypoints" in differing:
             del content["skeleton"]
         dropped += [f"skeleton.{key}" for key in differing]
     notes = [f"{', '.join(dropped)}: taken from {source}, not from the configuration file"] if dropped else []
@@ -350,7 +354,7 @@ def _below(layer: Layer, loc: tuple[str, ...]) -> Layer:
     )
 
 
-def _section(value: Any, key: str) -> Content:
+def _section(value: object, key: str) -> Content:
     """A section of the configuration; empty where there is none."""
     if value is None:
         return {}
@@ -359,6 +363,6 @@ def _section(value: Any, key: str) -> Content:
     return value
 
 
-def _component(value: Any, key: str) -> Content:
+def _component(value: object, key: str) -> Content:
     """A component, which may be written as its name alone."""
     return {"type": value} if isinstance(value, str) else _section(value, key)

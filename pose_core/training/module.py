@@ -1,4 +1,4 @@
-"""The Lightning module: one step of training, the optimiser, the average of weights."""
+"""Lightning module: training step, optimiser, average of weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from pose_core.data.dataset import Batch
+from pose_core.data.batches import Batch
 from pose_core.errors import ConfigError
 from pose_core.specs import OptimizerSpec
 from pose_core.training.ema import update_average
@@ -17,7 +17,7 @@ from pose_core.training.task import Task
 
 
 class Training(lightning.LightningModule):
-    """Trains the network of a task.
+    """Train the network of a task.
 
     Attributes:
         model: what the optimiser changes.
@@ -35,7 +35,7 @@ class Training(lightning.LightningModule):
         self._steps = 0
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
-        """The sum of all losses of a batch."""
+        """Compute the sum of all losses of a batch."""
         losses = self.task.losses(self.model, batch)
         total = torch.stack(list(losses.values())).sum()
         for name, value in {"loss": total, **losses}.items():
@@ -51,20 +51,22 @@ class Training(lightning.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Seed by epoch, so that a resumed run repeats the same random numbers (dropout ...)."""
+        # The hash of a tuple of integers is the same in every process, unlike that of a text.
         torch.manual_seed(hash((self.train_spec.seed, self.current_epoch, self.global_rank)) % 2**63)
 
     def pop_losses(self) -> dict[str, float]:
-        """Mean losses since the last call, by name; ``loss`` is their sum."""
+        """Average the losses since the last call, by name; ``loss`` is their sum."""
         means = {name: float(value) / max(self._steps, 1) for name, value in self._sums.items()}
         self._sums, self._steps = {}, 0
         return means
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The optimiser; biases and normalisation parameters are not decayed."""
+        """Make the optimiser; biases and normalisation are not decayed."""
         spec = self.train_spec.optimizer
         trained = [p for p in self.model.parameters() if p.requires_grad]
         if not trained:
             raise ConfigError("the model has no trainable parameter; thaw some of it")
+        # Biases and the parameters of normalisation layers are those with one dimension.
         groups = [
             {"params": [p for p in trained if p.ndim > 1], "weight_decay": spec.weight_decay},
             {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
@@ -73,7 +75,7 @@ class Training(lightning.LightningModule):
 
 
 def make_optimizer(spec: OptimizerSpec, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    """The optimiser that the spec names."""
+    """Make the optimiser that the spec names."""
     if spec.name == "sgd":
         return torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.momentum > 0)
     kind = torch.optim.AdamW if spec.name == "adamw" else torch.optim.Adam

@@ -1,4 +1,4 @@
-"""What is said of a whole training, whatever networks it trains."""
+"""Options of a whole training, whatever networks it trains."""
 
 from __future__ import annotations
 
@@ -35,18 +35,19 @@ class TrainOptions:
     seed: int | None = None
 
     def layer(self) -> Layer:
-        """What they say of the network that the command is about."""
+        """Make the layer of the network that the command names."""
         return option_layer((argument(name), f"train.{name}", value) for name, value in self._given().items())
 
     def stage_layer(self) -> Layer:
-        """What they say of the networks that it builds on."""
+        """Make the layer of the networks that it builds on."""
+        # Only what is meant for each network: weights are of one, and the time is shared out later.
         given = self._given()
         return option_layer(
             (argument(name), f"train.{name}", given.get(name)) for name in ("epochs", "batch_size")
         )
 
     def seconds(self) -> float | None:
-        """The time of the whole training.
+        """Parse the time of the whole training.
 
         Raises:
             ConfigError: it is no time.

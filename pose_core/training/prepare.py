@@ -1,4 +1,4 @@
-"""Everything that is decided before the first step: data, model, split, and the values of ``auto``."""
+"""Prepare a training: data, model, split, and the values of ``auto``."""
 
 from __future__ import annotations
 
@@ -47,6 +47,7 @@ def prepare(
     """
     options = options or TrainOptions()
     written = Written.read(config, assignments, options)
+    # The data come first: names of keypoints and their number decide what a model can be.
     dataset, reader = read_with(source, written.reader())
     written, overruled = written.for_project(dataset, source)
     configured = configure(written, dataset, source, model, networks or {})
@@ -64,7 +65,7 @@ def _split(dataset: LabelledDataset, spec: AnyRunSpec) -> Split:
 
 
 def _notes(spec: AnyRunSpec, added: Sequence[str]) -> list[str]:
-    """What a pose network does not do with the project."""
+    """Note what a pose network does not do with the project."""
     if not isinstance(spec, RunSpec):
         return []
     name, notes, needs = (

@@ -1,4 +1,4 @@
-"""A training that can start."""
+"""Configuration and data of a training that can start."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class Prepared(Generic[S]):
     trained: Mapping[str, Run[AnyRunSpec]] = field(default_factory=dict)
 
     def stages(self) -> dict[str, Prepared[AnyRunSpec]]:
-        """The trainings of the networks that the model builds on: the same data, the same split."""
+        """Prepare the networks that the model builds on."""
+        # On the same split: a detector that saw test images would flatter the whole model.
         names = [name for name in self.spec.builds_on() if name not in self.trained]
         return {
             name: Prepared(run_of_stage(self.spec, name), self.dataset, self.split, (), self.reader)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import lightning
 
-from pose_core.data.dataset import Batch
+from pose_core.data.batches import Batch
 from pose_core.reporting import Reporter
 from pose_core.training.best_checkpoint import BestCheckpoint
 from pose_core.training.schedule_callback import ScheduleCallback

@@ -1,4 +1,4 @@
-"""The order of training images: by seed and epoch alone, so that it can be repeated at any time."""
+"""Order training images by seed and epoch alone, so that it is repeatable."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before every epoch."""
+        """Set the epoch; Lightning calls it before every one."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -34,5 +34,6 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.random.default_rng([self.seed, self.epoch]).permutation(self.count)
+        # Repeats the first rows: processes with fewer steps than others would leave those waiting.
         order = np.resize(order, len(self) * self.world)
         return iter([(self.epoch, int(row)) for row in order[self.rank :: self.world]])

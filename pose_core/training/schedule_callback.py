@@ -1,4 +1,4 @@
-"""How far training has come: sets the learning rate, and ends training when its time is up."""
+"""Schedule the learning rate, and end training when its time is up."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import lightning
 
-from pose_core.data.dataset import Batch
+from pose_core.data.batches import Batch
 from pose_core.specs import ScheduleSpec, TrainSpec
 
 
 class ScheduleCallback(lightning.Callback):
-    """Progress is the fraction of the steps, or of the time where that runs out first.
+    """Set the learning rate by progress: of steps, or of time if that ends first.
 
     Attributes:
         progress: from 0 to 1.
@@ -45,9 +45,8 @@ class ScheduleCallback(lightning.Callback):
         """Set the learning rate of this step."""
         self.progress = trainer.global_step / max(self.steps, 1)
         if self.spec.max_time is not None:
-            seconds = float(
-                trainer.strategy.broadcast(self.seconds)
-            )  # all processes must agree on rate and end
+            # Clocks differ, and all processes must agree on the learning rate and on the end.
+            seconds = float(trainer.strategy.broadcast(self.seconds))
             self.progress = max(self.progress, seconds / max(self.spec.max_time - self.reserved, 1e-9))
         self.progress = min(self.progress, 1.0)
         self.learning_rate = self.spec.optimizer.lr * learning_rate_factor(self.spec.schedule, self.progress)
@@ -75,7 +74,7 @@ class ScheduleCallback(lightning.Callback):
 
 
 def learning_rate_factor(schedule: ScheduleSpec, progress: float) -> float:
-    """Fraction of the highest learning rate.
+    """Compute the fraction of the highest learning rate.
 
     Args:
         schedule: warm-up, then constant or a half cosine (Loshchilov and Hutter, 2017) down to ``final``.
@@ -83,7 +82,7 @@ def learning_rate_factor(schedule: ScheduleSpec, progress: float) -> float:
     """
     progress = min(max(progress, 0.0), 1.0)
     if progress < schedule.warmup:
-        # not from zero: the first step should already move
+        # Not from zero: the first step should already move.
         return 0.01 + 0.99 * progress / schedule.warmup
     if schedule.name == "constant":
         return 1.0

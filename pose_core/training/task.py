@@ -1,4 +1,4 @@
-"""What is trained: a pose network or a detector. Everything else about training is the same for both."""
+"""Tasks: what differs between training a pose network and a detector."""
 
 from __future__ import annotations
 
@@ -13,15 +13,9 @@ from torch import Tensor, nn
 
 from pose_core.data.augment import Augmenter
 from pose_core.data.auto_sizes import auto_crop, auto_scale
+from pose_core.data.batches import Batch, PlainBatches
 from pose_core.data.boxes import auto_min_box
-from pose_core.data.dataset import (
-    Batch,
-    DetectorSamples,
-    ImageSamples,
-    PlainBatches,
-    PoseSamples,
-    labelled_animals,
-)
+from pose_core.data.samples import DetectorSamples, ImageSamples, PoseSamples, labelled_animals
 from pose_core.data.split import Split
 from pose_core.errors import DataError
 from pose_core.model.assemble import PoseModel
@@ -44,7 +38,7 @@ STEPS_BETWEEN_VALIDATIONS = 100
 
 @dataclass(frozen=True)
 class ValidationMetric:
-    """What chooses the best weights; the lower, the better.
+    """Metric that chooses the best weights; the lower, the better.
 
     Attributes:
         key: column of history.csv and entry of metrics.json.
@@ -128,8 +122,7 @@ class PoseTask(Task[RunSpec]):
             if not samples:
                 raise DataError(
                     f"{dataset.root}: no training image shows an animal with a labelled keypoint, which "
-                    f"{spec.name} "
-                    "learns from; label some, or choose other training images (data.split)"
+                    f"{spec.name} learns from; label some, or choose other training images (data.split)"
                 )
         return {
             "model": {"preprocess": decided},
@@ -198,13 +191,13 @@ class DetectorTask(Task[DetectorRunSpec]):
         """Whole frames with boxes."""
         spec = self.prepared.spec
         # A mirrored animal is still an animal, whatever its keypoints are called.
-        anybody = Skeleton(("animal",))
+        one_keypoint = Skeleton(("animal",))
         return DetectorSamples(
             self.prepared.dataset,
             rows,
             spec.network,
             spec.decided_min_box(),
-            Augmenter(spec.augmentation.decided(), anybody) if augment else None,
+            Augmenter(spec.augmentation.decided(), one_keypoint) if augment else None,
             spec.train.seed,
             int(spec.train.cache * 2**30),
         )

@@ -125,8 +125,8 @@ def _announce(prepared: Prepared[AnyRunSpec], reporter: Reporter) -> None:
     for note in prepared.notes:
         reporter.note(f"note: {readable(note)}")
     spec, split = prepared.spec, prepared.split
+    epochs = f"{spec.train.epochs} epoch{'' if spec.train.epochs == 1 else 's'}"
     reporter.note(
         f"{spec.name} on {prepared.dataset.name}: {len(split.train)} training, {len(split.validation)} "
-        "validation and "
-        f"{len(split.test)} test images, {spec.train.epochs} epoch{'' if spec.train.epochs == 1 else 's'}",
+        f"validation and {len(split.test)} test images, {epochs}",
     )

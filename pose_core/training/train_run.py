@@ -1,4 +1,4 @@
-"""A model and the networks that it builds on, trained into one run folder."""
+"""Train a model and the networks that it builds on into one run folder."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def train_run(
             f"{out}: already holds a run; add {argument('resume', True)} to go on with it, or "
             f"choose another {argument('out')}"
         )
-    _check_devices(list(_trained(prepared, ())))
+    _check_devices(list(_iterate_trained(prepared, ())))
     if first:
         for name, run in prepared.trained.items():
             _copy(run, out / STAGES / name, resume)
@@ -67,18 +67,18 @@ def _train(prepared: Prepared[S], out: Path, names: Names, resume: bool, reporte
     if sections:
         content = merge(spec.model_dump(mode="json"), {"stages": sections})
         prepared = replace(prepared, spec=validate_as(content, {}, "", type(spec)))
-    if names and resume and (done := _finished(prepared, out)) is not None:
+    if names and resume and (done := _open_finished(prepared, out)) is not None:
         return done
     if names or sections:
         which = f"{'.'.join(names)}: " if names else ""
-        reporter.note(f"training {which}{_told(prepared)}")
+        reporter.note(f"training {which}{_describe_training(prepared)}")
     return train_network(prepared, out, resume=resume, reporter=reporter)
 
 
-def _trained(prepared: Prepared[RunBase], names: Names) -> Iterator[tuple[Names, TrainSpec]]:
-    """Every network that is trained, those that others build on first."""
+def _iterate_trained(prepared: Prepared[RunBase], names: Names) -> Iterator[tuple[Names, TrainSpec]]:
+    """Iterate over all trained networks, those that others build on first."""
     for name, stage in prepared.stages().items():
-        yield from _trained(stage, (*names, name))
+        yield from _iterate_trained(stage, (*names, name))
     if prepared.spec.trainable():
         yield names, prepared.spec.train
 
@@ -88,17 +88,17 @@ def _check_devices(trained: Sequence[tuple[Names, TrainSpec]]) -> None:
         names = trained[0][0]
         raise ConfigError(
             "train.devices: several networks train in one command on one device only; train "
-            f"{'.'.join(names)} first ({_alone(*names)}), then give {argument(names[0], 'FOLDER')}"
+            f"{'.'.join(names)} first ({_suggest_command(*names)}), then give {argument(names[0], 'FOLDER')}"
         )
 
 
-def _alone(*names: str) -> str:
+def _suggest_command(*names: str) -> str:
     option = "detector" if names[-1] == "detector" else "model"
     return command("train", "DATA", argument(option, "NAME"), argument("out", "FOLDER"))
 
 
-def _told(prepared: Prepared[RunBase]) -> str:
-    """What is about to be trained, and for how long."""
+def _describe_training(prepared: Prepared[RunBase]) -> str:
+    """Describe what is about to be trained, and for how long."""
     train: TrainSpec = prepared.spec.train
     if not prepared.spec.trainable():
         return f"{prepared.spec.name} is used as it is"
@@ -107,8 +107,9 @@ def _told(prepared: Prepared[RunBase]) -> str:
     return f"{prepared.spec.name}, {epochs}{limit}, {train.batch_size} images a step"
 
 
-def _finished(prepared: Prepared[S], folder: Path) -> Run[S] | None:
-    """The run, where it is trained as it is asked for; with more epochs or time than before it goes on."""
+def _open_finished(prepared: Prepared[S], folder: Path) -> Run[S] | None:
+    """Open the run, if it is trained as asked for."""
+    # With more epochs or time than before it is not, and its training goes on.
     if not (folder / CONFIG).is_file():
         return None
     check_resumable(prepared.spec, folder)
@@ -119,7 +120,7 @@ def _finished(prepared: Prepared[S], folder: Path) -> Run[S] | None:
 
 
 def _copy(run: Run[AnyRunSpec], target: Path, resume: bool) -> None:
-    """The files of a trained network, without what only its training needs."""
+    """Copy a trained network, without what only its training needs."""
     if not run.trained:
         raise RunError(f"{run.path / WEIGHTS}: missing; it is not trained yet")
     if target.is_dir():

@@ -1,5 +1,4 @@
-"""The metrics that choose the best weights: mean error of keypoints, or of boxes, on the validation
-images."""
+"""Compute validation metrics: mean error of keypoints, or of boxes."""
 
 from __future__ import annotations
 
@@ -11,14 +10,14 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from pose_core.data.dataset import Batch
+from pose_core.data.batches import Batch
 from pose_core.interfaces import Labels, Predictions
 from pose_core.model.assemble import Outputs, PoseModel
 from pose_core.model.detector import DetectorModel
 
 
 def validation_error(model: PoseModel, batches: Iterable[Batch], device: torch.device) -> tuple[float, int]:
-    """Sum of pixel errors over labelled keypoints, and their number.
+    """Sum pixel errors over labelled keypoints, and count them.
 
     Errors are in pixels of the original images. Labelled and predicted animals are matched optimally; a
     labelled keypoint without a prediction counts with the size of its animal, so that a model cannot gain by
@@ -41,15 +40,16 @@ def validation_error(model: PoseModel, batches: Iterable[Batch], device: torch.d
 
 
 def decoded_error(model: PoseModel, outputs: Outputs, batch: Batch) -> tuple[float, int]:
-    """The same for one batch, whose ``outputs`` are known."""
+    """Sum the errors of one batch with known ``outputs``, and count them."""
     total, count = 0.0, 0
     with torch.inference_mode():
         found = model.decode(outputs).to("cpu")
+    # A view may be turned as well as resized: the root of the determinant is its factor of lengths.
     scale = torch.linalg.det(batch.matrices[:, :2, :2]).abs().sqrt()
     labels = model.targets(batch.labels)
     if not model.predicts_unique:
         labels = replace(labels, unique_keypoints=torch.full_like(labels.unique_keypoints, torch.nan))
-    for errors in _errors(found, labels, batch):
+    for errors in _iterate_errors(found, labels, batch):
         total += float((errors.distance / scale[errors.image]).sum())
         count += len(errors.distance)
     return total, count
@@ -61,7 +61,8 @@ class _ImageErrors:
         self.distance = distance
 
 
-def _errors(found: Predictions, labels: Labels, batch: Batch) -> Iterable[_ImageErrors]:
+def _iterate_errors(found: Predictions, labels: Labels, batch: Batch) -> Iterable[_ImageErrors]:
+    # At least 10 pixels: the box of an animal with one keypoint has no size, and to miss it must cost.
     longer = (labels.boxes[..., 2:] - labels.boxes[..., :2]).amax(-1).nan_to_num(0.0).clamp(min=10.0)
     for image in range(len(labels.keypoints)):
         truth = labels.keypoints[image]
@@ -86,11 +87,11 @@ def _errors(found: Predictions, labels: Labels, batch: Batch) -> Iterable[_Image
 
 
 def box_error(model: DetectorModel, batches: Iterable[Batch], device: torch.device) -> tuple[float, int]:
-    """Sum of box errors over labelled animals, and their number.
+    """Sum box errors over labelled animals, and count them.
 
     An animal's error is 1 - IoU with the box that was found for it (boxes are matched optimally, one to one,
     IoU weighted by score), 1 where there is none; a box that belongs to no animal adds its score. Finding all
-    boxes exactly and surely gives 0, finding nothing 1.
+    boxes exactly, with score 1, gives 0, finding nothing 1.
 
     Args:
         model: in evaluation mode, on ``device``.
@@ -113,7 +114,7 @@ def box_error(model: DetectorModel, batches: Iterable[Batch], device: torch.devi
 
 
 def box_overlap(one: Tensor, other: Tensor) -> Tensor:
-    """Intersection over union of boxes (N, 4) and (M, 4) ``x1, y1, x2, y2``: (N, M)."""
+    """Compute intersection over union of boxes (N, 4) and (M, 4): (N, M)."""
     low = torch.maximum(one[:, None, :2], other[None, :, :2])
     high = torch.minimum(one[:, None, 2:], other[None, :, 2:])
     common = (high - low).clamp(min=0).prod(-1)

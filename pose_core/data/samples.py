@@ -1,16 +1,12 @@
-"""Labelled images -> batches: what training and validation read."""
+"""Make samples of labelled images, for training and validation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
-import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from pose_core.data.augment import Augmenter
@@ -26,7 +22,7 @@ from pose_core.data.geometry import (
 from pose_core.data.images import ImageCache, read_image
 from pose_core.data.sample import Sample, place_labels
 from pose_core.errors import ConfigError, DataError
-from pose_core.interfaces import FrameGeometry, Labels
+from pose_core.interfaces import FrameGeometry
 from pose_core.specs import DetectorConfig, Preprocess
 from pose_core.specs.sides import check_sides
 from pose_core.structures import (
@@ -39,40 +35,9 @@ from pose_core.structures import (
 )
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Inputs of the network with their labels.
-
-    Attributes:
-        images: (B, 3, H, W) uint8 RGB, channels last in memory.
-        labels: in pixels of ``images``.
-        matrices: (B, 3, 3) float64, keypoints of the image file -> keypoints of ``labels``.
-        indices: (B,) int64, rows of ``LabelledDataset.images``.
-    """
-
-    images: Tensor
-    labels: Labels
-    matrices: Tensor
-    indices: Tensor
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
-        """The same batch on another device. Matrices and indices stay where they are: only the CPU needs
-        them."""
-        return replace(
-            self,
-            images=self.images.to(device, non_blocking=non_blocking),
-            labels=self.labels.to(device, non_blocking=non_blocking),
-        )
-
-    def pin_memory(self) -> Batch:
-        """The same batch in page-locked memory; called by the data loader."""
-        labels = {f.name: getattr(self.labels, f.name).pin_memory() for f in fields(self.labels)}
-        return replace(self, images=self.images.pin_memory(), labels=Labels(**labels))
-
-
 @dataclass(frozen=True, eq=False)
 class _Source:
-    """An image as samples are made of it.
+    """Image that samples are made of.
 
     Attributes:
         record: its labels; ``ignore`` are the regions that are made black for training.
@@ -86,7 +51,7 @@ class _Source:
 
 
 class ImageSamples(Dataset[Sample]):
-    """The samples of some images of a project.
+    """Samples of some images of a project.
 
     A sample depends on (seed, epoch, number of the sample) alone: not on the order in which samples are
     drawn, nor on the process that draws them. Without augmenter it does not depend on them either, and is
@@ -136,12 +101,12 @@ class ImageSamples(Dataset[Sample]):
         return len(self._samples)
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of samples that are asked for by their number alone. Worker processes do not hear
-        of it: with workers, ask for (epoch, number)."""
+        """Set the epoch of samples that are asked for by number alone."""
+        # Worker processes have copies of this object: with them, ask for (epoch, number).
         self.epoch = epoch
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
-        """One sample.
+        """Make one sample.
 
         Args:
             key: number of the sample, or (epoch, number).
@@ -152,8 +117,10 @@ class ImageSamples(Dataset[Sample]):
         epoch, number = key if isinstance(key, tuple) else (self.epoch, key)
         row, animal = self._samples[number]
         record, animals = self._sources[row].record, self._sources[row].animals
+        # A generator for each sample: its numbers depend on no other sample and no worker process.
         rng = np.random.default_rng([self.seed, epoch, number])
         if self.preprocess.view == "animal":
+            # The animal that the crop is about comes first; the network learns from the first alone.
             animals = np.concatenate([[animal], animals[animals != animal]])
             geometry = box_input(
                 record.instances.boxes[animal],
@@ -170,12 +137,13 @@ class ImageSamples(Dataset[Sample]):
         image = self._view(row, geometry)
         if self.augmenter is not None:
             image = self.augmenter.change_pixels(image, rng)
+        # Keypoints of imported models may lie half a pixel off the image (`half_pixel`).
         placed = replace(geometry, matrix=keypoint_matrix(geometry, self.preprocess))
         labels = place_labels(record, animals, placed, self.dataset.skeleton)
         return Sample(image, labels, placed.matrix, row)
 
     def _view(self, row: int, geometry: FrameGeometry) -> ByteArray:
-        """What the geometry shows of an image."""
+        """Cut from an image what the geometry shows."""
         source = self._cache.get(row)
         if source is None:
             image = self._sources[row].record.image
@@ -185,14 +153,14 @@ class ImageSamples(Dataset[Sample]):
         if source is None:
             source = self._load(self._sources[row])
             self._cache.put(row, source)
+        # Geometries are for the full image, and the cached one may be reduced.
         matrix = geometry.matrix @ resize_matrix(float(self._reduction))
         return warp(source, replace(geometry, matrix=matrix))
 
     def _cache_video(self, path: Path) -> None:
-        """Decode the labelled frames of a video in their order, as long as the cache has room.
-
-        Samples are drawn at random, and each frame by itself would be decoded from the key frame before it.
-        """
+        """Decode the labelled frames of a video while the cache has room."""
+        # In their order, ahead of need: samples are drawn at random, and each frame by itself would be
+        # decoded from the key frame before it.
         self._videos_cached.add(path)
         images = {row: source.record.image for row, source in self._sources.items()}
         frames = {row: image for row, image in images.items() if isinstance(image, VideoFrame)}
@@ -210,22 +178,20 @@ class ImageSamples(Dataset[Sample]):
                 f"{record.width} x {record.height}; was the image replaced or rotated?"
             )
         if self.augmenter is not None and len(record.ignore):
-            image = _without_regions(image, record.ignore, source.kept)
+            image = _blacken_regions(image, record.ignore, source.kept)
         return reduce_image(image, self._reduction, self._reduction) if self._reduction > 1 else image
 
     def _exact_reduction(self) -> int:
-        """The whole number of pixels that one pixel of a resized frame averages, where it is one.
-
-        Images are then kept reduced, which is what :func:`warp` would do with them each time; the cache holds
-        more of them and a view costs less.
-        """
+        """Compute the whole number of pixels that one of a resized frame averages."""
+        # Where it is a whole number, images are kept reduced, which is what warp() would do with them each
+        # time: the cache holds more of them and a view costs less.
         if self.preprocess.view == "animal" or self.preprocess.size is not None:
             return 1
         factor = round(1 / self.preprocess.scale)
         return factor if factor > 1 and abs(factor * self.preprocess.scale - 1) < 1e-9 else 1
 
     def _check_sizes(self) -> None:
-        """Sizes that the user can write must suit the network and each other."""
+        """Refuse sizes that do not suit the network or each other."""
         sizes = {"model.preprocess.size": self.preprocess.size}
         if self.preprocess.view == "frame" and self.augmenter is not None:
             crop, size = self.augmenter.spec.crop.size, self.preprocess.size
@@ -241,20 +207,18 @@ class ImageSamples(Dataset[Sample]):
 
 
 def labelled_animals(record: LabelledImage) -> int:
-    """How many animals of an image a network that looks at crops learns from."""
+    """Count the animals that a network on crops learns from."""
     return int(record.instances.has_keypoint.sum())
 
 
 class PoseSamples(ImageSamples):
-    """The samples of a pose network.
+    """Samples of a pose network.
 
     For a network that looks at whole frames an image is one sample; for one that looks at crops each of its
     labelled animals is, cropped around its box, and is the first in the labels of its sample.
 
     For training (with an augmenter) the regions of a whole frame that labels say to ignore are black, and
-    keypoints in them unlabelled; the boxes of animals without a labelled keypoint are such regions too. A
-    crop is about its own
-    animal, whatever stands beside it: nothing in it is changed.
+    keypoints in them unlabelled; the boxes of animals without a labelled keypoint are such regions too.
 
     Args:
         dataset: the project.
@@ -276,10 +240,11 @@ class PoseSamples(ImageSamples):
         cache_bytes: int,
     ) -> None:
         def source(record: LabelledImage) -> _Source:
+            # A crop is about its own animal, whatever stands beside it: no region of it is made black.
             if preprocess.view == "animal":
                 record = replace(with_boxes(record, preprocess.min_box), ignore=record.ignore[:0])
             elif augmenter is not None:
-                record = without_ignored(_with_unlabelled_ignored(record))
+                record = remove_ignored(_ignore_unlabelled(record))
             return _Source(record, np.flatnonzero(record.instances.has_keypoint), record.ignore[:0])
 
         sources = {row: source(dataset.images[row]) for row in rows}
@@ -287,11 +252,11 @@ class PoseSamples(ImageSamples):
 
 
 class DetectorSamples(ImageSamples):
-    """The samples of a detector: whole frames as :func:`detector_view` shows them, with the boxes of their
-    animals.
+    """Samples of a detector: whole frames with the boxes of their animals.
 
-    Animals of which only the box is labelled are among them. For training, regions to ignore are black except
-    where they overlap the box of an animal, which stays as it is.
+    Frames are as :func:`detector_view` shows them. Animals of which only the box is labelled are among them.
+    For training, regions to ignore are black except where they overlap the box of an animal, which stays as
+    it is.
 
     Args:
         dataset: the project.
@@ -323,36 +288,38 @@ class DetectorSamples(ImageSamples):
 
 
 def detector_view(config: DetectorConfig) -> Preprocess:
-    """How a detector sees frames, in training and inference."""
+    """View of frames that a detector has, in training and inference."""
     return Preprocess(size=config.size)
 
 
-def _without_regions(image: ByteArray, regions: FloatArray, kept: FloatArray) -> ByteArray:
-    """The image with regions in black, but for the boxes that are kept; changes the image."""
+def _blacken_regions(image: ByteArray, regions: FloatArray, kept: FloatArray) -> ByteArray:
+    """Make regions of an image black, but for kept boxes; changes the image."""
+    # A region may cover part of a kept box, which is then put back from the copy.
     seen = image.copy() if len(kept) else image
-    for region in _pixels(regions):
+    for region in _find_pixels(regions):
         image[region] = 0
-    for box in _pixels(kept):
+    for box in _find_pixels(kept):
         image[box] = seen[box]
     return image
 
 
-def _pixels(boxes: FloatArray) -> list[tuple[slice, slice]]:
-    """The rows and columns of pixels that finite boxes (R, 4) touch."""
+def _find_pixels(boxes: FloatArray) -> list[tuple[slice, slice]]:
+    """Find the rows and columns of pixels that finite boxes (R, 4) touch."""
+    # Pixel i reaches from i - 0.5 to i + 0.5; below 0 a slice would count from the end.
     low = np.maximum(np.floor(boxes[:, :2] + 0.5), 0).astype(int).tolist()
     high = np.maximum(np.ceil(boxes[:, 2:] + 0.5), 0).astype(int).tolist()
     return [(slice(y1, y2), slice(x1, x2)) for (x1, y1), (x2, y2) in zip(low, high, strict=True)]
 
 
-def _with_unlabelled_ignored(record: LabelledImage) -> LabelledImage:
-    """The labels with the boxes of animals without a keypoint among the regions to ignore."""
+def _ignore_unlabelled(record: LabelledImage) -> LabelledImage:
+    """Add the boxes of animals without a keypoint to the regions to ignore."""
     boxes = record.instances.boxes[~record.instances.has_keypoint]
     boxes = boxes[np.isfinite(boxes).all(axis=1)]
     return replace(record, ignore=np.concatenate([record.ignore, boxes])) if len(boxes) else record
 
 
-def without_ignored(record: LabelledImage) -> LabelledImage:
-    """The labels without keypoints that lie in a region to ignore."""
+def remove_ignored(record: LabelledImage) -> LabelledImage:
+    """Remove keypoints that lie in a region to ignore."""
     if not len(record.ignore):
         return record
 
@@ -363,56 +330,3 @@ def without_ignored(record: LabelledImage) -> LabelledImage:
 
     instances = replace(record.instances, keypoints=outside(record.instances.keypoints))
     return replace(record, instances=instances, unique_keypoints=outside(record.unique_keypoints))
-
-
-def collate(samples: Sequence[Sample]) -> Batch:
-    """Samples -> a batch: images padded on the right and at the bottom to the largest, animals padded with
-    NaN rows.
-
-    Padding moves nothing, so labels and matrices stay as they are.
-    """
-    height, width = (max(s.image.shape[axis] for s in samples) for axis in (0, 1))
-    images = np.zeros((len(samples), height, width, 3), np.uint8)
-    for image, sample in zip(images, samples, strict=True):
-        image[: sample.image.shape[0], : sample.image.shape[1]] = sample.image
-    labels = [s.labels for s in samples]
-    animals = max(len(part.keypoints) for part in labels)
-
-    def padded(arrays: Sequence[np.ndarray[Any, Any]], fill: float) -> Tensor:
-        stacked = np.full((len(arrays), animals, *arrays[0].shape[1:]), fill, arrays[0].dtype)
-        for row, array in zip(stacked, arrays, strict=True):
-            row[: len(array)] = array
-        return torch.from_numpy(stacked)
-
-    return Batch(
-        images=torch.from_numpy(images).permute(0, 3, 1, 2),
-        labels=Labels(
-            keypoints=padded([part.keypoints for part in labels], np.nan),
-            occluded=padded([part.occluded for part in labels], False),
-            boxes=padded([part.boxes for part in labels], np.nan),
-            areas=padded([part.areas for part in labels], np.nan),
-            identity=padded([part.identity for part in labels], -1),
-            unique_keypoints=torch.from_numpy(np.stack([part.unique_keypoints for part in labels])),
-        ),
-        matrices=torch.from_numpy(np.stack([s.matrix for s in samples])),
-        indices=torch.tensor([s.index for s in samples], dtype=torch.int64),
-    )
-
-
-class PlainBatches:
-    """Samples in batches, in their order, as often as they are asked for (images stay in the cache)."""
-
-    def __init__(self, samples: ImageSamples, batch_size: int) -> None:
-        self.samples = samples
-        self.batch_size = batch_size
-
-    def __iter__(self) -> Iterator[Batch]:
-        for start in range(0, len(self.samples), self.batch_size):
-            chosen = range(start, min(start + self.batch_size, len(self.samples)))
-            yield collate([self.samples[i] for i in chosen])
-
-
-def init_worker(worker: int) -> None:
-    """For ``DataLoader(worker_init_fn=...)``: OpenCV's thread pool does not survive the fork that makes a
-    worker."""
-    cv2.setNumThreads(0)
