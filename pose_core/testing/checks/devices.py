@@ -1,5 +1,8 @@
-"""Level 3: what not every network can and not every machine has. What cannot be tried is skipped with its
-reason."""
+"""Level 3: devices, precisions, compilers and exporters.
+
+Not every network can do this, and not every machine has it: checks that cannot run are skipped with the
+reason.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,7 @@ class _Plain(nn.Module):
         super().__init__()
         self.module = module
         self.harness = harness
+        # Compilers trace positional tensors, and the harness takes inputs by name.
         self.names = tuple(harness.inputs(1))
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
@@ -45,6 +49,7 @@ def _plain(subject: ComponentSubject) -> tuple[_Plain, tuple[Tensor, ...], tuple
     plain = _Plain(harness, harness.build()).eval()
     tensors = tuple(harness.inputs(2).values())
     with torch.no_grad():
+        # Copies: a part that writes into its input would else be compared on another input.
         return plain, tensors, plain(*(t.clone() for t in tensors))
 
 
@@ -53,6 +58,8 @@ def _compare(found: Any, wanted: tuple[Tensor, ...], what: str, tolerance: float
     for i, (a, b) in enumerate(zip(found, wanted, strict=True)):
         a = a.float().cpu()
         demand(a.shape == b.shape, f"output {i} of {what} has shape {tuple(a.shape)}, not {tuple(b.shape)}")
+        # Relative to the spread, since heads of logits and of pixels differ by orders of magnitude. An
+        # output that is nearly constant would leave nothing, hence the floor.
         spread = float(b.std()) if b.numel() > 1 else 1.0
         off = float((a - b).abs().max())
         demand(
@@ -67,6 +74,7 @@ def check_channels_last(subject: ComponentSubject) -> None:
     view."""
     plain, tensors, wanted = _plain(subject)
     plain.to(memory_format=torch.channels_last)
+    # Only tensors (B, C, H, W) have this layout; tokens (B, K, C) do not.
     laid = tuple(t.to(memory_format=torch.channels_last) if t.dim() == 4 else t for t in tensors)
     with torch.no_grad():
         _compare(plain(*laid), wanted, "channels last", 1e-3)
@@ -78,6 +86,7 @@ def check_mixed_precision(subject: ComponentSubject) -> None:
     float32."""
     harness = harness_of(subject)
     module = harness.build()
+    # bfloat16 has the range of float32 but 8 bits of precision: differences of close numbers vanish.
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss = harness.loss(module, harness.inputs(2))
     demand(torch.isfinite(loss), "the loss is not finite")
@@ -113,6 +122,7 @@ def check_exports_onnx(subject: ComponentSubject) -> None:
     absent = [n for n in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(n) is None]
     if absent:
         raise skip(f"needs {', '.join(absent)}; pip install {' '.join(absent)}")
+    # No dependency of the core: an author who exports has it.
     import onnxruntime  # type: ignore[import-untyped,unused-ignore]
 
     plain, tensors, wanted = _plain(subject)
@@ -139,6 +149,7 @@ def check_runs_on_a_gpu(subject: ComponentSubject) -> None:
             wanted = tuple(harness.run(module.eval(), clone(inputs)).values())
             module.cuda()
             found = harness.run(module, {n: t.cuda() for n, t in inputs.items()})
+        # Wide: cuDNN computes float32 convolutions in TF32 by default, with 10 bits of mantissa.
         _compare(tuple(found.values()), wanted, "the GPU", 2e-2)
     module.cuda().train()
     loss = harness.loss(module, {n: t.cuda() for n, t in inputs.items()})
