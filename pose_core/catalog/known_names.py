@@ -36,6 +36,7 @@ class KnownNames:
     methods: Mapping[str, str]
 
 
+# Read once a process: the catalogue and every piece of advice ask for it.
 @cache
 def known_names() -> KnownNames:
     """The table that comes with the core."""

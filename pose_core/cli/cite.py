@@ -9,6 +9,7 @@ import typer
 
 from pose_core import __version__
 
+# The core has no citations.bib, for it is no plugin.
 _SELF = f"""@software{{pose_core,
   title={{pose_core: pose estimation with a minimal core}},
   author={{{{pose_core developers}}}}, year={{2026}}, version={{{__version__}}}}}"""

@@ -68,11 +68,14 @@ def evaluate(
 
     from pose_core.cli.tables import print_json
     from pose_core.evaluation.boxes import DetectorResult
+
+    # Command and function have one name, as 'pose NAME' and pose_core.NAME have it.
     from pose_core.evaluation.run import evaluate as measure
     from pose_core.runs.run_folder import Run
 
     opened = Run.open(run)
     spec = _spec(opened, sigma or [], threshold)
+    # No reporter of its own: that of the process was set in main.
     result = measure(opened, split, data, device, batch_size, spec=spec, reporter=None, **sources)
     if json:
         print_json(result.to_json())
@@ -125,6 +128,7 @@ def _show(result: EvaluationResult, console: Console) -> None:
     console.print(f"{heading}; errors in pixels of the images, 95 % intervals in brackets")
     console.print(overall_table(result))
     console.print(keypoint_table(result))
+    # Several metrics share a reason, which is printed once, in the order of the table.
     undefined = dict.fromkeys(f.reason for f in _metrics(result) if f.value is None and f.reason)
     without_interval = dict.fromkeys(f.reason for f in _metrics(result) if f.value is not None and f.reason)
     for reason in undefined:
@@ -158,6 +162,7 @@ def overall_table(result: EvaluationResult) -> Table:
     for name, metric in _named(result):
         pixels = name.endswith("error")
         table.add_row(name, _value(metric, pixels), _interval(metric, pixels))
+        # Directly below the errors, which leave missed animals out and look better for it.
         if name == "RMS error":
             _add_missed(table, result)
     confident = result.confident
@@ -203,6 +208,7 @@ def keypoint_table(result: EvaluationResult) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     thresholds = list(result.pck)
     table.add_column("keypoint", no_wrap=True)
+    # A column only where the project names its individuals.
     names = result.identity.keypoints if result.identity is not None else {}
     titles = ("labelled", "missing", "mean", "median", "RMS", *(f"PCK@{t:g}" for t in thresholds))
     for title in (*titles, *(["identity"] if names else [])):
@@ -241,6 +247,7 @@ def _metrics(result: EvaluationResult) -> list[Estimate]:
 
 def _share(counted: tuple[int, int] | None) -> str:
     """Right ones of those compared."""
+    # A dash, since 0.000 would read as a bad result.
     return "–" if counted is None else f"{counted[0] / counted[1]:.3f}"
 
 

@@ -30,6 +30,7 @@ def licenses(
     used = used_by(path)
     rows = [{"what": "code", "name": f"pose-core {__version__}", "license": _CORE, "source": "the core"}]
     for plugin in used.plugins():
+        # The core's own components come as a plugin of the core, which is the first row already.
         if plugin.info is not None and plugin.distribution != "pose-core":
             name = f"{plugin.distribution} {plugin.version}"
             rows.append({"what": "code", "name": name, "license": plugin.info.license, "source": "a plugin"})

@@ -31,6 +31,7 @@ def plugins(
             "distribution": record.distribution,
             "version": record.version,
             "status": record.status,
+            # A plugin that did not load has no other notes; of an active one there may be several.
             "reason": record.reason or "; ".join(n[record.name] for n in notes if record.name in n),
             "summary": record.info.summary if record.info is not None else "",
             **(_details(record) if verbose else {}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -34,6 +34,7 @@ def show(
         for c in catalog.components(kind)
         if c.name == bare and namespace in ("", c.plugin.name)
     ]
+    # A name may be a model, a component and a kind at a time; all of them are shown.
     kinds = [catalog.kinds[name]] if name in catalog.kinds else []
     if not models and not components and not kinds:
         names = sorted(
@@ -50,13 +51,14 @@ def show(
     if json:
         print_json(described)
         return
+    # Not for --json, and it takes a while to import.
     import yaml
 
     for entry in described:
         typer.echo(yaml.safe_dump(entry, sort_keys=False, allow_unicode=True, width=110))
 
 
-def _kind(kind: InstalledKind, catalog: Catalog) -> dict[str, Any]:
+def _kind(kind: InstalledKind, catalog: Catalog) -> dict[str, object]:
     row = kind.row
     return {
         "kind": row.name,
@@ -70,7 +72,7 @@ def _kind(kind: InstalledKind, catalog: Catalog) -> dict[str, Any]:
     }
 
 
-def _model(model: Model) -> dict[str, Any]:
+def _model(model: Model) -> dict[str, object]:
     return {
         "model": model.full_name,
         "method": model.method,
@@ -81,7 +83,7 @@ def _model(model: Model) -> dict[str, Any]:
     }
 
 
-def _component(kind: str, component: Component) -> dict[str, Any]:
+def _component(kind: str, component: Component) -> dict[str, object]:
     # A kind that a plugin opened may do without a config.
     fields = component.config_class().model_fields if component.definition.config else {}
     settings = {
@@ -102,11 +104,12 @@ def _component(kind: str, component: Component) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     if isinstance(value, dict) or hasattr(value, "items"):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
-    return str(value) if isinstance(value, str) else value  # a plain one: YAML knows no subclasses
+    # A plain str: YAML writes no subclasses, such as enumerations.
+    return str(value) if isinstance(value, str) else value

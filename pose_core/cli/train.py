@@ -120,6 +120,7 @@ def train(
         )
     finally:
         reporter.close()
+    # With several devices each process comes to this line.
     if is_first():
         print(f"{out}: trained; next: {_next_step(run)}")
 
@@ -132,6 +133,7 @@ def _next_step(run: Run[AnyRunSpec]) -> str:
     spec = run.spec
     if not isinstance(spec, RunSpec):
         return f"{evaluate}, or pose train DATA --model NAME --detector {run.path} --out RUN"
+    # Without test images an evaluation would have nothing to measure.
     following = evaluate if run.provenance["split"]["test"] else f"pose predict {run.path} VIDEO --out FOLDER"
     needs = [need for stage in spec.inference.stages.values() for need in stage.needs()]
     if needs and not spec.stages and spec.skeleton.num_individuals > 1:

@@ -1,4 +1,4 @@
-"""Whose defect an unexpected exception is: a plugin's or the core's."""
+"""Tell defects of plugins from defects of the core."""
 
 from __future__ import annotations
 
@@ -36,10 +36,8 @@ def place_in(error: BaseException, record: PluginRecord) -> str:
 def _places(
     error: BaseException, records: Iterable[PluginRecord]
 ) -> Iterator[tuple[PluginRecord, Path, str]]:
-    """Where the traceback is in code of plugins, the last first.
-
-    Its text is read, not its frames: what a worker process raised arrives as text.
-    """
+    """Find the places of a traceback in code of plugins, the last first."""
+    # Its text is read, not its frames: what a worker process raised arrives as text.
     folders = {folder: r for r in records if (folder := _folder(r)) is not None}
     for place in reversed(list(_PLACE.finditer("".join(traceback.format_exception(error))))):
         file = Path(place["file"])

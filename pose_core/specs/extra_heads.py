@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pose_core.catalog import get_catalog
-from pose_core.catalog.merge import merge
+from pose_core.catalog.merge import ContentDict, merge
+from pose_core.definitions import Content
 from pose_core.errors import ConfigError, setting
 from pose_core.hooks import NEEDS, ExtraHead
 from pose_core.specs.components import HeadConfig
@@ -26,7 +27,7 @@ def needs_of(skeleton: Skeleton) -> set[str]:
     return _needs(skeleton.unique_keypoints, skeleton.identified, skeleton.individuals)
 
 
-def extra_heads(content: Mapping[str, Any], user: Sequence[Mapping[str, Any]]) -> dict[str, ExtraHead]:
+def extra_heads(content: Content, user: Sequence[Content]) -> dict[str, ExtraHead]:
     """The heads to be added, by name.
 
     None where the user describes a whole network, as the config.yaml of a run does: that is trained as it
@@ -37,12 +38,14 @@ def extra_heads(content: Mapping[str, Any], user: Sequence[Mapping[str, Any]]) -
         user: what of it the user wrote, in layers.
     """
     model = _section(content, "model")
+    # A run must predict what it was trained for, whatever heads plugins offer by now.
     if any(_whole_network(_section(layer, "model")) for layer in user):
         return {}
     heads, skeleton = _section(model, "heads"), _section(content, "skeleton")
     needs = _needs(
         skeleton.get("unique_keypoints") or (), skeleton.get("identified"), skeleton.get("individuals") or ()
     )
+    # A head of the preset or the user that learns it already is enough.
     needs -= {need for head in heads.values() for need in _learned(head)}
     offered = get_catalog().extra_heads(str(model.get("method")))
     wanted = {extra.name: extra for need, extra in offered.items() if need in needs}
@@ -55,11 +58,11 @@ def extra_heads(content: Mapping[str, Any], user: Sequence[Mapping[str, Any]]) -
 
 
 def with_heads(
-    content: Mapping[str, Any],
+    content: Content,
     extra: Mapping[str, ExtraHead],
-    layers: Sequence[Mapping[str, Any]],
+    layers: Sequence[Content],
     origin: Mapping[tuple[int | str, ...], str],
-) -> dict[str, Any]:
+) -> ContentDict:
     """The content with the extra heads, after and below what is there, and without those in whose place
     stands null.
 
@@ -78,6 +81,8 @@ def with_heads(
         return dict(content)
     offered = get_catalog().extra_heads(str(model.get("method")))
     known = {extra.name for extra in offered.values()}
+    # A head that a preset brings and a file leaves out is null in the merged content; only the layers still
+    # show that it was there.
     for layer in layers:
         known |= {
             name for name, head in _section(_section(layer, "model"), "heads").items() if head is not None
@@ -93,6 +98,7 @@ def with_heads(
         ({"feature": h["feature"]} for h in heads.values() if _is_mapping(h) and "feature" in h), {}
     )
     made = {name: {**shared, **head.head} for name, head in extra.items()}
+    # Own heads first: an identity head names the animals that a head before it found.
     own = {name: head for name, head in heads.items() if name not in extra and head is not None}
     return {
         **content,
@@ -123,13 +129,14 @@ def _learned(head: Any) -> set[str]:
     """Which needs a head, as YAML has it, serves; none where it is wrong, which validation will say."""
     try:
         config = parse_component("head", HeadConfig, head)
+    # Validation follows, and names the key with the line of the file.
     except ConfigError:
         return set()
     serves = {"unique_keypoints": config.predicts_unique(), "identity": config.predicts_identity()}
     return {need for need in NEEDS if serves[need]}
 
 
-def _whole_network(model: Mapping[str, Any]) -> bool:
+def _whole_network(model: Content) -> bool:
     heads = _section(model, "heads")
     return "type" in _section(model, "backbone") and any("type" in _section(heads, name) for name in heads)
 
@@ -138,7 +145,7 @@ def _is_mapping(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
-def _section(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def _section(content: Content, key: str) -> Content:
     """A section; empty where there is none or something else stands, which validation will say."""
     section = content.get(key)
     return section if isinstance(section, Mapping) else {}

@@ -36,6 +36,8 @@ def declared(name: str, ask: Callable[[], object]) -> tuple[Feature, ...]:
         PluginError: it answers with something else than features, or fails.
     """
     try:
+        # Plugin code, the only part of a spec check that computes: whatever it raises is laid at the
+        # plugin.
         answer = ask()
     except (ValueError, PoseError):
         raise
@@ -44,6 +46,7 @@ def declared(name: str, ask: Callable[[], object]) -> tuple[Feature, ...]:
         raise PluginError(
             f"{name}: its config cannot say its features ({why}); the plugin is broken"
         ) from error
+    # Asked by type, for a generator would be empty when it is read again.
     features = tuple(answer) if isinstance(answer, (tuple, list)) else ()
     if not features or not all(isinstance(f, Feature) and f.channels > 0 and f.stride > 0 for f in features):
         raise PluginError(
@@ -63,6 +66,7 @@ def choose_feature(features: Sequence[Feature], index: int | None) -> int:
         ValueError: the choice does not exist or is no map.
     """
     choices = ", ".join(f"{i} ({f.channels} channels, stride {f.stride})" for i, f in enumerate(features))
+    # Maps go from fine to coarse.
     chosen = index or 0
     if not 0 <= chosen < len(features):
         raise ValueError(f"feature: there is no feature map {chosen}; there are {choices}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pose_core.catalog import get_catalog
+from pose_core.catalog.merge import ContentDict
 from pose_core.errors import ConfigError
 from pose_core.specs.base import Spec
 from pose_core.specs.components import AnyBackbone, AnyHead, AnyInput, AnyNeck
@@ -61,11 +62,13 @@ class PreprocessSpec(Spec):
 
     @model_validator(mode="before")
     @classmethod
-    def _view_follows(cls, value: Any) -> Any:
+    def _view_follows(cls, value: object) -> object:
         if isinstance(value, dict) and "view" in value:
             why = PydanticCustomError("view", "follows from model.method; leave it out")
             raise ValidationError.from_exception_data(
-                "PreprocessSpec", [InitErrorDetails(type=why, loc=("view",), input=None)]
+                # A ValueError would be placed at the whole section; this one is placed at the key.
+                "PreprocessSpec",
+                [InitErrorDetails(type=why, loc=("view",), input=None)],
             )
         return value
 
@@ -76,9 +79,10 @@ class PreprocessSpec(Spec):
         return self
 
 
-def _or_null(schema: dict[str, Any]) -> None:
+def _or_null(schema: ContentDict) -> None:
     """What a file may say beyond what is left when it has been merged; see
     :mod:`pose_core.specs.extra_heads`."""
+    # The field has no null: when it is validated, heads that were left out are gone.
     schema["additionalProperties"] = {"anyOf": [schema["additionalProperties"], {"type": "null"}]}
 
 
@@ -110,6 +114,7 @@ class ModelSpec(Spec):
     def _method_is_installed(cls, name: str) -> str:
         try:
             return get_catalog().method(name).name
+        # Braces in the text would be taken for fields of the template, so it is passed as a value.
         except ConfigError as error:
             raise PydanticCustomError("method", "{reason}", {"reason": str(error)}) from None
 
@@ -174,6 +179,8 @@ class ModelSpec(Spec):
             add(("inputs", name), f"backbone {self.backbone.type} takes no input of this name")
         try:
             if self.neck is not None:
+                # Before its features are asked: a neck may fail to compute features of maps that it cannot
+                # take.
                 self.neck.check(declared(self.backbone.type, self.backbone.features), self.preprocess.size)
             features = self.head_features()
         except ValueError as error:
@@ -201,6 +208,8 @@ def contradictions(model: ModelSpec) -> Iterator[tuple[tuple[str, ...], str]]:
             ("preprocess", "half_pixel"),
             f"false is for crops, and {method.name} looks at whole frames; leave it out",
         )
+    # A file that names a preset and another method would get the preset's network with a decoding that it
+    # was not made for.
     same_name = [m for m in get_catalog().models() if model.name in (m.name, m.full_name)]
     if same_name and all(m.method != method.name for m in same_name):
         others = " or ".join(dict.fromkeys(m.method for m in same_name))

@@ -28,6 +28,7 @@ def check_plugins(folder: Path) -> None:
     Raises:
         ConfigError: a plugin is missing or not active, or the configuration is no YAML.
     """
+    # Read as plain YAML: validation would fail on the missing plugin, with an error about one component.
     content, _ = read_yaml(folder / "config.yaml")
     named = {section: content.get(section) for section in _SECTIONS}
     catalog = get_catalog()

@@ -24,6 +24,7 @@ def parse_duration(value: object) -> object:
     return value
 
 
+# Not a timedelta: pydantic reads those as ISO 8601 (PT10M), which users do not type.
 Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 
 
@@ -96,6 +97,7 @@ class AugmentationSpec(Spec):
         """
         if self.crop.size == "auto":
             raise still_auto("augmentation.crop.size")
+        # Through plain values, since the fields have other classes there.
         return DecidedAugmentationSpec.model_validate(self.model_dump())
 
 
@@ -134,6 +136,7 @@ class TrainSpec(Spec):
         None, description="Stop after this time (90s, 10m, 2h); the schedule fits into it."
     )
     batch_size: int = Field(8, ge=1, description="Images a step, on each device.")
+    # Not None: a run must be repeatable even by a user who does not think of it.
     seed: int = Field(0, ge=0, description="Of initial weights, split, order and augmentation.")
     optimizer: OptimizerSpec = Field(default_factory=OptimizerSpec)
     schedule: ScheduleSpec = Field(default_factory=ScheduleSpec)
@@ -152,6 +155,7 @@ class TrainSpec(Spec):
     validate_every: PositiveInt | Literal["auto"] = Field(
         "auto", description="Epochs between validations (and checkpoints); auto: about 100 steps."
     )
+    # Texts and not numbers: these are Lightning's names, passed on as they are.
     precision: Literal["32", "16-mixed", "bf16-mixed"] = Field(
         "32", description="Arithmetic of the forward pass."
     )
@@ -185,6 +189,8 @@ class TrainSpec(Spec):
         Raises:
             ConfigError: it is not decided yet.
         """
+        # Devices and workers may stay auto: they depend on the machine, not on the data, and a run may go
+        # on on another.
         for key in ("epochs", "validate_every"):
             if getattr(self, key) == "auto":
                 raise still_auto(f"train.{key}")

@@ -192,7 +192,7 @@ def store_outputs(name: str, path: Path) -> int:
         except Exception as error:
             raise PluginError(f"{subject.label} does not run: {' '.join(str(error).split())}") from error
     if not stored:
-        raise ConfigError(f"{name} has no backbone, neck or head whose outputs could be stored")
+        raise ConfigError(f"{name} has no backbone, neck or head, so no outputs to store")
     write_whole(path, json.dumps(stored, indent=1) + "\n")
     return len(stored)
 

@@ -51,7 +51,7 @@ class Check:
 
 
 def check(level: int, *on: str) -> Callable[[CheckFunction], Check]:
-    """Make a :class:`Check` of a function ``check_NAME``, whose docstring is the demand.
+    """Make a :class:`Check` of a function ``check_NAME``; its docstring is the demand.
 
     Args:
         level: 0 without torch, 1 on the CPU, 2 against stored outputs, 3 what not every machine can.

@@ -37,6 +37,7 @@ def check_command_is_an_application(subject: DefinitionSubject) -> None:
     except PoseError as error:
         raise AssertionError(str(error)) from None
     demand(isinstance(app, typer.Typer), f"app is {type(app).__name__}, not typer.Typer")
+    assert isinstance(app, typer.Typer)
     demand(
         app.registered_commands or app.registered_groups, "app has no command: put @app.command() above one"
     )
