@@ -11,6 +11,7 @@ from typing import Any
 Content = Mapping[str, Any]
 """Keys and values as a YAML file holds them: a partial configuration, or a section of one."""
 
+# In the order in which heads are added: identity comes last, for it names what other heads found.
 NEEDS: Mapping[str, str] = {
     "unique_keypoints": "the skeleton has keypoints that exist once a frame",
     "identity": "the skeleton has several individuals, and each is the same animal in every frame",
@@ -62,6 +63,8 @@ class Kind:
 
     name: str
     summary: str
+    # Strings instead of classes, here and below: importing the class would import torch or the plugin's
+    # networks.
     config: str = "pose_core.specs:ComponentConfig"
     interface: str = ""
     checks: tuple[str, ...] = ()

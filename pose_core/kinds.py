@@ -12,10 +12,12 @@ from collections.abc import Mapping
 
 from pose_core.definitions import Kind
 
+# Strings throughout: the table is read by every listing, and importing what it names would bring in torch.
 _SPECS = "pose_core.specs"
 _INTERFACES = "pose_core.interfaces"
 _CHECKS = "pose_core.testing.checks"
 
+# In the order in which a network runs, then what stands around it; listings and reference pages keep it.
 _ROWS = (
     Kind(
         "backbone",
