@@ -60,10 +60,12 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
             (
                 "plugin.py",
                 "@hookimpl\ndef pose_extra_heads():",
-                "@hookimpl\ndef pose_methods():\n"
-                '    stages = {"tiles": {"type": "toykit/no_stage"}}\n'
-                '    yield MethodSpec("toykit_tiles", "A toy", "frame", "several", "several", stages=stages)\n'
-                "\n\n@hookimpl\ndef pose_extra_heads():",
+                (
+                    "@hookimpl\ndef pose_methods():\n"
+                    '    stages = {"tiles": {"type": "toykit/no_stage"}}\n'
+                    '    yield MethodSpec("toykit_tiles", "A toy", "frame", "several", "several", stages=stages)\n'
+                    "\n\n@hookimpl\ndef pose_extra_heads():"
+                ),
             ),
         ],
     ),
