@@ -71,7 +71,7 @@ def read_bibliography(plugin: PluginRecord) -> dict[str, str]:
     Raises:
         PluginError: it is no BibTeX, or has a key twice.
     """
-    path = _path(plugin)
+    path = _find_path(plugin)
     if path is None or not path.is_file():
         return {}
     where = f"{FILE} of plugin {plugin.name}"
@@ -115,7 +115,7 @@ def split_entries(text: str) -> Iterator[tuple[str, str]]:
             raise ValueError(f"does not close the braces of {head[2]}")
 
 
-def _path(plugin: PluginRecord) -> Path | None:
+def _find_path(plugin: PluginRecord) -> Path | None:
     try:
         spec = importlib.util.find_spec(plugin.target.partition(":")[0])
     except (ImportError, ValueError):

@@ -52,7 +52,7 @@ class Model:
 
     def spec(self) -> ContentDict:
         """The layers on top of one another."""
-        return _merged(self.layers)
+        return _merge_layers(self.layers)
 
 
 Recipe = tuple[hooks.ModelRecipe, PluginRecord]
@@ -114,9 +114,9 @@ class Composer:
         """The namespaces of the components that these partial run specs name together, and what those
         require."""
         found: set[str] = set()
-        content = _merged(layers)
+        content = _merge_layers(layers)
         for kind, name in names_in(content, self.kinds):
-            found |= {*_namespace(name), *self._requires.get((kind, name), ())}
+            found |= {*_split_namespace(name), *self._requires.get((kind, name), ())}
         return found
 
     def of_method(self, name: str) -> set[str]:
@@ -125,12 +125,12 @@ class Composer:
         return {self._methods[name]} - {CORE} if name in self._methods else set()
 
     def _preset(self, preset: hooks.ModelPreset, plugin: PluginRecord) -> Model:
-        layers = _wrapped(preset.wrapper)
+        layers = _wrap(preset.wrapper)
         citations = tuple(Citation(plugin, key) for key in preset.citations)
         # Else its plugin is not installed; the preset still counts, as one that lacks it.
         if preset.backbone in self._backbones:
             backbone, author = self._backbones[preset.backbone]
-            layers += _backbone_layers(backbone, preset.method, preset.wrapper)
+            layers += _list_backbone_layers(backbone, preset.method, preset.wrapper)
             citations = (*(Citation(author, key) for key in backbone.citations), *citations)
         # Last, so that the preset of a whole model wins over its backbone's defaults.
         layers += (preset.spec,)
@@ -145,7 +145,7 @@ class Composer:
             # Where its plugin is not installed the backbone preset is not known, but its namespace is.
             tuple(
                 sorted(
-                    {plugin.name, *_namespace(preset.backbone)}
+                    {plugin.name, *_split_namespace(preset.backbone)}
                     | self.of_method(preset.method)
                     | self.needs(*layers)
                 )
@@ -156,8 +156,8 @@ class Composer:
         recipe, author = recipe_of
         layers = (
             recipe.spec,
-            *_wrapped(recipe.wrapper),
-            *_backbone_layers(preset, recipe.method, recipe.wrapper),
+            *_wrap(recipe.wrapper),
+            *_list_backbone_layers(preset, recipe.method, recipe.wrapper),
         )
         return Model(
             name=recipe.name.replace("{backbone}", preset.name),
@@ -186,10 +186,10 @@ def components_in(content: object, kinds: Kinds) -> Iterator[tuple[str, ContentD
         content: as YAML has it.
         kinds: those that there are, by name.
     """
-    yield from _components_in(content, KindsByKey(kinds), ())
+    yield from _find_components(content, KindsByKey(kinds), ())
 
 
-def _components_in(
+def _find_components(
     content: object, keys: KindsByKey, path: tuple[str, ...]
 ) -> Iterator[tuple[str, ContentDict]]:
     if not isinstance(content, Mapping):
@@ -201,7 +201,7 @@ def _components_in(
         if kind and isinstance(config, Mapping) and isinstance(config.get("type"), str):
             yield kind, dict(config)
         else:
-            yield from _components_in(value, keys, (*path, str(key)))
+            yield from _find_components(value, keys, (*path, str(key)))
 
 
 def names_in(content: object, kinds: Kinds) -> Iterator[tuple[str, str]]:
@@ -213,33 +213,33 @@ def names_in(content: object, kinds: Kinds) -> Iterator[tuple[str, str]]:
 
 def namespaces_in(content: object, kinds: Kinds) -> set[str]:
     """Find the namespaces of components that a partial run spec names in full."""
-    return {namespace for _, name in names_in(content, kinds) for namespace in _namespace(name)}
+    return {namespace for _, name in names_in(content, kinds) for namespace in _split_namespace(name)}
 
 
-def _namespace(name: str) -> list[str]:
+def _split_namespace(name: str) -> list[str]:
     """The namespace of a full name; nothing for a bare one."""
     namespace, _, _ = name.rpartition("/")
     return [namespace] if namespace else []
 
 
-def _merged(layers: Iterable[Content]) -> ContentDict:
+def _merge_layers(layers: Iterable[Content]) -> ContentDict:
     merged: ContentDict = {}
     for layer in layers:
         merged = merge(merged, layer)
     return merged
 
 
-def _wrapped(wrapper: Content) -> tuple[Content, ...]:
+def _wrap(wrapper: Content) -> tuple[Content, ...]:
     return ({"model": {"backbone": wrapper}},) if wrapper else ()
 
 
-def _backbone_layers(preset: hooks.BackbonePreset, method: str, wrapper: Content) -> tuple[Content, ...]:
+def _list_backbone_layers(preset: hooks.BackbonePreset, method: str, wrapper: Content) -> tuple[Content, ...]:
     """What a backbone preset says of a model, from its component to its defaults for a method."""
     layers = ({"model": {"backbone": preset.backbone}}, preset.spec, preset.overrides.get(method, {}))
-    return tuple(_within(wrapper, layer) for layer in layers)
+    return tuple(_move_within(wrapper, layer) for layer in layers)
 
 
-def _within(wrapper: Content, layer: Content) -> Content:
+def _move_within(wrapper: Content, layer: Content) -> Content:
     """What a backbone preset says about its backbone, said of the one in the wrapper, where there is one."""
     model = layer.get("model", {})
     if not wrapper or "backbone" not in model:

@@ -46,11 +46,11 @@ def advice(
     if ours:
         there = "is not installed" if len(ours) == 1 else "are not installed"
         messages.append(f"{verb} {' and '.join(ours)}, which {there}: {install(ours)}")
-    messages += [_of_a_stranger(n, came_with.get(n)) for n in missing if n not in known]
+    messages += [_word_stranger(n, came_with.get(n)) for n in missing if n not in known]
     return "; ".join(messages)
 
 
-def _of_a_stranger(name: str, distribution: str | None) -> str:
+def _word_stranger(name: str, distribution: str | None) -> str:
     # It comes from a file and goes into a message: nothing but a name may come through.
     if not _NAME.fullmatch(name):
         return f"{name!r} is no name of a plugin; correct it"
@@ -69,7 +69,7 @@ def needed_for(kind: str, name: str, backbones: Collection[str]) -> dict[str, fr
     namespace, _, bare = name.rpartition("/")
     known = known_names()
     if kind == MODEL:
-        found = _models(bare, backbones)
+        found = _find_models(bare, backbones)
     else:
         table: Mapping[str, str] = known.weights if kind == WEIGHTS else known.components.get(kind, {})
         found = {"": frozenset({table[bare]})} if bare in table else {}
@@ -79,7 +79,7 @@ def needed_for(kind: str, name: str, backbones: Collection[str]) -> dict[str, fr
     return {m: needs for m, needs in found.items() if namespace in needs} or {"": frozenset({namespace})}
 
 
-def _models(name: str, backbones: Collection[str]) -> dict[str, frozenset[str]]:
+def _find_models(name: str, backbones: Collection[str]) -> dict[str, frozenset[str]]:
     known = known_names()
     found = {method: frozenset(needs) for method, needs in known.models.get(name, {}).items()}
     # An installed backbone needs nothing; the table's entry of the same name wins and names its plugin
@@ -110,7 +110,7 @@ def kinds_of(name: str, backbones: Collection[str]) -> list[str]:
     """What a name that is known can be: :data:`MODEL`, kinds of components, :data:`WEIGHTS`."""
     bare = name.rpartition("/")[2]
     known = known_names()
-    found = [MODEL] if _models(bare, backbones) else []
+    found = [MODEL] if _find_models(bare, backbones) else []
     found += [kind for kind, names in known.components.items() if bare in names]
     return found + ([WEIGHTS] if bare in known.weights else [])
 

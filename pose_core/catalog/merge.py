@@ -21,14 +21,14 @@ def merge(base: Content, over: Content) -> ContentDict:
     for key, value in over.items():
         below = merged.get(key)
         # Lists are replaced, not joined: a user could not shorten them otherwise.
-        if isinstance(value, Mapping) and isinstance(below, Mapping) and not _other_type(below, value):
+        if isinstance(value, Mapping) and isinstance(below, Mapping) and not _changes_type(below, value):
             merged[key] = merge(below, value)
         else:
             merged[key] = value
     return merged
 
 
-def _other_type(below: Content, value: Content) -> bool:
+def _changes_type(below: Content, value: Content) -> bool:
     if "type" not in value or "type" not in below:
         return False
     mine, theirs = str(value["type"]), str(below["type"])

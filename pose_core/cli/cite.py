@@ -24,6 +24,6 @@ def cite(
 
     Of its plugins, models and components, and of pose_core; each work once.
     """
-    from pose_core.specs.usage import used_by
+    from pose_core.specs.usage import find_used
 
-    print("\n\n".join([_SELF, *used_by(path).citations()]))
+    print("\n\n".join([_SELF, *find_used(path).citations()]))

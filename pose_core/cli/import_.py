@@ -45,9 +45,9 @@ def import_(
 
     from pose_core.errors import readable
     from pose_core.runs.importing import import_model
-    from pose_core.specs.resolve import set_layer
+    from pose_core.specs.resolve import parse_assignments
 
-    settings = {**set_layer(assignments or []).content, "type": importer}
+    settings = {**parse_assignments(assignments or []).content, "type": importer}
     made = import_model(settings, snapshot, out, config=config, detector=detector, data=data)
     # Notes to standard error: standard output has the run's line alone, for scripts.
     console = Console(stderr=True, markup=False, emoji=False)

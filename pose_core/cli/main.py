@@ -32,7 +32,7 @@ from pose_core.cli.terminal import TerminalReporter
 from pose_core.cli.train import train
 from pose_core.cli.weights import weights
 from pose_core.errors import PoseError, readable, speak_command_line
-from pose_core.plugins import whose_defect
+from pose_core.plugins import describe_defect
 from pose_core.reporting import set_reporter
 
 app = typer.Typer(
@@ -90,18 +90,18 @@ def run() -> None:
     except PoseError as error:
         if os.environ.get("POSE_DEBUG", "") not in ("", "0"):
             raise
-        _fail(str(error))
+        _exit_with(str(error))
     except OSError as error:
         # Files that the user may not touch and full disks are no defects, so no traceback.
         if error.errno in (errno.EACCES, errno.EPERM) and error.filename:
-            _fail(
+            _exit_with(
                 f"{error.filename}: may not be used by this user; change its permissions, or name another "
                 "place"
             )
         if error.errno != errno.ENOSPC:
-            error.add_note(whose_defect(error))
+            error.add_note(describe_defect(error))
             raise
-        _fail(
+        _exit_with(
             f"{error.filename or 'the output'}: no space left on the disk; free some and run the command "
             "again"
         )
@@ -110,7 +110,7 @@ def run() -> None:
         # 128 + SIGINT, as shells have it.
         sys.exit(130)
     except Exception as error:
-        error.add_note(whose_defect(error))
+        error.add_note(describe_defect(error))
         raise
 
 
@@ -122,6 +122,6 @@ class _Lines(logging.Formatter):
         return f"{record.levelname.lower()}: {super().format(record)}"
 
 
-def _fail(message: str) -> None:
+def _exit_with(message: str) -> None:
     print(f"error: {readable(message)}", file=sys.stderr)
     sys.exit(2)

@@ -45,15 +45,15 @@ def models(
 
 def writers(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the formats that predictions can be written in."""
-    _components("writer", json)
+    _list_components("writer", json)
 
 
 def detectors(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the detectors that top-down models can use."""
-    _components("detector", json)
+    _list_components("detector", json)
 
 
-def _components(kind: str, json: bool) -> None:
+def _list_components(kind: str, json: bool) -> None:
     rows = [
         {
             "name": component.name,

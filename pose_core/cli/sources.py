@@ -63,16 +63,16 @@ class WithSources:
 
 def with_sources(*takes: str) -> Callable[[Callable[..., None]], WithSources]:
     """Give a command the options of suppliers that take one of these."""
-    return lambda command: WithSources(command, takes, _source_parameter)
+    return lambda command: WithSources(command, takes, _make_source_parameter)
 
 
 def with_networks(command: Callable[..., None]) -> WithSources:
     """Give ``pose train`` the options of suppliers that take the run of a network: they train one by its
     name, too."""
-    return WithSources(command, ("run",), _network_parameter)
+    return WithSources(command, ("run",), _make_network_parameter)
 
 
-def _network_parameter(supplier: SupplierSpec) -> inspect.Parameter:
+def _make_network_parameter(supplier: SupplierSpec) -> inspect.Parameter:
     name = "a detector ('pose detectors' lists them)" if supplier.trains == "boxes" else "a model"
     alone = " Without --model, only the detector is trained." if supplier.trains == "boxes" else ""
     about = typer.Option(
@@ -88,7 +88,7 @@ def _network_parameter(supplier: SupplierSpec) -> inspect.Parameter:
     )
 
 
-def _source_parameter(supplier: SupplierSpec) -> inspect.Parameter:
+def _make_source_parameter(supplier: SupplierSpec) -> inspect.Parameter:
     flag = f"--{supplier.name.replace('_', '-')}"
     # The labels are known from the run, so there is nothing to give: a flag.
     if "labels" in supplier.takes:

@@ -122,10 +122,10 @@ def train(
         reporter.close()
     # With several devices each process comes to this line.
     if is_first():
-        print(f"{out}: trained; next: {_next_step(run)}")
+        print(f"{out}: trained; next: {_advise_next(run)}")
 
 
-def _next_step(run: Run[AnyRunSpec]) -> str:
+def _advise_next(run: Run[AnyRunSpec]) -> str:
     from pose_core.catalog import get_catalog
     from pose_core.specs import RunSpec
 

@@ -208,7 +208,7 @@ def check_fields(definition: object, what: str) -> None:
     Raises:
         MalformedError: one line that names the field.
     """
-    for name, kind in _kinds(_class_of(definition)).items():
+    for name, kind in _read_kinds(_find_class(definition)).items():
         value = getattr(definition, name)
         place = f"{name} of {what}"
         if kind is str:
@@ -224,12 +224,12 @@ def check_fields(definition: object, what: str) -> None:
             _check_plain(value, place, 0)
 
 
-def _class_of(definition: object) -> type:
+def _find_class(definition: object) -> type:
     return next(kind for kind in hooks.HOOKS.values() if isinstance(definition, kind))
 
 
 @cache
-def _kinds(of: type) -> dict[str, type]:
+def _read_kinds(of: type) -> dict[str, type]:
     """str, tuple or Mapping for each field."""
     # Annotations are texts (from __future__ import annotations), and evaluating them is slow: once a class.
     hints = typing.get_type_hints(of)

@@ -95,10 +95,10 @@ def discover() -> tuple[PluginRecord, ...]:
 # Apart from discover, so that the strict check is made each time, also when the environment changed.
 @cache
 def load_installed() -> tuple[PluginRecord, ...]:
-    return load_all(importlib.metadata.entry_points(group=hooks.ENTRY_POINT_GROUP), _disabled_names())
+    return load_all(importlib.metadata.entry_points(group=hooks.ENTRY_POINT_GROUP), _read_disabled_names())
 
 
-def _disabled_names() -> frozenset[str]:
+def _read_disabled_names() -> frozenset[str]:
     return frozenset(n.strip() for n in os.environ.get("POSE_DISABLE_PLUGINS", "").split(",") if n.strip())
 
 
@@ -109,7 +109,7 @@ def load_all(
     ours = _read_author("pose-core")
     known = sorted(
         ((_is_first_party(ep, ours), ep) for ep in entry_points),
-        key=lambda pair: (not pair[0], pair[1].name, _distribution(pair[1])),
+        key=lambda pair: (not pair[0], pair[1].name, _name_distribution(pair[1])),
     )
     records: list[PluginRecord] = []
     taken: dict[str, str] = {}
@@ -122,7 +122,7 @@ def load_all(
     return tuple(records)
 
 
-def _distribution(entry_point: importlib.metadata.EntryPoint) -> str:
+def _name_distribution(entry_point: importlib.metadata.EntryPoint) -> str:
     return entry_point.dist.name if entry_point.dist else "unknown distribution"
 
 
@@ -152,7 +152,7 @@ def _load_one(
     def record(status: str, reason: str = "", **more: Any) -> PluginRecord:
         return PluginRecord(
             name=entry_point.name,
-            distribution=_distribution(entry_point),
+            distribution=_name_distribution(entry_point),
             version=entry_point.dist.version if entry_point.dist else "",
             target=entry_point.value,
             status=status,

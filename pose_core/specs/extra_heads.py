@@ -22,9 +22,9 @@ from pose_core.specs.run import RunSpec
 from pose_core.structures import Skeleton
 
 
-def needs_of(skeleton: Skeleton) -> set[str]:
+def find_needs(skeleton: Skeleton) -> set[str]:
     """Which of :data:`pose_core.hooks.NEEDS` a project has."""
-    return _needs(skeleton.unique_keypoints, skeleton.identified, skeleton.individuals)
+    return _list_needs(skeleton.unique_keypoints, skeleton.identified, skeleton.individuals)
 
 
 def extra_heads(content: Content, user: Sequence[Content]) -> dict[str, ExtraHead]:
@@ -37,16 +37,16 @@ def extra_heads(content: Content, user: Sequence[Content]) -> dict[str, ExtraHea
         content: everything merged, not validated yet.
         user: what of it the user wrote, in layers.
     """
-    model = _section(content, "model")
+    model = _read_section(content, "model")
     # A run must predict what it was trained for, whatever heads plugins offer by now.
-    if any(_whole_network(_section(layer, "model")) for layer in user):
+    if any(_whole_network(_read_section(layer, "model")) for layer in user):
         return {}
-    heads, skeleton = _section(model, "heads"), _section(content, "skeleton")
-    needs = _needs(
+    heads, skeleton = _read_section(model, "heads"), _read_section(content, "skeleton")
+    needs = _list_needs(
         skeleton.get("unique_keypoints") or (), skeleton.get("identified"), skeleton.get("individuals") or ()
     )
     # A head of the preset or the user that learns it already is enough.
-    needs -= {need for head in heads.values() for need in _learned(head)}
+    needs -= {need for head in heads.values() for need in _find_learned(head)}
     offered = get_catalog().extra_heads(str(model.get("method")))
     wanted = {extra.name: extra for need, extra in offered.items() if need in needs}
     # Of a head that is added by itself the user may write some settings; with a type, it is the user's own.
@@ -75,8 +75,8 @@ def with_heads(
     Raises:
         ConfigError: null stands in the place of a head that does not exist.
     """
-    model = _section(content, "model")
-    heads = _section(model, "heads")
+    model = _read_section(content, "model")
+    heads = _read_section(model, "heads")
     if not heads:
         return dict(content)
     offered = get_catalog().extra_heads(str(model.get("method")))
@@ -85,7 +85,9 @@ def with_heads(
     # show that it was there.
     for layer in layers:
         known |= {
-            name for name, head in _section(_section(layer, "model"), "heads").items() if head is not None
+            name
+            for name, head in _read_section(_read_section(layer, "model"), "heads").items()
+            if head is not None
         }
     for name in (n for n, head in heads.items() if head is None and n not in known):
         there = ", ".join(n for n, head in heads.items() if head is not None)
@@ -106,7 +108,7 @@ def with_heads(
     }
 
 
-def note(spec: RunSpec, head: ExtraHead) -> str:
+def make_note(spec: RunSpec, head: ExtraHead) -> str:
     """What the user should know of a head that was added."""
     names = spec.skeleton.unique_keypoints if head.needs == "unique_keypoints" else spec.skeleton.individuals
     component = spec.model.heads[head.name].type
@@ -117,7 +119,7 @@ def note(spec: RunSpec, head: ExtraHead) -> str:
     )
 
 
-def _needs(unique_keypoints: Sequence[str], identified: object, individuals: Sequence[str]) -> set[str]:
+def _list_needs(unique_keypoints: Sequence[str], identified: object, individuals: Sequence[str]) -> set[str]:
     has = {
         "unique_keypoints": bool(unique_keypoints),
         "identity": identified is True and len(individuals) > 1,
@@ -125,7 +127,7 @@ def _needs(unique_keypoints: Sequence[str], identified: object, individuals: Seq
     return {need for need in NEEDS if has[need]}
 
 
-def _learned(head: Any) -> set[str]:
+def _find_learned(head: Any) -> set[str]:
     """Which needs a head, as YAML has it, serves; none where it is wrong, which validation will say."""
     try:
         config = parse_component("head", HeadConfig, head)
@@ -137,15 +139,17 @@ def _learned(head: Any) -> set[str]:
 
 
 def _whole_network(model: Content) -> bool:
-    heads = _section(model, "heads")
-    return "type" in _section(model, "backbone") and any("type" in _section(heads, name) for name in heads)
+    heads = _read_section(model, "heads")
+    return "type" in _read_section(model, "backbone") and any(
+        "type" in _read_section(heads, name) for name in heads
+    )
 
 
 def _is_mapping(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
-def _section(content: Content, key: str) -> Content:
+def _read_section(content: Content, key: str) -> Content:
     """A section; empty where there is none or something else stands, which validation will say."""
     section = content.get(key)
     return section if isinstance(section, Mapping) else {}

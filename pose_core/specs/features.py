@@ -24,7 +24,7 @@ class Feature:
     tokens: bool = False
 
 
-def declared(name: str, ask: Callable[[], object]) -> tuple[Feature, ...]:
+def ask_features(name: str, ask: Callable[[], object]) -> tuple[Feature, ...]:
     """The features that a config says its network puts out, checked, since everything else is built on them.
 
     Args:

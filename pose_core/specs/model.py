@@ -13,8 +13,8 @@ from pose_core.catalog.merge import ContentDict
 from pose_core.errors import ConfigError
 from pose_core.specs.base import Spec
 from pose_core.specs.components import AnyBackbone, AnyHead, AnyInput, AnyNeck
-from pose_core.specs.decided import Preprocess, still_auto
-from pose_core.specs.features import Feature, declared
+from pose_core.specs.decided import Preprocess, make_auto_error
+from pose_core.specs.features import Feature, ask_features
 
 CUSTOM = "custom"
 """Name of a model that is no preset."""
@@ -79,7 +79,7 @@ class PreprocessSpec(Spec):
         return self
 
 
-def _or_null(schema: ContentDict) -> None:
+def _allow_null(schema: ContentDict) -> None:
     """What a file may say beyond what is left when it has been merged; see
     :mod:`pose_core.specs.extra_heads`."""
     # The field has no null: when it is validated, heads that were left out are gone.
@@ -103,7 +103,7 @@ class ModelSpec(Spec):
         description="Heads by name. They are decoded in this order, each refining what the ones before it "
         "found. Null "
         "instead of a head that the model would have leaves it out.",
-        json_schema_extra=_or_null,
+        json_schema_extra=_allow_null,
     )
     inputs: dict[str, AnyInput] = Field(
         default_factory=dict, description="Where the extra inputs of the backbone come from, by input name."
@@ -131,9 +131,9 @@ class ModelSpec(Spec):
         """
         written, view = self.preprocess, self.view
         if written.scale == "auto":
-            raise still_auto("model.preprocess.scale")
+            raise make_auto_error("model.preprocess.scale")
         if written.min_box == "auto":
-            raise still_auto("model.preprocess.min_box")
+            raise make_auto_error("model.preprocess.min_box")
         return Preprocess(
             view,
             written.scale,
@@ -148,9 +148,9 @@ class ModelSpec(Spec):
 
     def head_features(self) -> tuple[Feature, ...]:
         """What the heads get: the features of the neck, or of the backbone without one."""
-        features = declared(self.backbone.type, self.backbone.features)
+        features = ask_features(self.backbone.type, self.backbone.features)
         neck = self.neck
-        return features if neck is None else declared(neck.type, lambda: neck.features(features))
+        return features if neck is None else ask_features(neck.type, lambda: neck.features(features))
 
     def predicts_unique(self) -> bool:
         """Whether a head finds the keypoints that exist once a frame."""
@@ -181,7 +181,9 @@ class ModelSpec(Spec):
             if self.neck is not None:
                 # Before its features are asked: a neck may fail to compute features of maps that it cannot
                 # take.
-                self.neck.check(declared(self.backbone.type, self.backbone.features), self.preprocess.size)
+                self.neck.check(
+                    ask_features(self.backbone.type, self.backbone.features), self.preprocess.size
+                )
             features = self.head_features()
         except ValueError as error:
             add(("neck",), str(error))
@@ -191,14 +193,14 @@ class ModelSpec(Spec):
                     head.check(features, self.preprocess.size)
                 except ValueError as error:
                     add(("heads", name), str(error))
-        for loc, message in contradictions(self):
+        for loc, message in find_contradictions(self):
             add(loc, message)
         if errors:
             raise ValidationError.from_exception_data("ModelSpec", errors)
         return self
 
 
-def contradictions(model: ModelSpec) -> Iterator[tuple[tuple[str, ...], str]]:
+def find_contradictions(model: ModelSpec) -> Iterator[tuple[tuple[str, ...], str]]:
     """What in a model its method cannot predict with: the key, and why."""
     method = get_catalog().method(model.method)
     if method.view == "animal" and model.preprocess.size is None:

@@ -42,7 +42,7 @@ def parse_component(kind: str, base: type[C], content: str | Content, place: str
     for key in reversed(keys):
         whole = {key: whole}
     try:
-        found: Any = validate_as(whole, {}, "", _holder(kind, base, tuple(keys)))
+        found: Any = validate_as(whole, {}, "", _make_holder(kind, base, tuple(keys)))
     except ConfigError as error:
         message = str(error)
         if not place:
@@ -56,7 +56,7 @@ def parse_component(kind: str, base: type[C], content: str | Content, place: str
 
 # Making a pydantic class is far slower than validating by it, and each file written asks again.
 @lru_cache(maxsize=64)
-def _holder(kind: str, base: type[ComponentConfig], keys: tuple[str, ...]) -> type[Spec]:
+def _make_holder(kind: str, base: type[ComponentConfig], keys: tuple[str, ...]) -> type[Spec]:
     """A spec that holds the component at these keys, so that a wrong setting is named as in a
     configuration."""
     held: Any = Annotated[SerializeAsAny[base], NamedComponent(kind, base)]  # type: ignore[valid-type, misc]

@@ -19,7 +19,7 @@ from pose_core.catalog.merge import ContentDict, merge
 from pose_core.definitions import Content
 from pose_core.errors import ConfigError, argument, command, setting
 from pose_core.hooks import MethodSpec
-from pose_core.specs.extra_heads import extra_heads, note, with_heads
+from pose_core.specs.extra_heads import extra_heads, make_note, with_heads
 from pose_core.specs.run import RunSpec
 from pose_core.specs.yaml_file import Loc, parse_yaml, read_yaml, validate
 
@@ -38,7 +38,7 @@ class Layer:
     origin: Mapping[Loc, str] = field(default_factory=dict)
 
 
-def file_layer(path: Path) -> Layer:
+def read_layer(path: Path) -> Layer:
     """A user's YAML file.
 
     Raises:
@@ -48,7 +48,7 @@ def file_layer(path: Path) -> Layer:
     return Layer(content, {loc: f"{path} line {line}" for loc, line in lines.items()})
 
 
-def set_layer(assignments: Sequence[str]) -> Layer:
+def parse_assignments(assignments: Sequence[str]) -> Layer:
     """Put assignments (``a.b=c``) into a layer; values are YAML (numbers, true, null, [lists]).
 
     Raises:
@@ -80,7 +80,7 @@ def set_layer(assignments: Sequence[str]) -> Layer:
     return Layer(content, origin)
 
 
-def option_layer(options: Iterable[tuple[str, str, object]]) -> Layer:
+def make_option_layer(options: Iterable[tuple[str, str, object]]) -> Layer:
     """Options with a name of their own: (how messages call it, ``train.epochs``, value); None means not
     given."""
     content: ContentDict = {}
@@ -111,7 +111,7 @@ def choose_model(name: str, multi_animal: bool, method: str | None = None) -> Mo
     offered = get_catalog().model(name, method)
     if method is not None:
         return offered[0]
-    order = _preferred_methods(multi_animal)
+    order = _rank_methods(multi_animal)
     suitable = [model for model in offered if model.method in order]
     if suitable:
         return min(suitable, key=lambda model: order.index(model.method))
@@ -131,7 +131,7 @@ def choose_model(name: str, multi_animal: bool, method: str | None = None) -> Mo
     )
 
 
-def _preferred_methods(multi_animal: bool) -> list[str]:
+def _rank_methods(multi_animal: bool) -> list[str]:
     """Names of the methods that can handle the data, those first that suit them best."""
 
     def key(method: MethodSpec) -> tuple[bool, bool, bool]:
@@ -194,7 +194,7 @@ def resolve(
     # Validated once, after all layers: a partial layer is not valid by itself.
     spec = validate(content, origin)
     if notes is not None:
-        notes += [note(spec, head) for head in extra.values()]
+        notes += [make_note(spec, head) for head in extra.values()]
     return spec
 
 

@@ -28,7 +28,7 @@ from pose_core.errors import ConfigError
 from pose_core.hooks import MethodSpec, SupplierSpec
 from pose_core.specs.base import Spec
 from pose_core.specs.components import AnyDetector, AnyReader, AnyStage
-from pose_core.specs.decided import still_auto
+from pose_core.specs.decided import make_auto_error
 from pose_core.specs.model import ModelSpec
 from pose_core.specs.train import AugmentationSpec, CropSpec, TrainSpec
 from pose_core.structures import Skeleton
@@ -183,8 +183,8 @@ class PoseNetworkSpec(NetworkSpec):
         # Here too, not only in validate_as: a spec may be made in Python, and networks under stages are
         # validated by themselves.
         content = with_stages(value)
-        method = _method(content)
-        stages = _section(content, "inference").get("stages", {}) if method is not None else {}
+        method = _find_method(content)
+        stages = _read_section(content, "inference").get("stages", {}) if method is not None else {}
         for name in stages if isinstance(stages, Mapping) else ():
             if method is not None and name not in method.stages:
                 message = (
@@ -203,7 +203,7 @@ class PoseNetworkSpec(NetworkSpec):
                 type=PydanticCustomError("stage", "{m}", {"m": problem}), loc=("stages", name), input=None
             )
             for name, stage in self.stages.items()
-            if (problem := _problem_of_network(name, stage, self)) is not None
+            if (problem := _find_problem(name, stage, self)) is not None
         ]
         if errors:
             raise ValidationError.from_exception_data("stages", errors)
@@ -232,7 +232,7 @@ class DetectorSpec(NetworkSpec):
             ConfigError: it is not decided yet.
         """
         if self.min_box == "auto":
-            raise still_auto("min_box")
+            raise make_auto_error("min_box")
         return self.min_box
 
     def trainable(self) -> bool:
@@ -240,7 +240,7 @@ class DetectorSpec(NetworkSpec):
         return self.network.trainable()
 
 
-def trains_of(section: object) -> str:
+def find_trained(section: object) -> str:
     """What the network of a section learns: as it says, or as the key shows that describes the network."""
     # pydantic asks with validated sections as well, when it serializes the union.
     if isinstance(section, NetworkSpec):
@@ -253,7 +253,7 @@ def trains_of(section: object) -> str:
 AnyNetworkSpec = Annotated[
     Annotated[PoseNetworkSpec, Tag("poses")] | Annotated[DetectorSpec, Tag("boxes")],
     Discriminator(
-        trains_of,
+        find_trained,
         custom_error_type="trains",
         custom_error_message="trains: must be poses or boxes",
     ),
@@ -271,7 +271,7 @@ def run_suppliers() -> dict[str, SupplierSpec]:
     return {supplier.name: supplier for supplier in get_catalog().suppliers() if "run" in supplier.takes}
 
 
-def _problem_of_network(name: str, network: NetworkSpec, spec: PoseNetworkSpec) -> str | None:
+def _find_problem(name: str, network: NetworkSpec, spec: PoseNetworkSpec) -> str | None:
     """Why a network under ``stages`` does not suit the model; None where it does."""
     suppliers = run_suppliers()
     if name not in suppliers:
@@ -293,25 +293,25 @@ def with_stages(content: Content) -> Content:
 
     What is wrong in it is left for validation to say.
     """
-    method, inference = _method(content), _section(content, "inference")
+    method, inference = _find_method(content), _read_section(content, "inference")
     if method is None or not isinstance(settings := inference.get("stages", {}), Mapping):
         return content
-    # _section makes an empty mapping of a wrong value, and merging would cover it up.
+    # _read_section makes an empty mapping of a wrong value, and merging would cover it up.
     if not isinstance(content.get("inference", {}), Mapping | InferenceSpec):
         return content
     return {**content, "inference": {**inference, "stages": merge(method.stages, settings)}}
 
 
-def _method(content: Content) -> MethodSpec | None:
+def _find_method(content: Content) -> MethodSpec | None:
     """The method that the content of a run spec names; None where there is none of that name."""
-    name = _section(content, "model").get("method", ModelSpec.model_fields["method"].default)
+    name = _read_section(content, "model").get("method", ModelSpec.model_fields["method"].default)
     try:
         return get_catalog().method(str(name))
     except ConfigError:
         return None
 
 
-def _section(content: Content, key: str) -> Content:
+def _read_section(content: Content, key: str) -> Content:
     """A section as keys and values; empty where it is something else."""
     section = content.get(key)
     if isinstance(section, Spec):

@@ -31,7 +31,7 @@ def json_schema() -> ContentDict:
     }
 
 
-def config_class_at(
+def list_fields_at(
     loc: tuple[int | str, ...], content: Any, kind: type[BaseModel] = RunSpec
 ) -> tuple[str, ...]:
     """Names of the fields allowed at a place of a configuration.
@@ -43,20 +43,20 @@ def config_class_at(
     """
     annotation: object = kind
     for part in loc:
-        model = _model(annotation, content)
+        model = _find_class(annotation, content)
         if isinstance(model, type) and issubclass(model, ComponentConfig):
             # The file need not repeat the type of a nested part; the default says it.
             content = model.onto_defaults(content)
-        annotation = _inner(annotation, part, content)
+        annotation = _find_inner(annotation, part, content)
         content = content[part]
-    found = _model(annotation, content)
+    found = _find_class(annotation, content)
     if found is None:
         return ()
     return tuple(f.name for f in fields(found)) if is_dataclass(found) else tuple(found.model_fields)
 
 
-def _inner(annotation: object, part: int | str, content: object) -> object:
-    model = _model(annotation, content)
+def _find_inner(annotation: object, part: int | str, content: object) -> object:
+    model = _find_class(annotation, content)
     if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
         field = model.model_fields[str(part)]
         named = next((m for m in field.metadata if isinstance(m, NamedComponent)), None)
@@ -69,10 +69,10 @@ def _inner(annotation: object, part: int | str, content: object) -> object:
     return arguments[-1] if arguments else None
 
 
-def _model(annotation: object, content: object) -> type[Any] | None:
+def _find_class(annotation: object, content: object) -> type[Any] | None:
     """The config class that an annotation means for this content."""
     if isinstance(annotation, tuple):
-        return _component(annotation[0], content)
+        return _find_component(annotation[0], content)
     if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation)):
         return annotation
     origin = get_origin(annotation)
@@ -82,18 +82,18 @@ def _model(annotation: object, content: object) -> type[Any] | None:
     arguments = get_args(annotation)
     for argument in arguments:
         if isinstance(argument, NamedComponent):
-            return _component(argument, content)
+            return _find_component(argument, content)
         if isinstance(argument, Discriminator):
-            return _tagged(arguments[0], argument, content)
+            return _choose_tagged(arguments[0], argument, content)
     for argument in arguments:
         # Annotated and optional types: the one member that is a class.
-        found = _model(argument, content)
+        found = _find_class(argument, content)
         if found is not None:
             return found
     return None
 
 
-def _tagged(union: object, discriminator: Discriminator, content: Any) -> type[Any] | None:
+def _choose_tagged(union: object, discriminator: Discriminator, content: Any) -> type[Any] | None:
     """The member of a union that the content says it is."""
     choose = discriminator.discriminator
     # pydantic allows a function or the name of a field.
@@ -106,7 +106,7 @@ def _tagged(union: object, discriminator: Discriminator, content: Any) -> type[A
     return None
 
 
-def _component(named: NamedComponent, content: object) -> type[ComponentConfig] | None:
+def _find_component(named: NamedComponent, content: object) -> type[ComponentConfig] | None:
     name = content.get("type") if isinstance(content, Mapping) else None
     if not isinstance(name, str):
         return None

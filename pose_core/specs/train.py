@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_
 from pydantic_core import PydanticCustomError
 
 from pose_core.specs.base import Spec
-from pose_core.specs.decided import still_auto
+from pose_core.specs.decided import make_auto_error
 from pose_core.specs.model import Size
 
 
@@ -96,7 +96,7 @@ class AugmentationSpec(Spec):
             ConfigError: it is not decided yet.
         """
         if self.crop.size == "auto":
-            raise still_auto("augmentation.crop.size")
+            raise make_auto_error("augmentation.crop.size")
         # Through plain values, since the fields have other classes there.
         return DecidedAugmentationSpec.model_validate(self.model_dump())
 
@@ -193,7 +193,7 @@ class TrainSpec(Spec):
         # on on another.
         for key in ("epochs", "validate_every"):
             if getattr(self, key) == "auto":
-                raise still_auto(f"train.{key}")
+                raise make_auto_error(f"train.{key}")
         return DecidedTrainSpec.model_validate(self.model_dump())
 
 

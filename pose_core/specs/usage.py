@@ -68,7 +68,7 @@ class Used:
         return list(read_entries(cited).values())
 
 
-def used_by(path: Path) -> Used:
+def find_used(path: Path) -> Used:
     """What a configuration file, or the run in a folder, uses.
 
     Raises:

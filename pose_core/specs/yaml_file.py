@@ -62,7 +62,7 @@ def parse_yaml(text: str, loader: type[yaml.SafeLoader] | type[yaml.BaseLoader] 
         distinct: dict[int, int] = {}
         if node is None:
             return None
-        if _size(node, distinct, 0) > _REPETITION * (len(distinct) + 100):
+        if _count_nodes(node, distinct, 0) > _REPETITION * (len(distinct) + 100):
             raise UnusableYamlError("its aliases repeat too much; write out what they stand for")
         return parser.construct_document(node)
     except yaml.YAMLError:
@@ -76,7 +76,7 @@ def parse_yaml(text: str, loader: type[yaml.SafeLoader] | type[yaml.BaseLoader] 
         parser.dispose()
 
 
-def _size(node: yaml.Node, known: dict[int, int], depth: int) -> int:
+def _count_nodes(node: yaml.Node, known: dict[int, int], depth: int) -> int:
     """Number of nodes, those behind aliases counted as often as they are named."""
     if depth > _DEPTH:  # a node that holds itself has no depth
         raise UnusableYamlError("nested too deeply")
@@ -87,7 +87,7 @@ def _size(node: yaml.Node, known: dict[int, int], depth: int) -> int:
             inner = [each for pair in node.value for each in pair]
         elif isinstance(node, yaml.SequenceNode):
             inner = node.value
-        known[id(node)] = 1 + sum(_size(each, known, depth + 1) for each in inner)
+        known[id(node)] = 1 + sum(_count_nodes(each, known, depth + 1) for each in inner)
     return known[id(node)]
 
 
@@ -180,10 +180,10 @@ def validate_as(content: Content, origin: Mapping[Loc, str], source: str, kind: 
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(_sentence(error, content, origin, source, kind)) from None
+        raise ConfigError(_word_error(error, content, origin, source, kind)) from None
 
 
-def _sentence(
+def _word_error(
     error: ValidationError,
     content: Content,
     origin: Mapping[Loc, str],
@@ -193,18 +193,18 @@ def _sentence(
     # What a union refuses it refuses once for each of its members: one sentence for all of them.
     places: dict[Loc, list[str]] = {}
     for detail in error.errors(include_url=False):
-        loc = _written(detail["loc"], content)
-        places.setdefault(loc, []).append(_reason(loc, detail, content, kind))
-    parts = [_placed(loc, " or ".join(dict.fromkeys(reasons)), origin) for loc, reasons in places.items()]
+        loc = _locate(detail["loc"], content)
+        places.setdefault(loc, []).append(_word_reason(loc, detail, content, kind))
+    parts = [_word_place(loc, " or ".join(dict.fromkeys(reasons)), origin) for loc, reasons in places.items()]
     if len(parts) > 3:
         # One line must remain readable; the others are found when these are corrected.
         parts[3:] = [f"and {len(parts) - 3} more"]
     return (f"{source}: " if source else "") + "; ".join(parts)
 
 
-def _reason(loc: Loc, detail: ErrorDetails, content: Content, kind: type[Spec]) -> str:
+def _word_reason(loc: Loc, detail: ErrorDetails, content: Content, kind: type[Spec]) -> str:
     if detail["type"] == "extra_forbidden":
-        return f"unknown key; {_near(loc, content, kind)}"
+        return f"unknown key; {_suggest_keys(loc, content, kind)}"
     if detail["type"] == "missing":
         return "is required"
     # pydantic's own prefixes, which mean nothing to a user.
@@ -216,7 +216,7 @@ def _reason(loc: Loc, detail: ErrorDetails, content: Content, kind: type[Spec]) 
     return f"{message}, not {given!r}" if isinstance(given, (str, int, float, bool)) else message
 
 
-def _placed(loc: Loc, reason: str, origin: Mapping[Loc, str]) -> str:
+def _word_place(loc: Loc, reason: str, origin: Mapping[Loc, str]) -> str:
     """The path of the key, what is wrong, and where it was written."""
     # A check of a whole section names the key in its message: the place of that key is the better one.
     inside = [place for at, place in origin.items() if at[:-1] == loc and str(at[-1]) in reason]
@@ -226,7 +226,7 @@ def _placed(loc: Loc, reason: str, origin: Mapping[Loc, str]) -> str:
     return f"{path}: {' '.join(reason.split())}" + (f" ({where[0]})" if where else "")
 
 
-def _written(loc: Loc, content: Any) -> Loc:
+def _locate(loc: Loc, content: Any) -> Loc:
     """The part of an error's location that stands in the file (pydantic adds the tags of unions)."""
     kept: list[int | str] = []
     for at, part in enumerate(loc):
@@ -243,16 +243,16 @@ def _written(loc: Loc, content: Any) -> Loc:
     return tuple(kept)
 
 
-def _near(loc: Loc, content: Content, kind: type[Spec]) -> str:
-    known = sorted(_known_keys(loc[:-1], content, kind))
+def _suggest_keys(loc: Loc, content: Content, kind: type[Spec]) -> str:
+    known = sorted(_list_keys(loc[:-1], content, kind))
     near = difflib.get_close_matches(str(loc[-1]), known, n=2, cutoff=0.6)
     return f"did you mean {' or '.join(near)}?" if near else f"known keys are {', '.join(known)}"
 
 
-def _known_keys(loc: Loc, content: Content, kind: type[Spec]) -> set[str]:
+def _list_keys(loc: Loc, content: Content, kind: type[Spec]) -> set[str]:
     """The keys that are allowed at a place, found by walking the config classes beside the content."""
     # Here, because schema needs the spec of a run, and only errors need the schema.
-    from pose_core.specs.schema import config_class_at
+    from pose_core.specs.schema import list_fields_at
 
-    found = config_class_at(loc, content, kind)
+    found = list_fields_at(loc, content, kind)
     return set(found) if found else set()

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, DataError, PluginError, argument, command, described
 from pose_core.io.files import write_whole
-from pose_core.plugins import place_in
+from pose_core.plugins import find_place
 from pose_core.testing.checks import NotApplicable, checks_of_level_0, every_check
 from pose_core.testing.checks.check import NETWORK, Check
 from pose_core.testing.checks.targets import (
@@ -128,7 +128,7 @@ def run(item: Item) -> CheckResult:
             item.check.demand,
         )
     except Exception as error:  # whatever a plugin raises is what the report is about
-        place = place_in(error, item.subject.plugin)
+        place = find_place(error, item.subject.plugin)
         status, reason = FAILED, f"{type(error).__name__}: {described(error)}{f' ({place})' if place else ''}"
     return CheckResult(
         item.check.name,

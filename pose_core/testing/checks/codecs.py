@@ -138,7 +138,7 @@ def _measure_error(harness: HeadHarness, truth: Labels, found: Predictions) -> f
     return float(off.clamp(max=1e6).sum())
 
 
-def _cell_size(head: Head) -> float:
+def _measure_cell(head: Head) -> float:
     # Predictors that read maps keep a grid; those of distributions or boxes have none, so the interface
     # does not promise one.
     grid = getattr(head.predictor, "grid", None)
@@ -305,7 +305,7 @@ def _measure_animals(truth: Labels, found: Predictions) -> Tensor:
 
 def _compare(harness: HeadHarness, head: Head, truth: Labels, found: Predictions) -> None:
     """The labelled keypoints came out, whatever the order of the animals."""
-    allowed = max(_TOLERANCE, _cell_size(head) / 4)
+    allowed = max(_TOLERANCE, _measure_cell(head) / 4)
     if harness.config.predicts_identity():
         wrong, known = _count_misnamed(truth, found), int((truth.identity >= 0).sum())
         demand(wrong == 0, f"{wrong} of {known} animals get the wrong name, {found.identity.tolist()}")
@@ -354,7 +354,7 @@ def check_codec_mirrors(subject: ComponentSubject) -> None:
         # Left and right changed names when the labels were mirrored.
         second = back.keypoints[rows, other][:, list(SKELETON.mirror_indices)]
     off = (mirrored_points(first, width) - second).norm(dim=-1)
-    allowed = max(_FLIP_TOLERANCE, _cell_size(head) / 10)
+    allowed = max(_FLIP_TOLERANCE, _measure_cell(head) / 10)
     demand(
         not (off.nan_to_num(math.inf) > allowed).any(),
         f"keypoints of mirrored labels differ by {_format_pixels(off)}",

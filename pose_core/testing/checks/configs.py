@@ -21,11 +21,11 @@ def check_config_is_of_its_kind(subject: ComponentSubject) -> None:
     base = subject.installed_kind.config_base()
     demand(
         isinstance(subject.config_class, type) and issubclass(subject.config_class, base),
-        f"{subject.component.definition.config} is not a subclass of {_public(base)}",
+        f"{subject.component.definition.config} is not a subclass of {_name_publicly(base)}",
     )
 
 
-def _public(base: type) -> str:
+def _name_publicly(base: type) -> str:
     """The name by which an author imports a config base."""
     # Authors import from the package, and the module in which a base is defined may change.
     home = "pose_core.specs" if base.__name__ in specs.__all__ else base.__module__
@@ -62,11 +62,11 @@ def check_config_is_strict(subject: ComponentSubject) -> None:
 def check_config_is_described(subject: ComponentSubject) -> None:
     """Every field that a user can write has Field(description=...); the JSON Schema shows it in the
     editor."""
-    silent = sorted(set(_undescribed(subject.config_class, "", ())))
+    silent = sorted(set(_find_undescribed(subject.config_class, "", ())))
     demand(not silent, f"without a description: {', '.join(silent)}")
 
 
-def _undescribed(model: type[BaseModel], path: str, above: tuple[type, ...]) -> Iterator[str]:
+def _find_undescribed(model: type[BaseModel], path: str, above: tuple[type, ...]) -> Iterator[str]:
     for name, field in model.model_fields.items():
         if not field.description:
             yield path + name
@@ -79,7 +79,7 @@ def _undescribed(model: type[BaseModel], path: str, above: tuple[type, ...]) -> 
                 and not issubclass(inner, specs.ComponentConfig)
                 and inner not in above
             ):
-                yield from _undescribed(inner, f"{path}{name}.", (*above, inner))
+                yield from _find_undescribed(inner, f"{path}{name}.", (*above, inner))
 
 
 @check(0, COMPONENT)

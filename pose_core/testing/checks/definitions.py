@@ -121,11 +121,11 @@ def check_strings_lead_to_code(subject: ComponentSubject) -> None:
         subject.config_class  # noqa: B018
     except PoseError as error:
         raise AssertionError(str(error)) from None
-    problem = _missing(definition.factory)
+    problem = _find_problem(definition.factory)
     demand(not problem, f"factory {definition.factory!r}: {problem}")
 
 
-def _missing(target: str) -> str:
+def _find_problem(target: str) -> str:
     """What is wrong with a ``package.module:Name``, without importing the module; empty where nothing is."""
     module, _, name = target.partition(":")
     try:
@@ -253,7 +253,7 @@ def check_weights_are_described(subject: DefinitionSubject) -> None:
         weights.source.strip() and "\n" not in weights.source, "source must say in one line what trained them"
     )
     if weights.converter:
-        problem = _missing(weights.converter)
+        problem = _find_problem(weights.converter)
         demand(not problem, f"converter {weights.converter!r}: {problem}")
 
 
@@ -276,14 +276,14 @@ def check_kind_leads_to_code(subject: DefinitionSubject) -> None:
         *(f"{module}:CHECKS" for module in (*row.config_checks, *row.checks)),
     ]
     for target in filter(None, targets):
-        problem = _missing(target)
+        problem = _find_problem(target)
         demand(not problem, f"{target!r}: {problem}")
 
 
 @check(0, COMMAND)
 def check_command_leads_to_code(subject: DefinitionSubject) -> None:
     """The app of a command is a name in a module that exists; correct the 'package.module:app'."""
-    problem = _missing(subject.definition.app)
+    problem = _find_problem(subject.definition.app)
     demand(not problem, f"app {subject.definition.app!r}: {problem}")
 
 

@@ -43,7 +43,7 @@ class _Plain(nn.Module):
         return tuple(self.harness.run(self.module, dict(zip(self.names, tensors, strict=True))).values())
 
 
-def _plain(subject: ComponentSubject) -> tuple[_Plain, tuple[Tensor, ...], tuple[Tensor, ...]]:
+def _build_plain(subject: ComponentSubject) -> tuple[_Plain, tuple[Tensor, ...], tuple[Tensor, ...]]:
     """The part in eval mode, an input, and what comes out."""
     harness = harness_of(subject)
     plain = _Plain(harness, harness.build()).eval()
@@ -72,7 +72,7 @@ def _compare(found: Any, wanted: tuple[Tensor, ...], what: str, tolerance: float
 def check_channels_last(subject: ComponentSubject) -> None:
     """With weights and inputs channels last in memory the outputs are the same; use reshape instead of
     view."""
-    plain, tensors, wanted = _plain(subject)
+    plain, tensors, wanted = _build_plain(subject)
     plain.to(memory_format=torch.channels_last)
     # Only tensors (B, C, H, W) have this layout; tokens (B, K, C) do not.
     laid = tuple(t.to(memory_format=torch.channels_last) if t.dim() == 4 else t for t in tensors)
@@ -101,7 +101,7 @@ def check_compiles(subject: ComponentSubject) -> None:
     """torch.compile gives the same outputs; leave Python out of forward that depends on values of tensors."""
     if shutil.which("g++") is None and shutil.which("clang++") is None:
         raise skip("torch.compile needs a C++ compiler on the CPU, and there is none")
-    plain, tensors, wanted = _plain(subject)
+    plain, tensors, wanted = _build_plain(subject)
     compiled = torch.compile(plain)
     with torch.no_grad():
         _compare(compiled(*tensors), wanted, "the compiled part", 1e-3)
@@ -110,7 +110,7 @@ def check_compiles(subject: ComponentSubject) -> None:
 @check(3, *_MAPS)
 def check_exports(subject: ComponentSubject) -> None:
     """torch.export makes a program with the same outputs; no data-dependent branches in forward."""
-    plain, tensors, wanted = _plain(subject)
+    plain, tensors, wanted = _build_plain(subject)
     with torch.no_grad():
         program = torch.export.export(plain, tensors)
         _compare(program.module()(*tensors), wanted, "the exported program", 1e-3)
@@ -125,7 +125,7 @@ def check_exports_onnx(subject: ComponentSubject) -> None:
     # No dependency of the core: an author who exports has it.
     import onnxruntime  # type: ignore[import-untyped,unused-ignore]
 
-    plain, tensors, wanted = _plain(subject)
+    plain, tensors, wanted = _build_plain(subject)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "part.onnx"
         torch.onnx.export(plain, tensors, str(file), dynamo=True, verbose=False)

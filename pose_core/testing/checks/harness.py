@@ -107,7 +107,7 @@ class BackboneHarness(_MapsHarness):
         multiple = self.config.size_multiple()
         self.fixed = False
         # Smaller than SIZE, since a backbone is what takes the time, and not square.
-        self.size = _rounded(64, multiple), _rounded(96, multiple)
+        self.size = _round_up(64, multiple), _round_up(96, multiple)
         self.extra = self._extra_inputs()
         torch.manual_seed(0)
         try:
@@ -116,7 +116,7 @@ class BackboneHarness(_MapsHarness):
         except PoseError:
             # Some networks are made for one size of input, and say so when there is none.
             self.fixed = True
-            self.size = _rounded(SIZE[0], multiple), _rounded(SIZE[1], multiple)
+            self.size = _round_up(SIZE[0], multiple), _round_up(SIZE[1], multiple)
 
     def _extra_inputs(self) -> dict[str, Any]:
         """The configs of the extra inputs, as a model that has this backbone makes them."""
@@ -232,7 +232,7 @@ class DetectorHarness(Harness):
         super().__init__(subject)
         multiple = self.config.size_multiple()
         self.fixed = False
-        self.size = _rounded(SIZE[0], multiple), _rounded(SIZE[1], multiple)
+        self.size = _round_up(SIZE[0], multiple), _round_up(SIZE[1], multiple)
 
     def context(self, skeleton: Skeleton) -> BuildContext:
         return BuildContext(skeleton, input_size=self.config.size)
@@ -276,5 +276,5 @@ def clone(inputs: Inputs) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in inputs.items()}
 
 
-def _rounded(length: int, multiple: int) -> int:
+def _round_up(length: int, multiple: int) -> int:
     return max(1, -(-length // multiple)) * multiple

@@ -93,7 +93,7 @@ def check_batches_of_one_and_three(subject: ComponentSubject) -> None:
     for inputs in (alone, several):
         demand(
             torch.isfinite(harness.loss(module, clone(inputs))),
-            f"the loss of a batch of {_batch(inputs)} is not finite",
+            f"the loss of a batch of {_count_images(inputs)} is not finite",
         )
     # A new module: the losses above moved the running statistics of its norms.
     module = harness.build().eval()
@@ -106,7 +106,7 @@ def check_batches_of_one_and_three(subject: ComponentSubject) -> None:
         )
 
 
-def _batch(inputs: Mapping[str, Tensor]) -> int:
+def _count_images(inputs: Mapping[str, Tensor]) -> int:
     return len(next(iter(inputs.values())))
 
 
@@ -133,13 +133,13 @@ def check_gradients_are_finite(subject: ComponentSubject) -> None:
     if not learning:
         raise skip("it has no parameters that learn")
     without = [n for n, g in learning.items() if g is None]
-    demand(not without, f"without a gradient: {_some(without)}")
+    demand(not without, f"without a gradient: {_list_some(without)}")
     bad = [n for n, g in learning.items() if g is not None and not torch.isfinite(g).all()]
-    demand(not bad, f"with a gradient that is not finite: {_some(bad)}")
+    demand(not bad, f"with a gradient that is not finite: {_list_some(bad)}")
     demand(any(g is not None and bool(g.any()) for g in learning.values()), "all gradients are zero")
 
 
-def _some(names: list[str]) -> str:
+def _list_some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
@@ -158,7 +158,7 @@ def check_eval_is_deterministic(subject: ComponentSubject) -> None:
         # NaN marks missing boxes, and is not equal to itself.
         demand(torch.equal(output.nan_to_num(), second[name].nan_to_num()), f"{name} differs from run to run")
     changed = [n for n, t in module.state_dict().items() if not torch.equal(t, before[n])]
-    demand(not changed, f"forward in eval mode changes {_some(changed)}")
+    demand(not changed, f"forward in eval mode changes {_list_some(changed)}")
 
 
 @check(1, NETWORK)
@@ -171,7 +171,7 @@ def check_inputs_are_not_changed(subject: ComponentSubject) -> None:
     with torch.no_grad():
         harness.run(module, inputs)
     changed = [n for n, t in inputs.items() if not torch.equal(t, before[n])]
-    demand(not changed, f"forward changes its input {_some(changed)} in place")
+    demand(not changed, f"forward changes its input {_list_some(changed)} in place")
 
 
 @check(1, "backbone", "neck", "head")
@@ -232,7 +232,7 @@ def check_global_state_is_kept(subject: ComponentSubject) -> None:
     harness = harness_of(subject)
     # Once before the watch begins: libraries that are imported on the first build may change settings.
     harness.build()
-    settings = _settings()
+    settings = _read_settings()
     ends = []
     context = harness.context(SKELETON)
     # A part that seeds the generator itself ends in the same state from both.
@@ -247,11 +247,11 @@ def check_global_state_is_kept(subject: ComponentSubject) -> None:
     with torch.no_grad():
         harness.run(module, harness.inputs(1))
     demand(torch.equal(start, torch.get_rng_state()), "forward in eval mode draws random numbers of torch")
-    changed = [n for n, value in _settings().items() if value != settings[n]]
-    demand(not changed, f"it changes {_some(changed)}")
+    changed = [n for n, value in _read_settings().items() if value != settings[n]]
+    demand(not changed, f"it changes {_list_some(changed)}")
 
 
-def _settings() -> dict[str, object]:
+def _read_settings() -> dict[str, object]:
     return {
         # As text, for arrays do not compare to one bool.
         "numpy's global random state": repr(np.random.get_state()),
@@ -334,7 +334,7 @@ def check_keypoint_axes_are_all(subject: ComponentSubject) -> None:
     axes: KeypointAxes = module.keypoint_axes()  # type: ignore[operator]
     state = {n: tuple(t.shape) for n, t in module.state_dict().items()}
     unknown = sorted(set(axes) - set(state))
-    demand(not unknown, f"keypoint_axes names what is no parameter or buffer: {_some(unknown)}")
+    demand(not unknown, f"keypoint_axes names what is no parameter or buffer: {_list_some(unknown)}")
     for name, of in axes.items():
         for axis in of:
             demand(
@@ -356,10 +356,10 @@ def check_keypoint_axes_are_all(subject: ComponentSubject) -> None:
     # One entry more, and only the axes that depend on it grow. Counting alone would mix up 4 keypoints with
     # any other 4.
     for other, individuals in ((MORE_KEYPOINTS, False), (MORE_INDIVIDUALS, True)):
-        _compare_shapes(state, _shapes(harness.build(other)), axes, individuals, other)
+        _compare_shapes(state, _read_shapes(harness.build(other)), axes, individuals, other)
 
 
-def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
+def _read_shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
     return {n: tuple(t.shape) for n, t in module.state_dict().items()}
 
 

@@ -84,7 +84,7 @@ def check_license_is_stated(subject: Subject) -> None:
         re.fullmatch(r"[A-Za-z0-9.+-]+(?: (?:WITH|AND|OR) [A-Za-z0-9.+-]+)*", info.license),
         f"license of PluginInfo must be an SPDX identifier such as BSD-3-Clause, not {info.license!r}",
     )
-    distribution = _distribution(subject)
+    distribution = _find_distribution(subject)
     metadata = distribution.metadata.json
     # The first since core metadata 2.4; older build backends still write the second.
     stated = metadata.get("license_expression") or metadata.get("license")
@@ -99,17 +99,17 @@ def check_license_is_stated(subject: Subject) -> None:
 @check(0, PLUGIN)
 def check_wheel_is_complete(subject: Subject) -> None:
     """The wheel holds every module and data file of the package, the entry point and a description."""
-    distribution = _distribution(subject)
+    distribution = _find_distribution(subject)
     package = subject.plugin.target.partition(":")[0].partition(".")[0]
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
         raise skip(f"{package} is no package")
     folder = Path(next(iter(found.submodule_search_locations)))
-    source = _source(distribution)
+    source = _find_source(distribution)
     if source is None:
         # Not editable, so the installed files are those of the wheel.
         held = {str(f) for f in distribution.files or ()}
-        whole = _needed(folder)
+        whole = _list_needed(folder)
         missing = sorted(n for n in whole if n not in held)
         demand(not missing, f"the installed distribution does not list {', '.join(missing[:5])}")
         return
@@ -151,7 +151,7 @@ def check_wheel_is_complete(subject: Subject) -> None:
                 else ""
             )
             metadata = archive.read(f"{info}/METADATA").decode()
-    missing = sorted(_needed(folder) - names)
+    missing = sorted(_list_needed(folder) - names)
     demand(
         not missing, f"the wheel lacks {', '.join(missing[:5])}; correct the build settings in pyproject.toml"
     )
@@ -166,7 +166,7 @@ def check_wheel_is_complete(subject: Subject) -> None:
     demand(len(body.strip()) > 80, 'the wheel has no description; write a README.md and readme = "README.md"')
 
 
-def _needed(folder: Path) -> set[str]:
+def _list_needed(folder: Path) -> set[str]:
     """The files of a package as a wheel names them."""
     return {
         f.relative_to(folder.parent).as_posix()
@@ -175,7 +175,7 @@ def _needed(folder: Path) -> set[str]:
     }
 
 
-def _distribution(subject: Subject) -> importlib.metadata.Distribution:
+def _find_distribution(subject: Subject) -> importlib.metadata.Distribution:
     try:
         return importlib.metadata.distribution(subject.plugin.distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -184,7 +184,7 @@ def _distribution(subject: Subject) -> importlib.metadata.Distribution:
         ) from None
 
 
-def _source(distribution: importlib.metadata.Distribution) -> Path | None:
+def _find_source(distribution: importlib.metadata.Distribution) -> Path | None:
     """The project's folder, where it is installed editable."""
     # PEP 610: pip notes here where a distribution came from, and whether it is editable.
     text = distribution.read_text("direct_url.json")

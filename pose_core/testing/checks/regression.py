@@ -28,7 +28,7 @@ def summarize_outputs(subject: ComponentSubject) -> dict[str, Summary]:
     harness = harness_of(subject)
     module = harness.build().eval()
     fill(module)
-    inputs = {n: _formula(t.shape, n) for n, t in harness.inputs(1).items()}
+    inputs = {n: _compute_wave(t.shape, n) for n, t in harness.inputs(1).items()}
     with torch.no_grad():
         outputs = harness.run(module, inputs)
     return {name: _summarize(output.double()) for name, output in outputs.items()}
@@ -40,7 +40,7 @@ def fill(module: nn.Module) -> None:
     learned = {n for n, _ in module.named_parameters()}
     with torch.no_grad():
         for name, tensor in state.items():
-            wave = _formula(tensor.shape, name).to(tensor.dtype)
+            wave = _compute_wave(tensor.shape, name).to(tensor.dtype)
             # A variance must be positive, and near 1 it keeps the signal at the size that the weights give
             # it.
             if name.endswith("running_var"):
@@ -57,7 +57,7 @@ def fill(module: nn.Module) -> None:
                 tensor.copy_(wave * math.sqrt(2 * 2 / max(1, tensor[0].numel())))
 
 
-def _formula(shape: torch.Size, name: str) -> Tensor:
+def _compute_wave(shape: torch.Size, name: str) -> Tensor:
     """Values in [-1, 1] that look random: the fractional part of a large sine."""
     # In float64: the fractional part of such large numbers has too few digits left in float32.
     places = torch.arange(shape.numel(), dtype=torch.float64)
@@ -73,13 +73,13 @@ def _summarize(output: Tensor) -> Summary:
     at = torch.linspace(0, max(0, len(flat) - 1), _SAMPLES).round().long()
     return {
         "shape": list(output.shape),
-        "mean": _short(flat.mean()),
-        "std": _short(flat.std(correction=0)),
-        "values": [_short(v) for v in flat[at]],
+        "mean": _round(flat.mean()),
+        "std": _round(flat.std(correction=0)),
+        "values": [_round(v) for v in flat[at]],
     }
 
 
-def _short(value: Tensor) -> float:
+def _round(value: Tensor) -> float:
     # Six digits: more than the tolerance needs, and a file that a person can compare.
     return float(f"{float(value):.6g}")
 

@@ -202,14 +202,14 @@ def subjects(name: str, reference: StoredOutputs | None = None) -> list[Subject]
         chosen = [
             s
             for record in catalog.plugins
-            for s in _offered(record, catalog, reference)
+            for s in _list_offered(record, catalog, reference)
             if s.name
             and name in (s.name, s.name.rpartition("/")[2], f"{record.name}/{s.name.rpartition('/')[2]}")
         ]
         if not chosen:
-            raise _nothing(name, catalog) from None
+            raise _make_error(name, catalog) from None
         return chosen
-    return [s for record in plugins for s in _offered(record, catalog, reference)]
+    return [s for record in plugins for s in _list_offered(record, catalog, reference)]
 
 
 def answers_for(record: PluginRecord, namespaces: Collection[str], catalog: Catalog) -> bool:
@@ -225,7 +225,7 @@ def answers_for(record: PluginRecord, namespaces: Collection[str], catalog: Cata
     return not (strangers - {record.name}).intersection(namespaces)
 
 
-def _offered(record: PluginRecord, catalog: Catalog, reference: StoredOutputs | None) -> list[Subject]:
+def _list_offered(record: PluginRecord, catalog: Catalog, reference: StoredOutputs | None) -> list[Subject]:
     # Any: it is spread over the parameters of dataclasses, each of another type.
     common: dict[str, Any] = {"plugin": record, "catalog": catalog, "reference": reference}
     # A plugin that did not load has no definitions, but the check that it is active must say why.
@@ -255,7 +255,7 @@ def _offered(record: PluginRecord, catalog: Catalog, reference: StoredOutputs | 
     return found
 
 
-def _nothing(name: str, catalog: Catalog) -> ConfigError:
+def _make_error(name: str, catalog: Catalog) -> ConfigError:
     """The error for a name of nothing that is installed; says what to install, where that is known."""
     for namespace, distribution in known_names().distributions.items():
         if name.lower().replace("_", "-") in (namespace, distribution):
