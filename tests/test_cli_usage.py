@@ -212,7 +212,7 @@ def test_licences_of_code_and_weights(pose: Any, tmp_path: Path) -> None:
         "{model: {name: resnet_50}, train: {weights: none}}",
     ):
         assert not find_used(write(tmp_path, nothing)).weights
-    several = "{model: {name: top_down_unet}, train: {weights: none}, detector: {network: {type: ssdlite}}}"
+    several = "{model: {name: top_down_unet}, train: {weights: none}, stages: {detector: {network: {type: ssdlite}}}}"
     (about,) = find_used(write(tmp_path, several)).weights
     assert about["name"].startswith("torchvision/"), "the detector starts from its own"
     for name, license in (

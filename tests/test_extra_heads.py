@@ -288,11 +288,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_training_minimises_is_the_sum_of_the_heads(project: Path) -> None:
     """Weights included, divided by nothing."""
     from pose_core.data.dataset import collate
+    from pose_core.model.build import build_model
     from pose_core.training.module import Training
     from pose_core.training.task import PoseTask
 
     task = PoseTask(prepare(project, "unet", assignments=TINY))
-    model = task.build()
+    model = build_model(task.prepared.spec)
     samples = task.samples(task.prepared.split.train, augment=False)
     batch = collate([samples[0, 0], samples[0, 1]])
     with torch.no_grad():
