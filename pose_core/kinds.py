@@ -87,6 +87,7 @@ _ROWS = (
         "frames, and what the stages before it found -> more that was found",
         config=f"{_SPECS}:StageConfig",
         interface=f"{_INTERFACES}.stage:Stage",
+        # With the key around it: "stages" alone holds whole networks that a model builds on.
         keys=("inference.stages",),
     ),
     Kind(
@@ -94,6 +95,7 @@ _ROWS = (
         "labelled project on disk -> labelled dataset",
         config=f"{_SPECS}:ReaderConfig",
         interface=f"{_INTERFACES}.reader:Reader",
+        # Readers, writers and importers share a module of checks: all of them meet files of strangers.
         checks=(f"{_CHECKS}.formats",),
     ),
     Kind(

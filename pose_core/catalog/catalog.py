@@ -91,7 +91,7 @@ class Weights:
         return f"{self.plugin.name}/{self.name}"
 
     def converter(self) -> Converter | None:
-        """What turns the tensors of the file into those of the part they fit; None where the names agree.
+        """Import the converter of the file's tensors to those of the part; None where the names agree.
 
         Raises:
             PluginError: the plugin's string does not lead to a function.
@@ -367,7 +367,7 @@ class Catalog:
         return found
 
     def advice(self, kind: str, name: str, methods: Collection[str] = ()) -> str:
-        """What to install for a name that is not there; empty where that is not known.
+        """Say what to install for a name that is not there; empty where that is not known.
 
         Args:
             kind: of component, ``MODEL`` or ``WEIGHTS`` of :mod:`pose_core.catalog.install_hints`.

@@ -234,13 +234,13 @@ def _wrap(wrapper: Content) -> tuple[Content, ...]:
 
 
 def _list_backbone_layers(preset: hooks.BackbonePreset, method: str, wrapper: Content) -> tuple[Content, ...]:
-    """What a backbone preset says of a model, from its component to its defaults for a method."""
+    """List the layers of a backbone preset, from its component to its defaults for a method."""
     layers = ({"model": {"backbone": preset.backbone}}, preset.spec, preset.overrides.get(method, {}))
     return tuple(_move_within(wrapper, layer) for layer in layers)
 
 
 def _move_within(wrapper: Content, layer: Content) -> Content:
-    """What a backbone preset says about its backbone, said of the one in the wrapper, where there is one."""
+    """Move settings of a preset's backbone to the one within the wrapper, where there is one."""
     model = layer.get("model", {})
     if not wrapper or "backbone" not in model:
         return layer

@@ -1,4 +1,4 @@
-"""What the metadata of installed distributions say: what each requires, and under which licence it is."""
+"""Requirements and licences of installed distributions, by their metadata."""
 
 from __future__ import annotations
 

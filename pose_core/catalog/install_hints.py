@@ -1,4 +1,4 @@
-"""What to say about a name that nothing installed offers: which distribution to install."""
+"""Advice on names that nothing installed offers: the distribution to install."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def advice(
     verb: str = "it needs",
     came_with: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """What to do where these plugins are needed and are not active; empty where they all are.
+    """Say what to do where needed plugins are not active; empty where all are.
 
     Args:
         namespaces: of the plugins that are needed.
@@ -107,7 +107,7 @@ def not_installed(kind: str, plugins: Collection[PluginRecord]) -> str:
 
 
 def kinds_of(name: str, backbones: Collection[str]) -> list[str]:
-    """What a name that is known can be: :data:`MODEL`, kinds of components, :data:`WEIGHTS`."""
+    """List what a known name can be: :data:`MODEL`, kinds of components, :data:`WEIGHTS`."""
     bare = name.rpartition("/")[2]
     known = known_names()
     found = [MODEL] if _find_models(bare, backbones) else []

@@ -36,7 +36,7 @@ class MalformedError(Exception):
 
 
 def ask(hook: str, implementation: Implementation) -> tuple[Any, ...]:
-    """What a hook's implementation in a plugin returns.
+    """Call a plugin's implementation of a hook, and check the result.
 
     Raises:
         MalformedError: it is not what the hook's page says.

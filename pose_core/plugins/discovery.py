@@ -42,7 +42,7 @@ ACTIVE, DISABLED, INCOMPATIBLE, FAILED = "active", "disabled", "incompatible", "
 
 @dataclass(frozen=True)
 class PluginRecord:
-    """What became of one entry point.
+    """The outcome of loading one entry point.
 
     Attributes:
         name: of the entry point; also the plugin's namespace.

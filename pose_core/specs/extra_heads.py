@@ -23,7 +23,7 @@ from pose_core.structures import Skeleton
 
 
 def find_needs(skeleton: Skeleton) -> set[str]:
-    """Which of :data:`pose_core.hooks.NEEDS` a project has."""
+    """List those of :data:`pose_core.hooks.NEEDS` that a project has."""
     return _list_needs(skeleton.unique_keypoints, skeleton.identified, skeleton.individuals)
 
 
@@ -109,7 +109,7 @@ def with_heads(
 
 
 def make_note(spec: RunSpec, head: ExtraHead) -> str:
-    """What the user should know of a head that was added."""
+    """Word the note on a head that was added."""
     names = spec.skeleton.unique_keypoints if head.needs == "unique_keypoints" else spec.skeleton.individuals
     component = spec.model.heads[head.name].type
     return (
@@ -128,7 +128,7 @@ def _list_needs(unique_keypoints: Sequence[str], identified: object, individuals
 
 
 def _find_learned(head: Any) -> set[str]:
-    """Which needs a head, as YAML has it, serves; none where it is wrong, which validation will say."""
+    """Find the needs that a head, as YAML has it, serves; none where it is not valid."""
     try:
         config = parse_component("head", HeadConfig, head)
     # Validation follows, and names the key with the line of the file.

@@ -56,7 +56,7 @@ def ask_features(name: str, ask: Callable[[], object]) -> tuple[Feature, ...]:
 
 
 def choose_feature(features: Sequence[Feature], index: int | None) -> int:
-    """Which feature map a head or neck uses, for a config field called ``feature``.
+    """Choose the feature map that a head or neck uses, for a config field called ``feature``.
 
     Args:
         features: those that arrive.

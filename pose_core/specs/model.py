@@ -80,8 +80,7 @@ class PreprocessSpec(Spec):
 
 
 def _allow_null(schema: ContentDict) -> None:
-    """What a file may say beyond what is left when it has been merged; see
-    :mod:`pose_core.specs.extra_heads`."""
+    """Allow null in a file in the place of a head; see :mod:`pose_core.specs.extra_heads`."""
     # The field has no null: when it is validated, heads that were left out are gone.
     schema["additionalProperties"] = {"anyOf": [schema["additionalProperties"], {"type": "null"}]}
 
@@ -124,7 +123,7 @@ class ModelSpec(Spec):
         return get_catalog().method(self.method).view
 
     def decided_preprocess(self) -> Preprocess:
-        """How images become inputs, every ``auto`` decided.
+        """Decide how images become inputs: no ``auto`` is left.
 
         Raises:
             ConfigError: one is not decided yet.
@@ -201,7 +200,7 @@ class ModelSpec(Spec):
 
 
 def find_contradictions(model: ModelSpec) -> Iterator[tuple[tuple[str, ...], str]]:
-    """What in a model its method cannot predict with: the key, and why."""
+    """Find settings that the method cannot predict with: key and reason."""
     method = get_catalog().method(model.method)
     if method.view == "animal" and model.preprocess.size is None:
         yield ("preprocess", "size"), f"{method.name} looks at crops: give their (height, width)"

@@ -241,7 +241,7 @@ class DetectorSpec(NetworkSpec):
 
 
 def find_trained(section: object) -> str:
-    """What the network of a section learns: as it says, or as the key shows that describes the network."""
+    """Find what the network of a section learns: by its key ``trains``, or by the key that describes it."""
     # pydantic asks with validated sections as well, when it serializes the union.
     if isinstance(section, NetworkSpec):
         return section.trains
@@ -267,7 +267,7 @@ LEARNS: Mapping[str, str] = {"poses": "a pose network", "boxes": "a detector"}
 
 
 def run_suppliers() -> dict[str, SupplierSpec]:
-    """What may stand under ``stages``: the suppliers that take the run of a network, by name."""
+    """List the suppliers that take the run of a network, by name: they may stand under ``stages``."""
     return {supplier.name: supplier for supplier in get_catalog().suppliers() if "run" in supplier.takes}
 
 

@@ -1,4 +1,4 @@
-"""What is allowed where: the JSON Schema for editors, and the fields at a place for error messages."""
+"""JSON Schema for editors, and allowed fields for error messages."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Used:
 
 
 def find_used(path: Path) -> Used:
-    """What a configuration file, or the run in a folder, uses.
+    """Collect what a configuration file or a run uses.
 
     Raises:
         ConfigError: the file cannot be read, or names what is not installed.
@@ -94,7 +94,7 @@ def find_used(path: Path) -> Used:
 
 
 def _collect(path: Path, content: Content, used: Used) -> None:
-    """What a configuration, or a section of a network that it builds on, uses."""
+    """Collect what a configuration, or a section under ``stages``, uses."""
     model = content.get("model")
     if not isinstance(model, Mapping | None):
         raise ConfigError(

@@ -42,7 +42,7 @@ class UnusableYamlError(yaml.YAMLError):
 
 
 def parse_yaml(text: str, loader: type[yaml.SafeLoader] | type[yaml.BaseLoader] = yaml.SafeLoader) -> Any:
-    """What a YAML text holds: mappings, lists and plain values; nothing in it is run.
+    """Parse YAML into mappings, lists and plain values; nothing in it is run.
 
     Aliases may repeat a part, but not without end: of a text that they blow up (or that holds itself), the
     first function that walks through the content would never come back.
