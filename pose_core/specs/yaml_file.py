@@ -52,8 +52,7 @@ def parse_yaml(text: str, loader: type[yaml.SafeLoader] | type[yaml.BaseLoader] 
         loader: a loader that makes plain values only.
 
     Raises:
-        yaml.YAMLError: the text is no YAML, or cannot be used; ``problem`` says why, ``problem_mark`` where
-        (if known).
+        yaml.YAMLError: the text is no YAML, or cannot be used; ``problem`` says why, ``problem_mark`` where.
     """
     # Step by step instead of yaml.load, to look at the nodes before content is made of them.
     parser = loader(text)
