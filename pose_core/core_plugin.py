@@ -1,4 +1,4 @@
-"""The core's own formats, methods and stages, offered through the same door as everybody's."""
+"""The core's own formats, methods and stages, as a plugin like any other."""
 
 from collections.abc import Iterable
 
@@ -29,6 +29,7 @@ def pose_components() -> Iterable[ComponentSpec]:
         summary="a table with one row for each animal of a frame; read it with pandas, polars or DuckDB",
         tags=("table",),
     )
+    # Three stages share one config: they only put boxes in, and have no settings.
     for name, config, factory, summary in (
         (
             "whole_frame",
@@ -58,6 +59,7 @@ def pose_methods() -> Iterable[MethodSpec]:
         view="frame",
         animals="one",
         heads="one",
+        # One network sees the frame in both whole-frame methods; what differs is how its heads are decoded.
         stages={"whole_frame": {"type": "core/whole_frame"}},
     )
     yield MethodSpec(
@@ -74,6 +76,7 @@ def pose_methods() -> Iterable[MethodSpec]:
         view="animal",
         animals="several",
         heads="one",
+        # Without a stage for boxes: the crops stage needs them, and a supplier below gives them.
         stages={"crops": {"type": "core/crops"}},
     )
 
@@ -102,6 +105,7 @@ def pose_suppliers() -> Iterable[SupplierSpec]:
         "labelled_boxes",
         gives="boxes",
         stage={"type": "core/labelled_boxes"},
+        # For evaluation only, where there are labels: it measures the pose network apart from the detector.
         takes=("labels",),
         metavar="",
         help="The boxes of the labelled animals, in the place of a detector: the pose network by itself.",

@@ -7,6 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+# Any: what YAML can hold is known only after validation, and each consumer indexes what it knows of it.
+Content = Mapping[str, Any]
+"""Keys and values as a YAML file holds them: a partial configuration, or a section of one."""
+
+# In the order in which heads are added: identity comes last, for it names what other heads found.
 NEEDS: Mapping[str, str] = {
     "unique_keypoints": "the skeleton has keypoints that exist once a frame",
     "identity": "the skeleton has several individuals, and each is the same animal in every frame",
@@ -58,6 +63,8 @@ class Kind:
 
     name: str
     summary: str
+    # Strings instead of classes, here and below: importing the class would import torch or the plugin's
+    # networks.
     config: str = "pose_core.specs:ComponentConfig"
     interface: str = ""
     checks: tuple[str, ...] = ()
@@ -117,10 +124,10 @@ class BackbonePreset:
 
     name: str
     family: str
-    backbone: Mapping[str, Any]
+    backbone: Content
     summary: str
-    spec: Mapping[str, Any] = field(default_factory=dict)
-    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    spec: Content = field(default_factory=dict)
+    overrides: Mapping[str, Content] = field(default_factory=dict)
     citations: tuple[str, ...] = ()
 
 
@@ -141,8 +148,8 @@ class ModelRecipe:
     name: str
     method: str
     summary: str
-    spec: Mapping[str, Any]
-    wrapper: Mapping[str, Any] = field(default_factory=dict)
+    spec: Content
+    wrapper: Content = field(default_factory=dict)
     citations: tuple[str, ...] = ()
 
 
@@ -167,10 +174,10 @@ class ModelPreset:
     method: str
     family: str
     summary: str
-    spec: Mapping[str, Any]
+    spec: Content
     citations: tuple[str, ...] = ()
     backbone: str = ""
-    wrapper: Mapping[str, Any] = field(default_factory=dict)
+    wrapper: Content = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +197,7 @@ class ExtraHead:
 
     name: str
     needs: str
-    head: Mapping[str, Any]
+    head: Content
     methods: tuple[str, ...]
     summary: str
 
@@ -247,7 +254,7 @@ class MethodSpec:
     view: str
     animals: str
     heads: str
-    stages: Mapping[str, Any]
+    stages: Content
     inputs: tuple[str, ...] = ()
 
 
@@ -269,7 +276,7 @@ class SupplierSpec:
 
     name: str
     gives: str
-    stage: Mapping[str, Any]
+    stage: Content
     takes: tuple[str, ...]
     metavar: str
     help: str

@@ -20,6 +20,7 @@ reads ``detector=RUN`` where the command line says ``--detector RUN``.
 
 from __future__ import annotations
 
+# A message may quote a whole section of a file; a terminal should still show what was run before.
 _LONGEST = 2000
 
 _IN_PYTHON = {
@@ -30,16 +31,14 @@ _IN_PYTHON = {
     "models": "available_models",
     "detectors": "available_detectors",
 }
-"""Commands that are functions, too; the others are commands for everybody."""
+"""Commands that are functions, too; the others have no function, and are named as commands in Python as well."""
 
 _on_command_line = False
 
 
 def speak_command_line(yes: bool = True) -> None:
-    """Say arguments and commands as on the command line, in the whole process.
-
-    It is one state of the process and not of a context, since threads of a pipeline raise errors, too.
-    """
+    """Word arguments and commands as on the command line, in the whole process."""
+    # One state of the process and not a context variable, since threads of a pipeline raise errors, too.
     global _on_command_line
     _on_command_line = yes
 
@@ -98,6 +97,7 @@ def readable(message: str) -> str:
     What a file says may stand in a message: its line breaks become blanks, what a terminal would obey or not
     show is written as in Python (``\\x1b``), and of very long ones the middle is left out.
     """
+    # Escape sequences in a file could recolour or overwrite what the terminal shows.
     line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(message.split()))
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 500]} ... {line[-400:]}"
 
@@ -105,6 +105,7 @@ def readable(message: str) -> str:
 def described(error: BaseException) -> str:
     """Put the message of another library's exception on one line; ``no message`` where it has none."""
     try:
+        # __str__ of another library's exception may raise itself, and that must not hide the first error.
         text = " ".join(str(error).split())
     except Exception:
         text = ""

@@ -2,8 +2,7 @@
 
 A plugin is an ordinary distribution with one entry point in the group ``pose_core.plugins`` that points at a
 module. The module implements any of the hooks below with ``@hookimpl``. It is imported by every ``pose``
-command,
-so it imports neither torch nor its own networks: definitions name classes by strings
+command, so it imports neither torch nor its own networks: definitions name classes by strings
 (``"package.module:Class"``) that are imported when, and only when, the component is used::
 
     from pose_core.hooks import ComponentSpec, PluginInfo, hookimpl
@@ -88,10 +87,12 @@ HOOK_API = (1, 0)
 """Version of this page: the first number changes when existing plugins must change, the second when hooks or
 fields are added. A plugin states the version it was written for in :class:`PluginInfo`."""
 
+# pluggy only declares and matches hooks here; see pose_core.plugins.discovery for why it does not load.
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
+# The bodies are documentation alone: pluggy calls the implementations of plugins, never these.
 @hookspec
 def pose_plugin_info() -> PluginInfo:  # type: ignore[empty-body]
     """Who the plugin is. Required; everything else is optional."""
@@ -124,7 +125,7 @@ def pose_models() -> Iterable[ModelPreset]:  # type: ignore[empty-body]
 
 @hookspec
 def pose_extra_heads() -> Iterable[ExtraHead]:  # type: ignore[empty-body]
-    """Heads for what only some projects have, in anybody's models."""
+    """Heads for what only some projects have, in the models of any plugin."""
 
 
 @hookspec
@@ -147,6 +148,7 @@ def pose_commands() -> Iterable[CommandSpec]:  # type: ignore[empty-body]
     """Commands of ``pose``."""
 
 
+# Written out and not read from annotations: what plugins return is checked against this on every start.
 HOOKS: Mapping[str, type] = {
     "pose_plugin_info": PluginInfo,
     "pose_components": ComponentSpec,

@@ -12,10 +12,12 @@ from collections.abc import Mapping
 
 from pose_core.definitions import Kind
 
+# Strings throughout: the table is read by every listing, and importing what it names would bring in torch.
 _SPECS = "pose_core.specs"
 _INTERFACES = "pose_core.interfaces"
 _CHECKS = "pose_core.testing.checks"
 
+# In the order in which a network runs, then what stands around it; listings and reference pages keep it.
 _ROWS = (
     Kind(
         "backbone",
@@ -85,6 +87,7 @@ _ROWS = (
         "frames, and what the stages before it found -> more that was found",
         config=f"{_SPECS}:StageConfig",
         interface=f"{_INTERFACES}.stage:Stage",
+        # With the key around it: "stages" alone holds whole networks that a model builds on.
         keys=("inference.stages",),
     ),
     Kind(
@@ -92,6 +95,7 @@ _ROWS = (
         "labelled project on disk -> labelled dataset",
         config=f"{_SPECS}:ReaderConfig",
         interface=f"{_INTERFACES}.reader:Reader",
+        # Readers, writers and importers share a module of checks: all of them meet files of strangers.
         checks=(f"{_CHECKS}.formats",),
     ),
     Kind(

@@ -1,4 +1,4 @@
-"""What flows through the house: skeletons, animals of a frame, labelled images.
+"""Skeletons, animals of a frame, labelled images: the values that all parts share.
 
 Coordinates everywhere are pixels of the image named by the holder, x to the right, y down, the centre of the
 top-left pixel at (0, 0). Boxes are ``x1, y1, x2, y2`` in the same coordinates. Arrays are float32; a missing
@@ -40,6 +40,8 @@ class Skeleton:
         ValueError: a name appears twice, is empty, or an edge or pair names an unknown keypoint.
     """
 
+    # A dataclass and not a Spec, for this module does without pydantic; as a field of specs it is as
+    # strict.
     __pydantic_config__ = {"extra": "forbid"}
 
     keypoints: tuple[str, ...]
@@ -55,6 +57,7 @@ class Skeleton:
         if not self.individuals:
             raise ValueError("a skeleton needs at least one individual")
         for what, names in (
+            # Together, for columns of tables and axes of weights find both by name.
             ("keypoint", (*self.keypoints, *self.unique_keypoints)),
             ("individual", self.individuals),
         ):
@@ -88,6 +91,7 @@ class Skeleton:
     def mirror_indices(self) -> tuple[int, ...]:
         """For each keypoint the index of the one whose place it takes in a mirrored image."""
         at = {n: i for i, n in enumerate(self.keypoints)}
+        # Keypoints without a partner (nose, tail) stay where they are.
         order = list(range(len(self.keypoints)))
         for left, right in self.symmetry:
             order[at[left]], order[at[right]] = at[right], at[left]
@@ -133,6 +137,7 @@ class Instances:
         Raises:
             ValueError: an array has the wrong shape.
         """
+        # A copy (array, not asarray), since missing keypoints are written into it below.
         points = np.array(keypoints, dtype=np.float32)
         if points.ndim != 3 or points.shape[-1] != 2:
             raise ValueError(f"keypoints must have shape (N, K, 2), not {points.shape}")
@@ -146,8 +151,10 @@ class Instances:
         )
         if point_scores.shape != (n, k):
             raise ValueError(f"keypoint_scores must have shape {(n, k)}, not {point_scores.shape}")
+        # A missing keypoint with a score would pass thresholds and count in means.
         point_scores[missing] = 0.0
         if scores is None:
+            # An animal without keypoints gets score 0, not NaN.
             count = np.maximum((~missing).sum(axis=1), 1)
             animal_scores = (point_scores.sum(axis=1) / count).astype(np.float32)
         else:
@@ -184,6 +191,7 @@ class Instances:
         Returns:
             (N, 4) float32 ``x1, y1, x2, y2``; NaN for an animal with neither.
         """
+        # An animal may have a labelled box while its neighbour has none.
         known = np.isfinite(self.boxes).all(axis=1, keepdims=True)
         return np.where(known, self.boxes, keypoint_boxes(self.keypoints))
 
@@ -215,6 +223,7 @@ def keypoint_boxes(keypoints: FloatArray) -> FloatArray:
     Returns:
         (N, 4) float32 ``x1, y1, x2, y2``; NaN for an animal without any keypoint.
     """
+    # Not nanmin: that warns for animals without keypoints, and fails where there is no animal.
     low = np.where(np.isnan(keypoints), np.inf, keypoints).min(axis=1, initial=np.inf)
     high = np.where(np.isnan(keypoints), -np.inf, keypoints).max(axis=1, initial=-np.inf)
     boxes = np.concatenate([low, high], axis=-1).astype(np.float32)
@@ -226,6 +235,7 @@ def enlarge_boxes(boxes: FloatArray, length: float) -> FloatArray:
     """Boxes (N, 4) whose longer side is shorter than ``length`` as squares of that side about the same
     centre."""
     centre, half = (boxes[:, 2:] + boxes[:, :2]) / 2, np.float32(length / 2)
+    # NaN compares as false, so unknown boxes stay unknown. initial: no boxes have no maximum.
     small = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True, initial=0) < length
     return np.where(small, np.concatenate([centre - half, centre + half], axis=1), boxes).astype(np.float32)
 
@@ -246,6 +256,7 @@ class Frame:
 
     index: int
     instances: Instances
+    # A factory, for arrays can be changed and must not be shared between frames.
     unique_keypoints: FloatArray = field(default_factory=lambda: np.zeros((0, 2), np.float32))
     unique_scores: FloatArray = field(default_factory=lambda: np.zeros((0,), np.float32))
     missing: str | None = None
@@ -324,6 +335,7 @@ class EmbeddedImage:
         return f"{self.path} image {self.key}"
 
 
+# A closed union instead of a base class: whoever opens images must handle each of them, and mypy tells.
 ImageReference = ImageFile | VideoFrame | EmbeddedImage
 """Where the pixels of a labelled image are. Can be hashed, compared and pickled; ``str`` names it in
 messages."""

@@ -16,7 +16,7 @@ from pose_core.catalog.citations import Citation, read_bibliography, read_entrie
 from pose_core.catalog.distributions import license_of, name_and_version, required_by
 from pose_core.errors import PluginError
 from pose_core.plugins import ACTIVE, PluginRecord
-from pose_core.specs.usage import used_by
+from pose_core.specs.usage import find_used
 
 
 def write(folder: Path, text: str) -> Path:
@@ -26,7 +26,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def names(path: Path) -> set[str]:
-    return {component.full_name for component in used_by(path).components}
+    return {component.full_name for component in find_used(path).components}
 
 
 def test_defaults_are_used_too(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ CITED = {
 
 @pytest.mark.parametrize("name", CITED)
 def test_each_family_cites_its_works(name: str, tmp_path: Path) -> None:
-    entries = used_by(write(tmp_path, f"model: {{name: {name}}}")).citations()
+    entries = find_used(write(tmp_path, f"model: {{name: {name}}}")).citations()
     keys = {entry.partition("{")[2].partition(",")[0] for entry in entries}
     assert CITED[name] <= keys
     assert keys - CITED[name] <= {"insafutdinov2016deepercut", "mathis2018deeplabcut", "guo2011gaussian"} | {
@@ -211,16 +211,16 @@ def test_licences_of_code_and_weights(pose: Any, tmp_path: Path) -> None:
         "model: {name: resnet_50, backbone: {pretrained: false}}",
         "{model: {name: resnet_50}, train: {weights: none}}",
     ):
-        assert not used_by(write(tmp_path, nothing)).weights
+        assert not find_used(write(tmp_path, nothing)).weights
     several = "{model: {name: top_down_unet}, train: {weights: none}, stages: {detector: {network: {type: ssdlite}}}}"
-    (about,) = used_by(write(tmp_path, several)).weights
+    (about,) = find_used(write(tmp_path, several)).weights
     assert about["name"].startswith("torchvision/"), "the detector starts from its own"
     for name, license in (
         ("dlcrnet_stride16_ms5", "Apache-2.0"),
         ("ctd_coam_w32", "MIT"),
         ("hrnet_w48", "MIT"),
     ):
-        (about,) = used_by(write(tmp_path, f"model: {{name: {name}}}")).weights
+        (about,) = find_used(write(tmp_path, f"model: {{name: {name}}}")).weights
         assert about["license"] == license
         assert "ImageNet" in about["source"]
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from pose_core.cli.evaluate import keypoint_table, overall_table
+from pose_core.cli.evaluate import make_keypoint_table, make_overall_table
 from pose_core.evaluation.metrics import Measured, measure
 from pose_core.evaluation.output import keypoint_rows
 from pose_core.specs import EvaluationSpec
@@ -157,7 +157,7 @@ def test_figures_reach_json_tables_and_the_terminal() -> None:
     assert written["switches"]["identity"] == {"changes": 0, "seen_again": 8}
     assert keypoint_rows(all_of_it)[0]["identity_compared"] == 11
     console = Console(width=120, file=io.StringIO(), record=True)
-    console.print(overall_table(result), keypoint_table(result))
+    console.print(make_overall_table(result), make_keypoint_table(result))
     said = " ".join(console.export_text().split())
     assert "missed animals 1 of 12 labelled" in said
     assert "false positives 0 of 11 predicted" in said
@@ -171,6 +171,6 @@ def test_an_evaluation_of_one_animal_looks_as_before() -> None:
     lone = Skeleton(("nose", "tail", "ear"))
     result = measured(pair([0], [-1]), skeleton=lone).result
     console = Console(width=120, file=io.StringIO(), record=True)
-    console.print(overall_table(result), keypoint_table(result))
+    console.print(make_overall_table(result), make_keypoint_table(result))
     said = console.export_text()
     assert not any(word in said for word in ("missed", "false", "identity", "swapped"))

@@ -21,7 +21,7 @@ from pose_core.interfaces import Labels
 from pose_core.model.assemble import PoseModel
 from pose_core.plugins import PluginRecord
 from pose_core.specs import RunSpec
-from pose_core.specs.resolve import Layer, choose_model, file_layer, resolve, set_layer
+from pose_core.specs.resolve import Layer, choose_model, parse_assignments, read_layer, resolve
 from pose_core.structures import Instances, Skeleton
 from pose_core.training.prepare import prepare
 
@@ -47,7 +47,9 @@ def made(
     several = len(skeleton.get("individuals", ["a"])) > 1
     notes: list[str] = []
     data = Layer({"skeleton": skeleton, "data": {"source": "nowhere"}})
-    spec = resolve(choose_model(name, several, method), data, [*user, set_layer([*TINY, *sets])], notes)
+    spec = resolve(
+        choose_model(name, several, method), data, [*user, parse_assignments([*TINY, *sets])], notes
+    )
     return spec, notes
 
 
@@ -93,10 +95,10 @@ def test_null_leaves_a_head_out_wherever_it_is_written(tmp_path: Path) -> None:
     assert list(spec.model.heads) == ["keypoints", "unique_keypoints"]
     assert len(notes) == 1
     (tmp_path / "c.yaml").write_text("model:\n  heads:\n    identity: null\n    unique_keypoints: null\n")
-    spec, notes = made(BOTH, user=[file_layer(tmp_path / "c.yaml")])
+    spec, notes = made(BOTH, user=[read_layer(tmp_path / "c.yaml")])
     assert (list(spec.model.heads), notes) == (["keypoints"], [])
     # A later layer has the last word.
-    spec, _ = made(BOTH, ["model.heads.identity={deconv_layers: 1}"], user=[file_layer(tmp_path / "c.yaml")])
+    spec, _ = made(BOTH, ["model.heads.identity={deconv_layers: 1}"], user=[read_layer(tmp_path / "c.yaml")])
     assert list(spec.model.heads) == ["keypoints", "identity"]
     # A file that is shared by projects may refuse what this one does not call for.
     assert list(made(PLAIN, ["model.heads.identity=null"])[0].model.heads) == ["keypoints"]
@@ -143,7 +145,7 @@ def test_a_network_that_is_described_as_a_whole_is_trained_as_it_stands(tmp_path
     spec, _ = made(BOTH, ["model.heads.identity=null"])
     written = {"model": spec.model_dump(mode="json")["model"]}
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(written, sort_keys=False))
-    again, notes = made(BOTH, user=[file_layer(tmp_path / "c.yaml")])
+    again, notes = made(BOTH, user=[read_layer(tmp_path / "c.yaml")])
     assert again.model == spec.model
     assert notes == []
 
@@ -231,8 +233,8 @@ def test_more_heads_change_neither_losses_nor_gradients_of_the_others(name: str)
     )  # fmt: skip
     torch.manual_seed(0)
     preset = choose_model(name, multi_animal=True)
-    few = PoseModel(resolve(preset, data, [set_layer([*small, *refused])]).model, skeleton)
-    many = PoseModel(resolve(preset, data, [set_layer(small)]).model, skeleton)
+    few = PoseModel(resolve(preset, data, [parse_assignments([*small, *refused])]).model, skeleton)
+    many = PoseModel(resolve(preset, data, [parse_assignments(small)]).model, skeleton)
     missing, unexpected = many.load_state_dict(few.state_dict(), strict=False)
     assert unexpected == []
     assert {name.split(".")[1] for name in missing} == {"unique_keypoints", "identity"}

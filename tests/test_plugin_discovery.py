@@ -14,7 +14,7 @@ from pose_core import hooks
 from pose_core.catalog import Catalog
 from pose_core.errors import ConfigError, PluginError
 from pose_core.hooks import BackbonePreset, ComponentSpec, ModelPreset, ModelRecipe, PluginInfo, hookimpl
-from pose_core.plugins import load_all, whose_defect
+from pose_core.plugins import describe_defect, load_all
 
 Make = Callable[..., importlib.metadata.EntryPoint]
 
@@ -377,13 +377,13 @@ def ask_the_core():
     records = load_all([make("toy", body=body)], frozenset())
     (record,) = records
     module = sys.modules[record.target]
-    assert f"plugin toy ({record.distribution} 1.0), in {module.__file__}:9;" in whose_defect(
+    assert f"plugin toy ({record.distribution} 1.0), in {module.__file__}:9;" in describe_defect(
         _raised(module.divide), records
     )
-    assert f"{module.__file__}:13;" in whose_defect(_raised(module.ask_the_core), records), (
+    assert f"{module.__file__}:13;" in describe_defect(_raised(module.ask_the_core), records), (
         "what it called raised"
     )
-    assert "defect of pose_core; please report it" in whose_defect(_raised(lambda: 1 / 0), records)
+    assert "defect of pose_core; please report it" in describe_defect(_raised(lambda: 1 / 0), records)
 
 
 def test_a_defect_in_a_worker_process_is_that_of_its_plugin(make: Make) -> None:
@@ -398,4 +398,4 @@ def pose_plugin_info():
     text = (
         f'Original Traceback:\n  File "{sys.modules[records[0].target].__file__}", line 4, in encode\n    x'
     )
-    assert "plugin toy" in whose_defect(RuntimeError(text), records)
+    assert "plugin toy" in describe_defect(RuntimeError(text), records)

@@ -13,7 +13,14 @@ from pose_core.catalog.merge import merge
 from pose_core.errors import ConfigError
 from pose_core.plugins import discover
 from pose_core.specs import RunSpec
-from pose_core.specs.resolve import Layer, choose_model, file_layer, option_layer, resolve, set_layer
+from pose_core.specs.resolve import (
+    Layer,
+    choose_model,
+    make_option_layer,
+    parse_assignments,
+    read_layer,
+    resolve,
+)
 from pose_core.specs.schema import json_schema
 from pose_core.specs.yaml_file import read_run, read_yaml
 
@@ -27,16 +34,16 @@ def unet(*user: Layer) -> RunSpec:
 def from_text(tmp_path: Path, text: str) -> RunSpec:
     file = tmp_path / "my.yaml"
     file.write_text(text)
-    return unet(file_layer(file))
+    return unet(read_layer(file))
 
 
 def test_order_of_precedence(tmp_path: Path) -> None:
     file = tmp_path / "my.yaml"
     file.write_text("train: {epochs: 5, batch_size: 3, optimizer: {lr: 0.5}}\n")
     spec = unet(
-        file_layer(file),
-        set_layer(["train.batch_size=4", "train.seed=9"]),
-        option_layer([("--seed", "train.seed", 1)]),
+        read_layer(file),
+        parse_assignments(["train.batch_size=4", "train.seed=9"]),
+        make_option_layer([("--seed", "train.seed", 1)]),
     )
     assert (spec.train.epochs, spec.train.batch_size, spec.train.seed) == (5, 4, 1)
     assert (spec.train.optimizer.lr, spec.train.optimizer.name) == (0.5, "adamw")
@@ -120,7 +127,7 @@ def test_mistakes_are_named(tmp_path: Path, text: str, message: str) -> None:
 )
 def test_bad_assignments(assignment: str) -> None:
     with pytest.raises(ConfigError):
-        unet(set_layer([assignment]))
+        unet(parse_assignments([assignment]))
 
 
 def test_yaml_never_runs_code(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from pose_core.io.files import disk_errors, parse_json, write_whole
 from pose_core.prediction.journal import Journal
 from pose_core.runs.run_folder import Run
 from pose_core.specs import SplitSpec, parse_yaml
-from pose_core.specs.resolve import set_layer
+from pose_core.specs.resolve import parse_assignments
 from pose_core.specs.yaml_file import read_yaml
 from pose_core.structures import Skeleton
 from pose_core.training.fit import train_network
@@ -56,7 +56,7 @@ def test_yaml_that_no_program_should_walk_through(tmp_path: Path, text: str, pro
     with pytest.raises(yaml.YAMLError):
         parse_yaml(text)
     with pytest.raises(ConfigError, match="not valid YAML"):
-        set_layer([f"train={text.partition(': ')[2]}"])
+        parse_assignments([f"train={text.partition(': ')[2]}"])
 
 
 def test_aliases_that_repeat_a_little_are_for_use(tmp_path: Path) -> None:

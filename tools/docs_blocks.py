@@ -163,7 +163,7 @@ def _yaml(block: Block, page: list[Block], names: bool) -> None:
     import yaml
 
     from pose_core.errors import PoseError
-    from pose_core.specs.resolve import file_layer
+    from pose_core.specs.resolve import read_layer
 
     if block.title == "project.yaml":
         _project(page)
@@ -177,7 +177,7 @@ def _yaml(block: Block, page: list[Block], names: bool) -> None:
 
                 read_split_lists(file)
                 return
-            layer = file_layer(file)
+            layer = read_layer(file)
             if names:
                 model = layer.content.get("model", {})
                 whole = {"backbone", "heads"} <= set(model) and "type" in model["backbone"]

@@ -78,7 +78,7 @@ def names_exist(command: str, values: Mapping[str, Any]) -> None:
     """Models, detectors, formats and settings that a command line names are known. Raises PoseError where
     not."""
     from pose_core.catalog import get_catalog
-    from pose_core.specs.resolve import set_layer
+    from pose_core.specs.resolve import parse_assignments
 
     catalog = get_catalog()
     assignments = list(values.get("assignments") or ())
@@ -88,7 +88,7 @@ def names_exist(command: str, values: Mapping[str, Any]) -> None:
         if not trained:
             catalog.component("detector", str(detector))
         if values.get("model"):
-            resolves(values["model"], set_layer(assignments), detector=None if trained else detector)
+            resolves(values["model"], parse_assignments(assignments), detector=None if trained else detector)
     elif command == "predict" and not str(values["format"]).startswith("{"):
         catalog.component("writer", values["format"])
     elif command == "import":

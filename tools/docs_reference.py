@@ -155,7 +155,7 @@ def commands_page() -> str:
         c.name or c.callback.__name__: c.callback for c in app.registered_commands if c.callback is not None
     }
     for name, command in group.commands.items():
-        kinds = _kinds(functions[name])
+        kinds = _kinds_of_parameters(functions[name])
         parameters = [p for p in command.params if p.name in kinds]
         arguments = [p for p in parameters if p.param_type_name == "argument"]
         options = [p for p in parameters if p not in arguments]
@@ -169,7 +169,7 @@ def commands_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _kinds(command: Any) -> dict[str, Any]:
+def _kinds_of_parameters(command: Any) -> dict[str, Any]:
     """The type of each parameter of a command, also of those that are made when it is read."""
     parameters = inspect.signature(command, eval_str=True).parameters.values()
     annotated = {p.name: p.annotation for p in parameters}

@@ -17,7 +17,7 @@ from pose_core.catalog import install_hints
 from pose_core.catalog.composition import Composer, Model
 from pose_core.catalog.kinds import InstalledKind
 from pose_core.catalog.known_names import known_names
-from pose_core.catalog.loading import load_callable, load_target
+from pose_core.catalog.loading import PluginClass, load_callable, load_target
 from pose_core.errors import ConfigError, PluginError, command
 from pose_core.plugins import PluginRecord, discover
 
@@ -39,25 +39,31 @@ class Component:
         """``namespace/name``, which is what the program writes."""
         return f"{self.plugin.name}/{self.definition.name}"
 
-    def config_class(self) -> type[Any]:
+    def config_class(self) -> PluginClass:
         """The pydantic config class. Imports the plugin's config module, no torch.
 
         Raises:
             PluginError: the plugin's string does not lead to a class.
         """
         found = _load(self, self.definition.config, "config")
+        # By its fields, not by its base: the catalogue lies below specs, and the kind of a plugin may have
+        # configs of a base of its own.
         if not (isinstance(found, type) and hasattr(found, "model_fields")):
             where = f"config {self.definition.config!r} of {self.definition.kind} {self.full_name!r}"
             raise PluginError(f"{where} is no config class; the plugin {self.plugin.distribution} is broken")
         return found
 
-    def factory(self) -> type[Any]:
+    def factory(self) -> PluginClass:
         """The class that implements the component. Imports its module, torch included.
 
         Raises:
             PluginError: the plugin's string does not lead to a class.
         """
         return _load(self, self.definition.factory, "factory")
+
+
+# Any: tensors, which are unknown here, where there is no torch.
+Converter = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -84,8 +90,8 @@ class Weights:
         """``namespace/name``."""
         return f"{self.plugin.name}/{self.name}"
 
-    def converter(self) -> Callable[[dict[str, Any]], Mapping[str, Any]] | None:
-        """What turns the tensors of the file into those of the part they fit; None where the names agree.
+    def converter(self) -> Converter | None:
+        """Import the converter of the file's tensors to those of the part; None where the names agree.
 
         Raises:
             PluginError: the plugin's string does not lead to a function.
@@ -128,7 +134,7 @@ class Command:
         """``namespace/name``."""
         return f"{self.plugin.name}/{self.name}"
 
-    def load(self) -> Any:
+    def load(self) -> object:
         """Import the typer application.
 
         Raises:
@@ -159,6 +165,7 @@ class Catalog:
 
     def __init__(self, records: Sequence[PluginRecord]) -> None:
         self.plugins = tuple(records)
+        # In the order of discovery: first-party plugins come first and win ties below.
         self._active = [r for r in records if r.active]
         self._components: dict[str, list[Component]] = {}
         for record in self._active:
@@ -172,6 +179,8 @@ class Catalog:
         )
         namespaces = {r.name for r in self._active}
         composed = self._composer.models()
+        # A model of a missing plugin is kept apart instead of dropped: it is what an error can advise to
+        # install.
         complete = [namespaces.issuperset(m.needs) and not self._lacks_method(m) for m in composed]
         self._models = tuple(m for m, whole in zip(composed, complete, strict=True) if whole)
         self._incomplete = tuple(m for m, whole in zip(composed, complete, strict=True) if not whole)
@@ -181,6 +190,7 @@ class Catalog:
 
     def methods(self) -> tuple[hooks.MethodSpec, ...]:
         """All methods, one of each name; those that need least beside their network first."""
+        # Reversed, so that of one name the plugin that was asked first stays.
         first = {m.name: m.definition for m in reversed(self._methods)}
         found = [m for m in first.values() if isinstance(m, hooks.MethodSpec)]
         return tuple(
@@ -199,6 +209,7 @@ class Catalog:
 
     def suppliers(self, need: str | None = None) -> tuple[hooks.SupplierSpec, ...]:
         """Sources of what stages need, one of each name, by name; with ``need`` those that answer it."""
+        # Reversed as above.
         first = {s.name: s.definition for s in reversed(self._suppliers)}
         found = [s for s in first.values() if isinstance(s, hooks.SupplierSpec)]
         return tuple(sorted((s for s in found if need in (None, s.gives)), key=lambda s: s.name))
@@ -248,6 +259,7 @@ class Catalog:
         Raises:
             ConfigError: the name is unknown, ambiguous between plugins, or does not exist for ``method``.
         """
+        # Another plugin may offer a usable model of the same name, and then the broken one does not matter.
         there = any(name in (m.name, m.full_name) for m in self._models)
         lacking = [m for m in self._incomplete if name in (m.name, m.full_name) and self._lacks_method(m)]
         if lacking and not there:
@@ -273,13 +285,14 @@ class Catalog:
             for extra in plugin.definitions.get("pose_extra_heads", ()):
                 needs = self._composer.needs({"model": {"heads": {extra.name: extra.head}}})
                 if method in extra.methods and self._are_active(needs):
+                    # The first plugin that can serve the need does; see the order of the active ones.
                     found.setdefault(extra.needs, extra)
         return {need: found[need] for need in hooks.NEEDS if need in found}
 
     def weights(self) -> tuple[Weights, ...]:
         """All pretrained weights, by name."""
         found = [
-            Weights(definition, plugin, self._part(definition))
+            Weights(definition, plugin, self._find_part(definition))
             for plugin in self._active
             for definition in plugin.definitions.get("pose_weights", ())
         ]
@@ -293,7 +306,7 @@ class Catalog:
         """
         return self._pick(install_hints.WEIGHTS, name, self.weights())[0]
 
-    def _part(self, weights: hooks.WeightSpec) -> str:
+    def _find_part(self, weights: hooks.WeightSpec) -> str:
         # A backbone and the model that the plainest recipe makes of it share a name; only whole models have
         # keypoints.
         if weights.keypoints:
@@ -325,6 +338,8 @@ class Catalog:
                 if len(owners) < 2:
                     continue
                 first = [t for t in same if t.plugin.first_party]
+                # A bare name belongs to the only first-party plugin that offers it, so that installing a
+                # stranger's cannot change what a file means.
                 owner = first[0].plugin.name if len({t.plugin.name for t in first}) == 1 else None
                 for thing in same:
                     if thing.plugin.name == owner:
@@ -338,6 +353,7 @@ class Catalog:
     def _pick(self, kind: str, name: str, among: Sequence[_N]) -> list[_N]:
         namespace, _, bare = name.rpartition("/")
         found = [t for t in among if t.name == bare and (not namespace or t.plugin.name == namespace)]
+        # By plugin, not by entry: the models of one name are one for each method.
         if len({t.plugin.name for t in found}) > 1:
             first = [t for t in found if t.plugin.first_party]
             if len({t.plugin.name for t in first}) != 1:
@@ -351,7 +367,7 @@ class Catalog:
         return found
 
     def advice(self, kind: str, name: str, methods: Collection[str] = ()) -> str:
-        """What to install for a name that is not there; empty where that is not known.
+        """Say what to install for a name that is not there; empty where that is not known.
 
         Args:
             kind: of component, ``MODEL`` or ``WEIGHTS`` of :mod:`pose_core.catalog.install_hints`.
@@ -366,12 +382,13 @@ class Catalog:
                 for m in self._incomplete
                 if m.name == bare and namespace in ("", m.plugin.name)
             }
+        # Known recipes make a model for each method; advice must be for a method that the caller can use.
         ways = {method: way for method, way in ways.items() if not methods or method in methods}
         verb = "it needs" if kind == install_hints.MODEL else "it comes with"
-        said = [
+        messages = [
             install_hints.advice(way, self.plugins, verb) for way in sorted(ways.values(), key=self._cost)
         ]
-        return said[0] if said else ""
+        return messages[0] if messages else ""
 
     def advice_on_methods(self, methods: Collection[str]) -> str:
         """The least to install for having any model of these methods; empty where there is one, or none is
@@ -433,17 +450,21 @@ class Catalog:
         advice = self.advice(kind, name)
         if advice:
             message += f"; {advice}"
+            # There is advice for exactly this name, so similar names would distract; the same name in
+            # another plugin does not.
             near = [n for n in near if namespace and n.rpartition("/")[2] == bare]
         if near:
             message += f"; did you mean {' or '.join(near)}?"
         elif names and not advice:
             message += (
                 f"; there are {', '.join(sorted({t.name for t in among}))}"
+                # More would not fit on the line of a message.
                 if len(names) <= 12
                 else f"; {command(*self._listing(kind).split())} lists them"
             )
         elif not advice:
             message += "; no installed plugin offers any"
+        # The name may well be one of theirs, and a plugin that did not load says nothing elsewhere.
         broken = [
             f"{p.name} ({p.status}: {p.reason})"
             for p in self.plugins
@@ -454,11 +475,12 @@ class Catalog:
         return message
 
 
-def _load(component: Component, target: str, what: str) -> type[Any]:
+def _load(component: Component, target: str, what: str) -> PluginClass:
     where = f"{what} {target!r} of {component.definition.kind} {component.full_name!r}"
     return load_callable(target, where, component.plugin.distribution)  # type: ignore[no-any-return]
 
 
+# One for the process: plugins are not loaded twice, and identity of components can be relied on.
 @cache
 def get_catalog() -> Catalog:
     """The catalogue of the installed plugins, made once a process."""

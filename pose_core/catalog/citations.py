@@ -1,7 +1,7 @@
 """The works that plugins cite: keys in their definitions, entries in ``citations.bib`` beside the plugin's
 module.
 
-The file is read when somebody asks for the entries (``pose cite``, ``pose check``), never for listing.
+The file is read when the entries are asked for (``pose cite``, ``pose check``), never for listing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pose_core.errors import PluginError
 from pose_core.plugins import PluginRecord
 
 FILE = "citations.bib"
+# No library of BibTeX: entries are printed as they were written, so only their keys and ends are needed.
 _ENTRY = re.compile(r"@(\w+)\s*\{\s*([^\s,{}]+)\s*,")
 
 
@@ -56,6 +57,7 @@ def read_entries(citations: Iterable[Citation]) -> dict[str, str]:
                 f"plugin {plugin.name} cites {citation.key!r}, which its {FILE} does not have{hint} "
                 f"(correct it in {plugin.distribution})"
             )
+        # Plugins that build on one publication have the same key; the first entry stands for it.
         found.setdefault(citation.key, entries[citation.key])
     return found
 
@@ -69,7 +71,7 @@ def read_bibliography(plugin: PluginRecord) -> dict[str, str]:
     Raises:
         PluginError: it is no BibTeX, or has a key twice.
     """
-    path = _path(plugin)
+    path = _find_path(plugin)
     if path is None or not path.is_file():
         return {}
     where = f"{FILE} of plugin {plugin.name}"
@@ -103,6 +105,7 @@ def split_entries(text: str) -> Iterator[tuple[str, str]]:
             )
         depth = 0
         for place in range(text.index("{", start), len(text)):
+            # Counted, for no regular expression can match nested braces.
             depth += {"{": 1, "}": -1}.get(text[place], 0)
             if depth == 0:
                 yield head[2], text[start : place + 1]
@@ -112,7 +115,7 @@ def split_entries(text: str) -> Iterator[tuple[str, str]]:
             raise ValueError(f"does not close the braces of {head[2]}")
 
 
-def _path(plugin: PluginRecord) -> Path | None:
+def _find_path(plugin: PluginRecord) -> Path | None:
     try:
         spec = importlib.util.find_spec(plugin.target.partition(":")[0])
     except (ImportError, ValueError):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pose_core import hooks
 from pose_core.catalog.citations import Citation
 from pose_core.catalog.kinds import InstalledKind, KindsByKey, installed_kinds
 from pose_core.catalog.known_names import known_names
-from pose_core.catalog.merge import merge
+from pose_core.catalog.merge import ContentDict, merge
+from pose_core.definitions import Content
 from pose_core.plugins import PluginRecord
 
 CORE = "core"
@@ -41,7 +41,7 @@ class Model:
     family: str
     plugin: PluginRecord
     summary: str
-    layers: tuple[Mapping[str, Any], ...]
+    layers: tuple[Content, ...]
     citations: tuple[Citation, ...] = ()
     needs: tuple[str, ...] = ()
 
@@ -50,9 +50,9 @@ class Model:
         """``namespace/name``."""
         return f"{self.plugin.name}/{self.name}"
 
-    def spec(self) -> dict[str, Any]:
+    def spec(self) -> ContentDict:
         """The layers on top of one another."""
-        return _merged(self.layers)
+        return _merge_layers(self.layers)
 
 
 Recipe = tuple[hooks.ModelRecipe, PluginRecord]
@@ -68,6 +68,8 @@ class Composer:
     def __init__(self, plugins: Sequence[PluginRecord]) -> None:
         self._plugins = plugins
         self.kinds = installed_kinds(plugins)
+        # A component's defaults may name components of other plugins, which no spec shows; the plugin
+        # states them.
         self._requires: dict[tuple[str, str], tuple[str, ...]] = {
             (c.kind, f"{plugin.name}/{c.name}"): c.requires
             for plugin in plugins
@@ -105,15 +107,16 @@ class Composer:
             for backbone in plugin.definitions.get("pose_backbones", ())
             for recipe in self.recipes()
         ]
+        # The order does not depend on the order of installation.
         return sorted(models, key=lambda m: (m.name, m.method, m.plugin.name))
 
-    def needs(self, *layers: Mapping[str, Any]) -> set[str]:
+    def needs(self, *layers: Content) -> set[str]:
         """The namespaces of the components that these partial run specs name together, and what those
         require."""
         found: set[str] = set()
-        content = _merged(layers)
+        content = _merge_layers(layers)
         for kind, name in names_in(content, self.kinds):
-            found |= {*_namespace(name), *self._requires.get((kind, name), ())}
+            found |= {*_split_namespace(name), *self._requires.get((kind, name), ())}
         return found
 
     def of_method(self, name: str) -> set[str]:
@@ -122,12 +125,14 @@ class Composer:
         return {self._methods[name]} - {CORE} if name in self._methods else set()
 
     def _preset(self, preset: hooks.ModelPreset, plugin: PluginRecord) -> Model:
-        layers = _wrapped(preset.wrapper)
+        layers = _wrap(preset.wrapper)
         citations = tuple(Citation(plugin, key) for key in preset.citations)
+        # Else its plugin is not installed; the preset still counts, as one that lacks it.
         if preset.backbone in self._backbones:
             backbone, author = self._backbones[preset.backbone]
-            layers += _backbone_layers(backbone, preset.method, preset.wrapper)
+            layers += _list_backbone_layers(backbone, preset.method, preset.wrapper)
             citations = (*(Citation(author, key) for key in backbone.citations), *citations)
+        # Last, so that the preset of a whole model wins over its backbone's defaults.
         layers += (preset.spec,)
         return Model(
             preset.name,
@@ -140,7 +145,7 @@ class Composer:
             # Where its plugin is not installed the backbone preset is not known, but its namespace is.
             tuple(
                 sorted(
-                    {plugin.name, *_namespace(preset.backbone)}
+                    {plugin.name, *_split_namespace(preset.backbone)}
                     | self.of_method(preset.method)
                     | self.needs(*layers)
                 )
@@ -151,8 +156,8 @@ class Composer:
         recipe, author = recipe_of
         layers = (
             recipe.spec,
-            *_wrapped(recipe.wrapper),
-            *_backbone_layers(preset, recipe.method, recipe.wrapper),
+            *_wrap(recipe.wrapper),
+            *_list_backbone_layers(preset, recipe.method, recipe.wrapper),
         )
         return Model(
             name=recipe.name.replace("{backbone}", preset.name),
@@ -174,28 +179,29 @@ class Composer:
 Kinds = Mapping[str, InstalledKind]
 
 
-def components_in(content: object, kinds: Kinds) -> Iterator[tuple[str, dict[str, Any]]]:
+def components_in(content: object, kinds: Kinds) -> Iterator[tuple[str, ContentDict]]:
     """Find the outermost components of a partial run spec: kind, and content with its ``type``.
 
     Args:
         content: as YAML has it.
         kinds: those that there are, by name.
     """
-    yield from _components_in(content, KindsByKey(kinds), ())
+    yield from _find_components(content, KindsByKey(kinds), ())
 
 
-def _components_in(
+def _find_components(
     content: object, keys: KindsByKey, path: tuple[str, ...]
-) -> Iterator[tuple[str, dict[str, Any]]]:
+) -> Iterator[tuple[str, ContentDict]]:
     if not isinstance(content, Mapping):
         return
     for key, value in content.items():
         kind = keys.kind_of((*path, str(key)))
+        # 'neck: fpn' is short for a mapping with a type. Below 'type' stands a name, not another component.
         config = {"type": value} if isinstance(value, str) and kind and key != "type" else value
         if kind and isinstance(config, Mapping) and isinstance(config.get("type"), str):
             yield kind, dict(config)
         else:
-            yield from _components_in(value, keys, (*path, str(key)))
+            yield from _find_components(value, keys, (*path, str(key)))
 
 
 def names_in(content: object, kinds: Kinds) -> Iterator[tuple[str, str]]:
@@ -206,37 +212,35 @@ def names_in(content: object, kinds: Kinds) -> Iterator[tuple[str, str]]:
 
 
 def namespaces_in(content: object, kinds: Kinds) -> set[str]:
-    """Find the plugins whose components a partial run spec names in full."""
-    return {namespace for _, name in names_in(content, kinds) for namespace in _namespace(name)}
+    """Find the namespaces of components that a partial run spec names in full."""
+    return {namespace for _, name in names_in(content, kinds) for namespace in _split_namespace(name)}
 
 
-def _namespace(name: str) -> list[str]:
+def _split_namespace(name: str) -> list[str]:
     """The namespace of a full name; nothing for a bare one."""
     namespace, _, _ = name.rpartition("/")
     return [namespace] if namespace else []
 
 
-def _merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    merged: dict[str, Any] = {}
+def _merge_layers(layers: Iterable[Content]) -> ContentDict:
+    merged: ContentDict = {}
     for layer in layers:
         merged = merge(merged, layer)
     return merged
 
 
-def _wrapped(wrapper: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+def _wrap(wrapper: Content) -> tuple[Content, ...]:
     return ({"model": {"backbone": wrapper}},) if wrapper else ()
 
 
-def _backbone_layers(
-    preset: hooks.BackbonePreset, method: str, wrapper: Mapping[str, Any]
-) -> tuple[Mapping[str, Any], ...]:
-    """What a backbone preset says of a model, from its component to its defaults for a method."""
+def _list_backbone_layers(preset: hooks.BackbonePreset, method: str, wrapper: Content) -> tuple[Content, ...]:
+    """List the layers of a backbone preset, from its component to its defaults for a method."""
     layers = ({"model": {"backbone": preset.backbone}}, preset.spec, preset.overrides.get(method, {}))
-    return tuple(_within(wrapper, layer) for layer in layers)
+    return tuple(_move_within(wrapper, layer) for layer in layers)
 
 
-def _within(wrapper: Mapping[str, Any], layer: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a backbone preset says about its backbone, said of the one in the wrapper, where there is one."""
+def _move_within(wrapper: Content, layer: Content) -> Content:
+    """Move settings of a preset's backbone to the one within the wrapper, where there is one."""
     model = layer.get("model", {})
     if not wrapper or "backbone" not in model:
         return layer

@@ -1,4 +1,4 @@
-"""What the metadata of installed distributions say: what each requires, and under which licence it is."""
+"""Requirements and licences of installed distributions, by their metadata."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ def required_by(distribution: str) -> list[str]:
         try:
             requirement = Requirement(line)
         except InvalidRequirement:
-            continue  # pip refuses such metadata, so it is of no distribution that was installed by it
+            # pip refuses such metadata, so it is of no distribution that was installed by it.
+            continue
+        # Extras are no requirement of the distribution itself, and other platforms' markers do not apply
+        # here.
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             found.add(canonicalize_name(requirement.name))
     return sorted(found)
@@ -55,6 +58,7 @@ def license_of(distribution: str) -> str:
             and text != "UNKNOWN"
         ):
             return text
+    # Older distributions state the licence by classifiers only.
     classifiers = [c for c in metadata.get_all("Classifier") or [] if c.startswith("License ::")]
     named = [c.rpartition(" :: ")[2] for c in classifiers if c != "License :: OSI Approved"]
     return ", ".join(named) or UNKNOWN

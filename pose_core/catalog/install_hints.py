@@ -1,4 +1,4 @@
-"""What to say about a name that nothing installed offers: which distribution to install."""
+"""Advice on names that nothing installed offers: the distribution to install."""
 
 from __future__ import annotations
 
@@ -27,10 +27,7 @@ def advice(
     verb: str = "it needs",
     came_with: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """What to do where these plugins are needed and are not active; empty where they all are.
-
-    Only distributions of this project are named in a command: anybody may register what a stranger's plugin,
-    named in somebody's file, would be called.
+    """Say what to do where needed plugins are not active; empty where all are.
 
     Args:
         namespaces: of the plugins that are needed.
@@ -43,15 +40,18 @@ def advice(
     inactive = [status[n] for n in sorted(namespaces) if n in status and not status[n].active]
     messages = [f"its plugin {p.name!r} is {p.status}: {p.reason}" for p in inactive]
     missing = sorted(n for n in namespaces if n not in status)
+    # Only distributions of this project are named in a command to install: anyone may register the name
+    # that a file gives to a stranger's plugin.
     ours = [known[n] for n in missing if n in known]
     if ours:
         there = "is not installed" if len(ours) == 1 else "are not installed"
         messages.append(f"{verb} {' and '.join(ours)}, which {there}: {install(ours)}")
-    messages += [_of_a_stranger(n, came_with.get(n)) for n in missing if n not in known]
+    messages += [_word_stranger(n, came_with.get(n)) for n in missing if n not in known]
     return "; ".join(messages)
 
 
-def _of_a_stranger(name: str, distribution: str | None) -> str:
+def _word_stranger(name: str, distribution: str | None) -> str:
+    # It comes from a file and goes into a message: nothing but a name may come through.
     if not _NAME.fullmatch(name):
         return f"{name!r} is no name of a plugin; correct it"
     return f"its plugin {name!r} is not installed{f' (it came with {distribution})' if distribution else ''}"
@@ -69,19 +69,21 @@ def needed_for(kind: str, name: str, backbones: Collection[str]) -> dict[str, fr
     namespace, _, bare = name.rpartition("/")
     known = known_names()
     if kind == MODEL:
-        found = _models(bare, backbones)
+        found = _find_models(bare, backbones)
     else:
         table: Mapping[str, str] = known.weights if kind == WEIGHTS else known.components.get(kind, {})
         found = {"": frozenset({table[bare]})} if bare in table else {}
     if not namespace:
         return found
-    # Somebody else's component of the same name is another one.
+    # With a namespace another plugin's component of the same bare name is a different one.
     return {m: needs for m, needs in found.items() if namespace in needs} or {"": frozenset({namespace})}
 
 
-def _models(name: str, backbones: Collection[str]) -> dict[str, frozenset[str]]:
+def _find_models(name: str, backbones: Collection[str]) -> dict[str, frozenset[str]]:
     known = known_names()
     found = {method: frozenset(needs) for method, needs in known.models.get(name, {}).items()}
+    # An installed backbone needs nothing; the table's entry of the same name wins and names its plugin
+    # anyway.
     presets: dict[str, list[str]] = {**{name: [] for name in backbones}, **known.backbones}
     for template, methods in known.recipes.items():
         for backbone, needs in presets.items():
@@ -105,10 +107,10 @@ def not_installed(kind: str, plugins: Collection[PluginRecord]) -> str:
 
 
 def kinds_of(name: str, backbones: Collection[str]) -> list[str]:
-    """What a name that is known can be: :data:`MODEL`, kinds of components, :data:`WEIGHTS`."""
+    """List what a known name can be: :data:`MODEL`, kinds of components, :data:`WEIGHTS`."""
     bare = name.rpartition("/")[2]
     known = known_names()
-    found = [MODEL] if _models(bare, backbones) else []
+    found = [MODEL] if _find_models(bare, backbones) else []
     found += [kind for kind, names in known.components.items() if bare in names]
     return found + ([WEIGHTS] if bare in known.weights else [])
 
@@ -122,11 +124,13 @@ def easiest(methods: Collection[str], backbones: Collection[str], active: Collec
         active: namespaces that need not be installed.
     """
     known = known_names()
+    # With any backbone installed a recipe alone makes a model.
     presets = [frozenset[str]()] if backbones else [frozenset(needs) for needs in known.backbones.values()]
     ways = [
         frozenset(needs) for by in known.models.values() for method, needs in by.items() if method in methods
     ]
     for by in known.recipes.values():
         ways += [frozenset(needs) | preset for m, needs in by.items() if m in methods for preset in presets]
+    # The fewest to install, not the fewest altogether.
     missing = [way - set(active) for way in ways]
     return min(missing, key=lambda way: (len(way), sorted(way)), default=frozenset())

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from pose_core.catalog.loading import load_callable, load_target
+from pose_core.catalog.loading import PluginClass, load_callable, load_target
 from pose_core.definitions import Kind
 from pose_core.errors import PluginError
 from pose_core.kinds import KINDS
@@ -27,7 +26,7 @@ class InstalledKind:
     row: Kind
     distribution: str = _CORE
 
-    def config_base(self) -> type[Any]:
+    def config_base(self) -> PluginClass:
         """Import the base of its configs. No torch.
 
         Raises:
@@ -35,7 +34,7 @@ class InstalledKind:
         """
         return self._load_class(self.row.config, "config")
 
-    def interface(self) -> type[Any]:
+    def interface(self) -> PluginClass:
         """Import what its factories are subclasses of; imports torch for parts of networks.
 
         Raises:
@@ -43,7 +42,7 @@ class InstalledKind:
         """
         return self._load_class(self.row.interface, "interface")
 
-    def harness(self) -> type[Any]:
+    def harness(self) -> PluginClass:
         """Import the class that builds and runs its components in the conformance checks.
 
         Raises:
@@ -51,7 +50,7 @@ class InstalledKind:
         """
         return self._load_class(self.row.harness, "harness")
 
-    def load_checks(self, module: str) -> tuple[Any, ...]:
+    def load_checks(self, module: str) -> tuple[object, ...]:
         """Import a module of conformance checks of this kind.
 
         Args:
@@ -63,7 +62,7 @@ class InstalledKind:
         where = f"checks {module!r} of kind {self.row.name!r}"
         return tuple(load_target(f"{module}:CHECKS", where, self.distribution))
 
-    def _load_class(self, target: str, what: str) -> type[Any]:
+    def _load_class(self, target: str, what: str) -> PluginClass:
         where = f"{what} {target!r} of kind {self.row.name!r}"
         found = load_callable(target, where, self.distribution)
         if not isinstance(found, type):
@@ -81,6 +80,8 @@ def installed_kinds(plugins: Sequence[PluginRecord]) -> dict[str, InstalledKind]
     for plugin in plugins:
         for row in plugin.definitions.get("pose_kinds", ()):
             full = f"{plugin.name}/{row.name}"
+            # With the namespace: two plugins may open kinds of one name, and neither can replace one of the
+            # core.
             found[full] = InstalledKind(replace(row, name=full), plugin.distribution)
     return found
 
@@ -101,6 +102,7 @@ class KindsByKey:
                 self._keys.setdefault(key, name)
         self._names: dict[str, str] = {}
         for name in kinds:
+            # A kind's own name is a key as well, bare where that is still free.
             for key in (name, name.rpartition("/")[2]):
                 self._names.setdefault(key, name)
 

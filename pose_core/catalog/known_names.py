@@ -1,4 +1,4 @@
-"""Which distribution brings which names: data about plugins that need not be installed.
+"""Names that plugins bring, for plugins that need not be installed.
 
 ``known_names.json`` is made of the plugins of this repository by ``tools/known_names.py`` (``make tables``),
 so that the error for a name that is not there can say what to install. No code here knows a plugin.
@@ -36,6 +36,7 @@ class KnownNames:
     methods: Mapping[str, str]
 
 
+# Read once a process: the catalogue and every piece of advice ask for it.
 @cache
 def known_names() -> KnownNames:
     """The table that comes with the core."""

@@ -7,6 +7,9 @@ from typing import Any
 
 from pose_core.errors import PluginError, described
 
+# Any: a class of a plugin; who asks for it knows the base that it must have.
+PluginClass = type[Any]
+
 
 def load_target(target: str, where: str, distribution: str) -> Any:
     """Import the class, function or other thing that ``"package.module:name"`` stands for.
@@ -31,7 +34,8 @@ def load_target(target: str, where: str, distribution: str) -> Any:
             f"{where} cannot be imported ({error}); correct the string in {distribution}, or install that "
             "again"
         ) from error
-    except (Exception, SystemExit) as error:  # whatever the module does when it is imported
+    # Whatever the module does when it is imported; some scripts call sys.exit().
+    except (Exception, SystemExit) as error:
         why = f"{type(error).__name__}: {described(error)}"
         raise PluginError(
             f"{where} cannot be imported ({why}); the plugin {distribution} is broken"

@@ -31,6 +31,8 @@ def check(
 
     One line for each check, and what to do where it fails; the exit code is 1 then.
     """
+    # Imported here, as everything heavy in this folder: the command line is read before any of it is
+    # needed.
     from pose_core.testing.conformance import FAILED, PASSED, items, read_outputs, run, store_outputs
 
     if store is not None:
@@ -47,11 +49,11 @@ def check(
         if json:
             continue
         reason = f": {outcome.reason}" if outcome.reason else ""
-        if (
-            outcome.status == FAILED and not outcome.advice
-        ):  # a part that cannot be built fails most of its checks
+        # A part that cannot be built fails most of its checks with one error: it is printed once.
+        if outcome.status == FAILED and not outcome.advice:
             first = raised.setdefault((outcome.subject, outcome.reason), outcome.check)
             reason = reason if first == outcome.check else f": raises as in {first}"
+        # At once and not at the end: checks of networks take minutes.
         typer.echo(f"{outcome.status:<7} {outcome.plugin} {outcome.id}{reason}")
         if outcome.advice:
             typer.echo(f"        {outcome.advice}")

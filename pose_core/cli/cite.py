@@ -9,6 +9,7 @@ import typer
 
 from pose_core import __version__
 
+# The core has no citations.bib, for it is no plugin.
 _SELF = f"""@software{{pose_core,
   title={{pose_core: pose estimation with a minimal core}},
   author={{{{pose_core developers}}}}, year={{2026}}, version={{{__version__}}}}}"""
@@ -23,6 +24,6 @@ def cite(
 
     Of its plugins, models and components, and of pose_core; each work once.
     """
-    from pose_core.specs.usage import used_by
+    from pose_core.specs.usage import find_used
 
-    print("\n\n".join([_SELF, *used_by(path).citations()]))
+    print("\n\n".join([_SELF, *find_used(path).citations()]))

@@ -52,6 +52,7 @@ def demo(
     from pose_core.cli.terminal import TerminalReporter
     from pose_core.demo.run import DemoOptions, run_demo
 
+    # Lines where there is no terminal: a log without a sign of life for minutes looks like a hang.
     reporter = TerminalReporter(lines="training")
     options = DemoOptions(out, model, seed, images, seconds, max_time, epochs, device)
     try:

@@ -68,11 +68,14 @@ def evaluate(
 
     from pose_core.cli.tables import print_json
     from pose_core.evaluation.boxes import DetectorResult
+
+    # Command and function have one name, as 'pose NAME' and pose_core.NAME have it.
     from pose_core.evaluation.run import evaluate as measure
     from pose_core.runs.run_folder import Run
 
     opened = Run.open(run)
-    spec = _spec(opened, sigma or [], threshold)
+    spec = _override_spec(opened, sigma or [], threshold)
+    # No reporter of its own: that of the process was set in main.
     result = measure(opened, split, data, device, batch_size, spec=spec, reporter=None, **sources)
     if json:
         print_json(result.to_json())
@@ -90,11 +93,11 @@ def evaluate(
     _show(result, console)
     for name, beside in result.besides.items():
         console.print(f"\n[bold]with the {name.replace('_', ' ')}[/bold]: the pose network by itself")
-        console.print(overall_table(beside))
+        console.print(make_overall_table(beside))
         console.print(f"plots and tables: {escape(beside.folder)}")
 
 
-def _spec(run: Run[AnyRunSpec], sigmas: list[str], threshold: float | None) -> EvaluationSpec | None:
+def _override_spec(run: Run[AnyRunSpec], sigmas: list[str], threshold: float | None) -> EvaluationSpec | None:
     """The run's settings with those of the options; None where there are none."""
     from pose_core.evaluation.oks import override_sigmas
 
@@ -121,14 +124,17 @@ def _show(result: EvaluationResult, console: Console) -> None:
     from rich.markup import escape
 
     counts = result.counts
-    heading = f"[bold]{counts.images} {result.split} images[/bold], {_animals(result)}"
+    heading = f"[bold]{counts.images} {result.split} images[/bold], {_count_animals(result)}"
     console.print(f"{heading}; errors in pixels of the images, 95 % intervals in brackets")
-    console.print(overall_table(result))
-    console.print(keypoint_table(result))
-    undefined = dict.fromkeys(f.reason for f in _metrics(result) if f.value is None and f.reason)
-    without_interval = dict.fromkeys(f.reason for f in _metrics(result) if f.value is not None and f.reason)
+    console.print(make_overall_table(result))
+    console.print(make_keypoint_table(result))
+    # Several metrics share a reason, which is printed once, in the order of the table.
+    undefined = dict.fromkeys(f.reason for f in _list_metrics(result) if f.value is None and f.reason)
+    without_interval = dict.fromkeys(
+        f.reason for f in _list_metrics(result) if f.value is not None and f.reason
+    )
     for reason in undefined:
-        names = [name for name, metric in _named(result) if metric.reason == reason]
+        names = [name for name, metric in _name_metrics(result) if metric.reason == reason]
         console.print(f"undefined: {', '.join(names)}: {escape(reason)}")
     for reason in without_interval:
         console.print(escape(reason))
@@ -139,7 +145,7 @@ def _show(result: EvaluationResult, console: Console) -> None:
     console.print(f"plots and tables: {escape(result.folder)}")
 
 
-def _animals(result: EvaluationResult) -> str:
+def _count_animals(result: EvaluationResult) -> str:
     counts = result.counts
     said = [f"{counts.animals} labelled animals"]
     if counts.missed or counts.false_positives:
@@ -151,21 +157,22 @@ def _animals(result: EvaluationResult) -> str:
     return ", ".join(said)
 
 
-def overall_table(result: EvaluationResult) -> Table:
+def make_overall_table(result: EvaluationResult) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, show_header=False)
-    for name, metric in _named(result):
+    for name, metric in _name_metrics(result):
         pixels = name.endswith("error")
-        table.add_row(name, _value(metric, pixels), _interval(metric, pixels))
+        table.add_row(name, _format_value(metric, pixels), _format_interval(metric, pixels))
+        # Directly below the errors, which leave missed animals out and look better for it.
         if name == "RMS error":
             _add_missed(table, result)
     confident = result.confident
     if confident.kept.value is not None and confident.error.mean.value is not None:
         table.add_row(
             f"mean error, score ≥ {confident.threshold:g}",
-            _value(confident.error.mean, True),
-            f"{_interval(confident.error.mean, True)}  {confident.kept.value:.0%} of keypoints",
+            _format_value(confident.error.mean, True),
+            f"{_format_interval(confident.error.mean, True)}  {confident.kept.value:.0%} of keypoints",
         )
     _add_identity(table, result)
     return table
@@ -187,7 +194,9 @@ def _add_identity(table: Table, result: EvaluationResult) -> None:
         unnamed = f", {metrics.unnamed} without an identity" if metrics.unnamed else ""
         of = f"{metrics.right} of {metrics.compared} animals{unnamed}"
         table.add_row(
-            "identity", _value(metrics.accuracy, False), f"{_interval(metrics.accuracy, False)}  {of}".strip()
+            "identity",
+            _format_value(metrics.accuracy, False),
+            f"{_format_interval(metrics.accuracy, False)}  {of}".strip(),
         )
         table.add_row("swapped pairs", str(metrics.swaps), "of animals in one image")
     for what, switches in metrics.switches.items():
@@ -196,13 +205,14 @@ def _add_identity(table: Table, result: EvaluationResult) -> None:
             table.add_row(f"{what} changes", str(switches.changes), again)
 
 
-def keypoint_table(result: EvaluationResult) -> Table:
+def make_keypoint_table(result: EvaluationResult) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     thresholds = list(result.pck)
     table.add_column("keypoint", no_wrap=True)
+    # A column only where the project names its individuals.
     names = result.identity.keypoints if result.identity is not None else {}
     titles = ("labelled", "missing", "mean", "median", "RMS", *(f"PCK@{t:g}" for t in thresholds))
     for title in (*titles, *(["identity"] if names else [])):
@@ -213,16 +223,16 @@ def keypoint_table(result: EvaluationResult) -> Table:
             escape(keypoint.name),
             str(keypoint.labelled),
             str(keypoint.missing),
-            _number(error.mean, 2),
-            _number(error.median, 2),
-            _number(error.rms, 2),
-            *(_number(keypoint.pck[t], 3) for t in thresholds),
-            *([_share(names.get(keypoint.name))] if names else []),
+            _format_number(error.mean, 2),
+            _format_number(error.median, 2),
+            _format_number(error.rms, 2),
+            *(_format_number(keypoint.pck[t], 3) for t in thresholds),
+            *([_format_share(names.get(keypoint.name))] if names else []),
         )
     return table
 
 
-def _named(result: EvaluationResult) -> list[tuple[str, Estimate]]:
+def _name_metrics(result: EvaluationResult) -> list[tuple[str, Estimate]]:
     return [
         ("mean error", result.error.mean),
         ("median error", result.error.median),
@@ -235,24 +245,29 @@ def _named(result: EvaluationResult) -> list[tuple[str, Estimate]]:
     ]
 
 
-def _metrics(result: EvaluationResult) -> list[Estimate]:
-    return [metric for _, metric in _named(result)]
+def _list_metrics(result: EvaluationResult) -> list[Estimate]:
+    return [metric for _, metric in _name_metrics(result)]
 
 
-def _share(counted: tuple[int, int] | None) -> str:
+def _format_share(counted: tuple[int, int] | None) -> str:
     """Right ones of those compared."""
+    # A dash, since 0.000 would read as a bad result.
     return "–" if counted is None else f"{counted[0] / counted[1]:.3f}"
 
 
-def _value(metric: Estimate, pixels: bool) -> str:
-    return f"{_number(metric, 2)} px" if pixels and metric.value is not None else _number(metric, 3)
+def _format_value(metric: Estimate, pixels: bool) -> str:
+    return (
+        f"{_format_number(metric, 2)} px"
+        if pixels and metric.value is not None
+        else _format_number(metric, 3)
+    )
 
 
-def _number(metric: Estimate, digits: int) -> str:
+def _format_number(metric: Estimate, digits: int) -> str:
     return "–" if metric.value is None else f"{metric.value:.{digits}f}"
 
 
-def _interval(metric: Estimate, pixels: bool) -> str:
+def _format_interval(metric: Estimate, pixels: bool) -> str:
     if metric.interval is None:
         return ""
     digits = 2 if pixels else 3

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 
+# The trailing underscore, for 'import' is a word of Python; main takes it off.
 def import_(
     importer: Annotated[
         str,
@@ -44,10 +45,11 @@ def import_(
 
     from pose_core.errors import readable
     from pose_core.runs.importing import import_model
-    from pose_core.specs.resolve import set_layer
+    from pose_core.specs.resolve import parse_assignments
 
-    settings = {**set_layer(assignments or []).content, "type": importer}
+    settings = {**parse_assignments(assignments or []).content, "type": importer}
     made = import_model(settings, snapshot, out, config=config, detector=detector, data=data)
+    # Notes to standard error: standard output has the run's line alone, for scripts.
     console = Console(stderr=True, markup=False, emoji=False)
     for note in made.notes:
         console.print(f"note: {readable(note)}", highlight=False, soft_wrap=True)

@@ -25,11 +25,12 @@ def licenses(
     that training starts from.
     """
     from pose_core.catalog.distributions import license_of, name_and_version
-    from pose_core.specs.usage import used_by
+    from pose_core.specs.usage import find_used
 
-    used = used_by(path)
+    used = find_used(path)
     rows = [{"what": "code", "name": f"pose-core {__version__}", "license": _CORE, "source": "the core"}]
     for plugin in used.plugins():
+        # The core's own components come as a plugin of the core, which is the first row already.
         if plugin.info is not None and plugin.distribution != "pose-core":
             name = f"{plugin.distribution} {plugin.version}"
             rows.append({"what": "code", "name": name, "license": plugin.info.license, "source": "a plugin"})

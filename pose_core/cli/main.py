@@ -32,7 +32,7 @@ from pose_core.cli.terminal import TerminalReporter
 from pose_core.cli.train import train
 from pose_core.cli.weights import weights
 from pose_core.errors import PoseError, readable, speak_command_line
-from pose_core.plugins import whose_defect
+from pose_core.plugins import describe_defect
 from pose_core.reporting import set_reporter
 
 app = typer.Typer(
@@ -62,12 +62,14 @@ for command in (
     *(train, evaluate, predict, render, import_, demo),
     *(models, detectors, weights, writers, plugins, show, schema, check, cite, licenses),
 ):
+    # In this order they stand in --help: the work first, then the listings.
     app.command(command.__name__.rstrip("_"))(command)
 
 
 def run() -> None:
     """Entry point. Exit codes: 0 done, 1 'pose check' found something, 2 the user's input cannot be used (one
     line says why), 130 interrupted."""
+    # Errors of the library name arguments of Python until this is called; here they name options.
     speak_command_line()
     reporter = TerminalReporter()
     set_reporter(reporter)
@@ -83,39 +85,43 @@ def run() -> None:
         try:
             app()
         finally:
-            reporter.close()  # a bar must not stand below the error
+            # Before the error is printed: a bar would be drawn over it.
+            reporter.close()
     except PoseError as error:
         if os.environ.get("POSE_DEBUG", "") not in ("", "0"):
             raise
-        _fail(str(error))
+        _exit_with(str(error))
     except OSError as error:
+        # Files that the user may not touch and full disks are no defects, so no traceback.
         if error.errno in (errno.EACCES, errno.EPERM) and error.filename:
-            _fail(
+            _exit_with(
                 f"{error.filename}: may not be used by this user; change its permissions, or name another "
                 "place"
             )
         if error.errno != errno.ENOSPC:
-            error.add_note(whose_defect(error))
+            error.add_note(describe_defect(error))
             raise
-        _fail(
+        _exit_with(
             f"{error.filename or 'the output'}: no space left on the disk; free some and run the command "
             "again"
         )
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
+        # 128 + SIGINT, as shells have it.
         sys.exit(130)
     except Exception as error:
-        error.add_note(whose_defect(error))
+        error.add_note(describe_defect(error))
         raise
 
 
 class _Lines(logging.Formatter):
-    """``warning: ...``; the names of levels are everybody's, so they are not changed for it."""
+    """Write ``warning: ...`` before the message."""
 
     def format(self, record: logging.LogRecord) -> str:
+        # Lowered here: the names of levels belong to the whole process, and other libraries print them too.
         return f"{record.levelname.lower()}: {super().format(record)}"
 
 
-def _fail(message: str) -> None:
+def _exit_with(message: str) -> None:
     print(f"error: {readable(message)}", file=sys.stderr)
     sys.exit(2)

@@ -17,6 +17,7 @@ def models(
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the models that can be trained."""
+    # Checked by hand: a choice of click would be fixed on import, before plugins are known.
     methods = [m.name for m in get_catalog().methods()]
     if method is not None and method not in methods:
         raise typer.BadParameter(f"{method!r} is not one of {', '.join(methods)}", param_hint="--method")
@@ -36,6 +37,7 @@ def models(
     if json:
         print_json(rows)
     elif rows:
+        # JSON has all columns; on a terminal the full name would only repeat plugin and name.
         print_table(rows, ("name", "method", "family", "plugin", "summary"))
     else:
         typer.echo("no models are installed; 'pose plugins' tells what is")
@@ -43,15 +45,15 @@ def models(
 
 def writers(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the formats that predictions can be written in."""
-    _components("writer", json)
+    _list_components("writer", json)
 
 
 def detectors(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the detectors that top-down models can use."""
-    _components("detector", json)
+    _list_components("detector", json)
 
 
-def _components(kind: str, json: bool) -> None:
+def _list_components(kind: str, json: bool) -> None:
     rows = [
         {
             "name": component.name,

@@ -24,16 +24,17 @@ def plugins(
     For one that did not load, the reason; POSE_DISABLE_PLUGINS=NAME leaves one out.
     """
     catalog = get_catalog()
-    notes = (catalog.notes(), _incomplete(catalog))
+    notes = (catalog.notes(), _note_incomplete(catalog))
     rows: list[dict[str, Any]] = [
         {
             "name": record.name,
             "distribution": record.distribution,
             "version": record.version,
             "status": record.status,
+            # A plugin that did not load has no other notes; of an active one there may be several.
             "reason": record.reason or "; ".join(n[record.name] for n in notes if record.name in n),
             "summary": record.info.summary if record.info is not None else "",
-            **(_details(record) if verbose else {}),
+            **(_list_details(record) if verbose else {}),
         }
         for record in catalog.plugins
     ]
@@ -51,7 +52,7 @@ def plugins(
         print_table(shown, ("name", "distribution", "version", "status", *columns, "about"))
 
 
-def _incomplete(catalog: Catalog) -> dict[str, str]:
+def _note_incomplete(catalog: Catalog) -> dict[str, str]:
     """For each plugin whose models need a plugin that is not there: how many, and what to install."""
     lacking: dict[str, list[Model]] = {}
     for model in catalog.incomplete():
@@ -64,7 +65,7 @@ def _incomplete(catalog: Catalog) -> dict[str, str]:
     return notes
 
 
-def _details(record: PluginRecord) -> dict[str, Any]:
+def _list_details(record: PluginRecord) -> dict[str, Any]:
     """The hook API it was written for, how much each hook returned, and the seconds to import and ask it."""
     return {
         "hook_api": record.info.hook_api if record.info is not None else "",

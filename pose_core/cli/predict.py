@@ -73,6 +73,7 @@ def predict(
     def show(name: str, outcome: Outcome | VideoError | DataError) -> None:
         """Names of results to standard output, everything else to standard error."""
         reporter.close()
+        # One broken input does not stop the others; the exit code tells at the end.
         if not isinstance(outcome, Outcome):
             reporter.note(f"error: {readable(str(outcome))}")
             return
@@ -80,6 +81,7 @@ def predict(
             reporter.note(f"{name}: {outcome.timing}")
         if outcome.missing:
             why = f" ({outcome.reason})" if outcome.reason else ""
+            # Codecs predict frames from others, so damage spreads to frames that do decode.
             after = f" Frames {describe_ranges(outcome.doubtful)} refer to these and may be wrong."
             reporter.note(
                 f"warning: {name}: {count_ranges(outcome.missing)} of {outcome.frames} frames could not be "
@@ -88,6 +90,7 @@ def predict(
                 f"{after if outcome.doubtful else ''} Predict an undamaged copy of the file, or go on "
                 "without them."
             )
+        # Flushed, so that a program behind a pipe can begin with the first result.
         print(outcome.result, flush=True)
 
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -34,6 +34,7 @@ def show(
         for c in catalog.components(kind)
         if c.name == bare and namespace in ("", c.plugin.name)
     ]
+    # A name may be a model, a component and a kind at a time; all of them are shown.
     kinds = [catalog.kinds[name]] if name in catalog.kinds else []
     if not models and not components and not kinds:
         names = sorted(
@@ -43,20 +44,21 @@ def show(
         hint = f" (there is a component {near[0]})" if near else ""
         raise ConfigError(f"{catalog.nothing(name)}{hint}")
     described = [
-        *(_kind(kind, catalog) for kind in kinds),
-        *(_model(m) for m in models),
-        *(_component(kind, c) for kind, c in components),
+        *(_describe_kind(kind, catalog) for kind in kinds),
+        *(_describe_model(m) for m in models),
+        *(_describe_component(kind, c) for kind, c in components),
     ]
     if json:
         print_json(described)
         return
+    # Not for --json, and it takes a while to import.
     import yaml
 
     for entry in described:
         typer.echo(yaml.safe_dump(entry, sort_keys=False, allow_unicode=True, width=110))
 
 
-def _kind(kind: InstalledKind, catalog: Catalog) -> dict[str, Any]:
+def _describe_kind(kind: InstalledKind, catalog: Catalog) -> dict[str, object]:
     row = kind.row
     return {
         "kind": row.name,
@@ -70,25 +72,25 @@ def _kind(kind: InstalledKind, catalog: Catalog) -> dict[str, Any]:
     }
 
 
-def _model(model: Model) -> dict[str, Any]:
+def _describe_model(model: Model) -> dict[str, object]:
     return {
         "model": model.full_name,
         "method": model.method,
         "family": model.family,
         "summary": model.summary,
         "distribution": f"{model.plugin.distribution} {model.plugin.version}",
-        "spec": _plain(model.spec()),
+        "spec": _make_plain(model.spec()),
     }
 
 
-def _component(kind: str, component: Component) -> dict[str, Any]:
+def _describe_component(kind: str, component: Component) -> dict[str, object]:
     # A kind that a plugin opened may do without a config.
     fields = component.config_class().model_fields if component.definition.config else {}
     settings = {
         name: {
             "default": "required"
             if field.is_required()
-            else _plain(field.get_default(call_default_factory=True)),
+            else _make_plain(field.get_default(call_default_factory=True)),
             **({"about": field.description} if field.description else {}),
         }
         for name, field in fields.items()
@@ -102,11 +104,12 @@ def _component(kind: str, component: Component) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def _make_plain(value: object) -> object:
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     if isinstance(value, dict) or hasattr(value, "items"):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): _make_plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return str(value) if isinstance(value, str) else value  # a plain one: YAML knows no subclasses
+        return [_make_plain(v) for v in value]
+    # A plain str: YAML writes no subclasses, such as enumerations.
+    return str(value) if isinstance(value, str) else value

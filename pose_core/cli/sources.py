@@ -35,6 +35,7 @@ class WithSources:
         self._command = command
         self._takes = set(takes)
         self._parameter = parameter
+        # typer reads name, help and signature of a function; an instance has to show them itself.
         self.__name__, self.__doc__, self.__module__ = command.__name__, command.__doc__, command.__module__
         self.__annotations__: dict[str, Any] = {}
 
@@ -44,12 +45,14 @@ class WithSources:
 
     @property
     def __signature__(self) -> inspect.Signature:
+        # Annotations are texts in this project, and typer would evaluate them in the wrong module.
         signature = inspect.signature(self._command, eval_str=True)
         parameters: list[inspect.Parameter] = []
         for parameter in signature.parameters.values():
             if parameter.name == "sources":
                 parameters += [self._parameter(supplier) for supplier in self._suppliers()]
             else:
+                # All by keyword: parameters without a default may then follow those with one.
                 parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
         return signature.replace(parameters=parameters)
 
@@ -60,16 +63,16 @@ class WithSources:
 
 def with_sources(*takes: str) -> Callable[[Callable[..., None]], WithSources]:
     """Give a command the options of suppliers that take one of these."""
-    return lambda command: WithSources(command, takes, _source_parameter)
+    return lambda command: WithSources(command, takes, _make_source_parameter)
 
 
 def with_networks(command: Callable[..., None]) -> WithSources:
     """Give ``pose train`` the options of suppliers that take the run of a network: they train one by its
     name, too."""
-    return WithSources(command, ("run",), _network_parameter)
+    return WithSources(command, ("run",), _make_network_parameter)
 
 
-def _network_parameter(supplier: SupplierSpec) -> inspect.Parameter:
+def _make_network_parameter(supplier: SupplierSpec) -> inspect.Parameter:
     name = "a detector ('pose detectors' lists them)" if supplier.trains == "boxes" else "a model"
     alone = " Without --model, only the detector is trained." if supplier.trains == "boxes" else ""
     about = typer.Option(
@@ -85,8 +88,9 @@ def _network_parameter(supplier: SupplierSpec) -> inspect.Parameter:
     )
 
 
-def _source_parameter(supplier: SupplierSpec) -> inspect.Parameter:
+def _make_source_parameter(supplier: SupplierSpec) -> inspect.Parameter:
     flag = f"--{supplier.name.replace('_', '-')}"
+    # The labels are known from the run, so there is nothing to give: a flag.
     if "labels" in supplier.takes:
         annotation: Any = Annotated[bool, typer.Option(flag, help=supplier.help)]
         default: bool | None = False

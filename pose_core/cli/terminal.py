@@ -83,15 +83,18 @@ class TerminalReporter:
             TimeRemainingColumn(),
             console=self.console,
             transient=True,
+            # rich would else catch the results that go to standard output and print them to standard error.
             redirect_stdout=False,
             redirect_stderr=False,
         )
         bar.start()
+        # With what was done already: after a resume the rate must count new work only.
         self._began = (time.monotonic(), done)
         return bar, bar.add_task("", total=None, count="")
 
     def _count(self, done: float, total: float | None) -> str:
         """``120/900  31.4/s`` for things that are counted, a share for the others."""
+        # By type: frames and images are counted in int, shares of a time are float.
         if not isinstance(done, int):
             return f"{100 * done / total:3.0f} %" if total else ""
         began, before = self._began

@@ -120,11 +120,12 @@ def train(
         )
     finally:
         reporter.close()
+    # With several devices each process comes to this line.
     if is_first():
-        print(f"{out}: trained; next: {_next_step(run)}")
+        print(f"{out}: trained; next: {_advise_next(run)}")
 
 
-def _next_step(run: Run[AnyRunSpec]) -> str:
+def _advise_next(run: Run[AnyRunSpec]) -> str:
     from pose_core.catalog import get_catalog
     from pose_core.specs import RunSpec
 
@@ -132,6 +133,7 @@ def _next_step(run: Run[AnyRunSpec]) -> str:
     spec = run.spec
     if not isinstance(spec, RunSpec):
         return f"{evaluate}, or pose train DATA --model NAME --detector {run.path} --out RUN"
+    # Without test images an evaluation would have nothing to measure.
     following = evaluate if run.provenance["split"]["test"] else f"pose predict {run.path} VIDEO --out FOLDER"
     needs = [need for stage in spec.inference.stages.values() for need in stage.needs()]
     if needs and not spec.stages and spec.skeleton.num_individuals > 1:

@@ -21,6 +21,8 @@ from types import MappingProxyType
 from typing import Any, Literal, Self
 
 from torch import Tensor, nn
+
+# Private in torch, but the only base that batch norms of all dimensions and the synchronised ones share.
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pose_core.interfaces.context import BuildContext
@@ -67,6 +69,7 @@ class Backbone(nn.Module, ABC):
             frozen: True: statistics and parameters; ``"statistics"``: the statistics only; False: nothing is
                 kept.
         """
+        # Kept, since every call of train() would put the norms back into training mode.
         self._frozen_norms = bool(frozen)
         for norm in self._batch_norms() if frozen else ():
             norm.eval()

@@ -16,6 +16,7 @@ from pose_core.interfaces.tensors import Labels, Predictions, Target
 from pose_core.specs import PredictorConfig, TargetGeneratorConfig
 
 
+# Modules, though most have no parameters: their buffers move with the model to its device.
 class TargetGenerator(nn.Module, ABC):
     """Labels -> targets of a head's outputs. Made as ``factory(config, context, grid)``."""
 

@@ -31,6 +31,8 @@ class Grid:
     @classmethod
     def cells(cls, stride: float) -> Grid:
         """Cells that tile the pixels: cell 0 covers the first ``stride`` pixels."""
+        # The middle of pixels 0 to stride - 1; (stride / 2 would be right only if pixel 0 had its centre at
+        # 0.5).
         return cls(stride=stride, offset=(stride - 1) / 2)
 
     def with_offset(self, offset: float | None) -> Grid:
@@ -77,6 +79,7 @@ class BuildContext:
         """The same context for a part that gets these features."""
         return replace(self, features=features)
 
+    # Any: what comes out is of the interface of the kind, which is known by its name only.
     def build(self, kind: str, config: ComponentConfig, *arguments: Any) -> Any:
         """Make a component that a config names, as a head does with its losses.
 
@@ -85,6 +88,7 @@ class BuildContext:
         Raises:
             PluginError: the plugin's factory does not exist.
         """
+        # Here, so that tests and tools can make a context without looking for plugins.
         from pose_core.catalog import get_catalog
 
         return get_catalog().component(kind, config.type).factory()(config, self, *arguments)

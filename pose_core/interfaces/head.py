@@ -44,6 +44,7 @@ class Head(nn.Module, ABC):
         self.target_generator = target_generator
         self.predictor = predictor
         self.losses = nn.ModuleDict({name: context.build("loss", config) for name, config in losses.items()})
+        # Apart from the losses: a loss needs no weight of its own, and each is reported weighted.
         self.loss_weights = {name: config.weight for name, config in losses.items()}
 
     @abstractmethod
@@ -88,6 +89,7 @@ class Head(nn.Module, ABC):
             raise ConfigError(
                 f"losses: the head has no output {unknown[0]!r}; its outputs are {', '.join(outputs)}"
             )
+        # Once for all outputs: generators paint heatmaps and offsets from the same boxes and blobs.
         targets = self.target_generator(labels, outputs)
         result: dict[str, Tensor] = {}
         for name, module in self.losses.items():

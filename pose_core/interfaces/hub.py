@@ -48,6 +48,7 @@ __all__ = [
 ]
 
 _LOG = logging.getLogger("pose_core.weights")
+# Keys under which training scripts commonly save the weights, beside optimizer and epoch.
 _WRAPPERS = ("state_dict", "model")
 _TORCH = (".pt", ".pth", ".bin")
 
@@ -68,9 +69,11 @@ def hugging_face(repository: str, file: str, what: str, *, sha256: str = "") -> 
     stem, suffix = PurePosixPath(file).stem, PurePosixPath(file).suffix
     name = (
         f"{PurePosixPath(repository).name}{suffix}"
+        # Every repository names its file so; in one folder they would replace each other.
         if stem in ("model", "pytorch_model")
         else PurePosixPath(file).name
     )
+    # The same variables and defaults as huggingface_hub, so that its cache is found without importing it.
     home = Path(
         os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
     )
@@ -111,7 +114,8 @@ def load_pretrained(
     except DownloadError as error:
         if required:
             raise
-        if is_first():  # the processes of a training say it once
+        # Each process of a training comes here, and one warning is enough.
+        if is_first():
             _LOG.warning(
                 "%s; training starts from random weights, which takes longer and needs more labels", error
             )
@@ -120,6 +124,7 @@ def load_pretrained(
     state = dict(tensors if convert is None else convert(tensors))
     if problems := misfits(module.state_dict(), state):
         raise WeightsError(f"{path}: holds the weights of another network: {listed(problems)}; delete it")
+    # Compared before, since torch lists every name in an error of hundreds of lines.
     module.load_state_dict(state)
     return True
 
@@ -158,7 +163,8 @@ def read_tensors(path: Path) -> TensorFile:
         raise WeightsError(f"{path}: weights are in files that end in .safetensors, {', '.join(_TORCH)}")
     try:
         content = load_plain(path)
-    except Exception as error:  # the reader raises whatever the bytes lead it to
+    # torch's reader raises whatever the bytes lead it to.
+    except Exception as error:
         reason = (
             "it holds objects that only running its code could make"
             if "weights_only" in str(error)
@@ -225,6 +231,8 @@ def misfits(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]
 
 def storage_problem(tensor: Tensor) -> str:
     """Why a tensor cannot be copied into a module's parameter, such as ``"sparse"``; empty where it can."""
+    # Copying such a tensor raises within torch, or, of complex numbers, drops the imaginary part with a
+    # warning.
     if tensor.is_meta:
         return "a tensor without values"
     if tensor.is_quantized:

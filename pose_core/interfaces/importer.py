@@ -26,6 +26,7 @@ class ImportedNetwork:
         source: the file it came from.
     """
 
+    # Plain values and not a RunSpec: the importer leaves open what the project decides.
     spec: Mapping[str, Any]
     weights: Mapping[str, Tensor]
     source: Path
@@ -88,6 +89,7 @@ class Importer(ABC):
 
         catalog = get_catalog()
         component = catalog.component(kind, name)
+        # Asked before the factory is imported, which would fail with a bare ImportError.
         if missing := catalog.advice_on_requirements(component):
             raise PluginError(missing)
         return component.factory()

@@ -39,6 +39,7 @@ def open_predictions(path: Path) -> PredictionsStream:
         raise DataError(f"{path}: no such file; name a file that {command('predict')} wrote")
     components = get_catalog().components("writer")
     for component in components:
+        # The first that accepts it: formats look at the content, so two rarely claim one file.
         if component.factory().reads(path):
             return make_writer(component.full_name).read(path)
     formats = ", ".join(c.name for c in components)

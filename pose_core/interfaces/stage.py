@@ -69,7 +69,13 @@ class FrameGroup:
     def alone(self, view: View | None, i: int) -> tuple[FrameGroup, View | None]:
         """One frame of the group and of a stage's view, for stages in which frames depend on each other."""
         group = replace(
-            self, indices=[self.indices[i]], images=[self.images[i]], frames=self.frames[i : i + 1], views=[]
+            # The views are those of all stages, while one stage goes on with its own only: it is returned
+            # beside the group.
+            self,
+            indices=[self.indices[i]],
+            images=[self.images[i]],
+            frames=self.frames[i : i + 1],
+            views=[],
         )
         return group, None if view is None else View(view.images[i : i + 1], view.to_frame)
 
@@ -107,6 +113,8 @@ class StageResult:
         )
 
 
+# Protocols, so that the interfaces of plugins depend neither on the model nor on the pipeline that
+# implement these.
 class Network(Protocol):
     """A trained pose network by itself: images in, animals in pixels of these images out."""
 
@@ -281,6 +289,7 @@ class Stage(ABC):
             them.
     """
 
+    # Class attributes: the pipeline decides on threads and memory before any frame is read.
     needs_frames: bool = False
     sequential: bool = False
     takes_over: bool = False
@@ -332,6 +341,7 @@ class EarlierStages:
     def view(self, width: int, height: int) -> FrameGeometry | None:
         """What one of them wants to see."""
         views = [view for stage in self._stages if (view := stage.view(width, height)) is not None]
+        # The stage that takes over passes on its own view, and there is one of it.
         if len(views) > 1:
             raise ValueError("stages that are taken over by another want more than one view of a frame")
         return views[0] if views else None
@@ -340,6 +350,7 @@ class EarlierStages:
         """What they find together."""
         found = StageResult()
         for stage in self._stages:
+            # Asked again for each size: a stage may see small frames as a whole and large ones in windows.
             wanted = stage.view(group.width, group.height) is not None
             found = stage.run(group, view if wanted else None, found)
         return found

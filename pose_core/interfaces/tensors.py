@@ -52,6 +52,7 @@ class _Aligned:
         Args:
             parts: one or more, on one device.
         """
+        # Batches are padded to their own largest number, so their tensors do not join as they are.
         most = max(part._animals for part in parts)
         padded = [part._padded(most)._tensors() for part in parts]
         return cls(**{name: torch.cat([tensors[name] for tensors in padded]) for name in padded[0]})
@@ -173,8 +174,10 @@ class Predictions(_Aligned):
         ``scores`` defaults to the mean score of an animal's keypoints.
         """
         missing = torch.isnan(keypoints).any(dim=-1)
+        # A score without a point would count in the mean and pass thresholds.
         keypoint_scores = keypoint_scores.masked_fill(missing, 0.0)
         if scores is None:
+            # At least 1: an animal without any keypoint has score 0, not NaN.
             scores = keypoint_scores.sum(-1) / (~missing).sum(-1).clamp(min=1)
         return replace(
             self,
@@ -220,6 +223,7 @@ class Predictions(_Aligned):
         placed = {}
         for name, fill in self._NO_ANIMAL.items():
             found = getattr(self, name)[:, 0]
+            # Places without an animal keep the fill; dtype and device are those of what was found.
             placed[name] = found.new_full((*shape, *found.shape[1:]), fill)
             placed[name][images, animals] = found
         return Predictions(**placed, unique_keypoints=unique, unique_scores=unique_scores)
@@ -256,8 +260,11 @@ def best_of(points: Tensor, scores: Tensor, images: Tensor, batch: int) -> tuple
     """
     chosen = points.new_full((batch, *points.shape[1:]), torch.nan)
     highest = scores.new_zeros(batch, scores.shape[1])
+    # torch takes no maximum over an axis of no entries.
     if not scores.shape[1] or not len(images):
         return chosen, highest
+    # One look after the other, for they are few (the crops of a frame): assigned all at once, it would be
+    # open which of several looks at one image wins.
     for look in scores.max(dim=1).values.argsort():
         better = scores[look] > highest[images[look]]
         chosen[images[look]] = torch.where(better[:, None], points[look], chosen[images[look]])

@@ -45,7 +45,8 @@ def load_timm(
         DownloadError: they cannot be had and are required.
         WeightsError: the file is damaged or of another network.
     """
-    import timm  # the caller has it; the core does without
+    # The calling plugin requires timm; the core does without it.
+    import timm
 
     published = timm.models.get_pretrained_cfg(name)
     if published is None or published.hf_hub_id is None:
@@ -57,6 +58,7 @@ def load_timm(
     own = module.state_dict()
 
     def without_classifier(state: dict[str, Tensor]) -> dict[str, Tensor]:
+        # Only the classifier may be left over; any other name too many must show as a misfit.
         return {key: value for key, value in state.items() if key in own or not key.startswith(classifier)}
 
     return load_pretrained(module, file, required=required, option=option, convert=without_classifier)

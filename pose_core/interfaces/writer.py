@@ -77,6 +77,7 @@ class Writer(ABC):
         Raises:
             DataError: the file is not of this format or is damaged.
         """
+        # Not abstract: most formats hold too little to be read back, and reads() says so.
         raise NotImplementedError(f"{type(self).__name__} only writes")
 
 

@@ -1,6 +1,6 @@
 """Finding plugins and looking at what they offer. No torch."""
 
-from pose_core.plugins.attribution import place_in, whose_defect
+from pose_core.plugins.attribution import describe_defect, find_place
 from pose_core.plugins.discovery import (
     ACTIVE,
     DISABLED,
@@ -17,8 +17,8 @@ __all__ = [
     "FAILED",
     "INCOMPATIBLE",
     "PluginRecord",
+    "describe_defect",
     "discover",
+    "find_place",
     "load_all",
-    "place_in",
-    "whose_defect",
 ]

@@ -1,4 +1,4 @@
-"""Whose defect an unexpected exception is: a plugin's or the core's."""
+"""Tell defects of plugins from defects of the core."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pose_core.plugins.discovery import PluginRecord, discover
 _PLACE = re.compile(r'File "(?P<file>[^"\n]+)", line (?P<line>\d+)')
 
 
-def whose_defect(error: BaseException, records: Iterable[PluginRecord] | None = None) -> str:
+def describe_defect(error: BaseException, records: Iterable[PluginRecord] | None = None) -> str:
     """One line below a traceback: who wrote the code that raised, and who should hear of it.
 
     Args:
         error: what came through.
         records: the plugins there are; by default those installed.
     """
-    for record, file, line in _places(error, discover() if records is None else records):
+    for record, file, line in _find_places(error, discover() if records is None else records):
         return (
             f"this is a defect of the plugin {record.name} ({record.distribution} {record.version}), in "
             f"{file}:{line}; please tell its authors, with the lines above"
@@ -28,19 +28,17 @@ def whose_defect(error: BaseException, records: Iterable[PluginRecord] | None = 
     return "this is a defect of pose_core; please report it, with the lines above"
 
 
-def place_in(error: BaseException, record: PluginRecord) -> str:
+def find_place(error: BaseException, record: PluginRecord) -> str:
     """The last ``file.py:line`` of a plugin in the traceback of an exception; empty if there is none."""
-    return next((f"{file.name}:{line}" for _, file, line in _places(error, [record])), "")
+    return next((f"{file.name}:{line}" for _, file, line in _find_places(error, [record])), "")
 
 
-def _places(
+def _find_places(
     error: BaseException, records: Iterable[PluginRecord]
 ) -> Iterator[tuple[PluginRecord, Path, str]]:
-    """Where the traceback is in code of plugins, the last first.
-
-    Its text is read, not its frames: what a worker process raised arrives as text.
-    """
-    folders = {folder: r for r in records if (folder := _folder(r)) is not None}
+    """Find the places of a traceback in code of plugins, the last first."""
+    # Its text is read, not its frames: what a worker process raised arrives as text.
+    folders = {folder: r for r in records if (folder := _find_folder(r)) is not None}
     for place in reversed(list(_PLACE.finditer("".join(traceback.format_exception(error))))):
         file = Path(place["file"])
         for folder, record in folders.items():
@@ -48,7 +46,7 @@ def _places(
                 yield record, file, place["line"]
 
 
-def _folder(record: PluginRecord) -> Path | None:
+def _find_folder(record: PluginRecord) -> Path | None:
     """Where the plugin's code lies; None for one that was not imported."""
     name = record.target.partition(":")[0]
     module = sys.modules.get(name.rpartition(".")[0] or name)

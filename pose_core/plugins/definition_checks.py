@@ -1,7 +1,7 @@
-"""Whether what a plugin's hooks return is what their pages say.
+"""Check what the hooks of a plugin return.
 
-A dataclass takes any value for any field; here every plugin's are looked at before anybody else meets them,
-so that what is wrong is said of the plugin and not where it is used.
+A dataclass takes any value for any field. Here they are checked before anything uses them, so that an error
+names the plugin and not the place that used it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,11 @@ from typing import Any
 from pose_core import hooks
 from pose_core.kinds import KINDS
 
+Implementation = Callable[[], object]
+
+# Any: each hook has a class of its own, and the hook's name says which.
+Definitions = Mapping[str, tuple[Any, ...]]
+
 COMMANDS = (
     *("train", "evaluate", "predict", "render", "import", "demo"),
     *("models", "detectors", "weights", "writers", "plugins", "show", "schema", "check", "cite", "licenses"),
@@ -22,6 +27,7 @@ COMMANDS = (
 """The commands of ``pose`` itself. They are named here, below the command line, since a plugin that claims
 one is refused when it is loaded; a test compares them with those that there are."""
 
+# A mapping that holds itself must not end in a RecursionError.
 _DEPTH = 30
 
 
@@ -29,17 +35,19 @@ class MalformedError(Exception):
     """A hook returned something that is not what its page says."""
 
 
-def ask(hook: str, implementation: Callable[[], Any]) -> tuple[Any, ...]:
-    """What a hook's implementation in a plugin returns.
+def ask(hook: str, implementation: Implementation) -> tuple[Any, ...]:
+    """Call a plugin's implementation of a hook, and check the result.
 
     Raises:
         MalformedError: it is not what the hook's page says.
     """
     result = implementation()
+    # A text and a mapping are iterable too, and would give letters and keys.
     if result is None or isinstance(result, (str, Mapping)) or not isinstance(result, Iterable):
         raise MalformedError(
             f"{hook} must return an iterable of {hooks.HOOKS[hook].__name__}, not {type(result).__name__}"
         )
+    # Read once: hooks may be generators, and fail only here.
     definitions = tuple(result)
     for definition in definitions:
         if not isinstance(definition, hooks.HOOKS[hook]):
@@ -49,7 +57,7 @@ def ask(hook: str, implementation: Callable[[], Any]) -> tuple[Any, ...]:
     return definitions
 
 
-def check_definitions(definitions: Mapping[str, tuple[Any, ...]]) -> None:
+def check_definitions(definitions: Definitions) -> None:
     """Refuse what can be wrong with a plugin's definitions without importing what they name.
 
     Args:
@@ -70,6 +78,7 @@ def check_definitions(definitions: Mapping[str, tuple[Any, ...]]) -> None:
         seen.add((group, name))
 
     for component in definitions.get("pose_components", ()):
+        # A kind with a namespace may be opened by a plugin that is not loaded yet, or not installed.
         if component.kind not in KINDS and "/" not in component.kind:
             raise MalformedError(
                 f"component {component.name!r} has unknown kind {component.kind!r}; kinds are "
@@ -78,6 +87,7 @@ def check_definitions(definitions: Mapping[str, tuple[Any, ...]]) -> None:
         once(component.kind, component.name)
         for what in ("config", "factory"):
             target = getattr(component, what)
+            # A plugin's own kind may have components without settings.
             if what == "config" and target == "" and "/" in component.kind:
                 continue
             _check_target(target, f"{what} of {component.kind} {component.name!r}")
@@ -90,11 +100,13 @@ def check_definitions(definitions: Mapping[str, tuple[Any, ...]]) -> None:
     for recipe in definitions.get("pose_recipes", ()):
         if "{backbone}" not in recipe.name:
             raise MalformedError(f"recipe name {recipe.name!r} must contain {{backbone}}")
+        # Not by once(): one name for several methods is the rule here, and {backbone} is no word.
         if (group := (recipe.method, recipe.name)) in seen:
             raise MalformedError(f"recipe {recipe.name!r} is defined twice for {recipe.method}")
         seen.add(group)
     for model in definitions.get("pose_models", ()):
         once("model", model.name)
+        # In full, since the bare name may belong to another plugin on another machine.
         if model.backbone and not all(model.backbone.partition("/")):
             raise MalformedError(
                 f"model {model.name!r} must name its backbone preset in full, 'namespace/name', not "
@@ -186,7 +198,7 @@ def _check_spec(spec: object, name: str) -> None:
         raise MalformedError(f"the spec of {name!r} must hold keys and values, and so must its 'model'")
 
 
-def check_fields(definition: Any, what: str) -> None:
+def check_fields(definition: object, what: str) -> None:
     """Hold each field against its annotation: text, words, or what a YAML mapping can hold.
 
     Args:
@@ -196,7 +208,7 @@ def check_fields(definition: Any, what: str) -> None:
     Raises:
         MalformedError: one line that names the field.
     """
-    for name, kind in _kinds(_class_of(definition)).items():
+    for name, kind in _read_kinds(_find_class(definition)).items():
         value = getattr(definition, name)
         place = f"{name} of {what}"
         if kind is str:
@@ -212,13 +224,14 @@ def check_fields(definition: Any, what: str) -> None:
             _check_plain(value, place, 0)
 
 
-def _class_of(definition: object) -> type:
+def _find_class(definition: object) -> type:
     return next(kind for kind in hooks.HOOKS.values() if isinstance(definition, kind))
 
 
 @cache
-def _kinds(of: type) -> dict[str, type]:
+def _read_kinds(of: type) -> dict[str, type]:
     """str, tuple or Mapping for each field."""
+    # Annotations are texts (from __future__ import annotations), and evaluating them is slow: once a class.
     hints = typing.get_type_hints(of)
     return {f.name: typing.get_origin(hints[f.name]) or hints[f.name] for f in dataclasses.fields(of)}
 
@@ -226,6 +239,7 @@ def _kinds(of: type) -> dict[str, type]:
 def _check_text(value: object, place: str) -> None:
     if not isinstance(value, str):
         raise MalformedError(f"{place} must be text, not {type(value).__name__}")
+    # Texts of plugins are printed to terminals, which obey control characters.
     if not value.isprintable():
         raise MalformedError(f"{place} must be one line of printable text, not {value[:60]!r}")
 
@@ -242,5 +256,6 @@ def _check_plain(value: object, place: str, depth: int) -> None:
     elif isinstance(value, (list, tuple)):
         for inner in value:
             _check_plain(inner, place, depth + 1)
+    # bool is an int; a set, a path or an array would fail only when a run is written.
     elif value is not None and not isinstance(value, (str, int, float)):
         raise MalformedError(f"{place} is a {type(value).__name__}, which no YAML file could hold")

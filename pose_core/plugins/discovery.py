@@ -3,7 +3,7 @@
 pluggy declares and matches the hooks; its own loader is not used, because there one broken plugin ends the
 program, a second entry point of the same name is skipped in silence and the order depends on the file system.
 Here every plugin is loaded and asked alone, in a fixed order (the core's own distributions first, then by
-name), so that a broken one costs nobody else anything.
+name), so that a broken one does not disturb the others.
 
 Environment:
     ``POSE_DISABLE_PLUGINS=a,b``  leave out these entry points.
@@ -18,7 +18,7 @@ import inspect
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -28,14 +28,21 @@ import pluggy
 
 from pose_core import hooks
 from pose_core.errors import PluginError, described
-from pose_core.plugins.definition_checks import MalformedError, ask, check_definitions, check_fields
+from pose_core.plugins.definition_checks import (
+    Definitions,
+    Implementation,
+    MalformedError,
+    ask,
+    check_definitions,
+    check_fields,
+)
 
 ACTIVE, DISABLED, INCOMPATIBLE, FAILED = "active", "disabled", "incompatible", "failed"
 
 
 @dataclass(frozen=True)
 class PluginRecord:
-    """What became of one entry point.
+    """The outcome of loading one entry point.
 
     Attributes:
         name: of the entry point; also the plugin's namespace.
@@ -56,7 +63,7 @@ class PluginRecord:
     status: str
     reason: str = ""
     info: hooks.PluginInfo | None = None
-    definitions: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    definitions: Definitions = field(default_factory=dict)
     first_party: bool = False
     load_seconds: float = 0.0
 
@@ -85,12 +92,13 @@ def discover() -> tuple[PluginRecord, ...]:
     return records
 
 
+# Apart from discover, so that the strict check is made each time, also when the environment changed.
 @cache
 def load_installed() -> tuple[PluginRecord, ...]:
-    return load_all(importlib.metadata.entry_points(group=hooks.ENTRY_POINT_GROUP), _disabled_names())
+    return load_all(importlib.metadata.entry_points(group=hooks.ENTRY_POINT_GROUP), _read_disabled_names())
 
 
-def _disabled_names() -> frozenset[str]:
+def _read_disabled_names() -> frozenset[str]:
     return frozenset(n.strip() for n in os.environ.get("POSE_DISABLE_PLUGINS", "").split(",") if n.strip())
 
 
@@ -98,26 +106,27 @@ def load_all(
     entry_points: Iterable[importlib.metadata.EntryPoint], disabled: frozenset[str]
 ) -> tuple[PluginRecord, ...]:
     """Load every entry point by itself, in order, and record what became of it."""
-    ours = _author("pose-core")
+    ours = _read_author("pose-core")
     known = sorted(
         ((_is_first_party(ep, ours), ep) for ep in entry_points),
-        key=lambda pair: (not pair[0], pair[1].name, _distribution(pair[1])),
+        key=lambda pair: (not pair[0], pair[1].name, _name_distribution(pair[1])),
     )
     records: list[PluginRecord] = []
     taken: dict[str, str] = {}
     for first_party, entry_point in known:
         record = _load_one(entry_point, first_party, disabled, taken)
         if record.status == ACTIVE:
+            # Only an active plugin takes the name: a broken one must not keep out a working one.
             taken[record.name] = record.distribution
         records.append(record)
     return tuple(records)
 
 
-def _distribution(entry_point: importlib.metadata.EntryPoint) -> str:
+def _name_distribution(entry_point: importlib.metadata.EntryPoint) -> str:
     return entry_point.dist.name if entry_point.dist else "unknown distribution"
 
 
-def _author(distribution: str) -> str | None:
+def _read_author(distribution: str) -> str | None:
     try:
         return importlib.metadata.metadata(distribution)["Author"]
     except (importlib.metadata.PackageNotFoundError, KeyError):
@@ -143,7 +152,7 @@ def _load_one(
     def record(status: str, reason: str = "", **more: Any) -> PluginRecord:
         return PluginRecord(
             name=entry_point.name,
-            distribution=_distribution(entry_point),
+            distribution=_name_distribution(entry_point),
             version=entry_point.dist.version if entry_point.dist else "",
             target=entry_point.value,
             status=status,
@@ -178,14 +187,16 @@ def _load_one(
         return record(FAILED, str(error), info=info)
     except (KeyboardInterrupt, GeneratorExit):
         raise
-    except BaseException as error:  # a plugin may even call sys.exit(): nobody else may suffer from it
-        return record(FAILED, _one_line(error), info=info)
+    # A plugin may even call sys.exit() on import, and the others must go on.
+    except BaseException as error:
+        return record(FAILED, _describe(error), info=info)
     return record(ACTIVE, info=info, definitions=definitions, load_seconds=time.perf_counter() - start)
 
 
-def _one_line(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     where = ""
     trace = error.__traceback__
+    # The innermost frame is where the plugin failed; a frame of importlib says nothing.
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     if trace is not None and "importlib" not in trace.tb_frame.f_code.co_filename:
@@ -193,7 +204,9 @@ def _one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {described(error)}{where}"
 
 
-def find_implementations(module: object) -> dict[str, Callable[[], Any]]:
+def find_implementations(module: object) -> dict[str, Implementation]:
+    # A manager for each plugin: pluggy would otherwise mix the implementations of all, and one that is
+    # broken would spoil the call of the others.
     manager = pluggy.PluginManager(hooks.PROJECT)
     manager.add_hookspecs(sys.modules[hooks.__name__])
     manager.register(module)
@@ -202,17 +215,18 @@ def find_implementations(module: object) -> dict[str, Callable[[], Any]]:
             near = difflib.get_close_matches(caller.name, hooks.HOOKS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"hooks are {', '.join(hooks.HOOKS)}"
             raise MalformedError(f"{caller.name} is no hook; {hint}")
-    found: dict[str, Callable[[], Any]] = {}
+    found: dict[str, Implementation] = {}
     for name in hooks.HOOKS:
         implementations = getattr(manager.hook, name).get_hookimpls()
         if implementations:
             found[name] = implementations[0].function
+        # Defined here, not imported: a plugin may import the spec of a hook to document it.
         elif (unmarked := getattr(module, name, None)) is not None and inspect.getmodule(unmarked) is module:
             raise MalformedError(f"{name} is the name of a hook, but the function lacks @hookimpl")
     return found
 
 
-def _ask_info(implementations: Mapping[str, Callable[[], Any]], name: str) -> hooks.PluginInfo:
+def _ask_info(implementations: Mapping[str, Implementation], name: str) -> hooks.PluginInfo:
     if "pose_plugin_info" not in implementations:
         raise MalformedError("implements no pose_plugin_info hook (is @hookimpl missing?)")
     info = implementations["pose_plugin_info"]()
@@ -229,6 +243,7 @@ def _ask_info(implementations: Mapping[str, Callable[[], Any]], name: str) -> ho
             f"written for hook API {info.hook_api}, this pose_core has {have}: pip install --upgrade "
             "pose-core"
         )
+    # A smaller minor version is fine: minor versions only add.
     if major < hooks.HOOK_API[0]:
         raise _Incompatible(
             f"written for hook API {info.hook_api}, this pose_core has {have}: upgrade the plugin"

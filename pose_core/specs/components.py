@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import (
     Field,
@@ -21,6 +21,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from pose_core.catalog import Component, get_catalog
 from pose_core.catalog.merge import merge
+from pose_core.definitions import Content
 from pose_core.errors import PoseError
 from pose_core.specs.base import Spec
 from pose_core.specs.features import Feature
@@ -46,11 +47,11 @@ class ComponentConfig(Spec):
 
     @model_validator(mode="before")
     @classmethod
-    def _completed(cls, value: Any) -> Any:
+    def _completed(cls, value: object) -> object:
         return cls.onto_defaults(value)
 
     @classmethod
-    def onto_defaults(cls, value: Any) -> Any:
+    def onto_defaults(cls, value: object) -> object:
         """What a user writes of a nested component is merged with its default: ``predictor: {sigmoid: true}``
         need not repeat the type, and ``losses: {locref: {weight: 0.1}}`` keeps the other losses."""
         if not isinstance(value, dict):
@@ -60,12 +61,13 @@ class ComponentConfig(Spec):
             for name, field in cls.model_fields.items()
             if isinstance(field.default, dict) and isinstance(value.get(name), dict)
         }
+        # Only mappings are merged: a name alone replaces the default, and its settings with it.
         return {**value, **merge(defaults, {name: value[name] for name in defaults})}
 
     @classmethod
-    def example(cls) -> Mapping[str, Any]:
+    def example(cls) -> Content:
         """Settings that make the component small and quick, for the conformance checks: ``{"depth": 18}``. By
-        default none; a component whose settings have no defaults must give an example."""
+        default none; a component with settings that have no default must give an example."""
         return {}
 
 
@@ -95,6 +97,7 @@ class BackboneConfig(ComponentConfig):
 
     def size_multiple(self) -> int:
         """Height and width of the input must be multiples of this; images are padded to it."""
+        # Right for strides that divide one another, which is the rule; others override it.
         return max(f.stride for f in self.features())
 
 
@@ -178,14 +181,15 @@ class HeadConfig(ComponentConfig):
 
     @field_validator("losses", mode="before", check_fields=False)
     @classmethod
-    def _every_output_has_a_loss(cls, given: Any, info: ValidationInfo) -> Any:
+    def _every_output_has_a_loss(cls, given: object, info: ValidationInfo) -> object:
         """Refuse losses of outputs that the head does not have, and give the others in the order of the
         outputs."""
         defaults = cls.model_fields["losses"].get_default()
         if not isinstance(given, dict) or not isinstance(defaults, dict):
             return given
         outputs = cls.output_names(info.data)
-        # The default of an output that is switched off came in by merging, not by the user.
+        # onto_defaults has merged in the losses of all outputs, also of those that are switched off: what
+        # equals its default was not written by the user.
         unknown = sorted(str(n) for n in given if n not in outputs and given[n] != defaults.get(n))
         if unknown:
             known = (
@@ -194,10 +198,12 @@ class HeadConfig(ComponentConfig):
                 else f"its only output is {outputs[0]}"
             )
             raise ValueError(f"the head has no output {', '.join(unknown)}; {known}")
+        # The order is that of the outputs, not of the file: the losses are added up in it, and sums of
+        # floats depend on the order.
         return {name: given.get(name, defaults[name]) for name in outputs}
 
     @classmethod
-    def output_names(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    def output_names(cls, settings: Content) -> tuple[str, ...]:
         """Names of the outputs that have a loss; by default those of the field ``losses``.
 
         Args:
@@ -272,7 +278,7 @@ class DetectorConfig(ComponentConfig):
         """Height and width of the input must be multiples of this; images are padded to it."""
         return 32
 
-    def defaults(self) -> Mapping[str, Any]:
+    def defaults(self) -> Content:
         """What training it wants where the user says nothing, a partial :class:`DetectorSpec`:
         ``{"train": {"batch_size": 4}}``."""
         return {}
@@ -315,6 +321,7 @@ class ImporterConfig(ComponentConfig):
     """Base of the configs of importers of trained models."""
 
 
+# Global, since pydantic hands no state down its schema functions. Filled and emptied within one call.
 _describing: set[str] = set()
 """Kinds whose components are being put into a JSON Schema."""
 
@@ -326,11 +333,16 @@ class NamedComponent:
         self.kind = kind
         self.base = base
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        # A plain validator instead of a union of all configs: the union would be fixed when the class is
+        # made, before the plugins are known, and its errors would name every component.
         return core_schema.no_info_plain_validator_function(
             self._resolve,
             serialization=core_schema.wrap_serializer_function_ser_schema(
-                lambda value, nxt: value.model_dump(), schema=core_schema.any_schema()
+                # By the class of the value: by that of the field, the plugin's own settings would be left
+                # out.
+                lambda value, nxt: value.model_dump(),
+                schema=core_schema.any_schema(),
             ),
         )
 
@@ -340,7 +352,8 @@ class NamedComponent:
         components = get_catalog().components(self.kind)
         names = [name for component in components for name in (component.full_name, component.name)]
         if self.kind in _describing:
-            # A component within another of its kind, which might go on for ever: only its name is told here.
+            # A backbone around a backbone, for instance: its schema would hold itself without end, so the
+            # inner one is described by its name only.
             return {"anyOf": [{"enum": names}, {"type": "object", "properties": {"type": {"enum": names}}}]}
         _describing.add(self.kind)
         try:
@@ -362,6 +375,7 @@ class NamedComponent:
                 if setting not in settings.setdefault(name, []):
                     settings[name].append(setting)
             own = [component.full_name, component.name]
+            # Required here, though the class has a default: it is what tells the choices apart.
             resolved["properties"] = {**resolved["properties"], "type": {"enum": own}}
             resolved["required"] = sorted({*resolved.get("required", []), "type"})
             resolved["description"] = component.definition.summary
@@ -372,11 +386,13 @@ class NamedComponent:
             "type": "object",
             "description": f"Settings of the {self.kind} that the model's preset names.",
             "properties": {name: {"anyOf": found} for name, found in settings.items() if name != "type"},
+            # Without it a misspelt setting of a complete component would pass as a partial one.
             "additionalProperties": False,
         }
         return {"oneOf": [*choices, {"enum": list(names)}, partial]}
 
-    def _resolve(self, value: Any) -> ComponentConfig:
+    def _resolve(self, value: object) -> ComponentConfig:
+        # Already validated, for instance when a spec is copied; without a type it is a bare base class.
         if isinstance(value, self.base) and value.type:
             return value
         if isinstance(value, str):

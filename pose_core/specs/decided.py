@@ -46,7 +46,7 @@ class Preprocess:
         return self.size
 
 
-def still_auto(key: str) -> ConfigError:
+def make_auto_error(key: str) -> ConfigError:
     """Make the error for a value that should be decided by now."""
     return ConfigError(
         f"{key}: is still 'auto', which is decided when training starts; train before using it"

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pose_core.catalog import get_catalog
-from pose_core.catalog.merge import merge
+from pose_core.catalog.merge import ContentDict, merge
+from pose_core.definitions import Content
 from pose_core.errors import ConfigError, setting
 from pose_core.hooks import NEEDS, ExtraHead
 from pose_core.specs.components import HeadConfig
@@ -21,12 +22,12 @@ from pose_core.specs.run import RunSpec
 from pose_core.structures import Skeleton
 
 
-def needs_of(skeleton: Skeleton) -> set[str]:
-    """Which of :data:`pose_core.hooks.NEEDS` a project has."""
-    return _needs(skeleton.unique_keypoints, skeleton.identified, skeleton.individuals)
+def find_needs(skeleton: Skeleton) -> set[str]:
+    """List those of :data:`pose_core.hooks.NEEDS` that a project has."""
+    return _list_needs(skeleton.unique_keypoints, skeleton.identified, skeleton.individuals)
 
 
-def extra_heads(content: Mapping[str, Any], user: Sequence[Mapping[str, Any]]) -> dict[str, ExtraHead]:
+def extra_heads(content: Content, user: Sequence[Content]) -> dict[str, ExtraHead]:
     """The heads to be added, by name.
 
     None where the user describes a whole network, as the config.yaml of a run does: that is trained as it
@@ -36,14 +37,16 @@ def extra_heads(content: Mapping[str, Any], user: Sequence[Mapping[str, Any]]) -
         content: everything merged, not validated yet.
         user: what of it the user wrote, in layers.
     """
-    model = _section(content, "model")
-    if any(_whole_network(_section(layer, "model")) for layer in user):
+    model = _read_section(content, "model")
+    # A run must predict what it was trained for, whatever heads plugins offer by now.
+    if any(_whole_network(_read_section(layer, "model")) for layer in user):
         return {}
-    heads, skeleton = _section(model, "heads"), _section(content, "skeleton")
-    needs = _needs(
+    heads, skeleton = _read_section(model, "heads"), _read_section(content, "skeleton")
+    needs = _list_needs(
         skeleton.get("unique_keypoints") or (), skeleton.get("identified"), skeleton.get("individuals") or ()
     )
-    needs -= {need for head in heads.values() for need in _learned(head)}
+    # A head of the preset or the user that learns it already is enough.
+    needs -= {need for head in heads.values() for need in _find_learned(head)}
     offered = get_catalog().extra_heads(str(model.get("method")))
     wanted = {extra.name: extra for need, extra in offered.items() if need in needs}
     # Of a head that is added by itself the user may write some settings; with a type, it is the user's own.
@@ -55,11 +58,11 @@ def extra_heads(content: Mapping[str, Any], user: Sequence[Mapping[str, Any]]) -
 
 
 def with_heads(
-    content: Mapping[str, Any],
+    content: Content,
     extra: Mapping[str, ExtraHead],
-    layers: Sequence[Mapping[str, Any]],
+    layers: Sequence[Content],
     origin: Mapping[tuple[int | str, ...], str],
-) -> dict[str, Any]:
+) -> ContentDict:
     """The content with the extra heads, after and below what is there, and without those in whose place
     stands null.
 
@@ -72,15 +75,19 @@ def with_heads(
     Raises:
         ConfigError: null stands in the place of a head that does not exist.
     """
-    model = _section(content, "model")
-    heads = _section(model, "heads")
+    model = _read_section(content, "model")
+    heads = _read_section(model, "heads")
     if not heads:
         return dict(content)
     offered = get_catalog().extra_heads(str(model.get("method")))
     known = {extra.name for extra in offered.values()}
+    # A head that a preset brings and a file leaves out is null in the merged content; only the layers still
+    # show that it was there.
     for layer in layers:
         known |= {
-            name for name, head in _section(_section(layer, "model"), "heads").items() if head is not None
+            name
+            for name, head in _read_section(_read_section(layer, "model"), "heads").items()
+            if head is not None
         }
     for name in (n for n, head in heads.items() if head is None and n not in known):
         there = ", ".join(n for n, head in heads.items() if head is not None)
@@ -93,6 +100,7 @@ def with_heads(
         ({"feature": h["feature"]} for h in heads.values() if _is_mapping(h) and "feature" in h), {}
     )
     made = {name: {**shared, **head.head} for name, head in extra.items()}
+    # Own heads first: an identity head names the animals that a head before it found.
     own = {name: head for name, head in heads.items() if name not in extra and head is not None}
     return {
         **content,
@@ -100,8 +108,8 @@ def with_heads(
     }
 
 
-def note(spec: RunSpec, head: ExtraHead) -> str:
-    """What the user should know of a head that was added."""
+def make_note(spec: RunSpec, head: ExtraHead) -> str:
+    """Word the note on a head that was added."""
     names = spec.skeleton.unique_keypoints if head.needs == "unique_keypoints" else spec.skeleton.individuals
     component = spec.model.heads[head.name].type
     return (
@@ -111,7 +119,7 @@ def note(spec: RunSpec, head: ExtraHead) -> str:
     )
 
 
-def _needs(unique_keypoints: Sequence[str], identified: object, individuals: Sequence[str]) -> set[str]:
+def _list_needs(unique_keypoints: Sequence[str], identified: object, individuals: Sequence[str]) -> set[str]:
     has = {
         "unique_keypoints": bool(unique_keypoints),
         "identity": identified is True and len(individuals) > 1,
@@ -119,26 +127,29 @@ def _needs(unique_keypoints: Sequence[str], identified: object, individuals: Seq
     return {need for need in NEEDS if has[need]}
 
 
-def _learned(head: Any) -> set[str]:
-    """Which needs a head, as YAML has it, serves; none where it is wrong, which validation will say."""
+def _find_learned(head: Any) -> set[str]:
+    """Find the needs that a head, as YAML has it, serves; none where it is not valid."""
     try:
         config = parse_component("head", HeadConfig, head)
+    # Validation follows, and names the key with the line of the file.
     except ConfigError:
         return set()
     serves = {"unique_keypoints": config.predicts_unique(), "identity": config.predicts_identity()}
     return {need for need in NEEDS if serves[need]}
 
 
-def _whole_network(model: Mapping[str, Any]) -> bool:
-    heads = _section(model, "heads")
-    return "type" in _section(model, "backbone") and any("type" in _section(heads, name) for name in heads)
+def _whole_network(model: Content) -> bool:
+    heads = _read_section(model, "heads")
+    return "type" in _read_section(model, "backbone") and any(
+        "type" in _read_section(heads, name) for name in heads
+    )
 
 
 def _is_mapping(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
-def _section(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def _read_section(content: Content, key: str) -> Content:
     """A section; empty where there is none or something else stands, which validation will say."""
     section = content.get(key)
     return section if isinstance(section, Mapping) else {}

@@ -24,7 +24,7 @@ class Feature:
     tokens: bool = False
 
 
-def declared(name: str, ask: Callable[[], object]) -> tuple[Feature, ...]:
+def ask_features(name: str, ask: Callable[[], object]) -> tuple[Feature, ...]:
     """The features that a config says its network puts out, checked, since everything else is built on them.
 
     Args:
@@ -36,6 +36,8 @@ def declared(name: str, ask: Callable[[], object]) -> tuple[Feature, ...]:
         PluginError: it answers with something else than features, or fails.
     """
     try:
+        # Plugin code, the only part of a spec check that computes: whatever it raises is laid at the
+        # plugin.
         answer = ask()
     except (ValueError, PoseError):
         raise
@@ -44,6 +46,7 @@ def declared(name: str, ask: Callable[[], object]) -> tuple[Feature, ...]:
         raise PluginError(
             f"{name}: its config cannot say its features ({why}); the plugin is broken"
         ) from error
+    # Asked by type, for a generator would be empty when it is read again.
     features = tuple(answer) if isinstance(answer, (tuple, list)) else ()
     if not features or not all(isinstance(f, Feature) and f.channels > 0 and f.stride > 0 for f in features):
         raise PluginError(
@@ -53,7 +56,7 @@ def declared(name: str, ask: Callable[[], object]) -> tuple[Feature, ...]:
 
 
 def choose_feature(features: Sequence[Feature], index: int | None) -> int:
-    """Which feature map a head or neck uses, for a config field called ``feature``.
+    """Choose the feature map that a head or neck uses, for a config field called ``feature``.
 
     Args:
         features: those that arrive.
@@ -63,6 +66,7 @@ def choose_feature(features: Sequence[Feature], index: int | None) -> int:
         ValueError: the choice does not exist or is no map.
     """
     choices = ", ".join(f"{i} ({f.channels} channels, stride {f.stride})" for i, f in enumerate(features))
+    # Maps go from fine to coarse.
     chosen = index or 0
     if not 0 <= chosen < len(features):
         raise ValueError(f"feature: there is no feature map {chosen}; there are {choices}")

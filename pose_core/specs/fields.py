@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+# Literal with booleans, not a str: YAML makes true and false of the unquoted words.
 Pretrained = Annotated[
     Literal["auto", True, False],
     Field(

@@ -57,6 +57,7 @@ class DeconvolutionHeadConfig(FeatureMapHeadConfig):
             raise ValueError(
                 f"deconv_layers: {layers} on a feature map of stride {feature.stride} give more cells than "
                 "pixels; "
+                # The largest power of 2 that is not above the stride.
                 f"at most {feature.stride.bit_length() - 1}"
             )
         self.check_stride(stride)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pose_core.catalog import get_catalog
+from pose_core.catalog.merge import ContentDict
 from pose_core.errors import ConfigError
 from pose_core.specs.base import Spec
 from pose_core.specs.components import AnyBackbone, AnyHead, AnyInput, AnyNeck
-from pose_core.specs.decided import Preprocess, still_auto
-from pose_core.specs.features import Feature, declared
+from pose_core.specs.decided import Preprocess, make_auto_error
+from pose_core.specs.features import Feature, ask_features
 
 CUSTOM = "custom"
 """Name of a model that is no preset."""
@@ -61,11 +62,13 @@ class PreprocessSpec(Spec):
 
     @model_validator(mode="before")
     @classmethod
-    def _view_follows(cls, value: Any) -> Any:
+    def _view_follows(cls, value: object) -> object:
         if isinstance(value, dict) and "view" in value:
             why = PydanticCustomError("view", "follows from model.method; leave it out")
             raise ValidationError.from_exception_data(
-                "PreprocessSpec", [InitErrorDetails(type=why, loc=("view",), input=None)]
+                # A ValueError would be placed at the whole section; this one is placed at the key.
+                "PreprocessSpec",
+                [InitErrorDetails(type=why, loc=("view",), input=None)],
             )
         return value
 
@@ -76,9 +79,9 @@ class PreprocessSpec(Spec):
         return self
 
 
-def _or_null(schema: dict[str, Any]) -> None:
-    """What a file may say beyond what is left when it has been merged; see
-    :mod:`pose_core.specs.extra_heads`."""
+def _allow_null(schema: ContentDict) -> None:
+    """Allow null in a file in the place of a head; see :mod:`pose_core.specs.extra_heads`."""
+    # The field has no null: when it is validated, heads that were left out are gone.
     schema["additionalProperties"] = {"anyOf": [schema["additionalProperties"], {"type": "null"}]}
 
 
@@ -99,7 +102,7 @@ class ModelSpec(Spec):
         description="Heads by name. They are decoded in this order, each refining what the ones before it "
         "found. Null "
         "instead of a head that the model would have leaves it out.",
-        json_schema_extra=_or_null,
+        json_schema_extra=_allow_null,
     )
     inputs: dict[str, AnyInput] = Field(
         default_factory=dict, description="Where the extra inputs of the backbone come from, by input name."
@@ -110,6 +113,7 @@ class ModelSpec(Spec):
     def _method_is_installed(cls, name: str) -> str:
         try:
             return get_catalog().method(name).name
+        # Braces in the text would be taken for fields of the template, so it is passed as a value.
         except ConfigError as error:
             raise PydanticCustomError("method", "{reason}", {"reason": str(error)}) from None
 
@@ -119,16 +123,16 @@ class ModelSpec(Spec):
         return get_catalog().method(self.method).view
 
     def decided_preprocess(self) -> Preprocess:
-        """How images become inputs, every ``auto`` decided.
+        """Decide how images become inputs: no ``auto`` is left.
 
         Raises:
             ConfigError: one is not decided yet.
         """
         written, view = self.preprocess, self.view
         if written.scale == "auto":
-            raise still_auto("model.preprocess.scale")
+            raise make_auto_error("model.preprocess.scale")
         if written.min_box == "auto":
-            raise still_auto("model.preprocess.min_box")
+            raise make_auto_error("model.preprocess.min_box")
         return Preprocess(
             view,
             written.scale,
@@ -143,9 +147,9 @@ class ModelSpec(Spec):
 
     def head_features(self) -> tuple[Feature, ...]:
         """What the heads get: the features of the neck, or of the backbone without one."""
-        features = declared(self.backbone.type, self.backbone.features)
+        features = ask_features(self.backbone.type, self.backbone.features)
         neck = self.neck
-        return features if neck is None else declared(neck.type, lambda: neck.features(features))
+        return features if neck is None else ask_features(neck.type, lambda: neck.features(features))
 
     def predicts_unique(self) -> bool:
         """Whether a head finds the keypoints that exist once a frame."""
@@ -174,7 +178,11 @@ class ModelSpec(Spec):
             add(("inputs", name), f"backbone {self.backbone.type} takes no input of this name")
         try:
             if self.neck is not None:
-                self.neck.check(declared(self.backbone.type, self.backbone.features), self.preprocess.size)
+                # Before its features are asked: a neck may fail to compute features of maps that it cannot
+                # take.
+                self.neck.check(
+                    ask_features(self.backbone.type, self.backbone.features), self.preprocess.size
+                )
             features = self.head_features()
         except ValueError as error:
             add(("neck",), str(error))
@@ -184,15 +192,15 @@ class ModelSpec(Spec):
                     head.check(features, self.preprocess.size)
                 except ValueError as error:
                     add(("heads", name), str(error))
-        for loc, message in contradictions(self):
+        for loc, message in find_contradictions(self):
             add(loc, message)
         if errors:
             raise ValidationError.from_exception_data("ModelSpec", errors)
         return self
 
 
-def contradictions(model: ModelSpec) -> Iterator[tuple[tuple[str, ...], str]]:
-    """What in a model its method cannot predict with: the key, and why."""
+def find_contradictions(model: ModelSpec) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Find settings that the method cannot predict with: key and reason."""
     method = get_catalog().method(model.method)
     if method.view == "animal" and model.preprocess.size is None:
         yield ("preprocess", "size"), f"{method.name} looks at crops: give their (height, width)"
@@ -201,6 +209,8 @@ def contradictions(model: ModelSpec) -> Iterator[tuple[tuple[str, ...], str]]:
             ("preprocess", "half_pixel"),
             f"false is for crops, and {method.name} looks at whole frames; leave it out",
         )
+    # A file that names a preset and another method would get the preset's network with a decoding that it
+    # was not made for.
     same_name = [m for m in get_catalog().models() if model.name in (m.name, m.full_name)]
     if same_name and all(m.method != method.name for m in same_name):
         others = " or ".join(dict.fromkeys(m.method for m in same_name))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar, cast
 
 import yaml
 from pydantic import SerializeAsAny, create_model
 
+from pose_core.definitions import Content
 from pose_core.errors import ConfigError
 from pose_core.specs.base import Spec
 from pose_core.specs.components import ComponentConfig, NamedComponent
@@ -17,7 +17,7 @@ from pose_core.specs.yaml_file import parse_yaml, validate_as
 C = TypeVar("C", bound=ComponentConfig)
 
 
-def parse_component(kind: str, base: type[C], content: str | Mapping[str, Any], place: str = "") -> C:
+def parse_component(kind: str, base: type[C], content: str | Content, place: str = "") -> C:
     """Parse one component, given by its name or with settings.
 
     Args:
@@ -31,20 +31,22 @@ def parse_component(kind: str, base: type[C], content: str | Mapping[str, Any], 
     """
     if isinstance(content, str) and content.startswith("{"):
         try:
-            content = cast(Mapping[str, Any], parse_yaml(content))
+            content = cast(Content, parse_yaml(content))
         except yaml.YAMLError:
             raise ConfigError(
                 f"{content!r} is not valid YAML; write {{type: NAME, setting: value}}"
             ) from None
     keys = (place or kind).split(".")
+    # Wrapped as in a configuration, so that one function words the errors of both.
     whole: Any = content
     for key in reversed(keys):
         whole = {key: whole}
     try:
-        found: Any = validate_as(whole, {}, "", _holder(kind, base, tuple(keys)))
+        found: Any = validate_as(whole, {}, "", _make_holder(kind, base, tuple(keys)))
     except ConfigError as error:
         message = str(error)
         if not place:
+            # Without a place the caller's command has no such key; the kind would only puzzle.
             message = message.removeprefix(f"{kind}: ").removeprefix(f"{kind}.")
         raise ConfigError(message) from None
     for key in keys:
@@ -52,8 +54,9 @@ def parse_component(kind: str, base: type[C], content: str | Mapping[str, Any], 
     return cast(C, found)
 
 
+# Making a pydantic class is far slower than validating by it, and each file written asks again.
 @lru_cache(maxsize=64)
-def _holder(kind: str, base: type[ComponentConfig], keys: tuple[str, ...]) -> type[Spec]:
+def _make_holder(kind: str, base: type[ComponentConfig], keys: tuple[str, ...]) -> type[Spec]:
     """A spec that holds the component at these keys, so that a wrong setting is named as in a
     configuration."""
     held: Any = Annotated[SerializeAsAny[base], NamedComponent(kind, base)]  # type: ignore[valid-type, misc]

@@ -10,16 +10,16 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from pose_core.catalog import Model, get_catalog
 from pose_core.catalog.install_hints import MODEL
-from pose_core.catalog.merge import merge
+from pose_core.catalog.merge import ContentDict, merge
+from pose_core.definitions import Content
 from pose_core.errors import ConfigError, argument, command, setting
 from pose_core.hooks import MethodSpec
-from pose_core.specs.extra_heads import extra_heads, note, with_heads
+from pose_core.specs.extra_heads import extra_heads, make_note, with_heads
 from pose_core.specs.run import RunSpec
 from pose_core.specs.yaml_file import Loc, parse_yaml, read_yaml, validate
 
@@ -34,11 +34,11 @@ class Layer:
             edit.
     """
 
-    content: Mapping[str, Any]
+    content: Content
     origin: Mapping[Loc, str] = field(default_factory=dict)
 
 
-def file_layer(path: Path) -> Layer:
+def read_layer(path: Path) -> Layer:
     """A user's YAML file.
 
     Raises:
@@ -48,13 +48,13 @@ def file_layer(path: Path) -> Layer:
     return Layer(content, {loc: f"{path} line {line}" for loc, line in lines.items()})
 
 
-def set_layer(assignments: Sequence[str]) -> Layer:
+def parse_assignments(assignments: Sequence[str]) -> Layer:
     """Put assignments (``a.b=c``) into a layer; values are YAML (numbers, true, null, [lists]).
 
     Raises:
         ConfigError: an assignment has no ``=``, or goes through a value that is no mapping.
     """
-    content: dict[str, Any] = {}
+    content: ContentDict = {}
     origin: dict[Loc, str] = {}
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
@@ -65,6 +65,7 @@ def set_layer(assignments: Sequence[str]) -> Layer:
                 "train.optimizer.lr=0.001"
             )
         try:
+            # YAML, as in a file: 0.001, true, null and [a, b] mean the same in both.
             value = parse_yaml(text)
         except yaml.YAMLError:
             raise ConfigError(f"{setting(repr(assignment))}: the value is not valid YAML; quote it") from None
@@ -72,16 +73,17 @@ def set_layer(assignments: Sequence[str]) -> Layer:
         for key in keys[:-1]:
             inner = inner.setdefault(key, {})
             if not isinstance(inner, dict):
+                # Two assignments that contradict each other: neither may win in silence.
                 raise ConfigError(f"{setting(repr(assignment))}: {key} was already set to a value")
         inner[keys[-1]] = value
         origin[keys] = setting(path.strip())
     return Layer(content, origin)
 
 
-def option_layer(options: Iterable[tuple[str, str, Any]]) -> Layer:
+def make_option_layer(options: Iterable[tuple[str, str, object]]) -> Layer:
     """Options with a name of their own: (how messages call it, ``train.epochs``, value); None means not
     given."""
-    content: dict[str, Any] = {}
+    content: ContentDict = {}
     origin: dict[Loc, str] = {}
     for option, path, value in options:
         if value is None:
@@ -109,11 +111,12 @@ def choose_model(name: str, multi_animal: bool, method: str | None = None) -> Mo
     offered = get_catalog().model(name, method)
     if method is not None:
         return offered[0]
-    order = _preferred_methods(multi_animal)
+    order = _rank_methods(multi_animal)
     suitable = [model for model in offered if model.method in order]
     if suitable:
         return min(suitable, key=lambda model: order.index(model.method))
     others = sorted({m.name for m in get_catalog().models() if m.method in order})
+    # Among the models that would do, not all: the name itself was right, only not for these data.
     near = difflib.get_close_matches(name, others, n=3, cutoff=0.5) or others[:3]
     advice = (
         f"for several there is {' or '.join(near)}; {command('models')} lists all"
@@ -128,7 +131,7 @@ def choose_model(name: str, multi_animal: bool, method: str | None = None) -> Mo
     )
 
 
-def _preferred_methods(multi_animal: bool) -> list[str]:
+def _rank_methods(multi_animal: bool) -> list[str]:
     """Names of the methods that can handle the data, those first that suit them best."""
 
     def key(method: MethodSpec) -> tuple[bool, bool, bool]:
@@ -146,7 +149,7 @@ def resolve(
     data: Layer,
     user: Sequence[Layer],
     notes: list[str] | None = None,
-    stages: Mapping[str, Mapping[str, Any]] | None = None,
+    stages: Mapping[str, Content] | None = None,
 ) -> RunSpec:
     """One configuration from all layers.
 
@@ -162,19 +165,23 @@ def resolve(
     Raises:
         ConfigError: one line that names the key, the reason and where it was written.
     """
-    content: dict[str, Any] = {}
+    content: ContentDict = {}
     presets = model.layers if model is not None else ()
     for preset in presets:
         content = merge(content, preset)
     if model is not None:
+        # Above the presets and below the user, so that a file may insist on a method and be refused for it
+        # by key.
         content = merge(content, {"model": {"name": model.full_name, "method": model.method}})
     origin: dict[Loc, str] = {}
     for layer in (data, *user):
+        # Before merging: afterwards the section that was overwritten is gone.
         _check_mappings(layer, content)
         content = merge(content, layer.content)
         origin.update(layer.origin)
     extra = extra_heads(content, [layer.content for layer in user]) if model is not None else {}
     content = with_heads(content, extra, [*presets, data.content, *(layer.content for layer in user)], origin)
+    # Once more, above the user: a file may name the model by its bare name, and the run keeps the full one.
     if model is not None:
         content = merge(content, {"model": {"name": model.full_name}})
     elif not isinstance(content.get("model"), Mapping) or "backbone" not in content["model"]:
@@ -184,13 +191,14 @@ def resolve(
         )
     if stages is not None:
         content = {**content, "stages": stages}
+    # Validated once, after all layers: a partial layer is not valid by itself.
     spec = validate(content, origin)
     if notes is not None:
-        notes += [note(spec, head) for head in extra.values()]
+        notes += [make_note(spec, head) for head in extra.values()]
     return spec
 
 
-def _check_mappings(layer: Layer, below: Mapping[str, Any]) -> None:
+def _check_mappings(layer: Layer, below: Content) -> None:
     """A section written as a plain value would silently replace the whole preset below it."""
     for key, value in layer.content.items():
         if isinstance(below.get(key), Mapping) and not isinstance(value, Mapping):

@@ -7,7 +7,7 @@ numbers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     Discriminator,
@@ -22,12 +22,13 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pose_core.catalog import get_catalog
-from pose_core.catalog.merge import merge
+from pose_core.catalog.merge import ContentDict, merge
+from pose_core.definitions import Content
 from pose_core.errors import ConfigError
 from pose_core.hooks import MethodSpec, SupplierSpec
 from pose_core.specs.base import Spec
 from pose_core.specs.components import AnyDetector, AnyReader, AnyStage
-from pose_core.specs.decided import still_auto
+from pose_core.specs.decided import make_auto_error
 from pose_core.specs.model import ModelSpec
 from pose_core.specs.train import AugmentationSpec, CropSpec, TrainSpec
 from pose_core.structures import Skeleton
@@ -89,6 +90,7 @@ class InferenceSpec(Spec):
     threshold: float = Field(
         0.0, ge=0, le=1, description="Keypoints with a lower score are reported as missing."
     )
+    # A word and not null, for null is an answer of its own: any number.
     max_animals: PositiveInt | Literal["project"] | None = Field(
         "project",
         description="At most so many animals a frame, of boxes those with the highest scores; project: as "
@@ -153,6 +155,7 @@ class NetworkSpec(Spec):
 class PoseNetworkSpec(NetworkSpec):
     """A pose network, its training, and how it predicts."""
 
+    # First in the file: a reader of config.yaml needs it to know which spec follows.
     trains: Literal["poses"] = Field("poses", description="What the network learns.")
     model: ModelSpec
     stages: dict[str, AnyNetworkSpec] = Field(
@@ -174,12 +177,14 @@ class PoseNetworkSpec(NetworkSpec):
 
     @model_validator(mode="before")
     @classmethod
-    def _has_the_stages_of_its_method(cls, value: Any) -> Any:
+    def _has_the_stages_of_its_method(cls, value: object) -> object:
         if not isinstance(value, Mapping):
             return value
+        # Here too, not only in validate_as: a spec may be made in Python, and networks under stages are
+        # validated by themselves.
         content = with_stages(value)
-        method = _method(content)
-        stages = _section(content, "inference").get("stages", {}) if method is not None else {}
+        method = _find_method(content)
+        stages = _read_section(content, "inference").get("stages", {}) if method is not None else {}
         for name in stages if isinstance(stages, Mapping) else ():
             if method is not None and name not in method.stages:
                 message = (
@@ -187,6 +192,7 @@ class PoseNetworkSpec(NetworkSpec):
                 )
                 reason = PydanticCustomError("stage", "{m}", {"m": message})
                 error = InitErrorDetails(type=reason, loc=("inference", "stages", str(name)), input=None)
+                # By key; a ValueError of a before-validator is placed at the whole section.
                 raise ValidationError.from_exception_data("RunSpec", [error])
         return content
 
@@ -197,7 +203,7 @@ class PoseNetworkSpec(NetworkSpec):
                 type=PydanticCustomError("stage", "{m}", {"m": problem}), loc=("stages", name), input=None
             )
             for name, stage in self.stages.items()
-            if (problem := _problem_of_network(name, stage, self)) is not None
+            if (problem := _find_problem(name, stage, self)) is not None
         ]
         if errors:
             raise ValidationError.from_exception_data("stages", errors)
@@ -226,7 +232,7 @@ class DetectorSpec(NetworkSpec):
             ConfigError: it is not decided yet.
         """
         if self.min_box == "auto":
-            raise still_auto("min_box")
+            raise make_auto_error("min_box")
         return self.min_box
 
     def trainable(self) -> bool:
@@ -234,8 +240,9 @@ class DetectorSpec(NetworkSpec):
         return self.network.trainable()
 
 
-def trains_of(section: object) -> str:
-    """What the network of a section learns: as it says, or as the key shows that describes the network."""
+def find_trained(section: object) -> str:
+    """Find what the network of a section learns: by its key ``trains``, or by the key that describes it."""
+    # pydantic asks with validated sections as well, when it serializes the union.
     if isinstance(section, NetworkSpec):
         return section.trains
     if not isinstance(section, Mapping):
@@ -246,11 +253,12 @@ def trains_of(section: object) -> str:
 AnyNetworkSpec = Annotated[
     Annotated[PoseNetworkSpec, Tag("poses")] | Annotated[DetectorSpec, Tag("boxes")],
     Discriminator(
-        trains_of,
+        find_trained,
         custom_error_type="trains",
         custom_error_message="trains: must be poses or boxes",
     ),
 ]
+# The class holds itself through a union that can only be written below it.
 PoseNetworkSpec.model_rebuild()
 
 
@@ -259,11 +267,11 @@ LEARNS: Mapping[str, str] = {"poses": "a pose network", "boxes": "a detector"}
 
 
 def run_suppliers() -> dict[str, SupplierSpec]:
-    """What may stand under ``stages``: the suppliers that take the run of a network, by name."""
+    """List the suppliers that take the run of a network, by name: they may stand under ``stages``."""
     return {supplier.name: supplier for supplier in get_catalog().suppliers() if "run" in supplier.takes}
 
 
-def _problem_of_network(name: str, network: NetworkSpec, spec: PoseNetworkSpec) -> str | None:
+def _find_problem(name: str, network: NetworkSpec, spec: PoseNetworkSpec) -> str | None:
     """Why a network under ``stages`` does not suit the model; None where it does."""
     suppliers = run_suppliers()
     if name not in suppliers:
@@ -274,34 +282,36 @@ def _problem_of_network(name: str, network: NetworkSpec, spec: PoseNetworkSpec) 
     )
     if supplier.gives not in needs:
         return f"{spec.name} needs no {supplier.gives}; leave it out"
+    # Empty: the supplier takes the run of any network.
     if supplier.trains not in ("", network.trains):
         return f"needs {LEARNS[supplier.trains]}, not {LEARNS[network.trains]}"
     return None
 
 
-def with_stages(content: Mapping[str, Any]) -> Mapping[str, Any]:
+def with_stages(content: Content) -> Content:
     """Put the stages of its method below what the content of a run spec says of them.
 
     What is wrong in it is left for validation to say.
     """
-    method, inference = _method(content), _section(content, "inference")
+    method, inference = _find_method(content), _read_section(content, "inference")
     if method is None or not isinstance(settings := inference.get("stages", {}), Mapping):
         return content
+    # _read_section makes an empty mapping of a wrong value, and merging would cover it up.
     if not isinstance(content.get("inference", {}), Mapping | InferenceSpec):
         return content
     return {**content, "inference": {**inference, "stages": merge(method.stages, settings)}}
 
 
-def _method(content: Mapping[str, Any]) -> MethodSpec | None:
+def _find_method(content: Content) -> MethodSpec | None:
     """The method that the content of a run spec names; None where there is none of that name."""
-    name = _section(content, "model").get("method", ModelSpec.model_fields["method"].default)
+    name = _read_section(content, "model").get("method", ModelSpec.model_fields["method"].default)
     try:
         return get_catalog().method(str(name))
     except ConfigError:
         return None
 
 
-def _section(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+def _read_section(content: Content, key: str) -> Content:
     """A section as keys and values; empty where it is something else."""
     section = content.get(key)
     if isinstance(section, Spec):
@@ -341,13 +351,14 @@ OF_THE_RUN = tuple(name for name in RunBase.model_fields if name not in NetworkS
 def run_of_stage(spec: RunBase, name: str) -> AnyRunSpec:
     """The spec of a run of a network that the run builds on: the same data and skeleton."""
     section = spec.builds_on()[name]
-    content: dict[str, Any] = {
+    content: ContentDict = {
         **spec.model_dump(mode="json", include=set(OF_THE_RUN)),
+        # Plain values are validated again: the section has a class of its own, without the keys of a run.
         **section.model_dump(mode="json"),
     }
     return RUN_SPECS[section.trains].model_validate(content)
 
 
-def stage_of_run(spec: RunBase) -> dict[str, Any]:
+def stage_of_run(spec: RunBase) -> ContentDict:
     """The section under ``stages`` that a run of its own becomes, plain values."""
     return spec.model_dump(mode="json", exclude=set(OF_THE_RUN))

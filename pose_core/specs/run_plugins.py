@@ -28,15 +28,18 @@ def check_plugins(folder: Path) -> None:
     Raises:
         ConfigError: a plugin is missing or not active, or the configuration is no YAML.
     """
+    # Read as plain YAML: validation would fail on the missing plugin, with an error about one component.
     content, _ = read_yaml(folder / "config.yaml")
     named = {section: content.get(section) for section in _SECTIONS}
     catalog = get_catalog()
     needed = namespaces_in(named, catalog.kinds)
     if missing := needed - {plugin.name for plugin in catalog.plugins if plugin.active}:
-        raise ConfigError(f"{folder}: {advice(missing, catalog.plugins, came_with=_made_with(folder))}")
+        raise ConfigError(
+            f"{folder}: {advice(missing, catalog.plugins, came_with=_read_distributions(folder))}"
+        )
 
 
-def _made_with(folder: Path) -> dict[str, str]:
+def _read_distributions(folder: Path) -> dict[str, str]:
     """Namespace -> distribution, as the run remembers it. A damaged file is reported by what needs it."""
     try:
         content = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What is allowed where: the JSON Schema for editors, and the fields at a place for error messages."""
+"""JSON Schema for editors, and allowed fields for error messages."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, Discriminator, Tag
 
 from pose_core.catalog import get_catalog
+from pose_core.catalog.merge import ContentDict
 from pose_core.errors import PoseError
 from pose_core.specs.components import ComponentConfig, NamedComponent
 from pose_core.specs.run import RunSpec
 
 
-def json_schema() -> dict[str, Any]:
+def json_schema() -> ContentDict:
     """JSON Schema of a configuration file, with every component of the installed plugins.
 
     A user's file may leave out what the model's preset, the data or the command line provide, so nothing is
@@ -30,7 +31,7 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def config_class_at(
+def list_fields_at(
     loc: tuple[int | str, ...], content: Any, kind: type[BaseModel] = RunSpec
 ) -> tuple[str, ...]:
     """Names of the fields allowed at a place of a configuration.
@@ -40,69 +41,78 @@ def config_class_at(
         content: the configuration, from which the types of components are read.
         kind: of the configuration.
     """
-    annotation: Any = kind
+    annotation: object = kind
     for part in loc:
-        model = _model(annotation, content)
+        model = _find_class(annotation, content)
         if isinstance(model, type) and issubclass(model, ComponentConfig):
-            content = model.onto_defaults(content)  # the type of a part that the user's file does not repeat
-        annotation = _inner(annotation, part, content)
+            # The file need not repeat the type of a nested part; the default says it.
+            content = model.onto_defaults(content)
+        annotation = _find_inner(annotation, part, content)
         content = content[part]
-    found = _model(annotation, content)
+    found = _find_class(annotation, content)
     if found is None:
         return ()
     return tuple(f.name for f in fields(found)) if is_dataclass(found) else tuple(found.model_fields)
 
 
-def _inner(annotation: Any, part: int | str, content: Any) -> Any:
-    model = _model(annotation, content)
+def _find_inner(annotation: object, part: int | str, content: object) -> object:
+    model = _find_class(annotation, content)
     if isinstance(model, type) and issubclass(model, BaseModel) and part in model.model_fields:
         field = model.model_fields[str(part)]
         named = next((m for m in field.metadata if isinstance(m, NamedComponent)), None)
+        # pydantic moves the metadata of Annotated from the annotation to the field.
         return (named, field.annotation) if named else field.annotation
     if isinstance(model, type) and is_dataclass(model):
         return None
-    arguments = get_args(annotation)  # dict[str, X], list[X]
+    # The last argument is what dict[str, X] and list[X] hold.
+    arguments = get_args(annotation)
     return arguments[-1] if arguments else None
 
 
-def _model(annotation: Any, content: Any) -> Any:
+def _find_class(annotation: object, content: object) -> type[Any] | None:
     """The config class that an annotation means for this content."""
     if isinstance(annotation, tuple):
-        return _component(annotation[0], content)
+        return _find_component(annotation[0], content)
     if isinstance(annotation, type) and (issubclass(annotation, BaseModel) or is_dataclass(annotation)):
         return annotation
-    if isinstance(get_origin(annotation), type) and issubclass(get_origin(annotation), Mapping | Sequence):
-        return None  # of several components, each has its own
+    origin = get_origin(annotation)
+    # Of several components each has its own class, and none stands for all of them.
+    if isinstance(origin, type) and issubclass(origin, Mapping | Sequence):
+        return None
     arguments = get_args(annotation)
     for argument in arguments:
         if isinstance(argument, NamedComponent):
-            return _component(argument, content)
+            return _find_component(argument, content)
         if isinstance(argument, Discriminator):
-            return _tagged(arguments[0], argument, content)
+            return _choose_tagged(arguments[0], argument, content)
     for argument in arguments:
-        found = _model(argument, content)
+        # Annotated and optional types: the one member that is a class.
+        found = _find_class(argument, content)
         if found is not None:
             return found
     return None
 
 
-def _tagged(union: Any, discriminator: Discriminator, content: Any) -> Any:
+def _choose_tagged(union: object, discriminator: Discriminator, content: Any) -> type[Any] | None:
     """The member of a union that the content says it is."""
     choose = discriminator.discriminator
+    # pydantic allows a function or the name of a field.
     tag = choose(content) if callable(choose) else content.get(choose)
     for member in get_args(union):
+        chosen: type[Any]
         chosen, *marks = get_args(member)
         if any(isinstance(mark, Tag) and mark.tag == tag for mark in marks):
             return chosen
     return None
 
 
-def _component(named: NamedComponent, content: Any) -> type[ComponentConfig] | None:
+def _find_component(named: NamedComponent, content: object) -> type[ComponentConfig] | None:
     name = content.get("type") if isinstance(content, Mapping) else None
     if not isinstance(name, str):
         return None
     try:
         config: type[ComponentConfig] = get_catalog().component(named.kind, name).config_class()
     except PoseError:
+        # An unknown name: the keys that all components of the kind have are better than none.
         return named.base
     return config

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_
 from pydantic_core import PydanticCustomError
 
 from pose_core.specs.base import Spec
-from pose_core.specs.decided import still_auto
+from pose_core.specs.decided import make_auto_error
 from pose_core.specs.model import Size
 
 
@@ -24,6 +24,7 @@ def parse_duration(value: object) -> object:
     return value
 
 
+# Not a timedelta: pydantic reads those as ISO 8601 (PT10M), which users do not type.
 Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 
 
@@ -95,7 +96,8 @@ class AugmentationSpec(Spec):
             ConfigError: it is not decided yet.
         """
         if self.crop.size == "auto":
-            raise still_auto("augmentation.crop.size")
+            raise make_auto_error("augmentation.crop.size")
+        # Through plain values, since the fields have other classes there.
         return DecidedAugmentationSpec.model_validate(self.model_dump())
 
 
@@ -134,6 +136,7 @@ class TrainSpec(Spec):
         None, description="Stop after this time (90s, 10m, 2h); the schedule fits into it."
     )
     batch_size: int = Field(8, ge=1, description="Images a step, on each device.")
+    # Not None: a run must be repeatable even by a user who does not think of it.
     seed: int = Field(0, ge=0, description="Of initial weights, split, order and augmentation.")
     optimizer: OptimizerSpec = Field(default_factory=OptimizerSpec)
     schedule: ScheduleSpec = Field(default_factory=ScheduleSpec)
@@ -152,6 +155,7 @@ class TrainSpec(Spec):
     validate_every: PositiveInt | Literal["auto"] = Field(
         "auto", description="Epochs between validations (and checkpoints); auto: about 100 steps."
     )
+    # Texts and not numbers: these are Lightning's names, passed on as they are.
     precision: Literal["32", "16-mixed", "bf16-mixed"] = Field(
         "32", description="Arithmetic of the forward pass."
     )
@@ -185,9 +189,11 @@ class TrainSpec(Spec):
         Raises:
             ConfigError: it is not decided yet.
         """
+        # Devices and workers may stay auto: they depend on the machine, not on the data, and a run may go
+        # on on another.
         for key in ("epochs", "validate_every"):
             if getattr(self, key) == "auto":
-                raise still_auto(f"train.{key}")
+                raise make_auto_error(f"train.{key}")
         return DecidedTrainSpec.model_validate(self.model_dump())
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -13,7 +12,8 @@ from pose_core.catalog import Component, Model, Weights, get_catalog
 from pose_core.catalog.citations import Citation, read_entries
 from pose_core.catalog.composition import components_in
 from pose_core.catalog.distributions import required_by
-from pose_core.catalog.merge import merge
+from pose_core.catalog.merge import ContentDict, merge
+from pose_core.definitions import Content
 from pose_core.errors import ConfigError, RunError, command
 from pose_core.io.files import parse_json
 from pose_core.plugins import PluginRecord
@@ -53,6 +53,7 @@ class Used:
             *(model.plugin for model in self.models),
             *(component.plugin for component in self.components),
         ]
+        # A dict keeps the order and each plugin once; records are not hashable.
         return list({plugin.name: plugin for plugin in owners}.values())
 
     def citations(self) -> list[str]:
@@ -67,8 +68,8 @@ class Used:
         return list(read_entries(cited).values())
 
 
-def used_by(path: Path) -> Used:
-    """What a configuration file, or the run in a folder, uses.
+def find_used(path: Path) -> Used:
+    """Collect what a configuration file or a run uses.
 
     Raises:
         ConfigError: the file cannot be read, or names what is not installed.
@@ -80,7 +81,10 @@ def used_by(path: Path) -> Used:
             raise RunError(
                 f"{path}: not a run folder (no config.yaml in it); name a YAML file or a run folder"
             )
+        # Networks that the run builds on are runs of their own below it.
         for config in sorted(path.glob("config.yaml")) + sorted(path.glob("stages/**/config.yaml")):
+            # First, for it names all plugins that are missing; looking components up would stop at the
+            # first.
             check_plugins(config.parent)
             _collect(config, read_yaml(config)[0], used)
             _collect_provenance(config.with_name("provenance.json"), used)
@@ -89,8 +93,8 @@ def used_by(path: Path) -> Used:
     return used
 
 
-def _collect(path: Path, content: Mapping[str, Any], used: Used) -> None:
-    """What a configuration, or a section of a network that it builds on, uses."""
+def _collect(path: Path, content: Content, used: Used) -> None:
+    """Collect what a configuration, or a section under ``stages``, uses."""
     model = content.get("model")
     if not isinstance(model, Mapping | None):
         raise ConfigError(
@@ -110,6 +114,7 @@ def _collect(path: Path, content: Mapping[str, Any], used: Used) -> None:
     start = train.get("weights") if isinstance(train, Mapping) else None
     for kind, config in components_in(own, get_catalog().kinds):
         _add(path, kind, config, used, fetches=start is None)
+    # With a provenance, that says which weights were really used.
     if isinstance(start, str) and not path.with_name("provenance.json").is_file():
         _add_weights(start, used)
     for stage in stages.values() if isinstance(stages, Mapping) else ():
@@ -117,9 +122,11 @@ def _collect(path: Path, content: Mapping[str, Any], used: Used) -> None:
             _collect(path, {"skeleton": None, **stage} if "skeleton" in content else stage, used)
 
 
-def _add(path: Path, kind: str, config: dict[str, Any], used: Used, *, fetches: bool) -> None:
+def _add(path: Path, kind: str, config: ContentDict, used: Used, *, fetches: bool) -> None:
     component = get_catalog().component(kind, config["type"])
     try:
+        # Validated for its defaults: components within, and whether weights are fetched, often stand only
+        # there.
         whole = component.config_class().model_validate({**config, "type": component.full_name}).model_dump()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
@@ -139,6 +146,7 @@ def _add_pretrained(component: Component, used: Used) -> None:
     """Weights that a component fetches by itself: those that are offered for it by name, or what it says of
     them."""
     for weights in get_catalog().weights():
+        # Offered by name is said more exactly than by the component itself.
         if weights.definition.model == component.full_name and weights.part == component.definition.kind:
             _remember(weights, used)
             return

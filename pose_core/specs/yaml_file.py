@@ -9,7 +9,10 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
+from pose_core.catalog.merge import ContentDict
+from pose_core.definitions import Content
 from pose_core.errors import ConfigError
 from pose_core.specs.base import Spec
 from pose_core.specs.run import RUN_SPECS, AnyRunSpec, RunSpec, with_stages
@@ -19,7 +22,10 @@ Loc = tuple[int | str, ...]
 S = TypeVar("S", bound=Spec)
 
 
+# Far more than any configuration needs, and far below Python's limit of recursion, which every function
+# that walks through the content would meet.
 _DEPTH = 50
+# Aliases of aliases grow exponentially ("billion laughs"): a few lines of text would fill the memory.
 _REPETITION = 20
 
 
@@ -36,7 +42,7 @@ class UnusableYamlError(yaml.YAMLError):
 
 
 def parse_yaml(text: str, loader: type[yaml.SafeLoader] | type[yaml.BaseLoader] = yaml.SafeLoader) -> Any:
-    """What a YAML text holds: mappings, lists and plain values; nothing in it is run.
+    """Parse YAML into mappings, lists and plain values; nothing in it is run.
 
     Aliases may repeat a part, but not without end: of a text that they blow up (or that holds itself), the
     first function that walks through the content would never come back.
@@ -46,16 +52,16 @@ def parse_yaml(text: str, loader: type[yaml.SafeLoader] | type[yaml.BaseLoader] 
         loader: a loader that makes plain values only.
 
     Raises:
-        yaml.YAMLError: the text is no YAML, or cannot be used; ``problem`` says why, ``problem_mark`` where
-        (if known).
+        yaml.YAMLError: the text is no YAML, or cannot be used; ``problem`` says why, ``problem_mark`` where.
     """
+    # Step by step instead of yaml.load, to look at the nodes before content is made of them.
     parser = loader(text)
     try:
         node = parser.get_single_node()
         distinct: dict[int, int] = {}
         if node is None:
             return None
-        if _size(node, distinct, 0) > _REPETITION * (len(distinct) + 100):
+        if _count_nodes(node, distinct, 0) > _REPETITION * (len(distinct) + 100):
             raise UnusableYamlError("its aliases repeat too much; write out what they stand for")
         return parser.construct_document(node)
     except yaml.YAMLError:
@@ -69,21 +75,22 @@ def parse_yaml(text: str, loader: type[yaml.SafeLoader] | type[yaml.BaseLoader] 
         parser.dispose()
 
 
-def _size(node: yaml.Node, known: dict[int, int], depth: int) -> int:
+def _count_nodes(node: yaml.Node, known: dict[int, int], depth: int) -> int:
     """Number of nodes, those behind aliases counted as often as they are named."""
     if depth > _DEPTH:  # a node that holds itself has no depth
         raise UnusableYamlError("nested too deeply")
+    # An alias is the same node object, so each is counted once and added as often as it is named.
     if id(node) not in known:
         inner: list[yaml.Node] = []
         if isinstance(node, yaml.MappingNode):
             inner = [each for pair in node.value for each in pair]
         elif isinstance(node, yaml.SequenceNode):
             inner = node.value
-        known[id(node)] = 1 + sum(_size(each, known, depth + 1) for each in inner)
+        known[id(node)] = 1 + sum(_count_nodes(each, known, depth + 1) for each in inner)
     return known[id(node)]
 
 
-def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Loc, int]]:
+def read_yaml(path: Path) -> tuple[ContentDict, dict[Loc, int]]:
     """A YAML mapping and the line of each of its keys.
 
     Returns:
@@ -103,6 +110,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Loc, int]]:
         # Once more, for the lines: making the content moves what '<<' names into the nodes.
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
+        # Only marked errors have it, and PyYAML raises others too.
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         raise ConfigError(f"{path}: not valid YAML: {getattr(error, 'problem', error)}{where}") from None
@@ -118,6 +126,7 @@ def read_yaml(path: Path) -> tuple[dict[str, Any], dict[Loc, int]]:
 def _collect_lines(node: yaml.Node | None, at: Loc, lines: dict[Loc, int], path: Path) -> None:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
+            # By nodes, since the dict has lost duplicates: PyYAML keeps the last of them in silence.
             loc = (*at, str(key.value))
             if loc in lines:
                 raise ConfigError(
@@ -148,12 +157,12 @@ def read_run(path: Path) -> AnyRunSpec:
     )
 
 
-def validate(content: Mapping[str, Any], origin: Mapping[Loc, str], source: str = "") -> RunSpec:
+def validate(content: Content, origin: Mapping[Loc, str], source: str = "") -> RunSpec:
     """Check a complete mapping against the spec of a run; see :func:`validate_as`."""
     return validate_as(content, origin, source, RunSpec)
 
 
-def validate_as(content: Mapping[str, Any], origin: Mapping[Loc, str], source: str, kind: type[S]) -> S:
+def validate_as(content: Content, origin: Mapping[Loc, str], source: str, kind: type[S]) -> S:
     """Check a complete mapping against a spec.
 
     Args:
@@ -170,12 +179,12 @@ def validate_as(content: Mapping[str, Any], origin: Mapping[Loc, str], source: s
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(_sentence(error, content, origin, source, kind)) from None
+        raise ConfigError(_word_error(error, content, origin, source, kind)) from None
 
 
-def _sentence(
+def _word_error(
     error: ValidationError,
-    content: Mapping[str, Any],
+    content: Content,
     origin: Mapping[Loc, str],
     source: str,
     kind: type[Spec],
@@ -183,27 +192,30 @@ def _sentence(
     # What a union refuses it refuses once for each of its members: one sentence for all of them.
     places: dict[Loc, list[str]] = {}
     for detail in error.errors(include_url=False):
-        loc = _written(detail["loc"], content)
-        places.setdefault(loc, []).append(_reason(loc, detail, content, kind))
-    parts = [_placed(loc, " or ".join(dict.fromkeys(reasons)), origin) for loc, reasons in places.items()]
+        loc = _locate(detail["loc"], content)
+        places.setdefault(loc, []).append(_word_reason(loc, detail, content, kind))
+    parts = [_word_place(loc, " or ".join(dict.fromkeys(reasons)), origin) for loc, reasons in places.items()]
     if len(parts) > 3:
+        # One line must remain readable; the others are found when these are corrected.
         parts[3:] = [f"and {len(parts) - 3} more"]
     return (f"{source}: " if source else "") + "; ".join(parts)
 
 
-def _reason(loc: Loc, detail: Any, content: Mapping[str, Any], kind: type[Spec]) -> str:
+def _word_reason(loc: Loc, detail: ErrorDetails, content: Content, kind: type[Spec]) -> str:
     if detail["type"] == "extra_forbidden":
-        return f"unknown key; {_near(loc, content, kind)}"
+        return f"unknown key; {_suggest_keys(loc, content, kind)}"
     if detail["type"] == "missing":
         return "is required"
+    # pydantic's own prefixes, which mean nothing to a user.
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if detail["type"] in ("model_type", "dict_type", "dataclass_type"):
         message = "must hold keys and values"
     given = detail.get("input")
+    # Values that fit on a line; a whole section would not.
     return f"{message}, not {given!r}" if isinstance(given, (str, int, float, bool)) else message
 
 
-def _placed(loc: Loc, reason: str, origin: Mapping[Loc, str]) -> str:
+def _word_place(loc: Loc, reason: str, origin: Mapping[Loc, str]) -> str:
     """The path of the key, what is wrong, and where it was written."""
     # A check of a whole section names the key in its message: the place of that key is the better one.
     inside = [place for at, place in origin.items() if at[:-1] == loc and str(at[-1]) in reason]
@@ -213,7 +225,7 @@ def _placed(loc: Loc, reason: str, origin: Mapping[Loc, str]) -> str:
     return f"{path}: {' '.join(reason.split())}" + (f" ({where[0]})" if where else "")
 
 
-def _written(loc: Loc, content: Any) -> Loc:
+def _locate(loc: Loc, content: Any) -> Loc:
     """The part of an error's location that stands in the file (pydantic adds the tags of unions)."""
     kept: list[int | str] = []
     for at, part in enumerate(loc):
@@ -230,15 +242,16 @@ def _written(loc: Loc, content: Any) -> Loc:
     return tuple(kept)
 
 
-def _near(loc: Loc, content: Mapping[str, Any], kind: type[Spec]) -> str:
-    known = sorted(_known_keys(loc[:-1], content, kind))
+def _suggest_keys(loc: Loc, content: Content, kind: type[Spec]) -> str:
+    known = sorted(_list_keys(loc[:-1], content, kind))
     near = difflib.get_close_matches(str(loc[-1]), known, n=2, cutoff=0.6)
     return f"did you mean {' or '.join(near)}?" if near else f"known keys are {', '.join(known)}"
 
 
-def _known_keys(loc: Loc, content: Mapping[str, Any], kind: type[Spec]) -> set[str]:
+def _list_keys(loc: Loc, content: Content, kind: type[Spec]) -> set[str]:
     """The keys that are allowed at a place, found by walking the config classes beside the content."""
-    from pose_core.specs.schema import config_class_at
+    # Here, because schema needs the spec of a run, and only errors need the schema.
+    from pose_core.specs.schema import list_fields_at
 
-    found = config_class_at(loc, content, kind)
+    found = list_fields_at(loc, content, kind)
     return set(found) if found else set()

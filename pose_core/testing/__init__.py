@@ -1,5 +1,4 @@
-"""For tests of the core and of plugins: synthetic scenes with exact ground truth, projects, videos,
-conformance."""
+"""Help the tests of plugins: synthetic scenes, projects, conformance checks."""
 
 from pose_core.synthetic.projects import Example, scene_examples, write_project
 from pose_core.synthetic.scenes import Scene, SceneFrame, SceneSpec

@@ -18,15 +18,24 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, DataError, PluginError, argument, command, described
 from pose_core.io.files import write_whole
-from pose_core.plugins import place_in
+from pose_core.plugins import find_place
 from pose_core.testing.checks import NotApplicable, checks_of_level_0, every_check
 from pose_core.testing.checks.check import NETWORK, Check
-from pose_core.testing.checks.targets import ComponentSubject, StoredOutputs, Subject, subjects
+from pose_core.testing.checks.targets import (
+    ComponentSubject,
+    StoredOutputs,
+    StoredSummaries,
+    Subject,
+    subjects,
+)
+
+if TYPE_CHECKING:
+    from _pytest.mark import ParameterSet
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
@@ -46,7 +55,7 @@ class Item:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What became of a check.
+    """The outcome of one check.
 
     Attributes:
         check, subject: their names.
@@ -103,11 +112,15 @@ def run(item: Item) -> CheckResult:
     start = time.perf_counter()
     status, reason, advice = PASSED, "", ""
     try:
+        # A report has one line for each check. A library that warns while a part is built would break into
+        # it, and a warning is no failure.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             item.check.function(item.subject)
     except NotApplicable as why:
         status, reason = SKIPPED, str(why)
+    # demand() asserts, so the author is told what is demanded. Everything else comes out of the plugin's
+    # own code: there the place helps, and the demand would only distract.
     except AssertionError as error:
         status, reason, advice = (
             FAILED,
@@ -115,7 +128,7 @@ def run(item: Item) -> CheckResult:
             item.check.demand,
         )
     except Exception as error:  # whatever a plugin raises is what the report is about
-        place = place_in(error, item.subject.plugin)
+        place = find_place(error, item.subject.plugin)
         status, reason = FAILED, f"{type(error).__name__}: {described(error)}{f' ({place})' if place else ''}"
     return CheckResult(
         item.check.name,
@@ -159,13 +172,16 @@ def store_outputs(name: str, path: Path) -> int:
         ConfigError: nothing of that name is installed, or it has no networks.
         PluginError: a component does not run.
     """
+    # This module imports torch, which checks of level 0 must not.
     from pose_core.testing.checks.regression import summarize_outputs
 
-    stored: dict[str, Any] = {}
+    stored: dict[str, StoredSummaries] = {}
     for subject in subjects(name):
         if (
             not isinstance(subject, ComponentSubject)
             or NETWORK not in subject.kinds
+            # Level 2 compares maps and outputs only: a detector gives a list of boxes, in which two of
+            # almost equal score may change places.
             or subject.kind == "detector"
         ):
             continue
@@ -176,7 +192,7 @@ def store_outputs(name: str, path: Path) -> int:
         except Exception as error:
             raise PluginError(f"{subject.label} does not run: {' '.join(str(error).split())}") from error
     if not stored:
-        raise ConfigError(f"{name} has no backbone, neck or head whose outputs could be stored")
+        raise ConfigError(f"{name} has no backbone, neck or head, so no outputs to store")
     write_whole(path, json.dumps(stored, indent=1) + "\n")
     return len(stored)
 
@@ -205,8 +221,10 @@ def parametrize_with_checks(
         ConfigError: the plugin is not installed, or ``expected_failures`` or ``slow`` name what it does not
             have.
     """
+    # 'pose check' uses this module too, and must run where pytest is not installed.
     import pytest
 
+    # Authors copy the name from the source (check_...) or from a report, which leaves the prefix out.
     expected = {key.removeprefix("check_"): reason for key, reason in (expected_failures or {}).items()}
     wanted = {*levels, *({2} if reference is not None else ())}
     outputs = read_outputs(reference) if reference is not None else None
@@ -217,12 +235,13 @@ def parametrize_with_checks(
     if silent := sorted(key for key, reason in expected.items() if not reason.strip()):
         raise ConfigError(f"expected_failures of {name}: no reason is given for {', '.join(silent)}")
 
-    patient = set(slow)
-    if strangers := sorted(patient - {item.subject.label for item in found}):
-        raise ConfigError(f"slow of {name}: it has no {', '.join(strangers)}")
+    slow_labels = set(slow)
+    if absent := sorted(slow_labels - {item.subject.label for item in found}):
+        raise ConfigError(f"slow of {name}: it has no {', '.join(absent)}")
 
-    def parameter(item: Item) -> Any:
-        late = item.check.level > 0 and item.subject.label in patient
+    def parameter(item: Item) -> ParameterSet:
+        # Level 0 builds no network, so it is quick for the largest component too.
+        late = item.check.level > 0 and item.subject.label in slow_labels
         return pytest.param(item, id=item.id, marks=[pytest.mark.slow] if late else [])
 
     @pytest.mark.parametrize("item", [parameter(item) for item in found])
@@ -236,6 +255,7 @@ def parametrize_with_checks(
             pytest.skip(outcome.reason)
         if outcome.status == FAILED:
             if reason is not None:
+                # Not the mark xfail: with it, the failures above and below would count as expected, too.
                 pytest.xfail(reason)
             pytest.fail(f"{item.id}: {outcome.reason}\n{outcome.advice}", pytrace=False)
         if reason is not None:

@@ -20,7 +20,7 @@ from pose_core.errors import ConfigError, argument, command
 from pose_core.runs.run_folder import Run
 from pose_core.runs.start import NONE, run_of
 from pose_core.specs import CUSTOM, AnyRunSpec, DetectorConfig, DetectorRunSpec, ReaderConfig, parse_component
-from pose_core.specs.resolve import Layer, choose_model, file_layer, resolve, set_layer
+from pose_core.specs.resolve import Layer, choose_model, parse_assignments, read_layer, resolve
 from pose_core.specs.run import RunSpec, run_suppliers, stage_of_run
 from pose_core.specs.yaml_file import Loc, validate_as
 from pose_core.structures import LabelledDataset
@@ -56,8 +56,8 @@ class Written:
         Raises:
             ConfigError: the file cannot be read, or an option is malformed.
         """
-        files = [file_layer(config)] if config is not None else []
-        return cls((*files, set_layer(assignments), options.layer()), options, config is not None)
+        files = [read_layer(config)] if config is not None else []
+        return cls((*files, parse_assignments(assignments), options.layer()), options, config is not None)
 
     @property
     def content(self) -> Content:

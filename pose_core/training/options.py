@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from pydantic import TypeAdapter, ValidationError
 
 from pose_core.errors import ConfigError, argument
-from pose_core.specs.resolve import Layer, option_layer
+from pose_core.specs.resolve import Layer, make_option_layer
 from pose_core.specs.train import Seconds
 
 
@@ -36,13 +36,15 @@ class TrainOptions:
 
     def layer(self) -> Layer:
         """Make the layer of the network that the command names."""
-        return option_layer((argument(name), f"train.{name}", value) for name, value in self._given().items())
+        return make_option_layer(
+            (argument(name), f"train.{name}", value) for name, value in self._given().items()
+        )
 
     def stage_layer(self) -> Layer:
         """Make the layer of the networks that it builds on."""
         # Only what is meant for each network: weights are of one, and the time is shared out later.
         given = self._given()
-        return option_layer(
+        return make_option_layer(
             (argument(name), f"train.{name}", given.get(name)) for name in ("epochs", "batch_size")
         )
 

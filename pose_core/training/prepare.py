@@ -9,7 +9,7 @@ from pose_core.data.augment import Augmenter
 from pose_core.data.projects import read_with
 from pose_core.data.split import Split, make_split
 from pose_core.specs import AnyRunSpec, RunSpec
-from pose_core.specs.extra_heads import needs_of
+from pose_core.specs.extra_heads import find_needs
 from pose_core.structures import LabelledDataset
 from pose_core.training.decide import decide
 from pose_core.training.layers import Written, configure
@@ -71,7 +71,7 @@ def _notes(spec: AnyRunSpec, added: Sequence[str]) -> list[str]:
     name, notes, needs = (
         spec.model.name,
         list(Augmenter(spec.augmentation.decided(), spec.skeleton).notes),
-        needs_of(spec.skeleton),
+        find_needs(spec.skeleton),
     )
     notes += added
     if "unique_keypoints" in needs and not spec.model.predicts_unique():

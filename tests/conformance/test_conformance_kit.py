@@ -154,8 +154,8 @@ def test_the_right_toy_passes_the_higher_levels(outcome: Outcomes, name: str) ->
 def test_a_name_that_nobody_brings_is_no_missing_plugin(outcome: Outcomes) -> None:
     typo = (
         "plugin.py",
-        '{"model": {"backbone": {"type": "toykit/toynet"}',
-        '{"model": {"backbone": {"type": "toykitt/toynet"}',
+        '"backbone": {"type": "toykit/toynet"},',
+        '"backbone": {"type": "toykitt/toynet"},',
     )
     found = outcome("model_resolves", [typo])
     assert found.status == FAILED

@@ -30,7 +30,7 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
     "summaries_are_one_line": (
         "",
         "one line",
-        [("plugin.py", '{module}:{cls}", "A toy")', '{module}:{cls}", "")')],
+        [("plugin.py", '{module}:{cls}", "A toy"', '{module}:{cls}", ""')],
     ),
     "citations_are_bibtex": (
         "",
@@ -45,12 +45,29 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
     "model_resolves": (
         MODEL,
         "there is no feature map 7",
-        [("plugin.py", '"toykit/toyhead"}}}},\n', '"toykit/toyhead", "feature": 7}}}},\n')],
+        [("plugin.py", '{"type": "toykit/toyhead"}},\n', '{"type": "toykit/toyhead", "feature": 7}},\n')],
     ),
     "recipe_fits_backbones": (
         "recipe/single_animal/toykit_{backbone}",
         "there is no feature map 7",
         [("plugin.py", '"feature": 0', '"feature": 7')],
+    ),
+    "methods_and_suppliers_name_stages": (
+        "",
+        "method 'toykit_tiles'",
+        [
+            ("plugin.py", "    ModelPreset,\n", "    MethodSpec,\n    ModelPreset,\n"),
+            (
+                "plugin.py",
+                "@hookimpl\ndef pose_extra_heads():",
+                (
+                    "@hookimpl\ndef pose_methods():\n"
+                    '    stages = {"tiles": {"type": "toykit/no_stage"}}\n'
+                    '    yield MethodSpec("toykit_tiles", "A toy", "frame", "several", "several", stages=stages)\n'
+                    "\n\n@hookimpl\ndef pose_extra_heads():"
+                ),
+            ),
+        ],
     ),
     "extra_head_serves_its_need": (
         "extra_head/toycorners",
@@ -371,7 +388,7 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
     "writer_reads_what_it_writes": (
         WRITER,
         "come back",
-        [("formats.py", "rows.append([frame.index,", "rows.append([len(rows) + 1,")],
+        [("formats.py", "[frame.index, points.tolist()", "[len(rows) + 1, points.tolist()")],
     ),
     "writer_keeps_who_is_who": (
         WRITER,

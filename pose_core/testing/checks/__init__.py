@@ -1,8 +1,7 @@
 """The conformance checks, a file for each group; :mod:`pose_core.testing.conformance` runs them.
 
 Checks of one kind of component are found by the row of the kind (:mod:`pose_core.kinds`). Those of level 0
-need no
-torch: ``checks_of_level_0`` alone imports none.
+need no torch: ``checks_of_level_0`` alone imports none.
 """
 
 from __future__ import annotations
@@ -27,6 +26,8 @@ def checks_of_level_0(kinds: Kinds) -> tuple[Check, ...]:
 
 def every_check(kinds: Kinds) -> tuple[Check, ...]:
     """List the checks of all levels. Imports torch."""
+    # Not at the top: these modules import torch, and 'pose check' at level 0 must stay as quick as a
+    # listing.
     from pose_core.testing.checks import components, devices, models, networks, regression
 
     modules = [(kind, module) for kind in kinds.values() for module in kind.row.checks]
@@ -42,8 +43,9 @@ def every_check(kinds: Kinds) -> tuple[Check, ...]:
 
 
 def _load(modules: Iterable[tuple[InstalledKind, str]]) -> list[Check]:
-    """The checks of these modules, each once: kinds may share a module."""
+    """Import the checks of these modules."""
     found: dict[str, InstalledKind] = {}
     for kind, module in modules:
+        # Kinds may share a module (readers, writers and importers do), but a check belongs in the list once.
         found.setdefault(module, kind)
     return [cast("Check", check) for module, kind in found.items() for check in kind.load_checks(module)]

@@ -1,4 +1,4 @@
-"""Level 0: what the config of a backbone says of its network. No torch."""
+"""Level 0: features that configs of backbones declare. No torch."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def check_backbone_states_its_features(subject: ComponentSubject) -> None:
         f"channels and strides must be positive: {features}",
     )
     multiple = config.size_multiple()
+    # Images are padded to this multiple, so that every map has a whole number of cells.
     odd = [s for s in strides if multiple % s]
     demand(not odd, f"size_multiple() {multiple} is no multiple of the strides {odd}")
 

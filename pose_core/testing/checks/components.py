@@ -17,6 +17,7 @@ def check_factory_is_of_its_kind(subject: ComponentSubject) -> None:
     if not kind.row.interface:
         raise skip(f"the kind {kind.row.name} asks for no class")
     factory = subject.component.factory()
+    # A function may choose among classes when it is called, so its class is not known before it builds one.
     if not isinstance(factory, type):
         raise skip("its factory is a function")
     interface = kind.interface()
@@ -31,10 +32,12 @@ def check_factory_is_of_its_kind(subject: ComponentSubject) -> None:
 def check_command_is_an_application(subject: DefinitionSubject) -> None:
     """The app of a command can be imported and is a typer.Typer with at least one command."""
     try:
+        # By its full name: another plugin may have a command of the same bare name.
         app = get_catalog().command(f"{subject.plugin.name}/{subject.name}").load()
     except PoseError as error:
         raise AssertionError(str(error)) from None
     demand(isinstance(app, typer.Typer), f"app is {type(app).__name__}, not typer.Typer")
+    assert isinstance(app, typer.Typer)
     demand(
         app.registered_commands or app.registered_groups, "app has no command: put @app.command() above one"
     )

@@ -1,4 +1,4 @@
-"""Level 0: what a user can write about a component. No torch."""
+"""Level 0: configs of components, as users write them. No torch."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ def check_config_is_of_its_kind(subject: ComponentSubject) -> None:
     base = subject.installed_kind.config_base()
     demand(
         isinstance(subject.config_class, type) and issubclass(subject.config_class, base),
-        f"{subject.component.definition.config} is not a subclass of {_public(base)}",
+        f"{subject.component.definition.config} is not a subclass of {_name_publicly(base)}",
     )
 
 
-def _public(base: type) -> str:
+def _name_publicly(base: type) -> str:
     """The name by which an author imports a config base."""
+    # Authors import from the package, and the module in which a base is defined may change.
     home = "pose_core.specs" if base.__name__ in specs.__all__ else base.__module__
     return f"{home}.{base.__name__}"
 
@@ -49,6 +50,8 @@ def check_config_is_strict(subject: ComponentSubject) -> None:
     else:
         raise AssertionError("an unknown key is accepted; a user's typing error would pass unnoticed")
     try:
+        # Configs are shared between the runs of a process, so a part that changed its own would change
+        # others.
         config.type = "other"
     except ValidationError:
         return
@@ -59,22 +62,24 @@ def check_config_is_strict(subject: ComponentSubject) -> None:
 def check_config_is_described(subject: ComponentSubject) -> None:
     """Every field that a user can write has Field(description=...); the JSON Schema shows it in the
     editor."""
-    silent = sorted(set(_undescribed(subject.config_class, "", ())))
+    silent = sorted(set(_find_undescribed(subject.config_class, "", ())))
     demand(not silent, f"without a description: {', '.join(silent)}")
 
 
-def _undescribed(model: type[BaseModel], path: str, above: tuple[type, ...]) -> Iterator[str]:
+def _find_undescribed(model: type[BaseModel], path: str, above: tuple[type, ...]) -> Iterator[str]:
     for name, field in model.model_fields.items():
         if not field.description:
             yield path + name
         for inner in (field.annotation, *get_args(field.annotation)):
             if (
+                # Nested components are subjects of their own, and a spec that may hold itself would never
+                # end.
                 isinstance(inner, type)
                 and issubclass(inner, BaseModel)
                 and not issubclass(inner, specs.ComponentConfig)
                 and inner not in above
             ):
-                yield from _undescribed(inner, f"{path}{name}.", (*above, inner))
+                yield from _find_undescribed(inner, f"{path}{name}.", (*above, inner))
 
 
 @check(0, COMPONENT)
@@ -83,6 +88,8 @@ def check_config_round_trips_yaml(subject: ComponentSubject) -> None:
     model_dump(mode='json')."""
     config = subject.config
     try:
+        # Just as a run folder writes it: safe_dump refuses what is not plain, such as tuples left by
+        # mode='python'.
         text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         again = type(config).model_validate(yaml.safe_load(text))
     except (ValidationError, ValueError, yaml.YAMLError) as error:
@@ -98,6 +105,7 @@ def check_config_has_a_schema(subject: ComponentSubject) -> None:
     """The JSON Schema for editors can be made: use types that pydantic can describe."""
     try:
         text = json.dumps(subject.config_class.model_json_schema())
+    # pydantic raises several unrelated exceptions for types that it cannot describe.
     except Exception as error:
         raise AssertionError(f"{type(error).__name__}: {error}") from None
     demand('"properties"' in text, "the schema shows no field")

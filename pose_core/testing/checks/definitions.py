@@ -1,4 +1,4 @@
-"""Level 0: what a plugin says of itself and of what it offers. No torch."""
+"""Level 0: a plugin's description of itself and its offers. No torch."""
 
 from __future__ import annotations
 
@@ -50,9 +50,12 @@ def check_names_are_free(subject: Subject) -> None:
     """No name is that of another plugin, installed or known; choose names of your own, so that users need no
     prefix."""
     record = subject.plugin
+    # Active, its note says that one of its names is taken, and that users must write the prefix.
     note = subject.catalog.notes().get(record.name, "")
     demand(not note, f"{note}, as users would have to; choose other names")
     known = known_names().distributions.get(record.name)
+    # The known names are those of the authors' distributions; installed from elsewhere, one of them would
+    # get advice that is meant for another.
     taken = known is not None and not record.first_party
     demand(
         not taken,
@@ -66,10 +69,11 @@ def check_summaries_are_one_line(subject: Subject) -> None:
     info = subject.plugin.info
     if info is None:
         raise skip("the plugin did not load")
-    said: list[tuple[str, Any]] = [("the plugin", info.summary)]
+    summaries: list[tuple[str, object]] = [("the plugin", info.summary)]
     for definitions in subject.plugin.definitions.values():
-        said += [(d.name, d.summary) for d in definitions if hasattr(d, "summary")]
-    for name, summary in said:
+        # hasattr: weights and suppliers are no entries of a listing and have no summary.
+        summaries += [(d.name, d.summary) for d in definitions if hasattr(d, "summary")]
+    for name, summary in summaries:
         demand(
             isinstance(summary, str) and summary.strip() and "\n" not in summary and len(summary) <= 120,
             f"the summary of {name} must be one line of at most 120 characters, not {summary!r}",
@@ -85,6 +89,7 @@ def check_citations_are_bibtex(subject: Subject) -> None:
         raise skip("the plugin did not load")
     given = list(info.citations)
     for definitions in subject.plugin.definitions.values():
+        # Definitions of networks cite, others (kinds, commands, suppliers) have no such field.
         given += [key for d in definitions for key in getattr(d, "citations", ())]
     try:
         read_entries(Citation(subject.plugin, key) for key in given)
@@ -99,6 +104,7 @@ def check_citations_are_bibtex(subject: Subject) -> None:
             )
     kinds = subject.catalog.kinds
     offered = subject.plugin.definitions.get("pose_components", ())
+    # Only what has a harness has parameters, and with them a publication; readers and writers need none.
     networks = [d.name for d in offered if d.kind in kinds and kinds[d.kind].row.harness]
     demand(
         given or not networks,
@@ -115,19 +121,21 @@ def check_strings_lead_to_code(subject: ComponentSubject) -> None:
         subject.config_class  # noqa: B018
     except PoseError as error:
         raise AssertionError(str(error)) from None
-    problem = _missing(definition.factory)
+    problem = _find_problem(definition.factory)
     demand(not problem, f"factory {definition.factory!r}: {problem}")
 
 
-def _missing(target: str) -> str:
+def _find_problem(target: str) -> str:
     """What is wrong with a ``package.module:Name``, without importing the module; empty where nothing is."""
     module, _, name = target.partition(":")
     try:
+        # This imports the packages above the module, not the module: those of networks import torch.
         found = importlib.util.find_spec(module)
     except ImportError as error:
         return f"{error}"
     if found is None or found.origin is None:
         return f"there is no module {module}"
+    # A compiled module has no source to look into, and importing it is left to level 1.
     if not found.origin.endswith(".py"):
         return ""
     bound: set[str] = set()
@@ -138,6 +146,7 @@ def _missing(target: str) -> str:
             bound.add(node.id)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             bound |= {(alias.asname or alias.name) for alias in node.names}
+    # A star import may bind any name.
     return "" if name in bound or "*" in bound else f"{module} defines no {name}"
 
 
@@ -162,6 +171,7 @@ def check_recipe_fits_backbones(subject: DefinitionSubject) -> None:
         for p in m.plugin.definitions.get("pose_backbones", ())
         if m.method == recipe.method
         and m.name == recipe.name.replace("{backbone}", p.name)
+        # A stranger's backbone may not fit for reasons that the author of the recipe cannot mend.
         and answers_for(subject.plugin, m.needs, subject.catalog)
     ]
     if not made:
@@ -202,6 +212,7 @@ def check_methods_and_suppliers_name_stages(subject: Subject) -> None:
 
     for method in subject.plugin.definitions.get("pose_methods", ()):
         configs = [config(stage, f"method {method.name!r}") for stage in method.stages.values()]
+        # A method without such a stage trains well, and only prediction would find out.
         finds = any("poses" in c.gives() for c in configs)
         demand(finds, f"no stage of method {method.name!r} gives poses, as its config's gives() says")
     for supplier in subject.plugin.definitions.get("pose_suppliers", ()):
@@ -232,6 +243,8 @@ def check_weights_are_described(subject: DefinitionSubject) -> None:
     )
     demand(weights.url.startswith("https://"), f"url must begin with https://, not {weights.url!r}")
     demand(
+        # By torch's convention file names carry the first 8 digits or more, so publishers often give no
+        # others.
         re.fullmatch(r"[0-9a-f]{8,64}", weights.sha256),
         f"sha256 must be 8 to 64 hexadecimal digits, not {weights.sha256!r}",
     )
@@ -240,7 +253,7 @@ def check_weights_are_described(subject: DefinitionSubject) -> None:
         weights.source.strip() and "\n" not in weights.source, "source must say in one line what trained them"
     )
     if weights.converter:
-        problem = _missing(weights.converter)
+        problem = _find_problem(weights.converter)
         demand(not problem, f"converter {weights.converter!r}: {problem}")
 
 
@@ -263,17 +276,18 @@ def check_kind_leads_to_code(subject: DefinitionSubject) -> None:
         *(f"{module}:CHECKS" for module in (*row.config_checks, *row.checks)),
     ]
     for target in filter(None, targets):
-        problem = _missing(target)
+        problem = _find_problem(target)
         demand(not problem, f"{target!r}: {problem}")
 
 
 @check(0, COMMAND)
 def check_command_leads_to_code(subject: DefinitionSubject) -> None:
     """The app of a command is a name in a module that exists; correct the 'package.module:app'."""
-    problem = _missing(subject.definition.app)
+    problem = _find_problem(subject.definition.app)
     demand(not problem, f"app {subject.definition.app!r}: {problem}")
 
 
+# Fails on import, so that a hook cannot be added without a decision on what is checked of its returns.
 assert set(hooks.HOOKS) == {
     "pose_plugin_info",
     "pose_components",

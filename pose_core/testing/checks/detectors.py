@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import cast
 
 import torch
 
+from pose_core.interfaces import Detector
 from pose_core.testing.checks.check import check, demand
 from pose_core.testing.checks.examples import labels, nothing, without
 from pose_core.testing.checks.harness import harness_of, total
@@ -24,6 +25,7 @@ def check_detector_lists_boxes(subject: ComponentSubject) -> None:
     demand(tuple(boxes.shape) == (*shape, 4), f"boxes must have shape (B, M, 4), not {tuple(boxes.shape)}")
     demand(((scores >= 0) & (scores <= 1)).all(), "scores must lie in [0, 1]")
     demand((scores[:, 1:] <= scores[:, :-1]).all(), "boxes must come best first")
+    # Lists of a batch are padded to one length; the padding must not pass for boxes at (0, 0).
     demand(torch.isnan(boxes[scores == 0]).all(), "what has score 0 must have a NaN box")
     real = boxes[scores > 0]
     demand(torch.isfinite(real).all(), "a box with a score is not finite")
@@ -37,8 +39,10 @@ def check_detector_learns_from_empty_images(subject: ComponentSubject) -> None:
     if not subject.config.trainable():
         raise skip("its example does not learn")
     harness = harness_of(subject)
-    module: Any = harness.build()
+    module = cast("Detector", harness.build())
     images = harness.inputs(2)["images"]
+    # An animal without keypoints has a NaN box. The second image has no other: the average over its boxes
+    # is where detectors divide by 0.
     some = without(
         labels(2, 3, harness.size), torch.tensor([[[True], [False], [False]], [[True], [True], [True]]])
     )
@@ -48,6 +52,7 @@ def check_detector_learns_from_empty_images(subject: ComponentSubject) -> None:
         ("unknown boxes", some),
     ):
         module.zero_grad()
+        # A copy: some detectors normalise in place, and each case must see the same pixels.
         loss = total(module.loss(images.clone(), truth))
         demand(torch.isfinite(loss), f"the loss with {case} is not finite")
         torch.autograd.backward(loss)

@@ -1,5 +1,8 @@
-"""Level 3: what not every network can and not every machine has. What cannot be tried is skipped with its
-reason."""
+"""Level 3: devices, precisions, compilers and exporters.
+
+Not every network can do this, and not every machine has it: checks that cannot run are skipped with the
+reason.
+"""
 
 from __future__ import annotations
 
@@ -33,18 +36,20 @@ class _Plain(nn.Module):
         super().__init__()
         self.module = module
         self.harness = harness
+        # Compilers trace positional tensors, and the harness takes inputs by name.
         self.names = tuple(harness.inputs(1))
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         return tuple(self.harness.run(self.module, dict(zip(self.names, tensors, strict=True))).values())
 
 
-def _plain(subject: ComponentSubject) -> tuple[_Plain, tuple[Tensor, ...], tuple[Tensor, ...]]:
+def _build_plain(subject: ComponentSubject) -> tuple[_Plain, tuple[Tensor, ...], tuple[Tensor, ...]]:
     """The part in eval mode, an input, and what comes out."""
     harness = harness_of(subject)
     plain = _Plain(harness, harness.build()).eval()
     tensors = tuple(harness.inputs(2).values())
     with torch.no_grad():
+        # Copies: a part that writes into its input would else be compared on another input.
         return plain, tensors, plain(*(t.clone() for t in tensors))
 
 
@@ -53,6 +58,8 @@ def _compare(found: Any, wanted: tuple[Tensor, ...], what: str, tolerance: float
     for i, (a, b) in enumerate(zip(found, wanted, strict=True)):
         a = a.float().cpu()
         demand(a.shape == b.shape, f"output {i} of {what} has shape {tuple(a.shape)}, not {tuple(b.shape)}")
+        # Relative to the spread, since heads of logits and of pixels differ by orders of magnitude. An
+        # output that is nearly constant would leave nothing, hence the floor.
         spread = float(b.std()) if b.numel() > 1 else 1.0
         off = float((a - b).abs().max())
         demand(
@@ -65,8 +72,9 @@ def _compare(found: Any, wanted: tuple[Tensor, ...], what: str, tolerance: float
 def check_channels_last(subject: ComponentSubject) -> None:
     """With weights and inputs channels last in memory the outputs are the same; use reshape instead of
     view."""
-    plain, tensors, wanted = _plain(subject)
+    plain, tensors, wanted = _build_plain(subject)
     plain.to(memory_format=torch.channels_last)
+    # Only tensors (B, C, H, W) have this layout; tokens (B, K, C) do not.
     laid = tuple(t.to(memory_format=torch.channels_last) if t.dim() == 4 else t for t in tensors)
     with torch.no_grad():
         _compare(plain(*laid), wanted, "channels last", 1e-3)
@@ -78,6 +86,7 @@ def check_mixed_precision(subject: ComponentSubject) -> None:
     float32."""
     harness = harness_of(subject)
     module = harness.build()
+    # bfloat16 has the range of float32 but 8 bits of precision: differences of close numbers vanish.
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss = harness.loss(module, harness.inputs(2))
     demand(torch.isfinite(loss), "the loss is not finite")
@@ -92,7 +101,7 @@ def check_compiles(subject: ComponentSubject) -> None:
     """torch.compile gives the same outputs; leave Python out of forward that depends on values of tensors."""
     if shutil.which("g++") is None and shutil.which("clang++") is None:
         raise skip("torch.compile needs a C++ compiler on the CPU, and there is none")
-    plain, tensors, wanted = _plain(subject)
+    plain, tensors, wanted = _build_plain(subject)
     compiled = torch.compile(plain)
     with torch.no_grad():
         _compare(compiled(*tensors), wanted, "the compiled part", 1e-3)
@@ -101,7 +110,7 @@ def check_compiles(subject: ComponentSubject) -> None:
 @check(3, *_MAPS)
 def check_exports(subject: ComponentSubject) -> None:
     """torch.export makes a program with the same outputs; no data-dependent branches in forward."""
-    plain, tensors, wanted = _plain(subject)
+    plain, tensors, wanted = _build_plain(subject)
     with torch.no_grad():
         program = torch.export.export(plain, tensors)
         _compare(program.module()(*tensors), wanted, "the exported program", 1e-3)
@@ -113,9 +122,10 @@ def check_exports_onnx(subject: ComponentSubject) -> None:
     absent = [n for n in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(n) is None]
     if absent:
         raise skip(f"needs {', '.join(absent)}; pip install {' '.join(absent)}")
+    # No dependency of the core: an author who exports has it.
     import onnxruntime  # type: ignore[import-untyped,unused-ignore]
 
-    plain, tensors, wanted = _plain(subject)
+    plain, tensors, wanted = _build_plain(subject)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "part.onnx"
         torch.onnx.export(plain, tensors, str(file), dynamo=True, verbose=False)
@@ -139,6 +149,7 @@ def check_runs_on_a_gpu(subject: ComponentSubject) -> None:
             wanted = tuple(harness.run(module.eval(), clone(inputs)).values())
             module.cuda()
             found = harness.run(module, {n: t.cuda() for n, t in inputs.items()})
+        # Wide: cuDNN computes float32 convolutions in TF32 by default, with 10 bits of mantissa.
         _compare(tuple(found.values()), wanted, "the GPU", 2e-2)
     module.cuda().train()
     loss = harness.loss(module, {n: t.cuda() for n, t in inputs.items()})

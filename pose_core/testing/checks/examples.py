@@ -52,13 +52,15 @@ def labels(batch: int, animals: int, size: tuple[int, int] = SIZE, skeleton: Ske
     """
     scale = torch.tensor([size[1] / SIZE[1], size[0] / SIZE[0]])
     shape = torch.tensor((*_ANIMAL, (-4.0, -20.0)))[: skeleton.num_keypoints]
+    # The middle one: fully inside for every size and shift of the batch.
     chosen = _CENTRES[1:2] if animals == 1 else _CENTRES[:animals]
     centres = torch.tensor(chosen).reshape(-1, 1, 2)
+    # Every image differs, so that a part that mixes up the images of a batch shows.
     shift = torch.arange(batch, dtype=torch.float32).reshape(-1, 1, 1, 1) * torch.tensor([1.7, -2.3])
     points = (centres + shape + shift) * scale
     unique = torch.tensor([[12.4, 80.7], [110.2, 76.9], [60.3, 12.6]])[: len(skeleton.unique_keypoints)]
     unique = (unique + shift[:, 0] * 0.5) * scale
-    return _complete(points, unique)
+    return _complete_labels(points, unique)
 
 
 def without(of: Labels, keypoints: Tensor) -> Labels:
@@ -68,12 +70,12 @@ def without(of: Labels, keypoints: Tensor) -> Labels:
         keypoints: bool, broadcastable to (B, N, K); those to leave out.
     """
     points = of.keypoints.masked_fill(keypoints[..., None].expand_as(of.keypoints), math.nan)
-    return _complete(points, of.unique_keypoints)
+    return _complete_labels(points, of.unique_keypoints)
 
 
 def nothing(batch: int, skeleton: Skeleton = SKELETON, animals: int = 1) -> Labels:
     """No animal, no unique keypoint."""
-    return _complete(
+    return _complete_labels(
         torch.full((batch, animals, skeleton.num_keypoints, 2), math.nan),
         torch.full((batch, len(skeleton.unique_keypoints), 2), math.nan),
     )
@@ -82,16 +84,19 @@ def nothing(batch: int, skeleton: Skeleton = SKELETON, animals: int = 1) -> Labe
 def mirrored(of: Labels, width: float, skeleton: Skeleton = SKELETON) -> Labels:
     """The labels of the mirrored image: left and right change places."""
     points = mirrored_points(of.keypoints, width)[..., list(skeleton.mirror_indices), :]
-    return _complete(points, mirrored_points(of.unique_keypoints, width))
+    return _complete_labels(points, mirrored_points(of.unique_keypoints, width))
 
 
 def mirrored_points(points: Tensor, width: float) -> Tensor:
     """Points (..., 2) in a mirrored image."""
+    # Pixel centres lie at whole numbers (ADR 0004), so the last column is width - 1, not width.
     return torch.stack([width - 1 - points[..., 0], points[..., 1]], dim=-1)
 
 
-def _complete(points: Tensor, unique: Tensor) -> Labels:
+def _complete_labels(points: Tensor, unique: Tensor) -> Labels:
     batch, animals = points.shape[:2]
+    # NaN would win both the minimum and the maximum; an animal without keypoints comes out infinite and
+    # becomes NaN again.
     low = points.nan_to_num(math.inf).amin(2)
     high = points.nan_to_num(-math.inf).amax(2)
     boxes = torch.cat([low, high], dim=-1)

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 
 from pose_core.errors import DataError, PoseError
-from pose_core.interfaces import PredictionsHeader
+from pose_core.interfaces import Importer, PredictionsHeader, Reader, Writer
 from pose_core.structures import Frame, Instances, Skeleton
 from pose_core.testing.checks.check import check, demand
 from pose_core.testing.checks.targets import ComponentSubject, skip
@@ -28,18 +28,19 @@ class _Bomb:
     def __init__(self, trace: Path) -> None:
         self.trace = trace
 
-    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
         return Path.touch, (self.trace,)
 
 
-def _strange(folder: Path) -> Iterator[Path]:
-    """Files and folders of no format."""
+def _write_strange_files(folder: Path) -> Iterator[Path]:
+    """Write files and folders of no format."""
     trace = folder / "TRACE"
     for name, content in (
         ("empty.yaml", b""),
         ("config.yaml", b"- a list\n- of things: [1, 2\n"),
         ("table.csv", b"a,b\n1\n,,,,\n"),
         ("data.json", b'{"images": 3}'),
+        # The first bytes are right where a format has some: readers that trust them go on to open the file.
         ("data.h5", b"\x89HDF\r\n\x1a\nbroken"),
         ("noise.bin", bytes(range(256)) * 4),
         ("weights.pt", pickle.dumps(_Bomb(trace))),
@@ -52,17 +53,19 @@ def _strange(folder: Path) -> Iterator[Path]:
     yield folder / "nothing"
     inside = folder / "project"
     inside.mkdir()
+    # Names that formats look for in a folder, with a content that breaks off.
     for name in ("config.yaml", "project.yaml", "labels.csv", "annotations.json"):
         (inside / name).write_bytes(b"keypoints: 3\nTask: [")
     yield inside
 
 
-def _refused(call: Callable[[], object], errors: type[Exception], what: str) -> None:
-    """Nothing but one line."""
+def _demand_refusal(call: Callable[[], object], errors: type[Exception], what: str) -> None:
+    """Demand that a call fails with one line."""
     try:
         call()
     except errors as error:
         demand(
+            # Commands print errors as they are, on one line.
             "\n" not in str(error).strip() and str(error).strip(),
             f"{what}: the error is not one line: {error!r}",
         )
@@ -72,49 +75,53 @@ def _refused(call: Callable[[], object], errors: type[Exception], what: str) -> 
         ) from None
 
 
-def _make(subject: ComponentSubject) -> Any:
-    return subject.component.factory()(subject.config)
+def _make_reader(subject: ComponentSubject) -> Reader:
+    return cast("Reader", subject.component.factory()(subject.config))
+
+
+def _make_writer(subject: ComponentSubject) -> Writer:
+    return cast("Writer", subject.component.factory()(subject.config))
 
 
 @check(1, "reader")
 def check_reader_knows_its_format(subject: ComponentSubject) -> None:
     """accepts() is a bool for any file and folder, and raises on none; read() refuses strange ones with a
     DataError."""
-    factory: Any = subject.component.factory()
+    factory: type[Reader] = subject.component.factory()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for path in _strange(folder):
+        for path in _write_strange_files(folder):
             try:
                 accepted = factory.accepts(path)
             except Exception as error:
                 raise AssertionError(f"accepts({path.name}) raises {type(error).__name__}: {error}") from None
             demand(isinstance(accepted, bool), f"accepts({path.name}) gives {accepted!r}, not True or False")
-            _refused(partial(_make(subject).read, path), PoseError, f"read({path.name})")
+            _demand_refusal(partial(_make_reader(subject).read, path), PoseError, f"read({path.name})")
         demand(not (folder / "TRACE").exists(), "reading ran code from a file; never unpickle")
 
 
 @check(1, "reader")
 def check_reader_writes_nothing(subject: ComponentSubject) -> None:
     """Looking at a project changes no file of it, and adds none."""
-    factory: Any = subject.component.factory()
+    factory: type[Reader] = subject.component.factory()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        paths = list(_strange(folder))
-        before = _contents(folder)
+        paths = list(_write_strange_files(folder))
+        before = _read_contents(folder)
         for path in paths:
             factory.accepts(path)
             try:
-                _make(subject).read(path)
+                _make_reader(subject).read(path)
             except PoseError:
                 continue
-        demand(_contents(folder) == before, "files beside the project were changed or added")
+        demand(_read_contents(folder) == before, "files beside the project were changed or added")
 
 
-def _contents(folder: Path) -> dict[str, bytes]:
+def _read_contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def _frames(several: bool) -> list[Frame]:
+def _make_frames(several: bool) -> list[Frame]:
     """Two animals, one with a missing keypoint, none, and a frame that could not be decoded."""
     points = np.array([[[10.5, 20.25], [30.0, 21.0], [12.0, 50.0], [40.0, 44.0]]], np.float32)
     two = np.concatenate([points, points + 30.0]) if several else points
@@ -130,15 +137,16 @@ def _frames(several: bool) -> list[Frame]:
     ]
 
 
-def _header(skeleton: Skeleton, frames: int) -> PredictionsHeader:
+def _make_header(skeleton: Skeleton, frames: int) -> PredictionsHeader:
     return PredictionsHeader(skeleton, "videos/clip.mp4", frames, 160, 120, 25.0, "kit/model", "runs/kit")
 
 
-def _written(subject: ComponentSubject, several: bool, path: Path) -> tuple[Any, list[Frame]]:
-    frames = _frames(several)
+def _write_frames(subject: ComponentSubject, several: bool, path: Path) -> tuple[Writer, list[Frame]]:
+    frames = _make_frames(several)
+    # Without individuals, as the project of one animal has it.
     skeleton = _SKELETON if several else Skeleton(_SKELETON.keypoints)
-    writer = _make(subject)
-    writer.write(path, _header(skeleton, len(frames)), iter(frames))
+    writer = _make_writer(subject)
+    writer.write(path, _make_header(skeleton, len(frames)), iter(frames))
     return writer, frames
 
 
@@ -146,17 +154,17 @@ def _written(subject: ComponentSubject, several: bool, path: Path) -> tuple[Any,
 def check_writer_takes_all_frames(subject: ComponentSubject) -> None:
     """Frames with two animals, with none, undecoded ones, and no frames at all are written, or refused by
     DataError."""
-    writer = _make(subject)
+    writer = _make_writer(subject)
     demand(
         isinstance(writer.extension, str) and writer.extension.startswith("."),
         "extension must begin with a dot",
     )
-    demand(writer.stem(_header(_SKELETON, 1)).strip(), "stem() is empty")
+    demand(writer.stem(_make_header(_SKELETON, 1)).strip(), "stem() is empty")
     with tempfile.TemporaryDirectory() as temporary:
         for several in (False, True):
             path = Path(temporary) / f"{several}{writer.extension}"
             try:
-                _written(subject, several, path)
+                _write_frames(subject, several, path)
             except DataError as error:
                 demand("\n" not in str(error), f"the refusal is not one line: {error!r}")
                 demand(several, f"the frames of one animal are refused: {error}")
@@ -165,7 +173,9 @@ def check_writer_takes_all_frames(subject: ComponentSubject) -> None:
                 path.is_file() and path.stat().st_size, "write() leaves no file at the path that it is given"
             )
         empty = Path(temporary) / f"empty{writer.extension}"
-        _refused(lambda: writer.write(empty, _header(_SKELETON, 0), iter(())), DataError, "no frames at all")
+        _demand_refusal(
+            lambda: writer.write(empty, _make_header(_SKELETON, 0), iter(())), DataError, "no frames at all"
+        )
 
 
 @check(1, "writer")
@@ -173,11 +183,12 @@ def check_writer_reads_what_it_writes(subject: ComponentSubject) -> None:
     """Where reads() accepts the file, read() gives back every frame with its index, keypoints, gaps and
     scores."""
     with tempfile.TemporaryDirectory() as temporary:
-        path = Path(temporary) / f"clip{_make(subject).extension}"
+        path = Path(temporary) / f"clip{_make_writer(subject).extension}"
         try:
-            writer, frames = _written(subject, True, path)
+            writer, frames = _write_frames(subject, True, path)
+        # Formats of one animal refuse two, and still must read back what they take.
         except DataError:
-            writer, frames = _written(subject, False, path)
+            writer, frames = _write_frames(subject, False, path)
         if not type(writer).reads(path):
             raise skip("the format is only written")
         stream = writer.read(path)
@@ -191,6 +202,7 @@ def check_writer_reads_what_it_writes(subject: ComponentSubject) -> None:
             len(found.instances) == len(frame.instances),
             f"frame {frame.index} has {len(frame.instances)} animals, {len(found.instances)} come back",
         )
+        # Text formats round, so equal within a fiftieth of a pixel.
         same = np.allclose(found.instances.keypoints, frame.instances.keypoints, atol=0.02, equal_nan=True)
         demand(same, f"the keypoints of frame {frame.index} change by more than 0.02 pixels")
         scores = np.allclose(found.instances.keypoint_scores, frame.instances.keypoint_scores, atol=0.01)
@@ -202,12 +214,12 @@ def check_writer_keeps_who_is_who(subject: ComponentSubject) -> None:
     """Animals come back under their name or as unknown, unique keypoints as they were; or a DataError refuses
     them."""
     skeleton = replace(_SKELETON, identified=True, unique_keypoints=("corner",))
-    frames = _who_is_who()
+    frames = _make_identified_frames()
     with tempfile.TemporaryDirectory() as temporary:
-        writer = _make(subject)
+        writer = _make_writer(subject)
         path = Path(temporary) / f"clip{writer.extension}"
         try:
-            writer.write(path, _header(skeleton, len(frames)), iter(frames))
+            writer.write(path, _make_header(skeleton, len(frames)), iter(frames))
         except DataError as error:
             demand("\n" not in str(error), f"the refusal is not one line: {error!r}")
             raise skip(f"the format refuses identities or unique keypoints: {error}") from None
@@ -221,8 +233,10 @@ def check_writer_keeps_who_is_who(subject: ComponentSubject) -> None:
         f"unique keypoints {found.unique_keypoints} come back",
     )
     for frame, other in zip(frames, again, strict=True):
-        for name, points in _by_name(found, other).items():
-            written = _by_name(skeleton, frame).get(name)
+        # Names that come back must be right; that none come back is allowed, an unknown animal is no wrong
+        # one.
+        for name, points in _group_by_name(found, other).items():
+            written = _group_by_name(skeleton, frame).get(name)
             demand(
                 written is not None and np.allclose(points, written, atol=0.02, equal_nan=True),
                 f"in frame {frame.index} other keypoints than were written come back as {name!r}",
@@ -233,9 +247,9 @@ def check_writer_keeps_who_is_who(subject: ComponentSubject) -> None:
         demand(scores, f"the scores of the unique keypoints of frame {frame.index} change")
 
 
-def _who_is_who() -> list[Frame]:
-    """The second animal before the first, the second alone, nobody, and the first alone."""
-    one = _frames(several=False)[0].instances.keypoints
+def _make_identified_frames() -> list[Frame]:
+    """The second animal before the first, the second alone, none, and the first alone."""
+    one = _make_frames(several=False)[0].instances.keypoints
     corner, score = np.array([[3.5, 4.0]], np.float32), np.array([0.5], np.float32)
     gone, nothing = np.full((1, 2), np.nan, np.float32), np.zeros(1, np.float32)
     return [
@@ -246,7 +260,7 @@ def _who_is_who() -> list[Frame]:
     ]
 
 
-def _by_name(skeleton: Skeleton, frame: Frame) -> dict[str, Any]:
+def _group_by_name(skeleton: Skeleton, frame: Frame) -> dict[str, np.ndarray]:
     """Keypoints (K, 2) of the animals that are known by name."""
     animals = frame.instances
     pairs = zip(animals.identity.tolist(), animals.keypoints, strict=True)
@@ -257,30 +271,34 @@ def _by_name(skeleton: Skeleton, frame: Frame) -> dict[str, Any]:
 def check_writer_refuses_strange_files(subject: ComponentSubject) -> None:
     """reads() is a bool for any file and raises on none; read() refuses strange and damaged files with a
     DataError."""
-    writer = _make(subject)
+    writer = _make_writer(subject)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for path in _strange(folder):
+        for path in _write_strange_files(folder):
             try:
                 readable = type(writer).reads(path)
             except Exception as error:
                 raise AssertionError(f"reads({path.name}) raises {type(error).__name__}: {error}") from None
             if readable:
-                _refused(partial(_read_all, writer, path), PoseError, f"read({path.name})")
-        for case, path in _damaged(subject, folder):
+                _demand_refusal(partial(_read_all, writer, path), PoseError, f"read({path.name})")
+        for case, path in _write_damaged_files(subject, folder):
             if type(writer).reads(path):
-                _refused(partial(_read_all, writer, path), PoseError, f"read() of a file of its own, {case},")
+                _demand_refusal(
+                    partial(_read_all, writer, path), PoseError, f"read() of a file of its own, {case},"
+                )
         demand(not (folder / "TRACE").exists(), "reading ran code from a file; never unpickle")
 
 
-def _damaged(subject: ComponentSubject, folder: Path) -> Iterator[tuple[str, Path]]:
+def _write_damaged_files(subject: ComponentSubject, folder: Path) -> Iterator[tuple[str, Path]]:
     """A file that the writer wrote, cut off and with other bytes in its middle."""
-    path = folder / f"own{_make(subject).extension}"
-    _written(subject, False, path)
+    path = folder / f"own{_make_writer(subject).extension}"
+    _write_frames(subject, False, path)
     whole = path.read_bytes()
+    # From the middle of the file: the beginning, which formats look at, stays right.
     half = len(whole) // 2
     for case, content in (
         ("cut off in the middle", whole[:half]),
+        # Parquet keeps its index at the end, so most rows are whole here and cannot be found.
         ("cut off near the end", whole[: len(whole) * 9 // 10]),
         ("with other bytes in its middle", whole[:half] + b"\x00\xff{]" + whole[half + 4 :]),
     ):
@@ -288,7 +306,7 @@ def _damaged(subject: ComponentSubject, folder: Path) -> Iterator[tuple[str, Pat
         yield case, path
 
 
-def _read_all(writer: Any, path: Path) -> None:
+def _read_all(writer: Writer, path: Path) -> None:
     for _ in writer.read(path):
         pass
 
@@ -297,17 +315,19 @@ def _read_all(writer: Any, path: Path) -> None:
 def check_importer_runs_no_code(subject: ComponentSubject) -> None:
     """Files that are no model are refused in one line, and no code in a pickle is run: load with
     weights_only."""
-    importer = _make(subject)
+    importer = cast("Importer", subject.component.factory()(subject.config))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for path in _strange(folder):
-            _refused(partial(importer.read, path), PoseError, f"read({path.name})")
+        for path in _write_strange_files(folder):
+            _demand_refusal(partial(importer.read, path), PoseError, f"read({path.name})")
             config = folder / "config.yaml"
+            # Beside a configuration that can be read an importer goes on and opens the weights, which is
+            # the dangerous part.
             if path.suffix in (".pt", ".pkl") and config.exists():
                 config.write_text(
                     "method: bu\nmetadata: {}\nmodel: {backbone: {type: X}}\n", encoding="utf-8"
                 )
-                _refused(partial(importer.read, path, config), PoseError, f"read({path.name}, config)")
+                _demand_refusal(partial(importer.read, path, config), PoseError, f"read({path.name}, config)")
         demand(not (folder / "TRACE").exists(), "reading ran code from a file; never unpickle")
 
 

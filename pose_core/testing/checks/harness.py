@@ -1,4 +1,4 @@
-"""What builds and runs a part of a network with small inputs, alike for all kinds. torch begins here."""
+"""Build and run parts of networks with small inputs. torch begins here."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ class Harness(ABC):
 
     def __init__(self, subject: ComponentSubject) -> None:
         self.subject = subject
+        # Any: each harness knows the config base of its own kind, and its subclasses are told apart by it.
         self.config: Any = subject.config
 
     @abstractmethod
@@ -58,6 +59,7 @@ class Harness(ABC):
     def build(self, skeleton: Skeleton = SKELETON, seed: int = 0) -> nn.Module:
         """A new module, with the initial weights of a seed, in training mode."""
         torch.manual_seed(seed)
+        # Initial weights are drawn on building; without a seed a check would fail on some days only.
         module: nn.Module = self.context(skeleton).build(self.subject.kind, self.config)
         return module.train()
 
@@ -92,6 +94,7 @@ class _MapsHarness(Harness):
 
     def loss(self, module: nn.Module, inputs: Inputs) -> Tensor:
         generator = torch.Generator().manual_seed(1)
+        # Drawn on the CPU and moved, so that a part learns the same on every device.
         wanted = [(m, torch.randn(m.shape, generator=generator).to(m)) for m in self.maps(module, inputs)]
         return torch.stack([(m - target).square().mean() for m, target in wanted]).mean()
 
@@ -103,15 +106,17 @@ class BackboneHarness(_MapsHarness):
         super().__init__(subject)
         multiple = self.config.size_multiple()
         self.fixed = False
-        self.size = _rounded(64, multiple), _rounded(96, multiple)
+        # Smaller than SIZE, since a backbone is what takes the time, and not square.
+        self.size = _round_up(64, multiple), _round_up(96, multiple)
         self.extra = self._extra_inputs()
         torch.manual_seed(0)
         try:
+            # Building is the only way to find out: no config says whether any size will do.
             BuildContext(SKELETON).build("backbone", self.config)
         except PoseError:
             # Some networks are made for one size of input, and say so when there is none.
             self.fixed = True
-            self.size = _rounded(SIZE[0], multiple), _rounded(SIZE[1], multiple)
+            self.size = _round_up(SIZE[0], multiple), _round_up(SIZE[1], multiple)
 
     def _extra_inputs(self) -> dict[str, Any]:
         """The configs of the extra inputs, as a model that has this backbone makes them."""
@@ -123,6 +128,8 @@ class BackboneHarness(_MapsHarness):
                 spec = resolved(model)
             except PoseError:
                 continue
+            # Of a model with this backbone: the number of channels that an input draws must be the one that
+            # the backbone expects.
             if spec.model.backbone.type == self.config.type and set(wanted) <= set(spec.model.inputs):
                 return dict(spec.model.inputs)
         raise skip(f"no installed model says where its extra inputs {', '.join(wanted)} come from")
@@ -142,6 +149,7 @@ class BackboneHarness(_MapsHarness):
         made = {"images": torch.randn(batch, 3, *size, generator=generator)}
         context = BuildContext(skeleton, input_size=size)
         truth = labels(batch, 2, size, skeleton)
+        # One initial pose for two animals: in a crop the network has to tell which one is meant.
         initial = Predictions.none(batch, skeleton).with_animals(
             truth.keypoints[:, :1], torch.ones(batch, 1, skeleton.num_keypoints)
         )
@@ -165,6 +173,7 @@ class _AfterFeatures(Harness):
 
     def _accepted(self) -> tuple[tuple[Feature, ...], tuple[int, int] | None]:
         refusals: list[str] = []
+        # Without a size first: a part that takes any size must not be tried as one of a fixed size.
         for size in (None, *SIZES):
             for features in INCOMING:
                 try:
@@ -186,6 +195,7 @@ class _AfterFeatures(Harness):
         shapes = [
             (skeleton.num_keypoints, f.channels)
             if f.tokens
+            # Rounded up, as a padded convolution of stride 2 rounds.
             else (f.channels, -(-height // f.stride), -(-width // f.stride))
             for f in self.features
         ]
@@ -222,7 +232,7 @@ class DetectorHarness(Harness):
         super().__init__(subject)
         multiple = self.config.size_multiple()
         self.fixed = False
-        self.size = _rounded(SIZE[0], multiple), _rounded(SIZE[1], multiple)
+        self.size = _round_up(SIZE[0], multiple), _round_up(SIZE[1], multiple)
 
     def context(self, skeleton: Skeleton) -> BuildContext:
         return BuildContext(skeleton, input_size=self.config.size)
@@ -235,7 +245,8 @@ class DetectorHarness(Harness):
 
     def run(self, module: nn.Module, inputs: Inputs) -> dict[str, Tensor]:
         boxes, scores = module(inputs["images"])
-        more = max(0, _BOXES - scores.shape[1])  # images of a batch are padded to the one with most boxes
+        # Images of a batch are padded to the one with most boxes, so an image alone has a shorter list.
+        more = max(0, _BOXES - scores.shape[1])
         pad = nn.functional.pad
         return {"boxes": pad(boxes, (0, 0, 0, more), value=math.nan), "scores": pad(scores, (0, more))}
 
@@ -248,12 +259,15 @@ class DetectorHarness(Harness):
 @cache
 def harness_of(subject: ComponentSubject) -> Harness:
     """Make the harness for a component, as the row of its kind names it."""
+    # A dozen checks ask for each component, and a harness may build a network to find out what it takes.
+    # Subjects compare by identity, so no two share one.
     harness: Harness = subject.installed_kind.harness()(subject)
     return harness
 
 
 def total(losses: Mapping[str, Tensor]) -> Tensor:
     """The sum of named losses."""
+    # Under autocast a loss may come as bfloat16, and the sum would keep 8 bits.
     return torch.stack([value.float() for value in losses.values()]).sum()
 
 
@@ -262,5 +276,5 @@ def clone(inputs: Inputs) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in inputs.items()}
 
 
-def _rounded(length: int, multiple: int) -> int:
+def _round_up(length: int, multiple: int) -> int:
     return max(1, -(-length // multiple)) * multiple

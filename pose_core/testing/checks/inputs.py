@@ -21,6 +21,7 @@ def check_input_is_drawn(subject: ComponentSubject) -> None:
     holes[0, 0, 1] = holes[1] = True
     shapes = set()
     none = Predictions.none(2, SKELETON)
+    # A crop can lie anywhere, so the last pose is outside of the picture altogether.
     for points in (truth.keypoints, without(truth, holes).keypoints, truth.keypoints + 500.0):
         found = none.with_animals(points[:, :1], torch.ones(2, 1, SKELETON.num_keypoints))
         drawn = {"for_inference": module.for_inference(found, SIZE)}

@@ -1,4 +1,4 @@
-"""Level 1: what a backbone that offers insert points must do."""
+"""Level 1: backbones with insert points."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def check_insert_points_are_passed(subject: ComponentSubject) -> None:
 
     def keep(point: str) -> Insert:
         def insert(maps: list[Tensor]) -> list[Tensor]:
+            # A copy of the list: the backbone may go on to fill the one that it passed.
             passed.append((point, list(maps)))
             return maps
 
@@ -44,6 +45,7 @@ def check_insert_points_are_passed(subject: ComponentSubject) -> None:
             wanted = [(f.channels, *(length // f.stride for length in harness.size)) for f in points[point]]
             real = [tuple(x.shape[1:]) for x in maps]
             demand(real == wanted, f"at {point} maps of shapes {real} pass, but {wanted} is declared")
+            # Not only doubled: a map that is all 0 after a ReLU would stay what it is.
             doubled = module(images, inserts={point: lambda maps: [2 * x + 1 for x in maps]}, **extra)
             demand(
                 not all(map(torch.equal, plain, doubled)), f"what an insert returns at {point} is not used"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from pose_core.interfaces import BuildContext
+from pose_core.interfaces import BuildContext, Loss
 from pose_core.testing.checks.check import check, demand
 from pose_core.testing.checks.examples import SKELETON
 from pose_core.testing.checks.targets import ComponentSubject
@@ -22,7 +21,7 @@ class _LossHarness:
     """A loss with an output and a target that it takes: in [0, 1], adding up to 1 where a distribution
     would."""
 
-    module: Any
+    module: Loss
     output: Tensor
     target: Tensor
     weight: Tensor
@@ -32,15 +31,19 @@ class _LossHarness:
         return value
 
 
-def _loss(subject: ComponentSubject) -> _LossHarness:
+def _build_loss(subject: ComponentSubject) -> _LossHarness:
     torch.manual_seed(0)
-    module = BuildContext(SKELETON).build("loss", subject.config)
+    module: Loss = BuildContext(SKELETON).build("loss", subject.config)
     refusal = ""
     for shape in _SHAPES:
         generator = torch.Generator().manual_seed(3)
         output = torch.rand(shape, generator=generator)
+        # Adds up to 1 along the axis of bins, or of a map's channels: valid as a distribution and as a
+        # heatmap.
         target = torch.rand(shape, generator=generator).softmax(1 if len(shape) == 4 else -1)
         one = (shape[0], 1, *shape[2:]) if len(shape) == 4 else (*shape[:2], 1)
+        # Losses of maps weigh every cell, those of distributions each keypoint: what fits is found by
+        # trying.
         for weight in (torch.ones(shape), torch.ones(one)):
             try:
                 value = module(output, target, weight)
@@ -55,10 +58,11 @@ def _loss(subject: ComponentSubject) -> _LossHarness:
 @check(1, "loss")
 def check_loss_leaves_out_weight_zero(subject: ComponentSubject) -> None:
     """What has weight 0 does not change the loss, and has no gradient; multiply by the weight last."""
-    loss = _loss(subject)
+    loss = _build_loss(subject)
     weight = loss.weight.clone()
     weight[0] = 0.0
     other = loss.output.clone()
+    # Inside (0, 1), as losses of probabilities need.
     other[0] = torch.linspace(0.9, 0.1, other[0].numel()).reshape(other[0].shape)
     other.requires_grad_()
     value = loss(other, weight)
@@ -73,7 +77,7 @@ def check_loss_leaves_out_weight_zero(subject: ComponentSubject) -> None:
 @check(1, "loss")
 def check_loss_of_nothing_is_zero(subject: ComponentSubject) -> None:
     """Where all weights are 0 the loss is 0, not NaN; divide by at least 1."""
-    loss = _loss(subject)
+    loss = _build_loss(subject)
     value = loss(loss.output, torch.zeros_like(loss.weight))
     demand(float(value) == 0.0, f"the loss is {float(value)}, not 0, where all weights are 0")
 
@@ -81,8 +85,9 @@ def check_loss_of_nothing_is_zero(subject: ComponentSubject) -> None:
 @check(1, "loss")
 def check_loss_does_not_grow_with_the_batch(subject: ComponentSubject) -> None:
     """A batch of the same images twice has the same loss; normalise by the batch."""
-    loss = _loss(subject)
+    loss = _build_loss(subject)
     once = loss(loss.output, loss.weight)
+    # Each image beside its copy, so that a loss over the whole batch and one by image both see it twice.
     doubled = (t.repeat_interleave(2, 0) for t in (loss.output, loss.target, loss.weight))
     twice = loss.module(*doubled)
     demand(

@@ -1,4 +1,4 @@
-"""Level 1: what every part with parameters must do, on the CPU."""
+"""Level 1: parts with parameters, on the CPU."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import math
 import random
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +22,8 @@ from pose_core.testing.checks.examples import MORE_INDIVIDUALS, MORE_KEYPOINTS, 
 from pose_core.testing.checks.harness import BackboneHarness, NeckHarness, clone, harness_of
 from pose_core.testing.checks.packaging import in_own_interpreter
 from pose_core.testing.checks.targets import ComponentSubject, Subject, skip
+
+KeypointAxes = Mapping[str, Sequence[KeypointAxis]]
 
 STEPS = 15
 """Of training on one batch."""
@@ -39,7 +40,9 @@ def check_features_are_as_declared(subject: ComponentSubject) -> None:
     _compare_features(harness, outputs, harness.size)
 
 
-def _compare_features(harness: BackboneHarness | NeckHarness, outputs: Any, size: tuple[int, int]) -> None:
+def _compare_features(
+    harness: BackboneHarness | NeckHarness, outputs: Sequence[Tensor], size: tuple[int, int]
+) -> None:
     declared = harness.declared()
     demand(
         isinstance(outputs, list), f"forward must return a list of feature maps, not {type(outputs).__name__}"
@@ -70,6 +73,8 @@ def check_odd_sizes(subject: ComponentSubject) -> None:
     if harness.fixed:
         raise skip("it takes inputs of one size only")
     multiple = harness.config.size_multiple()
+    # The last bit makes it odd: such a side does not halve again, where maps of two resolutions are joined.
+    # About 48 pixels keep it quick.
     few = max(1, 48 // multiple) | 1
     size = (few * multiple, (few + 2) * multiple)
     with torch.no_grad():
@@ -88,8 +93,9 @@ def check_batches_of_one_and_three(subject: ComponentSubject) -> None:
     for inputs in (alone, several):
         demand(
             torch.isfinite(harness.loss(module, clone(inputs))),
-            f"the loss of a batch of {_batch(inputs)} is not finite",
+            f"the loss of a batch of {_count_images(inputs)} is not finite",
         )
+    # A new module: the losses above moved the running statistics of its norms.
     module = harness.build().eval()
     with torch.no_grad():
         among, single = harness.run(module, clone(several)), harness.run(module, clone(alone))
@@ -100,12 +106,14 @@ def check_batches_of_one_and_three(subject: ComponentSubject) -> None:
         )
 
 
-def _batch(inputs: Mapping[str, Tensor]) -> int:
+def _count_images(inputs: Mapping[str, Tensor]) -> int:
     return len(next(iter(inputs.values())))
 
 
 def _demand_close(first: Tensor, second: Tensor, message: str, tolerance: float) -> None:
     demand(first.shape == second.shape, f"{message}: shapes {tuple(first.shape)} and {tuple(second.shape)}")
+    # Relative to the largest value: small values are the differences of large ones, and a batch of another
+    # size is summed in another order.
     scale = float(second.nan_to_num(0.0).abs().max()) if second.numel() else 0.0
     close = torch.allclose(
         first.float(), second.float(), rtol=tolerance, atol=tolerance * max(scale, 1e-3), equal_nan=True
@@ -125,13 +133,13 @@ def check_gradients_are_finite(subject: ComponentSubject) -> None:
     if not learning:
         raise skip("it has no parameters that learn")
     without = [n for n, g in learning.items() if g is None]
-    demand(not without, f"without a gradient: {_some(without)}")
+    demand(not without, f"without a gradient: {_list_some(without)}")
     bad = [n for n, g in learning.items() if g is not None and not torch.isfinite(g).all()]
-    demand(not bad, f"with a gradient that is not finite: {_some(bad)}")
+    demand(not bad, f"with a gradient that is not finite: {_list_some(bad)}")
     demand(any(g is not None and bool(g.any()) for g in learning.values()), "all gradients are zero")
 
 
-def _some(names: list[str]) -> str:
+def _list_some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
@@ -147,9 +155,10 @@ def check_eval_is_deterministic(subject: ComponentSubject) -> None:
         first = {n: t.clone() for n, t in harness.run(module, clone(inputs)).items()}
         second = harness.run(module, clone(inputs))
     for name, output in first.items():
+        # NaN marks missing boxes, and is not equal to itself.
         demand(torch.equal(output.nan_to_num(), second[name].nan_to_num()), f"{name} differs from run to run")
     changed = [n for n, t in module.state_dict().items() if not torch.equal(t, before[n])]
-    demand(not changed, f"forward in eval mode changes {_some(changed)}")
+    demand(not changed, f"forward in eval mode changes {_list_some(changed)}")
 
 
 @check(1, NETWORK)
@@ -162,7 +171,7 @@ def check_inputs_are_not_changed(subject: ComponentSubject) -> None:
     with torch.no_grad():
         harness.run(module, inputs)
     changed = [n for n, t in inputs.items() if not torch.equal(t, before[n])]
-    demand(not changed, f"forward changes its input {_some(changed)} in place")
+    demand(not changed, f"forward changes its input {_list_some(changed)} in place")
 
 
 @check(1, "backbone", "neck", "head")
@@ -170,12 +179,14 @@ def check_follows_the_device(subject: ComponentSubject) -> None:
     """Moved to another device, it needs nothing of the first; make new tensors on the device of the
     inputs."""
     harness = harness_of(subject)
-    module = harness.build().eval().to("meta")  # a device that every machine has
+    # Every machine has this device, so that no GPU is needed to find a tensor made on the CPU.
+    module = harness.build().eval().to("meta")
     inputs = {name: tensor.to("meta") for name, tensor in harness.inputs(1).items()}
     try:
         with torch.no_grad():
             outputs = harness.run(module, inputs)
     except RuntimeError as error:
+        # torch raises RuntimeError for all of these; only the message tells them apart.
         text = str(error)
         demand("copy out of meta" not in text, "forward takes tensors to the CPU, or to numpy")
         demand(" device" not in text, f"forward mixes devices: {text}")
@@ -191,7 +202,8 @@ def check_weights_round_trip(subject: ComponentSubject) -> None:
     harness = harness_of(subject)
     module = harness.build()
     learning = [p for p in module.parameters() if p.requires_grad]
-    if learning:  # so that it is no fresh module any more
+    # A step of training, so that statistics and weights are no longer those that building gives.
+    if learning:
         optimizer = torch.optim.SGD(learning, lr=1e-3)
         torch.autograd.backward(harness.loss(module, harness.inputs(2)))
         optimizer.step()
@@ -200,7 +212,8 @@ def check_weights_round_trip(subject: ComponentSubject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "weights.safetensors"
         save_weights(file, module.state_dict())
-        other = harness.build(seed=1)  # what it draws and does not save must come out different
+        # Another seed: a value that is drawn on building and not saved must come out different.
+        other = harness.build(seed=1)
         try:
             load_into(other, read_weights(file), file)
         except RunError as error:
@@ -217,10 +230,12 @@ def check_weights_round_trip(subject: ComponentSubject) -> None:
 def check_global_state_is_kept(subject: ComponentSubject) -> None:
     """Building and running seeds nothing and changes no setting of torch, numpy, random or warnings."""
     harness = harness_of(subject)
-    harness.build()  # whatever is imported now has been imported before it is watched
-    settings = _settings()
+    # Once before the watch begins: libraries that are imported on the first build may change settings.
+    harness.build()
+    settings = _read_settings()
     ends = []
     context = harness.context(SKELETON)
+    # A part that seeds the generator itself ends in the same state from both.
     for seed in (1, 2):
         torch.manual_seed(seed)
         module = context.build(subject.kind, harness.config)
@@ -232,12 +247,13 @@ def check_global_state_is_kept(subject: ComponentSubject) -> None:
     with torch.no_grad():
         harness.run(module, harness.inputs(1))
     demand(torch.equal(start, torch.get_rng_state()), "forward in eval mode draws random numbers of torch")
-    changed = [n for n, value in _settings().items() if value != settings[n]]
-    demand(not changed, f"it changes {_some(changed)}")
+    changed = [n for n, value in _read_settings().items() if value != settings[n]]
+    demand(not changed, f"it changes {_list_some(changed)}")
 
 
-def _settings() -> dict[str, object]:
+def _read_settings() -> dict[str, object]:
     return {
+        # As text, for arrays do not compare to one bool.
         "numpy's global random state": repr(np.random.get_state()),
         "random's state": random.getstate(),
         "torch's default dtype": torch.get_default_dtype(),
@@ -273,6 +289,7 @@ for module in {sorted(targets)!r}:
         if after[name] != before[name]: print(f"importing {{module}} changes {{name}}")
     before = after
 """
+    # A module is imported once in a process, and here that has happened long ago.
     process = in_own_interpreter(program)
     demand(process.returncode == 0, f"cannot be imported: {process.stderr.strip().splitlines()[-1:]}")
     demand(not process.stdout.strip(), "; ".join(process.stdout.strip().splitlines()))
@@ -291,12 +308,15 @@ def check_learns_one_batch(subject: ComponentSubject) -> None:
     optimizer = torch.optim.Adam(learning, lr=2e-3)
     losses = []
     for _ in range(STEPS + 1):
-        torch.manual_seed(0)  # sampled losses of detectors, and dropout, are the same in each step
+        # Detectors sample the boxes of their losses, and dropout draws: the same in each step, so that the
+        # loss falls by learning only.
+        torch.manual_seed(0)
         optimizer.zero_grad()
         loss = harness.loss(module, clone(inputs))
         torch.autograd.backward(loss)
         optimizer.step()
         losses.append(float(loss))
+        # Ends at the first success, so that what learns quickly costs few steps.
         if losses[-1] < 0.98 * losses[0]:
             return
     best = min(losses[1:])
@@ -311,10 +331,10 @@ def check_keypoint_axes_are_all(subject: ComponentSubject) -> None:
     entry."""
     harness = harness_of(subject)
     module = harness.build()
-    axes: Mapping[str, Any] = module.keypoint_axes()  # type: ignore[operator]
+    axes: KeypointAxes = module.keypoint_axes()  # type: ignore[operator]
     state = {n: tuple(t.shape) for n, t in module.state_dict().items()}
     unknown = sorted(set(axes) - set(state))
-    demand(not unknown, f"keypoint_axes names what is no parameter or buffer: {_some(unknown)}")
+    demand(not unknown, f"keypoint_axes names what is no parameter or buffer: {_list_some(unknown)}")
     for name, of in axes.items():
         for axis in of:
             demand(
@@ -333,18 +353,20 @@ def check_keypoint_axes_are_all(subject: ComponentSubject) -> None:
             )
             strange = sorted({n for entry in axis.entries for n in entry} - names)
             demand(not strange, f"axis {axis.axis} of {name} is about unknown names: {', '.join(strange)}")
+    # One entry more, and only the axes that depend on it grow. Counting alone would mix up 4 keypoints with
+    # any other 4.
     for other, individuals in ((MORE_KEYPOINTS, False), (MORE_INDIVIDUALS, True)):
-        _compare_shapes(state, _shapes(harness.build(other)), axes, individuals, other)
+        _compare_shapes(state, _read_shapes(harness.build(other)), axes, individuals, other)
 
 
-def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
+def _read_shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
     return {n: tuple(t.shape) for n, t in module.state_dict().items()}
 
 
 def _compare_shapes(
     state: Mapping[str, tuple[int, ...]],
     other: Mapping[str, tuple[int, ...]],
-    axes: Mapping[str, Any],
+    axes: KeypointAxes,
     individuals: bool,
     skeleton: Skeleton,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Level 0: what the distribution is like: what its import costs, its licence, its wheel."""
+"""Level 0: the distribution: cost of its import, licence, wheel."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HEAVY = ("torch", "cv2", "pandas", "scipy", "matplotlib", "h5py", "tables")
 def check_plugin_module_is_light(subject: Subject) -> None:
     """The module of the entry point imports nothing heavy (torch, cv2, pandas ...): every pose command
     imports it."""
-    heavy = _imported([subject.plugin.target.partition(":")[0]])
+    heavy = _list_heavy_imports([subject.plugin.target.partition(":")[0]])
     demand(
         not heavy,
         f"{subject.plugin.target} imports {heavy}; name classes by strings and import nothing of them",
@@ -44,11 +44,11 @@ def check_configs_are_light(subject: Subject) -> None:
     )
     if not modules:
         raise skip("it offers no component with a config")
-    heavy = _imported(modules)
+    heavy = _list_heavy_imports(modules)
     demand(not heavy, f"{', '.join(modules)}: import {heavy}; keep torch out of the modules of configs")
 
 
-def _imported(modules: list[str]) -> str:
+def _list_heavy_imports(modules: list[str]) -> str:
     """The heavy packages that come in with the modules, in an interpreter of its own."""
     program = (
         "import importlib, sys\n"
@@ -62,6 +62,7 @@ def _imported(modules: list[str]) -> str:
 
 def in_own_interpreter(program: str) -> subprocess.CompletedProcess[str]:
     """Run a program that finds what this process finds."""
+    # Tests and editable installs put folders on sys.path that a new interpreter would not have.
     path = os.pathsep.join(p for p in sys.path if p)
     return subprocess.run(
         [sys.executable, "-c", program],
@@ -83,8 +84,9 @@ def check_license_is_stated(subject: Subject) -> None:
         re.fullmatch(r"[A-Za-z0-9.+-]+(?: (?:WITH|AND|OR) [A-Za-z0-9.+-]+)*", info.license),
         f"license of PluginInfo must be an SPDX identifier such as BSD-3-Clause, not {info.license!r}",
     )
-    distribution = _distribution(subject)
+    distribution = _find_distribution(subject)
     metadata = distribution.metadata.json
+    # The first since core metadata 2.4; older build backends still write the second.
     stated = metadata.get("license_expression") or metadata.get("license")
     demand(stated, 'pyproject.toml states no licence; write license = "..." with the SPDX identifier')
     demand(stated == info.license, f"pyproject.toml says {stated}, PluginInfo says {info.license}")
@@ -97,19 +99,21 @@ def check_license_is_stated(subject: Subject) -> None:
 @check(0, PLUGIN)
 def check_wheel_is_complete(subject: Subject) -> None:
     """The wheel holds every module and data file of the package, the entry point and a description."""
-    distribution = _distribution(subject)
+    distribution = _find_distribution(subject)
     package = subject.plugin.target.partition(":")[0].partition(".")[0]
     found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
         raise skip(f"{package} is no package")
     folder = Path(next(iter(found.submodule_search_locations)))
-    source = _source(distribution)
+    source = _find_source(distribution)
     if source is None:
+        # Not editable, so the installed files are those of the wheel.
         held = {str(f) for f in distribution.files or ()}
-        whole = _needed(folder)
+        whole = _list_needed(folder)
         missing = sorted(n for n in whole if n not in held)
         demand(not missing, f"the installed distribution does not list {', '.join(missing[:5])}")
         return
+    # An editable install lists its folder and no files: only a wheel shows what is packed.
     with tempfile.TemporaryDirectory() as temporary:
         pip = [
             sys.executable,
@@ -119,6 +123,7 @@ def check_wheel_is_complete(subject: Subject) -> None:
             "--quiet",
             "--no-deps",
             "--no-build-isolation",
+            # Nothing is fetched: the check runs offline, with the build backend that is installed.
             "--no-index",
         ]
         process = subprocess.run(
@@ -133,6 +138,7 @@ def check_wheel_is_complete(subject: Subject) -> None:
         said = "".join(lines).lower().replace("-", "")
         if process.returncode and ("backendunavailable" in said or "no module named pip" in said):
             raise skip("the build backend or pip is not installed here; the wheel cannot be built")
+        # pip writes 'ERROR:', build backends 'SomeError:'.
         reason = next((line for line in lines if "rror" in line), lines[-1] if lines else "no message")
         demand(process.returncode == 0, f"the wheel of {source} cannot be built: {reason}")
         wheel = next(Path(temporary).glob("*.whl"))
@@ -145,10 +151,12 @@ def check_wheel_is_complete(subject: Subject) -> None:
                 else ""
             )
             metadata = archive.read(f"{info}/METADATA").decode()
-    missing = sorted(_needed(folder) - names)
+    missing = sorted(_list_needed(folder) - names)
     demand(
         not missing, f"the wheel lacks {', '.join(missing[:5])}; correct the build settings in pyproject.toml"
     )
+    # Of the wheel, not of what is installed: entry points of an editable install are those of the day it
+    # was made.
     target = re.search(rf"^{re.escape(subject.plugin.name)}\s*=\s*(\S+)", points, re.MULTILINE)
     demand(
         target and target[1] == subject.plugin.target,
@@ -158,7 +166,7 @@ def check_wheel_is_complete(subject: Subject) -> None:
     demand(len(body.strip()) > 80, 'the wheel has no description; write a README.md and readme = "README.md"')
 
 
-def _needed(folder: Path) -> set[str]:
+def _list_needed(folder: Path) -> set[str]:
     """The files of a package as a wheel names them."""
     return {
         f.relative_to(folder.parent).as_posix()
@@ -167,7 +175,7 @@ def _needed(folder: Path) -> set[str]:
     }
 
 
-def _distribution(subject: Subject) -> importlib.metadata.Distribution:
+def _find_distribution(subject: Subject) -> importlib.metadata.Distribution:
     try:
         return importlib.metadata.distribution(subject.plugin.distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -176,8 +184,9 @@ def _distribution(subject: Subject) -> importlib.metadata.Distribution:
         ) from None
 
 
-def _source(distribution: importlib.metadata.Distribution) -> Path | None:
+def _find_source(distribution: importlib.metadata.Distribution) -> Path | None:
     """The project's folder, where it is installed editable."""
+    # PEP 610: pip notes here where a distribution came from, and whether it is editable.
     text = distribution.read_text("direct_url.json")
     about = json.loads(text) if text else {}
     if not about.get("dir_info", {}).get("editable"):

@@ -1,4 +1,4 @@
-"""The small project that models are tried with. No torch."""
+"""A small project to try models with. No torch."""
 
 from __future__ import annotations
 
@@ -21,4 +21,5 @@ def resolved(model: Model) -> RunSpec:
     """
     one = get_catalog().method(model.method).animals == "one"
     several = {} if one else {"individuals": ["one", "two"]}
+    # The source need not exist: specs are checked without looking at the data.
     return resolve(model, Layer({"skeleton": {**_SKELETON, **several}, "data": {"source": "nowhere"}}), [])

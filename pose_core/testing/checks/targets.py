@@ -1,11 +1,11 @@
-"""What is checked: a plugin, its components, models, recipes, extra heads and weights. No torch."""
+"""Subjects of checks: plugins and everything that they offer. No torch."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict
 
 from packaging.utils import canonicalize_name
 from pydantic import ValidationError
@@ -34,7 +34,21 @@ from pose_core.testing.checks.check import (
     demand,
 )
 
-StoredOutputs = Mapping[str, Any]
+
+class Summary(TypedDict):
+    """One output in a file of stored outputs."""
+
+    shape: list[int]
+    mean: float
+    std: float
+    values: list[float]
+
+
+StoredSummaries = Mapping[str, Summary]
+"""By output of one component."""
+
+StoredOutputs = Mapping[str, StoredSummaries]
+"""By subject."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +89,7 @@ class DefinitionSubject(Subject):
         definition: what the hook yielded.
     """
 
+    # Any: each hook yields a class of its own, and the checks of a kind know theirs.
     definition: Any = None
 
 
@@ -124,6 +139,8 @@ class ComponentSubject(Subject):
     @property
     def installed_kind(self) -> InstalledKind:
         """The kind; one without anything where no installed plugin opens it."""
+        # A component of a kind that no installed plugin opens is refused with the plugin; level 0 still has
+        # to describe it.
         without = InstalledKind(Kind(self.kind, "", config=""))
         return self.catalog.kinds.get(self.kind, without)
 
@@ -139,6 +156,7 @@ class ComponentSubject(Subject):
         Raises:
             AssertionError: the example does not validate.
         """
+        # The defaults of most networks are far too large to be built in a test.
         example = dict(self.config_class.example())
         try:
             return self.config_class.model_validate({**example, "type": self.component.full_name})
@@ -178,19 +196,20 @@ def subjects(name: str, reference: StoredOutputs | None = None) -> list[Subject]
     """
     catalog = get_catalog()
     try:
+        # Plugins come first: a plugin is often called like its component, and then all of it is meant.
         plugins = find_plugins(name)
     except ConfigError:
         chosen = [
             s
             for record in catalog.plugins
-            for s in _offered(record, catalog, reference)
+            for s in _list_offered(record, catalog, reference)
             if s.name
             and name in (s.name, s.name.rpartition("/")[2], f"{record.name}/{s.name.rpartition('/')[2]}")
         ]
         if not chosen:
-            raise _nothing(name, catalog) from None
+            raise _make_error(name, catalog) from None
         return chosen
-    return [s for record in plugins for s in _offered(record, catalog, reference)]
+    return [s for record in plugins for s in _list_offered(record, catalog, reference)]
 
 
 def answers_for(record: PluginRecord, namespaces: Collection[str], catalog: Catalog) -> bool:
@@ -202,11 +221,14 @@ def answers_for(record: PluginRecord, namespaces: Collection[str], catalog: Cata
         for r in catalog.plugins
         if not r.first_party and canonicalize_name(r.distribution) not in required
     }
+    # Else the tests of a plugin would fail on a machine where an unrelated one is broken.
     return not (strangers - {record.name}).intersection(namespaces)
 
 
-def _offered(record: PluginRecord, catalog: Catalog, reference: StoredOutputs | None) -> list[Subject]:
+def _list_offered(record: PluginRecord, catalog: Catalog, reference: StoredOutputs | None) -> list[Subject]:
+    # Any: it is spread over the parameters of dataclasses, each of another type.
     common: dict[str, Any] = {"plugin": record, "catalog": catalog, "reference": reference}
+    # A plugin that did not load has no definitions, but the check that it is active must say why.
     found: list[Subject] = [Subject(PLUGIN, "", **common)]
     if record.status != ACTIVE:
         return found
@@ -233,7 +255,7 @@ def _offered(record: PluginRecord, catalog: Catalog, reference: StoredOutputs | 
     return found
 
 
-def _nothing(name: str, catalog: Catalog) -> ConfigError:
+def _make_error(name: str, catalog: Catalog) -> ConfigError:
     """The error for a name of nothing that is installed; says what to install, where that is known."""
     for namespace, distribution in known_names().distributions.items():
         if name.lower().replace("_", "-") in (namespace, distribution):
