@@ -52,23 +52,6 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         "there is no feature map 7",
         [("plugin.py", '"feature": 0', '"feature": 7')],
     ),
-    "methods_and_suppliers_name_stages": (
-        "",
-        "method 'toykit_tiles'",
-        [
-            ("plugin.py", "    ModelPreset,\n", "    MethodSpec,\n    ModelPreset,\n"),
-            (
-                "plugin.py",
-                "@hookimpl\ndef pose_extra_heads():",
-                (
-                    "@hookimpl\ndef pose_methods():\n"
-                    '    stages = {"tiles": {"type": "toykit/no_stage"}}\n'
-                    '    yield MethodSpec("toykit_tiles", "A toy", "frame", "several", "several", stages=stages)\n'
-                    "\n\n@hookimpl\ndef pose_extra_heads():"
-                ),
-            ),
-        ],
-    ),
     "extra_head_serves_its_need": (
         "extra_head/toycorners",
         "does not serve it",
