@@ -67,11 +67,21 @@ def setting(*assignments: str) -> str:
         assignments: ``key.key=value``, or the keys alone.
 
     Returns:
-        ``assignments=[key.key=value]``, or ``--set key.key=value`` on the command line.
+        ``settings={"key.key": value}``, or ``--set key.key=value`` on the command line.
     """
     if _on_command_line:
         return " ".join(f"--set {assignment}" for assignment in assignments)
-    return f"assignments=[{', '.join(assignments)}]"
+    return "settings={" + ", ".join(map(_as_entry, assignments)) + "}"
+
+
+def _as_entry(assignment: str) -> str:
+    """Write ``key=value``, as YAML has it, as an entry of a dictionary in Python."""
+    key, _, value = assignment.partition("=")
+    plain = {"null": "None", "true": "True", "false": "False", "": "..."}
+    if value in plain:
+        return f'"{key}": {plain[value]}'
+    is_literal = value[0] in "[{" or value.replace(".", "", 1).lstrip("-").isdigit()
+    return f'"{key}": {value if is_literal else chr(34) + value + chr(34)}'
 
 
 def command(verb: str, *arguments: str) -> str:

@@ -79,7 +79,10 @@ PROJECT = '```yaml title="project.yaml"\nkeypoints: [nose]\n```\n```csv title="l
         ("```sh\npose show 'unet\n```", "no shell command"),
         ("```yaml\nmodel: {backbone: {filtrs: 8}}\n```", "filtrs: unknown key; did you mean filters"),
         ("```yaml\nmodel: [\n```", "not valid YAML"),
-        ("```yaml\ndetector: {network: {type: torchvision/ssdlit}}\n```", "no detector 'torchvision/ssdlit'"),
+        (
+            "```yaml\nstages: {detector: {network: {type: torchvision/ssdlit}}}\n```",
+            "no detector 'torchvision/ssdlit'",
+        ),
         ('```yaml title="split.yaml"\ntesting: [a.png]\n```', "unknown list 'testing'"),
         ('```yaml title="project.yaml"\nkeypoints: [nose]\n```', "belong together"),
         (PROJECT + "image,individual,keypoint,x,y\na.png,animal,tail,3,4\n```", "tail"),

@@ -25,7 +25,7 @@ def test_arguments_and_commands_in_python() -> None:
     assert argument("max_animals", "N") == "max_animals=N"
     assert argument("resume", True) == "resume=True"
     assert argument("out") == "out"
-    assert setting("a.b=1", "c=2") == "assignments=[a.b=1, c=2]"
+    assert setting("a.b=1", "c=2") == 'settings={"a.b": 1, "c": 2}'
     assert command("train") == "pose_core.train"
     assert command("import", "TOOL", argument("out", "RUN")) == "pose_core.import_model(TOOL, out=RUN)"
     assert command("show", "unet") == "'pose show unet'", "there is no function for it"

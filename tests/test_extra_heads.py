@@ -82,7 +82,7 @@ def test_a_model_has_the_heads_that_the_project_calls_for(
 def test_a_note_says_what_was_added_and_how_to_refuse_it() -> None:
     assert made(BOTH)[1] == [
         f"unet/unet gets a head '{name}' ({head}) for {whom}; leave it out with "
-        f"assignments=[model.heads.{name}=null]"
+        f'settings={{"model.heads.{name}": None}}'
         for name, head, whom in (
             ("unique_keypoints", "heatmap/heatmap", "corner, lamp"),
             ("identity", "heatmap/identity", "ann, bob"),

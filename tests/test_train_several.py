@@ -112,8 +112,8 @@ def test_a_network_of_any_kind_is_configured_for_the_project(project: Path) -> N
             DETECTOR,
             (*CROPS, "stages.detector.network.sise=[64,64]"),
             (
-                r"stages\.detector\.network\.sise: unknown key; did you mean size or resize\? \(--set "
-                r"stages\.detector"
+                r"stages\.detector\.network\.sise: unknown key; did you mean size or resize\? \(settings="
+                r"."
             ),
         ),
         (
@@ -160,7 +160,7 @@ def test_one_call_trains_all_and_goes_on_after_an_interruption(
         pose_core.train(project, "ctd_prenet_unet", epochs=1, **arguments)
     monkeypatch.undo()
     first = inner.read_bytes()
-    with pytest.raises(RunError, match="already holds a run; add --resume"):
+    with pytest.raises(RunError, match="already holds a run; add resume=True"):
         pose_core.train(project, "ctd_prenet_unet", epochs=1, **arguments)
 
     run = pose_core.train(project, "ctd_prenet_unet", epochs=1, resume=True, **arguments)

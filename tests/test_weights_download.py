@@ -309,7 +309,9 @@ def test_plugins_load_published_weights(
     with pytest.raises(WeightsError, match=r"another network: unexpected fc\.weight; delete it"):
         load_pretrained(module, file, required=False, option="model.backbone.pretrained")
     gone = RemoteFile(f"{server.url}/gone.pth", "the weights of a line")
-    with pytest.raises(DownloadError, match=r"404.*or use assignments=\[model\.backbone\.pretrained=false\]"):
+    with pytest.raises(
+        DownloadError, match=r"404.*or use settings=\{\"model\.backbone\.pretrained\": False\}"
+    ):
         load_pretrained(module, gone, required=True, option="model.backbone.pretrained")
     assert not load_pretrained(module, gone, required=False, option="model.backbone.pretrained")
     (record,) = caplog.records

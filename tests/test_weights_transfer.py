@@ -241,7 +241,9 @@ def test_limbs_move_with_their_keypoints(own: tuple[str, ...], theirs: tuple[str
     def network(names: tuple[str, ...], seed: int) -> PoseModel:
         backbone = {"type": "unet/unet", "filters": 2, "max_stride": 8, "output_stride": 4}
         heads = {"keypoints": {"type": "paf/paf", "graph": "full", **LIMBED[head]}}
-        spec = ModelSpec.model_validate({"backbone": backbone, "heads": heads, "preprocess": {"scale": 1.0}})
+        spec = ModelSpec.model_validate(
+            {"method": "bottom_up", "backbone": backbone, "heads": heads, "preprocess": {"scale": 1.0}}
+        )
         torch.manual_seed(seed)
         model = PoseModel(spec, Skeleton(names, individuals=("a", "b"))).eval()
         with torch.no_grad():
@@ -299,7 +301,9 @@ def test_identities_move_with_the_names_of_individuals() -> None:
         skeleton = Skeleton(NAMES[:2], individuals=individuals, identified=True)
         heads = {"keypoints": {"type": "paf/paf", "graph": "full"}, "identity": {"type": "heatmap/identity"}}
         backbone = {"type": "unet/unet", "filters": 2, "max_stride": 8, "output_stride": 4}
-        spec = ModelSpec.model_validate({"backbone": backbone, "heads": heads, "preprocess": {"scale": 1.0}})
+        spec = ModelSpec.model_validate(
+            {"method": "bottom_up", "backbone": backbone, "heads": heads, "preprocess": {"scale": 1.0}}
+        )
         torch.manual_seed(seed)
         model = PoseModel(spec, skeleton).eval()
         with torch.no_grad():

@@ -52,15 +52,27 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         "there is no feature map 7",
         [("plugin.py", '"feature": 0', '"feature": 7')],
     ),
+    "methods_and_suppliers_name_stages": (
+        "",
+        "method 'toykit_tiles'",
+        [
+            ("plugin.py", "    ModelPreset,\n", "    MethodSpec,\n    ModelPreset,\n"),
+            (
+                "plugin.py",
+                "@hookimpl\ndef pose_extra_heads():",
+                (
+                    "@hookimpl\ndef pose_methods():\n"
+                    '    stages = {"tiles": {"type": "toykit/no_stage"}}\n'
+                    '    yield MethodSpec("toykit_tiles", "A toy", "frame", "several", "several", stages=stages)\n'
+                    "\n\n@hookimpl\ndef pose_extra_heads():"
+                ),
+            ),
+        ],
+    ),
     "extra_head_serves_its_need": (
         "extra_head/toycorners",
         "does not serve it",
         [("plugin.py", '"unique": True', '"unique": False')],
-    ),
-    "methods_and_suppliers_name_stages": (
-        "",
-        "method 'toyway'",
-        [("plugin.py", '{"type": "core/whole_frame"}', '{"type": "core/no_stage"}')],
     ),
     "weights_are_described": ("weights/toy_weights", "license is empty", [("plugin.py", '"CC0-1.0"', '""')]),
     "kind_leads_to_code": (

@@ -45,8 +45,12 @@ class ToyHeadConfig(HeadConfig):
     target_generator: AnyTargetGenerator = Field(
         cast(Any, {"type": "toykit/toytargets"}), description="Labels -> maps."
     )
-    predictor: AnyPredictor = Field(cast(Any, {"type": "toykit/toypredictor"}), description="Maps -> keypoints.")
-    losses: dict[str, AnyLoss] = Field(cast(Any, {"maps": {"type": "toykit/toyloss"}}), description="By output.")
+    predictor: AnyPredictor = Field(
+        cast(Any, {"type": "toykit/toypredictor"}), description="Maps -> keypoints."
+    )
+    losses: dict[str, AnyLoss] = Field(
+        cast(Any, {"maps": {"type": "toykit/toyloss"}}), description="By output."
+    )
 
     def check(self, features, input_size):
         choose_feature(features, self.feature)

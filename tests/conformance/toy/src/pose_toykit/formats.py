@@ -28,7 +28,9 @@ class ToyWriter(Writer):
             points = np.where(np.isnan(animals.keypoints), -1e9, animals.keypoints)
             corners = np.where(np.isnan(frame.unique_keypoints), -1e9, frame.unique_keypoints)
             who, sure = animals.identity.tolist(), frame.unique_scores.tolist()
-            rows.append([frame.index, points.tolist(), animals.keypoint_scores.tolist(), who, corners.tolist(), sure])
+            rows.append(
+                [frame.index, points.tolist(), animals.keypoint_scores.tolist(), who, corners.tolist(), sure]
+            )
         skeleton = header.skeleton
         names = [skeleton.keypoints, skeleton.individuals, skeleton.unique_keypoints]
         path.write_text(json.dumps({"toy": names, "frames": rows}), encoding="utf-8")

@@ -1,4 +1,5 @@
-"""A head with two maps a keypoint, its codec and its loss: how far and where the keypoint is, from each cell."""
+"""A head with two maps a keypoint, its codec and its loss: how far and where the keypoint is, from each
+cell."""
 
 import torch
 from torch import nn

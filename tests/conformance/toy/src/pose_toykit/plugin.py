@@ -6,7 +6,6 @@ from pose_core.hooks import (
     ComponentSpec,
     ExtraHead,
     Kind,
-    MethodSpec,
     ModelPreset,
     ModelRecipe,
     PluginInfo,
@@ -47,7 +46,9 @@ def pose_commands():
 @hookimpl
 def pose_components():
     for kind, name, cls, module in PARTS:
-        yield ComponentSpec(kind, name, f"pose_toykit.config:{cls}Config", f"pose_toykit.{module}:{cls}", "A toy")
+        yield ComponentSpec(
+            kind, name, f"pose_toykit.config:{cls}Config", f"pose_toykit.{module}:{cls}", "A toy"
+        )
 
 
 @hookimpl
@@ -72,13 +73,13 @@ def pose_models():
         "single_animal",
         "toys",
         "A toy",
-        {"model": {"backbone": {"type": "toykit/toynet"}, "heads": {"keypoints": {"type": "toykit/toyhead"}}}},
+        {
+            "model": {
+                "backbone": {"type": "toykit/toynet"},
+                "heads": {"keypoints": {"type": "toykit/toyhead"}},
+            }
+        },
     )
-
-
-@hookimpl
-def pose_methods():
-    yield MethodSpec("toyway", "A toy", "frame", "one", "any", {"whole_frame": {"type": "core/whole_frame"}})
 
 
 @hookimpl
