@@ -37,7 +37,8 @@ from pose_core.pipeline.sources import ImageSource
 from pose_core.pipeline.video import VideoSource
 from pose_core.plugins.discovery import ACTIVE, PluginRecord
 from pose_core.runs.run_folder import Run
-from pose_core.specs import PreprocessSpec, ReaderConfig, RunSpec
+from pose_core.specs import ReaderConfig, RunSpec
+from pose_core.specs.decided import Preprocess
 from pose_core.structures import (
     EmbeddedImage,
     Frame,
@@ -253,7 +254,7 @@ def test_a_project_of_all_three_kinds(mixed: Path) -> None:
         "videos/clip.mp4 frame 31",
         "videos/clip.mp4 frame 4",
     ]
-    samples = PoseSamples(dataset, range(7), PreprocessSpec(scale=1.0), 16, None, 0, 1 << 20)
+    samples = PoseSamples(dataset, range(7), Preprocess(scale=1.0), 16, None, 0, 1 << 20)
     shown = [samples[i].image[:48, :64] for i in range(7)]
     for i, picture in ((0, pictures(2)[0]), (1, pictures(2)[1]), (5, pictures(3)[0]), (6, pictures(3)[1])):
         np.testing.assert_array_equal(shown[i], picture)
@@ -269,12 +270,12 @@ def test_frames_of_a_video_are_decoded_once_and_in_their_order(
     monkeypatch.setattr(
         VideoFile, "decode", lambda self, index: decoded.append(index) or original(self, index)
     )
-    samples = PoseSamples(dataset, range(7), PreprocessSpec(scale=1.0), 16, None, 0, 1 << 20)
+    samples = PoseSamples(dataset, range(7), Preprocess(scale=1.0), 16, None, 0, 1 << 20)
     for _ in range(2):
         assert [read_number(samples[i].image) for i in (3, 2, 4)] == [4, 31, 12]
     assert decoded == [4, 12, 31]
     decoded.clear()
-    room_for_one = PoseSamples(dataset, range(7), PreprocessSpec(scale=1.0), 16, None, 0, 64 * 48 * 3)
+    room_for_one = PoseSamples(dataset, range(7), Preprocess(scale=1.0), 16, None, 0, 64 * 48 * 3)
     for _ in range(2):
         assert [read_number(room_for_one[i].image) for i in (2, 3)] == [31, 4]
     assert decoded == [4, 12, 31, 31]
@@ -318,7 +319,7 @@ def test_a_frame_that_is_not_there_is_named_with_its_line(
 
 def test_a_damaged_frame_is_named_when_it_is_needed(mixed: Path) -> None:
     dataset = read_project(mixed, ReaderConfig(type="toy/mixed"))
-    samples = PoseSamples(dataset, range(7), PreprocessSpec(scale=1.0), 16, None, 0, 0)
+    samples = PoseSamples(dataset, range(7), Preprocess(scale=1.0), 16, None, 0, 0)
     clip = mixed / "videos" / "clip.mp4"
     write_numbered_video(clip, 20)
     with pytest.raises(DataError, match=r"clip\.mp4: has no frame 31; its frames are 0 to 19"):
