@@ -87,7 +87,7 @@ def test_what_a_plugin_raises_is_placed_once_and_brings_no_advice(
 
     monkeypatch.setattr(pose_unet.network.UNet, "forward", lambda self, images: broken())
     # The line that raises must be the plugin's, so a plugin's folder is said to be this one.
-    monkeypatch.setattr("pose_core.plugins.attribution._folder", lambda record: Path(__file__).parent)
+    monkeypatch.setattr("pose_core.plugins.attribution._find_folder", lambda record: Path(__file__).parent)
     with pytest.raises(typer.Exit):
         check("unet/unet")
     lines = capsys.readouterr().out.splitlines()

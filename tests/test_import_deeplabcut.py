@@ -258,7 +258,7 @@ def test_a_file_that_is_no_model_is_refused(hollow: Model) -> None:
 
 def test_the_snapshot_of_a_detector_is_not_that_of_a_pose_network(hollow: Model) -> None:
     torch.save({"model": {"model.backbone.x": torch.zeros(1)}}, hollow.snapshot)
-    assert "--detector" in hollow.refused()
+    assert "name it with detector" in hollow.refused()
 
 
 def test_a_detector_belongs_to_top_down_models(model: Model, tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_a_detector_belongs_to_top_down_models(model: Model, tmp_path: Path) -> 
 
 def test_a_missing_configuration_is_named(hollow: Model, tmp_path: Path) -> None:
     elsewhere = hollow.config.rename(tmp_path / "kept.yaml")
-    assert "there is no pytorch_config.yaml beside it" in hollow.refused()
+    assert "has no pytorch_config.yaml beside it" in hollow.refused()
     assert hollow.read(config=elsewhere).network.spec["model"]["name"] == "resnet_18"
     assert "no such file" in hollow.refused(config=tmp_path / "none.yaml")
 
@@ -331,7 +331,7 @@ def test_descriptions_that_cannot_be_taken_over(
 @pytest.mark.parametrize("text", ["[1, 2]", "model: {", "\x00", "just text"])
 def test_configurations_that_are_none(hollow: Model, text: str) -> None:
     hollow.config.write_text(text)
-    assert re.search("is no (valid YAML|pytorch_config.yaml)", hollow.refused())
+    assert re.search("is not (valid YAML|a pytorch_config.yaml)", hollow.refused())
 
 
 @pytest.mark.parametrize(

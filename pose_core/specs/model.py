@@ -131,14 +131,16 @@ class ModelSpec(Spec):
         written, view = self.preprocess, self.view
         if written.scale == "auto":
             raise make_auto_error("model.preprocess.scale")
-        if written.min_box == "auto":
+        # Whole frames have no boxes, and imported models say nothing about them.
+        min_box = 0.0 if view == "frame" else written.min_box
+        if min_box == "auto":
             raise make_auto_error("model.preprocess.min_box")
         return Preprocess(
             view,
             written.scale,
             written.size,
             written.margin,
-            written.min_box,
+            min_box,
             written.margin_pixels,
             written.half_pixel,
             written.mean,
