@@ -84,7 +84,7 @@ def test_a_conditional_model_trains_predicts_tracks_and_is_evaluated(
     assert "not a run folder" in wrong
     process = pose(*command, "--conditions", source)
     assert process.returncode == 0, process.stderr
-    held = Run.open(refiner).conditions
+    held = Run.open(refiner).stages["conditions"]
     assert held is not None
     assert held.name == Run.open(source).name
 
