@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from pose_core.data.augment import Augmenter
 from pose_core.data.batches import Batch, collate, init_worker
-from pose_core.data.geometry import box_input, frame_view, transform_points, warp
+from pose_core.data.geometry import compute_crop_geometry, frame_view, transform_points, warp
 from pose_core.data.images import ImageCache, read_image
 from pose_core.data.sample import PlacedLabels, Sample
 from pose_core.data.samples import PoseSamples
@@ -195,7 +195,7 @@ def test_view_animal_gives_one_sample_an_animal_which_comes_first(project):
     assert batch.indices.tolist() == [0, 0, 1]
     assert batch.images.shape == (3, 3, 64, 96)
     assert batch.labels.identity[:, 0].tolist() == [0, 1, 1]
-    geometry = box_input([20, 30, 50, 40], (64, 96), 0.25)
+    geometry = compute_crop_geometry([20, 30, 50, 40], (64, 96), 0.25)
     np.testing.assert_array_equal(data[0].image, warp(read_image(project.images[0].image), geometry))
     np.testing.assert_allclose(
         batch.labels.keypoints[0, 0], transform_points([[20, 30], [50, 40]], geometry.matrix), atol=1e-4

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pose_core.data.geometry import (
     FrameGeometry,
-    box_input,
+    compute_crop_geometry,
     frame_input,
     frame_view,
     invert,
@@ -86,7 +86,7 @@ def test_blob_stays_on_its_keypoint_when_the_sides_shrink_differently(at, scale_
 def test_blob_stays_on_its_keypoint_in_a_crop(at, wide, high, margin):
     x, y = at
     box = np.array([x - wide / 2 - 3, y - high / 2 + 2, x + wide / 2 - 3, y + high / 2 + 2])
-    geometry = box_input(box, (64, 96), margin)
+    geometry = compute_crop_geometry(box, (64, 96), margin)
     assume(margin * max(wide, high) + min(wide, high) / 2 > 13)
     assert_on_keypoint(blob(150, 121, x, y, sigma=2.0), geometry, x, y)
 
@@ -152,17 +152,17 @@ def test_rounding_errors_do_not_add_a_column():
 
 
 def test_box_without_extent_is_shown_at_scale_one():
-    geometry = box_input([30, 20, 30, 20], (64, 96), 0.25)
+    geometry = compute_crop_geometry([30, 20, 30, 20], (64, 96), 0.25)
     np.testing.assert_allclose(geometry.matrix, translation_matrix(47.5 - 30, 31.5 - 20))
 
 
 def test_box_input_refuses_an_unknown_box():
     with pytest.raises(ValueError, match="finite box"):
-        box_input([np.nan] * 4, (64, 64), 0.25)
+        compute_crop_geometry([np.nan] * 4, (64, 64), 0.25)
 
 
 def test_a_box_keeps_its_aspect_ratio_and_its_margin():
-    geometry = box_input([10, 20, 50, 40], (100, 100), 0.25)
+    geometry = compute_crop_geometry([10, 20, 50, 40], (100, 100), 0.25)
     np.testing.assert_allclose(geometry.matrix[0, 0], 100 / 60)
     np.testing.assert_allclose(geometry.matrix[1, 1], 100 / 60)
     np.testing.assert_allclose(transform_points([30, 30], geometry.matrix), [49.5, 49.5], atol=1e-4)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from pose_core.data.geometry import box_input, frame_input, warp
+from pose_core.data.geometry import compute_crop_geometry, frame_input, warp
 from pose_core.errors import DataError, VideoError
 from pose_core.interfaces import (
     FrameGeometry,
@@ -192,7 +192,7 @@ def test_a_detector_and_a_network_on_crops_are_two_stages() -> None:
             assert view is None
             assert found.boxes is not None
             assert len(group.frames) == len(group)
-            crops = [box_input(b[0], (32, 32), 0.25) for b in found.boxes.numpy()]
+            crops = [compute_crop_geometry(b[0], (32, 32), 0.25) for b in found.boxes.numpy()]
             pixels = np.stack([warp(f, c) for f, c in zip(group.frames, crops, strict=True)])
             inside = brightest(torch.from_numpy(pixels).permute(0, 3, 1, 2))
             points = [

@@ -87,7 +87,15 @@ def test_a_plugin_requires_the_plugins_whose_components_it_names(file: Path) -> 
     project = tomllib.loads(file.read_text())["project"]
     (record,) = (r for r in get_catalog().plugins if r.distribution == project["name"])
     composer = Composer(get_catalog().plugins)
-    named = {n for c in record.definitions.get("pose_components", ()) for n in c.requires}
+    # What a plugin knows of the networks of another (mappings of an importer) needs that other only when used.
+    named = {
+        n for c in record.definitions.get("pose_components", ()) if "/" not in c.kind for n in c.requires
+    }
+    named |= {
+        preset.backbone.partition("/")[0]
+        for preset in record.definitions.get("pose_models", ())
+        if preset.backbone
+    }
     for hook in ("pose_models", "pose_recipes"):
         named |= {
             n for definition in record.definitions.get(hook, ()) for n in composer.needs(definition.spec)

@@ -88,7 +88,7 @@ class Augmenter:
         """A random view of one animal: rotation, zoom and mirroring about the centre of its crop.
 
         Args:
-            base: the crop without augmentation, see :func:`pose_core.data.geometry.box_input`.
+            base: the crop without augmentation, see :func:`pose_core.data.geometry.compute_crop_geometry`.
         """
         centre = np.array([(base.width - 1) / 2, (base.height - 1) / 2])
         return self._around(base, centre, centre, (base.height, base.width), rng)

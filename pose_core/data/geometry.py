@@ -84,7 +84,7 @@ def frame_view(width: int, height: int, preprocess: Preprocess, multiple: int) -
     return frame_input(width, height, preprocess.scale, multiple)
 
 
-def box_input(
+def compute_crop_geometry(
     box: npt.ArrayLike, size: tuple[int, int], margin: float, margin_pixels: float = 0.0
 ) -> FrameGeometry:
     """A crop around one box, its aspect ratio kept by enlarging the box, without rounding.

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from pose_core.data.augment import Augmenter
 from pose_core.data.boxes import with_boxes
 from pose_core.data.geometry import (
-    box_input,
+    compute_crop_geometry,
     frame_view,
     keypoint_matrix,
     reduce_image,
@@ -122,7 +122,7 @@ class ImageSamples(Dataset[Sample]):
         if self.preprocess.view == "animal":
             # The animal that the crop is about comes first; the network learns from the first alone.
             animals = np.concatenate([[animal], animals[animals != animal]])
-            geometry = box_input(
+            geometry = compute_crop_geometry(
                 record.instances.boxes[animal],
                 self.preprocess.crop_size,
                 self.preprocess.margin,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pose_core.data.geometry import box_input, invert, keypoint_matrix, warp
+from pose_core.data.geometry import compute_crop_geometry, invert, keypoint_matrix, warp
 from pose_core.interfaces import (
     FrameGeometry,
     FrameGroup,
@@ -60,7 +60,8 @@ class Crops:
         """Find one animal for each box, in pixels of the frames."""
         preprocess, device = self._preprocess, self._network.device
         geometries = [
-            box_input(box, self._size, preprocess.margin, preprocess.margin_pixels) for box in boxes
+            compute_crop_geometry(box, self._size, preprocess.margin, preprocess.margin_pixels)
+            for box in boxes
         ]
         if not geometries:
             k = self._network.skeleton.num_keypoints

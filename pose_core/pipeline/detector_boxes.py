@@ -48,14 +48,27 @@ class DetectorBoxes:
         # A detector gives the highest scores first, so the first boxes are the ones to keep.
         boxes, scores = boxes[:, : self._max_animals], scores[:, : self._max_animals]
         corners = points_through(boxes.reshape(*boxes.shape[:2], 2, 2), view.to_frame)
-        # What the detector was taught to add around animals comes off, but never beyond the middle of a box.
-        half = (corners[..., 1, :] - corners[..., 0, :]) / 2
-        excess = torch.minimum(half, torch.full_like(half, self._model.config.excess))
-        # The centre of the top-left pixel is (0, 0), so a frame reaches from -0.5 to its size less 0.5.
-        limit = torch.tensor([width, height], device=boxes.device) - 0.5
-        low = torch.minimum((corners[..., 0, :] + excess).clamp(min=-0.5), limit)
-        high = torch.minimum((corners[..., 1, :] - excess).clamp(min=-0.5), limit)
-        return torch.cat([low, high], dim=-1), scores
+        return clip_boxes(corners, self._model.config.excess, width, height), scores
+
+
+def clip_boxes(corners: Tensor, excess: float, width: int, height: int) -> Tensor:
+    """Take off what boxes are too large, and clip them to the frame.
+
+    Args:
+        corners: (B, N, 2, 2) float32, top left and bottom right, pixels of the frame.
+        excess: what the detector was taught to add on each side; never beyond the middle of a box.
+        width, height: of the frame in pixels.
+
+    Returns:
+        (B, N, 4) float32 ``x1, y1, x2, y2``.
+    """
+    half = (corners[..., 1, :] - corners[..., 0, :]) / 2
+    less = torch.minimum(half, torch.full_like(half, excess))
+    # The centre of the top-left pixel is (0, 0), so a frame reaches from -0.5 to its size less 0.5.
+    limit = torch.tensor([width, height], device=corners.device) - 0.5
+    low = torch.minimum((corners[..., 0, :] + less).clamp(min=-0.5), limit)
+    high = torch.minimum((corners[..., 1, :] - less).clamp(min=-0.5), limit)
+    return torch.cat([low, high], dim=-1)
 
 
 class DetectorStage(Stage):

@@ -210,6 +210,8 @@ def _word_reason(loc: Loc, detail: ErrorDetails, content: Content, kind: type[Sp
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if detail["type"] in ("model_type", "dict_type", "dataclass_type"):
         message = "must hold keys and values"
+    if message.endswith("?"):  # a suggestion, which names the value
+        return message
     given = detail.get("input")
     # Values that fit on a line; a whole section would not.
     return f"{message}, not {given!r}" if isinstance(given, (str, int, float, bool)) else message
