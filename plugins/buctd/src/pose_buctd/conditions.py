@@ -1,4 +1,4 @@
-"""The extra input ``conditions``: one rough pose an image, drawn on the device."""
+"""The extra input ``conditions``: one initial pose an image, drawn on the device."""
 
 from __future__ import annotations
 

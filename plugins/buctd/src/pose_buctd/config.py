@@ -71,7 +71,7 @@ class ErrorsConfig(Spec):
 
 
 class ConditionsConfig(InputConfig):
-    """A rough pose, drawn (BUCTD, Zhou et al. 2023)."""
+    """A initial pose, drawn (BUCTD, Zhou et al. 2023)."""
 
     encoding: Encoding = Field(
         "stacked",
