@@ -10,7 +10,7 @@ import pytest
 PROGRAM = """
 import resource
 import torch
-from pose_core.train.memory import keep_freed_memory
+from pose_core.training.memory import keep_freed_memory
 
 assert keep_freed_memory()
 for _ in range(10):  # at first the heap grows

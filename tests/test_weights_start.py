@@ -398,6 +398,6 @@ def test_the_command_lists_and_refuses(pose: Any, blob_project: Path, tmp_path: 
     arguments = ["train", blob_project, "--model", "unet", "--out", tmp_path / "run", "--weights", "discs"]
     path.unlink()
     line = pose.refuses(*arguments, env=env)
-    for part in ("https://example.org/discs.safetensors", str(path), "weights=none"):
+    for part in ("https://example.org/discs.safetensors", str(path), "--weights none"):
         assert part in line
     assert not (tmp_path / "run").exists()

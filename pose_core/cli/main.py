@@ -69,10 +69,19 @@ for command in (
 def run() -> None:
     """Entry point. Exit codes: 0 done, 1 'pose check' found something, 2 the user's input cannot be used (one
     line says why), 130 interrupted."""
+    reporter = TerminalReporter()
     # Errors of the library name arguments of Python until this is called; here they name options.
     speak_command_line()
-    reporter = TerminalReporter()
-    set_reporter(reporter)
+    previous = set_reporter(reporter)
+    try:
+        _run(reporter)
+    finally:
+        # A program that runs a command within its own process goes on in the words of Python.
+        speak_command_line(False)
+        set_reporter(previous)
+
+
+def _run(reporter: TerminalReporter) -> None:
     # A file's name, or what a file says, may hold what no text in UTF-8 can.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
