@@ -121,3 +121,15 @@ def test_the_only_animal_of_an_image_may_have_it_anywhere(animals: int) -> None:
     assert known is not None
     assert known[0, 0].all()
     assert not known[0, 1].any()
+
+
+def test_the_mask_of_a_single_map_can_be_painted_into() -> None:
+    """Affinity fields of one limb write into it; an expanded view would refuse."""
+    keypoints = torch.tensor([[[[4.0, 4.0]], [[math.nan, math.nan]]]])
+    boxes = torch.tensor([[[0.0, 0.0, 9.0, 9.0], [20.0, 20.0, 40.0, 40.0]]])
+    labels = make_labels(keypoints, boxes)
+    lacks = torch.tensor([[[True], [False]]])
+    mask = mask_background(labels, lacks, GRID, SIZE, values=2)
+    assert mask is not None
+    mask[:, 0] = True
+    assert not mask[:, 1].all()

@@ -20,7 +20,7 @@ from pose_core.hooks import MethodSpec, ModelPreset, PluginInfo, SupplierSpec
 from pose_core.plugins import ACTIVE, PluginRecord
 from pose_core.plugins.definition_checks import MalformedError, check_definitions
 from pose_core.specs import RunSpec
-from pose_core.specs.resolve import Layer, _preferred_methods, choose_model, resolve
+from pose_core.specs.resolve import Layer, choose_model, rank_methods, resolve
 
 SKELETON = {"keypoints": ["nose", "left", "right", "tail"], "edges": [["nose", "left"], ["nose", "tail"]]}
 METHOD = MethodSpec("tiles", "large frames", "frame", "several", "any", {"tiles": {"type": "toy/tiles"}})
@@ -107,13 +107,13 @@ def test_what_contradicts_the_method_is_refused_by_key(name: str, user: dict[str
 
 
 def test_the_preferred_method_follows_from_the_rows() -> None:
-    assert _preferred_methods(multi_animal=False) == [
+    assert rank_methods(multi_animal=False) == [
         "single_animal",
         "top_down",
         "bottom_up",
         "conditional_top_down",
     ]
-    assert _preferred_methods(multi_animal=True) == ["bottom_up", "top_down", "conditional_top_down"]
+    assert rank_methods(multi_animal=True) == ["bottom_up", "top_down", "conditional_top_down"]
     assert choose_model("unet", multi_animal=False).method == "single_animal"
     assert choose_model("unet", multi_animal=True).method == "bottom_up"
 

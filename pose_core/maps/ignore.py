@@ -86,7 +86,9 @@ def mask_background(
     assert ignored is not None
     # On a CPU several times faster than comparing with 0, above all of an expanded tensor.
     known = torch.logical_not(ignored)
-    return known[:, :, None].expand(-1, -1, values, -1, -1).reshape(batch, maps * values, *size)
+    every = known[:, :, None].expand(-1, -1, values, -1, -1).reshape(batch, maps * values, *size)
+    # Of a single map the reshape is still the expanded view, into which nothing can be written.
+    return every.contiguous()
 
 
 def _pack_bits(mask: Tensor) -> Tensor:

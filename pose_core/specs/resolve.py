@@ -111,7 +111,7 @@ def choose_model(name: str, multi_animal: bool, method: str | None = None) -> Mo
     offered = get_catalog().model(name, method)
     if method is not None:
         return offered[0]
-    order = _rank_methods(multi_animal)
+    order = rank_methods(multi_animal)
     suitable = [model for model in offered if model.method in order]
     if suitable:
         return min(suitable, key=lambda model: order.index(model.method))
@@ -131,7 +131,7 @@ def choose_model(name: str, multi_animal: bool, method: str | None = None) -> Mo
     )
 
 
-def _rank_methods(multi_animal: bool) -> list[str]:
+def rank_methods(multi_animal: bool) -> list[str]:
     """Names of the methods that can handle the data, those first that suit them best."""
 
     def key(method: MethodSpec) -> tuple[bool, bool, bool]:
