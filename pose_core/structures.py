@@ -422,7 +422,7 @@ class LabelledDataset:
         name: short name of the project.
         notes: one line for each thing that was repaired or left out while reading; shown to the user.
         metadata: what a writer of the same family needs to write predictions in the project's manner
-            (DeepLabCut's scorer ...); plain strings, stored in the run.
+            (who labelled the images, say); plain strings, stored in the run.
     """
 
     skeleton: Skeleton

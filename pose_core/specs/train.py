@@ -180,7 +180,7 @@ class TrainSpec(Spec):
         default_factory=dict,
         description="What keypoints of the project are called in the weights, where the names differ: own "
         "name -> name "
-        "there. DeepLabCut's conversion tables are taken from the project.",
+        "there. A conversion table that the project's reader finds is used, too.",
     )
 
     def decided(self) -> DecidedTrainSpec:
