@@ -160,7 +160,7 @@ def test_two_readers_for_one_project(tmp_path, install):
     (tmp_path / "dashes").touch()
     message = refused(read_project, tmp_path)
     assert "toy/dashes and by toy/dots" in message
-    assert "data.reader=toy/dashes" in message
+    assert 'settings={"data.reader": "toy/dashes"}' in message
 
 
 def test_a_reader_that_must_be_told_something(tmp_path, install):

@@ -114,7 +114,7 @@ def test_an_editor_knows_that_null_may_stand_in_the_place_of_a_head() -> None:
 
 def test_null_that_leaves_nothing_out_is_a_slip() -> None:
     with pytest.raises(
-        ConfigError, match=r"model\.heads\.identiy: no head of this name .* keypoints.*assignments="
+        ConfigError, match=r"model\.heads\.identiy: no head of this name .* keypoints.*settings="
     ) as caught:
         made(BOTH, ["model.heads.identiy=null"])
     assert "\n" not in str(caught.value)

@@ -204,7 +204,7 @@ def test_offline_auto_warns_in_one_line_and_goes_on(cache: Path, caplog: pytest.
 
 @pytest.mark.parametrize(("asked", "file"), [(True, SSDLITE), ("imagenet", coco.MOBILENET)])
 def test_offline_what_is_insisted_on_is_an_error(cache: Path, asked: Any, file: coco.WeightFile) -> None:
-    with pytest.raises(DownloadError, match=r"detector\.network\.pretrained=false") as error:
+    with pytest.raises(DownloadError, match=r'"stages\.detector\.network\.pretrained": False') as error:
         make("ssdlite", pretrained=asked)
     assert file.url in str(error.value)
 
