@@ -1,46 +1,104 @@
-"""What a plugin implements, a file per kind. torch begins here.
+"""What a plugin implements, a file per kind. torch begins here, and is
+imported with the first name that needs it: readers of labels and the decisions before a training do without.
 
 Every network part is made as ``factory(config, context)``: ``config`` is the validated config of the
 component, ``context`` a :class:`BuildContext`.
 """
 
-from pose_core.interfaces.backbone import NO_INSERTS, Backbone, Insert, Inserts, insert
-from pose_core.interfaces.calibration import Calibration
-from pose_core.interfaces.codec import Predictor, TargetGenerator
-from pose_core.interfaces.context import BuildContext, Grid
-from pose_core.interfaces.detector import Detector
-from pose_core.interfaces.geometry import FrameGeometry, Matrix, points_through
-from pose_core.interfaces.head import Head
-from pose_core.interfaces.hub import (
-    RemoteFile,
-    hugging_face,
-    load_plain,
-    load_pretrained,
-    read_tensors,
-    storage_problem,
-)
-from pose_core.interfaces.importer import Imported, ImportedNetwork, Importer
-from pose_core.interfaces.inputs import ExtraInput
-from pose_core.interfaces.keypoints import KeypointAxis
-from pose_core.interfaces.loss import Loss
-from pose_core.interfaces.neck import Neck
-from pose_core.interfaces.prediction_files import open_predictions
-from pose_core.interfaces.reader import Reader
-from pose_core.interfaces.stage import (
-    BoxNetwork,
-    CropNetwork,
-    EarlierStages,
-    FrameGroup,
-    FrameNetwork,
-    Network,
-    Stage,
-    StageContext,
-    StageResult,
-    View,
-)
-from pose_core.interfaces.tensors import Labels, Predictions, Target
-from pose_core.interfaces.timm_weights import load_timm
-from pose_core.interfaces.writer import PredictionsHeader, PredictionsStream, Writer
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pose_core.lazy_exports import export_lazily
+
+if TYPE_CHECKING:
+    from pose_core.interfaces.backbone import NO_INSERTS, Backbone, Insert, Inserts, insert
+    from pose_core.interfaces.calibration import Calibration
+    from pose_core.interfaces.codec import Predictor, TargetGenerator
+    from pose_core.interfaces.context import BuildContext, Grid
+    from pose_core.interfaces.detector import Detector
+    from pose_core.interfaces.geometry import FrameGeometry, Matrix, points_through
+    from pose_core.interfaces.head import Head
+    from pose_core.interfaces.hub import (
+        RemoteFile,
+        hugging_face,
+        load_plain,
+        load_pretrained,
+        read_tensors,
+        storage_problem,
+    )
+    from pose_core.interfaces.importer import Imported, ImportedNetwork, Importer
+    from pose_core.interfaces.inputs import ExtraInput
+    from pose_core.interfaces.keypoints import KeypointAxis
+    from pose_core.interfaces.loss import Loss
+    from pose_core.interfaces.neck import Neck
+    from pose_core.interfaces.prediction_files import open_predictions
+    from pose_core.interfaces.reader import Reader
+    from pose_core.interfaces.stage import (
+        BoxNetwork,
+        CropNetwork,
+        EarlierStages,
+        FrameGroup,
+        FrameNetwork,
+        Network,
+        Stage,
+        StageContext,
+        StageResult,
+        View,
+    )
+    from pose_core.interfaces.tensors import Labels, Predictions, Target
+    from pose_core.interfaces.timm_weights import load_timm
+    from pose_core.interfaces.writer import PredictionsHeader, PredictionsStream, Writer
+
+_HOME = {
+    "Backbone": "pose_core.interfaces.backbone",
+    "BoxNetwork": "pose_core.interfaces.stage",
+    "BuildContext": "pose_core.interfaces.context",
+    "Calibration": "pose_core.interfaces.calibration",
+    "CropNetwork": "pose_core.interfaces.stage",
+    "Detector": "pose_core.interfaces.detector",
+    "EarlierStages": "pose_core.interfaces.stage",
+    "ExtraInput": "pose_core.interfaces.inputs",
+    "FrameGeometry": "pose_core.interfaces.geometry",
+    "FrameGroup": "pose_core.interfaces.stage",
+    "FrameNetwork": "pose_core.interfaces.stage",
+    "Grid": "pose_core.interfaces.context",
+    "Head": "pose_core.interfaces.head",
+    "Imported": "pose_core.interfaces.importer",
+    "ImportedNetwork": "pose_core.interfaces.importer",
+    "Importer": "pose_core.interfaces.importer",
+    "Insert": "pose_core.interfaces.backbone",
+    "Inserts": "pose_core.interfaces.backbone",
+    "KeypointAxis": "pose_core.interfaces.keypoints",
+    "Labels": "pose_core.interfaces.tensors",
+    "Loss": "pose_core.interfaces.loss",
+    "Matrix": "pose_core.interfaces.geometry",
+    "NO_INSERTS": "pose_core.interfaces.backbone",
+    "Neck": "pose_core.interfaces.neck",
+    "Network": "pose_core.interfaces.stage",
+    "Predictions": "pose_core.interfaces.tensors",
+    "PredictionsHeader": "pose_core.interfaces.writer",
+    "PredictionsStream": "pose_core.interfaces.writer",
+    "Predictor": "pose_core.interfaces.codec",
+    "Reader": "pose_core.interfaces.reader",
+    "RemoteFile": "pose_core.interfaces.hub",
+    "Stage": "pose_core.interfaces.stage",
+    "StageContext": "pose_core.interfaces.stage",
+    "StageResult": "pose_core.interfaces.stage",
+    "Target": "pose_core.interfaces.tensors",
+    "TargetGenerator": "pose_core.interfaces.codec",
+    "View": "pose_core.interfaces.stage",
+    "Writer": "pose_core.interfaces.writer",
+    "hugging_face": "pose_core.interfaces.hub",
+    "insert": "pose_core.interfaces.backbone",
+    "load_plain": "pose_core.interfaces.hub",
+    "load_pretrained": "pose_core.interfaces.hub",
+    "load_timm": "pose_core.interfaces.timm_weights",
+    "open_predictions": "pose_core.interfaces.prediction_files",
+    "points_through": "pose_core.interfaces.geometry",
+    "read_tensors": "pose_core.interfaces.hub",
+    "storage_problem": "pose_core.interfaces.hub",
+}
 
 __all__ = [
     "NO_INSERTS",
@@ -91,3 +149,5 @@ __all__ = [
     "read_tensors",
     "storage_problem",
 ]
+
+__getattr__, __dir__ = export_lazily(__name__, _HOME)
