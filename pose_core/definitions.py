@@ -19,6 +19,13 @@ NEEDS: Mapping[str, str] = {
 """What only some skeletons have, and what only some heads learn; see :class:`ExtraHead`."""
 
 
+RECOMMENDED: Mapping[str, str] = {
+    "cpu": "learns within minutes on a CPU, from random weights and a hundred images",
+    "gpu": "needs a GPU, and pretrained weights or a thousand images; more exact then",
+}
+"""Situations in which a backbone preset is a good choice for somebody who names no model."""
+
+
 @dataclass(frozen=True, slots=True)
 class PluginInfo:
     """Who a plugin is.
@@ -120,6 +127,7 @@ class BackbonePreset:
         spec: defaults it wants in any model, a partial run spec (``{"train": {...}}``).
         overrides: further defaults by method, ``{"single_animal": {"model": {...}}}``.
         citations: works beyond those that its plugin and its component cite.
+        recommended: where it is taken when a user names no model, words of :data:`RECOMMENDED`.
     """
 
     name: str
@@ -129,6 +137,7 @@ class BackbonePreset:
     spec: Content = field(default_factory=dict)
     overrides: Mapping[str, Content] = field(default_factory=dict)
     citations: tuple[str, ...] = ()
+    recommended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ def test_a_split_file_that_holds_itself(blob_project: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("model:", "no model is named"),
+        ("model: {heads: {blobs: {type: heatmap}}}", "no model is named"),
         ("train: {weights: {a: 1}}\nmodel: {}", "no model is named"),
         ("model: {name: unet}\ntrain: {weights: {a: 1}}", "train.weights: should be a valid string"),
     ],

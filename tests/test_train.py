@@ -97,7 +97,7 @@ def test_an_existing_run_is_not_overwritten(pose: Any, trained: Path, blob_proje
         (["--model", "unet", "--max-time", "soon"], "must be a time such as 90s"),
         (["--model", "unet", "--precision", "16-mixed", "--device", "cpu"], "16-mixed needs a GPU"),
         (["--model", "unet", "--config", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
-        ([], "no model is named"),
+        (["--weights", "resnet_50_imagenet"], "no model is named"),
     ],
 )
 def test_mistakes_are_refused_before_anything_is_written(

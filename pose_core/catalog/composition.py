@@ -34,6 +34,8 @@ class Model:
         layers: partial run specs, later ones override earlier ones.
         citations: the works that preset and recipe cite, beyond those of plugins and components.
         needs: namespaces of the plugins that it needs, sorted; its own and that of its recipe among them.
+        backbone: full name of the backbone preset that a recipe was applied to; empty for presets of models.
+        recommended: where it is taken when a user names no model, see :data:`pose_core.hooks.RECOMMENDED`.
     """
 
     name: str
@@ -44,6 +46,8 @@ class Model:
     layers: tuple[Content, ...]
     citations: tuple[Citation, ...] = ()
     needs: tuple[str, ...] = ()
+    backbone: str = ""
+    recommended: tuple[str, ...] = ()
 
     @property
     def full_name(self) -> str:
@@ -173,6 +177,8 @@ class Composer:
             needs=tuple(
                 sorted({plugin.name, author.name} | self.of_method(recipe.method) | self.needs(*layers))
             ),
+            backbone=f"{plugin.name}/{preset.name}",
+            recommended=preset.recommended,
         )
 
 

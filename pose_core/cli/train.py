@@ -25,9 +25,8 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Name of a model; 'pose models' lists them. Needed unless --config, --weights or --detector "
-            "says what "
-            "is trained.",
+            help="Name of a model; 'pose models' lists them. Left out, and without --config, --weights or "
+            "--detector, one is chosen that suits the labels and this machine.",
         ),
     ] = None,
     sources: dict[str, str | None],
@@ -92,7 +91,7 @@ def train(
     said of one network (--set stages.detector.train.epochs=3) wins over the options.
 
     \b
-    pose train PROJECT --model unet --out runs/first
+    pose train PROJECT --out runs/first
     pose train PROJECT --model top_down_unet --detector ssdlite --out runs/several
     """
     import os

@@ -27,6 +27,9 @@ from pose_core.reporting import current_reporter
 TIMEOUT = 10.0
 """Seconds without an answer after which a server is given up."""
 
+# Before a training somebody waits for the answer.
+_ANSWER = 3.0
+
 _OFFLINE = ("POSE_OFFLINE", "HF_HUB_OFFLINE")
 _CHUNK = 1 << 20
 WORTH_TELLING = 4 << 20
@@ -110,9 +113,8 @@ def obtain(file: RemoteFile, otherwise: str) -> Path:
         if place.is_file():
             _check_digest(file, place)
             return place
-    for variable in _OFFLINE:
-        if os.environ.get(variable, "") not in ("", "0"):
-            raise _make_error(file, f"{variable} is set", otherwise)
+    if variable := _find_offline():
+        raise _make_error(file, f"{variable} is set", otherwise)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with wait_for_lock(path.with_name(f".{path.name}.lock")):
@@ -133,6 +135,28 @@ def obtain(file: RemoteFile, otherwise: str) -> Path:
             f"or {otherwise}"
         ) from None
     return path
+
+
+def can_obtain(file: RemoteFile) -> bool:
+    """Tell whether :func:`obtain` would find the file here, or its server answers for it. Nothing is stored."""
+    if any(place.is_file() for place in (file.path, *file.elsewhere)):
+        return True
+    if _find_offline():
+        return False
+    # Imported late, as below.
+    import urllib.request
+
+    request = urllib.request.Request(file.url, headers={"User-Agent": "pose-core"}, method="HEAD")
+    try:
+        with urllib.request.build_opener().open(request, timeout=_ANSWER):
+            return True
+    except (OSError, HTTPException, ValueError):
+        return False
+
+
+def _find_offline() -> str:
+    """Find the environment variable that forbids downloads; empty where none does."""
+    return next((name for name in _OFFLINE if os.environ.get(name, "") not in ("", "0")), "")
 
 
 def _make_error(file: RemoteFile, reason: str, otherwise: str) -> DownloadError:

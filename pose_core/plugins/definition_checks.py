@@ -95,6 +95,11 @@ def check_definitions(definitions: Definitions) -> None:
         once("backbone preset", backbone.name)
         if not isinstance(backbone.backbone.get("type"), str):
             raise MalformedError(f"backbone preset {backbone.name!r} must say its component: {{'type': ...}}")
+        if unknown := [word for word in backbone.recommended if word not in hooks.RECOMMENDED]:
+            raise MalformedError(
+                f"backbone preset {backbone.name!r} is recommended for {unknown[0]!r}; the words are "
+                f"{', '.join(hooks.RECOMMENDED)}"
+            )
         for spec in (backbone.spec, *backbone.overrides.values()):
             _check_spec(spec, backbone.name)
     for recipe in definitions.get("pose_recipes", ()):

@@ -17,6 +17,7 @@ from typing import Any
 from pose_core.catalog import Model, get_catalog
 from pose_core.catalog.merge import merge
 from pose_core.errors import ConfigError, argument, command
+from pose_core.model.device import choose_device
 from pose_core.runs.run_folder import Run
 from pose_core.runs.start import NONE, run_of
 from pose_core.specs import CUSTOM, AnyRunSpec, DetectorConfig, DetectorRunSpec, ReaderConfig, parse_component
@@ -24,6 +25,7 @@ from pose_core.specs.resolve import Layer, choose_model, parse_assignments, read
 from pose_core.specs.run import RunSpec, run_suppliers, stage_of_run
 from pose_core.specs.yaml_file import Loc, validate_as
 from pose_core.structures import LabelledDataset
+from pose_core.training.default_model import choose_default_model
 from pose_core.training.options import TrainOptions
 
 Content = dict[str, Any]
@@ -135,6 +137,15 @@ def configure(
     layers = list(written.layers)
     if model is None and (layer := _model_of_weights(written.content)) is not None:
         layers.insert(0, layer)
+    elif model is None and not networks and not _describes_model(written.content):
+        chosen = choose_default_model(dataset, _device_kind(written.content), _method(written.content))
+        model = chosen.model.full_name
+        if chosen.weights is not None:
+            layers.insert(0, Layer({"train": {"weights": chosen.weights}}))
+        notes.append(
+            f"model: {chosen.model.name} ({chosen.model.method}), since {chosen.reason}; "
+            f"{argument('model', 'NAME')} takes another"
+        )
     preset = _preset(model, layers, dataset)
     named = [*networks, *_section(written.content.get("stages"), "stages")]
     stages, trained = {}, {}
@@ -157,6 +168,25 @@ def configure(
                 f"{', '.join(spec.skeleton.keypoints)}"
             )
     return Configured(spec, trained, tuple(notes))
+
+
+def _describes_model(content: Content) -> bool:
+    """Whether a file or assignments name a model, say what one is made of, or give weights of one."""
+    model = _section(content.get("model"), "model")
+    weights = _section(content.get("train"), "train").get("weights")
+    named = any(key in model for key in ("name", "backbone", "heads"))
+    return named or "stages" in content or weights not in (None, NONE)
+
+
+def _device_kind(content: Content) -> str:
+    name = _section(content.get("train"), "train").get("device", "auto")
+    # Anything but a text is refused later, when all is validated.
+    return choose_device(name).type if isinstance(name, str) else "cpu"
+
+
+def _method(content: Content) -> str | None:
+    method = _section(content.get("model"), "model").get("method")
+    return method if isinstance(method, str) else None
 
 
 def _trained_alone(written: Written, model: str | None, networks: Mapping[str, str]) -> str | None:

@@ -33,7 +33,8 @@ def prepare(
         source: the labelled project.
         model: name of a model; may be left out when the file names one (``model.name``) or describes one, and
             when ``train.weights`` is a run folder, whose model is taken then. Where nothing says anything of
-            a model, but ``networks`` or the file of a detector, that is trained by itself.
+            a model, but ``networks`` or the file of a detector, that is trained by itself. Where nothing is said
+            at all, see :mod:`pose_core.training.default_model`.
         networks: that the model builds on, by the name of what they supply (``detector``): the name of one to
             train, or the folder of a trained one.
         config: the user's YAML file.

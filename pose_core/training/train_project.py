@@ -41,8 +41,8 @@ def train(
 
     Args:
         project: the labelled project: its folder or its file.
-        model: name of a model; may be left out where ``config``, ``weights`` or a detector says what is
-            trained.
+        model: name of a model; where it is left out, and ``config``, ``weights`` or a detector does not say
+            what is trained, one is chosen that suits the labels and this machine.
         out: folder of the run; made if needed.
         config: YAML file with settings.
         settings: by their keys, ``{"train.optimizer.lr": 1e-3}``; they win over ``config``.

@@ -53,6 +53,8 @@ def pose_backbones() -> Iterable[BackbonePreset]:
             backbone=backbone,
             summary=f"ResNet-{depth}" + (" with group normalisation" if depth == 50 else ""),
             spec={"train": {"optimizer": {"lr": 5e-4}}},
+            # The one that most published results of animals in the laboratory were made with.
+            recommended=("gpu",) if depth == 50 else (),
         )
 
 

@@ -41,6 +41,7 @@ def pose_backbones() -> Iterable[BackbonePreset]:
         backbone={"type": "unet/unet", "filters": 16, "stem_stride": 2, "output_stride": 4},
         summary="U-Net, small and fast on a CPU",
         spec=_TRAINING,
+        recommended=("cpu",),
     )
     yield BackbonePreset(
         "unet_medium_rf",
