@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pose_core.errors import PoseError
     from pose_core.evaluation.run import evaluate
     from pose_core.hooks import hookimpl
+    from pose_core.inspection.inspect_project import inspect_project
     from pose_core.prediction.estimator import PoseEstimator, load
     from pose_core.prediction.predict import predict
     from pose_core.runs.importing import import_model
@@ -39,6 +40,7 @@ _HOME = {
     "evaluate": "pose_core.evaluation.run",
     "hookimpl": "pose_core.hooks",
     "import_model": "pose_core.runs.importing",
+    "inspect_project": "pose_core.inspection.inspect_project",
     "load": "pose_core.prediction.estimator",
     "train": "pose_core.training.train_project",
     "predict": "pose_core.prediction.predict",
@@ -60,6 +62,7 @@ __all__ = [
     "evaluate",
     "hookimpl",
     "import_model",
+    "inspect_project",
     "load",
     "predict",
     "train",

@@ -24,6 +24,7 @@ from __future__ import annotations
 _LONGEST = 2000
 
 _IN_PYTHON = {
+    "inspect": "inspect_project",
     "train": "train",
     "evaluate": "evaluate",
     "predict": "predict",

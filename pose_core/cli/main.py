@@ -21,6 +21,7 @@ from pose_core.cli.contributed import PoseCommands
 from pose_core.cli.demo import demo
 from pose_core.cli.evaluate import evaluate
 from pose_core.cli.import_ import import_
+from pose_core.cli.inspect import inspect
 from pose_core.cli.licenses import licenses
 from pose_core.cli.models import detectors, models, writers
 from pose_core.cli.plugins import plugins
@@ -59,7 +60,7 @@ def _main(
 
 
 for command in (
-    *(train, evaluate, predict, render, import_, demo),
+    *(inspect, train, evaluate, predict, render, import_, demo),
     *(models, detectors, weights, writers, plugins, show, schema, check, cite, licenses),
 ):
     # In this order they stand in --help: the work first, then the listings.
