@@ -61,7 +61,7 @@ def test_the_whole_demo_in_miniature(pose: Any, tmp_path: Path) -> None:
         ({"model": None}, "several models are installed; choose one with --model: .*unet"),
         ({"model": "unte"}, "no model 'unte' is installed"),
         ({"max_time": "soon"}, "--max-time: must be a time such as 90s, 10m or 1.5h, not 'soon'"),
-        ({"max_time": "-5s"}, "--max-time: should be greater than 0"),
+        ({"max_time": "-5s"}, "--max-time: must be greater than 0"),
         ({"device": "abacus"}, "device 'abacus' is unknown"),
     ],
 )

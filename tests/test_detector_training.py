@@ -188,7 +188,7 @@ def test_a_detector_alone_is_trained_measured_and_given_to_a_pose_network(
     [
         (
             ["--model", "unet", "--detector", "ssdlite"],
-            "stages.detector: unet/unet needs no boxes; leave it out",
+            "--detector: unet/unet needs no boxes; leave it out",
         ),
         (["--model", "top_down_unet", "--detector", "ssdlit"], "did you mean ssdlite"),
         (

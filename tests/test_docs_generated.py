@@ -272,7 +272,7 @@ def test_blocks_lists_and_signatures_are_seen_as_such(site: Path) -> None:
         left = re.search(r"``.*|\]\(.*|\*\*.*|^\s*(?:[-*|] ).*", prose, re.MULTILINE)
         assert left is None, f"{name}: Markdown that mkdocs does not take for such: {left[0]!r}"
     assert len(shown) > 40
-    assert "should be 4, 8 or 16, not 12" not in shown["authors/backbone"], (
+    assert "must be 4, 8 or 16, not 12" not in shown["authors/backbone"], (
         "attributes for the tests are not shown"
     )
     assert "pose train one --model maxpool_8" in shown["authors/backbone"]

@@ -76,7 +76,7 @@ def test_a_split_file_that_holds_itself(blob_project: Path, tmp_path: Path) -> N
     [
         ("model: {heads: {blobs: {type: heatmap}}}", "no model is named"),
         ("train: {weights: {a: 1}}\nmodel: {}", "no model is named"),
-        ("model: {name: unet}\ntrain: {weights: {a: 1}}", "train.weights: should be a valid string"),
+        ("model: {name: unet}\ntrain: {weights: {a: 1}}", "train.weights: must be a text"),
     ],
 )
 def test_settings_of_the_wrong_kind(blob_project: Path, tmp_path: Path, text: str, message: str) -> None:

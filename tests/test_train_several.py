@@ -88,12 +88,12 @@ def test_a_network_of_any_kind_is_configured_for_the_project(project: Path) -> N
 @pytest.mark.parametrize(
     ("model", "networks", "settings", "message"),
     [
-        ("unet", DETECTOR, (), r"stages\.detector: unet/unet needs no boxes; leave it out"),
+        ("unet", DETECTOR, (), r"^detector: unet/unet needs no boxes; leave it out"),
         (
             "top_down_unet",
             {"conditions": "unet"},
             CROPS,
-            r"stages\.conditions: unet/top_down_unet needs no poses",
+            r"^conditions: unet/top_down_unet needs no poses",
         ),
         (
             "top_down_unet",
@@ -105,7 +105,7 @@ def test_a_network_of_any_kind_is_configured_for_the_project(project: Path) -> N
             "top_down_unet",
             {},
             (*CROPS, "stages.detector.train.epochs=1"),
-            r"stages\.detector\.network: is required",
+            r"stages\.detector\.network: no detector is named: use detector=NAME \(",
         ),
         (
             "top_down_unet",

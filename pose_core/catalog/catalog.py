@@ -442,10 +442,25 @@ class Catalog:
         own = {install_hints.WEIGHTS: "weights", install_hints.MODEL: "models"}.get(kind)
         return own or (self.kinds[kind].row.listing if kind in self.kinds else "") or f"show {kind}"
 
+    def kinds_of(self, name: str) -> list[str]:
+        """What installed plugins offer under exactly this name, with articles: ``a detector``."""
+        offered: dict[str, Iterable[_Named]] = {
+            **self._components,
+            install_hints.MODEL: self._models,
+            install_hints.WEIGHTS: self.weights(),
+            "method": self._methods,
+        }
+        found = [
+            kind for kind, things in offered.items() if any(name in (t.name, t.full_name) for t in things)
+        ]
+        return [f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}" for kind in found]
+
     def _unknown(self, kind: str, name: str, among: Sequence[_Named]) -> str:
         names = sorted({t.name for t in among} | {t.full_name for t in among if "/" in name})
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
         message = f"no {kind} {name!r} is installed"
+        if also := self.kinds_of(name):
+            message += f"; {name} is {' and '.join(also)}"
         namespace, _, bare = name.rpartition("/")
         advice = self.advice(kind, name)
         if advice:
@@ -492,7 +507,12 @@ def available_models(method: str | None = None) -> list[str]:
 
     Args:
         method: only models of this method, such as ``top_down``.
+
+    Raises:
+        ConfigError: there is no such method; the message lists those that there are.
     """
+    if method is not None:
+        method = get_catalog().method(method).name
     return sorted({m.name for m in get_catalog().models() if method is None or m.method == method})
 
 

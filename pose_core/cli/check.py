@@ -27,9 +27,9 @@ def check(
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check that a plugin keeps what plugins promise.
+    """Check a plugin against the rules that plugins keep.
 
-    One line for each check, and what to do where it fails; the exit code is 1 then.
+    Prints a line for each check, and what to do where one fails; the exit code is 1 then.
     """
     # Imported here, as everything heavy in this folder: the command line is read before any of it is
     # needed.

@@ -22,7 +22,7 @@ def cite(
 ) -> None:
     """Print BibTeX of what a configuration or a run uses.
 
-    Of its plugins, models and components, and of pose_core; each work once.
+    It covers plugins, models, components and pose_core itself; each work appears once.
     """
     from pose_core.specs.usage import find_used
 

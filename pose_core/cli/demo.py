@@ -39,8 +39,8 @@ def demo(
 ) -> None:
     """Train on a synthetic animal, and write a report.
 
-    Renders the animal, trains, measures, predicts a video and draws into it: everything in about four minutes
-    on a CPU.
+    It renders labelled images and a video, trains on the images, measures the result, predicts the video and
+    draws the predictions into it: about four minutes on a CPU.
     """
     import os
 

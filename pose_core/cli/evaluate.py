@@ -24,7 +24,7 @@ def evaluate(
     *,
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that 'pose train --out' made.")],
     split: Annotated[
-        str, typer.Option(metavar="test|validation|train|all", help="Which part of the labelled images.")
+        str, typer.Option(metavar="test|validation|train|all", help="Part of the labelled images to measure on.")
     ] = "test",
     json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
     data: Annotated[

@@ -12,14 +12,14 @@ import typer
 def import_(
     importer: Annotated[
         str,
-        typer.Argument(metavar="TOOL", help="What trained it, such as deeplabcut: the name of an importer."),
+        typer.Argument(metavar="TOOL", help="The tool that trained it, such as deeplabcut."),
     ],
-    snapshot: Annotated[Path, typer.Argument(metavar="SNAPSHOT", help="The file of weights.")],
+    snapshot: Annotated[Path, typer.Argument(metavar="SNAPSHOT", help="The file with its weights.")],
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder of the run; made if needed.")],
     config: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="What describes the model; by default it is found beside SNAPSHOT."
+            metavar="FILE", help="File that describes the model; by default it is looked for beside SNAPSHOT."
         ),
     ] = None,
     detector: Annotated[
@@ -27,16 +27,17 @@ def import_(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="PROJECT", help="The labelled project, where it is not found by itself."),
+        typer.Option(metavar="PROJECT", help="The labelled project; by default where the model says."),
     ] = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="One setting of the importer; may be repeated."),
     ] = None,
 ) -> None:
-    """Make a run of a model that another tool trained.
+    """Import a model that another tool trained.
 
-    It is evaluated, predicted with and trained on like any other. No code of the file is run.
+    The result is a run like any other: evaluate it, predict with it, train it further. Code in the file is
+    never run.
 
     \b
     pose import deeplabcut snapshot-best-100.pt --out runs/old

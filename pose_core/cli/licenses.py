@@ -21,8 +21,8 @@ def licenses(
 ) -> None:
     """List the licences of what a configuration or a run uses.
 
-    Of code: the core, the plugins, and what these require of others, as its metadata say. Of weights: those
-    that training starts from.
+    For code: the core, the plugins and the packages that they require, as their metadata say. For weights:
+    those that training starts from.
     """
     from pose_core.catalog.distributions import license_of, name_and_version
     from pose_core.specs.usage import find_used

@@ -39,9 +39,8 @@ from pose_core.reporting import set_reporter
 app = typer.Typer(
     name="pose",
     cls=PoseCommands,
-    help="Pose estimation: train on a labelled project, evaluate, predict videos. Architectures are plugins; "
-    "'pose "
-    "models' lists what is installed. To see all of it at work: pose demo --model unet",
+    help="Pose estimation: train on a labelled project, evaluate the model, predict videos. 'pose models' "
+    "lists the models that are installed. To see all of it at work: pose demo --model unet",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

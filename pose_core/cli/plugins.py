@@ -19,9 +19,9 @@ def plugins(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the installed plugins and what became of each.
+    """List the installed plugins, and whether each of them works.
 
-    For one that did not load, the reason; POSE_DISABLE_PLUGINS=NAME leaves one out.
+    Where one did not load, the reason is given; POSE_DISABLE_PLUGINS=NAME leaves one out.
     """
     catalog = get_catalog()
     notes = (catalog.notes(), _note_incomplete(catalog))

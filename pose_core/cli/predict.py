@@ -20,7 +20,7 @@ def predict(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="VIDEO|IMAGES|FOLDER...",
+            metavar="VIDEO|IMAGES|FOLDER",
             help="Videos; image files (one sequence); folders of images (one sequence each) or of videos.",
             show_default=False,
         ),
@@ -33,7 +33,7 @@ def predict(
         str,
         typer.Option(
             metavar="FORMAT",
-            help="What is written: parquet, or a writer of a plugin ('pose writers' lists them).",
+            help="File format of the results; 'pose writers' lists them.",
         ),
     ] = "parquet",
     device: Annotated[
@@ -48,9 +48,8 @@ def predict(
         bool | None,
         typer.Option(
             "--follow/--no-follow",
-            help="Start from the poses of the last frame. One animal: look at a crop around it, and at the "
-            "whole frame "
-            "when it is lost. Methods of plugins may follow several animals so. By default as the run says.",
+            help="Look for an animal where it was in the frame before, and in the whole frame only when it is "
+            "lost: faster, for one animal. Some methods follow several. By default as the run says.",
             show_default=False,
         ),
     ] = None,
@@ -60,8 +59,8 @@ def predict(
 ) -> None:
     """Predict videos and images with a trained model.
 
-    An interrupted command goes on where it stopped when it is given again. Frames that cannot be decoded are
-    in the result, marked as missing; the exit code is 2 then.
+    Give an interrupted command again, and it goes on where it stopped. Frames that cannot be decoded are
+    marked as missing in the result, and the exit code is 2.
     """
     from pose_core.cli.terminal import TerminalReporter
     from pose_core.errors import DataError, VideoError, readable

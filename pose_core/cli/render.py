@@ -16,7 +16,7 @@ def render(
     video: Annotated[
         Path,
         typer.Argument(
-            metavar="VIDEO", help="The video, or folder of images, it was made of.", show_default=False
+            metavar="VIDEO", help="The video or folder of images that was predicted.", show_default=False
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Video to write (.mp4).", show_default=False)],

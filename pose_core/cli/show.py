@@ -7,23 +7,27 @@ from typing import Annotated
 
 import typer
 
-from pose_core.catalog import Catalog, Component, Model, get_catalog
+from pose_core.catalog import Catalog, Component, Model, Weights, get_catalog
 from pose_core.catalog.kinds import InstalledKind
 from pose_core.cli.tables import print_json
 from pose_core.errors import ConfigError
+from pose_core.hooks import MethodSpec
 
 
 def show(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="Name of a model, a component or a kind of component."),
+        typer.Argument(
+            metavar="NAME",
+            help="Name of a model, a method, weights, a component, or a kind of these (backbone, method ...).",
+        ),
     ],
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what a name stands for.
 
-    Of a model its preset; of a component (backbone, head, reader ...) its settings with defaults; of a kind
-    of component its interface and the components that there are; of all of them where they come from.
+    For a model: the settings it is made of. For a component (a backbone, head, reader ...): its settings and
+    their defaults. For a method: how it predicts, and its models. For a kind: all that is installed of it.
     """
     catalog = get_catalog()
     namespace, _, bare = name.rpartition("/")
@@ -36,18 +40,18 @@ def show(
     ]
     # A name may be a model, a component and a kind at a time; all of them are shown.
     kinds = [catalog.kinds[name]] if name in catalog.kinds else []
-    if not models and not components and not kinds:
-        names = sorted(
-            {n for kind in catalog.kinds for c in catalog.components(kind) for n in (c.full_name, c.name)}
-        )
-        near = difflib.get_close_matches(name, names, n=2, cutoff=0.75)
-        hint = f" (there is a component {near[0]})" if near else ""
-        raise ConfigError(f"{catalog.nothing(name)}{hint}")
+    methods = [m for m in catalog.methods() if m.name == bare]
+    weights = [w for w in catalog.weights() if w.name == bare and namespace in ("", w.plugin.name)]
     described = [
         *(_describe_kind(kind, catalog) for kind in kinds),
+        *([_list_methods(catalog)] if name in ("method", "methods") else []),
+        *(_describe_method(m, catalog) for m in methods),
         *(_describe_model(m) for m in models),
+        *(_describe_weights(w) for w in weights),
         *(_describe_component(kind, c) for kind, c in components),
     ]
+    if not described:
+        raise _make_error(name, catalog)
     if json:
         print_json(described)
         return
@@ -56,6 +60,50 @@ def show(
 
     for entry in described:
         typer.echo(yaml.safe_dump(entry, sort_keys=False, allow_unicode=True, width=110))
+
+
+def _make_error(name: str, catalog: Catalog) -> ConfigError:
+    """Word the error for a name of nothing, with names of components that are close."""
+    names = sorted(
+        {n for kind in catalog.kinds for c in catalog.components(kind) for n in (c.full_name, c.name)}
+        | {m.name for m in catalog.methods()}
+    )
+    near = difflib.get_close_matches(name, names, n=2, cutoff=0.75)
+    kinds = [kind for kind in ("method", *catalog.kinds) if name.casefold() in (kind, f"{kind}s")]
+    others = [f"{kinds[0]} is a kind: 'pose show {kinds[0]}'"] if kinds else near
+    return ConfigError(f"{catalog.nothing(name)}{f' (there is also {others[0]})' if others else ''}")
+
+
+def _list_methods(catalog: Catalog) -> dict[str, object]:
+    return {
+        "kind": "method",
+        "summary": "a way of predicting: what the network sees, and which stages predict with it",
+        "methods": {method.name: method.summary for method in catalog.methods()},
+    }
+
+
+def _describe_method(method: MethodSpec, catalog: Catalog) -> dict[str, object]:
+    return {
+        "method": method.name,
+        "summary": method.summary,
+        "the network sees": f"the whole {method.view}" if method.view == "frame" else f"one {method.view}",
+        "animals in a frame": method.animals,
+        **({"inputs": list(method.inputs)} if method.inputs else {}),
+        "stages": _make_plain(method.stages),
+        "models": sorted({m.name for m in catalog.models() if m.method == method.name}),
+    }
+
+
+def _describe_weights(weights: Weights) -> dict[str, object]:
+    definition = weights.definition
+    return {
+        "weights": weights.full_name,
+        "fit": f"{weights.part} {definition.model}",
+        "source": definition.source,
+        "license": definition.license,
+        "url": definition.url,
+        **({"keypoints": list(definition.keypoints)} if definition.keypoints else {}),
+    }
 
 
 def _describe_kind(kind: InstalledKind, catalog: Catalog) -> dict[str, object]:

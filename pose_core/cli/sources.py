@@ -73,14 +73,14 @@ def with_networks(command: Callable[..., None]) -> WithSources:
 
 
 def _make_network_parameter(supplier: SupplierSpec) -> inspect.Parameter:
-    name = "a detector ('pose detectors' lists them)" if supplier.trains == "boxes" else "a model"
-    alone = " Without --model, only the detector is trained." if supplier.trains == "boxes" else ""
+    boxes = supplier.trains == "boxes"
+    name = "a detector ('pose detectors' lists them)" if boxes else "a model ('pose models' lists them)"
+    alone = " Without --model, only the detector is trained." if boxes else ""
     about = typer.Option(
         f"--{supplier.name.replace('_', '-')}",
         metavar="NAME|RUN",
-        help=f"For models that need {supplier.gives} of another network: the name of {name} trains it first, "
-        "the "
-        f"folder of a trained one is taken as it is.{alone}",
+        help=f"Where a model that needs {supplier.gives} gets them: the name of {name}, which is trained "
+        f"first, or the run folder of a trained one.{alone}",
         show_default=False,
     )
     return inspect.Parameter(

@@ -33,7 +33,7 @@ def train(
     config: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="YAML file with settings, as few as you like; 'pose schema' describes it."
+            metavar="FILE", help="YAML file with the settings you want to change; 'pose schema' describes it."
         ),
     ] = None,
     assignments: Annotated[
@@ -48,47 +48,53 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME|FILE|RUN|none",
-            help="Weights to start from: a name ('pose weights' lists them), a file, a run folder (its model "
-            "is taken "
-            "where --model is left out), or none: random ones, nothing is downloaded.",
+            help="Weights to start from: a name ('pose weights' lists them), a file, a run folder (which also "
+            "says the model, where --model is left out), or none for random weights without a download.",
         ),
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Passes over the training images, for each network that is trained."),
+        typer.Option(metavar="N", help="Passes over the training images; for each network that is trained."),
     ] = None,
     max_time: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Stop after this time: 90s, 10m, 2h. Several networks share it evenly.",
+            help="Stop training after this time: 90s, 10m, 2h. Several networks share it evenly.",
         ),
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Images in a step, on each device, for each network that is trained."),
+        typer.Option(
+            metavar="N", help="Images in a training step, on each device; for each network that is trained."
+        ),
     ] = None,
     device: Annotated[
         str | None, typer.Option(metavar="DEVICE", help="Where to compute: auto, cpu, cuda, cuda:N or mps.")
     ] = None,
     devices: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Number of devices; above 1 trains in as many processes (DDP)."),
+        typer.Option(metavar="N", help="Number of devices to train on, each in a process of its own."),
     ] = None,
     precision: Annotated[
-        str | None, typer.Option(metavar="PRECISION", help="Arithmetic: 32, 16-mixed or bf16-mixed.")
+        str | None,
+        typer.Option(metavar="PRECISION", help="Precision of the arithmetic: 32, 16-mixed or bf16-mixed."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(metavar="N", help="Seed of initial weights, split, order and augmentation.")
+        int | None,
+        typer.Option(
+            metavar="N", help="Seed of everything random: initial weights, split, order and augmentation."
+        ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the last checkpoint in --out.")
+        bool,
+        typer.Option("--resume", help="Go on from the last checkpoint in --out; where there is none, start."),
     ] = False,
 ) -> None:
     """Train a model on a labelled project.
 
-    A run is a folder with all that is needed to evaluate it, to predict with it, and to train on. What is
-    said of one network (--set stages.detector.train.epochs=3) wins over the options.
+    The result is a run: a folder with all that is needed to evaluate the model, to predict with it and to
+    train it further. A setting of one network (--set stages.detector.train.epochs=3) wins over an option.
 
     \b
     pose train PROJECT --out runs/first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import shutil
 import time
 from collections.abc import Iterator
@@ -9,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 
 from pose_core.catalog import available_models, get_catalog
 from pose_core.demo import folder as names
@@ -26,7 +26,9 @@ from pose_core.reporting import Reporter
 from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
 from pose_core.specs.resolve import choose_model
+from pose_core.specs.run import needs_of_method
 from pose_core.specs.train import Seconds
+from pose_core.specs.validation_errors import validate_option
 from pose_core.structures import ByteArray, FloatArray
 from pose_core.synthetic.encode import write_video
 from pose_core.synthetic.projects import Example, scene_examples, write_project
@@ -74,9 +76,9 @@ def run_demo(options: DemoOptions, reporter: Reporter, *, overwrite: bool = Fals
         ConfigError: the folder, the model or a setting cannot be used.
     """
     # All options are checked before an earlier demo is removed.
-    model = choose_model(options.model or only_model(), multi_animal=False).name
+    model = _choose_model(options.model or only_model())
     choose_device(options.device)
-    _check_time(options.max_time)
+    validate_option("--max-time", options.max_time, Seconds)
     with names.prepare_demo_folder(options.out, overwrite) as replaced:
         if replaced:
             reporter.note(f"{options.out}: replacing the earlier demo")
@@ -85,6 +87,19 @@ def run_demo(options: DemoOptions, reporter: Reporter, *, overwrite: bool = Fals
         except KeyboardInterrupt:
             reporter.note(f"stopped; the unfinished demo in {options.out} is removed")
             raise
+
+
+def _choose_model(name: str) -> str:
+    """Find a model that predicts the demo's video by itself, as no other network is trained."""
+    chosen = choose_model(name, multi_animal=False)
+    if needs := needs_of_method(chosen.method):
+        alone = sorted({m.name for m in get_catalog().models() if not needs_of_method(m.method)})
+        near = difflib.get_close_matches(name, alone, n=3, cutoff=0.3) or alone[:3]
+        raise ConfigError(
+            f"--model {name}: needs {' and '.join(needs)} of another network, which the demo does "
+            f"not train; choose a model that finds animals by itself, such as {', '.join(near)}"
+        )
+    return chosen.name
 
 
 def only_model() -> str:
@@ -100,14 +115,6 @@ def only_model() -> str:
     if len(installed) > 1:
         raise ConfigError(f"several models are installed; choose one with --model: {', '.join(installed)}")
     return installed[0]
-
-
-def _check_time(text: str) -> None:
-    try:
-        TypeAdapter(Seconds).validate_python(text)
-    except ValidationError as error:
-        message = error.errors(include_url=False)[0]["msg"].removeprefix("Input ")
-        raise ConfigError(f"--max-time: {message}, not {text!r}") from None
 
 
 class _Demo:

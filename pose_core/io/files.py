@@ -102,6 +102,20 @@ def make_folder(folder: Path) -> None:
         ) from None
 
 
+def is_text(path: Path) -> bool:
+    """Tell whether a file begins as a text does; false for an empty file and one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4096)
+    except OSError:
+        return False
+    # Uncompressed video whose header is text, and whose pixels may all be letters.
+    if not start or start.startswith(b"YUV4MPEG2"):
+        return False
+    # UTF-8 or an older encoding: both leave out the control characters that binary files are full of.
+    return not any(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in start)
+
+
 def put_in_place(temporary: Path, final: Path) -> None:
     """Rename a finished file so that a crash or power cut leaves all of it or none.
 

@@ -19,6 +19,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from pose_core.errors import VideoError
+from pose_core.io.files import is_text
 from pose_core.io.frame_ranges import FrameRange
 from pose_core.io.timeline import Timeline, read_timeline
 from pose_core.structures import ByteArray
@@ -296,6 +297,9 @@ class VideoFile:
             at += 1
 
     def _open(self, threads: int = 1) -> tuple[InputContainer, VideoStream]:
+        # FFmpeg would draw a .txt file as the frames of a terminal, and follow the paths in a playlist.
+        if is_text(self.path):
+            raise VideoError(f"{self.path}: is a text file, neither a video nor an image; name another file")
         try:
             container = av.open(str(self.path))
         except (av.FFmpegError, OSError) as error:

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from pose_core.catalog import get_catalog
-from pose_core.errors import ConfigError, PluginError, argument
+from pose_core.errors import ConfigError, PluginError, argument, command
 from pose_core.hooks import SupplierSpec
 from pose_core.interfaces import Stage, StageContext
 from pose_core.model.weights import file_hash
@@ -257,9 +257,7 @@ class _Planner:
 
     def _missing(self, need: str, config: StageConfig) -> str:
         offered = [s for s in get_catalog().suppliers(need) if "labels" not in s.takes]
-        ways = [
-            f"{argument(s.name, s.metavar)} ({s.help[:1].lower()}{s.help[1:].rstrip('.')})" for s in offered
-        ]
+        ways = [argument(s.name, s.metavar) for s in offered]
         if need in config.can_do_without(follow=True) and self.spec.skeleton.num_individuals == 1:
             ways.append(f"{argument('follow', True)} (one animal that stays in view)")
         if not ways:
@@ -296,7 +294,7 @@ class _Planner:
     def _opened(self) -> dict[str, AnyRun]:
         chosen = [name for name, s in self.suppliers.items() if "run" in s.takes]
         paths = {name: value for name in chosen if isinstance(value := self.given.get(name), Path)}
-        return {n: Run.open(p) for n, p in paths.items() if not self._is_file(self.suppliers[n], p)}
+        return {n: _open(n, p) for n, p in paths.items() if not self._is_file(self.suppliers[n], p)}
 
     def _is_file(self, supplier: SupplierSpec, path: Path) -> bool:
         """Whether a supplier is given a file, not the folder of a run.
@@ -348,6 +346,17 @@ class _Planner:
                 digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
                 found[name] = f"run {file_hash(run.path / WEIGHTS)} {digest}"
         return found
+
+
+def _open(supplier: str, folder: Path) -> AnyRun:
+    kinds = get_catalog().kinds_of(str(folder))
+    if kinds and not folder.exists():
+        train = command("train", "DATA", argument(supplier, str(folder)), argument("out", "RUN"))
+        raise ConfigError(
+            f"{argument(supplier, str(folder))}: is the name of {kinds[0]}, and here the folder of a trained "
+            f"one is needed; {train} makes it"
+        )
+    return Run.open(folder)
 
 
 def _make_stage_config(supplier: SupplierSpec) -> StageConfig:

@@ -62,6 +62,10 @@ def predict(
     """
     out = Path(out)
     inputs = [Path(paths)] if isinstance(paths, Path | str) else [Path(path) for path in paths]
+    if not inputs:
+        raise DataError("nothing to predict: name at least one video, image or folder")
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out}: is a file, not a folder; choose another {argument('out')}")
     reporter = reporter or current_reporter()
     finished = finished or _note_failure(reporter)
     writer = find_writer(format)

@@ -10,12 +10,13 @@ from typing import TypeVar
 from torch import Tensor, nn
 
 from pose_core.catalog import get_catalog
-from pose_core.errors import ConfigError, PluginError, RunError, argument
+from pose_core.errors import ConfigError, PluginError, RunError
 from pose_core.interfaces import Imported, ImportedNetwork, Importer
 from pose_core.model.build import build_model
 from pose_core.model.detector import DetectorModel
 from pose_core.model.weights import load_into
-from pose_core.runs.run_folder import CONFIG, STAGES, Run
+from pose_core.runs.new_run import check_new_run
+from pose_core.runs.run_folder import STAGES, Run
 from pose_core.specs import DetectorRunSpec, ImporterConfig, RunSpec, parse_component
 from pose_core.specs.run import RunBase, stage_of_run
 from pose_core.specs.yaml_file import validate_as
@@ -67,8 +68,12 @@ def import_model(
         PluginError: the importer or a mapping of weights is broken.
     """
     out = Path(out)
-    if (out / CONFIG).exists():
-        raise RunError(f"{out}: already holds a run; choose another {argument('out')}")
+    check_new_run(out)
+    tool = importer if isinstance(importer, str) else importer.get("type")
+    try:
+        get_catalog().component("importer", str(tool))
+    except ConfigError as error:
+        raise ConfigError(f"cannot import models of {tool!r}: {error}") from None
     settings = parse_component("importer", ImporterConfig, importer, "importer")
     reader: Importer = get_catalog().component("importer", settings.type).factory()(settings)
     beside = (None if path is None else Path(path) for path in (config, detector, data))

@@ -85,26 +85,45 @@ def start_from(
     return Start((f"starting from {found.origin}", *(f"  {line}" for line in lines)), about)
 
 
-def _find(weights: str, trains: str) -> FoundWeights:
+def check_weights(weights: str, key: str) -> None:
+    """Refuse weights that there are not, or that mean two things; nothing is read or downloaded.
+
+    Args:
+        weights: as in ``train.weights``.
+        key: what messages call it.
+
+    Raises:
+        ConfigError: no such name and no such path, or it is a name and a path at once.
+    """
+    if weights != NONE:
+        _locate(weights, key)
+
+
+def _locate(weights: str, key: str) -> Path | Weights:
+    """The path or the named weights that a text means."""
     path = Path(weights).expanduser()
     names = {name for w in get_catalog().weights() for name in (w.name, w.full_name)}
     # A full name (plugin/weights) means the weights, even where there is a folder of that path.
     full = weights in names and "/" in weights
     if weights in names and not full and path.exists():
         raise ConfigError(
-            f"train.weights: {weights!r} is the name of pretrained weights and a path; write ./{weights} for "
+            f"{key}: {weights!r} is the name of pretrained weights and a path; write ./{weights} for "
             f"the path, or the full name {get_catalog().named_weights(weights).full_name} for the weights"
         )
-    if path.is_dir() and not full:
-        return _run(path, trains)
-    if is_file(path) and not full:
-        return _file(path, trains)
+    if (path.is_dir() or is_file(path)) and not full:
+        return path
     if weights not in names and (path.suffix in _PATHS or weights.startswith((".", "/", "~"))):
-        raise ConfigError(f"train.weights: {weights}: no such file or run folder")
+        raise ConfigError(f"{key}: {weights}: no such file or run folder")
     try:
-        named = get_catalog().named_weights(weights)
+        return get_catalog().named_weights(weights)
     except ConfigError as error:
-        raise ConfigError(f"train.weights: {error} (and there is no such file or run folder)") from None
+        raise ConfigError(f"{key}: {error} (and there is no such file or run folder)") from None
+
+
+def _find(weights: str, trains: str) -> FoundWeights:
+    named = _locate(weights, "train.weights")
+    if isinstance(named, Path):
+        return _run(named, trains) if named.is_dir() else _file(named, trains)
     # Before anything is downloaded.
     _check_task("boxes" if named.part == "detector" else "poses", trains, f"the weights {named.full_name}")
     return _named(named)

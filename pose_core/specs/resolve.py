@@ -21,7 +21,8 @@ from pose_core.errors import ConfigError, argument, command, setting
 from pose_core.hooks import MethodSpec
 from pose_core.specs.extra_heads import extra_heads, make_note, with_heads
 from pose_core.specs.run import RunSpec
-from pose_core.specs.yaml_file import Loc, parse_yaml, read_yaml, validate
+from pose_core.specs.validation_errors import Loc, OptionName
+from pose_core.specs.yaml_file import parse_yaml, read_yaml, validate
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def make_option_layer(options: Iterable[tuple[str, str, object]]) -> Layer:
         for key in outer:
             inner = inner.setdefault(key, {})
         inner[last] = value
-        origin[tuple(path.split("."))] = option
+        origin[tuple(path.split("."))] = OptionName(option)
     return Layer(content, origin)
 
 

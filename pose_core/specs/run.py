@@ -271,20 +271,52 @@ def run_suppliers() -> dict[str, SupplierSpec]:
     return {supplier.name: supplier for supplier in get_catalog().suppliers() if "run" in supplier.takes}
 
 
-def _find_problem(name: str, network: NetworkSpec, spec: PoseNetworkSpec) -> str | None:
-    """Why a network under ``stages`` does not suit the model; None where it does."""
+def needs_of_method(name: str) -> list[str]:
+    """List what the stages of a method need of a source outside them, with their settings as the method has
+    them."""
+    found: list[str] = []
+    given: set[str] = set()
+    for stage in InferenceSpec(stages=dict(get_catalog().method(name).stages)).stages.values():
+        found += [need for need in stage.needs() if need not in given and need not in found]
+        given |= set(stage.gives())
+    return found
+
+
+def find_supplier(name: str) -> SupplierSpec:
+    """Find the supplier of that name that takes the run of a network.
+
+    Raises:
+        ConfigError: there is none.
+    """
     suppliers = run_suppliers()
     if name not in suppliers:
-        return f"is no network that a model builds on; there are {', '.join(suppliers) or 'none'}"
-    supplier, needs = (
-        suppliers[name],
-        {need for stage in spec.inference.stages.values() for need in stage.needs()},
-    )
-    if supplier.gives not in needs:
-        return f"{spec.name} needs no {supplier.gives}; leave it out"
+        raise ConfigError(
+            f"{name}: is no network that a model builds on; there are {', '.join(suppliers) or 'none'}"
+        )
+    return suppliers[name]
+
+
+def find_unneeded(name: str, spec: PoseNetworkSpec) -> str | None:
+    """Say why a model has no use for a network of this name; None where it has.
+
+    Raises:
+        ConfigError: there is no supplier of that name.
+    """
+    supplier = find_supplier(name)
+    needs = {need for stage in spec.inference.stages.values() for need in stage.needs()}
+    return None if supplier.gives in needs else f"{spec.name} needs no {supplier.gives}; leave it out"
+
+
+def _find_problem(name: str, network: NetworkSpec, spec: PoseNetworkSpec) -> str | None:
+    """Why a network under ``stages`` does not suit the model; None where it does."""
+    if name not in run_suppliers():
+        return f"is no network that a model builds on; there are {', '.join(run_suppliers()) or 'none'}"
+    if problem := find_unneeded(name, spec):
+        return problem
+    trains = find_supplier(name).trains
     # Empty: the supplier takes the run of any network.
-    if supplier.trains not in ("", network.trains):
-        return f"needs {LEARNS[supplier.trains]}, not {LEARNS[network.trains]}"
+    if trains not in ("", network.trains):
+        return f"needs {LEARNS[trains]}, not {LEARNS[network.trains]}"
     return None
 
 

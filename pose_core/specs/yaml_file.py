@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from pose_core.catalog.merge import ContentDict
 from pose_core.definitions import Content
 from pose_core.errors import ConfigError
 from pose_core.specs.base import Spec
 from pose_core.specs.run import RUN_SPECS, AnyRunSpec, RunSpec, with_stages
-
-Loc = tuple[int | str, ...]
+from pose_core.specs.validation_errors import Loc, describe_errors
 
 S = TypeVar("S", bound=Spec)
 
@@ -167,7 +164,8 @@ def validate_as(content: Content, origin: Mapping[Loc, str], source: str, kind: 
 
     Args:
         content: of the whole run.
-        origin: for paths of keys, where they were written (``config.yaml line 14``, an assignment).
+        origin: for paths of keys, where they were written (``config.yaml line 14``, an assignment, or a
+            :class:`pose_core.specs.validation_errors.OptionName`).
         source: file to name first in messages; may be empty.
         kind: of spec.
 
@@ -179,81 +177,4 @@ def validate_as(content: Content, origin: Mapping[Loc, str], source: str, kind: 
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(_word_error(error, content, origin, source, kind)) from None
-
-
-def _word_error(
-    error: ValidationError,
-    content: Content,
-    origin: Mapping[Loc, str],
-    source: str,
-    kind: type[Spec],
-) -> str:
-    # What a union refuses it refuses once for each of its members: one sentence for all of them.
-    places: dict[Loc, list[str]] = {}
-    for detail in error.errors(include_url=False):
-        loc = _locate(detail["loc"], content)
-        places.setdefault(loc, []).append(_word_reason(loc, detail, content, kind))
-    parts = [_word_place(loc, " or ".join(dict.fromkeys(reasons)), origin) for loc, reasons in places.items()]
-    if len(parts) > 3:
-        # One line must remain readable; the others are found when these are corrected.
-        parts[3:] = [f"and {len(parts) - 3} more"]
-    return (f"{source}: " if source else "") + "; ".join(parts)
-
-
-def _word_reason(loc: Loc, detail: ErrorDetails, content: Content, kind: type[Spec]) -> str:
-    if detail["type"] == "extra_forbidden":
-        return f"unknown key; {_suggest_keys(loc, content, kind)}"
-    if detail["type"] == "missing":
-        return "is required"
-    # pydantic's own prefixes, which mean nothing to a user.
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    if detail["type"] in ("model_type", "dict_type", "dataclass_type"):
-        message = "must hold keys and values"
-    if message.endswith("?"):  # a suggestion, which names the value
-        return message
-    given = detail.get("input")
-    # Values that fit on a line; a whole section would not.
-    return f"{message}, not {given!r}" if isinstance(given, (str, int, float, bool)) else message
-
-
-def _word_place(loc: Loc, reason: str, origin: Mapping[Loc, str]) -> str:
-    """The path of the key, what is wrong, and where it was written."""
-    # A check of a whole section names the key in its message: the place of that key is the better one.
-    inside = [place for at, place in origin.items() if at[:-1] == loc and str(at[-1]) in reason]
-    around = [origin[loc[:n]] for n in range(len(loc), 0, -1) if loc[:n] in origin]
-    where = (inside + around)[:1]
-    path = ".".join(map(str, loc)) or "the configuration"
-    return f"{path}: {' '.join(reason.split())}" + (f" ({where[0]})" if where else "")
-
-
-def _locate(loc: Loc, content: Any) -> Loc:
-    """The part of an error's location that stands in the file (pydantic adds the tags of unions)."""
-    kept: list[int | str] = []
-    for at, part in enumerate(loc):
-        last = at == len(loc) - 1
-        inside = isinstance(content, Mapping) and part in content
-        inside = inside or (
-            isinstance(content, (list, tuple)) and isinstance(part, int) and part < len(content)
-        )
-        if inside:
-            content = content[part]
-            kept.append(part)
-        elif last and isinstance(content, Mapping):
-            kept.append(part)
-    return tuple(kept)
-
-
-def _suggest_keys(loc: Loc, content: Content, kind: type[Spec]) -> str:
-    known = sorted(_list_keys(loc[:-1], content, kind))
-    near = difflib.get_close_matches(str(loc[-1]), known, n=2, cutoff=0.6)
-    return f"did you mean {' or '.join(near)}?" if near else f"known keys are {', '.join(known)}"
-
-
-def _list_keys(loc: Loc, content: Content, kind: type[Spec]) -> set[str]:
-    """The keys that are allowed at a place, found by walking the config classes beside the content."""
-    # Here, because schema needs the spec of a run, and only errors need the schema.
-    from pose_core.specs.schema import list_fields_at
-
-    found = list_fields_at(loc, content, kind)
-    return set(found) if found else set()
+        raise ConfigError(describe_errors(error, content, origin, source, kind)) from None

@@ -25,6 +25,7 @@ from pose_core.model.device import choose_device
 from pose_core.model.network import Network
 from pose_core.processes import is_first, rank
 from pose_core.reporting import Reporter, current_reporter
+from pose_core.runs.new_run import check_new_run
 from pose_core.runs.run_folder import CONFIG, HISTORY, Run
 from pose_core.runs.start import start_from
 from pose_core.specs import RunBase, TrainSpec
@@ -71,14 +72,10 @@ def train_network(
     spec = prepared.spec
     task: Task[S] = TASKS[spec.trains](prepared)
     first = is_first()
-    existing = (out / CONFIG).is_file()
-    if resume and existing:
+    if first:
+        check_new_run(out, resume)
+    if resume and (out / CONFIG).is_file():
         check_resumable(spec, out)
-    elif existing and first:
-        raise RunError(
-            f"{out}: already holds a run; add {argument('resume', True)} to go on with it, or "
-            f"choose another {argument('out')}"
-        )
     device = choose_device(spec.train.device)
     if spec.train.precision == "16-mixed" and device.type == "cpu":
         raise ConfigError("train.precision: 16-mixed needs a GPU; use bf16-mixed or 32 on the CPU")

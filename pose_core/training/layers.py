@@ -22,8 +22,9 @@ from pose_core.runs.run_folder import Run
 from pose_core.runs.start import NONE, run_of
 from pose_core.specs import CUSTOM, AnyRunSpec, DetectorConfig, DetectorRunSpec, ReaderConfig, parse_component
 from pose_core.specs.resolve import Layer, choose_model, parse_assignments, read_layer, resolve
-from pose_core.specs.run import RunSpec, run_suppliers, stage_of_run
-from pose_core.specs.yaml_file import Loc, validate_as
+from pose_core.specs.run import RunSpec, find_supplier, find_unneeded, stage_of_run
+from pose_core.specs.validation_errors import Loc, OptionName
+from pose_core.specs.yaml_file import validate_as
 from pose_core.structures import LabelledDataset
 from pose_core.training.default_model import choose_default_model
 from pose_core.training.options import TrainOptions
@@ -77,6 +78,11 @@ class Written:
         """Where a section was written, in brackets; empty where that is unknown."""
         found = [at for layer in self.layers for key, at in layer.origin.items() if key[: len(loc)] == loc]
         return f" ({found[0]})" if found else ""
+
+    def name_of(self, *loc: str) -> str:
+        """What a message calls a key: the option that set it, else the key."""
+        set_by = [layer.origin[loc] for layer in self.layers if loc in layer.origin]
+        return set_by[-1] if set_by and isinstance(set_by[-1], OptionName) else ".".join(loc)
 
     def reader(self) -> ReaderConfig | None:
         """The reader that is asked for."""
@@ -147,9 +153,17 @@ def configure(
             f"{argument('model', 'NAME')} takes another"
         )
     preset = _preset(model, layers, dataset)
-    named = [*networks, *_section(written.content.get("stages"), "stages")]
+    named = dict.fromkeys((*networks, *_section(written.content.get("stages"), "stages")))
+    # First without the networks that it builds on: whether it needs them comes before what is wrong in them.
+    alone_spec = resolve(preset, project, layers, stages={})
+    for name in named:
+        if problem := find_unneeded(name, alone_spec):
+            called = argument(name) if name in networks else f"stages.{name}"
+            raise ConfigError(
+                f"{called}: {problem}{'' if name in networks else written.place('stages', name)}"
+            )
     stages, trained = {}, {}
-    for name in dict.fromkeys(named):
+    for name in named:
         given = networks.get(name)
         if given is not None and Path(given).is_dir():
             stages[name], trained[name] = _trained_stage(written, name, Path(given))
@@ -164,7 +178,8 @@ def configure(
     for name, run in trained.items():
         if run.spec.trains == "poses" and run.spec.skeleton.keypoints != spec.skeleton.keypoints:
             raise ConfigError(
-                f"--{name} {networks[name]}: finds {', '.join(run.spec.skeleton.keypoints)}; the project has "
+                f"{argument(name, networks[name])}: finds {', '.join(run.spec.skeleton.keypoints)}; the "
+                "project has "
                 f"{', '.join(spec.skeleton.keypoints)}"
             )
     return Configured(spec, trained, tuple(notes))
@@ -195,11 +210,11 @@ def _trained_alone(written: Written, model: str | None, networks: Mapping[str, s
     content = written.content
     if model is not None or "model" in content or content.get("trains") == "poses":
         return None
-    boxes = [name for name in networks if _trains(name) == "boxes"]
+    boxes = [name for name in networks if find_supplier(name).trains == "boxes"]
     if "network" not in content and content.get("trains") != "boxes" and not boxes:
         return None
     if others := [name for name in networks if name not in boxes]:
-        raise ConfigError(f"--{others[0]}: a detector builds on no other network; leave it out")
+        raise ConfigError(f"{argument(others[0])}: a detector builds on no other network; leave it out")
     if "stages" in content:
         raise ConfigError(
             "stages: where a detector is trained alone, its settings stand at the top: write train.epochs or "
@@ -219,6 +234,7 @@ def _trained_alone(written: Written, model: str | None, networks: Mapping[str, s
 def _detector(written: Written, project: Layer, name: str) -> Configured:
     """The configuration of a detector by itself."""
     content, origin = _detector_content(written.layers, name, {})
+    _check_detector_is_named(content, "", "detector")
     content = merge(project.content, content)
     spec = validate_as(content, origin, "", DetectorRunSpec)
     _check_name(spec.name, name, "detector")
@@ -254,9 +270,10 @@ def _stage(
     wanted: Content = {}
     for layer in own:
         wanted = merge(wanted, layer.content)
-    if _trains(name) == "boxes":
+    if find_supplier(name).trains == "boxes":
         content, _ = _detector_content(own, given, shared)
-        _check_name(content["network"].get("type") if "network" in content else None, given, name)
+        _check_detector_is_named(content, f"stages.{name}.", name)
+        _check_name(content["network"]["type"], given, name)
         return {"trains": "boxes", **content}
     preset = _preset(given, own, dataset)
     if preset is None and "backbone" not in _section(wanted.get("model"), f"stages.{name}.model"):
@@ -285,18 +302,14 @@ def _trained_stage(written: Written, name: str, folder: Path) -> tuple[Content, 
     return stage_of_run(run.spec), run
 
 
-def _trains(name: str) -> str:
-    """Look up what the network of a supplier learns.
-
-    Raises:
-        ConfigError: no supplier of that name takes a network.
-    """
-    suppliers = run_suppliers()
-    if name not in suppliers:
+def _check_detector_is_named(content: Content, section: str, option: str) -> None:
+    network = content.get("network")
+    # Anything else that is no mapping is refused by key.
+    if network is None or (isinstance(network, dict) and "type" not in network):
         raise ConfigError(
-            f"{name}: is no network that a model builds on; there are {', '.join(suppliers) or 'none'}"
+            f"{section}network: no detector is named: use {argument(option, 'NAME')} ({command('detectors')} "
+            f"lists them) or write {section}network.type"
         )
-    return suppliers[name].trains or "poses"
 
 
 def _preset(named: str | None, layers: Sequence[Layer], dataset: LabelledDataset) -> Model | None:
@@ -327,7 +340,9 @@ def _check_name(used: object, asked: str | None, option: str) -> None:
     # A full name (plugin/name) and a bare one may mean the same component.
     bare = "/" not in used or "/" not in asked
     if used != asked and not (bare and used.rpartition("/")[2] == asked.rpartition("/")[2]):
-        raise ConfigError(f"--{option} {asked}: the configuration file names {used}; leave one of them out")
+        raise ConfigError(
+            f"{argument(option, asked)}: the configuration file names {used}; leave one of them out"
+        )
 
 
 def _model_of_weights(wanted: Content) -> Layer | None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
-from pydantic import TypeAdapter, ValidationError
-
-from pose_core.errors import ConfigError, argument
+from pose_core.errors import argument
 from pose_core.specs.resolve import Layer, make_option_layer
 from pose_core.specs.train import Seconds
+from pose_core.specs.validation_errors import validate_option
 
 
 @dataclass(frozen=True)
@@ -56,12 +55,7 @@ class TrainOptions:
         """
         if self.max_time is None:
             return None
-        adapter: TypeAdapter[float] = TypeAdapter(Seconds)
-        try:
-            return adapter.validate_python(self.max_time)
-        except ValidationError as error:
-            message = error.errors(include_url=False)[0]["msg"].removeprefix("Input ")
-            raise ConfigError(f"{argument('max_time')}: {message}, not {self.max_time!r}") from None
+        return float(validate_option(argument("max_time"), self.max_time, Seconds))
 
     def _given(self) -> Mapping[str, object]:
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}

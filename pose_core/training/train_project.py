@@ -10,8 +10,10 @@ from typing import Any
 from pose_core.errors import argument, readable
 from pose_core.processes import is_first
 from pose_core.reporting import Reporter, current_reporter
-from pose_core.runs.run_folder import Run
+from pose_core.runs.run_folder import CONFIG, Run
 from pose_core.specs import AnyRunSpec
+from pose_core.training.early_checks import check_early
+from pose_core.training.layers import Written
 from pose_core.training.options import TrainOptions
 from pose_core.training.prepare import prepare
 from pose_core.training.prepared import Prepared
@@ -102,6 +104,12 @@ def train_project(
         PoseError: the project, a name, a setting or the run folder cannot be used, or training cannot go on.
     """
     reporter = reporter or current_reporter()
+    # Of several processes one looks: the others would find the run that it makes meanwhile.
+    if is_first():
+        written = Written.read(config, assignments, options or TrainOptions())
+        check_early(written, model, networks or {}, out, resume=resume)
+        if resume and not (out / CONFIG).is_file():
+            reporter.note(f"note: {out}: holds no run to go on with; training starts from the beginning")
     prepared = prepare(
         project, model, networks=networks, config=config, assignments=assignments, options=options
     )

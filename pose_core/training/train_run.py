@@ -14,6 +14,7 @@ from pose_core.io.files import disk_errors
 from pose_core.model.weights import file_hash
 from pose_core.processes import is_first
 from pose_core.reporting import Reporter, current_reporter
+from pose_core.runs.new_run import check_new_run
 from pose_core.runs.run_folder import CONFIG, STAGES, WEIGHTS, Run
 from pose_core.specs import AnyRunSpec, RunBase, TrainSpec
 from pose_core.specs.run import stage_of_run
@@ -41,11 +42,8 @@ def train_run(
     """
     reporter = reporter or current_reporter()
     first = is_first()
-    if first and (out / CONFIG).is_file() and not resume and prepared.spec.builds_on():
-        raise RunError(
-            f"{out}: already holds a run; add {argument('resume', True)} to go on with it, or "
-            f"choose another {argument('out')}"
-        )
+    if first:
+        check_new_run(out, resume)
     _check_devices(list(_iterate_trained(prepared, ())))
     if first:
         for name, run in prepared.trained.items():
