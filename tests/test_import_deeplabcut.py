@@ -373,7 +373,10 @@ def test_a_family_that_is_not_installed_is_named(
     for model, options in models:
         detector = {"detector": Path(options[1])} if options else {}
         message = model.refused(**detector)
-        assert f"it needs pose-{family}, which is not installed: pip install pose-{family}" in message
+        assert (
+            f"it needs pose-{family}, which is not installed: in a clone of pose_core, pip install ./plugins/{family}"
+            in message
+        )
         assert f"is a {model.folder.name}, which cannot be taken over" in message
 
 

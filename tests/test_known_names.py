@@ -95,12 +95,12 @@ def test_recipes_that_are_known_make_models_of_any_backbone() -> None:
     preset = BackbonePreset("toy_8", "toys", {"type": "toy/toy"}, "toy")
     catalog = Catalog([plugin("toy", pose_components=(component("toy"),), pose_backbones=(preset,))])
     with pytest.raises(
-        ConfigError, match=r"no model .toy_8. is installed; it needs .*: pip install pose-heatmap$"
+        ConfigError, match=r"no model .toy_8. is installed; it needs .*, pip install ./plugins/heatmap$"
     ):
         catalog.model("toy_8")
-    with pytest.raises(ConfigError, match=r"pip install pose-buctd pose-heatmap$"):
+    with pytest.raises(ConfigError, match=r"pip install ./plugins/buctd ./plugins/heatmap$"):
         catalog.model("ctd_prenet_toy_8")
-    assert "pip install pose-heatmap" in catalog.advice_on_methods(("single_animal",))
+    assert "pip install ./plugins/heatmap" in catalog.advice_on_methods(("single_animal",))
     with pytest.raises(ConfigError, match=r"no installed plugin offers any$"):
         catalog.model("toy_9")
 
@@ -108,25 +108,28 @@ def test_recipes_that_are_known_make_models_of_any_backbone() -> None:
 def test_a_model_that_is_there_for_another_method(monkeypatch: pytest.MonkeyPatch) -> None:
     catalog = without("paf")
     with pytest.raises(
-        ConfigError, match=r"it is as single_animal; as bottom_up it needs .*pip install pose-paf"
+        ConfigError, match=r"it is as single_animal; as bottom_up it needs .*pip install ./plugins/paf"
     ):
         catalog.model("resnet_50", "bottom_up")
     monkeypatch.setattr("pose_core.specs.resolve.get_catalog", lambda: catalog)
     with pytest.raises(
-        ConfigError, match=r"several individuals; for several it needs pose-paf.*pip install pose-paf"
+        ConfigError, match=r"several individuals; for several it needs pose-paf.*pip install ./plugins/paf"
     ):
         choose_model("resnet_50", multi_animal=True)
 
 
 def test_kinds_that_plugins_open_are_known_too() -> None:
-    message = "comes with pose-deeplabcut, which is not installed: pip install pose-deeplabcut"
+    message = "comes with pose-deeplabcut, which is not installed: in a clone of pose_core, pip install ./plugins/deeplabcut"
     with pytest.raises(ConfigError, match=message):
         without("deeplabcut").component("deeplabcut/backbone", "HRNet")
 
 
 def test_what_a_component_requires_is_known_to_be_missing() -> None:
     for plugin, missing in (
-        ("hrnet", "it needs pose-hrnet, which is not installed: pip install pose-hrnet"),
+        (
+            "hrnet",
+            "it needs pose-hrnet, which is not installed: in a clone of pose_core, pip install ./plugins/hrnet",
+        ),
         ("unet", ""),
     ):
         catalog = without(plugin)

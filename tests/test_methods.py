@@ -186,7 +186,8 @@ def test_a_model_whose_method_nobody_offers_is_named() -> None:
     catalog = Catalog([record("mine", pose_models=(preset,))])
     assert catalog.notes() == {}
     with pytest.raises(
-        ConfigError, match="it needs pose-buctd, which is not installed: pip install pose-buctd"
+        ConfigError,
+        match="it needs pose-buctd, which is not installed: in a clone of pose_core, pip install ./plugins/buctd",
     ):
         catalog.model("toy")
 

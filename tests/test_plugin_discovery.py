@@ -93,8 +93,8 @@ def test_a_good_plugin_is_active(make: Make) -> None:
     ("functions", "status", "reason"),
     [
         ((components("a"),), "failed", "no pose_plugin_info"),
-        ((info("toy", "99.0"),), "incompatible", "pip install --upgrade pose-core"),
-        ((info("toy", "1.99"),), "incompatible", "pip install --upgrade pose-core"),
+        ((info("toy", "99.0"),), "incompatible", "install a newer pose_core"),
+        ((info("toy", "1.99"),), "incompatible", "install a newer pose_core"),
         ((info("toy", "0.9"),), "incompatible", "upgrade the plugin"),
         ((info("toy", "new"),), "failed", "major.minor"),
         ((info("other"),), "failed", "differs from the entry point's name"),

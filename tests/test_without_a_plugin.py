@@ -284,7 +284,7 @@ def test_only_its_names_are_lost_and_their_error_says_what_to_install(
     }
     for name in lost - {without}:
         assert "not offered" in plugins[name]["reason"]
-        assert f"pip install pose-{without}" in plugins[name]["reason"]
+        assert f"pip install ./plugins/{without}" in plugins[name]["reason"]
     assert not found["wrong models"]
 
     assert refused
@@ -292,7 +292,7 @@ def test_only_its_names_are_lost_and_their_error_says_what_to_install(
         assert answer["code"] == 2, answer
         assert "Traceback" not in answer["err"], answer["err"]
         (line,) = (line for line in answer["err"].splitlines() if line.startswith("error: "))
-        assert f"pip install pose-{without}" in line, (answer["arguments"], line)
+        assert f"pip install ./plugins/{without}" in line, (answer["arguments"], line)
         assert line.count("pip install") == 1, line
     assert not (tmp_path / "never").exists()
     if without == "hrnet":
@@ -320,8 +320,8 @@ def test_the_core_alone_says_what_to_install(
     assert [answer["code"] for answer in found["commands"]] == [0] * len(commands), found["commands"]
     assert [answer["code"] for answer in found["refused"]] == [2] * len(refused), found["refused"]
     least, demo, train, shown, reader = (answer["err"] for answer in found["refused"])
-    assert "pip install pose-cspnext pose-heatmap" in least
-    assert "pip install pose-heatmap pose-unet" in demo
-    assert "pip install pose-heatmap pose-resnet" in train
-    assert "pip install pose-heatmap pose-resnet" in shown
-    assert "coco (pip install pose-coco), deeplabcut (pip install pose-deeplabcut)" in reader
+    assert "pip install ./plugins/cspnext ./plugins/heatmap" in least
+    assert "pip install ./plugins/heatmap ./plugins/unet" in demo
+    assert "pip install ./plugins/heatmap ./plugins/resnet" in train
+    assert "pip install ./plugins/heatmap ./plugins/resnet" in shown
+    assert "coco (pip install ./plugins/coco), deeplabcut (pip install ./plugins/deeplabcut)" in reader

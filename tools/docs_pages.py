@@ -31,6 +31,18 @@ FILES: dict[str, Callable[[], str]] = {
 """Files that are made as a whole."""
 
 
+MADE_OF = {
+    "pose_core/hooks.py": "authors/hooks.md",
+    "pose_core/kinds.py": "authors/reference.md",
+    "pose_core/interfaces/importer.py": "authors/interfaces/Importer.md",
+    "pose_core/maps/__init__.py": "reference/maps.md",
+    "pose_core/__init__.py": "reference.md",
+    "pose_core/specs/run.py": "use/settings.md",
+}
+"""Code -> the page of the site that is made of it. Pages link to the code, which is there for whoever reads
+them in the repository."""
+
+
 def families_table() -> str:
     """Each plugin of this repository in a line: what it is, the names that it brings, and what they are
     for."""
@@ -138,6 +150,8 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     such."""
     markdown = re.sub(r"^( *```\w+)(?: (?!title=)\w+=\"[^\"]*\")+", r"\1", markdown, flags=re.MULTILINE)
     up = "../" * page.file.src_uri.count("/")
+    for source, made in MADE_OF.items():
+        markdown = re.sub(rf"\]\((?:\.\./)+{re.escape(source)}\)", f"]({up}{made})", markdown)
     if page.file.src_uri.startswith("plugins/"):
         markdown = re.sub(r"\]\(\.\./\.\./docs/", f"]({up}", markdown).replace(
             "](../../README.md", f"]({up}index.md"

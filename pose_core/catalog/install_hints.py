@@ -17,8 +17,10 @@ MODEL, WEIGHTS = "model", "set of weights"
 
 
 def install(distributions: Iterable[str]) -> str:
-    """The command, of which every such message holds one."""
-    return f"pip install {' '.join(sorted(set(distributions)))}"
+    """Compose the command, of which every such message holds one; for a clone of the repository."""
+    # Nothing of the project is on a package index yet, where anybody might register these names.
+    folders = sorted({f"./plugins/{distribution.removeprefix('pose-')}" for distribution in distributions})
+    return f"pip install {' '.join(folders)}"
 
 
 def advice(
@@ -45,7 +47,9 @@ def advice(
     ours = [known[n] for n in missing if n in known]
     if ours:
         there = "is not installed" if len(ours) == 1 else "are not installed"
-        messages.append(f"{verb} {' and '.join(ours)}, which {there}: {install(ours)}")
+        messages.append(
+            f"{verb} {' and '.join(ours)}, which {there}: in a clone of pose_core, {install(ours)}"
+        )
     messages += [_word_stranger(n, came_with.get(n)) for n in missing if n not in known]
     return "; ".join(messages)
 
@@ -94,15 +98,16 @@ def _find_models(name: str, backbones: Collection[str]) -> dict[str, frozenset[s
 
 
 def not_installed(kind: str, plugins: Collection[PluginRecord]) -> str:
-    """The known components of a kind that could be installed: ``others: coco (pip install pose-coco)``; or
-    empty."""
+    """List the known components of a kind that could be installed; empty where there are none."""
     there = {plugin.name for plugin in plugins}
     known = known_names()
     others = {
         n: known.distributions[ns] for n, ns in known.components.get(kind, {}).items() if ns not in there
     }
     return (
-        f"others: {', '.join(f'{n} ({install([d])})' for n, d in sorted(others.items()))}" if others else ""
+        f"others, in a clone of pose_core: {', '.join(f'{n} ({install([d])})' for n, d in sorted(others.items()))}"
+        if others
+        else ""
     )
 
 

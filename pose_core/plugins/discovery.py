@@ -240,8 +240,7 @@ def _ask_info(implementations: Mapping[str, Implementation], name: str) -> hooks
     have = ".".join(map(str, hooks.HOOK_API))
     if (major, minor) > hooks.HOOK_API:
         raise _Incompatible(
-            f"written for hook API {info.hook_api}, this pose_core has {have}: pip install --upgrade "
-            "pose-core"
+            f"written for hook API {info.hook_api}, this pose_core has {have}: install a newer pose_core"
         )
     # A smaller minor version is fine: minor versions only add.
     if major < hooks.HOOK_API[0]:

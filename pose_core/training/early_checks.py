@@ -35,6 +35,9 @@ def check_early(
         get_catalog().model(model)
     for name, given in networks.items():
         _check_network(name, given)
+        # Without a model a folder means nothing yet, and is refused with what else the configuration says.
+        if model is not None and Path(given).is_dir():
+            _check_kind(name, Path(given))
     for loc, train in _find_trainings(written.content):
         device, weights = train.get("device"), train.get("weights")
         if isinstance(device, str):
@@ -67,11 +70,12 @@ def _check_network(name: str, given: str) -> None:
     except ConfigError as error:
         if not Path(given).is_dir():
             raise ConfigError(f"{argument(name, given)}: {error} (and there is no such run folder)") from None
-    else:
-        return
-    learned = Run.open(Path(given)).spec.trains
+
+
+def _check_kind(name: str, folder: Path) -> None:
+    trains, learned = find_supplier(name).trains, Run.open(folder).spec.trains
     # Empty: the supplier takes the run of any network.
     if trains not in ("", learned):
         raise ConfigError(
-            f"{argument(name, given)}: is the run of {LEARNS[learned]}; name that of {LEARNS[trains]}"
+            f"{argument(name, str(folder))}: is the run of {LEARNS[learned]}; name that of {LEARNS[trains]}"
         )

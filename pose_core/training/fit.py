@@ -257,9 +257,7 @@ def _make_loggers(train: TrainSpec, out: Path) -> list[Any]:
 
                 made.append(WandbLogger(project="pose", name=out.name, save_dir=out))
         except ImportError:
-            raise ConfigError(
-                f"train.loggers: {name} is not installed: pip install 'pose-core[{name}]'"
-            ) from None
+            raise ConfigError(f"train.loggers: {name} is not installed: pip install {name}") from None
     return made
 
 

@@ -25,7 +25,7 @@ _NET_CONFIG = "class ToyNetConfig(BackboneConfig):\n"
 
 WRONG: dict[str, tuple[str, str, list[Edit]]] = {
     # Check: subject, part of the reason, what is wrong.
-    "plugin_is_active": ("", "pip install --upgrade pose-core", [("plugin.py", '"1.0"', '"9.0"')]),
+    "plugin_is_active": ("", "install a newer pose_core", [("plugin.py", '"1.0"', '"9.0"')]),
     "names_are_free": ("", "belongs to coco", [("plugin.py", '("reader", "toyreader"', '("reader", "coco"')]),
     "summaries_are_one_line": (
         "",

@@ -197,7 +197,9 @@ def test_offline_auto_warns_in_one_line_and_goes_on(offline: Path, caplog: pytes
 
 
 def test_offline_required_is_an_error_that_says_what_to_do(offline: Path) -> None:
-    with pytest.raises(DownloadError, match=r"resnet50_gn\.a1h_in1k\.safetensors, or use .*pretrained.*False"):
+    with pytest.raises(
+        DownloadError, match=r"resnet50_gn\.a1h_in1k\.safetensors, or use .*pretrained.*False"
+    ):
         make(with_weights=True, depth=50, norm="group", pretrained=True)
 
 

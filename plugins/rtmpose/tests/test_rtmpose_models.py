@@ -73,6 +73,7 @@ def test_the_other_presets_run_forward_and_backward(name: str) -> None:
 def test_a_missing_backbone_is_named() -> None:
     installed = Catalog([record for record in get_catalog().plugins if record.name != "cspnext"])
     with pytest.raises(
-        ConfigError, match="it needs pose-cspnext, which is not installed: pip install pose-cspnext"
+        ConfigError,
+        match="it needs pose-cspnext, which is not installed: in a clone of pose_core, pip install ./plugins/cspnext",
     ):
         installed.model("rtmpose_s")
