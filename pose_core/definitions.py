@@ -1,4 +1,4 @@
-"""What hooks return: frozen dataclasses that name classes by strings. Imported from
+"""Definitions that hooks return: frozen dataclasses that name classes by strings. Imported from
 :mod:`pose_core.hooks`."""
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NEEDS: Mapping[str, str] = {
     "unique_keypoints": "the skeleton has keypoints that exist once a frame",
     "identity": "the skeleton has several individuals, and each is the same animal in every frame",
 }
-"""What only some skeletons have, and what only some heads learn; see :class:`ExtraHead`."""
+"""Features of some skeletons that only some heads learn; see :class:`ExtraHead`."""
 
 
 RECOMMENDED: Mapping[str, str] = {
@@ -142,7 +142,7 @@ class BackbonePreset:
 
 @dataclass(frozen=True, slots=True)
 class ModelRecipe:
-    """How any backbone becomes a model of one method.
+    """Recipe that makes a model of one method of any backbone.
 
     Attributes:
         name: template of the model's name, containing ``{backbone}``.

@@ -1,4 +1,4 @@
-"""Which of several processes this one is."""
+"""Tell the processes of a training apart."""
 
 from __future__ import annotations
 

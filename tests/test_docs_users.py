@@ -29,6 +29,7 @@ NOT_RUN = {
     "weights",
     "pose train mouse --model unet --out runs/two --devices 2": "starts further processes; "
     "tests/test_train.py does it",
+    "pose demo --model unet": "trains for minutes; tests/test_cli_demo.py does it",
     "pose import deeplabcut": "needs a model that DeepLabCut trained; tests/helpers/deeplabcut_models.py "
     "makes some",
 }

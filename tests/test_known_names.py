@@ -119,7 +119,10 @@ def test_a_model_that_is_there_for_another_method(monkeypatch: pytest.MonkeyPatc
 
 
 def test_kinds_that_plugins_open_are_known_too() -> None:
-    message = "comes with pose-deeplabcut, which is not installed: in a clone of pose_core, pip install ./plugins/deeplabcut"
+    message = (
+        r"comes with pose-deeplabcut, which is not installed: "
+        r"in a clone of pose_core, pip install ./plugins/deeplabcut"
+    )
     with pytest.raises(ConfigError, match=message):
         without("deeplabcut").component("deeplabcut/backbone", "HRNet")
 

@@ -187,7 +187,7 @@ def test_a_model_whose_method_nobody_offers_is_named() -> None:
     assert catalog.notes() == {}
     with pytest.raises(
         ConfigError,
-        match="it needs pose-buctd, which is not installed: in a clone of pose_core, pip install ./plugins/buctd",
+        match=r"it needs pose-buctd, which is not installed: in a clone of pose_core, pip install ./plugins/buctd",
     ):
         catalog.model("toy")
 

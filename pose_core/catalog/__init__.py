@@ -1,4 +1,4 @@
-"""What can be named: components, models and weights of installed plugins; and what to say of names that are
+"""The catalogue of names: components, models and weights of installed plugins; and what to say of names that are
 not there.
 
 No torch, and nothing that a name stands for is imported before it is used.
@@ -6,13 +6,12 @@ No torch, and nothing that a name stands for is imported before it is used.
 
 from pose_core.catalog.catalog import (
     Catalog,
-    Component,
-    Weights,
     available_detectors,
     available_models,
     get_catalog,
 )
 from pose_core.catalog.composition import Model
+from pose_core.catalog.offered import Component, Weights
 
 __all__ = [
     "Catalog",

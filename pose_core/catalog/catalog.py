@@ -7,153 +7,20 @@ offers cannot be taken over by another. Listing imports neither torch nor a plug
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from pose_core import hooks
 from pose_core.catalog import install_hints
 from pose_core.catalog.composition import Composer, Model
 from pose_core.catalog.kinds import InstalledKind
 from pose_core.catalog.known_names import known_names
-from pose_core.catalog.loading import PluginClass, load_callable, load_target
-from pose_core.errors import ConfigError, PluginError, command
+from pose_core.catalog.offered import Command, Component, Named, Offered, Weights
+from pose_core.errors import ConfigError, command
 from pose_core.plugins import PluginRecord, discover
 
-
-@dataclass(frozen=True)
-class Component:
-    """A component and the plugin it comes from."""
-
-    definition: hooks.ComponentSpec
-    plugin: PluginRecord
-
-    @property
-    def name(self) -> str:
-        """The bare name."""
-        return self.definition.name
-
-    @property
-    def full_name(self) -> str:
-        """``namespace/name``, which is what the program writes."""
-        return f"{self.plugin.name}/{self.definition.name}"
-
-    def config_class(self) -> PluginClass:
-        """The pydantic config class. Imports the plugin's config module, no torch.
-
-        Raises:
-            PluginError: the plugin's string does not lead to a class.
-        """
-        found = _load(self, self.definition.config, "config")
-        # By its fields, not by its base: the catalogue lies below specs, and the kind of a plugin may have
-        # configs of a base of its own.
-        if not (isinstance(found, type) and hasattr(found, "model_fields")):
-            where = f"config {self.definition.config!r} of {self.definition.kind} {self.full_name!r}"
-            raise PluginError(f"{where} is no config class; the plugin {self.plugin.distribution} is broken")
-        return found
-
-    def factory(self) -> PluginClass:
-        """The class that implements the component. Imports its module, torch included.
-
-        Raises:
-            PluginError: the plugin's string does not lead to a class.
-        """
-        return _load(self, self.definition.factory, "factory")
-
-
-# Any: tensors, which are unknown here, where there is no torch.
-Converter = Callable[[dict[str, Any]], Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Pretrained weights that can be named.
-
-    Attributes:
-        definition: where they come from, and what they are.
-        plugin: record of the plugin that offers them.
-        part: what they fit: ``model`` (a whole pose network), ``backbone`` or ``detector``.
-    """
-
-    definition: hooks.WeightSpec
-    plugin: PluginRecord
-    part: str
-
-    @property
-    def name(self) -> str:
-        """The bare name."""
-        return self.definition.name
-
-    @property
-    def full_name(self) -> str:
-        """``namespace/name``."""
-        return f"{self.plugin.name}/{self.name}"
-
-    def converter(self) -> Converter | None:
-        """Import the converter of the file's tensors to those of the part; None where the names agree.
-
-        Raises:
-            PluginError: the plugin's string does not lead to a function.
-        """
-        target = self.definition.converter
-        where = f"converter {target!r} of weights {self.full_name!r}"
-        return load_callable(target, where, self.plugin.distribution) if target else None
-
-
-@dataclass(frozen=True)
-class _Offered:
-    """A method or a supplier and the plugin it comes from."""
-
-    definition: hooks.MethodSpec | hooks.SupplierSpec
-    plugin: PluginRecord
-
-    @property
-    def name(self) -> str:
-        return self.definition.name
-
-    @property
-    def full_name(self) -> str:
-        return f"{self.plugin.name}/{self.name}"
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command of ``pose`` and the plugin it comes from."""
-
-    definition: hooks.CommandSpec
-    plugin: PluginRecord
-
-    @property
-    def name(self) -> str:
-        """The bare name."""
-        return self.definition.name
-
-    @property
-    def full_name(self) -> str:
-        """``namespace/name``."""
-        return f"{self.plugin.name}/{self.name}"
-
-    def load(self) -> object:
-        """Import the typer application.
-
-        Raises:
-            PluginError: the plugin's string does not lead anywhere.
-        """
-        where = f"app {self.definition.app!r} of command {self.full_name!r}"
-        return load_target(self.definition.app, where, self.plugin.distribution)
-
-
-class _Named(Protocol):
-    @property
-    def name(self) -> str: ...
-    @property
-    def full_name(self) -> str: ...
-    @property
-    def plugin(self) -> PluginRecord: ...
-
-
-_N = TypeVar("_N", bound=_Named)
+_N = TypeVar("_N", bound=Named)
 
 
 class Catalog:
@@ -171,8 +38,8 @@ class Catalog:
         for record in self._active:
             for definition in record.definitions.get("pose_components", ()):
                 self._components.setdefault(definition.kind, []).append(Component(definition, record))
-        self._methods = self._offered("pose_methods")
-        self._suppliers = self._offered("pose_suppliers")
+        self._methods: list[Offered[hooks.MethodSpec]] = self._offered("pose_methods")
+        self._suppliers: list[Offered[hooks.SupplierSpec]] = self._offered("pose_suppliers")
         self._composer = Composer(self._active)
         self._commands = tuple(
             Command(d, r) for r in self._active for d in r.definitions.get("pose_commands", ())
@@ -185,16 +52,18 @@ class Catalog:
         self._models = tuple(m for m, whole in zip(composed, complete, strict=True) if whole)
         self._incomplete = tuple(m for m, whole in zip(composed, complete, strict=True) if not whole)
 
-    def _offered(self, hook: str) -> list[_Offered]:
-        return [_Offered(definition, r) for r in self._active for definition in r.definitions.get(hook, ())]
+    # Any: plugins' definitions are kept by hook, each of the hook's own class, which was checked on loading.
+    def _offered(self, hook: str) -> list[Offered[Any]]:
+        return [Offered(definition, r) for r in self._active for definition in r.definitions.get(hook, ())]
 
     def methods(self) -> tuple[hooks.MethodSpec, ...]:
         """All methods, one of each name; those that need least beside their network first."""
         # Reversed, so that of one name the plugin that was asked first stays.
         first = {m.name: m.definition for m in reversed(self._methods)}
-        found = [m for m in first.values() if isinstance(m, hooks.MethodSpec)]
         return tuple(
-            sorted(found, key=lambda m: (m.animals != "one", bool(m.inputs), m.view != "frame", m.name))
+            sorted(
+                first.values(), key=lambda m: (m.animals != "one", bool(m.inputs), m.view != "frame", m.name)
+            )
         )
 
     def method(self, name: str) -> hooks.MethodSpec:
@@ -203,16 +72,13 @@ class Catalog:
         Raises:
             ConfigError: the name is unknown or ambiguous; the message lists those that there are.
         """
-        found = self._pick("method", name, self._methods)[0].definition
-        assert isinstance(found, hooks.MethodSpec)
-        return found
+        return self._pick("method", name, self._methods)[0].definition
 
     def suppliers(self, need: str | None = None) -> tuple[hooks.SupplierSpec, ...]:
         """Sources of what stages need, one of each name, by name; with ``need`` those that answer it."""
         # Reversed as above.
         first = {s.name: s.definition for s in reversed(self._suppliers)}
-        found = [s for s in first.values() if isinstance(s, hooks.SupplierSpec)]
-        return tuple(sorted((s for s in found if need in (None, s.gives)), key=lambda s: s.name))
+        return tuple(sorted((s for s in first.values() if need in (None, s.gives)), key=lambda s: s.name))
 
     @property
     def kinds(self) -> Mapping[str, InstalledKind]:
@@ -321,7 +187,7 @@ class Catalog:
         notes: dict[str, list[str]] = {}
         for model in (m for m in self._incomplete if self._lacks_method(m)):
             notes.setdefault(model.plugin.name, []).append(self._no_method(model))
-        groups: list[tuple[str, Iterable[_Named]]] = [
+        groups: list[tuple[str, Iterable[Named]]] = [
             *self._components.items(),
             ("method", self._methods),
             ("supplier", self._suppliers),
@@ -330,7 +196,7 @@ class Catalog:
             ("command", self._commands),
         ]
         for kind, things in groups:
-            by_name: dict[str, list[_Named]] = {}
+            by_name: dict[str, list[Named]] = {}
             for thing in things:
                 by_name.setdefault(thing.name, []).append(thing)
             for name, same in by_name.items():
@@ -404,7 +270,7 @@ class Catalog:
         return install_hints.advice(component.definition.requires, self.plugins)
 
     def not_installed(self, kind: str) -> str:
-        """Which components of a kind are known and could be installed, for the end of a message; may be
+        """List the components of a kind that could be installed, for the end of a message; may be
         empty."""
         others = install_hints.not_installed(kind, self.plugins)
         return f"; {others}" if others else ""
@@ -443,8 +309,8 @@ class Catalog:
         return own or (self.kinds[kind].row.listing if kind in self.kinds else "") or f"show {kind}"
 
     def kinds_of(self, name: str) -> list[str]:
-        """What installed plugins offer under exactly this name, with articles: ``a detector``."""
-        offered: dict[str, Iterable[_Named]] = {
+        """List what installed plugins offer under exactly this name: ``a detector``."""
+        offered: dict[str, Iterable[Named]] = {
             **self._components,
             install_hints.MODEL: self._models,
             install_hints.WEIGHTS: self.weights(),
@@ -455,7 +321,7 @@ class Catalog:
         ]
         return [f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}" for kind in found]
 
-    def _unknown(self, kind: str, name: str, among: Sequence[_Named]) -> str:
+    def _unknown(self, kind: str, name: str, among: Sequence[Named]) -> str:
         names = sorted({t.name for t in among} | {t.full_name for t in among if "/" in name})
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
         message = f"no {kind} {name!r} is installed"
@@ -488,11 +354,6 @@ class Catalog:
         if broken:
             message += f"; plugins not loaded: {', '.join(broken)}"
         return message
-
-
-def _load(component: Component, target: str, what: str) -> PluginClass:
-    where = f"{what} {target!r} of {component.definition.kind} {component.full_name!r}"
-    return load_callable(target, where, component.plugin.distribution)  # type: ignore[no-any-return]
 
 
 # One for the process: plugins are not loaded twice, and identity of components can be relied on.

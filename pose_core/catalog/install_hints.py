@@ -13,7 +13,7 @@ _NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 """Names that a distribution can have, and so a plugin; a path is none."""
 
 MODEL, WEIGHTS = "model", "set of weights"
-"""What names are called that are no components."""
+"""Kinds of name beside those of components."""
 
 
 def install(distributions: Iterable[str]) -> str:

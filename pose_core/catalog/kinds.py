@@ -87,7 +87,7 @@ def installed_kinds(plugins: Sequence[PluginRecord]) -> dict[str, InstalledKind]
 
 
 class KindsByKey:
-    """What keys of a configuration hold: components of which kind.
+    """Find the kind of component that a key of a configuration holds.
 
     A kind of the core keeps its keys where a plugin's claims them, too.
 

@@ -15,7 +15,7 @@ from importlib.resources import files
 
 @dataclass(frozen=True)
 class KnownNames:
-    """What is known about plugins that may or may not be installed.
+    """Names of this project's plugins, installed or not.
 
     Attributes:
         distributions: namespace -> distribution.

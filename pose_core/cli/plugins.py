@@ -53,7 +53,7 @@ def plugins(
 
 
 def _note_incomplete(catalog: Catalog) -> dict[str, str]:
-    """For each plugin whose models need a plugin that is not there: how many, and what to install."""
+    """Note, by plugin, how many models need a plugin that is not there, and what to install."""
     lacking: dict[str, list[Model]] = {}
     for model in catalog.incomplete():
         lacking.setdefault(model.plugin.name, []).append(model)

@@ -65,7 +65,7 @@ def frame_input(width: int, height: int, scale: float, multiple: int) -> FrameGe
 
 
 def frame_view(width: int, height: int, preprocess: Preprocess, multiple: int) -> FrameGeometry:
-    """How a network that looks at whole frames sees one; the one rule for training and inference.
+    """View of a whole frame by a network; the one rule for training and inference.
 
     Without ``preprocess.size`` the frame is resized by ``preprocess.scale`` and padded to a multiple. With
     it, the frame is resized to fit into that size, its aspect ratio kept, and padded to it on the right and
@@ -114,7 +114,7 @@ def compute_crop_geometry(
 
 
 def keypoint_matrix(geometry: FrameGeometry, preprocess: Preprocess) -> Matrix:
-    """What moves keypoints of the frame into a view: the matrix of its pixels, unless
+    """Matrix that moves keypoints of the frame into a view: that of its pixels, unless
     ``preprocess.half_pixel`` is false (imported models, which were trained with keypoints half a pixel of the
     frame off)."""
     if preprocess.half_pixel:

@@ -52,7 +52,7 @@ def adjust(image: ByteArray, brightness: float, contrast: float) -> ByteArray:
 
 
 def motion_kernel(length: float, angle: float) -> FloatArray:
-    """What a point becomes while it moves evenly along a straight line.
+    """Draw the path of a point that moves evenly along a straight line.
 
     The kernel is symmetric about its centre, so that blurring shifts nothing.
 

@@ -111,7 +111,7 @@ def _default_config(component: Component, path: Path) -> ReaderConfig:
 
 
 def check_project(dataset: LabelledDataset, reader: str) -> LabelledDataset:
-    """What every format must fulfil, so that readers need not check it.
+    """Check what every format must fulfil, so that readers need not.
 
     Labels up to 1 pixel beyond the edge of their image are moved onto the edge (with a note).
 

@@ -228,7 +228,7 @@ def _scale_bar(axes: Axes, window: tuple[float, float, float, float]) -> None:
 
 
 class _LegendLayout:
-    """What the signs mean, and the colours of up to 40 keypoints, in a strip below the images."""
+    """Draw the legend below the images: the signs, and the colours of up to 40 keypoints."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = names if len(names) <= 40 else ()

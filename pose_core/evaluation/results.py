@@ -105,7 +105,7 @@ class OksMetrics:
 
 @dataclass(frozen=True)
 class Switches:
-    """How often a labelled individual changed its predicted identity or track along a video.
+    """Count changes of predicted identity or track along a video.
 
     Attributes:
         changes: times that it had another one than when it was last seen.
@@ -158,7 +158,7 @@ class IdentityMetrics:
 
 @dataclass(frozen=True)
 class Counts:
-    """How much was evaluated.
+    """Numbers of evaluated images, animals and keypoints.
 
     Attributes:
         images: images of the split.

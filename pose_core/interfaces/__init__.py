@@ -1,4 +1,4 @@
-"""What a plugin implements, a file per kind. torch begins here, and is
+"""Interfaces that plugins implement, a file per kind. torch begins here, and is
 imported with the first name that needs it: readers of labels and the decisions before a training do without.
 
 Every network part is made as ``factory(config, context)``: ``config`` is the validated config of the

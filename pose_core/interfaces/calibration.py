@@ -1,4 +1,4 @@
-"""What a head is shown when its network is trained, to decide values of its config by."""
+"""Show a head its trained network's outputs, to decide values of its config."""
 
 from __future__ import annotations
 

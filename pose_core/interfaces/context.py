@@ -1,4 +1,4 @@
-"""What a part is told when it is built, and the grid that codecs share."""
+"""Tell a part, when it is built, about its surroundings: skeleton, features, grid."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pose_core.structures import Skeleton
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the cells of an output lie in the network's input.
+    """Places of an output's cells in the network's input.
 
     Cell i has its centre at pixel ``i * stride + offset`` of the input image (the centre of the top-left
     pixel is 0). The same rule holds for both axes. Target generator and predictor of a head share one grid,
@@ -54,7 +54,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class BuildContext:
-    """What the factory of a network part may depend on, beside its config.
+    """Surroundings of a network part, given to its factory beside the config.
 
     Attributes:
         skeleton: keypoints, edges and individuals the model is made for.

@@ -1,4 +1,4 @@
-"""Where the content of an image lies in the input of a network, and points that move with it."""
+"""Move points between an image and the network's input."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Matrix = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class FrameGeometry:
-    """Where the content of an image lies in the network's input.
+    """Place of an image's content in the network's input.
 
     Attributes:
         matrix: (3, 3) float64, pixels of the image -> pixels of the output.

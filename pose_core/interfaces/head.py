@@ -98,6 +98,6 @@ class Head(nn.Module, ABC):
         return result
 
     def decode(self, outputs: Mapping[str, Tensor], found: Predictions) -> Predictions:
-        """What the heads before this one found, extended by this one."""
+        """Add what this head finds to what those before it found."""
         extended: Predictions = self.predictor(outputs, found)
         return extended

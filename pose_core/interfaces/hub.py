@@ -213,7 +213,7 @@ def load_plain(path: Path) -> Any:
 
 
 def misfits(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:
-    """Where weights differ from a module's ``state_dict``, a few words each; empty if nowhere.
+    """Compare weights with a module's ``state_dict``, a few words each; empty if nowhere.
 
     They differ in names or shapes, or are stored in a way in which they cannot be copied to the module.
     """

@@ -34,7 +34,7 @@ class ImportedNetwork:
 
 @dataclass(frozen=True, eq=False)
 class Imported:
-    """What an importer found.
+    """Result of an importer.
 
     Attributes:
         network: the pose network.

@@ -1,4 +1,4 @@
-"""Which of its tensors a part holds keypoint by keypoint, so that weights can move between sets of
+"""Name the tensors that hold an entry for each keypoint, so that weights can move between sets of
 keypoints."""
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class FrameGroup:
     device: torch.device
 
     def __len__(self) -> int:
-        """How many frames."""
+        """Number of frames."""
         return len(self.indices)
 
     def alone(self, view: View | None, i: int) -> tuple[FrameGroup, View | None]:
@@ -82,7 +82,7 @@ class FrameGroup:
 
 @dataclass(frozen=True)
 class StageResult:
-    """What the stages have found so far, in pixels of the frames, on the device.
+    """Findings of the stages so far, in pixels of the frames, on the device.
 
     Attributes:
         predictions: poses; None before the first stage that finds some.
@@ -120,11 +120,11 @@ class Network(Protocol):
 
     @property
     def skeleton(self) -> Skeleton:
-        """What it finds."""
+        """Skeleton that it finds."""
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Device that it computes on."""
 
     @property
     def size_multiple(self) -> int:
@@ -147,7 +147,7 @@ class FrameNetwork(Protocol):
         """Whether it takes inputs of one size only, so that there are no windows."""
 
     def view(self, width: int, height: int) -> FrameGeometry:
-        """How it sees a frame of this size: resized and padded on the right and at the bottom, as in
+        """Decide its view of a frame of this size: resized and padded on the right and at the bottom, as in
         training."""
 
     def predict(self, view: View, initial: Predictions | None = None) -> Predictions:
@@ -195,7 +195,7 @@ class BoxNetwork(Protocol):
     them."""
 
     def view(self, width: int, height: int) -> FrameGeometry:
-        """How it sees a frame of this size."""
+        """Decide its view of a frame of this size."""
 
     def predict(self, view: View, width: int, height: int) -> tuple[Tensor, Tensor]:
         """Find the boxes of animals, best first.
@@ -212,7 +212,7 @@ class BoxNetwork(Protocol):
 
 @dataclass(frozen=True)
 class StageContext:
-    """What a stage may use.
+    """Surroundings of a stage: networks, limits and earlier stages that it may use.
 
     Attributes:
         skeleton: of the run that predicts.
@@ -304,7 +304,7 @@ class Stage(ABC):
         return self
 
     def view(self, width: int, height: int) -> FrameGeometry | None:
-        """How the stage wants to see a frame of this size as a whole; None if it does not.
+        """Decide the view of a whole frame of this size; None if the stage needs none.
 
         Views are made while the device computes the batch before.
         """
@@ -312,7 +312,7 @@ class Stage(ABC):
 
     @abstractmethod
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
-        """What was found, extended.
+        """Findings so far, extended by this stage's.
 
         Called in inference mode with a whole group; must not loop over its frames in Python where that can be
         helped.
@@ -339,7 +339,7 @@ class EarlierStages:
         return any(stage.needs_frames for stage in self._stages)
 
     def view(self, width: int, height: int) -> FrameGeometry | None:
-        """What one of them wants to see."""
+        """Decide the view of a whole frame that one of them wants."""
         views = [view for stage in self._stages if (view := stage.view(width, height)) is not None]
         # The stage that takes over passes on its own view, and there is one of it.
         if len(views) > 1:
@@ -347,7 +347,7 @@ class EarlierStages:
         return views[0] if views else None
 
     def run(self, group: FrameGroup, view: View | None) -> StageResult:
-        """What they find together."""
+        """Run them one after the other."""
         found = StageResult()
         for stage in self._stages:
             # Asked again for each size: a stage may see small frames as a whole and large ones in windows.

@@ -21,7 +21,7 @@ from pose_core.interfaces.geometry import Matrix, points_through
 from pose_core.structures import Skeleton
 
 Rows = slice | Tensor
-"""Which images: a slice, or a tensor of their numbers."""
+"""Selects images: a slice, or a tensor of their numbers."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class _Aligned:
     _NO_ANIMAL: ClassVar[dict[str, float]]
 
     def __len__(self) -> int:
-        """How many images."""
+        """Number of images."""
         return len(self._tensors()[fields(self)[0].name])
 
     def __getitem__(self, images: Rows) -> Self:
@@ -112,7 +112,7 @@ class Labels(_Aligned):
 
 
 class Target(NamedTuple):
-    """What one output should be.
+    """Target of one output.
 
     Attributes:
         value: same shape as the output.

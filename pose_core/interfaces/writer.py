@@ -13,7 +13,7 @@ from pose_core.structures import Frame, Skeleton
 
 @dataclass(frozen=True)
 class PredictionsHeader:
-    """What a predictions file says about itself.
+    """Header of a predictions file.
 
     Attributes:
         skeleton: of the model.

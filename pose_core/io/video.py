@@ -73,7 +73,7 @@ any."""
 
 
 class VideoFile:
-    """A video file whose frames have numbers.
+    """A video file with numbered frames.
 
     Frames come as they are shown: in order of presentation, with the rotation that the file asks for applied
     (as OpenCV and players do), in RGB. A frame whose data are damaged is missing; so are frames that the file

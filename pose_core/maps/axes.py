@@ -1,4 +1,4 @@
-"""Which channels of a head's layers belong to which keypoints."""
+"""Assign channels of a head's layers to keypoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where unlabelled keypoints may be, so that the background there is ignored (weight 0).
+"""Ignore the background where unlabelled keypoints may be (weight 0).
 
 An animal counts as present when one of its keypoints is labelled. What a present animal lacks may be anywhere
 near it: in the whole map when it is the only animal; else in its box, widened. An image without animals is

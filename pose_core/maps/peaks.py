@@ -47,7 +47,7 @@ def _running_maximum(maps: Tensor, axis: int, count: int, length: int, start: in
 
 
 def keep_local_maxima(maps: Tensor, side: int, threshold: float = -torch.inf) -> Tensor:
-    """Maps whose cells are 0 except the local maxima above a threshold, which keep their height.
+    """Keep the local maxima above a threshold and set all other cells to 0.
 
     Args:
         maps: (B, K, h, w) float.

@@ -14,7 +14,7 @@ from pose_core.interfaces import Grid
 from pose_core.maps.peaks import find_local_maxima, unravel_cells
 
 _FLOOR = 1e-6
-"""Smallest value whose logarithm is taken."""
+"""Smaller values are raised to this before their logarithm is taken."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _relative_heights(values: Tensor) -> Tensor:
 
 
 def average_offsets(windows: CellWindows, weight: Tensor, locref: Tensor, grid: Grid) -> Tensor:
-    """Where location refinement says that keypoints are: the weighted mean over the cells of windows.
+    """Refine keypoints by location refinement: the weighted mean over the cells of windows.
 
     Args:
         windows: around the peaks.
@@ -200,7 +200,7 @@ def fit_gaussian(windows: CellWindows, grid: Grid) -> Tensor:
 
 
 def _profile_vertex(profile: Tensor, steps: Tensor) -> Tensor:
-    """Where a parabola fitted to the logarithm of a profile is highest.
+    """Find the maximum of a parabola fitted to the logarithm of a profile.
 
     Args:
         profile: (..., W), at least 0.

@@ -30,7 +30,7 @@ from pose_core.specs import AnyRunSpec, DetectorRunSpec, RunSpec, StageConfig, p
 from pose_core.structures import LabelledImage
 
 Source = Path | str | bool | None
-"""What a caller gives a supplier: a folder or file; True for one that takes the labels; None or False:
+"""Value that a caller gives a supplier: a folder or file; True for one that takes the labels; None or False:
 nothing."""
 
 AnyRun = Run[AnyRunSpec]

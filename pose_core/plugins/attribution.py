@@ -47,7 +47,7 @@ def _find_places(
 
 
 def _find_folder(record: PluginRecord) -> Path | None:
-    """Where the plugin's code lies; None for one that was not imported."""
+    """Find the folder of the plugin's code; None for one that was not imported."""
     name = record.target.partition(":")[0]
     module = sys.modules.get(name.rpartition(".")[0] or name)
     file = getattr(module, "__file__", None)

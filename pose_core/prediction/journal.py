@@ -112,7 +112,7 @@ class Journal:
 
     @property
     def done(self) -> int:
-        """How many frames are kept, from the first."""
+        """Number of frames that are kept, from the first."""
         return self._done
 
     def append(self, frames: Sequence[Frame], sizes: frozenset[tuple[int, int]]) -> None:

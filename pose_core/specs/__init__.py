@@ -6,6 +6,7 @@ look the component up by its ``type`` and validate it with the config class that
 """
 
 from pose_core.specs.base import Spec
+from pose_core.specs.component_config import ComponentConfig, prefix_errors
 from pose_core.specs.components import (
     AnyBackbone,
     AnyDetector,
@@ -20,26 +21,24 @@ from pose_core.specs.components import (
     AnyTargetGenerator,
     AnyWriter,
     BackboneConfig,
-    ComponentConfig,
     DetectorConfig,
     HeadConfig,
     ImporterConfig,
     InputConfig,
     LossConfig,
-    NamedComponent,
     NeckConfig,
     PredictorConfig,
     ReaderConfig,
     StageConfig,
     TargetGeneratorConfig,
     WriterConfig,
-    prefix_errors,
 )
 from pose_core.specs.decided import Preprocess
 from pose_core.specs.features import Feature, choose_feature
 from pose_core.specs.fields import FeatureIndex, FrozenNorms, GridOffset, Pretrained
 from pose_core.specs.map_heads import DeconvolutionHeadConfig, FeatureMapHeadConfig, HeatmapPredictorConfig
 from pose_core.specs.model import CUSTOM, ModelSpec, PreprocessSpec
+from pose_core.specs.named_component import NamedComponent
 from pose_core.specs.parse_component import parse_component
 from pose_core.specs.run import (
     AnyRunSpec,

@@ -10,7 +10,7 @@ from pose_core.errors import ConfigError
 
 @dataclass(frozen=True)
 class Preprocess:
-    """How an image becomes the input of a network; see :class:`pose_core.specs.PreprocessSpec` for what is
+    """Resizing of images with all values decided; see :class:`pose_core.specs.PreprocessSpec` for what is
     written.
 
     Attributes:

@@ -63,7 +63,7 @@ def with_heads(
     layers: Sequence[Content],
     origin: Mapping[tuple[int | str, ...], str],
 ) -> ContentDict:
-    """The content with the extra heads, after and below what is there, and without those in whose place
+    """Add the extra heads to the content, after and below what is there, and drop those in whose place
     stands null.
 
     Args:

@@ -44,7 +44,7 @@ class DeconvolutionHeadConfig(FeatureMapHeadConfig):
     )
 
     def layers_on(self, feature: Feature) -> int:
-        """How many transposed convolutions there are on this feature map."""
+        """Count the transposed convolutions on this feature map."""
         if self.deconv_layers is not None:
             return self.deconv_layers
         return 1 if feature.stride > 4 else 0

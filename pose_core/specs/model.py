@@ -23,7 +23,7 @@ Size = Annotated[tuple[int, int], Field(description="(height, width) in pixels")
 
 
 class PreprocessSpec(Spec):
-    """How an image becomes the network's input; the same in training and inference."""
+    """Resizing and normalisation of images, the same in training and inference."""
 
     scale: float | Literal["auto"] = Field(
         "auto",
@@ -119,7 +119,7 @@ class ModelSpec(Spec):
 
     @property
     def view(self) -> str:
-        """What the network sees: the whole ``frame``, or a crop around one ``animal``; the method says it."""
+        """The network's view: the whole ``frame``, or a crop around one ``animal``; the method says it."""
         return get_catalog().method(self.method).view
 
     def decided_preprocess(self) -> Preprocess:
@@ -148,7 +148,7 @@ class ModelSpec(Spec):
         )
 
     def head_features(self) -> tuple[Feature, ...]:
-        """What the heads get: the features of the neck, or of the backbone without one."""
+        """Features that the heads get: those of the neck, or of the backbone without one."""
         features = ask_features(self.backbone.type, self.backbone.features)
         neck = self.neck
         return features if neck is None else ask_features(neck.type, lambda: neck.features(features))

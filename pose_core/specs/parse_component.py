@@ -11,7 +11,8 @@ from pydantic import SerializeAsAny, create_model
 from pose_core.definitions import Content
 from pose_core.errors import ConfigError
 from pose_core.specs.base import Spec
-from pose_core.specs.components import ComponentConfig, NamedComponent
+from pose_core.specs.component_config import ComponentConfig
+from pose_core.specs.named_component import NamedComponent
 from pose_core.specs.yaml_file import parse_yaml, validate_as
 
 C = TypeVar("C", bound=ComponentConfig)

@@ -35,7 +35,7 @@ from pose_core.structures import Skeleton
 
 
 class SplitSpec(Spec):
-    """Which images train, choose the best weights, and are kept for the final test."""
+    """The split of the images: training, choice of the best weights, final test."""
 
     test: float = Field(
         0.2, ge=0, lt=1, description="Fraction of the images for the test, touched by evaluation only."
@@ -58,7 +58,7 @@ class SplitSpec(Spec):
 
 
 class DataSpec(Spec):
-    """Where the labelled images are."""
+    """The labelled project and its reader."""
 
     source: str = Field(description="The labelled project: a folder or a file.")
     reader: AnyReader | None = Field(
@@ -84,7 +84,7 @@ class DetectorAugmentationSpec(AugmentationSpec):
 
 
 class InferenceSpec(Spec):
-    """How frames are predicted."""
+    """Settings of the prediction."""
 
     batch_size: int = Field(8, ge=1, description="Frames a batch.")
     threshold: float = Field(
@@ -117,7 +117,7 @@ class InferenceSpec(Spec):
 
 
 class EvaluationSpec(Spec):
-    """How predictions are measured."""
+    """Settings of the evaluation."""
 
     sigmas: NonNegativeFloat | dict[str, NonNegativeFloat] = Field(
         0.1, description="OKS sigma of every keypoint, or by keypoint name (COCO's definition: k = 2 sigma)."
@@ -140,7 +140,7 @@ class NetworkSpec(Spec):
 
     @property
     def name(self) -> str:
-        """What messages call the network."""
+        """Name of the network in messages."""
         raise NotImplementedError
 
     def builds_on(self) -> Mapping[str, NetworkSpec]:
@@ -263,7 +263,7 @@ PoseNetworkSpec.model_rebuild()
 
 
 LEARNS: Mapping[str, str] = {"poses": "a pose network", "boxes": "a detector"}
-"""What messages call a network that trains this."""
+"""Names, for messages, of the networks that learn this."""
 
 
 def run_suppliers() -> dict[str, SupplierSpec]:
@@ -352,7 +352,7 @@ def _read_section(content: Content, key: str) -> Content:
 
 
 class RunBase(NetworkSpec):
-    """What the runs of all networks say."""
+    """Sections that the runs of all networks have."""
 
     version: Literal[1] = Field(1, description="Version of this format.")
     skeleton: Skeleton

@@ -14,7 +14,7 @@ from pose_core.errors import ConfigError
 from pose_core.specs.yaml_file import read_yaml
 
 _SECTIONS = ("model", "network", "stages", "data")
-"""Where the configuration of a run names components."""
+"""Keys at which the configuration of a run names components."""
 
 _DISTRIBUTION = re.compile(r"([A-Za-z0-9][\w.-]*) \S+")
 

@@ -11,7 +11,8 @@ from pydantic import BaseModel, Discriminator, Tag
 from pose_core.catalog import get_catalog
 from pose_core.catalog.merge import ContentDict
 from pose_core.errors import PoseError
-from pose_core.specs.components import ComponentConfig, NamedComponent
+from pose_core.specs.component_config import ComponentConfig
+from pose_core.specs.named_component import NamedComponent
 from pose_core.specs.run import RunSpec
 
 

@@ -127,7 +127,7 @@ class ScheduleSpec(Spec):
 
 
 class TrainSpec(Spec):
-    """How the model is trained."""
+    """Settings of the training."""
 
     epochs: PositiveInt | Literal["auto"] = Field(
         "auto", description="Passes over the training images; auto: about 6000 steps."

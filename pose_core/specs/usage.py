@@ -1,4 +1,4 @@
-"""What a configuration or a run uses: components with their defaults, models, plugins, pretrained weights."""
+"""Find all that a configuration or a run uses: components with their defaults, models, plugins, pretrained weights."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pose_core.specs.yaml_file import read_yaml
 
 @dataclass
 class Used:
-    """What is used, each once and in the order of the configuration.
+    """Used components, models, plugins and weights, once each, in the order of the configuration.
 
     Attributes:
         models: named models.
@@ -38,7 +38,7 @@ class Used:
     weights: list[dict[str, str]] = field(default_factory=list)
 
     def third_party(self) -> dict[str, list[str]]:
-        """What the core and the plugins that are used require directly, each with those that require it."""
+        """List the direct requirements of the core and the used plugins, with who requires them."""
         ours = list(dict.fromkeys(["pose-core", *(plugin.distribution for plugin in self.plugins())]))
         found: dict[str, list[str]] = {}
         for distribution in ours:
@@ -176,7 +176,7 @@ def _remember(weights: Weights, used: Used) -> None:
 
 
 def _collect_provenance(path: Path, used: Used) -> None:
-    """What a run remembers: the weights that it started from, more exactly than its configuration, and what
+    """Read what a run remembers: the weights that it started from, more exactly than its configuration, and what
     read its data or made it of another tool's model."""
     if not path.is_file():
         return

@@ -28,7 +28,7 @@ def scene_examples(scene: Scene, frames: Iterable[int], folder: str) -> Iterator
 
 
 def write_video_project(folder: Path, scene: Scene, frames: Iterable[int], *, name: str) -> Path:
-    """Write a scene as a video, and a project whose labels are frames of it.
+    """Write a scene as a video, and a project of labelled frames of it.
 
     Args:
         folder: of the project; the video becomes ``videos/NAME.mp4`` in it.

@@ -211,7 +211,7 @@ def _describe_origin(prepared: Prepared[Any]) -> dict[str, Any]:
 
 
 def check_resumable(asked: RunBase, out: Path) -> None:
-    """Refuse to go on with a run whose configuration differs in what decides the result.
+    """Refuse to resume with settings that would change the result.
 
     Raises:
         RunError: it differs; the message names the keys.

@@ -40,7 +40,7 @@ _FACTS = ("keypoints", "individuals", "identified", "unique_keypoints")
 
 @dataclass(frozen=True)
 class Written:
-    """What a user wrote: a file, assignments, and options with a name of their own.
+    """The user's configuration: a file, assignments, and options with a name of their own.
 
     Attributes:
         layers: in this order; the last wins.
@@ -71,16 +71,16 @@ class Written:
         return merged
 
     def below(self, *loc: str) -> tuple[Layer, ...]:
-        """What the layers say in a section."""
+        """Take a section out of each layer."""
         return tuple(_below(layer, loc) for layer in self.layers)
 
     def place(self, *loc: str) -> str:
-        """Where a section was written, in brackets; empty where that is unknown."""
+        """Find the place where a section was written, in brackets; empty where it is unknown."""
         found = [at for layer in self.layers for key, at in layer.origin.items() if key[: len(loc)] == loc]
         return f" ({found[0]})" if found else ""
 
     def name_of(self, *loc: str) -> str:
-        """What a message calls a key: the option that set it, else the key."""
+        """Name a key for a message: by the option that set it, else by itself."""
         set_by = [layer.origin[loc] for layer in self.layers if loc in layer.origin]
         return set_by[-1] if set_by and isinstance(set_by[-1], OptionName) else ".".join(loc)
 

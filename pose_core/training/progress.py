@@ -1,4 +1,4 @@
-"""What the user sees while a model trains."""
+"""Show the progress of a training."""
 
 from __future__ import annotations
 

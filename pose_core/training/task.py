@@ -80,7 +80,7 @@ class Task(ABC, Generic[S]):
 
     @abstractmethod
     def losses(self, network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """Weighted losses of a batch by name, scalars whose sum is minimised."""
+        """Compute the weighted losses of a batch by name; their sum is minimised."""
 
     @abstractmethod
     def validate(

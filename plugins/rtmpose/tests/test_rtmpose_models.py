@@ -74,6 +74,6 @@ def test_a_missing_backbone_is_named() -> None:
     installed = Catalog([record for record in get_catalog().plugins if record.name != "cspnext"])
     with pytest.raises(
         ConfigError,
-        match="it needs pose-cspnext, which is not installed: in a clone of pose_core, pip install ./plugins/cspnext",
+        match=r"it needs pose-cspnext, which is not installed: in a clone of pose_core, pip install ./plugins/cspnext",
     ):
         installed.model("rtmpose_s")

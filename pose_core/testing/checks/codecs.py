@@ -8,15 +8,13 @@ heatmaps, logits and distributions alike.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pose_core.errors import PoseError
 from pose_core.interfaces import Head, Labels, Predictions
-from pose_core.structures import Skeleton
 from pose_core.testing.checks.check import check, demand
 from pose_core.testing.checks.examples import (
     FEW_KEYPOINTS,
@@ -29,127 +27,36 @@ from pose_core.testing.checks.examples import (
     without,
 )
 from pose_core.testing.checks.harness import HeadHarness, harness_of, total
+from pose_core.testing.checks.perfect_outputs import (
+    STEPS,
+    build_head,
+    count_misnamed,
+    decode_perfect_outputs,
+    make_predictions,
+    measure_animals,
+    measure_cell,
+    measure_unique,
+)
 from pose_core.testing.checks.targets import ComponentSubject, skip
-
-_STEPS = 200
-_RATES = (0.5, 10.0)
-"""Of the fit: for outputs such as logits and maps, and, where that did not reach, for outputs in pixels."""
 
 _CONFIDENT = 0.5
 """Keypoints with a higher score count as found."""
 
 _TOLERANCE = 1.0
-"""How far from its label a keypoint may come out of its own targets, pixels (or a quarter of a cell)."""
+"""Largest error of a keypoint decoded from its own targets, pixels (or a quarter of a cell)."""
 
-_HOW = f"neither the targets are decoded to them nor outputs that were fitted to the losses in {_STEPS} steps"
+_HOW = f"neither the targets are decoded to them nor outputs that were fitted to the losses in {STEPS} steps"
 
 _FLIP_TOLERANCE = 0.25
-"""How much a mirrored keypoint may differ from the keypoint of the mirrored labels, pixels (or a tenth of a
+"""Largest difference of a mirrored keypoint from the keypoint of the mirrored labels, pixels (or a tenth of a
 cell)."""
-
-
-def _build_head(subject: ComponentSubject) -> tuple[HeadHarness, Head]:
-    harness = harness_of(subject)
-    assert isinstance(harness, HeadHarness)
-    return harness, cast("Head", harness.build())
-
-
-def _make_perfect_outputs(harness: HeadHarness, head: Head, truth: Labels) -> list[dict[str, Tensor]]:
-    """Make candidates of outputs that suit the labels.
-
-    Outputs that were fitted to the losses, and the targets themselves.
-    """
-    # Either may be right for a good head. Where an output is a logit, only the fit is one; where a loss has
-    # no minimum (a likelihood with a width that may shrink without end), only the target.
-    with torch.no_grad():
-        shapes = harness.run(head, harness.inputs(len(truth.keypoints)))
-    fitted: list[dict[str, Tensor]] = []
-    for rate in _RATES:
-        free = {name: nn.Parameter(torch.zeros_like(value)) for name, value in shapes.items()}
-        _fit(free, head, truth, rate)
-        fitted.append({name: value.detach() for name, value in free.items()})
-        # A step of Adam is about as long as its rate. Outputs that stayed far below what these steps can
-        # reach did not need a larger rate.
-        if all(float(value.abs().max()) < rate * _STEPS / 10 for value in fitted[-1].values()):
-            break
-    if harness.config.predicts_unique():
-        # Such a head gives its target generator the unique keypoints, not these labels.
-        return fitted
-    with torch.no_grad():
-        targets = head.target_generator(truth, shapes)
-    wanted = {
-        name: targets[name].value if name in targets else torch.zeros_like(v) for name, v in shapes.items()
-    }
-    return [*fitted, wanted]
-
-
-def _fit(free: Mapping[str, nn.Parameter], head: Head, truth: Labels, rate: float) -> None:
-    """Bring outputs nearer to what the losses want."""
-    optimizer = torch.optim.Adam(free.values(), lr=rate)
-    # The rate falls: with a constant one Adam ends by circling the minimum at the distance of one step,
-    # which is pixels where the outputs are pixels.
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 - step / _STEPS) ** 2 + 1e-3)
-    for _ in range(_STEPS):
-        optimizer.zero_grad()
-        loss = total(head.loss(free, truth))
-        # Without labels a loss may be a constant 0, from which torch cannot go backward.
-        if not loss.requires_grad:
-            break
-        torch.autograd.backward(loss)
-        optimizer.step()
-        schedule.step()
-
-
-def _make_predictions(truth: Labels, skeleton: Skeleton = SKELETON) -> Predictions:
-    """Make the predictions of a perfect head before this one."""
-    none = Predictions.none(len(truth.keypoints), skeleton)
-    return none.with_animals(truth.keypoints, torch.isfinite(truth.keypoints).all(-1).float())
-
-
-@torch.no_grad()
-def _decode_perfect_outputs(harness: HeadHarness, head: Head, truth: Labels) -> Predictions:
-    """What the outputs of a perfect network are decoded to; of several, that which is nearest to the
-    labels."""
-    # Only a head that names animals needs some to name. To any other head they would be the answer.
-    given = (
-        _make_predictions(truth)
-        if harness.config.predicts_identity()
-        else Predictions.none(len(truth.keypoints), SKELETON)
-    )
-    with torch.enable_grad():
-        candidates = _make_perfect_outputs(harness, head, truth)
-    found = [head.decode(outputs, given) for outputs in candidates]
-    # A head that decodes one of the candidates well is right; see _make_perfect_outputs.
-    return min(found, key=lambda predictions: _measure_error(harness, truth, predictions))
-
-
-def _measure_error(harness: HeadHarness, truth: Labels, found: Predictions) -> float:
-    """How far predictions are from labels: pixels, wrong names, or, where there is nothing, the highest
-    score."""
-    if harness.config.predicts_identity():
-        return float(_count_misnamed(truth, found))
-    unique = harness.config.predicts_unique()
-    off = _measure_unique(truth, found) if unique else _measure_animals(truth, found)
-    if not off.numel():
-        scores = found.unique_scores if unique else found.keypoint_scores
-        return float(scores.max()) if scores.numel() else 0.0
-    # Missing keypoints are infinitely far. Clamped, candidates that miss different numbers of them still
-    # compare.
-    return float(off.clamp(max=1e6).sum())
-
-
-def _measure_cell(head: Head) -> float:
-    # Predictors that read maps keep a grid; those of distributions or boxes have none, so the interface
-    # does not promise one.
-    grid = getattr(head.predictor, "grid", None)
-    return float(grid.stride) if grid is not None else 1.0
 
 
 @check(1, "head")
 def check_targets_fit_outputs(subject: ComponentSubject) -> None:
     """Every output with a loss gets a finite target of its shape, and a finite, never negative weight that
     fits it."""
-    harness, head = _build_head(subject)
+    harness, head = build_head(subject)
     with torch.no_grad():
         outputs = harness.run(head, harness.inputs(2))
         cases = {
@@ -194,11 +101,11 @@ def check_targets_fit_outputs(subject: ComponentSubject) -> None:
 def check_predictions_are_well_formed(subject: ComponentSubject) -> None:
     """decode gives float32 keypoints (B, N, K, 2) and scores in [0, 1], 0 exactly where a keypoint is
     missing."""
-    harness, head = _build_head(subject)
+    harness, head = build_head(subject)
     with torch.no_grad():
         outputs = harness.run(head.eval(), harness.inputs(3))
         before = {n: t.clone() for n, t in outputs.items()}
-        found = head.decode(outputs, _make_predictions(labels(3, 2, harness.size)))
+        found = head.decode(outputs, make_predictions(labels(3, 2, harness.size)))
     demand(all(torch.equal(before[n], t) for n, t in outputs.items()), "decode changes the outputs in place")
     animals = found.keypoints.shape[1]
     k, u = SKELETON.num_keypoints, len(SKELETON.unique_keypoints)
@@ -225,11 +132,11 @@ def check_predictions_are_well_formed(subject: ComponentSubject) -> None:
 def check_codec_finds_nothing_in_empty_images(subject: ComponentSubject) -> None:
     """What a perfect network puts out for an image without animals is decoded to nothing that is sure (score
     > 0.5)."""
-    harness, head = _build_head(subject)
+    harness, head = build_head(subject)
     truth = nothing(2)
     if harness.config.predicts_identity():
         raise skip("it names animals that other heads found")
-    found = _decode_perfect_outputs(harness, head, truth)
+    found = decode_perfect_outputs(harness, head, truth)
     scores = found.unique_scores if harness.config.predicts_unique() else found.keypoint_scores
     sure = int((scores > _CONFIDENT).sum())
     demand(
@@ -242,30 +149,30 @@ def check_codec_finds_nothing_in_empty_images(subject: ComponentSubject) -> None
 def check_codec_recovers_keypoints(subject: ComponentSubject) -> None:
     """What a perfect network puts out for an animal is decoded to its keypoints, within a pixel; share one
     grid."""
-    harness, head = _build_head(subject)
+    harness, head = build_head(subject)
     truth = labels(2, 1, harness.size)
-    _compare(harness, head, truth, _decode_perfect_outputs(harness, head, truth))
+    _compare(harness, head, truth, decode_perfect_outputs(harness, head, truth))
 
 
 @check(1, "head")
 def check_codec_recovers_partial_animals(subject: ComponentSubject) -> None:
     """Where keypoints are unlabelled the others come out all the same; give unlabelled ones weight 0 or no
     blob."""
-    harness, head = _build_head(subject)
+    harness, head = build_head(subject)
     hidden = torch.zeros(2, 1, SKELETON.num_keypoints, dtype=torch.bool)
     hidden[0, 0, 3] = hidden[1, 0, 1] = True
     truth = without(labels(2, 1, harness.size), hidden)
-    _compare(harness, head, truth, _decode_perfect_outputs(harness, head, truth))
+    _compare(harness, head, truth, decode_perfect_outputs(harness, head, truth))
 
 
 @check(1, "head")
 def check_codec_recovers_crowds(subject: ComponentSubject) -> None:
     """A head that finds several animals finds three side by side, each with its own keypoints."""
-    harness, head = _build_head(subject)
+    harness, head = build_head(subject)
     truth = labels(2, 3, harness.size)
     if harness.config.predicts_unique():
         raise skip("it finds keypoints that exist once a frame")
-    found = _decode_perfect_outputs(harness, head, truth)
+    found = decode_perfect_outputs(harness, head, truth)
     # Decoded before this question: a head that finds several animals and does not say so must fail, not be
     # skipped. A head of identities finds no animals: it names those that it is given.
     if not (harness.config.predicts_several() or harness.config.predicts_identity()):
@@ -277,46 +184,19 @@ def check_codec_recovers_crowds(subject: ComponentSubject) -> None:
     _compare(harness, head, truth, found)
 
 
-def _count_misnamed(truth: Labels, found: Predictions) -> int:
-    known = truth.identity >= 0
-    return int((found.identity[known] != truth.identity[known]).sum())
-
-
-def _measure_unique(truth: Labels, found: Predictions) -> Tensor:
-    """(n,) distances of the labelled keypoints that exist once a frame, pixels; infinite where one is
-    missing."""
-    off: Tensor = (found.unique_keypoints - truth.unique_keypoints).norm(dim=-1).nan_to_num(math.inf)
-    return off[torch.isfinite(truth.unique_keypoints).all(-1)]
-
-
-def _measure_animals(truth: Labels, found: Predictions) -> Tensor:
-    """(n,) for each labelled animal the largest distance of a keypoint from the found animal that is nearest
-    to it."""
-    labelled = torch.isfinite(truth.keypoints).all(-1)
-    there = labelled.any(-1)
-    # torch takes no minimum over an axis of no entries.
-    if not found.keypoints.shape[1]:
-        return torch.full_like(truth.keypoints[..., 0, 0], math.inf)[there]
-    off: Tensor = (truth.keypoints[:, :, None] - found.keypoints[:, None]).norm(dim=-1)
-    # The order matters: unlabelled keypoints are NaN as well and become infinite with the missing ones, and
-    # only then are left out.
-    worst = off.nan_to_num(math.inf).masked_fill(~labelled[:, :, None].expand_as(off), 0.0)
-    return worst.amax(-1).amin(-1)[there]
-
-
 def _compare(harness: HeadHarness, head: Head, truth: Labels, found: Predictions) -> None:
     """The labelled keypoints came out, whatever the order of the animals."""
-    allowed = max(_TOLERANCE, _measure_cell(head) / 4)
+    allowed = max(_TOLERANCE, measure_cell(head) / 4)
     if harness.config.predicts_identity():
-        wrong, known = _count_misnamed(truth, found), int((truth.identity >= 0).sum())
+        wrong, known = count_misnamed(truth, found), int((truth.identity >= 0).sum())
         demand(wrong == 0, f"{wrong} of {known} animals get the wrong name, {found.identity.tolist()}")
         return
     if harness.config.predicts_unique():
-        off = _measure_unique(truth, found)
+        off = measure_unique(truth, found)
         demand(not (off > allowed).any(), f"unique keypoints are off by {_format_pixels(off)}; {_HOW}")
         return
     demand(found.keypoints.shape[1] > 0, f"no animal is found; {_HOW}")
-    off = _measure_animals(truth, found)
+    off = measure_animals(truth, found)
     bad = off > allowed
     demand(
         not bad.any(),
@@ -335,14 +215,14 @@ def _format_pixels(off: Tensor) -> str:
 def check_codec_mirrors(subject: ComponentSubject) -> None:
     """Mirrored labels come out mirrored, within a quarter of a pixel; look for a cell's offset or a rounding
     down."""
-    harness, head = _build_head(subject)
+    harness, head = build_head(subject)
     if harness.config.predicts_identity():
         raise skip("it finds no places")
     truth = labels(2, 1, harness.size)
     width = float(harness.size[1])
     there, back = (
-        _decode_perfect_outputs(harness, head, truth),
-        _decode_perfect_outputs(harness, head, mirrored(truth, width)),
+        decode_perfect_outputs(harness, head, truth),
+        decode_perfect_outputs(harness, head, mirrored(truth, width)),
     )
     if harness.config.predicts_unique():
         first, second = there.unique_keypoints, back.unique_keypoints
@@ -355,7 +235,7 @@ def check_codec_mirrors(subject: ComponentSubject) -> None:
         # Left and right changed names when the labels were mirrored.
         second = back.keypoints[rows, other][:, list(SKELETON.mirror_indices)]
     off = (mirrored_points(first, width) - second).norm(dim=-1)
-    allowed = max(_FLIP_TOLERANCE, _measure_cell(head) / 10)
+    allowed = max(_FLIP_TOLERANCE, measure_cell(head) / 10)
     demand(
         not (off.nan_to_num(math.inf) > allowed).any(),
         f"keypoints of mirrored labels differ by {_format_pixels(off)}",
@@ -365,7 +245,7 @@ def check_codec_mirrors(subject: ComponentSubject) -> None:
 @check(1, "head")
 def check_unlabelled_keypoints_do_not_count(subject: ComponentSubject) -> None:
     """The loss of images without any label is finite, forward and backward; divide by at least 1."""
-    harness, head = _build_head(subject)
+    harness, head = build_head(subject)
     inputs = harness.inputs(2)
     loss = total(head.loss(harness.run(head, inputs), nothing(2)))
     demand(torch.isfinite(loss), "the loss of images without labels is not finite")
@@ -393,7 +273,7 @@ def check_keypoints_may_be_many_or_few(subject: ComponentSubject) -> None:
         with torch.no_grad():
             outputs = harness.run(head, harness.inputs(1, skeleton=skeleton))
             loss = total(head.loss(outputs, labels(1, 1, harness.size, skeleton)))
-            found = head.decode(outputs, _make_predictions(labels(1, 1, harness.size, skeleton), skeleton))
+            found = head.decode(outputs, make_predictions(labels(1, 1, harness.size, skeleton), skeleton))
         demand(torch.isfinite(loss), f"the loss with {count} keypoints is not finite")
         demand(
             found.keypoints.shape[2] == count, f"with {count} keypoints, {found.keypoints.shape[2]} come out"

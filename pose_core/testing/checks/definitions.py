@@ -126,7 +126,7 @@ def check_strings_lead_to_code(subject: ComponentSubject) -> None:
 
 
 def _find_problem(target: str) -> str:
-    """What is wrong with a ``package.module:Name``, without importing the module; empty where nothing is."""
+    """Find what is wrong with a ``package.module:Name``, without importing the module; empty where nothing is."""
     module, _, name = target.partition(":")
     try:
         # This imports the packages above the module, not the module: those of networks import torch.

@@ -54,7 +54,7 @@ class Harness(ABC):
 
     @abstractmethod
     def context(self, skeleton: Skeleton) -> BuildContext:
-        """What it is built in."""
+        """Surroundings that it is built in."""
 
     def build(self, skeleton: Skeleton = SKELETON, seed: int = 0) -> nn.Module:
         """A new module, with the initial weights of a seed, in training mode."""
@@ -83,7 +83,7 @@ class _MapsHarness(Harness):
 
     @abstractmethod
     def declared(self) -> Sequence[Feature]:
-        """What its config says that it puts out."""
+        """Outputs that its config declares."""
 
     @abstractmethod
     def maps(self, module: nn.Module, inputs: Inputs) -> list[Tensor]:

@@ -18,7 +18,7 @@ from pose_core.testing.checks.check import PLUGIN, check, demand
 from pose_core.testing.checks.targets import Subject, skip
 
 HEAVY = ("torch", "cv2", "pandas", "scipy", "matplotlib", "h5py", "tables")
-"""What no listing may import, alone or through what is built on it: every command would wait for it."""
+"""Modules that no listing may import, alone or through what is built on it: every command would wait for it."""
 
 
 @check(0, PLUGIN)

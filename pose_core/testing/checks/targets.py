@@ -77,7 +77,7 @@ class Subject:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What a check can name to be about it."""
+        """Name of the subject in a check's messages."""
         return (self.kind,)
 
 
@@ -185,7 +185,7 @@ def find_plugins(name: str) -> list[PluginRecord]:
 
 
 def subjects(name: str, reference: StoredOutputs | None = None) -> list[Subject]:
-    """What a name means: all that a distribution or plugin offers, or one component or model.
+    """Find what a name means: all that a distribution or plugin offers, or one component or model.
 
     Args:
         name: of a distribution, a plugin, a component or a model (bare or full).

@@ -1,0 +1,197 @@
+"""Hold the animals of a frame as arrays, with boxes and scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pose_core.structures.skeleton import Skeleton
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+ByteArray = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Instances:
+    """The animals of one frame, N of them with K keypoints each.
+
+    Attributes:
+        keypoints: (N, K, 2) float32, x and y in pixels of the frame; NaN where missing.
+        keypoint_scores: (N, K) float32 in [0, 1]; 0 where missing. For labels 1 where labelled.
+        scores: (N,) float32 in [0, 1], confidence in the animal as a whole.
+        boxes: (N, 4) float32 ``x1, y1, x2, y2``; NaN where unknown.
+        identity: (N,) int64 index into ``Skeleton.individuals``; -1 where unknown.
+        track: (N,) int64 track number within a video; -1 where not tracked.
+    """
+
+    keypoints: FloatArray
+    keypoint_scores: FloatArray
+    scores: FloatArray
+    boxes: FloatArray
+    identity: IntArray
+    track: IntArray
+
+    @classmethod
+    def from_keypoints(
+        cls,
+        keypoints: npt.ArrayLike,
+        *,
+        keypoint_scores: npt.ArrayLike | None = None,
+        scores: npt.ArrayLike | None = None,
+        boxes: npt.ArrayLike | None = None,
+        identity: npt.ArrayLike | None = None,
+        track: npt.ArrayLike | None = None,
+    ) -> Instances:
+        """Instances from (N, K, 2) keypoints, the rest filled in.
+
+        Missing keypoints get score 0; scores default to 1 for labelled keypoints and to the mean keypoint
+        score for animals; boxes to the tight box around the keypoints; identity and track to -1.
+
+        Raises:
+            ValueError: an array has the wrong shape.
+        """
+        # A copy (array, not asarray), since missing keypoints are written into it below.
+        points = np.array(keypoints, dtype=np.float32)
+        if points.ndim != 3 or points.shape[-1] != 2:
+            raise ValueError(f"keypoints must have shape (N, K, 2), not {points.shape}")
+        n, k = points.shape[:2]
+        missing = np.isnan(points).any(axis=-1)
+        points[missing] = np.nan
+        point_scores = (
+            np.ones((n, k), np.float32)
+            if keypoint_scores is None
+            else np.array(keypoint_scores, dtype=np.float32)
+        )
+        if point_scores.shape != (n, k):
+            raise ValueError(f"keypoint_scores must have shape {(n, k)}, not {point_scores.shape}")
+        # A missing keypoint with a score would pass thresholds and count in means.
+        point_scores[missing] = 0.0
+        if scores is None:
+            # An animal without keypoints gets score 0, not NaN.
+            count = np.maximum((~missing).sum(axis=1), 1)
+            animal_scores = (point_scores.sum(axis=1) / count).astype(np.float32)
+        else:
+            animal_scores = np.asarray(scores, dtype=np.float32).reshape(n)
+        return cls(
+            keypoints=points,
+            keypoint_scores=point_scores,
+            scores=animal_scores,
+            boxes=(
+                keypoint_boxes(points) if boxes is None else np.asarray(boxes, dtype=np.float32).reshape(n, 4)
+            ),
+            identity=(
+                np.full(n, -1, np.int64) if identity is None else np.asarray(identity, np.int64).reshape(n)
+            ),
+            track=np.full(n, -1, np.int64) if track is None else np.asarray(track, np.int64).reshape(n),
+        )
+
+    @classmethod
+    def empty(cls, num_keypoints: int) -> Instances:
+        """No animal, with the right shapes."""
+        return cls.from_keypoints(np.zeros((0, num_keypoints, 2), np.float32))
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+    @property
+    def has_keypoint(self) -> npt.NDArray[np.bool_]:
+        """(N,) bool, which animals have at least one keypoint."""
+        return np.asarray(present_keypoints(self.keypoints).any(axis=1))
+
+    def animal_boxes(self) -> FloatArray:
+        """Box of each animal: its own where it is known, else tight around its keypoints.
+
+        Returns:
+            (N, 4) float32 ``x1, y1, x2, y2``; NaN for an animal with neither.
+        """
+        # An animal may have a labelled box while its neighbour has none.
+        known = np.isfinite(self.boxes).all(axis=1, keepdims=True)
+        return np.where(known, self.boxes, keypoint_boxes(self.keypoints))
+
+    def select(self, rows: npt.ArrayLike) -> Instances:
+        """The animals chosen by a boolean mask or indices, in that order."""
+        chosen = np.asarray(rows)
+        return Instances(
+            keypoints=self.keypoints[chosen],
+            keypoint_scores=self.keypoint_scores[chosen],
+            scores=self.scores[chosen],
+            boxes=self.boxes[chosen],
+            identity=self.identity[chosen],
+            track=self.track[chosen],
+        )
+
+
+def present_keypoints(keypoints: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
+    """Mark the (..., 2) keypoints that are not missing, (...) bool."""
+    there: npt.NDArray[np.bool_] = np.isfinite(keypoints).all(axis=-1)
+    return there
+
+
+def keypoint_boxes(keypoints: FloatArray) -> FloatArray:
+    """Tight boxes around the labelled keypoints.
+
+    Args:
+        keypoints: (N, K, 2), NaN where missing.
+
+    Returns:
+        (N, 4) float32 ``x1, y1, x2, y2``; NaN for an animal without any keypoint.
+    """
+    # Not nanmin: that warns for animals without keypoints, and fails where there is no animal.
+    low = np.where(np.isnan(keypoints), np.inf, keypoints).min(axis=1, initial=np.inf)
+    high = np.where(np.isnan(keypoints), -np.inf, keypoints).max(axis=1, initial=-np.inf)
+    boxes = np.concatenate([low, high], axis=-1).astype(np.float32)
+    boxes[~np.isfinite(boxes).all(axis=-1)] = np.nan
+    return boxes
+
+
+def enlarge_boxes(boxes: FloatArray, length: float) -> FloatArray:
+    """Enlarge boxes (N, 4) with a longer side below ``length`` to squares of that side about the same
+    centre."""
+    centre, half = (boxes[:, 2:] + boxes[:, :2]) / 2, np.float32(length / 2)
+    # NaN compares as false, so unknown boxes stay unknown. initial: no boxes have no maximum.
+    small = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True, initial=0) < length
+    return np.where(small, np.concatenate([centre - half, centre + half], axis=1), boxes).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Animals of one frame of a video or one image of a batch.
+
+    Attributes:
+        index: position in the video or sequence, from 0. Results are joined by it.
+        instances: the animals; empty when there are none.
+        unique_keypoints: (U, 2) float32, the keypoints that exist once a frame; NaN where missing.
+        unique_scores: (U,) float32.
+        missing: why the frame has no result (it could not be decoded ...); None for an ordinary frame.
+        image: the image as text (path of a file, ``clip.mp4 frame 17``), for sequences of images; None for
+            videos and arrays.
+    """
+
+    index: int
+    instances: Instances
+    # A factory, for arrays can be changed and must not be shared between frames.
+    unique_keypoints: FloatArray = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    unique_scores: FloatArray = field(default_factory=lambda: np.zeros((0,), np.float32))
+    missing: str | None = None
+    image: str | None = None
+
+    @classmethod
+    def absent(cls, index: int, skeleton: Skeleton, reason: str, image: str | None = None) -> Frame:
+        """The explicit record of a frame that could not be decoded."""
+        unique = len(skeleton.unique_keypoints)
+        return cls(
+            index=index,
+            instances=Instances.empty(skeleton.num_keypoints),
+            unique_keypoints=np.full((unique, 2), np.nan, np.float32),
+            unique_scores=np.zeros(unique, np.float32),
+            missing=reason,
+            image=image,
+        )
+
+    def renumbered(self, index: int) -> Frame:
+        """The same record under another index."""
+        return replace(self, index=index)
