@@ -48,6 +48,7 @@ class ConditionalChannelAttention(nn.Module):
         self.heads, self.dropout = heads, dropout
         self.feature_conv = nn.Conv2d(features, features, 3, padding=1)
         self.condition_conv = nn.Conv2d(conditions, features, 3, padding=1)
+        # Heads share the cells and not the channels here; Coam refuses a number that leaves a remainder.
         self.out = nn.Linear(cells // heads * heads, cells)
 
     def forward(self, x: Tensor, conditions: Tensor) -> Tensor:

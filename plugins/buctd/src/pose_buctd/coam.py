@@ -39,6 +39,7 @@ class Coam(Backbone):
         self.channels = channels(config.encoding, context)
         self.encoding = config.encoding
         self.names = context.skeleton.keypoints
+        # The backbone within may take extra inputs itself, and gets no others.
         self.within = tuple(config.backbone.extra_inputs())
         self.backbone: Backbone = context.within("backbone").build("backbone", config.backbone)
         points = config.backbone.insert_points()

@@ -73,6 +73,7 @@ class Conditions(ExtraInput):
         b, n, k, _ = found.keypoints.shape
         if not n:
             return self.render(found.keypoints.new_full((b, k, 2), torch.nan), image_size)
+        # A file may keep a place with a keypoint that was not found; the score decides.
         absent = (found.keypoint_scores[:, 0] <= 0).unsqueeze(-1)
         return self.render(found.keypoints[:, 0].masked_fill(absent, torch.nan), image_size)
 
@@ -121,12 +122,14 @@ class Conditions(ExtraInput):
         # What would be pixel -1 is the last one.
         pixels = torch.remainder(keypoints.masked_fill(outside, torch.nan).trunc() - 1, size)
         if self.config.encoding == "coloured":
+            # DeepLabCut writes one colour a pixel, so the later keypoint replaces the earlier one.
             covered = ~last_at_each_place(pixels)
             pixels = pixels.masked_fill(covered.unsqueeze(-1), torch.nan)
         sigma, radius = self.config.sigma, self.config.radius
         columns = blurred_profiles(pixels[..., 0], width, sigma, radius)
         rows = blurred_profiles(pixels[..., 1], height, sigma, radius)
         if self.config.encoding == "stacked":
+            # The maximum of a product of profiles is the product of their maxima; no map is needed for it.
             highest = (rows.amax(-1) * columns.amax(-1)).amax(1)[:, None, None]
             return self._drawn(rows * (self.config.peak / highest.where(highest > 0, 1.0)), columns)
         maps = self._drawn(rows, columns)

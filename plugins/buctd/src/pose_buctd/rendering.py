@@ -67,6 +67,7 @@ def coloured(rows: Tensor, columns: Tensor, colours: Tensor) -> Tensor:
         (B, 3, H, W); where keypoints overlap, the sum.
     """
     b, k, h = rows.shape
+    # The sum over keypoints is a product of matrices: K maps of the whole image are never made.
     weighted = rows.unsqueeze(2) * colours[None, :, :, None]
     return (weighted.reshape(b, k, 3 * h).mT @ columns).reshape(b, 3, h, columns.shape[-1])
 

@@ -96,6 +96,7 @@ def imperfect_poses(
     labelled = ~torch.isnan(truth).any(-1)
     inverted = _inverted(truth, mirror, rand(b, k, k))
     swapped = _swapped(keypoints[:, 1:], mirror, rand(b, k, 2 * (n - 1)))
+    # The first three kinds are near the true place and differ in their distance alone.
     places = torch.stack([truth, truth, truth, inverted, swapped])
     possible = ~torch.isnan(places).any(-1)
     # Columns in the order of the kinds; of a keypoint without label all are impossible, and it becomes no
@@ -114,6 +115,7 @@ def imperfect_poses(
     limit = torch.tensor([image_size[1] - 1, image_size[0] - 1], dtype=moved.dtype, device=device)
     moved = torch.minimum(moved.clamp(min=0), limit)
 
+    # The labelled keypoint with the largest number always stays, so a pose is never empty.
     chance = rand(b, k).masked_fill(~labelled, -1.0)
     there = labelled & ((chance >= missing) | (chance == chance.amax(1, keepdim=True)))
     return Sampled(moved.masked_fill(~there.unsqueeze(-1), torch.nan), kind, taken_for)

@@ -25,6 +25,7 @@ class CSPNeXt(Backbone):
             parts: list[nn.Module] = [ConvNorm(channels[stage - 1], channels[stage], 3, stride=2)]
             if last:
                 parts.append(PyramidPooling(channels[stage]))
+            # The last stage has no shortcuts, as RTMDet was published.
             parts.append(CrossStage(channels[stage], blocks[stage - 1], residual=not last))
             self.add_module(f"stage{stage}", nn.Sequential(*parts))
         self.out_features = config.out_features

@@ -101,6 +101,7 @@ class CentersPredictor(Predictor):
                 if self.interpolated
                 else unravel_cells(index, maps.shape[-1]).float()
             )
+            # Infinitely far, so that no keypoint moves to a maximum of the background.
             at = torch.where((height > self.threshold)[..., None], at, torch.inf)
             # (B, M, K, P): from each keypoint to each maximum of its map.
             distance = (poses[:, :, :, None] - at[:, None]).norm(dim=-1).nan_to_num(torch.inf)
@@ -110,6 +111,7 @@ class CentersPredictor(Predictor):
             chosen = chosen.gather(3, nearest[..., None].expand(-1, -1, -1, -1, 2))[:, :, :, 0]
             poses = torch.where(close, chosen, poses)
             maps = maps if self.interpolated else peaks
+        # Places that are not finite would index outside the map; they are marked as missing by the caller.
         finite = torch.where(torch.isfinite(poses), poses, 0.0)
         return poses, sample_own_map(maps, finite) if self.interpolated else _read_cells(maps, finite)
 

@@ -122,6 +122,7 @@ class PlateauConfig(HeatmapTargetConfig):
 
     def decided_radius(self, stride: float) -> float:
         """Radius in pixels for cells of this size."""
+        # A radius of 0 is refused by the field, so "or" only replaces null.
         return self.radius or _disc(stride)
 
     def _extent(self, stride: float) -> tuple[str, float, float, float]:

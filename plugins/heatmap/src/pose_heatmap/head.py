@@ -66,6 +66,7 @@ class HeatmapHead(MapsHead):
                     "the head "
                     "out (null in its place)"
                 )
+            # From here on they are the keypoints of a skeleton of one animal.
             context = replace(context, skeleton=Skeleton(keypoints=context.skeleton.unique_keypoints))
         self.skeleton = context.skeleton
         self.names = context.skeleton.keypoints
@@ -90,6 +91,8 @@ class HeatmapHead(MapsHead):
         feature = features[self.feature]
         outputs = {HEATMAP: self.heatmap_head(feature)}
         if self.locref_head is not None:
+            # The layer works in units of a few pixels: its weights start small, and so would its steps in
+            # pixels.
             outputs[LOCREF] = self.locref_head(feature) * self.locref_std
         return outputs
 

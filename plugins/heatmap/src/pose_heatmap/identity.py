@@ -110,6 +110,7 @@ class IdentityTargets(TargetGenerator):
         windows = KeypointWindows.around(labels.keypoints, self.grid, (h, w), self.radius)
         squared = windows.squared_distance() / self.radius**2
         closeness = torch.where(windows.inside() & (squared <= 1), 2 - squared, 0.0)
+        # At least 1 inside every disc, so that 0 is left for places without an animal.
         nearness, owner = paint_maximum(windows.index().flatten(2), closeness.flatten(2), (h, w)).max(
             1, keepdim=True
         )
@@ -154,6 +155,7 @@ class AssignIdentityPredictor(Predictor):
         certain = (probability >= self.threshold).cpu().numpy()
         identity = np.full(benefit.shape[:2], -1, np.int64)
         for number, (animals, enough) in enumerate(zip(benefit, certain, strict=True)):
+            # Empty rows only pad the batch, and would take names from animals.
             rows = np.flatnonzero(animals.any(axis=1))
             at, names = linear_sum_assignment(animals[rows], maximize=True)
             named = enough[rows[at], names]
@@ -171,6 +173,7 @@ class AssignIdentityPredictor(Predictor):
             (B, A, N) probabilities, 0 for animals without keypoints or where the maps are not finite; and (B,
             A) in [0, 1], the mean score of the animal's keypoints.
         """
+        # Any place will do for missing keypoints, whose weight is 0 below; NaN would spoil the sampling.
         values = sample_bilinear(maps.float(), self.grid.to_cells(found.keypoints.float().nan_to_num()))
         values = values.sigmoid() if self.sigmoid else values.softmax(1)
         seen = torch.isfinite(found.keypoints).all(-1) & torch.isfinite(values).all(1)

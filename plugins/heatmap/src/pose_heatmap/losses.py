@@ -86,6 +86,7 @@ class _SummedOverMaps(_Weighted):
 class MseLoss(_SummedOverMaps):
     """Squared error."""
 
+    # An empty map costs pi sigma^2 where there is a blob: about 7 with 1.5 cells.
     unit = 10.0
 
     def error(self, output: Tensor, target: Tensor) -> Tensor:
@@ -96,6 +97,7 @@ class MseLoss(_SummedOverMaps):
 class BceLoss(_SummedOverMaps):
     """Binary cross-entropy of logits."""
 
+    # The logarithm makes a missed blob much dearer than its squared error.
     unit = 100.0
 
     def error(self, output: Tensor, target: Tensor) -> Tensor:
@@ -126,6 +128,8 @@ class SmoothL1Loss(_Weighted):
 
     def error(self, output: Tensor, target: Tensor) -> Tensor:
         """e^2 / (2 beta) up to beta, then |e| - beta / 2."""
+        # Unlike Huber's loss its slope beyond beta is 1 whatever beta is, so the weight need not change with
+        # it.
         return F.smooth_l1_loss(output, target, reduction="none", beta=self.beta)
 
 

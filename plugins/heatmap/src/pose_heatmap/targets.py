@@ -94,6 +94,7 @@ class GaussianTargets(_HeatmapTargets):
         Returns:
             ``heatmap``: values in [0, 1]; ``locref``: pixels from the cell's centre to the keypoint.
         """
+        # Offsets are compared with the painted blobs, which therefore have to reach as far.
         reach = max(GAUSSIAN_SUPPORT * self.sigma, self.locref_radius)
         heat, weight, targets = self._targets(labels, outputs, reach, math.exp(-0.5 * 1.5**2))
         return {HEATMAP: Target(heat, weight), **targets}

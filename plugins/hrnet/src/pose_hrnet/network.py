@@ -44,6 +44,7 @@ class HRNet(Backbone):
         self.model: Any = model
         self.branches = config.branches
         if config.branches in ("first", "incremental"):
+            # They never get a gradient, and DDP waits for one from every parameter that is trained.
             for unused in self._unused():
                 unused.requires_grad_(False)
         self.freeze_norms(config.freeze_bn)
@@ -64,6 +65,7 @@ class HRNet(Backbone):
             maps = last(maps)
             return maps if self.branches == "all" else [_joined(maps)]
         branches = [branch(x) for branch, x in zip(last.branches, maps, strict=True)]
+        # The fusion of timm's module for its first output alone: the others would be thrown away.
         addends = [layer(x) for layer, x in zip(last.fuse_layers[0], branches, strict=True)]
         finest: Tensor = last.fuse_act(functools.reduce(operator.add, addends))
         return [self.model.incre_modules[0](finest) if self.branches == "incremental" else finest]

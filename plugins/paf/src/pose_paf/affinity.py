@@ -52,6 +52,9 @@ def score_limbs(
         fields = paf.reshape(batch * limbs, 2, height, width)
         where = where.view(batch * limbs, first * second, samples, 2)
         read = sample_normalized(fields, where)
+    # The vectors are averaged before the product with the direction: equal to the mean of products, with
+    # fewer numbers.
     vector = read.view(batch, limbs, 2, first, second, samples).mean(-1)
+    # Two candidates in one place have no direction; the clamp makes their affinity 0 instead of NaN.
     unit = way / length.clamp(min=1e-6)
     return vector[:, :, 0] * unit[..., 0] + vector[:, :, 1] * unit[..., 1]

@@ -45,7 +45,9 @@ def assign(affinity: FloatArray, min_affinity: float) -> Links:
     Returns:
         links in order of falling affinity; equal ones by limb and candidates.
     """
+    # NaN compares as false, so pairs with a missing candidate are worth nothing.
     worth = np.where(affinity > min_affinity, affinity, 0.0).astype(np.float64)
+    # Many limbs of a full graph have no candidates in an image, and each assignment costs a call.
     used = np.flatnonzero(worth.any(axis=(1, 2)))
     rows, columns = [], []
     for limb in used:
@@ -82,6 +84,7 @@ def score_links(links: Links, limbs: Sequence[tuple[int, int]], shape: tuple[int
     table = np.zeros((shape[0] * shape[1],) * 2, np.float32)
     one, other = (np.array(limbs)[links.limb, end] * shape[1] + links.ends[:, end] for end in (0, 1))
     table[one, other] = table[other, one] = links.affinity
+    # The product of the matrix with itself sums over the third corner of every triangle at once.
     around: FloatArray = links.affinity + (table @ table)[one, other]
     return around
 
@@ -111,6 +114,7 @@ def join(
     # Candidates of all keypoints are numbered through; a part of an animal is known by one of its candidates.
     part = list(range(keypoints * candidates))
     members = [[i] for i in part]
+    # A bit for each keypoint: whether two parts share one is a single operation on integers.
     holds = [1 << (i // candidates) for i in part]
     total, count = [0.0] * len(part), [0] * len(part)
     for a, b, affinity in zip(one.tolist(), other.tolist(), links.affinity[order].tolist(), strict=True):
@@ -127,6 +131,7 @@ def join(
             count[home] += count[guest]
         total[home] += affinity
         count[home] += 1
+    # A blob that no limb joined to another is no animal.
     kept = [home for home, own in enumerate(members) if len(own) > 1]
     chosen = np.full((len(kept), keypoints), -1, np.int64)
     for row, home in enumerate(kept):
@@ -233,6 +238,7 @@ def _take_in(chosen: IntArray, points: FloatArray, limit: int) -> IntArray:
     """The first ``limit`` animals, with the keypoints of those parts among the others that they can take
     in."""
     kept, known = chosen[:limit].copy(), chosen >= 0
+    # Finite, unlike infinity: differences of two missing keypoints must not become NaN.
     here = np.where(known[..., None], points, 1e9)
     low, high = here.min(1), np.where(known[..., None], points, -1e9).max(1)
     reach = np.sqrt(((high - low) ** 2).sum(-1))[:limit]

@@ -199,6 +199,7 @@ class PafHeadConfig(DeconvolutionHeadConfig):
             raise ValueError(
                 f"paf: {loss.type} compares probabilities, not vectors; heatmap/mse does for them"
             )
+        # Any plugin's loss may stand here, and only some have such a setting.
         if getattr(loss, "foreground", 1.0) != 1.0:
             raise ValueError(
                 "paf.foreground: vectors have components below 0, so it must be 1; set weight instead"

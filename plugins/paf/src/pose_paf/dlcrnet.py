@@ -42,6 +42,7 @@ class DLCRNet(Backbone):
             one feature map (B, C + 256, H / stride, W / stride), C and stride being those of the backbone
             within.
         """
+        # Inserts may change maps on their way; these only look, and hand the maps on as they are.
         kept: dict[str, Tensor] = {}
 
         def keep(point: str) -> Insert:

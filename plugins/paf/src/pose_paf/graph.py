@@ -69,6 +69,7 @@ def full_graph(keypoints: int) -> Pairs:
 
 def bridged_graph(keypoints: int, edges: Pairs) -> Pairs:
     """Edges, and pairs of keypoints that have a neighbour in common."""
+    # The neighbours of each keypoint; two keypoints with a common one are two edges apart.
     joined = [{j for e in edges for j in e if i in e} - {i} for i in range(keypoints)]
     known = {frozenset(e) for e in edges}
     more = [p for p in full_graph(keypoints) if frozenset(p) not in known and joined[p[0]] & joined[p[1]]]

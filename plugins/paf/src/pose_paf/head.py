@@ -57,6 +57,7 @@ class PafHead(Head):
                 activation=config.stage_activation,
             )
             channels, layers = self.staged.width, layers - 1
+            # The stages begin with a transposed convolution of their own, so one layer less follows.
             grid = deconv_grid(grid, 1, 3, "same")
         elif layers > 1:
             self.trunk = Trunk(

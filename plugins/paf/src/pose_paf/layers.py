@@ -73,6 +73,8 @@ class Stages(nn.Module):
         ):
             both = torch.cat([heatmap, paf, features], dim=1)
             before, heatmap, paf = heatmap, refine_heatmap(both), refine_paf(both)
+            # The first estimates come from another layer, and are replaced and not refined, as in DeepLabCut
+            # 3.
             if i:
                 heatmap = heatmap + before
         return torch.cat([heatmap, paf, features], dim=1), self.convt2(feature)

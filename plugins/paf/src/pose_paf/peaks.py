@@ -50,6 +50,8 @@ def find_blobs(
     peaks = keep_local_maxima(maps, nms, threshold)
     count = min(count, maps.shape[-2] * maps.shape[-1])
     if maps.device.type == "cpu":
+        # Pairs of candidates grow with the square of their number; here counting them costs no wait for a
+        # device.
         count = min(count, max(1, int((peaks > 0).flatten(2).sum(-1).max())))
     index, height = top_cells(peaks, count)
     windows = CellWindows.around(maps, index, window, shifted=False)

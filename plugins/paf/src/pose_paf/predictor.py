@@ -92,6 +92,7 @@ class AssemblyPredictor(Predictor):
             positions (B, K, M, 2) of blobs in pixels, NaN where missing; their scores (B, K, M) in [0, 1];
             affinities (B, L, M, M) of the limbs that are used.
         """
+        # Half precision would tie cells beside a peak, and ties are broken by place, not by height.
         config, maps = self.config, outputs[HEATMAP].float()
         maps = smooth(maps.sigmoid() if self.sigmoid else maps, config.blur)
         positions, scores = find_blobs(

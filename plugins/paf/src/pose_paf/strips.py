@@ -58,6 +58,7 @@ def find_strips(
         (torch.maximum(near, far) + extent).clamp(-1.0, beyond).floor().long(), sides[:, 0] - 1
     )
     count = (last - first + 1).clamp(min=0)
+    # A ragged loop over limbs and their columns, flattened: one entry a column of a limb.
     line = torch.repeat_interleave(count)
     begin = count.cumsum(0) - count
     major = torch.arange(len(line), device=device) - begin[line] + first[line]

@@ -100,5 +100,6 @@ class PafTargets(TargetGenerator):
         if weight is None:
             return lacks.new_ones(len(lacks), 2 * lacks.shape[2], 1, 1)
         if weight.shape[-2:] == size:
+            # x and y of a field are neighbouring maps, so the second place lies one map further.
             weight.view(-1).index_fill_(0, torch.cat([painted, painted + size[0] * size[1]]), True)
         return weight

@@ -146,6 +146,8 @@ class SimccHeadConfig(FeatureMapHeadConfig):
         for axis, sigma in (sigmas if given is None else by_axis(given)).items():
             loss = self.losses[axis]
             beta = loss.beta if isinstance(loss, KlConfig) else BETA
+            # Softmax with beta narrows a target by the root of it; below 0.6 bins one bin holds nearly all of
+            # it.
             least = 0.6 * math.sqrt(beta)
             if sigma < least:
                 raise ValueError(

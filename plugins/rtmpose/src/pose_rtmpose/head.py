@@ -40,6 +40,7 @@ class SimccHead(Head):
         self.final_layer = nn.Conv2d(feature.channels, k, config.kernel, padding=config.kernel // 2)
         self.mlp = nn.Sequential(ScaleNorm(cells), nn.Linear(cells, config.hidden, bias=False))
         self.gau = GatedAttention(config.hidden, config.attention, config.expansion)
+        # Names of these layers are those of DeepLabCut 3, so that its weights fit without renaming.
         self.cls_x = nn.Linear(config.hidden, width * config.split_ratio, bias=False)
         self.cls_y = nn.Linear(config.hidden, height * config.split_ratio, bias=False)
         self._initialise()

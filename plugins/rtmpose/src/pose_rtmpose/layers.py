@@ -69,6 +69,7 @@ class GatedAttention(nn.Module):
         """(B, K, length) -> same shape."""
         gate, value, base = torch.split(F.silu(self.uv(self.ln(tokens))), self.sizes, dim=-1)
         query, key = (base[:, :, None] * self.gamma + self.beta).unbind(2)
+        # Not normalised, unlike a softmax: a keypoint may attend to none.
         weight = F.relu(query @ key.transpose(1, 2) * self.sizes[2] ** -0.5).square()
         attended: Tensor = self.res_scale(tokens) + self.o(gate * (weight @ value))
         return attended

@@ -33,6 +33,7 @@ class KlLoss(Loss):
             scalar, the mean over the distributions, weighted by the mean weights of their bins.
         """
         weight = weight.to(target.dtype).expand_as(target)
+        # Left out of the softmax and not only of the sum: else they would still take probability.
         out = weight == 0
         predicted = (output.float() * self.beta).masked_fill(out, _NEVER).log_softmax(-1)
         wanted = (target.float() * self.beta).masked_fill(out, _NEVER).log_softmax(-1)

@@ -57,6 +57,7 @@ class SimccPredictor(Predictor):
         if not self.mass:
             return position, probability.amax(-1)
         bins = torch.arange(output.shape[-1], dtype=position.dtype, device=position.device)
+        # At least one bin either way: a target narrower than a bin still puts mass on two of them.
         near = (bins - position[..., None]).abs() <= max(3 * sigma / math.sqrt(beta), 1.0)
         return position, (probability * near).sum(-1).clamp(max=1.0)
 
@@ -96,6 +97,7 @@ def fit_position(logits: Tensor, highest: Tensor, sigma: float, beta: float) -> 
     difference = (target - values[..., None, :]).masked_fill(beyond[..., None, :], 0.0)
     divergence = (target.exp() * difference).sum(-1)
 
+    # The parabola needs a neighbour on both sides.
     best = divergence.argmin(-1, keepdim=True).clamp(1, 2 * _FINE * reach - 1)
     before, at, after = (divergence.gather(-1, best + step)[..., 0] for step in (-1, 0, 1))
     curvature = before - 2 * at + after

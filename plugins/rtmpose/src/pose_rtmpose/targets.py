@@ -39,6 +39,7 @@ class SimccTargets(TargetGenerator):
             [outputs[axis].shape[-1] * self.grid.stride for axis in AXES], device=points.device
         )
         inside = ((points >= -0.5 - _EDGE) & (points <= sizes - 0.5 + _EDGE)).all(-1)
+        # NaN times weight 0 would still be NaN in the loss.
         bins = self.grid.to_cells(torch.where(inside[..., None], points, 0.0))
         if self.rounded:
             bins = bins.round()

@@ -80,6 +80,7 @@ class TransformerConfig(NeckConfig):
 
     def hidden_width(self) -> int:
         """Width of the hidden layer of the feed-forward part."""
+        # Rounded, as a ratio such as 1.5 need not give a whole number.
         return self.mlp_width or max(1, round(self.mlp_ratio * self.dim))
 
     def chosen_feature(self, features: Sequence[Feature]) -> int:
@@ -104,6 +105,7 @@ class TransformerConfig(NeckConfig):
         """
         stride = features[self.chosen_feature(features)].stride
         step = (self.patch_size[0] * stride, self.patch_size[1] * stride)
+        # Made before the checks, since both messages propose a size.
         near = [
             max(s, round((n or 256) / s) * s) for n, s in zip(input_size or (None, None), step, strict=True)
         ]

@@ -25,6 +25,7 @@ class TokenHeatmapHead(Head):
         self.size = config.heatmap_size(context.features, context.input_size)
         channels = context.features[0].channels
         self.norm = nn.LayerNorm(channels)
+        # Each cell is an output of its own, which is why the size of the input is fixed.
         self.to_heatmap = nn.Linear(channels, self.size[0] * self.size[1])
         init_flat(self.to_heatmap, prior_bias(config.heatmaps_are_logits()))
         grid = Grid.cells(config.stride).with_offset(config.grid_offset)

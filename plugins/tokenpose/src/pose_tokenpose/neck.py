@@ -128,11 +128,13 @@ class TransformerNeck(Neck):
         """
         visual = self.patch_to_embedding(self.cut_patches(features[self.feature])) + self.pos_embedding
         tokens = self.dropout(torch.cat([self.keypoint_token.expand(len(visual), -1, -1), visual], dim=1))
+        # Keypoint tokens have no place in the image: their rows are 0.
         positions = F.pad(self.pos_embedding, (0, 0, self.num_keypoints, 0))
         found = []
         for number, block in enumerate(self.blocks):
             assert isinstance(block, nn.ModuleList)
             for i, layer in enumerate(block):
+                # Never before the first layer of a block, as in the reference.
                 if i and number >= self.repeated_from:
                     tokens = tokens + positions
                 tokens = layer(tokens)
@@ -148,5 +150,6 @@ class TransformerNeck(Neck):
                 f"not {feature.shape[2]} x {feature.shape[3]}; give the network images of its "
                 "model.preprocess.size"
             )
+        # Channels come last within a patch, in which order the weights of TokenPose expect them.
         cells = feature.reshape(*feature.shape[:2], rows, high, columns, wide)
         return cells.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)

@@ -28,6 +28,7 @@ def similarity(one: Tensor, other: Tensor) -> Tensor:
         return (high - low).clamp(min=1).prod(-1)
 
     area = torch.maximum(areas(one)[..., :, None], areas(other)[..., None, :]).nan_to_num(1.0, posinf=1.0)
+    # A keypoint that one of them lacks is NaN here, and counts neither for nor against them.
     squared = (one[..., :, None, :, :] - other[..., None, :, :, :]).square().sum(-1)
     common = torch.isfinite(squared)
     near = torch.exp(-squared.nan_to_num(0.0) / (2 * area[..., None] * (2 * SIGMA) ** 2)) * common

@@ -96,6 +96,7 @@ class TrackStage(Stage):
 
     def begin(self, previous: Frame | None) -> TrackStage:
         """The same stage for one stream of frames, which goes on after ``previous``."""
+        # A shallow copy: streams share the networks and differ in what they follow.
         stage = copy(self)
         stage._tracks = _none(self._skeleton, self._device)
         if previous is not None and len(previous.instances):
@@ -192,10 +193,12 @@ class TrackStage(Stage):
         )
         numbers = np.full(len(found), -1, np.int64)
         if len(lost.numbers) and len(found):
+            # Middles and not keypoints: a lost pose and a new one may have no keypoint in common.
             middles = [np.nanmean(points.cpu().numpy(), axis=1) for points in (found, lost.keypoints)]
             distance = np.linalg.norm(middles[0][:, None] - middles[1][None], axis=-1)
             rows, columns = linear_sum_assignment(distance)
             numbers[rows] = lost.numbers.cpu().numpy()[columns]
+        # Never empty: there are at most max_animals tracks, kept ones included.
         free = iter(sorted(set(range(self._max_animals)) - taken - set(numbers.tolist())))
         return torch.tensor([n if n >= 0 else next(free) for n in numbers.tolist()], dtype=torch.int64).to(
             self._device
