@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from pose_core.catalog import get_catalog
-from pose_core.catalog.catalog import Command
+from pose_core.catalog.offered import Command
 from pose_core.errors import ConfigError, PluginError
 
 # Contexts and commands are those of click, or of the copy within typer, by the version of typer: no class

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from pydantic_core import PydanticCustomError
@@ -119,7 +119,7 @@ class PreNetConfig(BackboneConfig):
     )
 
     @classmethod
-    def example(cls) -> Mapping[str, Any]:
+    def example(cls) -> Mapping[str, object]:
         """A backbone of the presets, made small."""
         return {"backbone": {"type": "cspnext/cspnext", "deepen": 0.1, "widen": 0.125}}
 
@@ -163,7 +163,7 @@ class CoamConfig(BackboneConfig):
     )
 
     @classmethod
-    def example(cls) -> Mapping[str, Any]:
+    def example(cls) -> Mapping[str, object]:
         """A backbone with insert points, made small."""
         return {"backbone": {"type": "hrnet/hrnet", "width": 18}}
 

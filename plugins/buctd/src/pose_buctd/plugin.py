@@ -1,7 +1,6 @@
 """What this plugin offers."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from pose_core.hooks import (
     ComponentSpec,
@@ -131,7 +130,7 @@ def _preset(
     size: tuple[int, int],
     backbone: str,
     wrapper: str,
-    heads: Mapping[str, Any],
+    heads: Mapping[str, object],
     learning_rate: float,
     summary: str,
     human: bool = False,

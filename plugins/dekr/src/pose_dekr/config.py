@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, cast
 
 from pydantic import Field, PositiveInt, field_validator
@@ -14,11 +14,12 @@ from pose_core.specs import (
     Feature,
     FeatureMapHeadConfig,
     HeatmapPredictorConfig,
+    LossConfig,
     TargetGeneratorConfig,
 )
-from pose_dekr.losses import DEKR_LOSSES, HEATMAP, OFFSET
 
-__all__ = ["HEATMAP", "OFFSET", "CentersConfig", "DekrHeadConfig", "DekrTargetConfig"]
+HEATMAP = "heatmap"
+OFFSET = "offset"
 
 
 class DekrTargetConfig(TargetGeneratorConfig):
@@ -147,6 +148,18 @@ class CentersConfig(HeatmapPredictorConfig):
         return value
 
 
+class OffsetLossConfig(LossConfig):
+    """Smooth L1 loss of offsets: absolute error, rounded off below beta."""
+
+    beta: float = Field(1 / 9, gt=0, description="Where it becomes linear, in cells.")
+
+
+_DEFAULT_LOSSES: dict[str, Mapping[str, str | float]] = {
+    HEATMAP: {"type": "heatmap/mse"},
+    OFFSET: {"type": "dekr/offset", "weight": 0.5},
+}
+
+
 class DekrHeadConfig(FeatureMapHeadConfig):
     """Disentangled keypoint regression (Geng et al. 2021): heatmaps, and offsets by a branch a keypoint."""
 
@@ -170,7 +183,7 @@ class DekrHeadConfig(FeatureMapHeadConfig):
         cast(Any, {"type": "dekr/centers", "refine": 8.0}), description="Heatmaps and offsets -> animals."
     )
     losses: dict[str, AnyLoss] = Field(
-        cast(Any, DEKR_LOSSES),
+        cast(Any, _DEFAULT_LOSSES),
         description="By output (heatmap, offset); what is written is merged with the default.",
     )
 

@@ -40,6 +40,13 @@ def pose_components() -> Iterable[ComponentSpec]:
         factory="pose_dekr.predictor:CentersPredictor",
         summary="The animals with the highest centres, duplicates removed",
     )
+    yield ComponentSpec(
+        "loss",
+        "offset",
+        config="pose_dekr.config:OffsetLossConfig",
+        factory="pose_dekr.losses:OffsetLoss",
+        summary="Smooth L1 of offsets in cells",
+    )
 
 
 @hookimpl

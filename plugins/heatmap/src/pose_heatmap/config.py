@@ -156,7 +156,7 @@ class SubpixelConfig(HeatmapPredictorConfig):
     )
 
 
-_DEFAULT_LOSSES: dict[str, dict[str, Any]] = {
+_DEFAULT_LOSSES: dict[str, Mapping[str, str | float]] = {
     HEATMAP: {"type": "heatmap/mse"},
     LOCREF: {"type": "heatmap/smooth_l1", "weight": 0.02},
 }
@@ -186,7 +186,7 @@ class HeatmapHeadConfig(DeconvolutionHeadConfig):
     )
 
     @classmethod
-    def output_names(cls, settings: Mapping[str, Any]) -> tuple[str, ...]:
+    def output_names(cls, settings: Mapping[str, object]) -> tuple[str, ...]:
         return (HEATMAP, LOCREF) if settings.get("location_refinement", True) else (HEATMAP,)
 
     def predicts_unique(self) -> bool:

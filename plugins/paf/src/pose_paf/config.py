@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, cast
 
 from pydantic import Field, NonNegativeInt, PositiveInt, field_validator
@@ -121,7 +121,7 @@ class AssemblyConfig(HeatmapPredictorConfig):
         return min(self.min_keypoints or max(2, (keypoints + 3) // 4), keypoints)
 
 
-_DEFAULT_LOSSES: dict[str, dict[str, Any]] = {
+_DEFAULT_LOSSES: dict[str, Mapping[str, str | float]] = {
     HEATMAP: {"type": "heatmap/mse"},
     LOCREF: {"type": "heatmap/smooth_l1", "weight": 0.02},
     PAF: {"type": "heatmap/mse", "weight": 0.5},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -36,7 +36,7 @@ class DLCRNetConfig(BackboneConfig):
     freeze_bn: FrozenNorms = False
 
     @classmethod
-    def example(cls) -> Mapping[str, Any]:
+    def example(cls) -> Mapping[str, object]:
         """The smallest ResNet with three blocks in its second stage."""
         return {"backbone": {"type": "resnet/resnet", "depth": 34}}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -109,7 +108,7 @@ class PafHead(Head):
             PAF: self.paf_head(feature),
         }
 
-    def calibrate(self, data: Calibration) -> dict[str, Any]:
+    def calibrate(self, data: Calibration) -> dict[str, object]:
         """With ``graph: pruned``: which limbs join animals.
 
         Of graphs that connect all keypoints, from the best tree up to all limbs, the one with the smallest

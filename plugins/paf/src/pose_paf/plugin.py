@@ -1,7 +1,6 @@
 """What this plugin offers."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from pose_core.hooks import ComponentSpec, ModelPreset, ModelRecipe, PluginInfo, hookimpl
 
@@ -64,7 +63,7 @@ def pose_recipes() -> Iterable[ModelRecipe]:
 @hookimpl
 def pose_models() -> Iterable[ModelPreset]:
     for stride in (16, 32):
-        backbone: dict[str, Any] = {
+        backbone: dict[str, object] = {
             "type": "paf/dlcrnet",
             "backbone": {"type": "resnet/resnet", "depth": 50, "output_stride": stride},
         }

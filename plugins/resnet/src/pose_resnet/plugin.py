@@ -1,7 +1,6 @@
 """What this plugin offers."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from pose_core.hooks import BackbonePreset, ComponentSpec, PluginInfo, WeightSpec, hookimpl
 
@@ -44,7 +43,7 @@ def pose_components() -> Iterable[ComponentSpec]:
 @hookimpl
 def pose_backbones() -> Iterable[BackbonePreset]:
     for depth in (18, 34, 50, 101, 152):
-        backbone: dict[str, Any] = {"type": "resnet/resnet", "depth": depth, "output_stride": 16}
+        backbone: dict[str, object] = {"type": "resnet/resnet", "depth": depth, "output_stride": 16}
         if depth == 50:
             backbone["norm"] = "group"
         yield BackbonePreset(

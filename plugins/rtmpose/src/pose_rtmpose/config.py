@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 from pydantic import Field, PositiveFloat, field_validator
@@ -91,7 +91,7 @@ class SimccPredictorConfig(PredictorConfig):
     )
 
 
-_DEFAULT_LOSSES: dict[str, dict[str, Any]] = {axis: {"type": "rtmpose/kl"} for axis in AXES}
+_DEFAULT_LOSSES: dict[str, Mapping[str, str]] = {axis: {"type": "rtmpose/kl"} for axis in AXES}
 
 
 class SimccHeadConfig(FeatureMapHeadConfig):
@@ -161,7 +161,7 @@ class SimccHeadConfig(FeatureMapHeadConfig):
         predictor: PredictorConfig = self.predictor
         if not isinstance(predictor, SimccPredictorConfig):
             return predictor
-        update: dict[str, Any] = {}
+        update: dict[str, object] = {}
         losses = [self.losses[axis] for axis in AXES]
         if predictor.beta is None:
             update["beta"] = tuple(loss.beta if isinstance(loss, KlConfig) else BETA for loss in losses)

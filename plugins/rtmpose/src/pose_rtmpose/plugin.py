@@ -1,7 +1,6 @@
 """What this plugin offers."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from pose_core.hooks import ComponentSpec, ModelPreset, PluginInfo, hookimpl
 
@@ -51,7 +50,7 @@ def pose_components() -> Iterable[ComponentSpec]:
 
 
 def _preset(variant: str, size: int) -> ModelPreset:
-    spec: dict[str, Any] = {
+    spec: dict[str, object] = {
         "model": {
             "preprocess": {"size": [size, size]},
             "heads": {"keypoints": {"type": "rtmpose/simcc"}},

@@ -58,7 +58,7 @@ class TransformerConfig(NeckConfig):
     embedding_dropout: float = Field(0.0, ge=0, lt=1, description="Of the tokens before the first layer.")
 
     @classmethod
-    def example(cls) -> Mapping[str, Any]:
+    def example(cls) -> Mapping[str, object]:
         """The smallest."""
         return {"dim": 24, "blocks": 2, "depth": 1}
 
