@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pose_dekr.config import OffsetLossConfig
+from pose_dekr.losses import OffsetLoss
 
 from pose_core.interfaces import BuildContext
 from pose_core.structures import Skeleton
-from pose_dekr.config import OffsetLossConfig
-from pose_dekr.losses import OffsetLoss
 
 
 def offset_loss(beta: float) -> OffsetLoss:
