@@ -12,7 +12,7 @@ from pose_core.runs.new_run import check_new_run
 from pose_core.runs.run_folder import Run
 from pose_core.runs.start import check_weights
 from pose_core.specs.run import LEARNS, find_supplier
-from pose_core.training.layers import Written
+from pose_core.training.written import Written
 
 
 def check_early(

@@ -8,11 +8,9 @@ preset's defaults < keys of ``train`` that are meant for the machine < options <
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pose_core.catalog import Model, get_catalog
 from pose_core.catalog.merge import merge
@@ -20,87 +18,17 @@ from pose_core.errors import ConfigError, argument, command
 from pose_core.model.device import choose_device
 from pose_core.runs.run_folder import Run
 from pose_core.runs.start import NONE, run_of
-from pose_core.specs import CUSTOM, AnyRunSpec, DetectorConfig, DetectorRunSpec, ReaderConfig, parse_component
-from pose_core.specs.resolve import Layer, choose_model, parse_assignments, read_layer, resolve
+from pose_core.specs import CUSTOM, AnyRunSpec, DetectorConfig, DetectorRunSpec, parse_component
+from pose_core.specs.resolve import Layer, choose_model, resolve
 from pose_core.specs.run import RunSpec, find_supplier, find_unneeded, stage_of_run
-from pose_core.specs.validation_errors import Loc, OptionName
+from pose_core.specs.validation_errors import Loc
 from pose_core.specs.yaml_file import validate_as
 from pose_core.structures import LabelledDataset
 from pose_core.training.default_model import choose_default_model
-from pose_core.training.options import TrainOptions
-
-Content = dict[str, Any]
+from pose_core.training.written import Content, Written, make_project_layer, read_component, read_section
 
 _OF_THE_MACHINE = ("seed", "device", "workers", "cache", "loggers", "precision")
 """Keys of ``train`` that hold for the networks under ``stages`` too, unless they say otherwise."""
-
-_FACTS = ("keypoints", "individuals", "identified", "unique_keypoints")
-"""What of a skeleton only the labels can say; limbs and left/right pairs may be written in a file."""
-
-
-@dataclass(frozen=True)
-class Written:
-    """The user's configuration: a file, assignments, and options with a name of their own.
-
-    Attributes:
-        layers: in this order; the last wins.
-        options: those with a name of their own, whose layer is the last.
-        from_file: whether the first layer is a file.
-    """
-
-    layers: tuple[Layer, ...]
-    options: TrainOptions
-    from_file: bool
-
-    @classmethod
-    def read(cls, config: Path | None, assignments: Sequence[str], options: TrainOptions) -> Written:
-        """Read the user's file and options.
-
-        Raises:
-            ConfigError: the file cannot be read, or an option is malformed.
-        """
-        files = [read_layer(config)] if config is not None else []
-        return cls((*files, parse_assignments(assignments), options.layer()), options, config is not None)
-
-    @property
-    def content(self) -> Content:
-        """All layers merged."""
-        merged: Content = {}
-        for layer in self.layers:
-            merged = merge(merged, layer.content)
-        return merged
-
-    def below(self, *loc: str) -> tuple[Layer, ...]:
-        """Take a section out of each layer."""
-        return tuple(_below(layer, loc) for layer in self.layers)
-
-    def place(self, *loc: str) -> str:
-        """Find the place where a section was written, in brackets; empty where it is unknown."""
-        found = [at for layer in self.layers for key, at in layer.origin.items() if key[: len(loc)] == loc]
-        return f" ({found[0]})" if found else ""
-
-    def name_of(self, *loc: str) -> str:
-        """Name a key for a message: by the option that set it, else by itself."""
-        set_by = [layer.origin[loc] for layer in self.layers if loc in layer.origin]
-        return set_by[-1] if set_by and isinstance(set_by[-1], OptionName) else ".".join(loc)
-
-    def reader(self) -> ReaderConfig | None:
-        """The reader that is asked for."""
-        data = self.content.get("data")
-        reader = data.get("reader") if isinstance(data, dict) else None
-        if reader is None:
-            return None
-        return parse_component("reader", ReaderConfig, reader, "data.reader")
-
-    def for_project(self, dataset: LabelledDataset, source: Path) -> tuple[Written, list[str]]:
-        """Drop what a file says about another project, as the config.yaml of a run does; with a note on that.
-
-        The project is the one that is named on the command line.
-        """
-        if not self.from_file:
-            return self, []
-        file, notes = _for_project(self.layers[0], dataset, source)
-        return replace(self, layers=(file, *self.layers[1:])), notes
 
 
 @dataclass(frozen=True)
@@ -135,7 +63,7 @@ def configure(
         ConfigError: a name, key or value is wrong.
         RunError: the folder of a trained network cannot be used.
     """
-    project = _project_layer(dataset, source)
+    project = make_project_layer(dataset, source)
     alone = _trained_alone(written, model, networks)
     if alone is not None:
         return _detector(written, project, alone)
@@ -153,7 +81,7 @@ def configure(
             f"{argument('model', 'NAME')} takes another"
         )
     preset = _preset(model, layers, dataset)
-    named = dict.fromkeys((*networks, *_section(written.content.get("stages"), "stages")))
+    named = dict.fromkeys((*networks, *read_section(written.content.get("stages"), "stages")))
     # First without the networks that it builds on: whether it needs them comes before what is wrong in them.
     alone_spec = resolve(preset, project, layers, stages={})
     for name in named:
@@ -187,20 +115,20 @@ def configure(
 
 def _describes_model(content: Content) -> bool:
     """Whether a file or assignments name a model, say what one is made of, or give weights of one."""
-    model = _section(content.get("model"), "model")
-    weights = _section(content.get("train"), "train").get("weights")
+    model = read_section(content.get("model"), "model")
+    weights = read_section(content.get("train"), "train").get("weights")
     named = any(key in model for key in ("name", "backbone", "heads"))
     return named or "stages" in content or weights not in (None, NONE)
 
 
 def _device_kind(content: Content) -> str:
-    name = _section(content.get("train"), "train").get("device", "auto")
+    name = read_section(content.get("train"), "train").get("device", "auto")
     # Anything but a text is refused later, when all is validated.
     return choose_device(name).type if isinstance(name, str) else "cpu"
 
 
 def _method(content: Content) -> str | None:
-    method = _section(content.get("model"), "model").get("method")
+    method = read_section(content.get("model"), "model").get("method")
     return method if isinstance(method, str) else None
 
 
@@ -250,7 +178,7 @@ def _detector_content(
     for layer in layers:
         wanted = merge(wanted, layer.content)
         origin.update(layer.origin)
-    network = _component(wanted.get("network"), "network")
+    network = read_component(wanted.get("network"), "network")
     network = merge({"type": name} if name else {}, network)
     content = merge(merge(_wants(network), shared), {**wanted, **({"network": network} if network else {})})
     return content, origin
@@ -261,7 +189,7 @@ def _stage(
 ) -> Content:
     """Build the section of a network that is trained for the model."""
     own = written.below("stages", name)
-    train = _section(written.content.get("train"), "train")
+    train = read_section(written.content.get("train"), "train")
     shared: Content = {"train": {key: train[key] for key in _OF_THE_MACHINE if key in train}}
     # Any other weights are of the model alone, but "none" means that nothing is downloaded at all.
     if train.get("weights") == NONE:
@@ -276,7 +204,7 @@ def _stage(
         _check_name(content["network"]["type"], given, name)
         return {"trains": "boxes", **content}
     preset = _preset(given, own, dataset)
-    if preset is None and "backbone" not in _section(wanted.get("model"), f"stages.{name}.model"):
+    if preset is None and "backbone" not in read_section(wanted.get("model"), f"stages.{name}.model"):
         raise ConfigError(
             f"stages.{name}: no model is named: use {argument(name, 'NAME')} ({command('models')} lists "
             "them) or write "
@@ -293,7 +221,7 @@ def _stage(
 
 def _trained_stage(written: Written, name: str, folder: Path) -> tuple[Content, Run[AnyRunSpec]]:
     """Build the section of a trained network."""
-    if name in _section(written.content.get("stages"), "stages"):
+    if name in read_section(written.content.get("stages"), "stages"):
         raise ConfigError(
             f"stages.{name}: cannot be changed, {folder} is trained; leave the section out"
             f"{written.place('stages', name)}"
@@ -347,67 +275,10 @@ def _check_name(used: object, asked: str | None, option: str) -> None:
 
 def _model_of_weights(wanted: Content) -> Layer | None:
     """Take the model of the run that weights come from, if none is named."""
-    weights = _section(wanted.get("train"), "train").get("weights")
+    weights = read_section(wanted.get("train"), "train").get("weights")
     # Anything but a text is refused later, when all is validated.
     folder = run_of(weights) if isinstance(weights, str) else None
-    model = _section(wanted.get("model"), "model")
-    if folder is None or "name" in model or "type" in _component(model.get("backbone"), "model.backbone"):
+    model = read_section(wanted.get("model"), "model")
+    if folder is None or "name" in model or "type" in read_component(model.get("backbone"), "model.backbone"):
         return None
     return Layer({"model": Run.open(folder, RunSpec).spec.model.model_dump(mode="json")})
-
-
-def _for_project(layer: Layer, dataset: LabelledDataset, source: Path) -> tuple[Layer, list[str]]:
-    content, project = dict(layer.content), _project_layer(dataset, source).content
-    dropped: list[str] = []
-    if isinstance(content.get("data"), dict) and "source" in content["data"]:
-        content["data"] = {key: value for key, value in content["data"].items() if key != "source"}
-        if Path(str(layer.content["data"]["source"])).resolve() != source.resolve():
-            dropped.append("data.source")
-    if isinstance(content.get("metadata"), dict) and content.pop("metadata") != dataset.metadata:
-        dropped.append("metadata")
-    if isinstance(skeleton := content.get("skeleton"), dict):
-        own = {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in project["skeleton"].items()
-        }
-        differing = [key for key in _FACTS if key in skeleton and skeleton[key] != own[key]]
-        content["skeleton"] = {key: value for key, value in skeleton.items() if key not in _FACTS}
-        # Its limbs and pairs are of other keypoints then, too.
-        if "keypoints" in differing:
-            del content["skeleton"]
-        dropped += [f"skeleton.{key}" for key in differing]
-    notes = [f"{', '.join(dropped)}: taken from {source}, not from the configuration file"] if dropped else []
-    return Layer(content, layer.origin), notes
-
-
-def _project_layer(dataset: LabelledDataset, source: Path) -> Layer:
-    return Layer(
-        {
-            "skeleton": dataclasses.asdict(dataset.skeleton),
-            "data": {"source": str(source.resolve())},
-            "metadata": dataset.metadata,
-        }
-    )
-
-
-def _below(layer: Layer, loc: tuple[str, ...]) -> Layer:
-    content: Any = layer.content
-    for depth, key in enumerate(loc):
-        content = _section(content.get(key), ".".join(loc[: depth + 1]))
-    return Layer(
-        content, {at[len(loc) :]: place for at, place in layer.origin.items() if at[: len(loc)] == loc}
-    )
-
-
-def _section(value: object, key: str) -> Content:
-    """A section of the configuration; empty where there is none."""
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ConfigError(f"{key}: must hold keys and values, not {value!r}")
-    return value
-
-
-def _component(value: object, key: str) -> Content:
-    """A component, which may be written as its name alone."""
-    return {"type": value} if isinstance(value, str) else _section(value, key)

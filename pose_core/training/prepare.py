@@ -12,10 +12,11 @@ from pose_core.specs import AnyRunSpec, RunSpec
 from pose_core.specs.extra_heads import find_needs
 from pose_core.structures import LabelledDataset
 from pose_core.training.decide import decide
-from pose_core.training.layers import Written, configure
+from pose_core.training.layers import configure
 from pose_core.training.options import TrainOptions
 from pose_core.training.prepared import Prepared
 from pose_core.training.time_limit import share_time
+from pose_core.training.written import Written
 
 
 def prepare(

@@ -13,12 +13,12 @@ from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import CONFIG, Run
 from pose_core.specs import AnyRunSpec
 from pose_core.training.early_checks import check_early
-from pose_core.training.layers import Written
 from pose_core.training.options import TrainOptions
 from pose_core.training.prepare import prepare
 from pose_core.training.prepared import Prepared
 from pose_core.training.task import TASKS
 from pose_core.training.train_run import train_run
+from pose_core.training.written import Written
 
 
 def train(
