@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,11 +50,12 @@ def make_frame(index: int, animals: int, rng: np.random.Generator, skeleton: Ske
         ),
         unique,
         rng.random(len(unique)).astype(np.float32),
+        time=float(rng.random()) if rng.random() < 0.5 else None,
     )
 
 
 def assert_same(a: Frame, b: Frame) -> None:
-    assert (a.index, a.missing, a.image) == (b.index, b.missing, b.image)
+    assert (a.index, a.missing, a.image, a.time) == (b.index, b.missing, b.image, b.time)
     for name in ("keypoints", "keypoint_scores", "scores", "boxes", "identity", "track"):
         x, y = getattr(a.instances, name), getattr(b.instances, name)
         assert x.dtype == y.dtype
@@ -94,11 +96,17 @@ def test_what_is_written_is_read(
 def test_every_frame_has_a_row_that_pandas_shows(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas", reason="the core does not need pandas")
     rng = np.random.default_rng(0)
-    frames = [make_frame(0, 2, rng), make_frame(1, 0, rng), Frame.absent(2, SKELETON, "the file ends")]
+    frames = [
+        replace(make_frame(0, 2, rng), time=0.0),
+        replace(make_frame(1, 0, rng), time=0.25),
+        Frame.absent(2, SKELETON, "the file ends"),
+    ]
     path = tmp_path / "p.parquet"
     ParquetWriter(ParquetConfig()).write(path, header(3), frames)
     table = pandas.read_parquet(path)
     assert table["frame"].tolist() == [0, 0, 1, 2]
+    assert table["time"].tolist()[:3] == [0.0, 0.0, 0.25]
+    assert table["time"].isna().tolist() == [False, False, False, True]
     assert table["status"].tolist() == ["animal", "animal", "empty", "missing"]
     assert table["animal"].isna().tolist() == [False, False, True, True]
     assert table["reason"].iloc[3] == "the file ends"

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from pose_core.errors import VideoError
-from pose_core.io.video import VideoFile, open_video, to_rgb
+from pose_core.io.frame_pictures import to_rgb
+from pose_core.io.video import VideoFile, open_video
 from pose_core.synthetic.videos import overwrite_bytes, read_number, write_numbered_video
 
 KINDS = {

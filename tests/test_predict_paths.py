@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ from pose_core.reporting import LogReporter
 from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
 from pose_core.structures import Frame
-from pose_core.synthetic.videos import draw_number, overwrite_bytes, write_numbered_video
+from pose_core.synthetic.videos import copy_packets, draw_number, overwrite_bytes, write_numbered_video
 
 
 def make_run(path: Path, seed: int = 0) -> Path:
@@ -304,6 +305,61 @@ def test_damaged_frames_are_reported_and_kept_in_place(run: Path, tmp_path: Path
     assert "warning: " in result.stderr
     assert "3 of 20 frames could not be decoded and are marked as missing: 7-8, 13 (" in result.stderr
     assert result.stdout == f"{tmp_path / 'other' / 'v.parquet'}\n"
+
+
+VARYING = [0, 1, 2, 3, 12, 13, 14, 15, 27, 28]
+
+
+@pytest.mark.parametrize("name", ["v.mkv", "v.mp4", "v.mov", "v.ts"])
+def test_results_carry_the_times_of_frames(run: Path, name: str, tmp_path: Path) -> None:
+    video = tmp_path / name
+    write_numbered_video(video, 10, times=VARYING, options={"bf": "2"})
+    watcher = Watcher()
+    (outcome,) = predict(run, [video], tmp_path / "out", reporter=watcher)
+    assert outcome is not None
+    header, frames = read(outcome.result)
+    assert [f.time for f in frames] == pytest.approx([t / 30 for t in VARYING], abs=6e-4)
+    assert header.fps == pytest.approx(9 / 28 * 30, rel=1e-3)
+    (note,) = [n for n in watcher.notes if "evenly" in n]
+    assert note.startswith(f"{video}: its frames are not evenly spaced (33")
+    assert "to 400 ms)" in note
+
+
+def test_an_interrupted_result_keeps_the_times(run: Path, tmp_path: Path) -> None:
+    video = tmp_path / "v.mkv"
+    write_numbered_video(video, 40, times=[i + 5 * (i > 20) for i in range(40)])
+    (whole,) = predict(run, [video], tmp_path / "whole", batch_size=4)
+    with pytest.raises(KeyboardInterrupt):
+        predict(run, [video], tmp_path / "out", batch_size=4, reporter=Watcher(stop_at=12))
+    (resumed,) = predict(run, [video], tmp_path / "out", batch_size=4)
+    assert whole is not None
+    assert resumed is not None
+    assert resumed.result.read_bytes() == whole.result.read_bytes()
+
+
+def test_a_recording_that_begins_between_key_frames_says_so(run: Path, tmp_path: Path) -> None:
+    source, video = tmp_path / "source.nut", tmp_path / "cut.avi"
+    write_numbered_video(source, 24, codec="mpeg4", keyframe_every=8)
+    packets = copy_packets(source, video, first=3)
+    result = command(run, video, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert (
+        "5 of 21 frames could not be decoded and are marked as missing: 0-4 (refers to a key frame that the "
+        "file does not hold). Cut the recording anew" in result.stderr
+    )
+    assert len(packets) == 21
+    mixed = tmp_path / "mixed.avi"
+    mixed.write_bytes(video.read_bytes())
+    with av.open(str(mixed)) as container:
+        last = [(p.pos, p.size) for p in container.demux(video=0) if p.size][-1]
+    overwrite_bytes(mixed, *last)
+    (outcome,) = predict(run, [mixed], tmp_path / "out")
+    assert outcome is not None
+    assert outcome.missing == [(0, 4), (20, 20)]
+    assert outcome.reason is not None
+    assert outcome.reason.startswith(
+        "0-4: refers to a key frame that the file does not hold; 20: not decodable"
+    )
 
 
 def command(*arguments: object) -> object:

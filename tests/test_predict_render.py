@@ -136,6 +136,22 @@ def test_dots_are_on_their_frames(tmp_path: Path) -> None:
     assert [p.name for p in out.parent.iterdir()] == ["drawn.mp4"]
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".ts", ".avi"])
+@pytest.mark.parametrize("name", ["v.mkv", "v.mp4"])
+def test_frames_keep_their_times(name: str, suffix: str, tmp_path: Path) -> None:
+    video, out = tmp_path / name, tmp_path / f"drawn{suffix}"
+    times = [0, 1, 2, 3, 12, 13, 14, 15, 27, 28, 29, 30]
+    write_numbered_video(video, 12, times=times)
+    write_predictions(tmp_path / "p.parquet", video, 12)
+    render(tmp_path / "p.parquet", video, out)
+    frames = list(VideoSource(out).read())
+    assert [read_number(f.load()) for f in frames if f.load is not None] == list(range(12))
+    # An AVI file has places of a thirtieth of a second.
+    assert [f.time for f in frames] == pytest.approx(
+        [t / 30 for t in times], abs=0.017 if suffix == ".avi" else 1e-3
+    )
+
+
 @pytest.mark.parametrize("suffix", [".mkv", ".avi", ".mov"])
 def test_odd_sizes_are_padded(suffix: str, tmp_path: Path) -> None:
     video, out = tmp_path / "v.mkv", tmp_path / f"drawn{suffix}"

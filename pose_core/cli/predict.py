@@ -65,6 +65,7 @@ def predict(
     from pose_core.cli.terminal import TerminalReporter
     from pose_core.errors import DataError, VideoError, readable
     from pose_core.io.frame_ranges import count_ranges, describe_ranges
+    from pose_core.io.video import NO_KEY_FRAME
     from pose_core.prediction.job import Outcome
 
     reporter = TerminalReporter()
@@ -82,12 +83,14 @@ def predict(
             why = f" ({outcome.reason})" if outcome.reason else ""
             # Codecs predict frames from others, so damage spreads to frames that do decode.
             after = f" Frames {describe_ranges(outcome.doubtful)} refer to these and may be wrong."
+            advice = "Predict an undamaged copy of the file"
+            if outcome.reason == NO_KEY_FRAME:
+                advice = "Cut the recording anew, from a key frame or with encoding"
             reporter.note(
                 f"warning: {name}: {count_ranges(outcome.missing)} of {outcome.frames} frames could not be "
                 "decoded "
                 f"and are marked as missing: {describe_ranges(outcome.missing)}{why}."
-                f"{after if outcome.doubtful else ''} Predict an undamaged copy of the file, or go on "
-                "without them."
+                f"{after if outcome.doubtful else ''} {advice}, or go on without them."
             )
         # Flushed, so that a program behind a pipe can begin with the first result.
         print(outcome.result, flush=True)

@@ -13,8 +13,9 @@ import numpy as np
 from pose_core.catalog import get_catalog
 from pose_core.errors import DataError, PluginError, VideoError
 from pose_core.interfaces import Reader
+from pose_core.io.frame_pictures import to_rgb
 from pose_core.io.images import decode_image, read_image_file
-from pose_core.io.video import open_video, to_rgb
+from pose_core.io.video import open_video
 from pose_core.structures import ByteArray, EmbeddedImage, ImageFile, ImageReference, VideoFrame
 
 

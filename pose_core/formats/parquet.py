@@ -8,6 +8,7 @@ decoded, so that every frame from 0 to ``frames - 1`` is in the table. In pandas
 column                    type     what it holds
 ========================  =======  =======================================================================
 frame                     int64    number of the frame, from 0
+time                      float64  seconds after the first frame; null where there are no times
 status                    string   ``animal``; ``empty``: no animal was found; ``missing``: not decodable
 reason                    string   why the frame is missing; null otherwise
 image                     string   path of the image file; null for videos
@@ -18,13 +19,12 @@ score                     float32  confidence in the animal, 0 to 1
 box_x1 ... box_y2         float32  box of the animal in pixels
 <keypoint>.x, .y          float32  pixels; null where the keypoint was not found
 <keypoint>.score          float32  0 to 1; 0 where the keypoint was not found
-<unique keypoint>.x, ...  float32  keypoints that exist once a frame: on the first row of a frame, null on
-others ========================  =======
-=======================================================================
+<unique keypoint>.x, ...  float32  keypoints that exist once a frame: on its first row, null on others
+========================  =======  =======================================================================
 
 Coordinates are pixels of the frame, x to the right, y down, the centre of the top-left pixel at (0, 0). The
-schema's metadata hold, under the key ``pose_core``, a JSON object with the skeleton, source, size, frame rate
-and model::
+schema's metadata hold, under the key ``pose_core``, a JSON object with the skeleton, source, average frame
+rate and model::
 
     json.loads(pyarrow.parquet.read_schema("video.parquet").metadata[b"pose_core"])
 """
@@ -172,6 +172,7 @@ def _shorten_error(error: BaseException) -> str:
 def _make_schema(header: PredictionsHeader) -> pa.Schema:
     columns: list[tuple[str, pa.DataType]] = [
         ("frame", pa.int64()),
+        ("time", pa.float64()),
         ("status", pa.string()),
         ("reason", pa.string()),
         ("image", pa.string()),
@@ -249,6 +250,7 @@ def _make_batch(frames: list[Frame], skeleton: Skeleton, schema: pa.Schema) -> p
     ]
     columns: list[pa.Array] = [
         pa.array(np.array([f.index for f in frames], np.int64)[frame_of]),
+        pa.array([f.time for f in frames], pa.float64()).take(pa.array(frame_of)),
         repeat_rows(list(status)),
         repeat_rows([f.missing for f in frames]),
         repeat_rows([f.image for f in frames]),
@@ -304,7 +306,7 @@ def _make_frames(table: pa.Table, skeleton: Skeleton) -> Iterator[Frame]:
     score, track = _read_floats(table, "score"), _read_integers(table, "track")
     place = {name: i for i, name in enumerate(skeleton.individuals)}
     identity = np.array([place.get(n, -1) for n in table.column("identity").to_pylist()], np.int64)
-    reason, image = (table.column(n).to_pylist() for n in ("reason", "image"))
+    reason, image, time = (table.column(n).to_pylist() for n in ("reason", "image", "time"))
     unique = np.zeros((len(numbers), 0, 2), np.float32), np.zeros((len(numbers), 0), np.float32)
     if skeleton.unique_keypoints:
         unique = _read_points(table, skeleton.unique_keypoints)
@@ -324,4 +326,5 @@ def _make_frames(table: pa.Table, skeleton: Skeleton) -> Iterator[Frame]:
             unique_scores=unique[1][a],
             missing=reason[a],
             image=image[a],
+            time=time[a],
         )

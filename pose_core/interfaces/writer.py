@@ -20,7 +20,7 @@ class PredictionsHeader:
         source: the video, or the folder of images, that was predicted; a path as the user gave it.
         frames: number of frames.
         width, height: size of the frames in pixels; 0 where images differ in size.
-        fps: frames a second; 0 for images.
+        fps: frames a second, on average; 0 for images.
         model: name of the model.
         run: folder of the run.
         metadata: what the reader of the training project noted (``LabelledDataset.metadata``).

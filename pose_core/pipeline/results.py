@@ -144,10 +144,11 @@ def to_frames(
     for rows, result in groups:
         animals = _split_poses(result.found, skeleton, threshold)
         for row, (instances, unique, unique_scores) in zip(rows, animals, strict=True):
-            done[row] = Frame(items[row].index, instances, unique, unique_scores, image=items[row].image)
+            item = items[row]
+            done[row] = Frame(item.index, instances, unique, unique_scores, image=item.image, time=item.time)
     return [
         done[row]
         if row in done
-        else Frame.absent(item.index, skeleton, reasons[row] or "no picture", item.image)
+        else Frame.absent(item.index, skeleton, reasons[row] or "no picture", item.image, item.time)
         for row, item in enumerate(items)
     ]

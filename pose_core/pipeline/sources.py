@@ -35,12 +35,14 @@ class SourceFrame:
             :class:`~pose_core.errors.PoseError`. None when the frame could not be decoded.
         reason: why there is no picture; None when there is one.
         image: the image as text; None for videos and arrays.
+        time: seconds after the first frame; None where the source has no times.
     """
 
     index: int
     load: Callable[[], ByteArray] | None
     reason: str | None = None
     image: str | None = None
+    time: float | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ class SourceInfo:
         name: the path as the user gave it, or ``array``.
         frames: how many there are.
         width, height: of the frames in pixels; 0 where unknown beforehand (image files).
-        fps: frames a second; 0 for images and arrays.
+        fps: frames a second, on average; 0 for images and arrays.
+        even: whether frames follow each other at this rate, so that their numbers give their times.
+        step: usual seconds between two frames; 0 where unknown.
     """
 
     name: str
@@ -59,6 +63,8 @@ class SourceInfo:
     width: int
     height: int
     fps: float
+    even: bool = True
+    step: float = 0.0
 
 
 class FrameSource(ABC):
@@ -78,6 +84,11 @@ class FrameSource(ABC):
     @abstractmethod
     def info(self) -> SourceInfo:
         """Name, number of frames, size."""
+
+    @property
+    def notes(self) -> list[str]:
+        """A line for each thing that a user of the source should know and that is no damage."""
+        return []
 
     @abstractmethod
     def read(self, start: int = 0) -> Iterator[SourceFrame]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from pose_core.io.video import VideoFile, to_rgb
+from pose_core.io.frame_pictures import to_rgb
+from pose_core.io.video import VideoFile
 from pose_core.pipeline.sources import FrameSource, SourceFrame, SourceInfo
 
 
@@ -29,7 +31,15 @@ class VideoSource(FrameSource):
     def info(self) -> SourceInfo:
         """Path, number of frames, size and rate."""
         video = self._video
-        return SourceInfo(str(video.path), video.timeline.frames, video.width, video.height, video.fps)
+        frames = video.timeline
+        return SourceInfo(
+            str(video.path), frames.frames, video.width, video.height, frames.fps, frames.even, frames.step
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        """What :attr:`pose_core.io.video.VideoFile.notes` says."""
+        return self._video.notes
 
     def identity(self) -> dict[str, object]:
         """Name, size and time of the file."""
@@ -39,7 +49,9 @@ class VideoSource(FrameSource):
 
     def read(self, start: int = 0) -> Iterator[SourceFrame]:
         """Decode the frames from ``start`` on."""
+        times = [None if math.isnan(t) else t for t in self._video.timeline.times.tolist()]
         for number, frame, reason in self._video.frames(start):
             # Converted to RGB only when the frame is loaded, by a helper thread instead of the reader.
-            yield SourceFrame(number, None if frame is None else partial(to_rgb, frame), reason)
+            load = None if frame is None else partial(to_rgb, frame)
+            yield SourceFrame(number, load, reason, time=times[number])
         self.doubtful = self._video.doubtful

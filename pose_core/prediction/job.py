@@ -20,7 +20,7 @@ import torch
 from pose_core.errors import DataError, PoseError, argument
 from pose_core.interfaces import PredictionsHeader, Writer
 from pose_core.io.files import parse_json, write_whole
-from pose_core.io.frame_ranges import FrameRange, add_to_ranges
+from pose_core.io.frame_ranges import FrameRange, add_to_ranges, describe_ranges
 from pose_core.model.weights import file_hash
 from pose_core.pipeline.sources import FrameSource
 from pose_core.pipeline.threads import Timing
@@ -41,7 +41,7 @@ class Outcome:
         result: the file of predictions.
         frames: in it.
         missing: runs (first, last) of frames that could not be decoded.
-        reason: why the first of them is missing.
+        reason: why they are missing; where reasons differ, each with its frames.
         doubtful: runs of frames that refer to damaged ones and may show something wrong.
         timing: of the frames predicted now; None when the result was there already.
     """
@@ -155,6 +155,8 @@ class Job:
         try:
             if journal.note:
                 tell(f"{self.name}: {journal.note}")
+            for line in self.source.notes:
+                tell(f"{self.name}: {line}")
             timing = self._predict_rest(estimator, journal, progress)
             seen = _Missing()
 
@@ -244,15 +246,25 @@ def _hash_content(content: object) -> str:
 
 
 class _Missing:
-    """Collect runs of missing frames, and the first reason, as frames pass by."""
+    """Collect runs of missing frames, and the reasons, as frames pass by."""
+
+    _LISTED = 3
 
     def __init__(self) -> None:
         self.runs: list[FrameRange] = []
-        self.reason: str | None = None
+        self._reasons: dict[str, list[FrameRange]] = {}
+
+    @property
+    def reason(self) -> str | None:
+        if len(self._reasons) < 2:
+            return next(iter(self._reasons), None)
+        each = [f"{describe_ranges(runs)}: {reason}" for reason, runs in self._reasons.items()]
+        more = len(each) - self._LISTED
+        return "; ".join(each[: self._LISTED]) + (f"; and {more} more reasons" if more > 0 else "")
 
     def watch(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         for frame in frames:
             if frame.missing is not None:
-                self.reason = self.reason or frame.missing
                 add_to_ranges(self.runs, frame.index)
+                add_to_ranges(self._reasons.setdefault(frame.missing, []), frame.index)
             yield frame

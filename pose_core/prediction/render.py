@@ -18,7 +18,7 @@ from pose_core.errors import DataError, PoseError, VideoError, argument
 from pose_core.interfaces import PredictionsHeader, PredictionsStream
 from pose_core.interfaces.prediction_files import open_predictions
 from pose_core.io.files import disk_errors, make_folder, put_in_place
-from pose_core.pipeline.sources import FrameSource
+from pose_core.pipeline.sources import FrameSource, SourceInfo
 from pose_core.pipeline.threads import Channel, Flow, Stopped
 from pose_core.pipeline.video import VideoSource
 from pose_core.prediction.inputs import find_inputs
@@ -27,6 +27,15 @@ from pose_core.structures import ByteArray, Frame
 
 IMAGES_PER_SECOND = 10.0
 """Rate of a video made of image files, which have none."""
+
+# Holds the usual rates exactly, and is as fine as MPEG-4 allows.
+_FINE_CLOCK = Fraction(1, 60_000)
+
+# They store none, or few; there frames have places at even steps.
+_KEEP_NO_TIMES = ("avi", "mpeg")
+
+_Picture = tuple[ByteArray, float | None]
+"""A drawn frame, and its time in seconds."""
 
 
 def render(
@@ -40,6 +49,8 @@ def render(
     reporter: Reporter | None = None,
 ) -> None:
     """Write a video with the predicted animals drawn into it, frame by frame.
+
+    Each frame keeps its time. AVI files have places at even steps alone; there a frame takes the nearest.
 
     Args:
         predictions: file of any format that can be read back.
@@ -73,7 +84,7 @@ def render(
                 _draw_pictures(stream, source, threshold, radius, reporter or current_reporter()),
                 temporary,
                 out,
-                source.info.fps,
+                source.info,
             )
             put_in_place(temporary, out)
     finally:
@@ -100,14 +111,14 @@ def _draw_pictures(
     threshold: float,
     radius: float | None,
     reporter: Reporter,
-) -> Iterator[ByteArray]:
+) -> Iterator[_Picture]:
     """Draw the frames; the source is decoded in a thread of its own."""
     total = source.info.frames
     skeleton = stream.header.skeleton
     found = iter(stream)
     waiting: Frame | None = next(found, None)
     last: ByteArray | None = None
-    for index, picture in _decode(source):
+    for index, picture, time in _decode(source):
         # Predictions are joined to frames by their number.
         while waiting is not None and waiting.index < index:
             waiting = next(found, None)
@@ -117,16 +128,16 @@ def _draw_pictures(
         elif last is None:
             last = np.zeros((source.info.height or 64, source.info.width or 64, 3), np.uint8)
         if picture is None:
-            yield draw_note(last, f"frame {index} is missing")
+            yield draw_note(last, f"frame {index} is missing"), time
         elif frame is None or frame.missing is not None:
-            yield picture
+            yield picture, time
         else:
-            yield draw_instances(picture, frame, skeleton, threshold=threshold, radius=radius)
+            yield draw_instances(picture, frame, skeleton, threshold=threshold, radius=radius), time
         reporter.progress("drawing", index + 1, total)
 
 
-def _decode(source: FrameSource) -> Iterator[tuple[int, ByteArray | None]]:
-    def read(out: Channel[tuple[int, ByteArray | None]]) -> None:
+def _decode(source: FrameSource) -> Iterator[tuple[int, ByteArray | None, float | None]]:
+    def read(out: Channel[tuple[int, ByteArray | None, float | None]]) -> None:
         for item in source.read():
             picture: ByteArray | None = None
             if item.load is not None:
@@ -135,11 +146,11 @@ def _decode(source: FrameSource) -> Iterator[tuple[int, ByteArray | None]]:
                 except DataError:
                     # An image file that cannot be decoded is shown as missing.
                     picture = None
-            out.put((item.index, picture))
+            out.put((item.index, picture, item.time))
         out.end()
 
     with Flow() as flow:
-        pictures: Channel[tuple[int, ByteArray | None]] = flow.channel(4)
+        pictures: Channel[tuple[int, ByteArray | None, float | None]] = flow.channel(4)
         flow.start("read", lambda: read(pictures))
         try:
             yield from pictures
@@ -148,9 +159,9 @@ def _decode(source: FrameSource) -> Iterator[tuple[int, ByteArray | None]]:
             raise
 
 
-def _encode(pictures: Iterator[ByteArray], path: Path, out: Path, fps: float) -> None:
-    rate = Fraction(fps or IMAGES_PER_SECOND).limit_denominator(100_000)
-    first = next(pictures)
+def _encode(pictures: Iterator[_Picture], path: Path, out: Path, source: SourceInfo) -> None:
+    rate = Fraction(source.fps or IMAGES_PER_SECOND).limit_denominator(100_000)
+    first, _ = begin = next(pictures)
     height, width = first.shape[:2]
     try:
         container = av.open(str(path), "w")
@@ -160,8 +171,17 @@ def _encode(pictures: Iterator[ByteArray], path: Path, out: Path, fps: float) ->
         raise _explain_failure(out, error) from None
     try:
         with container:
-            stream = _add_stream(container, rate, width + width % 2, height + height % 2)
-            for number, picture in enumerate(_chain(first, pictures)):
+            options = {}
+            if not source.even and container.format.name in _KEEP_NO_TIMES:
+                rate = Fraction(1 / source.step).limit_denominator(1000)
+                # With reordered frames an empty place comes too late.
+                options = {"bf": "0"}
+            stream = _add_stream(container, rate, width + width % 2, height + height % 2, options)
+            clock = 1 / rate
+            if not source.even and container.format.name not in _KEEP_NO_TIMES:
+                clock = stream.codec_context.time_base = _FINE_CLOCK
+            due = 0
+            for number, (picture, time) in enumerate(_chain(begin, pictures)):
                 if picture.shape != first.shape:
                     raise VideoError(
                         f"{out}: frame {number} has {picture.shape[1]} x {picture.shape[0]} pixels, the "
@@ -170,18 +190,25 @@ def _encode(pictures: Iterator[ByteArray], path: Path, out: Path, fps: float) ->
                 # The pixel format (yuv420p) halves both sides for colours, so that they must be even.
                 even = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
                 frame = VideoFrame.from_ndarray(even, format="rgb24")
-                frame.pts = number
-                frame.time_base = 1 / rate
+                # Even frames are counted: their times may be rounded to milliseconds.
+                at = number if source.even or time is None else round(time / clock)
+                frame.pts = max(at, due)
+                frame.time_base = clock
+                due = frame.pts + 1
                 container.mux(stream.encode(frame))
             container.mux(stream.encode())
     except av.FFmpegError as error:
         raise _explain_failure(out, error) from None
 
 
-def _add_stream(container: OutputContainer, rate: Fraction, width: int, height: int) -> VideoStream:
+def _add_stream(
+    container: OutputContainer, rate: Fraction, width: int, height: int, options: dict[str, str]
+) -> VideoStream:
     # H.264 plays everywhere; builds of FFmpeg without libx264 have MPEG-4 at least.
     if "libx264" in av.codecs_available and "libx264" in container.supported_codecs:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "veryfast"})
+        stream = container.add_stream(
+            "libx264", rate=rate, options={"crf": "18", "preset": "veryfast", **options}
+        )
     else:
         stream = container.add_stream("mpeg4", rate=rate, options={"qscale": "3"})
     assert isinstance(stream, VideoStream)
@@ -189,7 +216,7 @@ def _add_stream(container: OutputContainer, rate: Fraction, width: int, height: 
     return stream
 
 
-def _chain(first: ByteArray, others: Iterator[ByteArray]) -> Iterator[ByteArray]:
+def _chain(first: _Picture, others: Iterator[_Picture]) -> Iterator[_Picture]:
     yield first
     yield from others
 

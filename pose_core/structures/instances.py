@@ -169,6 +169,8 @@ class Frame:
         missing: why the frame has no result (it could not be decoded ...); None for an ordinary frame.
         image: the image as text (path of a file, ``clip.mp4 frame 17``), for sequences of images; None for
             videos and arrays.
+        time: seconds after the first frame of the video; None for images, and where the container stores no
+            times.
     """
 
     index: int
@@ -178,9 +180,17 @@ class Frame:
     unique_scores: FloatArray = field(default_factory=lambda: np.zeros((0,), np.float32))
     missing: str | None = None
     image: str | None = None
+    time: float | None = None
 
     @classmethod
-    def absent(cls, index: int, skeleton: Skeleton, reason: str, image: str | None = None) -> Frame:
+    def absent(
+        cls,
+        index: int,
+        skeleton: Skeleton,
+        reason: str,
+        image: str | None = None,
+        time: float | None = None,
+    ) -> Frame:
         """The explicit record of a frame that could not be decoded."""
         unique = len(skeleton.unique_keypoints)
         return cls(
@@ -190,6 +200,7 @@ class Frame:
             unique_scores=np.zeros(unique, np.float32),
             missing=reason,
             image=image,
+            time=time,
         )
 
     def renumbered(self, index: int) -> Frame:

@@ -1,4 +1,4 @@
-"""Write small videos that show the number of each frame, for tests."""
+"""Write small videos that show the number of each frame, and cut and damage them, for tests."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.bitstream import BitStreamFilterContext
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -50,8 +52,9 @@ def write_numbered_video(
     options: Mapping[str, str] | None = None,
     times: Sequence[int] | None = None,
     rotation: int = 0,
+    rate: int = 30,
 ) -> list[tuple[int, int]]:
-    """Encode pictures 0, 1, 2 ... as a video at 30 frames a second.
+    """Encode pictures 0, 1, 2 ... as a video.
 
     Args:
         path: its ending names the container.
@@ -61,14 +64,15 @@ def write_numbered_video(
         pixels: FFmpeg's pixel format.
         keyframe_every: distance of frames that refer to no other.
         options: of the codec; ``{"bf": "2"}`` gives B-frames.
-        times: when each frame is shown, in ticks of 1/30 s; even steps by default.
+        times: when each frame is shown, in ticks of 1 / rate; even steps by default.
         rotation: degrees counter-clockwise by which a player turns the picture.
+        rate: frames a second.
 
     Returns:
         (position, size) in the file of each packet, in order of storage.
     """
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=30, options=dict(options or {}))
+        stream = container.add_stream(codec, rate=rate, options=dict(options or {}))
         assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, pixels
         stream.codec_context.gop_size = keyframe_every
@@ -77,12 +81,79 @@ def write_numbered_video(
         for number in range(frames):
             frame = VideoFrame.from_ndarray(draw_number(number % 256, width, height), format="rgb24")
             frame.pts = number if times is None else times[number]
-            frame.time_base = Fraction(1, 30)
+            frame.time_base = Fraction(1, rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     # The last packet of a demuxer only flushes decoders; it holds nothing.
     with av.open(str(path)) as written:
         return [(p.pos or 0, p.size) for p in written.demux(video=0) if p.size]
+
+
+def copy_packets(
+    source: Path,
+    target: Path,
+    *,
+    first: int = 0,
+    leave_out: Sequence[int] = (),
+    cover: bool = False,
+    covered_by: str = "mjpeg",
+    rotation: int = 0,
+    options: Mapping[str, str] | None = None,
+) -> list[tuple[int, bool]]:
+    """Copy the packets of a numbered video without encoding, as programs that cut recordings do.
+
+    Args:
+        source: a video with exact times (.mp4, .nut).
+        target: its ending names the container.
+        first: the packet to begin with.
+        leave_out: further packets that are not copied.
+        cover: put a picture of one frame before the video, as a stream of its own.
+        covered_by: codec of the cover.
+        rotation: degrees counter-clockwise by which a player turns the picture.
+        options: of the container.
+
+    Returns:
+        of each packet that was copied the number of its frame, and whether it is a key frame.
+    """
+    numbers = []
+    with av.open(str(source)) as old, av.open(str(target), "w", options=dict(options or {})) as new:
+        beside: VideoStream | None = None
+        if cover:
+            added = new.add_stream(covered_by, rate=30)
+            assert isinstance(added, VideoStream)
+            beside = added
+            beside.width, beside.height = 32, 32
+            beside.pix_fmt = "yuvj420p" if covered_by == "mjpeg" else "yuv420p"
+            if target.suffix in (".mp4", ".mkv"):
+                beside.disposition = Disposition.attached_pic
+        # Opaque: the codec need not have an encoder of the decoder's name.
+        stream = new.add_stream_from_template(old.streams.video[0], opaque=True)
+        # An AVI file has a place at each step of this clock.
+        stream.time_base = Fraction(1, 30)
+        if rotation:
+            stream.set_display_rotation(rotation)
+        filtered = None
+        if target.suffix == ".avi" and old.streams.video[0].codec_context.name == "h264":
+            filtered = BitStreamFilterContext("h264_mp4toannexb", old.streams.video[0])
+        packets = [p for p in old.demux(video=0) if p.size]
+        step = round(1 / (30 * packets[0].time_base))
+        begin = min(p.dts for p in packets[first:] if p.dts is not None)
+        earliest = min(p.pts for p in packets if p.pts is not None)
+        if beside is not None:
+            picture = VideoFrame.from_ndarray(np.full((32, 32, 3), 200, np.uint8), format="rgb24")
+            picture.pts, picture.time_base = 0, Fraction(1, 30)
+            new.mux([*beside.encode(picture), *beside.encode()])
+        for at, packet in enumerate(packets):
+            if at < first or at in leave_out:
+                continue
+            assert packet.pts is not None
+            assert packet.dts is not None
+            numbers.append((round((packet.pts - earliest) / step), packet.is_keyframe))
+            packet.pts, packet.dts = packet.pts - begin, packet.dts - begin
+            for copy in filtered.filter(packet) if filtered else (packet,):
+                copy.stream = stream
+                new.mux(copy)
+    return numbers
 
 
 def overwrite_bytes(path: Path, position: int, size: int, value: int = 0) -> None:
