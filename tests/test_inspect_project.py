@@ -196,7 +196,9 @@ def test_labels_are_inspected_where_no_training_is_possible(pose: Any, doubtful:
 def test_mistakes_are_refused(pose: Any, doubtful: Path, tmp_path: Path) -> None:
     assert "did you mean unet?" in pose.refuses("inspect", doubtful, "--model", "unnet")
     assert "does not exist" in pose.refuses("inspect", tmp_path / "nowhere")
-    assert "nowhere" in pose.refuses("inspect", doubtful, "--sheet", tmp_path / "nowhere" / "doubt.png")
+    assert "--sheet doubt.jpg: must end in .png" in pose.refuses("inspect", doubtful, "--sheet", "doubt.jpg")
+    (tmp_path / "file").touch()
+    assert "is a file" in pose.refuses("inspect", doubtful, "--sheet", tmp_path / "file" / "doubt.png")
 
 
 def test_nothing_is_drawn_where_nothing_is_in_doubt(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pose_core.data.projects import read_with
-from pose_core.errors import PoseError, argument, command, readable
+from pose_core.errors import ConfigError, PoseError, argument, command, readable
 from pose_core.inspection.labels import LabelSummary, summarize_labels
 from pose_core.inspection.suspicions import KINDS, Suspicion, find_suspicions
-from pose_core.io.files import disk_errors
+from pose_core.io.files import disk_errors, make_folder
 from pose_core.structures import LabelledDataset
 
 if TYPE_CHECKING:
@@ -141,9 +141,10 @@ def inspect_project(
         estimate: measure a training step, to tell memory and time.
 
     Raises:
-        PoseError: the project cannot be read, or a name or setting is wrong.
-        OSError: the picture cannot be written.
+        PoseError: the project cannot be read, a name or setting is wrong, or the picture cannot be written.
     """
+    if sheet is not None and Path(sheet).suffix.lower() != ".png":
+        raise ConfigError(f"{argument('sheet', str(sheet))}: must end in .png")
     dataset, reader = read_with(Path(project))
     suspicions = find_suspicions(dataset)
     report = ProjectReport(dataset, reader, summarize_labels(dataset), tuple(suspicions))
@@ -152,6 +153,7 @@ def inspect_project(
         # Imported late, as is the training below: reading and counting labels needs neither.
         from pose_core.inspection.sheet import draw_suspicions
 
+        make_folder(Path(sheet).parent)
         with disk_errors(Path(sheet)):
             drawn = Path(sheet) if draw_suspicions(dataset, suspicions, Path(sheet)) else None
     from pose_core.training.prepare import prepare

@@ -42,6 +42,8 @@ _PROGRESS = re.compile(
 )
 """Lines about work that goes well, until it does not."""
 
+_MISSING = re.compile(r"^warning: .* could not be decoded and (are|is) marked as missing: ")
+
 _OF_PLUGINS = re.compile(r"; plugins not loaded: .*|\(\w+: .*\); the plugin .*is broken")
 
 LONGEST = 2500
@@ -188,6 +190,9 @@ def problem(ended: Ended, folder: Path, codes: Sequence[int] = (0, 2)) -> str:
         return f"not one line: {ended.errors}" if _PYTHON.search(ended.errors) else ""
     lines = [line for line in ended.errors.splitlines() if line.strip()]
     told = [line for line in lines if not _PROGRESS.search(line)]
+    # A result that lacks frames is a result, and the exit code says that some are missing.
+    if not told and any(_MISSING.search(line) for line in lines):
+        return ""
     if len(told) != 1 or not told[0].startswith("error: ") or not told[0][7:].strip():
         return f"not one line: {ended.errors}"
     # What became of a plugin is told with the name of its exception: its author is the one who reads it.
