@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
 from pose_core.catalog import Component, get_catalog
+from pose_core.data.positions import check_positions
 from pose_core.errors import DataError, PluginError, setting
 from pose_core.interfaces import Reader
 from pose_core.io.files import is_file
 from pose_core.specs import ReaderConfig
-from pose_core.structures import LabelledDataset, LabelledImage
-
-TOLERANCE = 1.0
-"""Pixels by which a label may lie beyond the edge of its image; such a label is moved onto the edge.
-Labelling tools that count pixel corners instead of centres put labels on the edge up to half a pixel
-outside."""
+from pose_core.structures import LabelledDataset
 
 
 def read_project(path: Path, reader: ReaderConfig | None = None) -> LabelledDataset:
@@ -60,7 +54,7 @@ def read_with(path: Path, reader: ReaderConfig | None = None) -> tuple[LabelledD
             f"reader {component.full_name!r} returned {type(dataset).__name__}, not a LabelledDataset"
         )
     whole = replace(dataset, notes=(*notes, *dataset.notes))
-    return check_project(whole, component.full_name), component.full_name
+    return check_project(whole, component.full_name, made.strict), component.full_name
 
 
 def _find(path: Path) -> tuple[Component, tuple[str, ...]]:
@@ -110,14 +104,16 @@ def _default_config(component: Component, path: Path) -> ReaderConfig:
     return config
 
 
-def check_project(dataset: LabelledDataset, reader: str) -> LabelledDataset:
+def check_project(dataset: LabelledDataset, reader: str, strict: bool = False) -> LabelledDataset:
     """Check what every format must fulfil, so that readers need not.
 
-    Labels up to 1 pixel beyond the edge of their image are moved onto the edge (with a note).
+    Labels outside their images are refused, left out or moved onto the edge, see
+    :mod:`pose_core.data.positions`.
 
     Args:
         dataset: as the reader made it.
         reader: name of the reader, for messages.
+        strict: refuse every label outside its image, as ``Reader.strict`` says.
 
     Returns:
         the project, usable.
@@ -133,44 +129,8 @@ def check_project(dataset: LabelledDataset, reader: str) -> LabelledDataset:
     if twice := [name for name, count in Counter(i.name for i in dataset.images).items() if count > 1]:
         more = f" (and {len(twice) - 1} more)" if len(twice) > 1 else ""
         raise DataError(f"{dataset.root}: image {twice[0]!r} is listed twice{more}; keep one entry")
-    labels = _Labels(dataset)
-    if not len(labels.points):
-        raise DataError(
-            f"{dataset.root}: no keypoint is labelled in any of {len(dataset.images)} images; label some "
-            "first"
-        )
     _check_files(dataset)
-    return _check_positions(dataset, labels)
-
-
-class _Labels:
-    """All labelled keypoints of a project in one array, so that checks need no loop.
-
-    Attributes:
-        points: (L, 2) float32.
-        image: (L,) row of the image.
-        slot: (L,) index of the keypoint among ``names``.
-        names: keypoints, then unique keypoints.
-    """
-
-    def __init__(self, dataset: LabelledDataset) -> None:
-        skeleton, images = dataset.skeleton, dataset.images
-        self.names = (*skeleton.keypoints, *skeleton.unique_keypoints)
-        k, u = skeleton.num_keypoints, len(skeleton.unique_keypoints)
-        counts = [len(i.instances) for i in images]
-        points = np.concatenate(
-            [i.instances.keypoints.reshape(-1, 2) for i in images] + [i.unique_keypoints for i in images]
-        )
-        rows = np.arange(len(images))
-        image = np.concatenate([np.repeat(rows, np.multiply(counts, k)), np.repeat(rows, u)])
-        slot = np.concatenate([np.tile(np.arange(k), sum(counts)), np.tile(np.arange(u) + k, len(images))])
-        labelled = ~np.isnan(points).any(axis=1)
-        self.points, self.image, self.slot = points[labelled], image[labelled], slot[labelled]
-
-    def describe(self, label: int, images: Sequence[LabelledImage]) -> str:
-        """One label for a message."""
-        x, y = (f"{float(v):g}" for v in self.points[label])
-        return f"image {images[self.image[label]].name!r}: keypoint {self.names[self.slot[label]]!r} at ({x}, {y})"
+    return check_positions(dataset, strict)
 
 
 def _check_shapes(dataset: LabelledDataset, reader: str) -> None:
@@ -206,43 +166,3 @@ def _check_files(dataset: LabelledDataset) -> None:
             f"{dataset.root}: {len(missing)} of {len(dataset.images)} labelled images are missing, "
             f"the first is {missing[0].image}; restore the files or remove their labels"
         )
-
-
-def _check_positions(dataset: LabelledDataset, labels: _Labels) -> LabelledDataset:
-    """Refuse infinite and outside labels, move those just beyond the edge onto it."""
-    infinite = np.flatnonzero(np.isinf(labels.points).any(axis=1))
-    if len(infinite):
-        raise DataError(
-            f"{dataset.root}: {labels.describe(infinite[0], dataset.images)} is infinite "
-            f"({len(infinite)} such labels); correct or delete it"
-        )
-    sizes = np.array([(image.width, image.height) for image in dataset.images], np.float64)
-    limit = sizes[labels.image] - 0.5
-    beyond = np.maximum(labels.points - limit, -0.5 - labels.points).max(axis=1)
-    outside = np.flatnonzero(beyond > TOLERANCE)
-    if len(outside):
-        first = outside[0]
-        width, height = sizes[labels.image[first]].astype(int)
-        raise DataError(
-            f"{dataset.root}: {labels.describe(first, dataset.images)} is outside the {width} x {height} "
-            "image "
-            f"({len(outside)} such labels); correct or delete it"
-        )
-    near = np.flatnonzero(beyond > 0)
-    if not len(near):
-        return dataset
-    images = list(dataset.images)
-    for row in np.unique(labels.image[near]):
-        images[row] = _clipped(images[row])
-    note = f"{len(near)} labels up to {TOLERANCE:g} px outside their image were moved onto its edge"
-    return replace(dataset, images=tuple(images), notes=(*dataset.notes, note))
-
-
-def _clipped(image: LabelledImage) -> LabelledImage:
-    low, high = np.float32(-0.5), np.array([image.width, image.height], np.float32) - np.float32(0.5)
-    keypoints = image.instances.keypoints.clip(low, high)
-    return replace(
-        image,
-        instances=replace(image.instances, keypoints=keypoints),
-        unique_keypoints=image.unique_keypoints.clip(low, high),
-    )
