@@ -122,7 +122,9 @@ def load_pretrained(
     tensors = read_tensors(path).tensors
     state = dict(tensors if convert is None else convert(tensors))
     if problems := misfits(module.state_dict(), state):
-        raise WeightsError(f"{path}: holds the weights of another network: {listed(problems, most=5)}; delete it")
+        raise WeightsError(
+            f"{path}: holds the weights of another network: {listed(problems, most=5)}; delete it"
+        )
     # Compared before, since torch lists every name in an error of hundreds of lines.
     module.load_state_dict(state)
     return True

@@ -12,7 +12,7 @@ from pose_core.errors import DataError
 from pose_core.interfaces import Reader
 from pose_core.io.files import is_file
 from pose_core.io.images import read_image_size
-from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
+from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage
 from pose_deeplabcut.column_checks import check_columns
 from pose_deeplabcut.columns import UNIQUE
 from pose_deeplabcut.config import ProjectReaderConfig
