@@ -52,7 +52,7 @@ def check_positions(dataset: LabelledDataset, strict: bool) -> LabelledDataset:
             f"{dataset.root}: no keypoint is labelled in any of {len(dataset.images)} images; label some "
             "first"
         )
-    infinite = np.isinf(labels.points).any(axis=1)
+    infinite: _Mask = np.asarray(np.isinf(labels.points).any(axis=1))
     if infinite.any():
         raise DataError(
             f"{dataset.root}: {listed([f'{each} is infinite' for each in labels.describe(infinite)])}; "
@@ -142,7 +142,7 @@ class _Labels:
         """Describe labels for a message: ``image 'a.png': keypoint 'nose' at (3, 4)``."""
         return [
             f"image {self.images[self.image[i]].name!r}: keypoint {self.names[self.slot[i]]!r} at {self._at(i)}"
-            for i in np.flatnonzero(which)
+            for i in np.flatnonzero(which).tolist()
         ]
 
     def name_first(self, which: _Mask) -> str:
@@ -153,7 +153,7 @@ class _Labels:
 
     def describe_outside(self, which: _Mask) -> list[str]:
         """Describe labels outside their images."""
-        rows = np.flatnonzero(which)
+        rows = np.flatnonzero(which).tolist()
         return [
             f"{each} is outside the {self._size(i)} image"
             for each, i in zip(self.describe(which), rows, strict=True)

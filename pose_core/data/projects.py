@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,15 @@ from pydantic import ValidationError
 
 from pose_core.catalog import Component, get_catalog
 from pose_core.data.positions import check_positions
-from pose_core.errors import DataError, PluginError, setting
+from pose_core.errors import DataError, PluginError, listed, setting
 from pose_core.interfaces import Reader
 from pose_core.io.files import is_file
 from pose_core.specs import ReaderConfig
 from pose_core.structures import LabelledDataset
+
+_IMAGES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".mp4", ".avi", ".mov", ".mkv"})
+_LOOKED_AT = 1000
+"""Files and folders at most that are looked at where a folder is no project itself."""
 
 
 def read_project(path: Path, reader: ReaderConfig | None = None) -> LabelledDataset:
@@ -63,14 +69,10 @@ def _find(path: Path) -> tuple[Component, tuple[str, ...]]:
     accepting: list[Component] = []
     notes: list[str] = []
     for component in components:
-        # A broken reader must not keep the others from reading their own projects.
-        try:
-            accepts = component.factory().accepts(path)
-        except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            notes.append(f"reader {component.full_name} could not look at {path}: {reason}")
-            continue
-        if accepts:
+        answer = _ask(component, path)
+        if isinstance(answer, str):
+            notes.append(f"reader {component.full_name} could not look at {path}: {answer}")
+        elif answer:
             accepting.append(component)
     if len(accepting) == 1:
         return accepting[0], tuple(notes)
@@ -85,11 +87,41 @@ def _find(path: Path) -> tuple[Component, tuple[str, ...]]:
         raise DataError(
             f"{path} cannot be read: no installed plugin offers a reader of labelled projects{others}"
         )
+    if near := _look_around(path, components):
+        raise DataError(
+            f"{path} is no labelled project itself; name {'this one' if len(near) == 1 else 'one of these'}: "
+            f"{listed(near, ', ')}"
+        )
     looked_for = "; ".join([f"{c.full_name} ({c.definition.summary})" for c in components] + notes)
     raise DataError(
         f"{path} is no labelled project that an installed reader recognises; installed: {looked_for}"
         f"{get_catalog().not_installed('reader')}"
     )
+
+
+def _ask(component: Component, path: Path) -> bool | str:
+    """Ask whether a reader accepts a path; text says why it could not answer."""
+    # A broken reader must not keep the others from reading their own projects.
+    try:
+        return bool(component.factory().accepts(path))
+    except Exception as error:
+        return " ".join(str(error).split()) or type(error).__name__
+
+
+def _look_around(path: Path, components: Sequence[Component]) -> list[str]:
+    """List what a reader takes in a folder, in the folders in it, or above it."""
+    inside: list[Path] = []
+    if path.is_dir():
+        # A folder of images may hold a hundred thousand files, and every reader is asked about each.
+        there = (p for pattern in ("*", "*/*") for p in path.glob(pattern))
+        inside = sorted(islice((p for p in there if p.suffix.lower() not in _IMAGES), _LOOKED_AT))
+    taken = [
+        candidate
+        for candidate in (*inside, path.resolve().parent)
+        if any(_ask(component, candidate) is True for component in components)
+    ]
+    # A folder and the file in it that makes it a project are the same project.
+    return [str(candidate) for candidate in taken if candidate.parent not in taken]
 
 
 def _default_config(component: Component, path: Path) -> ReaderConfig:

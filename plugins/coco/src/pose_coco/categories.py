@@ -142,9 +142,9 @@ def choose_categories(
 def read_limbs(path: Path, category: Category, base: str, notes: list[str]) -> list[tuple[str, str]]:
     """Read the limbs of a category as pairs of keypoint names.
 
-    COCO counts keypoints from 1, and about one published file in five from 0. The file tells: from 0 where a
-    limb names keypoint 0 and none the last number, K, or a higher one. Both at once contradict each other, and whichever were
-    taken, the wrong one would join wrong keypoints everywhere.
+    COCO counts keypoints from 1, about one published file in five from 0. The file tells: from 0 where a
+    limb names keypoint 0 and none the last number, K, or a higher one. Both at once contradict each other, and
+    the wrong choice would join wrong keypoints everywhere.
 
     Args:
         path: of the file, for messages.

@@ -204,7 +204,7 @@ def parse_numbers(
     if not values:
         return np.zeros((0, width))
     if (rows := np.flatnonzero((np.abs(found) > far).any(axis=1))).size:
-        called = listed([f"{key} of {call(annotations[row])}" for row in rows], ", ")
+        called = listed([f"{key} of {call(annotations[row])}" for row in rows.tolist()], ", ")
         raise DataError(f"{path}: {called} holds a number that is out of range")
     return found
 

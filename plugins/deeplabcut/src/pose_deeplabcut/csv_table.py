@@ -15,29 +15,9 @@ from pose_deeplabcut.columns import MULTI_LEVELS, SINGLE_LEVELS, Columns
 from pose_deeplabcut.tables import LabelTable
 
 # What pandas takes for a missing value (its documentation of ``read_csv``), and so DeepLabCut.
-_MISSING = frozenset(
-    [
-        "#N/A",
-        "#N/A N/A",
-        "#NA",
-        "-1.#IND",
-        "-1.#QNAN",
-        "-NaN",
-        "-nan",
-        "1.#IND",
-        "1.#QNAN",
-        "<NA>",
-        "N/A",
-        "NA",
-        "NULL",
-        "NaN",
-        "None",
-        "n/a",
-        "nan",
-        "null",
-        "",
-    ]
-)
+_MISSING = {"", "NA", "N/A", "n/a", "<NA>", "NULL", "null", "NaN", "nan", "-NaN", "-nan", "None"}
+# Those that spreadsheets write for a formula without a value.
+_MISSING |= {"#N/A", "#N/A N/A", "#NA", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"}
 
 
 class CsvRows:
