@@ -106,7 +106,7 @@ def test_no_output_has_a_position_of_it(run: Run, tmp_path: Path) -> None:
 
 def test_estimators_and_evaluation_do_without_it(run: Run) -> None:
     image = cv2.imread(str(Path(run.spec.data.source) / "images" / "3.png"))
-    (frame,) = pose_core.PoseEstimator(run.path, device="cpu").predict([image])
+    (frame,) = pose_core.load(run.path, device="cpu").predict([image])
     assert np.isnan(frame.instances.keypoints[:, 2]).all()
     assert (frame.instances.keypoint_scores[:, 2] == 0).all()
     assert np.isfinite(frame.instances.keypoints[:, :2]).any()

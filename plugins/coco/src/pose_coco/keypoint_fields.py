@@ -19,6 +19,7 @@ from pose_core.errors import DataError, listed, setting
 
 MAIN = "keypoints"
 _SUFFIX = "_kpts"
+_USUAL = ("foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
 _FAR = 1e9
 """Pixels; no image is that large."""
 
@@ -82,12 +83,11 @@ def find_parts(
     Raises:
         DataError: a wanted field does not exist, or annotations disagree on the number of its keypoints.
     """
-    fields = dict.fromkeys(
-        key
-        for annotation in annotations
-        for key, value in annotation.items()
-        if key.endswith(_SUFFIX) and value
-    )
+    present = {
+        key for entry in annotations for key, value in entry.items() if key.endswith(_SUFFIX) and value
+    }
+    # Not as they come: animals that lack one must not change the order of keypoints.
+    fields = [*(f for f in _USUAL if f in present), *sorted(present - set(_USUAL))]
     there = (MAIN, *fields)
     if unknown := [field for field in wanted or () if field not in there]:
         raise DataError(
