@@ -17,6 +17,7 @@ from pose_coco.reader import CocoReader
 from pose_core.data.projects import read_project
 from pose_core.errors import DataError
 from pose_core.structures import LabelledDataset
+from pose_core.training.prepare import prepare
 
 NAMES = ["nose", "neck", "hip", "tail"]
 
@@ -292,6 +293,10 @@ class TestAdvice:
         assert "data.reader.category" in line
         assert "all" in line.rpartition("same keypoints")[2]
         assert len(read(file, category="all").images) == 3
+        # As the message says it, through the configuration.
+        advice = ["data.reader.type=coco", "data.reader.category=all"]
+        assert all(part.partition("=")[0] in line for part in advice)
+        assert len(prepare(file, "unet", assignments=advice).dataset.images) == 3
         what["categories"][4]["keypoints"] = ["other"]
         assert "same keypoints" not in refusal(write(tmp_path, what))
 

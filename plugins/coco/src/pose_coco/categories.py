@@ -114,7 +114,8 @@ def choose_categories(
     if wanted is None:
         if len(categories) > 1:
             together = (
-                f"; all have the same keypoints, {setting('data.reader.category=all')} reads them together"
+                "; all have the same keypoints, "
+                f"{setting('data.reader.type=coco', 'data.reader.category=all')} reads them together"
                 if different is None
                 else ""
             )
