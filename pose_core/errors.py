@@ -20,6 +20,8 @@ reads ``detector=RUN`` where the command line says ``--detector RUN``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 # A message may quote a whole section of a file; a terminal should still show what was run before.
 _LONGEST = 2000
 
@@ -111,6 +113,12 @@ def readable(message: str) -> str:
     # Escape sequences in a file could recolour or overwrite what the terminal shows.
     line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(message.split()))
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 500]} ... {line[-400:]}"
+
+
+def listed(items: Sequence[str], separator: str = "; ", most: int = 10) -> str:
+    """Name the first of some things, and say how many more there are."""
+    rest = f" and {len(items) - most} more" if len(items) > most else ""
+    return separator.join(items[:most]) + rest
 
 
 def described(error: BaseException) -> str:

@@ -217,12 +217,16 @@ def test_a_label_outside_its_image(tmp_path, point, said):
         image(tmp_path, "2.png", (point,) * 2),
     )
     message = refused(check, data)
-    assert f"image '1.png': keypoint 'tail' at {said} is outside the 64 x 48 image (3 such labels)" in message
+    assert f"image '1.png': keypoint 'tail' at {said} is outside the 64 x 48 image" in message
+    assert "3 of 6 labels" in message
 
 
 def test_a_unique_keypoint_outside_its_image(tmp_path):
     data = project(tmp_path, image(tmp_path, "0.png"), image(tmp_path, "1.png", unique=(10.0, 100.0)))
-    assert "image '1.png': keypoint 'corner' at (10, 100) is outside" in refused(check, data)
+    with pytest.raises(DataError, match=r"image '1\.png': keypoint 'corner' at \(10, 100\) is outside"):
+        check_project(data, "toy/dots", strict=True)
+    (note,) = set(check(data).notes) - set(data.notes)
+    assert note == "1 label outside its image left out, the first is 1.png corner at (10, 100) of 64 x 48"
 
 
 def test_an_infinite_label(tmp_path):

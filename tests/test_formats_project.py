@@ -248,7 +248,7 @@ def test_mistakes_in_the_project_file_are_named(project: Path, old: str, new: st
             "images/a.png,,,",
             "labels.csv: line 6: marks images/a.png as an image without animals",
         ),
-        ("images/b.png,,,", ",,,", "labels.csv: line 6: has no image name"),
+        ("images/b.png,,,", ",anna,,", "labels.csv: line 6: has no image name"),
         (
             "images/b.png",
             "images/x.png",
@@ -273,9 +273,9 @@ def test_mistakes_in_the_label_file_are_named(project: Path, old: str, new: str,
 
 def test_a_missing_or_binary_label_file_is_named(project: Path) -> None:
     (project / "labels.csv").write_bytes(b"image,\xff\xfe")
-    _refuses(project, "labels.csv: is not text in UTF-8")
+    _refuses(project, "labels.csv: line 1: is not text in UTF-8")
     (project / "labels.csv").unlink()
-    _refuses(project, "labels.csv: cannot be read (No such file or directory)")
+    _refuses(project, "labels.csv: cannot be read (no such file or directory)")
 
 
 def _refuses(project: Path, message: str) -> None:

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
 from pose_core.catalog import Component, get_catalog
-from pose_core.errors import DataError, PluginError, setting
+from pose_core.data.positions import check_positions
+from pose_core.errors import DataError, PluginError, listed, setting
 from pose_core.interfaces import Reader
 from pose_core.io.files import is_file
 from pose_core.specs import ReaderConfig
-from pose_core.structures import LabelledDataset, LabelledImage
+from pose_core.structures import LabelledDataset
 
-TOLERANCE = 1.0
-"""Pixels by which a label may lie beyond the edge of its image; such a label is moved onto the edge.
-Labelling tools that count pixel corners instead of centres put labels on the edge up to half a pixel
-outside."""
+_IMAGES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".mp4", ".avi", ".mov", ".mkv"})
+_LOOKED_AT = 1000
+"""Files and folders at most that are looked at where a folder is no project itself."""
 
 
 def read_project(path: Path, reader: ReaderConfig | None = None) -> LabelledDataset:
@@ -60,7 +60,7 @@ def read_with(path: Path, reader: ReaderConfig | None = None) -> tuple[LabelledD
             f"reader {component.full_name!r} returned {type(dataset).__name__}, not a LabelledDataset"
         )
     whole = replace(dataset, notes=(*notes, *dataset.notes))
-    return check_project(whole, component.full_name), component.full_name
+    return check_project(whole, component.full_name, made.strict), component.full_name
 
 
 def _find(path: Path) -> tuple[Component, tuple[str, ...]]:
@@ -69,14 +69,10 @@ def _find(path: Path) -> tuple[Component, tuple[str, ...]]:
     accepting: list[Component] = []
     notes: list[str] = []
     for component in components:
-        # A broken reader must not keep the others from reading their own projects.
-        try:
-            accepts = component.factory().accepts(path)
-        except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            notes.append(f"reader {component.full_name} could not look at {path}: {reason}")
-            continue
-        if accepts:
+        answer = _ask(component, path)
+        if isinstance(answer, str):
+            notes.append(f"reader {component.full_name} could not look at {path}: {answer}")
+        elif answer:
             accepting.append(component)
     if len(accepting) == 1:
         return accepting[0], tuple(notes)
@@ -91,11 +87,41 @@ def _find(path: Path) -> tuple[Component, tuple[str, ...]]:
         raise DataError(
             f"{path} cannot be read: no installed plugin offers a reader of labelled projects{others}"
         )
+    if near := _look_around(path, components):
+        raise DataError(
+            f"{path} is no labelled project itself; name {'this one' if len(near) == 1 else 'one of these'}: "
+            f"{listed(near, ', ')}"
+        )
     looked_for = "; ".join([f"{c.full_name} ({c.definition.summary})" for c in components] + notes)
     raise DataError(
         f"{path} is no labelled project that an installed reader recognises; installed: {looked_for}"
         f"{get_catalog().not_installed('reader')}"
     )
+
+
+def _ask(component: Component, path: Path) -> bool | str:
+    """Ask whether a reader accepts a path; text says why it could not answer."""
+    # A broken reader must not keep the others from reading their own projects.
+    try:
+        return bool(component.factory().accepts(path))
+    except Exception as error:
+        return " ".join(str(error).split()) or type(error).__name__
+
+
+def _look_around(path: Path, components: Sequence[Component]) -> list[str]:
+    """List what a reader takes in a folder, in the folders in it, or above it."""
+    inside: list[Path] = []
+    if path.is_dir():
+        # A folder of images may hold a hundred thousand files, and every reader is asked about each.
+        there = (p for pattern in ("*", "*/*") for p in path.glob(pattern))
+        inside = sorted(islice((p for p in there if p.suffix.lower() not in _IMAGES), _LOOKED_AT))
+    taken = [
+        candidate
+        for candidate in (*inside, path.resolve().parent)
+        if any(_ask(component, candidate) is True for component in components)
+    ]
+    # A folder and the file in it that makes it a project are the same project.
+    return [str(candidate) for candidate in taken if candidate.parent not in taken]
 
 
 def _default_config(component: Component, path: Path) -> ReaderConfig:
@@ -110,14 +136,16 @@ def _default_config(component: Component, path: Path) -> ReaderConfig:
     return config
 
 
-def check_project(dataset: LabelledDataset, reader: str) -> LabelledDataset:
+def check_project(dataset: LabelledDataset, reader: str, strict: bool = False) -> LabelledDataset:
     """Check what every format must fulfil, so that readers need not.
 
-    Labels up to 1 pixel beyond the edge of their image are moved onto the edge (with a note).
+    Labels outside their images are refused, left out or moved onto the edge, see
+    :mod:`pose_core.data.positions`.
 
     Args:
         dataset: as the reader made it.
         reader: name of the reader, for messages.
+        strict: refuse every label outside its image, as ``Reader.strict`` says.
 
     Returns:
         the project, usable.
@@ -133,44 +161,8 @@ def check_project(dataset: LabelledDataset, reader: str) -> LabelledDataset:
     if twice := [name for name, count in Counter(i.name for i in dataset.images).items() if count > 1]:
         more = f" (and {len(twice) - 1} more)" if len(twice) > 1 else ""
         raise DataError(f"{dataset.root}: image {twice[0]!r} is listed twice{more}; keep one entry")
-    labels = _Labels(dataset)
-    if not len(labels.points):
-        raise DataError(
-            f"{dataset.root}: no keypoint is labelled in any of {len(dataset.images)} images; label some "
-            "first"
-        )
     _check_files(dataset)
-    return _check_positions(dataset, labels)
-
-
-class _Labels:
-    """All labelled keypoints of a project in one array, so that checks need no loop.
-
-    Attributes:
-        points: (L, 2) float32.
-        image: (L,) row of the image.
-        slot: (L,) index of the keypoint among ``names``.
-        names: keypoints, then unique keypoints.
-    """
-
-    def __init__(self, dataset: LabelledDataset) -> None:
-        skeleton, images = dataset.skeleton, dataset.images
-        self.names = (*skeleton.keypoints, *skeleton.unique_keypoints)
-        k, u = skeleton.num_keypoints, len(skeleton.unique_keypoints)
-        counts = [len(i.instances) for i in images]
-        points = np.concatenate(
-            [i.instances.keypoints.reshape(-1, 2) for i in images] + [i.unique_keypoints for i in images]
-        )
-        rows = np.arange(len(images))
-        image = np.concatenate([np.repeat(rows, np.multiply(counts, k)), np.repeat(rows, u)])
-        slot = np.concatenate([np.tile(np.arange(k), sum(counts)), np.tile(np.arange(u) + k, len(images))])
-        labelled = ~np.isnan(points).any(axis=1)
-        self.points, self.image, self.slot = points[labelled], image[labelled], slot[labelled]
-
-    def describe(self, label: int, images: Sequence[LabelledImage]) -> str:
-        """One label for a message."""
-        x, y = (f"{float(v):g}" for v in self.points[label])
-        return f"image {images[self.image[label]].name!r}: keypoint {self.names[self.slot[label]]!r} at ({x}, {y})"
+    return check_positions(dataset, strict)
 
 
 def _check_shapes(dataset: LabelledDataset, reader: str) -> None:
@@ -206,43 +198,3 @@ def _check_files(dataset: LabelledDataset) -> None:
             f"{dataset.root}: {len(missing)} of {len(dataset.images)} labelled images are missing, "
             f"the first is {missing[0].image}; restore the files or remove their labels"
         )
-
-
-def _check_positions(dataset: LabelledDataset, labels: _Labels) -> LabelledDataset:
-    """Refuse infinite and outside labels, move those just beyond the edge onto it."""
-    infinite = np.flatnonzero(np.isinf(labels.points).any(axis=1))
-    if len(infinite):
-        raise DataError(
-            f"{dataset.root}: {labels.describe(infinite[0], dataset.images)} is infinite "
-            f"({len(infinite)} such labels); correct or delete it"
-        )
-    sizes = np.array([(image.width, image.height) for image in dataset.images], np.float64)
-    limit = sizes[labels.image] - 0.5
-    beyond = np.maximum(labels.points - limit, -0.5 - labels.points).max(axis=1)
-    outside = np.flatnonzero(beyond > TOLERANCE)
-    if len(outside):
-        first = outside[0]
-        width, height = sizes[labels.image[first]].astype(int)
-        raise DataError(
-            f"{dataset.root}: {labels.describe(first, dataset.images)} is outside the {width} x {height} "
-            "image "
-            f"({len(outside)} such labels); correct or delete it"
-        )
-    near = np.flatnonzero(beyond > 0)
-    if not len(near):
-        return dataset
-    images = list(dataset.images)
-    for row in np.unique(labels.image[near]):
-        images[row] = _clipped(images[row])
-    note = f"{len(near)} labels up to {TOLERANCE:g} px outside their image were moved onto its edge"
-    return replace(dataset, images=tuple(images), notes=(*dataset.notes, note))
-
-
-def _clipped(image: LabelledImage) -> LabelledImage:
-    low, high = np.float32(-0.5), np.array([image.width, image.height], np.float32) - np.float32(0.5)
-    keypoints = image.instances.keypoints.clip(low, high)
-    return replace(
-        image,
-        instances=replace(image.instances, keypoints=keypoints),
-        unique_keypoints=image.unique_keypoints.clip(low, high),
-    )

@@ -305,6 +305,8 @@ def report(
     unique = run.spec.model.predicts_unique()
     measured = measure(pairs, skeleton, spec, split=split, seed=run.spec.train.seed, unique=unique)
     notes = [*images.notes, *measured.result.notes]
+    if untrained := run.spec.untrained_keypoints:
+        notes.append(f"never predicted, as no training image has a label of it: {', '.join(untrained)}")
     if any(value is True for value in sources.values()):
         notes.append(
             "the network looked at crops around the labelled boxes: errors of a detector are not in these "

@@ -63,6 +63,8 @@ _KEYS = ("name", *_NAME_LISTS, *_PAIR_LISTS, "identified")
 class ProjectReader(Reader):
     """Read the core's own projects, strictly: anything unknown is an error with file and line."""
 
+    strict = True
+
     @classmethod
     def accepts(cls, path: Path) -> bool:
         """Test for a folder with a ``project.yaml``, or for that file."""

@@ -31,7 +31,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from pose_core.errors import DownloadError, WeightsError, argument, setting
+from pose_core.errors import DownloadError, WeightsError, argument, listed, setting
 from pose_core.io.downloads import RemoteFile, obtain
 from pose_core.processes import is_first
 
@@ -39,7 +39,6 @@ __all__ = [
     "RemoteFile",
     "TensorFile",
     "hugging_face",
-    "listed",
     "load_plain",
     "load_pretrained",
     "misfits",
@@ -123,7 +122,9 @@ def load_pretrained(
     tensors = read_tensors(path).tensors
     state = dict(tensors if convert is None else convert(tensors))
     if problems := misfits(module.state_dict(), state):
-        raise WeightsError(f"{path}: holds the weights of another network: {listed(problems)}; delete it")
+        raise WeightsError(
+            f"{path}: holds the weights of another network: {listed(problems, most=5)}; delete it"
+        )
     # Compared before, since torch lists every name in an error of hundreds of lines.
     module.load_state_dict(state)
     return True
@@ -240,8 +241,3 @@ def storage_problem(tensor: Tensor) -> str:
     if tensor.layout is not torch.strided:
         return "sparse"
     return "made of complex numbers" if tensor.is_complex() else ""
-
-
-def listed(problems: list[str], most: int = 5) -> str:
-    """The first of them, and how many more there are."""
-    return "; ".join(problems[:most]) + (f" and {len(problems) - most} more" if len(problems) > most else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import ClassVar
 
 from pose_core.errors import PluginError
 from pose_core.specs import ReaderConfig
@@ -11,7 +12,14 @@ from pose_core.structures import ByteArray, LabelledDataset
 
 
 class Reader(ABC):
-    """Reads labelled projects of one format. Made as ``factory(config)``. Never writes into the project."""
+    """Reads labelled projects of one format. Made as ``factory(config)``. Never writes into the project.
+
+    Attributes:
+        strict: whether every label outside its image is refused, as is right where our own programs write the
+            format. Else a few are left out with a note, which the core does.
+    """
+
+    strict: ClassVar[bool] = False
 
     def __init__(self, config: ReaderConfig) -> None:
         self.config = config

@@ -187,6 +187,38 @@ class Predictions(_Aligned):
             identity=torch.full(scores.shape, -1, dtype=torch.int64, device=scores.device),
         )
 
+    def without(self, keypoints: Sequence[int], unique: Sequence[int] = ()) -> Predictions:
+        """The same with some keypoints missing in all animals: NaN with score 0.
+
+        Scores of animals keep their proportion to the mean score of their keypoints; an animal that had
+        nothing else is none.
+
+        Args:
+            keypoints: their indices.
+            unique: indices of unique keypoints.
+        """
+        found = self
+        if len(keypoints):
+            points, scores = self.keypoints.clone(), self.keypoint_scores.clone()
+            points[:, :, keypoints] = torch.nan
+            scores[:, :, keypoints] = 0.0
+            before, after = (
+                _mean_score(*each) for each in ((self.keypoints, self.keypoint_scores), (points, scores))
+            )
+            factor = torch.where(before > 0, after / before.clamp(min=1e-12), torch.ones_like(before))
+            found = replace(
+                self,
+                keypoints=points,
+                keypoint_scores=scores,
+                scores=(self.scores * factor).clamp(max=1.0).to(self.scores.dtype),
+            )
+        if len(unique):
+            points, scores = self.unique_keypoints.clone(), self.unique_scores.clone()
+            points[:, unique] = torch.nan
+            scores[:, unique] = 0.0
+            found = replace(found, unique_keypoints=points, unique_scores=scores)
+        return found
+
     def through(self, matrix: Matrix) -> Predictions:
         """The same in pixels of another image.
 
@@ -244,6 +276,12 @@ class Predictions(_Aligned):
         unique, unique_scores = best_of(points, scores, every, batch)
         beside = {name: torch.cat([getattr(part, name) for part in parts], 1) for name in cls._NO_ANIMAL}
         return cls(**beside, unique_keypoints=unique, unique_scores=unique_scores)
+
+
+def _mean_score(points: Tensor, scores: Tensor) -> Tensor:
+    """Mean score of the keypoints that are not missing, (B, N); 0 where all are."""
+    there = torch.isfinite(points).all(-1)
+    return (scores * there).sum(-1) / there.sum(-1).clamp(min=1)
 
 
 def best_of(points: Tensor, scores: Tensor, images: Tensor, batch: int) -> tuple[Tensor, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 import torch
@@ -28,6 +28,7 @@ class PoseModel(Network):
         spec: the network.
         skeleton: what it predicts.
         pretrained: fetch the pretrained weights that parts of the spec ask for.
+        untrained: names of keypoints, unique ones too, that it has not learned and so never predicts.
 
     Attributes:
         spec, skeleton: what it was made from.
@@ -39,7 +40,13 @@ class PoseModel(Network):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, spec: ModelSpec, skeleton: Skeleton, pretrained: bool = False) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        skeleton: Skeleton,
+        pretrained: bool = False,
+        untrained: Collection[str] = (),
+    ) -> None:
         super().__init__()
         context = BuildContext(skeleton=skeleton, input_size=spec.preprocess.size, pretrained=pretrained)
         self.spec = spec
@@ -58,6 +65,8 @@ class PoseModel(Network):
             {name: context.build("input", config) for name, config in spec.inputs.items()}
         )
         self.view = spec.view
+        self._untrained = [i for i, name in enumerate(skeleton.keypoints) if name in untrained]
+        self._untrained_unique = [i for i, name in enumerate(skeleton.unique_keypoints) if name in untrained]
         self.predicts_unique = spec.predicts_unique()
         self.size_multiple = spec.backbone.size_multiple()
         self._features = spec.backbone.features()
@@ -146,7 +155,8 @@ class PoseModel(Network):
         for name, head in self._heads():
             # After a forward pass in half precision the maps are not float32, and coordinates need it.
             found = head.decode({key: value.float() for key, value in outputs[name].items()}, found)
-        return found
+        # The only way out of a network: stages, validation and every file of results come after it.
+        return found.without(self._untrained, self._untrained_unique)
 
     @torch.inference_mode()
     def predict(self, images: Tensor, initial: Predictions | None = None) -> Predictions:

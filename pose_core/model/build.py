@@ -28,7 +28,7 @@ def build_model(spec: RunBase, pretrained: bool = False) -> PoseModel | Detector
         PluginError: a plugin's class cannot be imported.
     """
     if isinstance(spec, RunSpec):
-        return PoseModel(spec.model, spec.skeleton, pretrained)
+        return PoseModel(spec.model, spec.skeleton, pretrained, spec.untrained_keypoints)
     if isinstance(spec, DetectorRunSpec):
         return DetectorModel(spec.network, spec.skeleton, pretrained)
     raise TypeError(f"no network is built from a {type(spec).__name__}")

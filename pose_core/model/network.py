@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from pose_core.errors import ConfigError, WeightsError
-from pose_core.interfaces.hub import listed, misfits
+from pose_core.errors import ConfigError, WeightsError, listed
+from pose_core.interfaces.hub import misfits
 from pose_core.specs import ModelSpec
 from pose_core.structures import Skeleton
 
@@ -92,7 +92,7 @@ def load_exactly(module: nn.Module, state: Mapping[str, Tensor], origin: str) ->
         WeightsError: they do not; the message lists the first differences.
     """
     if problems := misfits(module.state_dict(), state):
-        raise WeightsError(f"{origin}: does not fit: {listed(problems)}")
+        raise WeightsError(f"{origin}: does not fit: {listed(problems, most=5)}")
     module.load_state_dict(dict(state))
 
 

@@ -11,9 +11,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from pose_core.errors import ConfigError, PluginError, WeightsError
+from pose_core.errors import ConfigError, PluginError, WeightsError, listed
 from pose_core.interfaces import Backbone, Head, KeypointAxis, Neck
-from pose_core.interfaces.hub import listed, misfits
+from pose_core.interfaces.hub import misfits
 from pose_core.model.assemble import PoseModel
 from pose_core.model.network import FoundWeights, load_exactly, match_part, refuse_aliases
 from pose_core.specs import ModelSpec
@@ -90,7 +90,7 @@ def _load_backbone(backbone: nn.Module, state: Mapping[str, Tensor], origin: str
     beyond = [name for name in state if name not in own]
     taken = {name: tensor for name, tensor in state.items() if name in own}
     if problems := misfits(own, taken):
-        raise WeightsError(f"{origin}: does not fit the backbone: {listed(problems)}")
+        raise WeightsError(f"{origin}: does not fit the backbone: {listed(problems, most=5)}")
     backbone.load_state_dict(taken)
     lines = [f"backbone: {len(taken)} tensors; the rest of the network is new"]
     return [*lines, *([f"not used: {', '.join(beyond[:5])}{' ...' * (len(beyond) > 5)}"] if beyond else [])]
@@ -149,7 +149,7 @@ def transfer(
             continue
         mapped[name] = _place_entries(fresh[name], tensor, axes[name], their_axes[name], found)
     if problems := misfits(fresh, mapped) + problems:
-        raise WeightsError(f"{origin}: does not fit the model: {listed(problems)}")
+        raise WeightsError(f"{origin}: does not fit the model: {listed(problems, most=5)}")
     model.load_state_dict(mapped)
     used = {s.keypoint for s in found.values()}
     dropped = tuple(n for n in (*theirs.keypoints, *theirs.unique_keypoints) if n not in used)

@@ -10,8 +10,8 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from pose_core.errors import RunError
-from pose_core.interfaces.hub import listed, misfits
+from pose_core.errors import RunError, listed
+from pose_core.interfaces.hub import misfits
 from pose_core.io.files import write_whole
 
 
@@ -59,5 +59,5 @@ def load_into(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> No
         RunError: names are missing or left over, or a shape differs; the message lists the first of them.
     """
     if problems := misfits(model.state_dict(), state):
-        raise RunError(f"{source}: does not fit the model: {listed(problems)}")
+        raise RunError(f"{source}: does not fit the model: {listed(problems, most=5)}")
     model.load_state_dict(dict(state))

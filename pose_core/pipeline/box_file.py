@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 from pose_core.errors import DataError, argument
 from pose_core.interfaces import FrameGroup, Stage, StageContext, StageResult, View
 from pose_core.interfaces.prediction_files import core_writer
+from pose_core.io.text import TextTable
 from pose_core.pipeline.stage_configs import BoxesConfig
 from pose_core.structures import FloatArray
 
@@ -104,17 +104,11 @@ def read_boxes(path: Path) -> BoxTable:
 
 
 def _read_csv(path: Path) -> dict[int | str, tuple[FloatArray, FloatArray]]:
-    try:
-        # Excel puts a byte order mark at the start of a UTF-8 file; it would be part of the first name.
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = csv.reader(file, strict=True)
-            columns = next(lines, [])
-            # Empty lines are no rows, as spreadsheets put them at the end.
-            rows = [(lines.line_num, row) for row in lines if row]
-    except (ValueError, OSError, csv.Error) as error:
-        raise DataError(f"{path}: not a readable table ({' '.join(str(error).split())})") from None
-    if not columns:
+    table = TextTable(path, lambda cells: CORNERS[0] in cells)
+    rows = list(table)
+    if not rows:
         raise DataError(f"{path}: not a readable table (it is empty)")
+    columns = [cell.strip() for cell in rows.pop(0)[1]]
     key = next((name for name in ("frame", "image") if name in columns), None)
     if key is None or any(name not in columns for name in CORNERS):
         raise DataError(
@@ -131,7 +125,9 @@ def _read_csv(path: Path) -> dict[int | str, tuple[FloatArray, FloatArray]]:
     found: dict[int | str, list[list[float]]] = {}
     for line, row in rows:
         frame, box = (
-            _parse_row(dict(zip(columns, row, strict=True)), key) if len(row) == len(columns) else ("", None)
+            _parse_row(dict(zip(columns, row, strict=True)), key, table.parse_number)
+            if len(row) == len(columns)
+            else ("", None)
         )
         if box is None:
             raise DataError(
@@ -139,17 +135,19 @@ def _read_csv(path: Path) -> dict[int | str, tuple[FloatArray, FloatArray]]:
                 "correct it"
             )
         found.setdefault(frame, []).append(box)
-    tables = {frame: np.array(boxes, np.float32) for frame, boxes in found.items()}
-    return {frame: (table[:, :4], table[:, 4]) for frame, table in tables.items()}
+    arrays = {frame: np.array(boxes, np.float32) for frame, boxes in found.items()}
+    return {frame: (array[:, :4], array[:, 4]) for frame, array in arrays.items()}
 
 
-def _parse_row(row: dict[str, str], key: str) -> tuple[int | str, list[float] | None]:
+def _parse_row(
+    row: dict[str, str], key: str, parse: Callable[[str], float]
+) -> tuple[int | str, list[float] | None]:
     """Parse the frame, box and score of a row; None where they are no numbers."""
     try:
-        x1, y1, x2, y2 = (float(row[name]) for name in CORNERS)
-        score = float(row.get("score", "1"))
+        x1, y1, x2, y2 = (parse(row[name]) for name in CORNERS)
+        score = parse(row.get("score", "1"))
         # As a float first: tools that write all columns as floats give frame 12 as "12.0".
-        frame = float(row[key]) if key == "frame" else 0.0
+        frame = parse(row[key]) if key == "frame" else 0.0
     except (KeyError, ValueError):
         return "", None
     right = all(map(math.isfinite, (x1, y1, x2, y2, frame))) and x1 <= x2 and y1 <= y2 and 0 <= score <= 1

@@ -361,6 +361,19 @@ class RunBase(NetworkSpec):
     metadata: dict[str, str] = Field(
         default_factory=dict, description="What the reader noted for writers of the same family."
     )
+    untrained_keypoints: tuple[str, ...] = Field(
+        (),
+        description="Keypoints that are never predicted; those that no training image has a label of are added "
+        "when training starts.",
+    )
+
+    @model_validator(mode="after")
+    def _untrained_are_keypoints(self) -> RunBase:
+        known = (*self.skeleton.keypoints, *self.skeleton.unique_keypoints)
+        if unknown := [name for name in self.untrained_keypoints if name not in known]:
+            message = f"untrained_keypoints: no keypoint is called {', '.join(unknown)}"
+            raise PydanticCustomError("keypoint", "{m}", {"m": message})
+        return self
 
 
 class RunSpec(PoseNetworkSpec, RunBase):

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from pose_core.catalog.merge import ContentDict
 from pose_core.definitions import Content
-from pose_core.errors import ConfigError
+from pose_core.errors import ConfigError, DataError
+from pose_core.io.text import read_text
 from pose_core.specs.base import Spec
 from pose_core.specs.run import RUN_SPECS, AnyRunSpec, RunSpec, with_stages
 from pose_core.specs.validation_errors import Loc, describe_errors
@@ -97,11 +98,9 @@ def read_yaml(path: Path) -> tuple[ContentDict, dict[Loc, int]]:
         ConfigError: the file is missing, no YAML, not a mapping, or has a key twice.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path}: is not text in UTF-8") from None
+        text = read_text(path)
+    except DataError as error:
+        raise ConfigError(str(error)) from None
     try:
         content = parse_yaml(text)
         # Once more, for the lines: making the content moves what '<<' names into the nodes.

@@ -6,6 +6,7 @@ from typing import Any
 
 from pose_core.catalog.merge import merge
 from pose_core.data.split import Split
+from pose_core.data.untrained import find_untrained
 from pose_core.specs import AnyRunSpec
 from pose_core.specs.run import RUN_SPECS, run_of_stage, stage_of_run
 from pose_core.specs.yaml_file import validate_as
@@ -29,7 +30,9 @@ def decide(spec: AnyRunSpec, dataset: LabelledDataset, split: Split) -> AnyRunSp
     stages = {
         name: stage_of_run(decide(run_of_stage(spec, name), dataset, split)) for name in spec.builds_on()
     }
-    content = merge(spec.model_dump(mode="json"), decided)
+    # What the user lists is never predicted either.
+    untrained = dict.fromkeys((*find_untrained(dataset, split.train), *spec.untrained_keypoints))
+    content = {**merge(spec.model_dump(mode="json"), decided), "untrained_keypoints": list(untrained)}
     # Sections of networks are replaced and not merged: they are whole specs already.
     if stages:
         content["stages"] = stages

@@ -76,6 +76,8 @@ def _notes(spec: AnyRunSpec, added: Sequence[str]) -> list[str]:
         find_needs(spec.skeleton),
     )
     notes += added
+    if untrained := spec.untrained_keypoints:
+        notes.append(f"never predicted, as no training image has a label of it: {', '.join(untrained)}")
     if "unique_keypoints" in needs and not spec.model.predicts_unique():
         unique = spec.skeleton.unique_keypoints
         listed = f"{', '.join(unique)} {'is' if len(unique) == 1 else 'are'}"

@@ -96,6 +96,9 @@ def _for_project(layer: Layer, dataset: LabelledDataset, source: Path) -> tuple[
             dropped.append("data.source")
     if isinstance(content.get("metadata"), dict) and content.pop("metadata") != dataset.metadata:
         dropped.append("metadata")
+    # The labels of this project decide it, not those that another run was trained on.
+    if content.pop("untrained_keypoints", None):
+        dropped.append("untrained_keypoints")
     if isinstance(skeleton := content.get("skeleton"), dict):
         own = {
             key: list(value) if isinstance(value, tuple) else value

@@ -349,16 +349,26 @@ class TestWhatIsRefused:
         single.edit_csv(",-1e300,", ',"1,5",')
         assert "decimals need a point" in refusal(single)
 
-    def test_a_row_that_is_too_short(self, single: Any) -> None:
+    @pytest.mark.parametrize(
+        ("row", "expected"),
+        [
+            ("labeled-data,mouse", "line 8 has 2 cells, but the header has 9"),
+            ("labeled-data,mouse,a.png,1,2,3,4,5,6,7", "line 8 has 10 cells, but the header has 9"),
+        ],
+    )
+    def test_a_row_of_another_length(self, single: Any, row: str, expected: str) -> None:
         single.label(h5=None)
         file = single.labels("csv")
-        file.write_text(file.read_text() + "labeled-data,mouse,img001.png,1.0\n")
-        assert "line 8 has 4 cells, but the header has 9" in refusal(single)
+        file.write_text(file.read_text() + row + "\n")
+        assert expected in refusal(single)
 
-    def test_a_csv_of_a_spreadsheet(self, single: Any) -> None:
+    def test_a_csv_with_other_separators_than_those_of_tables(self, single: Any) -> None:
         single.label(h5=None)
-        single.edit_csv(",", ";")
-        assert "save it with commas" in refusal(single)
+        expected = single.read()
+        single.edit_csv(",", "|")
+        assert "with commas, semicolons or tabs between the cells" in refusal(single)
+        single.edit_csv("|", ";")
+        same(single.read(), expected)
 
     def test_an_empty_csv(self, single: Any) -> None:
         single.label(h5=None)

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from pose_core.errors import DataError, setting
+from pose_coco.categories import (
+    Category,
+    choose_categories,
+    describe_categories,
+    name_keypoints,
+    parse_categories,
+    read_limbs,
+)
+from pose_coco.config import CocoReaderConfig
+from pose_coco.entries import Entry, call, check_object, check_unique, get_integer, get_list
+from pose_coco.keypoint_fields import (
+    Part,
+    count_keypoints,
+    find_face_pairs,
+    find_parts,
+    parse_keypoints,
+    parse_numbers,
+)
+from pose_core.errors import DataError, listed
+from pose_core.io.text import detect_encoding, read_text
 
-Annotation = dict[str, object]
-"""An entry of one of the file's lists; nothing about its values is known yet."""
-
-ALL = "all"
 _FAR = 1e9
 """Pixels; no image is that large."""
-_WIDTH = {"bbox": 4, "area": 1}
 
 
 @dataclass(frozen=True)
@@ -37,22 +52,6 @@ class ImageEntry:
     height: int
 
 
-@dataclass(frozen=True)
-class Category:
-    """One entry of ``categories`` that has keypoints.
-
-    Attributes:
-        id, name: of the category.
-        keypoints: K names.
-        skeleton: pairs of keypoint numbers, from 1, unchecked.
-    """
-
-    id: int
-    name: str
-    keypoints: tuple[str, ...]
-    skeleton: tuple[tuple[object, ...], ...]
-
-
 @dataclass(frozen=True, eq=False)
 class Annotations:
     """The A annotations of the chosen categories.
@@ -61,41 +60,49 @@ class Annotations:
         path: of the file.
         images: all images.
         categories: the chosen ones, which have the same keypoints.
-        without_keypoints: names of the categories that have no keypoints.
+        names: the K keypoints that are read: those of the categories, and of parts in fields of their own.
+        limbs: pairs of these names.
+        pairs: of names that change places in a mirror and do not tell it.
         image: (A,) int64 row in ``images``.
         keypoints: (A, K, 3) float64 x, y, visibility (0 not labelled, 1 hidden, 2 visible).
         boxes: (A, 4) float64 x, y, width, height as in the file; NaN where there is none.
         areas: (A,) float64; NaN where not given.
         crowd: (A,) bool, a region with many animals.
+        notes: what was read though it is not as COCO has it.
     """
 
     path: Path
     images: tuple[ImageEntry, ...]
     categories: tuple[Category, ...]
-    without_keypoints: tuple[str, ...]
+    names: tuple[str, ...]
+    limbs: tuple[tuple[str, str], ...]
+    pairs: tuple[tuple[str, str], ...]
     image: npt.NDArray[np.int64]
     keypoints: npt.NDArray[np.float64]
     boxes: npt.NDArray[np.float64]
     areas: npt.NDArray[np.float64]
     crowd: npt.NDArray[np.bool_]
+    notes: tuple[str, ...] = field(default=())
 
 
 def looks_like_coco(path: Path) -> bool:
     """Test for a JSON file with COCO's three lists and keypoints. Never raises."""
     if path.suffix.lower() != ".json":
         return False
-    wanted = {b'"images"', b'"annotations"', b'"categories"', b'"keypoints"'}
+    wanted = {'"images"', '"annotations"', '"categories"', '"keypoints"'}
     try:
+        with path.open("rb") as start:
+            encoding = detect_encoding(start.read(4))
         # Only the keys are searched for: parsing hundreds of
         # megabytes to recognise a file would take seconds.
-        with path.open("rb") as stream:
-            tail = b""
+        with path.open(encoding=encoding, errors="replace") as stream:
+            tail = ""
             while wanted and (block := stream.read(1 << 22)):
                 text = tail + block
                 wanted = {key for key in wanted if key not in text}
                 # A key may lie across two blocks.
                 tail = block[-16:]
-    except OSError:
+    except (OSError, ValueError):
         return False
     return not wanted
 
@@ -107,11 +114,7 @@ def load_json(path: Path) -> object:
         DataError: it cannot be read or is not valid JSON; names the line.
     """
     try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: is not text in UTF-8") from None
+        return json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise DataError(f"{path}: line {error.lineno}: is not valid JSON ({error.msg})") from None
     # Python refuses to convert a number of thousands of digits.
@@ -121,52 +124,109 @@ def load_json(path: Path) -> object:
         raise DataError(f"{path}: is nested too deeply for COCO annotations") from None
 
 
-def read_annotations(path: Path, category: str | int | None) -> Annotations:
+def read_annotations(path: Path, config: CocoReaderConfig) -> Annotations:
     """Read and check a COCO JSON file.
 
     Args:
         path: of the file.
-        category: name or id of the category to read, ``"all"``, or None for the only one that has keypoints.
+        config: says which category and which fields are read.
 
     Raises:
         DataError: the file is not of this format, or contradicts itself; names file and id.
     """
-    content = _check_object(path, load_json(path))
+    content = check_object(path, load_json(path))
     images = parse_images(path, content)
-    categories, without, category_ids = _parse_categories(path, content)
-    chosen = _choose_categories(path, categories, category)
-    rows = {image.id: row for row, image in enumerate(images)}
-    annotations = _get_list(path, content, "annotations")
-    _check_unique(
-        path, "annotation", (_get_integer(path, "annotation", a, "id") for a in annotations if "id" in a)
+    notes: list[str] = []
+    every = parse_categories(path, content)
+    annotations = get_list(path, content, "annotations")
+    check_unique(
+        path, "annotation", ((get_integer(path, "annotation", a, "id"), "") for a in annotations if "id" in a)
     )
+    usable = list(_find_usable(path, annotations, every, images, notes))
+    categories = [
+        c if c.keypoints else name_keypoints(path, c, _count_in(usable, c.id), notes) for c in every
+    ]
+    chosen = choose_categories(path, [c for c in categories if c.keypoints], config.category)
+    notes += describe_categories(chosen, [c for c in categories if not c.keypoints])
     chosen_ids = {c.id for c in chosen}
-    kept, image = [], []
-    for annotation in annotations:
-        category_id = _get_integer(path, "annotation", annotation, "category_id")
-        if category_id not in category_ids:
-            raise DataError(
-                f"{path}: {_called(annotation)} is of category {category_id}, which is not listed"
-            )
-        row = rows.get(_get_integer(path, "annotation", annotation, "image_id"))
-        if row is None:
-            raise DataError(
-                f"{path}: {_called(annotation)} is on image {annotation['image_id']}, which is not listed"
-            )
-        if category_id in chosen_ids:
-            kept.append(annotation)
-            image.append(row)
+    kept = [annotation for annotation, category, _ in usable if category in chosen_ids]
+    wanted = None if config.fields == "all" else config.fields
+    parts = find_parts(path, kept, chosen[0].keypoints, wanted, notes)
+    limbs = read_limbs(path, chosen[0], config.skeleton, notes)
+    names = _join_names(path, parts)
     return Annotations(
         path=path,
         images=images,
         categories=chosen,
-        without_keypoints=without,
-        image=np.array(image, np.int64),
-        keypoints=_parse_keypoints(path, kept, len(chosen[0].keypoints)),
+        names=names,
+        limbs=tuple(limb for limb in limbs if set(limb) <= set(names)),
+        pairs=tuple(find_face_pairs(parts)),
+        image=np.array([row for _, category, row in usable if category in chosen_ids], np.int64),
+        keypoints=parse_keypoints(path, kept, parts),
         boxes=_parse_boxes(path, kept),
         areas=_parse_areas(path, kept),
         crowd=np.array([bool(a.get("iscrowd", 0)) for a in kept], bool),
+        notes=tuple(notes),
     )
+
+
+def _find_usable(
+    path: Path,
+    annotations: Sequence[Entry],
+    categories: Sequence[Category],
+    images: Sequence[ImageEntry],
+    notes: list[str],
+) -> Iterator[tuple[Entry, int, int]]:
+    """Find the annotations of listed categories on listed images, with category and row of the image.
+
+    COCO's own tools read what is left over without a word: files of a part of the images keep the annotations
+    of all. All of them left over is a mistake.
+    """
+    known = {category.id for category in categories}
+    rows = {image.id: row for row, image in enumerate(images)}
+    strange: Counter[int] = Counter()
+    nowhere: Counter[int] = Counter()
+    first: dict[str, str] = {}
+    for annotation in annotations:
+        category = get_integer(path, "annotation", annotation, "category_id")
+        image = get_integer(path, "annotation", annotation, "image_id")
+        if category not in known:
+            strange[category] += 1
+            first.setdefault("category", call(annotation))
+        elif image not in rows:
+            nowhere[image] += 1
+            first.setdefault("image", call(annotation))
+        else:
+            yield annotation, category, rows[image]
+    for what, found, there in (
+        ("category", strange, [f"{c.id} ({c.name})" for c in categories]),
+        ("image", nowhere, [str(image.id) for image in images]),
+    ):
+        if not found:
+            continue
+        ids = listed([str(number) for number in found], ", ")
+        count = "1 annotation is" if found.total() == 1 else f"{found.total()} annotations are"
+        said = f"{count} of a {what} that is not listed (id {ids}; the first is {first[what]})"
+        if found.total() == len(annotations):
+            raise DataError(
+                f"{path}: {said}, and no annotation is of one that is: {listed(there, ', ') or 'none'}; "
+                f"correct {what}_id or the ids in {'categories' if what == 'category' else 'images'}"
+            )
+        notes.append(f"{path}: {said}; left out")
+
+
+def _count_in(usable: Sequence[tuple[Entry, int, int]], category: int) -> Iterator[tuple[str, int]]:
+    """Count the keypoints of each annotation of a category that has any."""
+    for annotation, own, _ in usable:
+        if own == category and (count := count_keypoints(annotation)):
+            yield call(annotation), count
+
+
+def _join_names(path: Path, parts: Sequence[Part]) -> tuple[str, ...]:
+    names = [name for part in parts for name in part.names]
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f"{path}: keypoint {listed([repr(name) for name in twice], ', ')} is in two fields")
+    return tuple(names)
 
 
 def parse_images(path: Path, content: object) -> tuple[ImageEntry, ...]:
@@ -180,8 +240,8 @@ def parse_images(path: Path, content: object) -> tuple[ImageEntry, ...]:
         DataError: an id or file name is missing, or is used twice.
     """
     entries = []
-    for image in _get_list(path, _check_object(path, content), "images"):
-        number = _get_integer(path, "image", image, "id")
+    for image in get_list(path, check_object(path, content), "images"):
+        number = get_integer(path, "image", image, "id")
         name = image.get("file_name")
         if not isinstance(name, str) or not name.strip():
             raise DataError(f"{path}: image {number} has no file_name")
@@ -191,179 +251,38 @@ def parse_images(path: Path, content: object) -> tuple[ImageEntry, ...]:
         )
         # Annotation tools on Windows write backslashes.
         entries.append(ImageEntry(number, name.replace("\\", "/"), width, height))
-    _check_unique(path, "image", (entry.id for entry in entries))
+    check_unique(path, "image", ((entry.id, entry.file_name) for entry in entries))
     names: dict[str, int] = {}
+    twice = []
     for entry in entries:
         if entry.file_name in names:
-            raise DataError(
-                f"{path}: images {names[entry.file_name]} and {entry.id} have the same file_name "
-                f"{entry.file_name!r}"
-            )
-        names[entry.file_name] = entry.id
+            first = names[entry.file_name]
+            twice.append(f"images {first} and {entry.id} have the same file_name {entry.file_name!r}")
+        names.setdefault(entry.file_name, entry.id)
+    if twice:
+        raise DataError(f"{path}: {listed(twice)}")
     return tuple(entries)
 
 
-def _check_object(path: Path, content: object) -> Mapping[str, object]:
-    if not isinstance(content, Mapping):
-        raise DataError(f"{path}: is not a COCO file (it has no 'images')")
-    return content
-
-
-def _get_list(path: Path, content: Mapping[str, object], key: str) -> list[Annotation]:
-    value = content.get(key)
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise DataError(f"{path}: {key!r} must be a list of objects, as in COCO annotations")
-    return value
-
-
-def _get_integer(path: Path, what: str, item: Annotation, key: str) -> int:
-    value = item.get(key)
-    # A bool is an int in Python.
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    # Some tools write ids as text; longer ones than 29 digits are none of these, and slow to convert.
-    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 30:
-        return int(value)
-    text = f"{path}: {what} {item.get('id', '')} has {key} {value!r}, which is not an integer"
-    raise DataError(text.replace("  ", " "))
-
-
-def _check_unique(path: Path, what: str, ids: Iterable[int]) -> None:
-    seen: set[int] = set()
-    for number in ids:
-        if number in seen:
-            raise DataError(f"{path}: {what} id {number} is used twice; every {what} needs an id of its own")
-        seen.add(number)
-
-
-def _called(annotation: Annotation) -> str:
-    return f"annotation {annotation['id']}" if "id" in annotation else "an annotation without id"
-
-
-def _parse_categories(
-    path: Path, content: Mapping[str, object]
-) -> tuple[list[Category], tuple[str, ...], set[int]]:
-    """Parse the categories with keypoints, the names of those without, and all ids."""
-    found, without, ids = [], [], []
-    for item in _get_list(path, content, "categories"):
-        number = _get_integer(path, "category", item, "id")
-        ids.append(number)
-        name = str(item.get("name", number))
-        keypoints = item.get("keypoints") or []
-        if not isinstance(keypoints, list) or not all(isinstance(k, str) and k.strip() for k in keypoints):
-            raise DataError(f"{path}: category {name!r}: keypoints must be a list of names")
-        if twice := sorted({k for k in keypoints if keypoints.count(k) > 1}):
-            raise DataError(f"{path}: category {name!r} lists keypoint {twice[0]!r} twice")
-        # Category files of detection data have null here.
-        limbs = item.get("skeleton") or []
-        if not isinstance(limbs, list) or not all(isinstance(limb, list) for limb in limbs):
-            raise DataError(
-                f"{path}: category {name!r}: skeleton must be a list of pairs of keypoint numbers"
-            )
-        if keypoints:
-            found.append(Category(number, name, tuple(keypoints), tuple(tuple(limb) for limb in limbs)))
-        else:
-            without.append(name)
-    _check_unique(path, "category", ids)
-    return found, tuple(without), set(ids)
-
-
-def _choose_categories(
-    path: Path, categories: list[Category], wanted: str | int | None
-) -> tuple[Category, ...]:
-    if not categories:
-        raise DataError(f"{path}: no category has keypoints; these are annotations of boxes or masks only")
-    listed = ", ".join(f"{c.name} (id {c.id}, {len(c.keypoints)} keypoints)" for c in categories[:8])
-    listed += f" and {len(categories) - 8} more" if len(categories) > 8 else ""
-    if wanted is None:
-        if len(categories) > 1:
-            raise DataError(
-                f"{path}: several categories have keypoints: {listed}; choose one with "
-                f"{setting('data.reader.type=coco', 'data.reader.category=NAME')}"
-            )
-        return (categories[0],)
-    if wanted == ALL:
-        different = next((c for c in categories if c.keypoints != categories[0].keypoints), None)
-        if different:
-            raise DataError(
-                f"{path}: category: all needs categories with the same keypoints, but {different.name!r} "
-                "differs from "
-                f"{categories[0].name!r}; choose one of {listed}"
-            )
-        return tuple(categories)
-    # YAML reads category: 1 as a number, --set as text; a name may be a number, too.
-    chosen = [c for c in categories if wanted in (c.name, c.id) or str(wanted) == str(c.id)]
-    if len(chosen) != 1:
-        problem = "does not exist or has no keypoints" if not chosen else "is the name of several"
-        raise DataError(f"{path}: category {wanted!r} {problem}; choose one of {listed}")
-    return (chosen[0],)
-
-
-def _parse_keypoints(path: Path, annotations: list[Annotation], count: int) -> npt.NDArray[np.float64]:
-    """Parse keypoints (A, K, 3); an annotation without keypoints has none labelled."""
-    blank: list[object] = [0] * (3 * count)
-    values: list[list[object]] = []
-    for annotation in annotations:
-        numbers = annotation.get("keypoints") or blank
-        if not isinstance(numbers, list) or len(numbers) != 3 * count:
-            have = f"{len(numbers)} numbers" if isinstance(numbers, list) else repr(numbers)
-            raise DataError(
-                f"{path}: keypoints of {_called(annotation)} are {have}, not 3 for each of the {count} "
-                "keypoints"
-            )
-        values.append(numbers)
-    found = _parse_numbers(path, annotations, values, "keypoints").reshape(-1, count, 3)
-    wrong = np.argwhere(~np.isin(found[..., 2], (0, 1, 2)) | ~np.isfinite(found).all(axis=-1))
-    if len(wrong):
-        row, keypoint = wrong[0]
-        x, y, visibility = found[row, keypoint]
-        raise DataError(
-            f"{path}: keypoint {keypoint + 1} of {_called(annotations[row])} is [{x:g}, {y:g}, "
-            f"{visibility:g}]; "
-            "it must be x, y and a visibility of 0, 1 or 2"
-        )
-    return found
-
-
-def _parse_boxes(path: Path, annotations: list[Annotation]) -> npt.NDArray[np.float64]:
+def _parse_boxes(path: Path, annotations: Sequence[Entry]) -> npt.NDArray[np.float64]:
     blank: list[object] = [np.nan] * 4
     values: list[list[object]] = []
+    wrong = []
     for annotation in annotations:
         box = annotation.get("bbox") or blank
         if not isinstance(box, list) or len(box) != 4:
-            raise DataError(f"{path}: bbox of {_called(annotation)} is {box!r}, not [x, y, width, height]")
+            wrong.append(f"bbox of {call(annotation)} is {box!r}")
+            box = blank
         values.append(box)
-    found = _parse_numbers(path, annotations, values, "bbox")
+    if wrong:
+        raise DataError(f"{path}: {listed(wrong, ', ')}, not [x, y, width, height]")
+    found = parse_numbers(path, annotations, values, "bbox", _FAR, 4)
     # Tools write [0, 0, 0, 0] for an animal that has only keypoints.
     found[~(found[:, 2:] > 0).all(axis=1)] = np.nan
     return found
 
 
-def _parse_areas(path: Path, annotations: list[Annotation]) -> npt.NDArray[np.float64]:
+def _parse_areas(path: Path, annotations: Sequence[Entry]) -> npt.NDArray[np.float64]:
     values: list[list[object]] = [[np.nan if a.get("area") is None else a["area"]] for a in annotations]
-    found = _parse_numbers(path, annotations, values, "area")[:, 0]
+    found = parse_numbers(path, annotations, values, "area", _FAR**2, 1)[:, 0]
     return np.where(found > 0, found, np.nan)
-
-
-def _parse_numbers(
-    path: Path, annotations: list[Annotation], values: list[list[object]], key: str
-) -> npt.NDArray[np.float64]:
-    """Convert rows of equal length to (A, D); errors name the annotation."""
-    # All at once: a loop over the numbers of a large file takes much longer. Only a failure is searched for.
-    try:
-        found = np.array(values, np.float64)
-    except (TypeError, ValueError, OverflowError):
-        for annotation, numbers in zip(annotations, values, strict=True):
-            for number in numbers:
-                if isinstance(number, bool) or not isinstance(number, int | float):
-                    text = f"{path}: {key} of {_called(annotation)} holds {number!r}, which is not a number"
-                    raise DataError(text) from None
-        raise DataError(f"{path}: {key} of an annotation holds a number that is out of range") from None
-    if not values:
-        return np.zeros((0, _WIDTH.get(key, 0)))
-    far = np.flatnonzero((np.abs(found) > _FAR ** (1 + (key == "area"))).any(axis=1))
-    if len(far):
-        raise DataError(
-            f"{path}: {key} of {_called(annotations[far[0]])} holds a number that is out of range"
-        )
-    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from pose_core.specs import ReaderConfig, WriterConfig
@@ -21,6 +23,15 @@ class CocoReaderConfig(ReaderConfig):
         min_length=1,
         description="Folder that the file names of images are relative to; looked for around the JSON file "
         "by default.",
+    )
+    fields: tuple[str, ...] | Literal["all"] = Field(
+        "all",
+        description="Fields of annotations whose keypoints are read: keypoints, and those of parts, such as "
+        "foot_kpts or face_kpts. all: every one that there is.",
+    )
+    skeleton: Literal["auto", "from_0", "from_1", "none"] = Field(
+        "auto",
+        description="From what number limbs count keypoints; auto: the file tells; none: limbs are left out.",
     )
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pose_coco.annotations import Annotations, Category, ImageEntry, looks_like_coco, read_annotations
+from pose_coco.annotations import Annotations, ImageEntry, looks_like_coco, read_annotations
 from pose_coco.config import CocoReaderConfig
 from pose_coco.image_files import ImageFiles
-from pose_core.errors import DataError, setting
+from pose_core.errors import DataError, listed, setting
 from pose_core.interfaces import Reader
 from pose_core.io.files import is_file
 from pose_core.io.images import read_image_size
@@ -50,15 +50,15 @@ class CocoReader(Reader):
             DataError: the annotations cannot be used; one line names file and id.
         """
         files = [path / _FOLDER / part for part in _PARTS] if path.is_dir() else [path]
-        parts = [read_annotations(file, self.config.category) for file in files if file.is_file()]
+        parts = [read_annotations(file, self.config) for file in files if file.is_file()]
         if not parts:
             names = " or ".join(str(file) for file in files)
             raise DataError(f"{path}: holds no COCO annotations; there is no {names}")
         categories = parts[0].categories
         for part in parts[1:]:
-            if part.categories[0].keypoints != categories[0].keypoints:
+            if part.names != parts[0].names:
                 raise DataError(f"{part.path}: its keypoints differ from those of {parts[0].path.name}")
-        notes = _describe_categories(parts)
+        notes = list(dict.fromkeys(note for part in parts for note in part.notes))
         found: list[LabelledImage] = []
         for part in parts:
             found += self._read_images(part, path, notes)
@@ -71,7 +71,7 @@ class CocoReader(Reader):
                 + ", ".join(f"{part.path.name} {len(part.images)} images" for part in parts)
             )
         animals = max(len(image.instances) for image in found)
-        skeleton = _make_skeleton(parts[0].path, categories[0], animals, notes)
+        skeleton = _make_skeleton(parts[0], animals, notes)
         return LabelledDataset(
             skeleton=skeleton,
             images=tuple(found),
@@ -94,6 +94,7 @@ class CocoReader(Reader):
         found: list[LabelledImage] = []
         empty: list[str] = []
         missing: list[Path] = []
+        resized: list[str] = []
         for row, entry in enumerate(part.images):
             rows = order[bounds[row] : bounds[row + 1]]
             animals, crowds = rows[kept[rows]], rows[part.crowd[rows]]
@@ -104,6 +105,10 @@ class CocoReader(Reader):
             if not is_file(file):
                 missing.append(file)
                 continue
+            size = read_image_size(file)
+            if entry.width and entry.height and size != (entry.width, entry.height):
+                resized.append(_describe_sizes(entry, file, size))
+                continue
             instances = Instances.from_keypoints(points[animals])
             # A labelled box is wider than that of the keypoints, which need not reach the animal's outline.
             instances.boxes[:] = np.where(np.isnan(boxes[animals]), instances.boxes, boxes[animals])
@@ -112,12 +117,18 @@ class CocoReader(Reader):
                 LabelledImage.create(
                     ImageFile(file),
                     name,
-                    *_check_size(part.path, entry, file),
+                    *size,
                     instances,
                     occluded=part.keypoints[animals, :, 2] == 1,
                     areas=part.areas[animals],
                     ignore=ignore[~np.isnan(ignore).any(axis=1)],
                 )
+            )
+        # Where the image was resized after labelling, or labelled without its EXIF orientation.
+        if resized:
+            raise DataError(
+                f"{part.path}: {listed(resized)}; labels do not fit images of another size, restore the "
+                "original ones"
             )
         if missing:
             total = len(found) + len(missing)
@@ -131,17 +142,11 @@ class CocoReader(Reader):
         return found
 
 
-def _check_size(path: Path, entry: ImageEntry, file: Path) -> tuple[int, int]:
-    """Return width and height of the file; refuse a size that differs from the annotations'."""
-    # It differs where the image was resized after labelling, or labelled without its EXIF orientation.
-    size = read_image_size(file)
-    if entry.width and entry.height and size != (entry.width, entry.height):
-        raise DataError(
-            f"{path}: image {entry.id} is listed with {entry.width} x {entry.height} pixels, but {file} has "
-            f"{size[0]} x {size[1]} (after its EXIF orientation); its labels do not fit it, restore the "
-            "original image"
-        )
-    return size
+def _describe_sizes(entry: ImageEntry, file: Path, size: tuple[int, int]) -> str:
+    return (
+        f"image {entry.id} is listed with {entry.width} x {entry.height} pixels, but {file} has "
+        f"{size[0]} x {size[1]} (after its EXIF orientation)"
+    )
 
 
 def _to_corners(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
@@ -150,43 +155,16 @@ def _to_corners(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     return np.concatenate([low, low + boxes[:, 2:]], axis=1).astype(np.float32)
 
 
-def _make_skeleton(path: Path, category: Category, animals: int, notes: list[str]) -> Skeleton:
-    names = category.keypoints
-    edges: dict[frozenset[str], tuple[str, str]] = {}
-    left_out = []
-    for limb in category.skeleton:
-        # Published files hold limbs to keypoints that were
-        # dropped (0 or beyond the last): noted, not refused.
-        ends = [end for end in limb if isinstance(end, int) and 1 <= end <= len(names)]
-        if len(ends) == len(limb) == 2 and ends[0] != ends[1]:
-            pair = (names[ends[0] - 1], names[ends[1] - 1])
-            # A limb may be listed in both directions.
-            edges.setdefault(frozenset(pair), pair)
-        else:
-            left_out.append(str(list(limb)))
-    if left_out:
-        notes.append(
-            f"{path}: left out of the skeleton, as they do not join two of the keypoints 1 to {len(names)}: "
-            + ", ".join(left_out)
-        )
-    symmetry = symmetry_from_names(names)
+def _make_skeleton(part: Annotations, animals: int, notes: list[str]) -> Skeleton:
+    symmetry = symmetry_from_names(part.names)
     if symmetry:
         notes.append("left/right pairs, told from the names: " + ", ".join(f"{a}/{b}" for a, b in symmetry))
     return Skeleton(
-        keypoints=names,
-        edges=tuple(edges.values()),
-        symmetry=symmetry,
+        keypoints=part.names,
+        edges=part.limbs,
+        symmetry=(*symmetry, *part.pairs),
         individuals=("animal",) if animals == 1 else tuple(f"animal{i + 1}" for i in range(animals)),
     )
-
-
-def _describe_categories(parts: list[Annotations]) -> list[str]:
-    notes = []
-    if len(parts[0].categories) > 1:
-        notes.append("categories read together: " + ", ".join(c.name for c in parts[0].categories))
-    if parts[0].without_keypoints:
-        notes.append("categories without keypoints left out: " + ", ".join(parts[0].without_keypoints))
-    return notes
 
 
 def _add_count_notes(

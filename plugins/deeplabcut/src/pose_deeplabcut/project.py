@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,8 @@ from pose_core.errors import DataError
 from pose_core.interfaces import Reader
 from pose_core.io.files import is_file
 from pose_core.io.images import read_image_size
-from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
+from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage
+from pose_deeplabcut.column_checks import check_columns
 from pose_deeplabcut.columns import UNIQUE
 from pose_deeplabcut.config import ProjectReaderConfig
 from pose_deeplabcut.label_files import FolderLabels, find_labels, read_labels, split_image_name
@@ -51,9 +51,11 @@ class ProjectReader(Reader):
         found: dict[str, LabelledImage] = {}
         empty: dict[str, None] = {}
         missing: list[Path] = []
-        for folder in files:
-            labels = read_labels(folder, self.config.labels, notes)
-            _FolderReader(root, folder, labels, project, notes).read(found, empty, missing)
+        tables = [(folder, read_labels(folder, self.config.labels, notes)) for folder in files]
+        check_columns([table for _, table in tables], project, notes)
+        for folder, table in tables:
+            notes += table.notes
+            _FolderReader(root, folder, table, project, notes).read(found, empty, missing)
         if missing:
             total = len(found) + len(missing)
             raise DataError(
@@ -98,7 +100,6 @@ class _FolderReader:
         self._table = table
         self._skeleton = project.skeleton
         self._notes = notes
-        _check_columns(table, project, notes)
 
     def read(self, found: dict[str, LabelledImage], empty: dict[str, None], missing: list[Path]) -> None:
         """Add labelled images to ``found`` by name, names without labels to ``empty``, lost files to
@@ -180,90 +181,6 @@ def _read_points(
     # Columns that the table lacks have index -1: the appended one.
     padded = np.concatenate([table.values, np.full((len(table.values), 1), np.nan)], axis=1)
     return padded[:, places]
-
-
-def _check_columns(table: LabelTable, project: ProjectConfig, notes: list[str]) -> None:
-    """Compare the columns with config.yaml; a difference is an error, or a note if it is harmless."""
-    path, columns, skeleton = table.path, table.columns, project.skeleton
-    if columns.multi != project.multi:
-        kinds = ("single-animal", "multi-animal")
-        raise DataError(
-            f"{path}: has the columns of a {kinds[columns.multi]} project, but {project.path.name} is of a "
-            f"{kinds[project.multi]} one; convert the labels in DeepLabCut or correct multianimalproject"
-        )
-    if len(columns.scorers) > 1:
-        raise DataError(
-            f"{path}: mixes labels of {' and '.join(map(repr, columns.scorers))}; keep those of one scorer"
-        )
-    if columns.predicted:
-        notes.append(f"{path}: its likelihood columns are left out")
-    parts = columns.parts()
-    if project.multi:
-        _check_individuals(table, parts, skeleton, project.path, notes)
-    single = parts.get(UNIQUE, []) if project.multi else []
-    _check_parts(table, UNIQUE, single, skeleton.unique_keypoints, project.path, notes)
-    for individual in skeleton.individuals if project.multi else ("",):
-        if individual in parts:
-            _check_parts(table, individual, parts[individual], skeleton.keypoints, project.path, notes)
-
-
-def _check_individuals(
-    table: LabelTable, parts: dict[str, list[str]], skeleton: Skeleton, config: Path, notes: list[str]
-) -> None:
-    known = (*skeleton.individuals, UNIQUE)
-    if not set(parts) & set(skeleton.individuals):
-        raise DataError(
-            f"{table.path}: has columns for none of the individuals of {config.name}, but for "
-            f"{', '.join(parts)}; "
-            "correct one of the two"
-        )
-    for individual in skeleton.individuals:
-        if individual not in parts:
-            notes.append(
-                f"{table.path}: has no columns for individual {individual!r}, which counts as not labelled "
-                "there"
-            )
-    # Leaving out an unknown individual is harmless only if it has no labels.
-    for individual in parts:
-        if individual not in known:
-            places = table.columns.locate((individual,), parts[individual], ("x", "y"))
-            if not np.isnan(table.values[:, places[places >= 0]]).all():
-                raise DataError(
-                    f"{table.path}: has labels of individual {individual!r}, which {config.name} does not "
-                    "list"
-                    f"{_suggest(individual, known)}; add it there or correct the file"
-                )
-            notes.append(
-                f"{table.path}: individual {individual!r} is not in {config.name} and has no labels; left out"
-            )
-
-
-def _check_parts(
-    table: LabelTable,
-    individual: str,
-    have: Sequence[str],
-    want: Sequence[str],
-    config: Path,
-    notes: list[str],
-) -> None:
-    owner = f" of {individual!r}" if individual else ""
-    places = table.columns.locate((individual,), want, ("x", "y"))[0]
-    for part, (x, y) in zip(want, places, strict=True):
-        if x < 0 or y < 0:
-            raise DataError(
-                f"{table.path}: has no columns for body part {part!r}{owner}, which {config.name} lists"
-                f"{_suggest(part, have)}; label it or remove it from {config.name}"
-            )
-    if extra := [part for part in have if part not in want]:
-        notes.append(
-            f"{table.path}: body parts{owner} that {config.name} does not list are left out: "
-            f"{', '.join(extra)}"
-        )
-
-
-def _suggest(name: str, among: Sequence[str] | dict[str, list[str]]) -> str:
-    near = difflib.get_close_matches(name, list(among), n=1, cutoff=0.6)
-    return f" (is it {near[0]!r}?)" if near else ""
 
 
 def _format_count(number: int, what: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from pose_core.errors import DataError
+from pose_core.io.text import read_start, read_text
 from pose_core.specs import parse_yaml
 from pose_core.structures import Skeleton
 from pose_core.symmetry import symmetry_from_names
@@ -51,12 +52,8 @@ class ProjectConfig:
 
 def looks_like_config(path: Path) -> bool:
     """Test for a DeepLabCut config.yaml by its keys. Never raises."""
-    try:
-        with path.open("rb") as stream:
-            text = stream.read(1 << 20).decode("utf-8", "replace")
-    except OSError:
-        return False
-    return all(mark.search(text.replace("\r\n", "\n")) for mark in _MARKS)
+    text = read_start(path).removeprefix("\ufeff")
+    return all(mark.search(text) for mark in _MARKS)
 
 
 def read_config(path: Path) -> ProjectConfig:
@@ -116,11 +113,7 @@ def _load(path: Path) -> dict[str, object]:
     which it also has in the label files.
     """
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8-sig"), yaml.BaseLoader)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: is not text in UTF-8; save it in UTF-8") from None
+        content = parse_yaml(read_text(path), yaml.BaseLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""

@@ -26,6 +26,7 @@ class LabelTable:
         images: name of each row's image: one string, or ``("labeled-data", video, image)``.
         values: (R, C) float64, NaN where a cell is empty.
         rows: name of each row in messages (``row 3``, ``line 6``).
+        notes: what was read though it is not as it should be.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class LabelTable:
     images: list[tuple[str, ...]]
     values: npt.NDArray[np.float64]
     rows: Sequence[str]
+    notes: tuple[str, ...] = ()
 
     def check(self) -> LabelTable:
         """Check that every value is a position in an image or missing; return this table.

@@ -179,6 +179,6 @@ class _CsvStream(PredictionsStream):
         rows, start = iter(table), 0
         while chunk := list(islice(rows, ROWS)):
             names = [_parse_name(name) for _, name, _ in chunk]
-            values = parse_numbers(self._path, table.columns, [(line, cells) for line, _, cells in chunk])
+            values = parse_numbers(table, [(line, cells) for line, _, cells in chunk])
             yield from maker.make_frames(names, values, start)
             start += len(chunk)
