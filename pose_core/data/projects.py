@@ -16,13 +16,17 @@ from pose_core.catalog import Component, get_catalog
 from pose_core.errors import DataError, PluginError, setting
 from pose_core.interfaces import Reader
 from pose_core.io.files import is_file
+from pose_core.io.images import describe_many, read_image_header
 from pose_core.specs import ReaderConfig
-from pose_core.structures import LabelledDataset, LabelledImage
+from pose_core.structures import ImageFile, LabelledDataset, LabelledImage
 
 TOLERANCE = 1.0
 """Pixels by which a label may lie beyond the edge of its image; such a label is moved onto the edge.
 Labelling tools that count pixel corners instead of centres put labels on the edge up to half a pixel
 outside."""
+
+_SEVERAL = (".tif", ".tiff", ".png", ".apng", ".webp", ".gif", ".avif")
+"""Endings of image files that may hold several images."""
 
 
 def read_project(path: Path, reader: ReaderConfig | None = None) -> LabelledDataset:
@@ -206,6 +210,10 @@ def _check_files(dataset: LabelledDataset) -> None:
             f"{dataset.root}: {len(missing)} of {len(dataset.images)} labelled images are missing, "
             f"the first is {missing[0].image}; restore the files or remove their labels"
         )
+    for path in {image.image.path for image in dataset.images if isinstance(image.image, ImageFile)}:
+        # Other formats hold one image, and opening 100,000 files takes seconds.
+        if path.suffix.lower() in _SEVERAL and (header := read_image_header(path)) and header.images > 1:
+            raise DataError(f"{dataset.root}: {describe_many(path, header)}")
 
 
 def _check_positions(dataset: LabelledDataset, labels: _Labels) -> LabelledDataset:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,12 +18,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pose_core.data.images import open_image
+from pose_core.data.images import measure_reference_peak, open_image
 from pose_core.errors import DataError
 from pose_core.structures import ByteArray, ImageReference
 
 IMAGE_EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """Files that are taken for images, in lower case."""
+
+PEEKED = 8
+"""Frames whose values are looked at before a source is predicted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,13 @@ class FrameSource(ABC):
         """
         return {}
 
+    def measure_peaks(self) -> list[int]:
+        """Find the largest values of the first frames of 16 bits that do not say how many of these they use.
+
+        Empty for other frames, and by default.
+        """
+        return []
+
 
 class ImageSource(FrameSource):
     """Images as one sequence.
@@ -139,6 +150,15 @@ class ImageSource(FrameSource):
             # Sizes and times, not contents: those would mean to read all files first.
             digest.update(f"{reference.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
         return {"images": [len(self._images), digest.hexdigest()]}
+
+    def measure_peaks(self) -> list[int]:
+        """Of the first images; damaged ones are reported when they are predicted."""
+        peaks: list[int] = []
+        for reference in self._images[:PEEKED]:
+            with suppress(DataError):
+                peak = measure_reference_peak(reference)
+                peaks += [] if peak is None else [peak]
+        return peaks
 
 
 class ArraySource(FrameSource):

@@ -128,7 +128,7 @@ class PoseEstimator:
         Raises:
             VideoError: the file is missing or no video.
         """
-        return VideoSource(path, threads=1 if self.device.type == "cpu" else 0)
+        return VideoSource(path, 1 if self.device.type == "cpu" else 0, self.spec.data.decided_bit_depth())
 
     def _predict_all(self, images: Array | Sequence[Array], batch_size: int) -> list[Frame]:
         source = ArraySource(images)

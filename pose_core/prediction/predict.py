@@ -14,6 +14,9 @@ from pose_core.prediction.estimator import PoseEstimator, load
 from pose_core.prediction.inputs import find_inputs, unique_names
 from pose_core.prediction.job import Job, Outcome, identify
 from pose_core.reporting import Reporter, current_reporter
+from pose_core.runs.run_folder import CONFIG
+
+_NEARLY_BLACK = 2**14
 
 Finished = Callable[[str, "Outcome | VideoError | DataError"], None]
 """Gets the name of a source, and its outcome or why it could not be predicted."""
@@ -71,6 +74,8 @@ def predict(
     writer = find_writer(format)
     estimator = load(run, device, batch_size, follow=follow, **sources)
     jobs = _make_jobs(estimator, inputs, out, writer)
+    for job in jobs:
+        _note_depth(job, estimator, reporter)
     for name, file in estimator.files.items():
         if len(jobs) > 1:
             raise ConfigError(
@@ -113,12 +118,25 @@ def find_writer(name: str) -> Writer:
 
 
 def _make_jobs(estimator: PoseEstimator, paths: Sequence[Path], out: Path, writer: Writer) -> list[Job]:
-    inputs = find_inputs(paths, estimator.open_video)
+    inputs = find_inputs(paths, estimator.open_video, estimator.spec.data.decided_bit_depth())
     identity = identify(estimator)
     jobs = [Job(estimator.run, i.source, str(i.path), out, writer, identity) for i in inputs]
     for job, stem in zip(jobs, unique_names([j.stem for j in jobs], [i.path for i in inputs]), strict=True):
         job.stem = stem
     return jobs
+
+
+def _note_depth(job: Job, estimator: PoseEstimator, reporter: Reporter) -> None:
+    """Say that frames come out nearly black, where neither they nor the run say how many bits they use."""
+    if estimator.spec.data.decided_bit_depth() is not None:
+        return
+    peaks = job.source.measure_peaks()
+    if peaks and max(peaks) < _NEARLY_BLACK:
+        reporter.note(
+            f"{job.name}: its first frames have 16 bits with values up to {max(peaks)} only and come out "
+            f"nearly black; if its camera has {max(peaks).bit_length()} bits, write bit_depth: "
+            f"{max(9, max(peaks).bit_length())} under data in {estimator.run.path / CONFIG}"
+        )
 
 
 def _report_frames(job: Job, reporter: Reporter) -> Callable[[int], None]:

@@ -65,6 +65,16 @@ class DataSpec(Spec):
         None, description="What reads it; found by looking at the source by default."
     )
     split: SplitSpec = Field(default_factory=SplitSpec)
+    bit_depth: Annotated[int, Field(ge=9, le=16)] | Literal["auto"] | None = Field(
+        "auto",
+        description="Bits that samples of 16-bit images and videos use where the files do not say: 12 for "
+        "values up to 4095; auto: decided by the largest value of all labelled images; null: all 16.",
+    )
+
+    def decided_bit_depth(self) -> int | None:
+        """The depth that images are read with; None: all 16 bits."""
+        # A run that was not trained on images here (an imported one) never decided.
+        return None if self.bit_depth == "auto" else self.bit_depth
 
 
 class DetectorAugmentationSpec(AugmentationSpec):

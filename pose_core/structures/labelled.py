@@ -15,9 +15,15 @@ from pose_core.structures.skeleton import Skeleton
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image that is a file of its own."""
+    """An image that is a file of its own.
+
+    Attributes:
+        path: of the file.
+        bit_depth: bits that the samples of 16-bit images use where the file does not say; None: all.
+    """
 
     path: Path
+    bit_depth: int | None = None
 
     @property
     def name(self) -> str:
@@ -30,10 +36,17 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class VideoFrame:
-    """An image that is a frame of a video, numbered from 0 in the order in which frames are shown."""
+    """An image that is a frame of a video, numbered from 0 in the order in which frames are shown.
+
+    Attributes:
+        path: of the video.
+        index: number of the frame.
+        bit_depth: as of :class:`ImageFile`.
+    """
 
     path: Path
     index: int
+    bit_depth: int | None = None
 
     @property
     def name(self) -> str:
@@ -53,11 +66,13 @@ class EmbeddedImage:
         key: where in the file, as the reader understands it (name of a dataset and row ...).
         reader: name of the reader whose ``open_embedded`` takes the key; a reader writes its own
             ``config.type``.
+        bit_depth: as of :class:`ImageFile`.
     """
 
     path: Path
     key: str
     reader: str
+    bit_depth: int | None = None
 
     @property
     def name(self) -> str:
