@@ -27,7 +27,7 @@ class PageSource(FrameSource):
 
     def __init__(self, path: Path, bit_depth: int | None = None) -> None:
         super().__init__()
-        self.path = path
+        self.path = self.video = path
         self._bit_depth = bit_depth
         try:
             with path.open("rb") as stream:

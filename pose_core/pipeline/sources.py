@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,7 +21,8 @@ import numpy.typing as npt
 
 from pose_core.data.images import measure_reference_peak, open_image
 from pose_core.errors import DataError
-from pose_core.structures import ByteArray, ImageReference
+from pose_core.io.images import read_image_size
+from pose_core.structures import ByteArray, ImageFile, ImageReference
 
 IMAGE_EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """Files that are taken for images, in lower case."""
@@ -77,9 +79,11 @@ class FrameSource(ABC):
     Attributes:
         doubtful: once :meth:`read` has come to its end: runs (first, last) of frames that were decoded after
             a damaged one which they refer to, and may show something wrong.
+        video: the file, where it is one of many frames; None for images.
     """
 
     doubtful: list[tuple[int, int]]
+    video: Path | None = None
 
     def __init__(self) -> None:
         self.doubtful = []
@@ -104,6 +108,12 @@ class FrameSource(ABC):
         An interrupted prediction is resumed only where they are the same.
         """
         return {}
+
+    def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Width and height of the frames, as far as they are known before reading, and what messages call
+        these."""
+        if self.info.width:
+            yield "", (self.info.width, self.info.height)
 
     def measure_peaks(self) -> list[int]:
         """Find the largest values of the first frames of 16 bits that do not say how many of these they use.
@@ -150,6 +160,13 @@ class ImageSource(FrameSource):
             # Sizes and times, not contents: those would mean to read all files first.
             digest.update(f"{reference.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
         return {"images": [len(self._images), digest.hexdigest()]}
+
+    def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Of each image file; damaged ones are reported when they are predicted."""
+        for reference in self._images:
+            if isinstance(reference, ImageFile):
+                with suppress(DataError):
+                    yield str(reference), read_image_size(reference.path)
 
     def measure_peaks(self) -> list[int]:
         """Of the first images; damaged ones are reported when they are predicted."""

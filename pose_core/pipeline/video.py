@@ -30,6 +30,7 @@ class VideoSource(FrameSource):
         super().__init__()
         self._bit_depth = bit_depth
         self._video = VideoFile(path, threads)
+        self.video = self._video.path
 
     @property
     def info(self) -> SourceInfo:

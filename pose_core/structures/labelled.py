@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.structures.instances import FloatArray, Instances, present_keypoints
+from pose_core.structures.region import Region
 from pose_core.structures.skeleton import Skeleton
 
 
@@ -171,6 +172,9 @@ class LabelledDataset:
         notes: one line for each thing that was repaired or left out while reading; shown to the user.
         metadata: what a writer of the same family needs to write predictions in the project's manner
             (who labelled the images, say); plain strings, stored in the run.
+        crop: the part of each video's frames that the project looks at; None: all. The images are as they
+            are, and their labels are in pixels of the image.
+        video_crops: the same for single videos, by the names of their files.
     """
 
     skeleton: Skeleton
@@ -179,6 +183,8 @@ class LabelledDataset:
     name: str
     notes: tuple[str, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
+    crop: Region | None = None
+    video_crops: dict[str, Region] = field(default_factory=dict)
 
     @property
     def multi_animal(self) -> bool:

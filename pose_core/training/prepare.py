@@ -9,6 +9,7 @@ from pose_core.data.augment import Augmenter
 from pose_core.data.bit_depth import decide_bit_depth, with_bit_depth
 from pose_core.data.projects import read_with
 from pose_core.data.split import Split, make_split
+from pose_core.runs.crops import describe_crops
 from pose_core.specs import AnyRunSpec, RunSpec
 from pose_core.specs.extra_heads import find_needs
 from pose_core.structures import LabelledDataset
@@ -83,7 +84,7 @@ def _notes(spec: AnyRunSpec, added: Sequence[str]) -> list[str]:
         return []
     name, notes, needs = (
         spec.model.name,
-        list(Augmenter(spec.augmentation.decided(), spec.skeleton).notes),
+        [*describe_crops(spec.data), *Augmenter(spec.augmentation.decided(), spec.skeleton).notes],
         find_needs(spec.skeleton),
     )
     notes += added

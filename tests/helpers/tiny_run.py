@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,8 +13,8 @@ from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
 
 
-def make_run(path: Path, seed: int = 0, **data: object) -> Path:
-    """A network that finds a nose and a tail in frames; ``data`` goes into its spec."""
+def make_run(path: Path, seed: int = 0, model: Mapping[str, Any] | None = None, **data: object) -> Path:
+    """A network that finds a nose and a tail; ``model`` and ``data`` go into its spec."""
     spec = RunSpec.model_validate(
         {
             "skeleton": {"keypoints": ["nose", "tail"], "edges": [["nose", "tail"]]},
@@ -22,6 +24,7 @@ def make_run(path: Path, seed: int = 0, **data: object) -> Path:
                 "preprocess": {"scale": 0.5, "min_box": 16.0},
                 "backbone": {"type": "unet/unet", "filters": 4, "max_stride": 8, "output_stride": 4},
                 "heads": {"keypoints": {"type": "heatmap/heatmap"}},
+                **(model or {}),
             },
             "inference": {"batch_size": 4},
             "metadata": {"scorer": "me"},

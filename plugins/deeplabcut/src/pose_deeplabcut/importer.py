@@ -112,7 +112,10 @@ class ModelImporter(Importer):
             )
         base = {
             "skeleton": TypeAdapter(Skeleton).dump_python(skeleton, mode="json"),
-            "data": {"source": source},
+            "data": {
+                "source": source,
+                **({"crop": project.crop, "video_crops": project.video_crops} if project else {}),
+            },
             "metadata": _metadata(about, project),
         }
         found = self._detector(about, general, read, detector, base, notes)
