@@ -159,7 +159,7 @@ def reduce_depth(samples: npt.NDArray[Any], bit_depth: int, name: object) -> Byt
             f"{name}: holds values up to {largest}, and {bit_depth} bits (data.bit_depth) end at "
             f"{2**bit_depth - 1}; state the depth of its camera, or convert it"
         )
-    return (samples >> (bit_depth - 8)).astype(np.uint8)
+    return np.asarray(samples >> (bit_depth - 8), np.uint8)
 
 
 def _decode(data: bytes, name: object) -> tuple[npt.NDArray[Any], ImageHeader]:

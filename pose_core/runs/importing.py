@@ -11,7 +11,13 @@ from torch import Tensor, nn
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, PluginError, RunError
-from pose_core.interfaces import Imported, ImportedNetwork, Importer
+from pose_core.interfaces import (
+    Imported,
+    ImportedNetwork,
+    Importer,
+    describe_non_finite,
+    find_non_finite,
+)
 from pose_core.model.build import build_model
 from pose_core.model.detector import DetectorModel
 from pose_core.model.weights import load_into
@@ -140,5 +146,8 @@ def _full_name(spec: RunSpec) -> RunSpec:
 
 
 def _load(model: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
+    # An importer may read its files in a way of its own.
+    if bad := find_non_finite(weights):
+        raise RunError(f"{source}: {describe_non_finite(bad)}")
     load_into(model, weights, source)
     model.eval()

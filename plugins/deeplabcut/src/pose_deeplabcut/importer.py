@@ -367,8 +367,9 @@ def _skeleton(about: ModelConfig, project: ProjectConfig | None, notes: list[str
         pairs = ", ".join(f"{left}/{right}" for left, right in symmetry)
         notes.append(f"left/right pairs, told from the names: {pairs}")
     individuals = about.individuals
-    if not about.multi_animal:
-        individuals = project.skeleton.individuals if project and not project.multi else ("animal",)
+    # In a project of several animals that has one, it keeps its name.
+    if not about.multi_animal and not (project and project.multi):
+        individuals = project.skeleton.individuals if project else ("animal",)
     try:
         return Skeleton(
             keypoints=about.keypoints,
