@@ -6,11 +6,11 @@ These are snapshots, and models exported for live use.
 from __future__ import annotations
 
 import hashlib
-import os
 import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +139,9 @@ def _unwrap_pose(weights: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
             return state
     # A detector lies in a ``model``, which may lie in other classes; what is neither is said where it fits
     # nothing.
-    around = os.path.commonprefix([name.split(".") for name in weights])
-    return None if _DETECTOR in around else dict(weights)
+    levels = zip(*(name.split(".") for name in weights), strict=False)
+    shared = [level[0] for level in takewhile(lambda level: len(set(level)) == 1, levels)]
+    return None if _DETECTOR in shared else dict(weights)
 
 
 def _first_components(weights: Mapping[str, Tensor]) -> set[str]:
