@@ -225,3 +225,46 @@ def test_a_labelled_project_names_a_file_of_several_images(name: str, tmp_path: 
     )
     with pytest.raises(DataError, match=rf"{name} holds {PAGES} images"):
         read_project(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Files of several images of each format."""
+    folder = tmp_path_factory.mktemp("whole")
+    made = {
+        name: STACKS[name](folder / name).read_bytes() for name in ("lzw.tiff", "big.tif", "a.gif", "a.png")
+    }
+    return made | {"a.webp": save(folder / "a.webp", colour(), duration=40).read_bytes()}
+
+
+@given(
+    name=st.sampled_from(["lzw.tiff", "big.tif", "a.gif", "a.png", "a.webp"]),
+    places=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=8),
+    kept=st.floats(0.05, 1),
+)
+def test_whatever_is_damaged_ends_in_a_line_that_names_the_file(
+    name: str,
+    places: list[tuple[float, int]],
+    kept: float,
+    whole: dict[str, bytes],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    data = bytearray(whole[name])
+    for place, value in places:
+        data[int(place * len(data))] = value
+    path = tmp_path_factory.getbasetemp() / name
+    path.write_bytes(data[: int(kept * len(data))])
+    said: list[str] = []
+    for read in (read_image_size, read_image_file, load_pages):
+        try:
+            read(path)
+        except DataError as error:
+            said.append(str(error))
+    # Whatever else is raised fails the test.
+    assert all(name in line and "\n" not in line for line in said)
+
+
+def load_pages(path: Path) -> None:
+    for frame in PageSource(path).read():
+        assert frame.load is not None
+        frame.load()

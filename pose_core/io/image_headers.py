@@ -13,6 +13,8 @@ from typing import BinaryIO
 from pose_core.io.tiff import TiffFile
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+# Of those that are read here, EXIF is the longest.
+_LONGEST_CHUNK = 1 << 24
 # Markers of a frame header (SOF0 to SOF15) without DHT, JPG
 # and DAC, which lie between them (ITU T.81, table B.1).
 _JPEG_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
@@ -86,6 +88,8 @@ def _read_png(stream: BinaryIO) -> ImageHeader:
             # Behind the data of a chunk there are four bytes of checksum.
             stream.seek(length + 4, 1)
             continue
+        if length > _LONGEST_CHUNK:
+            raise ValueError("a chunk is damaged")
         data = stream.read(length)
         stream.seek(4, 1)
         if kind == b"IHDR":

@@ -262,7 +262,7 @@ def _from_unit_range(samples: npt.NDArray[Any], name: object) -> ByteArray:
             f"{name}: holds floating-point values from {low:g} to {high:g}, and only 0 (black) to 1 (white) "
             "can be read; convert it to 8 or 16 bits"
         )
-    return np.rint(samples * 255).astype(np.uint8)
+    return np.asarray(np.rint(samples * 255), np.uint8)
 
 
 def read_bytes(path: Path) -> bytes:

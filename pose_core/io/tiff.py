@@ -96,6 +96,8 @@ class TiffFile:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
+        self._size = stream.seek(0, 2)
+        stream.seek(0)
         head = stream.read(8)
         if head[:2] not in (b"II", b"MM") or len(head) < 8:
             raise ValueError("not a TIFF file")
@@ -272,8 +274,8 @@ class TiffFile:
         return int(struct.unpack(self._order + code, data)[0])
 
     def _read(self, offset: int, length: int) -> bytes:
-        self._stream.seek(offset)
-        data = self._stream.read(length)
-        if len(data) != length:
+        # Before reading: Python makes room for all that is asked for.
+        if offset + length > self._size:
             raise ValueError("it breaks off")
-        return data
+        self._stream.seek(offset)
+        return self._stream.read(length)

@@ -96,7 +96,7 @@ def _parse(given: Sequence[int] | str) -> Region:
         if 0 <= region.x1 < region.x2 and 0 <= region.y1 < region.y2:
             return region
     raise ConfigError(
-        f"{argument('crop', given if isinstance(given, str) else list(given))}: must be {_METAVAR}, whole "
+        f"{argument('crop', given if isinstance(given, str) else str(list(given)))}: must be {_METAVAR}, whole "
         f"pixels from 0 with X1 < X2 and Y1 < Y2, or {NONE}"
     )
 
