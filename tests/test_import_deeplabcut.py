@@ -432,3 +432,15 @@ def test_a_detector_becomes_a_run_within_the_run(tmp_path: Path) -> None:
     content["detector"] = None
     model.save()
     assert "detector: missing" in model.refused(detector=snapshot)
+
+
+def test_an_imported_model_keeps_what_its_project_crops(model: Model, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(
+        "Task: t\nscorer: me\ndate: d\nbodyparts: [nose, tail]\ncropping: true\nx1: 0\nx2: 96\ny1: 8\ny2: 64\n"
+        "video_sets: {two.avi: {crop: '0, 9, 0, 8'}}\n"
+    )
+    imported = import_model("deeplabcut", model.snapshot, tmp_path / "run", data=tmp_path)
+    assert imported.run.spec.data.crop == (0, 96, 8, 64)
+    assert imported.run.spec.data.video_crops == {"two.avi": (0, 9, 0, 8)}
+    (note,) = [note for note in imported.notes if "crops videos" in note]
+    assert note in Run.open(tmp_path / "run").provenance["notes"]

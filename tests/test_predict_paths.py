@@ -14,8 +14,8 @@ import av
 import cv2
 import numpy as np
 import pytest
-import torch
 import typer
+from tiny_run import make_run
 from typer.testing import CliRunner
 
 import pose_core
@@ -25,7 +25,6 @@ from pose_core.formats.config import ParquetConfig
 from pose_core.formats.parquet import ParquetWriter
 from pose_core.interfaces import PredictionsHeader
 from pose_core.io import files
-from pose_core.model.build import build_model
 from pose_core.pipeline.sources import FrameSource, ImageSource
 from pose_core.pipeline.video import VideoSource
 from pose_core.prediction import journal
@@ -34,31 +33,8 @@ from pose_core.prediction.inputs import find_inputs, unique_names
 from pose_core.prediction.job import Outcome
 from pose_core.prediction.predict import predict
 from pose_core.reporting import LogReporter
-from pose_core.runs.run_folder import Run
-from pose_core.specs import RunSpec
 from pose_core.structures import Frame
 from pose_core.synthetic.videos import copy_packets, draw_number, overwrite_bytes, write_numbered_video
-
-
-def make_run(path: Path, seed: int = 0) -> Path:
-    spec = RunSpec.model_validate(
-        {
-            "skeleton": {"keypoints": ["nose", "tail"], "edges": [["nose", "tail"]]},
-            "data": {"source": "nowhere"},
-            "model": {
-                "name": "tiny",
-                "preprocess": {"scale": 0.5, "min_box": 16.0},
-                "backbone": {"type": "unet/unet", "filters": 4, "max_stride": 8, "output_stride": 4},
-                "heads": {"keypoints": {"type": "heatmap/heatmap"}},
-            },
-            "inference": {"batch_size": 4},
-            "metadata": {"scorer": "me"},
-        }
-    )
-    torch.manual_seed(seed)
-    run = Run.create(path, spec, {})
-    run.save_weights(build_model(spec).state_dict())
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -53,6 +53,16 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    crop: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X1,X2,Y1,Y2",
+            help="Predict this part of frames only, in whole pixels (X2 and Y2 are not in it); none: whole "
+            "frames. Results are in pixels of the whole frame. By default the crop of the project that the run "
+            "was trained on, for videos.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results that are there already.")
     ] = False,
@@ -105,6 +115,7 @@ def predict(
             batch_size=batch_size,
             overwrite=overwrite,
             follow=follow,
+            crop=crop,
             reporter=reporter,
             finished=show,
             **sources,

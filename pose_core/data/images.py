@@ -13,8 +13,8 @@ import numpy as np
 from pose_core.catalog import get_catalog
 from pose_core.errors import DataError, PluginError, VideoError
 from pose_core.interfaces import Reader
-from pose_core.io.frame_pictures import to_rgb
-from pose_core.io.images import decode_image, read_image_file
+from pose_core.io.frame_pictures import read_deep_samples, to_rgb
+from pose_core.io.images import decode_image, measure_peak, read_bytes, read_image_file, read_image_header
 from pose_core.io.video import open_video
 from pose_core.structures import ByteArray, EmbeddedImage, ImageFile, ImageReference, VideoFrame
 
@@ -47,10 +47,10 @@ def open_image(reference: ImageReference) -> Callable[[], ByteArray]:
     """
     match reference:
         case ImageFile(path):
-            return partial(read_image_file, path)
+            return partial(read_image_file, path, reference.bit_depth)
         case VideoFrame(path, index):
             try:
-                return partial(to_rgb, open_video(path).decode(index))
+                return partial(to_rgb, open_video(path).decode(index), reference.bit_depth, reference)
             except VideoError as error:
                 raise DataError(str(error)) from None
         case EmbeddedImage():
@@ -58,13 +58,42 @@ def open_image(reference: ImageReference) -> Callable[[], ByteArray]:
 
 
 def _read_embedded(reference: EmbeddedImage) -> ByteArray:
+    content = _open_embedded(reference)
+    return decode_image(content, reference, reference.bit_depth) if isinstance(content, bytes) else content
+
+
+def _open_embedded(reference: EmbeddedImage) -> bytes | ByteArray:
     reader: type[Reader] = get_catalog().component("reader", reference.reader).factory()
     content = reader.open_embedded(reference.path, reference.key)
     if isinstance(content, bytes):
-        return decode_image(content, reference)
+        return content
     if not isinstance(content, np.ndarray) or content.dtype != np.uint8 or content.shape[2:] != (3,):
         raise PluginError(f"reader {reference.reader!r}: {reference} is neither bytes nor (H, W, 3) uint8")
     return content
+
+
+def measure_reference_peak(reference: ImageReference) -> int | None:
+    """Find the largest value of a 16-bit image that does not say how many bits it uses; None for others.
+
+    Raises:
+        DataError: the image cannot be read.
+    """
+    match reference:
+        case ImageFile(path):
+            header = read_image_header(path)
+            # Most images have 8 bits, and their header says so without reading the rest.
+            return measure_peak(read_bytes(path), path) if header is not None and header.bits == 16 else None
+        case VideoFrame(path, index):
+            try:
+                video = open_video(path)
+                # Most videos have 8 bits, and decoding single frames takes long.
+                samples = read_deep_samples(video.decode(index)) if video.bits == 16 else None
+            except VideoError as error:
+                raise DataError(str(error)) from None
+            return None if samples is None else int(samples.max(initial=0))
+        case EmbeddedImage():
+            content = _open_embedded(reference)
+            return measure_peak(content, reference) if isinstance(content, bytes) else None
 
 
 class ImageCache:

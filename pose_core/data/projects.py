@@ -17,12 +17,16 @@ from pose_core.data.positions import check_positions
 from pose_core.errors import DataError, PluginError, listed, setting
 from pose_core.interfaces import Reader
 from pose_core.io.files import is_file
+from pose_core.io.images import describe_many, read_image_header
 from pose_core.specs import ReaderConfig
-from pose_core.structures import LabelledDataset
+from pose_core.structures import ImageFile, LabelledDataset
 
 _IMAGES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".mp4", ".avi", ".mov", ".mkv"})
 _LOOKED_AT = 1000
 """Files and folders at most that are looked at where a folder is no project itself."""
+
+_SEVERAL = (".tif", ".tiff", ".png", ".apng", ".webp", ".gif", ".avif")
+"""Endings of image files that may hold several images."""
 
 
 def read_project(path: Path, reader: ReaderConfig | None = None) -> LabelledDataset:
@@ -198,3 +202,7 @@ def _check_files(dataset: LabelledDataset) -> None:
             f"{dataset.root}: {len(missing)} of {len(dataset.images)} labelled images are missing, "
             f"the first is {missing[0].image}; restore the files or remove their labels"
         )
+    for path in {image.image.path for image in dataset.images if isinstance(image.image, ImageFile)}:
+        # Other formats hold one image, and opening 100,000 files takes seconds.
+        if path.suffix.lower() in _SEVERAL and (header := read_image_header(path)) and header.images > 1:
+            raise DataError(f"{dataset.root}: {describe_many(path, header)}")

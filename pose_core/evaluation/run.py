@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import torch
 
+from pose_core.data.bit_depth import with_bit_depth
 from pose_core.data.fingerprint import data_hash
 from pose_core.data.projects import read_project
 from pose_core.data.split import is_labelled
@@ -252,6 +253,7 @@ def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> Spl
             f"{source}: the labelled project of this run is no longer there; pass {argument('data', 'PATH')}"
         )
     dataset = read_project(source, run.spec.data.reader)
+    dataset = with_bit_depth(dataset, run.spec.data.decided_bit_depth())
     _check_skeleton(run, dataset, source)
     if split == ALL:
         rows = tuple(row for row, image in enumerate(dataset.images) if is_labelled(image))

@@ -46,6 +46,12 @@ if TYPE_CHECKING:
         StageResult,
         View,
     )
+    from pose_core.interfaces.state_dicts import (
+        describe_non_finite,
+        find_non_finite,
+        unwrap,
+        without_common_prefix,
+    )
     from pose_core.interfaces.tensors import Labels, Predictions, Target
     from pose_core.interfaces.timm_weights import load_timm
     from pose_core.interfaces.writer import PredictionsHeader, PredictionsStream, Writer
@@ -89,6 +95,8 @@ _HOME = {
     "TargetGenerator": "pose_core.interfaces.codec",
     "View": "pose_core.interfaces.stage",
     "Writer": "pose_core.interfaces.writer",
+    "describe_non_finite": "pose_core.interfaces.state_dicts",
+    "find_non_finite": "pose_core.interfaces.state_dicts",
     "hugging_face": "pose_core.interfaces.hub",
     "insert": "pose_core.interfaces.backbone",
     "load_plain": "pose_core.interfaces.hub",
@@ -98,6 +106,8 @@ _HOME = {
     "points_through": "pose_core.interfaces.geometry",
     "read_tensors": "pose_core.interfaces.hub",
     "storage_problem": "pose_core.interfaces.hub",
+    "unwrap": "pose_core.interfaces.state_dicts",
+    "without_common_prefix": "pose_core.interfaces.state_dicts",
 }
 
 __all__ = [
@@ -139,6 +149,8 @@ __all__ = [
     "TargetGenerator",
     "View",
     "Writer",
+    "describe_non_finite",
+    "find_non_finite",
     "hugging_face",
     "insert",
     "load_plain",
@@ -148,6 +160,8 @@ __all__ = [
     "points_through",
     "read_tensors",
     "storage_problem",
+    "unwrap",
+    "without_common_prefix",
 ]
 
 __getattr__, __dir__ = export_lazily(__name__, _HOME)

@@ -22,7 +22,7 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -32,6 +32,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from pose_core.errors import DownloadError, WeightsError, argument, listed, setting
+from pose_core.interfaces.state_dicts import describe_non_finite, find_non_finite, unwrap
 from pose_core.io.downloads import RemoteFile, obtain
 from pose_core.processes import is_first
 
@@ -48,7 +49,7 @@ __all__ = [
 
 _LOG = logging.getLogger("pose_core.weights")
 # Keys under which training scripts commonly save the weights, beside optimizer and epoch.
-_WRAPPERS = ("state_dict", "model")
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
 _TORCH = (".pt", ".pth", ".bin")
 
 
@@ -149,10 +150,19 @@ def read_tensors(path: Path) -> TensorFile:
     """Read a file of weights: ``.safetensors``, or ``.pt``, ``.pth`` and ``.bin`` of torch. Nothing is
     unpickled.
 
+    Names come without what wrappers of torch put into them (``module.``, ``_orig_mod.``).
+
     Raises:
-        WeightsError: the file is missing, damaged, of another kind, or holds more than tensors and plain
-            values.
+        WeightsError: the file is missing, damaged, of another kind, holds more than tensors and plain values,
+            or values that are NaN or infinite.
     """
+    found = _read_any(path)
+    if bad := find_non_finite(found.tensors):
+        raise WeightsError(f"{path}: {describe_non_finite(bad)}")
+    return replace(found, tensors=unwrap(found.tensors))
+
+
+def _read_any(path: Path) -> TensorFile:
     if not path.is_file():
         raise WeightsError(f"{path}: no such file of weights")
     if path.suffix == ".safetensors":

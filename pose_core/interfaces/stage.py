@@ -22,7 +22,7 @@ from torch import Tensor
 from pose_core.errors import ConfigError
 from pose_core.interfaces.geometry import FrameGeometry, Matrix
 from pose_core.interfaces.tensors import Predictions
-from pose_core.structures import ByteArray, FloatArray, Frame, LabelledImage, Skeleton
+from pose_core.structures import ByteArray, FloatArray, Frame, LabelledImage, Region, Skeleton
 
 T = TypeVar("T")
 
@@ -52,6 +52,9 @@ class FrameGroup:
         frames: the frames themselves, (H, W, 3) uint8 RGB in host memory; empty unless a stage has
             ``needs_frames``.
         device: where the networks are.
+        region: the part of the stored frames that these are, where only a part is looked at; None: all.
+            Whatever a stage reads of frames elsewhere, such as a file of boxes, is in pixels of the stored
+            frames; what it finds is in pixels of these.
     """
 
     indices: list[int]
@@ -61,6 +64,7 @@ class FrameGroup:
     views: list[View | None]
     frames: list[ByteArray]
     device: torch.device
+    region: Region | None = None
 
     def __len__(self) -> int:
         """Number of frames."""

@@ -6,11 +6,16 @@ import struct
 import threading
 
 import numpy as np
+import numpy.typing as npt
 from av.sidedata.sidedata import Type as Kind
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
+from pose_core.io.images import reduce_depth
 from pose_core.structures import ByteArray
+
+# GBRP is RGB with a plane for each colour.
+_DEEP_RGB = frozenset({"rgb48le", "rgb48be", "gbrp10le", "gbrp12le", "gbrp14le", "gbrp16le"})
 
 
 class _Converters(threading.local):
@@ -23,14 +28,48 @@ class _Converters(threading.local):
 _local = _Converters()
 
 
-def to_rgb(frame: VideoFrame) -> ByteArray:
+def to_rgb(frame: VideoFrame, bit_depth: int | None = None, name: object = "the frame") -> ByteArray:
     """Convert a decoded frame to (H, W, 3) uint8 RGB, turned and mirrored as the file asks.
 
     May be called in any thread.
+
+    Args:
+        frame: as :class:`pose_core.io.video.VideoFile` gives it.
+        bit_depth: bits that the samples of 16-bit formats use; None: all.
+        name: of the frame, for messages.
+
+    Raises:
+        DataError: a value needs more bits.
     """
-    converted = _local.reformatter.reformat(frame, format="rgb24", threads=1)
-    image: ByteArray = np.asarray(converted.to_ndarray(), np.uint8)
+    samples = read_deep_samples(frame)
+    if samples is not None:
+        # FFmpeg rounds and dithers where images are shifted, so one scene would have two sets of numbers.
+        bits = frame.format.components[0].bits
+        image = reduce_depth(samples, (bit_depth or bits) if bits == 16 else bits, name)
+        image = np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
+    else:
+        converted = _local.reformatter.reformat(frame, format="rgb24", threads=1)
+        image = np.asarray(converted.to_ndarray(), np.uint8)
     return _turn(image, frame)
+
+
+def read_deep_samples(frame: VideoFrame) -> npt.NDArray[np.uint16] | None:
+    """Read samples of more than 8 bits as they are stored: (H, W) of grey, (H, W, 3) of RGB frames.
+
+    Returns:
+        uint16; None for frames of 8 bits, and for those that store brightness and colour apart (YUV), whose
+        samples have no counterpart in images.
+    """
+    kind = frame.format
+    if kind.components[0].bits <= 8 or kind.name.startswith("grayf"):
+        return None
+    if kind.name in _DEEP_RGB:
+        return np.asarray(frame.to_ndarray(), np.uint16)
+    if not kind.name.startswith("gray"):
+        return None
+    plane = frame.planes[0]
+    rows = np.frombuffer(bytes(plane), ">u2" if kind.is_big_endian else "<u2").reshape(plane.height, -1)
+    return np.asarray(rows[:, : plane.width], np.uint16)
 
 
 def _turn(image: ByteArray, frame: VideoFrame) -> ByteArray:

@@ -60,6 +60,8 @@ VIDEO_EXTENSIONS = frozenset(
         ".wmv",
         ".flv",
         ".ogv",
+        ".gif",
+        ".apng",
     }
 )
 """Endings, in lower case, of the files in a folder that count as videos. A video given by its path may have
@@ -81,6 +83,7 @@ class VideoFile:
     Attributes:
         path: of the video.
         width, height: of a frame in pixels, turned.
+        bits: of a sample, as the frames are stored.
         doubtful: once :meth:`frames` has come to its end: ranges (first, last) of frames that refer to a
             damaged one.
         notes: a line for each thing that a user of the file should know and that is no damage.
@@ -374,6 +377,7 @@ class VideoFile:
         for packet in _packets(container, stream):
             try:
                 for frame in stream.codec_context.decode(packet):
+                    self.bits = frame.format.components[0].bits
                     return to_rgb(frame)
             except av.FFmpegError:
                 continue

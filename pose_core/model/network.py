@@ -11,6 +11,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from pose_core.errors import ConfigError, WeightsError, listed
+from pose_core.interfaces import without_common_prefix
 from pose_core.interfaces.hub import misfits
 from pose_core.specs import ModelSpec
 from pose_core.structures import Skeleton
@@ -110,14 +111,13 @@ def match_part(parts: Mapping[str, nn.Module], found: FoundWeights) -> tuple[str
     for part, module in parts.items():
         own = set(module.state_dict())
         shared = {name.partition(".")[0] for name in own}
-        readings = [found.state]
-        # A backbone that was cut out of a whole network has the name of the part in front.
-        if part != whole and all(name.startswith(f"{part}.") for name in found.state):
-            readings.append({n.removeprefix(f"{part}."): t for n, t in found.state.items()})
+        # A class around the network has put its name in front of all names, and a backbone that was cut out
+        # of a whole network has that of the part.
+        readings = [found.state, *without_common_prefix(found.state)]
         # A part that wraps one network has one more component in front of all its names.
         if part != whole and len(shared) == 1:
             first = next(iter(shared))
-            readings.append({f"{first}.{n}": t for n, t in found.state.items()})
+            readings += [{f"{first}.{n}": t for n, t in reading.items()} for reading in readings]
         for state in readings:
             # The share of the part counts, not that of the file: a file may hold more than the part uses.
             # In a tie the whole network wins, since it comes first.

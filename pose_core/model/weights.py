@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from pose_core.errors import RunError, listed
+from pose_core.interfaces import describe_non_finite, find_non_finite
 from pose_core.interfaces.hub import misfits
 from pose_core.io.files import write_whole
 
@@ -40,16 +41,19 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a safetensors file.
 
     Raises:
-        RunError: the file is missing or damaged.
+        RunError: the file is missing or damaged, or holds values that are NaN or infinite.
     """
     if not path.is_file():
         raise RunError(f"{path}: no such file; the weights are missing")
     try:
-        return safetensors.torch.load_file(path)
+        state = safetensors.torch.load_file(path)
     except (SafetensorError, OSError) as error:
         raise RunError(
             f"{path}: not a readable safetensors file ({error}); restore it from a backup"
         ) from None
+    if bad := find_non_finite(state):
+        raise RunError(f"{path}: {describe_non_finite(bad)}")
+    return state
 
 
 def load_into(model: nn.Module, state: Mapping[str, Tensor], source: Path) -> None:

@@ -15,7 +15,7 @@ from pose_core.interfaces import FrameGroup, Stage, StageContext, StageResult, V
 from pose_core.interfaces.prediction_files import core_writer
 from pose_core.io.text import TextTable
 from pose_core.pipeline.stage_configs import BoxesConfig
-from pose_core.structures import FloatArray
+from pose_core.structures import FloatArray, Region
 
 CORNERS = ["x1", "y1", "x2", "y2"]
 
@@ -74,11 +74,28 @@ class BoxFileStage(Stage):
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
         """Give the boxes of the frames of this group, highest scores first."""
         boxes, scores = self._table.padded(group.indices, group.images)
+        if group.region is not None:
+            boxes, scores = _keep_seen(boxes, scores, group.region)
         return replace(
             found,
             boxes=torch.from_numpy(boxes[:, : self._max_animals]).to(group.device),
             box_scores=torch.from_numpy(scores[:, : self._max_animals]).to(group.device),
         )
+
+
+def _keep_seen(boxes: FloatArray, scores: FloatArray, region: Region) -> tuple[FloatArray, FloatArray]:
+    """Move boxes into the pixels of a part of the frame; those beside it become padding."""
+    boxes = boxes - np.array([region.x1, region.y1] * 2, np.float32)
+    with np.errstate(invalid="ignore"):
+        seen = (boxes[..., 2:] > -0.5).all(-1)
+        seen &= (boxes[..., 0] < region.x2 - region.x1) & (boxes[..., 1] < region.y2 - region.y1)
+    boxes, scores = (
+        np.where(seen[..., None], boxes, np.float32(np.nan)),
+        np.where(seen, scores, np.float32(0)),
+    )
+    # Padding comes last.
+    order = np.argsort(~seen, axis=1, kind="stable")
+    return np.take_along_axis(boxes, order[..., None], axis=1), np.take_along_axis(scores, order, axis=1)
 
 
 def read_boxes(path: Path) -> BoxTable:

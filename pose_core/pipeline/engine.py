@@ -17,10 +17,11 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,7 +31,7 @@ from pose_core.interfaces import FrameGeometry, FrameGroup, Stage, StageResult, 
 from pose_core.pipeline.results import HostResult, to_frames
 from pose_core.pipeline.sources import FrameSource, SourceFrame
 from pose_core.pipeline.threads import Channel, Flow, Stopped, Timing
-from pose_core.structures import ByteArray, Frame, Skeleton
+from pose_core.structures import ByteArray, Frame, Region, Skeleton
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ class Result:
 
     Attributes:
         frames: in order.
-        sizes: the different (width, height) of the frames that could be decoded.
+        sizes: the different (width, height) of the frames that could be decoded, as they are stored.
     """
 
     frames: list[Frame]
@@ -50,9 +51,10 @@ class Result:
 
 @dataclass(frozen=True)
 class _Group:
-    """Frames of equal size, in host memory."""
+    """Frames of equal size, in host memory; ``stored`` is their size before they were cropped."""
 
     rows: list[int]
+    stored: tuple[int, int]
     size: tuple[int, int]
     pixels: list[Tensor | None]
     geometries: list[FrameGeometry | None]
@@ -64,6 +66,7 @@ class _Prepared:
     items: list[SourceFrame]
     reasons: list[str | None]
     groups: list[_Group]
+    region: Region | None
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,12 @@ class Pipeline:
         return [stage.begin(previous) for stage in self.stages]
 
     def run(
-        self, source: FrameSource, start: int = 0, timing: Timing | None = None, previous: Frame | None = None
+        self,
+        source: FrameSource,
+        start: int = 0,
+        timing: Timing | None = None,
+        previous: Frame | None = None,
+        region: Region | None = None,
     ) -> Generator[Result]:
         """Predict batch by batch, from frame ``start`` to the last.
 
@@ -129,6 +137,7 @@ class Pipeline:
             start: first frame, a multiple of ``batch_size``.
             timing: is filled in.
             previous: the result of frame ``start - 1``.
+            region: the part of frames to look at; None: all. Results are in pixels of the whole frame.
 
         Raises:
             PoseError: the source fails as a whole.
@@ -138,13 +147,15 @@ class Pipeline:
         if start % self.batch_size:
             raise ValueError(f"start must be a multiple of the batch size {self.batch_size}, not {start}")
         timing = timing or Timing()
+        if previous is not None and region is not None:
+            previous = previous.moved(-region.x1, -region.y1)
         stages = self.begin(previous)
         with Flow() as flow:
             read: Channel[SourceFrame] = flow.channel(self.batch_size)
             prepared: Channel[_Prepared] = flow.channel(1)
             computed: Channel[_Computed] = flow.channel(2)
             flow.start("read", lambda: self._read(source, start, read, timing))
-            flow.start("prepare", lambda: self._prepare_all(read, prepared, timing))
+            flow.start("prepare", lambda: self._prepare_all(read, prepared, timing, region))
             flow.start("network", lambda: self._compute_all(prepared, computed, stages, timing))
             try:
                 for batch in computed:
@@ -163,7 +174,11 @@ class Pipeline:
                 raise
 
     def run_once(
-        self, images: Sequence[ByteArray], first: int = 0, stages: Sequence[Stage] | None = None
+        self,
+        images: Sequence[ByteArray],
+        first: int = 0,
+        stages: Sequence[Stage] | None = None,
+        region: Region | None = None,
     ) -> list[Frame]:
         """Predict a few images in memory, in this thread.
 
@@ -171,9 +186,10 @@ class Pipeline:
             images: (H, W, 3) uint8 RGB each.
             first: number of the first.
             stages: from :meth:`begin`, to continue a stream.
+            region: as for :meth:`run`.
         """
         items = [SourceFrame(first + i, _make_loader(image)) for i, image in enumerate(images)]
-        computed = self._compute(self._prepare(items, map, Timing()), stages or self.begin())
+        computed = self._compute(self._prepare(items, map, Timing(), region), stages or self.begin())
         for found in computed.found:
             found.wait()
         self._release(computed.prepared)
@@ -188,12 +204,18 @@ class Pipeline:
                 return out.end()
             out.put(frame)
 
-    def _prepare_all(self, frames: Channel[SourceFrame], out: Channel[_Prepared], timing: Timing) -> None:
+    def _prepare_all(
+        self,
+        frames: Channel[SourceFrame],
+        out: Channel[_Prepared],
+        timing: Timing,
+        region: Region | None,
+    ) -> None:
         incoming = iter(frames)
         with ThreadPoolExecutor(self.helpers, "pose-helper") as pool:
             each: Callable[..., Any] = map if self.helpers == 1 else pool.map
             while items := list(islice(incoming, self.batch_size)):
-                out.put(self._prepare(items, each, timing))
+                out.put(self._prepare(items, each, timing, region))
         out.end()
 
     def _compute_all(
@@ -205,8 +227,10 @@ class Pipeline:
             out.put(computed)
         out.end()
 
-    def _prepare(self, items: list[SourceFrame], each: Callable[..., Any], timing: Timing) -> _Prepared:
-        pictures: list[_Picture] = list(each(self._make_picture, items))
+    def _prepare(
+        self, items: list[SourceFrame], each: Callable[..., Any], timing: Timing, region: Region | None
+    ) -> _Prepared:
+        pictures: list[_Picture] = list(each(partial(self._make_picture, region), items))
         # Helpers work at the same time, so their seconds together are not seconds of the wall clock.
         timing.add("decode", sum(p.load_seconds for p in pictures) / self.helpers)
         timing.add("resize", sum(p.view_seconds for p in pictures) / self.helpers)
@@ -214,10 +238,11 @@ class Pipeline:
         # A batch through the network needs images of equal size; videos have one, folders of images may not.
         by_size: dict[tuple[int, int], list[int]] = {}
         for row, picture in enumerate(pictures):
-            if picture.size is not None:
-                by_size.setdefault(picture.size, []).append(row)
+            if picture.stored is not None:
+                by_size.setdefault(picture.stored, []).append(row)
         groups = []
-        for size, rows in by_size.items():
+        for stored, rows in by_size.items():
+            size = stored if region is None else (region.x2 - region.x1, region.y2 - region.y1)
             geometries = self._geometries(*size)
             pixels: list[Tensor | None] = []
             for s, geometry in enumerate(geometries):
@@ -230,11 +255,11 @@ class Pipeline:
                     array[j] = pictures[row].views[s]
                 pixels.append(buffer)
             frames = [image for row in rows if (image := pictures[row].frame) is not None]
-            groups.append(_Group(rows, size, pixels, geometries, frames))
+            groups.append(_Group(rows, stored, size, pixels, geometries, frames))
         timing.add("resize", time.perf_counter() - began)
-        return _Prepared(items, [p.reason for p in pictures], groups)
+        return _Prepared(items, [p.reason for p in pictures], groups, region)
 
-    def _make_picture(self, item: SourceFrame) -> _Picture:
+    def _make_picture(self, region: Region | None, item: SourceFrame) -> _Picture:
         if item.load is None:
             return _Picture(reason=item.reason)
         began = time.perf_counter()
@@ -243,10 +268,17 @@ class Pipeline:
         except PoseError as error:
             return _Picture(reason=str(error), load_seconds=time.perf_counter() - began)
         loaded = time.perf_counter()
+        stored = (image.shape[1], image.shape[0])
+        if region is not None:
+            if not region.lies_in(*stored):
+                return _Picture(
+                    reason=f"has {stored[0]} x {stored[1]} pixels, and is to be cropped to {region}"
+                )
+            image = np.ascontiguousarray(image[region.y1 : region.y2, region.x1 : region.x2])
         height, width = image.shape[:2]
         views = [None if g is None else warp(image, g) for g in self._geometries(width, height)]
         return _Picture(
-            size=(width, height),
+            stored=stored,
             views=views,
             # Full frames are kept in memory only where a stage cuts from them.
             frame=image if any(stage.needs_frames for stage in self.stages) else None,
@@ -272,6 +304,7 @@ class Pipeline:
                 views,
                 group.frames,
                 self.device,
+                batch.region,
             )
             with self._computing:
                 found.append(HostResult.fetch(_run_stages(stages, full), self.device))
@@ -287,14 +320,16 @@ class Pipeline:
         prepared = batch.prepared
         groups = [(group.rows, found) for group, found in zip(prepared.groups, batch.found, strict=True)]
         frames = to_frames(prepared.items, prepared.reasons, groups, self.skeleton, self.threshold)
-        return Result(frames, frozenset(group.size for group in prepared.groups))
+        if (region := prepared.region) is not None:
+            frames = [frame.moved(region.x1, region.y1) for frame in frames]
+        return Result(frames, frozenset(group.stored for group in prepared.groups))
 
 
 @dataclass(frozen=True)
 class _Picture:
-    """One frame as a helper made it; without ``size`` it could not be decoded, for ``reason``."""
+    """One frame as a helper made it; without a size it could not be used, for ``reason``."""
 
-    size: tuple[int, int] | None = None
+    stored: tuple[int, int] | None = None
     views: Sequence[ByteArray | None] = ()
     frame: ByteArray | None = None
     reason: str | None = None

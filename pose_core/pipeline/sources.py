@@ -10,19 +10,25 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pose_core.data.images import open_image
+from pose_core.data.images import measure_reference_peak, open_image
 from pose_core.errors import DataError
-from pose_core.structures import ByteArray, ImageReference
+from pose_core.io.images import read_image_size
+from pose_core.structures import ByteArray, ImageFile, ImageReference
 
 IMAGE_EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """Files that are taken for images, in lower case."""
+
+PEEKED = 8
+"""Frames whose values are looked at before a source is predicted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +79,11 @@ class FrameSource(ABC):
     Attributes:
         doubtful: once :meth:`read` has come to its end: runs (first, last) of frames that were decoded after
             a damaged one which they refer to, and may show something wrong.
+        video: the file, where it is one of many frames; None for images.
     """
 
     doubtful: list[tuple[int, int]]
+    video: Path | None = None
 
     def __init__(self) -> None:
         self.doubtful = []
@@ -100,6 +108,19 @@ class FrameSource(ABC):
         An interrupted prediction is resumed only where they are the same.
         """
         return {}
+
+    def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Width and height of the frames, as far as they are known before reading, and what messages call
+        these."""
+        if self.info.width:
+            yield "", (self.info.width, self.info.height)
+
+    def measure_peaks(self) -> list[int]:
+        """Find the largest values of the first frames of 16 bits that do not say how many of these they use.
+
+        Empty for other frames, and by default.
+        """
+        return []
 
 
 class ImageSource(FrameSource):
@@ -139,6 +160,22 @@ class ImageSource(FrameSource):
             # Sizes and times, not contents: those would mean to read all files first.
             digest.update(f"{reference.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
         return {"images": [len(self._images), digest.hexdigest()]}
+
+    def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Of each image file; damaged ones are reported when they are predicted."""
+        for reference in self._images:
+            if isinstance(reference, ImageFile):
+                with suppress(DataError):
+                    yield str(reference), read_image_size(reference.path)
+
+    def measure_peaks(self) -> list[int]:
+        """Of the first images; damaged ones are reported when they are predicted."""
+        peaks: list[int] = []
+        for reference in self._images[:PEEKED]:
+            with suppress(DataError):
+                peak = measure_reference_peak(reference)
+                peaks += [] if peak is None else [peak]
+        return peaks
 
 
 class ArraySource(FrameSource):

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from pose_core.data.images import measure_reference_peak
 from pose_core.io.frame_pictures import to_rgb
 from pose_core.io.video import VideoFile
 from pose_core.pipeline.sources import FrameSource, SourceFrame, SourceInfo
+from pose_core.structures import VideoFrame
 
 
 class VideoSource(FrameSource):
@@ -18,14 +20,17 @@ class VideoSource(FrameSource):
     Args:
         path: of the video.
         threads: of the decoder; 0 lets FFmpeg choose.
+        bit_depth: bits that samples of 16-bit formats use; None: all.
 
     Raises:
         VideoError: the file is missing, is no video, or none of its frames can be decoded.
     """
 
-    def __init__(self, path: Path | str, threads: int = 1) -> None:
+    def __init__(self, path: Path | str, threads: int = 1, bit_depth: int | None = None) -> None:
         super().__init__()
+        self._bit_depth = bit_depth
         self._video = VideoFile(path, threads)
+        self.video = self._video.path
 
     @property
     def info(self) -> SourceInfo:
@@ -47,11 +52,17 @@ class VideoSource(FrameSource):
         stat = self._video.path.stat()
         return {"video": [self._video.path.name, stat.st_size, stat.st_mtime_ns]}
 
+    def measure_peaks(self) -> list[int]:
+        """Of the first frame."""
+        peak = measure_reference_peak(VideoFrame(self._video.path, 0)) if self._video.bits == 16 else None
+        return [] if peak is None else [peak]
+
     def read(self, start: int = 0) -> Iterator[SourceFrame]:
         """Decode the frames from ``start`` on."""
         times = [None if math.isnan(t) else t for t in self._video.timeline.times.tolist()]
         for number, frame, reason in self._video.frames(start):
             # Converted to RGB only when the frame is loaded, by a helper thread instead of the reader.
-            load = None if frame is None else partial(to_rgb, frame)
+            name = f"{self._video.path} frame {number}"
+            load = None if frame is None else partial(to_rgb, frame, self._bit_depth, name)
             yield SourceFrame(number, load, reason, time=times[number])
         self.doubtful = self._video.doubtful

@@ -23,6 +23,7 @@ from pose_core.model.device import choose_device
 from pose_core.pipeline.plan import Source, make_pipeline
 from pose_core.pipeline.sources import ArraySource, as_rgb
 from pose_core.pipeline.video import VideoSource
+from pose_core.prediction.crop import Crop, GivenCrop
 from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
 from pose_core.structures import ByteArray, Frame, Skeleton
@@ -40,6 +41,7 @@ class PoseEstimator:
         pipeline: what does the work.
         supplied: for each source of what its stages need (a detector ...) what tells it from another one.
         files: the sources that are files, which are of one video or sequence.
+        crop: the part of frames that is predicted. What comes out is in pixels of the whole frame.
     """
 
     def __init__(
@@ -48,10 +50,12 @@ class PoseEstimator:
         device: torch.device,
         batch_size: int,
         sources: Mapping[str, Source] = MappingProxyType({}),
+        crop: GivenCrop = None,
     ) -> None:
         self.run = run
         self.device = device
         self.batch_size = batch_size
+        self.crop = Crop.of(crop, run.spec.data)
         self.pipeline, plan = make_pipeline(run, device, batch_size, sources)
         self.supplied = plan.supplied
         self.files = plan.files
@@ -114,10 +118,11 @@ class PoseEstimator:
             VideoError: the file is missing or no video.
         """
         source = self.open_video(path)
+        region = self.crop.of_source(source, str(path))
 
         # An inner generator, so that a missing file is reported at the call and not at the first frame.
         def results() -> Iterator[Frame]:
-            for result in self.pipeline.run(source):
+            for result in self.pipeline.run(source, region=region):
                 yield from result.frames
 
         return results()
@@ -128,17 +133,18 @@ class PoseEstimator:
         Raises:
             VideoError: the file is missing or no video.
         """
-        return VideoSource(path, threads=1 if self.device.type == "cpu" else 0)
+        return VideoSource(path, 1 if self.device.type == "cpu" else 0, self.spec.data.decided_bit_depth())
 
     def _predict_all(self, images: Array | Sequence[Array], batch_size: int) -> list[Frame]:
         source = ArraySource(images)
+        region = self.crop.of_source(source, "an image")
         if len(source.images) <= batch_size:
             # There is no second batch that threads could prepare meanwhile.
-            return self.pipeline.run_once(source.images)
+            return self.pipeline.run_once(source.images, region=region)
         pipeline = self.pipeline
         if batch_size != pipeline.batch_size:
             pipeline = pipeline.with_batch_size(batch_size)
-        return [frame for result in pipeline.run(source) for frame in result.frames]
+        return [frame for result in pipeline.run(source, region=region) for frame in result.frames]
 
     def _predict_live(self, images: Iterator[Any], batch_size: int) -> Iterator[Frame]:
         first, stages = 0, self.pipeline.begin()
@@ -148,7 +154,8 @@ class PoseEstimator:
             ]
             if not batch:
                 return
-            yield from self.pipeline.run_once(batch, first, stages)
+            region = self.crop.of_source(ArraySource(batch), f"image {first} or after it")
+            yield from self.pipeline.run_once(batch, first, stages, region)
             first += len(batch)
 
 
@@ -167,6 +174,7 @@ def load(
     batch_size: int | None = None,
     *,
     follow: bool | None = None,
+    crop: GivenCrop = None,
     **sources: Path | str | None,
 ) -> PoseEstimator:
     """Load a trained model.
@@ -176,6 +184,9 @@ def load(
         device: ``auto`` (CUDA, then Apple's MPS, then the CPU), ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
         batch_size: frames that go through the network together; by default as the run says.
         follow: start from the poses of the last frame; by default as the run says.
+        crop: the part of frames to look at: ``"X1,X2,Y1,Y2"`` or four numbers, for every source; ``"none"``:
+            whole frames. By default the crop of the run's project, for videos. What comes out is in pixels of
+            the whole frame.
         sources: of what the model needs beside its network, in the place of the run's own: ``detector``, the
             folder of a trained detector; ``boxes``, a .csv or .parquet file of boxes; and those of plugins.
 
@@ -192,5 +203,5 @@ def load(
         inference = opened.spec.inference.model_copy(update={"follow": follow})
         opened = Run(opened.path, opened.spec.model_copy(update={"inference": inference}))
     return PoseEstimator(
-        opened, choose_device(device), batch_size or opened.spec.inference.batch_size, sources
+        opened, choose_device(device), batch_size or opened.spec.inference.batch_size, sources, crop
     )

@@ -9,9 +9,14 @@ from pathlib import Path
 
 from pose_core.errors import DataError
 from pose_core.io.files import natural_order
+from pose_core.io.images import describe_many, read_image_header
 from pose_core.io.video import VIDEO_EXTENSIONS
+from pose_core.pipeline.pages import PageSource
 from pose_core.pipeline.sources import IMAGE_EXTENSIONS, FrameSource, ImageSource
 from pose_core.structures import ImageFile
+
+_SINGLE = (".jpg", ".jpeg", ".bmp")
+"""Endings of files that hold one image, which need not be opened to know it."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +32,26 @@ class Input:
     source: FrameSource
 
 
-def find_inputs(paths: Sequence[Path], open_video: Callable[[Path], FrameSource]) -> list[Input]:
+def find_inputs(
+    paths: Sequence[Path], open_video: Callable[[Path], FrameSource], bit_depth: int | None = None
+) -> list[Input]:
     """Find sources for paths.
 
     A path is a video, an image, a folder of images (one sequence), or a folder of videos (each of them).
-    Image files that are named one by one are one sequence, in the order given.
+    Image files that are named one by one are one sequence, in the order given. A file of several images is a
+    sequence by itself.
 
     Args:
         paths: as the user gave them.
         open_video: makes a source of a video, or raises VideoError.
+        bit_depth: bits that samples of 16-bit images use where these do not say; None: all.
 
     Raises:
-        DataError: a path does not exist, is given twice, or a folder is empty or mixed.
+        DataError: a path does not exist, is given twice, a folder is empty or mixed, or a file holds several
+            images that cannot be told apart.
         VideoError: a video does not open.
     """
+    finder = _Finder(open_video, bit_depth)
     images: list[Path] = []
     inputs: list[Input] = []
     seen: dict[Path, Path] = {}
@@ -52,18 +63,70 @@ def find_inputs(paths: Sequence[Path], open_video: Callable[[Path], FrameSource]
         seen[place] = path
         if path.is_dir():
             # Results are named after the folder, which "." and ".." do not say.
-            inputs += _find_in_folder(path if path.name not in ("", "..") else place, open_video)
+            inputs += finder.find_in_folder(path if path.name not in ("", "..") else place)
         elif path.suffix.lower() in IMAGE_EXTENSIONS:
-            images.append(path)
+            if (several := finder.open_several(path)) is not None:
+                inputs.append(several)
+            else:
+                images.append(path)
         else:
             inputs.append(Input(path, open_video(path)))
     if images:
         folder = images[0] if len(images) == 1 else images[0].parent
-        inputs.append(Input(folder, ImageSource(str(folder), list(map(ImageFile, images)))))
+        inputs.append(finder.make_sequence(folder, images))
     return inputs
 
 
-def _find_in_folder(folder: Path, open_video: Callable[[Path], FrameSource]) -> list[Input]:
+@dataclass(frozen=True)
+class _Finder:
+    """Makes sources of files; see :func:`find_inputs`."""
+
+    open_video: Callable[[Path], FrameSource]
+    bit_depth: int | None
+
+    def make_sequence(self, folder: Path, images: Sequence[Path]) -> Input:
+        """Make one sequence of files of one image each."""
+        return Input(folder, ImageSource(str(folder), [ImageFile(path, self.bit_depth) for path in images]))
+
+    def open_several(self, path: Path) -> Input | None:
+        """Open a file of several images as a sequence; None for one image.
+
+        Raises:
+            DataError: nothing here decodes the images one after the other.
+        """
+        if path.suffix.lower() in _SINGLE:
+            return None
+        try:
+            header = read_image_header(path)
+        except DataError:
+            # It is reported where the image is read, as other damage is.
+            return None
+        if header is None or header.images == 1:
+            return None
+        if header.format == "tiff":
+            return Input(path, PageSource(path, self.bit_depth))
+        if header.format in ("png", "gif"):
+            return Input(path, self.open_video(path))
+        raise DataError(describe_many(path, header))
+
+    def find_in_folder(self, folder: Path) -> list[Input]:
+        """Find the images or videos in a folder."""
+        images, videos = _list_folder(folder)
+        if videos:
+            return [Input(path, self.open_video(path)) for path in videos]
+        several = {path: made for path in images if (made := self.open_several(path)) is not None}
+        single = [path for path in images if path not in several]
+        if several and single:
+            first = next(iter(several))
+            raise DataError(
+                f"{folder}: holds files of one image ({single[0].name} ...) and of several ({first.name}: "
+                f"{several[first].source.info.frames} ...); name the files"
+            )
+        return list(several.values()) or [self.make_sequence(folder, images)]
+
+
+def _list_folder(folder: Path) -> tuple[list[Path], list[Path]]:
+    """List the images or the videos of a folder."""
     # Names that begin with a dot are hidden; macOS leaves such shadows of real files on foreign disks.
     shown = [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")]
     files = sorted(shown, key=lambda file: natural_order(file.name))
@@ -73,10 +136,8 @@ def _find_in_folder(folder: Path, open_video: Callable[[Path], FrameSource]) -> 
         raise DataError(
             f"{folder}: holds images ({images[0].name} ...) and videos ({videos[0].name} ...); name the files"
         )
-    if images:
-        return [Input(folder, ImageSource(str(folder), list(map(ImageFile, images))))]
-    if videos:
-        return [Input(path, open_video(path)) for path in videos]
+    if images or videos:
+        return images, videos
     known = " ".join(sorted(e.lstrip(".") for e in IMAGE_EXTENSIONS | VIDEO_EXTENSIONS))
     raise DataError(
         f"{folder}: holds no images or videos (files ending in {known}); name another folder or the files"

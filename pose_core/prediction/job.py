@@ -27,10 +27,10 @@ from pose_core.pipeline.threads import Timing
 from pose_core.prediction.estimator import PoseEstimator
 from pose_core.prediction.journal import Journal, remove_leftover
 from pose_core.runs.run_folder import WEIGHTS, Run
-from pose_core.structures import Frame
+from pose_core.structures import Frame, Region
 
 # What else takes part in the numbers is free to differ between a finished result and a repeated command.
-_DECIDES = ("source", "weights", "model", "sources", "format")
+_DECIDES = ("source", "crop", "weights", "model", "sources", "format")
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,24 @@ class Job:
         out: folder of the result.
         writer: of the format.
         identity: of the run, as :func:`identify` says.
+        region: the part of frames to look at; None: all.
 
     Attributes:
         stem: name of the result without extension; may be set to one that does not clash with another job's.
     """
 
     def __init__(
-        self, run: Run, source: FrameSource, name: str, out: Path, writer: Writer, identity: Mapping[str, str]
+        self,
+        run: Run,
+        source: FrameSource,
+        name: str,
+        out: Path,
+        writer: Writer,
+        identity: Mapping[str, str],
+        region: Region | None = None,
     ) -> None:
         self.run = run
+        self.region = region
         self._identity = identity
         self.source = source
         self.name = name
@@ -185,7 +194,7 @@ class Job:
             # Closed at once where writing fails: else the threads of the pipeline would run on until the
             # generator is collected.
             with closing(
-                estimator.pipeline.run(self.source, journal.done, timing, journal.last())
+                estimator.pipeline.run(self.source, journal.done, timing, journal.last(), self.region)
             ) as results:
                 for result in results:
                     with timing.measure("write"):
@@ -220,12 +229,13 @@ class Job:
             fps=fps,
             model=self.run.name,
             run=str(self.run.path),
-            metadata=dict(spec.metadata),
+            metadata={**spec.metadata, **({} if self.region is None else {"crop": str(self.region)})},
         )
 
     def _describe_maker(self) -> dict[str, object]:
         return {
             "source": self.source.identity(),
+            "crop": None if self.region is None else list(self.region),
             **self._identity,
             "format": self.writer.config.model_dump(mode="json"),
         }

@@ -10,10 +10,14 @@ from pose_core.errors import ConfigError, DataError, VideoError, argument, reada
 from pose_core.interfaces import Writer
 from pose_core.interfaces.prediction_files import make_writer
 from pose_core.io.files import make_folder
+from pose_core.prediction.crop import NONE, GivenCrop
 from pose_core.prediction.estimator import PoseEstimator, load
 from pose_core.prediction.inputs import find_inputs, unique_names
 from pose_core.prediction.job import Job, Outcome, identify
 from pose_core.reporting import Reporter, current_reporter
+from pose_core.runs.run_folder import CONFIG
+
+_NEARLY_BLACK = 2**14
 
 Finished = Callable[[str, "Outcome | VideoError | DataError"], None]
 """Gets the name of a source, and its outcome or why it could not be predicted."""
@@ -29,6 +33,7 @@ def predict(
     batch_size: int | None = None,
     overwrite: bool = False,
     follow: bool | None = None,
+    crop: GivenCrop = None,
     reporter: Reporter | None = None,
     finished: Finished | None = None,
     **sources: Path | str | None,
@@ -48,6 +53,7 @@ def predict(
         batch_size: frames a batch; by default as the run says.
         overwrite: make results again that are there.
         follow: as for :func:`pose_core.load`.
+        crop: as for :func:`pose_core.load`.
         reporter: is told how the work goes; of progress in frames, those of an earlier attempt included.
         finished: is called after each source.
         sources: as for :func:`pose_core.load`; one that is a file is of one video or sequence.
@@ -69,8 +75,15 @@ def predict(
     reporter = reporter or current_reporter()
     finished = finished or _note_failure(reporter)
     writer = find_writer(format)
-    estimator = load(run, device, batch_size, follow=follow, **sources)
+    estimator = load(run, device, batch_size, follow=follow, crop=crop, **sources)
     jobs = _make_jobs(estimator, inputs, out, writer)
+    for job in jobs:
+        _note_depth(job, estimator, reporter)
+        if job.region is not None and crop is None:
+            reporter.note(
+                f"{job.name}: cropped to {job.region}, as in the project of the run; "
+                f"{argument('crop', NONE)} predicts whole frames"
+            )
     for name, file in estimator.files.items():
         if len(jobs) > 1:
             raise ConfigError(
@@ -113,12 +126,36 @@ def find_writer(name: str) -> Writer:
 
 
 def _make_jobs(estimator: PoseEstimator, paths: Sequence[Path], out: Path, writer: Writer) -> list[Job]:
-    inputs = find_inputs(paths, estimator.open_video)
+    inputs = find_inputs(paths, estimator.open_video, estimator.spec.data.decided_bit_depth())
     identity = identify(estimator)
-    jobs = [Job(estimator.run, i.source, str(i.path), out, writer, identity) for i in inputs]
+    jobs = [
+        Job(
+            estimator.run,
+            i.source,
+            str(i.path),
+            out,
+            writer,
+            identity,
+            estimator.crop.of_source(i.source, str(i.path)),
+        )
+        for i in inputs
+    ]
     for job, stem in zip(jobs, unique_names([j.stem for j in jobs], [i.path for i in inputs]), strict=True):
         job.stem = stem
     return jobs
+
+
+def _note_depth(job: Job, estimator: PoseEstimator, reporter: Reporter) -> None:
+    """Say that frames come out nearly black, where neither they nor the run say how many bits they use."""
+    if estimator.spec.data.decided_bit_depth() is not None:
+        return
+    peaks = job.source.measure_peaks()
+    if peaks and max(peaks) < _NEARLY_BLACK:
+        reporter.note(
+            f"{job.name}: its first frames have 16 bits with values up to {max(peaks)} only and come out "
+            f"nearly black; if its camera has {max(peaks).bit_length()} bits, write bit_depth: "
+            f"{max(9, max(peaks).bit_length())} under data in {estimator.run.path / CONFIG}"
+        )
 
 
 def _report_frames(job: Job, reporter: Reporter) -> Callable[[int], None]:

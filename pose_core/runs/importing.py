@@ -11,10 +11,17 @@ from torch import Tensor, nn
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, PluginError, RunError
-from pose_core.interfaces import Imported, ImportedNetwork, Importer
+from pose_core.interfaces import (
+    Imported,
+    ImportedNetwork,
+    Importer,
+    describe_non_finite,
+    find_non_finite,
+)
 from pose_core.model.build import build_model
 from pose_core.model.detector import DetectorModel
 from pose_core.model.weights import load_into
+from pose_core.runs.crops import describe_crops
 from pose_core.runs.new_run import check_new_run
 from pose_core.runs.run_folder import STAGES, Run
 from pose_core.specs import DetectorRunSpec, ImporterConfig, RunSpec, parse_component
@@ -102,6 +109,7 @@ def import_model(
             f"{found.network.source}: importer {settings.type} made no usable run of it: {error}"
         ) from None
 
+    notes = (*found.notes, *describe_crops(spec.data))
     provenance = {
         "imported": {"by": settings.type, **found.provenance},
         # Null rather than absent: unknown, as another tool does not say.
@@ -109,7 +117,7 @@ def import_model(
         "data_hash": None,
         "data": spec.data.source,
         "split": _NO_SPLIT,
-        "notes": list(found.notes),
+        "notes": list(notes),
     }
     for name, (its_spec, finds) in stages.items():
         inner = Run.create(out / STAGES / name, its_spec, provenance)
@@ -117,7 +125,7 @@ def import_model(
     # The outer folder is a run once it has its configuration, so it comes last.
     run = Run.create(out, spec, provenance)
     run.save_weights(model.state_dict(), training={"imported": True})
-    return ImportedRun(run, found.notes, sum(p.numel() for p in model.parameters()))
+    return ImportedRun(run, notes, sum(p.numel() for p in model.parameters()))
 
 
 def _spec(network: ImportedNetwork, kind: type[S], importer: str) -> S:
@@ -138,5 +146,8 @@ def _full_name(spec: RunSpec) -> RunSpec:
 
 
 def _load(model: nn.Module, weights: Mapping[str, Tensor], source: Path) -> None:
+    # An importer may read its files in a way of its own.
+    if bad := find_non_finite(weights):
+        raise RunError(f"{source}: {describe_non_finite(bad)}")
     load_into(model, weights, source)
     model.eval()

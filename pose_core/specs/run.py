@@ -7,7 +7,7 @@ numbers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Discriminator,
@@ -17,6 +17,7 @@ from pydantic import (
     PositiveInt,
     Tag,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -31,7 +32,7 @@ from pose_core.specs.components import AnyDetector, AnyReader, AnyStage
 from pose_core.specs.decided import make_auto_error
 from pose_core.specs.model import ModelSpec
 from pose_core.specs.train import AugmentationSpec, CropSpec, TrainSpec
-from pose_core.structures import Skeleton
+from pose_core.structures import Region, Skeleton
 
 
 class SplitSpec(Spec):
@@ -65,6 +66,33 @@ class DataSpec(Spec):
         None, description="What reads it; found by looking at the source by default."
     )
     split: SplitSpec = Field(default_factory=SplitSpec)
+    bit_depth: Annotated[int, Field(ge=9, le=16)] | Literal["auto"] | None = Field(
+        "auto",
+        description="Bits that samples of 16-bit images and videos use where the files do not say: 12 for "
+        "values up to 4095; auto: decided by the largest value of all labelled images; null: all 16.",
+    )
+
+    crop: Region | None = Field(
+        None,
+        description="x1, x2, y1, y2 in whole pixels: the part of each video's frames that the project looks "
+        "at, which pose predict then predicts; null: whole frames.",
+    )
+    video_crops: dict[str, Region] = Field(
+        default_factory=dict, description="The same for single videos, by the names of their files."
+    )
+
+    @field_validator("crop", "video_crops")
+    @classmethod
+    def _crops_hold_pixels(cls, value: Any) -> Any:
+        for crop in value.values() if isinstance(value, dict) else [value]:
+            if crop is not None and not (0 <= crop.x1 < crop.x2 and 0 <= crop.y1 < crop.y2):
+                raise PydanticCustomError("crop", "must be x1, x2, y1, y2 from 0, with x1 < x2 and y1 < y2")
+        return value
+
+    def decided_bit_depth(self) -> int | None:
+        """The depth that images are read with; None: all 16 bits."""
+        # A run that was not trained on images here (an imported one) never decided.
+        return None if self.bit_depth == "auto" else self.bit_depth
 
 
 class DetectorAugmentationSpec(AugmentationSpec):

@@ -25,6 +25,7 @@ from pose_core.structures.labelled import (
     LabelledImage,
     VideoFrame,
 )
+from pose_core.structures.region import Region
 from pose_core.structures.skeleton import (
     Skeleton,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "IntArray",
     "LabelledDataset",
     "LabelledImage",
+    "Region",
     "Skeleton",
     "VideoFrame",
     "enlarge_boxes",

@@ -206,3 +206,15 @@ class Frame:
     def renumbered(self, index: int) -> Frame:
         """The same record under another index."""
         return replace(self, index=index)
+
+    def moved(self, x: float, y: float) -> Frame:
+        """The same record with everything in it x pixels to the right and y pixels further down."""
+        if not (x or y):
+            return self
+        by = np.array([x, y], np.float32)
+        animals = replace(
+            self.instances,
+            keypoints=self.instances.keypoints + by,
+            boxes=self.instances.boxes + np.concatenate([by, by]),
+        )
+        return replace(self, instances=animals, unique_keypoints=self.unique_keypoints + by)

@@ -10,14 +10,21 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.structures.instances import FloatArray, Instances, present_keypoints
+from pose_core.structures.region import Region
 from pose_core.structures.skeleton import Skeleton
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image that is a file of its own."""
+    """An image that is a file of its own.
+
+    Attributes:
+        path: of the file.
+        bit_depth: bits that the samples of 16-bit images use where the file does not say; None: all.
+    """
 
     path: Path
+    bit_depth: int | None = None
 
     @property
     def name(self) -> str:
@@ -30,10 +37,17 @@ class ImageFile:
 
 @dataclass(frozen=True)
 class VideoFrame:
-    """An image that is a frame of a video, numbered from 0 in the order in which frames are shown."""
+    """An image that is a frame of a video, numbered from 0 in the order in which frames are shown.
+
+    Attributes:
+        path: of the video.
+        index: number of the frame.
+        bit_depth: as of :class:`ImageFile`.
+    """
 
     path: Path
     index: int
+    bit_depth: int | None = None
 
     @property
     def name(self) -> str:
@@ -53,11 +67,13 @@ class EmbeddedImage:
         key: where in the file, as the reader understands it (name of a dataset and row ...).
         reader: name of the reader whose ``open_embedded`` takes the key; a reader writes its own
             ``config.type``.
+        bit_depth: as of :class:`ImageFile`.
     """
 
     path: Path
     key: str
     reader: str
+    bit_depth: int | None = None
 
     @property
     def name(self) -> str:
@@ -156,6 +172,9 @@ class LabelledDataset:
         notes: one line for each thing that was repaired or left out while reading; shown to the user.
         metadata: what a writer of the same family needs to write predictions in the project's manner
             (who labelled the images, say); plain strings, stored in the run.
+        crop: the part of each video's frames that the project looks at; None: all. The images are as they
+            are, and their labels are in pixels of the image.
+        video_crops: the same for single videos, by the names of their files.
     """
 
     skeleton: Skeleton
@@ -164,6 +183,8 @@ class LabelledDataset:
     name: str
     notes: tuple[str, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
+    crop: Region | None = None
+    video_crops: dict[str, Region] = field(default_factory=dict)
 
     @property
     def multi_animal(self) -> bool:

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pose_core.data.augment import Augmenter
+from pose_core.data.bit_depth import decide_bit_depth, with_bit_depth
 from pose_core.data.projects import read_with
 from pose_core.data.split import Split, make_split
+from pose_core.runs.crops import describe_crops
 from pose_core.specs import AnyRunSpec, RunSpec
 from pose_core.specs.extra_heads import find_needs
 from pose_core.structures import LabelledDataset
@@ -53,11 +55,21 @@ def prepare(
     dataset, reader = read_with(source, written.reader())
     written, overruled = written.for_project(dataset, source)
     configured = configure(written, dataset, source, model, networks or {})
-    split = _split(dataset, configured.spec)
-    spec = decide(configured.spec, dataset, split)
+    spec, depth_notes = _decide_bit_depth(configured.spec, dataset)
+    dataset = with_bit_depth(dataset, spec.data.decided_bit_depth())
+    split = _split(dataset, spec)
+    spec = decide(spec, dataset, split)
     spec = share_time(spec, options.seconds(), configured.trained)
-    notes = [*overruled, *dataset.notes, *split.notes, *_notes(spec, configured.notes)]
+    notes = [*overruled, *dataset.notes, *split.notes, *depth_notes, *_notes(spec, configured.notes)]
     return Prepared(spec, dataset, split, tuple(notes), reader, configured.trained)
+
+
+def _decide_bit_depth(spec: AnyRunSpec, dataset: LabelledDataset) -> tuple[AnyRunSpec, tuple[str, ...]]:
+    if spec.data.bit_depth != "auto":
+        return spec, ()
+    depth, notes = decide_bit_depth([image.image for image in dataset.images])
+    data = spec.data.model_copy(update={"bit_depth": depth})
+    return spec.model_copy(update={"data": data}), notes
 
 
 def _split(dataset: LabelledDataset, spec: AnyRunSpec) -> Split:
@@ -72,7 +84,7 @@ def _notes(spec: AnyRunSpec, added: Sequence[str]) -> list[str]:
         return []
     name, notes, needs = (
         spec.model.name,
-        list(Augmenter(spec.augmentation.decided(), spec.skeleton).notes),
+        [*describe_crops(spec.data), *Augmenter(spec.augmentation.decided(), spec.skeleton).notes],
         find_needs(spec.skeleton),
     )
     notes += added

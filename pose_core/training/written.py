@@ -94,6 +94,10 @@ def _for_project(layer: Layer, dataset: LabelledDataset, source: Path) -> tuple[
         content["data"] = {key: value for key, value in content["data"].items() if key != "source"}
         if Path(str(layer.content["data"]["source"])).resolve() != source.resolve():
             dropped.append("data.source")
+            # They are of the other project's videos, and this one says its own.
+            for key in ("crop", "video_crops"):
+                if content["data"].pop(key, None):
+                    dropped.append(f"data.{key}")
     if isinstance(content.get("metadata"), dict) and content.pop("metadata") != dataset.metadata:
         dropped.append("metadata")
     # The labels of this project decide it, not those that another run was trained on.
@@ -118,7 +122,11 @@ def make_project_layer(dataset: LabelledDataset, source: Path) -> Layer:
     return Layer(
         {
             "skeleton": dataclasses.asdict(dataset.skeleton),
-            "data": {"source": str(source.resolve())},
+            "data": {
+                "source": str(source.resolve()),
+                "crop": dataset.crop,
+                "video_crops": dict(dataset.video_crops),
+            },
             "metadata": dataset.metadata,
         }
     )

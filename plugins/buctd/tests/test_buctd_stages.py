@@ -24,7 +24,7 @@ from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.sources import ArraySource
 from pose_core.pipeline.whole_frames import WholeFrames
 from pose_core.specs import Preprocess
-from pose_core.structures import ByteArray, Frame, Instances, Skeleton
+from pose_core.structures import ByteArray, Frame, Instances, Region, Skeleton
 
 SIGMA = 3.0
 OFFSETS = np.array([[-12.0, 4.0], [0.0, -9.0], [13.0, 6.0]])
@@ -127,6 +127,20 @@ def test_initial_poses_become_exact_and_keep_a_score_for_each_keypoint() -> None
         assert (scores[:, 0] > scores[:, 1]).all()
         assert (scores[:, 1] > scores[:, 2]).all(), "confidences of the keypoints of an animal differ"
         np.testing.assert_allclose(frames[index].instances.scores, 0.8 * scores.mean(1), rtol=1e-5)
+
+
+def test_poses_of_a_file_are_those_of_the_whole_frame_and_those_beside_a_crop_are_none() -> None:
+    truth = [animal(60, 60), animal(190, 90)]
+    stages = [PoseFileStage(table({0: [points + 2 for points in truth]}), SKELETON), refine()]
+    pipeline = Pipeline(stages, SKELETON, torch.device("cpu"), batch_size=1)
+    for region, expected in (
+        (Region(20, 120, 10, 130), truth[:1]),
+        (Region(150, 240, 40, 150), truth[1:]),
+        (Region(0, 20, 0, 20), []),
+    ):
+        (result,) = pipeline.run(ArraySource([picture(truth)]), region=region)
+        (frame,) = result.frames
+        np.testing.assert_allclose(frame.instances.keypoints, np.reshape(expected, (-1, 3, 2)), atol=0.3)
 
 
 def test_two_initial_poses_of_one_animal_become_one() -> None:

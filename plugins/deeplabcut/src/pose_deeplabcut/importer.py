@@ -112,7 +112,10 @@ class ModelImporter(Importer):
             )
         base = {
             "skeleton": TypeAdapter(Skeleton).dump_python(skeleton, mode="json"),
-            "data": {"source": source},
+            "data": {
+                "source": source,
+                **({"crop": project.crop, "video_crops": project.video_crops} if project else {}),
+            },
             "metadata": _metadata(about, project),
         }
         found = self._detector(about, general, read, detector, base, notes)
@@ -364,8 +367,9 @@ def _skeleton(about: ModelConfig, project: ProjectConfig | None, notes: list[str
         pairs = ", ".join(f"{left}/{right}" for left, right in symmetry)
         notes.append(f"left/right pairs, told from the names: {pairs}")
     individuals = about.individuals
-    if not about.multi_animal:
-        individuals = project.skeleton.individuals if project and not project.multi else ("animal",)
+    # In a project of several animals that has one, it keeps its name.
+    if not about.multi_animal and not (project and project.multi):
+        individuals = project.skeleton.individuals if project else ("animal",)
     try:
         return Skeleton(
             keypoints=about.keypoints,

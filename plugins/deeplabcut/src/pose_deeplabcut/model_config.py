@@ -27,6 +27,8 @@ _METHODS = {
     **dict.fromkeys(("td", "topdown"), "top_down"),
     **dict.fromkeys(("ctd", "condtopdown"), CONDITIONAL),
 }
+_OF_SEVERAL = ("DEKRPredictor", "PartAffinityFieldPredictor")
+"""Predictors that put the poses of several animals together."""
 _OUR_NAMES = {"animaltokenpose_base": "animal_tokenpose_base"}
 
 
@@ -225,8 +227,9 @@ def parse_model_config(path: Path, content: Mapping[str, Any]) -> ModelConfig:
         )
     individuals = metadata.names("individuals", required=True)
     ours = _METHODS[str(method).lower()]
-    # DeepLabCut calls a network for one animal bottom-up as well.
-    if ours == "bottom_up" and len(individuals) == 1:
+    # DeepLabCut calls a network for one animal bottom-up as well. One that puts animals together is of the
+    # other method here, too, even where its project has a single animal.
+    if ours == "bottom_up" and len(individuals) == 1 and _find_predictor(whole) not in _OF_SEVERAL:
         ours = "single_animal"
     project = metadata.content.get("project_path")
     data = whole.section("data")
@@ -242,6 +245,14 @@ def parse_model_config(path: Path, content: Mapping[str, Any]) -> ModelConfig:
         preprocess=_preprocess(data, ours),
         detector_margin=data.pixels("bbox_margin", 20) if ours == "top_down" else 0.0,
     )
+
+
+def _find_predictor(whole: Section) -> object:
+    """What reads the poses of the animals out of the maps; None where the file does not say."""
+    found: object = whole.section("model").content
+    for key in ("heads", "bodypart", "predictor", "type"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
 
 
 def read_normalisation(data: Section) -> dict[str, list[float]]:

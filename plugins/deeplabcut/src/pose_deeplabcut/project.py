@@ -78,6 +78,8 @@ class ProjectReader(Reader):
             images=tuple(found.values()),
             root=path,
             name=project.task or root.resolve().name,
+            crop=project.crop,
+            video_crops=project.video_crops,
             notes=tuple(dict.fromkeys(notes)),
             metadata={
                 "deeplabcut.task": project.task,

@@ -11,9 +11,10 @@ import yaml
 from pose_core.errors import DataError
 from pose_core.io.text import read_start, read_text
 from pose_core.specs import parse_yaml
-from pose_core.structures import Skeleton
+from pose_core.structures import Region, Skeleton
 from pose_core.symmetry import symmetry_from_names
 from pose_deeplabcut.columns import UNIQUE
+from pose_deeplabcut.crops import read_crops
 
 _PARTS_OF_MULTI = "MULTI!"
 _CONVERSION_TABLES = "SuperAnimalConversionTables"
@@ -37,6 +38,8 @@ class ProjectConfig:
         skeleton: body parts, limbs, individuals, unique body parts.
         aliases: names that pretrained models have for each body part, from the conversion tables, in their
             order.
+        crop: the part of videos that the project analyses (``cropping``); None: all.
+        video_crops: the same for single videos, by the names of their files.
         notes: remarks about what was left out.
     """
 
@@ -47,6 +50,8 @@ class ProjectConfig:
     multi: bool
     skeleton: Skeleton
     aliases: dict[str, tuple[str, ...]]
+    crop: Region | None
+    video_crops: dict[str, Region]
     notes: tuple[str, ...]
 
 
@@ -59,8 +64,8 @@ def looks_like_config(path: Path) -> bool:
 def read_config(path: Path) -> ProjectConfig:
     """Read a config.yaml.
 
-    Only names are read. ``project_path`` and ``video_sets`` are the paths of the computer where the project
-    was made and are ignored.
+    Names are read, and what is cropped. ``project_path`` and the folders in ``video_sets`` are those of the
+    computer where the project was made and are ignored.
 
     Raises:
         DataError: it cannot be read, or lacks body parts or names them twice.
@@ -103,7 +108,8 @@ def read_config(path: Path) -> ProjectConfig:
     )
     task, scorer, date = (_get_text(path, content, key) for key in ("Task", "scorer", "date"))
     aliases = _collect_aliases(path, content.get(_CONVERSION_TABLES), (*keypoints, *unique), notes)
-    return ProjectConfig(path, task, scorer, date, multi, skeleton, aliases, tuple(notes))
+    crop, video_crops = read_crops(path, content) if _get_flag(path, content, "cropping") else (None, {})
+    return ProjectConfig(path, task, scorer, date, multi, skeleton, aliases, crop, video_crops, tuple(notes))
 
 
 def _load(path: Path) -> dict[str, object]:

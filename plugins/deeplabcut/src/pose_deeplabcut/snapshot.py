@@ -10,17 +10,27 @@ import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from pose_core.errors import RunError, described
-from pose_core.interfaces import load_plain, storage_problem
+from pose_core.interfaces import (
+    describe_non_finite,
+    find_non_finite,
+    load_plain,
+    storage_problem,
+    unwrap,
+    without_common_prefix,
+)
 
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
-_DETECTOR = "model."
-"""Beginning of the names of all weights of a detector, and of no others."""
+_DETECTOR = "model"
+"""First component of the names of all weights of a detector."""
+_POSE_PARTS = frozenset({"backbone", "neck", "heads"})
+"""First components of the names of all weights of a pose network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,16 +72,16 @@ def read_snapshot(path: Path) -> Snapshot:
         detector = content.get("detector")
         return Snapshot(
             path,
-            _check_tensors(path, "pose", content["pose"]),
-            None if detector is None else _check_tensors(path, "detector", detector),
+            _unwrap_pose(_check_tensors(path, "pose", content["pose"])) or {},
+            None if detector is None else _unwrap_detector(_check_tensors(path, "detector", detector)),
             content["config"],
         )
     if isinstance(content, dict) and "model" in content:
         weights = _check_tensors(path, "model", content["model"])
         notes = _collect_notes(content.get("metadata"))
-        if all(name.startswith(_DETECTOR) for name in weights):
-            return Snapshot(path, {}, weights, notes=notes)
-        return Snapshot(path, weights, notes=notes)
+        if (pose := _unwrap_pose(weights)) is not None:
+            return Snapshot(path, pose, notes=notes)
+        return Snapshot(path, {}, _unwrap_detector(weights), notes=notes)
     raise RunError(
         f"{path}: is not a model of DeepLabCut 3; choose a snapshot-*.pt of its train folder, or a .pt file "
         "of "
@@ -113,7 +123,35 @@ def _check_tensors(path: Path, key: str, content: object) -> dict[str, Tensor]:
     # Sparse, quantised or meta tensors pass weights_only loading, and fail much later.
     if odd := [f"{name} is {kind}" for name, tensor in content.items() if (kind := storage_problem(tensor))]:
         raise RunError(f"{path}: weights are not plain numbers: {odd[0]}; save them as dense float32 tensors")
-    return {name: tensor.detach() for name, tensor in content.items()}
+    if bad := find_non_finite(content):
+        raise RunError(f"{path}: {describe_non_finite(bad)}")
+    return unwrap({name: tensor.detach() for name, tensor in content.items()})
+
+
+def _unwrap_pose(weights: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+    """The weights of a pose network without the names of classes around it; None where they are a
+    detector's."""
+    if _first_components(weights) <= _POSE_PARTS:
+        return dict(weights)
+    for state in without_common_prefix(weights):
+        # A backbone without heads is that of a detector.
+        if "heads" in (found := _first_components(state)) and found <= _POSE_PARTS:
+            return state
+    # A detector lies in a ``model``, which may lie in other classes; what is neither is said where it fits
+    # nothing.
+    levels = zip(*(name.split(".") for name in weights), strict=False)
+    shared = [level[0] for level in takewhile(lambda level: len(set(level)) == 1, levels)]
+    return None if _DETECTOR in shared else dict(weights)
+
+
+def _first_components(weights: Mapping[str, Tensor]) -> set[str]:
+    return {name.partition(".")[0] for name in weights}
+
+
+def _unwrap_detector(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a detector, which lie in one ``model``, without the names of classes around it."""
+    *_, state = (dict(weights), *without_common_prefix(weights))
+    return {f"{_DETECTOR}.{name}": tensor for name, tensor in state.items()}
 
 
 def _collect_notes(metadata: object) -> dict[str, object]:

@@ -22,7 +22,7 @@ from pose_core.interfaces import (
     View,
     open_predictions,
 )
-from pose_core.structures import Frame, Skeleton
+from pose_core.structures import Frame, Region, Skeleton
 
 
 def make_initial_poses(config: InitialPosesConfig, context: StageContext) -> Stage:
@@ -81,7 +81,7 @@ class PoseFileStage(Stage):
 
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
         """The poses of the frames of this group; a frame that the file does not hold has none."""
-        frames = [self._frames.get(index) for index in group.indices]
+        frames = [_seen(self._frames.get(index), group.region) for index in group.indices]
         animals = max((len(f.instances) for f in frames if f is not None), default=0)
         k = self._skeleton.num_keypoints
         points = np.full((len(frames), animals, k, 2), np.nan, np.float32)
@@ -95,6 +95,17 @@ class PoseFileStage(Stage):
         none = Predictions.none(len(frames), self._skeleton, group.device)
         arrays = (torch.from_numpy(array).to(group.device) for array in (points, point_scores, scores))
         return replace(found, predictions=none.with_animals(*arrays))
+
+
+def _seen(frame: Frame | None, region: Region | None) -> Frame | None:
+    """The animals of a stored frame that show in a part of it, in pixels of that part."""
+    if frame is None or region is None:
+        return frame
+    moved = frame.moved(-region.x1, -region.y1)
+    points = moved.instances.keypoints
+    with np.errstate(invalid="ignore"):
+        inside = ((points > -1) & (points < (region.x2 - region.x1, region.y2 - region.y1))).all(-1).any(-1)
+    return replace(moved, instances=moved.instances.select(inside))
 
 
 def read_poses(path: Path, skeleton: Skeleton) -> dict[int, Frame]:
