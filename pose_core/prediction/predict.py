@@ -12,7 +12,7 @@ from pose_core.interfaces.prediction_files import make_writer
 from pose_core.io.files import make_folder
 from pose_core.prediction.estimator import PoseEstimator, load
 from pose_core.prediction.inputs import find_inputs, unique_names
-from pose_core.prediction.job import Job, Outcome, identify
+from pose_core.prediction.job import Job, Outcome, identify, name_result
 from pose_core.reporting import Reporter, current_reporter
 
 Finished = Callable[[str, "Outcome | VideoError | DataError"], None]
@@ -70,32 +70,58 @@ def predict(
     finished = finished or _note_failure(reporter)
     writer = find_writer(format)
     estimator = load(run, device, batch_size, follow=follow, **sources)
-    jobs = _make_jobs(estimator, inputs, out, writer)
+    jobs = _make_jobs(estimator, inputs, out, writer, reporter)
     for name, file in estimator.files.items():
         if len(jobs) > 1:
             raise ConfigError(
                 f"{argument(name, str(file))}: is of one video or sequence; predict {len(jobs)} one by one"
             )
     # All results are looked for first, so that a name that is taken is no surprise after hours.
-    there = [job.check(overwrite) for job in jobs]
+    there = {name: job.check(overwrite) for name, job in jobs if isinstance(job, Job)}
     make_folder(out)
+    for name, job in jobs:
+        if isinstance(job, Job) and there[name] is None:
+            job.check_names()
+    for name, job in jobs:
+        if isinstance(job, VideoError):
+            finished(name, job)
     outcomes: list[Outcome | None] = []
-    for job, outcome in zip(jobs, there, strict=True):
-        if outcome is not None:
-            reporter.note(f"{job.result} is complete; {argument('overwrite', True)} makes it again")
-            finished(job.name, outcome)
-            outcomes.append(outcome)
-            continue
-        try:
-            made = job.predict(estimator, reporter.note, _report_frames(job, reporter))
-        # A damaged source is no reason to leave the others; a full disk (PoseError) is.
-        except (VideoError, DataError) as error:
-            finished(job.name, error)
+    tell = _tell_once(reporter)
+    for name, job in jobs:
+        if isinstance(job, VideoError):
             outcomes.append(None)
+        elif (outcome := there[name]) is not None:
+            reporter.note(f"{job.result} is complete; {argument('overwrite', True)} makes it again")
+            finished(name, outcome)
+            outcomes.append(outcome)
         else:
-            finished(job.name, made)
-            outcomes.append(made)
+            outcomes.append(_predict_job(job, estimator, tell, reporter, finished))
     return outcomes
+
+
+def _predict_job(
+    job: Job, estimator: PoseEstimator, tell: Callable[[str], None], reporter: Reporter, finished: Finished
+) -> Outcome | None:
+    try:
+        made = job.predict(estimator, tell, _report_frames(job, reporter))
+    # A damaged source is no reason to leave the others; a full disk (PoseError) is.
+    except (VideoError, DataError) as error:
+        finished(job.name, error)
+        return None
+    finished(job.name, made)
+    return made
+
+
+def _tell_once(reporter: Reporter) -> Callable[[str], None]:
+    """Pass lines on, each once: what is true of the folder is found out at each source."""
+    told: set[str] = set()
+
+    def tell(line: str) -> None:
+        if line not in told:
+            told.add(line)
+            reporter.note(line)
+
+    return tell
 
 
 def find_writer(name: str) -> Writer:
@@ -112,12 +138,28 @@ def find_writer(name: str) -> Writer:
         raise ConfigError(f"{argument('format')}: {error}{listed}") from None
 
 
-def _make_jobs(estimator: PoseEstimator, paths: Sequence[Path], out: Path, writer: Writer) -> list[Job]:
+def _make_jobs(
+    estimator: PoseEstimator, paths: Sequence[Path], out: Path, writer: Writer, reporter: Reporter
+) -> list[tuple[str, Job | VideoError]]:
+    """Make a job of each input, by its name; or the reason why it does not open."""
     inputs = find_inputs(paths, estimator.open_video)
+    for line in inputs.notes:
+        reporter.note(f"note: {line}")
     identity = identify(estimator)
-    jobs = [Job(estimator.run, i.source, str(i.path), out, writer, identity) for i in inputs]
-    for job, stem in zip(jobs, unique_names([j.stem for j in jobs], [i.path for i in inputs]), strict=True):
-        job.stem = stem
+    names = [str(found.path) for found in inputs.found]
+    # With those that do not open: the others are called the same once these do.
+    stems = unique_names(
+        [name_result(estimator.run, name, writer) for name in names], [found.path for found in inputs.found]
+    )
+    jobs: list[tuple[str, Job | VideoError]] = []
+    for name, stem, found in zip(names, stems, inputs.found, strict=True):
+        if isinstance(found.source, VideoError):
+            jobs.append((name, found.source))
+            continue
+        job = Job(estimator.run, found.source, name, stem, out, writer, identity)
+        if line := job.fit_names():
+            reporter.note(f"note: {line}")
+        jobs.append((name, job))
     return jobs
 
 
