@@ -64,6 +64,7 @@ def predict(
     """
     from pose_core.cli.terminal import TerminalReporter
     from pose_core.errors import DataError, VideoError, readable
+    from pose_core.escapes import escape_line
     from pose_core.io.frame_ranges import count_ranges, describe_ranges
     from pose_core.io.video import NO_KEY_FRAME
     from pose_core.prediction.job import Outcome
@@ -93,7 +94,7 @@ def predict(
                 f"{after if outcome.doubtful else ''} {advice}, or go on without them."
             )
         # Flushed, so that a program behind a pipe can begin with the first result.
-        print(outcome.result, flush=True)
+        print(escape_line(outcome.result), flush=True)
 
     try:
         outcomes = pose_core.predict(

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.errors import DataError
+from pose_core.io.text_files import describe_not_utf8
 from pose_core.structures import Skeleton
 
 COLUMNS = ("image", "frame", "individual", "keypoint", "x", "y", "occluded")
@@ -127,7 +128,7 @@ def _read_rows(file: Path) -> tuple[list[list[str]], list[int]]:
     except OSError as error:
         raise DataError(f"{file}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
-        raise DataError(f"{file}: is not text in UTF-8") from None
+        raise DataError(f"{file}: {describe_not_utf8(file)}") from None
     except csv.Error as error:
         raise DataError(f"{file}: line {table.line_num}: {error}") from None
     for name in header:

@@ -59,6 +59,28 @@ def find_near_names(path: Path) -> list[str]:
     return sorted(match_names(path.name, names))
 
 
+def find_named(path: Path, notes: list[str]) -> Path:
+    """Find a file or folder of a name that a format prescribes, in whatever letter case the disk has it.
+
+    Args:
+        path: as the format has it.
+        notes: gets a line if it is called otherwise.
+
+    Returns:
+        the path on the disk; ``path`` itself if there is none.
+
+    Raises:
+        DataError: several differ in letter case only, and none is the name itself.
+    """
+    # Also True for what links elsewhere: whether it can be read is for the reader to find out.
+    if os.path.lexists(path) or not (near := find_near_names(path)):
+        return path
+    if len(near) > 1:
+        raise DataError(f"{path}: may be {' or '.join(near)}; rename one of them to {path.name}")
+    notes.append(f"{path.with_name(near[0])}: is taken for {path.name} (letter case)")
+    return path.with_name(near[0])
+
+
 def is_absolute(name: str) -> bool:
     """Test for an absolute path of this or any other computer: ``/data/a.png``, ``D:\\data\\a.png``."""
     return PurePosixPath(name).is_absolute() or bool(PureWindowsPath(name).anchor)
@@ -69,6 +91,20 @@ def split_name(name: str) -> list[str]:
     windows = PureWindowsPath(name)
     rest = name[len(windows.drive) :] if windows.anchor else name
     return [part for part in re.split(r"[\\/]", rest) if part not in ("", ".")]
+
+
+class SameFileError(DataError):
+    """Two names come down to one file.
+
+    Attributes:
+        names: both, as they were given.
+        path: of the file.
+    """
+
+    def __init__(self, first: str, second: str, path: Path) -> None:
+        super().__init__(f"{first!r} and {second!r} are both {path} on this disk; keep one of them")
+        self.names = first, second
+        self.path = path
 
 
 @dataclass(frozen=True)
@@ -112,7 +148,8 @@ class FileFinder:
             the file; None if there is none.
 
         Raises:
-            DataError: two files fit equally well, or the file was found under another name before; names both.
+            DataError: several files fit equally well; names them.
+            SameFileError: the file was found under another name before.
         """
         found, difference = self._find_as_named(name, folders), _EXACT
         if found is None:
@@ -171,8 +208,7 @@ class FileFinder:
                 }
                 if len(distinct := _drop_same_files(fitting)) > 1:
                     raise DataError(
-                        f"{self._noun} {name!r} may be {' or '.join(map(str, distinct[:10]))}; name it as it is "
-                        "on the disk"
+                        f"{name!r} may be {' or '.join(map(str, distinct[:10]))}; name it as it is on the disk"
                     )
                 if distinct:
                     path = distinct[0]
@@ -206,9 +242,7 @@ class FileFinder:
                 return
             # On a disk that does not tell letter cases apart, paths that differ can be one file.
             if path == found.path or (other != name and path.samefile(found.path)):
-                raise DataError(
-                    f"{self._noun}s {other!r} and {name!r} are both {found.path} on this disk; keep one of them"
-                )
+                raise SameFileError(other, name, found.path)
         owners.append((found.path, name))
         if difference != _EXACT:
             self._otherwise.setdefault(difference, []).append((name, found.path))

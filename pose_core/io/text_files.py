@@ -20,13 +20,12 @@ def describe_not_utf8(path: Path) -> str:
 
     Other encodings are never tried: nearly every file can be read in most of them, as rubbish.
     """
+    advice = "as CSV in UTF-8" if path.suffix.lower() == ".csv" else "in UTF-8"
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             try:
                 line.decode("utf-8")
             except UnicodeDecodeError as error:
-                return (
-                    f"line {number}, byte {error.start + 1} ({line[error.start]:02X}) is not UTF-8; save the file "
-                    "in UTF-8"
-                )
-    return "is not text in UTF-8; save the file in UTF-8"
+                place = f"line {number}, byte {error.start + 1} ({line[error.start]:02X})"
+                return f"{place} is not UTF-8; save it {advice}"
+    return f"is not text in UTF-8; save it {advice}"

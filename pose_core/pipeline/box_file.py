@@ -14,6 +14,7 @@ import torch
 from pose_core.errors import DataError, argument
 from pose_core.interfaces import FrameGroup, Stage, StageContext, StageResult, View
 from pose_core.interfaces.prediction_files import core_writer
+from pose_core.io.text_files import describe_not_utf8
 from pose_core.pipeline.stage_configs import BoxesConfig
 from pose_core.structures import FloatArray
 
@@ -111,6 +112,8 @@ def _read_csv(path: Path) -> dict[int | str, tuple[FloatArray, FloatArray]]:
             columns = next(lines, [])
             # Empty lines are no rows, as spreadsheets put them at the end.
             rows = [(lines.line_num, row) for row in lines if row]
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: {describe_not_utf8(path)}") from None
     except (ValueError, OSError, csv.Error) as error:
         raise DataError(f"{path}: not a readable table ({' '.join(str(error).split())})") from None
     if not columns:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pose_core.catalog.merge import ContentDict
 from pose_core.definitions import Content
 from pose_core.errors import ConfigError
+from pose_core.io.text_files import describe_not_utf8
 from pose_core.specs.base import Spec
 from pose_core.specs.run import RUN_SPECS, AnyRunSpec, RunSpec, with_stages
 from pose_core.specs.validation_errors import Loc, describe_errors
@@ -101,7 +102,7 @@ def read_yaml(path: Path) -> tuple[ContentDict, dict[Loc, int]]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{path}: is not text in UTF-8") from None
+        raise ConfigError(f"{path}: {describe_not_utf8(path)}") from None
     try:
         content = parse_yaml(text)
         # Once more, for the lines: making the content moves what '<<' names into the nodes.

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.errors import DataError, setting
+from pose_core.io.text_files import describe_not_utf8
 
 Annotation = dict[str, object]
 """An entry of one of the file's lists; nothing about its values is known yet."""
@@ -111,7 +112,7 @@ def load_json(path: Path) -> object:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
     except UnicodeDecodeError:
-        raise DataError(f"{path}: is not text in UTF-8") from None
+        raise DataError(f"{path}: {describe_not_utf8(path)}") from None
     except json.JSONDecodeError as error:
         raise DataError(f"{path}: line {error.lineno}: is not valid JSON ({error.msg})") from None
     # Python refuses to convert a number of thousands of digits.

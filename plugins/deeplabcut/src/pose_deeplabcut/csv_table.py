@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -11,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.errors import DataError
+from pose_core.escapes import escape_text
+from pose_core.io.text_files import describe_not_utf8
 from pose_deeplabcut.columns import MULTI_LEVELS, SINGLE_LEVELS, Columns
 from pose_deeplabcut.tables import LabelTable
 
@@ -26,6 +30,7 @@ class CsvRows:
 
     Attributes:
         columns: of the table.
+        note: about a scorer that is not in UTF-8; None for all other files.
 
     Raises:
         DataError: the file cannot be read or has no such header.
@@ -33,6 +38,7 @@ class CsvRows:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.note: str | None = None
         self._lines = self._read_rows()
         header = [row for _, row in zip(range(len(MULTI_LEVELS)), self._lines, strict=False)]
         names = tuple(row[0].strip() for _, row in header)
@@ -74,10 +80,24 @@ class CsvRows:
                 continue
             yield line, names, cells
 
+    def _decode_scorer(self, row: bytes) -> str:
+        text = row.decode("utf-8-sig", "surrogateescape")
+        if (escaped := escape_text(text)) != text:
+            self.note = f"{self.path}: its scorer is not in UTF-8, and is read as {escaped.split(',')[1].strip()}"
+        return escaped
+
     def _read_rows(self) -> Iterator[tuple[int, list[str]]]:
         try:
-            with self.path.open(encoding="utf-8-sig", newline="") as stream:
-                table = csv.reader(stream)
+            with self.path.open("rb") as file:
+                # The scorer's name is not needed to read labels, so it alone may be in another encoding.
+                first = file.readline()
+                if first.startswith((b"scorer", codecs.BOM_UTF8 + b"scorer")):
+                    lines = [self._decode_scorer(first)]
+                else:
+                    lines = []
+                    file.seek(0)
+                stream = io.TextIOWrapper(file, encoding="utf-8" if lines else "utf-8-sig", newline="")
+                table = csv.reader(chain(lines, stream))
                 for row in table:
                     if any(row):
                         yield table.line_num, row
@@ -86,7 +106,7 @@ class CsvRows:
                 f"{self.path}: cannot be read ({(error.strerror or str(error)).lower()})"
             ) from None
         except UnicodeDecodeError:
-            raise DataError(f"{self.path}: is not text in UTF-8; save it as CSV in UTF-8") from None
+            raise DataError(f"{self.path}: {describe_not_utf8(self.path)}") from None
         except csv.Error as error:
             raise DataError(f"{self.path}: line {table.line_num}: {error}") from None
 
@@ -127,14 +147,20 @@ def _parse_row(path: Path, columns: Columns, line: int, cells: list[str]) -> lis
     return values
 
 
-def read_csv(path: Path) -> LabelTable:
+def read_csv(path: Path, notes: list[str]) -> LabelTable:
     """Read a CSV file of labels.
+
+    Args:
+        path: of the file.
+        notes: gets a line about a scorer that is not in UTF-8.
 
     Raises:
         DataError: the file cannot be read, or is not such a table; names line and column.
     """
     table = CsvRows(path)
     rows = list(table)
+    if table.note:
+        notes.append(table.note)
     values = parse_numbers(path, table.columns, [(line, cells) for line, _, cells in rows])
     lines = [f"line {line}" for line, _, _ in rows]
     return LabelTable(path, table.columns, [names for _, names, _ in rows], values, lines).check()

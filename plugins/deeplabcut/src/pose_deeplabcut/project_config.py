@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from pose_core.errors import DataError
+from pose_core.io.text_files import describe_not_utf8
 from pose_core.specs import parse_yaml
 from pose_core.structures import Skeleton
 from pose_core.symmetry import symmetry_from_names
@@ -120,7 +121,7 @@ def _load(path: Path) -> dict[str, object]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({(error.strerror or str(error)).lower()})") from None
     except UnicodeDecodeError:
-        raise DataError(f"{path}: is not text in UTF-8; save it in UTF-8") from None
+        raise DataError(f"{path}: {describe_not_utf8(path)}") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
