@@ -24,7 +24,9 @@ def _replace(error: UnicodeError) -> tuple[str, int]:
         raise error
     wrong = error.object[error.start : error.end]
     text = "".join(
-        f"\\x{ord(c) - _BASE:02x}" if _FIRST <= ord(c) <= _LAST else c.encode("ascii", "backslashreplace").decode()
+        f"\\x{ord(c) - _BASE:02x}"
+        if _FIRST <= ord(c) <= _LAST
+        else c.encode("ascii", "backslashreplace").decode()
         for c in wrong
     )
     return text, error.end

@@ -17,7 +17,6 @@ from pose_core.errors import PoseError, argument
 from pose_core.io.name_lengths import name_temporary
 
 
-
 def _numbers(*names: str) -> frozenset[int]:
     """Numbers of errors; systems lack some (Windows has no quota)."""
     return frozenset(getattr(errno, name) for name in names if hasattr(errno, name))

@@ -53,7 +53,7 @@ def _compose(name: str) -> str:
 def find_near_names(path: Path) -> list[str]:
     """Find the names in a path's folder that differ from its own in letter case or form of accents only."""
     try:
-        names = os.listdir(path.parent)
+        names = [other.name for other in path.parent.iterdir()]
     except OSError:
         return []
     return sorted(match_names(path.name, names))
@@ -79,6 +79,14 @@ def find_named(path: Path, notes: list[str]) -> Path:
         raise DataError(f"{path}: may be {' or '.join(near)}; rename one of them to {path.name}")
     notes.append(f"{path.with_name(near[0])}: is taken for {path.name} (letter case)")
     return path.with_name(near[0])
+
+
+def find_escaped(text: str) -> Path:
+    """Find the path that a file of ours names: as it stands there, or with its escapes resolved if that exists."""
+    path, unescaped = Path(text), Path(unescape_name(text))
+    return (
+        unescaped if unescaped != path and not os.path.lexists(path) and os.path.lexists(unescaped) else path
+    )
 
 
 def is_absolute(name: str) -> bool:
@@ -167,7 +175,9 @@ class FileFinder:
             name, path = pairs[0]
             if difference in (_ACCENTS, _CASE):
                 verb = "are" if several else "is"
-                lines.append(f"{count} {verb} called otherwise on this disk ({difference}), such as {path.name}")
+                lines.append(
+                    f"{count} {verb} called otherwise on this disk ({difference}), such as {path.name}"
+                )
             else:
                 verb = "were" if several else "was"
                 lines.append(f"{count} {verb} found by the end of the name, such as {path} for {name}")
@@ -227,7 +237,7 @@ class FileFinder:
         if folder not in self._listings:
             names: dict[str, list[str]] = {}
             try:
-                for name in sorted(os.listdir(folder)):
+                for name in sorted(path.name for path in folder.iterdir()):
                     names.setdefault(fold_name(name), []).append(name)
             # What cannot be listed holds nothing to find: no folder, none of ours, or gone.
             except OSError:

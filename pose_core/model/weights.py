@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from pose_core.errors import RunError
-from pose_core.interfaces.hub import listed, misfits
+from pose_core.interfaces.hub import listed, load_safetensors, misfits
 from pose_core.io.files import write_whole
 
 
@@ -45,7 +45,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise RunError(f"{path}: no such file; the weights are missing")
     try:
-        return safetensors.torch.load_file(path)
+        return load_safetensors(path)
     except (SafetensorError, OSError) as error:
         raise RunError(
             f"{path}: not a readable safetensors file ({error}); restore it from a backup"

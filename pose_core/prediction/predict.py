@@ -10,6 +10,7 @@ from pose_core.errors import ConfigError, DataError, VideoError, argument, reada
 from pose_core.interfaces import Writer
 from pose_core.interfaces.prediction_files import make_writer
 from pose_core.io.files import make_folder
+from pose_core.io.name_lengths import check_name
 from pose_core.prediction.estimator import PoseEstimator, load
 from pose_core.prediction.inputs import find_inputs, unique_names
 from pose_core.prediction.job import Job, Outcome, identify, name_result
@@ -61,6 +62,7 @@ def predict(
             full; what was predicted is kept.
     """
     out = Path(out)
+    check_name(out)
     inputs = [Path(paths)] if isinstance(paths, Path | str) else [Path(path) for path in paths]
     if not inputs:
         raise DataError("nothing to predict: name at least one video, image or folder")

@@ -83,7 +83,9 @@ class CsvRows:
     def _decode_scorer(self, row: bytes) -> str:
         text = row.decode("utf-8-sig", "surrogateescape")
         if (escaped := escape_text(text)) != text:
-            self.note = f"{self.path}: its scorer is not in UTF-8, and is read as {escaped.split(',')[1].strip()}"
+            self.note = (
+                f"{self.path}: its scorer is not in UTF-8, and is read as {escaped.split(',')[1].strip()}"
+            )
         return escaped
 
     def _read_rows(self) -> Iterator[tuple[int, list[str]]]:
