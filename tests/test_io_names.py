@@ -168,7 +168,9 @@ def test_absolute_names_of_other_computers_are_found_by_their_ends(name: str, tm
         found = finder.find(name, [tmp_path, tmp_path / "images"])
         assert found is not None
         assert found.path == tmp_path / "images" / "2.png"
-        assert finder.notes() == [f"1 image was found by the end of the name, such as {found.path} for {name}"]
+        assert finder.notes() == [
+            f"1 image was found by the end of the name, such as {found.path} for {name}"
+        ]
 
 
 def test_the_longest_end_decides_and_ends_of_relative_names_only_where_asked(tmp_path: Path) -> None:
@@ -209,7 +211,9 @@ def test_parts_and_keys_of_names() -> None:
 # Lengths.
 
 
-@given(st.one_of(st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"])), NAMES), st.text())
+@given(
+    st.one_of(st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"])), NAMES), st.text()
+)
 def test_shortened_stems_fit_and_differ(stem: str, other: str) -> None:
     other = other.replace("/", "").replace("\0", "").encode("utf-8", "ignore").decode()
     ends = (".parquet.info", "..partial")
@@ -253,5 +257,7 @@ def test_names_that_a_file_system_refuses_are_found_before_the_work(
     monkeypatch.setattr(Path, "touch", refuse)
     check_name_allowed(tmp_path / "plain-1.parquet")
     for name in ("a:b.parquet", "what?.parquet", os.fsdecode(b"\xe9.parquet")):
-        with pytest.raises(PoseError, match=r"does not allow this name \(invalid argument\); rename the input"):
+        with pytest.raises(
+            PoseError, match=r"does not allow this name \(invalid argument\); rename the input"
+        ):
             check_name_allowed(tmp_path / name)

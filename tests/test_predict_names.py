@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from listening import Listener
 
 from pose_core.errors import DataError, PoseError, VideoError
 from pose_core.escapes import escape_name
@@ -33,7 +34,6 @@ from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
 from pose_core.structures import Frame
 from pose_core.synthetic.videos import draw_number, write_numbered_video
-from tests.helpers.listening import Listener
 
 STRANGE = [
     "day1-12:30:05.avi",
@@ -226,7 +226,16 @@ def test_what_of_a_folder_is_passed_over_is_named_before_the_work(
     for name in ("a.avi", "b.asf", "c.vob", "d", "e.avi.bak", ".hidden.avi", "sub/x.MP4", "deep/er/y.png"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(video, folder / name)
-    for name in ("a.csv", "a.h5", "a.json", "a.txt", "a.parquet", "._a.avi", ".x.partial.mp4", "tables/t.csv"):
+    for name in (
+        "a.csv",
+        "a.h5",
+        "a.json",
+        "a.txt",
+        "a.parquet",
+        "._a.avi",
+        ".x.partial.mp4",
+        "tables/t.csv",
+    ):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("")
     (folder / "gone.mp4").symlink_to(folder / "nowhere")

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer, OutputContainer
-from av.format import Flags
+
+# AVFMT_NOFILE of libavformat: the format opens files by itself.
+_NO_FILE = 1
 
 
 def open_container(path: Path) -> InputContainer:
@@ -37,7 +39,7 @@ def create_container(path: Path, options: Mapping[str, str] | None = None) -> Ou
     """
     container = av.open(_as_url(path), "w", options=dict(options or {}))
     # Such formats open files by themselves, under names that they make of the path.
-    if container.format.flags & Flags.no_file.value:
+    if container.format.flags & _NO_FILE:
         name = container.format.name
         container.close()
         raise ValueError(f"the format {name} is not a single file")

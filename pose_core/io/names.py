@@ -50,6 +50,23 @@ def _compose(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+class NameIndex:
+    """Look names up among many, as :func:`match_names` does.
+
+    Args:
+        known: the names.
+    """
+
+    def __init__(self, known: Iterable[str]) -> None:
+        self._names: dict[str, list[str]] = {}
+        for name in known:
+            self._names.setdefault(fold_name(name), []).append(name)
+
+    def match(self, name: str) -> list[str]:
+        """Find the names that a name may mean: one, none, or several that fit equally well."""
+        return match_names(name, self._names.get(fold_name(name), ()))
+
+
 def find_near_names(path: Path) -> list[str]:
     """Find the names in a path's folder that differ from its own in letter case or form of accents only."""
     try:

@@ -159,8 +159,8 @@ def _make_jobs(
             jobs.append((name, found.source))
             continue
         job = Job(estimator.run, found.source, name, stem, out, writer, identity)
-        if line := job.fit_names():
-            reporter.note(f"note: {line}")
+        if shortened := job.fit_names():
+            reporter.note(f"note: {shortened}")
         jobs.append((name, job))
     return jobs
 
