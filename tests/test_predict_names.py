@@ -243,10 +243,14 @@ def test_what_of_a_folder_is_passed_over_is_named_before_the_work(
     outcomes = predict(run, folder, tmp_path / "out", device="cpu", reporter=listener)
     assert [o.result.name for o in outcomes if o] == ["a.parquet"]
     assert listener.notes[:2] == [
-        f"note: {folder}: 6 files passed over (.hidden.avi, b.asf, c.vob, d, e.avi.bak, gone.mp4); name them to "
-        "have them predicted",
-        f"note: {folder}: 2 subfolders with images or videos passed over (deep, sub); name them to have them "
-        "predicted",
+        (
+            f"note: {folder}: 6 files passed over (.hidden.avi, b.asf, c.vob, d, e.avi.bak, gone.mp4); name them to "
+            "have them predicted"
+        ),
+        (
+            f"note: {folder}: 2 subfolders with images or videos passed over (deep, sub); name them to have them "
+            "predicted"
+        ),
     ]
 
 
