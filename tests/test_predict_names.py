@@ -280,7 +280,7 @@ def test_a_video_of_a_folder_that_does_not_open_keeps_no_other_from_being_predic
     folder.mkdir()
     for name in ("a.avi", "c.avi"):
         shutil.copyfile(video, folder / name)
-    (folder / "b.avi").write_text("no video")
+    (folder / "b.avi").write_bytes(b"no video\0")
     said: list[tuple[str, bool]] = []
 
     def finished(name: str, outcome: Outcome | VideoError | DataError) -> None:

@@ -511,7 +511,7 @@ def no_video(path: Path) -> FrameSource:
     [
         (lambda d: d / "none.mp4", "no such file or folder"),
         (lambda d: (d / "empty").mkdir() or d / "empty", "holds no images or videos"),
-        (lambda d: (d / "x.mp4").write_text("x") and d / "x.mp4", "cannot be opened as a video"),
+        (lambda d: (d / "x.mp4").write_bytes(b"x\0") and d / "x.mp4", "cannot be opened as a video"),
     ],
 )
 def test_bad_inputs_are_one_line_before_anything_is_predicted(
