@@ -22,6 +22,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pose_core.escapes import escape_line
+
 # A message may quote a whole section of a file; a terminal should still show what was run before.
 _LONGEST = 2000
 
@@ -108,10 +110,14 @@ def readable(message: str) -> str:
     """Put a message on one line of a terminal.
 
     What a file says may stand in a message: its line breaks become blanks, what a terminal would obey or not
-    show is written as in Python (``\\x1b``), and of very long ones the middle is left out.
+    show is written as in Python (``\\x1b``), a byte of a name that is not UTF-8 as ``\\xe9``, and of very long
+    ones the middle is left out.
     """
     # Escape sequences in a file could recolour or overwrite what the terminal shows.
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(message.split()))
+    lines = message.splitlines()
+    # Other blanks stay: a name in a message may hold several, and is to be found by it.
+    joined = message if len(lines) < 2 else " ".join(part.strip() for part in lines if part.strip())
+    line = escape_line(joined)
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 500]} ... {line[-400:]}"
 
 

@@ -102,7 +102,8 @@ def test_plugins_use_only_the_public_floors() -> None:
     # The interface of a kind may be imported from its own file, too, so that a new kind touches no list of
     # names.
     files = {row.interface.partition(":")[0].rpartition(".")[2] for row in KINDS.values()}
-    floors = "structures|errors|hooks|specs|maps|testing|io\\.files|io\\.images|io\\.text|io\\.video|symmetry"
+    floors = "structures|errors|hooks|specs|maps|testing|io\\.files|io\\.names|"
+    floors += "io\\.text|io\\.images|io\\.video|symmetry|escapes"
     allowed = re.compile(rf"pose_core(\.({floors}|interfaces(\.({'|'.join(sorted(files))}))?))?$")
     found = []
     for path in (REPOSITORY / "plugins").glob("*/src/**/*.py"):

@@ -487,7 +487,7 @@ def no_video(path: Path) -> FrameSource:
     [
         (lambda d: d / "none.mp4", "no such file or folder"),
         (lambda d: (d / "empty").mkdir() or d / "empty", "holds no images or videos"),
-        (lambda d: (d / "x.mp4").write_text("x") and d / "x.mp4", "cannot be opened as a video"),
+        (lambda d: (d / "x.mp4").write_bytes(b"x\0") and d / "x.mp4", "cannot be opened as a video"),
     ],
 )
 def test_bad_inputs_are_one_line_before_anything_is_predicted(
@@ -502,7 +502,7 @@ def test_bad_inputs_are_one_line_before_anything_is_predicted(
 def test_mixed_folders_and_repeated_inputs_are_one_line(tmp_path: Path) -> None:
     folder = tmp_path / "mixed"
     images = write_images(folder, [(64, 48)] * 2)
-    assert isinstance(find_inputs([folder], no_video)[0].source, ImageSource)
+    assert isinstance(find_inputs([folder], no_video).found[0].source, ImageSource)
     with pytest.raises(DataError, match="given twice"):
         find_inputs([images[0], folder / ".." / "mixed" / "img0.png"], no_video)
     (folder / "v.mp4").write_text("")
@@ -513,7 +513,7 @@ def test_mixed_folders_and_repeated_inputs_are_one_line(tmp_path: Path) -> None:
 def test_a_folder_is_named_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_images(tmp_path / "shots", [(64, 48)])
     monkeypatch.chdir(tmp_path / "shots")
-    assert find_inputs([Path()], no_video)[0].path == tmp_path / "shots"
+    assert find_inputs([Path()], no_video).found[0].path == tmp_path / "shots"
 
 
 def test_bad_options_are_one_line(run: Path, video: Path, tmp_path: Path) -> None:

@@ -227,10 +227,9 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     write_predictions(table, video, 8)
 
     # The device that is always full stands for the disk.
-    opened = av.open
     monkeypatch.setattr(
-        "pose_core.prediction.render.av.open",
-        lambda path, *mode: opened("/dev/full", *mode, format="matroska") if mode else opened(path),
+        "pose_core.prediction.render.create_container",
+        lambda path: av.open("/dev/full", "w", format="matroska"),
     )
     with pytest.raises(PoseError, match="no space left on the disk"):
         render(table, video, tmp_path / "out.mp4")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pose_core.cli.sources import with_sources
+from pose_core.errors import readable
+from pose_core.escapes import escape_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -94,7 +96,7 @@ def evaluate(
     for name, beside in result.besides.items():
         console.print(f"\n[bold]with the {name.replace('_', ' ')}[/bold]: the pose network by itself")
         console.print(make_overall_table(beside))
-        console.print(f"plots and tables: {escape(beside.folder)}")
+        console.print(f"plots and tables: {escape(escape_line(beside.folder))}")
 
 
 def _override_spec(run: Run[AnyRunSpec], sigmas: list[str], threshold: float | None) -> EvaluationSpec | None:
@@ -117,7 +119,7 @@ def _show_boxes(result: DetectorResult) -> None:
     if result.reason is not None:
         print(f"undefined: {result.reason}")
     for note in result.notes:
-        print(f"note: {note}")
+        print(f"note: {readable(note)}")
 
 
 def _show(result: EvaluationResult, console: Console) -> None:
@@ -141,8 +143,8 @@ def _show(result: EvaluationResult, console: Console) -> None:
     if result.oks.why is not None:
         console.print(f"why AP is low: {escape(result.oks.why)}")
     for note in (*result.notes, *result.oks.notes):
-        console.print(f"note: {escape(note)}")
-    console.print(f"plots and tables: {escape(result.folder)}")
+        console.print(f"note: {escape(readable(note))}")
+    console.print(f"plots and tables: {escape(escape_line(result.folder))}")
 
 
 def _count_animals(result: EvaluationResult) -> str:

@@ -45,6 +45,7 @@ def import_(
     from rich.console import Console
 
     from pose_core.errors import readable
+    from pose_core.escapes import escape_line
     from pose_core.runs.importing import import_model
     from pose_core.specs.resolve import parse_assignments
 
@@ -63,4 +64,4 @@ def import_(
         highlight=False,
         soft_wrap=True,
     )
-    print(f"{out}: imported; next: pose predict {out} VIDEO --out FOLDER")
+    print(f"{escape_line(out)}: imported; next: pose predict {escape_line(out)} VIDEO --out FOLDER")

@@ -11,10 +11,11 @@ import io
 import logging
 import os
 import sys
+from pathlib import Path
 
 import typer
 
-from pose_core import __version__
+from pose_core import __version__, escapes
 from pose_core.cli.check import check
 from pose_core.cli.cite import cite
 from pose_core.cli.contributed import PoseCommands
@@ -33,6 +34,7 @@ from pose_core.cli.terminal import TerminalReporter
 from pose_core.cli.train import train
 from pose_core.cli.weights import weights
 from pose_core.errors import PoseError, readable, speak_command_line
+from pose_core.io.files import explain_disk_error
 from pose_core.plugins import describe_defect
 from pose_core.reporting import set_reporter
 
@@ -83,8 +85,9 @@ def run() -> None:
 
 def _run(reporter: TerminalReporter) -> None:
     # A file's name, or what a file says, may hold what no text in UTF-8 can.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=escapes.HANDLER)
     # What OpenCV says about a damaged image is said better by the line that names the file.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
     warnings = logging.StreamHandler()
@@ -101,19 +104,19 @@ def _run(reporter: TerminalReporter) -> None:
             raise
         _exit_with(str(error))
     except OSError as error:
-        # Files that the user may not touch and full disks are no defects, so no traceback.
+        # Files that the user may not touch and full or failing disks are no defects, so no traceback.
         if error.errno in (errno.EACCES, errno.EPERM) and error.filename:
             _exit_with(
                 f"{error.filename}: may not be used by this user; change its permissions, or name another "
                 "place"
             )
-        if error.errno != errno.ENOSPC:
+        place = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else None
+        line = explain_disk_error(error, place or Path("the output"), "run the command again")
+        # A name that is in the way, or not there, where nobody expected it is a defect.
+        if not line or error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOTEMPTY):
             error.add_note(describe_defect(error))
             raise
-        _exit_with(
-            f"{error.filename or 'the output'}: no space left on the disk; free some and run the command "
-            "again"
-        )
+        _exit_with(line)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         # 128 + SIGINT, as shells have it.

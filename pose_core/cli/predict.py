@@ -70,15 +70,19 @@ def predict(
     """Predict videos and images with a trained model.
 
     Give an interrupted command again, and it goes on where it stopped. Frames that cannot be decoded are
-    marked as missing in the result, and the exit code is 2.
+    marked as missing in the result. Files of a folder that are not predicted are named before the work
+    begins. The exit code is 0 if every input has a whole result, else 2; a line says which have not.
     """
     from pose_core.cli.terminal import TerminalReporter
     from pose_core.errors import DataError, VideoError, readable
+    from pose_core.escapes import escape_line
     from pose_core.io.frame_ranges import count_ranges, describe_ranges
+    from pose_core.io.names import describe_counts
     from pose_core.io.video import NO_KEY_FRAME
     from pose_core.prediction.job import Outcome
 
     reporter = TerminalReporter()
+    failed: list[str] = []
 
     def show(name: str, outcome: Outcome | VideoError | DataError) -> None:
         """Names of results to standard output, everything else to standard error."""
@@ -86,6 +90,7 @@ def predict(
         # One broken input does not stop the others; the exit code tells at the end.
         if not isinstance(outcome, Outcome):
             reporter.note(f"error: {readable(str(outcome))}")
+            failed.append(name)
             return
         if outcome.timing is not None:
             reporter.note(f"{name}: {outcome.timing}")
@@ -103,7 +108,7 @@ def predict(
                 f"{after if outcome.doubtful else ''} {advice}, or go on without them."
             )
         # Flushed, so that a program behind a pipe can begin with the first result.
-        print(outcome.result, flush=True)
+        print(escape_line(outcome.result), flush=True)
 
     try:
         outcomes = pose_core.predict(
@@ -126,5 +131,9 @@ def predict(
         raise
     finally:
         reporter.close()
+    if failed and len(outcomes) > 1:
+        reporter.note(
+            f"{len(outcomes) - len(failed)} of {len(outcomes)} inputs were predicted, not: {describe_counts(failed)}"
+        )
     if any(outcome is None or outcome.missing for outcome in outcomes):
         raise typer.Exit(2)

@@ -35,7 +35,8 @@ def render(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
 ) -> None:
     """Draw predictions into their video."""
+    from pose_core.escapes import escape_line
     from pose_core.prediction.render import render as render_video
 
     render_video(predictions, video, out, threshold=threshold, radius=radius, overwrite=overwrite)
-    print(out)
+    print(escape_line(out))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from pose_core.errors import readable
+from pose_core.escapes import escape_line
 from pose_core.processes import is_first
 
 if TYPE_CHECKING:
@@ -42,10 +44,12 @@ class TerminalReporter:
 
     def note(self, line: str) -> None:
         """Print a line."""
-        self.console.print(line)
+        # A name in it may hold line breaks, and bytes that are no text.
+        self.console.print(readable(line))
 
     def progress(self, what: str, done: float, total: float | None) -> None:
         """Move the bar; it goes away when all is done."""
+        what = escape_line(what)
         if self.console.is_terminal:
             self._move(what, done, total)
         elif self._lines and what.startswith(self._lines) and total:

@@ -106,6 +106,7 @@ def train(
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
     from pose_core.cli.terminal import TerminalReporter
+    from pose_core.escapes import escape_line
     from pose_core.processes import is_first
     from pose_core.training.options import TrainOptions
     from pose_core.training.train_project import train_project
@@ -127,7 +128,7 @@ def train(
         reporter.close()
     # With several devices each process comes to this line.
     if is_first():
-        print(f"{out}: trained; next: {_advise_next(run)}")
+        print(f"{escape_line(out)}: trained; next: {_advise_next(run)}")
 
 
 def _advise_next(run: Run[AnyRunSpec]) -> str:

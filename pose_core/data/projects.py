@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from pose_core.catalog import Component, get_catalog
 from pose_core.data.positions import check_positions
 from pose_core.errors import DataError, PluginError, listed, setting
+from pose_core.escapes import escape_text
 from pose_core.interfaces import Reader
 from pose_core.io.files import is_file
 from pose_core.io.images import describe_many, read_image_header
@@ -63,7 +64,12 @@ def read_with(path: Path, reader: ReaderConfig | None = None) -> tuple[LabelledD
         raise PluginError(
             f"reader {component.full_name!r} returned {type(dataset).__name__}, not a LabelledDataset"
         )
-    whole = replace(dataset, notes=(*notes, *dataset.notes))
+    # A JSON file may name an image with half of a letter (\ud800), which no other file can hold.
+    images = tuple(
+        image if (name := escape_text(image.name)) == image.name else replace(image, name=name)
+        for image in dataset.images
+    )
+    whole = replace(dataset, images=images, notes=(*notes, *dataset.notes))
     return check_project(whole, component.full_name, made.strict), component.full_name
 
 

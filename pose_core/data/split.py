@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pose_core.errors import ConfigError, DataError
+from pose_core.io.names import NameIndex
 from pose_core.specs import SplitSpec
 from pose_core.specs.yaml_file import read_yaml
 from pose_core.structures import LabelledDataset, LabelledImage
@@ -111,11 +112,15 @@ def _split_by_file(
 ) -> tuple[dict[str, list[int]], tuple[str, ...]]:
     lists = read_split_lists(path)
     rows = {image.name: row for row, image in enumerate(dataset.images)}
+    index = NameIndex(rows)
     owner: dict[str, str] = {}
     parts: dict[str, list[int]] = {part: [] for part in _PARTS}
     without_label = 0
     for part, names in lists.items():
-        for name in names:
+        for listed in names:
+            # The list may have been made where names are written in another case or form of accents.
+            meant = index.match(listed)
+            name = meant[0] if len(meant) == 1 else listed
             if name not in rows:
                 near = difflib.get_close_matches(name, rows, n=1, cutoff=0.6)
                 hint = f"did you mean {near[0]!r}?" if near else f"names look like {next(iter(rows))!r}"

@@ -14,11 +14,13 @@ from pose_core.data.fingerprint import data_hash
 from pose_core.data.projects import read_project
 from pose_core.data.split import is_labelled
 from pose_core.errors import ConfigError, DataError, RunError, argument
+from pose_core.escapes import escape_name
 from pose_core.evaluation.boxes import DetectorResult, measure_boxes
 from pose_core.evaluation.metrics import measure
 from pose_core.evaluation.output import write_folder, writing
 from pose_core.evaluation.results import EvaluationResult
 from pose_core.interfaces import PredictionsHeader
+from pose_core.io.names import find_escaped
 from pose_core.model.device import choose_device
 from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.plan import (
@@ -242,7 +244,7 @@ def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> Spl
             f"{run.path}: the {split} split has no images; there are {', '.join(others)}. "
             f"data.split.{split} sets its size at training"
         )
-    source = data if data is not None else Path(run.spec.data.source)
+    source = data if data is not None else find_escaped(run.spec.data.source)
     if not source.exists():
         if data is not None:
             raise DataError(
@@ -319,18 +321,18 @@ def report(
     width, height = sizes.pop() if len(sizes) == 1 else (0, 0)
     header = PredictionsHeader(
         skeleton=skeleton,
-        source=str(dataset.root),
+        source=escape_name(dataset.root),
         frames=len(frames),
         width=width,
         height=height,
         fps=0.0,
         model=run.name,
-        run=str(run.path),
+        run=escape_name(run.path),
         metadata=dataset.metadata,
     )
     with writing(run.path):
         plots = write_folder(folder, pairs, measured, skeleton, header)
-        result = replace(measured.result, notes=tuple(notes), plots=plots, folder=str(folder))
+        result = replace(measured.result, notes=tuple(notes), plots=plots, folder=escape_name(folder))
         run.update_metrics(**{name: result.to_json()})
     return result
 

@@ -97,7 +97,7 @@ class ParquetWriter(Writer):
         if path.suffix.lower() != cls.extension or not path.is_file():
             return False
         try:
-            return KEY in (pq.read_schema(path).metadata or {})
+            return KEY in (_read_schema(path).metadata or {})
         except (OSError, pa.ArrowException):
             return False
 
@@ -123,7 +123,7 @@ class ParquetPredictions(PredictionsStream):
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            schema = pq.read_schema(path)
+            schema = _read_schema(path)
         except FileNotFoundError:
             raise DataError(f"{path}: no such file; check the path") from None
         except (OSError, pa.ArrowException) as error:
@@ -145,7 +145,7 @@ class ParquetPredictions(PredictionsStream):
         skeleton = self.header.skeleton
         left: pa.Table | None = None
         try:
-            with pq.ParquetFile(self.path) as file:
+            with self.path.open("rb") as stream, pq.ParquetFile(stream) as file:
                 for batch in file.iter_batches(batch_size=4096):
                     table = pa.Table.from_batches([batch])
                     if left is not None:
@@ -159,6 +159,12 @@ class ParquetPredictions(PredictionsStream):
                 yield from _make_frames(left, skeleton)
         except (OSError, pa.ArrowException, KeyError) as error:
             raise DataError(f"{self.path}: damaged ({_shorten_error(error)}); predict again") from None
+
+
+def _read_schema(path: Path) -> pa.Schema:
+    # Arrow takes some paths for addresses of other file systems, and none whose bytes are not UTF-8.
+    with path.open("rb") as stream:
+        return pq.read_schema(stream)
 
 
 def _shorten_error(error: BaseException) -> str:

@@ -26,7 +26,8 @@ labelled.
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,8 @@ import numpy.typing as npt
 from pose_core.errors import ConfigError, DataError, VideoError
 from pose_core.formats.label_table import LabelTable, nearest_name, place_name, read_label_table
 from pose_core.interfaces.reader import Reader
-from pose_core.io.files import is_file
 from pose_core.io.images import read_image_size
+from pose_core.io.names import FileFinder, find_named, find_near_names, fold_name, is_absolute, split_name
 from pose_core.io.video import VIDEO_EXTENSIONS, open_video
 from pose_core.specs.yaml_file import read_yaml
 from pose_core.structures import (
@@ -68,7 +69,9 @@ class ProjectReader(Reader):
     @classmethod
     def accepts(cls, path: Path) -> bool:
         """Test for a folder with a ``project.yaml``, or for that file."""
-        return (path / PROJECT_FILE).is_file() or (path.name == PROJECT_FILE and path.is_file())
+        if path.is_dir():
+            return bool(find_near_names(path / PROJECT_FILE))
+        return fold_name(path.name) == fold_name(PROJECT_FILE) and path.is_file()
 
     def read(self, path: Path) -> LabelledDataset:
         """Read the project in this folder, or the one this ``project.yaml`` belongs to.
@@ -80,15 +83,19 @@ class ProjectReader(Reader):
                 duplicate labels, cells that are not numbers, images that do not exist.
         """
         folder = path if path.is_dir() else path.parent
-        name, skeleton, notes = _read_project_file(folder / PROJECT_FILE)
-        table = read_label_table(folder / LABEL_FILE, skeleton)
-        images = _read_images(folder, table, skeleton)
+        called: list[str] = []
+        name, skeleton, notes = _read_project_file(
+            find_named(folder / PROJECT_FILE, called) if path.is_dir() else path
+        )
+        table = read_label_table(find_named(folder / LABEL_FILE, called), skeleton)
+        finder = FileFinder(inside=True)
+        images = _read_images(folder, table, skeleton, finder)
         return LabelledDataset(
             skeleton=skeleton,
             images=images,
             root=path,
             name=name or folder.resolve().name,
-            notes=(*notes, *_find_notes(folder, table)),
+            notes=(*called, *notes, *finder.notes(), *_find_notes(folder, images)),
         )
 
 
@@ -147,7 +154,9 @@ def _read_project_file(file: Path) -> tuple[str, Skeleton, tuple[str, ...]]:
         raise DataError(f"{file}: {error}") from None
 
 
-def _read_images(folder: Path, table: LabelTable, skeleton: Skeleton) -> tuple[LabelledImage, ...]:
+def _read_images(
+    folder: Path, table: LabelTable, skeleton: Skeleton, finder: FileFinder
+) -> tuple[LabelledImage, ...]:
     order = np.argsort(table.image, kind="stable")
     bounds = np.searchsorted(table.image[order], np.arange(len(table.places) + 1))
     found = []
@@ -155,13 +164,20 @@ def _read_images(folder: Path, table: LabelTable, skeleton: Skeleton) -> tuple[L
         where = (
             f"{folder / LABEL_FILE}: line {table.lines[i]}: {'image' if frame is None else 'video'} {name!r}"
         )
-        pure = PurePosixPath(name)
         # A project can be copied to another machine, and reads no file outside its folder.
-        if pure.is_absolute() or ".." in pure.parts:
+        if ".." in split_name(name):
             raise DataError(f"{where} must be named relative to the project's folder and lie in it")
-        file = folder / pure
-        if not is_file(file):
-            absent = sum(not is_file(folder / other) for other, _ in table.places)
+        try:
+            found_file = finder.find(name, [folder])
+        except DataError as error:
+            raise DataError(f"{folder / LABEL_FILE}: line {table.lines[i]}: {error}") from None
+        file = found_file.path if found_file else None
+        if file is None and is_absolute(name):
+            raise DataError(
+                f"{where} is not in the project's folder; put it there, and name it relative to the folder"
+            )
+        if file is None:
+            absent = sum(finder.find(other, [folder]) is None for other, _ in table.places)
             raise DataError(f"{where} does not exist ({absent} of {len(table.places)} images are missing)")
         image, width, height = _find_image(file, frame, where)
         instances, occluded, unique = _collect_labels(table, order[bounds[i] : bounds[i + 1]], skeleton)
@@ -213,9 +229,11 @@ def _collect_labels(
     return Instances.from_keypoints(points, identity=present), occluded, unique
 
 
-def _find_notes(folder: Path, table: LabelTable) -> tuple[str, ...]:
+def _find_notes(folder: Path, images: Sequence[LabelledImage]) -> tuple[str, ...]:
     files = {f.relative_to(folder).as_posix() for f in (folder / IMAGE_FOLDER).rglob("*") if f.is_file()}
-    without = sorted(files - {PurePosixPath(name).as_posix() for name, _ in table.places})
+    # By the files that were found, not by their names in the labels.
+    labelled = {image.image.path for image in images}
+    without = sorted(files - {path.relative_to(folder).as_posix() for path in labelled})
     if not without:
         return ()
     count = f"{len(without)} files in {IMAGE_FOLDER}/ have" if len(without) > 1 else f"{without[0]} has"

@@ -167,7 +167,7 @@ def _read_any(path: Path) -> TensorFile:
         raise WeightsError(f"{path}: no such file of weights")
     if path.suffix == ".safetensors":
         try:
-            return TensorFile(safetensors.torch.load_file(path))
+            return TensorFile(load_safetensors(path))
         except (SafetensorError, OSError) as error:
             raise WeightsError(f"{path}: not a readable safetensors file ({error}); get it again") from None
     if path.suffix not in _TORCH:
@@ -199,6 +199,20 @@ def _read_any(path: Path) -> TensorFile:
     if not tensors and not others:
         raise WeightsError(f"{path}: holds no tensors by name, but {type(content).__name__}")
     return TensorFile(tensors, wrapper, tuple(others))
+
+
+def load_safetensors(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a safetensors file.
+
+    Raises:
+        SafetensorError, OSError: it is missing or damaged.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        # The library opens no path whose bytes are not UTF-8, and would map others instead of copying.
+        return safetensors.torch.load(path.read_bytes())
+    return safetensors.torch.load_file(path)
 
 
 def load_plain(path: Path) -> Any:

@@ -17,7 +17,8 @@ class PredictionsHeader:
 
     Attributes:
         skeleton: of the model.
-        source: the video, or the folder of images, that was predicted; a path as the user gave it.
+        source: the video, or the folder of images, that was predicted; a path as the user gave it. What
+            :meth:`Writer.write` gets, and is stored, is text: bytes that are not UTF-8 are escaped (``\\xe9``).
         frames: number of frames.
         width, height: size of the frames in pixels; 0 where images differ in size.
         fps: frames a second, on average; 0 for images.
@@ -52,7 +53,9 @@ class Writer(ABC):
     def stem(self, header: PredictionsHeader) -> str:
         """File name without extension for these predictions; formats with naming rules of their own override
         it."""
-        return Path(header.source).stem
+        source = Path(header.source)
+        # A folder's name has no ending: "2024.05.01" and "2024.05.02" are two days.
+        return source.name if source.is_dir() else source.stem
 
     @abstractmethod
     def write(self, path: Path, header: PredictionsHeader, frames: Iterable[Frame]) -> None:

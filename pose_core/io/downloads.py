@@ -21,7 +21,9 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from pose_core.errors import DownloadError, PluginError, WeightsError
-from pose_core.io.files import put_in_place, wait_for_lock
+from pose_core.io.files import put_in_place
+from pose_core.io.locks import wait_for_lock
+from pose_core.io.name_lengths import name_temporary
 from pose_core.reporting import current_reporter
 
 TIMEOUT = 10.0
@@ -117,7 +119,7 @@ def obtain(file: RemoteFile, otherwise: str) -> Path:
         raise _make_error(file, f"{variable} is set", otherwise)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with wait_for_lock(path.with_name(f".{path.name}.lock")):
+        with wait_for_lock(name_temporary(path, ".lock")):
             # Another process may have downloaded it while this one waited for the lock.
             if path.is_file():
                 _check_digest(file, path)
@@ -181,7 +183,7 @@ def _check_digest(file: RemoteFile, path: Path) -> None:
 def _download(file: RemoteFile, path: Path, otherwise: str) -> None:
     # In the folder of the target: a rename is atomic only within a file system. The process id keeps two
     # downloads apart where the file system has no locks.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = name_temporary(path, f".{os.getpid()}.part")
     try:
         with _open_url(file, otherwise) as response, temporary.open("wb") as target:
             length = response.headers.get("Content-Length", "")

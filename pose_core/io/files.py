@@ -1,4 +1,4 @@
-"""Write files atomically, lock folders, and explain disk errors in one line."""
+"""Write files atomically, and explain disk errors in one line."""
 
 from __future__ import annotations
 
@@ -8,20 +8,29 @@ import math
 import os
 import re
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
-from pose_core.errors import PoseError, argument, command
+from pose_core.errors import PoseError, argument
+from pose_core.io.name_lengths import name_temporary
 
-# Windows has no quota error.
-_FULL = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
-# Which of these a held lock raises differs between flock, msvcrt and NFS.
-_HELD = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
-_IN_THE_WAY = {errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP}
-_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+def _numbers(*names: str) -> frozenset[int]:
+    """Numbers of errors; systems lack some (Windows has no quota)."""
+    return frozenset(getattr(errno, name) for name in names if hasattr(errno, name))
+
+
+_FULL = _numbers("ENOSPC", "EDQUOT")
+_IN_THE_WAY = _numbers("EISDIR", "ENOTDIR", "EEXIST", "ENOTEMPTY", "ELOOP")
+_FORBIDDEN = _numbers("EACCES", "EPERM", "EROFS")
+# The disk or the network behind it fails, or the file system cannot hold such a file.
+_FAILING = _numbers("EIO", "ESTALE", "ENOTCONN", "ETIMEDOUT", "EHOSTDOWN", "EREMOTEIO", "ENXIO", "ENODEV")
+_NAMES = _numbers("ENAMETOOLONG", "EILSEQ", "EINVAL")
+_LARGE = _numbers("EFBIG")
+# What network file systems answer that cannot be told to write at once.
+_NO_SYNC = _numbers("EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EACCES", "EPERM", "EBADF", "EROFS")
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -59,25 +68,47 @@ def disk_errors(
         again: what to do after freeing space.
 
     Raises:
-        PoseError: the disk is full or read-only, or something is in the way. Other OSErrors pass unchanged.
+        PoseError: the disk is full, read-only or fails, or something is in the way. OSErrors that say nothing
+            about a disk pass unchanged.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
-            raise PoseError(f"{folder}: no space left on the disk; free some and {again}") from None
-        if error.errno in _FORBIDDEN:
-            raise PoseError(
-                f"{folder}: cannot be written ({_describe_error(error)}); choose another {argument('out')}"
-            ) from None
-        if error.errno in _IN_THE_WAY:
-            # filename2 is the target of a rename, the file that is in the way.
-            place = error.filename2 or error.filename or folder
-            reason = _describe_error(error)
-            raise PoseError(
-                f"{place}: is in the way ({reason}); remove it, or choose another {argument('out')}"
-            ) from None
+        if line := explain_disk_error(error, folder, again):
+            raise PoseError(line) from None
         raise
+
+
+def explain_disk_error(error: OSError, folder: Path, again: str) -> str:
+    """Explain an error of a disk in one line: where, the system's reason, what to do.
+
+    Args:
+        error: of the system.
+        folder: the folder written to.
+        again: what to do after freeing space.
+
+    Returns:
+        the line; empty where the error says nothing about a disk.
+    """
+    reason = _describe_error(error)
+    another = f"choose another {argument('out')}"
+    # filename2 is the target of a rename, the file that is in the way.
+    place = error.filename2 or error.filename or folder
+    if error.errno in _FULL:
+        what = "no space left on the disk" if error.errno == errno.ENOSPC else reason
+        return f"{folder}: {what}; free some and {again}"
+    if error.errno in _FORBIDDEN:
+        return f"{folder}: cannot be written ({reason}); {another}"
+    if error.errno in _IN_THE_WAY:
+        return f"{place}: is in the way ({reason}); remove it, or {another}"
+    if error.errno in _LARGE:
+        return f"{folder}: its file system does not hold files that large ({reason}); {another}"
+    # Without a file the error is not about a name.
+    if error.errno in _NAMES and error.filename:
+        return f"{place}: its file system does not allow this name ({reason}); rename the input, or {another}"
+    if error.errno in _FAILING:
+        return f"{place}: the disk or its network fails ({reason}); {again}, or {another}"
+    return ""
 
 
 def _describe_error(error: OSError) -> str:
@@ -125,89 +156,38 @@ def put_in_place(temporary: Path, final: Path) -> None:
     """
     # Without fsync the rename can reach the disk before the content does.
     with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
+        _sync(file.fileno())
     temporary.replace(final)
     # The new name is content of the folder. On Windows a folder cannot be opened.
     if sys.platform != "win32":
-        handle = os.open(final.parent, os.O_RDONLY)
         try:
-            os.fsync(handle)
+            handle = os.open(final.parent, os.O_RDONLY)
+        except PermissionError:
+            # A folder may be written and not read.
+            return
+        try:
+            _sync(handle)
         finally:
             os.close(handle)
 
 
+def _sync(handle: int) -> None:
+    """Wait until the disk has a file, where its file system can say so."""
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+
+
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file, whole or not at all; text is encoded as UTF-8."""
-    temporary = path.with_name(f".{path.name}.new")
+    temporary = name_temporary(path)
     try:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
         put_in_place(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-class FolderLock:
-    """Lock a folder against a second process.
-
-    The operating system releases the lock when the process ends, in whatever way.
-
-    Args:
-        folder: an existing folder.
-
-    Raises:
-        PoseError: another process holds the lock.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._file: IO[bytes] = (folder / "lock").open("ab")
-        try:
-            _lock(self._file)
-        except OSError:
-            self._file.close()
-            raise PoseError(
-                f"{folder}: another {command('predict')} is working on the same result; wait "
-                f"for it, or choose another {argument('out')}"
-            ) from None
-
-    def release(self) -> None:
-        """Release the lock."""
-        self._file.close()
-
-
-@contextmanager
-def wait_for_lock(path: Path) -> Iterator[None]:
-    """Hold a lock that one process has at a time; the others wait.
-
-    The operating system releases it when a process ends. On a file system without locks nobody waits.
-
-    Args:
-        path: of the lock file, which is created if needed and kept.
-    """
-    # The file stays: if it were deleted, a third process could lock a new one of the same name.
-    with path.open("ab") as file:
-        while True:
-            try:
-                _lock(file)
-                break
-            except OSError as error:
-                if error.errno not in _HELD:
-                    break
-            # Polled, because waiting for a lock on Windows (msvcrt.LK_LOCK) gives up after ten seconds.
-            time.sleep(0.1)
-        yield
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(file: IO[bytes]) -> None:
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(file: IO[bytes]) -> None:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def is_file(path: Path) -> bool:

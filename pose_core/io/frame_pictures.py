@@ -74,7 +74,8 @@ def read_deep_samples(frame: VideoFrame) -> npt.NDArray[np.uint16] | None:
 
 def _turn(image: ByteArray, frame: VideoFrame) -> ByteArray:
     """Turn and mirror a picture by the display matrix of its frame (libavutil/display.h)."""
-    found = [data for data in frame.side_data if data.type is Kind.DISPLAYMATRIX]
+    attached = (frame.side_data[at] for at in range(len(frame.side_data)))
+    found = [data for data in attached if data.type is Kind.DISPLAYMATRIX]
     if not found:
         return image
     a, b, _, c, d, *_ = struct.unpack("9i", bytes(found[0]))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TextIO
 
 from pose_core.errors import DataError
+from pose_core.escapes import escape_text
 
 # That of UTF-32 begins with that of UTF-16, and so is looked for first.
 _MARKS = (
@@ -85,8 +86,12 @@ def read_start(path: Path, size: int = 1 << 20) -> str:
 
 
 @contextmanager
-def open_text(path: Path) -> Iterator[TextIO]:
+def open_text(path: Path, errors: str = "strict") -> Iterator[TextIO]:
     """Open a text file to be read line by line; line ends stay as they are.
+
+    Args:
+        path: of the file.
+        errors: as for ``bytes.decode``, what becomes of bytes that are not text.
 
     Raises:
         DataError: it cannot be read, or a line is not text, also where that shows only within the block.
@@ -95,7 +100,7 @@ def open_text(path: Path) -> Iterator[TextIO]:
         with path.open("rb") as stream:
             encoding = detect_encoding(stream.read(4))
         # newline="": the csv module wants to see line ends itself, for those within quotes.
-        with path.open(encoding=encoding, newline="") as text:
+        with path.open(encoding=encoding, newline="", errors=errors) as text:
             yield text
 
 
@@ -114,19 +119,29 @@ def text_errors(path: Path) -> Iterator[None]:
         raise DataError(_explain_encoding(path)) from None
 
 
-def _explain_encoding(path: Path) -> str:
-    """Find the first line that is no text."""
+def _explain_encoding(path: Path, after: int = 0) -> str:
+    """Find the first byte that is no text, in a line after so many."""
     # Read again: a stream decodes in blocks, and its error counts from the beginning of one.
     data = path.read_bytes()
     encoding = detect_encoding(data)
     name = encoding.upper().removesuffix("-SIG")
-    try:
-        data.decode(encoding)
-        line = 1
-    except UnicodeDecodeError as error:
-        before = data[: error.start].decode(encoding, "replace")
-        line = 1 + len(re.findall(r"\r\n|\r|\n", before))
-    return f"{path}: line {line}: is not text in {name}; save the file as text in UTF-8"
+    place = ""
+    for number, line in enumerate(_split_lines(data, encoding), start=1):
+        try:
+            line.decode(encoding)
+        except UnicodeDecodeError as error:
+            if number > after:
+                place = f"line {number}, byte {error.start + 1} ({line[error.start]:02X}) "
+                break
+    advice = "the file as text in UTF-8" if path.suffix.lower() != ".csv" else "it as CSV in UTF-8"
+    return f"{path}: {place}is not {'text in ' if not place else ''}{name}; save {advice}"
+
+
+def _split_lines(data: bytes, encoding: str) -> list[bytes]:
+    # Line ends of the other encodings are two or four bytes long, and may lie across what look like two.
+    if encoding not in ("utf-8", "utf-8-sig"):
+        return [data]
+    return re.split(rb"(?<=\n)|(?<=\r)(?!\n)", data)
 
 
 class TextTable:
@@ -138,19 +153,24 @@ class TextTable:
     Args:
         path: of the file.
         is_header: whether these cells are the first row of such a table.
+        escaped_rows: rows at the beginning in which bytes that are not text are escaped (``\\xe9``), since nothing
+            depends on them.
 
     Attributes:
         separator: that of the file; a comma where no separator makes the first row a header.
         decimal_comma: whether numbers may be written ``1,5``: where cells are separated otherwise.
+        escaped: the first cell in which bytes were escaped, of the rows that were read so far; empty: none.
 
     Raises:
         DataError: the file cannot be read or is not text.
     """
 
-    def __init__(self, path: Path, is_header: Callable[[Sequence[str]], bool]) -> None:
+    def __init__(self, path: Path, is_header: Callable[[Sequence[str]], bool], escaped_rows: int = 0) -> None:
         self.path = path
+        self.escaped = ""
+        self._escaped_rows = escaped_rows
         self._skip = 0
-        with open_text(path) as stream:
+        with open_text(path, self._errors) as stream:
             first = next((line for line in stream if line.strip("\r\n\t ,;")), "")
             if stated := re.fullmatch(r'"?sep=(.)"?\s*', first):
                 self._skip = 1
@@ -165,9 +185,9 @@ class TextTable:
         Raises:
             DataError: the file cannot be read on, is not text, or its quotes do not match; names the line.
         """
-        with open_text(self.path) as stream:
+        with open_text(self.path, self._errors) as stream:
             table = csv.reader(stream, delimiter=self.separator, strict=True)
-            skip = self._skip
+            skip, lenient, before = self._skip, self._escaped_rows, 0
             try:
                 for row in table:
                     if not any(row):
@@ -175,9 +195,26 @@ class TextTable:
                     if skip:
                         skip -= 1
                         continue
+                    if self._escaped_rows:
+                        row = self._escape(row, lenient > 0, before)
+                        lenient, before = lenient - 1, table.line_num
                     yield table.line_num, row
             except csv.Error as error:
                 raise DataError(f"{self.path}: line {table.line_num}: {error}") from None
+
+    @property
+    def _errors(self) -> str:
+        return "surrogateescape" if self._escaped_rows else "strict"
+
+    def _escape(self, row: list[str], lenient: bool, before: int) -> list[str]:
+        """Escape bytes that are not text; refuse them in rows that matter."""
+        cells = [escape_text(cell) for cell in row]
+        if cells == row:
+            return row
+        if not lenient:
+            raise DataError(_explain_encoding(self.path, before))
+        self.escaped = next(cell for cell, given in zip(cells, row, strict=True) if cell != given)
+        return cells
 
     def parse_number(self, cell: str) -> float:
         """Parse a number, with a decimal comma where the table may have them.

@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from pose_core.errors import VideoError
+from pose_core.io.ffmpeg import open_container
 from pose_core.io.files import is_text
 from pose_core.io.frame_pictures import to_rgb
 from pose_core.io.frame_ranges import FrameRange
@@ -359,7 +360,7 @@ class VideoFile:
         if is_text(self.path):
             raise VideoError(f"{self.path}: is a text file, neither a video nor an image; name another file")
         try:
-            container = av.open(str(self.path))
+            container = open_container(self.path)
         except (av.FFmpegError, OSError) as error:
             reason = (getattr(error, "strerror", None) or str(error)).lower()
             raise VideoError(

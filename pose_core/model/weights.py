@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pose_core.errors import RunError, listed
 from pose_core.interfaces import describe_non_finite, find_non_finite
-from pose_core.interfaces.hub import misfits
+from pose_core.interfaces.hub import load_safetensors, misfits
 from pose_core.io.files import write_whole
 
 
@@ -46,7 +46,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise RunError(f"{path}: no such file; the weights are missing")
     try:
-        state = safetensors.torch.load_file(path)
+        state = load_safetensors(path)
     except (SafetensorError, OSError) as error:
         raise RunError(
             f"{path}: not a readable safetensors file ({error}); restore it from a backup"

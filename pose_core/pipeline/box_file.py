@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from pose_core.errors import DataError, argument
 from pose_core.interfaces import FrameGroup, Stage, StageContext, StageResult, View
 from pose_core.interfaces.prediction_files import core_writer
+from pose_core.io.names import NameIndex
 from pose_core.io.text import TextTable
 from pose_core.pipeline.stage_configs import BoxesConfig
 from pose_core.structures import FloatArray, Region
@@ -55,9 +57,19 @@ class BoxTable:
     def _of(self, index: int, image: str | None) -> tuple[FloatArray, FloatArray]:
         nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
         # By file name, so that a table fits wherever the folder of the images lies.
-        if image is not None and Path(image).name in self.by_frame:
-            return self.by_frame[Path(image).name]
+        if image is not None:
+            near = self._names.match(Path(image).name)
+            if len(near) > 1:
+                raise DataError(
+                    f"{image}: its boxes may be those of {' or '.join(near)}; name it as on the disk"
+                )
+            if near:
+                return self.by_frame[near[0]]
         return self.by_frame.get(index, nothing)
+
+    @cached_property
+    def _names(self) -> NameIndex:
+        return NameIndex(key for key in self.by_frame if isinstance(key, str))
 
 
 class BoxFileStage(Stage):

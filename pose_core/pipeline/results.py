@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pose_core.errors import PluginError
+from pose_core.escapes import escape_text
 from pose_core.interfaces import StageResult
 from pose_core.pipeline.sources import SourceFrame
 from pose_core.structures import FloatArray, Frame, Instances, Skeleton, keypoint_boxes
@@ -149,6 +150,8 @@ def to_frames(
     return [
         done[row]
         if row in done
-        else Frame.absent(item.index, skeleton, reasons[row] or "no picture", item.image, item.time)
+        else Frame.absent(
+            item.index, skeleton, escape_text(reasons[row] or "no picture"), item.image, item.time
+        )
         for row, item in enumerate(items)
     ]

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from pose_core.data.images import measure_reference_peak, open_image
 from pose_core.errors import DataError
+from pose_core.escapes import escape_name
 from pose_core.io.images import read_image_size
 from pose_core.structures import ByteArray, ImageFile, ImageReference
 
@@ -40,7 +41,7 @@ class SourceFrame:
         load: makes the picture, (H, W, 3) uint8 RGB; may be called in any thread and may raise a
             :class:`~pose_core.errors.PoseError`. None when the frame could not be decoded.
         reason: why there is no picture; None when there is one.
-        image: the image as text; None for videos and arrays.
+        image: the image as text, with bytes that are not UTF-8 escaped; None for videos and arrays.
         time: seconds after the first frame; None where the source has no times.
     """
 
@@ -148,9 +149,9 @@ class ImageSource(FrameSource):
             try:
                 # A file is decoded, and refused, when a helper thread loads the frame; a frame of a video is
                 # decoded here, since a decoder goes through a video in order.
-                yield SourceFrame(index, open_image(reference), image=str(reference))
+                yield SourceFrame(index, open_image(reference), image=escape_name(reference))
             except DataError as error:
-                yield SourceFrame(index, None, str(error), str(reference))
+                yield SourceFrame(index, None, str(error), escape_name(reference))
 
     def identity(self) -> dict[str, object]:
         """Number of images, and a hash of their names and of the sizes and times of their files."""
@@ -158,7 +159,7 @@ class ImageSource(FrameSource):
         for reference in self._images:
             stat = reference.path.stat()
             # Sizes and times, not contents: those would mean to read all files first.
-            digest.update(f"{reference.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+            digest.update(f"{escape_name(reference.name)}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
         return {"images": [len(self._images), digest.hexdigest()]}
 
     def sizes(self) -> Iterator[tuple[str, tuple[int, int]]]:

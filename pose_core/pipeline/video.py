@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from pose_core.data.images import measure_reference_peak
+from pose_core.escapes import escape_name
 from pose_core.io.frame_pictures import to_rgb
 from pose_core.io.video import VideoFile
 from pose_core.pipeline.sources import FrameSource, SourceFrame, SourceInfo
@@ -50,7 +51,7 @@ class VideoSource(FrameSource):
         """Name, size and time of the file."""
         # Not a hash of the contents, which would mean to read the whole video first.
         stat = self._video.path.stat()
-        return {"video": [self._video.path.name, stat.st_size, stat.st_mtime_ns]}
+        return {"video": [escape_name(self._video.path.name), stat.st_size, stat.st_mtime_ns]}
 
     def measure_peaks(self) -> list[int]:
         """Of the first frame."""

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pose_core.errors import DataError
-from pose_core.io.files import natural_order
+from pose_core.errors import DataError, VideoError
 from pose_core.io.images import describe_many, read_image_header
+from pose_core.io.names import find_near_names, fold_name
 from pose_core.io.video import VIDEO_EXTENSIONS
 from pose_core.pipeline.pages import PageSource
 from pose_core.pipeline.sources import IMAGE_EXTENSIONS, FrameSource, ImageSource
+from pose_core.prediction.folders import describe_left_out, list_folder
 from pose_core.structures import ImageFile
 
 _SINGLE = (".jpg", ".jpeg", ".bmp")
@@ -25,21 +26,35 @@ class Input:
 
     Attributes:
         path: as the user gave it; the folder of images that were given one by one.
-        source: its frames.
+        source: its frames, or why it cannot be opened.
     """
 
     path: Path
-    source: FrameSource
+    source: FrameSource | VideoError
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What paths hold.
+
+    Attributes:
+        found: things to predict.
+        notes: what of the folders is not predicted.
+    """
+
+    found: list[Input]
+    notes: list[str]
 
 
 def find_inputs(
     paths: Sequence[Path], open_video: Callable[[Path], FrameSource], bit_depth: int | None = None
-) -> list[Input]:
+) -> Inputs:
     """Find sources for paths.
 
     A path is a video, an image, a folder of images (one sequence), or a folder of videos (each of them).
     Image files that are named one by one are one sequence, in the order given. A file of several images is a
-    sequence by itself.
+    sequence by itself. A video of a folder that does not open is found with the reason, as it must not keep
+    the others from being predicted.
 
     Args:
         paths: as the user gave them.
@@ -49,32 +64,47 @@ def find_inputs(
     Raises:
         DataError: a path does not exist, is given twice, a folder is empty or mixed, or a file holds several
             images that cannot be told apart.
-        VideoError: a video does not open.
+        VideoError: a video that is named does not open, or none of a folder.
     """
     finder = _Finder(open_video, bit_depth)
     images: list[Path] = []
-    inputs: list[Input] = []
+    inputs = Inputs([], [])
     seen: dict[Path, Path] = {}
     for path in paths:
-        if not path.exists():
-            raise DataError(f"{path}: no such file or folder; check the path")
+        _check_exists(path)
         if (place := path.resolve()) in seen:
             raise DataError(f"{path}: given twice (also as {seen[place]}); name it once")
         seen[place] = path
         if path.is_dir():
             # Results are named after the folder, which "." and ".." do not say.
-            inputs += finder.find_in_folder(path if path.name not in ("", "..") else place)
+            found, left_out = finder.find_in_folder(path if path.name not in ("", "..") else place)
+            inputs.found.extend(found)
+            inputs.notes.extend(left_out)
         elif path.suffix.lower() in IMAGE_EXTENSIONS:
             if (several := finder.open_several(path)) is not None:
-                inputs.append(several)
+                inputs.found.append(several)
             else:
                 images.append(path)
         else:
-            inputs.append(Input(path, open_video(path)))
+            inputs.found.append(Input(path, open_video(path)))
     if images:
         folder = images[0] if len(images) == 1 else images[0].parent
-        inputs.append(finder.make_sequence(folder, images))
+        folder = folder if folder.name not in ("", "..") else folder.resolve()
+        inputs.found.append(finder.make_sequence(folder, images))
     return inputs
+
+
+def _check_exists(path: Path) -> None:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        # In most cases a name was typed in another letter case than the disk has.
+        near = find_near_names(path)
+        hint = f"there is {' and '.join(near)}" if near else "check the path"
+        raise DataError(f"{path}: no such file or folder; {hint}") from None
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise DataError(f"{path}: cannot be read ({reason}); check the path") from None
 
 
 @dataclass(frozen=True)
@@ -109,39 +139,44 @@ class _Finder:
             return Input(path, self.open_video(path))
         raise DataError(describe_many(path, header))
 
-    def find_in_folder(self, folder: Path) -> list[Input]:
-        """Find the images or videos in a folder."""
-        images, videos = _list_folder(folder)
+    def find_in_folder(self, folder: Path) -> tuple[list[Input], list[str]]:
+        """Find the images or videos in a folder, and lines about what of it is left out."""
+        content = list_folder(folder)
+        images, videos = content.images, content.videos
+        left_out = describe_left_out(folder, content)
+        if images and videos:
+            raise DataError(
+                f"{folder}: holds images ({images[0].name} ...) and videos ({videos[0].name} ...); name the files"
+            )
         if videos:
-            return [Input(path, self.open_video(path)) for path in videos]
+            found = [self._open(path) for path in videos]
+            failures = [each.source for each in found if isinstance(each.source, VideoError)]
+            if len(failures) == len(found):
+                raise failures[0]
+            return found, left_out
+        if not images:
+            known = " ".join(sorted(e.lstrip(".") for e in IMAGE_EXTENSIONS | VIDEO_EXTENSIONS))
+            there = "".join(f"; {line.removeprefix(f'{folder}: ')}" for line in left_out)
+            raise DataError(
+                f"{folder}: holds no images or videos (files ending in {known})"
+                f"{there or '; name another folder or the files'}"
+            )
         several = {path: made for path in images if (made := self.open_several(path)) is not None}
         single = [path for path in images if path not in several]
         if several and single:
-            first = next(iter(several))
+            first, made = next(iter(several.items()))
+            frames = made.source.info.frames if isinstance(made.source, FrameSource) else 0
             raise DataError(
                 f"{folder}: holds files of one image ({single[0].name} ...) and of several ({first.name}: "
-                f"{several[first].source.info.frames} ...); name the files"
+                f"{frames} ...); name the files"
             )
-        return list(several.values()) or [self.make_sequence(folder, images)]
+        return list(several.values()) or [self.make_sequence(folder, images)], left_out
 
-
-def _list_folder(folder: Path) -> tuple[list[Path], list[Path]]:
-    """List the images or the videos of a folder."""
-    # Names that begin with a dot are hidden; macOS leaves such shadows of real files on foreign disks.
-    shown = [file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")]
-    files = sorted(shown, key=lambda file: natural_order(file.name))
-    images = [p for p in files if p.suffix.lower() in IMAGE_EXTENSIONS]
-    videos = [p for p in files if p.suffix.lower() in VIDEO_EXTENSIONS]
-    if images and videos:
-        raise DataError(
-            f"{folder}: holds images ({images[0].name} ...) and videos ({videos[0].name} ...); name the files"
-        )
-    if images or videos:
-        return images, videos
-    known = " ".join(sorted(e.lstrip(".") for e in IMAGE_EXTENSIONS | VIDEO_EXTENSIONS))
-    raise DataError(
-        f"{folder}: holds no images or videos (files ending in {known}); name another folder or the files"
-    )
+    def _open(self, path: Path) -> Input:
+        try:
+            return Input(path, self.open_video(path))
+        except VideoError as error:
+            return Input(path, error)
 
 
 def unique_names(names: Sequence[str], paths: Sequence[Path]) -> list[str]:
@@ -154,15 +189,15 @@ def unique_names(names: Sequence[str], paths: Sequence[Path]) -> list[str]:
         names: wanted, without extension.
         paths: of the inputs.
     """
-    # Without regard to case: some file systems (macOS, Windows) take "A" and "a" for one file.
+    # Without regard to case and form of accents: some file systems (macOS, Windows) take "A" and "a" for one file.
     clashes: defaultdict[str, list[int]] = defaultdict(list)
     for i, name in enumerate(names):
-        clashes[name.casefold()].append(i)
+        clashes[fold_name(name)].append(i)
     result = list(names)
     taken = {key for key, rows in clashes.items() if len(rows) == 1}
     for rows in (rows for rows in clashes.values() if len(rows) > 1):
         for choice in _list_choices([names[i] for i in rows], [paths[i] for i in rows]):
-            keys = {c.casefold() for c in choice}
+            keys = {fold_name(c) for c in choice}
             if len(keys) == len(rows) and not keys & taken:
                 break
         taken |= keys

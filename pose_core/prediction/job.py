@@ -12,15 +12,17 @@ import importlib.metadata
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
 
 from pose_core.errors import DataError, PoseError, argument
+from pose_core.escapes import escape_name
 from pose_core.interfaces import PredictionsHeader, Writer
 from pose_core.io.files import parse_json, write_whole
 from pose_core.io.frame_ranges import FrameRange, add_to_ranges, describe_ranges
+from pose_core.io.name_lengths import check_name_allowed, fit_stem, get_longest_name
 from pose_core.model.weights import file_hash
 from pose_core.pipeline.sources import FrameSource
 from pose_core.pipeline.threads import Timing
@@ -31,6 +33,8 @@ from pose_core.structures import Frame, Region
 
 # What else takes part in the numbers is free to differ between a finished result and a repeated command.
 _DECIDES = ("source", "crop", "weights", "model", "sources", "format")
+
+_NOTE_ENDING, _PARTIAL_ENDING = ".info", ".partial"
 
 
 @dataclass(frozen=True)
@@ -61,13 +65,14 @@ class Job:
         run: of the model.
         source: to be predicted.
         name: how the source is called in the result.
+        stem: name of the result without extension.
         out: folder of the result.
         writer: of the format.
         identity: of the run, as :func:`identify` says.
         region: the part of frames to look at; None: all.
 
     Attributes:
-        stem: name of the result without extension; may be set to one that does not clash with another job's.
+        stem: name of the result without extension; :meth:`fit_names` may shorten it.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class Job:
         run: Run,
         source: FrameSource,
         name: str,
+        stem: str,
         out: Path,
         writer: Writer,
         identity: Mapping[str, str],
@@ -87,12 +93,33 @@ class Job:
         self.name = name
         self.writer = writer
         self._out = out
-        self.stem = writer.stem(self._make_header(frames=0, width=0, height=0, fps=0.0))
+        self.stem = stem
 
     @property
     def result(self) -> Path:
         """The file of predictions."""
         return self._out / f"{self.stem}{self.writer.extension}"
+
+    def fit_names(self) -> str | None:
+        """Shorten the result's name where one of the names that are made of it would be too long.
+
+        Returns:
+            a line that says how it is called now; None where it keeps its name.
+        """
+        whole, ending = self.stem, self.writer.extension
+        ends = (f"{ending}{_NOTE_ENDING}", f".{_PARTIAL_ENDING}")
+        self.stem = fit_stem(whole, ends, get_longest_name(self._out))
+        if self.stem == whole:
+            return None
+        return f"{self.name}: the result's name would be too long, so it is shortened to {self.result.name}"
+
+    def check_names(self) -> None:
+        """Check that the file system takes the names of the result; its folder must exist.
+
+        Raises:
+            PoseError: it does not.
+        """
+        check_name_allowed(self._note)
 
     def check(self, overwrite: bool) -> Outcome | None:
         """Check whether the result is there.
@@ -151,7 +178,13 @@ class Job:
         info = self.source.info
         if not info.frames:
             raise DataError(f"{self.name}: has no frames; name another file")
-        header = self._make_header(frames=info.frames, width=info.width, height=info.height, fps=info.fps)
+        header = replace(
+            _make_header(self.run, escape_name(self.name), self.region),
+            frames=info.frames,
+            width=info.width,
+            height=info.height,
+            fps=info.fps,
+        )
         maker = self._describe_maker()
         how = {
             "batch_size": estimator.batch_size,
@@ -165,7 +198,12 @@ class Job:
             if journal.note:
                 tell(f"{self.name}: {journal.note}")
             for line in self.source.notes:
-                tell(f"{self.name}: {line}")
+                tell(f"note: {self.name}: {line}")
+            if not journal.locked:
+                tell(
+                    f"{self._out}: this file system knows no locks; do not run two predictions of one video "
+                    "there"
+                )
             timing = self._predict_rest(estimator, journal, progress)
             seen = _Missing()
 
@@ -212,25 +250,11 @@ class Job:
 
     @property
     def _partial(self) -> Path:
-        return self._out / f".{self.stem}.partial"
+        return self._out / f".{self.stem}{_PARTIAL_ENDING}"
 
     @property
     def _note(self) -> Path:
-        return self.result.with_name(f"{self.result.name}.info")
-
-    def _make_header(self, frames: int, width: int, height: int, fps: float) -> PredictionsHeader:
-        spec = self.run.spec
-        return PredictionsHeader(
-            skeleton=spec.skeleton,
-            source=self.name,
-            frames=frames,
-            width=width,
-            height=height,
-            fps=fps,
-            model=self.run.name,
-            run=str(self.run.path),
-            metadata={**spec.metadata, **({} if self.region is None else {"crop": str(self.region)})},
-        )
+        return self.result.with_name(f"{self.result.name}{_NOTE_ENDING}")
 
     def _describe_maker(self) -> dict[str, object]:
         return {
@@ -239,6 +263,27 @@ class Job:
             **self._identity,
             "format": self.writer.config.model_dump(mode="json"),
         }
+
+
+def name_result(run: Run, name: str, writer: Writer) -> str:
+    """Name the result of a source, without extension, as the format wants it."""
+    # By the path itself, not as text: the result's name gets the bytes that the video's has.
+    return writer.stem(_make_header(run, name))
+
+
+def _make_header(run: Run, source: str, region: Region | None = None) -> PredictionsHeader:
+    """Make the header of predictions, but for what their frames say."""
+    return PredictionsHeader(
+        skeleton=run.spec.skeleton,
+        source=source,
+        frames=0,
+        width=0,
+        height=0,
+        fps=0.0,
+        model=run.name,
+        run=escape_name(run.path),
+        metadata={**run.spec.metadata, **({} if region is None else {"crop": str(region)})},
+    )
 
 
 def identify(estimator: PoseEstimator) -> dict[str, str]:

@@ -19,7 +19,8 @@ from pathlib import Path
 from pose_core.errors import PoseError
 from pose_core.interfaces import PredictionsHeader, Writer
 from pose_core.interfaces.prediction_files import core_writer
-from pose_core.io.files import FolderLock, disk_errors, parse_json, put_in_place, write_whole
+from pose_core.io.files import disk_errors, parse_json, put_in_place, write_whole
+from pose_core.io.locks import LOCK, FolderLock, HeldError
 from pose_core.structures import Frame
 
 JOURNAL = "journal.json"
@@ -68,9 +69,12 @@ class Sizes:
 def remove_leftover(folder: Path) -> None:
     """Remove the hidden folder of a result that is complete, unless a process works in it."""
     if folder.is_dir():
-        with suppress(PoseError):
-            FolderLock(folder).release()
-            shutil.rmtree(folder)
+        # It is only in the way of nobody: on a disk that cannot be written (any more) it stays.
+        with suppress(PoseError, OSError):
+            lock = FolderLock(folder)
+            lock.release()
+            if lock.known:
+                shutil.rmtree(folder)
 
 
 class Journal:
@@ -85,6 +89,7 @@ class Journal:
     Attributes:
         note: one line about what was found on disk; None when there was nothing.
         sizes: of the frames so far.
+        locked: whether the folder is locked; False on a file system that knows no locks.
 
     Raises:
         PoseError: another process works on it, or the disk is full or cannot be written.
@@ -102,7 +107,8 @@ class Journal:
         self._began_at = self._closed_at = time.monotonic()
         with disk_errors(folder.parent):
             folder.mkdir(exist_ok=True)
-            self._lock = FolderLock(folder)
+            self._lock = _lock_folder(folder)
+            self.locked = self._lock.known
             try:
                 # Through JSON and back, so that it equals what was read from a file (tuples become lists).
                 self._open(json.loads(json.dumps({"version": VERSION, **maker})))
@@ -210,7 +216,7 @@ class Journal:
 
     def _open(self, maker: dict[str, object]) -> None:
         path = self.folder / JOURNAL
-        kept = [p for p in sorted(self.folder.iterdir()) if p.name != "lock"]
+        kept = [p for p in sorted(self.folder.iterdir()) if p.name != LOCK]
         try:
             former = parse_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -250,6 +256,20 @@ class Journal:
         # A damaged part is no error: its frames are predicted again.
         except (PoseError, KeyError, ValueError, TypeError, AttributeError):
             return None
+
+
+def _lock_folder(folder: Path) -> FolderLock:
+    """Lock the hidden folder; one that holds nothing yet goes again where that fails."""
+    try:
+        return FolderLock(folder)
+    except HeldError:
+        raise
+    except PoseError:
+        with suppress(OSError):
+            if [p.name for p in folder.iterdir()] == [LOCK]:
+                (folder / LOCK).unlink()
+                folder.rmdir()
+        raise
 
 
 def _remove(path: Path) -> None:

@@ -10,10 +10,11 @@ from pose_core.errors import ConfigError, DataError, VideoError, argument, reada
 from pose_core.interfaces import Writer
 from pose_core.interfaces.prediction_files import make_writer
 from pose_core.io.files import make_folder
+from pose_core.io.name_lengths import check_name
 from pose_core.prediction.crop import NONE, GivenCrop
 from pose_core.prediction.estimator import PoseEstimator, load
 from pose_core.prediction.inputs import find_inputs, unique_names
-from pose_core.prediction.job import Job, Outcome, identify
+from pose_core.prediction.job import Job, Outcome, identify, name_result
 from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import CONFIG
 
@@ -67,6 +68,7 @@ def predict(
             full; what was predicted is kept.
     """
     out = Path(out)
+    check_name(out)
     inputs = [Path(paths)] if isinstance(paths, Path | str) else [Path(path) for path in paths]
     if not inputs:
         raise DataError("nothing to predict: name at least one video, image or folder")
@@ -76,8 +78,10 @@ def predict(
     finished = finished or _note_failure(reporter)
     writer = find_writer(format)
     estimator = load(run, device, batch_size, follow=follow, crop=crop, **sources)
-    jobs = _make_jobs(estimator, inputs, out, writer)
-    for job in jobs:
+    jobs = _make_jobs(estimator, inputs, out, writer, reporter)
+    for _, job in jobs:
+        if isinstance(job, VideoError):
+            continue
         _note_depth(job, estimator, reporter)
         if job.region is not None and crop is None:
             reporter.note(
@@ -90,25 +94,51 @@ def predict(
                 f"{argument(name, str(file))}: is of one video or sequence; predict {len(jobs)} one by one"
             )
     # All results are looked for first, so that a name that is taken is no surprise after hours.
-    there = [job.check(overwrite) for job in jobs]
+    there = {name: job.check(overwrite) for name, job in jobs if isinstance(job, Job)}
     make_folder(out)
+    for name, job in jobs:
+        if isinstance(job, Job) and there[name] is None:
+            job.check_names()
+    for name, job in jobs:
+        if isinstance(job, VideoError):
+            finished(name, job)
     outcomes: list[Outcome | None] = []
-    for job, outcome in zip(jobs, there, strict=True):
-        if outcome is not None:
-            reporter.note(f"{job.result} is complete; {argument('overwrite', True)} makes it again")
-            finished(job.name, outcome)
-            outcomes.append(outcome)
-            continue
-        try:
-            made = job.predict(estimator, reporter.note, _report_frames(job, reporter))
-        # A damaged source is no reason to leave the others; a full disk (PoseError) is.
-        except (VideoError, DataError) as error:
-            finished(job.name, error)
+    tell = _tell_once(reporter)
+    for name, job in jobs:
+        if isinstance(job, VideoError):
             outcomes.append(None)
+        elif (outcome := there[name]) is not None:
+            reporter.note(f"{job.result} is complete; {argument('overwrite', True)} makes it again")
+            finished(name, outcome)
+            outcomes.append(outcome)
         else:
-            finished(job.name, made)
-            outcomes.append(made)
+            outcomes.append(_predict_job(job, estimator, tell, reporter, finished))
     return outcomes
+
+
+def _predict_job(
+    job: Job, estimator: PoseEstimator, tell: Callable[[str], None], reporter: Reporter, finished: Finished
+) -> Outcome | None:
+    try:
+        made = job.predict(estimator, tell, _report_frames(job, reporter))
+    # A damaged source is no reason to leave the others; a full disk (PoseError) is.
+    except (VideoError, DataError) as error:
+        finished(job.name, error)
+        return None
+    finished(job.name, made)
+    return made
+
+
+def _tell_once(reporter: Reporter) -> Callable[[str], None]:
+    """Pass lines on, each once: what is true of the folder is found out at each source."""
+    told: set[str] = set()
+
+    def tell(line: str) -> None:
+        if line not in told:
+            told.add(line)
+            reporter.note(line)
+
+    return tell
 
 
 def find_writer(name: str) -> Writer:
@@ -125,23 +155,29 @@ def find_writer(name: str) -> Writer:
         raise ConfigError(f"{argument('format')}: {error}{listed}") from None
 
 
-def _make_jobs(estimator: PoseEstimator, paths: Sequence[Path], out: Path, writer: Writer) -> list[Job]:
+def _make_jobs(
+    estimator: PoseEstimator, paths: Sequence[Path], out: Path, writer: Writer, reporter: Reporter
+) -> list[tuple[str, Job | VideoError]]:
+    """Make a job of each input, by its name; or the reason why it does not open."""
     inputs = find_inputs(paths, estimator.open_video, estimator.spec.data.decided_bit_depth())
+    for line in inputs.notes:
+        reporter.note(f"note: {line}")
     identity = identify(estimator)
-    jobs = [
-        Job(
-            estimator.run,
-            i.source,
-            str(i.path),
-            out,
-            writer,
-            identity,
-            estimator.crop.of_source(i.source, str(i.path)),
-        )
-        for i in inputs
-    ]
-    for job, stem in zip(jobs, unique_names([j.stem for j in jobs], [i.path for i in inputs]), strict=True):
-        job.stem = stem
+    names = [str(found.path) for found in inputs.found]
+    # With those that do not open: the others are called the same once these do.
+    stems = unique_names(
+        [name_result(estimator.run, name, writer) for name in names], [found.path for found in inputs.found]
+    )
+    jobs: list[tuple[str, Job | VideoError]] = []
+    for name, stem, found in zip(names, stems, inputs.found, strict=True):
+        if isinstance(found.source, VideoError):
+            jobs.append((name, found.source))
+            continue
+        region = estimator.crop.of_source(found.source, name)
+        job = Job(estimator.run, found.source, name, stem, out, writer, identity, region)
+        if shortened := job.fit_names():
+            reporter.note(f"note: {shortened}")
+        jobs.append((name, job))
     return jobs
 
 

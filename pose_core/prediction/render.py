@@ -17,7 +17,9 @@ from pose_core.data.draw import draw_instances, draw_note
 from pose_core.errors import DataError, PoseError, VideoError, argument
 from pose_core.interfaces import PredictionsHeader, PredictionsStream
 from pose_core.interfaces.prediction_files import open_predictions
+from pose_core.io.ffmpeg import create_container
 from pose_core.io.files import disk_errors, make_folder, put_in_place
+from pose_core.io.name_lengths import check_name, name_temporary
 from pose_core.pipeline.sources import FrameSource, SourceInfo
 from pose_core.pipeline.threads import Channel, Flow, Stopped
 from pose_core.pipeline.video import VideoSource
@@ -66,22 +68,30 @@ def render(
         VideoError: the video cannot be read, or the result not be written.
         PoseError: the disk is full, or ``out`` exists.
     """
+    check_name(out)
+    if out.is_dir():
+        raise PoseError(f"{out}: is a folder; name a video file in it")
     stream = open_predictions(predictions)
     inputs = find_inputs([video], VideoSource)
-    if len(inputs) != 1:
-        raise DataError(f"{video}: holds {len(inputs)} videos; name one of them")
-    source = inputs[0].source
+    if len(inputs.found) != 1:
+        raise DataError(f"{video}: holds {len(inputs.found)} videos; name one of them")
+    source = inputs.found[0].source
+    # Of a single one the reason was raised.
+    assert not isinstance(source, VideoError)
+    reporter = reporter or current_reporter()
+    for line in inputs.notes:
+        reporter.note(f"note: {line}")
     _check(predictions, stream.header, video, source)
     if out.exists() and not overwrite:
         raise PoseError(f"{out}: exists; add {argument('overwrite', True)} or choose another name")
     if out.exists() and out.samefile(video):
         raise PoseError(f"{out}: is the video itself; choose another name")
     make_folder(out.parent)
-    temporary = out.with_name(f".{out.stem}.partial{out.suffix}")
+    temporary = name_temporary(out.with_suffix(""), f".partial{out.suffix}")
     try:
         with disk_errors(out.parent):
             _encode(
-                _draw_pictures(stream, source, threshold, radius, reporter or current_reporter()),
+                _draw_pictures(stream, source, threshold, radius, reporter),
                 temporary,
                 out,
                 source.info,
@@ -164,7 +174,7 @@ def _encode(pictures: Iterator[_Picture], path: Path, out: Path, source: SourceI
     first, _ = begin = next(pictures)
     height, width = first.shape[:2]
     try:
-        container = av.open(str(path), "w")
+        container = create_container(path)
     except ValueError:
         raise VideoError(f"{out}: {out.suffix or 'no ending'} names no video format; use .mp4") from None
     except av.FFmpegError as error:

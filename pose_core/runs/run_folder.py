@@ -25,6 +25,7 @@ from typing_extensions import TypeVar
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import RunError, argument, command
+from pose_core.escapes import escape_text
 from pose_core.io.files import disk_errors, make_folder, parse_json, write_whole
 from pose_core.model.assemble import PoseModel
 from pose_core.model.build import build_model
@@ -268,5 +269,5 @@ def environment() -> dict[str, object]:
         "plugins": {
             r.name: f"{r.distribution} {r.version}" for r in get_catalog().plugins if r.status == ACTIVE
         },
-        "command": sys.argv,
+        "command": [escape_text(argument) for argument in sys.argv],
     }

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import av
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from pose_core.io.ffmpeg import create_container
 from pose_core.structures import ByteArray
 
 
@@ -32,7 +32,7 @@ def write_video(path: Path, frames: Iterable[ByteArray], fps: int = 25, crf: int
     """
     count = 0
     size: tuple[int, ...] = ()
-    with av.open(str(path), "w") as container:
+    with create_container(path) as container:
         stream = container.add_stream("libx264", rate=fps, options={"crf": str(crf), "preset": "veryfast"})
         assert isinstance(stream, VideoStream)
         for image in frames:

@@ -14,6 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from pose_core.io.ffmpeg import create_container
 from pose_core.structures import ByteArray
 from pose_core.synthetic.videos import draw_number
 
@@ -54,7 +55,7 @@ def write_field_video(
     if path.suffix == ".h264":
         path.write_bytes(b"".join(data for _, data in kept))
         return
-    with av.open(BytesIO(b"".join(fields)), format="h264") as source, av.open(str(path), "w") as target:
+    with av.open(BytesIO(b"".join(fields)), format="h264") as source, create_container(path) as target:
         stream = target.add_stream_from_template(source.streams.video[0])
         # An AVI file has a place for each packet.
         clock, kept_each = Fraction(1, 2 * rate), 2

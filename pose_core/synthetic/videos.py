@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 from av.bitstream import BitStreamFilterContext
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from pose_core.io.ffmpeg import create_container, open_container
 from pose_core.structures import ByteArray
 
 _BITS = 8
@@ -71,7 +71,7 @@ def write_numbered_video(
     Returns:
         (position, size) in the file of each packet, in order of storage.
     """
-    with av.open(str(path), "w") as container:
+    with create_container(path) as container:
         stream = container.add_stream(codec, rate=rate, options=dict(options or {}))
         assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, pixels
@@ -85,7 +85,7 @@ def write_numbered_video(
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     # The last packet of a demuxer only flushes decoders; it holds nothing.
-    with av.open(str(path)) as written:
+    with open_container(path) as written:
         return [(p.pos or 0, p.size) for p in written.demux(video=0) if p.size]
 
 
@@ -116,7 +116,7 @@ def copy_packets(
         of each packet that was copied the number of its frame, and whether it is a key frame.
     """
     numbers = []
-    with av.open(str(source)) as old, av.open(str(target), "w", options=dict(options or {})) as new:
+    with open_container(source) as old, create_container(target, options) as new:
         beside: VideoStream | None = None
         if cover:
             added = new.add_stream(covered_by, rate=30)

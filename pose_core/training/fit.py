@@ -19,6 +19,7 @@ from pose_core.data.batches import PlainBatches, collate, init_worker
 from pose_core.data.fingerprint import data_hash
 from pose_core.data.samples import ImageSamples
 from pose_core.errors import ConfigError, PoseError, RunError, argument
+from pose_core.escapes import escape_name
 from pose_core.io.files import disk_errors
 from pose_core.model.build import build_model
 from pose_core.model.device import choose_device
@@ -32,6 +33,7 @@ from pose_core.specs import RunBase, TrainSpec
 from pose_core.specs.yaml_file import read_run
 from pose_core.training.best_checkpoint import BestCheckpoint, checkpoint_path
 from pose_core.training.calibrate import CALIBRATED
+from pose_core.training.checkpoint_files import LocalCheckpoints
 from pose_core.training.curves import plot_curves
 from pose_core.training.memory import keep_freed_memory
 from pose_core.training.module import Training
@@ -137,7 +139,9 @@ def train_network(
             use_distributed_sampler=False,
             # Not True: some CUDA operations have no deterministic form, and training would stop at them.
             deterministic="warn" if device.type == "cuda" else None,
-            default_root_dir=out,
+            plugins=[LocalCheckpoints()],
+            # Lightning looks there for checkpoints of its own when a training is resumed; there are none.
+            default_root_dir=os.devnull,
         )
         try:
             trainer.fit(
@@ -203,7 +207,7 @@ def _describe_origin(prepared: Prepared[Any]) -> dict[str, Any]:
     return {
         "seed": prepared.spec.train.seed,
         "data_hash": data_hash(prepared.dataset),
-        "data": str(prepared.dataset.root.resolve()),
+        "data": escape_name(prepared.dataset.root.resolve()),
         "reader": prepared.reader,
         "split": names,
         "notes": list(prepared.notes),

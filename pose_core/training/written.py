@@ -10,6 +10,8 @@ from typing import Any
 
 from pose_core.catalog.merge import merge
 from pose_core.errors import ConfigError
+from pose_core.escapes import escape_name
+from pose_core.io.names import find_escaped
 from pose_core.specs import ReaderConfig, parse_component
 from pose_core.specs.resolve import Layer, parse_assignments, read_layer
 from pose_core.specs.validation_errors import OptionName
@@ -92,7 +94,7 @@ def _for_project(layer: Layer, dataset: LabelledDataset, source: Path) -> tuple[
     dropped: list[str] = []
     if isinstance(content.get("data"), dict) and "source" in content["data"]:
         content["data"] = {key: value for key, value in content["data"].items() if key != "source"}
-        if Path(str(layer.content["data"]["source"])).resolve() != source.resolve():
+        if find_escaped(str(layer.content["data"]["source"])).resolve() != source.resolve():
             dropped.append("data.source")
             # They are of the other project's videos, and this one says its own.
             for key in ("crop", "video_crops"):
@@ -123,7 +125,7 @@ def make_project_layer(dataset: LabelledDataset, source: Path) -> Layer:
         {
             "skeleton": dataclasses.asdict(dataset.skeleton),
             "data": {
-                "source": str(source.resolve()),
+                "source": escape_name(source.resolve()),
                 "crop": dataset.crop,
                 "video_crops": dict(dataset.video_crops),
             },

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePosixPath
 
 from pose_core.errors import DataError
-from pose_core.io.files import is_file
+from pose_core.io.names import FileFinder
 
 
 class ImageFiles:
@@ -19,10 +19,15 @@ class ImageFiles:
 
     Raises:
         DataError: the folder given by the user does not exist.
+
+    Attributes:
+        finder: finds the files, and knows which are called otherwise than in the JSON file.
     """
 
     def __init__(self, file: Path, root: Path, folder: str | None) -> None:
         home = file.parent
+        # Exported names are those of the labeller's computer: their ends say what file is meant.
+        self.finder = FileFinder(tails=True)
         self._root = (root if root.is_dir() else root.parent).resolve()
         self._prefixes: dict[Path, str] = {}
         if folder is None:
@@ -46,27 +51,31 @@ class ImageFiles:
                     f"{file}: the folder of its images, {folder}, does not exist (nor {named[0]})"
                 )
 
-    def find(self, file_name: str) -> tuple[Path, str]:
+    def find(self, file_name: str) -> tuple[Path, str] | None:
         """Find a file by its name in the JSON file.
 
         Returns:
-            the path (of the first place searched, if the file does not exist), and the image's name in the
-            project: its path relative to the project's folder if it lies in there, else its name in the JSON
-                file.
+            the path, and the image's name in the project: its path relative to the project's folder if it
+            lies in there, else its name in the JSON file. None if there is no such file.
+
+        Raises:
+            DataError: several files could be meant, or two names come down to one file.
         """
-        # A Windows path is absolute also when it is read on Linux.
-        if PurePosixPath(file_name).is_absolute() or PureWindowsPath(file_name).is_absolute():
-            return Path(file_name), self._below_root(Path(file_name), file_name)
-        for i, folder in enumerate(self._folders):
-            if is_file(folder / file_name):
-                # The others are most likely in the same folder.
-                self._folders.insert(0, self._folders.pop(i))
-                break
-        folder = self._folders[0]
+        found = self.finder.find(file_name, self._folders)
+        if found is None:
+            return None
+        if found.folder is None:
+            return found.path, self._below_root(found.path, file_name)
+        # The others are most likely in the same folder.
+        self._folders.insert(0, self._folders.pop(self._folders.index(found.folder)))
         # Resolving touches the disk; once a folder, not once an image.
-        if folder not in self._prefixes:
-            self._prefixes[folder] = self._below_root(folder, "")
-        return folder / file_name, (PurePosixPath(self._prefixes[folder]) / file_name).as_posix()
+        if found.folder not in self._prefixes:
+            self._prefixes[found.folder] = self._below_root(found.folder, "")
+        return found.path, (PurePosixPath(self._prefixes[found.folder]) / found.tail).as_posix()
+
+    def describe_places(self) -> str:
+        """Name the folders that are searched, for a message."""
+        return ", ".join(dict.fromkeys(str(folder) for folder in self._folders if folder.is_dir()))
 
     def _below_root(self, path: Path, otherwise: str) -> str:
         resolved = path.resolve()

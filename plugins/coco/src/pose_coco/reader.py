@@ -12,8 +12,8 @@ from pose_coco.config import CocoReaderConfig
 from pose_coco.image_files import ImageFiles
 from pose_core.errors import DataError, listed, setting
 from pose_core.interfaces import Reader
-from pose_core.io.files import is_file
 from pose_core.io.images import read_image_size
+from pose_core.io.names import SameFileError, find_named
 from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 from pose_core.symmetry import symmetry_from_names
 
@@ -37,7 +37,11 @@ class CocoReader(Reader):
     @classmethod
     def accepts(cls, path: Path) -> bool:
         """Test for a JSON file with images, annotations, categories and keypoints, or such a folder."""
-        return looks_like_coco(path / _FOLDER / _PARTS[0] if path.is_dir() else path)
+        try:
+            return looks_like_coco(_find_part(path, _PARTS[0], []) if path.is_dir() else path)
+        # Two files are called so but for letter case: reading says which.
+        except DataError:
+            return True
 
     def read(self, path: Path) -> LabelledDataset:
         """Read all images with an animal that has a labelled keypoint or a box.
@@ -49,7 +53,8 @@ class CocoReader(Reader):
         Raises:
             DataError: the annotations cannot be used; one line names file and id.
         """
-        files = [path / _FOLDER / part for part in _PARTS] if path.is_dir() else [path]
+        called: list[str] = []
+        files = [_find_part(path, part, called) for part in _PARTS] if path.is_dir() else [path]
         parts = [read_annotations(file, self.config) for file in files if file.is_file()]
         if not parts:
             names = " or ".join(str(file) for file in files)
@@ -58,7 +63,7 @@ class CocoReader(Reader):
         for part in parts[1:]:
             if part.names != parts[0].names:
                 raise DataError(f"{part.path}: its keypoints differ from those of {parts[0].path.name}")
-        notes = list(dict.fromkeys(note for part in parts for note in part.notes))
+        notes = list(dict.fromkeys([*called, *(note for part in parts for note in part.notes)]))
         found: list[LabelledImage] = []
         for part in parts:
             found += self._read_images(part, path, notes)
@@ -93,7 +98,7 @@ class CocoReader(Reader):
         bounds = np.searchsorted(part.image[order], np.arange(len(part.images) + 1))
         found: list[LabelledImage] = []
         empty: list[str] = []
-        missing: list[Path] = []
+        missing: list[str] = []
         resized: list[str] = []
         for row, entry in enumerate(part.images):
             rows = order[bounds[row] : bounds[row + 1]]
@@ -101,10 +106,10 @@ class CocoReader(Reader):
             if not len(animals):
                 empty.append(entry.file_name)
                 continue
-            file, name = files.find(entry.file_name)
-            if not is_file(file):
-                missing.append(file)
+            if (place := _find_file(files, part, entry)) is None:
+                missing.append(entry.file_name)
                 continue
+            file, name = place
             size = read_image_size(file)
             if entry.width and entry.height and size != (entry.width, entry.height):
                 resized.append(_describe_sizes(entry, file, size))
@@ -134,10 +139,10 @@ class CocoReader(Reader):
             total = len(found) + len(missing)
             raise DataError(
                 f"{part.path}: {len(missing)} of {total} labelled images are missing, the first is "
-                f"{missing[0]}; "
-                "restore the files or name their folder: "
+                f"{missing[0]}, looked for in {files.describe_places()}; restore the files or name their folder: "
                 f"{setting('data.reader.type=coco', 'data.reader.images=FOLDER')}"
             )
+        notes += files.finder.notes()
         _add_count_notes(part, labelled, kept, empty, notes)
         return found
 
@@ -147,6 +152,20 @@ def _describe_sizes(entry: ImageEntry, file: Path, size: tuple[int, int]) -> str
         f"image {entry.id} is listed with {entry.width} x {entry.height} pixels, but {file} has "
         f"{size[0]} x {size[1]} (after its EXIF orientation)"
     )
+
+
+def _find_file(files: ImageFiles, part: Annotations, entry: ImageEntry) -> tuple[Path, str] | None:
+    try:
+        return files.find(entry.file_name)
+    except SameFileError as error:
+        ids = [other.id for other in part.images if other.file_name in error.names]
+        raise DataError(f"{part.path}: images {' and '.join(map(str, ids))}: {error}") from None
+    except DataError as error:
+        raise DataError(f"{part.path}: image {entry.id}: {error}") from None
+
+
+def _find_part(path: Path, part: str, notes: list[str]) -> Path:
+    return find_named(find_named(path / _FOLDER, notes) / part, notes)
 
 
 def _to_corners(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

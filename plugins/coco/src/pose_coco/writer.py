@@ -14,6 +14,7 @@ from pose_coco.config import CocoWriterConfig
 from pose_coco.reader import HALF
 from pose_core.errors import DataError
 from pose_core.interfaces import PredictionsHeader, Writer
+from pose_core.io.names import NameIndex
 from pose_core.structures import FloatArray, Frame, Instances
 
 _DECIMALS = 4
@@ -89,6 +90,8 @@ class _ImageIds:
         for entry in entries:
             self._by_name.setdefault(PurePosixPath(entry.file_name).name, []).append(entry.id)
 
+        self._names = NameIndex(self._by_name)
+
     def find(self, frame: Frame) -> int:
         """Return the id of a frame's image."""
         if frame.image is None:
@@ -101,7 +104,8 @@ class _ImageIds:
         for name in (below.as_posix(), image.as_posix()):
             if name in self._by_path:
                 return self._by_path[name]
-        same = self._by_name.get(image.name, [])
+        # The annotations may be of a computer that writes names in another letter case or form of accents.
+        same = [number for name in self._names.match(image.name) for number in self._by_name[name]]
         if len(same) != 1:
             problem = "does not list" if not same else f"lists {len(same)} images called"
             raise DataError(f"{self._path}: {problem} {image.name}; predict images of these annotations only")

@@ -39,7 +39,7 @@ class CsvRows:
 
     def __init__(self, path: Path, fill: bool = False) -> None:
         self.path = path
-        self.text = TextTable(path, lambda cells: cells[:1] == [SINGLE_LEVELS[0]])
+        self.text = TextTable(path, lambda cells: cells[:1] == [SINGLE_LEVELS[0]], escaped_rows=1)
         self.short: list[int] = []
         self._fill = fill
         self._lines = iter(self.text)
@@ -143,6 +143,9 @@ def read_csv(path: Path) -> LabelTable:
             f"{path}: {count} fewer cells than the header, the first is line {short[0]}; what is missing "
             "counts as not labelled"
         )
+    # The name of the scorer is not needed to read labels.
+    if table.text.escaped:
+        notes.append(f"{path}: its scorer is not in UTF-8, and is read as {table.text.escaped.strip()}")
     return LabelTable(
         path, table.columns, [names for _, names, _ in rows], values, lines, tuple(notes)
     ).check()

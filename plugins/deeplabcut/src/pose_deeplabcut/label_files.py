@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pose_core.errors import DataError, setting
+from pose_core.io.names import find_named
 from pose_deeplabcut.csv_table import read_csv
 from pose_deeplabcut.hdf_frame import read_h5
 from pose_deeplabcut.tables import LabelTable
@@ -43,12 +44,12 @@ def find_labels(root: Path, wanted: str | None, usual: str, notes: list[str]) ->
     Raises:
         DataError: there is no such folder; or a folder has labels of several other scorers.
     """
-    folder = root / "labeled-data"
+    folder = find_named(root / "labeled-data", notes)
     if not folder.is_dir():
         raise DataError(
             f"{root / 'config.yaml'}: has no folder {folder}; label some frames in DeepLabCut first"
         )
-    found, without = [], []
+    found, without, nearly = [], [], []
     for video in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
         scorers: dict[str, dict[str, Path]] = {}
         for file in sorted(video.iterdir()):
@@ -60,6 +61,7 @@ def find_labels(root: Path, wanted: str | None, usual: str, notes: list[str]) ->
             if not scorers or wanted:
                 if not video.name.endswith("_labeled"):
                     without.append(video.name)
+                    nearly += _describe_near_files(video)
                 continue
             names = ", ".join(scorers)
             if len(scorers) > 1:
@@ -75,7 +77,26 @@ def find_labels(root: Path, wanted: str | None, usual: str, notes: list[str]) ->
     if without and found:
         scorer = f" by {wanted}" if wanted else ""
         notes.append(f"folders without labels{scorer}: {', '.join(without)}")
+    if not found and nearly:
+        raise DataError(f"{folder}: no folder in it has labels; {nearly[0]}")
+    notes += nearly
     return found
+
+
+def _describe_near_files(video: Path) -> list[str]:
+    """Name the files of a folder without labels that look as if they were meant to hold some."""
+    lines = []
+    for file in sorted(video.iterdir()):
+        name = file.name.lower()
+        if file.suffix.lower() not in (".h5", ".csv") or file.name.startswith("."):
+            continue
+        if file.name.startswith(_PREFIX) and file.suffix in (".h5", ".csv"):
+            # Labels of another scorer than the wanted one.
+            continue
+        near = name.startswith(_PREFIX.lower())
+        why = "letter case" if near else f"its name does not begin with {_PREFIX}"
+        lines.append(f"{video.name}: {file.name} is not taken for labels ({why})")
+    return lines
 
 
 def read_labels(folder: FolderLabels, which: str, notes: list[str]) -> LabelTable:

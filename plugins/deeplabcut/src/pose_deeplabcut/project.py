@@ -12,6 +12,7 @@ from pose_core.errors import DataError
 from pose_core.interfaces import Reader
 from pose_core.io.files import is_file
 from pose_core.io.images import read_image_size
+from pose_core.io.names import FileFinder, find_named, find_near_names
 from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage
 from pose_deeplabcut.column_checks import check_columns
 from pose_deeplabcut.columns import UNIQUE
@@ -31,7 +32,8 @@ class ProjectReader(Reader):
     @classmethod
     def accepts(cls, path: Path) -> bool:
         """Test for a file with DeepLabCut's keys, or a folder that holds a config.yaml with them."""
-        return looks_like_config(path / CONFIG if path.is_dir() else path)
+        places = [path / name for name in find_near_names(path / CONFIG)] if path.is_dir() else [path]
+        return any(looks_like_config(place) for place in places)
 
     def read(self, path: Path) -> LabelledDataset:
         """Read all labelled images of a project.
@@ -44,24 +46,27 @@ class ProjectReader(Reader):
             DataError: labels or config.yaml cannot be used as they are; one line names file, row and what to
                 do.
         """
-        project = read_config(path / CONFIG if path.is_dir() else path)
+        called: list[str] = []
+        project = read_config(find_named(path / CONFIG, called) if path.is_dir() else path)
         root = project.path.parent
-        notes = list(project.notes)
+        notes = [*called, *project.notes]
         files = find_labels(root, self.config.scorer, project.scorer, notes)
         found: dict[str, LabelledImage] = {}
         empty: dict[str, None] = {}
         missing: list[Path] = []
         tables = [(folder, read_labels(folder, self.config.labels, notes)) for folder in files]
         check_columns([table for _, table in tables], project, notes)
+        finder = FileFinder()
         for folder, table in tables:
             notes += table.notes
-            _FolderReader(root, folder, table, project, notes).read(found, empty, missing)
+            _FolderReader(folder, table, project, notes, finder).read(found, empty, missing)
+        notes += finder.notes()
         if missing:
             total = len(found) + len(missing)
             raise DataError(
                 f"{project.path}: {len(missing)} of {total} labelled images are missing, the first is "
                 f"{missing[0]}; "
-                "restore the files or remove their labels"
+                "restore the files beside their labels"
             )
         if not found:
             raise DataError(
@@ -95,9 +100,14 @@ class _FolderReader:
     """Read the labelled images of one folder."""
 
     def __init__(
-        self, root: Path, folder: FolderLabels, table: LabelTable, project: ProjectConfig, notes: list[str]
+        self,
+        folder: FolderLabels,
+        table: LabelTable,
+        project: ProjectConfig,
+        notes: list[str],
+        finder: FileFinder,
     ) -> None:
-        self._root = root
+        self._finder = finder
         self._folder = folder.path
         self._table = table
         self._skeleton = project.skeleton
@@ -156,19 +166,27 @@ class _FolderReader:
                     f"{self._table.path}: {self._table.rows[row]}: has no image name; every row needs one"
                 )
             # The images beside the labels are used, unless they exist only in the folder that the file names.
-            here = self._folder / file
+            name = f"labeled-data/{self._folder.name}/{file}"
+            found = self._find_file(row, file, self._folder)
             if folder and folder != self._folder.name:
-                there = self._root / "labeled-data" / folder / file
-                if is_file(there) and not is_file(here):
-                    result.append((f"labeled-data/{folder}/{file}", there))
+                there = self._folder.parent / folder
+                if found is None and (other := self._find_file(row, file, there)) is not None:
+                    result.append((f"labeled-data/{folder}/{file}", other))
                     continue
                 moved[folder] = None
-            result.append((f"labeled-data/{self._folder.name}/{file}", here))
+            result.append((name, found or self._folder / file))
         for folder in moved:
             self._notes.append(
                 f"{self._table.path}: names {folder} as the folder of its images; its own folder is used"
             )
         return result
+
+    def _find_file(self, row: int, file: str, folder: Path) -> Path | None:
+        try:
+            found = self._finder.find(file, [folder])
+        except DataError as error:
+            raise DataError(f"{self._table.path}: {self._table.rows[row]}: {error}") from None
+        return found.path if found else None
 
     def _describe_other_row(self, names: Sequence[tuple[str, Path]], row: int) -> str:
         earlier = [i for i in range(row) if names[i][0] == names[row][0]]
