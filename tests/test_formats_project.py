@@ -273,7 +273,7 @@ def test_mistakes_in_the_label_file_are_named(project: Path, old: str, new: str,
 
 def test_a_missing_or_binary_label_file_is_named(project: Path) -> None:
     (project / "labels.csv").write_bytes(b"image,\xff\xfe")
-    _refuses(project, "labels.csv: line 1, byte 7 (FF) is not UTF-8; save the file as text in UTF-8")
+    _refuses(project, "labels.csv: line 1, byte 7 (FF) is not UTF-8; save it as CSV in UTF-8")
     (project / "labels.csv").unlink()
     _refuses(project, "labels.csv: cannot be read (no such file or directory)")
 

@@ -93,7 +93,7 @@ def test_another_encoding_is_refused_with_its_line(tmp_path: Path, encoding: str
     letter = "あ" if encoding == "shift_jis" else "ü"
     file.write_bytes(f"one\r\ntwo\rthree\n{letter}{letter}\n".encode(encoding))
     with pytest.raises(
-        DataError, match=r"labels\.csv: line 4: is not text in UTF-8; save the file as text in UTF-8"
+        DataError, match=r"labels\.csv: line 4, byte 1 \((FC|82)\) is not UTF-8; save it as CSV in UTF-8"
     ):
         read_text(file)
     # The advice.

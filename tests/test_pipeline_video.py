@@ -200,7 +200,7 @@ def test_the_real_video(openfield: Path) -> None:
 def test_what_is_no_video_is_one_line(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "v.mp4"
     path.write_bytes(content)
-    with pytest.raises(VideoError, match="cannot be opened as a video") as caught:
+    with pytest.raises(VideoError, match=r"cannot be opened as a video|is a text file") as caught:
         VideoSource(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)

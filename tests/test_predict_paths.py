@@ -297,7 +297,7 @@ def test_results_carry_the_times_of_frames(run: Path, name: str, tmp_path: Path)
     assert [f.time for f in frames] == pytest.approx([t / 30 for t in VARYING], abs=6e-4)
     assert header.fps == pytest.approx(9 / 28 * 30, rel=1e-3)
     (note,) = [n for n in watcher.notes if "evenly" in n]
-    assert note.startswith(f"{video}: its frames are not evenly spaced (33")
+    assert note.startswith(f"note: {video}: its frames are not evenly spaced (33")
     assert "to 400 ms)" in note
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from av.video.stream import VideoStream
 
+from pose_core.errors import VideoError
 from pose_core.io.frame_pictures import to_rgb
 from pose_core.io.video import NO_KEY_FRAME, VideoFile
 from pose_core.pipeline.video import VideoSource
@@ -323,3 +324,26 @@ def test_rounded_times_are_even(rate: int, tmp_path: Path) -> None:
     shown, missing, video = read(path)
     assert (shown, missing, video.notes) == ({i: i for i in range(30)}, {}, [])
     assert video.fps == pytest.approx(rate, rel=0.02)
+
+
+@pytest.mark.parametrize("title", [b"\xea\xe9", b"M\xfcnchen", b"\xff\xfe"])
+def test_titles_in_other_encodings_hinder_nobody(title: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "v.mkv"
+    write_numbered_video(path, 5)
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"Lavf", title[:4].ljust(4, b"x")))
+    assert read(path)[0] == {i: i for i in range(5)}
+
+
+@pytest.mark.parametrize("ending", ["mov", "mp4", "avi"])
+def test_a_codec_that_nobody_knows_is_named(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"v.{ending}"
+    write_numbered_video(path, 5)
+    data = path.read_bytes()
+    for name in (b"avc1", b"H264"):
+        data = data.replace(name, b"zz9z")
+    path.write_bytes(data)
+    with pytest.raises(
+        VideoError, match=r"is in a codec that cannot be decoded; convert it first|none of its"
+    ):
+        VideoFile(path)

@@ -23,7 +23,8 @@ def open_container(path: Path) -> InputContainer:
         av.FFmpegError, OSError: it cannot be opened.
     """
     # Formats without patterns do not know the option, and leave it alone.
-    return av.open(_as_url(path), options={"pattern_type": "none"})
+    # Old cameras write titles in other encodings than UTF-8.
+    return av.open(_as_url(path), options={"pattern_type": "none"}, metadata_errors="replace")
 
 
 def create_container(path: Path, options: Mapping[str, str] | None = None) -> OutputContainer:

@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 import numpy.typing as npt
-from av.sidedata.sidedata import Type as Kind
+from av.buffer import Buffer
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
@@ -74,11 +74,10 @@ def read_deep_samples(frame: VideoFrame) -> npt.NDArray[np.uint16] | None:
 
 def _turn(image: ByteArray, frame: VideoFrame) -> ByteArray:
     """Turn and mirror a picture by the display matrix of its frame (libavutil/display.h)."""
-    attached = (frame.side_data[at] for at in range(len(frame.side_data)))
-    found = [data for data in attached if data.type is Kind.DISPLAYMATRIX]
-    if not found:
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if not isinstance(matrix, Buffer):
         return image
-    a, b, _, c, d, *_ = struct.unpack("9i", bytes(found[0]))
+    a, b, _, c, d, *_ = struct.unpack("9i", bytes(matrix))
     right, down = a, d
     if abs(b) + abs(c) > abs(a) + abs(d):
         image = image.transpose(1, 0, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -98,10 +99,8 @@ def fit_grid(times: Floats) -> tuple[Integers, float] | None:
 def count_by_duration(container: InputContainer, stream: VideoStream, interval: float) -> int:
     """Count frames by the duration that the container declares; 0 if it declares none."""
     seconds = 0.0
-    tag = stream.metadata.get("DURATION", "")
-    if tag.count(":") == 2:
-        hours, minutes, rest = tag.split(":")
-        seconds = int(hours) * 3600 + int(minutes) * 60 + float(rest)
+    if tag := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d*)?)", stream.metadata.get("DURATION", "")):
+        seconds = int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3])
     # With sound, the duration of the container may be that of the sound.
     elif container.format.name.startswith("matroska") and len(container.streams) == 1 and container.duration:
         seconds = container.duration / 1_000_000

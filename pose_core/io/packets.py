@@ -63,7 +63,9 @@ def count_videos(container: InputContainer) -> int:
 
 
 def _find_videos(container: InputContainer) -> list[VideoStream]:
-    return [s for s in container.streams.video if not s.disposition & _PICTURES_BESIDE]
+    videos = [s for s in container.streams.video if not s.disposition & _PICTURES_BESIDE]
+    # One in a codec that FFmpeg does not know has no context; PyAV's types hide that.
+    return [s for s in videos if getattr(s, "codec_context", None) is not None] or videos
 
 
 def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:

@@ -26,10 +26,9 @@ from pose_core.io.packets import PacketTable, choose_stream, count_videos, read_
 from pose_core.io.timeline import CAREFUL_DECODERS, MARKING_DECODERS, Timeline, read_timeline
 from pose_core.structures import ByteArray
 
-_UNNUMBERED = (
-    "its frames cannot be numbered, because it stores them in an unusual way; convert it first: "
-    "ffmpeg -i VIDEO -c:v libx264 -crf 10 converted.mp4"
-)
+_CONVERT = "convert it first: ffmpeg -i VIDEO -c:v libx264 -crf 10 converted.mp4"
+
+_UNNUMBERED = f"its frames cannot be numbered, because it stores them in an unusual way; {_CONVERT}"
 
 _LOST = "not decodable: its data in the file are missing or damaged"
 
@@ -370,6 +369,10 @@ class VideoFile:
         if not isinstance(stream, VideoStream):
             container.close()
             raise VideoError(f"{self.path}: holds no video; choose a video file")
+        # PyAV has no such case in its types: the codec is one that FFmpeg does not know.
+        if getattr(stream, "codec_context", None) is None:
+            container.close()
+            raise VideoError(f"{self.path}: is in a codec that cannot be decoded; {_CONVERT}")
         stream.thread_type = ThreadType.NONE if threads == 1 else ThreadType.AUTO
         stream.thread_count = threads
         return container, stream
