@@ -12,14 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pose_core.data.augment import Augmenter, unpaired_sides
+from pose_core.data.augment import Augmenter
 from pose_core.data.batches import collate
 from pose_core.data.geometry import frame_input, resize_matrix, transform_points
+from pose_core.data.mirroring import unpaired_sides
 from pose_core.data.photometric import add_noise, adjust, change_pixels, erase, motion_kernel
 from pose_core.data.sample import place_labels
 from pose_core.data.samples import PoseSamples
 from pose_core.interfaces import FrameGeometry
-from pose_core.specs import AugmentationSpec, CropSpec, Preprocess
+from pose_core.specs import Preprocess
+from pose_core.specs.train import DecidedAugmentationSpec, DecidedCropSpec
 from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 
 LAW = 0.1
@@ -29,11 +31,11 @@ WIDTH, HEIGHT = 220, 180
 SKELETON = Skeleton(
     ("left", "right", "nose"), symmetry=(("left", "right"),), individuals=("a", "b"), identified=True
 )
-NOTHING = AugmentationSpec(
+NOTHING = DecidedAugmentationSpec(
     rotation=0,
     scale=(1, 1),
     flip=0,
-    crop=CropSpec(size=None),
+    crop=DecidedCropSpec(size=None),
     brightness=0,
     contrast=0,
     noise=0,
@@ -44,8 +46,8 @@ NOTHING = AugmentationSpec(
 PLACES = np.array([[[70, 60], [95, 62], [82, 78]], [[140, 105], [122, 126], [147, 128]]], np.float64)
 
 
-def changed(**changes: object) -> AugmentationSpec:
-    return AugmentationSpec.model_validate({**NOTHING.model_dump(), **changes})
+def changed(**changes: object) -> DecidedAugmentationSpec:
+    return DecidedAugmentationSpec.model_validate({**NOTHING.model_dump(), **changes})
 
 
 def scene(folder: Path, keypoints: np.ndarray) -> LabelledDataset:
@@ -152,12 +154,12 @@ def test_blobs_stay_on_keypoints_under_all_augmentations_together(
     folder, jitter, epoch, scale, crop, multiple, view
 ):
     keypoints = PLACES + np.array(jitter).reshape(2, 1, 2)
-    spec = AugmentationSpec(
+    spec = DecidedAugmentationSpec(
         rotation=180,
         scale=(0.7, 1.4),
         translation=0.05,
         flip=0.5,
-        crop=CropSpec(size=crop),
+        crop=DecidedCropSpec(size=crop),
         blur=0.5,
         noise=0,
         erase=0,
@@ -353,4 +355,4 @@ def test_erasing_paints_one_rectangle_of_limited_size(longest, seed, height, wid
 def test_no_change_of_pixels_where_the_spec_allows_none():
     image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
     np.testing.assert_array_equal(change_pixels(image.copy(), NOTHING, np.random.default_rng(0)), image)
-    assert (change_pixels(image.copy(), AugmentationSpec(), np.random.default_rng(0)) != image).any()
+    assert (change_pixels(image.copy(), DecidedAugmentationSpec(), np.random.default_rng(0)) != image).any()

@@ -22,14 +22,15 @@ from pose_core.data.images import ImageCache, read_image
 from pose_core.data.sample import PlacedLabels, Sample
 from pose_core.data.samples import PoseSamples
 from pose_core.errors import ConfigError, DataError
-from pose_core.specs import AugmentationSpec, CropSpec, Preprocess, TrainSpec
+from pose_core.specs import Preprocess, TrainSpec
+from pose_core.specs.train import AugmentationSpec, DecidedAugmentationSpec, DecidedCropSpec
 from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 
 SKELETON = Skeleton(
     ("left", "right"), symmetry=(("left", "right"),), individuals=("a", "b"), unique_keypoints=("corner",)
 )
 NAN = float("nan")
-AUGMENTATION = AugmentationSpec(crop=CropSpec(size=(64, 96)))
+AUGMENTATION = DecidedAugmentationSpec(crop=DecidedCropSpec(size=(64, 96)))
 
 
 @pytest.fixture
@@ -208,7 +209,7 @@ def test_view_animal_gives_one_sample_an_animal_which_comes_first(project):
 def test_view_animal_is_augmented_about_its_animal(project):
     preprocess = Preprocess(view="animal", size=(64, 96), margin=0.25, min_box=0.0)
     # The crop of frames, still undecided, plays no part here.
-    data = samples(project, preprocess=preprocess, augmenter=Augmenter(AugmentationSpec(), SKELETON))
+    data = samples(project, preprocess=preprocess, augmenter=Augmenter(DecidedAugmentationSpec(), SKELETON))
     centre = transform_points([35, 35], data[0].matrix)
     np.testing.assert_allclose(centre, [47.5, 31.5], atol=1e-3)
     assert not same(data[0, 0], data[1, 0])
@@ -217,7 +218,7 @@ def test_view_animal_is_augmented_about_its_animal(project):
 def test_a_fixed_size_holds_in_training_and_validation(project):
     preprocess = Preprocess(size=(64, 96))
     crop = Augmenter(AUGMENTATION, SKELETON)
-    whole = Augmenter(AugmentationSpec(crop=CropSpec(size=None)), SKELETON)
+    whole = Augmenter(DecidedAugmentationSpec(crop=DecidedCropSpec(size=None)), SKELETON)
     for augmenter in (None, crop, whole):
         batch = collate(list(samples(project, preprocess=preprocess, augmenter=augmenter)))
         assert batch.images.shape == (3, 3, 64, 96)
@@ -236,7 +237,7 @@ def test_a_fixed_size_holds_in_training_and_validation(project):
     ],
 )
 def test_sizes_that_do_not_suit_the_network_are_refused(project, preprocess, crop, said):
-    augmenter = Augmenter(AugmentationSpec(crop=CropSpec(size=crop)), SKELETON)
+    augmenter = Augmenter(DecidedAugmentationSpec(crop=DecidedCropSpec(size=crop)), SKELETON)
     with pytest.raises(ConfigError, match=said) as caught:
         samples(project, preprocess=preprocess, augmenter=augmenter)
     assert "\n" not in str(caught.value)
@@ -247,18 +248,23 @@ def test_undecided_values_are_refused():
         AugmentationSpec().decided()
     with pytest.raises(ConfigError, match=r"train\.validate_every: is still 'auto'"):
         TrainSpec(epochs=3).decided()
-    assert AugmentationSpec(crop=CropSpec(size=(32, 64))).decided().crop.size == (32, 64)
+    window = DecidedCropSpec(size=(32, 64))
+    for key in ("rotation", "scale", "flip"):
+        values = {"rotation": 10, "scale": (1, 1), "flip": 0, key: "auto"}
+        with pytest.raises(ConfigError, match=rf"augmentation\.{key}: is still 'auto'"):
+            AugmentationSpec.model_validate({"crop": {"size": (32, 64)}, **values}).decided()
+    assert DecidedAugmentationSpec(crop=window).decided().crop.size == (32, 64)
     assert TrainSpec(epochs=3, validate_every=2).decided().validate_every == 2
 
 
 def test_regions_to_ignore_are_black_and_unlabelled_in_training_only(project):
     record = replace(project.images[0], ignore=np.array([[70, 50, 95.5, 80]], np.float32))
     data = replace(project, images=(record,))
-    nothing = AugmentationSpec(
+    nothing = DecidedAugmentationSpec(
         rotation=0,
         scale=(1, 1),
         flip=0,
-        crop=CropSpec(size=None),
+        crop=DecidedCropSpec(size=None),
         brightness=0,
         contrast=0,
         noise=0,

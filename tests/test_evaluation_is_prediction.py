@@ -134,7 +134,7 @@ def box_file(dataset: LabelledDataset, path: Path) -> Path:
     """The boxes of the labels, as a user would write them."""
     lines = ["image,x1,y1,x2,y2"]
     for record in dataset.images:
-        boxes = animal_boxes(record, 20.0).astype(np.float64).tolist()
+        boxes = animal_boxes(record, 20.0, dataset.skeleton).astype(np.float64).tolist()
         lines += [f"{record.image.path.name},{','.join(map(repr, box))}" for box in boxes]
     path.write_text("\n".join(lines))
     return path

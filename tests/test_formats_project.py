@@ -20,7 +20,7 @@ from pose_core.errors import DataError
 from pose_core.formats.project import ProjectReader
 from pose_core.formats.project_config import ProjectReaderConfig
 from pose_core.formats.project_writing import Example, write_project
-from pose_core.specs import AugmentationSpec
+from pose_core.specs.train import DecidedAugmentationSpec
 from pose_core.structures import ImageFile, Instances, LabelledDataset, Skeleton
 from pose_core.synthetic.projects import scene_examples
 from pose_core.synthetic.scenes import Scene, SceneSpec
@@ -100,7 +100,7 @@ def test_without_a_symmetry_line_left_and_right_are_told_from_the_names(
     dataset = read(project)
     assert dataset.skeleton.symmetry == ((left, right),)
     assert any(f"{left}/{right}" in note for note in dataset.notes)
-    augmenter = Augmenter(AugmentationSpec(flip=1.0), dataset.skeleton)
+    augmenter = Augmenter(DecidedAugmentationSpec(flip=1.0), dataset.skeleton)
     view = augmenter.animal_geometry(frame_input(20, 12, 1.0, 1), np.random.default_rng(0))
     assert np.linalg.det(view.matrix[:2, :2]) < 0
     order = dataset.skeleton.mirror_indices
@@ -109,7 +109,7 @@ def test_without_a_symmetry_line_left_and_right_are_told_from_the_names(
     (project / "project.yaml").write_text(text + "\nsymmetry: []")
     dataset = read(project)
     assert (dataset.skeleton.symmetry, dataset.notes) == ((), ())
-    augmenter = Augmenter(AugmentationSpec(flip=1.0), dataset.skeleton)
+    augmenter = Augmenter(DecidedAugmentationSpec(flip=1.0), dataset.skeleton)
     assert f"{left}/{right}" in augmenter.notes[0]
     view = augmenter.animal_geometry(frame_input(20, 12, 1.0, 1), np.random.default_rng(0))
     assert np.linalg.det(view.matrix[:2, :2]) > 0

@@ -22,7 +22,8 @@ from pose_core.evaluation.matching import match_animals
 from pose_core.evaluation.metrics import measure
 from pose_core.formats.parquet import ParquetWriter
 from pose_core.interfaces import FrameGeometry, Predictions, PredictionsHeader
-from pose_core.specs import AugmentationSpec, CropSpec, EvaluationSpec, Preprocess
+from pose_core.specs import EvaluationSpec, Preprocess
+from pose_core.specs.train import DecidedAugmentationSpec, DecidedCropSpec
 from pose_core.structures import Frame, ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 from pose_core.synthetic.scenes import Scene, SceneSpec
 
@@ -88,7 +89,7 @@ def test_identities_follow_their_animals_through_augmentation(tmp_path: Path, vi
     preprocess = (
         Preprocess(scale=1.0) if view == "frame" else Preprocess(view="animal", size=(64, 64), min_box=0.0)
     )
-    spec = AugmentationSpec(crop=CropSpec(size=(96, 96)), rotation=180, flip=0.5)
+    spec = DecidedAugmentationSpec(crop=DecidedCropSpec(size=(96, 96)), rotation=180, flip=0.5)
     samples = PoseSamples(dataset, [0], preprocess, 32, Augmenter(spec, SKELETON), 0, 1 << 20)
     truth = {int(i): p for i, p in zip(labels.instances.identity, labels.instances.keypoints, strict=True)}
     seen = set()

@@ -18,12 +18,13 @@ from pose_core.data.augment import Augmenter
 from pose_core.data.batches import collate
 from pose_core.data.boxes import animal_boxes
 from pose_core.data.projects import read_project
-from pose_core.data.samples import DetectorSamples, PoseSamples, labelled_animals
+from pose_core.data.samples import DetectorSamples, PoseSamples, find_cropped
 from pose_core.data.split import make_split
 from pose_core.errors import DataError
 from pose_core.interfaces import Labels, Predictions
 from pose_core.model.assemble import PoseModel
-from pose_core.specs import AugmentationSpec, CropSpec, DetectorConfig, Preprocess, RunSpec, SplitSpec
+from pose_core.specs import DetectorConfig, Preprocess, RunSpec, SplitSpec
+from pose_core.specs.train import DecidedAugmentationSpec, DecidedCropSpec
 from pose_core.structures import LabelledDataset, Skeleton
 from pose_core.training.prepare import prepare
 from pose_core.training.validation import validation_error
@@ -31,7 +32,7 @@ from pose_core.training.validation import validation_error
 NAMES = ["nose", "left_ear", "right_ear"]
 SIZE = 160
 PEOPLE = {"none": 0, "one": 1, "two": 2, "boxes": 0, "mixed": 2, "twelve": 12}
-PLAIN = AugmentationSpec(
+PLAIN = DecidedAugmentationSpec(
     rotation=0,
     scale=(1, 1),
     translation=0,
@@ -41,7 +42,7 @@ PLAIN = AugmentationSpec(
     noise=0,
     blur=0,
     erase=0,
-    crop=CropSpec(size=None),
+    crop=DecidedCropSpec(size=None),
 )
 
 
@@ -108,7 +109,7 @@ def test_who_is_there(people: LabelledDataset) -> None:
     ]
     assert people.skeleton.num_individuals == 12
     assert [len(image.instances) for image in people.images] == [1, 2, 2, 3, 12]
-    assert [labelled_animals(image) for image in people.images] == [1, 2, 0, 2, 12]
+    assert [len(find_cropped(image, people.skeleton)) for image in people.images] == [1, 2, 0, 2, 12]
     assert people.images[0].occluded.tolist() == [[False, True, False]]
     assert people.images[3].ignore.tolist() == [[29.5, 29.5, 89.5, 119.5]]
 
@@ -130,7 +131,9 @@ def test_a_detector_learns_everybody_with_a_box_and_sees_them(people: LabelledDa
     assert torch.isfinite(batch.labels.boxes).all(-1).sum(1).tolist() == [1, 2, 2, 3, 12]
     for row, image in zip(rows, people.images, strict=True):
         np.testing.assert_allclose(
-            batch.labels.boxes[row, : len(image.instances)], animal_boxes(image, 0.0), atol=1e-3
+            batch.labels.boxes[row, : len(image.instances)],
+            animal_boxes(image, 0.0, people.skeleton),
+            atol=1e-3,
         )
     # The crowd is black, but the people in it who are labelled are to be found, and are seen.
     mixed = samples[named(people, "mixed")].image

@@ -8,11 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.data.geometry import transform_points, translation_matrix
+from pose_core.data.landmarks import LARGEST_TURN
+from pose_core.data.mirroring import describe_unpaired, find_conflicts
 from pose_core.data.photometric import change_pixels
 from pose_core.interfaces import FrameGeometry
 from pose_core.specs.train import DecidedAugmentationSpec
 from pose_core.structures import ByteArray, IntArray, LabelledImage, Skeleton, keypoint_boxes
-from pose_core.symmetry import symmetry_from_names
+
+LANDMARK_VIEWS = 0.2
+"""Fraction of views of whole frames that are for landmarks, where there are any."""
 
 Point = npt.NDArray[np.float64]
 
@@ -28,21 +32,20 @@ class Augmenter:
         skeleton: of the project.
 
     Attributes:
+        flip: probability of mirroring; 0 where it would mix names up.
         notes: one line for each thing in the spec that is not done, for the user.
     """
 
     def __init__(self, spec: DecidedAugmentationSpec, skeleton: Skeleton) -> None:
         self.spec = spec
         self.notes: tuple[str, ...] = ()
-        self._flip = spec.flip
-        if spec.flip and (pairs := unpaired_sides(skeleton)):
+        self.flip = spec.flip
+        self._landmarks, self._body = list(skeleton.landmark_indices), list(skeleton.body_indices)
+        if spec.flip and (groups := [g for g in find_conflicts(skeleton) if len(g) > 1]):
             # A mirrored left ear looks like a right ear: mirroring without exchange would teach the wrong
             # name.
-            self._flip = 0.0
-            listed = ", ".join(f"{left}/{right}" for left, right in pairs)
-            self.notes = (
-                f"images are not mirrored: {listed} look like left and right but are no symmetry pairs",
-            )
+            self.flip = 0.0
+            self.notes = (f"images are not mirrored: {describe_unpaired(groups)}",)
 
     def frame_geometry(
         self, record: LabelledImage, animals: IntArray, base: FrameGeometry, rng: np.random.Generator
@@ -55,26 +58,39 @@ class Augmenter:
         background windows; the window is centred on it up to a shift. Without one the whole frame turns about
         its centre.
 
+        Landmarks belong to no animal. A fifth of the views are for them: of a window they are the points of
+        interest, and these views are not mirrored and turned by 25 degrees at most, as landmarks are learned
+        from no others (see :func:`pose_core.data.sample.place_labels`).
+
         Args:
             record: the labelled image.
             animals: (N,) rows of ``record.instances`` with at least one keypoint.
             base: what the network would see of the frame without augmentation.
 
         """
-        crop = self.spec.crop
+        crop, points = self.spec.crop, record.instances.keypoints[animals]
+        upright = bool(self._landmarks) and rng.random() < LANDMARK_VIEWS
         if crop.size is None:
             centre = np.array([(record.width - 1) / 2, (record.height - 1) / 2])
             point = target = _through(centre, base)
-            return self._around(base, point, target, (base.height, base.width), rng)
+            return self._around(base, point, target, (base.height, base.width), rng, upright)
         height, width = crop.size
         extent = np.array([width, height])
         target = (extent - 1) / 2
         candidates = record.unique_keypoints[~np.isnan(record.unique_keypoints[:, 0])]
-        if rng.random() < crop.background or not (len(animals) or len(candidates)):
+        landmarks = points[:, self._landmarks]
+        landmarks = landmarks[~np.isnan(landmarks[..., 0])]
+        points = points[:, self._body]
+        points = points[~np.isnan(points[..., 0]).all(axis=1)]
+        if upright and len(landmarks):
+            interest = landmarks[rng.integers(len(landmarks))].astype(np.float64)
+            target = target - rng.uniform(-1, 1, 2) * crop.shift * extent
+            return self._around(base, _through(interest, base), target, (height, width), rng, upright)
+        if rng.random() < crop.background or not (len(points) or len(candidates)):
             interest = rng.uniform(-0.5, np.array([record.width, record.height]) - 0.5)
         else:
-            if len(animals):
-                keypoints = record.instances.keypoints[animals[rng.integers(len(animals))]]
+            if len(points):
+                keypoints = points[rng.integers(len(points))]
                 candidates = keypoints[~np.isnan(keypoints[:, 0])]
                 x1, y1, x2, y2 = keypoint_boxes(keypoints[None])[0]
                 scale = math.sqrt(abs(np.linalg.det(base.matrix[:2, :2])))
@@ -82,7 +98,7 @@ class Augmenter:
                     candidates = np.array([[(x1 + x2) / 2, (y1 + y2) / 2]], np.float32)
             interest = candidates[rng.integers(len(candidates))].astype(np.float64)
             target = target - rng.uniform(-1, 1, 2) * crop.shift * extent
-        return self._around(base, _through(interest, base), target, (height, width), rng)
+        return self._around(base, _through(interest, base), target, (height, width), rng, upright)
 
     def animal_geometry(self, base: FrameGeometry, rng: np.random.Generator) -> FrameGeometry:
         """A random view of one animal: rotation, zoom and mirroring about the centre of its crop.
@@ -104,30 +120,21 @@ class Augmenter:
         target: Point,
         size: tuple[int, int],
         rng: np.random.Generator,
+        upright: bool = False,
     ) -> FrameGeometry:
         """``base`` turned, zoomed and mirrored about ``point``, which comes to ``target`` in an output of
-        ``size``."""
+        ``size``; ``upright``: so that landmarks count."""
         height, width = size
         spec = self.spec
-        angle = math.radians(rng.uniform(-1, 1) * spec.rotation)
+        rotation = min(spec.rotation, LARGEST_TURN) if upright else spec.rotation
+        angle = math.radians(rng.uniform(-1, 1) * rotation)
         zoom = math.exp(rng.uniform(math.log(spec.scale[0]), math.log(spec.scale[1])))
-        mirror = -1.0 if rng.random() < self._flip else 1.0
+        mirror = -1.0 if rng.random() < (0.0 if upright else self.flip) else 1.0
         target = target + rng.uniform(-1, 1, 2) * spec.translation * np.array([width, height])
         cos, sin = zoom * math.cos(angle), zoom * math.sin(angle)
         turn = np.array([[mirror * cos, -sin, 0.0], [mirror * sin, cos, 0.0], [0.0, 0.0, 1.0]])
         matrix = translation_matrix(*target) @ turn @ translation_matrix(*-point) @ base.matrix
         return FrameGeometry(matrix, width, height)
-
-
-def unpaired_sides(skeleton: Skeleton) -> tuple[tuple[str, str], ...]:
-    """List pairs named like left and right (:func:`symmetry_from_names`) that are no symmetry pair.
-
-    Names that a project pairs otherwise, both of them, are as it says.
-    """
-    known = {frozenset(pair) for pair in skeleton.symmetry}
-    paired = frozenset().union(*known)
-    named = symmetry_from_names(skeleton.keypoints)
-    return tuple(pair for pair in named if frozenset(pair) not in known and not paired.issuperset(pair))
 
 
 def _through(point: Point, base: FrameGeometry) -> Point:

@@ -29,7 +29,7 @@ _NEAR = 0.25
 def animal_lengths(dataset: LabelledDataset, rows: Sequence[int]) -> npt.NDArray[np.float64]:
     """Measure the animals: longer side of the box around their keypoints.
 
-    In pixels of their image.
+    In pixels of their image. Landmarks do not count.
     An animal whose labelled keypoints span nothing (a single one) counts with the box that the project gives
     it, or not at all.
 
@@ -43,7 +43,8 @@ def animal_lengths(dataset: LabelledDataset, rows: Sequence[int]) -> npt.NDArray
     instances = [dataset.images[row].instances for row in rows]
     if not instances:
         return np.zeros(0)
-    tight = keypoint_boxes(np.concatenate([i.keypoints for i in instances]))
+    body = list(dataset.skeleton.body_indices)
+    tight = keypoint_boxes(np.concatenate([i.keypoints for i in instances])[:, body])
     given = np.concatenate([i.boxes for i in instances])
     spans, fallback = ((b[:, 2:] - b[:, :2]).max(axis=1).astype(np.float64) for b in (tight, given))
     lengths: npt.NDArray[np.float64] = np.where(spans > 0, spans, fallback)

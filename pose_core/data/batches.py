@@ -44,8 +44,9 @@ class Batch:
     def pin_memory(self) -> Batch:
         """Copy the batch to page-locked memory; the data loader calls it."""
         # The data loader pins tensors and containers itself, and other classes by a method of this name.
-        labels = {f.name: getattr(self.labels, f.name).pin_memory() for f in fields(self.labels)}
-        return replace(self, images=self.images.pin_memory(), labels=Labels(**labels))
+        tensors = {f.name: getattr(self.labels, f.name) for f in fields(self.labels)}
+        pinned = {name: tensor.pin_memory() for name, tensor in tensors.items() if tensor is not None}
+        return replace(self, images=self.images.pin_memory(), labels=Labels(**pinned))
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -64,6 +65,8 @@ def collate(samples: Sequence[Sample]) -> Batch:
             row[: len(array)] = array
         return torch.from_numpy(stacked)
 
+    # Of one project, so either all samples say what is absent, or none.
+    absent = [part.absent for part in labels if part.absent is not None] or None
     return Batch(
         # Seen as (B, 3, H, W) the bytes are channels last already.
         images=torch.from_numpy(images).permute(0, 3, 1, 2),
@@ -74,6 +77,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
             areas=padded([part.areas for part in labels], np.nan),
             identity=padded([part.identity for part in labels], -1),
             unique_keypoints=torch.from_numpy(np.stack([part.unique_keypoints for part in labels])),
+            absent=None if absent is None else padded(absent, False),
         ),
         matrices=torch.from_numpy(np.stack([s.matrix for s in samples])),
         indices=torch.tensor([s.index for s in samples], dtype=torch.int64),

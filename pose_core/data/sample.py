@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from pose_core.data.geometry import transform_points
+from pose_core.data.landmarks import LARGEST_TURN
 from pose_core.interfaces import FrameGeometry, Matrix
-from pose_core.structures import ByteArray, FloatArray, IntArray, LabelledImage, Skeleton
+from pose_core.structures import (
+    ByteArray,
+    FloatArray,
+    IntArray,
+    LabelledImage,
+    Skeleton,
+    present_keypoints,
+)
 
 # float32 coordinates on the very edge of an image may come out a rounding error outside of the output.
 _EDGE = 1e-3
@@ -30,6 +39,7 @@ class PlacedLabels:
         areas: (N,) float32, square pixels of the output.
         identity: (N,) int64.
         unique_keypoints: (U, 2) float32.
+        absent: (N, K) bool, landmarks that are labelled, but outside the output; None without landmarks.
     """
 
     keypoints: FloatArray
@@ -38,6 +48,7 @@ class PlacedLabels:
     areas: FloatArray
     identity: IntArray
     unique_keypoints: FloatArray
+    absent: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +74,8 @@ def place_labels(
     """Labels of an image through the matrix that its pixels go through.
 
     A matrix that mirrors (negative determinant) makes left and right keypoints of every animal change places.
-    Keypoints outside the output become unlabelled. Boxes are the upright boxes around the transformed
+    Keypoints outside the output become unlabelled; so do landmarks in a view that is mirrored or turned by more
+    than 25 degrees, where a corner of the arena looks like another. Boxes are the upright boxes around the transformed
     corners, clipped to the output; an animal of which neither a keypoint nor a quarter of its box is left
     becomes a row of NaN (identity -1, nothing occluded).
 
@@ -78,6 +90,14 @@ def place_labels(
     order = list(skeleton.mirror_indices) if determinant < 0 else list(range(skeleton.num_keypoints))
 
     keypoints = _inside(transform_points(instances.keypoints[animals][:, order], matrix), geometry)
+    absent = None
+    if landmarks := list(skeleton.landmark_indices):
+        absent = np.zeros(keypoints.shape[:2], bool)
+        known = present_keypoints(instances.keypoints[animals][:, landmarks])
+        absent[:, landmarks] = known & np.isnan(keypoints[:, landmarks, 0])
+        # Turned, the corner may look like another, or not: nothing is said of it.
+        if not _is_upright(matrix):
+            keypoints[:, landmarks] = np.nan
     labelled = ~np.isnan(keypoints[..., 0])
     x1, y1, x2, y2 = instances.animal_boxes()[animals].T
     corners = transform_points(np.stack([[x1, y1], [x2, y1], [x2, y2], [x1, y2]]).transpose(2, 0, 1), matrix)
@@ -96,7 +116,14 @@ def place_labels(
         areas=areas,
         identity=np.where(present, instances.identity[animals], -1),
         unique_keypoints=_inside(transform_points(record.unique_keypoints, matrix), geometry),
+        absent=absent,
     )
+
+
+def _is_upright(matrix: Matrix) -> bool:
+    """Whether a view shows landmarks as the camera does, about."""
+    turn = math.degrees(math.atan2(matrix[1, 0], matrix[0, 0]))
+    return float(np.linalg.det(matrix[:2, :2])) > 0 and abs(turn) <= LARGEST_TURN + 1e-6
 
 
 def _area(boxes: FloatArray) -> FloatArray:

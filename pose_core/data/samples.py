@@ -31,7 +31,9 @@ from pose_core.structures import (
     IntArray,
     LabelledDataset,
     LabelledImage,
+    Skeleton,
     VideoFrame,
+    present_keypoints,
 )
 
 
@@ -206,9 +208,14 @@ class ImageSamples(Dataset[Sample]):
                 check_sides(name, value, self.multiple)
 
 
-def labelled_animals(record: LabelledImage) -> int:
-    """Count the animals that a network on crops learns from."""
-    return int(record.instances.has_keypoint.sum())
+def find_cropped(record: LabelledImage, skeleton: Skeleton) -> IntArray:
+    """Find the animals that a network on crops learns from: those with a keypoint that is no landmark.
+
+    Returns:
+        rows of ``record.instances``.
+    """
+    body = record.instances.keypoints[:, list(skeleton.body_indices)]
+    return np.flatnonzero(present_keypoints(body).any(axis=1))
 
 
 class PoseSamples(ImageSamples):
@@ -242,8 +249,10 @@ class PoseSamples(ImageSamples):
         def source(record: LabelledImage) -> _Source:
             # A crop is about its own animal, whatever stands beside it: no region of it is made black.
             if preprocess.view == "animal":
-                record = replace(with_boxes(record, preprocess.min_box), ignore=record.ignore[:0])
-            elif augmenter is not None:
+                boxed = with_boxes(record, preprocess.min_box, dataset.skeleton)
+                record = replace(boxed, ignore=record.ignore[:0])
+                return _Source(record, find_cropped(record, dataset.skeleton), record.ignore)
+            if augmenter is not None:
                 record = remove_ignored(_ignore_unlabelled(record))
             return _Source(record, np.flatnonzero(record.instances.has_keypoint), record.ignore[:0])
 
@@ -277,7 +286,7 @@ class DetectorSamples(ImageSamples):
         cache_bytes: int,
     ) -> None:
         def source(record: LabelledImage) -> _Source:
-            record = with_boxes(record, min_box)
+            record = with_boxes(record, min_box, dataset.skeleton)
             animals = np.flatnonzero(np.isfinite(record.instances.boxes).all(axis=1))
             return _Source(record, animals, record.instances.boxes[animals])
 

@@ -11,7 +11,7 @@ from faster_coco_eval import COCO, COCOeval_faster
 
 from pose_core.data.boxes import animal_boxes
 from pose_core.evaluation.coco import silent
-from pose_core.structures import FloatArray, Frame, LabelledImage
+from pose_core.structures import FloatArray, Frame, LabelledImage, Skeleton
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ def measure_boxes(
     labels: Sequence[LabelledImage],
     frames: Sequence[Frame],
     min_box: float,
+    skeleton: Skeleton,
     notes: Sequence[str] = (),
 ) -> DetectorResult:
     """Compare boxes with the labelled ones that a detector was taught.
@@ -59,9 +60,10 @@ def measure_boxes(
         labels: the labelled images.
         frames: what was found in each.
         min_box: boxes around keypoints are enlarged to be at least so long, pixels of the image.
+        skeleton: of the project.
         notes: what a reader of the metrics should know.
     """
-    truth = [animal_boxes(record, min_box) for record in labels]
+    truth = [animal_boxes(record, min_box, skeleton) for record in labels]
     truth = [boxes[np.isfinite(boxes).all(axis=1)] for boxes in truth]
     found = [(frame.instances.boxes, frame.instances.scores) for frame in frames]
     metrics = compute_box_metrics(truth, found, [record.ignore for record in labels])

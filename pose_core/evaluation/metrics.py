@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from pose_core.errors import DataError
 from pose_core.evaluation.bootstrap import Bootstrap
 from pose_core.evaluation.coco import coco_task
@@ -21,7 +23,7 @@ from pose_core.evaluation.pixel import (
 )
 from pose_core.evaluation.results import Counts, EvaluationResult
 from pose_core.specs import EvaluationSpec
-from pose_core.structures import Skeleton
+from pose_core.structures import Instances, Skeleton
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +79,11 @@ def measure(
         )
         # Left out, not counted as missing: the model was never asked for them.
         skeleton = replace(skeleton, unique_keypoints=())
+    several = skeleton.num_individuals > 1
+    own = [_without_landmarks(pair, skeleton) for pair in pairs]
+    # One animal and its prediction are a pair however far they are, also where only landmarks are labelled.
     matches = tuple(
-        match_animals(labels, found, several=skeleton.num_individuals > 1) for labels, found in pairs
+        match_animals(labels, found, several=several) for labels, found in (own if several else pairs)
     )
     errors = keypoint_errors(pairs, matches, skeleton)
     bootstrap = Bootstrap(len(pairs), spec.bootstrap, seed)
@@ -104,13 +109,31 @@ def measure(
         pck=compute_pck(errors, thresholds, bootstrap),
         keypoints=per_keypoint(errors, thresholds, bootstrap),
         confident=compute_confident_metrics(errors, spec.threshold, bootstrap),
-        oks=compute_oks_metrics(coco_task(pairs, matches, skeleton), errors, sigmas, bootstrap),
+        oks=compute_oks_metrics(coco_task(own, matches, skeleton), errors, sigmas, bootstrap),
         resamplings=spec.bootstrap,
         seed=seed,
         notes=tuple(notes),
         identity=compute_identity_metrics(pairs, matches, skeleton, bootstrap),
     )
     return Measured(result, errors, matches)
+
+
+def _without_landmarks(pair: Pair, skeleton: Skeleton) -> Pair:
+    """Labels and prediction without landmarks, which belong to no animal."""
+    landmarks = list(skeleton.landmark_indices)
+    if not landmarks:
+        return pair
+
+    def hide(instances: Instances) -> Instances:
+        points, scores = instances.keypoints.copy(), instances.keypoint_scores.copy()
+        points[:, landmarks], scores[:, landmarks] = np.nan, 0
+        return replace(instances, keypoints=points, keypoint_scores=scores)
+
+    labels, found = pair
+    return (
+        replace(labels, instances=hide(labels.instances)),
+        replace(found, instances=hide(found.instances)),
+    )
 
 
 def _check(pairs: Sequence[Pair], skeleton: Skeleton) -> None:

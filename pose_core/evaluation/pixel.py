@@ -44,7 +44,8 @@ class KeypointErrors:
         keypoint: (E,) int64, index into ``names``.
         distance: (E,) float64, pixels of the original image; NaN where the keypoint was not predicted.
         score: (E,) float64, the prediction's score; 0 where not predicted.
-        size: (E,) float64, longer side of the labelled animal's box in pixels; NaN where there is none.
+        size: (E,) float64, longer side of the labelled animal's box in pixels; NaN where there is none, and for
+            landmarks, which belong to no animal.
     """
 
     names: tuple[str, ...]
@@ -109,6 +110,7 @@ def keypoint_errors(
         guess[match.labelled] = found.instances.keypoints[match.predicted]
         score[match.labelled] = found.instances.keypoint_scores[match.predicted]
         animal, keypoint = np.nonzero(present_keypoints(truth))
+        own = np.isin(keypoint, skeleton.body_indices)
         distance = np.linalg.norm(truth - guess, axis=-1)
         add(
             at,
@@ -116,7 +118,7 @@ def keypoint_errors(
             keypoint,
             distance[animal, keypoint],
             score[animal, keypoint],
-            animal_sizes(labels)[animal],
+            np.where(own, animal_sizes(labels)[animal], np.nan),
         )
         if u and len(labels.unique_keypoints):
             points = labels.unique_keypoints.astype(np.float64)
@@ -165,8 +167,8 @@ def compute_pck(
     Correct is an error of at most ``threshold`` times the longer side of the labelled animal's box. A missing
     prediction is not correct.
 
-    Keypoints of animals without a size (one labelled keypoint, no box) and those that exist once an image are
-    not counted; where nothing is left, the metric is undefined.
+    Keypoints of animals without a size (one labelled keypoint, no box), landmarks and those that exist once an
+    image are not counted; where nothing is left, the metric is undefined.
     """
     measured = errors.select(np.isfinite(errors.size))
     if not len(measured):
@@ -175,7 +177,7 @@ def compute_pck(
         elif (errors.animal == ONCE_AN_IMAGE).all():
             reason = "keypoints that exist once an image have no animal's size to measure against"
         else:
-            reason = "no labelled animal has a box with an extent to measure against"
+            reason = "no labelled animal has a box with an extent to measure against; landmarks have none"
         return {t: Estimate.undefined(reason) for t in thresholds}
     metrics = {}
     count = np.bincount(measured.image, minlength=errors.images)

@@ -11,6 +11,7 @@ import torch
 
 from pose_core.data.bit_depth import with_bit_depth
 from pose_core.data.fingerprint import data_hash
+from pose_core.data.landmarks import with_skeleton
 from pose_core.data.projects import read_project
 from pose_core.data.split import is_labelled
 from pose_core.errors import ConfigError, DataError, RunError, argument
@@ -162,10 +163,9 @@ def evaluate_detector(
     at_once = (batch_size or run.spec.train.batch_size) if run.spec.network.size is not None else 1
     pipeline = make_detector_pipeline(run, choose_device(device), at_once)
     frames = _predict_frames(pipeline, split, images, reporter)
+    labels = [images.dataset.images[row] for row in images.rows]
     min_box = run.spec.decided_min_box()
-    result = measure_boxes(
-        split, [images.dataset.images[row] for row in images.rows], frames, min_box, images.notes
-    )
+    result = measure_boxes(split, labels, frames, min_box, run.spec.skeleton, images.notes)
     run.update_metrics(**{split: result.to_json()})
     return result
 
@@ -257,6 +257,7 @@ def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> Spl
     dataset = read_project(source, run.spec.data.reader)
     dataset = with_bit_depth(dataset, run.spec.data.decided_bit_depth())
     _check_skeleton(run, dataset, source)
+    dataset = with_skeleton(dataset, run.spec.skeleton)
     if split == ALL:
         rows = tuple(row for row, image in enumerate(dataset.images) if is_labelled(image))
         if not rows:

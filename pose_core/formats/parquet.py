@@ -210,6 +210,8 @@ def _parse_header(path: Path, content: bytes) -> PredictionsHeader:
             skeleton[name] = tuple(skeleton[name])
         for name in ("edges", "symmetry"):
             skeleton[name] = tuple((a, b) for a, b in skeleton[name])
+        if skeleton.get("landmarks") is not None:
+            skeleton["landmarks"] = tuple(skeleton["landmarks"])
         return PredictionsHeader(skeleton=Skeleton(**skeleton), **values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(

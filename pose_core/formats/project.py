@@ -3,8 +3,9 @@
 A project is a folder with ``project.yaml``, ``labels.csv`` and the images.
 
 ``project.yaml`` describes the skeleton: ``keypoints`` (required), and ``name``, ``edges``, ``symmetry``,
-``individuals``, ``identified``, ``unique_keypoints``. Without ``symmetry``, left and right are told from the
-names; ``symmetry: []`` says that there are none. ``labels.csv`` has one row for each labelled keypoint::
+``individuals``, ``identified``, ``unique_keypoints``, ``landmarks``. Without ``symmetry``, left and right are
+told from the names; ``symmetry: []`` says that there are none. Without ``landmarks``, training tells them from
+the labels. ``labels.csv`` has one row for each labelled keypoint::
 
     image,individual,keypoint,x,y,occluded
     images/clip0/0007.png,animal,nose,120.5,63.25,0
@@ -56,7 +57,7 @@ PROJECT_FILE = "project.yaml"
 LABEL_FILE = "labels.csv"
 IMAGE_FOLDER = "images"
 
-_NAME_LISTS = ("keypoints", "individuals", "unique_keypoints")
+_NAME_LISTS = ("keypoints", "individuals", "unique_keypoints", "landmarks")
 _PAIR_LISTS = ("edges", "symmetry")
 _KEYS = ("name", *_NAME_LISTS, *_PAIR_LISTS, "identified")
 

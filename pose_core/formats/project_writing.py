@@ -91,6 +91,7 @@ def write_project(folder: Path, skeleton: Skeleton, examples: Iterable[Example],
         "individuals": list(skeleton.individuals),
         "identified": skeleton.identified,
         "unique_keypoints": list(skeleton.unique_keypoints),
+        **({} if skeleton.landmarks is None else {"landmarks": list(skeleton.landmarks)}),
     }
     # Last: a folder without it is unfinished.
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pose_core.data.landmarks import tell_landmarks
 from pose_core.data.projects import read_with
 from pose_core.errors import ConfigError, PoseError, argument, command, readable
 from pose_core.inspection.labels import LabelSummary, summarize_labels
@@ -84,6 +85,7 @@ class ProjectReport:
             "labelled": summary.labelled,
             "occluded": summary.occluded,
             "symmetry": [list(pair) for pair in self.dataset.skeleton.symmetry],
+            "landmarks": list(self.dataset.skeleton.landmarks or ()),
             "lengths": None if summary.lengths is None else list(summary.lengths),
             "notes": list(self.dataset.notes),
             "suspicious": [
@@ -105,6 +107,7 @@ class ProjectReport:
             content["decisions"] = {
                 "config": prepared.spec.model_dump(mode="json"),
                 "notes": list(prepared.notes),
+                "why": dict(prepared.decisions),
                 "split": {k: len(getattr(split, k)) for k in ("train", "validation", "test")},
                 "estimates": {
                     name: {
@@ -146,6 +149,7 @@ def inspect_project(
     if sheet is not None and Path(sheet).suffix.lower() != ".png":
         raise ConfigError(f"{argument('sheet', str(sheet))}: must end in .png")
     dataset, reader = read_with(Path(project))
+    dataset = tell_landmarks(dataset, range(len(dataset.images)))
     suspicions = find_suspicions(dataset)
     report = ProjectReport(dataset, reader, summarize_labels(dataset), tuple(suspicions))
     drawn: Path | None = None
@@ -209,6 +213,8 @@ def _describe_labels(report: ProjectReport) -> list[str]:
         lines.append(f"  {_count(summary.occluded, 'label')} of hidden keypoints")
     pairs = ", ".join("/".join(pair) for pair in skeleton.symmetry)
     lines.append(f"  left/right pairs: {pairs or 'none'}")
+    if skeleton.landmarks:
+        lines.append(f"  landmarks of the frame: {', '.join(skeleton.landmarks)}")
     lines += [f"  note: {readable(note)}" for note in dataset.notes]
     return lines
 

@@ -63,7 +63,8 @@ class _Aligned:
         return int(self._tensors()[next(iter(self._NO_ANIMAL))].shape[1])
 
     def _tensors(self) -> dict[str, Tensor]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: tensor for name, tensor in tensors.items() if tensor is not None}
 
     def _padded(self, animals: int) -> Self:
         missing = animals - self._animals
@@ -71,7 +72,9 @@ class _Aligned:
             return self
         filled = {}
         for name, fill in self._NO_ANIMAL.items():
-            tensor = self._tensors()[name]
+            tensor = self._tensors().get(name)
+            if tensor is None:
+                continue
             filled[name] = torch.cat(
                 [tensor, tensor.new_full((len(self), missing, *tensor.shape[2:]), fill)], 1
             )
@@ -89,6 +92,8 @@ class Labels(_Aligned):
         areas: (B, N) float32, square pixels; NaN where unknown.
         identity: (B, N) int64; -1 where unknown.
         unique_keypoints: (B, U, 2) float32; NaN where unlabelled.
+        absent: (B, N, K) bool, keypoints that are certainly nowhere in the input, although they have no place in
+            ``keypoints``: landmarks that are labelled outside of it. None: none are.
     """
 
     _NO_ANIMAL: ClassVar[dict[str, float]] = {
@@ -97,6 +102,7 @@ class Labels(_Aligned):
         "boxes": torch.nan,
         "areas": torch.nan,
         "identity": -1,
+        "absent": False,
     }
 
     keypoints: Tensor
@@ -105,10 +111,12 @@ class Labels(_Aligned):
     areas: Tensor
     identity: Tensor
     unique_keypoints: Tensor
+    absent: Tensor | None = None
 
     def of_first(self) -> Labels:
         """The labels of the first animal of each image: in crops the one that the crop is about."""
-        return replace(self, **{name: getattr(self, name)[:, :1] for name in self._NO_ANIMAL})
+        tensors = self._tensors()
+        return replace(self, **{name: tensors[name][:, :1] for name in self._NO_ANIMAL if name in tensors})
 
 
 class Target(NamedTuple):

@@ -7,7 +7,13 @@ points.
 
 from pose_core.maps.axes import Entries, repeat_names, stack_axes
 from pose_core.maps.grid import deconv_grid, deconv_padding
-from pose_core.maps.ignore import animal_boxes, ignore_boxes, mask_background, present_animals
+from pose_core.maps.ignore import (
+    animal_boxes,
+    ignore_boxes,
+    lacking_keypoints,
+    mask_background,
+    present_animals,
+)
 from pose_core.maps.layers import Deconvolutions, init_flat, make_deconvolution, prior_bias
 from pose_core.maps.painting import GAUSSIAN_SUPPORT, KeypointWindows, paint_maximum, paint_nearest_offsets
 from pose_core.maps.peaks import (
@@ -47,6 +53,7 @@ __all__ = [
     "init_flat",
     "is_local_maximum",
     "keep_local_maxima",
+    "lacking_keypoints",
     "make_deconvolution",
     "mask_background",
     "normalize_cells",

@@ -18,6 +18,16 @@ def present_animals(labels: Labels) -> Tensor:
     return torch.isfinite(labels.keypoints).all(-1).any(-1)
 
 
+def lacking_keypoints(labels: Labels) -> Tensor:
+    """Find what present animals lack: keypoints that may be anywhere, as nobody labelled them.
+
+    Returns:
+        (B, N, K) bool; False for keypoints that are certainly not in the input (``labels.absent``).
+    """
+    lacks = present_animals(labels)[..., None] & ~torch.isfinite(labels.keypoints).all(-1)
+    return lacks if labels.absent is None else lacks & ~labels.absent
+
+
 def animal_boxes(labels: Labels) -> Tensor:
     """Boxes of animals: the labelled ones, else those around the labelled keypoints.
 

@@ -54,6 +54,7 @@ class FollowStage(Stage):
         self._threshold = context.follow_threshold
         self._hidden = context.threshold
         self._box: FloatArray | None = None
+        self._body = list(context.skeleton.body_indices)
 
     def begin(self, previous: Frame | None) -> FollowStage:
         """Copy the stage for one stream of frames, which goes on after ``previous``."""
@@ -107,6 +108,7 @@ class FollowStage(Stage):
 
     def _box_of(self, keypoints: FloatArray, scores: FloatArray) -> FloatArray | None:
         """Choose the box to look at next; None when the animal is lost."""
+        keypoints, scores = keypoints[self._body], scores[self._body]
         # Keypoints below the reporting threshold are missing in a pose that is read back from a file. They
         # are left out of one in memory too, so that an interrupted prediction goes on as if it had not been.
         shown = np.isfinite(keypoints).all(axis=1) & (scores >= self._hidden)

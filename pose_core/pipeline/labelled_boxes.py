@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from pose_core.data.boxes import animal_boxes
+from pose_core.data.samples import find_cropped
 from pose_core.interfaces import FrameGroup, Stage, StageContext, StageResult, View
 from pose_core.pipeline.stage_configs import BoxesConfig
 from pose_core.structures import FloatArray
@@ -23,7 +24,8 @@ class LabelledBoxesStage(Stage):
         assert context.labels is not None
         # An animal with a box alone has no keypoints that a pose could be compared with.
         self._boxes: list[FloatArray] = [
-            animal_boxes(record, context.min_box)[record.instances.has_keypoint] for record in context.labels
+            animal_boxes(record, context.min_box, context.skeleton)[find_cropped(record, context.skeleton)]
+            for record in context.labels
         ]
 
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:

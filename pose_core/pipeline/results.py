@@ -65,7 +65,8 @@ def _split_poses(found: StageResult, skeleton: Skeleton, threshold: float) -> li
     b, n, k = point_scores.shape
     # Around the keypoints that are reported: those below the threshold are hidden by now.
     if found.boxes is None:
-        boxes = keypoint_boxes(points.reshape(b * n, k, 2)).reshape(b, n, 4)
+        body = points.reshape(b * n, k, 2)[:, list(skeleton.body_indices)]
+        boxes = keypoint_boxes(body).reshape(b, n, 4)
     else:
         boxes = found.boxes.numpy().astype(np.float32, copy=False)
     tracks = np.full((b, n), -1, np.int64) if found.tracks is None else found.tracks.numpy()

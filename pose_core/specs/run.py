@@ -103,6 +103,8 @@ class DetectorAugmentationSpec(AugmentationSpec):
         0.0, ge=0, le=180, description="Largest rotation either way, degrees; boxes grow with it."
     )
     scale: tuple[float, float] = Field((0.7, 1.4), description="Smallest and largest zoom.")
+    # A mirrored animal is still an animal, whatever its keypoints are called.
+    flip: float = Field(0.5, ge=0, le=1, description="Probability of mirroring.")
     translation: float = Field(
         0.2, ge=0, le=1, description="Largest shift as a fraction of the image's size."
     )

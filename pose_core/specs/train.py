@@ -53,17 +53,31 @@ class DecidedCropSpec(CropSpec):
     size: Size | None = Field(None, description="(height, width) of the window; null: the whole frame.")
 
 
+Degrees = Annotated[float, Field(ge=0, le=180)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
 class AugmentationSpec(Spec):
     """Random changes of training images. The geometric ones form one matrix, used once on image and
     keypoints."""
 
-    rotation: float = Field(180.0, ge=0, le=180, description="Largest rotation either way, degrees.")
-    scale: tuple[float, float] = Field((0.8, 1.25), description="Smallest and largest zoom.")
+    rotation: Degrees | Literal["auto"] = Field(
+        "auto",
+        description="Largest rotation either way, degrees; auto: 180 where animals are seen from above and "
+        "turn freely, else a little more than they turn in the labels.",
+    )
+    scale: tuple[float, float] | Literal["auto"] = Field(
+        "auto",
+        description="Smallest and largest zoom; auto: 0.8 and 1.25, more where the labelled animals differ "
+        "much in size.",
+    )
     translation: float = Field(
         0.0, ge=0, le=1, description="Largest shift as a fraction of the image's size."
     )
-    flip: float = Field(
-        0.5, ge=0, le=1, description="Probability of mirroring; left/right keypoint pairs change places."
+    flip: Probability | Literal["auto"] = Field(
+        "auto",
+        description="Probability of mirroring; left/right keypoint pairs change places. auto: 0.5 where "
+        "mirrored poses look like those that are labelled, else 0.",
     )
     crop: CropSpec = Field(default_factory=CropSpec)
     brightness: float = Field(
@@ -82,28 +96,33 @@ class AugmentationSpec(Spec):
 
     @model_validator(mode="after")
     def _range(self) -> AugmentationSpec:
-        low, high = self.scale
-        if not 0 < low <= high:
+        if self.scale != "auto" and not 0 < self.scale[0] <= self.scale[1]:
             raise PydanticCustomError(
                 "scale", "scale must be [smallest, largest] with 0 < smallest <= largest"
             )
         return self
 
     def decided(self) -> DecidedAugmentationSpec:
-        """The same, with the size of training windows decided.
+        """The same, with views and the size of training windows decided.
 
         Raises:
-            ConfigError: it is not decided yet.
+            ConfigError: one is not decided yet.
         """
         if self.crop.size == "auto":
             raise make_auto_error("augmentation.crop.size")
+        for key in ("rotation", "scale", "flip"):
+            if getattr(self, key) == "auto":
+                raise make_auto_error(f"augmentation.{key}")
         # Through plain values, since the fields have other classes there.
         return DecidedAugmentationSpec.model_validate(self.model_dump())
 
 
 class DecidedAugmentationSpec(AugmentationSpec):
-    """The same with a size of training windows that is decided."""
+    """The same with values that are decided; by default those for animals that move freely under a camera."""
 
+    rotation: Degrees = 180.0
+    scale: tuple[float, float] = (0.8, 1.25)
+    flip: Probability = 0.5
     crop: DecidedCropSpec = Field(default_factory=DecidedCropSpec)
 
 

@@ -21,9 +21,13 @@ class Skeleton:
         individuals: names of the animals a project distinguishes; a single-animal project has one.
         identified: True when individual i is the same animal in every frame (identity can be learned).
         unique_keypoints: names of the U keypoints that exist once a frame (a corner of the arena ...).
+        landmarks: names of keypoints that stand among those of the animal but do not move with it (a corner
+            of the arena, a lever); they count neither for its size nor for its box. None: nobody said;
+            training tells them from the labels.
 
     Raises:
-        ValueError: a name appears twice, is empty, or an edge or pair names an unknown keypoint.
+        ValueError: a name appears twice, is empty, an edge, pair or landmark names an unknown keypoint, or
+            all keypoints are landmarks.
     """
 
     # A dataclass and not a Spec, for this module does without pydantic; as a field of specs it is as
@@ -36,6 +40,7 @@ class Skeleton:
     individuals: tuple[str, ...] = ("animal",)
     identified: bool = False
     unique_keypoints: tuple[str, ...] = ()
+    landmarks: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.keypoints:
@@ -46,6 +51,7 @@ class Skeleton:
             # Together, for columns of tables and axes of weights find both by name.
             ("keypoint", (*self.keypoints, *self.unique_keypoints)),
             ("individual", self.individuals),
+            ("landmark", self.landmarks or ()),
         ):
             if twice := _duplicates(names):
                 raise ValueError(f"{what} names must be unique; twice: {', '.join(twice)}")
@@ -56,6 +62,10 @@ class Skeleton:
             for pair in pairs:
                 if unknown := [n for n in pair if n not in known]:
                     raise ValueError(f"{what} {list(pair)} names unknown keypoints: {', '.join(unknown)}")
+        if unknown := [n for n in self.landmarks or () if n not in known]:
+            raise ValueError(f"landmarks name unknown keypoints: {', '.join(unknown)}")
+        if known.issubset(self.landmarks or ()):
+            raise ValueError("all keypoints are landmarks; leave at least one that belongs to the animal")
 
     @property
     def num_keypoints(self) -> int:
@@ -74,11 +84,26 @@ class Skeleton:
         return tuple((at[a], at[b]) for a, b in self.edges)
 
     @property
+    def body_indices(self) -> tuple[int, ...]:
+        """The indices of the keypoints that belong to the animal: all but the landmarks."""
+        return tuple(i for i, name in enumerate(self.keypoints) if name not in (self.landmarks or ()))
+
+    @property
+    def landmark_indices(self) -> tuple[int, ...]:
+        """The indices of the landmarks; none where nobody said which they are."""
+        return tuple(i for i, name in enumerate(self.keypoints) if name in (self.landmarks or ()))
+
+    @property
     def mirror_indices(self) -> tuple[int, ...]:
-        """Indices that put the keypoints of a mirrored image into their order."""
+        """Indices that put the keypoints of a mirrored image into their order.
+
+        Landmarks keep their places: what is left in the frame is not left of the animal.
+        """
         at = {n: i for i, n in enumerate(self.keypoints)}
         # Keypoints without a partner (nose, tail) stay where they are.
         order = list(range(len(self.keypoints)))
+        fixed = set(self.landmarks or ())
         for left, right in self.symmetry:
-            order[at[left]], order[at[right]] = at[right], at[left]
+            if not fixed & {left, right}:
+                order[at[left]], order[at[right]] = at[right], at[left]
         return tuple(order)

@@ -211,6 +211,7 @@ def _describe_origin(prepared: Prepared[Any]) -> dict[str, Any]:
         "reader": prepared.reader,
         "split": names,
         "notes": list(prepared.notes),
+        "decisions": dict(prepared.decisions),
     }
 
 

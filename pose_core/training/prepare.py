@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pose_core.data.augment import Augmenter
 from pose_core.data.bit_depth import decide_bit_depth, with_bit_depth
+from pose_core.data.mirroring import describe_pairs
 from pose_core.data.projects import read_with
 from pose_core.data.split import Split, make_split
 from pose_core.runs.crops import describe_crops
@@ -58,10 +59,11 @@ def prepare(
     spec, depth_notes = _decide_bit_depth(configured.spec, dataset)
     dataset = with_bit_depth(dataset, spec.data.decided_bit_depth())
     split = _split(dataset, spec)
-    spec = decide(spec, dataset, split)
-    spec = share_time(spec, options.seconds(), configured.trained)
-    notes = [*overruled, *dataset.notes, *split.notes, *depth_notes, *_notes(spec, configured.notes)]
-    return Prepared(spec, dataset, split, tuple(notes), reader, configured.trained)
+    decided = decide(spec, dataset, split)
+    spec = share_time(decided.spec, options.seconds(), configured.trained)
+    notes = [*overruled, *dataset.notes, *split.notes, *depth_notes, *decided.describe()]
+    notes += _notes(spec, configured.notes)
+    return Prepared(spec, decided.dataset, split, tuple(notes), reader, configured.trained, dict(decided.why))
 
 
 def _decide_bit_depth(spec: AnyRunSpec, dataset: LabelledDataset) -> tuple[AnyRunSpec, tuple[str, ...]]:
@@ -82,14 +84,22 @@ def _notes(spec: AnyRunSpec, added: Sequence[str]) -> list[str]:
     """Note what a pose network does not do with the project."""
     if not isinstance(spec, RunSpec):
         return []
-    name, notes, needs = (
+    name, needs, augmenter = (
         spec.model.name,
-        [*describe_crops(spec.data), *Augmenter(spec.augmentation.decided(), spec.skeleton).notes],
         find_needs(spec.skeleton),
+        Augmenter(spec.augmentation.decided(), spec.skeleton),
     )
-    notes += added
+    notes = [*describe_crops(spec.data), *augmenter.notes, *added]
     if untrained := spec.untrained_keypoints:
         notes.append(f"never predicted, as no training image has a label of it: {', '.join(untrained)}")
+    if pairs := describe_pairs(spec.skeleton, augmenter.flip):
+        notes.append(pairs)
+    if spec.skeleton.landmarks and spec.model.view == "animal":
+        listed = ", ".join(spec.skeleton.landmarks)
+        notes.append(
+            f"{name} looks at crops around the animals: landmarks ({listed}) are learned and found only where "
+            "they lie in a crop"
+        )
     if "unique_keypoints" in needs and not spec.model.predicts_unique():
         unique = spec.skeleton.unique_keypoints
         listed = f"{', '.join(unique)} {'is' if len(unique) == 1 else 'are'}"

@@ -29,6 +29,7 @@ class Prepared(Generic[S]):
         reader: full name of the reader of the project.
         trained: trained networks that the model builds on, by the name of what they supply; they are copied.
             The others in ``spec.stages`` are trained with it.
+        decisions: why keys that were ``auto`` have their values, by key.
     """
 
     spec: S
@@ -37,12 +38,24 @@ class Prepared(Generic[S]):
     notes: tuple[str, ...]
     reader: str
     trained: Mapping[str, Run[AnyRunSpec]] = field(default_factory=dict)
+    decisions: Mapping[str, str] = field(default_factory=dict)
 
     def stages(self) -> dict[str, Prepared[AnyRunSpec]]:
         """Prepare the networks that the model builds on."""
         # On the same split: a detector that saw test images would flatter the whole model.
         names = [name for name in self.spec.builds_on() if name not in self.trained]
         return {
-            name: Prepared(run_of_stage(self.spec, name), self.dataset, self.split, (), self.reader)
+            name: Prepared(
+                run_of_stage(self.spec, name),
+                self.dataset,
+                self.split,
+                (),
+                self.reader,
+                decisions={
+                    key.removeprefix(f"stages.{name}."): why
+                    for key, why in self.decisions.items()
+                    if key.startswith((f"stages.{name}.", "skeleton."))
+                },
+            )
             for name in names
         }

@@ -8,14 +8,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pose_core.data.augment import Augmenter
-from pose_core.data.auto_sizes import auto_crop, auto_scale
+from pose_core.data.auto_augmentation import auto_views
+from pose_core.data.auto_sizes import animal_lengths, auto_crop, auto_scale
 from pose_core.data.batches import Batch, PlainBatches
 from pose_core.data.boxes import auto_min_box
-from pose_core.data.samples import DetectorSamples, ImageSamples, PoseSamples, labelled_animals
+from pose_core.data.samples import DetectorSamples, ImageSamples, PoseSamples, find_cropped
 from pose_core.data.split import Split
 from pose_core.errors import DataError
 from pose_core.model.assemble import PoseModel
@@ -29,6 +31,9 @@ from pose_core.training.prepared import Prepared
 from pose_core.training.validation import box_error, validation_error
 
 S = TypeVar("S", bound=RunBase)
+
+Decision = tuple[dict[str, Any], dict[str, str]]
+"""A partial spec, and the reason for each key that the labels decided."""
 
 STEPS = 6000
 """Optimiser steps of ``train.epochs: auto``."""
@@ -67,8 +72,11 @@ class Task(ABC, Generic[S]):
 
     @classmethod
     @abstractmethod
-    def decide(cls, spec: S, dataset: LabelledDataset, split: Split) -> dict[str, Any]:
-        """Decide every ``auto`` by the training images; gives a partial spec.
+    def decide(cls, spec: S, dataset: LabelledDataset, split: Split) -> Decision:
+        """Decide every ``auto`` by the training images.
+
+        Returns:
+            a partial spec, and the reason for each key that the labels decided.
 
         Raises:
             DataError: no training image shows what the network learns from.
@@ -100,35 +108,43 @@ class PoseTask(Task[RunSpec]):
     metric = ValidationMetric("validation_error_px", "validation error", " px", 2)
 
     @classmethod
-    def decide(cls, spec: RunSpec, dataset: LabelledDataset, split: Split) -> dict[str, Any]:
-        """Scale, smallest box, size of training windows, length of training."""
+    def decide(cls, spec: RunSpec, dataset: LabelledDataset, split: Split) -> Decision:
+        """Scale, smallest box, views, size of training windows, length of training."""
         preprocess = spec.model.preprocess
         scale = preprocess.scale
         decided: dict[str, Any] = {}
+        why: dict[str, str] = {}
+        size = _describe_size(dataset, split)
         if scale == "auto":
             # With a fixed input size the frame or the crop is fitted into it, and the scale has nothing to
             # say.
             scale = auto_scale(dataset, split.train) if preprocess.size is None else 1.0
             decided["scale"] = scale
+            if preprocess.size is None:
+                why["model.preprocess.scale"] = size
         if preprocess.min_box == "auto":
             decided["min_box"] = auto_min_box(dataset, split.train) if spec.model.view == "animal" else 0.0
         crop: dict[str, Any] = {}
         if spec.augmentation.crop.size == "auto":
             multiple = spec.model.backbone.size_multiple()
             crop["size"] = preprocess.size or auto_crop(dataset, split.train, scale, multiple)
+            if preprocess.size is None:
+                why["augmentation.crop.size"] = size
+        views = _decide_views(spec, dataset, split, why)
         samples = len(split.train)
         if spec.model.view == "animal":
-            samples = sum(labelled_animals(dataset.images[row]) for row in split.train)
+            samples = sum(len(find_cropped(dataset.images[row], dataset.skeleton)) for row in split.train)
             if not samples:
                 raise DataError(
                     f"{dataset.root}: no training image shows an animal with a labelled keypoint, which "
                     f"{spec.name} learns from; label some, or choose other training images (data.split)"
                 )
-        return {
+        content = {
             "model": {"preprocess": decided},
-            "augmentation": {"crop": crop},
+            "augmentation": {**views, "crop": crop},
             "train": _training_length(spec.train, samples),
         }
+        return content, why
 
     def samples(self, rows: tuple[int, ...], augment: bool) -> PoseSamples:
         """Whole frames or crops, as the model wants them."""
@@ -178,14 +194,14 @@ class DetectorTask(Task[DetectorRunSpec]):
     metric = ValidationMetric("validation_box_error", "validation box error (1 - IoU)")
 
     @classmethod
-    def decide(cls, spec: DetectorRunSpec, dataset: LabelledDataset, split: Split) -> dict[str, Any]:
+    def decide(cls, spec: DetectorRunSpec, dataset: LabelledDataset, split: Split) -> Decision:
         """Smallest box, size of training windows, length of training."""
         decided: dict[str, Any] = {"train": _training_length(spec.train, len(split.train))}
         if spec.min_box == "auto":
             decided["min_box"] = auto_min_box(dataset, split.train)
         if spec.augmentation.crop.size == "auto":
             decided["augmentation"] = {"crop": {"size": spec.network.size}}
-        return decided
+        return decided, {}
 
     def samples(self, rows: tuple[int, ...], augment: bool) -> DetectorSamples:
         """Whole frames with boxes."""
@@ -215,6 +231,28 @@ class DetectorTask(Task[DetectorRunSpec]):
 
 TASKS: Mapping[str, type[Task[Any]]] = {"poses": PoseTask, "boxes": DetectorTask}
 """By ``trains`` of a spec, what is done to learn that; nothing else in training asks."""
+
+
+def _describe_size(dataset: LabelledDataset, split: Split) -> str:
+    """Say how large the animals are in the training images."""
+    lengths = animal_lengths(dataset, split.train)
+    if not len(lengths):
+        return "no animal's size is known (one keypoint an animal, no boxes)"
+    median, large = np.percentile(lengths, (50, 90))
+    return f"animals are {median:.0f} px long (median), one in ten {large:.0f} or more"
+
+
+def _decide_views(
+    spec: RunSpec, dataset: LabelledDataset, split: Split, why: dict[str, str]
+) -> dict[str, Any]:
+    """Decide rotation, mirroring and zoom where the labels are to; ``why`` gets the reasons."""
+    open_keys = [key for key in ("rotation", "flip", "scale") if getattr(spec.augmentation, key) == "auto"]
+    if not open_keys:
+        return {}
+    views = auto_views(dataset, split.train, crops=spec.model.view == "animal")
+    for key in open_keys:
+        why[f"augmentation.{key}"] = views.why_scale if key == "scale" else views.why
+    return {key: getattr(views, key) for key in open_keys}
 
 
 def _training_length(spec: TrainSpec, samples: int) -> dict[str, int]:

@@ -16,7 +16,7 @@ _HEATMAPS = {"keypoints": {"type": "heatmap/heatmap", "deconv_layers": 0}}
 _SIMCC = {"keypoints": {"type": "rtmpose/simcc"}}
 _HUMAN = (384, 288)
 # The crop lies around a pose that may be wrong: the animal is anywhere in it, cut off, or of another size.
-_AUGMENTATION = {"rotation": 180.0, "scale": [0.7, 1.3], "translation": 0.12}
+_AUGMENTATION = {"scale": [0.7, 1.3], "translation": 0.12}
 # People stand upright, and the mean of CrowdPose's sigmas is smaller than what is assumed of animals.
 _HUMAN_AUGMENTATION = {**_AUGMENTATION, "rotation": 40.0}
 _HUMAN_SIGMA = 0.074

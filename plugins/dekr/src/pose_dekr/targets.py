@@ -12,9 +12,9 @@ from pose_core.maps import (
     GAUSSIAN_SUPPORT,
     KeypointWindows,
     animal_boxes,
+    lacking_keypoints,
     mask_background,
     paint_maximum,
-    present_animals,
 )
 from pose_dekr.config import HEATMAP, OFFSET, DekrTargetConfig
 
@@ -63,6 +63,8 @@ class DekrTargets(TargetGenerator):
         self.center_sigma = config.decided_center_sigma(grid.stride)
         self.radius = config.decided_radius(grid.stride)
         self.background = config.background
+        # A landmark of the frame is no part of an animal's middle.
+        self._body = list(context.skeleton.body_indices)
 
     def forward(self, labels: Labels, outputs: Mapping[str, Tensor]) -> dict[str, Target]:
         """Args:
@@ -73,7 +75,7 @@ class DekrTargets(TargetGenerator):
             ``heatmap``: values in [0, 1]; ``offset``: cells.
         """
         size = (outputs[HEATMAP].shape[-2], outputs[HEATMAP].shape[-1])
-        middles = animal_centers(labels.keypoints)
+        middles = animal_centers(labels.keypoints[:, :, self._body])
         return {HEATMAP: self._heatmaps(labels, middles, size), OFFSET: self._offsets(labels, middles, size)}
 
     def _heatmaps(self, labels: Labels, middles: Tensor, size: tuple[int, int]) -> Target:
@@ -81,8 +83,7 @@ class DekrTargets(TargetGenerator):
         cells = size[0] * size[1]
         value = middles.new_zeros(batch, k + 1, cells)
         weight = middles.new_full((batch, k + 1, cells), self.background)
-        lacks = present_animals(labels)[..., None] & ~torch.isfinite(labels.keypoints).all(-1)
-        known = mask_background(labels, lacks, self.grid, size)
+        known = mask_background(labels, lacking_keypoints(labels), self.grid, size)
         if known is not None:
             # Several times faster than filling where the mask is set.
             known = known.expand(-1, -1, *size).flatten(2)

@@ -86,7 +86,7 @@ def pose_recipes() -> Iterable[ModelRecipe]:
                 "preprocess": {"size": [256, 256]},
                 "heads": {"keypoints": {"type": "heatmap/heatmap", "deconv_layers": 0}},
             },
-            "augmentation": {"rotation": 180.0, "scale": [0.75, 1.25], "translation": 0.08},
+            "augmentation": {"scale": [0.75, 1.25], "translation": 0.08},
         },
         citations=("xiao2018simple",),
     )

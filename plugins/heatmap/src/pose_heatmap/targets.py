@@ -13,10 +13,10 @@ from pose_core.interfaces import BuildContext, Grid, Labels, Target, TargetGener
 from pose_core.maps import (
     GAUSSIAN_SUPPORT,
     KeypointWindows,
+    lacking_keypoints,
     mask_background,
     paint_maximum,
     paint_nearest_offsets,
-    present_animals,
 )
 from pose_heatmap.config import HEATMAP, LOCREF, GaussianConfig, HeatmapTargetConfig, PlateauConfig
 
@@ -61,8 +61,9 @@ class _HeatmapTargets(TargetGenerator):
 
     def _weights(self, labels: Labels, painted: Tensor, blob: float) -> Tensor:
         """1 in blobs and where the background is certain, else 0: (B, K, h, w) or (B, K, 1, 1) float32."""
-        lacks = present_animals(labels)[..., None] & ~torch.isfinite(labels.keypoints).all(-1)
-        known = mask_background(labels, lacks, self.grid, (painted.shape[-2], painted.shape[-1]))
+        known = mask_background(
+            labels, lacking_keypoints(labels), self.grid, (painted.shape[-2], painted.shape[-1])
+        )
         if known is None:
             return painted.new_ones(*painted.shape[:2], 1, 1)
         return (known if known.shape[-2:] == (1, 1) else known | (painted >= blob)).float()

@@ -20,7 +20,7 @@ class RefineStage(Stage):
     needs_frames = True
 
     def __init__(self, config: RefineConfig, context: StageContext) -> None:
-        self._refiner = Refiner(context.in_crops(), config.threshold)
+        self._refiner = Refiner(context.in_crops(), config.threshold, context.skeleton)
         self._duplicate = config.duplicate
 
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:

@@ -83,7 +83,7 @@ class TrackStage(Stage):
                 f"inference.max_animals: {argument('follow')} must know how many animals there are; set a "
                 "number"
             )
-        self._refiner = Refiner(context.in_crops(), config.threshold)
+        self._refiner = Refiner(context.in_crops(), config.threshold, context.skeleton)
         self._skeleton = context.skeleton
         self._search = EarlierStages(context.before)
         self._max_animals = context.max_animals
