@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pose_core.formats.project_writing import Example, write_project
-from pose_core.inspection.labels import summarize_labels
+from pose_core.inspection.label_counts import summarize_labels
 from pose_core.inspection.sheet import draw_suspicions
 from pose_core.inspection.suspicions import Suspicion, find_suspicions, measure_unusualness
 from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
@@ -210,7 +210,7 @@ def test_reading_and_counting_labels_imports_no_torch(doubtful: Path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
         "from pose_core.data.projects import read_with\n"
-        "from pose_core.inspection.labels import summarize_labels\n"
+        "from pose_core.inspection.label_counts import summarize_labels\n"
         "from pose_core.inspection.suspicions import find_suspicions\n"
         f"dataset, _ = read_with(Path({str(doubtful)!r}))\n"
         "summarize_labels(dataset); find_suspicions(dataset)\n"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pose_core.data.landmarks import tell_landmarks
 from pose_core.data.projects import read_with
 from pose_core.errors import ConfigError, PoseError, argument, command, readable
-from pose_core.inspection.labels import LabelSummary, summarize_labels
+from pose_core.inspection.label_counts import LabelSummary, summarize_labels
 from pose_core.inspection.suspicions import KINDS, Suspicion, find_suspicions
 from pose_core.io.files import disk_errors, make_folder
 from pose_core.structures import LabelledDataset

@@ -23,7 +23,7 @@ from pose_core.model.device import choose_device
 from pose_core.pipeline.plan import Source, make_pipeline
 from pose_core.pipeline.sources import ArraySource, as_rgb
 from pose_core.pipeline.video import VideoSource
-from pose_core.prediction.crop import Crop, GivenCrop
+from pose_core.prediction.frame_region import Crop, GivenCrop
 from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
 from pose_core.structures import ByteArray, Frame, Skeleton

@@ -11,8 +11,8 @@ from pose_core.interfaces import Writer
 from pose_core.interfaces.prediction_files import make_writer
 from pose_core.io.files import make_folder
 from pose_core.io.name_lengths import check_name
-from pose_core.prediction.crop import NONE, GivenCrop
 from pose_core.prediction.estimator import PoseEstimator, load
+from pose_core.prediction.frame_region import NONE, GivenCrop
 from pose_core.prediction.inputs import find_inputs, unique_names
 from pose_core.prediction.job import Job, Outcome, identify, name_result
 from pose_core.reporting import Reporter, current_reporter

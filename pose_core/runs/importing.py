@@ -21,7 +21,7 @@ from pose_core.interfaces import (
 from pose_core.model.build import build_model
 from pose_core.model.detector import DetectorModel
 from pose_core.model.weights import load_into
-from pose_core.runs.crops import describe_crops
+from pose_core.runs.crop_notes import describe_crops
 from pose_core.runs.new_run import check_new_run
 from pose_core.runs.run_folder import STAGES, Run
 from pose_core.specs import DetectorRunSpec, ImporterConfig, RunSpec, parse_component

@@ -1,4 +1,8 @@
-"""Decide every ``auto``: here only, once, when training starts."""
+"""Decide every ``auto`` that the labels decide: here only, once, when training starts.
+
+The depth of images is decided before, in :mod:`pose_core.training.prepare`, since it changes how they are read;
+device and workers belong to the machine.
+"""
 
 from __future__ import annotations
 

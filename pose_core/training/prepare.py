@@ -10,12 +10,12 @@ from pose_core.data.bit_depth import decide_bit_depth, with_bit_depth
 from pose_core.data.mirroring import describe_pairs
 from pose_core.data.projects import read_with
 from pose_core.data.split import Split, make_split
-from pose_core.runs.crops import describe_crops
+from pose_core.runs.crop_notes import describe_crops
 from pose_core.specs import AnyRunSpec, RunSpec
 from pose_core.specs.extra_heads import find_needs
 from pose_core.structures import LabelledDataset
+from pose_core.training.configure import configure
 from pose_core.training.decide import decide
-from pose_core.training.layers import configure
 from pose_core.training.options import TrainOptions
 from pose_core.training.prepared import Prepared
 from pose_core.training.time_limit import share_time

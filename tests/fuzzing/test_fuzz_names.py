@@ -20,7 +20,7 @@ PIECES = (
         b":",
         b"12:30:05",
         b"file:",
-        b"http://",
+        b"http:",
         b"pipe:0",
         b"concat:",
         b"data:,",

@@ -14,7 +14,7 @@ from pose_core.specs import parse_yaml
 from pose_core.structures import Region, Skeleton
 from pose_core.symmetry import symmetry_from_names
 from pose_deeplabcut.columns import UNIQUE
-from pose_deeplabcut.crops import read_crops
+from pose_deeplabcut.crop_settings import read_crops
 
 _PARTS_OF_MULTI = "MULTI!"
 _CONVERSION_TABLES = "SuperAnimalConversionTables"
