@@ -211,7 +211,7 @@ def test_a_run_without_its_source_says_what_there_is(
 ) -> None:
     crops, refines, frames = make("top_down"), make("conditional_top_down"), make("bottom_up")
     with pytest.raises(
-        ConfigError, match=r"needs boxes, and .*: add boxes=FILE \(a .* or detector=RUN \(a trained"
+        ConfigError, match=r"needs boxes, and nothing supplies them: add boxes=FILE or detector=RUN$"
     ):
         pose_core.load(crops.path, "cpu")
     with pytest.raises(

@@ -368,7 +368,7 @@ def test_prediction_reads_as_training_did_or_says_that_frames_are_dark(kind: str
         notes = Notes()
         run = make_run(tmp_path / f"run{name}", bit_depth=depth)
         estimator = pose_core.load(run, "cpu")
-        (found,) = find_inputs([path], estimator.open_video, estimator.spec.data.decided_bit_depth())
+        (found,) = find_inputs([path], estimator.open_video, estimator.spec.data.decided_bit_depth()).found
         load = next(iter(found.source.read())).load
         assert load is not None
         np.testing.assert_array_equal(load()[..., 0], DEEP >> 4 >> (4 if depth == 12 else 8))

@@ -103,7 +103,7 @@ STACKS: dict[str, Callable[[Path], Path]] = {
 @pytest.mark.parametrize("name", STACKS)
 def test_page_n_is_frame_n(name: str, tmp_path: Path) -> None:
     path = STACKS[name](tmp_path / name)
-    (found,) = find_inputs([path], VideoSource)
+    (found,) = find_inputs([path], VideoSource).found
     assert found.path == path
     assert (found.source.info.frames, found.source.info.width, found.source.info.height) == (PAGES, 72, 40)
     assert numbers(found.source) == [(n, n) for n in range(PAGES)]
@@ -140,7 +140,7 @@ def test_a_file_of_one_image_stays_one_image(name: str, tmp_path: Path) -> None:
     Image.fromarray(page(3, channels=3)).save(tmp_path / name, lossless=True)
     assert read_image_size(tmp_path / name) == (72, 40)
     assert read_number(read_image_file(tmp_path / name)) == 3
-    (found,) = find_inputs([tmp_path / name], VideoSource)
+    (found,) = find_inputs([tmp_path / name], VideoSource).found
     assert numbers(found.source) == [(0, 3)]
 
 
@@ -197,7 +197,7 @@ def test_folders_of_stacks_are_taken_file_by_file_and_mixed_ones_refused(tmp_pat
     folder.mkdir()
     for name in ("b.tif", "a.tif"):
         save(folder / name, grey())
-    found = find_inputs([folder], VideoSource)
+    found = find_inputs([folder], VideoSource).found
     assert [i.path.name for i in found] == ["a.tif", "b.tif"]
     Image.fromarray(page(0)).save(folder / "single.tif")
     with pytest.raises(DataError, match=r"one image \(single.tif ...\) and of several \(a.tif: 7 ...\)"):

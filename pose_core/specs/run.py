@@ -75,7 +75,7 @@ class DataSpec(Spec):
     crop: Region | None = Field(
         None,
         description="x1, x2, y1, y2 in whole pixels: the part of each video's frames that the project looks "
-        "at, which pose predict then predicts; null: whole frames.",
+        "at, which prediction then looks at; null: whole frames.",
     )
     video_crops: dict[str, Region] = Field(
         default_factory=dict, description="The same for single videos, by the names of their files."
