@@ -332,10 +332,12 @@ def test_training_decides_notes_and_writes_landmarks(arena: Path) -> None:
     assert prepared.dataset.skeleton == prepared.spec.skeleton
     # The corners' names say left and right, and they change places with none.
     assert prepared.spec.skeleton.symmetry == (("ear_left", "ear_right"),)
-    (note,) = (note for note in prepared.notes if "landmarks" in note)
+    (note,) = (note for note in prepared.notes if "hardly move" in note)
     assert "corner_tl, corner_tr, corner_br, corner_bl hardly move" in note
     assert "skeleton.landmarks=[corner_tl, corner_tr, corner_br, corner_bl]" in note
     assert "skeleton.landmarks" in prepared.decisions
+    (views,) = (note for note in prepared.notes if "augmentation.rotation=" in note)
+    assert "landmarks are learned from views turned by at most 25 degrees, not mirrored" in views
 
 
 def test_landmarks_are_declared_and_overruled(arena: Path, tmp_path: Path) -> None:
@@ -398,3 +400,4 @@ def test_a_run_with_landmarks_trains_and_evaluates(
     assert done.returncode == 0, done.stderr
     # The labels are those that were trained on, boxes without landmarks included.
     assert "have changed" not in done.stdout + done.stderr
+    assert "landmarks of the frame (corner_tl, corner_tr, corner_br, corner_bl, median error" in done.stdout

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pose_core.data.landmarks import LARGEST_TURN
 from pose_core.data.mirroring import describe_unpaired, find_conflicts
 from pose_core.data.pose_statistics import FEWEST_KEYPOINTS, PoseStatistics, measure_poses
 from pose_core.structures import LabelledDataset
@@ -76,6 +77,8 @@ def auto_views(dataset: LabelledDataset, rows: Sequence[int], *, crops: bool = F
     flip, mirrored = _decide_flip(dataset, told)
     scale, why_scale = _decide_scale(None if crops else told)
     why = f"{turned}: rotated by at most {rotation:g} degrees; {mirrored}"
+    if dataset.skeleton.landmarks and (rotation > LARGEST_TURN or flip):
+        why += f"; landmarks are learned from views turned by at most {LARGEST_TURN:g} degrees, not mirrored"
     return Views(rotation, flip, scale, why, why_scale)
 
 

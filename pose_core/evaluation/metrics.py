@@ -86,6 +86,8 @@ def measure(
         match_animals(labels, found, several=several) for labels, found in (own if several else pairs)
     )
     errors = keypoint_errors(pairs, matches, skeleton)
+    if skeleton.landmarks:
+        notes.append(_describe_landmarks(errors, skeleton))
     bootstrap = Bootstrap(len(pairs), spec.bootstrap, seed)
     thresholds = tuple(dict.fromkeys(spec.pck))
     failed = [labels.name for labels, found in pairs if found.missing is not None]
@@ -116,6 +118,17 @@ def measure(
         identity=compute_identity_metrics(pairs, matches, skeleton, bootstrap),
     )
     return Measured(result, errors, matches)
+
+
+def _describe_landmarks(errors: KeypointErrors, skeleton: Skeleton) -> str:
+    """Say which metrics landmarks are in, and their error, which would be lost in that of the animals."""
+    own = np.isin(errors.keypoint, [skeleton.keypoints.index(name) for name in skeleton.landmarks or ()])
+    found = errors.distance[own & errors.predicted]
+    median = f", median error {np.median(found):.2f} px" if len(found) else ""
+    names = ", ".join(skeleton.landmarks or ())
+    return (
+        f"landmarks of the frame ({names}{median}) are in the pixel errors, not in PCK and average precision"
+    )
 
 
 def _without_landmarks(pair: Pair, skeleton: Skeleton) -> Pair:
