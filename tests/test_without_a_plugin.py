@@ -312,7 +312,7 @@ def test_the_core_alone_says_what_to_install(
             ["demo", "--model", "unet", "--out", "never"],
             ["train", str(projects / "two"), "--model", "resnet_50", "--out", "never"],
             ["show", "top_down_resnet_50"],
-            ["train", str(labels), "--model", "unet", "--out", "never"],
+            ["train", str(labels), "--out", "never"],
         ]
         found = environment.ask(tmp_path, commands=commands, refused=refused, every=1)
     finally:

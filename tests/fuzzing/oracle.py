@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import pytest
 
 from pose_core.cli import main
 
@@ -267,6 +268,11 @@ def fuzz(family: str, numbers: Sequence[int], make: Make, scratch: Path, run: Ru
             tally.failures.append(_keep(family, number, example, folder, wrong))
         _log(family, number, example, ended, wrong, folder)
     return tally
+
+
+def parts(in_time: int, count: int = 10) -> list[Any]:
+    """The parts of a family; those beyond ``in_time`` are marked ``rest``: CI has no time for them."""
+    return [pytest.param(n, marks=pytest.mark.rest if n >= in_time else ()) for n in range(count)]
 
 
 def chosen(numbers: Sequence[int]) -> Sequence[int]:

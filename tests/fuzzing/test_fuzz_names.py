@@ -11,7 +11,7 @@ import pytest
 
 from .conftest import Material, copy
 from .mutate import put
-from .oracle import Example, check, fuzz
+from .oracle import Example, check, fuzz, parts
 
 FAMILY = "names"
 
@@ -184,8 +184,8 @@ def test_fuzz_some_names(material: Material, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", parts(in_time=1))
 @pytest.mark.usefixtures("only_prepared")
 def test_fuzz_2900_names(material: Material, tmp_path: Path, part: int) -> None:
-    numbers = range(725 * part, 725 * (part + 1))
+    numbers = range(290 * part, 290 * (part + 1))
     check(fuzz(FAMILY, numbers, lambda rng, folder: make_names(material, rng, folder), tmp_path))

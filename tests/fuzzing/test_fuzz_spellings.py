@@ -10,7 +10,7 @@ import pytest
 
 from .conftest import Material, copy, rows_of
 from .mutate import put
-from .oracle import Example, check, fuzz
+from .oracle import Example, check, fuzz, parts
 
 FAMILY = "spellings"
 
@@ -193,8 +193,8 @@ def test_fuzz_some_spellings(material: Material, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", parts(in_time=2))
 @pytest.mark.usefixtures("only_prepared")
 def test_fuzz_2900_spellings(material: Material, tmp_path: Path, part: int) -> None:
-    numbers = range(725 * part, 725 * (part + 1))
+    numbers = range(290 * part, 290 * (part + 1))
     check(fuzz(FAMILY, numbers, lambda rng, folder: make_spelling(material, rng, folder), tmp_path))

@@ -55,7 +55,7 @@ def test_stale_numbers_without_cropping_change_nothing(single: Any, said: dict[s
     single.configure(**said, x1=0, x2=640, y1=277, y2=624, video_sets={"a.avi": {"crop": "garbage"}})
     dataset = single.read()
     assert (dataset.crop, dataset.video_crops) == (None, {})
-    assert not [note for note in prepare(single.root, "unet").notes if "crop" in note]
+    assert not [note for note in prepare(single.root, "unet").notes if "crops videos" in note]
 
 
 @pytest.mark.parametrize(
