@@ -51,10 +51,14 @@ def choose_stream(container: InputContainer) -> VideoStream | None:
             for packet in container.demux(videos):
                 counts[packet.stream_index] += bool(packet.size)
     most = max(counts.values())
-    return max(
-        (s for s in videos if 2 * counts[s.index] >= most),
-        key=lambda s: (bool(s.disposition & Disposition.default), s.width * s.height, -s.index),
-    )
+    return max((s for s in videos if 2 * counts[s.index] >= most), key=_rank_video)
+
+
+def _rank_video(stream: VideoStream) -> tuple[bool, int, int]:
+    # Where no codec is known, see below, streams have no size.
+    known = getattr(stream, "codec_context", None) is not None
+    size = stream.width * stream.height if known else 0
+    return bool(stream.disposition & Disposition.default), size, -stream.index
 
 
 def count_videos(container: InputContainer) -> int:

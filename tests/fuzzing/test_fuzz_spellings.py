@@ -80,6 +80,8 @@ def _spell_cells(rows: list[list[str]], rng: random.Random, first_row: int, firs
     kind = rng.choice(("nothing", "nothing", "number", "gap", "name"))
     cells = [(r, c) for r in range(first_row, len(rows)) for c in range(first_column, len(rows[r]))]
     for r, c in rng.sample(cells, min(len(cells), rng.choice((1, 2, 6)))):
+        if c >= len(rows[r]):  # it is in the gap already
+            continue
         if kind == "nothing":
             rows[r][c] = rng.choice(NOTHING)
         elif kind == "number":
