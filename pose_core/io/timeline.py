@@ -56,6 +56,9 @@ from pose_core.io.packets import (
 # In order of storage, times go back by less than this many packets unless another recording begins.
 _LONGEST_REORDERING = 17
 
+# Bytes of an AVI file that a frame takes at least, and the frames of a day at 100 a second.
+_SMALLEST_CHUNK, _MOST_LOST = 8, 8_640_000
+
 CAREFUL_DECODERS = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "vvc"})
 """Codecs whose decoders give nothing until they have what a frame refers to. Others make pictures of nothing."""
 
@@ -335,8 +338,10 @@ def _count_unread(path: Path, container: InputContainer, stream: VideoStream, ta
             return 0
         # An empty entry is a dropped frame.
         return max(0, sum(e.size > 0 for e in stream.index_entries) - len(table))
-    if container.format.name == "avi" and find_joints(path)[-1] > path.stat().st_size:
+    if container.format.name == "avi" and (gone := find_joints(path)[-1] - path.stat().st_size) > 0:
         places = int(np.nanmax(table.decoded_at, initial=-1)) + 1
         # The header counts places, of which some may be empty.
-        return round(max(0, stream.frames - places) * len(table) / max(places, 1))
+        lost = round(max(0, stream.frames - places) * len(table) / max(places, 1))
+        # A count that what is gone has no room for is damaged itself.
+        return lost if lost <= min(gone // _SMALLEST_CHUNK, _MOST_LOST) else 0
     return 0
