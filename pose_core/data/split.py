@@ -149,7 +149,10 @@ def _split_by_file(
 
 def read_split_lists(path: Path) -> dict[str, list[str]]:
     """Read the lists of the file, by part."""
-    content, lines = read_yaml(path)
+    try:
+        content, lines = read_yaml(path)
+    except ConfigError as error:
+        raise ConfigError(f"data.split.file: {error}") from None
     if not content:
         raise ConfigError(f"{path}: is empty; write lists 'train', 'validation' and 'test' of image names")
     for key, names in content.items():

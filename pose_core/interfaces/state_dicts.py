@@ -48,6 +48,13 @@ def without_common_prefix(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, T
         yield state
 
 
+def _stored_values(tensor: Tensor) -> Tensor:
+    # An expanded tensor repeats its memory, and a copy of it might need terabytes.
+    if tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes():
+        return tensor
+    return torch.empty(0, dtype=tensor.dtype).set_(tensor.untyped_storage())
+
+
 def find_non_finite(tensors: Mapping[str, Tensor]) -> str:
     """Find the first tensor with NaN or infinite values.
 
@@ -57,7 +64,11 @@ def find_non_finite(tensors: Mapping[str, Tensor]) -> str:
     for name, tensor in tensors.items():
         # Sparse, quantized and meta tensors are refused elsewhere, and do not take this question.
         plain = not tensor.is_meta and not tensor.is_quantized and tensor.layout is torch.strided
-        if plain and tensor.is_floating_point() and not bool(torch.isfinite(tensor.float()).all()):
+        if (
+            plain
+            and tensor.is_floating_point()
+            and not bool(torch.isfinite(_stored_values(tensor).float()).all())
+        ):
             return name
     return ""
 
