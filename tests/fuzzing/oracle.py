@@ -271,7 +271,7 @@ def fuzz(family: str, numbers: Sequence[int], make: Make, scratch: Path, run: Ru
 
 
 def parts(in_time: int, count: int = 10) -> list[Any]:
-    """The parts of a family; those beyond ``in_time`` are marked ``rest``: CI has no time for them."""
+    """The parts of a family; those from ``in_time`` on are marked ``rest`` and run in ``make test-all`` only."""
     return [pytest.param(n, marks=pytest.mark.rest if n >= in_time else ()) for n in range(count)]
 
 

@@ -116,7 +116,7 @@ def test_fuzz_some_containers(material: Material, videos: list[Path], tmp_path: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", parts(in_time=2))
+@pytest.mark.parametrize("part", parts(in_time=10))
 def test_fuzz_2900_containers(material: Material, videos: list[Path], tmp_path: Path, part: int) -> None:
     numbers = range(290 * part, 290 * (part + 1))
     check(fuzz(FAMILY, numbers, lambda rng, folder: make_container(material, videos, rng, folder), tmp_path))

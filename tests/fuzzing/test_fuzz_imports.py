@@ -20,7 +20,7 @@ from .conftest import Models, copy
 from .hdf import Bomb
 from .mutate import get, paths, put, spoil_bytes, spoil_place, spoil_tree, spoil_yaml
 from .odd import RAW_YAML, TEXTS, odd_values
-from .oracle import Example, check, fuzz
+from .oracle import Example, check, fuzz, parts
 from .run_files import spoil_checkpoint
 
 FAMILY = "imports"
@@ -322,7 +322,7 @@ def test_fuzz_some_imports(models: Models, tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", parts(in_time=3, count=4))
 def test_fuzz_1000_imports(
     models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:

@@ -188,7 +188,7 @@ def test_fuzz_some_names(material: Material, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", parts(in_time=1))
+@pytest.mark.parametrize("part", parts(in_time=10))
 @pytest.mark.usefixtures("only_prepared")
 def test_fuzz_2900_names(material: Material, tmp_path: Path, part: int) -> None:
     numbers = range(290 * part, 290 * (part + 1))
