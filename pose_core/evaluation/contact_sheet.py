@@ -134,14 +134,7 @@ def _panel(
     # Those that the model cannot find have no metrics and no colour.
     unique = _unique_points(labels, found) if len(colours) > k else []
     shown.extend(unique)
-    window = view(np.concatenate(shown), labels.width, labels.height)
-    axes.set_facecolor(FAINT)
-    axes.tick_params(left=False, bottom=False, labelleft=False, labelbottom=False)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    # An image that cannot be read has been reported with the metrics; its labels are drawn on grey.
-    with suppress(DataError):
-        axes.imshow(read_image(labels.image), interpolation="bilinear")
+    window = show_window(axes, labels, np.concatenate(shown))
     outline = [withStroke(linewidth=2.8, foreground="black")]
     # Many keypoints need smaller signs to be told apart.
     size = 1.0 if sum(int(present_keypoints(p).sum()) for p in shown) <= 40 else 0.7
@@ -170,10 +163,6 @@ def _panel(
         axes.plot(*guess[at].T, "x", color="white", markersize=6, mew=1.6, zorder=3, path_effects=outline)
     if len(unique):
         draw(unique[0], unique[1], colours[k:])
-    x0, y0, x1, y1 = window
-    axes.set_xlim(x0, x1)
-    axes.set_ylim(y1, y0)
-    axes.set_aspect("equal")
     _scale_bar(axes, window)
 
 
@@ -203,6 +192,33 @@ def view(points: npt.NDArray[np.float64], width: int, height: int) -> tuple[floa
     )
     (x0, y0), (x1, y1) = corner.tolist(), (corner + side).tolist()
     return x0, y0, x1, y1
+
+
+def show_window(
+    axes: Axes, labels: LabelledImage, points: npt.NDArray[np.float64]
+) -> tuple[float, float, float, float]:
+    """Show the part of an image around some points, without ticks and frame.
+
+    Args:
+        axes: to draw on.
+        labels: the image.
+        points: (P, 2) pixels of the image, NaN where missing.
+
+    Returns:
+        x0, y0, x1, y1 of what is shown.
+    """
+    x0, y0, x1, y1 = window = view(points, labels.width, labels.height)
+    axes.set_facecolor(FAINT)
+    axes.tick_params(left=False, bottom=False, labelleft=False, labelbottom=False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    # Whether an image can be read is reported elsewhere; its labels are drawn on grey then.
+    with suppress(DataError):
+        axes.imshow(read_image(labels.image), interpolation="bilinear")
+    axes.set_xlim(x0, x1)
+    axes.set_ylim(y1, y0)
+    axes.set_aspect("equal")
+    return window
 
 
 def _scale_bar(axes: Axes, window: tuple[float, float, float, float]) -> None:

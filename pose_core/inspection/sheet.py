@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patheffects import withStroke
 
-from pose_core.data.images import read_image
 from pose_core.data.palette import keypoint_colours, to_hex
-from pose_core.errors import DataError
-from pose_core.evaluation.contact_sheet import view
-from pose_core.evaluation.plots import FAINT, INK, style
+from pose_core.evaluation.contact_sheet import show_window
+from pose_core.evaluation.plots import INK, style
 from pose_core.inspection.suspicions import Suspicion
 from pose_core.structures import LabelledDataset, present_keypoints
 
@@ -24,7 +21,6 @@ IMAGES = 12
 """Images on a sheet."""
 
 _COLUMNS = 4
-# Of the longer side of the box around an animal, on each side; a label that is far off belongs to it.
 _RING = withStroke(linewidth=3, foreground="black")
 
 
@@ -71,14 +67,7 @@ def _draw_animal(axes: Axes, dataset: LabelledDataset, found: Sequence[Suspicion
     image, animal = dataset.images[found[0].image], found[0].animal
     points = image.instances.keypoints.astype(np.float64)
     own = points if animal is None else points[animal : animal + 1]
-    x0, y0, x1, y1 = view(own.reshape(-1, 2), image.width, image.height)
-    axes.set_facecolor(FAINT)
-    axes.tick_params(left=False, bottom=False, labelleft=False, labelbottom=False)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    # The labels are in doubt whether or not the image can be read; they are drawn on grey then.
-    with suppress(DataError):
-        axes.imshow(read_image(image.image), interpolation="bilinear")
+    show_window(axes, image, own.reshape(-1, 2))
     colours = [to_hex(colour) for colour in keypoint_colours(dataset.skeleton.num_keypoints)]
     doubtful = {keypoint for suspicion in found for keypoint in suspicion.keypoints}
     for pose in own:
@@ -96,9 +85,6 @@ def _draw_animal(axes: Axes, dataset: LabelledDataset, found: Sequence[Suspicion
                     dataset.skeleton.keypoints[keypoint], (x, y), xytext=(9, 7), textcoords="offset points",
                     fontsize=8, color="white", path_effects=[_RING], zorder=6, annotation_clip=True,
                 )  # fmt: skip
-    axes.set_xlim(x0, x1)
-    axes.set_ylim(y1, y0)
-    axes.set_aspect("equal")
     name = image.name if len(image.name) <= 34 else f"…{image.name[-33:]}"
     axes.set_title(
         f"{name}\n{_fold(found[0].reason)}", fontsize=8.5, fontweight="normal", loc="left", color=INK
