@@ -173,6 +173,10 @@ def config_with(kind: str, name: str, without: str) -> dict[str, Any]:
             return {"data": {"reader": here}, "model": model}
         case "detector":
             return {"stages": {"detector": {"network": here}}, "model": model}
+        case "stage":
+            return {"inference": {"stages": {"crops": here}}, "model": model}
+        case _:
+            raise NotImplementedError(f"where a configuration names a {kind}")
     return {"model": model}
 
 
