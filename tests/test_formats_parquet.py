@@ -184,6 +184,17 @@ def test_a_damaged_table_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_column_whose_name_is_no_text_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    writer = ParquetWriter(ParquetConfig())
+    writer.write(path, header(1), [make_frame(0, 1, np.random.default_rng(0))])
+    path.write_bytes(path.read_bytes().replace(b"status", b"\xfftatus"))
+    assert not writer.reads(path)
+    with pytest.raises(DataError, match="not readable as Parquet") as caught:
+        writer.read(path)
+    assert "\n" not in str(caught.value)
+
+
 def test_it_is_found_by_its_name() -> None:
     component = get_catalog().component("writer", "parquet")
     assert component.full_name == "core/parquet"

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -128,6 +129,17 @@ def test_a_video_is_written_into_one_file_or_not_at_all(name: str, tmp_path: Pat
     with pytest.raises(ValueError, match=r"format"):
         create_container(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_whose_name_begins_like_an_option_is_that_file(pose: Any, tmp_path: Path) -> None:
+    (tmp_path / "-v.avi").write_bytes(b"no video")
+    assert pose.refuses("predict", "run", "-v.avi", "--out", "o") == pose.refuses(
+        "predict", "run", "./-v.avi", "--out", "o"
+    )
+    # What is an option stays one, and what does not exist is called none.
+    (tmp_path / "-o").touch()
+    for argument in ("-o", "-other.avi"):
+        assert f"No such option: {argument[:2]}" in pose("predict", "run", argument, "--out", "o").stderr
 
 
 def test_a_pattern_in_a_name_reads_no_other_files(tmp_path: Path) -> None:

@@ -187,6 +187,20 @@ def test_a_folder_of_images_becomes_a_video(tmp_path: Path) -> None:
     assert not (tmp_path / "again.mp4").exists()
 
 
+@pytest.mark.parametrize(("bit_depth", "brightness"), [(None, 255 / 16), (12, 255.0)])
+def test_deep_images_are_drawn_as_bright_as_they_were_seen(
+    bit_depth: int | None, brightness: float, tmp_path: Path
+) -> None:
+    folder = tmp_path / "shots"
+    folder.mkdir()
+    for i in range(3):
+        cv2.imwrite(str(folder / f"{i}.png"), np.full((48, 64), 4095, np.uint16))
+    write_predictions(tmp_path / "p.parquet", folder, 3)
+    render(tmp_path / "p.parquet", folder, tmp_path / "drawn.mp4", bit_depth=bit_depth)
+    pictures = [f.load() for f in VideoSource(tmp_path / "drawn.mp4").read() if f.load is not None]
+    assert np.median(np.stack(pictures)) == pytest.approx(brightness, abs=3)
+
+
 def test_predictions_of_another_video_are_one_line(tmp_path: Path) -> None:
     video, table = tmp_path / "v.mp4", tmp_path / "p.parquet"
     write_numbered_video(video, 8)

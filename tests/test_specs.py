@@ -96,7 +96,10 @@ def test_what_is_written_uses_full_names_and_reads_back(tmp_path: Path) -> None:
             r"model\.preprocess\.view: follows from model\.method.*line 2",
         ),
         ("trane: 3\n", r"trane: unknown key; did you mean trains? or trains?\?"),
-        ("train:\n  batch_size: 0\n", r"train\.batch_size: .*must be at least 1, not 0 \(.*line 2\)"),
+        (
+            "train:\n  batch_size: 0\n",
+            r"train\.batch_size: .*must be greater than 0 or .auto., not 0 \(.*line 2\)",
+        ),
         ("train:\n  max_time: soon\n", r"train\.max_time: must be a time such as 90s.*line 2"),
         (
             "model:\n  backbone:\n    output_stride: 3\n",

@@ -12,7 +12,9 @@ import typer
 def import_(
     importer: Annotated[
         str,
-        typer.Argument(metavar="TOOL", help="The tool that trained it, such as deeplabcut."),
+        typer.Argument(
+            metavar="TOOL", help="The tool that trained it, by the name of the plugin's importer."
+        ),
     ],
     snapshot: Annotated[Path, typer.Argument(metavar="SNAPSHOT", help="The file with its weights.")],
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder of the run; made if needed.")],
@@ -40,7 +42,7 @@ def import_(
     never run.
 
     \b
-    pose import deeplabcut snapshot-best-100.pt --out runs/old
+    pose import TOOL snapshot-best-100.pt --out runs/old
     """
     from rich.console import Console
 

@@ -10,6 +10,7 @@ import errno
 import io
 import logging
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -37,6 +38,8 @@ from pose_core.errors import PoseError, readable, speak_command_line
 from pose_core.io.files import explain_disk_error
 from pose_core.plugins import describe_defect
 from pose_core.reporting import set_reporter
+
+_OPTION = r"-[a-zA-Z]|--[a-z][a-z-]*(=.*)?|-"
 
 app = typer.Typer(
     name="pose",
@@ -95,7 +98,7 @@ def _run(reporter: TerminalReporter) -> None:
     logging.getLogger("pose_core").addHandler(warnings)
     try:
         try:
-            app()
+            app(args=_tell_files_from_options(sys.argv[1:]))
         finally:
             # Before the error is printed: a bar would be drawn over it.
             reporter.close()
@@ -124,6 +127,14 @@ def _run(reporter: TerminalReporter) -> None:
     except Exception as error:
         error.add_note(describe_defect(error))
         raise
+
+
+def _tell_files_from_options(arguments: list[str]) -> list[str]:
+    """Write ``./-x.avi`` for ``-x.avi`` where there is such a file and the name is no option's."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    files = (a for a in arguments[:end] if a.startswith("-") and not re.fullmatch(_OPTION, a))
+    found = {a for a in files if os.path.lexists(a)}
+    return [f"./{a}" if a in found else a for a in arguments[:end]] + arguments[end:]
 
 
 class _Lines(logging.Formatter):

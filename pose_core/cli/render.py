@@ -32,11 +32,29 @@ def render(
             show_default=False,
         ),
     ] = None,
+    bit_depth: Annotated[
+        int | None,
+        typer.Option(
+            min=9,
+            max=16,
+            metavar="BITS",
+            help="Bits that 16-bit images use, where the file does not say; as data.bit_depth of the run.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if it exists.")] = False,
 ) -> None:
     """Draw predictions into their video."""
     from pose_core.escapes import escape_line
     from pose_core.prediction.render import render as render_video
 
-    render_video(predictions, video, out, threshold=threshold, radius=radius, overwrite=overwrite)
+    render_video(
+        predictions,
+        video,
+        out,
+        threshold=threshold,
+        radius=radius,
+        bit_depth=bit_depth,
+        overwrite=overwrite,
+    )
     print(escape_line(out))

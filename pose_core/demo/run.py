@@ -189,7 +189,7 @@ class _Demo:
         # Prepared twice: the number of epochs follows from the number of training images, which the split
         # decides.
         prepared = prepare(project, self.model, assignments=SETTINGS, options=self._limits(1))
-        steps_an_epoch = -(-len(prepared.split.train) // prepared.spec.train.batch_size)
+        steps_an_epoch = -(-len(prepared.split.train) // prepared.spec.train.decided().batch_size)
         prepared = prepare(
             project, self.model, assignments=SETTINGS, options=self._limits(-(-STEPS // steps_an_epoch))
         )

@@ -12,6 +12,8 @@ from pathlib import Path
 import torch
 
 from pose_core import __version__
+from pose_core.catalog import get_catalog
+from pose_core.catalog.composition import CORE
 from pose_core.demo import folder as names
 from pose_core.demo.report import Clip, DemoReport, KeypointRow, Picture, Step, Tile
 from pose_core.evaluation.results import Estimate, EvaluationResult
@@ -110,7 +112,7 @@ def compose_closing_lines(demo: DemoResults) -> list[str]:
         "",
         *(f"  {path:<{width}}  {what}" for path, what in made),
         "",
-        "your own project (DeepLabCut, COCO, or a folder like the demo's project):",
+        f"your own project ({_list_formats()}, or a folder like the demo's project):",
         *(
             f"  {line}"
             for _, command in _list_steps(demo.model, _find_command())
@@ -180,7 +182,7 @@ def _list_files(demo: DemoResults) -> list[tuple[str, str]]:
 
 def _list_steps(model: str, pose: str) -> list[tuple[str, str]]:
     # VIDEO.mp4 gives VIDEO.parquet: predictions are named after their videos.
-    own = "Train on your labelled project: a DeepLabCut config.yaml, a COCO file, or a folder like the demo's project."
+    own = f"Train on your labelled project: {_list_formats()}, or a folder like the demo's project."
     predict = f"{pose} predict my-run VIDEO.mp4 --out predictions"
     draw = f"{pose} render predictions/VIDEO.parquet VIDEO.mp4 --out labelled.mp4"
     return [
@@ -188,6 +190,12 @@ def _list_steps(model: str, pose: str) -> list[tuple[str, str]]:
         ("Measure it on the images that were kept for the test.", f"{pose} evaluate my-run"),
         ("Predict a video, and draw the result into it.", f"{predict}\n{draw}"),
     ]
+
+
+def _list_formats() -> str:
+    """List the formats that plugins read, by the names of their readers."""
+    readers = get_catalog().components("reader")
+    return ", ".join(r.name for r in readers if r.plugin.name != CORE) or "any format that a plugin reads"
 
 
 def _find_command() -> str:

@@ -36,7 +36,7 @@ class ErrorMetrics:
     Attributes:
         count: number of keypoints.
         mean, median: of the Euclidean distance.
-        rms: root of the mean squared distance. (DeepLabCut prints the *mean* distance under the name RMSE.)
+        rms: root of the mean squared distance. (Some tools print the *mean* distance under that name.)
         percentiles: distance by percentile; None where there are no keypoints.
     """
 

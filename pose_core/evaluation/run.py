@@ -160,7 +160,7 @@ def evaluate_detector(
     """
     images = split_images(run, split, data)
     # Images of different sizes are shown at different sizes where the detector takes any: one by one then.
-    at_once = (batch_size or run.spec.train.batch_size) if run.spec.network.size is not None else 1
+    at_once = (batch_size or run.spec.train.decided().batch_size) if run.spec.network.size is not None else 1
     pipeline = make_detector_pipeline(run, choose_device(device), at_once)
     frames = _predict_frames(pipeline, split, images, reporter)
     labels = [images.dataset.images[row] for row in images.rows]

@@ -48,6 +48,9 @@ from pose_core.io.files import parse_json
 from pose_core.structures import Frame, Instances, Skeleton
 
 KEY = b"pose_core"
+
+# The names of columns in a spoilt footer may be no text.
+_UNREADABLE = (OSError, pa.ArrowException, UnicodeDecodeError)
 FORMAT = "pose_core predictions"
 VERSION = 1
 
@@ -98,7 +101,7 @@ class ParquetWriter(Writer):
             return False
         try:
             return KEY in (_read_schema(path).metadata or {})
-        except (OSError, pa.ArrowException):
+        except _UNREADABLE:
             return False
 
     def read(self, path: Path) -> PredictionsStream:
@@ -126,7 +129,7 @@ class ParquetPredictions(PredictionsStream):
             schema = _read_schema(path)
         except FileNotFoundError:
             raise DataError(f"{path}: no such file; check the path") from None
-        except (OSError, pa.ArrowException) as error:
+        except _UNREADABLE as error:
             raise DataError(
                 f"{path}: not readable as Parquet ({_shorten_error(error)}); predict again"
             ) from None
@@ -157,7 +160,7 @@ class ParquetPredictions(PredictionsStream):
                     yield from _make_frames(table.slice(0, whole), skeleton)
             if left is not None:
                 yield from _make_frames(left, skeleton)
-        except (OSError, pa.ArrowException, KeyError) as error:
+        except (*_UNREADABLE, KeyError) as error:
             raise DataError(f"{self.path}: damaged ({_shorten_error(error)}); predict again") from None
 
 

@@ -71,7 +71,7 @@ def estimate_training(prepared: Prepared[AnyRunSpec]) -> TrainingEstimate:
     seconds = 0.0
     for _ in range(2):
         start = time.perf_counter()
-        rows = [i % len(samples) for i in range(spec.train.batch_size)]
+        rows = [i % len(samples) for i in range(train.batch_size)]
         batch = collate([samples[row] for row in rows]).to(device)
         torch.autograd.backward(torch.stack(list(task.losses(network, batch).values())).sum())
         if device.type == "cuda":
@@ -80,7 +80,7 @@ def estimate_training(prepared: Prepared[AnyRunSpec]) -> TrainingEstimate:
         seconds = time.perf_counter() - start
         if seconds > _PATIENCE:
             break
-    steps_an_epoch = max(1, math.ceil(len(samples) / (spec.train.batch_size * spec.train.devices)))
+    steps_an_epoch = max(1, math.ceil(len(samples) / (train.batch_size * train.devices)))
     return TrainingEstimate(device.type, seconds, steps_an_epoch * train.epochs, _peak_memory(device))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
@@ -47,6 +48,7 @@ def render(
     *,
     threshold: float = 0.2,
     radius: float | None = None,
+    bit_depth: int | None = None,
     overwrite: bool = False,
     reporter: Reporter | None = None,
 ) -> None:
@@ -60,6 +62,7 @@ def render(
         out: video file to write; its ending names the container (.mp4 ...).
         threshold: keypoints with a lower score are left out.
         radius: of the keypoints in pixels; by default fitting the frame.
+        bit_depth: bits that 16-bit images use where the file does not say; None: all 16.
         overwrite: replace ``out`` if it exists.
         reporter: is told how far it is, in frames.
 
@@ -72,7 +75,7 @@ def render(
     if out.is_dir():
         raise PoseError(f"{out}: is a folder; name a video file in it")
     stream = open_predictions(predictions)
-    inputs = find_inputs([video], VideoSource)
+    inputs = find_inputs([video], partial(VideoSource, bit_depth=bit_depth), bit_depth)
     if len(inputs.found) != 1:
         raise DataError(f"{video}: holds {len(inputs.found)} videos; name one of them")
     source = inputs.found[0].source

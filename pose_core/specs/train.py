@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
 from pydantic_core import PydanticCustomError
@@ -26,6 +26,9 @@ def parse_duration(value: object) -> object:
 
 # Not a timedelta: pydantic reads those as ISO 8601 (PT10M), which users do not type.
 Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
+
+Rate = Annotated[float, Field(gt=0)]
+"""A learning rate."""
 
 
 class CropSpec(Spec):
@@ -130,7 +133,17 @@ class OptimizerSpec(Spec):
     """Optimiser of all parameters."""
 
     name: Literal["adamw", "adam", "sgd"] = "adamw"
-    lr: float = Field(1e-3, gt=0, description="Highest learning rate.")
+    BASE_BATCH: ClassVar[int] = 8
+    """Images a step that ``base_lr`` is for."""
+
+    lr: Rate | Literal["auto"] = Field(
+        "auto",
+        description="Highest learning rate; auto: base_lr, more for larger batches and less for smaller ones "
+        "(by the square root of their size; sgd: in proportion).",
+    )
+    base_lr: Rate = Field(
+        1e-3, description="The learning rate for batches of 8, from which lr: auto goes out."
+    )
     weight_decay: float = Field(1e-4, ge=0, description="Not applied to biases and normalisation parameters.")
     momentum: float = Field(0.9, ge=0, lt=1, description="For sgd.")
 
@@ -149,12 +162,15 @@ class TrainSpec(Spec):
     """Settings of the training."""
 
     epochs: PositiveInt | Literal["auto"] = Field(
-        "auto", description="Passes over the training images; auto: about 6000 steps."
+        "auto", description="Passes over the training images; auto: about 6000 steps, and at least 10 passes."
     )
     max_time: Seconds | None = Field(
         None, description="Stop after this time (90s, 10m, 2h); the schedule fits into it."
     )
-    batch_size: int = Field(8, ge=1, description="Images a step, on each device.")
+    batch_size: PositiveInt | Literal["auto"] = Field(
+        "auto",
+        description="Images a step, on each device; auto: 8, above 3000 training images 16, above 10000 32.",
+    )
     # Not None: a run must be repeatable even by a user who does not think of it.
     seed: int = Field(0, ge=0, description="Of initial weights, split, order and augmentation.")
     optimizer: OptimizerSpec = Field(default_factory=OptimizerSpec)
@@ -203,21 +219,31 @@ class TrainSpec(Spec):
     )
 
     def decided(self) -> DecidedTrainSpec:
-        """The same, with the length of training decided.
+        """The same, with steps and learning rate decided.
 
         Raises:
             ConfigError: it is not decided yet.
         """
         # Devices and workers may stay auto: they depend on the machine, not on the data, and a run may go
         # on on another.
-        for key in ("epochs", "validate_every"):
+        for key in ("epochs", "batch_size", "validate_every"):
             if getattr(self, key) == "auto":
                 raise make_auto_error(f"train.{key}")
+        if self.optimizer.lr == "auto":
+            raise make_auto_error("train.optimizer.lr")
         return DecidedTrainSpec.model_validate(self.model_dump())
 
 
+class DecidedOptimizerSpec(OptimizerSpec):
+    """The same with a learning rate that is decided."""
+
+    lr: Rate
+
+
 class DecidedTrainSpec(TrainSpec):
-    """The same with a length of training that is decided."""
+    """The same with steps that are decided."""
 
     epochs: PositiveInt
+    batch_size: PositiveInt
+    optimizer: DecidedOptimizerSpec
     validate_every: PositiveInt

@@ -30,6 +30,7 @@ from pose_core.runs.new_run import check_new_run
 from pose_core.runs.run_folder import CONFIG, HISTORY, Run
 from pose_core.runs.start import start_from
 from pose_core.specs import RunBase, TrainSpec
+from pose_core.specs.train import DecidedTrainSpec
 from pose_core.specs.yaml_file import read_run
 from pose_core.training.best_checkpoint import BestCheckpoint, checkpoint_path
 from pose_core.training.calibrate import CALIBRATED
@@ -106,30 +107,30 @@ def train_network(
         return run
     network.to(memory_format=torch.channels_last)
     samples = task.samples(prepared.split.train, augment=True)
-    length = spec.train.decided()
-    steps_an_epoch = max(1, math.ceil(len(samples) / (spec.train.batch_size * spec.train.devices)))
-    schedule = ScheduleCallback(spec.train, steps_an_epoch * length.epochs)
+    train = spec.train.decided()
+    steps_an_epoch = max(1, math.ceil(len(samples) / (train.batch_size * train.devices)))
+    schedule = ScheduleCallback(train, steps_an_epoch * train.epochs)
     rows = prepared.split.validation
-    shared = rows[rank() :: spec.train.devices]
-    validation = PlainBatches(task.samples(shared, augment=False), spec.train.batch_size) if rows else None
-    best_checkpoint = BestCheckpoint(run, length, task.metric, validation, schedule)
+    shared = rows[rank() :: train.devices]
+    validation = PlainBatches(task.samples(shared, augment=False), train.batch_size) if rows else None
+    best_checkpoint = BestCheckpoint(run, train, task.metric, validation, schedule)
     with _Quiet(), disk_errors(out, again=f"run the same command again with {argument('resume', True)}"):
         trainer = lightning.Trainer(
             accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.type],
-            devices=spec.train.devices if device.index is None else [device.index],
+            devices=train.devices if device.index is None else [device.index],
             strategy=(
                 # Without find_unused_parameters DDP refuses a step in which a parameter had no part.
                 DDPStrategy(
                     find_unused_parameters=True,
                     process_group_backend="gloo" if device.type == "cpu" else "nccl",
                 )
-                if spec.train.devices > 1
+                if train.devices > 1
                 else "auto"
             ),
-            sync_batchnorm=spec.train.devices > 1 and device.type == "cuda",
-            precision=spec.train.precision,
-            max_epochs=length.epochs,
-            gradient_clip_val=spec.train.gradient_clip,
+            sync_batchnorm=train.devices > 1 and device.type == "cuda",
+            precision=train.precision,
+            max_epochs=train.epochs,
+            gradient_clip_val=train.gradient_clip,
             callbacks=[schedule, best_checkpoint, TrainingProgress(reporter, schedule, best_checkpoint)],
             logger=loggers,
             # BestCheckpoint writes them, and EpochSampler shares the rows out.
@@ -146,7 +147,7 @@ def train_network(
         try:
             trainer.fit(
                 Training(network, task),
-                _load_batches(samples, spec.train, trainer, device),
+                _load_batches(samples, train, trainer, device),
                 ckpt_path=checkpoint if resuming else None,
                 weights_only=True,
             )
@@ -179,7 +180,7 @@ def train_network(
 
 
 def _load_batches(
-    samples: ImageSamples, train: TrainSpec, trainer: lightning.Trainer, device: torch.device
+    samples: ImageSamples, train: DecidedTrainSpec, trainer: lightning.Trainer, device: torch.device
 ) -> DataLoader[Any]:
     if isinstance(train.workers, int):
         workers = train.workers

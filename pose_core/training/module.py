@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pose_core.data.batches import Batch
 from pose_core.errors import ConfigError
-from pose_core.specs import OptimizerSpec
+from pose_core.specs.train import DecidedOptimizerSpec
 from pose_core.training.ema import update_average
 from pose_core.training.task import Task
 
@@ -27,7 +27,7 @@ class Training(lightning.LightningModule):
     def __init__(self, model: nn.Module, task: Task[Any]) -> None:
         super().__init__()
         self.model = model
-        self.train_spec = task.prepared.spec.train
+        self.train_spec = task.prepared.spec.train.decided()
         self.ema = self.train_spec.ema
         self.average = copy.deepcopy(model).requires_grad_(False) if self.ema is not None else model
         self.task = task
@@ -74,7 +74,7 @@ class Training(lightning.LightningModule):
         return make_optimizer(spec, [g for g in groups if g["params"]])
 
 
-def make_optimizer(spec: OptimizerSpec, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+def make_optimizer(spec: DecidedOptimizerSpec, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
     """Make the optimiser that the spec names."""
     if spec.name == "sgd":
         return torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.momentum > 0)

@@ -9,7 +9,8 @@ from typing import Any
 import lightning
 
 from pose_core.data.batches import Batch
-from pose_core.specs import ScheduleSpec, TrainSpec
+from pose_core.specs import ScheduleSpec
+from pose_core.specs.train import DecidedTrainSpec
 
 
 class ScheduleCallback(lightning.Callback):
@@ -22,7 +23,7 @@ class ScheduleCallback(lightning.Callback):
         reserved: seconds to keep for the last validation.
     """
 
-    def __init__(self, spec: TrainSpec, steps: int) -> None:
+    def __init__(self, spec: DecidedTrainSpec, steps: int) -> None:
         self.spec = spec
         self.steps = steps
         self.progress = 0.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -24,21 +23,17 @@ from pose_core.model.assemble import PoseModel
 from pose_core.model.detector import DetectorModel
 from pose_core.reporting import Reporter
 from pose_core.runs.run_folder import Run
-from pose_core.specs import DetectorRunSpec, RunBase, RunSpec, TrainSpec
+from pose_core.specs import DetectorRunSpec, RunBase, RunSpec
 from pose_core.structures import LabelledDataset, Skeleton
 from pose_core.training.calibrate import calibrate, spread
 from pose_core.training.prepared import Prepared
+from pose_core.training.steps import decide_steps
 from pose_core.training.validation import box_error, validation_error
 
 S = TypeVar("S", bound=RunBase)
 
 Decision = tuple[dict[str, Any], dict[str, str]]
 """A partial spec, and the reason for each key that the labels decided."""
-
-STEPS = 6000
-"""Optimiser steps of ``train.epochs: auto``."""
-
-STEPS_BETWEEN_VALIDATIONS = 100
 
 
 @dataclass(frozen=True)
@@ -131,20 +126,22 @@ class PoseTask(Task[RunSpec]):
             if preprocess.size is None:
                 why["augmentation.crop.size"] = size
         views = _decide_views(spec, dataset, split, why)
-        samples = len(split.train)
+        samples, counted = len(split.train), f"{len(split.train)} training images"
         if spec.model.view == "animal":
             samples = sum(len(find_cropped(dataset.images[row], dataset.skeleton)) for row in split.train)
+            counted = f"{samples} animals in {counted}"
             if not samples:
                 raise DataError(
                     f"{dataset.root}: no training image shows an animal with a labelled keypoint, which "
                     f"{spec.name} learns from; label some, or choose other training images (data.split)"
                 )
+        train, why_train = decide_steps(spec.train, samples, counted)
         content = {
             "model": {"preprocess": decided},
             "augmentation": {**views, "crop": crop},
-            "train": _training_length(spec.train, samples),
+            "train": train,
         }
-        return content, why
+        return content, why | why_train
 
     def samples(self, rows: tuple[int, ...], augment: bool) -> PoseSamples:
         """Whole frames or crops, as the model wants them."""
@@ -174,7 +171,7 @@ class PoseTask(Task[RunSpec]):
 
     def calibrate(self, run: Run[RunSpec], device: torch.device, reporter: Reporter) -> Run[RunSpec]:
         """See :func:`pose_core.training.calibrate.calibrate`."""
-        size, split = self.prepared.spec.train.batch_size, self.prepared.split
+        size, split = self.prepared.spec.train.decided().batch_size, self.prepared.split
         training, validation = (
             PlainBatches(self.samples(rows, augment=False), size)
             for rows in (spread(split.train), split.validation or spread(split.train))
@@ -196,12 +193,13 @@ class DetectorTask(Task[DetectorRunSpec]):
     @classmethod
     def decide(cls, spec: DetectorRunSpec, dataset: LabelledDataset, split: Split) -> Decision:
         """Smallest box, size of training windows, length of training."""
-        decided: dict[str, Any] = {"train": _training_length(spec.train, len(split.train))}
+        train, why = decide_steps(spec.train, len(split.train), f"{len(split.train)} training images")
+        decided: dict[str, Any] = {"train": train}
         if spec.min_box == "auto":
             decided["min_box"] = auto_min_box(dataset, split.train)
         if spec.augmentation.crop.size == "auto":
             decided["augmentation"] = {"crop": {"size": spec.network.size}}
-        return decided, {}
+        return decided, why
 
     def samples(self, rows: tuple[int, ...], augment: bool) -> DetectorSamples:
         """Whole frames with boxes."""
@@ -253,16 +251,3 @@ def _decide_views(
     for key in open_keys:
         why[f"augmentation.{key}"] = views.why_scale if key == "scale" else views.why
     return {key: getattr(views, key) for key in open_keys}
-
-
-def _training_length(spec: TrainSpec, samples: int) -> dict[str, int]:
-    """Epochs and validations for so many samples an epoch."""
-    steps_an_epoch = max(1, math.ceil(samples / (spec.batch_size * spec.devices)))
-    decided: dict[str, int] = {}
-    if spec.epochs == "auto":
-        decided["epochs"] = max(10, math.ceil(STEPS / steps_an_epoch))
-    if spec.validate_every == "auto":
-        # Not limited by the epochs: a run may be resumed with more of them, and must then be the same
-        # otherwise.
-        decided["validate_every"] = max(1, round(STEPS_BETWEEN_VALIDATIONS / steps_an_epoch))
-    return decided

@@ -38,8 +38,8 @@ MEMORY = 4 * 2**30
 """Bytes by which an example may enlarge the address space."""
 
 _PROGRESS = re.compile(
-    r"^note: |^warning: |^starting from |^  |^decided by the data: |^training .* %| \d+ epochs?$|frames/s|"
-    r"going on from there$|^now the pose network "
+    r"^note: |^warning: |^starting from |^  |^training .* %|^training .*, \d+ epochs?, .* images a step$|"
+    r" \d+ epochs?$|frames/s|going on from there$"
 )
 """Lines about work that goes well, until it does not."""
 

@@ -148,7 +148,7 @@ def _preset(
                 "heads": heads,
             },
             "augmentation": _HUMAN_AUGMENTATION if human else _AUGMENTATION,
-            "train": {"optimizer": {"lr": learning_rate}},
+            "train": {"optimizer": {"base_lr": learning_rate}},
         },
         citations=("li2019crowdpose",) if human else (),
         backbone=backbone,

@@ -37,5 +37,5 @@ def pose_backbones() -> Iterable[BackbonePreset]:
             family="cspnext",
             backbone={"type": "cspnext/cspnext", "deepen": deepen, "widen": widen},
             summary=f"CSPNeXt-{size}",
-            spec={"train": {"optimizer": {"lr": 5e-4}}},
+            spec={"train": {"optimizer": {"base_lr": 5e-4}}},
         )

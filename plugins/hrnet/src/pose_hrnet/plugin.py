@@ -41,7 +41,7 @@ def pose_backbones() -> Iterable[BackbonePreset]:
             family="hrnet",
             backbone={"type": "hrnet/hrnet", "width": width},
             summary=f"HRNet-W{width}, its finest branch",
-            spec={"train": {"optimizer": {"lr": 5e-4}}},
+            spec={"train": {"optimizer": {"base_lr": 5e-4}}},
         )
 
 

@@ -85,6 +85,6 @@ def pose_models() -> Iterable[ModelPreset]:
                         }
                     },
                 },
-                "train": {"optimizer": {"lr": 5e-4}},
+                "train": {"optimizer": {"base_lr": 5e-4}},
             },
         )

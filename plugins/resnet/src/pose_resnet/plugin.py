@@ -51,7 +51,7 @@ def pose_backbones() -> Iterable[BackbonePreset]:
             family="resnet",
             backbone=backbone,
             summary=f"ResNet-{depth}" + (" with group normalisation" if depth == 50 else ""),
-            spec={"train": {"optimizer": {"lr": 5e-4}}},
+            spec={"train": {"optimizer": {"base_lr": 5e-4}}},
             # The one that most published results of animals in the laboratory were made with.
             recommended=("gpu",) if depth == 50 else (),
         )

@@ -173,7 +173,7 @@ class SSDLiteConfig(TorchvisionConfig):
 
     def defaults(self) -> Mapping[str, object]:
         """Return learning rate and batch size."""
-        return {"train": {"batch_size": 8, "optimizer": {"lr": 1e-3}}}
+        return {"train": {"optimizer": {"base_lr": 1e-3}}}
 
 
 class FasterRCNNConfig(TorchvisionConfig):

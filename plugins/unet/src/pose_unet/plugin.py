@@ -30,7 +30,7 @@ def pose_components() -> Iterable[ComponentSpec]:
 
 # Batch normalisation tolerates a high learning rate, which
 # would destroy pretrained weights; there are none here.
-_TRAINING = {"train": {"optimizer": {"lr": 3e-3}}}
+_TRAINING = {"train": {"optimizer": {"base_lr": 3e-3}}}
 
 
 @hookimpl

@@ -35,5 +35,5 @@ def pose_backbones() -> Iterable[BackbonePreset]:
             family="{{ cookiecutter.namespace }}",
             backbone={"type": "{{ cookiecutter.namespace }}/{{ cookiecutter.namespace }}", "channels": channels},
             summary=f"Strided convolutions, {size}",
-            spec={"train": {"optimizer": {"lr": 3e-3}}},
+            spec={"train": {"optimizer": {"base_lr": 3e-3}}},
         )

@@ -23,4 +23,4 @@ class DetectorSettings(DetectorConfig):
 
     def defaults(self) -> Mapping[str, Any]:
         """Batch normalisation bears a high learning rate, and there are no pretrained weights to lose."""
-        return {"train": {"optimizer": {"lr": 2e-3}}}
+        return {"train": {"optimizer": {"base_lr": 2e-3}}}
