@@ -56,6 +56,8 @@ CITED = {
     "resnet_50": {"he2016resnet", "wightman2021resnet"},
     "hrnet_w32": {"sun2019hrnet", "wang2020hrnet"},
     "cspnext_s": {"lyu2022rtmdet", "jiang2023rtmpose"},
+    "convnext_tiny": {"liu2022convnext", "ronneberger2015unet"},
+    "swin_tiny": {"liu2021swin", "ronneberger2015unet"},
     "top_down_hrnet_w32": {"sun2019hrnet", "xiao2018simple"},
     "dekr_w32": {"geng2021dekr", "sun2019hrnet"},
     "dlcrnet_stride16_ms5": {"lauer2022multi", "cao2017realtime", "he2016resnet", "wightman2019timm"},
