@@ -71,9 +71,9 @@ class ConvNeXtConfig(BackboneConfig):
         if kernel < stride or not kernel - stride <= 2 * padding < kernel:
             raise PydanticCustomError(
                 "stem",
-                "a stem with stem_patch_kernel {kernel}, stem_patch_stride {stride} and stem_padding {padding} "
-                "does not cover the image cell by cell; leave stem_padding out, with a kernel not below the "
-                "stride",
+                "a stem with stem_patch_kernel {kernel}, stem_patch_stride {stride} and stem_padding "
+                "{padding} does not cover the image cell by cell; leave stem_padding out, with a kernel "
+                "not below the stride",
                 {"kernel": kernel, "stride": stride, "padding": padding},
             )
         if self.pretrained and self.published() is None:

@@ -50,8 +50,8 @@ class SwinConfig(BackboneConfig):
     stem_padding: int | None = Field(
         None,
         ge=0,
-        description="Pixels around the image in the stem; null: half of patch_size minus stride, so that cells "
-        "tile the image. For imported weights that were trained otherwise.",
+        description="Pixels around the image in the stem; null: half of patch_size minus stride, so that "
+        "cells tile the image. For imported weights that were trained otherwise.",
     )
     drop_path_rate: float = Field(
         0.1,
@@ -96,15 +96,15 @@ class SwinConfig(BackboneConfig):
             if self._channels(stage) % heads:
                 raise PydanticCustomError(
                     "num_heads",
-                    "num_heads: {heads} heads cannot share the {channels} channels of stage {stage}; choose a "
-                    "divisor",
+                    "num_heads: {heads} heads cannot share the {channels} channels of stage {stage}; choose "
+                    "a divisor",
                     {"heads": heads, "channels": self._channels(stage), "stage": stage},
                 )
         if self.pretrained and self.published() is None:
             raise PydanticCustomError(
                 "pretrained",
-                "pretrained: there are no published weights for embed_dim {embed}, depths {depths}, num_heads "
-                "{heads}, window_size {window} and patch_size {patch}; set pretrained: false",
+                "pretrained: there are no published weights for embed_dim {embed}, depths {depths}, "
+                "num_heads {heads}, window_size {window} and patch_size {patch}; set pretrained: false",
                 {
                     "embed": self.decided_embed(),
                     "depths": list(self.decided_depths()),

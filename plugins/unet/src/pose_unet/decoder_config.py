@@ -24,13 +24,14 @@ class DecoderConfig(NeckConfig):
 
     outputs: Outputs = Field(
         None,
-        description="Strides of the output maps, from fine to coarse, for heads that choose one by feature; the "
-        "coarsest may be among them. null: the finest stride that comes in.",
+        description="Strides of the output maps, from fine to coarse, for heads that choose one by feature; "
+        "the coarsest may be among them. null: the finest stride that comes in.",
     )
     widths: Literal["half", "full"] | tuple[PositiveInt, ...] = Field(
         "half",
         description="Channels of the blocks. full: as many as the map that is joined; half: half as many, "
-        "at least 32; or a list, from the coarsest block. A block that joins nothing has those of the one before.",
+        "at least 32; or a list, from the coarsest block. A block that joins nothing has those of the one "
+        "before.",
     )
     convs_per_block: int = Field(
         2, ge=1, le=8, description="Convolutions a block; one that joins nothing has one fewer."
@@ -39,8 +40,8 @@ class DecoderConfig(NeckConfig):
         0,
         ge=0,
         le=8,
-        description="Convolutions of a block between backbone and decoder, at half the resolution; 0: no such "
-        "block.",
+        description="Convolutions of a block between backbone and decoder, at half the resolution; 0: there "
+        "is none.",
     )
     middle_rate: float = Field(
         2.0, gt=0, le=8, description="Channels of that block, as a multiple of the coarsest map's."
@@ -84,8 +85,8 @@ class DecoderConfig(NeckConfig):
             )
         if outputs == (start.stride,) and not self.middle_convs:
             raise ValueError(
-                f"outputs: the coarsest map that comes in has stride {start.stride} already; give a finer stride, "
-                "or have the backbone put out coarser maps"
+                f"outputs: the coarsest map that comes in has stride {start.stride} already; give a finer "
+                "stride, or have the backbone put out coarser maps"
             )
         # Without a middle block the coarsest map is where the blocks start.
         skips = features if self.middle_convs else features[:-1]
@@ -115,8 +116,8 @@ class DecoderConfig(NeckConfig):
         if isinstance(self.widths, tuple):
             if len(self.widths) != len(strides):
                 raise ValueError(
-                    f"widths: {len(self.widths)} are given, and there are {len(strides)} blocks, of the strides "
-                    f"{', '.join(map(str, strides))}"
+                    f"widths: {len(self.widths)} are given, and there are {len(strides)} blocks, of the "
+                    f"strides {', '.join(map(str, strides))}"
                 )
             return self.widths
         widths: list[int] = []

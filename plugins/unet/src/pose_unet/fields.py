@@ -16,8 +16,8 @@ Kernel = Annotated[Literal[1, 3, 5, 7], Field(description="Kernel size of the co
 Up = Annotated[
     Literal["bilinear", "transposed", "transposed3"],
     Field(
-        description="How the decoder doubles the resolution. transposed: a transposed convolution of kernel 2. "
-        "transposed3: one of kernel 3, with a ReLU, to the channels of the block."
+        description="How the decoder doubles the resolution. transposed: a transposed convolution of kernel "
+        "2. transposed3: one of kernel 3, with a ReLU, to the channels of the block."
     ),
 ]
 Crop = Annotated[
