@@ -56,6 +56,8 @@ CITED = {
     "resnet_50": {"he2016resnet", "wightman2021resnet"},
     "hrnet_w32": {"sun2019hrnet", "wang2020hrnet"},
     "cspnext_s": {"lyu2022rtmdet", "jiang2023rtmpose"},
+    "convnext_tiny": {"liu2022convnext", "torchvision2016", "ronneberger2015unet"},
+    "swin_tiny": {"liu2021swin", "torchvision2016", "ronneberger2015unet"},
     "top_down_hrnet_w32": {"sun2019hrnet", "xiao2018simple"},
     "dekr_w32": {"geng2021dekr", "sun2019hrnet"},
     "dlcrnet_stride16_ms5": {"lauer2022multi", "cao2017realtime", "he2016resnet", "wightman2019timm"},
@@ -311,7 +313,7 @@ def test_refusals(pose: Any, tmp_path: Path) -> None:
 
 def test_plugins_tell_hooks_and_time(pose: Any) -> None:
     rows = {r["name"]: r for r in json.loads(pose("plugins", "--verbose", "--json").stdout)}
-    assert rows["unet"]["hooks"] == {"pose_components": 1, "pose_backbones": 3}
+    assert rows["unet"]["hooks"] == {"pose_components": 2, "pose_backbones": 3}
     assert all(r["load_seconds"] > 0 for r in rows.values() if r["status"] == "active")
     assert "backbones 3" in pose("plugins", "--verbose").stdout
     assert "load_seconds" not in json.loads(pose("plugins", "--json").stdout)[0]

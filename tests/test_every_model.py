@@ -65,6 +65,8 @@ SMALLEST = (
     ("single_animal", "resnet_18"),
     ("single_animal", "hrnet_w18"),
     ("single_animal", "cspnext_s"),
+    ("single_animal", "convnext_tiny"),
+    ("single_animal", "swin_tiny"),
     ("top_down", "top_down_unet"),
     ("top_down", "top_down_resnet_18"),
     ("top_down", "top_down_hrnet_w18"),
@@ -87,6 +89,8 @@ BACKBONES = (
     *("resnet_50", "resnet_101"),
     *("hrnet_w18", "hrnet_w32", "hrnet_w48"),
     *("cspnext_s", "cspnext_m", "cspnext_x"),
+    *("convnext_tiny", "convnext_small", "convnext_base", "convnext_large"),
+    *("swin_tiny", "swin_small", "swin_base"),
 )
 
 PROMISED = {

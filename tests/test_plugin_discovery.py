@@ -201,8 +201,8 @@ def test_unknown_names_help(make: Make) -> None:
         ConfigError, match=r"did you mean resnet\?.*plugins not loaded: bad \(failed: ValueError: x"
     ):
         catalog.component("backbone", "resnett")
-    with pytest.raises(ConfigError, match="its plugin 'swin' is not installed"):
-        catalog.component("backbone", "swin/tiny")
+    with pytest.raises(ConfigError, match="its plugin 'vitpose' is not installed"):
+        catalog.component("backbone", "vitpose/tiny")
     with pytest.raises(ConfigError, match="no installed plugin offers any"):
         catalog.component("detector", "yolo")
 

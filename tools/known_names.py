@@ -39,9 +39,9 @@ def known() -> dict[str, Any]:
         for spec in plugin.definitions.get("pose_weights", ()):
             once(weights, spec.name, plugin.name)
         for preset in plugin.definitions.get("pose_backbones", ()):
-            once(
-                backbones, preset.name, sorted({plugin.name} | composer.needs({"backbone": preset.backbone}))
-            )
+            # What the preset wants in any model, such as a neck, is needed with it.
+            parts = composer.needs({"model": {"backbone": preset.backbone}}, preset.spec)
+            once(backbones, preset.name, sorted({plugin.name} | parts))
     for model in composer.models():
         presets = model.plugin.definitions.get("pose_models", ())
         if any((preset.name, preset.method) == (model.name, model.method) for preset in presets):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         load_pretrained,
         read_tensors,
         storage_problem,
+        torchvision_file,
     )
     from pose_core.interfaces.importer import Imported, ImportedNetwork, Importer
     from pose_core.interfaces.inputs import ExtraInput
@@ -106,6 +107,7 @@ _HOME = {
     "points_through": "pose_core.interfaces.geometry",
     "read_tensors": "pose_core.interfaces.hub",
     "storage_problem": "pose_core.interfaces.hub",
+    "torchvision_file": "pose_core.interfaces.hub",
     "unwrap": "pose_core.interfaces.state_dicts",
     "without_common_prefix": "pose_core.interfaces.state_dicts",
 }
@@ -160,6 +162,7 @@ __all__ = [
     "points_through",
     "read_tensors",
     "storage_problem",
+    "torchvision_file",
     "unwrap",
     "without_common_prefix",
 ]

@@ -12,8 +12,9 @@ lines::
             option="model.backbone.pretrained",
         )
 
-For networks of timm there is :func:`pose_core.interfaces.load_timm`. Weights whose checksum is published are
-better offered by name, as a :class:`pose_core.hooks.WeightSpec`.
+For networks of timm there is :func:`pose_core.interfaces.load_timm`, for files of torchvision
+:func:`torchvision_file`. Weights whose checksum is published are better offered by name, as a
+:class:`pose_core.hooks.WeightSpec`.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ __all__ = [
     "misfits",
     "read_tensors",
     "storage_problem",
+    "torchvision_file",
 ]
 
 _LOG = logging.getLogger("pose_core.weights")
@@ -82,6 +84,21 @@ def hugging_face(repository: str, file: str, what: str, *, sha256: str = "") -> 
     kept = tuple(sorted(snapshots.glob(f"*/{file}"))) if snapshots.is_dir() else ()
     return RemoteFile(
         f"{host.rstrip('/')}/{repository}/resolve/main/{file}", what, name=name, sha256=sha256, elsewhere=kept
+    )
+
+
+def torchvision_file(name: str, what: str) -> RemoteFile:
+    """A file of the weights that torchvision publishes; the copy that torch.hub keeps in its cache is used.
+
+    Args:
+        name: of the file, which ends with the first digits of its sha256 (``resnet50-0676ba61.pth``).
+        what: what messages call it.
+    """
+    return RemoteFile(
+        f"https://download.pytorch.org/models/{name}",
+        what,
+        sha256=PurePosixPath(name).stem.rpartition("-")[2],
+        elsewhere=(Path(torch.hub.get_dir()) / "checkpoints" / name,),
     )
 
 

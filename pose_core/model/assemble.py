@@ -68,7 +68,7 @@ class PoseModel(Network):
         self._untrained = [i for i, name in enumerate(skeleton.keypoints) if name in untrained]
         self._untrained_unique = [i for i, name in enumerate(skeleton.unique_keypoints) if name in untrained]
         self.predicts_unique = spec.predicts_unique()
-        self.size_multiple = spec.backbone.size_multiple()
+        self.size_multiple = spec.size_multiple()
         self._features = spec.backbone.features()
         self._backbone_name = spec.backbone.type
         # Not persistent: files of weights, also those of other tools, hold no normalisation; the spec does.

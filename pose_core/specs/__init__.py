@@ -35,7 +35,7 @@ from pose_core.specs.components import (
 )
 from pose_core.specs.decided import Preprocess
 from pose_core.specs.features import Feature, choose_feature
-from pose_core.specs.fields import FeatureIndex, FrozenNorms, GridOffset, Pretrained
+from pose_core.specs.fields import STAGES, FeatureIndex, FrozenNorms, GridOffset, OutFeatures, Pretrained
 from pose_core.specs.map_heads import DeconvolutionHeadConfig, FeatureMapHeadConfig, HeatmapPredictorConfig
 from pose_core.specs.model import CUSTOM, ModelSpec, PreprocessSpec
 from pose_core.specs.named_component import NamedComponent
@@ -57,6 +57,7 @@ from pose_core.specs.yaml_file import parse_yaml
 
 __all__ = [
     "CUSTOM",
+    "STAGES",
     "AnyBackbone",
     "AnyDetector",
     "AnyHead",
@@ -95,6 +96,7 @@ __all__ = [
     "NamedComponent",
     "NeckConfig",
     "OptimizerSpec",
+    "OutFeatures",
     "PoseNetworkSpec",
     "PredictorConfig",
     "Preprocess",

@@ -62,6 +62,11 @@ class NeckConfig(ComponentConfig):
             f"{type(self).__name__} has no features(): return (Feature(channels, stride), ...)"
         )
 
+    def size_multiple(self, features: Sequence[Feature]) -> int:
+        """Height and width of the network's input must be multiples of this and of the backbone's; for a neck
+        that makes maps coarser than those that come in."""
+        return 1
+
     def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
         """Refuse feature maps (or an input size, (height, width); None where it is not fixed) that it cannot
         take.

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 # Literal with booleans, not a str: YAML makes true and false of the unquoted words.
 Pretrained = Annotated[
@@ -29,6 +30,25 @@ FrozenNorms = Annotated[
     ),
 ]
 """For :meth:`pose_core.interfaces.Backbone.freeze_norms`."""
+
+STAGES = (1, 2, 3, 4)
+"""Numbers of the stages of most backbones."""
+
+
+def _check_stages(stages: tuple[int, ...]) -> tuple[int, ...]:
+    if not stages or any(s not in STAGES for s in stages) or list(stages) != sorted(set(stages)):
+        raise PydanticCustomError(
+            "stages", "must be different stages from 1 to 4 in increasing order, such as [2, 3, 4]"
+        )
+    return stages
+
+
+OutFeatures = Annotated[
+    tuple[int, ...],
+    AfterValidator(_check_stages),
+    Field(description="Stages (1 to 4) of the output maps, from fine to coarse; later stages are not built."),
+]
+"""For backbones of four stages."""
 
 FeatureIndex = Annotated[
     int | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -152,6 +153,13 @@ class ModelSpec(Spec):
         features = ask_features(self.backbone.type, self.backbone.features)
         neck = self.neck
         return features if neck is None else ask_features(neck.type, lambda: neck.features(features))
+
+    def size_multiple(self) -> int:
+        """Height and width of the network's input must be multiples of this; images are padded to it."""
+        backbone = self.backbone.size_multiple()
+        if self.neck is None:
+            return backbone
+        return math.lcm(backbone, self.neck.size_multiple(self.backbone.features()))
 
     def predicts_unique(self) -> bool:
         """Whether a head finds the keypoints that exist once a frame."""

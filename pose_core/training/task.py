@@ -121,7 +121,7 @@ class PoseTask(Task[RunSpec]):
             decided["min_box"] = auto_min_box(dataset, split.train) if spec.model.view == "animal" else 0.0
         crop: dict[str, Any] = {}
         if spec.augmentation.crop.size == "auto":
-            multiple = spec.model.backbone.size_multiple()
+            multiple = spec.model.size_multiple()
             crop["size"] = preprocess.size or auto_crop(dataset, split.train, scale, multiple)
             if preprocess.size is None:
                 why["augmentation.crop.size"] = size
@@ -150,7 +150,7 @@ class PoseTask(Task[RunSpec]):
             self.prepared.dataset,
             rows,
             spec.model.decided_preprocess(),
-            spec.model.backbone.size_multiple(),
+            spec.model.size_multiple(),
             Augmenter(spec.augmentation.decided(), spec.skeleton) if augment else None,
             spec.train.seed,
             int(spec.train.cache * 2**30),

@@ -205,6 +205,14 @@ class _AfterFeatures(Harness):
 class NeckHarness(_AfterFeatures, _MapsHarness):
     """Feature maps in, feature maps out."""
 
+    def __init__(self, subject: ComponentSubject) -> None:
+        super().__init__(subject)
+        multiple = math.lcm(
+            self.config.size_multiple(self.features), max(feature.stride for feature in self.features)
+        )
+        if not self.fixed:
+            self.size = _round_up(self.size[0], multiple), _round_up(self.size[1], multiple)
+
     def declared(self) -> Sequence[Feature]:
         declared: Sequence[Feature] = self.config.features(self.features)
         return declared

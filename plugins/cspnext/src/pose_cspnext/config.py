@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import Field, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from pose_core.specs import BackboneConfig, Feature, FrozenNorms
+from pose_core.specs import STAGES, BackboneConfig, Feature, FrozenNorms, OutFeatures
 
-STAGES = (1, 2, 3, 4)
 # Of the P5 architecture before both factors: channels of the stem and the stages, blocks of the stages.
 _CHANNELS = (64, 128, 256, 512, 1024)
 _BLOCKS = (3, 6, 6, 3)
@@ -27,27 +25,13 @@ class CSPNeXtConfig(BackboneConfig):
         le=4,
         description="Factor of the number of channels (128, 256, 512 and 1024 in stages 1 to 4).",
     )
-    out_features: tuple[int, ...] = Field(
-        (4,),
-        description="Stages (1 to 4, strides 4 to 32) of the output maps, from fine to coarse; later stages "
-        "are not "
-        "built.",
-    )
+    out_features: OutFeatures = (4,)
     freeze_bn: FrozenNorms = False
 
     @classmethod
     def example(cls) -> Mapping[str, object]:
         """Return the settings of the smallest network."""
         return {"deepen": 0.1, "widen": 0.125}
-
-    @field_validator("out_features")
-    @classmethod
-    def _check_stages(cls, stages: tuple[int, ...]) -> tuple[int, ...]:
-        if not stages or any(s not in STAGES for s in stages) or list(stages) != sorted(set(stages)):
-            raise PydanticCustomError(
-                "stages", "must be different stages from 1 to 4 in increasing order, such as [2, 3, 4]"
-            )
-        return stages
 
     def channels(self) -> tuple[int, ...]:
         """Return the channels after the stem and after each of the four stages."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from pose_core.interfaces import NO_INSERTS, Backbone, BuildContext, Inserts, insert
-from pose_cspnext.config import STAGES, CSPNeXtConfig
+from pose_core.specs import STAGES
+from pose_cspnext.config import CSPNeXtConfig
 from pose_cspnext.layers import ConvNorm, CrossStage, PyramidPooling
 
 

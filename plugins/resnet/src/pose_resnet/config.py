@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from pose_core.specs import BackboneConfig, Feature, FrozenNorms, Pretrained
+from pose_core.specs import STAGES, BackboneConfig, Feature, FrozenNorms, OutFeatures, Pretrained
 
-STAGES = (1, 2, 3, 4)
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 """Number of residual blocks of each stage, by depth (He et al. 2016, table 1)."""
 
@@ -36,25 +35,13 @@ class ResNetConfig(BackboneConfig):
         "batch", description="Normalisation; group (for depth 50) does not depend on the batch size."
     )
     pretrained: Pretrained = "auto"
-    out_features: tuple[int, ...] = Field(
-        (4,),
-        description="Stages (1 to 4) of the output maps, from fine to coarse; later stages are not built.",
-    )
+    out_features: OutFeatures = (4,)
     freeze_bn: FrozenNorms = False
 
     @classmethod
     def example(cls) -> Mapping[str, object]:
         """Return the settings of the smallest network."""
         return {"depth": 18}
-
-    @field_validator("out_features")
-    @classmethod
-    def _check_stages(cls, stages: tuple[int, ...]) -> tuple[int, ...]:
-        if not stages or any(s not in STAGES for s in stages) or list(stages) != sorted(set(stages)):
-            raise PydanticCustomError(
-                "stages", "must be different stages from 1 to 4 in increasing order, such as [2, 3, 4]"
-            )
-        return stages
 
     @model_validator(mode="after")
     def _check_norm(self) -> ResNetConfig:

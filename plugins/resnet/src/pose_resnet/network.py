@@ -8,7 +8,8 @@ import timm
 from torch import Tensor, nn
 
 from pose_core.interfaces import NO_INSERTS, Backbone, BuildContext, Inserts, insert, load_timm
-from pose_resnet.config import BLOCKS, STAGES, ResNetConfig, insert_point
+from pose_core.specs import STAGES
+from pose_resnet.config import BLOCKS, ResNetConfig, insert_point
 
 
 class ResNet(Backbone):

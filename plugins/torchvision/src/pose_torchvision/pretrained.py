@@ -6,13 +6,11 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from pose_core.errors import ConfigError, DownloadError
-from pose_core.interfaces import RemoteFile, load_pretrained
+from pose_core.interfaces import load_pretrained, torchvision_file
 from pose_torchvision import transfer
 from pose_torchvision.coco import COCO_WEIGHTS, WeightFile
 from pose_torchvision.config import TorchvisionConfig
@@ -79,13 +77,9 @@ def start_from_pretrained(model: nn.Module, config: TorchvisionConfig, backbone:
         _LOG.warning("%s", "; ".join(reasons))
 
 
-def make_remote_file(file: WeightFile) -> RemoteFile:
-    """Describe a file for the core's cache; a copy in ``$TORCH_HOME/hub/checkpoints/`` is used, too."""
-    kept = Path(torch.hub.get_dir()) / "checkpoints" / file.name
-    return RemoteFile(file.url, file.what, sha256=file.sha256, elsewhere=(kept,))
-
-
 def _load(
     module: nn.Module, file: WeightFile, convert: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 ) -> None:
-    load_pretrained(module, make_remote_file(file), required=True, option=_OPTION, convert=convert)
+    load_pretrained(
+        module, torchvision_file(file.name, file.what), required=True, option=_OPTION, convert=convert
+    )

@@ -1,4 +1,4 @@
-"""Declare the U-Net and its presets."""
+"""Declare the U-Net, its decoder and its presets."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from pose_core.hooks import BackbonePreset, ComponentSpec, PluginInfo, hookimpl
 def pose_plugin_info() -> PluginInfo:
     return PluginInfo(
         namespace="unet",
-        summary="U-Net backbones",
+        summary="U-Net backbones, and their decoder for others",
         license="BSD-3-Clause",
         hook_api="1.0",
         citations=("ronneberger2015unet", "pereira2022sleap"),
@@ -25,6 +25,13 @@ def pose_components() -> Iterable[ComponentSpec]:
         factory="pose_unet.network:UNet",
         summary="Encoder-decoder with skip connections",
         tags=("from scratch",),
+    )
+    yield ComponentSpec(
+        "neck",
+        "decoder",
+        config="pose_unet.decoder_config:DecoderConfig",
+        factory="pose_unet.decoder:DecoderNeck",
+        summary="The decoder of a U-Net, for the feature maps of any backbone",
     )
 
 
