@@ -10,12 +10,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pose_heatmap.identity import AssignIdentityPredictor, IdentityHead
+from pose_heatmap.identity import IdentityHead
+from pose_heatmap.identity_predictors import IdentityAtKeypointsPredictor
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from pose_core.errors import ConfigError
 from pose_core.interfaces import BuildContext, Labels, Predictions
+from pose_core.pipeline.naming import assign_names
 from pose_core.specs import AnyHead, Feature
 from pose_core.structures import Skeleton
 
@@ -47,6 +49,11 @@ def make_labels(keypoints: Tensor, identity: Tensor) -> Labels:
 def make_found(keypoints: Tensor, scores: Tensor | None = None) -> Predictions:
     scores = torch.ones(keypoints.shape[:3]) if scores is None else scores
     return Predictions.none(len(keypoints), SKELETON).with_animals(keypoints, scores)
+
+
+def name(head: Any, outputs: dict[str, Tensor], found: Predictions) -> Predictions:
+    """What the core does with what the head says."""
+    return assign_names(head.predictor(outputs, found))
 
 
 def random_labels(seed: int, animals: int = 3, size: float = 64) -> Labels:
@@ -135,7 +142,7 @@ def test_targets_used_as_outputs_give_every_animal_its_name(seed: int, animals: 
     ]
     seen = points.clone()
     seen[:, :, 1][torch.rand(1, animals, generator=generator) < 0.5] = NAN
-    named = head.predictor({"identity": value * 20 - 10}, make_found(seen))
+    named = name(head, {"identity": value * 20 - 10}, make_found(seen))
     assert torch.equal(named.identity, identity)
     assert torch.equal(named.keypoints.nan_to_num(-1), seen.nan_to_num(-1))  # nothing else changes
 
@@ -169,14 +176,14 @@ def test_names_are_given_to_all_animals_at_once(
 ) -> None:
     head = make_head()
     maps, points = logits_for(probabilities)
-    assert head.predictor({"identity": maps}, make_found(points)).identity.tolist() == [expected]
+    assert name(head, {"identity": maps}, make_found(points)).identity.tolist() == [expected]
 
 
 def test_doubtful_animals_take_no_name_from_certain_ones() -> None:
     head = make_head()
     maps, points = logits_for([[0.9, 0.05, 0.05], [0.85, 0.1, 0.05], [0.05, 0.9, 0.05], [0.05, 0.05, 0.9]])
     scores = torch.tensor([[0.1, 0.9, 0.9, 0.9]])[..., None].expand(-1, -1, 2)
-    named = head.predictor({"identity": maps}, make_found(points, scores.clone()))
+    named = name(head, {"identity": maps}, make_found(points, scores.clone()))
     assert named.identity.tolist() == [[-1, 0, 1, 2]]
 
 
@@ -186,7 +193,7 @@ def test_keypoints_count_by_their_scores() -> None:
     mixed = torch.stack([points[:, 0, 0], points[:, 1, 0]], dim=1)[:, None]
     for scores, expected in (([0.9, 0.2], 0), ([0.2, 0.9], 1)):
         assert (
-            head.predictor({"identity": maps}, make_found(mixed, torch.tensor([[scores]]))).identity.item()
+            name(head, {"identity": maps}, make_found(mixed, torch.tensor([[scores]]))).identity.item()
             == expected
         )
 
@@ -205,7 +212,7 @@ def test_anything_is_survived_and_no_name_is_given_twice(seed: int, animals: int
     points = torch.rand(2, animals, 2, 2) * 80 - 20
     points[torch.rand(2, animals, 2) < 0.3] = NAN
     found = make_found(points, torch.rand(2, animals, 2))
-    identity = head.predictor({"identity": maps}, found).identity
+    identity = name(head, {"identity": maps}, found).identity
     assert identity.shape == (2, animals)
     assert identity.dtype == torch.int64
     for row, animal in zip(identity.tolist(), torch.isfinite(points).all(-1).any(-1).tolist(), strict=True):
@@ -223,10 +230,9 @@ def test_a_frame_is_named_the_same_alone_and_in_a_batch() -> None:
     torch.manual_seed(0)
     head = make_head()
     maps, points = torch.randn(4, 3, 10, 10) * 3, torch.rand(4, 3, 2, 2) * 40
-    together = head.predictor({"identity": maps}, make_found(points)).identity
+    together = name(head, {"identity": maps}, make_found(points)).identity
     alone = [
-        head.predictor({"identity": maps[i : i + 1]}, make_found(points[i : i + 1])).identity[0]
-        for i in range(4)
+        name(head, {"identity": maps[i : i + 1]}, make_found(points[i : i + 1])).identity[0] for i in range(4)
     ]
     assert torch.equal(together, torch.stack(alone))
 
@@ -250,7 +256,7 @@ def test_losses_and_their_reading_belong_together() -> None:
     assert by_itself.predictor.sigmoid
     assert by_itself.target_generator.background
     assert isinstance(by_itself, IdentityHead)
-    assert isinstance(by_itself.predictor, AssignIdentityPredictor)
+    assert isinstance(by_itself.predictor, IdentityAtKeypointsPredictor)
     labels = random_labels(3)
     by_itself.loss(by_itself([torch.randn(2, 6, 8, 8)]), labels)["identity"].backward()
     assert all(torch.isfinite(p.grad).all() for p in by_itself.parameters())
@@ -283,6 +289,6 @@ def test_individuals_are_learned() -> None:
     for _ in range(20):
         feature, labels = image()
         right += int(
-            (head.decode(head([feature]), make_found(labels.keypoints)).identity == labels.identity).sum()
+            (name(head, head([feature]), make_found(labels.keypoints)).identity == labels.identity).sum()
         )
     assert right >= 57
