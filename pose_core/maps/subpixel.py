@@ -220,7 +220,7 @@ def average_cells(windows: CellWindows) -> Tensor:
     """Average the cells of each window, weighted with their values ("integral" refinement).
 
     The centre of mass of the window: cheap, and for a blob that the window cuts off biased towards the peak's
-    own cell (for a Gaussian of 1.5 cells in 5 x 5 cells to about 0.7 of the way). Models whose tool decoded
+    own cell (for a Gaussian of 1.5 cells in 5 x 5 cells to 0.63 of the way). Models whose tool decoded
     them so are compared with it exactly; the formula is that of SLEAP (Pereira et al. 2022), values below 0
     included.
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pose_core.errors import ConfigError
 from pose_core.interfaces import BuildContext, Labels, Predictions
+from pose_core.maps import spread_candidates
 from pose_core.pipeline.naming import assign_names
 from pose_core.specs import AnyHead, Feature
 from pose_core.structures import Skeleton
@@ -145,6 +146,40 @@ def test_targets_used_as_outputs_give_every_animal_its_name(seed: int, animals: 
     named = name(head, {"identity": value * 20 - 10}, make_found(seen))
     assert torch.equal(named.identity, identity)
     assert torch.equal(named.keypoints.nan_to_num(-1), seen.nan_to_num(-1))  # nothing else changes
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([3, 4, 5]), st.data())
+def test_any_animals_may_be_any_individuals(seed: int, classes: int, data: st.DataObject) -> None:
+    """Every assignment of one to all animals to three, four or five individuals: a place belongs to the
+    individual of its animal, so other names move whole maps. (sleap-nn 0.3.5 is right for two only: it
+    reshapes a matrix of animals and classes where it should transpose it.)"""
+    skeleton = replace(SKELETON, individuals=tuple(f"i{n}" for n in range(classes)))
+    head = make_head(skeleton)
+    animals = data.draw(st.integers(1, classes))
+    names = data.draw(st.permutations(range(classes)))[:animals]
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.rand(1, animals, 2, 2, generator=generator) * 128
+    outputs = {"identity": torch.zeros(1, classes, 32, 32)}
+
+    def targets(identity: list[int]) -> tuple[Tensor, Tensor]:
+        value, weight = head.target_generator(make_labels(points, torch.tensor([identity])), outputs)[
+            "identity"
+        ]
+        return value[0], weight[0]
+
+    value, weight = targets(names)
+    plain, same = targets(list(range(animals)))
+    assert torch.equal(weight, same)
+    assert torch.equal(value[names], plain[:animals])
+    others = [n for n in range(classes) if n not in names]
+    assert not value[others].any()
+    for animal, name_ in enumerate(names):
+        for point in points[0, animal]:
+            cell = head.grid.to_cells(point).round().long().clamp(0, 31)
+            nearest = (points[0] - head.grid.to_pixels(cell.float())).norm(dim=-1).amin(-1).argmin()
+            if int(nearest) == animal and (head.grid.to_pixels(cell.float()) - point).norm() <= 8:
+                assert value[name_, cell[1], cell[0]] == 1
 
 
 def logits_for(probabilities: list[list[float]]) -> tuple[Tensor, Tensor]:
@@ -292,3 +327,77 @@ def test_individuals_are_learned() -> None:
             (name(head, head([feature]), make_found(labels.keypoints)).identity == labels.identity).sum()
         )
     assert right >= 57
+
+
+def grouping_head(classes: int = 3, **predictor: Any) -> Any:
+    skeleton = replace(SKELETON, individuals=tuple(f"i{n}" for n in range(classes)))
+    return make_head(skeleton, predictor={"type": "heatmap/group_by_identity", **predictor})
+
+
+def candidates(points: Tensor, scores: Tensor, classes: int) -> Predictions:
+    """Candidates (B, K, M, 2) as a head before this one hands them on."""
+    skeleton = replace(SKELETON, individuals=tuple(f"i{n}" for n in range(classes)))
+    none = Predictions.none(len(points), skeleton)
+    return none.with_animals(*spread_candidates(points, scores))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([3, 4, 5]), st.data())
+def test_candidates_are_grouped_by_their_individuals(seed: int, classes: int, data: st.DataObject) -> None:
+    """Animals far from each other, some keypoints missing, candidates in any order; names are those of the
+    individuals."""
+    head = grouping_head(classes)
+    animals = data.draw(st.integers(1, classes))
+    names = data.draw(st.permutations(range(classes)))[:animals]
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.tensor([[30.0, 30], [120, 40], [60, 120], [150, 140], [210, 60]])[:animals]
+    points = centres[None, :, None] + torch.rand(1, animals, 2, 2, generator=generator) * 10
+    value, _ = head.target_generator(
+        make_labels(points, torch.tensor([names])), {"identity": torch.zeros(1, classes, 56, 56)}
+    )["identity"]
+    seen = points.clone()
+    seen[:, :, 1][torch.rand(1, animals, generator=generator) < 0.4] = NAN
+    order = torch.randperm(animals, generator=generator)
+    scores = torch.isfinite(seen).all(-1).float() * (
+        0.5 + 0.5 * torch.rand(1, animals, 2, generator=generator)
+    )
+    found = candidates(seen[:, order].transpose(1, 2), scores[:, order].transpose(1, 2), classes)
+    grouped = name(head, {"identity": value * 20 - 10}, found)
+    assert grouped.keypoints.shape == (1, classes, 2, 2)
+    for animal, individual in enumerate(names):
+        assert torch.equal(grouped.keypoints[0, individual].nan_to_num(-1), seen[0, animal].nan_to_num(-1))
+        assert grouped.identity[0, individual] == individual
+        assert grouped.identity_scores[0, individual].argmax() == individual
+        torch.testing.assert_close(grouped.keypoint_scores[0, individual], scores[0, animal])
+    gone = [n for n in range(classes) if n not in names]
+    assert torch.isnan(grouped.keypoints[0, gone]).all()
+    assert not grouped.scores[0, gone].any()
+    assert (grouped.identity[0, gone] == -1).all()
+
+
+def test_a_candidate_stays_only_where_its_best_individual_is_the_one_it_was_assigned_to() -> None:
+    head = grouping_head()
+    maps, points = logits_for([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0]])
+    found = candidates(points[:, :, 0][:, None].repeat(1, 2, 1, 1), torch.ones(1, 2, 2), 3)
+    grouped = head.predictor({"identity": maps}, found)
+    # The second is assigned to individual 1, for it is more so than the first, and is dropped: it is more 0.
+    assert torch.equal(grouped.keypoints[0, 0, 0], points[0, 0, 0])
+    assert torch.isnan(grouped.keypoints[0, 1:]).all()
+
+
+def test_a_doubtful_candidate_takes_no_place_of_a_certain_one_unless_asked() -> None:
+    maps, points = logits_for([[0.9, 0.1, 0.0], [0.95, 0.05, 0.0]])
+    where = points[:, :, 0][:, None].repeat(1, 2, 1, 1)
+    found = candidates(where, torch.tensor([[[0.9, 0.2]] * 2]), 3)
+    for by_score, winner in ((True, 0), (False, 1)):
+        grouped = grouping_head(by_score=by_score).predictor({"identity": maps}, found)
+        assert torch.equal(grouped.keypoints[0, 0, 0], points[0, winner, 0])
+
+
+def test_nothing_is_grouped_to_nothing() -> None:
+    head = grouping_head()
+    none = Predictions.none(2, SKELETON)
+    for found in (none, none.with_animals(torch.full((2, 4, 2, 2), NAN), torch.zeros(2, 4, 2))):
+        grouped = head.predictor({"identity": torch.randn(2, 3, 8, 8)}, found)
+        assert not grouped.scores.any()
+        assert not grouped.identity_scores.any()

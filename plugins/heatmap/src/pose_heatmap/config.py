@@ -389,10 +389,11 @@ class IdentityVectorHeadConfig(_IdentityHead):
     @field_validator("losses")
     @classmethod
     def _logits_have_a_loss_for_logits(cls, losses: dict[str, LossConfig]) -> dict[str, LossConfig]:
-        if not losses[IDENTITY].compares_logits():
-            raise ValueError(
-                f"identity: {losses[IDENTITY].type} does not compare logits; heatmap/cross_entropy does"
-            )
+        loss = losses[IDENTITY]
+        if isinstance(loss, _MapLossConfig):
+            raise ValueError(f"identity: {loss.type} is for maps; heatmap/cross_entropy does for individuals")
+        if not loss.compares_logits():
+            raise ValueError(f"identity: {loss.type} does not compare logits; heatmap/cross_entropy does")
         return losses
 
     def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
