@@ -22,6 +22,7 @@ from pose_core.cli.import_ import import_
 from pose_core.interfaces import Predictions
 from pose_core.model.assemble import PoseModel
 from pose_core.model.detector import DetectorModel
+from pose_core.pipeline.naming import assign_names
 from pose_core.runs.run_folder import Run
 from pose_core.specs import DetectorRunSpec, RunSpec
 
@@ -137,7 +138,7 @@ def compare_pose(run: Run, original: Arrays, row: Row) -> None:
         found = head.decode(maps, Predictions.none(1, model.skeleton))
         names = None
         if "identity" in maps:
-            found = model.heads["identity"].decode({"identity": maps["identity"]}, found)
+            found = assign_names(model.heads["identity"].decode({"identity": maps["identity"]}, found))
             names = found.identity[0]
         compare_animals(found.keypoints[0], found.keypoint_scores[0], original[f"{at}.poses"], row, names)
     row.alive = min(

@@ -66,7 +66,7 @@ def made(
             "unet",
             ["keypoints", "unique_keypoints"],
         ),  # one animal has no namesake
-        (BOTH, "top_down_unet", ["keypoints"]),  # crops
+        (BOTH, "top_down_unet", ["keypoints", "identity"]),  # crops
     ],
 )
 def test_a_model_has_the_heads_that_the_project_calls_for(
@@ -193,16 +193,17 @@ def test_a_malformed_extra_head_is_refused_with_the_reason(changes: dict[str, An
         check_definitions({"pose_extra_heads": (replace(good, **changes),)})
 
 
-def test_every_bottom_up_model_takes_the_extra_heads() -> None:
-    """Their configs fit the feature maps of each, its own heads being there too."""
+def test_every_model_takes_the_extra_heads() -> None:
+    """Their configs fit the feature maps of each, its own heads being there too; so do the identities of crops
+    those of top-down models."""
     tried = 0
     for model in get_catalog().models():
-        if model.method not in ("single_animal", "bottom_up"):
+        if model.method not in ("single_animal", "bottom_up", "top_down"):
             continue
-        several = model.method == "bottom_up"
+        several = model.method != "single_animal"
         skeleton = BOTH if several else LONE
         spec = resolve(model, Layer({"skeleton": skeleton, "data": {"source": "nowhere"}}), [])
-        assert spec.model.predicts_unique()
+        assert spec.model.predicts_unique() == (model.method != "top_down")
         assert spec.model.predicts_identity() == several
         tried += 1
     assert tried > 5

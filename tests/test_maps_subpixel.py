@@ -167,3 +167,35 @@ def test_offsets_are_averaged_by_weight() -> None:
         total = torch.stack(weights)
         expected = (torch.stack(places) * total[:, None]).sum(0) / total.sum()
         torch.testing.assert_close(found[0, k, 0], expected)
+
+
+@given(st.integers(0, 10_000), st.integers(0, 5), st.integers(0, 7))
+@settings(max_examples=60, deadline=None)
+def test_the_mean_of_cells_is_their_centre_of_mass(seed: int, row: int, column: int) -> None:
+    """Against a sum over cells, at the edge of the map too, where nothing lies beyond."""
+    torch.manual_seed(seed)
+    maps = torch.rand(1, 1, 6, 8) - 0.1
+    index = torch.tensor([[[row * 8 + column]]])
+    total = x = y = 0.0
+    for j in range(max(row - 2, 0), min(row + 3, 6)):
+        for i in range(max(column - 2, 0), min(column + 3, 8)):
+            value = float(maps[0, 0, j, i])
+            total, x, y = total + value, x + value * i, y + value * j
+    grid = Grid(stride=4, offset=1.5)
+    found = refine_peaks(maps, index, grid, fit="integral")[0, 0, 0]
+    torch.testing.assert_close(found, torch.tensor([x, y]) / total * 4 + 1.5, rtol=1e-4, atol=1e-3)
+
+
+def test_the_mean_of_cells_of_logits_takes_nothing_from_beyond_the_map() -> None:
+    chances = gaussian((1.0, 0.0), 1.2, (6, 8)).clamp(1e-6, 1 - 1e-6)[None, None]
+    index, _ = highest_cell(chances)
+    one, other = (
+        refine_peaks(maps, index, CELLS, fit="integral", logits=logits)
+        for maps, logits in ((chances.logit(), True), (chances, False))
+    )
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
+
+
+def test_maps_that_add_up_to_nothing_give_the_cell_itself() -> None:
+    maps = torch.zeros(1, 1, 6, 8)
+    assert refine_peaks(maps, torch.tensor([[[19]]]), CELLS, fit="integral")[0, 0, 0].tolist() == [3, 2]

@@ -15,6 +15,7 @@ image                     string   path of the image file; null for videos
 animal                    int32    row of the animal within the frame, from 0; null where there is none
 track                     int64    track number; null where not tracked
 identity                  string   name of the individual; null where unknown
+identity_score            float32  how probable that name is, 0 to 1; null where unknown
 score                     float32  confidence in the animal, 0 to 1
 box_x1 ... box_y2         float32  box of the animal in pixels
 <keypoint>.x, .y          float32  pixels; null where the keypoint was not found
@@ -188,6 +189,7 @@ def _make_schema(header: PredictionsHeader) -> pa.Schema:
         ("animal", pa.int32()),
         ("track", pa.int64()),
         ("identity", pa.string()),
+        ("identity_score", pa.float32()),
         ("score", pa.float32()),
         *((name, pa.float32()) for name in _BOX),
     ]
@@ -255,6 +257,8 @@ def _make_batch(frames: list[Frame], skeleton: Skeleton, schema: pa.Schema) -> p
     points, scores = spread(points), spread(scores)
     track, identity = np.full(total, -1, np.int64), np.full(total, -1, np.int64)
     track[used], identity[used] = join("track"), join("identity")
+    named = spread(join("identity_scores"))
+    named[identity < 0] = np.nan
     status = [
         "missing" if f.missing is not None else "animal" if n else "empty"
         for f, n in zip(frames, animals, strict=True)
@@ -268,6 +272,7 @@ def _make_batch(frames: list[Frame], skeleton: Skeleton, schema: pa.Schema) -> p
         pa.array(slot.astype(np.int32), mask=~used),
         pa.array(track, mask=track < 0),
         pa.array(list(skeleton.individuals), pa.string()).take(pa.array(identity, mask=identity < 0)),
+        to_floats(named),
         to_floats(spread(join("scores"))),
         *(to_floats(boxes[:, i]) for i in range(4)),
     ]
@@ -317,6 +322,7 @@ def _make_frames(table: pa.Table, skeleton: Skeleton) -> Iterator[Frame]:
     score, track = _read_floats(table, "score"), _read_integers(table, "track")
     place = {name: i for i, name in enumerate(skeleton.individuals)}
     identity = np.array([place.get(n, -1) for n in table.column("identity").to_pylist()], np.int64)
+    named = np.nan_to_num(_read_floats(table, "identity_score"))
     reason, image, time = (table.column(n).to_pylist() for n in ("reason", "image", "time"))
     unique = np.zeros((len(numbers), 0, 2), np.float32), np.zeros((len(numbers), 0), np.float32)
     if skeleton.unique_keypoints:
@@ -332,6 +338,7 @@ def _make_frames(table: pa.Table, skeleton: Skeleton) -> Iterator[Frame]:
                 boxes=boxes[rows],
                 identity=identity[rows],
                 track=track[rows],
+                identity_scores=named[rows],
             ),
             unique_keypoints=unique[0][a],
             unique_scores=unique[1][a],

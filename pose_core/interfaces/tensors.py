@@ -135,14 +135,18 @@ class Target(NamedTuple):
 class Predictions(_Aligned):
     """Animals found in a batch of B images, padded to N.
 
-    A head's predictor gets what the heads before it found and returns it extended: an identity head fills
-    ``identity`` of the animals that a keypoint head found.
+    A head's predictor gets what the heads before it found and returns it extended or regrouped: an identity
+    head fills ``identity_scores`` of the animals that a keypoint head found. Names are given once a frame,
+    after the last stage (:func:`pose_core.pipeline.naming.assign_names`), because no two animals of a frame
+    have the same one.
 
     Attributes:
         keypoints: (B, N, K, 2) float32; NaN where missing.
         keypoint_scores: (B, N, K) float32 in [0, 1]; 0 where missing.
         scores: (B, N) float32 in [0, 1]; 0 where there is no animal.
-        identity: (B, N) int64; -1 where unknown.
+        identity: (B, N) int64, the individual that is reported; -1 where unknown.
+        identity_scores: (B, N, I) float32 in [0, 1], probability of each of the I individuals of the
+            skeleton; 0 where no head knows.
         unique_keypoints: (B, U, 2) float32; NaN where missing.
         unique_scores: (B, U) float32.
     """
@@ -152,12 +156,14 @@ class Predictions(_Aligned):
         "keypoint_scores": 0.0,
         "scores": 0.0,
         "identity": -1,
+        "identity_scores": 0.0,
     }
 
     keypoints: Tensor
     keypoint_scores: Tensor
     scores: Tensor
     identity: Tensor
+    identity_scores: Tensor
     unique_keypoints: Tensor
     unique_scores: Tensor
 
@@ -170,6 +176,7 @@ class Predictions(_Aligned):
             keypoint_scores=torch.zeros(batch, 0, k, device=device),
             scores=torch.zeros(batch, 0, device=device),
             identity=torch.zeros(batch, 0, dtype=torch.int64, device=device),
+            identity_scores=torch.zeros(batch, 0, skeleton.num_individuals, device=device),
             unique_keypoints=torch.full((batch, u, 2), float("nan"), device=device),
             unique_scores=torch.zeros(batch, u, device=device),
         )
@@ -179,7 +186,8 @@ class Predictions(_Aligned):
     ) -> Predictions:
         """These predictions with the animals replaced; missing keypoints get score 0.
 
-        ``scores`` defaults to the mean score of an animal's keypoints.
+        ``scores`` defaults to the mean score of an animal's keypoints. Nothing is known of who the new
+        animals are.
         """
         missing = torch.isnan(keypoints).any(dim=-1)
         # A score without a point would count in the mean and pass thresholds.
@@ -192,8 +200,19 @@ class Predictions(_Aligned):
             keypoints=keypoints,
             keypoint_scores=keypoint_scores,
             scores=scores,
-            identity=torch.full(scores.shape, -1, dtype=torch.int64, device=scores.device),
+        ).without_names(self.identity_scores.shape[-1])
+
+    def without_names(self, individuals: int) -> Predictions:
+        """The same animals, of whom nobody knows who they are, in a project of so many individuals."""
+        return replace(
+            self,
+            identity=torch.full(self.scores.shape, -1, dtype=torch.int64, device=self.scores.device),
+            identity_scores=self.scores.new_zeros(*self.scores.shape, individuals),
         )
+
+    def mean_keypoint_scores(self) -> Tensor:
+        """Mean score of the keypoints of each animal that are not missing, (B, N); 0 where all are."""
+        return _mean_score(self.keypoints, self.keypoint_scores)
 
     def without(self, keypoints: Sequence[int], unique: Sequence[int] = ()) -> Predictions:
         """The same with some keypoints missing in all animals: NaN with score 0.

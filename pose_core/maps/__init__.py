@@ -1,12 +1,14 @@
 """The toolkit for authors of heads that make maps (heatmaps, offsets, fields): what two heads need stands
 here once.
 
-Layers and their grid, painting of targets, the background to ignore, peaks, sub-pixel refinement, reading at
-points.
+Layers and their grid, painting of targets, the background to ignore, peaks, sub-pixel refinement, candidates
+that another head groups, reading at points.
 """
 
 from pose_core.maps.axes import Entries, repeat_names, stack_axes
+from pose_core.maps.candidates import gather_candidates, spread_candidates
 from pose_core.maps.grid import deconv_grid, deconv_padding
+from pose_core.maps.heads import MapsHead
 from pose_core.maps.ignore import (
     animal_boxes,
     ignore_boxes,
@@ -27,6 +29,8 @@ from pose_core.maps.peaks import (
 from pose_core.maps.sampling import normalize_cells, sample_bilinear, sample_normalized, sample_own_map
 from pose_core.maps.subpixel import (
     CellWindows,
+    Fit,
+    average_cells,
     average_offsets,
     find_peaks,
     fit_gaussian,
@@ -39,8 +43,11 @@ __all__ = [
     "CellWindows",
     "Deconvolutions",
     "Entries",
+    "Fit",
     "KeypointWindows",
+    "MapsHead",
     "animal_boxes",
+    "average_cells",
     "average_offsets",
     "deconv_grid",
     "deconv_padding",
@@ -48,6 +55,7 @@ __all__ = [
     "find_peaks",
     "fit_gaussian",
     "fit_parabola",
+    "gather_candidates",
     "highest_cell",
     "ignore_boxes",
     "init_flat",
@@ -66,6 +74,7 @@ __all__ = [
     "sample_bilinear",
     "sample_normalized",
     "sample_own_map",
+    "spread_candidates",
     "stack_axes",
     "top_cells",
     "unravel_cells",

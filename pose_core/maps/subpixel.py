@@ -6,12 +6,16 @@ Maps hold values about 1 at a keypoint and 0 elsewhere. M is the number of peaks
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from pose_core.interfaces import Grid
 from pose_core.maps.peaks import find_local_maxima, unravel_cells
+
+Fit = Literal["gaussian", "integral"]
+"""How a blob says where it is: :func:`fit_gaussian` or :func:`average_cells`."""
 
 _FLOOR = 1e-6
 """Smaller values are raised to this before their logarithm is taken."""
@@ -26,6 +30,7 @@ class CellWindows:
         columns, rows: (B, K, M, W) and (B, K, M, H) int64, of the window.
         index: (B, K, M, H * W) int64, its cells in the flattened map, clamped to the map.
         values: (B, K, M, H, W), of these cells; 0 beyond the map.
+        inside: (B, K, M, H, W) bool, whether a cell lies in the map.
     """
 
     peaks: Tensor
@@ -33,6 +38,7 @@ class CellWindows:
     rows: Tensor
     index: Tensor
     values: Tensor
+    inside: Tensor
 
     @classmethod
     def around(cls, maps: Tensor, index: Tensor, side: int, *, shifted: bool = True) -> CellWindows:
@@ -55,11 +61,10 @@ class CellWindows:
         cells = (at_rows[..., :, None] * width + at_columns[..., None, :]).flatten(3)
         shape = (*index.shape, rows.shape[-1], columns.shape[-1])
         values = maps.flatten(2).gather(2, cells.flatten(2)).view(shape)
+        inside = (rows == at_rows)[..., :, None] & (columns == at_columns)[..., None, :]
         if not shifted:
-            values = torch.where(
-                (rows == at_rows)[..., :, None] & (columns == at_columns)[..., None, :], values, 0.0
-            )
-        return cls(peaks, columns, rows, cells, values)
+            values = torch.where(inside, values, 0.0)
+        return cls(peaks, columns, rows, cells, values, inside)
 
 
 def _line(middle: Tensor, length: int, side: int, shifted: bool) -> Tensor:
@@ -79,6 +84,7 @@ def find_peaks(
     threshold: float = 0.01,
     window: int = 5,
     share: float = 0.5,
+    fit: Fit = "gaussian",
 ) -> tuple[Tensor, Tensor]:
     """The highest peaks of each map, with positions between cells.
 
@@ -91,6 +97,7 @@ def find_peaks(
         threshold: lower peaks are left out.
         window: cells a side that decide the position, see :func:`refine_peaks`.
         share: of ``locref`` in the position, from 0 to 1; the rest is that of the fit.
+        fit: see :func:`refine_peaks`.
 
     Returns:
         positions (B, K, M, 2) float32 in pixels of the network's input, NaN beyond the last peak, and scores
@@ -98,7 +105,7 @@ def find_peaks(
     """
     heatmap = heatmap.float()
     index, score = find_local_maxima(heatmap, count, side=side, threshold=threshold)
-    positions = refine_peaks(heatmap, index, grid, locref=locref, window=window, share=share)
+    positions = refine_peaks(heatmap, index, grid, locref=locref, window=window, share=share, fit=fit)
     return torch.where(score[..., None] > 0, positions, torch.nan), score.clamp(0, 1)
 
 
@@ -111,12 +118,13 @@ def refine_peaks(
     window: int = 5,
     share: float = 0.5,
     logits: bool = False,
+    fit: Fit = "gaussian",
 ) -> Tensor:
     """Refine peaks from cells to pixels.
 
-    Two estimates are averaged: a Gaussian fitted to the blob (:func:`fit_gaussian`), and the mean of what
-    location refinement says in the cells that are at least half as high as the highest; others may never have
-    learned it.
+    Two estimates are averaged: a fit to the blob (:func:`fit_gaussian` or :func:`average_cells`), and the
+    mean of what location refinement says in the cells that are at least half as high as the highest; others
+    may never have learned it.
 
     Args:
         maps: (B, K, h, w).
@@ -126,19 +134,28 @@ def refine_peaks(
         window: cells a side of the neighbourhood, odd; 1: the cell alone, which leaves nothing to fit.
         share: of location refinement in the position, from 0 to 1; the rest is that of the fit.
         logits: whether the maps need a sigmoid.
+        fit: ``gaussian``: the centre of a fitted Gaussian; ``integral``: the mean position of the cells,
+            weighted with their values.
 
     Returns:
         (B, K, M, 2) float32, pixels of the network's input.
     """
-    windows = CellWindows.around(maps, index, window)
+    gaussian = fit == "gaussian"
+    # A mean needs as many cells on one side of the peak as on the other; a curve can be fitted beside it.
+    windows = CellWindows.around(maps, index, window, shifted=gaussian)
     values = windows.values.float()
-    windows = replace(windows, values=values.sigmoid() if logits else values.clamp(min=0))
+    if logits:
+        # Beyond the map there is nothing, and the sigmoid of 0 would be one half.
+        values = torch.where(windows.inside, values.sigmoid(), 0.0)
+    elif gaussian:
+        values = values.clamp(min=0)
+    windows = replace(windows, values=values)
     refined = None
     if locref is not None and (share > 0 or window <= 1):
         refined = average_offsets(windows, _relative_heights(windows.values), locref, grid)
         if share >= 1 or window <= 1:
             return refined
-    fitted = grid.to_pixels(fit_gaussian(windows, grid))
+    fitted = grid.to_pixels(fit_gaussian(windows, grid) if gaussian else average_cells(windows))
     return fitted if refined is None else share * refined + (1 - share) * fitted
 
 
@@ -197,6 +214,32 @@ def fit_gaussian(windows: CellWindows, grid: Grid) -> Tensor:
     outermost = min(-1.0, (-0.5 - grid.offset) / grid.stride)
     lowest = torch.where(windows.peaks == 0, outermost, -1.0)
     return windows.peaks + torch.maximum(away, lowest).clamp(max=1.0)
+
+
+def average_cells(windows: CellWindows) -> Tensor:
+    """Average the cells of each window, weighted with their values ("integral" refinement).
+
+    The centre of mass of the window: cheap, and for a blob that the window cuts off biased towards the peak's
+    own cell (for a Gaussian of 1.5 cells in 5 x 5 cells to 0.63 of the way). Models whose tool decoded
+    them so are compared with it exactly; the formula is that of SLEAP (Pereira et al. 2022), values below 0
+    included.
+
+    Args:
+        windows: around the peaks, not shifted, with 0 beyond the map.
+
+    Returns:
+        (B, K, M, 2) float32, fractional column and row; the peak itself where the values add up to nothing.
+    """
+    total = windows.values.sum((3, 4))
+    there = total > _FLOOR
+    away = torch.stack(
+        [
+            (windows.values.sum(3) * (windows.columns - windows.peaks[..., 0, None])).sum(-1),
+            (windows.values.sum(4) * (windows.rows - windows.peaks[..., 1, None])).sum(-1),
+        ],
+        dim=-1,
+    )
+    return windows.peaks + torch.where(there[..., None], away / total.clamp(min=_FLOOR)[..., None], 0.0)
 
 
 def _profile_vertex(profile: Tensor, steps: Tensor) -> Tensor:

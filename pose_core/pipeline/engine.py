@@ -84,6 +84,7 @@ class Pipeline:
         device: where the stages compute.
         batch_size: frames a batch.
         threshold: keypoints with a lower score are reported as missing.
+        identity_threshold: less probable names of animals are not given; None: half of what a guess would be.
     """
 
     def __init__(
@@ -93,12 +94,14 @@ class Pipeline:
         device: torch.device,
         batch_size: int,
         threshold: float = 0.0,
+        identity_threshold: float | None = None,
     ) -> None:
         self.stages = list(stages)
         self.skeleton = skeleton
         self.device = device
         self.batch_size = batch_size
         self.threshold = threshold
+        self.identity_threshold = identity_threshold
         # On the CPU the network needs all cores; beside another device they are free for resizing.
         self.helpers = 1 if device.type == "cpu" else max(1, min(8, (os.cpu_count() or 1) - 2))
         # One estimator may be used by several threads, and the network computes for one at a time.
@@ -319,7 +322,9 @@ class Pipeline:
     def _make_result(self, batch: _Computed) -> Result:
         prepared = batch.prepared
         groups = [(group.rows, found) for group, found in zip(prepared.groups, batch.found, strict=True)]
-        frames = to_frames(prepared.items, prepared.reasons, groups, self.skeleton, self.threshold)
+        frames = to_frames(
+            prepared.items, prepared.reasons, groups, self.skeleton, self.threshold, self.identity_threshold
+        )
         if (region := prepared.region) is not None:
             frames = [frame.moved(region.x1, region.y1) for frame in frames]
         return Result(frames, frozenset(group.stored for group in prepared.groups))

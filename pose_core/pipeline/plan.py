@@ -74,7 +74,18 @@ def make_pipeline(
         DataError: a file cannot be used.
     """
     plan = plan_stages(run, device, sources, labels)
-    return Pipeline(plan.stages, run.spec.skeleton, device, batch_size, run.spec.inference.threshold), plan
+    inference = run.spec.inference
+    return (
+        Pipeline(
+            plan.stages,
+            run.spec.skeleton,
+            device,
+            batch_size,
+            inference.threshold,
+            inference.identity_threshold,
+        ),
+        plan,
+    )
 
 
 def make_detector_pipeline(run: Run[DetectorRunSpec], device: torch.device, batch_size: int) -> Pipeline:

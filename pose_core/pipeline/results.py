@@ -12,6 +12,7 @@ from torch import Tensor
 from pose_core.errors import PluginError
 from pose_core.escapes import escape_text
 from pose_core.interfaces import StageResult
+from pose_core.pipeline.naming import assign_names
 from pose_core.pipeline.sources import SourceFrame
 from pose_core.structures import FloatArray, Frame, Instances, Skeleton, keypoint_boxes
 
@@ -54,11 +55,15 @@ class HostResult:
             self.arrived.synchronize()
 
 
-def _split_poses(found: StageResult, skeleton: Skeleton, threshold: float) -> list[_Content]:
+def _split_poses(
+    found: StageResult, skeleton: Skeleton, threshold: float, identity_threshold: float | None
+) -> list[_Content]:
     """Split poses into frames: animals, unique keypoints, their scores."""
-    poses = found.predictions
-    if poses is None:
+    if found.predictions is None:
         return _split_boxes(found, skeleton)
+    # Here, after the last stage: a network that looks at crops sees one animal at a time, and only all of a
+    # frame together can be given names that differ.
+    poses = assign_names(found.predictions, identity_threshold)
     points, point_scores = hide_doubtful_points(poses.keypoints, poses.keypoint_scores, threshold)
     unique, unique_scores = hide_doubtful_points(poses.unique_keypoints, poses.unique_scores, threshold)
     scores = poses.scores.numpy().astype(np.float32, copy=False)
@@ -71,6 +76,8 @@ def _split_poses(found: StageResult, skeleton: Skeleton, threshold: float) -> li
         boxes = found.boxes.numpy().astype(np.float32, copy=False)
     tracks = np.full((b, n), -1, np.int64) if found.tracks is None else found.tracks.numpy()
     identity = poses.identity.numpy().astype(np.int64, copy=False)
+    named = poses.identity_scores.gather(-1, poses.identity.clamp(min=0)[..., None])[..., 0]
+    identity_scores = named.where(poses.identity >= 0, 0.0).numpy().astype(np.float32, copy=False)
     # Rows that only pad a frame to the number of animals of another have score 0 or no keypoint.
     present = (scores > 0) & (~np.isnan(points[..., 0])).any(axis=-1)
     chosen = [np.flatnonzero(row) for row in present]
@@ -83,6 +90,7 @@ def _split_poses(found: StageResult, skeleton: Skeleton, threshold: float) -> li
                 boxes[j, at],
                 identity[j, at],
                 tracks[j, at],
+                identity_scores[j, at],
             ),
             unique[j],
             unique_scores[j],
@@ -132,6 +140,7 @@ def to_frames(
     groups: Sequence[tuple[Sequence[int], HostResult]],
     skeleton: Skeleton,
     threshold: float,
+    identity_threshold: float | None = None,
 ) -> list[Frame]:
     """Make the frames of a batch, in order.
 
@@ -141,10 +150,12 @@ def to_frames(
         groups: positions of items, and what was found in them.
         skeleton: of the model.
         threshold: keypoints with a lower score are missing; an animal without any keypoint is none.
+        identity_threshold: less probable names are not given, see
+            :func:`~pose_core.pipeline.naming.assign_names`.
     """
     done: dict[int, Frame] = {}
     for rows, result in groups:
-        animals = _split_poses(result.found, skeleton, threshold)
+        animals = _split_poses(result.found, skeleton, threshold, identity_threshold)
         for row, (instances, unique, unique_scores) in zip(rows, animals, strict=True):
             item = items[row]
             done[row] = Frame(item.index, instances, unique, unique_scores, image=item.image, time=item.time)

@@ -125,7 +125,9 @@ def check_definitions(definitions: Definitions) -> None:
     for model in (*definitions.get("pose_recipes", ()), *definitions.get("pose_models", ())):
         _check_spec(model.spec, model.name)
     for extra in definitions.get("pose_extra_heads", ()):
-        once("extra head", extra.name)
+        # One name may stand for two heads: what serves whole frames need not serve crops.
+        for method in extra.methods:
+            once(f"extra head of {method}", extra.name)
         if extra.needs not in hooks.NEEDS:
             raise MalformedError(
                 f"extra head {extra.name!r} has unknown need {extra.needs!r}; needs are "

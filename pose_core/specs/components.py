@@ -90,6 +90,10 @@ class TargetGeneratorConfig(ComponentConfig):
                 target generator stands is added by who asks (:func:`prefix_errors`).
         """
 
+    def teaches_absent(self) -> bool:
+        """Whether an unlabelled keypoint is taught as absent; by default it is unknown and has weight 0."""
+        return False
+
 
 class LossConfig(ComponentConfig):
     """Base of loss configs."""
@@ -113,6 +117,15 @@ class PredictorConfig(ComponentConfig):
         """
         return self
 
+    def predicts_several(self) -> bool:
+        """Whether it gives several animals of one input, for heads whose predictor decides that."""
+        return False
+
+    def groups_candidates(self) -> bool:
+        """Whether it makes animals of the candidates that the heads before it found; by default it finds, or
+        describes, animals itself."""
+        return False
+
 
 class HeadConfig(ComponentConfig):
     """Base of head configs.
@@ -122,9 +135,11 @@ class HeadConfig(ComponentConfig):
 
     Attributes:
         heatmap_output: name of the output that holds heatmaps, if the head has one.
+        needs_view: the view of the network that the head needs (``frame``, ``animal``); None: either.
     """
 
     heatmap_output: ClassVar[str | None] = None
+    needs_view: ClassVar[str | None] = None
 
     if TYPE_CHECKING:
         # Declared by each head, because inherited fields would come first in files and in validation.
@@ -173,8 +188,14 @@ class HeadConfig(ComponentConfig):
         """
 
     def predicts_several(self) -> bool:
-        """Whether the head finds several animals in one input of the network; by default one."""
-        return False
+        """Whether the head finds several animals in one input of the network; by default its predictor says
+        so."""
+        return self.predictor.predicts_several()
+
+    def groups_candidates(self) -> bool:
+        """Whether the head makes animals of the candidates of the heads before it, so that it cannot be the
+        first; by default its predictor says so."""
+        return self.predictor.groups_candidates()
 
     def predicts_unique(self) -> bool:
         """Whether the head finds the keypoints that exist once a frame; by default those of animals only."""

@@ -235,6 +235,21 @@ def find_contradictions(model: ModelSpec) -> Iterator[tuple[tuple[str, ...], str
                     "each"
                 ),
             )
+    for number, (name, head) in enumerate(model.heads.items()):
+        if head.needs_view not in (None, method.view):
+            sees = "crops" if method.view == "animal" else "whole frames"
+            yield (
+                ("heads", name),
+                f"{head.type} does not work in a network that looks at {sees}, as {method.name} does",
+            )
+        if head.groups_candidates() and not number:
+            yield (
+                ("heads", name),
+                (
+                    f"{head.type} groups the candidates of the heads before it, and is the first; put a head "
+                    "that finds some before it"
+                ),
+            )
     if method.heads == "several" and model.heads and not several:
         yield ("heads",), f"{method.name} needs a head that finds several animals, and none of these does"
     for name in sorted(set(model.inputs) - set(method.inputs)):

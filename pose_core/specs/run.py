@@ -120,6 +120,13 @@ class InferenceSpec(Spec):
     threshold: float = Field(
         0.0, ge=0, le=1, description="Keypoints with a lower score are reported as missing."
     )
+    identity_threshold: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="An animal stays without a name when the best one left for it is less probable; null: half "
+        "of what a guess would be right (0.125 with four individuals).",
+    )
     # A word and not null, for null is an answer of its own: any number.
     max_animals: PositiveInt | Literal["project"] | None = Field(
         "project",

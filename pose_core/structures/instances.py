@@ -26,6 +26,8 @@ class Instances:
         boxes: (N, 4) float32 ``x1, y1, x2, y2``; NaN where unknown.
         identity: (N,) int64 index into ``Skeleton.individuals``; -1 where unknown.
         track: (N,) int64 track number within a video; -1 where not tracked.
+        identity_scores: (N,) float32 in [0, 1], how probable it is that the animal is ``identity``; 0 where
+            that is unknown. For labels 1 where an animal has a name.
     """
 
     keypoints: FloatArray
@@ -34,6 +36,7 @@ class Instances:
     boxes: FloatArray
     identity: IntArray
     track: IntArray
+    identity_scores: FloatArray
 
     @classmethod
     def from_keypoints(
@@ -45,11 +48,13 @@ class Instances:
         boxes: npt.ArrayLike | None = None,
         identity: npt.ArrayLike | None = None,
         track: npt.ArrayLike | None = None,
+        identity_scores: npt.ArrayLike | None = None,
     ) -> Instances:
         """Instances from (N, K, 2) keypoints, the rest filled in.
 
         Missing keypoints get score 0; scores default to 1 for labelled keypoints and to the mean keypoint
-        score for animals; boxes to the tight box around the keypoints; identity and track to -1.
+        score for animals; boxes to the tight box around the keypoints; identity and track to -1; identity
+        scores to 1 where the identity is known.
 
         Raises:
             ValueError: an array has the wrong shape.
@@ -76,6 +81,7 @@ class Instances:
             animal_scores = (point_scores.sum(axis=1) / count).astype(np.float32)
         else:
             animal_scores = np.asarray(scores, dtype=np.float32).reshape(n)
+        names = np.full(n, -1, np.int64) if identity is None else np.asarray(identity, np.int64).reshape(n)
         return cls(
             keypoints=points,
             keypoint_scores=point_scores,
@@ -83,10 +89,13 @@ class Instances:
             boxes=(
                 keypoint_boxes(points) if boxes is None else np.asarray(boxes, dtype=np.float32).reshape(n, 4)
             ),
-            identity=(
-                np.full(n, -1, np.int64) if identity is None else np.asarray(identity, np.int64).reshape(n)
-            ),
+            identity=names,
             track=np.full(n, -1, np.int64) if track is None else np.asarray(track, np.int64).reshape(n),
+            identity_scores=(
+                (names >= 0).astype(np.float32)
+                if identity_scores is None
+                else np.asarray(identity_scores, np.float32).reshape(n)
+            ),
         )
 
     @classmethod
@@ -122,6 +131,7 @@ class Instances:
             boxes=self.boxes[chosen],
             identity=self.identity[chosen],
             track=self.track[chosen],
+            identity_scores=self.identity_scores[chosen],
         )
 
 

@@ -70,7 +70,7 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         ],
     ),
     "extra_head_serves_its_need": (
-        "extra_head/toycorners",
+        "extra_head/bottom_up/toycorners",
         "does not serve it",
         [("plugin.py", '"unique": True', '"unique": False')],
     ),

@@ -46,7 +46,13 @@ def test_the_layout(tmp_path: Path) -> None:
     scores = np.array([[0.75, 0.5], [0.25, 0.0]])
     frames = [
         frame(
-            0, [[1, 2], [3, 4]], [[5, 6], [nan, nan]], keypoint_scores=scores, track=[4, -1], identity=[1, -1]
+            0,
+            [[1, 2], [3, 4]],
+            [[5, 6], [nan, nan]],
+            keypoint_scores=scores,
+            track=[4, -1],
+            identity=[1, -1],
+            identity_scores=[0.875, 0],
         ),
         frame(1),
         Frame.absent(2, SKELETON, "broken"),
@@ -62,6 +68,7 @@ def test_the_layout(tmp_path: Path) -> None:
             "keypoint_scores": [0.75, 0.5],
             "track_id": 4,
             "individual": "b",
+            "individual_score": 0.875,
         },
         {
             "image_id": 0,

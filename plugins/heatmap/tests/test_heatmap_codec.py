@@ -253,3 +253,82 @@ def test_decoding_survives_nonsense(predictor: str) -> None:
         assert torch.isfinite(found.keypoints).all()
         assert found.keypoint_scores.min() >= 0
         assert found.keypoint_scores.max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["heatmap/gaussian", "heatmap/plateau"])
+@given(seed=st.integers(0, 10**6), animals=st.integers(0, 3))
+@settings(max_examples=25, deadline=None)
+def test_unlabelled_keypoints_may_be_taught_as_absent(kind: str, seed: int, animals: int) -> None:
+    """All of every map counts, whatever is labelled; the blobs are the same ones, and a map of a keypoint
+    that no animal has is empty."""
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.rand(2, animals, 3, 2, generator=generator) * 60
+    points[torch.rand(2, animals, 3, generator=generator) < 0.4] = NAN
+    made = {}
+    for missing in ("unknown", "absent"):
+        head = make_head(target_generator={"type": kind, "missing": missing})
+        outputs = {"heatmap": torch.zeros(2, 3, 16, 16), "locref": torch.zeros(2, 6, 16, 16)}
+        made[missing] = head.target_generator(make_labels(points), outputs)
+    absent = made["absent"]["heatmap"]
+    assert torch.equal(absent.value, made["unknown"]["heatmap"].value)
+    assert (absent.weight == 1).all()
+    gone = ~torch.isfinite(points).all(-1).any(1)
+    assert not absent.value[gone].any()
+    unsure = made["unknown"]["heatmap"].weight.expand_as(absent.value)[gone].flatten(1)
+    # What is unknown has weight 0 somewhere, unless there is no animal at all.
+    there = torch.isfinite(points).all(-1).flatten(1).any(1)[:, None].expand_as(gone)[gone]
+    assert bool((unsure.amin(1) == 0).eq(there).all()) if len(unsure) else True
+    assert torch.equal(made["absent"]["locref"].weight, made["unknown"]["locref"].weight)
+
+
+@pytest.mark.parametrize("fit", ["gaussian", "integral"])
+@given(seed=st.integers(0, 10**6), animals=st.integers(0, 4))
+@settings(max_examples=25, deadline=None)
+def test_candidates_are_all_peaks_of_all_maps(fit: str, seed: int, animals: int) -> None:
+    """Keypoints that are far from each other, some of them missing: one candidate each, where it is and as
+    high as its blob."""
+    head = make_head(
+        location_refinement=False,
+        target_generator={"type": "heatmap/gaussian", "sigma": 4},
+        predictor={"type": "heatmap/peaks", "fit": fit},
+    )
+    generator = torch.Generator().manual_seed(seed)
+    corners = torch.tensor([[30.0, 30], [110, 34], [36, 112], [114, 110]])[:animals]
+    points = corners[None, :, None] + torch.rand(2, animals, 3, 2, generator=generator) * 12
+    points[torch.rand(2, animals, 3, generator=generator) < 0.3] = NAN
+    found = decode(head, encode(head, make_labels(points), 4, 144, 144))
+    seen = torch.isfinite(found.keypoints).all(-1)
+    assert torch.equal(seen.sum(-1) > 0, found.scores > 0)
+    assert seen.sum(-1).max() <= 1 if seen.numel() else True
+    for b in range(2):
+        for k in range(3):
+            truth = points[b, :, k][torch.isfinite(points[b, :, k]).all(-1)]
+            candidates = found.keypoints[b, seen[b, :, k], k]
+            assert len(candidates) == len(truth)
+            for place in truth:
+                near = (candidates - place).norm(dim=-1)
+                # The mean of cells stays nearer to its cell than a blob is.
+                assert near.min() < (0.1 if fit == "gaussian" else 1.0)
+    # No cell is farther than half a cell on each axis: exp(-(2^2 + 2^2) / (2 4^2)) = 0.78.
+    assert (found.keypoint_scores[seen] > 0.77).all()
+
+
+def test_candidates_are_limited_to_the_highest_ones() -> None:
+    head = make_head(
+        keypoints=1,
+        location_refinement=False,
+        predictor={"type": "heatmap/peaks", "candidates": 2, "threshold": 0.3, "nms": 3},
+    )
+    heat = torch.zeros(1, 1, 20, 20)
+    for column, height in ((2, 0.4), (8, 0.9), (14, 0.6), (18, 0.2)):
+        heat[0, 0, 10, column] = height
+    found = decode(head, {"heatmap": heat})
+    assert found.scores[0].tolist() == pytest.approx([0.9, 0.6])
+    logits = make_head(
+        keypoints=1,
+        location_refinement=False,
+        losses={"heatmap": {"type": "heatmap/bce"}},
+        predictor={"type": "heatmap/peaks", "threshold": 0.3},
+    )
+    found = decode(logits, {"heatmap": torch.where(heat > 0, heat, 1e-6).logit()})
+    assert sorted(found.scores[0].tolist()) == pytest.approx([0.4, 0.6, 0.9])

@@ -275,3 +275,16 @@ def test_tokens_are_no_feature_map() -> None:
     config = HeatmapHeadConfig(type="heatmap/heatmap")
     with pytest.raises(ValueError, match="feature: 0 holds keypoint tokens"):
         config.check((Feature(8, 4, tokens=True),), None)
+
+
+@pytest.mark.parametrize(("missing", "learned"), [("unknown", 1), ("absent", 2)])
+def test_unlabelled_unique_keypoints_teach_nothing_or_that_they_are_absent(
+    missing: str, learned: int
+) -> None:
+    """The second one is unlabelled."""
+    head = make_head(keypoints="unique", target_generator={"type": "heatmap/gaussian", "missing": missing})
+    truth = labels(1, 1, torch.Generator().manual_seed(0), 60)
+    heat = torch.zeros(1, 2, 8, 8, requires_grad=True)
+    outputs = {"heatmap": heat + 0.5, "locref": torch.zeros(1, 4, 8, 8)}
+    (gradient,) = torch.autograd.grad(head.loss(outputs, truth)["heatmap"], heat)
+    assert int(gradient.flatten(2).any(-1).sum()) == learned

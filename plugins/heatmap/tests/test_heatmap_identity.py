@@ -10,12 +10,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pose_heatmap.identity import AssignIdentityPredictor, IdentityHead
+from pose_heatmap.identity import IdentityHead
+from pose_heatmap.identity_predictors import IdentityAtKeypointsPredictor
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from pose_core.errors import ConfigError
 from pose_core.interfaces import BuildContext, Labels, Predictions
+from pose_core.maps import spread_candidates
+from pose_core.pipeline.naming import assign_names
 from pose_core.specs import AnyHead, Feature
 from pose_core.structures import Skeleton
 
@@ -47,6 +50,11 @@ def make_labels(keypoints: Tensor, identity: Tensor) -> Labels:
 def make_found(keypoints: Tensor, scores: Tensor | None = None) -> Predictions:
     scores = torch.ones(keypoints.shape[:3]) if scores is None else scores
     return Predictions.none(len(keypoints), SKELETON).with_animals(keypoints, scores)
+
+
+def name(head: Any, outputs: dict[str, Tensor], found: Predictions) -> Predictions:
+    """What the core does with what the head says."""
+    return assign_names(head.predictor(outputs, found))
 
 
 def random_labels(seed: int, animals: int = 3, size: float = 64) -> Labels:
@@ -135,9 +143,43 @@ def test_targets_used_as_outputs_give_every_animal_its_name(seed: int, animals: 
     ]
     seen = points.clone()
     seen[:, :, 1][torch.rand(1, animals, generator=generator) < 0.5] = NAN
-    named = head.predictor({"identity": value * 20 - 10}, make_found(seen))
+    named = name(head, {"identity": value * 20 - 10}, make_found(seen))
     assert torch.equal(named.identity, identity)
     assert torch.equal(named.keypoints.nan_to_num(-1), seen.nan_to_num(-1))  # nothing else changes
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([3, 4, 5]), st.data())
+def test_any_animals_may_be_any_individuals(seed: int, classes: int, data: st.DataObject) -> None:
+    """Every assignment of one to all animals to three, four or five individuals: a place belongs to the
+    individual of its animal, so other names move whole maps. (sleap-nn 0.3.5 is right for two only: it
+    reshapes a matrix of animals and classes where it should transpose it.)"""
+    skeleton = replace(SKELETON, individuals=tuple(f"i{n}" for n in range(classes)))
+    head = make_head(skeleton)
+    animals = data.draw(st.integers(1, classes))
+    names = data.draw(st.permutations(range(classes)))[:animals]
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.rand(1, animals, 2, 2, generator=generator) * 128
+    outputs = {"identity": torch.zeros(1, classes, 32, 32)}
+
+    def targets(identity: list[int]) -> tuple[Tensor, Tensor]:
+        value, weight = head.target_generator(make_labels(points, torch.tensor([identity])), outputs)[
+            "identity"
+        ]
+        return value[0], weight[0]
+
+    value, weight = targets(names)
+    plain, same = targets(list(range(animals)))
+    assert torch.equal(weight, same)
+    assert torch.equal(value[names], plain[:animals])
+    others = [n for n in range(classes) if n not in names]
+    assert not value[others].any()
+    for animal, name_ in enumerate(names):
+        for point in points[0, animal]:
+            cell = head.grid.to_cells(point).round().long().clamp(0, 31)
+            nearest = (points[0] - head.grid.to_pixels(cell.float())).norm(dim=-1).amin(-1).argmin()
+            if int(nearest) == animal and (head.grid.to_pixels(cell.float()) - point).norm() <= 8:
+                assert value[name_, cell[1], cell[0]] == 1
 
 
 def logits_for(probabilities: list[list[float]]) -> tuple[Tensor, Tensor]:
@@ -169,14 +211,14 @@ def test_names_are_given_to_all_animals_at_once(
 ) -> None:
     head = make_head()
     maps, points = logits_for(probabilities)
-    assert head.predictor({"identity": maps}, make_found(points)).identity.tolist() == [expected]
+    assert name(head, {"identity": maps}, make_found(points)).identity.tolist() == [expected]
 
 
 def test_doubtful_animals_take_no_name_from_certain_ones() -> None:
     head = make_head()
     maps, points = logits_for([[0.9, 0.05, 0.05], [0.85, 0.1, 0.05], [0.05, 0.9, 0.05], [0.05, 0.05, 0.9]])
     scores = torch.tensor([[0.1, 0.9, 0.9, 0.9]])[..., None].expand(-1, -1, 2)
-    named = head.predictor({"identity": maps}, make_found(points, scores.clone()))
+    named = name(head, {"identity": maps}, make_found(points, scores.clone()))
     assert named.identity.tolist() == [[-1, 0, 1, 2]]
 
 
@@ -186,7 +228,7 @@ def test_keypoints_count_by_their_scores() -> None:
     mixed = torch.stack([points[:, 0, 0], points[:, 1, 0]], dim=1)[:, None]
     for scores, expected in (([0.9, 0.2], 0), ([0.2, 0.9], 1)):
         assert (
-            head.predictor({"identity": maps}, make_found(mixed, torch.tensor([[scores]]))).identity.item()
+            name(head, {"identity": maps}, make_found(mixed, torch.tensor([[scores]]))).identity.item()
             == expected
         )
 
@@ -205,7 +247,7 @@ def test_anything_is_survived_and_no_name_is_given_twice(seed: int, animals: int
     points = torch.rand(2, animals, 2, 2) * 80 - 20
     points[torch.rand(2, animals, 2) < 0.3] = NAN
     found = make_found(points, torch.rand(2, animals, 2))
-    identity = head.predictor({"identity": maps}, found).identity
+    identity = name(head, {"identity": maps}, found).identity
     assert identity.shape == (2, animals)
     assert identity.dtype == torch.int64
     for row, animal in zip(identity.tolist(), torch.isfinite(points).all(-1).any(-1).tolist(), strict=True):
@@ -223,10 +265,9 @@ def test_a_frame_is_named_the_same_alone_and_in_a_batch() -> None:
     torch.manual_seed(0)
     head = make_head()
     maps, points = torch.randn(4, 3, 10, 10) * 3, torch.rand(4, 3, 2, 2) * 40
-    together = head.predictor({"identity": maps}, make_found(points)).identity
+    together = name(head, {"identity": maps}, make_found(points)).identity
     alone = [
-        head.predictor({"identity": maps[i : i + 1]}, make_found(points[i : i + 1])).identity[0]
-        for i in range(4)
+        name(head, {"identity": maps[i : i + 1]}, make_found(points[i : i + 1])).identity[0] for i in range(4)
     ]
     assert torch.equal(together, torch.stack(alone))
 
@@ -250,7 +291,7 @@ def test_losses_and_their_reading_belong_together() -> None:
     assert by_itself.predictor.sigmoid
     assert by_itself.target_generator.background
     assert isinstance(by_itself, IdentityHead)
-    assert isinstance(by_itself.predictor, AssignIdentityPredictor)
+    assert isinstance(by_itself.predictor, IdentityAtKeypointsPredictor)
     labels = random_labels(3)
     by_itself.loss(by_itself([torch.randn(2, 6, 8, 8)]), labels)["identity"].backward()
     assert all(torch.isfinite(p.grad).all() for p in by_itself.parameters())
@@ -283,6 +324,80 @@ def test_individuals_are_learned() -> None:
     for _ in range(20):
         feature, labels = image()
         right += int(
-            (head.decode(head([feature]), make_found(labels.keypoints)).identity == labels.identity).sum()
+            (name(head, head([feature]), make_found(labels.keypoints)).identity == labels.identity).sum()
         )
     assert right >= 57
+
+
+def grouping_head(classes: int = 3, **predictor: Any) -> Any:
+    skeleton = replace(SKELETON, individuals=tuple(f"i{n}" for n in range(classes)))
+    return make_head(skeleton, predictor={"type": "heatmap/group_by_identity", **predictor})
+
+
+def candidates(points: Tensor, scores: Tensor, classes: int) -> Predictions:
+    """Candidates (B, K, M, 2) as a head before this one hands them on."""
+    skeleton = replace(SKELETON, individuals=tuple(f"i{n}" for n in range(classes)))
+    none = Predictions.none(len(points), skeleton)
+    return none.with_animals(*spread_candidates(points, scores))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([3, 4, 5]), st.data())
+def test_candidates_are_grouped_by_their_individuals(seed: int, classes: int, data: st.DataObject) -> None:
+    """Animals far from each other, some keypoints missing, candidates in any order; names are those of the
+    individuals."""
+    head = grouping_head(classes)
+    animals = data.draw(st.integers(1, classes))
+    names = data.draw(st.permutations(range(classes)))[:animals]
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.tensor([[30.0, 30], [120, 40], [60, 120], [150, 140], [210, 60]])[:animals]
+    points = centres[None, :, None] + torch.rand(1, animals, 2, 2, generator=generator) * 10
+    value, _ = head.target_generator(
+        make_labels(points, torch.tensor([names])), {"identity": torch.zeros(1, classes, 56, 56)}
+    )["identity"]
+    seen = points.clone()
+    seen[:, :, 1][torch.rand(1, animals, generator=generator) < 0.4] = NAN
+    order = torch.randperm(animals, generator=generator)
+    scores = torch.isfinite(seen).all(-1).float() * (
+        0.5 + 0.5 * torch.rand(1, animals, 2, generator=generator)
+    )
+    found = candidates(seen[:, order].transpose(1, 2), scores[:, order].transpose(1, 2), classes)
+    grouped = name(head, {"identity": value * 20 - 10}, found)
+    assert grouped.keypoints.shape == (1, classes, 2, 2)
+    for animal, individual in enumerate(names):
+        assert torch.equal(grouped.keypoints[0, individual].nan_to_num(-1), seen[0, animal].nan_to_num(-1))
+        assert grouped.identity[0, individual] == individual
+        assert grouped.identity_scores[0, individual].argmax() == individual
+        torch.testing.assert_close(grouped.keypoint_scores[0, individual], scores[0, animal])
+    gone = [n for n in range(classes) if n not in names]
+    assert torch.isnan(grouped.keypoints[0, gone]).all()
+    assert not grouped.scores[0, gone].any()
+    assert (grouped.identity[0, gone] == -1).all()
+
+
+def test_a_candidate_stays_only_where_its_best_individual_is_the_one_it_was_assigned_to() -> None:
+    head = grouping_head()
+    maps, points = logits_for([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0]])
+    found = candidates(points[:, :, 0][:, None].repeat(1, 2, 1, 1), torch.ones(1, 2, 2), 3)
+    grouped = head.predictor({"identity": maps}, found)
+    # The second is assigned to individual 1, for it is more so than the first, and is dropped: it is more 0.
+    assert torch.equal(grouped.keypoints[0, 0, 0], points[0, 0, 0])
+    assert torch.isnan(grouped.keypoints[0, 1:]).all()
+
+
+def test_a_doubtful_candidate_takes_no_place_of_a_certain_one_unless_asked() -> None:
+    maps, points = logits_for([[0.9, 0.1, 0.0], [0.95, 0.05, 0.0]])
+    where = points[:, :, 0][:, None].repeat(1, 2, 1, 1)
+    found = candidates(where, torch.tensor([[[0.9, 0.2]] * 2]), 3)
+    for by_score, winner in ((True, 0), (False, 1)):
+        grouped = grouping_head(by_score=by_score).predictor({"identity": maps}, found)
+        assert torch.equal(grouped.keypoints[0, 0, 0], points[0, winner, 0])
+
+
+def test_nothing_is_grouped_to_nothing() -> None:
+    head = grouping_head()
+    none = Predictions.none(2, SKELETON)
+    for found in (none, none.with_animals(torch.full((2, 4, 2, 2), NAN), torch.zeros(2, 4, 2))):
+        grouped = head.predictor({"identity": torch.randn(2, 3, 8, 8)}, found)
+        assert not grouped.scores.any()
+        assert not grouped.identity_scores.any()

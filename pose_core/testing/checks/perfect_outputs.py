@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from pose_core.interfaces import Head, Labels, Predictions
+from pose_core.maps import gather_candidates, spread_candidates
+from pose_core.pipeline.naming import assign_names
 from pose_core.structures import Skeleton
 from pose_core.testing.checks.examples import (
     SKELETON,
@@ -84,15 +86,17 @@ def make_predictions(truth: Labels, skeleton: Skeleton = SKELETON) -> Prediction
 def decode_perfect_outputs(harness: HeadHarness, head: Head, truth: Labels) -> Predictions:
     """Decode the outputs of a perfect network; of several results, take that which is nearest to the
     labels."""
-    # Only a head that names animals needs some to name. To any other head they would be the answer.
-    given = (
-        make_predictions(truth)
-        if harness.config.predicts_identity()
-        else Predictions.none(len(truth.keypoints), SKELETON)
-    )
+    # Only a head that says who animals are needs some, and only one that groups needs candidates. To any other
+    # head they would be the answer.
+    given = make_predictions(truth)
+    if harness.config.groups_candidates():
+        given = given.with_animals(*spread_candidates(*gather_candidates(given)))
+    elif not harness.config.predicts_identity():
+        given = Predictions.none(len(truth.keypoints), SKELETON)
     with torch.enable_grad():
         candidates = _make_perfect_outputs(harness, head, truth)
-    found = [head.decode(outputs, given) for outputs in candidates]
+    # Named as after the last stage of a pipeline.
+    found = [assign_names(head.decode(outputs, given)) for outputs in candidates]
     # A head that decodes one of the candidates well is right; see _make_perfect_outputs.
     return min(found, key=lambda predictions: measure_error(harness, truth, predictions))
 
@@ -100,7 +104,7 @@ def decode_perfect_outputs(harness: HeadHarness, head: Head, truth: Labels) -> P
 def measure_error(harness: HeadHarness, truth: Labels, found: Predictions) -> float:
     """Measure the distance of predictions from labels: pixels, wrong names, or, where there is nothing, the highest
     score."""
-    if harness.config.predicts_identity():
+    if names_animals(harness):
         return float(count_misnamed(truth, found))
     unique = harness.config.predicts_unique()
     off = measure_unique(truth, found) if unique else measure_animals(truth, found)
@@ -117,6 +121,11 @@ def measure_cell(head: Head) -> float:
     # does not promise one.
     grid = getattr(head.predictor, "grid", None)
     return float(grid.stride) if grid is not None else 1.0
+
+
+def names_animals(harness: HeadHarness) -> bool:
+    """Whether the head says who the animals are that it is given, and finds none itself."""
+    return bool(harness.config.predicts_identity() and not harness.config.groups_candidates())
 
 
 def count_misnamed(truth: Labels, found: Predictions) -> int:

@@ -247,7 +247,7 @@ def _list_offered(record: PluginRecord, catalog: Catalog, reference: StoredOutpu
         for d in defined.get("pose_recipes", ())
     ]
     found += [
-        DefinitionSubject(EXTRA_HEAD, d.name, definition=d, **common)
+        DefinitionSubject(EXTRA_HEAD, f"{'+'.join(d.methods)}/{d.name}", definition=d, **common)
         for d in defined.get("pose_extra_heads", ())
     ]
     for kind, hook in ((WEIGHTS, "pose_weights"), (KIND, "pose_kinds"), (COMMAND, "pose_commands")):

@@ -121,7 +121,7 @@ def _make_animal_results(
     # JSON has no NaN; COCO writes a missing keypoint as three zeros.
     points = _round(np.where(found[..., None], animals.keypoints, 0.0)).tolist()
     scores = _round(animals.keypoint_scores).tolist()
-    animal_scores = _round(animals.scores).tolist()
+    animal_scores, named = _round(animals.scores).tolist(), _round(animals.identity_scores).tolist()
     for row in np.flatnonzero(np.isfinite(boxes[:, 0])):
         result: dict[str, object] = {
             **image,
@@ -137,6 +137,7 @@ def _make_animal_results(
             result["track_id"] = int(animals.track[row])
         if animals.identity[row] >= 0:
             result["individual"] = individuals[animals.identity[row]]
+            result["individual_score"] = named[row]
         yield result
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, cast
 
-from pydantic import Field
+from pydantic import Field, PositiveInt, field_validator
 
 from pose_core.specs import (
     AnyLoss,
     AnyPredictor,
     AnyTargetGenerator,
     DeconvolutionHeadConfig,
+    Feature,
+    HeadConfig,
     HeatmapPredictorConfig,
     LossConfig,
     PredictorConfig,
@@ -73,6 +75,14 @@ class HeatmapTargetConfig(TargetGeneratorConfig):
         "network's input; "
         "null: 1.5 sigma, or the plateau, which is also the minimum.",
     )
+    missing: Literal["unknown", "absent"] = Field(
+        "unknown",
+        description="What an unlabelled keypoint of an animal teaches. unknown: nothing, it may be anywhere near "
+        "the animal; absent: that it is nowhere, an empty map (for labels that leave out what cannot be seen).",
+    )
+
+    def teaches_absent(self) -> bool:
+        return self.missing == "absent"
 
     def check_stride(self, stride: float) -> None:
         """Refuse blobs that fall between cells of this size."""
@@ -143,10 +153,15 @@ class ArgmaxConfig(HeatmapPredictorConfig):
     """The highest cell, moved by location refinement where the head has it."""
 
 
-class SubpixelConfig(HeatmapPredictorConfig):
-    """The highest cell, refined by a Gaussian fitted to the cells around it."""
+class _RefinedConfig(HeatmapPredictorConfig):
+    """Base of the predictors that look between cells."""
 
     window: Literal[3, 5, 7] = Field(5, description="Cells a side of the neighbourhood that is fitted.")
+    fit: Literal["gaussian", "integral"] = Field(
+        "gaussian",
+        description="gaussian: the centre of a Gaussian fitted to the neighbourhood; integral: the mean position "
+        "of its cells, weighted with their values, as SLEAP decodes.",
+    )
     locref: float = Field(
         0.5,
         ge=0,
@@ -154,6 +169,31 @@ class SubpixelConfig(HeatmapPredictorConfig):
         description="Where the head has location refinement: its share of the position, the rest is the "
         "fit's.",
     )
+
+
+class SubpixelConfig(_RefinedConfig):
+    """The highest cell, refined by a Gaussian fitted to the cells around it."""
+
+
+class PeaksConfig(_RefinedConfig):
+    """All peaks of each map, as candidates: each is an animal with one keypoint, for a later head to group."""
+
+    nms: Literal[3, 5, 7, 9, 11] = Field(
+        5, description="Cells a side of the square in which a peak must be the highest cell."
+    )
+    threshold: float = Field(0.1, ge=0, lt=1, description="Lower peaks are no candidates.")
+    candidates: PositiveInt | None = Field(
+        None,
+        description="Peaks of each map, the highest ones; null: three times the project's individuals, at least "
+        "20.",
+    )
+
+    def predicts_several(self) -> bool:
+        return True
+
+    def decided_candidates(self, individuals: int) -> int:
+        """Peaks of each map, in a project of so many individuals."""
+        return self.candidates or max(20, 3 * individuals)
 
 
 _DEFAULT_LOSSES: dict[str, Mapping[str, str | float]] = {
@@ -192,6 +232,14 @@ class HeatmapHeadConfig(DeconvolutionHeadConfig):
     def predicts_unique(self) -> bool:
         return self.keypoints == "unique"
 
+    def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
+        super().check(features, input_size)
+        if self.predicts_unique() and self.predictor.predicts_several():
+            raise ValueError(
+                f"predictor: {self.predictor.type} finds several of each keypoint, and unique keypoints exist once "
+                "a frame; leave it out"
+            )
+
 
 class IdentityConfig(TargetGeneratorConfig):
     """Which individual a place belongs to: discs around all keypoints of the animals."""
@@ -218,22 +266,38 @@ class IdentityConfig(TargetGeneratorConfig):
             )
 
 
-class AssignIdentityConfig(PredictorConfig):
-    """The names of the animals of a frame, all at once: no individual twice."""
+class _IdentityPredictorConfig(PredictorConfig):
+    """Base of the predictors that read logits of individuals."""
 
     sigmoid: bool | None = Field(
         None,
-        description="Whether each map is a probability by itself (logistic function) instead of one over all "
-        "individuals (softmax); null: false when their loss is heatmap/cross_entropy.",
+        description="Whether each individual is a probability by itself (logistic function) instead of one over "
+        "all individuals (softmax); null: false when their loss is heatmap/cross_entropy.",
     )
-    threshold: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="An animal stays without a name when the best one left for it is less probable; null: "
-        "half of what "
-        "a guess would be right (0.125 with four individuals).",
+
+
+class IdentityAtKeypointsConfig(_IdentityPredictorConfig):
+    """Who each animal is that the heads before it found: what the maps say at its keypoints."""
+
+
+class GroupByIdentityConfig(_IdentityPredictorConfig):
+    """Candidates of the heads before it, grouped to animals: those that belong to one individual."""
+
+    by_score: bool = Field(
+        True,
+        description="Weight probabilities with the scores of the candidates, so that a doubtful one takes no "
+        "place of a certain one; false: probabilities alone, as in SLEAP.",
     )
+
+    def predicts_several(self) -> bool:
+        return True
+
+    def groups_candidates(self) -> bool:
+        return True
+
+
+class IdentityOfCropConfig(_IdentityPredictorConfig):
+    """Who the animal of a crop is."""
 
 
 class CrossEntropyConfig(LossConfig):
@@ -243,7 +307,25 @@ class CrossEntropyConfig(LossConfig):
         return True
 
 
-class IdentityHeadConfig(DeconvolutionHeadConfig):
+class _IdentityHead(HeadConfig):
+    """What heads of individuals have in common."""
+
+    def predicts_identity(self) -> bool:
+        return True
+
+    def exclusive(self) -> bool:
+        """Whether individuals compete with each other (softmax), as an animal is one of them."""
+        return isinstance(self.losses[IDENTITY], CrossEntropyConfig)
+
+    def decided_predictor(self) -> PredictorConfig:
+        """The predictor with ``sigmoid`` decided from the loss."""
+        predictor: PredictorConfig = self.predictor
+        if isinstance(predictor, _IdentityPredictorConfig) and predictor.sigmoid is None:
+            return predictor.model_copy(update={"sigmoid": not self.exclusive()})
+        return predictor
+
+
+class IdentityHeadConfig(_IdentityHead, DeconvolutionHeadConfig):
     """A map for each individual: does this place belong to it?"""
 
     target_generator: AnyTargetGenerator = Field(
@@ -251,15 +333,13 @@ class IdentityHeadConfig(DeconvolutionHeadConfig):
         description="Labels -> the individual that each place belongs to.",
     )
     predictor: AnyPredictor = Field(
-        cast(Any, {"type": "heatmap/assign_identity"}), description="Maps at the keypoints found -> names."
+        cast(Any, {"type": "heatmap/identity_at_keypoints"}),
+        description="Maps -> who the animals found are; heatmap/group_by_identity groups candidates.",
     )
     losses: dict[str, AnyLoss] = Field(
         cast(Any, {IDENTITY: {"type": "heatmap/cross_entropy"}}),
         description="By output; there is one, identity.",
     )
-
-    def predicts_identity(self) -> bool:
-        return True
 
     def check_stride(self, stride: float) -> None:
         generator = self.decided_target_generator()
@@ -272,10 +352,6 @@ class IdentityHeadConfig(DeconvolutionHeadConfig):
                 )
             generator.check_stride(stride)
 
-    def exclusive(self) -> bool:
-        """Whether the maps of a place compete with each other (softmax), as its owner is one individual."""
-        return isinstance(self.losses[IDENTITY], CrossEntropyConfig)
-
     def decided_target_generator(self) -> TargetGeneratorConfig:
         """The target generator with ``background`` decided from the loss."""
         generator: TargetGeneratorConfig = self.target_generator
@@ -283,9 +359,56 @@ class IdentityHeadConfig(DeconvolutionHeadConfig):
             return generator.model_copy(update={"background": not self.exclusive()})
         return generator
 
-    def decided_predictor(self) -> PredictorConfig:
-        """The predictor with ``sigmoid`` decided from the loss."""
-        predictor: PredictorConfig = self.predictor
-        if isinstance(predictor, AssignIdentityConfig) and predictor.sigmoid is None:
-            return predictor.model_copy(update={"sigmoid": not self.exclusive()})
-        return predictor
+
+class IdentityVectorTargetConfig(TargetGeneratorConfig):
+    """Which individual the animal of a crop is."""
+
+
+class IdentityVectorHeadConfig(_IdentityHead):
+    """A number for each individual: is the animal of this crop that one?"""
+
+    needs_view: ClassVar[str | None] = "animal"
+
+    feature: int | None = Field(
+        None, ge=0, description="Feature map that is pooled, from 0 (the finest); null: the coarsest."
+    )
+    pool: Literal["max", "mean"] = Field("max", description="What is taken of each channel over the crop.")
+    layers: int = Field(1, ge=0, le=8, description="Hidden layers, with ReLU.")
+    units: PositiveInt = Field(64, description="Units of a hidden layer.")
+    target_generator: AnyTargetGenerator = Field(
+        cast(Any, {"type": "heatmap/identity_vector"}), description="Labels -> the individual of the crop."
+    )
+    predictor: AnyPredictor = Field(
+        cast(Any, {"type": "heatmap/identity_of_crop"}), description="Logits -> who the animal found is."
+    )
+    losses: dict[str, AnyLoss] = Field(
+        cast(Any, {IDENTITY: {"type": "heatmap/cross_entropy", "weight": 0.1}}),
+        description="By output; there is one, identity.",
+    )
+
+    @field_validator("losses")
+    @classmethod
+    def _logits_have_a_loss_for_logits(cls, losses: dict[str, LossConfig]) -> dict[str, LossConfig]:
+        loss = losses[IDENTITY]
+        if isinstance(loss, _MapLossConfig):
+            raise ValueError(f"identity: {loss.type} is for maps; heatmap/cross_entropy does for individuals")
+        if not loss.compares_logits():
+            raise ValueError(f"identity: {loss.type} does not compare logits; heatmap/cross_entropy does")
+        return losses
+
+    def check(self, features: Sequence[Feature], input_size: tuple[int, int] | None) -> None:
+        self.chosen_feature(features)
+
+    def chosen_feature(self, features: Sequence[Feature]) -> int:
+        """Index of the feature map that is pooled.
+
+        Raises:
+            ValueError: it does not exist; names the field ``feature``.
+        """
+        if self.feature is None:
+            return max(range(len(features)), key=lambda i: (features[i].stride, i))
+        if self.feature >= len(features):
+            raise ValueError(
+                f"feature: there is no feature map {self.feature}; there are {len(features)}, from 0"
+            )
+        return self.feature

@@ -4,42 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from pose_core.errors import ConfigError
-from pose_core.interfaces import BuildContext, Grid, Head, KeypointAxis, Labels, Loss, Predictions
-from pose_core.maps import Deconvolutions, deconv_grid, prior_bias, repeat_names, stack_axes
-from pose_core.specs import DeconvolutionHeadConfig
+from pose_core.interfaces import BuildContext, KeypointAxis, Labels, Loss, Predictions
+from pose_core.maps import MapsHead, prior_bias, repeat_names, stack_axes
 from pose_core.structures import Skeleton
 from pose_heatmap.config import HEATMAP, LOCREF, HeatmapHeadConfig
-
-
-class MapsHead(Head):
-    """Base of the heads that make maps of one feature map.
-
-    Attributes:
-        feature: index of the feature map that is used.
-        grid: of the maps.
-    """
-
-    def __init__(self, config: DeconvolutionHeadConfig, context: BuildContext) -> None:
-        super().__init__(config, context)
-        self.feature = config.chosen_feature(context.features)
-        feature = context.features[self.feature]
-        layers = config.layers_on(feature)
-        grid = deconv_grid(Grid.cells(feature.stride), layers, config.deconv_kernel, config.deconv_padding)
-        self.grid = grid.with_offset(config.grid_offset)
-        self.make_maps = partial(
-            Deconvolutions,
-            feature.channels,
-            layers=layers,
-            hidden=config.deconv_channels,
-            kernel=config.deconv_kernel,
-            padding=config.deconv_padding,
-        )
 
 
 class HeatmapHead(MapsHead):
@@ -74,6 +47,7 @@ class HeatmapHead(MapsHead):
         self.heatmap_head = self.make_maps(k, bias=prior_bias(config.heatmaps_are_logits()))
         self.locref_head = self.make_maps(2 * k) if config.location_refinement else None
         self.locref_std = config.locref_std
+        self.teaches_absent = config.target_generator.teaches_absent()
         self.set_codec(
             context.build("target_generator", config.target_generator, self.grid),
             context.build("predictor", config.decided_predictor(), self.grid),
@@ -115,8 +89,11 @@ class HeatmapHead(MapsHead):
             unique_keypoints=points[:, 0],
         )
         targets = self.target_generator(labels, outputs)
-        # An image without any labelled unique keypoint says nothing, unlike an image without animals.
+        # An image without any labelled unique keypoint says nothing, unlike an image without animals; where
+        # what is unlabelled is taught as absent, it says that they are not there.
         labelled = torch.isfinite(points[:, 0]).all(-1).float()
+        if self.teaches_absent:
+            labelled = torch.ones_like(labelled)
         losses: dict[str, Tensor] = {}
         for name, module in self.losses.items():
             assert isinstance(module, Loss)

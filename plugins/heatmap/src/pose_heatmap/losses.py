@@ -134,16 +134,17 @@ class SmoothL1Loss(_Weighted):
 
 
 class CrossEntropyLoss(Loss):
-    """Cross-entropy of logits over the maps of a place, averaged over the places that count."""
+    """Cross-entropy of logits over the maps of a place, or the numbers of an image, averaged over those that
+    count."""
 
     def __init__(self, config: CrossEntropyConfig, context: BuildContext) -> None:
         super().__init__(config, context)
 
     def forward(self, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Args:
-            output: (B, N, h, w) logits.
+            output: (B, N, h, w) or (B, N) logits.
             target: same shape, probabilities that add up to 1 over N.
-            weight: broadcastable to (B, 1, h, w), at least 0.
+            weight: broadcastable to (B, 1, h, w) or (B, 1), at least 0.
 
         Returns:
             scalar, nats a place; log N for maps that say nothing.

@@ -36,6 +36,14 @@ def pose_components() -> Iterable[ComponentSpec]:
     yield _part("head", "heatmap", "Heatmap", "head", "One heatmap a keypoint, with location refinement")
     yield _part("head", "identity", "Identity", "identity", "One map an individual: which animal is this?")
     yield _part(
+        "head",
+        "identity_vector",
+        "IdentityVector",
+        "identity_vector",
+        "One number an individual, of a whole crop: which animal is this?",
+        ("pereira2022sleap",),
+    )
+    yield _part(
         "target_generator", "gaussian", "Gaussian", "targets", "Gaussian blobs and offsets to their centres"
     )
     yield _part(
@@ -43,6 +51,13 @@ def pose_components() -> Iterable[ComponentSpec]:
     )
     yield _part(
         "target_generator", "identity", "Identity", "identity", "Individual of each place around keypoints"
+    )
+    yield ComponentSpec(
+        "target_generator",
+        "identity_vector",
+        config="pose_heatmap.config:IdentityVectorTargetConfig",
+        factory="pose_heatmap.identity_vector:IdentityVectorTargets",
+        summary="Individual of the animal of a crop",
     )
     yield _part("predictor", "argmax", "Argmax", "predictors", "Highest cell, moved by location refinement")
     yield _part(
@@ -55,10 +70,32 @@ def pose_components() -> Iterable[ComponentSpec]:
     )
     yield _part(
         "predictor",
-        "assign_identity",
-        "AssignIdentity",
-        "identity",
-        "Names of all animals of a frame at once",
+        "peaks",
+        "Peaks",
+        "predictors",
+        "All peaks of each map, as candidates that a later head groups",
+    )
+    yield _part(
+        "predictor",
+        "identity_at_keypoints",
+        "IdentityAtKeypoints",
+        "identity_predictors",
+        "Who each animal is: maps of individuals read at its keypoints",
+    )
+    yield _part(
+        "predictor",
+        "group_by_identity",
+        "GroupByIdentity",
+        "identity_predictors",
+        "Candidates grouped to one animal for each individual",
+        ("pereira2022sleap",),
+    )
+    yield _part(
+        "predictor",
+        "identity_of_crop",
+        "IdentityOfCrop",
+        "identity_vector",
+        "Who the animal of a crop is",
     )
     yield _part("loss", "mse", "Mse", "losses", "Mean squared error, balanced between blobs and background")
     yield _part(
@@ -107,4 +144,12 @@ def pose_extra_heads() -> Iterable[ExtraHead]:
         {"type": "heatmap/identity"},
         ("bottom_up",),
         "a map for each individual, read at the keypoints found",
+    )
+    yield ExtraHead(
+        "identity",
+        "identity",
+        # Of several feature maps the coarsest, whatever those of keypoints take.
+        {"type": "heatmap/identity_vector", "feature": None},
+        ("top_down",),
+        "a number for each individual, of the whole crop",
     )

@@ -29,6 +29,7 @@ class _HeatmapTargets(TargetGenerator):
         # The cell nearest to a keypoint always learns the way to it, in the corner of the image too.
         farthest = math.sqrt(2) * max(grid.stride / 2, grid.offset + 0.5)
         self.locref_radius = max(config.locref_radius or radius, 1.01 * farthest)
+        self.teaches_absent = config.teaches_absent()
 
     @abstractmethod
     def closeness(self, windows: KeypointWindows) -> Tensor:
@@ -61,8 +62,13 @@ class _HeatmapTargets(TargetGenerator):
 
     def _weights(self, labels: Labels, painted: Tensor, blob: float) -> Tensor:
         """1 in blobs and where the background is certain, else 0: (B, K, h, w) or (B, K, 1, 1) float32."""
-        known = mask_background(
-            labels, lacking_keypoints(labels), self.grid, (painted.shape[-2], painted.shape[-1])
+        # An empty map then says that a keypoint is nowhere, labelled or not.
+        known = (
+            None
+            if self.teaches_absent
+            else mask_background(
+                labels, lacking_keypoints(labels), self.grid, (painted.shape[-2], painted.shape[-1])
+            )
         )
         if known is None:
             return painted.new_ones(*painted.shape[:2], 1, 1)
@@ -74,8 +80,8 @@ class GaussianTargets(_HeatmapTargets):
 
     Several animals: the maximum of their blobs; location refinement points to the nearest one and has weight
     1 within ``locref_radius``. What is unlabelled: see :func:`pose_core.maps.mask_background`; the inner part
-    of a blob (1.5 sigma) always counts. Keypoints outside the image leave the part of their blob that reaches
-    into it.
+    of a blob (1.5 sigma) always counts. With ``missing: absent`` all of every map counts. Keypoints outside
+    the image leave the part of their blob that reaches into it.
     """
 
     def __init__(self, config: GaussianConfig, context: BuildContext, grid: Grid) -> None:

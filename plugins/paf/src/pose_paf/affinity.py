@@ -58,3 +58,20 @@ def score_limbs(
     # Two candidates in one place have no direction; the clamp makes their affinity 0 instead of NaN.
     unit = way / length.clamp(min=1e-6)
     return vector[:, :, 0] * unit[..., 0] + vector[:, :, 1] * unit[..., 1]
+
+
+def penalize_length(affinity: Tensor, starts: Tensor, ends: Tensor, longest: float, penalty: float) -> Tensor:
+    """Lower the affinity of candidate limbs that are longer than an animal's may be.
+
+    One of length l > ``longest`` loses ``penalty`` (1 - longest / l), as in OpenPose (Cao et al. 2019) and
+    SLEAP (Pereira et al. 2022).
+
+    Args:
+        affinity: (B, L, M, N), of :func:`score_limbs`.
+        starts: (B, L, M, 2) pixels, NaN where none.
+        ends: (B, L, N, 2).
+        longest: pixels.
+        penalty: at least 0.
+    """
+    length = (ends[:, :, None] - starts[:, :, :, None]).square().sum(-1).sqrt()
+    return affinity - penalty * (1 - longest / length.clamp(min=longest))

@@ -1,22 +1,50 @@
-"""The head of part affinity fields."""
+"""The heads of part affinity fields."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
-import numpy as np
 from torch import Tensor
 
-from pose_core.interfaces import BuildContext, Calibration, Grid, Head, KeypointAxis
-from pose_core.maps import Deconvolutions, deconv_grid, prior_bias, repeat_names, stack_axes
-from pose_paf.config import HEATMAP, LOCREF, PAF, AssemblyConfig, PafHeadConfig
-from pose_paf.graph import choose_limbs, limb_names
+from pose_core.interfaces import BuildContext, Grid, KeypointAxis
+from pose_core.maps import Deconvolutions, MapsHead, deconv_grid, prior_bias, repeat_names, stack_axes
+from pose_paf.config import HEATMAP, LOCREF, PAF, FieldsHeadConfig, PafHeadConfig
 from pose_paf.layers import Stages, Trunk
-from pose_paf.pruning import FloatArray, candidate_graphs, limb_affinities, separability
+from pose_paf.limbs import LimbsHead
 
 
-class PafHead(Head):
+class FieldsHead(LimbsHead, MapsHead):
+    """Part affinity fields (2 L maps) alone, of a feature map of their own.
+
+    Output ``paf`` (B, 2 L, h, w): x and y (channels 2 l and 2 l + 1) of the direction of limb l, of length
+    about 1 on the limb and 0 elsewhere (Cao et al. 2017). Its predictor groups candidates that a head before
+    it found, on a grid of its own.
+
+    Raises:
+        ConfigError: the graph does not fit the skeleton.
+    """
+
+    def __init__(self, config: FieldsHeadConfig, context: BuildContext) -> None:
+        super().__init__(config, context)
+        self.choose_limbs(config, context)
+        self.paf_head = self.make_maps(2 * len(self.limbs))
+        self.set_limb_codec(config, context)
+
+    def forward(self, features: list[Tensor]) -> dict[str, Tensor]:
+        """Args:
+            features: feature maps as declared; one of them is used.
+
+        Returns:
+            ``paf`` (B, 2 L, h, w).
+        """
+        return {PAF: self.paf_head(features[self.feature])}
+
+    def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
+        """A limb is carried over where both of its ends are."""
+        return stack_axes("paf_head", self.paf_head, self.field_entries())
+
+
+class PafHead(LimbsHead):
     """Heatmaps (K), location refinement (2 K) and part affinity fields (2 L) of one feature map.
 
     Outputs ``heatmap`` (B, K, h, w): the blob of each keypoint, about 1 at its centre (logits with the loss
@@ -35,14 +63,12 @@ class PafHead(Head):
 
     def __init__(self, config: PafHeadConfig, context: BuildContext) -> None:
         super().__init__(config, context)
-        skeleton = context.skeleton
-        self.keypoints = skeleton.keypoints
-        self.limbs = choose_limbs(config.graph, skeleton)
+        self.choose_limbs(config, context)
         self.feature = config.chosen_feature(context.features)
         feature = context.features[self.feature]
         layers = config.layers_on(feature)
         channels, grid = feature.channels, Grid.cells(feature.stride)
-        k, pairs = skeleton.num_keypoints, len(self.limbs)
+        k, pairs = len(self.keypoints), len(self.limbs)
         self.trunk: Trunk | None = None
         self.staged: Stages | None = None
         if config.stages:
@@ -78,15 +104,7 @@ class PafHead(Head):
         self.locref_head = make(2 * k if self.staged is not None else channels, 2 * k)
         self.paf_head = make(channels, 2 * pairs)
         self.locref_std = config.locref_std
-        self.pruned = config.graph == "pruned"
-        self.predictor_config = config.decided_predictor()
-        self.told = replace(context, skeleton=replace(skeleton, edges=limb_names(self.limbs, skeleton)))
-        self.set_codec(
-            self.told.build("target_generator", config.target_generator, self.grid),
-            self.told.build("predictor", self.predictor_config, self.grid),
-            config.losses,
-            context,
-        )
+        self.set_limb_codec(config, context)
 
     def forward(self, features: list[Tensor]) -> dict[str, Tensor]:
         """Args:
@@ -108,40 +126,11 @@ class PafHead(Head):
             PAF: self.paf_head(feature),
         }
 
-    def calibrate(self, data: Calibration) -> dict[str, object]:
-        """With ``graph: pruned``: which limbs join animals.
-
-        Of graphs that connect all keypoints, from the best tree up to all limbs, the one with the smallest
-        error on the validation images; of equal ones the smallest. What a limb is worth is measured on the
-        training images (Lauer et al. 2022).
-        """
-        config = self.predictor_config
-        if not self.pruned or not isinstance(config, AssemblyConfig) or config.limbs is not None:
-            return {}
-        within: list[list[FloatArray]] = [[] for _ in self.limbs]
-        between: list[list[FloatArray]] = [[] for _ in self.limbs]
-        for outputs, labels in data.training():
-            for values, found in zip(
-                (within, between),
-                limb_affinities(outputs[PAF], labels.keypoints, self.limbs, self.grid),
-                strict=True,
-            ):
-                for limb, array in enumerate(found):
-                    values[limb].append(array)
-        worth = separability(
-            *([np.concatenate(v) for v in values] for values in (within, between)), seed=data.seed
-        )
-        graphs = candidate_graphs(worth, self.limbs, len(self.keypoints))
-        configs = [config.model_copy(update={"limbs": graph}) for graph in graphs]
-        errors = data.errors([self.told.build("predictor", c, self.grid) for c in configs])
-        best = min(range(len(graphs)), key=lambda i: (errors[i], len(graphs[i])))
-        return {"predictor": {"limbs": list(graphs[best])}}
-
     def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
         """The axes over keypoints, and those over limbs: a limb is carried over where both of its ends
         are."""
         keypoints, points = repeat_names(self.keypoints), repeat_names(self.keypoints, 2)
-        fields = [(self.keypoints[a], self.keypoints[b]) for a, b in self.limbs for _ in "xy"]
+        fields = self.field_entries()
         axes: dict[str, tuple[KeypointAxis, ...]] = {}
         seen = None
         if self.staged is not None:

@@ -27,6 +27,22 @@ def pose_components() -> Iterable[ComponentSpec]:
         requires=("heatmap",),
     )
     yield ComponentSpec(
+        "head",
+        "fields",
+        config="pose_paf.config:FieldsHeadConfig",
+        factory="pose_paf.head:FieldsHead",
+        summary="Part affinity fields alone; they group the candidates of the heads before",
+        requires=("heatmap",),
+    )
+    yield ComponentSpec(
+        "target_generator",
+        "fields",
+        config="pose_paf.config:FieldTargetConfig",
+        factory="pose_paf.targets:FieldTargets",
+        summary="Directions of limbs along their strips",
+        citations=("pereira2022sleap",),
+    )
+    yield ComponentSpec(
         "target_generator",
         "paf",
         config="pose_paf.config:PafTargetConfig",
@@ -40,6 +56,14 @@ def pose_components() -> Iterable[ComponentSpec]:
         config="pose_paf.config:AssemblyConfig",
         factory="pose_paf.predictor:AssemblyPredictor",
         summary="Blobs joined to animals along part affinity fields",
+    )
+    yield ComponentSpec(
+        "predictor",
+        "grouping",
+        config="pose_paf.config:GroupingConfig",
+        factory="pose_paf.predictor:GroupingPredictor",
+        summary="Candidates of the heads before, joined to animals along part affinity fields",
+        citations=("pereira2022sleap",),
     )
     yield ComponentSpec(
         "backbone",

@@ -44,7 +44,7 @@ def make_initial_poses(config: InitialPosesConfig, context: StageContext) -> Sta
             f"{context.origin}: does not look at whole frames; predict the video with it, and give that file "
             "instead"
         )
-    return NetworkPosesStage(context.whole_frames())
+    return NetworkPosesStage(context.whole_frames(), context)
 
 
 class NetworkPosesStage(Stage):
@@ -52,10 +52,17 @@ class NetworkPosesStage(Stage):
 
     Args:
         network: of a bottom-up model, as it sees frames.
+        context: of the stage, with the skeleton of the run that refines them.
     """
 
-    def __init__(self, network: FrameNetwork) -> None:
+    def __init__(self, network: FrameNetwork, context: StageContext) -> None:
         self._network = network
+        self._individuals = context.skeleton.num_individuals
+        # Names are numbers of individuals, and those of another project are other animals.
+        self._named = (
+            context.network is not None
+            and context.network.skeleton.individuals == context.skeleton.individuals
+        )
 
     def view(self, width: int, height: int) -> FrameGeometry:
         """As the network wants to see it."""
@@ -64,7 +71,8 @@ class NetworkPosesStage(Stage):
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
         """The network's animals."""
         assert view is not None
-        return replace(found, predictions=self._network.predict(view))
+        poses = self._network.predict(view)
+        return replace(found, predictions=poses if self._named else poses.without_names(self._individuals))
 
 
 class PoseFileStage(Stage):

@@ -46,11 +46,13 @@ class Refiner:
         boxes = enlarge_boxes(keypoint_boxes(points[rows, animals][:, self._body]), self._network.min_box)
         poses = self._network.predict([group.frames[row] for row in rows], boxes, initial.select(*at))
         refined = poses.arrange(*at, (points.shape[0], points.shape[1]))
-        # Who an animal is, and keypoints that exist once a frame, are known to the source of the initial
-        # poses.
+        # Keypoints that exist once a frame are known to the source of the initial poses; so is who an animal
+        # is, unless the network that refines them has a head for that.
+        knows = refined.identity_scores.any(-1, keepdim=True)
         return replace(
             initial,
             keypoints=refined.keypoints,
             keypoint_scores=refined.keypoint_scores,
             scores=refined.scores,
+            identity_scores=torch.where(knows, refined.identity_scores, initial.identity_scores),
         )

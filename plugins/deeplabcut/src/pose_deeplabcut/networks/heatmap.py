@@ -94,7 +94,7 @@ def _identity(part: Mapping[str, Any], stride: float, logits: bool) -> dict[str,
             "type": "heatmap/identity",
             **({"radius": distance} if distance >= 0.75 * stride else {}),
         },
-        "predictor": {"type": "heatmap/assign_identity", "sigmoid": True},
+        "predictor": {"type": "heatmap/identity_at_keypoints", "sigmoid": True},
         "losses": {"identity": {"type": "heatmap/bce"}},
     }
 
