@@ -27,7 +27,7 @@ from pose_core.pipeline.stage_configs import BoxesConfig
 from pose_core.pipeline.whole_frames import WholeFrames
 from pose_core.runs.run_folder import WEIGHTS, Run
 from pose_core.specs import AnyRunSpec, DetectorRunSpec, RunSpec, StageConfig, parse_component
-from pose_core.specs.run import describe_unneeded, list_answers
+from pose_core.specs.run import BOXES, CENTRES, describe_unneeded, list_answers
 from pose_core.structures import LabelledImage
 
 Source = Path | str | bool | None
@@ -97,7 +97,11 @@ def plan_stages(
     given = given_sources(sources, evaluated=labels is not None)
     planner = _Planner(run, given, labels)
     steps = planner.steps()
-    # A missing source is reported first: it may be why another one seems not to be needed.
+    # A missing source is reported first: it may be why another one seems not to be needed. Not where centres are
+    # given for it, which would do for crops of another kind.
+    centres = [s for s in get_catalog().suppliers(CENTRES) if s.name in given]
+    if planner.missing and BOXES in planner.needs_missing and centres:
+        raise ConfigError(f"{argument(centres[0].name)}: {describe_unneeded(centres[0], run.spec)}")
     if planner.missing:
         raise ConfigError(planner.missing[0])
     if unused := [name for name in given if name not in planner.suppliers]:

@@ -82,7 +82,10 @@ def configure(
         )
     preset = _preset(model, layers, dataset)
     named = dict.fromkeys((*networks, *read_section(written.content.get("stages"), "stages")))
-    if any(find_supplier(name).gives == CENTRES for name in named) and not _says_extent(preset, layers):
+    method = preset.method if preset is not None else _method(written.content)
+    crops = method is not None and get_catalog().method(method).view == "animal"
+    centres = any(find_supplier(name).gives == CENTRES for name in named)
+    if crops and centres and not _says_extent(preset, layers):
         # Below what the user writes: centres say nothing of the animals' size, so crops cannot follow it.
         layers.insert(0, Layer({"model": {"preprocess": {"extent": "auto"}}}))
         notes.append(

@@ -75,9 +75,9 @@ def _decide_bit_depth(spec: AnyRunSpec, dataset: LabelledDataset) -> tuple[AnyRu
 
 
 def _split(dataset: LabelledDataset, spec: AnyRunSpec) -> Split:
-    return make_split(
-        dataset, spec.data.split, spec.train.seed if spec.data.split.seed is None else spec.data.split.seed
-    )
+    seed = spec.train.seed if spec.data.split.seed is None else spec.data.split.seed
+    boxes = not isinstance(spec, RunSpec) or spec.model.learns_centres()
+    return make_split(dataset, spec.data.split, seed, boxes=boxes)
 
 
 def _notes(spec: AnyRunSpec, added: Sequence[str]) -> list[str]:
