@@ -90,7 +90,7 @@ class CropRule:
         if self.centre == BOX:
             return boxes
         centres = find_centres(keypoints, boxes, self.centre, self.skeleton)
-        return _make_boxes(centres, (boxes[:, 2:] - boxes[:, :2]) / 2)
+        return _make_boxes(centres, ((boxes[:, 2:] - boxes[:, :2]) / 2).astype(np.float32))
 
     def _around(self, keypoints: FloatArray, boxes: FloatArray) -> FloatArray:
         """The boxes (N, 4) that are known, and around the keypoints (N, K, 2) those that are not."""
