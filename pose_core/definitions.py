@@ -240,6 +240,7 @@ class WeightSpec:
 VIEWS = ("frame", "animal")
 ANIMALS = ("one", "several")
 HEADS = ("one", "several", "any")
+LEARNS = ("keypoints", "centres")
 TAKES = ("run", "file", "labels")
 
 
@@ -256,6 +257,8 @@ class MethodSpec:
         stages: name -> component of the kind ``stage`` as YAML would have it, in order. Users change their
             settings at ``inference.stages.NAME``.
         inputs: names of the extra inputs of the network (``model.inputs``) that the stages fill.
+        learns: what of an animal its network learns and finds: all its ``keypoints``, or ``centres``, one point
+            an animal (``model.preprocess.centre`` says which) whatever the keypoints of the project are.
     """
 
     name: str
@@ -265,6 +268,7 @@ class MethodSpec:
     heads: str
     stages: Content
     inputs: tuple[str, ...] = ()
+    learns: str = "keypoints"
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ import pluggy
 from pose_core.definitions import (
     ANIMALS,
     HEADS,
+    LEARNS,
     NEEDS,
     RECOMMENDED,
     TAKES,
@@ -51,6 +52,7 @@ __all__ = [
     "HEADS",
     "HOOKS",
     "HOOK_API",
+    "LEARNS",
     "NEEDS",
     "PROJECT",
     "RECOMMENDED",

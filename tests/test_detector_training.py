@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from pose_core.data.boxes import animal_boxes
+from pose_core.data.boxes import CropRule
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.interfaces import Labels
 from pose_core.runs.run_folder import Run
@@ -239,13 +239,13 @@ def test_small_boxes_are_enlarged_and_known_ones_kept() -> None:
     points[1, 0] = [30, 40]
     instances = Instances.from_keypoints(points)
     record = LabelledImage.create(ImageFile(Path("x.png")), "x.png", 100, 100, instances)
-    boxes = animal_boxes(record, 20, Skeleton(("a", "b")))
+    boxes = CropRule(Skeleton(("a", "b")), 20).around_labels(record)
     np.testing.assert_allclose(boxes[0], [10, 10, 50, 20])
     np.testing.assert_allclose(boxes[1], [20, 30, 40, 50])
     assert np.isnan(boxes[2]).all()
     drawn = replace(instances, boxes=instances.boxes + np.array([-1, -1, 1, 1], np.float32))
     record = LabelledImage.create(ImageFile(Path("x.png")), "x.png", 100, 100, drawn)
-    np.testing.assert_allclose(animal_boxes(record, 20, Skeleton(("a", "b")))[1], [29, 39, 31, 41])
+    np.testing.assert_allclose(CropRule(Skeleton(("a", "b")), 20).around_labels(record)[1], [29, 39, 31, 41])
 
 
 def test_box_error_is_zero_for_exact_boxes_and_one_for_none() -> None:

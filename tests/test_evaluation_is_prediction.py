@@ -19,7 +19,7 @@ import torch
 
 import pose_core
 from pose_core.catalog import get_catalog
-from pose_core.data.boxes import animal_boxes
+from pose_core.data.boxes import CropRule
 from pose_core.data.fingerprint import data_hash
 from pose_core.data.projects import read_project
 from pose_core.errors import ConfigError
@@ -134,7 +134,7 @@ def box_file(dataset: LabelledDataset, path: Path) -> Path:
     """The boxes of the labels, as a user would write them."""
     lines = ["image,x1,y1,x2,y2"]
     for record in dataset.images:
-        boxes = animal_boxes(record, 20.0, dataset.skeleton).astype(np.float64).tolist()
+        boxes = CropRule(dataset.skeleton, 20.0).around_labels(record).astype(np.float64).tolist()
         lines += [f"{record.image.path.name},{','.join(map(repr, box))}" for box in boxes]
     path.write_text("\n".join(lines))
     return path

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pose_core.data.augment import Augmenter
 from pose_core.data.auto_sizes import animal_lengths, auto_crop, auto_scale
 from pose_core.data.batches import collate
-from pose_core.data.boxes import animal_boxes
+from pose_core.data.boxes import CropRule
 from pose_core.data.geometry import frame_input
 from pose_core.data.landmarks import find_landmarks, with_skeleton
 from pose_core.data.projects import read_project
@@ -100,7 +100,9 @@ def test_corners_of_an_arena_are_found_and_the_animal_keeps_its_size() -> None:
     for a, b in zip(told.images, alone.images, strict=True):
         np.testing.assert_allclose(a.instances.boxes, b.instances.boxes, rtol=1e-5)
         np.testing.assert_allclose(
-            animal_boxes(a, 100, told.skeleton), animal_boxes(b, 100, alone.skeleton), rtol=1e-5
+            CropRule(told.skeleton, 100).around_labels(a),
+            CropRule(alone.skeleton, 100).around_labels(b),
+            rtol=1e-5,
         )
 
 
@@ -200,7 +202,7 @@ def test_an_image_with_landmarks_alone_has_no_animal_to_crop() -> None:
     skeleton = replace(data.skeleton, landmarks=FIXED)
     told = with_skeleton(data, skeleton)
     assert [len(find_cropped(image, skeleton)) for image in told.images] == [1, 1, 1, 0, 1, 1, 1, 1, 1, 1]
-    assert np.isnan(animal_boxes(told.images[3], 30, skeleton)).all()
+    assert np.isnan(CropRule(skeleton, 30).around_labels(told.images[3])).all()
 
 
 @pytest.mark.parametrize("names", [("nobody",), NAMES, ("tail", "tail")])

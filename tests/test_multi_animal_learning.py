@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pose_core.data.augment import Augmenter
 from pose_core.data.batches import collate
-from pose_core.data.boxes import animal_boxes
+from pose_core.data.boxes import CropRule
 from pose_core.data.projects import read_project
 from pose_core.data.samples import DetectorSamples, PoseSamples, find_cropped
 from pose_core.data.split import make_split
@@ -124,15 +124,16 @@ def test_images_with_boxes_alone_take_part_in_the_split(people: LabelledDataset)
 
 def test_a_detector_learns_everybody_with_a_box_and_sees_them(people: LabelledDataset) -> None:
     rows = list(range(len(people.images)))
+    rule = CropRule(people.skeleton, 0.0)
     samples = DetectorSamples(
-        people, rows, DetectorConfig(size=None), 0.0, Augmenter(PLAIN, Skeleton(("a",))), 0, 0
+        people, rows, DetectorConfig(size=None), rule, Augmenter(PLAIN, Skeleton(("a",))), 0, 0
     )
     batch = collate([samples[i] for i in rows])
     assert torch.isfinite(batch.labels.boxes).all(-1).sum(1).tolist() == [1, 2, 2, 3, 12]
     for row, image in zip(rows, people.images, strict=True):
         np.testing.assert_allclose(
             batch.labels.boxes[row, : len(image.instances)],
-            animal_boxes(image, 0.0, people.skeleton),
+            rule.around_labels(image),
             atol=1e-3,
         )
     # The crowd is black, but the people in it who are labelled are to be found, and are seen.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pose_core.data.boxes import animal_boxes
+from pose_core.data.boxes import CropRule
 from pose_core.structures import ImageFile, Instances, LabelledImage, Skeleton
 
 NAN = [np.nan, np.nan]
@@ -26,7 +26,7 @@ def test_a_box_is_the_drawn_one_or_that_of_the_keypoints() -> None:
     np.testing.assert_array_equal(found, [[0, 0, 50, 40], [1, 2, 5, 9], [7, 7, 7, 7], [np.nan] * 4])
     assert found.dtype == np.float32
     record = LabelledImage.create(ImageFile(Path("a.png")), "a.png", 64, 48, animals())
-    np.testing.assert_array_equal(animal_boxes(record, 0.0, Skeleton(("a", "b"))), found)
+    np.testing.assert_array_equal(CropRule(Skeleton(("a", "b")), 0.0).around_labels(record), found)
 
 
 def test_an_animal_with_one_keypoint_has_a_keypoint_and_an_image_may_have_only_a_unique_one() -> None:

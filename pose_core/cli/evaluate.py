@@ -105,7 +105,7 @@ def _override_spec(run: Run[AnyRunSpec], sigmas: list[str], threshold: float | N
 
     spec = run.spec.evaluation
     if sigmas:
-        spec = spec.model_copy(update={"sigmas": override_sigmas(spec.sigmas, sigmas, run.spec.skeleton)})
+        spec = spec.model_copy(update={"sigmas": override_sigmas(spec.sigmas, sigmas, run.spec.finds)})
     if threshold is not None:
         spec = spec.model_copy(update={"threshold": threshold})
     return None if spec is run.spec.evaluation else spec

@@ -84,6 +84,27 @@ def frame_view(width: int, height: int, preprocess: Preprocess, multiple: int) -
     return frame_input(width, height, preprocess.scale, multiple)
 
 
+def crop_view(box: npt.ArrayLike, preprocess: Preprocess) -> FrameGeometry:
+    """View of one animal by a network that looks at crops; the one rule for training and inference.
+
+    With ``preprocess.extent`` the crop shows a square of that side around the centre of the box, whatever the
+    box's size; without it the box and its margin, see :func:`compute_crop_geometry`.
+
+    Args:
+        box: (4,) ``x1, y1, x2, y2`` in pixels of the frame; with ``extent`` it may be a point.
+        preprocess: of the model.
+
+    Raises:
+        ValueError: the box is not finite, or the network looks at whole frames.
+    """
+    size = preprocess.crop_size
+    if preprocess.extent is None:
+        return compute_crop_geometry(box, size, preprocess.margin, preprocess.margin_pixels)
+    x1, y1, x2, y2 = np.asarray(box, np.float64)
+    x, y, half = (x1 + x2) / 2, (y1 + y2) / 2, preprocess.extent / 2
+    return compute_crop_geometry((x - half, y - half, x + half, y + half), size, margin=0.0)
+
+
 def compute_crop_geometry(
     box: npt.ArrayLike, size: tuple[int, int], margin: float, margin_pixels: float = 0.0
 ) -> FrameGeometry:
@@ -113,14 +134,30 @@ def compute_crop_geometry(
     return FrameGeometry(np.array([[scale, 0, offset[0]], [0, scale, offset[1]], [0, 0, 1.0]]), width, height)
 
 
-def keypoint_matrix(geometry: FrameGeometry, preprocess: Preprocess) -> Matrix:
-    """Matrix that moves keypoints of the frame into a view: that of its pixels, unless
-    ``preprocess.half_pixel`` is false (imported models, which were trained with keypoints half a pixel of the
-    frame off)."""
+def keypoint_matrix(matrix: Matrix, preprocess: Preprocess, base: Matrix | None = None) -> Matrix:
+    """Make the matrix that moves keypoints of the frame into a view.
+
+    It is that of the view's pixels, unless ``preprocess.half_pixel`` is false: imported models were trained with
+    ``x' = x s`` where their pixels were resized by ``x' = (x + 0.5) s - 0.5``.
+
+    Args:
+        matrix: (3, 3), pixels of the frame -> pixels of the view.
+        preprocess: of the model.
+        base: of a whole frame, the matrix before random changes of the view; by default ``matrix``. Those
+            models resize frames before they change them, and cut crops after.
+    """
     if preprocess.half_pixel:
-        return geometry.matrix
-    scale = math.sqrt(abs(float(np.linalg.det(geometry.matrix[:2, :2]))))
-    return translation_matrix((1 - scale) / 2, (1 - scale) / 2) @ geometry.matrix
+        return matrix
+    scale = _find_scale(matrix if base is None or preprocess.view == "animal" else base)
+    if preprocess.view == "animal":
+        return translation_matrix((1 - scale) / 2, (1 - scale) / 2) @ matrix
+    # Pixels of the frame, since what follows the resizing turns the half pixel along with all else.
+    off = (1 - scale) / (2 * scale)
+    return matrix @ translation_matrix(off, off)
+
+
+def _find_scale(matrix: Matrix) -> float:
+    return math.sqrt(abs(float(np.linalg.det(matrix[:2, :2]))))
 
 
 def reduce_image(image: ByteArray, factor_x: int, factor_y: int) -> ByteArray:

@@ -48,6 +48,9 @@ def check_positions(dataset: LabelledDataset, strict: bool) -> LabelledDataset:
     """
     labels = _Labels(dataset)
     if not len(labels.points):
+        # Boxes do for some networks; which one is trained is not known here (see make_split).
+        if any(np.isfinite(image.instances.boxes).all(axis=1).any() for image in dataset.images):
+            return dataset
         raise DataError(
             f"{dataset.root}: no keypoint is labelled in any of {len(dataset.images)} images; label some "
             "first"

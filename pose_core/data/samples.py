@@ -10,9 +10,9 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from pose_core.data.augment import Augmenter
-from pose_core.data.boxes import with_boxes
+from pose_core.data.boxes import CropRule, with_boxes
 from pose_core.data.geometry import (
-    compute_crop_geometry,
+    crop_view,
     frame_view,
     keypoint_matrix,
     reduce_image,
@@ -124,23 +124,18 @@ class ImageSamples(Dataset[Sample]):
         if self.preprocess.view == "animal":
             # The animal that the crop is about comes first; the network learns from the first alone.
             animals = np.concatenate([[animal], animals[animals != animal]])
-            geometry = compute_crop_geometry(
-                record.instances.boxes[animal],
-                self.preprocess.crop_size,
-                self.preprocess.margin,
-                self.preprocess.margin_pixels,
-            )
+            geometry = base = crop_view(record.instances.boxes[animal], self.preprocess)
             if self.augmenter is not None:
-                geometry = self.augmenter.animal_geometry(geometry, rng)
+                geometry = self.augmenter.animal_geometry(base, rng)
         else:
-            geometry = frame_view(record.width, record.height, self.preprocess, self.multiple)
+            geometry = base = frame_view(record.width, record.height, self.preprocess, self.multiple)
             if self.augmenter is not None:
-                geometry = self.augmenter.frame_geometry(record, animals, geometry, rng)
+                geometry = self.augmenter.frame_geometry(record, animals, base, rng)
         image = self._view(row, geometry)
         if self.augmenter is not None:
             image = self.augmenter.change_pixels(image, rng)
         # Keypoints of imported models may lie half a pixel off the image (`half_pixel`).
-        placed = replace(geometry, matrix=keypoint_matrix(geometry, self.preprocess))
+        placed = replace(geometry, matrix=keypoint_matrix(geometry.matrix, self.preprocess, base.matrix))
         labels = place_labels(record, animals, placed, self.dataset.skeleton)
         return Sample(image, labels, placed.matrix, row)
 
@@ -246,10 +241,12 @@ class PoseSamples(ImageSamples):
         seed: int,
         cache_bytes: int,
     ) -> None:
+        rule = CropRule(dataset.skeleton, preprocess.min_box, preprocess.centre)
+
         def source(record: LabelledImage) -> _Source:
             # A crop is about its own animal, whatever stands beside it: no region of it is made black.
             if preprocess.view == "animal":
-                boxed = with_boxes(record, preprocess.min_box, dataset.skeleton)
+                boxed = with_boxes(record, rule)
                 record = replace(boxed, ignore=record.ignore[:0])
                 return _Source(record, find_cropped(record, dataset.skeleton), record.ignore)
             if augmenter is not None:
@@ -271,7 +268,7 @@ class DetectorSamples(ImageSamples):
         dataset: the project.
         rows: the images to take, in this order.
         config: of the detector.
-        min_box: see :func:`pose_core.data.boxes.animal_boxes`.
+        rule: says which boxes it learns.
         augmenter, seed, cache_bytes: as of :class:`ImageSamples`.
     """
 
@@ -280,13 +277,13 @@ class DetectorSamples(ImageSamples):
         dataset: LabelledDataset,
         rows: Sequence[int],
         config: DetectorConfig,
-        min_box: float,
+        rule: CropRule,
         augmenter: Augmenter | None,
         seed: int,
         cache_bytes: int,
     ) -> None:
         def source(record: LabelledImage) -> _Source:
-            record = with_boxes(record, min_box, dataset.skeleton)
+            record = with_boxes(record, rule)
             animals = np.flatnonzero(np.isfinite(record.instances.boxes).all(axis=1))
             return _Source(record, animals, record.instances.boxes[animals])
 

@@ -33,7 +33,7 @@ class Split:
     notes: tuple[str, ...] = ()
 
 
-def make_split(dataset: LabelledDataset, spec: SplitSpec, seed: int) -> Split:
+def make_split(dataset: LabelledDataset, spec: SplitSpec, seed: int, *, boxes: bool = False) -> Split:
     """Divide the images that have a label (see :func:`is_labelled`); the others are left out with a note.
 
     By fractions, images are drawn singly at random. Neighbouring frames of a video look alike, so a test on
@@ -50,13 +50,14 @@ def make_split(dataset: LabelledDataset, spec: SplitSpec, seed: int) -> Split:
         dataset: the project.
         spec: fractions or file.
         seed: of the draw, where ``spec.seed`` does not say another.
+        boxes: whether boxes are all that the network needs, as a detector or one of centres does.
 
     Raises:
-        DataError: no image has a labelled keypoint.
+        DataError: no image has a labelled keypoint, nor, where those will do, a box.
         ConfigError: the file cannot be read, names an unknown image or names one twice.
     """
     usable = [row for row, image in enumerate(dataset.images) if is_labelled(image)]
-    if not any(image.has_keypoint for image in dataset.images):
+    if not any(image.has_keypoint for image in dataset.images) and not (boxes and usable):
         raise DataError(f"{dataset.root}: no image has a labelled keypoint; label some frames first")
     notes = []
     if left_out := len(dataset.images) - len(usable):

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
-from pose_core.data.boxes import animal_boxes
+from pose_core.data.boxes import CropRule
 from pose_core.evaluation.coco import silent
-from pose_core.structures import FloatArray, Frame, LabelledImage, Skeleton
+from pose_core.structures import FloatArray, Frame, LabelledImage
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,7 @@ def measure_boxes(
     split: str,
     labels: Sequence[LabelledImage],
     frames: Sequence[Frame],
-    min_box: float,
-    skeleton: Skeleton,
+    rule: CropRule,
     notes: Sequence[str] = (),
 ) -> DetectorResult:
     """Compare boxes with the labelled ones that a detector was taught.
@@ -59,11 +58,10 @@ def measure_boxes(
         split: its name.
         labels: the labelled images.
         frames: what was found in each.
-        min_box: boxes around keypoints are enlarged to be at least so long, pixels of the image.
-        skeleton: of the project.
+        rule: makes the boxes of labels, as the detector learned them.
         notes: what a reader of the metrics should know.
     """
-    truth = [animal_boxes(record, min_box, skeleton) for record in labels]
+    truth = [rule.around_labels(record) for record in labels]
     truth = [boxes[np.isfinite(boxes).all(axis=1)] for boxes in truth]
     found = [(frame.instances.boxes, frame.instances.scores) for frame in frames]
     metrics = compute_box_metrics(truth, found, [record.ignore for record in labels])

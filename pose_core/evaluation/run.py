@@ -10,8 +10,10 @@ from types import MappingProxyType
 import torch
 
 from pose_core.data.bit_depth import with_bit_depth
+from pose_core.data.boxes import CropRule
 from pose_core.data.fingerprint import data_hash
 from pose_core.data.landmarks import with_skeleton
+from pose_core.data.learned_labels import learned_labels
 from pose_core.data.projects import read_project
 from pose_core.data.split import is_labelled
 from pose_core.errors import ConfigError, DataError, RunError, argument
@@ -164,8 +166,8 @@ def evaluate_detector(
     pipeline = make_detector_pipeline(run, choose_device(device), at_once)
     frames = _predict_frames(pipeline, split, images, reporter)
     labels = [images.dataset.images[row] for row in images.rows]
-    min_box = run.spec.decided_min_box()
-    result = measure_boxes(split, labels, frames, min_box, run.spec.skeleton, images.notes)
+    rule = CropRule(run.spec.skeleton, run.spec.decided_min_box(), run.spec.centre)
+    result = measure_boxes(split, labels, frames, rule, images.notes)
     run.update_metrics(**{split: result.to_json()})
     return result
 
@@ -263,7 +265,7 @@ def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> Spl
         if not rows:
             raise DataError(f"{source}: no image has a labelled keypoint; nothing to evaluate")
         note = "these are all labelled images, those included that the network was trained on"
-        return SplitImages(dataset, rows, (note,))
+        return SplitImages(_learned(dataset, run), rows, (note,))
     # By name: rows shift when images are added to the project after the training.
     at = {image.name: row for row, image in enumerate(dataset.images)}
     if gone := [name for name in names if name not in at]:
@@ -276,7 +278,12 @@ def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> Spl
         notes.append(
             "the labels or images of the project have changed since training; the split is by image names"
         )
-    return SplitImages(dataset, tuple(at[name] for name in names), tuple(notes))
+    return SplitImages(_learned(dataset, run), tuple(at[name] for name in names), tuple(notes))
+
+
+def _learned(dataset: LabelledDataset, run: Run[RunBase]) -> LabelledDataset:
+    """The labels as the network of the run learned them."""
+    return learned_labels(dataset, run.spec) if isinstance(run.spec, RunSpec) else dataset
 
 
 def report(
@@ -305,12 +312,12 @@ def report(
         ConfigError: a sigma names no keypoint.
     """
     spec = spec if spec is not None else run.spec.evaluation
-    dataset, skeleton = images.dataset, run.spec.skeleton
+    dataset, skeleton = images.dataset, run.spec.finds
     pairs = [(dataset.images[row], frame) for row, frame in zip(images.rows, frames, strict=True)]
     unique = run.spec.model.predicts_unique()
     measured = measure(pairs, skeleton, spec, split=split, seed=run.spec.train.seed, unique=unique)
     notes = [*images.notes, *measured.result.notes]
-    if untrained := run.spec.untrained_keypoints:
+    if (untrained := run.spec.untrained_keypoints) and not run.spec.model.learns_centres():
         notes.append(f"never predicted, as no training image has a label of it: {', '.join(untrained)}")
     if any(value is True for value in sources.values()):
         notes.append(

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pose_core.interfaces.neck import Neck
     from pose_core.interfaces.prediction_files import open_predictions
     from pose_core.interfaces.reader import Reader
+    from pose_core.interfaces.similarity import compare_poses, find_duplicates
     from pose_core.interfaces.stage import (
         BoxNetwork,
         CropNetwork,
@@ -96,7 +97,9 @@ _HOME = {
     "TargetGenerator": "pose_core.interfaces.codec",
     "View": "pose_core.interfaces.stage",
     "Writer": "pose_core.interfaces.writer",
+    "compare_poses": "pose_core.interfaces.similarity",
     "describe_non_finite": "pose_core.interfaces.state_dicts",
+    "find_duplicates": "pose_core.interfaces.similarity",
     "find_non_finite": "pose_core.interfaces.state_dicts",
     "hugging_face": "pose_core.interfaces.hub",
     "insert": "pose_core.interfaces.backbone",
@@ -151,7 +154,9 @@ __all__ = [
     "TargetGenerator",
     "View",
     "Writer",
+    "compare_poses",
     "describe_non_finite",
+    "find_duplicates",
     "find_non_finite",
     "hugging_face",
     "insert",

@@ -174,15 +174,27 @@ class CropNetwork(Protocol):
     """A pose network through which crops around animals are seen; animals come out in pixels of the
     frames."""
 
-    @property
-    def min_box(self) -> float:
-        """Boxes around keypoints are enlarged to be at least so long, pixels of the frame, before they are
-        cut."""
+    def boxes_around(self, keypoints: FloatArray) -> FloatArray:
+        """Make the boxes that crops around poses are cut around, as around labelled animals in training.
+
+        Args:
+            keypoints: (A, K, 2) in pixels of the frames, NaN where missing; K as of
+                its skeleton.
+
+        Returns:
+            (A, 4) float32 ``x1, y1, x2, y2``; NaN for a pose without keypoints.
+        """
+
+    def predict_frame(self, frame: ByteArray) -> Predictions:
+        """Find the animal of one frame (H, W, 3) in a crop that shows all of it, as when it was lost."""
 
     def predict(
         self, frames: Sequence[ByteArray], boxes: FloatArray, initial: Predictions | None = None
     ) -> Predictions:
         """Find the animal in the crop around each box.
+
+        Of a network whose crops have a fixed extent (``model.preprocess.extent``) only the centre of a box
+        counts, and it may be a point.
 
         Args:
             frames: for each box its frame, (H, W, 3) uint8 RGB.
@@ -195,8 +207,8 @@ class CropNetwork(Protocol):
 
 
 class BoxNetwork(Protocol):
-    """A detector through which whole frames are seen; boxes come out in pixels of the frames and within
-    them."""
+    """A detector through which whole frames are seen; boxes come out in pixels of the frames, and within them
+    unless crops have a fixed extent."""
 
     def view(self, width: int, height: int) -> FrameGeometry:
         """Decide its view of a frame of this size."""
@@ -229,6 +241,7 @@ class StageContext:
         follow_threshold: an animal is lost below this mean score of its keypoints.
         min_box: boxes around keypoints are enlarged to be at least so long, pixels of the frame; 0 in methods
             that see whole frames.
+        centre: where the centre of an animal is: ``box``, ``keypoints`` or the name of a keypoint.
         network: the network of the run, or of the run that its supplier was given; None for other stages.
         frames, crops, boxes: the same network as it sees frames; at most one of them is there.
         file: what its supplier was given, where that is a file.
@@ -244,6 +257,7 @@ class StageContext:
     follow: bool = False
     follow_threshold: float = 0.0
     min_box: float = 0.0
+    centre: str = "box"
     network: Network | None = None
     frames: FrameNetwork | None = None
     crops: CropNetwork | None = None

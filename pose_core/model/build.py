@@ -28,7 +28,9 @@ def build_model(spec: RunBase, pretrained: bool = False) -> PoseModel | Detector
         PluginError: a plugin's class cannot be imported.
     """
     if isinstance(spec, RunSpec):
-        return PoseModel(spec.model, spec.skeleton, pretrained, spec.untrained_keypoints)
+        # A point of its own is always learned, whichever keypoints are labelled.
+        untrained = () if spec.model.learns_centres() else spec.untrained_keypoints
+        return PoseModel(spec.model, spec.finds, pretrained, untrained)
     if isinstance(spec, DetectorRunSpec):
         return DetectorModel(spec.network, spec.skeleton, pretrained)
     raise TypeError(f"no network is built from a {type(spec).__name__}")

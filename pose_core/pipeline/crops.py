@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from pose_core.data.geometry import compute_crop_geometry, invert, keypoint_matrix, warp
+from pose_core.data.boxes import CropRule
+from pose_core.data.geometry import compute_crop_geometry, crop_view, invert, keypoint_matrix, warp
 from pose_core.interfaces import (
     FrameGeometry,
     FrameGroup,
@@ -26,6 +27,7 @@ from pose_core.interfaces import (
     StageContext,
     StageResult,
     View,
+    find_duplicates,
 )
 from pose_core.pipeline.follow import FollowStage
 from pose_core.pipeline.stage_configs import CropsConfig
@@ -43,10 +45,9 @@ class Crops:
     """
 
     def __init__(self, network: Network, preprocess: Preprocess, at_once: int) -> None:
-        self.min_box = preprocess.min_box
+        self._rule = CropRule(network.skeleton, preprocess.min_box, preprocess.centre)
         self._network = network
         self._preprocess = preprocess
-        self._size = preprocess.crop_size
         self._at_once = at_once
         # Beside a GPU the other cores are free to cut crops; OpenCV works outside of Python's lock.
         helpers = 1 if network.device.type == "cpu" else max(1, min(8, (os.cpu_count() or 1) - 2))
@@ -54,15 +55,26 @@ class Crops:
         if helpers > 1:
             self._each = ThreadPoolExecutor(helpers, "pose-crop").map
 
+    def boxes_around(self, keypoints: FloatArray) -> FloatArray:
+        """As crops around labelled animals are cut in training."""
+        return self._rule.around_poses(keypoints)
+
+    def predict_frame(self, frame: ByteArray) -> Predictions:
+        """Find the animal of one frame in a crop that shows all of it."""
+        preprocess = self._preprocess
+        # All pixels of the frame, whatever extent says: nothing is known of where the animal is.
+        box = (-0.5, -0.5, frame.shape[1] - 0.5, frame.shape[0] - 0.5)
+        geometry = compute_crop_geometry(
+            box, preprocess.crop_size, preprocess.margin, preprocess.margin_pixels
+        )
+        return self._predict([frame], [geometry], None)
+
     def predict(
         self, frames: Sequence[ByteArray], boxes: FloatArray, initial: Predictions | None = None
     ) -> Predictions:
         """Find one animal for each box, in pixels of the frames."""
-        preprocess, device = self._preprocess, self._network.device
-        geometries = [
-            compute_crop_geometry(box, self._size, preprocess.margin, preprocess.margin_pixels)
-            for box in boxes
-        ]
+        device = self._network.device
+        geometries = [crop_view(box, self._preprocess) for box in boxes]
         if not geometries:
             k = self._network.skeleton.num_keypoints
             nothing = torch.zeros(0, 1, k, 2, device=device), torch.zeros(0, 1, k, device=device)
@@ -82,11 +94,15 @@ class Crops:
         # Moved as (B, H, W, 3): seen as (B, 3, H, W) it is channels last already, with nothing rearranged.
         images = torch.from_numpy(crops).to(self._network.device).permute(0, 3, 1, 2)
         # Not the matrix of the pixels: imported models may have keypoints half a pixel off (`half_pixel`).
-        to_crop = np.stack([keypoint_matrix(geometry, self._preprocess) for geometry in geometries])
+        to_crop = np.stack([keypoint_matrix(geometry.matrix, self._preprocess) for geometry in geometries])
         found = self._network.predict(images, None if initial is None else initial.through(to_crop))
         if found.scores.shape[1] != 1:
             raise ValueError(f"a top-down network must find one animal a crop, not {found.scores.shape[1]}")
         return found.through(np.stack([invert(matrix) for matrix in to_crop]))
+
+
+_DUPLICATE = 0.7
+"""Similarity above which poses around points are those of one animal."""
 
 
 class CropStage(Stage):
@@ -96,9 +112,10 @@ class CropStage(Stage):
 
     def __init__(self, config: CropsConfig, context: StageContext) -> None:
         self._network = context.in_crops()
+        self._duplicate = config.duplicate
 
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
-        """Find a pose in each box; its score is box score times pose score."""
+        """Find a pose in each box; its score is box score times pose score, 0 of a duplicate."""
         assert found.boxes is not None
         assert found.box_scores is not None
         boxes = found.boxes.cpu().numpy()
@@ -109,7 +126,22 @@ class CropStage(Stage):
         at = torch.from_numpy(rows).to(group.device), torch.from_numpy(animals).to(group.device)
         scored = replace(poses, scores=poses.scores * found.box_scores[at][:, None])
         predictions = scored.arrange(*at, (usable.shape[0], usable.shape[1]))
+        points = _are_points(boxes[usable])
+        limit = self._duplicate
+        if limit == "auto":
+            limit = _DUPLICATE if points else None
+        if limit is not None:
+            dropped = find_duplicates(predictions.keypoints, predictions.scores, limit)
+            predictions = replace(predictions, scores=predictions.scores.masked_fill(dropped, 0.0))
+        # A point is no box of an animal: that is around its keypoints then.
+        if points:
+            return replace(found, predictions=predictions, boxes=None, box_scores=None)
         return replace(found, predictions=predictions)
+
+
+def _are_points(boxes: FloatArray) -> bool:
+    """Whether boxes (A, 4) have no extent, as those of centres."""
+    return bool(len(boxes) and (boxes[:, :2] == boxes[:, 2:]).all())
 
 
 def make_crop_stage(config: CropsConfig, context: StageContext) -> Stage:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from pose_core.errors import ConfigError, argument
 from pose_core.interfaces import (
@@ -23,7 +22,7 @@ from pose_core.interfaces import (
     StageResult,
     View,
 )
-from pose_core.structures import ByteArray, FloatArray, Frame, enlarge_boxes, keypoint_boxes
+from pose_core.structures import ByteArray, FloatArray, Frame, keypoint_boxes, present_keypoints
 
 
 class FollowStage(Stage):
@@ -108,17 +107,19 @@ class FollowStage(Stage):
 
     def _box_of(self, keypoints: FloatArray, scores: FloatArray) -> FloatArray | None:
         """Choose the box to look at next; None when the animal is lost."""
-        keypoints, scores = keypoints[self._body], scores[self._body]
         # Keypoints below the reporting threshold are missing in a pose that is read back from a file. They
         # are left out of one in memory too, so that an interrupted prediction goes on as if it had not been.
-        shown = np.isfinite(keypoints).all(axis=1) & (scores >= self._hidden)
-        if not shown.any() or float(scores[shown].mean()) < self._threshold:
+        shown = present_keypoints(keypoints) & (scores >= self._hidden)
+        seen = shown[self._body]
+        if not seen.any() or float(scores[self._body][seen].mean()) < self._threshold:
             return None
-        return np.asarray(keypoint_boxes(keypoints[None, shown])[0], np.float32)
+        return self._look.box_around(np.where(shown[:, None], keypoints, np.float32(np.nan)))
 
 
 class _Look(Protocol):
     """Look at one animal, near a box or everywhere."""
+
+    def box_around(self, keypoints: FloatArray) -> FloatArray: ...
 
     def at(self, frame: ByteArray, box: FloatArray) -> Predictions: ...
 
@@ -133,13 +134,16 @@ class _CropLook:
     def __init__(self, network: CropNetwork) -> None:
         self._network = network
 
+    def box_around(self, keypoints: FloatArray) -> FloatArray:
+        return np.asarray(self._network.boxes_around(keypoints[None])[0], np.float32)
+
     def at(self, frame: ByteArray, box: FloatArray) -> Predictions:
-        return self._network.predict([frame], enlarge_boxes(box[None], self._network.min_box))
+        return self._network.predict([frame], box[None])
 
     def everywhere(self, frame: ByteArray, seen: Callable[[Predictions], FloatArray | None]) -> Predictions:
         """Look at the whole frame as one crop, then around the animal."""
         # In a crop of the whole frame the animal is smaller than in training, so this pose only says where.
-        first = self._network.predict([frame], whole_frame_box(frame)[None])
+        first = self._network.predict_frame(frame)
         box = seen(first)
         return first if box is None else self.at(frame, box)
 
@@ -149,19 +153,18 @@ class _WindowLook:
 
     def __init__(self, context: StageContext) -> None:
         self._network: FrameNetwork = context.whole_frames()
+        self._body = list(context.skeleton.body_indices)
         # Windows have the size that the animal needs.
         if self._network.fixed_size:
             raise ConfigError(
                 f"{argument('follow')}: the network takes whole frames of one size only; leave it out"
             )
 
+    def box_around(self, keypoints: FloatArray) -> FloatArray:
+        return np.asarray(keypoint_boxes(keypoints[None, self._body])[0], np.float32)
+
     def at(self, frame: ByteArray, box: FloatArray) -> Predictions:
         return self._network.predict_window(frame, box)
 
     def everywhere(self, frame: ByteArray, seen: Callable[[Predictions], FloatArray | None]) -> Predictions:
         return self._network.predict_frame(frame)
-
-
-def whole_frame_box(frame: ByteArray) -> npt.NDArray[np.float32]:
-    """Make the box of all pixels of a frame, (4,)."""
-    return np.array([-0.5, -0.5, frame.shape[1] - 0.5, frame.shape[0] - 0.5], np.float32)

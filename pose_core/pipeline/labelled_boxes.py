@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from pose_core.data.boxes import animal_boxes
+from pose_core.data.boxes import CropRule
 from pose_core.data.samples import find_cropped
 from pose_core.interfaces import FrameGroup, Stage, StageContext, StageResult, View
 from pose_core.pipeline.stage_configs import BoxesConfig
@@ -17,15 +17,15 @@ from pose_core.structures import FloatArray
 class LabelledBoxesStage(Stage):
     """Supply the box of each animal that has a labelled keypoint.
 
-    Boxes are enlarged to ``min_box`` as in training.
+    Boxes are made as in training: enlarged to ``min_box``, and around the centre that was learned.
     """
 
     def __init__(self, config: BoxesConfig, context: StageContext) -> None:
         assert context.labels is not None
+        rule = CropRule(context.skeleton, context.min_box, context.centre)
         # An animal with a box alone has no keypoints that a pose could be compared with.
         self._boxes: list[FloatArray] = [
-            animal_boxes(record, context.min_box, context.skeleton)[find_cropped(record, context.skeleton)]
-            for record in context.labels
+            rule.around_labels(record)[find_cropped(record, context.skeleton)] for record in context.labels
         ]
 
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:

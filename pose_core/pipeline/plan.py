@@ -27,6 +27,7 @@ from pose_core.pipeline.stage_configs import BoxesConfig
 from pose_core.pipeline.whole_frames import WholeFrames
 from pose_core.runs.run_folder import WEIGHTS, Run
 from pose_core.specs import AnyRunSpec, DetectorRunSpec, RunSpec, StageConfig, parse_component
+from pose_core.specs.run import BOXES, CENTRES, describe_unneeded, list_answers
 from pose_core.structures import LabelledImage
 
 Source = Path | str | bool | None
@@ -78,7 +79,7 @@ def make_pipeline(
     return (
         Pipeline(
             plan.stages,
-            run.spec.skeleton,
+            run.spec.finds,
             device,
             batch_size,
             inference.threshold,
@@ -107,15 +108,17 @@ def plan_stages(
     given = given_sources(sources, evaluated=labels is not None)
     planner = _Planner(run, given, labels)
     steps = planner.steps()
-    # A missing source is reported first: it may be why another one seems not to be needed.
+    # A missing source is reported first: it may be why another one seems not to be needed. Not where centres are
+    # given for it, which would do for crops of another kind.
+    centres = [s for s in get_catalog().suppliers(CENTRES) if s.name in given]
+    if planner.missing and BOXES in planner.needs_missing and centres:
+        raise ConfigError(f"{argument(centres[0].name)}: {describe_unneeded(centres[0], run.spec)}")
     if planner.missing:
         raise ConfigError(planner.missing[0])
     if unused := [name for name in given if name not in planner.suppliers]:
         (supplier,) = (s for s in get_catalog().suppliers() if s.name == unused[0])
         why = _unused_because(supplier, planner.suppliers.values())
-        raise ConfigError(
-            f"{argument(unused[0])}: {why or f'{run.name} needs no {supplier.gives}; leave it out'}"
-        )
+        raise ConfigError(f"{argument(unused[0])}: {why or describe_unneeded(supplier, run.spec)}")
     stages: list[Stage] = []
     for step in steps:
         context = replace(planner.context(step, device), before=tuple(stages))
@@ -153,9 +156,11 @@ def labelled_sources(run: Run, sources: Mapping[str, Source]) -> tuple[dict[str,
         **given,
         **{labelled[need]: True for need in planner.needs_missing if need in labelled},
     }
-    rivals = [s for s in planner.suppliers.values() if s.gives in labelled and "labels" not in s.takes]
+    # Labelled boxes take the place of centres, too.
+    answers = {gives: labelled[need] for need in labelled for gives in list_answers(need, run.spec)}
+    rivals = [s for s in planner.suppliers.values() if s.gives in answers and "labels" not in s.takes]
     without = {name: value for name, value in first.items() if name not in {s.name for s in rivals}}
-    return first, {**without, **{labelled[s.gives]: True for s in rivals}} if rivals else {}
+    return first, {**without, **{answers[s.gives]: True for s in rivals}} if rivals else {}
 
 
 def given_sources(sources: Mapping[str, Source], evaluated: bool) -> dict[str, Path | bool]:
@@ -243,7 +248,7 @@ class _Planner:
     def _add(self, step: _Step, steps: list[_Step], found: set[str]) -> None:
         optional = step.config.can_do_without(self.spec.inference.follow)
         for need in step.config.needs():
-            if need in found:
+            if found.intersection(list_answers(need, self.spec)):
                 continue
             supplier = self._supplier(need)
             if supplier is not None:
@@ -256,18 +261,22 @@ class _Planner:
         steps.append(step)
         found |= set(step.config.gives())
 
+    def _offered(self, need: str) -> list[SupplierSpec]:
+        """All suppliers that answer a need."""
+        return [s for gives in list_answers(need, self.spec) for s in get_catalog().suppliers(gives)]
+
     def _supplier(self, need: str) -> SupplierSpec | None:
-        offered = get_catalog().suppliers(need)
+        offered = self._offered(need)
         named = [supplier for supplier in offered if supplier.name in self.given]
         if len(named) > 1:
             names = " and ".join(argument(supplier.name) for supplier in named)
-            raise ConfigError(f"{names}: each of them gives {need}; give one of them")
+            raise ConfigError(f"{names}: each of them answers the need of {need}; give one of them")
         # What the user names goes before the network in the folder of the run.
         own = [s for s in offered if "run" in s.takes and s.name in self.run.stages]
         return next(iter([*named, *own]), None)
 
     def _missing(self, need: str, config: StageConfig) -> str:
-        offered = [s for s in get_catalog().suppliers(need) if "labels" not in s.takes]
+        offered = [s for s in self._offered(need) if "labels" not in s.takes]
         ways = [argument(s.name, s.metavar) for s in offered]
         if need in config.can_do_without(follow=True) and self.spec.skeleton.num_individuals == 1:
             ways.append(f"{argument('follow', True)} (one animal that stays in view)")
@@ -279,7 +288,7 @@ class _Planner:
         """Collect what the stage may use."""
         base = self._limits(device)
         if step.supplier is None:
-            return _with_network(base, self.run, device, base.max_animals)
+            return self._with_network(base, self.run)
         name, value = step.supplier.name, self.given.get(step.supplier.name)
         if "labels" in step.supplier.takes:
             return replace(base, origin=argument(name), labels=self.labels)
@@ -293,7 +302,20 @@ class _Planner:
             raise ConfigError(
                 f"{origin}: {run.name} needs {inputs} of another model; name a run that needs none"
             )
-        return _with_network(replace(base, origin=origin), run, device, base.max_animals)
+        return self._with_network(replace(base, origin=origin), run)
+
+    def _with_network(self, base: StageContext, run: AnyRun) -> StageContext:
+        """Add the network of a run to the context, as it sees frames."""
+        device = base.device
+        if isinstance(run.spec, DetectorRunSpec):
+            model = run.of(DetectorRunSpec).load_model(device)
+            clip = self.spec.model.preprocess.extent is None
+            return replace(base, boxes=DetectorBoxes(model, base.max_animals, clip))
+        spec, network = run.spec, run.of(RunSpec).load_model(device)
+        preprocess = spec.model.decided_preprocess()
+        if preprocess.view == "animal":
+            return replace(base, network=network, crops=Crops(network, preprocess, spec.inference.crops))
+        return replace(base, network=network, frames=WholeFrames(network, preprocess))
 
     def nested(self, name: str) -> AnyRun:
         """Open the run of a supplier: as given, or in the folder of the run."""
@@ -320,16 +342,17 @@ class _Planner:
         return True
 
     def _limits(self, device: torch.device) -> StageContext:
-        inference = self.spec.inference
+        inference, preprocess = self.spec.inference, self.spec.model.decided_preprocess()
         return StageContext(
-            skeleton=self.spec.skeleton,
+            skeleton=self.spec.finds,
             device=device,
             origin=self.run.name,
             max_animals=max_animals(self.spec),
             threshold=inference.threshold,
             follow=inference.follow,
             follow_threshold=inference.follow_threshold,
-            min_box=self.spec.model.decided_preprocess().min_box,
+            min_box=preprocess.min_box,
+            centre=preprocess.centre,
         )
 
     def files(self) -> dict[str, Path]:
@@ -375,17 +398,6 @@ def _make_stage_config(supplier: SupplierSpec) -> StageConfig:
         return parse_component("stage", StageConfig, supplier.stage)
     except ConfigError as error:
         raise PluginError(f"supplier {supplier.name!r}: {error}; its plugin is broken") from None
-
-
-def _with_network(base: StageContext, run: AnyRun, device: torch.device, limit: int | None) -> StageContext:
-    """Add the network of a run to the context, as it sees frames."""
-    if isinstance(run.spec, DetectorRunSpec):
-        return replace(base, boxes=DetectorBoxes(run.of(DetectorRunSpec).load_model(device), limit))
-    spec, network = run.spec, run.of(RunSpec).load_model(device)
-    preprocess = spec.model.decided_preprocess()
-    if preprocess.view == "animal":
-        return replace(base, network=network, crops=Crops(network, preprocess, spec.inference.crops))
-    return replace(base, network=network, frames=WholeFrames(network, preprocess))
 
 
 def max_animals(spec: RunSpec) -> int | None:

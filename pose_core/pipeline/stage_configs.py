@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
+from pydantic import Field
+
 from pose_core.specs import StageConfig
 
 
@@ -11,6 +15,13 @@ class WholeFrameConfig(StageConfig):
 
 class CropsConfig(StageConfig):
     """A network that sees a crop around each box."""
+
+    duplicate: Annotated[float, Field(gt=0, le=1)] | Literal["auto"] | None = Field(
+        "auto",
+        description="Of two poses of a frame more similar than this (OKS with sigma 0.1) that with the higher "
+        "score is kept; auto: 0.7 where the boxes are points, of which nothing else tells that two are of one "
+        "animal, as overlapping boxes do; null: all are kept.",
+    )
 
     def needs(self) -> tuple[str, ...]:
         """Boxes."""

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from pose_core.data.geometry import frame_view, invert, resize_matrix, translation_matrix, warp
+from pose_core.data.geometry import (
+    frame_view,
+    invert,
+    keypoint_matrix,
+    resize_matrix,
+    translation_matrix,
+    warp,
+)
 from pose_core.interfaces import (
     FrameGeometry,
     FrameGroup,
@@ -52,9 +59,13 @@ class WholeFrames:
 
     def predict(self, view: View, initial: Predictions | None = None) -> Predictions:
         """Find the animals, in pixels of the frames."""
+        # Not the matrix of the pixels: imported models may have keypoints half a pixel off (`half_pixel`).
+        to_frame = view.to_frame
+        if not self._preprocess.half_pixel:
+            to_frame = invert(keypoint_matrix(invert(view.to_frame), self._preprocess))
         if initial is not None:
-            initial = initial.through(invert(view.to_frame))
-        return self._network.predict(view.images, initial).through(view.to_frame)
+            initial = initial.through(invert(to_frame))
+        return self._network.predict(view.images, initial).through(to_frame)
 
     def predict_frame(self, frame: ByteArray) -> Predictions:
         """Find the animals of one frame."""

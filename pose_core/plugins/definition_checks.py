@@ -165,7 +165,12 @@ def _check_target(target: str, what: str, attribute: str = "Class") -> None:
 
 
 def _check_method(method: hooks.MethodSpec) -> None:
-    for attribute, choices in (("view", hooks.VIEWS), ("animals", hooks.ANIMALS), ("heads", hooks.HEADS)):
+    for attribute, choices in (
+        ("view", hooks.VIEWS),
+        ("animals", hooks.ANIMALS),
+        ("heads", hooks.HEADS),
+        ("learns", hooks.LEARNS),
+    ):
         if (value := getattr(method, attribute)) not in choices:
             raise MalformedError(
                 f"{attribute} of method {method.name!r} must be {' or '.join(choices)}, not {value!r}"

@@ -68,7 +68,7 @@ class PoseEstimator:
     @property
     def skeleton(self) -> Skeleton:
         """Names of keypoints and individuals, in the order of the arrays in results."""
-        return self.run.spec.skeleton
+        return self.run.spec.finds
 
     @overload
     def predict(self, frames: Array | Sequence[Array], batch_size: int | None = None) -> list[Frame]: ...

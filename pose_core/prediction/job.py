@@ -274,7 +274,7 @@ def name_result(run: Run, name: str, writer: Writer) -> str:
 def _make_header(run: Run, source: str, region: Region | None = None) -> PredictionsHeader:
     """Make the header of predictions, but for what their frames say."""
     return PredictionsHeader(
-        skeleton=run.spec.skeleton,
+        skeleton=run.spec.finds,
         source=source,
         frames=0,
         width=0,

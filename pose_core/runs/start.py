@@ -163,7 +163,7 @@ def _run(folder: Path, trains: str) -> FoundWeights:
     _check_task(run.spec.trains, trains, f"the run {folder}")
     model = run.spec.model if isinstance(run.spec, RunSpec) else None
     return FoundWeights(
-        run.read_weights(), folder / WEIGHTS, f"the run {folder}", "model", run.spec.skeleton, model
+        run.read_weights(), folder / WEIGHTS, f"the run {folder}", "model", run.spec.finds, model
     )
 
 

@@ -20,8 +20,11 @@ class Preprocess:
         margin: free space around a box on each side, as a fraction of its longer side.
         min_box: boxes are enlarged to be at least so long, pixels of the frame.
         margin_pixels: further free space around a box on each side, pixels of the frame.
-        half_pixel: keypoints of a crop move with the centres of its pixels.
+        half_pixel: keypoints move with the centres of pixels where an image is resized.
         mean, std: of RGB in [0, 1]: subtracted, and divided by.
+        extent: side of the square of frame pixels that a crop shows; None: as the box and its margin say.
+        centre: of an animal: ``box``, ``keypoints`` or the name of a keypoint, see
+            :func:`pose_core.data.boxes.find_centres`.
     """
 
     view: str = "frame"
@@ -33,6 +36,8 @@ class Preprocess:
     half_pixel: bool = True
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    extent: float | None = None
+    centre: str = "box"
 
     @property
     def crop_size(self) -> tuple[int, int]:

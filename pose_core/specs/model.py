@@ -51,9 +51,20 @@ class PreprocessSpec(Spec):
         ge=0,
         description="Crops: free space around the box in pixels of the frame, beside margin.",
     )
+    extent: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto"] | None = Field(
+        None,
+        description="Crops: side of the square of frame pixels that they show, whatever the size of the box, of "
+        "which only the centre counts; auto: what the animals of the labels need; null: the box and its margin.",
+    )
+    centre: str = Field(
+        "box",
+        min_length=1,
+        description="Where the centre of an animal is, for crops of fixed extent and centroid models: box, "
+        "keypoints (the mean of those labelled), or the name of a keypoint (the mean where it is missing).",
+    )
     half_pixel: bool = Field(
         True,
-        description="Crops: keypoints move with the centres of pixels when a crop is resized by s, as the "
+        description="Keypoints move with the centres of pixels when a frame or crop is resized by s, as the "
         "pixels do: x' = (x + 0.5) s - 0.5; false: x' = x s, as imported models were trained.",
     )
     mean: tuple[float, float, float] = Field(
@@ -123,6 +134,10 @@ class ModelSpec(Spec):
         """The network's view: the whole ``frame``, or a crop around one ``animal``; the method says it."""
         return get_catalog().method(self.method).view
 
+    def learns_centres(self) -> bool:
+        """Whether the network learns one point an animal, not its keypoints; the method says it."""
+        return get_catalog().method(self.method).learns == "centres"
+
     def decided_preprocess(self) -> Preprocess:
         """Decide how images become inputs: no ``auto`` is left.
 
@@ -136,6 +151,8 @@ class ModelSpec(Spec):
         min_box = 0.0 if view == "frame" else written.min_box
         if min_box == "auto":
             raise make_auto_error("model.preprocess.min_box")
+        if written.extent == "auto":
+            raise make_auto_error("model.preprocess.extent")
         return Preprocess(
             view,
             written.scale,
@@ -146,6 +163,8 @@ class ModelSpec(Spec):
             written.half_pixel,
             written.mean,
             written.std,
+            written.extent,
+            written.centre,
         )
 
     def head_features(self) -> tuple[Feature, ...]:
@@ -214,10 +233,15 @@ def find_contradictions(model: ModelSpec) -> Iterator[tuple[tuple[str, ...], str
     method = get_catalog().method(model.method)
     if method.view == "animal" and model.preprocess.size is None:
         yield ("preprocess", "size"), f"{method.name} looks at crops: give their (height, width)"
-    if method.view == "frame" and not model.preprocess.half_pixel:
+    if method.view == "frame" and model.preprocess.extent is not None:
         yield (
-            ("preprocess", "half_pixel"),
-            f"false is for crops, and {method.name} looks at whole frames; leave it out",
+            ("preprocess", "extent"),
+            f"is for crops, and {method.name} looks at whole frames; leave it out",
+        )
+    if method.learns == "keypoints" and model.preprocess.extent is None and model.preprocess.centre != "box":
+        yield (
+            ("preprocess", "centre"),
+            "is for crops of fixed extent and for centroid models; set preprocess.extent, or leave it out",
         )
     # A file that names a preset and another method would get the preset's network with a decoding that it
     # was not made for.
@@ -252,6 +276,14 @@ def find_contradictions(model: ModelSpec) -> Iterator[tuple[tuple[str, ...], str
             )
     if method.heads == "several" and model.heads and not several:
         yield ("heads",), f"{method.name} needs a head that finds several animals, and none of these does"
+    for name in (name for name, head in model.heads.items() if head.predicts_centres()):
+        if method.learns != "centres":
+            learning = " or ".join(m.name for m in get_catalog().methods() if m.learns == "centres")
+            kind = model.heads[name].type
+            yield (
+                ("heads", name),
+                f"{kind} finds one point an animal, and {method.name} keypoints; it is for {learning or 'no method'}",
+            )
     for name in sorted(set(model.inputs) - set(method.inputs)):
         fill = [m.name for m in get_catalog().methods() if name in m.inputs]
         advice = f"methods that do are {', '.join(fill)}" if fill else "no installed method does"

@@ -135,11 +135,12 @@ def choose_model(name: str, multi_animal: bool, method: str | None = None) -> Mo
 def rank_methods(multi_animal: bool) -> list[str]:
     """Names of the methods that can handle the data, those first that suit them best."""
 
-    def key(method: MethodSpec) -> tuple[bool, bool, bool]:
-        # What was made for so many animals; what needs no poses of another model; and for one animal a crop,
-        # which shows it larger, for several the whole frame, which needs no detector.
+    def key(method: MethodSpec) -> tuple[bool, bool, bool, bool]:
+        # What finds whole poses; what was made for so many animals; what needs no poses of another model; and
+        # for one animal a crop, which shows it larger, for several the whole frame, which needs no detector.
         wanted = ("several", "frame") if multi_animal else ("one", "animal")
-        return method.animals != wanted[0], bool(method.inputs), method.view != wanted[1]
+        partly = method.learns != "keypoints"
+        return partly, method.animals != wanted[0], bool(method.inputs), method.view != wanted[1]
 
     able = [m for m in get_catalog().methods() if m.animals == "several" or not multi_animal]
     return [method.name for method in sorted(able, key=key)]

@@ -25,7 +25,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from pose_core.catalog import get_catalog
 from pose_core.catalog.merge import ContentDict, merge
 from pose_core.definitions import Content
-from pose_core.errors import ConfigError
+from pose_core.errors import ConfigError, setting
 from pose_core.hooks import MethodSpec, SupplierSpec
 from pose_core.specs.base import Spec
 from pose_core.specs.components import AnyDetector, AnyReader, AnyStage
@@ -255,6 +255,11 @@ class DetectorSpec(NetworkSpec):
     min_box: float | Literal["auto"] = Field(
         "auto", description="Boxes it learns are at least so long; as model.preprocess.min_box."
     )
+    centre: str = Field(
+        "box",
+        min_length=1,
+        description="Where the middle of the boxes that it learns is; as model.preprocess.centre.",
+    )
     augmentation: DetectorAugmentationSpec = Field(default_factory=DetectorAugmentationSpec)
 
     @property
@@ -299,6 +304,9 @@ AnyNetworkSpec = Annotated[
 PoseNetworkSpec.model_rebuild()
 
 
+BOXES, CENTRES = "boxes", "centres"
+"""Needs of stages, and what suppliers give."""
+
 LEARNS: Mapping[str, str] = {"poses": "a pose network", "boxes": "a detector"}
 """Names, for messages, of the networks that learn this."""
 
@@ -341,7 +349,26 @@ def find_unneeded(name: str, spec: PoseNetworkSpec) -> str | None:
     """
     supplier = find_supplier(name)
     needs = {need for stage in spec.inference.stages.values() for need in stage.needs()}
-    return None if supplier.gives in needs else f"{spec.name} needs no {supplier.gives}; leave it out"
+    if any(supplier.gives in list_answers(need, spec) for need in needs):
+        return None
+    return describe_unneeded(supplier, spec)
+
+
+def list_answers(need: str, spec: PoseNetworkSpec) -> tuple[str, ...]:
+    """List what a supplier may give where a stage has a need: the need itself, and for crops of fixed extent, of
+    which only the centre of a box counts, ``centres`` in the place of ``boxes``."""
+    return (need, CENTRES) if need == BOXES and spec.model.preprocess.extent is not None else (need,)
+
+
+def describe_unneeded(supplier: SupplierSpec, spec: PoseNetworkSpec) -> str:
+    """Say why a model has no use for a supplier."""
+    needs = {need for stage in spec.inference.stages.values() for need in stage.needs()}
+    if supplier.gives == CENTRES and BOXES in needs:
+        return (
+            f"gives centres, and the crops of {spec.name} are as large as boxes; a model trained with "
+            f"{setting('model.preprocess.extent=auto')} needs centres only"
+        )
+    return f"{spec.name} needs no {supplier.gives}; leave it out"
 
 
 def _find_problem(name: str, network: NetworkSpec, spec: PoseNetworkSpec) -> str | None:
@@ -404,6 +431,11 @@ class RunBase(NetworkSpec):
         "when training starts.",
     )
 
+    @property
+    def finds(self) -> Skeleton:
+        """Skeleton of the animals that the network finds; by default the project's."""
+        return self.skeleton
+
     @model_validator(mode="after")
     def _untrained_are_keypoints(self) -> RunBase:
         known = (*self.skeleton.keypoints, *self.skeleton.unique_keypoints)
@@ -413,8 +445,21 @@ class RunBase(NetworkSpec):
         return self
 
 
+CENTROID = "centroid"
+"""Name of the keypoint that a network of centres finds."""
+
+
 class RunSpec(PoseNetworkSpec, RunBase):
     """The run of a pose network: data, model, the networks it builds on, training, inference, evaluation."""
+
+    @property
+    def finds(self) -> Skeleton:
+        """Skeleton of the animals that the network finds: the project's, or one point an animal."""
+        if not self.model.learns_centres():
+            return self.skeleton
+        # No landmarks: told anew, a centre that hardly moves would be one. Who an animal is, its point does
+        # not tell.
+        return Skeleton((CENTROID,), individuals=self.skeleton.individuals, landmarks=())
 
 
 class DetectorRunSpec(DetectorSpec, RunBase):

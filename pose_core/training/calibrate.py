@@ -46,7 +46,7 @@ def calibrate(
     Returns:
         the run, with its new configuration.
     """
-    heads = [cast(Head, head) for head in network_of(run.spec.model, run.spec.skeleton).heads.values()]
+    heads = [cast(Head, head) for head in network_of(run.spec.model, run.spec.finds).heads.values()]
     # Asked of the classes, so that a model without such heads is neither loaded nor run over images.
     if all(type(head).calibrate is Head.calibrate for head in heads):
         return run

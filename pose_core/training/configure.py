@@ -14,13 +14,13 @@ from pathlib import Path
 
 from pose_core.catalog import Model, get_catalog
 from pose_core.catalog.merge import merge
-from pose_core.errors import ConfigError, argument, command
+from pose_core.errors import ConfigError, argument, command, setting
 from pose_core.model.device import choose_device
 from pose_core.runs.run_folder import Run
 from pose_core.runs.start import NONE, run_of
 from pose_core.specs import CUSTOM, AnyRunSpec, DetectorConfig, DetectorRunSpec, parse_component
 from pose_core.specs.resolve import Layer, choose_model, resolve
-from pose_core.specs.run import RunSpec, find_supplier, find_unneeded, stage_of_run
+from pose_core.specs.run import CENTRES, RunSpec, find_supplier, find_unneeded, stage_of_run
 from pose_core.specs.validation_errors import Loc
 from pose_core.specs.yaml_file import validate_as
 from pose_core.structures import LabelledDataset
@@ -82,6 +82,16 @@ def configure(
         )
     preset = _preset(model, layers, dataset)
     named = dict.fromkeys((*networks, *read_section(written.content.get("stages"), "stages")))
+    method = preset.method if preset is not None else _method(written.content)
+    crops = method is not None and get_catalog().method(method).view == "animal"
+    centres = any(find_supplier(name).gives == CENTRES for name in named)
+    if crops and centres and not _says_extent(preset, layers):
+        # Below what the user writes: centres say nothing of the animals' size, so crops cannot follow it.
+        layers.insert(0, Layer({"model": {"preprocess": {"extent": "auto"}}}))
+        notes.append(
+            f"model.preprocess.extent=auto, since centres have no size; {setting('model.preprocess.extent=SIDE')} "
+            "takes another"
+        )
     # First without the networks that it builds on: whether it needs them comes before what is wrong in them.
     alone_spec = resolve(preset, project, layers, stages={})
     for name in named:
@@ -104,13 +114,48 @@ def configure(
             "individuals"
         )
     for name, run in trained.items():
-        if run.spec.trains == "poses" and run.spec.skeleton.keypoints != spec.skeleton.keypoints:
-            raise ConfigError(
-                f"{argument(name, networks[name])}: finds {', '.join(run.spec.skeleton.keypoints)}; the "
-                "project has "
-                f"{', '.join(spec.skeleton.keypoints)}"
-            )
+        _check_trained(run.spec, spec, argument(name, networks[name]))
+        notes += _note_centres(run.spec, spec, argument(name, networks[name]))
     return Configured(spec, trained, tuple(notes))
+
+
+def _says_extent(preset: Model | None, layers: Sequence[Layer]) -> bool:
+    """Whether the model or the user says anything of the extent of crops."""
+    contents = [*(preset.layers if preset is not None else ()), *(layer.content for layer in layers)]
+    models = [read_section(content.get("model"), "model") for content in contents]
+    return any("extent" in read_section(m.get("preprocess"), "model.preprocess") for m in models)
+
+
+def _check_trained(trained: AnyRunSpec, spec: RunSpec, origin: str) -> None:
+    """Refuse a trained pose network that finds other keypoints; one of centres may be of any."""
+    if not isinstance(trained, RunSpec) or trained.model.learns_centres():
+        return
+    if trained.skeleton.keypoints != spec.skeleton.keypoints:
+        raise ConfigError(
+            f"{origin}: finds {', '.join(trained.skeleton.keypoints)}; the project has "
+            f"{', '.join(spec.skeleton.keypoints)}"
+        )
+
+
+def _note_centres(trained: AnyRunSpec, spec: RunSpec, origin: str) -> list[str]:
+    """Note that a trained network finds other centres than the crops of the model have."""
+    if spec.model.preprocess.extent is None:
+        return []
+    wanted = spec.model.preprocess.centre
+    if isinstance(trained, RunSpec):
+        # Of a project with one keypoint an animal all centres are that keypoint.
+        if not trained.model.learns_centres() or trained.skeleton.num_keypoints == 1:
+            return []
+        found = trained.model.preprocess.centre
+    else:
+        found = trained.centre
+    if found == wanted:
+        return []
+    note = (
+        f"{origin}: learned the centre {found}, and crops are cut around the centre {wanted} in training: what "
+        "lies between them is taken from the room that crops leave"
+    )
+    return [note]
 
 
 def _describes_model(content: Content) -> bool:
@@ -189,6 +234,10 @@ def _stage(
 ) -> Content:
     """Build the section of a network that is trained for the model."""
     own = written.below("stages", name)
+    # The centres that crops are cut around are those that are to be found.
+    model = read_section(written.content.get("model"), "model")
+    preprocess = read_section(model.get("preprocess"), "model.preprocess")
+    centre: Content = {"centre": preprocess["centre"]} if "centre" in preprocess else {}
     train = read_section(written.content.get("train"), "train")
     shared: Content = {"train": {key: train[key] for key in _OF_THE_MACHINE if key in train}}
     # Any other weights are of the model alone, but "none" means that nothing is downloaded at all.
@@ -199,7 +248,7 @@ def _stage(
     for layer in own:
         wanted = merge(wanted, layer.content)
     if find_supplier(name).trains == "boxes":
-        content, _ = _detector_content(own, given, shared)
+        content, _ = _detector_content(own, given, merge(shared, centre))
         _check_detector_is_named(content, f"stages.{name}.", name)
         _check_name(content["network"]["type"], given, name)
         return {"trains": "boxes", **content}
@@ -210,6 +259,8 @@ def _stage(
             "them) or write "
             f"stages.{name}.model.name"
         )
+    if centre and preset is not None and get_catalog().method(preset.method).learns == "centres":
+        shared = merge(shared, {"model": {"preprocess": centre}})
     inner: list[str] = []
     try:
         spec = resolve(preset, project, [Layer(shared), *own], inner)

@@ -15,7 +15,7 @@ from pose_core.data.split import Split
 from pose_core.data.untrained import find_untrained
 from pose_core.errors import setting
 from pose_core.specs import AnyRunSpec
-from pose_core.specs.run import RUN_SPECS, run_of_stage, stage_of_run
+from pose_core.specs.run import RUN_SPECS, RunSpec, run_of_stage, stage_of_run
 from pose_core.specs.yaml_file import validate_as
 from pose_core.structures import LabelledDataset
 from pose_core.training.task import TASKS
@@ -86,8 +86,10 @@ def _decide(
         name: stage_of_run(_decide(run_of_stage(spec, name), dataset, split, f"{place}stages.{name}.", why))
         for name in spec.builds_on()
     }
-    # What the user lists is never predicted either.
-    untrained = dict.fromkeys((*find_untrained(dataset, split.train), *spec.untrained_keypoints))
+    # A network of centres has no keypoints of the project. What the user lists is never predicted either.
+    centres = isinstance(spec, RunSpec) and spec.model.learns_centres()
+    found = () if centres else find_untrained(dataset, split.train)
+    untrained = dict.fromkeys((*found, *spec.untrained_keypoints))
     content = {**merge(spec.model_dump(mode="json"), content), "untrained_keypoints": list(untrained)}
     # Sections of networks are replaced and not merged: they are whole specs already.
     if stages:

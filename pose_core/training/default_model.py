@@ -87,8 +87,10 @@ def choose_default_model(
 
 
 def _rank_methods(dataset: LabelledDataset) -> list[MethodSpec]:
-    """The methods that see whole frames and need nothing from elsewhere, the best for such labels first."""
-    alone = [m for m in get_catalog().methods() if m.view == "frame" and not m.inputs]
+    """The methods that find poses in whole frames and need nothing from elsewhere, the best for such labels
+    first."""
+    poses = [m for m in get_catalog().methods() if m.learns == "keypoints"]
+    alone = [m for m in poses if m.view == "frame" and not m.inputs]
     if dataset.multi_animal:
         return [m for m in alone if m.animals == "several"]
     return sorted(alone, key=lambda m: m.animals != "one")

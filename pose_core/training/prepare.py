@@ -75,9 +75,9 @@ def _decide_bit_depth(spec: AnyRunSpec, dataset: LabelledDataset) -> tuple[AnyRu
 
 
 def _split(dataset: LabelledDataset, spec: AnyRunSpec) -> Split:
-    return make_split(
-        dataset, spec.data.split, spec.train.seed if spec.data.split.seed is None else spec.data.split.seed
-    )
+    seed = spec.train.seed if spec.data.split.seed is None else spec.data.split.seed
+    boxes = not isinstance(spec, RunSpec) or spec.model.learns_centres()
+    return make_split(dataset, spec.data.split, seed, boxes=boxes)
 
 
 def _notes(spec: AnyRunSpec, added: Sequence[str]) -> list[str]:
@@ -86,29 +86,29 @@ def _notes(spec: AnyRunSpec, added: Sequence[str]) -> list[str]:
         return []
     name, needs, augmenter = (
         spec.model.name,
-        find_needs(spec.skeleton),
-        Augmenter(spec.augmentation.decided(), spec.skeleton),
+        find_needs(spec.finds),
+        Augmenter(spec.augmentation.decided(), spec.finds),
     )
     notes = [*describe_crops(spec.data), *augmenter.notes, *added]
-    if untrained := spec.untrained_keypoints:
+    if (untrained := spec.untrained_keypoints) and not spec.model.learns_centres():
         notes.append(f"never predicted, as no training image has a label of it: {', '.join(untrained)}")
-    if pairs := describe_pairs(spec.skeleton, augmenter.flip):
+    if pairs := describe_pairs(spec.finds, augmenter.flip):
         notes.append(pairs)
-    if spec.skeleton.landmarks and spec.model.view == "animal":
-        listed = ", ".join(spec.skeleton.landmarks)
+    if spec.finds.landmarks and spec.model.view == "animal":
+        listed = ", ".join(spec.finds.landmarks)
         notes.append(
             f"{name} looks at crops around the animals: landmarks ({listed}) are learned and found only where "
             "they lie in a crop"
         )
     if "unique_keypoints" in needs and not spec.model.predicts_unique():
-        unique = spec.skeleton.unique_keypoints
+        unique = spec.finds.unique_keypoints
         listed = f"{', '.join(unique)} {'is' if len(unique) == 1 else 'are'}"
         notes.append(
             f"{name} has no head for keypoints that exist once a frame: {listed} neither learned nor "
             "predicted"
         )
     if "identity" in needs and not spec.model.predicts_identity():
-        listed = ", ".join(spec.skeleton.individuals)
+        listed = ", ".join(spec.finds.individuals)
         notes.append(
             f"{name} has no head for identities: it finds animals, but not which of {listed} they are"
         )

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from pose_core.data.augment import Augmenter
 from pose_core.data.auto_augmentation import auto_views
+from pose_core.data.auto_extent import auto_extent
 from pose_core.data.auto_sizes import animal_lengths, auto_crop, auto_scale
 from pose_core.data.batches import Batch, PlainBatches
-from pose_core.data.boxes import auto_min_box
+from pose_core.data.boxes import CropRule, auto_min_box, check_centre
+from pose_core.data.learned_labels import learned_labels
 from pose_core.data.samples import DetectorSamples, ImageSamples, PoseSamples, find_cropped
 from pose_core.data.split import Split
 from pose_core.errors import DataError
@@ -24,6 +26,7 @@ from pose_core.model.detector import DetectorModel
 from pose_core.reporting import Reporter
 from pose_core.runs.run_folder import Run
 from pose_core.specs import DetectorRunSpec, RunBase, RunSpec
+from pose_core.specs.train import CropSpec
 from pose_core.structures import LabelledDataset, Skeleton
 from pose_core.training.calibrate import calibrate, spread
 from pose_core.training.prepared import Prepared
@@ -102,10 +105,18 @@ class PoseTask(Task[RunSpec]):
 
     metric = ValidationMetric("validation_error_px", "validation error", " px", 2)
 
+    def __init__(self, prepared: Prepared[RunSpec]) -> None:
+        super().__init__(prepared)
+        self._dataset = learned_labels(prepared.dataset, prepared.spec)
+
     @classmethod
     def decide(cls, spec: RunSpec, dataset: LabelledDataset, split: Split) -> Decision:
-        """Scale, smallest box, views, size of training windows, length of training."""
+        """Scale, smallest box, views, extent of crops, size of training windows, length of training."""
         preprocess = spec.model.preprocess
+        check_centre(preprocess.centre, dataset.skeleton)
+        # Views come from the whole poses, which tell the animals' directions; all else from what is learned.
+        views, why_views = _decide_views(spec, dataset, split)
+        dataset = learned_labels(dataset, spec)
         scale = preprocess.scale
         decided: dict[str, Any] = {}
         why: dict[str, str] = {}
@@ -119,13 +130,16 @@ class PoseTask(Task[RunSpec]):
                 why["model.preprocess.scale"] = size
         if preprocess.min_box == "auto":
             decided["min_box"] = auto_min_box(dataset, split.train) if spec.model.view == "animal" else 0.0
+        if preprocess.extent == "auto":
+            augmentation = spec.augmentation.model_copy(update={**views, "crop": CropSpec(size=None)})
+            extent = auto_extent(dataset, split.train, preprocess.centre, augmentation.decided())
+            decided["extent"], why["model.preprocess.extent"] = extent.side, extent.why
         crop: dict[str, Any] = {}
         if spec.augmentation.crop.size == "auto":
             multiple = spec.model.size_multiple()
             crop["size"] = preprocess.size or auto_crop(dataset, split.train, scale, multiple)
             if preprocess.size is None:
                 why["augmentation.crop.size"] = size
-        views = _decide_views(spec, dataset, split, why)
         samples, counted = len(split.train), f"{len(split.train)} training images"
         if spec.model.view == "animal":
             samples = sum(len(find_cropped(dataset.images[row], dataset.skeleton)) for row in split.train)
@@ -141,17 +155,17 @@ class PoseTask(Task[RunSpec]):
             "augmentation": {**views, "crop": crop},
             "train": train,
         }
-        return content, why | why_train
+        return content, {**why, **why_views, **why_train}
 
     def samples(self, rows: tuple[int, ...], augment: bool) -> PoseSamples:
         """Whole frames or crops, as the model wants them."""
         spec = self.prepared.spec
         return PoseSamples(
-            self.prepared.dataset,
+            self._dataset,
             rows,
             spec.model.decided_preprocess(),
             spec.model.size_multiple(),
-            Augmenter(spec.augmentation.decided(), spec.skeleton) if augment else None,
+            Augmenter(spec.augmentation.decided(), spec.finds) if augment else None,
             spec.train.seed,
             int(spec.train.cache * 2**30),
         )
@@ -193,6 +207,7 @@ class DetectorTask(Task[DetectorRunSpec]):
     @classmethod
     def decide(cls, spec: DetectorRunSpec, dataset: LabelledDataset, split: Split) -> Decision:
         """Smallest box, size of training windows, length of training."""
+        check_centre(spec.centre, dataset.skeleton)
         train, why = decide_steps(spec.train, len(split.train), f"{len(split.train)} training images")
         decided: dict[str, Any] = {"train": train}
         if spec.min_box == "auto":
@@ -210,7 +225,7 @@ class DetectorTask(Task[DetectorRunSpec]):
             self.prepared.dataset,
             rows,
             spec.network,
-            spec.decided_min_box(),
+            CropRule(spec.skeleton, spec.decided_min_box(), spec.centre),
             Augmenter(spec.augmentation.decided(), one_keypoint) if augment else None,
             spec.train.seed,
             int(spec.train.cache * 2**30),
@@ -240,14 +255,11 @@ def _describe_size(dataset: LabelledDataset, split: Split) -> str:
     return f"animals are {median:.0f} px long (median), one in ten {large:.0f} or more"
 
 
-def _decide_views(
-    spec: RunSpec, dataset: LabelledDataset, split: Split, why: dict[str, str]
-) -> dict[str, Any]:
-    """Decide rotation, mirroring and zoom where the labels are to; ``why`` gets the reasons."""
+def _decide_views(spec: RunSpec, dataset: LabelledDataset, split: Split) -> Decision:
+    """Decide rotation, mirroring and zoom where the labels are to."""
     open_keys = [key for key in ("rotation", "flip", "scale") if getattr(spec.augmentation, key) == "auto"]
     if not open_keys:
-        return {}
+        return {}, {}
     views = auto_views(dataset, split.train, crops=spec.model.view == "animal")
-    for key in open_keys:
-        why[f"augmentation.{key}"] = views.why_scale if key == "scale" else views.why
-    return {key: getattr(views, key) for key in open_keys}
+    why = {f"augmentation.{key}": views.why_scale if key == "scale" else views.why for key in open_keys}
+    return {key: getattr(views, key) for key in open_keys}, why

@@ -13,12 +13,19 @@ from hypothesis import strategies as st
 from pose_buctd.config import InitialPosesConfig, RefineConfig
 from pose_buctd.stages.initial_poses import PoseFileStage, make_initial_poses
 from pose_buctd.stages.refine import RefineStage
-from pose_buctd.stages.similarity import duplicates, similarity
 from pose_buctd.stages.track import TrackStage
 from torch import Tensor, nn
 
 from pose_core.errors import ConfigError, DataError
-from pose_core.interfaces import FrameGroup, Predictions, StageContext, StageResult, View
+from pose_core.interfaces import (
+    FrameGroup,
+    Predictions,
+    StageContext,
+    StageResult,
+    View,
+    compare_poses,
+    find_duplicates,
+)
 from pose_core.pipeline.crops import Crops
 from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.sources import ArraySource
@@ -160,15 +167,15 @@ def test_what_is_kept_is_different_and_what_goes_has_a_higher_scoring_double(
 ) -> None:
     points = torch.tensor(np.array([animal(x, y) for x, y, _ in drawn], np.float32).reshape(1, -1, 3, 2))
     scores = torch.tensor([[s + 1e-4 * i for i, (_, _, s) in enumerate(drawn)]])
-    gone = duplicates(points, scores, most)[0]
-    near = similarity(points, points)[0]
+    gone = find_duplicates(points, scores, most)[0]
+    near = compare_poses(points, points)[0]
     kept = (~gone).nonzero()[:, 0].tolist()
     for i in kept:
         assert all(j == i or near[i, j] <= most for j in kept)
     for i in gone.nonzero()[:, 0].tolist():
         assert any(near[i, j] > most and scores[0, j] >= scores[0, i] for j in kept)
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(drawn)))
-    assert torch.equal(duplicates(points[:, order], scores[:, order], most)[0], gone[order])
+    assert torch.equal(find_duplicates(points[:, order], scores[:, order], most)[0], gone[order])
 
 
 def test_similarity_is_that_of_the_formula() -> None:
@@ -177,9 +184,9 @@ def test_similarity_is_that_of_the_formula() -> None:
     area = (25 + 0.0) * 15  # of the larger box
     distance = np.array([9 + 4, 9 + 4])
     expected = np.exp(-distance / (2 * area * 0.2**2)).mean()
-    assert float(similarity(one[None], other[None])) == pytest.approx(expected, rel=1e-5)
+    assert float(compare_poses(one[None], other[None])) == pytest.approx(expected, rel=1e-5)
     nothing = torch.full((1, 3, 2), torch.nan)
-    assert float(similarity(one[None], nothing)) == 0.0
+    assert float(compare_poses(one[None], nothing)) == 0.0
 
 
 class Search(PoseFileStage):
@@ -255,7 +262,7 @@ def test_two_followed_animals_never_become_one() -> None:
     paths = [[animal(40 + 5 * t, 60), animal(140 - 5 * t, 66)] for t in range(20)]
     search = Search(table(dict(enumerate(paths))))
     for frame in run([track(search, 2)], [picture(animals) for animals in paths]):
-        near = similarity(*[torch.from_numpy(frame.instances.keypoints)] * 2)
+        near = compare_poses(*[torch.from_numpy(frame.instances.keypoints)] * 2)
         assert (near.fill_diagonal_(0) <= 0.7).all()
 
 

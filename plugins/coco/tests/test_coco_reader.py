@@ -15,7 +15,9 @@ from pose_coco.reader import CocoReader
 
 from pose_core.catalog import get_catalog
 from pose_core.data.projects import read_project
+from pose_core.data.split import make_split
 from pose_core.errors import DataError
+from pose_core.specs.run import SplitSpec
 from pose_core.structures import ImageFile, LabelledDataset
 
 NAMES = ["nose", "left_ear", "right_ear"]
@@ -139,11 +141,27 @@ class TestWhatIsRead:
         )
         assert any("1 crowd regions have no bbox" in note for note in found.notes)
 
-    def test_images_with_boxes_alone_are_read_but_not_files_of_them(self, tmp_path: Path) -> None:
+    def test_images_with_boxes_alone_are_read(self, tmp_path: Path) -> None:
         boxed = annotation(2, 2, keypoints=[0] * 9, num_keypoints=0)
         found = read(dataset(tmp_path, content([annotation(1, 1), boxed])))
         assert [image.name for image in found.images] == ["0.png", "1.png"]
-        assert "has a labelled keypoint" in refusal(dataset(tmp_path, content([boxed])))
+
+    @pytest.mark.parametrize("named", [True, False])
+    def test_files_of_boxes_are_read_for_networks_that_learn_boxes(self, tmp_path: Path, named: bool) -> None:
+        boxed = annotation(1, 1, keypoints=[0] * 9, num_keypoints=0)
+        what = content([boxed])
+        if not named:
+            del boxed["keypoints"], what["categories"][0]["keypoints"], what["categories"][0]["skeleton"]
+        file = dataset(tmp_path, what)
+        assert CocoReader.accepts(file)
+        found = read(file)
+        assert len(found.skeleton.keypoints) == (3 if named else 1)
+        assert not found.images[0].has_keypoint
+        assert np.isfinite(found.images[0].instances.boxes).all()
+        assert any("no category has keypoints; its boxes are read" in note for note in found.notes) != named
+        make_split(found, SplitSpec(test=0, validation=0), 0, boxes=True)
+        with pytest.raises(DataError, match="no image has a labelled keypoint"):
+            make_split(found, SplitSpec(), 0)
 
     def test_a_project_folder(self, tmp_path: Path) -> None:
         train = content([annotation(1, 1)], images=1)
@@ -304,7 +322,7 @@ class TestWhatIsRefused:
         assert "has 64 x 48" in line
 
     def test_no_labels(self, tmp_path: Path) -> None:
-        assert "no image of labels.json has a labelled keypoint of 'mouse'" in refusal(
+        assert "no image of labels.json has a labelled keypoint or a box of 'mouse'" in refusal(
             dataset(tmp_path, content([]))
         )
 

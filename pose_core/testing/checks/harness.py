@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from pose_core.errors import PoseError
 from pose_core.interfaces import BuildContext, Labels, Predictions
 from pose_core.specs import Feature
+from pose_core.specs.run import CENTROID
 from pose_core.structures import Skeleton
 from pose_core.testing.checks.examples import SIZE, SKELETON, labels
 from pose_core.testing.checks.project import resolved
@@ -225,12 +227,30 @@ class NeckHarness(_AfterFeatures, _MapsHarness):
 class HeadHarness(_AfterFeatures):
     """Feature maps in, named outputs out; learns labels of one animal an image."""
 
+    @property
+    def skeleton(self) -> Skeleton:
+        """What the head is tried with."""
+        return self.learned(SKELETON)
+
+    def learned(self, skeleton: Skeleton) -> Skeleton:
+        """What a head learns of a skeleton: all of it, or one point an animal."""
+        if not self.config.predicts_centres():
+            return skeleton
+        return replace(skeleton, keypoints=(CENTROID,), edges=(), symmetry=())
+
+    def context(self, skeleton: Skeleton) -> BuildContext:
+        return super().context(self.learned(skeleton))
+
+    def labels(self, batch: int, animals: int, skeleton: Skeleton = SKELETON) -> Labels:
+        """Whole animals as the head learns them, see :func:`labels`."""
+        return labels(batch, animals, self.size, self.learned(skeleton))
+
     def run(self, module: nn.Module, inputs: Inputs) -> dict[str, Tensor]:
         return dict(module(list(inputs.values())))
 
     def loss(self, module: nn.Module, inputs: Inputs) -> Tensor:
         batch = len(next(iter(inputs.values())))
-        return total(module.loss(self.run(module, inputs), labels(batch, 1, self.size)))  # type: ignore[operator]
+        return total(module.loss(self.run(module, inputs), self.labels(batch, 1)))  # type: ignore[operator]
 
 
 class DetectorHarness(Harness):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,9 @@ from pose_coco.keypoint_fields import (
 )
 from pose_core.errors import DataError, listed
 from pose_core.io.text import detect_encoding, read_text
+
+POINT = "centroid"
+"""Name of the keypoint of files that label boxes only."""
 
 _FAR = 1e9
 """Pixels; no image is that large."""
@@ -86,10 +89,12 @@ class Annotations:
 
 
 def looks_like_coco(path: Path) -> bool:
-    """Test for a JSON file with COCO's three lists and keypoints. Never raises."""
+    """Test for a JSON file with COCO's three lists, and keypoints or boxes. Never raises."""
     if path.suffix.lower() != ".json":
         return False
-    wanted = {'"images"', '"annotations"', '"categories"', '"keypoints"'}
+    wanted = {'"images"', '"annotations"', '"categories"'}
+    labels = {'"keypoints"', '"bbox"'}
+    labelled = False
     try:
         with path.open("rb") as start:
             encoding = detect_encoding(start.read(4))
@@ -97,14 +102,15 @@ def looks_like_coco(path: Path) -> bool:
         # megabytes to recognise a file would take seconds.
         with path.open(encoding=encoding, errors="replace") as stream:
             tail = ""
-            while wanted and (block := stream.read(1 << 22)):
+            while (wanted or not labelled) and (block := stream.read(1 << 22)):
                 text = tail + block
+                labelled |= any(key in text for key in labels)
                 wanted = {key for key in wanted if key not in text}
                 # A key may lie across two blocks.
                 tail = block[-16:]
     except (OSError, ValueError):
         return False
-    return not wanted
+    return labelled and not wanted
 
 
 def load_json(path: Path) -> object:
@@ -146,6 +152,8 @@ def read_annotations(path: Path, config: CocoReaderConfig) -> Annotations:
     categories = [
         c if c.keypoints else name_keypoints(path, c, _count_in(usable, c.id), notes) for c in every
     ]
+    if not any(c.keypoints for c in categories):
+        categories = name_points_of_boxes(path, categories, usable, notes)
     chosen = choose_categories(path, [c for c in categories if c.keypoints], config.category)
     notes += describe_categories(chosen, [c for c in categories if not c.keypoints])
     chosen_ids = {c.id for c in chosen}
@@ -168,6 +176,24 @@ def read_annotations(path: Path, config: CocoReaderConfig) -> Annotations:
         crowd=np.array([bool(a.get("iscrowd", 0)) for a in kept], bool),
         notes=tuple(notes),
     )
+
+
+def name_points_of_boxes(
+    path: Path,
+    categories: Sequence[Category],
+    usable: Sequence[tuple[Entry, int, int]],
+    notes: list[str],
+) -> list[Category]:
+    """Give the categories of a file of boxes, which has no keypoints, one that is nowhere labelled.
+
+    Detectors and centroid models learn boxes; a pose network refuses a project without a labelled keypoint.
+    """
+    boxed = {category for annotation, category, _ in usable if annotation.get("bbox") is not None}
+    if boxed:
+        notes.append(
+            f"{path}: no category has keypoints; its boxes are read, which detectors and centroid models learn"
+        )
+    return [replace(c, keypoints=(POINT,)) if c.id in boxed else c for c in categories]
 
 
 def _find_usable(

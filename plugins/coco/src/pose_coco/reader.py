@@ -36,7 +36,7 @@ class CocoReader(Reader):
 
     @classmethod
     def accepts(cls, path: Path) -> bool:
-        """Test for a JSON file with images, annotations, categories and keypoints, or such a folder."""
+        """Test for a JSON file with images, annotations, categories and keypoints or boxes, or such a folder."""
         try:
             return looks_like_coco(_find_part(path, _PARTS[0], []) if path.is_dir() else path)
         # Two files are called so but for letter case: reading says which.
@@ -67,9 +67,11 @@ class CocoReader(Reader):
         found: list[LabelledImage] = []
         for part in parts:
             found += self._read_images(part, path, notes)
-        if not any(image.instances.keypoint_scores.any() for image in found):
+        if not found:
             names = " and ".join(part.path.name for part in parts)
-            raise DataError(f"{path}: no image of {names} has a labelled keypoint of {categories[0].name!r}")
+            raise DataError(
+                f"{path}: no image of {names} has a labelled keypoint or a box of {categories[0].name!r}"
+            )
         if len(parts) > 1:
             notes.append(
                 "the files' own split is not used, all images are read together: "
@@ -199,7 +201,8 @@ def _add_count_notes(
         notes.append(f"{part.path}: {nowhere} crowd regions have no bbox and cannot be told from background")
     if boxed := int((kept & ~labelled).sum()):
         notes.append(
-            f"{part.path}: {boxed} animals have a box and no labelled keypoint; only detectors learn them"
+            f"{part.path}: {boxed} animals have a box and no labelled keypoint; detectors and centroid models "
+            "learn them"
         )
     if blank := int((~kept & ~part.crowd).sum()):
         notes.append(f"{part.path}: {blank} animals with neither box nor labelled keypoint are left out")

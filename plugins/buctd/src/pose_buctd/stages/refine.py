@@ -9,9 +9,8 @@ from dataclasses import replace
 
 from pose_buctd.config import RefineConfig
 from pose_buctd.stages.refiner import Refiner
-from pose_buctd.stages.similarity import duplicates
 from pose_buctd.stages.track import TrackStage
-from pose_core.interfaces import FrameGroup, Stage, StageContext, StageResult, View
+from pose_core.interfaces import FrameGroup, Stage, StageContext, StageResult, View, find_duplicates
 
 
 class RefineStage(Stage):
@@ -20,7 +19,7 @@ class RefineStage(Stage):
     needs_frames = True
 
     def __init__(self, config: RefineConfig, context: StageContext) -> None:
-        self._refiner = Refiner(context.in_crops(), config.threshold, context.skeleton)
+        self._refiner = Refiner(context.in_crops(), config.threshold)
         self._duplicate = config.duplicate
 
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
@@ -30,7 +29,7 @@ class RefineStage(Stage):
         assert initial is not None
         refined = self._refiner.refine(group, initial)
         scores = refined.scores * initial.scores
-        kept = ~duplicates(refined.keypoints, scores, self._duplicate)
+        kept = ~find_duplicates(refined.keypoints, scores, self._duplicate)
         return replace(found, predictions=replace(refined, scores=scores * kept), boxes=None, box_scores=None)
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from pose_core.interfaces import CropNetwork, FrameGroup, Predictions
-from pose_core.structures import Skeleton, enlarge_boxes, keypoint_boxes
 
 
 class Refiner:
@@ -17,12 +16,10 @@ class Refiner:
     Args:
         network: of a conditional top-down model, as it sees crops.
         threshold: keypoints of initial poses with a lower score are not shown to it.
-        skeleton: of the run; its landmarks are in no crop's box.
     """
 
-    def __init__(self, network: CropNetwork, threshold: float, skeleton: Skeleton) -> None:
+    def __init__(self, network: CropNetwork, threshold: float) -> None:
         self._network = network
-        self._body = list(skeleton.body_indices)
         self._threshold = threshold
 
     def refine(self, group: FrameGroup, initial: Predictions) -> Predictions:
@@ -43,7 +40,7 @@ class Refiner:
         points = initial.keypoints.cpu().numpy()
         rows, animals = np.nonzero((initial.scores.cpu().numpy() > 0) & np.isfinite(points).all(-1).any(-1))
         at = torch.from_numpy(rows).to(group.device), torch.from_numpy(animals).to(group.device)
-        boxes = enlarge_boxes(keypoint_boxes(points[rows, animals][:, self._body]), self._network.min_box)
+        boxes = self._network.boxes_around(points[rows, animals])
         poses = self._network.predict([group.frames[row] for row in rows], boxes, initial.select(*at))
         refined = poses.arrange(*at, (points.shape[0], points.shape[1]))
         # Keypoints that exist once a frame are known to the source of the initial poses; so is who an animal

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from pose_buctd.config import RefineConfig
 from pose_buctd.stages.refiner import Refiner
-from pose_buctd.stages.similarity import duplicates, similarity
 from pose_core.errors import ConfigError, argument
 from pose_core.interfaces import (
     EarlierStages,
@@ -23,6 +22,8 @@ from pose_core.interfaces import (
     StageContext,
     StageResult,
     View,
+    compare_poses,
+    find_duplicates,
 )
 from pose_core.structures import Frame, Skeleton
 
@@ -83,7 +84,7 @@ class TrackStage(Stage):
                 f"inference.max_animals: {argument('follow')} must know how many animals there are; set a "
                 "number"
             )
-        self._refiner = Refiner(context.in_crops(), config.threshold, context.skeleton)
+        self._refiner = Refiner(context.in_crops(), config.threshold)
         self._skeleton = context.skeleton
         self._search = EarlierStages(context.before)
         self._max_animals = context.max_animals
@@ -145,7 +146,7 @@ class TrackStage(Stage):
         are not followed yet, and of those that were not found the ones with the lowest scores."""
         if not len(kept.numbers) or not len(found.numbers):
             return kept
-        near = similarity(kept.keypoints, found.keypoints) > MIN_SIMILARITY
+        near = compare_poses(kept.keypoints, found.keypoints) > MIN_SIMILARITY
         needed = int((~near.any(0)).sum()) - (self._max_animals - len(kept.numbers))
         doubtful = (~near.any(1)).nonzero()[:, 0]
         if needed <= 0 or not len(doubtful):
@@ -169,7 +170,7 @@ class TrackStage(Stage):
         first."""
         points, scores = found.keypoints, found.keypoint_scores
         if len(kept.numbers) and len(points):
-            known = (similarity(points, kept.keypoints) > self._duplicate).any(1)
+            known = (compare_poses(points, kept.keypoints) > self._duplicate).any(1)
             points, scores = points[~known], scores[~known]
         if not len(points):
             return _none(self._skeleton, self._device)
@@ -177,7 +178,7 @@ class TrackStage(Stage):
         new = poses.keypoints[0], poses.keypoint_scores[0]
         alive = self._alive(poses)
         if len(kept.numbers):
-            alive &= ~(similarity(new[0], kept.keypoints) > self._duplicate).any(1)
+            alive &= ~(compare_poses(new[0], kept.keypoints) > self._duplicate).any(1)
         chosen = alive.nonzero()[:, 0]
         chosen = chosen[poses.scores[0][chosen].argsort(descending=True, stable=True)]
         chosen = chosen[: self._max_animals - len(kept.numbers)]
@@ -212,7 +213,7 @@ class TrackStage(Stage):
         """(N,) bool, which animals are still to be seen and not the same as another."""
         shown = torch.isfinite(poses.keypoints[0]).all(-1) & (poses.keypoint_scores[0] >= self._hidden)
         mean = (poses.keypoint_scores[0] * shown).sum(-1) / shown.sum(-1).clamp(min=1)
-        same = duplicates(poses.keypoints, poses.scores, self._duplicate)[0]
+        same = find_duplicates(poses.keypoints, poses.scores, self._duplicate)[0]
         return shown.any(-1) & (mean >= self._threshold) & ~same
 
     def _as_written(self, tracks: _Tracks) -> _Tracks:

@@ -9,7 +9,7 @@ SIGMA = 0.1
 """Tolerance of keypoints, relative to the size of the animal, by which poses are found to be the same."""
 
 
-def similarity(one: Tensor, other: Tensor) -> Tensor:
+def compare_poses(one: Tensor, other: Tensor) -> Tensor:
     """Object keypoint similarity of poses, with one tolerance for all keypoints.
 
     Args:
@@ -35,7 +35,7 @@ def similarity(one: Tensor, other: Tensor) -> Tensor:
     return near.sum(-1) / common.sum(-1).clamp(min=1)
 
 
-def duplicates(keypoints: Tensor, scores: Tensor, limit: float) -> Tensor:
+def find_duplicates(keypoints: Tensor, scores: Tensor, limit: float) -> Tensor:
     """Find poses nearly the same as one with a higher score that is no duplicate itself.
 
     Args:
@@ -48,7 +48,7 @@ def duplicates(keypoints: Tensor, scores: Tensor, limit: float) -> Tensor:
     """
     order = scores.argsort(dim=1, descending=True, stable=True)
     ranked = keypoints.gather(1, order[..., None, None].expand_as(keypoints))
-    same = similarity(ranked, ranked) > limit
+    same = compare_poses(ranked, ranked) > limit
     same &= (scores.gather(1, order) > 0)[:, :, None]
     dropped = torch.zeros_like(scores, dtype=torch.bool)
     for rank in range(1, scores.shape[1]):  # a pose goes because of one that stayed: sequential by nature
