@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pose_core.errors import DataError
-from pose_core.io.hdf5 import DiskFile, find_dataset, hdf5_errors, read_text_attribute
+from pose_core.io.hdf5 import find_dataset, hdf5_errors, read_text_attribute
 
 
 def test_values_of_the_file_itself_are_found(tmp_path: Path) -> None:
