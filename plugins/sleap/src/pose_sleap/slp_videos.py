@@ -68,9 +68,9 @@ def _parse(content: dict[str, Any], slp: SlpFile) -> SlpVideo:
         stored = str(backend.get("filename") or content.get("filename") or ".")
         # A package that was renamed still names itself as it was called.
         files = (".",) if slp.find(dataset) is not None else (stored,)
-        source = _read_source(content, dataset, slp) or (stored if stored != "." else slp.path.name,)
-        if source == (slp.path.name,):
-            source = (f"{slp.path.name} {dataset}",)
+        place = dataset.rpartition("/")[0] or dataset
+        # Without the source the group stands for the video; longer only where files hold equal groups.
+        source = _read_source(content, dataset, slp) or (f"{stored}/{place}",)
     first = str(backend.get("input_format") or "") == "channels_first"
     return SlpVideo(kind, files, dataset, source, first, content)
 
