@@ -62,9 +62,9 @@ def open_frame(path: Path) -> Iterator[StoredFrame]:
         with _explain_errors(path):
             file = stack.enter_context(h5py.File(path, "r"))
             group = _find_group(file, path)
-            frame = (_TableFrame if read_text_attribute(group, "pandas_type") == "frame_table" else _FixedFrame)(
-                group, path
-            )
+            frame = (
+                _TableFrame if read_text_attribute(group, "pandas_type") == "frame_table" else _FixedFrame
+            )(group, path)
         yield frame
 
 
@@ -186,7 +186,8 @@ def _find_group(file: h5py.File, path: Path) -> h5py.Group:
     groups = {
         name: node
         for name, node in file.items()
-        if isinstance(node, h5py.Group) and read_text_attribute(node, "pandas_type") in ("frame_table", "frame")
+        if isinstance(node, h5py.Group)
+        and read_text_attribute(node, "pandas_type") in ("frame_table", "frame")
     }
     if not groups:
         raise DataError(f"{path}: holds no table of pandas, as DeepLabCut's files do")

@@ -74,8 +74,9 @@ class _Arrays:
     def __init__(self, file: h5py.File, header: PredictionsHeader) -> None:
         self._frames, self._skeleton = header.frames, header.skeleton
         k, frames = header.skeleton.num_keypoints, header.frames
+        # A chunk may be no longer than an axis of fixed length, which no frames at all would make 0.
+        most, chunk = (frames, min(frames, _CHUNK)) if frames else (None, _CHUNK)
         self._tracks = TrackNames(header.skeleton)
-        self._untracked: list[int] = []
         self.names: list[str] = []
         self._rows: dict[tuple[bool, int], int] = {}
         self._written = 0
@@ -85,8 +86,8 @@ class _Arrays:
                 name,
                 (0, *inner, frames),
                 "<f8",
-                maxshape=(None, *inner, frames),
-                chunks=(1, *inner, max(1, min(frames, _CHUNK))),
+                maxshape=(None, *inner, most),
+                chunks=(1, *inner, chunk),
                 compression="gzip",
                 compression_opts=1,
                 fillvalue=np.nan,
@@ -102,8 +103,8 @@ class _Arrays:
             "track_occupancy",
             (frames, 0),
             "u1",
-            maxshape=(frames, None),
-            chunks=(max(1, min(frames, _CHUNK)), 1),
+            maxshape=(most, None),
+            chunks=(chunk, 1),
             compression="gzip",
             compression_opts=1,
         )

@@ -1,4 +1,4 @@
-"""List the frames of a .slp file that can be predicted: those suggested for labelling, or labelled."""
+"""List the frames of a .slp file that predictions can be made of: suggested for labelling, labelled, marked empty."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ProjectFrames:
         places: image of each frame, with video and number of the frame; in that order, each once.
         suggested: for each whether it is suggested for labelling and has no labels of a user.
         videos: JSON of each video, as in the file.
-        lost: number of frames whose images were to be embedded and are not.
+        lost: number of suggested frames whose images were to be embedded and are not.
     """
 
     places: list[tuple[Place, tuple[int, int]]]
@@ -45,16 +45,19 @@ class ProjectFrames:
             videos, contents = parse_videos(slp), slp.videos
             frames, instances = slp.read_frames(), slp.read_instances()
             suggestions, negative = slp.read_suggestions(), slp.read_negative_frames()
-            position, rows = frames.list_instances(np.arange(len(frames.frame)))
-            user = np.unique(position[instances["instance_type"][rows] == USER])
+            position, numbers = frames.list_instances(np.arange(len(frames.frame)))
+            user = np.unique(position[instances["instance_type"][numbers] == USER])
         labelled = frames.keys[user]
         waiting = join_places(suggestions[:, 0], suggestions[:, 1])
         known = {*labelled.tolist(), *join_places(negative[:, 0], negative[:, 1]).tolist()}
-        keys = np.unique(np.concatenate([waiting, labelled]))
+        keys = np.unique(np.concatenate([waiting, np.array(sorted(known), np.int64)]))
         places = split_places(keys)
         found = PlaceFinder(path, videos, folder, reader).find(places)
-        kept = [
-            (place, (int(row[0]), int(row[1]))) for place, row in zip(found, places, strict=True) if place
-        ]
-        suggested = [row not in known for _, row in kept]
-        return cls(kept, suggested, contents, len(places) - len(kept))
+        new = [key not in known for key in keys.tolist()]
+        rows = [(int(video), int(frame)) for video, frame in places.tolist()]
+        return cls(
+            places=[(place, row) for place, row in zip(found, rows, strict=True) if place is not None],
+            suggested=[is_new for place, is_new in zip(found, new, strict=True) if place is not None],
+            videos=contents,
+            lost=sum(is_new for place, is_new in zip(found, new, strict=True) if place is None),
+        )

@@ -12,6 +12,7 @@ from pose_core.interfaces import Reader
 from pose_core.io.files import is_file
 from pose_core.structures import (
     ByteArray,
+    ImageReference,
     Instances,
     IntArray,
     LabelledDataset,
@@ -22,6 +23,7 @@ from pose_core.structures import (
 from pose_sleap.config import SlpReaderConfig
 from pose_sleap.individuals import find_individuals
 from pose_sleap.places import Place, PlaceFinder
+from pose_sleap.project_frames import ProjectFrames
 from pose_sleap.slp_file import EXTENSION, join_places, open_slp
 from pose_sleap.slp_labels import Labels, choose_labels
 from pose_sleap.slp_videos import SlpVideo, parse_videos
@@ -100,6 +102,22 @@ class SlpReader(Reader):
             name=path.name.removesuffix(EXTENSION).removesuffix(".pkg"),
             notes=tuple(dict.fromkeys([*notes, *finder.notes])),
             metadata={"sleap.skeleton": labels.skeleton.name},
+        )
+
+    def find_suggested(self, path: Path) -> tuple[ImageReference, ...]:
+        """Find the frames that are suggested for labelling and have no labels of a user.
+
+        Raises:
+            DataError: as :meth:`read`; or the image of a suggested frame is not embedded.
+        """
+        frames = ProjectFrames.read(path, self.config.videos, self.config.type)
+        if frames.lost:
+            raise DataError(
+                f"{path}: holds no images of {frames.lost} suggested frames; save it in SLEAP with these "
+                "embedded, too"
+            )
+        return tuple(
+            place.image for (place, _), new in zip(frames.places, frames.suggested, strict=True) if new
         )
 
     @classmethod
