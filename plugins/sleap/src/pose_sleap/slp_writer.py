@@ -106,12 +106,12 @@ class SlpWriter(Writer):
 
     @classmethod
     def reads(cls, path: Path) -> bool:
-        """Test for a .slp file with predicted instances. Never raises."""
+        """Test for a .slp file with predicted instances, or one that this writer wrote. Never raises."""
         try:
             if path.suffix.lower() != EXTENSION or not path.is_file():
                 return False
             with open_slp(path) as slp:
-                return slp.has_predictions
+                return slp.has_predictions or slp.find(OWN) is not None
         except (DataError, OSError):
             return False
 

@@ -28,23 +28,18 @@ class TrackNames:
 
     def number(self, animals: Instances) -> IntArray:
         """Number the tracks of a frame's animals, (N,) int64; -1 for one that is neither identified nor tracked."""
-        rows = np.full(len(animals), -1, np.int64)
-        order = (
-            np.argsort(-animals.scores, kind="stable").tolist() if len(animals) > 1 else range(len(animals))
-        )
-        taken: set[int] = set()
-        identity, track = animals.identity.tolist(), animals.track.tolist()
-        for animal in order:
-            if identity[animal] >= 0:
-                row = self._find("identity", identity[animal])
-            elif track[animal] >= 0:
-                row = self._find("track", track[animal])
+        rows: list[int] = []
+        for identity, track in zip(animals.identity.tolist(), animals.track.tolist(), strict=True):
+            if identity >= 0:
+                rows.append(self._find("identity", identity))
             else:
-                continue
-            if row not in taken:
-                taken.add(row)
-                rows[animal] = row
-        return rows
+                rows.append(self._find("track", track) if track >= 0 else -1)
+        found = np.array(rows, np.int64)
+        if len(set(rows)) < len(rows):
+            for row in {row for row in rows if row >= 0}:
+                same = np.flatnonzero(found == row)
+                found[np.delete(same, np.argmax(animals.scores[same]))] = -1
+        return found
 
     def _find(self, kind: str, number: int) -> int:
         key = kind, number
