@@ -20,8 +20,9 @@ def predict(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            metavar="VIDEO|IMAGES|FOLDER",
-            help="Videos; image files (one sequence); folders of images (one sequence each) or of videos.",
+            metavar="VIDEO|IMAGES|FOLDER|PROJECT",
+            help="Videos; image files (one sequence); folders of images (one sequence each) or of videos; files "
+            "of labelled projects.",
             show_default=False,
         ),
     ],
@@ -60,6 +61,15 @@ def predict(
             help="Predict this part of frames only, in whole pixels (X2 and Y2 are not in it); none: whole "
             "frames. Results are in pixels of the whole frame. By default the crop of the project that the run "
             "was trained on, for videos.",
+            show_default=False,
+        ),
+    ] = None,
+    frames: Annotated[
+        str | None,
+        typer.Option(
+            metavar="suggested|labelled",
+            help="Which images of labelled projects: those suggested for labelling next, or those that are "
+            "labelled. By default suggested, for projects that are a file; given, every input is a project.",
             show_default=False,
         ),
     ] = None,
@@ -121,6 +131,7 @@ def predict(
             overwrite=overwrite,
             follow=follow,
             crop=crop,
+            frames=frames,
             reporter=reporter,
             finished=show,
             **sources,

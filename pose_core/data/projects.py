@@ -20,7 +20,7 @@ from pose_core.interfaces import Reader
 from pose_core.io.files import is_file
 from pose_core.io.images import describe_many, read_image_header
 from pose_core.specs import ReaderConfig
-from pose_core.structures import ImageFile, LabelledDataset
+from pose_core.structures import ImageFile, ImageReference, LabelledDataset
 
 _IMAGES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".mp4", ".avi", ".mov", ".mkv"})
 _LOOKED_AT = 1000
@@ -51,14 +51,7 @@ def read_with(path: Path, reader: ReaderConfig | None = None) -> tuple[LabelledD
         PluginError: the reader is broken.
     """
     path = Path(path)
-    if not path.exists():
-        raise DataError(f"{path} does not exist")
-    if reader is None:
-        component, notes = _find(path)
-        reader = _default_config(component, path)
-    else:
-        component, notes = get_catalog().component("reader", reader.type), ()
-    made: Reader = component.factory()(reader)
+    component, made, notes = _make_reader(path, reader)
     dataset = made.read(path)
     if not isinstance(dataset, LabelledDataset):
         raise PluginError(
@@ -71,6 +64,33 @@ def read_with(path: Path, reader: ReaderConfig | None = None) -> tuple[LabelledD
     )
     whole = replace(dataset, images=images, notes=(*notes, *dataset.notes))
     return check_project(whole, component.full_name, made.strict), component.full_name
+
+
+def is_project(path: Path) -> bool:
+    """Whether an installed reader recognises a path as a labelled project."""
+    return any(_ask(component, path) is True for component in get_catalog().components("reader"))
+
+
+def find_suggested(path: Path) -> tuple[ImageReference, ...]:
+    """Find the images that a project asks to be labelled next.
+
+    Raises:
+        DataError: as :func:`read_with`.
+    """
+    return _make_reader(path, None)[1].find_suggested(path)
+
+
+def _make_reader(path: Path, reader: ReaderConfig | None) -> tuple[Component, Reader, tuple[str, ...]]:
+    """Make the reader of a project, by its config or the one that recognises the path; with notes."""
+    if not path.exists():
+        raise DataError(f"{path} does not exist")
+    if reader is None:
+        component, notes = _find(path)
+        reader = _default_config(component, path)
+    else:
+        component, notes = get_catalog().component("reader", reader.type), ()
+    made: Reader = component.factory()(reader)
+    return component, made, notes
 
 
 def _find(path: Path) -> tuple[Component, tuple[str, ...]]:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from pose_core.errors import PluginError
 from pose_core.specs import ReaderConfig
-from pose_core.structures import ByteArray, LabelledDataset
+from pose_core.structures import ByteArray, ImageReference, LabelledDataset
 
 
 class Reader(ABC):
@@ -39,6 +39,20 @@ class Reader(ABC):
         Raises:
             DataError: the project cannot be used; the message names the file and, where it applies, the row.
         """
+
+    def find_suggested(self, path: Path) -> tuple[ImageReference, ...]:
+        """Find the images that the project asks to be labelled next, for ``pose predict RUN PROJECT``.
+
+        Their predictions are looked at and corrected in the tool that the project is of. By default there are
+        none; formats that have such a list override it.
+
+        Returns:
+            the images in a stable order, each once, without those that are labelled already.
+
+        Raises:
+            DataError: as :meth:`read`.
+        """
+        return ()
 
     @classmethod
     def open_embedded(cls, path: Path, key: str) -> bytes | ByteArray:

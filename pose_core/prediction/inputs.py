@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
-from pose_core.errors import DataError, VideoError
+from pose_core.data.projects import find_suggested, is_project, read_project
+from pose_core.errors import DataError, VideoError, argument
 from pose_core.io.images import describe_many, read_image_header
 from pose_core.io.names import find_near_names, fold_name
 from pose_core.io.video import VIDEO_EXTENSIONS
@@ -18,6 +20,10 @@ from pose_core.structures import ImageFile
 
 _SINGLE = (".jpg", ".jpeg", ".bmp")
 """Endings of files that hold one image, which need not be opened to know it."""
+
+
+ProjectFrames = Literal["suggested", "labelled"]
+"""Which images of a labelled project are predicted."""
 
 
 @dataclass(frozen=True)
@@ -47,23 +53,28 @@ class Inputs:
 
 
 def find_inputs(
-    paths: Sequence[Path], open_video: Callable[[Path], FrameSource], bit_depth: int | None = None
+    paths: Sequence[Path],
+    open_video: Callable[[Path], FrameSource],
+    bit_depth: int | None = None,
+    frames: ProjectFrames | None = None,
 ) -> Inputs:
     """Find sources for paths.
 
     A path is a video, an image, a folder of images (one sequence), or a folder of videos (each of them).
     Image files that are named one by one are one sequence, in the order given. A file of several images is a
     sequence by itself. A video of a folder that does not open is found with the reason, as it must not keep
-    the others from being predicted.
+    the others from being predicted. A labelled project is a sequence of its suggested or labelled images.
 
     Args:
         paths: as the user gave them.
         open_video: makes a source of a video, or raises VideoError.
         bit_depth: bits that samples of 16-bit images use where these do not say; None: all.
+        frames: which images of projects; every path is one then. None: the suggested ones of files that are
+            neither images nor videos and that a reader of projects recognises.
 
     Raises:
-        DataError: a path does not exist, is given twice, a folder is empty or mixed, or a file holds several
-            images that cannot be told apart.
+        DataError: a path does not exist, is given twice, a folder is empty or mixed, a file holds several
+            images that cannot be told apart, or a project has no such images.
         VideoError: a video that is named does not open, or none of a folder.
     """
     finder = _Finder(open_video, bit_depth)
@@ -75,7 +86,9 @@ def find_inputs(
         if (place := path.resolve()) in seen:
             raise DataError(f"{path}: given twice (also as {seen[place]}); name it once")
         seen[place] = path
-        if path.is_dir():
+        if frames is not None or _is_project_file(path):
+            inputs.found.append(finder.open_project(path, frames or "suggested"))
+        elif path.is_dir():
             # Results are named after the folder, which "." and ".." do not say.
             found, left_out = finder.find_in_folder(path if path.name not in ("", "..") else place)
             inputs.found.extend(found)
@@ -92,6 +105,12 @@ def find_inputs(
         folder = folder if folder.name not in ("", "..") else folder.resolve()
         inputs.found.append(finder.make_sequence(folder, images))
     return inputs
+
+
+def _is_project_file(path: Path) -> bool:
+    return (
+        path.is_file() and path.suffix.lower() not in VIDEO_EXTENSIONS | IMAGE_EXTENSIONS and is_project(path)
+    )
 
 
 def _check_exists(path: Path) -> None:
@@ -117,6 +136,24 @@ class _Finder:
     def make_sequence(self, folder: Path, images: Sequence[Path]) -> Input:
         """Make one sequence of files of one image each."""
         return Input(folder, ImageSource(str(folder), [ImageFile(path, self.bit_depth) for path in images]))
+
+    def open_project(self, path: Path, frames: ProjectFrames) -> Input:
+        """Make a sequence of the images of a labelled project.
+
+        Raises:
+            DataError: no reader recognises it, or it has no such images.
+        """
+        if frames == "labelled":
+            found = [image.image for image in read_project(path).images]
+        else:
+            found = list(find_suggested(path))
+            if not found:
+                raise DataError(
+                    f"{path}: is a labelled project in which no images are suggested for labelling next; add some, "
+                    f"predict those that are labelled with {argument('frames', 'labelled')}, or name its videos"
+                )
+        images = [image if image.bit_depth else replace(image, bit_depth=self.bit_depth) for image in found]
+        return Input(path, ImageSource(str(path), images))
 
     def open_several(self, path: Path) -> Input | None:
         """Open a file of several images as a sequence; None for one image.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast, get_args
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, DataError, VideoError, argument, readable
@@ -13,7 +14,7 @@ from pose_core.io.files import make_folder
 from pose_core.io.name_lengths import check_name
 from pose_core.prediction.estimator import PoseEstimator, load
 from pose_core.prediction.frame_region import NONE, GivenCrop
-from pose_core.prediction.inputs import find_inputs, unique_names
+from pose_core.prediction.inputs import ProjectFrames, find_inputs, unique_names
 from pose_core.prediction.job import Job, Outcome, identify, name_result
 from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import CONFIG
@@ -35,6 +36,7 @@ def predict(
     overwrite: bool = False,
     follow: bool | None = None,
     crop: GivenCrop = None,
+    frames: str | None = None,
     reporter: Reporter | None = None,
     finished: Finished | None = None,
     **sources: Path | str | None,
@@ -47,7 +49,7 @@ def predict(
     Args:
         run: folder that ``pose train`` made.
         paths: one or several: videos, image files (together one sequence), folders of images (one sequence
-            each) or of videos.
+            each) or of videos; labelled projects.
         out: folder of the results; made if needed.
         format: name of a writer component.
         device: as for :func:`pose_core.load`.
@@ -55,6 +57,8 @@ def predict(
         overwrite: make results again that are there.
         follow: as for :func:`pose_core.load`.
         crop: as for :func:`pose_core.load`.
+        frames: which images of labelled projects: ``suggested`` for labelling next, or ``labelled``. By default
+            the suggested ones of projects that are a file; given, every path is a project.
         reporter: is told how the work goes; of progress in frames, those of an earlier attempt included.
         finished: is called after each source.
         sources: as for :func:`pose_core.load`; one that is a file is of one video or sequence.
@@ -74,11 +78,14 @@ def predict(
         raise DataError("nothing to predict: name at least one video, image or folder")
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: is a file, not a folder; choose another {argument('out')}")
+    if frames is not None and frames not in get_args(ProjectFrames):
+        raise ConfigError(f"{argument('frames', frames)}: must be {' or '.join(get_args(ProjectFrames))}")
+    chosen = cast("ProjectFrames | None", frames)
     reporter = reporter or current_reporter()
     finished = finished or _note_failure(reporter)
     writer = find_writer(format)
     estimator = load(run, device, batch_size, follow=follow, crop=crop, **sources)
-    jobs = _make_jobs(estimator, inputs, out, writer, reporter)
+    jobs = _make_jobs(estimator, inputs, out, writer, reporter, chosen)
     for _, job in jobs:
         if isinstance(job, VideoError):
             continue
@@ -156,10 +163,15 @@ def find_writer(name: str) -> Writer:
 
 
 def _make_jobs(
-    estimator: PoseEstimator, paths: Sequence[Path], out: Path, writer: Writer, reporter: Reporter
+    estimator: PoseEstimator,
+    paths: Sequence[Path],
+    out: Path,
+    writer: Writer,
+    reporter: Reporter,
+    frames: ProjectFrames | None,
 ) -> list[tuple[str, Job | VideoError]]:
     """Make a job of each input, by its name; or the reason why it does not open."""
-    inputs = find_inputs(paths, estimator.open_video, estimator.spec.data.decided_bit_depth())
+    inputs = find_inputs(paths, estimator.open_video, estimator.spec.data.decided_bit_depth(), frames)
     for line in inputs.notes:
         reporter.note(f"note: {line}")
     identity = identify(estimator)

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.errors import DataError
+from pose_core.io.hdf5 import hdf5_errors, read_text_attribute
 from pose_deeplabcut.columns import Columns
 from pose_deeplabcut.plain_pickle import UnsafePickleError, load_plain
 from pose_deeplabcut.tables import LabelTable
@@ -61,29 +62,23 @@ def open_frame(path: Path) -> Iterator[StoredFrame]:
         with _explain_errors(path):
             file = stack.enter_context(h5py.File(path, "r"))
             group = _find_group(file, path)
-            frame = (_TableFrame if _read_text(group, "pandas_type") == "frame_table" else _FixedFrame)(
-                group, path
-            )
+            frame = (
+                _TableFrame if read_text_attribute(group, "pandas_type") == "frame_table" else _FixedFrame
+            )(group, path)
         yield frame
 
 
 @contextmanager
 def _explain_errors(path: Path) -> Iterator[None]:
     """Turn everything that a strange or damaged file can make h5py raise into one line."""
-    try:
-        yield
-    except OSError as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: cannot be read as HDF5 ({reason})") from None
-    except UnsafePickleError as error:
-        raise DataError(
-            f"{path}: holds pickled objects that can run code, which are not read ({error}); "
-            "save the table as CSV if you trust it"
-        ) from None
-    # A file with other content than pandas writes fails in many ways: a missing node, another type or shape.
-    except (KeyError, IndexError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: is damaged, or not a table that pandas wrote ({reason})") from None
+    with hdf5_errors(path, "a table that pandas wrote"):
+        try:
+            yield
+        except UnsafePickleError as error:
+            raise DataError(
+                f"{path}: holds pickled objects that can run code, which are not read ({error}); "
+                "save the table as CSV if you trust it"
+            ) from None
 
 
 def read_h5(path: Path) -> LabelTable:
@@ -107,7 +102,7 @@ class _TableFrame(StoredFrame):
     def __init__(self, group: h5py.Group, path: Path) -> None:
         self._path = path
         self._table: h5py.Dataset = group["table"]
-        self._encoding = _read_text(group, "encoding") or "UTF-8"
+        self._encoding = read_text_attribute(group, "encoding") or "UTF-8"
         self.length = len(self._table)
         self._blocks = [name for name in self._table.dtype.names if name != "index"]
         if "index" not in self._table.dtype.names or not self._blocks:
@@ -139,12 +134,12 @@ class _FixedFrame(StoredFrame):
 
     def __init__(self, group: h5py.Group, path: Path) -> None:
         self._path = path
-        self._encoding = _read_text(group, "encoding") or "UTF-8"
+        self._encoding = read_text_attribute(group, "encoding") or "UTF-8"
         tuples: list[object] = []
         self._blocks: list[h5py.Dataset] = []
         for i in range(int(group.attrs["nblocks"])):
             block = group[f"block{i}_values"]
-            if _read_text(block, "CLASS") == "VLARRAY" or block.dtype.kind not in "fiu":
+            if read_text_attribute(block, "CLASS") == "VLARRAY" or block.dtype.kind not in "fiu":
                 raise UnsafePickleError(f"block{i}_values holds objects, not numbers")
             tuples += self._read_axis(group, f"block{i}_items")
             self._blocks.append(block)
@@ -168,7 +163,7 @@ class _FixedFrame(StoredFrame):
             return _check_shape(np.concatenate(parts, axis=1).astype(np.float64), rows, self.columns)
 
     def _read_axis(self, group: h5py.Group, name: str) -> list[RowName]:
-        if _read_text(group, f"{name}_variety") != "multi":
+        if read_text_attribute(group, f"{name}_variety") != "multi":
             return self._read_level(group, name)
         # A MultiIndex is stored as the different names of each level, and for each row a number into them.
         levels = int(group.attrs[f"{name}_nlevels"])
@@ -182,7 +177,7 @@ class _FixedFrame(StoredFrame):
 
     def _read_level(self, group: h5py.Group, name: str) -> list[RowName]:
         node = group[name]
-        if _read_text(node, "CLASS") == "VLARRAY":
+        if read_text_attribute(node, "CLASS") == "VLARRAY":
             raise UnsafePickleError(f"{name} holds objects, not text or numbers")
         return _decode_names(_read_array(node), self._encoding)
 
@@ -191,7 +186,8 @@ def _find_group(file: h5py.File, path: Path) -> h5py.Group:
     groups = {
         name: node
         for name, node in file.items()
-        if isinstance(node, h5py.Group) and _read_text(node, "pandas_type") in ("frame_table", "frame")
+        if isinstance(node, h5py.Group)
+        and read_text_attribute(node, "pandas_type") in ("frame_table", "frame")
     }
     if not groups:
         raise DataError(f"{path}: holds no table of pandas, as DeepLabCut's files do")
@@ -245,10 +241,3 @@ def _read_bytes(node: h5py.Group | h5py.Dataset, name: str) -> bytes:
         raise UnsafePickleError(f"attribute {name} is not text")
     # h5py returns numpy.bytes_, which pickle does not take.
     return bytes(value)
-
-
-def _read_text(node: h5py.Group | h5py.Dataset, name: str) -> str:
-    value = node.attrs.get(name, "")
-    if isinstance(value, bytes):
-        return bytes(value).decode("utf-8", "replace")
-    return value if isinstance(value, str) else ""

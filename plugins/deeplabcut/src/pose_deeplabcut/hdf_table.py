@@ -9,17 +9,16 @@ rows only, and the number of columns has no limit.
 
 from __future__ import annotations
 
-import io
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
+from pose_core.io.hdf5 import DiskFile
 from pose_deeplabcut.columns import Columns
 
 KEY = "df_with_missing"
@@ -27,41 +26,6 @@ _CHUNK_BYTES = 1 << 18
 # An attribute above this size fits into no object header
 # of the old HDF5 file format (64 KiB, with some overhead).
 _OLD_ATTRIBUTE_BYTES = 60_000
-
-
-class _Disk(io.FileIO):
-    """A file that remembers a full disk and goes on.
-
-    The HDF5 library crashes if it cannot clean up.
-    """
-
-    _failure: OSError | None = None
-
-    def write(self, data: Any) -> int:
-        view = memoryview(data).cast("B")
-        left = view
-        try:
-            while self._failure is None and len(left):
-                left = left[super().write(left) :]
-        except OSError as error:
-            self._failure = error
-        return len(view)
-
-    def truncate(self, size: int | None = None) -> int:
-        try:
-            return super().truncate(size)
-        except OSError as error:
-            self._failure = self._failure or error
-            return size or 0
-
-    def check(self) -> None:
-        """Raise the error that a write met, if any.
-
-        Raises:
-            OSError: something could not be written.
-        """
-        if self._failure is not None:
-            raise self._failure
 
 
 class TableFile:
@@ -80,7 +44,7 @@ class TableFile:
         self._column_list = _pickle(columns.tuples)
         # Only a file that needs it gets the newer object headers, so that old HDF5 libraries open all others.
         wide = len(self._column_list) > _OLD_ATTRIBUTE_BYTES
-        self._disk = _Disk(path, "w+")
+        self._disk = DiskFile(path, "w+")
         self._file = h5py.File(self._disk, "w", libver=("v108", "v108") if wide else "earliest")
         root = self._file["/"]
         _set_strings(root, CLASS="GROUP", PYTABLES_FORMAT_VERSION="2.1", TITLE="", VERSION="1.0")

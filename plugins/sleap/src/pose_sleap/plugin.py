@@ -1,0 +1,41 @@
+"""What this plugin offers."""
+
+from collections.abc import Iterator
+
+from pose_core.hooks import ComponentSpec, PluginInfo, hookimpl
+
+
+@hookimpl
+def pose_plugin_info() -> PluginInfo:
+    return PluginInfo(
+        namespace="sleap",
+        summary="SLEAP projects and prediction files for pose_core",
+        license="BSD-3-Clause",
+        hook_api="1.0",
+        citations=("pereira2022sleap",),
+    )
+
+
+@hookimpl
+def pose_components() -> Iterator[ComponentSpec]:
+    yield ComponentSpec(
+        "reader",
+        "sleap",
+        config="pose_sleap.config:SlpReaderConfig",
+        factory="pose_sleap.slp_reader:SlpReader",
+        summary="SLEAP project: a .slp file, or a .pkg.slp file with its images",
+    )
+    yield ComponentSpec(
+        "writer",
+        "slp",
+        config="pose_sleap.config:SlpWriterConfig",
+        factory="pose_sleap.slp_writer:SlpWriter",
+        summary="SLEAP's .slp, which its GUI opens for proofreading",
+    )
+    yield ComponentSpec(
+        "writer",
+        "sleap-analysis",
+        config="pose_sleap.config:AnalysisWriterConfig",
+        factory="pose_sleap.analysis:AnalysisWriter",
+        summary="SLEAP's analysis HDF5: an array (tracks, 2, keypoints, frames)",
+    )

@@ -1,0 +1,127 @@
+"""Say which frame of which video each predicted frame is, in a .slp file of predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pose_core.errors import DataError
+from pose_core.escapes import escape_name, unescape_name
+from pose_core.interfaces import PredictionsHeader
+from pose_core.io.files import is_file
+from pose_core.structures import Frame, IntArray
+from pose_sleap.project_frames import ProjectFrames
+from pose_sleap.slp_file import EXTENSION
+
+
+class PredictedPlaces:
+    """The frames of one video.
+
+    Args:
+        header: of the predictions.
+    """
+
+    def __init__(self, header: PredictionsHeader) -> None:
+        self._header = header
+
+    def locate(self, block: Sequence[Frame]) -> IntArray:
+        """Give video and number of some frames, (F, 2) int64, in order."""
+        return np.array([[0, frame.index] for frame in block], np.int64).reshape(-1, 2)
+
+    def describe_videos(self) -> list[dict[str, Any]]:
+        """Describe the videos, as ``videos_json`` has them."""
+        header, name = self._header, find_source(self._header.source)
+        backend = {
+            "type": "TiffVideo" if Path(name).suffix.lower() in (".tif", ".tiff") else "MediaVideo",
+            "shape": [header.frames, header.height, header.width, 3],
+            "filename": name,
+            "grayscale": False,
+            "bgr": True,
+            "dataset": "",
+            "input_format": "",
+            **({"fps": header.fps} if header.fps else {}),
+        }
+        return [{"filename": name, "backend": backend}]
+
+
+class _ImageList(PredictedPlaces):
+    """A sequence of image files: one video of as many frames."""
+
+    def __init__(self, header: PredictionsHeader) -> None:
+        super().__init__(header)
+        self._images: list[str] = []
+
+    def locate(self, block: Sequence[Frame]) -> IntArray:
+        for frame in block:
+            # Every frame is written or is missing, so numbers are rows of the list.
+            if frame.index != len(self._images):
+                raise DataError(
+                    f"got frame {frame.index} instead of frame {len(self._images)}; write all frames in order"
+                )
+            self._images.append(find_source(frame.image or str(frame.index)))
+        return super().locate(block)
+
+    def describe_videos(self) -> list[dict[str, Any]]:
+        width, height = self._header.width, self._header.height
+        shape = [len(self._images), height, width, 3] if width else None
+        backend = {
+            "type": "ImageVideo",
+            "shape": shape,
+            "filename": self._images[0] if self._images else "",
+            "filenames": self._images,
+            "height_": height or None,
+            "width_": width or None,
+            "channels_": 3,
+            "grayscale": False,
+        }
+        return [{"filename": self._images, "backend": backend}]
+
+
+class _Project(PredictedPlaces):
+    """Frames of the videos of a project, which the file of predictions lists as the project does."""
+
+    def __init__(self, header: PredictionsHeader, path: Path) -> None:
+        super().__init__(header)
+        project = ProjectFrames.read(path)
+        self._path, self._videos = path, project.videos
+        self._places = {escape_name(place.image): row for place, row in project.places}
+
+    def locate(self, block: Sequence[Frame]) -> IntArray:
+        unknown = [frame.image for frame in block if frame.image not in self._places]
+        if unknown:
+            raise DataError(
+                f"{self._path}: {unknown[0]} is not among its frames; predict the project as it is now"
+            )
+        rows = [self._places[frame.image or ""] for frame in block]
+        return np.array(rows, np.int64).reshape(-1, 2)
+
+    def describe_videos(self) -> list[dict[str, Any]]:
+        return self._videos
+
+
+def choose_places(header: PredictionsHeader, first: Sequence[Frame]) -> PredictedPlaces:
+    """Choose how frames are located, by what was predicted.
+
+    Args:
+        header: of the predictions.
+        first: some of the frames.
+
+    Raises:
+        DataError: the project that was predicted cannot be read any more.
+    """
+    source = Path(unescape_name(header.source))
+    if source.suffix.lower() == EXTENSION and is_file(source):
+        return _Project(header, source)
+    return PredictedPlaces(header) if not first or first[0].image is None else _ImageList(header)
+
+
+def find_source(name: str) -> str:
+    """Find the absolute path of a predicted file, so that the .slp file can be opened from any folder.
+
+    The name as it is, where there is no such file any more.
+    """
+    path = Path(unescape_name(name))
+    return path.resolve().as_posix() if is_file(path) else path.as_posix()
