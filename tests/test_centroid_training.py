@@ -15,9 +15,11 @@ from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError
 from pose_core.pipeline.plan import plan_stages
 from pose_core.runs.run_folder import Run
-from pose_core.specs import RunSpec
+from pose_core.specs import DetectorRunSpec, RunSpec
 from pose_core.structures import Instances, Skeleton
 from pose_core.synthetic.projects import Example, write_project
+from pose_core.training.prepare import prepare
+from pose_core.training.task import TASKS
 
 SKELETON = Skeleton(("a", "b", "c"), individuals=("one", "two"))
 SMALL: dict[str, Any] = {
@@ -222,3 +224,42 @@ def test_boxes_are_label_enough(tmp_path: Path) -> None:
     assert result.counts.keypoints == result.counts.animals > 0
     with pytest.raises(pose_core.PoseError, match="no image has a labelled keypoint"):
         train(tmp_path / "boxes.json", tmp_path / "poses", "unet")
+
+
+def test_a_detector_learns_the_centres_that_crops_are_cut_around(animals: Path) -> None:
+    prepared = prepare(
+        animals,
+        "top_down_unet",
+        networks={"detector": "ssdlite"},
+        assignments=[
+            "model.preprocess.size=[32,32]",
+            "model.preprocess.extent=auto",
+            "model.preprocess.centre=b",
+            "stages.detector.network.size=[64,96]",
+        ],
+    )
+    stage = prepared.stages()["detector"]
+    assert isinstance(stage.spec, DetectorRunSpec)
+    assert stage.spec.centre == "b"
+    samples = TASKS["boxes"](stage).samples(stage.split.train, False)
+    for number, row in enumerate(stage.split.train):
+        boxes = samples[number].labels.boxes
+        wanted = stage.dataset.images[row].instances.keypoints[:, 1]
+        np.testing.assert_allclose((boxes[:, :2] + boxes[:, 2:]) / 2, wanted, atol=1e-3)
+    # Crops of training show the same point in their middle.
+    crops = TASKS["poses"](prepared).samples(prepared.split.train, False)
+    np.testing.assert_allclose(crops[0].labels.keypoints[0, 1], [15.5, 15.5], atol=1e-3)
+
+
+def test_what_a_trained_network_finds_may_not_be_what_crops_are_cut_around(
+    centroids: Run, animals: Path
+) -> None:
+    def notes(centre: str) -> list[str]:
+        settings = ["model.preprocess.size=[32,32]", f"model.preprocess.centre={centre}"]
+        networks = {"centroid": str(centroids.path)}
+        prepared = prepare(animals, "top_down_unet", networks=networks, assignments=settings)
+        return [note for note in prepared.notes if "learned the centre" in note]
+
+    assert notes("box") == []
+    (note,) = notes("a")
+    assert "learned the centre box, and crops are cut around the centre a in training" in note

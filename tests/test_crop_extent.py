@@ -266,6 +266,14 @@ def test_two_poses_of_one_animal_around_two_points() -> None:
     boxes = points + torch.tensor([-9.0, -9, 9, 9])
     assert count(boxes, CropsConfig()) == [True, True]
     assert count(boxes, CropsConfig(duplicate=0.7)) == [False, True]
+    # Crops as large as boxes are as they always were, points or not.
+    as_boxes = make_context(BlobNetwork(skeleton), Preprocess(view="animal", size=(64, 64)))
+    found = CropStage(CropsConfig(), as_boxes).run(
+        make_group([image]), None, StageResult(boxes=points, box_scores=scores)
+    )
+    assert found.boxes is points
+    assert found.predictions is not None
+    assert (found.predictions.scores > 0).all()
 
 
 def spec(method: str, **preprocess: Any) -> Any:

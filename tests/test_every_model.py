@@ -73,6 +73,10 @@ SMALLEST = (
     ("top_down", "top_down_cspnext_s"),
     ("top_down", "rtmpose_s"),
     ("top_down", "animal_tokenpose_base"),
+    ("centroid", "centroid_unet"),
+    ("centroid", "centroid_resnet_18"),
+    ("centroid", "centroid_hrnet_w18"),
+    ("centroid", "centroid_cspnext_s"),
     ("bottom_up", "unet"),
     ("bottom_up", "resnet_18"),
     ("bottom_up", "hrnet_w18"),
@@ -99,6 +103,7 @@ PROMISED = {
     *(("single_animal", name) for name in BACKBONES),
     *(("bottom_up", name) for name in BACKBONES),
     *(("top_down", f"top_down_{name}") for name in BACKBONES),
+    *(("centroid", f"centroid_{name}") for name in BACKBONES),
 }
 
 
@@ -112,16 +117,16 @@ def input_size(spec: RunSpec) -> tuple[int, int]:
     return spec.model.preprocess.size or FRAME
 
 
-def labels(size: tuple[int, int], batch: int = 2, animals: int = 1) -> Labels:
+def labels(size: tuple[int, int], batch: int = 2, animals: int = 1, k: int = len(KEYPOINTS)) -> Labels:
     height, width = size
-    points = torch.rand(batch, animals, len(KEYPOINTS), 2) * torch.tensor([width * 0.6, height * 0.6])
+    points = torch.rand(batch, animals, k, 2) * torch.tensor([width * 0.6, height * 0.6])
     points = points + torch.tensor([width * 0.2, height * 0.2])
-    points[0, 0, 1] = torch.nan
+    points[0, 0, 1:2] = torch.nan
     low = points.nan_to_num(1e9).amin(2)
     high = points.nan_to_num(-1e9).amax(2)
     return Labels(
         keypoints=points,
-        occluded=torch.zeros(batch, animals, len(KEYPOINTS), dtype=torch.bool),
+        occluded=torch.zeros(batch, animals, k, dtype=torch.bool),
         boxes=torch.cat([low, high], dim=-1),
         areas=torch.full((batch, animals), torch.nan),
         identity=torch.full((batch, animals), -1),
@@ -151,6 +156,7 @@ def test_every_backbone_is_a_model_of_every_method() -> None:
         assert ("bottom_up", name) in models
         assert ("top_down", f"top_down_{name}") in models
         assert ("conditional_top_down", f"ctd_prenet_{name}") in models
+        assert ("centroid", f"centroid_{name}") in models
 
 
 def named(model: Model) -> str:
@@ -180,6 +186,7 @@ def trains(network: Any, size: tuple[int, int], animals: int = 1) -> None:
     images = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8)
     truth = labels(size, animals=animals)
     if isinstance(network, PoseModel):
+        truth = labels(size, animals=animals, k=network.skeleton.num_keypoints)
         extra = network.extra_for_training(truth, size)
         losses = network.losses(network(network.normalise(images), **extra), truth)
     else:
@@ -207,15 +214,14 @@ def test_models_run_forward_and_backward_at_their_default_size(model: Model) -> 
     animals = 1 if model.method == "single_animal" else len(INDIVIDUALS)
     trains(network, size, animals)
     images = torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8)
-    truth = labels(size, batch=1)
-    rough = Predictions.none(1, network.skeleton).with_animals(
-        truth.keypoints, torch.ones(1, 1, len(KEYPOINTS))
-    )
+    k = 1 if model.method == "centroid" else len(KEYPOINTS)
+    truth = labels(size, batch=1, k=k)
+    rough = Predictions.none(1, network.skeleton).with_animals(truth.keypoints, torch.ones(1, 1, k))
     found = network.eval().predict(images, rough)
-    assert found.keypoints.shape[2:] == (len(KEYPOINTS), 2)
+    assert found.keypoints.shape[2:] == (k, 2)
     assert (
         found.keypoints.shape[1] <= len(INDIVIDUALS)
-        if model.method == "bottom_up"
+        if model.method in ("bottom_up", "centroid")
         else found.scores.shape == (1, 1)
     )
     assert ((found.keypoint_scores >= 0) & (found.keypoint_scores <= 1)).all()

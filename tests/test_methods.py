@@ -35,7 +35,8 @@ def resolved(name: str, method: str | None = None, **user: Any) -> RunSpec:
 
 def test_the_core_and_plugins_offer_methods() -> None:
     methods = {m.name: m for m in get_catalog().methods()}
-    assert list(methods) == ["single_animal", "bottom_up", "top_down", "conditional_top_down"]
+    assert set(methods) == {"single_animal", "bottom_up", "top_down", "conditional_top_down", "centroid"}
+    assert {name for name, method in methods.items() if method.learns == "centres"} == {"centroid"}
     assert methods["conditional_top_down"].inputs == ("conditions",)
     assert get_catalog().method("core/top_down").view == "animal"
     with pytest.raises(ConfigError, match=r"no method 'topdown' is installed; did you mean top_down"):
@@ -112,8 +113,10 @@ def test_the_preferred_method_follows_from_the_rows() -> None:
         "top_down",
         "bottom_up",
         "conditional_top_down",
+        "centroid",
     ]
-    assert rank_methods(multi_animal=True) == ["bottom_up", "top_down", "conditional_top_down"]
+    # What finds parts of animals comes last.
+    assert rank_methods(multi_animal=True) == ["bottom_up", "top_down", "conditional_top_down", "centroid"]
     assert choose_model("unet", multi_animal=False).method == "single_animal"
     assert choose_model("unet", multi_animal=True).method == "bottom_up"
 
@@ -125,6 +128,7 @@ def test_the_preferred_method_follows_from_the_rows() -> None:
         ({"view": "window"}, "view of method 'tiles' must be frame or animal, not 'window'"),
         ({"animals": "many"}, "animals of method 'tiles' must be one or several"),
         ({"heads": ""}, "heads of method 'tiles' must be one or several or any"),
+        ({"learns": "boxes"}, "learns of method 'tiles' must be keypoints or centres, not 'boxes'"),
         ({"stages": {}}, "must name the stages that predict"),
         ({"stages": {"a.b": {"type": "x/y"}}}, "stage 'a.b' of method 'tiles'"),
         ({"stages": {"tiles": {"overlap": 3}}}, "stage 'tiles' of method 'tiles' must say its component"),

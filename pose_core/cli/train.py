@@ -134,6 +134,7 @@ def train(
 def _advise_next(run: Run[AnyRunSpec]) -> str:
     from pose_core.catalog import get_catalog
     from pose_core.specs import RunSpec
+    from pose_core.specs.run import list_answers
 
     evaluate = f"pose evaluate {run.path}"
     spec = run.spec
@@ -143,8 +144,10 @@ def _advise_next(run: Run[AnyRunSpec]) -> str:
     following = evaluate if run.provenance["split"]["test"] else f"pose predict {run.path} VIDEO --out FOLDER"
     needs = [need for stage in spec.inference.stages.values() for need in stage.needs()]
     if needs and not spec.stages and spec.skeleton.num_individuals > 1:
-        sources = [
-            f"--{s.name} {s.metavar}" for s in get_catalog().suppliers(needs[0]) if "labels" not in s.takes
+        answers = list_answers(needs[0], spec)
+        suppliers = [
+            s for gives in answers for s in get_catalog().suppliers(gives) if "labels" not in s.takes
         ]
+        sources = [f"--{s.name} {s.metavar}" for s in suppliers]
         return f"{following}; to predict videos it needs {needs[0]}: {' or '.join(sources)}"
     return following

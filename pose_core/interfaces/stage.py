@@ -174,6 +174,10 @@ class CropNetwork(Protocol):
     """A pose network through which crops around animals are seen; animals come out in pixels of the
     frames."""
 
+    @property
+    def fixed_extent(self) -> bool:
+        """Whether crops have a fixed extent (``model.preprocess.extent``), so that boxes may be points."""
+
     def boxes_around(self, keypoints: FloatArray) -> FloatArray:
         """Make the boxes that crops around poses are cut around, as around labelled animals in training.
 

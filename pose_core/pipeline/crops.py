@@ -45,6 +45,7 @@ class Crops:
     """
 
     def __init__(self, network: Network, preprocess: Preprocess, at_once: int) -> None:
+        self.fixed_extent = preprocess.extent is not None
         self._rule = CropRule(network.skeleton, preprocess.min_box, preprocess.centre)
         self._network = network
         self._preprocess = preprocess
@@ -126,7 +127,7 @@ class CropStage(Stage):
         at = torch.from_numpy(rows).to(group.device), torch.from_numpy(animals).to(group.device)
         scored = replace(poses, scores=poses.scores * found.box_scores[at][:, None])
         predictions = scored.arrange(*at, (usable.shape[0], usable.shape[1]))
-        points = _are_points(boxes[usable])
+        points = self._network.fixed_extent and _are_points(boxes[usable])
         limit = self._duplicate
         if limit == "auto":
             limit = _DUPLICATE if points else None
