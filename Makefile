@@ -10,6 +10,8 @@ TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONWARNINGS=default
 # The original, to compare with; it needs an environment of its own.
 PARITY := .venv-parity
 PARITY_STAMP := $(PARITY)/.installed
+PARITY_SLEAP := .venv-parity-sleap
+PARITY_SLEAP_STAMP := $(PARITY_SLEAP)/.installed
 
 .PHONY: help install demo test test-authors test-fuzz test-all lint format bench parity docs tables wheels clean
 
@@ -22,7 +24,7 @@ help:
 	@echo "make bench     measurements of the benchmarks        make clean    remove $(VENV), $(PARITY), demo/, dist/ and site/"
 	@echo "make docs      the documentation as a site (site/)   make tables  what is made of the code: tables in the docs, known names"
 	@echo "make wheels    the wheels of the core and all plugins (dist/)"
-	@echo "make parity    compare imported models with DeepLabCut 3.0.2, installed in $(PARITY); writes docs/parity.md"
+	@echo "make parity    compare imported models with DeepLabCut 3.0.2, installed in $(PARITY); writes docs/parity.md; files with sleap-io"
 
 install: $(STAMP)
 
@@ -71,6 +73,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/dekr.py
 	$(BIN)/python benchmarks/conditions.py
 	$(BIN)/python benchmarks/first_plugin.py
+	$(BIN)/python benchmarks/sleap_files.py
 
 $(PARITY_STAMP): Makefile
 	test -x $(PARITY)/bin/python || $(PYTHON) -m venv $(PARITY) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(PARITY)
@@ -78,7 +81,14 @@ $(PARITY_STAMP): Makefile
 	$(PARITY)/bin/python -m pip install --quiet deeplabcut==3.0.2
 	touch $(PARITY_STAMP)
 
-parity: $(STAMP) $(PARITY_STAMP)
+$(PARITY_SLEAP_STAMP): Makefile
+	test -x $(PARITY_SLEAP)/bin/python || $(PYTHON) -m venv $(PARITY_SLEAP) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(PARITY_SLEAP)
+	test -x $(PARITY_SLEAP)/bin/pip || $(PYTHON) -m pip --python $(PARITY_SLEAP)/bin/python install --quiet pip
+	$(PARITY_SLEAP)/bin/python -m pip install --quiet 'sleap-io[opencv]==0.9.5'
+	touch $(PARITY_SLEAP_STAMP)
+
+parity: $(STAMP) $(PARITY_STAMP) $(PARITY_SLEAP_STAMP)
+	$(BIN)/python parity/sleap_files.py
 	$(BIN)/python parity/run.py
 
 docs: $(STAMP)
@@ -94,4 +104,4 @@ wheels: $(STAMP)
 	for folder in . $(PLUGINS); do (cd $$folder && $(abspath $(BIN))/python -m hatchling build -t wheel -d $(abspath dist)) || exit 1; done
 
 clean:
-	rm -rf $(VENV) $(PARITY) demo dist site
+	rm -rf $(VENV) $(PARITY) $(PARITY_SLEAP) demo dist site

@@ -17,6 +17,7 @@ import docs_blocks
 import numpy as np
 import pytest
 from docs_commands import commands
+from slp_projects import Animal, SlpProject, media_video
 from typer.testing import CliRunner
 
 from pose_core.cli.main import app
@@ -73,6 +74,20 @@ def video(path: Path) -> None:
     writer.release()
 
 
+def sleap_project(path: Path, clip: Path) -> None:
+    """A labelled .slp project of the frames that :func:`video` writes, with two frames that are suggested."""
+    scene = Scene(SceneSpec(size=(SIZE, SIZE)))
+    frames = [(0, number, [Animal(scene.frame(number).instances.keypoints[0])]) for number in range(6)]
+    SlpProject(
+        nodes=list(scene.skeleton.keypoints),
+        edges=[],
+        pairs=[],
+        videos=[media_video(str(clip), 8, SIZE, SIZE)],
+        frames=frames,
+        suggestions=[(0, 6), (0, 7)],
+    ).write(path)
+
+
 @pytest.fixture
 def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with every project, video and folder that the pages name."""
@@ -104,6 +119,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "folder-of-images").symlink_to(
         tmp_path / "mouse" / "images" / "clip", target_is_directory=True
     )
+    sleap_project(tmp_path / "project.slp", tmp_path / "video1.mp4")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("POSE_OFFLINE", "1")
     monkeypatch.setenv("COLUMNS", "200")

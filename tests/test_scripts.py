@@ -22,6 +22,8 @@ from pose_core.synthetic.scenes import Scene, SceneSpec
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("benchmarks", "parity", "tools")
 WITHOUT_DEEPLABCUT = {"parity/oracle.py", "parity/ideal.py"}
+FAKE_SLEAP = ROOT / "tests" / "helpers" / "fake_sleap.py"
+"""Takes the place of parity/sleap_oracle.py, which needs sleap-io in an environment of its own."""
 """The original's side. It imports deeplabcut 3.0.2, which needs another numpy and torch than ours and an
 environment of
 its own: ``make parity`` makes that (.venv-parity) and runs them. Here tests/helpers/fake_original.py takes
@@ -57,7 +59,7 @@ def test_every_script_is_run_by_a_test_of_this_file_or_belongs_to_one_that_is() 
         for file in (ROOT / folder).glob("*.py")
     }
     scripts = {name for name, text in texts.items() if '__name__ == "__main__"' in text}
-    assert scripts - ran == {"parity/oracle.py"}
+    assert scripts - ran == {"parity/oracle.py", "parity/sleap_oracle.py"}
     for name in texts.keys() - scripts - WITHOUT_DEEPLABCUT:
         folder, _, module = name.removesuffix(".py").partition("/")
         imports = re.compile(rf"^(?:from|import) {module}\b", re.MULTILINE)
@@ -81,6 +83,43 @@ def test_the_benchmarks_of_small_parts(name: str) -> None:
     assert len(lines) >= 4
     assert all(re.search(r" median +\d+\.\d\d ms, least +\d+\.\d\d ms(?:: |$)", line) for line in lines)
     assert re.search(r": (?:within|over) the budget of \d+ ms$", table, re.MULTILINE)
+
+
+def test_reading_and_writing_files_of_sleap() -> None:
+    rows = json.loads(run("benchmarks/sleap_files.py", "--frames", "60", "--repetitions", "2", "--json"))
+    assert [row["name"] for row in rows] == [
+        "read labels",
+        "read predictions",
+        "write slp",
+        "write sleap-analysis",
+    ]
+    assert all(0 < row["least_ms"] <= row["median_ms"] for row in rows)
+
+
+def test_files_of_sleap_beside_the_original() -> None:
+    oracle = shlex.join([sys.executable, str(FAKE_SLEAP)])
+    printed = run("parity/sleap_files.py", "--oracle", oracle)
+    rows = [line.split() for line in printed.splitlines()]
+    assert len(rows) == 9
+    assert all(row[-1] == "same" for row in rows)
+
+
+def test_a_difference_from_sleap_is_told(tmp_path: Path) -> None:
+    changed = tmp_path / "changed.py"
+    changed.write_text(
+        f"import runpy, sys, json\nsys.path.insert(0, {str(FAKE_SLEAP.parent)!r})\nimport fake_sleap\n"
+        "verb, *paths = sys.argv[1:]\nfrom pathlib import Path\n"
+        "answer = {'write': fake_sleap.write, 'read': fake_sleap.describe, 'merge': fake_sleap.merge}[verb]"
+        "(*map(Path, paths))\n"
+        "if verb == 'write':\n    answer[0]['frames'][0]['instances'][0]['points'][0][0] += 0.01\n"
+        "if verb == 'read':\n    answer['frames'][0]['instances'][0]['track'] = 'other'\n"
+        "print(json.dumps(answer))\n"
+    )
+    printed = run("parity/sleap_files.py", "--oracle", shlex.join([sys.executable, str(changed)]), code=1)
+    wrong = [line for line in printed.splitlines() if "DIFFERS" in line]
+    assert len(wrong) == 4
+    assert "clip.mp4 frame 3: points differ" in wrong[0]
+    assert "frame 0, animal 0" in wrong[1]
 
 
 def test_prediction_throughput(pose: Any, blob_project: Path, tmp_path: Path) -> None:

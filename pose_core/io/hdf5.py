@@ -132,4 +132,7 @@ def read_text_attribute(node: Any, name: str) -> str:
 
 
 def _one_line(error: BaseException) -> str:
+    # The message of a KeyError is the key alone, but for those of h5py.
+    if type(error) is KeyError and error.args and " " not in str(error.args[0]):
+        return f"no {error.args[0]!r} where one is due"
     return " ".join(str(error).split()) or type(error).__name__

@@ -83,12 +83,15 @@ def _spoil(path: Path, rng: random.Random) -> str:
             return "metadata"
         if kind < 0.85:
             name = rng.choice(("videos_json", "tracks_json", "suggestions_json"))
-            texts = [spoil_json(json.loads(text), rng, gentle=0.7) for text in file[name][()]]
+            texts = [
+                spoil_json(json.loads(text), rng, gentle=0.7).replace(b"\0", b"") for text in file[name][()]
+            ]
             del file[name]
             file.create_dataset(name, data=np.array(texts, object), dtype=h5py.string_dtype())
             return name
         # A number of a table, which refers to a row of another.
-        name = rng.choice(("frames", "instances", "points", "negative_frames"))
+        tables = ("frames", "instances", "points", "pred_points", "negative_frames")
+        name = rng.choice([name for name in tables if len(file[name])])
         table = file[name][()]
         field = rng.choice(table.dtype.names)
         odd = rng.choice((*(n for n in NUMBERS if isinstance(n, int)), 0, 1, 5, 12, 2**31 - 1))

@@ -102,6 +102,8 @@ def test_embedded_images_need_no_video(run: Path, project: SlpProject, tmp_path:
     with h5py.File(outcome.result) as file:
         content = json.loads(file["videos_json"][0])
     assert content["source_video"]["filename"] == "/lab/one.mp4"
+    # Where "." would be the file of predictions.
+    assert content["backend"]["filename"] == content["filename"] == path.as_posix()
     project.suggestions = [(0, 5)]
     path = project.write(tmp_path / "lab.pkg.slp")
     with pytest.raises(DataError, match="holds no images of 1 suggested frames"):

@@ -166,6 +166,25 @@ def test_pixels_that_are_stored_as_they_are(project: SlpProject, tmp_path: Path)
     np.testing.assert_array_equal(read_image(image.image), np.repeat(pixels[1], 3, axis=2))
 
 
+@pytest.mark.parametrize("damage", ["a byte", "the end"])
+def test_a_damaged_image_is_named(project: SlpProject, tmp_path: Path, capfd: Any, damage: str) -> None:
+    (red,) = pictures((200, 10, 20))
+    project.embedded, project.videos = {0: {7: red}}, [embedded_video(0, None)]
+    project.frames = project.frames[:1]
+    path = project.write(tmp_path / "a.pkg.slp")
+    (image,) = read(path).images
+    with h5py.File(path, "r+") as file:
+        data = file["video0/video"][()]
+        if damage == "a byte":
+            data[0, 60] ^= 1
+        else:
+            data[0, 60:] = 0
+        file["video0/video"][...] = data
+    with pytest.raises(DataError, match=r"a\.pkg\.slp: image video0/video/0 is damaged"):
+        read_image(image.image)
+    assert not capfd.readouterr().err
+
+
 def test_images_in_another_package(project: SlpProject, tmp_path: Path) -> None:
     (red,) = pictures((200, 10, 20))
     project.attributes = {"channel_order": "RGB"}

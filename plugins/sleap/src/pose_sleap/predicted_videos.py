@@ -86,7 +86,8 @@ class _Project(PredictedPlaces):
     def __init__(self, header: PredictionsHeader, path: Path) -> None:
         super().__init__(header)
         project = ProjectFrames.read(path)
-        self._path, self._videos = path, project.videos
+        self._path = path
+        self._videos = [_name_package(video, path) for video in project.videos]
         self._places = {escape_name(place.image): row for place, row in project.places}
 
     def locate(self, block: Sequence[Frame]) -> IntArray:
@@ -100,6 +101,15 @@ class _Project(PredictedPlaces):
 
     def describe_videos(self) -> list[dict[str, Any]]:
         return self._videos
+
+
+def _name_package(video: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Name the package that holds embedded images, which calls itself "."."""
+    backend = video.get("backend")
+    if not isinstance(backend, dict) or backend.get("filename") != ".":
+        return video
+    name = path.resolve().as_posix()
+    return {**video, "filename": name, "backend": {**backend, "filename": name}}
 
 
 def choose_places(header: PredictionsHeader, first: Sequence[Frame]) -> PredictedPlaces:

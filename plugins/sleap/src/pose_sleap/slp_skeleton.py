@@ -108,10 +108,12 @@ def _read_kind(content: dict[str, Any], defined: list[int]) -> int:
         if not 1 <= number <= len(defined):
             raise ValueError(f"a link of the skeleton has type {number}, which is defined nowhere")
         return defined[number - 1]
-    reduced = content["py/reduce"]
-    value = next(
-        int(part["py/tuple"][0]) for part in reduced if isinstance(part, dict) and "py/tuple" in part
-    )
+    values = [
+        part["py/tuple"][0] for part in content["py/reduce"] if isinstance(part, dict) and "py/tuple" in part
+    ]
+    if len(values) != 1:
+        raise ValueError("a link of the skeleton has no type")
+    value = int(values[0])
     defined.append(value)
     return value
 

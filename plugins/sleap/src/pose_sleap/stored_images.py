@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from pose_core.structures import ByteArray, IntArray
 
 _ORDERED = 1.4
 """Files before this format do not say in what order the channels are stored: blue first."""
+
+
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,8 @@ def read_stored(path: Path, key: str) -> bytes | ByteArray:
             raise ValueError(f"{dataset} holds no encoded images")
         # Rows of one length are filled up with zeros; neither PNG nor JPEG files end with one.
         content = values.astype(np.uint8).tobytes().rstrip(b"\0")
+        if not _is_whole(content):
+            raise DataError(f"{path}: image {key} is damaged; save the project in SLEAP once more")
         swapped = _is_blue_first(node)
     if not swapped:
         return content
@@ -119,6 +125,23 @@ def _is_blue_first(node: Any) -> bool:
         return order.upper() == "BGR"
     metadata = node.file.get("metadata")
     return metadata is not None and float(metadata.attrs.get("format_id", 1.0)) < _ORDERED
+
+
+def _is_whole(content: bytes) -> bool:
+    """Whether the chunks of a PNG file have their check sums; True for other files.
+
+    The decoder would print its own lines about damage, and may return half an image.
+    """
+    if not content.startswith(_PNG):
+        return True
+    start, kind = len(_PNG), b""
+    while kind != b"IEND" and start + 12 <= len(content):
+        length = int.from_bytes(content[start : start + 4], "big")
+        kind, end = content[start + 4 : start + 8], start + 8 + length
+        if zlib.crc32(content[start + 4 : end]) != int.from_bytes(content[end : end + 4], "big"):
+            return False
+        start = end + 4
+    return kind == b"IEND"
 
 
 def _to_rgb(pixels: ByteArray) -> ByteArray:
