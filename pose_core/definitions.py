@@ -124,7 +124,8 @@ class BackbonePreset:
         family: the group it is listed under.
         backbone: the component as YAML would have it, ``{"type": "mynet/mynet", "depth": 50}``.
         summary: one line.
-        spec: defaults it wants in any model, a partial run spec (``{"train": {...}}``).
+        spec: defaults it wants in any model, a partial run spec (``{"train": {...}}``); also the neck that
+            joins its maps, ``{"model": {"neck": {...}}}``.
         overrides: further defaults by method, ``{"single_animal": {"model": {...}}}``.
         citations: works beyond those that its plugin and its component cite.
         recommended: where it is taken when a user names no model, words of :data:`RECOMMENDED`.
