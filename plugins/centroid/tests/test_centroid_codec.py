@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pose_centroid.config import CentroidHeadConfig, PeaksConfig
-from pose_centroid.predictor import PeaksPredictor, keep_distant
+from pose_centroid.config import CentresPredictorConfig, CentroidHeadConfig
+from pose_centroid.predictor import CentresPredictor, keep_distant
 
 from pose_core.errors import ConfigError
 from pose_core.interfaces import BuildContext, Grid, Predictions
@@ -32,8 +32,8 @@ def heatmap(points: Any, heights: Any, size: tuple[int, int] = (40, 60), sigma: 
 
 
 def find(maps: torch.Tensor, skeleton: Skeleton = ONE, **settings: Any) -> Predictions:
-    config = PeaksConfig(type="centroid/peaks", sigmoid=False, **settings)
-    predictor = PeaksPredictor(config, BuildContext(skeleton), GRID)
+    config = CentresPredictorConfig(type="centroid/centres", sigmoid=False, **settings)
+    predictor = CentresPredictor(config, BuildContext(skeleton), GRID)
     return predictor({"heatmap": maps}, Predictions.none(len(maps), skeleton))
 
 

@@ -10,8 +10,8 @@ import torch
 from blobs import BlobNetwork, blob_image, make_context
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pose_centroid.config import CentresConfig, PeaksConfig
-from pose_centroid.predictor import PeaksPredictor
+from pose_centroid.config import CentresConfig, CentresPredictorConfig
+from pose_centroid.predictor import CentresPredictor
 from pose_centroid.stage import CentresStage
 from torch.nn import functional
 
@@ -32,8 +32,8 @@ class CentreNetwork(BlobNetwork):
 
     def __init__(self, skeleton: Skeleton = SKELETON) -> None:
         super().__init__(skeleton)
-        config = PeaksConfig(type="centroid/peaks", sigmoid=False)
-        self.predictor = PeaksPredictor(config, BuildContext(skeleton), Grid.cells(2))
+        config = CentresPredictorConfig(type="centroid/centres", sigmoid=False)
+        self.predictor = CentresPredictor(config, BuildContext(skeleton), Grid.cells(2))
 
     def predict(self, images: torch.Tensor, initial: Predictions | None = None) -> Predictions:
         maps = functional.avg_pool2d(images[:, :1].float() / 255, 2)

@@ -113,7 +113,7 @@ def check_predictions_are_well_formed(subject: ComponentSubject) -> None:
         "keypoint_scores": (3, animals, k),
         "scores": (3, animals),
         "identity": (3, animals),
-        "identity_scores": (3, animals, SKELETON.num_individuals),
+        "identity_scores": (3, animals, harness.skeleton.num_individuals),
         "unique_keypoints": (3, u, 2),
         "unique_scores": (3, u),
     }

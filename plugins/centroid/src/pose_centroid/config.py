@@ -21,7 +21,7 @@ HEATMAP = "heatmap"
 _DEFAULT_LOSSES: dict[str, Mapping[str, str | float]] = {HEATMAP: {"type": "heatmap/mse"}}
 
 
-class PeaksConfig(HeatmapPredictorConfig):
+class CentresPredictorConfig(HeatmapPredictorConfig):
     """Every peak of the heatmap is an animal."""
 
     threshold: float = Field(0.2, ge=0, lt=1, description="Lower peaks are no animals.")
@@ -57,7 +57,7 @@ class CentroidHeadConfig(DeconvolutionHeadConfig):
         cast(Any, {"type": "heatmap/gaussian"}), description="Centres -> the heatmap."
     )
     predictor: AnyPredictor = Field(
-        cast(Any, {"type": "centroid/peaks"}), description="The heatmap -> animals with one keypoint."
+        cast(Any, {"type": "centroid/centres"}), description="The heatmap -> animals with one keypoint."
     )
     losses: dict[str, AnyLoss] = Field(
         cast(Any, _DEFAULT_LOSSES), description="By output; there is one, heatmap."

@@ -35,9 +35,9 @@ def pose_components() -> Iterable[ComponentSpec]:
     )
     yield ComponentSpec(
         "predictor",
-        "peaks",
-        config="pose_centroid.config:PeaksConfig",
-        factory="pose_centroid.predictor:PeaksPredictor",
+        "centres",
+        config="pose_centroid.config:CentresPredictorConfig",
+        factory="pose_centroid.predictor:CentresPredictor",
         summary="Every peak of a heatmap is an animal with one keypoint",
     )
     yield ComponentSpec(

@@ -7,18 +7,18 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from pose_centroid.config import HEATMAP, PeaksConfig
+from pose_centroid.config import HEATMAP, CentresPredictorConfig
 from pose_core.interfaces import BuildContext, Grid, Predictions, Predictor
 from pose_core.maps import find_peaks
 
 
-class PeaksPredictor(Predictor):
+class CentresPredictor(Predictor):
     """Local maxima, refined between cells by a Gaussian fitted around each.
 
     An animal's score is the height of its peak, clipped to [0, 1].
     """
 
-    def __init__(self, config: PeaksConfig, context: BuildContext, grid: Grid) -> None:
+    def __init__(self, config: CentresPredictorConfig, context: BuildContext, grid: Grid) -> None:
         super().__init__(config, context, grid)
         self.sigmoid = bool(config.sigmoid)
         self.config = config

@@ -155,6 +155,7 @@ def _make_images(labels: Labels, identity: IntArray, places: list[Place | None])
     scores = means.astype(np.float32)
     occluded = np.zeros(labels.points.shape[:2], bool)
     areas = np.full(len(labels.points), np.nan, np.float32)
+    unnamed = np.zeros(len(labels.points), np.float32)
     unique = np.zeros((0, 2), np.float32)
     ignore = np.zeros((0, 4), np.float32)
     bounds = labels.bounds.tolist()
@@ -171,6 +172,7 @@ def _make_images(labels: Labels, identity: IntArray, places: list[Place | None])
             boxes[rows],
             identity[rows],
             labels.track[rows],
+            unnamed[rows],
         )
         images.append(
             LabelledImage(

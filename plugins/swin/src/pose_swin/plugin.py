@@ -42,7 +42,7 @@ def pose_backbones() -> Iterable[BackbonePreset]:
             backbone={"type": "swin/swin", "size": size, "out_features": [1, 2, 3, 4]},
             summary=f"Swin-{size} and a light decoder",
             # A rate at which networks with layer norms keep what they learned before.
-            spec={"model": {"neck": {"type": "unet/decoder"}}, "train": {"optimizer": {"lr": 2e-4}}},
+            spec={"model": {"neck": {"type": "unet/decoder"}}, "train": {"optimizer": {"base_lr": 2e-4}}},
         )
 
 
