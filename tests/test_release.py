@@ -96,7 +96,7 @@ def test_a_plugin_requires_the_plugins_whose_components_it_names(file: Path) -> 
         for preset in record.definitions.get("pose_models", ())
         if preset.backbone
     }
-    for hook in ("pose_models", "pose_recipes"):
+    for hook in ("pose_models", "pose_recipes", "pose_backbones"):
         named |= {
             n for definition in record.definitions.get(hook, ()) for n in composer.needs(definition.spec)
         }
