@@ -103,7 +103,7 @@ def test_plugins_use_only_the_public_floors() -> None:
     # names.
     files = {row.interface.partition(":")[0].rpartition(".")[2] for row in KINDS.values()}
     floors = "structures|errors|hooks|specs|maps|testing|io\\.files|io\\.names|"
-    floors += "io\\.text|io\\.images|io\\.video|symmetry|escapes"
+    floors += "io\\.text|io\\.images|io\\.video|io\\.hdf5|symmetry|escapes"
     allowed = re.compile(rf"pose_core(\.({floors}|interfaces(\.({'|'.join(sorted(files))}))?))?$")
     found = []
     for path in (REPOSITORY / "plugins").glob("*/src/**/*.py"):
