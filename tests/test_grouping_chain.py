@@ -108,7 +108,6 @@ def test_chains_of_heads_learn(project: Path, tmp_path: Path, heads: dict[str, A
         assert result.identity.accuracy.value > 0.9
 
 
-@pytest.mark.slow
 def test_identities_of_crops_are_learned(project: Path, tmp_path: Path) -> None:
     settings = {
         "model.backbone.filters": 8,
