@@ -97,6 +97,29 @@ def test_peaks_and_fields_of_two_strides_train_evaluate_and_predict(tmp_path: Pa
     assert all(len(frame.instances) <= 3 for frame in frames)
 
 
+def test_top_down_models_get_a_head_for_identities_and_are_measured_by_it(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    write_project(tmp_path / "project", SKELETON, [draw(rng) for _ in range(8)], name="sticks")
+    settings = {
+        "model.backbone.filters": 4,
+        "model.backbone.max_stride": 4,
+        "model.preprocess.size": [32, 32],
+        "inference.identity_threshold": 0,
+    }
+    run = tmp_path / "run"
+    pose_core.train(tmp_path / "project", "top_down_unet", out=run, epochs=1, device="cpu", settings=settings)
+    assert Run.open(run).spec.model.heads["identity"].type == "heatmap/identity_vector"
+    result = pose_core.evaluate(run, device="cpu")
+    # Every animal of a labelled box that was matched has a name, right or wrong, and no frame has one twice.
+    assert result.identity.compared == result.counts.matched > 0
+    assert result.identity.unnamed == 0
+    table = ParquetPredictions(Path(result.folder) / "predictions.parquet")
+    for frame in table:
+        names = frame.instances.identity.tolist()
+        assert sorted(names) == sorted(set(names))
+        assert (frame.instances.identity_scores > 0).all()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("heads", [FIELDS, BY_IDENTITY, {**FIELDS, "identity": {"type": "heatmap/identity"}}])
 def test_chains_of_heads_learn(project: Path, tmp_path: Path, heads: dict[str, Any]) -> None:

@@ -115,7 +115,7 @@ def test_identities_return_from_a_table_and_unknown_ones_stay_unknown(tmp_path: 
     rng = np.random.default_rng(0)
     known = animals(rng, 4)
     frames = [
-        Frame(0, known),
+        Frame(0, replace(known, identity_scores=rng.uniform(size=4).astype(np.float32))),
         Frame(1, Instances.empty(3)),
         Frame(2, replace(known, identity=np.array([-1, 11, -1, 0]))),
         Frame(3, replace(known, identity=np.full(4, -1))),
@@ -126,6 +126,10 @@ def test_identities_return_from_a_table_and_unknown_ones_stay_unknown(tmp_path: 
     writer.write(tmp_path / "p.parquet", header, frames)
     back = list(writer.read(tmp_path / "p.parquet"))
     assert [f.instances.identity.tolist() for f in back] == [f.instances.identity.tolist() for f in frames]
+    # How probable a name is comes back too, and is 0 where there is none.
+    for one, other in zip(frames, back, strict=True):
+        expected = np.where(one.instances.identity >= 0, one.instances.identity_scores, 0)
+        np.testing.assert_array_equal(other.instances.identity_scores, expected)
 
 
 def test_what_a_keypoint_head_finds_has_no_name() -> None:

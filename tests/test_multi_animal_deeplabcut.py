@@ -112,6 +112,8 @@ SETTINGS = (
     "model.backbone.filters=6",
     "model.backbone.max_stride=8",
     "model.backbone.output_stride=2",
+    # As in DeepLabCut, whose top-down models do not tell who an animal is.
+    "model.heads.identity=null",
     "train.batch_size=16",
     "train.optimizer.lr=0.003",
     "train.validate_every=5",

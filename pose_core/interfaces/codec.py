@@ -46,8 +46,10 @@ class Predictor(nn.Module, ABC):
     def forward(self, outputs: Mapping[str, Tensor], found: Predictions) -> Predictions:
         """Args:
             outputs: what the head put out.
-            found: what the heads before this one found; ``Predictions.none`` for the first.
+            found: all that the heads before this one found, candidates included; ``Predictions.none`` for the
+                first.
 
         Returns:
-            ``found`` extended by what this head knows.
+            what takes the place of ``found``: extended by what this head knows, regrouped, or with fewer
+            animals. Who an animal is goes into ``identity_scores``; the core names all animals of a frame.
         """

@@ -98,6 +98,17 @@ class Head(nn.Module, ABC):
         return result
 
     def decode(self, outputs: Mapping[str, Tensor], found: Predictions) -> Predictions:
-        """Add what this head finds to what those before it found."""
+        """Add what this head finds to what those before it found.
+
+        Heads are decoded in the order of the configuration.
+
+        Args:
+            outputs: of :meth:`forward`, float32.
+            found: all animals of the heads before this one, candidates (animals with one keypoint) included,
+                in pixels of the network's input; ``Predictions.none`` for the first.
+
+        Returns:
+            what takes the place of ``found``: the animals extended, regrouped, or fewer of them.
+        """
         extended: Predictions = self.predictor(outputs, found)
         return extended

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,45 @@ def test_initial_poses_become_exact_and_keep_a_score_for_each_keypoint() -> None
         assert (scores[:, 0] > scores[:, 1]).all()
         assert (scores[:, 1] > scores[:, 2]).all(), "confidences of the keypoints of an animal differ"
         np.testing.assert_allclose(frames[index].instances.scores, 0.8 * scores.mean(1), rtol=1e-5)
+
+
+class Named(Attentive):
+    """Finds animals in whole frames where they are told to be, and knows who they are."""
+
+    def __init__(self, points: Any, chances: Any, skeleton: Skeleton = SKELETON) -> None:
+        super().__init__(skeleton)
+        self.points, self.chances = torch.tensor(np.array(points), dtype=torch.float32), torch.tensor(chances)
+
+    def predict(self, images: Tensor, initial: Predictions | None = None) -> Predictions:
+        batch = len(images)
+        points = self.points[None].expand(batch, -1, -1, -1)
+        found = Predictions.none(batch, self.skeleton).with_animals(points, torch.ones(points.shape[:-1]))
+        return replace(found, identity_scores=self.chances.expand(batch, -1, -1))
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_refined_poses_keep_the_names_of_the_initial_ones_if_these_are_of_the_same_individuals(
+    same: bool,
+) -> None:
+    """A pose that is dropped as a duplicate takes no name of another."""
+    truth = [animal(50, 60), animal(150, 90)]
+    chances = [[0.1, 0.7, 0.2], [0.1, 0.8, 0.1], [0.1, 0.9, 0.0]]
+    project = SKELETON if same else Skeleton(SKELETON.keypoints, individuals=("a", "b", "c"))
+    network = Named([truth[0] + 1, truth[1] + 1, truth[1] - 1], chances, project)
+    frames = WholeFrames(network, Preprocess(scale=1.0))
+    source = StageContext(SKELETON, network.device, "named", network=network, frames=frames)
+    (frame,) = run([make_initial_poses(InitialPosesConfig(), source), refine()], [picture(truth)])
+    assert len(frame.instances) == 2
+    first = frame.instances.keypoints[:, 0, 0].argmin()
+    names, scores = frame.instances.identity, frame.instances.identity_scores
+    if same:
+        # Of the two at the second place one is kept, with 0.8 or 0.9 for individual 1.
+        assert (names[first], names[1 - first]) == (2, 1)
+        assert scores[first] == pytest.approx(0.2)
+        assert scores[1 - first] in (pytest.approx(0.8), pytest.approx(0.9))
+    else:
+        assert names.tolist() == [-1, -1]
+        assert scores.tolist() == [0, 0]
 
 
 def test_poses_of_a_file_are_those_of_the_whole_frame_and_those_beside_a_crop_are_none() -> None:
