@@ -81,12 +81,12 @@ def test_a_centroid_model_by_itself_finds_one_point_an_animal(centroids: Run, an
     spec = centroids.spec
     assert spec.model.name == "unet/centroid_unet"
     assert spec.skeleton.keypoints == ("a", "b", "c")
-    assert spec.finds == Skeleton(("centroid",), individuals=("one", "two"), landmarks=())
+    assert spec.finds == Skeleton(("centre",), individuals=("one", "two"), landmarks=())
     # Its frames are resized so that animals have the usual size, though they have one point each.
     assert spec.model.preprocess.scale == 1.0
     assert spec.untrained_keypoints == ()
     result = pose_core.evaluate(centroids)
-    assert [k.name for k in result.keypoints] == ["centroid"]
+    assert [k.name for k in result.keypoints] == ["centre"]
     assert result.counts.keypoints == result.counts.animals > 0
     found = pose_core.load(centroids.path, device="cpu").predict([draw(poses(1))])
     assert found[0].instances.keypoints.shape[1:] == (1, 2)
@@ -101,7 +101,7 @@ def test_predictions_of_a_video_of_centres(centroids: Run, animals: Path, tmp_pa
     import pandas as pd
 
     columns = pd.read_parquet(table).columns
-    assert any("centroid" in str(column) for column in columns)
+    assert any("centre" in str(column) for column in columns)
 
 
 @pytest.mark.slow
@@ -203,7 +203,7 @@ def test_a_point_an_animal_is_label_enough(animals: Path, tmp_path: Path) -> Non
     )
     write_project(tmp_path / "points", skeleton, examples, name="points")
     run = train(tmp_path / "points", tmp_path / "run")
-    assert run.spec.finds.keypoints == ("centroid",)
+    assert run.spec.finds.keypoints == ("centre",)
     # A model of another project's keypoints serves, as a centre has no name there.
     crops = train(animals, tmp_path / "crops", "top_down_unet", centroid=run.path)
     assert len(pose_core.load(crops.path, device="cpu").predict([draw(poses(1))])) == 1

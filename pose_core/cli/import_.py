@@ -40,9 +40,6 @@ def import_(
 
     The result is a run like any other: evaluate it, predict with it, train it further. Code in the file is
     never run.
-
-    \b
-    pose import TOOL snapshot-best-100.pt --out runs/old
     """
     from rich.console import Console
 

@@ -445,7 +445,7 @@ class RunBase(NetworkSpec):
         return self
 
 
-CENTROID = "centroid"
+CENTRE = "centre"
 """Name of the keypoint that a network of centres finds."""
 
 
@@ -459,7 +459,7 @@ class RunSpec(PoseNetworkSpec, RunBase):
             return self.skeleton
         # No landmarks: told anew, a centre that hardly moves would be one. Who an animal is, its point does
         # not tell.
-        return Skeleton((CENTROID,), individuals=self.skeleton.individuals, landmarks=())
+        return Skeleton((CENTRE,), individuals=self.skeleton.individuals, landmarks=())
 
 
 class DetectorRunSpec(DetectorSpec, RunBase):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from pose_core.errors import PoseError
 from pose_core.interfaces import BuildContext, Labels, Predictions
 from pose_core.specs import Feature
-from pose_core.specs.run import CENTROID
+from pose_core.specs.run import CENTRE
 from pose_core.structures import Skeleton
 from pose_core.testing.checks.examples import SIZE, SKELETON, labels
 from pose_core.testing.checks.project import resolved
@@ -236,7 +236,7 @@ class HeadHarness(_AfterFeatures):
         """What a head learns of a skeleton: all of it, or one point an animal."""
         if not self.config.predicts_centres():
             return skeleton
-        return replace(skeleton, keypoints=(CENTROID,), edges=(), symmetry=())
+        return replace(skeleton, keypoints=(CENTRE,), edges=(), symmetry=())
 
     def context(self, skeleton: Skeleton) -> BuildContext:
         return super().context(self.learned(skeleton))
