@@ -23,6 +23,7 @@ from pose_core.cli.predict import predict as predict_command
 from pose_core.errors import ConfigError, DataError, PoseError, RunError, VideoError
 from pose_core.formats.config import ParquetConfig
 from pose_core.formats.parquet import ParquetWriter
+from pose_core.formats.project_writing import Example, write_project
 from pose_core.interfaces import PredictionsHeader
 from pose_core.io import files
 from pose_core.pipeline.sources import FrameSource, ImageSource
@@ -33,7 +34,7 @@ from pose_core.prediction.inputs import find_inputs, unique_names
 from pose_core.prediction.job import Outcome
 from pose_core.prediction.predict import predict
 from pose_core.reporting import LogReporter
-from pose_core.structures import Frame
+from pose_core.structures import Frame, Instances, Skeleton
 from pose_core.synthetic.videos import copy_packets, draw_number, overwrite_bytes, write_numbered_video
 
 
@@ -612,3 +613,24 @@ def test_the_note_beside_a_result_says_what_made_it(run: Path, video: Path, tmp_
     assert note["frames"] == 50
     assert note["maker"]["format"]["type"] == "core/parquet"
     assert note["maker"]["batch_size"] == 4
+
+
+def test_labelled_images_of_a_project_are_one_sequence(run: Path, tmp_path: Path) -> None:
+    examples = [
+        Example(f"clip/{i}.png", draw_number(i, 64, 48), Instances.from_keypoints(np.full((1, 2, 2), 20.0)))
+        for i in range(3)
+    ]
+    write_project(tmp_path / "mice", Skeleton(("a", "b")), examples, name="mice")
+    (outcome,) = predict(run, tmp_path / "mice", tmp_path / "out", device="cpu", frames="labelled")
+    assert outcome is not None
+    assert (outcome.result, outcome.frames) == (tmp_path / "out" / "mice.parquet", 3)
+    found = list(ParquetWriter(ParquetConfig(type="core/parquet")).read(outcome.result))
+    assert [frame.image for frame in found] == [
+        str(tmp_path / "mice" / "images" / "clip" / f"{i}.png") for i in range(3)
+    ]
+    with pytest.raises(DataError, match="no images are suggested for labelling next"):
+        predict(run, tmp_path / "mice", tmp_path / "out", device="cpu", frames="suggested")
+    with pytest.raises(DataError, match="is no labelled project that an installed reader recognises"):
+        predict(run, tmp_path / "mice" / "images" / "clip", tmp_path / "out", device="cpu", frames="labelled")
+    with pytest.raises(ConfigError, match="frames=all: must be suggested or labelled"):
+        predict(run, tmp_path / "mice", tmp_path / "out", device="cpu", frames="all")

@@ -233,6 +233,10 @@ def test_frames_without_animals_only_where_they_are_marked(project: SlpProject, 
     ]
     assert dataset.images[2].instances.keypoints.shape == (0, 4, 2)
     assert any("2 negative frames" in note for note in dataset.notes)
+    # They are images for training, without an animal.
+    samples = PoseSamples(dataset, range(4), Preprocess(scale=1.0), 16, None, 0, 1 << 20)
+    assert read_number(samples[2].image[:48, :64]) == 9
+    assert samples[2].labels.keypoints.shape[0] == 0
 
 
 def test_suggestions_are_counted(project: SlpProject, tmp_path: Path) -> None:

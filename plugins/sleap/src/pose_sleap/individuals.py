@@ -53,7 +53,8 @@ def find_individuals(
             )
             return unknown, nobody, False, notes
         notes.append(
-            f"{count} taken for individuals, the same in each; data.reader.identified: false reads animals without"
+            f"{count} taken for individuals, the same in each; where they are not: "
+            f"{setting('data.reader.type=sleap', 'data.reader.identified=false')}"
         )
     elif not identified or not names:
         return unknown, nobody, False, notes

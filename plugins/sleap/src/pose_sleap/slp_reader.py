@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pose_core.errors import DataError
+from pose_core.errors import DataError, setting
 from pose_core.interfaces import Reader
 from pose_core.io.files import is_file
 from pose_core.structures import (
@@ -62,9 +62,10 @@ class SlpReader(Reader):
             there = (
                 "has predictions and no labels of a user" if predicted_only else "has no labelled instances"
             )
+            option = setting("data.reader.type=sleap", "data.reader.labels=all")
             raise DataError(
                 f"{path}: {there}; label or correct some in SLEAP"
-                + (", or read predictions as labels: data.reader.labels: all" if predicted_only else "")
+                + (f", or read predictions as labels: {option}" if predicted_only else "")
             )
         finder = PlaceFinder(path, videos, self.config.videos, self.config.type)
         places = finder.find(labels.places)
