@@ -17,7 +17,7 @@ from pose_core.errors import ConfigError
 from pose_core.interfaces import BuildContext, Grid, KeypointAxis, Labels, Target, TargetGenerator
 from pose_core.maps import KeypointWindows, MapsHead, paint_maximum, prior_bias, repeat_names, stack_axes
 from pose_core.structures import Skeleton
-from pose_heatmap.config import IDENTITY, IdentityConfig, IdentityHeadConfig
+from pose_heatmap.identity_config import IDENTITY, IdentityConfig, IdentityHeadConfig
 
 
 def find_individuals(skeleton: Skeleton, head: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pose_core.interfaces import BuildContext, Grid, Predictions, Predictor
 from pose_core.maps import gather_candidates, sample_bilinear
-from pose_heatmap.config import IDENTITY, GroupByIdentityConfig, IdentityAtKeypointsConfig
+from pose_heatmap.identity_config import IDENTITY, GroupByIdentityConfig, IdentityAtKeypointsConfig
 
 
 class _MapsOfIndividuals(Predictor):

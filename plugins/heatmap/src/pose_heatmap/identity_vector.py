@@ -24,13 +24,13 @@ from pose_core.interfaces import (
     Target,
     TargetGenerator,
 )
-from pose_heatmap.config import (
+from pose_heatmap.identity import find_individuals
+from pose_heatmap.identity_config import (
     IDENTITY,
     IdentityOfCropConfig,
     IdentityVectorHeadConfig,
     IdentityVectorTargetConfig,
 )
-from pose_heatmap.identity import find_individuals
 
 
 class IdentityVectorHead(Head):

@@ -24,7 +24,7 @@ def _part(
     return ComponentSpec(
         kind,
         name,
-        config=f"pose_heatmap.config:{config}",
+        config=f"pose_heatmap.{'identity_config' if module.startswith('identity') else 'config'}:{config}",
         factory=f"pose_heatmap.{module}:{cls}{suffix}",
         summary=summary,
         citations=citations,
@@ -55,7 +55,7 @@ def pose_components() -> Iterable[ComponentSpec]:
     yield ComponentSpec(
         "target_generator",
         "identity_vector",
-        config="pose_heatmap.config:IdentityVectorTargetConfig",
+        config="pose_heatmap.identity_config:IdentityVectorTargetConfig",
         factory="pose_heatmap.identity_vector:IdentityVectorTargets",
         summary="Individual of the animal of a crop",
     )
