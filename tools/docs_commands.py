@@ -78,7 +78,8 @@ def names_exist(command: str, values: Mapping[str, Any]) -> None:
     """Models, detectors, formats and settings that a command line names are known. Raises PoseError where
     not."""
     from pose_core.catalog import get_catalog
-    from pose_core.specs.resolve import parse_assignments
+    from pose_core.catalog.merge import merge
+    from pose_core.specs.resolve import Layer, parse_assignments
 
     catalog = get_catalog()
     assignments = list(values.get("assignments") or ())
@@ -88,7 +89,14 @@ def names_exist(command: str, values: Mapping[str, Any]) -> None:
         if not trained:
             catalog.component("detector", str(detector))
         if values.get("model"):
-            resolves(values["model"], parse_assignments(assignments), detector=None if trained else detector)
+            user, centroid = parse_assignments(assignments), values.get("centroid")
+            # As 'pose train' does where it trains the centroid model, too.
+            if isinstance(centroid, str) and centroid in {m.name for m in catalog.models()}:
+                (named,) = catalog.model(centroid)
+                stage = merge(named.spec(), {"model": {"name": named.full_name, "method": named.method}})
+                below = {"stages": {"centroid": stage}, "model": {"preprocess": {"extent": "auto"}}}
+                user = Layer(merge(below, user.content))
+            resolves(values["model"], user, detector=None if trained else detector)
     elif command == "predict" and not str(values["format"]).startswith("{"):
         catalog.component("writer", values["format"])
     elif command == "import":
