@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import pytest
 
 from pose_core.cli import main
 
@@ -268,11 +267,6 @@ def fuzz(family: str, numbers: Sequence[int], make: Make, scratch: Path, run: Ru
             tally.failures.append(_keep(family, number, example, folder, wrong))
         _log(family, number, example, ended, wrong, folder)
     return tally
-
-
-def parts(in_time: int, count: int = 10) -> list[Any]:
-    """The parts of a family; those from ``in_time`` on are marked ``rest`` and run in ``make test-all`` only."""
-    return [pytest.param(n, marks=pytest.mark.rest if n >= in_time else ()) for n in range(count)]
 
 
 def chosen(numbers: Sequence[int]) -> Sequence[int]:

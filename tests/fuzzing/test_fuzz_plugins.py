@@ -27,7 +27,7 @@ from pose_core.plugins import discovery
 
 from .conftest import Material
 from .odd import TEXTS, odd_values
-from .oracle import Ended, Example, check, fuzz, parts, pose
+from .oracle import Ended, Example, check, fuzz, pose
 
 FAMILY = "plugins"
 MODULE = "pose_fuzzed_plugin"
@@ -423,7 +423,7 @@ def test_fuzz_some_plugins(material: Material, tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", parts(in_time=0, count=4))
+@pytest.mark.parametrize("part", range(4))
 @pytest.mark.usefixtures("only_prepared")
 def test_fuzz_2000_plugins(
     material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: int

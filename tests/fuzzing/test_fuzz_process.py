@@ -90,7 +90,6 @@ def test_a_process_ends_like_the_example(
 
 
 @pytest.mark.slow
-@pytest.mark.rest
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.usefixtures("only_prepared")
 def test_processes_end_like_the_examples(
