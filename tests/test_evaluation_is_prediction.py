@@ -41,6 +41,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "model": {"backbone": SMALL, "preprocess": {"scale": 1.0, "min_box": 0.0}},
     },
     "bottom_up": {"name": "unet", "model": {"backbone": SMALL, "preprocess": {"scale": 1.0, "min_box": 0.0}}},
+    "centroid": {
+        "name": "centroid_unet",
+        "model": {"backbone": SMALL, "preprocess": {"scale": 1.0, "min_box": 0.0}},
+    },
     "top_down": {
         "name": "top_down_unet",
         "model": {"backbone": SMALL, "preprocess": {"size": [32, 48], "scale": 1.0, "min_box": 20.0}},
@@ -143,6 +147,7 @@ def box_file(dataset: LabelledDataset, path: Path) -> Path:
 SOURCES = (
     ("single_animal", "none"),
     ("bottom_up", "none"),
+    ("centroid", "none"),
     ("top_down", "detector"),
     ("top_down", "boxes"),
     ("top_down", "labelled"),
@@ -220,7 +225,7 @@ def test_a_run_without_its_source_says_what_there_is(
         pose_core.load(refines.path, "cpu")
     with pytest.raises(ConfigError, match="needs poses"):
         evaluate_poses(refines, device="cpu")
-    with pytest.raises(ConfigError, match="boxes and detector: each of them gives boxes"):
+    with pytest.raises(ConfigError, match="boxes and detector: each of them answers the need of boxes"):
         pose_core.load(crops.path, "cpu", boxes="x.csv", detector=frames.path)
     with pytest.raises(ConfigError, match=r"^conditions: .* needs no poses; leave it out"):
         pose_core.load(frames.path, "cpu", conditions=frames.path)

@@ -93,12 +93,13 @@ def _run(reporter: TerminalReporter) -> None:
             stream.reconfigure(errors=escapes.HANDLER)
     # What OpenCV says about a damaged image is said better by the line that names the file.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+    sys.argv[1:] = _tell_files_from_options(sys.argv[1:])
     warnings = logging.StreamHandler()
     warnings.setFormatter(_Lines())
     logging.getLogger("pose_core").addHandler(warnings)
     try:
         try:
-            app(args=_tell_files_from_options(sys.argv[1:]))
+            app()
         finally:
             # Before the error is printed: a bar would be drawn over it.
             reporter.close()

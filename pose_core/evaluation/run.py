@@ -35,7 +35,7 @@ from pose_core.pipeline.plan import (
 from pose_core.pipeline.sources import ImageSource
 from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import PROVENANCE, Run
-from pose_core.specs import AnyRunSpec, DetectorRunSpec, EvaluationSpec, RunBase, RunSpec
+from pose_core.specs import AnyRunSpec, DetectorRunSpec, EvaluationSpec, OptimizerSpec, RunBase, RunSpec
 from pose_core.structures import Frame, LabelledDataset
 
 SPLITS = ("train", "validation", "test")
@@ -162,7 +162,10 @@ def evaluate_detector(
     """
     images = split_images(run, split, data)
     # Images of different sizes are shown at different sizes where the detector takes any: one by one then.
-    at_once = (batch_size or run.spec.train.decided().batch_size) if run.spec.network.size is not None else 1
+    trained = run.spec.train.batch_size
+    # A run that was imported was never trained here, and nothing has decided its batches.
+    at_once = batch_size or (OptimizerSpec.BASE_BATCH if trained == "auto" else trained)
+    at_once = at_once if run.spec.network.size is not None else 1
     pipeline = make_detector_pipeline(run, choose_device(device), at_once)
     frames = _predict_frames(pipeline, split, images, reporter)
     labels = [images.dataset.images[row] for row in images.rows]
