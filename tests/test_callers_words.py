@@ -180,6 +180,7 @@ def test_needs_of_methods() -> None:
     assert {m.name: needs_of_method(m.name) for m in get_catalog().methods()} == {
         "single_animal": [],
         "bottom_up": [],
+        "centroid": [],
         "top_down": ["boxes"],
         "conditional_top_down": ["poses"],
     }
