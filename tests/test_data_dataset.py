@@ -22,7 +22,7 @@ from pose_core.data.images import ImageCache, read_image
 from pose_core.data.sample import PlacedLabels, Sample
 from pose_core.data.samples import PoseSamples
 from pose_core.errors import ConfigError, DataError
-from pose_core.specs import Preprocess, TrainSpec
+from pose_core.specs import Preprocess
 from pose_core.specs.train import AugmentationSpec, DecidedAugmentationSpec, DecidedCropSpec
 from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 
@@ -246,15 +246,12 @@ def test_sizes_that_do_not_suit_the_network_are_refused(project, preprocess, cro
 def test_undecided_values_are_refused():
     with pytest.raises(ConfigError, match=r"augmentation\.crop\.size: is still 'auto'"):
         AugmentationSpec().decided()
-    with pytest.raises(ConfigError, match=r"train\.validate_every: is still 'auto'"):
-        TrainSpec(epochs=3).decided()
     window = DecidedCropSpec(size=(32, 64))
     for key in ("rotation", "scale", "flip"):
         values = {"rotation": 10, "scale": (1, 1), "flip": 0, key: "auto"}
         with pytest.raises(ConfigError, match=rf"augmentation\.{key}: is still 'auto'"):
             AugmentationSpec.model_validate({"crop": {"size": (32, 64)}, **values}).decided()
     assert DecidedAugmentationSpec(crop=window).decided().crop.size == (32, 64)
-    assert TrainSpec(epochs=3, validate_every=2).decided().validate_every == 2
 
 
 def test_regions_to_ignore_are_black_and_unlabelled_in_training_only(project):
