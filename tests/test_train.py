@@ -93,7 +93,7 @@ def test_an_existing_run_is_not_overwritten(pose: Any, trained: Path, blob_proje
             "train.epochz: unknown key; did you mean epochs? (--set train.epochz)",
         ),
         (["--model", "unet", "--device", "tpu"], "device 'tpu' is unknown"),
-        (["--model", "unet", "--batch-size", "0"], "--batch-size: must be at least 1, not 0"),
+        (["--model", "unet", "--batch-size", "0"], "--batch-size: must be greater than 0"),
         (["--model", "unet", "--max-time", "soon"], "must be a time such as 90s"),
         (["--model", "unet", "--precision", "16-mixed", "--device", "cpu"], "16-mixed needs a GPU"),
         (["--model", "unet", "--config", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
