@@ -238,7 +238,8 @@ def test_a_run_without_its_source_says_what_there_is(
     ):
         pose_core.load(crops.path, "cpu", labelled_boxes=True)  # type: ignore[arg-type]
     with pytest.raises(
-        ConfigError, match="detektor: is no source of what stages need; there are boxes, centroid, conditions, d"
+        ConfigError,
+        match="detektor: is no source of what stages need; there are boxes, centroid, conditions, d",
     ):
         pose_core.load(crops.path, "cpu", detektor="x")
     with pytest.raises(ConfigError, match=r"^conditions=.*: .* needs conditions of another model"):
