@@ -112,6 +112,7 @@ def test_a_centroid_model_learns_where_animals_are(animals: Path, tmp_path: Path
     assert result.counts.missed == result.counts.false_positives == 0
 
 
+@pytest.mark.slow
 def test_both_networks_train_in_one_command_and_predict(animals: Path, tmp_path: Path, pose: Any) -> None:
     command = ["train", animals, "--model", "top_down_unet", "--centroid", "centroid_unet"]
     for key, value in {**CROPS, **STAGE, "model.preprocess.centre": "keypoints"}.items():

@@ -56,6 +56,7 @@ def animals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_detector_and_pose_network_train_with_one_command_and_predict(
     pose: Any, animals: Path, tmp_path: Path
 ) -> None:
