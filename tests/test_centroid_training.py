@@ -180,10 +180,8 @@ def test_what_centres_are_no_use_to(centroids: Run, animals: Path, tmp_path: Pat
         train(animals, tmp_path / "run", "unet", centroid="centroid_unet")
     with pytest.raises(ConfigError, match=r"model\.preprocess\.centre: no keypoint is called 'nose'"):
         train(animals, tmp_path / "run", settings={"model.preprocess.centre": "nose"})
-    settings = {"model.heads.more.type": "centroid/centroid"}
-    with pytest.raises(
-        ConfigError, match="centroid/centroid finds one point an animal, and bottom_up keypoint"
-    ):
+    settings = {"model.heads.more": {"type": "heatmap/heatmap", "predictor": {"type": "centroid/centres"}}}
+    with pytest.raises(ConfigError, match="centroid/centres: finds one point an animal"):
         train(animals, tmp_path / "run", "unet", settings=settings)
 
 

@@ -205,11 +205,6 @@ class HeadConfig(ComponentConfig):
         """Whether the head tells which individual an animal is."""
         return False
 
-    def predicts_centres(self) -> bool:
-        """Whether the head finds one point an animal, whatever its keypoints: for methods that learn ``centres``,
-        where its skeleton has one keypoint."""
-        return False
-
     def check_stride(self, stride: float) -> None:
         """Refuse a target generator that does not fit cells of this size, for :meth:`check`.
 

@@ -276,14 +276,6 @@ def find_contradictions(model: ModelSpec) -> Iterator[tuple[tuple[str, ...], str
             )
     if method.heads == "several" and model.heads and not several:
         yield ("heads",), f"{method.name} needs a head that finds several animals, and none of these does"
-    for name in (name for name, head in model.heads.items() if head.predicts_centres()):
-        if method.learns != "centres":
-            learning = " or ".join(m.name for m in get_catalog().methods() if m.learns == "centres")
-            kind = model.heads[name].type
-            yield (
-                ("heads", name),
-                f"{kind} finds one point an animal, and {method.name} keypoints; it is for {learning or 'no method'}",
-            )
     for name in sorted(set(model.inputs) - set(method.inputs)):
         fill = [m.name for m in get_catalog().methods() if name in m.inputs]
         advice = f"methods that do are {', '.join(fill)}" if fill else "no installed method does"

@@ -88,7 +88,8 @@ class SlpProject:
 
     def describe(self) -> dict[str, Any]:
         """The JSON of the metadata."""
-        links, defined = [], []  # type: ignore[var-annotated]
+        links: list[dict[str, Any]] = []
+        defined: list[int] = []
         for kind, pairs in ((1, self.edges), (2, self.pairs)):
             for number, (source, target) in enumerate(pairs):
                 if kind in defined:

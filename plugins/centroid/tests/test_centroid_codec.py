@@ -9,12 +9,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pose_centroid.config import CentresPredictorConfig, CentroidHeadConfig
+from pose_centroid.config import CentresPredictorConfig
 from pose_centroid.predictor import CentresPredictor, keep_distant
 
 from pose_core.errors import ConfigError
 from pose_core.interfaces import BuildContext, Grid, Predictions
-from pose_core.specs import Feature
 from pose_core.structures import Skeleton
 
 ONE = Skeleton(("centroid",), individuals=tuple("abcd"))
@@ -88,7 +87,6 @@ def test_what_is_kept_is_apart_and_what_is_dropped_was_near(points: Any, distanc
     assert torch.equal(again[1], heights)
 
 
-def test_a_head_of_a_model_that_learns_keypoints_is_refused() -> None:
-    config = CentroidHeadConfig(type="centroid/centroid")
+def test_a_model_that_learns_keypoints_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"learns 3 keypoints; use model\.method: centroid"):
-        BuildContext(Skeleton(("a", "b", "c")), (Feature(8, 4),)).build("head", config)
+        find(torch.zeros(1, 3, 8, 8), Skeleton(("a", "b", "c")))

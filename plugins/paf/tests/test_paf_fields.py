@@ -16,7 +16,7 @@ from pose_paf.peaks import find_blobs
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from pose_core.interfaces import BuildContext, Head, Labels, Predictions
+from pose_core.interfaces import BuildContext, Grid, Head, Labels, Predictions
 from pose_core.maps import spread_candidates
 from pose_core.model.assemble import PoseModel
 from pose_core.specs import AnyHead, Feature, ModelSpec
@@ -73,7 +73,8 @@ def test_vectors_of_all_animals_are_added_up_by_their_distance(
     value, weight = head.target_generator(make_labels(points), {"paf": torch.zeros(2, 4, 25, 28)})["paf"]
     assert weight.all()
     cells = torch.stack(torch.meshgrid(torch.arange(28.0), torch.arange(25.0), indexing="xy"), -1)
-    pixels = head.grid.to_pixels(cells)  # type: ignore[operator, union-attr]
+    assert isinstance(head.grid, Grid)
+    pixels = head.grid.to_pixels(cells)
     expected = torch.zeros(2, 2, 2, 25, 28)
     for image in range(2):
         for animal in range(animals):
@@ -230,10 +231,12 @@ def test_peaks_and_fields_of_other_strides_give_the_animals_back(seed: int, anim
         "peaks": {"heatmap": torch.zeros(1, 4, 100, 100)},
         "fields": {"paf": torch.zeros(1, 6, 50, 50)},
     }
-    assert {n: h.grid.stride for n, h in model.heads.items()} == {"peaks": 2, "fields": 4}  # type: ignore[union-attr]
+    heads = {name: head for name, head in model.heads.items() if isinstance(head, Head)}
+    grids = {name: head.predictor.grid for name, head in heads.items()}
+    assert {name: grid.stride for name, grid in grids.items()} == {"peaks": 2, "fields": 4}
     outputs = {
-        name: {n: t.value for n, t in head.target_generator(labels, shapes[name]).items()}  # type: ignore[operator, union-attr]
-        for name, head in model.heads.items()
+        name: {n: t.value for n, t in head.target_generator(labels, shapes[name]).items()}
+        for name, head in heads.items()
     }
     found = model.decode(outputs)
     assert found.keypoints.shape[1] == animals

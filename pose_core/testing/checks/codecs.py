@@ -19,6 +19,7 @@ from pose_core.testing.checks.check import check, demand
 from pose_core.testing.checks.examples import (
     FEW_KEYPOINTS,
     MORE_KEYPOINTS,
+    SKELETON,
     mirrored,
     mirrored_points,
     nothing,
@@ -60,7 +61,7 @@ def check_targets_fit_outputs(subject: ComponentSubject) -> None:
         outputs = harness.run(head, harness.inputs(2))
         cases = {
             "an animal": harness.labels(2, 1),
-            "no animal": nothing(2, harness.skeleton),
+            "no animal": nothing(2),
             "three animals": harness.labels(2, 3),
         }
         for case, truth in cases.items():
@@ -107,13 +108,13 @@ def check_predictions_are_well_formed(subject: ComponentSubject) -> None:
         found = head.decode(outputs, make_predictions(harness.labels(3, 2)))
     demand(all(torch.equal(before[n], t) for n, t in outputs.items()), "decode changes the outputs in place")
     animals = found.keypoints.shape[1]
-    k, u = harness.skeleton.num_keypoints, len(harness.skeleton.unique_keypoints)
+    k, u = SKELETON.num_keypoints, len(SKELETON.unique_keypoints)
     shapes = {
         "keypoints": (3, animals, k, 2),
         "keypoint_scores": (3, animals, k),
         "scores": (3, animals),
         "identity": (3, animals),
-        "identity_scores": (3, animals, harness.skeleton.num_individuals),
+        "identity_scores": (3, animals, SKELETON.num_individuals),
         "unique_keypoints": (3, u, 2),
         "unique_scores": (3, u),
     }
@@ -133,7 +134,7 @@ def check_codec_finds_nothing_in_empty_images(subject: ComponentSubject) -> None
     """What a perfect network puts out for an image without animals is decoded to nothing that is sure (score
     > 0.5)."""
     harness, head = build_head(subject)
-    truth = nothing(2, harness.skeleton)
+    truth = nothing(2)
     if names_animals(harness):
         raise skip("it names animals that other heads found")
     found = decode_perfect_outputs(harness, head, truth)
@@ -159,9 +160,7 @@ def check_codec_recovers_partial_animals(subject: ComponentSubject) -> None:
     """Where keypoints are unlabelled the others come out all the same; give unlabelled ones weight 0 or no
     blob."""
     harness, head = build_head(subject)
-    if harness.config.predicts_centres():
-        raise skip("it finds one point an animal")
-    hidden = torch.zeros(2, 1, harness.skeleton.num_keypoints, dtype=torch.bool)
+    hidden = torch.zeros(2, 1, SKELETON.num_keypoints, dtype=torch.bool)
     hidden[0, 0, 3] = hidden[1, 0, 1] = True
     truth = without(harness.labels(2, 1), hidden)
     _compare(harness, head, truth, decode_perfect_outputs(harness, head, truth))
@@ -226,7 +225,7 @@ def check_codec_mirrors(subject: ComponentSubject) -> None:
     width = float(harness.size[1])
     there, back = (
         decode_perfect_outputs(harness, head, truth),
-        decode_perfect_outputs(harness, head, mirrored(truth, width, harness.skeleton)),
+        decode_perfect_outputs(harness, head, mirrored(truth, width)),
     )
     if harness.config.predicts_unique():
         first, second = there.unique_keypoints, back.unique_keypoints
@@ -237,7 +236,7 @@ def check_codec_mirrors(subject: ComponentSubject) -> None:
         rows = torch.arange(len(best))
         first = there.keypoints[rows, best]
         # Left and right changed names when the labels were mirrored.
-        second = back.keypoints[rows, other][:, list(harness.skeleton.mirror_indices)]
+        second = back.keypoints[rows, other][:, list(SKELETON.mirror_indices)]
     off = (mirrored_points(first, width) - second).norm(dim=-1)
     allowed = max(_FLIP_TOLERANCE, measure_cell(head) / 10)
     demand(
@@ -251,7 +250,7 @@ def check_unlabelled_keypoints_do_not_count(subject: ComponentSubject) -> None:
     """The loss of images without any label is finite, forward and backward; divide by at least 1."""
     harness, head = build_head(subject)
     inputs = harness.inputs(2)
-    loss = total(head.loss(harness.run(head, inputs), nothing(2, harness.skeleton)))
+    loss = total(head.loss(harness.run(head, inputs), nothing(2)))
     demand(torch.isfinite(loss), "the loss of images without labels is not finite")
     # A constant 0 is allowed: there is nothing to learn from.
     if loss.requires_grad:
@@ -273,7 +272,7 @@ def check_keypoints_may_be_many_or_few(subject: ComponentSubject) -> None:
             # A head that needs several, such as one of limbs, may refuse.
             demand(skeleton is FEW_KEYPOINTS, f"it cannot be built with {skeleton.num_keypoints} keypoints")
             continue
-        count = harness.learned(skeleton).num_keypoints
+        count = skeleton.num_keypoints
         with torch.no_grad():
             outputs = harness.run(head, harness.inputs(1, skeleton=skeleton))
             loss = total(head.loss(outputs, harness.labels(1, 1, skeleton)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 from pose_core.errors import PoseError
 from pose_core.interfaces import BuildContext, Labels, Predictions
 from pose_core.specs import Feature
-from pose_core.specs.run import CENTRE
 from pose_core.structures import Skeleton
 from pose_core.testing.checks.examples import SIZE, SKELETON, labels
 from pose_core.testing.checks.project import resolved
@@ -227,23 +225,9 @@ class NeckHarness(_AfterFeatures, _MapsHarness):
 class HeadHarness(_AfterFeatures):
     """Feature maps in, named outputs out; learns labels of one animal an image."""
 
-    @property
-    def skeleton(self) -> Skeleton:
-        """What the head is tried with."""
-        return self.learned(SKELETON)
-
-    def learned(self, skeleton: Skeleton) -> Skeleton:
-        """What a head learns of a skeleton: all of it, or one point an animal."""
-        if not self.config.predicts_centres():
-            return skeleton
-        return replace(skeleton, keypoints=(CENTRE,), edges=(), symmetry=())
-
-    def context(self, skeleton: Skeleton) -> BuildContext:
-        return super().context(self.learned(skeleton))
-
     def labels(self, batch: int, animals: int, skeleton: Skeleton = SKELETON) -> Labels:
-        """Whole animals as the head learns them, see :func:`labels`."""
-        return labels(batch, animals, self.size, self.learned(skeleton))
+        """Whole animals within the input, see :func:`labels`."""
+        return labels(batch, animals, self.size, skeleton)
 
     def run(self, module: nn.Module, inputs: Inputs) -> dict[str, Tensor]:
         return dict(module(list(inputs.values())))

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, cast
+from typing import Literal
 
 from pydantic import Field, PositiveInt
 
-from pose_core.specs import (
-    AnyLoss,
-    AnyPredictor,
-    AnyTargetGenerator,
-    DeconvolutionHeadConfig,
-    HeatmapPredictorConfig,
-    StageConfig,
-)
+from pose_core.specs import HeatmapPredictorConfig, StageConfig
 
 HEATMAP = "heatmap"
-
-_DEFAULT_LOSSES: dict[str, Mapping[str, str | float]] = {HEATMAP: {"type": "heatmap/mse"}}
+"""The output of a head that centres are found in."""
 
 
 class CentresPredictorConfig(HeatmapPredictorConfig):
@@ -43,31 +34,12 @@ class CentresPredictorConfig(HeatmapPredictorConfig):
         "project has individuals; null: any, up to 100.",
     )
 
-    def limit(self, individuals: int) -> int:
-        """Maximum number of animals of an image."""
-        return individuals if self.max_animals == "project" else self.max_animals or 100
-
-
-class CentroidHeadConfig(DeconvolutionHeadConfig):
-    """One heatmap of the centres of all animals, made of one feature map."""
-
-    heatmap_output: ClassVar[str | None] = HEATMAP
-
-    target_generator: AnyTargetGenerator = Field(
-        cast(Any, {"type": "heatmap/gaussian"}), description="Centres -> the heatmap."
-    )
-    predictor: AnyPredictor = Field(
-        cast(Any, {"type": "centroid/centres"}), description="The heatmap -> animals with one keypoint."
-    )
-    losses: dict[str, AnyLoss] = Field(
-        cast(Any, _DEFAULT_LOSSES), description="By output; there is one, heatmap."
-    )
-
     def predicts_several(self) -> bool:
         return True
 
-    def predicts_centres(self) -> bool:
-        return True
+    def limit(self, individuals: int) -> int:
+        """Maximum number of animals of an image."""
+        return individuals if self.max_animals == "project" else self.max_animals or 100
 
 
 class CentresConfig(StageConfig):

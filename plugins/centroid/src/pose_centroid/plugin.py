@@ -26,14 +26,6 @@ def pose_plugin_info() -> PluginInfo:
 @hookimpl
 def pose_components() -> Iterable[ComponentSpec]:
     yield ComponentSpec(
-        "head",
-        "centroid",
-        config="pose_centroid.config:CentroidHeadConfig",
-        factory="pose_centroid.head:CentroidHead",
-        summary="One heatmap of the centres of all animals",
-        requires=("heatmap",),
-    )
-    yield ComponentSpec(
         "predictor",
         "centres",
         config="pose_centroid.config:CentresPredictorConfig",
@@ -81,5 +73,15 @@ def pose_recipes() -> Iterable[ModelRecipe]:
         "centroid_{backbone}",
         "centroid",
         "{backbone}; a heatmap of the centres of all animals",
-        {"model": {"heads": {"centroid": {"type": "centroid/centroid"}}}},
+        {
+            "model": {
+                "heads": {
+                    "centroid": {
+                        "type": "heatmap/heatmap",
+                        "location_refinement": False,
+                        "predictor": {"type": "centroid/centres"},
+                    }
+                }
+            }
+        },
     )

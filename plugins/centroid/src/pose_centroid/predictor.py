@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pose_centroid.config import HEATMAP, CentresPredictorConfig
+from pose_core.errors import ConfigError
 from pose_core.interfaces import BuildContext, Grid, Predictions, Predictor
 from pose_core.maps import find_peaks
 
@@ -15,11 +16,20 @@ from pose_core.maps import find_peaks
 class CentresPredictor(Predictor):
     """Local maxima, refined between cells by a Gaussian fitted around each.
 
-    An animal's score is the height of its peak, clipped to [0, 1].
+    The first stage of top-down models in SLEAP (Pereira et al. 2022), and the peaks of CenterNet (Zhou et al. 2019)
+    without its sizes. An animal's score is the height of its peak, clipped to [0, 1].
+
+    Raises:
+        ConfigError: the model learns several keypoints an animal.
     """
 
     def __init__(self, config: CentresPredictorConfig, context: BuildContext, grid: Grid) -> None:
         super().__init__(config, context, grid)
+        if context.skeleton.num_keypoints != 1:
+            raise ConfigError(
+                f"{config.type}: finds one point an animal, and this model learns "
+                f"{context.skeleton.num_keypoints} keypoints; use model.method: centroid"
+            )
         self.sigmoid = bool(config.sigmoid)
         self.config = config
         self.limit = config.limit(context.skeleton.num_individuals)
