@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pose_core.runs.run_folder import Run
     from pose_core.specs import RunSpec
     from pose_core.structures import Frame, Instances, LabelledDataset, LabelledImage, Skeleton
+    from pose_core.training.decided_config import make_config
     from pose_core.training.train_project import train
 
 _HOME = {
@@ -42,6 +43,7 @@ _HOME = {
     "import_model": "pose_core.runs.importing",
     "inspect_project": "pose_core.inspection.inspect_project",
     "load": "pose_core.prediction.estimator",
+    "make_config": "pose_core.training.decided_config",
     "train": "pose_core.training.train_project",
     "predict": "pose_core.prediction.predict",
 }
@@ -64,6 +66,7 @@ __all__ = [
     "import_model",
     "inspect_project",
     "load",
+    "make_config",
     "predict",
     "train",
 ]

@@ -21,7 +21,7 @@ Implementation = Callable[[], object]
 Definitions = Mapping[str, tuple[Any, ...]]
 
 COMMANDS = (
-    *("inspect", "train", "evaluate", "predict", "render", "import", "demo"),
+    *("inspect", "config", "train", "evaluate", "predict", "render", "import", "demo"),
     *("models", "detectors", "weights", "writers", "plugins", "show", "schema", "check", "cite", "licenses"),
 )
 """The commands of ``pose`` itself. They are named here, below the command line, since a plugin that claims

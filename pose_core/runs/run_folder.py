@@ -24,6 +24,7 @@ import yaml
 from typing_extensions import TypeVar
 
 from pose_core.catalog import get_catalog
+from pose_core.catalog.merge import ContentDict
 from pose_core.errors import RunError, argument, command
 from pose_core.escapes import escape_text
 from pose_core.io.files import disk_errors, make_folder, parse_json, write_whole
@@ -253,10 +254,15 @@ def _other_network(run: Run[RunBase], wanted: type[RunBase]) -> RunError:
 
 def dump_spec(spec: RunBase) -> str:
     """Write a spec as YAML, with every default."""
+    return yaml.safe_dump(list_content(spec), sort_keys=False, allow_unicode=True)
+
+
+def list_content(spec: RunBase) -> ContentDict:
+    """List the keys and values of a spec in the order of files, every default included."""
     content = spec.model_dump(mode="json")
     # What a reader of the file looks for stands on top.
     first = {name: content.pop(name) for name in ("version", "trains", "skeleton", "data")}
-    return yaml.safe_dump({**first, **content}, sort_keys=False, allow_unicode=True)
+    return {**first, **content}
 
 
 def environment() -> dict[str, object]:

@@ -27,7 +27,7 @@ from pose_core.structures import LabelledDataset
 from pose_core.training.default_model import choose_default_model
 from pose_core.training.written import Content, Written, make_project_layer, read_component, read_section
 
-_OF_THE_MACHINE = ("seed", "device", "workers", "cache", "loggers", "precision")
+OF_THE_MACHINE = ("seed", "device", "workers", "cache", "loggers", "precision")
 """Keys of ``train`` that hold for the networks under ``stages`` too, unless they say otherwise."""
 
 
@@ -239,7 +239,7 @@ def _stage(
     preprocess = read_section(model.get("preprocess"), "model.preprocess")
     centre: Content = {"centre": preprocess["centre"]} if "centre" in preprocess else {}
     train = read_section(written.content.get("train"), "train")
-    shared: Content = {"train": {key: train[key] for key in _OF_THE_MACHINE if key in train}}
+    shared: Content = {"train": {key: train[key] for key in OF_THE_MACHINE if key in train}}
     # Any other weights are of the model alone, but "none" means that nothing is downloaded at all.
     if train.get("weights") == NONE:
         shared["train"]["weights"] = NONE

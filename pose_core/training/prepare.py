@@ -63,7 +63,16 @@ def prepare(
     spec = share_time(decided.spec, options.seconds(), configured.trained)
     notes = [*overruled, *dataset.notes, *split.notes, *depth_notes, *decided.describe()]
     notes += _notes(spec, configured.notes)
-    return Prepared(spec, decided.dataset, split, tuple(notes), reader, configured.trained, dict(decided.why))
+    return Prepared(
+        spec,
+        decided.dataset,
+        split,
+        tuple(notes),
+        reader,
+        configured.trained,
+        dict(decided.why),
+        written.find_origins(spec.builds_on()),
+    )
 
 
 def _decide_bit_depth(spec: AnyRunSpec, dataset: LabelledDataset) -> tuple[AnyRunSpec, tuple[str, ...]]:

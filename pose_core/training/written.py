@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from pose_core.escapes import escape_name
 from pose_core.io.names import find_escaped
 from pose_core.specs import ReaderConfig, parse_component
 from pose_core.specs.resolve import Layer, parse_assignments, read_layer
-from pose_core.specs.validation_errors import OptionName
+from pose_core.specs.validation_errors import Loc, OptionName
 from pose_core.structures import LabelledDataset
 from pose_core.training.options import TrainOptions
 
@@ -64,6 +64,26 @@ class Written:
         """Find the place where a section was written, in brackets; empty where it is unknown."""
         found = [at for layer in self.layers for key, at in layer.origin.items() if key[: len(loc)] == loc]
         return f" ({found[0]})" if found else ""
+
+    def find_origins(self, stages: Iterable[str]) -> Mapping[Loc, str]:
+        """Find where each leaf of the configuration was written, by its path: its place, or the option.
+
+        Args:
+            stages: names of the networks that the model builds on, for which some options are meant, too.
+        """
+        shared = self.options.stage_layer()
+        content: Content = {"stages": dict.fromkeys(stages, shared.content)}
+        places = {("stages", name, *at): place for name in stages for at, place in shared.origin.items()}
+        for layer in self.layers:
+            content = merge(content, layer.content)
+            places.update(layer.origin)
+        # By leaf: a section's own line says nothing of a key that is not in it.
+        return {
+            leaf: places[leaf[:n]]
+            for leaf in _list_leaves(content)
+            for n in [next((n for n in range(len(leaf), 0, -1) if leaf[:n] in places), 0)]
+            if n
+        }
 
     def name_of(self, *loc: str) -> str:
         """Name a key for a message: by the option that set it, else by itself."""
@@ -132,6 +152,15 @@ def make_project_layer(dataset: LabelledDataset, source: Path) -> Layer:
             "metadata": dataset.metadata,
         }
     )
+
+
+def _list_leaves(content: object, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """List the paths of what is no section, empty sections included."""
+    if not isinstance(content, dict) or not content:
+        yield at
+        return
+    for key, value in content.items():
+        yield from _list_leaves(value, (*at, str(key)))
 
 
 def _below(layer: Layer, loc: tuple[str, ...]) -> Layer:
