@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from pose_core.catalog import available_detectors, available_models
+    from pose_core.catalog.registration import register
     from pose_core.errors import PoseError
     from pose_core.evaluation.run import evaluate
     from pose_core.hooks import hookimpl
@@ -46,6 +47,7 @@ _HOME = {
     "make_config": "pose_core.training.decided_config",
     "train": "pose_core.training.train_project",
     "predict": "pose_core.prediction.predict",
+    "register": "pose_core.catalog.registration",
 }
 
 __all__ = [
@@ -68,6 +70,7 @@ __all__ = [
     "load",
     "make_config",
     "predict",
+    "register",
     "train",
 ]
 
