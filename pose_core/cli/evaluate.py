@@ -50,6 +50,14 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="One setting of the run, for this evaluation, such as evaluation.pck=[0.1]; may be repeated.",
+        ),
+    ] = None,
     sources: dict[str, Path | bool | None],
     device: Annotated[
         str, typer.Option(metavar="DEVICE", help="Where to compute: auto, cpu, cuda, cuda:N or mps.")
@@ -74,11 +82,15 @@ def evaluate(
     # Command and function have one name, as 'pose NAME' and pose_core.NAME have it.
     from pose_core.evaluation.run import evaluate as measure
     from pose_core.runs.run_folder import Run
+    from pose_core.specs.resolve import parse_assignments
 
-    opened = Run.open(run)
+    changes = parse_assignments(assignments or [])
+    opened = Run.open(run).with_changes([changes])
     spec = _override_spec(opened, sigma or [], threshold)
     # No reporter of its own: that of the process was set in main.
-    result = measure(opened, split, data, device, batch_size, spec=spec, reporter=None, **sources)
+    result = measure(
+        opened, split, data, device, batch_size, spec=spec, settings=None, reporter=None, **sources
+    )
     if json:
         print_json(result.to_json())
         return

@@ -64,6 +64,32 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SCORE",
+            help="Keypoints with a lower score are reported as missing; by default as the run says.",
+            show_default=False,
+        ),
+    ] = None,
+    max_animals: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|none",
+            help="At most so many animals a frame, those with the highest scores; none: no limit. By default as "
+            "many as the project has.",
+            show_default=False,
+        ),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="One setting of the run, for this prediction, such as model.preprocess.scale=1; may be "
+            "repeated. What training has fixed is refused.",
+        ),
+    ] = None,
     frames: Annotated[
         str | None,
         typer.Option(
@@ -90,6 +116,7 @@ def predict(
     from pose_core.io.names import describe_counts
     from pose_core.io.video import NO_KEY_FRAME
     from pose_core.prediction.job import Outcome
+    from pose_core.specs.resolve import read_assignments
 
     reporter = TerminalReporter()
     failed: list[str] = []
@@ -129,8 +156,11 @@ def predict(
             device=device,
             batch_size=batch_size,
             overwrite=overwrite,
+            threshold=threshold,
+            max_animals=max_animals,
             follow=follow,
             crop=crop,
+            settings=read_assignments(assignments or []),
             frames=frames,
             reporter=reporter,
             finished=show,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import torch
 
@@ -36,6 +37,7 @@ from pose_core.pipeline.sources import ImageSource
 from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import PROVENANCE, Run
 from pose_core.specs import AnyRunSpec, DetectorRunSpec, EvaluationSpec, OptimizerSpec, RunBase, RunSpec
+from pose_core.specs.resolve import make_settings_layer
 from pose_core.structures import Frame, LabelledDataset
 
 SPLITS = ("train", "validation", "test")
@@ -67,6 +69,7 @@ def evaluate(
     batch_size: int | None = None,
     *,
     spec: EvaluationSpec | None = None,
+    settings: Mapping[str, Any] | None = None,
     reporter: Reporter | None = None,
     **sources: Source,
 ) -> EvaluationResult | DetectorResult:
@@ -87,6 +90,7 @@ def evaluate(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         batch_size: images a batch; the run's ``inference.batch_size`` by default.
         spec: sigmas, thresholds, resamplings; the run's ``evaluation`` by default.
+        settings: changes of the run's configuration by their keys, as of :func:`pose_core.load`.
         reporter: is told how far it is, in images.
         sources: as of :func:`pose_core.load`, and ``labelled_boxes=True``: the labelled boxes and nothing
             else.
@@ -101,6 +105,7 @@ def evaluate(
             source is unknown or not needed.
     """
     opened = run if isinstance(run, Run) else Run.open(run)
+    opened = opened.with_changes([make_settings_layer(settings)])
     project = None if data is None else Path(data)
     if isinstance(opened.spec, DetectorRunSpec):
         if given := [name for name, value in {**sources, "spec": spec}.items() if value not in (None, False)]:
@@ -129,7 +134,7 @@ def evaluate_poses(
     """Measure a pose network; see :func:`evaluate`."""
     # Labelled images are no sequence, of which one would say where to look in the next.
     inference = run.spec.inference.model_copy(update={"follow": False})
-    run = Run(run.path, run.spec.model_copy(update={"inference": inference}))
+    run = replace(run, spec=run.spec.model_copy(update={"inference": inference}))
     chosen = choose_device(device)
     first, labelled = labelled_sources(run, sources)
     images = split_images(run, split, data)
@@ -320,6 +325,8 @@ def report(
     unique = run.spec.model.predicts_unique()
     measured = measure(pairs, skeleton, spec, split=split, seed=run.spec.train.seed, unique=unique)
     notes = [*images.notes, *measured.result.notes]
+    if run.changed:
+        notes.append(f"not as the run says, but with {', '.join(run.changed)}")
     if (untrained := run.spec.untrained_keypoints) and not run.spec.model.learns_centres():
         notes.append(f"never predicted, as no training image has a label of it: {', '.join(untrained)}")
     if any(value is True for value in sources.values()):

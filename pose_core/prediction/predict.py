@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, DataError, VideoError, argument, readable
@@ -34,8 +34,11 @@ def predict(
     device: str = "auto",
     batch_size: int | None = None,
     overwrite: bool = False,
+    threshold: float | None = None,
+    max_animals: int | str | None = None,
     follow: bool | None = None,
     crop: GivenCrop = None,
+    settings: Mapping[str, Any] | None = None,
     frames: str | None = None,
     reporter: Reporter | None = None,
     finished: Finished | None = None,
@@ -55,8 +58,7 @@ def predict(
         device: as for :func:`pose_core.load`.
         batch_size: frames a batch; by default as the run says.
         overwrite: make results again that are there.
-        follow: as for :func:`pose_core.load`.
-        crop: as for :func:`pose_core.load`.
+        threshold, max_animals, follow, crop, settings: as for :func:`pose_core.load`.
         frames: which images of labelled projects: ``suggested`` for labelling next, or ``labelled``. By default
             the suggested ones of projects that are a file; given, every path is a project.
         reporter: is told how the work goes; of progress in frames, those of an earlier attempt included.
@@ -84,7 +86,17 @@ def predict(
     reporter = reporter or current_reporter()
     finished = finished or _note_failure(reporter)
     writer = find_writer(format)
-    estimator = load(run, device, batch_size, follow=follow, crop=crop, **sources)
+    estimator = load(
+        run,
+        device,
+        batch_size,
+        threshold=threshold,
+        max_animals=max_animals,
+        follow=follow,
+        crop=crop,
+        settings=settings,
+        **sources,
+    )
     jobs = _make_jobs(estimator, inputs, out, writer, reporter, chosen)
     for _, job in jobs:
         if isinstance(job, VideoError):

@@ -19,13 +19,13 @@ from pose_core.model.device import choose_device
 from pose_core.runs.run_folder import Run
 from pose_core.runs.start import NONE, run_of
 from pose_core.specs import CUSTOM, AnyRunSpec, DetectorConfig, DetectorRunSpec, parse_component
-from pose_core.specs.resolve import Layer, choose_model, resolve
+from pose_core.specs.resolve import Layer, choose_model, read_section, resolve
 from pose_core.specs.run import CENTRES, RunSpec, find_supplier, find_unneeded, stage_of_run
 from pose_core.specs.validation_errors import Loc
 from pose_core.specs.yaml_file import validate_as
 from pose_core.structures import LabelledDataset
 from pose_core.training.default_model import choose_default_model
-from pose_core.training.written import Content, Written, make_project_layer, read_component, read_section
+from pose_core.training.written import Content, Written, make_project_layer, read_component
 
 OF_THE_MACHINE = ("seed", "device", "workers", "cache", "loggers", "precision")
 """Keys of ``train`` that hold for the networks under ``stages`` too, unless they say otherwise."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pose_core.reporting import current_reporter
 from pose_core.runs.run_folder import list_content
 from pose_core.specs import AnyRunSpec
 from pose_core.specs.key_meanings import list_keys
+from pose_core.specs.resolve import write_value
 from pose_core.training.config_sources import Sources
 from pose_core.training.options import TrainOptions
 from pose_core.training.prepare import prepare
@@ -107,7 +107,7 @@ def make_config(
         model,
         networks={name: str(given) for name, given in networks.items() if given is not None},
         config=None if config is None else Path(config),
-        assignments=[f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()],
+        assignments=[f"{key}={write_value(value)}" for key, value in (settings or {}).items()],
         options=TrainOptions(weights, epochs, max_time, batch_size, device, devices, precision, seed),
         out=None if out is None else Path(out),
     )

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pose_core.catalog.merge import merge
-from pose_core.errors import ConfigError
 from pose_core.escapes import escape_name
 from pose_core.io.names import find_escaped
 from pose_core.specs import ReaderConfig, parse_component
-from pose_core.specs.resolve import Layer, parse_assignments, read_layer
+from pose_core.specs.resolve import Layer, parse_assignments, read_layer, read_section
 from pose_core.specs.validation_errors import Loc, OptionName
 from pose_core.structures import LabelledDataset
 from pose_core.training.options import TrainOptions
@@ -58,7 +57,7 @@ class Written:
 
     def below(self, *loc: str) -> tuple[Layer, ...]:
         """Take a section out of each layer."""
-        return tuple(_below(layer, loc) for layer in self.layers)
+        return tuple(layer.below(*loc) for layer in self.layers)
 
     def place(self, *loc: str) -> str:
         """Find the place where a section was written, in brackets; empty where it is unknown."""
@@ -161,24 +160,6 @@ def _list_leaves(content: object, at: tuple[str, ...] = ()) -> Iterator[tuple[st
         return
     for key, value in content.items():
         yield from _list_leaves(value, (*at, str(key)))
-
-
-def _below(layer: Layer, loc: tuple[str, ...]) -> Layer:
-    content: Any = layer.content
-    for depth, key in enumerate(loc):
-        content = read_section(content.get(key), ".".join(loc[: depth + 1]))
-    return Layer(
-        content, {at[len(loc) :]: place for at, place in layer.origin.items() if at[: len(loc)] == loc}
-    )
-
-
-def read_section(value: object, key: str) -> Content:
-    """A section of the configuration; empty where there is none."""
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ConfigError(f"{key}: must hold keys and values, not {value!r}")
-    return value
 
 
 def read_component(value: object, key: str) -> Content:
