@@ -54,13 +54,13 @@ def predict(
             show_default=False,
         ),
     ] = None,
-    crop: Annotated[
-        str | None,
+    region: Annotated[
+        list[str] | None,
         typer.Option(
-            metavar="X1,X2,Y1,Y2",
+            metavar="[NAME=]X1,Y1,X2,Y2",
             help="Predict this part of frames only, in whole pixels (X2 and Y2 are not in it); none: whole "
-            "frames. Results are in pixels of the whole frame. By default the crop of the project that the run "
-            "was trained on, for videos.",
+            "frames. Several with names (arenas of one video) give a result each. Results are in pixels of the "
+            "whole frame. By default the crop of the project that the run was trained on, for videos.",
             show_default=False,
         ),
     ] = None,
@@ -159,7 +159,7 @@ def predict(
             threshold=threshold,
             max_animals=max_animals,
             follow=follow,
-            crop=crop,
+            region=region,
             settings=read_assignments(assignments or []),
             frames=frames,
             reporter=reporter,
