@@ -15,12 +15,14 @@ from pose_core.cli.training_options import (
     Device,
     Devices,
     Epochs,
+    Keypoints,
     MaxTime,
     ModelName,
     Precision,
     Project,
     Seed,
     StartWeights,
+    split_names,
 )
 
 
@@ -44,6 +46,7 @@ def config(
     devices: Devices = None,
     precision: Precision = None,
     seed: Seed = None,
+    keypoints: Keypoints = None,
 ) -> None:
     """Write the whole configuration of a training before it starts.
 
@@ -66,7 +69,9 @@ def config(
         networks={name: given for name, given in sources.items() if given is not None},
         config=config,
         assignments=assignments or [],
-        options=TrainOptions(weights, epochs, max_time, batch_size, device, devices, precision, seed),
+        options=TrainOptions(
+            weights, epochs, max_time, batch_size, device, devices, precision, seed, split_names(keypoints)
+        ),
         out=out,
     )
     reporter = TerminalReporter()

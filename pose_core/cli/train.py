@@ -15,12 +15,14 @@ from pose_core.cli.training_options import (
     Device,
     Devices,
     Epochs,
+    Keypoints,
     MaxTime,
     ModelName,
     Precision,
     Project,
     Seed,
     StartWeights,
+    split_names,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ def train(
     devices: Devices = None,
     precision: Precision = None,
     seed: Seed = None,
+    keypoints: Keypoints = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on from the last checkpoint in --out; where there is none, start."),
@@ -79,7 +82,17 @@ def train(
             networks={name: given for name, given in sources.items() if given is not None},
             config=config,
             assignments=assignments or [],
-            options=TrainOptions(weights, epochs, max_time, batch_size, device, devices, precision, seed),
+            options=TrainOptions(
+                weights,
+                epochs,
+                max_time,
+                batch_size,
+                device,
+                devices,
+                precision,
+                seed,
+                split_names(keypoints),
+            ),
             resume=resume,
             reporter=reporter,
         )

@@ -74,3 +74,16 @@ Seed = Annotated[
         metavar="N", help="Seed of everything random: initial weights, split, order and augmentation."
     ),
 ]
+Keypoints = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,NAME",
+        help="Learn and measure these keypoints of the project only.",
+        show_default=False,
+    ),
+]
+
+
+def split_names(names: str | None) -> list[str] | None:
+    """Split names with commas between them."""
+    return None if names is None else [name.strip() for name in names.split(",") if name.strip()]

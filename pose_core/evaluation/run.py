@@ -13,6 +13,12 @@ import torch
 from pose_core.data.bit_depth import with_bit_depth
 from pose_core.data.boxes import CropRule
 from pose_core.data.fingerprint import data_hash
+from pose_core.data.keypoint_subset import (
+    select_in_frame,
+    select_in_image,
+    select_in_skeleton,
+    select_keypoints,
+)
 from pose_core.data.landmarks import with_skeleton
 from pose_core.data.learned_labels import learned_labels
 from pose_core.data.projects import read_project
@@ -265,6 +271,7 @@ def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> Spl
             f"{source}: the labelled project of this run is no longer there; pass {argument('data', 'PATH')}"
         )
     dataset = read_project(source, run.spec.data.reader)
+    dataset = select_keypoints(dataset, run.spec.data.keypoints, f"{source}: data.keypoints")
     dataset = with_bit_depth(dataset, run.spec.data.decided_bit_depth())
     _check_skeleton(run, dataset, source)
     dataset = with_skeleton(dataset, run.spec.skeleton)
@@ -322,9 +329,20 @@ def report(
     spec = spec if spec is not None else run.spec.evaluation
     dataset, skeleton = images.dataset, run.spec.finds
     pairs = [(dataset.images[row], frame) for row, frame in zip(images.rows, frames, strict=True)]
+    if spec.keypoints is not None:
+        whole, skeleton = skeleton, select_in_skeleton(skeleton, spec.keypoints, "evaluation.keypoints")
+        pairs = [
+            (select_in_image(image, whole, skeleton), select_in_frame(frame, whole, skeleton))
+            for image, frame in pairs
+        ]
+        if isinstance(spec.sigmas, Mapping):
+            kept = {name: sigma for name, sigma in spec.sigmas.items() if name in skeleton.keypoints}
+            spec = spec.model_copy(update={"sigmas": kept})
     unique = run.spec.model.predicts_unique()
     measured = measure(pairs, skeleton, spec, split=split, seed=run.spec.train.seed, unique=unique)
     notes = [*images.notes, *measured.result.notes]
+    if spec.keypoints is not None:
+        notes.append(f"of {', '.join((*skeleton.keypoints, *skeleton.unique_keypoints))} only")
     if run.changed:
         notes.append(f"not as the run says, but with {', '.join(run.changed)}")
     if (untrained := run.spec.untrained_keypoints) and not run.spec.model.learns_centres():

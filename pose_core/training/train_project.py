@@ -36,6 +36,7 @@ def train(
     devices: int | None = None,
     precision: str | None = None,
     seed: int | None = None,
+    keypoints: Sequence[str] | None = None,
     resume: bool = False,
     **networks: Path | str | None,
 ) -> Run[AnyRunSpec]:
@@ -56,6 +57,7 @@ def train(
         devices: number of devices; more than one train in as many processes.
         precision: ``32``, ``16-mixed`` or ``bf16-mixed``.
         seed: of initial weights, split, order and augmentation.
+        keypoints: names of those of the project that are learned; all by default.
         resume: go on from the last checkpoint in ``out``.
         networks: that the model builds on, by the name of what they supply: ``detector="ssdlite"`` trains one
             first, ``detector="runs/detector"`` takes a trained one. What is said of one of them in
@@ -74,7 +76,9 @@ def train(
         networks={name: str(given) for name, given in networks.items() if given is not None},
         config=None if config is None else Path(config),
         assignments=[f"{key}={write_value(value)}" for key, value in (settings or {}).items()],
-        options=TrainOptions(weights, epochs, max_time, batch_size, device, devices, precision, seed),
+        options=TrainOptions(
+            weights, epochs, max_time, batch_size, device, devices, precision, seed, keypoints
+        ),
         resume=resume,
     )
 

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from pose_core.catalog.merge import merge
+from pose_core.errors import ConfigError, argument
 from pose_core.escapes import escape_name
 from pose_core.io.names import find_escaped
 from pose_core.specs import ReaderConfig, parse_component
 from pose_core.specs.resolve import Layer, parse_assignments, read_layer, read_section
 from pose_core.specs.validation_errors import Loc, OptionName
-from pose_core.structures import LabelledDataset
+from pose_core.structures import LabelledDataset, Skeleton
 from pose_core.training.options import TrainOptions
 
 Content = dict[str, Any]
@@ -97,6 +98,21 @@ class Written:
             return None
         return parse_component("reader", ReaderConfig, reader, "data.reader")
 
+    def keypoints(self) -> tuple[tuple[str, ...] | None, str]:
+        """Find which keypoints are asked for, None for all; and what messages call the key.
+
+        Raises:
+            ConfigError: it is no list of names.
+        """
+        asked = read_section(self.content.get("data"), "data").get("keypoints")
+        name = self.name_of("data", "keypoints")
+        # Here and not only with the rest: it says what the project is that all else is checked against.
+        if asked is not None and not (
+            isinstance(asked, list) and asked and all(isinstance(a, str) for a in asked)
+        ):
+            raise ConfigError(f"{name}: must be a list of names of keypoints, not {asked!r}")
+        return None if asked is None else tuple(asked), name
+
     def for_project(self, dataset: LabelledDataset, source: Path) -> tuple[Written, list[str]]:
         """Drop what a file says about another project, as the config.yaml of a run does; with a note on that.
 
@@ -151,6 +167,26 @@ def make_project_layer(dataset: LabelledDataset, source: Path) -> Layer:
             "metadata": dataset.metadata,
         }
     )
+
+
+def check_skeleton(skeleton: Skeleton, dataset: LabelledDataset) -> None:
+    """Refuse a skeleton that says something else than the labels do.
+
+    Raises:
+        ConfigError: keypoints or animals differ.
+    """
+    for key in ("keypoints", "unique_keypoints"):
+        said, there = getattr(skeleton, key), getattr(dataset.skeleton, key)
+        if said != there:
+            raise ConfigError(
+                f"skeleton.{key}: the labels have {', '.join(there) or 'none'}, not {', '.join(said) or 'none'}; "
+                f"leave it out, or choose some of them with {argument('keypoints')}"
+            )
+    if skeleton.num_individuals < dataset.skeleton.num_individuals:
+        raise ConfigError(
+            f"skeleton.individuals: the labels have {dataset.skeleton.num_individuals}, and here are "
+            f"{skeleton.num_individuals}; leave it out"
+        )
 
 
 def _list_leaves(content: object, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
