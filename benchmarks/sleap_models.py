@@ -1,10 +1,10 @@
 """SLEAP's model types for several animals, each a small U-Net trained from scratch on two and on four crossing
 animals.
 
-    python benchmarks/sleap_models.py FOLDER [--animals 2 4] [--minutes 8] [--scenes 6] [--frames 240]
+    python benchmarks/sleap_models.py FOLDER [--animals 2 4] [--minutes 4] [--scenes 6] [--frames 240]
 
-Takes up to 7 times ``--minutes`` for each number of animals on 2 CPU cores, and prints every command that it
-runs. What is in FOLDER already is not made again. ``--train`` adds options to each training.
+Takes up to 5 times ``--minutes`` for each number of animals on 2 CPU cores, since there are five networks. Prints
+every command that it runs; what is in FOLDER already is not made again. ``--train`` adds options to each training.
 
 Animals of 11 keypoints and about 60 pixels, which cross and hide each other in scenes of 256 x 256 pixels.
 Each has a coat of its own, the same in every scene, so that it can be told from the others.
@@ -47,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--animals", type=int, nargs="+", default=[2, 4])
-    parser.add_argument("--minutes", type=float, default=8, help="of each training, evaluation not counted")
+    parser.add_argument("--minutes", type=float, default=4, help="of training for each network")
     parser.add_argument("--scenes", type=int, default=6)
     parser.add_argument("--frames", type=int, default=240, help="of each scene")
     parser.add_argument("--train", default="", metavar="OPTIONS", help="further options of every training")
@@ -60,7 +60,8 @@ def main() -> None:
             write(folder / "data", animals, options.scenes, options.frames)
         for kind, (run, chosen) in TRAININGS.items():
             if not (folder / run).is_dir():
-                limit = f"--max-time {60 * options.minutes:.0f}s"
+                networks = 2 if "--centroid centroid_unet" in chosen else 1
+                limit = f"--max-time {60 * options.minutes * networks:.0f}s"
                 pose(folder, f"train data --model {chosen} --out {run} {limit} {options.train}")
             metrics = json.loads(pose(folder, f"evaluate {run} --json"))
             rows.append(row(animals, kind, metrics, folder / run))

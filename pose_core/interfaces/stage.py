@@ -251,6 +251,9 @@ class StageContext:
         file: what its supplier was given, where that is a file.
         labels: the labelled images that are evaluated, by frame number, where its supplier takes labels.
         before: the stages that supply what it needs, and those before them.
+        inner: the stages that predict with the run that its supplier was given, where that run has networks of its
+            own that it builds on: a top-down model with its detector or centroid model. :class:`EarlierStages`
+            runs them.
     """
 
     skeleton: Skeleton
@@ -269,6 +272,7 @@ class StageContext:
     file: Path | None = None
     labels: Sequence[LabelledImage] | None = None
     before: Sequence[Stage] = field(default=())
+    inner: Sequence[Stage] = field(default=())
 
     def whole_frames(self) -> FrameNetwork:
         """The network that sees whole frames.
