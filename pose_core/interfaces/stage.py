@@ -253,6 +253,9 @@ class StageContext:
         file: what its supplier was given, where that is a file.
         labels: the labelled images that are evaluated, by frame number, where its supplier takes labels.
         before: the stages that supply what it needs, and those before them.
+        inner: the stages that predict with the run that its supplier was given, where that run has networks of its
+            own that it builds on: a top-down model with its detector or centroid model. :class:`EarlierStages`
+            runs them.
     """
 
     skeleton: Skeleton
@@ -271,6 +274,7 @@ class StageContext:
     file: Path | None = None
     labels: Sequence[LabelledImage] | None = None
     before: Sequence[Stage] = field(default=())
+    inner: Sequence[Stage] = field(default=())
 
     @property
     def keypoint_thresholds(self) -> FloatArray:

@@ -21,7 +21,7 @@ from pose_core.catalog.merge import ContentDict, merge
 from pose_core.definitions import Content
 from pose_core.errors import ConfigError, argument, command, setting
 from pose_core.hooks import MethodSpec
-from pose_core.specs.extra_heads import extra_heads, make_note, with_heads
+from pose_core.specs.extra_heads import extra_heads, make_note, refuse_unsuited, with_heads
 from pose_core.specs.run import RunSpec
 from pose_core.specs.validation_errors import Loc, OptionName
 from pose_core.specs.yaml_file import parse_yaml, read_yaml, validate
@@ -228,7 +228,8 @@ def resolve(
             them.
 
     Raises:
-        ConfigError: one line that names the key, the reason and where it was written.
+        ConfigError: one line that names the key, the reason and where it was written; or that the model does
+            not suit the project.
     """
     content: ContentDict = {}
     presets = model.layers if model is not None else ()
@@ -244,6 +245,8 @@ def resolve(
         _check_mappings(layer, content)
         content = merge(content, layer.content)
         origin.update(layer.origin)
+    if model is not None:
+        refuse_unsuited(model, content)
     extra = extra_heads(content, [layer.content for layer in user]) if model is not None else {}
     content = with_heads(content, extra, [*presets, data.content, *(layer.content for layer in user)], origin)
     # Once more, above the user: a file may name the model by its bare name, and the run keeps the full one.
