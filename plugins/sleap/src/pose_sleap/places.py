@@ -11,10 +11,10 @@ import numpy as np
 from pose_core.errors import DataError, VideoError, listed, setting
 from pose_core.io.files import is_file
 from pose_core.io.images import read_image_size
-from pose_core.io.names import FileFinder
+from pose_core.io.names import FileFinder, shorten_names
 from pose_core.io.video import open_video
 from pose_core.structures import EmbeddedImage, ImageFile, ImageReference, IntArray, VideoFrame
-from pose_sleap.slp_videos import SlpVideo, shorten_names
+from pose_sleap.slp_videos import SlpVideo
 from pose_sleap.stored_images import StoredImages
 
 
