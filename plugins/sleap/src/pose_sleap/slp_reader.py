@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +70,19 @@ class SlpReader(Reader):
                 f"{path}: {there}; label or correct some in SLEAP"
                 + (f", or read predictions as labels: {option}" if predicted_only else "")
             )
+        with _without_collection():
+            return self._make_dataset(path, videos, tracks, labels, suggestions, same)
+
+    def _make_dataset(
+        self,
+        path: Path,
+        videos: list[SlpVideo],
+        tracks: list[str],
+        labels: Labels,
+        suggestions: IntArray,
+        same: IntArray,
+    ) -> LabelledDataset:
+        """Make the records of all images."""
         finder = PlaceFinder(path, videos, self.config.videos, self.config.type)
         places = finder.find(labels.places)
         notes = [f"{path}: {line}" for line in labels.notes]
@@ -135,6 +151,18 @@ class SlpReader(Reader):
         return read_stored(path, key)
 
 
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Leave out the search for cyclic garbage, which would go through all records again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def _find_same(videos: list[SlpVideo]) -> IntArray:
     """For each video the first that is the same one: merged projects may list a video twice."""
     first: dict[str, int] = {}
@@ -153,12 +181,15 @@ def _make_images(labels: Labels, identity: IntArray, places: list[Place | None])
     boxes = keypoint_boxes(labels.points)
     present = labels.scores > 0
     means = labels.scores.sum(axis=1) / np.maximum(present.sum(axis=1), 1)
-    scores = means.astype(np.float32)
-    occluded = np.zeros(labels.points.shape[:2], bool)
-    areas = np.full(len(labels.points), np.nan, np.float32)
-    unnamed = np.zeros(len(labels.points), np.float32)
+    counts = np.diff(labels.bounds)
+    most = int(counts.max(initial=0))
+    # The same of all images: the first rows of these.
+    occluded = np.zeros((most, labels.points.shape[1]), bool)
+    areas = np.full(most, np.nan, np.float32)
+    same = [(occluded[:count], areas[:count]) for count in range(most + 1)]
     unique = np.zeros((0, 2), np.float32)
     ignore = np.zeros((0, 4), np.float32)
+    scores, named = means.astype(np.float32), (identity >= 0).astype(np.float32)
     bounds = labels.bounds.tolist()
     images = []
     # Instances.from_keypoints for each of 20,000 frames would take ten times as long as all the rest.
@@ -166,6 +197,7 @@ def _make_images(labels: Labels, identity: IntArray, places: list[Place | None])
         if place is None:
             continue
         rows = slice(bounds[i], bounds[i + 1])
+        hidden, unknown = same[bounds[i + 1] - bounds[i]]
         animals = Instances(
             labels.points[rows],
             labels.scores[rows],
@@ -173,19 +205,7 @@ def _make_images(labels: Labels, identity: IntArray, places: list[Place | None])
             boxes[rows],
             identity[rows],
             labels.track[rows],
-            unnamed[rows],
+            named[rows],
         )
-        images.append(
-            LabelledImage(
-                place.image,
-                place.name,
-                place.width,
-                place.height,
-                animals,
-                occluded[rows],
-                unique,
-                areas[rows],
-                ignore,
-            )
-        )
+        images.append(LabelledImage(*place, animals, hidden, unique, unknown, ignore))
     return tuple(images)
