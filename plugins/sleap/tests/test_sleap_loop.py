@@ -6,11 +6,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import h5py
 import numpy as np
 import pytest
 from pose_sleap.slp_file import open_slp
-from slp_projects import Animal, SlpProject, embedded_video, media_video
+from slp_projects import Animal, SlpProject, embedded_video, image_video, media_video
 from tiny_run import make_run
 from typer.testing import CliRunner
 
@@ -117,10 +118,71 @@ def test_a_project_without_suggestions_says_what_to_do(
     path = project.write(tmp_path / "lab.slp")
     with pytest.raises(DataError, match=r"no images are suggested .* frames=labelled, or name its videos"):
         pose_core.predict(run, path, tmp_path / "out", device="cpu")
-    with pytest.raises(ConfigError, match="frames=some: must be suggested or labelled"):
+    with pytest.raises(ConfigError, match="frames=some: must be suggested, labelled, or ranges of frames"):
         pose_core.predict(run, path, tmp_path / "out", device="cpu", frames="some")
     result = CliRunner().invoke(
         app, ["predict", str(run), str(path), "--out", str(tmp_path / "out"), "--frames", "labelled"]
     )
     assert result.exit_code == 0, result.output
     assert (tmp_path / "out" / "lab.parquet").exists()
+
+
+def test_ranges_of_the_videos_come_back_at_their_places(
+    run: Path, project: SlpProject, tmp_path: Path
+) -> None:
+    path = project.write(tmp_path / "lab.slp")
+    options = ["--frames", "9-10,two.mp4:0-1", "--format", "slp", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, ["predict", str(run), str(path), *options, "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    made = tmp_path / "out" / "lab.predictions.slp"
+    # 9 of the second video is one of the project's suggestions, the others are in no list of it.
+    assert places(made) == [(0, 9), (0, 10), (1, 0), (1, 1), (1, 9), (1, 10)]
+    assert videos(made) == videos(path)
+    shown = [frame.image for frame in open_predictions(made)]
+    assert shown[2] == "/lab/two.mp4 frame 0"
+
+
+def test_ranges_of_lists_of_images(run: Path, project: SlpProject, tmp_path: Path) -> None:
+    names = [tmp_path / f"{i}.png" for i in range(4)]
+    for i, name in enumerate(names):
+        cv2.imwrite(str(name), draw_number(i, 64, 48))
+    project.videos = [image_video([f"/gone/{name.name}" for name in names])]
+    project.frames, project.suggestions = [(0, 0, [Animal(P)])], []
+    path = project.write(tmp_path / "lab.slp")
+    (outcome,) = pose_core.predict(run, path, tmp_path / "out", format="slp", device="cpu", frames="1-3")
+    assert outcome is not None
+    assert places(outcome.result) == [(0, 1), (0, 2), (0, 3)]
+
+
+@pytest.mark.parametrize(
+    ("frames", "message"),
+    [
+        ("5-20", r"lab.slp: refers to frame 20 of .*one.mp4, which has 12; the first is 0"),
+        ("0-999999999999", r"lab.slp: refers to frame 999999999999 of .*, which has 12"),
+        ("clip.mp4:1-2", "clip.mp4 is the name of none of its videos, which are one.mp4, two.mp4"),
+        ("7-3", "frames=7-3: must be suggested, labelled, or ranges of frames such as 100-200"),
+        ("1-2,", "must be suggested, labelled, or ranges"),
+    ],
+)
+def test_ranges_that_are_not_there(
+    run: Path, project: SlpProject, tmp_path: Path, frames: str, message: str
+) -> None:
+    path = project.write(tmp_path / "lab.slp")
+    with pytest.raises((ConfigError, DataError), match=message) as caught:
+        pose_core.predict(run, path, tmp_path / "out", format="slp", device="cpu", frames=frames)
+    assert "\n" not in str(caught.value)
+
+
+def test_ranges_of_a_package_are_those_that_it_holds(run: Path, project: SlpProject, tmp_path: Path) -> None:
+    frames = {i: draw_number(i, 64, 48) for i in (2, 3, 7)}
+    project.embedded, project.attributes = {0: frames}, {"channel_order": "RGB"}
+    project.videos = [embedded_video(0, project.videos[0], 2)]
+    project.frames, project.suggestions = project.frames[:1], []
+    path = project.write(tmp_path / "lab.pkg.slp")
+    options = {"format": "slp", "device": "cpu", "overwrite": True}
+    (outcome,) = pose_core.predict(run, path, tmp_path / "out", frames="2-3", **options)
+    assert outcome is not None
+    assert places(outcome.result) == [(0, 2), (0, 3)]
+    for wanted, message in (("2-7", "holds images of 3 of the 6 frames 2-7"), ("7-8", "no image of frame 8")):
+        with pytest.raises(DataError, match=message):
+            pose_core.predict(run, path, tmp_path / "out", frames=wanted, **options)

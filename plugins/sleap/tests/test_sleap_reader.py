@@ -373,7 +373,7 @@ def test_several_skeletons_need_a_choice(project: SlpProject, tmp_path: Path) ->
 def test_a_missing_video_is_named_with_what_to_do(project: SlpProject, tmp_path: Path, video: Path) -> None:
     video.rename(tmp_path / "renamed.mp4")
     message = refused(project.write(tmp_path / "a.slp"))
-    assert f"video {video} (2 labelled frames) is missing, looked for in {tmp_path};" in message
+    assert f"video {video} (2 frames) is missing, looked for in {tmp_path};" in message
     assert "with embedded images (.pkg.slp), which needs no video" in message
     assert "data.reader.videos" in message
     (tmp_path / "videos").mkdir()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import gc
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,15 +20,16 @@ from pose_core.structures import (
     LabelledDataset,
     LabelledImage,
     Skeleton,
+    VideoRange,
     keypoint_boxes,
 )
 from pose_sleap.config import SlpReaderConfig
 from pose_sleap.individuals import find_individuals
 from pose_sleap.places import Place, PlaceFinder
-from pose_sleap.project_frames import ProjectFrames
+from pose_sleap.project_frames import ProjectFrames, find_ranges
 from pose_sleap.slp_file import EXTENSION, join_places, open_slp
 from pose_sleap.slp_labels import Labels, choose_labels
-from pose_sleap.slp_videos import SlpVideo, parse_videos
+from pose_sleap.slp_videos import SlpVideo, find_same, parse_videos
 from pose_sleap.stored_images import read_stored
 
 
@@ -57,7 +57,7 @@ class SlpReader(Reader):
         """
         with open_slp(path) as slp:
             videos, tracks = parse_videos(slp), slp.tracks
-            same = _find_same(videos)
+            same = find_same(videos)
             labels = choose_labels(slp, self.config.labels, self.config.skeleton, same)
             suggestions = slp.read_suggestions()
             predicted_only = slp.has_predictions
@@ -137,6 +137,14 @@ class SlpReader(Reader):
             place.image for (place, _), new in zip(frames.places, frames.suggested, strict=True) if new
         )
 
+    def find_frames(self, path: Path, ranges: Sequence[VideoRange]) -> tuple[ImageReference, ...]:
+        """Find ranges of frames; a video is named as its frames are (``clip.mp4``), or by the end of its path.
+
+        Raises:
+            DataError: as :meth:`read`; or there are no such frames.
+        """
+        return find_ranges(path, ranges, self.config.videos, self.config.type)
+
     @classmethod
     def open_embedded(cls, path: Path, key: str) -> bytes | ByteArray:
         """Read an image that is embedded in a .pkg.slp file.
@@ -161,13 +169,6 @@ def _without_collection() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
-
-
-def _find_same(videos: list[SlpVideo]) -> IntArray:
-    """For each video the first that is the same one: merged projects may list a video twice."""
-    first: dict[str, int] = {}
-    keys = [json.dumps([video.kind, video.files, video.dataset]) for video in videos]
-    return np.array([first.setdefault(key, i) for i, key in enumerate(keys)], np.int64)
 
 
 def _count_waiting(suggestions: IntArray, labelled: IntArray, same: IntArray) -> int:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from pose_core.io.hdf5 import read_text_attribute
+from pose_core.structures import IntArray
 from pose_sleap.slp_file import SlpFile
 
 Kind = Literal["video", "images", "stored", "stack"]
@@ -107,3 +110,10 @@ def _read_source(content: dict[str, Any], dataset: str, slp: SlpFile) -> tuple[s
     inner = found.get("source_video")
     files = _read_files(inner if isinstance(inner, dict) else found)
     return () if files == (".",) else files
+
+
+def find_same(videos: list[SlpVideo]) -> IntArray:
+    """For each video the first that is the same one: merged projects may list a video twice."""
+    first: dict[str, int] = {}
+    keys = [json.dumps([video.kind, video.files, video.dataset]) for video in videos]
+    return np.array([first.setdefault(key, i) for i, key in enumerate(keys)], np.int64)
