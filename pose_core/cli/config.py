@@ -21,6 +21,7 @@ from pose_core.cli.training_options import (
     Project,
     Seed,
     StartWeights,
+    TestData,
 )
 
 
@@ -44,6 +45,7 @@ def config(
     devices: Devices = None,
     precision: Precision = None,
     seed: Seed = None,
+    test_data: TestData = None,
 ) -> None:
     """Write the whole configuration of a training before it starts.
 
@@ -66,7 +68,9 @@ def config(
         networks={name: given for name, given in sources.items() if given is not None},
         config=config,
         assignments=assignments or [],
-        options=TrainOptions(weights, epochs, max_time, batch_size, device, devices, precision, seed),
+        options=TrainOptions(
+            weights, epochs, max_time, batch_size, device, devices, precision, seed, test_data
+        ),
         out=out,
     )
     reporter = TerminalReporter()

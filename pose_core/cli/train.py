@@ -21,6 +21,7 @@ from pose_core.cli.training_options import (
     Project,
     Seed,
     StartWeights,
+    TestData,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def train(
     devices: Devices = None,
     precision: Precision = None,
     seed: Seed = None,
+    test_data: TestData = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on from the last checkpoint in --out; where there is none, start."),
@@ -79,7 +81,9 @@ def train(
             networks={name: given for name, given in sources.items() if given is not None},
             config=config,
             assignments=assignments or [],
-            options=TrainOptions(weights, epochs, max_time, batch_size, device, devices, precision, seed),
+            options=TrainOptions(
+                weights, epochs, max_time, batch_size, device, devices, precision, seed, test_data
+            ),
             resume=resume,
             reporter=reporter,
         )

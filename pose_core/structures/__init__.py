@@ -23,6 +23,7 @@ from pose_core.structures.labelled import (
     ImageReference,
     LabelledDataset,
     LabelledImage,
+    ProjectSplit,
     VideoFrame,
 )
 from pose_core.structures.region import Region
@@ -41,6 +42,7 @@ __all__ = [
     "IntArray",
     "LabelledDataset",
     "LabelledImage",
+    "ProjectSplit",
     "Region",
     "Skeleton",
     "VideoFrame",

@@ -86,13 +86,14 @@ def make_config(
     devices: int | None = None,
     precision: str | None = None,
     seed: int | None = None,
+    test_data: Path | str | None = None,
     **networks: Path | str | None,
 ) -> DecidedConfig:
     """Decide the whole configuration of a training without starting it; ``pose config`` in Python.
 
     Args:
         project, model, config, settings, weights, epochs, max_time, batch_size, device, devices, precision, seed,
-            networks: as of :func:`pose_core.train`.
+            test_data, networks: as of :func:`pose_core.train`.
         out: file that gets the configuration as YAML, to be changed by hand and given to ``config`` of
             :func:`pose_core.train`.
 
@@ -108,7 +109,9 @@ def make_config(
         networks={name: str(given) for name, given in networks.items() if given is not None},
         config=None if config is None else Path(config),
         assignments=[f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()],
-        options=TrainOptions(weights, epochs, max_time, batch_size, device, devices, precision, seed),
+        options=TrainOptions(
+            weights, epochs, max_time, batch_size, device, devices, precision, seed, test_data
+        ),
         out=None if out is None else Path(out),
     )
     for note in found.notes:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from pose_core.errors import argument
 from pose_core.specs.resolve import Layer, make_option_layer
 from pose_core.specs.train import Seconds
 from pose_core.specs.validation_errors import validate_option
+
+_KEYS = {"test_data": "data.test_source"}
+"""Keys of options that are not of the same name in ``train``."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class TrainOptions:
         epochs, batch_size: of each network that is trained.
         max_time: of all of them, divided evenly: seconds, or a text such as ``10m``.
         device, devices, precision, seed: of each of them.
+        test_data: another labelled project, whose images are the test images.
     """
 
     weights: str | None = None
@@ -32,11 +37,12 @@ class TrainOptions:
     devices: int | None = None
     precision: str | None = None
     seed: int | None = None
+    test_data: Path | str | None = None
 
     def layer(self) -> Layer:
         """Make the layer of the network that the command names."""
         return make_option_layer(
-            (argument(name), f"train.{name}", value) for name, value in self._given().items()
+            (argument(name), _KEYS.get(name, f"train.{name}"), value) for name, value in self._given().items()
         )
 
     def stage_layer(self) -> Layer:
@@ -58,4 +64,10 @@ class TrainOptions:
         return float(validate_option(argument("max_time"), self.max_time, Seconds))
 
     def _given(self) -> Mapping[str, object]:
-        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        # A configuration holds plain values.
+        return {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in given.items()
+            if value is not None
+        }
