@@ -18,7 +18,7 @@ _ARRAYS = {
         (f"{package}.multiarray", "scalar"),
         (f"{package}.numeric", "_frombuffer"),
     )
-} | {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}
+} | {("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode"), ("__builtin__", "bytes")}
 """What numpy's arrays name in a pickle."""
 
 

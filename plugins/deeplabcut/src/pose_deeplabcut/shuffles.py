@@ -190,9 +190,9 @@ def _decode_scalar(scalar: Inert) -> int:
 
 
 def _decode(data: object, kind: object) -> list[int]:
-    # Protocols below 3 write bytes as text with a call that decodes it.
-    if isinstance(data, Inert) and data.name == "encode" and data.arguments:
-        data = data.arguments[0]
+    # Protocols below 3 write bytes as text with a call that decodes it, and none as a call without arguments.
+    if isinstance(data, Inert) and data.name in ("encode", "bytes"):
+        data = data.arguments[0] if data.arguments else b""
     if isinstance(data, str):
         data = data.encode("latin1", errors="replace")
     if not isinstance(data, (bytes, bytearray)) or not isinstance(kind, Inert) or kind.name != "dtype":
