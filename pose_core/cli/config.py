@@ -22,6 +22,7 @@ from pose_core.cli.training_options import (
     Project,
     Seed,
     StartWeights,
+    TestData,
     split_names,
 )
 
@@ -47,6 +48,7 @@ def config(
     precision: Precision = None,
     seed: Seed = None,
     keypoints: Keypoints = None,
+    test_data: TestData = None,
 ) -> None:
     """Write the whole configuration of a training before it starts.
 
@@ -70,7 +72,16 @@ def config(
         config=config,
         assignments=assignments or [],
         options=TrainOptions(
-            weights, epochs, max_time, batch_size, device, devices, precision, seed, split_names(keypoints)
+            weights,
+            epochs,
+            max_time,
+            batch_size,
+            device,
+            devices,
+            precision,
+            seed,
+            split_names(keypoints),
+            test_data,
         ),
         out=out,
     )

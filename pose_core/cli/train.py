@@ -22,6 +22,7 @@ from pose_core.cli.training_options import (
     Project,
     Seed,
     StartWeights,
+    TestData,
     split_names,
 )
 
@@ -48,6 +49,7 @@ def train(
     precision: Precision = None,
     seed: Seed = None,
     keypoints: Keypoints = None,
+    test_data: TestData = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on from the last checkpoint in --out; where there is none, start."),
@@ -92,6 +94,7 @@ def train(
                 precision,
                 seed,
                 split_names(keypoints),
+                test_data,
             ),
             resume=resume,
             reporter=reporter,

@@ -10,6 +10,13 @@ import typer
 Project = Annotated[
     Path, typer.Argument(metavar="DATA", help="The labelled project: its folder or its file.")
 ]
+TestData = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE|PROJECT",
+        help="Another labelled project, whose images are the test images; it has the same keypoints.",
+    ),
+]
 ModelName = Annotated[
     str | None,
     typer.Option(

@@ -20,7 +20,7 @@ from pose_core.interfaces import Reader
 from pose_core.io.files import is_file
 from pose_core.io.images import describe_many, read_image_header
 from pose_core.specs import ReaderConfig
-from pose_core.structures import ImageFile, ImageReference, LabelledDataset, VideoRange
+from pose_core.structures import ImageFile, ImageReference, LabelledDataset, ProjectSplit, VideoRange
 
 _IMAGES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".mp4", ".avi", ".mov", ".mkv"})
 _LOOKED_AT = 1000
@@ -87,6 +87,36 @@ def find_frames(path: Path, ranges: Sequence[VideoRange]) -> tuple[ImageReferenc
         DataError: as :func:`read_with`; or there are no such frames.
     """
     return _make_reader(path, None)[1].find_frames(path, ranges)
+
+
+def find_splits(path: Path, reader: ReaderConfig | None = None) -> tuple[str, ...]:
+    """Find the splits that a project brings with it, the one to be taken by default last.
+
+    Raises:
+        DataError: as :func:`read_with`.
+        PluginError: the reader is broken.
+    """
+    return tuple(_make_reader(path, reader)[1].find_splits(path))
+
+
+def read_split(path: Path, name: str, reader: ReaderConfig | None = None) -> ProjectSplit:
+    """Read one of the splits that :func:`find_splits` finds.
+
+    Raises:
+        DataError: as :func:`read_with`, or the split cannot be read.
+        PluginError: the reader is broken.
+    """
+    component, made, _ = _make_reader(path, reader)
+    split = made.read_split(path, name)
+    if not isinstance(split, ProjectSplit):
+        raise PluginError(
+            f"reader {component.full_name!r} returned {type(split).__name__}, not a ProjectSplit"
+        )
+    # As the names of the images themselves, see read_with.
+    train, test, validation = (
+        tuple(map(escape_text, names)) for names in (split.train, split.test, split.validation)
+    )
+    return ProjectSplit(train, test, validation, split.notes)
 
 
 def _make_reader(path: Path, reader: ReaderConfig | None) -> tuple[Component, Reader, tuple[str, ...]]:

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from pose_core.errors import ConfigError, DataError
+from pose_core.errors import ConfigError, DataError, setting
 from pose_core.io.names import NameIndex
 from pose_core.specs import SplitSpec
 from pose_core.specs.yaml_file import read_yaml
-from pose_core.structures import LabelledDataset, LabelledImage
+from pose_core.structures import LabelledDataset, LabelledImage, ProjectSplit
 
 _PARTS = ("train", "validation", "test")
+LEARNED = ("train", "validation")
+"""Parts that a network has seen: it learned from the one, and was chosen by the other."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,14 @@ class Split:
     notes: tuple[str, ...] = ()
 
 
-def make_split(dataset: LabelledDataset, spec: SplitSpec, seed: int, *, boxes: bool = False) -> Split:
+def make_split(
+    dataset: LabelledDataset,
+    spec: SplitSpec,
+    seed: int,
+    *,
+    boxes: bool = False,
+    brought: ProjectSplit | None = None,
+) -> Split:
     """Divide the images that have a label (see :func:`is_labelled`); the others are left out with a note.
 
     By fractions, images are drawn singly at random. Neighbouring frames of a video look alike, so a test on
@@ -46,14 +55,19 @@ def make_split(dataset: LabelledDataset, spec: SplitSpec, seed: int, *, boxes: b
     By file, every part is the list of image names given there; images in none of the lists are left out with
     a note.
 
+    By the project's own split, images are divided as it says; a part that it does not name is drawn from its
+    training images by the fraction of that part.
+
     Args:
         dataset: the project.
         spec: fractions or file.
         seed: of the draw, where ``spec.seed`` does not say another.
         boxes: whether boxes are all that the network needs, as a detector or one of centres does.
+        brought: the project's own split, where that is taken.
 
     Raises:
-        DataError: no image has a labelled keypoint, nor, where those will do, a box.
+        DataError: no image has a labelled keypoint, nor, where those will do, a box; or the project's split
+            leaves nothing to train on or names an image twice.
         ConfigError: the file cannot be read, names an unknown image or names one twice.
     """
     usable = [row for row, image in enumerate(dataset.images) if is_labelled(image)]
@@ -62,11 +76,15 @@ def make_split(dataset: LabelledDataset, spec: SplitSpec, seed: int, *, boxes: b
     notes = []
     if left_out := len(dataset.images) - len(usable):
         notes.append(f"{left_out} of {len(dataset.images)} images have no labelled keypoint and are left out")
+    seed = seed if spec.seed is None else spec.seed
     if spec.file is not None:
         parts, more = _split_by_file(dataset, frozenset(usable), Path(spec.file))
         notes += more
+    elif brought is not None:
+        parts, more = _split_as_brought(dataset, frozenset(usable), brought, spec, seed)
+        notes += more
     else:
-        parts = _split_by_fractions(dataset, usable, spec, seed if spec.seed is None else spec.seed)
+        parts = _split_by_fractions(dataset, usable, spec, seed)
         for part, fraction in (("validation", spec.validation), ("test", spec.test)):
             if fraction and not parts[part]:
                 notes.append(f"too few images ({len(usable)}) for a {part} part; label more")
@@ -145,6 +163,49 @@ def _split_by_file(
         )
     if unnamed := sum(dataset.images[row].name not in owner for row in usable):
         notes.append(f"{unnamed} labelled images are named in none of the lists of {path} and are left out")
+    return parts, tuple(notes)
+
+
+def _split_as_brought(
+    dataset: LabelledDataset, usable: frozenset[int], brought: ProjectSplit, spec: SplitSpec, seed: int
+) -> tuple[dict[str, list[int]], tuple[str, ...]]:
+    rows = {image.name: row for row, image in enumerate(dataset.images)}
+    index = NameIndex(rows)
+    parts: dict[str, list[int]] = {part: [] for part in _PARTS}
+    owner: dict[int, str] = {}
+    gone: list[str] = []
+    for part in _PARTS:
+        for listed in getattr(brought, part):
+            meant = index.match(listed)
+            if len(meant) != 1:
+                gone.append(listed)
+                continue
+            row = rows[meant[0]]
+            if row in owner:
+                raise DataError(
+                    f"{dataset.root}: its own split has image {meant[0]!r} in {owner[row]} and in {part}; "
+                    f"{setting('data.split.name=null')} draws one by fractions"
+                )
+            owner[row] = part
+            if row in usable:
+                parts[part].append(row)
+    for part in ("train", "test"):
+        if getattr(brought, part) and not parts[part]:
+            raise DataError(
+                f"{dataset.root}: its own split names {len(getattr(brought, part))} {part} images, none of which "
+                f"has a label now; {setting('data.split.name=null')} draws one by fractions"
+            )
+    notes = list(brought.notes)
+    if gone:
+        notes.append(f"{len(gone)} images of the project's split have no label now, the first is {gone[0]}")
+    if left := len(usable - set(owner)):
+        notes.append(f"{left} labelled images are in no part of the project's split and are left out")
+    # What the project does not say is drawn from what it trains on: its test images stay test images.
+    drawn = SplitSpec(
+        test=0.0 if parts["test"] else spec.test, validation=0.0 if parts["validation"] else spec.validation
+    )
+    for part, found in _split_by_fractions(dataset, parts["train"], drawn, seed).items():
+        parts[part] = found if part == "train" else parts[part] + found
     return parts, tuple(notes)
 
 

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import torch
 
-from pose_core.data.bit_depth import with_bit_depth
 from pose_core.data.boxes import CropRule
-from pose_core.data.fingerprint import data_hash
-from pose_core.data.keypoint_subset import (
-    select_in_frame,
-    select_in_image,
-    select_in_skeleton,
-    select_keypoints,
-)
-from pose_core.data.landmarks import with_skeleton
-from pose_core.data.learned_labels import learned_labels
-from pose_core.data.projects import read_project
-from pose_core.data.split import is_labelled
-from pose_core.errors import ConfigError, DataError, RunError, argument
+from pose_core.data.keypoint_subset import select_in_frame, select_in_image, select_in_skeleton
+from pose_core.errors import ConfigError, DataError
 from pose_core.escapes import escape_name
 from pose_core.evaluation.boxes import DetectorResult, measure_boxes
 from pose_core.evaluation.metrics import measure
 from pose_core.evaluation.output import write_folder, writing
 from pose_core.evaluation.results import EvaluationResult
+from pose_core.evaluation.split_images import SplitImages, split_images
 from pose_core.interfaces import PredictionsHeader
-from pose_core.io.names import find_escaped
 from pose_core.model.device import choose_device
 from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.plan import (
@@ -41,30 +30,12 @@ from pose_core.pipeline.plan import (
 )
 from pose_core.pipeline.sources import ImageSource
 from pose_core.reporting import Reporter, current_reporter
-from pose_core.runs.run_folder import PROVENANCE, Run
-from pose_core.specs import AnyRunSpec, DetectorRunSpec, EvaluationSpec, OptimizerSpec, RunBase, RunSpec
+from pose_core.runs.run_folder import Run
+from pose_core.specs import AnyRunSpec, DetectorRunSpec, EvaluationSpec, OptimizerSpec, RunSpec
 from pose_core.specs.resolve import make_settings_layer
-from pose_core.structures import Frame, LabelledDataset
+from pose_core.structures import Frame
 
-SPLITS = ("train", "validation", "test")
-ALL = "all"
-"""Every labelled image, whatever it was used for."""
 FOLDER = "evaluation"
-
-
-@dataclass(frozen=True)
-class SplitImages:
-    """The images of one split.
-
-    Attributes:
-        dataset: the labelled project as it is now.
-        rows: of ``dataset.images``.
-        notes: how the project differs from what the run was trained with.
-    """
-
-    dataset: LabelledDataset
-    rows: tuple[int, ...]
-    notes: tuple[str, ...]
 
 
 def evaluate(
@@ -226,81 +197,6 @@ def _name_metrics(split: str, sources: Mapping[str, Source]) -> str:
     return "-".join([split, *(name for name, value in sources.items() if value is True)]).replace("_", "-")
 
 
-def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> SplitImages:
-    """Read the project and find the images of a split by their names.
-
-    Args:
-        run: whose ``provenance.json`` names them.
-        split: which part; ``all`` for every labelled image.
-        data: where the project is now; by default where it was at training.
-
-    Raises:
-        ConfigError: there is no split of that name.
-        RunError: the run does not say its split.
-        DataError: the data are gone, are other data, or the split has no images.
-    """
-    if split not in (*SPLITS, ALL):
-        raise ConfigError(f"split {split!r} is unknown; write {', '.join(SPLITS)} or {ALL}")
-    parts = run.provenance.get("split")
-    parts = parts if isinstance(parts, dict) else {}
-    names = parts.get(split) if split != ALL else [ALL]
-    if not isinstance(names, list):
-        raise RunError(
-            f"{run.path / PROVENANCE}: does not name the images of the {split} split; the file is damaged"
-        )
-    if not names:
-        others = [f"{part} ({len(parts[part])} images)" for part in SPLITS if parts.get(part)]
-        if not others:
-            raise DataError(
-                f"{run.path}: does not know which images it was trained on; "
-                f"{argument('split', ALL)} measures it on every "
-                f"labelled image of the project ({argument('data', 'PATH')})"
-            )
-        raise DataError(
-            f"{run.path}: the {split} split has no images; there are {', '.join(others)}. "
-            f"data.split.{split} sets its size at training"
-        )
-    source = data if data is not None else find_escaped(run.spec.data.source)
-    if not source.exists():
-        if data is not None:
-            raise DataError(
-                f"{source}: no such folder or file; {argument('data')} must name the labelled project of the "
-                "run"
-            )
-        raise DataError(
-            f"{source}: the labelled project of this run is no longer there; pass {argument('data', 'PATH')}"
-        )
-    dataset = read_project(source, run.spec.data.reader)
-    dataset = select_keypoints(dataset, run.spec.data.keypoints, f"{source}: data.keypoints")
-    dataset = with_bit_depth(dataset, run.spec.data.decided_bit_depth())
-    _check_skeleton(run, dataset, source)
-    dataset = with_skeleton(dataset, run.spec.skeleton)
-    if split == ALL:
-        rows = tuple(row for row, image in enumerate(dataset.images) if is_labelled(image))
-        if not rows:
-            raise DataError(f"{source}: no image has a labelled keypoint; nothing to evaluate")
-        note = "these are all labelled images, those included that the network was trained on"
-        return SplitImages(_learned(dataset, run), rows, (note,))
-    # By name: rows shift when images are added to the project after the training.
-    at = {image.name: row for row, image in enumerate(dataset.images)}
-    if gone := [name for name in names if name not in at]:
-        raise DataError(
-            f"{source}: {len(gone)} of the {len(names)} images of the {split} split are not in it, the first "
-            f"is {gone[0]}; pass {argument('data', 'PATH')} of the project that the run was trained on"
-        )
-    notes = []
-    if data_hash(dataset) != run.provenance.get("data_hash"):
-        notes.append(
-            "the labels or images of the project have changed since training; the split is by image names"
-        )
-    return SplitImages(_learned(dataset, run), tuple(at[name] for name in names), tuple(notes))
-
-
-def _learned(dataset: LabelledDataset, run: Run[RunBase]) -> LabelledDataset:
-    """The labels as the network of the run learned them."""
-    return learned_labels(dataset, run.spec) if isinstance(run.spec, RunSpec) else dataset
-
-
 def report(
     run: Run,
     images: SplitImages,
@@ -371,15 +267,3 @@ def report(
         result = replace(measured.result, notes=tuple(notes), plots=plots, folder=escape_name(folder))
         run.update_metrics(**{name: result.to_json()})
     return result
-
-
-def _check_skeleton(run: Run[RunBase], dataset: LabelledDataset, source: Path) -> None:
-    for what in ("keypoints", "unique_keypoints"):
-        trained, here = getattr(run.spec.skeleton, what), getattr(dataset.skeleton, what)
-        if tuple(trained) != tuple(here):
-            raise DataError(
-                f"{source}: its {what.replace('_', ' ')} are {', '.join(here) or 'none'}, but the run was "
-                "trained on "
-                f"{', '.join(trained) or 'none'}; pass {argument('data', 'PATH')} of the "
-                f"project that the run was trained on"
-            )

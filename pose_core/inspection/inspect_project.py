@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pose_core.data.landmarks import tell_landmarks
 from pose_core.data.projects import read_with
+from pose_core.data.split import LEARNED
 from pose_core.errors import ConfigError, PoseError, argument, command, readable
 from pose_core.inspection.label_counts import LabelSummary, summarize_labels
 from pose_core.inspection.suspicions import KINDS, Suspicion, find_suspicions
@@ -104,11 +105,12 @@ class ProjectReport:
         if self.decisions is not None:
             prepared = self.decisions.prepared
             split = prepared.split
+            learned = {part: len(getattr(split, part)) for part in LEARNED}
             content["decisions"] = {
                 "config": prepared.spec.model_dump(mode="json"),
                 "notes": list(prepared.notes),
                 "why": dict(prepared.decisions),
-                "split": {k: len(getattr(split, k)) for k in ("train", "validation", "test")},
+                "split": {**learned, "test": len(prepared.test_names)},
                 "estimates": {
                     name: {
                         "device": e.device,
@@ -256,7 +258,7 @@ def _describe_decisions(decisions: Decisions) -> list[tuple[str, str]]:
     mirrored = f"{100 * augmentation['flip']:.0f} % mirrored" if augmentation["flip"] else "not mirrored"
     height, width = preprocess.get("size") or augmentation["crop"]["size"]
     scaled = "" if preprocess.get("size") else f"frames scaled by {preprocess.get('scale', 1):g}, windows of "
-    parts = {part: len(getattr(split, part)) for part in ("train", "validation", "test")}
+    parts = {part: len(getattr(split, part)) for part in LEARNED} | {"test": len(prepared.test_names)}
     lines = {
         "model": chosen[0].removeprefix("model: ") if chosen else spec.name,
         "split": f"{parts['train']} training, {parts['validation']} validation and {parts['test']} test images",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pose_core.errors import PluginError
 from pose_core.specs import ImporterConfig
+from pose_core.structures import ProjectSplit
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +42,16 @@ class Imported:
         detector: that of a top-down model, where there is one.
         notes: one line for each thing the user should know (what differs from the original by design ...).
         provenance: what is worth keeping about its origin; plain values, stored in the run.
+        split: the images that it was trained on and those that were held out, by the names that the reader of
+            the labelled project gives them; None where the files do not say. ``pose evaluate`` measures on the
+            test images, and tells which of others were trained on.
     """
 
     network: ImportedNetwork
     detector: ImportedNetwork | None = None
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    split: ProjectSplit | None = None
 
 
 class Importer(ABC):

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from pose_core.errors import DataError, PluginError
 from pose_core.specs import ReaderConfig
-from pose_core.structures import ByteArray, ImageReference, LabelledDataset, VideoRange
+from pose_core.structures import ByteArray, ImageReference, LabelledDataset, ProjectSplit, VideoRange
 
 
 class Reader(ABC):
@@ -73,6 +73,33 @@ class Reader(ABC):
         raise DataError(
             f"{path}: of this format no ranges of frames are found ({ranges[0]}); name the videos themselves"
         )
+
+    def find_splits(self, path: Path) -> tuple[str, ...]:
+        """Find the splits into training and test images that the project brings with it.
+
+        Training takes the last one, unless the user asks for another by its name or for a split of his own. By
+        default there are none; formats that have them override this and :meth:`read_split`.
+
+        Returns:
+            their names, each once, the one to be taken by default last (the newest, say). Cheap: what is in
+            them is read by :meth:`read_split`.
+
+        Raises:
+            DataError: as :meth:`read`.
+        """
+        return ()
+
+    def read_split(self, path: Path, name: str) -> ProjectSplit:
+        """Read one of the splits that :meth:`find_splits` names.
+
+        Returns:
+            names of images, as :meth:`read` gives them. Images that were labelled after the split was made may
+            be put into ``train`` with a line in ``notes``; labelled images that it does not name are left out.
+
+        Raises:
+            DataError: it cannot be read; the message names the file.
+        """
+        raise PluginError(f"{type(self).__name__} brings no splits, but {name!r} of {path} was asked for")
 
     @classmethod
     def open_embedded(cls, path: Path, key: str) -> bytes | ByteArray:

@@ -10,7 +10,10 @@ from typing import TypeVar
 from torch import Tensor, nn
 
 from pose_core.catalog import get_catalog
-from pose_core.errors import ConfigError, PluginError, RunError
+from pose_core.data.fingerprint import hash_image
+from pose_core.data.projects import read_project
+from pose_core.data.split import LEARNED
+from pose_core.errors import ConfigError, DataError, PluginError, RunError
 from pose_core.interfaces import (
     Imported,
     ImportedNetwork,
@@ -18,6 +21,7 @@ from pose_core.interfaces import (
     describe_non_finite,
     find_non_finite,
 )
+from pose_core.io.names import find_escaped
 from pose_core.model.build import build_model
 from pose_core.model.detector import DetectorModel
 from pose_core.model.weights import load_into
@@ -27,10 +31,9 @@ from pose_core.runs.run_folder import STAGES, Run
 from pose_core.specs import DetectorRunSpec, ImporterConfig, RunSpec, parse_component
 from pose_core.specs.run import RunBase, stage_of_run
 from pose_core.specs.yaml_file import validate_as
+from pose_core.structures import ProjectSplit
 
 S = TypeVar("S", bound=RunBase)
-
-_NO_SPLIT: Mapping[str, list[str]] = {"train": [], "validation": [], "test": []}
 
 
 @dataclass(frozen=True)
@@ -109,14 +112,21 @@ def import_model(
             f"{found.network.source}: importer {settings.type} made no usable run of it: {error}"
         ) from None
 
-    notes = (*found.notes, *describe_crops(spec.data))
+    split = found.split if found.split is not None else ProjectSplit(())
+    hashes, more = _hash_learned(spec, split)
+    notes = (*found.notes, *split.notes, *more, *describe_crops(spec.data))
     provenance = {
         "imported": {"by": settings.type, **found.provenance},
         # Null rather than absent: unknown, as another tool does not say.
         "seed": None,
         "data_hash": None,
         "data": spec.data.source,
-        "split": _NO_SPLIT,
+        "split": {
+            "train": list(split.train),
+            "validation": list(split.validation),
+            "test": list(split.test),
+        },
+        "image_hashes": hashes,
         "notes": list(notes),
     }
     for name, (its_spec, finds) in stages.items():
@@ -126,6 +136,22 @@ def import_model(
     run = Run.create(out, spec, provenance)
     run.save_weights(model.state_dict(), training={"imported": True})
     return ImportedRun(run, notes, sum(p.numel() for p in model.parameters()))
+
+
+def _hash_learned(spec: RunSpec, split: ProjectSplit) -> tuple[dict[str, list[str]], list[str]]:
+    """Hash the images that a network was trained on, by which they are told under other names; with notes."""
+    names = {part: getattr(split, part) for part in LEARNED}
+    if not any(names.values()):
+        return {}, ["the files do not say which images the network was trained on"]
+    try:
+        dataset = read_project(find_escaped(spec.data.source), spec.data.reader)
+    except DataError as error:
+        return {}, [f"images that it was trained on are known by their names only: {error}"]
+    images = {image.name: image.image for image in dataset.images}
+    hashes = {
+        part: [hash_image(images[name]) for name in own if name in images] for part, own in names.items()
+    }
+    return hashes, []
 
 
 def _spec(network: ImportedNetwork, kind: type[S], importer: str) -> S:

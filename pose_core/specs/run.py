@@ -50,11 +50,19 @@ class SplitSpec(Spec):
         description="YAML file with lists 'train', 'validation' and 'test' of image names, instead of "
         "fractions.",
     )
+    name: str | None = Field(
+        "auto",
+        min_length=1,
+        description="Split that the project brings with it, by its name or the end of it; auto: the newest of "
+        "the project, where it has one and neither 'test' nor 'file' says otherwise; null: by fractions.",
+    )
 
     @model_validator(mode="after")
     def _something_is_left(self) -> SplitSpec:
         if self.test + self.validation >= 1:
             raise PydanticCustomError("split", "test and validation leave nothing to train on")
+        if self.file is not None and self.name not in (None, "auto"):
+            raise PydanticCustomError("split", "file and name are two splits; set one of them to null")
         return self
 
 
@@ -72,6 +80,11 @@ class DataSpec(Spec):
         "project.",
     )
     split: SplitSpec = Field(default_factory=SplitSpec)
+    test_source: str | None = Field(
+        None,
+        description="Another labelled project, whose images are the test images; null: they are among those "
+        "of the source.",
+    )
     bit_depth: Annotated[int, Field(ge=9, le=16)] | Literal["auto"] | None = Field(
         "auto",
         description="Bits that samples of 16-bit images and videos use where the files do not say: 12 for "

@@ -23,6 +23,7 @@ from pose_core.structures.labelled import (
     ImageReference,
     LabelledDataset,
     LabelledImage,
+    ProjectSplit,
     VideoFrame,
     VideoRange,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "IntArray",
     "LabelledDataset",
     "LabelledImage",
+    "ProjectSplit",
     "Region",
     "Skeleton",
     "VideoFrame",

@@ -178,6 +178,24 @@ class LabelledImage:
         )
 
 
+@dataclass(frozen=True)
+class ProjectSplit:
+    """A split that a labelled project brings with it, by the names of its images.
+
+    Attributes:
+        train: images to train on.
+        test: images that the project holds out; where there are none, a fraction of ``train`` is drawn.
+        validation: images that choose the best weights; where there are none, a fraction of ``train`` is
+            drawn.
+        notes: one line for each thing that the user should know about the split.
+    """
+
+    train: tuple[str, ...]
+    test: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class LabelledDataset:
     """A labelled project as a reader returns it.

@@ -36,6 +36,8 @@ class Sources:
     def name(self, key: Key) -> str:
         """Say where a value comes from, in a few words."""
         loc, decisions = key.loc, self._prepared.decisions
+        if loc[-3:] == ("data", "split", "name") and (why := decisions.get(".".join(loc))):
+            return f"the project: {why}"
         # The labels come first: what the user wrote as auto is decided by them all the same.
         for n in range(len(loc), 0, -1):
             if why := decisions.get(".".join(loc[:n])):

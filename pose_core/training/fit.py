@@ -16,8 +16,9 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
 from pose_core.data.batches import PlainBatches, collate, init_worker
-from pose_core.data.fingerprint import data_hash
+from pose_core.data.fingerprint import data_hash, hash_image
 from pose_core.data.samples import ImageSamples
+from pose_core.data.split import LEARNED
 from pose_core.errors import ConfigError, PoseError, RunError, argument
 from pose_core.escapes import escape_name
 from pose_core.io.files import disk_errors
@@ -45,7 +46,7 @@ from pose_core.training.schedule_callback import ScheduleCallback
 from pose_core.training.task import TASKS, Task
 
 _TRAIN_MAY_CHANGE = "train.(epochs|max_time|device|workers|cache|loggers)"
-_MAY_CHANGE = re.compile(rf"data\.source|(stages\.[^.]+\.)*{_TRAIN_MAY_CHANGE}(\..*)?")
+_MAY_CHANGE = re.compile(rf"data\.(test_)?source|(stages\.[^.]+\.)*{_TRAIN_MAY_CHANGE}(\..*)?")
 """Keys that may differ between a run and its resumption."""
 
 S = TypeVar("S", bound=RunBase)
@@ -201,16 +202,24 @@ def _load_batches(
 
 def _describe_origin(prepared: Prepared[Any]) -> dict[str, Any]:
     images = prepared.dataset.images
-    names = {
-        part: [images[i].name for i in getattr(prepared.split, part)]
-        for part in ("train", "validation", "test")
-    }
+    learned = {part: [images[i] for i in getattr(prepared.split, part)] for part in LEARNED}
+    held_out = prepared.held_out
+    other = {}
+    if held_out is not None:
+        other = {"test_data": escape_name(held_out.source.resolve()), "test_data_hash": held_out.data_hash}
     return {
         "seed": prepared.spec.train.seed,
         "data_hash": data_hash(prepared.dataset),
         "data": escape_name(prepared.dataset.root.resolve()),
         "reader": prepared.reader,
-        "split": names,
+        "split": {
+            **{part: [image.name for image in found] for part, found in learned.items()},
+            "test": list(prepared.test_names),
+        },
+        "image_hashes": {
+            part: [hash_image(image.image) for image in found] for part, found in learned.items()
+        },
+        **other,
         "notes": list(prepared.notes),
         "decisions": dict(prepared.decisions),
     }

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from pose_core.errors import argument
 from pose_core.specs.resolve import Layer, make_option_layer
 from pose_core.specs.train import Seconds
 from pose_core.specs.validation_errors import validate_option
+
+_KEYS = {"keypoints": "data.keypoints", "test_data": "data.test_source"}
+"""Keys of options that are not of the same name in ``train``."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class TrainOptions:
         max_time: of all of them, divided evenly: seconds, or a text such as ``10m``.
         device, devices, precision, seed: of each of them.
         keypoints: names of those of the project that are learned.
+        test_data: another labelled project, whose images are the test images.
     """
 
     weights: str | None = None
@@ -34,12 +39,13 @@ class TrainOptions:
     precision: str | None = None
     seed: int | None = None
     keypoints: Sequence[str] | None = None
+    test_data: Path | str | None = None
 
     def layer(self) -> Layer:
         """Make the layer of the network that the command names."""
-        own = ((argument(name), f"train.{name}", value) for name, value in self._given().items())
-        keypoints = None if self.keypoints is None else list(self.keypoints)
-        return make_option_layer((*own, (argument("keypoints"), "data.keypoints", keypoints)))
+        return make_option_layer(
+            (argument(name), _KEYS.get(name, f"train.{name}"), value) for name, value in self._given().items()
+        )
 
     def stage_layer(self) -> Layer:
         """Make the layer of the networks that it builds on."""
@@ -60,5 +66,14 @@ class TrainOptions:
         return float(validate_option(argument("max_time"), self.max_time, Seconds))
 
     def _given(self) -> Mapping[str, object]:
-        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "keypoints"}
-        return {name: value for name, value in given.items() if value is not None}
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        # A configuration holds plain values.
+        return {
+            name: str(value)
+            if isinstance(value, Path)
+            else list(value)
+            if isinstance(value, tuple)
+            else value
+            for name, value in given.items()
+            if value is not None
+        }

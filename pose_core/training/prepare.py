@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pose_core.data.augment import Augmenter
 from pose_core.data.bit_depth import decide_bit_depth, with_bit_depth
+from pose_core.data.held_out import HeldOutProject, leave_out_held, read_held_out
 from pose_core.data.keypoint_subset import select_keypoints
 from pose_core.data.mirroring import describe_pairs
+from pose_core.data.project_splits import (
+    AUTO,
+    ChosenSplit,
+    choose_project_split,
+    without_test,
+)
 from pose_core.data.projects import read_with
 from pose_core.data.split import Split, make_split
+from pose_core.errors import ConfigError, argument
+from pose_core.escapes import escape_name
+from pose_core.io.names import find_escaped
 from pose_core.runs.crop_notes import describe_crops
 from pose_core.specs import AnyRunSpec, RunSpec
 from pose_core.specs.extra_heads import find_needs
@@ -60,11 +71,15 @@ def prepare(
     configured = configure(written, dataset, source, model, networks or {})
     spec, depth_notes = _decide_bit_depth(configured.spec, dataset)
     dataset = with_bit_depth(dataset, spec.data.decided_bit_depth())
-    split = _split(dataset, spec)
+    spec, held_out = _read_held_out(spec, dataset, options)
+    spec, chosen = _choose_split(spec, written, source)
+    split = _split(dataset, spec, chosen, held_out)
     decided = decide(spec, dataset, split)
     spec = share_time(decided.spec, options.seconds(), configured.trained)
-    notes = [*overruled, *dataset.notes, *split.notes, *depth_notes, *decided.describe()]
+    from_held_out = held_out.notes if held_out is not None else ()
+    notes = [*overruled, *dataset.notes, *from_held_out, *split.notes, *depth_notes, *decided.describe()]
     notes += _notes(spec, configured.notes)
+    why = {"data.split.name": chosen.why} if chosen.why else {}
     return Prepared(
         spec,
         decided.dataset,
@@ -72,8 +87,9 @@ def prepare(
         tuple(notes),
         reader,
         configured.trained,
-        dict(decided.why),
+        {**decided.why, **why},
         written.find_origins(spec.builds_on()),
+        held_out,
     )
 
 
@@ -85,10 +101,44 @@ def _decide_bit_depth(spec: AnyRunSpec, dataset: LabelledDataset) -> tuple[AnyRu
     return spec.model_copy(update={"data": data}), notes
 
 
-def _split(dataset: LabelledDataset, spec: AnyRunSpec) -> Split:
-    seed = spec.train.seed if spec.data.split.seed is None else spec.data.split.seed
+def _read_held_out(
+    spec: AnyRunSpec, dataset: LabelledDataset, options: TrainOptions
+) -> tuple[AnyRunSpec, HeldOutProject | None]:
+    """Read the project of the test images, if it is another; its place is written in full into the spec."""
+    if spec.data.test_source is None:
+        return spec, None
+    source = find_escaped(spec.data.test_source)
+    if not source.exists():
+        option = argument("test_data") if options.test_data else "data.test_source"
+        raise ConfigError(f"{option}: {source}: no such file or folder; name a labelled project")
+    # A fraction of the source for the test has no meaning any more.
+    split = spec.data.split.model_copy(update={"test": 0.0})
+    data = spec.data.model_copy(update={"test_source": escape_name(source.resolve()), "split": split})
+    return spec.model_copy(update={"data": data}), read_held_out(source, dataset, spec.data.keypoints)
+
+
+def _choose_split(spec: AnyRunSpec, written: Written, source: Path) -> tuple[AnyRunSpec, ChosenSplit]:
+    """Take the project's own split where the user says nothing else, and write its name into the spec."""
+    asked = spec.data.split
+    if asked.name == AUTO and written.says_split():
+        asked = asked.model_copy(update={"name": None})
+    chosen = choose_project_split(source, spec.data.reader, asked)
+    data = spec.data.model_copy(update={"split": asked.model_copy(update={"name": chosen.name})})
+    return spec.model_copy(update={"data": data}), chosen
+
+
+def _split(
+    dataset: LabelledDataset, spec: AnyRunSpec, chosen: ChosenSplit, held_out: HeldOutProject | None
+) -> Split:
     boxes = not isinstance(spec, RunSpec) or spec.model.learns_centres()
-    return make_split(dataset, spec.data.split, seed, boxes=boxes)
+    brought = chosen.split
+    if brought is not None and held_out is not None:
+        brought = without_test(brought)
+    split = make_split(dataset, spec.data.split, spec.train.seed, boxes=boxes, brought=brought)
+    if brought is not None:
+        about = f": {chosen.why}" if chosen.why else ""
+        split = replace(split, notes=(f"split {chosen.name} of the project{about}", *split.notes))
+    return split if held_out is None else leave_out_held(split, dataset, held_out)
 
 
 def _notes(spec: AnyRunSpec, added: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Generic
 
 from typing_extensions import TypeVar
 
+from pose_core.data.held_out import HeldOutProject
 from pose_core.data.split import Split
 from pose_core.runs.run_folder import Run
 from pose_core.specs import AnyRunSpec, RunBase, RunSpec
@@ -32,6 +33,7 @@ class Prepared(Generic[S]):
             The others in ``spec.stages`` are trained with it.
         decisions: why keys that were ``auto`` have their values, by key.
         origins: where the user wrote the keys of the configuration, by their paths.
+        held_out: the project of the test images, where it is another; ``split.test`` is empty then.
     """
 
     spec: S
@@ -42,6 +44,14 @@ class Prepared(Generic[S]):
     trained: Mapping[str, Run[AnyRunSpec]] = field(default_factory=dict)
     decisions: Mapping[str, str] = field(default_factory=dict)
     origins: Mapping[Loc, str] = field(default_factory=dict)
+    held_out: HeldOutProject | None = None
+
+    @property
+    def test_names(self) -> tuple[str, ...]:
+        """Names of the test images, in the project that they are of."""
+        if self.held_out is not None:
+            return self.held_out.names
+        return tuple(self.dataset.images[row].name for row in self.split.test)
 
     def stages(self) -> dict[str, Prepared[AnyRunSpec]]:
         """Prepare the networks that the model builds on."""
@@ -57,8 +67,9 @@ class Prepared(Generic[S]):
                 decisions={
                     key.removeprefix(f"stages.{name}."): why
                     for key, why in self.decisions.items()
-                    if key.startswith((f"stages.{name}.", "skeleton."))
+                    if key.startswith((f"stages.{name}.", "skeleton.", "data."))
                 },
+                held_out=self.held_out,
             )
             for name in names
         }

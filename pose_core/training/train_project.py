@@ -37,6 +37,7 @@ def train(
     precision: str | None = None,
     seed: int | None = None,
     keypoints: Sequence[str] | None = None,
+    test_data: Path | str | None = None,
     resume: bool = False,
     **networks: Path | str | None,
 ) -> Run[AnyRunSpec]:
@@ -58,6 +59,7 @@ def train(
         precision: ``32``, ``16-mixed`` or ``bf16-mixed``.
         seed: of initial weights, split, order and augmentation.
         keypoints: names of those of the project that are learned; all by default.
+        test_data: another labelled project, whose images are the test images; it has the same keypoints.
         resume: go on from the last checkpoint in ``out``.
         networks: that the model builds on, by the name of what they supply: ``detector="ssdlite"`` trains one
             first, ``detector="runs/detector"`` takes a trained one. What is said of one of them in
@@ -77,7 +79,7 @@ def train(
         config=None if config is None else Path(config),
         assignments=[f"{key}={write_value(value)}" for key, value in (settings or {}).items()],
         options=TrainOptions(
-            weights, epochs, max_time, batch_size, device, devices, precision, seed, keypoints
+            weights, epochs, max_time, batch_size, device, devices, precision, seed, keypoints, test_data
         ),
         resume=resume,
     )
@@ -136,9 +138,9 @@ def train_project(
 def _announce(prepared: Prepared[AnyRunSpec], reporter: Reporter) -> None:
     for note in prepared.notes:
         reporter.note(f"note: {readable(note)}")
-    spec, split = prepared.spec, prepared.split
+    spec, split, test = prepared.spec, prepared.split, len(prepared.test_names)
     epochs = f"{spec.train.epochs} epoch{'' if spec.train.epochs == 1 else 's'}"
     reporter.note(
         f"{spec.name} on {prepared.dataset.name}: {len(split.train)} training, {len(split.validation)} "
-        f"validation and {len(split.test)} test images, {epochs}",
+        f"validation and {test} test images, {epochs}",
     )

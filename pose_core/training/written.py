@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pose_core.catalog.merge import merge
+from pose_core.data.project_splits import AUTO
 from pose_core.errors import ConfigError, argument
 from pose_core.escapes import escape_name
 from pose_core.io.names import find_escaped
@@ -113,6 +114,11 @@ class Written:
             raise ConfigError(f"{name}: must be a list of names of keypoints, not {asked!r}")
         return None if asked is None else tuple(asked), name
 
+    def says_split(self) -> bool:
+        """Whether the user divides the images himself: by a fraction for the test, or by a file."""
+        split = read_section(read_section(self.content.get("data"), "data").get("split"), "data.split")
+        return "name" not in split and bool({"test", "file"} & set(split))
+
     def for_project(self, dataset: LabelledDataset, source: Path) -> tuple[Written, list[str]]:
         """Drop what a file says about another project, as the config.yaml of a run does; with a note on that.
 
@@ -132,9 +138,14 @@ def _for_project(layer: Layer, dataset: LabelledDataset, source: Path) -> tuple[
         if find_escaped(str(layer.content["data"]["source"])).resolve() != source.resolve():
             dropped.append("data.source")
             # They are of the other project's videos, and this one says its own.
-            for key in ("crop", "video_crops"):
+            for key in ("crop", "video_crops", "test_source"):
                 if content["data"].pop(key, None):
                     dropped.append(f"data.{key}")
+            # So is the name of a split that the other project brings.
+            split = content["data"].get("split")
+            if isinstance(split, dict) and split.get("name") not in (None, AUTO):
+                content["data"]["split"] = {key: value for key, value in split.items() if key != "name"}
+                dropped.append("data.split.name")
     if isinstance(content.get("metadata"), dict) and content.pop("metadata") != dataset.metadata:
         dropped.append("metadata")
     # The labels of this project decide it, not those that another run was trained on.

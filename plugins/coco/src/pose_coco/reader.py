@@ -14,7 +14,14 @@ from pose_core.errors import DataError, listed, setting
 from pose_core.interfaces import Reader
 from pose_core.io.images import read_image_size
 from pose_core.io.names import SameFileError, find_named
-from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
+from pose_core.structures import (
+    ImageFile,
+    Instances,
+    LabelledDataset,
+    LabelledImage,
+    ProjectSplit,
+    Skeleton,
+)
 from pose_core.symmetry import symmetry_from_names
 
 _FOLDER = "annotations"
@@ -74,8 +81,7 @@ class CocoReader(Reader):
             )
         if len(parts) > 1:
             notes.append(
-                "the files' own split is not used, all images are read together: "
-                + ", ".join(f"{part.path.name} {len(part.images)} images" for part in parts)
+                "read together: " + ", ".join(f"{part.path.name} {len(part.images)} images" for part in parts)
             )
         animals = max(len(image.instances) for image in found)
         skeleton = _make_skeleton(parts[0], animals, notes)
@@ -87,6 +93,30 @@ class CocoReader(Reader):
             notes=tuple(notes),
             metadata={"coco.category_id": str(categories[0].id), "coco.category": categories[0].name},
         )
+
+    def find_splits(self, path: Path) -> tuple[str, ...]:
+        """Find the split that ``train.json`` makes with ``val.json`` or ``test.json`` beside it."""
+        if not path.is_dir() or not _find_part(path, _PARTS[0], []).is_file():
+            return ()
+        return (_FOLDER,) * any(_find_part(path, part, []).is_file() for part in _PARTS[1:])
+
+    def read_split(self, path: Path, name: str) -> ProjectSplit:
+        """Read the names of the images in each of the files.
+
+        Raises:
+            DataError: as :meth:`read`, or there is no such split.
+        """
+        if name not in self.find_splits(path):
+            raise DataError(
+                f"{path}: has no split {name!r}; it needs {_PARTS[0]} and {_PARTS[1]} or {_PARTS[2]}"
+            )
+        names: list[tuple[str, ...]] = []
+        for file in (_find_part(path, part, []) for part in _PARTS):
+            part = read_annotations(file, self.config) if file.is_file() else None
+            found = self._read_images(part, path, []) if part is not None else []
+            names.append(tuple(image.name for image in found))
+        train, validation, test = names
+        return ProjectSplit(train, test, validation)
 
     def _read_images(self, part: Annotations, path: Path, notes: list[str]) -> list[LabelledImage]:
         files = ImageFiles(part.path, path, self.config.images)

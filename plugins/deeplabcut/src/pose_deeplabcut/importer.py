@@ -21,7 +21,7 @@ from torch import Tensor
 from pose_core.errors import ConfigError, DataError, PluginError, RunError, argument
 from pose_core.interfaces import Imported, ImportedNetwork, Importer
 from pose_core.specs import AnyBackbone, AnyNeck, Feature
-from pose_core.structures import Skeleton
+from pose_core.structures import ProjectSplit, Skeleton
 from pose_core.symmetry import symmetry_from_names
 from pose_deeplabcut.config import ModelImporterConfig
 from pose_deeplabcut.mapping import Arrange, Rename, validate
@@ -36,6 +36,7 @@ from pose_deeplabcut.model_config import (
     read_normalisation,
 )
 from pose_deeplabcut.project_config import ProjectConfig, looks_like_config, read_config
+from pose_deeplabcut.shuffles import find_shuffle_of, read_shuffle
 from pose_deeplabcut.snapshot import Snapshot, read_snapshot
 
 UNKNOWN = "(unknown)"
@@ -118,6 +119,7 @@ class ModelImporter(Importer):
             },
             "metadata": _metadata(about, project),
         }
+        split, shuffle = _find_split(about, snapshot, notes)
         found = self._detector(about, general, read, detector, base, notes)
         heads = {part.ours.split(".")[1]: part.config for part in parts if part.theirs.startswith("heads.")}
         spec: dict[str, Any] = {
@@ -145,8 +147,10 @@ class ModelImporter(Importer):
                 "snapshot": str(read.path.absolute()),
                 "sha256": read.sha256(),
                 "config": str(about.whole.path.absolute()),
+                **({"shuffle": shuffle} if shuffle else {}),
                 **read.notes,
             },
+            split,
         )
 
     def _general(self, about: ModelConfig) -> dict[str, Any]:
@@ -342,6 +346,26 @@ def _find_project(
         if looks_like_config(folder / "config.yaml"):
             return _read_project(folder / "config.yaml", notes)
     return None
+
+
+def _find_split(
+    about: ModelConfig, snapshot: Path, notes: list[str]
+) -> tuple[ProjectSplit | None, str | None]:
+    """The images that the shuffle of the model trained on and held out, and the name of the shuffle."""
+    shuffle = find_shuffle_of(snapshot) or find_shuffle_of(about.whole.path)
+    if shuffle is None:
+        return None, None
+    try:
+        split = read_shuffle(shuffle)
+    except DataError as error:
+        notes.append(f"the split of shuffle {shuffle.name} is not used: {error}")
+        return None, shuffle.name
+    notes.append(
+        f"split of shuffle {shuffle.name}: trained on {len(split.train)} images, {len(split.test)} held out"
+    )
+    if "best" in snapshot.name and split.test:
+        notes.append("DeepLabCut chose this snapshot by the test images: new ones may have larger errors")
+    return split, shuffle.name
 
 
 def _read_project(file: Path, notes: list[str]) -> ProjectConfig | None:

@@ -13,12 +13,13 @@ from pose_core.interfaces import Reader
 from pose_core.io.files import is_file
 from pose_core.io.images import read_image_size
 from pose_core.io.names import FileFinder, find_named, find_near_names
-from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage
+from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, ProjectSplit
 from pose_deeplabcut.column_checks import check_columns
 from pose_deeplabcut.columns import UNIQUE
 from pose_deeplabcut.config import ProjectReaderConfig
 from pose_deeplabcut.label_files import FolderLabels, find_labels, read_labels, split_image_name
 from pose_deeplabcut.project_config import ProjectConfig, looks_like_config, read_config
+from pose_deeplabcut.shuffles import add_newer, find_shuffles, list_known, read_shuffle
 from pose_deeplabcut.tables import LabelTable
 
 CONFIG = "config.yaml"
@@ -94,6 +95,26 @@ class ProjectReader(Reader):
                 **({"aliases": json.dumps(project.aliases, ensure_ascii=False)} if project.aliases else {}),
             },
         )
+
+    def find_splits(self, path: Path) -> tuple[str, ...]:
+        """Find the shuffles of the project, the newest last."""
+        return tuple(shuffle.name for shuffle in find_shuffles(_find_root(path)))
+
+    def read_split(self, path: Path, name: str) -> ProjectSplit:
+        """Read the training and test images of a shuffle; images labelled since are trained on.
+
+        Raises:
+            DataError: it cannot be read, or there is no such shuffle.
+        """
+        shuffles = {shuffle.name: shuffle for shuffle in find_shuffles(_find_root(path))}
+        if name not in shuffles:
+            raise DataError(f"{path}: has no shuffle {name}; make the training dataset in DeepLabCut")
+        labelled = (image.name for image in self.read(path).images)
+        return add_newer(read_shuffle(shuffles[name]), labelled, list_known(shuffles[name]))
+
+
+def _find_root(path: Path) -> Path:
+    return path if path.is_dir() else path.parent
 
 
 class _FolderReader:
