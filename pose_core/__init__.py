@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pose_core.evaluation.run import evaluate
     from pose_core.hooks import hookimpl
     from pose_core.inspection.inspect_project import inspect_project
+    from pose_core.inspection.show_batch import draw_batch
+    from pose_core.inspection.show_maps import draw_maps
     from pose_core.prediction.estimator import PoseEstimator, load
     from pose_core.prediction.predict import predict
     from pose_core.runs.importing import import_model
@@ -39,6 +41,8 @@ _HOME = {
     "Skeleton": "pose_core.structures",
     "available_detectors": "pose_core.catalog",
     "available_models": "pose_core.catalog",
+    "draw_batch": "pose_core.inspection.show_batch",
+    "draw_maps": "pose_core.inspection.show_maps",
     "evaluate": "pose_core.evaluation.run",
     "hookimpl": "pose_core.hooks",
     "import_model": "pose_core.runs.importing",
@@ -63,6 +67,8 @@ __all__ = [
     "__version__",
     "available_detectors",
     "available_models",
+    "draw_batch",
+    "draw_maps",
     "evaluate",
     "hookimpl",
     "import_model",

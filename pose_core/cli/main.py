@@ -32,6 +32,8 @@ from pose_core.cli.predict import predict
 from pose_core.cli.render import render
 from pose_core.cli.schema import schema
 from pose_core.cli.show import show
+from pose_core.cli.show_batch import show_batch
+from pose_core.cli.show_maps import show_maps
 from pose_core.cli.terminal import TerminalReporter
 from pose_core.cli.train import train
 from pose_core.cli.weights import weights
@@ -65,11 +67,11 @@ def _main(
 
 
 for command in (
-    *(inspect, config, train, evaluate, predict, render, import_, demo),
+    *(inspect, config, show_batch, train, evaluate, show_maps, predict, render, import_, demo),
     *(models, detectors, weights, writers, plugins, show, schema, check, cite, licenses),
 ):
     # In this order they stand in --help: the work first, then the listings.
-    app.command(command.__name__.rstrip("_"))(command)
+    app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
 
 
 def run() -> None:

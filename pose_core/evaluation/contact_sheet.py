@@ -21,8 +21,8 @@ from pose_core.errors import DataError
 from pose_core.evaluation.bootstrap import Floats
 from pose_core.evaluation.matching import Matches
 from pose_core.evaluation.pixel import KeypointErrors
-from pose_core.evaluation.plots import FAINT, GREY, INK, style
 from pose_core.evaluation.results import EvaluationResult
+from pose_core.pictures.style import FAINT, GREY, INK, style
 from pose_core.structures import Frame, LabelledImage, Skeleton, present_keypoints
 
 COLUMNS = 4

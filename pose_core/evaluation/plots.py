@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,32 +15,7 @@ from pose_core.data.palette import keypoint_colours, to_hex
 from pose_core.evaluation.bootstrap import Floats
 from pose_core.evaluation.pixel import KeypointErrors
 from pose_core.evaluation.results import EvaluationResult
-
-INK, GREY, FAINT = "#222222", "#6b7280", "#e5e7eb"
-
-_STYLE: Any = {
-    "font.family": "DejaVu Sans",
-    "font.size": 11,
-    "axes.titlesize": 13,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "text.color": INK,
-    "savefig.dpi": 140,
-    "figure.facecolor": "white",
-}
-
-
-@contextmanager
-def style() -> Iterator[None]:
-    """Set the look of all plots of the evaluation."""
-    with matplotlib.rc_context(_STYLE):
-        yield
+from pose_core.pictures.style import FAINT, GREY, INK, style
 
 
 def plot_error_by_keypoint(errors: KeypointErrors, result: EvaluationResult, path: Path) -> bool:

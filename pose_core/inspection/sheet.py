@@ -13,8 +13,8 @@ from matplotlib.patheffects import withStroke
 
 from pose_core.data.palette import keypoint_colours, to_hex
 from pose_core.evaluation.contact_sheet import show_window
-from pose_core.evaluation.plots import INK, style
 from pose_core.inspection.suspicions import Suspicion
+from pose_core.pictures.style import INK, style
 from pose_core.structures import LabelledDataset, present_keypoints
 
 IMAGES = 12

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pose_core.interfaces.inputs import ExtraInput
     from pose_core.interfaces.keypoints import KeypointAxis
     from pose_core.interfaces.loss import Loss
+    from pose_core.interfaces.map_view import MapView
     from pose_core.interfaces.neck import Neck
     from pose_core.interfaces.prediction_files import open_predictions
     from pose_core.interfaces.reader import Reader
@@ -80,6 +81,7 @@ _HOME = {
     "KeypointAxis": "pose_core.interfaces.keypoints",
     "Labels": "pose_core.interfaces.tensors",
     "Loss": "pose_core.interfaces.loss",
+    "MapView": "pose_core.interfaces.map_view",
     "Matrix": "pose_core.interfaces.geometry",
     "NO_INSERTS": "pose_core.interfaces.backbone",
     "Neck": "pose_core.interfaces.neck",
@@ -138,6 +140,7 @@ __all__ = [
     "KeypointAxis",
     "Labels",
     "Loss",
+    "MapView",
     "Matrix",
     "Neck",
     "Network",

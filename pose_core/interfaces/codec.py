@@ -53,3 +53,15 @@ class Predictor(nn.Module, ABC):
             what takes the place of ``found``: extended by what this head knows, regrouped, or with fewer
             animals. Who an animal is goes into ``identity_scores``; the core names all animals of a frame.
         """
+
+    def find_candidates(self, outputs: Mapping[str, Tensor], found: Predictions) -> Predictions | None:
+        """What :meth:`forward` chooses among or puts together, for pictures (``pose show-maps``).
+
+        Args:
+            outputs, found: as of :meth:`forward`.
+
+        Returns:
+            candidates as animals, with one keypoint or several; None, by default, if there are none but those
+            in ``found``.
+        """
+        return None

@@ -14,7 +14,8 @@ from pose_core.interfaces.codec import Predictor, TargetGenerator
 from pose_core.interfaces.context import BuildContext
 from pose_core.interfaces.keypoints import KeypointAxis
 from pose_core.interfaces.loss import Loss
-from pose_core.interfaces.tensors import Labels, Predictions
+from pose_core.interfaces.map_view import MapView
+from pose_core.interfaces.tensors import Labels, Predictions, Target
 from pose_core.specs import HeadConfig, LossConfig
 
 
@@ -30,6 +31,8 @@ class Head(nn.Module, ABC):
     predictor: Predictor
     losses: nn.ModuleDict
     loss_weights: dict[str, float]
+    logits: frozenset[str] = frozenset()
+    """Outputs whose loss compares logits."""
 
     def __init__(self, config: HeadConfig, context: BuildContext) -> None:
         super().__init__()
@@ -47,6 +50,7 @@ class Head(nn.Module, ABC):
         self.losses = nn.ModuleDict({name: context.build("loss", config) for name, config in losses.items()})
         # Apart from the losses: a loss needs no weight of its own, and each is reported weighted.
         self.loss_weights = {name: config.weight for name, config in losses.items()}
+        self.logits = frozenset(name for name, config in losses.items() if config.compares_logits())
 
     @abstractmethod
     def forward(self, features: list[Tensor]) -> dict[str, Tensor]:
@@ -66,6 +70,14 @@ class Head(nn.Module, ABC):
         """
         return {}
 
+    def describe_maps(self) -> Mapping[str, MapView]:
+        """How pictures show the outputs, by name.
+
+        An output that is not among them is shown by its shape and its name (``pose show-maps`` and
+        ``pose show-batch``), which does for scores of keypoints and offsets to them.
+        """
+        return {}
+
     def calibrate(self, data: Calibration) -> dict[str, Any]:
         """Decide values of the config by the data; asked once, when the network is trained.
 
@@ -74,6 +86,16 @@ class Head(nn.Module, ABC):
             run's configuration; nothing by default.
         """
         return {}
+
+    def targets(self, labels: Labels, outputs: Mapping[str, Tensor]) -> dict[str, Target]:
+        """The targets of the outputs, by name.
+
+        Args:
+            labels: as of :meth:`loss`.
+            outputs: of :meth:`forward`; only shapes and device are used.
+        """
+        made: dict[str, Target] = self.target_generator(labels, outputs)
+        return made
 
     def loss(self, outputs: Mapping[str, Tensor], labels: Labels) -> dict[str, Tensor]:
         """The weighted losses by output name, scalars.
@@ -91,7 +113,7 @@ class Head(nn.Module, ABC):
                 f"losses: the head has no output {unknown[0]!r}; its outputs are {', '.join(outputs)}"
             )
         # Once for all outputs: generators paint heatmaps and offsets from the same boxes and blobs.
-        targets = self.target_generator(labels, outputs)
+        targets = self.targets(labels, outputs)
         result: dict[str, Tensor] = {}
         for name, module in self.losses.items():
             assert isinstance(module, Loss)

@@ -150,13 +150,20 @@ class PoseModel(Network):
 
         Each head extends what the ones before it found. Keypoints are in pixels of the network's input.
         """
+        found = self.decode_by_head(outputs)[-1][1]
+        # The only way out of a network: stages, validation and every file of results come after it.
+        return found.without(self._untrained, self._untrained_unique)
+
+    def decode_by_head(self, outputs: Outputs) -> list[tuple[str, Predictions]]:
+        """Decode outputs head by head: for each its name and what is found after it."""
         first = next(iter(next(iter(outputs.values())).values()))
         found = Predictions.none(len(first), self.skeleton, first.device)
+        steps = []
         for name, head in self._heads():
             # After a forward pass in half precision the maps are not float32, and coordinates need it.
             found = head.decode({key: value.float() for key, value in outputs[name].items()}, found)
-        # The only way out of a network: stages, validation and every file of results come after it.
-        return found.without(self._untrained, self._untrained_unique)
+            steps.append((name, found))
+        return steps
 
     @torch.inference_mode()
     def predict(self, images: Tensor, initial: Predictions | None = None) -> Predictions:

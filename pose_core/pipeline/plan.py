@@ -45,11 +45,13 @@ class Plan:
         stages: in order.
         supplied: for each supplier that takes part what tells it from another one: hashes.
         files: the suppliers that were given a file, which is of one video or sequence.
+        names: of the stages: the supplier's, or the component's.
     """
 
     stages: list[Stage]
     supplied: dict[str, str]
     files: dict[str, Path]
+    names: list[str]
 
 
 def make_pipeline(
@@ -120,6 +122,7 @@ def plan_stages(
         why = _unused_because(supplier, planner.suppliers.values())
         raise ConfigError(f"{argument(unused[0])}: {why or describe_unneeded(supplier, run.spec)}")
     stages: list[Stage] = []
+    names: list[str] = []
     for step in steps:
         context = replace(planner.context(step, device), before=tuple(stages))
         made: Stage = get_catalog().component("stage", step.config.type).factory()(step.config, context)
@@ -129,7 +132,8 @@ def plan_stages(
             )
         # Such a stage got the earlier ones as ``before`` and runs them itself, where it needs them.
         stages = [made] if made.takes_over else [*stages, made]
-    return Plan(stages, planner.identities(), planner.files())
+        names = [step.name] if made.takes_over else [*names, step.name]
+    return Plan(stages, planner.identities(), planner.files(), names)
 
 
 def labelled_sources(run: Run, sources: Mapping[str, Source]) -> tuple[dict[str, Source], dict[str, Source]]:
@@ -210,6 +214,11 @@ class _Step:
 
     config: StageConfig
     supplier: SupplierSpec | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.supplier.name if self.supplier is not None else self.config.type.rpartition("/")[2]
 
 
 @dataclass

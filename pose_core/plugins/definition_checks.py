@@ -21,7 +21,18 @@ Implementation = Callable[[], object]
 Definitions = Mapping[str, tuple[Any, ...]]
 
 COMMANDS = (
-    *("inspect", "config", "train", "evaluate", "predict", "render", "import", "demo"),
+    *(
+        "inspect",
+        "config",
+        "show-batch",
+        "train",
+        "evaluate",
+        "show-maps",
+        "predict",
+        "render",
+        "import",
+        "demo",
+    ),
     *("models", "detectors", "weights", "writers", "plugins", "show", "schema", "check", "cite", "licenses"),
 )
 """The commands of ``pose`` itself. They are named here, below the command line, since a plugin that claims

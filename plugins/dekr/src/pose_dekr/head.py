@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor
 
-from pose_core.interfaces import BuildContext, Grid, Head, KeypointAxis
+from pose_core.interfaces import BuildContext, Grid, Head, KeypointAxis, MapView
 from pose_core.maps import prior_bias
 from pose_dekr.config import HEATMAP, OFFSET, DekrHeadConfig
 from pose_dekr.layers import HeatmapBranch, OffsetBranch
+
+_CENTRE = "centre of the animal"
 
 
 class DekrHead(Head):
@@ -52,6 +56,16 @@ class DekrHead(Head):
         """
         feature = features[self.feature]
         return {HEATMAP: self.heatmap_head(feature), OFFSET: self.offset_head(feature)}
+
+    def describe_maps(self) -> dict[str, MapView]:
+        """The last heatmap is that of the centres, and offsets are ways back, in cells, that are read there."""
+        activation: Literal["sigmoid", "none"] = "sigmoid" if HEATMAP in self.logits else "none"
+        return {
+            HEATMAP: MapView("score", (*self.keypoints, _CENTRE), activation=activation),
+            OFFSET: MapView(
+                "offset", self.keypoints, scale=-self.grid.stride, read_at=HEATMAP, read_label=_CENTRE
+            ),
+        }
 
     def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
         maps = (KeypointAxis.of(0, self.keypoints),)

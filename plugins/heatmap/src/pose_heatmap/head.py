@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pose_core.errors import ConfigError
-from pose_core.interfaces import BuildContext, KeypointAxis, Labels, Loss, Predictions
+from pose_core.interfaces import BuildContext, KeypointAxis, Labels, Predictions, Target
 from pose_core.maps import MapsHead, prior_bias, repeat_names, stack_axes
 from pose_core.structures import Skeleton
 from pose_heatmap.config import HEATMAP, LOCREF, HeatmapHeadConfig
@@ -76,9 +76,9 @@ class HeatmapHead(MapsHead):
             return axes
         return axes | stack_axes("locref_head", self.locref_head, repeat_names(self.names, 2))
 
-    def loss(self, outputs: Mapping[str, Tensor], labels: Labels) -> dict[str, Tensor]:
+    def targets(self, labels: Labels, outputs: Mapping[str, Tensor]) -> dict[str, Target]:
         if not self.unique:
-            return super().loss(outputs, labels)
+            return super().targets(labels, outputs)
         points = labels.unique_keypoints[:, None]
         labels = Labels(
             keypoints=points,
@@ -88,19 +88,16 @@ class HeatmapHead(MapsHead):
             identity=torch.full((len(points), 1), -1, dtype=torch.int64, device=points.device),
             unique_keypoints=points[:, 0],
         )
-        targets = self.target_generator(labels, outputs)
         # An image without any labelled unique keypoint says nothing, unlike an image without animals; where
         # what is unlabelled is taught as absent, it says that they are not there.
         labelled = torch.isfinite(points[:, 0]).all(-1).float()
         if self.teaches_absent:
             labelled = torch.ones_like(labelled)
-        losses: dict[str, Tensor] = {}
-        for name, module in self.losses.items():
-            assert isinstance(module, Loss)
-            value, weight = targets[name]
+        targets: dict[str, Target] = {}
+        for name, (value, weight) in super().targets(labels, outputs).items():
             known = labelled.repeat_interleave(value.shape[1] // labelled.shape[1], dim=1)[:, :, None, None]
-            losses[name] = module(outputs[name], value, weight * known) * self.loss_weights[name]
-        return losses
+            targets[name] = Target(value, weight * known)
+        return targets
 
     def decode(self, outputs: Mapping[str, Tensor], found: Predictions) -> Predictions:
         if not self.unique:

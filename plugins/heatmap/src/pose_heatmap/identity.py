@@ -9,12 +9,13 @@ cross-entropy; the loss ``heatmap/bce`` does that here.)
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from pose_core.errors import ConfigError
-from pose_core.interfaces import BuildContext, Grid, KeypointAxis, Labels, Target, TargetGenerator
+from pose_core.interfaces import BuildContext, Grid, KeypointAxis, Labels, MapView, Target, TargetGenerator
 from pose_core.maps import KeypointWindows, MapsHead, paint_maximum, prior_bias, repeat_names, stack_axes
 from pose_core.structures import Skeleton
 from pose_heatmap.identity_config import IDENTITY, IdentityConfig, IdentityHeadConfig
@@ -51,6 +52,7 @@ class IdentityHead(MapsHead):
         super().__init__(config, context)
         self.individuals = find_individuals(context.skeleton, config.type)
         self.heatmap_head = self.make_maps(len(self.individuals), bias=prior_bias(not config.exclusive()))
+        self.activation: Literal["softmax", "sigmoid"] = "softmax" if config.exclusive() else "sigmoid"
         self.set_codec(
             context.build("target_generator", config.decided_target_generator(), self.grid),
             context.build("predictor", config.decided_predictor(), self.grid),
@@ -66,6 +68,10 @@ class IdentityHead(MapsHead):
             ``identity`` (B, N, h, w) logits.
         """
         return {IDENTITY: self.heatmap_head(features[self.feature])}
+
+    def describe_maps(self) -> dict[str, MapView]:
+        """Individuals, that compete where the loss compares them."""
+        return {IDENTITY: MapView("class", self.individuals, activation=self.activation)}
 
     def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
         return stack_axes("heatmap_head", self.heatmap_head, repeat_names(self.individuals), individuals=True)

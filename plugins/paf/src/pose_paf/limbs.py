@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pose_core.interfaces import BuildContext, Calibration, Grid, Head, Predictor
+from pose_core.interfaces import BuildContext, Calibration, Grid, Head, MapView, Predictor
 from pose_core.maps import Entries
 from pose_paf.config import PAF, FieldsHeadConfig, GroupingConfig, PafHeadConfig
 from pose_paf.graph import Pairs, choose_limbs, limb_names
@@ -62,6 +62,11 @@ class LimbsHead(Head):
     def field_entries(self) -> Entries:
         """For each map of the fields the names of its limb's ends."""
         return [(self.keypoints[a], self.keypoints[b]) for a, b in self.limbs for _ in "xy"]
+
+    def describe_maps(self) -> dict[str, MapView]:
+        """Only the limbs need words: a graph may have others than the skeleton."""
+        limbs = (f"{self.keypoints[a]}–{self.keypoints[b]}" for a, b in self.limbs)
+        return {PAF: MapView("vector", tuple(limbs))}
 
     def calibrate(self, data: Calibration) -> dict[str, object]:
         """With ``graph: pruned``: which limbs join animals.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pose_core.errors import ConfigError
 from pose_core.interfaces import BuildContext, Grid, Predictions, Predictor
-from pose_core.maps import gather_candidates
+from pose_core.maps import gather_candidates, spread_candidates
 from pose_paf.affinity import penalize_length, score_limbs
 from pose_paf.assembly import assemble
 from pose_paf.config import HEATMAP, LOCREF, PAF, AssemblyConfig, GroupingConfig
@@ -138,6 +138,15 @@ class AssemblyPredictor(GroupingPredictor):
             the animals of each image, the highest score first; a keypoint's score is the height of its blob,
             that of an animal the mean of those times the mean affinity of its limbs.
         """
+        positions, scores = self.find_blobs(outputs)
+        return self.group(positions, scores, outputs[PAF], found)
+
+    def find_candidates(self, outputs: Mapping[str, Tensor], found: Predictions) -> Predictions:
+        """The blobs of the heatmaps."""
+        return found.with_animals(*spread_candidates(*self.find_blobs(outputs)))
+
+    def find_blobs(self, outputs: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Positions (B, K, M, 2) of blobs in pixels, NaN where there are fewer, and heights (B, K, M) in [0, 1]."""
         # Half precision would tie cells beside a peak, and ties are broken by place, not by height.
         config, maps = self.config, outputs[HEATMAP].float()
         maps = smooth(maps.sigmoid() if self.sigmoid else maps, config.blur)
@@ -150,4 +159,4 @@ class AssemblyPredictor(GroupingPredictor):
             threshold=config.threshold,
             window=config.window,
         )
-        return self.group(positions, scores.clamp(0, 1), outputs[PAF], found)
+        return positions, scores.clamp(0, 1)

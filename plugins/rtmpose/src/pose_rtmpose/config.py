@@ -144,8 +144,7 @@ class SimccHeadConfig(FeatureMapHeadConfig):
         sizes = zip(AXES, reversed(input_size), strict=True)
         sigmas = {axis: default_sigma(size, self.split_ratio) for axis, size in sizes}
         for axis, sigma in (sigmas if given is None else by_axis(given)).items():
-            loss = self.losses[axis]
-            beta = loss.beta if isinstance(loss, KlConfig) else BETA
+            beta = self.betas()[axis]
             # Softmax with beta narrows a target by the root of it; below 0.6 bins one bin holds nearly all of
             # it.
             least = 0.6 * math.sqrt(beta)
@@ -156,15 +155,19 @@ class SimccHeadConfig(FeatureMapHeadConfig):
                     f"{least:.3g} with beta {beta:g}"
                 )
 
+    def betas(self) -> dict[str, float]:
+        """By axis, what outputs are multiplied by before the softmax."""
+        losses = {axis: self.losses[axis] for axis in AXES}
+        return {axis: loss.beta if isinstance(loss, KlConfig) else BETA for axis, loss in losses.items()}
+
     def decided_predictor(self) -> PredictorConfig:
         """The predictor with ``beta`` and ``sigma`` taken over from losses and target generator."""
         predictor: PredictorConfig = self.predictor
         if not isinstance(predictor, SimccPredictorConfig):
             return predictor
         update: dict[str, object] = {}
-        losses = [self.losses[axis] for axis in AXES]
         if predictor.beta is None:
-            update["beta"] = tuple(loss.beta if isinstance(loss, KlConfig) else BETA for loss in losses)
+            update["beta"] = tuple(self.betas().values())
         if predictor.sigma is None and isinstance(self.target_generator, SimccTargetConfig):
             update["sigma"] = self.target_generator.sigma
         return predictor.model_copy(update=update)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pose_core.errors import ConfigError
-from pose_core.interfaces import BuildContext, Grid, Head, KeypointAxis
+from pose_core.interfaces import BuildContext, Grid, Head, KeypointAxis, MapView
 from pose_rtmpose.config import AXES, SimccHeadConfig
 from pose_rtmpose.layers import GatedAttention, ScaleNorm
 
@@ -44,7 +44,8 @@ class SimccHead(Head):
         self.cls_x = nn.Linear(config.hidden, width * config.split_ratio, bias=False)
         self.cls_y = nn.Linear(config.hidden, height * config.split_ratio, bias=False)
         self._initialise()
-        grid = Grid.cells(1 / config.split_ratio).with_offset(config.grid_offset)
+        self.grid = grid = Grid.cells(1 / config.split_ratio).with_offset(config.grid_offset)
+        self.betas = config.betas()
         self.set_codec(
             context.build("target_generator", config.target_generator, grid),
             context.build("predictor", config.decided_predictor(), grid),
@@ -66,6 +67,13 @@ class SimccHead(Head):
     def keypoint_axes(self) -> dict[str, tuple[KeypointAxis, ...]]:
         axes = (KeypointAxis.of(0, self.keypoints),)
         return {"final_layer.weight": axes, "final_layer.bias": axes}
+
+    def describe_maps(self) -> dict[str, MapView]:
+        """Distributions over bins."""
+        return {
+            axis: MapView("distribution", self.keypoints, self.grid, "softmax", self.betas[axis], axis)
+            for axis in AXES
+        }
 
     def forward(self, features: list[Tensor]) -> dict[str, Tensor]:
         """Args:
