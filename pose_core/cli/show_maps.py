@@ -37,10 +37,10 @@ def show_maps(
     device: Annotated[
         str, typer.Option(metavar="DEVICE", help="Where to compute: auto, cpu, cuda, cuda:N or mps.")
     ] = "auto",
-    crop: Annotated[
+    region: Annotated[
         str | None,
         typer.Option(
-            metavar="X1,X2,Y1,Y2|none",
+            metavar="X1,Y1,X2,Y2|none",
             help="Part of the frames to look at; by default as the run's project says.",
         ),
     ] = None,
@@ -66,5 +66,7 @@ def show_maps(
             raise ConfigError(
                 f"{argument('frames', frames)}: must be numbers of frames, such as 10,20"
             ) from None
-    for path in draw_maps(run, images, out, frames=numbers, each=each, device=device, crop=crop, **sources):
+    for path in draw_maps(
+        run, images, out, frames=numbers, each=each, device=device, region=region, **sources
+    ):
         print(escape_line(path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 
 from pose_core.data.batches import collate
 from pose_core.data.bit_depth import with_bit_depth
+from pose_core.data.keypoint_subset import select_keypoints
 from pose_core.data.landmarks import with_skeleton
 from pose_core.data.projects import read_with
 from pose_core.data.split import Split
@@ -23,6 +23,7 @@ from pose_core.pictures.batch import draw_training_batch
 from pose_core.pictures.sheet import check_picture_path, write_picture
 from pose_core.runs.run_folder import CONFIG, PROVENANCE, Run
 from pose_core.specs import AnyRunSpec, RunSpec
+from pose_core.specs.resolve import write_value
 from pose_core.structures import ByteArray
 from pose_core.training.prepare import prepare
 from pose_core.training.prepared import Prepared
@@ -61,7 +62,7 @@ def draw_batch(
         PoseError: the project, run, a name or setting cannot be used, or ``out`` cannot be written.
     """
     given = {name: str(value) for name, value in networks.items() if value is not None}
-    assignments = [f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()]
+    assignments = [f"{key}={write_value(value)}" for key, value in (settings or {}).items()]
     file = None if config is None else Path(config)
     return draw_batch_of(Path(source), Path(out), model, images, seed, file, assignments, given)
 
@@ -130,6 +131,7 @@ def _prepare_run(run: Run[AnyRunSpec]) -> Prepared[AnyRunSpec]:
             f"{run.path}, with {argument('config', str(run.path / CONFIG))}"
         )
     dataset, reader = read_with(source, run.spec.data.reader)
+    dataset = select_keypoints(dataset, run.spec.data.keypoints, f"{source}: data.keypoints")
     dataset = with_skeleton(with_bit_depth(dataset, run.spec.data.decided_bit_depth()), run.spec.skeleton)
     at = {image.name: row for row, image in enumerate(dataset.images)}
     rows = tuple(at[name] for name in names if name in at)

@@ -21,7 +21,7 @@ from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.plan import Source, make_detector_pipeline, make_pipeline
 from pose_core.pipeline.sources import FrameSource, SourceFrame
 from pose_core.pipeline.video import VideoSource
-from pose_core.prediction.frame_region import Crop, GivenCrop
+from pose_core.prediction.frame_region import GivenRegion, Regions
 from pose_core.prediction.inputs import find_inputs, unique_names
 from pose_core.runs.run_folder import Run
 from pose_core.specs import DetectorRunSpec, RunSpec
@@ -45,7 +45,7 @@ def draw_maps(
     frames: Sequence[int] | None = None,
     each: bool = False,
     device: str = "auto",
-    crop: GivenCrop = None,
+    region: GivenRegion = None,
     **sources: Path | str | None,
 ) -> list[Path]:
     """Draw what the networks of a run put out; ``pose show-maps`` in Python.
@@ -62,7 +62,7 @@ def draw_maps(
             are there are replaced.
         frames: numbers of frames, from 0, of every input; by default all images, and four frames of a video.
         each: also a picture for each output, with a panel for each of its maps.
-        device, crop, sources: as for :func:`pose_core.load`.
+        device, region, sources: as for :func:`pose_core.load`.
 
     Returns:
         the pictures.
@@ -82,7 +82,7 @@ def draw_maps(
         raise ConfigError(
             f"{argument('out', str(target))}: is a {'folder' if single else 'file'}; choose another name"
         )
-    looker = _Looker.open(opened, device, sources, crop)
+    looker = _Looker.open(opened, device, sources, region)
     written: list[Path] = []
     for frame in found:
         looked = looker.look(frame)
@@ -255,7 +255,7 @@ class _Looker:
 
     pipeline: Pipeline
     steps: list[_Step]
-    crop: Crop
+    regions: Regions
 
     @classmethod
     def open(
@@ -263,7 +263,7 @@ class _Looker:
         run: Run[RunSpec | DetectorRunSpec],
         device: str,
         sources: Mapping[str, Source],
-        crop: GivenCrop,
+        region: GivenRegion,
     ) -> _Looker:
         """Load the networks.
 
@@ -288,7 +288,7 @@ class _Looker:
         pipeline.stages = [
             _Recording(stage, steps, name) for stage, name in zip(pipeline.stages, names, strict=True)
         ]
-        return cls(pipeline, steps, Crop.of(crop, run.spec.data))
+        return cls(pipeline, steps, Regions.of(region, run.spec.data))
 
     def look(self, frame: _FrameToShow) -> _Looked:
         """Predict one frame.
@@ -297,7 +297,7 @@ class _Looker:
             DataError: it cannot be decoded.
         """
         image = frame.read()
-        region: Region | None = self.crop.of_source(frame.source, str(frame.path))
+        region: Region | None = self.regions.only_of_source(frame.source, str(frame.path))
         self.steps.clear()
         (result,) = self.pipeline.run_once([image], frame.index, region=region)
         if result.missing is not None:
