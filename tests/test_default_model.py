@@ -66,7 +66,7 @@ def test_a_need_that_does_not_exist_is_refused() -> None:
     recipe = ModelRecipe("mine_{backbone}", "bottom_up", "mine", {"model": {}}, needs="names")
     with pytest.raises(
         MalformedError,
-        match="recipe 'mine_{backbone}' has unknown need 'names'; needs are unique_keypoints, id",
+        match=r"recipe 'mine_\{backbone\}' has unknown need 'names'; needs are unique_keypoints, id",
     ):
         check_definitions({"pose_recipes": (recipe,)})
     check_definitions({"pose_recipes": (replace(recipe, needs="identity"),)})
