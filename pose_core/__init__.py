@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pose_core.catalog import available_detectors, available_models
     from pose_core.catalog.registration import register
     from pose_core.errors import PoseError
+    from pose_core.evaluation.compare import compare
     from pose_core.evaluation.run import evaluate
     from pose_core.hooks import hookimpl
     from pose_core.inspection.inspect_project import inspect_project
@@ -39,6 +40,7 @@ _HOME = {
     "Skeleton": "pose_core.structures",
     "available_detectors": "pose_core.catalog",
     "available_models": "pose_core.catalog",
+    "compare": "pose_core.evaluation.compare",
     "evaluate": "pose_core.evaluation.run",
     "hookimpl": "pose_core.hooks",
     "import_model": "pose_core.runs.importing",
@@ -63,6 +65,7 @@ __all__ = [
     "__version__",
     "available_detectors",
     "available_models",
+    "compare",
     "evaluate",
     "hookimpl",
     "import_model",
