@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pose_core.catalog import available_detectors, available_models
     from pose_core.catalog.registration import register
     from pose_core.errors import PoseError
+    from pose_core.evaluation.compare import compare
     from pose_core.evaluation.run import evaluate
     from pose_core.hooks import hookimpl
     from pose_core.inspection.inspect_project import inspect_project
@@ -41,6 +42,7 @@ _HOME = {
     "Skeleton": "pose_core.structures",
     "available_detectors": "pose_core.catalog",
     "available_models": "pose_core.catalog",
+    "compare": "pose_core.evaluation.compare",
     "draw_batch": "pose_core.inspection.show_batch",
     "draw_maps": "pose_core.inspection.show_maps",
     "evaluate": "pose_core.evaluation.run",
@@ -67,6 +69,7 @@ __all__ = [
     "__version__",
     "available_detectors",
     "available_models",
+    "compare",
     "draw_batch",
     "draw_maps",
     "evaluate",

@@ -21,16 +21,18 @@ def test_resampled_figures_are_those_of_the_drawn_images(images, keypoints, seed
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "CHUNK", chunk)
         bootstrap = Bootstrap(images, 9, seed)
-        medians = bootstrap.median(values, image)
+        medians = bootstrap.percentile(values, image, 50)
+        largest = bootstrap.percentile(values, image, 95)
         means = bootstrap.ratio(np.bincount(image, values, images), np.bincount(image, minlength=images))
     assert (bootstrap.counts.sum(axis=1) == images).all()
-    for counts, median, mean in zip(bootstrap.counts, medians, means, strict=True):
+    for counts, median, p95, mean in zip(bootstrap.counts, medians, largest, means, strict=True):
         drawn = drawn_values(counts, values, image)
         if not len(drawn):
             assert np.isnan(median)
             assert np.isnan(mean)
         else:
             assert median == pytest.approx(np.median(drawn))
+            assert p95 == pytest.approx(np.percentile(drawn, 95))
             assert mean == pytest.approx(np.mean(drawn))
 
 

@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pose_core.interfaces import BuildContext
+from pose_core.model.assemble import PoseModel
 from pose_core.specs import AnyBackbone, AnyNeck
+from pose_core.specs.resolve import Layer, choose_model, resolve
 from pose_core.structures import Skeleton
 
 FOLDER = Path(__file__).resolve().parent.parent / "parity" / "sleap"
@@ -95,6 +97,36 @@ def run(name: str) -> tuple[int, list[Tensor]]:
         parameters += weight.numel() + bias.numel()
         outputs.append(functional.conv2d(feature, weight, bias))
     return parameters, outputs
+
+
+SIZES = {
+    "convnext_tiny": (87_877_261, 94_928_941),
+    "convnext_small": (109_511_821, 116_563_501),
+    "convnext_base": (194_332_173, 206_867_853),
+    "convnext_large": (436_447_501, 464_651_341),
+    "swin_tiny": (87_578_023, 94_629_703),
+    "swin_small": (108_895_927, 115_947_607),
+    "swin_base": (193_510_981, 206_046_661),
+}
+"""Parameters of sleap-nn 0.3.5 for RGB images, 13 keypoints and output stride 2: interpolated, and with
+transposed convolutions (counted of one channel, and the two further ones of the first convolution added)."""
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_presets_with_sleaps_decoder_have_its_size(name: str) -> None:
+    data = {"skeleton": {"keypoints": [f"k{i}" for i in range(13)]}, "data": {"source": "nowhere"}}
+    decoder = {"widths": "full", "middle_convs": 2, "middle_rate": 2.0, "norm": "none", "outputs": [2]}
+    head = {"deconv_layers": 0, "location_refinement": False}
+    for up, wanted in zip(("bilinear", "transposed3"), SIZES[name], strict=True):
+        model = {
+            "backbone": {"stem_patch_stride": 2, "stem_padding": 1, "taps": "before"},
+            "neck": {**decoder, "up": up},
+            "heads": {"keypoints": head},
+        }
+        spec = resolve(choose_model(name, False), Layer(data), [Layer({"model": model})])
+        with torch.device("meta"):
+            network = PoseModel(spec.model, spec.skeleton)
+        assert sum(p.numel() for p in network.parameters()) == wanted
 
 
 @pytest.mark.parametrize("name", cases.CASES)

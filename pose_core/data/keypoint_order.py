@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pose_core.errors import DataError
-from pose_core.structures import Instances, LabelledDataset, LabelledImage, Skeleton
+from pose_core.structures import Instances, IntArray, LabelledDataset, LabelledImage, Skeleton
 
 _SETS = ("keypoints", "unique_keypoints")
 
@@ -40,30 +40,36 @@ def with_keypoints_of(dataset: LabelledDataset, skeleton: Skeleton, source: Path
             )
     known = {name: number for number, name in enumerate(skeleton.individuals)}
     identities = np.array([known.get(name, -1) for name in own.individuals] + [-1], np.int64)
-    body, unique = ([getattr(own, what).index(name) for name in getattr(skeleton, what)] for what in _SETS)
+    body, unique = (find_order(getattr(own, what), getattr(skeleton, what)) for what in _SETS)
     images = tuple(_reorder(image, body, unique, identities) for image in dataset.images)
     return replace(dataset, skeleton=skeleton, images=images)
 
 
-def select_keypoints(instances: Instances, order: Sequence[int]) -> Instances:
-    """The same animals with only some of their keypoints, in the order of ``order``."""
-    rows = list(order)
-    return replace(
-        instances,
-        keypoints=instances.keypoints[:, rows],
-        keypoint_scores=instances.keypoint_scores[:, rows],
-    )
+def find_order(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    """Find the place of each wanted keypoint among ``names``; -1 for one that is not there."""
+    at = {name: place for place, name in enumerate(names)}
+    return [at.get(name, -1) for name in wanted]
+
+
+def take_keypoints(instances: Instances, order: Sequence[int]) -> Instances:
+    """The same animals with the keypoints of ``order``; -1 stands for one that is missing."""
+    rows, missing = list(order), np.asarray(order) < 0
+    points, scores = instances.keypoints[:, rows].copy(), instances.keypoint_scores[:, rows].copy()
+    points[:, missing], scores[:, missing] = np.nan, 0.0
+    return replace(instances, keypoints=points, keypoint_scores=scores)
+
+
+def take_labels(image: LabelledImage, order: Sequence[int]) -> LabelledImage:
+    """The same labels with the keypoints of ``order``; -1 stands for one that is not labelled."""
+    occluded = image.occluded[:, list(order)].copy()
+    occluded[:, np.asarray(order) < 0] = False
+    return replace(image, instances=take_keypoints(image.instances, order), occluded=occluded)
 
 
 def _reorder(
-    image: LabelledImage, body: Sequence[int], unique: Sequence[int], identities: np.ndarray
+    image: LabelledImage, body: Sequence[int], unique: Sequence[int], identities: IntArray
 ) -> LabelledImage:
-    instances = select_keypoints(image.instances, body)
+    image = take_labels(image, body)
     # -1, no individual, is the last entry.
-    instances = replace(instances, identity=identities[instances.identity].astype(instances.identity.dtype))
-    return replace(
-        image,
-        instances=instances,
-        occluded=image.occluded[:, list(body)],
-        unique_keypoints=image.unique_keypoints[list(unique)],
-    )
+    instances = replace(image.instances, identity=identities[image.instances.identity])
+    return replace(image, instances=instances, unique_keypoints=image.unique_keypoints[list(unique)])

@@ -64,32 +64,33 @@ class Bootstrap:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(below > 0, above / below, np.nan)
 
-    def median(self, values: npt.ArrayLike, image: npt.ArrayLike) -> Floats:
-        """Median of the values of every resampling.
+    def percentile(self, values: npt.ArrayLike, image: npt.ArrayLike, percentage: float) -> Floats:
+        """Percentile of the values of every resampling, between two values by their distance (as numpy's).
 
         Args:
             values: (V,) without NaN.
             image: (V,) the image that each value belongs to.
+            percentage: in [0, 100]; 50 is the median.
 
         Returns:
             (R,) float64; NaN where a resampling holds no value.
         """
         ordered, images = _sorted(values, image)
-        medians = np.full(len(self.counts), np.nan)
+        found = np.full(len(self.counts), np.nan)
         if not len(ordered):
-            return medians
+            return found
         for rows in _chunks(len(self.counts), len(ordered)):
             until = np.cumsum(self.counts[rows][:, images], axis=1, dtype=np.int64)
             total = until[:, -1:]
-            # The middle value, or the two around the middle, of the list in which values stand as often as
-            # drawn.
-            low = (until <= (total - 1) // 2).sum(axis=1)
-            high = (until <= total // 2).sum(axis=1)
+            # The values around the place in the list in which values stand as often as drawn.
+            place = np.maximum(total - 1, 0) * (percentage / 100)
+            low = (until <= np.floor(place)).sum(axis=1)
+            high = (until <= np.ceil(place)).sum(axis=1)
             some = total[:, 0] > 0
-            last = len(ordered) - 1
-            middle = (ordered[np.minimum(low, last)] + ordered[np.minimum(high, last)]) / 2
-            medians[rows] = np.where(some, middle, np.nan)
-        return medians
+            last, share = len(ordered) - 1, (place - np.floor(place))[:, 0]
+            below, above = ordered[np.minimum(low, last)], ordered[np.minimum(high, last)]
+            found[rows] = np.where(some, below + (above - below) * share, np.nan)
+        return found
 
     def _sums(self, values: npt.ArrayLike) -> Floats:
         per_image = np.asarray(values, np.float64)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pose_core.errors import DataError
 from pose_core.evaluation.bootstrap import Bootstrap
-from pose_core.evaluation.coco import coco_task
+from pose_core.evaluation.coco import CocoTask, coco_task
 from pose_core.evaluation.identity import compute_identity_metrics
 from pose_core.evaluation.matching import Matches, Pair, match_animals
 from pose_core.evaluation.oks import compute_oks_metrics, resolve_sigmas
@@ -34,11 +34,13 @@ class Measured:
         result: the metrics.
         errors: one row for each labelled keypoint.
         matches: the assignment of animals in each image.
+        task: labels and predictions in COCO's terms.
     """
 
     result: EvaluationResult
     errors: KeypointErrors
     matches: tuple[Matches, ...]
+    task: CocoTask
 
 
 def measure(
@@ -88,6 +90,7 @@ def measure(
     errors = keypoint_errors(pairs, matches, skeleton)
     if skeleton.landmarks:
         notes.append(_describe_landmarks(errors, skeleton))
+    task = coco_task(own, matches, skeleton)
     bootstrap = Bootstrap(len(pairs), spec.bootstrap, seed)
     thresholds = tuple(dict.fromkeys(spec.pck))
     failed = [labels.name for labels, found in pairs if found.missing is not None]
@@ -111,13 +114,13 @@ def measure(
         pck=compute_pck(errors, thresholds, bootstrap),
         keypoints=per_keypoint(errors, thresholds, bootstrap),
         confident=compute_confident_metrics(errors, spec.threshold, bootstrap),
-        oks=compute_oks_metrics(coco_task(own, matches, skeleton), errors, sigmas, bootstrap),
+        oks=compute_oks_metrics(task, errors, sigmas, bootstrap),
         resamplings=spec.bootstrap,
         seed=seed,
         notes=tuple(notes),
         identity=compute_identity_metrics(pairs, matches, skeleton, bootstrap),
     )
-    return Measured(result, errors, matches)
+    return Measured(result, errors, matches, task)
 
 
 def _describe_landmarks(errors: KeypointErrors, skeleton: Skeleton) -> str:

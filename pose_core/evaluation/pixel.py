@@ -153,7 +153,7 @@ def compute_error_metrics(errors: KeypointErrors, bootstrap: Bootstrap) -> Error
     return ErrorMetrics(
         count=len(distance),
         mean=metric(float(distance.mean()), mean),
-        median=metric(float(np.median(distance)), bootstrap.median(distance, image)),
+        median=metric(float(np.median(distance)), bootstrap.percentile(distance, image, 50)),
         rms=metric(float(np.sqrt(np.mean(distance**2))), np.sqrt(square)),
         percentiles=dict(zip(PERCENTILES, np.percentile(distance, PERCENTILES).tolist(), strict=True)),
     )

@@ -122,7 +122,7 @@ def evaluate_poses(
         ways[_name_metrics(split, labelled)] = labelled
     results = []
     for name, given in ways.items():
-        frames = _predict(run, images, chosen, batch_size, given, reporter)
+        frames = predict_images(run, images, chosen, batch_size, given, reporter)
         results.append(report(run, images, frames, split=split, name=name, sources=given, spec=spec))
     besides = {name: beside for beside in results[1:] for name, value in labelled.items() if value is True}
     return replace(results[0], besides=besides)
@@ -157,7 +157,7 @@ def evaluate_detector(
     return result
 
 
-def _predict(
+def predict_images(
     run: Run,
     images: SplitImages,
     device: torch.device,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,10 +56,9 @@ def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> Spl
     """
     if split not in (*SPLITS, ALL):
         raise ConfigError(f"split {split!r} is unknown; write {', '.join(SPLITS)} or {ALL}")
-    names = [] if split == ALL else _find_names(run, split)
-    # The test images may be those of another project.
-    elsewhere = run.provenance.get("test_data") if split == "test" else None
-    source = data if data is not None else find_escaped(elsewhere or run.spec.data.source)
+    names = [] if split == ALL else find_names(run, split)
+    elsewhere = find_test_data(run) if split == "test" else None
+    source = data if data is not None else elsewhere or find_escaped(run.spec.data.source)
     dataset = read_source(run, source, given=data is not None)
     found = data_hash(dataset)
     if elsewhere is not None:
@@ -74,13 +74,7 @@ def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> Spl
         if not rows:
             raise DataError(f"{source}: no image has a labelled keypoint; nothing to evaluate")
         return SplitImages(dataset, rows, (_describe_learned(run, dataset, rows, source),))
-    # By name: rows shift when images are added to the project after the training.
-    at = {image.name: row for row, image in enumerate(dataset.images)}
-    if gone := [name for name in names if name not in at]:
-        raise DataError(
-            f"{source}: {len(gone)} of the {len(names)} images of the {split} split are not in it, the first "
-            f"is {gone[0]}; pass {argument('data', 'PATH')} of the project that the run was trained on"
-        )
+    rows = find_rows(dataset, names, split, source)
     notes = []
     expected = run.provenance.get("data_hash" if elsewhere is None else "test_data_hash")
     if expected is None:
@@ -92,7 +86,56 @@ def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> Spl
         notes.append(
             "the labels or images of the project have changed since training; the split is by image names"
         )
-    return SplitImages(dataset, tuple(at[name] for name in names), tuple(notes))
+    return SplitImages(dataset, rows, tuple(notes))
+
+
+def find_names(run: Run[RunBase], split: str) -> list[Any]:
+    """Find the names of the images of a split.
+
+    Raises:
+        RunError: the run does not say its split.
+        DataError: there are none.
+    """
+    parts = run.provenance.get("split")
+    if not isinstance(parts, dict) or not isinstance(parts.get(split), list):
+        raise RunError(
+            f"{run.path / PROVENANCE}: does not name the images of the {split} split; the file is damaged"
+        )
+    if names := _names_of(run, split):
+        return names
+    others = [f"{part} ({len(parts[part])} images)" for part in SPLITS if parts.get(part)]
+    if not others:
+        raise DataError(
+            f"{run.path}: does not know which images it was trained on; "
+            f"{argument('split', ALL)} measures it on every "
+            f"labelled image of the project ({argument('data', 'PATH')})"
+        )
+    raise DataError(
+        f"{run.path}: the {split} split has no images; there are {', '.join(others)}. "
+        f"data.split.{split} sets its size at training"
+    )
+
+
+def find_rows(dataset: LabelledDataset, names: Sequence[Any], split: str, source: Path) -> tuple[int, ...]:
+    """Find the images of a split in the project, by name.
+
+    Raises:
+        DataError: some are not in it.
+    """
+    # By name: rows shift when images are added to the project after the training.
+    at = {image.name: row for row, image in enumerate(dataset.images)}
+    if gone := [name for name in names if name not in at]:
+        raise DataError(
+            f"{source}: {len(gone)} of the {len(names)} images of the {split} split are not in it, the first "
+            f"is {gone[0]}; pass {argument('data', 'PATH')} of the project that the run was trained on"
+        )
+    return tuple(at[name] for name in names)
+
+
+def find_test_data(run: Run[RunBase]) -> Path | None:
+    """Find the project of the test images, where it is another than that of the training."""
+    elsewhere = run.provenance.get("test_data")
+    return find_escaped(elsewhere) if isinstance(elsewhere, str) else None
 
 
 def read_source(run: Run[RunBase], source: Path, *, given: bool) -> LabelledDataset:
@@ -167,27 +210,6 @@ def _names_of(run: Run[RunBase], part: str) -> list[Any]:
     parts = run.provenance.get("split")
     names = parts.get(part) if isinstance(parts, dict) else None
     return names if isinstance(names, list) else []
-
-
-def _find_names(run: Run[RunBase], split: str) -> list[Any]:
-    parts = run.provenance.get("split")
-    if not isinstance(parts, dict) or not isinstance(parts.get(split), list):
-        raise RunError(
-            f"{run.path / PROVENANCE}: does not name the images of the {split} split; the file is damaged"
-        )
-    if names := _names_of(run, split):
-        return names
-    others = [f"{part} ({len(parts[part])} images)" for part in SPLITS if parts.get(part)]
-    if not others:
-        raise DataError(
-            f"{run.path}: does not know which images it was trained on; "
-            f"{argument('split', ALL)} measures it on every "
-            f"labelled image of the project ({argument('data', 'PATH')})"
-        )
-    raise DataError(
-        f"{run.path}: the {split} split has no images; there are {', '.join(others)}. "
-        f"data.split.{split} sets its size at training"
-    )
 
 
 def _describe_learned(
