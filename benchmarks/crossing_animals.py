@@ -1,4 +1,4 @@
-"""Four crossing animals: the project of docs/measurements.md, three small models trained on it, and their
+"""Four crossing animals: the project of docs/measurements.md, four small models trained on it, and their
 metrics.
 
     python benchmarks/crossing_animals.py FOLDER [--scenes 10] [--frames 240] [--train "--epochs 1"]
@@ -46,6 +46,7 @@ train: {optimizer: {lr: 0.003}}
 TRAININGS = {
     "paf": "--model unet --max-time 12m",
     "dekr": "--config dekr.yaml --max-time 14m",
+    "centroid": "--model top_down_unet --centroid centroid_unet --max-time 14m",
     "ctd": "--model ctd_prenet_unet --conditions paf --set model.preprocess.size=[128,128] --max-time 14m",
 }
 """Name of the run -> options of ``pose train``."""

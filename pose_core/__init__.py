@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from pose_core.catalog import available_detectors, available_models
+    from pose_core.catalog.registration import register
     from pose_core.errors import PoseError
     from pose_core.evaluation.run import evaluate
     from pose_core.hooks import hookimpl
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pose_core.runs.run_folder import Run
     from pose_core.specs import RunSpec
     from pose_core.structures import Frame, Instances, LabelledDataset, LabelledImage, Skeleton
+    from pose_core.training.decided_config import make_config
     from pose_core.training.train_project import train
 
 _HOME = {
@@ -42,8 +44,10 @@ _HOME = {
     "import_model": "pose_core.runs.importing",
     "inspect_project": "pose_core.inspection.inspect_project",
     "load": "pose_core.prediction.estimator",
+    "make_config": "pose_core.training.decided_config",
     "train": "pose_core.training.train_project",
     "predict": "pose_core.prediction.predict",
+    "register": "pose_core.catalog.registration",
 }
 
 __all__ = [
@@ -64,7 +68,9 @@ __all__ = [
     "import_model",
     "inspect_project",
     "load",
+    "make_config",
     "predict",
+    "register",
     "train",
 ]
 

@@ -16,7 +16,7 @@ NEEDS: Mapping[str, str] = {
     "unique_keypoints": "the skeleton has keypoints that exist once a frame",
     "identity": "the skeleton has several individuals, and each is the same animal in every frame",
 }
-"""Features of some skeletons that only some heads learn; see :class:`ExtraHead`."""
+"""Features of some skeletons that only some heads learn; see :class:`ExtraHead` and :class:`ModelRecipe`."""
 
 
 RECOMMENDED: Mapping[str, str] = {
@@ -153,6 +153,9 @@ class ModelRecipe:
         wrapper: a backbone component that has the named backbone within it, under the key ``backbone`` of its
             config and as attribute ``backbone``; empty: the named backbone is used as it is.
         citations: works of the method beyond those that plugins and components cite.
+        needs: what the skeleton must have, one of :data:`NEEDS`, for a model whose heads learn nothing else of
+            use; other projects are refused, and no such model is chosen for a user who names none. Empty: it
+            is for all projects.
     """
 
     name: str
@@ -161,6 +164,7 @@ class ModelRecipe:
     spec: Content
     wrapper: Content = field(default_factory=dict)
     citations: tuple[str, ...] = ()
+    needs: str = ""
 
 
 @dataclass(frozen=True, slots=True)

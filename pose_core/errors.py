@@ -29,6 +29,7 @@ _LONGEST = 2000
 
 _IN_PYTHON = {
     "inspect": "inspect_project",
+    "config": "make_config",
     "train": "train",
     "evaluate": "evaluate",
     "predict": "predict",

@@ -65,7 +65,9 @@ def train(project: Path, out: Path, model: str = "centroid_unet", epochs: int = 
 
 @pytest.fixture(scope="module")
 def centroids(animals: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    run: Run = train(animals, tmp_path_factory.mktemp("centroids") / "run")
+    # Trained so shortly, it finds animals only if it is believed.
+    believed = {"model.heads.centroid.predictor.threshold": 0.0}
+    run: Run = train(animals, tmp_path_factory.mktemp("centroids") / "run", settings=believed)
     return run
 
 
@@ -153,6 +155,49 @@ def test_a_trained_centroid_model_is_given(centroids: Run, animals: Path, tmp_pa
         assert len(estimator.predict([draw(poses(1))])) == 1
     with pytest.raises(ConfigError, match=r"needs boxes, and nothing supplies them: add .*centroid="):
         pose_core.load(alone.path, device="cpu")
+
+
+def test_centres_then_poses_then_refined_poses(centroids: Run, animals: Path, tmp_path: Path) -> None:
+    """A conditional model takes its initial poses from a top-down run with a centroid model in its folder, as
+    from a file of that run's predictions; following them needs nothing else."""
+    crops = train(
+        animals,
+        tmp_path / "crops",
+        "top_down_unet",
+        centroid=centroids.path,
+        settings={"model.preprocess.extent": 24.0},
+    )
+    settings = {
+        **{key.replace("backbone", "backbone.backbone"): value for key, value in SMALL.items()},
+        "model.preprocess.size": [32, 32],
+        "inference.stages.refine.threshold": 0.0,
+        "inference.follow_threshold": 0.0,
+    }
+    run = pose_core.train(
+        animals,
+        "ctd_prenet_unet",
+        out=tmp_path / "run",
+        epochs=1,
+        device="cpu",
+        conditions=crops.path,
+        settings=settings,
+    )
+    held = run.stages["conditions"].of(RunSpec)
+    assert held.stages["centroid"].of(RunSpec).spec.model.method == "centroid"
+    images = sorted((animals / "images").glob("*.png"))[:4]
+    (outcome,) = pose_core.predict(crops.path, images, tmp_path / "poses", device="cpu")
+    assert outcome is not None
+    pictures = [cv2.imread(str(image))[..., ::-1] for image in images]
+    ours, given = (
+        pose_core.load(run.path, device="cpu", **sources).predict(pictures)
+        for sources in ({}, {"conditions": outcome.result})
+    )
+    assert sum(len(frame.instances) for frame in ours) > 0
+    for one, other in zip(ours, given, strict=True):
+        np.testing.assert_allclose(one.instances.keypoints, other.instances.keypoints, atol=1e-3)
+    followed = pose_core.load(run.path, device="cpu", follow=True)
+    tracks = followed.predict([draw(poses(1))])[0].instances.track
+    assert sorted(tracks.tolist()) == list(range(len(tracks)))
 
 
 def test_crops_as_large_as_boxes_need_more_than_centres(

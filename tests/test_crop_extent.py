@@ -184,6 +184,28 @@ def test_the_automatic_extent_without_random_views_leaves_a_fifth() -> None:
     assert auto_extent(alone, [0], "box", still).side == pytest.approx(72)
 
 
+@pytest.mark.parametrize(
+    ("large", "side", "why"),
+    [
+        # The median animal needs 40 px, which is seen up to 1.25 times as large and 8 % of the crop away.
+        (20.0, 59.5, "1.49 times twice the latter for random views"),
+        (24.0, 59.5, "1.49 times twice the latter for random views"),
+        (40.0, 96.0, "1.2 times twice the former, as centres are predicted"),
+    ],
+)
+def test_the_automatic_extent_of_animals_of_different_sizes(large: float, side: float, why: str) -> None:
+    """Large animals fit as they are, the median one in every random view too."""
+    views = DecidedAugmentationSpec(
+        rotation=0, scale=(0.75, 1.25), translation=0.08, crop=DecidedCropSpec(size=None)
+    )
+    reaches = [20.0] * 6 + [large] * 4
+    animals = [record([[[100 - r, 50], [100, 50], [100 + r, 50]]]) for r in reaches]
+    found = auto_extent(dataset(*animals), list(range(10)), "box", views)
+    assert found.side == pytest.approx(side)
+    assert found.why.endswith(why)
+    assert f"up to {large:.0f} px from the centre, 20 px in the median animal" in found.why
+
+
 class BlobDetector(torch.nn.Module):
     """Finds one box about the bright pixels, as far as the animal reaches and not as far as the frame."""
 

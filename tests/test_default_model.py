@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pose_core.catalog import get_catalog
 from pose_core.formats.project_writing import Example, write_project
-from pose_core.hooks import BackbonePreset
+from pose_core.hooks import BackbonePreset, ModelRecipe
 from pose_core.io.downloads import RemoteFile, can_obtain
 from pose_core.plugins.definition_checks import MalformedError, check_definitions
 from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
@@ -50,6 +51,25 @@ def test_labels_weights_and_device_decide(
 def test_the_reason_tells_of_identities() -> None:
     default = choose_default_model(labelled(9, animals=2, identified=True), "cpu")
     assert "up to 2 animals a frame, each the same in every frame" in default.reason
+
+
+@pytest.mark.parametrize("method", ["bottom_up", "top_down"])
+def test_a_model_for_some_projects_only_is_for_those_who_ask_for_it(method: str) -> None:
+    """By name identity_unet and top_down_identity_unet would come first."""
+    offered = [m for m in get_catalog().models() if m.method == method and m.backbone == "unet/unet"]
+    assert {m.skeleton_needs for m in offered} == {"", "identity"}
+    default = choose_default_model(labelled(9, animals=2, identified=True), "cpu", method)
+    assert default.model.skeleton_needs == ""
+
+
+def test_a_need_that_does_not_exist_is_refused() -> None:
+    recipe = ModelRecipe("mine_{backbone}", "bottom_up", "mine", {"model": {}}, needs="names")
+    with pytest.raises(
+        MalformedError,
+        match="recipe 'mine_{backbone}' has unknown need 'names'; needs are unique_keypoints, id",
+    ):
+        check_definitions({"pose_recipes": (recipe,)})
+    check_definitions({"pose_recipes": (replace(recipe, needs="identity"),)})
 
 
 def test_a_method_that_the_user_insists_on() -> None:

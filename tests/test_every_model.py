@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from pose_core.catalog import Model, get_catalog
+from pose_core.errors import ConfigError
 from pose_core.interfaces import Labels, Predictions
 from pose_core.model.assemble import PoseModel
 from pose_core.model.build import build_model
@@ -60,36 +61,33 @@ MILLIONS = {
 }
 """Millions of parameters of DeepLabCut 3.0.2's models of the same method and name with five keypoints."""
 
+FAMILIES = ("unet", "resnet_18", "hrnet_w18", "cspnext_s", "convnext_tiny", "swin_tiny")
+"""The smallest backbone of each family."""
+
+BY_RECIPE = (
+    ("single_animal", "{}"),
+    ("top_down", "top_down_{}"),
+    ("top_down", "top_down_identity_{}"),
+    ("centroid", "centroid_{}"),
+    ("bottom_up", "{}"),
+    ("bottom_up", "identity_{}"),
+    ("conditional_top_down", "ctd_prenet_{}"),
+)
+"""Method and name of what every backbone is."""
+
 SMALLEST = (
-    ("single_animal", "unet"),
-    ("single_animal", "resnet_18"),
-    ("single_animal", "hrnet_w18"),
-    ("single_animal", "cspnext_s"),
-    ("single_animal", "convnext_tiny"),
-    ("single_animal", "swin_tiny"),
-    ("top_down", "top_down_unet"),
-    ("top_down", "top_down_resnet_18"),
-    ("top_down", "top_down_hrnet_w18"),
-    ("top_down", "top_down_cspnext_s"),
+    *((method, name.format(backbone)) for method, name in BY_RECIPE for backbone in FAMILIES),
     ("top_down", "rtmpose_s"),
     ("top_down", "animal_tokenpose_base"),
-    ("centroid", "centroid_unet"),
-    ("centroid", "centroid_resnet_18"),
-    ("centroid", "centroid_hrnet_w18"),
-    ("centroid", "centroid_cspnext_s"),
-    ("bottom_up", "unet"),
-    ("bottom_up", "resnet_18"),
-    ("bottom_up", "hrnet_w18"),
-    ("bottom_up", "cspnext_s"),
     ("bottom_up", "dekr_w18"),
     ("bottom_up", "dlcrnet_stride16_ms5"),
-    ("conditional_top_down", "ctd_prenet_unet"),
     ("conditional_top_down", "ctd_prenet_rtmpose_s"),
     ("conditional_top_down", "ctd_coam_w32"),
 )
 """Method and name of the smallest model of each family."""
 
 BACKBONES = (
+    *("unet", "unet_medium_rf", "unet_large_rf"),
     *("resnet_50", "resnet_101"),
     *("hrnet_w18", "hrnet_w32", "hrnet_w48"),
     *("cspnext_s", "cspnext_m", "cspnext_x"),
@@ -100,15 +98,13 @@ BACKBONES = (
 PROMISED = {
     *MILLIONS,
     *SMALLEST,
-    *(("single_animal", name) for name in BACKBONES),
-    *(("bottom_up", name) for name in BACKBONES),
-    *(("top_down", f"top_down_{name}") for name in BACKBONES),
-    *(("centroid", f"centroid_{name}") for name in BACKBONES),
+    *((method, name.format(backbone)) for method, name in BY_RECIPE for backbone in BACKBONES),
 }
 
 
 def spec_of(of: Model, **settings: Any) -> RunSpec:
-    several = {} if of.method == "single_animal" else {"individuals": INDIVIDUALS}
+    several: dict[str, Any] = {} if of.method == "single_animal" else {"individuals": INDIVIDUALS}
+    several |= {"identified": True} if of.skeleton_needs == "identity" else {}
     skeleton = {"keypoints": KEYPOINTS, **several}
     return resolve(of, Layer({"skeleton": skeleton, "data": {"source": "nowhere"}}), [Layer(settings)])
 
@@ -148,15 +144,25 @@ def test_every_promised_name_is_listed() -> None:
     assert detectors >= {"ssdlite", "fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_resnet50_fpn_v2"}
 
 
+@pytest.mark.parametrize("name", ["identity_unet", "top_down_identity_unet"])
+def test_models_of_individuals_are_refused_where_nobody_has_a_name(name: str) -> None:
+    model = choose_model(name, multi_animal=True)
+    for skeleton in (
+        {"individuals": INDIVIDUALS},
+        {"individuals": INDIVIDUALS, "identified": False},
+        {"individuals": ["one"], "identified": True},
+    ):
+        data = Layer({"skeleton": {"keypoints": KEYPOINTS, **skeleton}, "data": {"source": "nowhere"}})
+        with pytest.raises(ConfigError, match=f"model '{name}' is for projects where .*identified: true"):
+            resolve(model, data, [])
+
+
 def test_every_backbone_is_a_model_of_every_method() -> None:
     models = {key(m) for m in every_model()}
     backbones = {name for method, name in models if method == "single_animal"}
     assert len(backbones) > 10
     for name in backbones:
-        assert ("bottom_up", name) in models
-        assert ("top_down", f"top_down_{name}") in models
-        assert ("conditional_top_down", f"ctd_prenet_{name}") in models
-        assert ("centroid", f"centroid_{name}") in models
+        assert models >= {(method, recipe.format(name)) for method, recipe in BY_RECIPE}
 
 
 def named(model: Model) -> str:
@@ -224,6 +230,8 @@ def test_models_run_forward_and_backward_at_their_default_size(model: Model) -> 
         if model.method in ("bottom_up", "centroid")
         else found.scores.shape == (1, 1)
     )
+    if model.skeleton_needs == "identity":
+        assert found.identity_scores.shape[-1] == len(INDIVIDUALS)
     assert ((found.keypoint_scores >= 0) & (found.keypoint_scores <= 1)).all()
 
 

@@ -100,7 +100,7 @@ def test_a_crop_finds_what_the_cut_frames_show(run: Path, data: st.DataObject, f
     x1, y1 = data.draw(st.integers(0, WIDTH - 20)), data.draw(st.integers(0, HEIGHT - 20))
     region = Region(x1, data.draw(st.integers(x1 + 16, WIDTH)), y1, data.draw(st.integers(y1 + 16, HEIGHT)))
     images = pictures()
-    estimator = pose_core.load(run, "cpu", follow=follow, crop=region)
+    estimator = pose_core.load(run, "cpu", follow=follow, region=region)
     plain = pose_core.load(run, "cpu", follow=follow)
     parts = plain.predict([cut(image, region) for image in images])
     same(estimator.predict(images), parts, region)
@@ -112,7 +112,7 @@ def test_a_crop_finds_what_the_cut_frames_show(run: Path, data: st.DataObject, f
 def test_pose_predict_crops_videos_and_images(
     name: str, follow: bool, run: Path, folder: Path, tmp_path: Path
 ) -> None:
-    arguments = ["predict", str(run), str(folder / name), "--crop", "40,104,8,56", "--out", str(tmp_path)]
+    arguments = ["predict", str(run), str(folder / name), "--region", "40,8,104,56", "--out", str(tmp_path)]
     result = CliRunner().invoke(app, [*arguments, *(["--follow"] if follow else []), "--device", "cpu"])
     assert result.exit_code == 0, result.output
     (path,) = tmp_path.glob("*.parquet")
@@ -121,13 +121,13 @@ def test_pose_predict_crops_videos_and_images(
     same(list(stream), plain.predict([cut(image, CROP) for image in pictures()]), CROP)
     # Sizes are of the whole frames, so what draws them finds the video to be the right one.
     assert (stream.header.width, stream.header.height) == (WIDTH, HEIGHT)
-    assert stream.header.metadata["crop"] == "x 40-104, y 8-56"
+    assert stream.header.metadata["region"] == "x 40-104, y 8-56"
     render(path, folder / name, tmp_path / "drawn.mp4")
     assert VideoFile(tmp_path / "drawn.mp4").width == WIDTH
 
 
 def test_predict_video_crops_as_pose_predict_does(run: Path, folder: Path) -> None:
-    estimator = pose_core.load(run, "cpu", crop="40,104,8,56")
+    estimator = pose_core.load(run, "cpu", region="40,8,104,56")
     parts = pose_core.load(run, "cpu").predict([cut(image, CROP) for image in pictures()])
     same(list(estimator.predict_video(folder / "v.mkv")), parts, CROP)
 
@@ -138,7 +138,7 @@ def test_an_interrupted_prediction_goes_on_with_the_same_crop_only(
     def predict(crop: Any, out: Path = tmp_path, follow: bool = True) -> list[str]:
         notes = Notes()
         pose_core.predict(
-            run, folder / "v.mkv", out, device="cpu", batch_size=2, crop=crop, follow=follow, reporter=notes
+            run, folder / "v.mkv", out, device="cpu", batch_size=2, region=crop, follow=follow, reporter=notes
         )
         return notes.lines
 
@@ -151,14 +151,14 @@ def test_an_interrupted_prediction_goes_on_with_the_same_crop_only(
     first, second = (list(open_predictions(p / "v.parquet")) for p in (tmp_path / "whole", tmp_path))
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a.instances.keypoints, b.instances.keypoints)
-    with pytest.raises(PoseError, match=r"v\.parquet: exists and was made with another crop"):
+    with pytest.raises(PoseError, match=r"v\.parquet: exists and was made with another region"):
         predict(Region(0, 64, 0, 64))
     stop_after(monkeypatch, 2)
     with pytest.raises(KeyboardInterrupt):
         predict(CROP, tmp_path / "other")
     monkeypatch.undo()
     lines = predict("none", tmp_path / "other")
-    assert any("made with other settings (crop) was discarded" in line for line in lines)
+    assert any("made with other settings (region) was discarded" in line for line in lines)
 
 
 def stop_after(monkeypatch: pytest.MonkeyPatch, batches: int) -> None:
@@ -195,7 +195,7 @@ def test_the_crop_of_the_project_counts_for_videos(folder: Path, tmp_path: Path)
     whole = plain.predict(pictures())
     same(estimator.predict(pictures()), whole, Region(0, WIDTH, 0, HEIGHT))
     same(
-        list(pose_core.load(own, "cpu", crop="none").predict_video(folder / "v.mkv")),
+        list(pose_core.load(own, "cpu", region="none").predict_video(folder / "v.mkv")),
         whole,
         Region(0, WIDTH, 0, HEIGHT),
     )
@@ -206,13 +206,13 @@ def test_the_crop_of_the_project_counts_for_videos(folder: Path, tmp_path: Path)
     cropped = [line for line in notes.lines if "cropped to x 40-104, y 8-56, as in the project" in line]
     assert len(cropped) == 1
     assert "v.mkv" in cropped[0]
-    assert json.loads((tmp_path / "out" / "shots.parquet.info").read_text())["maker"]["crop"] is None
+    assert json.loads((tmp_path / "out" / "shots.parquet.info").read_text())["maker"]["region"] is None
 
 
-@pytest.mark.parametrize("crop", ["1,2,3", "a,b,c,d", "10,5,0,9", "-1,5,0,9", "0,5,9,9", (1, 2), "0,1.5,0,2"])
+@pytest.mark.parametrize("crop", ["1,2,3", "a,b,c,d", "10,0,5,9", "-1,0,5,9", "0,9,5,9", (1, 2), "0,0,1.5,2"])
 def test_what_is_no_region_is_one_line(crop: Any, run: Path) -> None:
-    with pytest.raises(ConfigError, match="must be X1,X2,Y1,Y2") as caught:
-        pose_core.load(run, "cpu", crop=crop)
+    with pytest.raises(ConfigError, match="must be X1,Y1,X2,Y2") as caught:
+        pose_core.load(run, "cpu", region=crop)
     assert "\n" not in str(caught.value)
 
 
@@ -220,11 +220,11 @@ def test_what_is_no_region_is_one_line(crop: Any, run: Path) -> None:
 def test_a_crop_outside_of_the_frames_is_refused_before_anything_is_predicted(
     name: str, run: Path, folder: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match=rf"crop.*0,{WIDTH + 1},0,9.*{name}.*{WIDTH} x {HEIGHT}"):
-        pose_core.predict(run, folder / name, tmp_path / "out", device="cpu", crop=(0, WIDTH + 1, 0, 9))
+    with pytest.raises(ConfigError, match=rf"region.*0,0,{WIDTH + 1},9.*{name}.*{WIDTH} x {HEIGHT}"):
+        pose_core.predict(run, folder / name, tmp_path / "out", device="cpu", region=(0, 0, WIDTH + 1, 9))
     assert not (tmp_path / "out").exists()
     with pytest.raises(ConfigError, match="an image, which has"):
-        pose_core.load(run, "cpu", crop=(0, WIDTH + 1, 0, 9)).predict(pictures())
+        pose_core.load(run, "cpu", region=(0, 0, WIDTH + 1, 9)).predict(pictures())
 
 
 def test_a_video_that_the_crop_of_the_project_does_not_fit_is_refused(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_a_video_that_the_crop_of_the_project_does_not_fit_is_refused(tmp_path: 
     write_video(tmp_path / "small.mkv", width=64)
     with pytest.raises(ConfigError, match=r"small\.mkv: has 64 x 72 pixels.*crops videos to x 40-104.*none"):
         pose_core.predict(own, tmp_path / "small.mkv", tmp_path / "out", device="cpu")
-    assert pose_core.predict(own, tmp_path / "small.mkv", tmp_path / "out", device="cpu", crop="none") != [
+    assert pose_core.predict(own, tmp_path / "small.mkv", tmp_path / "out", device="cpu", region="none") != [
         None
     ]
 
@@ -243,6 +243,50 @@ def test_a_run_with_a_crop_that_is_none_is_refused(crop: list[int]) -> None:
         RunSpec.model_validate(
             {"skeleton": {"keypoints": ["a"]}, "data": {"source": "x", "crop": crop}, "model": {}}
         )
+
+
+def test_arenas_of_one_video_have_a_result_each(run: Path, folder: Path, tmp_path: Path) -> None:
+    outcomes = pose_core.predict(
+        run,
+        folder / "v.mkv",
+        tmp_path / "out",
+        device="cpu",
+        region={"left": (0, 0, 60, 72), "right": "60,8,112,72"},
+    )
+    assert [o.result.name for o in outcomes if o is not None] == ["v.left.parquet", "v.right.parquet"]
+    plain = pose_core.load(run, "cpu")
+    for name, region in (("left", Region(0, 60, 0, 72)), ("right", Region(60, 112, 8, 72))):
+        parts = plain.predict([cut(image, region) for image in pictures()])
+        same(list(open_predictions(tmp_path / "out" / f"v.{name}.parquet")), parts, region)
+    notes = Notes()
+    pose_core.predict(
+        run,
+        folder / "v.mkv",
+        tmp_path / "out",
+        device="cpu",
+        region=["left=0,0,60,72", "right=60,8,112,72"],
+        reporter=notes,
+    )
+    assert sum("is complete" in line for line in notes.lines) == 2
+    with pytest.raises(ConfigError, match="region: left, right are several"):
+        pose_core.load(run, "cpu", region={"left": (0, 0, 60, 72), "right": (60, 0, 112, 72)}).predict(
+            pictures()
+        )
+
+
+@pytest.mark.parametrize(
+    ("regions", "problem"),
+    [
+        (["0,0,9,9", "9,0,18,9"], "of several each needs a name"),
+        (["a=0,0,9,9", "9,0,18,9"], "of several each needs a name"),
+        (["a=0,0,9,9", "a=9,0,18,9"], "'a' is given twice"),
+        (["../a=0,0,9,9"], "the name '../a' must be of letters"),
+        ({"a": (9, 0, 0, 9)}, "must be X1,Y1,X2,Y2"),
+    ],
+)
+def test_regions_that_cannot_be_told_apart_are_refused(run: Path, regions: Any, problem: str) -> None:
+    with pytest.raises(ConfigError, match=problem):
+        pose_core.load(run, "cpu", region=regions)
 
 
 def test_boxes_of_a_file_are_in_pixels_of_the_whole_frame(tmp_path: Path) -> None:
@@ -284,7 +328,7 @@ def test_a_top_down_model_with_boxes_sees_nothing_beside_the_crop(tmp_path: Path
         (tmp_path / name).write_text("\n".join(["frame,x1,y1,x2,y2", *rows]) + "\n")
         return tmp_path / name
 
-    found = pose_core.load(run, "cpu", crop=CROP, boxes=write("whole.csv", (0, 0))).predict(pictures())
+    found = pose_core.load(run, "cpu", region=CROP, boxes=write("whole.csv", (0, 0))).predict(pictures())
     plain = pose_core.load(run, "cpu", boxes=write("cut.csv", (CROP.x1, CROP.y1)))
     parts = plain.predict([cut(image, CROP) for image in pictures()])
     assert [len(f.instances) for f in found] == [1, 1, 0, 1, 1, 0]

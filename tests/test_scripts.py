@@ -163,7 +163,7 @@ def test_crossing_animals_and_tracking_them(tmp_path: Path) -> None:
     options = ("--scenes", "2", "--frames", "48", "--train", "--epochs 1 --device cpu")
     table = run("benchmarks/crossing_animals.py", tmp_path, *options)
     rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")]
-    assert rows[-3:] == ["paf", "dekr", "ctd"]
+    assert rows[-4:] == ["paf", "dekr", "centroid", "ctd"]
     table = run("benchmarks/tracking.py", tmp_path / "ctd", "--frames", "4")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
     assert [row[:2] for row in rows] == [
@@ -173,6 +173,18 @@ def test_crossing_animals_and_tracking_them(tmp_path: Path) -> None:
     assert all(row[4] == "4" for row in rows if row[1] == "no"), (
         "each frame is searched where none is followed"
     )
+
+
+@pytest.mark.slow
+def test_model_types_of_sleap(tmp_path: Path) -> None:
+    options = ("--animals", "2", "--scenes", "2", "--frames", "36", "--train", "--epochs 1 --device cpu")
+    table = run("benchmarks/sleap_models.py", tmp_path, *options)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[-4:]]
+    assert [row[:2] for row in rows] == [
+        ["2", kind]
+        for kind in ("centroid + pose", "bottom-up", "top-down with identity", "bottom-up with identity")
+    ]
+    assert [row[7] for row in rows[:2]] == ["-", "-"]
 
 
 @pytest.mark.slow

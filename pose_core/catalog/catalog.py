@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from pose_core import hooks
-from pose_core.catalog import install_hints
+from pose_core.catalog import install_hints, session
 from pose_core.catalog.composition import Composer, Model
 from pose_core.catalog.kinds import InstalledKind
 from pose_core.catalog.known_names import known_names
@@ -356,11 +356,11 @@ class Catalog:
         return message
 
 
-# One for the process: plugins are not loaded twice, and identity of components can be relied on.
+# One for the process: plugins are not loaded twice. pose_core.catalog.registration makes a new one necessary.
 @cache
 def get_catalog() -> Catalog:
-    """The catalogue of the installed plugins, made once a process."""
-    return Catalog(discover())
+    """The catalogue of the installed plugins, and of what this session has registered."""
+    return Catalog((*discover(), *session.list_records()))
 
 
 def available_models(method: str | None = None) -> list[str]:

@@ -36,6 +36,8 @@ class Model:
         needs: namespaces of the plugins that it needs, sorted; its own and that of its recipe among them.
         backbone: full name of the backbone preset that a recipe was applied to; empty for presets of models.
         recommended: where it is taken when a user names no model, see :data:`pose_core.hooks.RECOMMENDED`.
+        skeleton_needs: what the project's skeleton must have, one of :data:`pose_core.hooks.NEEDS`; empty:
+            nothing.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Model:
     needs: tuple[str, ...] = ()
     backbone: str = ""
     recommended: tuple[str, ...] = ()
+    skeleton_needs: str = ""
 
     @property
     def full_name(self) -> str:
@@ -178,7 +181,9 @@ class Composer:
                 sorted({plugin.name, author.name} | self.of_method(recipe.method) | self.needs(*layers))
             ),
             backbone=f"{plugin.name}/{preset.name}",
-            recommended=preset.recommended,
+            # What suits some projects only is for those who ask for it.
+            recommended=() if recipe.needs else preset.recommended,
+            skeleton_needs=recipe.needs,
         )
 
 

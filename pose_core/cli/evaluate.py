@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pose_core.cli.sources import with_sources
+from pose_core.cli.training_options import split_names
 from pose_core.errors import readable
 from pose_core.escapes import escape_line
 
@@ -50,6 +51,18 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    keypoints: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,NAME", help="Measure these keypoints only.", show_default=False),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="One setting of the run, for this evaluation, such as evaluation.pck=[0.1]; may be repeated.",
+        ),
+    ] = None,
     sources: dict[str, Path | bool | None],
     device: Annotated[
         str, typer.Option(metavar="DEVICE", help="Where to compute: auto, cpu, cuda, cuda:N or mps.")
@@ -74,11 +87,15 @@ def evaluate(
     # Command and function have one name, as 'pose NAME' and pose_core.NAME have it.
     from pose_core.evaluation.run import evaluate as measure
     from pose_core.runs.run_folder import Run
+    from pose_core.specs.resolve import parse_assignments
 
-    opened = Run.open(run)
-    spec = _override_spec(opened, sigma or [], threshold)
+    changes = parse_assignments(assignments or [])
+    opened = Run.open(run).with_changes([changes])
+    spec = _override_spec(opened, sigma or [], threshold, split_names(keypoints))
     # No reporter of its own: that of the process was set in main.
-    result = measure(opened, split, data, device, batch_size, spec=spec, reporter=None, **sources)
+    result = measure(
+        opened, split, data, device, batch_size, spec=spec, settings=None, reporter=None, **sources
+    )
     if json:
         print_json(result.to_json())
         return
@@ -99,7 +116,9 @@ def evaluate(
         console.print(f"plots and tables: {escape(escape_line(beside.folder))}")
 
 
-def _override_spec(run: Run[AnyRunSpec], sigmas: list[str], threshold: float | None) -> EvaluationSpec | None:
+def _override_spec(
+    run: Run[AnyRunSpec], sigmas: list[str], threshold: float | None, keypoints: list[str] | None
+) -> EvaluationSpec | None:
     """The run's settings with those of the options; None where there are none."""
     from pose_core.evaluation.oks import override_sigmas
 
@@ -108,6 +127,8 @@ def _override_spec(run: Run[AnyRunSpec], sigmas: list[str], threshold: float | N
         spec = spec.model_copy(update={"sigmas": override_sigmas(spec.sigmas, sigmas, run.spec.finds)})
     if threshold is not None:
         spec = spec.model_copy(update={"threshold": threshold})
+    if keypoints is not None:
+        spec = spec.model_copy(update={"keypoints": tuple(keypoints)})
     return None if spec is run.spec.evaluation else spec
 
 

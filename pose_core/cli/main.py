@@ -19,6 +19,7 @@ import typer
 from pose_core import __version__, escapes
 from pose_core.cli.check import check
 from pose_core.cli.cite import cite
+from pose_core.cli.config import config
 from pose_core.cli.contributed import PoseCommands
 from pose_core.cli.demo import demo
 from pose_core.cli.evaluate import evaluate
@@ -64,7 +65,7 @@ def _main(
 
 
 for command in (
-    *(inspect, train, evaluate, predict, render, import_, demo),
+    *(inspect, config, train, evaluate, predict, render, import_, demo),
     *(models, detectors, weights, writers, plugins, show, schema, check, cite, licenses),
 ):
     # In this order they stand in --help: the work first, then the listings.

@@ -54,14 +54,40 @@ def predict(
             show_default=False,
         ),
     ] = None,
-    crop: Annotated[
+    region: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]X1,Y1,X2,Y2",
+            help="Predict this part of frames only, in whole pixels (X2 and Y2 are not in it); none: whole "
+            "frames. Several with names (arenas of one video) give a result each. Results are in pixels of the "
+            "whole frame. By default the crop of the project that the run was trained on, for videos.",
+            show_default=False,
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SCORE",
+            help="Keypoints with a lower score are reported as missing; by default as the run says.",
+            show_default=False,
+        ),
+    ] = None,
+    max_animals: Annotated[
         str | None,
         typer.Option(
-            metavar="X1,X2,Y1,Y2",
-            help="Predict this part of frames only, in whole pixels (X2 and Y2 are not in it); none: whole "
-            "frames. Results are in pixels of the whole frame. By default the crop of the project that the run "
-            "was trained on, for videos.",
+            metavar="N|none",
+            help="At most so many animals a frame, those with the highest scores; none: no limit. By default as "
+            "many as the project has.",
             show_default=False,
+        ),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="One setting of the run, for this prediction, such as model.preprocess.scale=1; may be "
+            "repeated. What training has fixed is refused.",
         ),
     ] = None,
     frames: Annotated[
@@ -92,6 +118,7 @@ def predict(
     from pose_core.io.names import describe_counts
     from pose_core.io.video import NO_KEY_FRAME
     from pose_core.prediction.job import Outcome
+    from pose_core.specs.resolve import read_assignments
 
     reporter = TerminalReporter()
     failed: list[str] = []
@@ -131,8 +158,11 @@ def predict(
             device=device,
             batch_size=batch_size,
             overwrite=overwrite,
+            threshold=threshold,
+            max_animals=max_animals,
             follow=follow,
-            crop=crop,
+            region=region,
+            settings=read_assignments(assignments or []),
             frames=frames,
             reporter=reporter,
             finished=show,

@@ -8,6 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pose_core.cli.sources import with_networks
+from pose_core.cli.training_options import (
+    Assignments,
+    BatchSize,
+    ConfigFile,
+    Device,
+    Devices,
+    Epochs,
+    Keypoints,
+    MaxTime,
+    ModelName,
+    Precision,
+    Project,
+    Seed,
+    StartWeights,
+    split_names,
+)
 
 if TYPE_CHECKING:
     from pose_core.runs.run_folder import Run
@@ -17,75 +33,21 @@ if TYPE_CHECKING:
 @with_networks
 def train(
     *,
-    data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="The labelled project: its folder or its file.")
-    ],
+    data: Project,
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder of the run; made if needed.")],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Name of a model; 'pose models' lists them. Left out, and without --config, --weights or "
-            "--detector, one is chosen that suits the labels and this machine.",
-        ),
-    ] = None,
+    model: ModelName = None,
     sources: dict[str, str | None],
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="YAML file with the settings you want to change; 'pose schema' describes it."
-        ),
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="One setting, such as train.optimizer.lr=0.001; may be repeated.",
-        ),
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|FILE|RUN|none",
-            help="Weights to start from: a name ('pose weights' lists them), a file, a run folder (which also "
-            "says the model, where --model is left out), or none for random weights without a download.",
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Passes over the training images; for each network that is trained."),
-    ] = None,
-    max_time: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME",
-            help="Stop training after this time: 90s, 10m, 2h. Several networks share it evenly.",
-        ),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Images in a training step, on each device; for each network that is trained."
-        ),
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(metavar="DEVICE", help="Where to compute: auto, cpu, cuda, cuda:N or mps.")
-    ] = None,
-    devices: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Number of devices to train on, each in a process of its own."),
-    ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(metavar="PRECISION", help="Precision of the arithmetic: 32, 16-mixed or bf16-mixed."),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N", help="Seed of everything random: initial weights, split, order and augmentation."
-        ),
-    ] = None,
+    config: ConfigFile = None,
+    assignments: Assignments = None,
+    weights: StartWeights = None,
+    epochs: Epochs = None,
+    max_time: MaxTime = None,
+    batch_size: BatchSize = None,
+    device: Device = None,
+    devices: Devices = None,
+    precision: Precision = None,
+    seed: Seed = None,
+    keypoints: Keypoints = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on from the last checkpoint in --out; where there is none, start."),
@@ -120,7 +82,17 @@ def train(
             networks={name: given for name, given in sources.items() if given is not None},
             config=config,
             assignments=assignments or [],
-            options=TrainOptions(weights, epochs, max_time, batch_size, device, devices, precision, seed),
+            options=TrainOptions(
+                weights,
+                epochs,
+                max_time,
+                batch_size,
+                device,
+                devices,
+                precision,
+                seed,
+                split_names(keypoints),
+            ),
             resume=resume,
             reporter=reporter,
         )

@@ -16,7 +16,7 @@ REACH_PERCENTILE = 99.0
 """Percentile of the animals that the extent is made for: one wrong label in a hundred animals changes nothing."""
 
 LEAST_ROOM = 1.2
-"""The extent is at least so many times what the animals need: centres that are predicted are a little off."""
+"""The extent is at least so many times what the largest animals need: centres that are predicted are a little off."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,13 @@ def auto_extent(
 ) -> Extent:
     """Decide the side of the square that crops show.
 
-    It holds all keypoints of 99 animals in a hundred, as far as random views of the training may turn, zoom
-    and shift them: 2 r z / (1 - 2 t), where r is how far the farthest keypoint lies from the centre along x or y
-    when it is turned by the largest rotation (or the box reaches, where one is labelled that is larger), z is
-    the largest zoom (1 at least) and t the largest shift as a part of the crop. It is never less than 1.2 times
-    2 r, as centres that are predicted are a little off.
+    The reach r of an animal is how far its farthest keypoint lies from the centre along x or y when it is turned
+    by the largest rotation (or the box reaches, where one is labelled that is larger). The extent holds two
+    things, whichever needs more: 99 animals in a hundred as they are seen in prediction, 1.2 times 2 r, as
+    centres that are predicted are a little off; and the median animal as random views of the training may zoom
+    and shift it, 2 r z / (1 - 2 t), where z is the largest zoom (1 at least) and t the largest shift as a part
+    of the crop. The largest animals in the largest zoom may lose the tip of a tail, which is not taught then;
+    room for that would show all animals smaller, in every crop.
     Measured from the centre, not by the box: a centre at the nose has the whole animal on one side.
 
     Args:
@@ -55,16 +57,23 @@ def auto_extent(
     """
     reaches = _measure_reaches(dataset, rows, centre, augmentation.rotation)
     if len(reaches):
-        reach = float(np.percentile(reaches, REACH_PERCENTILE))
+        middle, largest = (float(r) for r in np.percentile(reaches, (50.0, REACH_PERCENTILE)))
         size = (
-            f"keypoints lie up to {reach:.0f} px from the centre, turned by {augmentation.rotation:g} degrees"
+            f"turned by {augmentation.rotation:g} degrees, keypoints lie up to {largest:.0f} px from the centre, "
+            f"{middle:.0f} px in the median animal"
         )
     else:
-        reach = ANIMAL_LENGTH / 2
+        middle = largest = ANIMAL_LENGTH / 2
         size = f"no animal's size is known, and they are taken to be {ANIMAL_LENGTH:.0f} px long"
     shift = min(augmentation.translation, 0.4)
-    room = max(LEAST_ROOM, max(1.0, augmentation.scale[1]) / (1 - 2 * shift))
-    return Extent(float(f"{2 * reach * room:.3g}"), f"{size}; {room:.2f} times twice that for random views")
+    views = max(1.0, augmentation.scale[1]) / (1 - 2 * shift)
+    seen, taught = 2 * largest * LEAST_ROOM, 2 * middle * views
+    why = (
+        f"{LEAST_ROOM:g} times twice the former, as centres are predicted"
+        if seen >= taught
+        else f"{views:.2f} times twice the latter for random views"
+    )
+    return Extent(float(f"{max(seen, taught):.3g}"), f"{size}; {why}")
 
 
 def _measure_reaches(

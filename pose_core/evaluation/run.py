@@ -6,12 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import torch
 
 from pose_core.data.bit_depth import with_bit_depth
 from pose_core.data.boxes import CropRule
 from pose_core.data.fingerprint import data_hash
+from pose_core.data.keypoint_subset import (
+    select_in_frame,
+    select_in_image,
+    select_in_skeleton,
+    select_keypoints,
+)
 from pose_core.data.landmarks import with_skeleton
 from pose_core.data.learned_labels import learned_labels
 from pose_core.data.projects import read_project
@@ -36,6 +43,7 @@ from pose_core.pipeline.sources import ImageSource
 from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import PROVENANCE, Run
 from pose_core.specs import AnyRunSpec, DetectorRunSpec, EvaluationSpec, OptimizerSpec, RunBase, RunSpec
+from pose_core.specs.resolve import make_settings_layer
 from pose_core.structures import Frame, LabelledDataset
 
 SPLITS = ("train", "validation", "test")
@@ -67,6 +75,7 @@ def evaluate(
     batch_size: int | None = None,
     *,
     spec: EvaluationSpec | None = None,
+    settings: Mapping[str, Any] | None = None,
     reporter: Reporter | None = None,
     **sources: Source,
 ) -> EvaluationResult | DetectorResult:
@@ -87,6 +96,7 @@ def evaluate(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         batch_size: images a batch; the run's ``inference.batch_size`` by default.
         spec: sigmas, thresholds, resamplings; the run's ``evaluation`` by default.
+        settings: changes of the run's configuration by their keys, as of :func:`pose_core.load`.
         reporter: is told how far it is, in images.
         sources: as of :func:`pose_core.load`, and ``labelled_boxes=True``: the labelled boxes and nothing
             else.
@@ -101,6 +111,7 @@ def evaluate(
             source is unknown or not needed.
     """
     opened = run if isinstance(run, Run) else Run.open(run)
+    opened = opened.with_changes([make_settings_layer(settings)])
     project = None if data is None else Path(data)
     if isinstance(opened.spec, DetectorRunSpec):
         if given := [name for name, value in {**sources, "spec": spec}.items() if value not in (None, False)]:
@@ -129,7 +140,7 @@ def evaluate_poses(
     """Measure a pose network; see :func:`evaluate`."""
     # Labelled images are no sequence, of which one would say where to look in the next.
     inference = run.spec.inference.model_copy(update={"follow": False})
-    run = Run(run.path, run.spec.model_copy(update={"inference": inference}))
+    run = replace(run, spec=run.spec.model_copy(update={"inference": inference}))
     chosen = choose_device(device)
     first, labelled = labelled_sources(run, sources)
     images = split_images(run, split, data)
@@ -260,6 +271,7 @@ def split_images(run: Run[RunBase], split: str, data: Path | None = None) -> Spl
             f"{source}: the labelled project of this run is no longer there; pass {argument('data', 'PATH')}"
         )
     dataset = read_project(source, run.spec.data.reader)
+    dataset = select_keypoints(dataset, run.spec.data.keypoints, f"{source}: data.keypoints")
     dataset = with_bit_depth(dataset, run.spec.data.decided_bit_depth())
     _check_skeleton(run, dataset, source)
     dataset = with_skeleton(dataset, run.spec.skeleton)
@@ -317,9 +329,22 @@ def report(
     spec = spec if spec is not None else run.spec.evaluation
     dataset, skeleton = images.dataset, run.spec.finds
     pairs = [(dataset.images[row], frame) for row, frame in zip(images.rows, frames, strict=True)]
+    if spec.keypoints is not None:
+        whole, skeleton = skeleton, select_in_skeleton(skeleton, spec.keypoints, "evaluation.keypoints")
+        pairs = [
+            (select_in_image(image, whole, skeleton), select_in_frame(frame, whole, skeleton))
+            for image, frame in pairs
+        ]
+        if isinstance(spec.sigmas, Mapping):
+            kept = {name: sigma for name, sigma in spec.sigmas.items() if name in skeleton.keypoints}
+            spec = spec.model_copy(update={"sigmas": kept})
     unique = run.spec.model.predicts_unique()
     measured = measure(pairs, skeleton, spec, split=split, seed=run.spec.train.seed, unique=unique)
     notes = [*images.notes, *measured.result.notes]
+    if spec.keypoints is not None:
+        notes.append(f"of {', '.join((*skeleton.keypoints, *skeleton.unique_keypoints))} only")
+    if run.changed:
+        notes.append(f"not as the run says, but with {', '.join(run.changed)}")
     if (untrained := run.spec.untrained_keypoints) and not run.spec.model.learns_centres():
         notes.append(f"never predicted, as no training image has a label of it: {', '.join(untrained)}")
     if any(value is True for value in sources.values()):

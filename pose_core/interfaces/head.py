@@ -22,7 +22,8 @@ class Head(nn.Module, ABC):
     """Feature maps -> named outputs.
 
     A subclass builds its layers and then sets ``target_generator``, ``predictor`` and ``losses`` with
-    :meth:`set_codec`. One loss belongs to one output, by name.
+    :meth:`set_codec`. One loss belongs to one output, by name. A head that overrides :meth:`loss` and
+    :meth:`decode` does without, and its losses and decoding cannot be exchanged by name.
     """
 
     target_generator: TargetGenerator

@@ -11,7 +11,7 @@ the context calls for it (a crop stage that follows one animal, where ``context.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -22,6 +22,7 @@ from torch import Tensor
 from pose_core.errors import ConfigError
 from pose_core.interfaces.geometry import FrameGeometry, Matrix
 from pose_core.interfaces.tensors import Predictions
+from pose_core.interfaces.thresholds import Thresholds
 from pose_core.structures import ByteArray, FloatArray, Frame, LabelledImage, Region, Skeleton
 
 T = TypeVar("T")
@@ -240,7 +241,8 @@ class StageContext:
         origin: where the stage comes from, for messages: the name of the model, or the argument that names a
             run.
         max_animals: at most so many animals a frame; None: any number.
-        threshold: keypoints with a lower score will be reported as missing.
+        threshold: keypoints with a lower score will be reported as missing; of all, or by name, see
+            :attr:`keypoint_thresholds`.
         follow: whether it is to start from what was found in the frame before.
         follow_threshold: an animal is lost below this mean score of its keypoints.
         min_box: boxes around keypoints are enlarged to be at least so long, pixels of the frame; 0 in methods
@@ -251,13 +253,16 @@ class StageContext:
         file: what its supplier was given, where that is a file.
         labels: the labelled images that are evaluated, by frame number, where its supplier takes labels.
         before: the stages that supply what it needs, and those before them.
+        inner: the stages that predict with the run that its supplier was given, where that run has networks of its
+            own that it builds on: a top-down model with its detector or centroid model. :class:`EarlierStages`
+            runs them.
     """
 
     skeleton: Skeleton
     device: torch.device
     origin: str
     max_animals: int | None = None
-    threshold: float = 0.0
+    threshold: float | Mapping[str, float] = 0.0
     follow: bool = False
     follow_threshold: float = 0.0
     min_box: float = 0.0
@@ -269,6 +274,16 @@ class StageContext:
     file: Path | None = None
     labels: Sequence[LabelledImage] | None = None
     before: Sequence[Stage] = field(default=())
+    inner: Sequence[Stage] = field(default=())
+
+    @property
+    def keypoint_thresholds(self) -> FloatArray:
+        """(K,) float32, the least score with which each keypoint will be reported.
+
+        Raises:
+            ConfigError: ``threshold`` names a keypoint that there is not.
+        """
+        return Thresholds.of(self.threshold, self.skeleton).keypoints
 
     def whole_frames(self) -> FrameNetwork:
         """The network that sees whole frames.

@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ from torch import Tensor
 from pose_core.data.geometry import invert, warp
 from pose_core.errors import PoseError
 from pose_core.interfaces import FrameGeometry, FrameGroup, Stage, StageResult, View
+from pose_core.interfaces.thresholds import Thresholds
 from pose_core.pipeline.results import HostResult, to_frames
 from pose_core.pipeline.sources import FrameSource, SourceFrame
 from pose_core.pipeline.threads import Channel, Flow, Stopped, Timing
@@ -83,7 +84,7 @@ class Pipeline:
         skeleton: of the model.
         device: where the stages compute.
         batch_size: frames a batch.
-        threshold: keypoints with a lower score are reported as missing.
+        threshold: keypoints with a lower score are reported as missing; of all, or by name.
         identity_threshold: less probable names of animals are not given; None: half of what a guess would be.
     """
 
@@ -93,14 +94,14 @@ class Pipeline:
         skeleton: Skeleton,
         device: torch.device,
         batch_size: int,
-        threshold: float = 0.0,
+        threshold: float | Mapping[str, float] = 0.0,
         identity_threshold: float | None = None,
     ) -> None:
         self.stages = list(stages)
         self.skeleton = skeleton
         self.device = device
         self.batch_size = batch_size
-        self.threshold = threshold
+        self.threshold = Thresholds.of(threshold, skeleton)
         self.identity_threshold = identity_threshold
         # On the CPU the network needs all cores; beside another device they are free for resizing.
         self.helpers = 1 if device.type == "cpu" else max(1, min(8, (os.cpu_count() or 1) - 2))

@@ -51,7 +51,7 @@ class FollowStage(Stage):
         self._look: _Look = _CropLook(context.crops) if context.crops is not None else _WindowLook(context)
         self._search = EarlierStages(context.before)
         self._threshold = context.follow_threshold
-        self._hidden = context.threshold
+        self._hidden = context.keypoint_thresholds
         self._box: FloatArray | None = None
         self._body = list(context.skeleton.body_indices)
 

@@ -302,7 +302,11 @@ class _Planner:
             raise ConfigError(
                 f"{origin}: {run.name} needs {inputs} of another model; name a run that needs none"
             )
-        return self._with_network(replace(base, origin=origin), run)
+        context = self._with_network(replace(base, origin=origin), run)
+        if isinstance(run.spec, RunSpec) and run.stages:
+            # By what lies in its folder alone: what the caller names is for the run that predicts.
+            return replace(context, inner=tuple(plan_stages(run.of(RunSpec), device, {}).stages))
+        return context
 
     def _with_network(self, base: StageContext, run: AnyRun) -> StageContext:
         """Add the network of a run to the context, as it sees frames."""
@@ -374,12 +378,17 @@ class _Planner:
             elif name in files:
                 found[name] = f"file {file_hash(files[name])}"
             else:
-                run = self.nested(name)
-                # How it was trained shows in the weights; these parts say how they are used.
-                content = run.spec.model_dump(mode="json", include={"skeleton", "model", "network"})
-                digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-                found[name] = f"run {file_hash(run.path / WEIGHTS)} {digest}"
+                found[name] = _identify(self.nested(name))
         return found
+
+
+def _identify(run: AnyRun) -> str:
+    """Hash what decides about the results of a run, the networks that it builds on included."""
+    # How it was trained shows in the weights; these parts say how they are used.
+    content = run.spec.model_dump(mode="json", include={"skeleton", "model", "network"})
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    inner = (f", {name}: {_identify(stage)}" for name, stage in sorted(run.stages.items()))
+    return f"run {file_hash(run.path / WEIGHTS)} {digest}{''.join(inner)}"
 
 
 def _open(supplier: str, folder: Path) -> AnyRun:

@@ -12,6 +12,7 @@ from torch import Tensor
 from pose_core.errors import PluginError
 from pose_core.escapes import escape_text
 from pose_core.interfaces import StageResult
+from pose_core.interfaces.thresholds import Thresholds
 from pose_core.pipeline.naming import assign_names
 from pose_core.pipeline.sources import SourceFrame
 from pose_core.structures import FloatArray, Frame, Instances, Skeleton, keypoint_boxes
@@ -56,7 +57,7 @@ class HostResult:
 
 
 def _split_poses(
-    found: StageResult, skeleton: Skeleton, threshold: float, identity_threshold: float | None
+    found: StageResult, skeleton: Skeleton, threshold: Thresholds, identity_threshold: float | None
 ) -> list[_Content]:
     """Split poses into frames: animals, unique keypoints, their scores."""
     if found.predictions is None:
@@ -64,8 +65,10 @@ def _split_poses(
     # Here, after the last stage: a network that looks at crops sees one animal at a time, and only all of a
     # frame together can be given names that differ.
     poses = assign_names(found.predictions, identity_threshold)
-    points, point_scores = hide_doubtful_points(poses.keypoints, poses.keypoint_scores, threshold)
-    unique, unique_scores = hide_doubtful_points(poses.unique_keypoints, poses.unique_scores, threshold)
+    points, point_scores = hide_doubtful_points(poses.keypoints, poses.keypoint_scores, threshold.keypoints)
+    unique, unique_scores = hide_doubtful_points(
+        poses.unique_keypoints, poses.unique_scores, threshold.unique
+    )
     scores = poses.scores.numpy().astype(np.float32, copy=False)
     b, n, k = point_scores.shape
     # Around the keypoints that are reported: those below the threshold are hidden by now.
@@ -115,8 +118,10 @@ def _split_boxes(found: StageResult, skeleton: Skeleton) -> list[_Content]:
     return frames
 
 
-def hide_doubtful_points(points: Tensor, scores: Tensor, threshold: float) -> tuple[FloatArray, FloatArray]:
-    """Hide points with scores below the threshold: NaN, with score 0.
+def hide_doubtful_points(
+    points: Tensor, scores: Tensor, threshold: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Hide points (..., K, 2) with scores (..., K) below the threshold (K,): NaN, with score 0.
 
     Raises:
         PluginError: a score is NaN.
@@ -139,7 +144,7 @@ def to_frames(
     reasons: Sequence[str | None],
     groups: Sequence[tuple[Sequence[int], HostResult]],
     skeleton: Skeleton,
-    threshold: float,
+    threshold: Thresholds,
     identity_threshold: float | None = None,
 ) -> list[Frame]:
     """Make the frames of a batch, in order.
@@ -149,7 +154,7 @@ def to_frames(
         reasons: for each item why there is no result; None where there is one.
         groups: positions of items, and what was found in them.
         skeleton: of the model.
-        threshold: keypoints with a lower score are missing; an animal without any keypoint is none.
+        threshold: keypoints with lower scores are missing; an animal without any keypoint is none.
         identity_threshold: less probable names are not given, see
             :func:`~pose_core.pipeline.naming.assign_names`.
     """

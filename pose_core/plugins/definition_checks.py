@@ -21,7 +21,7 @@ Implementation = Callable[[], object]
 Definitions = Mapping[str, tuple[Any, ...]]
 
 COMMANDS = (
-    *("inspect", "train", "evaluate", "predict", "render", "import", "demo"),
+    *("inspect", "config", "train", "evaluate", "predict", "render", "import", "demo"),
     *("models", "detectors", "weights", "writers", "plugins", "show", "schema", "check", "cite", "licenses"),
 )
 """The commands of ``pose`` itself. They are named here, below the command line, since a plugin that claims
@@ -109,6 +109,8 @@ def check_definitions(definitions: Definitions) -> None:
         if (group := (recipe.method, recipe.name)) in seen:
             raise MalformedError(f"recipe {recipe.name!r} is defined twice for {recipe.method}")
         seen.add(group)
+        if recipe.needs:
+            _check_need(recipe.needs, f"recipe {recipe.name!r}")
     for model in definitions.get("pose_models", ()):
         once("model", model.name)
         # In full, since the bare name may belong to another plugin on another machine.
@@ -128,11 +130,7 @@ def check_definitions(definitions: Definitions) -> None:
         # One name may stand for two heads: what serves whole frames need not serve crops.
         for method in extra.methods:
             once(f"extra head of {method}", extra.name)
-        if extra.needs not in hooks.NEEDS:
-            raise MalformedError(
-                f"extra head {extra.name!r} has unknown need {extra.needs!r}; needs are "
-                f"{', '.join(hooks.NEEDS)}"
-            )
+        _check_need(extra.needs, f"extra head {extra.name!r}")
         if not isinstance(extra.head.get("type"), str):
             raise MalformedError(f"extra head {extra.name!r} must say its component: {{'type': ...}}")
     for weights in definitions.get("pose_weights", ()):
@@ -203,6 +201,11 @@ def _check_supplier(supplier: hooks.SupplierSpec) -> None:
         )
     if not supplier.gives:
         raise MalformedError(f"supplier {supplier.name!r} must say what it gives, such as 'boxes'")
+
+
+def _check_need(need: str, where: str) -> None:
+    if need not in hooks.NEEDS:
+        raise MalformedError(f"{where} has unknown need {need!r}; needs are {', '.join(hooks.NEEDS)}")
 
 
 def _check_spec(spec: object, name: str) -> None:

@@ -39,6 +39,9 @@ from pose_core.plugins.definition_checks import (
 
 ACTIVE, DISABLED, INCOMPATIBLE, FAILED = "active", "disabled", "incompatible", "failed"
 
+SESSION = "session"
+"""Namespace of what a Python session registers itself; no plugin can have it."""
+
 
 @dataclass(frozen=True)
 class PluginRecord:
@@ -163,6 +166,10 @@ def _load_one(
 
     if entry_point.name in disabled:
         return record(DISABLED, "named in POSE_DISABLE_PLUGINS")
+    if entry_point.name == SESSION:
+        return record(
+            FAILED, f"the namespace {SESSION!r} is of what Python sessions register; rename the entry point"
+        )
     if entry_point.name in taken:
         return record(
             FAILED,

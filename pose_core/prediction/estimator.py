@@ -18,14 +18,15 @@ from typing import Any, overload
 import numpy as np
 import torch
 
-from pose_core.errors import ConfigError, DataError
+from pose_core.errors import ConfigError, DataError, argument
 from pose_core.model.device import choose_device
 from pose_core.pipeline.plan import Source, make_pipeline
 from pose_core.pipeline.sources import ArraySource, as_rgb
 from pose_core.pipeline.video import VideoSource
-from pose_core.prediction.frame_region import Crop, GivenCrop
+from pose_core.prediction.frame_region import NONE, GivenRegion, Regions
 from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
+from pose_core.specs.resolve import Layer, make_option_layer, make_settings_layer
 from pose_core.structures import ByteArray, Frame, Skeleton
 
 Array = np.ndarray[Any, Any]
@@ -41,7 +42,7 @@ class PoseEstimator:
         pipeline: what does the work.
         supplied: for each source of what its stages need (a detector ...) what tells it from another one.
         files: the sources that are files, which are of one video or sequence.
-        crop: the part of frames that is predicted. What comes out is in pixels of the whole frame.
+        regions: the part of frames that is predicted. What comes out is in pixels of the whole frame.
     """
 
     def __init__(
@@ -50,12 +51,12 @@ class PoseEstimator:
         device: torch.device,
         batch_size: int,
         sources: Mapping[str, Source] = MappingProxyType({}),
-        crop: GivenCrop = None,
+        region: GivenRegion = None,
     ) -> None:
         self.run = run
         self.device = device
         self.batch_size = batch_size
-        self.crop = Crop.of(crop, run.spec.data)
+        self.regions = Regions.of(region, run.spec.data)
         self.pipeline, plan = make_pipeline(run, device, batch_size, sources)
         self.supplied = plan.supplied
         self.files = plan.files
@@ -118,7 +119,7 @@ class PoseEstimator:
             VideoError: the file is missing or no video.
         """
         source = self.open_video(path)
-        region = self.crop.of_source(source, str(path))
+        region = self.regions.only_of_source(source, str(path))
 
         # An inner generator, so that a missing file is reported at the call and not at the first frame.
         def results() -> Iterator[Frame]:
@@ -137,7 +138,7 @@ class PoseEstimator:
 
     def _predict_all(self, images: Array | Sequence[Array], batch_size: int) -> list[Frame]:
         source = ArraySource(images)
-        region = self.crop.of_source(source, "an image")
+        region = self.regions.only_of_source(source, "an image")
         if len(source.images) <= batch_size:
             # There is no second batch that threads could prepare meanwhile.
             return self.pipeline.run_once(source.images, region=region)
@@ -154,7 +155,7 @@ class PoseEstimator:
             ]
             if not batch:
                 return
-            region = self.crop.of_source(ArraySource(batch), f"image {first} or after it")
+            region = self.regions.only_of_source(ArraySource(batch), f"image {first} or after it")
             yield from self.pipeline.run_once(batch, first, stages, region)
             first += len(batch)
 
@@ -173,8 +174,11 @@ def load(
     device: str = "auto",
     batch_size: int | None = None,
     *,
+    threshold: float | None = None,
+    max_animals: int | str | None = None,
     follow: bool | None = None,
-    crop: GivenCrop = None,
+    region: GivenRegion = None,
+    settings: Mapping[str, Any] | None = None,
     **sources: Path | str | None,
 ) -> PoseEstimator:
     """Load a trained model.
@@ -183,10 +187,14 @@ def load(
         run: folder that ``pose train`` made.
         device: ``auto`` (CUDA, then Apple's MPS, then the CPU), ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
         batch_size: frames that go through the network together; by default as the run says.
+        threshold: keypoints with a lower score are missing; by default as the run says.
+        max_animals: at most so many animals a frame; ``"none"``: no limit; by default as the run says.
         follow: start from the poses of the last frame; by default as the run says.
-        crop: the part of frames to look at: ``"X1,X2,Y1,Y2"`` or four numbers, for every source; ``"none"``:
+        region: the part of frames to look at: ``"X1,Y1,X2,Y2"`` or four numbers, for every source; ``"none"``:
             whole frames. By default the crop of the run's project, for videos. What comes out is in pixels of
             the whole frame.
+        settings: further changes of the run's configuration by their keys, ``{"inference.crops": 8}``; not on disk.
+            What training has fixed cannot be changed (:data:`pose_core.runs.changes.CHANGEABLE`).
         sources: of what the model needs beside its network, in the place of the run's own: ``detector``, the
             folder of a trained detector; ``boxes``, a .csv or .parquet file of boxes; and those of plugins.
 
@@ -198,10 +206,20 @@ def load(
     """
     if batch_size is not None and batch_size < 1:
         raise ConfigError(f"batch size must be at least 1, not {batch_size}")
-    opened = Run.open(run, RunSpec)
-    if follow is not None:
-        inference = opened.spec.inference.model_copy(update={"follow": follow})
-        opened = Run(opened.path, opened.spec.model_copy(update={"inference": inference}))
+    changes = [
+        make_settings_layer(settings),
+        make_option_layer(
+            [
+                (argument("threshold"), "inference.threshold", threshold),
+                (argument("max_animals"), "inference.max_animals", max_animals),
+                (argument("follow"), "inference.follow", follow),
+            ]
+        ),
+    ]
+    if max_animals == NONE:
+        # An option that is None was not given, so no limit needs a word.
+        changes.append(Layer({"inference": {"max_animals": None}}))
+    opened = Run.open(run, RunSpec).with_changes(changes)
     return PoseEstimator(
-        opened, choose_device(device), batch_size or opened.spec.inference.batch_size, sources, crop
+        opened, choose_device(device), batch_size or opened.spec.inference.batch_size, sources, region
     )

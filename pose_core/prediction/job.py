@@ -32,7 +32,7 @@ from pose_core.runs.run_folder import WEIGHTS, Run
 from pose_core.structures import Frame, Region
 
 # What else takes part in the numbers is free to differ between a finished result and a repeated command.
-_DECIDES = ("source", "crop", "weights", "model", "sources", "format")
+_DECIDES = ("source", "region", "weights", "model", "sources", "format")
 
 _NOTE_ENDING, _PARTIAL_ENDING = ".info", ".partial"
 
@@ -259,7 +259,7 @@ class Job:
     def _describe_maker(self) -> dict[str, object]:
         return {
             "source": self.source.identity(),
-            "crop": None if self.region is None else list(self.region),
+            "region": None if self.region is None else list(self.region),
             **self._identity,
             "format": self.writer.config.model_dump(mode="json"),
         }
@@ -282,7 +282,7 @@ def _make_header(run: Run, source: str, region: Region | None = None) -> Predict
         fps=0.0,
         model=run.name,
         run=escape_name(run.path),
-        metadata={**run.spec.metadata, **({} if region is None else {"crop": str(region)})},
+        metadata={**run.spec.metadata, **({} if region is None else {"region": str(region)})},
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, DataError, VideoError, argument, readable
@@ -12,7 +13,7 @@ from pose_core.interfaces.prediction_files import make_writer
 from pose_core.io.files import make_folder
 from pose_core.io.name_lengths import check_name
 from pose_core.prediction.estimator import PoseEstimator, load
-from pose_core.prediction.frame_region import NONE, GivenCrop
+from pose_core.prediction.frame_region import NONE, GivenRegion
 from pose_core.prediction.inputs import ProjectFrames, find_inputs, parse_project_frames, unique_names
 from pose_core.prediction.job import Job, Outcome, identify, name_result
 from pose_core.reporting import Reporter, current_reporter
@@ -33,8 +34,11 @@ def predict(
     device: str = "auto",
     batch_size: int | None = None,
     overwrite: bool = False,
+    threshold: float | None = None,
+    max_animals: int | str | None = None,
     follow: bool | None = None,
-    crop: GivenCrop = None,
+    region: GivenRegion = None,
+    settings: Mapping[str, Any] | None = None,
     frames: str | None = None,
     reporter: Reporter | None = None,
     finished: Finished | None = None,
@@ -54,8 +58,9 @@ def predict(
         device: as for :func:`pose_core.load`.
         batch_size: frames a batch; by default as the run says.
         overwrite: make results again that are there.
-        follow: as for :func:`pose_core.load`.
-        crop: as for :func:`pose_core.load`.
+        threshold, max_animals, follow, settings: as for :func:`pose_core.load`.
+        region: as for :func:`pose_core.load`; or several by name, ``{"left": (0, 0, 320, 480), ...}`` or texts
+            ``left=0,0,320,480``: each source gets a result for each, called by it.
         frames: which images of labelled projects: ``suggested`` for labelling next, ``labelled``, or ranges of
             frames of their videos, separated by commas: ``100-200`` of each, ``clip.mp4:100-200`` of one. By
             default the suggested ones of projects that are a file; given, every path is a project.
@@ -82,37 +87,47 @@ def predict(
     reporter = reporter or current_reporter()
     finished = finished or _note_failure(reporter)
     writer = find_writer(format)
-    estimator = load(run, device, batch_size, follow=follow, crop=crop, **sources)
+    estimator = load(
+        run,
+        device,
+        batch_size,
+        threshold=threshold,
+        max_animals=max_animals,
+        follow=follow,
+        region=region,
+        settings=settings,
+        **sources,
+    )
     jobs = _make_jobs(estimator, inputs, out, writer, reporter, chosen)
     for _, job in jobs:
         if isinstance(job, VideoError):
             continue
         _note_depth(job, estimator, reporter)
-        if job.region is not None and crop is None:
+        if job.region is not None and region is None:
             reporter.note(
                 f"{job.name}: cropped to {job.region}, as in the project of the run; "
-                f"{argument('crop', NONE)} predicts whole frames"
+                f"{argument('region', NONE)} predicts whole frames"
             )
     for name, file in estimator.files.items():
-        if len(jobs) > 1:
+        if (count := len({name for name, _ in jobs})) > 1:
             raise ConfigError(
-                f"{argument(name, str(file))}: is of one video or sequence; predict {len(jobs)} one by one"
+                f"{argument(name, str(file))}: is of one video or sequence; predict {count} one by one"
             )
     # All results are looked for first, so that a name that is taken is no surprise after hours.
-    there = {name: job.check(overwrite) for name, job in jobs if isinstance(job, Job)}
+    there = [job.check(overwrite) if isinstance(job, Job) else None for _, job in jobs]
     make_folder(out)
-    for name, job in jobs:
-        if isinstance(job, Job) and there[name] is None:
+    for (_, job), outcome in zip(jobs, there, strict=True):
+        if isinstance(job, Job) and outcome is None:
             job.check_names()
     for name, job in jobs:
         if isinstance(job, VideoError):
             finished(name, job)
     outcomes: list[Outcome | None] = []
     tell = _tell_once(reporter)
-    for name, job in jobs:
+    for (name, job), outcome in zip(jobs, there, strict=True):
         if isinstance(job, VideoError):
             outcomes.append(None)
-        elif (outcome := there[name]) is not None:
+        elif outcome is not None:
             reporter.note(f"{job.result} is complete; {argument('overwrite', True)} makes it again")
             finished(name, outcome)
             outcomes.append(outcome)
@@ -183,11 +198,12 @@ def _make_jobs(
         if isinstance(found.source, VideoError):
             jobs.append((name, found.source))
             continue
-        region = estimator.crop.of_source(found.source, name)
-        job = Job(estimator.run, found.source, name, stem, out, writer, identity, region)
-        if shortened := job.fit_names():
-            reporter.note(f"note: {shortened}")
-        jobs.append((name, job))
+        for called, region in estimator.regions.of_source(found.source, name).items():
+            its_stem = f"{stem}.{called}" if called else stem
+            job = Job(estimator.run, found.source, name, its_stem, out, writer, identity, region)
+            if shortened := job.fit_names():
+                reporter.note(f"note: {shortened}")
+            jobs.append((name, job))
     return jobs
 
 

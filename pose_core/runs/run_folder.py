@@ -13,8 +13,8 @@ import importlib.metadata
 import json
 import platform
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, overload
@@ -24,7 +24,8 @@ import yaml
 from typing_extensions import TypeVar
 
 from pose_core.catalog import get_catalog
-from pose_core.errors import RunError, argument, command
+from pose_core.catalog.merge import ContentDict
+from pose_core.errors import ConfigError, RunError, argument, command
 from pose_core.escapes import escape_text
 from pose_core.io.files import disk_errors, make_folder, parse_json, write_whole
 from pose_core.model.assemble import PoseModel
@@ -32,7 +33,16 @@ from pose_core.model.build import build_model
 from pose_core.model.detector import DetectorModel
 from pose_core.model.weights import file_hash, load_into, read_weights, save_weights
 from pose_core.plugins import ACTIVE
+from pose_core.runs.changes import (
+    change_spec,
+    check_fixed,
+    list_assignments,
+    list_below,
+    list_fixed,
+    read_below,
+)
 from pose_core.specs import AnyRunSpec, DetectorRunSpec, RunBase, RunSpec
+from pose_core.specs.resolve import Layer
 from pose_core.specs.run import LEARNS
 from pose_core.specs.run_plugins import check_plugins
 from pose_core.specs.yaml_file import read_run
@@ -45,6 +55,8 @@ CONFIG, WEIGHTS, METRICS, HISTORY, PROVENANCE = (
     "provenance.json",
 )
 CHECKPOINTS = "checkpoints"
+FIXED = "fixed"
+"""Entry of the provenance: what training has fixed of the configuration, see :mod:`pose_core.runs.changes`."""
 STAGES = "stages"
 """Folder of the networks that a run builds on, each a run in a folder of the name of what it supplies."""
 
@@ -60,11 +72,15 @@ class Run(Generic[S]):
 
     Attributes:
         path: the folder.
-        spec: the resolved spec.
+        spec: the resolved spec, with the changes that :meth:`with_changes` made.
+        below: changes of the networks that it builds on, by the names of what they supply.
+        changed: what :meth:`with_changes` set, each as ``key=value``.
     """
 
     path: Path
     spec: S
+    below: Mapping[str, Sequence[Layer]] = field(default_factory=dict)
+    changed: tuple[str, ...] = ()
 
     @overload
     @staticmethod
@@ -84,14 +100,18 @@ class Run(Generic[S]):
                 for a detector; any by default.
 
         Raises:
-            RunError: the folder is missing or incomplete, or holds another network than the one that is
-                needed.
+            RunError: the folder is missing or incomplete, holds another network than the one that is needed, or
+                its configuration says of the network what training did not make of it.
             ConfigError: its configuration does not fit the installed plugins.
         """
         folder = _check_folder(Path(path))
         # First: without its plugin the configuration would fail at some key, which says less.
         check_plugins(folder)
-        return Run(folder, read_run(folder / CONFIG)).of(kind)
+        run = Run(folder, read_run(folder / CONFIG))
+        # Runs of earlier versions, and folders without provenance, do not say what was trained.
+        if (folder / PROVENANCE).is_file() and (fixed := run.provenance.get(FIXED)) is not None:
+            check_fixed(folder, run.spec, fixed)
+        return run.of(kind)
 
     def of(self, kind: type[T]) -> Run[T]:
         """Narrow the type to that of a network of this kind.
@@ -101,7 +121,7 @@ class Run(Generic[S]):
         """
         if not isinstance(self.spec, kind):
             raise _other_network(self, kind)
-        return Run(self.path, self.spec)
+        return Run(self.path, self.spec, self.below, self.changed)
 
     @staticmethod
     def create(path: Path, spec: T, provenance: Mapping[str, object]) -> Run[T]:
@@ -112,15 +132,42 @@ class Run(Generic[S]):
         """
         with disk_errors(path):
             make_folder(path / CHECKPOINTS)
-            write_whole(path / PROVENANCE, json.dumps({**environment(), **provenance}, indent=2) + "\n")
+            about = {**environment(), **provenance, FIXED: list_fixed(spec)}
+            write_whole(path / PROVENANCE, json.dumps(about, indent=2) + "\n")
             # Last: a folder is a run once it has its configuration.
             write_whole(path / CONFIG, dump_spec(spec))
         return Run(path, spec)
 
     def with_spec(self, spec: T) -> Run[T]:
         """Replace the configuration of the run, on disk too."""
+        about = {**self.provenance, FIXED: list_fixed(spec)}
+        write_whole(self.path / PROVENANCE, json.dumps(about, indent=2) + "\n")
         write_whole(self.path / CONFIG, dump_spec(spec))
         return Run(self.path, spec)
+
+    def with_changes(self, layers: Sequence[Layer]) -> Run[S]:
+        """Change what may be changed of a trained run, for its use and not on disk.
+
+        Args:
+            layers: partial configurations, the last wins; ``stages.NAME`` is of a network that it builds on.
+
+        Raises:
+            ConfigError: a key is unknown, a value is wrong, or training has fixed the key.
+        """
+        own = [
+            replace(layer, content={k: v for k, v in layer.content.items() if k != STAGES})
+            for layer in layers
+        ]
+        sections = {name: read_below(layers, name) for name in list_below(layers)}
+        if unknown := [name for name in sections if name not in self.spec.builds_on()]:
+            known = ", ".join(self.spec.builds_on()) or "none"
+            raise ConfigError(f"{STAGES}.{unknown[0]}: the run builds on no such network; there are {known}")
+        said = dict.fromkeys((*self.changed, *(text for layer in layers for text in list_assignments(layer))))
+        changed = Run(self.path, change_spec(self.spec, own), {**self.below, **sections}, tuple(said))
+        # What is wrong there is said now, and not when the network is used.
+        if sections:
+            _ = changed.stages
+        return changed
 
     @property
     def name(self) -> str:
@@ -137,7 +184,8 @@ class Run(Generic[S]):
             RunError: one of them is missing or incomplete.
             ConfigError: the configuration of one does not fit the installed plugins.
         """
-        return {name: Run.open(self.path / STAGES / name) for name in self.spec.builds_on()}
+        opened = {name: Run.open(self.path / STAGES / name) for name in self.spec.builds_on()}
+        return {name: run.with_changes(self.below.get(name, ())) for name, run in opened.items()}
 
     @overload
     def load_model(self: Run[RunSpec], device: str | torch.device = ...) -> PoseModel: ...
@@ -253,10 +301,15 @@ def _other_network(run: Run[RunBase], wanted: type[RunBase]) -> RunError:
 
 def dump_spec(spec: RunBase) -> str:
     """Write a spec as YAML, with every default."""
+    return yaml.safe_dump(list_content(spec), sort_keys=False, allow_unicode=True)
+
+
+def list_content(spec: RunBase) -> ContentDict:
+    """List the keys and values of a spec in the order of files, every default included."""
     content = spec.model_dump(mode="json")
     # What a reader of the file looks for stands on top.
     first = {name: content.pop(name) for name in ("version", "trains", "skeleton", "data")}
-    return yaml.safe_dump({**first, **content}, sort_keys=False, allow_unicode=True)
+    return {**first, **content}
 
 
 def environment() -> dict[str, object]:

@@ -189,13 +189,13 @@ class HeadConfig(ComponentConfig):
 
     def predicts_several(self) -> bool:
         """Whether the head finds several animals in one input of the network; by default its predictor says
-        so."""
-        return self.predictor.predicts_several()
+        so, and one without a predictor, which decodes for itself, finds one."""
+        return "predictor" in type(self).model_fields and self.predictor.predicts_several()
 
     def groups_candidates(self) -> bool:
         """Whether the head makes animals of the candidates of the heads before it, so that it cannot be the
         first; by default its predictor says so."""
-        return self.predictor.groups_candidates()
+        return "predictor" in type(self).model_fields and self.predictor.groups_candidates()
 
     def predicts_unique(self) -> bool:
         """Whether the head finds the keypoints that exist once a frame; by default those of animals only."""

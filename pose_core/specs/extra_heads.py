@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pose_core.catalog import get_catalog
+from pose_core.catalog import Model, get_catalog
 from pose_core.catalog.merge import ContentDict, merge
 from pose_core.definitions import Content
 from pose_core.errors import ConfigError, setting
@@ -25,6 +25,29 @@ from pose_core.structures import Skeleton
 def find_needs(skeleton: Skeleton) -> set[str]:
     """List those of :data:`pose_core.hooks.NEEDS` that a project has."""
     return _list_needs(skeleton.unique_keypoints, skeleton.identified, skeleton.individuals)
+
+
+def refuse_unsuited(model: Model, content: Content) -> None:
+    """Refuse a model whose heads learn what the project does not have.
+
+    Args:
+        model: what was named.
+        content: everything merged, not validated yet.
+
+    Raises:
+        ConfigError: names the model and says what it needs.
+    """
+    need = model.skeleton_needs
+    if not need or need in _list_skeleton_needs(_read_section(content, "skeleton")):
+        return
+    fields = {
+        "unique_keypoints": "unique_keypoints names none",
+        "identity": "its individuals are not marked as the same animals in every frame (identified: true)",
+    }
+    raise ConfigError(
+        f"model {model.name!r} is for projects where {NEEDS[need]}; in this one {fields[need]}, so take "
+        "another model"
+    )
 
 
 def extra_heads(content: Content, user: Sequence[Content]) -> dict[str, ExtraHead]:
@@ -41,10 +64,8 @@ def extra_heads(content: Content, user: Sequence[Content]) -> dict[str, ExtraHea
     # A run must predict what it was trained for, whatever heads plugins offer by now.
     if any(_whole_network(_read_section(layer, "model")) for layer in user):
         return {}
-    heads, skeleton = _read_section(model, "heads"), _read_section(content, "skeleton")
-    needs = _list_needs(
-        skeleton.get("unique_keypoints") or (), skeleton.get("identified"), skeleton.get("individuals") or ()
-    )
+    heads = _read_section(model, "heads")
+    needs = _list_skeleton_needs(_read_section(content, "skeleton"))
     # A head of the preset or the user that learns it already is enough.
     needs -= {need for head in heads.values() for need in _find_learned(head)}
     offered = get_catalog().extra_heads(str(model.get("method")))
@@ -116,6 +137,12 @@ def make_note(spec: RunSpec, head: ExtraHead) -> str:
         f"{spec.model.name} gets a head '{head.name}' ({component}) for {', '.join(names)}; leave it out "
         "with "
         f"{setting(f'model.heads.{head.name}=null')}"
+    )
+
+
+def _list_skeleton_needs(skeleton: Content) -> set[str]:
+    return _list_needs(
+        skeleton.get("unique_keypoints") or (), skeleton.get("identified"), skeleton.get("individuals") or ()
     )
 
 

@@ -109,7 +109,7 @@ class ModelSpec(Spec):
         default_factory=PreprocessSpec, description="Image -> input of the network."
     )
     backbone: AnyBackbone
-    neck: AnyNeck | None = None
+    neck: AnyNeck | None = Field(None, description="Between backbone and heads; null: none.")
     heads: dict[str, AnyHead] = Field(
         description="Heads by name. They are decoded in this order, each refining what the ones before it "
         "found. Null "

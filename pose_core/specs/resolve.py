@@ -7,9 +7,11 @@ mapping is merged key by key (see :mod:`pose_core.catalog.merge`).
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -19,7 +21,7 @@ from pose_core.catalog.merge import ContentDict, merge
 from pose_core.definitions import Content
 from pose_core.errors import ConfigError, argument, command, setting
 from pose_core.hooks import MethodSpec
-from pose_core.specs.extra_heads import extra_heads, make_note, with_heads
+from pose_core.specs.extra_heads import extra_heads, make_note, refuse_unsuited, with_heads
 from pose_core.specs.run import RunSpec
 from pose_core.specs.validation_errors import Loc, OptionName
 from pose_core.specs.yaml_file import parse_yaml, read_yaml, validate
@@ -37,6 +39,32 @@ class Layer:
 
     content: Content
     origin: Mapping[Loc, str] = field(default_factory=dict)
+
+    def below(self, *loc: str) -> Layer:
+        """Take a section out of the layer; empty where it has none.
+
+        Raises:
+            ConfigError: it is no section.
+        """
+        content: Any = self.content
+        for depth, key in enumerate(loc):
+            content = read_section(content.get(key), ".".join(loc[: depth + 1]))
+        return Layer(
+            content, {at[len(loc) :]: place for at, place in self.origin.items() if at[: len(loc)] == loc}
+        )
+
+
+def read_section(value: object, key: str) -> ContentDict:
+    """A section of the configuration; empty where there is none.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{key}: must hold keys and values, not {value!r}")
+    return value
 
 
 def read_layer(path: Path) -> Layer:
@@ -79,6 +107,41 @@ def parse_assignments(assignments: Sequence[str]) -> Layer:
         inner[keys[-1]] = value
         origin[keys] = setting(path.strip())
     return Layer(content, origin)
+
+
+def read_assignments(assignments: Sequence[str]) -> dict[str, Any]:
+    """Read assignments (``a.b=c``) as settings by their keys, for functions that take those.
+
+    Raises:
+        ConfigError: an assignment is malformed, or two contradict each other.
+    """
+    # All at once first, for what two of them say together.
+    parse_assignments(assignments)
+    pairs = (assignment.partition("=") for assignment in assignments)
+    return {key.strip(): parse_yaml(text) for key, _, text in pairs}
+
+
+def make_settings_layer(settings: Mapping[str, Any] | None) -> Layer:
+    """Put settings by their keys (``{"a.b": c}``) into a layer.
+
+    Raises:
+        ConfigError: a value is nothing that YAML can hold, or two contradict each other.
+    """
+    return parse_assignments([f"{key}={write_value(value)}" for key, value in (settings or {}).items()])
+
+
+def write_value(value: object) -> str:
+    """Write a value of Python as an assignment has it.
+
+    Raises:
+        ConfigError: YAML has no such value.
+    """
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"settings: a value must be a number, text, list or mapping of these, not {type(value).__name__}"
+        ) from None
 
 
 def make_option_layer(options: Iterable[tuple[str, str, object]]) -> Layer:
@@ -165,7 +228,8 @@ def resolve(
             them.
 
     Raises:
-        ConfigError: one line that names the key, the reason and where it was written.
+        ConfigError: one line that names the key, the reason and where it was written; or that the model does
+            not suit the project.
     """
     content: ContentDict = {}
     presets = model.layers if model is not None else ()
@@ -181,6 +245,8 @@ def resolve(
         _check_mappings(layer, content)
         content = merge(content, layer.content)
         origin.update(layer.origin)
+    if model is not None:
+        refuse_unsuited(model, content)
     extra = extra_heads(content, [layer.content for layer in user]) if model is not None else {}
     content = with_heads(content, extra, [*presets, data.content, *(layer.content for layer in user)], origin)
     # Once more, above the user: a file may name the model by its bare name, and the run keeps the full one.

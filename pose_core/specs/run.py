@@ -31,7 +31,7 @@ from pose_core.specs.base import Spec
 from pose_core.specs.components import AnyDetector, AnyReader, AnyStage
 from pose_core.specs.decided import make_auto_error
 from pose_core.specs.model import ModelSpec
-from pose_core.specs.train import AugmentationSpec, CropSpec, TrainSpec
+from pose_core.specs.train import AugmentationSpec, CropSpec, Probability, TrainSpec
 from pose_core.structures import Region, Skeleton
 
 
@@ -64,6 +64,12 @@ class DataSpec(Spec):
     source: str = Field(description="The labelled project: a folder or a file.")
     reader: AnyReader | None = Field(
         None, description="What reads it; found by looking at the source by default."
+    )
+    keypoints: tuple[str, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Names of the keypoints that are learned and measured, unique ones included; null: all of the "
+        "project.",
     )
     split: SplitSpec = Field(default_factory=SplitSpec)
     bit_depth: Annotated[int, Field(ge=9, le=16)] | Literal["auto"] | None = Field(
@@ -117,8 +123,10 @@ class InferenceSpec(Spec):
     """Settings of the prediction."""
 
     batch_size: int = Field(8, ge=1, description="Frames a batch.")
-    threshold: float = Field(
-        0.0, ge=0, le=1, description="Keypoints with a lower score are reported as missing."
+    threshold: Probability | dict[str, Probability] = Field(
+        0.0,
+        description="Keypoints with a lower score are reported as missing; one number, or by keypoint name (0 for "
+        "those that are not named).",
     )
     identity_threshold: float | None = Field(
         None,
@@ -158,6 +166,9 @@ class EvaluationSpec(Spec):
 
     sigmas: NonNegativeFloat | dict[str, NonNegativeFloat] = Field(
         0.1, description="OKS sigma of every keypoint, or by keypoint name (COCO's definition: k = 2 sigma)."
+    )
+    keypoints: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Names of the keypoints that are measured; null: all."
     )
     pck: tuple[PositiveFloat, ...] = Field(
         (0.05, 0.1, 0.2), description="PCK thresholds as fractions of the longer side of the animal's box."

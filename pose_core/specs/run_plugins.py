@@ -11,6 +11,7 @@ from pose_core.catalog import get_catalog
 from pose_core.catalog.composition import namespaces_in
 from pose_core.catalog.install_hints import advice
 from pose_core.errors import ConfigError
+from pose_core.plugins import SESSION
 from pose_core.specs.yaml_file import read_yaml
 
 _SECTIONS = ("model", "network", "stages", "data")
@@ -34,6 +35,11 @@ def check_plugins(folder: Path) -> None:
     catalog = get_catalog()
     needed = namespaces_in(named, catalog.kinds)
     if missing := needed - {plugin.name for plugin in catalog.plugins if plugin.active}:
+        if SESSION in missing:
+            raise ConfigError(
+                f"{folder}: needs what the Python session that trained it had registered; run the code that calls "
+                "pose_core.register first, or make a plugin of it"
+            )
         raise ConfigError(
             f"{folder}: {advice(missing, catalog.plugins, came_with=_read_distributions(folder))}"
         )

@@ -132,7 +132,7 @@ class DecidedAugmentationSpec(AugmentationSpec):
 class OptimizerSpec(Spec):
     """Optimiser of all parameters."""
 
-    name: Literal["adamw", "adam", "sgd"] = "adamw"
+    name: Literal["adamw", "adam", "sgd"] = Field("adamw", description="Which optimiser.")
     BASE_BATCH: ClassVar[int] = 8
     """Images a step that ``base_lr`` is for."""
 
@@ -151,7 +151,7 @@ class OptimizerSpec(Spec):
 class ScheduleSpec(Spec):
     """Learning rate over the course of training (of the epochs, or of max_time where that ends earlier)."""
 
-    name: Literal["cosine", "constant"] = "cosine"
+    name: Literal["cosine", "constant"] = Field("cosine", description="How it goes on after the warm-up.")
     warmup: float = Field(
         0.03, ge=0, lt=1, description="Fraction of training with linearly rising learning rate."
     )

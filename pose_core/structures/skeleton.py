@@ -14,33 +14,31 @@ def _duplicates(names: Sequence[str]) -> list[str]:
 class Skeleton:
     """Names of keypoints and animals, limbs, and pairs of left and right.
 
-    Attributes:
-        keypoints: names of the K keypoints that every animal has, in array order.
-        edges: pairs of keypoint names joined by a limb (for drawing and for part affinity fields).
-        symmetry: pairs (left, right) of keypoint names that change places when an image is mirrored.
-        individuals: names of the animals a project distinguishes; a single-animal project has one.
-        identified: True when individual i is the same animal in every frame (identity can be learned).
-        unique_keypoints: names of the U keypoints that exist once a frame (a corner of the arena ...).
-        landmarks: names of keypoints that stand among those of the animal but do not move with it (a corner
-            of the arena, a lever); they count neither for its size nor for its box. None: nobody said;
-            training tells them from the labels.
-
     Raises:
         ValueError: a name appears twice, is empty, an edge, pair or landmark names an unknown keypoint, or
             all keypoints are landmarks.
     """
 
-    # A dataclass and not a Spec, for this module does without pydantic; as a field of specs it is as
-    # strict.
-    __pydantic_config__ = {"extra": "forbid"}
+    # A dataclass and not a Spec, for this module does without pydantic; as a field of specs it is as strict,
+    # and says what its keys mean.
+    __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}
 
     keypoints: tuple[str, ...]
+    """Names of the K keypoints that every animal has, in array order."""
     edges: tuple[tuple[str, str], ...] = ()
+    """Pairs of keypoint names joined by a limb (for drawing and for part affinity fields)."""
     symmetry: tuple[tuple[str, str], ...] = ()
+    """Pairs (left, right) of keypoint names that change places when an image is mirrored."""
     individuals: tuple[str, ...] = ("animal",)
+    """Names of the animals a project distinguishes; a single-animal project has one."""
     identified: bool = False
+    """True when individual i is the same animal in every frame (identity can be learned)."""
     unique_keypoints: tuple[str, ...] = ()
+    """Names of the U keypoints that exist once a frame (a corner of the arena ...)."""
     landmarks: tuple[str, ...] | None = None
+    """Names of keypoints that stand among those of the animal but do not move with it (a corner of the arena, a
+    lever); they count neither for its size nor for its box. null: nobody said; training tells them from the
+    labels."""
 
     def __post_init__(self) -> None:
         if not self.keypoints:

@@ -19,15 +19,15 @@ from pose_core.model.device import choose_device
 from pose_core.runs.run_folder import Run
 from pose_core.runs.start import NONE, run_of
 from pose_core.specs import CUSTOM, AnyRunSpec, DetectorConfig, DetectorRunSpec, parse_component
-from pose_core.specs.resolve import Layer, choose_model, resolve
+from pose_core.specs.resolve import Layer, choose_model, read_section, resolve
 from pose_core.specs.run import CENTRES, RunSpec, find_supplier, find_unneeded, stage_of_run
 from pose_core.specs.validation_errors import Loc
 from pose_core.specs.yaml_file import validate_as
 from pose_core.structures import LabelledDataset
 from pose_core.training.default_model import choose_default_model
-from pose_core.training.written import Content, Written, make_project_layer, read_component, read_section
+from pose_core.training.written import Content, Written, check_skeleton, make_project_layer, read_component
 
-_OF_THE_MACHINE = ("seed", "device", "workers", "cache", "loggers", "precision")
+OF_THE_MACHINE = ("seed", "device", "workers", "cache", "loggers", "precision")
 """Keys of ``train`` that hold for the networks under ``stages`` too, unless they say otherwise."""
 
 
@@ -66,7 +66,7 @@ def configure(
     project = make_project_layer(dataset, source)
     alone = _trained_alone(written, model, networks)
     if alone is not None:
-        return _detector(written, project, alone)
+        return _detector(written, dataset, project, alone)
     notes: list[str] = []
     layers = list(written.layers)
     if model is None and (layer := _model_of_weights(written.content)) is not None:
@@ -108,6 +108,7 @@ def configure(
         else:
             stages[name] = _stage(written, project, dataset, name, given, notes)
     spec = resolve(preset, project, layers, notes, stages)
+    check_skeleton(spec.skeleton, dataset)
     if dataset.multi_animal and get_catalog().method(spec.model.method).animals == "one":
         raise ConfigError(
             f"model.method: {spec.model.method} finds one animal a frame, but the project has several "
@@ -204,13 +205,14 @@ def _trained_alone(written: Written, model: str | None, networks: Mapping[str, s
     return name
 
 
-def _detector(written: Written, project: Layer, name: str) -> Configured:
+def _detector(written: Written, dataset: LabelledDataset, project: Layer, name: str) -> Configured:
     """The configuration of a detector by itself."""
     content, origin = _detector_content(written.layers, name, {})
     _check_detector_is_named(content, "", "detector")
     content = merge(project.content, content)
     spec = validate_as(content, origin, "", DetectorRunSpec)
     _check_name(spec.name, name, "detector")
+    check_skeleton(spec.skeleton, dataset)
     return Configured(spec, {}, ())
 
 
@@ -239,7 +241,7 @@ def _stage(
     preprocess = read_section(model.get("preprocess"), "model.preprocess")
     centre: Content = {"centre": preprocess["centre"]} if "centre" in preprocess else {}
     train = read_section(written.content.get("train"), "train")
-    shared: Content = {"train": {key: train[key] for key in _OF_THE_MACHINE if key in train}}
+    shared: Content = {"train": {key: train[key] for key in OF_THE_MACHINE if key in train}}
     # Any other weights are of the model alone, but "none" means that nothing is downloaded at all.
     if train.get("weights") == NONE:
         shared["train"]["weights"] = NONE

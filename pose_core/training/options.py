@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from pose_core.errors import argument
@@ -22,6 +22,7 @@ class TrainOptions:
         epochs, batch_size: of each network that is trained.
         max_time: of all of them, divided evenly: seconds, or a text such as ``10m``.
         device, devices, precision, seed: of each of them.
+        keypoints: names of those of the project that are learned.
     """
 
     weights: str | None = None
@@ -32,12 +33,13 @@ class TrainOptions:
     devices: int | None = None
     precision: str | None = None
     seed: int | None = None
+    keypoints: Sequence[str] | None = None
 
     def layer(self) -> Layer:
         """Make the layer of the network that the command names."""
-        return make_option_layer(
-            (argument(name), f"train.{name}", value) for name, value in self._given().items()
-        )
+        own = ((argument(name), f"train.{name}", value) for name, value in self._given().items())
+        keypoints = None if self.keypoints is None else list(self.keypoints)
+        return make_option_layer((*own, (argument("keypoints"), "data.keypoints", keypoints)))
 
     def stage_layer(self) -> Layer:
         """Make the layer of the networks that it builds on."""
@@ -58,4 +60,5 @@ class TrainOptions:
         return float(validate_option(argument("max_time"), self.max_time, Seconds))
 
     def _given(self) -> Mapping[str, object]:
-        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "keypoints"}
+        return {name: value for name, value in given.items() if value is not None}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pose_core.data.augment import Augmenter
 from pose_core.data.bit_depth import decide_bit_depth, with_bit_depth
+from pose_core.data.keypoint_subset import select_keypoints
 from pose_core.data.mirroring import describe_pairs
 from pose_core.data.projects import read_with
 from pose_core.data.split import Split, make_split
@@ -54,6 +55,7 @@ def prepare(
     written = Written.read(config, assignments, options)
     # The data come first: names of keypoints and their number decide what a model can be.
     dataset, reader = read_with(source, written.reader())
+    dataset = select_keypoints(dataset, *written.keypoints())
     written, overruled = written.for_project(dataset, source)
     configured = configure(written, dataset, source, model, networks or {})
     spec, depth_notes = _decide_bit_depth(configured.spec, dataset)
@@ -63,7 +65,16 @@ def prepare(
     spec = share_time(decided.spec, options.seconds(), configured.trained)
     notes = [*overruled, *dataset.notes, *split.notes, *depth_notes, *decided.describe()]
     notes += _notes(spec, configured.notes)
-    return Prepared(spec, decided.dataset, split, tuple(notes), reader, configured.trained, dict(decided.why))
+    return Prepared(
+        spec,
+        decided.dataset,
+        split,
+        tuple(notes),
+        reader,
+        configured.trained,
+        dict(decided.why),
+        written.find_origins(spec.builds_on()),
+    )
 
 
 def _decide_bit_depth(spec: AnyRunSpec, dataset: LabelledDataset) -> tuple[AnyRunSpec, tuple[str, ...]]:

@@ -12,6 +12,7 @@ from pose_core.data.split import Split
 from pose_core.runs.run_folder import Run
 from pose_core.specs import AnyRunSpec, RunBase, RunSpec
 from pose_core.specs.run import run_of_stage
+from pose_core.specs.validation_errors import Loc
 from pose_core.structures import LabelledDataset
 
 S = TypeVar("S", bound=RunBase, covariant=True, default=RunSpec)
@@ -30,6 +31,7 @@ class Prepared(Generic[S]):
         trained: trained networks that the model builds on, by the name of what they supply; they are copied.
             The others in ``spec.stages`` are trained with it.
         decisions: why keys that were ``auto`` have their values, by key.
+        origins: where the user wrote the keys of the configuration, by their paths.
     """
 
     spec: S
@@ -39,6 +41,7 @@ class Prepared(Generic[S]):
     reader: str
     trained: Mapping[str, Run[AnyRunSpec]] = field(default_factory=dict)
     decisions: Mapping[str, str] = field(default_factory=dict)
+    origins: Mapping[Loc, str] = field(default_factory=dict)
 
     def stages(self) -> dict[str, Prepared[AnyRunSpec]]:
         """Prepare the networks that the model builds on."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from pose_core.processes import is_first
 from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import CONFIG, Run
 from pose_core.specs import AnyRunSpec
+from pose_core.specs.resolve import write_value
 from pose_core.training.early_checks import check_early
 from pose_core.training.options import TrainOptions
 from pose_core.training.prepare import prepare
@@ -36,6 +36,7 @@ def train(
     devices: int | None = None,
     precision: str | None = None,
     seed: int | None = None,
+    keypoints: Sequence[str] | None = None,
     resume: bool = False,
     **networks: Path | str | None,
 ) -> Run[AnyRunSpec]:
@@ -56,6 +57,7 @@ def train(
         devices: number of devices; more than one train in as many processes.
         precision: ``32``, ``16-mixed`` or ``bf16-mixed``.
         seed: of initial weights, split, order and augmentation.
+        keypoints: names of those of the project that are learned; all by default.
         resume: go on from the last checkpoint in ``out``.
         networks: that the model builds on, by the name of what they supply: ``detector="ssdlite"`` trains one
             first, ``detector="runs/detector"`` takes a trained one. What is said of one of them in
@@ -73,8 +75,10 @@ def train(
         out=Path(out),
         networks={name: str(given) for name, given in networks.items() if given is not None},
         config=None if config is None else Path(config),
-        assignments=[f"{key}={json.dumps(value)}" for key, value in (settings or {}).items()],
-        options=TrainOptions(weights, epochs, max_time, batch_size, device, devices, precision, seed),
+        assignments=[f"{key}={write_value(value)}" for key, value in (settings or {}).items()],
+        options=TrainOptions(
+            weights, epochs, max_time, batch_size, device, devices, precision, seed, keypoints
+        ),
         resume=resume,
     )
 

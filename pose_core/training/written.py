@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pose_core.catalog.merge import merge
-from pose_core.errors import ConfigError
+from pose_core.errors import ConfigError, argument
 from pose_core.escapes import escape_name
 from pose_core.io.names import find_escaped
 from pose_core.specs import ReaderConfig, parse_component
-from pose_core.specs.resolve import Layer, parse_assignments, read_layer
-from pose_core.specs.validation_errors import OptionName
-from pose_core.structures import LabelledDataset
+from pose_core.specs.resolve import Layer, parse_assignments, read_layer, read_section
+from pose_core.specs.validation_errors import Loc, OptionName
+from pose_core.structures import LabelledDataset, Skeleton
 from pose_core.training.options import TrainOptions
 
 Content = dict[str, Any]
@@ -58,12 +58,32 @@ class Written:
 
     def below(self, *loc: str) -> tuple[Layer, ...]:
         """Take a section out of each layer."""
-        return tuple(_below(layer, loc) for layer in self.layers)
+        return tuple(layer.below(*loc) for layer in self.layers)
 
     def place(self, *loc: str) -> str:
         """Find the place where a section was written, in brackets; empty where it is unknown."""
         found = [at for layer in self.layers for key, at in layer.origin.items() if key[: len(loc)] == loc]
         return f" ({found[0]})" if found else ""
+
+    def find_origins(self, stages: Iterable[str]) -> Mapping[Loc, str]:
+        """Find where each leaf of the configuration was written, by its path: its place, or the option.
+
+        Args:
+            stages: names of the networks that the model builds on, for which some options are meant, too.
+        """
+        shared = self.options.stage_layer()
+        content: Content = {"stages": dict.fromkeys(stages, shared.content)}
+        places = {("stages", name, *at): place for name in stages for at, place in shared.origin.items()}
+        for layer in self.layers:
+            content = merge(content, layer.content)
+            places.update(layer.origin)
+        # By leaf: a section's own line says nothing of a key that is not in it.
+        return {
+            leaf: places[leaf[:n]]
+            for leaf in _list_leaves(content)
+            for n in [next((n for n in range(len(leaf), 0, -1) if leaf[:n] in places), 0)]
+            if n
+        }
 
     def name_of(self, *loc: str) -> str:
         """Name a key for a message: by the option that set it, else by itself."""
@@ -77,6 +97,21 @@ class Written:
         if reader is None:
             return None
         return parse_component("reader", ReaderConfig, reader, "data.reader")
+
+    def keypoints(self) -> tuple[tuple[str, ...] | None, str]:
+        """Find which keypoints are asked for, None for all; and what messages call the key.
+
+        Raises:
+            ConfigError: it is no list of names.
+        """
+        asked = read_section(self.content.get("data"), "data").get("keypoints")
+        name = self.name_of("data", "keypoints")
+        # Here and not only with the rest: it says what the project is that all else is checked against.
+        if asked is not None and not (
+            isinstance(asked, list) and asked and all(isinstance(a, str) for a in asked)
+        ):
+            raise ConfigError(f"{name}: must be a list of names of keypoints, not {asked!r}")
+        return None if asked is None else tuple(asked), name
 
     def for_project(self, dataset: LabelledDataset, source: Path) -> tuple[Written, list[str]]:
         """Drop what a file says about another project, as the config.yaml of a run does; with a note on that.
@@ -134,22 +169,33 @@ def make_project_layer(dataset: LabelledDataset, source: Path) -> Layer:
     )
 
 
-def _below(layer: Layer, loc: tuple[str, ...]) -> Layer:
-    content: Any = layer.content
-    for depth, key in enumerate(loc):
-        content = read_section(content.get(key), ".".join(loc[: depth + 1]))
-    return Layer(
-        content, {at[len(loc) :]: place for at, place in layer.origin.items() if at[: len(loc)] == loc}
-    )
+def check_skeleton(skeleton: Skeleton, dataset: LabelledDataset) -> None:
+    """Refuse a skeleton that says something else than the labels do.
+
+    Raises:
+        ConfigError: keypoints or animals differ.
+    """
+    for key in ("keypoints", "unique_keypoints"):
+        said, there = getattr(skeleton, key), getattr(dataset.skeleton, key)
+        if said != there:
+            raise ConfigError(
+                f"skeleton.{key}: the labels have {', '.join(there) or 'none'}, not {', '.join(said) or 'none'}; "
+                f"leave it out, or choose some of them with {argument('keypoints')}"
+            )
+    if skeleton.num_individuals < dataset.skeleton.num_individuals:
+        raise ConfigError(
+            f"skeleton.individuals: the labels have {dataset.skeleton.num_individuals}, and here are "
+            f"{skeleton.num_individuals}; leave it out"
+        )
 
 
-def read_section(value: object, key: str) -> Content:
-    """A section of the configuration; empty where there is none."""
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ConfigError(f"{key}: must hold keys and values, not {value!r}")
-    return value
+def _list_leaves(content: object, at: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """List the paths of what is no section, empty sections included."""
+    if not isinstance(content, dict) or not content:
+        yield at
+        return
+    for key, value in content.items():
+        yield from _list_leaves(value, (*at, str(key)))
 
 
 def read_component(value: object, key: str) -> Content:

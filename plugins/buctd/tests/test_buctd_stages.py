@@ -323,7 +323,9 @@ def test_what_is_given_must_suit_the_model(tmp_path: Path) -> None:
         ConfigError, match="conditions=RUN: finds nose, tail; the model refines red, green, blue"
     ):
         make_initial_poses(InitialPosesConfig(), finds)
-    with pytest.raises(ConfigError, match="does not look at whole frames; predict the video with it"):
+    with pytest.raises(
+        ConfigError, match="has no network of its own that finds the animals; train it with one, or predict"
+    ):
         make_initial_poses(InitialPosesConfig(), context())
     with pytest.raises(ConfigError, match=r"inference\.max_animals: follow must know"):
         track(PoseFileStage({}, SKELETON), None)

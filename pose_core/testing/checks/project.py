@@ -14,12 +14,16 @@ _SKELETON = {
 
 
 def resolved(model: Model) -> RunSpec:
-    """The configuration that a model makes of a project with as many animals as its method is for.
+    """The configuration that a model makes of a project that it is for.
 
     Raises:
         ConfigError: it is not valid.
     """
     one = get_catalog().method(model.method).animals == "one"
-    several = {} if one else {"individuals": ["one", "two"]}
+    several: dict[str, object] = {} if one else {"individuals": ["one", "two"]}
+    if model.skeleton_needs == "identity":
+        several["identified"] = True
+    if model.skeleton_needs == "unique_keypoints":
+        several["unique_keypoints"] = ["corner"]
     # The source need not exist: specs are checked without looking at the data.
     return resolve(model, Layer({"skeleton": {**_SKELETON, **several}, "data": {"source": "nowhere"}}), [])

@@ -1,6 +1,6 @@
 """What this plugin offers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pose_core.hooks import ComponentSpec, ExtraHead, ModelRecipe, PluginInfo, hookimpl
 
@@ -106,6 +106,18 @@ def pose_components() -> Iterable[ComponentSpec]:
     yield _part("loss", "smooth_l1", "SmoothL1", "losses", "Smooth L1 loss")
 
 
+_MAPS_OF_CROPS = {"type": "heatmap/heatmap", "deconv_layers": 0}
+# Of several feature maps the coarsest, whatever those of keypoints take.
+_VECTOR = {"type": "heatmap/identity_vector", "feature": None}
+
+
+def _top_down(**heads: Mapping[str, object]) -> dict[str, object]:
+    return {
+        "model": {"preprocess": {"size": [256, 256]}, "heads": heads},
+        "augmentation": {"scale": [0.75, 1.25], "translation": 0.08},
+    }
+
+
 @hookimpl
 def pose_recipes() -> Iterable[ModelRecipe]:
     yield ModelRecipe(
@@ -118,14 +130,38 @@ def pose_recipes() -> Iterable[ModelRecipe]:
         "top_down_{backbone}",
         "top_down",
         "{backbone}; heatmaps of the animal in a crop",
+        _top_down(keypoints=_MAPS_OF_CROPS),
+        citations=("xiao2018simple",),
+    )
+    yield ModelRecipe(
+        "identity_{backbone}",
+        "bottom_up",
+        "{backbone}; peaks of several animals a frame, grouped by maps of individuals",
         {
             "model": {
-                "preprocess": {"size": [256, 256]},
-                "heads": {"keypoints": {"type": "heatmap/heatmap", "deconv_layers": 0}},
-            },
-            "augmentation": {"scale": [0.75, 1.25], "translation": 0.08},
+                "heads": {
+                    "peaks": {
+                        "type": "heatmap/heatmap",
+                        "location_refinement": False,
+                        "predictor": {"type": "heatmap/peaks"},
+                    },
+                    "identity": {
+                        "type": "heatmap/identity",
+                        "predictor": {"type": "heatmap/group_by_identity"},
+                    },
+                }
+            }
         },
-        citations=("xiao2018simple",),
+        citations=("pereira2022sleap",),
+        needs="identity",
+    )
+    yield ModelRecipe(
+        "top_down_identity_{backbone}",
+        "top_down",
+        "{backbone}; heatmaps of the animal in a crop, and which individual it is",
+        _top_down(keypoints=_MAPS_OF_CROPS, identity=_VECTOR),
+        citations=("xiao2018simple", "pereira2022sleap"),
+        needs="identity",
     )
 
 
@@ -148,8 +184,7 @@ def pose_extra_heads() -> Iterable[ExtraHead]:
     yield ExtraHead(
         "identity",
         "identity",
-        # Of several feature maps the coarsest, whatever those of keypoints take.
-        {"type": "heatmap/identity_vector", "feature": None},
+        _VECTOR,
         ("top_down",),
         "a number for each individual, of the whole crop",
     )

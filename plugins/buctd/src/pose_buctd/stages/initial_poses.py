@@ -12,6 +12,7 @@ import torch
 from pose_buctd.config import InitialPosesConfig
 from pose_core.errors import ConfigError, DataError
 from pose_core.interfaces import (
+    EarlierStages,
     FrameGeometry,
     FrameGroup,
     FrameNetwork,
@@ -29,7 +30,7 @@ def make_initial_poses(config: InitialPosesConfig, context: StageContext) -> Sta
     """The stage for what the supplier was given: a file, or the run of a network.
 
     Raises:
-        ConfigError: the network looks at crops, or finds other keypoints.
+        ConfigError: the network looks at crops and nothing finds animals for it, or it finds other keypoints.
         DataError: the file cannot be read, or holds other keypoints.
     """
     if context.file is not None:
@@ -39,12 +40,14 @@ def make_initial_poses(config: InitialPosesConfig, context: StageContext) -> Sta
             f"{context.origin}: finds {', '.join(context.network.skeleton.keypoints)}; the model refines "
             f"{', '.join(context.skeleton.keypoints)}"
         )
-    if context.crops is not None:
-        raise ConfigError(
-            f"{context.origin}: does not look at whole frames; predict the video with it, and give that file "
-            "instead"
-        )
-    return NetworkPosesStage(context.whole_frames(), context)
+    if context.crops is None:
+        return NetworkPosesStage(context.whole_frames(), context)
+    if context.inner:
+        return ChainPosesStage(context)
+    raise ConfigError(
+        f"{context.origin}: looks at crops and has no network of its own that finds the animals; train it with "
+        "one, or predict the video with it and give that file instead"
+    )
 
 
 class NetworkPosesStage(Stage):
@@ -57,12 +60,7 @@ class NetworkPosesStage(Stage):
 
     def __init__(self, network: FrameNetwork, context: StageContext) -> None:
         self._network = network
-        self._individuals = context.skeleton.num_individuals
-        # Names are numbers of individuals, and those of another project are other animals.
-        self._named = (
-            context.network is not None
-            and context.network.skeleton.individuals == context.skeleton.individuals
-        )
+        self._rename = _Names(context)
 
     def view(self, width: int, height: int) -> FrameGeometry:
         """As the network wants to see it."""
@@ -71,8 +69,42 @@ class NetworkPosesStage(Stage):
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
         """The network's animals."""
         assert view is not None
-        poses = self._network.predict(view)
-        return replace(found, predictions=poses if self._named else poses.without_names(self._individuals))
+        return replace(found, predictions=self._rename(self._network.predict(view)))
+
+
+class ChainPosesStage(Stage):
+    """Poses of a run of several networks: a top-down model with its centroid model or detector.
+
+    Args:
+        context: of the stage; its ``inner`` stages predict with the run.
+    """
+
+    def __init__(self, context: StageContext) -> None:
+        self._stages = EarlierStages(context.inner)
+        self.needs_frames = self._stages.needs_frames
+        self._rename = _Names(context)
+
+    def view(self, width: int, height: int) -> FrameGeometry | None:
+        """As the first of its networks wants to see the frame."""
+        return self._stages.view(width, height)
+
+    def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
+        """The animals of its last network."""
+        poses = self._stages.run(group, view).predictions
+        assert poses is not None
+        return replace(found, predictions=self._rename(poses))
+
+
+class _Names:
+    """Takes the names off animals of another project: names are numbers of individuals, and those are others."""
+
+    def __init__(self, context: StageContext) -> None:
+        self._individuals = context.skeleton.num_individuals
+        network = context.network
+        self._known = network is not None and network.skeleton.individuals == context.skeleton.individuals
+
+    def __call__(self, poses: Predictions) -> Predictions:
+        return poses if self._known else poses.without_names(self._individuals)
 
 
 class PoseFileStage(Stage):

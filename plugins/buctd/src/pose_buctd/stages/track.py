@@ -89,10 +89,10 @@ class TrackStage(Stage):
         self._search = EarlierStages(context.before)
         self._max_animals = context.max_animals
         self._threshold = context.follow_threshold
-        self._hidden = context.threshold
         self._duplicate = config.duplicate
         self._every = config.search_every
         self._device = context.device
+        self._hidden = torch.as_tensor(context.keypoint_thresholds, device=self._device)
         self._tracks = _none(context.skeleton, self._device)
 
     def begin(self, previous: Frame | None) -> TrackStage:

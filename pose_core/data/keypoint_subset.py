@@ -1,0 +1,92 @@
+"""Some of the keypoints of a project: for training, and for metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pose_core.errors import ConfigError
+from pose_core.structures import Frame, Instances, LabelledDataset, LabelledImage, Skeleton
+
+
+def select_keypoints(dataset: LabelledDataset, names: Sequence[str] | None, key: str) -> LabelledDataset:
+    """Leave out all keypoints of a project but some.
+
+    Boxes stay as they are: an animal is as large as before.
+
+    Args:
+        dataset: the project.
+        names: of those that stay, unique keypoints included; None: all.
+        key: of the configuration that says it, for messages.
+
+    Raises:
+        ConfigError: the project has no keypoint of a name, or no keypoint of animals is left.
+    """
+    if names is None:
+        return dataset
+    skeleton = select_in_skeleton(dataset.skeleton, names, key)
+    images = tuple(select_in_image(image, dataset.skeleton, skeleton) for image in dataset.images)
+    return replace(dataset, skeleton=skeleton, images=images)
+
+
+def select_in_skeleton(skeleton: Skeleton, names: Sequence[str], key: str) -> Skeleton:
+    """Leave out all keypoints of a skeleton but some, in its own order, with the limbs and pairs between them.
+
+    Raises:
+        ConfigError: as :func:`select_keypoints`.
+    """
+    known = (*skeleton.keypoints, *skeleton.unique_keypoints)
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigError(f"{key}: there is no keypoint {unknown[0]!r}; there are {', '.join(known)}")
+    chosen = set(names)
+    kept = tuple(name for name in skeleton.keypoints if name in chosen)
+    if not kept:
+        raise ConfigError(
+            f"{key}: names no keypoint of the animals; they have {', '.join(skeleton.keypoints)}"
+        )
+    landmarks = skeleton.landmarks
+    return replace(
+        skeleton,
+        keypoints=kept,
+        edges=tuple(edge for edge in skeleton.edges if chosen.issuperset(edge)),
+        symmetry=tuple(pair for pair in skeleton.symmetry if chosen.issuperset(pair)),
+        unique_keypoints=tuple(name for name in skeleton.unique_keypoints if name in chosen),
+        landmarks=landmarks if landmarks is None else tuple(name for name in landmarks if name in chosen),
+    )
+
+
+def select_in_image(image: LabelledImage, of: Skeleton, chosen: Skeleton) -> LabelledImage:
+    """Leave out the labels of keypoints that a smaller skeleton lacks."""
+    own, unique = _find_rows(of, chosen)
+    return replace(
+        image,
+        instances=_select(image.instances, own),
+        occluded=image.occluded[:, own],
+        unique_keypoints=image.unique_keypoints[unique],
+    )
+
+
+def select_in_frame(frame: Frame, of: Skeleton, chosen: Skeleton) -> Frame:
+    """Leave out the predictions of keypoints that a smaller skeleton lacks."""
+    own, unique = _find_rows(of, chosen)
+    return replace(
+        frame,
+        instances=_select(frame.instances, own),
+        unique_keypoints=frame.unique_keypoints[unique],
+        unique_scores=frame.unique_scores[unique],
+    )
+
+
+def _find_rows(of: Skeleton, chosen: Skeleton) -> tuple[list[int], list[int]]:
+    own = [of.keypoints.index(name) for name in chosen.keypoints]
+    return own, [of.unique_keypoints.index(name) for name in chosen.unique_keypoints]
+
+
+def _select(instances: Instances, at: Sequence[int]) -> Instances:
+    # Of an animal without a box of its own, the box is that of all its keypoints.
+    return replace(
+        instances,
+        keypoints=instances.keypoints[:, at],
+        keypoint_scores=instances.keypoint_scores[:, at],
+        boxes=instances.animal_boxes(),
+    )
