@@ -22,6 +22,18 @@ def test_values_of_the_file_itself_are_found(tmp_path: Path) -> None:
         assert find_dataset(file, "nothing/values") is None
 
 
+def test_a_file_that_is_cut_off_is_said_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["x"] = np.arange(1000)
+    data = path.read_bytes()
+    path.write_bytes(data[:5000])
+    with pytest.raises(DataError) as caught, hdf5_errors(path, "a test"), h5py.File(path) as file:
+        list(file)
+    told = f"{path}: is cut off: 5000 of its {len(data)} bytes are there; copy or save it once more"
+    assert str(caught.value) == told
+
+
 @pytest.mark.parametrize(
     ("kind", "message"),
     [

@@ -8,6 +8,7 @@ core.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,7 +74,7 @@ def hdf5_errors(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(f"{path}: cannot be read as HDF5 ({_one_line(error)})") from None
+        raise DataError(f"{path}: {_explain(error)}") from None
     # A file with other content fails in many ways: a missing node, another type or shape, too large a size.
     except (
         ArithmeticError,
@@ -128,6 +129,14 @@ def read_text_attribute(node: Any, name: str) -> str:
     if isinstance(value, bytes):
         return bytes(value).decode("utf-8", "replace")
     return value if isinstance(value, str) else ""
+
+
+def _explain(error: OSError) -> str:
+    """Say what is wrong with a file that does not open, in words of our own where it is cut off."""
+    text = _one_line(error)
+    if cut := re.search(r"truncated file: eof = (\d+).*stored_eof = (\d+)", text):
+        return f"is cut off: {cut[1]} of its {cut[2]} bytes are there; copy or save it once more"
+    return f"cannot be read as HDF5 ({text})"
 
 
 def _one_line(error: BaseException) -> str:

@@ -24,7 +24,7 @@ from pose_core.errors import ConfigError, DataError
 from pose_core.interfaces.prediction_files import open_predictions
 from pose_core.synthetic.videos import draw_number, write_numbered_video
 
-P = np.array([[10.0, 12.0], [20.5, 13.25], [22.0, 30.0], [40.0, 40.0]])
+P = np.array([[10.0, 12.0], [40.0, 40.0]])
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,10 @@ def project(tmp_path: Path) -> SlpProject:
     for name in ("one", "two"):
         write_numbered_video(tmp_path / f"{name}.mp4", 12)
     return SlpProject(
+        # Those that the run predicts.
+        nodes=["tail", "nose"],
+        edges=[(1, 0)],
+        pairs=[],
         videos=[media_video(f"/lab/{name}.mp4") for name in ("one", "two")],
         frames=[(0, 7, [Animal(P)]), (1, 3, [Animal(P)])],
         suggestions=[(1, 9), (0, 4), (0, 7), (0, 2)],
@@ -112,6 +116,37 @@ def test_embedded_images_need_no_video(run: Path, project: SlpProject, tmp_path:
     path = project.write(tmp_path / "lab.pkg.slp")
     with pytest.raises(DataError, match="holds no images of 1 suggested frames"):
         pose_core.predict(run, path, tmp_path / "out", format="slp", device="cpu")
+
+
+def test_a_skeleton_of_other_nodes_is_refused(run: Path, project: SlpProject, tmp_path: Path) -> None:
+    project.nodes = ["nose", "wing"]
+    path, why = project.write(tmp_path / "lab.slp"), []
+    outcomes = pose_core.predict(
+        run,
+        path,
+        tmp_path / "out",
+        format="slp",
+        device="cpu",
+        finished=lambda name, outcome: why.append(str(outcome)),
+    )
+    assert outcomes == [None]
+    assert why[0].startswith(
+        f"{path}: its skeleton has the nodes nose, wing, and the model predicts nose, tail; such predictions"
+    )
+    assert "\n" not in why[0]
+
+
+def test_a_missing_video_is_named_as_predicting_can_mend_it(
+    run: Path, project: SlpProject, tmp_path: Path
+) -> None:
+    path = project.write(tmp_path / "lab.slp")
+    (tmp_path / "two.mp4").unlink()
+    with pytest.raises(DataError) as caught:
+        pose_core.predict(run, path, tmp_path / "out", format="slp", device="cpu")
+    assert str(caught.value) == (
+        f"{path}: video /lab/two.mp4 (2 frames) is missing, looked for in {tmp_path}; put what is missing there, or "
+        "save the project in SLEAP with embedded images (.pkg.slp), which needs no video"
+    )
 
 
 def test_a_project_without_suggestions_says_what_to_do(

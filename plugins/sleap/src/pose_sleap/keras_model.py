@@ -19,7 +19,8 @@ from torch import Tensor
 from pose_core.errors import DataError, RunError
 from pose_core.io.files import is_file, parse_json
 from pose_core.io.hdf5 import find_dataset, hdf5_errors, read_text_attribute
-from pose_sleap.keras_config import CONFIG, CROPS, KerasConfig, UNet, read_keras_config
+from pose_sleap.keras_config import CONFIG, CROPS, KerasConfig, read_keras_config
+from pose_sleap.keras_json import UNet
 
 WEIGHTS = "best_model.h5"
 _STEM_KERNEL, _KERNEL, _CONVOLUTIONS = 7, 3, 2

@@ -37,6 +37,7 @@ class PlaceFinder:
         folder: where files are looked for first, if the user names one: absolute, or relative to the .slp
             file's folder or the working directory.
         reader: name of the reader, for images that are stored in a file.
+        settable: whether the user can set the folder, as messages then advise.
 
     Raises:
         DataError: there is no such folder.
@@ -45,8 +46,11 @@ class PlaceFinder:
         notes: what was left out.
     """
 
-    def __init__(self, path: Path, videos: Sequence[SlpVideo], folder: str | None, reader: str) -> None:
+    def __init__(
+        self, path: Path, videos: Sequence[SlpVideo], folder: str | None, reader: str, settable: bool = True
+    ) -> None:
         self._path, self._videos, self._reader = path, list(videos), reader
+        self._settable = settable
         self._files = {
             noun: FileFinder(tails=True, noun=noun) for noun in ("video", "image", "file of images")
         }
@@ -79,11 +83,12 @@ class PlaceFinder:
         for video, start, end in zip(present.tolist(), starts.tolist(), ends, strict=True):
             found += self._find_in_video(self._videos[video], frames[start:end, 1].tolist(), missing)
         if missing:
+            option = setting("data.reader.type=sleap", "data.reader.videos=FOLDER")
             raise DataError(
                 f"{self._path}: {listed(missing, most=1)} {'is' if len(missing) == 1 else 'are'} missing, looked "
-                f"for in {', '.join(map(str, self._folders))}; put what is missing there, name its folder: "
-                f"{setting('data.reader.type=sleap', 'data.reader.videos=FOLDER')}, or save the project in SLEAP "
-                "with embedded images (.pkg.slp), which needs no video"
+                f"for in {', '.join(map(str, self._folders))}; put what is missing there, "
+                f"{f'name its folder: {option}, ' if self._settable else ''}or save the project in SLEAP with "
+                "embedded images (.pkg.slp), which needs no video"
             )
         for finder in self._files.values():
             self.notes += finder.notes()

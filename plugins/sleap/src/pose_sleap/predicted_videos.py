@@ -87,6 +87,13 @@ class _Project(PredictedPlaces):
     def __init__(self, header: PredictionsHeader, path: Path) -> None:
         super().__init__(header)
         project = ProjectFrames.read(path)
+        keypoints = header.skeleton.keypoints
+        if not any(set(nodes) == set(keypoints) for nodes in project.nodes):
+            raise DataError(
+                f"{path}: its skeleton has the nodes {', '.join(project.nodes[0])}, and the model predicts "
+                f"{', '.join(keypoints)}; such predictions cannot be merged into the project, write another format "
+                "(parquet)"
+            )
         self._path, self._project = path, project
         self._videos = [_name_package(video, path) for video in project.videos]
         self._places = {escape_name(place.image): row for place, row in project.places}

@@ -25,6 +25,7 @@ class ProjectFrames:
         suggested: for each whether it is suggested for labelling and has no labels of a user.
         videos: JSON of each video, as in the file.
         parsed: the videos.
+        nodes: of each skeleton.
         reader: full name of the reader.
         lost: number of suggested frames whose images were to be embedded and are not.
     """
@@ -33,6 +34,7 @@ class ProjectFrames:
     suggested: list[bool]
     videos: list[dict[str, Any]]
     parsed: list[SlpVideo]
+    nodes: list[tuple[str, ...]]
     reader: str
     lost: int
 
@@ -50,6 +52,7 @@ class ProjectFrames:
         """
         with open_slp(path) as slp:
             videos, contents = parse_videos(slp), slp.videos
+            nodes = [skeleton.nodes for skeleton in slp.skeletons]
             frames, instances = slp.read_frames(), slp.read_instances()
             suggestions, negative = slp.read_suggestions(), slp.read_negative_frames()
             position, numbers = frames.list_instances(np.arange(len(frames.frame)))
@@ -59,7 +62,7 @@ class ProjectFrames:
         known = {*labelled.tolist(), *join_places(negative[:, 0], negative[:, 1]).tolist()}
         keys = np.unique(np.concatenate([waiting, np.array(sorted(known), np.int64)]))
         places = split_places(keys)
-        found = PlaceFinder(path, videos, folder, reader).find(places)
+        found = PlaceFinder(path, videos, folder, reader, settable=False).find(places)
         new = [key not in known for key in keys.tolist()]
         rows = [(int(video), int(frame)) for video, frame in places.tolist()]
         return cls(
@@ -67,6 +70,7 @@ class ProjectFrames:
             suggested=[is_new for place, is_new in zip(found, new, strict=True) if place is not None],
             videos=contents,
             parsed=videos,
+            nodes=nodes,
             reader=reader,
             lost=sum(is_new for place, is_new in zip(found, new, strict=True) if place is None),
         )
@@ -91,7 +95,7 @@ def find_ranges(
     """
     with open_slp(path) as slp:
         videos = parse_videos(slp)
-    finder = PlaceFinder(path, videos, folder, reader)
+    finder = PlaceFinder(path, videos, folder, reader, settable=False)
     same = find_same(videos)
     keys: list[IntArray] = []
     for wanted in ranges:
