@@ -24,7 +24,7 @@ _ROWS = (
         "image -> feature maps",
         config=f"{_SPECS}:BackboneConfig",
         interface=f"{_INTERFACES}.backbone:Backbone",
-        checks=(f"{_CHECKS}.inserts",),
+        checks=(f"{_CHECKS}.inserts", f"{_CHECKS}.stages"),
         config_checks=(f"{_CHECKS}.backbone_configs",),
         harness=f"{_CHECKS}.harness:BackboneHarness",
     ),

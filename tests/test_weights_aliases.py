@@ -13,7 +13,7 @@ import yaml
 
 from pose_core.data.projects import read_project
 from pose_core.errors import ConfigError, DataError
-from pose_core.model.transfer import match_keypoints, merge_aliases
+from pose_core.model.aliases import match_keypoints, merge_aliases
 from pose_core.structures import LabelledDataset, Skeleton
 
 

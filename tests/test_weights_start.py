@@ -182,16 +182,21 @@ def test_files_are_told_from_their_names(run: Path, model: PoseModel, tmp_path: 
         report = start_from(fresh, str(tmp_path / f"{name}.safetensors"))
         assert equal(fresh, state, "backbone.")
         assert equal(fresh, heads)
-        assert "backbone: " in report.lines[1]
-        assert report.lines[2:] == (("  not used: fc.bias",) if name == "more" else ())
+        assert report.lines[1:3] == ("  taken: backbone", "  new: head keypoints")
+        assert report.lines[3:] == (("  not used: fc.bias",) if name == "more" else ())
     torch.save(state, tmp_path / "whole.pt")
     report = start_from(model, str(tmp_path / "whole.pt"))
     assert equal(model, state)
     assert report.lines[1] == "  all 2 keypoints in the order of the file, which does not name them"
-    with pytest.raises(
-        WeightsError, match=r"whole\.pt \(it names no keypoints; a run folder does\): does not fit"
-    ):
-        start_from(other_model(run), str(tmp_path / "whole.pt"))
+    fresh = other_model(run)
+    report = start_from(fresh, str(tmp_path / "whole.pt"))
+    assert equal(fresh, state, "backbone.")
+    assert report.lines[1:] == (
+        "  keypoints: new where their number differs; the file does not name them (a run folder does)",
+        "  taken: backbone",
+        "  new: head keypoints",
+        "  not used: head keypoints",
+    )
 
 
 def test_files_that_fit_nothing_are_refused(run: Path, model: PoseModel, tmp_path: Path) -> None:
@@ -201,10 +206,18 @@ def test_files_that_fit_nothing_are_refused(run: Path, model: PoseModel, tmp_pat
         WeightsError, match=r"fits neither the model nor the backbone: it holds transformer\.weight"
     ):
         start_from(model, str(tmp_path / "other.safetensors"))
-    first = next(iter(state))
+    first = next(name for name in state if name.startswith("backbone.") and name.endswith("weight"))
     save_file({n: t for n, t in state.items() if n != first}, tmp_path / "gap.safetensors")
-    with pytest.raises(WeightsError, match=rf"gap\.safetensors.*does not fit: missing {first}"):
-        start_from(model, str(tmp_path / "gap.safetensors"))
+    fresh = {n: t.clone() for n, t in model.state_dict().items()}
+    report = start_from(model, str(tmp_path / "gap.safetensors"))
+    layer = first.rpartition(".")[0]
+    assert f"  new: backbone: {layer}" in report.lines, "a layer is taken whole or not at all"
+    assert equal(model, {n: t for n, t in state.items() if not n.startswith(f"{layer}.")})
+    assert equal(model, fresh, f"{layer}.")
+    wide = {n: t.repeat(2, *[1] * (t.dim() - 1)) if t.dim() else t for n, t in state.items()}
+    save_file(wide, tmp_path / "wide.safetensors")
+    with pytest.raises(WeightsError, match=r"wide\.safetensors: fits nothing of the model's backbone"):
+        start_from(model, str(tmp_path / "wide.safetensors"))
     for held in ({"metadata": {"epoch": 3}, "model": state}, {"config": {"a": 1}, "pose": state}):
         torch.save(held, tmp_path / "snapshot-003.pt")
         with pytest.raises(

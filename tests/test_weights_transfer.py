@@ -14,8 +14,9 @@ from pose_core.catalog import Model, get_catalog
 from pose_core.catalog.merge import merge
 from pose_core.errors import ConfigError, PluginError, WeightsError
 from pose_core.interfaces import KeypointAxis
+from pose_core.model.aliases import match_keypoints
 from pose_core.model.assemble import PoseModel
-from pose_core.model.transfer import keypoint_axes, match_keypoints, network_of, transfer
+from pose_core.model.transfer import keypoint_axes, network_of, transfer
 from pose_core.specs import ModelSpec
 from pose_core.specs.resolve import Layer, resolve
 from pose_core.structures import Skeleton
@@ -155,23 +156,59 @@ def test_names_are_told_from_aliases_and_regardless_of_case() -> None:
         match_keypoints(("NOSE",), ("Nose", "nose"), {}, "them")
 
 
-def test_what_is_no_keypoint_axis_must_agree() -> None:
+def test_a_layer_that_differs_is_new_and_the_rest_is_taken() -> None:
     mine, theirs = Skeleton(NAMES[:2]), Skeleton(NAMES)
     narrow = build(theirs, 0, deconv_layers=2, deconv_channels=3)
     wide = build(mine, 1, deconv_layers=2, deconv_channels=4)
     before = {n: t.clone() for n, t in wide.state_dict().items()}
-    with pytest.raises(
-        WeightsError, match=r"file\.pt: does not fit the model: heads\.bodypart.*deconv_layers\.0"
-    ):
-        transfer(wide, narrow.state_dict(), narrow, origin="file.pt")
-    with pytest.raises(WeightsError, match=r"for 2 keypoints it would be"):
-        transfer(build(mine, 1), build(theirs, 0).state_dict(), build(mine, 0))
-    complete = build(theirs, 0, deconv_layers=2, deconv_channels=4)
-    state = complete.state_dict()
-    del state["backbone.output_norm.weight" if "backbone.output_norm.weight" in state else next(iter(state))]
-    with pytest.raises(WeightsError, match="missing backbone"):
-        transfer(wide, state, complete)
-    assert all(torch.equal(before[n], t) for n, t in wide.state_dict().items()), "nothing is half loaded"
+    report = transfer(wide, narrow.state_dict(), narrow)
+    assert report.lines == (
+        "keypoints: all new",
+        "taken: backbone",
+        "new: head bodypart",
+        "not used: head bodypart",
+    )
+    state = wide.state_dict()
+    assert all(torch.equal(before[n], t) for n, t in state.items() if n.startswith("heads."))
+    assert all(torch.equal(narrow.state_dict()[n], t) for n, t in state.items() if n.startswith("backbone."))
+    # Shapes that are not those of the keypoints that are said.
+    report = transfer(build(mine, 1), build(theirs, 0).state_dict(), build(mine, 0))
+    assert report.lines[0] == "keypoints: all new"
+
+
+def test_another_backbone_is_refused_and_nothing_is_loaded() -> None:
+    source, model = build(Skeleton(NAMES), 0), build(Skeleton(NAMES), 1)
+    before = {n: t.clone() for n, t in model.state_dict().items()}
+    # Its heads would fit.
+    renamed = {n.replace("backbone.", "backbone.other."): t for n, t in source.state_dict().items()}
+    with pytest.raises(WeightsError, match=r"file\.pt: fits nothing of the model's backbone \(unet/unet\)"):
+        transfer(model, renamed, source, origin="file.pt")
+    assert all(torch.equal(before[n], t) for n, t in model.state_dict().items())
+
+
+@settings(max_examples=25)
+@given(data=st.data())
+def test_exactly_the_layers_that_fit_are_taken(data: st.DataObject) -> None:
+    source, model = build(Skeleton(NAMES), 0), build(Skeleton(NAMES), 1)
+    before = {n: t.clone() for n, t in model.state_dict().items()}
+    layers = sorted({n.rpartition(".")[0] for n in before})
+    lost = set(data.draw(st.lists(st.sampled_from(layers), unique=True, max_size=len(layers) - 1)))
+    state = dict(source.state_dict())
+    for layer in lost:
+        names = [n for n in state if n.rpartition(".")[0] == layer and not n.endswith("num_batches_tracked")]
+        gone = data.draw(st.sampled_from(names))
+        if data.draw(st.booleans()):
+            del state[gone]
+        else:
+            state[gone] = torch.zeros(9, 9, 9)
+    if all(n.rpartition(".")[0] in lost for n in before if n.startswith("backbone.")):
+        with pytest.raises(WeightsError, match="fits nothing"):
+            transfer(model, state, source)
+        return
+    transfer(model, state, source)
+    for name, tensor in model.state_dict().items():
+        expected = before if name.rpartition(".")[0] in lost else source.state_dict()
+        assert torch.equal(tensor, expected[name]), name
 
 
 def test_heads_that_one_side_lacks_are_told() -> None:
@@ -180,10 +217,96 @@ def test_heads_that_one_side_lacks_are_told() -> None:
     fresh = {n: t.clone() for n, t in model.state_dict().items() if n.startswith("heads.unique.")}
     few, many = build(plain, 0), build(both, 0, unique=True)
     report = transfer(model, few.state_dict(), few)
-    assert report.lines[-3:] == ("corner: new", "lamp: new", "head unique: new")
+    assert report.lines[-4:] == (
+        "corner: new",
+        "lamp: new",
+        "taken: backbone, head bodypart",
+        "new: head unique",
+    )
     assert all(torch.equal(model.state_dict()[n], t) for n, t in fresh.items())
     report = transfer(build(plain, 1), many.state_dict(), many)
-    assert report.lines[-2:] == ("not used: corner, lamp", "head unique: not used")
+    assert report.lines[-2:] == ("not used: corner, lamp", "not used: head unique")
+
+
+def network_with(heads: dict[str, Any], skeleton: Skeleton, seed: int, **model: Any) -> PoseModel:
+    """A tiny U-Net with these heads, all its parameters random."""
+    backbone = {"type": "unet/unet", "filters": 2, "max_stride": 8, "output_stride": 4}
+    spec = {"backbone": backbone, "heads": heads, "preprocess": {"scale": 1.0}, **model}
+    torch.manual_seed(seed)
+    network = PoseModel(ModelSpec.model_validate(spec), skeleton)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_()
+    return network
+
+
+HEATMAPS = {"keypoints": {"type": "heatmap/heatmap"}}
+STARTED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "paf": ({"keypoints": {"type": "paf/paf", "graph": "full"}}, {"method": "bottom_up"}, "paf_head"),
+    "paf under another name": (
+        {"animals": {"type": "paf/paf", "graph": "full"}},
+        {"method": "bottom_up"},
+        "paf_head",
+    ),
+    "dekr": ({"keypoints": {"type": "dekr/dekr"}}, {"method": "bottom_up"}, "head keypoints"),
+    "identity": (
+        {
+            "keypoints": {"type": "paf/paf", "graph": "full"},
+            "identity": {"type": "heatmap/identity"},
+        },
+        {"method": "bottom_up"},
+        "head identity",
+    ),
+    "conditional": (
+        HEATMAPS,
+        {
+            "method": "conditional_top_down",
+            "name": "custom",
+            "preprocess": {"size": [32, 32]},
+            "inputs": {"conditions": "buctd/conditions"},
+            "backbone": {
+                "type": "buctd/prenet",
+                "backbone": {"type": "unet/unet", "filters": 2, "max_stride": 8, "output_stride": 4},
+            },
+        },
+        "backbone: image",
+    ),
+}
+
+
+@pytest.mark.parametrize(("heads", "model", "new"), STARTED.values(), ids=list(STARTED))
+def test_a_heatmap_network_starts_networks_of_other_methods(
+    heads: dict[str, Any], model: dict[str, Any], new: str
+) -> None:
+    skeleton = Skeleton(NAMES, individuals=("a", "b"), identified=True)
+    source = network_with(HEATMAPS, skeleton, 0)
+    target = network_with(heads, skeleton, 1, **model)
+    report = transfer(target, source.state_dict(), source)
+    assert any(line.startswith("taken: backbone") for line in report.lines)
+    (line,) = [line for line in report.lines if line.startswith("new: ")]
+    assert new in line
+    inner = target.parts()["backbone"].state_dict()
+    assert all(torch.equal(tensor, inner[name]) for name, tensor in source.backbone.state_dict().items())
+    own = target.state_dict()
+    # Those of DEKR have a channel for the centre, and a layer of their own before.
+    if "dekr" not in str(heads):
+        (heatmaps,) = [n for n in own if "heatmap_head" in n and n.endswith("weight") and "identity" not in n]
+        assert torch.equal(own[heatmaps], source.state_dict()[heatmaps.replace("animals", "keypoints")])
+    # And back: what is beyond is left.
+    again = network_with(HEATMAPS, skeleton, 2)
+    transfer(again, own, target)
+    assert all(torch.equal(t, again.backbone.state_dict()[n]) for n, t in inner.items())
+
+
+def test_a_heatmap_network_starts_a_network_of_centres() -> None:
+    source = network_with(HEATMAPS, Skeleton(NAMES), 0)
+    target = network_with(HEATMAPS, Skeleton(("centre",)), 1)
+    report = transfer(target, source.state_dict(), source)
+    assert report.lines[:2] == ("keypoints: all new", "taken: backbone")
+    assert all(
+        torch.equal(tensor, target.backbone.state_dict()[name])
+        for name, tensor in source.backbone.state_dict().items()
+    )
 
 
 def kinds_of_models() -> dict[str, Model]:

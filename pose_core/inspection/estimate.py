@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from dataclasses import dataclass
@@ -80,8 +79,9 @@ def estimate_training(prepared: Prepared[AnyRunSpec]) -> TrainingEstimate:
         seconds = time.perf_counter() - start
         if seconds > _PATIENCE:
             break
-    steps_an_epoch = max(1, math.ceil(len(samples) / (train.batch_size * train.devices)))
-    return TrainingEstimate(device.type, seconds, steps_an_epoch * train.epochs, _peak_memory(device))
+    steps = train.count_steps(len(samples)) * train.epochs
+    # A step is as many batches as are accumulated.
+    return TrainingEstimate(device.type, seconds * train.accumulate, steps, _peak_memory(device))
 
 
 def _peak_memory(device: torch.device) -> int | None:

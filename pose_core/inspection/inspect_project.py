@@ -265,8 +265,8 @@ def _describe_decisions(decisions: Decisions) -> list[tuple[str, str]]:
         "input": f"{scaled}{width} x {height} pixels",
         "augmentation": f"turned by up to {augmentation['rotation']:g} degrees, {mirrored}, scaled by {low:g} "
         f"to {high:g}",
-        "training": f"{train['epochs']} epochs, {train['batch_size']} images a step, learning rate "
-        f"{train['optimizer']['lr']:g}",
+        "training": f"{train['epochs']} epochs, {train['batch_size'] * train['accumulate']} images a step, "
+        f"learning rate {train['optimizer']['lr']:g}",
     }
     estimates = [
         ("estimate", (f"{name}: " if len(decisions.estimates) > 1 else "") + _describe_estimate(estimate))

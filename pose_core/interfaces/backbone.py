@@ -93,6 +93,18 @@ class Backbone(nn.Module, ABC):
         keypoints in."""
         return {}
 
+    def stage_parts(self) -> Sequence[Sequence[str]]:
+        """Name the parts of each stage, the stage that sees the image first.
+
+        ``train.optimizer.layer_decay`` lets earlier stages learn more slowly by this order; without it, it is
+        refused.
+
+        Returns:
+            for each stage the names of its modules or parameters, as in ``named_parameters()``:
+            ``(("stem", "layer1"), ("layer2",))``.
+        """
+        return ()
+
     @abstractmethod
     def forward(self, images: Tensor, **extra: Any) -> list[Tensor]:
         """Args:

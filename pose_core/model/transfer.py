@@ -1,49 +1,22 @@
-"""Transfer weights between networks for different keypoints."""
+"""Transfer weights between networks: other keypoints, other heads, wrappers around the backbone."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from pose_core.errors import ConfigError, PluginError, WeightsError, listed
+from pose_core.errors import ConfigError, PluginError, WeightsError
 from pose_core.interfaces import Backbone, Head, KeypointAxis, Neck
-from pose_core.interfaces.hub import misfits
+from pose_core.model.aliases import Aliases, WeightSource, match_keypoints, merge_aliases
 from pose_core.model.assemble import PoseModel
-from pose_core.model.network import FoundWeights, load_exactly, match_part, refuse_aliases
+from pose_core.model.layers import Axes, TakenLayers, take_layers
+from pose_core.model.network import FoundWeights, match_part, refuse_aliases
 from pose_core.specs import ModelSpec
 from pose_core.structures import Skeleton
-
-Aliases = Mapping[str, Sequence[str]]
-"""Own keypoint -> the names that it may have elsewhere, best first."""
-
-METADATA_ALIASES = "aliases"
-"""Key of ``LabelledDataset.metadata`` under which a reader leaves the project's table of names: a JSON
-object, own keypoint -> list of the names that it has elsewhere."""
-
-
-@dataclass(frozen=True)
-class WeightSource:
-    """Source of the weights of one own keypoint.
-
-    Attributes:
-        keypoint: of the source; None: nowhere, the fresh initial values stay.
-        alias: whether the name came from the aliases.
-    """
-
-    keypoint: str | None
-    alias: bool = False
-
-    def line(self, own: str) -> str:
-        """``nose <- nose``, ``tailbase <- tail_base (alias)``, ``left_ear: new``."""
-        return (
-            f"{own}: new" if self.keypoint is None else f"{own} <- {self.keypoint}{' (alias)' * self.alias}"
-        )
 
 
 @dataclass(frozen=True)
@@ -65,35 +38,23 @@ def take_over(
     model: PoseModel, found: FoundWeights, metadata: Mapping[str, str], aliases: Mapping[str, str]
 ) -> list[str]:
     """Load the weights that a training starts from, see :meth:`pose_core.model.network.Network.take_over`."""
-    parts = model.parts()
-    part, state = (found.part, found.state) if found.part else match_part(parts, found)
+    part, state = (found.part, found.state) if found.part else match_part(model.parts(), found)
     if part == "backbone":
         refuse_aliases(aliases, f"{found.origin} are of a backbone and have no keypoints")
-        return _load_backbone(parts[part], state, found.origin)
+        # Under the names that they have in the model, which may have a wrapper around the backbone.
+        prefix = "backbone." * _count_backbones(model)
+        layers = _take(
+            model, {prefix + name: tensor for name, tensor in state.items()}, None, {}, found.origin
+        )
+        return [line.replace(prefix, "") if line.startswith("not used") else line for line in layers.lines]
     names = merge_aliases(metadata, aliases, model.skeleton, found.skeleton)
-    if found.skeleton is not None:
-        try:
-            source = network_of(found.spec or model.spec, found.skeleton)
-        except ConfigError as error:
-            raise ConfigError(f"{found.origin}: its keypoints do not suit the model ({error})") from None
-        return list(transfer(model, state, source, names, found.origin).lines)
-    load_exactly(model, state, f"{found.origin} (it names no keypoints; a run folder does)")
-    return [
-        f"all {model.skeleton.num_keypoints} keypoints in the order of the file, which does not name them"
-    ]
-
-
-def _load_backbone(backbone: nn.Module, state: Mapping[str, Tensor], origin: str) -> list[str]:
-    """Load the weights of a backbone."""
-    own = backbone.state_dict()
-    # A published file often holds more than the backbone uses: a classifier, later stages.
-    beyond = [name for name in state if name not in own]
-    taken = {name: tensor for name, tensor in state.items() if name in own}
-    if problems := misfits(own, taken):
-        raise WeightsError(f"{origin}: does not fit the backbone: {listed(problems, most=5)}")
-    backbone.load_state_dict(taken)
-    lines = [f"backbone: {len(taken)} tensors; the rest of the network is new"]
-    return [*lines, *([f"not used: {', '.join(beyond[:5])}{' ...' * (len(beyond) > 5)}"] if beyond else [])]
+    if found.skeleton is None:
+        return list(_take(model, state, None, {}, found.origin).lines)
+    try:
+        source = network_of(found.spec or model.spec, found.skeleton)
+    except ConfigError as error:
+        raise ConfigError(f"{found.origin}: its keypoints do not suit the model ({error})") from None
+    return list(transfer(model, state, source, names, found.origin).lines)
 
 
 def transfer(
@@ -103,14 +64,14 @@ def transfer(
     aliases: Aliases | None = None,
     origin: str = "the weights",
 ) -> Transfer:
-    """Load weights that were trained on other keypoints.
+    """Load what fits of the weights of another network, for other keypoints or with other parts.
 
-    Along every :class:`KeypointAxis` of the network the entries of a keypoint (or of a limb) are those of the
-    source's keypoints of these names (aliases first, then the same name, then regardless of case); what has
-    no counterpart keeps its initial values, and what the source has beyond is dropped. Individuals correspond
-    where their names are equal. Everything else is copied and must agree in name and shape. A whole head that
-    only one of the two has (for unique keypoints, identities ...) stays as it is, or is dropped, as long as
-    they share another one.
+    Every layer that both have under the same name and in the same shape is taken over: of the backbone (a
+    wrapper that one of the two has around it aside), of the neck, and of each head, from the head of its name
+    or, where there is none, from the one among those that the model lacks with which it shares most. Along
+    every :class:`KeypointAxis` the entries of a keypoint (or of a limb) are those of the source's keypoints
+    of these names (aliases first, then the same name, then regardless of case), and the others keep their
+    initial values. Individuals correspond where their names are equal.
 
     Args:
         model: gets the weights.
@@ -120,43 +81,95 @@ def transfer(
         origin: what messages call the weights.
 
     Raises:
-        WeightsError: something that is no keypoint axis differs; the message lists it.
+        WeightsError: no layer of the backbone fits, without which nothing else is worth taking.
         ConfigError: a name fits several of the source's keypoints.
         PluginError: a part says that it has a keypoint axis where it has none.
     """
-    aliases = aliases or {}
-    own, theirs = model.skeleton, source.skeleton
+    return _take(model, state, source, aliases or {}, origin)
+
+
+def _take(
+    model: PoseModel, state: Mapping[str, Tensor], source: PoseModel | None, aliases: Aliases, origin: str
+) -> Transfer:
+    own, fresh, axes = model.skeleton, model.state_dict(), keypoint_axes(model)
+    theirs = own if source is None else source.skeleton
     found = match_keypoints(own.keypoints, theirs.keypoints, aliases, origin)
     found |= match_keypoints(own.unique_keypoints, theirs.unique_keypoints, aliases, origin)
-    fresh = model.state_dict()
-    axes, their_axes = keypoint_axes(model), keypoint_axes(source)
-    new, extra = _compare_heads(state, fresh)
-    # Heads that the weights lack are filled in, so that what is still missing at the end is an error.
-    mapped = {name: tensor for name, tensor in fresh.items() if _parse_head(name) in new}
-    problems: list[str] = []
-    for name, tensor in state.items():
-        if _parse_head(name) in extra:
-            continue
-        mapped[name] = tensor
-        if name not in axes or name not in their_axes:
-            continue
-        expected = _compute_shape(fresh[name], their_axes[name])
-        if tuple(tensor.shape) != expected:
-            count = len(theirs.keypoints) + len(theirs.unique_keypoints)
-            problems.append(f"{name} is {tuple(tensor.shape)}, for {count} keypoints it would be {expected}")
-            # One report for it is enough: with its own shape it is no misfit below.
-            mapped[name] = fresh[name]
-            continue
-        mapped[name] = _place_entries(fresh[name], tensor, axes[name], their_axes[name], found)
-    if problems := misfits(fresh, mapped) + problems:
-        raise WeightsError(f"{origin}: does not fit the model: {listed(problems, most=5)}")
-    model.load_state_dict(mapped)
+    their_axes = {} if source is None else keypoint_axes(source)
+    rows = {name: s.keypoint for name, s in found.items()}
+    wrappers = _count_backbones(model), _count_backbones(model if source is None else source)
+
+    def take(heads: Mapping[str, str]) -> TakenLayers:
+        return take_layers(
+            fresh, state, lambda name: _rename(name, wrappers, heads), axes, their_axes, rows, origin
+        )
+
+    layers = take(_pair_heads(fresh, state, take))
+    of_backbone = {name for name in fresh if name.startswith("backbone.")}
+    # A network without parameters in its backbone has nothing to miss.
+    if of_backbone and not of_backbone & layers.taken:
+        raise WeightsError(
+            f"{origin}: fits nothing of the model's backbone ({model.spec.backbone.type}): it holds "
+            f"{', '.join(list(state)[:2])} ..., the model has {', '.join(list(fresh)[:2])} ...; take weights "
+            "of the same backbone"
+        )
+    model.load_state_dict(dict(layers.tensors))
     used = {s.keypoint for s in found.values()}
     dropped = tuple(n for n in (*theirs.keypoints, *theirs.unique_keypoints) if n not in used)
-    notes = [f"head {name}: new" for name in sorted(new)] + [
-        f"head {name}: not used" for name in sorted(extra)
-    ]
-    return Transfer(found, dropped, (*_describe_sources(own, theirs, found, dropped), *notes))
+    lines = _describe_keypoints(
+        own,
+        theirs,
+        found,
+        dropped,
+        layers,
+        axes,
+        named=source is not None,
+        has_heads=bool(_list_heads(state)),
+    )
+    return Transfer(found, dropped, (*lines, *layers.describe(state)))
+
+
+def _count_backbones(model: PoseModel) -> int:
+    """Count the backbones within one another: 1 without a wrapper."""
+    count, part = 1, model.backbone
+    while isinstance(within := getattr(part, "backbone", None), Backbone):
+        count, part = count + 1, within
+    return count
+
+
+def _rename(name: str, wrappers: tuple[int, int], heads: Mapping[str, str]) -> str:
+    """Give the name that a tensor of the model has in the source."""
+    mine, theirs = wrappers
+    inner = "backbone." * mine
+    if name.startswith(inner):
+        return "backbone." * theirs + name.removeprefix(inner)
+    if name.startswith("backbone."):
+        # Of a wrapper, which the source has only where it is wrapped as often.
+        return name if mine == theirs else ""
+    head = _parse_head(name)
+    if head is None:
+        return name
+    return f"heads.{heads[head]}{name.removeprefix(f'heads.{head}')}" if head in heads else ""
+
+
+def _pair_heads(
+    fresh: Mapping[str, Tensor],
+    state: Mapping[str, Tensor],
+    take: Callable[[Mapping[str, str]], TakenLayers],
+) -> dict[str, str]:
+    """Give for each head of the model the one of the source that it takes layers from."""
+    mine, theirs = _list_heads(fresh), _list_heads(state)
+    pairs = {head: head for head in mine if head in theirs}
+    for head in [head for head in mine if head not in theirs]:
+        shared = {
+            other: sum(_parse_head(name) == head for name in take({head: other}).taken)
+            for other in theirs
+            if other not in pairs.values()
+        }
+        # The first of equals, so that the order of a file decides and not chance.
+        if shared and shared[best := max(shared, key=lambda other: shared[other])]:
+            pairs[head] = best
+    return pairs
 
 
 def network_of(spec: ModelSpec, skeleton: Skeleton) -> PoseModel:
@@ -164,79 +177,6 @@ def network_of(spec: ModelSpec, skeleton: Skeleton) -> PoseModel:
     # Only its shapes and keypoint axes are of use, and those exist on the meta device.
     with torch.device("meta"):
         return PoseModel(spec, skeleton)
-
-
-def match_keypoints(
-    own: Sequence[str], source: Sequence[str], aliases: Aliases, origin: str
-) -> dict[str, WeightSource]:
-    """Match each own keypoint with one of the source; see :func:`transfer`.
-
-    Raises:
-        ConfigError: a name fits several of the source's, which differ in case only.
-    """
-    folded: dict[str, list[str]] = {}
-    for name in source:
-        folded.setdefault(name.casefold(), []).append(name)
-
-    def lookup(name: str) -> str | None:
-        same = folded.get(name.casefold(), [])
-        if name in same or len(same) < 2:
-            return name if name in same else next(iter(same), None)
-        raise ConfigError(
-            f"{origin}: keypoint {name!r} may be {' or '.join(map(repr, same))} there; say which in "
-            "train.aliases"
-        )
-
-    result: dict[str, WeightSource] = {}
-    for name in own:
-        others = [found for alias in aliases.get(name, ()) if (found := lookup(alias)) is not None]
-        # An alias that differs from the own name in case only would be found without the table.
-        if others and others[0].casefold() != name.casefold():
-            result[name] = WeightSource(others[0], alias=True)
-        else:
-            result[name] = WeightSource(others[0] if others else lookup(name))
-    return result
-
-
-def merge_aliases(
-    metadata: Mapping[str, str], given: Mapping[str, str], own: Skeleton, source: Skeleton | None
-) -> Aliases:
-    """Merge the aliases of a project with those that the user gave.
-
-    Those of the user come first. For the table of a project see :data:`METADATA_ALIASES`.
-
-    Raises:
-        ConfigError: the user's name a keypoint that does not exist here or there, or the project's are no
-            such table.
-    """
-    mine = {*own.keypoints, *own.unique_keypoints}
-    merged: dict[str, list[str]] = {}
-    try:
-        table = json.loads(metadata.get(METADATA_ALIASES, "{}"))
-        for name, others in table.items():
-            merged[str(name)] = [str(other) for other in others]
-    # JSON of another form has no items() (AttributeError) or holds what cannot be iterated (TypeError).
-    except (ValueError, AttributeError, TypeError):
-        raise ConfigError(
-            f"metadata.{METADATA_ALIASES}: must be a JSON object of lists, as the reader of the project "
-            "wrote it"
-        ) from None
-    theirs = (
-        {n.casefold() for n in (*source.keypoints, *source.unique_keypoints)} if source is not None else None
-    )
-    for name, other in given.items():
-        if name not in mine:
-            raise ConfigError(
-                f"train.aliases: the project has no keypoint {name!r}; it has {', '.join(sorted(mine))}"
-            )
-        if theirs is not None and other.casefold() not in theirs:
-            assert source is not None
-            there = ", ".join((*source.keypoints, *source.unique_keypoints))
-            raise ConfigError(
-                f"train.aliases.{name}: the weights have no keypoint {other!r}; they have {there}"
-            )
-        merged[name] = [other, *merged.get(name, [])]
-    return merged
 
 
 def keypoint_axes(model: PoseModel) -> dict[str, Sequence[KeypointAxis]]:
@@ -272,70 +212,44 @@ def keypoint_axes(model: PoseModel) -> dict[str, Sequence[KeypointAxis]]:
     return found
 
 
-def _compare_heads(state: Mapping[str, Tensor], fresh: Mapping[str, Tensor]) -> tuple[set[str], set[str]]:
-    """Give the heads that only the model has, and those that only the weights have."""
-    theirs, mine = _list_heads(state), _list_heads(fresh)
-    # Networks that share no head are different models: then every difference is to be reported.
-    return (mine - theirs, theirs - mine) if theirs & mine else (set(), set())
-
-
 def _parse_head(name: str) -> str | None:
+    """Name the head that a tensor belongs to."""
     parts = name.split(".", 2)
     return parts[1] if parts[0] == "heads" and len(parts) == 3 else None
 
 
-def _list_heads(state: Mapping[str, Tensor]) -> set[str]:
-    return {head for name in state if (head := _parse_head(name)) is not None}
+def _list_heads(state: Mapping[str, Tensor]) -> list[str]:
+    return list(dict.fromkeys(head for name in state if (head := _parse_head(name)) is not None))
 
 
-def _compute_shape(fresh: Tensor, axes: Sequence[KeypointAxis]) -> tuple[int, ...]:
-    """Compute the shape that a parameter has with these axes."""
-    shape = list(fresh.shape)
-    for axis in axes:
-        shape[axis.axis] = len(axis.entries)
-    return tuple(shape)
-
-
-def _place_entries(
-    fresh: Tensor,
-    tensor: Tensor,
-    axes: Sequence[KeypointAxis],
-    theirs: Sequence[KeypointAxis],
+def _describe_keypoints(
+    own: Skeleton,
+    source: Skeleton,
     found: Mapping[str, WeightSource],
-) -> Tensor:
-    """Put the entries of the source into the fresh values."""
-    into = [torch.arange(length) for length in fresh.shape]
-    out_of = [torch.arange(length) for length in tensor.shape]
-    their_entries = {axis.axis: axis.entries for axis in theirs}
-    for axis in axes:
-        at = {key: i for i, key in enumerate(_number_entries(their_entries[axis.axis]))}
-        names = (
-            axis.entries if axis.individuals else [tuple(found[n].keypoint for n in e) for e in axis.entries]
-        )
-        pairs = [(i, at[key]) for i, key in enumerate(_number_entries(names)) if key in at]
-        if not pairs:
-            return fresh
-        into[axis.axis], out_of[axis.axis] = (torch.tensor(rows) for rows in zip(*pairs, strict=True))
-    # A parameter may have several such axes, so that rows are chosen along all of them at once.
-    result = fresh.clone()
-    result[torch.meshgrid(*into, indexing="ij")] = tensor[torch.meshgrid(*out_of, indexing="ij")].to(fresh)
-    return result
-
-
-def _number_entries(entries: Sequence[tuple[str | None, ...]]) -> list[tuple[tuple[str | None, ...], int]]:
-    """Number equal entries in their order."""
-    # Entries of the same keypoint (x and y of an offset) correspond in their order.
-    seen: Counter[tuple[str | None, ...]] = Counter()
-    result = []
-    for entry in entries:
-        result.append((entry, seen[entry]))
-        seen[entry] += 1
-    return result
-
-
-def _describe_sources(
-    own: Skeleton, source: Skeleton, found: Mapping[str, WeightSource], dropped: Sequence[str]
+    dropped: Sequence[str],
+    layers: TakenLayers,
+    axes: Axes,
+    *,
+    named: bool,
+    has_heads: bool,
 ) -> list[str]:
+    """Say what became of the keypoints.
+
+    Args:
+        named: whether the weights name their keypoints.
+        has_heads: whether they hold heads.
+    """
+    of_keypoints = {name for name, each in axes.items() if any(not axis.individuals for axis in each)}
+    taken = of_keypoints & layers.taken
+    if not named:
+        # Weights of a backbone alone have none to speak of.
+        if not has_heads:
+            return []
+        if taken == of_keypoints:
+            return [f"all {len(found)} keypoints in the order of the file, which does not name them"]
+        return ["keypoints: new where their number differs; the file does not name them (a run folder does)"]
+    if not taken:
+        return ["keypoints: all new"]
     same_sets = (own.keypoints, own.unique_keypoints) == (source.keypoints, source.unique_keypoints)
     if same_sets and all(s.keypoint == name for name, s in found.items()):
         return [f"all {len(found)} keypoints <- the same names"]

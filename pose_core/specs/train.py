@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
@@ -29,6 +30,11 @@ Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 
 Rate = Annotated[float, Field(gt=0)]
 """A learning rate."""
+
+
+def count_steps(samples: int, batch_size: int, devices: int, accumulate: int) -> int:
+    """Count the steps of an epoch of so many samples."""
+    return max(1, math.ceil(math.ceil(samples / (batch_size * devices)) / accumulate))
 
 
 class CropSpec(Spec):
@@ -146,6 +152,18 @@ class OptimizerSpec(Spec):
     )
     weight_decay: float = Field(1e-4, ge=0, description="Not applied to biases and normalisation parameters.")
     momentum: float = Field(0.9, ge=0, lt=1, description="For sgd.")
+    lr_factors: dict[str, Rate] = Field(
+        default_factory=dict,
+        description="Learning rates of parts as fractions of lr, by the beginning of their names: "
+        "{backbone: 0.1}, {heads.keypoints: 2}; the longest that fits counts.",
+    )
+    layer_decay: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Factor of the learning rate from each stage of the backbone to the one before it, the "
+        "last stage beside what follows it included; null: none. For backbones that give an order of stages.",
+    )
 
 
 class ScheduleSpec(Spec):
@@ -169,7 +187,13 @@ class TrainSpec(Spec):
     )
     batch_size: PositiveInt | Literal["auto"] = Field(
         "auto",
-        description="Images a step, on each device; auto: 8, above 3000 training images 16, above 10000 32.",
+        description="Images a batch, on each device; auto: 8, above 3000 training images 16, above 10000 32, "
+        "divided by accumulate.",
+    )
+    accumulate: PositiveInt = Field(
+        1,
+        description="Batches whose gradients make one step, for larger steps than the memory holds; batch "
+        "norm sees each batch by itself.",
     )
     # Not None: a run must be repeatable even by a user who does not think of it.
     seed: int = Field(0, ge=0, description="Of initial weights, split, order and augmentation.")
@@ -218,6 +242,12 @@ class TrainSpec(Spec):
         "there. A conversion table that the project's reader finds is used, too.",
     )
 
+    freeze: dict[str, PositiveInt | Literal[True]] = Field(
+        default_factory=dict,
+        description="Parts that are not trained, by the beginning of their names: {backbone: 10} for the "
+        "first 10 epochs, {backbone: true} for good. Their batch norms keep their statistics meanwhile.",
+    )
+
     def decided(self) -> DecidedTrainSpec:
         """The same, with steps and learning rate decided.
 
@@ -247,3 +277,7 @@ class DecidedTrainSpec(TrainSpec):
     batch_size: PositiveInt
     optimizer: DecidedOptimizerSpec
     validate_every: PositiveInt
+
+    def count_steps(self, samples: int) -> int:
+        """Count the steps of an epoch; the last one may see fewer batches."""
+        return count_steps(samples, self.batch_size, self.devices, self.accumulate)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import re
 import warnings
@@ -39,6 +38,7 @@ from pose_core.training.checkpoint_files import LocalCheckpoints
 from pose_core.training.curves import plot_curves
 from pose_core.training.memory import keep_freed_memory
 from pose_core.training.module import Training
+from pose_core.training.parts import check_parts
 from pose_core.training.prepared import Prepared
 from pose_core.training.progress import TrainingProgress
 from pose_core.training.sampler import EpochSampler
@@ -91,6 +91,7 @@ def train_network(
     # A checkpoint or other weights would replace pretrained ones, so these are not downloaded then.
     network: Network = build_model(spec, pretrained=not resuming and spec.train.weights is None)
     network.check()
+    check_parts(network, spec.train)
     run = Run(out, spec)
     if resuming:
         weights = run.provenance.get("weights")
@@ -109,8 +110,7 @@ def train_network(
     network.to(memory_format=torch.channels_last)
     samples = task.samples(prepared.split.train, augment=True)
     train = spec.train.decided()
-    steps_an_epoch = max(1, math.ceil(len(samples) / (train.batch_size * train.devices)))
-    schedule = ScheduleCallback(train, steps_an_epoch * train.epochs)
+    schedule = ScheduleCallback(train, train.count_steps(len(samples)) * train.epochs)
     rows = prepared.split.validation
     shared = rows[rank() :: train.devices]
     validation = PlainBatches(task.samples(shared, augment=False), train.batch_size) if rows else None
@@ -132,6 +132,7 @@ def train_network(
             precision=train.precision,
             max_epochs=train.epochs,
             gradient_clip_val=train.gradient_clip,
+            accumulate_grad_batches=train.accumulate,
             callbacks=[schedule, best_checkpoint, TrainingProgress(reporter, schedule, best_checkpoint)],
             logger=loggers,
             # BestCheckpoint writes them, and EpochSampler shares the rows out.

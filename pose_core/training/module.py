@@ -13,6 +13,7 @@ from pose_core.data.batches import Batch
 from pose_core.errors import ConfigError
 from pose_core.specs.train import DecidedOptimizerSpec
 from pose_core.training.ema import update_average
+from pose_core.training.parts import freeze_parts, group_parameters, list_frozen
 from pose_core.training.task import Task
 
 
@@ -31,6 +32,8 @@ class Training(lightning.LightningModule):
         self.ema = self.train_spec.ema
         self.average = copy.deepcopy(model).requires_grad_(False) if self.ema is not None else model
         self.task = task
+        self._trainable = {name for name, p in model.named_parameters() if p.requires_grad}
+        self._averaged_step = 0
         self._sums: dict[str, Tensor] = {}
         self._steps = 0
 
@@ -44,15 +47,25 @@ class Training(lightning.LightningModule):
         self._steps += 1
         return total
 
+    def on_train_start(self) -> None:
+        """Take up the count of steps of a resumed run."""
+        self._averaged_step = self.global_step
+
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_index: int) -> None:
         """Follow the weights with the average."""
-        if self.ema is not None:
+        # Not after batches whose gradients are only added up.
+        if self.ema is not None and self.global_step != self._averaged_step:
+            self._averaged_step = self.global_step
             update_average(self.average, self.model, self.ema, self.global_step)
 
     def on_train_epoch_start(self) -> None:
-        """Seed by epoch, so that a resumed run repeats the same random numbers (dropout ...)."""
+        """Seed by epoch, so that a resumed run repeats the same random numbers (dropout ...); freeze and
+        thaw parts."""
         # The hash of a tuple of integers is the same in every process, unlike that of a text.
         torch.manual_seed(hash((self.train_spec.seed, self.current_epoch, self.global_rank)) % 2**63)
+        if freeze := self.train_spec.freeze:
+            # Here and not before training: DDP synchronises only what could be trained when it began.
+            freeze_parts(self.model, self._trainable, list_frozen(freeze, self.current_epoch))
 
     def pop_losses(self) -> dict[str, float]:
         """Average the losses since the last call, by name; ``loss`` is their sum."""
@@ -61,17 +74,12 @@ class Training(lightning.LightningModule):
         return means
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Make the optimiser; biases and normalisation are not decayed."""
+        """Make the optimiser, see :func:`pose_core.training.parts.group_parameters`."""
         spec = self.train_spec.optimizer
-        trained = [p for p in self.model.parameters() if p.requires_grad]
-        if not trained:
+        groups = group_parameters(self.model, spec)
+        if not groups:
             raise ConfigError("the model has no trainable parameter; thaw some of it")
-        # Biases and the parameters of normalisation layers are those with one dimension.
-        groups = [
-            {"params": [p for p in trained if p.ndim > 1], "weight_decay": spec.weight_decay},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        return make_optimizer(spec, [g for g in groups if g["params"]])
+        return make_optimizer(spec, groups)
 
 
 def make_optimizer(spec: DecidedOptimizerSpec, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:

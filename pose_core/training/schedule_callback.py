@@ -11,6 +11,7 @@ import lightning
 from pose_core.data.batches import Batch
 from pose_core.specs import ScheduleSpec
 from pose_core.specs.train import DecidedTrainSpec
+from pose_core.training.parts import LR_FACTOR
 
 
 class ScheduleCallback(lightning.Callback):
@@ -18,7 +19,7 @@ class ScheduleCallback(lightning.Callback):
 
     Attributes:
         progress: from 0 to 1.
-        learning_rate: of the step at hand.
+        learning_rate: of the step at hand, for parts without a factor of their own.
         seconds: spent training, those before a resume included.
         reserved: seconds to keep for the last validation.
     """
@@ -52,7 +53,7 @@ class ScheduleCallback(lightning.Callback):
         self.progress = min(self.progress, 1.0)
         self.learning_rate = self.spec.optimizer.lr * learning_rate_factor(self.spec.schedule, self.progress)
         for group in trainer.optimizers[0].param_groups:
-            group["lr"] = self.learning_rate
+            group["lr"] = self.learning_rate * group[LR_FACTOR]
 
     def on_train_batch_end(
         self,

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from pose_core.specs import TrainSpec
+from pose_core.specs.train import count_steps
 
 STEPS = 6000
 """Steps that a training has at least."""
@@ -26,8 +27,8 @@ def decide_steps(spec: TrainSpec, samples: int, counted: str) -> tuple[dict[str,
 
     Small sets keep small batches: more steps out of the same images reach further. From a few thousand
     samples on a larger batch pays: its gradient is less noisy, and a GPU hardly takes longer. The learning
-    rate follows the batch: by its square root for Adam (Malladi et al. 2022), linearly for SGD (Goyal et al.
-    2017).
+    rate follows the images of a step, those of accumulated batches together: by their square root for Adam
+    (Malladi et al. 2022), linearly for SGD (Goyal et al. 2017).
 
     Args:
         spec: as far as the user, the preset and the components decided it.
@@ -39,16 +40,17 @@ def decide_steps(spec: TrainSpec, samples: int, counted: str) -> tuple[dict[str,
     """
     decided: dict[str, Any] = {}
     if spec.batch_size == "auto":
-        batch = next((size for most, size in BATCH_SIZES if samples <= most), LARGEST_BATCH)
+        step = next((size for most, size in BATCH_SIZES if samples <= most), LARGEST_BATCH)
+        batch = max(1, round(step / spec.accumulate))
         decided["batch_size"] = batch
     else:
         batch = spec.batch_size
     optimizer = spec.optimizer
     if optimizer.lr == "auto":
-        factor = batch / optimizer.BASE_BATCH
+        factor = batch * spec.accumulate / optimizer.BASE_BATCH
         rate = optimizer.base_lr * (factor if optimizer.name == "sgd" else math.sqrt(factor))
         decided["optimizer"] = {"lr": float(f"{rate:.2g}")}
-    steps_an_epoch = max(1, math.ceil(samples / (batch * spec.devices)))
+    steps_an_epoch = count_steps(samples, batch, spec.devices, spec.accumulate)
     if spec.epochs == "auto":
         decided["epochs"] = max(PASSES, math.ceil(STEPS / steps_an_epoch))
     why = {

@@ -102,7 +102,8 @@ def _describe_training(prepared: Prepared[RunBase]) -> str:
         return f"{prepared.spec.name} is used as it is"
     limit = f", at most {train.max_time:g} s" if train.max_time is not None else ""
     epochs = f"{train.epochs} epoch{'' if train.epochs == 1 else 's'}"
-    return f"{prepared.spec.name}, {epochs}{limit}, {train.batch_size} images a step"
+    step = "step" if train.accumulate == 1 else f"batch, {train.accumulate} batches a step"
+    return f"{prepared.spec.name}, {epochs}{limit}, {train.batch_size} images a {step}"
 
 
 def _open_finished(prepared: Prepared[S], folder: Path) -> Run[S] | None:

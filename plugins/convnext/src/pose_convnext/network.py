@@ -62,6 +62,10 @@ class ConvNeXt(Backbone):
         self.out_features = config.out_features
         self.before = config.taps == "before"
 
+    def stage_parts(self) -> tuple[tuple[str, ...], ...]:
+        """Each stage with what leads to its resolution."""
+        return tuple((f"features.{i}", f"features.{i + 1}") for i in range(0, len(self.features), 2))
+
     def forward(self, images: Tensor, *, inserts: Inserts = NO_INSERTS, **extra: Tensor) -> list[Tensor]:
         """Args:
             images: (B, 3, H, W) float32, H and W multiples of the coarsest stride.

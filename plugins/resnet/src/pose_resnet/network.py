@@ -35,6 +35,11 @@ class ResNet(Backbone):
         self.out_features = config.out_features
         self.freeze_norms(config.freeze_bn)
 
+    def stage_parts(self) -> tuple[tuple[str, ...], ...]:
+        """The stem goes with the first stage."""
+        stages = [(f"model.layer{stage}",) for stage in STAGES[: max(self.out_features)]]
+        return (("model.conv1", "model.bn1", *stages[0]), *stages[1:])
+
     def forward(self, images: Tensor, *, inserts: Inserts = NO_INSERTS, **extra: Tensor) -> list[Tensor]:
         """Args:
             images: (B, 3, H, W) float32, H and W multiples of the coarsest stride.
