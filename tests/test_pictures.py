@@ -371,7 +371,7 @@ def test_candidates_of_one_head_that_another_groups_are_crosses() -> None:
         "fields": {"type": "paf/fields"},
     }
     look = looks_at(make_model(heads, **SEVERAL))
-    assert [(found.name, found.candidates) for found in look.found][0] == ("after keypoints", True)
+    assert next((found.name, found.candidates) for found in look.found) == ("after keypoints", True)
 
 
 def test_offsets_of_dekr_point_from_the_centre_to_the_keypoint() -> None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from pose_core.data.palette import keypoint_colours, to_hex
 from pose_core.evaluation.comparison import Comparison
 from pose_core.evaluation.pixel import KeypointErrors
-from pose_core.evaluation.plots import style
+from pose_core.pictures.style import style
 
 _SHOWN = 99
 """Percentile of the largest errors of all runs at which the axis ends."""

@@ -27,6 +27,7 @@ COMMANDS = (
         "show-batch",
         "train",
         "evaluate",
+        "compare",
         "show-maps",
         "predict",
         "render",
