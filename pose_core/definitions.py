@@ -316,3 +316,22 @@ class CommandSpec:
     name: str
     app: str
     summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class FormerName:
+    """A name by which users of another tool or version ask for what has another name here.
+
+    It is no second name: asking for it fails, and the message says what is meant.
+
+    Attributes:
+        name: what they write, ``fasterrcnn_resnet50_fpn``; upper and lower case, ``-`` and ``_`` are the same.
+        kind: of what it stands for: ``model``, ``weights`` or a kind of component.
+        now: what it is called here, one name or several that it may mean.
+        of: where it is called so, ``TOOL 2``.
+    """
+
+    name: str
+    kind: str
+    now: tuple[str, ...]
+    of: str

@@ -37,6 +37,7 @@ from pose_core.definitions import (
     CommandSpec,
     ComponentSpec,
     ExtraHead,
+    FormerName,
     Kind,
     MethodSpec,
     ModelPreset,
@@ -62,6 +63,7 @@ __all__ = [
     "CommandSpec",
     "ComponentSpec",
     "ExtraHead",
+    "FormerName",
     "Kind",
     "MethodSpec",
     "ModelPreset",
@@ -75,6 +77,7 @@ __all__ = [
     "pose_commands",
     "pose_components",
     "pose_extra_heads",
+    "pose_former_names",
     "pose_kinds",
     "pose_methods",
     "pose_models",
@@ -152,6 +155,11 @@ def pose_commands() -> Iterable[CommandSpec]:  # type: ignore[empty-body]
     """Commands of ``pose``."""
 
 
+@hookspec
+def pose_former_names() -> Iterable[FormerName]:  # type: ignore[empty-body]
+    """Names that users of other tools or versions know, and what is meant here."""
+
+
 # Written out and not read from annotations: what plugins return is checked against this on every start.
 HOOKS: Mapping[str, type] = {
     "pose_plugin_info": PluginInfo,
@@ -165,5 +173,6 @@ HOOKS: Mapping[str, type] = {
     "pose_methods": MethodSpec,
     "pose_suppliers": SupplierSpec,
     "pose_commands": CommandSpec,
+    "pose_former_names": FormerName,
 }
 """Each hook and what it returns (one of it for ``pose_plugin_info``, an iterable of it for the others)."""

@@ -321,6 +321,18 @@ class Catalog:
         ]
         return [f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}" for kind in found]
 
+    def _former(self, kind: str, name: str) -> str:
+        """Say what a name of another tool or version is called here; empty where none is known."""
+
+        def fold(text: str) -> str:
+            return text.casefold().replace("-", "_")
+
+        for plugin in self._active:
+            for former in plugin.definitions.get("pose_former_names", ()):
+                if former.kind == kind and fold(former.name) == fold(name):
+                    return f"in {former.of} that is {' or '.join(former.now)} here"
+        return ""
+
     def _unknown(self, kind: str, name: str, among: Sequence[Named]) -> str:
         names = sorted({t.name for t in among} | {t.full_name for t in among if "/" in name})
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
@@ -329,6 +341,8 @@ class Catalog:
             message += f"; {name} is {' and '.join(also)}"
         namespace, _, bare = name.rpartition("/")
         advice = self.advice(kind, name)
+        if former := self._former(kind, name):
+            return f"{message}; {former}"
         if advice:
             message += f"; {advice}"
             # There is advice for exactly this name, so similar names would distract; the same name in

@@ -147,6 +147,9 @@ def check_definitions(definitions: Definitions) -> None:
             raise MalformedError(f"extra head {extra.name!r} must say its component: {{'type': ...}}")
     for weights in definitions.get("pose_weights", ()):
         once("weights", weights.name)
+    for former in definitions.get("pose_former_names", ()):
+        if not former.name or not former.now:
+            raise MalformedError(f"former name {former.name!r} must say what it is called now")
     for method in definitions.get("pose_methods", ()):
         once("method", method.name)
         _check_method(method)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pose_core.hooks import ComponentSpec, Kind, PluginInfo, hookimpl
+from pose_core.hooks import ComponentSpec, FormerName, Kind, PluginInfo, hookimpl
 
 _NETWORKS = (
     ("backbone", "ResNet", "resnet:backbone", ("resnet",)),
@@ -25,6 +25,23 @@ _NETWORKS = (
 """The mappings of first-party networks: kind of part, DeepLabCut's name of it, function in ``networks``, and
 the plugins with the components that it becomes. Networks of other plugins bring their own mapping, of the
 same kinds."""
+
+_FORMER_MODELS = {
+    "animaltokenpose_base": ("animal_tokenpose_base",),
+    "dlcrnet_ms5": ("dlcrnet_stride16_ms5", "dlcrnet_stride32_ms5"),
+    "dlcr101_ms5": ("dlcrnet_stride16_ms5",),
+    "dlcrnet_50_ms5": ("dlcrnet_stride16_ms5",),
+    "BUCTD-hrnet_w32": ("ctd_prenet_hrnet_w32", "ctd_coam_w32"),
+    "BUCTD-hrnet_w48": ("ctd_prenet_hrnet_w48", "ctd_coam_w48"),
+    "BUCTD-preNet-W32": ("ctd_prenet_hrnet_w32",),
+    "BUCTD-preNet-W48": ("ctd_prenet_hrnet_w48",),
+    "BUCTD-CoAM-W32": ("ctd_coam_w32",),
+    "BUCTD-CoAM-W48": ("ctd_coam_w48",),
+}
+_FORMER_DETECTORS = {
+    "fasterrcnn_resnet50_fpn": ("fasterrcnn_resnet50_fpn_v2",),
+    "fasterrcnn_mobilenet_v3_large_320_fpn": ("fasterrcnn_mobilenet_v3_large_fpn",),
+}
 
 
 @hookimpl
@@ -85,3 +102,10 @@ def pose_components() -> Iterator[ComponentSpec]:
             summary=f"DeepLabCut's {kind} {name} as a part of {requires[0]}",
             requires=requires,
         )
+
+
+@hookimpl
+def pose_former_names() -> Iterator[FormerName]:
+    for kind, names in (("model", _FORMER_MODELS), ("detector", _FORMER_DETECTORS)):
+        for name, now in names.items():
+            yield FormerName(name, kind, now, "DeepLabCut")
