@@ -19,13 +19,12 @@ from pose_core.interfaces import (
     find_non_finite,
 )
 from pose_core.model.build import build_model
-from pose_core.model.detector import DetectorModel
 from pose_core.model.weights import load_into
 from pose_core.runs.crop_notes import describe_crops
 from pose_core.runs.new_run import check_new_run
 from pose_core.runs.run_folder import STAGES, Run
 from pose_core.specs import DetectorRunSpec, ImporterConfig, RunSpec, parse_component
-from pose_core.specs.run import RunBase, stage_of_run
+from pose_core.specs.run import RUN_SPECS, AnyRunSpec, RunBase, find_trained, stage_of_run
 from pose_core.specs.yaml_file import validate_as
 
 S = TypeVar("S", bound=RunBase)
@@ -88,14 +87,9 @@ def import_model(
     if not isinstance(found, Imported):
         raise PluginError(f"importer {settings.type!r} returned {type(found).__name__}, not Imported")
 
-    stages: dict[str, tuple[DetectorRunSpec, DetectorModel]] = {}
-    if found.detector is not None:
-        its_spec = _spec(found.detector, DetectorRunSpec, settings.type)
-        finds = build_model(its_spec)
-        # An importer names parameters as the plugin of the detector does, without the core's wrapper.
-        weights = {f"network.{name}": value for name, value in found.detector.weights.items()}
-        _load(finds, weights, found.detector.source)
-        stages["detector"] = its_spec, finds
+    stages: dict[str, tuple[AnyRunSpec, nn.Module]] = {}
+    for name, network in found.stages.items():
+        stages[name] = _stage(network, settings.type)
     sections = {name: stage_of_run(its_spec) for name, (its_spec, _) in stages.items()}
     network = replace(found.network, spec={**found.network.spec, "stages": sections})
     spec = _full_name(_spec(network, RunSpec, settings.type))
@@ -126,6 +120,18 @@ def import_model(
     run = Run.create(out, spec, provenance)
     run.save_weights(model.state_dict(), training={"imported": True})
     return ImportedRun(run, notes, sum(p.numel() for p in model.parameters()))
+
+
+def _stage(network: ImportedNetwork, importer: str) -> tuple[AnyRunSpec, nn.Module]:
+    """Spec and network of a part that the pose network builds on."""
+    its_spec = _spec(network, RUN_SPECS[find_trained(network.spec)], importer)
+    finds = build_model(its_spec)
+    weights = network.weights
+    if isinstance(its_spec, DetectorRunSpec):
+        # An importer names parameters as the plugin of the detector does, without the core's wrapper.
+        weights = {f"network.{name}": value for name, value in weights.items()}
+    _load(finds, weights, network.source)
+    return its_spec, finds
 
 
 def _spec(network: ImportedNetwork, kind: type[S], importer: str) -> S:
