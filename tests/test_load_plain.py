@@ -15,15 +15,14 @@ import torch
 from pose_core.interfaces import load_plain, refused_global
 
 
-class Settings(dict[str, Any]):
-    """Stands for a class of a training framework, with all that pickles do to objects."""
+class Settings:
+    """Stands for a class of a training framework, with what pickles do to objects."""
 
     def __init__(self, **values: Any) -> None:
-        super().__init__(**values)
-        self.parent = self
+        self.values, self.parent = values, self
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return type(self), (), {"parent": None}, None, iter(self.items())
+        return type(self), (), {"values": self.values, "parent": self}
 
 
 @pytest.fixture

@@ -248,10 +248,6 @@ class _Inert:
     def __setstate__(self, state: object) -> None:
         pass
 
-    # What a pickle does to objects derived from dicts; torch refuses those derived from lists.
-    def __setitem__(self, key: object, value: object) -> None:
-        pass
-
 
 _PLAIN_TYPES = (bool, int, float, str, list, dict, set, tuple, collections.defaultdict)
 """Types that torch's reader does not know as globals and that hold plain values only."""
@@ -269,7 +265,8 @@ def load_plain(path: Path, inert: Sequence[str] = ()) -> Any:
     Args:
         path: of the file.
         inert: beginnings of full names (``package.module.Class``). Classes and functions of these names are
-            not imported; objects of an empty class that keeps nothing take their place.
+            not imported; objects of an empty class that keeps nothing take their place. (torch refuses items
+            of objects that are derived from dicts and lists.)
 
     Returns:
         what it holds, on the CPU: tensors, plain values and, with ``inert``, such empty objects.
