@@ -39,3 +39,10 @@ def pose_components() -> Iterator[ComponentSpec]:
         factory="pose_sleap.analysis:AnalysisWriter",
         summary="SLEAP's analysis HDF5: an array (tracks, 2, keypoints, frames)",
     )
+    yield ComponentSpec(
+        "importer",
+        "sleap",
+        config="pose_sleap.config:ModelImporterConfig",
+        factory="pose_sleap.importer:ModelImporter",
+        summary="Trained models of SLEAP: folders with best.ckpt, or best_model.h5 of SLEAP up to 1.4",
+    )
