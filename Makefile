@@ -89,7 +89,7 @@ $(PARITY_SLEAP_STAMP): Makefile
 	touch $(PARITY_SLEAP_STAMP)
 
 parity: $(STAMP) $(PARITY_STAMP) $(PARITY_SLEAP_STAMP)
-	$(BIN)/python parity/sleap_files.py
+	$(BIN)/python parity/sleap_files.py --train
 	$(BIN)/python parity/run.py
 
 docs: $(STAMP)

@@ -1,6 +1,7 @@
 """Compares SLEAP's files as this project reads and writes them with sleap-io.
 
-``python parity/sleap_files.py [--oracle COMMAND]``, run by ``make parity``. Ends with code 1 when a row fails.
+``python parity/sleap_files.py [--train] [--oracle COMMAND]``, run by ``make parity``. Ends with code 1 when a row
+fails.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+import pose_core
 from pose_core.data.images import read_image
 from pose_core.data.projects import read_project
 from pose_core.interfaces import PredictionsHeader
@@ -33,6 +36,16 @@ ORACLE = (str(HERE.parent / ".venv-parity-sleap" / "bin" / "python"), str(HERE /
 """sleap-io's side, in an environment of its own."""
 
 FRAMES = 12
+SHORT: dict[str, Any] = {
+    "train.batch_size": 1,
+    "train.max_time": "2s",
+    "model.backbone.filters": 4,
+    # What two seconds teach is not much; animals are found all the same.
+    "inference.threshold": 0.0,
+    "model.heads.keypoints.predictor.threshold": 0.0,
+    "model.heads.keypoints.predictor.min_affinity": 0.0,
+}
+"""Settings of a training that is there to be gone through."""
 Ask = Callable[..., Any]
 
 
@@ -144,7 +157,44 @@ def compare_predictions(frames: list[Frame], theirs: dict[str, Any], scores: boo
     return wrong
 
 
-def compare_merged(merged: dict[str, Any], project: dict[str, Any], frames: int) -> list[str]:
+def compare_loop(folder: Path, file: str, ask: Ask, theirs: dict[str, Any]) -> list[str]:
+    """Train on a project, predict its suggested frames, and merge these into it; what is wrong on the way.
+
+    Args:
+        folder: of the project.
+        file: its name.
+        ask: sleap-io.
+        theirs: what sleap-io reads of it.
+    """
+    run, project = folder / f"run of {file}", folder / file
+    pose_core.train(project, model="unet", out=run, device="cpu", epochs=1, settings=SHORT)
+    (outcome,) = pose_core.predict(run, project, folder / f"out of {file}", format="slp", device="cpu")
+    if outcome is None:
+        return ["its suggested frames could not be predicted"]
+    found = ask("read", outcome.result)
+    wrong = [
+        f"{name}: {found[name]}, not {theirs[name]}"
+        for name in ("nodes", "edges", "pairs")
+        if found[name] != theirs[name]
+    ]
+    # A package calls itself, where the predictions name it.
+    if len(found["videos"]) != len(theirs["videos"]):
+        wrong.append(f"videos: {found['videos']}")
+    frames = [frame for frame in open_predictions(outcome.result) if len(frame.instances)]
+    for frame, other in zip(frames, found["frames"], strict=False):
+        points = np.array([instance["points"] for instance in other["instances"]], float)
+        if not np.allclose(frame.instances.keypoints, points, atol=1e-5, equal_nan=True):
+            wrong.append(f"frame {other['frame']} of video {other['video']}: points differ")
+    places = sorted([frame["video"], frame["frame"]] for frame in found["frames"])
+    if places != theirs["suggestions"] or len(frames) != len(places):
+        wrong.append(f"frames {places} are predicted, and {theirs['suggestions']} are suggested")
+    merged = ask("merge", project, outcome.result, folder / f"merged with training {file}")
+    return wrong + compare_merged(merged, theirs, outcome.frames, animals=None)
+
+
+def compare_merged(
+    merged: dict[str, Any], project: dict[str, Any], frames: int, animals: int | None = 2
+) -> list[str]:
     """Check that merging kept the project and brought predictions to its own videos."""
     wrong = []
     # Their names may change: saving a package without its images brings back the original videos.
@@ -160,15 +210,16 @@ def compare_merged(merged: dict[str, Any], project: dict[str, Any], frames: int)
         ]
     for video, number in project["suggestions"]:
         there = places.get((video, number), {"instances": []})["instances"]
-        if len([instance for instance in there if instance["predicted"]]) != 2:
-            wrong.append(f"suggested frame {number} of video {video}: no predictions")
+        count = len([instance for instance in there if instance["predicted"]])
+        if not count or animals not in (None, count):
+            wrong.append(f"suggested frame {number} of video {video}: {count} predictions")
     if len(merged["frames"]) != len(project["frames"]) + frames:
         wrong.append(f"{len(merged['frames'])} frames")
     return wrong
 
 
-def compare(folder: Path, ask: Ask) -> dict[str, list[str]]:
-    """Compare all; for each row what is wrong."""
+def compare(folder: Path, ask: Ask, train: bool) -> dict[str, list[str]]:
+    """Compare all, training included if wanted; for each row what is wrong."""
     make_material(folder)
     rows: dict[str, list[str]] = {}
     both = ask("write", folder)
@@ -198,6 +249,16 @@ def compare(folder: Path, ask: Ask) -> dict[str, list[str]]:
         )
         merged = ask("merge", folder / file, predicted, folder / f"merged.{file.partition('.')[2]}")
         rows[f"suggested frames merged into {file}"] = compare_merged(merged, theirs, len(shown))
+    if not train:
+        return rows
+    rows["trained, predicted and merged: project.slp"] = compare_loop(folder, "project.slp", ask, both[0])
+    # By itself, without the video and the images that its own are of.
+    alone = folder / "alone"
+    alone.mkdir()
+    shutil.move(folder / "project.pkg.slp", alone)
+    for path in (clip, *folder.glob("image*.png")):
+        path.unlink()
+    rows["the same without the video: project.pkg.slp"] = compare_loop(alone, "project.pkg.slp", ask, both[1])
     return rows
 
 
@@ -205,7 +266,9 @@ def main(arguments: Sequence[str]) -> int:
     """Compare, print a line a row, and say whether all are right."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--oracle", default=shlex.join(ORACLE), help="the command of sleap-io's side")
-    command = shlex.split(parser.parse_args(arguments).oracle)
+    parser.add_argument("--train", action="store_true", help="go through training and prediction, too")
+    options = parser.parse_args(arguments)
+    command = shlex.split(options.oracle)
 
     def ask(*words: object) -> Any:
         ended = subprocess.run([*command, *map(str, words)], capture_output=True, text=True, check=False)
@@ -214,7 +277,7 @@ def main(arguments: Sequence[str]) -> int:
         return json.loads(ended.stdout.splitlines()[-1])
 
     with tempfile.TemporaryDirectory() as folder:
-        rows = compare(Path(folder), ask)
+        rows = compare(Path(folder), ask, options.train)
     for name, wrong in rows.items():
         print(f"{name:48} {'same' if not wrong else 'DIFFERS: ' + '; '.join(wrong[:5])}")
     return int(any(rows.values()))

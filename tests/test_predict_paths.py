@@ -632,5 +632,9 @@ def test_labelled_images_of_a_project_are_one_sequence(run: Path, tmp_path: Path
         predict(run, tmp_path / "mice", tmp_path / "out", device="cpu", frames="suggested")
     with pytest.raises(DataError, match="is no labelled project that an installed reader recognises"):
         predict(run, tmp_path / "mice" / "images" / "clip", tmp_path / "out", device="cpu", frames="labelled")
-    with pytest.raises(ConfigError, match="frames=all: must be suggested or labelled"):
+    with pytest.raises(ConfigError, match="frames=all: must be suggested, labelled, or ranges of frames"):
         predict(run, tmp_path / "mice", tmp_path / "out", device="cpu", frames="all")
+    with pytest.raises(
+        DataError, match=r"of this format no ranges of frames are found \(2-3\); name the videos"
+    ):
+        predict(run, tmp_path / "mice", tmp_path / "out", device="cpu", frames="2-3")

@@ -104,6 +104,17 @@ def test_files_of_sleap_beside_the_original() -> None:
     assert all(row[-1] == "same" for row in rows)
 
 
+@pytest.mark.slow
+def test_training_on_files_of_sleap_and_back() -> None:
+    oracle = shlex.join([sys.executable, str(FAKE_SLEAP)])
+    rows = run("parity/sleap_files.py", "--train", "--oracle", oracle).splitlines()
+    assert [row.split(":")[0] for row in rows[9:]] == [
+        "trained, predicted and merged",
+        "the same without the video",
+    ]
+    assert all(row.endswith("same") for row in rows)
+
+
 def test_a_difference_from_sleap_is_told(tmp_path: Path) -> None:
     changed = tmp_path / "changed.py"
     changed.write_text(

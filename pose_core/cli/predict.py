@@ -67,9 +67,11 @@ def predict(
     frames: Annotated[
         str | None,
         typer.Option(
-            metavar="suggested|labelled",
-            help="Which images of labelled projects: those suggested for labelling next, or those that are "
-            "labelled. By default suggested, for projects that are a file; given, every input is a project.",
+            metavar="suggested|labelled|RANGES",
+            help="Which images of labelled projects: those suggested for labelling next, those that are "
+            "labelled, or ranges of frames of their videos, separated by commas (100-200 of each, "
+            "clip.mp4:100-200 of one). By default suggested, for projects that are a file; given, every input is "
+            "a project.",
             show_default=False,
         ),
     ] = None,

@@ -20,7 +20,7 @@ from pose_core.interfaces import Reader
 from pose_core.io.files import is_file
 from pose_core.io.images import describe_many, read_image_header
 from pose_core.specs import ReaderConfig
-from pose_core.structures import ImageFile, ImageReference, LabelledDataset
+from pose_core.structures import ImageFile, ImageReference, LabelledDataset, VideoRange
 
 _IMAGES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".mp4", ".avi", ".mov", ".mkv"})
 _LOOKED_AT = 1000
@@ -78,6 +78,15 @@ def find_suggested(path: Path) -> tuple[ImageReference, ...]:
         DataError: as :func:`read_with`.
     """
     return _make_reader(path, None)[1].find_suggested(path)
+
+
+def find_frames(path: Path, ranges: Sequence[VideoRange]) -> tuple[ImageReference, ...]:
+    """Find ranges of frames of a project's videos.
+
+    Raises:
+        DataError: as :func:`read_with`; or there are no such frames.
+    """
+    return _make_reader(path, None)[1].find_frames(path, ranges)
 
 
 def _make_reader(path: Path, reader: ReaderConfig | None) -> tuple[Component, Reader, tuple[str, ...]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from pose_core.errors import PluginError
+from pose_core.errors import DataError, PluginError
 from pose_core.specs import ReaderConfig
-from pose_core.structures import ByteArray, ImageReference, LabelledDataset
+from pose_core.structures import ByteArray, ImageReference, LabelledDataset, VideoRange
 
 
 class Reader(ABC):
@@ -53,6 +54,25 @@ class Reader(ABC):
             DataError: as :meth:`read`.
         """
         return ()
+
+    def find_frames(self, path: Path, ranges: Sequence[VideoRange]) -> tuple[ImageReference, ...]:
+        """Find ranges of frames of the project's videos, for ``pose predict RUN PROJECT --frames 100-200``.
+
+        For formats whose labels are of frames of videos; by default it refuses.
+
+        Args:
+            path: of the project.
+            ranges: at least one.
+
+        Returns:
+            the frames, each once, in the order of the project's videos.
+
+        Raises:
+            DataError: as :meth:`read`; or a range names no video of the project, or frames that it lacks.
+        """
+        raise DataError(
+            f"{path}: of this format no ranges of frames are found ({ranges[0]}); name the videos themselves"
+        )
 
     @classmethod
     def open_embedded(cls, path: Path, key: str) -> bytes | ByteArray:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -116,6 +117,25 @@ def split_name(name: str) -> list[str]:
     windows = PureWindowsPath(name)
     rest = name[len(windows.drive) :] if windows.anchor else name
     return [part for part in re.split(r"[\\/]", rest) if part not in ("", ".")]
+
+
+def shorten_names(names: Sequence[str]) -> list[str]:
+    """Shorten paths to the fewest last parts that tell each from all others, with forward slashes.
+
+    So a name does not change when a project moves, and rarely when it grows.
+    """
+    parts = {name: split_name(name) or [name] for name in names}
+    short: dict[str, str] = {}
+    left, depth = dict.fromkeys(names), 1
+    while left:
+        tails = {name: "/".join(parts[name][-depth:]) for name in left}
+        counts = Counter("/".join(other[-depth:]) for other in parts.values())
+        for name, tail in tails.items():
+            if counts[tail] == 1 or depth >= len(parts[name]):
+                short[name] = tail
+                del left[name]
+        depth += 1
+    return [short[name] for name in names]
 
 
 class SameFileError(DataError):

@@ -2,28 +2,57 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from pose_core.data.projects import find_suggested, is_project, read_project
-from pose_core.errors import DataError, VideoError, argument
+from pose_core.data.projects import find_frames, find_suggested, is_project, read_project
+from pose_core.errors import ConfigError, DataError, VideoError, argument
 from pose_core.io.images import describe_many, read_image_header
 from pose_core.io.names import find_near_names, fold_name
 from pose_core.io.video import VIDEO_EXTENSIONS
 from pose_core.pipeline.pages import PageSource
 from pose_core.pipeline.sources import IMAGE_EXTENSIONS, FrameSource, ImageSource
 from pose_core.prediction.folders import describe_left_out, list_folder
-from pose_core.structures import ImageFile
+from pose_core.structures import ImageFile, ImageReference, VideoRange
 
 _SINGLE = (".jpg", ".jpeg", ".bmp")
 """Endings of files that hold one image, which need not be opened to know it."""
 
 
-ProjectFrames = Literal["suggested", "labelled"]
+ProjectFrames = Literal["suggested", "labelled"] | tuple[VideoRange, ...]
 """Which images of a labelled project are predicted."""
+_LISTS: tuple[Literal["suggested", "labelled"], ...] = ("suggested", "labelled")
+_RANGE = re.compile(r"(?:(?P<video>.+):)?(?P<first>\d{1,12})(?:-(?P<last>\d{1,12}))?")
+
+
+def parse_project_frames(text: str) -> ProjectFrames:
+    """Parse which images of projects are wanted.
+
+    Args:
+        text: ``suggested``, ``labelled``, or ranges of frames separated by commas: ``100-200`` and ``250`` are of
+            each video of the project, ``clip.mp4:100-200`` of one.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    for name in _LISTS:
+        if text == name:
+            return name
+    ranges = []
+    for part in text.split(","):
+        found = _RANGE.fullmatch(part.strip())
+        first, last = (int(found["first"]), int(found["last"] or found["first"])) if found else (1, 0)
+        if found is None or first > last:
+            raise ConfigError(
+                f"{argument('frames', text)}: must be suggested, labelled, or ranges of frames such as 100-200 or "
+                "clip.mp4:100-200,300-350"
+            )
+        ranges.append(VideoRange(found["video"], first, last))
+    return tuple(ranges)
 
 
 @dataclass(frozen=True)
@@ -63,7 +92,8 @@ def find_inputs(
     A path is a video, an image, a folder of images (one sequence), or a folder of videos (each of them).
     Image files that are named one by one are one sequence, in the order given. A file of several images is a
     sequence by itself. A video of a folder that does not open is found with the reason, as it must not keep
-    the others from being predicted. A labelled project is a sequence of its suggested or labelled images.
+    the others from being predicted. A labelled project is a sequence of its suggested or labelled images, or of
+    ranges of frames of its videos.
 
     Args:
         paths: as the user gave them.
@@ -143,10 +173,13 @@ class _Finder:
         Raises:
             DataError: no reader recognises it, or it has no such images.
         """
+        found: Sequence[ImageReference]
         if frames == "labelled":
             found = [image.image for image in read_project(path).images]
+        elif frames != "suggested":
+            found = find_frames(path, frames)
         else:
-            found = list(find_suggested(path))
+            found = find_suggested(path)
             if not found:
                 raise DataError(
                     f"{path}: is a labelled project in which no images are suggested for labelling next; add some, "

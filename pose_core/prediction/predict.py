@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast, get_args
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, DataError, VideoError, argument, readable
@@ -14,7 +13,7 @@ from pose_core.io.files import make_folder
 from pose_core.io.name_lengths import check_name
 from pose_core.prediction.estimator import PoseEstimator, load
 from pose_core.prediction.frame_region import NONE, GivenCrop
-from pose_core.prediction.inputs import ProjectFrames, find_inputs, unique_names
+from pose_core.prediction.inputs import ProjectFrames, find_inputs, parse_project_frames, unique_names
 from pose_core.prediction.job import Job, Outcome, identify, name_result
 from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import CONFIG
@@ -57,8 +56,9 @@ def predict(
         overwrite: make results again that are there.
         follow: as for :func:`pose_core.load`.
         crop: as for :func:`pose_core.load`.
-        frames: which images of labelled projects: ``suggested`` for labelling next, or ``labelled``. By default
-            the suggested ones of projects that are a file; given, every path is a project.
+        frames: which images of labelled projects: ``suggested`` for labelling next, ``labelled``, or ranges of
+            frames of their videos, separated by commas: ``100-200`` of each, ``clip.mp4:100-200`` of one. By
+            default the suggested ones of projects that are a file; given, every path is a project.
         reporter: is told how the work goes; of progress in frames, those of an earlier attempt included.
         finished: is called after each source.
         sources: as for :func:`pose_core.load`; one that is a file is of one video or sequence.
@@ -78,9 +78,7 @@ def predict(
         raise DataError("nothing to predict: name at least one video, image or folder")
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: is a file, not a folder; choose another {argument('out')}")
-    if frames is not None and frames not in get_args(ProjectFrames):
-        raise ConfigError(f"{argument('frames', frames)}: must be {' or '.join(get_args(ProjectFrames))}")
-    chosen = cast("ProjectFrames | None", frames)
+    chosen = None if frames is None else parse_project_frames(frames)
     reporter = reporter or current_reporter()
     finished = finished or _note_failure(reporter)
     writer = find_writer(format)

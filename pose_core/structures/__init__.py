@@ -24,6 +24,7 @@ from pose_core.structures.labelled import (
     LabelledDataset,
     LabelledImage,
     VideoFrame,
+    VideoRange,
 )
 from pose_core.structures.region import Region
 from pose_core.structures.skeleton import (
@@ -44,6 +45,7 @@ __all__ = [
     "Region",
     "Skeleton",
     "VideoFrame",
+    "VideoRange",
     "enlarge_boxes",
     "keypoint_boxes",
     "present_keypoints",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +83,23 @@ class EmbeddedImage:
 
     def __str__(self) -> str:
         return f"{self.path} image {self.key}"
+
+
+class VideoRange(NamedTuple):
+    """Frames of a video of a labelled project, or of each of its videos.
+
+    Attributes:
+        video: name of the video; None: each.
+        first, last: numbers of the frames, from 0; both are among them.
+    """
+
+    video: str | None
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        frames = str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+        return frames if self.video is None else f"{self.video}:{frames}"
 
 
 # A closed union instead of a base class: whoever opens images must handle each of them, and mypy tells.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -280,10 +281,12 @@ def test_the_same_names_in_every_video_are_individuals(project: SlpProject, tmp_
     dataset = read(path)
     assert (dataset.skeleton.individuals, dataset.skeleton.identified) == (("Ada", "Bea"), True)
     assert [image.instances.identity.tolist() for image in dataset.images] == [[0, 1], [1, 0]]
+    assert [image.instances.identity_scores.tolist() for image in dataset.images] == [[1, 1], [1, 1]]
     assert any("2 names of tracks in 2 videos taken for individuals" in note for note in dataset.notes)
     told = read(path, identified=False)
     assert (told.skeleton.individuals, told.skeleton.identified) == (("animal1", "animal2"), False)
     assert [image.instances.identity.tolist() for image in told.images] == [[-1, -1], [-1, -1]]
+    assert [image.instances.identity_scores.tolist() for image in told.images] == [[0, 0], [0, 0]]
 
 
 @pytest.mark.parametrize("why", ["one video", "other names", "names of a tracker", "one has no track"])
@@ -301,6 +304,36 @@ def test_else_tracks_are_none_unless_told(project: SlpProject, tmp_path: Path, w
     assert not read(path).skeleton.identified
     assert any("not taken for individuals" in note for note in read(path).notes)
     assert read(path, identified=True).skeleton.identified
+
+
+def test_points_that_do_not_lie_in_order_are_found(project: SlpProject, tmp_path: Path) -> None:
+    path = project.write(tmp_path / "a.slp")
+    wanted = [image.instances.keypoints for image in read(path).images]
+    with h5py.File(path, "r+") as file:
+        table, points = file["instances"][()], file["points"][()]
+        del file["points"]
+        # The last instance's points come first, after one that belongs to none.
+        order = np.argsort(-table["point_id_start"])
+        file["points"] = np.concatenate(
+            [points[:1], *(points[r["point_id_start"] : r["point_id_end"]] for r in table[order])]
+        )
+        for place, row in enumerate(order):
+            table["point_id_start"][row], table["point_id_end"][row] = 1 + 4 * place, 5 + 4 * place
+        file["instances"][...] = table
+    for image, points in zip(read(path).images, wanted, strict=True):
+        np.testing.assert_array_equal(image.instances.keypoints, points)
+
+
+def test_reading_leaves_the_collection_of_garbage_as_it_was(project: SlpProject, tmp_path: Path) -> None:
+    path = project.write(tmp_path / "a.slp")
+    read(path)
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        read(path)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_one_name_for_two_animals_of_an_image_names_neither(project: SlpProject, tmp_path: Path) -> None:
@@ -340,7 +373,7 @@ def test_several_skeletons_need_a_choice(project: SlpProject, tmp_path: Path) ->
 def test_a_missing_video_is_named_with_what_to_do(project: SlpProject, tmp_path: Path, video: Path) -> None:
     video.rename(tmp_path / "renamed.mp4")
     message = refused(project.write(tmp_path / "a.slp"))
-    assert f"video {video} (2 labelled frames) is missing, looked for in {tmp_path};" in message
+    assert f"video {video} (2 frames) is missing, looked for in {tmp_path};" in message
     assert "with embedded images (.pkg.slp), which needs no video" in message
     assert "data.reader.videos" in message
     (tmp_path / "videos").mkdir()

@@ -60,7 +60,7 @@ def animals(count: int, seed: int = 0, **numbers: Any) -> Instances:
 def assert_same(found: Frame, written: Frame) -> None:
     """All but boxes and times, which .slp does not hold."""
     assert (found.index, found.missing, found.image) == (written.index, written.missing, written.image)
-    for name in ("keypoints", "keypoint_scores", "scores", "identity", "track"):
+    for name in ("keypoints", "keypoint_scores", "scores", "identity", "track", "identity_scores"):
         np.testing.assert_array_equal(
             getattr(found.instances, name), getattr(written.instances, name), err_msg=name
         )
@@ -88,6 +88,9 @@ def frames(draw: st.DrawFn) -> list[Frame]:
                 draw(st.lists(score, min_size=count * 3, max_size=count * 3)), (count, 3)
             ),
             scores=draw(st.lists(score, min_size=count, max_size=count)),
+            identity_scores=draw(st.lists(score, min_size=count, max_size=count))
+            if named == "identity"
+            else None,
             **({} if named == "nothing" else {named: numbers}),
         )
         made.append(Frame(index, found, image=image))
@@ -128,7 +131,7 @@ def test_the_tables_are_those_of_sleap(tmp_path: Path) -> None:
     written = [
         Frame(0, animals(2, 1, track=[4, 7])),
         Frame(1, animals(0)),
-        Frame(2, animals(2, 2, identity=[1, -1], track=[4, 4])),
+        Frame(2, animals(2, 2, identity=[1, -1], track=[4, 4], identity_scores=[0.75, 0.5])),
         Frame.absent(3, PAIR, "cut"),
     ]
     slp().write(path, header(frames=4, metadata={"sleap.skeleton": "mouse"}), iter(written))
@@ -149,13 +152,25 @@ def test_the_tables_are_those_of_sleap(tmp_path: Path) -> None:
     assert instances["from_predicted"].tolist() == [-1] * 4
     assert instances["point_id_start"].tolist() == [0, 3, 6, 9]
     np.testing.assert_array_equal(instances["score"][:2], written[0].instances.scores)
-    assert np.isnan(instances["tracking_score"]).all()
+    # Only an individual has one.
+    np.testing.assert_array_equal(instances["tracking_score"], np.array([np.nan, np.nan, 0.75, np.nan], "f4"))
     np.testing.assert_array_equal(points["x"][:3], written[0].instances.keypoints[0, :, 0])
     assert points["visible"].tolist()[:3] == [True, False, True]
     assert (video["filename"], video["backend"]["shape"]) == ("videos/clip.mp4", [4, 48, 64, 3])
     with open_slp(path) as file:
         (skeleton,) = file.skeletons
     assert (skeleton.name, skeleton.nodes, skeleton.edges) == ("mouse", PAIR.keypoints, PAIR.edges)
+
+
+def test_names_of_a_file_without_tracking_scores_are_sure(tmp_path: Path) -> None:
+    path = tmp_path / "out.slp"
+    slp().write(path, header(frames=1), [Frame(0, animals(1, identity=[1], identity_scores=[0.25]))])
+    with h5py.File(path, "r+") as file:
+        table = file["instances"][()]
+        del file["instances"]
+        file["instances"] = table[[name for name in table.dtype.names if name != "tracking_score"]].copy()
+    (frame,) = open_predictions(path)
+    assert (frame.instances.identity.tolist(), frame.instances.identity_scores.tolist()) == ([1], [1.0])
 
 
 def test_a_video_that_exists_is_named_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,6 +274,14 @@ def test_analysis_arrays(tmp_path: Path) -> None:
     empty = found["track_occupancy"].T == 0
     assert np.isnan(found["tracks"].transpose(0, 3, 1, 2)[empty]).all()
     assert np.isnan(found["instance_scores"][empty]).all()
+
+
+def test_analysis_has_the_scores_of_names(tmp_path: Path) -> None:
+    named = animals(2, 1, identity=[2, -1], track=[-1, 3], identity_scores=[0.75, 0.0])
+    analysis().write(tmp_path / "out.h5", header(frames=1), [Frame(0, named)])
+    found = read_analysis(tmp_path / "out.h5")
+    assert found["track_names"].tolist() == [b"Cleo", b"track_3"]
+    np.testing.assert_array_equal(found["tracking_scores"], [[0.75], [np.nan]])
 
 
 def test_analysis_goes_on_over_blocks_and_new_tracks(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from pose_sleap.config import AnalysisWriterConfig
 from pose_sleap.predicted_videos import find_source
 from pose_sleap.slp_file import EXTENSION
 from pose_sleap.slp_writer import iterate_blocks
-from pose_sleap.track_names import TrackNames
+from pose_sleap.track_names import TrackNames, score_tracks
 
 _CHUNK = 1024
 
@@ -140,6 +140,7 @@ class _Arrays:
             (self._points, np.concatenate([found.keypoints for found in animals]).swapaxes(1, 2)),
             (self._point_scores, np.concatenate([found.keypoint_scores for found in animals])),
             (self._scores, np.concatenate([found.scores for found in animals])),
+            (self._tracking, np.concatenate([score_tracks(found) for found in animals])),
         ):
             _write_rows(array, at, values, start, stop)
         there = np.zeros((stop - start, count), np.uint8)

@@ -9,12 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from pose_core.errors import DataError, VideoError, listed, setting
+from pose_core.escapes import escape_name
 from pose_core.io.files import is_file
 from pose_core.io.images import read_image_size
-from pose_core.io.names import FileFinder
+from pose_core.io.names import FileFinder, shorten_names, split_name
 from pose_core.io.video import open_video
 from pose_core.structures import EmbeddedImage, ImageFile, ImageReference, IntArray, VideoFrame
-from pose_sleap.slp_videos import SlpVideo, shorten_names
+from pose_sleap.slp_videos import SlpVideo
 from pose_sleap.stored_images import StoredImages
 
 
@@ -88,6 +89,39 @@ class PlaceFinder:
             self.notes += finder.notes()
         return found
 
+    def find_videos(self, name: str) -> list[int]:
+        """Find the videos that a name means, by their index: what frames are called by, or the end of it."""
+        wanted = split_name(name)
+        return [
+            i
+            for i, video in enumerate(self._videos)
+            if self._names[video.source[0]] == name or split_name(video.source[0])[-len(wanted) :] == wanted
+        ]
+
+    def describe_videos(self) -> str:
+        """List the names that frames of the videos are called by."""
+        return ", ".join(dict.fromkeys(self._names[video.source[0]] for video in self._videos))
+
+    def index_images(self) -> dict[str, tuple[int, int | None]]:
+        """Find all that frames of the videos are read from.
+
+        Returns:
+            video and number of the frame of each image, as text; of a file of a video no number.
+        """
+        found: dict[str, tuple[int, int | None]] = {}
+        for i, video in enumerate(self._videos):
+            if video.kind == "stored" and video.files == (".",):
+                frames = StoredImages.read(self._path, video.dataset, video.channels_first).frames.tolist()
+                for place, frame in zip(self._find_in_video(video, frames, []), frames, strict=True):
+                    if place is not None:
+                        found.setdefault(escape_name(place.image), (i, frame))
+            elif video.kind in ("video", "images"):
+                for number, name in enumerate(video.files):
+                    file = self._find_file(video.kind.removesuffix("s"), name)
+                    if file is not None:
+                        found.setdefault(escape_name(file), (i, number if video.kind == "images" else None))
+        return found
+
     def _find_in_video(self, video: SlpVideo, frames: list[int], missing: list[str]) -> list[Place | None]:
         names = [self._names[name] for name in video.source]
         if video.kind == "images":
@@ -102,7 +136,7 @@ class PlaceFinder:
         noun = "video" if video.kind == "video" else "file of images"
         file = self._find_file(noun, video.files[0])
         if file is None:
-            missing.append(f"{noun} {video.files[0]} ({len(frames)} labelled frames)")
+            missing.append(f"{noun} {video.files[0]} ({len(frames)} frames)")
             return []
         if video.kind == "stored":
             return self._find_stored(file, video, names, frames)
@@ -113,7 +147,7 @@ class PlaceFinder:
             raise DataError(f"{self._path}: {error}") from None
         if max(frames) >= count:
             raise DataError(
-                f"{self._path}: frame {max(frames)} of {file} is labelled, but it has {count}, and the first is 0"
+                f"{self._path}: refers to frame {max(frames)} of {file}, which has {count}; the first is 0"
             )
         width, height, name = opened.width, opened.height, names[0]
         # Inlined naming: this is the one loop over all frames of long videos.
@@ -124,7 +158,7 @@ class PlaceFinder:
     ) -> list[Place | None]:
         if max(frames) >= len(video.files):
             raise DataError(
-                f"{self._path}: image {max(frames)} is labelled of a list of {len(video.files)}; the first is 0"
+                f"{self._path}: refers to image {max(frames)} of a list of {len(video.files)}; the first is 0"
             )
         found: list[Place | None] = []
         for frame in frames:

@@ -13,6 +13,7 @@ from pose_core.escapes import escape_name, unescape_name
 from pose_core.interfaces import PredictionsHeader
 from pose_core.io.files import is_file
 from pose_core.structures import Frame, IntArray
+from pose_sleap.places import PlaceFinder
 from pose_sleap.project_frames import ProjectFrames
 from pose_sleap.slp_file import EXTENSION
 
@@ -86,18 +87,29 @@ class _Project(PredictedPlaces):
     def __init__(self, header: PredictionsHeader, path: Path) -> None:
         super().__init__(header)
         project = ProjectFrames.read(path)
-        self._path = path
+        self._path, self._project = path, project
         self._videos = [_name_package(video, path) for video in project.videos]
         self._places = {escape_name(place.image): row for place, row in project.places}
+        self._images: dict[str, tuple[int, int | None]] | None = None
 
     def locate(self, block: Sequence[Frame]) -> IntArray:
-        unknown = [frame.image for frame in block if frame.image not in self._places]
-        if unknown:
-            raise DataError(
-                f"{self._path}: {unknown[0]} is not among its frames; predict the project as it is now"
-            )
-        rows = [self._places[frame.image or ""] for frame in block]
+        rows = [self._locate(frame.image or "") for frame in block]
         return np.array(rows, np.int64).reshape(-1, 2)
+
+    def _locate(self, image: str) -> tuple[int, int]:
+        """Give video and number of an image: one of the project's lists, or any other of its videos."""
+        if image in self._places:
+            return self._places[image]
+        if self._images is None:
+            videos = self._project.parsed
+            self._images = PlaceFinder(self._path, videos, None, self._project.reader).index_images()
+        if image in self._images:
+            video, number = self._images[image]
+            return video, number or 0
+        file, _, number_text = image.rpartition(" frame ")
+        if file in self._images and number_text.isdecimal():
+            return self._images[file][0], int(number_text)
+        raise DataError(f"{self._path}: {image} is not among its frames; predict the project as it is now")
 
     def describe_videos(self) -> list[dict[str, Any]]:
         return self._videos

@@ -8,7 +8,7 @@ tracks and suggestions, and ``metadata`` with the skeletons.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from pose_core.errors import DataError
 from pose_core.io.hdf5 import find_dataset, hdf5_errors
-from pose_core.structures import IntArray
+from pose_core.structures import FloatArray, IntArray
 from pose_sleap.slp_skeleton import SlpSkeleton, parse_skeletons
 
 EXTENSION = ".slp"
@@ -166,9 +166,7 @@ class SlpFile:
         _check_range("instances", "track", _to_int(table, "track"), len(self.tracks), -1)
         return table
 
-    def read_points(
-        self, instances: Table, nodes: int
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], int]:
+    def read_points(self, instances: Table, nodes: int) -> tuple[FloatArray, FloatArray, int]:
         """Read the points of some instances.
 
         Args:
@@ -176,9 +174,9 @@ class SlpFile:
             nodes: K of that skeleton.
 
         Returns:
-            (N, K, 2) in pixels from the centre of the top-left one, NaN where missing or marked as not
-            visible; (N, K) scores, 1 for those of users; number of points that have a position and are
-            marked as not visible.
+            (N, K, 2) float32 in pixels from the centre of the top-left one, NaN where missing or marked as not
+            visible; (N, K) float32 scores in [0, 1], 1 for those of users; number of points that have a
+            position and are marked as not visible.
         """
         first, last = _to_int(instances, "point_id_start"), _to_int(instances, "point_id_end")
         if (last - first != nodes).any():
@@ -186,8 +184,8 @@ class SlpFile:
                 f"an instance has another number of points than the {nodes} nodes of its skeleton"
             )
         kinds = _to_int(instances, "instance_type")
-        points = np.full((len(instances), nodes, 2), np.nan)
-        scores = np.ones((len(instances), nodes))
+        points = np.full((len(instances), nodes, 2), np.nan, np.float32)
+        scores = np.zeros((len(instances), nodes), np.float32)
         hidden = 0
         for kind, name, fields in (
             (USER, "points", ("x", "y", "visible")),
@@ -200,20 +198,23 @@ class SlpFile:
             if low < 0 or high > self.count(name):
                 raise ValueError(f"instances refer to points that {name} does not hold")
             table = self.read_table(name, fields, low, high)
-            chosen = (first[rows] - low)[:, None] + np.arange(nodes)
-            there = np.isfinite(table["x"]) & np.isfinite(table["y"])
-            visible = np.asarray(table["visible"], bool)
-            hidden += int((there & ~visible)[chosen].sum())
+            pick = _make_picker(first[rows] - low, nodes, high - low)
+            # Columns of a table lie apart, and each is gone through several times.
+            x, y = (pick(np.ascontiguousarray(table[field], np.float64)) for field in ("x", "y"))
+            visible = pick(np.ascontiguousarray(table["visible"], bool))
+            there = np.isfinite(x) & np.isfinite(y)
             seen = there & visible
-            for axis, field in enumerate(("x", "y")):
-                values = np.asarray(table[field], np.float64)
-                points[rows, :, axis] = np.where(seen, values, np.nan)[chosen]
+            hidden += int(there.sum()) - int(seen.sum())
+            target = slice(None) if len(rows) == len(instances) else rows
             if kind == PREDICTED:
-                # Scores of other programs are peaks of maps or sums of them, which may lie above 1.
-                found = np.nan_to_num(np.asarray(table["score"], np.float64)).clip(0.0, 1.0)
-                scores[rows] = np.where(seen, found, 0.0)[chosen]
-        scores[np.isnan(points).any(axis=-1)] = 0.0
-        return points - self.shift, scores, hidden
+                # Scores of other programs are peaks of maps or sums of them, which may lie above 1, or NaN.
+                given = pick(np.ascontiguousarray(table["score"], np.float64))
+                scores[target] = np.where(seen & (given > 0), np.minimum(given, 1.0), 0.0)
+            else:
+                scores[target] = seen
+            for axis, values in enumerate((x, y)):
+                points[target, :, axis] = np.where(seen, values - self.shift, np.nan)
+        return points, scores, hidden
 
     def read_negative_frames(self) -> IntArray:
         """Read the frames that are marked as empty, (M, 2) int64: video and number."""
@@ -289,6 +290,21 @@ def _parse_object(text: object) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError("its JSON is no object where one is due")
     return content
+
+
+def _make_picker(first: IntArray, nodes: int, count: int) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
+    """Make what brings a column of points into rows of instances, (N, K).
+
+    Args:
+        first: (N,) place of the first point of each.
+        nodes: K.
+        count: of points.
+    """
+    # As nearly all files have them: one after the other, which needs no copy.
+    if count == len(first) * nodes and (first == np.arange(len(first)) * nodes).all():
+        return lambda values: values.reshape(-1, nodes)
+    chosen = first[:, None] + np.arange(nodes)
+    return lambda values: values[chosen]
 
 
 def _to_int(table: Table, name: str) -> IntArray:

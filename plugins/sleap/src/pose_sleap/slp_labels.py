@@ -65,7 +65,8 @@ def choose_labels(slp: SlpFile, labels: str, skeleton: str | None, same_video: I
         notes.append(
             f"{_count(hidden, 'point')} marked as not visible left out: SLEAP takes them for missing, too"
         )
-    labelled = np.isfinite(points).all(axis=-1).any(axis=-1)
+    # x and y are missing together.
+    labelled = np.isfinite(points[..., 0]).any(axis=-1)
     if blank := int((~labelled).sum()):
         notes.append(f"{_count(blank, 'instance')} without any point left out")
     points, scores, frame_of = points[labelled], scores[labelled], frame_of[labelled]
@@ -86,8 +87,8 @@ def choose_labels(slp: SlpFile, labels: str, skeleton: str | None, same_video: I
         skeleton=slp.skeletons[number],
         places=split_places(places),
         bounds=bounds,
-        points=points[order].astype(np.float32),
-        scores=scores[order].astype(np.float32),
+        points=points[order],
+        scores=scores[order],
         track=track[order],
         negative=int((np.diff(bounds) == 0).sum()),
         notes=notes,

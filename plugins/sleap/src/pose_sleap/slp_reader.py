@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +20,16 @@ from pose_core.structures import (
     LabelledDataset,
     LabelledImage,
     Skeleton,
+    VideoRange,
     keypoint_boxes,
 )
 from pose_sleap.config import SlpReaderConfig
 from pose_sleap.individuals import find_individuals
 from pose_sleap.places import Place, PlaceFinder
-from pose_sleap.project_frames import ProjectFrames
+from pose_sleap.project_frames import ProjectFrames, find_ranges
 from pose_sleap.slp_file import EXTENSION, join_places, open_slp
 from pose_sleap.slp_labels import Labels, choose_labels
-from pose_sleap.slp_videos import SlpVideo, parse_videos
+from pose_sleap.slp_videos import SlpVideo, find_same, parse_videos
 from pose_sleap.stored_images import read_stored
 
 
@@ -54,7 +57,7 @@ class SlpReader(Reader):
         """
         with open_slp(path) as slp:
             videos, tracks = parse_videos(slp), slp.tracks
-            same = _find_same(videos)
+            same = find_same(videos)
             labels = choose_labels(slp, self.config.labels, self.config.skeleton, same)
             suggestions = slp.read_suggestions()
             predicted_only = slp.has_predictions
@@ -67,6 +70,19 @@ class SlpReader(Reader):
                 f"{path}: {there}; label or correct some in SLEAP"
                 + (f", or read predictions as labels: {option}" if predicted_only else "")
             )
+        with _without_collection():
+            return self._make_dataset(path, videos, tracks, labels, suggestions, same)
+
+    def _make_dataset(
+        self,
+        path: Path,
+        videos: list[SlpVideo],
+        tracks: list[str],
+        labels: Labels,
+        suggestions: IntArray,
+        same: IntArray,
+    ) -> LabelledDataset:
+        """Make the records of all images."""
         finder = PlaceFinder(path, videos, self.config.videos, self.config.type)
         places = finder.find(labels.places)
         notes = [f"{path}: {line}" for line in labels.notes]
@@ -121,6 +137,14 @@ class SlpReader(Reader):
             place.image for (place, _), new in zip(frames.places, frames.suggested, strict=True) if new
         )
 
+    def find_frames(self, path: Path, ranges: Sequence[VideoRange]) -> tuple[ImageReference, ...]:
+        """Find ranges of frames; a video is named as its frames are (``clip.mp4``), or by the end of its path.
+
+        Raises:
+            DataError: as :meth:`read`; or there are no such frames.
+        """
+        return find_ranges(path, ranges, self.config.videos, self.config.type)
+
     @classmethod
     def open_embedded(cls, path: Path, key: str) -> bytes | ByteArray:
         """Read an image that is embedded in a .pkg.slp file.
@@ -135,11 +159,16 @@ class SlpReader(Reader):
         return read_stored(path, key)
 
 
-def _find_same(videos: list[SlpVideo]) -> IntArray:
-    """For each video the first that is the same one: merged projects may list a video twice."""
-    first: dict[str, int] = {}
-    keys = [json.dumps([video.kind, video.files, video.dataset]) for video in videos]
-    return np.array([first.setdefault(key, i) for i, key in enumerate(keys)], np.int64)
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Leave out the search for cyclic garbage, which would go through all records again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _count_waiting(suggestions: IntArray, labelled: IntArray, same: IntArray) -> int:
@@ -153,12 +182,15 @@ def _make_images(labels: Labels, identity: IntArray, places: list[Place | None])
     boxes = keypoint_boxes(labels.points)
     present = labels.scores > 0
     means = labels.scores.sum(axis=1) / np.maximum(present.sum(axis=1), 1)
-    scores = means.astype(np.float32)
-    occluded = np.zeros(labels.points.shape[:2], bool)
-    areas = np.full(len(labels.points), np.nan, np.float32)
-    unnamed = np.zeros(len(labels.points), np.float32)
+    counts = np.diff(labels.bounds)
+    most = int(counts.max(initial=0))
+    # The same of all images: the first rows of these.
+    occluded = np.zeros((most, labels.points.shape[1]), bool)
+    areas = np.full(most, np.nan, np.float32)
+    same = [(occluded[:count], areas[:count]) for count in range(most + 1)]
     unique = np.zeros((0, 2), np.float32)
     ignore = np.zeros((0, 4), np.float32)
+    scores, named = means.astype(np.float32), (identity >= 0).astype(np.float32)
     bounds = labels.bounds.tolist()
     images = []
     # Instances.from_keypoints for each of 20,000 frames would take ten times as long as all the rest.
@@ -166,6 +198,7 @@ def _make_images(labels: Labels, identity: IntArray, places: list[Place | None])
         if place is None:
             continue
         rows = slice(bounds[i], bounds[i + 1])
+        hidden, unknown = same[bounds[i + 1] - bounds[i]]
         animals = Instances(
             labels.points[rows],
             labels.scores[rows],
@@ -173,19 +206,7 @@ def _make_images(labels: Labels, identity: IntArray, places: list[Place | None])
             boxes[rows],
             identity[rows],
             labels.track[rows],
-            unnamed[rows],
+            named[rows],
         )
-        images.append(
-            LabelledImage(
-                place.image,
-                place.name,
-                place.width,
-                place.height,
-                animals,
-                occluded[rows],
-                unique,
-                areas[rows],
-                ignore,
-            )
-        )
+        images.append(LabelledImage(*place, animals, hidden, unique, unknown, ignore))
     return tuple(images)

@@ -65,6 +65,52 @@ def parse_skeletons(metadata: dict[str, Any]) -> list[SlpSkeleton]:
     return [_parse(skeleton, names) for skeleton in metadata["skeletons"]]
 
 
+def parse_object_graph(content: dict[str, Any]) -> SlpSkeleton:
+    """Parse a skeleton whose nodes are written out where they are first named, as in training_config.json.
+
+    jsonpickle numbers nodes and types of links as they appear, and names a later one by its number.
+
+    Raises:
+        ValueError, LookupError, TypeError, AttributeError: the skeleton is spoilt.
+    """
+    graph = content.get("nx_graph", content)
+    defined: list[str | int] = []
+    links = [
+        {key: _read_object(value, defined) for key, value in link.items()} for link in graph.get("links", ())
+    ]
+    nodes = [_read_object(node["id"], defined) for node in graph["nodes"]]
+    names = list(dict.fromkeys(value for value in defined if isinstance(value, str)))
+    plain = [
+        {
+            **link,
+            "source": names.index(link["source"]),
+            "target": names.index(link["target"]),
+            "type": {"py/reduce": [{"py/tuple": [link["type"]]}]},
+        }
+        for link in links
+    ]
+    found = {**graph, "links": plain, "nodes": [{"id": names.index(node)} for node in nodes]}
+    return _parse(found, names)
+
+
+def _read_object(value: Any, defined: list[str | int]) -> Any:
+    """Read the name of a node, or the type of a link; anything else is returned as it is."""
+    if not isinstance(value, dict):
+        return value
+    if "py/id" in value:
+        number = int(value["py/id"])
+        if not 1 <= number <= len(defined):
+            raise ValueError(f"the skeleton refers to object {number}, which is defined nowhere")
+        return defined[number - 1]
+    if "py/state" in value:
+        state = value["py/state"]
+        found: str | int = str(state["py/tuple"][0] if "py/tuple" in state else state["name"])
+    else:
+        found = _read_type(value)
+    defined.append(found)
+    return found
+
+
 def _parse(content: dict[str, Any], names: Sequence[str]) -> SlpSkeleton:
     graph = content.get("nx_graph", content)
     ids = [_check_id(node["id"], len(names)) for node in graph["nodes"]]
@@ -108,14 +154,17 @@ def _read_kind(content: dict[str, Any], defined: list[int]) -> int:
         if not 1 <= number <= len(defined):
             raise ValueError(f"a link of the skeleton has type {number}, which is defined nowhere")
         return defined[number - 1]
+    defined.append(_read_type(content))
+    return defined[-1]
+
+
+def _read_type(content: dict[str, Any]) -> int:
     values = [
         part["py/tuple"][0] for part in content["py/reduce"] if isinstance(part, dict) and "py/tuple" in part
     ]
     if len(values) != 1:
         raise ValueError("a link of the skeleton has no type")
-    value = int(values[0])
-    defined.append(value)
-    return value
+    return int(values[0])
 
 
 def _check_id(value: object, count: int) -> int:

@@ -13,8 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from pose_core.errors import DataError
 from pose_core.interfaces import PredictionsHeader, PredictionsStream
-from pose_core.structures import Frame, Instances, IntArray, Skeleton
-from pose_sleap.slp_file import SlpFile, open_slp, split_places
+from pose_core.structures import FloatArray, Frame, Instances, IntArray, Skeleton
+from pose_sleap.slp_file import SlpFile, Table, open_slp, split_places
 from pose_sleap.slp_labels import find_corrected
 from pose_sleap.slp_videos import SlpVideo, parse_videos
 from pose_sleap.track_names import TrackNames
@@ -103,6 +103,8 @@ class SlpStream(PredictionsStream):
         # Instances of users have no score.
         values = np.where(table["instance_type"] == 0, 1.0, values)
         track = table["track"].astype(np.int64)
+        identity = np.where(track >= 0, self._identity[track], -1)
+        named = _read_identity_scores(table, identity)
         order = np.argsort(groups, kind="stable")
         bounds = np.searchsorted(groups[order], np.arange(stop - start + 1))
         return [
@@ -110,7 +112,8 @@ class SlpStream(PredictionsStream):
                 points[chosen],
                 keypoint_scores=scores[chosen],
                 scores=values[chosen],
-                identity=np.where(track[chosen] >= 0, self._identity[track[chosen]], -1),
+                identity=identity[chosen],
+                identity_scores=named[chosen],
                 track=np.where(track[chosen] >= 0, self._track[track[chosen]], -1),
             )
             for chosen in (order[bounds[i] : bounds[i + 1]] for i in range(stop - start))
@@ -184,6 +187,16 @@ def _read_tracks(own: dict[str, Any], count: int) -> tuple[IntArray, IntArray]:
         for row, (kind, number) in enumerate(keys):
             identity[row], track[row] = (int(number), -1) if kind == "identity" else (-1, int(number))
     return identity, track
+
+
+def _read_identity_scores(table: Table, identity: IntArray) -> FloatArray:
+    """Read how sure it is that animals are the individuals ``identity``, (N,) float32; 0 for unknown ones."""
+    known = identity >= 0
+    if "tracking_score" not in (table.dtype.names or ()):
+        return known.astype(np.float32)
+    scores = np.asarray(table["tracking_score"], np.float32)
+    # Files that say nothing of it are sure.
+    return np.where(known, np.where(np.isfinite(scores), scores.clip(0, 1), 1), 0).astype(np.float32)
 
 
 def _count_frames(video: SlpVideo) -> int:

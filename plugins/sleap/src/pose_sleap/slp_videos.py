@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from pose_core.io.hdf5 import read_text_attribute
-from pose_core.io.names import split_name
+from pose_core.structures import IntArray
 from pose_sleap.slp_file import SlpFile
 
 Kind = Literal["video", "images", "stored", "stack"]
@@ -111,20 +112,8 @@ def _read_source(content: dict[str, Any], dataset: str, slp: SlpFile) -> tuple[s
     return () if files == (".",) else files
 
 
-def shorten_names(names: Sequence[str]) -> list[str]:
-    """Shorten paths to the fewest last parts that tell each from all others, with forward slashes.
-
-    So a name does not change when a project moves, and rarely when it grows.
-    """
-    parts = {name: split_name(name) or [name] for name in names}
-    short: dict[str, str] = {}
-    left, depth = dict.fromkeys(names), 1
-    while left:
-        tails = {name: "/".join(parts[name][-depth:]) for name in left}
-        counts = Counter("/".join(other[-depth:]) for other in parts.values())
-        for name, tail in tails.items():
-            if counts[tail] == 1 or depth >= len(parts[name]):
-                short[name] = tail
-                del left[name]
-        depth += 1
-    return [short[name] for name in names]
+def find_same(videos: list[SlpVideo]) -> IntArray:
+    """For each video the first that is the same one: merged projects may list a video twice."""
+    first: dict[str, int] = {}
+    keys = [json.dumps([video.kind, video.files, video.dataset]) for video in videos]
+    return np.array([first.setdefault(key, i) for i, key in enumerate(keys)], np.int64)

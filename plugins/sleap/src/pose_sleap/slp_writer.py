@@ -22,7 +22,7 @@ from pose_sleap.predicted_videos import choose_places
 from pose_sleap.slp_file import EXTENSION, PREDICTED, open_slp
 from pose_sleap.slp_skeleton import describe_skeleton
 from pose_sleap.slp_stream import OWN, SlpStream, describe_header
-from pose_sleap.track_names import TrackNames
+from pose_sleap.track_names import TrackNames, score_tracks
 
 _BLOCK = 1024
 """Frames in memory at a time."""
@@ -157,7 +157,7 @@ class _Tables:
         instances["from_predicted"] = -1
         instances["score"] = np.concatenate([found.scores for found in animals])
         instances["point_id_start"], instances["point_id_end"] = numbers * k, (numbers + 1) * k
-        instances["tracking_score"] = np.nan
+        instances["tracking_score"] = np.concatenate([score_tracks(found) for found in animals])
         points = np.zeros((total, k), _PREDICTED_POINT)
         xy = np.concatenate([found.keypoints for found in animals])
         points["x"], points["y"] = xy[..., 0], xy[..., 1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pose_core.structures import Instances, IntArray, Skeleton
+from pose_core.structures import FloatArray, Instances, IntArray, Skeleton
 
 
 class TrackNames:
@@ -49,3 +49,12 @@ class TrackNames:
             # An individual may be called like a track.
             self.names.append(name if name not in self.names else f"{name} ({kind})")
         return self.keys[key]
+
+
+def score_tracks(animals: Instances) -> FloatArray:
+    """Score how sure it is that animals are the ones that their tracks are named after.
+
+    Returns:
+        (N,) float32 in [0, 1]; NaN for an animal that is not identified.
+    """
+    return np.where(animals.identity >= 0, animals.identity_scores, np.nan).astype(np.float32)
