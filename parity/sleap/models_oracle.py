@@ -40,8 +40,7 @@ def main() -> None:
         network, _, model_type = name.rpartition(", ")
         centroid = folders.get(f"{network}, centroid") if model_type in CROPS else None
         answer["centroid"] = None if centroid is None else centroid.name
-        # Its predictor of fields fails where nothing was trained (edges are no names for it).
-        if model_type != "bottomup" and (model_type not in CROPS or centroid is not None):
+        if model_type not in CROPS or centroid is not None:
             answer["instances"] = predict([folder] if centroid is None else [centroid, folder])
         (folder / "answer.json").write_text(json.dumps(answer))
         print(f"{folder}: {name}", flush=True)
@@ -58,7 +57,8 @@ def predict(folders: list[Path]) -> list[dict[str, Any]]:
     """Predict the image with SLEAP-NN's own predictor."""
     shown = (image() * 255).round().to(torch.uint8)[0].permute(1, 2, 0).numpy()[None]
     predictor = Predictor.from_model_paths([str(folder) for folder in folders], peak_threshold=THRESHOLD)
-    skeleton = sio.Skeleton(nodes=NODES, edges=[tuple(edge) for edge in EDGES])
+    # The list becomes one of nodes.
+    skeleton = sio.Skeleton(nodes=list(NODES), edges=[tuple(edge) for edge in EDGES])
     labels = predictor.predict(shown, skeleton=skeleton)
     return [
         {

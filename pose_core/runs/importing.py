@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import yaml
 from torch import Tensor, nn
 
 from pose_core.catalog import get_catalog
@@ -14,10 +15,12 @@ from pose_core.errors import ConfigError, PluginError, RunError
 from pose_core.interfaces import (
     Imported,
     ImportedNetwork,
+    ImportedTraining,
     Importer,
     describe_non_finite,
     find_non_finite,
 )
+from pose_core.io.files import make_folder, write_whole
 from pose_core.model.build import build_model
 from pose_core.model.weights import load_into
 from pose_core.runs.crop_notes import describe_crops
@@ -75,13 +78,7 @@ def import_model(
     """
     out = Path(out)
     check_new_run(out)
-    tool = importer if isinstance(importer, str) else importer.get("type")
-    try:
-        get_catalog().component("importer", str(tool))
-    except ConfigError as error:
-        raise ConfigError(f"cannot import models of {tool!r}: {error}") from None
-    settings = parse_component("importer", ImporterConfig, importer, "importer")
-    reader: Importer = get_catalog().component("importer", settings.type).factory()(settings)
+    settings, reader = _find_importer(importer)
     beside = (None if path is None else Path(path) for path in (config, detector, data))
     found = reader.read(Path(snapshot), *beside)
     if not isinstance(found, Imported):
@@ -120,6 +117,53 @@ def import_model(
     run = Run.create(out, spec, provenance)
     run.save_weights(model.state_dict(), training={"imported": True})
     return ImportedRun(run, notes, sum(p.numel() for p in model.parameters()))
+
+
+def import_training(
+    importer: str | Mapping[str, object],
+    config: Path | str,
+    out: Path | str,
+    *,
+    data: Path | str | None = None,
+) -> tuple[str, ...]:
+    """Write a configuration file for ``pose train`` from what a training of another tool was set to.
+
+    Args:
+        importer: name of an importer component, or its configuration (``type`` and settings).
+        config: the file of the other tool.
+        out: the YAML file to write; an existing one is not replaced.
+        data: the labelled project; by default as the file says.
+
+    Returns:
+        one line for each thing that is different, or not taken over.
+
+    Raises:
+        ConfigError: there is no such importer, or a setting of it is wrong.
+        RunError: the file cannot be used, or ``out`` exists.
+        PluginError: the importer is broken.
+    """
+    out = Path(out)
+    if out.exists():
+        raise RunError(f"{out}: exists; name another file, or remove it")
+    settings, reader = _find_importer(importer)
+    found = reader.read_training(Path(config), None if data is None else Path(data))
+    if not isinstance(found, ImportedTraining):
+        raise PluginError(f"importer {settings.type!r} returned {type(found).__name__}, not ImportedTraining")
+    make_folder(out.parent)
+    write_whole(out, yaml.safe_dump(dict(found.content), sort_keys=False, allow_unicode=True))
+    return found.notes
+
+
+def _find_importer(importer: str | Mapping[str, object]) -> tuple[ImporterConfig, Importer]:
+    """Settings and importer; an unknown one is named."""
+    tool = importer if isinstance(importer, str) else importer.get("type")
+    try:
+        get_catalog().component("importer", str(tool))
+    except ConfigError as error:
+        raise ConfigError(f"cannot import models of {tool!r}: {error}") from None
+    settings = parse_component("importer", ImporterConfig, importer, "importer")
+    reader: Importer = get_catalog().component("importer", settings.type).factory()(settings)
+    return settings, reader
 
 
 def _stage(network: ImportedNetwork, importer: str) -> tuple[AnyRunSpec, nn.Module]:

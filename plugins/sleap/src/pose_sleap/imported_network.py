@@ -68,14 +68,12 @@ def make_network(
 
 def make_spec(config: ModelConfig, skeleton: Skeleton, as_trained: bool = False) -> dict[str, Any]:
     """Make the sections ``model`` and ``inference`` of the spec."""
-    kind = "keras" if config.network.keras else config.network.kind
     inference: dict[str, Any] = {"threshold": THRESHOLD}
     if not config.classes and config.model_type != "single_instance":
         # SLEAP finds as many animals as there are peaks.
         inference["max_animals"] = None
     return {
         "model": {
-            "name": f"sleap_{kind}_{config.model_type}",
             "method": METHODS[config.model_type],
             "preprocess": _make_preprocess(config, skeleton, as_trained),
             **our_parts(config.network),

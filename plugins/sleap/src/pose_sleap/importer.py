@@ -11,15 +11,19 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from pose_core.errors import DataError, RunError, argument, setting
-from pose_core.interfaces import Imported, ImportedNetwork, Importer
+from pose_core.interfaces import Imported, ImportedNetwork, ImportedTraining, Importer
 from pose_core.io.files import is_file
 from pose_core.structures import LabelledDataset, Skeleton
 from pose_sleap.checkpoint import CHECKPOINT, read_checkpoint
 from pose_sleap.config import ModelImporterConfig, SlpReaderConfig
 from pose_sleap.imported_network import find_edges, make_network, shifts_crops
-from pose_sleap.model_config import CONFIGS, ModelConfig, describe_model, find_config, load_config
+from pose_sleap.keras_config import CONFIG as KERAS_CONFIG
+from pose_sleap.keras_model import WEIGHTS as KERAS_WEIGHTS
+from pose_sleap.keras_model import is_keras_model, read_keras_model
+from pose_sleap.model_config import CONFIGS, ModelConfig, Section, describe_model, find_config, load_config
 from pose_sleap.slp_reader import SlpReader
 from pose_sleap.slp_skeleton import SlpSkeleton
+from pose_sleap.training_settings import make_training
 
 UNKNOWN = "(unknown)"
 """``data.source`` of a model whose project is not known."""
@@ -109,6 +113,25 @@ class ModelImporter(Importer):
             },
         )
 
+    def read_training(self, config: Path, data: Path | None = None) -> ImportedTraining:
+        """Read a training configuration of SLEAP-NN: a file, or the folder that holds it.
+
+        Args:
+            config: ``training_config.yaml`` or another name.
+            data: the labelled project (.slp); by default the one that the file names.
+
+        Raises:
+            RunError: see :class:`pose_core.interfaces.Importer`.
+        """
+        file = find_config(config) if config.is_dir() else config
+        described = describe_model(load_config(file))
+        notes: list[str] = []
+        dataset = None if data is None else _read_data(data)
+        # Only names and pairs are asked of it, and no weights of a configuration alone.
+        skeleton = _make_skeleton(_Model(file.parent, described, {}, file), None, dataset, notes)
+        content, left = make_training(described, skeleton, data)
+        return ImportedTraining(content, tuple(dict.fromkeys([*described.notes, *left])))
+
 
 def _plain(value: object) -> str | None:
     return value if isinstance(value, str) else None
@@ -124,11 +147,15 @@ def _read_model(place: Path, config: Path | None = None) -> _Model:
     if not place.exists():
         raise RunError(f"{place}: no such file or folder; name the folder of a model of SLEAP")
     folder = place if place.is_dir() else place.parent
+    if config is None and is_keras_model(folder) and not any(is_file(folder / name) for name in CONFIGS):
+        content, weights = read_keras_model(folder)
+        described = describe_model(Section(folder / KERAS_CONFIG, "", content))
+        return _Model(folder, described, weights, folder / KERAS_WEIGHTS)
     file = config if config is not None and config.is_file() else find_config(config or folder)
     described = describe_model(load_config(file))
     # Another file than the configuration is taken for the weights.
-    weights = place if place.is_file() and place.name not in CONFIGS else folder / CHECKPOINT
-    return _Model(folder, described, read_checkpoint(weights), weights)
+    source = place if place.is_file() and place.name not in CONFIGS else folder / CHECKPOINT
+    return _Model(folder, described, read_checkpoint(source), source)
 
 
 def _sort(first: _Model, second: _Model) -> tuple[_Model, _Model]:
