@@ -85,11 +85,12 @@ $(PARITY_STAMP): Makefile
 $(PARITY_SLEAP_STAMP): Makefile
 	test -x $(PARITY_SLEAP)/bin/python || $(PYTHON) -m venv $(PARITY_SLEAP) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(PARITY_SLEAP)
 	test -x $(PARITY_SLEAP)/bin/pip || $(PYTHON) -m pip --python $(PARITY_SLEAP)/bin/python install --quiet pip
-	$(PARITY_SLEAP)/bin/python -m pip install --quiet 'sleap-io[opencv]==0.9.5'
+	$(PARITY_SLEAP)/bin/python -m pip install --quiet 'sleap-io[opencv]==0.9.5' 'sleap-nn[cpu]==0.3.5'
 	touch $(PARITY_SLEAP_STAMP)
 
 parity: $(STAMP) $(PARITY_STAMP) $(PARITY_SLEAP_STAMP)
 	$(BIN)/python parity/sleap_files.py --train
+	$(BIN)/python parity/sleap_models.py
 	$(BIN)/python parity/run.py
 
 docs: $(STAMP)

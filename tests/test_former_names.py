@@ -13,18 +13,21 @@ FORMER = [f for plugin in get_catalog().plugins for f in plugin.definitions.get(
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "meant"),
+    ("kind", "name", "tool", "meant"),
     [
-        ("model", "BUCTD-hrnet_w32", "ctd_prenet_hrnet_w32 or ctd_coam_w32"),
-        ("model", "buctd_hrnet_w32", "ctd_prenet_hrnet_w32 or ctd_coam_w32"),
-        ("detector", "fasterrcnn_resnet50_fpn", "fasterrcnn_resnet50_fpn_v2"),
+        ("model", "BUCTD-hrnet_w32", "DeepLabCut", "ctd_prenet_hrnet_w32 or ctd_coam_w32"),
+        ("model", "buctd_hrnet_w32", "DeepLabCut", "ctd_prenet_hrnet_w32 or ctd_coam_w32"),
+        ("detector", "fasterrcnn_resnet50_fpn", "DeepLabCut", "fasterrcnn_resnet50_fpn_v2"),
+        ("model", "multi_class_topdown", "SLEAP", "top_down_identity_unet"),
     ],
 )
-def test_a_name_of_another_tool_is_answered_with_what_is_meant(kind: str, name: str, meant: str) -> None:
+def test_a_name_of_another_tool_is_answered_with_what_is_meant(
+    kind: str, name: str, tool: str, meant: str
+) -> None:
     catalog = get_catalog()
     with pytest.raises(ConfigError) as error:
         catalog.model(name) if kind == "model" else catalog.component(kind, name)
-    assert str(error.value) == f"no {kind} {name!r} is installed; in DeepLabCut that is {meant} here"
+    assert str(error.value) == f"no {kind} {name!r} is installed; in {tool} that is {meant} here"
 
 
 @pytest.mark.parametrize("former", FORMER, ids=lambda former: former.name)

@@ -21,7 +21,12 @@ from docs_reference import author_pages, checks_page, commands_page, faults, row
 from docs_settings import settings_page
 
 ROOT = Path(__file__).resolve().parent.parent
-TABLES = {"families": ("README.md",), "models": ("docs/models.md",), "plugins": ("docs/models.md",)}
+TABLES = {
+    "families": ("README.md",),
+    "models": ("docs/models.md",),
+    "plugins": ("docs/models.md",),
+    "sleap_keys": ("docs/use/sleap.md",),
+}
 """Which table stands in which files, between ``<!-- NAME -->`` and ``<!-- end -->``."""
 
 FILES: dict[str, Callable[[], str]] = {
@@ -107,10 +112,18 @@ def plugins_table() -> str:
     return rows(("distribution", "what", "kinds"), lines)
 
 
+def sleap_keys_table() -> str:
+    """Each key of SLEAP-NN's training configuration, and what it is here."""
+    from pose_sleap.model_keys import keys_table
+
+    return keys_table()
+
+
 MAKERS: dict[str, Callable[[], str]] = {
     "families": families_table,
     "models": models_table,
     "plugins": plugins_table,
+    "sleap_keys": sleap_keys_table,
 }
 
 

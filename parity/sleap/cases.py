@@ -1,15 +1,17 @@
-"""Networks of SLEAP-NN beside ours: which, how their weights are called, and what weights and image they get.
+"""Networks of SLEAP-NN beside ours: which, and what weights and image they get.
 
-Read by both Pythons: the standard library and torch only. Weights and image are a formula of names and
-places, so that each side makes the same without a file between them.
+Read by both Pythons: the standard library and torch only, and so is what the plugin says of their weights.
+Weights and image are a formula of names and places, so that each side makes the same without a file between
+them.
 """
 
 from __future__ import annotations
 
-import re
+import importlib.util
+import sys
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -28,43 +30,31 @@ _SMALL = {
 }
 
 
-@dataclass(frozen=True)
-class Case:
-    """One network.
-
-    Attributes:
-        kind: ``unet``, ``convnext`` or ``swint``.
-        config: SLEAP-NN's settings of it, but for ``in_channels``, which is 3.
-        strides: of the feature maps that a layer of one convolution each reads, fine to coarse.
-    """
-
-    kind: str
-    config: Mapping[str, Any]
-    strides: tuple[int, ...]
-
-    @property
-    def convolutions(self) -> int:
-        """Convolutions of a block of the encoder, and of the middle."""
-        return int(self.config.get("convs_per_block", 2))
-
-    @property
-    def stem(self) -> int:
-        """Stride of a U-Net's stem; 1: none."""
-        return int(self.config.get("stem_stride", 1))
-
-    @property
-    def levels(self) -> int:
-        """Levels of our encoder of a U-Net: one a stride, from that of the stem to twice ``max_stride`` where
-        there is a stem."""
-        coarsest = self.config["max_stride"] * (2 if self.stem > 1 else 1)
-        return int((coarsest // self.stem).bit_length())
+def load_networks() -> ModuleType:
+    """The module of the plugin that says what SLEAP-NN's networks are here."""
+    file = Path(__file__).resolve().parents[2] / "plugins" / "sleap" / "src" / "pose_sleap" / "networks.py"
+    spec = importlib.util.spec_from_file_location("sleap_networks", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses look their module up.
+    sys.modules["sleap_networks"] = module
+    spec.loader.exec_module(module)
+    return module
 
 
-def _encoder(kind: str, strides: tuple[int, ...], **config: Any) -> Case:
+_NETWORKS = load_networks()
+Case = _NETWORKS.Network
+"""One network: its kind, SLEAP-NN's settings of it but for ``in_channels``, which is 3, and the strides of the
+feature maps that a layer of one convolution each reads."""
+our_spec = _NETWORKS.our_parts
+
+
+def _encoder(kind: str, strides: tuple[int, ...], **config: Any) -> Any:
     return Case(kind, {**_SMALL[kind], "output_stride": strides[0], **config}, strides)
 
 
-def _unet(strides: tuple[int, ...], **config: Any) -> Case:
+def _unet(strides: tuple[int, ...], **config: Any) -> Any:
     return Case("unet", {**_SMALL_UNET, "output_stride": strides[0], **config}, strides)
 
 
@@ -89,99 +79,9 @@ CASES = {
 """What is compared, by name."""
 
 
-def our_spec(case: Case) -> dict[str, Any]:
-    """The same network as our configuration has it: ``backbone``, and ``neck`` where there is one."""
-    config = case.config
-    up = "bilinear" if config.get("up_interpolate", True) else "transposed3"
-    layers = {"kernel": config.get("kernel_size", 3), "norm": "none", "up": up}
-    if case.kind == "unet":
-        backbone = {
-            "type": "unet/unet",
-            "filters": config["filters"],
-            "rate": config["filters_rate"],
-            # With a stem the first block of SLEAP-NN's encoder pools once more.
-            "max_stride": config["max_stride"] * (2 if case.stem > 1 else 1),
-            "outputs": case.strides,
-            "convs_per_block": case.convolutions,
-            "decoder_convs": 2,
-            **layers,
-        }
-        stem = {"stem_stride": case.stem, "stem": "convolutions_only"} if case.stem > 1 else {}
-        return {"backbone": {**backbone, **stem}}
-    arch = config["arch"]
-    own = (
-        {"type": "convnext/convnext", "depths": arch["depths"], "channels": arch["channels"]}
-        if case.kind == "convnext"
-        else {
-            "type": "swin/swin",
-            "embed_dim": arch["embed"],
-            "depths": arch["depths"],
-            "num_heads": arch["num_heads"],
-            "window_size": config["window_size"],
-        }
-    )
-    backbone = {
-        **own,
-        "stem_patch_stride": config.get("stem_patch_stride", 2),
-        # Of every stride: with 4 its cells begin a pixel before those of torchvision.
-        "stem_padding": 1,
-        "taps": "before",
-        "out_features": [1, 2, 3, 4],
-        "pretrained": False,
-    }
-    neck = {
-        "type": "unet/decoder",
-        "outputs": case.strides,
-        "widths": "full",
-        "middle_convs": case.convolutions,
-        "middle_rate": 2.0,
-        **layers,
-    }
-    return {"backbone": backbone, "neck": neck}
-
-
-def our_name(name: str, case: Case) -> str:
-    """Our name of a weight of SLEAP-NN's network.
-
-    Args:
-        name: in its ``state_dict``; in a checkpoint ``model.`` stands before it.
-
-    Returns:
-        a name that begins with ``backbone.``, ``neck.`` or, for the layer of a head, ``head.N.``.
-
-    Raises:
-        ValueError: no rule names it.
-    """
-    unet = case.kind == "unet"
-    decoder = "backbone" if unet else "neck"
-    middle = f"backbone.encoder.{case.levels - 1}" if unet else "neck.middle"
-    # The stem is the finest level of our encoder.
-    first = 1 if case.stem > 1 else 0
-    block = r"backbone\.dec(?:oders\.0)?\.decoder_stack\.(\d+)\.blocks\."
-    rules = (
-        (
-            r"backbone\.stem\.stem_stack\.(\d+)\.blocks\.\w+?_conv(\d+)",
-            lambda i, j: f"backbone.stem.{2 * int(i)}.{j}.0",
-        ),
-        (
-            r"backbone\.encoders\.0\.encoder_stack\.(\d+)\.blocks\.\w+?_conv(\d+)",
-            lambda i, j: f"backbone.encoder.{int(i) + first}.{j}.0",
-        ),
-        (r"backbone\.middle_blocks\.\d+\.blocks\.\w+_expand_conv(\d+)", lambda j: f"{middle}.{j}.0"),
-        (
-            r"backbone\.middle_blocks\.\d+\.blocks\.\w+_contract_conv0",
-            lambda: f"{middle}.{case.convolutions - 1}.0",
-        ),
-        (block + r"\w+_trans_conv", lambda b: f"{decoder}.up.{b}"),
-        (block + r"\w+_refine_conv(\d+)", lambda b, j: f"{decoder}.decoder.{b}.{j}.0"),
-        (r"backbone\.enc\.(.+)", lambda rest: f"backbone.{rest}"),
-        (r"head_layers\.(\d+)\.\w+\.0", lambda i: f"head.{i}"),
-    )
-    stem, _, kind = name.rpartition(".")
-    for pattern, ours in rules:
-        if found := re.fullmatch(pattern, stem):
-            return f"{ours(*found.groups())}.{kind}"
-    raise ValueError(f"{name}: no rule says what this weight is called here")
+def our_name(name: str, case: Any) -> str:
+    """Our name of a weight; that of a head's convolution is ``head.N``."""
+    return str(_NETWORKS.our_name(name, case)).replace(".layer.", ".")
 
 
 def weight(name: str, shape: torch.Size) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Any
 
 import sleap_nn.config.model_config as configs
 import torch
-from cases import CASES, Case, image, our_name, summarize, weight
+from cases import CASES, image, our_name, summarize, weight
 from omegaconf import OmegaConf
 from sleap_nn.architectures.model import Model
 from torch import nn
@@ -33,7 +33,7 @@ def main() -> None:
     print(f"{file}: written, {len(CASES)} networks")
 
 
-def run(case: Case) -> dict[str, Any]:
+def run(case: Any) -> dict[str, Any]:
     """Parameters and outputs of a network."""
     network = build(case).eval()
     with torch.no_grad():
@@ -48,7 +48,7 @@ def run(case: Case) -> dict[str, Any]:
     }
 
 
-def build(case: Case) -> nn.Module:
+def build(case: Any) -> nn.Module:
     """Make the network: a head for confidence maps, and one for fields where two strides are read."""
     # The types of the classes allow the published sizes only.
     defaults = OmegaConf.to_container(OmegaConf.structured(DEFAULTS[case.kind]))

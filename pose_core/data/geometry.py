@@ -138,7 +138,9 @@ def keypoint_matrix(matrix: Matrix, preprocess: Preprocess, base: Matrix | None 
     """Make the matrix that moves keypoints of the frame into a view.
 
     It is that of the view's pixels, unless ``preprocess.half_pixel`` is false: imported models were trained with
-    ``x' = x s`` where their pixels were resized by ``x' = (x + 0.5) s - 0.5``.
+    ``x' = x s`` where their pixels were resized by ``x' = (x + 0.5) s - 0.5``. In crops of models whose pixels
+    lay beside their labels (``label_offset`` o, ``label_zoom`` z) a pixel at ``c + d`` from the centre c of the
+    crop belongs to the label at ``c + (d - o) / z``.
 
     Args:
         matrix: (3, 3), pixels of the frame -> pixels of the view.
@@ -146,14 +148,29 @@ def keypoint_matrix(matrix: Matrix, preprocess: Preprocess, base: Matrix | None 
         base: of a whole frame, the matrix before random changes of the view; by default ``matrix``. Those
             models resize frames before they change them, and cut crops after.
     """
+    if preprocess.view == "animal" and (preprocess.label_offset or preprocess.label_zoom != 1):
+        matrix = _label_matrix(preprocess) @ matrix
     if preprocess.half_pixel:
         return matrix
-    scale = _find_scale(matrix if base is None or preprocess.view == "animal" else base)
+    # The zoom of labels is none of the resizing of pixels.
+    zoom = preprocess.label_zoom if preprocess.view == "animal" else 1.0
+    scale = zoom * _find_scale(matrix if base is None or preprocess.view == "animal" else base)
     if preprocess.view == "animal":
         return translation_matrix((1 - scale) / 2, (1 - scale) / 2) @ matrix
     # Pixels of the frame, since what follows the resizing turns the half pixel along with all else.
     off = (1 - scale) / (2 * scale)
     return matrix @ translation_matrix(off, off)
+
+
+def _label_matrix(preprocess: Preprocess) -> Matrix:
+    """(3, 3), pixels of a crop -> where their labels lay."""
+    height, width = preprocess.crop_size
+    zoom, off = preprocess.label_zoom, preprocess.label_offset
+    centre = (width - 1) / 2, (height - 1) / 2
+    matrix = np.eye(3)
+    matrix[0, 0] = matrix[1, 1] = 1 / zoom
+    matrix[:2, 2] = [c - (c + off) / zoom for c in centre]
+    return matrix
 
 
 def _find_scale(matrix: Matrix) -> float:

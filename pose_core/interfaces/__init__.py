@@ -25,10 +25,11 @@ if TYPE_CHECKING:
         load_plain,
         load_pretrained,
         read_tensors,
+        refused_global,
         storage_problem,
         torchvision_file,
     )
-    from pose_core.interfaces.importer import Imported, ImportedNetwork, Importer
+    from pose_core.interfaces.importer import Imported, ImportedNetwork, ImportedTraining, Importer
     from pose_core.interfaces.inputs import ExtraInput
     from pose_core.interfaces.keypoints import KeypointAxis
     from pose_core.interfaces.loss import Loss
@@ -75,6 +76,7 @@ _HOME = {
     "Head": "pose_core.interfaces.head",
     "Imported": "pose_core.interfaces.importer",
     "ImportedNetwork": "pose_core.interfaces.importer",
+    "ImportedTraining": "pose_core.interfaces.importer",
     "Importer": "pose_core.interfaces.importer",
     "Insert": "pose_core.interfaces.backbone",
     "Inserts": "pose_core.interfaces.backbone",
@@ -111,6 +113,7 @@ _HOME = {
     "open_predictions": "pose_core.interfaces.prediction_files",
     "points_through": "pose_core.interfaces.geometry",
     "read_tensors": "pose_core.interfaces.hub",
+    "refused_global": "pose_core.interfaces.hub",
     "storage_problem": "pose_core.interfaces.hub",
     "torchvision_file": "pose_core.interfaces.hub",
     "unwrap": "pose_core.interfaces.state_dicts",
@@ -134,6 +137,7 @@ __all__ = [
     "Head",
     "Imported",
     "ImportedNetwork",
+    "ImportedTraining",
     "Importer",
     "Insert",
     "Inserts",
@@ -169,6 +173,7 @@ __all__ = [
     "open_predictions",
     "points_through",
     "read_tensors",
+    "refused_global",
     "storage_problem",
     "torchvision_file",
     "unwrap",

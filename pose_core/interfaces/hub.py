@@ -19,10 +19,13 @@ For networks of timm there is :func:`pose_core.interfaces.load_timm`, for files 
 
 from __future__ import annotations
 
+import collections
 import logging
 import os
+import pickle
+import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -45,6 +48,7 @@ __all__ = [
     "load_pretrained",
     "misfits",
     "read_tensors",
+    "refused_global",
     "storage_problem",
     "torchvision_file",
 ]
@@ -232,17 +236,55 @@ def load_safetensors(path: Path) -> dict[str, Tensor]:
     return safetensors.torch.load_file(path)
 
 
-def load_plain(path: Path) -> Any:
+class _Inert:
+    """Stands for an object that a file holds and nobody asked for: it keeps nothing of what it is given."""
+
+    def __new__(cls, *args: object, **kwargs: object) -> _Inert:
+        return super().__new__(cls)
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+_PLAIN_TYPES = (bool, int, float, str, list, dict, set, tuple, collections.defaultdict)
+"""Types that torch's reader does not know as globals and that hold plain values only."""
+
+
+def load_plain(path: Path, inert: Sequence[str] = ()) -> Any:
     """Read a file that ``torch.save`` wrote, without running code that it may hold.
 
+    Training frameworks save their settings beside the weights, as objects of classes that need not be
+    installed here (``omegaconf``, classes of the training code). Where only the weights are wanted, such
+    objects can be left out::
+
+        load_plain(path, inert=("omegaconf.", "mylab_training.", "typing."))["state_dict"]
+
+    Args:
+        path: of the file.
+        inert: beginnings of full names (``package.module.Class``). Classes and functions of these names are
+            not imported; objects of an empty class that keeps nothing take their place. (torch refuses items
+            of objects that are derived from dicts and lists.)
+
     Returns:
-        what it holds, on the CPU: tensors and plain values.
+        what it holds, on the CPU: tensors, plain values and, with ``inert``, such empty objects.
 
     Raises:
-        pickle.UnpicklingError: it holds more than these.
+        pickle.UnpicklingError: it holds more than these; :func:`refused_global` says what.
         Exception: it is damaged; what is raised then depends on the bytes.
     """
-    with warnings.catch_warnings():
+    known: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = []
+    if inert:
+        plain = {f"{kind.__module__}.{kind.__name__}": kind for kind in _PLAIN_TYPES}
+        for name in torch.serialization.get_unsafe_globals_in_checkpoint(path):
+            if name in plain:
+                known.append((plain[name], name))
+            elif name.startswith(tuple(inert)):
+                # A class for each name: torch tells them apart by their identity.
+                known.append((type(name.rpartition(".")[2], (_Inert,), {}), name))
+    with warnings.catch_warnings(), torch.serialization.safe_globals(known):
         # What torch says while it reads sparse and quantized tensors and pickles that it may not know; what
         # comes of these is refused.
         for beginning in (
@@ -252,6 +294,16 @@ def load_plain(path: Path) -> Any:
         ):
             warnings.filterwarnings("ignore", beginning, UserWarning)
         return torch.load(path, map_location="cpu", weights_only=True)
+
+
+_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
+
+
+def refused_global(error: pickle.UnpicklingError) -> str | None:
+    """Name the class or function for which :func:`load_plain` refused a file; None where it is damaged."""
+    # torch names it only in its message.
+    found = _GLOBAL.search(str(error))
+    return None if found is None else found.group(1)
 
 
 def misfits(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> list[str]:

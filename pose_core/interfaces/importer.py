@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pose_core.errors import PluginError
+from pose_core.errors import PluginError, RunError
 from pose_core.specs import ImporterConfig
 from pose_core.structures import ProjectSplit
 
@@ -20,8 +20,8 @@ class ImportedNetwork:
     """A network and its weights.
 
     Attributes:
-        spec: the partial spec: ``skeleton``, ``data``, ``model`` ... for a pose network; ``network`` for a
-            detector. What it leaves out gets the defaults.
+        spec: the partial spec: ``skeleton``, ``data``, ``model`` ... for a pose network (or one of centres);
+            ``network`` for a detector. What it leaves out gets the defaults.
         weights: the whole ``state_dict``: ``backbone...``, ``neck...`` and ``heads.<name>...`` for a pose
             network; under the names that the component itself has for a detector.
         source: the file it came from.
@@ -39,7 +39,8 @@ class Imported:
 
     Attributes:
         network: the pose network.
-        detector: that of a top-down model, where there is one.
+        stages: the networks that it builds on, by the names of the suppliers that use them: ``detector``,
+            ``centroid`` or one of a plugin.
         notes: one line for each thing the user should know (what differs from the original by design ...).
         provenance: what is worth keeping about its origin; plain values, stored in the run.
         split: the images that it was trained on and those that were held out, by the names that the reader of
@@ -48,10 +49,23 @@ class Imported:
     """
 
     network: ImportedNetwork
-    detector: ImportedNetwork | None = None
+    stages: Mapping[str, ImportedNetwork] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     split: ProjectSplit | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ImportedTraining:
+    """Settings of a training, as a start for one here.
+
+    Attributes:
+        content: what a configuration file for ``pose train --config`` says: ``data``, ``model``, ``train`` ...
+        notes: one line for each setting that is not taken over, and for what differs.
+    """
+
+    content: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
 
 class Importer(ABC):
@@ -71,9 +85,9 @@ class Importer(ABC):
         """Read a trained model.
 
         Args:
-            snapshot: file of weights.
+            snapshot: file of weights, or the folder that holds them and their description.
             config: file that describes the model; found beside the snapshot by default.
-            detector: file of weights of the detector.
+            detector: file of weights (or folder) of the network that finds the animals of a top-down model.
             data: the labelled project that the model was trained on; found from the other files by default,
                 where that is possible.
 
@@ -81,6 +95,20 @@ class Importer(ABC):
             RunError: a file cannot be used; the message names it and says what to do. Weights that are
                 missing or left over are listed.
         """
+
+    def read_training(self, config: Path, data: Path | None = None) -> ImportedTraining:
+        """Read what a training of that tool was set to, without any weights; by default refused.
+
+        Args:
+            config: the file with the settings.
+            data: the labelled project; by default as the file says.
+
+        Raises:
+            RunError: the file cannot be used, or this tool's settings are not read.
+        """
+        raise RunError(
+            f"{config}: {self.config.type} reads trained models, not the settings of a training; name a model"
+        )
 
     def mapping(self, kind: str, name: str) -> Callable[..., Any]:
         """Find what a plugin yields under a kind that this importer opened (``namespace/kind``).

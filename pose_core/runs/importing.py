@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import yaml
 from torch import Tensor, nn
 
 from pose_core.catalog import get_catalog
@@ -17,19 +18,20 @@ from pose_core.errors import ConfigError, DataError, PluginError, RunError
 from pose_core.interfaces import (
     Imported,
     ImportedNetwork,
+    ImportedTraining,
     Importer,
     describe_non_finite,
     find_non_finite,
 )
+from pose_core.io.files import make_folder, write_whole
 from pose_core.io.names import find_escaped
 from pose_core.model.build import build_model
-from pose_core.model.detector import DetectorModel
 from pose_core.model.weights import load_into
 from pose_core.runs.crop_notes import describe_crops
 from pose_core.runs.new_run import check_new_run
 from pose_core.runs.run_folder import STAGES, Run
 from pose_core.specs import DetectorRunSpec, ImporterConfig, RunSpec, parse_component
-from pose_core.specs.run import RunBase, stage_of_run
+from pose_core.specs.run import RUN_SPECS, AnyRunSpec, RunBase, find_trained, stage_of_run
 from pose_core.specs.yaml_file import validate_as
 from pose_core.structures import ProjectSplit
 
@@ -79,26 +81,15 @@ def import_model(
     """
     out = Path(out)
     check_new_run(out)
-    tool = importer if isinstance(importer, str) else importer.get("type")
-    try:
-        get_catalog().component("importer", str(tool))
-    except ConfigError as error:
-        raise ConfigError(f"cannot import models of {tool!r}: {error}") from None
-    settings = parse_component("importer", ImporterConfig, importer, "importer")
-    reader: Importer = get_catalog().component("importer", settings.type).factory()(settings)
+    settings, reader = _find_importer(importer)
     beside = (None if path is None else Path(path) for path in (config, detector, data))
     found = reader.read(Path(snapshot), *beside)
     if not isinstance(found, Imported):
         raise PluginError(f"importer {settings.type!r} returned {type(found).__name__}, not Imported")
 
-    stages: dict[str, tuple[DetectorRunSpec, DetectorModel]] = {}
-    if found.detector is not None:
-        its_spec = _spec(found.detector, DetectorRunSpec, settings.type)
-        finds = build_model(its_spec)
-        # An importer names parameters as the plugin of the detector does, without the core's wrapper.
-        weights = {f"network.{name}": value for name, value in found.detector.weights.items()}
-        _load(finds, weights, found.detector.source)
-        stages["detector"] = its_spec, finds
+    stages: dict[str, tuple[AnyRunSpec, nn.Module]] = {}
+    for name, network in found.stages.items():
+        stages[name] = _stage(network, settings.type)
     sections = {name: stage_of_run(its_spec) for name, (its_spec, _) in stages.items()}
     network = replace(found.network, spec={**found.network.spec, "stages": sections})
     spec = _full_name(_spec(network, RunSpec, settings.type))
@@ -152,6 +143,65 @@ def _hash_learned(spec: RunSpec, split: ProjectSplit) -> tuple[dict[str, list[st
         part: [hash_image(images[name]) for name in own if name in images] for part, own in names.items()
     }
     return hashes, []
+
+
+def import_training(
+    importer: str | Mapping[str, object],
+    config: Path | str,
+    out: Path | str,
+    *,
+    data: Path | str | None = None,
+) -> tuple[str, ...]:
+    """Write a configuration file for ``pose train`` from what a training of another tool was set to.
+
+    Args:
+        importer: name of an importer component, or its configuration (``type`` and settings).
+        config: the file of the other tool.
+        out: the YAML file to write; an existing one is not replaced.
+        data: the labelled project; by default as the file says.
+
+    Returns:
+        one line for each thing that is different, or not taken over.
+
+    Raises:
+        ConfigError: there is no such importer, or a setting of it is wrong.
+        RunError: the file cannot be used, or ``out`` exists.
+        PluginError: the importer is broken.
+    """
+    out = Path(out)
+    if out.exists():
+        raise RunError(f"{out}: exists; name another file, or remove it")
+    settings, reader = _find_importer(importer)
+    found = reader.read_training(Path(config), None if data is None else Path(data))
+    if not isinstance(found, ImportedTraining):
+        raise PluginError(f"importer {settings.type!r} returned {type(found).__name__}, not ImportedTraining")
+    make_folder(out.parent)
+    write_whole(out, yaml.safe_dump(dict(found.content), sort_keys=False, allow_unicode=True))
+    return found.notes
+
+
+def _find_importer(importer: str | Mapping[str, object]) -> tuple[ImporterConfig, Importer]:
+    """Settings and importer; an unknown one is named."""
+    tool = importer if isinstance(importer, str) else importer.get("type")
+    try:
+        get_catalog().component("importer", str(tool))
+    except ConfigError as error:
+        raise ConfigError(f"cannot import models of {tool!r}: {error}") from None
+    settings = parse_component("importer", ImporterConfig, importer, "importer")
+    reader: Importer = get_catalog().component("importer", settings.type).factory()(settings)
+    return settings, reader
+
+
+def _stage(network: ImportedNetwork, importer: str) -> tuple[AnyRunSpec, nn.Module]:
+    """Spec and network of a part that the pose network builds on."""
+    its_spec = _spec(network, RUN_SPECS[find_trained(network.spec)], importer)
+    finds = build_model(its_spec)
+    weights = network.weights
+    if isinstance(its_spec, DetectorRunSpec):
+        # An importer names parameters as the plugin of the detector does, without the core's wrapper.
+        weights = {f"network.{name}": value for name, value in weights.items()}
+    _load(finds, weights, network.source)
+    return its_spec, finds
 
 
 def _spec(network: ImportedNetwork, kind: type[S], importer: str) -> S:

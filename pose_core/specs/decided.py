@@ -25,6 +25,8 @@ class Preprocess:
         extent: side of the square of frame pixels that a crop shows; None: as the box and its margin say.
         centre: of an animal: ``box``, ``keypoints`` or the name of a keypoint, see
             :func:`pose_core.data.boxes.find_centres`.
+        label_offset, label_zoom: where the pixels of crops lay beside their labels, see
+            :func:`pose_core.data.geometry.keypoint_matrix`.
     """
 
     view: str = "frame"
@@ -38,6 +40,8 @@ class Preprocess:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     extent: float | None = None
     centre: str = "box"
+    label_offset: float = 0.0
+    label_zoom: float = 1.0
 
     @property
     def crop_size(self) -> tuple[int, int]:

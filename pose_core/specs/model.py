@@ -67,6 +67,19 @@ class PreprocessSpec(Spec):
         description="Keypoints move with the centres of pixels when a frame or crop is resized by s, as the "
         "pixels do: x' = (x + 0.5) s - 0.5; false: x' = x s, as imported models were trained.",
     )
+    label_offset: float = Field(
+        0.0,
+        allow_inf_nan=False,
+        description="Crops: pixels of the network's input by which images lay to the right of and below their "
+        "labels at the centre of the crop, when an imported model was trained; what it finds is moved back.",
+    )
+    label_zoom: float = Field(
+        1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="Crops: how many times larger images were than their labels, about the centre of the crop, "
+        "when an imported model was trained; likewise.",
+    )
     mean: tuple[float, float, float] = Field(
         (0.485, 0.456, 0.406), description="Subtracted from RGB in [0, 1] (ImageNet's mean by default)."
     )
@@ -165,6 +178,8 @@ class ModelSpec(Spec):
             written.std,
             written.extent,
             written.centre,
+            written.label_offset,
+            written.label_zoom,
         )
 
     def head_features(self) -> tuple[Feature, ...]:
@@ -238,6 +253,9 @@ def find_contradictions(model: ModelSpec) -> Iterator[tuple[tuple[str, ...], str
             ("preprocess", "extent"),
             f"is for crops, and {method.name} looks at whole frames; leave it out",
         )
+    for key, neutral in (("label_offset", 0.0), ("label_zoom", 1.0)):
+        if method.view == "frame" and getattr(model.preprocess, key) != neutral:
+            yield ("preprocess", key), f"is for crops, and {method.name} looks at whole frames; leave it out"
     if method.learns == "keypoints" and model.preprocess.extent is None and model.preprocess.centre != "box":
         yield (
             ("preprocess", "centre"),

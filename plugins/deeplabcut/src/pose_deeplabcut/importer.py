@@ -139,7 +139,7 @@ class ModelImporter(Importer):
         }
         return Imported(
             ImportedNetwork(spec, _renamed(read.path, read.weights, parts), read.path),
-            found,
+            {} if found is None else {"detector": found},
             tuple(notes),
             {
                 "tool": "DeepLabCut",

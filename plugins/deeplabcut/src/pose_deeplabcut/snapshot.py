@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -21,12 +20,12 @@ from pose_core.interfaces import (
     describe_non_finite,
     find_non_finite,
     load_plain,
+    refused_global,
     storage_problem,
     unwrap,
     without_common_prefix,
 )
 
-_GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 _DETECTOR = "model"
 """First component of the names of all weights of a detector."""
 _POSE_PARTS = frozenset({"backbone", "neck", "heads"})
@@ -95,12 +94,11 @@ def _load(path: Path) -> object:
     try:
         return load_plain(path)
     except pickle.UnpicklingError as error:
-        # torch names the refused class only in its message.
-        found = _GLOBAL.search(str(error))
-        if found is None:
+        refused = refused_global(error)
+        if refused is None:
             raise RunError(f"{path}: is not a file of weights, or is damaged; copy it again") from None
         raise RunError(
-            f"{path}: holds more than tensors and plain values ({found.group(1)}), and opening that could "
+            f"{path}: holds more than tensors and plain values ({refused}), and opening that could "
             "run code; "
             "if you trust the file, DeepLabCut's fix_snapshot_metadata rewrites snapshots of versions before "
             "3.0.2"

@@ -1,4 +1,4 @@
-"""Configs of the reader and writers. No torch, no h5py."""
+"""Configs of the reader, writers and importer. No torch, no h5py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pose_core.specs import ReaderConfig, WriterConfig
+from pose_core.specs import ImporterConfig, ReaderConfig, WriterConfig
 
 
 class SlpReaderConfig(ReaderConfig):
@@ -40,3 +40,13 @@ class SlpWriterConfig(WriterConfig):
 
 class AnalysisWriterConfig(WriterConfig):
     """Settings for writing SLEAP's analysis HDF5."""
+
+
+class ModelImporterConfig(ImporterConfig):
+    """Settings for importing a trained model of SLEAP."""
+
+    as_trained: bool = Field(
+        False,
+        description="Also reproduce mistakes of the original, to get exactly its numbers: keypoints in crops are not "
+        "moved to where the labels were, beside which the crops of its training lay.",
+    )

@@ -2,7 +2,17 @@
 
 from collections.abc import Iterator
 
-from pose_core.hooks import ComponentSpec, PluginInfo, hookimpl
+from pose_core.hooks import ComponentSpec, FormerName, PluginInfo, hookimpl
+
+_FORMER = {
+    "single_instance": ("unet",),
+    "centroid": ("centroid_unet",),
+    "centered_instance": ("top_down_unet",),
+    "bottomup": ("unet",),
+    "multi_class_bottomup": ("identity_unet",),
+    "multi_class_topdown": ("top_down_identity_unet",),
+}
+"""Model types and what they are called here, with the smallest backbone."""
 
 
 @hookimpl
@@ -39,3 +49,16 @@ def pose_components() -> Iterator[ComponentSpec]:
         factory="pose_sleap.analysis:AnalysisWriter",
         summary="SLEAP's analysis HDF5: an array (tracks, 2, keypoints, frames)",
     )
+    yield ComponentSpec(
+        "importer",
+        "sleap",
+        config="pose_sleap.config:ModelImporterConfig",
+        factory="pose_sleap.importer:ModelImporter",
+        summary="Trained models of SLEAP: folders with best.ckpt, or best_model.h5 of SLEAP up to 1.4",
+    )
+
+
+@hookimpl
+def pose_former_names() -> Iterator[FormerName]:
+    for name, now in _FORMER.items():
+        yield FormerName(name, "model", now, "SLEAP")

@@ -1,0 +1,118 @@
+"""Compares models of SLEAP-NN with what ``pose import sleap`` makes of them.
+
+``python parity/sleap_models.py [--oracle COMMAND]``, run by ``make parity``. Ends with code 1 when a row fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pose_core.errors import PoseError
+from pose_core.model.assemble import PoseModel
+from pose_core.runs.importing import import_model
+from pose_core.specs import RunSpec
+
+HERE = Path(__file__).resolve().parent
+SLEAP = HERE / "sleap"
+ORACLE = (str(HERE.parent / ".venv-parity-sleap" / "bin" / "python"), str(SLEAP / "models_oracle.py"))
+"""SLEAP-NN's side, in an environment of its own."""
+
+RAW = 1e-4
+"""Largest difference of an output, as a fraction of its largest value."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model that was compared.
+
+    Attributes:
+        name: of the model.
+        theirs, ours: parameters; a first kernel of one channel has three here.
+        raw: largest difference of an output, as a fraction of its largest value.
+        problem: why it could not be compared.
+    """
+
+    name: str
+    theirs: int = 0
+    ours: int = 0
+    raw: float = 0.0
+    problem: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the outputs agree."""
+        return not self.problem and self.raw <= RAW
+
+
+def compare(folder: Path, out: Path, image: Tensor) -> Row:
+    """Import the model of a folder and compare its raw outputs with what SLEAP-NN put out."""
+    answer: dict[str, Any] = json.loads((folder / "answer.json").read_text())
+    name = answer["name"]
+    try:
+        made = import_model("sleap", folder, out)
+    except PoseError as error:
+        return Row(name, problem=str(error))
+    model = made.run.of(RunSpec).load_model()
+    if answer["channels"] == 1:
+        image = image[:, :1].expand(-1, 3, -1, -1)
+    with torch.no_grad():
+        outputs = list(run_heads(model, model.normalise(image)).values())
+    wanted = [torch.tensor(each) for each in answer["outputs"]]
+    if len(outputs) != len(wanted):
+        return Row(name, problem=f"{len(outputs)} outputs, not {len(wanted)}")
+    raw = 0.0
+    for ours, theirs in zip(outputs, wanted, strict=True):
+        if ours.shape != theirs.shape:
+            return Row(name, problem=f"an output of shape {tuple(ours.shape)}, not {tuple(theirs.shape)}")
+        raw = max(raw, float((ours - theirs).abs().max() / theirs.abs().max()))
+    return Row(name, answer["parameters"], made.parameters, raw)
+
+
+def run_heads(model: PoseModel, image: Tensor) -> dict[str, Tensor]:
+    """Outputs of the heads, logits of identities as the probabilities that SLEAP-NN puts out."""
+    found = {}
+    for head, outputs in model(image).items():
+        for name, value in outputs.items():
+            chances = value
+            if name == "identity":
+                chances = value.sigmoid() if value.ndim == 4 else value.softmax(-1)
+            found[f"{head}.{name}"] = chances
+    return found
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Compare, print a line a row, and say whether all agree."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--oracle", default=shlex.join(ORACLE), help="the command of SLEAP-NN's side")
+    parser.add_argument("--folder", type=Path, help="models that were made before")
+    options = parser.parse_args(arguments)
+    sys.path.insert(0, str(SLEAP))
+    import cases
+
+    image = (cases.image() * 255).round().to(torch.uint8)
+    with tempfile.TemporaryDirectory(prefix="pose-parity-sleap-") as work:
+        folder = options.folder
+        if folder is None:
+            folder = Path(work) / "models"
+            subprocess.run([*shlex.split(options.oracle), str(folder)], check=True, stdout=subprocess.DEVNULL)
+        rows = [compare(each, Path(work) / f"run_{each.name}", image) for each in sorted(folder.iterdir())]
+    for row in rows:
+        shown = row.problem or f"{row.theirs} parameters, ours {row.ours}, raw {row.raw:.1e}"
+        print(f"{'ok' if row.passed else 'FAIL':4} {row.name}: {shown}")
+    return int(not all(row.passed for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
