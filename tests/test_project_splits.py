@@ -57,7 +57,9 @@ def test_what_the_project_holds_out_stays_held_out(data, count, test, validation
     }
     brought = ProjectSplit(names(rows["train"]), names(rows["test"]), names(rows["validation"]))
     split = make_split(dataset(count), SplitSpec(test=test, validation=validation), 0, brought=brought)
-    assert sorted([*split.train, *split.validation, *split.test]) == sorted(row for own in rows.values() for row in own)
+    assert sorted([*split.train, *split.validation, *split.test]) == sorted(
+        row for own in rows.values() for row in own
+    )
     assert split.train
     assert set(split.train) <= set(rows["train"])
     for part in ("test", "validation"):
