@@ -43,9 +43,7 @@ def draw_project(folder: Path) -> Path:
     columns = pd.MultiIndex.from_product(
         [["Ada"], KEYPOINTS, ["x", "y"]], names=["scorer", "bodyparts", "coords"]
     )
-    table = pd.DataFrame(
-        labels.reshape(IMAGES, -1), columns=columns, index=pd.MultiIndex.from_tuples(names)
-    )
+    table = pd.DataFrame(labels.reshape(IMAGES, -1), columns=columns, index=pd.MultiIndex.from_tuples(names))
     table.to_hdf(images / "CollectedData_Ada.h5", key="df_with_missing", mode="w")
     table.to_csv(images / "CollectedData_Ada.csv")
     content = yaml.safe_load(config.read_text())
