@@ -91,6 +91,7 @@ $(PARITY_SLEAP_STAMP): Makefile
 parity: $(STAMP) $(PARITY_STAMP) $(PARITY_SLEAP_STAMP)
 	$(BIN)/python parity/sleap_files.py --train
 	$(BIN)/python parity/sleap_models.py
+	$(BIN)/python parity/evaluation.py
 	$(BIN)/python parity/run.py
 
 docs: $(STAMP)

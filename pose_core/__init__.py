@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pose_core.errors import PoseError
     from pose_core.evaluation.compare import compare
     from pose_core.evaluation.run import evaluate
+    from pose_core.experiments.seeds import train_seeds
     from pose_core.hooks import hookimpl
     from pose_core.inspection.inspect_project import inspect_project
     from pose_core.inspection.show_batch import draw_batch
@@ -52,6 +53,7 @@ _HOME = {
     "load": "pose_core.prediction.estimator",
     "make_config": "pose_core.training.decided_config",
     "train": "pose_core.training.train_project",
+    "train_seeds": "pose_core.experiments.seeds",
     "predict": "pose_core.prediction.predict",
     "register": "pose_core.catalog.registration",
 }
@@ -81,6 +83,7 @@ __all__ = [
     "predict",
     "register",
     "train",
+    "train_seeds",
 ]
 
 

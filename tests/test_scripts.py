@@ -59,7 +59,7 @@ def test_every_script_is_run_by_a_test_of_this_file_or_belongs_to_one_that_is() 
         for file in (ROOT / folder).glob("*.py")
     }
     scripts = {name for name, text in texts.items() if '__name__ == "__main__"' in text}
-    assert scripts - ran == {"parity/oracle.py", "parity/sleap_oracle.py"}
+    assert scripts - ran == {"parity/oracle.py", "parity/evaluation_oracle.py", "parity/sleap_oracle.py"}
     for name in texts.keys() - scripts - WITHOUT_DEEPLABCUT:
         folder, _, module = name.removesuffix(".py").partition("/")
         imports = re.compile(rf"^(?:from|import) {module}\b", re.MULTILINE)
@@ -214,6 +214,14 @@ def test_parity_agrees_with_ourselves_and_sees_half_a_pixel(tmp_path: Path) -> N
     assert re.search(r"^\| resnet_50 \| .*96 x 128 \| 2 \(\d+\) \| .* \| equal \|$", text, re.MULTILINE)
     assert re.search(r"^\| resnet_101 \| .* \| \*\*differs\*\* \|$", text, re.MULTILINE)
     assert "Compared: our own network, and pose_core" in text
+
+
+def test_parity_of_test_errors_agrees_with_ourselves_and_sees_a_fiftieth_of_a_pixel() -> None:
+    fake = ROOT / "tests" / "helpers" / "fake_evaluation.py"
+    start = ["env", f"PYTHONPATH={ROOT / 'parity'}", sys.executable, str(fake)]
+    printed = run("parity/evaluation.py", "--oracle", shlex.join([*start, "0.02"]), code=1)
+    assert re.search(r"^ok +test: 2 images, ourselves", printed, re.MULTILINE)
+    assert re.search(r"^FAIL train: 6 images, ourselves", printed, re.MULTILINE)
 
 
 def test_parity_without_an_original_says_so() -> None:

@@ -21,12 +21,14 @@ from pose_core.cli.training_options import (
     Precision,
     Project,
     Seed,
+    Seeds,
     StartWeights,
     TestData,
     split_names,
 )
 
 if TYPE_CHECKING:
+    from pose_core.experiments.seeds import SeedRuns
     from pose_core.runs.run_folder import Run
     from pose_core.specs import AnyRunSpec
 
@@ -49,6 +51,7 @@ def train(
     precision: Precision = None,
     seed: Seed = None,
     keypoints: Keypoints = None,
+    seeds: Seeds = None,
     test_data: TestData = None,
     resume: Annotated[
         bool,
@@ -63,6 +66,7 @@ def train(
     \b
     pose train PROJECT --out runs/first
     pose train PROJECT --model top_down_unet --detector ssdlite --out runs/several
+    pose train PROJECT --seeds 0,1,2 --out runs/seeds
     """
     import os
 
@@ -76,11 +80,12 @@ def train(
     from pose_core.training.train_project import train_project
 
     reporter = TerminalReporter(lines="training")
-    try:
-        run = train_project(
+
+    def train_one(seed: int | None, folder: Path) -> Run[AnyRunSpec]:
+        return train_project(
             data,
             model,
-            out=out,
+            out=folder,
             networks={name: given for name, given in sources.items() if given is not None},
             config=config,
             assignments=assignments or [],
@@ -99,11 +104,57 @@ def train(
             resume=resume,
             reporter=reporter,
         )
+
+    try:
+        if seeds is not None:
+            from pose_core.experiments.seeds import train_each
+
+            numbers = _parse_seeds(seeds, seed, devices)
+            _show_seeds(train_each(numbers, out, train_one, device or "auto", reporter))
+            return
+        run = train_one(seed, out)
     finally:
         reporter.close()
     # With several devices each process comes to this line.
     if is_first():
         print(f"{escape_line(out)}: trained; next: {_advise_next(run)}")
+
+
+def _parse_seeds(text: str, seed: int | None, devices: int | None) -> list[int]:
+    from pose_core.errors import ConfigError
+
+    if seed is not None:
+        raise ConfigError("--seed and --seeds: say one of them")
+    if (devices or 1) > 1:
+        raise ConfigError("--seeds: trains on one device; leave out --devices")
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise ConfigError(f"--seeds {text}: write whole numbers with commas, such as 0,1,2") from None
+
+
+def _show_seeds(result: SeedRuns) -> None:
+    from pose_core.cli.tables import print_table
+    from pose_core.escapes import escape_line
+    from pose_core.experiments.seeds import SUMMARY
+
+    columns = ["run", *next(iter(result.metrics.values()), {})]
+    rows = [
+        {"run": run.path.name}
+        | {name: _write(result.metrics.get(seed, {}).get(name)) for name in columns[1:]}
+        for seed, run in result.runs.items()
+    ]
+    summary = result.summarize()
+    for label, place in (("mean", 0), ("standard deviation", 1)):
+        own = {name: _write(summary[name][place]) if name in summary else "-" for name in columns[1:]}
+        rows += [{"run": label} | own] if own else []
+    print("test images; errors in pixels of the images" if result.metrics else "no test images to measure on")
+    print_table(rows, columns)
+    print(f"{escape_line(result.folder / SUMMARY)}: written")
+
+
+def _write(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _advise_next(run: Run[AnyRunSpec]) -> str:

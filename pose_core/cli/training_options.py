@@ -81,6 +81,14 @@ Seed = Annotated[
         metavar="N", help="Seed of everything random: initial weights, split, order and augmentation."
     ),
 ]
+Seeds = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N,N,...",
+        help="Train once for each of these seeds, into folders of their own in --out; a table at the end says how "
+        "much the result depends on the seed.",
+    ),
+]
 Keypoints = Annotated[
     str | None,
     typer.Option(

@@ -1,0 +1,1 @@
+"""Several trainings of one model, and what they say together."""
