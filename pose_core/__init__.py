@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pose_core.inspection.show_batch import draw_batch
     from pose_core.inspection.show_maps import draw_maps
     from pose_core.prediction.estimator import PoseEstimator, load
+    from pose_core.prediction.plot import plot_predictions
     from pose_core.prediction.predict import predict
     from pose_core.runs.importing import import_model
     from pose_core.runs.run_folder import Run
@@ -50,6 +51,7 @@ _HOME = {
     "load": "pose_core.prediction.estimator",
     "make_config": "pose_core.training.decided_config",
     "train": "pose_core.training.train_project",
+    "plot_predictions": "pose_core.prediction.plot",
     "predict": "pose_core.prediction.predict",
     "register": "pose_core.catalog.registration",
 }
@@ -75,6 +77,7 @@ __all__ = [
     "inspect_project",
     "load",
     "make_config",
+    "plot_predictions",
     "predict",
     "register",
     "train",

@@ -21,18 +21,8 @@ Implementation = Callable[[], object]
 Definitions = Mapping[str, tuple[Any, ...]]
 
 COMMANDS = (
-    *(
-        "inspect",
-        "config",
-        "show-batch",
-        "train",
-        "evaluate",
-        "show-maps",
-        "predict",
-        "render",
-        "import",
-        "demo",
-    ),
+    *("inspect", "config", "show-batch", "train", "evaluate", "show-maps", "predict", "render", "plot"),
+    *("import", "demo"),
     *("models", "detectors", "weights", "writers", "plugins", "show", "schema", "check", "cite", "licenses"),
 )
 """The commands of ``pose`` itself. They are named here, below the command line, since a plugin that claims
