@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pose_core.inspection.show_batch import draw_batch
     from pose_core.inspection.show_maps import draw_maps
     from pose_core.prediction.estimator import PoseEstimator, load
+    from pose_core.prediction.plot import plot_predictions
     from pose_core.prediction.predict import predict
     from pose_core.runs.importing import import_model
     from pose_core.runs.run_folder import Run
@@ -53,6 +54,7 @@ _HOME = {
     "load": "pose_core.prediction.estimator",
     "make_config": "pose_core.training.decided_config",
     "train": "pose_core.training.train_project",
+    "plot_predictions": "pose_core.prediction.plot",
     "train_seeds": "pose_core.experiments.seeds",
     "predict": "pose_core.prediction.predict",
     "register": "pose_core.catalog.registration",
@@ -80,6 +82,7 @@ __all__ = [
     "inspect_project",
     "load",
     "make_config",
+    "plot_predictions",
     "predict",
     "register",
     "train",

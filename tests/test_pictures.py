@@ -233,7 +233,6 @@ def test_what_a_head_of_a_stranger_puts_out_is_drawn_by_its_form(tmp_path: Path)
     looks = looks_of(run, images)
     assert len(looks) == 2
     for look, image in zip(looks, images, strict=True):
-        # The input as it was before it was normalised.
         assert np.array_equal(look.image, image.permute(1, 2, 0).numpy())
         outputs = look.outputs["keypoints"]
         assert [(name, shown.view.meaning) for name, shown in outputs.items()] == [
@@ -371,7 +370,8 @@ def test_candidates_of_one_head_that_another_groups_are_crosses() -> None:
         "fields": {"type": "paf/fields"},
     }
     look = looks_at(make_model(heads, **SEVERAL))
-    assert next((found.name, found.candidates) for found in look.found) == ("after keypoints", True)
+    first = look.found[0]
+    assert (first.name, first.candidates) == ("after keypoints", True)
 
 
 def test_offsets_of_dekr_point_from_the_centre_to_the_keypoint() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from pose_core.evaluation.boxes import DetectorResult
+    from pose_core.evaluation.drawn_images import Drawn
     from pose_core.evaluation.results import ErrorMetrics, Estimate, EvaluationResult
     from pose_core.runs.run_folder import Run
     from pose_core.specs import AnyRunSpec, EvaluationSpec
@@ -48,6 +49,13 @@ def evaluate(
         float | None,
         typer.Option(
             min=0, max=1, metavar="SCORE", help="Smallest score in the metrics of confident keypoints only.",
+            show_default=False,
+        ),
+    ] = None,
+    draw: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|all", help="Draw so many images, the largest errors first, with labels and predictions.",
             show_default=False,
         ),
     ] = None,
@@ -94,7 +102,16 @@ def evaluate(
     spec = _override_spec(opened, sigma or [], threshold, split_names(keypoints))
     # No reporter of its own: that of the process was set in main.
     result = measure(
-        opened, split, data, device, batch_size, spec=spec, settings=None, reporter=None, **sources
+        opened,
+        split,
+        data,
+        device,
+        batch_size,
+        spec=spec,
+        settings=None,
+        draw=_read_number(draw),
+        reporter=None,
+        **sources,
     )
     if json:
         print_json(result.to_json())
@@ -114,6 +131,11 @@ def evaluate(
         console.print(f"\n[bold]with the {name.replace('_', ' ')}[/bold]: the pose network by itself")
         console.print(make_overall_table(beside))
         console.print(f"plots and tables: {escape(escape_line(beside.folder))}")
+
+
+def _read_number(draw: str | None) -> Drawn:
+    """The number of images to draw; what is no number is refused where it is used."""
+    return int(draw) if draw is not None and draw.isdecimal() else cast("Drawn", draw)
 
 
 def _override_spec(

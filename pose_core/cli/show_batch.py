@@ -22,7 +22,7 @@ def show_batch(
     sources: dict[str, str | None],
     config: ConfigFile = None,
     assignments: Assignments = None,
-    images: Annotated[int, typer.Option(metavar="N", min=1, help="Rows of the picture, at most.")] = 4,
+    images: Annotated[int, typer.Option(metavar="N", help="Rows of the picture, at most.")] = 4,
     seed: Annotated[
         int, typer.Option(metavar="N", min=0, help="Which images are shown, and how they are changed.")
     ] = 0,

@@ -56,7 +56,7 @@ def plot_predictions(
         return False
     colours = [to_hex(colour) for colour in keypoint_colours(len(errors.names))]
     columns = max(len(images) for _, images in chosen)
-    legend = _LegendLayout(errors.names)
+    legend = LegendLayout(errors.names)
     with style():
         # A sheet of few images stays wide enough for its legend.
         width, panel = max(2.9 * columns + 0.6, 7.5), 3.15
@@ -68,9 +68,12 @@ def plot_predictions(
         for row, (title, images) in enumerate(chosen):
             for column, image in enumerate(images):
                 axes = figure.add_subplot(grid[row, column])
-                _panel(axes, *pairs[image], matches[image], skeleton, colours)
+                draw_panel(axes, *pairs[image], matches[image], skeleton, colours)
                 axes.set_title(
-                    _caption(pairs[image][0], errors, image), fontsize=9.5, fontweight="normal", loc="center"
+                    describe_error(pairs[image][0], errors, image),
+                    fontsize=9.5,
+                    fontweight="normal",
+                    loc="center",
                 )
                 if column == 0:
                     axes.set_ylabel(title, fontsize=12, fontweight="bold", color=INK)
@@ -111,7 +114,8 @@ def choose(ranking: Sequence[int]) -> list[tuple[str, list[int]]]:
     ]
 
 
-def _caption(labels: LabelledImage, errors: KeypointErrors, image: int) -> str:
+def describe_error(labels: LabelledImage, errors: KeypointErrors, image: int) -> str:
+    """Name an image, its mean error, and how many keypoints were not found."""
     own = errors.distance[errors.image == image]
     missing = int(np.isnan(own).sum())
     mean = f"   {np.nanmean(own):.1f} px" if missing < len(own) else ""
@@ -119,7 +123,7 @@ def _caption(labels: LabelledImage, errors: KeypointErrors, image: int) -> str:
     return f"{name}{mean}" + (f", {missing} missing" if missing else "")
 
 
-def _panel(
+def draw_panel(
     axes: Axes,
     labels: LabelledImage,
     found: Frame,
@@ -127,6 +131,16 @@ def _panel(
     skeleton: Skeleton,
     colours: Sequence[str],
 ) -> None:
+    """Draw the labels of an image as rings and what was found as dots, zoomed to the animals.
+
+    Args:
+        axes: to draw on.
+        labels: the image.
+        found: its prediction.
+        match: which prediction belongs to which animal.
+        skeleton: of both.
+        colours: of the keypoints.
+    """
     truth = labels.instances.keypoints.astype(np.float64)
     guess = found.instances.keypoints.astype(np.float64)
     k = skeleton.num_keypoints
@@ -243,7 +257,7 @@ def _scale_bar(axes: Axes, window: tuple[float, float, float, float]) -> None:
     )
 
 
-class _LegendLayout:
+class LegendLayout:
     """Draw the legend below the images: the signs, and the colours of up to 40 keypoints."""
 
     def __init__(self, names: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pose_core.errors import RunError
 from pose_core.evaluation.contact_sheet import plot_predictions
+from pose_core.evaluation.drawn_images import FOLDER, Drawn, draw_images
 from pose_core.evaluation.matching import Pair
 from pose_core.evaluation.metrics import Measured
 from pose_core.evaluation.pixel import ONCE_AN_IMAGE
@@ -28,7 +29,12 @@ PLOTS = ("predictions.png", "error_by_keypoint.png", "error_curve.png")
 
 
 def write_folder(
-    folder: Path, pairs: Sequence[Pair], measured: Measured, skeleton: Skeleton, header: PredictionsHeader
+    folder: Path,
+    pairs: Sequence[Pair],
+    measured: Measured,
+    skeleton: Skeleton,
+    header: PredictionsHeader,
+    draw: Drawn = None,
 ) -> tuple[str, ...]:
     """Write the folder anew; what it held before is replaced at the end.
 
@@ -38,6 +44,7 @@ def write_folder(
         measured: their metrics.
         skeleton: of the project.
         header: for the predictions' file.
+        draw: images to draw one by one, into the folder ``images``.
 
     Returns:
         names of the plots that could be drawn.
@@ -63,6 +70,8 @@ def write_folder(
             "error_curve.png": lambda path: plot_error_curve(measured.errors, measured.result, path),
         }
         plots = tuple(name for name in PLOTS if drawing[name](temporary / name))
+        if draw is not None:
+            draw_images(pairs, measured, skeleton, draw, temporary / FOLDER)
         if folder.exists():
             shutil.rmtree(folder)
         temporary.rename(folder)

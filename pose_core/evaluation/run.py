@@ -12,9 +12,10 @@ import torch
 
 from pose_core.data.boxes import CropRule
 from pose_core.data.keypoint_subset import select_in_frame, select_in_image, select_in_skeleton
-from pose_core.errors import ConfigError, DataError
+from pose_core.errors import ConfigError, DataError, argument
 from pose_core.escapes import escape_name
 from pose_core.evaluation.boxes import DetectorResult, measure_boxes
+from pose_core.evaluation.drawn_images import Drawn
 from pose_core.evaluation.metrics import measure
 from pose_core.evaluation.output import write_folder, writing
 from pose_core.evaluation.results import EvaluationResult
@@ -47,6 +48,7 @@ def evaluate(
     *,
     spec: EvaluationSpec | None = None,
     settings: Mapping[str, Any] | None = None,
+    draw: Drawn = None,
     reporter: Reporter | None = None,
     **sources: Source,
 ) -> EvaluationResult | DetectorResult:
@@ -68,6 +70,8 @@ def evaluate(
         batch_size: images a batch; the run's ``inference.batch_size`` by default.
         spec: sigmas, thresholds, resamplings; the run's ``evaluation`` by default.
         settings: changes of the run's configuration by their keys, as of :func:`pose_core.load`.
+        draw: so many images, those with the largest errors, or ``"all"``, are drawn one by one with labels and
+            predictions into the folder ``images`` of the evaluation; None: none.
         reporter: is told how far it is, in images.
         sources: as of :func:`pose_core.load`, and ``labelled_boxes=True``: the labelled boxes and nothing
             else.
@@ -85,7 +89,11 @@ def evaluate(
     opened = opened.with_changes([make_settings_layer(settings)])
     project = None if data is None else Path(data)
     if isinstance(opened.spec, DetectorRunSpec):
-        if given := [name for name, value in {**sources, "spec": spec}.items() if value not in (None, False)]:
+        if given := [
+            name
+            for name, value in {**sources, "spec": spec, "draw": draw}.items()
+            if value not in (None, False)
+        ]:
             raise ConfigError(
                 f"{opened.path}: holds a detector, for which {', '.join(given)} mean nothing; leave out"
             )
@@ -93,7 +101,15 @@ def evaluate(
             opened.of(DetectorRunSpec), split, project, device, batch_size, reporter=reporter
         )
     return evaluate_poses(
-        opened.of(RunSpec), split, project, device, batch_size, spec=spec, reporter=reporter, **sources
+        opened.of(RunSpec),
+        split,
+        project,
+        device,
+        batch_size,
+        spec=spec,
+        draw=draw,
+        reporter=reporter,
+        **sources,
     )
 
 
@@ -105,10 +121,13 @@ def evaluate_poses(
     batch_size: int | None = None,
     *,
     spec: EvaluationSpec | None = None,
+    draw: Drawn = None,
     reporter: Reporter | None = None,
     **sources: Source,
 ) -> EvaluationResult:
     """Measure a pose network; see :func:`evaluate`."""
+    if draw is not None and draw != "all" and (not isinstance(draw, int) or draw < 1):
+        raise ConfigError(f"{argument('draw', str(draw))}: must be a number of images, at least 1, or all")
     # Labelled images are no sequence, of which one would say where to look in the next.
     inference = run.spec.inference.model_copy(update={"follow": False})
     run = replace(run, spec=run.spec.model_copy(update={"inference": inference}))
@@ -123,7 +142,9 @@ def evaluate_poses(
     results = []
     for name, given in ways.items():
         frames = predict_images(run, images, chosen, batch_size, given, reporter)
-        results.append(report(run, images, frames, split=split, name=name, sources=given, spec=spec))
+        results.append(
+            report(run, images, frames, split=split, name=name, sources=given, spec=spec, draw=draw)
+        )
     besides = {name: beside for beside in results[1:] for name, value in labelled.items() if value is True}
     return replace(results[0], besides=besides)
 
@@ -206,6 +227,7 @@ def report(
     name: str,
     sources: Mapping[str, Source] = MappingProxyType({}),
     spec: EvaluationSpec | None = None,
+    draw: Drawn = None,
 ) -> EvaluationResult:
     """Measure predictions of a split; write metrics, tables and plots into the run.
 
@@ -216,7 +238,7 @@ def report(
         split: name of the split.
         name: of the folder and of the entry in ``metrics.json``.
         sources: what took part beside the run.
-        spec: see :func:`evaluate`.
+        spec, draw: see :func:`evaluate`.
 
     Raises:
         RunError: the run folder cannot be written.
@@ -263,7 +285,7 @@ def report(
         metadata=dataset.metadata,
     )
     with writing(run.path):
-        plots = write_folder(folder, pairs, measured, skeleton, header)
+        plots = write_folder(folder, pairs, measured, skeleton, header, draw)
         result = replace(measured.result, notes=tuple(notes), plots=plots, folder=escape_name(folder))
         run.update_metrics(**{name: result.to_json()})
     return result

@@ -29,6 +29,9 @@ from pose_core.training.prepare import prepare
 from pose_core.training.prepared import Prepared
 from pose_core.training.task import TASKS, Task
 
+_MOST = 50
+"""Rows of a picture; more than this and it is too long for what shows pictures."""
+
 
 def draw_batch(
     source: Path | str,
@@ -79,8 +82,8 @@ def draw_batch_of(
 ) -> Path:
     """See :func:`draw_batch`; settings as ``KEY=VALUE``."""
     check_picture_path(out)
-    if images < 1:
-        raise ConfigError(f"{argument('images', str(images))}: must be at least 1")
+    if not 1 <= images <= _MOST:
+        raise ConfigError(f"{argument('images', str(images))}: must be from 1 to {_MOST}")
     if (source / CONFIG).is_file() and (source / PROVENANCE).is_file():
         for name, value in {"model": model, "config": config, "settings": assignments, **networks}.items():
             if value:

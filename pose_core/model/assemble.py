@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextvars import ContextVar
 from typing import cast
 
 import torch
@@ -16,6 +17,13 @@ from pose_core.specs.sides import check_sides
 from pose_core.structures import Skeleton
 
 Outputs = Mapping[str, Mapping[str, Tensor]]
+
+WATCH: ContextVar[Callable[[PoseModel, Tensor, Mapping[str, Tensor], Outputs], None] | None] = ContextVar(
+    "watch", default=None
+)
+"""Is told of each prediction of a pose network in this thread: the network, its images (B, 3, H, W) uint8, its extra
+inputs and its outputs. None: nobody is. Networks are hidden in stages, those of plugins too; what draws them looks
+here."""
 
 
 class PoseModel(Network):
@@ -181,7 +189,10 @@ class PoseModel(Network):
             if initial is None:
                 raise ValueError("this network needs what an earlier stage found")
             extra = self.extra_for_inference(initial, (images.shape[-2], images.shape[-1]))
-        return self.decode(self(self.normalise(images), **extra))
+        outputs = self(self.normalise(images), **extra)
+        if (watch := WATCH.get()) is not None:
+            watch(self, images, extra, outputs)
+        return self.decode(outputs)
 
     def parts(self) -> Mapping[str, nn.Module]:
         """Parts that weights may be made for: the whole and the backbone."""

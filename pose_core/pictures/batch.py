@@ -48,10 +48,8 @@ def draw_training_batch(
 
 
 def to_bytes(images: Tensor) -> ByteArray:
-    """Images (B, 3, H, W) of values from 0 to 255 as (B, H, W, 3) uint8 in host memory."""
-    return np.ascontiguousarray(
-        images.detach().round().clamp(0, 255).to("cpu", torch.uint8).permute(0, 2, 3, 1).numpy()
-    )
+    """Images (B, 3, H, W) uint8 as an array (B, H, W, 3) in host memory."""
+    return np.ascontiguousarray(images.cpu().permute(0, 2, 3, 1).numpy())
 
 
 def show_extra(name: str, value: Tensor, size: tuple[int, int]) -> ShownOutput | None:

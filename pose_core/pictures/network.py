@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,16 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_hook
+from torch import Tensor
 
 from pose_core.interfaces import Head, Predictions, Predictor
-from pose_core.model.assemble import PoseModel
+from pose_core.model.assemble import WATCH, PoseModel
 from pose_core.pictures.batch import show_extra, to_bytes
 from pose_core.pictures.describe import ShownOutput, describe_outputs, show_output
 from pose_core.pictures.outputs import draw_output
-from pose_core.pictures.panels import count, draw_candidates, draw_poses, show_image
-from pose_core.pictures.sheet import Panel
+from pose_core.pictures.panels import count, draw_candidates, draw_poses, name_colours, show_image
+from pose_core.pictures.sheet import Panel, Row, draw_sheet
 from pose_core.structures import ByteArray, Skeleton
 
 Points = np.ndarray[Any, np.dtype[np.float32]]
@@ -118,12 +116,12 @@ def look_at(
 
     Args:
         model: the network.
-        images: (B, 3, H, W) float32, normalised.
+        images: (B, 3, H, W) uint8.
         extra: its extra inputs.
         outputs: of its heads.
     """
     size = (images.shape[-2], images.shape[-1])
-    shown = to_bytes(images * model.std + model.mean)
+    shown = to_bytes(images)
     with torch.inference_mode():
         found = _list_found(model, outputs)
     looks = []
@@ -153,21 +151,35 @@ def look_at(
     return looks
 
 
+def draw_looks(title: str, looks: Sequence[NetworkLook], names: Sequence[str]) -> ByteArray:
+    """Draw a row for each input: (H, W, 3) uint8 RGB.
+
+    Args:
+        title: above them all.
+        looks: one or more, of one network.
+        names: of the inputs.
+    """
+    rows = [Row(name, look.panels()) for name, look in zip(names, looks, strict=True)]
+    return draw_sheet(title, rows, name_colours(looks[0].skeleton))
+
+
 @contextmanager
 def record_networks(looks: list[NetworkLook]) -> Iterator[None]:
     """Add to ``looks`` what every pose network of this thread computes meanwhile, whatever stage uses it."""
-    here = threading.get_ident()
 
-    def record(module: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor], outputs: Any) -> None:
-        if isinstance(module, PoseModel) and threading.get_ident() == here:
-            looks.extend(look_at(module, args[0], kwargs, outputs))
+    def watch(
+        model: PoseModel,
+        images: Tensor,
+        extra: Mapping[str, Tensor],
+        outputs: Mapping[str, Mapping[str, Tensor]],
+    ) -> None:
+        looks.extend(look_at(model, images, extra, outputs))
 
-    # Networks are hidden in stages, those of plugins too, and this is where each of them passes through.
-    handle = register_module_forward_hook(record, with_kwargs=True)
+    token = WATCH.set(watch)
     try:
         yield
     finally:
-        handle.remove()
+        WATCH.reset(token)
 
 
 @dataclass(frozen=True)

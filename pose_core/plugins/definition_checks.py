@@ -31,9 +31,9 @@ COMMANDS = (
         "show-maps",
         "predict",
         "render",
-        "import",
-        "demo",
+        "plot",
     ),
+    *("import", "demo"),
     *("models", "detectors", "weights", "writers", "plugins", "show", "schema", "check", "cite", "licenses"),
 )
 """The commands of ``pose`` itself. They are named here, below the command line, since a plugin that claims

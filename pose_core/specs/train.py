@@ -176,6 +176,15 @@ class ScheduleSpec(Spec):
     final: float = Field(0.01, ge=0, le=1, description="Last learning rate as a fraction of the highest.")
 
 
+class PicturesSpec(Spec):
+    """Pictures of what the network sees, learns and puts out, drawn while it is trained."""
+
+    every: PositiveInt | None = Field(
+        None, description="Validations between pictures in the folder pictures of the run; null: none."
+    )
+    images: int = Field(4, ge=1, le=50, description="Images in a picture.")
+
+
 class TrainSpec(Spec):
     """Settings of the training."""
 
@@ -229,6 +238,7 @@ class TrainSpec(Spec):
     loggers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
         (), description="Beside history.csv, which is always written."
     )
+    pictures: PicturesSpec = Field(default_factory=PicturesSpec)
     weights: str | None = Field(
         None,
         description="Weights to start from: a name ('pose weights' lists them), a file or a run folder; "

@@ -45,7 +45,7 @@ from pose_core.training.sampler import EpochSampler
 from pose_core.training.schedule_callback import ScheduleCallback
 from pose_core.training.task import TASKS, Task
 
-_TRAIN_MAY_CHANGE = "train.(epochs|max_time|device|workers|cache|loggers)"
+_TRAIN_MAY_CHANGE = "train.(epochs|max_time|device|workers|cache|loggers|pictures)"
 _MAY_CHANGE = re.compile(rf"data\.(test_)?source|(stages\.[^.]+\.)*{_TRAIN_MAY_CHANGE}(\..*)?")
 """Keys that may differ between a run and its resumption."""
 
@@ -133,7 +133,12 @@ def train_network(
             max_epochs=train.epochs,
             gradient_clip_val=train.gradient_clip,
             accumulate_grad_batches=train.accumulate,
-            callbacks=[schedule, best_checkpoint, TrainingProgress(reporter, schedule, best_checkpoint)],
+            callbacks=[
+                schedule,
+                best_checkpoint,
+                *_make_pictures(run, task, best_checkpoint),
+                TrainingProgress(reporter, schedule, best_checkpoint),
+            ],
             logger=loggers,
             # BestCheckpoint writes them, and EpochSampler shares the rows out.
             enable_checkpointing=False,
@@ -275,6 +280,17 @@ def _make_loggers(train: TrainSpec, out: Path) -> list[Any]:
         except ImportError:
             raise ConfigError(f"train.loggers: {name} is not installed: pip install {name}") from None
     return made
+
+
+def _make_pictures(run: Run[S], task: Task[S], best: BestCheckpoint) -> list[lightning.Callback]:
+    """Make the callback that draws pictures, where the configuration asks for some."""
+    spec = run.spec.train.pictures
+    if spec.every is None:
+        return []
+    # Imported late: matplotlib takes long, and most trainings draw nothing until they end.
+    from pose_core.training.pictures import PicturesCallback
+
+    return [PicturesCallback(run, task, best, spec.every, spec.images)]
 
 
 class _Quiet(warnings.catch_warnings):

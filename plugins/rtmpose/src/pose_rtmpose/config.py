@@ -19,7 +19,7 @@ from pose_core.specs import (
     TargetGeneratorConfig,
 )
 
-AXES = ("x", "y")
+AXES: tuple[Literal["x", "y"], ...] = ("x", "y")
 """Names of the outputs, in the order of the coordinates of a point."""
 
 BETA = 10.0
