@@ -118,7 +118,10 @@ def _keras(rng: random.Random, folder: Path) -> Example:
 def _start(rng: random.Random, folder: Path) -> Example:
     name = rng.choice(NAMES)
     config = make_config(name)
-    config["data_config"]["augmentation_config"] = {"geometric": {"scale_min": 0.8}, "intensity": {"contrast_p": 1}}
+    config["data_config"]["augmentation_config"] = {
+        "geometric": {"scale_min": 0.8},
+        "intensity": {"contrast_p": 1},
+    }
     config["trainer_config"] = {"optimizer": {"lr": 1e-3}, "lr_scheduler": {"step_lr": {"gamma": 0.1}}}
     file = folder / "training_config.yaml"
     put(file, spoil_yaml(config, rng))
@@ -128,8 +131,7 @@ def _start(rng: random.Random, folder: Path) -> Example:
 def _both(rng: random.Random, folder: Path) -> Example:
     """Two folders, of which one is spoilt, or which do not belong together."""
     pose, centroid = (
-        write_folder(folder / str(i), name)
-        for i, name in enumerate((rng.choice(NAMES), "unet, centroid"))
+        write_folder(folder / str(i), name) for i, name in enumerate((rng.choice(NAMES), "unet, centroid"))
     )
     file = rng.choice((pose, centroid)) / "training_config.yaml"
     if rng.random() < 0.6:
