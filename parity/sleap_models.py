@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from pose_core import load
 from pose_core.errors import PoseError
 from pose_core.model.assemble import PoseModel
 from pose_core.runs.importing import import_model
@@ -29,8 +31,8 @@ SLEAP = HERE / "sleap"
 ORACLE = (str(HERE.parent / ".venv-parity-sleap" / "bin" / "python"), str(SLEAP / "models_oracle.py"))
 """SLEAP-NN's side, in an environment of its own."""
 
-RAW = 1e-4
-"""Largest difference of an output, as a fraction of its largest value."""
+RAW, PIXELS = 1e-4, 0.01
+"""Largest difference of an output, as a fraction of its largest value; largest distance of a keypoint."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Row:
         name: of the model.
         theirs, ours: parameters; a first kernel of one channel has three here.
         raw: largest difference of an output, as a fraction of its largest value.
+        pixels: largest distance of a keypoint.
+        keypoints: how many were compared; 0 of models of crops, which SLEAP-NN cuts at whole pixels.
         problem: why it could not be compared.
     """
 
@@ -48,12 +52,14 @@ class Row:
     theirs: int = 0
     ours: int = 0
     raw: float = 0.0
+    pixels: float = 0.0
+    keypoints: int = 0
     problem: str = ""
 
     @property
     def passed(self) -> bool:
         """Whether the outputs agree."""
-        return not self.problem and self.raw <= RAW
+        return not self.problem and self.raw <= RAW and self.pixels <= PIXELS
 
 
 def compare(folder: Path, out: Path, image: Tensor) -> Row:
@@ -77,7 +83,38 @@ def compare(folder: Path, out: Path, image: Tensor) -> Row:
         if ours.shape != theirs.shape:
             return Row(name, problem=f"an output of shape {tuple(ours.shape)}, not {tuple(theirs.shape)}")
         raw = max(raw, float((ours - theirs).abs().max() / theirs.abs().max()))
-    return Row(name, answer["parameters"], made.parameters, raw)
+    pixels, keypoints = 0.0, 0
+    if "instances" in answer:
+        pixels, keypoints = compare_keypoints(out, image, answer["instances"])
+    return Row(name, answer["parameters"], made.parameters, raw, pixels, keypoints)
+
+
+def compare_keypoints(run: Path, image: Tensor, instances: list[dict[str, Any]]) -> tuple[float, int]:
+    """Predict the image, and find each keypoint among those of SLEAP-NN.
+
+    Which of them are an animal is not compared: networks of random weights know of none.
+
+    Returns:
+        the largest distance in pixels, and how many keypoints were compared.
+    """
+    shown = image[0].permute(1, 2, 0).contiguous().numpy()
+    (frame,) = load(run).predict([shown])
+    ours = frame.instances.keypoints
+    theirs = np.array([each["points"] for each in instances], np.float64).reshape(-1, *ours.shape[1:])
+    largest, count = 0.0, 0
+    for k in range(ours.shape[1]):
+        found, wanted = (points[np.isfinite(points[:, k]).all(-1), k] for points in (ours, theirs))
+        # The head is told of at most so many; the highest are compared, which SLEAP-NN has, too.
+        if len(found) > len(wanted) or (len(found) < len(wanted) and len(ours) < LIMIT):
+            return float("inf"), count
+        if len(found):
+            distances = np.linalg.norm(found[:, None] - wanted[None], axis=-1).min(1)
+            largest, count = max(largest, float(distances.max())), count + len(found)
+    return largest, count
+
+
+LIMIT = 20
+"""Fewer animals than this are all that were found."""
 
 
 def run_heads(model: PoseModel, image: Tensor) -> dict[str, Tensor]:
@@ -110,6 +147,8 @@ def main(arguments: Sequence[str]) -> int:
         rows = [compare(each, Path(work) / f"run_{each.name}", image) for each in sorted(folder.iterdir())]
     for row in rows:
         shown = row.problem or f"{row.theirs} parameters, ours {row.ours}, raw {row.raw:.1e}"
+        if row.keypoints and not row.problem:
+            shown += f", {row.keypoints} keypoints, {row.pixels:.1e} px"
         print(f"{'ok' if row.passed else 'FAIL':4} {row.name}: {shown}")
     return int(not all(row.passed for row in rows))
 

@@ -320,6 +320,8 @@ def spec(method: str, **preprocess: Any) -> Any:
             "extent\n  is for crops, and single_animal looks at whole frames",
         ),
         ("top_down", {"centre": "nose"}, "centre\n  is for crops of fixed extent and for centroid models"),
+        ("bottom_up", {"label_offset": 0.5}, "label_offset\n  is for crops"),
+        ("bottom_up", {"label_zoom": 1.02}, "label_zoom\n  is for crops"),
         ("top_down", {"extent": 0.0}, "greater than 0"),
         ("top_down", {"extent": float("inf")}, "finite"),
     ],
@@ -382,3 +384,27 @@ def test_half_pixel_false_in_training_and_prediction_of_whole_frames(tmp_path: P
     box = np.array([120, 60, 180, 120], np.float32)
     windowed = WholeFrames(network, off).predict_window(image, box).keypoints[0, 0, 0].numpy()
     np.testing.assert_allclose(windowed, shifted, atol=0.02)
+
+
+@given(
+    x=st.floats(-30, 90),
+    y=st.floats(-30, 90),
+    offset=st.floats(-3, 3),
+    zoom=st.floats(0.9, 1.1),
+    half_pixel=st.booleans(),
+)
+def test_labels_beside_what_a_crop_shows(
+    x: float, y: float, offset: float, zoom: float, half_pixel: bool
+) -> None:
+    """A pixel at c + d from the centre c of a crop belongs to the label at c + (d - offset) / zoom."""
+    preprocess = Preprocess(
+        "animal", size=(48, 64), extent=96.0, half_pixel=half_pixel, label_offset=offset, label_zoom=zoom
+    )
+    matrix = crop_view((20, 30, 20, 30), preprocess).matrix
+    straight = replace(preprocess, label_offset=0.0, label_zoom=1.0)
+    shown = transform_points([x, y], keypoint_matrix(matrix, straight))
+    # Without the half pixel, keypoints of a crop at scale s lie (1 - s) / 2 on.
+    scale = matrix[0, 0]
+    centre = np.array([31.5, 23.5]) + (0 if half_pixel else (1 - scale) / 2)
+    found = transform_points([x, y], keypoint_matrix(matrix, preprocess))
+    np.testing.assert_allclose(found, centre + (shown - centre - offset) / zoom, atol=1e-9)

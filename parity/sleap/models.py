@@ -5,9 +5,12 @@ Read by both Pythons, as ``cases.py``.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from cases import CASES
+import torch
+from cases import CASES, weight
+from torch import Tensor
 
 NODES = ["nose", "ear_l", "ear_r", "tail"]
 EDGES = [["nose", "tail"], ["nose", "ear_l"], ["nose", "ear_r"]]
@@ -94,3 +97,12 @@ MODELS: dict[str, dict[str, Any]] = {
     "unet, stem, multi_class_topdown": _model("unet, stem", "multi_class_topdown"),
 }
 """What is compared, by name."""
+
+
+def make_weight(theirs: str, ours: str, shape: torch.Size) -> Tensor:
+    """Values for a weight, by SLEAP-NN's name of it and ours; confidence maps come out above 0.
+
+    Positions are means of cells weighted by values, which below 0 lead SLEAP-NN anywhere.
+    """
+    raised = re.fullmatch(r"head_layers\.0\.\w+\.0\.bias", theirs)
+    return weight(ours, shape) + (10.0 if raised else 0.0)

@@ -19,8 +19,8 @@ import lightning
 import numpy as np
 import sleap_io as sio
 import torch
-from cases import Case, image, our_name, summarize, weight
-from models import EDGES, MODELS, NODES, THRESHOLD
+from cases import Case, image, our_name, summarize
+from models import EDGES, MODELS, NODES, THRESHOLD, make_weight
 from omegaconf import OmegaConf
 from sleap_nn.config.training_job_config import verify_training_cfg
 from sleap_nn.inference.predictor import Predictor
@@ -30,18 +30,14 @@ from sleap_nn.training.lightning_modules import LightningModel
 def main() -> None:
     """Write a folder for each model."""
     out = Path(sys.argv[1])
-    folders: dict[str, Path] = {}
     noted: dict[str, Any] = {}
     for number, (name, given) in enumerate(MODELS.items()):
-        folder = folders[name] = out / f"model{number:02}"
+        folder = out / f"model{number:02}"
         folder.mkdir(parents=True, exist_ok=True)
         answer = make(name, given, folder)
-        # Models of crops come after the centroid model of the same network.
-        network, _, model_type = name.rpartition(", ")
-        centroid = folders.get(f"{network}, centroid") if model_type in CROPS else None
-        answer["centroid"] = None if centroid is None else centroid.name
-        if model_type not in CROPS or centroid is not None:
-            answer["instances"] = predict([folder] if centroid is None else [centroid, folder])
+        # Of crops that are cut at whole pixels nothing could be compared but the outputs.
+        if next(iter(given["model_config"]["head_configs"])) not in CROPS:
+            answer["instances"] = predict(folder)
         (folder / "answer.json").write_text(json.dumps(answer))
         print(f"{folder}: {name}", flush=True)
         noted[name] = {key: answer[key] for key in ("parameters", "shapes", "summaries")}
@@ -53,10 +49,10 @@ def main() -> None:
 CROPS = ("centered_instance", "multi_class_topdown")
 
 
-def predict(folders: list[Path]) -> list[dict[str, Any]]:
+def predict(folder: Path) -> list[dict[str, Any]]:
     """Predict the image with SLEAP-NN's own predictor."""
     shown = (image() * 255).round().to(torch.uint8)[0].permute(1, 2, 0).numpy()[None]
-    predictor = Predictor.from_model_paths([str(folder) for folder in folders], peak_threshold=THRESHOLD)
+    predictor = Predictor.from_model_paths([str(folder)], peak_threshold=THRESHOLD)
     # The list becomes one of nodes.
     skeleton = sio.Skeleton(nodes=list(NODES), edges=[tuple(edge) for edge in EDGES])
     labels = predictor.predict(shown, skeleton=skeleton)
@@ -88,7 +84,7 @@ def make(name: str, given: dict[str, Any], folder: Path) -> dict[str, Any]:
         for key, tensor in module.model.state_dict().items():
             # The places of cells within windows are no weights.
             if tensor.is_floating_point():
-                tensor.copy_(weight(our_name(key, case), tensor.shape))
+                tensor.copy_(make_weight(key, our_name(key, case), tensor.shape))
     trainer = lightning.Trainer(
         logger=False, accelerator="cpu", enable_checkpointing=False, enable_progress_bar=False
     )

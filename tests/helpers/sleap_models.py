@@ -75,7 +75,7 @@ def make_weights(name: str) -> dict[str, Tensor]:
         if key.endswith("relative_position_index"):
             weights[f"model.{key}"] = _positions(int(shape[0]))
         else:
-            weights[f"model.{key}"] = cases.weight(cases.our_name(key, case), torch.Size(shape))
+            weights[f"model.{key}"] = models.make_weight(key, cases.our_name(key, case), torch.Size(shape))
     return weights
 
 
