@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pose_core.data.keypoint_order import find_order, take_keypoints, take_labels
 from pose_core.errors import ConfigError
 from pose_core.structures import Frame, Instances, LabelledDataset, LabelledImage, Skeleton
 
@@ -57,36 +58,24 @@ def select_in_skeleton(skeleton: Skeleton, names: Sequence[str], key: str) -> Sk
 
 def select_in_image(image: LabelledImage, of: Skeleton, chosen: Skeleton) -> LabelledImage:
     """Leave out the labels of keypoints that a smaller skeleton lacks."""
-    own, unique = _find_rows(of, chosen)
-    return replace(
-        image,
-        instances=_select(image.instances, own),
-        occluded=image.occluded[:, own],
-        unique_keypoints=image.unique_keypoints[unique],
-    )
+    boxed = replace(image, instances=_with_boxes(image.instances))
+    taken = take_labels(boxed, find_order(of.keypoints, chosen.keypoints))
+    unique = find_order(of.unique_keypoints, chosen.unique_keypoints)
+    return replace(taken, unique_keypoints=image.unique_keypoints[unique])
 
 
 def select_in_frame(frame: Frame, of: Skeleton, chosen: Skeleton) -> Frame:
     """Leave out the predictions of keypoints that a smaller skeleton lacks."""
-    own, unique = _find_rows(of, chosen)
+    unique = find_order(of.unique_keypoints, chosen.unique_keypoints)
+    order = find_order(of.keypoints, chosen.keypoints)
     return replace(
         frame,
-        instances=_select(frame.instances, own),
+        instances=take_keypoints(_with_boxes(frame.instances), order),
         unique_keypoints=frame.unique_keypoints[unique],
         unique_scores=frame.unique_scores[unique],
     )
 
 
-def _find_rows(of: Skeleton, chosen: Skeleton) -> tuple[list[int], list[int]]:
-    own = [of.keypoints.index(name) for name in chosen.keypoints]
-    return own, [of.unique_keypoints.index(name) for name in chosen.unique_keypoints]
-
-
-def _select(instances: Instances, at: Sequence[int]) -> Instances:
-    # Of an animal without a box of its own, the box is that of all its keypoints.
-    return replace(
-        instances,
-        keypoints=instances.keypoints[:, at],
-        keypoint_scores=instances.keypoint_scores[:, at],
-        boxes=instances.animal_boxes(),
-    )
+def _with_boxes(instances: Instances) -> Instances:
+    # Of an animal without a box of its own, the box stays that of all its keypoints.
+    return replace(instances, boxes=instances.animal_boxes())
