@@ -1,4 +1,4 @@
-"""Keras models of SLEAP up to 1.4: what is read of their folders puts out what Keras computes.
+"""Keras models of SLEAP up to 1.4: the runs that they become put out what Keras computes.
 
 ``tests/helpers/keras_models.py`` computes each layer in numpy. Of the six models that TensorFlow's outputs are
 published of (tests/assets/legacy_models of SLEAP-NN) it meets these to 1.2e-5 and less.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_models import EDGES, NODES, KerasModel
 from pose_sleap.keras_model import is_keras_model, read_keras_model
-from pydantic import TypeAdapter
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
+from pose_core import import_model
 from pose_core.errors import RunError
-from pose_core.interfaces import BuildContext
-from pose_core.specs import AnyBackbone
-from pose_core.structures import Skeleton
+from pose_core.model.assemble import PoseModel
+from pose_core.runs.run_folder import Run
+from pose_core.specs import RunSpec
 
 
 def confmaps(stride: int = 2, **more: Any) -> dict[str, Any]:
@@ -49,7 +47,9 @@ MODELS = {
     "single_instance": KerasModel({"single_instance": confmaps()}),
     "single_instance, coarse": KerasModel({"single_instance": confmaps(4)}, {"output_stride": 4}),
     "centroid": KerasModel({"centroid": {"sigma": 2.5, "output_stride": 4}}, {"output_stride": 4}),
-    "centered_instance": KerasModel({"centered_instance": confmaps(offset_refinement=True)}, channels=1),
+    "centered_instance": KerasModel(
+        {"centered_instance": confmaps(offset_refinement=True)}, channels=1, size=(32, 32)
+    ),
     "bottomup": KerasModel({"multi_instance": {"confmaps": confmaps(), "pafs": PAFS}}),
     "bottomup, bilinear": KerasModel(
         {"multi_instance": {"confmaps": confmaps(), "pafs": PAFS}}, {"up_interpolate": True}
@@ -64,119 +64,63 @@ MODELS = {
         {"multi_class_bottomup": {"confmaps": confmaps(), "class_maps": MAPS}}
     ),
     "multi_class_topdown": KerasModel(
-        {"multi_class_topdown": {"confmaps": confmaps(), "class_vectors": VECTORS}}, suffix=""
+        {"multi_class_topdown": {"confmaps": confmaps(), "class_vectors": VECTORS}}, suffix="", size=(32, 32)
     ),
     "no decoder": KerasModel({"single_instance": confmaps(8)}, {"output_stride": 8}),
 }
 
 
-def build(config: Mapping[str, Any], strides: list[int]) -> nn.Module:
-    """Our U-Net of a configuration."""
-    unet = config["model_config"]["backbone_config"]["unet"]
-    assert config["model_config"]["keras"] is True
-    stem = {"stem": "convolutions", "stem_stride": unet["stem_stride"]} if unet["stem_stride"] else {}
-    up = {"up": "bilinear"} if unet["up_interpolate"] else {"up": "transposed3", "crop": "last"}
-    spec = {
-        "type": "unet/unet",
-        "filters": unet["filters"],
-        "rate": unet["filters_rate"],
-        "max_stride": unet["max_stride"],
-        "outputs": strides,
-        "norm": "none",
-        **stem,
-        **up,
-    }
-    return BuildContext(Skeleton(tuple(NODES))).build(
-        "backbone", TypeAdapter(AnyBackbone).validate_python(spec)
-    )
+def load(folder: Path) -> PoseModel:
+    """The network of the run that the importer makes of a folder."""
+    import_model("sleap", folder, folder.parent / "run")
+    return Run.open(folder.parent / "run", RunSpec).load_model()
 
 
-def rename(name: str, levels: int) -> str:
-    """Our name of a weight of the backbone."""
-    place, _, layer = name.removeprefix("backbone.").rpartition(".blocks.")
-    layer, _, kind = layer.rpartition(".")
-    number, place = int(place.rpartition(".")[2]), place.partition(".")[0]
-    j = int(layer[-1]) if layer[-1].isdigit() else 0
-    ours = {
-        "stem": f"stem.{2 * number}.{j}.0",
-        "encoders": f"encoder.{number}.{j}.0",
-        "middle_blocks": f"encoder.{levels - 1}.{number}.0",
-        "decoders": f"decoder.{number}.{j}.0",
-    }[place]
-    return f"up.{number}.{kind}" if layer.endswith("trans_conv") else f"{ours}.{kind}"
-
-
-def run(folder: Path, image: np.ndarray[Any, Any]) -> dict[str, Tensor]:
-    """What our network puts out with the weights of a folder, (height, width, channels) by SLEAP-NN's classes."""
-    config, tensors = read_keras_model(folder)
-    unet = config["model_config"]["backbone_config"]["unet"]
-    ((_, heads),) = config["model_config"]["head_configs"].items()
-    strides = sorted({head["output_stride"] for head in heads.values()} | {unet["output_stride"]})
-    network = build(config, strides)
-    levels = (unet["max_stride"] // (unet["stem_stride"] or 1)).bit_length()
-    ours = {rename(k, levels): v for k, v in tensors.items() if k.startswith("backbone.")}
-    first = "stem.0.0.0.weight" if unet["stem_stride"] else "encoder.0.0.0.weight"
+def predict(network: PoseModel, image: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
+    """What the heads put out, (height, width, channels) or (classes,)."""
     # Our networks see three channels; of a gray image all are the same.
-    ours[first] = ours[first].expand(-1, 3, -1, -1) / (3 if unet["in_channels"] == 1 else 1)
-    network.load_state_dict(ours, strict=True)
-    pixels = torch.from_numpy(image).float().permute(2, 0, 1)[None].expand(-1, 3, -1, -1)
-    outputs: dict[str, Tensor] = {}
-    used = set()
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].expand(-1, 3, -1, -1)
     with torch.no_grad():
-        maps = dict(zip(strides, network.eval()(pixels), strict=True))
-        for i, head in enumerate(heads.values()):
-            x = maps[head["output_stride"]]
-            layers = list(
-                dict.fromkeys(k.rpartition(".")[0] for k in tensors if k.startswith(f"head_layers.{i}."))
-            )
-            for layer in layers:
-                weight, bias = tensors[f"{layer}.weight"], tensors[f"{layer}.bias"]
-                used.add(layer)
-                if weight.ndim == 4:
-                    x = functional.conv2d(x, weight, bias)
-                    outputs[layer.split(".")[2]] = x[0].permute(1, 2, 0)
-                else:
-                    x = functional.linear(x.amax((2, 3)) if x.ndim == 4 else x.relu(), weight, bias)
-            if weight.ndim == 2:
-                outputs["ClassVectorsHead"] = x[0].softmax(0)
-    if "ClassMapsHead" in outputs:
-        outputs["ClassMapsHead"] = outputs["ClassMapsHead"].sigmoid()
-    assert len(tensors) == len(ours) + 2 * len(used)
-    assert {value.dtype for value in tensors.values()} == {torch.float32}
-    return outputs
+        heads = network.eval()(network.normalise(pixels))
+    outputs = [output[0] for head in heads.values() for output in head.values()]
+    return [(x.permute(1, 2, 0) if x.ndim == 3 else x).double().numpy() for x in outputs]
+
+
+def activate(layer: str, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The activation that SLEAP's heads of classes end in, and ours leave to the loss."""
+    if layer == "ClassMapsHead":
+        return 1 / (1 + np.exp(-values))
+    return np.exp(values) / np.exp(values).sum() if layer == "ClassVectorsHead" else values
+
+
+def draw_image(model: KerasModel) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(1).integers(0, 256, (*model.size, model.channels), np.uint8)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_outputs_are_those_of_keras(name: str, tmp_path: Path) -> None:
     model = MODELS[name]
-    wanted = model.write(tmp_path / "model")
-    found = run(tmp_path / "model", model.make_image())
+    image = draw_image(model)
+    wanted = model.write(tmp_path / "model", image / 255)
     wanted.pop("OffsetRefinementHead", None)
-    assert set(found) == set(wanted)
-    for head, values in wanted.items():
-        assert np.abs(values).max() > 0.05
-        np.testing.assert_allclose(
-            found[head].numpy(), values, rtol=0, atol=1e-5 * max(1, np.abs(values).max())
-        )
+    found = predict(load(tmp_path / "model"), image)
+    assert len(found) == len(wanted)
+    for ours, (layer, theirs) in zip(found, wanted.items(), strict=True):
+        largest = np.abs(theirs).max()
+        assert largest > 0.05
+        np.testing.assert_allclose(activate(layer, ours), theirs, rtol=0, atol=1e-5 * max(1, largest))
 
 
-def test_the_other_end_of_transposed_convolutions_is_seen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_other_end_of_transposed_convolutions_is_seen(tmp_path: Path) -> None:
     model = MODELS["single_instance"]
-    wanted = model.write(tmp_path / "model")["SingleInstanceConfmapsHead"]
-    whole = build
-
-    def crop_first(config: Mapping[str, Any], strides: list[int]) -> nn.Module:
-        network = whole(config, strides)
-        for layer in network.modules():
-            if isinstance(layer, nn.ConvTranspose2d):
-                layer.crop, layer.padding, layer.output_padding = "first", (1, 1), (1, 1)
-        return network
-
-    monkeypatch.setitem(globals(), "build", crop_first)
-    found = run(tmp_path / "model", model.make_image())["SingleInstanceConfmapsHead"].numpy()
-    assert np.abs(found - wanted).max() > 0.05
+    image = draw_image(model)
+    wanted = model.write(tmp_path / "model", image / 255)["SingleInstanceConfmapsHead"]
+    network = load(tmp_path / "model")
+    changed = [layer for layer in network.modules() if isinstance(layer, nn.ConvTranspose2d)]
+    assert len(changed) == 2
+    for layer in changed:
+        layer.crop, layer.padding, layer.output_padding = "first", (1, 1), (1, 1)
+    assert np.abs(predict(network, image)[0] - wanted).max() > 0.05
 
 
 def test_configuration_in_the_words_of_sleap_nn(tmp_path: Path) -> None:
