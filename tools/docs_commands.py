@@ -104,21 +104,24 @@ def names_exist(command: str, values: Mapping[str, Any]) -> None:
 
 
 def resolves(model: str | None, *user: Any, detector: str | None = None) -> None:
-    """A configuration on top of a named model is valid for a project of one or of several animals."""
+    """A configuration on top of a named model is valid for a project of one animal, or of several (with names
+    or without)."""
     from pose_core.errors import PoseError
     from pose_core.specs.resolve import Layer, choose_model, resolve
 
     one: dict[str, Any] = {"skeleton": {"keypoints": ["nose", "tail"]}, "data": {"source": "somewhere"}}
     two = {**one, "skeleton": {**one["skeleton"], "individuals": ["one", "two"]}}
+    named = {**two, "skeleton": {**two["skeleton"], "identified": True}}
+    projects = (one, two, named)
     layers = [
         *([Layer({"stages": {"detector": {"network": {"type": detector}}}})] if detector else []),
         *user,
     ]
-    for number, data in enumerate((one, two)):
+    for data in projects:
         try:
-            resolve(choose_model(model, multi_animal=data is two) if model else None, Layer(data), layers)
+            resolve(choose_model(model, multi_animal=data is not one) if model else None, Layer(data), layers)
         except PoseError:
-            if number:
+            if data is projects[-1]:
                 raise
         else:
             return
