@@ -163,6 +163,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--oracle", default=shlex.join(ORACLE), help="the command of SLEAP-NN's side")
     parser.add_argument("--folder", type=Path, help="models that were made before")
+    parser.add_argument("--report", type=Path, help="page whose table is written, such as docs/parity.md")
     options = parser.parse_args(arguments)
     sys.path.insert(0, str(SLEAP))
     import cases
@@ -179,7 +180,28 @@ def main(arguments: Sequence[str]) -> int:
         if row.keypoints and not row.problem:
             shown += f", {row.keypoints} keypoints, {row.pixels:.1e} px"
         print(f"{'ok' if row.passed else 'FAIL':4} {row.name}: {shown}")
+    if options.report is not None:
+        write_table(rows, options.report)
     return int(not all(row.passed for row in rows))
+
+
+def write_table(rows: Sequence[Row], page: Path) -> None:
+    """Put the rows between the marks of a page."""
+    lines = [
+        "| name | parameters, theirs | ours | raw | keypoints | px | result |",
+        "|---|--:|--:|--:|--:|--:|---|",
+    ]
+    for row in rows:
+        cells = [row.name, f"{row.theirs:,}", f"{row.ours:,}", f"{row.raw:.1e}"]
+        cells += [str(row.keypoints), f"{row.pixels:.1e}"] if row.keypoints else ["", ""]
+        cells.append("equal" if row.passed else f"**differs** {row.problem}".strip().replace("|", "/"))
+        lines.append(f"| {' | '.join(cells)} |")
+    text = page.read_text(encoding="utf-8")
+    before, mark, rest = text.partition("<!-- sleap -->\n")
+    if not mark:
+        raise SystemExit(f"{page}: has no place for the table: <!-- sleap -->, then <!-- end -->")
+    after = rest[rest.index("<!-- end -->") :]
+    page.write_text(before + mark + "\n".join(lines) + "\n" + after, encoding="utf-8")
 
 
 if __name__ == "__main__":
