@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +27,8 @@ from pose_core.evaluation.run import evaluate
 from pose_core.runs.importing import import_training
 from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def run_command(arguments: list[str]) -> Result:
@@ -392,3 +397,26 @@ def test_fields_keep_their_edges_and_width(tmp_path: Path) -> None:
     head = spec.model.heads["limbs"].model_dump()
     assert [list(edge) for edge in head["graph"]] == models.EDGES
     assert head["target_generator"]["width"] == pytest.approx(math.sqrt(15))
+
+
+def test_the_comparison_of_parity_sees_a_difference(tmp_path: Path) -> None:
+    """``parity/sleap_models.py`` on a model whose answer is right, and then wrong."""
+    folder = write_folder(tmp_path / "models" / "model00", "unet, centered_instance")
+    answer = {"name": "unet, centered_instance", "channels": 3, "parameters": 1}
+    take_over(folder, tmp_path / "run")
+    model = Run.open(tmp_path / "run", RunSpec).load_model()
+    with torch.no_grad():
+        outputs = model(model.normalise((cases.image() * 255).round().to(torch.uint8)))
+    values = outputs["keypoints"]["heatmap"]
+    page = tmp_path / "page.md"
+    for added, code in ((0.0, 0), (0.1, 1)):
+        page.write_text("before\n<!-- sleap -->\n<!-- end -->\nafter\n")
+        answer["outputs"] = [(values + added).tolist()]
+        (folder / "answer.json").write_text(json.dumps(answer))
+        command = ["parity/sleap_models.py", "--folder", str(folder.parent), "--report", str(page)]
+        ended = subprocess.run(
+            [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == code, ended.stderr
+        assert ("**differs**" in page.read_text()) == bool(code)
+        assert page.read_text().endswith("<!-- end -->\nafter\n")

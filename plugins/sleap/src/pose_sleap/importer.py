@@ -213,7 +213,8 @@ def _make_skeleton(
         )
     if project is not None and project.keypoints != keypoints:
         notes.append(
-            f"the model has its keypoints in another order than the project, and keeps it: {', '.join(keypoints)}"
+            f"the model has its keypoints in another order than the project, and keeps it: {', '.join(keypoints)}; "
+            "evaluation needs a project with the same order"
         )
     edges = find_edges(config) if "pafs" in config.heads else told.edges if told else ()
     if unknown := sorted({name for edge in edges for name in edge} - set(keypoints)):
