@@ -22,6 +22,7 @@ from pose_core import register
 from pose_core.catalog import get_catalog, session
 from pose_core.data.palette import keypoint_colours
 from pose_core.errors import ConfigError, DataError
+from pose_core.inspection import show_maps
 from pose_core.interfaces import BuildContext, Grid, Head, Labels, MapView, Predictions
 from pose_core.model.build import build_model
 from pose_core.pictures.colours import colour_maps
@@ -98,7 +99,7 @@ def coloured(pixel: np.ndarray[Any, Any]) -> bool:
         ("locref", (4, 8, 8), "offset", SKELETON.keypoints),
         ("anything", (4, 8, 8), "offset", SKELETON.keypoints),
         ("heatmap", (4, 8, 8), "score", ()),
-        ("paf", (2, 8, 8), "vector", ("red–green",)),
+        ("affinity", (2, 8, 8), "vector", ("red–green",)),
         ("identity", (3, 8, 8), "class", ("ann", "bob", "cleo")),
         ("identity", (3,), "class", ("ann", "bob", "cleo")),
         ("x", (2, 64), "distribution", SKELETON.keypoints),
@@ -406,3 +407,23 @@ def test_individuals_of_identity_maps_compete() -> None:
     shown = look.outputs["identity"]["identity"]
     assert (shown.view.meaning, shown.view.labels) == ("class", ("ann", "bob"))
     assert shown.values.sum(0) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_crop_around_a_box_of_a_file_is_an_input_of_its_own(tmp_path: Path, image: Path) -> None:
+    preprocess = {"scale": 1.0, "size": [32, 32], "min_box": 16.0}
+    run = make_run(tmp_path / "run", model={"method": "top_down", "preprocess": preprocess})
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("image,x1,y1,x2,y2\nother.png,0,0,9,9\nframe.png,5,5,30,30\n")
+    rows: list[Any] = []
+    original = show_maps.draw_sheet
+
+    def watch(title: str, drawn: Any, *more: Any) -> Any:
+        rows.extend(drawn)
+        return original(title, drawn, *more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(show_maps, "draw_sheet", watch)
+        pose_core.draw_maps(run, image, tmp_path / "maps.png", boxes=boxes)
+    assert [row.title for row in rows] == ["frame", "stage 2"]  # a project of one animal
+    assert [panel.title for panel in rows[0].panels] == ["stage 1: boxes", "stage 2: crops", "result"]
+    assert [panel.shape for panel in rows[1].panels] == [1.0] * 3

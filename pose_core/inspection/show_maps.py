@@ -103,8 +103,8 @@ class _FrameToShow:
     path: Path
     index: int
 
-    def read(self) -> ByteArray:
-        """(H, W, 3) uint8 RGB.
+    def read(self) -> tuple[ByteArray, str | None]:
+        """(H, W, 3) uint8 RGB, and the name of its file as text; None for a frame of a video.
 
         Raises:
             DataError: it cannot be decoded.
@@ -112,7 +112,7 @@ class _FrameToShow:
         item: SourceFrame = next(self.source.read(self.index))
         if item.load is None:
             raise DataError(f"{self.path}: frame {self.index} cannot be decoded: {item.reason}")
-        return item.load()
+        return item.load(), item.image
 
 
 def _find_frames(
@@ -296,10 +296,10 @@ class _Looker:
         Raises:
             DataError: it cannot be decoded.
         """
-        image = frame.read()
+        image, name = frame.read()
         region: Region | None = self.regions.only_of_source(frame.source, str(frame.path))
         self.steps.clear()
-        (result,) = self.pipeline.run_once([image], frame.index, region=region)
+        (result,) = self.pipeline.run_once([image], frame.index, region=region, names=[name])
         if result.missing is not None:
             raise DataError(f"{frame.path}: frame {frame.index}: {result.missing}")
         if region is not None:

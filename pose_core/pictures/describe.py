@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float32]
 
 _WHITE: Colour = (255, 255, 255)
 
-_VECTORS = ("paf", "affinit", "field", "vector")
+_VECTORS = ("affinit", "field", "vector")
 _OFFSETS = ("off", "locref", "regress", "displacement", "shift")
 _CLASSES = ("ident", "class", "individual")
 _SCORES = ("heat", "score", "confidence", "centre", "center", "mask")

@@ -183,6 +183,7 @@ class Pipeline:
         first: int = 0,
         stages: Sequence[Stage] | None = None,
         region: Region | None = None,
+        names: Sequence[str | None] | None = None,
     ) -> list[Frame]:
         """Predict a few images in memory, in this thread.
 
@@ -191,8 +192,12 @@ class Pipeline:
             first: number of the first.
             stages: from :meth:`begin`, to continue a stream.
             region: as for :meth:`run`.
+            names: of image files, as text, which boxes in a file go by; None: they have none.
         """
-        items = [SourceFrame(first + i, _make_loader(image)) for i, image in enumerate(images)]
+        items = [
+            SourceFrame(first + i, _make_loader(image), image=None if names is None else names[i])
+            for i, image in enumerate(images)
+        ]
         computed = self._compute(self._prepare(items, map, Timing(), region), stages or self.begin())
         for found in computed.found:
             found.wait()
