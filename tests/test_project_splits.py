@@ -118,6 +118,24 @@ def test_test_images_of_another_project_are_never_trained_on(blob_project, other
     assert len(prepared.split.train) + len(prepared.split.validation) == 30
     assert any("2 images are test images" in note for note in prepared.notes)
     assert Path(prepared.spec.data.test_source) == other.resolve()
+    drawn = prepare(
+        blob_project, "unet", assignments=["data.split.test=0.5"], options=TrainOptions(test_data=other)
+    )
+    assert drawn.split == prepared.split
+    assert any("data.split.test is not used" in note for note in drawn.notes)
+    # Nor are those that a split of the project holds out, which are no test images any more.
+    file = other.parent / "split.yaml"
+    held, *rest = sorted(image.name for image in read_project(blob_project).images[2:])
+    file.write_text(json.dumps({"train": rest, "test": [held]}))
+    listed = prepare(
+        blob_project,
+        "unet",
+        assignments=[f"data.split.file={file}"],
+        options=TrainOptions(test_data=other),
+    )
+    assert len(listed.split.train) == len(rest)
+    assert listed.test_names == prepared.test_names
+    assert any("1 images that the split holds out are left out" in note for note in listed.notes)
     with pytest.raises(ConfigError, match="no such file or folder"):
         prepare(blob_project, "unet", options=TrainOptions(test_data="nowhere"))
     with pytest.raises(DataError, match="holds all"):

@@ -80,6 +80,9 @@ def leave_out_held(split: Split, dataset: LabelledDataset, held: HeldOutProject)
             "other images"
         )
     notes = split.notes
+    if split.test:
+        note = f"{len(split.test)} images that the split holds out are left out: {held.source} is the test"
+        notes = (*notes, note)
     if left:
         notes = (*notes, f"{left} images are test images of {held.source}, too, and are not trained on")
     return replace(split, train=train, validation=validation, test=(), notes=notes)

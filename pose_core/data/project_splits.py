@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pose_core.data.projects import find_splits, read_split
@@ -69,11 +69,3 @@ def _find(asked: str, there: tuple[str, ...], path: Path) -> str:
             "one of them whole"
         )
     raise ConfigError(f"data.split.name: {path} has no split {asked!r}; it has {listed(there, ', ')}")
-
-
-def without_test(split: ProjectSplit) -> ProjectSplit:
-    """The split without its test images, for a training whose test images are another project's."""
-    notes = split.notes
-    if split.test:
-        notes = (*notes, f"the {len(split.test)} test images of the project's own split are left out")
-    return replace(split, test=(), notes=notes)

@@ -15,7 +15,6 @@ from pose_core.data.project_splits import (
     AUTO,
     ChosenSplit,
     choose_project_split,
-    without_test,
 )
 from pose_core.data.projects import read_with
 from pose_core.data.split import Split, make_split
@@ -76,7 +75,11 @@ def prepare(
     split = _split(dataset, spec, chosen, held_out)
     decided = decide(spec, dataset, split)
     spec = share_time(decided.spec, options.seconds(), configured.trained)
-    from_held_out = held_out.notes if held_out is not None else ()
+    from_held_out = list(held_out.notes) if held_out is not None else []
+    if held_out is not None and configured.spec.data.split.test and written.place("data", "split", "test"):
+        from_held_out.append(
+            f"data.split.test is not used: the test images are all those of {held_out.source}"
+        )
     notes = [*overruled, *dataset.notes, *from_held_out, *split.notes, *depth_notes, *decided.describe()]
     notes += _notes(spec, configured.notes)
     why = {"data.split.name": chosen.why} if chosen.why else {}
@@ -131,11 +134,8 @@ def _split(
     dataset: LabelledDataset, spec: AnyRunSpec, chosen: ChosenSplit, held_out: HeldOutProject | None
 ) -> Split:
     boxes = not isinstance(spec, RunSpec) or spec.model.learns_centres()
-    brought = chosen.split
-    if brought is not None and held_out is not None:
-        brought = without_test(brought)
-    split = make_split(dataset, spec.data.split, spec.train.seed, boxes=boxes, brought=brought)
-    if brought is not None:
+    split = make_split(dataset, spec.data.split, spec.train.seed, boxes=boxes, brought=chosen.split)
+    if chosen.split is not None:
         about = f": {chosen.why}" if chosen.why else ""
         split = replace(split, notes=(f"split {chosen.name} of the project{about}", *split.notes))
     return split if held_out is None else leave_out_held(split, dataset, held_out)

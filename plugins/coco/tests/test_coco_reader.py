@@ -176,6 +176,38 @@ class TestWhatIsRead:
         assert [i.name for i in read(tmp_path / "annotations" / "train.json").images] == ["0.png"]
 
     @pytest.mark.parametrize(
+        "parts", [("train", "test"), ("train", "val", "test"), ("train", "val"), ("train",)]
+    )
+    def test_the_files_of_a_folder_are_its_split(self, tmp_path: Path, parts: tuple[str, ...]) -> None:
+        sizes = {"train": 12, "val": 3, "test": 2}
+        for part in parts:
+            count = sizes[part]
+            what = content([annotation(i + 1, i + 1) for i in range(count)], images=count)
+            for entry in what["images"]:
+                entry["file_name"] = f"{part}/{entry['file_name']}"
+            # Without labels, and so no image of the split.
+            what["images"].append({"id": 99, "file_name": f"{part}/none.png", "width": 64, "height": 48})
+            dataset(tmp_path, what, images="../images", name=f"annotations/{part}.json")
+        reader = CocoReader(CocoReaderConfig(type="coco/coco"))
+        if len(parts) == 1:
+            assert reader.find_splits(tmp_path) == ()
+            with pytest.raises(DataError, match="has no split 'annotations'"):
+                reader.read_split(tmp_path, "annotations")
+            return
+        assert reader.find_splits(tmp_path) == ("annotations",)
+        assert reader.find_splits(tmp_path / "annotations" / "train.json") == ()
+        brought = reader.read_split(tmp_path, "annotations")
+        for part, own in (("train", brought.train), ("val", brought.validation), ("test", brought.test)):
+            expected = [f"images/{part}/{i}.png" for i in range(sizes[part])] if part in parts else []
+            assert list(own) == expected
+        data = reader.read(tmp_path)
+        split = make_split(data, SplitSpec(), 0, brought=brought)
+        assert {data.images[row].name for row in split.test} <= {*brought.test, *brought.train}
+        # What the files do not name is drawn from the training images.
+        assert len(split.test) == 2
+        assert len(split.validation) == (3 if "val" in parts else 1)
+
+    @pytest.mark.parametrize(
         "images", [".", "images", "../images", "..", "../train2017", "../images/train2017"]
     )
     def test_images_are_found_around_the_file(self, tmp_path: Path, images: str) -> None:
