@@ -35,6 +35,11 @@ class Grid:
         # 0.5).
         return cls(stride=stride, offset=(stride - 1) / 2)
 
+    @classmethod
+    def of(cls, feature: Feature) -> Grid:
+        """Cells of a feature map, as its config declares them."""
+        return cls.cells(feature.stride).with_offset(feature.offset)
+
     def with_offset(self, offset: float | None) -> Grid:
         """This grid with its cell 0 centred at another pixel; None leaves it as it is."""
         return self if offset is None else replace(self, offset=offset)

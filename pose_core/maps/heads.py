@@ -27,7 +27,7 @@ class MapsHead(Head):
         self.feature = config.chosen_feature(context.features)
         feature = context.features[self.feature]
         layers = config.layers_on(feature)
-        grid = deconv_grid(Grid.cells(feature.stride), layers, config.deconv_kernel, config.deconv_padding)
+        grid = deconv_grid(Grid.of(feature), layers, config.deconv_kernel, config.deconv_padding)
         self.grid = grid.with_offset(config.grid_offset)
         self.make_maps = partial(
             Deconvolutions,

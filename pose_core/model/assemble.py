@@ -250,7 +250,8 @@ class PoseModel(Network):
                 f"not {_describe_output(maps)}; the plugin is broken"
             )
         real = tuple(Feature(m.shape[1], round(height / m.shape[2])) for m in maps)
-        if real != tuple(self._features):
+        # Where their cells lie shows in no shape.
+        if [(f.channels, f.stride) for f in real] != [(f.channels, f.stride) for f in self._features]:
             raise PluginError(
                 f"backbone {self._backbone_name} puts out {_list_features(real)} but its config declares "
                 f"{_list_features(self._features)}; the plugin is broken"

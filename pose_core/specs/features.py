@@ -17,11 +17,14 @@ class Feature:
         stride: input pixels per cell; h is about H / stride.
         tokens: True for what is no map but one vector a keypoint: a (B, K, C) tensor. ``stride`` is then that
             of the map the tokens were made from.
+        offset: pixel of the input at the centre of cell 0, where cells do not tile the image, as with
+            TensorFlow's padding; None: (stride - 1) / 2, where they do.
     """
 
     channels: int
     stride: int
     tokens: bool = False
+    offset: float | None = None
 
 
 def ask_features(name: str, ask: Callable[[], object]) -> tuple[Feature, ...]:

@@ -29,7 +29,7 @@ class DekrHead(Head):
         super().__init__(config, context)
         self.feature = config.chosen_feature(context.features)
         feature = context.features[self.feature]
-        self.grid = Grid.cells(feature.stride).with_offset(config.grid_offset)
+        self.grid = Grid.of(feature).with_offset(config.grid_offset)
         self.keypoints = context.skeleton.keypoints
         k = len(self.keypoints)
         self.width = config.offset_channels

@@ -54,7 +54,7 @@ class IdentityVectorHead(Head):
             stack += [nn.Linear(before, after), nn.ReLU()]
         self.hidden_layers = nn.Sequential(*stack)
         self.classifier = nn.Linear(widths[-1], len(self.individuals))
-        grid = Grid.cells(feature.stride)
+        grid = Grid.of(feature)
         self.set_codec(
             context.build("target_generator", config.target_generator, grid),
             context.build("predictor", config.decided_predictor(), grid),

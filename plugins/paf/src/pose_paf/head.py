@@ -67,7 +67,7 @@ class PafHead(LimbsHead):
         self.feature = config.chosen_feature(context.features)
         feature = context.features[self.feature]
         layers = config.layers_on(feature)
-        channels, grid = feature.channels, Grid.cells(feature.stride)
+        channels, grid = feature.channels, Grid.of(feature)
         k, pairs = len(self.keypoints), len(self.limbs)
         self.trunk: Trunk | None = None
         self.staged: Stages | None = None

@@ -1,0 +1,1 @@
+"""The networks of timm as backbones for pose_core."""
