@@ -61,6 +61,13 @@ def check_names_are_free(subject: Subject) -> None:
         not taken,
         f"the namespace {record.name!r} is that of {known}, by the authors of the core; choose another",
     )
+    # A name that stands for something would never be answered with what else was meant by it.
+    for former in record.definitions.get("pose_former_names", ()):
+        here = subject.catalog.kinds_of(former.name)
+        demand(
+            f"a {former.kind}" not in here,
+            f"former name {former.name!r} is the name of a {former.kind} that is there; leave it out",
+        )
 
 
 @check(0, PLUGIN)
@@ -300,6 +307,7 @@ assert set(hooks.HOOKS) == {
     "pose_suppliers",
     "pose_kinds",
     "pose_commands",
+    "pose_former_names",
 }, "a hook was added: check what it returns here"
 
 CHECKS = (
