@@ -67,6 +67,7 @@ SMALLEST = (
     ("single_animal", "cspnext_s"),
     ("single_animal", "convnext_tiny"),
     ("single_animal", "swin_tiny"),
+    ("single_animal", "efficientnet_lite0"),
     ("top_down", "top_down_unet"),
     ("top_down", "top_down_resnet_18"),
     ("top_down", "top_down_hrnet_w18"),
@@ -95,6 +96,7 @@ BACKBONES = (
     *("cspnext_s", "cspnext_m", "cspnext_x"),
     *("convnext_tiny", "convnext_small", "convnext_base", "convnext_large"),
     *("swin_tiny", "swin_small", "swin_base"),
+    *("timm", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"),
 )
 
 PROMISED = {
