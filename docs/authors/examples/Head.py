@@ -35,7 +35,7 @@ class Regression(Head):
         super().__init__(config, context)
         (feature,) = context.features
         self.linear = nn.Linear(feature.channels, 2 * context.skeleton.num_keypoints)
-        grid = Grid.cells(feature.stride)
+        grid = Grid.of(feature)
         # A head of a plugin makes them of its config: context.build("predictor", config.predictor, grid).
         targets = Cells(TargetGeneratorConfig(), context, grid)
         self.set_codec(targets, FromCells(PredictorConfig(), context, grid), {}, context)

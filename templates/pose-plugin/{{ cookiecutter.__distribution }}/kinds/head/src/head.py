@@ -29,7 +29,7 @@ class IntegralHead(Head):
         self.certain = nn.Conv2d(feature.channels, len(self.names), 1)
         for layer in (self.where, self.certain):
             init_flat(layer)
-        self.grid = Grid.cells(feature.stride).with_offset(config.grid_offset)
+        self.grid = Grid.of(feature).with_offset(config.grid_offset)
         self.set_codec(
             context.build("target_generator", config.target_generator, self.grid),
             context.build("predictor", config.decided_predictor(), self.grid),
