@@ -55,7 +55,7 @@ def test_every_setting_is_on_its_page() -> None:
         "evaluation",
     ):
         assert f"\n## {section}\n" in page
-    assert "| `batch_size` | `auto` | Images a step, on each device; auto: 8" in page
+    assert "| `batch_size` | `auto` | Images a batch, on each device; auto: 8" in page
     assert "| `backbone` | `-` | A backbone." in page.replace("| - |", "| `-` |")
     for name in RunSpec.model_fields:
         assert f"| `{name}` |" in page

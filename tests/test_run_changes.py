@@ -56,7 +56,7 @@ def test_what_may_be_changed_by_hand(run: Path, keys: tuple[str, ...], value: An
         (("model", "preprocess", "mean"), [0.0, 0.0, 0.0]),
         (("skeleton", "keypoints"), ["tail", "nose"]),
         (("model", "heads", "keypoints", "locref_std"), 1.0),
-        (("data", "bit_depth"), 12),
+        (("data", "split", "test"), 0.5),
     ],
 )
 def test_what_training_has_fixed_is_refused_by_name(run: Path, keys: tuple[str, ...], value: Any) -> None:

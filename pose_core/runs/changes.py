@@ -33,6 +33,7 @@ CHANGEABLE: Mapping[str, str] = {
     "network.size": "of a detector: how large frames are shown",
     "data.source": "where the labelled project is now",
     "data.reader": "what reads it",
+    "data.bit_depth": "bits that images use which do not say it",
     "data.crop": "the part of frames that prediction looks at",
     "data.video_crops": "the same for single videos",
     "metadata": "what writers of other tools' files ask for",

@@ -183,6 +183,11 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         "what an insert returns at images is not used",
         [("network.py", "(images,) = insert", "insert")],
     ),
+    "stages_hold_all_parameters": (
+        NET,
+        "stage_parts() leaves out norm.weight, norm.bias",
+        [("network.py", '(("conv",), ("norm",))', '(("conv",),)')],
+    ),
     "batches_of_one_and_three": (
         NET,
         "differs when others are in the batch",

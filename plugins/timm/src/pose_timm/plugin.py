@@ -51,7 +51,7 @@ def pose_backbones() -> Iterable[BackbonePreset]:
         "timm",
         family="timm",
         backbone={"type": "timm/timm", "name": "efficientnet_b0"},
-        summary="A network of timm: --set model.backbone.name=NAME",
+        summary="A network of timm, named by model.backbone.name",
         spec={"model": _NECK["model"], **_RATE},
     )
     for size in (0, 1, 2):

@@ -11,6 +11,9 @@ class ToyNet(Backbone):
         self.conv = nn.Conv2d(3, config.channels, 3, 4, 1)
         self.norm = nn.BatchNorm2d(config.channels)
 
+    def stage_parts(self):
+        return (("conv",), ("norm",))
+
     def forward(self, images, *, inserts=NO_INSERTS):
         (images,) = insert(inserts, "images", [images])
         return [self.norm(self.conv(images))]
