@@ -58,6 +58,8 @@ CITED = {
     "cspnext_s": {"lyu2022rtmdet", "jiang2023rtmpose"},
     "convnext_tiny": {"liu2022convnext", "torchvision2016", "ronneberger2015unet"},
     "swin_tiny": {"liu2021swin", "torchvision2016", "ronneberger2015unet"},
+    "timm": {"wightman2019timm", "lin2017fpn"},
+    "efficientnet_lite0": {"tan2019efficientnet", "wightman2019timm", "lin2017fpn"},
     "top_down_hrnet_w32": {"sun2019hrnet", "xiao2018simple"},
     "dekr_w32": {"geng2021dekr", "sun2019hrnet"},
     "dlcrnet_stride16_ms5": {"lauer2022multi", "cao2017realtime", "he2016resnet", "wightman2019timm"},

