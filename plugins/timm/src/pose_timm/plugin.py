@@ -31,7 +31,6 @@ def pose_components() -> Iterable[ComponentSpec]:
         factory="pose_timm.network:Timm",
         summary="Any network of timm that gives feature maps of several strides",
         tags=("imagenet",),
-        citations=("tan2019efficientnet",),
         weights_license="of each network, on its page at huggingface.co; EfficientNet-Lite: Apache-2.0",
         weights_source="mostly ImageNet-1k classification, as published with timm",
     )
