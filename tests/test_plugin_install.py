@@ -81,6 +81,8 @@ def test_a_strangers_backbone_is_listed_and_trains(pose: Any, tmp_path: Path, bl
     assert {(r["method"], r["name"]) for r in rows} == {
         ("single_animal", "maxpool_8"),
         ("bottom_up", "maxpool_8"),
+        ("bottom_up", "identity_maxpool_8"),
+        ("top_down", "top_down_identity_maxpool_8"),
         ("top_down", "top_down_maxpool_8"),
         ("conditional_top_down", "ctd_prenet_maxpool_8"),
         ("centroid", "centroid_maxpool_8"),

@@ -166,8 +166,10 @@ def test_a_single_animal_model_is_refused_for_several_animals(monkeypatch: pytes
 
 
 def test_every_listed_model_validates_at_its_defaults() -> None:
+    named = {"keypoints": ["nose", "tail"], "individuals": ["a", "b"], "identified": True}
     for model in get_catalog().models():
-        spec = resolve(model, DATA, [])
+        needs = Layer({**DATA.content, "skeleton": named}) if model.skeleton_needs else DATA
+        spec = resolve(model, needs, [])
         assert spec.model.method == model.method
         assert all(
             "/" in part for part in (spec.model.backbone.type, *(h.type for h in spec.model.heads.values()))
