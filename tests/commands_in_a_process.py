@@ -44,7 +44,9 @@ def models_that_do_not_work(project: dict[str, Any], every: int) -> list[str]:
 
     wrong = []
     for number, model in enumerate(get_catalog().models()):
-        several = {} if model.method == "single_animal" else {"individuals": ["one", "two"]}
+        several: dict[str, Any] = {}
+        if model.method != "single_animal":
+            several = {"individuals": ["one", "two"], "identified": bool(model.skeleton_needs)}
         data = Layer({**project, "skeleton": {**project["skeleton"], **several}})
         try:
             spec = resolve(model, data, [])

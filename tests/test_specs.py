@@ -106,7 +106,7 @@ def test_what_is_written_uses_full_names_and_reads_back(tmp_path: Path) -> None:
             r"model\.backbone.*output_stride must be a power of 2.*not 3.*line 3",
         ),
         ("model:\n  backbone:\n    type: unnet\n", r"model\.backbone.*did you mean unet"),
-        ("model:\n  heads: {}\n  neck: {type: fpn}\n", r"model\.neck.*no neck 'fpn' is installed"),
+        ("model:\n  heads: {}\n  neck: {type: ladder}\n", r"model\.neck.*no neck 'ladder' is installed"),
         ("train: 3\n", r"train: must hold keys and values, not 3 \(.*line 1\)"),
         ("train:\n  seed: 1\n  seed: 2\n", r"train\.seed is given twice \(lines 2 and 3\)"),
         ("train: [\n", r"my\.yaml: not valid YAML.*line 2"),

@@ -327,7 +327,10 @@ def kinds_of_models() -> dict[str, Model]:
 @pytest.mark.parametrize("model", kinds_of_models().values(), ids=list(kinds_of_models()))
 def test_whatever_depends_on_the_keypoints_says_so(model: Model) -> None:
     shapes, axes = [], []
-    for skeleton in (Skeleton(NAMES[:4]), Skeleton(NAMES)):
+    for keypoints, names in ((NAMES[:4], ("one", "two")), (NAMES, ("one", "two", "three"))):
+        # Heads of individuals have entries of these, too.
+        named: dict[str, Any] = {"individuals": names, "identified": True} if model.skeleton_needs else {}
+        skeleton = Skeleton(keypoints, **named)
         data = {"skeleton": dataclasses.asdict(skeleton), "data": {"source": "nowhere"}}
         network = network_of(resolve(model, Layer(data), []).model, skeleton)
         shapes.append({name: tensor.shape for name, tensor in network.state_dict().items()})

@@ -64,7 +64,8 @@ def needs(model: Model) -> set[str]:
 
 
 def project_for(model: Model) -> dict[str, Any]:
-    several = {} if model.method == "single_animal" else {"individuals": ["one", "two"]}
+    several: dict[str, Any] = {} if model.method == "single_animal" else {"individuals": ["one", "two"]}
+    several |= {"identified": True} if model.skeleton_needs else {}
     return {**PROJECT, "skeleton": {**PROJECT["skeleton"], **several}}
 
 
