@@ -109,6 +109,7 @@ def boxes_file(folder: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_detector_alone_is_trained_measured_and_given_to_a_pose_network(
     pose: Any, animals: Path, tmp_path: Path
 ) -> None:

@@ -135,6 +135,7 @@ def test_a_difference_from_sleap_is_told(tmp_path: Path) -> None:
     assert "frame 0, animal 0" in wrong[1]
 
 
+@pytest.mark.slow
 def test_prediction_throughput(pose: Any, blob_project: Path, tmp_path: Path) -> None:
     process = pose.train(blob_project, tmp_path / "run", "--epochs", "1")
     assert process.returncode == 0, process.stderr
@@ -220,6 +221,7 @@ def test_from_the_template_to_the_first_model() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_parity_agrees_with_ourselves_and_sees_half_a_pixel(tmp_path: Path) -> None:
     """Our own network in the place of DeepLabCut's, right in one row and wrong in the other."""
     page, fake = tmp_path / "parity.md", ROOT / "tests" / "helpers" / "fake_original.py"
@@ -237,6 +239,7 @@ def test_parity_agrees_with_ourselves_and_sees_half_a_pixel(tmp_path: Path) -> N
     assert "Compared: our own network, and pose_core" in text
 
 
+@pytest.mark.slow
 def test_parity_of_test_errors_agrees_with_ourselves_and_sees_a_fiftieth_of_a_pixel() -> None:
     fake = ROOT / "tests" / "helpers" / "fake_evaluation.py"
     start = ["env", f"PYTHONPATH={ROOT / 'parity'}", sys.executable, str(fake)]

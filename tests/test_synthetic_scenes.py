@@ -35,7 +35,8 @@ def test_coverage_sits_on_its_outline(
     assert coverage is not None
     picture = np.zeros((40, 40))
     picture[coverage.window] = coverage.mask
-    assert np.abs(centroid(picture) - centre).max() < 0.06
+    # Thin ones have few pixels, whose coverage is rounded to sixteenths of a pixel.
+    assert np.abs(centroid(picture) - centre).max() < 0.1
     assert picture.sum() == pytest.approx(np.pi * radii[0] * radii[1], abs=0.08 * 2 * np.pi * max(radii))
 
 

@@ -74,6 +74,7 @@ def mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mypy")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_baked_is_clean(kind: str, tmp_path: Path, mypy_cache: Path) -> None:
     project = bake(tmp_path, kind, name="a-Rather_longName", license="MIT")
