@@ -76,6 +76,13 @@ def test_a_run_that_does_not_say_what_was_trained_is_opened(run: Path) -> None:
     pose_core.load(run)
 
 
+def test_a_damaged_record_of_what_was_trained_is_one_line(run: Path) -> None:
+    provenance = json.loads((run / "provenance.json").read_text())
+    (run / "provenance.json").write_text(json.dumps({**provenance, "fixed": ["model"]}))
+    with pytest.raises(pose_core.PoseError, match=r"provenance\.json: fixed: must be an object"):
+        pose_core.load(run)
+
+
 def test_settings_of_one_prediction(run: Path) -> None:
     image = np.random.default_rng(0).integers(0, 255, (1, 64, 64, 3), dtype=np.uint8)
     plain = pose_core.load(run).predict(image)[0].instances

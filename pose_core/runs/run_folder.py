@@ -110,6 +110,10 @@ class Run(Generic[S]):
         run = Run(folder, read_run(folder / CONFIG))
         # Runs of earlier versions, and folders without provenance, do not say what was trained.
         if (folder / PROVENANCE).is_file() and (fixed := run.provenance.get(FIXED)) is not None:
+            if not isinstance(fixed, dict):
+                raise RunError(
+                    f"{folder / PROVENANCE}: {FIXED}: must be an object; restore the file from a backup"
+                )
             check_fixed(folder, run.spec, fixed)
         return run.of(kind)
 
