@@ -46,6 +46,8 @@ class Imported:
         split: the images that it was trained on and those that were held out, by the names that the reader of
             the labelled project gives them; None where the files do not say. ``pose evaluate`` measures on the
             test images, and tells which of others were trained on.
+        image_sizes: (width, height) in pixels of frames that it was trained on, where the files say it;
+            ``pose predict`` says where a video is of another size.
     """
 
     network: ImportedNetwork
@@ -53,6 +55,7 @@ class Imported:
     notes: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     split: ProjectSplit | None = None
+    image_sizes: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

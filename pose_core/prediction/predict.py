@@ -17,7 +17,8 @@ from pose_core.prediction.frame_region import NONE, GivenRegion
 from pose_core.prediction.inputs import ProjectFrames, find_inputs, parse_project_frames, unique_names
 from pose_core.prediction.job import Job, Outcome, identify, name_result
 from pose_core.reporting import Reporter, current_reporter
-from pose_core.runs.run_folder import CONFIG
+from pose_core.runs.run_folder import CONFIG, PROVENANCE
+from pose_core.runs.size_notes import SIZES, describe_other_size
 
 _NEARLY_BLACK = 2**14
 
@@ -103,6 +104,7 @@ def predict(
         if isinstance(job, VideoError):
             continue
         _note_depth(job, estimator, reporter)
+        _note_size(job, estimator, reporter)
         if job.region is not None and region is None:
             reporter.note(
                 f"{job.name}: cropped to {job.region}, as in the project of the run; "
@@ -218,6 +220,18 @@ def _note_depth(job: Job, estimator: PoseEstimator, reporter: Reporter) -> None:
             f"nearly black; if its camera has {max(peaks).bit_length()} bits, write bit_depth: "
             f"{max(9, max(peaks).bit_length())} under data in {estimator.run.path / CONFIG}"
         )
+
+
+def _note_size(job: Job, estimator: PoseEstimator, reporter: Reporter) -> None:
+    """Say that what is looked at has another size than the images of the training."""
+    # Of images that differ in size the first stands for all.
+    _, (width, height) = next(iter(job.source.sizes()), ("", (0, 0)))
+    if job.region is not None:
+        width, height = job.region.x2 - job.region.x1, job.region.y2 - job.region.y1
+    run = estimator.run
+    recorded = run.provenance.get(SIZES) if (run.path / PROVENANCE).is_file() else None
+    if line := describe_other_size(width, height, recorded):
+        reporter.note(f"note: {job.name}: {line}")
 
 
 def _report_frames(job: Job, reporter: Reporter) -> Callable[[int], None]:

@@ -30,6 +30,7 @@ from pose_core.model.weights import load_into
 from pose_core.runs.crop_notes import describe_crops
 from pose_core.runs.new_run import check_new_run
 from pose_core.runs.run_folder import STAGES, Run
+from pose_core.runs.size_notes import SIZES
 from pose_core.specs import DetectorRunSpec, ImporterConfig, RunSpec, parse_component
 from pose_core.specs.run import RUN_SPECS, AnyRunSpec, RunBase, find_trained, stage_of_run
 from pose_core.specs.yaml_file import validate_as
@@ -118,6 +119,7 @@ def import_model(
             "test": list(split.test),
         },
         "image_hashes": hashes,
+        SIZES: [list(size) for size in found.image_sizes],
         "notes": list(notes),
     }
     for name, (its_spec, finds) in stages.items():

@@ -28,6 +28,7 @@ from pose_core.processes import is_first, rank
 from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.new_run import check_new_run
 from pose_core.runs.run_folder import CONFIG, HISTORY, Run
+from pose_core.runs.size_notes import SIZES, list_sizes
 from pose_core.runs.start import start_from
 from pose_core.specs import RunBase, TrainSpec
 from pose_core.specs.train import DecidedTrainSpec
@@ -225,6 +226,7 @@ def _describe_origin(prepared: Prepared[Any]) -> dict[str, Any]:
         "image_hashes": {
             part: [hash_image(image.image) for image in found] for part, found in learned.items()
         },
+        SIZES: list_sizes(learned["train"]),
         **other,
         "notes": list(prepared.notes),
         "decisions": dict(prepared.decisions),

@@ -111,6 +111,7 @@ class ModelImporter(Importer):
                     for each in models.values()
                 },
             },
+            image_sizes=find_sizes(model.config),
         )
 
     def read_training(self, config: Path, data: Path | None = None) -> ImportedTraining:
@@ -238,11 +239,16 @@ def _make_skeleton(
         raise config.whole.error(str(error), "data_config.skeletons") from None
 
 
+def find_sizes(config: ModelConfig) -> tuple[tuple[int, int], ...]:
+    """Find (width, height) of the largest video of the training; none where the file does not say it."""
+    width, height = (config.preprocessing[f"max_{side}"] for side in ("width", "height"))
+    return ((int(width), int(height)),) if width and height else ()
+
+
 def describe(config: ModelConfig, as_trained: bool) -> list[str]:
     """Say what is different here, a line each."""
     notes = list(config.notes)
-    width, height = (config.preprocessing[f"max_{side}"] for side in ("width", "height"))
-    if width and height:
+    for width, height in find_sizes(config):
         notes.append(
             f"trained on frames of {width} x {height} pixels at most; SLEAP resizes other videos to that, and here "
             f"frames are taken as they are: set model.preprocess.scale for a video whose animals are of another size"
