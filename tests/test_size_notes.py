@@ -42,7 +42,7 @@ def test_what_is_said(size: tuple[int, int], recorded: object, said: bool) -> No
     line = describe_other_size(*size, recorded)
     assert (line is not None) == said
     if line is not None:
-        assert "has 1280 x 960 pixels, and the model was trained on images of 640 x 480" in line
+        assert "1280 x 960 pixels, and the model was trained on images of 640 x 480" in line
 
 
 def test_a_prediction_says_it_once_a_source_and_of_the_region_that_is_looked_at(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pose_core.catalog import get_catalog
-from pose_core.errors import ConfigError, DataError, VideoError, argument, readable
+from pose_core.errors import ConfigError, DataError, VideoError, argument, listed, readable
 from pose_core.interfaces import Writer
 from pose_core.interfaces.prediction_files import make_writer
 from pose_core.io.files import make_folder
@@ -104,12 +104,12 @@ def predict(
         if isinstance(job, VideoError):
             continue
         _note_depth(job, estimator, reporter)
-        _note_size(job, estimator, reporter)
         if job.region is not None and region is None:
             reporter.note(
                 f"{job.name}: cropped to {job.region}, as in the project of the run; "
                 f"{argument('region', NONE)} predicts whole frames"
             )
+    _note_sizes([job for _, job in jobs if isinstance(job, Job)], estimator, reporter)
     for name, file in estimator.files.items():
         if (count := len({name for name, _ in jobs})) > 1:
             raise ConfigError(
@@ -222,16 +222,20 @@ def _note_depth(job: Job, estimator: PoseEstimator, reporter: Reporter) -> None:
         )
 
 
-def _note_size(job: Job, estimator: PoseEstimator, reporter: Reporter) -> None:
-    """Say that what is looked at has another size than the images of the training."""
-    # Of images that differ in size the first stands for all.
-    _, (width, height) = next(iter(job.source.sizes()), ("", (0, 0)))
-    if job.region is not None:
-        width, height = job.region.x2 - job.region.x1, job.region.y2 - job.region.y1
+def _note_sizes(jobs: Sequence[Job], estimator: PoseEstimator, reporter: Reporter) -> None:
+    """Say what has another size than the images of the training, a line for each size."""
     run = estimator.run
     recorded = run.provenance.get(SIZES) if (run.path / PROVENANCE).is_file() else None
-    if line := describe_other_size(width, height, recorded):
-        reporter.note(f"note: {job.name}: {line}")
+    names: dict[str, list[str]] = {}
+    for job in jobs:
+        # Of images that differ in size the first stands for all.
+        _, (width, height) = next(iter(job.source.sizes()), ("", (0, 0)))
+        if job.region is not None:
+            width, height = job.region.x2 - job.region.x1, job.region.y2 - job.region.y1
+        if line := describe_other_size(width, height, recorded):
+            names.setdefault(line, []).append(job.name)
+    for line, which in names.items():
+        reporter.note(f"note: {listed(which, ', ', 3)}: {line}")
 
 
 def _report_frames(job: Job, reporter: Reporter) -> Callable[[int], None]:

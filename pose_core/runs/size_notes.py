@@ -45,6 +45,6 @@ def describe_other_size(width: int, height: int, recorded: object) -> str | None
         return None
     w, h = known[0]
     return (
-        f"has {width} x {height} pixels, and the model was trained on images of {w} x {h}; if its animals appear "
+        f"{width} x {height} pixels, and the model was trained on images of {w} x {h}; if its animals appear "
         f"larger or smaller than there, {setting('model.preprocess.scale=FACTOR')} shows them as in training"
     )
