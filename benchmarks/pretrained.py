@@ -64,7 +64,9 @@ def measure(
     )
     evaluate(out, device="cpu")
     metrics = run.metrics()
-    errors = {key: round(metrics["test"][key], 2) for key in ("median_error", "mean_error")}
+    # After a few seconds of training a network may find nothing, and an error of nothing is null.
+    found = {key: metrics["test"][key] for key in ("median_error", "mean_error")}
+    errors = {key: None if error is None else round(error, 2) for key, error in found.items()}
     return {key: metrics["training"][key] for key in ("epochs", "steps")} | errors
 
 
