@@ -14,7 +14,7 @@ from pose_core.data.positions import check_positions
 from pose_core.data.projects import read_project
 from pose_core.data.split import make_split
 from pose_core.errors import DataError
-from pose_core.specs.run import SplitSpec
+from pose_core.specs.data import SplitSpec
 from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 
 WIDTH, HEIGHT = 96, 64

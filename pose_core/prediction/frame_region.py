@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from pose_core.errors import ConfigError, argument
 from pose_core.pipeline.sources import FrameSource
-from pose_core.specs.run import DataSpec
+from pose_core.specs.data import DataSpec
 from pose_core.structures import Region
 
 NONE = "none"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pose_core.errors import argument, command
-from pose_core.specs.run import DataSpec
+from pose_core.specs.data import DataSpec
 
 _LISTED = 3
 

@@ -33,6 +33,7 @@ from pose_core.specs.components import (
     TargetGeneratorConfig,
     WriterConfig,
 )
+from pose_core.specs.data import DataSpec, SplitSpec
 from pose_core.specs.decided import Preprocess
 from pose_core.specs.features import Feature, choose_feature
 from pose_core.specs.fields import STAGES, FeatureIndex, FrozenNorms, GridOffset, OutFeatures, Pretrained
@@ -42,17 +43,14 @@ from pose_core.specs.named_component import NamedComponent
 from pose_core.specs.parse_component import parse_component
 from pose_core.specs.run import (
     AnyRunSpec,
-    DataSpec,
     DetectorRunSpec,
     DetectorSpec,
-    EvaluationSpec,
-    InferenceSpec,
     PoseNetworkSpec,
     RunBase,
     RunSpec,
-    SplitSpec,
 )
 from pose_core.specs.train import AugmentationSpec, CropSpec, OptimizerSpec, ScheduleSpec, TrainSpec
+from pose_core.specs.use import EvaluationSpec, InferenceSpec
 from pose_core.specs.yaml_file import parse_yaml
 
 __all__ = [

@@ -7,17 +7,13 @@ numbers.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     Discriminator,
     Field,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
     Tag,
     ValidationError,
-    field_validator,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -28,90 +24,13 @@ from pose_core.definitions import Content
 from pose_core.errors import ConfigError, setting
 from pose_core.hooks import MethodSpec, SupplierSpec
 from pose_core.specs.base import Spec
-from pose_core.specs.components import AnyDetector, AnyReader, AnyStage
+from pose_core.specs.components import AnyDetector
+from pose_core.specs.data import DataSpec
 from pose_core.specs.decided import make_auto_error
 from pose_core.specs.model import ModelSpec
-from pose_core.specs.train import AugmentationSpec, CropSpec, Probability, TrainSpec
-from pose_core.structures import Region, Skeleton
-
-
-class SplitSpec(Spec):
-    """The split of the images: training, choice of the best weights, final test."""
-
-    test: float = Field(
-        0.2, ge=0, lt=1, description="Fraction of the images for the test, touched by evaluation only."
-    )
-    validation: float = Field(
-        0.1, ge=0, lt=1, description="Fraction of the images that choose the best weights."
-    )
-    seed: int | None = Field(None, ge=0, description="Seed of the split; the training seed by default.")
-    file: str | None = Field(
-        None,
-        description="YAML file with lists 'train', 'validation' and 'test' of image names, instead of "
-        "fractions.",
-    )
-    name: str | None = Field(
-        "auto",
-        min_length=1,
-        description="Split that the project brings with it, by its name or the end of it; auto: the newest of "
-        "the project, where it has one and neither 'test' nor 'file' says otherwise; null: by fractions.",
-    )
-
-    @model_validator(mode="after")
-    def _something_is_left(self) -> SplitSpec:
-        if self.test + self.validation >= 1:
-            raise PydanticCustomError("split", "test and validation leave nothing to train on")
-        if self.file is not None and self.name not in (None, "auto"):
-            raise PydanticCustomError("split", "file and name are two splits; set one of them to null")
-        return self
-
-
-class DataSpec(Spec):
-    """The labelled project and its reader."""
-
-    source: str = Field(description="The labelled project: a folder or a file.")
-    reader: AnyReader | None = Field(
-        None, description="What reads it; found by looking at the source by default."
-    )
-    keypoints: tuple[str, ...] | None = Field(
-        None,
-        min_length=1,
-        description="Names of the keypoints that are learned and measured, unique ones included; null: all of the "
-        "project.",
-    )
-    split: SplitSpec = Field(default_factory=SplitSpec)
-    test_source: str | None = Field(
-        None,
-        description="Another labelled project, whose images are the test images; null: they are among those "
-        "of the source.",
-    )
-    bit_depth: Annotated[int, Field(ge=9, le=16)] | Literal["auto"] | None = Field(
-        "auto",
-        description="Bits that samples of 16-bit images and videos use where the files do not say: 12 for "
-        "values up to 4095; auto: decided by the largest value of all labelled images; null: all 16.",
-    )
-
-    crop: Region | None = Field(
-        None,
-        description="x1, x2, y1, y2 in whole pixels: the part of each video's frames that the project looks "
-        "at, which prediction then looks at; null: whole frames.",
-    )
-    video_crops: dict[str, Region] = Field(
-        default_factory=dict, description="The same for single videos, by the names of their files."
-    )
-
-    @field_validator("crop", "video_crops")
-    @classmethod
-    def _crops_hold_pixels(cls, value: Any) -> Any:
-        for crop in value.values() if isinstance(value, dict) else [value]:
-            if crop is not None and not (0 <= crop.x1 < crop.x2 and 0 <= crop.y1 < crop.y2):
-                raise PydanticCustomError("crop", "must be x1, x2, y1, y2 from 0, with x1 < x2 and y1 < y2")
-        return value
-
-    def decided_bit_depth(self) -> int | None:
-        """The depth that images are read with; None: all 16 bits."""
-        # A run that was not trained on images here (an imported one) never decided.
-        return None if self.bit_depth == "auto" else self.bit_depth
+from pose_core.specs.train import AugmentationSpec, CropSpec, TrainSpec
+from pose_core.specs.use import EvaluationSpec, InferenceSpec
+from pose_core.structures import Skeleton
 
 
 class DetectorAugmentationSpec(AugmentationSpec):
@@ -130,66 +49,6 @@ class DetectorAugmentationSpec(AugmentationSpec):
     crop: CropSpec = Field(
         CropSpec(size=None), description="Windows around animals; size: null shows whole frames."
     )
-
-
-class InferenceSpec(Spec):
-    """Settings of the prediction."""
-
-    batch_size: int = Field(8, ge=1, description="Frames a batch.")
-    threshold: Probability | dict[str, Probability] = Field(
-        0.0,
-        description="Keypoints with a lower score are reported as missing; one number, or by keypoint name (0 for "
-        "those that are not named).",
-    )
-    identity_threshold: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="An animal stays without a name when the best one left for it is less probable; null: half "
-        "of what a guess would be right (0.125 with four individuals).",
-    )
-    # A word and not null, for null is an answer of its own: any number.
-    max_animals: PositiveInt | Literal["project"] | None = Field(
-        "project",
-        description="At most so many animals a frame, of boxes those with the highest scores; project: as "
-        "many as the "
-        "project has individuals; null: no limit.",
-    )
-    crops: int = Field(
-        32, ge=1, description="Top-down: crops the pose network gets at once, from several frames."
-    )
-    follow: bool = Field(
-        False,
-        description="Start from the poses of the last frame. Of one animal: look at a crop around it, and at "
-        "the whole "
-        "frame (or the detector's box) when it is lost. Methods of plugins say what it means for them.",
-    )
-    follow_threshold: float = Field(
-        0.3, ge=0, le=1, description="follow: an animal is lost below this mean score of its keypoints."
-    )
-    stages: dict[str, AnyStage] = Field(
-        default_factory=dict,
-        description="Settings of the stages that the method predicts with, by the names that the method "
-        "gives them.",
-    )
-
-
-class EvaluationSpec(Spec):
-    """Settings of the evaluation."""
-
-    sigmas: NonNegativeFloat | dict[str, NonNegativeFloat] = Field(
-        0.1, description="OKS sigma of every keypoint, or by keypoint name (COCO's definition: k = 2 sigma)."
-    )
-    keypoints: tuple[str, ...] | None = Field(
-        None, min_length=1, description="Names of the keypoints that are measured; null: all."
-    )
-    pck: tuple[PositiveFloat, ...] = Field(
-        (0.05, 0.1, 0.2), description="PCK thresholds as fractions of the longer side of the animal's box."
-    )
-    threshold: float = Field(
-        0.6, ge=0, le=1, description="Smallest score in the metrics of confident keypoints only."
-    )
-    bootstrap: int = Field(1000, ge=0, description="Resamplings for the 95 % intervals; 0: none.")
 
 
 class NetworkSpec(Spec):

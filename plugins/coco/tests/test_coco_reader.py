@@ -17,7 +17,7 @@ from pose_core.catalog import get_catalog
 from pose_core.data.projects import read_project
 from pose_core.data.split import make_split
 from pose_core.errors import DataError
-from pose_core.specs.run import SplitSpec
+from pose_core.specs.data import SplitSpec
 from pose_core.structures import ImageFile, LabelledDataset
 
 NAMES = ["nose", "left_ear", "right_ear"]

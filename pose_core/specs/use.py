@@ -1,0 +1,71 @@
+"""What a configuration says of the use of a trained model: prediction and evaluation."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from pose_core.specs.base import Spec
+from pose_core.specs.components import AnyStage
+from pose_core.specs.train import Probability
+
+
+class InferenceSpec(Spec):
+    """Settings of the prediction."""
+
+    batch_size: int = Field(8, ge=1, description="Frames a batch.")
+    threshold: Probability | dict[str, Probability] = Field(
+        0.0,
+        description="Keypoints with a lower score are reported as missing; one number, or by keypoint name (0 for "
+        "those that are not named).",
+    )
+    identity_threshold: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="An animal stays without a name when the best one left for it is less probable; null: half "
+        "of what a guess would be right (0.125 with four individuals).",
+    )
+    # A word and not null, for null is an answer of its own: any number.
+    max_animals: PositiveInt | Literal["project"] | None = Field(
+        "project",
+        description="At most so many animals a frame, of boxes those with the highest scores; project: as "
+        "many as the "
+        "project has individuals; null: no limit.",
+    )
+    crops: int = Field(
+        32, ge=1, description="Top-down: crops the pose network gets at once, from several frames."
+    )
+    follow: bool = Field(
+        False,
+        description="Start from the poses of the last frame. Of one animal: look at a crop around it, and at "
+        "the whole "
+        "frame (or the detector's box) when it is lost. Methods of plugins say what it means for them.",
+    )
+    follow_threshold: float = Field(
+        0.3, ge=0, le=1, description="follow: an animal is lost below this mean score of its keypoints."
+    )
+    stages: dict[str, AnyStage] = Field(
+        default_factory=dict,
+        description="Settings of the stages that the method predicts with, by the names that the method "
+        "gives them.",
+    )
+
+
+class EvaluationSpec(Spec):
+    """Settings of the evaluation."""
+
+    sigmas: NonNegativeFloat | dict[str, NonNegativeFloat] = Field(
+        0.1, description="OKS sigma of every keypoint, or by keypoint name (COCO's definition: k = 2 sigma)."
+    )
+    keypoints: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Names of the keypoints that are measured; null: all."
+    )
+    pck: tuple[PositiveFloat, ...] = Field(
+        (0.05, 0.1, 0.2), description="PCK thresholds as fractions of the longer side of the animal's box."
+    )
+    threshold: float = Field(
+        0.6, ge=0, le=1, description="Smallest score in the metrics of confident keypoints only."
+    )
+    bootstrap: int = Field(1000, ge=0, description="Resamplings for the 95 % intervals; 0: none.")
