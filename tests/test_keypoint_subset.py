@@ -87,6 +87,12 @@ def test_metrics_of_some_keypoints_are_those_of_the_whole(blob_project: Path, tm
     assert (row.labelled, row.missing) == (of["green"].labelled, of["green"].missing)
     assert "of green only" in part.notes
     assert part.counts.keypoints == whole.counts.keypoints / 2
+    sigmas = {"red": 0.1, "green": 0.2}
+    pose_core.evaluate(run, settings={"evaluation.keypoints": ["green"], "evaluation.sigmas": sigmas})
+    with pytest.raises(pose_core.PoseError, match="blue"):
+        pose_core.evaluate(
+            run, settings={"evaluation.keypoints": ["green"], "evaluation.sigmas": {**sigmas, "blue": 0.1}}
+        )
     with pytest.raises(pose_core.PoseError, match=r"evaluation\.keypoints: there is no keypoint 'blue'"):
         pose_core.evaluate(run, settings={"evaluation.keypoints": ["blue"]})
 

@@ -254,7 +254,9 @@ def report(
             for image, frame in pairs
         ]
         if isinstance(spec.sigmas, Mapping):
-            kept = {name: sigma for name, sigma in spec.sigmas.items() if name in skeleton.keypoints}
+            # Only those that were left out: a name that no keypoint has is still refused.
+            left_out = set(whole.keypoints) - set(skeleton.keypoints)
+            kept = {name: sigma for name, sigma in spec.sigmas.items() if name not in left_out}
             spec = spec.model_copy(update={"sigmas": kept})
     unique = run.spec.model.predicts_unique()
     measured = measure(pairs, skeleton, spec, split=split, seed=run.spec.train.seed, unique=unique)

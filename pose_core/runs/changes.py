@@ -73,11 +73,8 @@ def check_fixed(folder: Path, spec: RunBase, fixed: Mapping[str, Any]) -> None:
         RunError: keys differ; the message names them and what they were.
     """
     now = list_fixed(spec)
-    differing = [
-        key for key in {**fixed, **now} if key not in fixed or key not in now or fixed[key] != now[key]
-    ]
-    # A newer version of a plugin may have settings that the run does not know, with defaults that change nothing.
-    differing = [key for key in differing if key in fixed]
+    # Keys that the record lacks are of a newer version, with defaults that change nothing.
+    differing = [key for key, value in fixed.items() if key not in now or now[key] != value]
     if not differing:
         return
     key = differing[0]
