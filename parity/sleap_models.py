@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shlex
 import subprocess
 import sys
@@ -45,7 +46,7 @@ class Row:
         theirs, ours: parameters; a first kernel of one channel has three here.
         raw: largest difference of an output, as a fraction of its largest value.
         pixels: largest distance of a keypoint.
-        keypoints: how many were compared; 0 of models of crops, which SLEAP-NN cuts at whole pixels.
+        keypoints: how many were compared; those of crops are around centres whose crops begin at whole pixels.
         bound: for pixels.
         problem: why it could not be compared.
     """
@@ -70,7 +71,7 @@ def compare(folder: Path, out: Path, image: Tensor) -> Row:
     answer: dict[str, Any] = json.loads((folder / "answer.json").read_text())
     name = answer["name"]
     try:
-        made = import_model("sleap", folder, out)
+        made = import_model({"type": "sleap", "as_trained": True}, folder, out)
     except PoseError as error:
         return Row(name, problem=str(error))
     model = made.run.of(RunSpec).load_model()
@@ -89,7 +90,8 @@ def compare(folder: Path, out: Path, image: Tensor) -> Row:
     pixels, keypoints = 0.0, 0
     # SLEAP-NN's predictor rounds gray to whole numbers, which noise does not bear.
     if "instances" in answer and answer["channels"] == 3:
-        pixels, keypoints = compare_keypoints(model, out, image, answer, wanted[0])
+        compared = compare_crops if model.view == "animal" else compare_keypoints
+        pixels, keypoints = compared(model, out, image, answer, wanted[0])
     bound = PIXELS if made.run.of(RunSpec).spec.model.preprocess.scale == 1 else PIXELS_SCALED
     return Row(name, answer["parameters"], made.parameters, raw, pixels, keypoints, bound)
 
@@ -116,17 +118,59 @@ def compare_keypoints(
         (frame,) = load(run).predict([shown])
         ours = frame.instances.keypoints
     theirs = np.array([each["points"] for each in answer["instances"]], np.float64)
-    highest = maps.flatten(2)[0].sort(dim=-1, descending=True).values
+    certain = find_certain(maps)[0]
     largest, count = 0.0, 0
     for k in range(ours.shape[1]):
-        # Of two cells that are equally high but for rounding, either is the highest.
-        if not several and float(highest[k, 0] - highest[k, 1]) < TIE:
+        if not several and not certain[k]:
             continue
         found, wanted = (points[np.isfinite(points[:, k]).all(-1), k] for points in (ours, theirs))
         if len(wanted):
             distances = np.linalg.norm(wanted[:, None] - found[None], axis=-1).min(1, initial=np.inf)
             largest, count = max(largest, float(distances.max())), count + len(wanted)
     return largest, count
+
+
+def compare_crops(
+    model: PoseModel, run: Path, image: Tensor, answer: dict[str, Any], maps: Tensor
+) -> tuple[float, int]:
+    """Predict crops around the centres that SLEAP-NN was given, and compare each animal's keypoints.
+
+    The run is imported with ``as_trained``, so keypoints are not moved to where the labels of the training lay.
+
+    Returns:
+        the largest distance in pixels, and how many keypoints were compared.
+    """
+    boxes = run.parent / f"{run.name}_boxes.csv"
+    centres = answer["centres"]
+    rows = [f"0,{x - 9},{y - 9},{x + 9},{y + 9}" for x, y in centres]
+    boxes.write_text("\n".join(["frame,x1,y1,x2,y2", *rows]) + "\n", encoding="utf-8")
+    shown = image[0].permute(1, 2, 0).contiguous().numpy()
+    (frame,) = load(run, boxes=boxes, threshold=0.0).predict([shown])
+    ours = frame.instances.keypoints
+    theirs = np.array([each["points"] for each in answer["instances"]], np.float64)
+    if len(ours) != len(centres) or len(theirs) != len(centres):
+        return math.inf, 0
+    # Both leave the animals in the order of the centres.
+    side = model.spec.preprocess.size[0]
+    corners = [(round(x - side / 2 + 0.5), round(y - side / 2 + 0.5)) for x, y in centres]
+    crops = torch.cat([image[..., y : y + side, x : x + side] for x, y in corners])
+    with torch.no_grad():
+        certain = find_certain(next(iter(run_heads(model, model.normalise(crops)).values()))).numpy()
+    distances = np.linalg.norm(theirs - ours, axis=-1)[certain & np.isfinite(theirs).all(-1)]
+    return float(distances.max(initial=0.0)), len(distances)
+
+
+def find_certain(maps: Tensor) -> Tensor:
+    """Whether one cell is the highest: of two that are equally high but for rounding, either may be taken.
+
+    Args:
+        maps: (B, K, h, w).
+
+    Returns:
+        (B, K) bool.
+    """
+    highest = maps.flatten(2).topk(2).values
+    return highest[..., 0] - highest[..., 1] >= TIE
 
 
 def find_candidates(model: PoseModel, image: Tensor) -> Any:

@@ -16,6 +16,8 @@ NODES = ["nose", "ear_l", "ear_r", "tail"]
 EDGES = [["nose", "tail"], ["nose", "ear_l"], ["nose", "ear_r"]]
 CLASSES = ["Ada", "Bea", "Cleo"]
 CROP = 64
+CENTRES = ((31.5, 31.5), (47.5, 31.5), (80.5, 31.5))
+"""Of crops, x and y; those of CROP pixels around them begin at whole pixels and lie in the image."""
 THRESHOLD = 0.2
 SKELETON = {
     "name": "mouse",

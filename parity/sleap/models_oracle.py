@@ -15,12 +15,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import imageio.v3 as iio
 import lightning
 import numpy as np
 import sleap_io as sio
 import torch
 from cases import Case, image, our_name, summarize
-from models import EDGES, MODELS, NODES, THRESHOLD, make_weight
+from models import CENTRES, EDGES, MODELS, NODES, THRESHOLD, make_weight
 from omegaconf import OmegaConf
 from sleap_nn.config.training_job_config import verify_training_cfg
 from sleap_nn.inference.predictor import Predictor
@@ -35,9 +36,9 @@ def main() -> None:
         folder = out / f"model{number:02}"
         folder.mkdir(parents=True, exist_ok=True)
         answer = make(name, given, folder)
-        # Of crops that are cut at whole pixels nothing could be compared but the outputs.
-        if next(iter(given["model_config"]["head_configs"])) not in CROPS:
-            answer["instances"] = predict(folder)
+        crops = next(iter(given["model_config"]["head_configs"])) in CROPS
+        answer["instances"] = predict_crops(folder) if crops else predict(folder)
+        answer["centres"] = CENTRES
         (folder / "answer.json").write_text(json.dumps(answer))
         print(f"{folder}: {name}", flush=True)
         noted[name] = {key: answer[key] for key in ("parameters", "shapes", "summaries")}
@@ -53,9 +54,38 @@ def predict(folder: Path) -> list[dict[str, Any]]:
     """Predict the image with SLEAP-NN's own predictor."""
     shown = (image() * 255).round().to(torch.uint8)[0].permute(1, 2, 0).numpy()[None]
     predictor = Predictor.from_model_paths([str(folder)], peak_threshold=THRESHOLD)
-    # The list becomes one of nodes.
-    skeleton = sio.Skeleton(nodes=list(NODES), edges=[tuple(edge) for edge in EDGES])
-    labels = predictor.predict(shown, skeleton=skeleton)
+    return describe(predictor.predict(shown, skeleton=make_skeleton()))
+
+
+def predict_crops(folder: Path) -> list[dict[str, Any]]:
+    """Predict crops of the image around given centres with SLEAP-NN's own predictor.
+
+    Its crops begin at whole pixels, and so do those around these centres.
+    """
+    file = folder / "image.png"
+    shown = (image() * 255).round().to(torch.uint8)[0].permute(1, 2, 0).numpy()
+    iio.imwrite(file, shown)
+    skeleton = make_skeleton()
+    video = sio.Video.from_filename([str(file)])
+    instances = []
+    for centre in CENTRES:
+        points = np.full((len(NODES), 2), np.nan)
+        # The first node is the anchor.
+        points[0] = centre
+        instances.append(sio.Instance.from_numpy(points, skeleton=skeleton))
+    labelled = sio.LabeledFrame(video=video, frame_idx=0, instances=instances)
+    labels = sio.Labels([labelled], videos=[video], skeletons=[skeleton])
+    predictor = Predictor.from_model_paths([str(folder)], peak_threshold=THRESHOLD)
+    return describe(predictor.predict(labels))
+
+
+def make_skeleton() -> sio.Skeleton:
+    """The skeleton; its list becomes one of nodes."""
+    return sio.Skeleton(nodes=list(NODES), edges=[tuple(edge) for edge in EDGES])
+
+
+def describe(labels: sio.Labels) -> list[dict[str, Any]]:
+    """What was predicted, for the file."""
     return [
         {
             "points": np.asarray(instance.numpy(), float).tolist(),
