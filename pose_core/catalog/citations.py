@@ -7,14 +7,12 @@ The file is read when the entries are asked for (``pose cite``, ``pose check``),
 from __future__ import annotations
 
 import difflib
-import importlib.util
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from pose_core.errors import PluginError
-from pose_core.plugins import PluginRecord
+from pose_core.plugins import PluginRecord, find_beside
 
 FILE = "citations.bib"
 # No library of BibTeX: entries are printed as they were written, so only their keys and ends are needed.
@@ -71,8 +69,8 @@ def read_bibliography(plugin: PluginRecord) -> dict[str, str]:
     Raises:
         PluginError: it is no BibTeX, or has a key twice.
     """
-    path = _find_path(plugin)
-    if path is None or not path.is_file():
+    path = find_beside(plugin, FILE)
+    if path is None:
         return {}
     where = f"{FILE} of plugin {plugin.name}"
     found: dict[str, str] = {}
@@ -113,11 +111,3 @@ def split_entries(text: str) -> Iterator[tuple[str, str]]:
                 break
         else:
             raise ValueError(f"does not close the braces of {head[2]}")
-
-
-def _find_path(plugin: PluginRecord) -> Path | None:
-    try:
-        spec = importlib.util.find_spec(plugin.target.partition(":")[0])
-    except (ImportError, ValueError):
-        return None
-    return Path(spec.origin).with_name(FILE) if spec is not None and spec.origin else None

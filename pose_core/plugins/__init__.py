@@ -11,6 +11,7 @@ from pose_core.plugins.discovery import (
     discover,
     load_all,
 )
+from pose_core.plugins.files import find_beside
 
 __all__ = [
     "ACTIVE",
@@ -21,6 +22,7 @@ __all__ = [
     "PluginRecord",
     "describe_defect",
     "discover",
+    "find_beside",
     "find_place",
     "load_all",
 ]
