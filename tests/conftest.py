@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import warm_process
 from hatchling.builders.wheel import WheelBuilder
 
 from pose_core.formats.project_writing import Example, write_project
@@ -116,13 +117,17 @@ class PoseCommand:
     def __call__(
         self, *arguments: str | Path, env: Mapping[str, str] | None = None, timeout: float = 300
     ) -> subprocess.CompletedProcess[str]:
+        texts = [os.fspath(argument) for argument in arguments]
+        whole = {**os.environ, "COLUMNS": "200", **(env or {})}
+        if warm_process.can_be_warm(texts, env or {}):
+            return warm_process.run(texts, self.folder, whole, timeout)
         return subprocess.run(
-            [sys.executable, "-m", "pose_core", *map(str, arguments)],
+            [sys.executable, "-m", "pose_core", *texts],
             capture_output=True,
             text=True,
             timeout=timeout,
             cwd=self.folder,
-            env={**os.environ, "COLUMNS": "200", **(env or {})},
+            env=whole,
             check=False,
         )
 

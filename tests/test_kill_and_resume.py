@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-KILLS = 5
+KILLS = pytest.mark.parametrize("kills", [2, pytest.param(5, marks=pytest.mark.slow)])
 
 
 def digest(path: Path) -> str:
@@ -51,9 +51,12 @@ def kill_at(arguments: Sequence[str | Path], cwd: Path, ready: Callable[[], bool
     return True
 
 
-def test_training(pose: Any, blob_project: Path, tmp_path: Path) -> None:
+@KILLS
+def test_training(pose: Any, blob_project: Path, tmp_path: Path, kills: int) -> None:
     rng = random.Random(0)
-    options = ["--epochs", "150", "--set", "train.validate_every=2", "--resume"]
+    # Two epochs a row; enough that no kill comes after the end.
+    enough = 15 * kills
+    options = ["--epochs", str(2 * enough), "--set", "train.validate_every=2", "--resume"]
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     assert pose.train(blob_project, undisturbed, *options).returncode == 0
     history = killed / "history.csv"
@@ -61,7 +64,7 @@ def test_training(pose: Any, blob_project: Path, tmp_path: Path) -> None:
     def rows() -> int:
         return len(history.read_text().splitlines()) if history.is_file() else 0
 
-    for kill in range(KILLS):
+    for kill in range(kills):
         wanted = rows() + rng.randint(1, 8)
         assert kill_at(
             pose.train_arguments(blob_project, killed, *options),
@@ -69,7 +72,7 @@ def test_training(pose: Any, blob_project: Path, tmp_path: Path) -> None:
             lambda n=wanted: rows() >= n,
             rng.uniform(0, 0.2),
         ), "ended before it could be killed"
-        assert rows() < 75, f"nothing was left to do after kill {kill + 1}"
+        assert rows() < enough, f"nothing was left to do after kill {kill + 1}"
     process = pose.train(blob_project, killed, *options)
     assert process.returncode == 0, process.stderr
     assert digest(killed / "weights.safetensors") == digest(undisturbed / "weights.safetensors")
@@ -97,7 +100,8 @@ def video(tmp_path: Path) -> Path:
     return path
 
 
-def test_prediction(pose: Any, blob_project: Path, video: Path, tmp_path: Path) -> None:
+@KILLS
+def test_prediction(pose: Any, blob_project: Path, video: Path, tmp_path: Path, kills: int) -> None:
     rng = random.Random(0)
     run = tmp_path / "run"
     assert pose.train(blob_project, run, "--epochs", "2").returncode == 0
@@ -109,18 +113,18 @@ def test_prediction(pose: Any, blob_project: Path, video: Path, tmp_path: Path) 
 
     # Where it finished before it was killed (the machine is busy, the rest was short), it starts from nothing
     # again.
-    kills = most = 0
-    for _ in range(6 * KILLS):
+    killed = most = 0
+    for _ in range(6 * kills):
         have = parts()
         at_work = kill_at(arguments, tmp_path, lambda n=have: parts() > n, rng.uniform(0, 0.05))
         if at_work and not list((tmp_path / "killed").glob("*.parquet")):
-            kills += 1
+            killed += 1
             most = max(most, parts())
         else:
             shutil.rmtree(tmp_path / "killed")
-        if kills >= KILLS and most > 1:
+        if killed >= kills and most > 1:
             break
-    assert kills >= KILLS, f"only {kills} attempts could be killed at work"
+    assert killed >= kills, f"only {killed} attempts could be killed at work"
     assert most > 1, "no attempt went on from another one's parts"
     process = pose(*arguments)
     assert process.returncode == 0, process.stderr
