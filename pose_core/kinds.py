@@ -91,6 +91,13 @@ _ROWS = (
         keys=("inference.stages",),
     ),
     Kind(
+        "schedule",
+        "progress of a training -> learning rate",
+        config=f"{_SPECS}:ScheduleConfig",
+        interface=f"{_INTERFACES}.schedule:Schedule",
+        checks=(f"{_CHECKS}.schedules",),
+    ),
+    Kind(
         "reader",
         "labelled project on disk -> labelled dataset",
         config=f"{_SPECS}:ReaderConfig",

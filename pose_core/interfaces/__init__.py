@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pose_core.interfaces.neck import Neck
     from pose_core.interfaces.prediction_files import open_predictions
     from pose_core.interfaces.reader import Reader
+    from pose_core.interfaces.schedule import Schedule, ScheduleContext
     from pose_core.interfaces.similarity import compare_poses, find_duplicates
     from pose_core.interfaces.stage import (
         BoxNetwork,
@@ -94,6 +95,8 @@ _HOME = {
     "Predictor": "pose_core.interfaces.codec",
     "Reader": "pose_core.interfaces.reader",
     "RemoteFile": "pose_core.interfaces.hub",
+    "Schedule": "pose_core.interfaces.schedule",
+    "ScheduleContext": "pose_core.interfaces.schedule",
     "Stage": "pose_core.interfaces.stage",
     "StageContext": "pose_core.interfaces.stage",
     "StageResult": "pose_core.interfaces.stage",
@@ -154,6 +157,8 @@ __all__ = [
     "Predictor",
     "Reader",
     "RemoteFile",
+    "Schedule",
+    "ScheduleContext",
     "Stage",
     "StageContext",
     "StageResult",

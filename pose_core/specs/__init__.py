@@ -49,7 +49,8 @@ from pose_core.specs.run import (
     RunBase,
     RunSpec,
 )
-from pose_core.specs.train import AugmentationSpec, CropSpec, OptimizerSpec, ScheduleSpec, TrainSpec
+from pose_core.specs.train import AugmentationSpec, CropSpec, OptimizerSpec, TrainSpec
+from pose_core.specs.training_components import AnySchedule, ScheduleConfig
 from pose_core.specs.use import EvaluationSpec, InferenceSpec
 from pose_core.specs.yaml_file import parse_yaml
 
@@ -66,6 +67,7 @@ __all__ = [
     "AnyPredictor",
     "AnyReader",
     "AnyRunSpec",
+    "AnySchedule",
     "AnyStage",
     "AnyTargetGenerator",
     "AnyWriter",
@@ -103,7 +105,7 @@ __all__ = [
     "ReaderConfig",
     "RunBase",
     "RunSpec",
-    "ScheduleSpec",
+    "ScheduleConfig",
     "Spec",
     "SplitSpec",
     "StageConfig",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, cast
 
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
 from pydantic_core import PydanticCustomError
 
+from pose_core.catalog.merge import merge
+from pose_core.definitions import Content
 from pose_core.specs.base import Spec
 from pose_core.specs.decided import make_auto_error
 from pose_core.specs.model import Size
+from pose_core.specs.training_components import AnySchedule, ScheduleConfig
 
 
 def parse_duration(value: object) -> object:
@@ -166,16 +169,6 @@ class OptimizerSpec(Spec):
     )
 
 
-class ScheduleSpec(Spec):
-    """Learning rate over the course of training (of the epochs, or of max_time where that ends earlier)."""
-
-    name: Literal["cosine", "constant"] = Field("cosine", description="How it goes on after the warm-up.")
-    warmup: float = Field(
-        0.03, ge=0, lt=1, description="Fraction of training with linearly rising learning rate."
-    )
-    final: float = Field(0.01, ge=0, le=1, description="Last learning rate as a fraction of the highest.")
-
-
 class PicturesSpec(Spec):
     """Pictures of what the network sees, learns and puts out, drawn while it is trained."""
 
@@ -183,6 +176,10 @@ class PicturesSpec(Spec):
         None, description="Validations between pictures in the folder pictures of the run; null: none."
     )
     images: int = Field(4, ge=1, le=50, description="Images in a picture.")
+
+
+SCHEDULE: Content = {"type": "core/cosine"}
+"""The schedule of a training that says none."""
 
 
 class TrainSpec(Spec):
@@ -207,7 +204,11 @@ class TrainSpec(Spec):
     # Not None: a run must be repeatable even by a user who does not think of it.
     seed: int = Field(0, ge=0, description="Of initial weights, split, order and augmentation.")
     optimizer: OptimizerSpec = Field(default_factory=OptimizerSpec)
-    schedule: ScheduleSpec = Field(default_factory=ScheduleSpec)
+    schedule: AnySchedule = Field(
+        cast(ScheduleConfig, SCHEDULE),
+        description="Learning rate over the course of training (of the epochs, or of max_time where that ends "
+        "earlier).",
+    )
     gradient_clip: float | None = Field(
         1.0, gt=0, description="Largest norm of the gradient; null: no limit."
     )
@@ -257,6 +258,14 @@ class TrainSpec(Spec):
         description="Parts that are not trained, by the beginning of their names: {backbone: 10} for the "
         "first 10 epochs, {backbone: true} for good. Their batch norms keep their statistics meanwhile.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _completed(cls, value: object) -> object:
+        """``schedule: {warmup: 0.1}`` need not repeat the type."""
+        if not isinstance(value, dict) or not isinstance(value.get("schedule"), dict):
+            return value
+        return {**value, "schedule": merge(SCHEDULE, value["schedule"])}
 
     def decided(self) -> DecidedTrainSpec:
         """The same, with steps and learning rate decided.

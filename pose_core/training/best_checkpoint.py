@@ -80,6 +80,9 @@ class BestCheckpoint(lightning.Callback):
         error = self.validate(trainer, pl_module)
         # Without validation images the training loss has to choose the weights.
         metric = error if error is not None else losses["loss"]
+        # Each process has a training loss of its own, and all must agree on rates, weights and the end.
+        metric = float(trainer.strategy.broadcast(metric))
+        self.schedule.schedule.observe(metric)
         better = metric < self.best
         self.latest = {"loss": losses["loss"], **({"error": error} if error is not None else {})}
         self.without_improvement = 0 if better else self.without_improvement + 1

@@ -112,6 +112,8 @@ def train_network(
     samples = task.samples(prepared.split.train, augment=True)
     train = spec.train.decided()
     schedule = ScheduleCallback(train, train.count_steps(len(samples)) * train.epochs)
+    for line in schedule.schedule.notes():
+        reporter.note(line)
     rows = prepared.split.validation
     shared = rows[rank() :: train.devices]
     validation = PlainBatches(task.samples(shared, augment=False), train.batch_size) if rows else None

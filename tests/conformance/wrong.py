@@ -12,6 +12,7 @@ INPUT, DETECTOR, READER, WRITER = (
     "reader/toyreader",
     "writer/toywriter",
 )
+SCHEDULE = "schedule/toyschedule"
 MODEL = "model/single_animal/toykit_model"
 
 
@@ -346,6 +347,17 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         INPUT,
         "moved pose",
         [("around.py", "keypoints[:, 0].nan", "(keypoints[:, 0] * 0).nan")],
+    ),
+    "schedule_gives_rates": (SCHEDULE, "is -", [("schedule.py", "progress / 2", "progress * 2")]),
+    "schedule_depends_on_progress_only": (
+        SCHEDULE,
+        "a second time",
+        [("schedule.py", "        return self", "        self.seen += 1\n        return self")],
+    ),
+    "schedule_resumes": (
+        SCHEDULE,
+        "resumed",
+        [("schedule.py", 'self.seen = state["seen"]', "pass")],
     ),
     "model_builds": (
         MODEL,

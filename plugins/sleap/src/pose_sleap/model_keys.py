@@ -260,7 +260,12 @@ SECTIONS: Mapping[str, tuple[Key, ...]] = {
         ),
         Key("min_train_steps_per_epoch", 200, "count", "", why="an epoch is a pass over the images"),
         Key("train_steps_per_epoch", None, "count", "", why="an epoch is a pass over the images"),
-        Key("lr_scheduler", None, "any", "`train.schedule: cosine`; steps and plateaus have no counterpart"),
+        Key(
+            "lr_scheduler",
+            None,
+            "any",
+            "`train.schedule: cosine` or `linear`; steps and plateaus are constant",
+        ),
         Key("online_hard_keypoint_mining", None, "any", "", why="there is no such loss here"),
     ),
     "trainer_config.optimizer": (

@@ -18,6 +18,7 @@ from pose_core.specs import (
     NeckConfig,
     PredictorConfig,
     ReaderConfig,
+    ScheduleConfig,
     TargetGeneratorConfig,
     WriterConfig,
     choose_feature,
@@ -76,6 +77,10 @@ class ToyInputConfig(InputConfig):
 
 
 class ToyDetectorConfig(DetectorConfig):
+    pass
+
+
+class ToyScheduleConfig(ScheduleConfig):
     pass
 
 

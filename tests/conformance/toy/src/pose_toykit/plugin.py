@@ -22,6 +22,7 @@ PARTS = (
     ("loss", "toyloss", "ToyLoss", "head"),
     ("input", "toyinput", "ToyInput", "around"),
     ("detector", "toydetector", "ToyDetector", "around"),
+    ("schedule", "toyschedule", "ToySchedule", "schedule"),
     ("reader", "toyreader", "ToyReader", "formats"),
     ("writer", "toywriter", "ToyWriter", "formats"),
     ("importer", "toyimporter", "ToyImporter", "formats"),
