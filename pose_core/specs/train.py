@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar, Literal, cast
+from typing import Annotated, Literal, cast
 
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
 from pydantic_core import PydanticCustomError
@@ -13,6 +13,7 @@ from pose_core.definitions import Content
 from pose_core.specs.base import Spec
 from pose_core.specs.decided import make_auto_error
 from pose_core.specs.model import Size
+from pose_core.specs.optimizer import DecidedOptimizerSpec, OptimizerSpec
 from pose_core.specs.training_components import AnySchedule, ScheduleConfig
 
 
@@ -30,9 +31,6 @@ def parse_duration(value: object) -> object:
 
 # Not a timedelta: pydantic reads those as ISO 8601 (PT10M), which users do not type.
 Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
-
-Rate = Annotated[float, Field(gt=0)]
-"""A learning rate."""
 
 
 def count_steps(samples: int, batch_size: int, devices: int, accumulate: int) -> int:
@@ -136,37 +134,6 @@ class DecidedAugmentationSpec(AugmentationSpec):
     scale: tuple[float, float] = (0.8, 1.25)
     flip: Probability = 0.5
     crop: DecidedCropSpec = Field(default_factory=DecidedCropSpec)
-
-
-class OptimizerSpec(Spec):
-    """Optimiser of all parameters."""
-
-    name: Literal["adamw", "adam", "sgd"] = Field("adamw", description="Which optimiser.")
-    BASE_BATCH: ClassVar[int] = 8
-    """Images a step that ``base_lr`` is for."""
-
-    lr: Rate | Literal["auto"] = Field(
-        "auto",
-        description="Highest learning rate; auto: base_lr, more for larger batches and less for smaller ones "
-        "(by the square root of their size; sgd: in proportion).",
-    )
-    base_lr: Rate = Field(
-        1e-3, description="The learning rate for batches of 8, from which lr: auto goes out."
-    )
-    weight_decay: float = Field(1e-4, ge=0, description="Not applied to biases and normalisation parameters.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="For sgd.")
-    lr_factors: dict[str, Rate] = Field(
-        default_factory=dict,
-        description="Learning rates of parts as fractions of lr, by the beginning of their names: "
-        "{backbone: 0.1}, {heads.keypoints: 2}; the longest that fits counts.",
-    )
-    layer_decay: float | None = Field(
-        None,
-        gt=0,
-        le=1,
-        description="Factor of the learning rate from each stage of the backbone to the one before it, the "
-        "last stage beside what follows it included; null: none. For backbones that give an order of stages.",
-    )
 
 
 class PicturesSpec(Spec):
@@ -281,12 +248,6 @@ class TrainSpec(Spec):
         if self.optimizer.lr == "auto":
             raise make_auto_error("train.optimizer.lr")
         return DecidedTrainSpec.model_validate(self.model_dump())
-
-
-class DecidedOptimizerSpec(OptimizerSpec):
-    """The same with a learning rate that is decided."""
-
-    lr: Rate
 
 
 class DecidedTrainSpec(TrainSpec):
