@@ -98,6 +98,14 @@ _ROWS = (
         checks=(f"{_CHECKS}.schedules",),
     ),
     Kind(
+        "logger",
+        "what a training measures and draws -> where it is watched",
+        config=f"{_SPECS}:LoggerConfig",
+        interface=f"{_INTERFACES}.logger:Logger",
+        checks=(f"{_CHECKS}.loggers",),
+        keys=("loggers",),
+    ),
+    Kind(
         "reader",
         "labelled project on disk -> labelled dataset",
         config=f"{_SPECS}:ReaderConfig",

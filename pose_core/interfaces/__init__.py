@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pose_core.interfaces.importer import Imported, ImportedNetwork, ImportedTraining, Importer
     from pose_core.interfaces.inputs import ExtraInput
     from pose_core.interfaces.keypoints import KeypointAxis
+    from pose_core.interfaces.logger import Logger, LoggerContext
     from pose_core.interfaces.loss import Loss
     from pose_core.interfaces.map_view import MapView
     from pose_core.interfaces.neck import Neck
@@ -83,6 +84,8 @@ _HOME = {
     "Inserts": "pose_core.interfaces.backbone",
     "KeypointAxis": "pose_core.interfaces.keypoints",
     "Labels": "pose_core.interfaces.tensors",
+    "Logger": "pose_core.interfaces.logger",
+    "LoggerContext": "pose_core.interfaces.logger",
     "Loss": "pose_core.interfaces.loss",
     "MapView": "pose_core.interfaces.map_view",
     "Matrix": "pose_core.interfaces.geometry",
@@ -146,6 +149,8 @@ __all__ = [
     "Inserts",
     "KeypointAxis",
     "Labels",
+    "Logger",
+    "LoggerContext",
     "Loss",
     "MapView",
     "Matrix",

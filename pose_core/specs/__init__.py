@@ -51,7 +51,7 @@ from pose_core.specs.run import (
     RunSpec,
 )
 from pose_core.specs.train import AugmentationSpec, CropSpec, TrainSpec
-from pose_core.specs.training_components import AnySchedule, ScheduleConfig
+from pose_core.specs.training_components import AnyLogger, AnySchedule, LoggerConfig, ScheduleConfig
 from pose_core.specs.use import EvaluationSpec, InferenceSpec
 from pose_core.specs.yaml_file import parse_yaml
 
@@ -63,6 +63,7 @@ __all__ = [
     "AnyHead",
     "AnyImporter",
     "AnyInput",
+    "AnyLogger",
     "AnyLoss",
     "AnyNeck",
     "AnyPredictor",
@@ -92,6 +93,7 @@ __all__ = [
     "ImporterConfig",
     "InferenceSpec",
     "InputConfig",
+    "LoggerConfig",
     "LossConfig",
     "ModelSpec",
     "NamedComponent",

@@ -14,7 +14,7 @@ from pose_core.specs.base import Spec
 from pose_core.specs.decided import make_auto_error
 from pose_core.specs.model import Size
 from pose_core.specs.optimizer import DecidedOptimizerSpec, OptimizerSpec
-from pose_core.specs.training_components import AnySchedule, ScheduleConfig
+from pose_core.specs.training_components import AnyLogger, AnySchedule, ScheduleConfig
 
 
 def parse_duration(value: object) -> object:
@@ -203,8 +203,10 @@ class TrainSpec(Spec):
         "auto", description="Processes that load images; auto: none on the CPU."
     )
     cache: float = Field(2.0, ge=0, description="Decoded images kept in memory, GiB a process.")
-    loggers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
-        (), description="Beside history.csv, which is always written."
+    loggers: tuple[AnyLogger, ...] = Field(
+        (),
+        description="Where the training is watched, beside history.csv, which is always written: names of "
+        "loggers, or mappings with their settings.",
     )
     pictures: PicturesSpec = Field(default_factory=PicturesSpec)
     weights: str | None = Field(

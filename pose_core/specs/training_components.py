@@ -22,3 +22,10 @@ class ScheduleConfig(ComponentConfig):
 
 
 AnySchedule = Annotated[SerializeAsAny[ScheduleConfig], NamedComponent("schedule", ScheduleConfig)]
+
+
+class LoggerConfig(ComponentConfig):
+    """Base of the configs of loggers."""
+
+
+AnyLogger = Annotated[SerializeAsAny[LoggerConfig], NamedComponent("logger", LoggerConfig)]

@@ -18,6 +18,7 @@ from pose_core.runs.run_folder import CHECKPOINTS, HISTORY, Run
 from pose_core.specs import RunBase
 from pose_core.specs.train import DecidedTrainSpec
 from pose_core.training.history import History
+from pose_core.training.loggers import Loggers
 from pose_core.training.module import Training
 from pose_core.training.schedule_callback import ScheduleCallback
 from pose_core.training.task import ValidationMetric
@@ -48,12 +49,14 @@ class BestCheckpoint(lightning.Callback):
         metric: ValidationMetric,
         batches: Iterable[Batch] | None,
         schedule: ScheduleCallback,
+        loggers: Loggers | None,
     ) -> None:
         self.run = run
         self.train = train
         self.metric = metric
         self.batches = batches
         self.schedule = schedule
+        self.loggers = loggers
         self.history = History(run.path / HISTORY)
         self.best = math.inf
         self.best_epoch = 0
@@ -104,13 +107,12 @@ class BestCheckpoint(lightning.Callback):
                 self.run.save_weights(
                     pl_module.average.state_dict(), best={"epoch": epoch, chosen_by: metric}
                 )
-            for logger in trainer.loggers:
+            if self.loggers is not None:
                 logged = {f"train/{name}": value for name, value in losses.items()}
                 if error is not None:
                     logged[self.metric.key.replace("_", "/", 1)] = error
-                logger.log_metrics(
-                    {**logged, "learning_rate": self.schedule.learning_rate}, step=trainer.global_step
-                )
+                logged["learning_rate"] = self.schedule.learning_rate
+                self.loggers.log_metrics(logged, trainer.global_step)
         if train.early_stopping is not None and self.without_improvement >= train.early_stopping:
             trainer.should_stop = True
         self._checkpoint(trainer)

@@ -12,6 +12,7 @@ INPUT, DETECTOR, READER, WRITER = (
     "reader/toyreader",
     "writer/toywriter",
 )
+LOGGER = "logger/toylogger"
 SCHEDULE = "schedule/toyschedule"
 MODEL = "model/single_animal/toykit_model"
 
@@ -358,6 +359,19 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         SCHEDULE,
         "resumed",
         [("schedule.py", 'self.seen = state["seen"]', "pass")],
+    ),
+    "logger_takes_a_training": (
+        LOGGER,
+        "FileExistsError",
+        [("logger.py", '.open("a")', '.open("x")')],
+    ),
+    "logger_draws_no_random_numbers": (
+        LOGGER,
+        "random numbers of random",
+        [
+            ("logger.py", "from pose_core", "import random\n\nfrom pose_core"),
+            ("logger.py", "sorted(metrics.items())", "random.random()"),
+        ],
     ),
     "model_builds": (
         MODEL,

@@ -14,6 +14,7 @@ from pose_core.specs import (
     HeadConfig,
     ImporterConfig,
     InputConfig,
+    LoggerConfig,
     LossConfig,
     NeckConfig,
     PredictorConfig,
@@ -81,6 +82,10 @@ class ToyDetectorConfig(DetectorConfig):
 
 
 class ToyScheduleConfig(ScheduleConfig):
+    pass
+
+
+class ToyLoggerConfig(LoggerConfig):
     pass
 
 
