@@ -136,6 +136,17 @@ class DecidedAugmentationSpec(AugmentationSpec):
     crop: DecidedCropSpec = Field(default_factory=DecidedCropSpec)
 
 
+class KeepSpec(Spec):
+    """Snapshots: weights of single epochs, kept beside the best ones."""
+
+    every: PositiveInt | None = Field(
+        None,
+        description="Epochs between snapshots, each at the first validation that is due then, and at the last; null: "
+        "none.",
+    )
+    most: PositiveInt | None = Field(None, description="Snapshots that are kept, the newest; null: all.")
+
+
 class PicturesSpec(Spec):
     """Pictures of what the network sees, learns and puts out, drawn while it is trained."""
 
@@ -209,6 +220,7 @@ class TrainSpec(Spec):
         "loggers, or mappings with their settings.",
     )
     pictures: PicturesSpec = Field(default_factory=PicturesSpec)
+    keep: KeepSpec = Field(default_factory=KeepSpec)
     weights: str | None = Field(
         None,
         description="Weights to start from: a name ('pose weights' lists them), a file or a run folder; "

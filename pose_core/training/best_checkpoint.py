@@ -15,6 +15,7 @@ from pose_core.data.batches import Batch
 from pose_core.errors import PoseError
 from pose_core.io.files import put_in_place
 from pose_core.runs.run_folder import CHECKPOINTS, HISTORY, Run
+from pose_core.runs.snapshots import save_snapshot
 from pose_core.specs import RunBase
 from pose_core.specs.train import DecidedTrainSpec
 from pose_core.training.history import History
@@ -91,6 +92,8 @@ class BestCheckpoint(lightning.Callback):
         self.without_improvement = 0 if better else self.without_improvement + 1
         if better:
             self.best, self.best_epoch = metric, epoch
+        if train.early_stopping is not None and self.without_improvement >= train.early_stopping:
+            trainer.should_stop = True
         if trainer.is_global_zero:
             self.history.add(
                 {
@@ -107,15 +110,29 @@ class BestCheckpoint(lightning.Callback):
                 self.run.save_weights(
                     pl_module.average.state_dict(), best={"epoch": epoch, chosen_by: metric}
                 )
+            if self._keeps(epoch, trainer.max_epochs, trainer.should_stop):
+                save_snapshot(
+                    self.run,
+                    epoch,
+                    pl_module.average.state_dict(),
+                    {"loss": losses["loss"], **({self.metric.key: error} if error is not None else {})},
+                    train.keep.most,
+                )
             if self.loggers is not None:
                 logged = {f"train/{name}": value for name, value in losses.items()}
                 if error is not None:
                     logged[self.metric.key.replace("_", "/", 1)] = error
                 logged["learning_rate"] = self.schedule.learning_rate
                 self.loggers.log_metrics(logged, trainer.global_step)
-        if train.early_stopping is not None and self.without_improvement >= train.early_stopping:
-            trainer.should_stop = True
         self._checkpoint(trainer)
+
+    def _keeps(self, epoch: int, last: int | None, stops: bool) -> bool:
+        """Whether a snapshot is due: by the epoch alone, so that a resumed training keeps the same ones."""
+        every = self.train.keep.every
+        if every is None:
+            return False
+        before = (epoch - 1) // self.train.validate_every * self.train.validate_every
+        return epoch == last or stops or epoch // every > before // every
 
     def validate(self, trainer: lightning.Trainer, module: Training) -> float | None:
         if self.batches is None:

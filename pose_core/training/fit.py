@@ -47,7 +47,7 @@ from pose_core.training.sampler import EpochSampler
 from pose_core.training.schedule_callback import ScheduleCallback
 from pose_core.training.task import TASKS, Task
 
-_TRAIN_MAY_CHANGE = "train.(epochs|max_time|device|workers|cache|loggers|pictures)"
+_TRAIN_MAY_CHANGE = "train.(epochs|max_time|device|workers|cache|loggers|pictures|keep)"
 _MAY_CHANGE = re.compile(rf"data\.(test_)?source|(stages\.[^.]+\.)*{_TRAIN_MAY_CHANGE}(\..*)?")
 """Keys that may differ between a run and its resumption."""
 
