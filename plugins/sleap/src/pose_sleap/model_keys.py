@@ -266,7 +266,13 @@ SECTIONS: Mapping[str, tuple[Key, ...]] = {
             "any",
             "`train.schedule: cosine` or `linear`; steps and plateaus are constant",
         ),
-        Key("online_hard_keypoint_mining", None, "any", "", why="there is no such loss here"),
+        Key(
+            "online_hard_keypoint_mining",
+            None,
+            "any",
+            "",
+            why="the loss `heatmap/ohkm` is not the same; choose it by hand",
+        ),
     ),
     "trainer_config.optimizer": (
         Key("lr", 1e-4, "number", "`train.optimizer.lr`"),
