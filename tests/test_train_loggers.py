@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from pose_loggers.csv_logger import CsvLogger
+from pose_logging.csv_logger import CsvLogger
 from safetensors.torch import load_file
 
 import pose_core
@@ -95,7 +95,7 @@ def test_a_missing_package_is_said_with_what_installs_it(
 ) -> None:
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda module: None if module == name else find(module))
-    said = rf"train\.loggers: loggers/{name} needs {name}, which is not installed: pip install {name}"
+    said = rf"train\.loggers: logging/{name} needs {name}, which is not installed: pip install {name}"
     with pytest.raises(ConfigError, match=said):
         pose_core.train(
             blob_project, "unet", out=tmp_path / "run", epochs=1, settings={"train.loggers": [{"type": name}]}
@@ -117,5 +117,5 @@ def test_a_logger_that_fails_on_the_way_stops_no_training(
     with caplog.at_level("INFO", "pose_core"):
         run = train(blob_project, tmp_path / "run", tiny_settings, ["csv"], 2)
     said = [line for line in caplog.messages if "gets nothing more" in line]
-    assert said == ["train.loggers: loggers/csv gets nothing more: the server is gone"]
+    assert said == ["train.loggers: logging/csv gets nothing more: the server is gone"]
     assert len(read_table(run / "history.csv")) == 2

@@ -7,7 +7,7 @@ from typing import Any
 
 from pose_core.interfaces import Logger, LoggerContext
 from pose_core.structures import ByteArray
-from pose_loggers.config import WeightsAndBiasesConfig
+from pose_logging.config import WeightsAndBiasesConfig
 
 
 class WeightsAndBiasesLogger(Logger):

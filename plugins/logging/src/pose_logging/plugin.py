@@ -8,7 +8,7 @@ from pose_core.hooks import ComponentSpec, PluginInfo, hookimpl
 @hookimpl
 def pose_plugin_info() -> PluginInfo:
     return PluginInfo(
-        namespace="loggers",
+        namespace="logging",
         summary="Where trainings are watched: TensorBoard, Weights & Biases, MLflow, CSV files",
         license="BSD-3-Clause",
         hook_api="1.0",
@@ -26,7 +26,7 @@ def pose_components() -> Iterator[ComponentSpec]:
         yield ComponentSpec(
             "logger",
             name,
-            config=f"pose_loggers.config:{title}Config",
-            factory=f"pose_loggers.{name}_logger:{title}Logger",
+            config=f"pose_logging.config:{title}Config",
+            factory=f"pose_logging.{name}_logger:{title}Logger",
             summary=summary,
         )

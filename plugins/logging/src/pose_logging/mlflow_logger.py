@@ -10,7 +10,7 @@ from typing import Any
 from pose_core.errors import ConfigError
 from pose_core.interfaces import Logger, LoggerContext
 from pose_core.structures import ByteArray
-from pose_loggers.config import MlflowConfig
+from pose_logging.config import MlflowConfig
 
 
 class MlflowLogger(Logger):

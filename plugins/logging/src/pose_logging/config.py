@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field
 
-from pose_core.definitions import Content
 from pose_core.specs import LoggerConfig
 
 
@@ -37,7 +37,7 @@ class WeightsAndBiasesConfig(LoggerConfig):
     )
 
     @classmethod
-    def example(cls) -> Content:
+    def example(cls) -> Mapping[str, Any]:
         """Without a login."""
         return {"mode": "offline"}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from pose_core.errors import ConfigError
 from pose_core.interfaces import Logger, LoggerContext
 from pose_core.io.files import write_whole
-from pose_loggers.config import CsvConfig
+from pose_logging.config import CsvConfig
 
 STEP = "step"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pose_core.interfaces import Logger, LoggerContext
 from pose_core.structures import ByteArray
-from pose_loggers.config import TensorBoardConfig
+from pose_logging.config import TensorBoardConfig
 
 
 class TensorBoardLogger(Logger):
