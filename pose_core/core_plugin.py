@@ -49,6 +49,27 @@ def pose_components() -> Iterable[ComponentSpec]:
             factory=f"pose_core.pipeline.{factory}",
             summary=summary,
         )
+    for name, module, title, summary in _SCHEDULES:
+        yield ComponentSpec(
+            "schedule",
+            name,
+            config=f"pose_core.training.{module}:{title}Config",
+            factory=f"pose_core.training.{module}:{title}",
+            summary=summary,
+        )
+
+
+_SCHEDULES = (
+    ("cosine", "schedules", "Cosine", "Half a cosine from the learning rate down to almost nothing"),
+    ("constant", "schedules", "Constant", "One learning rate throughout"),
+    ("linear", "schedules", "Linear", "A straight line from the learning rate down to almost nothing"),
+    ("one_cycle", "schedules", "OneCycle", "Up to the learning rate, then down to almost nothing"),
+    ("exponential", "schedules", "Exponential", "The learning rate times a factor after each epoch"),
+    ("step", "schedules", "Step", "The learning rate times a factor every so many epochs"),
+    ("milestones", "schedules", "Milestones", "The learning rate times a factor at some epochs"),
+    ("rates", "schedules", "Rates", "A list of learning rates, each from an epoch on"),
+    ("plateau", "plateau", "Plateau", "The learning rate times a factor where validation no longer improves"),
+)
 
 
 @hookimpl

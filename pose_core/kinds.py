@@ -91,6 +91,21 @@ _ROWS = (
         keys=("inference.stages",),
     ),
     Kind(
+        "schedule",
+        "progress of a training -> learning rate",
+        config=f"{_SPECS}:ScheduleConfig",
+        interface=f"{_INTERFACES}.schedule:Schedule",
+        checks=(f"{_CHECKS}.schedules",),
+    ),
+    Kind(
+        "logger",
+        "what a training measures and draws -> where it is watched",
+        config=f"{_SPECS}:LoggerConfig",
+        interface=f"{_INTERFACES}.logger:Logger",
+        checks=(f"{_CHECKS}.loggers",),
+        keys=("loggers",),
+    ),
+    Kind(
         "reader",
         "labelled project on disk -> labelled dataset",
         config=f"{_SPECS}:ReaderConfig",

@@ -184,7 +184,7 @@ def test_a_training_with_a_frozen_backbone(
 def test_freezing_goes_on_after_a_resume(
     blob_project: Path, tiny_settings: tuple[str, ...], tmp_path: Path
 ) -> None:
-    more = ("train.freeze.backbone=2", "train.validate_every=1", "train.schedule.name=constant")
+    more = ("train.freeze.backbone=2", "train.validate_every=1", "train.schedule=constant")
     whole = fit(blob_project, tmp_path / "whole", tiny_settings, 3, *more)
     fit(blob_project, tmp_path / "parts", tiny_settings, 1, *more)
     options = TrainOptions(epochs=3, device="cpu")

@@ -176,6 +176,10 @@ def config_with(kind: str, name: str, without: str) -> dict[str, Any]:
             return {"stages": {"detector": {"network": here}}, "model": model}
         case "stage":
             return {"inference": {"stages": {"crops": here}}, "model": model}
+        case "schedule":
+            return {"train": {"schedule": here}, "model": model}
+        case "logger":
+            return {"train": {"loggers": [here]}, "model": model}
         case _:
             raise NotImplementedError(f"where a configuration names a {kind}")
     return {"model": model}

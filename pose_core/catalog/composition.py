@@ -207,12 +207,14 @@ def _find_components(
         return
     for key, value in content.items():
         kind = keys.kind_of((*path, str(key)))
-        # 'neck: fpn' is short for a mapping with a type. Below 'type' stands a name, not another component.
-        config = {"type": value} if isinstance(value, str) and kind and key != "type" else value
-        if kind and isinstance(config, Mapping) and isinstance(config.get("type"), str):
-            yield kind, dict(config)
-        else:
-            yield from _find_components(value, keys, (*path, str(key)))
+        # A list holds several, such as loggers.
+        for each in value if isinstance(value, (list, tuple)) else (value,):
+            # 'neck: fpn' is short for a mapping with a type. Below 'type' stands a name, not another component.
+            config = {"type": each} if isinstance(each, str) and kind and key != "type" else each
+            if kind and isinstance(config, Mapping) and isinstance(config.get("type"), str):
+                yield kind, dict(config)
+            else:
+                yield from _find_components(each, keys, (*path, str(key)))
 
 
 def names_in(content: object, kinds: Kinds) -> Iterator[tuple[str, str]]:

@@ -26,6 +26,15 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    snapshot: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|best|last|all",
+            help="Weights of each run: of epoch N or the last epoch of which it kept a snapshot (train.keep), the best "
+            "(by default), or all of them.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Folder for a table, a plot and JSON.", show_default=False),
@@ -47,13 +56,14 @@ def compare(
     \b
     pose compare runs/unet runs/resnet_50
     pose compare runs/old runs/new --data new-animals --out comparison
+    pose compare runs/unet --snapshot all
     """
     from pose_core.cli.tables import print_json, print_table
     from pose_core.errors import readable
     from pose_core.escapes import escape_line
     from pose_core.evaluation.compare import compare as measure
 
-    result = measure(runs, data, out, device, batch_size)
+    result = measure(runs, data, out, device, batch_size, snapshot=snapshot)
     if json:
         print_json(result.to_json())
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -63,6 +64,15 @@ def evaluate(
         str | None,
         typer.Option(metavar="NAME,NAME", help="Measure these keypoints only.", show_default=False),
     ] = None,
+    snapshot: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|best|last|all",
+            help="Weights of epoch N, or of the last epoch, of which the run kept a snapshot (train.keep); by default "
+            "the best. all: a table of the best ones and every snapshot.",
+            show_default=False,
+        ),
+    ] = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option(
@@ -95,24 +105,33 @@ def evaluate(
     # Command and function have one name, as 'pose NAME' and pose_core.NAME have it.
     from pose_core.evaluation.run import evaluate as measure
     from pose_core.runs.run_folder import Run
+    from pose_core.runs.snapshots import ALL, choose_snapshots
     from pose_core.specs.resolve import parse_assignments
 
     changes = parse_assignments(assignments or [])
-    opened = Run.open(run).with_changes([changes])
-    spec = _override_spec(opened, sigma or [], threshold, split_names(keypoints))
+    chosen = choose_snapshots([Run.open(run)], snapshot)
+    spec = _override_spec(chosen[0].with_changes([changes]), sigma or [], threshold, split_names(keypoints))
     # No reporter of its own: that of the process was set in main.
-    result = measure(
-        opened,
-        split,
-        data,
-        device,
-        batch_size,
-        spec=spec,
-        settings=None,
-        draw=_read_number(draw),
-        reporter=None,
-        **sources,
-    )
+    results = [
+        measure(
+            each.with_changes([changes]),
+            split,
+            data,
+            device,
+            batch_size,
+            spec=spec,
+            settings=None,
+            snapshot=None,
+            draw=_read_number(draw),
+            reporter=None,
+            **sources,
+        )
+        for each in chosen
+    ]
+    if snapshot == ALL:
+        _show_snapshots(chosen, results, json=json)
+        return
+    (result,) = results
     if json:
         print_json(result.to_json())
         return
@@ -131,6 +150,38 @@ def evaluate(
         console.print(f"\n[bold]with the {name.replace('_', ' ')}[/bold]: the pose network by itself")
         console.print(make_overall_table(beside))
         console.print(f"plots and tables: {escape(escape_line(beside.folder))}")
+
+
+def _show_snapshots(
+    runs: Sequence[Run[AnyRunSpec]], results: Sequence[EvaluationResult | DetectorResult], *, json: bool
+) -> None:
+    """Print a row for each: of poses and of boxes, in the metrics of their kind."""
+    from pose_core.cli.tables import print_json, print_table
+    from pose_core.evaluation.boxes import DetectorResult
+    from pose_core.runs.snapshots import list_snapshots
+
+    names = ["best" if run.snapshot is None else str(run.snapshot) for run in runs]
+    if json:
+        print_json({name: result.to_json() for name, result in zip(names, results, strict=True)})
+        return
+    kept = list_snapshots(runs[0])
+    rows: list[dict[str, object]] = []
+    for name, run, result in zip(names, runs, results, strict=True):
+        row: dict[str, object] = {"snapshot": name}
+        if isinstance(result, DetectorResult):
+            found = {f"box {m.upper()}": getattr(result, m) for m in ("ap", "ap50", "ap75", "ar")}
+            row |= {title: "–" if value is None else f"{value:.3f}" for title, value in found.items()}
+        else:
+            row |= {
+                title: _format_value(metric, title.endswith("error"))
+                for title, metric in _name_metrics(result)
+            }
+        # What it had at training, on other images; of the best weights the metrics of the run say it.
+        trained = runs[0].metrics().get("best", {}) if run.snapshot is None else kept[run.snapshot]
+        measured = [value for key, value in trained.items() if key.startswith("validation_")]
+        rows.append({**row, "validation": f"{measured[0]:.4g}" if measured else "–"})
+    print(f"{results[0].split} images; validation: the metric at training")
+    print_table(rows, list(rows[0]))
 
 
 def _read_number(draw: str | None) -> Drawn:

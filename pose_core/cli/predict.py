@@ -90,6 +90,15 @@ def predict(
             "repeated. What training has fixed is refused.",
         ),
     ] = None,
+    snapshot: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|best|last",
+            help="Weights of epoch N, or of the last epoch, of which the run kept a snapshot (train.keep); by default "
+            "the best.",
+            show_default=False,
+        ),
+    ] = None,
     frames: Annotated[
         str | None,
         typer.Option(
@@ -163,6 +172,7 @@ def predict(
             follow=follow,
             region=region,
             settings=read_assignments(assignments or []),
+            snapshot=snapshot,
             frames=frames,
             reporter=reporter,
             finished=show,

@@ -35,6 +35,7 @@ from pose_core.model.device import choose_device
 from pose_core.pipeline.plan import labelled_sources
 from pose_core.reporting import Reporter
 from pose_core.runs.run_folder import Run
+from pose_core.runs.snapshots import choose_snapshots
 from pose_core.specs import RunSpec
 from pose_core.structures import LabelledDataset, Skeleton
 
@@ -58,6 +59,7 @@ def compare(
     device: str = "auto",
     batch_size: int | None = None,
     *,
+    snapshot: str | int | None = None,
     reporter: Reporter | None = None,
 ) -> Comparison:
     """Compare trained runs on images that none of them was trained on; ``pose compare`` in Python.
@@ -73,6 +75,8 @@ def compare(
         out: folder for ``comparison.json``, ``.csv`` and ``.png``; nothing is written without it.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
         batch_size: images a batch; by default as each run says.
+        snapshot: weights of each run, as of :func:`pose_core.load`; ``"all"``: the best ones and every snapshot, of
+            one run or several.
         reporter: is told how far it is, in images.
 
     Returns:
@@ -84,6 +88,7 @@ def compare(
         RunError: a run folder is incomplete, or ``out`` cannot be written.
     """
     opened = [run if isinstance(run, Run) else Run.open(run, RunSpec) for run in runs]
+    opened = choose_snapshots(opened, snapshot)
     _check(opened)
     images = _choose_images(opened, None if data is None else Path(data))
     keypoints, skipped = _find_common(opened, images.dataset)
@@ -111,7 +116,8 @@ def _check(runs: Sequence[Run]) -> None:
     if len(runs) < 2:
         raise ConfigError("a comparison needs two runs or more")
     paths = [run.path.resolve() for run in runs]
-    if twice := [path for path in paths if paths.count(path) > 1]:
+    used = [(path, run.snapshot) for path, run in zip(paths, runs, strict=True)]
+    if twice := [path for path, snapshot in used if used.count((path, snapshot)) > 1]:
         raise ConfigError(f"{twice[0]}: is there twice; name different runs")
     for run in runs:
         if run.spec.model.learns_centres():
@@ -121,7 +127,13 @@ def _check(runs: Sequence[Run]) -> None:
 def _name(runs: Sequence[Run]) -> list[str]:
     """Name runs by their folders, or by whole paths where two folders have one name."""
     short = [run.path.name for run in runs]
-    return short if len(set(short)) == len(short) else [str(run.path) for run in runs]
+    # Of one run with several weights the short name is still that of one folder.
+    unique = len(set(short)) == len({run.path.resolve() for run in runs})
+    names = short if unique else [str(run.path) for run in runs]
+    return [
+        name if run.snapshot is None else f"{name} epoch {run.snapshot}"
+        for name, run in zip(names, runs, strict=True)
+    ]
 
 
 def _choose_images(runs: Sequence[Run], data: Path | None) -> _Images:
@@ -203,7 +215,7 @@ def _predict(
 ) -> tuple[list[Pair], list[str]]:
     """Labels and prediction of each image, of the common keypoints; and which labels took part."""
     inference = run.spec.inference.model_copy(update={"follow": False})
-    run = Run(run.path, run.spec.model_copy(update={"inference": inference}))
+    run = replace(run, spec=run.spec.model_copy(update={"inference": inference}))
     own = find_order(images.dataset.skeleton.keypoints, run.spec.skeleton.keypoints)
     # With the keypoints of the run, as labels may supply what it needs.
     told = replace(

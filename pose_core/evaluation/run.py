@@ -32,6 +32,7 @@ from pose_core.pipeline.plan import (
 from pose_core.pipeline.sources import ImageSource
 from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import Run
+from pose_core.runs.snapshots import choose_snapshot
 from pose_core.specs import AnyRunSpec, DetectorRunSpec, EvaluationSpec, OptimizerSpec, RunSpec
 from pose_core.specs.resolve import make_settings_layer
 from pose_core.structures import Frame
@@ -48,6 +49,7 @@ def evaluate(
     *,
     spec: EvaluationSpec | None = None,
     settings: Mapping[str, Any] | None = None,
+    snapshot: str | int | None = None,
     draw: Drawn = None,
     reporter: Reporter | None = None,
     **sources: Source,
@@ -70,6 +72,8 @@ def evaluate(
         batch_size: images a batch; the run's ``inference.batch_size`` by default.
         spec: sigmas, thresholds, resamplings; the run's ``evaluation`` by default.
         settings: changes of the run's configuration by their keys, as of :func:`pose_core.load`.
+        snapshot: which weights, as of :func:`pose_core.load`. Metrics of a snapshot stand beside those of the best
+            weights, as ``test-epoch-0025``.
         draw: so many images, those with the largest errors, or ``"all"``, are drawn one by one with labels and
             predictions into the folder ``images`` of the evaluation; None: none.
         reporter: is told how far it is, in images.
@@ -86,7 +90,7 @@ def evaluate(
             source is unknown or not needed.
     """
     opened = run if isinstance(run, Run) else Run.open(run)
-    opened = opened.with_changes([make_settings_layer(settings)])
+    opened = choose_snapshot(opened, snapshot).with_changes([make_settings_layer(settings)])
     project = None if data is None else Path(data)
     if isinstance(opened.spec, DetectorRunSpec):
         if given := [
@@ -136,9 +140,9 @@ def evaluate_poses(
     images = split_images(run, split, data)
     # Where a run has no source of its own, the labels are what it is measured with.
     alone = any(value is True for value in labelled_sources(run, {})[0].values())
-    ways = {split if alone else _name_metrics(split, first): first}
+    ways = {_name_metrics(run, split, {} if alone else first): first}
     if labelled:
-        ways[_name_metrics(split, labelled)] = labelled
+        ways[_name_metrics(run, split, labelled)] = labelled
     results = []
     for name, given in ways.items():
         frames = predict_images(run, images, chosen, batch_size, given, reporter)
@@ -174,7 +178,7 @@ def evaluate_detector(
     labels = [images.dataset.images[row] for row in images.rows]
     rule = CropRule(run.spec.skeleton, run.spec.decided_min_box(), run.spec.centre)
     result = measure_boxes(split, labels, frames, rule, images.notes)
-    run.update_metrics(**{split: result.to_json()})
+    run.update_metrics(**{_name_metrics(run, split, {}): result.to_json()})
     return result
 
 
@@ -213,9 +217,12 @@ def _predict_frames(
     return frames
 
 
-def _name_metrics(split: str, sources: Mapping[str, Source]) -> str:
-    """Name the metrics: the split, and the labels where they take part."""
-    return "-".join([split, *(name for name, value in sources.items() if value is True)]).replace("_", "-")
+def _name_metrics(run: Run[AnyRunSpec], split: str, sources: Mapping[str, Source]) -> str:
+    """Name the metrics: the split, the labels where they take part, and the epoch of a snapshot."""
+    parts = [split, *(name for name, value in sources.items() if value is True)]
+    if run.snapshot is not None:
+        parts.append(f"epoch-{run.snapshot:04d}")
+    return "-".join(parts).replace("_", "-")
 
 
 def report(
@@ -263,6 +270,8 @@ def report(
     notes = [*images.notes, *measured.result.notes]
     if spec.keypoints is not None:
         notes.append(f"of {', '.join((*skeleton.keypoints, *skeleton.unique_keypoints))} only")
+    if run.snapshot is not None:
+        notes.append(f"of the weights of epoch {run.snapshot}, not of the best ones")
     if run.changed:
         notes.append(f"not as the run says, but with {', '.join(run.changed)}")
     if (untrained := run.spec.untrained_keypoints) and not run.spec.model.learns_centres():

@@ -32,11 +32,13 @@ if TYPE_CHECKING:
     from pose_core.interfaces.importer import Imported, ImportedNetwork, ImportedTraining, Importer
     from pose_core.interfaces.inputs import ExtraInput
     from pose_core.interfaces.keypoints import KeypointAxis
+    from pose_core.interfaces.logger import Logger, LoggerContext
     from pose_core.interfaces.loss import Loss
     from pose_core.interfaces.map_view import MapView
     from pose_core.interfaces.neck import Neck
     from pose_core.interfaces.prediction_files import open_predictions
     from pose_core.interfaces.reader import Reader
+    from pose_core.interfaces.schedule import Schedule, ScheduleContext
     from pose_core.interfaces.similarity import compare_poses, find_duplicates
     from pose_core.interfaces.stage import (
         BoxNetwork,
@@ -82,6 +84,8 @@ _HOME = {
     "Inserts": "pose_core.interfaces.backbone",
     "KeypointAxis": "pose_core.interfaces.keypoints",
     "Labels": "pose_core.interfaces.tensors",
+    "Logger": "pose_core.interfaces.logger",
+    "LoggerContext": "pose_core.interfaces.logger",
     "Loss": "pose_core.interfaces.loss",
     "MapView": "pose_core.interfaces.map_view",
     "Matrix": "pose_core.interfaces.geometry",
@@ -94,6 +98,8 @@ _HOME = {
     "Predictor": "pose_core.interfaces.codec",
     "Reader": "pose_core.interfaces.reader",
     "RemoteFile": "pose_core.interfaces.hub",
+    "Schedule": "pose_core.interfaces.schedule",
+    "ScheduleContext": "pose_core.interfaces.schedule",
     "Stage": "pose_core.interfaces.stage",
     "StageContext": "pose_core.interfaces.stage",
     "StageResult": "pose_core.interfaces.stage",
@@ -143,6 +149,8 @@ __all__ = [
     "Inserts",
     "KeypointAxis",
     "Labels",
+    "Logger",
+    "LoggerContext",
     "Loss",
     "MapView",
     "Matrix",
@@ -154,6 +162,8 @@ __all__ = [
     "Predictor",
     "Reader",
     "RemoteFile",
+    "Schedule",
+    "ScheduleContext",
     "Stage",
     "StageContext",
     "StageResult",

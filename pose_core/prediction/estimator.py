@@ -25,6 +25,7 @@ from pose_core.pipeline.sources import ArraySource, as_rgb
 from pose_core.pipeline.video import VideoSource
 from pose_core.prediction.frame_region import NONE, GivenRegion, Regions
 from pose_core.runs.run_folder import Run
+from pose_core.runs.snapshots import choose_snapshot
 from pose_core.specs import RunSpec
 from pose_core.specs.resolve import Layer, make_option_layer, make_settings_layer
 from pose_core.structures import ByteArray, Frame, Skeleton
@@ -179,6 +180,7 @@ def load(
     follow: bool | None = None,
     region: GivenRegion = None,
     settings: Mapping[str, Any] | None = None,
+    snapshot: str | int | None = None,
     **sources: Path | str | None,
 ) -> PoseEstimator:
     """Load a trained model.
@@ -195,6 +197,8 @@ def load(
             the whole frame.
         settings: further changes of the run's configuration by their keys, ``{"inference.crops": 8}``; not on disk.
             What training has fixed cannot be changed (:data:`pose_core.runs.changes.CHANGEABLE`).
+        snapshot: which weights of the run: ``"best"``, which training chose (by default); an epoch of which there is
+            a snapshot (``train.keep``); ``"last"``, the newest of these.
         sources: of what the model needs beside its network, in the place of the run's own: ``detector``, the
             folder of a trained detector; ``boxes``, a .csv or .parquet file of boxes; and those of plugins.
 
@@ -219,7 +223,7 @@ def load(
     if max_animals == NONE:
         # An option that is None was not given, so no limit needs a word.
         changes.append(Layer({"inference": {"max_animals": None}}))
-    opened = Run.open(run, RunSpec).with_changes(changes)
+    opened = choose_snapshot(Run.open(run, RunSpec), snapshot).with_changes(changes)
     return PoseEstimator(
         opened, choose_device(device), batch_size or opened.spec.inference.batch_size, sources, region
     )

@@ -28,7 +28,7 @@ from pose_core.pipeline.sources import FrameSource
 from pose_core.pipeline.threads import Timing
 from pose_core.prediction.estimator import PoseEstimator
 from pose_core.prediction.journal import Journal, remove_leftover
-from pose_core.runs.run_folder import WEIGHTS, Run
+from pose_core.runs.run_folder import Run
 from pose_core.structures import Frame, Region
 
 # What else takes part in the numbers is free to differ between a finished result and a repeated command.
@@ -293,7 +293,7 @@ def identify(estimator: PoseEstimator) -> dict[str, str]:
     sources = (
         ", ".join(f"{name} {identity}" for name, identity in sorted(estimator.supplied.items())) or "none"
     )
-    return {"weights": file_hash(run.path / WEIGHTS), "model": _hash_content(model), "sources": sources}
+    return {"weights": file_hash(run.weights_file), "model": _hash_content(model), "sources": sources}
 
 
 def _hash_content(content: object) -> str:

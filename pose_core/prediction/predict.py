@@ -40,6 +40,7 @@ def predict(
     follow: bool | None = None,
     region: GivenRegion = None,
     settings: Mapping[str, Any] | None = None,
+    snapshot: str | int | None = None,
     frames: str | None = None,
     reporter: Reporter | None = None,
     finished: Finished | None = None,
@@ -59,7 +60,7 @@ def predict(
         device: as for :func:`pose_core.load`.
         batch_size: frames a batch; by default as the run says.
         overwrite: make results again that are there.
-        threshold, max_animals, follow, settings: as for :func:`pose_core.load`.
+        threshold, max_animals, follow, settings, snapshot: as for :func:`pose_core.load`.
         region: as for :func:`pose_core.load`; or several by name, ``{"left": (0, 0, 320, 480), ...}`` or texts
             ``left=0,0,320,480``: each source gets a result for each, called by it.
         frames: which images of labelled projects: ``suggested`` for labelling next, ``labelled``, or ranges of
@@ -97,6 +98,7 @@ def predict(
         follow=follow,
         region=region,
         settings=settings,
+        snapshot=snapshot,
         **sources,
     )
     jobs = _make_jobs(estimator, inputs, out, writer, reporter, chosen)

@@ -57,6 +57,8 @@ CONFIG, WEIGHTS, METRICS, HISTORY, PROVENANCE = (
 CHECKPOINTS = "checkpoints"
 FIXED = "fixed"
 """Entry of the provenance: what training has fixed of the configuration, see :mod:`pose_core.runs.changes`."""
+SNAPSHOTS = "snapshots"
+"""Folder of weights of single epochs, and entry of the metrics, see :mod:`pose_core.runs.snapshots`."""
 STAGES = "stages"
 """Folder of the networks that a run builds on, each a run in a folder of the name of what it supplies."""
 
@@ -75,12 +77,14 @@ class Run(Generic[S]):
         spec: the resolved spec, with the changes that :meth:`with_changes` made.
         below: changes of the networks that it builds on, by the names of what they supply.
         changed: what :meth:`with_changes` set, each as ``key=value``.
+        snapshot: epoch of the snapshot whose weights are used; None: the best weights.
     """
 
     path: Path
     spec: S
     below: Mapping[str, Sequence[Layer]] = field(default_factory=dict)
     changed: tuple[str, ...] = ()
+    snapshot: int | None = None
 
     @overload
     @staticmethod
@@ -125,7 +129,7 @@ class Run(Generic[S]):
         """
         if not isinstance(self.spec, kind):
             raise _other_network(self, kind)
-        return Run(self.path, self.spec, self.below, self.changed)
+        return Run(self.path, self.spec, self.below, self.changed, self.snapshot)
 
     @staticmethod
     def create(path: Path, spec: T, provenance: Mapping[str, object]) -> Run[T]:
@@ -167,7 +171,9 @@ class Run(Generic[S]):
             known = ", ".join(self.spec.builds_on()) or "none"
             raise ConfigError(f"{STAGES}.{unknown[0]}: the run builds on no such network; there are {known}")
         said = dict.fromkeys((*self.changed, *(text for layer in layers for text in list_assignments(layer))))
-        changed = Run(self.path, change_spec(self.spec, own), {**self.below, **sections}, tuple(said))
+        changed = Run(
+            self.path, change_spec(self.spec, own), {**self.below, **sections}, tuple(said), self.snapshot
+        )
         # What is wrong there is said now, and not when the network is used.
         if sections:
             _ = changed.stages
@@ -209,7 +215,7 @@ class Run(Generic[S]):
         # Read before building: that weights are missing is said at once, without the time to build a network.
         state = self.read_weights()
         model: PoseModel | DetectorModel = build_model(self.spec)
-        load_into(model, state, self.path / WEIGHTS)
+        load_into(model, state, self.weights_file)
         return model.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     @cached_property
@@ -231,19 +237,31 @@ class Run(Generic[S]):
         """Whether training came to its end."""
         return "training" in self.metrics()
 
+    @property
+    def weights_file(self) -> Path:
+        """Where the weights are: the best ones, or those of a snapshot."""
+        if self.snapshot is None:
+            return self.path / WEIGHTS
+        return self.path / SNAPSHOTS / name_snapshot(self.snapshot)
+
     def read_weights(self) -> dict[str, torch.Tensor]:
         """Read the weights and compare their hash.
 
         Raises:
             RunError: they are missing or altered.
         """
-        weights = self.path / WEIGHTS
+        weights = self.weights_file
         if not weights.is_file():
             raise RunError(
                 f"{weights}: missing; training has not finished a validation yet, or the file was removed"
             )
         # Metrics and weights are two files: the hash tells when one was replaced without the other.
-        expected = self.metrics().get("weights_sha256")
+        metrics = self.metrics()
+        expected = (
+            metrics.get("weights_sha256")
+            if self.snapshot is None
+            else metrics.get(SNAPSHOTS, {}).get(str(self.snapshot), {}).get("sha256")
+        )
         if expected is not None and file_hash(weights) != expected:
             raise RunError(
                 f"{weights}: altered since training (its sha256 is not the one in {METRICS}); restore it or "
@@ -278,6 +296,11 @@ class Run(Generic[S]):
         if not isinstance(content, dict):
             raise RunError(f"{self.path / name}: must hold a JSON object; restore it from a backup")
         return content
+
+
+def name_snapshot(epoch: int) -> str:
+    """Name the file of a snapshot."""
+    return f"epoch-{epoch:04d}.safetensors"
 
 
 def _check_folder(folder: Path) -> Path:

@@ -40,6 +40,7 @@ from pose_core.specs.fields import STAGES, FeatureIndex, FrozenNorms, GridOffset
 from pose_core.specs.map_heads import DeconvolutionHeadConfig, FeatureMapHeadConfig, HeatmapPredictorConfig
 from pose_core.specs.model import CUSTOM, ModelSpec, PreprocessSpec
 from pose_core.specs.named_component import NamedComponent
+from pose_core.specs.optimizer import OptimizerSpec
 from pose_core.specs.parse_component import parse_component
 from pose_core.specs.run import (
     AnyRunSpec,
@@ -49,7 +50,8 @@ from pose_core.specs.run import (
     RunBase,
     RunSpec,
 )
-from pose_core.specs.train import AugmentationSpec, CropSpec, OptimizerSpec, ScheduleSpec, TrainSpec
+from pose_core.specs.train import AugmentationSpec, CropSpec, TrainSpec
+from pose_core.specs.training_components import AnyLogger, AnySchedule, LoggerConfig, ScheduleConfig
 from pose_core.specs.use import EvaluationSpec, InferenceSpec
 from pose_core.specs.yaml_file import parse_yaml
 
@@ -61,11 +63,13 @@ __all__ = [
     "AnyHead",
     "AnyImporter",
     "AnyInput",
+    "AnyLogger",
     "AnyLoss",
     "AnyNeck",
     "AnyPredictor",
     "AnyReader",
     "AnyRunSpec",
+    "AnySchedule",
     "AnyStage",
     "AnyTargetGenerator",
     "AnyWriter",
@@ -89,6 +93,7 @@ __all__ = [
     "ImporterConfig",
     "InferenceSpec",
     "InputConfig",
+    "LoggerConfig",
     "LossConfig",
     "ModelSpec",
     "NamedComponent",
@@ -103,7 +108,7 @@ __all__ = [
     "ReaderConfig",
     "RunBase",
     "RunSpec",
-    "ScheduleSpec",
+    "ScheduleConfig",
     "Spec",
     "SplitSpec",
     "StageConfig",

@@ -28,8 +28,8 @@ def find_inner(annotation: object, part: int | str, content: object) -> object:
         return (named, field.annotation) if named else field.annotation
     if isinstance(model, type) and is_dataclass(model):
         return None
-    # The last argument is what dict[str, X] and list[X] hold.
-    arguments = get_args(annotation)
+    # The last argument is what dict[str, X], list[X] and tuple[X, ...] hold.
+    arguments = [argument for argument in get_args(annotation) if argument is not Ellipsis]
     return arguments[-1] if arguments else None
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, model_validator
 from pydantic_core import PydanticCustomError
 
+from pose_core.catalog.merge import merge
+from pose_core.definitions import Content
 from pose_core.specs.base import Spec
 from pose_core.specs.decided import make_auto_error
 from pose_core.specs.model import Size
+from pose_core.specs.optimizer import DecidedOptimizerSpec, OptimizerSpec
+from pose_core.specs.training_components import AnyLogger, AnySchedule, ScheduleConfig
 
 
 def parse_duration(value: object) -> object:
@@ -27,9 +31,6 @@ def parse_duration(value: object) -> object:
 
 # Not a timedelta: pydantic reads those as ISO 8601 (PT10M), which users do not type.
 Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
-
-Rate = Annotated[float, Field(gt=0)]
-"""A learning rate."""
 
 
 def count_steps(samples: int, batch_size: int, devices: int, accumulate: int) -> int:
@@ -135,45 +136,15 @@ class DecidedAugmentationSpec(AugmentationSpec):
     crop: DecidedCropSpec = Field(default_factory=DecidedCropSpec)
 
 
-class OptimizerSpec(Spec):
-    """Optimiser of all parameters."""
+class KeepSpec(Spec):
+    """Snapshots: weights of single epochs, kept beside the best ones."""
 
-    name: Literal["adamw", "adam", "sgd"] = Field("adamw", description="Which optimiser.")
-    BASE_BATCH: ClassVar[int] = 8
-    """Images a step that ``base_lr`` is for."""
-
-    lr: Rate | Literal["auto"] = Field(
-        "auto",
-        description="Highest learning rate; auto: base_lr, more for larger batches and less for smaller ones "
-        "(by the square root of their size; sgd: in proportion).",
-    )
-    base_lr: Rate = Field(
-        1e-3, description="The learning rate for batches of 8, from which lr: auto goes out."
-    )
-    weight_decay: float = Field(1e-4, ge=0, description="Not applied to biases and normalisation parameters.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="For sgd.")
-    lr_factors: dict[str, Rate] = Field(
-        default_factory=dict,
-        description="Learning rates of parts as fractions of lr, by the beginning of their names: "
-        "{backbone: 0.1}, {heads.keypoints: 2}; the longest that fits counts.",
-    )
-    layer_decay: float | None = Field(
+    every: PositiveInt | None = Field(
         None,
-        gt=0,
-        le=1,
-        description="Factor of the learning rate from each stage of the backbone to the one before it, the "
-        "last stage beside what follows it included; null: none. For backbones that give an order of stages.",
+        description="Epochs between snapshots, each at the first validation that is due then, and at the last; null: "
+        "none.",
     )
-
-
-class ScheduleSpec(Spec):
-    """Learning rate over the course of training (of the epochs, or of max_time where that ends earlier)."""
-
-    name: Literal["cosine", "constant"] = Field("cosine", description="How it goes on after the warm-up.")
-    warmup: float = Field(
-        0.03, ge=0, lt=1, description="Fraction of training with linearly rising learning rate."
-    )
-    final: float = Field(0.01, ge=0, le=1, description="Last learning rate as a fraction of the highest.")
+    most: PositiveInt | None = Field(None, description="Snapshots that are kept, the newest; null: all.")
 
 
 class PicturesSpec(Spec):
@@ -183,6 +154,10 @@ class PicturesSpec(Spec):
         None, description="Validations between pictures in the folder pictures of the run; null: none."
     )
     images: int = Field(4, ge=1, le=50, description="Images in a picture.")
+
+
+SCHEDULE: Content = {"type": "core/cosine"}
+"""The schedule of a training that says none."""
 
 
 class TrainSpec(Spec):
@@ -207,7 +182,11 @@ class TrainSpec(Spec):
     # Not None: a run must be repeatable even by a user who does not think of it.
     seed: int = Field(0, ge=0, description="Of initial weights, split, order and augmentation.")
     optimizer: OptimizerSpec = Field(default_factory=OptimizerSpec)
-    schedule: ScheduleSpec = Field(default_factory=ScheduleSpec)
+    schedule: AnySchedule = Field(
+        cast(ScheduleConfig, SCHEDULE),
+        description="Learning rate over the course of training (of the epochs, or of max_time where that ends "
+        "earlier).",
+    )
     gradient_clip: float | None = Field(
         1.0, gt=0, description="Largest norm of the gradient; null: no limit."
     )
@@ -235,10 +214,13 @@ class TrainSpec(Spec):
         "auto", description="Processes that load images; auto: none on the CPU."
     )
     cache: float = Field(2.0, ge=0, description="Decoded images kept in memory, GiB a process.")
-    loggers: tuple[Literal["tensorboard", "wandb"], ...] = Field(
-        (), description="Beside history.csv, which is always written."
+    loggers: tuple[AnyLogger, ...] = Field(
+        (),
+        description="Where the training is watched, beside history.csv, which is always written: names of "
+        "loggers, or mappings with their settings.",
     )
     pictures: PicturesSpec = Field(default_factory=PicturesSpec)
+    keep: KeepSpec = Field(default_factory=KeepSpec)
     weights: str | None = Field(
         None,
         description="Weights to start from: a name ('pose weights' lists them), a file or a run folder; "
@@ -258,6 +240,14 @@ class TrainSpec(Spec):
         "first 10 epochs, {backbone: true} for good. Their batch norms keep their statistics meanwhile.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _completed(cls, value: object) -> object:
+        """``schedule: {warmup: 0.1}`` need not repeat the type."""
+        if not isinstance(value, dict) or not isinstance(value.get("schedule"), dict):
+            return value
+        return {**value, "schedule": merge(SCHEDULE, value["schedule"])}
+
     def decided(self) -> DecidedTrainSpec:
         """The same, with steps and learning rate decided.
 
@@ -272,12 +262,6 @@ class TrainSpec(Spec):
         if self.optimizer.lr == "auto":
             raise make_auto_error("train.optimizer.lr")
         return DecidedTrainSpec.model_validate(self.model_dump())
-
-
-class DecidedOptimizerSpec(OptimizerSpec):
-    """The same with a learning rate that is decided."""
-
-    lr: Rate
 
 
 class DecidedTrainSpec(TrainSpec):

@@ -15,9 +15,11 @@ from pose_core.data.batches import Batch
 from pose_core.errors import PoseError
 from pose_core.io.files import put_in_place
 from pose_core.runs.run_folder import CHECKPOINTS, HISTORY, Run
+from pose_core.runs.snapshots import save_snapshot
 from pose_core.specs import RunBase
 from pose_core.specs.train import DecidedTrainSpec
 from pose_core.training.history import History
+from pose_core.training.loggers import Loggers
 from pose_core.training.module import Training
 from pose_core.training.schedule_callback import ScheduleCallback
 from pose_core.training.task import ValidationMetric
@@ -48,12 +50,14 @@ class BestCheckpoint(lightning.Callback):
         metric: ValidationMetric,
         batches: Iterable[Batch] | None,
         schedule: ScheduleCallback,
+        loggers: Loggers | None,
     ) -> None:
         self.run = run
         self.train = train
         self.metric = metric
         self.batches = batches
         self.schedule = schedule
+        self.loggers = loggers
         self.history = History(run.path / HISTORY)
         self.best = math.inf
         self.best_epoch = 0
@@ -80,11 +84,16 @@ class BestCheckpoint(lightning.Callback):
         error = self.validate(trainer, pl_module)
         # Without validation images the training loss has to choose the weights.
         metric = error if error is not None else losses["loss"]
+        # Each process has a training loss of its own, and all must agree on rates, weights and the end.
+        metric = float(trainer.strategy.broadcast(metric))
+        self.schedule.schedule.observe(metric)
         better = metric < self.best
         self.latest = {"loss": losses["loss"], **({"error": error} if error is not None else {})}
         self.without_improvement = 0 if better else self.without_improvement + 1
         if better:
             self.best, self.best_epoch = metric, epoch
+        if train.early_stopping is not None and self.without_improvement >= train.early_stopping:
+            trainer.should_stop = True
         if trainer.is_global_zero:
             self.history.add(
                 {
@@ -101,16 +110,29 @@ class BestCheckpoint(lightning.Callback):
                 self.run.save_weights(
                     pl_module.average.state_dict(), best={"epoch": epoch, chosen_by: metric}
                 )
-            for logger in trainer.loggers:
+            if self._keeps(epoch, trainer.max_epochs, trainer.should_stop):
+                save_snapshot(
+                    self.run,
+                    epoch,
+                    pl_module.average.state_dict(),
+                    {"loss": losses["loss"], **({self.metric.key: error} if error is not None else {})},
+                    train.keep.most,
+                )
+            if self.loggers is not None:
                 logged = {f"train/{name}": value for name, value in losses.items()}
                 if error is not None:
                     logged[self.metric.key.replace("_", "/", 1)] = error
-                logger.log_metrics(
-                    {**logged, "learning_rate": self.schedule.learning_rate}, step=trainer.global_step
-                )
-        if train.early_stopping is not None and self.without_improvement >= train.early_stopping:
-            trainer.should_stop = True
+                logged["learning_rate"] = self.schedule.learning_rate
+                self.loggers.log_metrics(logged, trainer.global_step)
         self._checkpoint(trainer)
+
+    def _keeps(self, epoch: int, last: int | None, stops: bool) -> bool:
+        """Whether a snapshot is due: by the epoch alone, so that a resumed training keeps the same ones."""
+        every = self.train.keep.every
+        if every is None:
+            return False
+        before = (epoch - 1) // self.train.validate_every * self.train.validate_every
+        return epoch == last or stops or epoch // every > before // every
 
     def validate(self, trainer: lightning.Trainer, module: Training) -> float | None:
         if self.batches is None:

@@ -30,13 +30,14 @@ from pose_core.runs.new_run import check_new_run
 from pose_core.runs.run_folder import CONFIG, HISTORY, Run
 from pose_core.runs.size_notes import SIZES, list_sizes
 from pose_core.runs.start import start_from
-from pose_core.specs import RunBase, TrainSpec
+from pose_core.specs import RunBase
 from pose_core.specs.train import DecidedTrainSpec
 from pose_core.specs.yaml_file import read_run
 from pose_core.training.best_checkpoint import BestCheckpoint, checkpoint_path
 from pose_core.training.calibrate import CALIBRATED
 from pose_core.training.checkpoint_files import LocalCheckpoints
 from pose_core.training.curves import plot_curves
+from pose_core.training.loggers import Loggers
 from pose_core.training.memory import keep_freed_memory
 from pose_core.training.module import Training
 from pose_core.training.parts import check_parts
@@ -46,7 +47,7 @@ from pose_core.training.sampler import EpochSampler
 from pose_core.training.schedule_callback import ScheduleCallback
 from pose_core.training.task import TASKS, Task
 
-_TRAIN_MAY_CHANGE = "train.(epochs|max_time|device|workers|cache|loggers|pictures)"
+_TRAIN_MAY_CHANGE = "train.(epochs|max_time|device|workers|cache|loggers|pictures|keep)"
 _MAY_CHANGE = re.compile(rf"data\.(test_)?source|(stages\.[^.]+\.)*{_TRAIN_MAY_CHANGE}(\..*)?")
 """Keys that may differ between a run and its resumption."""
 
@@ -84,7 +85,6 @@ def train_network(
     device = choose_device(spec.train.device)
     if spec.train.precision == "16-mixed" and device.type == "cpu":
         raise ConfigError("train.precision: 16-mixed needs a GPU; use bf16-mixed or 32 on the CPU")
-    loggers = _make_loggers(spec.train, out)
     keep_freed_memory()
     torch.manual_seed(spec.train.seed)
     checkpoint = checkpoint_path(out)
@@ -112,10 +112,14 @@ def train_network(
     samples = task.samples(prepared.split.train, augment=True)
     train = spec.train.decided()
     schedule = ScheduleCallback(train, train.count_steps(len(samples)) * train.epochs)
+    for line in schedule.schedule.notes():
+        reporter.note(line)
     rows = prepared.split.validation
     shared = rows[rank() :: train.devices]
     validation = PlainBatches(task.samples(shared, augment=False), train.batch_size) if rows else None
-    best_checkpoint = BestCheckpoint(run, train, task.metric, validation, schedule)
+    # After all that can be refused, since loggers leave their traces elsewhere.
+    loggers = Loggers(spec, out, reporter) if first else None
+    best_checkpoint = BestCheckpoint(run, train, task.metric, validation, schedule, loggers)
     with _Quiet(), disk_errors(out, again=f"run the same command again with {argument('resume', True)}"):
         trainer = lightning.Trainer(
             accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.type],
@@ -137,10 +141,10 @@ def train_network(
             callbacks=[
                 schedule,
                 best_checkpoint,
-                *_make_pictures(run, task, best_checkpoint),
+                *_make_pictures(run, task, best_checkpoint, loggers),
                 TrainingProgress(reporter, schedule, best_checkpoint),
             ],
-            logger=loggers,
+            logger=False,
             # BestCheckpoint writes them, and EpochSampler shares the rows out.
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -152,6 +156,7 @@ def train_network(
             # Lightning looks there for checkpoints of its own when a training is resumed; there are none.
             default_root_dir=os.devnull,
         )
+        completed = False
         try:
             trainer.fit(
                 Training(network, task),
@@ -159,6 +164,7 @@ def train_network(
                 ckpt_path=checkpoint if resuming else None,
                 weights_only=True,
             )
+            completed = True
         except SystemExit:
             # Lightning turns Ctrl-C into an exit of its own, without a word.
             if trainer.interrupted:
@@ -174,6 +180,9 @@ def train_network(
                 f"{checkpoint}: damaged, or not of this training; restore it, or remove it to train from the "
                 "beginning"
             ) from error
+        finally:
+            if loggers is not None:
+                loggers.finish(completed)
     if trainer.is_global_zero:
         seconds = round(schedule.seconds, 1)
         run.update_metrics(
@@ -266,25 +275,9 @@ def _list_differences(one: object, other: object, path: str = "") -> list[str]:
     return [] if one == other else [path]
 
 
-def _make_loggers(train: TrainSpec, out: Path) -> list[Any]:
-    made: list[Any] = []
-    for name in train.loggers:
-        try:
-            if name == "tensorboard":
-                from lightning.pytorch.loggers import TensorBoardLogger
-
-                # Without a version, which would be one more folder ("version_0") within the run.
-                made.append(TensorBoardLogger(save_dir=out, name="tensorboard", version=""))
-            else:
-                from lightning.pytorch.loggers import WandbLogger
-
-                made.append(WandbLogger(project="pose", name=out.name, save_dir=out))
-        except ImportError:
-            raise ConfigError(f"train.loggers: {name} is not installed: pip install {name}") from None
-    return made
-
-
-def _make_pictures(run: Run[S], task: Task[S], best: BestCheckpoint) -> list[lightning.Callback]:
+def _make_pictures(
+    run: Run[S], task: Task[S], best: BestCheckpoint, loggers: Loggers | None
+) -> list[lightning.Callback]:
     """Make the callback that draws pictures, where the configuration asks for some."""
     spec = run.spec.train.pictures
     if spec.every is None:
@@ -292,7 +285,7 @@ def _make_pictures(run: Run[S], task: Task[S], best: BestCheckpoint) -> list[lig
     # Imported late: matplotlib takes long, and most trainings draw nothing until they end.
     from pose_core.training.pictures import PicturesCallback
 
-    return [PicturesCallback(run, task, best, spec.every, spec.images)]
+    return [PicturesCallback(run, task, best, loggers, spec.every, spec.images)]
 
 
 class _Quiet(warnings.catch_warnings):

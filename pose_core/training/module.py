@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from pose_core.data.batches import Batch
 from pose_core.errors import ConfigError
-from pose_core.specs.train import DecidedOptimizerSpec
 from pose_core.training.ema import update_average
+from pose_core.training.optimizers import make_optimizer
 from pose_core.training.parts import freeze_parts, group_parameters, list_frozen
 from pose_core.training.task import Task
 
@@ -80,11 +80,3 @@ class Training(lightning.LightningModule):
         if not groups:
             raise ConfigError("the model has no trainable parameter; thaw some of it")
         return make_optimizer(spec, groups)
-
-
-def make_optimizer(spec: DecidedOptimizerSpec, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-    """Make the optimiser that the spec names."""
-    if spec.name == "sgd":
-        return torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.momentum > 0)
-    kind = torch.optim.AdamW if spec.name == "adamw" else torch.optim.Adam
-    return kind(groups, lr=spec.lr)

@@ -10,7 +10,7 @@ from torch import nn
 from pose_core.errors import ConfigError
 from pose_core.interfaces import Backbone
 from pose_core.specs import TrainSpec
-from pose_core.specs.train import DecidedOptimizerSpec
+from pose_core.specs.optimizer import DecidedOptimizerSpec
 
 LR_FACTOR = "lr_factor"
 """Key of a parameter group: its learning rate as a fraction of the optimiser's."""

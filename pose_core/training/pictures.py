@@ -7,7 +7,6 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 from matplotlib.axes import Axes
 from torch import Tensor, nn
 
@@ -22,6 +21,7 @@ from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
 from pose_core.structures import ByteArray
 from pose_core.training.best_checkpoint import BestCheckpoint
+from pose_core.training.loggers import Loggers
 from pose_core.training.module import Training
 from pose_core.training.task import Task
 
@@ -33,18 +33,28 @@ class PicturesCallback(lightning.Callback):
 
     ``pictures/epoch_0010_batch.png`` has training images with their targets, augmented anew each time;
     ``..._maps.png`` has what the network whose weights are kept puts out for validation images (training images,
-    where there are none). TensorBoard and wandb get them, too. Nothing of it changes the training.
+    where there are none). Loggers get them, too. Nothing of it changes the training.
 
     Args:
         run: gets the pictures.
         task: of the network.
         best: validates; comes before this one among the callbacks.
+        loggers: of the first process.
         every: validations between pictures.
         images: in a picture.
     """
 
-    def __init__(self, run: Run[Any], task: Task[Any], best: BestCheckpoint, every: int, images: int) -> None:
+    def __init__(
+        self,
+        run: Run[Any],
+        task: Task[Any],
+        best: BestCheckpoint,
+        loggers: Loggers | None,
+        every: int,
+        images: int,
+    ) -> None:
         self._run, self._task, self._best, self._every = run, task, best, every
+        self._loggers = loggers
         self._seen = best.latest
         split = task.prepared.split
         order = np.random.default_rng(0)
@@ -74,8 +84,8 @@ class PicturesCallback(lightning.Callback):
         model.train(training)
         for name, picture in pictures.items():
             write_picture(self._run.path / FOLDER / f"epoch_{epoch:04d}_{name}.png", picture)
-            for logger in trainer.loggers:
-                _log(logger, name, picture, trainer.global_step)
+            if self._loggers is not None:
+                self._loggers.log_image(f"pictures/{name}", picture, trainer.global_step)
 
     def _draw_batch(self, model: nn.Module, epoch: int) -> ByteArray:
         samples = self._task.samples(self._learned, augment=True)
@@ -121,10 +131,3 @@ def _draw_detections(title: str, model: DetectorModel, batch: Batch, names: list
         for number, (name, image) in enumerate(zip(names, images, strict=True))
     ]
     return draw_sheet(title, rows)
-
-
-def _log(logger: Any, name: str, picture: ByteArray, step: int) -> None:
-    if isinstance(logger, TensorBoardLogger):
-        logger.experiment.add_image(f"pictures/{name}", picture, step, dataformats="HWC")
-    elif isinstance(logger, WandbLogger):
-        logger.log_image(f"pictures/{name}", [picture], step=step)

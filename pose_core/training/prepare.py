@@ -27,6 +27,8 @@ from pose_core.specs.extra_heads import find_needs
 from pose_core.structures import LabelledDataset
 from pose_core.training.configure import configure
 from pose_core.training.decide import decide
+from pose_core.training.loggers import check_loggers
+from pose_core.training.optimizers import check_optimizers
 from pose_core.training.options import TrainOptions
 from pose_core.training.prepared import Prepared
 from pose_core.training.time_limit import share_time
@@ -68,6 +70,8 @@ def prepare(
     dataset = select_keypoints(dataset, *written.keypoints())
     written, overruled = written.for_project(dataset, source)
     configured = configure(written, dataset, source, model, networks or {})
+    check_optimizers(configured.spec)
+    check_loggers(configured.spec)
     spec, depth_notes = _decide_bit_depth(configured.spec, dataset)
     dataset = with_bit_depth(dataset, spec.data.decided_bit_depth())
     spec, held_out = _read_held_out(spec, dataset, options)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any
 
 import lightning
 
+from pose_core.catalog import get_catalog
 from pose_core.data.batches import Batch
-from pose_core.specs import ScheduleSpec
+from pose_core.interfaces.schedule import Schedule, ScheduleContext
 from pose_core.specs.train import DecidedTrainSpec
 from pose_core.training.parts import LR_FACTOR
 
@@ -18,6 +18,7 @@ class ScheduleCallback(lightning.Callback):
     """Set the learning rate by progress: of steps, or of time if that ends first.
 
     Attributes:
+        schedule: says the learning rate after the warm-up.
         progress: from 0 to 1.
         learning_rate: of the step at hand, for parts without a factor of their own.
         seconds: spent training, those before a resume included.
@@ -26,6 +27,7 @@ class ScheduleCallback(lightning.Callback):
 
     def __init__(self, spec: DecidedTrainSpec, steps: int) -> None:
         self.spec = spec
+        self.schedule = make_schedule(spec)
         self.steps = steps
         self.progress = 0.0
         self.learning_rate = 0.0
@@ -51,7 +53,7 @@ class ScheduleCallback(lightning.Callback):
             seconds = float(trainer.strategy.broadcast(self.seconds))
             self.progress = max(self.progress, seconds / max(self.spec.max_time - self.reserved, 1e-9))
         self.progress = min(self.progress, 1.0)
-        self.learning_rate = self.spec.optimizer.lr * learning_rate_factor(self.spec.schedule, self.progress)
+        self.learning_rate = compute_learning_rate(self.schedule, self.progress)
         for group in trainer.optimizers[0].param_groups:
             group["lr"] = self.learning_rate * group[LR_FACTOR]
 
@@ -69,24 +71,35 @@ class ScheduleCallback(lightning.Callback):
             trainer.should_stop = True
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "reserved": self.reserved}
+        return {
+            "seconds": self.seconds,
+            "reserved": self.reserved,
+            "schedule": self.schedule.state_dict(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._before, self.reserved = state_dict["seconds"], state_dict["reserved"]
+        self.schedule.load_state_dict(state_dict["schedule"])
 
 
-def learning_rate_factor(schedule: ScheduleSpec, progress: float) -> float:
-    """Compute the fraction of the highest learning rate.
+def make_schedule(spec: DecidedTrainSpec) -> Schedule:
+    """Make the schedule that the configuration names."""
+    component = get_catalog().component("schedule", spec.schedule.type)
+    context = ScheduleContext(spec.optimizer.lr, spec.epochs)
+    made: Schedule = component.factory()(spec.schedule, context)
+    return made
+
+
+def compute_learning_rate(schedule: Schedule, progress: float) -> float:
+    """Compute the learning rate: of the warm-up, then of the schedule.
 
     Args:
-        schedule: warm-up, then constant or a half cosine (Loshchilov and Hutter, 2017) down to ``final``.
+        schedule: says it after the warm-up.
         progress: 0 at the start, 1 at the end of training.
     """
     progress = min(max(progress, 0.0), 1.0)
-    if progress < schedule.warmup:
-        # Not from zero: the first step should already move.
-        return 0.01 + 0.99 * progress / schedule.warmup
-    if schedule.name == "constant":
-        return 1.0
-    done = (progress - schedule.warmup) / (1.0 - schedule.warmup)
-    return schedule.final + (1.0 - schedule.final) * 0.5 * (1.0 + math.cos(math.pi * done))
+    rate = schedule.learning_rate(max(progress, schedule.warmup))
+    if progress >= schedule.warmup:
+        return rate
+    # Not from zero: the first step should already move.
+    return rate * (0.01 + 0.99 * progress / schedule.warmup)

@@ -12,6 +12,8 @@ INPUT, DETECTOR, READER, WRITER = (
     "reader/toyreader",
     "writer/toywriter",
 )
+LOGGER = "logger/toylogger"
+SCHEDULE = "schedule/toyschedule"
 MODEL = "model/single_animal/toykit_model"
 
 
@@ -346,6 +348,30 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         INPUT,
         "moved pose",
         [("around.py", "keypoints[:, 0].nan", "(keypoints[:, 0] * 0).nan")],
+    ),
+    "schedule_gives_rates": (SCHEDULE, "is -", [("schedule.py", "progress / 2", "progress * 2")]),
+    "schedule_depends_on_progress_only": (
+        SCHEDULE,
+        "a second time",
+        [("schedule.py", "        return self", "        self.seen += 1\n        return self")],
+    ),
+    "schedule_resumes": (
+        SCHEDULE,
+        "resumed",
+        [("schedule.py", 'self.seen = state["seen"]', "pass")],
+    ),
+    "logger_takes_a_training": (
+        LOGGER,
+        "FileExistsError",
+        [("logger.py", '.open("a")', '.open("x")')],
+    ),
+    "logger_draws_no_random_numbers": (
+        LOGGER,
+        "random numbers of random",
+        [
+            ("logger.py", "from pose_core", "import random\n\nfrom pose_core"),
+            ("logger.py", "sorted(metrics.items())", "random.random()"),
+        ],
     ),
     "model_builds": (
         MODEL,

@@ -34,7 +34,7 @@ SETTINGS: tuple[dict[str, Any], ...] = (
             "max_time": "10m",
             "batch_size": 4,
             "optimizer": {"name": "sgd", "lr": 0.01},
-            "schedule": {"name": "constant"},
+            "schedule": {"type": "constant"},
             "early_stopping": 2,
             "loggers": ["tensorboard"],
             "weights": "none",

@@ -45,6 +45,20 @@ class BceConfig(MapLossConfig):
         return True
 
 
+class OhkmConfig(MapLossConfig):
+    """Online hard keypoint mining: the maps of an image with the largest losses count alone."""
+
+    hardest: PositiveInt = Field(
+        8, description="How many keypoints of each image count, those with the largest losses."
+    )
+    loss: Literal["mse", "bce"] = Field(
+        "mse", description="What is mined; bce is for heatmaps that are logits."
+    )
+
+    def compares_logits(self) -> bool:
+        return self.loss == "bce"
+
+
 class CrossEntropyConfig(LossConfig):
     """Cross-entropy over individuals, in places that belong to one of them."""
 

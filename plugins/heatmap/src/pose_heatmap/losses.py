@@ -9,7 +9,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pose_core.interfaces import BuildContext, Loss
-from pose_heatmap.config import BceConfig, CrossEntropyConfig, HuberConfig, MseConfig, SmoothL1Config
+from pose_heatmap.config import (
+    CrossEntropyConfig,
+    HuberConfig,
+    MapLossConfig,
+    OhkmConfig,
+    SmoothL1Config,
+)
 
 
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
@@ -61,7 +67,7 @@ class _SummedOverMaps(_Weighted):
 
     unit: float
 
-    def __init__(self, config: MseConfig | BceConfig, context: BuildContext) -> None:
+    def __init__(self, config: MapLossConfig, context: BuildContext) -> None:
         super().__init__(config, context)
         self.foreground = config.foreground
         # A Gaussian's mean, weighted by its square, is 2/3.
@@ -105,6 +111,45 @@ class BceLoss(_SummedOverMaps):
         # Soft targets have an entropy of their own, which no output can get below.
         entropy = -(torch.xlogy(target, target) + torch.xlogy(1 - target, 1 - target))
         return F.binary_cross_entropy_with_logits(output, target, reduction="none") - entropy
+
+
+class OhkmLoss(Loss):
+    """Loss of the hardest keypoints of each image: online hard keypoint mining (Chen et al., Cascaded Pyramid
+    Network, 2018).
+
+    In a crop these are the hardest of its animal, in a whole frame those of all its animals, whose blobs share
+    the maps. Keypoints of weight 0 are never among them. Of as many maps as count, or fewer, it is the loss that it
+    is made of.
+    """
+
+    def __init__(self, config: OhkmConfig, context: BuildContext) -> None:
+        super().__init__(config, context)
+        self.hardest = config.hardest
+        kinds: dict[str, type[_SummedOverMaps]] = {"mse": MseLoss, "bce": BceLoss}
+        self.mined = kinds[config.loss](config, context)
+
+    def forward(self, output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Args:
+            output: (b, k, h, w) of the head, a map for each keypoint.
+            target: same shape, in [0, 1].
+            weight: broadcastable to it, at least 0.
+
+        Returns:
+            scalar.
+        """
+        if output.dim() != 4:
+            raise ValueError(f"takes maps (b, k, h, w), not {tuple(output.shape)}")
+        weight = weight.to(target.dtype).expand_as(target)
+        with torch.no_grad():
+            # Of the maps and not their gradients: which ones are hard is no part of what is learned.
+            error = self.mined.error(output.float().masked_fill(weight == 0, 0.0), target)
+            total = weight.sum((2, 3))
+            hardness = (error * weight).sum((2, 3)) / total.clamp(min=1e-12)
+            hardness = hardness.masked_fill(total == 0, -1.0)
+            chosen = hardness.topk(min(self.hardest, output.shape[1]), dim=1).indices
+            kept = torch.zeros_like(hardness).scatter(1, chosen, 1.0)
+        loss: Tensor = self.mined(output, target, weight * kept[:, :, None, None])
+        return loss
 
 
 class HuberLoss(_Weighted):

@@ -101,6 +101,14 @@ def pose_components() -> Iterable[ComponentSpec]:
     yield _part(
         "loss", "bce", "Bce", "losses", "Cross-entropy of logits, balanced between blobs and background"
     )
+    yield _part(
+        "loss",
+        "ohkm",
+        "Ohkm",
+        "losses",
+        "The mse or bce of the hardest keypoints of each image (online hard keypoint mining)",
+        citations=("chen2018cascaded",),
+    )
     yield _part("loss", "cross_entropy", "CrossEntropy", "losses", "Cross-entropy over the maps of a place")
     yield _part("loss", "huber", "Huber", "losses", "Huber loss")
     yield _part("loss", "smooth_l1", "SmoothL1", "losses", "Smooth L1 loss")

@@ -260,8 +260,19 @@ SECTIONS: Mapping[str, tuple[Key, ...]] = {
         ),
         Key("min_train_steps_per_epoch", 200, "count", "", why="an epoch is a pass over the images"),
         Key("train_steps_per_epoch", None, "count", "", why="an epoch is a pass over the images"),
-        Key("lr_scheduler", None, "any", "`train.schedule: cosine`; steps and plateaus have no counterpart"),
-        Key("online_hard_keypoint_mining", None, "any", "", why="there is no such loss here"),
+        Key(
+            "lr_scheduler",
+            None,
+            "any",
+            "`train.schedule: cosine` or `linear`; steps and plateaus are constant",
+        ),
+        Key(
+            "online_hard_keypoint_mining",
+            None,
+            "any",
+            "",
+            why="the loss `heatmap/ohkm` is not the same; choose it by hand",
+        ),
     ),
     "trainer_config.optimizer": (
         Key("lr", 1e-4, "number", "`train.optimizer.lr`"),

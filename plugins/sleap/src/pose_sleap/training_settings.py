@@ -135,14 +135,13 @@ def _make_train(whole: Section, notes: list[str]) -> dict[str, Any]:
     used = [str(name) for name, value in schedule.content.items() if value is not None]
     # Of several SLEAP-NN takes the first of these.
     if "cosine_annealing_warmup" in used or "linear_warmup_linear_decay" in used:
-        made["schedule"] = {"name": "cosine"}
-        if "cosine_annealing_warmup" not in used:
-            notes.append(f"{schedule.at}: falls linearly there and as a cosine here")
+        made["schedule"] = {"type": "cosine" if "cosine_annealing_warmup" in used else "linear"}
     else:
-        made["schedule"] = {"name": "constant"}
+        made["schedule"] = {"type": "constant"}
         if used:
             notes.append(
-                f"{schedule.at}.{used[0]}: the learning rate is constant here; train.schedule.name: cosine lets it fall"
+                f"{schedule.at}.{used[0]}: the learning rate is constant here; train.schedule.type step or plateau "
+                "lets it fall"
             )
     return made
 

@@ -14,10 +14,12 @@ from pose_core.specs import (
     HeadConfig,
     ImporterConfig,
     InputConfig,
+    LoggerConfig,
     LossConfig,
     NeckConfig,
     PredictorConfig,
     ReaderConfig,
+    ScheduleConfig,
     TargetGeneratorConfig,
     WriterConfig,
     choose_feature,
@@ -76,6 +78,14 @@ class ToyInputConfig(InputConfig):
 
 
 class ToyDetectorConfig(DetectorConfig):
+    pass
+
+
+class ToyScheduleConfig(ScheduleConfig):
+    pass
+
+
+class ToyLoggerConfig(LoggerConfig):
     pass
 
 

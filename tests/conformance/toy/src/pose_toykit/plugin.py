@@ -22,6 +22,8 @@ PARTS = (
     ("loss", "toyloss", "ToyLoss", "head"),
     ("input", "toyinput", "ToyInput", "around"),
     ("detector", "toydetector", "ToyDetector", "around"),
+    ("schedule", "toyschedule", "ToySchedule", "schedule"),
+    ("logger", "toylogger", "ToyLogger", "logger"),
     ("reader", "toyreader", "ToyReader", "formats"),
     ("writer", "toywriter", "ToyWriter", "formats"),
     ("importer", "toyimporter", "ToyImporter", "formats"),
