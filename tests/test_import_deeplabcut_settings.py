@@ -15,7 +15,7 @@ from deeplabcut_models import description
 from deeplabcut_shuffles import make_project, make_shuffle
 from pose_deeplabcut.config import ModelImporterConfig
 from pose_deeplabcut.importer import ModelImporter
-from pose_deeplabcut.learning_rates import make_schedule
+from pose_deeplabcut.learning_rates import make_optimizer, make_schedule
 from pose_deeplabcut.model_config import Section
 from pose_deeplabcut.training_keys import SECTIONS, keys_table
 from typer.testing import CliRunner, Result
@@ -213,6 +213,38 @@ def test_the_table_describes_each_key_once() -> None:
 def _schedule(kind: str, lr: float, epochs: int, **params: Any) -> tuple[dict[str, Any], list[str]]:
     content = {"scheduler": {"type": kind, "params": params}}
     return make_schedule(Section(Path("a.yaml"), "runner", content), lr, epochs)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["Adadelta", "Adagrad", "Adam", "Adamax", "AdamW", "ASGD", "NAdam", "RAdam", "RMSprop", "Rprop", "SGD"],
+)
+def test_optimisers_have_torchs_defaults(kind: str) -> None:
+    made, notes = make_optimizer(Section(Path("a.yaml"), "runner", {"optimizer": {"type": kind}}))
+    theirs = getattr(torch.optim, kind)([torch.nn.Parameter(torch.zeros(1))]).defaults
+    options = made.pop("options", {})
+    assert made == {"name": kind.lower(), "lr": theirs["lr"], "weight_decay": theirs.get("weight_decay", 0.0)}
+    assert options == {key: theirs[key] for key in options}
+    assert notes == []
+
+
+def test_how_torch_computes_and_where_wandb_writes_is_named(tmp_path: Path) -> None:
+    content = settings()
+    content["runner"]["optimizer"] = {
+        "type": "SGD",
+        "params": {"lr": "1e-02", "momentum": 0.9, "fused": True},
+    }
+    content["logger"]["wandb_kwargs"] |= {"dir": "elsewhere", "mode": "offline"}
+    made = convert(content, tmp_path)
+    assert made.content["train"]["optimizer"] == {
+        "name": "sgd",
+        "lr": 0.01,
+        "weight_decay": 0.0,
+        "options": {"momentum": 0.9, "nesterov": False},
+    }
+    assert made.content["train"]["loggers"][0]["mode"] == "offline"
+    assert "runner.optimizer.params: not taken over: fused True" in made.notes
+    assert "logger.wandb_kwargs: not taken over: dir elsewhere" in made.notes
 
 
 def test_schedules_of_torch() -> None:

@@ -14,34 +14,49 @@ from pose_deeplabcut.model_config import Section
 
 # What torch takes where the file says nothing.
 _LR = 1e-3
+_LRS = {
+    **dict.fromkeys(("adagrad", "asgd", "rmsprop", "rprop", "adafactor"), 0.01),
+    **dict.fromkeys(("adamax", "nadam"), 0.002),
+    "adadelta": 1.0,
+}
 _WEIGHT_DECAY = {"adamw": 0.01}
+_OPTIONS = {"sgd": {"momentum": 0.0, "nesterov": False}}
+"""Options whose defaults are others here."""
+_OF_ARITHMETIC = ("foreach", "fused", "capturable", "differentiable")
 _DIGITS = 6
 
 
-def make_optimizer(runner: Section) -> dict[str, Any]:
+def make_optimizer(runner: Section) -> tuple[dict[str, Any], list[str]]:
     """Make ``train.optimizer``.
 
     Args:
         runner: section ``runner``.
 
+    Returns:
+        the optimiser, and a note where something is left out.
+
     Raises:
         RunError: a value is none that an optimiser takes.
     """
-    section = runner.optional("optimizer")
-    if section is None:
-        return {"name": "adamw", "lr": _LR, "weight_decay": _WEIGHT_DECAY["adamw"]}
+    section = runner.optional("optimizer") or Section(
+        runner.path, f"{runner.at}.optimizer", {"type": "AdamW"}
+    )
     name = section.text("type").lower()
     params = section.optional("params") or Section(section.path, section.at, {})
     made: dict[str, Any] = {
         "name": name,
-        "lr": params.number("lr", _LR),
+        "lr": params.positive("lr", _LRS.get(name, _LR)),
         "weight_decay": params.number("weight_decay", _WEIGHT_DECAY.get(name, 0.0)),
     }
-    if name == "sgd":
-        made["momentum"] = params.number("momentum", 0.0)
-    known = {"lr", "weight_decay", *(["momentum"] if name == "sgd" else [])}
-    options = {str(key): _plain(value) for key, value in params.content.items() if key not in known}
-    return {**made, "options": options} if options else made
+    options = dict(_OPTIONS.get(name, {})) | {
+        str(key): _plain(value)
+        for key, value in params.content.items()
+        if key not in ("lr", "weight_decay", *_OF_ARITHMETIC)
+    }
+    if options:
+        made["options"] = options
+    left = [f"{key} {params.content[key]}" for key in _OF_ARITHMETIC if params.content.get(key) is not None]
+    return made, [f"{params.at}: not taken over: {', '.join(left)}"] if left else []
 
 
 def _plain(value: Any) -> Any:

@@ -205,7 +205,9 @@ SECTIONS: Mapping[str, tuple[Key, ...]] = {
     "runner.optimizer": (
         Key("type", None, "`train.optimizer.name`, in small letters"),
         Key(
-            "params", None, "`train.optimizer`: lr, weight_decay, momentum (else torch's); others: `options`"
+            "params",
+            None,
+            "`train.optimizer`: `lr`, `weight_decay`, else torch's; others: `options`; `foreach` and such are named",
         ),
     ),
     "runner.scheduler": (
@@ -270,8 +272,12 @@ SECTIONS: Mapping[str, tuple[Key, ...]] = {
     "logger": (
         Key("type", None, "`train.loggers`: wandb; CSVLogger: history.csv is always written"),
         Key("project_name", "deeplabcut", "`project` of the logger"),
-        Key("run_name", "tmp", "`name` of the logger"),
-        Key("wandb_kwargs", None, "each a setting of the logger (`tags`, `group` ...)"),
+        Key("run_name", "tmp", "`name` of the logger; tmp: the name of the run folder"),
+        Key(
+            "wandb_kwargs",
+            None,
+            "settings of the logger: `entity`, `group`, `tags`, `notes`, `mode`, `id`; others are named",
+        ),
         Key("image_log_interval", None, why="`train.pictures.every` draws what the network sees"),
         Key("model", None, why="the configuration is logged as a whole"),
         Key("train_folder", None, why="files of a run have their places"),

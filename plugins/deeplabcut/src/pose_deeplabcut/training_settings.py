@@ -12,6 +12,9 @@ from pose_deeplabcut.training_augmentation import make_augmentation
 from pose_deeplabcut.training_keys import SECTIONS, Key
 
 _SELECT = {"test.map": "ap", "test.rmse": "error"}
+_WANDB = ("project", "name", "entity", "group", "tags", "notes", "mode", "id")
+"""Settings of ``wandb.init`` that are settings of the logger here."""
+_UNNAMED = "tmp"
 _LOADERS = (None, "DLCLoader")
 _MARGIN = 20
 _CROP_DEFAULTS = {"margin": 0, "crop_with_context": True}
@@ -86,9 +89,9 @@ def _make_data(about: ModelConfig, source: str | None, split: str | None, notes:
 def _make_train(whole: Section, notes: list[str]) -> dict[str, Any]:
     runner, settings = _part(whole, "runner"), _part(whole, "train_settings")
     epochs = settings.size_or("epochs", 200)
-    optimizer = make_optimizer(runner)
+    optimizer, of_optimizer = make_optimizer(runner)
     schedule, left = make_schedule(runner, optimizer["lr"], epochs)
-    notes += left
+    notes += [*of_optimizer, *left]
     snapshots = _part(whole, "runner.snapshots")
     made: dict[str, Any] = {
         "epochs": epochs,
@@ -111,7 +114,7 @@ def _make_train(whole: Section, notes: list[str]) -> dict[str, Any]:
         made["select"] = _SELECT[metric.lower()]
     else:
         notes.append(f"{runner.at}.key_metric: {metric} is no metric that selects here; see train.select")
-    if (logger := whole.optional("logger")) is not None and (found := _make_logger(logger)):
+    if (logger := whole.optional("logger")) is not None and (found := _make_logger(logger, notes)):
         made["loggers"] = [found]
     return made
 
@@ -129,18 +132,21 @@ def _find_device(whole: Section, notes: list[str]) -> str:
     return kind
 
 
-def _make_logger(logger: Section) -> dict[str, Any]:
+def _make_logger(logger: Section, notes: list[str]) -> dict[str, Any]:
     kind = logger.text("type")
     if kind == "CSVLogger":
         return {}
     if kind != "WandbLogger":
         raise logger.error(f"{kind} cannot be taken over; WandbLogger and CSVLogger can", "type")
+    name = logger.content.get("run_name")
     more = _part(logger, "wandb_kwargs")
+    if left := [f"{key} {value}" for key, value in more.content.items() if key not in _WANDB]:
+        notes.append(f"{more.at}: not taken over: {', '.join(left)}")
     return {
         "type": "wandb",
         "project": logger.content.get("project_name") or "deeplabcut",
-        **({"name": logger.content["run_name"]} if logger.content.get("run_name") else {}),
-        **{str(key): value for key, value in more.content.items()},
+        **({"name": name} if name and name != _UNNAMED else {}),
+        **{key: more.content[key] for key in _WANDB if more.content.get(key) is not None},
     }
 
 
