@@ -345,6 +345,14 @@ def test_boxes_that_change_are_zoom_and_shift(tmp_path: Path) -> None:
     assert any("affine.translation: not taken over: 40 pixels" in n for n in made.notes)
 
 
+def test_sigmas_of_other_keypoints_are_named(tmp_path: Path) -> None:
+    """DeepLabCut writes those of 17 keypoints of people into the settings of any project."""
+    content = settings()
+    content["data"]["gen_sampling"] = {"keypoint_sigmas": [0.079] * 17}
+    notes = convert(content, tmp_path).notes
+    assert "data.gen_sampling.keypoint_sigmas: not taken over: 17 values for 2 keypoints" in notes
+
+
 def test_a_configuration_trains(tmp_path: Path) -> None:
     """Of a shuffle within its project, by the command."""
     project = make_project(tmp_path / "project")

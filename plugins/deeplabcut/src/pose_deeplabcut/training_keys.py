@@ -109,7 +109,9 @@ SECTIONS: Mapping[str, tuple[Key, ...]] = {
         Key("loader", None, BELOW),
     ),
     "data.gen_sampling": (
-        Key("keypoint_sigmas", 0.1, "`errors.sigma` of the conditions"),
+        Key(
+            "keypoint_sigmas", 0.1, "`errors.sigma` of the conditions, where there is one, or one a keypoint"
+        ),
         Key("keypoints_symmetry", None, why="`skeleton.symmetry` says which keypoints are a pair"),
         Key("jitter_prob", 0.16, "`errors.jitter` of the conditions"),
         Key("swap_prob", 0.08, "`errors.swap` of the conditions"),

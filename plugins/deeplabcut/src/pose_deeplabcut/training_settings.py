@@ -174,6 +174,12 @@ def _note_images(about: ModelConfig, sees_crops: bool) -> list[str]:
     if sees_crops and not about.context:
         notes.append("data.train.top_down_crop: black beside the box there; here crops show what is there")
     data = about.whole.section("data")
+    sigmas = _part(data, "gen_sampling").content.get("keypoint_sigmas")
+    if isinstance(sigmas, list) and len(sigmas) != len(about.keypoints):
+        notes.append(
+            f"{data.at}.gen_sampling.keypoint_sigmas: not taken over: {len(sigmas)} values for "
+            f"{len(about.keypoints)} keypoints"
+        )
     ignored = [
         key
         for key, set_ in (

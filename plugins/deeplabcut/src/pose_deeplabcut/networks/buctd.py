@@ -198,7 +198,11 @@ def conditions(part: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, d
         config["errors"] = {ours: sampling[key] for key, ours in _SAMPLING.items() if key in sampling}
         sigmas = config["errors"].get("sigma")
         if isinstance(sigmas, Sequence):
-            config["errors"]["sigma"] = dict(zip(about["keypoints"], sigmas, strict=True))
+            # DeepLabCut writes those of 17 keypoints of people for any project; the importer says it.
+            if len(sigmas) == len(about["keypoints"]):
+                config["errors"]["sigma"] = dict(zip(about["keypoints"], sigmas, strict=True))
+            else:
+                del config["errors"]["sigma"]
     return {_CONDITIONS: config}
 
 
