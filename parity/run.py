@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from compare import Row, compare
 from report import write_report
 
 from pose_core import __version__
+from pose_core.runs.importing import import_training
 
 HERE = Path(__file__).resolve().parent
 ORACLE = (str(HERE.parent / ".venv-parity" / "bin" / "python"), str(HERE / "oracle.py"))
@@ -105,12 +107,21 @@ def _row(oracle: Oracle, name: str, folder: Path) -> Row:
         made = oracle.make(name, folder)
         if "error" in made:
             return Row(case, problem=f"original: {made['error']}")
-        return compare(case, made, folder)
+        row = compare(case, made, folder)
+        unknown = find_unknown_settings(folder)
+        return replace(row, problem=f"settings: {unknown}") if unknown and not row.problem else row
     except Exception as error:
         # One model that cannot be taken over must not keep the others from being compared.
         return Row(case, problem=f"{type(error).__name__}: {error}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def find_unknown_settings(folder: Path) -> str:
+    """Say which keys of the original's pytorch_config.yaml are in no table of ours; empty where all are."""
+    file = next(folder.rglob("pytorch_config.yaml"))
+    notes = import_training("deeplabcut", file, folder / "settings.yaml")
+    return "; ".join(note for note in notes if "says nothing of a training here" in note)
 
 
 def _metrics(row: Row) -> str:

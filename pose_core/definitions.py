@@ -230,6 +230,8 @@ class WeightSpec:
         keypoints: names of the keypoints in output order, for weights of whole models.
         converter: ``"package.module:function"``, from the tensors of the file by name to those of the part
             that ``model`` names (backbone, detector or whole network); none needed where the names agree.
+        inert: beginnings of the full names of classes (``numpy.``) whose objects the file holds beside its
+            tensors; they are left out, and none of their code is run. Files with others are refused.
     """
 
     name: str
@@ -240,6 +242,7 @@ class WeightSpec:
     source: str
     keypoints: tuple[str, ...] = ()
     converter: str = ""
+    inert: tuple[str, ...] = ()
 
 
 VIEWS = ("frame", "animal")

@@ -22,6 +22,7 @@ from docs_settings import settings_page
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = {
+    "deeplabcut_keys": ("docs/use/deeplabcut.md",),
     "families": ("README.md",),
     "models": ("docs/models.md",),
     "plugins": ("docs/models.md",),
@@ -112,6 +113,13 @@ def plugins_table() -> str:
     return rows(("distribution", "what", "kinds"), lines)
 
 
+def deeplabcut_keys_table() -> str:
+    """Each key of DeepLabCut's pytorch_config.yaml, and what it is here."""
+    from pose_deeplabcut.training_keys import keys_table
+
+    return keys_table()
+
+
 def sleap_keys_table() -> str:
     """Each key of SLEAP-NN's training configuration, and what it is here."""
     from pose_sleap.model_keys import keys_table
@@ -120,6 +128,7 @@ def sleap_keys_table() -> str:
 
 
 MAKERS: dict[str, Callable[[], str]] = {
+    "deeplabcut_keys": deeplabcut_keys_table,
     "families": families_table,
     "models": models_table,
     "plugins": plugins_table,

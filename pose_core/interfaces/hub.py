@@ -167,9 +167,13 @@ class TensorFile:
     others: tuple[str, ...] = ()
 
 
-def read_tensors(path: Path) -> TensorFile:
+def read_tensors(path: Path, inert: Sequence[str] = ()) -> TensorFile:
     """Read a file of weights: ``.safetensors``, or ``.pt``, ``.pth`` and ``.bin`` of torch. Nothing is
     unpickled.
+
+    Args:
+        path: of the file.
+        inert: beginnings of names of classes whose objects are left out, see :func:`load_plain`.
 
     Names come without what wrappers of torch put into them (``module.``, ``_orig_mod.``).
 
@@ -177,13 +181,13 @@ def read_tensors(path: Path) -> TensorFile:
         WeightsError: the file is missing, damaged, of another kind, holds more than tensors and plain values,
             or values that are NaN or infinite.
     """
-    found = _read_any(path)
+    found = _read_any(path, inert)
     if bad := find_non_finite(found.tensors):
         raise WeightsError(f"{path}: {describe_non_finite(bad)}")
     return replace(found, tensors=unwrap(found.tensors))
 
 
-def _read_any(path: Path) -> TensorFile:
+def _read_any(path: Path, inert: Sequence[str]) -> TensorFile:
     if not path.is_file():
         raise WeightsError(f"{path}: no such file of weights")
     if path.suffix == ".safetensors":
@@ -194,7 +198,7 @@ def _read_any(path: Path) -> TensorFile:
     if path.suffix not in _TORCH:
         raise WeightsError(f"{path}: weights are in files that end in .safetensors, {', '.join(_TORCH)}")
     try:
-        content = load_plain(path)
+        content = load_plain(path, inert)
     # torch's reader raises whatever the bytes lead it to.
     except Exception as error:
         reason = (

@@ -178,7 +178,11 @@ def import_training(
     if not isinstance(found, ImportedTraining):
         raise PluginError(f"importer {settings.type!r} returned {type(found).__name__}, not ImportedTraining")
     make_folder(out.parent)
-    write_whole(out, yaml.safe_dump(dict(found.content), sort_keys=False, allow_unicode=True))
+    # The innermost lists in a line: a schedule may have hundreds of rates.
+    text = yaml.safe_dump(
+        dict(found.content), sort_keys=False, allow_unicode=True, default_flow_style=None, width=110
+    )
+    write_whole(out, text)
     return found.notes
 
 

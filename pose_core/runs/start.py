@@ -140,7 +140,7 @@ def _check_task(theirs: str, own: str, origin: str) -> None:
 def _named(weights: Weights) -> FoundWeights:
     spec = weights.definition
     path = fetch(spec)
-    tensors = read_tensors(path).tensors
+    tensors = read_tensors(path, spec.inert).tensors
     convert = weights.converter()
     state = tensors if convert is None else dict(convert(tensors))
     return FoundWeights(

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from pose_core.hooks import BackbonePreset, ComponentSpec, PluginInfo, hookimpl
+from pose_core.hooks import BackbonePreset, ComponentSpec, PluginInfo, WeightSpec, hookimpl
+from pose_cspnext.weights import FILES, INERT
 
 _SIZES = {"s": (0.33, 0.5), "m": (0.67, 0.75), "x": (1.33, 1.25)}
 
@@ -38,4 +39,19 @@ def pose_backbones() -> Iterable[BackbonePreset]:
             backbone={"type": "cspnext/cspnext", "deepen": deepen, "widen": widen},
             summary=f"CSPNeXt-{size}",
             spec={"train": {"optimizer": {"base_lr": 5e-4}}},
+        )
+
+
+@hookimpl
+def pose_weights() -> Iterable[WeightSpec]:
+    for file in FILES:
+        yield WeightSpec(
+            f"cspnext_{file.size}_{file.images}",
+            model=f"cspnext/cspnext_{file.size}",
+            url=file.url,
+            sha256=file.sha256,
+            license="Apache-2.0",
+            source=file.source,
+            converter="pose_cspnext.weights:from_openmmlab",
+            inert=INERT,
         )

@@ -10,7 +10,7 @@ of this plugin.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from pose_core.errors import ConfigError, DataError, PluginError, RunError, argument
-from pose_core.interfaces import Imported, ImportedNetwork, Importer
+from pose_core.interfaces import Imported, ImportedNetwork, ImportedTraining, Importer
 from pose_core.specs import AnyBackbone, AnyNeck, Feature
 from pose_core.structures import ProjectSplit, Skeleton
 from pose_core.symmetry import symmetry_from_names
@@ -38,6 +38,7 @@ from pose_deeplabcut.model_config import (
 from pose_deeplabcut.project_config import ProjectConfig, looks_like_config, read_config
 from pose_deeplabcut.shuffles import find_shuffle_of, read_shuffle
 from pose_deeplabcut.snapshot import Snapshot, read_snapshot
+from pose_deeplabcut.training_settings import make_training
 
 UNKNOWN = "(unknown)"
 """``data.source`` of a model whose project is not known."""
@@ -121,22 +122,7 @@ class ModelImporter(Importer):
         }
         split, shuffle = _find_split(about, snapshot, notes)
         found = self._detector(about, general, read, detector, base, notes)
-        heads = {part.ours.split(".")[1]: part.config for part in parts if part.theirs.startswith("heads.")}
-        spec: dict[str, Any] = {
-            **base,
-            "model": {
-                "name": about.name,
-                "method": about.method,
-                "preprocess": dict(about.preprocess),
-                **{
-                    part.ours.rstrip("."): part.config
-                    for part in parts
-                    if not part.theirs.startswith("heads.")
-                },
-                "inputs": self._inputs(about, general, parts[0]),
-                "heads": heads,
-            },
-        }
+        spec: dict[str, Any] = {**base, "model": self._model(about, general, parts)}
         return Imported(
             ImportedNetwork(spec, _renamed(read.path, read.weights, parts), read.path),
             {} if found is None else {"detector": found},
@@ -153,8 +139,49 @@ class ModelImporter(Importer):
             split,
         )
 
+    def read_training(self, config: Path, data: Path | None = None) -> ImportedTraining:
+        """Read what a training was set to.
+
+        Args:
+            config: ``pytorch_config.yaml`` or its folder.
+            data: the DeepLabCut project; by default the one in which the file lies, or the one that it names.
+
+        Raises:
+            RunError: see :class:`pose_core.interfaces.Importer`.
+        """
+        about = load_model_config(find_model_config(config, config))
+        notes: list[str] = []
+        project = _find_project(about, about.whole.path, data, notes)
+        _compare_names(about, project, notes)
+        sampling = about.whole.section("data").optional("gen_sampling")
+        general = {**self._general(about), "sampling": {} if sampling is None else sampling.content}
+        model = self._model(about, general, self._parts(about, general))
+        # The name is that of a recipe, whose other settings would be taken with it.
+        del model["name"]
+        found = data or (project.path.parent if project else None)
+        shuffle = find_shuffle_of(about.whole.path)
+        content, left = make_training(
+            about, model, None if found is None else str(found), None if shuffle is None else shuffle.name
+        )
+        return ImportedTraining(content, tuple(dict.fromkeys([*notes, *left])))
+
+    def _model(
+        self, about: ModelConfig, general: Mapping[str, Any], parts: Sequence[_Part]
+    ) -> dict[str, Any]:
+        """The section ``model`` of a run."""
+        heads = {part.ours.split(".")[1]: part.config for part in parts if part.theirs.startswith("heads.")}
+        return {
+            "name": about.name,
+            "method": about.method,
+            "preprocess": dict(about.preprocess),
+            **{part.ours.rstrip("."): part.config for part in parts if not part.theirs.startswith("heads.")},
+            "inputs": self._inputs(about, general, parts[0]),
+            "heads": heads,
+        }
+
     def _general(self, about: ModelConfig) -> dict[str, Any]:
         return {
+            "keypoints": about.keypoints,
             "num_keypoints": len(about.keypoints),
             "num_unique": len(about.unique_keypoints),
             "num_individuals": len(about.individuals),
@@ -374,6 +401,34 @@ def _read_project(file: Path, notes: list[str]) -> ProjectConfig | None:
     except DataError as error:
         notes.append(f"the project is not used: {error}")
         return None
+
+
+def _compare_names(about: ModelConfig, project: ProjectConfig | None, notes: list[str]) -> None:
+    """Say which names of the settings are not those of the project, which count in a training."""
+    given: dict[str, object] = {
+        "bodyparts": about.keypoints,
+        "unique_bodyparts": about.unique_keypoints,
+        "individuals": about.individuals,
+        "with_identity": about.identified,
+    }
+    counts: dict[str, object] = {}
+    if project is not None:
+        skeleton = project.skeleton
+        # DeepLabCut names the animal of a project of one by itself.
+        individuals = skeleton.individuals if project.multi else about.individuals
+        names = skeleton.keypoints, skeleton.unique_keypoints, individuals, skeleton.identified
+        counts = dict(zip(given, names, strict=True))
+    for key, value in given.items():
+        if project is None and value:
+            notes.append(f"metadata.{key}: {_list_names(value)}; those of the data that is trained on count")
+        elif project is not None and value != counts[key]:
+            notes.append(
+                f"metadata.{key}: {_list_names(value)}; the project has {_list_names(counts[key])}, and counts"
+            )
+
+
+def _list_names(value: object) -> str:
+    return (", ".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value).lower()
 
 
 def _skeleton(about: ModelConfig, project: ProjectConfig | None, notes: list[str]) -> Skeleton:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,12 +103,47 @@ class Section:
             raise self.error(f"must be a whole number above 0, not {value!r}", key)
         return value
 
+    def size_or(self, key: str, default: int) -> int:
+        """Return a whole number above 0; the default where it is missing."""
+        return default if self.content.get(key) is None else self.size(key)
+
     def pixels(self, key: str, default: float) -> float:
         """Return a number of pixels, not negative."""
         value = self.content.get(key, default)
         if not isinstance(value, (int, float)) or isinstance(value, bool) or value < 0:
             raise self.error(f"must be a number of pixels, not {value!r}", key)
         return float(value)
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """Return a finite number; YAML has ``1e-05`` as text, which is one to DeepLabCut.
+
+        Raises:
+            RunError: it is none, or missing without a default.
+        """
+        value = self.content.get(key, default)
+        try:
+            number = math.nan if isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise self.error("missing" if value is None else f"must be a number, not {value!r}", key)
+        return number
+
+    def positive(self, key: str, default: float | None = None) -> float:
+        """Return a number above 0."""
+        number = self.number(key, default)
+        if number <= 0:
+            raise self.error(f"must be above 0, not {number:g}", key)
+        return number
+
+    def whole_numbers(self, key: str) -> list[int]:
+        """Return a required list of whole numbers from 0."""
+        value = self.content.get(key)
+        if not isinstance(value, Sequence) or not all(
+            isinstance(each, int) and not isinstance(each, bool) and each >= 0 for each in value
+        ):
+            raise self.error(f"must be a list of whole numbers, not {value!r}", key)
+        return list(value)
 
 
 @dataclass(frozen=True)

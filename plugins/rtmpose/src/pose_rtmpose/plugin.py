@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from pose_core.hooks import ComponentSpec, ModelPreset, PluginInfo, hookimpl
+from pose_core.hooks import ComponentSpec, ModelPreset, PluginInfo, WeightSpec, hookimpl
+from pose_rtmpose.weights import FILES, INERT
 
 
 @hookimpl
@@ -71,3 +72,19 @@ def pose_models() -> Iterable[ModelPreset]:
     yield _preset("s", 256)
     yield _preset("m", 256)
     yield _preset("x", 384)
+
+
+@hookimpl
+def pose_weights() -> Iterable[WeightSpec]:
+    for file in FILES:
+        yield WeightSpec(
+            f"rtmpose_{file.size}_{file.skeleton}",
+            model=f"rtmpose/rtmpose_{file.size}",
+            url=file.url,
+            sha256=file.sha256,
+            license="Apache-2.0",
+            source=file.source,
+            keypoints=file.keypoints,
+            converter="pose_rtmpose.weights:from_openmmlab",
+            inert=INERT,
+        )

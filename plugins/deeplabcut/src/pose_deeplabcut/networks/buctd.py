@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -11,6 +11,14 @@ from torch import Tensor
 from pose_deeplabcut.mapping import Arrange, Converted, Rename, freeze_bn, keep_names, refuse_unknown
 
 _CONDITIONS = "conditions"
+_SAMPLING = {
+    "jitter_prob": "jitter",
+    "swap_prob": "swap",
+    "inv_prob": "inversion",
+    "miss_prob": "miss",
+    "keypoint_sigmas": "sigma",
+}
+"""Of ``data.gen_sampling``, and what ``errors`` calls it."""
 _ENCODINGS = {"StackedKeypointEncoder": "stacked", "ColoredKeypointEncoder": "coloured"}
 _WITHIN = "backbone."
 _PRENET = {"rgb_preNet.": ("image.", 4), "cond_preNet.": ("conditions.", 2)}
@@ -161,7 +169,8 @@ def conditions(part: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, d
 
     Args:
         part: ``model.backbone`` of pytorch_config.yaml.
-        about: what else is known of the model; nothing of it matters here.
+        about: what else is known of the model: ``sampling`` is section ``data.gen_sampling``, by which a training
+            makes conditions of labels.
 
     Raises:
         ValueError: its conditions are of a kind that ``buctd/conditions`` is not.
@@ -185,6 +194,15 @@ def conditions(part: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, d
     }
     if encoder.get("colors") is not None:
         config["colours"] = [[value / 255 for value in colour] for colour in encoder["colors"]]
+    if sampling := about.get("sampling"):
+        config["errors"] = {ours: sampling[key] for key, ours in _SAMPLING.items() if key in sampling}
+        sigmas = config["errors"].get("sigma")
+        if isinstance(sigmas, Sequence):
+            # DeepLabCut writes those of 17 keypoints of people for any project; the importer says it.
+            if len(sigmas) == len(about["keypoints"]):
+                config["errors"]["sigma"] = dict(zip(about["keypoints"], sigmas, strict=True))
+            else:
+                del config["errors"]["sigma"]
     return {_CONDITIONS: config}
 
 
