@@ -13,11 +13,10 @@ from pose_deeplabcut.model_config import Section
 
 _CHANCE = 0.5
 _BLUR_LENGTH = 7
-# Displacements are uniform in [-1, 1], smoothed by a Gaussian of 5 pixels and multiplied by 20, as are ours.
-_ELASTIC = {"amplitude": 20.0, "smoothness": 5.0}
 _BITS = 255
 _NOISE = 0.05
 _LARGEST_SHIFT = 0.4
+_NOT_HERE = ("hist_eq", "elastic_transform", "grayscale")
 _BACKGROUND = {"uniform": 1.0, "hybrid": 0.5, "density": 0.0, "keypoints": 0.0}
 
 
@@ -42,30 +41,29 @@ def make_augmentation(train: Section, sees_crops: bool) -> tuple[dict[str, Any],
         made |= _affine(affine, crop["size"], notes)
     if (boxes := train.optional("random_bbox_transform")) is not None and sees_crops:
         made |= _boxes(boxes, made, notes)
-    made["transforms"] = _transforms(train)
+    made |= _pixel_changes(train, notes)
     return made, notes
 
 
-def _transforms(train: Section) -> dict[str, Any]:
-    """In the order in which DeepLabCut has them; the mapping is the whole list."""
-    named: tuple[tuple[str, str, Mapping[str, float]], ...] = (
-        ("hist_eq", "equalize", {}),
-        ("motion_blur", "blur", {"length": _BLUR_LENGTH}),
-        ("covering", "cover", {}),
-        ("elastic_transform", "elastic", _ELASTIC),
-        ("grayscale", "gray", {}),
-    )
+def _pixel_changes(train: Section, notes: list[str]) -> dict[str, Any]:
+    """Changes of pixels; those that are not listed there are off."""
+    has = train.content.get
     made: dict[str, Any] = {
-        name: {"type": name, "probability": _CHANCE, **settings}
-        for key, name, settings in named
-        if train.content.get(key)
+        "brightness": 0.0,
+        "contrast": 0.0,
+        "blur": _CHANCE if has("motion_blur") else 0.0,
+        "blur_length": _BLUR_LENGTH,
+        "erase": _CHANCE if has("covering") else 0.0,
+        "noise": 0.0,
     }
-    noise = train.content.get("gaussian_noise")
-    if noise:
+    if noise := has("gaussian_noise"):
         # True, like any other value that is no number, is a default.
         plain = isinstance(noise, bool | Mapping)
-        strength = _NOISE if plain else min(1.0, train.positive("gaussian_noise") / _BITS)
-        made["noise"] = {"type": "noise", "probability": _CHANCE, "strength": round(strength, 6)}
+        made["noise"] = round(_NOISE if plain else min(1.0, train.positive("gaussian_noise") / _BITS), 6)
+        notes.append(f"{train.at}.gaussian_noise: drawn for each image here, for {_CHANCE:.0%} of them there")
+    if has("covering"):
+        notes.append(f"{train.at}.covering: one rectangle is erased here, several small ones there")
+    notes += [f"{train.at}.{key}: not taken over: no such change here" for key in _NOT_HERE if has(key)]
     return made
 
 

@@ -33,6 +33,7 @@ _OF_PREDICTION = "belongs to prediction, not to a training"
 _OF_EVALUATION = "belongs to `pose evaluate`, not to a training"
 _OF_MACHINE = "belongs to the machine; set `train.workers`, `train.device`, `train.devices`"
 _ALWAYS = "drawn for each image here"
+_NO_CHANGE = "there is no such change of images here; a note says so where it is on"
 
 _IMAGES = (
     Key("normalize_images", True, "`model.preprocess.mean` and `std`, ImageNet's"),
@@ -131,12 +132,12 @@ SECTIONS: Mapping[str, tuple[Key, ...]] = {
         Key("random_bbox_transform", None, BELOW),
         Key("crop_sampling", None, BELOW),
         Key("hflip", None, "`augmentation.flip`: its chance, true is 0.5; see below"),
-        Key("hist_eq", False, "`augmentation.transforms.equalize`, chance 0.5"),
-        Key("motion_blur", False, "`augmentation.transforms.blur`, chance 0.5, up to 7 pixels"),
-        Key("covering", None, "`augmentation.transforms.cover`, chance 0.5"),
-        Key("elastic_transform", None, "`augmentation.transforms.elastic`, chance 0.5"),
-        Key("grayscale", None, "`augmentation.transforms.gray`, chance 0.5"),
-        Key("gaussian_noise", None, "`augmentation.transforms.noise`, chance 0.5, divided by 255"),
+        Key("hist_eq", False, why=_NO_CHANGE),
+        Key("motion_blur", False, "`augmentation.blur` 0.5, up to 7 pixels"),
+        Key("covering", None, "`augmentation.erase` 0.5: one rectangle, which a note says"),
+        Key("elastic_transform", None, why=_NO_CHANGE),
+        Key("grayscale", None, why=_NO_CHANGE),
+        Key("gaussian_noise", None, f"`augmentation.noise`, divided by 255; {_ALWAYS}, which a note says"),
         Key(
             "resize", None, why="frames are resized by `model.preprocess.scale`, in training as in prediction"
         ),
@@ -195,7 +196,9 @@ SECTIONS: Mapping[str, tuple[Key, ...]] = {
         Key("type", None, "follows from the network"),
         Key("gpus", None, why=_OF_MACHINE),
         Key("device", "auto", "`train.device`, where `device` is auto"),
-        Key("key_metric", "test.mAP", "`train.select`: `ap` for test.mAP, `error` for test.rmse"),
+        Key(
+            "key_metric", "test.mAP", why="the best weights are those with the smallest error; a note says so"
+        ),
         Key("key_metric_asc", True, "follows from the metric"),
         Key("eval_interval", 10, "`train.validate_every`"),
         Key("optimizer", None, BELOW),

@@ -11,7 +11,6 @@ from pose_deeplabcut.model_config import CONDITIONAL, ModelConfig, Section
 from pose_deeplabcut.training_augmentation import make_augmentation
 from pose_deeplabcut.training_keys import SECTIONS, Key
 
-_SELECT = {"test.map": "ap", "test.rmse": "error"}
 _WANDB = ("project", "name", "entity", "group", "tags", "notes", "mode", "id")
 """Settings of ``wandb.init`` that are settings of the logger here."""
 _UNNAMED = "tmp"
@@ -109,11 +108,10 @@ def _make_train(whole: Section, notes: list[str]) -> dict[str, Any]:
         },
         "device": _find_device(whole, notes),
     }
-    metric = str(runner.content.get("key_metric") or "test.mAP")
-    if metric.lower() in _SELECT:
-        made["select"] = _SELECT[metric.lower()]
-    else:
-        notes.append(f"{runner.at}.key_metric: {metric} is no metric that selects here; see train.select")
+    if (metric := str(runner.content.get("key_metric") or "test.mAP")) != "test.rmse":
+        notes.append(
+            f"{runner.at}.key_metric: {metric}: not taken over: the smallest error selects the best weights"
+        )
     if (logger := whole.optional("logger")) is not None and (found := _make_logger(logger, notes)):
         made["loggers"] = [found]
     return made
