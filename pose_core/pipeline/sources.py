@@ -23,7 +23,7 @@ from pose_core.data.images import measure_reference_peak, open_image
 from pose_core.errors import DataError
 from pose_core.escapes import escape_name
 from pose_core.io.images import read_image_size
-from pose_core.structures import ByteArray, ImageFile, ImageReference
+from pose_core.structures import ByteArray, FrameSpan, ImageFile, ImageReference, IntArray
 
 IMAGE_EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """Files that are taken for images, in lower case."""
@@ -81,10 +81,12 @@ class FrameSource(ABC):
         doubtful: once :meth:`read` has come to its end: runs (first, last) of frames that were decoded after
             a damaged one which they refer to, and may show something wrong.
         video: the file, where it is one of many frames; None for images.
+        selected: which frames of a video or sequence these are, where they are not all.
     """
 
     doubtful: list[tuple[int, int]]
     video: Path | None = None
+    selected: tuple[FrameSpan, ...] = ()
 
     def __init__(self) -> None:
         self.doubtful = []
@@ -95,13 +97,30 @@ class FrameSource(ABC):
         """Name, number of frames, size."""
 
     @property
+    def total(self) -> int:
+        """Number of frames of the video or sequence, of which some may have been selected."""
+        return self.info.frames
+
+    @property
+    def numbers(self) -> Sequence[int] | IntArray:
+        """Numbers of the frames, in order; by default all from 0."""
+        return range(self.info.frames)
+
+    @property
     def notes(self) -> list[str]:
         """A line for each thing that a user of the source should know and that is no damage."""
         return []
 
     @abstractmethod
     def read(self, start: int = 0) -> Iterator[SourceFrame]:
-        """Yield the frames from number ``start`` on, each once, in order."""
+        """Yield the frames from the one at place ``start`` on, each once, in order."""
+
+    def read_some(self, start: int) -> Iterator[SourceFrame]:
+        """Yield frames as :meth:`read`, for a reader that needs few of them.
+
+        By default the same; a source that can go to a frame without decoding those before it does so.
+        """
+        return self.read(start)
 
     def identity(self) -> dict[str, object]:
         """Plain values that tell this source from another; empty for arrays.

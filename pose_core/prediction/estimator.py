@@ -21,8 +21,9 @@ import torch
 from pose_core.errors import ConfigError, DataError, argument
 from pose_core.model.device import choose_device
 from pose_core.pipeline.plan import Source, make_pipeline
-from pose_core.pipeline.sources import ArraySource, as_rgb
+from pose_core.pipeline.sources import ArraySource, FrameSource, as_rgb
 from pose_core.pipeline.video import VideoSource
+from pose_core.prediction.frame_choice import parse_ranges, select_frames
 from pose_core.prediction.frame_region import NONE, GivenRegion, Regions
 from pose_core.runs.run_folder import Run
 from pose_core.runs.snapshots import choose_snapshot
@@ -111,15 +112,23 @@ class PoseEstimator:
             )
         return self._predict_live(iter(frames), batch_size or 1)
 
-    def predict_video(self, path: Path | str) -> Iterator[Frame]:
+    def predict_video(self, path: Path | str, frames: str | None = None) -> Iterator[Frame]:
         """Find the animals in a video, frame by frame while it is decoded.
 
         Frames that cannot be decoded are in the results too, with the reason in ``Frame.missing``.
 
+        Args:
+            path: of the video.
+            frames: ranges of frames, ``1000-2000:5,3000``, as for :func:`pose_core.predict`; by default all. They keep
+                their numbers.
+
         Raises:
             VideoError: the file is missing or no video.
+            ConfigError: the ranges are none, or go past the end.
         """
-        source = self.open_video(path)
+        source: FrameSource = self.open_video(path)
+        if frames is not None:
+            source = select_frames(source, Path(path), parse_ranges(frames))
         region = self.regions.only_of_source(source, str(path))
 
         # An inner generator, so that a missing file is reported at the call and not at the first frame.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from pose_core.interfaces.prediction_files import open_predictions
 from pose_core.io.ffmpeg import create_container
 from pose_core.io.files import disk_errors, make_folder, put_in_place
 from pose_core.io.name_lengths import check_name, name_temporary
+from pose_core.pipeline.selected_frames import SelectedFrames
 from pose_core.pipeline.sources import FrameSource, SourceInfo
 from pose_core.pipeline.threads import Channel, Flow, Stopped
 from pose_core.pipeline.video import VideoSource
@@ -54,6 +56,7 @@ def render(
 ) -> None:
     """Write a video with the predicted animals drawn into it, frame by frame.
 
+    Of a prediction of some frames only these are shown, one after the other.
     Each frame keeps its time. AVI files have places at even steps alone; there a frame takes the nearest.
 
     Args:
@@ -85,6 +88,11 @@ def render(
     for line in inputs.notes:
         reporter.note(f"note: {line}")
     _check(predictions, stream.header, video, source)
+    info = source.info
+    if stream.header.selected:
+        source = SelectedFrames(source, stream.header.selected)
+        # One after the other: their own times have gaps.
+        info = replace(source.info, even=True)
     if out.exists() and not overwrite:
         raise PoseError(f"{out}: exists; add {argument('overwrite', True)} or choose another name")
     if out.exists() and out.samefile(video):
@@ -97,7 +105,7 @@ def render(
                 _draw_pictures(stream, source, threshold, radius, reporter),
                 temporary,
                 out,
-                source.info,
+                info,
             )
             put_in_place(temporary, out)
     finally:
@@ -131,7 +139,7 @@ def _draw_pictures(
     found = iter(stream)
     waiting: Frame | None = next(found, None)
     last: ByteArray | None = None
-    for index, picture, time in _decode(source):
+    for done, (index, picture, time) in enumerate(_decode(source), 1):
         # Predictions are joined to frames by their number.
         while waiting is not None and waiting.index < index:
             waiting = next(found, None)
@@ -146,7 +154,7 @@ def _draw_pictures(
             yield picture, time
         else:
             yield draw_instances(picture, frame, skeleton, threshold=threshold, radius=radius), time
-        reporter.progress("drawing", index + 1, total)
+        reporter.progress("drawing", done, total)
 
 
 def _decode(source: FrameSource) -> Iterator[tuple[int, ByteArray | None, float | None]]:
