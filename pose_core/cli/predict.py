@@ -64,6 +64,16 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    tiles: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE[:OVERLAP]|none",
+            help="Look at large frames in overlapping tiles, each as at a frame of that size, in pixels of the "
+            "frame; the overlap should be as long as an animal (by default a quarter of the size). none: whole "
+            "frames. By default as the run says.",
+            show_default=False,
+        ),
+    ] = None,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -171,6 +181,7 @@ def predict(
             max_animals=max_animals,
             follow=follow,
             region=region,
+            tiles=tiles,
             settings=read_assignments(assignments or []),
             snapshot=snapshot,
             frames=frames,

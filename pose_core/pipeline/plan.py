@@ -24,9 +24,11 @@ from pose_core.pipeline.crops import Crops
 from pose_core.pipeline.detector_boxes import DetectorBoxes, DetectorStage
 from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.stage_configs import BoxesConfig
+from pose_core.pipeline.tiles import TiledBoxes, TiledFrames, check_tiles
 from pose_core.pipeline.whole_frames import WholeFrames
 from pose_core.runs.run_folder import WEIGHTS, Run
-from pose_core.specs import AnyRunSpec, DetectorRunSpec, RunSpec, StageConfig, parse_component
+from pose_core.specs import AnyRunSpec, DetectorRunSpec, RunSpec, StageConfig, TilesSpec, parse_component
+from pose_core.specs.resolve import Layer
 from pose_core.specs.run import BOXES, CENTRES, describe_unneeded, list_answers
 from pose_core.structures import LabelledImage
 
@@ -133,6 +135,7 @@ def plan_stages(
         # Such a stage got the earlier ones as ``before`` and runs them itself, where it needs them.
         stages = [made] if made.takes_over else [*stages, made]
         names = [step.name] if made.takes_over else [*names, step.name]
+    check_tiles(run.spec, planner.looks_at_frames)
     return Plan(stages, planner.identities(), planner.files(), names)
 
 
@@ -229,6 +232,7 @@ class _Planner:
         run, given, labels: see :func:`make_pipeline`.
         suppliers: those that take part, by name, once :meth:`steps` was called.
         missing: a message for each need that nothing supplies; ``needs_missing`` has the needs.
+        looks_at_frames: whether one of the networks made so far looks at whole frames.
     """
 
     run: Run
@@ -237,6 +241,7 @@ class _Planner:
     suppliers: dict[str, SupplierSpec] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     needs_missing: list[str] = field(default_factory=list)
+    looks_at_frames: bool = False
 
     @property
     def spec(self) -> RunSpec:
@@ -314,7 +319,10 @@ class _Planner:
         context = self._with_network(replace(base, origin=origin), run)
         if isinstance(run.spec, RunSpec) and run.stages:
             # By what lies in its folder alone: what the caller names is for the run that predicts.
-            return replace(context, inner=tuple(plan_stages(run.of(RunSpec), device, {}).stages))
+            inner = run.of(RunSpec)
+            if (tiles := self._take_tiles()) is not None:
+                inner = inner.with_changes([Layer({"inference": {"tiles": tiles.model_dump()}})])
+            return replace(context, inner=tuple(plan_stages(inner, device, {}).stages))
         return context
 
     def _with_network(self, base: StageContext, run: AnyRun) -> StageContext:
@@ -323,12 +331,25 @@ class _Planner:
         if isinstance(run.spec, DetectorRunSpec):
             model = run.of(DetectorRunSpec).load_model(device)
             clip = self.spec.model.preprocess.extent is None
-            return replace(base, boxes=DetectorBoxes(model, base.max_animals, clip))
+            boxes = DetectorBoxes(model, base.max_animals, clip)
+            if (tiles := self._take_tiles()) is not None:
+                return replace(base, boxes=TiledBoxes(boxes, tiles, base.max_animals))
+            return replace(base, boxes=boxes)
         spec, network = run.spec, run.of(RunSpec).load_model(device)
         preprocess = spec.model.decided_preprocess()
         if preprocess.view == "animal":
             return replace(base, network=network, crops=Crops(network, preprocess, spec.inference.crops))
-        return replace(base, network=network, frames=WholeFrames(network, preprocess))
+        frames = WholeFrames(network, preprocess)
+        if (tiles := self._take_tiles()) is not None:
+            # Of tiles with an animal each the best one is meant, whatever the limit.
+            most = 1 if get_catalog().method(spec.model.method).animals == "one" else base.max_animals
+            return replace(base, network=network, frames=TiledFrames(frames, network.device, tiles, most))
+        return replace(base, network=network, frames=frames)
+
+    def _take_tiles(self) -> TilesSpec | None:
+        """The tiles in which a network looks at frames; a mark that there is one."""
+        self.looks_at_frames = True
+        return self.spec.inference.tiles
 
     def nested(self, name: str) -> AnyRun:
         """Open the run of a supplier: as given, or in the folder of the run."""

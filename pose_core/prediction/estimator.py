@@ -25,6 +25,7 @@ from pose_core.pipeline.sources import ArraySource, FrameSource, as_rgb
 from pose_core.pipeline.video import VideoSource
 from pose_core.prediction.frame_choice import parse_ranges, select_frames
 from pose_core.prediction.frame_region import NONE, GivenRegion, Regions
+from pose_core.prediction.given_tiles import GivenTiles, parse_tiles
 from pose_core.runs.run_folder import Run
 from pose_core.runs.snapshots import choose_snapshot
 from pose_core.specs import RunSpec
@@ -188,6 +189,7 @@ def load(
     max_animals: int | str | None = None,
     follow: bool | None = None,
     region: GivenRegion = None,
+    tiles: GivenTiles = None,
     settings: Mapping[str, Any] | None = None,
     snapshot: str | int | None = None,
     **sources: Path | str | None,
@@ -204,6 +206,8 @@ def load(
         region: the part of frames to look at: ``"X1,Y1,X2,Y2"`` or four numbers, for every source; ``"none"``:
             whole frames. By default the crop of the run's project, for videos. What comes out is in pixels of
             the whole frame.
+        tiles: look at large frames in overlapping tiles: the side of a tile, pixels of the frame, or side and overlap,
+            ``(1280, 320)`` or ``"1280:320"``; ``"none"``: at whole frames; by default as the run says.
         settings: further changes of the run's configuration by their keys, ``{"inference.crops": 8}``; not on disk.
             What training has fixed cannot be changed (:data:`pose_core.runs.changes.CHANGEABLE`).
         snapshot: which weights of the run: ``"best"``, which training chose (by default); an epoch of which there is
@@ -226,12 +230,14 @@ def load(
                 (argument("threshold"), "inference.threshold", threshold),
                 (argument("max_animals"), "inference.max_animals", max_animals),
                 (argument("follow"), "inference.follow", follow),
+                (argument("tiles"), "inference.tiles", parse_tiles(tiles)),
             ]
         ),
     ]
-    if max_animals == NONE:
-        # An option that is None was not given, so no limit needs a word.
-        changes.append(Layer({"inference": {"max_animals": None}}))
+    # An option that is None was not given, so no limit, and no tiles, need a word.
+    for name, value in (("max_animals", max_animals), ("tiles", tiles)):
+        if value == NONE:
+            changes.append(Layer({"inference": {name: None}}))
     opened = choose_snapshot(Run.open(run, RunSpec), snapshot).with_changes(changes)
     return PoseEstimator(
         opened, choose_device(device), batch_size or opened.spec.inference.batch_size, sources, region

@@ -15,6 +15,7 @@ from pose_core.io.name_lengths import check_name
 from pose_core.prediction.estimator import PoseEstimator, load
 from pose_core.prediction.frame_choice import FrameChoice, parse_frame_choice
 from pose_core.prediction.frame_region import NONE, GivenRegion
+from pose_core.prediction.given_tiles import GivenTiles
 from pose_core.prediction.inputs import find_inputs, unique_names
 from pose_core.prediction.job import Job, Outcome, identify, name_result
 from pose_core.reporting import Reporter, current_reporter
@@ -40,6 +41,7 @@ def predict(
     max_animals: int | str | None = None,
     follow: bool | None = None,
     region: GivenRegion = None,
+    tiles: GivenTiles = None,
     settings: Mapping[str, Any] | None = None,
     snapshot: str | int | None = None,
     frames: str | None = None,
@@ -61,7 +63,7 @@ def predict(
         device: as for :func:`pose_core.load`.
         batch_size: frames a batch; by default as the run says.
         overwrite: make results again that are there.
-        threshold, max_animals, follow, settings, snapshot: as for :func:`pose_core.load`.
+        threshold, max_animals, follow, tiles, settings, snapshot: as for :func:`pose_core.load`.
         region: as for :func:`pose_core.load`; or several by name, ``{"left": (0, 0, 320, 480), ...}`` or texts
             ``left=0,0,320,480``: each source gets a result for each, called by it.
         frames: which frames: ranges separated by commas, of each video, folder of images or video of a labelled
@@ -100,6 +102,7 @@ def predict(
         max_animals=max_animals,
         follow=follow,
         region=region,
+        tiles=tiles,
         settings=settings,
         snapshot=snapshot,
         **sources,
