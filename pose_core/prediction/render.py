@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -28,7 +28,7 @@ from pose_core.pipeline.threads import Channel, Flow, Stopped
 from pose_core.pipeline.video import VideoSource
 from pose_core.prediction.inputs import find_inputs
 from pose_core.reporting import Reporter, current_reporter
-from pose_core.structures import ByteArray, Frame
+from pose_core.structures import ByteArray, Frame, Skeleton
 
 IMAGES_PER_SECOND = 10.0
 """Rate of a video made of image files, which have none."""
@@ -50,6 +50,7 @@ def render(
     *,
     threshold: float = 0.2,
     radius: float | None = None,
+    boxes: bool = False,
     bit_depth: int | None = None,
     overwrite: bool = False,
     reporter: Reporter | None = None,
@@ -65,6 +66,7 @@ def render(
         out: video file to write; its ending names the container (.mp4 ...).
         threshold: keypoints with a lower score are left out.
         radius: of the keypoints in pixels; by default fitting the frame.
+        boxes: draw the box of every animal and its score in percent, whatever the scores of its keypoints.
         bit_depth: bits that 16-bit images use where the file does not say; None: all 16.
         overwrite: replace ``out`` if it exists.
         reporter: is told how far it is, in frames.
@@ -98,11 +100,12 @@ def render(
     if out.exists() and out.samefile(video):
         raise PoseError(f"{out}: is the video itself; choose another name")
     make_folder(out.parent)
+    draw = partial(draw_instances, threshold=threshold, radius=radius, boxes=boxes)
     temporary = name_temporary(out.with_suffix(""), f".partial{out.suffix}")
     try:
         with disk_errors(out.parent):
             _encode(
-                _draw_pictures(stream, source, threshold, radius, reporter),
+                _draw_pictures(stream, source, draw, reporter),
                 temporary,
                 out,
                 info,
@@ -129,8 +132,7 @@ def _check(path: Path, header: PredictionsHeader, video: Path, source: FrameSour
 def _draw_pictures(
     stream: PredictionsStream,
     source: FrameSource,
-    threshold: float,
-    radius: float | None,
+    draw: Callable[[ByteArray, Frame, Skeleton], ByteArray],
     reporter: Reporter,
 ) -> Iterator[_Picture]:
     """Draw the frames; the source is decoded in a thread of its own."""
@@ -153,7 +155,7 @@ def _draw_pictures(
         elif frame is None or frame.missing is not None:
             yield picture, time
         else:
-            yield draw_instances(picture, frame, skeleton, threshold=threshold, radius=radius), time
+            yield draw(picture, frame, skeleton), time
         reporter.progress("drawing", done, total)
 
 
