@@ -33,8 +33,8 @@ from pose_core.specs.run import BOXES, CENTRES, describe_unneeded, list_answers
 from pose_core.structures import LabelledImage
 
 Source = Path | str | bool | None
-"""Value that a caller gives a supplier: a folder or file; True for one that takes the labels; None or False:
-nothing."""
+"""Value that a caller gives a supplier: a folder or file; True for one that takes the labels, or poses that come with
+each image in memory; None or False: nothing."""
 
 AnyRun = Run[AnyRunSpec]
 
@@ -48,12 +48,14 @@ class Plan:
         supplied: for each supplier that takes part what tells it from another one: hashes.
         files: the suppliers that were given a file, which is of one video or sequence.
         names: of the stages: the supplier's, or the component's.
+        memory: the suppliers whose poses come with each image.
     """
 
     stages: list[Stage]
     supplied: dict[str, str]
     files: dict[str, Path]
     names: list[str]
+    memory: tuple[str, ...] = ()
 
 
 def make_pipeline(
@@ -136,7 +138,10 @@ def plan_stages(
         stages = [made] if made.takes_over else [*stages, made]
         names = [step.name] if made.takes_over else [*names, step.name]
     check_tiles(run.spec, planner.looks_at_frames)
-    return Plan(stages, planner.identities(), planner.files(), names)
+    memory = tuple(
+        name for name, s in planner.suppliers.items() if "memory" in s.takes and given.get(name) is True
+    )
+    return Plan(stages, planner.identities(), planner.files(), names, memory)
 
 
 def labelled_sources(run: Run, sources: Mapping[str, Source]) -> tuple[dict[str, Source], dict[str, Source]]:
@@ -196,6 +201,8 @@ def given_sources(sources: Mapping[str, Source], evaluated: bool) -> dict[str, P
                 )
             if value is not True:
                 raise ConfigError(f"{argument(name)}: takes the labels and nothing else, not {str(value)!r}")
+            given[name] = True
+        elif value is True and "memory" in suppliers[name].takes and not evaluated:
             given[name] = True
         elif value is True:
             raise ConfigError(f"{argument(name)}: needs a value, {suppliers[name].metavar}")
@@ -306,6 +313,8 @@ class _Planner:
         name, value = step.supplier.name, self.given.get(step.supplier.name)
         if "labels" in step.supplier.takes:
             return replace(base, origin=argument(name), labels=self.labels)
+        if value is True:
+            return replace(base, origin=argument(name, True), memory=name)
         if isinstance(value, Path) and self._is_file(step.supplier, value):
             return replace(base, origin=argument(name, str(value)), file=value)
         run = self.nested(name)
@@ -405,6 +414,8 @@ class _Planner:
         for name, supplier in self.suppliers.items():
             if "labels" in supplier.takes:
                 found[name] = "labels"
+            elif self.given.get(name) is True:
+                found[name] = "memory"
             elif name in files:
                 found[name] = f"file {file_hash(files[name])}"
             else:

@@ -47,7 +47,7 @@ def predict(
     frames: str | None = None,
     reporter: Reporter | None = None,
     finished: Finished | None = None,
-    **sources: Path | str | None,
+    **sources: Path | str | bool | None,
 ) -> list[Outcome | None]:
     """Predict videos, images and folders of them into files.
 
@@ -107,6 +107,10 @@ def predict(
         snapshot=snapshot,
         **sources,
     )
+    if estimator.in_memory:
+        raise ConfigError(
+            f"{argument(estimator.in_memory[0], True)}: is for images in memory; give a file of poses to predict files"
+        )
     jobs = _make_jobs(estimator, inputs, out, writer, reporter, chosen)
     if not writer.takes_selected and any(isinstance(job, Job) and job.source.selected for _, job in jobs):
         raise ConfigError(
