@@ -117,7 +117,7 @@ class PoseEstimator:
             ConfigError: poses are given that the model was not loaded for, or not those that it was loaded for.
         """
         if batch_size is not None and batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, not {batch_size}")
+            raise ConfigError(f"predict(batch_size={batch_size}): must be at least 1, in images")
         check_given(given, self.in_memory)
         poses = GivenPoses(given, self.skeleton) if given else None
         if isinstance(frames, np.ndarray):
@@ -255,7 +255,7 @@ def load(
         DataError: the file of a source cannot be used.
     """
     if batch_size is not None and batch_size < 1:
-        raise ConfigError(f"batch size must be at least 1, not {batch_size}")
+        raise ConfigError(f"{argument('batch_size', str(batch_size))}: must be at least 1, in frames")
     changes = [
         make_settings_layer(settings),
         make_option_layer(
