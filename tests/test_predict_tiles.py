@@ -18,9 +18,11 @@ from pose_core.data.geometry import frame_view, invert
 from pose_core.errors import ConfigError
 from pose_core.interfaces import FrameGeometry, Predictions, View, drop_repeated
 from pose_core.interfaces.prediction_files import open_predictions
+from pose_core.model.build import build_model
 from pose_core.pipeline.limits import keep_best
 from pose_core.pipeline.tiles import TiledBoxes, TiledFrames, check_tiles
-from pose_core.specs import Preprocess, TilesSpec
+from pose_core.runs.run_folder import Run
+from pose_core.specs import DetectorRunSpec, Preprocess, TilesSpec
 from pose_core.structures import ByteArray, FloatArray, Skeleton
 
 CPU = torch.device("cpu")
@@ -304,3 +306,44 @@ def test_tiles_of_a_model_of_crops_are_those_of_its_detector(tmp_path: Path) -> 
                 check_tiles(changed, looks_at_frames=True)
         else:
             check_tiles(changed, looks_at_frames=True)
+
+
+def test_a_detector_sees_each_tile_as_a_frame_of_its_size(tmp_path: Path, image: Path) -> None:
+    """A real detector of random weights, which finds boxes everywhere."""
+    skeleton = {"keypoints": ["nose", "tail"], "individuals": ["a", "b"]}
+    network = {"type": "ssdlite", "threshold": 0.0, "pretrained": False, "size": [64, 64]}
+    spec = DetectorRunSpec.model_validate(
+        {"skeleton": skeleton, "data": {"source": "nowhere"}, "network": network, "min_box": 20.0}
+    )
+    torch.manual_seed(2)
+    detector = Run.create(tmp_path / "detector", spec, {})
+    detector.save_weights(build_model(spec).state_dict())
+    crops = make_run(
+        tmp_path / "run",
+        model={
+            "method": "top_down",
+            "preprocess": {"size": [64, 64], "scale": 1.0, "margin": 0.1, "min_box": 16.0},
+        },
+    )
+    pixels = np.ascontiguousarray(cv2.imread(str(image))[:128, :224, ::-1])
+    options: dict[str, Any] = {"detector": detector.path, "max_animals": "none"}
+    tiled = pose_core.load(crops, "cpu", tiles=(128, 32), **options)
+    (found,) = tiled.predict([pixels])
+    plain = pose_core.load(crops, "cpu", **options)
+    parts = []
+    # 224 pixels wide, tiles of 128 of which 32 are shared: at 0 and 96.
+    for left in (0, 96):
+        part = np.ascontiguousarray(pixels[:, left : left + 128])
+        boxes = plain.predict([part])[0].instances.boxes + np.float32([left, 0, left, 0])
+        # A detector clips its boxes to the frame, which goes on beyond the tile here.
+        parts.append(boxes)
+    every = np.concatenate(parts)
+    assert 0 < len(found.instances) <= len(every)
+    inner = [box for box in found.instances.boxes if not 90 < box[0] < 134 and not 90 < box[2] < 134]
+    assert inner
+    for box in inner:
+        assert np.abs(every - box).max(1).min() < 0.1
+    by_setting = pose_core.load(
+        crops, "cpu", settings={"inference.tiles": {"size": 128, "overlap": 32}}, **options
+    )
+    np.testing.assert_array_equal(by_setting.predict([pixels])[0].instances.boxes, found.instances.boxes)

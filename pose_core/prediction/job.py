@@ -147,9 +147,11 @@ class Job:
             ) from None
         maker = self._describe_maker()
         if differs := [key for key in _DECIDES if former.get(key) != maker[key]]:
-            named = " and ".join(
-                f"model or way of using it ({argument('follow')} ...)" if d == "model" else d for d in differs
-            )
+            words = {
+                "model": f"model or way of using it ({argument('follow')} ...)",
+                "frames": f"choice of frames ({argument('frames')})",
+            }
+            named = " and ".join(words.get(key, key) for key in differs)
             raise PoseError(
                 f"{self.result}: exists and was made with another {named}; add "
                 f"{argument('overwrite', True)} or choose another {argument('out')}"
