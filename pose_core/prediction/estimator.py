@@ -103,7 +103,7 @@ class PoseEstimator:
                 lists, 1 for an iterator, so that a result does not wait for images that have not been taken
                 yet.
             given: poses that come with the images, where the model was loaded to get some
-                (``load(run, conditions=True)``): ``conditions=`` with, for each image and in pixels of it, a
+                (a source that is True): by the name of the source, for each image and in pixels of it, a
                 :class:`~pose_core.structures.Frame`, its instances, or an array (N, K, 2) or (N, K, 3) with scores;
                 with an iterator of images an iterator, too.
 
@@ -245,8 +245,8 @@ def load(
         snapshot: which weights of the run: ``"best"``, which training chose (by default); an epoch of which there is
             a snapshot (``train.keep``); ``"last"``, the newest of these.
         sources: of what the model needs beside its network, in the place of the run's own: ``detector``, the
-            folder of a trained detector; ``boxes``, a .csv or .parquet file of boxes; and those of plugins, such as
-            ``conditions``. True: poses will come with the images, ``predict(images, conditions=poses)``.
+            folder of a trained detector; ``boxes``, a .csv or .parquet file of boxes; and those of plugins.
+            True, for those that take it: poses will come with the images, ``predict(images, SOURCE=poses)``.
 
     Raises:
         RunError: no run folder, or its weights are missing or altered.
