@@ -155,7 +155,8 @@ class VideoFile:
         following, part = 0, -1
         entry = self._find_entry(start) if seek and start else 0
         if entry:
-            following, part = start, timeline.part_of(entry)
+            # From the key frame on: what is lost between it and the first frame may spoil that one.
+            following, part = int(timeline.numbers[entry]), timeline.part_of(entry)
 
         def fill(end: int) -> Iterator[Decoded]:
             for lost in range(following, end):
