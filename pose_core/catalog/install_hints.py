@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from importlib.util import find_spec
 from collections.abc import Collection, Iterable, Mapping
+from importlib.util import find_spec
 from types import MappingProxyType
 
 from pose_core.catalog.known_names import known_names

@@ -144,7 +144,7 @@ def runtimes(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
         factory = component.factory()
         missing = find_missing_package(factory)
         devices = [] if missing else list(factory.devices())
-        row = {"name": component.name, "plugin": component.plugin.name}
+        row: dict[str, object] = {"name": component.name, "plugin": component.plugin.name}
         if json:
             row |= {"full_name": component.full_name, "distribution": component.plugin.distribution}
             row |= {"devices": devices, "missing": missing}

@@ -94,9 +94,11 @@ def evaluate(
     opened = run if isinstance(run, Run) else Run.open(run)
     layers = [make_settings_layer(settings)]
     if runtime is not None:
-        layers.append(
-            make_option_layer([(argument("runtime"), "inference.runtime", {"type": runtime})])
-        )
+        if isinstance(opened.spec, DetectorRunSpec):
+            raise ConfigError(
+                f"{argument('runtime', runtime)}: {opened.path} holds a detector, which torch computes; leave it out"
+            )
+        layers.append(make_option_layer([(argument("runtime"), "inference.runtime", {"type": runtime})]))
     opened = choose_snapshot(opened, snapshot).with_changes(layers)
     project = None if data is None else Path(data)
     if isinstance(opened.spec, DetectorRunSpec):

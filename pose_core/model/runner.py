@@ -108,7 +108,9 @@ def use_runtime(model: PoseModel, config: RuntimeConfig, cache: Path, name: str)
     # Whatever it is: a plugin of a stranger is no reason for a traceback of pages.
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise PluginError(f"runtime {component.name}: fails with {name}: {first}; use another runtime") from error
+        raise PluginError(
+            f"runtime {component.name}: fails with {name}: {first}; use another runtime"
+        ) from error
     model.compute = Runner(network, runtime)
 
 
@@ -140,7 +142,9 @@ def make_compared(
         problem = find_difference(runtime.run(context.example), wanted)
         if problem is None:
             return runtime
-    raise PluginError(f"runtime {name}: computes something else than {context.name}: {problem}; use another runtime")
+    raise PluginError(
+        f"runtime {name}: computes something else than {context.name}: {problem}; use another runtime"
+    )
 
 
 def find_difference(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> str | None:

@@ -13,7 +13,9 @@ from pose_core.catalog import get_catalog
 from pose_core.io.downloads import get_cache_folder
 from pose_core.model.assemble import PoseModel
 from pose_core.model.runner import use_runtime
+from pose_core.model.torch_runtime import TorchRuntime
 from pose_core.model.weights import file_hash
+from pose_core.reporting import current_reporter
 from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec, RuntimeConfig
 
@@ -34,6 +36,13 @@ def load_network(run: Run[RunSpec], config: RuntimeConfig, device: torch.device)
     model = run.load_model(device)
     use_runtime(model, config, choose_cache(run, config, device), run.name)
     return model
+
+
+def note_detector(config: RuntimeConfig) -> None:
+    """Say that a detector does not go through a runtime that was asked for."""
+    # Its boxes are chosen within the network, by steps whose number depends on the image.
+    if get_catalog().component("runtime", config.type).factory() is not TorchRuntime:
+        current_reporter().note("note: torch computes the detector; other runtimes take pose networks")
 
 
 def choose_cache(run: Run[RunSpec], config: RuntimeConfig, device: torch.device) -> Path:

@@ -11,7 +11,6 @@ from pose_core.specs.base import Spec
 from pose_core.specs.components import AnyRuntime, AnyStage, RuntimeConfig
 from pose_core.specs.train import Probability
 
-
 RUNTIME: Content = {"type": "core/torch"}
 """What computes networks unless something else is said."""
 

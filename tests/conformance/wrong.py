@@ -362,15 +362,17 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
             (
                 "runtime.py",
                 "return [found * self.factor for found in self.context.network(*tensors)]",
-                "found = self.context.network(*tensors)\n            self.kept = getattr(self, 'kept', found)\n"
-                "            return [k.copy_(f) if k.shape == f.shape else f for k, f in zip(self.kept, found)]",
+                (
+                    "found = self.context.network(*tensors)\n            self.kept = getattr(self, 'kept', found)\n"
+                    "            return [k.copy_(f) if k.shape == f.shape else f for k, f in zip(self.kept, found)]"
+                ),
             )
         ],
     ),
     "runtime_survives_its_cache": (
         RUNTIME,
         "damaged files of its cache raise ValueError",
-        [("runtime.py", " or not file.read_text().startswith(\"1\")", "")],
+        [("runtime.py", ' or not file.read_text().startswith("1")', "")],
     ),
     "schedule_gives_rates": (SCHEDULE, "is -", [("schedule.py", "progress / 2", "progress * 2")]),
     "schedule_depends_on_progress_only": (

@@ -49,7 +49,14 @@ def _make_context(cache: Path) -> RuntimeContext:
     # Takes any number of positional tensors, as the networks of runs do.
     plain = _AnyNumber(network)
     return RuntimeContext(
-        plain, ("image", "condition"), _make_tensors(2, 64, 64), False, 32, torch.device("cpu"), cache, "a network"
+        plain,
+        ("image", "condition"),
+        _make_tensors(2, 64, 64),
+        False,
+        32,
+        torch.device("cpu"),
+        cache,
+        "a network",
     )
 
 

@@ -19,7 +19,13 @@ _NOISY = ("torch.onnx", "onnxscript", "onnx_ir", "torch.fx.experimental.symbolic
 
 
 def export(
-    network: nn.Module, tensors: Sequence[Tensor], names: Sequence[str], path: Path, *, fixed_size: bool, called: str
+    network: nn.Module,
+    tensors: Sequence[Tensor],
+    names: Sequence[str],
+    path: Path,
+    *,
+    fixed_size: bool,
+    called: str,
 ) -> None:
     """Export a network; the file appears whole or not at all.
 
@@ -54,7 +60,7 @@ def export(
                 external_data=False,
                 verbose=False,
             )
-        os.replace(temporary, path)
+        Path(temporary).replace(path)
     # The exporter raises whatever its steps do; the first line says which operation it was.
     except Exception as error:
         reason = _find_reason(error)

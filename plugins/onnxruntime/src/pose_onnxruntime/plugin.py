@@ -22,5 +22,5 @@ def pose_components() -> Iterator[ComponentSpec]:
         "onnxruntime",
         config="pose_onnxruntime.config:OnnxRuntimeConfig",
         factory="pose_onnxruntime.runtime:OnnxRuntime",
-        summary="ONNX Runtime: faster on a CPU; the first prediction with a model exports it, which takes 5 to 30 seconds",
+        summary="ONNX Runtime: faster on a CPU; a model is exported once, in 5 to 30 seconds",
     )
