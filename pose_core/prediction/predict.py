@@ -41,6 +41,7 @@ def predict(
     region: GivenRegion = None,
     settings: Mapping[str, Any] | None = None,
     snapshot: str | int | None = None,
+    runtime: str | None = None,
     frames: str | None = None,
     reporter: Reporter | None = None,
     finished: Finished | None = None,
@@ -60,7 +61,7 @@ def predict(
         device: as for :func:`pose_core.load`.
         batch_size: frames a batch; by default as the run says.
         overwrite: make results again that are there.
-        threshold, max_animals, follow, settings, snapshot: as for :func:`pose_core.load`.
+        threshold, max_animals, follow, settings, snapshot, runtime: as for :func:`pose_core.load`.
         region: as for :func:`pose_core.load`; or several by name, ``{"left": (0, 0, 320, 480), ...}`` or texts
             ``left=0,0,320,480``: each source gets a result for each, called by it.
         frames: which images of labelled projects: ``suggested`` for labelling next, ``labelled``, or ranges of
@@ -99,6 +100,7 @@ def predict(
         region=region,
         settings=settings,
         snapshot=snapshot,
+        runtime=runtime,
         **sources,
     )
     jobs = _make_jobs(estimator, inputs, out, writer, reporter, chosen)
