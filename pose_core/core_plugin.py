@@ -49,6 +49,13 @@ def pose_components() -> Iterable[ComponentSpec]:
             factory=f"pose_core.pipeline.{factory}",
             summary=summary,
         )
+    yield ComponentSpec(
+        "runtime",
+        "torch",
+        config="pose_core.model.runtime_config:TorchRuntimeConfig",
+        factory="pose_core.model.torch_runtime:TorchRuntime",
+        summary="PyTorch as it is: any network, any device, nothing to prepare",
+    )
     for name, module, title, summary in _SCHEDULES:
         yield ComponentSpec(
             "schedule",

@@ -91,6 +91,14 @@ _ROWS = (
         keys=("inference.stages",),
     ),
     Kind(
+        "runtime",
+        "a network -> the same tensors, computed another way",
+        config=f"{_SPECS}:RuntimeConfig",
+        interface=f"{_INTERFACES}.runtime:Runtime",
+        checks=(f"{_CHECKS}.runtimes",),
+        listing="runtimes",
+    ),
+    Kind(
         "schedule",
         "progress of a training -> learning rate",
         config=f"{_SPECS}:ScheduleConfig",

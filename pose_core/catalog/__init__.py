@@ -11,6 +11,7 @@ from pose_core.catalog.catalog import (
     get_catalog,
 )
 from pose_core.catalog.composition import Model
+from pose_core.catalog.install_hints import find_missing_package
 from pose_core.catalog.offered import Component, Weights
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "Weights",
     "available_detectors",
     "available_models",
+    "find_missing_package",
     "get_catalog",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
+from importlib.util import find_spec
 from types import MappingProxyType
 
 from pose_core.catalog.known_names import known_names
@@ -139,3 +140,10 @@ def easiest(methods: Collection[str], backbones: Collection[str], active: Collec
     # The fewest to install, not the fewest altogether.
     missing = [way - set(active) for way in ways]
     return min(missing, key=lambda way: (len(way), sorted(way)), default=frozenset())
+
+
+def find_missing_package(factory: object) -> str | None:
+    """Find the first distribution of a component's ``packages`` that is not installed; None where all are."""
+    # A function may choose among classes, and has no packages of its own.
+    packages: Mapping[str, str] = getattr(factory, "packages", {})
+    return next((package for module, package in packages.items() if find_spec(module) is None), None)

@@ -64,6 +64,14 @@ def evaluate(
         str | None,
         typer.Option(metavar="NAME,NAME", help="Measure these keypoints only.", show_default=False),
     ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What computes the networks; 'pose runtimes' lists what is installed. By default as the run says.",
+            show_default=False,
+        ),
+    ] = None,
     snapshot: Annotated[
         str | None,
         typer.Option(
@@ -122,6 +130,7 @@ def evaluate(
             spec=spec,
             settings=None,
             snapshot=None,
+            runtime=runtime,
             draw=_read_number(draw),
             reporter=None,
             **sources,

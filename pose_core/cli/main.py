@@ -27,7 +27,7 @@ from pose_core.cli.evaluate import evaluate
 from pose_core.cli.import_ import import_
 from pose_core.cli.inspect import inspect
 from pose_core.cli.licenses import licenses
-from pose_core.cli.models import detectors, models, writers
+from pose_core.cli.models import detectors, models, runtimes, writers
 from pose_core.cli.plot import plot
 from pose_core.cli.plugins import plugins
 from pose_core.cli.predict import predict
@@ -70,7 +70,7 @@ def _main(
 
 for command in (
     *(inspect, config, show_batch, train, evaluate, compare, show_maps, predict, render, plot, import_, demo),
-    *(models, detectors, weights, writers, plugins, show, schema, check, cite, licenses),
+    *(models, detectors, runtimes, weights, writers, plugins, show, schema, check, cite, licenses),
 ):
     # In this order they stand in --help: the work first, then the listings.
     app.command(command.__name__.rstrip("_").replace("_", "-"))(command)

@@ -1,4 +1,4 @@
-"""``pose models``, ``pose detectors`` and ``pose writers``."""
+"""``pose models``, ``pose detectors``, ``pose runtimes`` and ``pose writers``."""
 
 from __future__ import annotations
 
@@ -132,6 +132,29 @@ def writers(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
 def detectors(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the detectors that top-down models can use."""
     _list_components("detector", json)
+
+
+def runtimes(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List what can compute networks, on which devices here, and what is missing."""
+    from pose_core.catalog import find_missing_package
+
+    rows: list[dict[str, object]] = []
+    for component in get_catalog().components("runtime"):
+        # Imported, unlike other components: only its packages know the devices.
+        factory = component.factory()
+        missing = find_missing_package(factory)
+        devices = [] if missing else list(factory.devices())
+        row: dict[str, object] = {"name": component.name, "plugin": component.plugin.name}
+        if json:
+            row |= {"full_name": component.full_name, "distribution": component.plugin.distribution}
+            row |= {"devices": devices, "missing": missing}
+        else:
+            row |= {"devices": ", ".join(devices) or f"none: pip install {missing}"}
+        rows.append({**row, "summary": component.definition.summary})
+    if json:
+        print_json(rows)
+    else:
+        print_table(rows, ("name", "plugin", "devices", "summary"))
 
 
 def _list_components(kind: str, json: bool) -> None:

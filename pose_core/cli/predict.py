@@ -109,6 +109,14 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What computes the networks; 'pose runtimes' lists what is installed. By default as the run says.",
+            show_default=False,
+        ),
+    ] = None,
     frames: Annotated[
         str | None,
         typer.Option(
@@ -184,6 +192,7 @@ def predict(
             tiles=tiles,
             settings=read_assignments(assignments or []),
             snapshot=snapshot,
+            runtime=runtime,
             frames=frames,
             reporter=reporter,
             finished=show,

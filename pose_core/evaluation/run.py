@@ -34,7 +34,7 @@ from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import Run
 from pose_core.runs.snapshots import choose_snapshot
 from pose_core.specs import AnyRunSpec, DetectorRunSpec, EvaluationSpec, OptimizerSpec, RunSpec
-from pose_core.specs.resolve import make_settings_layer
+from pose_core.specs.resolve import make_option_layer, make_settings_layer
 from pose_core.structures import Frame
 
 FOLDER = "evaluation"
@@ -50,6 +50,7 @@ def evaluate(
     spec: EvaluationSpec | None = None,
     settings: Mapping[str, Any] | None = None,
     snapshot: str | int | None = None,
+    runtime: str | None = None,
     draw: Drawn = None,
     reporter: Reporter | None = None,
     **sources: Source,
@@ -74,6 +75,7 @@ def evaluate(
         settings: changes of the run's configuration by their keys, as of :func:`pose_core.load`.
         snapshot: which weights, as of :func:`pose_core.load`. Metrics of a snapshot stand beside those of the best
             weights, as ``test-epoch-0025``.
+        runtime: what computes the networks, as of :func:`pose_core.load`.
         draw: so many images, those with the largest errors, or ``"all"``, are drawn one by one with labels and
             predictions into the folder ``images`` of the evaluation; None: none.
         reporter: is told how far it is, in images.
@@ -90,7 +92,14 @@ def evaluate(
             source is unknown or not needed.
     """
     opened = run if isinstance(run, Run) else Run.open(run)
-    opened = choose_snapshot(opened, snapshot).with_changes([make_settings_layer(settings)])
+    layers = [make_settings_layer(settings)]
+    if runtime is not None:
+        if isinstance(opened.spec, DetectorRunSpec):
+            raise ConfigError(
+                f"{argument('runtime', runtime)}: {opened.path} holds a detector, which torch computes; leave it out"
+            )
+        layers.append(make_option_layer([(argument("runtime"), "inference.runtime", {"type": runtime})]))
+    opened = choose_snapshot(opened, snapshot).with_changes(layers)
     project = None if data is None else Path(data)
     if isinstance(opened.spec, DetectorRunSpec):
         if given := [

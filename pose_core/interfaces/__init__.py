@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pose_core.interfaces.neck import Neck
     from pose_core.interfaces.prediction_files import open_predictions
     from pose_core.interfaces.reader import Reader
+    from pose_core.interfaces.runtime import Runtime, RuntimeContext
     from pose_core.interfaces.schedule import Schedule, ScheduleContext
     from pose_core.interfaces.similarity import compare_poses, drop_repeated, find_duplicates
     from pose_core.interfaces.stage import (
@@ -98,6 +99,8 @@ _HOME = {
     "Predictor": "pose_core.interfaces.codec",
     "Reader": "pose_core.interfaces.reader",
     "RemoteFile": "pose_core.interfaces.hub",
+    "Runtime": "pose_core.interfaces.runtime",
+    "RuntimeContext": "pose_core.interfaces.runtime",
     "Schedule": "pose_core.interfaces.schedule",
     "ScheduleContext": "pose_core.interfaces.schedule",
     "Stage": "pose_core.interfaces.stage",
@@ -163,6 +166,8 @@ __all__ = [
     "Predictor",
     "Reader",
     "RemoteFile",
+    "Runtime",
+    "RuntimeContext",
     "Schedule",
     "ScheduleContext",
     "Stage",

@@ -18,6 +18,9 @@ from pose_core.structures import Skeleton
 
 Outputs = Mapping[str, Mapping[str, Tensor]]
 
+Compute = Callable[[Tensor, Mapping[str, Tensor]], Outputs]
+"""Computes the outputs of each head of normalised images and extra inputs."""
+
 WATCH: ContextVar[Callable[[PoseModel, Tensor, Mapping[str, Tensor], Outputs], None] | None] = ContextVar(
     "watch", default=None
 )
@@ -42,6 +45,7 @@ class PoseModel(Network):
         spec, skeleton: what it was made from.
         size_multiple: height and width of input images must be multiples of this.
         predicts_unique: whether a head finds the keypoints that exist once a frame.
+        compute: what computes the outputs in :meth:`predict` in the place of the network; None: nothing does.
     """
 
     trains = "poses"
@@ -79,6 +83,7 @@ class PoseModel(Network):
         self.size_multiple = spec.size_multiple()
         self._features = spec.backbone.features()
         self._backbone_name = spec.backbone.type
+        self.compute: Compute | None = None
         # Not persistent: files of weights, also those of other tools, hold no normalisation; the spec does.
         self.register_buffer(
             "mean", 255.0 * torch.tensor(spec.preprocess.mean).view(1, 3, 1, 1), persistent=False
@@ -189,7 +194,8 @@ class PoseModel(Network):
             if initial is None:
                 raise ValueError("this network needs what an earlier stage found")
             extra = self.extra_for_inference(initial, (images.shape[-2], images.shape[-1]))
-        outputs = self(self.normalise(images), **extra)
+        floats = self.normalise(images)
+        outputs = self(floats, **extra) if self.compute is None else self.compute(floats, extra)
         if (watch := WATCH.get()) is not None:
             watch(self, images, extra, outputs)
         return self.decode(outputs)

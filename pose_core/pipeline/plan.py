@@ -23,6 +23,7 @@ from pose_core.model.weights import file_hash
 from pose_core.pipeline.crops import Crops
 from pose_core.pipeline.detector_boxes import DetectorBoxes, DetectorStage
 from pose_core.pipeline.engine import Pipeline
+from pose_core.pipeline.runtimes import load_network, note_detector
 from pose_core.pipeline.stage_configs import BoxesConfig
 from pose_core.pipeline.tiles import TiledBoxes, TiledFrames, check_tiles
 from pose_core.pipeline.whole_frames import WholeFrames
@@ -339,12 +340,13 @@ class _Planner:
         device = base.device
         if isinstance(run.spec, DetectorRunSpec):
             model = run.of(DetectorRunSpec).load_model(device)
+            note_detector(self.spec.inference.runtime)
             clip = self.spec.model.preprocess.extent is None
             boxes = DetectorBoxes(model, base.max_animals, clip)
             if (tiles := self._take_tiles()) is not None:
                 return replace(base, boxes=TiledBoxes(boxes, tiles, base.max_animals))
             return replace(base, boxes=boxes)
-        spec, network = run.spec, run.of(RunSpec).load_model(device)
+        spec, network = run.spec, load_network(run.of(RunSpec), self.spec.inference.runtime, device)
         preprocess = spec.model.decided_preprocess()
         if preprocess.view == "animal":
             return replace(base, network=network, crops=Crops(network, preprocess, spec.inference.crops))

@@ -224,6 +224,7 @@ def load(
     tiles: GivenTiles = None,
     settings: Mapping[str, Any] | None = None,
     snapshot: str | int | None = None,
+    runtime: str | None = None,
     **sources: Path | str | bool | None,
 ) -> PoseEstimator:
     """Load a trained model.
@@ -244,6 +245,8 @@ def load(
             What training has fixed cannot be changed (:data:`pose_core.runs.changes.CHANGEABLE`).
         snapshot: which weights of the run: ``"best"``, which training chose (by default); an epoch of which there is
             a snapshot (``train.keep``); ``"last"``, the newest of these.
+        runtime: name of what computes the networks, such as ``torch``; by default as the run says. ``pose runtimes``
+            lists those that are installed.
         sources: of what the model needs beside its network, in the place of the run's own: ``detector``, the
             folder of a trained detector; ``boxes``, a .csv or .parquet file of boxes; and those of plugins.
             True, for those that take it: poses will come with the images, ``predict(images, SOURCE=poses)``.
@@ -264,6 +267,7 @@ def load(
                 (argument("max_animals"), "inference.max_animals", max_animals),
                 (argument("follow"), "inference.follow", follow),
                 (argument("tiles"), "inference.tiles", parse_tiles(tiles)),
+                (argument("runtime"), "inference.runtime", None if runtime is None else {"type": runtime}),
             ]
         ),
     ]

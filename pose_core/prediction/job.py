@@ -192,6 +192,7 @@ class Job:
         how = {
             "batch_size": estimator.batch_size,
             "device": estimator.device.type,
+            "runtime": estimator.spec.inference.runtime.type,
             "torch": torch.__version__,
             "pose_core": importlib.metadata.version("pose-core"),
         }

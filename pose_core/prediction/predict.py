@@ -44,6 +44,7 @@ def predict(
     tiles: GivenTiles = None,
     settings: Mapping[str, Any] | None = None,
     snapshot: str | int | None = None,
+    runtime: str | None = None,
     frames: str | None = None,
     reporter: Reporter | None = None,
     finished: Finished | None = None,
@@ -63,7 +64,7 @@ def predict(
         device: as for :func:`pose_core.load`.
         batch_size: frames a batch; by default as the run says.
         overwrite: make results again that are there.
-        threshold, max_animals, follow, tiles, settings, snapshot: as for :func:`pose_core.load`.
+        threshold, max_animals, follow, tiles, settings, snapshot, runtime: as for :func:`pose_core.load`.
         region: as for :func:`pose_core.load`; or several by name, ``{"left": (0, 0, 320, 480), ...}`` or texts
             ``left=0,0,320,480``: each source gets a result for each, called by it.
         frames: which frames: ranges separated by commas, of each video, folder of images or video of a labelled
@@ -105,6 +106,7 @@ def predict(
         tiles=tiles,
         settings=settings,
         snapshot=snapshot,
+        runtime=runtime,
         **sources,
     )
     if estimator.in_memory:

@@ -283,6 +283,10 @@ class StageConfig(ComponentConfig):
         return ()
 
 
+class RuntimeConfig(ComponentConfig):
+    """Base of the configs of runtimes."""
+
+
 class ReaderConfig(ComponentConfig):
     """Base of the configs of labelled-project readers."""
 
@@ -306,6 +310,7 @@ AnyLoss = Annotated[SerializeAsAny[LossConfig], NamedComponent("loss", LossConfi
 AnyInput = Annotated[SerializeAsAny[InputConfig], NamedComponent("input", InputConfig)]
 AnyDetector = Annotated[SerializeAsAny[DetectorConfig], NamedComponent("detector", DetectorConfig)]
 AnyStage = Annotated[SerializeAsAny[StageConfig], NamedComponent("stage", StageConfig)]
+AnyRuntime = Annotated[SerializeAsAny[RuntimeConfig], NamedComponent("runtime", RuntimeConfig)]
 AnyImporter = Annotated[SerializeAsAny[ImporterConfig], NamedComponent("importer", ImporterConfig)]
 AnyReader = Annotated[SerializeAsAny[ReaderConfig], NamedComponent("reader", ReaderConfig)]
 AnyWriter = Annotated[SerializeAsAny[WriterConfig], NamedComponent("writer", WriterConfig)]

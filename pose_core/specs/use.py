@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
+from pose_core.definitions import Content
 from pose_core.specs.base import Spec
-from pose_core.specs.components import AnyStage
+from pose_core.specs.components import AnyRuntime, AnyStage, RuntimeConfig
 from pose_core.specs.train import Probability
+
+RUNTIME: Content = {"type": "core/torch"}
+"""What computes networks unless something else is said."""
 
 
 class TilesSpec(Spec):
@@ -38,6 +42,10 @@ class InferenceSpec(Spec):
     """Settings of the prediction."""
 
     batch_size: int = Field(8, ge=1, description="Frames a batch.")
+    runtime: AnyRuntime = Field(
+        cast(RuntimeConfig, RUNTIME),
+        description="What computes the networks; 'pose runtimes' lists what is installed.",
+    )
     threshold: Probability | dict[str, Probability] = Field(
         0.0,
         description="Keypoints with a lower score are reported as missing; one number, or by keypoint name (0 for "

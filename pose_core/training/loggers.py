@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pose_core.catalog import get_catalog
+from pose_core.catalog import find_missing_package, get_catalog
 from pose_core.errors import ConfigError, PoseError, described
 from pose_core.interfaces.logger import Logger, LoggerContext
 from pose_core.reporting import Reporter
@@ -24,13 +23,10 @@ def check_loggers(spec: NetworkSpec) -> None:
     """
     for config in spec.train.loggers:
         factory = get_catalog().component("logger", config.type).factory()
-        # A function may choose among classes, and has no packages of its own.
-        for module, distribution in getattr(factory, "packages", {}).items():
-            if importlib.util.find_spec(module) is None:
-                raise ConfigError(
-                    f"train.loggers: {config.type} needs {distribution}, which is not installed: "
-                    f"pip install {distribution}"
-                )
+        if (missing := find_missing_package(factory)) is not None:
+            raise ConfigError(
+                f"train.loggers: {config.type} needs {missing}, which is not installed: pip install {missing}"
+            )
     for below in spec.builds_on().values():
         check_loggers(below)
 

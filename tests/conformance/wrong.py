@@ -13,6 +13,7 @@ INPUT, DETECTOR, READER, WRITER = (
     "writer/toywriter",
 )
 LOGGER = "logger/toylogger"
+RUNTIME = "runtime/toyruntime"
 SCHEDULE = "schedule/toyschedule"
 MODEL = "model/single_animal/toykit_model"
 
@@ -348,6 +349,30 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         INPUT,
         "moved pose",
         [("around.py", "keypoints[:, 0].nan", "(keypoints[:, 0] * 0).nan")],
+    ),
+    "runtime_computes_the_network": (
+        RUNTIME,
+        "for 1 images of 64 x 96 it gives tensor 0 is off by",
+        [("runtime.py", "found * self.factor", "found * self.factor / (1 + 1 / len(found))")],
+    ),
+    "runtime_keeps_its_hands_off": (
+        RUNTIME,
+        "the next call changes",
+        [
+            (
+                "runtime.py",
+                "return [found * self.factor for found in self.context.network(*tensors)]",
+                (
+                    "found = self.context.network(*tensors)\n            self.kept = getattr(self, 'kept', found)\n"
+                    "            return [k.copy_(f) if k.shape == f.shape else f for k, f in zip(self.kept, found)]"
+                ),
+            )
+        ],
+    ),
+    "runtime_survives_its_cache": (
+        RUNTIME,
+        "damaged files of its cache raise ValueError",
+        [("runtime.py", ' or not file.read_text().startswith("1")', "")],
     ),
     "schedule_gives_rates": (SCHEDULE, "is -", [("schedule.py", "progress / 2", "progress * 2")]),
     "schedule_depends_on_progress_only": (

@@ -19,6 +19,7 @@ from pose_core.specs import (
     NeckConfig,
     PredictorConfig,
     ReaderConfig,
+    RuntimeConfig,
     ScheduleConfig,
     TargetGeneratorConfig,
     WriterConfig,
@@ -78,6 +79,10 @@ class ToyInputConfig(InputConfig):
 
 
 class ToyDetectorConfig(DetectorConfig):
+    pass
+
+
+class ToyRuntimeConfig(RuntimeConfig):
     pass
 
 

@@ -22,6 +22,7 @@ PARTS = (
     ("loss", "toyloss", "ToyLoss", "head"),
     ("input", "toyinput", "ToyInput", "around"),
     ("detector", "toydetector", "ToyDetector", "around"),
+    ("runtime", "toyruntime", "ToyRuntime", "runtime"),
     ("schedule", "toyschedule", "ToySchedule", "schedule"),
     ("logger", "toylogger", "ToyLogger", "logger"),
     ("reader", "toyreader", "ToyReader", "formats"),

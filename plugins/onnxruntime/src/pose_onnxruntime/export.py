@@ -1,0 +1,95 @@
+"""Write a network as an ONNX file that takes any number of images, and sides of any length where it can."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pose_core.errors import ConfigError
+
+_NOISY = ("torch.onnx", "onnxscript", "onnx_ir", "torch.fx.experimental.symbolic_shapes", "torch._export")
+
+
+def export(
+    network: nn.Module,
+    tensors: Sequence[Tensor],
+    names: Sequence[str],
+    path: Path,
+    *,
+    fixed_size: bool,
+    called: str,
+) -> None:
+    """Export a network; the file appears whole or not at all.
+
+    Args:
+        network: ``network(*tensors) -> tuple of tensors``.
+        tensors: (B, C, H, W) that it takes, B at least 2.
+        names: of the tensors in the file.
+        path: of the file; its folder is made.
+        fixed_size: keep H and W as they are; else they are left open, unless the network fixes them.
+        called: name of the network, for messages.
+
+    Raises:
+        ConfigError: the network holds an operation that cannot be exported, or fixes the number of images.
+    """
+    batch = torch.export.Dim("batch")
+    sides = {} if fixed_size else {2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
+    # One argument takes all of them: the network of a runtime has a variable number.
+    shapes = tuple({0: batch, **(sides if tensor.dim() == 4 else {})} for tensor in tensors)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".export-", suffix=".onnx")
+    os.close(handle)
+    try:
+        with torch.no_grad(), _quietly():
+            torch.onnx.export(
+                network,
+                # Contiguous: channels last is a matter of torch.
+                tuple(tensor.contiguous() for tensor in tensors),
+                temporary,
+                input_names=list(names),
+                dynamic_shapes={"tensors": shapes},
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+        Path(temporary).replace(path)
+    # The exporter raises whatever its steps do; the first line says which operation it was.
+    except Exception as error:
+        reason = _find_reason(error)
+        raise ConfigError(
+            f"runtime onnxruntime: {called} cannot be exported to ONNX: {reason}; use the runtime torch"
+        ) from error
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep back what the exporter tells its own developers."""
+    loggers = [logging.getLogger(name) for name in _NOISY]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _find_reason(error: BaseException) -> str:
+    """The first line of the innermost cause: the outer ones say in which step it was."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__

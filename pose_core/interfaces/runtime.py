@@ -1,0 +1,81 @@
+"""Runtime: a network and an example of its input in, what computes the same tensors out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from pose_core.specs.components import RuntimeConfig
+
+
+@dataclass(frozen=True, eq=False)
+class RuntimeContext:
+    """A network, and what a runtime may know of it.
+
+    Attributes:
+        network: ``network(*tensors) -> tuple of tensors``, in evaluation mode, on the device.
+        inputs: names of the tensors that go in: ``image``, then extra inputs.
+        example: such tensors, two images: (2, 3, H, W) float32 ``image``, normalised.
+        fixed_size: whether H and W are always those of the example; else any multiples of ``size_multiple``.
+        size_multiple: see ``fixed_size``.
+        device: where it is to compute.
+        cache: folder for what takes long to make, of this network (its weights, configuration and the versions of
+            torch and pose_core) and this runtime alone; it may not exist, and may be deleted at any time. Write whole
+            files only: another process may read them.
+        name: of the network, for messages.
+    """
+
+    network: nn.Module
+    inputs: tuple[str, ...]
+    example: tuple[Tensor, ...]
+    fixed_size: bool
+    size_multiple: int
+    device: torch.device
+    cache: Path
+    name: str
+
+
+class Runtime(ABC):
+    """Computes what a network computes, from the normalised image to the tensors of its heads.
+
+    Whatever is around it (decoding of videos, crops, normalisation, decoding of the tensors) is the core's. After
+    it was made, the core compares it with the network itself on the example. One that differs is made anew with an
+    empty cache, and refused where it differs still.
+
+    Raise a :class:`~pose_core.errors.PoseError` of one line for a network or a device that it cannot take.
+
+    Attributes:
+        packages: module -> distribution of what it needs beyond what its plugin requires; a missing one is refused
+            with the command that installs it.
+
+    Args:
+        config: of the runtime.
+        context: the network.
+    """
+
+    packages: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, config: RuntimeConfig, context: RuntimeContext) -> None:
+        self.context = context
+
+    @classmethod
+    @abstractmethod
+    def devices(cls) -> Sequence[str]:
+        """List the types of device that it computes on here and now: ``cpu``, ``cuda``, ``mps``."""
+
+    @abstractmethod
+    def run(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Compute the network.
+
+        Args:
+            tensors: as the example, but of any number of images from 1 up; not to be changed.
+
+        Returns:
+            what the network gives for them, in its order, on their device; new tensors at each call.
+        """
