@@ -249,7 +249,7 @@ VIEWS = ("frame", "animal")
 ANIMALS = ("one", "several")
 HEADS = ("one", "several", "any")
 LEARNS = ("keypoints", "centres")
-TAKES = ("run", "file", "labels")
+TAKES = ("run", "file", "memory", "labels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,8 +288,8 @@ class SupplierSpec:
             (``stages/detector``).
         gives: the need that it answers: ``boxes``, ``poses``, ``centres``, or a word of the plugin.
         stage: the component of the kind ``stage`` as YAML would have it.
-        takes: what it may be given: the ``run`` of a network, a ``file``, or nothing but the ``labels`` of
-            the images that are evaluated.
+        takes: what it may be given: the ``run`` of a network, a ``file``, poses that come with each image in
+            ``memory`` (in Python), or nothing but the ``labels`` of the images that are evaluated.
         metavar: of the option, ``RUN|FILE``.
         help: of the option, one line.
         trains: what the network of a run that it takes has learned: ``boxes`` or ``poses``; empty: either.

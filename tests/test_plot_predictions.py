@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,10 @@ def test_speed_is_of_neighbouring_frames_by_their_times() -> None:
     (animal,) = collect_series(frames, SKELETON)
     assert animal.speeds(in_seconds=True) == pytest.approx([np.nan, 100, 20, np.nan], nan_ok=True)
     assert animal.speeds(in_seconds=False) == pytest.approx([np.nan, 10, 10, np.nan], nan_ok=True)
+    # Of each fifth frame the one before is five frames away.
+    fifth = replace(animal, frames=5 * animal.frames)
+    assert np.isnan(fifth.speeds(in_seconds=False)).all()
+    assert fifth.speeds(in_seconds=False, every=5) == pytest.approx([np.nan, 2, 2, np.nan], nan_ok=True)
 
 
 @settings(max_examples=20)

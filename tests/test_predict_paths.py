@@ -524,7 +524,7 @@ def test_bad_options_are_one_line(run: Path, video: Path, tmp_path: Path) -> Non
         predict(run, [video], tmp_path / "out", format="parket")
     with pytest.raises(ConfigError, match="device 'gpu' is unknown"):
         predict(run, [video], tmp_path / "out", device="gpu")
-    with pytest.raises(ConfigError, match="batch size must be at least 1"):
+    with pytest.raises(ConfigError, match="batch_size=0: must be at least 1"):
         predict(run, [video], tmp_path / "out", batch_size=0)
     with pytest.raises(RunError, match="no such run folder"):
         predict(tmp_path / "none", [video], tmp_path / "out")

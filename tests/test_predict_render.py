@@ -71,6 +71,24 @@ def test_what_is_missing_or_far_away_is_not_drawn() -> None:
     assert not draw_instances(BLACK, Instances.empty(2), SKELETON).any()
 
 
+def test_boxes_are_drawn_where_no_keypoint_is_sure() -> None:
+    weak = Instances.from_keypoints(
+        [[(30.0, 40.0), (32.0, 42.0)]],
+        keypoint_scores=[[0.1, 0.1]],
+        scores=[0.07],
+        boxes=[[20.0, 30.0, 60.0, 50.0]],
+    )
+    assert not draw_instances(BLACK, weak, SKELETON, threshold=0.5).any()
+    drawn = draw_instances(BLACK, weak, SKELETON, threshold=0.5, boxes=True, radius=2)
+    edges = [drawn[30, 45], drawn[50, 45], drawn[40, 20], drawn[40, 60]]
+    assert all(pixel.any() for pixel in edges)
+    assert not drawn[40, 25:55].any()
+    # The score stands above the box.
+    assert drawn[10:28, 18:40].any()
+    unknown = Instances.from_keypoints([[(np.nan, np.nan)] * 2], boxes=[[np.nan] * 4], scores=[0.5])
+    assert not draw_instances(BLACK, unknown, SKELETON, boxes=True).any()
+
+
 def test_animals_have_colours_of_their_own() -> None:
     pair = Skeleton(("nose",), individuals=("a", "b"))
     points = [[(20.0, 20.0)], [(60.0, 40.0)]]

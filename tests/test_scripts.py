@@ -87,6 +87,16 @@ def test_the_benchmarks_of_small_parts(name: str) -> None:
     assert re.search(r": (?:within|over) the budget of \d+ ms$", table, re.MULTILINE)
 
 
+def test_how_similar_crossing_animals_become() -> None:
+    table = run("benchmarks/similar_animals.py", "--scenes", "1", "--frames", "20")
+    rows = [[cell.strip(" %") for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    assert [row[:2] for row in rows] == [["2", "20"], ["4", "20"], ["6", "20"]]
+    for row in rows:
+        shares = [float(cell) for cell in row[2:5]]
+        assert shares == sorted(shares, reverse=True)
+        assert 0 < float(row[5]) < 1
+
+
 def test_reading_and_writing_files_of_sleap() -> None:
     rows = json.loads(run("benchmarks/sleap_files.py", "--frames", "60", "--repetitions", "2", "--json"))
     assert [row["name"] for row in rows] == [

@@ -64,6 +64,16 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    tiles: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE[:OVERLAP]|none",
+            help="Look at large frames in overlapping tiles, each as at a frame of that size, in pixels of the "
+            "frame; the overlap should be as long as an animal (by default a quarter of the size). none: whole "
+            "frames. By default as the run says.",
+            show_default=False,
+        ),
+    ] = None,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -110,11 +120,11 @@ def predict(
     frames: Annotated[
         str | None,
         typer.Option(
-            metavar="suggested|labelled|RANGES",
-            help="Which images of labelled projects: those suggested for labelling next, those that are "
-            "labelled, or ranges of frames of their videos, separated by commas (100-200 of each, "
-            "clip.mp4:100-200 of one). By default suggested, for projects that are a file; given, every input is "
-            "a project.",
+            metavar="RANGES|suggested|labelled",
+            help="Ranges of frames, separated by commas: 100-200,250; 1000-2000:5 (each fifth); 500- (to the "
+            "end); clip.mp4:100-200 (of one video). Frames keep their numbers. Or images of labelled "
+            "projects: those suggested for labelling next (by default, for projects that are a file), or those "
+            "that are labelled; every input is a project then.",
             show_default=False,
         ),
     ] = None,
@@ -179,6 +189,7 @@ def predict(
             max_animals=max_animals,
             follow=follow,
             region=region,
+            tiles=tiles,
             settings=read_assignments(assignments or []),
             snapshot=snapshot,
             runtime=runtime,

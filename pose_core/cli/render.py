@@ -32,6 +32,13 @@ def render(
             show_default=False,
         ),
     ] = None,
+    boxes: Annotated[
+        bool,
+        typer.Option(
+            "--boxes",
+            help="Draw the box of every animal and its score in percent, whatever the scores of its keypoints.",
+        ),
+    ] = False,
     bit_depth: Annotated[
         int | None,
         typer.Option(
@@ -54,6 +61,7 @@ def render(
         out,
         threshold=threshold,
         radius=radius,
+        boxes=boxes,
         bit_depth=bit_depth,
         overwrite=overwrite,
     )

@@ -28,6 +28,7 @@ def draw_instances(
     marker: Literal["dot", "ring", "cross"] = "dot",
     edges: bool = True,
     radius: float | None = None,
+    boxes: bool = False,
     colours: Sequence[Colour] | None = None,
 ) -> ByteArray:
     """A copy of a picture with animals drawn into it.
@@ -42,6 +43,7 @@ def draw_instances(
         marker: how a keypoint looks; another for truth than for prediction tells them apart.
         edges: whether limbs are drawn.
         radius: of the markers in pixels; by default fitting the picture.
+        boxes: whether the box of every animal is drawn, with its score in percent; whatever its keypoints' scores.
         colours: one a keypoint, instead of the usual ones; for ``colour_by: keypoint``.
 
     Returns:
@@ -58,6 +60,8 @@ def draw_instances(
         shown = _shown(points, instances.keypoint_scores[row], threshold)
         if by_animal:
             palette = [animal_colour(_number(instances, row))] * skeleton.num_keypoints
+        if boxes:
+            _draw_box(canvas, instances, row, width)
         for a, b in skeleton.edge_indices if edges else ():
             if shown[a] and shown[b]:
                 colour = _mean(palette[a], palette[b])
@@ -80,6 +84,19 @@ def draw_note(image: ByteArray, text: str) -> ByteArray:
         canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), max(1, round(scale)), cv2.LINE_AA
     )
     return canvas
+
+
+def _draw_box(canvas: ByteArray, instances: Instances, row: int, width: int) -> None:
+    box = instances.boxes[row]
+    if not (np.isfinite(box).all() and (np.abs(box) < _FAR).all()):
+        return
+    colour = animal_colour(_number(instances, row))
+    cv2.rectangle(canvas, _fixed(box[:2]), _fixed(box[2:]), colour, width, cv2.LINE_AA, _BITS)
+    size = max(0.35, canvas.shape[1] / 1600)
+    # Above the box, or in it where there is no room.
+    at = round(float(box[0])), round(max(float(box[1]) - 2 * width, 25 * size))
+    text = str(round(100 * float(instances.scores[row])))
+    cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, size, colour, max(1, width // 2), cv2.LINE_AA)
 
 
 def _shown(

@@ -46,7 +46,7 @@ from pose_core.errors import DataError, command
 from pose_core.formats.config import ParquetConfig
 from pose_core.interfaces import PredictionsHeader, PredictionsStream, Writer
 from pose_core.io.files import parse_json
-from pose_core.structures import Frame, Instances, Skeleton
+from pose_core.structures import Frame, FrameSpan, Instances, Skeleton
 
 KEY = b"pose_core"
 
@@ -63,6 +63,7 @@ class ParquetWriter(Writer):
     """Write and read the table that this module describes."""
 
     extension = ".parquet"
+    takes_selected = True
     config: ParquetConfig
 
     def write(self, path: Path, header: PredictionsHeader, frames: Iterable[Frame]) -> None:
@@ -80,13 +81,13 @@ class ParquetWriter(Writer):
             held: list[Frame] = []
             rows = 0
             # A part of a video (its journal writes several) may begin at any frame.
-            expected: int | None = None
+            before: int | None = None
             for frame in frames:
-                if expected is not None and frame.index != expected:
-                    raise DataError(
-                        f"got frame {frame.index} after frame {expected - 1}; write frames in order"
-                    )
-                expected = frame.index + 1
+                if before is not None and (
+                    frame.index <= before or (not header.selected and frame.index > before + 1)
+                ):
+                    raise DataError(f"got frame {frame.index} after frame {before}; write frames in order")
+                before = frame.index
                 held.append(frame)
                 rows += max(len(frame.instances), 1)
                 if rows >= self.config.row_group:
@@ -217,7 +218,8 @@ def _parse_header(path: Path, content: bytes) -> PredictionsHeader:
             skeleton[name] = tuple((a, b) for a, b in skeleton[name])
         if skeleton.get("landmarks") is not None:
             skeleton["landmarks"] = tuple(skeleton["landmarks"])
-        return PredictionsHeader(skeleton=Skeleton(**skeleton), **values)
+        selected = tuple(FrameSpan(*map(int, span)) for span in values.pop("selected", ()))
+        return PredictionsHeader(skeleton=Skeleton(**skeleton), selected=selected, **values)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path}: the metadata are damaged ({_shorten_error(error)}); predict again"

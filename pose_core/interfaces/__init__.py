@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pose_core.interfaces.reader import Reader
     from pose_core.interfaces.runtime import Runtime, RuntimeContext
     from pose_core.interfaces.schedule import Schedule, ScheduleContext
-    from pose_core.interfaces.similarity import compare_poses, find_duplicates
+    from pose_core.interfaces.similarity import compare_poses, drop_repeated, find_duplicates
     from pose_core.interfaces.stage import (
         BoxNetwork,
         CropNetwork,
@@ -112,6 +112,7 @@ _HOME = {
     "Writer": "pose_core.interfaces.writer",
     "compare_poses": "pose_core.interfaces.similarity",
     "describe_non_finite": "pose_core.interfaces.state_dicts",
+    "drop_repeated": "pose_core.interfaces.similarity",
     "find_duplicates": "pose_core.interfaces.similarity",
     "find_non_finite": "pose_core.interfaces.state_dicts",
     "hugging_face": "pose_core.interfaces.hub",
@@ -178,6 +179,7 @@ __all__ = [
     "Writer",
     "compare_poses",
     "describe_non_finite",
+    "drop_repeated",
     "find_duplicates",
     "find_non_finite",
     "hugging_face",

@@ -35,22 +35,42 @@ def compare_poses(one: Tensor, other: Tensor) -> Tensor:
     return near.sum(-1) / common.sum(-1).clamp(min=1)
 
 
-def find_duplicates(keypoints: Tensor, scores: Tensor, limit: float) -> Tensor:
+def find_duplicates(keypoints: Tensor, scores: Tensor, limit: float, groups: Tensor | None = None) -> Tensor:
     """Find poses nearly the same as one with a higher score that is no duplicate itself.
 
     Args:
         keypoints: (B, N, K, 2), NaN where missing.
         scores: (B, N); 0 where there is no pose.
         limit: similarity above which two poses are one.
+        groups: (N,) int64; poses of one group (a tile of the frame ...) are known to be of different animals. None:
+            nothing is known.
 
     Returns:
         (B, N) bool.
     """
+    same = compare_poses(keypoints, keypoints) > limit
+    if groups is not None:
+        same &= groups[:, None] != groups[None, :]
+    return drop_repeated(same, scores)
+
+
+def drop_repeated(same: Tensor, scores: Tensor) -> Tensor:
+    """Find what is the same as something with a higher score that is not dropped itself.
+
+    Args:
+        same: (B, N, N) bool, which are the same.
+        scores: (B, N); 0 where there is nothing.
+
+    Returns:
+        (B, N) bool, what is to be dropped.
+    """
     order = scores.argsort(dim=1, descending=True, stable=True)
-    ranked = keypoints.gather(1, order[..., None, None].expand_as(keypoints))
-    same = compare_poses(ranked, ranked) > limit
-    same &= (scores.gather(1, order) > 0)[:, :, None]
+    n = scores.shape[1]
+    ranked = same.gather(1, order[:, :, None].expand(-1, -1, n)).gather(
+        2, order[:, None, :].expand(-1, n, -1)
+    )
+    ranked &= (scores.gather(1, order) > 0)[:, :, None]
     dropped = torch.zeros_like(scores, dtype=torch.bool)
-    for rank in range(1, scores.shape[1]):  # a pose goes because of one that stayed: sequential by nature
-        dropped[:, rank] = (same[:, :rank, rank] & ~dropped[:, :rank]).any(1)
+    for rank in range(1, n):  # one goes because of one that stayed: sequential by nature
+        dropped[:, rank] = (ranked[:, :rank, rank] & ~dropped[:, :rank]).any(1)
     return torch.zeros_like(dropped).scatter(1, order, dropped)

@@ -23,7 +23,7 @@ from pose_core.errors import ConfigError
 from pose_core.interfaces.geometry import FrameGeometry, Matrix
 from pose_core.interfaces.tensors import Predictions
 from pose_core.interfaces.thresholds import Thresholds
-from pose_core.structures import ByteArray, FloatArray, Frame, LabelledImage, Region, Skeleton
+from pose_core.structures import ByteArray, FloatArray, Frame, Instances, LabelledImage, Region, Skeleton
 
 T = TypeVar("T")
 
@@ -56,6 +56,8 @@ class FrameGroup:
         region: the part of the stored frames that these are, where only a part is looked at; None: all.
             Whatever a stage reads of frames elsewhere, such as a file of boxes, is in pixels of the stored
             frames; what it finds is in pixels of these.
+        given: for each frame the poses that a caller gave with it, by the name of their supplier, in pixels of the
+            stored frames; a supplier's ``context.memory`` is that name.
     """
 
     indices: list[int]
@@ -66,6 +68,7 @@ class FrameGroup:
     frames: list[ByteArray]
     device: torch.device
     region: Region | None = None
+    given: Sequence[Mapping[str, Instances]] = ()
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -80,6 +83,7 @@ class FrameGroup:
             indices=[self.indices[i]],
             images=[self.images[i]],
             frames=self.frames[i : i + 1],
+            given=self.given[i : i + 1],
             views=[],
         )
         return group, None if view is None else View(view.images[i : i + 1], view.to_frame)
@@ -251,6 +255,7 @@ class StageContext:
         network: the network of the run, or of the run that its supplier was given; None for other stages.
         frames, crops, boxes: the same network as it sees frames; at most one of them is there.
         file: what its supplier was given, where that is a file.
+        memory: name of its supplier, where poses come with each image (``group.given``); empty otherwise.
         labels: the labelled images that are evaluated, by frame number, where its supplier takes labels.
         before: the stages that supply what it needs, and those before them.
         inner: the stages that predict with the run that its supplier was given, where that run has networks of its
@@ -272,6 +277,7 @@ class StageContext:
     crops: CropNetwork | None = None
     boxes: BoxNetwork | None = None
     file: Path | None = None
+    memory: str = ""
     labels: Sequence[LabelledImage] | None = None
     before: Sequence[Stage] = field(default=())
     inner: Sequence[Stage] = field(default=())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pose_core.specs import WriterConfig
-from pose_core.structures import Frame, Skeleton
+from pose_core.structures import Frame, FrameSpan, Skeleton
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class PredictionsHeader:
         model: name of the model.
         run: folder of the run.
         metadata: what the reader of the training project noted (``LabelledDataset.metadata``).
+        selected: which of the frames were predicted, in rising order; empty: all.
     """
 
     skeleton: Skeleton
@@ -36,6 +37,7 @@ class PredictionsHeader:
     model: str
     run: str
     metadata: dict[str, str] = field(default_factory=dict)
+    selected: tuple[FrameSpan, ...] = ()
 
 
 class Writer(ABC):
@@ -43,9 +45,12 @@ class Writer(ABC):
 
     Attributes:
         extension: of the files, with the dot.
+        takes_selected: whether :meth:`write` takes some of a source's frames (``header.selected``), and files keep
+            their numbers.
     """
 
     extension: str
+    takes_selected: bool = False
 
     def __init__(self, config: WriterConfig) -> None:
         self.config = config
@@ -59,8 +64,10 @@ class Writer(ABC):
 
     @abstractmethod
     def write(self, path: Path, header: PredictionsHeader, frames: Iterable[Frame]) -> None:
-        """Write all frames, in order of index and without gaps, as they come (memory does not grow with their
-        number).
+        """Write all frames, in order of index, as they come (memory does not grow with their number).
+
+        There are no gaps between their numbers, except where ``header.selected`` says which of a source's frames
+        these are; only a writer with ``takes_selected`` gets such.
 
         ``path`` is a temporary name that the caller renames when this returns, so nothing is ever half
         written.

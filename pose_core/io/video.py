@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -142,11 +142,21 @@ class VideoFile:
             found.append(uneven)
         return found
 
-    def frames(self, start: int = 0) -> Iterator[Decoded]:
-        """Decode the video from its beginning and yield each number from ``start`` on once, in order."""
+    def frames(self, start: int = 0, seek: bool = False) -> Generator[Decoded]:
+        """Decode the video and yield each number from ``start`` on once, in order.
+
+        Args:
+            start: the first number.
+            seek: begin at the key frame before it where the file allows that, as :meth:`decode` does; frames are the
+                same to the bit. Else at the beginning, so that all damage is known.
+        """
         timeline = self.timeline
         damaged: list[int] = []
         following, part = 0, -1
+        entry = self._find_entry(start) if seek and start else 0
+        if entry:
+            # From the key frame on: what is lost between it and the first frame may spoil that one.
+            following, part = int(timeline.numbers[entry]), timeline.part_of(entry)
 
         def fill(end: int) -> Iterator[Decoded]:
             for lost in range(following, end):
@@ -156,19 +166,22 @@ class VideoFile:
                 if lost >= start:
                     yield lost, None, reason
 
-        for number, frame, reason in self._numbered():
-            yield from fill(number)
-            if reason is None:
-                part = timeline.part_of(int(timeline.packets[number]))
-            else:
-                frame = None
-                if reason != NO_KEY_FRAME:
-                    damaged.append(number)
-            if number >= start:
-                yield number, frame, reason
-            following = number + 1
-        yield from fill(timeline.frames)
-        self.doubtful = timeline.after_damage(damaged)
+        try:
+            for number, frame, reason in self._numbered_from(entry):
+                yield from fill(number)
+                if reason is None:
+                    part = timeline.part_of(int(timeline.packets[number]))
+                else:
+                    frame = None
+                    if reason != NO_KEY_FRAME:
+                        damaged.append(number)
+                if number >= start:
+                    yield number, frame, reason
+                following = max(number + 1, following)
+            yield from fill(timeline.frames)
+        finally:
+            # Also of a reader that stops before the end.
+            self.doubtful = timeline.after_damage(damaged)
 
     def _explain_missing(self, index: int, part: int) -> str:
         """Say why nothing came out of the decoder for a frame.

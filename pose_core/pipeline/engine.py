@@ -32,7 +32,7 @@ from pose_core.interfaces.thresholds import Thresholds
 from pose_core.pipeline.results import HostResult, to_frames
 from pose_core.pipeline.sources import FrameSource, SourceFrame
 from pose_core.pipeline.threads import Channel, Flow, Stopped, Timing
-from pose_core.structures import ByteArray, Frame, Region, Skeleton
+from pose_core.structures import ByteArray, Frame, Instances, Region, Skeleton
 
 T = TypeVar("T")
 
@@ -184,6 +184,7 @@ class Pipeline:
         stages: Sequence[Stage] | None = None,
         region: Region | None = None,
         names: Sequence[str | None] | None = None,
+        given: Sequence[Mapping[str, Instances]] | None = None,
     ) -> list[Frame]:
         """Predict a few images in memory, in this thread.
 
@@ -193,9 +194,15 @@ class Pipeline:
             stages: from :meth:`begin`, to continue a stream.
             region: as for :meth:`run`.
             names: of image files, as text, which boxes in a file go by; None: they have none.
+            given: for each image poses that came with it, by the name of their supplier; None: none came.
         """
         items = [
-            SourceFrame(first + i, _make_loader(image), image=None if names is None else names[i])
+            SourceFrame(
+                first + i,
+                _make_loader(image),
+                image=None if names is None else names[i],
+                given={} if given is None else given[i],
+            )
             for i, image in enumerate(images)
         ]
         computed = self._compute(self._prepare(items, map, Timing(), region), stages or self.begin())
@@ -314,6 +321,7 @@ class Pipeline:
                 group.frames,
                 self.device,
                 batch.region,
+                [item.given for item in items],
             )
             with self._computing:
                 found.append(HostResult.fetch(_run_stages(stages, full), self.device))

@@ -25,15 +25,17 @@ from pose_core.pipeline.detector_boxes import DetectorBoxes, DetectorStage
 from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.runtimes import load_network, note_detector
 from pose_core.pipeline.stage_configs import BoxesConfig
+from pose_core.pipeline.tiles import TiledBoxes, TiledFrames, check_tiles
 from pose_core.pipeline.whole_frames import WholeFrames
 from pose_core.runs.run_folder import WEIGHTS, Run
-from pose_core.specs import AnyRunSpec, DetectorRunSpec, RunSpec, StageConfig, parse_component
+from pose_core.specs import AnyRunSpec, DetectorRunSpec, RunSpec, StageConfig, TilesSpec, parse_component
+from pose_core.specs.resolve import Layer
 from pose_core.specs.run import BOXES, CENTRES, describe_unneeded, list_answers
 from pose_core.structures import LabelledImage
 
 Source = Path | str | bool | None
-"""Value that a caller gives a supplier: a folder or file; True for one that takes the labels; None or False:
-nothing."""
+"""Value that a caller gives a supplier: a folder or file; True for one that takes the labels, or poses that come with
+each image in memory; None or False: nothing."""
 
 AnyRun = Run[AnyRunSpec]
 
@@ -47,12 +49,14 @@ class Plan:
         supplied: for each supplier that takes part what tells it from another one: hashes.
         files: the suppliers that were given a file, which is of one video or sequence.
         names: of the stages: the supplier's, or the component's.
+        memory: the suppliers whose poses come with each image.
     """
 
     stages: list[Stage]
     supplied: dict[str, str]
     files: dict[str, Path]
     names: list[str]
+    memory: tuple[str, ...] = ()
 
 
 def make_pipeline(
@@ -134,7 +138,11 @@ def plan_stages(
         # Such a stage got the earlier ones as ``before`` and runs them itself, where it needs them.
         stages = [made] if made.takes_over else [*stages, made]
         names = [step.name] if made.takes_over else [*names, step.name]
-    return Plan(stages, planner.identities(), planner.files(), names)
+    check_tiles(run.spec, planner.looks_at_frames)
+    memory = tuple(
+        name for name, s in planner.suppliers.items() if "memory" in s.takes and given.get(name) is True
+    )
+    return Plan(stages, planner.identities(), planner.files(), names, memory)
 
 
 def labelled_sources(run: Run, sources: Mapping[str, Source]) -> tuple[dict[str, Source], dict[str, Source]]:
@@ -195,6 +203,8 @@ def given_sources(sources: Mapping[str, Source], evaluated: bool) -> dict[str, P
             if value is not True:
                 raise ConfigError(f"{argument(name)}: takes the labels and nothing else, not {str(value)!r}")
             given[name] = True
+        elif value is True and "memory" in suppliers[name].takes and not evaluated:
+            given[name] = True
         elif value is True:
             raise ConfigError(f"{argument(name)}: needs a value, {suppliers[name].metavar}")
         else:
@@ -230,6 +240,7 @@ class _Planner:
         run, given, labels: see :func:`make_pipeline`.
         suppliers: those that take part, by name, once :meth:`steps` was called.
         missing: a message for each need that nothing supplies; ``needs_missing`` has the needs.
+        looks_at_frames: whether one of the networks made so far looks at whole frames.
     """
 
     run: Run
@@ -238,6 +249,7 @@ class _Planner:
     suppliers: dict[str, SupplierSpec] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     needs_missing: list[str] = field(default_factory=list)
+    looks_at_frames: bool = False
 
     @property
     def spec(self) -> RunSpec:
@@ -302,6 +314,8 @@ class _Planner:
         name, value = step.supplier.name, self.given.get(step.supplier.name)
         if "labels" in step.supplier.takes:
             return replace(base, origin=argument(name), labels=self.labels)
+        if value is True:
+            return replace(base, origin=argument(name, True), memory=name)
         if isinstance(value, Path) and self._is_file(step.supplier, value):
             return replace(base, origin=argument(name, str(value)), file=value)
         run = self.nested(name)
@@ -315,7 +329,10 @@ class _Planner:
         context = self._with_network(replace(base, origin=origin), run)
         if isinstance(run.spec, RunSpec) and run.stages:
             # By what lies in its folder alone: what the caller names is for the run that predicts.
-            return replace(context, inner=tuple(plan_stages(run.of(RunSpec), device, {}).stages))
+            inner = run.of(RunSpec)
+            if (tiles := self._take_tiles()) is not None:
+                inner = inner.with_changes([Layer({"inference": {"tiles": tiles.model_dump()}})])
+            return replace(context, inner=tuple(plan_stages(inner, device, {}).stages))
         return context
 
     def _with_network(self, base: StageContext, run: AnyRun) -> StageContext:
@@ -325,12 +342,25 @@ class _Planner:
             model = run.of(DetectorRunSpec).load_model(device)
             note_detector(self.spec.inference.runtime)
             clip = self.spec.model.preprocess.extent is None
-            return replace(base, boxes=DetectorBoxes(model, base.max_animals, clip))
+            boxes = DetectorBoxes(model, base.max_animals, clip)
+            if (tiles := self._take_tiles()) is not None:
+                return replace(base, boxes=TiledBoxes(boxes, tiles, base.max_animals))
+            return replace(base, boxes=boxes)
         spec, network = run.spec, load_network(run.of(RunSpec), self.spec.inference.runtime, device)
         preprocess = spec.model.decided_preprocess()
         if preprocess.view == "animal":
             return replace(base, network=network, crops=Crops(network, preprocess, spec.inference.crops))
-        return replace(base, network=network, frames=WholeFrames(network, preprocess))
+        frames = WholeFrames(network, preprocess)
+        if (tiles := self._take_tiles()) is not None:
+            # Of tiles with an animal each the best one is meant, whatever the limit.
+            most = 1 if get_catalog().method(spec.model.method).animals == "one" else base.max_animals
+            return replace(base, network=network, frames=TiledFrames(frames, network.device, tiles, most))
+        return replace(base, network=network, frames=frames)
+
+    def _take_tiles(self) -> TilesSpec | None:
+        """The tiles in which a network looks at frames; a mark that there is one."""
+        self.looks_at_frames = True
+        return self.spec.inference.tiles
 
     def nested(self, name: str) -> AnyRun:
         """Open the run of a supplier: as given, or in the folder of the run."""
@@ -386,6 +416,8 @@ class _Planner:
         for name, supplier in self.suppliers.items():
             if "labels" in supplier.takes:
                 found[name] = "labels"
+            elif self.given.get(name) is True:
+                found[name] = "memory"
             elif name in files:
                 found[name] = f"file {file_hash(files[name])}"
             else:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from pose_core.data.images import measure_reference_peak, open_image
 from pose_core.errors import DataError
 from pose_core.escapes import escape_name
 from pose_core.io.images import read_image_size
-from pose_core.structures import ByteArray, ImageFile, ImageReference
+from pose_core.structures import ByteArray, FrameSpan, ImageFile, ImageReference, Instances, IntArray
 
 IMAGE_EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """Files that are taken for images, in lower case."""
@@ -43,6 +43,7 @@ class SourceFrame:
         reason: why there is no picture; None when there is one.
         image: the image as text, with bytes that are not UTF-8 escaped; None for videos and arrays.
         time: seconds after the first frame; None where the source has no times.
+        given: poses that a caller gave with an image in memory, by the name of their supplier.
     """
 
     index: int
@@ -50,6 +51,7 @@ class SourceFrame:
     reason: str | None = None
     image: str | None = None
     time: float | None = None
+    given: Mapping[str, Instances] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,12 @@ class FrameSource(ABC):
         doubtful: once :meth:`read` has come to its end: runs (first, last) of frames that were decoded after
             a damaged one which they refer to, and may show something wrong.
         video: the file, where it is one of many frames; None for images.
+        selected: which frames of a video or sequence these are, where they are not all.
     """
 
     doubtful: list[tuple[int, int]]
     video: Path | None = None
+    selected: tuple[FrameSpan, ...] = ()
 
     def __init__(self) -> None:
         self.doubtful = []
@@ -95,13 +99,30 @@ class FrameSource(ABC):
         """Name, number of frames, size."""
 
     @property
+    def total(self) -> int:
+        """Number of frames of the video or sequence, of which some may have been selected."""
+        return self.info.frames
+
+    @property
+    def numbers(self) -> Sequence[int] | IntArray:
+        """Numbers of the frames, in order; by default all from 0."""
+        return range(self.info.frames)
+
+    @property
     def notes(self) -> list[str]:
         """A line for each thing that a user of the source should know and that is no damage."""
         return []
 
     @abstractmethod
     def read(self, start: int = 0) -> Iterator[SourceFrame]:
-        """Yield the frames from number ``start`` on, each once, in order."""
+        """Yield the frames from the one at place ``start`` on, each once, in order."""
+
+    def read_some(self, start: int) -> Iterator[SourceFrame]:
+        """Yield frames as :meth:`read`, for a reader that needs few of them.
+
+        By default the same; a source that can go to a frame without decoding those before it does so.
+        """
+        return self.read(start)
 
     def identity(self) -> dict[str, object]:
         """Plain values that tell this source from another; empty for arrays.
@@ -184,6 +205,7 @@ class ArraySource(FrameSource):
 
     Args:
         images: (B, H, W, 3) or (B, H, W) uint8, or a sequence of (H, W, 3) or (H, W) uint8 arrays.
+        given: for each image poses by the name of their supplier; None: none are given.
 
     Attributes:
         images: (H, W, 3) uint8 RGB each.
@@ -192,9 +214,14 @@ class ArraySource(FrameSource):
         DataError: an image is not uint8 or has another shape; the message names it.
     """
 
-    def __init__(self, images: Sequence[object] | npt.NDArray[np.generic]) -> None:
+    def __init__(
+        self,
+        images: Sequence[object] | npt.NDArray[np.generic],
+        given: Sequence[Mapping[str, Instances]] | None = None,
+    ) -> None:
         super().__init__()
         self.images = [as_rgb(image, f"image {i}") for i, image in enumerate(images)]
+        self.given = [{}] * len(self.images) if given is None else list(given)
 
     @property
     def info(self) -> SourceInfo:
@@ -206,7 +233,7 @@ class ArraySource(FrameSource):
     def read(self, start: int = 0) -> Iterator[SourceFrame]:
         """Yield the images without copying them."""
         for index in range(start, len(self.images)):
-            yield SourceFrame(index, partial(_return_image, self.images[index]))
+            yield SourceFrame(index, partial(_return_image, self.images[index]), given=self.given[index])
 
 
 def _return_image(image: ByteArray) -> ByteArray:

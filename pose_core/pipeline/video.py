@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -60,10 +61,21 @@ class VideoSource(FrameSource):
 
     def read(self, start: int = 0) -> Iterator[SourceFrame]:
         """Decode the frames from ``start`` on."""
+        return self._read(start, seek=False)
+
+    def read_some(self, start: int) -> Iterator[SourceFrame]:
+        """Decode from ``start`` on, from the key frame before it where the file allows to go there."""
+        return self._read(start, seek=True)
+
+    def _read(self, start: int, seek: bool) -> Iterator[SourceFrame]:
         times = [None if math.isnan(t) else t for t in self._video.timeline.times.tolist()]
-        for number, frame, reason in self._video.frames(start):
-            # Converted to RGB only when the frame is loaded, by a helper thread instead of the reader.
-            name = f"{self._video.path} frame {number}"
-            load = None if frame is None else partial(to_rgb, frame, self._bit_depth, name)
-            yield SourceFrame(number, load, reason, time=times[number])
-        self.doubtful = self._video.doubtful
+        # Closed where the reader stops before the end, so that it says what was damaged up to there.
+        try:
+            with closing(self._video.frames(start, seek)) as frames:
+                for number, frame, reason in frames:
+                    # Converted to RGB only when the frame is loaded, by a helper thread instead of the reader.
+                    name = f"{self._video.path} frame {number}"
+                    load = None if frame is None else partial(to_rgb, frame, self._bit_depth, name)
+                    yield SourceFrame(number, load, reason, time=times[number])
+        finally:
+            self.doubtful = self._video.doubtful

@@ -24,6 +24,7 @@ from pose_core.interfaces import (
     View,
 )
 from pose_core.pipeline.follow import FollowStage
+from pose_core.pipeline.limits import keep_best
 from pose_core.pipeline.stage_configs import WholeFrameConfig
 from pose_core.specs import Preprocess
 from pose_core.specs.sides import padded_length
@@ -96,6 +97,7 @@ class WholeFrameStage(Stage):
 
     def __init__(self, config: WholeFrameConfig, context: StageContext) -> None:
         self._network = context.whole_frames()
+        self._max_animals = context.max_animals
 
     def view(self, width: int, height: int) -> FrameGeometry:
         """Show a frame as in the network's training."""
@@ -105,7 +107,7 @@ class WholeFrameStage(Stage):
         """Find animals; those found before go to a network with extra inputs."""
         assert view is not None
         # A new result: boxes of an earlier stage do not correspond to these animals.
-        return StageResult(self._network.predict(view, found.predictions))
+        return StageResult(keep_best(self._network.predict(view, found.predictions), self._max_animals))
 
 
 def make_whole_frame_stage(config: WholeFrameConfig, context: StageContext) -> Stage:

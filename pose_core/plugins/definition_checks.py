@@ -212,7 +212,7 @@ def _check_supplier(supplier: hooks.SupplierSpec) -> None:
     takes = set(supplier.takes)
     if not takes or not takes <= set(hooks.TAKES) or ("labels" in takes and len(takes) > 1):
         raise MalformedError(
-            f"supplier {supplier.name!r} must take 'run', 'file' or both of them, or 'labels'"
+            f"supplier {supplier.name!r} must take some of 'run', 'file' and 'memory', or 'labels'"
         )
     if not supplier.gives:
         raise MalformedError(f"supplier {supplier.name!r} must say what it gives, such as 'boxes'")

@@ -39,17 +39,19 @@ class AnimalSeries:
     number: int
     followed: bool
 
-    def speeds(self, in_seconds: bool) -> npt.NDArray[np.float64]:
+    def speeds(self, in_seconds: bool, every: int = 1) -> npt.NDArray[np.float64]:
         """Speed at each frame since the frame before it: (n,), NaN where it was not found there.
 
         Args:
             in_seconds: pixels a second; else pixels a frame.
+            every: frames from one that was predicted to the next.
         """
         found = np.full(len(self.frames), np.nan)
         if len(found) > 1:
             way = np.linalg.norm(np.diff(self.points.astype(np.float64), axis=0), axis=1)
-            step = np.diff(self.times) if in_seconds else np.ones(len(way))
-            next_to = (np.diff(self.frames) == 1) & (step > 0)
+            apart = np.diff(self.frames)
+            step = np.diff(self.times) if in_seconds else apart.astype(np.float64)
+            next_to = (apart <= every) & (step > 0)
             found[1:][next_to] = way[next_to] / step[next_to]
         return found
 

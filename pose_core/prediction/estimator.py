@@ -21,9 +21,12 @@ import torch
 from pose_core.errors import ConfigError, DataError, argument
 from pose_core.model.device import choose_device
 from pose_core.pipeline.plan import Source, make_pipeline
-from pose_core.pipeline.sources import ArraySource, as_rgb
+from pose_core.pipeline.sources import ArraySource, FrameSource, as_rgb
 from pose_core.pipeline.video import VideoSource
+from pose_core.prediction.frame_choice import parse_ranges, select_frames
 from pose_core.prediction.frame_region import NONE, GivenRegion, Regions
+from pose_core.prediction.given_poses import GivenPoses, Poses, check_given
+from pose_core.prediction.given_tiles import GivenTiles, parse_tiles
 from pose_core.runs.run_folder import Run
 from pose_core.runs.snapshots import choose_snapshot
 from pose_core.specs import RunSpec
@@ -43,6 +46,7 @@ class PoseEstimator:
         pipeline: what does the work.
         supplied: for each source of what its stages need (a detector ...) what tells it from another one.
         files: the sources that are files, which are of one video or sequence.
+        in_memory: the sources whose poses come with images, see :meth:`predict`.
         regions: the part of frames that is predicted. What comes out is in pixels of the whole frame.
     """
 
@@ -61,6 +65,7 @@ class PoseEstimator:
         self.pipeline, plan = make_pipeline(run, device, batch_size, sources)
         self.supplied = plan.supplied
         self.files = plan.files
+        self.in_memory = plan.memory
 
     @property
     def spec(self) -> RunSpec:
@@ -73,13 +78,20 @@ class PoseEstimator:
         return self.run.spec.finds
 
     @overload
-    def predict(self, frames: Array | Sequence[Array], batch_size: int | None = None) -> list[Frame]: ...
+    def predict(
+        self, frames: Array | Sequence[Array], batch_size: int | None = None, **given: Iterable[Poses]
+    ) -> list[Frame]: ...
 
     @overload
-    def predict(self, frames: Iterator[Array], batch_size: int | None = None) -> Iterator[Frame]: ...
+    def predict(
+        self, frames: Iterator[Array], batch_size: int | None = None, **given: Iterable[Poses]
+    ) -> Iterator[Frame]: ...
 
     def predict(
-        self, frames: Array | Sequence[Array] | Iterator[Array], batch_size: int | None = None
+        self,
+        frames: Array | Sequence[Array] | Iterator[Array],
+        batch_size: int | None = None,
+        **given: Iterable[Poses],
     ) -> list[Frame] | Iterator[Frame]:
         """Find the animals in images, in pixels of each image.
 
@@ -90,36 +102,57 @@ class PoseEstimator:
             batch_size: images that go through the network together. By default the estimator's for arrays and
                 lists, 1 for an iterator, so that a result does not wait for images that have not been taken
                 yet.
+            given: poses that come with the images, where the model was loaded to get some
+                (a source that is True): by the name of the source, for each image and in pixels of it, a
+                :class:`~pose_core.structures.Frame`, its instances, or an array (N, K, 2) or (N, K, 3) with scores;
+                with an iterator of images an iterator, too.
 
         Returns:
             a list with one :class:`~pose_core.structures.Frame` an image, or an iterator of them, in order,
             numbered from 0.
 
         Raises:
-            DataError: an image has another type, dtype or shape; the message names it.
+            DataError: an image has another type, dtype or shape, or poses are none of the model's; the message
+                names it.
+            ConfigError: poses are given that the model was not loaded for, or not those that it was loaded for.
         """
         if batch_size is not None and batch_size < 1:
-            raise ConfigError(f"batch_size must be at least 1, not {batch_size}")
+            raise ConfigError(f"predict(batch_size={batch_size}): must be at least 1, in images")
+        check_given(given, self.in_memory)
+        poses = GivenPoses(given, self.skeleton) if given else None
         if isinstance(frames, np.ndarray):
-            return self._predict_all(_check_batch(frames), batch_size or self.batch_size)
+            return self._predict_all(_check_batch(frames), batch_size or self.batch_size, poses)
         if isinstance(frames, (list, tuple)):
-            return self._predict_all(frames, batch_size or self.batch_size)
+            return self._predict_all(frames, batch_size or self.batch_size, poses)
         if isinstance(frames, (str, bytes, Path)) or not isinstance(frames, Iterable):
             raise DataError(
                 f"predict() takes images, not {type(frames).__name__}; for a video file use "
                 "predict_video(path)"
             )
-        return self._predict_live(iter(frames), batch_size or 1)
+        return self._predict_live(iter(frames), batch_size or 1, poses)
 
-    def predict_video(self, path: Path | str) -> Iterator[Frame]:
+    def predict_video(self, path: Path | str, frames: str | None = None) -> Iterator[Frame]:
         """Find the animals in a video, frame by frame while it is decoded.
 
         Frames that cannot be decoded are in the results too, with the reason in ``Frame.missing``.
 
+        Args:
+            path: of the video.
+            frames: ranges of frames, ``1000-2000:5,3000``, as for :func:`pose_core.predict`; by default all. They keep
+                their numbers.
+
         Raises:
             VideoError: the file is missing or no video.
+            ConfigError: the ranges are none, or go past the end.
         """
-        source = self.open_video(path)
+        if self.in_memory:
+            names = ", ".join(self.in_memory)
+            raise ConfigError(
+                f"{path}: the model was loaded to get {names} with images in memory; give a file"
+            )
+        source: FrameSource = self.open_video(path)
+        if frames is not None:
+            source = select_frames(source, Path(path), parse_ranges(frames))
         region = self.regions.only_of_source(source, str(path))
 
         # An inner generator, so that a missing file is reported at the call and not at the first frame.
@@ -137,18 +170,26 @@ class PoseEstimator:
         """
         return VideoSource(path, 1 if self.device.type == "cpu" else 0, self.spec.data.decided_bit_depth())
 
-    def _predict_all(self, images: Array | Sequence[Array], batch_size: int) -> list[Frame]:
-        source = ArraySource(images)
+    def _predict_all(
+        self, images: Array | Sequence[Array], batch_size: int, poses: GivenPoses | None
+    ) -> list[Frame]:
+        given = None
+        if poses is not None:
+            given = poses.take(len(images))
+            poses.check_end()
+        source = ArraySource(images, given)
         region = self.regions.only_of_source(source, "an image")
         if len(source.images) <= batch_size:
             # There is no second batch that threads could prepare meanwhile.
-            return self.pipeline.run_once(source.images, region=region)
+            return self.pipeline.run_once(source.images, region=region, given=given)
         pipeline = self.pipeline
         if batch_size != pipeline.batch_size:
             pipeline = pipeline.with_batch_size(batch_size)
         return [frame for result in pipeline.run(source, region=region) for frame in result.frames]
 
-    def _predict_live(self, images: Iterator[Any], batch_size: int) -> Iterator[Frame]:
+    def _predict_live(
+        self, images: Iterator[Any], batch_size: int, poses: GivenPoses | None
+    ) -> Iterator[Frame]:
         first, stages = 0, self.pipeline.begin()
         while True:
             batch: list[ByteArray] = [
@@ -157,7 +198,8 @@ class PoseEstimator:
             if not batch:
                 return
             region = self.regions.only_of_source(ArraySource(batch), f"image {first} or after it")
-            yield from self.pipeline.run_once(batch, first, stages, region)
+            given = None if poses is None else poses.take(len(batch))
+            yield from self.pipeline.run_once(batch, first, stages, region, given=given)
             first += len(batch)
 
 
@@ -179,10 +221,11 @@ def load(
     max_animals: int | str | None = None,
     follow: bool | None = None,
     region: GivenRegion = None,
+    tiles: GivenTiles = None,
     settings: Mapping[str, Any] | None = None,
     snapshot: str | int | None = None,
     runtime: str | None = None,
-    **sources: Path | str | None,
+    **sources: Path | str | bool | None,
 ) -> PoseEstimator:
     """Load a trained model.
 
@@ -196,6 +239,8 @@ def load(
         region: the part of frames to look at: ``"X1,Y1,X2,Y2"`` or four numbers, for every source; ``"none"``:
             whole frames. By default the crop of the run's project, for videos. What comes out is in pixels of
             the whole frame.
+        tiles: look at large frames in overlapping tiles: the side of a tile, pixels of the frame, or side and overlap,
+            ``(1280, 320)`` or ``"1280:320"``; ``"none"``: at whole frames; by default as the run says.
         settings: further changes of the run's configuration by their keys, ``{"inference.crops": 8}``; not on disk.
             What training has fixed cannot be changed (:data:`pose_core.runs.changes.CHANGEABLE`).
         snapshot: which weights of the run: ``"best"``, which training chose (by default); an epoch of which there is
@@ -204,6 +249,7 @@ def load(
             lists those that are installed.
         sources: of what the model needs beside its network, in the place of the run's own: ``detector``, the
             folder of a trained detector; ``boxes``, a .csv or .parquet file of boxes; and those of plugins.
+            True, for those that take it: poses will come with the images, ``predict(images, SOURCE=poses)``.
 
     Raises:
         RunError: no run folder, or its weights are missing or altered.
@@ -212,7 +258,7 @@ def load(
         DataError: the file of a source cannot be used.
     """
     if batch_size is not None and batch_size < 1:
-        raise ConfigError(f"batch size must be at least 1, not {batch_size}")
+        raise ConfigError(f"{argument('batch_size', str(batch_size))}: must be at least 1, in frames")
     changes = [
         make_settings_layer(settings),
         make_option_layer(
@@ -220,13 +266,15 @@ def load(
                 (argument("threshold"), "inference.threshold", threshold),
                 (argument("max_animals"), "inference.max_animals", max_animals),
                 (argument("follow"), "inference.follow", follow),
+                (argument("tiles"), "inference.tiles", parse_tiles(tiles)),
                 (argument("runtime"), "inference.runtime", None if runtime is None else {"type": runtime}),
             ]
         ),
     ]
-    if max_animals == NONE:
-        # An option that is None was not given, so no limit needs a word.
-        changes.append(Layer({"inference": {"max_animals": None}}))
+    # An option that is None was not given, so no limit, and no tiles, need a word.
+    for name, value in (("max_animals", max_animals), ("tiles", tiles)):
+        if value == NONE:
+            changes.append(Layer({"inference": {name: None}}))
     opened = choose_snapshot(Run.open(run, RunSpec), snapshot).with_changes(changes)
     return PoseEstimator(
         opened, choose_device(device), batch_size or opened.spec.inference.batch_size, sources, region

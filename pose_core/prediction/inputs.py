@@ -2,57 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from pose_core.data.projects import find_frames, find_suggested, is_project, read_project
-from pose_core.errors import ConfigError, DataError, VideoError, argument
+from pose_core.errors import DataError, VideoError, argument
 from pose_core.io.images import describe_many, read_image_header
 from pose_core.io.names import find_near_names, fold_name
 from pose_core.io.video import VIDEO_EXTENSIONS
 from pose_core.pipeline.pages import PageSource
 from pose_core.pipeline.sources import IMAGE_EXTENSIONS, FrameSource, ImageSource
 from pose_core.prediction.folders import describe_left_out, list_folder
-from pose_core.structures import ImageFile, ImageReference, VideoRange
+from pose_core.prediction.frame_choice import (
+    FrameChoice,
+    OpenRange,
+    check_names,
+    close_ranges,
+    select_frames,
+)
+from pose_core.structures import ImageFile, ImageReference
 
 _SINGLE = (".jpg", ".jpeg", ".bmp")
 """Endings of files that hold one image, which need not be opened to know it."""
-
-
-ProjectFrames = Literal["suggested", "labelled"] | tuple[VideoRange, ...]
-"""Which images of a labelled project are predicted."""
-_LISTS: tuple[Literal["suggested", "labelled"], ...] = ("suggested", "labelled")
-_RANGE = re.compile(r"(?:(?P<video>.+):)?(?P<first>\d{1,12})(?:-(?P<last>\d{1,12}))?")
-
-
-def parse_project_frames(text: str) -> ProjectFrames:
-    """Parse which images of projects are wanted.
-
-    Args:
-        text: ``suggested``, ``labelled``, or ranges of frames separated by commas: ``100-200`` and ``250`` are of
-            each video of the project, ``clip.mp4:100-200`` of one.
-
-    Raises:
-        ConfigError: it is none of these.
-    """
-    for name in _LISTS:
-        if text == name:
-            return name
-    ranges = []
-    for part in text.split(","):
-        found = _RANGE.fullmatch(part.strip())
-        first, last = (int(found["first"]), int(found["last"] or found["first"])) if found else (1, 0)
-        if found is None or first > last:
-            raise ConfigError(
-                f"{argument('frames', text)}: must be suggested, labelled, or ranges of frames such as 100-200 or "
-                "clip.mp4:100-200,300-350"
-            )
-        ranges.append(VideoRange(found["video"], first, last))
-    return tuple(ranges)
 
 
 @dataclass(frozen=True)
@@ -62,10 +35,12 @@ class Input:
     Attributes:
         path: as the user gave it; the folder of images that were given one by one.
         source: its frames, or why it cannot be opened.
+        of_project: whether it is images of a labelled project.
     """
 
     path: Path
     source: FrameSource | VideoError
+    of_project: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,7 +60,7 @@ def find_inputs(
     paths: Sequence[Path],
     open_video: Callable[[Path], FrameSource],
     bit_depth: int | None = None,
-    frames: ProjectFrames | None = None,
+    frames: FrameChoice | None = None,
 ) -> Inputs:
     """Find sources for paths.
 
@@ -99,12 +74,14 @@ def find_inputs(
         paths: as the user gave them.
         open_video: makes a source of a video, or raises VideoError.
         bit_depth: bits that samples of 16-bit images use where these do not say; None: all.
-        frames: which images of projects; every path is one then. None: the suggested ones of files that are
-            neither images nor videos and that a reader of projects recognises.
+        frames: the suggested or labelled images of projects; every path is one then. Or ranges of frames of each
+            source, which keep their numbers; those of a project are of its videos. None: all frames, and the suggested
+            ones of files that are neither images nor videos and that a reader of projects recognises.
 
     Raises:
         DataError: a path does not exist, is given twice, a folder is empty or mixed, a file holds several
             images that cannot be told apart, or a project has no such images.
+        ConfigError: a range goes past the end of a source, or names none that is there.
         VideoError: a video that is named does not open, or none of a folder.
     """
     finder = _Finder(open_video, bit_depth)
@@ -116,7 +93,7 @@ def find_inputs(
         if (place := path.resolve()) in seen:
             raise DataError(f"{path}: given twice (also as {seen[place]}); name it once")
         seen[place] = path
-        if frames is not None or _is_project_file(path):
+        if isinstance(frames, str) or _is_project_file(path) or (frames and _is_project_folder(path)):
             inputs.found.append(finder.open_project(path, frames or "suggested"))
         elif path.is_dir():
             # Results are named after the folder, which "." and ".." do not say.
@@ -134,13 +111,35 @@ def find_inputs(
         folder = images[0] if len(images) == 1 else images[0].parent
         folder = folder if folder.name not in ("", "..") else folder.resolve()
         inputs.found.append(finder.make_sequence(folder, images))
-    return inputs
+    return replace(inputs, found=_select(inputs.found, frames)) if isinstance(frames, tuple) else inputs
+
+
+def _select(found: Sequence[Input], ranges: tuple[OpenRange, ...]) -> list[Input]:
+    """Leave the frames of some ranges; the images of projects were chosen by them already."""
+    selected: list[Input] = []
+    # A project names its videos itself.
+    if not any(each.of_project for each in found):
+        check_names(ranges, [each.path for each in found])
+    for each in found:
+        if each.of_project or isinstance(each.source, VideoError):
+            selected.append(each)
+            continue
+        selected.append(replace(each, source=select_frames(each.source, each.path, ranges)))
+    return selected
 
 
 def _is_project_file(path: Path) -> bool:
     return (
         path.is_file() and path.suffix.lower() not in VIDEO_EXTENSIONS | IMAGE_EXTENSIONS and is_project(path)
     )
+
+
+def _is_project_folder(path: Path) -> bool:
+    """Whether it is a folder of a labelled project that holds no images or videos itself."""
+    if not path.is_dir():
+        return False
+    content = list_folder(path)
+    return not content.images and not content.videos and is_project(path)
 
 
 def _check_exists(path: Path) -> None:
@@ -167,7 +166,7 @@ class _Finder:
         """Make one sequence of files of one image each."""
         return Input(folder, ImageSource(str(folder), [ImageFile(path, self.bit_depth) for path in images]))
 
-    def open_project(self, path: Path, frames: ProjectFrames) -> Input:
+    def open_project(self, path: Path, frames: FrameChoice) -> Input:
         """Make a sequence of the images of a labelled project.
 
         Raises:
@@ -177,7 +176,7 @@ class _Finder:
         if frames == "labelled":
             found = [image.image for image in read_project(path).images]
         elif frames != "suggested":
-            found = find_frames(path, frames)
+            found = find_frames(path, close_ranges(frames, path))
         else:
             found = find_suggested(path)
             if not found:
@@ -186,7 +185,7 @@ class _Finder:
                     f"predict those that are labelled with {argument('frames', 'labelled')}, or name its videos"
                 )
         images = [image if image.bit_depth else replace(image, bit_depth=self.bit_depth) for image in found]
-        return Input(path, ImageSource(str(path), images))
+        return Input(path, ImageSource(str(path), images), of_project=True)
 
     def open_several(self, path: Path) -> Input | None:
         """Open a file of several images as a sequence; None for one image.

@@ -32,7 +32,7 @@ from pose_core.runs.run_folder import Run
 from pose_core.structures import Frame, Region
 
 # What else takes part in the numbers is free to differ between a finished result and a repeated command.
-_DECIDES = ("source", "region", "weights", "model", "sources", "format")
+_DECIDES = ("source", "frames", "region", "weights", "model", "sources", "format")
 
 _NOTE_ENDING, _PARTIAL_ENDING = ".info", ".partial"
 
@@ -43,7 +43,7 @@ class Outcome:
 
     Attributes:
         result: the file of predictions.
-        frames: in it.
+        frames: in it, how many.
         missing: runs (first, last) of frames that could not be decoded.
         reason: why they are missing; where reasons differ, each with its frames.
         doubtful: runs of frames that refer to damaged ones and may show something wrong.
@@ -147,9 +147,11 @@ class Job:
             ) from None
         maker = self._describe_maker()
         if differs := [key for key in _DECIDES if former.get(key) != maker[key]]:
-            named = " and ".join(
-                f"model or way of using it ({argument('follow')} ...)" if d == "model" else d for d in differs
-            )
+            words = {
+                "model": f"model or way of using it ({argument('follow')} ...)",
+                "frames": f"choice of frames ({argument('frames')})",
+            }
+            named = " and ".join(words.get(key, key) for key in differs)
             raise PoseError(
                 f"{self.result}: exists and was made with another {named}; add "
                 f"{argument('overwrite', True)} or choose another {argument('out')}"
@@ -180,7 +182,8 @@ class Job:
             raise DataError(f"{self.name}: has no frames; name another file")
         header = replace(
             _make_header(self.run, escape_name(self.name), self.region),
-            frames=info.frames,
+            frames=self.source.total,
+            selected=self.source.selected,
             width=info.width,
             height=info.height,
             fps=info.fps,
@@ -194,7 +197,7 @@ class Job:
             "pose_core": importlib.metadata.version("pose-core"),
         }
         kept = {**{k: v for k, v in maker.items() if k != "format"}, **how}
-        journal = Journal(self._partial, kept, header)
+        journal = Journal(self._partial, kept, header, self.source.numbers)
         try:
             if journal.note:
                 tell(f"{self.name}: {journal.note}")
@@ -209,7 +212,7 @@ class Job:
             seen = _Missing()
 
             def note() -> None:
-                content = {"maker": {**maker, **how}, "frames": header.frames, "missing": seen.runs}
+                content = {"maker": {**maker, **how}, "frames": info.frames, "missing": seen.runs}
                 write_whole(self._note, json.dumps(content, indent=1))
 
             # The note is in place before the result: without one a result would be refused as a strange file.
@@ -219,7 +222,7 @@ class Job:
             journal.remove()
         finally:
             journal.close()
-        return Outcome(self.result, header.frames, seen.runs, seen.reason, list(self.source.doubtful), timing)
+        return Outcome(self.result, info.frames, seen.runs, seen.reason, list(self.source.doubtful), timing)
 
     def _predict_rest(
         self, estimator: PoseEstimator, journal: Journal, progress: Callable[[int], None]
@@ -260,6 +263,7 @@ class Job:
     def _describe_maker(self) -> dict[str, object]:
         return {
             "source": self.source.identity(),
+            "frames": ",".join(map(str, self.source.selected)) or None,
             "region": None if self.region is None else list(self.region),
             **self._identity,
             "format": self.writer.config.model_dump(mode="json"),

@@ -21,7 +21,7 @@ from pose_core.interfaces import PredictionsHeader, Writer
 from pose_core.interfaces.prediction_files import core_writer
 from pose_core.io.files import disk_errors, parse_json, put_in_place, write_whole
 from pose_core.io.locks import LOCK, FolderLock, HeldError
-from pose_core.structures import Frame
+from pose_core.structures import Frame, IntArray
 
 JOURNAL = "journal.json"
 VERSION = 1
@@ -85,6 +85,7 @@ class Journal:
         maker: what decides the numbers (weights, options, source): plain values. Parts of another maker are
             not used.
         header: of the result.
+        numbers: of the frames, in order; None: all from 0.
 
     Attributes:
         note: one line about what was found on disk; None when there was nothing.
@@ -95,11 +96,18 @@ class Journal:
         PoseError: another process works on it, or the disk is full or cannot be written.
     """
 
-    def __init__(self, folder: Path, maker: Mapping[str, object], header: PredictionsHeader) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        maker: Mapping[str, object],
+        header: PredictionsHeader,
+        numbers: Sequence[int] | IntArray | None = None,
+    ) -> None:
         self.folder = folder
         self.note: str | None = None
         self.sizes = Sizes()
         self._header = header
+        self._numbers = range(header.frames) if numbers is None else numbers
         self._writer = core_writer()
         self._parts: list[Path] = []
         self._done = 0
@@ -128,8 +136,8 @@ class Journal:
             PoseError: the disk is full.
         """
         due = self._done + len(self._waiting)
-        if [f.index for f in frames] != list(range(due, due + len(frames))):
-            raise ValueError(f"frames {[f.index for f in frames]} come where {due} is due")
+        if [f.index for f in frames] != list(self._numbers[due : due + len(frames)]):
+            raise ValueError(f"frames {[f.index for f in frames]} come at place {due}, where others are due")
         self._waiting.extend(frames)
         self.sizes = self.sizes.including(sizes)
         now = time.monotonic()
@@ -145,8 +153,8 @@ class Journal:
             PoseError: the disk is full; what was kept before remains.
         """
         if self._waiting:
-            first, last = self._waiting[0].index, self._waiting[-1].index
-            # Numbers of fixed width: the names sort as the frames do.
+            # Places among the frames that are predicted, of fixed width: the names sort as the frames do.
+            first, last = self._done, self._done + len(self._waiting) - 1
             path = self.folder / f"{first:010d}-{last:010d}.parquet"
             temporary = path.with_suffix(".new")
             metadata = {_SIZES: self.sizes.to_text()}
@@ -193,8 +201,8 @@ class Journal:
             PoseError: the disk is full, or the format cannot hold these predictions.
         """
         self.flush()
-        if self._done != self._header.frames:
-            raise ValueError(f"{self._done} of {self._header.frames} frames are there")
+        if self._done != len(self._numbers):
+            raise ValueError(f"{self._done} of {len(self._numbers)} frames are there")
         header = replace(self._header, width=self.sizes.width, height=self.sizes.height)
         temporary = self.folder / f"result{final.suffix}"
         with disk_errors(final.parent):

@@ -81,8 +81,13 @@ def plot_predictions(
     }
     if all(each.followed for each in shown):
         unit = "px/s" if timed else "px/frame"
+        every = max((span.step for span in header.selected), default=1)
         drawing["speed.png"] = lambda: _draw_over_time(
-            shown, [each.speeds(timed) for each in shown], timed, f"speed ({unit})", f"Speed{of} ({where})"
+            shown,
+            [each.speeds(timed, every) for each in shown],
+            timed,
+            f"speed ({unit})",
+            f"Speed{of} ({where})",
         )
     # Imported late, because it takes long.
     from pose_core.pictures.style import style

@@ -13,8 +13,10 @@ from pose_core.interfaces.prediction_files import make_writer
 from pose_core.io.files import make_folder
 from pose_core.io.name_lengths import check_name
 from pose_core.prediction.estimator import PoseEstimator, load
+from pose_core.prediction.frame_choice import FrameChoice, parse_frame_choice
 from pose_core.prediction.frame_region import NONE, GivenRegion
-from pose_core.prediction.inputs import ProjectFrames, find_inputs, parse_project_frames, unique_names
+from pose_core.prediction.given_tiles import GivenTiles
+from pose_core.prediction.inputs import find_inputs, unique_names
 from pose_core.prediction.job import Job, Outcome, identify, name_result
 from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import CONFIG, PROVENANCE
@@ -39,13 +41,14 @@ def predict(
     max_animals: int | str | None = None,
     follow: bool | None = None,
     region: GivenRegion = None,
+    tiles: GivenTiles = None,
     settings: Mapping[str, Any] | None = None,
     snapshot: str | int | None = None,
     runtime: str | None = None,
     frames: str | None = None,
     reporter: Reporter | None = None,
     finished: Finished | None = None,
-    **sources: Path | str | None,
+    **sources: Path | str | bool | None,
 ) -> list[Outcome | None]:
     """Predict videos, images and folders of them into files.
 
@@ -61,12 +64,14 @@ def predict(
         device: as for :func:`pose_core.load`.
         batch_size: frames a batch; by default as the run says.
         overwrite: make results again that are there.
-        threshold, max_animals, follow, settings, snapshot, runtime: as for :func:`pose_core.load`.
+        threshold, max_animals, follow, tiles, settings, snapshot, runtime: as for :func:`pose_core.load`.
         region: as for :func:`pose_core.load`; or several by name, ``{"left": (0, 0, 320, 480), ...}`` or texts
             ``left=0,0,320,480``: each source gets a result for each, called by it.
-        frames: which images of labelled projects: ``suggested`` for labelling next, ``labelled``, or ranges of
-            frames of their videos, separated by commas: ``100-200`` of each, ``clip.mp4:100-200`` of one. By
-            default the suggested ones of projects that are a file; given, every path is a project.
+        frames: which frames: ranges separated by commas, of each video, folder of images or video of a labelled
+            project: ``100-200,250``, ``1000-2000:5`` (each fifth), ``500-`` (to the end); ``clip.mp4:100-200`` is of
+            one. Frames keep their numbers. Or which images of labelled projects: ``suggested`` for labelling next,
+            ``labelled``; every path is a project then. By default all frames, and the suggested ones of projects
+            that are a file.
         reporter: is told how the work goes; of progress in frames, those of an earlier attempt included.
         finished: is called after each source.
         sources: as for :func:`pose_core.load`; one that is a file is of one video or sequence.
@@ -86,7 +91,7 @@ def predict(
         raise DataError("nothing to predict: name at least one video, image or folder")
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: is a file, not a folder; choose another {argument('out')}")
-    chosen = None if frames is None else parse_project_frames(frames)
+    chosen = None if frames is None else parse_frame_choice(frames)
     reporter = reporter or current_reporter()
     finished = finished or _note_failure(reporter)
     writer = find_writer(format)
@@ -98,12 +103,22 @@ def predict(
         max_animals=max_animals,
         follow=follow,
         region=region,
+        tiles=tiles,
         settings=settings,
         snapshot=snapshot,
         runtime=runtime,
         **sources,
     )
+    if estimator.in_memory:
+        raise ConfigError(
+            f"{argument(estimator.in_memory[0], True)}: is for images in memory; give a file of poses to predict files"
+        )
     jobs = _make_jobs(estimator, inputs, out, writer, reporter, chosen)
+    if not writer.takes_selected and any(isinstance(job, Job) and job.source.selected for _, job in jobs):
+        raise ConfigError(
+            f"{argument('format', format)}: holds all frames of a video or none, and {argument('frames', str(frames))} "
+            "chooses some; parquet takes them"
+        )
     for _, job in jobs:
         if isinstance(job, VideoError):
             continue
@@ -187,7 +202,7 @@ def _make_jobs(
     out: Path,
     writer: Writer,
     reporter: Reporter,
-    frames: ProjectFrames | None,
+    frames: FrameChoice | None,
 ) -> list[tuple[str, Job | VideoError]]:
     """Make a job of each input, by its name; or the reason why it does not open."""
     inputs = find_inputs(paths, estimator.open_video, estimator.spec.data.decided_bit_depth(), frames)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -21,12 +22,13 @@ from pose_core.interfaces.prediction_files import open_predictions
 from pose_core.io.ffmpeg import create_container
 from pose_core.io.files import disk_errors, make_folder, put_in_place
 from pose_core.io.name_lengths import check_name, name_temporary
+from pose_core.pipeline.selected_frames import SelectedFrames
 from pose_core.pipeline.sources import FrameSource, SourceInfo
 from pose_core.pipeline.threads import Channel, Flow, Stopped
 from pose_core.pipeline.video import VideoSource
 from pose_core.prediction.inputs import find_inputs
 from pose_core.reporting import Reporter, current_reporter
-from pose_core.structures import ByteArray, Frame
+from pose_core.structures import ByteArray, Frame, Skeleton
 
 IMAGES_PER_SECOND = 10.0
 """Rate of a video made of image files, which have none."""
@@ -48,12 +50,14 @@ def render(
     *,
     threshold: float = 0.2,
     radius: float | None = None,
+    boxes: bool = False,
     bit_depth: int | None = None,
     overwrite: bool = False,
     reporter: Reporter | None = None,
 ) -> None:
     """Write a video with the predicted animals drawn into it, frame by frame.
 
+    Of a prediction of some frames only these are shown, one after the other.
     Each frame keeps its time. AVI files have places at even steps alone; there a frame takes the nearest.
 
     Args:
@@ -62,6 +66,7 @@ def render(
         out: video file to write; its ending names the container (.mp4 ...).
         threshold: keypoints with a lower score are left out.
         radius: of the keypoints in pixels; by default fitting the frame.
+        boxes: draw the box of every animal and its score in percent, whatever the scores of its keypoints.
         bit_depth: bits that 16-bit images use where the file does not say; None: all 16.
         overwrite: replace ``out`` if it exists.
         reporter: is told how far it is, in frames.
@@ -85,19 +90,25 @@ def render(
     for line in inputs.notes:
         reporter.note(f"note: {line}")
     _check(predictions, stream.header, video, source)
+    info = source.info
+    if stream.header.selected:
+        source = SelectedFrames(source, stream.header.selected)
+        # One after the other: their own times have gaps.
+        info = replace(source.info, even=True)
     if out.exists() and not overwrite:
         raise PoseError(f"{out}: exists; add {argument('overwrite', True)} or choose another name")
     if out.exists() and out.samefile(video):
         raise PoseError(f"{out}: is the video itself; choose another name")
     make_folder(out.parent)
+    draw = partial(draw_instances, threshold=threshold, radius=radius, boxes=boxes)
     temporary = name_temporary(out.with_suffix(""), f".partial{out.suffix}")
     try:
         with disk_errors(out.parent):
             _encode(
-                _draw_pictures(stream, source, threshold, radius, reporter),
+                _draw_pictures(stream, source, draw, reporter),
                 temporary,
                 out,
-                source.info,
+                info,
             )
             put_in_place(temporary, out)
     finally:
@@ -121,8 +132,7 @@ def _check(path: Path, header: PredictionsHeader, video: Path, source: FrameSour
 def _draw_pictures(
     stream: PredictionsStream,
     source: FrameSource,
-    threshold: float,
-    radius: float | None,
+    draw: Callable[[ByteArray, Frame, Skeleton], ByteArray],
     reporter: Reporter,
 ) -> Iterator[_Picture]:
     """Draw the frames; the source is decoded in a thread of its own."""
@@ -131,7 +141,7 @@ def _draw_pictures(
     found = iter(stream)
     waiting: Frame | None = next(found, None)
     last: ByteArray | None = None
-    for index, picture, time in _decode(source):
+    for done, (index, picture, time) in enumerate(_decode(source), 1):
         # Predictions are joined to frames by their number.
         while waiting is not None and waiting.index < index:
             waiting = next(found, None)
@@ -145,8 +155,8 @@ def _draw_pictures(
         elif frame is None or frame.missing is not None:
             yield picture, time
         else:
-            yield draw_instances(picture, frame, skeleton, threshold=threshold, radius=radius), time
-        reporter.progress("drawing", index + 1, total)
+            yield draw(picture, frame, skeleton), time
+        reporter.progress("drawing", done, total)
 
 
 def _decode(source: FrameSource) -> Iterator[tuple[int, ByteArray | None, float | None]]:

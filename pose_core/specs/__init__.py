@@ -54,7 +54,7 @@ from pose_core.specs.run import (
 )
 from pose_core.specs.train import AugmentationSpec, CropSpec, TrainSpec
 from pose_core.specs.training_components import AnyLogger, AnySchedule, LoggerConfig, ScheduleConfig
-from pose_core.specs.use import EvaluationSpec, InferenceSpec
+from pose_core.specs.use import EvaluationSpec, InferenceSpec, TilesSpec
 from pose_core.specs.yaml_file import parse_yaml
 
 __all__ = [
@@ -117,6 +117,7 @@ __all__ = [
     "SplitSpec",
     "StageConfig",
     "TargetGeneratorConfig",
+    "TilesSpec",
     "TrainSpec",
     "WriterConfig",
     "choose_feature",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, cast
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from pose_core.definitions import Content
 from pose_core.specs.base import Spec
@@ -13,6 +13,29 @@ from pose_core.specs.train import Probability
 
 RUNTIME: Content = {"type": "core/torch"}
 """What computes networks unless something else is said."""
+
+
+class TilesSpec(Spec):
+    """Tiles in which large frames are looked at."""
+
+    size: int = Field(ge=32, description="Side of a tile, pixels of the frame.")
+    overlap: int | None = Field(
+        None,
+        ge=0,
+        description="Pixels of the frame that neighbours share, at least: as long as an animal, which is then whole in "
+        "one of them; null: a quarter of the size.",
+    )
+
+    @property
+    def shared(self) -> int:
+        """The overlap, pixels of the frame."""
+        return self.size // 4 if self.overlap is None else self.overlap
+
+    @model_validator(mode="after")
+    def _check(self) -> TilesSpec:
+        if self.shared > self.size // 2:
+            raise ValueError(f"overlap {self.shared} must be at most half of the size {self.size}")
+        return self
 
 
 class InferenceSpec(Spec):
@@ -44,6 +67,12 @@ class InferenceSpec(Spec):
     )
     crops: int = Field(
         32, ge=1, description="Top-down: crops the pose network gets at once, from several frames."
+    )
+    tiles: TilesSpec | None = Field(
+        None,
+        description="Networks that look at whole frames, pose networks and detectors, look at overlapping tiles of "
+        "them, each as they would at a frame of that size; what two tiles show is one animal where poses (or boxes) "
+        "coincide. For frames much larger than those of the training. null: whole frames.",
     )
     follow: bool = Field(
         False,

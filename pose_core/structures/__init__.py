@@ -7,6 +7,7 @@ keypoint is NaN with score 0. Scores are in [0, 1].
 
 from __future__ import annotations
 
+from pose_core.structures.frame_span import FrameSpan, list_frames
 from pose_core.structures.instances import (
     ByteArray,
     FloatArray,
@@ -37,6 +38,7 @@ __all__ = [
     "EmbeddedImage",
     "FloatArray",
     "Frame",
+    "FrameSpan",
     "ImageFile",
     "ImageReference",
     "Instances",
@@ -50,5 +52,6 @@ __all__ = [
     "VideoRange",
     "enlarge_boxes",
     "keypoint_boxes",
+    "list_frames",
     "present_keypoints",
 ]

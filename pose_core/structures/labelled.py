@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pose_core.structures.frame_span import FrameSpan
 from pose_core.structures.instances import FloatArray, Instances, present_keypoints
 from pose_core.structures.region import Region
 from pose_core.structures.skeleton import Skeleton
@@ -91,14 +92,16 @@ class VideoRange(NamedTuple):
     Attributes:
         video: name of the video; None: each.
         first, last: numbers of the frames, from 0; both are among them.
+        step: from one frame to the next; ``last`` is among them where the steps meet it.
     """
 
     video: str | None
     first: int
     last: int
+    step: int = 1
 
     def __str__(self) -> str:
-        frames = str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+        frames = str(FrameSpan(self.first, self.last, self.step))
         return frames if self.video is None else f"{self.video}:{frames}"
 
 

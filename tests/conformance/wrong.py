@@ -441,6 +441,11 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         "come back",
         [("formats.py", "[frame.index, points.tolist()", "[len(rows) + 1, points.tolist()")],
     ),
+    "writer_keeps_numbers_of_selected_frames": (
+        WRITER,
+        "frames [0, 1, 2, 3, 4] come back for 3, 7",
+        [("formats.py", "[frame.index, points.tolist()", "[len(rows), points.tolist()")],
+    ),
     "writer_keeps_who_is_who": (
         WRITER,
         "come back as 'one'",

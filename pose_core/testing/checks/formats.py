@@ -15,7 +15,7 @@ import numpy as np
 
 from pose_core.errors import DataError, PoseError
 from pose_core.interfaces import Importer, PredictionsHeader, Reader, Writer
-from pose_core.structures import Frame, Instances, Skeleton
+from pose_core.structures import Frame, FrameSpan, Instances, Skeleton
 from pose_core.testing.checks.check import check, demand
 from pose_core.testing.checks.targets import ComponentSubject, skip
 
@@ -210,6 +210,27 @@ def check_writer_reads_what_it_writes(subject: ComponentSubject) -> None:
 
 
 @check(1, "writer")
+def check_writer_keeps_numbers_of_selected_frames(subject: ComponentSubject) -> None:
+    """A writer with takes_selected takes some of a video's frames, and they come back under their numbers."""
+    writer = _make_writer(subject)
+    if not writer.takes_selected:
+        raise skip("the format takes whole videos")
+    skeleton = Skeleton(_SKELETON.keypoints)
+    frames = [replace(frame, index=3 + 4 * frame.index) for frame in _make_frames(several=False)]
+    header = replace(_make_header(skeleton, 30), selected=(FrameSpan(3, 19, 4),))
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / f"clip{writer.extension}"
+        try:
+            writer.write(path, header, iter(frames))
+        except DataError as error:
+            raise AssertionError(f"the frames 3-19:4 are refused: {error}") from None
+        if not type(writer).reads(path):
+            raise skip("the format is only written")
+        numbers = [frame.index for frame in writer.read(path)]
+    demand(numbers == [3, 7, 11, 15, 19], f"frames {numbers} come back for 3, 7, 11, 15, 19")
+
+
+@check(1, "writer")
 def check_writer_keeps_who_is_who(subject: ComponentSubject) -> None:
     """Animals come back under their name or as unknown, unique keypoints as they were; or a DataError refuses
     them."""
@@ -336,6 +357,7 @@ CHECKS = (
     check_reader_writes_nothing,
     check_writer_takes_all_frames,
     check_writer_reads_what_it_writes,
+    check_writer_keeps_numbers_of_selected_frames,
     check_writer_keeps_who_is_who,
     check_writer_refuses_strange_files,
     check_importer_runs_no_code,

@@ -100,7 +100,7 @@ def pose_suppliers() -> Iterable[SupplierSpec]:
         "conditions",
         gives="poses",
         stage={"type": "buctd/initial_poses"},
-        takes=("run", "file"),
+        takes=("run", "file", "memory"),
         metavar="RUN|FILE",
         help="A trained bottom-up model, in the place of the run's own, or a file of its predictions.",
         trains="poses",

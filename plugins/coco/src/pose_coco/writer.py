@@ -31,6 +31,7 @@ class CocoWriter(Writer):
 
     config: CocoWriterConfig
     extension = ".json"
+    takes_selected = True
 
     def write(self, path: Path, header: PredictionsHeader, frames: Iterable[Frame]) -> None:
         """Write the results of all frames, one after the other.

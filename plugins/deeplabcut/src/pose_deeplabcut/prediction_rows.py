@@ -56,6 +56,7 @@ class RowMaker:
         self._skeleton = header.skeleton
         self._format = format
         self._source = Path(header.source)
+        self._selected = bool(header.selected)
         # A model of one animal writes the columns of a multi-animal project if it was trained on one.
         self._multi = (
             header.skeleton.num_individuals > 1
@@ -70,16 +71,17 @@ class RowMaker:
         Raises:
             DataError: frames are out of order, or one has animals that the format cannot hold.
         """
-        # Rows of the table are frames by their order: a missing number would shift all that follow.
+        # Rows of the table are frames by their order: a missing number would shift all that follow, unless the user
+        # chose the frames, which rows then name.
         pending, expected = iter(frames), 0
         while chunk := list(islice(pending, ROWS)):
             values = np.full((len(chunk), len(self.columns.tuples)), np.nan)
             for row, frame in zip(values, chunk, strict=True):
-                if frame.index != expected:
+                if frame.index < expected or (frame.index > expected and not self._selected):
                     raise DataError(
                         f"got frame {frame.index} instead of frame {expected}; write all frames in order"
                     )
-                expected += 1
+                expected = frame.index + 1
                 self._fill(row, frame)
             yield chunk, values
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
@@ -25,6 +25,7 @@ class H5Writer(Writer):
 
     config: H5WriterConfig
     extension = ".h5"
+    takes_selected = True
 
     def stem(self, header: PredictionsHeader) -> str:
         """Make the file name ``<video><scorer>``, as DeepLabCut does."""
@@ -67,6 +68,7 @@ class CsvWriter(Writer):
 
     config: CsvWriterConfig
     extension = ".csv"
+    takes_selected = True
 
     def stem(self, header: PredictionsHeader) -> str:
         """Make the file name ``<video><scorer>``, as DeepLabCut does."""
@@ -84,11 +86,11 @@ class CsvWriter(Writer):
             table = csv.writer(stream, lineterminator="\n")
             for level, names in zip(rows.columns.levels, zip(*rows.columns.tuples, strict=True), strict=True):
                 table.writerow([level, *names])
-            for chunk, values in rows.make_chunks(frames):
+            for number, (chunk, values) in enumerate(rows.make_chunks(frames)):
                 missing = np.isnan(values)
                 cells = values.astype(object)
                 cells[missing] = ""
-                if chunk[0].index == 0 and missing[0].all():
+                if number == 0 and missing[0].all():
                     # pandas takes a first row of empty cells for the names of the index and loses it.
                     cells[0, 0] = "nan"
                 table.writerows(
@@ -143,6 +145,12 @@ def _make_header(path: Path, columns: Columns, frames: int) -> PredictionsHeader
     )
 
 
+def _count_frames(rows: int, last: Sequence[RowName]) -> int:
+    """Count the frames of the video; 0 where rows are some of its frames, and nothing says how many it has."""
+    number = _parse_name(last[0]) if last else None
+    return 0 if isinstance(number, int) and number != rows - 1 else rows
+
+
 def _parse_name(name: RowName) -> int | str:
     """Parse the name of a row: a frame number, or the name of an image."""
     # Frame numbers are text in a CSV file.
@@ -155,7 +163,8 @@ class _H5Stream(PredictionsStream):
     def __init__(self, path: Path) -> None:
         self._path = path
         with open_frame(path) as frame:
-            self.header = _make_header(path, frame.columns, frame.length)
+            last = frame.read_names(max(frame.length - 1, 0), frame.length)
+            self.header = _make_header(path, frame.columns, _count_frames(frame.length, last))
 
     def __iter__(self) -> Iterator[Frame]:
         with open_frame(self._path) as frame:
@@ -171,7 +180,10 @@ class _CsvStream(PredictionsStream):
         self._path = path
         # A CSV file does not store its number of rows, so it is read once to count them.
         table = CsvRows(path)
-        self.header = _make_header(path, table.columns, sum(1 for _ in table))
+        rows, last = 0, []
+        for _, name, _ in table:
+            rows, last = rows + 1, [name]
+        self.header = _make_header(path, table.columns, _count_frames(rows, last))
 
     def __iter__(self) -> Iterator[Frame]:
         table = CsvRows(self._path)

@@ -57,13 +57,15 @@ class _ImageList(PredictedPlaces):
 
     def locate(self, block: Sequence[Frame]) -> IntArray:
         for frame in block:
-            # Every frame is written or is missing, so numbers are rows of the list.
-            if frame.index != len(self._images):
+            # Every frame is written or is missing, so numbers are rows of the list; of chosen images the file
+            # has no others, and its header says which they are.
+            if frame.index != len(self._images) and not self._header.selected:
                 raise DataError(
                     f"got frame {frame.index} instead of frame {len(self._images)}; write all frames in order"
                 )
             self._images.append(find_source(frame.image or str(frame.index)))
-        return super().locate(block)
+        end = len(self._images)
+        return np.array([[0, row] for row in range(end - len(block), end)], np.int64).reshape(-1, 2)
 
     def describe_videos(self) -> list[dict[str, Any]]:
         width, height = self._header.width, self._header.height

@@ -112,7 +112,7 @@ def find_ranges(
             raise DataError(
                 f"{path}: holds no image of frame {wanted.last} ({wanted}); name the video itself"
             )
-        numbers = np.arange(wanted.first, wanted.last + 1)
+        numbers = np.arange(wanted.first, wanted.last + 1, wanted.step)
         keys += [join_places(np.full(len(numbers), video), numbers) for video in chosen]
     places = finder.find(split_places(np.unique(np.concatenate(keys))))
     images = [place.image for place in places if place is not None]

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pose_core.errors import DataError
 from pose_core.interfaces import PredictionsHeader, PredictionsStream
-from pose_core.structures import FloatArray, Frame, Instances, IntArray, Skeleton
+from pose_core.structures import FloatArray, Frame, Instances, IntArray, Skeleton, list_frames
 from pose_sleap.slp_file import SlpFile, Table, open_slp, split_places
 from pose_sleap.slp_labels import find_corrected
 from pose_sleap.slp_videos import SlpVideo, parse_videos
@@ -67,26 +67,43 @@ class SlpStream(PredictionsStream):
             ]
             self._identity, self._track = _read_tracks(own, len(slp.tracks))
             self.header = self._make_header(slp, own)
+            self._numbers: IntArray | range = range(self.header.frames)
+            if self.header.selected:
+                self._take_selected()
+
+    def _take_selected(self) -> None:
+        """Take the numbers of the frames, where a file holds some of a video or sequence."""
+        numbers, places = list_frames(self.header.selected), self._places[:, 1]
+        of_images = len(self._videos) == 1 and self._videos[0].kind == "images"
+        if len(self._videos) == 1 and np.isin(places, range(len(numbers)) if of_images else numbers).all():
+            self._numbers = numbers
+        else:
+            # Somebody has added others since.
+            self.header = replace(self.header, selected=())
 
     def __iter__(self) -> Iterator[Frame]:
         # Frames are grouped by place: a file may list one twice, and in any order.
         order = np.argsort(self._group, kind="stable")
         bounds = np.searchsorted(self._group[order], np.arange(len(self._places) + 1))
-        number = 0
+        # Places in the numbers of the frames: those of images are places in the file's list, too.
+        numbers, due = self._numbers, 0
+        some_of_video = bool(self.header.selected) and self._videos[0].kind != "images"
         for start in range(0, len(self._places), _BLOCK):
             stop = min(start + _BLOCK, len(self._places))
             rows = order[bounds[start] : bounds[stop]]
             animals = self._read_animals(rows, start, stop)
             for i in range(start, stop):
-                index = int(self._places[i, 1]) if len(self._videos) == 1 else i
-                while number < index:
-                    yield self._make_empty(number)
-                    number += 1
-                yield Frame(index, animals[i - start], image=self._name_image(i, index))
-                number += 1
-        while number < self.header.frames:
-            yield self._make_empty(number)
-            number += 1
+                place = int(self._places[i, 1]) if len(self._videos) == 1 else i
+                if some_of_video:
+                    place = int(np.searchsorted(numbers, place))
+                while due < place:
+                    yield self._make_empty(due)
+                    due += 1
+                yield Frame(int(numbers[place]), animals[i - start], image=self._name_image(i, place))
+                due += 1
+        while due < len(numbers):
+            yield self._make_empty(due)
+            due += 1
 
     def _read_animals(self, rows: IntArray, start: int, stop: int) -> list[Instances]:
         """Read the animals of the places from start to stop, which some rows of frames belong to."""
@@ -119,8 +136,9 @@ class SlpStream(PredictionsStream):
             for chosen in (order[bounds[i] : bounds[i + 1]] for i in range(stop - start))
         ]
 
-    def _make_empty(self, index: int) -> Frame:
-        skeleton, image = self.header.skeleton, self._name_image(index, index)
+    def _make_empty(self, place: int) -> Frame:
+        skeleton, image = self.header.skeleton, self._name_image(place, place)
+        index = int(self._numbers[place])
         for first, last, reason in self._missing:
             if first <= index <= last:
                 return Frame.absent(index, skeleton, reason, image)

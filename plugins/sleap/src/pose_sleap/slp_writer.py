@@ -66,6 +66,7 @@ class SlpWriter(Writer):
 
     config: SlpWriterConfig
     extension = EXTENSION
+    takes_selected = True
 
     def stem(self, header: PredictionsHeader) -> str:
         """Make the file name ``<video>.predictions``, so that a project is never taken for its predictions."""

@@ -3,6 +3,7 @@ predictions."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,12 +28,14 @@ from pose_core.structures import Frame, Region, Skeleton
 
 
 def make_initial_poses(config: InitialPosesConfig, context: StageContext) -> Stage:
-    """The stage for what the supplier was given: a file, or the run of a network.
+    """The stage for what the supplier was given: poses with each image, a file, or the run of a network.
 
     Raises:
         ConfigError: the network looks at crops and nothing finds animals for it, or it finds other keypoints.
         DataError: the file cannot be read, or holds other keypoints.
     """
+    if context.memory:
+        return GivenPosesStage(context.memory, context.skeleton)
     if context.file is not None:
         return PoseFileStage(read_poses(context.file, context.skeleton), context.skeleton)
     if context.network is not None and context.network.skeleton.keypoints != context.skeleton.keypoints:
@@ -107,21 +110,23 @@ class _Names:
         return poses if self._known else poses.without_names(self._individuals)
 
 
-class PoseFileStage(Stage):
+class KnownPosesStage(Stage, ABC):
     """Poses that are known already.
 
     Args:
-        frames: with their animals, by frame number.
         skeleton: of the model.
     """
 
-    def __init__(self, frames: dict[int, Frame], skeleton: Skeleton) -> None:
-        self._frames = frames
+    def __init__(self, skeleton: Skeleton) -> None:
         self._skeleton = skeleton
 
+    @abstractmethod
+    def find(self, group: FrameGroup) -> list[Frame | None]:
+        """Find the poses of each frame of a group, in pixels of the stored frame; None where nothing is known."""
+
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
-        """The poses of the frames of this group; a frame that the file does not hold has none."""
-        frames = [_seen(self._frames.get(index), group.region) for index in group.indices]
+        """The poses of the frames of this group."""
+        frames = [_seen(frame, group.region) for frame in self.find(group)]
         animals = max((len(f.instances) for f in frames if f is not None), default=0)
         k = self._skeleton.num_keypoints
         points = np.full((len(frames), animals, k, 2), np.nan, np.float32)
@@ -135,6 +140,42 @@ class PoseFileStage(Stage):
         none = Predictions.none(len(frames), self._skeleton, group.device)
         arrays = (torch.from_numpy(array).to(group.device) for array in (points, point_scores, scores))
         return replace(found, predictions=none.with_animals(*arrays))
+
+
+class PoseFileStage(KnownPosesStage):
+    """Poses of a file; a frame that it does not hold has none.
+
+    Args:
+        frames: with their animals, by frame number.
+        skeleton: of the model.
+    """
+
+    def __init__(self, frames: dict[int, Frame], skeleton: Skeleton) -> None:
+        super().__init__(skeleton)
+        self._frames = frames
+
+    def find(self, group: FrameGroup) -> list[Frame | None]:
+        """By the numbers of the frames."""
+        return [self._frames.get(index) for index in group.indices]
+
+
+class GivenPosesStage(KnownPosesStage):
+    """Poses that a caller gives with each image.
+
+    Args:
+        name: of the supplier that they are given to.
+        skeleton: of the model.
+    """
+
+    def __init__(self, name: str, skeleton: Skeleton) -> None:
+        super().__init__(skeleton)
+        self._name = name
+
+    def find(self, group: FrameGroup) -> list[Frame | None]:
+        """Those that came with the images."""
+        return [
+            Frame(index, given[self._name]) for index, given in zip(group.indices, group.given, strict=True)
+        ]
 
 
 def _seen(frame: Frame | None, region: Region | None) -> Frame | None:

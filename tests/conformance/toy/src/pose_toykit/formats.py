@@ -20,6 +20,7 @@ class ToyReader(Reader):
 
 class ToyWriter(Writer):
     extension = ".toy"
+    takes_selected = True
 
     def write(self, path, header, frames):
         rows = []
