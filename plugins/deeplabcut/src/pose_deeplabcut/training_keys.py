@@ -30,7 +30,7 @@ class Key:
 
 
 _OF_PREDICTION = "belongs to prediction, not to a training"
-_OF_EVALUATION = "belongs to `pose evaluate`, not to a training"
+_OF_EVALUATION = "belongs to evaluation, not to a training"
 _OF_MACHINE = "belongs to the machine; set `train.workers`, `train.device`, `train.devices`"
 _ALWAYS = "drawn for each image here"
 _NO_CHANGE = "there is no such change of images here; a note says so where it is on"
@@ -240,11 +240,15 @@ SECTIONS: Mapping[str, tuple[Key, ...]] = {
         Key("weight_init", None, BELOW),
     ),
     "train_settings.weight_init": (
-        Key("snapshot_path", None, why="import it (`pose import`), and name the run as `train.weights`"),
+        Key("snapshot_path", None, why="import it, and name the run as `train.weights`"),
         Key("detector_snapshot_path", None, why="import it, and name the run as `--detector`"),
         Key("dataset", None, why="`pose weights` lists the published weights that `train.weights` takes"),
         Key("with_decoder", False, why="`train.weights` takes the heads that fit, by keypoint names"),
-        Key("memory_replay", False, why="an option of `pose train`, not of a configuration that is imported"),
+        Key(
+            "memory_replay",
+            False,
+            why="is asked for when a training is started, not in a configuration that is imported",
+        ),
         Key("conversion_array", None, why="`train.aliases` says what keypoints are called in the weights"),
         Key("bodyparts", None, why="`train.aliases` says what keypoints are called in the weights"),
     ),
@@ -252,7 +256,7 @@ SECTIONS: Mapping[str, tuple[Key, ...]] = {
         Key("multithreading", None, BELOW),
         Key("compile", None, BELOW),
         Key("autocast", None, BELOW),
-        Key("conditions", None, why="where rough poses come from is said to `pose predict`"),
+        Key("conditions", None, why="where rough poses come from is said when something is predicted"),
         Key("snapshot", None, why=_OF_PREDICTION),
         Key("eval", None, BELOW),
         Key("output_dir", None, why=_OF_PREDICTION),

@@ -75,7 +75,7 @@ def _make_data(about: ModelConfig, source: str | None, split: str | None, notes:
     kind, config = loader.content.get("type"), loader.content.get("config")
     if kind not in _LOADERS:
         others = ", ".join(f"{key}: {value}" for key, value in loader.content.items() if key != "type")
-        notes.append(f"{loader.at}: {kind} is not taken over ({others}); name its data to pose train")
+        notes.append(f"{loader.at}: {kind} is not taken over ({others}); name its data when you train")
     elif isinstance(config, str):
         source = source or str(Path(config).parent if config.endswith(".yaml") else config)
     source = source or (str(about.project_path) if about.project_path is not None else None)
@@ -198,7 +198,7 @@ def _note_detector(about: ModelConfig) -> list[str]:
     kind = _part(detector, "model").content.get("type", "a detector")
     settings = _part(detector, "train_settings").content
     said = "".join(f", {key} {settings[key]}" for key in ("epochs", "batch_size") if key in settings)
-    how = "it is trained by pose train DATA --detector NAME, with settings of its own"
+    how = f"{command('train', 'DATA', argument('detector', 'NAME'))} trains one, with settings of its own"
     return [f"detector: not taken over: {kind}{said}; {how}"]
 
 
