@@ -55,8 +55,8 @@ def read_costs(models: Iterable[Model]) -> dict[tuple[str, str], ModelCost]:
             costs = [ModelCost(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
         except (OSError, ValueError, TypeError) as error:
             raise PluginError(
-                f"{FILE} of plugin {plugin.name} cannot be read: {error}; {plugin.distribution} has to make it again, as "
-                "the guide for authors says"
+                f"{FILE} of plugin {plugin.name} cannot be read: {error}; {plugin.distribution} has to make it "
+                "again, as the guide for authors says"
             ) from None
         found |= {(f"{plugin.name}/{cost.name}", cost.method): cost for cost in costs}
     return found

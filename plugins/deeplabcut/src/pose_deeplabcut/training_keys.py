@@ -247,7 +247,7 @@ SECTIONS: Mapping[str, tuple[Key, ...]] = {
         Key(
             "memory_replay",
             False,
-            why="is asked for when a training is started, not in a configuration that is imported",
+            why="is asked for when a training is started, not in a configuration",
         ),
         Key("conversion_array", None, why="`train.aliases` says what keypoints are called in the weights"),
         Key("bodyparts", None, why="`train.aliases` says what keypoints are called in the weights"),

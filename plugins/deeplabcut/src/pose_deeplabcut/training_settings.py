@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pose_core.errors import argument, command
 from pose_deeplabcut.learning_rates import make_optimizer, make_schedule
 from pose_deeplabcut.model_config import CONDITIONAL, ModelConfig, Section
 from pose_deeplabcut.training_augmentation import make_augmentation
