@@ -77,7 +77,7 @@ def test_a_damaged_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("pose_core.catalog.model_costs.find_beside", lambda plugin, file: tmp_path / file)
     with pytest.raises(
         PluginError,
-        match=r"model_costs.json of plugin unet cannot be read: .*; pose-unet has to make it again",
+        match=r"model_costs.json of plugin unet cannot be read: .*to make it again",
     ):
         read_costs(get_catalog().model("unet"))
 
