@@ -13,6 +13,7 @@ from pose_core.data.keypoint_order import with_keypoints_of
 from pose_core.data.keypoint_subset import select_keypoints
 from pose_core.data.landmarks import with_skeleton
 from pose_core.data.learned_labels import learned_labels
+from pose_core.data.more_keypoints import add_replayed
 from pose_core.data.projects import read_project
 from pose_core.data.split import LEARNED, is_labelled
 from pose_core.errors import ConfigError, DataError, RunError, argument
@@ -164,6 +165,7 @@ def read_source(run: Run[RunBase], source: Path, *, given: bool) -> LabelledData
     dataset = select_keypoints(
         read_project(source, reader), run.spec.data.keypoints, f"{source}: data.keypoints"
     )
+    dataset = add_replayed(dataset, run.spec.train, run.spec.skeleton)
     return with_bit_depth(dataset, run.spec.data.decided_bit_depth())
 
 

@@ -89,6 +89,9 @@ def _decide(
     # A network of centres has no keypoints of the project. What the user lists is never predicted either.
     centres = isinstance(spec, RunSpec) and spec.model.learns_centres()
     found = () if centres else find_untrained(dataset, split.train)
+    if spec.train.replay is not None:
+        # Their weights are trained, and predictions are their labels.
+        found = tuple(name for name in found if name not in spec.train.replay.keypoints)
     untrained = dict.fromkeys((*found, *spec.untrained_keypoints))
     content = {**merge(spec.model_dump(mode="json"), content), "untrained_keypoints": list(untrained)}
     # Sections of networks are replaced and not merged: they are whole specs already.

@@ -31,6 +31,7 @@ from pose_core.training.loggers import check_loggers
 from pose_core.training.optimizers import check_optimizers
 from pose_core.training.options import TrainOptions
 from pose_core.training.prepared import Prepared
+from pose_core.training.teacher import find_teacher, with_replayed
 from pose_core.training.time_limit import share_time
 from pose_core.training.written import Written
 
@@ -68,8 +69,12 @@ def prepare(
     # The data come first: names of keypoints and their number decide what a model can be.
     dataset, reader = read_with(source, written.reader())
     dataset = select_keypoints(dataset, *written.keypoints())
+    teacher = find_teacher(written, dataset)
+    if teacher is not None:
+        dataset = teacher.extend(dataset)
     written, overruled = written.for_project(dataset, source)
     configured = configure(written, dataset, source, model, networks or {})
+    configured = replace(configured, spec=with_replayed(configured.spec, teacher))
     check_optimizers(configured.spec)
     check_loggers(configured.spec)
     spec, depth_notes = _decide_bit_depth(configured.spec, dataset)
@@ -87,6 +92,10 @@ def prepare(
     notes = [*overruled, *dataset.notes, *from_held_out, *split.notes, *depth_notes, *decided.describe()]
     notes += _notes(spec, configured.notes)
     why = {"data.split.name": chosen.why} if chosen.why else {}
+    if teacher is not None:
+        notes.append(
+            f"memory replay: {', '.join(teacher.replayed)} are learned from predictions of {teacher.run.path}"
+        )
     return Prepared(
         spec,
         decided.dataset,
@@ -97,6 +106,7 @@ def prepare(
         {**decided.why, **why},
         written.find_origins(spec.builds_on()),
         held_out,
+        teacher,
     )
 
 
@@ -121,7 +131,9 @@ def _read_held_out(
     # A fraction of the source for the test has no meaning any more.
     split = spec.data.split.model_copy(update={"test": 0.0})
     data = spec.data.model_copy(update={"test_source": escape_name(source.resolve()), "split": split})
-    return spec.model_copy(update={"data": data}), read_held_out(source, dataset, spec.data.keypoints)
+    return spec.model_copy(update={"data": data}), read_held_out(
+        source, dataset, spec.train, spec.data.keypoints
+    )
 
 
 def _choose_split(spec: AnyRunSpec, written: Written, source: Path) -> tuple[AnyRunSpec, ChosenSplit]:
