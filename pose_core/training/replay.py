@@ -28,6 +28,7 @@ from pose_core.io.files import disk_errors, make_folder, write_whole
 from pose_core.pipeline.plan import labelled_sources, make_pipeline
 from pose_core.pipeline.sources import ImageSource
 from pose_core.reporting import Reporter
+from pose_core.runs.run_folder import Run
 from pose_core.specs import RunBase, RunSpec
 from pose_core.structures import Frame, LabelledDataset, LabelledImage
 from pose_core.training.prepared import Prepared
@@ -62,7 +63,7 @@ class ReplayLabel(NamedTuple):
 
 
 def teach(
-    prepared: Prepared[RunSpec],
+    prepared: Prepared[S],
     out: Path,
     device: torch.device,
     reporter: Reporter,
@@ -117,6 +118,21 @@ def teach(
     min_box = spec.model.decided_preprocess().min_box
     taught = fill_labels(prepared.dataset, rows, labels, min_box, file)
     return replace(prepared, taught=taught)
+
+
+def read_taught(run: Run[RunBase], dataset: LabelledDataset, rows: Sequence[int]) -> LabelledDataset | None:
+    """The project as the training of a run saw it, with the labels of memory replay; None for a run without.
+
+    Raises:
+        RunError: they are gone, or do not fit the project as it is now.
+    """
+    spec, file = run.spec, run.path / REPLAY
+    if not isinstance(spec, RunSpec) or spec.train.replay is None:
+        return None
+    if not file.is_file():
+        raise RunError(f"{file}: missing; restore it, or show the project with the configuration of the run")
+    min_box = spec.model.decided_preprocess().min_box
+    return fill_labels(dataset, rows, read_labels(file), min_box, file)
 
 
 def describe_replay(prepared: Prepared[RunBase]) -> dict[str, object]:
