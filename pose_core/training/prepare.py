@@ -44,6 +44,7 @@ def prepare(
     config: Path | None = None,
     assignments: Sequence[str] = (),
     options: TrainOptions | None = None,
+    known: Sequence[str] = (),
 ) -> Prepared[AnyRunSpec]:
     """Read the data and make the configuration of a run.
 
@@ -58,6 +59,8 @@ def prepare(
         config: the user's YAML file.
         assignments: settings, ``train.epochs=3``.
         options: options with a name of their own; they win over assignments.
+        known: keypoints that the weights know, and that are predicted although no training image has a label of
+            them.
 
     Raises:
         ConfigError: a name, key or value is wrong.
@@ -82,7 +85,7 @@ def prepare(
     spec, held_out = _read_held_out(spec, dataset, options)
     spec, chosen = _choose_split(spec, written, source)
     split = _split(dataset, spec, chosen, held_out)
-    decided = decide(spec, dataset, split)
+    decided = decide(spec, dataset, split, known if teacher is None else (*known, *teacher.replayed))
     spec = share_time(decided.spec, options.seconds(), configured.trained)
     from_held_out = list(held_out.notes) if held_out is not None else []
     if held_out is not None and configured.spec.data.split.test and written.place("data", "split", "test"):

@@ -107,13 +107,14 @@ def train_project(
     config: Path | None = None,
     assignments: Sequence[str] = (),
     options: TrainOptions | None = None,
+    known: Sequence[str] = (),
     resume: bool = False,
     reporter: Reporter | None = None,
 ) -> Run[AnyRunSpec]:
     """Train a model, and the networks that it builds on, on a labelled project.
 
     Args:
-        project, model, networks, config, assignments, options: see
+        project, model, networks, config, assignments, options, known: see
             :func:`pose_core.training.prepare.prepare`.
         out: the run folder; made if needed.
         resume: go on from the last checkpoints in ``out``.
@@ -130,7 +131,13 @@ def train_project(
         if resume and not (out / CONFIG).is_file():
             reporter.note(f"note: {out}: holds no run to go on with; training starts from the beginning")
     prepared = prepare(
-        project, model, networks=networks, config=config, assignments=assignments, options=options
+        project,
+        model,
+        networks=networks,
+        config=config,
+        assignments=assignments,
+        options=options,
+        known=known,
     )
     _announce(prepared, reporter)
     try:
