@@ -129,7 +129,7 @@ def _label_all(
         for (item, image), frame in zip(readable, found, strict=True):
             labels = choose_labels(frame, estimator, counts)
             if labels is not None:
-                name = f"{item.video}-{_file_name(videos[item.video])}/{item.index:06d}.png"
+                name = f"{item.video}-{_file_name(videos[item.video])}/{item.frame:06d}.png"
                 yield Example(name, image, labels.instances, unique_keypoints=labels.unique_keypoints)
         done += len(batch)
         reporter.progress("predicting frames", done, number)

@@ -19,12 +19,12 @@ class SampledFrame(NamedTuple):
 
     Attributes:
         video: number of the video, from 0.
-        index: of the frame, from 0.
+        frame: its number, from 0.
         image: (H, W, 3) uint8 RGB, the region of the frame that counts; None where it cannot be decoded.
     """
 
     video: int
-    index: int
+    frame: int
     image: ByteArray | None
 
 

@@ -1,0 +1,261 @@
+"""Memory replay: a project with some of the keypoints, and weights that know the others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import pose_core
+from pose_core import train
+from pose_core.data.fingerprint import data_hash
+from pose_core.data.images import read_image
+from pose_core.data.more_keypoints import extend_skeleton, with_more_keypoints
+from pose_core.data.projects import read_project
+from pose_core.errors import ConfigError, RunError
+from pose_core.evaluation.split_images import split_images
+from pose_core.formats.project_writing import Example, write_project
+from pose_core.reporting import LogReporter
+from pose_core.runs.run_folder import Run
+from pose_core.specs import RunSpec
+from pose_core.structures import ByteArray, FloatArray, Instances, Skeleton
+from pose_core.training.options import TrainOptions
+from pose_core.training.prepare import prepare
+from pose_core.training.replay import REPLAY, fill_labels, predict_labels, read_labels
+from pose_core.training.teacher import match_teacher
+
+SIZE = 48
+GRID = np.stack(np.meshgrid(np.arange(-4.0, 5.0) * 4, (-5.0, 0.0, 5.0)), -1).reshape(-1, 2)
+"""27 keypoints, a plate of three rows of nine discs."""
+COLOURS = np.random.default_rng(0).integers(0, 255, (27, 3)).tolist()
+NAMES = tuple(f"disc{n}" for n in range(27))
+OWN = 8
+"""So many of them a project labels, under names of its own."""
+ALIASES = {f"train.aliases.mine{n}": f"disc{n}" for n in range(OWN)}
+REST = NAMES[OWN:]
+
+
+def draw_plate(rng: np.random.Generator) -> tuple[ByteArray, FloatArray]:
+    """A plate somewhere on grey noise, and its 27 keypoints."""
+    image = rng.integers(90, 120, (SIZE, SIZE, 3)).astype(np.uint8)
+    angle = rng.uniform(-0.2, 0.2)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    points = GRID @ turn + rng.uniform(21, 27, 2)
+    for point, colour in zip(points, COLOURS, strict=True):
+        cv2.circle(image, [round(v * 16) for v in point], 2 * 16, colour, -1, cv2.LINE_AA, shift=4)
+    return image, points.astype(np.float32)
+
+
+def write_plates(folder: Path, names: tuple[str, ...], images: int, seed: int, labelled: int) -> Path:
+    """A project of plates of which the first so many keypoints are labelled."""
+    rng = np.random.default_rng(seed)
+
+    def examples() -> Iterator[Example]:
+        for number in range(images):
+            image, points = draw_plate(rng)
+            points = points[: len(names)].copy()
+            points[labelled:] = np.nan
+            yield Example(f"{number:02d}.png", image, Instances.from_keypoints(points[None]))
+
+    write_project(folder, Skeleton(names), examples(), name=folder.name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def some(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixteen plates with 8 labelled keypoints."""
+    names = tuple(f"mine{n}" for n in range(OWN))
+    return write_plates(tmp_path_factory.mktemp("plates") / "some", names, 16, 1, OWN)
+
+
+@pytest.fixture(scope="module")
+def random_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of random weights with all 27 keypoints."""
+    folder = tmp_path_factory.mktemp("teachers")
+    project = write_plates(folder / "all", NAMES, 4, 2, 27)
+    train(project, "unet", out=folder / "run", settings=TINY, epochs=1, device="cpu")
+    return folder / "run"
+
+
+TINY = {
+    "model.preprocess.scale": 1,
+    "model.backbone.filters": 4,
+    "model.backbone.max_stride": 8,
+    "model.backbone.output_stride": 2,
+    "augmentation.crop.size": None,
+    "augmentation.rotation": 10,
+    "augmentation.flip": 0,
+    "augmentation.erase": 0,
+    "augmentation.blur": 0,
+}
+
+
+def predict_rest(run: Path, images: list[ByteArray]) -> FloatArray:
+    """Positions of the 19 keypoints that only the teacher knows, (images, 19, 2)."""
+    estimator = pose_core.load(run, "cpu")
+    at = [estimator.skeleton.keypoints.index(name) for name in REST]
+    return np.stack([frame.instances.keypoints[0, at] for frame in estimator.predict(images)])
+
+
+@pytest.mark.slow
+def test_replay_keeps_the_keypoints_that_the_project_does_not_label(some: Path, tmp_path: Path) -> None:
+    settings = {**TINY, "model.backbone.filters": 8}
+    whole = write_plates(tmp_path / "all", NAMES, 48, 0, 27)
+    teacher = train(whole, "unet", out=tmp_path / "teacher", settings=settings, epochs=40, device="cpu").path
+    rng = np.random.default_rng(9)
+    held_out = [draw_plate(rng) for _ in range(12)]
+    images = [image for image, _ in held_out]
+    before = predict_rest(teacher, images)
+    truth = np.stack([points[OWN:] for _, points in held_out])
+    assert np.linalg.norm(before - truth, axis=-1).mean() < 1.5, "the teacher has learned something"
+
+    own = {key: value for key, value in TINY.items() if key.startswith("augmentation")}
+    replayed = train(
+        some,
+        out=tmp_path / "with",
+        weights=str(teacher),
+        replay=True,
+        settings={**own, **ALIASES, "train.replay.threshold": 0.2},
+        epochs=20,
+        device="cpu",
+    )
+    # The same labels with the 19 keypoints named and never labelled: what happens without replay.
+    masked = write_plates(tmp_path / "masked", NAMES, 16, 1, OWN)
+    forgetful = train(
+        masked, out=tmp_path / "without", weights=str(teacher), settings=own, epochs=20, device="cpu"
+    )
+    assert isinstance(forgetful.spec, RunSpec)
+    forgetful.with_spec(forgetful.spec.model_copy(update={"untrained_keypoints": ()}))
+
+    def change(run: Path) -> float:
+        return float(np.linalg.norm(predict_rest(run, images) - before, axis=-1).mean())
+
+    # Measured: 0.58 px and 3.2 px.
+    assert change(replayed.path) < 1
+    assert change(forgetful.path) > 2
+
+
+def test_a_run_with_replay_has_all_keypoints_and_is_measured_on_the_labels(
+    some: Path, random_run: Path, pose: Any, tmp_path: Path
+) -> None:
+    settings = [part for key, value in ALIASES.items() for part in ("--set", f"{key}={value}")]
+    out = tmp_path / "run"
+    process = pose(
+        *("train", some, "--weights", random_run, "--replay", "--out", out, "--epochs", "1", "--device", "cpu"),
+        *("--set", "train.replay.threshold=0", *settings),
+    )
+    assert process.returncode == 0, process.stderr
+    assert f"memory replay: {11 * 19} labels of 19 keypoints" in process.stderr, process.stderr
+    assert "mine0 <- disc0 (alias)" in process.stderr
+    assert "never predicted" not in process.stderr
+
+    run = Run.open(out, RunSpec)
+    assert run.spec.skeleton.keypoints == (*(f"mine{n}" for n in range(OWN)), *REST)
+    assert run.spec.train.replay is not None
+    assert run.spec.train.replay.keypoints == REST
+    assert run.spec.untrained_keypoints == ()
+    assert run.provenance["replay"] == {"file": REPLAY, "labels": dict.fromkeys(REST, 11)}
+
+    # Labels come from training images, the split is by the labels of the project, and so are the metrics.
+    labels = read_labels(out / REPLAY)
+    assert {label.image for label in labels} == set(run.provenance["split"]["train"])
+    pose_core.evaluate(out, device="cpu")
+    measured = run.metrics()["test"]
+    assert {key["name"]: key["labelled"] > 0 for key in measured["keypoints"]} == {
+        name: name.startswith("mine") for name in run.spec.skeleton.keypoints
+    }
+    assert not any("changed" in note for note in measured["notes"]), measured["notes"]
+    assert pose_core.draw_batch(out, tmp_path / "batch.png").is_file()
+
+
+def prepare_replay(
+    project: Path, run: Path, *assignments: str, own: tuple[int, ...] = tuple(range(OWN)), **options: Any
+) -> Any:
+    aliases = [f"train.aliases.mine{n}=disc{n}" for n in own]
+    return prepare(
+        project,
+        assignments=[*aliases, *assignments],
+        options=TrainOptions(weights=str(run), replay=True, **options),
+    )
+
+
+def test_labels_are_what_prediction_finds(some: Path, random_run: Path) -> None:
+    prepared = prepare_replay(some, random_run, own=(0, 3, 5), keypoints=["mine0", "mine3", "mine5"])
+    # The keypoints that are left out of the project are none of its, and so are the teacher's.
+    assert len(prepared.teacher.replayed) == 24
+    rows = prepared.split.train
+    found = pose_core.load(random_run, "cpu").predict(images := read_images(prepared, rows))
+    threshold = float(np.median([frame.instances.keypoint_scores for frame in found]))
+    labels = predict_labels(
+        prepared.teacher, prepared.dataset, rows, threshold, torch.device("cpu"), LogReporter()
+    )
+    assert len(images) == len(rows)
+    expected = {
+        (prepared.dataset.images[row].name, 0, name): (*point, score)
+        for row, frame in zip(rows, found, strict=True)
+        for name, point, score in zip(
+            NAMES, frame.instances.keypoints[0], frame.instances.keypoint_scores[0], strict=True
+        )
+        if name in prepared.teacher.replayed and score >= threshold
+    }
+    assert 0 < len(expected) < 24 * len(rows)
+    assert {label[:3] for label in labels} == set(expected)
+    for label in labels:
+        np.testing.assert_allclose(label[3:], expected[label[:3]], atol=1e-3)
+
+
+def read_images(prepared: Any, rows: tuple[int, ...]) -> list[ByteArray]:
+    return [read_image(prepared.dataset.images[row].image) for row in rows]
+
+
+@pytest.mark.parametrize("method", ["top_down", "bottom_up"])
+def test_labels_of_an_animal_are_those_of_its_own_pose(method: str, tmp_path: Path) -> None:
+    """Two animals, one in each half of the image: the labels of each are in its half, in the order of the labels."""
+    rng = np.random.default_rng(0)
+    names, individuals = ("red", "green", "blue"), ("left", "right")
+    colours = ((230, 30, 30), (30, 230, 30), (30, 30, 230))
+    offsets = np.array([[-8.0, -8], [8, -8], [0, 8]])
+
+    def examples(kept: int) -> Iterator[Example]:
+        for number in range(16):
+            image = rng.integers(90, 120, (48, 96, 3)).astype(np.uint8)
+            centres = np.array([[24.0, 24], [72, 24]]) + rng.uniform(-5, 5, (2, 2))
+            points = centres[:, None] + offsets
+            for animal in points:
+                for point, colour in zip(animal, colours, strict=True):
+                    cv2.circle(image, [round(v) for v in point], 4, colour, -1)
+            # The labels of the left animal come second.
+            yield Example(f"{number}.png", image, Instances.from_keypoints(points[::-1, :kept]))
+
+    edges = (("red", "green"), ("green", "blue"), ("red", "blue"))
+    for folder, kept in (("all", 3), ("some", 2)):
+        skeleton = Skeleton(names[:kept], edges[: 2 * kept - 3], individuals=individuals)
+        write_project(tmp_path / folder, skeleton, examples(kept), name=folder)
+    settings = {**TINY, "augmentation.rotation": 0, "model.backbone.filters": 8, "model.method": method}
+    if method == "top_down":
+        del settings["model.preprocess.scale"]
+        settings["model.preprocess.size"] = [32, 32]
+    model = "top_down_unet" if method == "top_down" else "unet"
+    train(tmp_path / "all", model, out=tmp_path / "run", settings=settings, epochs=30, device="cpu")
+    prepared: Any = prepare(
+        tmp_path / "some", options=TrainOptions(weights=str(tmp_path / "run"), replay=True)
+    )
+    rows = prepared.split.train
+    labels = predict_labels(prepared.teacher, prepared.dataset, rows, 0.05, torch.device("cpu"), LogReporter())
+    assert len(labels) > len(rows), "some of both animals"
+    assert {label.animal for label in labels} == {0, 1}
+    taught = fill_labels(prepared.dataset, rows, labels, 0.0, Path("file"))
+    for row in rows:
+        animals, blue = taught.images[row].instances, taught.images[row].instances.keypoints[:, 2]
+        found = np.isfinite(blue).all(axis=1)
+        middle = animals.keypoints[:, :2].mean(axis=1)
+        assert (np.abs(blue - middle)[found] < 24).all(), "of this animal, not of the other one"
