@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,21 +17,33 @@ from hypothesis import strategies as st
 
 import pose_core
 from pose_core import train
+from pose_core.data.batches import collate
 from pose_core.data.fingerprint import data_hash
 from pose_core.data.images import read_image
-from pose_core.data.more_keypoints import extend_skeleton, with_more_keypoints
+from pose_core.data.more_keypoints import extend_skeleton
 from pose_core.data.projects import read_project
 from pose_core.errors import ConfigError, RunError
-from pose_core.evaluation.split_images import split_images
 from pose_core.formats.project_writing import Example, write_project
+from pose_core.model.build import build_model
 from pose_core.reporting import LogReporter
 from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
-from pose_core.structures import ByteArray, FloatArray, Instances, Skeleton
+from pose_core.structures import (
+    ByteArray,
+    FloatArray,
+    ImageFile,
+    Instances,
+    LabelledDataset,
+    LabelledImage,
+    Skeleton,
+)
+from pose_core.training.fit import train_network
 from pose_core.training.options import TrainOptions
 from pose_core.training.prepare import prepare
-from pose_core.training.replay import REPLAY, fill_labels, predict_labels, read_labels
+from pose_core.training.replay import REPLAY, ReplayLabel, fill_labels, predict_labels, read_labels, teach
+from pose_core.training.task import PoseTask
 from pose_core.training.teacher import match_teacher
+from pose_core.training.train_project import train_project
 
 SIZE = 48
 GRID = np.stack(np.meshgrid(np.arange(-4.0, 5.0) * 4, (-5.0, 0.0, 5.0)), -1).reshape(-1, 2)
@@ -150,7 +162,19 @@ def test_a_run_with_replay_has_all_keypoints_and_is_measured_on_the_labels(
     settings = [part for key, value in ALIASES.items() for part in ("--set", f"{key}={value}")]
     out = tmp_path / "run"
     process = pose(
-        *("train", some, "--weights", random_run, "--replay", "--out", out, "--epochs", "1", "--device", "cpu"),
+        *(
+            "train",
+            some,
+            "--weights",
+            random_run,
+            "--replay",
+            "--out",
+            out,
+            "--epochs",
+            "1",
+            "--device",
+            "cpu",
+        ),
         *("--set", "train.replay.threshold=0", *settings),
     )
     assert process.returncode == 0, process.stderr
@@ -250,7 +274,9 @@ def test_labels_of_an_animal_are_those_of_its_own_pose(method: str, tmp_path: Pa
         tmp_path / "some", options=TrainOptions(weights=str(tmp_path / "run"), replay=True)
     )
     rows = prepared.split.train
-    labels = predict_labels(prepared.teacher, prepared.dataset, rows, 0.05, torch.device("cpu"), LogReporter())
+    labels = predict_labels(
+        prepared.teacher, prepared.dataset, rows, 0.05, torch.device("cpu"), LogReporter()
+    )
     assert len(labels) > len(rows), "some of both animals"
     assert {label.animal for label in labels} == {0, 1}
     taught = fill_labels(prepared.dataset, rows, labels, 0.0, Path("file"))
@@ -259,3 +285,200 @@ def test_labels_of_an_animal_are_those_of_its_own_pose(method: str, tmp_path: Pa
         found = np.isfinite(blue).all(axis=1)
         middle = animals.keypoints[:, :2].mean(axis=1)
         assert (np.abs(blue - middle)[found] < 24).all(), "of this animal, not of the other one"
+
+
+def test_predictions_teach_and_never_measure(some: Path, random_run: Path, tmp_path: Path) -> None:
+    prepared = prepare_replay(some, random_run, "train.replay.threshold=0")
+    before = data_hash(prepared.dataset)
+    taught = teach(prepared, tmp_path / "run", torch.device("cpu"), LogReporter(), known=False, keep=True)
+    assert data_hash(taught.dataset) == before, "the project stays as it is"
+    task = PoseTask(taught)
+    split = taught.split
+    for rows, augment, labelled in (
+        (split.train, True, True),
+        (split.train, False, False),
+        (split.validation, False, False),
+    ):
+        samples = task.samples(rows, augment=augment)
+        there = [np.isfinite(samples[n].labels.keypoints[:, OWN:]).any() for n in range(len(samples))]
+        assert all(there) if labelled else not any(there)
+    # What is in the folder is what was predicted, and is not predicted again.
+    again = teach(prepared, tmp_path / "run", torch.device("meta"), LogReporter(), known=True, keep=True)
+    assert again.taught is not None
+    assert taught.taught is not None
+    assert data_hash(again.taught) == data_hash(taught.taught)
+
+
+def test_what_nobody_labels_and_nobody_predicts_teaches_nothing(some: Path, random_run: Path) -> None:
+    prepared = prepare_replay(some, random_run)
+    task = PoseTask(prepared)
+    network = build_model(prepared.spec, pretrained=False)
+    samples = task.samples(prepared.split.train[:2], augment=True)
+    losses = task.losses(network, collate([samples[n] for n in range(2)]))
+    torch.stack(list(losses.values())).sum().backward()
+    heatmap = [p for name, p in network.named_parameters() if name.startswith("heads.") and len(p) == 27]
+    assert heatmap
+    for parameter in heatmap:
+        assert parameter.grad is not None
+        assert parameter.grad[:OWN].abs().sum() > 0
+        assert parameter.grad[OWN:].abs().sum() == 0, "an unlabelled keypoint is not background"
+
+
+def test_a_resumed_training_reads_its_labels(
+    some: Path, random_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = ("train.replay.threshold=0", "train.validate_every=1", "train.device=cpu")
+    whole = prepare_replay(some, random_run, *settings, epochs=3)
+    train_network(whole, tmp_path / "whole")
+    train_network(prepare_replay(some, random_run, *settings, epochs=1), tmp_path / "parts")
+    monkeypatch.setattr("pose_core.training.replay.predict_labels", None)
+    train_network(whole, tmp_path / "parts", resume=True)
+    parts, straight = (Run.open(tmp_path / name).provenance["replay"] for name in ("parts", "whole"))
+    assert parts == straight
+    labels = [(tmp_path / name / REPLAY).read_bytes() for name in ("parts", "whole")]
+    assert labels[0] == labels[1]
+
+    (tmp_path / "parts" / REPLAY).write_text("image,animal,keypoint,x,y,score\nimages/00.png,0,disc9,1\n")
+    with pytest.raises(RunError, match=r"replay\.csv: damaged; restore it, or start a new run"):
+        train_network(replace(whole, spec=whole.spec), tmp_path / "parts", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "weights", "message"),
+    [
+        ((), None, r"replay: learns the predictions of the run that .* with weights=RUN$"),
+        ((), "none", r"replay: learns the predictions of the run that .* with weights=RUN, not none$"),
+        (
+            ("train.replay.keypoints=[disc9, tail]",),
+            "run",
+            r"train\.replay\.keypoints: the run .* has no keypoint 'tail' that the project lacks; there are disc8, ",
+        ),
+        (("train.replay.threshold=2",), "run", r"train\.replay\.threshold: must be at most 1"),
+        (("train.replay.treshold=1",), "run", r"train\.replay\.treshold: unknown key"),
+        (("train.aliases.mine0=tail",), "run", r"train\.aliases\.mine0: the weights have no keypoint 'tail'"),
+        (("train.aliases.tail=disc0",), "run", r"train\.aliases: the project has no keypoint 'tail'"),
+        (("train.replay.threshold=1",), "run", r"finds none of disc8, .* a score of 1; lower "),
+    ],
+)
+def test_requests_that_cannot_be_met_are_refused(
+    assignments: tuple[str, ...],
+    weights: str | None,
+    message: str,
+    some: Path,
+    random_run: Path,
+    tmp_path: Path,
+) -> None:
+    given = str(random_run) if weights == "run" else weights
+    aliases = [f"{key}={value}" for key, value in ALIASES.items()]
+    with pytest.raises(ConfigError, match=message):
+        train_project(
+            some,
+            None if weights == "run" else "unet",
+            out=tmp_path / "run",
+            assignments=[*aliases, *assignments],
+            options=TrainOptions(weights=given, replay=True, epochs=1, device="cpu"),
+        )
+    assert not (tmp_path / "run").exists(), "nothing is left half made"
+
+
+def test_replay_without_anything_to_keep_is_refused(random_run: Path, tmp_path: Path) -> None:
+    whole = write_plates(tmp_path / "whole", NAMES, 4, 2, 27)
+    with pytest.raises(ConfigError, match=r"replay: the run .* knows no keypoint that the project lacks"):
+        prepare(whole, options=TrainOptions(weights=str(random_run), replay=True))
+
+
+def test_the_command_says_which_option_is_missing(some: Path, pose: Any, tmp_path: Path) -> None:
+    line = pose.refuses("train", some, "--replay", "--model", "unet", "--out", tmp_path / "run")
+    assert line.startswith("error: --replay: learns the predictions")
+    assert line.endswith("with --weights RUN")
+
+
+def test_what_learns_no_keypoints_keeps_none(blob_project: Path, random_run: Path, tmp_path: Path) -> None:
+    centres = {**TINY, "augmentation.flip": 0}
+    train(blob_project, "centroid_unet", out=tmp_path / "centres", settings=centres, epochs=1, device="cpu")
+    with pytest.raises(ConfigError, match=r"the run .*centres finds centres, and no keypoints"):
+        prepare(blob_project, options=TrainOptions(weights=str(tmp_path / "centres"), replay=True))
+    with pytest.raises(ConfigError, match=r"train\.replay: unet/centroid_unet learns no keypoints"):
+        prepare(blob_project, "centroid_unet", options=TrainOptions(weights=str(random_run), replay=True))
+    with pytest.raises(ConfigError, match=r"train\.replay: torchvision/ssdlite.* learns no keypoints"):
+        prepare(
+            blob_project,
+            networks={"detector": "ssdlite"},
+            options=TrainOptions(weights=str(random_run), replay=True),
+        )
+    with pytest.raises(ConfigError, match=r"stages\.detector\.train\.replay: only the model itself"):
+        prepare(
+            blob_project,
+            "top_down_unet",
+            networks={"detector": "ssdlite"},
+            assignments=["stages.detector.train.replay={}"],
+        )
+
+
+points = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 1), st.integers(2, 4), st.floats(0, 40, width=32))
+)
+
+
+@given(points)
+def test_labels_fill_what_is_empty_and_nothing_else(drawn: list[tuple[int, int, int, float]]) -> None:
+    rng = np.random.default_rng(0)
+    skeleton = Skeleton(("a", "b", "c", "d", "e"), individuals=("one", "two"))
+    keypoints = rng.uniform(0, 40, (4, 2, 5, 2)).astype(np.float32)
+    keypoints[:, :, 2:] = np.nan
+    images = tuple(
+        LabelledImage.create(
+            ImageFile(Path(f"{n}.png")), f"{n}", 48, 48, Instances.from_keypoints(keypoints[n])
+        )
+        for n in range(4)
+    )
+    dataset = LabelledDataset(skeleton, images, Path("p"), "p")
+    labels = [ReplayLabel(f"{n}", animal, "abcde"[k], v, v / 2, 0.5) for n, animal, k, v in drawn]
+    expected = keypoints.copy()
+    for (n, animal, k, v), _ in zip(drawn, labels, strict=True):
+        expected[n, animal, k] = v, v / 2
+    filled = fill_labels(dataset, range(4), labels, 0.0, Path("file"))
+    for n in range(4):
+        np.testing.assert_array_equal(filled.images[n].instances.keypoints, expected[n])
+        np.testing.assert_array_equal(filled.images[n].instances.boxes, images[n].instances.boxes)
+    if labels:
+        with pytest.raises(RunError, match="is not in the training images; the project has changed"):
+            fill_labels(dataset, (), labels, 0.0, Path("file"))
+
+
+def test_a_skeleton_is_extended_by_what_the_other_one_knows() -> None:
+    own = Skeleton(
+        ("snout", "left", "tail"), edges=(("snout", "tail"),), unique_keypoints=("corner",), landmarks=()
+    )
+    other = Skeleton(
+        ("nose", "left", "right", "end", "tail"),
+        edges=(("nose", "end"), ("nose", "left"), ("end", "tail")),
+        symmetry=(("left", "right"),),
+        unique_keypoints=("door", "corner"),
+    )
+    extended = extend_skeleton(
+        own, other, {"nose": "snout", "end": "tail", "left": "left"}, ("right", "door")
+    )
+    assert extended.keypoints == ("snout", "left", "tail", "right")
+    # The limb nose - end is snout - tail, which is there; end - tail would join a keypoint that is left out.
+    assert extended.edges == (("snout", "tail"), ("snout", "left"))
+    assert extended.symmetry == (("left", "right"),)
+    assert extended.unique_keypoints == ("corner", "door")
+    with pytest.raises(ConfigError, match=r"have a keypoint 'tail' that is another one than that of the pro"):
+        extend_skeleton(own, other, {"end": "tail"}, ("tail",))
+
+
+def test_a_conversion_table_names_what_both_know(random_run: Path, some: Path) -> None:
+    dataset = read_project(some)
+    table = {f"mine{n}": [f"disc{n + 3}", "of another model"] for n in range(OWN)}
+    dataset = replace(dataset, metadata={"aliases": json.dumps(table)})
+    teacher = match_teacher(Run.open(random_run, RunSpec), dataset, {"mine0": "disc0"}, None, "--replay")
+    assert teacher.names["mine0"] == "disc0", "what the user says comes first"
+    assert teacher.names["mine7"] == "disc10"
+    assert teacher.replayed == ("disc1", "disc2", "disc3", *(f"disc{n}" for n in range(11, 27)))
+    extended = teacher.extend(dataset)
+    assert extended.skeleton.num_keypoints == OWN + 19
+    for before, after in zip(dataset.images, extended.images, strict=True):
+        np.testing.assert_array_equal(after.instances.keypoints[:, :OWN], before.instances.keypoints)
+        assert np.isnan(after.instances.keypoints[:, OWN:]).all()
+        np.testing.assert_array_equal(after.instances.boxes, before.instances.boxes)

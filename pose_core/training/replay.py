@@ -308,7 +308,7 @@ def read_labels(file: Path) -> list[ReplayLabel]:
                     row["image"],
                     int(row["animal"]) if row["animal"] else UNIQUE,
                     row["keypoint"],
-                    *(float(np.float32(row[name])) for name in ("x", "y", "score")),
+                    *(_read_number(row[name]) for name in ("x", "y", "score")),
                 )
                 for row in csv.DictReader(stream, strict=True)
             ]
@@ -317,6 +317,13 @@ def read_labels(file: Path) -> list[ReplayLabel]:
         raise RunError(
             f"{file}: damaged; restore it, or start a new run with another {argument('out')}"
         ) from None
+
+
+def _read_number(text: str) -> float:
+    number = float(text)
+    if not np.isfinite(number):
+        raise ValueError(text)
+    return float(np.float32(number))
 
 
 def _write_labels(labels: Sequence[ReplayLabel]) -> str:
