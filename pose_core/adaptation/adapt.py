@@ -118,6 +118,8 @@ def adapt_run(
     reporter = reporter or current_reporter()
     if frames < 1:
         raise ConfigError(f"{argument('frames', str(frames))}: must be at least 1")
+    if not 0 <= threshold <= 1:
+        raise ConfigError(f"{argument('threshold', f'{threshold:g}')}: must be from 0 to 1")
     if not videos:
         raise ConfigError("name a video at least")
     if folder.resolve() == out.resolve():
@@ -194,7 +196,7 @@ def _list_settings(spec: RunSpec) -> list[str]:
     values: dict[str, object] = {
         **{
             key: content[key]
-            for key in ("augmentation", "inference", "evaluation", "metadata", "untrained_keypoints")
+            for key in ("model", "augmentation", "inference", "evaluation", "metadata", "untrained_keypoints")
         },
         **{f"data.{key}": content["data"][key] for key in ("bit_depth", "crop", "video_crops")},
         # Predictions measure nothing: all are trained on.

@@ -125,7 +125,8 @@ def _label_all(
     while batch := list(islice(sampled, estimator.batch_size)):
         readable = [(item, item.image) for item in batch if item.image is not None]
         counts.damaged += len(batch) - len(readable)
-        found = estimator.predict([image for _, image in readable]) if readable else []
+        # By the pipeline: the estimator would look for its region in what is cut out already.
+        found = estimator.pipeline.run_once([image for _, image in readable]) if readable else []
         for (item, image), frame in zip(readable, found, strict=True):
             labels = choose_labels(frame, estimator, counts)
             if labels is not None:
