@@ -27,6 +27,7 @@ from pose_core.formats.project_writing import Example, write_project
 from pose_core.model.build import build_model
 from pose_core.reporting import LogReporter
 from pose_core.runs.run_folder import Run
+from pose_core.runs.start import start_from
 from pose_core.specs import RunSpec
 from pose_core.structures import (
     ByteArray,
@@ -482,3 +483,29 @@ def test_a_conversion_table_names_what_both_know(random_run: Path, some: Path) -
         np.testing.assert_array_equal(after.instances.keypoints[:, :OWN], before.instances.keypoints)
         assert np.isnan(after.instances.keypoints[:, OWN:]).all()
         np.testing.assert_array_equal(after.instances.boxes, before.instances.boxes)
+
+
+def test_the_conversion_table_of_a_deeplabcut_project(random_run: Path, tmp_path: Path) -> None:
+    """Body parts with names of their own, and DeepLabCut's table of what they are called in the weights."""
+    rng = np.random.default_rng(4)
+    parts, folder = ("snout", "rump"), tmp_path / "labeled-data" / "clip"
+    folder.mkdir(parents=True)
+    rows = ["scorer,,,Ada,Ada,Ada,Ada", "bodyparts,,,snout,snout,rump,rump", "coords,,,x,y,x,y"]
+    for number in range(8):
+        image, points = draw_plate(rng)
+        cv2.imwrite(str(folder / f"img{number}.png"), image[..., ::-1])
+        rows.append(
+            f"labeled-data,clip,img{number}.png,{','.join(f'{v:.2f}' for v in points[[0, 8]].ravel())}"
+        )
+    (folder / "CollectedData_Ada.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "config.yaml").write_text(
+        "Task: plates\nscorer: Ada\ndate: Oct30\nmultianimalproject: false\nidentity: null\n"
+        f"project_path: {tmp_path}\nvideo_sets: {{}}\nskeleton: []\nbodyparts: [{', '.join(parts)}]\n"
+        "SuperAnimalConversionTables:\n  superanimal_plate: {snout: disc0, rump: disc8}\n"
+    )
+    prepared: Any = prepare(tmp_path, options=TrainOptions(weights=str(random_run), replay=True))
+    assert prepared.spec.skeleton.keypoints == (*parts, *(n for n in NAMES if n not in ("disc0", "disc8")))
+    network = build_model(prepared.spec, pretrained=False)
+    lines = start_from(network, str(random_run), metadata=prepared.spec.metadata).lines
+    assert "  snout <- disc0 (alias)" in lines
+    assert not any("new" in line or "not used" in line for line in lines)

@@ -18,7 +18,7 @@ from pose_core.data.project_splits import (
 )
 from pose_core.data.projects import read_with
 from pose_core.data.split import Split, make_split
-from pose_core.errors import ConfigError, argument
+from pose_core.errors import ConfigError, argument, listed
 from pose_core.escapes import escape_name
 from pose_core.io.names import find_escaped
 from pose_core.runs.crop_notes import describe_crops
@@ -97,7 +97,7 @@ def prepare(
     why = {"data.split.name": chosen.why} if chosen.why else {}
     if teacher is not None:
         notes.append(
-            f"memory replay: {', '.join(teacher.replayed)} are learned from predictions of {teacher.run.path}"
+            f"memory replay: {listed(teacher.replayed, ', ')} are learned from predictions of {teacher.run.path}"
         )
     return Prepared(
         spec,

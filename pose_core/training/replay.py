@@ -23,7 +23,7 @@ from pose_core.data.boxes import CropRule
 from pose_core.data.matching import match_animals
 from pose_core.data.more_keypoints import with_labels_for
 from pose_core.data.samples import find_cropped
-from pose_core.errors import ConfigError, DataError, RunError, argument, setting
+from pose_core.errors import ConfigError, DataError, RunError, argument, listed, setting
 from pose_core.io.files import disk_errors, make_folder, write_whole
 from pose_core.pipeline.plan import labelled_sources, make_pipeline
 from pose_core.pipeline.sources import ImageSource
@@ -95,7 +95,7 @@ def teach(
         labels = predict_labels(teacher, prepared.dataset, rows, replay.threshold, device, reporter)
         if not labels:
             raise ConfigError(
-                f"train.replay: {teacher.run.path} finds none of {', '.join(teacher.replayed)} in the "
+                f"train.replay: {teacher.run.path} finds none of {listed(teacher.replayed, ', ')} in the "
                 f"{len(rows)} training images with a score of {replay.threshold:g}; lower "
                 f"{setting('train.replay.threshold')}, or leave {argument('replay', True)} out"
             )
@@ -110,8 +110,8 @@ def teach(
     )
     if unseen := [name for name in teacher.replayed if name not in counts]:
         reporter.note(
-            f"note: no prediction of {', '.join(unseen)} has a score of {replay.threshold:g} in the training images: "
-            "they may be forgotten"
+            f"note: no prediction of {listed(unseen, ', ')} has a score of {replay.threshold:g} in the training "
+            "images: they may be forgotten"
         )
     spec: RunBase = prepared.spec
     assert isinstance(spec, RunSpec)
