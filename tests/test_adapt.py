@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from pose_core import adapt, train
 from pose_core.adaptation.adapt import PSEUDO_LABELS
 from pose_core.adaptation.pseudo_labels import Counts, choose_labels
 from pose_core.adaptation.sampled_frames import choose_frames
+from pose_core.cli.adapt import adapt as cli_adapt
 from pose_core.data.projects import read_project
 from pose_core.errors import ConfigError, PoseError, RunError
 from pose_core.runs.run_folder import Run
@@ -176,13 +178,37 @@ def test_the_part_of_frames_that_the_run_looks_at(trained: Path, video: Path, tm
         np.testing.assert_allclose(image.instances.keypoints[0] + [16, 8], found, atol=1e-3)
 
 
+def interrupt(*arguments: Any, **options: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_prediction_leaves_nothing(
+    trained: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pose_core.adaptation.pseudo_labels.choose_labels", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        adapt(trained, video, out=tmp_path / "new", frames=5, device="cpu")
+    assert not list((tmp_path / "new").iterdir() if (tmp_path / "new").exists() else ())
+
+
+def test_the_command_has_the_defaults_of_the_function() -> None:
+    function, command = inspect.signature(adapt).parameters, inspect.signature(cli_adapt).parameters
+    shared = [name for name in function if name in command]
+    assert {"frames", "threshold", "epochs", "device", "resume"} <= set(shared)
+    assert {n: command[n].default for n in shared} == {n: function[n].default for n in shared}
+
+
 def test_an_interrupted_adaptation_goes_on_with_its_labels(
     trained: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options: dict[str, Any] = {"frames": 5, "threshold": 0, "device": "cpu"}
-    with pytest.raises(ConfigError, match=r"train\.optimizer\.lr"):
-        adapt(trained, video, out=tmp_path / "new", settings={"train.optimizer.lr": -1}, **options)
-    with pytest.raises(RunError, match=r"holds predictions of an earlier try; resume=True trains on them"):
+    with monkeypatch.context() as killed:
+        killed.setattr("pose_core.adaptation.adapt.train_project", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            adapt(trained, video, out=tmp_path / "new", **options)
+    with pytest.raises(
+        RunError, match=r"pseudo_labels: is there from an earlier try; resume=True trains on what"
+    ):
         adapt(trained, video, out=tmp_path / "new", **options)
     monkeypatch.setattr("pose_core.adaptation.adapt.load", None)
     run = adapt(trained, video, out=tmp_path / "new", resume=True, epochs=1, **options)
@@ -204,6 +230,8 @@ def test_an_interrupted_adaptation_goes_on_with_its_labels(
         ({"videos": ["nowhere.mp4"]}, r"nowhere\.mp4: no such file"),
         ({"videos": [__file__]}, r"test_adapt\.py: "),
         ({"settings": {"train.bacth_size": 1}}, r"train\.bacth_size: unknown key"),
+        ({"settings": {"train.optimizer.lr": -1}}, r"train\.optimizer\.lr: must be"),
+        ({"device": "gpu"}, r"device"),
         ({"detector": "runs/x"}, r"detector"),
     ],
 )
@@ -215,7 +243,7 @@ def test_what_cannot_be_adapted_is_refused(
     with pytest.raises(PoseError, match=message) as caught:
         adapt(trained, videos, out=tmp_path / "new", **given)
     assert "\n" not in str(caught.value)
-    assert not (tmp_path / "new" / "config.yaml").exists()
+    assert not list((tmp_path / "new").glob("*")), "refused before anything is predicted, or removed again"
 
 
 def test_a_run_of_centres_and_the_run_itself_are_refused(

@@ -185,8 +185,7 @@ def test_a_run_with_replay_has_all_keypoints_and_is_measured_on_the_labels(
 
     run = Run.open(out, RunSpec)
     assert run.spec.skeleton.keypoints == (*(f"mine{n}" for n in range(OWN)), *REST)
-    assert run.spec.train.replay is not None
-    assert run.spec.train.replay.keypoints == REST
+    assert run.spec.replayed_keypoints == REST
     assert run.spec.untrained_keypoints == ()
     assert run.provenance["replay"] == {"file": REPLAY, "labels": dict.fromkeys(REST, 11)}
 
@@ -509,3 +508,38 @@ def test_the_conversion_table_of_a_deeplabcut_project(random_run: Path, tmp_path
     lines = start_from(network, str(random_run), metadata=prepared.spec.metadata).lines
     assert "  snout <- disc0 (alias)" in lines
     assert not any("new" in line or "not used" in line for line in lines)
+
+
+def test_a_detector_beside_replay_is_measured_by_itself(some: Path, random_run: Path, tmp_path: Path) -> None:
+    """The networks under stages know the keypoints that the project lacks, and learn none of them."""
+    run = train(
+        some,
+        "top_down_unet",
+        out=tmp_path / "run",
+        weights=str(random_run),
+        replay=True,
+        detector="ssdlite",
+        settings={
+            **ALIASES,
+            **{key: value for key, value in TINY.items() if key.startswith("model.backbone")},
+            "model.preprocess.size": [48, 48],
+            "augmentation.flip": 0,
+            "train.replay.threshold": 0,
+            "stages.detector.train.weights": "none",
+            "stages.detector.network.size": [64, 64],
+        },
+        epochs=1,
+        device="cpu",
+    )
+    assert len(read_labels(run.path / REPLAY)) == 11 * 19
+    assert run.stages["detector"].spec.skeleton == run.spec.skeleton
+    result: Any = pose_core.evaluate(run.path / "stages" / "detector", device="cpu")
+    assert not result.notes, "the labels are those of the training"
+    # From a configuration that is written down, the same run.
+    config = tmp_path / "config.yaml"
+    decided = pose_core.make_config(
+        some, out=config, weights=str(random_run), replay=True, settings=ALIASES, epochs=1
+    )
+    prepared = prepare(some, config=config)
+    assert prepared.spec == decided.spec
+    assert not any("not from the configuration file" in note for note in prepared.notes), prepared.notes

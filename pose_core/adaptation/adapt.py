@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pose_core.adaptation.pseudo_labels import write_pseudo_labels
+from pose_core.catalog.merge import ContentDict, merge
 from pose_core.errors import ConfigError, RunError, argument
 from pose_core.formats.project import PROJECT_FILE
+from pose_core.model.device import choose_device
 from pose_core.prediction.estimator import PoseEstimator, load
 from pose_core.prediction.frame_region import GivenRegion
 from pose_core.processes import is_first
@@ -17,7 +18,9 @@ from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.new_run import check_new_run
 from pose_core.runs.run_folder import STAGES, Run
 from pose_core.specs import AnyRunSpec, RunSpec
-from pose_core.specs.resolve import write_value
+from pose_core.specs.resolve import parse_assignments, write_value
+from pose_core.specs.validation_errors import Loc
+from pose_core.specs.yaml_file import validate_as
 from pose_core.training.options import TrainOptions
 from pose_core.training.train_project import train_project
 
@@ -69,7 +72,7 @@ def adapt(
         seed: of order and augmentation.
         region: the part of frames to look at, as of :func:`pose_core.load`.
         settings: of the training, by their keys, ``{"train.optimizer.lr": 1e-5}``.
-        resume: go on from the last checkpoint in ``out``.
+        resume: go on from the last checkpoint in ``out``, with the labels that were predicted then.
         sources: networks that the prediction needs beside that of the run, as of :func:`pose_core.load`.
 
     Returns:
@@ -129,6 +132,8 @@ def adapt_run(
     run = Run.open(folder, RunSpec)
     if run.spec.model.learns_centres():
         raise ConfigError(f"{folder}: finds centres; adapt the pose network that uses it")
+    settings = [*_list_settings(run.spec), *assignments]
+    _check_settings(run.spec, settings, options)
     project = out / PSEUDO_LABELS
     # Of several processes of a training the first one has written them.
     if not ((resume or not is_first()) and (project / PROJECT_FILE).is_file()):
@@ -137,13 +142,24 @@ def adapt_run(
         project,
         out=out,
         networks={name: str(folder / STAGES / name) for name in run.spec.builds_on()},
-        assignments=[*_list_settings(run.spec), *assignments],
+        assignments=settings,
         options=options,
         # A keypoint that the model is nowhere sure of in these videos is predicted as before.
         known=[name for name in _list_keypoints(run.spec) if name not in run.spec.untrained_keypoints],
         resume=resume,
         reporter=reporter,
     )
+
+
+def _check_settings(spec: RunSpec, settings: Sequence[str], options: TrainOptions) -> None:
+    """Refuse a wrong setting before anything is predicted."""
+    content: ContentDict = spec.model_dump(mode="json")
+    origin: dict[Loc, str] = {}
+    for layer in (parse_assignments(settings), options.layer()):
+        content = merge(content, layer.content)
+        origin.update(layer.origin)
+    validate_as(content, origin, "", RunSpec)
+    choose_device(options.device or "auto")
 
 
 def _list_keypoints(spec: RunSpec) -> tuple[str, ...]:
@@ -162,13 +178,11 @@ def _predict(
     reporter: Reporter,
 ) -> None:
     """Write the project of pseudo-labels."""
-    if (project / PROJECT_FILE).is_file():
+    if project.exists():
         raise RunError(
-            f"{project}: holds predictions of an earlier try; {argument('resume', True)} trains on them, another "
-            f"{argument('out')} predicts anew"
+            f"{project}: is there from an earlier try; {argument('resume', True)} trains on what was predicted then, "
+            f"another {argument('out')} predicts anew"
         )
-    # What lies there without that file was interrupted.
-    shutil.rmtree(project, ignore_errors=True)
     given: dict[str, Any] = {"threshold": threshold, "follow": False, "region": region, **sources}
     estimator = load(run.path, options.device or "auto", **given)
     _check_estimator(estimator)

@@ -96,17 +96,18 @@ def write_pseudo_labels(
     }
     sampled = read_frames(videos, frames, estimator.spec.data.decided_bit_depth(), regions)
     counts = Counts()
-    with disk_errors(folder):
+    # What was interrupted must not be taken for all.
+    unfinished = folder.with_name(f".{folder.name}")
+    with disk_errors(folder, again="run the same command again"):
+        shutil.rmtree(unfinished, ignore_errors=True)
         try:
             examples = _label_all(estimator, sampled, videos, frames, counts, reporter)
-            write_project(folder, estimator.skeleton, examples, name="pseudo-labels")
+            write_project(unfinished, estimator.skeleton, examples, name="pseudo-labels")
             if counts.labelled:
+                unfinished.rename(folder)
                 return counts
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        # An empty project would be in the way of the next try.
-        shutil.rmtree(folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
     raise ConfigError(
         f"{argument('threshold', f'{threshold:g}')}: {estimator.run.path} is sure of no animal in "
         f"{counts.empty + counts.doubtful} frames of {', '.join(map(str, videos))}; lower it, or label some frames"

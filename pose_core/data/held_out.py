@@ -13,7 +13,6 @@ from pose_core.data.more_keypoints import add_replayed
 from pose_core.data.projects import read_project
 from pose_core.data.split import Split, is_labelled
 from pose_core.errors import DataError
-from pose_core.specs import TrainSpec
 from pose_core.structures import LabelledDataset
 
 
@@ -37,21 +36,24 @@ class HeldOutProject:
 
 
 def read_held_out(
-    source: Path, dataset: LabelledDataset, train: TrainSpec, keypoints: Sequence[str] | None = None
+    source: Path,
+    dataset: LabelledDataset,
+    replayed: Sequence[str] = (),
+    keypoints: Sequence[str] | None = None,
 ) -> HeldOutProject:
     """Read the project of the test images.
 
     Args:
         source: the project.
         dataset: the project that is trained on, whose keypoints it must have.
-        train: of the training, which may have keypoints that no project labels.
+        replayed: keypoints of ``dataset`` that no project labels, see ``train.replay``.
         keypoints: names of those that are learned; None: all.
 
     Raises:
         DataError: it cannot be read, has other keypoints, or nothing in it is labelled.
     """
     test = select_keypoints(read_project(source), keypoints, f"{source}: data.keypoints")
-    test = add_replayed(test, train, dataset.skeleton)
+    test = add_replayed(test, replayed, dataset.skeleton)
     with_keypoints_of(test, dataset.skeleton, source)
     images = [image for image in test.images if is_labelled(image)]
     if not images:

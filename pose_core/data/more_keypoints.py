@@ -9,7 +9,6 @@ import numpy as np
 
 from pose_core.data.keypoint_order import find_order, take_labels
 from pose_core.errors import ConfigError
-from pose_core.specs import TrainSpec
 from pose_core.structures import FloatArray, LabelledDataset, LabelledImage, Skeleton
 
 
@@ -73,19 +72,19 @@ def with_more_keypoints(dataset: LabelledDataset, skeleton: Skeleton) -> Labelle
     return replace(dataset, skeleton=skeleton, images=images)
 
 
-def add_replayed(dataset: LabelledDataset, train: TrainSpec, skeleton: Skeleton) -> LabelledDataset:
-    """The project with the keypoints that a training with memory replay keeps (``train.replay``), unlabelled.
+def add_replayed(dataset: LabelledDataset, replayed: Collection[str], skeleton: Skeleton) -> LabelledDataset:
+    """The project with the keypoints that a training with memory replay keeps, unlabelled.
 
     A project that has other keypoints than that training is given back as it is, for whoever compares them.
 
     Args:
         dataset: the project.
-        train: of the run.
+        replayed: ``replayed_keypoints`` of the run.
         skeleton: of the run.
     """
-    if train.replay is None or not isinstance(train.replay.keypoints, tuple):
+    kept = set(replayed)
+    if not kept:
         return dataset
-    kept = set(train.replay.keypoints)
     here = {*dataset.skeleton.keypoints, *dataset.skeleton.unique_keypoints}
     if here != {*skeleton.keypoints, *skeleton.unique_keypoints} - kept:
         return dataset

@@ -166,7 +166,7 @@ def read_source(run: Run[RunBase], source: Path, *, given: bool) -> LabelledData
     dataset = select_keypoints(
         read_project(source, reader), run.spec.data.keypoints, f"{source}: data.keypoints"
     )
-    dataset = add_replayed(dataset, run.spec.train, run.spec.skeleton)
+    dataset = add_replayed(dataset, run.spec.replayed_keypoints, run.spec.skeleton)
     return with_bit_depth(dataset, run.spec.data.decided_bit_depth())
 
 

@@ -137,7 +137,7 @@ def _prepare_run(run: Run[AnyRunSpec]) -> Prepared[AnyRunSpec]:
         )
     dataset, reader = read_with(source, run.spec.data.reader)
     dataset = select_keypoints(dataset, run.spec.data.keypoints, f"{source}: data.keypoints")
-    dataset = add_replayed(dataset, run.spec.train, run.spec.skeleton)
+    dataset = add_replayed(dataset, run.spec.replayed_keypoints, run.spec.skeleton)
     dataset = with_skeleton(with_bit_depth(dataset, run.spec.data.decided_bit_depth()), run.spec.skeleton)
     at = {image.name: row for row, image in enumerate(dataset.images)}
     rows = tuple(at[name] for name in names if name in at)

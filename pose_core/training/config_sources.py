@@ -57,6 +57,8 @@ class Sources:
             return "the project"
         if own in (("data", "bit_depth"), ("untrained_keypoints",)):
             return "decided by the labels"
+        if own == ("replayed_keypoints",) and self._prepared.teacher is not None:
+            return "the weights"
         if own[:2] in (("model", "name"), ("model", "method"), ("network", "type"), ("trains",)):
             return f"the choice of {spec.name}"
         found: Any = self._presets.get(network, {})

@@ -135,7 +135,7 @@ def _read_held_out(
     split = spec.data.split.model_copy(update={"test": 0.0})
     data = spec.data.model_copy(update={"test_source": escape_name(source.resolve()), "split": split})
     return spec.model_copy(update={"data": data}), read_held_out(
-        source, dataset, spec.train, spec.data.keypoints
+        source, dataset, spec.replayed_keypoints, spec.data.keypoints
     )
 
 

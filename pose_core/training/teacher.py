@@ -125,10 +125,9 @@ def with_replayed(spec: AnyRunSpec, teacher: Teacher | None) -> AnyRunSpec:
                 f"stages.{name}.train.replay: only the model itself keeps keypoints; leave it out"
             )
     if teacher is None:
+        if spec.replayed_keypoints:
+            raise ConfigError("replayed_keypoints: says what train.replay does; leave it out, or set that")
         return spec
     if not isinstance(spec, RunSpec) or spec.model.learns_centres():
         raise ConfigError(f"train.replay: {spec.name} learns no keypoints that could be kept; leave it out")
-    replay = spec.train.replay
-    assert replay is not None
-    decided = replay.model_copy(update={"keypoints": teacher.replayed})
-    return spec.model_copy(update={"train": spec.train.model_copy(update={"replay": decided})})
+    return spec.model_copy(update={"replayed_keypoints": teacher.replayed})
