@@ -97,7 +97,7 @@ def prepare(
     why = {"data.split.name": chosen.why} if chosen.why else {}
     if teacher is not None:
         notes.append(
-            f"memory replay: {listed(teacher.replayed, ', ')} are learned from predictions of {teacher.run.path}"
+            f"memory replay: learned from predictions of {teacher.run.path}: {listed(teacher.replayed, ', ')}"
         )
     return Prepared(
         spec,

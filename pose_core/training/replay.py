@@ -104,8 +104,9 @@ def teach(
                 make_folder(out)
                 write_whole(file, _write_labels(labels))
     counts = Counter(label.keypoint for label in labels)
+    plural = "" if len(counts) == 1 else "s"
     reporter.note(
-        f"memory replay: {len(labels)} labels of {len(counts)} keypoints, predicted by {teacher.run.path} in "
+        f"memory replay: {len(labels)} labels of {len(counts)} keypoint{plural}, predicted by {teacher.run.path} in "
         f"{len({label.image for label in labels})} of {len(rows)} training images"
     )
     if unseen := [name for name in teacher.replayed if name not in counts]:
