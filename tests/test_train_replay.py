@@ -413,6 +413,15 @@ def test_what_learns_no_keypoints_keeps_none(blob_project: Path, random_run: Pat
             networks={"detector": "ssdlite"},
             assignments=["stages.detector.train.replay={}"],
         )
+    with pytest.raises(
+        ConfigError, match=r"stages\.conditions: unet/unet would learn none of the keypoints that"
+    ):
+        prepare(
+            blob_project,
+            "ctd_prenet_unet",
+            networks={"conditions": "unet"},
+            options=TrainOptions(weights=str(random_run), replay=True),
+        )
 
 
 points = st.lists(

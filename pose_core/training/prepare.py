@@ -77,7 +77,7 @@ def prepare(
         dataset = teacher.extend(dataset)
     written, overruled = written.for_project(dataset, source)
     configured = configure(written, dataset, source, model, networks or {})
-    configured = replace(configured, spec=with_replayed(configured.spec, teacher))
+    configured = replace(configured, spec=with_replayed(configured.spec, teacher, configured.trained))
     check_optimizers(configured.spec)
     check_loggers(configured.spec)
     spec, depth_notes = _decide_bit_depth(configured.spec, dataset)

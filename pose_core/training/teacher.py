@@ -5,7 +5,7 @@ After Ye et al., SuperAnimal pretrained pose estimation models for behavioral an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from pose_core.data.more_keypoints import extend_skeleton, with_more_keypoints
@@ -15,6 +15,7 @@ from pose_core.runs.run_folder import Run
 from pose_core.runs.start import run_of
 from pose_core.specs import AnyRunSpec, RunSpec
 from pose_core.specs.resolve import read_section
+from pose_core.specs.run import PoseNetworkSpec
 from pose_core.structures import LabelledDataset, Skeleton
 from pose_core.training.written import Written
 
@@ -113,8 +114,13 @@ def match_teacher(
     return Teacher(run, {**shared, **{name: name for name in chosen}}, tuple(chosen), skeleton)
 
 
-def with_replayed(spec: AnyRunSpec, teacher: Teacher | None) -> AnyRunSpec:
+def with_replayed(spec: AnyRunSpec, teacher: Teacher | None, trained: Collection[str] = ()) -> AnyRunSpec:
     """Write the keypoints that are kept into the configuration.
+
+    Args:
+        spec: the configuration.
+        teacher: whose keypoints are kept; None: without.
+        trained: the networks that the model builds on and that are trained already.
 
     Raises:
         ConfigError: what is trained has no keypoints that could be kept.
@@ -130,4 +136,14 @@ def with_replayed(spec: AnyRunSpec, teacher: Teacher | None) -> AnyRunSpec:
         return spec
     if not isinstance(spec, RunSpec) or spec.model.learns_centres():
         raise ConfigError(f"train.replay: {spec.name} learns no keypoints that could be kept; leave it out")
+    for name, network in spec.stages.items():
+        if (
+            name not in trained
+            and isinstance(network, PoseNetworkSpec)
+            and not network.model.learns_centres()
+        ):
+            raise ConfigError(
+                f"stages.{name}: {network.name} would learn none of the keypoints that replay keeps; train it by "
+                f"itself with {argument('replay', True)} first, and name its folder with {argument(name, 'RUN')}"
+            )
     return spec.model_copy(update={"replayed_keypoints": teacher.replayed})
