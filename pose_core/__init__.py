@@ -12,6 +12,7 @@ from pose_core.lazy_exports import export_lazily
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from pose_core.adaptation.adapt import adapt
     from pose_core.catalog import available_detectors, available_models
     from pose_core.catalog.registration import register
     from pose_core.errors import PoseError
@@ -42,6 +43,7 @@ _HOME = {
     "Run": "pose_core.runs.run_folder",
     "RunSpec": "pose_core.specs",
     "Skeleton": "pose_core.structures",
+    "adapt": "pose_core.adaptation.adapt",
     "available_detectors": "pose_core.catalog",
     "available_models": "pose_core.catalog",
     "compare": "pose_core.evaluation.compare",
@@ -71,6 +73,7 @@ __all__ = [
     "RunSpec",
     "Skeleton",
     "__version__",
+    "adapt",
     "available_detectors",
     "available_models",
     "compare",

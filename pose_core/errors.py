@@ -31,6 +31,7 @@ _IN_PYTHON = {
     "inspect": "inspect_project",
     "config": "make_config",
     "train": "train",
+    "adapt": "adapt",
     "evaluate": "evaluate",
     "predict": "predict",
     "import": "import_model",

@@ -31,6 +31,10 @@ NOT_RUN = {
     "pose train mouse --model unet --out runs/two --devices 2": "starts further processes; "
     "tests/test_train.py does it",
     "pose demo --model unet": "trains for minutes; tests/test_cli_demo.py does it",
+    "pose train mouse2 --weights runs/first --replay": "needs a model that is sure of something, which an epoch does "
+    "not give; tests/test_train_replay.py does it",
+    "pose adapt runs/first": "so does this; tests/test_adapt.py does it",
+    "pose evaluate runs/adapted": "measures what the last one makes",
     "pose import deeplabcut": "needs a model that DeepLabCut trained; tests/helpers/deeplabcut_models.py "
     "makes some",
 }

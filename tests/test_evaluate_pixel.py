@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pydantic import ValidationError
 
+from pose_core.data.matching import match_animals
 from pose_core.errors import DataError
-from pose_core.evaluation.matching import match_animals
 from pose_core.evaluation.metrics import measure
 from pose_core.specs import EvaluationSpec
 from pose_core.structures import Frame, ImageFile, Instances, LabelledImage, Skeleton

@@ -18,12 +18,12 @@ import pytest
 from pose_core.catalog import Catalog
 from pose_core.data.fingerprint import data_hash
 from pose_core.data.images import read_image
+from pose_core.data.matching import Matches
 from pose_core.data.projects import check_project, read_project
 from pose_core.data.samples import PoseSamples
 from pose_core.errors import ConfigError, DataError, PluginError
 from pose_core.evaluation.bootstrap import Bootstrap
 from pose_core.evaluation.identity import compute_identity_metrics
-from pose_core.evaluation.matching import Matches
 from pose_core.evaluation.run import evaluate_poses
 from pose_core.formats.parquet import ParquetPredictions
 from pose_core.formats.project import ProjectReader

@@ -16,9 +16,9 @@ from pose_core.catalog import get_catalog
 from pose_core.data.augment import Augmenter
 from pose_core.data.batches import Batch, collate
 from pose_core.data.geometry import transform_points
+from pose_core.data.matching import match_animals
 from pose_core.data.sample import Sample, place_labels
 from pose_core.data.samples import PoseSamples
-from pose_core.evaluation.matching import match_animals
 from pose_core.evaluation.metrics import measure
 from pose_core.formats.parquet import ParquetWriter
 from pose_core.interfaces import FrameGeometry, Predictions, PredictionsHeader

@@ -26,6 +26,7 @@ from pose_core.training.parts import (
     LR_FACTOR,
     check_parts,
     compute_depth_factors,
+    freeze_norms,
     freeze_parts,
     group_parameters,
     is_within,
@@ -100,6 +101,40 @@ def test_a_frozen_part_keeps_weights_and_statistics_and_drops_nothing() -> None:
     assert all(module.training for module in net.modules())
     assert all(p.requires_grad for p in net.backbone.parameters())
     assert not net.heads["identity"].weight.requires_grad, "what the network froze itself stays so"
+
+
+def test_frozen_norms_keep_their_statistics_and_learn_their_weights() -> None:
+    net = Net()
+    norm = net.backbone[1]
+    norm.running_mean.fill_(3.0)
+    net.train()
+    freeze_norms(net)
+    assert net.backbone[2].training, "dropout goes on"
+    net.backbone(torch.rand(4, 3, 8, 8)).sum().backward()
+    assert (norm.running_mean == 3.0).all()
+    assert norm.weight.grad.abs().sum() > 0
+
+
+def test_a_training_with_frozen_norms(blob_project: Path, tmp_path: Path) -> None:
+    """Statistics stay those of the start, epoch after epoch, in the average of weights too."""
+    run = train(
+        blob_project,
+        "resnet_18",
+        out=tmp_path / "run",
+        settings={
+            "augmentation.crop.size": [32, 32],
+            "model.preprocess.scale": 0.5,
+            "train.weights": "none",
+            "train.freeze_norms": True,
+            "train.validate_every": 1,
+        },
+        epochs=2,
+        device="cpu",
+    )
+    state = load_file(run.path / "weights.safetensors")
+    means = [value for name, value in state.items() if name.endswith("running_mean")]
+    assert means
+    assert all((value == 0).all() for value in means), "those of a fresh network"
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from pose_core.cli.training_options import (
     ModelName,
     Precision,
     Project,
+    Replay,
     Seed,
     StartWeights,
     TestData,
@@ -49,6 +50,7 @@ def config(
     seed: Seed = None,
     keypoints: Keypoints = None,
     test_data: TestData = None,
+    replay: Replay = False,
 ) -> None:
     """Write the whole configuration of a training before it starts.
 
@@ -82,6 +84,7 @@ def config(
             seed,
             split_names(keypoints),
             test_data,
+            replay,
         ),
         out=out,
     )

@@ -17,6 +17,7 @@ from pathlib import Path
 import typer
 
 from pose_core import __version__, escapes
+from pose_core.cli.adapt import adapt
 from pose_core.cli.check import check
 from pose_core.cli.cite import cite
 from pose_core.cli.compare import compare
@@ -69,7 +70,8 @@ def _main(
 
 
 for command in (
-    *(inspect, config, show_batch, train, evaluate, compare, show_maps, predict, render, plot, import_, demo),
+    *(inspect, config, show_batch, train, adapt, evaluate, compare, show_maps),
+    *(predict, render, plot, import_, demo),
     *(models, detectors, runtimes, weights, writers, plugins, show, schema, check, cite, licenses),
 ):
     # In this order they stand in --help: the work first, then the listings.

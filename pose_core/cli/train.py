@@ -20,6 +20,7 @@ from pose_core.cli.training_options import (
     ModelName,
     Precision,
     Project,
+    Replay,
     Seed,
     Seeds,
     StartWeights,
@@ -53,6 +54,7 @@ def train(
     keypoints: Keypoints = None,
     seeds: Seeds = None,
     test_data: TestData = None,
+    replay: Replay = False,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on from the last checkpoint in --out; where there is none, start."),
@@ -100,6 +102,7 @@ def train(
                 seed,
                 split_names(keypoints),
                 test_data,
+                replay,
             ),
             resume=resume,
             reporter=reporter,

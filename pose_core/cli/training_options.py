@@ -97,6 +97,14 @@ Keypoints = Annotated[
         show_default=False,
     ),
 ]
+Replay = Annotated[
+    bool,
+    typer.Option(
+        "--replay",
+        help="Memory replay: keep all keypoints of the run that --weights names, and learn those that the project "
+        "does not label from that run's own predictions.",
+    ),
+]
 
 
 def split_names(names: str | None) -> list[str] | None:

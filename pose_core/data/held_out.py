@@ -9,6 +9,7 @@ from pathlib import Path
 from pose_core.data.fingerprint import data_hash, hash_image
 from pose_core.data.keypoint_order import with_keypoints_of
 from pose_core.data.keypoint_subset import select_keypoints
+from pose_core.data.more_keypoints import add_replayed
 from pose_core.data.projects import read_project
 from pose_core.data.split import Split, is_labelled
 from pose_core.errors import DataError
@@ -35,19 +36,24 @@ class HeldOutProject:
 
 
 def read_held_out(
-    source: Path, dataset: LabelledDataset, keypoints: Sequence[str] | None = None
+    source: Path,
+    dataset: LabelledDataset,
+    replayed: Sequence[str] = (),
+    keypoints: Sequence[str] | None = None,
 ) -> HeldOutProject:
     """Read the project of the test images.
 
     Args:
         source: the project.
         dataset: the project that is trained on, whose keypoints it must have.
+        replayed: keypoints of ``dataset`` that no project labels, see ``train.replay``.
         keypoints: names of those that are learned; None: all.
 
     Raises:
         DataError: it cannot be read, has other keypoints, or nothing in it is labelled.
     """
     test = select_keypoints(read_project(source), keypoints, f"{source}: data.keypoints")
+    test = add_replayed(test, replayed, dataset.skeleton)
     with_keypoints_of(test, dataset.skeleton, source)
     images = [image for image in test.images if is_labelled(image)]
     if not images:

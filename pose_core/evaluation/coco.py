@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from faster_coco_eval import COCO, COCOeval_faster
 
+from pose_core.data.matching import Matches
 from pose_core.evaluation.bootstrap import Floats
-from pose_core.evaluation.matching import Matches
 from pose_core.structures import Frame, LabelledImage, Skeleton, present_keypoints
 
 LARGEST_NUMBER = 20

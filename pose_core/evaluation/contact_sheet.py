@@ -16,10 +16,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from pose_core.data.images import read_image
+from pose_core.data.matching import Matches
 from pose_core.data.palette import keypoint_colours, to_hex
 from pose_core.errors import DataError
 from pose_core.evaluation.bootstrap import Floats
-from pose_core.evaluation.matching import Matches
 from pose_core.evaluation.pixel import KeypointErrors
 from pose_core.evaluation.results import EvaluationResult
 from pose_core.pictures.style import FAINT, GREY, INK, style

@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from pose_core.data.matching import Pair
 from pose_core.data.palette import keypoint_colours, to_hex
 from pose_core.evaluation.contact_sheet import LegendLayout, describe_error, draw_panel, rank_images
-from pose_core.evaluation.matching import Pair
 from pose_core.evaluation.metrics import Measured
 from pose_core.pictures.style import style
 from pose_core.structures import Skeleton

@@ -1,6 +1,6 @@
 """Measure whether animals have the right names, and keep them.
 
-Counted over the pairs of the pixel assignment (:mod:`pose_core.evaluation.matching`), which knows nothing of
+Counted over the pairs of the pixel assignment (:mod:`pose_core.data.matching`), which knows nothing of
 names: an animal that is found in the right place under a wrong name is a right position and a wrong identity.
 """
 
@@ -12,8 +12,8 @@ from pathlib import PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
+from pose_core.data.matching import Matches, Pair
 from pose_core.evaluation.bootstrap import Bootstrap, interval
-from pose_core.evaluation.matching import Matches, Pair
 from pose_core.evaluation.results import Estimate, IdentityMetrics, Switches
 from pose_core.io.files import natural_order
 from pose_core.structures import (

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pose_core.data.matching import Matches, Pair, match_animals
 from pose_core.errors import DataError
 from pose_core.evaluation.bootstrap import Bootstrap
 from pose_core.evaluation.coco import CocoTask, coco_task
 from pose_core.evaluation.identity import compute_identity_metrics
-from pose_core.evaluation.matching import Matches, Pair, match_animals
 from pose_core.evaluation.oks import compute_oks_metrics, resolve_sigmas
 from pose_core.evaluation.pixel import (
     KeypointErrors,

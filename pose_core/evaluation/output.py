@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from pose_core.data.matching import Pair
 from pose_core.errors import RunError
 from pose_core.evaluation.contact_sheet import plot_predictions
 from pose_core.evaluation.drawn_images import FOLDER, Drawn, draw_images
-from pose_core.evaluation.matching import Pair
 from pose_core.evaluation.metrics import Measured
 from pose_core.evaluation.pixel import ONCE_AN_IMAGE
 from pose_core.evaluation.plots import plot_error_by_keypoint, plot_error_curve

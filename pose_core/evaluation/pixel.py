@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from pose_core.data.matching import Matches, animal_sizes
 from pose_core.evaluation.bootstrap import Bootstrap, Floats, interval
-from pose_core.evaluation.matching import Matches, animal_sizes
 from pose_core.evaluation.results import ConfidentMetrics, ErrorMetrics, Estimate, KeypointMetrics
 from pose_core.structures import Frame, IntArray, LabelledImage, Skeleton, present_keypoints
 

@@ -13,10 +13,12 @@ from pose_core.data.keypoint_order import with_keypoints_of
 from pose_core.data.keypoint_subset import select_keypoints
 from pose_core.data.landmarks import with_skeleton
 from pose_core.data.learned_labels import learned_labels
+from pose_core.data.more_keypoints import add_replayed
 from pose_core.data.projects import read_project
 from pose_core.data.split import LEARNED, is_labelled
 from pose_core.errors import ConfigError, DataError, RunError, argument
 from pose_core.io.names import find_escaped
+from pose_core.runs.learned_images import list_learned
 from pose_core.runs.run_folder import PROVENANCE, Run
 from pose_core.specs import RunBase, RunSpec
 from pose_core.structures import LabelledDataset
@@ -164,6 +166,7 @@ def read_source(run: Run[RunBase], source: Path, *, given: bool) -> LabelledData
     dataset = select_keypoints(
         read_project(source, reader), run.spec.data.keypoints, f"{source}: data.keypoints"
     )
+    dataset = add_replayed(dataset, run.spec.replayed_keypoints, run.spec.skeleton)
     return with_bit_depth(dataset, run.spec.data.decided_bit_depth())
 
 
@@ -180,6 +183,8 @@ def knows_split(run: Run[RunBase]) -> bool:
 def find_learned(run: Run[RunBase], dataset: LabelledDataset, source: Path) -> frozenset[int]:
     """Find the images of a project that a run was trained on or chosen by, whatever they are called there.
 
+    Those of the run whose weights it started from are among them.
+
     Images are compared by their files (:func:`pose_core.data.fingerprint.hash_image`). In the project that the
     run was trained on, the names count as well, for its images may have been stored anew.
 
@@ -191,10 +196,7 @@ def find_learned(run: Run[RunBase], dataset: LabelledDataset, source: Path) -> f
     Returns:
         rows of ``dataset.images``.
     """
-    stored = run.provenance.get("image_hashes")
-    hashes = {
-        value for part in LEARNED for value in (stored.get(part, ()) if isinstance(stored, dict) else ())
-    }
+    hashes = set(list_learned(run))
     own = find_escaped(str(run.provenance.get("data", run.spec.data.source)))
     same = own.resolve() == source.resolve()
     # Runs without hashes know nothing but names.

@@ -14,6 +14,7 @@ from pose_core.data.batches import collate
 from pose_core.data.bit_depth import with_bit_depth
 from pose_core.data.keypoint_subset import select_keypoints
 from pose_core.data.landmarks import with_skeleton
+from pose_core.data.more_keypoints import add_replayed
 from pose_core.data.projects import read_with
 from pose_core.data.split import Split
 from pose_core.errors import ConfigError, DataError, RunError, argument
@@ -27,6 +28,7 @@ from pose_core.specs.resolve import write_value
 from pose_core.structures import ByteArray
 from pose_core.training.prepare import prepare
 from pose_core.training.prepared import Prepared
+from pose_core.training.replay import read_taught
 from pose_core.training.task import TASKS, Task
 
 _MOST = 50
@@ -135,9 +137,11 @@ def _prepare_run(run: Run[AnyRunSpec]) -> Prepared[AnyRunSpec]:
         )
     dataset, reader = read_with(source, run.spec.data.reader)
     dataset = select_keypoints(dataset, run.spec.data.keypoints, f"{source}: data.keypoints")
+    dataset = add_replayed(dataset, run.spec.replayed_keypoints, run.spec.skeleton)
     dataset = with_skeleton(with_bit_depth(dataset, run.spec.data.decided_bit_depth()), run.spec.skeleton)
     at = {image.name: row for row, image in enumerate(dataset.images)}
     rows = tuple(at[name] for name in names if name in at)
     if not rows:
         raise DataError(f"{source}: has none of the images that the run was trained on")
-    return Prepared(run.spec, dataset, Split(rows, (), ()), (), reader)
+    taught = read_taught(run, dataset, rows)
+    return Prepared(run.spec, dataset, Split(rows, (), ()), (), reader, taught=taught)

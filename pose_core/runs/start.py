@@ -13,6 +13,7 @@ from pose_core.io.files import is_file
 from pose_core.model.network import FoundWeights, Network
 from pose_core.model.pretrained import fetch
 from pose_core.model.weights import file_hash
+from pose_core.runs.learned_images import EARLIER, list_learned
 from pose_core.runs.run_folder import CONFIG, WEIGHTS, Run
 from pose_core.specs.run import LEARNS, RunSpec
 from pose_core.structures import Skeleton
@@ -163,7 +164,13 @@ def _run(folder: Path, trains: str) -> FoundWeights:
     _check_task(run.spec.trains, trains, f"the run {folder}")
     model = run.spec.model if isinstance(run.spec, RunSpec) else None
     return FoundWeights(
-        run.read_weights(), folder / WEIGHTS, f"the run {folder}", "model", run.spec.finds, model
+        run.read_weights(),
+        folder / WEIGHTS,
+        f"the run {folder}",
+        "model",
+        run.spec.finds,
+        model,
+        {EARLIER: list_learned(run)},
     )
 
 

@@ -313,6 +313,10 @@ class RunBase(NetworkSpec):
         description="Keypoints that are never predicted; those that no training image has a label of are added "
         "when training starts.",
     )
+    replayed_keypoints: tuple[str, ...] = Field(
+        (),
+        description="Keypoints that the project does not have, which train.replay keeps; set when training starts.",
+    )
 
     @property
     def finds(self) -> Skeleton:
@@ -320,11 +324,12 @@ class RunBase(NetworkSpec):
         return self.skeleton
 
     @model_validator(mode="after")
-    def _untrained_are_keypoints(self) -> RunBase:
+    def _names_are_keypoints(self) -> RunBase:
         known = (*self.skeleton.keypoints, *self.skeleton.unique_keypoints)
-        if unknown := [name for name in self.untrained_keypoints if name not in known]:
-            message = f"untrained_keypoints: no keypoint is called {', '.join(unknown)}"
-            raise PydanticCustomError("keypoint", "{m}", {"m": message})
+        for key in ("untrained_keypoints", "replayed_keypoints"):
+            if unknown := [name for name in getattr(self, key) if name not in known]:
+                message = f"{key}: no keypoint is called {', '.join(unknown)}"
+                raise PydanticCustomError("keypoint", "{m}", {"m": message})
         return self
 
 

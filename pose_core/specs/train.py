@@ -156,6 +156,16 @@ class PicturesSpec(Spec):
     images: int = Field(4, ge=1, le=50, description="Images in a picture.")
 
 
+class ReplaySpec(Spec):
+    """Memory replay: keypoints that the weights know and the project does not label are learned from the
+    predictions of the run that the weights are of, so that they stay alive."""
+
+    threshold: Probability = Field(0.5, description="Predictions with a lower score are not learned.")
+    keypoints: tuple[str, ...] | Literal["auto"] = Field(
+        "auto", description="Names of these keypoints, as the weights call them; auto: all."
+    )
+
+
 SCHEDULE: Content = {"type": "core/cosine"}
 """The schedule of a training that says none."""
 
@@ -233,11 +243,20 @@ class TrainSpec(Spec):
         "name -> name "
         "there. A conversion table that the project's reader finds is used, too.",
     )
-
+    replay: ReplaySpec | None = Field(
+        None,
+        description="Memory replay: keep the keypoints that only the weights know; null: the network has those of "
+        "the project alone.",
+    )
     freeze: dict[str, PositiveInt | Literal[True]] = Field(
         default_factory=dict,
         description="Parts that are not trained, by the beginning of their names: {backbone: 10} for the "
         "first 10 epochs, {backbone: true} for good. Their batch norms keep their statistics meanwhile.",
+    )
+    freeze_norms: bool = Field(
+        False,
+        description="Batch norms of the whole network keep the statistics that they start with, and compute as in "
+        "prediction; for few images, or images that differ little.",
     )
 
     @model_validator(mode="before")

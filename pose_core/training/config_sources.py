@@ -51,10 +51,14 @@ class Sources:
         if shared and (origin := self._prepared.origins.get(own)) is not None:
             return f"{origin}, which holds for all networks"
         spec = self._prepared.spec.builds_on()[network[1]] if network else self._prepared.spec
+        if own[:1] == ("skeleton",) and self._prepared.teacher is not None:
+            return "the project, and behind its keypoints those of the weights"
         if own[:1] in _OF_THE_PROJECT or own[:2] in _OF_THE_PROJECT:
             return "the project"
         if own in (("data", "bit_depth"), ("untrained_keypoints",)):
             return "decided by the labels"
+        if own == ("replayed_keypoints",) and self._prepared.teacher is not None:
+            return "the weights"
         if own[:2] in (("model", "name"), ("model", "method"), ("network", "type"), ("trains",)):
             return f"the choice of {spec.name}"
         found: Any = self._presets.get(network, {})

@@ -6,7 +6,7 @@ device and workers belong to the machine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from pose_core.catalog.merge import merge
@@ -43,7 +43,7 @@ class Decided:
         return [f"decided by the labels: {', '.join(values)}: {reason}" for reason, values in keys.items()]
 
 
-def decide(spec: AnyRunSpec, dataset: LabelledDataset, split: Split) -> Decided:
+def decide(spec: AnyRunSpec, dataset: LabelledDataset, split: Split, known: Collection[str] = ()) -> Decided:
     """Replace every ``auto`` by what the training images call for.
 
     Landmarks come first, for the size of animals and their mirror images are without them. The networks that
@@ -52,6 +52,7 @@ def decide(spec: AnyRunSpec, dataset: LabelledDataset, split: Split) -> Decided:
     Args:
         spec: the configuration.
         dataset, split: what is trained on.
+        known: keypoints that the weights know: no labels are needed to predict them.
 
     Raises:
         DataError: no training image shows what the network learns from.
@@ -67,28 +68,36 @@ def decide(spec: AnyRunSpec, dataset: LabelledDataset, split: Split) -> Decided:
                 f"left out of the animals' size, boxes and left/right pairs, PCK and OKS; "
                 f"{setting('skeleton.landmarks=[]')} counts them as parts of the animal"
             )
-    return Decided(_decide(spec, dataset, split, "", why), dataset, why)
+    return Decided(_decide(spec, dataset, split, known, "", why), dataset, why)
 
 
 def _decide(
-    spec: AnyRunSpec, dataset: LabelledDataset, split: Split, place: str, why: dict[str, str]
+    spec: AnyRunSpec,
+    dataset: LabelledDataset,
+    split: Split,
+    known: Collection[str],
+    place: str,
+    why: dict[str, str],
 ) -> AnyRunSpec:
     """Decide what a network and those that it builds on leave open.
 
     Args:
-        spec, dataset, split: as of :func:`decide`.
+        spec, dataset, split, known: as of :func:`decide`.
         place: of the network's keys, ``stages.detector.``.
         why: gets the reasons.
     """
     content, reasons = TASKS[spec.trains].decide(spec, dataset, split)
     why.update({place + key: reason for key, reason in reasons.items()})
     stages = {
-        name: stage_of_run(_decide(run_of_stage(spec, name), dataset, split, f"{place}stages.{name}.", why))
+        name: stage_of_run(
+            _decide(run_of_stage(spec, name), dataset, split, known, f"{place}stages.{name}.", why)
+        )
         for name in spec.builds_on()
     }
     # A network of centres has no keypoints of the project. What the user lists is never predicted either.
     centres = isinstance(spec, RunSpec) and spec.model.learns_centres()
     found = () if centres else find_untrained(dataset, split.train)
+    found = tuple(name for name in found if name not in known)
     untrained = dict.fromkeys((*found, *spec.untrained_keypoints))
     content = {**merge(spec.model_dump(mode="json"), content), "untrained_keypoints": list(untrained)}
     # Sections of networks are replaced and not merged: they are whole specs already.

@@ -88,13 +88,14 @@ def make_config(
     seed: int | None = None,
     keypoints: Sequence[str] | None = None,
     test_data: Path | str | None = None,
+    replay: bool = False,
     **networks: Path | str | None,
 ) -> DecidedConfig:
     """Decide the whole configuration of a training without starting it; ``pose config`` in Python.
 
     Args:
         project, model, config, settings, weights, epochs, max_time, batch_size, device, devices, precision, seed,
-            keypoints, test_data, networks: as of :func:`pose_core.train`.
+            keypoints, test_data, replay, networks: as of :func:`pose_core.train`.
         out: file that gets the configuration as YAML, to be changed by hand and given to ``config`` of
             :func:`pose_core.train`.
 
@@ -111,7 +112,17 @@ def make_config(
         config=None if config is None else Path(config),
         assignments=[f"{key}={write_value(value)}" for key, value in (settings or {}).items()],
         options=TrainOptions(
-            weights, epochs, max_time, batch_size, device, devices, precision, seed, keypoints, test_data
+            weights,
+            epochs,
+            max_time,
+            batch_size,
+            device,
+            devices,
+            precision,
+            seed,
+            keypoints,
+            test_data,
+            replay,
         ),
         out=None if out is None else Path(out),
     )

@@ -43,6 +43,7 @@ from pose_core.training.module import Training
 from pose_core.training.parts import check_parts
 from pose_core.training.prepared import Prepared
 from pose_core.training.progress import TrainingProgress
+from pose_core.training.replay import describe_replay, teach
 from pose_core.training.sampler import EpochSampler
 from pose_core.training.schedule_callback import ScheduleCallback
 from pose_core.training.task import TASKS, Task
@@ -76,7 +77,6 @@ def train_network(
     """
     reporter = reporter or current_reporter()
     spec = prepared.spec
-    task: Task[S] = TASKS[spec.trains](prepared)
     first = is_first()
     if first:
         check_new_run(out, resume)
@@ -101,8 +101,14 @@ def train_network(
         weights = start.provenance or None
         for line in start.lines:
             reporter.note(line)
+    replayed = {}
+    if prepared.teacher is not None:
+        # The other processes of a training on several devices begin when the first has written its labels.
+        prepared = teach(prepared, out, device, reporter, known=resuming or not first, keep=first)
+        replayed = {"replay": describe_replay(prepared)}
+    task: Task[S] = TASKS[spec.trains](prepared)
     if first:
-        run = Run.create(out, spec, {**_describe_origin(prepared), "weights": weights})
+        run = Run.create(out, spec, {**_describe_origin(prepared), "weights": weights, **replayed})
     # A network without anything to train (a class filter on pretrained weights) is complete as it is.
     if not spec.trainable():
         run.save_weights(network.state_dict())

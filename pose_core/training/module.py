@@ -13,7 +13,7 @@ from pose_core.data.batches import Batch
 from pose_core.errors import ConfigError
 from pose_core.training.ema import update_average
 from pose_core.training.optimizers import make_optimizer
-from pose_core.training.parts import freeze_parts, group_parameters, list_frozen
+from pose_core.training.parts import freeze_norms, freeze_parts, group_parameters, list_frozen
 from pose_core.training.task import Task
 
 
@@ -66,6 +66,9 @@ class Training(lightning.LightningModule):
         if freeze := self.train_spec.freeze:
             # Here and not before training: DDP synchronises only what could be trained when it began.
             freeze_parts(self.model, self._trainable, list_frozen(freeze, self.current_epoch))
+        if self.train_spec.freeze_norms:
+            # After the parts, which put the network into training mode.
+            freeze_norms(self.model)
 
     def pop_losses(self) -> dict[str, float]:
         """Average the losses since the last call, by name; ``loss`` is their sum."""

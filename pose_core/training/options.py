@@ -28,6 +28,7 @@ class TrainOptions:
         device, devices, precision, seed: of each of them.
         keypoints: names of those of the project that are learned.
         test_data: another labelled project, whose images are the test images.
+        replay: keep the keypoints that only the weights know, see ``train.replay``.
     """
 
     weights: str | None = None
@@ -40,6 +41,7 @@ class TrainOptions:
     seed: int | None = None
     keypoints: Sequence[str] | None = None
     test_data: Path | str | None = None
+    replay: bool = False
 
     def layer(self) -> Layer:
         """Make the layer of the network that the command names."""
@@ -67,6 +69,8 @@ class TrainOptions:
 
     def _given(self) -> Mapping[str, object]:
         given = {f.name: getattr(self, f.name) for f in fields(self)}
+        # An empty section: what a file says in it stays.
+        given["replay"] = {} if self.replay else None
         # A configuration holds plain values.
         return {
             name: str(value)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from pose_core.errors import ConfigError
 from pose_core.interfaces import Backbone
@@ -64,6 +65,13 @@ def freeze_parts(network: nn.Module, trainable: Iterable[str], parts: Iterable[s
     network.train()
     for name, module in network.named_modules():
         if name in frozen:
+            module.eval()
+
+
+def freeze_norms(network: nn.Module) -> None:
+    """Have the batch norms of a network compute as in prediction: their statistics stay, their weights learn."""
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
             module.eval()
 
 

@@ -18,7 +18,7 @@ from pose_core.data.project_splits import (
 )
 from pose_core.data.projects import read_with
 from pose_core.data.split import Split, make_split
-from pose_core.errors import ConfigError, argument
+from pose_core.errors import ConfigError, argument, listed
 from pose_core.escapes import escape_name
 from pose_core.io.names import find_escaped
 from pose_core.runs.crop_notes import describe_crops
@@ -31,6 +31,7 @@ from pose_core.training.loggers import check_loggers
 from pose_core.training.optimizers import check_optimizers
 from pose_core.training.options import TrainOptions
 from pose_core.training.prepared import Prepared
+from pose_core.training.teacher import find_teacher, with_replayed
 from pose_core.training.time_limit import share_time
 from pose_core.training.written import Written
 
@@ -43,6 +44,7 @@ def prepare(
     config: Path | None = None,
     assignments: Sequence[str] = (),
     options: TrainOptions | None = None,
+    known: Sequence[str] = (),
 ) -> Prepared[AnyRunSpec]:
     """Read the data and make the configuration of a run.
 
@@ -57,6 +59,8 @@ def prepare(
         config: the user's YAML file.
         assignments: settings, ``train.epochs=3``.
         options: options with a name of their own; they win over assignments.
+        known: keypoints that the weights know, and that are predicted although no training image has a label of
+            them.
 
     Raises:
         ConfigError: a name, key or value is wrong.
@@ -68,8 +72,12 @@ def prepare(
     # The data come first: names of keypoints and their number decide what a model can be.
     dataset, reader = read_with(source, written.reader())
     dataset = select_keypoints(dataset, *written.keypoints())
+    teacher = find_teacher(written, dataset)
+    if teacher is not None:
+        dataset = teacher.extend(dataset)
     written, overruled = written.for_project(dataset, source)
     configured = configure(written, dataset, source, model, networks or {})
+    configured = replace(configured, spec=with_replayed(configured.spec, teacher, configured.trained))
     check_optimizers(configured.spec)
     check_loggers(configured.spec)
     spec, depth_notes = _decide_bit_depth(configured.spec, dataset)
@@ -77,7 +85,7 @@ def prepare(
     spec, held_out = _read_held_out(spec, dataset, options)
     spec, chosen = _choose_split(spec, written, source)
     split = _split(dataset, spec, chosen, held_out)
-    decided = decide(spec, dataset, split)
+    decided = decide(spec, dataset, split, known if teacher is None else (*known, *teacher.replayed))
     spec = share_time(decided.spec, options.seconds(), configured.trained)
     from_held_out = list(held_out.notes) if held_out is not None else []
     if held_out is not None and configured.spec.data.split.test and written.place("data", "split", "test"):
@@ -87,6 +95,10 @@ def prepare(
     notes = [*overruled, *dataset.notes, *from_held_out, *split.notes, *depth_notes, *decided.describe()]
     notes += _notes(spec, configured.notes)
     why = {"data.split.name": chosen.why} if chosen.why else {}
+    if teacher is not None:
+        notes.append(
+            f"memory replay: learned from predictions of {teacher.run.path}: {listed(teacher.replayed, ', ')}"
+        )
     return Prepared(
         spec,
         decided.dataset,
@@ -97,6 +109,7 @@ def prepare(
         {**decided.why, **why},
         written.find_origins(spec.builds_on()),
         held_out,
+        teacher,
     )
 
 
@@ -121,7 +134,9 @@ def _read_held_out(
     # A fraction of the source for the test has no meaning any more.
     split = spec.data.split.model_copy(update={"test": 0.0})
     data = spec.data.model_copy(update={"test_source": escape_name(source.resolve()), "split": split})
-    return spec.model_copy(update={"data": data}), read_held_out(source, dataset, spec.data.keypoints)
+    return spec.model_copy(update={"data": data}), read_held_out(
+        source, dataset, spec.replayed_keypoints, spec.data.keypoints
+    )
 
 
 def _choose_split(spec: AnyRunSpec, written: Written, source: Path) -> tuple[AnyRunSpec, ChosenSplit]:

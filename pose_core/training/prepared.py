@@ -15,6 +15,7 @@ from pose_core.specs import AnyRunSpec, RunBase, RunSpec
 from pose_core.specs.run import run_of_stage
 from pose_core.specs.validation_errors import Loc
 from pose_core.structures import LabelledDataset
+from pose_core.training.teacher import Teacher
 
 S = TypeVar("S", bound=RunBase, covariant=True, default=RunSpec)
 
@@ -34,6 +35,9 @@ class Prepared(Generic[S]):
         decisions: why keys that were ``auto`` have their values, by key.
         origins: where the user wrote the keys of the configuration, by their paths.
         held_out: the project of the test images, where it is another; ``split.test`` is empty then.
+        teacher: the run whose keypoints are kept by memory replay; None: without.
+        taught: the same project, with predictions of the teacher as labels of the training images; None: without, or
+            not predicted yet. Training alone sees it.
     """
 
     spec: S
@@ -45,6 +49,8 @@ class Prepared(Generic[S]):
     decisions: Mapping[str, str] = field(default_factory=dict)
     origins: Mapping[Loc, str] = field(default_factory=dict)
     held_out: HeldOutProject | None = None
+    teacher: Teacher | None = None
+    taught: LabelledDataset | None = None
 
     @property
     def test_names(self) -> tuple[str, ...]:

@@ -108,6 +108,8 @@ class PoseTask(Task[RunSpec]):
     def __init__(self, prepared: Prepared[RunSpec]) -> None:
         super().__init__(prepared)
         self._dataset = learned_labels(prepared.dataset, prepared.spec)
+        # Predictions are labels for training alone: never do they measure it.
+        self._taught = self._dataset if prepared.taught is None else prepared.taught
 
     @classmethod
     def decide(cls, spec: RunSpec, dataset: LabelledDataset, split: Split) -> Decision:
@@ -161,7 +163,7 @@ class PoseTask(Task[RunSpec]):
         """Whole frames or crops, as the model wants them."""
         spec = self.prepared.spec
         return PoseSamples(
-            self._dataset,
+            self._taught if augment else self._dataset,
             rows,
             spec.model.decided_preprocess(),
             spec.model.size_multiple(),

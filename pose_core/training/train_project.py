@@ -38,6 +38,7 @@ def train(
     seed: int | None = None,
     keypoints: Sequence[str] | None = None,
     test_data: Path | str | None = None,
+    replay: bool = False,
     resume: bool = False,
     **networks: Path | str | None,
 ) -> Run[AnyRunSpec]:
@@ -60,6 +61,8 @@ def train(
         seed: of initial weights, split, order and augmentation.
         keypoints: names of those of the project that are learned; all by default.
         test_data: another labelled project, whose images are the test images; it has the same keypoints.
+        replay: memory replay: the model has all keypoints of the run that ``weights`` names, and learns those that
+            the project does not label from predictions of that run.
         resume: go on from the last checkpoint in ``out``.
         networks: that the model builds on, by the name of what they supply: ``detector="ssdlite"`` trains one
             first, ``detector="runs/detector"`` takes a trained one. What is said of one of them in
@@ -79,7 +82,17 @@ def train(
         config=None if config is None else Path(config),
         assignments=[f"{key}={write_value(value)}" for key, value in (settings or {}).items()],
         options=TrainOptions(
-            weights, epochs, max_time, batch_size, device, devices, precision, seed, keypoints, test_data
+            weights,
+            epochs,
+            max_time,
+            batch_size,
+            device,
+            devices,
+            precision,
+            seed,
+            keypoints,
+            test_data,
+            replay,
         ),
         resume=resume,
     )
@@ -94,13 +107,14 @@ def train_project(
     config: Path | None = None,
     assignments: Sequence[str] = (),
     options: TrainOptions | None = None,
+    known: Sequence[str] = (),
     resume: bool = False,
     reporter: Reporter | None = None,
 ) -> Run[AnyRunSpec]:
     """Train a model, and the networks that it builds on, on a labelled project.
 
     Args:
-        project, model, networks, config, assignments, options: see
+        project, model, networks, config, assignments, options, known: see
             :func:`pose_core.training.prepare.prepare`.
         out: the run folder; made if needed.
         resume: go on from the last checkpoints in ``out``.
@@ -117,7 +131,13 @@ def train_project(
         if resume and not (out / CONFIG).is_file():
             reporter.note(f"note: {out}: holds no run to go on with; training starts from the beginning")
     prepared = prepare(
-        project, model, networks=networks, config=config, assignments=assignments, options=options
+        project,
+        model,
+        networks=networks,
+        config=config,
+        assignments=assignments,
+        options=options,
+        known=known,
     )
     _announce(prepared, reporter)
     try:

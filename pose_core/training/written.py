@@ -151,6 +151,10 @@ def _for_project(layer: Layer, dataset: LabelledDataset, source: Path) -> tuple[
     # The labels of this project decide it, not those that another run was trained on.
     if content.pop("untrained_keypoints", None):
         dropped.append("untrained_keypoints")
+    # With memory replay they follow from the project and the weights.
+    replay = read_section(content.get("train"), "train").get("replay")
+    if content.pop("replayed_keypoints", None) and replay is None:
+        dropped.append("replayed_keypoints")
     if isinstance(skeleton := content.get("skeleton"), dict):
         own = {
             key: list(value) if isinstance(value, tuple) else value
