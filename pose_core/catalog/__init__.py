@@ -12,12 +12,14 @@ from pose_core.catalog.catalog import (
 )
 from pose_core.catalog.composition import Model
 from pose_core.catalog.offered import Component, Weights
+from pose_core.catalog.zoo import ZooEntry
 
 __all__ = [
     "Catalog",
     "Component",
     "Model",
     "Weights",
+    "ZooEntry",
     "available_detectors",
     "available_models",
     "get_catalog",
