@@ -21,13 +21,16 @@ from tiny_run import make_run
 
 from pose_core.catalog import ZooEntry, get_catalog
 from pose_core.errors import ConfigError, DownloadError, RunError, WeightsError
+from pose_core.model.assemble import PoseModel
 from pose_core.model.pretrained import locate_network
 from pose_core.plugins.definition_checks import MalformedError, check_definitions
 from pose_core.prediction.estimator import load
 from pose_core.runs.importing import import_model, import_published
 from pose_core.runs.run_folder import Run
+from pose_core.runs.start import check_weights, run_of, start_from
 from pose_core.runs.zoo import find_run
 from pose_core.specs import DetectorRunSpec
+from pose_core.structures import Skeleton
 
 QUADRUPED = "superanimal_quadruped"
 SMALL, DETECTOR = f"{QUADRUPED}/rtmpose_s", f"{QUADRUPED}/ssdlite"
@@ -283,6 +286,52 @@ def test_a_renamed_file_is_told_by_its_project(hub: Path, tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match="says what the file is, and config does, too; give one"):
         import_model("deeplabcut", file, tmp_path / "two", project=QUADRUPED, config=file)
     assert not (tmp_path / "mouse").exists()
+
+
+def test_several_scales_are_tried_by_a_setting(hub: Path, tmp_path: Path) -> None:
+    put_by_hand(hub, SMALL)
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("frame,x1,y1,x2,y2,score\n0,20,20,90,80,1\n0,60,30,150,110,1\n")
+    image = np.random.default_rng(0).integers(0, 256, (1, 120, 160, 3), np.uint8)
+
+    def found(*scales: float) -> Any:
+        settings = {"inference.stages.crops.scales": list(scales), "inference.stages.crops.duplicate": None}
+        (frame,) = load(SMALL, "cpu", boxes=boxes, settings=settings).predict(image)
+        return frame.instances
+
+    alone = [found(scale) for scale in (1.0, 1.5)]
+    both = found(1.0, 1.5)
+    means = np.stack([one.keypoint_scores.mean(1) for one in alone])
+    # Animals are in the order of their scores, which the best scale of each decides.
+    best = np.sort(means.max(0))
+    np.testing.assert_allclose(np.sort(both.keypoint_scores.mean(1)), best, rtol=1e-4)
+    assert not np.allclose(means[0], means[1])
+
+
+def test_a_training_starts_from_a_network_of_the_zoo_by_name(hub: Path) -> None:
+    put_by_hand(hub, SMALL)
+    run = Run.open(SMALL)
+    assert run_of(SMALL) == run.path
+    check_weights(SMALL, "--weights")
+    model = PoseModel(run.spec.model, Skeleton(("tail", "nose", "paw")))
+    start = start_from(model, SMALL, aliases={"tail": "tail_base"})
+    assert start.lines[0] == f"starting from the network {SMALL}"
+    assert "  nose <- nose" in start.lines
+    assert "  tail <- tail_base (alias)" in start.lines
+    assert start.provenance["license"] == "modified MIT: academic, non-commercial use only"
+    assert start.provenance["zoo"] == QUADRUPED
+    theirs = run.read_weights()["heads.keypoints.final_layer.weight"]
+    torch.testing.assert_close(model.state_dict()["heads.keypoints.final_layer.weight"][1], theirs[0])
+    with pytest.raises(ConfigError, match=r"train\.weights: the network \S+/ssdlite: made for a detector"):
+        start_from(model, DETECTOR)
+
+
+def test_licences_are_told_before_anything_is_downloaded(pose: Any) -> None:
+    done = pose("licenses", SMALL, "--json")
+    assert done.returncode == 0, done.stderr
+    (row,) = [row for row in json.loads(done.stdout) if row["what"] == "weights"]
+    assert row["name"] == f"deeplabcut/{SMALL}"
+    assert "non-commercial" in row["license"]
 
 
 @pytest.mark.slow

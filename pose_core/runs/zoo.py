@@ -75,12 +75,23 @@ def list_networks(project: str, trains: str) -> list[str]:
     ]
 
 
-def find_project(run: Run[AnyRunSpec]) -> str | None:
-    """Find the project of the zoo that a run comes from, or whose network it was trained from; None: of none."""
+def read_origin(run: Run[AnyRunSpec]) -> dict[str, object] | None:
+    """Read which published network a run is, or was trained from; None for others.
+
+    Returns:
+        ``name``, ``zoo`` (the project), ``url``, ``license`` and ``source``.
+    """
     # Folders that were put together by hand may lack it.
     origin = run.provenance.get("weights") if (run.path / PROVENANCE).is_file() else None
-    project = origin.get(ZOO) if isinstance(origin, dict) else None
-    return project if isinstance(project, str) else None
+    if not isinstance(origin, dict) or not isinstance(origin.get(ZOO), str):
+        return None
+    return {key: origin[key] for key in ("name", ZOO, "url", "license", "source") if key in origin}
+
+
+def find_project(run: Run[AnyRunSpec]) -> str | None:
+    """Find the project of the zoo that a run comes from, or whose network it was trained from; None: of none."""
+    origin = read_origin(run)
+    return None if origin is None else str(origin[ZOO])
 
 
 def advise(name: str) -> str:

@@ -69,14 +69,20 @@ class Used:
 
 
 def find_used(path: Path) -> Used:
-    """Collect what a configuration file or a run uses.
+    """Collect what a configuration file or a run uses; of a published network by its name, what its zoo says.
 
     Raises:
         ConfigError: the file cannot be read, or names what is not installed.
         RunError: the folder holds no run.
     """
     used = Used()
-    if path.is_dir():
+    if not path.exists() and (entry := get_catalog().zoo_network(path.as_posix())) is not None:
+        # Its licence matters before it is downloaded, and what its network is made of is not known then.
+        about = entry.definition
+        if about.importer:
+            used.components.append(get_catalog().component("importer", str(about.importer["type"])))
+        used.weights.append({"name": entry.full_name, "license": about.license, "source": about.source})
+    elif path.is_dir():
         if not (path / "config.yaml").is_file():
             raise RunError(
                 f"{path}: not a run folder (no config.yaml in it); name a YAML file or a run folder"
