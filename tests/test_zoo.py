@@ -19,7 +19,7 @@ import zoo_files
 from throw_away_plugins import install, with_site
 from tiny_run import make_run
 
-from pose_core.catalog import ZooEntry, get_catalog
+from pose_core.catalog import Catalog, ZooEntry, get_catalog
 from pose_core.errors import ConfigError, DownloadError, RunError, WeightsError
 from pose_core.model.assemble import PoseModel
 from pose_core.model.pretrained import locate_network
@@ -430,3 +430,9 @@ def test_a_run_that_is_there_is_used(hub: Path) -> None:
     assert first is not None
     assert find_run(f"deeplabcut/{SMALL}") == first
     assert [path.name for path in first.parent.iterdir() if path.is_dir()] == [first.name]
+
+
+def test_the_plugin_of_a_network_that_is_not_installed_is_named() -> None:
+    without = Catalog([record for record in get_catalog().plugins if record.name != "deeplabcut"])
+    assert without.zoo_network(SMALL) is None
+    assert "pip install ./plugins/deeplabcut" in without.advice_on_zoo(SMALL)

@@ -17,7 +17,7 @@ from pose_core.catalog.composition import Composer, Model
 from pose_core.catalog.kinds import InstalledKind
 from pose_core.catalog.known_names import known_names
 from pose_core.catalog.offered import Command, Component, Named, Offered, Weights
-from pose_core.catalog.zoo import ZooEntry, pick
+from pose_core.catalog.zoo import ZooEntry, pick, suggest
 from pose_core.errors import ConfigError, command
 from pose_core.plugins import PluginRecord, discover
 
@@ -185,6 +185,14 @@ class Catalog:
             ConfigError: the name is ambiguous.
         """
         return pick(name, self.zoo())
+
+    def advice_on_zoo(self, name: str) -> str:
+        """Say which published network may be meant by a name that is none, or what to install for it; empty where
+        neither is known."""
+        known = known_names().zoo
+        if name in known and known[name] not in {r.name for r in self._active}:
+            return install_hints.advice((known[name],), self.plugins, "it comes with")
+        return suggest(name, self.zoo())
 
     def _find_part(self, weights: hooks.WeightSpec) -> str:
         # A backbone and the model that the plainest recipe makes of it share a name; only whole models have

@@ -318,9 +318,7 @@ def _find_folder(path: Path, kind: type[RunBase]) -> Path:
 
 def _check_folder(folder: Path) -> Path:
     if not folder.exists():
-        from pose_core.runs.zoo import advise
-
-        near = "" if folder.is_absolute() else advise(folder.as_posix())
+        near = "" if folder.is_absolute() else get_catalog().advice_on_zoo(folder.as_posix())
         raise RunError(
             f"{folder}: no such run folder; "
             + (near or f"{command('train', '...', argument('out', str(folder)))} makes one")

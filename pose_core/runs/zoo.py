@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 from pose_core.catalog import ZooEntry, get_catalog
-from pose_core.catalog.zoo import suggest
 from pose_core.errors import RunError
 from pose_core.io.files import make_folder
 from pose_core.io.locks import wait_for_lock
@@ -92,8 +91,3 @@ def find_project(run: Run[AnyRunSpec]) -> str | None:
     """Find the project of the zoo that a run comes from, or whose network it was trained from; None: of none."""
     origin = read_origin(run)
     return None if origin is None else str(origin[ZOO])
-
-
-def advise(name: str) -> str:
-    """Say which published network may be meant by a name that is none; empty where none is near."""
-    return suggest(name, get_catalog().zoo())
