@@ -276,6 +276,7 @@ class ZooNetwork:
         converter: without an importer, ``"package.module:function"``, from the tensors of the file by name to those
             of the network (of a detector, those of its component); none needed where the file is the
             ``weights.safetensors`` of a run.
+        citations: works that describe it, keys in the plugin's ``citations.bib``.
     """
 
     project: str
@@ -291,6 +292,7 @@ class ZooNetwork:
     sha256: str = ""
     size: int = 0
     converter: str = ""
+    citations: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

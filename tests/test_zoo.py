@@ -259,6 +259,7 @@ def test_a_file_is_imported_by_its_name_alone(pose: Any, hub: Path, tmp_path: Pa
     run = Run.open(tmp_path / "run")
     assert set(run.stages) == {"detector"}
     assert run.provenance["weights"]["name"] == f"deeplabcut/{SMALL}"
+    assert run.stages["detector"].provenance["weights"]["name"] == f"deeplabcut/{DETECTOR}"
     listed = pose("licenses", "run", "--json")
     assert {row["license"] for row in json.loads(listed.stdout) if row["what"] == "weights"} == {
         "modified MIT: academic, non-commercial use only"
@@ -332,6 +333,8 @@ def test_licences_are_told_before_anything_is_downloaded(pose: Any) -> None:
     (row,) = [row for row in json.loads(done.stdout) if row["what"] == "weights"]
     assert row["name"] == f"deeplabcut/{SMALL}"
     assert "non-commercial" in row["license"]
+    cited = pose("cite", SMALL)
+    assert "ye2024superanimal" in cited.stdout, cited.stderr
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -96,7 +96,14 @@ def import_model(
         if not among:
             beside = (None if path is None else Path(path) for path in (config, found_detector, data))
             return _assemble(reader.read(file, *beside), settings.type)
-        return _try_each(file, among, lambda entry: read_published(entry, file, reader), settings.type)
+
+        def read_as(entry: ZooEntry) -> Imported:
+            # What the user says of the importer goes before what the zoo says.
+            said = {"type": importer} if isinstance(importer, str) else importer
+            _, own = _find_importer({**entry.definition.importer, **said})
+            return read_published(entry, file, own, None if data is None else Path(data))
+
+        return _try_each(file, among, read_as, settings.type)
 
     chosen = list_candidates(settings.type, Path(snapshot), project, "poses") if config is None else []
     finder = None if detector is None else Path(detector)
@@ -144,6 +151,7 @@ class _Network:
         spec, model: of the network; of a pose network without those of its stages.
         stages: the networks that it builds on.
         published: what a zoo says of it; None for others.
+        origins: what zoos say of stages.
     """
 
     found: Imported
@@ -151,10 +159,13 @@ class _Network:
     model: nn.Module
     stages: Mapping[str, tuple[AnyRunSpec, nn.Module]]
     published: ZooEntry | None = None
+    origins: Mapping[str, ZooEntry] = field(default_factory=dict)
 
     def with_stage(self, name: str, network: _Network) -> _Network:
         """Add a network that it builds on."""
-        return replace(self, stages={**self.stages, name: (network.spec, network.model)})
+        stages = {**self.stages, name: (network.spec, network.model)}
+        origins = {**self.origins, **({name: network.published} if network.published is not None else {})}
+        return replace(self, stages=stages, origins=origins)
 
     def write(self, out: Path, importer: str) -> ImportedRun:
         """Write the run folder."""
@@ -181,16 +192,21 @@ class _Network:
             SIZES: [list(size) for size in found.image_sizes],
             "notes": list(notes),
         }
-        if self.published is not None:
-            provenance["weights"] = describe_origin(self.published)
-            if not self.published.definition.importer:
-                # Else the listings of what a run uses would look for an importer.
-                del provenance["imported"]
+        if self.published is not None and not self.published.definition.importer:
+            # Else the listings of what a run uses would look for an importer.
+            del provenance["imported"]
+
+        def tell_origin(published: ZooEntry | None) -> dict[str, object]:
+            return {
+                **provenance,
+                **({"weights": describe_origin(published)} if published is not None else {}),
+            }
+
         for name, (its_spec, finds) in self.stages.items():
-            inner = Run.create(out / STAGES / name, its_spec, provenance)
+            inner = Run.create(out / STAGES / name, its_spec, tell_origin(self.origins.get(name)))
             inner.save_weights(finds.state_dict(), training={"imported": True})
         # The outer folder is a run once it has its configuration, so it comes last.
-        run = Run.create(out, spec, provenance)
+        run = Run.create(out, spec, tell_origin(self.published))
         run.save_weights(self.model.state_dict(), training={"imported": True})
         return ImportedRun(run, notes, sum(p.numel() for p in self.model.parameters()))
 

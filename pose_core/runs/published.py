@@ -56,13 +56,16 @@ def locate_in_cache(entry: ZooEntry) -> Path:
     return get_cache_folder() / ZOO / entry.plugin.name / entry.definition.project / name
 
 
-def read_published(entry: ZooEntry, file: Path, reader: Importer | None) -> Imported:
+def read_published(
+    entry: ZooEntry, file: Path, reader: Importer | None, data: Path | None = None
+) -> Imported:
     """Read the file of a published network.
 
     Args:
         entry: what the zoo says of it.
         file: on this machine.
         reader: its importer; None where the file holds the weights of a run.
+        data: the labelled project of which the run will be, for an importer; None: of none.
 
     Raises:
         RunError: the file cannot be used, or holds another network.
@@ -72,10 +75,11 @@ def read_published(entry: ZooEntry, file: Path, reader: Importer | None) -> Impo
     content = read_description(entry)
     if reader is not None:
         # Importers read what lies beside a file; here it is written there.
-        place = locate_in_cache(entry).with_suffix(".yaml")
+        run = locate_in_cache(entry)
+        place = run.with_name(f"{run.name}.yaml")
         make_folder(place.parent)
         write_whole(place, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
-        return reader.read(file, place)
+        return reader.read(file, place, None, data)
     state = read_tensors(file).tensors
     if (convert := entry.converter()) is not None:
         state = dict(convert(state))
@@ -98,13 +102,9 @@ def list_candidates(importer: str, file: Path, project: str | None, trains: str)
     Raises:
         ConfigError: there is no such project or network.
     """
-    catalog = get_catalog()
-    entries = [
-        entry
-        for entry in catalog.zoo()
-        if entry.definition.importer
-        and catalog.component("importer", str(entry.definition.importer["type"])).full_name == importer
-    ]
+    # By its name alone, in full or bare: the importer of another zoo need not be installed.
+    names = (importer, importer.rpartition("/")[2])
+    entries = [entry for entry in get_catalog().zoo() if entry.definition.importer.get("type") in names]
     named = [entry for entry in entries if _is_named(file, entry)]
     if project is None:
         return named

@@ -33,6 +33,7 @@ class _Project:
         edges: pairs of keypoints that a skeleton joins.
         files: names of files that are not called ``PROJECT_NETWORK.pt``.
         margin: pixels by which boxes were larger than the animals when it was trained, on each side.
+        citations: works that describe it.
     """
 
     repository: str
@@ -44,6 +45,7 @@ class _Project:
     edges: str = ""
     files: Mapping[str, str] | None = None
     margin: int = 20
+    citations: tuple[str, ...] = ("ye2024superanimal",)
 
 
 PROJECTS: Mapping[str, _Project] = {
@@ -94,6 +96,7 @@ PROJECTS: Mapping[str, _Project] = {
         files={"rtmpose_x": "rtmpose-x_simcc-body7.pt"},
         # Its boxes are those of COCO, close around people.
         margin=0,
+        citations=("jiang2023rtmpose",),
     ),
 }
 
@@ -128,6 +131,7 @@ def list_networks() -> Iterator[ZooNetwork]:
                     keypoints=() if detector else keypoints,
                     importer={"type": "deeplabcut/deeplabcut"},
                     trains=trains,
+                    citations=project.citations,
                 )
     people = PROJECTS["superanimal_humanbody"]
     for network, (file, digest) in _PERSON_DETECTORS.items():
