@@ -32,13 +32,8 @@ NOT_RUN = {
     "tests/test_train.py does it",
     "pose demo --model unet": "trains for minutes; tests/test_cli_demo.py does it",
     **dict.fromkeys(
-        (
-            "pose predict superanimal",
-            "pose licenses superanimal",
-            "pose evaluate superanimal",
-            "pose train PROJECT --weights superanimal",
-        ),
-        "downloads a network of a zoo; tests/test_zoo.py does it with files of the same form",
+        ("pose predict superanimal", "pose licenses superanimal"),
+        "is of a network of a zoo, which is downloaded; tests/test_zoo.py does it with files of the same form",
     ),
     "pose import deeplabcut": "needs a model that DeepLabCut trained; tests/helpers/deeplabcut_models.py "
     "makes some",
