@@ -270,8 +270,7 @@ def check_weights_are_described(subject: DefinitionSubject) -> None:
 
 @check(0, ZOO)
 def check_zoo_is_described(subject: DefinitionSubject) -> None:
-    """Published networks name an https address, their licence, their source, their keypoints, what reads them, and
-    describe a network that the installed plugins can make."""
+    """Published networks name an https address, licence, source and keypoints, and describe what can be made here."""
     network = subject.definition
     entry = subject.catalog.zoo_network(f"{subject.plugin.name}/{network.name}")
     assert entry is not None
