@@ -117,7 +117,7 @@ def pose_suppliers() -> Iterable[SupplierSpec]:
         stage={"type": "core/detector"},
         takes=("run",),
         metavar="RUN",
-        help="A trained detector, in the place of the run's own.",
+        help="A trained detector, in the place of the run's own: a run, or the name of a published one.",
         trains="boxes",
     )
     yield SupplierSpec(

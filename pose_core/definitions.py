@@ -245,6 +245,61 @@ class WeightSpec:
     inert: tuple[str, ...] = ()
 
 
+LEARNED = ("poses", "boxes")
+
+
+@dataclass(frozen=True, slots=True)
+class ZooNetwork:
+    """A trained network that is published, and is used by its name wherever a run is.
+
+    Its file is downloaded once, and a run is made of it in the user's cache. It is called ``project/network``.
+
+    Attributes:
+        project: what the networks of a zoo have in common that find the same keypoints, and the detectors for
+            them; a word.
+        network: within the project; a word.
+        url: where its file is downloaded from.
+        license: SPDX identifier or name of the licence of the weights.
+        source: what it was trained on and by whom, one line.
+        description: what a file of weights alone does not say, as keys and values: with an importer what its tool
+            writes beside its weights; without one the ``config.yaml`` of a run, which may leave out what has a
+            default.
+        description_file: a YAML file within a package that holds the description, ``"package:folder/file.yaml"``,
+            where that is easier.
+        keypoints: names of the keypoints in output order; of a detector none.
+        importer: the importer component that reads the file, as YAML has it, ``{"type": "mytool/mytool"}``;
+            empty where the file holds the weights of a run.
+        trains: what it has learned: ``poses`` or ``boxes``.
+        sha256: of the file, or its first digits (8 at least). Empty where none is published: then the checksum of
+            the first download is kept, and compared from then on.
+        size: of the file in bytes; 0 where it is not known.
+        converter: without an importer, ``"package.module:function"``, from the tensors of the file by name to those
+            of the network (of a detector, those of its component); none needed where the file is the
+            ``weights.safetensors`` of a run.
+        citations: works that describe it, keys in the plugin's ``citations.bib``.
+    """
+
+    project: str
+    network: str
+    url: str
+    license: str
+    source: str
+    description: Content = field(default_factory=dict)
+    description_file: str = ""
+    keypoints: tuple[str, ...] = ()
+    importer: Content = field(default_factory=dict)
+    trains: str = "poses"
+    sha256: str = ""
+    size: int = 0
+    converter: str = ""
+    citations: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """``project/network``."""
+        return f"{self.project}/{self.network}"
+
+
 VIEWS = ("frame", "animal")
 ANIMALS = ("one", "several")
 HEADS = ("one", "several", "any")

@@ -28,6 +28,7 @@ import pluggy
 from pose_core.definitions import (
     ANIMALS,
     HEADS,
+    LEARNED,
     LEARNS,
     NEEDS,
     RECOMMENDED,
@@ -45,6 +46,7 @@ from pose_core.definitions import (
     PluginInfo,
     SupplierSpec,
     WeightSpec,
+    ZooNetwork,
 )
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "HEADS",
     "HOOKS",
     "HOOK_API",
+    "LEARNED",
     "LEARNS",
     "NEEDS",
     "PROJECT",
@@ -71,6 +74,7 @@ __all__ = [
     "PluginInfo",
     "SupplierSpec",
     "WeightSpec",
+    "ZooNetwork",
     "hookimpl",
     "hookspec",
     "pose_backbones",
@@ -85,6 +89,7 @@ __all__ = [
     "pose_recipes",
     "pose_suppliers",
     "pose_weights",
+    "pose_zoo",
 ]
 
 PROJECT = "pose_core"
@@ -141,6 +146,11 @@ def pose_weights() -> Iterable[WeightSpec]:  # type: ignore[empty-body]
 
 
 @hookspec
+def pose_zoo() -> Iterable[ZooNetwork]:  # type: ignore[empty-body]
+    """Published trained networks, used by name as runs are."""
+
+
+@hookspec
 def pose_methods() -> Iterable[MethodSpec]:  # type: ignore[empty-body]
     """Ways of predicting, of which every model has one."""
 
@@ -170,6 +180,7 @@ HOOKS: Mapping[str, type] = {
     "pose_models": ModelPreset,
     "pose_extra_heads": ExtraHead,
     "pose_weights": WeightSpec,
+    "pose_zoo": ZooNetwork,
     "pose_methods": MethodSpec,
     "pose_suppliers": SupplierSpec,
     "pose_commands": CommandSpec,

@@ -35,6 +35,10 @@ NOT_RUN = {
     "not give; tests/test_train_replay.py does it",
     "pose adapt runs/first": "so does this; tests/test_adapt.py does it",
     "pose evaluate runs/adapted": "measures what the last one makes",
+    **dict.fromkeys(
+        ("pose predict superanimal", "pose licenses superanimal"),
+        "is of a network of a zoo, which is downloaded; tests/test_zoo.py does it with files of the same form",
+    ),
     "pose import deeplabcut": "needs a model that DeepLabCut trained; tests/helpers/deeplabcut_models.py "
     "makes some",
 }

@@ -30,6 +30,7 @@ from pose_core.evaluation.run import evaluate
 from pose_core.prediction.estimator import load
 from pose_core.runs.importing import import_model
 from pose_core.runs.run_folder import Run
+from pose_core.specs import DetectorRunSpec
 
 
 @pytest.fixture
@@ -425,6 +426,13 @@ def test_a_detector_becomes_a_run_within_the_run(tmp_path: Path) -> None:
             torch.testing.assert_close(loaded[f"model.{name}"], value, rtol=0, atol=0)
     (frame,) = load(run.path, "cpu").predict(np.zeros((1, 64, 96, 3), np.uint8))
     assert frame.instances.keypoints.shape[1:] == (2, 2)
+
+    # With its description it becomes a run of its own, too.
+    alone = import_model("deeplabcut", snapshot, tmp_path / "alone", config=model.config).run
+    assert isinstance(alone.spec, DetectorRunSpec)
+    torch.testing.assert_close(
+        dict(alone.load_model().state_dict()), dict(detector.load_model().state_dict()), rtol=0, atol=0
+    )
 
     content["detector"]["data"]["inference"]["normalize_images"] = False
     model.save()

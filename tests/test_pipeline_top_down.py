@@ -24,7 +24,7 @@ from pose_core.interfaces import (
     View,
 )
 from pose_core.pipeline.box_file import BoxFileStage, read_boxes
-from pose_core.pipeline.crops import Crops, CropStage
+from pose_core.pipeline.crops import Crops, CropStage, make_crop_stage
 from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.follow import FollowStage
 from pose_core.pipeline.sources import ArraySource
@@ -274,3 +274,54 @@ def test_half_pixel_false_puts_keypoints_where_such_models_learned_them() -> Non
     plain = Crops(BlobNetwork(single), crop_preprocess(), 8).predict([image], box)
     trained = Crops(TrainedSo(single), as_trained, 8).predict([image], box)
     np.testing.assert_allclose(trained.keypoints.numpy(), plain.keypoints.numpy(), atol=1e-3)
+
+
+class _Liking(Crops):
+    """Crops that are surest of an animal in a box of one width; the keypoint tells which width that was."""
+
+    def __init__(self, skeleton: Skeleton, widths: list[float]) -> None:
+        self.skeleton, self.widths, self.fixed_extent = skeleton, widths, False
+
+    def predict(self, frames: Any, boxes: Any, initial: Predictions | None = None) -> Predictions:
+        width = torch.from_numpy(boxes[:, 2] - boxes[:, 0])
+        wanted = torch.tensor([self.widths[round(float(box[0] + box[2])) // 200] for box in boxes])
+        score = 1 / (1 + (width - wanted).abs())
+        nothing = Predictions.none(len(boxes), self.skeleton)
+        points = torch.stack([width, torch.from_numpy(boxes[:, 1])], 1)[:, None, None]
+        return nothing.with_animals(points, score[:, None, None])
+
+
+def test_of_several_scales_each_animal_keeps_the_pose_with_the_highest_score(skeleton: Skeleton) -> None:
+    # Centres at x = 50 and 150; the boxes are 40 wide, and the second animal fits one of 60.
+    boxes = torch.tensor([[[30.0, 10, 70, 50], [130, 10, 170, 50]]])
+    crops = _Liking(skeleton, [40.0, 60.0])
+
+    def found(*scales: float) -> Predictions:
+        config = CropsConfig(type="core/crops", duplicate=None, **({"scales": scales} if scales else {}))
+        stage = CropStage(
+            config, replace(make_context(BlobNetwork(skeleton), crop_preprocess()), crops=crops)
+        )
+        group = FrameGroup(
+            [0], [None], 200, 60, [None], [np.zeros((60, 200, 3), np.uint8)], torch.device("cpu")
+        )
+        result = stage.run(group, None, StageResult(None, boxes, torch.ones(1, 2))).predictions
+        assert result is not None
+        return result
+
+    np.testing.assert_allclose(found().keypoints[0, :, 0], [[40, 10], [40, 10]])
+    both = found(1.0, 1.5, 0.5)
+    np.testing.assert_allclose(both.keypoints[0, :, 0], [[40, 10], [60, 0]], atol=1e-4)
+    np.testing.assert_allclose(both.scores[0], [1.0, 1.0], atol=1e-4)
+    np.testing.assert_allclose(found(1.5).keypoints[0, :, 0], [[60, 0], [60, 0]], atol=1e-4)
+
+
+def test_scales_that_would_do_nothing_are_refused(skeleton: Skeleton) -> None:
+    crops = _Liking(skeleton, [40.0])
+    crops.fixed_extent = True
+    config = CropsConfig(type="core/crops", scales=(1.0, 2.0))
+    with pytest.raises(ConfigError, match="crops have a fixed extent"):
+        CropStage(config, replace(make_context(BlobNetwork(skeleton), crop_preprocess()), crops=crops))
+    with pytest.raises(ConfigError, match=r"scales.*: are tried around boxes, and follow=True looks"):
+        make_crop_stage(
+            config, replace(make_context(BlobNetwork(skeleton), crop_preprocess()), crops=crops, follow=True)
+        )

@@ -41,6 +41,9 @@ class Server:
         files: by path.
         requests: paths that were asked for.
         promise: bytes that it says a file has beyond those that it sends.
+        cut: after so many bytes of an answer the connection breaks; 0: never.
+        tag: by which it knows a file again; it then sends the rest of it on request. Empty: it does not.
+        ranges: what was asked for of each file, empty for all of it.
         delay: seconds before it sends a file.
     """
 
@@ -48,6 +51,9 @@ class Server:
     files: dict[str, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     promise: int = 0
+    cut: int = 0
+    tag: str = ""
+    ranges: list[str] = field(default_factory=list)
     delay: float = 0.0
 
 
@@ -66,10 +72,20 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
                 self.send_error(404)
                 return
             time.sleep(state.delay)
-            self.send_response(200)
+            wanted = self.headers.get("Range", "")
+            state.ranges.append(wanted)
+            whole = not (wanted and state.tag and self.headers.get("If-Range") == state.tag)
+            if not whole:
+                content = content[int(wanted.removeprefix("bytes=").removesuffix("-")) :]
+            if not content and not whole:
+                self.send_error(416)
+                return
+            self.send_response(200 if whole else 206)
             self.send_header("Content-Length", str(len(content) + state.promise))
+            if state.tag:
+                self.send_header("ETag", state.tag)
             self.end_headers()
-            self.wfile.write(content)
+            self.wfile.write(content[: state.cut or None])
 
         def log_message(self, *_: object) -> None:
             """Nothing on the terminal."""
@@ -179,6 +195,56 @@ def test_failing_downloads_say_why_and_what_to_do(
     with pytest.raises(DownloadError, match="unknown url type"):
         obtain(RemoteFile("nonsense", "a toy"), "give up")
     assert not [p for p in cache.iterdir() if not p.name.endswith(".lock")]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_download_that_broke_off_is_gone_on_with(server: Server, cache: Path, known: bool) -> None:
+    wanted = RemoteFile(f"{server.url}/snout.safetensors", "a toy", sha256=DIGEST if known else "")
+    server.cut, server.tag = 400_000, '"first"'
+    with pytest.raises(DownloadError, match=r"ended after 400000 of 1024000 bytes; the next attempt goes on"):
+        obtain(wanted, "give up")
+    assert not wanted.path.exists()
+    server.cut = 300_000
+    with pytest.raises(DownloadError, match="ended after 700000 of 1024000 bytes"):
+        obtain(wanted, "give up")
+    server.cut = 0
+    assert obtain(wanted, "give up").read_bytes() == CONTENT
+    assert server.ranges == ["", "bytes=400000-", "bytes=700000-"]
+    assert not [p for p in cache.iterdir() if ".part" in p.name]
+
+
+def test_the_rest_of_another_file_is_not_added(server: Server) -> None:
+    wanted = RemoteFile(f"{server.url}/snout.safetensors", "a toy")
+    server.cut, server.tag = 400_000, '"first"'
+    with pytest.raises(DownloadError, match="the connection ended"):
+        obtain(wanted, "give up")
+    server.files["/snout.safetensors"], server.cut, server.tag = CONTENT[::-1], 0, '"second"'
+    assert obtain(wanted, "give up").read_bytes() == CONTENT[::-1]
+
+
+def test_a_beginning_that_is_all_of_it_is_fetched_anew(server: Server) -> None:
+    wanted = RemoteFile(f"{server.url}/snout.safetensors", "a toy")
+    server.promise, server.tag = 7, '"first"'
+    with pytest.raises(DownloadError, match="the connection ended after 1024000 of 1024007"):
+        obtain(wanted, "give up")
+    server.promise = 0
+    assert obtain(wanted, "give up").read_bytes() == CONTENT
+    assert server.ranges == ["", "bytes=1024000-", ""]
+
+
+def test_without_a_published_checksum_the_first_one_is_kept(server: Server) -> None:
+    wanted = RemoteFile(f"{server.url}/snout.safetensors", "a toy")
+    path = obtain(wanted, "give up")
+    assert path.with_name(f"{path.name}.sha256").read_text() == f"{DIGEST}\n"
+    path.write_bytes(CONTENT[:-1])
+    with pytest.raises(WeightsError, match=rf"is damaged .* not {DIGEST[:8]}\); delete it and snout"):
+        obtain(wanted, "give up")
+    # One that was put there by hand is known by its own from its first use on.
+    path.with_name(f"{path.name}.sha256").unlink()
+    assert obtain(wanted, "give up") == path
+    path.write_bytes(CONTENT)
+    with pytest.raises(WeightsError, match="is damaged"):
+        obtain(wanted, "give up")
 
 
 def test_a_cache_that_cannot_be_written_is_named(

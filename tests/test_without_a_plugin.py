@@ -285,7 +285,9 @@ def test_only_its_names_are_lost_and_their_error_says_what_to_install(
     assert models == {(m.full_name, m.method) for m in catalog.models() if without not in needs(m)}
     for kind, listed in (("detector", detectors), ("writer", writers)):
         assert listed == {(c.full_name, "") for c in catalog.components(kind) if c.plugin.name != without}
-    assert weights == {(w.full_name, "") for w in catalog.weights() if w.plugin.name != without}
+    assert weights == {
+        (w.full_name, "") for w in (*catalog.weights(), *catalog.zoo()) if w.plugin.name != without
+    }
     # Those that others offer, and that cannot be made: their plugin says so, and why.
     whole = {(r.name, m.name) for r in catalog.plugins for m in r.definitions.get("pose_models", ())}
     lost = {

@@ -26,6 +26,7 @@ def known() -> dict[str, Any]:
     composer = Composer(ours)
     components: dict[str, dict[str, str]] = {}
     weights: dict[str, str] = {}
+    zoo: dict[str, str] = {}
     backbones: dict[str, list[str]] = {}
     recipes: dict[str, dict[str, list[str]]] = {}
     models: dict[str, dict[str, list[str]]] = {}
@@ -38,6 +39,8 @@ def known() -> dict[str, Any]:
             once(components.setdefault(component.kind, {}), component.name, plugin.name)
         for spec in plugin.definitions.get("pose_weights", ()):
             once(weights, spec.name, plugin.name)
+        for network in plugin.definitions.get("pose_zoo", ()):
+            once(zoo, network.name, plugin.name)
         for preset in plugin.definitions.get("pose_backbones", ()):
             # What the preset wants in any model, such as a neck, is needed with it.
             parts = composer.needs({"model": {"backbone": preset.backbone}}, preset.spec)
@@ -54,6 +57,7 @@ def known() -> dict[str, Any]:
         "distributions": {plugin.name: plugin.distribution for plugin in ours},
         "components": components,
         "weights": weights,
+        "zoo": zoo,
         "backbones": backbones,
         "recipes": recipes,
         "models": models,

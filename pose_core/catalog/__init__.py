@@ -13,12 +13,14 @@ from pose_core.catalog.catalog import (
 from pose_core.catalog.composition import Model
 from pose_core.catalog.install_hints import find_missing_package
 from pose_core.catalog.offered import Component, Weights
+from pose_core.catalog.zoo import ZooEntry
 
 __all__ = [
     "Catalog",
     "Component",
     "Model",
     "Weights",
+    "ZooEntry",
     "available_detectors",
     "available_models",
     "find_missing_package",

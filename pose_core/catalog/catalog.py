@@ -17,6 +17,7 @@ from pose_core.catalog.composition import Composer, Model
 from pose_core.catalog.kinds import InstalledKind
 from pose_core.catalog.known_names import known_names
 from pose_core.catalog.offered import Command, Component, Named, Offered, Weights
+from pose_core.catalog.zoo import ZooEntry, pick, suggest
 from pose_core.errors import ConfigError, command
 from pose_core.plugins import PluginRecord, discover
 
@@ -172,6 +173,27 @@ class Catalog:
         """
         return self._pick(install_hints.WEIGHTS, name, self.weights())[0]
 
+    def zoo(self) -> tuple[ZooEntry, ...]:
+        """All published trained networks, by name."""
+        found = [ZooEntry(d, r) for r in self._active for d in r.definitions.get("pose_zoo", ())]
+        return tuple(sorted(found, key=lambda entry: (entry.name, entry.full_name)))
+
+    def zoo_network(self, name: str) -> ZooEntry | None:
+        """The published network of that name (``project/network``, or with its plugin in front); None if none is.
+
+        Raises:
+            ConfigError: the name is ambiguous.
+        """
+        return pick(name, self.zoo())
+
+    def advice_on_zoo(self, name: str) -> str:
+        """Say which published network may be meant by a name that is none, or what to install for it; empty where
+        neither is known."""
+        known = known_names().zoo
+        if name in known and known[name] not in {r.name for r in self._active}:
+            return install_hints.advice((known[name],), self.plugins, "it comes with")
+        return suggest(name, self.zoo())
+
     def _find_part(self, weights: hooks.WeightSpec) -> str:
         # A backbone and the model that the plainest recipe makes of it share a name; only whole models have
         # keypoints.
@@ -193,6 +215,7 @@ class Catalog:
             ("supplier", self._suppliers),
             ("model", self._models),
             ("weights", self.weights()),
+            ("zoo", self.zoo()),
             ("command", self._commands),
         ]
         for kind, things in groups:

@@ -21,6 +21,7 @@ class KnownNames:
         distributions: namespace -> distribution.
         components: kind -> bare name -> namespace.
         weights: bare name -> namespace.
+        zoo: name of a published network, ``project/network`` -> namespace.
         backbones: name of a backbone preset -> namespaces that it needs.
         recipes: name with ``{backbone}`` -> method -> namespaces that it needs.
         models: name -> method -> namespaces that it needs; those that are not recipe times backbone.
@@ -30,6 +31,7 @@ class KnownNames:
     distributions: Mapping[str, str]
     components: Mapping[str, Mapping[str, str]]
     weights: Mapping[str, str]
+    zoo: Mapping[str, str]
     backbones: Mapping[str, list[str]]
     recipes: Mapping[str, Mapping[str, list[str]]]
     models: Mapping[str, Mapping[str, list[str]]]

@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 @with_sources("run", "file", "labels")
 def evaluate(
     *,
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder that 'pose train --out' made.")],
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN",
+            help="Folder that 'pose train --out' made, or the name of a published network ('pose weights').",
+        ),
+    ],
     split: Annotated[
         str, typer.Option(metavar="test|validation|train|all", help="Part of the labelled images to measure on.")
     ] = "test",

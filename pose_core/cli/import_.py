@@ -45,6 +45,14 @@ def import_(
         Path | None,
         typer.Option(metavar="PROJECT", help="The labelled project; by default where the model says."),
     ] = None,
+    project: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PROJECT[/NETWORK]",
+            help="SNAPSHOT is a file of a zoo, of this project, where its name does not say so; 'pose weights' lists "
+            "them.",
+        ),
+    ] = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="One setting of the importer; may be repeated."),
@@ -60,6 +68,7 @@ def import_(
     from pose_core.errors import ConfigError, readable
     from pose_core.escapes import escape_line
     from pose_core.runs.importing import import_model, import_training
+    from pose_core.specs import RunSpec
     from pose_core.specs.resolve import parse_assignments
 
     console = Console(stderr=True, markup=False, emoji=False)
@@ -71,21 +80,24 @@ def import_(
 
     settings = {**parse_assignments(assignments or []).content, "type": importer}
     if out.suffix in (".yaml", ".yml"):
-        for option, value in (("--config", config), ("--detector", detector)):
+        for option, value in (("--config", config), ("--detector", detector), ("--project", project)):
             if value is not None:
                 raise ConfigError(f"{option}: is for models; SNAPSHOT names the settings of a training")
         print_notes(import_training(settings, snapshot, out, data=data))
         print(f"{escape_line(out)}: written; next: pose train DATA --config {escape_line(out)} --out RUN")
         return
-    made = import_model(settings, snapshot, out, config=config, detector=detector, data=data)
+    made = import_model(settings, snapshot, out, config=config, detector=detector, data=data, project=project)
     print_notes(made.notes)
     spec = made.run.spec
-    detected = "".join(f", with {name} {network.name}" for name, network in spec.stages.items())
+    detected = "".join(f", with {name} {network.name}" for name, network in spec.builds_on().items())
     console.print(
-        f"{spec.model.name}, {made.parameters / 1e6:.2f} million parameters, {spec.skeleton.num_keypoints} "
+        f"{spec.name}, {made.parameters / 1e6:.2f} million parameters, {spec.skeleton.num_keypoints} "
         "keypoints"
         f"{detected}",
         highlight=False,
         soft_wrap=True,
     )
-    print(f"{escape_line(out)}: imported; next: pose predict {escape_line(out)} VIDEO --out FOLDER")
+    use = f"pose predict {escape_line(out)} VIDEO --out FOLDER"
+    if not isinstance(spec, RunSpec):
+        use = f"pose predict RUN VIDEO --detector {escape_line(out)} --out FOLDER"
+    print(f"{escape_line(out)}: imported; next: {use}")

@@ -15,14 +15,19 @@ _CORE = "BSD-3-Clause"
 
 def licenses(
     path: Annotated[
-        Path, typer.Argument(metavar="CONFIG|RUN", help="A YAML file, or a run folder.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="CONFIG|RUN|NAME",
+            help="A YAML file, a run folder, or the name of a published network, as 'pose weights' lists them.",
+            show_default=False,
+        ),
     ],
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the licences of what a configuration or a run uses.
 
     For code: the core, the plugins and the packages that they require, as their metadata say. For weights:
-    those that training starts from.
+    those that training starts from, or that a published network consists of.
     """
     from pose_core.catalog.distributions import license_of, name_and_version
     from pose_core.specs.usage import find_used

@@ -15,7 +15,12 @@ from pose_core.cli.sources import with_sources
 def predict(
     *,
     run: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Folder that 'pose train --out' made.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="RUN",
+            help="Folder that 'pose train --out' made, or the name of a published network ('pose weights').",
+            show_default=False,
+        ),
     ],
     inputs: Annotated[
         list[Path],

@@ -11,12 +11,13 @@ from pose_core.cli.tables import print_json, print_table
 
 
 def weights(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List pretrained weights to start from.
+    """List pretrained weights to start from, and published networks to predict with.
 
     What they were trained on, their licence, and the file that they are kept in; 'pose train --weights NAME'
-    starts from them.
+    starts from weights. Networks, whose names are PROJECT/NETWORK, stand wherever the folder of a run may stand:
+    'pose predict NAME VIDEO'.
     """
-    from pose_core.model.pretrained import remote_file
+    from pose_core.model.pretrained import locate_network, remote_file
 
     rows = []
     for found in get_catalog().weights():
@@ -40,10 +41,41 @@ def weights(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
                 "bytes": path.stat().st_size if here else None,
             }
         )
+    for network in get_catalog().zoo():
+        published, file = network.definition, locate_network(network)
+        # A copy that another program keeps is as good.
+        path = next((place for place in (file.path, *file.elsewhere) if place.is_file()), file.path)
+        here = path.is_file()
+        rows.append(
+            {
+                "name": network.name,
+                "fits": published.project,
+                "part": "pose network" if published.trains == "poses" else "detector",
+                "license": published.license,
+                "source": published.source,
+                "keypoints": list(published.keypoints),
+                "plugin": network.plugin.name,
+                "full_name": network.full_name,
+                "distribution": network.plugin.distribution,
+                "url": file.url,
+                "sha256": published.sha256,
+                "path": str(path),
+                "here": here,
+                "bytes": path.stat().st_size if here else published.size or None,
+            }
+        )
     if json:
         print_json(rows)
     elif rows:
-        shown = [{**row, "here": f"{row['bytes'] / 1e6:.0f} MB" if row["here"] else "no"} for row in rows]  # type: ignore[operator]
-        print_table(shown, ("name", "fits", "part", "license", "source", "here", "path"))
+        shown = [
+            {
+                **row,
+                "keypoints": len(row["keypoints"]) or "",  # type: ignore[arg-type]
+                "size": f"{row['bytes'] / 1e6:.0f} MB" if row["bytes"] else "?",  # type: ignore[operator]
+                "here": "yes" if row["here"] else "no",
+            }
+            for row in rows
+        ]
+        print_table(shown, ("name", "fits", "part", "keypoints", "license", "source", "size", "here", "path"))
     else:
         typer.echo("no installed plugin offers pretrained weights by name")

@@ -66,7 +66,7 @@ def evaluate(
     detector, the average precision of its boxes is measured.
 
     Args:
-        run: a trained run, or its folder.
+        run: a trained run, its folder, or the name of a published network.
         split: ``test``, ``validation`` or ``train``, as chosen at training; ``all`` for every labelled image.
         data: where the labelled project is now; by default where it was at training.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.

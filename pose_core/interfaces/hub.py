@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import collections
 import logging
-import os
 import pickle
 import re
 import warnings
@@ -38,6 +37,7 @@ from torch import Tensor, nn
 from pose_core.errors import DownloadError, WeightsError, argument, listed, setting
 from pose_core.interfaces.state_dicts import describe_non_finite, find_non_finite, unwrap
 from pose_core.io.downloads import RemoteFile, obtain
+from pose_core.io.hugging_face import hugging_face
 from pose_core.processes import is_first
 
 __all__ = [
@@ -57,38 +57,6 @@ _LOG = logging.getLogger("pose_core.weights")
 # Keys under which training scripts commonly save the weights, beside optimizer and epoch.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _TORCH = (".pt", ".pth", ".bin")
-
-
-def hugging_face(repository: str, file: str, what: str, *, sha256: str = "") -> RemoteFile:
-    """A file of a repository on huggingface.co (or the mirror ``$HF_ENDPOINT``).
-
-    It is kept under the name of the repository (``resnet18.a1_in1k.safetensors``) where its own says nothing
-    (``model.safetensors``, ``pytorch_model.bin``). A copy that huggingface_hub keeps in its cache is used.
-
-    Args:
-        repository: ``owner/name``.
-        file: its name there.
-        what: what messages call it.
-        sha256: of the file, or its first digits, where it is published.
-    """
-    host = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    stem, suffix = PurePosixPath(file).stem, PurePosixPath(file).suffix
-    name = (
-        f"{PurePosixPath(repository).name}{suffix}"
-        # Every repository names its file so; in one folder they would replace each other.
-        if stem in ("model", "pytorch_model")
-        else PurePosixPath(file).name
-    )
-    # The same variables and defaults as huggingface_hub, so that its cache is found without importing it.
-    home = Path(
-        os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
-    )
-    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
-    snapshots = cache / f"models--{repository.replace('/', '--')}" / "snapshots"
-    kept = tuple(sorted(snapshots.glob(f"*/{file}"))) if snapshots.is_dir() else ()
-    return RemoteFile(
-        f"{host.rstrip('/')}/{repository}/resolve/main/{file}", what, name=name, sha256=sha256, elsewhere=kept
-    )
 
 
 def torchvision_file(name: str, what: str) -> RemoteFile:

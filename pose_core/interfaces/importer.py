@@ -38,7 +38,7 @@ class Imported:
     """Result of an importer.
 
     Attributes:
-        network: the pose network.
+        network: the pose network; or a detector, where the file holds nothing else.
         stages: the networks that it builds on, by the names of the suppliers that use them: ``detector``,
             ``centroid`` or one of a plugin.
         notes: one line for each thing the user should know (what differs from the original by design ...).
@@ -89,7 +89,8 @@ class Importer(ABC):
 
         Args:
             snapshot: file of weights, or the folder that holds them and their description.
-            config: file that describes the model; found beside the snapshot by default.
+            config: file that describes the model; found beside the snapshot by default. For a file that a zoo
+                publishes (:class:`pose_core.hooks.ZooNetwork`) it holds the description of its row.
             detector: file of weights (or folder) of the network that finds the animals of a top-down model.
             data: the labelled project that the model was trained on; found from the other files by default,
                 where that is possible.

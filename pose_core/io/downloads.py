@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from pose_core.errors import DownloadError, PluginError, WeightsError
-from pose_core.io.files import put_in_place
+from pose_core.io.files import put_in_place, write_whole
 from pose_core.io.locks import wait_for_lock
 from pose_core.io.name_lengths import name_temporary
 from pose_core.reporting import current_reporter
@@ -46,8 +46,8 @@ class RemoteFile:
         url: where it is downloaded from.
         what: its name in messages (``the ImageNet weights timm/resnet18.a1_in1k``).
         name: its file name in the cache; the last part of the URL by default.
-        sha256: of the file, or its first digits (8 at least); empty where none is published, then only the
-            length of the download is checked.
+        sha256: of the file, or its first digits (8 at least). Empty where none is published: then the one that
+            the file has when it is first used is kept beside it, and compared from then on.
         elsewhere: paths at which other programs keep the same file; it is used from there if it exists.
 
     Raises:
@@ -97,7 +97,8 @@ def get_cache_folder() -> Path:
 def obtain(file: RemoteFile, otherwise: str) -> Path:
     """Find a file in the cache, or download it into the cache.
 
-    Two processes that need the same file at once download it once. Proxies of the environment are used.
+    Two processes that need the same file at once download it once. A download that broke off is gone on with,
+    where the server knows that it still has the same file. Proxies of the environment are used.
 
     Args:
         file: the published file.
@@ -169,56 +170,105 @@ def _make_error(file: RemoteFile, reason: str, otherwise: str) -> DownloadError:
 
 
 def _check_digest(file: RemoteFile, path: Path) -> None:
-    if not file.sha256:
+    """Compare a file with its published checksum, or with the one that was kept when it was first used."""
+    kept = _name_kept_digest(path)
+    expected = file.sha256
+    if not expected and path == file.path and kept.is_file():
+        expected = kept.read_text(encoding="ascii", errors="replace").strip()
+    if not expected and path != file.path:
         return
     with path.open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if not found.startswith(file.sha256):
+    if not expected:
+        write_whole(kept, f"{found}\n")
+    elif not found.startswith(expected):
+        again = "delete it" if file.sha256 else f"delete it and {kept.name}"
         raise WeightsError(
             f"{path}: is damaged or another file than {file.what} (its sha256 begins {found[:8]}, not "
-            f"{file.sha256[:8]}); delete it to download it again"
+            f"{expected[:8]}); {again} to download it again"
         )
 
 
+def _name_kept_digest(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
 def _download(file: RemoteFile, path: Path, otherwise: str) -> None:
-    # In the folder of the target: a rename is atomic only within a file system. The process id keeps two
-    # downloads apart where the file system has no locks.
-    temporary = name_temporary(path, f".{os.getpid()}.part")
+    # In the folder of the target: a rename is atomic only within a file system. What has come stays there when a
+    # connection breaks, together with the mark by which the server knows the file again.
+    temporary, mark = name_temporary(path, ".part"), name_temporary(path, ".part.mark")
     try:
-        with _open_url(file, otherwise) as response, temporary.open("wb") as target:
-            length = response.headers.get("Content-Length", "")
-            total = int(length) if length.isdigit() else None
-            digest, done = hashlib.sha256(), 0
-            progress = _Progress(file, total)
-            while chunk := _read_chunk(response, file, otherwise):
-                target.write(chunk)
-                digest.update(chunk)
-                done += len(chunk)
-                progress.at(done)
-        # read() ends without an error where a connection breaks off between two chunks.
-        if total is not None and done != total:
-            raise _make_error(file, f"the connection ended after {done} of {total} bytes", otherwise)
-        if not digest.hexdigest().startswith(file.sha256):
+        # A second time only where what was there turned out to be no beginning of the file.
+        while not _receive(file, temporary, mark, otherwise):
+            temporary.unlink()
+        with temporary.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        if not found.startswith(file.sha256):
+            mark.unlink(missing_ok=True)
             raise _make_error(
                 file,
-                f"the server sent another file: its sha256 begins {digest.hexdigest()[:8]}, not "
-                f"{file.sha256[:8]}",
+                f"the server sent another file: its sha256 begins {found[:8]}, not {file.sha256[:8]}",
                 otherwise,
             )
+        if not file.sha256:
+            write_whole(_name_kept_digest(path), f"{found}\n")
         put_in_place(temporary, path)
+        mark.unlink(missing_ok=True)
     finally:
-        temporary.unlink(missing_ok=True)
+        if not mark.is_file():
+            temporary.unlink(missing_ok=True)
+
+
+def _receive(file: RemoteFile, temporary: Path, mark: Path, otherwise: str) -> bool:
+    """Receive a file, or the rest of it; False where the server has nothing beyond what is there."""
+    begun = temporary.stat().st_size if temporary.is_file() and mark.is_file() else 0
+    with _open_url(file, otherwise, begun, mark.read_text(encoding="latin-1") if begun else "") as response:
+        if response is None:
+            return False
+        # Any other answer than 206 (partial content) is the whole file from its beginning.
+        done = begun if response.status == 206 else 0
+        length = response.headers.get("Content-Length", "")
+        total = done + int(length) if length.isdigit() else None
+        tag = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
+        # A weak tag says that two files mean the same, not that their bytes are the same.
+        if tag and not tag.startswith("W/"):
+            mark.write_text(tag, encoding="latin-1")
+        else:
+            mark.unlink(missing_ok=True)
+        progress = _Progress(file, total, done)
+        with temporary.open("ab" if done else "wb") as target:
+            while chunk := _read_chunk(response, file, otherwise):
+                target.write(chunk)
+                done += len(chunk)
+                progress.at(done)
+    # read() ends without an error where a connection breaks off between two chunks.
+    if total is not None and done != total:
+        more = "; the next attempt goes on from there" if mark.is_file() else ""
+        raise _make_error(file, f"the connection ended after {done} of {total} bytes{more}", otherwise)
+    # Where the file system has no locks, another process may have written here, too.
+    if temporary.stat().st_size != done:
+        mark.unlink(missing_ok=True)
+        raise _make_error(file, "another process downloads it at the same time; try again later", otherwise)
+    return True
 
 
 @contextmanager
-def _open_url(file: RemoteFile, otherwise: str) -> Iterator[HTTPResponse]:
+def _open_url(file: RemoteFile, otherwise: str, begun: int, mark: str) -> Iterator[HTTPResponse | None]:
+    """Ask for a file, or for what follows the bytes of it that are there; None where nothing does."""
     # Imported late: it takes a while, and listing models needs none of it.
     import urllib.request
 
+    headers = {"User-Agent": "pose-core"}
+    if begun:
+        # The rest only of the same file: else the server sends the whole of the new one.
+        headers |= {"Range": f"bytes={begun}-", "If-Range": mark}
     try:
-        request = urllib.request.Request(file.url, headers={"User-Agent": "pose-core"})
+        request = urllib.request.Request(file.url, headers=headers)
         response = urllib.request.build_opener().open(request, timeout=TIMEOUT)
     except (OSError, HTTPException, ValueError) as error:
+        if begun and getattr(error, "code", None) == 416:
+            yield None
+            return
         raise _make_error(file, _describe_error(error), otherwise) from None
     with response:
         yield response
@@ -250,12 +300,13 @@ def _describe_error(error: Exception) -> str:
 class _Progress:
     """Tell of the download of a large file."""
 
-    def __init__(self, file: RemoteFile, total: int | None) -> None:
+    def __init__(self, file: RemoteFile, total: int | None, begun: int) -> None:
         self._total = total
         self._what = f"downloading {file.what}"
         self._silent = total is not None and total < WORTH_TELLING
         if not self._silent:
             size = f" ({total / 1e6:.0f} MB)" if total is not None else ""
+            size += f" from byte {begun} on" if begun else ""
             current_reporter().note(f"{self._what}{size} from {file.url}")
 
     def at(self, done: int) -> None:

@@ -18,6 +18,7 @@ import torch
 
 from pose_core.data.boxes import CropRule
 from pose_core.data.geometry import compute_crop_geometry, crop_view, invert, keypoint_matrix, warp
+from pose_core.errors import ConfigError, argument, setting
 from pose_core.interfaces import (
     FrameGeometry,
     FrameGroup,
@@ -114,6 +115,12 @@ class CropStage(Stage):
     def __init__(self, config: CropsConfig, context: StageContext) -> None:
         self._network = context.in_crops()
         self._duplicate = config.duplicate
+        self._scales = config.scales
+        if self._network.fixed_extent and self._scales != (1.0,):
+            raise ConfigError(
+                f"{context.origin}: crops have a fixed extent, whatever the size of a box; leave out "
+                f"{setting('inference.stages.crops.scales')}"
+            )
 
     def run(self, group: FrameGroup, view: View | None, found: StageResult) -> StageResult:
         """Find a pose in each box; its score is box score times pose score, 0 of a duplicate."""
@@ -123,7 +130,7 @@ class CropStage(Stage):
         # Frames of a group have as many rows of boxes as the fullest one; the rest are NaN.
         usable = np.isfinite(boxes).all(axis=-1) & (boxes[..., 2:] >= boxes[..., :2]).all(axis=-1)
         rows, animals = np.nonzero(usable)
-        poses = self._network.predict([group.frames[row] for row in rows], boxes[rows, animals])
+        poses = self._predict([group.frames[row] for row in rows], boxes[rows, animals])
         at = torch.from_numpy(rows).to(group.device), torch.from_numpy(animals).to(group.device)
         scored = replace(poses, scores=poses.scores * found.box_scores[at][:, None])
         predictions = scored.arrange(*at, (usable.shape[0], usable.shape[1]))
@@ -139,6 +146,22 @@ class CropStage(Stage):
             return replace(found, predictions=predictions, boxes=None, box_scores=None)
         return replace(found, predictions=predictions)
 
+    def _predict(self, frames: Sequence[ByteArray], boxes: FloatArray) -> Predictions:
+        """Predict at each scale, and keep of each animal the pose with the highest mean score."""
+        tried = [self._network.predict(frames, _scale(boxes, scale)) for scale in self._scales]
+        if len(tried) == 1 or not len(boxes):
+            return tried[0]
+        # A missing keypoint has score 0, so a pose with more of them has a lower mean.
+        best = torch.stack([poses.keypoint_scores[:, 0].mean(dim=-1) for poses in tried]).argmax(dim=0)
+        return Predictions.cat(tried)[best * len(boxes) + torch.arange(len(boxes), device=best.device)]
+
+
+def _scale(boxes: FloatArray, factor: float) -> FloatArray:
+    """Scale boxes (A, 4) about their centres."""
+    centres, halves = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]) * (factor / 2)
+    # Whole boxes as they are: their corners would come back rounded.
+    return boxes if factor == 1.0 else np.concatenate([centres - halves, centres + halves], axis=1)
+
 
 def _are_points(boxes: FloatArray) -> bool:
     """Whether boxes (A, 4) have no extent, as those of centres."""
@@ -147,4 +170,9 @@ def _are_points(boxes: FloatArray) -> bool:
 
 def make_crop_stage(config: CropsConfig, context: StageContext) -> Stage:
     """Make the stage; with ``follow`` one that crops around the last pose."""
+    if context.follow and config.scales != (1.0,):
+        raise ConfigError(
+            f"{setting('inference.stages.crops.scales')}: are tried around boxes, and {argument('follow', True)} looks "
+            "around the pose before; leave out one"
+        )
     return FollowStage(context) if context.follow else CropStage(config, context)

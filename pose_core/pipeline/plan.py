@@ -28,6 +28,7 @@ from pose_core.pipeline.stage_configs import BoxesConfig
 from pose_core.pipeline.tiles import TiledBoxes, TiledFrames, check_tiles
 from pose_core.pipeline.whole_frames import WholeFrames
 from pose_core.runs.run_folder import WEIGHTS, Run
+from pose_core.runs.zoo import find_project, list_networks
 from pose_core.specs import AnyRunSpec, DetectorRunSpec, RunSpec, StageConfig, TilesSpec, parse_component
 from pose_core.specs.resolve import Layer
 from pose_core.specs.run import BOXES, CENTRES, describe_unneeded, list_answers
@@ -302,6 +303,14 @@ class _Planner:
         ways = [argument(s.name, s.metavar) for s in offered]
         if need in config.can_do_without(follow=True) and self.spec.skeleton.num_individuals == 1:
             ways.append(f"{argument('follow', True)} (one animal that stays in view)")
+        project = find_project(self.run)
+        if project is not None and (own := list_networks(project, "boxes")):
+            names = " or ".join(name.rpartition("/")[2] for name in own)
+            # The zoo has what a stranger to it would have to train.
+            ways = [
+                argument(s.name, names) if s.trains == "boxes" else way
+                for s, way in zip(offered, ways, strict=True)
+            ]
         if not ways:
             return f"{self.run.name} needs {need}, and no installed plugin has a source of them"
         return f"{self.run.name} needs {need}, and nothing supplies them: add {' or '.join(ways)}"
@@ -372,7 +381,8 @@ class _Planner:
     def _opened(self) -> dict[str, AnyRun]:
         chosen = [name for name, s in self.suppliers.items() if "run" in s.takes]
         paths = {name: value for name in chosen if isinstance(value := self.given.get(name), Path)}
-        return {n: _open(n, p) for n, p in paths.items() if not self._is_file(self.suppliers[n], p)}
+        project = find_project(self.run)
+        return {n: _open(n, p, project) for n, p in paths.items() if not self._is_file(self.suppliers[n], p)}
 
     def _is_file(self, supplier: SupplierSpec, path: Path) -> bool:
         """Whether a supplier is given a file, not the folder of a run.
@@ -434,7 +444,20 @@ def _identify(run: AnyRun) -> str:
     return f"run {file_hash(run.path / WEIGHTS)} {digest}{''.join(inner)}"
 
 
-def _open(supplier: str, folder: Path) -> AnyRun:
+def _open(supplier: str, folder: Path, project: str | None) -> AnyRun:
+    """Open the run that a supplier is given: a folder, or the name of a published network.
+
+    Args:
+        supplier: by name.
+        folder: as the caller gave it.
+        project: of the zoo that the run which predicts comes from; its networks go by their bare names, too.
+    """
+    if (
+        not folder.exists()
+        and project is not None
+        and f"{project}/{folder}" in list_networks(project, "boxes")
+    ):
+        return Run.open(f"{project}/{folder}")
     kinds = get_catalog().kinds_of(str(folder))
     if kinds and not folder.exists():
         train = command("train", "DATA", argument(supplier, str(folder)), argument("out", "RUN"))

@@ -23,6 +23,14 @@ class CropsConfig(StageConfig):
         "animal, as overlapping boxes do; null: all are kept.",
     )
 
+    scales: tuple[Annotated[float, Field(gt=0, le=10)], ...] = Field(
+        (1.0,),
+        min_length=1,
+        description="Sizes of the box around each animal that are tried, as factors of its sides; of its poses that "
+        "with the highest mean score of its keypoints is kept. Several, such as [0.8, 1, 1.25], take as many times "
+        "as long, and help a network that sees animals at other sizes than in its training.",
+    )
+
     def needs(self) -> tuple[str, ...]:
         """Boxes."""
         return ("boxes",)

@@ -147,6 +147,11 @@ def check_definitions(definitions: Definitions) -> None:
             raise MalformedError(f"extra head {extra.name!r} must say its component: {{'type': ...}}")
     for weights in definitions.get("pose_weights", ()):
         once("weights", weights.name)
+    for network in definitions.get("pose_zoo", ()):
+        _check_zoo_network(network)
+        if ("zoo", network.name) in seen:
+            raise MalformedError(f"zoo network {network.name!r} is defined twice")
+        seen.add(("zoo", network.name))
     for former in definitions.get("pose_former_names", ()):
         if not former.name or not former.now:
             raise MalformedError(f"former name {former.name!r} must say what it is called now")
@@ -218,6 +223,28 @@ def _check_supplier(supplier: hooks.SupplierSpec) -> None:
         raise MalformedError(f"supplier {supplier.name!r} must say what it gives, such as 'boxes'")
 
 
+def _check_zoo_network(network: hooks.ZooNetwork) -> None:
+    for word in (network.project, network.network):
+        if not word or "/" in word or any(c.isspace() for c in word):
+            raise MalformedError(
+                f"zoo network {network.name!r}: project and network must be words without '/' and spaces"
+            )
+    if network.trains not in hooks.LEARNED:
+        raise MalformedError(
+            f"trains of zoo network {network.name!r} must be {' or '.join(hooks.LEARNED)}, not {network.trains!r}"
+        )
+    if bool(network.description) == bool(network.description_file):
+        raise MalformedError(
+            f"zoo network {network.name!r} must have a description or a description_file, and not both"
+        )
+    if network.importer and not isinstance(network.importer.get("type"), str):
+        raise MalformedError(
+            f"importer of zoo network {network.name!r} must say its component: {{'type': ...}}"
+        )
+    if network.converter:
+        _check_target(network.converter, f"converter of zoo network {network.name!r}", "function")
+
+
 def _check_need(need: str, where: str) -> None:
     if need not in hooks.NEEDS:
         raise MalformedError(f"{where} has unknown need {need!r}; needs are {', '.join(hooks.NEEDS)}")
@@ -248,6 +275,9 @@ def check_fields(definition: object, what: str) -> None:
                 raise MalformedError(f"{place} must be a tuple of texts, not {type(value).__name__}")
             for each in value:
                 _check_text(each, place)
+        elif kind is int:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise MalformedError(f"{place} must be a whole number, not {value!r:.60}")
         else:
             if not isinstance(value, Mapping):
                 raise MalformedError(f"{place} must be a mapping, not {type(value).__name__}")
@@ -260,7 +290,7 @@ def _find_class(definition: object) -> type:
 
 @cache
 def _read_kinds(of: type) -> dict[str, type]:
-    """str, tuple or Mapping for each field."""
+    """str, tuple, int or Mapping for each field."""
     # Annotations are texts (from __future__ import annotations), and evaluating them is slow: once a class.
     hints = typing.get_type_hints(of)
     return {f.name: typing.get_origin(hints[f.name]) or hints[f.name] for f in dataclasses.fields(of)}

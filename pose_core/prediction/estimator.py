@@ -230,7 +230,8 @@ def load(
     """Load a trained model.
 
     Args:
-        run: folder that ``pose train`` made.
+        run: folder that ``pose train`` made, or the name of a published network (``project/network``), which is
+            downloaded the first time.
         device: ``auto`` (CUDA, then Apple's MPS, then the CPU), ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
         batch_size: frames that go through the network together; by default as the run says.
         threshold: keypoints with a lower score are missing; by default as the run says.

@@ -56,7 +56,7 @@ def predict(
     model made of the same source is not made again; one that was interrupted is finished.
 
     Args:
-        run: folder that ``pose train`` made.
+        run: as for :func:`pose_core.load`.
         paths: one or several: videos, image files (together one sequence), folders of images (one sequence
             each) or of videos; labelled projects.
         out: folder of the results; made if needed.

@@ -96,10 +96,11 @@ class Run(Generic[S]):
 
     @staticmethod
     def open(path: Path | str, kind: type[RunBase] = RunBase) -> Run[Any]:
-        """Open a run folder that ``pose train`` made.
+        """Open a run folder that ``pose train`` made, or that of a published network.
 
         Args:
-            path: the folder.
+            path: the folder; or the name of a published network, ``project/network``, which is downloaded where it
+                is not there yet.
             kind: the spec of the network that is needed: ``RunSpec`` for a pose network, ``DetectorRunSpec``
                 for a detector; any by default.
 
@@ -107,8 +108,9 @@ class Run(Generic[S]):
             RunError: the folder is missing or incomplete, holds another network than the one that is needed, or
                 its configuration says of the network what training did not make of it.
             ConfigError: its configuration does not fit the installed plugins.
+            DownloadError: a published network is not there and cannot be downloaded.
         """
-        folder = _check_folder(Path(path))
+        folder = _check_folder(_find_folder(Path(path), kind))
         # First: without its plugin the configuration would fail at some key, which says less.
         check_plugins(folder)
         run = Run(folder, read_run(folder / CONFIG))
@@ -303,10 +305,23 @@ def name_snapshot(epoch: int) -> str:
     return f"epoch-{epoch:04d}.safetensors"
 
 
+def _find_folder(path: Path, kind: type[RunBase]) -> Path:
+    """The folder itself, or that of the published network of this name; a folder that is there goes first."""
+    if path.exists() or path.is_absolute():
+        return path
+    # Imported late: a published network is made a run, which is done with what is defined here.
+    from pose_core.runs.zoo import find_run
+
+    trains = None if kind is RunBase else kind.model_fields["trains"].default
+    return find_run(path.as_posix(), trains) or path
+
+
 def _check_folder(folder: Path) -> Path:
     if not folder.exists():
+        near = "" if folder.is_absolute() else get_catalog().advice_on_zoo(folder.as_posix())
         raise RunError(
-            f"{folder}: no such run folder; {command('train', '...', argument('out', str(folder)))} makes one"
+            f"{folder}: no such run folder; "
+            + (near or f"{command('train', '...', argument('out', str(folder)))} makes one")
         )
     if not folder.is_dir() or not (folder / CONFIG).is_file():
         raise RunError(

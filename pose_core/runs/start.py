@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pose_core.catalog import Weights, get_catalog
+from pose_core.catalog import Weights, ZooEntry, get_catalog
 from pose_core.errors import ConfigError, WeightsError, argument, command
 from pose_core.interfaces.hub import read_tensors
 from pose_core.io.files import is_file
@@ -15,6 +15,7 @@ from pose_core.model.pretrained import fetch
 from pose_core.model.weights import file_hash
 from pose_core.runs.learned_images import EARLIER, list_learned
 from pose_core.runs.run_folder import CONFIG, WEIGHTS, Run
+from pose_core.runs.zoo import find_run, read_origin
 from pose_core.specs.run import LEARNS, RunSpec
 from pose_core.structures import Skeleton
 
@@ -38,10 +39,12 @@ class Start:
 
 
 def run_of(weights: str | None) -> Path | None:
-    """Give the run folder that ``train.weights`` names, if it names one."""
+    """Give the run folder that ``train.weights`` names, if it names one: a folder, or a published network."""
     if weights is None or weights == NONE:
         return None
     folder = Path(weights).expanduser()
+    if not folder.exists() and (found := find_run(weights)) is not None:
+        return found
     # The file of weights in a run folder means the run, which says more about them.
     if folder.name == WEIGHTS:
         folder = folder.parent
@@ -100,8 +103,8 @@ def check_weights(weights: str, key: str) -> None:
         _locate(weights, key)
 
 
-def _locate(weights: str, key: str) -> Path | Weights:
-    """The path or the named weights that a text means."""
+def _locate(weights: str, key: str) -> Path | Weights | ZooEntry:
+    """The path, the named weights or the published network that a text means."""
     path = Path(weights).expanduser()
     names = {name for w in get_catalog().weights() for name in (w.name, w.full_name)}
     # A full name (plugin/weights) means the weights, even where there is a folder of that path.
@@ -113,6 +116,8 @@ def _locate(weights: str, key: str) -> Path | Weights:
         )
     if (path.is_dir() or is_file(path)) and not full:
         return path
+    if weights not in names and (published := get_catalog().zoo_network(weights)) is not None:
+        return published
     if weights not in names and (path.suffix in _PATHS or weights.startswith((".", "/", "~"))):
         raise ConfigError(f"{key}: {weights}: no such file or run folder")
     try:
@@ -125,6 +130,11 @@ def _find(weights: str, trains: str) -> FoundWeights:
     named = _locate(weights, "train.weights")
     if isinstance(named, Path):
         return _run(named, trains) if named.is_dir() else _file(named, trains)
+    if isinstance(named, ZooEntry):
+        _check_task(named.definition.trains, trains, f"the network {named.full_name}")
+        folder = find_run(weights)
+        assert folder is not None
+        return _run(folder, trains, f"the network {named.name}")
     # Before anything is downloaded.
     _check_task("boxes" if named.part == "detector" else "poses", trains, f"the weights {named.full_name}")
     return _named(named)
@@ -159,18 +169,20 @@ def _named(weights: Weights) -> FoundWeights:
     )
 
 
-def _run(folder: Path, trains: str) -> FoundWeights:
+def _run(folder: Path, trains: str, origin: str = "") -> FoundWeights:
     run = Run.open(folder)
-    _check_task(run.spec.trains, trains, f"the run {folder}")
+    origin = origin or f"the run {folder}"
+    _check_task(run.spec.trains, trains, origin)
     model = run.spec.model if isinstance(run.spec, RunSpec) else None
     return FoundWeights(
         run.read_weights(),
         folder / WEIGHTS,
-        f"the run {folder}",
+        origin,
         "model",
         run.spec.finds,
         model,
-        {EARLIER: list_learned(run)},
+        # The licence of a published network holds for what is trained from it, too.
+        {EARLIER: list_learned(run), **(read_origin(run) or {})},
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pose_core.catalog import Component, Model, Weights, get_catalog
+from pose_core.catalog import Component, Model, Weights, ZooEntry, get_catalog
 from pose_core.catalog.citations import Citation, read_entries
 from pose_core.catalog.composition import components_in
 from pose_core.catalog.distributions import required_by
@@ -30,11 +30,13 @@ class Used:
     Attributes:
         models: named models.
         components: all components, those by default too.
+        networks: published ones that it is, or started from.
         weights: for each set of pretrained weights what is known: ``name``, ``license``, ``source``.
     """
 
     models: list[Model] = field(default_factory=list)
     components: list[Component] = field(default_factory=list)
+    networks: list[ZooEntry] = field(default_factory=list)
     weights: list[dict[str, str]] = field(default_factory=list)
 
     def third_party(self) -> dict[str, list[str]]:
@@ -52,12 +54,13 @@ class Used:
         owners = [
             *(model.plugin for model in self.models),
             *(component.plugin for component in self.components),
+            *(network.plugin for network in self.networks),
         ]
         # A dict keeps the order and each plugin once; records are not hashable.
         return list({plugin.name: plugin for plugin in owners}.values())
 
     def citations(self) -> list[str]:
-        """BibTeX entries, each key once: of the plugins, the models, the components.
+        """BibTeX entries, each key once: of the plugins, the models, the components, published networks.
 
         Raises:
             PluginError: a plugin cites what its citations.bib does not have.
@@ -65,18 +68,26 @@ class Used:
         cited = [Citation(p, key) for p in self.plugins() if p.info is not None for key in p.info.citations]
         cited += [citation for model in self.models for citation in model.citations]
         cited += [Citation(c.plugin, key) for c in self.components for key in c.definition.citations]
+        cited += [Citation(n.plugin, key) for n in self.networks for key in n.definition.citations]
         return list(read_entries(cited).values())
 
 
 def find_used(path: Path) -> Used:
-    """Collect what a configuration file or a run uses.
+    """Collect what a configuration file or a run uses; of a published network by its name, what its zoo says.
 
     Raises:
         ConfigError: the file cannot be read, or names what is not installed.
         RunError: the folder holds no run.
     """
     used = Used()
-    if path.is_dir():
+    if not path.exists() and (entry := get_catalog().zoo_network(path.as_posix())) is not None:
+        # Its licence matters before it is downloaded, and what its network is made of is not known then.
+        about = entry.definition
+        if about.importer:
+            used.components.append(get_catalog().component("importer", str(about.importer["type"])))
+        used.networks.append(entry)
+        used.weights.append({"name": entry.full_name, "license": about.license, "source": about.source})
+    elif path.is_dir():
         if not (path / "config.yaml").is_file():
             raise RunError(
                 f"{path}: not a run folder (no config.yaml in it); name a YAML file or a run folder"
@@ -194,6 +205,9 @@ def _collect_provenance(path: Path, used: Used) -> None:
             used.components.append(found)
     if isinstance(about, dict):
         name = str(about.get("name", about.get("weights", "")))
+        entry = get_catalog().zoo_network(name)
+        if entry is not None and entry not in used.networks:
+            used.networks.append(entry)
         row = {
             "name": name,
             "license": str(about.get("license", "unknown")),

@@ -77,6 +77,11 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         "does not serve it",
         [("plugin.py", '"unique": True', '"unique": False')],
     ),
+    "zoo_is_described": (
+        "zoo/toyzoo/toymodel",
+        "keypoints are not those of the description, nose, tail",
+        [("plugin.py", 'keypoints=("nose", "tail")', 'keypoints=("tail", "nose")')],
+    ),
     "weights_are_described": ("weights/toy_weights", "license is empty", [("plugin.py", '"CC0-1.0"', '""')]),
     "kind_leads_to_code": (
         "kind/toysmoother",

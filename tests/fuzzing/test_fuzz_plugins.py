@@ -21,6 +21,7 @@ from pose_core.hooks import (
     ModelRecipe,
     PluginInfo,
     WeightSpec,
+    ZooNetwork,
     hookimpl,
 )
 from pose_core.plugins import discovery
@@ -106,6 +107,20 @@ GOOD: dict[str, list[tuple[type, Fields]]] = {
                 "sha256": "0" * 64,
                 "license": "MIT",
                 "source": "nowhere",
+            },
+        ),
+    ],
+    "pose_zoo": [
+        (
+            ZooNetwork,
+            {
+                "project": "toyzoo",
+                "network": "toynetwork",
+                "url": "https://example.invalid/toy",
+                "license": "MIT",
+                "source": "nowhere",
+                "description": _WHOLE,
+                "keypoints": ("nose",),
             },
         ),
     ],

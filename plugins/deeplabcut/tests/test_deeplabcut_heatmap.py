@@ -73,3 +73,32 @@ def test_other_heads_of_deeplabcut_are_refused_in_a_line(changes: dict[str, Any]
     with pytest.raises(ValueError, match=said) as caught:
         head({**THEIRS, **changes}, {"slot": "identity", "features": (Feature(6, 16),)})
     assert "\n" not in str(caught.value)
+
+
+def test_a_transposed_convolution_of_one_cell_is_an_ordinary_one() -> None:
+    # The head of the model zoo's HRNets: what it computes is what torch computes with their weights.
+    theirs: dict[str, Any] = {
+        "type": "HeatmapHead",
+        "predictor": {"type": "HeatmapPredictor", "apply_sigmoid": False, "location_refinement": False},
+        "target_generator": {"type": "HeatmapGaussianGenerator", "pos_dist_thresh": 17},
+        "criterion": {"heatmap": {"type": "WeightedMSECriterion", "weight": 1.0}},
+        "heatmap_config": {"channels": [6, 2], "kernel_size": [1], "strides": [1]},
+    }
+    about = {"slot": "bodypart", "features": (Feature(6, 4),)}
+    config, rename, arrange = head(theirs, about)  # type: ignore[misc]
+    torch.manual_seed(0)
+    weights = {
+        "heatmap_head.deconv_layers.0.weight": torch.randn(6, 2, 1, 1),
+        "heatmap_head.deconv_layers.0.bias": torch.randn(2),
+    }
+    network = make_head(Skeleton(("nose", "tail")), (Feature(6, 4),), **config)
+    network.load_state_dict(arrange({str(rename(name)): value for name, value in weights.items()}))
+    features = torch.randn(1, 6, 8, 8)
+    ours = network([features])["heatmap"]
+    torch.testing.assert_close(ours, torch.nn.functional.conv_transpose2d(features, *weights.values()))
+    # Cell j is centred at (j + 1/2) stride, as in all of DeepLabCut's heads.
+    assert (network.grid.stride, network.grid.offset) == (4, 2)
+    with pytest.raises(KeyError):
+        rename("locref_head.deconv_layers.0.weight")
+    with pytest.raises(ValueError, match="locref_config: cannot be imported beside a single layer of kernel"):
+        head({**theirs, "locref_config": theirs["heatmap_config"]}, about)

@@ -11,6 +11,7 @@ MODEL = "model"
 RECIPE = "recipe"
 EXTRA_HEAD = "extra_head"
 WEIGHTS = "weights"
+ZOO = "zoo"
 KIND = "kind"
 COMMAND = "command"
 

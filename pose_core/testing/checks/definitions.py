@@ -14,7 +14,10 @@ from pose_core.catalog.citations import Citation, read_bibliography, read_entrie
 from pose_core.catalog.known_names import known_names
 from pose_core.errors import ConfigError, PluginError, PoseError
 from pose_core.plugins import ACTIVE
-from pose_core.specs import ComponentConfig, HeadConfig, StageConfig, parse_component
+from pose_core.specs import ComponentConfig, HeadConfig, ImporterConfig, StageConfig, parse_component
+from pose_core.specs.run import LEARNS, RUN_SPECS, find_trained
+from pose_core.specs.yaml_file import validate_as
+from pose_core.specs.zoo import read_description
 from pose_core.testing.checks.check import (
     COMMAND,
     COMPONENT,
@@ -24,6 +27,7 @@ from pose_core.testing.checks.check import (
     PLUGIN,
     RECIPE,
     WEIGHTS,
+    ZOO,
     check,
     demand,
 )
@@ -264,6 +268,47 @@ def check_weights_are_described(subject: DefinitionSubject) -> None:
         demand(not problem, f"converter {weights.converter!r}: {problem}")
 
 
+@check(0, ZOO)
+def check_zoo_is_described(subject: DefinitionSubject) -> None:
+    """Published networks name an https address, licence, source and keypoints, and describe what can be made here."""
+    network = subject.definition
+    entry = subject.catalog.zoo_network(f"{subject.plugin.name}/{network.name}")
+    assert entry is not None
+    demand(network.url.startswith("https://"), f"url must begin with https://, not {network.url!r}")
+    demand(
+        re.fullmatch(r"[0-9a-f]{8,64}|", network.sha256),
+        f"sha256 must be 8 to 64 hexadecimal digits or empty, not {network.sha256!r}",
+    )
+    demand(network.license.strip(), "license is empty: say under which licence the weights were published")
+    demand(
+        network.source.strip() and "\n" not in network.source, "source must say in one line what trained it"
+    )
+    demand(
+        bool(network.keypoints) == (network.trains == "poses"),
+        "keypoints must list the keypoints of a pose network in the order of its outputs, and of a detector none",
+    )
+    try:
+        content = read_description(entry)
+        if network.importer:
+            parse_component("importer", ImporterConfig, network.importer)
+            return
+        spec = validate_as(content, {}, "description", RUN_SPECS[find_trained(content)])
+    except PoseError as error:
+        raise AssertionError(str(error)) from None
+    demand(
+        spec.trains == network.trains,
+        f"the description is of {LEARNS[spec.trains]}, and trains says otherwise",
+    )
+    if network.keypoints:
+        demand(
+            spec.finds.keypoints == tuple(network.keypoints),
+            f"keypoints are not those of the description, {', '.join(spec.finds.keypoints)}",
+        )
+    if network.converter:
+        problem = _find_problem(network.converter)
+        demand(not problem, f"converter {network.converter!r}: {problem}")
+
+
 @check(0, KIND)
 def check_kind_leads_to_code(subject: DefinitionSubject) -> None:
     """The strings of a kind lead to code: a config base of ComponentConfig, an interface, and modules of
@@ -303,6 +348,7 @@ assert set(hooks.HOOKS) == {
     "pose_models",
     "pose_extra_heads",
     "pose_weights",
+    "pose_zoo",
     "pose_methods",
     "pose_suppliers",
     "pose_kinds",
@@ -321,6 +367,7 @@ CHECKS = (
     check_extra_head_serves_its_need,
     check_methods_and_suppliers_name_stages,
     check_weights_are_described,
+    check_zoo_is_described,
     check_kind_leads_to_code,
     check_command_leads_to_code,
 )

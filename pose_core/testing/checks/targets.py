@@ -30,6 +30,7 @@ from pose_core.testing.checks.check import (
     PLUGIN,
     RECIPE,
     WEIGHTS,
+    ZOO,
     NotApplicable,
     demand,
 )
@@ -56,7 +57,7 @@ class Subject:
     """Something that a plugin offers.
 
     Attributes:
-        kind: ``plugin``, ``model``, ``recipe``, ``extra_head``, ``weights``, ``kind``, ``command``, or the
+        kind: ``plugin``, ``model``, ``recipe``, ``extra_head``, ``weights``, ``zoo``, ``kind``, ``command``, or the
             kind of a component.
         name: bare name; empty for the plugin itself.
         plugin: its record.
@@ -83,7 +84,7 @@ class Subject:
 
 @dataclass(frozen=True, eq=False)
 class DefinitionSubject(Subject):
-    """A recipe, an extra head, weights, a kind or a command.
+    """A recipe, an extra head, weights, a published network, a kind or a command.
 
     Attributes:
         definition: what the hook yielded.
@@ -250,7 +251,12 @@ def _list_offered(record: PluginRecord, catalog: Catalog, reference: StoredOutpu
         DefinitionSubject(EXTRA_HEAD, f"{'+'.join(d.methods)}/{d.name}", definition=d, **common)
         for d in defined.get("pose_extra_heads", ())
     ]
-    for kind, hook in ((WEIGHTS, "pose_weights"), (KIND, "pose_kinds"), (COMMAND, "pose_commands")):
+    for kind, hook in (
+        (WEIGHTS, "pose_weights"),
+        (ZOO, "pose_zoo"),
+        (KIND, "pose_kinds"),
+        (COMMAND, "pose_commands"),
+    ):
         found += [DefinitionSubject(kind, d.name, definition=d, **common) for d in defined.get(hook, ())]
     return found
 

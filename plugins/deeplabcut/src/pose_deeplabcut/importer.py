@@ -28,6 +28,7 @@ from pose_deeplabcut.mapping import Arrange, Rename, validate
 from pose_deeplabcut.model_config import (
     CONDITIONAL,
     IMAGENET,
+    NAME,
     ModelConfig,
     Section,
     find_model_config,
@@ -83,7 +84,7 @@ class ModelImporter(Importer):
         Args:
             snapshot: ``snapshot-*.pt``, or a ``.pt`` file that ``deeplabcut.export_model`` made.
             config: ``pytorch_config.yaml`` or its folder; by default beside the snapshot, or within the
-                exported model.
+                exported model. With it, the snapshot of a detector is read by itself.
             detector: ``snapshot-detector-*.pt``; by default the one within the exported model, if any.
             data: the DeepLabCut project; by default the one in which the snapshot lies, or the one named by
                 the config.
@@ -92,10 +93,10 @@ class ModelImporter(Importer):
             RunError: see :class:`pose_core.interfaces.Importer`.
         """
         read = read_snapshot(snapshot)
-        if not read.weights:
+        if not read.weights and (config is None or detector is not None):
             raise RunError(
-                f"{snapshot}: is the snapshot of a detector; name it with "
-                f"{argument('detector')}, after that of the pose"
+                f"{snapshot}: is the snapshot of a detector; name it with {argument('detector')}, after that of the "
+                f"pose, or give its {NAME} as {argument('config')} to have the detector by itself"
             )
         if read.description is not None and config is None:
             about = parse_model_config(snapshot, read.description)
@@ -105,7 +106,7 @@ class ModelImporter(Importer):
         project = _find_project(about, snapshot, data, notes)
         skeleton = _skeleton(about, project, notes)
         general = self._general(about)
-        parts = self._parts(about, general)
+        parts = self._parts(about, general) if read.weights else []
         source = str(data or (project.path.parent if project else about.project_path or UNKNOWN))
         if source == UNKNOWN:
             notes.append(
@@ -122,20 +123,14 @@ class ModelImporter(Importer):
         }
         split, shuffle = _find_split(about, snapshot, notes)
         found = self._detector(about, general, read, detector, base, notes)
+        if not read.weights and found is not None:
+            return Imported(found, {}, tuple(notes), _describe_origin(about, read, shuffle), split)
         spec: dict[str, Any] = {**base, "model": self._model(about, general, parts)}
         return Imported(
             ImportedNetwork(spec, _renamed(read.path, read.weights, parts), read.path),
             {} if found is None else {"detector": found},
             tuple(notes),
-            {
-                "tool": "DeepLabCut",
-                "net_type": about.net_type,
-                "snapshot": str(read.path.absolute()),
-                "sha256": read.sha256(),
-                "config": str(about.whole.path.absolute()),
-                **({"shuffle": shuffle} if shuffle else {}),
-                **read.notes,
-            },
+            _describe_origin(about, read, shuffle),
             split,
         )
 
@@ -303,6 +298,18 @@ class ModelImporter(Importer):
         return ImportedNetwork(spec, _renamed(source, weights, [part]), source)
 
 
+def _describe_origin(about: ModelConfig, read: Snapshot, shuffle: str | None) -> dict[str, Any]:
+    return {
+        "tool": "DeepLabCut",
+        "net_type": about.net_type,
+        "snapshot": str(read.path.absolute()),
+        "sha256": read.sha256(),
+        "config": str(about.whole.path.absolute()),
+        **({"shuffle": shuffle} if shuffle else {}),
+        **read.notes,
+    }
+
+
 def _features(part: Section, kind: Any, config: Mapping[str, Any]) -> Any:
     """Make our config of a part, which knows its feature maps."""
     try:
@@ -367,6 +374,9 @@ def _find_project(
             )
         file = data / "config.yaml" if data.is_dir() else data
         return _read_project(file, notes) if looks_like_config(file) else None
+    if about.zoo is not None:
+        # It was trained on no project that anybody has; that around the file is the user's own.
+        return None
     folders = [*about.whole.path.absolute().parents, *snapshot.absolute().parents]
     folders += [about.project_path] if about.project_path is not None else []
     for folder in folders:
@@ -434,7 +444,7 @@ def _list_names(value: object) -> str:
 def _skeleton(about: ModelConfig, project: ProjectConfig | None, notes: list[str]) -> Skeleton:
     """Names from the model; limbs, and what a lone animal is called, from the project."""
     known = set(about.keypoints)
-    edges = tuple(e for e in project.skeleton.edges if set(e) <= known) if project else ()
+    edges = tuple(e for e in project.skeleton.edges if set(e) <= known) if project else about.zoo_edges
     if project is not None and project.skeleton.keypoints != about.keypoints:
         notes.append(
             f"{project.path} now has other body parts than the model was trained on; the model keeps its "

@@ -178,6 +178,21 @@ class ModelConfig:
         return self.whole.section("model")
 
     @property
+    def zoo(self) -> Section | None:
+        """What is said of a network of the model zoo; None for others."""
+        return self.whole.optional("zoo")
+
+    @property
+    def zoo_edges(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of keypoints that the skeleton of a network of the model zoo joins."""
+        pairs = [] if self.zoo is None else self.zoo.content.get("skeleton") or []
+        if self.zoo is not None and not (
+            isinstance(pairs, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in pairs)
+        ):
+            raise self.zoo.error("must be a list of pairs of body parts", "skeleton")
+        return tuple((str(first), str(second)) for first, second in pairs)
+
+    @property
     def multi_animal(self) -> bool:
         """True if a frame can hold several animals."""
         return len(self.individuals) > 1

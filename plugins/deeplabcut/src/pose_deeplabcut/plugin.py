@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from pose_core.hooks import ComponentSpec, FormerName, Kind, PluginInfo, hookimpl
+from pose_core.hooks import ComponentSpec, FormerName, Kind, PluginInfo, ZooNetwork, hookimpl
+from pose_deeplabcut import zoo
 
 _NETWORKS = (
     ("backbone", "ResNet", "resnet:backbone", ("resnet",)),
@@ -109,3 +110,8 @@ def pose_former_names() -> Iterator[FormerName]:
     for kind, names in (("model", _FORMER_MODELS), ("detector", _FORMER_DETECTORS)):
         for name, now in names.items():
             yield FormerName(name, kind, now, "DeepLabCut")
+
+
+@hookimpl
+def pose_zoo() -> Iterator[ZooNetwork]:
+    yield from zoo.list_networks()

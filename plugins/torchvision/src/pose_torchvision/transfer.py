@@ -65,6 +65,11 @@ def convert_coco_detector(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {f"model.{key}": value for key, value in convert_to_one_animal(state).items()}
 
 
+def convert_coco_classes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convert a COCO file to a detector of COCO's classes (``classes`` of its settings)."""
+    return {f"model.{key}": value for key, value in rename_keys(state).items()}
+
+
 def convert_mobilenet_for_ssdlite(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Convert ImageNet weights of a MobileNetV3-Large to the parts of SSDLite's backbone that they fit.
 

@@ -6,8 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from torch import Tensor
+
 from pose_core.specs import Feature
-from pose_deeplabcut.mapping import Converted, Rename, refuse_unknown
+from pose_deeplabcut.mapping import Arrange, Converted, Rename, refuse_unknown
 
 _KNOWN = {
     *("type", "weight_init", "predictor", "target_generator", "criterion", "aggregator"),
@@ -17,7 +19,9 @@ _PREDICTOR = {"type", "apply_sigmoid", "clip_scores", "location_refinement", "lo
 _WEIGHT = re.compile(r"(heatmap_head|locref_head)\.(deconv_layers\.(\d+)|final_conv)\.(weight|bias)")
 
 
-def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
+def head(
+    part: Mapping[str, Any], about: Mapping[str, Any]
+) -> Converted | tuple[dict[str, Any], Rename, Arrange]:
     """Map a ``HeatmapHead`` to ``heatmap/heatmap`` or ``heatmap/identity``.
 
     The reference puts the centre of cell j at (j + 1/2) stride and never at another place; ``grid_offset`` is
@@ -41,6 +45,7 @@ def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
         raise ValueError(f"{slot} heads cannot be imported as heatmaps of keypoints")
     refuse_unknown(part, _KNOWN, "HeatmapHead")
     feature: Feature = about["features"][0]
+    pointwise = _is_pointwise(part["heatmap_config"])
     layers, hidden, kernel = _layers(part["heatmap_config"], "heatmap_config")
     stride = feature.stride / 2**layers
     criterion = part["criterion"]
@@ -54,8 +59,10 @@ def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
         "grid_offset": stride / 2,
     }
     if slot == "identity":
-        return maps | _identity(part, stride, logits), _renaming(layers, False)
+        return maps | _identity(part, stride, logits), *_renaming(layers, False, pointwise)
     locref = part.get("locref_config")
+    if locref is not None and pointwise:
+        raise ValueError("locref_config: cannot be imported beside a single layer of kernel size 1")
     if locref is not None and _layers(locref, "locref_config") != (layers, hidden, kernel):
         raise ValueError(
             "locref_config: its layers differ from those of heatmap_config, which cannot be imported"
@@ -73,7 +80,7 @@ def head(part: Mapping[str, Any], about: Mapping[str, Any]) -> Converted:
         "predictor": {"type": "heatmap/argmax", "sigmoid": predictor.get("apply_sigmoid", True)},
         "losses": {"heatmap": {"type": "heatmap/bce" if logits else "heatmap/mse"}},
     }
-    return config, _renaming(layers, locref is not None)
+    return config, *_renaming(layers, locref is not None, pointwise)
 
 
 def _identity(part: Mapping[str, Any], stride: float, logits: bool) -> dict[str, Any]:
@@ -108,8 +115,10 @@ def _predictor(part: Mapping[str, Any], wanted: str, known: set[str]) -> Mapping
     return predictor
 
 
-def _renaming(layers: int, locref: bool) -> Rename:
+def _renaming(layers: int, locref: bool, pointwise: bool) -> tuple[Rename] | tuple[Rename, Arrange]:
     """Their names of the weights are ours; what the head does not have is a KeyError."""
+    if pointwise:
+        return _rename_pointwise, _turn_pointwise
 
     def rename(key: str) -> str | None:
         found = _WEIGHT.fullmatch(key)
@@ -122,7 +131,25 @@ def _renaming(layers: int, locref: bool) -> Rename:
             raise KeyError(key)
         return key
 
-    return rename
+    return (rename,)
+
+
+def _is_pointwise(config: Mapping[str, Any]) -> bool:
+    """Whether its only layer is a transposed convolution of kernel size 1, which is an ordinary one."""
+    alone = [1]
+    return list(config["kernel_size"]) == alone == list(config["strides"]) and not config.get("final_conv")
+
+
+def _rename_pointwise(key: str) -> str:
+    found = re.fullmatch(r"(heatmap_head)\.deconv_layers\.0\.(weight|bias)", key)
+    if found is None:
+        raise KeyError(key)
+    return f"{found[1]}.final_conv.{found[2]}"
+
+
+def _turn_pointwise(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Transposed convolutions have their weights as (inputs, outputs), ordinary ones the other way round."""
+    return {k: v.transpose(0, 1).contiguous() if v.dim() == 4 else v for k, v in weights.items()}
 
 
 def _layers(config: Mapping[str, Any], where: str) -> tuple[int, int, int]:
@@ -131,6 +158,8 @@ def _layers(config: Mapping[str, Any], where: str) -> tuple[int, int, int]:
         _list(config[k], f"{where}.{k}") for k in ("channels", "kernel_size", "strides")
     )
     final = config.get("final_conv")
+    if _is_pointwise(config):
+        return 0, 256, 3
     if not kernels:
         if not final or final.get("kernel_size") != 1:
             raise ValueError(

@@ -10,6 +10,7 @@ from pose_core.hooks import (
     ModelRecipe,
     PluginInfo,
     WeightSpec,
+    ZooNetwork,
     hookimpl,
 )
 
@@ -102,4 +103,25 @@ def pose_weights():
         license="CC0-1.0",
         source="nothing at all",
         converter="pose_toykit.network:convert",
+    )
+
+
+@hookimpl
+def pose_zoo():
+    yield ZooNetwork(
+        "toyzoo",
+        "toymodel",
+        "https://example.org/toymodel.safetensors",
+        license="CC0-1.0",
+        source="nothing at all",
+        description={
+            "skeleton": {"keypoints": ["nose", "tail"]},
+            "data": {"source": "nowhere"},
+            "model": {
+                "name": "toykit_model",
+                "backbone": {"type": "toykit/toynet"},
+                "heads": {"keypoints": {"type": "toykit/toyhead"}},
+            },
+        },
+        keypoints=("nose", "tail"),
     )
