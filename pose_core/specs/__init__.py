@@ -51,7 +51,15 @@ from pose_core.specs.run import (
     RunSpec,
 )
 from pose_core.specs.train import AugmentationSpec, CropSpec, TrainSpec
-from pose_core.specs.training_components import AnyLogger, AnySchedule, LoggerConfig, ScheduleConfig
+from pose_core.specs.training_components import (
+    AnyLogger,
+    AnySchedule,
+    AnyTransform,
+    Covered,
+    LoggerConfig,
+    ScheduleConfig,
+    TransformConfig,
+)
 from pose_core.specs.use import EvaluationSpec, InferenceSpec
 from pose_core.specs.yaml_file import parse_yaml
 
@@ -72,10 +80,12 @@ __all__ = [
     "AnySchedule",
     "AnyStage",
     "AnyTargetGenerator",
+    "AnyTransform",
     "AnyWriter",
     "AugmentationSpec",
     "BackboneConfig",
     "ComponentConfig",
+    "Covered",
     "CropSpec",
     "DataSpec",
     "DeconvolutionHeadConfig",
@@ -114,6 +124,7 @@ __all__ = [
     "StageConfig",
     "TargetGeneratorConfig",
     "TrainSpec",
+    "TransformConfig",
     "WriterConfig",
     "choose_feature",
     "parse_component",

@@ -8,7 +8,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from pose_core.specs.base import Spec
 from pose_core.specs.components import AnyStage
-from pose_core.specs.train import Probability
+from pose_core.specs.training_components import Probability
 
 
 class InferenceSpec(Spec):

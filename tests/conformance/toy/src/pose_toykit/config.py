@@ -21,6 +21,7 @@ from pose_core.specs import (
     ReaderConfig,
     ScheduleConfig,
     TargetGeneratorConfig,
+    TransformConfig,
     WriterConfig,
     choose_feature,
 )
@@ -86,6 +87,14 @@ class ToyScheduleConfig(ScheduleConfig):
 
 
 class ToyLoggerConfig(LoggerConfig):
+    pass
+
+
+class ToyTransformConfig(TransformConfig):
+    pass
+
+
+class ToyShearConfig(TransformConfig):
     pass
 
 

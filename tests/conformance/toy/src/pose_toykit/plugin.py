@@ -22,6 +22,8 @@ PARTS = (
     ("loss", "toyloss", "ToyLoss", "head"),
     ("input", "toyinput", "ToyInput", "around"),
     ("detector", "toydetector", "ToyDetector", "around"),
+    ("transform", "toytransform", "ToyTransform", "transform"),
+    ("transform", "toyshear", "ToyShear", "transform"),
     ("schedule", "toyschedule", "ToySchedule", "schedule"),
     ("logger", "toylogger", "ToyLogger", "logger"),
     ("reader", "toyreader", "ToyReader", "formats"),
