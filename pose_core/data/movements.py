@@ -185,6 +185,9 @@ def _look_up(displacement: Step, places: npt.NDArray[np.floating]) -> npt.NDArra
     Args:
         displacement: (H, W, 2).
         places: (..., 2) x and y; NaN gives NaN.
+
+    Returns:
+        (..., 2), of the dtype of ``places``.
     """
     height, width = displacement.shape[:2]
     known = np.nan_to_num(places)
@@ -195,4 +198,4 @@ def _look_up(displacement: Step, places: npt.NDArray[np.floating]) -> npt.NDArra
     upper = displacement[top, left] * (1 - across) + displacement[top, right] * across
     lower = displacement[below, left] * (1 - across) + displacement[below, right] * across
     read = upper * (1 - down) + lower * down
-    return np.where(np.isnan(places), np.nan, read)
+    return np.where(np.isnan(places), np.nan, read).astype(places.dtype)
