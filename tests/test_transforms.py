@@ -27,6 +27,7 @@ from pose_core.data.samples import PoseSamples
 from pose_core.errors import ConfigError, PluginError
 from pose_core.formats.project import ProjectReader
 from pose_core.formats.project_config import ProjectReaderConfig
+from pose_core.formats.project_writing import Example, write_project
 from pose_core.interfaces import (
     FrameGeometry,
     GeometricTransform,
@@ -385,6 +386,35 @@ def test_a_seed_gives_the_same_samples_in_any_order_and_in_other_processes(blob_
     assert any((a.image != b.image).any() for a, b in zip(first[:6], first[6:], strict=True))
 
 
+@pytest.mark.parametrize("model", ["identity_unet", "top_down_unet"])
+def test_models_of_several_animals_learn_from_animals_that_were_put_in(model: str, tmp_path: Path) -> None:
+    """Heads of several animals and of individuals, detectors, and crops: all take labels of all transforms."""
+    rng = np.random.default_rng(0)
+    skeleton = Skeleton(("nose", "tail"), individuals=("a", "b"), identified=True)
+
+    def make_example(number: int) -> Example:
+        points = np.array([[[30, 40], [44, 46]], [[90, 40], [104, 46]]]) + rng.uniform(-8, 8, (2, 1, 2))
+        image = rng.integers(90, 120, (96, 128, 3)).astype(np.uint8)
+        return Example(f"{number}.png", image, Instances.from_keypoints(points, identity=[0, 1]))
+
+    write_project(tmp_path / "pair", skeleton, (make_example(n) for n in range(10)), name="pair")
+    networks: dict[str, Any] = {"detector": "ssdlite"} if model == "top_down_unet" else {}
+    settings: dict[str, Any] = {"augmentation.transforms": EVERYTHING, "train.epochs": 1}
+    settings |= {
+        "model.backbone.filters": 4,
+        "model.backbone.max_stride": 8,
+        "model.backbone.output_stride": 2,
+    }
+    settings |= {"augmentation.crop.size": [64, 64]} if not networks else {"model.preprocess.size": [48, 48]}
+    if networks:
+        below = {"augmentation.transforms": EVERYTHING, "train.epochs": 1, "network.pretrained": False}
+        settings |= {f"stages.detector.{key}": value for key, value in below.items()}
+    run = pose_core.train(
+        tmp_path / "pair", model, out=tmp_path / "run", device="cpu", settings=settings, **networks
+    )
+    assert (run.path / "weights.safetensors").is_file()
+
+
 @pytest.mark.parametrize("covered", ["keep", "occlude", "remove"])
 def test_coverings_say_of_keypoints_what_the_setting_says(blob_project: Path, covered: str) -> None:
     data = ProjectReader(ProjectReaderConfig()).read(blob_project)
@@ -479,6 +509,7 @@ def __getattr__(name):
 }
 
 
+@pytest.mark.slow
 def test_a_strangers_transform_trains_by_its_name(
     pose: Any, blob_project: Path, tmp_path: Path, tiny_settings: tuple[str, ...]
 ) -> None:

@@ -6,6 +6,7 @@ follow the matrix: points go through them one by one, and pixels are looked up t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -159,12 +160,13 @@ def check_movement(movement: object, width: int, height: int, name: str, mirrors
 
 def find_steepest(displacement: npt.NDArray[np.floating]) -> float:
     """Find the most by which a displacement (H, W, 2) changes from a pixel to the next."""
-    height, width = displacement.shape[:2]
-    squares = np.zeros((height, width))
-    # Along both axes together, as a bound for steps in any direction.
-    squares[:, : width - 1] += np.square(np.diff(displacement, axis=1)).sum(axis=-1)
-    squares[: height - 1] += np.square(np.diff(displacement, axis=0)).sum(axis=-1)
-    return float(np.sqrt(squares.max(initial=0.0)))
+    across, down = np.diff(displacement, axis=1), np.diff(displacement, axis=0)
+    squares = np.zeros(displacement.shape[:2], displacement.dtype)
+    # Along both axes together, as a bound for steps in any direction. Adding the two parts of each by name is several
+    # times as fast as numpy's sum along an axis of two.
+    squares[:, : across.shape[1]] += across[..., 0] ** 2 + across[..., 1] ** 2
+    squares[: down.shape[0]] += down[..., 0] ** 2 + down[..., 1] ** 2
+    return math.sqrt(float(squares.max(initial=0.0)))
 
 
 def _find_sources(points: Points, displacement: Step) -> Points:

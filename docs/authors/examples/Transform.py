@@ -2,6 +2,7 @@ import numpy as np
 
 from pose_core.interfaces import GeometricTransform, Movement, TransformContext
 from pose_core.specs import TransformConfig
+from pose_core.structures import Skeleton
 
 
 class Shear(GeometricTransform):
@@ -13,6 +14,6 @@ class Shear(GeometricTransform):
         return Movement(np.array([[1.0, lean, -lean * (height - 1) / 2], [0.0, 1.0, 0.0]]))
 
 
-shear = Shear(TransformConfig(), TransformContext(skeleton=None))
+shear = Shear(TransformConfig(), TransformContext(Skeleton(("nose", "tail"))))
 movement = shear.draw_movement(64, 49, np.random.default_rng(0))
 assert np.allclose(movement.matrix @ [10.0, 24.0, 1.0], [10.0, 24.0])
