@@ -349,6 +349,22 @@ def test_a_chance_is_how_often_it_happens(blob_project: Path) -> None:
         assert np.mean(black) == pytest.approx(chance, abs=0.08)
 
 
+def test_an_image_that_is_a_view_of_another_array_is_taken(blob_project: Path) -> None:
+    class Inverted(PixelTransform):
+        def change_pixels(self, image: Any, rng: np.random.Generator) -> Any:
+            changed = image[..., ::-1]
+            changed.setflags(write=False)
+            return changed
+
+    register("inverted", Inverted)
+    data = ProjectReader(ProjectReaderConfig()).read(blob_project)
+    # OpenCV takes no negative strides, and the second rectangle is painted in place.
+    after = {"blurred": {"type": "motion_blur"}, "covered": {"type": "erase"}}
+    augmenter = Augmenter(spec(inverted={}, **after), data.skeleton)
+    sample = PoseSamples(data, range(1), Preprocess(scale=1.0), 1, augmenter, 0, 0)[0]
+    assert sample.image.flags.c_contiguous
+
+
 EVERYTHING: dict[str, Any] = {
     "elastic": {"p": 0.7},
     "equalize": {},

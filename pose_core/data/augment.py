@@ -166,8 +166,8 @@ class Augmenter:
         zoom = math.exp(rng.uniform(math.log(spec.scale[0]), math.log(spec.scale[1])))
         mirror = -1.0 if rng.random() < (0.0 if upright else self.flip) else 1.0
         shift = rng.uniform(-1, 1, 2) * spec.translation * np.array([width, height])
-        # Drawn where there is something to draw only, so that p: 1 is what it was before there was a p.
-        if spec.p < 1 and rng.random() >= spec.p:
+        # All is drawn in any case, so that p changes nothing of the images that it leaves to be changed.
+        if rng.random() >= spec.p:
             angle, zoom, shift = 0.0, 1.0, np.zeros(2)
         target = target + shift
         cos, sin = zoom * math.cos(angle), zoom * math.sin(angle)

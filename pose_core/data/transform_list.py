@@ -85,13 +85,7 @@ class TransformList:
             PluginError: a transform breaks its law.
         """
         return [
-            check_movement(
-                self._call(name, lambda made=made: made.draw_movement(width, height, rng)),  # type: ignore[misc]
-                width,
-                height,
-                name,
-                made.mirrors,
-            )
+            self._call(name, _draw_movement, name, made, width, height, rng)
             for name, made in self._moving.items()
             if rng.random() < self._chances[name]
         ]
@@ -103,27 +97,17 @@ class TransformList:
             PluginError: a transform breaks its law.
         """
         for name, made in self._changing.items():
-            if rng.random() >= self._chances[name]:
-                continue
-            shape = view.image.shape
-            if isinstance(made, PixelTransform):
-                image = self._call(name, lambda made=made, view=view: made.change_pixels(view.image, rng))  # type: ignore[misc]
-                check_image(image, shape, name)
-                view = replace(view, image=image)
-            else:
-                before = copy_labels(view.labels)
-                changed = self._call(name, lambda made=made, view=view: made.change_view(view, rng))  # type: ignore[misc]
-                check_view(changed, before, shape, name, made.adds_animals)
-                view = changed
+            if rng.random() < self._chances[name]:
+                view = self._call(name, _change_view, name, made, view, rng)
         return view
 
-    def _call(self, name: str, function: Callable[[], T]) -> T:
-        """Call a transform; the first time, see that it draws from its own generator."""
+    def _call(self, name: str, function: Callable[..., T], *arguments: object) -> T:
+        """Have a transform act; the first time, see that it draws from its own generator."""
         try:
             if name in self._watched:
-                return function()
+                return function(*arguments)
             with watch_random_state(name):
-                value = function()
+                value = function(*arguments)
         except PoseError:
             raise
         except Exception as error:
@@ -132,6 +116,28 @@ class TransformList:
             ) from error
         self._watched.add(name)
         return value
+
+
+def _draw_movement(
+    name: str, made: GeometricTransform, width: int, height: int, rng: np.random.Generator
+) -> Movement:
+    return check_movement(made.draw_movement(width, height, rng), width, height, name, made.mirrors)
+
+
+def _change_view(
+    name: str, made: PixelTransform | LabelTransform, view: LabelledView, rng: np.random.Generator
+) -> LabelledView:
+    shape = view.image.shape
+    if isinstance(made, PixelTransform):
+        image = made.change_pixels(view.image, rng)
+        check_image(image, shape, name)
+        view = replace(view, image=image)
+    else:
+        before = copy_labels(view.labels)
+        view = made.change_view(view, rng)
+        check_view(view, before, shape, name, made.adds_animals)
+    # The next one may change it in place, or hand it to OpenCV, which takes no mirrored view of an array.
+    return replace(view, image=np.require(view.image, requirements=["C", "W"]))
 
 
 def make_transform(config: TransformConfig, context: TransformContext, key: str = "transform") -> Transform:

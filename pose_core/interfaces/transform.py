@@ -20,7 +20,8 @@ class TransformContext:
     """What a transform is told of the training.
 
     Attributes:
-        skeleton: keypoints that the labels have, in their order; of a detector one keypoint.
+        skeleton: keypoints that the labels have, in their order; for a detector, which tells none apart, a stand-in of
+            one keypoint.
         crops: whether an image is a crop around one animal, which comes first in its labels.
     """
 
