@@ -25,7 +25,7 @@ from pose_core.interfaces import (
 )
 from pose_core.structures import ByteArray, FloatArray, Skeleton
 from pose_core.testing.checks.check import check, demand
-from pose_core.testing.checks.targets import ComponentSubject, skip
+from pose_core.testing.checks.targets import ComponentSubject
 
 _SKELETON = Skeleton(("left", "right", "nose", "tail"), symmetry=(("left", "right"),))
 _HEIGHT, _WIDTH = 144, 192
@@ -150,8 +150,7 @@ def _find_kept(made: Transform, seed: int) -> int:
 
 @check(1, "transform")
 def check_transform_keeps_labels(subject: ComponentSubject) -> None:
-    """Animals and keypoints keep their number, order, type and place; those that are covered may become NaN or
-    occluded, and only a transform with adds_animals adds rows."""
+    """Animals and keypoints keep number, order, type and place; covered ones may become NaN or occluded."""
     for made in _build(subject):
         for seed in range(_DRAWS):
             if isinstance(made, GeometricTransform):
@@ -169,7 +168,7 @@ def check_transform_keeps_the_form_of_images(subject: ComponentSubject) -> None:
     """An image remains (H, W, 3) and uint8, of the size that it had."""
     for made in _build(subject):
         if isinstance(made, GeometricTransform):
-            raise skip("is geometric: the core moves the pixels")
+            continue  # the core moves the pixels
         for seed in range(_DRAWS):
             view = _make_view(seed)
             check_image(_change(made, view, seed).image, (_HEIGHT, _WIDTH, 3), type(made).__name__)
@@ -196,7 +195,7 @@ def check_transform_says_whether_it_mirrors(subject: ComponentSubject) -> None:
     """Only a transform that says mirrors = True mirrors, since left and right must be known for it."""
     for made in _build(subject):
         if not isinstance(made, GeometricTransform):
-            raise skip("is not geometric")
+            continue
         for seed in range(4 * _DRAWS):
             matrix = np.asarray(made.draw_movement(_WIDTH, _HEIGHT, np.random.default_rng(seed)).matrix)
             mirrored = float(np.linalg.det(matrix[:2, :2])) < 0
