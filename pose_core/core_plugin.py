@@ -56,6 +56,14 @@ def pose_components() -> Iterable[ComponentSpec]:
         factory="pose_core.model.torch_runtime:TorchRuntime",
         summary="PyTorch as it is: any network, any device, nothing to prepare",
     )
+    for name, title, summary in _TRANSFORMS:
+        yield ComponentSpec(
+            "transform",
+            name,
+            config=f"pose_core.data.transform_configs:{title}Config",
+            factory=f"pose_core.data.transforms:{title}",
+            summary=summary,
+        )
     for name, module, title, summary in _SCHEDULES:
         yield ComponentSpec(
             "schedule",
@@ -65,6 +73,13 @@ def pose_components() -> Iterable[ComponentSpec]:
             summary=summary,
         )
 
+
+_TRANSFORMS = (
+    ("brightness_contrast", "BrightnessContrast", "Brightness and contrast"),
+    ("motion_blur", "MotionBlur", "Blur along a line, as of a fast animal or a moving camera"),
+    ("noise", "Noise", "Gaussian noise of brightness, as a camera has it"),
+    ("erase", "Erase", "Gray rectangles that cover parts of the image"),
+)
 
 _SCHEDULES = (
     ("cosine", "schedules", "Cosine", "Half a cosine from the learning rate down to almost nothing"),

@@ -99,6 +99,14 @@ _ROWS = (
         listing="runtimes",
     ),
     Kind(
+        "transform",
+        "a training image -> the same, changed at random, with its labels",
+        config=f"{_SPECS}:TransformConfig",
+        interface=f"{_INTERFACES}.transform:Transform",
+        checks=(f"{_CHECKS}.transforms",),
+        keys=("transforms",),
+    ),
+    Kind(
         "schedule",
         "progress of a training -> learning rate",
         config=f"{_SPECS}:ScheduleConfig",

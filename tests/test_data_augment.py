@@ -16,12 +16,12 @@ from pose_core.data.augment import Augmenter
 from pose_core.data.batches import collate
 from pose_core.data.geometry import frame_input, resize_matrix, transform_points
 from pose_core.data.mirroring import unpaired_sides
-from pose_core.data.photometric import add_noise, adjust, change_pixels, erase, motion_kernel
+from pose_core.data.photometric import add_noise, adjust, erase, motion_kernel
 from pose_core.data.sample import place_labels
 from pose_core.data.samples import PoseSamples
 from pose_core.interfaces import FrameGeometry
 from pose_core.specs import Preprocess
-from pose_core.specs.train import DecidedAugmentationSpec, DecidedCropSpec
+from pose_core.specs.train import TRANSFORMS, DecidedAugmentationSpec, DecidedCropSpec
 from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 
 LAW = 0.1
@@ -31,16 +31,13 @@ WIDTH, HEIGHT = 220, 180
 SKELETON = Skeleton(
     ("left", "right", "nose"), symmetry=(("left", "right"),), individuals=("a", "b"), identified=True
 )
+OFF = {name: {"p": 0} for name in TRANSFORMS}
 NOTHING = DecidedAugmentationSpec(
     rotation=0,
     scale=(1, 1),
     flip=0,
     crop=DecidedCropSpec(size=None),
-    brightness=0,
-    contrast=0,
-    noise=0,
-    blur=0,
-    erase=0,
+    transforms=OFF,
 )
 # The two animals are far apart, the keypoints of one near each other.
 PLACES = np.array([[[70, 60], [95, 62], [82, 78]], [[140, 105], [122, 126], [147, 128]]], np.float64)
@@ -123,9 +120,9 @@ SINGLE = {
     "translation": {"translation": 0.2},
     "flip": {"flip": 1},
     "crop": {"crop": {"size": (96, 128), "shift": 0.3, "background": 0.2}},
-    "brightness": {"brightness": 0.2},
-    "contrast": {"contrast": 0.3},
-    "blur": {"blur": 1, "blur_length": 7},
+    "brightness": {"transforms": {**OFF, "brightness_contrast": {"p": 1, "contrast": 0}}},
+    "contrast": {"transforms": {**OFF, "brightness_contrast": {"p": 1, "brightness": 0, "contrast": 0.3}}},
+    "blur": {"transforms": {**OFF, "motion_blur": {"p": 1, "length": 7}}},
 }
 
 
@@ -160,9 +157,7 @@ def test_blobs_stay_on_keypoints_under_all_augmentations_together(
         translation=0.05,
         flip=0.5,
         crop=DecidedCropSpec(size=crop),
-        blur=0.5,
-        noise=0,
-        erase=0,
+        transforms={"motion_blur": {"p": 0.5}, "noise": {"p": 0}, "erase": {"p": 0}},
     )
     size = (96, 128) if view == "animal" else None
     preprocess = Preprocess(view=view, scale=scale, size=size, margin=0.4, min_box=0.0)
@@ -352,7 +347,15 @@ def test_erasing_paints_one_rectangle_of_limited_size(longest, seed, height, wid
         assert len(np.unique(image[rows, columns])) == 1
 
 
-def test_no_change_of_pixels_where_the_spec_allows_none():
-    image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
-    np.testing.assert_array_equal(change_pixels(image.copy(), NOTHING, np.random.default_rng(0)), image)
-    assert (change_pixels(image.copy(), DecidedAugmentationSpec(), np.random.default_rng(0)) != image).any()
+def test_no_change_of_pixels_where_the_spec_allows_none(folder):
+    data = scene(folder, PLACES)
+    plain, off, on = (
+        PoseSamples(data, [0], Preprocess(scale=1.0), 1, augmenter, 0, 0)[0].image
+        for augmenter in (
+            None,
+            Augmenter(NOTHING, SKELETON),
+            Augmenter(changed(transforms=DecidedAugmentationSpec().transforms), SKELETON),
+        )
+    )
+    np.testing.assert_array_equal(plain, off)
+    assert (plain != on).any()

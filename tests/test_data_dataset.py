@@ -23,7 +23,7 @@ from pose_core.data.sample import PlacedLabels, Sample
 from pose_core.data.samples import PoseSamples
 from pose_core.errors import ConfigError, DataError
 from pose_core.specs import Preprocess
-from pose_core.specs.train import AugmentationSpec, DecidedAugmentationSpec, DecidedCropSpec
+from pose_core.specs.train import TRANSFORMS, AugmentationSpec, DecidedAugmentationSpec, DecidedCropSpec
 from pose_core.structures import ImageFile, Instances, LabelledDataset, LabelledImage, Skeleton
 
 SKELETON = Skeleton(
@@ -262,11 +262,7 @@ def test_regions_to_ignore_are_black_and_unlabelled_in_training_only(project):
         scale=(1, 1),
         flip=0,
         crop=DecidedCropSpec(size=None),
-        brightness=0,
-        contrast=0,
-        noise=0,
-        blur=0,
-        erase=0,
+        transforms={name: {"p": 0} for name in TRANSFORMS},
     )
     training = samples(data, rows=[0], augmenter=Augmenter(nothing, SKELETON))[0]
     validation = samples(data, rows=[0])[0]

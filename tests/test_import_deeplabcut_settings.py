@@ -119,12 +119,16 @@ def test_each_setting_has_its_place(tmp_path: Path) -> None:
         "translation": 0.0,
         "flip": 0.0,
         "crop": {"size": [320, 448], "shift": 0.1, "background": 0.5},
-        "brightness": 0.0,
-        "contrast": 0.0,
-        "blur": 0.5,
-        "blur_length": 7,
-        "erase": 0.5,
-        "noise": 0.05,
+        "p": 0.5,
+        "transforms": {
+            "brightness_contrast": {"p": 0.0},
+            "motion_blur": {"type": "motion_blur", "p": 0.5, "length": 7},
+            "noise": {"type": "noise", "p": 0.5, "strength": 0.05},
+            "erase": {"type": "erase", "p": 0.5, "size": 0.05, "most": 10},
+            "equalize": {"type": "equalize", "p": 0.5, "by_channel": True},
+            "elastic": {"type": "elastic", "p": 0.5, "shift": 0.65, "smoothness": 5.0},
+            "gray": {"type": "gray", "p": 0.5, "strength": [0.5, 1.0]},
+        },
     }
     model = made["model"]
     assert model["backbone"] == {

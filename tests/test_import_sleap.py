@@ -259,8 +259,10 @@ def test_settings_of_a_training_become_a_start(project: SlpProject, tmp_path: Pa
     assert content["data"]["source"] == str(data)
     assert content["augmentation"]["rotation"] == 40
     assert content["augmentation"]["scale"] == [1, 1]
-    assert content["augmentation"]["contrast"] == pytest.approx(0.3)
-    assert content["augmentation"]["brightness"] == 0
+    transforms = content["augmentation"]["transforms"]
+    assert transforms["contrast"]["contrast"] == pytest.approx(0.3)
+    assert "brightness" not in transforms
+    assert transforms["brightness_contrast"] == {"p": 0.0}
     assert content["train"]["epochs"] == 7
     assert content["train"]["optimizer"] == {"name": "adam", "lr": 0.003}
     # What is not taken over is named.

@@ -24,7 +24,7 @@ from pose_core.errors import DataError
 from pose_core.interfaces import Labels, Predictions
 from pose_core.model.assemble import PoseModel
 from pose_core.specs import DetectorConfig, Preprocess, RunSpec, SplitSpec
-from pose_core.specs.train import DecidedAugmentationSpec, DecidedCropSpec
+from pose_core.specs.train import TRANSFORMS, DecidedAugmentationSpec, DecidedCropSpec
 from pose_core.structures import LabelledDataset, Skeleton
 from pose_core.training.prepare import prepare
 from pose_core.training.validation import validation_error
@@ -37,11 +37,7 @@ PLAIN = DecidedAugmentationSpec(
     scale=(1, 1),
     translation=0,
     flip=0,
-    brightness=0,
-    contrast=0,
-    noise=0,
-    blur=0,
-    erase=0,
+    transforms={name: {"p": 0} for name in TRANSFORMS},
     crop=DecidedCropSpec(size=None),
 )
 

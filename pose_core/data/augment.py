@@ -1,4 +1,4 @@
-"""Random views of an image: one matrix a sample, used once for its pixels and once for its labels."""
+"""Random views of an image: one movement a sample, used once for its pixels and once for its labels."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from pose_core.catalog import get_catalog
 from pose_core.data.geometry import transform_points, translation_matrix
 from pose_core.data.landmarks import LARGEST_TURN
 from pose_core.data.mirroring import describe_unpaired, find_conflicts
-from pose_core.data.photometric import change_pixels
-from pose_core.interfaces import FrameGeometry
+from pose_core.data.movements import Placement, join_movements
+from pose_core.data.transform_list import TransformList
+from pose_core.interfaces import FrameGeometry, LabelledView, TransformContext
+from pose_core.specs import RunSpec
 from pose_core.specs.train import DecidedAugmentationSpec
-from pose_core.structures import ByteArray, IntArray, LabelledImage, Skeleton, keypoint_boxes
+from pose_core.structures import IntArray, LabelledImage, Skeleton, keypoint_boxes
 
 LANDMARK_VIEWS = 0.2
 """Fraction of views of whole frames that are for landmarks, where there are any."""
@@ -21,8 +24,21 @@ LANDMARK_VIEWS = 0.2
 Point = npt.NDArray[np.float64]
 
 
+def make_augmenter(spec: RunSpec) -> Augmenter:
+    """Make the augmenter of a pose network.
+
+    Raises:
+        ConfigError: a transform does not suit the network, or a value is not decided yet.
+        PluginError: a transform cannot be made.
+    """
+    crops = spec.model.view == "animal"
+    # A crop is about its first animal, whatever else is in it.
+    several = crops or get_catalog().method(spec.model.method).animals == "several"
+    return Augmenter(spec.augmentation.decided(), spec.finds, crops=crops, several=several)
+
+
 class Augmenter:
-    """Draws the random views and pixel changes that a spec allows.
+    """Draws the random views that a spec allows, and applies its transforms.
 
     All randomness comes from the generator that is handed in, so that the same generator state gives the same
     sample.
@@ -30,22 +46,37 @@ class Augmenter:
     Args:
         spec: what may happen.
         skeleton: of the project.
+        crops: whether the network sees crops around animals.
+        several: whether the network may find several animals in an image.
 
     Attributes:
         flip: probability of mirroring; 0 where it would mix names up.
         notes: one line for each thing in the spec that is not done, for the user.
+
+    Raises:
+        ConfigError: a transform does not suit the network.
+        PluginError: a transform cannot be made.
     """
 
-    def __init__(self, spec: DecidedAugmentationSpec, skeleton: Skeleton) -> None:
+    def __init__(
+        self, spec: DecidedAugmentationSpec, skeleton: Skeleton, *, crops: bool = False, several: bool = True
+    ) -> None:
         self.spec = spec
         self.notes: tuple[str, ...] = ()
         self.flip = spec.flip
         self._landmarks, self._body = list(skeleton.landmark_indices), list(skeleton.body_indices)
-        if spec.flip and (groups := [g for g in find_conflicts(skeleton) if len(g) > 1]):
-            # A mirrored left ear looks like a right ear: mirroring without exchange would teach the wrong
-            # name.
+        # A mirrored left ear looks like a right ear: mirroring without exchange would teach the wrong name.
+        groups = [group for group in find_conflicts(skeleton) if len(group) > 1]
+        if spec.flip and groups:
             self.flip = 0.0
             self.notes = (f"images are not mirrored: {describe_unpaired(groups)}",)
+        self._transforms = TransformList(
+            spec.transforms,
+            TransformContext(skeleton, crops),
+            several=several,
+            unpaired=describe_unpaired(groups) if groups else None,
+        )
+        self.notes += self._transforms.notes
 
     def frame_geometry(
         self, record: LabelledImage, animals: IntArray, base: FrameGeometry, rng: np.random.Generator
@@ -109,9 +140,13 @@ class Augmenter:
         centre = np.array([(base.width - 1) / 2, (base.height - 1) / 2])
         return self._around(base, centre, centre, (base.height, base.width), rng)
 
-    def change_pixels(self, image: ByteArray, rng: np.random.Generator) -> ByteArray:
-        """Random changes of brightness, contrast, sharpness and noise, and erasing; (H, W, 3) uint8."""
-        return change_pixels(image, self.spec, rng)
+    def move(self, view: FrameGeometry, rng: np.random.Generator) -> Placement:
+        """Join the movements of geometric transforms to a view."""
+        return join_movements(view, self._transforms.draw_movements(view.width, view.height, rng))
+
+    def change(self, view: LabelledView, rng: np.random.Generator) -> LabelledView:
+        """Apply the transforms that leave everything where it is; may change the arrays of ``view``."""
+        return self._transforms.change(view, rng)
 
     def _around(
         self,
@@ -130,7 +165,11 @@ class Augmenter:
         angle = math.radians(rng.uniform(-1, 1) * rotation)
         zoom = math.exp(rng.uniform(math.log(spec.scale[0]), math.log(spec.scale[1])))
         mirror = -1.0 if rng.random() < (0.0 if upright else self.flip) else 1.0
-        target = target + rng.uniform(-1, 1, 2) * spec.translation * np.array([width, height])
+        shift = rng.uniform(-1, 1, 2) * spec.translation * np.array([width, height])
+        # All is drawn in any case, so that p changes nothing of the images that it leaves to be changed.
+        if rng.random() >= spec.p:
+            angle, zoom, shift = 0.0, 1.0, np.zeros(2)
+        target = target + shift
         cos, sin = zoom * math.cos(angle), zoom * math.sin(angle)
         turn = np.array([[mirror * cos, -sin, 0.0], [mirror * sin, cos, 0.0], [0.0, 0.0, 1.0]])
         matrix = translation_matrix(*target) @ turn @ translation_matrix(*-point) @ base.matrix

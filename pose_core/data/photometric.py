@@ -8,35 +8,12 @@ from statistics import NormalDist
 import cv2
 import numpy as np
 
-from pose_core.specs import AugmentationSpec
 from pose_core.structures import ByteArray, FloatArray
 
 # The normal distribution as 256 equally likely values: drawing one of them by a random byte costs a tenth of
 # a draw from the distribution itself, and pixel values are whole numbers anyway.
 _NORMAL = np.array([NormalDist().inv_cdf((i + 0.5) / 256) for i in range(256)])
 _NORMAL /= _NORMAL.std()
-
-
-def change_pixels(image: ByteArray, spec: AugmentationSpec, rng: np.random.Generator) -> ByteArray:
-    """Brightness and contrast, motion blur, noise and erasing, each as strongly and as often as the spec
-    says.
-
-    Args:
-        image: (H, W, 3) uint8; may be changed in place.
-
-    Returns:
-        (H, W, 3) uint8.
-    """
-    if spec.brightness or spec.contrast:
-        image = adjust(image, rng.uniform(-1, 1) * spec.brightness, 1 + rng.uniform(-1, 1) * spec.contrast)
-    if rng.random() < spec.blur:
-        kernel = motion_kernel(rng.uniform(2, spec.blur_length), rng.uniform(0, math.pi))
-        image = cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REFLECT_101)  # type: ignore[assignment]
-    if spec.noise:
-        image = add_noise(image, rng.uniform(0, spec.noise), rng)
-    if rng.random() < spec.erase:
-        erase(image, spec.erase_size, rng)
-    return image
 
 
 def adjust(image: ByteArray, brightness: float, contrast: float) -> ByteArray:
@@ -87,7 +64,7 @@ def add_noise(image: ByteArray, sigma: float, rng: np.random.Generator) -> ByteA
     return cv2.add(image, cv2.merge([noise, noise, noise]), dtype=cv2.CV_8U)  # type: ignore[return-value]
 
 
-def erase(image: ByteArray, longest: float, rng: np.random.Generator) -> None:
+def erase(image: ByteArray, longest: float, rng: np.random.Generator) -> tuple[slice, slice]:
     """Paint one rectangle at a random place in a random gray, in place (DeVries & Taylor 2017, Zhong et al.
     2017).
 
@@ -95,8 +72,13 @@ def erase(image: ByteArray, longest: float, rng: np.random.Generator) -> None:
         image: (H, W, 3) uint8.
         longest: longest side of the rectangle as a fraction of that side of the image; sides are drawn
             between a quarter of it and all of it.
+
+    Returns:
+        rows and columns of the rectangle.
     """
     height, width = image.shape[:2]
     rows, columns = (max(1, round(n * longest * rng.uniform(0.25, 1))) for n in (height, width))
     top, left = rng.integers(0, height - rows + 1), rng.integers(0, width - columns + 1)
-    image[top : top + rows, left : left + columns] = rng.integers(0, 256)
+    place = slice(top, top + rows), slice(left, left + columns)
+    image[place] = rng.integers(0, 256)
+    return place

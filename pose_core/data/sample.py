@@ -6,11 +6,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from pose_core.data.geometry import transform_points
 from pose_core.data.landmarks import LARGEST_TURN
-from pose_core.interfaces import FrameGeometry, Matrix
+from pose_core.data.movements import Placement
+from pose_core.interfaces import FrameGeometry, Matrix, PlacedLabels
 from pose_core.structures import (
     ByteArray,
     FloatArray,
@@ -23,32 +22,11 @@ from pose_core.structures import (
 # float32 coordinates on the very edge of an image may come out a rounding error outside of the output.
 _EDGE = 1e-3
 
+_SIDE = 9
+"""Points along the side of a box that is bent."""
+
 _VISIBLE = 0.25
 """Part of its box by which an animal without a keypoint in the output is still seen."""
-
-
-@dataclass(frozen=True, eq=False)
-class PlacedLabels:
-    """The labels of one image in pixels of the network's input; see
-    :class:`pose_core.interfaces.tensors.Labels`.
-
-    Attributes:
-        keypoints: (N, K, 2) float32; NaN where unlabelled or outside the output.
-        occluded: (N, K) bool.
-        boxes: (N, 4) float32 ``x1, y1, x2, y2``, clipped to the output.
-        areas: (N,) float32, square pixels of the output.
-        identity: (N,) int64.
-        unique_keypoints: (U, 2) float32.
-        absent: (N, K) bool, landmarks that are labelled, but outside the output; None without landmarks.
-    """
-
-    keypoints: FloatArray
-    occluded: npt.NDArray[np.bool_]
-    boxes: FloatArray
-    areas: FloatArray
-    identity: IntArray
-    unique_keypoints: FloatArray
-    absent: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,27 +47,28 @@ class Sample:
 
 
 def place_labels(
-    record: LabelledImage, animals: IntArray, geometry: FrameGeometry, skeleton: Skeleton
+    record: LabelledImage, animals: IntArray, placement: FrameGeometry | Placement, skeleton: Skeleton
 ) -> PlacedLabels:
-    """Labels of an image through the matrix that its pixels go through.
+    """Labels of an image through the matrix, and what follows it, that its pixels go through.
 
     A matrix that mirrors (negative determinant) makes left and right keypoints of every animal change places.
     Keypoints outside the output become unlabelled; so do landmarks in a view that is mirrored or turned by more
     than 25 degrees, where a corner of the arena looks like another. Boxes are the upright boxes around the transformed
-    corners, clipped to the output; an animal of which neither a keypoint nor a quarter of its box is left
+    outlines, clipped to the output; an animal of which neither a keypoint nor a quarter of its box is left
     becomes a row of NaN (identity -1, nothing occluded).
 
     Args:
         record: the labelled image.
         animals: (N,) rows of ``record.instances`` to take, in this order.
-        geometry: image -> output.
+        placement: image -> output.
         skeleton: says what changes places.
     """
-    matrix, instances = geometry.matrix, record.instances
+    placement = Placement(placement) if isinstance(placement, FrameGeometry) else placement
+    geometry, matrix, instances = placement.geometry, placement.matrix, record.instances
     determinant = float(np.linalg.det(matrix[:2, :2]))
     order = list(skeleton.mirror_indices) if determinant < 0 else list(range(skeleton.num_keypoints))
 
-    keypoints = _inside(transform_points(instances.keypoints[animals][:, order], matrix), geometry)
+    keypoints = _inside(placement.move_points(instances.keypoints[animals][:, order]), geometry)
     absent = None
     if landmarks := list(skeleton.landmark_indices):
         absent = np.zeros(keypoints.shape[:2], bool)
@@ -99,8 +78,7 @@ def place_labels(
         if not _is_upright(matrix):
             keypoints[:, landmarks] = np.nan
     labelled = ~np.isnan(keypoints[..., 0])
-    x1, y1, x2, y2 = instances.animal_boxes()[animals].T
-    corners = transform_points(np.stack([[x1, y1], [x2, y1], [x2, y2], [x1, y2]]).transpose(2, 0, 1), matrix)
+    corners = placement.move_points(_outline(instances.animal_boxes()[animals], bool(placement.steps)))
     limit = np.array([geometry.width, geometry.height], np.float32) - 0.5
     whole = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
     boxes = np.concatenate([whole[:, :2].clip(-0.5, limit), whole[:, 2:].clip(-0.5, limit)], axis=1)
@@ -115,9 +93,19 @@ def place_labels(
         boxes=boxes,
         areas=areas,
         identity=np.where(present, instances.identity[animals], -1),
-        unique_keypoints=_inside(transform_points(record.unique_keypoints, matrix), geometry),
+        unique_keypoints=_inside(placement.move_points(record.unique_keypoints), geometry),
         absent=absent,
     )
+
+
+def _outline(boxes: FloatArray, bent: bool) -> FloatArray:
+    """Corners of boxes (N, 4), and where sides may be bent points along them: (N, P, 2)."""
+    along = np.linspace(0, 1, _SIDE if bent else 2, dtype=np.float32)
+    zero = np.zeros_like(along)
+    sides = [(along, zero), (along, zero + 1), (zero, along), (zero + 1, along)]
+    places = np.concatenate([np.stack(side, axis=-1) for side in sides])
+    outline: FloatArray = boxes[:, None, :2] * (1 - places) + boxes[:, None, 2:] * places
+    return outline
 
 
 def _is_upright(matrix: Matrix) -> bool:

@@ -17,12 +17,12 @@ from pose_core.data.geometry import (
     keypoint_matrix,
     reduce_image,
     resize_matrix,
-    warp,
 )
 from pose_core.data.images import ImageCache, read_image
+from pose_core.data.movements import Placement
 from pose_core.data.sample import Sample, place_labels
 from pose_core.errors import ConfigError, DataError
-from pose_core.interfaces import FrameGeometry
+from pose_core.interfaces import LabelledView
 from pose_core.specs import DetectorConfig, Preprocess
 from pose_core.specs.sides import check_sides
 from pose_core.structures import (
@@ -117,10 +117,20 @@ class ImageSamples(Dataset[Sample]):
             DataError: the image cannot be read, or has another size than the project says.
         """
         epoch, number = key if isinstance(key, tuple) else (self.epoch, key)
-        row, animal = self._samples[number]
-        record, animals = self._sources[row].record, self._sources[row].animals
         # A generator for each sample: its numbers depend on no other sample and no worker process.
         rng = np.random.default_rng([self.seed, epoch, number])
+        made = self._make(number, rng, transformed=True)
+        if self.augmenter is None:
+            return made
+        # Drawn by a generator of its own, since it is asked for in the middle of a transform.
+        others = np.random.default_rng([self.seed, epoch, number, 1])
+        view = self.augmenter.change(self._as_view(made, others), rng)
+        return replace(made, image=view.image, labels=view.labels)
+
+    def _make(self, number: int, rng: np.random.Generator, transformed: bool) -> Sample:
+        """Make a sample without the transforms that change pixels, and unless ``transformed`` without any."""
+        row, animal = self._samples[number]
+        record, animals = self._sources[row].record, self._sources[row].animals
         if self.preprocess.view == "animal":
             # The animal that the crop is about comes first; the network learns from the first alone.
             animals = np.concatenate([[animal], animals[animals != animal]])
@@ -131,16 +141,25 @@ class ImageSamples(Dataset[Sample]):
             geometry = base = frame_view(record.width, record.height, self.preprocess, self.multiple)
             if self.augmenter is not None:
                 geometry = self.augmenter.frame_geometry(record, animals, base, rng)
-        image = self._view(row, geometry)
-        if self.augmenter is not None:
-            image = self.augmenter.change_pixels(image, rng)
+        moved = Placement(geometry)
+        if self.augmenter is not None and transformed:
+            moved = self.augmenter.move(geometry, rng)
+        image = self._view(row, moved)
         # Keypoints of imported models may lie half a pixel off the image (`half_pixel`).
-        placed = replace(geometry, matrix=keypoint_matrix(geometry.matrix, self.preprocess, base.matrix))
+        matrix = keypoint_matrix(moved.geometry.matrix, self.preprocess, base.matrix)
+        placed = replace(moved, geometry=replace(moved.geometry, matrix=matrix))
         labels = place_labels(record, animals, placed, self.dataset.skeleton)
         return Sample(image, labels, placed.matrix, row)
 
-    def _view(self, row: int, geometry: FrameGeometry) -> ByteArray:
-        """Cut from an image what the geometry shows."""
+    def _as_view(self, sample: Sample, rng: np.random.Generator) -> LabelledView:
+        def draw_other() -> LabelledView:
+            other = self._make(int(rng.integers(len(self._samples))), rng, transformed=False)
+            return self._as_view(other, rng)
+
+        return LabelledView(sample.image, sample.labels, draw_other)
+
+    def _view(self, row: int, placement: Placement) -> ByteArray:
+        """Cut from an image what the placement shows."""
         source = self._cache.get(row)
         if source is None:
             image = self._sources[row].record.image
@@ -151,8 +170,9 @@ class ImageSamples(Dataset[Sample]):
             source = self._load(self._sources[row])
             self._cache.put(row, source)
         # Geometries are for the full image, and the cached one may be reduced.
+        geometry = placement.geometry
         matrix = geometry.matrix @ resize_matrix(float(self._reduction))
-        return warp(source, replace(geometry, matrix=matrix))
+        return replace(placement, geometry=replace(geometry, matrix=matrix)).move_pixels(source)
 
     def _cache_video(self, path: Path) -> None:
         """Decode the labelled frames of a video while the cache has room."""

@@ -53,7 +53,15 @@ from pose_core.specs.run import (
     RunSpec,
 )
 from pose_core.specs.train import AugmentationSpec, CropSpec, TrainSpec
-from pose_core.specs.training_components import AnyLogger, AnySchedule, LoggerConfig, ScheduleConfig
+from pose_core.specs.training_components import (
+    AnyLogger,
+    AnySchedule,
+    AnyTransform,
+    Covered,
+    LoggerConfig,
+    ScheduleConfig,
+    TransformConfig,
+)
 from pose_core.specs.use import EvaluationSpec, InferenceSpec, TilesSpec
 from pose_core.specs.yaml_file import parse_yaml
 
@@ -75,10 +83,12 @@ __all__ = [
     "AnySchedule",
     "AnyStage",
     "AnyTargetGenerator",
+    "AnyTransform",
     "AnyWriter",
     "AugmentationSpec",
     "BackboneConfig",
     "ComponentConfig",
+    "Covered",
     "CropSpec",
     "DataSpec",
     "DeconvolutionHeadConfig",
@@ -119,6 +129,7 @@ __all__ = [
     "TargetGeneratorConfig",
     "TilesSpec",
     "TrainSpec",
+    "TransformConfig",
     "WriterConfig",
     "choose_feature",
     "parse_component",

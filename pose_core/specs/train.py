@@ -14,7 +14,14 @@ from pose_core.specs.base import Spec
 from pose_core.specs.decided import make_auto_error
 from pose_core.specs.model import Size
 from pose_core.specs.optimizer import DecidedOptimizerSpec, OptimizerSpec
-from pose_core.specs.training_components import AnyLogger, AnySchedule, ScheduleConfig
+from pose_core.specs.training_components import (
+    AnyLogger,
+    AnySchedule,
+    AnyTransform,
+    Probability,
+    ScheduleConfig,
+    TransformConfig,
+)
 
 
 def parse_duration(value: object) -> object:
@@ -64,12 +71,21 @@ class DecidedCropSpec(CropSpec):
 
 
 Degrees = Annotated[float, Field(ge=0, le=180)]
-Probability = Annotated[float, Field(ge=0, le=1)]
+
+TRANSFORMS: Content = {
+    "brightness_contrast": {"type": "core/brightness_contrast", "p": 1.0},
+    "motion_blur": {"type": "core/motion_blur", "p": 0.2},
+    "noise": {"type": "core/noise", "p": 1.0},
+    "erase": {"type": "core/erase", "p": 0.2},
+}
+"""The transforms of a training that says none."""
 
 
 class AugmentationSpec(Spec):
-    """Random changes of training images. The geometric ones form one matrix, used once on image and
-    keypoints."""
+    """Random changes of training images: the view of the animals, and a list of transforms. All that is geometric
+    forms one movement, by which pixels and labels are moved once."""
+
+    p: Probability = Field(1.0, description="Probability that rotation, scale and translation are drawn.")
 
     rotation: Degrees | Literal["auto"] = Field(
         "auto",
@@ -90,19 +106,25 @@ class AugmentationSpec(Spec):
         "mirrored poses look like those that are labelled, else 0.",
     )
     crop: CropSpec = Field(default_factory=CropSpec)
-    brightness: float = Field(
-        0.2, ge=0, le=1, description="Largest change of brightness, fraction of full scale."
+    transforms: dict[str, AnyTransform] = Field(
+        cast(dict[str, TransformConfig], TRANSFORMS),
+        description="Changes of the images beyond the view, by names of your choice, in this order (geometric ones "
+        "first). Those named are added to the four that are always there; p: 0 turns one off. Without 'type' the "
+        "name is that of a transform.",
     )
-    contrast: float = Field(0.2, ge=0, le=1, description="Largest relative change of contrast.")
-    noise: float = Field(
-        0.03, ge=0, le=1, description="Largest standard deviation of Gaussian noise, fraction of full scale."
-    )
-    blur: float = Field(0.2, ge=0, le=1, description="Probability of motion blur.")
-    blur_length: int = Field(7, ge=2, description="Longest motion blur, pixels.")
-    erase: float = Field(0.2, ge=0, le=1, description="Probability of erasing a rectangle.")
-    erase_size: float = Field(
-        0.2, gt=0, le=1, description="Longest side of the erased rectangle, fraction of the image."
-    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _completed(cls, value: object) -> object:
+        """``transforms: {elastic: {p: 0.3}}`` needs no type, and keeps the other transforms."""
+        if not isinstance(value, dict) or not isinstance(value.get("transforms"), dict):
+            return value
+        merged = merge(TRANSFORMS, value["transforms"])
+        typed = {
+            name: {"type": name, **one} if isinstance(one, dict) and "type" not in one else one
+            for name, one in merged.items()
+        }
+        return {**value, "transforms": typed}
 
     @model_validator(mode="after")
     def _range(self) -> AugmentationSpec:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SerializeAsAny
 
@@ -29,3 +29,18 @@ class LoggerConfig(ComponentConfig):
 
 
 AnyLogger = Annotated[SerializeAsAny[LoggerConfig], NamedComponent("logger", LoggerConfig)]
+
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class TransformConfig(ComponentConfig):
+    """Base of the configs of transforms, random changes of training images."""
+
+    p: Probability = Field(0.5, description="Probability that an image is changed.")
+
+
+Covered = Literal["keep", "occlude", "remove"]
+"""What becomes of labelled keypoints that a transform has covered."""
+
+AnyTransform = Annotated[SerializeAsAny[TransformConfig], NamedComponent("transform", TransformConfig)]

@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 from pose_core.definitions import Content
 from pose_core.specs.base import Spec
 from pose_core.specs.components import AnyRuntime, AnyStage, RuntimeConfig
-from pose_core.specs.train import Probability
+from pose_core.specs.training_components import Probability
 
 RUNTIME: Content = {"type": "core/torch"}
 """What computes networks unless something else is said."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pose_core.data.augment import Augmenter
+from pose_core.data.augment import make_augmenter
 from pose_core.data.bit_depth import decide_bit_depth, with_bit_depth
 from pose_core.data.held_out import HeldOutProject, leave_out_held, read_held_out
 from pose_core.data.keypoint_subset import select_keypoints
@@ -167,7 +167,7 @@ def _notes(spec: AnyRunSpec, added: Sequence[str]) -> list[str]:
     name, needs, augmenter = (
         spec.model.name,
         find_needs(spec.finds),
-        Augmenter(spec.augmentation.decided(), spec.finds),
+        make_augmenter(spec),
     )
     notes = [*describe_crops(spec.data), *augmenter.notes, *added]
     if (untrained := spec.untrained_keypoints) and not spec.model.learns_centres():

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pose_core.data.augment import Augmenter
+from pose_core.data.augment import Augmenter, make_augmenter
 from pose_core.data.auto_augmentation import auto_views
 from pose_core.data.auto_extent import auto_extent
 from pose_core.data.auto_sizes import animal_lengths, auto_crop, auto_scale
@@ -167,7 +167,7 @@ class PoseTask(Task[RunSpec]):
             rows,
             spec.model.decided_preprocess(),
             spec.model.size_multiple(),
-            Augmenter(spec.augmentation.decided(), spec.finds) if augment else None,
+            make_augmenter(spec) if augment else None,
             spec.train.seed,
             int(spec.train.cache * 2**30),
         )

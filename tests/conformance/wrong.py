@@ -15,6 +15,7 @@ INPUT, DETECTOR, READER, WRITER = (
 LOGGER = "logger/toylogger"
 RUNTIME = "runtime/toyruntime"
 SCHEDULE = "schedule/toyschedule"
+TRANSFORM, SHEAR = "transform/toytransform", "transform/toyshear"
 MODEL = "model/single_animal/toykit_model"
 
 
@@ -378,6 +379,53 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         RUNTIME,
         "damaged files of its cache raise ValueError",
         [("runtime.py", ' or not file.read_text().startswith("1")', "")],
+    ),
+    "transform_moves_labels_with_pixels": (
+        TRANSFORM,
+        "px beside it|none shows",
+        [("transform.py", "image=image", "image=np.roll(image, 4, axis=1)")],
+    ),
+    "transform_keeps_labels": (
+        TRANSFORM,
+        "makes 1 animals of 2",
+        [
+            (
+                "transform.py",
+                "labels=view.labels",
+                "labels=replace(view.labels, keypoints=view.labels.keypoints[1:])",
+            )
+        ],
+    ),
+    "transform_keeps_the_form_of_images": (
+        TRANSFORM,
+        "float32 of one",
+        [("transform.py", "image=image", "image=image.astype(np.float32)")],
+    ),
+    "transform_takes_any_image": (
+        TRANSFORM,
+        "IndexError",
+        [("transform.py", "        image =", "        view.labels.keypoints[0]\n        image =")],
+    ),
+    "transform_says_whether_it_mirrors": (
+        SHEAR,
+        "without mirrors",
+        [("transform.py", "[[1.0, rng", "[[rng.choice([-1.0, 1.0]), rng")],
+    ),
+    "transform_repeats": (
+        TRANSFORM,
+        "a second time",
+        [
+            (
+                "transform.py",
+                "        image =",
+                "        self.n = getattr(self, 'n', 0) + 1\n        view.image[: self.n] = 0\n        image =",
+            )
+        ],
+    ),
+    "transform_draws_from_its_generator": (
+        TRANSFORM,
+        "global random numbers of numpy",
+        [("transform.py", "rng.integers(2, 4, dtype=np.uint8)", "np.uint8(np.random.randint(2, 4))")],
     ),
     "schedule_gives_rates": (SCHEDULE, "is -", [("schedule.py", "progress / 2", "progress * 2")]),
     "schedule_depends_on_progress_only": (

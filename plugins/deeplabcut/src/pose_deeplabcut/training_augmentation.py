@@ -16,7 +16,13 @@ _BLUR_LENGTH = 7
 _BITS = 255
 _NOISE = 0.05
 _LARGEST_SHIFT = 0.4
-_NOT_HERE = ("hist_eq", "elastic_transform", "grayscale")
+# Up to ten rectangles, each side from a hundredth of the image to a twentieth.
+_COVERING = {"size": 0.05, "most": 10}
+# Displacements are uniform in [-1, 1], smoothed by a Gaussian of 5 pixels and multiplied by 20: of the standard
+# deviation 20 / sqrt(3) / (2 * 5 * sqrt(pi)).
+_ELASTIC = {"shift": 0.65, "smoothness": 5.0}
+_GRAY = [0.5, 1.0]
+_OFF = ("brightness_contrast", "motion_blur", "noise", "erase")
 _BACKGROUND = {"uniform": 1.0, "hybrid": 0.5, "density": 0.0, "keypoints": 0.0}
 
 
@@ -40,30 +46,34 @@ def make_augmentation(train: Section, sees_crops: bool) -> tuple[dict[str, Any],
     if (affine := train.optional("affine")) is not None:
         made |= _affine(affine, crop["size"], notes)
     if (boxes := train.optional("random_bbox_transform")) is not None and sees_crops:
+        if (chance := made.pop("p", 1.0)) < 1:
+            # The chance of one would be that of the other here.
+            notes.append(f"{train.at}.affine: drawn for each image here, for {chance:.0%} of them there")
         made |= _boxes(boxes, made, notes)
-    made |= _pixel_changes(train, notes)
+    made["transforms"] = _make_transforms(train)
     return made, notes
 
 
-def _pixel_changes(train: Section, notes: list[str]) -> dict[str, Any]:
-    """Changes of pixels; those that are not listed there are off."""
-    has = train.content.get
-    made: dict[str, Any] = {
-        "brightness": 0.0,
-        "contrast": 0.0,
-        "blur": _CHANCE if has("motion_blur") else 0.0,
-        "blur_length": _BLUR_LENGTH,
-        "erase": _CHANCE if has("covering") else 0.0,
-        "noise": 0.0,
+def _make_transforms(train: Section) -> dict[str, Any]:
+    """Transforms in the order in which DeepLabCut has them; those that are not listed there are off."""
+    named: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
+        ("hist_eq", "equalize", {"by_channel": True}),
+        ("motion_blur", "motion_blur", {"length": _BLUR_LENGTH}),
+        ("covering", "erase", _COVERING),
+        ("elastic_transform", "elastic", _ELASTIC),
+        ("grayscale", "gray", {"strength": _GRAY}),
+    )
+    made: dict[str, Any] = {name: {"p": 0.0} for name in _OFF}
+    made |= {
+        name: {"type": name, "p": _CHANCE, **settings}
+        for key, name, settings in named
+        if train.content.get(key)
     }
-    if noise := has("gaussian_noise"):
+    if noise := train.content.get("gaussian_noise"):
         # True, like any other value that is no number, is a default.
         plain = isinstance(noise, bool | Mapping)
-        made["noise"] = round(_NOISE if plain else min(1.0, train.positive("gaussian_noise") / _BITS), 6)
-        notes.append(f"{train.at}.gaussian_noise: drawn for each image here, for {_CHANCE:.0%} of them there")
-    if has("covering"):
-        notes.append(f"{train.at}.covering: one rectangle is erased here, several small ones there")
-    notes += [f"{train.at}.{key}: not taken over: no such change here" for key in _NOT_HERE if has(key)]
+        strength = _NOISE if plain else min(1.0, train.positive("gaussian_noise") / _BITS)
+        made["noise"] = {"type": "noise", "p": _CHANCE, "strength": round(strength, 6)}
     return made
 
 
@@ -111,10 +121,8 @@ def _affine(affine: Section, window: list[int] | None, notes: list[str]) -> dict
             )
         else:
             made["translation"] = min(1.0, round(pixels / max(window), 6))
-    if chance < 1 and (
-        made.get("rotation") or made.get("translation") or made.get("scale", [1, 1]) != [1, 1]
-    ):
-        notes.append(f"{affine.at}: drawn for each image here, for {chance:.0%} of them there")
+    if chance < 1:
+        made["p"] = chance
     return made
 
 

@@ -33,7 +33,6 @@ _OF_PREDICTION = "belongs to prediction, not to a training"
 _OF_EVALUATION = "belongs to evaluation, not to a training"
 _OF_MACHINE = "belongs to the machine; set `train.workers`, `train.device`, `train.devices`"
 _ALWAYS = "drawn for each image here"
-_NO_CHANGE = "there is no such change of images here; a note says so where it is on"
 
 _IMAGES = (
     Key("normalize_images", True, "`model.preprocess.mean` and `std`, ImageNet's"),
@@ -132,12 +131,12 @@ SECTIONS: Mapping[str, tuple[Key, ...]] = {
         Key("random_bbox_transform", None, BELOW),
         Key("crop_sampling", None, BELOW),
         Key("hflip", None, "`augmentation.flip`: its chance, true is 0.5; see below"),
-        Key("hist_eq", False, why=_NO_CHANGE),
-        Key("motion_blur", False, "`augmentation.blur` 0.5, up to 7 pixels"),
-        Key("covering", None, "`augmentation.erase` 0.5: one rectangle, which a note says"),
-        Key("elastic_transform", None, why=_NO_CHANGE),
-        Key("grayscale", None, why=_NO_CHANGE),
-        Key("gaussian_noise", None, f"`augmentation.noise`, divided by 255; {_ALWAYS}, which a note says"),
+        Key("hist_eq", False, "`augmentation.transforms.equalize` 0.5, each channel by itself"),
+        Key("motion_blur", False, "`augmentation.transforms.motion_blur` 0.5, up to 7 pixels"),
+        Key("covering", None, "`augmentation.transforms.erase` 0.5: up to ten small rectangles"),
+        Key("elastic_transform", None, "`augmentation.transforms.elastic` 0.5"),
+        Key("grayscale", None, "`augmentation.transforms.gray` 0.5, at least half gray"),
+        Key("gaussian_noise", None, "`augmentation.transforms.noise` 0.5, divided by 255"),
         Key(
             "resize", None, why="frames are resized by `model.preprocess.scale`, in training as in prediction"
         ),
@@ -145,7 +144,9 @@ SECTIONS: Mapping[str, tuple[Key, ...]] = {
         Key("collate", None, why="likewise; `augmentation.scale` makes images of several sizes"),
     ),
     "data.train.affine": (
-        Key("p", 0.9, f"0: none of the three; else {_ALWAYS}, which a note says"),
+        Key(
+            "p", 0.9, "`augmentation.p`; with `random_bbox_transform` drawn for each image, which a note says"
+        ),
         Key("rotation", None, "`augmentation.rotation`"),
         Key("scaling", None, "`augmentation.scale`"),
         Key("translation", None, "`augmentation.translation`: pixels as a fraction of the training window"),

@@ -13,6 +13,7 @@ from pose_sleap.model_keys import SECTIONS, Key
 from pose_sleap.networks import CONVNEXT_SIZES, SWIN_SIZES
 
 _AUGMENTATION = "data_config.augmentation_config"
+_OFF = ("brightness_contrast", "motion_blur", "noise", "erase")
 
 
 def make_training(config: ModelConfig, skeleton: Any, data: Path | None) -> tuple[dict[str, Any], list[str]]:
@@ -74,22 +75,33 @@ def _find_source(values: Mapping[str, Any], data: Path | None) -> str | None:
 
 def _make_augmentation(whole: Section, used: bool) -> dict[str, Any]:
     """Random changes; what is off there is off here."""
-    off: dict[str, Any] = {"rotation": 0.0, "scale": [1.0, 1.0], "translation": 0.0, "flip": 0.0, "blur": 0.0}
-    off |= {"brightness": 0.0, "contrast": 0.0, "noise": 0.0, "erase": 0.0, "crop": {"size": None}}
+    transforms: dict[str, Any] = {name: {"p": 0.0} for name in _OFF}
+    made: dict[str, Any] = {"rotation": 0.0, "scale": [1.0, 1.0], "translation": 0.0, "flip": 0.0}
+    made |= {"crop": {"size": None}, "transforms": transforms}
     section = whole.section("data_config").section("augmentation_config")
     if not used:
-        return off
-    made = dict(off)
+        return made
     if section.content.get("geometric") is not None:
-        made |= _make_geometric(_read(whole, f"{_AUGMENTATION}.geometric"))
+        given = _read(whole, f"{_AUGMENTATION}.geometric")
+        made |= _make_geometric(given)
+        if given["erase_p"] > 0 and given["erase_scale_max"] > 0:
+            size = min(1.0, round(math.sqrt(given["erase_scale_max"]), 6))
+            transforms["erase"] = {"p": min(1.0, given["erase_p"]), "size": size}
     if section.content.get("intensity") is not None:
         given = _read(whole, f"{_AUGMENTATION}.intensity")
-        for name in ("contrast", "brightness"):
+        # Contrast and brightness each by itself, as each has a chance of its own there; one of a pair is 0 here.
+        for name, other in (("contrast", "brightness"), ("brightness", "contrast")):
             if given[f"{name}_p"] > 0:
                 farthest = max(abs(given[f"{name}_{end}"] - 1) for end in ("min", "max"))
-                made[name] = min(1.0, round(farthest, 6))
+                transforms[name] = {
+                    "type": "brightness_contrast",
+                    "p": min(1.0, given[f"{name}_p"]),
+                    name: min(1.0, round(farthest, 6)),
+                    other: 0.0,
+                }
         if given["gaussian_noise_p"] > 0:
-            made["noise"] = min(1.0, abs(given["gaussian_noise_std"]))
+            strength = min(1.0, abs(given["gaussian_noise_std"]))
+            transforms["noise"] = {"p": min(1.0, given["gaussian_noise_p"]), "strength": strength}
     return made
 
 
@@ -102,15 +114,14 @@ def _make_geometric(given: Mapping[str, Any]) -> dict[str, Any]:
         return bool(chance)
 
     made: dict[str, Any] = {"flip": min(1.0, max(0.0, given["flip_p"]))}
+    if not own and given["affine_p"]:
+        made["p"] = min(1.0, max(0.0, given["affine_p"]))
     if happens("rotation"):
         made["rotation"] = min(180.0, max(abs(given["rotation_min"]), abs(given["rotation_max"])))
     if happens("scale") and 0 < given["scale_min"] <= given["scale_max"]:
         made["scale"] = [given["scale_min"], given["scale_max"]]
     if happens("translate"):
         made["translation"] = min(1.0, max(abs(given["translate_width"]), abs(given["translate_height"])))
-    if given["erase_p"] > 0 and given["erase_scale_max"] > 0:
-        made["erase"] = min(1.0, given["erase_p"])
-        made["erase_size"] = min(1.0, round(math.sqrt(given["erase_scale_max"]), 6))
     return made
 
 

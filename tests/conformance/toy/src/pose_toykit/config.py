@@ -22,6 +22,7 @@ from pose_core.specs import (
     RuntimeConfig,
     ScheduleConfig,
     TargetGeneratorConfig,
+    TransformConfig,
     WriterConfig,
     choose_feature,
 )
@@ -91,6 +92,14 @@ class ToyScheduleConfig(ScheduleConfig):
 
 
 class ToyLoggerConfig(LoggerConfig):
+    pass
+
+
+class ToyTransformConfig(TransformConfig):
+    pass
+
+
+class ToyShearConfig(TransformConfig):
     pass
 
 

@@ -24,6 +24,8 @@ PARTS = (
     ("input", "toyinput", "ToyInput", "around"),
     ("detector", "toydetector", "ToyDetector", "around"),
     ("runtime", "toyruntime", "ToyRuntime", "runtime"),
+    ("transform", "toytransform", "ToyTransform", "transform"),
+    ("transform", "toyshear", "ToyShear", "transform"),
     ("schedule", "toyschedule", "ToySchedule", "schedule"),
     ("logger", "toylogger", "ToyLogger", "logger"),
     ("reader", "toyreader", "ToyReader", "formats"),
