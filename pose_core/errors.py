@@ -33,6 +33,7 @@ _IN_PYTHON = {
     "train": "train",
     "evaluate": "evaluate",
     "predict": "predict",
+    "track": "track",
     "import": "import_model",
     "models": "available_models",
     "detectors": "available_detectors",

@@ -27,7 +27,7 @@ from pose_core.cli.evaluate import evaluate
 from pose_core.cli.import_ import import_
 from pose_core.cli.inspect import inspect
 from pose_core.cli.licenses import licenses
-from pose_core.cli.models import detectors, models, writers
+from pose_core.cli.models import detectors, models, trackers, writers
 from pose_core.cli.plot import plot
 from pose_core.cli.plugins import plugins
 from pose_core.cli.predict import predict
@@ -37,6 +37,7 @@ from pose_core.cli.show import show
 from pose_core.cli.show_batch import show_batch
 from pose_core.cli.show_maps import show_maps
 from pose_core.cli.terminal import TerminalReporter
+from pose_core.cli.track import track
 from pose_core.cli.train import train
 from pose_core.cli.weights import weights
 from pose_core.errors import PoseError, readable, speak_command_line
@@ -69,8 +70,22 @@ def _main(
 
 
 for command in (
-    *(inspect, config, show_batch, train, evaluate, compare, show_maps, predict, render, plot, import_, demo),
-    *(models, detectors, weights, writers, plugins, show, schema, check, cite, licenses),
+    *(
+        inspect,
+        config,
+        show_batch,
+        train,
+        evaluate,
+        compare,
+        show_maps,
+        predict,
+        track,
+        render,
+        plot,
+        import_,
+        demo,
+    ),
+    *(models, detectors, trackers, weights, writers, plugins, show, schema, check, cite, licenses),
 ):
     # In this order they stand in --help: the work first, then the listings.
     app.command(command.__name__.rstrip("_").replace("_", "-"))(command)

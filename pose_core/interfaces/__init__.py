@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     )
     from pose_core.interfaces.tensors import Labels, Predictions, Target
     from pose_core.interfaces.timm_weights import load_timm
+    from pose_core.interfaces.tracker import Tracker, TrackerContext, Tracklet
     from pose_core.interfaces.writer import PredictionsHeader, PredictionsStream, Writer
 
 _HOME = {
@@ -105,6 +106,9 @@ _HOME = {
     "StageResult": "pose_core.interfaces.stage",
     "Target": "pose_core.interfaces.tensors",
     "TargetGenerator": "pose_core.interfaces.codec",
+    "Tracker": "pose_core.interfaces.tracker",
+    "TrackerContext": "pose_core.interfaces.tracker",
+    "Tracklet": "pose_core.interfaces.tracker",
     "View": "pose_core.interfaces.stage",
     "Writer": "pose_core.interfaces.writer",
     "compare_poses": "pose_core.interfaces.similarity",
@@ -169,6 +173,9 @@ __all__ = [
     "StageResult",
     "Target",
     "TargetGenerator",
+    "Tracker",
+    "TrackerContext",
+    "Tracklet",
     "View",
     "Writer",
     "compare_poses",

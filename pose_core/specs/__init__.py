@@ -50,6 +50,7 @@ from pose_core.specs.run import (
     RunBase,
     RunSpec,
 )
+from pose_core.specs.tracker import TrackerConfig
 from pose_core.specs.train import AugmentationSpec, CropSpec, TrainSpec
 from pose_core.specs.training_components import AnyLogger, AnySchedule, LoggerConfig, ScheduleConfig
 from pose_core.specs.use import EvaluationSpec, InferenceSpec
@@ -113,6 +114,7 @@ __all__ = [
     "SplitSpec",
     "StageConfig",
     "TargetGeneratorConfig",
+    "TrackerConfig",
     "TrainSpec",
     "WriterConfig",
     "choose_feature",

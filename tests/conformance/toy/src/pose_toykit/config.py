@@ -21,6 +21,7 @@ from pose_core.specs import (
     ReaderConfig,
     ScheduleConfig,
     TargetGeneratorConfig,
+    TrackerConfig,
     WriterConfig,
     choose_feature,
 )
@@ -86,6 +87,10 @@ class ToyScheduleConfig(ScheduleConfig):
 
 
 class ToyLoggerConfig(LoggerConfig):
+    pass
+
+
+class ToyTrackerConfig(TrackerConfig):
     pass
 
 

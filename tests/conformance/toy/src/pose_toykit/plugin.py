@@ -24,6 +24,7 @@ PARTS = (
     ("detector", "toydetector", "ToyDetector", "around"),
     ("schedule", "toyschedule", "ToySchedule", "schedule"),
     ("logger", "toylogger", "ToyLogger", "logger"),
+    ("tracker", "toytracker", "ToyTracker", "tracker"),
     ("reader", "toyreader", "ToyReader", "formats"),
     ("writer", "toywriter", "ToyWriter", "formats"),
     ("importer", "toyimporter", "ToyImporter", "formats"),

@@ -1,0 +1,60 @@
+"""Choose and make a tracker by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pose_core.catalog import get_catalog
+from pose_core.errors import ConfigError, argument, command
+from pose_core.interfaces.tracker import Tracker, TrackerContext
+from pose_core.specs import TrackerConfig, parse_component
+
+RECOMMENDED = "recommended"
+"""Tag of the tracker that is taken where the user names none."""
+
+GivenTracker = str | Mapping[str, Any] | TrackerConfig | None
+
+
+def choose_tracker(given: GivenTracker) -> TrackerConfig:
+    """Find the config of the tracker that is meant.
+
+    Args:
+        given: its name, a mapping with settings too, or that mapping as YAML (``{type: NAME, setting:
+            value}``); None: the one that its plugin recommends.
+
+    Raises:
+        ConfigError: no such tracker is installed, or a setting is wrong.
+    """
+    if isinstance(given, TrackerConfig):
+        return given
+    if given is None:
+        trackers = get_catalog().components("tracker")
+        tagged = [tracker for tracker in trackers if RECOMMENDED in tracker.definition.tags]
+        if len(tagged) != 1:
+            names = ", ".join(tracker.name for tracker in trackers) or "none"
+            raise ConfigError(
+                f"name a tracker by {argument('tracker', 'NAME')}; installed are: {names}"
+                f"{get_catalog().not_installed('tracker')}"
+            )
+        given = tagged[0].full_name
+    try:
+        return parse_component("tracker", TrackerConfig, given)
+    except ConfigError as error:
+        raise ConfigError(f"{argument('tracker')}: {error}; {command('trackers')} lists them") from None
+
+
+def make_tracker(config: TrackerConfig, context: TrackerContext) -> Tracker:
+    """Make a tracker for one video."""
+    tracker: Tracker = get_catalog().component("tracker", config.type).factory()(config, context)
+    return tracker
+
+
+def check_animals(animals: int | None) -> None:
+    """Refuse a number of animals that is none.
+
+    Raises:
+        ConfigError: it is below 1.
+    """
+    if animals is not None and animals < 1:
+        raise ConfigError(f"{argument('animals', str(animals))}: must be at least 1")
