@@ -111,5 +111,5 @@ def test_similarity_of_keypoints_counts_those_of_the_truth() -> None:
     found[0, 0] = np.nan
     assert compare_keypoints(truth, found, np.array([[0, 0, 10, 10]])) == pytest.approx(2 / 3)
     # One tolerance of 2 sigma times the root of the area away.
-    moved = truth + [2, 0]
+    moved = truth + np.array([2, 0])
     assert compare_keypoints(truth, moved, np.array([[0, 0, 10, 10]])) == pytest.approx(np.exp(-0.5))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, argument, command
 from pose_core.interfaces.tracker import Tracker, TrackerContext
+from pose_core.interfaces.writer import PredictionsHeader
 from pose_core.specs import TrackerConfig, parse_component
 
 RECOMMENDED = "recommended"
@@ -48,6 +51,41 @@ def make_tracker(config: TrackerConfig, context: TrackerContext) -> Tracker:
     """Make a tracker for one video."""
     tracker: Tracker = get_catalog().component("tracker", config.type).factory()(config, context)
     return tracker
+
+
+METADATA = "tracker"
+"""Key of the header's metadata that says how tracks were made."""
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """How animals are followed.
+
+    Attributes:
+        config: of the tracker.
+        animals: how many there are; None: unknown, they may come and go.
+    """
+
+    config: TrackerConfig
+    animals: int | None = None
+
+    @classmethod
+    def choose(cls, tracker: GivenTracker, animals: int | None) -> Tracking:
+        """Find the tracker that is meant.
+
+        Raises:
+            ConfigError: there is no such tracker, a setting is wrong, or ``animals`` is below 1.
+        """
+        check_animals(animals)
+        return cls(choose_tracker(tracker), animals)
+
+    def to_json(self) -> dict[str, Any]:
+        """Put it into plain values."""
+        return {"animals": self.animals, **self.config.model_dump(mode="json")}
+
+    def describe(self, header: PredictionsHeader) -> PredictionsHeader:
+        """Note in a header how tracks were made."""
+        return replace(header, metadata={**header.metadata, METADATA: json.dumps(self.to_json())})
 
 
 def check_animals(animals: int | None) -> None:

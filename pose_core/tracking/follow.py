@@ -6,7 +6,6 @@ into the frames as they go to a writer. Memory does not grow with the number of 
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -19,15 +18,11 @@ import numpy as np
 from pose_core.errors import DataError, argument
 from pose_core.interfaces.tracker import Tracker, TrackerContext
 from pose_core.interfaces.writer import PredictionsHeader
-from pose_core.specs import TrackerConfig
 from pose_core.structures import Frame, Instances
-from pose_core.tracking.choose import check_animals, make_tracker
+from pose_core.tracking.choose import Tracking, make_tracker
 from pose_core.tracking.linking import link_tracklets
 from pose_core.tracking.naming import name_tracks
 from pose_core.tracking.tracklets import TrackletCollector
-
-METADATA = "tracker"
-"""Key of the header's metadata that says how tracks were made."""
 
 _IN_MEMORY = 1 << 24
 _EVERY = 500
@@ -70,8 +65,7 @@ class TrackedFrames:
     Args:
         frames: gives all frames from the first on, each time that it is called.
         header: of the predictions.
-        config: of the tracker.
-        animals: how many there are; None: unknown.
+        tracking: the tracker, and how many animals there are.
         name: how messages call the predictions.
         progress: gets the number of frames that were looked at, now and then.
 
@@ -88,18 +82,20 @@ class TrackedFrames:
         self,
         frames: Callable[[], Iterable[Frame]],
         header: PredictionsHeader,
-        config: TrackerConfig,
-        animals: int | None = None,
+        tracking: Tracking,
         name: str = "",
         progress: Callable[[int], None] = lambda frames: None,
     ) -> None:
-        check_animals(animals)
         self._name = name or header.source
-        self._config, self._animals = config, animals
+        self._config, self._animals = tracking.config, tracking.animals
         context = TrackerContext(
-            header.skeleton, animals, animals is not None, width=header.width, height=header.height
+            header.skeleton,
+            self._animals,
+            linked=self._animals is not None,
+            width=header.width,
+            height=header.height,
         )
-        tracker = make_tracker(config, context)
+        tracker = make_tracker(self._config, context)
         with ExitStack() as stack:
             # Ids are kept apart from frames: a tracker may join tracklets when it has seen all of them.
             self._file = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))
@@ -119,11 +115,6 @@ class TrackedFrames:
     def close(self) -> None:
         """Give the memory or file of the ids back."""
         self._file.close()
-
-    def describe(self, header: PredictionsHeader) -> PredictionsHeader:
-        """Note in the header how tracks were made."""
-        made = {"animals": self._animals, **self._config.model_dump(mode="json")}
-        return replace(header, metadata={**header.metadata, METADATA: json.dumps(made)})
 
     def apply(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Put the ids into the same frames, given once more.

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import linprog
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 
 from pose_core.interfaces.tracker import Floats, Tracklet
 from pose_core.structures import IntArray
@@ -161,7 +162,7 @@ def _solve(tracklets: Sequence[Tracklet], animals: int, heads: int) -> list[tupl
     n = len(tracklets)
     ends = _Ends.of(tracklets)
     before, after, prices = _list_joints(ends, heads)
-    taken, returned, joined = _find_flow(ends, before, after, prices, animals, heads)
+    begun, returned, joined = _find_flow(ends, before, after, prices, animals, heads)
     previous = dict(zip(after[joined].tolist(), before[joined].tolist(), strict=True))
     found: list[tuple[int, int | None]] = []
     pool: list[int] = []
@@ -175,7 +176,7 @@ def _solve(tracklets: Sequence[Tracklet], animals: int, heads: int) -> list[tupl
             pool.append(waiting.pop(0))
         if i in previous:
             found.append((i, previous[i]))
-        elif taken[i]:
+        elif begun[i]:
             choice = _choose_from_pool(ends, pool, i, animals > started)
             if choice is None:
                 started += 1
@@ -200,47 +201,61 @@ def _choose_from_pool(ends: _Ends, pool: Sequence[int], after: int, may_start: b
 
 def _find_flow(
     ends: _Ends, before: IntArray, after: IntArray, prices: Floats, animals: int, heads: int
-) -> tuple[IntArray, IntArray, IntArray]:
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], IntArray]:
     """Find the cheapest flow of animals through tracklets.
 
     Returns:
-        masks of the tracklets (n,) that are taken from the pool, and returned to it, and of the joints.
+        masks (n,) of the tracklets that an animal comes to from nowhere or from the pool, and that it leaves for the
+        pool; and the joints that are made.
     """
     n, joints = len(ends.start), len(before)
     # Events of the pool in order of time; what ends with a frame can go on in the next.
     times = np.concatenate([2 * ends.start, 2 * ends.end + 1])
-    times[:heads] = times.min(initial=0) - 1
-    order = np.argsort(times, kind="stable")
     place = np.empty(2 * n, np.int64)
-    place[order] = np.arange(2 * n)
-    # Variables: taken from the pool (n), returned (n), joints, and the pool after each event (2n).
-    take, give = np.arange(n), n + np.arange(n)
-    joint, pool = 2 * n + np.arange(joints), 2 * n + joints + np.arange(2 * n)
+    place[np.argsort(times, kind="stable")] = np.arange(2 * n)
+    # Variables: animals that begin with a tracklet, are taken from the pool, go to it, joints, and the pool after each
+    # event. To begin costs nothing: N animals are there.
+    begin, take, give = np.arange(n), n + np.arange(n), 2 * n + np.arange(n)
+    joint, pool = 3 * n + np.arange(joints), 3 * n + joints + np.arange(2 * n)
+    variables = 5 * n + joints
     reward = REWARD * ends.count
-    # Those that stand go first, in any case; no other is worth as much.
+    # Paths that stand go on from their ends in any case; nothing else is worth as much.
     reward[:heads] = 1e6
-    cost = np.concatenate([JUMP / 2 - reward, np.full(n, JUMP / 2), prices - reward[after], np.zeros(2 * n)])
-    # What comes into a tracklet goes out of it; and at most one animal does.
-    rows = np.concatenate([np.arange(n), np.arange(n), after, before])
-    columns = np.concatenate([take, give, joint, joint])
-    signs = np.concatenate([np.ones(n), -np.ones(n), np.ones(joints), -np.ones(joints)])
-    # pool after event - pool before - returned + taken = 0 (or all animals, at the first event).
-    nodes = np.arange(2 * n)
-    rows = np.concatenate([rows, n + nodes, n + nodes[1:], n + place[:n], n + place[n:]])
-    columns = np.concatenate([columns, pool[nodes], pool[nodes[1:] - 1], take, give])
-    signs = np.concatenate([signs, np.ones(2 * n), -np.ones(2 * n - 1), np.ones(n), -np.ones(n)])
-    variables = 4 * n + joints
-    equal = coo_array((signs, (rows, columns)), shape=(3 * n, variables)).tocsr()
-    right = np.zeros(3 * n)
-    right[n] = animals
-    once = coo_array(
-        (np.ones(n + joints), (np.concatenate([np.arange(n), after]), np.concatenate([take, joint]))),
-        shape=(n, variables),
-    ).tocsr()
-    solution = linprog(
-        cost, A_ub=once, b_ub=np.ones(n), A_eq=equal, b_eq=right, bounds=(0, None), method="highs-ds"
+    cost = np.zeros(variables)
+    cost[begin], cost[take], cost[joint] = -reward, JUMP - reward, prices - reward[after]
+    # What comes into a tracklet goes out of it; what goes to the pool and is not taken is there after the event.
+    nodes = np.arange(n)
+    equal = _make_matrix(
+        [
+            (nodes, begin, 1),
+            (nodes, take, 1),
+            (nodes, give, -1),
+            (after, joint, 1),
+            (before, joint, -1),
+            (n + np.arange(2 * n), pool, 1),
+            (n + np.arange(1, 2 * n), pool[:-1], -1),
+            (n + place[:n], take, 1),
+            (n + place[n:], give, -1),
+        ],
+        (3 * n, variables),
     )
-    # The matrix is one of a network: vertices are whole numbers, and 'nobody goes anywhere' is always feasible.
+    # An animal at most goes through a tracklet, and all that begin are at most as many as there are.
+    most = _make_matrix(
+        [(nodes, begin, 1), (nodes, take, 1), (after, joint, 1), (np.full(n, n), begin, 1)],
+        (n + 1, variables),
+    )
+    limits = np.append(np.ones(n), animals)
+    solution = linprog(
+        cost, A_ub=most, b_ub=limits, A_eq=equal, b_eq=np.zeros(3 * n), bounds=(0, None), method="highs-ds"
+    )
+    # The matrix is one of a network: vertices are whole numbers, and that nobody goes anywhere is always feasible.
     assert solution.status == 0, solution.message
-    flow = solution.x
-    return flow[take] > 0.5, flow[give] > 0.5, np.flatnonzero(flow[joint] > 0.5)
+    flow = solution.x > 0.5
+    return flow[begin] | flow[take], flow[give], np.flatnonzero(flow[joint])
+
+
+def _make_matrix(parts: Sequence[tuple[IntArray, IntArray, int]], shape: tuple[int, int]) -> csr_array:
+    rows = np.concatenate([rows for rows, _, _ in parts])
+    columns = np.concatenate([columns for _, columns, _ in parts])
+    values = np.concatenate([np.full(len(rows), sign, float) for rows, _, sign in parts])
+    return coo_array((values, (rows, columns)), shape=shape).tocsr()

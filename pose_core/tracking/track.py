@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from pose_core.interfaces.writer import PredictionsHeader, PredictionsStream, Wr
 from pose_core.io.files import disk_errors, make_folder, put_in_place
 from pose_core.io.name_lengths import check_name, name_temporary
 from pose_core.reporting import Reporter, current_reporter
-from pose_core.tracking.choose import GivenTracker, check_animals, choose_tracker
+from pose_core.structures import Frame
+from pose_core.tracking.choose import GivenTracker, Tracking
 from pose_core.tracking.follow import TrackCounts, TrackedFrames
 from pose_core.tracking.measure import TrackMetrics, measure_tracks
 
@@ -83,8 +84,7 @@ def track(
         raise DataError("nothing to track: name at least one file of predictions")
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: is a file, not a folder; choose another {argument('out')}")
-    check_animals(animals)
-    config = choose_tracker(tracker)
+    tracking = Tracking.choose(tracker, animals)
     writer = make_writer(format)
     reporter = reporter or current_reporter()
     files = _find_files(given, reporter)
@@ -99,12 +99,11 @@ def track(
             with TrackedFrames(
                 stream.__iter__,
                 stream.header,
-                config,
-                animals,
+                tracking,
                 str(path),
                 _report_frames(path, stream.header, reporter),
             ) as tracked:
-                _write(result, writer, stream, tracked)
+                _write(result, writer, tracking.describe(stream.header), tracked.apply(stream))
                 measured = None if right is None else measure_tracks(right, tracked.apply(stream), str(truth))
         except DataError as error:
             if len(files) == 1:
@@ -182,11 +181,11 @@ def _name_results(
     return results
 
 
-def _write(result: Path, writer: Writer, stream: PredictionsStream, tracked: TrackedFrames) -> None:
+def _write(result: Path, writer: Writer, header: PredictionsHeader, frames: Iterator[Frame]) -> None:
     temporary = name_temporary(result)
     with disk_errors(result.parent, "run the command again"):
         try:
-            writer.write(temporary, tracked.describe(stream.header), tracked.apply(stream))
+            writer.write(temporary, header, frames)
             put_in_place(temporary, result)
         finally:
             temporary.unlink(missing_ok=True)

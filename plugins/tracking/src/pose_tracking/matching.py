@@ -53,7 +53,7 @@ class ScoreScale:
         if not np.isfinite(scores).all():
             scores = np.where(np.isfinite(scores), scores, animals.keypoint_scores.mean(axis=1))
         bins = np.clip(scores * _BINS, 0, _BINS - 1).astype(np.int64)
-        np.add.at(self._counts, bins, 1)
+        self._counts += np.bincount(bins, minlength=_BINS)
         total = self._counts.cumsum()
         highest = int(np.searchsorted(total, _QUANTILE * total[-1]))
         # Of predictions without any score all animals count alike.

@@ -63,11 +63,12 @@ class Motion:
         """Take measured centres (R, 2) and sizes (R,), NaN where unknown, of some tracks."""
         n = (frame - self.frame[rows]).astype(np.float64)
         late = n > 1
-        if late.any():
+        if not late.any():
+            self._step(rows, measured)
+        else:
             self._replay(rows[late], n[late], measured[late])
-        now = rows[~late]
-        if len(now):
-            self._step(now, measured[~late])
+            if not late.all():
+                self._step(rows[~late], measured[~late])
         self.frame[rows] = frame
         self.seen[rows] = measured
         known = np.isfinite(sizes)

@@ -38,6 +38,7 @@ class OksTracker(MotionTracker):
         # Landmarks do not move with the animal.
         fixed = context.skeleton.landmarks or ()
         self._moving = np.array([name not in fixed for name in context.skeleton.keypoints])
+        self._all_move = bool(self._moving.all())
         count = int(self._moving.sum())
         # Of each track the places of keypoints around its centre (complex: x + iy), and when each was last seen.
         self._pose = np.zeros((0, count), np.complex128)
@@ -49,10 +50,8 @@ class OksTracker(MotionTracker):
 
     def measure(self, instances: Instances) -> tuple[npt.NDArray[np.bool_], Floats, Floats]:
         """Measure centres and sizes by the keypoints."""
-        points = instances.keypoints.astype(np.float64)
-        if not self._moving.all():
-            points = points[:, self._moving]
-        whole = points[..., 0] + 1j * points[..., 1]
+        points = instances.keypoints if self._all_move else instances.keypoints[:, self._moving]
+        whole = _join(points.astype(np.float64))
         self._there = np.isfinite(whole)
         self._points = np.where(self._there, whole, 0.0)
         counts = self._there.sum(axis=1)
@@ -150,9 +149,10 @@ class OksTracker(MotionTracker):
         self._pose, self._seen = np.array(state["pose"]), np.array(state["seen"])
 
 
+# Views, not copies: points are complex where they are turned and added, and pairs where the filter has them.
 def _split(points: npt.NDArray[np.complex128]) -> Floats:
-    return np.stack([points.real, points.imag], axis=-1)
+    return np.ascontiguousarray(points).view(np.float64).reshape(*points.shape, 2)
 
 
 def _join(points: Floats) -> npt.NDArray[np.complex128]:
-    return np.asarray(points[..., 0] + 1j * points[..., 1])
+    return np.ascontiguousarray(points).view(np.complex128)[..., 0]
