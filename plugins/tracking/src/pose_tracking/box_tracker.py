@@ -97,8 +97,11 @@ class BoxTracker(MotionTracker):
     def _pad(self, centres: Floats, sides: Floats) -> Floats:
         """Make boxes, enlarged on each side by a share of the longer one."""
         longer = sides.max(axis=1, initial=0.0)
-        # Of a single keypoint, whose box is a point, the size is a guess.
-        half = sides / 2 + self.config.box_padding * np.where(longer > 0, longer, self._default_size)[:, None]
+        # Of a single keypoint, whose box is a point, the size is that of others.
+        half = (
+            sides / 2
+            + self.config.box_padding * self.fill_sizes(np.where(longer > 0, longer, np.nan))[:, None]
+        )
         return np.concatenate([centres - half, centres + half], axis=1)
 
     def _compare_directions(self) -> Floats:

@@ -52,7 +52,7 @@ class MotionTrackerConfig(TrackerConfig):
         0.05, gt=0, description="Kalman filter: standard deviation that a frame adds to the centre, in sizes."
     )
     velocity_noise: float = Field(
-        0.02,
+        0.03,
         gt=0,
         description="Kalman filter: standard deviation that a frame adds to the velocity, in sizes.",
     )
@@ -68,7 +68,7 @@ class OksConfig(MotionTrackerConfig):
     """Object keypoint similarity to where the keypoints of a track are expected."""
 
     oks_stddev: float = Field(
-        0.15,
+        0.1,
         gt=0,
         description="Tolerance of keypoints (sigma of the object keypoint similarity) between frames, relative to "
         "size.",

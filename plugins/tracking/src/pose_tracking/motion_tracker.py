@@ -78,6 +78,14 @@ class MotionTracker(Tracker):
     def keep(self, kept: npt.NDArray[np.bool_]) -> None:
         """Forget the other tracks; their motion is forgotten already."""
 
+    def fill_sizes(self, sizes: Floats) -> Floats:
+        """Fill in the sizes (N,) that are not known: that of the others, or a guess where there is none."""
+        missing = np.isnan(sizes)
+        if not missing.any():
+            return sizes
+        known = np.concatenate([sizes[~missing], self.motion.size])
+        return np.where(missing, np.median(known) if len(known) else self._default_size, sizes)
+
     def takes_low(self) -> bool:
         """Whether animals with low scores may continue tracks; by default they may."""
         return True
@@ -103,8 +111,7 @@ class MotionTracker(Tracker):
                 ids[new] = self._next + np.arange(len(new))
                 self._next += len(new)
                 self._ids = np.concatenate([self._ids, ids[new]])
-                known = np.isfinite(sizes[new]) & (sizes[new] > 0)
-                self.motion.add(frame, centres[new], np.where(known, sizes[new], self._default_size))
+                self.motion.add(frame, centres[new], self.fill_sizes(sizes)[new])
                 self.begin(frame, new)
         return ids
 

@@ -102,8 +102,7 @@ class OksTracker(MotionTracker):
 
     def compare_each_other(self, some: Ints, others: Ints) -> Floats:
         """Compare poses of one frame."""
-        usual = np.where(np.isfinite(self._sizes), self._sizes, self._default_size)
-        return self._compare_at(some, others, usual)
+        return self._compare_at(some, others, self.fill_sizes(self._sizes))
 
     def _compare_at(self, some: Ints, others: Ints, sizes: Floats) -> Floats:
         common = self._there[some, None] & self._there[others]
