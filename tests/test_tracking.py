@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import pose_core
-from pose_core.errors import ConfigError, DataError
+from pose_core.errors import ConfigError, DataError, PluginError
 from pose_core.interfaces import PredictionsHeader, open_predictions
 from pose_core.interfaces.prediction_files import make_writer
 from pose_core.structures import Frame, Instances, Skeleton
@@ -178,7 +178,7 @@ def test_what_cannot_be_is_one_line(pose: Any, clip: Path, options: list[str], l
 
 def test_a_result_does_not_replace_its_predictions_or_another_file(pose: Any, clip: Path) -> None:
     done = pose("track", clip.name, "--out", ".", "--overwrite")
-    assert "would replace its predictions" in done.stderr
+    assert "would replace what is read" in done.stderr
     pose("track", clip.name, "--out", "out")
     done = pose("track", clip.name, "--out", "out")
     assert "exists; add --overwrite" in done.stderr
@@ -208,3 +208,31 @@ def test_tracking_imports_no_torch(clip: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_tracker_that_breaks_its_promise_is_named(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Wrong:
+        def __init__(self, config: Any, context: Any) -> None:
+            self.config, self.context = config, context
+
+        def update(self, frame: int, instances: Instances) -> np.ndarray[Any, Any]:
+            return np.zeros(len(instances), np.int64)
+
+    monkeypatch.setattr("pose_core.tracking.live.make_tracker", Wrong)
+    frames = [frame for frame in read(clip) if len(frame.instances) > 1]
+    with pytest.raises(PluginError, match="one id to two animals"):
+        pose_core.FrameTracker(CROWD_SKELETON).update(frames[0])
+
+
+def test_the_files_of_a_folder_are_not_taken_twice(clip: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="given twice"):
+        pose_core.track([clip.parent, clip], tmp_path / "out")
+
+
+def test_nothing_is_left_of_a_result_that_cannot_be_written(tmp_path: Path) -> None:
+    frames = list(Crowd(replace(EASY, frames=20, double=0, lost=0)).found())
+    stored = store(tmp_path / "clip.parquet", frames)
+    # One individual in the skeleton, so one set of columns.
+    with pytest.raises(DataError, match="write the format parquet"):
+        pose_core.track(stored, tmp_path / "out", animals=3, format="dlc-h5")
+    assert list((tmp_path / "out").iterdir()) == []

@@ -46,7 +46,7 @@ def track(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Predictions or labels of the same frames with the right tracks; metrics are printed then.",
+            help="Predictions of the same frames with the right tracks or identities; metrics are printed then.",
             show_default=False,
         ),
     ] = None,

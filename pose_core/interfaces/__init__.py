@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     )
     from pose_core.interfaces.tensors import Labels, Predictions, Target
     from pose_core.interfaces.timm_weights import load_timm
-    from pose_core.interfaces.tracker import Tracker, TrackerContext, Tracklet
+    from pose_core.interfaces.tracker import Tracker, TrackerContext, Tracklet, TrackletEnd
     from pose_core.interfaces.writer import PredictionsHeader, PredictionsStream, Writer
 
 _HOME = {
@@ -109,6 +109,7 @@ _HOME = {
     "Tracker": "pose_core.interfaces.tracker",
     "TrackerContext": "pose_core.interfaces.tracker",
     "Tracklet": "pose_core.interfaces.tracker",
+    "TrackletEnd": "pose_core.interfaces.tracker",
     "View": "pose_core.interfaces.stage",
     "Writer": "pose_core.interfaces.writer",
     "compare_poses": "pose_core.interfaces.similarity",
@@ -176,6 +177,7 @@ __all__ = [
     "Tracker",
     "TrackerContext",
     "Tracklet",
+    "TrackletEnd",
     "View",
     "Writer",
     "compare_poses",

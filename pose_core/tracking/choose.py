@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pose_core.catalog import get_catalog
-from pose_core.errors import ConfigError, argument, command
+from pose_core.errors import ConfigError, PluginError, argument, command
 from pose_core.interfaces.tracker import Tracker, TrackerContext
 from pose_core.interfaces.writer import PredictionsHeader
 from pose_core.specs import TrackerConfig, parse_component
+from pose_core.structures import Frame, IntArray
 
 RECOMMENDED = "recommended"
 """Tag of the tracker that is taken where the user names none."""
@@ -86,6 +87,28 @@ class Tracking:
     def describe(self, header: PredictionsHeader) -> PredictionsHeader:
         """Note in a header how tracks were made."""
         return replace(header, metadata={**header.metadata, METADATA: json.dumps(self.to_json())})
+
+
+def ask_tracker(tracker: Tracker, frame: Frame) -> IntArray:
+    """Ask a tracker for the ids (N,) of a frame's animals.
+
+    Raises:
+        PluginError: it does not keep what trackers promise.
+    """
+    ids = tracker.update(frame.index, frame.instances)
+    wrong = ""
+    if ids.shape != (len(frame.instances),):
+        wrong = f"{len(ids)} ids for {len(frame.instances)} animals"
+    elif len(set(given := ids[ids >= 0].tolist())) < len(given):
+        wrong = "one id to two animals"
+    elif tracker.context.animals is not None and len(given) > tracker.context.animals:
+        wrong = f"{len(given)} ids where there are {tracker.context.animals} animals"
+    if wrong:
+        raise PluginError(
+            f"tracker {tracker.config.type}: gives {wrong} in frame {frame.index}; tell its authors, and choose "
+            f"another {argument('tracker')}"
+        )
+    return ids
 
 
 def check_animals(animals: int | None) -> None:

@@ -19,7 +19,7 @@ from pose_core.errors import DataError, argument
 from pose_core.interfaces.tracker import Tracker, TrackerContext
 from pose_core.interfaces.writer import PredictionsHeader
 from pose_core.structures import Frame, Instances
-from pose_core.tracking.choose import Tracking, make_tracker
+from pose_core.tracking.choose import Tracking, ask_tracker, make_tracker
 from pose_core.tracking.linking import link_tracklets
 from pose_core.tracking.naming import name_tracks
 from pose_core.tracking.tracklets import TrackletCollector
@@ -120,11 +120,19 @@ class TrackedFrames:
         """Put the ids into the same frames, given once more.
 
         What they had as tracks is replaced. Where names are stored, an animal gets the name of its track.
+
+        Raises:
+            DataError: the frames are others.
         """
         self._file.seek(0)
         for frame in frames:
             animals = frame.instances
             ids = np.frombuffer(self._file.read(8 * len(animals)), np.int64)
+            if len(ids) != len(animals):
+                raise DataError(
+                    f"{self._name}: has other animals than a moment ago (frame {frame.index}); track it again when it "
+                    "is no longer written"
+                )
             tracks = np.array([self._tracks.get(i, -1) for i in ids.tolist()], np.int64)
             named = [self._individuals.get(track, (-1, 0.0)) for track in tracks.tolist()]
             yield replace(
@@ -162,7 +170,7 @@ class TrackedFrames:
             read += 1
             animals = frame.instances
             if len(animals):
-                ids = tracker.update(frame.index, animals)
+                ids = ask_tracker(tracker, frame)
                 lacking -= {need for need in lacking if _STORED[need](animals)}
                 collector.add(frame, ids)
                 self._file.write(np.ascontiguousarray(ids, np.int64).tobytes())

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pose_core.errors import DataError
 from pose_core.interfaces.tracker import TrackerContext
 from pose_core.structures import Frame, Skeleton
-from pose_core.tracking.choose import GivenTracker, check_animals, choose_tracker, make_tracker
+from pose_core.tracking.choose import GivenTracker, ask_tracker, check_animals, choose_tracker, make_tracker
 
 
 class FrameTracker:
@@ -65,5 +65,5 @@ class FrameTracker:
         self._last = frame.index
         if not len(frame.instances):
             return frame
-        ids = self._tracker.update(frame.index, frame.instances)
+        ids = ask_tracker(self._tracker, frame)
         return replace(frame, instances=replace(frame.instances, track=ids))

@@ -62,8 +62,8 @@ def track(
         animals: how many there are. Tracklets of the whole video are then joined to so many animals, never more,
             numbered from 0 as they appear. None: they may come and go, and each gets a new number.
         format: name of a writer component.
-        truth: predictions or labels of the same frames with the right tracks (or identities), to measure with; for
-            one file of predictions.
+        truth: predictions of the same frames with the right tracks (or identities), in any of these formats, to
+            measure with; for one file of predictions.
         overwrite: replace results that are there.
         reporter: is told how the work goes.
         finished: is called after each file.
@@ -73,7 +73,8 @@ def track(
         reason).
 
     Raises:
-        PoseError: an argument, or every file, cannot be used; nothing was written then. Or the disk is full.
+        PoseError: an argument or a file cannot be used; nothing was written then. Or the disk is full, the only file
+            of predictions cannot be tracked, or the truth is not of its frames.
     """
     out = Path(out)
     check_name(out)
@@ -91,7 +92,7 @@ def track(
     if truth is not None and len(files) > 1:
         raise ConfigError(f"{argument('truth', str(truth))}: is of one video; track {len(files)} one by one")
     right = None if truth is None else open_predictions(Path(truth))
-    results = _name_results(files, out, writer, overwrite)
+    results = _name_results(files, out, writer, overwrite, None if truth is None else Path(truth))
     make_folder(out)
     outcomes: list[TrackOutcome | None] = []
     for (path, stream), result in zip(files, results, strict=True):
@@ -126,12 +127,16 @@ def _find_files(given: Sequence[Path], reporter: Reporter) -> list[tuple[Path, P
     """
     found: list[tuple[Path, PredictionsStream]] = []
     seen: dict[Path, Path] = {}
-    for path in given:
+
+    def add(path: Path, stream: PredictionsStream) -> None:
         if (place := path.resolve()) in seen:
             raise DataError(f"{path}: given twice (also as {seen[place]}); name it once")
         seen[place] = path
+        found.append((path, stream))
+
+    for path in given:
         if not path.is_dir():
-            found.append((path, open_predictions(path)))
+            add(path, open_predictions(path))
             continue
         held, left = [], []
         for file in sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")):
@@ -147,27 +152,33 @@ def _find_files(given: Sequence[Path], reporter: Reporter) -> list[tuple[Path, P
         strange = [name for name in left if not name.endswith(".info")]
         if strange:
             reporter.note(f"note: {path}: no predictions, left out: {', '.join(strange)}")
-        found.extend(held)
+        for file, stream in held:
+            add(file, stream)
     return found
 
 
 def _name_results(
-    files: Sequence[tuple[Path, PredictionsStream]], out: Path, writer: Writer, overwrite: bool
+    files: Sequence[tuple[Path, PredictionsStream]],
+    out: Path,
+    writer: Writer,
+    overwrite: bool,
+    truth: Path | None,
 ) -> list[Path]:
     """Name the results as the format wants it; files of one video keep their own names apart.
 
     Raises:
-        ConfigError: a result would replace its predictions, or one that is there.
+        ConfigError: a result would replace predictions or the truth, or one that is there.
     """
     stems = [writer.stem(stream.header) for _, stream in files]
     stems = [
         path.stem if stems.count(stem) > 1 else stem for stem, (path, _) in zip(stems, files, strict=True)
     ]
     results = [out / f"{stem}{writer.extension}" for stem in stems]
-    for result, (path, _) in zip(results, files, strict=True):
-        if result.resolve() == path.resolve():
+    read = {path.resolve() for path, _ in files} | ({truth.resolve()} if truth is not None else set())
+    for result in results:
+        if result.resolve() in read:
             raise ConfigError(
-                f"{result}: the result would replace its predictions; choose another {argument('out')}"
+                f"{result}: the result would replace what is read; choose another {argument('out')}"
             )
         if results.count(result) > 1:
             raise ConfigError(

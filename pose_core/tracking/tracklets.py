@@ -85,8 +85,10 @@ class TrackletCollector:
                 growing.poses = [points[rows[0]].copy()]
                 growing.identity = np.zeros(self._names)
             missing = _ENDS - len(growing.first)
-            growing.first += [(int(frames[r]), centres[r]) for r in rows[: max(missing, 0)]]
-            growing.last = [*growing.last, *((int(frames[r]), centres[r]) for r in rows[-_ENDS:])][-_ENDS:]
+            # Copies: a view would keep the whole block in memory as long as the tracklet.
+            growing.first += [(int(frames[r]), centres[r].copy()) for r in rows[: max(missing, 0)]]
+            ends = [(int(frames[r]), centres[r].copy()) for r in rows[-_ENDS:]]
+            growing.last = [*growing.last, *ends][-_ENDS:]
             growing.poses[1:] = [points[rows[-1]].copy()]
             known = np.isfinite(sizes[rows])
             growing.count += len(rows)

@@ -72,9 +72,14 @@ def _test_ids(ids: IntArray, animals: Instances) -> None:
 @check(1, "tracker")
 def check_tracker_gives_ids(subject: ComponentSubject) -> None:
     """Every frame gets int64 ids of 0 or more, each once, or -1; 2 animals known, no frame has more ids than 2."""
-    for animals in (None, 2):
-        tracker = _build_tracker(subject, replace(_CONTEXT, animals=animals))
-        for frame, found in _walk(40):
+    rng = np.random.default_rng(0)
+    places = np.array([[80.0, 80.0], [320.0, 80.0], [80.0, 320.0], [320.0, 320.0]])
+    # Two, then the other two, then all of them, as if double detections came and went.
+    turns = [np.arange(2), np.arange(2, 4), np.arange(4)]
+    in_turns = [(t, _make_instances(rng, places[turns[t // 5]], turns[t // 5])) for t in range(15)]
+    for animals, frames in ((None, _walk(40)), (2, _walk(40)), (2, in_turns)):
+        tracker = _build_tracker(subject, replace(_CONTEXT, animals=animals, linked=frames is in_turns))
+        for frame, found in frames:
             ids = tracker.update(frame, found)
             _test_ids(ids, found)
             given = int((ids >= 0).sum())

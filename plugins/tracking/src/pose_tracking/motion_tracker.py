@@ -158,6 +158,12 @@ class MotionTracker(Tracker):
         tracks = np.concatenate([t for t, _ in pairs]) if pairs else np.zeros(0, np.int64)
         if len(tracks):
             animals = np.concatenate([a for _, a in pairs])
+            if self.context.animals is not None and len(tracks) > self.context.animals:
+                # Tracks of animals beyond those that are there: the oldest stay.
+                order = np.argsort(tracks)
+                kept, beyond = order[: self.context.animals], order[self.context.animals :]
+                ids[animals[beyond]] = -1
+                tracks, animals = tracks[kept], animals[kept]
             self.correct(frame, tracks, animals, expected[tracks] + off[tracks, animals])
 
     def _choose_new(self, left: Ints, tracked: Ints) -> Ints:
