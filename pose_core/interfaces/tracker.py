@@ -61,7 +61,7 @@ class Tracklet:
         id: as the tracker gave it.
         first, last: its ends.
         count: of frames in which it was seen.
-        size: of the animal, pixels, median over some of the frames: the longer side of its box.
+        size: of the animal: the longer side of its box, mean over the frames, pixels; 0 where unknown.
         score: mean of its scores.
         identity: (number of individuals,) sum over its frames of the probabilities that names were stored with.
     """

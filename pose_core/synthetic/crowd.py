@@ -34,7 +34,10 @@ class CrowdSpec:
         hidden: share of keypoints that are not found; near another animal more.
         double: share of animals that are found twice.
         noise: standard deviation of found keypoints, in lengths.
-        door: animals leave for 30 to 300 frames now and then.
+        door: animals leave for 30 to 300 frames now and then, and come back in the middle of the left wall.
+
+    Raises:
+        ValueError: a number is too small, or the arena for animals of this length.
     """
 
     seed: int = 0
@@ -50,11 +53,21 @@ class CrowdSpec:
     noise: float = 0.03
     door: bool = False
 
+    def __post_init__(self) -> None:
+        for name, least in (("frames", 1), ("animals", 1), ("speed", 0), ("pull", 0), ("noise", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        for name in ("lost", "hidden", "double"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a share, from 0 to 1, not {getattr(self, name)}")
+        if not 0 < self.length <= min(self.size) / 3:
+            raise ValueError(f"length must be above 0 and at most a third of the arena, not {self.length}")
+
 
 CROWD_SKELETON = Skeleton(tuple(f"p{i}" for i in range(_KEYPOINTS)))
 
 
-def _make_body(rng: np.random.Generator) -> npt.NDArray[np.complex128]:
+def _make_body() -> npt.NDArray[np.complex128]:
     """A body of unit length along the x axis, with points on either side."""
     along = np.linspace(0.5, -0.5, _KEYPOINTS)
     side = 0.16 * np.sin(np.linspace(0, np.pi, _KEYPOINTS)) * np.where(np.arange(_KEYPOINTS) % 2, 1, -1)
@@ -120,7 +133,7 @@ class Crowd:
         velocity = np.zeros(spec.animals, complex)
         heading = np.exp(2j * np.pi * rng.random(spec.animals))
         bend = np.zeros(spec.animals)
-        body = _make_body(rng)
+        body = _make_body()
         goals = np.full(spec.animals, -1)
         away = np.zeros(spec.animals, np.int64)
         points = np.zeros((spec.frames, spec.animals, _KEYPOINTS), complex)
@@ -150,7 +163,6 @@ class Crowd:
             if spec.door:
                 leaves = (away == 0) & (rng.random(spec.animals) < 0.002)
                 away = np.where(leaves, rng.integers(30, 301, spec.animals), np.maximum(away - 1, 0))
-                # Who comes back does so at the door, in the middle of the left wall.
                 places = np.where(away > 0, low.real + 1j * height / 2, places)
             inside[t] = away == 0
             curved = body[None] * np.exp(1j * bend[:, None] * body.real[None])

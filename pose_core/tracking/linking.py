@@ -98,16 +98,16 @@ class _Ends:
         )
 
 
-def _price(ends: _Ends, before: IntArray, after: IntArray, apart: bool = True) -> Floats:
+def _price(ends: _Ends, before: IntArray, after: IntArray, by_place: bool = True) -> Floats:
     """Price joints of tracklets (P,) ``before`` and ``after``: -log of how likely they are one animal.
 
     Args:
         ends: of all tracklets.
         before, after: rows of it.
-        apart: whether place, motion and size count; else names alone.
+        by_place: whether place, motion and size count; else names alone.
     """
     price = np.zeros(len(before))
-    if apart:
+    if by_place:
         gap = (ends.start[after] - ends.end[before]).astype(float)
         # An animal that is not seen slows down: a straight line leaves the arena.
         reach = (1 - _DECAY**gap) / (1 - _DECAY) * _DECAY
@@ -192,7 +192,7 @@ def _choose_from_pool(ends: _Ends, pool: Sequence[int], after: int, may_start: b
     if not pool:
         return None
     rows, followers = np.array(pool), np.full(len(pool), after)
-    by_name = _price(ends, rows, followers, apart=False)
+    by_name = _price(ends, rows, followers, by_place=False)
     if may_start and by_name.min() > -0.5:
         return None
     whole = np.minimum(_price(ends, rows, followers), 1e6) + by_name
