@@ -24,7 +24,7 @@ class MotionTrackerConfig(TrackerConfig):
         0.5, ge=0, le=1, description="Animals from this score on may start a track."
     )
     min_match_similarity: float = Field(
-        0.1, ge=0, lt=1, description="Similarity up to which an animal is not the one of a track, in no case."
+        0.2, ge=0, lt=1, description="Similarity up to which an animal is not the one of a track, in no case."
     )
     second_match_similarity: float = Field(
         0.3, ge=0, lt=1, description="The same for animals below track_high_threshold."
@@ -68,7 +68,7 @@ class OksConfig(MotionTrackerConfig):
     """Object keypoint similarity to where the keypoints of a track are expected."""
 
     oks_stddev: float = Field(
-        0.1,
+        0.13,
         gt=0,
         description="Tolerance of keypoints (sigma of the object keypoint similarity) between frames, relative to "
         "size.",
@@ -91,6 +91,9 @@ class OksConfig(MotionTrackerConfig):
 class BoxesConfig(MotionTrackerConfig):
     """Overlap with where the box of a track is expected, with the corrections of OC-SORT."""
 
+    min_match_similarity: float = Field(
+        0.3, ge=0, lt=1, description="Overlap up to which an animal is not the one of a track, in no case."
+    )
     box_padding: float = Field(
         0.1, ge=0, description="Added to boxes on each side, in sizes: a thin animal has a box without area."
     )
