@@ -113,6 +113,7 @@ class MotionTracker(Tracker):
                 self._ids = np.concatenate([self._ids, ids[new]])
                 self.motion.add(frame, centres[new], self.fill_sizes(sizes)[new])
                 self.begin(frame, new)
+                self._end_surplus()
         return ids
 
     def _forget(self, frame: int) -> None:
@@ -121,9 +122,24 @@ class MotionTracker(Tracker):
             return
         kept = frame - self.motion.frame <= self.config.track_buffer + 1
         if not kept.all():
-            self._ids = self._ids[kept]
-            self.motion.keep(kept)
-            self.keep(kept)
+            self._drop(kept)
+
+    def _end_surplus(self) -> None:
+        """End tracks beyond the number of animals, those that were not seen for longest.
+
+        With more tracks than animals one animal has two, and they would take turns: it is better to have two pieces
+        joined afterwards.
+        """
+        surplus = 0 if self.context.animals is None else len(self._ids) - self.context.animals
+        if surplus > 0:
+            kept = np.ones(len(self._ids), bool)
+            kept[np.argsort(self.motion.frame, kind="stable")[:surplus]] = False
+            self._drop(kept)
+
+    def _drop(self, kept: npt.NDArray[np.bool_]) -> None:
+        self._ids = self._ids[kept]
+        self.motion.keep(kept)
+        self.keep(kept)
 
     def _match(self, frame: int, ids: Ints, high: npt.NDArray[np.bool_], low: npt.NDArray[np.bool_]) -> None:
         """Match tracks with animals, and write the ids of these."""
@@ -158,12 +174,13 @@ class MotionTracker(Tracker):
         tracks = np.concatenate([t for t, _ in pairs]) if pairs else np.zeros(0, np.int64)
         if len(tracks):
             animals = np.concatenate([a for _, a in pairs])
-            if self.context.animals is not None and len(tracks) > self.context.animals:
-                # Tracks of animals beyond those that are there: the oldest stay.
-                order = np.argsort(tracks)
-                kept, beyond = order[: self.context.animals], order[self.context.animals :]
-                ids[animals[beyond]] = -1
-                tracks, animals = tracks[kept], animals[kept]
+            late = n[tracks] > 1
+            if late.any() and not late.all():
+                # A track that was lost is not found in the second detection of an animal that has its own.
+                same = self.compare_each_other(animals[late], animals[~late])
+                twice = np.flatnonzero(late)[(same >= self.config.duplicate_similarity).any(axis=1)]
+                ids[animals[twice]] = -1
+                tracks, animals = np.delete(tracks, twice), np.delete(animals, twice)
             self.correct(frame, tracks, animals, expected[tracks] + off[tracks, animals])
 
     def _choose_new(self, left: Ints, tracked: Ints) -> Ints:
