@@ -127,6 +127,37 @@ def test_an_animal_far_away_is_never_the_same() -> None:
         assert tracker.update(1, Instances.from_keypoints(points + np.array([300, 0]))).tolist() == [1]
 
 
+def test_single_keypoints_are_followed() -> None:
+    for make, config in ((OksTracker, OksConfig()), (BoxTracker, BoxesConfig())):
+        tracker = make(config, TrackerContext(Skeleton(("a",)), width=640, height=480))
+        ids = [
+            tracker.update(t, Instances.from_keypoints([[[10 + 2 * t, 50]], [[300 - t, 400]]])).tolist()
+            for t in range(150)
+        ]
+        assert ids == [ids[0]] * 150
+
+
+def test_a_second_detection_continues_no_lost_track() -> None:
+    points = np.array([[[0, 0], [20, 0], [40, 0]], [[30, 30], [50, 30], [70, 30]]], float)
+    for make, config in ((OksTracker, OksConfig(gate=3)), (BoxTracker, BoxesConfig(gate=3))):
+        tracker = make(config, TrackerContext(Skeleton(("a", "b", "c"))))
+        assert tracker.update(0, Instances.from_keypoints(points)).tolist() == [0, 1]
+        tracker.update(1, Instances.from_keypoints(points[:1]))
+        twice = np.stack([points[0] + 15, points[0] + 15.5])
+        assert (tracker.update(2, Instances.from_keypoints(twice)) >= 0).sum() == 1
+
+
+def test_a_new_track_ends_the_one_that_was_lost_where_all_animals_have_one() -> None:
+    points = np.array([[[0, 0], [20, 0], [40, 0]]], float)
+    context = TrackerContext(Skeleton(("a", "b", "c")), animals=1, linked=True)
+    for make, config in ((OksTracker, OksConfig()), (BoxTracker, BoxesConfig())):
+        tracker = make(config, context)
+        for t in range(5):
+            assert tracker.update(t, Instances.from_keypoints(points)).tolist() == [0]
+        assert tracker.update(9, Instances.from_keypoints(points + np.array([300, 0]))).tolist() == [1]
+        assert tracker.update(10, Instances.from_keypoints(points)).tolist() == [2]
+
+
 def test_a_second_detection_starts_no_track() -> None:
     points = np.array([[[0, 0], [20, 0], [40, 0]]] * 2, float)
     points[1] += 1

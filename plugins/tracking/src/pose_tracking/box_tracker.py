@@ -69,7 +69,8 @@ class BoxTracker(MotionTracker):
     def correct(self, frame: int, tracks: Ints, animals: Ints, measured: Floats) -> None:
         """Take new boxes."""
         sides = self._new_sides[animals]
-        self.motion.correct(tracks, frame, measured, sides.max(axis=1))
+        longer = sides.max(axis=1)
+        self.motion.correct(tracks, frame, measured, np.where(longer > 0, longer, np.nan))
         self._sides[tracks] += _SIDES_GAIN * (sides - self._sides[tracks])
         self._past[tracks, :-1] = self._past[tracks, 1:]
         self._past[tracks, -1] = measured
