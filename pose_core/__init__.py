@@ -30,11 +30,14 @@ if TYPE_CHECKING:
     from pose_core.runs.run_folder import Run
     from pose_core.specs import RunSpec
     from pose_core.structures import Frame, Instances, LabelledDataset, LabelledImage, Skeleton
+    from pose_core.tracking.live import FrameTracker
+    from pose_core.tracking.track import track
     from pose_core.training.decided_config import make_config
     from pose_core.training.train_project import train
 
 _HOME = {
     "Frame": "pose_core.structures",
+    "FrameTracker": "pose_core.tracking.live",
     "Instances": "pose_core.structures",
     "LabelledDataset": "pose_core.structures",
     "LabelledImage": "pose_core.structures",
@@ -55,6 +58,7 @@ _HOME = {
     "inspect_project": "pose_core.inspection.inspect_project",
     "load": "pose_core.prediction.estimator",
     "make_config": "pose_core.training.decided_config",
+    "track": "pose_core.tracking.track",
     "train": "pose_core.training.train_project",
     "plot_predictions": "pose_core.prediction.plot",
     "train_seeds": "pose_core.experiments.seeds",
@@ -64,6 +68,7 @@ _HOME = {
 
 __all__ = [
     "Frame",
+    "FrameTracker",
     "Instances",
     "LabelledDataset",
     "LabelledImage",
@@ -88,6 +93,7 @@ __all__ = [
     "plot_predictions",
     "predict",
     "register",
+    "track",
     "train",
     "train_seeds",
 ]

@@ -34,6 +34,7 @@ _IN_PYTHON = {
     "adapt": "adapt",
     "evaluate": "evaluate",
     "predict": "predict",
+    "track": "track",
     "import": "import_model",
     "models": "available_models",
     "detectors": "available_detectors",

@@ -122,6 +122,14 @@ _ROWS = (
         keys=("loggers",),
     ),
     Kind(
+        "tracker",
+        "animals of frames -> who is who",
+        config=f"{_SPECS}:TrackerConfig",
+        interface=f"{_INTERFACES}.tracker:Tracker",
+        checks=(f"{_CHECKS}.trackers",),
+        listing="trackers",
+    ),
+    Kind(
         "reader",
         "labelled project on disk -> labelled dataset",
         config=f"{_SPECS}:ReaderConfig",

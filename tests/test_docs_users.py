@@ -22,6 +22,9 @@ from typer.testing import CliRunner
 
 from pose_core.cli.main import app
 from pose_core.formats.project_writing import Example, write_project
+from pose_core.interfaces import PredictionsHeader
+from pose_core.interfaces.prediction_files import make_writer
+from pose_core.synthetic.crowd import Crowd, CrowdSpec
 from pose_core.testing import Scene, SceneSpec, scene_examples
 
 NOT_RUN = {
@@ -102,6 +105,15 @@ def sleap_project(path: Path, clip: Path) -> None:
     ).write(path)
 
 
+def predictions(folder: Path) -> None:
+    """Poses of three animals without tracks, and the truth."""
+    crowd = Crowd(CrowdSpec(frames=20, animals=3))
+    (folder / "predictions").mkdir()
+    for name, frames in (("predictions/clip", crowd.found()), ("truth", crowd.truth())):
+        header = PredictionsHeader(crowd.skeleton, f"{name}.mp4", 20, 800, 800, 30.0, "model", "run")
+        make_writer("parquet").write(folder / f"{name}.parquet", header, frames)
+
+
 @pytest.fixture
 def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with every project, video and folder that the pages name."""
@@ -137,6 +149,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         tmp_path / "mouse" / "images" / "clip", target_is_directory=True
     )
     sleap_project(tmp_path / "project.slp", tmp_path / "video1.mp4")
+    predictions(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("POSE_OFFLINE", "1")
     monkeypatch.setenv("COLUMNS", "200")

@@ -46,7 +46,16 @@ def test_the_floors_are_described_as_the_linter_has_them() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["models"], ["models", "--json"], ["plugins"], ["detectors"], ["weights"], ["show", "unet"]],
+    [
+        ["--help"],
+        ["models"],
+        ["models", "--json"],
+        ["plugins"],
+        ["detectors"],
+        ["trackers"],
+        ["weights"],
+        ["show", "unet"],
+    ],
 )
 def test_listing_imports_no_torch(arguments: list[str]) -> None:
     program = (

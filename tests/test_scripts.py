@@ -207,6 +207,13 @@ def test_crossing_animals_and_tracking_them(tmp_path: Path) -> None:
     )
 
 
+def test_the_table_of_trackers() -> None:
+    table = run("benchmarks/trackers.py", "--frames", "30", "--animals", "2", "--kinds", "door", "easy")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    assert [row[:2] for row in rows] == [["door", "2"], ["easy", "2"]]
+    assert all(cell.startswith("0.00, ") for cell in rows[1][2:]), "nobody is taken for another in the open"
+
+
 @pytest.mark.slow
 def test_model_types_of_sleap(tmp_path: Path) -> None:
     options = ("--animals", "2", "--scenes", "2", "--frames", "36", "--train", "--epochs 1 --device cpu")

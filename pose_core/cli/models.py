@@ -1,4 +1,4 @@
-"""``pose models``, ``pose detectors``, ``pose runtimes`` and ``pose writers``."""
+"""``pose models``, ``pose detectors``, ``pose runtimes``, ``pose trackers`` and ``pose writers``."""
 
 from __future__ import annotations
 
@@ -127,6 +127,11 @@ def _measure(listed: list[Model], json: bool) -> None:
 def writers(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List the formats that predictions can be written in."""
     _list_components("writer", json)
+
+
+def trackers(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List what can follow animals over time."""
+    _list_components("tracker", json)
 
 
 def detectors(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:

@@ -133,6 +133,23 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    tracker: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Say who is who when all frames are predicted, as 'pose track' does with this tracker; by default "
+            "it is not said.",
+            show_default=False,
+        ),
+    ] = None,
+    animals: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="With --tracker: how many animals there are, as for 'pose track'.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results that are there already.")
     ] = False,
@@ -199,6 +216,8 @@ def predict(
             snapshot=snapshot,
             runtime=runtime,
             frames=frames,
+            tracker=tracker,
+            animals=animals,
             reporter=reporter,
             finished=show,
             **sources,

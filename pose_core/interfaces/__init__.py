@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     )
     from pose_core.interfaces.tensors import Labels, Predictions, Target
     from pose_core.interfaces.timm_weights import load_timm
+    from pose_core.interfaces.tracker import Tracker, TrackerContext, Tracklet, TrackletEnd
     from pose_core.interfaces.transform import (
         GeometricTransform,
         LabelledView,
@@ -125,6 +126,10 @@ _HOME = {
     "StageResult": "pose_core.interfaces.stage",
     "Target": "pose_core.interfaces.tensors",
     "TargetGenerator": "pose_core.interfaces.codec",
+    "Tracker": "pose_core.interfaces.tracker",
+    "TrackerContext": "pose_core.interfaces.tracker",
+    "Tracklet": "pose_core.interfaces.tracker",
+    "TrackletEnd": "pose_core.interfaces.tracker",
     "Transform": "pose_core.interfaces.transform",
     "TransformContext": "pose_core.interfaces.transform",
     "View": "pose_core.interfaces.stage",
@@ -201,6 +206,10 @@ __all__ = [
     "StageResult",
     "Target",
     "TargetGenerator",
+    "Tracker",
+    "TrackerContext",
+    "Tracklet",
+    "TrackletEnd",
     "Transform",
     "TransformContext",
     "View",

@@ -11,7 +11,7 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,9 +30,11 @@ from pose_core.prediction.estimator import PoseEstimator
 from pose_core.prediction.journal import Journal, remove_leftover
 from pose_core.runs.run_folder import Run
 from pose_core.structures import Frame, Region
+from pose_core.tracking.choose import Tracking
+from pose_core.tracking.follow import TrackedFrames
 
 # What else takes part in the numbers is free to differ between a finished result and a repeated command.
-_DECIDES = ("source", "frames", "region", "weights", "model", "sources", "format")
+_DECIDES = ("source", "frames", "region", "weights", "model", "sources", "format", "tracker")
 
 _NOTE_ENDING, _PARTIAL_ENDING = ".info", ".partial"
 
@@ -70,6 +72,7 @@ class Job:
         writer: of the format.
         identity: of the run, as :func:`identify` says.
         region: the part of frames to look at; None: all.
+        tracking: how animals are followed when all frames are predicted; None: they are not.
 
     Attributes:
         stem: name of the result without extension; :meth:`fit_names` may shorten it.
@@ -85,8 +88,10 @@ class Job:
         writer: Writer,
         identity: Mapping[str, str],
         region: Region | None = None,
+        tracking: Tracking | None = None,
     ) -> None:
         self.run = run
+        self.tracking = tracking
         self.region = region
         self._identity = identity
         self.source = source
@@ -196,7 +201,10 @@ class Job:
             "torch": torch.__version__,
             "pose_core": importlib.metadata.version("pose-core"),
         }
-        kept = {**{k: v for k, v in maker.items() if k != "format"}, **how}
+        # What is predicted is the same in any format, and whoever follows animals then.
+        kept = {**{k: v for k, v in maker.items() if k not in ("format", "tracker")}, **how}
+        if self.tracking is not None:
+            header = self.tracking.describe(header)
         journal = Journal(self._partial, kept, header, self.source.numbers)
         try:
             if journal.note:
@@ -216,8 +224,17 @@ class Job:
                 write_whole(self._note, json.dumps(content, indent=1))
 
             # The note is in place before the result: without one a result would be refused as a strange file.
-            with timing.measure("write"):
-                journal.finish(self.result, self.writer, seen.watch, note)
+            with ExitStack() as stack:
+                through = seen.watch
+                if self.tracking is not None:
+                    # After the last frame, since pieces of the whole video are joined; what fails here loses nothing.
+                    with timing.measure("write"):
+                        tracked = stack.enter_context(
+                            TrackedFrames(journal.frames, header, self.tracking, self.name)
+                        )
+                    through = lambda frames: seen.watch(tracked.apply(frames))  # noqa: E731
+                with timing.measure("write"):
+                    journal.finish(self.result, self.writer, through, note)
             timing.finish()
             journal.remove()
         finally:
@@ -267,6 +284,7 @@ class Job:
             "region": None if self.region is None else list(self.region),
             **self._identity,
             "format": self.writer.config.model_dump(mode="json"),
+            "tracker": None if self.tracking is None else self.tracking.to_json(),
         }
 
 

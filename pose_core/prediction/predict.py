@@ -21,6 +21,7 @@ from pose_core.prediction.job import Job, Outcome, identify, name_result
 from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import CONFIG, PROVENANCE
 from pose_core.runs.size_notes import SIZES, describe_other_size
+from pose_core.tracking.choose import GivenTracker, Tracking
 
 _NEARLY_BLACK = 2**14
 
@@ -46,6 +47,8 @@ def predict(
     snapshot: str | int | None = None,
     runtime: str | None = None,
     frames: str | None = None,
+    tracker: GivenTracker = None,
+    animals: int | None = None,
     reporter: Reporter | None = None,
     finished: Finished | None = None,
     **sources: Path | str | bool | None,
@@ -72,6 +75,9 @@ def predict(
             one. Frames keep their numbers. Or which images of labelled projects: ``suggested`` for labelling next,
             ``labelled``; every path is a project then. By default all frames, and the suggested ones of projects
             that are a file.
+        tracker: who is who is decided by this tracker when all frames of a source are predicted, as
+            :func:`pose_core.track` does; None: it is not.
+        animals: with a tracker, how many animals there are; as for :func:`pose_core.track`.
         reporter: is told how the work goes; of progress in frames, those of an earlier attempt included.
         finished: is called after each source.
         sources: as for :func:`pose_core.load`; one that is a file is of one video or sequence.
@@ -92,6 +98,11 @@ def predict(
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: is a file, not a folder; choose another {argument('out')}")
     chosen = None if frames is None else parse_frame_choice(frames)
+    if animals is not None and tracker is None:
+        raise ConfigError(
+            f"{argument('animals', str(animals))}: is for a tracker; add {argument('tracker', 'NAME')}"
+        )
+    tracking = None if tracker is None else Tracking.choose(tracker, animals)
     reporter = reporter or current_reporter()
     finished = finished or _note_failure(reporter)
     writer = find_writer(format)
@@ -113,7 +124,7 @@ def predict(
         raise ConfigError(
             f"{argument(estimator.in_memory[0], True)}: is for images in memory; give a file of poses to predict files"
         )
-    jobs = _make_jobs(estimator, inputs, out, writer, reporter, chosen)
+    jobs = _make_jobs(estimator, inputs, out, writer, reporter, chosen, tracking)
     if not writer.takes_selected and any(isinstance(job, Job) and job.source.selected for _, job in jobs):
         raise ConfigError(
             f"{argument('format', format)}: holds all frames of a video or none, and {argument('frames', str(frames))} "
@@ -203,6 +214,7 @@ def _make_jobs(
     writer: Writer,
     reporter: Reporter,
     frames: FrameChoice | None,
+    tracking: Tracking | None,
 ) -> list[tuple[str, Job | VideoError]]:
     """Make a job of each input, by its name; or the reason why it does not open."""
     inputs = find_inputs(paths, estimator.open_video, estimator.spec.data.decided_bit_depth(), frames)
@@ -221,7 +233,7 @@ def _make_jobs(
             continue
         for called, region in estimator.regions.of_source(found.source, name).items():
             its_stem = f"{stem}.{called}" if called else stem
-            job = Job(estimator.run, found.source, name, its_stem, out, writer, identity, region)
+            job = Job(estimator.run, found.source, name, its_stem, out, writer, identity, region, tracking)
             if shortened := job.fit_names():
                 reporter.note(f"note: {shortened}")
             jobs.append((name, job))

@@ -52,6 +52,7 @@ from pose_core.specs.run import (
     RunBase,
     RunSpec,
 )
+from pose_core.specs.tracker import TrackerConfig
 from pose_core.specs.train import AugmentationSpec, CropSpec, TrainSpec
 from pose_core.specs.training_components import (
     AnyLogger,
@@ -128,6 +129,7 @@ __all__ = [
     "StageConfig",
     "TargetGeneratorConfig",
     "TilesSpec",
+    "TrackerConfig",
     "TrainSpec",
     "TransformConfig",
     "WriterConfig",

@@ -160,6 +160,30 @@ def keypoint_boxes(keypoints: FloatArray) -> FloatArray:
     return boxes
 
 
+def box_overlaps(
+    one: npt.NDArray[np.floating[Any]], other: npt.NDArray[np.floating[Any]]
+) -> npt.NDArray[np.float64]:
+    """Compute the intersection over union of boxes.
+
+    Args:
+        one: (N, 4) ``x1, y1, x2, y2``.
+        other: (M, 4).
+
+    Returns:
+        (N, M) float64 in [0, 1]; 0 where a box is unknown or both have no area.
+    """
+    a, b = one.astype(np.float64)[:, None], other.astype(np.float64)[None]
+    # Written out by sides: reductions over an axis of two take most of the time.
+    width = np.minimum(a[..., 2], b[..., 2]) - np.maximum(a[..., 0], b[..., 0])
+    height = np.minimum(a[..., 3], b[..., 3]) - np.maximum(a[..., 1], b[..., 1])
+    common = np.maximum(width, 0) * np.maximum(height, 0)
+    areas = [(x[..., 2] - x[..., 0]) * (x[..., 3] - x[..., 1]) for x in (a, b)]
+    union = areas[0] + areas[1] - common
+    # NaN compares as false, so unknown boxes overlap nothing.
+    known = union > 0
+    return np.where(known, common, 0.0) / np.where(known, union, 1.0)
+
+
 def enlarge_boxes(boxes: FloatArray, length: float) -> FloatArray:
     """Enlarge boxes (N, 4) with a longer side below ``length`` to squares of that side about the same
     centre."""

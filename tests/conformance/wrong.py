@@ -15,6 +15,7 @@ INPUT, DETECTOR, READER, WRITER = (
 LOGGER = "logger/toylogger"
 RUNTIME = "runtime/toyruntime"
 SCHEDULE = "schedule/toyschedule"
+TRACKER = "tracker/toytracker"
 TRANSFORM, SHEAR = "transform/toytransform", "transform/toyshear"
 MODEL = "model/single_animal/toykit_model"
 
@@ -449,6 +450,69 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         [
             ("logger.py", "from pose_core", "import random\n\nfrom pose_core"),
             ("logger.py", "sorted(metrics.items())", "random.random()"),
+        ],
+    ),
+    "tracker_gives_ids": (
+        TRACKER,
+        "of 2 animals a frame has",
+        [("tracker.py", "self.context.animals or 10**9", "10**9")],
+    ),
+    "tracker_changes_nothing": (
+        TRACKER,
+        "it changes boxes",
+        [("tracker.py", "instances.animal_boxes().astype(float)", "instances.boxes\n        boxes += 1")],
+    ),
+    "tracker_follows": (TRACKER, "pairs of ids", [("tracker.py", "far <= 30", "far <= 0.5")]),
+    "tracker_is_deterministic": (
+        TRACKER,
+        "another video at the same time",
+        [
+            ("tracker.py", "self.centres, self.ids, self.next = np.z", "self.centres, self.ids = np.z"),
+            ("tracker.py", "np.zeros(0, np.int64), 0", "np.zeros(0, np.int64)"),
+            ("tracker.py", "class ToyTracker(Tracker):", "class ToyTracker(Tracker):\n    next = 0\n"),
+            ("tracker.py", "self.next += len(new)", "ToyTracker.next += len(new)"),
+        ],
+    ),
+    "tracker_ignores_the_order": (
+        TRACKER,
+        "in another order",
+        [
+            (
+                "tracker.py",
+                "        new = np.flat",
+                "        far = far\n        ids[:1] = -1\n        new = np.flat",
+            )
+        ],
+    ),
+    "tracker_continues": (TRACKER, "continued", [("tracker.py", 'state["next"]', "0")]),
+    "tracker_counts_time_by_frames": (
+        TRACKER,
+        "without animals change",
+        [("tracker.py", "            return ids\n", "            self.next += 1\n            return ids\n")],
+    ),
+    "tracker_takes_whatever_is_stored": (
+        TRACKER,
+        "assert|nan|NaN|one id",
+        [("tracker.py", "far[~(far <= 30)] = np.inf", "assert not np.isnan(far).any()")],
+    ),
+    "tracker_state_is_bounded": (
+        TRACKER,
+        "bytes after",
+        [
+            ("tracker.py", "centres[ids >= 0], ids[ids >= 0]", "self.extend(centres), ids"),
+            (
+                "tracker.py",
+                "    def state_dict(self):",
+                (
+                    "    def extend(self, c):\n        self.past = [*getattr(self, 'past', []), c]\n        return c\n"
+                    "\n    def state_dict(self):"
+                ),
+            ),
+            (
+                "tracker.py",
+                '"next": self.next}',
+                '"next": self.next, "past": list(getattr(self, "past", []))}',
+            ),
         ],
     ),
     "model_builds": (

@@ -22,6 +22,7 @@ from pose_core.specs import (
     RuntimeConfig,
     ScheduleConfig,
     TargetGeneratorConfig,
+    TrackerConfig,
     TransformConfig,
     WriterConfig,
     choose_feature,
@@ -92,6 +93,10 @@ class ToyScheduleConfig(ScheduleConfig):
 
 
 class ToyLoggerConfig(LoggerConfig):
+    pass
+
+
+class ToyTrackerConfig(TrackerConfig):
     pass
 
 

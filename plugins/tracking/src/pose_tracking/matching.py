@@ -1,0 +1,70 @@
+"""Match animals to tracks, and tell high scores from low ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import linear_sum_assignment
+
+from pose_core.structures import Instances
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_BINS = 200
+_QUANTILE = 0.95
+
+
+def assign(similarity: Floats, least: float) -> tuple[Ints, Ints]:
+    """Pair tracks with animals so that similarities beyond ``least`` sum up to most.
+
+    That is the assignment in which 'lost' and 'new' cost as much as a pair with the similarity ``least``: no pair
+    below it is ever made, and none forces others to change partners.
+
+    Args:
+        similarity: (T, D); -inf for pairs outside the gate.
+        least: similarity that a pair must exceed.
+
+    Returns:
+        rows and columns of the pairs.
+    """
+    gain = np.maximum(similarity - least, 0.0)
+    rows, columns = linear_sum_assignment(gain, maximize=True)
+    real = gain[rows, columns] > 0
+    return rows[real], columns[real]
+
+
+class ScoreScale:
+    """Scores relative to those of the video so far.
+
+    Mean keypoint scores of one model may hardly exceed 0.5 and those of another be 1 throughout; thresholds mean the
+    same for both. The scale is the 95th percentile of all animals up to and with the current frame, of a histogram.
+    """
+
+    def __init__(self) -> None:
+        self._counts = np.zeros(_BINS, np.int64)
+
+    def scale(self, animals: Instances) -> Floats:
+        """Take note of a frame, and return the relative scores (N,) of its animals, up to 1."""
+        scores = np.asarray(animals.scores, np.float64)
+        if not np.isfinite(scores).all():
+            scores = np.where(np.isfinite(scores), scores, animals.keypoint_scores.mean(axis=1))
+        bins = np.clip(scores * _BINS, 0, _BINS - 1).astype(np.int64)
+        self._counts += np.bincount(bins, minlength=_BINS)
+        total = self._counts.cumsum()
+        highest = int(np.searchsorted(total, _QUANTILE * total[-1]))
+        # Of predictions without any score all animals count alike.
+        if highest == 0:
+            return np.ones(len(scores))
+        return np.minimum(scores * (_BINS / (highest + 1)), 1.0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Copy the histogram."""
+        return {"counts": self._counts.copy()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up what :meth:`state_dict` gave."""
+        self._counts = np.array(state["counts"])

@@ -1,0 +1,98 @@
+"""Measure tracks against the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pose_core.errors import DataError, argument
+from pose_core.interfaces.writer import PredictionsStream
+from pose_core.structures import Frame, Instances, IntArray, box_overlaps
+from pose_core.tracking.metrics import (
+    ComparedFrame,
+    TrackScores,
+    compare_keypoints,
+    score_tracks,
+)
+
+
+@dataclass(frozen=True)
+class TrackMetrics:
+    """How good tracks are.
+
+    Attributes:
+        keypoints: by object keypoint similarity, with a sigma of 0.1 for all keypoints.
+        boxes: by the intersection over union of boxes.
+        frames: that were compared: those of the truth.
+    """
+
+    keypoints: TrackScores
+    boxes: TrackScores
+    frames: int
+
+
+def measure_tracks(truth: PredictionsStream, tracked: Iterable[Frame], name: str = "truth") -> TrackMetrics:
+    """Measure tracks against the truth, in the frames that the truth has.
+
+    Args:
+        truth: the right animals; each has a track, or an identity.
+        tracked: the frames with tracks, in order; animals without one count as not found.
+        name: of the truth, for messages.
+
+    Returns:
+        metrics. Memory grows with the number of frames, by some hundred bytes each.
+
+    Raises:
+        DataError: an animal of the truth has neither, two of a frame have the same, its keypoints are others, or
+            frames of the truth are not there.
+    """
+    frames = iter(tracked)
+    names = truth.header.skeleton.keypoints
+    by_keypoints: list[ComparedFrame] = []
+    by_boxes: list[ComparedFrame] = []
+    for right in truth:
+        if right.missing is not None:
+            continue
+        found = next((frame for frame in frames if frame.index >= right.index), None)
+        if found is None or found.index != right.index:
+            raise DataError(
+                f"{name}: has frame {right.index}, which the predictions lack; name the {argument('truth')} of "
+                "the same video"
+            )
+        if right.instances.keypoints.shape[1] != found.instances.keypoints.shape[1]:
+            raise DataError(
+                f"{name}: has {len(names)} keypoints ({', '.join(names[:3])} ...), the predictions have "
+                f"{found.instances.keypoints.shape[1]}; both need the same"
+            )
+        ids = _name_animals(right, name)
+        kept = right.instances.has_keypoint
+        animals, ids = right.instances.select(kept), ids[kept]
+        tracks = found.instances.select(found.instances.track >= 0)
+        by_keypoints.append(_compare(ids, tracks, _compare_poses(animals, tracks)))
+        by_boxes.append(_compare(ids, tracks, box_overlaps(animals.animal_boxes(), tracks.animal_boxes())))
+    if not by_boxes:
+        raise DataError(f"{name}: has no frames to compare with; name another {argument('truth')}")
+    return TrackMetrics(score_tracks(by_keypoints), score_tracks(by_boxes), len(by_boxes))
+
+
+def _compare(ids: IntArray, tracks: Instances, similarity: np.ndarray) -> ComparedFrame:
+    return ComparedFrame(ids, tracks.track, similarity)
+
+
+def _compare_poses(animals: Instances, tracks: Instances) -> np.ndarray:
+    return compare_keypoints(animals.keypoints, tracks.keypoints, animals.animal_boxes())
+
+
+def _name_animals(frame: Frame, name: str) -> IntArray:
+    """Find out who the animals of the truth are: their tracks, or else their identities."""
+    animals = frame.instances
+    ids = animals.track if (animals.track >= 0).all() else animals.identity
+    if (ids < 0).any():
+        raise DataError(
+            f"{name}: frame {frame.index} has an animal without track and identity; truth needs one for each"
+        )
+    if len(np.unique(ids)) < len(ids):
+        raise DataError(f"{name}: frame {frame.index} has two animals with one track; correct it")
+    return ids

@@ -1,0 +1,213 @@
+"""Track stored predictions, as ``pose track`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pose_core.errors import ConfigError, DataError, argument
+from pose_core.interfaces.prediction_files import make_writer, open_predictions
+from pose_core.interfaces.writer import PredictionsHeader, PredictionsStream, Writer
+from pose_core.io.files import disk_errors, make_folder, put_in_place
+from pose_core.io.name_lengths import check_name, name_temporary
+from pose_core.reporting import Reporter, current_reporter
+from pose_core.structures import Frame
+from pose_core.tracking.choose import GivenTracker, Tracking
+from pose_core.tracking.follow import TrackCounts, TrackedFrames
+from pose_core.tracking.measure import TrackMetrics, measure_tracks
+
+TrackFinished = Callable[[str, "TrackOutcome | DataError"], None]
+"""Gets the name of a file of predictions, and its outcome or why it could not be tracked."""
+
+
+@dataclass(frozen=True)
+class TrackOutcome:
+    """Outcome of tracking a file of predictions.
+
+    Attributes:
+        result: the file with tracks.
+        counts: of what was found.
+        metrics: how good tracks are, where there is truth to compare with.
+    """
+
+    result: Path
+    counts: TrackCounts
+    metrics: TrackMetrics | None = None
+
+
+def track(
+    predictions: Path | str | Sequence[Path | str],
+    out: Path | str,
+    *,
+    tracker: GivenTracker = None,
+    animals: int | None = None,
+    format: str = "parquet",
+    truth: Path | str | None = None,
+    overwrite: bool = False,
+    reporter: Reporter | None = None,
+    finished: TrackFinished | None = None,
+) -> list[TrackOutcome | None]:
+    """Say who is who in stored predictions; ``pose track`` in Python.
+
+    No network is needed, and no coordinate changes: results are the predictions with tracks. All files are opened,
+    and all names of results looked for, before the first is tracked.
+
+    Args:
+        predictions: one or several: files that ``pose predict`` or another tool wrote, in any installed format that
+            can be read; folders of such files.
+        out: folder of the results; made if needed.
+        tracker: name of a tracker, or a mapping with settings (``{"type": "NAME", "setting": value}``); None: the
+            recommended one.
+        animals: how many there are. Tracklets of the whole video are then joined to so many animals, never more,
+            numbered from 0 as they appear. None: they may come and go, and each gets a new number.
+        format: name of a writer component.
+        truth: predictions of the same frames with the right tracks (or identities), in any of these formats, to
+            measure with; for one file of predictions.
+        overwrite: replace results that are there.
+        reporter: is told how the work goes.
+        finished: is called after each file.
+
+    Returns:
+        for each file what became of it, in order; None for one that could not be tracked (``finished`` gets the
+        reason).
+
+    Raises:
+        PoseError: an argument or a file cannot be used; nothing was written then. Or the disk is full, the only file
+            of predictions cannot be tracked, or the truth is not of its frames.
+    """
+    out = Path(out)
+    check_name(out)
+    given = (
+        [Path(predictions)] if isinstance(predictions, Path | str) else [Path(path) for path in predictions]
+    )
+    if not given:
+        raise DataError("nothing to track: name at least one file of predictions")
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out}: is a file, not a folder; choose another {argument('out')}")
+    tracking = Tracking.choose(tracker, animals)
+    writer = make_writer(format)
+    reporter = reporter or current_reporter()
+    files = _find_files(given, reporter)
+    if truth is not None and len(files) > 1:
+        raise ConfigError(f"{argument('truth', str(truth))}: is of one video; track {len(files)} one by one")
+    right = None if truth is None else open_predictions(Path(truth))
+    results = _name_results(files, out, writer, overwrite, None if truth is None else Path(truth))
+    make_folder(out)
+    outcomes: list[TrackOutcome | None] = []
+    for (path, stream), result in zip(files, results, strict=True):
+        try:
+            with TrackedFrames(
+                stream.__iter__,
+                stream.header,
+                tracking,
+                str(path),
+                _report_frames(path, stream.header, reporter),
+            ) as tracked:
+                _write(result, writer, tracking.describe(stream.header), tracked.apply(stream))
+                measured = None if right is None else measure_tracks(right, tracked.apply(stream), str(truth))
+        except DataError as error:
+            if len(files) == 1:
+                raise
+            (finished or _note_failure(reporter))(str(path), error)
+            outcomes.append(None)
+            continue
+        outcome = TrackOutcome(result, tracked.counts, measured)
+        if finished is not None:
+            finished(str(path), outcome)
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _find_files(given: Sequence[Path], reporter: Reporter) -> list[tuple[Path, PredictionsStream]]:
+    """Open all predictions, those of folders too.
+
+    Raises:
+        DataError: one cannot be read, is given twice, or a folder has none.
+    """
+    found: list[tuple[Path, PredictionsStream]] = []
+    seen: dict[Path, Path] = {}
+
+    def add(path: Path, stream: PredictionsStream) -> None:
+        if (place := path.resolve()) in seen:
+            raise DataError(f"{path}: given twice (also as {seen[place]}); name it once")
+        seen[place] = path
+        found.append((path, stream))
+
+    for path in given:
+        if not path.is_dir():
+            add(path, open_predictions(path))
+            continue
+        held, left = [], []
+        for file in sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")):
+            try:
+                held.append((file, open_predictions(file)))
+            except DataError:
+                # Notes, plots and tables lie beside predictions; they are named, so that nothing is missed.
+                left.append(file.name)
+        if not held:
+            raise DataError(
+                f"{path}: has no predictions that can be read; name files that 'pose predict' wrote"
+            )
+        strange = [name for name in left if not name.endswith(".info")]
+        if strange:
+            reporter.note(f"note: {path}: no predictions, left out: {', '.join(strange)}")
+        for file, stream in held:
+            add(file, stream)
+    return found
+
+
+def _name_results(
+    files: Sequence[tuple[Path, PredictionsStream]],
+    out: Path,
+    writer: Writer,
+    overwrite: bool,
+    truth: Path | None,
+) -> list[Path]:
+    """Name the results as the format wants it; files of one video keep their own names apart.
+
+    Raises:
+        ConfigError: a result would replace predictions or the truth, or one that is there.
+    """
+    stems = [writer.stem(stream.header) for _, stream in files]
+    stems = [
+        path.stem if stems.count(stem) > 1 else stem for stem, (path, _) in zip(stems, files, strict=True)
+    ]
+    results = [out / f"{stem}{writer.extension}" for stem in stems]
+    read = {path.resolve() for path, _ in files} | ({truth.resolve()} if truth is not None else set())
+    for result in results:
+        if result.resolve() in read:
+            raise ConfigError(
+                f"{result}: the result would replace what is read; choose another {argument('out')}"
+            )
+        if results.count(result) > 1:
+            raise ConfigError(
+                f"{result}: would be the result of several files; track them one by one, each with another "
+                f"{argument('out')}"
+            )
+        if result.exists() and not overwrite:
+            raise ConfigError(
+                f"{result}: exists; add {argument('overwrite', True)} or choose another {argument('out')}"
+            )
+    return results
+
+
+def _write(result: Path, writer: Writer, header: PredictionsHeader, frames: Iterator[Frame]) -> None:
+    temporary = name_temporary(result)
+    with disk_errors(result.parent, "run the command again"):
+        try:
+            writer.write(temporary, header, frames)
+            put_in_place(temporary, result)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _report_frames(path: Path, header: PredictionsHeader, reporter: Reporter) -> Callable[[int], None]:
+    return lambda done: reporter.progress(path.name, done, header.frames)
+
+
+def _note_failure(reporter: Reporter) -> TrackFinished:
+    def note(name: str, outcome: TrackOutcome | DataError) -> None:
+        reporter.note(f"error: {outcome}")
+
+    return note
