@@ -59,8 +59,8 @@ TINY = {
     "model.backbone.max_stride": 8,
     "model.backbone.output_stride": 2,
     "augmentation.crop.size": [48, 48],
-    "augmentation.brightness": 0.05,
-    "augmentation.contrast": 0.05,
+    "augmentation.transforms.brightness_contrast.brightness": 0.05,
+    "augmentation.transforms.brightness_contrast.contrast": 0.05,
 }
 
 

@@ -107,8 +107,8 @@ TINY = {
     "augmentation.crop.size": None,
     "augmentation.rotation": 10,
     "augmentation.flip": 0,
-    "augmentation.erase": 0,
-    "augmentation.blur": 0,
+    "augmentation.transforms.erase.p": 0,
+    "augmentation.transforms.motion_blur.p": 0,
 }
 
 

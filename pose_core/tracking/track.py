@@ -147,7 +147,7 @@ def _find_files(given: Sequence[Path], reporter: Reporter) -> list[tuple[Path, P
                 left.append(file.name)
         if not held:
             raise DataError(
-                f"{path}: has no predictions that can be read; name files that 'pose predict' wrote"
+                f"{path}: has no predictions that can be read; name files of predictions"
             )
         strange = [name for name in left if not name.endswith(".info")]
         if strange:
