@@ -146,9 +146,7 @@ def _find_files(given: Sequence[Path], reporter: Reporter) -> list[tuple[Path, P
                 # Notes, plots and tables lie beside predictions; they are named, so that nothing is missed.
                 left.append(file.name)
         if not held:
-            raise DataError(
-                f"{path}: has no predictions that can be read; name files of predictions"
-            )
+            raise DataError(f"{path}: has no predictions that can be read; name files of predictions")
         strange = [name for name in left if not name.endswith(".info")]
         if strange:
             reporter.note(f"note: {path}: no predictions, left out: {', '.join(strange)}")
