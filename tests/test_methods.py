@@ -149,9 +149,9 @@ def test_a_malformed_method_is_refused_with_the_reason(changes: dict[str, Any], 
         ({"name": "my-arena"}, "must be a word that Python takes for a name"),
         ({"gives": ""}, "must say what it gives"),
         ({"stage": {}}, "must say its component"),
-        ({"takes": ()}, "must take 'run', 'file' or both of them, or 'labels'"),
-        ({"takes": ("url",)}, "must take 'run', 'file' or both of them, or 'labels'"),
-        ({"takes": ("file", "labels")}, "must take 'run', 'file' or both of them, or 'labels'"),
+        ({"takes": ()}, "must take some of 'run', 'file' and 'memory', or 'labels'"),
+        ({"takes": ("url",)}, "must take some of 'run', 'file' and 'memory', or 'labels'"),
+        ({"takes": ("file", "labels")}, "must take some of 'run', 'file' and 'memory', or 'labels'"),
     ],
 )
 def test_a_malformed_supplier_is_refused_with_the_reason(changes: dict[str, Any], message: str) -> None:

@@ -47,7 +47,7 @@ class RemoteFile:
         what: its name in messages (``the ImageNet weights timm/resnet18.a1_in1k``).
         name: its file name in the cache; the last part of the URL by default.
         sha256: of the file, or its first digits (8 at least). Empty where none is published: then the one that
-            the file has when it is first used is kept beside it, and compared from then on.
+            the file has when it is downloaded is kept beside it, and compared from then on.
         elsewhere: paths at which other programs keep the same file; it is used from there if it exists.
 
     Raises:
@@ -170,18 +170,17 @@ def _make_error(file: RemoteFile, reason: str, otherwise: str) -> DownloadError:
 
 
 def _check_digest(file: RemoteFile, path: Path) -> None:
-    """Compare a file with its published checksum, or with the one that was kept when it was first used."""
+    """Compare a file with its published checksum, or with the one that was kept when it was downloaded."""
     kept = _name_kept_digest(path)
     expected = file.sha256
     if not expected and path == file.path and kept.is_file():
         expected = kept.read_text(encoding="ascii", errors="replace").strip()
-    if not expected and path != file.path:
+    # Of a file that was put there by hand nothing is kept: whoever puts a better one in its place means it.
+    if not expected:
         return
     with path.open("rb") as stream:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if not expected:
-        write_whole(kept, f"{found}\n")
-    elif not found.startswith(expected):
+    if not found.startswith(expected):
         again = "delete it" if file.sha256 else f"delete it and {kept.name}"
         raise WeightsError(
             f"{path}: is damaged or another file than {file.what} (its sha256 begins {found[:8]}, not "

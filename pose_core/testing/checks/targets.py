@@ -204,13 +204,19 @@ def subjects(name: str, reference: StoredOutputs | None = None) -> list[Subject]
             s
             for record in catalog.plugins
             for s in _list_offered(record, catalog, reference)
-            if s.name
-            and name in (s.name, s.name.rpartition("/")[2], f"{record.name}/{s.name.rpartition('/')[2]}")
+            if s.name and name in _list_names(s)
         ]
         if not chosen:
             raise _make_error(name, catalog) from None
         return chosen
     return [s for record in plugins for s in _list_offered(record, catalog, reference)]
+
+
+def _list_names(subject: Subject) -> tuple[str, ...]:
+    """The names that it goes by: its own, bare, and with the plugin in front."""
+    # Networks of a zoo are called as the architectures that they are of; they are meant by their project only.
+    bare = subject.name if subject.kind == ZOO else subject.name.rpartition("/")[2]
+    return subject.name, bare, f"{subject.plugin.name}/{bare}"
 
 
 def answers_for(record: PluginRecord, namespaces: Collection[str], catalog: Catalog) -> bool:
