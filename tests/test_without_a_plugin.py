@@ -180,6 +180,10 @@ def config_with(kind: str, name: str, without: str) -> dict[str, Any]:
             return {"train": {"schedule": here}, "model": model}
         case "logger":
             return {"train": {"loggers": [here]}, "model": model}
+        case "transform":
+            return {"augmentation": {"transforms": {"more": here}}, "model": model}
+        case "runtime":
+            return {"inference": {"runtime": here}, "model": model}
         case _:
             raise NotImplementedError(f"where a configuration names a {kind}")
     return {"model": model}
@@ -213,8 +217,12 @@ def questions(
         if kind not in KINDS:
             continue
         for name in (component.name, f"{without}/{component.name}"):
-            asked.append(["show", name])
-            if kind == "writer":
+            # A name of another kind that is there is shown as that.
+            if name not in components:
+                asked.append(["show", name])
+            if kind == "tracker":
+                asked.append(["track", str(projects / "one"), "--tracker", name, "--out", "never"])
+            elif kind == "writer":
                 make_run(
                     run := folder / f"run-{len(asked)}", next(m for m in catalog.models() if m not in lost)
                 )

@@ -39,6 +39,10 @@ class PredictionsHeader:
     metadata: dict[str, str] = field(default_factory=dict)
     selected: tuple[FrameSpan, ...] = ()
 
+    def __post_init__(self) -> None:
+        # Formats that keep headers as JSON read lists.
+        object.__setattr__(self, "selected", tuple(FrameSpan(*span) for span in self.selected))
+
 
 class Writer(ABC):
     """Writes one format. Made as ``factory(config)``.
