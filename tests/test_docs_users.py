@@ -48,6 +48,20 @@ NOT_RUN = {
         ),
         "needs a run that kept snapshots; tests/test_train_snapshots.py does it",
     ),
+    "pose compare runs/unet": "needs two finished runs; tests/test_compare.py does it",
+    "pose predict runs/first project.slp": "needs a model of its keypoints; the tests of plugins/sleapio do it",
+    **dict.fromkeys(
+        ("pose train DATA --model identity_unet", "pose train DATA --model top_down_identity_unet"),
+        "needs animals that have names; tests/test_identity_models.py does it",
+    ),
+    **dict.fromkeys(
+        ("pose import sleap", "pose predict runs/imported", "pose train project.slp --weights runs/imported"),
+        "needs a model that SLEAP trained; tests/test_import_sleap.py makes some",
+    ),
+    **dict.fromkeys(
+        ("pose train path/to/config.yaml --config start.yaml", "pose train project.slp --config start.yaml"),
+        "needs what an import of settings writes; tests/test_import_deeplabcut_settings.py does it",
+    ),
     "pose import deeplabcut": "needs a model that DeepLabCut trained; tests/helpers/deeplabcut_models.py "
     "makes some",
 }
