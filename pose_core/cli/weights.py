@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,7 +19,7 @@ def weights(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
     """
     from pose_core.model.pretrained import locate_network, remote_file
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for found in get_catalog().weights():
         spec, path = found.definition, remote_file(found.definition).path
         here = path.is_file()
@@ -70,8 +70,8 @@ def weights(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
         shown = [
             {
                 **row,
-                "keypoints": len(row["keypoints"]) or "",  # type: ignore[arg-type]
-                "size": f"{row['bytes'] / 1e6:.0f} MB" if row["bytes"] else "?",  # type: ignore[operator]
+                "keypoints": len(row["keypoints"]) or "",
+                "size": f"{row['bytes'] / 1e6:.0f} MB" if row["bytes"] else "?",
                 "here": "yes" if row["here"] else "no",
             }
             for row in rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -281,7 +281,7 @@ class _Looker:
             poses = run.of(RunSpec)
             # Single frames are no sequence, of which one would say where to look in the next.
             inference = poses.spec.inference.model_copy(update={"follow": False})
-            poses = Run(poses.path, poses.spec.model_copy(update={"inference": inference}))
+            poses = replace(poses, spec=poses.spec.model_copy(update={"inference": inference}))
             pipeline, plan = make_pipeline(poses, chosen, 1, sources)
             names = plan.names
         steps: list[_Step] = []

@@ -225,14 +225,17 @@ class Job:
 
             # The note is in place before the result: without one a result would be refused as a strange file.
             with ExitStack() as stack:
-                through = seen.watch
+                tracked: TrackedFrames | None = None
                 if self.tracking is not None:
                     # After the last frame, since pieces of the whole video are joined; what fails here loses nothing.
                     with timing.measure("write"):
                         tracked = stack.enter_context(
                             TrackedFrames(journal.frames, header, self.tracking, self.name)
                         )
-                    through = lambda frames: seen.watch(tracked.apply(frames))  # noqa: E731
+
+                def through(frames: Iterator[Frame]) -> Iterator[Frame]:
+                    return seen.watch(frames if tracked is None else tracked.apply(frames))
+
                 with timing.measure("write"):
                     journal.finish(self.result, self.writer, through, note)
             timing.finish()
