@@ -45,11 +45,10 @@ class OnnxRuntime(Runtime):
         if self._fixes_sides:
             session = self._session_for(tensors)
         device = tensors[0].device
-        feed = {
-            put.name: tensor.float().contiguous().cpu().numpy()
-            # An input that the network does not use is not in the file.
-            for put, tensor in zip(session.get_inputs(), tensors, strict=True)
-        }
+        given = dict(zip(self.context.inputs, tensors, strict=True))
+        # By name: an input that the network does not use is not in the file.
+        names = [put.name for put in session.get_inputs()]
+        feed = {name: given[name].float().contiguous().cpu().numpy() for name in names}
         return [torch.from_numpy(found).to(device) for found in session.run(None, feed)]
 
     def _session_for(self, tensors: Sequence[Tensor]) -> onnxruntime.InferenceSession:
