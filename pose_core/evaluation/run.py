@@ -23,8 +23,8 @@ from pose_core.evaluation.split_images import SplitImages, split_images
 from pose_core.interfaces import PredictionsHeader
 from pose_core.model.device import choose_device
 from pose_core.pipeline.engine import Pipeline
+from pose_core.pipeline.given_sources import Source
 from pose_core.pipeline.plan import (
-    Source,
     labelled_sources,
     make_detector_pipeline,
     make_pipeline,

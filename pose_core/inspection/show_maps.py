@@ -18,7 +18,8 @@ from pose_core.pictures.network import NetworkLook, record_networks
 from pose_core.pictures.panels import count, draw_boxes, draw_poses, name_colours, show_image
 from pose_core.pictures.sheet import Panel, Row, draw_sheet, write_picture
 from pose_core.pipeline.engine import Pipeline
-from pose_core.pipeline.plan import Source, make_detector_pipeline, make_pipeline
+from pose_core.pipeline.given_sources import Source
+from pose_core.pipeline.plan import make_detector_pipeline, make_pipeline
 from pose_core.pipeline.sources import FrameSource, SourceFrame
 from pose_core.pipeline.video import VideoSource
 from pose_core.prediction.frame_region import GivenRegion, Regions

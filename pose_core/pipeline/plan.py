@@ -6,8 +6,6 @@ suppliers: those that the caller named, or else the networks in the folder of th
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,29 +14,24 @@ from pathlib import Path
 import torch
 
 from pose_core.catalog import get_catalog
-from pose_core.errors import ConfigError, PluginError, argument, command
+from pose_core.errors import ConfigError, PluginError, argument
 from pose_core.hooks import SupplierSpec
 from pose_core.interfaces import Stage, StageContext
 from pose_core.model.weights import file_hash
 from pose_core.pipeline.crops import Crops
 from pose_core.pipeline.detector_boxes import DetectorBoxes, DetectorStage
 from pose_core.pipeline.engine import Pipeline
+from pose_core.pipeline.given_sources import AnyRun, Source, given_sources, identify_run, open_given
 from pose_core.pipeline.runtimes import load_network, note_detector
 from pose_core.pipeline.stage_configs import BoxesConfig
 from pose_core.pipeline.tiles import TiledBoxes, TiledFrames, check_tiles
 from pose_core.pipeline.whole_frames import WholeFrames
-from pose_core.runs.run_folder import WEIGHTS, Run
+from pose_core.runs.run_folder import Run
 from pose_core.runs.zoo import find_project, list_networks
-from pose_core.specs import AnyRunSpec, DetectorRunSpec, RunSpec, StageConfig, TilesSpec, parse_component
+from pose_core.specs import DetectorRunSpec, RunSpec, StageConfig, TilesSpec, parse_component
 from pose_core.specs.resolve import Layer
 from pose_core.specs.run import BOXES, CENTRES, describe_unneeded, list_answers
 from pose_core.structures import LabelledImage
-
-Source = Path | str | bool | None
-"""Value that a caller gives a supplier: a folder or file; True for one that takes the labels, or poses that come with
-each image in memory; None or False: nothing."""
-
-AnyRun = Run[AnyRunSpec]
 
 
 @dataclass(frozen=True)
@@ -175,42 +168,6 @@ def labelled_sources(run: Run, sources: Mapping[str, Source]) -> tuple[dict[str,
     rivals = [s for s in planner.suppliers.values() if s.gives in answers and "labels" not in s.takes]
     without = {name: value for name, value in first.items() if name not in {s.name for s in rivals}}
     return first, {**without, **{answers[s.gives]: True for s in rivals}} if rivals else {}
-
-
-def given_sources(sources: Mapping[str, Source], evaluated: bool) -> dict[str, Path | bool]:
-    """Check what suppliers are given, and leave out what is nothing.
-
-    Args:
-        sources: by name; None and False are nothing.
-        evaluated: whether there are labels to take.
-
-    Raises:
-        ConfigError: no supplier has that name, or it does not take what it is given.
-    """
-    suppliers = {supplier.name: supplier for supplier in get_catalog().suppliers()}
-    given: dict[str, Path | bool] = {}
-    for name, value in sources.items():
-        if name not in suppliers:
-            raise ConfigError(
-                f"{name}: is no source of what stages need; there are {', '.join(sorted(suppliers))}"
-            )
-        if value is None or value is False:
-            continue
-        if "labels" in suppliers[name].takes:
-            if not evaluated:
-                raise ConfigError(
-                    f"{argument(name)}: takes labels, and only images that are evaluated have some"
-                )
-            if value is not True:
-                raise ConfigError(f"{argument(name)}: takes the labels and nothing else, not {str(value)!r}")
-            given[name] = True
-        elif value is True and "memory" in suppliers[name].takes and not evaluated:
-            given[name] = True
-        elif value is True:
-            raise ConfigError(f"{argument(name)}: needs a value, {suppliers[name].metavar}")
-        else:
-            given[name] = Path(value)
-    return given
 
 
 def _unused_because(unused: SupplierSpec, used: Iterable[SupplierSpec]) -> str:
@@ -382,7 +339,9 @@ class _Planner:
         chosen = [name for name, s in self.suppliers.items() if "run" in s.takes]
         paths = {name: value for name in chosen if isinstance(value := self.given.get(name), Path)}
         project = find_project(self.run)
-        return {n: _open(n, p, project) for n, p in paths.items() if not self._is_file(self.suppliers[n], p)}
+        return {
+            n: open_given(n, p, project) for n, p in paths.items() if not self._is_file(self.suppliers[n], p)
+        }
 
     def _is_file(self, supplier: SupplierSpec, path: Path) -> bool:
         """Whether a supplier is given a file, not the folder of a run.
@@ -431,41 +390,8 @@ class _Planner:
             elif name in files:
                 found[name] = f"file {file_hash(files[name])}"
             else:
-                found[name] = _identify(self.nested(name))
+                found[name] = identify_run(self.nested(name))
         return found
-
-
-def _identify(run: AnyRun) -> str:
-    """Hash what decides about the results of a run, the networks that it builds on included."""
-    # How it was trained shows in the weights; these parts say how they are used.
-    content = run.spec.model_dump(mode="json", include={"skeleton", "model", "network"})
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    inner = (f", {name}: {_identify(stage)}" for name, stage in sorted(run.stages.items()))
-    return f"run {file_hash(run.path / WEIGHTS)} {digest}{''.join(inner)}"
-
-
-def _open(supplier: str, folder: Path, project: str | None) -> AnyRun:
-    """Open the run that a supplier is given: a folder, or the name of a published network.
-
-    Args:
-        supplier: by name.
-        folder: as the caller gave it.
-        project: of the zoo that the run which predicts comes from; its networks go by their bare names, too.
-    """
-    if (
-        not folder.exists()
-        and project is not None
-        and f"{project}/{folder}" in list_networks(project, "boxes")
-    ):
-        return Run.open(f"{project}/{folder}")
-    kinds = get_catalog().kinds_of(str(folder))
-    if kinds and not folder.exists():
-        train = command("train", "DATA", argument(supplier, str(folder)), argument("out", "RUN"))
-        raise ConfigError(
-            f"{argument(supplier, str(folder))}: is the name of {kinds[0]}, and here the folder of a trained "
-            f"one is needed; {train} makes it"
-        )
-    return Run.open(folder)
 
 
 def _make_stage_config(supplier: SupplierSpec) -> StageConfig:

@@ -20,7 +20,8 @@ import torch
 
 from pose_core.errors import ConfigError, DataError, argument
 from pose_core.model.device import choose_device
-from pose_core.pipeline.plan import Source, make_pipeline
+from pose_core.pipeline.given_sources import Source
+from pose_core.pipeline.plan import make_pipeline
 from pose_core.pipeline.sources import ArraySource, FrameSource, as_rgb
 from pose_core.pipeline.video import VideoSource
 from pose_core.prediction.frame_choice import parse_ranges, select_frames
