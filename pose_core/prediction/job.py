@@ -20,7 +20,7 @@ import torch
 from pose_core.errors import DataError, PoseError, argument
 from pose_core.escapes import escape_name
 from pose_core.interfaces import PredictionsHeader, Writer
-from pose_core.io.files import parse_json, write_whole
+from pose_core.io.files import disk_errors, parse_json, write_whole
 from pose_core.io.frame_ranges import FrameRange, add_to_ranges, describe_ranges
 from pose_core.io.name_lengths import check_name_allowed, fit_stem, get_longest_name
 from pose_core.model.weights import file_hash
@@ -35,6 +35,12 @@ from pose_core.tracking.follow import TrackedFrames
 
 # What else takes part in the numbers is free to differ between a finished result and a repeated command.
 _DECIDES = ("source", "frames", "region", "weights", "model", "sources", "format", "tracker")
+
+INDEX = ".index"
+"""Folder, beside the results, of what was read of videos that are being predicted."""
+
+_SHOWN = 500
+"""Frames decoded in vain, from which on it is said why."""
 
 _NOTE_ENDING, _PARTIAL_ENDING = ".info", ".partial"
 
@@ -216,6 +222,11 @@ class Job:
                     f"{self._out}: this file system knows no locks; do not run two predictions of one video "
                     "there"
                 )
+            with disk_errors(self._out, "run the command again to go on"):
+                self.source.keep_index()
+            first = int(self.source.numbers[journal.done]) if journal.done < info.frames else 0
+            if first > _SHOWN and (reason := self.source.unseekable) is not None:
+                tell(f"note: {self.name}: {reason}, so all frames before frame {first} are decoded, too")
             timing = self._predict_rest(estimator, journal, progress)
             seen = _Missing()
 
@@ -240,9 +251,11 @@ class Job:
                     journal.finish(self.result, self.writer, through, note)
             timing.finish()
             journal.remove()
+            self.source.remove_index()
         finally:
             journal.close()
-        return Outcome(self.result, info.frames, seen.runs, seen.reason, list(self.source.doubtful), timing)
+        doubtful = self.source.find_doubtful(seen.by_reason)
+        return Outcome(self.result, info.frames, seen.runs, seen.reason, doubtful, timing)
 
     def _predict_rest(
         self, estimator: PoseEstimator, journal: Journal, progress: Callable[[int], None]
@@ -333,13 +346,13 @@ class _Missing:
 
     def __init__(self) -> None:
         self.runs: list[FrameRange] = []
-        self._reasons: dict[str, list[FrameRange]] = {}
+        self.by_reason: dict[str, list[FrameRange]] = {}
 
     @property
     def reason(self) -> str | None:
-        if len(self._reasons) < 2:
-            return next(iter(self._reasons), None)
-        each = [f"{describe_ranges(runs)}: {reason}" for reason, runs in self._reasons.items()]
+        if len(self.by_reason) < 2:
+            return next(iter(self.by_reason), None)
+        each = [f"{describe_ranges(runs)}: {reason}" for reason, runs in self.by_reason.items()]
         more = len(each) - self._LISTED
         return "; ".join(each[: self._LISTED]) + (f"; and {more} more reasons" if more > 0 else "")
 
@@ -347,5 +360,5 @@ class _Missing:
         for frame in frames:
             if frame.missing is not None:
                 add_to_ranges(self.runs, frame.index)
-                add_to_ranges(self._reasons.setdefault(frame.missing, []), frame.index)
+                add_to_ranges(self.by_reason.setdefault(frame.missing, []), frame.index)
             yield frame
