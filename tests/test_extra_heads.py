@@ -291,6 +291,7 @@ def test_what_training_minimises_is_the_sum_of_the_heads(project: Path) -> None:
     from pose_core.data.batches import collate
     from pose_core.model.build import build_model
     from pose_core.training.module import Training
+    from pose_core.training.sampler import EpochBatches
     from pose_core.training.task import PoseTask
 
     task = PoseTask(prepare(project, "unet", assignments=TINY))
@@ -298,7 +299,7 @@ def test_what_training_minimises_is_the_sum_of_the_heads(project: Path) -> None:
     samples = task.samples(task.prepared.split.train, augment=False)
     batch = collate([samples[0, 0], samples[0, 1]])
     with torch.no_grad():
-        total = Training(model, task).training_step(batch, 0)
+        total = Training(model, task, EpochBatches(1, 1, 0)).training_step(batch, 0)
         outputs = model(model.normalise(batch.images))
         parts = [v for n, head in model.heads.items() for v in head.loss(outputs[n], batch.labels).values()]  # type: ignore[operator]
     assert len(parts) == 6  # heatmaps, offsets and limbs; heatmaps and offsets; identities

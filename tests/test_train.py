@@ -123,8 +123,8 @@ def test_two_processes_train_one_model(pose: Any, blob_project: Path, tmp_path: 
     assert process.stdout.count("trained; next") == 1
     with (out / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
-    # 23 training images by two processes of batches of 4 make 3 steps an epoch.
-    assert [int(r["step"]) for r in rows][-1] == 12
+    # 23 training images in batches of 4, which two processes share, make 6 steps an epoch.
+    assert [int(r["step"]) for r in rows][-1] == 24
     assert pose("evaluate", out, "--json").returncode == 0
 
 

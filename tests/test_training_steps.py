@@ -36,7 +36,8 @@ def test_larger_sets_get_larger_batches_and_rates(samples: int, batch: int, rate
 @given(st.integers(1, 100_000), st.integers(1, 4), st.none() | st.integers(1, 64))
 def test_a_training_has_its_steps_and_its_passes(samples: int, devices: int, batch: int | None) -> None:
     train = decided(samples, devices=devices, **({} if batch is None else {"batch_size": batch})).decided()
-    steps_an_epoch = math.ceil(samples / (train.batch_size * devices))
+    # Devices share the images of a step.
+    steps_an_epoch = math.ceil(samples / train.batch_size)
     steps = steps_an_epoch * train.epochs
     assert train.epochs >= PASSES
     assert STEPS <= steps < STEPS + steps_an_epoch or train.epochs == PASSES

@@ -18,6 +18,7 @@ from pose_core.cli.training_options import (
     Keypoints,
     MaxTime,
     ModelName,
+    Nodes,
     Precision,
     Project,
     Replay,
@@ -49,6 +50,7 @@ def train(
     batch_size: BatchSize = None,
     device: Device = None,
     devices: Devices = None,
+    nodes: Nodes = None,
     precision: Precision = None,
     seed: Seed = None,
     keypoints: Keypoints = None,
@@ -98,6 +100,7 @@ def train(
                 batch_size=batch_size,
                 device=device,
                 devices=devices,
+                nodes=nodes,
                 precision=precision,
                 seed=seed,
                 keypoints=split_names(keypoints),
@@ -112,7 +115,7 @@ def train(
         if seeds is not None:
             from pose_core.experiments.seeds import train_each
 
-            numbers = _parse_seeds(seeds, seed, devices)
+            numbers = _parse_seeds(seeds, seed, (devices or 1) * (nodes or 1))
             _show_seeds(train_each(numbers, out, train_one, device or "auto", reporter))
             return
         run = train_one(seed, out)
@@ -123,13 +126,13 @@ def train(
         print(f"{escape_line(out)}: trained; next: {_advise_next(run)}")
 
 
-def _parse_seeds(text: str, seed: int | None, devices: int | None) -> list[int]:
+def _parse_seeds(text: str, seed: int | None, processes: int) -> list[int]:
     from pose_core.errors import ConfigError
 
     if seed is not None:
         raise ConfigError("--seed and --seeds: say one of them")
-    if (devices or 1) > 1:
-        raise ConfigError("--seeds: trains on one device; leave out --devices")
+    if processes > 1:
+        raise ConfigError("--seeds: trains on one device; leave out --devices and --nodes")
     try:
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError:

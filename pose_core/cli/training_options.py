@@ -61,7 +61,8 @@ MaxTime = Annotated[
 BatchSize = Annotated[
     int | None,
     typer.Option(
-        metavar="N", help="Images in a training step, on each device; for each network that is trained."
+        metavar="N",
+        help="Images in a training step, shared by all devices; for each network that is trained.",
     ),
 ]
 Device = Annotated[
@@ -69,7 +70,16 @@ Device = Annotated[
 ]
 Devices = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Number of devices to train on, each in a process of its own."),
+    typer.Option(
+        metavar="N", help="Number of devices of a machine to train on, each in a process of its own."
+    ),
+]
+Nodes = Annotated[
+    int | None,
+    typer.Option(
+        metavar="M",
+        help="Number of machines that train together; srun or torchrun starts the command on each of them.",
+    ),
 ]
 Precision = Annotated[
     str | None,

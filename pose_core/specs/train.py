@@ -40,9 +40,9 @@ def parse_duration(value: object) -> object:
 Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
 
 
-def count_steps(samples: int, batch_size: int, devices: int, accumulate: int) -> int:
+def count_steps(samples: int, batch_size: int, accumulate: int) -> int:
     """Count the steps of an epoch of so many samples."""
-    return max(1, math.ceil(math.ceil(samples / (batch_size * devices)) / accumulate))
+    return max(1, math.ceil(math.ceil(samples / batch_size) / accumulate))
 
 
 class CropSpec(Spec):
@@ -240,7 +240,13 @@ class TrainSpec(Spec):
     )
     device: str = Field("auto", description="auto, cpu, cuda or mps.")
     devices: int = Field(
-        1, ge=1, description="Number of devices (processes on the CPU); above 1 trains with DDP."
+        1,
+        ge=1,
+        description="Number of devices (processes on the CPU) of each machine, which share the images of a step; "
+        "above 1 trains with DDP.",
+    )
+    nodes: int = Field(
+        1, ge=1, description="Number of machines; the command is started on each, by srun or torchrun."
     )
     workers: NonNegativeInt | Literal["auto"] = Field(
         "auto", description="Processes that load images; auto: none on the CPU."
@@ -315,4 +321,4 @@ class DecidedTrainSpec(TrainSpec):
 
     def count_steps(self, samples: int) -> int:
         """Count the steps of an epoch; the last one may see fewer batches."""
-        return count_steps(samples, self.batch_size, self.devices, self.accumulate)
+        return count_steps(samples, self.batch_size, self.accumulate)

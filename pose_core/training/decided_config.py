@@ -84,6 +84,7 @@ def make_config(
     batch_size: int | None = None,
     device: str | None = None,
     devices: int | None = None,
+    nodes: int | None = None,
     precision: str | None = None,
     seed: int | None = None,
     keypoints: Sequence[str] | None = None,
@@ -94,8 +95,8 @@ def make_config(
     """Decide the whole configuration of a training without starting it; ``pose config`` in Python.
 
     Args:
-        project, model, config, settings, weights, epochs, max_time, batch_size, device, devices, precision, seed,
-            keypoints, test_data, replay, networks: as of :func:`pose_core.train`.
+        project, model, config, settings, weights, epochs, max_time, batch_size, device, devices, nodes, precision,
+            seed, keypoints, test_data, replay, networks: as of :func:`pose_core.train`.
         out: file that gets the configuration as YAML, to be changed by hand and given to ``config`` of
             :func:`pose_core.train`.
 
@@ -118,6 +119,7 @@ def make_config(
             batch_size=batch_size,
             device=device,
             devices=devices,
+            nodes=nodes,
             precision=precision,
             seed=seed,
             keypoints=keypoints,

@@ -36,6 +36,7 @@ from pose_core.specs.yaml_file import read_run
 from pose_core.training.best_checkpoint import BestCheckpoint, checkpoint_path
 from pose_core.training.calibrate import CALIBRATED
 from pose_core.training.checkpoint_files import LocalCheckpoints
+from pose_core.training.cluster import choose_environment
 from pose_core.training.curves import plot_curves
 from pose_core.training.loggers import Loggers
 from pose_core.training.memory import keep_freed_memory
@@ -44,11 +45,11 @@ from pose_core.training.parts import check_parts
 from pose_core.training.prepared import Prepared
 from pose_core.training.progress import TrainingProgress
 from pose_core.training.replay import describe_replay, teach
-from pose_core.training.sampler import EpochSampler
+from pose_core.training.sampler import EpochBatches
 from pose_core.training.schedule_callback import ScheduleCallback
 from pose_core.training.task import TASKS, Task
 
-_TRAIN_MAY_CHANGE = "train.(epochs|max_time|device|workers|cache|loggers|pictures|keep)"
+_TRAIN_MAY_CHANGE = "train.(epochs|max_time|device|devices|nodes|workers|cache|loggers|pictures|keep)"
 _MAY_CHANGE = re.compile(rf"data\.(test_)?source|(stages\.[^.]+\.)*{_TRAIN_MAY_CHANGE}(\..*)?")
 """Keys that may differ between a run and its resumption."""
 
@@ -121,25 +122,28 @@ def train_network(
     for line in schedule.schedule.notes():
         reporter.note(line)
     rows = prepared.split.validation
-    shared = rows[rank() :: train.devices]
+    world = train.devices * train.nodes
+    shared = rows[rank(train.devices) :: world]
     validation = PlainBatches(task.samples(shared, augment=False), train.batch_size) if rows else None
     # After all that can be refused, since loggers leave their traces elsewhere.
     loggers = Loggers(spec, out, reporter) if first else None
     best_checkpoint = BestCheckpoint(run, train, task.metric, validation, schedule, loggers)
     with _Quiet(), disk_errors(out, again=f"run the same command again with {argument('resume', True)}"):
+        batches = EpochBatches(len(samples), train.batch_size, train.seed, rank(train.devices), world)
         trainer = lightning.Trainer(
             accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.type],
             devices=train.devices if device.index is None else [device.index],
+            num_nodes=train.nodes,
             strategy=(
                 # Without find_unused_parameters DDP refuses a step in which a parameter had no part.
                 DDPStrategy(
                     find_unused_parameters=True,
                     process_group_backend="gloo" if device.type == "cpu" else "nccl",
                 )
-                if train.devices > 1
+                if world > 1
                 else "auto"
             ),
-            sync_batchnorm=train.devices > 1 and device.type == "cuda",
+            sync_batchnorm=world > 1 and device.type == "cuda",
             precision=train.precision,
             max_epochs=train.epochs,
             gradient_clip_val=train.gradient_clip,
@@ -151,22 +155,22 @@ def train_network(
                 TrainingProgress(reporter, schedule, best_checkpoint),
             ],
             logger=False,
-            # BestCheckpoint writes them, and EpochSampler shares the rows out.
+            # BestCheckpoint writes them, and EpochBatches shares the rows out.
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
             # Not True: some CUDA operations have no deterministic form, and training would stop at them.
             deterministic="warn" if device.type == "cuda" else None,
-            plugins=[LocalCheckpoints()],
+            plugins=[LocalCheckpoints(), choose_environment()],
             # Lightning looks there for checkpoints of its own when a training is resumed; there are none.
             default_root_dir=os.devnull,
         )
         completed = False
         try:
             trainer.fit(
-                Training(network, task),
-                _load_batches(samples, train, trainer, device),
+                Training(network, task, batches),
+                _load_batches(samples, train, batches, device),
                 ckpt_path=checkpoint if resuming else None,
                 weights_only=True,
             )
@@ -203,7 +207,7 @@ def train_network(
 
 
 def _load_batches(
-    samples: ImageSamples, train: DecidedTrainSpec, trainer: lightning.Trainer, device: torch.device
+    samples: ImageSamples, train: DecidedTrainSpec, batches: EpochBatches, device: torch.device
 ) -> DataLoader[Any]:
     if isinstance(train.workers, int):
         workers = train.workers
@@ -212,8 +216,7 @@ def _load_batches(
         workers = 0 if device.type == "cpu" else min(8, max(1, (os.cpu_count() or 2) // (2 * train.devices)))
     return DataLoader(
         samples,
-        batch_size=train.batch_size,
-        sampler=EpochSampler(len(samples), train.seed, trainer.global_rank, trainer.world_size),
+        batch_sampler=batches,
         collate_fn=collate,
         worker_init_fn=init_worker,
         num_workers=workers,

@@ -14,6 +14,7 @@ from pose_core.errors import ConfigError
 from pose_core.training.ema import update_average
 from pose_core.training.optimizers import make_optimizer
 from pose_core.training.parts import freeze_norms, freeze_parts, group_parameters, list_frozen
+from pose_core.training.sampler import EpochBatches
 from pose_core.training.task import Task
 
 
@@ -25,13 +26,14 @@ class Training(lightning.LightningModule):
         average: moving average of its weights; the same object as ``model`` without EMA.
     """
 
-    def __init__(self, model: nn.Module, task: Task[Any]) -> None:
+    def __init__(self, model: nn.Module, task: Task[Any], batches: EpochBatches) -> None:
         super().__init__()
         self.model = model
         self.train_spec = task.prepared.spec.train.decided()
         self.ema = self.train_spec.ema
         self.average = copy.deepcopy(model).requires_grad_(False) if self.ema is not None else model
         self.task = task
+        self._batches = batches
         self._trainable = {name for name, p in model.named_parameters() if p.requires_grad}
         self._averaged_step = 0
         self._sums: dict[str, Tensor] = {}
@@ -41,6 +43,9 @@ class Training(lightning.LightningModule):
         """Compute the sum of all losses of a batch."""
         losses = self.task.losses(self.model, batch)
         total = torch.stack(list(losses.values())).sum()
+        # Where processes have unequally many images of a step, their losses count by these.
+        if (weight := self._batches.weigh(batch_index)) != 1:
+            losses, total = {name: weight * value for name, value in losses.items()}, weight * total
         for name, value in {"loss": total, **losses}.items():
             # Added up on the device: asking for the number every step would stop the device every step.
             self._sums[name] = self._sums.get(name, torch.zeros((), device=self.device)) + value.detach()
@@ -71,8 +76,15 @@ class Training(lightning.LightningModule):
             freeze_norms(self.model)
 
     def pop_losses(self) -> dict[str, float]:
-        """Average the losses since the last call, by name; ``loss`` is their sum."""
-        means = {name: float(value) / max(self._steps, 1) for name, value in self._sums.items()}
+        """Average the losses since the last call, by name; ``loss`` is their sum. All processes must call it."""
+        names, values = (
+            list(self._sums),
+            torch.stack([*self._sums.values(), torch.zeros((), device=self.device)]),
+        )
+        if self.trainer.world_size > 1:
+            # A loss that is no number in one process ends all of them alike.
+            values = self.trainer.strategy.reduce(values, reduce_op="mean")
+        means = {name: float(value) / max(self._steps, 1) for name, value in zip(names, values, strict=False)}
         self._sums, self._steps = {}, 0
         return means
 

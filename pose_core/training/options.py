@@ -25,7 +25,7 @@ class TrainOptions:
         weights: that the model starts from, see ``train.weights``; ``none`` holds for every network.
         epochs, batch_size: of each network that is trained.
         max_time: of all of them, divided evenly: seconds, or a text such as ``10m``.
-        device, devices, precision, seed: of each of them.
+        device, devices, nodes, precision, seed: of each of them.
         keypoints: names of those of the project that are learned.
         test_data: another labelled project, whose images are the test images.
         replay: keep the keypoints that only the weights know, see ``train.replay``.
@@ -37,6 +37,7 @@ class TrainOptions:
     batch_size: int | None = None
     device: str | None = None
     devices: int | None = None
+    nodes: int | None = None
     precision: str | None = None
     seed: int | None = None
     keypoints: Sequence[str] | None = None

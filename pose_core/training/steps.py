@@ -50,7 +50,7 @@ def decide_steps(spec: TrainSpec, samples: int, counted: str) -> tuple[dict[str,
         factor = batch * spec.accumulate / optimizer.BASE_BATCH
         rate = optimizer.base_lr * (factor if optimizer.name == "sgd" else math.sqrt(factor))
         decided["optimizer"] = {"lr": float(f"{rate:.2g}")}
-    steps_an_epoch = count_steps(samples, batch, spec.devices, spec.accumulate)
+    steps_an_epoch = count_steps(samples, batch, spec.accumulate)
     if spec.epochs == "auto":
         decided["epochs"] = max(PASSES, math.ceil(STEPS / steps_an_epoch))
     why = {

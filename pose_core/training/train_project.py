@@ -34,6 +34,7 @@ def train(
     batch_size: int | None = None,
     device: str | None = None,
     devices: int | None = None,
+    nodes: int | None = None,
     precision: str | None = None,
     seed: int | None = None,
     keypoints: Sequence[str] | None = None,
@@ -54,9 +55,10 @@ def train(
         weights: to start from: a name, a file, a run folder, or ``none``: random ones.
         epochs: passes over the training images, for each network that is trained.
         max_time: seconds, or a text such as ``10m``; several networks share it evenly.
-        batch_size: images a step on each device, for each network that is trained.
+        batch_size: images a step, shared by all devices, for each network that is trained.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``.
-        devices: number of devices; more than one train in as many processes.
+        devices: number of devices of each machine; more than one train in as many processes.
+        nodes: number of machines, on each of which this is called, started by srun or torchrun.
         precision: ``32``, ``16-mixed`` or ``bf16-mixed``.
         seed: of initial weights, split, order and augmentation.
         keypoints: names of those of the project that are learned; all by default.
@@ -88,6 +90,7 @@ def train(
             batch_size=batch_size,
             device=device,
             devices=devices,
+            nodes=nodes,
             precision=precision,
             seed=seed,
             keypoints=keypoints,

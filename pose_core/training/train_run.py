@@ -19,6 +19,7 @@ from pose_core.runs.run_folder import CONFIG, STAGES, WEIGHTS, Run
 from pose_core.specs import AnyRunSpec, RunBase, TrainSpec
 from pose_core.specs.run import stage_of_run
 from pose_core.specs.yaml_file import validate_as
+from pose_core.training.cluster import check_processes
 from pose_core.training.fit import check_resumable, train_network
 from pose_core.training.prepared import Prepared
 
@@ -44,7 +45,10 @@ def train_run(
     first = is_first()
     if first:
         check_new_run(out, resume)
-    _check_devices(list(_iterate_trained(prepared, ())))
+    trained = list(_iterate_trained(prepared, ()))
+    _check_devices(trained)
+    for _, train in trained:
+        check_processes(train)
     if first:
         for name, run in prepared.trained.items():
             _copy(run, out / STAGES / name, resume)
@@ -82,7 +86,7 @@ def _iterate_trained(prepared: Prepared[RunBase], names: Names) -> Iterator[tupl
 
 
 def _check_devices(trained: Sequence[tuple[Names, TrainSpec]]) -> None:
-    if len(trained) > 1 and any(train.devices > 1 for _, train in trained):
+    if len(trained) > 1 and any(train.devices * train.nodes > 1 for _, train in trained):
         names = trained[0][0]
         raise ConfigError(
             "train.devices: several networks train in one command on one device only; train "
