@@ -125,7 +125,7 @@ def train_network(
     validation = PlainBatches(task.samples(shared, augment=False), train.batch_size) if rows else None
     # After all that can be refused, since loggers leave their traces elsewhere.
     loggers = Loggers(spec, out, reporter) if first else None
-    best_checkpoint = BestCheckpoint(run, train, task.metric, validation, schedule, loggers)
+    best_checkpoint = BestCheckpoint(run, train, task.metrics, validation, schedule, loggers)
     with _Quiet(), disk_errors(out, again=f"run the same command again with {argument('resume', True)}"):
         trainer = lightning.Trainer(
             accelerator={"cpu": "cpu", "cuda": "gpu", "mps": "mps"}[device.type],
@@ -195,9 +195,8 @@ def train_network(
             training={"epochs": trainer.current_epoch, "steps": trainer.global_step, "seconds": seconds}
         )
         run = task.calibrate(run, device, reporter)
-        metric = task.metric
         plot_curves(
-            run.path / HISTORY, run.path / "training_curves.png", metric.key, metric.label, metric.unit
+            run.path / HISTORY, run.path / "training_curves.png", task.metrics, best_checkpoint.best_epoch
         )
     return run
 
