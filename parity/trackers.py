@@ -1,9 +1,10 @@
-"""Compares the tracker ``oks``, with linking, with those of DeepLabCut and SLEAP on crowds with known truth.
+"""Compares the tracker ``oks``, with linking, with that of DeepLabCut on crowds with known truth.
 
-``python parity/trackers.py [--frames N] [--animals N ...] [--kinds NAME ...] [--only NAME ...]`` prints the table
-of docs/use/tracking.md. Scenes are those of ``benchmarks/trackers.py``. Every tracker is given the same poses, the
-number of animals, and its own defaults; what it gives back is measured against the truth here, so metrics are the same
-for all. The others run in their own environments (``make parity`` installs them).
+``python parity/trackers.py [--frames N] [--animals N ...] [--kinds NAME ...] [--oracle COMMAND]`` prints the table
+of docs/use/tracking.md. Scenes are those of ``benchmarks/trackers.py``. Both are given the same poses, the number of
+animals, and their own defaults; what they give back is measured against the truth here, so metrics are the same.
+DeepLabCut's side is its ellipse tracker and its stitching (``trackers_deeplabcut.py``), in an environment of its own,
+which ``make parity`` installs.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -29,11 +31,9 @@ from pose_core.tracking.measure import TrackMetrics, measure_tracks
 
 HERE = Path(__file__).resolve().parent
 OURS = "oks"
-OTHERS = {
-    "deeplabcut": (HERE.parent / ".venv-parity" / "bin" / "python", HERE / "trackers_deeplabcut.py"),
-    "sleap": (HERE.parent / ".venv-parity-sleap" / "bin" / "python", HERE / "trackers_sleap.py"),
-}
-"""Python and script of each of the others."""
+THEIRS = "deeplabcut"
+ORACLE = (str(HERE.parent / ".venv-parity" / "bin" / "python"), str(HERE / "trackers_deeplabcut.py"))
+"""Python and script of the other side."""
 
 
 def load_benchmark() -> ModuleType:
@@ -77,18 +77,18 @@ def track_here(found: Any, animals: int) -> list[Frame]:
         return list(tracked.apply(found))
 
 
-def ask(name: str, folder: Path) -> None:
-    """Have another tracker go through all scenes of a folder; it writes ``SCENE.NAME.npz`` beside each."""
+def ask(command: Sequence[str], folder: Path) -> None:
+    """Have the other tracker go through all scenes of a folder; it writes ``SCENE.deeplabcut.npz`` beside each."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     done = subprocess.run(
-        [*map(str, OTHERS[name]), str(folder)],
+        [*command, str(folder)],
         env={**environment, "DLClight": "True"},
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"{name} ended with code {done.returncode}: {done.stderr[-2000:]}")
+        raise RuntimeError(f"the other tracker ended with code {done.returncode}: {done.stderr[-2000:]}")
 
 
 def describe(metrics: TrackMetrics) -> str:
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--frames", type=int, default=1000)
     parser.add_argument("--animals", type=int, nargs="+", default=[2, 3, 5, 10])
     parser.add_argument("--kinds", nargs="+", default=["easy", "crossing", "occluded"])
-    parser.add_argument("--only", nargs="+", choices=list(OTHERS), default=list(OTHERS))
+    parser.add_argument("--oracle", default=shlex.join(ORACLE), help="the command of the other side")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     benchmark = load_benchmark()
@@ -118,19 +118,13 @@ def main(arguments: Sequence[str]) -> int:
         folder = Path(work)
         for name, (_, animals, _, found) in scenes.items():
             write_scene(folder / f"{name}.npz", list(found), animals)
-        for other in options.only:
-            ask(other, folder)
-        print(
-            "| scene | animals | "
-            + " | ".join(f"{name}: switches, HOTA" for name in (OURS, *options.only))
-            + " |"
-        )
-        print("|---|---|" + "---|" * (1 + len(options.only)))
+        ask(shlex.split(options.oracle), folder)
+        print(f"| scene | animals | {OURS}: switches, HOTA | {THEIRS}: switches, HOTA |")
+        print("|---|---|---|---|")
         for name, (kind, animals, truth, found) in scenes.items():
-            cells = [describe(measure_tracks(truth, track_here(found, animals)))]
-            for other in options.only:
-                cells.append(describe(measure_tracks(truth, read_tracks(folder / f"{name}.{other}.npz"))))
-            print(f"| {kind} | {animals} | " + " | ".join(cells) + " |", flush=True)
+            ours = describe(measure_tracks(truth, track_here(found, animals)))
+            theirs = describe(measure_tracks(truth, read_tracks(folder / f"{name}.{THEIRS}.npz")))
+            print(f"| {kind} | {animals} | {ours} | {theirs} |", flush=True)
     return 0
 
 
