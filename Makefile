@@ -79,7 +79,8 @@ bench: $(STAMP)
 $(PARITY_STAMP): Makefile
 	test -x $(PARITY)/bin/python || $(PYTHON) -m venv $(PARITY) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(PARITY)
 	test -x $(PARITY)/bin/pip || $(PYTHON) -m pip --python $(PARITY)/bin/python install --quiet pip
-	$(PARITY)/bin/python -m pip install --quiet deeplabcut==3.0.2
+	@# With filterpy 2, which it allows, its Kalman filters mix up the parameters of an animal.
+	$(PARITY)/bin/python -m pip install --quiet deeplabcut==3.0.2 filterpy==1.4.5
 	touch $(PARITY_STAMP)
 
 $(PARITY_SLEAP_STAMP): Makefile

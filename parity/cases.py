@@ -10,6 +10,24 @@ BACKBONES = (
     *("hrnet_w18", "hrnet_w32", "hrnet_w48"),
     *("cspnext_s", "cspnext_m", "cspnext_x"),
 )
+ZOO = {
+    "superanimal_topviewmouse": (
+        ("hrnet_w32", "resnet_50"),
+        ("fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_resnet50_fpn_v2"),
+    ),
+    "superanimal_quadruped": (
+        ("hrnet_w32", "resnet_50", "rtmpose_s"),
+        ("fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_resnet50_fpn_v2", "ssdlite"),
+    ),
+    "superanimal_bird": (("resnet_50",), ("fasterrcnn_mobilenet_v3_large_fpn", "ssdlite")),
+    "superanimal_humanbody": (
+        ("rtmpose_x",),
+        ("fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_resnet50_fpn_v2"),
+    ),
+}
+"""Pose networks and detectors of each project of the zoo."""
+ZOO_ANIMALS = 10
+"""Animals a frame of the zoo's models."""
 DETECTORS = ("ssdlite", "fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_resnet50_fpn_v2")
 SEVERAL = 3
 """Animals of a project of several."""
@@ -44,6 +62,7 @@ class Case:
         unique: number of unique body parts.
         animals: individuals of the project.
         identity: whether there is a head that tells them apart.
+        zoo: the project of the zoo whose configuration the network has; None: it is of a project of one's own.
     """
 
     name: str
@@ -56,6 +75,7 @@ class Case:
     unique: int = 0
     animals: int = 1
     identity: bool = False
+    zoo: str | None = None
 
     @property
     def conditional(self) -> bool:
@@ -77,6 +97,18 @@ def _cases() -> list[Case]:
     found.append(Case("resnet_50, unique body parts", "resnet_50", False, (_FRAME, _ODD), unique=2))
     found.append(Case("top_down_cspnext_s, exported", "cspnext_s", True, (_FRAME,), exported=True))
     found += [Case(name, "cspnext_s", True, ((320, 416), (301, 263)), detector=name) for name in DETECTORS]
+    return found + _of_zoo()
+
+
+def _of_zoo() -> list[Case]:
+    found = []
+    for project, (poses, detectors) in ZOO.items():
+        for name in poses:
+            size = (384, 288) if name == "rtmpose_x" else _FRAME
+            found.append(Case(f"{project}/{name}", name, True, (size,), zoo=project))
+        for name in detectors:
+            row, sizes = f"{project}/{name}", ((320, 416), (301, 263))
+            found.append(Case(row, poses[0], True, sizes, detector=name, zoo=project))
     return found
 
 

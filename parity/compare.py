@@ -6,7 +6,7 @@ import contextlib
 import io
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,16 @@ from cases import Case
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from pose_core.catalog import get_catalog
 from pose_core.cli.import_ import import_
 from pose_core.interfaces import Predictions
 from pose_core.model.assemble import PoseModel
 from pose_core.model.detector import DetectorModel
+from pose_core.pipeline.crops import Crops
 from pose_core.pipeline.naming import assign_names
+from pose_core.runs.importing import import_published
 from pose_core.runs.run_folder import Run
-from pose_core.specs import DetectorRunSpec, RunSpec
+from pose_core.specs import AnyRunSpec, DetectorRunSpec, RunSpec
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -82,8 +85,16 @@ def compare(case: Case, made: Mapping[str, Any], folder: Path) -> Row:
     row = Row(
         case, theirs=made["parameters"], images=made["images"], drawn=made["drawn"], versions=made["versions"]
     )
-    run = take_over(made, folder / "run")
     original = dict(np.load(folder / "original.npz"))
+    if case.zoo is not None:
+        published = take_published(case, Path(made["file"]), folder / "run")
+        with torch.inference_mode():
+            if case.detector is not None:
+                compare_detector(published.of(DetectorRunSpec).load_model(), original, row)
+            else:
+                compare_pose(published.of(RunSpec), original, row)
+        return row
+    run = take_over(made, folder / "run")
     with torch.inference_mode():
         if case.detector is not None:
             detector = Run.open(run.stages["detector"].path, DetectorRunSpec)
@@ -104,6 +115,15 @@ def take_over(made: Mapping[str, Any], out: Path) -> Run:
     return Run.open(out, RunSpec)
 
 
+def take_published(case: Case, file: Path, out: Path) -> Run[AnyRunSpec]:
+    """The run of a file that the zoo publishes, as its name gives it; but the checksum is that of random weights."""
+    entry = get_catalog().zoo_network(case.name)
+    assert entry is not None
+    importer = {**entry.definition.importer, "as_trained": True} if entry.definition.importer else {}
+    entry = replace(entry, definition=replace(entry.definition, importer=importer))
+    return import_published(entry, file, out).run
+
+
 def compare_pose(run: Run, original: Arrays, row: Row) -> None:
     """Raw outputs, keypoints and scores of a pose network."""
     model = run.load_model()
@@ -122,6 +142,8 @@ def compare_pose(run: Run, original: Arrays, row: Row) -> None:
             row.raw = max(row.raw, relative(ours, original[key]))
             seen.setdefault(f"{slot}.{name}.{original[key].shape}", []).append(original[key])
         found = model.decode(outputs)
+        if f"{at}.frame" in original:
+            found = predict_in_box(run, model, original[f"{at}.frame"], original[f"{at}.box"])
         if (theirs := original.get(f"{at}.poses.bodypart")) is not None:
             compare_animals(found.keypoints[0], found.keypoint_scores[0], theirs, row)
         if (theirs := original.get(f"{at}.poses.unique_bodypart")) is not None:
@@ -149,6 +171,12 @@ def compare_pose(run: Run, original: Arrays, row: Row) -> None:
         moved = model(model.normalise(images), **extra_inputs(model, other, images))
         for key, value in moved["keypoints"].items():
             row.alive = min(row.alive, relative(value, outputs["keypoints"][key].numpy()))
+
+
+def predict_in_box(run: Run, model: PoseModel, frame: npt.NDArray[Any], box: npt.NDArray[Any]) -> Predictions:
+    """The pose in a box of a frame, without the margin that boxes of detectors have."""
+    preprocess = replace(run.spec.model.decided_preprocess(), margin_pixels=0.0)
+    return Crops(model, preprocess, 1).predict([frame], box.astype(np.float32)[None])
 
 
 def extra_inputs(model: PoseModel, pose: npt.NDArray[Any] | None, images: Tensor) -> dict[str, Tensor]:

@@ -38,6 +38,7 @@ from images import draw
 from random_weights import calibrate, randomise, scale_heads, spread_detections
 from ties import unambiguous
 from torch import nn
+from zoo_oracle import describe, make_person_detector, make_pose, name_file
 
 _PROJECT = """
 {Task: parity, scorer: Ada, date: Jan1, multianimalproject: false, identity: false, engine: pytorch, video_sets: {},
@@ -60,7 +61,28 @@ def main() -> None:
         print("@@ " + json.dumps(answer), flush=True)
 
 
+def work_zoo(case: Case, folder: Path) -> dict[str, Any]:
+    """A file as the zoo publishes it, alone in its folder."""
+    folder.mkdir(parents=True)
+    seed = zlib.crc32(case.name.encode())
+    torch.manual_seed(seed)
+    answer: dict[str, Any] = {"versions": f"DeepLabCut {deeplabcut.__version__} on torch {torch.__version__}"}
+    with torch.no_grad():
+        if case.detector is None:
+            return answer | make_pose(case, folder, seed)
+        file = folder / name_file(case)
+        if case.zoo == "superanimal_humanbody":
+            detector = make_person_detector(case)
+            torch.save(detector.base_model.state_dict(), file)
+            return answer | {"file": str(file)} | run_detector(case, detector, seed, folder, normalise=False)
+        detector = make_detector(dict(describe(case).detector.model))
+        torch.save({"model": detector.state_dict()}, file)
+        return answer | {"file": str(file)} | run_detector(case, detector, seed, folder)
+
+
 def work(case: Case, folder: Path) -> dict[str, Any]:
+    if case.zoo is not None:
+        return work_zoo(case, folder)
     config = make_project(case, folder)
     train = folder / "dlc-models-pytorch" / "iteration-0" / "parityJan1-trainset95shuffle1" / "train"
     train.mkdir(parents=True)
@@ -268,7 +290,9 @@ def padded(image: np.ndarray, multiple: int) -> np.ndarray:
     return result
 
 
-def run_detector(case: Case, detector: nn.Module, seed: int, folder: Path) -> dict[str, Any]:
+def run_detector(
+    case: Case, detector: nn.Module, seed: int, folder: Path, normalise: bool = True
+) -> dict[str, Any]:
     """Boxes, computed in double precision: which of many overlapping boxes are kept is decided by
     comparisons, and a random network enlarges rounding errors until some come out the other way."""
     # The batch norms of one are frozen, and their weights no parameters; so statistics count too.
@@ -279,7 +303,8 @@ def run_detector(case: Case, detector: nn.Module, seed: int, folder: Path) -> di
         for structured in (False, True):
             at = f"{number}{'s' if structured else 'n'}"
             image = draw(height, width, seed + 1000 * number, structured)
-            _, (boxes,) = detector(normalised(image, torch.float64))
+            pixels = torch.from_numpy(image / 255).permute(2, 0, 1)[None]
+            _, (boxes,) = detector(normalised(image, torch.float64) if normalise else pixels)
             found |= {
                 f"{at}.image": image,
                 f"{at}.boxes": boxes["boxes"].numpy(),

@@ -14,12 +14,15 @@ none. Of offsets, how far keypoints must be from where they would be read in ano
 another animal (pixels)."""
 
 
-def unambiguous(outputs: Mapping[str, Mapping[str, torch.Tensor]], animals: int) -> bool:
+def unambiguous(
+    outputs: Mapping[str, Mapping[str, torch.Tensor]], animals: int, margin: float = MARGIN
+) -> bool:
     """Whether keypoints come out the same if the outputs change by a rounding error.
 
     Args:
         outputs: by head and name, of heads whose keypoints are compared.
         animals: of the project.
+        margin: of the highest cell; of many keypoints a smaller one, or no image would do.
     """
     for maps in outputs.values():
         if "offset" in maps:
@@ -30,7 +33,7 @@ def unambiguous(outputs: Mapping[str, Mapping[str, torch.Tensor]], animals: int)
             if name == "locref":
                 continue
             high = value.flatten(0, 1).flatten(1).topk(2, dim=1).values
-            if bool((high[:, 0] - high[:, 1] < MARGIN * value.abs().max()).any()):
+            if bool((high[:, 0] - high[:, 1] < margin * value.abs().max()).any()):
                 return False
     return True
 

@@ -9,12 +9,12 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from pose_core.data.average_precision import CocoTask, coco_task
 from pose_core.data.matching import match_animals
+from pose_core.data.sigmas import resolve_sigmas
 from pose_core.errors import ConfigError
-from pose_core.evaluation.coco import CocoTask, coco_task
 from pose_core.evaluation.explain import half_radius
 from pose_core.evaluation.metrics import measure
-from pose_core.evaluation.oks import resolve_sigmas
 from pose_core.specs import EvaluationSpec
 from pose_core.structures import Frame, ImageFile, Instances, LabelledImage, Skeleton
 

@@ -98,6 +98,18 @@ def convert(content: dict[str, Any], folder: Path) -> ImportedTraining:
     return ModelImporter(ModelImporterConfig(type="deeplabcut")).read_training(file)
 
 
+@pytest.mark.parametrize(
+    ("metric", "select"), [("test.mAP", "ap"), ("test.rmse", "error"), ("test.mAR", "error")]
+)
+def test_the_metric_that_selects_is_taken_over_or_noted(tmp_path: Path, metric: str, select: str) -> None:
+    content = settings()
+    content["runner"]["key_metric"] = metric
+    made = convert(content, tmp_path)
+    assert made.content["train"]["select"] == select
+    noted = [note for note in made.notes if "key_metric" in note]
+    assert bool(noted) == (metric == "test.mAR")
+
+
 def test_each_setting_has_its_place(tmp_path: Path) -> None:
     made = convert(settings(), tmp_path).content
     assert made["train"] == {
@@ -111,6 +123,7 @@ def test_each_setting_has_its_place(tmp_path: Path) -> None:
         "validate_every": 10,
         "keep": {"every": 25, "most": 5},
         "device": "auto",
+        "select": "ap",
         "loggers": [{"type": "wandb", "project": "mice", "name": "first", "tags": ["open field"]}],
     }
     assert made["augmentation"] == {

@@ -27,7 +27,7 @@ from pose_core.specs import DetectorConfig, Preprocess, RunSpec, SplitSpec
 from pose_core.specs.train import TRANSFORMS, DecidedAugmentationSpec, DecidedCropSpec
 from pose_core.structures import LabelledDataset, Skeleton
 from pose_core.training.prepare import prepare
-from pose_core.training.validation import validation_error
+from pose_core.training.validation import sum_errors
 
 NAMES = ["nose", "left_ear", "right_ear"]
 SIZE = 160
@@ -241,14 +241,18 @@ def test_validation_asks_for_nothing_that_the_model_cannot_find() -> None:
         torch.tensor([0]),
     )
     model: Any = Fixed(tiny(skeleton, "animal"), own + torch.tensor([3.0, 0]))
-    total, count = validation_error(model, [batch], torch.device("cpu"))
+
+    def errors(model: Any) -> tuple[float, int]:
+        return sum_errors(model, model.decode(batch.images), batch)
+
+    total, count = errors(model)
     assert count == 2
     assert total == pytest.approx(6)
     # The neighbour may not lend its labels either: a prediction on it is wrong.
     model = Fixed(tiny(skeleton, "animal"), own + 20)
-    assert validation_error(model, [batch], torch.device("cpu"))[0] == pytest.approx(2 * 800**0.5, rel=1e-5)
+    assert errors(model)[0] == pytest.approx(2 * 800**0.5, rel=1e-5)
     # In a whole frame both are asked for.
-    assert validation_error(Fixed(tiny(skeleton, "frame"), own), [batch], torch.device("cpu"))[1] == 4  # type: ignore[arg-type]
+    assert errors(Fixed(tiny(skeleton, "frame"), own))[1] == 4
 
 
 def test_preparing_a_pose_network_and_a_detector(crowd: Path) -> None:
@@ -271,16 +275,19 @@ def test_validation_images_without_keypoints_do_not_choose_the_weights() -> None
     from types import SimpleNamespace
 
     from pose_core.training.best_checkpoint import BestCheckpoint
+    from pose_core.training.validation_metrics import KeypointError
 
-    def validated(total: float, count: int) -> float | None:
-        best_checkpoint: Any = SimpleNamespace(batches=[], schedule=SimpleNamespace(reserved=0.0))
+    def validated(total: float, count: int) -> dict[str, float]:
+        best_checkpoint: Any = SimpleNamespace(
+            batches=[], metrics=[KeypointError()], schedule=SimpleNamespace(reserved=0.0)
+        )
         module: Any = SimpleNamespace(
             average=torch.nn.Identity(),
             device="cpu",
-            task=SimpleNamespace(validate=lambda *_: (total, count)),
+            task=SimpleNamespace(validate=lambda *_: [((total, count),)]),
         )
         trainer: Any = SimpleNamespace(world_size=1)
         return BestCheckpoint.validate(best_checkpoint, trainer, module)
 
-    assert validated(6.0, 2) == 3
-    assert validated(0.0, 0) is None
+    assert validated(6.0, 2) == {"validation_error_px": 3}
+    assert validated(0.0, 0) == {}

@@ -21,7 +21,7 @@ from pose_core.synthetic.scenes import Scene, SceneSpec
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("benchmarks", "parity", "tools")
-WITHOUT_DEEPLABCUT = {"parity/oracle.py", "parity/ideal.py"}
+WITHOUT_DEEPLABCUT = {"parity/oracle.py", "parity/ideal.py", "parity/zoo_oracle.py"}
 FAKE_SLEAP = ROOT / "tests" / "helpers" / "fake_sleap.py"
 """Takes the place of parity/sleap_oracle.py, which needs sleap-io in an environment of its own."""
 """The original's side. It imports deeplabcut 3.0.2, which needs another numpy and torch than ours and an
@@ -61,7 +61,8 @@ def test_every_script_is_run_by_a_test_of_this_file_or_belongs_to_one_that_is() 
         for file in (ROOT / folder).glob("*.py")
     }
     scripts = {name for name, text in texts.items() if '__name__ == "__main__"' in text}
-    assert scripts - ran == {"parity/oracle.py", "parity/evaluation_oracle.py", "parity/sleap_oracle.py"}
+    oracles = ("oracle", "evaluation_oracle", "sleap_oracle", "trackers_deeplabcut")
+    assert scripts - ran == {f"parity/{name}.py" for name in oracles}
     for name in texts.keys() - scripts - WITHOUT_DEEPLABCUT:
         folder, _, module = name.removesuffix(".py").partition("/")
         imports = re.compile(rf"^(?:from|import) {module}\b", re.MULTILINE)
@@ -243,13 +244,17 @@ def test_parity_agrees_with_ourselves_and_sees_half_a_pixel(tmp_path: Path) -> N
     """Our own network in the place of DeepLabCut's, right in one row and wrong in the other."""
     page, fake = tmp_path / "parity.md", ROOT / "tests" / "helpers" / "fake_original.py"
     oracle = shlex.join(["env", f"PYTHONPATH={ROOT / 'parity'}", sys.executable, str(fake), "resnet_101"])
-    rows = ("--only", "resnet_50", "resnet_101")
+    published = "superanimal_quadruped/rtmpose_s"
+    rows = ("--only", "resnet_50", "resnet_101", published)
     printed = run("parity/run.py", "--oracle", oracle, *rows, "--report", page, code=1)
     assert re.search(
         r"^ok +resnet_50: \d+ parameters, 2 animals, raw 0\.0e\+00, 0\.0e\+00 px", printed, re.MULTILINE
     )
     assert re.search(r"^FAIL resnet_101: .* 5\.0e-01 px", printed, re.MULTILINE)
-    assert printed.endswith("1 of 2 rows agree; these do not: resnet_101\n")
+    assert re.search(
+        rf"^ok +{published}: \d+ parameters, 2 animals, raw 0\.0e\+00, 0\.0e\+00 px", printed, re.MULTILINE
+    )
+    assert printed.endswith("2 of 3 rows agree; these do not: resnet_101\n")
     text = page.read_text(encoding="utf-8")
     assert re.search(r"^\| resnet_50 \| .*96 x 128 \| 2 \(\d+\) \| .* \| equal \|$", text, re.MULTILINE)
     assert re.search(r"^\| resnet_101 \| .* \| \*\*differs\*\* \|$", text, re.MULTILINE)
@@ -263,6 +268,18 @@ def test_parity_of_test_errors_agrees_with_ourselves_and_sees_a_fiftieth_of_a_pi
     printed = run("parity/evaluation.py", "--oracle", shlex.join([*start, "0.02"]), code=1)
     assert re.search(r"^ok +test: 2 images, ourselves", printed, re.MULTILINE)
     assert re.search(r"^FAIL train: 6 images, ourselves", printed, re.MULTILINE)
+
+
+def test_trackers_beside_one_that_does_not_track() -> None:
+    fake = shlex.join([sys.executable, str(ROOT / "tests" / "helpers" / "fake_tracker.py")])
+    small = ("--frames", "40", "--animals", "2", "--kinds", "easy")
+    (line,) = run("parity/trackers.py", *small, "--oracle", fake).splitlines()[2:]
+    cells = [cell.strip() for cell in line.split("|")[1:-1]]
+    assert cells[:2] == ["easy", "2"]
+    ours, theirs = ([float(part) for part in cell.split(", ")] for cell in cells[2:])
+    # Rows are in any order, so animals change numbers in about every second frame.
+    assert ours[0] == 0 < 100 < theirs[0]
+    assert ours[1] > theirs[1]
 
 
 def test_parity_without_an_original_says_so() -> None:

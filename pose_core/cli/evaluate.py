@@ -208,7 +208,7 @@ def _override_spec(
     run: Run[AnyRunSpec], sigmas: list[str], threshold: float | None, keypoints: list[str] | None
 ) -> EvaluationSpec | None:
     """The run's settings with those of the options; None where there are none."""
-    from pose_core.evaluation.oks import override_sigmas
+    from pose_core.data.sigmas import override_sigmas
 
     spec = run.spec.evaluation
     if sigmas:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pose_core.data.keypoint_order import find_order, take_keypoints, take_labels
+from pose_core.data.matching import Pair
 from pose_core.errors import ConfigError
+from pose_core.specs import EvaluationSpec
 from pose_core.structures import Frame, Instances, LabelledDataset, LabelledImage, Skeleton
 
 
@@ -74,6 +76,34 @@ def select_in_frame(frame: Frame, of: Skeleton, chosen: Skeleton) -> Frame:
         unique_keypoints=frame.unique_keypoints[unique],
         unique_scores=frame.unique_scores[unique],
     )
+
+
+def select_measured(
+    pairs: Sequence[Pair], skeleton: Skeleton, spec: EvaluationSpec
+) -> tuple[list[Pair], Skeleton, EvaluationSpec]:
+    """Leave out the keypoints that metrics are not asked for.
+
+    Args:
+        pairs: labels and prediction of each image.
+        skeleton: of both.
+        spec: names the keypoints, and sigmas, of which only those of these keypoints are left.
+
+    Raises:
+        ConfigError: as :func:`select_keypoints`, of ``evaluation.keypoints``.
+    """
+    if spec.keypoints is None:
+        return list(pairs), skeleton, spec
+    chosen = select_in_skeleton(skeleton, spec.keypoints, "evaluation.keypoints")
+    taken = [
+        (select_in_image(image, skeleton, chosen), select_in_frame(frame, skeleton, chosen))
+        for image, frame in pairs
+    ]
+    if isinstance(spec.sigmas, Mapping):
+        # Only those that were left out: a name that no keypoint has is still refused.
+        left_out = set(skeleton.keypoints) - set(chosen.keypoints)
+        kept = {name: sigma for name, sigma in spec.sigmas.items() if name not in left_out}
+        spec = spec.model_copy(update={"sigmas": kept})
+    return taken, chosen, spec
 
 
 def _with_boxes(instances: Instances) -> Instances:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from pose_core.structures import FloatArray, Frame, IntArray, LabelledImage, present_keypoints
+from pose_core.structures import (
+    FloatArray,
+    Frame,
+    Instances,
+    IntArray,
+    LabelledImage,
+    Skeleton,
+    present_keypoints,
+)
 
 # Decides between pairs that are all out of reach; far below any difference of costs that matters.
 _TIE = 1e-6
@@ -98,6 +107,41 @@ def match_animals(labels: LabelledImage, found: Frame, *, several: bool) -> Matc
         missed=np.setdiff1d(rows, pairs[0]).astype(np.int64),
         false=left[~aside].astype(np.int64),
         ignored=left[aside].astype(np.int64),
+    )
+
+
+def match_pairs(pairs: Sequence[Pair], skeleton: Skeleton) -> tuple[list[Pair], tuple[Matches, ...]]:
+    """Match the animals of each image; landmarks belong to none.
+
+    Args:
+        pairs: labels and prediction of each image.
+        skeleton: of both; with one individual, the animal and its prediction are a pair however far they are.
+
+    Returns:
+        the pairs without landmarks, and the assignment in each.
+    """
+    several = skeleton.num_individuals > 1
+    own = [_without_landmarks(pair, skeleton) for pair in pairs]
+    # One animal and its prediction are a pair however far they are, also where only landmarks are labelled.
+    matched = own if several else pairs
+    return own, tuple(match_animals(labels, found, several=several) for labels, found in matched)
+
+
+def _without_landmarks(pair: Pair, skeleton: Skeleton) -> Pair:
+    """Labels and prediction without landmarks, which belong to no animal."""
+    landmarks = list(skeleton.landmark_indices)
+    if not landmarks:
+        return pair
+
+    def hide(instances: Instances) -> Instances:
+        points, scores = instances.keypoints.copy(), instances.keypoint_scores.copy()
+        points[:, landmarks], scores[:, landmarks] = np.nan, 0
+        return replace(instances, keypoints=points, keypoint_scores=scores)
+
+    labels, found = pair
+    return (
+        replace(labels, instances=hide(labels.instances)),
+        replace(found, instances=hide(found.instances)),
     )
 
 

@@ -13,12 +13,12 @@ import torch
 from pose_core.data.keypoint_order import find_order, take_keypoints, take_labels
 from pose_core.data.landmarks import with_skeleton
 from pose_core.data.matching import Pair
+from pose_core.data.sigmas import resolve_sigmas
 from pose_core.data.split import is_labelled
 from pose_core.errors import ConfigError, DataError, argument, listed
 from pose_core.evaluation.comparison import Comparison, compare_measured, list_rows
 from pose_core.evaluation.comparison_plot import plot_comparison
 from pose_core.evaluation.metrics import Measured, measure
-from pose_core.evaluation.oks import resolve_sigmas
 from pose_core.evaluation.run import predict_images
 from pose_core.evaluation.split_images import (
     SplitImages,

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pose_core.data.matching import Matches, Pair, match_animals
+from pose_core.data.average_precision import CocoTask, coco_task
+from pose_core.data.matching import Matches, Pair, match_pairs
+from pose_core.data.sigmas import resolve_sigmas
 from pose_core.errors import DataError
 from pose_core.evaluation.bootstrap import Bootstrap
-from pose_core.evaluation.coco import CocoTask, coco_task
 from pose_core.evaluation.identity import compute_identity_metrics
-from pose_core.evaluation.oks import compute_oks_metrics, resolve_sigmas
+from pose_core.evaluation.oks import compute_oks_metrics
 from pose_core.evaluation.pixel import (
     KeypointErrors,
     compute_confident_metrics,
@@ -23,7 +24,7 @@ from pose_core.evaluation.pixel import (
 )
 from pose_core.evaluation.results import Counts, EvaluationResult
 from pose_core.specs import EvaluationSpec
-from pose_core.structures import Instances, Skeleton
+from pose_core.structures import Skeleton
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,12 +82,7 @@ def measure(
         )
         # Left out, not counted as missing: the model was never asked for them.
         skeleton = replace(skeleton, unique_keypoints=())
-    several = skeleton.num_individuals > 1
-    own = [_without_landmarks(pair, skeleton) for pair in pairs]
-    # One animal and its prediction are a pair however far they are, also where only landmarks are labelled.
-    matches = tuple(
-        match_animals(labels, found, several=several) for labels, found in (own if several else pairs)
-    )
+    own, matches = match_pairs(pairs, skeleton)
     errors = keypoint_errors(pairs, matches, skeleton)
     if skeleton.landmarks:
         notes.append(_describe_landmarks(errors, skeleton))
@@ -131,24 +127,6 @@ def _describe_landmarks(errors: KeypointErrors, skeleton: Skeleton) -> str:
     names = ", ".join(skeleton.landmarks or ())
     return (
         f"landmarks of the frame ({names}{median}) are in the pixel errors, not in PCK and average precision"
-    )
-
-
-def _without_landmarks(pair: Pair, skeleton: Skeleton) -> Pair:
-    """Labels and prediction without landmarks, which belong to no animal."""
-    landmarks = list(skeleton.landmark_indices)
-    if not landmarks:
-        return pair
-
-    def hide(instances: Instances) -> Instances:
-        points, scores = instances.keypoints.copy(), instances.keypoint_scores.copy()
-        points[:, landmarks], scores[:, landmarks] = np.nan, 0
-        return replace(instances, keypoints=points, keypoint_scores=scores)
-
-    labels, found = pair
-    return (
-        replace(labels, instances=hide(labels.instances)),
-        replace(found, instances=hide(found.instances)),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from pose_core.data.boxes import CropRule
-from pose_core.data.keypoint_subset import select_in_frame, select_in_image, select_in_skeleton
+from pose_core.data.keypoint_subset import select_measured
 from pose_core.errors import ConfigError, DataError, argument
 from pose_core.escapes import escape_name
 from pose_core.evaluation.boxes import DetectorResult, measure_boxes
@@ -263,17 +263,7 @@ def report(
     spec = spec if spec is not None else run.spec.evaluation
     dataset, skeleton = images.dataset, run.spec.finds
     pairs = [(dataset.images[row], frame) for row, frame in zip(images.rows, frames, strict=True)]
-    if spec.keypoints is not None:
-        whole, skeleton = skeleton, select_in_skeleton(skeleton, spec.keypoints, "evaluation.keypoints")
-        pairs = [
-            (select_in_image(image, whole, skeleton), select_in_frame(frame, whole, skeleton))
-            for image, frame in pairs
-        ]
-        if isinstance(spec.sigmas, Mapping):
-            # Only those that were left out: a name that no keypoint has is still refused.
-            left_out = set(whole.keypoints) - set(skeleton.keypoints)
-            kept = {name: sigma for name, sigma in spec.sigmas.items() if name not in left_out}
-            spec = spec.model_copy(update={"sigmas": kept})
+    pairs, skeleton, spec = select_measured(pairs, skeleton, spec)
     unique = run.spec.model.predicts_unique()
     measured = measure(pairs, skeleton, spec, split=split, seed=run.spec.train.seed, unique=unique)
     notes = [*images.notes, *measured.result.notes]

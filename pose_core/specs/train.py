@@ -228,6 +228,12 @@ class TrainSpec(Spec):
         lt=1,
         description="Decay of the moving average of weights that is evaluated and kept; null: none.",
     )
+    select: Literal["error", "ap"] = Field(
+        "error",
+        description="Validation metric that selects the weights that are kept, and that early stopping and the "
+        "schedule plateau follow: error, the mean distance of keypoints (of a detector 1 - IoU of boxes), lower is "
+        "better; ap, average precision by OKS (of a detector that of boxes), higher is better.",
+    )
     early_stopping: int | None = Field(
         None, ge=1, description="Stop after this many validations without improvement; null: never."
     )

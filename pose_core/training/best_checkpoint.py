@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from pose_core.training.history import History
 from pose_core.training.loggers import Loggers
 from pose_core.training.module import Training
 from pose_core.training.schedule_callback import ScheduleCallback
-from pose_core.training.task import ValidationMetric
+from pose_core.training.validation_metrics import ValidationMetric
 
 LAST = "last.ckpt"
 
@@ -36,10 +36,14 @@ class BestCheckpoint(lightning.Callback):
 
     At the end of every ``validate_every``-th epoch, and of the last one.
 
+    Args:
+        metrics: the first one selects the weights, of equal ones the next.
+
     Attributes:
-        best: lowest validation error so far (lowest training loss without validation images).
-        best_epoch: its epoch, from 1.
-        latest: metrics of the last validation, for the progress bar.
+        best: what the selecting metric was of the best weights so far (the lowest training loss without
+            validation images).
+        best_epoch: their epoch, from 1.
+        latest: loss and metrics of the last validation, by key, for the progress bar.
         started: whether the first step was reached: all of a checkpoint was taken up then.
     """
 
@@ -47,19 +51,20 @@ class BestCheckpoint(lightning.Callback):
         self,
         run: Run[RunBase],
         train: DecidedTrainSpec,
-        metric: ValidationMetric,
+        metrics: Sequence[ValidationMetric[Any]],
         batches: Iterable[Batch] | None,
         schedule: ScheduleCallback,
         loggers: Loggers | None,
     ) -> None:
         self.run = run
         self.train = train
-        self.metric = metric
+        self.metrics = metrics
+        self.selects = metrics[0]
         self.batches = batches
         self.schedule = schedule
         self.loggers = loggers
         self.history = History(run.path / HISTORY)
-        self.best = math.inf
+        self._best: tuple[float, ...] = (math.inf,)
         self.best_epoch = 0
         self.without_improvement = 0
         self.latest: dict[str, float] = {}
@@ -81,17 +86,18 @@ class BestCheckpoint(lightning.Callback):
                 f"the loss ({which or 'the sum'}) is no longer a finite number at epoch {epoch}; lower "
                 f"train.optimizer.lr (now {train.optimizer.lr:g}) or set train.gradient_clip"
             )
-        error = self.validate(trainer, pl_module)
+        values = self.validate(trainer, pl_module)
+        measured = self.selects.key in values
         # Without validation images the training loss has to choose the weights.
-        metric = error if error is not None else losses["loss"]
+        ranks = self._rank(values) if measured else (losses["loss"],)
         # Each process has a training loss of its own, and all must agree on rates, weights and the end.
-        metric = float(trainer.strategy.broadcast(metric))
-        self.schedule.schedule.observe(metric)
-        better = metric < self.best
-        self.latest = {"loss": losses["loss"], **({"error": error} if error is not None else {})}
+        ranks = tuple(trainer.strategy.broadcast(ranks))
+        self.schedule.schedule.observe(ranks[0])
+        better = ranks < self._best
+        self.latest = {"loss": losses["loss"], **values}
         self.without_improvement = 0 if better else self.without_improvement + 1
         if better:
-            self.best, self.best_epoch = metric, epoch
+            self._best, self.best_epoch = ranks, epoch
         if train.early_stopping is not None and self.without_improvement >= train.early_stopping:
             trainer.should_stop = True
         if trainer.is_global_zero:
@@ -101,27 +107,24 @@ class BestCheckpoint(lightning.Callback):
                     "step": trainer.global_step,
                     "seconds": round(self.schedule.seconds, 3),
                     "learning_rate": self.schedule.learning_rate,
-                    self.metric.key: error,
+                    **{metric.key: values.get(metric.key) for metric in self.metrics},
                     **{name if name == "loss" else f"loss.{name}": value for name, value in losses.items()},
                 }
             )
             if better:
-                chosen_by = self.metric.key if error is not None else "training_loss"
-                self.run.save_weights(
-                    pl_module.average.state_dict(), best={"epoch": epoch, chosen_by: metric}
-                )
+                best = values if measured else {"training_loss": ranks[0]}
+                self.run.save_weights(pl_module.average.state_dict(), best={"epoch": epoch, **best})
             if self._keeps(epoch, trainer.max_epochs, trainer.should_stop):
                 save_snapshot(
                     self.run,
                     epoch,
                     pl_module.average.state_dict(),
-                    {"loss": losses["loss"], **({self.metric.key: error} if error is not None else {})},
+                    {"loss": losses["loss"], **values},
                     train.keep.most,
                 )
             if self.loggers is not None:
                 logged = {f"train/{name}": value for name, value in losses.items()}
-                if error is not None:
-                    logged[self.metric.key.replace("_", "/", 1)] = error
+                logged |= {key.replace("_", "/", 1): value for key, value in values.items()}
                 logged["learning_rate"] = self.schedule.learning_rate
                 self.loggers.log_metrics(logged, trainer.global_step)
         self._checkpoint(trainer)
@@ -134,26 +137,43 @@ class BestCheckpoint(lightning.Callback):
         before = (epoch - 1) // self.train.validate_every * self.train.validate_every
         return epoch == last or stops or epoch // every > before // every
 
-    def validate(self, trainer: lightning.Trainer, module: Training) -> float | None:
+    @property
+    def best(self) -> float:
+        return -self._best[0] if self.selects.higher_is_better else self._best[0]
+
+    def _rank(self, values: dict[str, float]) -> tuple[float, ...]:
+        """The metrics, turned so that lower is better: AP alone is 0 for many epochs, or 1, and says no more."""
+        return tuple(
+            -values[metric.key] if metric.higher_is_better else values[metric.key]
+            for metric in self.metrics
+            if metric.key in values
+        )
+
+    def validate(self, trainer: lightning.Trainer, module: Training) -> dict[str, float]:
+        """Measure on the validation images, by key; nothing where there is nothing to find in them."""
         if self.batches is None:
-            return None
+            return {}
         start = time.monotonic()
         model = module.average
         training = model.training
         model.eval()
-        total, count = module.task.validate(model, self.batches, module.device)
-        model.train(training)
-        # Each process validated its share of the images, and all must agree on the best weights.
         if trainer.world_size > 1:
-            sums = trainer.strategy.reduce(
-                torch.tensor([total, count], device=module.device), reduce_op="sum"
-            )
-            assert isinstance(sums, torch.Tensor)
-            total, count = float(sums[0]), int(sums[1])
+            _share_statistics(model)
+        evidence = module.task.validate(model, self.batches, module.device)
+        model.train(training)
+        # Each process saw its share of the images, and all must agree on the best weights.
+        if trainer.world_size > 1:
+            shares: list[Any] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(shares, evidence)
+            evidence = [batch for share in shares for batch in share]
+        computed = {
+            metric.key: metric.compute([batch[at] for batch in evidence])
+            for at, metric in enumerate(self.metrics)
+        }
         # With a fifth to spare, so that the last validation still ends within train.max_time.
         self.schedule.reserved = max(self.schedule.reserved, 1.2 * (time.monotonic() - start))
         # Images without anything to find (no animal with a labelled keypoint) cannot choose weights.
-        return total / count if count else None
+        return {key: value for key, value in computed.items() if value is not None}
 
     def _checkpoint(self, trainer: lightning.Trainer) -> None:
         folder = self.run.path / CHECKPOINTS
@@ -169,13 +189,13 @@ class BestCheckpoint(lightning.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "best": self.best,
+            "best": list(self._best),
             "best_epoch": self.best_epoch,
             "without_improvement": self.without_improvement,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best = state_dict["best"]
+        self._best = tuple(state_dict["best"])
         self.best_epoch = state_dict["best_epoch"]
         self.without_improvement = state_dict["without_improvement"]
 
@@ -184,6 +204,19 @@ class BestCheckpoint(lightning.Callback):
         self.started = True
         if trainer.is_global_zero:
             self.history.resume(trainer.current_epoch)
+
+
+def _share_statistics(model: torch.nn.Module) -> None:
+    """Give all processes the statistics of batch norms that the first one has, whose weights are kept.
+
+    Each process changes its own with the batches that it sees, so that they differ after the last step.
+    """
+    for buffer in model.buffers():
+        if buffer.is_floating_point():
+            shared = buffer.contiguous()
+            torch.distributed.broadcast(shared, 0)
+            if shared is not buffer and not torch.equal(shared, buffer):
+                buffer.copy_(shared)
 
 
 def checkpoint_path(folder: Path) -> Path:

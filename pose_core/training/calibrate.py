@@ -17,7 +17,7 @@ from pose_core.reporting import Reporter
 from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
 from pose_core.specs.yaml_file import validate
-from pose_core.training.validation import decoded_error
+from pose_core.training.validation import sum_errors
 
 TRAINING_IMAGES = 300
 """Of so many training images, at most, a head sees its outputs."""
@@ -99,7 +99,9 @@ class _Shown(Calibration):
                 outputs = self._outputs(batch.to(self._device))
                 for i, predictor in enumerate(predictors):
                     head.predictor = predictor
-                    error, labelled = decoded_error(self._model, outputs, batch)
+                    with torch.inference_mode():
+                        found = self._model.decode(outputs).to("cpu")
+                    error, labelled = sum_errors(self._model, found, batch)
                     totals[i] += error
                 count += labelled
         # The model goes on to the next head, which must see it as it was.

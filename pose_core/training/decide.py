@@ -56,6 +56,7 @@ def decide(spec: AnyRunSpec, dataset: LabelledDataset, split: Split, known: Coll
 
     Raises:
         DataError: no training image shows what the network learns from.
+        ConfigError: ``train.select`` names a metric that the validation images do not have.
     """
     why: dict[str, str] = {}
     asked = spec.skeleton
@@ -103,7 +104,10 @@ def _decide(
     # Sections of networks are replaced and not merged: they are whole specs already.
     if stages:
         content["stages"] = stages
-    return validate_as(content, {}, "", RUN_SPECS[spec.trains])
+    decided = validate_as(content, {}, "", RUN_SPECS[spec.trains])
+    # Before anything is trained: the networks that this one builds on come first, and may take hours.
+    TASKS[spec.trains].check_selection(decided, dataset, split, place)
+    return decided
 
 
 def _find_value(content: object, key: str) -> str:

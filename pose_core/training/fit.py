@@ -127,7 +127,7 @@ def train_network(
     validation = PlainBatches(task.samples(shared, augment=False), train.batch_size) if rows else None
     # After all that can be refused, since loggers leave their traces elsewhere.
     loggers = Loggers(spec, out, reporter) if first else None
-    best_checkpoint = BestCheckpoint(run, train, task.metric, validation, schedule, loggers)
+    best_checkpoint = BestCheckpoint(run, train, task.metrics, validation, schedule, loggers)
     with _Quiet(), disk_errors(out, again=f"run the same command again with {argument('resume', True)}"):
         batches = EpochBatches(len(samples), train.batch_size, train.seed, rank(train.devices), world)
         trainer = lightning.Trainer(
@@ -199,9 +199,8 @@ def train_network(
             training={"epochs": trainer.current_epoch, "steps": trainer.global_step, "seconds": seconds}
         )
         run = task.calibrate(run, device, reporter)
-        metric = task.metric
         plot_curves(
-            run.path / HISTORY, run.path / "training_curves.png", metric.key, metric.label, metric.unit
+            run.path / HISTORY, run.path / "training_curves.png", task.metrics, best_checkpoint.best_epoch
         )
     return run
 

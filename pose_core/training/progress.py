@@ -46,9 +46,8 @@ class TrainingProgress(lightning.Callback):
         text = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
         if "loss" in self.best_checkpoint.latest:
             text += f"  loss {self.best_checkpoint.latest['loss']:.4g}"
-        if "error" in self.best_checkpoint.latest:
-            text += (
-                f"  validation {self.best_checkpoint.latest['error']:.2f}{self.best_checkpoint.metric.unit}"
-            )
-            text += f" (best {self.best_checkpoint.best:.2f})"
+        metric = self.best_checkpoint.selects
+        if metric.key in self.best_checkpoint.latest:
+            latest = metric.describe(self.best_checkpoint.latest[metric.key])
+            text += f"  {metric.short} {latest} (best {self.best_checkpoint.best:.{metric.digits}f})"
         return text

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 import torch
@@ -20,7 +19,8 @@ from pose_core.data.boxes import CropRule, auto_min_box, check_centre
 from pose_core.data.learned_labels import learned_labels
 from pose_core.data.samples import DetectorSamples, ImageSamples, PoseSamples, find_cropped
 from pose_core.data.split import Split
-from pose_core.errors import DataError
+from pose_core.errors import ConfigError, DataError
+from pose_core.interfaces import Predictions
 from pose_core.model.assemble import PoseModel
 from pose_core.model.detector import DetectorModel
 from pose_core.reporting import Reporter
@@ -31,7 +31,13 @@ from pose_core.structures import LabelledDataset, Skeleton
 from pose_core.training.calibrate import calibrate, spread
 from pose_core.training.prepared import Prepared
 from pose_core.training.steps import decide_steps
-from pose_core.training.validation import box_error, validation_error
+from pose_core.training.validation_metrics import (
+    BoxError,
+    BoxPrecision,
+    KeypointError,
+    KeypointPrecision,
+    ValidationMetric,
+)
 
 S = TypeVar("S", bound=RunBase)
 
@@ -39,34 +45,63 @@ Decision = tuple[dict[str, Any], dict[str, str]]
 """A partial spec, and the reason for each key that the labels decided."""
 
 
-@dataclass(frozen=True)
-class ValidationMetric:
-    """Metric that chooses the best weights; the lower, the better.
-
-    Attributes:
-        key: column of history.csv and entry of metrics.json.
-        label: for plots and messages.
-        unit: behind the number.
-        digits: after the point.
-    """
-
-    key: str
-    label: str
-    unit: str = ""
-    digits: int = 3
-
-
 class Task(ABC, Generic[S]):
-    """Samples, losses and metric of what a network learns.
+    """Samples, losses and metrics of what a network learns.
 
     Args:
         prepared: configuration and data.
+
+    Attributes:
+        METRICS: by the words of ``train.select``.
+        measurable: what AP needs of labels, for messages.
+        metrics: measured while training; the first one selects the weights, and where it finds two equal the next.
     """
 
-    metric: ValidationMetric
+    METRICS: ClassVar[Mapping[str, type[ValidationMetric[Any]]]]
+    measurable: ClassVar[str]
 
     def __init__(self, prepared: Prepared[S]) -> None:
         self.prepared: Prepared[S] = prepared
+        self.metrics = self.make_metrics(prepared.spec, prepared.dataset, prepared.split.validation)
+
+    @classmethod
+    @abstractmethod
+    def make_metrics(
+        cls, spec: S, dataset: LabelledDataset, rows: Sequence[int]
+    ) -> tuple[ValidationMetric[Any], ...]:
+        """Make the metric that ``train.select`` names, and the error, which is recorded beside any other.
+
+        Args:
+            spec: decided.
+            dataset: the project with the skeleton of the run.
+            rows: the validation images.
+
+        Raises:
+            ConfigError: a setting of the metric is wrong.
+        """
+
+    @classmethod
+    def check_selection(cls, spec: S, dataset: LabelledDataset, split: Split, place: str = "") -> None:
+        """Refuse a metric that the validation images do not have.
+
+        Without them the training loss selects the weights, which is no answer where AP was asked for.
+
+        Args:
+            spec, dataset, split: as for a task.
+            place: of the network's keys, ``stages.detector.``.
+
+        Raises:
+            ConfigError: there is no AP of the validation images.
+        """
+        if spec.train.select == "error" or not spec.trainable():
+            return
+        key = f"{place}train.select: {spec.train.select}"
+        if not split.validation:
+            raise ConfigError(
+                f"{key}: there are no validation images; keep some (data.split), or select by error"
+            )
+        if cls.make_metrics(spec, dataset, split.validation)[0].compute([]) is None:
+            raise ConfigError(f"{key}: no validation image has {cls.measurable}; select by error")
 
     @classmethod
     @abstractmethod
@@ -89,11 +124,18 @@ class Task(ABC, Generic[S]):
         """Compute the weighted losses of a batch by name; their sum is minimised."""
 
     @abstractmethod
+    def find(self, network: nn.Module, batch: Batch) -> Any:
+        """Find what the metrics measure, on the CPU; the network is in evaluation mode."""
+
     def validate(
         self, network: nn.Module, batches: Iterable[Batch], device: torch.device
-    ) -> tuple[float, int]:
-        """Sum of the metric over what was labelled, and how much that is; the network is in evaluation
-        mode."""
+    ) -> list[tuple[Any, ...]]:
+        """Collect evidence of each batch, for each of the metrics; the network is in evaluation mode."""
+        collected = []
+        for batch in batches:
+            found = self.find(network, batch.to(device))
+            collected.append(tuple(metric.collect(network, batch, found) for metric in self.metrics))
+        return collected
 
     def calibrate(self, run: Run[S], device: torch.device, reporter: Reporter) -> Run[S]:
         """Let parts of the trained network decide settings by the data; nothing by default."""
@@ -103,13 +145,22 @@ class Task(ABC, Generic[S]):
 class PoseTask(Task[RunSpec]):
     """Train a pose network."""
 
-    metric = ValidationMetric("validation_error_px", "validation error", " px", 2)
+    METRICS = {"error": KeypointError, "ap": KeypointPrecision}
+    measurable = "an animal with labelled keypoints and an area, by which OKS measures distances"
 
     def __init__(self, prepared: Prepared[RunSpec]) -> None:
         super().__init__(prepared)
         self._dataset = learned_labels(prepared.dataset, prepared.spec)
         # Predictions are labels for training alone: never do they measure it.
         self._taught = self._dataset if prepared.taught is None else prepared.taught
+
+    @classmethod
+    def make_metrics(
+        cls, spec: RunSpec, dataset: LabelledDataset, rows: Sequence[int]
+    ) -> tuple[ValidationMetric[Any], ...]:
+        """AP and error of keypoints, or the error."""
+        ap = (KeypointPrecision(spec, dataset, rows),) if spec.train.select == "ap" else ()
+        return (*ap, KeypointError())
 
     @classmethod
     def decide(cls, spec: RunSpec, dataset: LabelledDataset, split: Split) -> Decision:
@@ -194,17 +245,27 @@ class PoseTask(Task[RunSpec]):
         )
         return calibrate(run, training, validation, device, reporter)
 
-    def validate(
-        self, network: nn.Module, batches: Iterable[Batch], device: torch.device
-    ) -> tuple[float, int]:
-        """Pixel errors."""
-        return validation_error(cast(PoseModel, network), batches, device)
+    @torch.inference_mode()
+    def find(self, network: nn.Module, batch: Batch) -> Predictions:
+        """Poses in pixels of the batch's images."""
+        model = cast(PoseModel, network)
+        extra = model.extra_for_training(batch.labels, (batch.images.shape[-2], batch.images.shape[-1]))
+        return model.decode(model(model.normalise(batch.images), **extra)).to("cpu")
 
 
 class DetectorTask(Task[DetectorRunSpec]):
     """Train a detector."""
 
-    metric = ValidationMetric("validation_box_error", "validation box error (1 - IoU)")
+    METRICS = {"error": BoxError, "ap": BoxPrecision}
+    measurable = "an animal with a box"
+
+    @classmethod
+    def make_metrics(
+        cls, spec: DetectorRunSpec, dataset: LabelledDataset, rows: Sequence[int]
+    ) -> tuple[ValidationMetric[Any], ...]:
+        """AP and error of boxes, or the error."""
+        ap = (BoxPrecision(spec, dataset, rows),) if spec.train.select == "ap" else ()
+        return (*ap, BoxError())
 
     @classmethod
     def decide(cls, spec: DetectorRunSpec, dataset: LabelledDataset, split: Split) -> Decision:
@@ -237,11 +298,10 @@ class DetectorTask(Task[DetectorRunSpec]):
         """As the detector names them."""
         return cast(DetectorModel, network).losses(batch.images, batch.labels)
 
-    def validate(
-        self, network: nn.Module, batches: Iterable[Batch], device: torch.device
-    ) -> tuple[float, int]:
-        """Box errors."""
-        return box_error(cast(DetectorModel, network), batches, device)
+    def find(self, network: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Boxes in pixels of the batch's images, and their scores."""
+        boxes, scores = cast(DetectorModel, network).predict(batch.images)
+        return boxes.cpu(), scores.cpu()
 
 
 TASKS: Mapping[str, type[Task[Any]]] = {"poses": PoseTask, "boxes": DetectorTask}

@@ -151,9 +151,10 @@ def train_project(
         )
         raise
     if is_first():
-        metric, best = TASKS[run.spec.trains].metric, run.metrics().get("best", {})
+        metric = TASKS[run.spec.trains].METRICS[run.spec.train.select]
+        best = run.metrics().get("best", {})
         if metric.key in best:
-            value = f"{best[metric.key]:.{metric.digits}f}{metric.unit}"
+            value = metric.describe(best[metric.key])
             reporter.note(f"best {metric.label} {value} at epoch {best['epoch']}")
     return run
 

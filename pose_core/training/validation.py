@@ -1,4 +1,4 @@
-"""Compute validation metrics: mean error of keypoints, or of boxes."""
+"""Sum the errors of keypoints, or of boxes, over the images of a batch."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from torch import Tensor
 
 from pose_core.data.batches import Batch
 from pose_core.interfaces import Labels, Predictions
-from pose_core.model.assemble import Outputs, PoseModel
-from pose_core.model.detector import DetectorModel
+from pose_core.model.assemble import PoseModel
 
 
-def validation_error(model: PoseModel, batches: Iterable[Batch], device: torch.device) -> tuple[float, int]:
+def sum_errors(model: PoseModel, found: Predictions, batch: Batch) -> tuple[float, int]:
     """Sum pixel errors over labelled keypoints, and count them.
 
     Errors are in pixels of the original images. Labelled and predicted animals are matched optimally; a
@@ -24,26 +23,11 @@ def validation_error(model: PoseModel, batches: Iterable[Batch], device: torch.d
     saying nothing. Keypoints that exist once a frame do not count where no head finds them.
 
     Args:
-        model: in evaluation mode, on ``device``.
-        batches: whole images, as the validation set gives them.
-        device: of the model.
+        model: says which of the labels it learns.
+        found: by the model, on the CPU, in pixels of the batch's images.
+        batch: whole images or crops, as the validation set gives them.
     """
     total, count = 0.0, 0
-    for batch in batches:
-        moved = batch.to(device)
-        extra = model.extra_for_training(moved.labels, (moved.images.shape[-2], moved.images.shape[-1]))
-        with torch.inference_mode():
-            outputs = model(model.normalise(moved.images), **extra)
-        error, labelled = decoded_error(model, outputs, batch)
-        total, count = total + error, count + labelled
-    return total, count
-
-
-def decoded_error(model: PoseModel, outputs: Outputs, batch: Batch) -> tuple[float, int]:
-    """Sum the errors of one batch with known ``outputs``, and count them."""
-    total, count = 0.0, 0
-    with torch.inference_mode():
-        found = model.decode(outputs).to("cpu")
     # A view may be turned as well as resized: the root of the determinant is its factor of lengths.
     scale = torch.linalg.det(batch.matrices[:, :2, :2]).abs().sqrt()
     labels = model.targets(batch.labels)
@@ -86,7 +70,7 @@ def _iterate_errors(found: Predictions, labels: Labels, batch: Batch) -> Iterabl
             yield _ImageErrors(image, torch.where(torch.isnan(off), size_of_image, off)[known])
 
 
-def box_error(model: DetectorModel, batches: Iterable[Batch], device: torch.device) -> tuple[float, int]:
+def sum_box_errors(boxes: Tensor, scores: Tensor, batch: Batch) -> tuple[float, int]:
     """Sum box errors over labelled animals, and count them.
 
     An animal's error is 1 - IoU with the box that was found for it (boxes are matched optimally, one to one,
@@ -94,22 +78,20 @@ def box_error(model: DetectorModel, batches: Iterable[Batch], device: torch.devi
     boxes exactly, with score 1, gives 0, finding nothing 1.
 
     Args:
-        model: in evaluation mode, on ``device``.
-        batches: whole images, as the validation set gives them.
-        device: of the model.
+        boxes, scores: (B, M, 4) and (B, M), on the CPU, in pixels of the batch's images; score 0 where there is
+            no box.
+        batch: whole images, as the validation set gives them.
     """
     total, count = 0.0, 0
-    for batch in batches:
-        boxes, scores = (part.cpu() for part in model.predict(batch.images.to(device)))
-        for truth, found, score in zip(batch.labels.boxes, boxes, scores, strict=True):
-            labelled = truth[~torch.isnan(truth).any(-1)]
-            here = score > 0
-            overlap = box_overlap(labelled, found[here])
-            rows, columns = linear_sum_assignment(-(overlap * score[here]).numpy())
-            good = overlap[rows, columns]
-            taken = score[here][columns][good > 0]
-            total += len(labelled) - float(good.sum()) + float(score[here].sum() - taken.sum())
-            count += len(labelled)
+    for truth, found, score in zip(batch.labels.boxes, boxes, scores, strict=True):
+        labelled = truth[~torch.isnan(truth).any(-1)]
+        here = score > 0
+        overlap = box_overlap(labelled, found[here])
+        rows, columns = linear_sum_assignment(-(overlap * score[here]).numpy())
+        good = overlap[rows, columns]
+        taken = score[here][columns][good > 0]
+        total += len(labelled) - float(good.sum()) + float(score[here].sum() - taken.sum())
+        count += len(labelled)
     return total, count
 
 

@@ -197,9 +197,7 @@ SECTIONS: Mapping[str, tuple[Key, ...]] = {
         Key("type", None, "follows from the network"),
         Key("gpus", None, why=_OF_MACHINE),
         Key("device", "auto", "`train.device`, where `device` is auto"),
-        Key(
-            "key_metric", "test.mAP", why="the best weights are those with the smallest error; a note says so"
-        ),
+        Key("key_metric", "test.mAP", "`train.select`: ap of test.mAP, error of test.rmse; others are noted"),
         Key("key_metric_asc", True, "follows from the metric"),
         Key("eval_interval", 10, "`train.validate_every`"),
         Key("optimizer", None, BELOW),

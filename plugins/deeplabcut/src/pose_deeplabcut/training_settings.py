@@ -14,6 +14,8 @@ from pose_deeplabcut.training_keys import SECTIONS, Key
 
 _WANDB = ("project", "name", "entity", "group", "tags", "notes", "mode", "id")
 """Settings of ``wandb.init`` that are settings of the logger here."""
+_METRICS = {"test.mAP": "ap", "test.rmse": "error"}
+"""What selects the best snapshot there and the weights here."""
 _UNNAMED = "tmp"
 _LOADERS = (None, "DLCLoader")
 _MARGIN = 20
@@ -109,7 +111,9 @@ def _make_train(whole: Section, notes: list[str]) -> dict[str, Any]:
         },
         "device": _find_device(whole, notes),
     }
-    if (metric := str(runner.content.get("key_metric") or "test.mAP")) != "test.rmse":
+    metric = str(runner.content.get("key_metric") or "test.mAP")
+    made["select"] = _METRICS.get(metric, "error")
+    if metric not in _METRICS:
         notes.append(
             f"{runner.at}.key_metric: {metric}: not taken over: the smallest error selects the best weights"
         )

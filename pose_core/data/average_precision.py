@@ -1,4 +1,4 @@
-"""Convert to COCO's terms, and compute its precision and recall.
+"""Compute precision and recall by object keypoint similarity, in COCO's terms.
 
 Lin et al., 2014.
 The evaluation is faster-coco-eval's, whose results are those of pycocotools to the last bits.
@@ -14,9 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from faster_coco_eval import COCO, COCOeval_faster
 
-from pose_core.data.matching import Matches
-from pose_core.evaluation.bootstrap import Floats
+from pose_core.data.matching import Matches, Pair, match_pairs
 from pose_core.structures import Frame, LabelledImage, Skeleton, present_keypoints
+
+Floats = npt.NDArray[np.float64]
+
+OKS_THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)
 
 LARGEST_NUMBER = 20
 """COCO counts at most this many predictions an image, those with the highest scores."""
@@ -119,6 +122,24 @@ def animal_areas(labels: LabelledImage) -> Floats:
     boxes = labels.instances.animal_boxes().astype(np.float64)
     own = labels.areas.astype(np.float64)
     return np.where(np.isnan(own), (boxes[:, 2:] - boxes[:, :2]).prod(axis=1), own)
+
+
+def average_precision(pairs: Sequence[Pair], skeleton: Skeleton, sigmas: Sequence[float]) -> float | None:
+    """Compute AP, the mean precision over all recalls and OKS thresholds.
+
+    Args:
+        pairs: labels and prediction of each image, both in pixels of the original image. Of predictions with equal
+            scores the first one counts first, so the order of images may matter.
+        skeleton: of both.
+        sigmas: (K,) all above 0.
+
+    Returns:
+        in [0, 1]; None without a labelled animal with an area above 0.
+    """
+    task = coco_task(*match_pairs(pairs, skeleton), skeleton)
+    if not len(task.areas):
+        return None
+    return float(precision_recall(task, sigmas, OKS_THRESHOLDS)[0].mean())
 
 
 def precision_recall(

@@ -1,0 +1,132 @@
+"""Compares the tracker ``oks``, with linking, with that of DeepLabCut on crowds with known truth.
+
+``python parity/trackers.py [--frames N] [--animals N ...] [--kinds NAME ...] [--oracle COMMAND]`` prints the table
+of docs/use/tracking.md. Scenes are those of ``benchmarks/trackers.py``. Both are given the same poses, the number of
+animals, and their own defaults; what they give back is measured against the truth here, so metrics are the same.
+DeepLabCut's side is its ellipse tracker and its stitching (``trackers_deeplabcut.py``), in an environment of its own,
+which ``make parity`` installs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pose_core.structures import Frame, Instances
+from pose_core.tracking.choose import Tracking
+from pose_core.tracking.follow import TrackedFrames
+from pose_core.tracking.measure import TrackMetrics, measure_tracks
+
+HERE = Path(__file__).resolve().parent
+OURS = "oks"
+THEIRS = "deeplabcut"
+ORACLE = (str(HERE.parent / ".venv-parity" / "bin" / "python"), str(HERE / "trackers_deeplabcut.py"))
+"""Python and script of the other side."""
+
+
+def load_benchmark() -> ModuleType:
+    """The scenes."""
+    spec = importlib.util.spec_from_file_location(
+        "trackers_benchmark", HERE.parent / "benchmarks" / "trackers.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def write_scene(path: Path, frames: Sequence[Frame], animals: int) -> None:
+    """What was found in a scene: (T, N, K, 3) of x, y and score, NaN where missing, and scores (T, N) of animals."""
+    most = max((len(frame.instances.scores) for frame in frames), default=1)
+    shape = (len(frames), most, frames[0].instances.keypoints.shape[1])
+    points, scores = np.full((*shape, 3), np.nan), np.zeros(shape[:2])
+    for at, frame in enumerate(frames):
+        found = frame.instances
+        rows = slice(len(found.scores))
+        points[at, rows, :, :2], points[at, rows, :, 2] = found.keypoints, found.keypoint_scores
+        scores[at, rows] = found.scores
+    np.savez(path, points=points, scores=scores, animals=animals)
+
+
+def read_tracks(path: Path) -> list[Frame]:
+    """The poses (T, M, K, 3) that another tracker gave back, NaN where missing, by its M tracks."""
+    poses: npt.NDArray[Any] = np.load(path)["poses"].astype(np.float32)
+    frames = []
+    for at, animals in enumerate(poses):
+        rows = np.flatnonzero(np.isfinite(animals[..., :2]).all(-1).any(-1))
+        frames.append(Frame(at, Instances.from_keypoints(animals[rows][..., :2], track=rows)))
+    return frames
+
+
+def track_here(found: Any, animals: int) -> list[Frame]:
+    """What ``pose track --animals N`` gives."""
+    with TrackedFrames(found.__iter__, found.header, Tracking.choose(OURS, animals)) as tracked:
+        return list(tracked.apply(found))
+
+
+def ask(command: Sequence[str], folder: Path) -> None:
+    """Have the other tracker go through all scenes of a folder; it writes ``SCENE.deeplabcut.npz`` beside each."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    done = subprocess.run(
+        [*command, str(folder)],
+        env={**environment, "DLClight": "True"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"the other tracker ended with code {done.returncode}: {done.stderr[-2000:]}")
+
+
+def describe(metrics: TrackMetrics) -> str:
+    """Switches per 1,000 frames and animal, and HOTA, both by keypoints."""
+    return f"{metrics.keypoints.switches_per_1000:.2f}, {metrics.keypoints.hota:.3f}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--frames", type=int, default=1000)
+    parser.add_argument("--animals", type=int, nargs="+", default=[2, 3, 5, 10])
+    parser.add_argument("--kinds", nargs="+", default=["easy", "crossing", "occluded"])
+    parser.add_argument("--oracle", default=shlex.join(ORACLE), help="the command of the other side")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    benchmark = load_benchmark()
+    scenes = {
+        f"{kind}-{animals}": (
+            kind,
+            animals,
+            *benchmark.make_scene(kind, animals, options.frames, options.seed),
+        )
+        for kind in options.kinds
+        for animals in options.animals
+    }
+    with tempfile.TemporaryDirectory(prefix="pose-trackers-") as work:
+        folder = Path(work)
+        for name, (_, animals, _, found) in scenes.items():
+            write_scene(folder / f"{name}.npz", list(found), animals)
+        ask(shlex.split(options.oracle), folder)
+        print(f"| scene | animals | {OURS}: switches, HOTA | {THEIRS}: switches, HOTA |")
+        print("|---|---|---|---|")
+        for name, (kind, animals, truth, found) in scenes.items():
+            ours = describe(measure_tracks(truth, track_here(found, animals)))
+            theirs = describe(measure_tracks(truth, read_tracks(folder / f"{name}.{THEIRS}.npz")))
+            print(f"| {kind} | {animals} | {ours} | {theirs} |", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,131 @@
+"""The original's side: models of its zoo, with random weights in place of those that cannot be downloaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from cases import ZOO_ANIMALS, Case
+from deeplabcut.pose_estimation_pytorch.apis.utils import (
+    TORCHVISION_DETECTORS,
+    get_inference_runners,
+)
+from deeplabcut.pose_estimation_pytorch.config import PoseConfig
+from deeplabcut.pose_estimation_pytorch.models import PoseModel
+from deeplabcut.pose_estimation_pytorch.models.detectors.filtered_detector import FilteredDetector
+from deeplabcut.pose_estimation_pytorch.modelzoo.utils import COCO_PERSON_CATEGORY_ID, MODEL_FILENAME_MAPPING
+from images import draw
+from random_weights import calibrate, randomise, scale_heads, spread_detections
+from ties import unambiguous
+from torch import nn
+
+CORNER = (40, 24)
+"""Where the box of the animal begins in a frame, (x, y) in pixels."""
+ROOM = (96, 64)
+"""By how much a frame is larger than the box, (x, y) in pixels."""
+CLEAR = 2e-4
+"""How much higher than all others the highest cell must be: ten times what the outputs differ by."""
+PERSON_LOGIT = 4.0
+"""What the class person gets on top: of 90 classes with random weights none would be sure."""
+
+
+def describe(case: Case) -> PoseConfig:
+    """The configuration with which the original predicts, zero-shot."""
+    assert case.zoo is not None
+    # The network for people is given torchvision's detectors, of which its configuration says nothing.
+    detector = (
+        None if case.zoo == "superanimal_humanbody" else case.detector or "fasterrcnn_mobilenet_v3_large_fpn"
+    )
+    return PoseConfig.build_for_superanimal_inference(
+        case.zoo, model_name=case.net_type, detector_name=detector, max_individuals=ZOO_ANIMALS, device="cpu"
+    )
+
+
+def name_file(case: Case) -> str:
+    """The name of the file that is published."""
+    name = f"{case.zoo}_{case.detector or case.net_type}"
+    return MODEL_FILENAME_MAPPING.get(name, f"{name}.pt")
+
+
+def make_pose(case: Case, folder: Path, seed: int) -> dict[str, Any]:
+    """The file of a pose network, and what the original predicts with it in boxes inside of frames."""
+    description = describe(case)
+    height, width = case.sizes[0]
+    pose = PoseModel.build(description.model, pretrained_backbone=False).eval()
+    randomise(pose)
+    sample = torch.cat([_normalised(draw(height, width, 10**6 + i, i % 2 == 0)) for i in range(4)])
+    calibrate(pose, sample)
+    scale_heads(pose, pose(sample))
+    file = folder / name_file(case)
+    # As published: weights, and nothing that says what they are of.
+    torch.save({"model": pose.state_dict()}, file)
+    keypoints = len(description.metadata.bodyparts)
+    runner, _ = get_inference_runners(
+        description,
+        snapshot_path=file,
+        max_individuals=ZOO_ANIMALS,
+        num_bodyparts=keypoints,
+        num_unique_bodyparts=0,
+        device="cpu",
+    )
+    found: dict[str, np.ndarray] = {}
+    drawn, (left, top) = 0, CORNER
+    for structured in (False, True):
+        at = f"0{'s' if structured else 'n'}"
+        for attempt in range(60):
+            drawn += 1
+            frame = draw(height + ROOM[1], width + ROOM[0], seed + attempt, structured)
+            crop = frame[top : top + height, left : left + width]
+            outputs = pose(_normalised(crop))
+            if unambiguous(outputs, 1, CLEAR):
+                break
+        else:
+            raise RuntimeError(f"no image of size {height} x {width} without near-ties in 60")
+        found |= {f"{at}.raw.bodypart.{name}": value.numpy() for name, value in outputs["bodypart"].items()}
+        found |= {f"{at}.image": crop, f"{at}.frame": frame}
+        # x, y, width, height; the other side has corners, of which a pixel reaches half a pixel from its centre.
+        found[f"{at}.box"] = np.array([left, top, left + width, top + height]) - 0.5
+        (predicted,) = runner.inference([(frame, {"bboxes": np.array([[left, top, width, height]])})])
+        found[f"{at}.poses.bodypart"] = np.asarray(predicted["bodyparts"])
+    np.savez(folder / "original.npz", **found)
+    parameters = sum(p.numel() for p in pose.parameters())
+    return {"file": str(file), "parameters": parameters, "images": 2, "drawn": drawn}
+
+
+def make_person_detector(case: Case) -> nn.Module:
+    """One of torchvision's detectors of COCO's classes, with random weights, as the original filters it."""
+    made = TORCHVISION_DETECTORS[case.detector]["fn"](
+        weights=None, weights_backbone=None, box_score_thresh=0.6
+    )
+    made.eval()
+    randomise(made)
+    sample = torch.cat([_floats(draw(320, 416, 10**6 + i, i % 2 == 0)) for i in range(4)])
+    calibrate(_Batch(made), sample)
+    spread_detections(_Batch(made), sample)
+    made.roi_heads.box_predictor.cls_score.bias[0::2].sub_(4.0)
+    made.roi_heads.box_predictor.cls_score.bias[COCO_PERSON_CATEGORY_ID].add_(PERSON_LOGIT)
+    return FilteredDetector(made, class_id=COCO_PERSON_CATEGORY_ID)
+
+
+class _Batch(nn.Module):
+    """The detector, called with a tensor of images."""
+
+    def __init__(self, detector: nn.Module) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, images: torch.Tensor) -> Any:
+        return self.detector(list(images))
+
+
+def _floats(image: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(image / 255).float().permute(2, 0, 1)[None]
+
+
+def _normalised(image: np.ndarray) -> torch.Tensor:
+    mean, std = (
+        np.array(v, np.float32).astype(np.float64) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    )
+    return torch.from_numpy((image / 255 - mean) / std).float().permute(2, 0, 1)[None]
