@@ -144,6 +144,10 @@ def compare_pose(run: Run, original: Arrays, row: Row) -> None:
         found = model.decode(outputs)
         if f"{at}.frame" in original:
             found = predict_in_box(run, model, original[f"{at}.frame"], original[f"{at}.box"])
+            clear = torch.from_numpy(original[f"{at}.clear"])
+            found = found.with_animals(
+                torch.where(clear[:, None], found.keypoints, torch.nan), found.keypoint_scores, found.scores
+            )
         if (theirs := original.get(f"{at}.poses.bodypart")) is not None:
             compare_animals(found.keypoints[0], found.keypoint_scores[0], theirs, row)
         if (theirs := original.get(f"{at}.poses.unique_bodypart")) is not None:

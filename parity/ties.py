@@ -14,15 +14,12 @@ none. Of offsets, how far keypoints must be from where they would be read in ano
 another animal (pixels)."""
 
 
-def unambiguous(
-    outputs: Mapping[str, Mapping[str, torch.Tensor]], animals: int, margin: float = MARGIN
-) -> bool:
+def unambiguous(outputs: Mapping[str, Mapping[str, torch.Tensor]], animals: int) -> bool:
     """Whether keypoints come out the same if the outputs change by a rounding error.
 
     Args:
         outputs: by head and name, of heads whose keypoints are compared.
         animals: of the project.
-        margin: of the highest cell; of many keypoints a smaller one, or no image would do.
     """
     for maps in outputs.values():
         if "offset" in maps:
@@ -33,9 +30,24 @@ def unambiguous(
             if name == "locref":
                 continue
             high = value.flatten(0, 1).flatten(1).topk(2, dim=1).values
-            if bool((high[:, 0] - high[:, 1] < margin * value.abs().max()).any()):
+            if bool((high[:, 0] - high[:, 1] < MARGIN * value.abs().max()).any()):
                 return False
     return True
+
+
+def clear_keypoints(maps: Mapping[str, torch.Tensor], margin: float) -> torch.Tensor:
+    """Which of the K keypoints come out the same if the outputs change by a rounding error, (K,).
+
+    Args:
+        maps: outputs of one image, (1, K, ...) each, by name; offsets to pixels are not looked at.
+        margin: how much higher than all others the highest cell must be, as a fraction of the largest value of all.
+    """
+    clear = []
+    for name, value in maps.items():
+        if name != "locref":
+            high = value[0].flatten(1).topk(2, dim=1).values
+            clear.append(high[:, 0] - high[:, 1] >= margin * value.abs().max())
+    return torch.stack(clear).all(0)
 
 
 def _centres_clear(centres: torch.Tensor, offsets: torch.Tensor, animals: int) -> bool:

@@ -18,16 +18,17 @@ from deeplabcut.pose_estimation_pytorch.models.detectors.filtered_detector impor
 from deeplabcut.pose_estimation_pytorch.modelzoo.utils import COCO_PERSON_CATEGORY_ID, MODEL_FILENAME_MAPPING
 from images import draw
 from random_weights import calibrate, randomise, scale_heads, spread_detections
-from ties import unambiguous
+from ties import clear_keypoints
 from torch import nn
 
 CORNER = (40, 24)
 """Where the box of the animal begins in a frame, (x, y) in pixels."""
 ROOM = (96, 64)
 """By how much a frame is larger than the box, (x, y) in pixels."""
-CLEAR = 2e-4
-"""How much higher than all others the highest cell must be: ten times what the outputs differ by."""
-PERSON_LOGIT = 4.0
+CLEAR, PART = 1e-4, 0.9
+"""How much higher than all others the highest cell must be, about ten times what outputs differ by; and for how many
+of the keypoints: of 39 in an image some have near-ties, which are left out."""
+PERSON_LOGIT = 7.0
 """What the class person gets on top: of 90 classes with random weights none would be sure."""
 
 
@@ -79,7 +80,8 @@ def make_pose(case: Case, folder: Path, seed: int) -> dict[str, Any]:
             frame = draw(height + ROOM[1], width + ROOM[0], seed + attempt, structured)
             crop = frame[top : top + height, left : left + width]
             outputs = pose(_normalised(crop))
-            if unambiguous(outputs, 1, CLEAR):
+            clear = clear_keypoints(outputs["bodypart"], CLEAR).numpy()
+            if clear.mean() >= PART:
                 break
         else:
             raise RuntimeError(f"no image of size {height} x {width} without near-ties in 60")
@@ -88,7 +90,9 @@ def make_pose(case: Case, folder: Path, seed: int) -> dict[str, Any]:
         # x, y, width, height; the other side has corners, of which a pixel reaches half a pixel from its centre.
         found[f"{at}.box"] = np.array([left, top, left + width, top + height]) - 0.5
         (predicted,) = runner.inference([(frame, {"bboxes": np.array([[left, top, width, height]])})])
-        found[f"{at}.poses.bodypart"] = np.asarray(predicted["bodyparts"])
+        poses = np.array(predicted["bodyparts"], np.float64)
+        poses[:, ~clear] = np.nan
+        found |= {f"{at}.poses.bodypart": poses, f"{at}.clear": clear}
     np.savez(folder / "original.npz", **found)
     parameters = sum(p.numel() for p in pose.parameters())
     return {"file": str(file), "parameters": parameters, "images": 2, "drawn": drawn}

@@ -73,7 +73,7 @@ def make_published(case: Case, folder: Path, wrong: bool) -> dict[str, Any]:
             poses = torch.cat([animals.keypoints[0], animals.keypoint_scores[0][..., None]], dim=-1).numpy()
             poses[0, 0, 0] += 0.5 * wrong
             found |= {f"{at}.image": image, f"{at}.frame": frame, f"{at}.box": box}
-            found[f"{at}.poses.bodypart"] = poses
+            found |= {f"{at}.poses.bodypart": poses, f"{at}.clear": np.ones(poses.shape[1], bool)}
     np.savez(folder / "original.npz", **found)
     parameters = sum(p.numel() for p in model.parameters())
     return {"file": str(file), "versions": "our own", "parameters": parameters, "images": 2, "drawn": 2}
