@@ -97,7 +97,7 @@ def test_names_and_their_probabilities_reach_metrics_and_files(
     assert named["identity_score"].between(0, 1, inclusive="right").all()
     # All probabilities are stored, that of the name among them.
     for score, chances in zip(named["identity_score"], named["identity_probabilities"], strict=True):
-        assert len(chances) == run.skeleton.num_individuals
+        assert len(chances) == run.spec.skeleton.num_individuals
         assert score in chances
 
 

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, PluginError, argument, command
 from pose_core.interfaces.tracker import Tracker, TrackerContext
 from pose_core.interfaces.writer import PredictionsHeader
 from pose_core.specs import TrackerConfig, parse_component
-from pose_core.structures import Frame, IntArray
+from pose_core.structures import FloatArray, Frame, IntArray
 
 RECOMMENDED = "recommended"
 """Tag of the tracker that is taken where the user names none."""
@@ -89,8 +91,8 @@ class Tracking:
         return replace(header, metadata={**header.metadata, METADATA: json.dumps(self.to_json())})
 
 
-def ask_tracker(tracker: Tracker, frame: Frame) -> IntArray:
-    """Ask a tracker for the ids (N,) of a frame's animals.
+def ask_tracker(tracker: Tracker, frame: Frame) -> tuple[IntArray, FloatArray]:
+    """Ask a tracker for the ids (N,) of a frame's animals, and their margins (N,), NaN where it tells none.
 
     Raises:
         PluginError: it does not keep what trackers promise.
@@ -103,12 +105,19 @@ def ask_tracker(tracker: Tracker, frame: Frame) -> IntArray:
         wrong = "one id to two animals"
     elif tracker.context.animals is not None and len(given) > tracker.context.animals:
         wrong = f"{len(given)} ids where there are {tracker.context.animals} animals"
+    margins = None if wrong else tracker.compute_margins()
+    if margins is None:
+        margins = np.full(len(ids), np.nan, np.float32)
+    elif margins.shape != ids.shape:
+        wrong = f"{len(margins)} margins for {len(ids)} animals"
+    elif ((margins < 0) | (margins > 1) | (np.isfinite(margins) & (ids < 0))).any():
+        wrong = "margins that are not from 0 to 1, or of animals without an id,"
     if wrong:
         raise PluginError(
             f"tracker {tracker.config.type}: gives {wrong} in frame {frame.index}; tell its authors, and choose "
             f"another {argument('tracker')}"
         )
-    return ids
+    return ids, margins
 
 
 def check_animals(animals: int | None) -> None:

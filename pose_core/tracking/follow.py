@@ -18,7 +18,7 @@ import numpy as np
 from pose_core.errors import DataError, argument
 from pose_core.interfaces.tracker import Tracker, TrackerContext
 from pose_core.interfaces.writer import PredictionsHeader
-from pose_core.structures import Frame, Instances
+from pose_core.structures import FloatArray, Frame, Instances, IntArray
 from pose_core.tracking.choose import Tracking, ask_tracker, make_tracker
 from pose_core.tracking.linking import link_tracklets
 from pose_core.tracking.naming import name_tracks
@@ -26,6 +26,7 @@ from pose_core.tracking.tracklets import TrackletCollector
 
 _IN_MEMORY = 1 << 24
 _EVERY = 500
+_ROW = np.dtype([("id", np.int64), ("margin", np.float32)])
 
 _STORED: Mapping[str, Callable[[Instances], object]] = {
     "keypoints": lambda animals: np.isfinite(animals.keypoints).any(),
@@ -33,7 +34,9 @@ _STORED: Mapping[str, Callable[[Instances], object]] = {
         (np.nan_to_num(animals.scores) > 0).any() or (animals.keypoint_scores > 0).any()
     ),
     "boxes": lambda animals: np.isfinite(animals.animal_boxes()).any(),
-    "identities": lambda animals: (animals.identity >= 0).any(),
+    "identities": lambda animals: (
+        (animals.identity >= 0).any() or np.isfinite(animals.identity_probabilities).any()
+    ),
 }
 """Whether animals have what a tracker may need, by the word for it."""
 
@@ -116,34 +119,49 @@ class TrackedFrames:
         """Give the memory or file of the ids back."""
         self._file.close()
 
-    def apply(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+    def apply(
+        self, frames: Iterable[Frame], watch: Callable[[Frame, IntArray], None] = lambda frame, ids: None
+    ) -> Iterator[Frame]:
         """Put the ids into the same frames, given once more.
 
-        What they had as tracks is replaced. Where names are stored, an animal gets the name of its track.
+        What they had as tracks and margins is replaced. Where names are stored, an animal gets the name of its track.
+
+        Args:
+            frames: all of them, as before.
+            watch: gets each frame as it is given back, and the tracklets (N,) of its animals, -1 for none.
 
         Raises:
             DataError: the frames are others.
         """
-        self._file.seek(0)
-        for frame in frames:
+        for frame, ids, margins in self._recall(frames):
             animals = frame.instances
-            ids = np.frombuffer(self._file.read(8 * len(animals)), np.int64)
-            if len(ids) != len(animals):
-                raise DataError(
-                    f"{self._name}: has other animals than a moment ago (frame {frame.index}); track it again when it "
-                    "is no longer written"
-                )
             tracks = np.array([self._tracks.get(i, -1) for i in ids.tolist()], np.int64)
             named = [self._individuals.get(track, (-1, 0.0)) for track in tracks.tolist()]
-            yield replace(
+            done = replace(
                 frame,
                 instances=replace(
                     animals,
                     track=tracks,
+                    track_margins=np.where(tracks >= 0, margins, np.float32(np.nan)),
                     identity=np.array([individual for individual, _ in named], np.int64),
                     identity_scores=np.array([score for _, score in named], np.float32),
                 ),
             )
+            watch(done, ids)
+            yield done
+
+    def _recall(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, IntArray, FloatArray]]:
+        """Yield frames with the tracklets (N,) and margins (N,) of their animals, as the tracker gave them."""
+        self._file.seek(0)
+        for frame in frames:
+            count = len(frame.instances)
+            rows = np.frombuffer(self._file.read(_ROW.itemsize * count), _ROW)
+            if len(rows) != count:
+                raise DataError(
+                    f"{self._name}: has other animals than a moment ago (frame {frame.index}); track it again when it "
+                    "is no longer written"
+                )
+            yield frame, rows["id"], rows["margin"]
 
     def _follow(
         self,
@@ -170,10 +188,12 @@ class TrackedFrames:
             read += 1
             animals = frame.instances
             if len(animals):
-                ids = ask_tracker(tracker, frame)
+                ids, margins = ask_tracker(tracker, frame)
                 lacking -= {need for need in lacking if _STORED[need](animals)}
                 collector.add(frame, ids)
-                self._file.write(np.ascontiguousarray(ids, np.int64).tobytes())
+                rows = np.empty(len(ids), _ROW)
+                rows["id"], rows["margin"] = ids, margins
+                self._file.write(rows.tobytes())
                 found += len(ids)
                 without += int((ids < 0).sum())
             if read % _EVERY == 0:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from pose_core.structures import Instances
+from pose_core.structures import FloatArray, Instances
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -35,6 +35,49 @@ def assign(similarity: Floats, least: float) -> tuple[Ints, Ints]:
     rows, columns = linear_sum_assignment(gain, maximize=True)
     real = gain[rows, columns] > 0
     return rows[real], columns[real]
+
+
+def compute_margins(similarity: Floats, tracks: Ints, ids: Ints) -> FloatArray:
+    """Compute how much better each match is than the next-best one.
+
+    That is, the least of what it would cost that a matched pair exchanges animals with another pair (for each of the
+    two, so half of the sum), takes an animal that began a track, or leaves its animal to a track that has none. It is
+    a bound of the true second-best assignment, which may exchange more than two.
+
+    Args:
+        similarity: (T, D); -inf for pairs outside the gate.
+        tracks: (T,) ids of the tracks.
+        ids: (D,) what the animals were given; -1 for none, others than ``tracks`` for new ones.
+
+    Returns:
+        (D,) float32 in [0, 1]; NaN for animals that continue no track, and those without a rival within the gate.
+    """
+    margins = np.full(len(ids), np.nan, np.float32)
+    near = np.isfinite(similarity)
+    rows, columns = np.nonzero(near & (tracks[:, None] == ids))
+    # Mostly nobody else is near.
+    if len(rows) == np.count_nonzero(near):
+        return margins
+    gain = np.where(near, np.maximum(similarity, 0.0), 0.0)
+    own = gain[rows, columns]
+    across = near[rows[:, None], columns]
+    rival = across | across.T
+    np.fill_diagonal(rival, False)
+    crossed = gain[rows[:, None], columns]
+    loss = np.where(rival, (own[:, None] + own - crossed - crossed.T) / 2, np.inf)
+    least = loss.min(axis=1, initial=np.inf)
+    lost = np.ones(len(tracks), bool)
+    lost[rows] = False
+    if lost.any():
+        theirs = np.where(near[lost][:, columns], own - gain[lost][:, columns], np.inf)
+        least = np.minimum(least, theirs.min(axis=0))
+    begun = (ids >= 0) & ~np.isin(ids, tracks)
+    if begun.any():
+        others = np.where(near[rows][:, begun], own[:, None] - gain[rows][:, begun], np.inf)
+        least = np.minimum(least, others.min(axis=1))
+    known = np.isfinite(least)
+    margins[columns[known]] = np.clip(least[known], 0.0, 1.0)
+    return margins
 
 
 class ScoreScale:
