@@ -66,6 +66,7 @@ def track(
     from pose_core.cli.terminal import TerminalReporter
     from pose_core.errors import DataError, readable
     from pose_core.escapes import escape_line
+    from pose_core.tracking.doubts_file import describe_doubts, name_doubts
     from pose_core.tracking.track import TrackOutcome
     from pose_core.tracking.track import track as track_predictions
 
@@ -82,7 +83,7 @@ def track(
         line = f"{name}: {many} in {counts.frames} frames"
         if counts.without:
             line += f"; {counts.without} of {counts.animals} animals found have none"
-        reporter.note(line)
+        reporter.note(f"{line}; {describe_doubts(outcome.result, outcome.doubts)}")
         if not json:
             print(escape_line(outcome.result), flush=True)
 
@@ -107,6 +108,11 @@ def track(
                 {
                     "result": str(outcome.result),
                     "counts": asdict(outcome.counts),
+                    "doubts": {
+                        "file": str(name_doubts(outcome.result)),
+                        "listed": len(outcome.doubts.found),
+                        "left_out": outcome.doubts.left_out,
+                    },
                     "metrics": outcome.metrics and asdict(outcome.metrics),
                 }
                 for outcome in done

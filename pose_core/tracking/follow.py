@@ -20,6 +20,7 @@ from pose_core.interfaces.tracker import Tracker, TrackerContext
 from pose_core.interfaces.writer import PredictionsHeader
 from pose_core.structures import FloatArray, Frame, Instances, IntArray
 from pose_core.tracking.choose import Tracking, ask_tracker, make_tracker
+from pose_core.tracking.doubts import DoubtFinder
 from pose_core.tracking.linking import link_tracklets
 from pose_core.tracking.naming import name_tracks
 from pose_core.tracking.tracklets import TrackletCollector
@@ -91,6 +92,7 @@ class TrackedFrames:
     ) -> None:
         self._name = name or header.source
         self._config, self._animals = tracking.config, tracking.animals
+        self._skeleton = header.skeleton
         context = TrackerContext(
             header.skeleton,
             self._animals,
@@ -118,6 +120,11 @@ class TrackedFrames:
     def close(self) -> None:
         """Give the memory or file of the ids back."""
         self._file.close()
+
+    def make_doubt_finder(self) -> DoubtFinder:
+        """Make what finds doubts; for ``watch`` of :meth:`apply`."""
+        names = {track: individual for track, (individual, _) in self._individuals.items()}
+        return DoubtFinder(self._skeleton, names)
 
     def apply(
         self, frames: Iterable[Frame], watch: Callable[[Frame, IntArray], None] = lambda frame, ids: None

@@ -14,6 +14,8 @@ from pose_core.io.name_lengths import check_name, name_temporary
 from pose_core.reporting import Reporter, current_reporter
 from pose_core.structures import Frame
 from pose_core.tracking.choose import GivenTracker, Tracking
+from pose_core.tracking.doubts import Doubts
+from pose_core.tracking.doubts_file import ENDING, write_doubts
 from pose_core.tracking.follow import TrackCounts, TrackedFrames
 from pose_core.tracking.measure import TrackMetrics, measure_tracks
 
@@ -28,11 +30,13 @@ class TrackOutcome:
     Attributes:
         result: the file with tracks.
         counts: of what was found.
+        doubts: moments in which a swap is likely; they are also in a file beside the result.
         metrics: how good tracks are, where there is truth to compare with.
     """
 
     result: Path
     counts: TrackCounts
+    doubts: Doubts
     metrics: TrackMetrics | None = None
 
 
@@ -104,7 +108,10 @@ def track(
                 str(path),
                 _report_frames(path, stream.header, reporter),
             ) as tracked:
-                _write(result, writer, tracking.describe(stream.header), tracked.apply(stream))
+                finder = tracked.make_doubt_finder()
+                _write(result, writer, tracking.describe(stream.header), tracked.apply(stream, finder.watch))
+                doubts = finder.finish()
+                write_doubts(result, doubts)
                 measured = None if right is None else measure_tracks(right, tracked.apply(stream), str(truth))
         except DataError as error:
             if len(files) == 1:
@@ -112,7 +119,7 @@ def track(
             (finished or _note_failure(reporter))(str(path), error)
             outcomes.append(None)
             continue
-        outcome = TrackOutcome(result, tracked.counts, measured)
+        outcome = TrackOutcome(result, tracked.counts, doubts, measured)
         if finished is not None:
             finished(str(path), outcome)
         outcomes.append(outcome)
@@ -147,7 +154,7 @@ def _find_files(given: Sequence[Path], reporter: Reporter) -> list[tuple[Path, P
                 left.append(file.name)
         if not held:
             raise DataError(f"{path}: has no predictions that can be read; name files of predictions")
-        strange = [name for name in left if not name.endswith(".info")]
+        strange = [name for name in left if not name.endswith((".info", ENDING))]
         if strange:
             reporter.note(f"note: {path}: no predictions, left out: {', '.join(strange)}")
         for file, stream in held:

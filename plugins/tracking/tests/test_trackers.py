@@ -288,7 +288,7 @@ def test_margins_are_small_where_animals_meet_and_unknown_where_one_is_alone() -
         tracker = make(config, TrackerContext(Skeleton(("a", "b", "c"))))
         apart = []
         for t in range(81):
-            pair = np.concatenate([points + (0.5 * t, 0), points + (80 - 1.5 * t, 0.5)])
+            pair = np.concatenate([points + np.array(by) for by in ((0.5 * t, 0), (80 - 1.5 * t, 0.5))])
             tracker.update(t, Instances.from_keypoints(pair))
             apart.append(tracker.compute_margins())
         assert apart[0] is None or np.isnan(apart[0]).all()
