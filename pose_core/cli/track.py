@@ -50,6 +50,15 @@ def track(
             show_default=False,
         ),
     ] = None,
+    fix: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Corrections: a CSV file with the columns frame, track, should_be; from that frame on, what is track "
+            "T without this file is animal S.",
+            show_default=False,
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print results, counts and metrics as JSON.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results that are there already.")
@@ -95,6 +104,7 @@ def track(
             animals=animals,
             format=format,
             truth=truth,
+            fix=fix,
             overwrite=overwrite,
             reporter=reporter,
             finished=show,

@@ -15,6 +15,7 @@ from pose_core.interfaces.tracker import Tracker, TrackerContext
 from pose_core.interfaces.writer import PredictionsHeader
 from pose_core.specs import TrackerConfig, parse_component
 from pose_core.structures import FloatArray, Frame, IntArray
+from pose_core.tracking.corrections import Correction, GivenCorrections, find_corrections
 
 RECOMMENDED = "recommended"
 """Tag of the tracker that is taken where the user names none."""
@@ -67,24 +68,36 @@ class Tracking:
     Attributes:
         config: of the tracker.
         animals: how many there are; None: unknown, they may come and go.
+        corrections: what a person decided, by frame; only where the number of animals is known.
     """
 
     config: TrackerConfig
     animals: int | None = None
+    corrections: tuple[Correction, ...] = ()
 
     @classmethod
-    def choose(cls, tracker: GivenTracker, animals: int | None) -> Tracking:
+    def choose(cls, tracker: GivenTracker, animals: int | None, fix: GivenCorrections = None) -> Tracking:
         """Find the tracker that is meant.
 
         Raises:
-            ConfigError: there is no such tracker, a setting is wrong, or ``animals`` is below 1.
+            ConfigError: there is no such tracker, a setting is wrong, ``animals`` is below 1, or not given where there
+                are corrections.
+            DataError: corrections cannot be read, or contradict each other.
         """
         check_animals(animals)
-        return cls(choose_tracker(tracker), animals)
+        corrections = find_corrections(fix)
+        if corrections and animals is None:
+            raise ConfigError(
+                f"{argument('fix')}: corrections need the number of animals; add {argument('animals', 'N')}"
+            )
+        return cls(choose_tracker(tracker), animals, corrections)
 
     def to_json(self) -> dict[str, Any]:
         """Put it into plain values."""
-        return {"animals": self.animals, **self.config.model_dump(mode="json")}
+        content = {"animals": self.animals, **self.config.model_dump(mode="json")}
+        if self.corrections:
+            content["corrections"] = [[row.frame, row.track, row.should_be] for row in self.corrections]
+        return content
 
     def describe(self, header: PredictionsHeader) -> PredictionsHeader:
         """Note in a header how tracks were made."""

@@ -1,13 +1,14 @@
 """Follow the animals of a video: ids for all frames, in two passes over what is stored.
 
 The first pass asks the tracker, and keeps the ids alone; then tracklets are joined; the second pass puts the ids
-into the frames as they go to a writer. Memory does not grow with the number of frames.
+into the frames as they go to a writer. Where a person corrected tracks, a pass in between sums up the tracklets that
+are cut. Memory does not grow with the number of frames.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -20,9 +21,11 @@ from pose_core.interfaces.tracker import Tracker, TrackerContext
 from pose_core.interfaces.writer import PredictionsHeader
 from pose_core.structures import FloatArray, Frame, Instances, IntArray
 from pose_core.tracking.choose import Tracking, ask_tracker, make_tracker
+from pose_core.tracking.corrections import Correction, Cuts, decide
 from pose_core.tracking.doubts import DoubtFinder
 from pose_core.tracking.linking import link_tracklets
 from pose_core.tracking.naming import name_tracks
+from pose_core.tracking.relinking import relink_tracklets
 from pose_core.tracking.tracklets import TrackletCollector
 
 _IN_MEMORY = 1 << 24
@@ -77,7 +80,7 @@ class TrackedFrames:
         counts: of what was found.
 
     Raises:
-        DataError: frames are out of order, or predictions lack what the tracker needs.
+        DataError: frames are out of order, predictions lack what the tracker needs, or corrections do not fit.
     """
 
     counts: TrackCounts
@@ -104,9 +107,8 @@ class TrackedFrames:
         with ExitStack() as stack:
             # Ids are kept apart from frames: a tracker may join tracklets when it has seen all of them.
             self._file = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))
-            self._tracks, self._individuals = self._follow(
-                frames(), tracker, TrackletCollector(header.skeleton), progress
-            )
+            self._cuts: Cuts | None = None
+            self._tracks, self._individuals = self._follow(frames, tracker, tracking.corrections, progress)
             stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -168,13 +170,16 @@ class TrackedFrames:
                     f"{self._name}: has other animals than a moment ago (frame {frame.index}); track it again when it "
                     "is no longer written"
                 )
-            yield frame, rows["id"], rows["margin"]
+            ids = rows["id"]
+            if self._cuts is not None:
+                ids = np.array([self._cuts.rename(i, frame.index) for i in ids.tolist()], np.int64)
+            yield frame, ids, rows["margin"]
 
     def _follow(
         self,
-        frames: Iterable[Frame],
+        frames: Callable[[], Iterable[Frame]],
         tracker: Tracker,
-        collector: TrackletCollector,
+        corrections: Sequence[Correction],
         progress: Callable[[int], None],
     ) -> tuple[Mapping[int, int], Mapping[int, tuple[int, float]]]:
         """Ask the tracker for the ids of all frames, join tracklets and name them.
@@ -183,15 +188,17 @@ class TrackedFrames:
             id of a tracklet -> its track; track -> the individual and its score.
         """
         read = found = without = 0
-        previous: int | None = None
+        begun = previous = None
         lacking = set(self._config.needs())
-        for frame in frames:
+        collector = TrackletCollector(self._skeleton)
+        for frame in frames():
             if previous is not None and frame.index <= previous:
                 raise DataError(
                     f"{self._name}: frame {frame.index} comes after frame {previous}; trackers need frames in "
                     "order, each once: sort the file, or predict again"
                 )
             previous = frame.index
+            begun = previous if begun is None else begun
             read += 1
             animals = frame.instances
             if len(animals):
@@ -217,6 +224,15 @@ class TrackedFrames:
             names = link_tracklets(tracklets, self._animals)
         if names is None:
             names = {tracklet.id: tracklet.id for tracklet in tracklets}
+        if corrections and self._animals is not None:
+            within = begun or 0, previous or 0
+            decisions = decide(corrections, tracklets, names, self._animals, within, self._name)
+            self._cuts = Cuts([decision.frame for decision in decisions], tracklets)
+            collector = TrackletCollector(self._skeleton)
+            for frame, ids, _ in self._recall(frames()):
+                collector.add(frame, ids)
+            tracklets = collector.collect()
+            names = relink_tracklets(tracklets, names, decisions, self._cuts, self._animals)
         dropped = [tracklet for tracklet in tracklets if names.get(tracklet.id, -1) < 0]
         without += sum(tracklet.count for tracklet in dropped)
         tracks = len({name for name in names.values() if name >= 0})

@@ -14,6 +14,7 @@ from pose_core.io.name_lengths import check_name, name_temporary
 from pose_core.reporting import Reporter, current_reporter
 from pose_core.structures import Frame
 from pose_core.tracking.choose import GivenTracker, Tracking
+from pose_core.tracking.corrections import GivenCorrections
 from pose_core.tracking.doubts import Doubts
 from pose_core.tracking.doubts_file import ENDING, write_doubts
 from pose_core.tracking.follow import TrackCounts, TrackedFrames
@@ -48,6 +49,7 @@ def track(
     animals: int | None = None,
     format: str = "parquet",
     truth: Path | str | None = None,
+    fix: GivenCorrections = None,
     overwrite: bool = False,
     reporter: Reporter | None = None,
     finished: TrackFinished | None = None,
@@ -68,6 +70,9 @@ def track(
         format: name of a writer component.
         truth: predictions of the same frames with the right tracks (or identities), in any of these formats, to
             measure with; for one file of predictions.
+        fix: what a person decided, for one file of predictions: a CSV file with the columns ``frame``, ``track``,
+            ``should_be``, or such rows: from that frame on, what is numbered ``track`` without corrections is
+            ``should_be``. Pieces are joined again so that all of them hold.
         overwrite: replace results that are there.
         reporter: is told how the work goes.
         finished: is called after each file.
@@ -89,12 +94,14 @@ def track(
         raise DataError("nothing to track: name at least one file of predictions")
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: is a file, not a folder; choose another {argument('out')}")
-    tracking = Tracking.choose(tracker, animals)
+    tracking = Tracking.choose(tracker, animals, fix)
     writer = make_writer(format)
     reporter = reporter or current_reporter()
     files = _find_files(given, reporter)
     if truth is not None and len(files) > 1:
         raise ConfigError(f"{argument('truth', str(truth))}: is of one video; track {len(files)} one by one")
+    if tracking.corrections and len(files) > 1:
+        raise ConfigError(f"{argument('fix')}: corrections are of one video; track {len(files)} one by one")
     right = None if truth is None else open_predictions(Path(truth))
     results = _name_results(files, out, writer, overwrite, None if truth is None else Path(truth))
     make_folder(out)
