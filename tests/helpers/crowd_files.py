@@ -17,9 +17,15 @@ from pose_core.tracking.metrics import compare_keypoints
 
 
 def store(
-    path: Path, frames: Sequence[Frame], format: str = "parquet", skeleton: Skeleton = CROWD_SKELETON
+    path: Path,
+    frames: Sequence[Frame],
+    format: str = "parquet",
+    skeleton: Skeleton = CROWD_SKELETON,
+    source: str = "",
+    size: tuple[int, int] = (800, 800),
 ) -> Path:
-    header = PredictionsHeader(skeleton, f"{path.stem}.mp4", len(frames), 800, 800, 30.0, "model", "run")
+    source = source or f"{path.stem}.mp4"
+    header = PredictionsHeader(skeleton, source, len(frames), *size, 30.0, "model", "run")
     make_writer(format).write(path, header, frames)
     return path
 
