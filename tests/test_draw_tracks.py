@@ -58,8 +58,8 @@ def test_animals_without_a_track_are_grey_and_have_no_id() -> None:
     assert (grey == grey[:, :1]).all()
     assert grey.any()
     # The id stands above the animal; the other one has none.
-    assert drawn[55:76, 30:70].any()
-    assert not drawn[:76, 100:].any()
+    assert drawn[50:74, 40:70].any()
+    assert not drawn[:74, 100:].any()
 
 
 def test_ids_are_names_where_there_are_names() -> None:

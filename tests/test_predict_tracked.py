@@ -57,7 +57,7 @@ def test_the_ids_are_those_of_pose_track(pose: Any, run: Path, clip: Path) -> No
     found = tracks(clip.parent / "at_once/clip.parquet")
     doubts = [(clip.parent / folder / "clip.doubts.csv").read_text() for folder in ("at_once", "later")]
     assert doubts[0] == doubts[1]
-    assert "first_frame,last_frame,tracks,kind,need,look" in doubts[0]
+    assert "frame,first_frame,last_frame,tracks,kind,need,look" in doubts[0]
     assert "likely" in done.stderr or "to look at" in done.stderr
     assert found == tracks(clip.parent / "later/clip.parquet")
     # The ids are not the order.

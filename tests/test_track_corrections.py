@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from crowd_files import list_switches, store
+from crowd_files import store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +22,7 @@ from pose_core.structures import Frame
 from pose_core.synthetic.crowd import CROWD_SKELETON, Crowd, CrowdSpec
 from pose_core.tracking.choose import Tracking
 from pose_core.tracking.follow import TrackedFrames
+from pose_core.tracking.switches import list_switches
 
 CROWD = CrowdSpec(seed=1, frames=400, animals=3, size=(620, 620), pull=0.5, lost=0.2, hidden=0.1, noise=0.05)
 FRAMES = list(Crowd(CROWD).found())

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from crowd_files import list_switches, store
+from crowd_files import store
 
 import pose_core
 from pose_core.interfaces import open_predictions
 from pose_core.structures import Frame, Instances, Skeleton
 from pose_core.synthetic.crowd import Crowd, CrowdSpec
 from pose_core.tracking.doubts import DoubtFinder, Doubts
+from pose_core.tracking.switches import list_switches
 
 BODY = np.array([[0, 0], [20, 0], [40, 0]], float)
 SKELETON = Skeleton(("a", "b", "c"), individuals=("anna", "bert"))

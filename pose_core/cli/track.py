@@ -59,6 +59,23 @@ def track(
             show_default=False,
         ),
     ] = None,
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report",
+            help="Write a page beside each result: who was where when, and pictures of the moments in which a swap "
+            "is likely.",
+        ),
+    ] = False,
+    video: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The video or folder of images that was predicted, for the report, where it is no longer at its "
+            "place.",
+            show_default=False,
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print results, counts and metrics as JSON.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results that are there already.")
@@ -93,6 +110,8 @@ def track(
         if counts.without:
             line += f"; {counts.without} of {counts.animals} animals found have none"
         reporter.note(f"{line}; {describe_doubts(outcome.result, outcome.doubts)}")
+        if outcome.report is not None:
+            reporter.note(f"report: {escape_line(outcome.report)}")
         if not json:
             print(escape_line(outcome.result), flush=True)
 
@@ -105,6 +124,8 @@ def track(
             format=format,
             truth=truth,
             fix=fix,
+            report=report,
+            video=video,
             overwrite=overwrite,
             reporter=reporter,
             finished=show,
@@ -123,6 +144,7 @@ def track(
                         "listed": len(outcome.doubts.found),
                         "left_out": outcome.doubts.left_out,
                     },
+                    "report": outcome.report and str(outcome.report),
                     "metrics": outcome.metrics and asdict(outcome.metrics),
                 }
                 for outcome in done

@@ -3,20 +3,52 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import cv2
 import numpy as np
 
 from pose_core.data.draw import draw_instances
-from pose_core.data.palette import animal_colour
-from pose_core.structures import ByteArray, Frame, Instances, Skeleton
+from pose_core.data.palette import Colour, animal_colour
+from pose_core.structures import ByteArray, FloatArray, Frame, Instances, Skeleton
 
 TRAIL = 25
 """Frames of the way that is drawn by default."""
 
 _BITS = 4
 _FAR = 2**14
+
+
+@dataclass(frozen=True)
+class View:
+    """The part of a frame that a picture shows.
+
+    Attributes:
+        x, y: the pixel of the frame that is at its top left.
+        scale: pixels of the picture for each of the frame.
+    """
+
+    x: int = 0
+    y: int = 0
+    scale: float = 1.0
+
+    def place(self, points: FloatArray) -> FloatArray:
+        """Move points (..., 2) of the frame into the picture."""
+        moved = (points - np.array([self.x, self.y]) + 0.5) * self.scale - 0.5
+        return np.asarray(moved, np.float32)
+
+    def move(self, frame: Frame) -> Frame:
+        """Move all of a frame into the picture."""
+        animals = frame.instances
+        boxes = self.place(animals.boxes.reshape(-1, 2, 2)).reshape(-1, 4)
+        moved = replace(animals, keypoints=self.place(animals.keypoints), boxes=boxes)
+        return replace(frame, instances=moved, unique_keypoints=self.place(frame.unique_keypoints))
+
+
+WHOLE = View()
+"""All of a frame, as it is."""
 
 
 class TrackDrawing:
@@ -61,13 +93,23 @@ class TrackDrawing:
             if not way:
                 del self._ways[track]
 
-    def draw(self, image: ByteArray, frame: Frame) -> ByteArray:
-        """Draw the frame that was added last into a copy of its picture, (H, W, 3) uint8 RGB."""
+    def draw(self, image: ByteArray, frame: Frame, view: View = WHOLE) -> ByteArray:
+        """Draw the frame that was added last into a copy of its picture.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, what ``view`` shows.
+            frame: in pixels of the whole frame.
+            view: the part that the picture shows.
+
+        Returns:
+            (H, W, 3) uint8 RGB.
+        """
+        frame = view.move(frame)
         canvas = np.ascontiguousarray(image).copy()
         size = self._radius if self._radius is not None else max(2.0, 0.006 * max(canvas.shape[:2]))
         width = max(1, round(size / 2.5))
         for track, way in self._ways.items():
-            points = [(x, y) for _, x, y in way]
+            points = view.place(np.array([(x, y) for _, x, y in way], np.float32)).tolist()
             for number, (one, other) in enumerate(pairwise(points), 1):
                 # Older parts are darker, which reads on any background.
                 share = 0.35 + 0.65 * number / len(points)
@@ -95,15 +137,30 @@ class TrackDrawing:
         text = str(track)
         if 0 <= name < len(self._skeleton.individuals) and len(self._skeleton.individuals) > 1:
             text = self._skeleton.individuals[name]
-        scale = max(0.45, canvas.shape[1] / 1400)
-        # The font has no letters beyond ASCII.
-        text = text.encode("ascii", "replace").decode()
-        (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
-        x = int(np.clip(box[0], 2, max(canvas.shape[1] - wide - 2, 2)))
-        y = int(np.clip(box[1] - 5, high + 2, canvas.shape[0] - 2))
-        thick = max(1, round(1.5 * scale))
-        for colour, stroke in (((0, 0, 0), thick + 2), (animal_colour(track), thick)):
-            cv2.putText(canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, colour, stroke, cv2.LINE_AA)
+        write_label(canvas, text, (float(box[0]), float(box[1]) - 4), animal_colour(track))
+
+
+def write_label(canvas: ByteArray, text: str, at: tuple[float, float], colour: Colour) -> None:
+    """Write black text on a ground of a colour, its bottom left at a place of the canvas, or within it at the edge."""
+    scale = max(0.45, canvas.shape[1] / 1400)
+    # The font has no letters beyond ASCII.
+    text = text.encode("ascii", "replace").decode()
+    (wide, high), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    pad = max(2, high // 5)
+    x = int(np.clip(at[0], 0, max(canvas.shape[1] - wide - 2 * pad, 0)))
+    y = int(np.clip(at[1], high + 2 * pad, canvas.shape[0] - below))
+    cv2.rectangle(canvas, (x, y - high - 2 * pad), (x + wide + 2 * pad, y), colour, cv2.FILLED)
+    place = (x + pad, y - pad)
+    cv2.putText(
+        canvas,
+        text,
+        place,
+        cv2.FONT_HERSHEY_SIMPLEX,
+        scale,
+        (0, 0, 0),
+        max(1, round(1.4 * scale)),
+        cv2.LINE_AA,
+    )
 
 
 def _find_centre(animals: Instances, row: int) -> tuple[float, float] | None:
@@ -117,5 +174,5 @@ def _find_centre(animals: Instances, row: int) -> tuple[float, float] | None:
     return float(centre[0]), float(centre[1])
 
 
-def _fix(point: tuple[float, float]) -> tuple[int, int]:
+def _fix(point: Sequence[float]) -> tuple[int, int]:
     return round(point[0] * 2**_BITS), round(point[1] * 2**_BITS)

@@ -53,6 +53,7 @@ class Doubt:
     """A moment in which a swap is likely.
 
     Attributes:
+        frame: number of the frame to look at first, where the sign is strongest.
         first, last: numbers of its frames.
         tracks: whom it concerns.
         kind: its strongest sign.
@@ -60,6 +61,7 @@ class Doubt:
         look: what to look at, in words.
     """
 
+    frame: int
     first: int
     last: int
     tracks: tuple[int, ...]
@@ -95,6 +97,7 @@ class _Sign:
     first: int
     last: int
     value: float
+    frame: int
 
 
 class DoubtFinder:
@@ -157,7 +160,7 @@ class DoubtFinder:
             if jumped[row]:
                 need = min(0.2 + 0.4 * (off - _JUMP), 0.8)
                 self._over.append(
-                    Doubt(frame - gap, frame, (track,), "jump", need, f"track {track} is {where}")
+                    Doubt(frame, frame - gap, frame, (track,), "jump", need, f"track {track} is {where}")
                 )
                 continue
             # As far as an animal comes in that time, far is no surprise.
@@ -170,7 +173,7 @@ class DoubtFinder:
             if rival is not None and close:
                 tracks = (min(track, rival), max(track, rival))
                 look += f", near track {rival}"
-            self._over.append(Doubt(frame - gap, frame, tracks, "lost", need, look))
+            self._over.append(Doubt(frame, frame - gap, frame, tracks, "lost", need, look))
 
     def _look_at_names(self, rows: TrackedRows) -> None:
         """Find tracks whose frames speak for another individual."""
@@ -197,14 +200,17 @@ class DoubtFinder:
             return
         breaks = np.flatnonzero(np.diff(frames) > _REST) + 1
         for part, least in zip(np.split(frames, breaks), np.split(values, breaks), strict=True):
-            first, last, value = int(part[0]), int(part[-1]), float(least.min())
+            first, last, best = int(part[0]), int(part[-1]), int(least.argmin())
+            value, frame = float(least[best]), int(part[best])
             sign = self._signs.get((kind, tracks))
             if sign is not None and first - sign.last <= _REST and last - sign.first <= _LONGEST:
-                sign.last, sign.value = last, min(sign.value, value)
+                sign.last = last
+                if value < sign.value:
+                    sign.value, sign.frame = value, frame
                 continue
             if sign is not None:
                 self._over.append(self._describe(kind, tracks, sign))
-            self._signs[kind, tracks] = _Sign(first, last, value)
+            self._signs[kind, tracks] = _Sign(first, last, value, frame)
 
     def _describe(self, kind: Kind, tracks: tuple[int, ...], sign: _Sign) -> Doubt:
         """Make a moment of a sign that is over."""
@@ -219,7 +225,7 @@ class DoubtFinder:
             need = min(0.4 - 0.6 * sign.value, 1.0)
             name = self._individuals[self._names[tracks[0]]]
             look = f"the model takes track {tracks[0]} for another animal than {name}"
-        return Doubt(sign.first, sign.last, tracks, kind, need, look)
+        return Doubt(sign.frame, sign.first, sign.last, tracks, kind, need, look)
 
     def _close(self, now: int | None) -> None:
         """End signs that rest for long enough, join those of one moment, and keep what is over; None: all of it."""

@@ -11,7 +11,7 @@ from pose_core.io.files import disk_errors, write_whole
 from pose_core.tracking.doubts import Doubts
 
 ENDING = ".doubts.csv"
-COLUMNS = ("first_frame", "last_frame", "tracks", "kind", "need", "look")
+COLUMNS = ("frame", "first_frame", "last_frame", "tracks", "kind", "need", "look")
 
 
 def name_doubts(result: Path) -> Path:
@@ -33,7 +33,9 @@ def write_doubts(result: Path, doubts: Doubts) -> Path:
     table.writerow(COLUMNS)
     for doubt in doubts.found:
         tracks = " ".join(map(str, doubt.tracks))
-        table.writerow((doubt.first, doubt.last, tracks, doubt.kind, f"{doubt.need:.3f}", doubt.look))
+        table.writerow(
+            (doubt.frame, doubt.first, doubt.last, tracks, doubt.kind, f"{doubt.need:.3f}", doubt.look)
+        )
     path = name_doubts(result)
     with disk_errors(path.parent, "run the command again"):
         write_whole(path, text.getvalue())

@@ -78,12 +78,15 @@ class TrackedFrames:
 
     Attributes:
         counts: of what was found.
+        span: numbers of the first and the last frame.
+        names: track -> its individual and how much speaks for that, where a track has one.
 
     Raises:
         DataError: frames are out of order, predictions lack what the tracker needs, or corrections do not fit.
     """
 
     counts: TrackCounts
+    span: tuple[int, int]
 
     def __init__(
         self,
@@ -108,7 +111,7 @@ class TrackedFrames:
             # Ids are kept apart from frames: a tracker may join tracklets when it has seen all of them.
             self._file = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))
             self._cuts: Cuts | None = None
-            self._tracks, self._individuals = self._follow(frames, tracker, tracking.corrections, progress)
+            self._tracks, self.names = self._follow(frames, tracker, tracking.corrections, progress)
             stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -125,7 +128,7 @@ class TrackedFrames:
 
     def make_doubt_finder(self) -> DoubtFinder:
         """Make what finds doubts; for ``watch`` of :meth:`apply`."""
-        names = {track: individual for track, (individual, _) in self._individuals.items()}
+        names = {track: individual for track, (individual, _) in self.names.items()}
         return DoubtFinder(self._skeleton, names)
 
     def apply(
@@ -145,7 +148,7 @@ class TrackedFrames:
         for frame, ids, margins in self._recall(frames):
             animals = frame.instances
             tracks = np.array([self._tracks.get(i, -1) for i in ids.tolist()], np.int64)
-            named = [self._individuals.get(track, (-1, 0.0)) for track in tracks.tolist()]
+            named = [self.names.get(track, (-1, 0.0)) for track in tracks.tolist()]
             done = replace(
                 frame,
                 instances=replace(
@@ -236,5 +239,6 @@ class TrackedFrames:
         dropped = [tracklet for tracklet in tracklets if names.get(tracklet.id, -1) < 0]
         without += sum(tracklet.count for tracklet in dropped)
         tracks = len({name for name in names.values() if name >= 0})
+        self.span = begun or 0, previous or 0
         self.counts = TrackCounts(read, found, len(tracklets), tracks, without, len(dropped))
         return names, name_tracks(tracklets, names)
