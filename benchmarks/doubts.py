@@ -1,11 +1,11 @@
-"""Measure how many of the swaps that trackers make are among the moments they list for a person.
+"""Measure how many of the switches that trackers make are among the moments they list for a person.
 
     python benchmarks/doubts.py                    # 12 scenes of 2,000 frames: 2 to 10 animals
     python benchmarks/doubts.py --frames 60 --animals 2 --trackers boxes
 
-The scenes are those of `trackers.py`, at 30 frames a second. For each tracker, with the number of animals given: swaps (two
-animals that are exchanged are two), those that a listed moment is of (of one of the two tracks, at most 5 frames away),
-and the moments that are listed in a minute of video.
+The scenes are those of `trackers.py`, at 30 frames a second. For each tracker, with the number of animals given:
+switches (an exchange of two animals is two), those that a listed moment is of (of one of the two tracks, at most 5
+frames away), and the moments that are listed in a minute of video.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--trackers", nargs="+", default=["oks", "boxes"])
     parser.add_argument("--seeds", type=int, default=1)
     options = parser.parse_args(arguments)
-    titles = [f"{name}: swaps, listed, moments a minute" for name in options.trackers]
+    titles = [f"{name}: switches, listed, moments a minute" for name in options.trackers]
     print("| scene | animals | " + " | ".join(titles) + " |")
     print("|---|---|" + "---|" * len(options.trackers))
     for kind in options.kinds:
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
             scenes = [make_scene(kind, animals, options.frames, seed) for seed in range(options.seeds)]
             cells = []
             for name in options.trackers:
-                swaps = listed = moments = 0
+                switched = listed = moments = 0
                 for truth, found in scenes:
                     tracking = Tracking.choose(name, animals)
                     with TrackedFrames(found.__iter__, found.header, tracking) as tracked:
@@ -62,11 +62,11 @@ def main(arguments: list[str]) -> int:
                         frames = list(tracked.apply(found, finder.watch))
                     doubts = finder.finish()
                     switches = list_switches(truth, frames)
-                    swaps += len(switches)
+                    switched += len(switches)
                     listed += sum(is_listed(switch, doubts.found) for switch in switches)
                     moments += len(doubts.found) + doubts.left_out
                 minutes = len(scenes) * options.frames / FPS / 60
-                cells.append(f"{swaps}, {listed}, {moments / minutes:.1f}")
+                cells.append(f"{switched}, {listed}, {moments / minutes:.1f}")
             print(f"| {kind} | {animals} | " + " | ".join(cells) + " |", flush=True)
     return 0
 

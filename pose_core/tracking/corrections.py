@@ -54,7 +54,7 @@ def find_corrections(given: GivenCorrections) -> tuple[Correction, ...]:
             raise DataError(f"{given}: has no row; write one for each correction")
     else:
         found = [
-            row if isinstance(row, Correction) else Correction(*row, place=f"correction {number}")
+            row if isinstance(row, Correction) else Correction(row[0], row[1], row[2], f"correction {number}")
             for number, row in enumerate(given)
         ]
     for number, row in enumerate(found):
@@ -98,7 +98,8 @@ def _read_file(path: Path) -> list[Correction]:
             raise DataError(
                 f"{place}: needs three whole numbers of 0 or more: {', '.join(COLUMNS)}; correct it"
             ) from None
-        found.append(Correction(*numbers, place=place))
+        frame, track, should_be = numbers
+        found.append(Correction(frame, track, should_be, place))
     return found
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
@@ -90,8 +92,7 @@ def draw_presence(presence: Presence, doubts: Sequence[Doubt], names: Sequence[s
                 [row - 0.4] * len(own),
                 marker="v",
                 s=26,
-                color=_DOUBT,
-                alpha=[0.25 + 0.75 * doubt.need for doubt in own] or None,
+                c=[(*to_rgb(_DOUBT), 0.25 + 0.75 * doubt.need) for doubt in own],
                 linewidths=0,
                 clip_on=False,
                 zorder=3,
@@ -103,12 +104,23 @@ def draw_presence(presence: Presence, doubts: Sequence[Doubt], names: Sequence[s
         axes.grid(axis="x", color=FAINT)
         axes.set_axisbelow(True)
         if fps > 0:
-            seconds = end / fps
-            unit, each = ("seconds", fps) if seconds < 180 else ("minutes", 60 * fps)
-            if seconds > 3 * 3600:
-                unit, each = "hours", 3600 * fps
-            top = axes.secondary_xaxis("top", functions=(lambda x: x / each, lambda x: x * each))
-            top.set_xlabel(unit, color=GREY)
+            _add_clock(axes, end, fps)
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=110)
         return file.getvalue()
+
+
+def _add_clock(axes: Axes, end: int, fps: float) -> None:
+    """Add an axis of time above, in a unit that suits the length of the video."""
+    seconds = end / fps
+    unit, each = ("seconds", fps) if seconds < 180 else ("minutes", 60 * fps)
+    if seconds > 3 * 3600:
+        unit, each = "hours", 3600 * fps
+
+    def to_time(frames: Any) -> Any:
+        return frames / each
+
+    def to_frames(time: Any) -> Any:
+        return time * each
+
+    axes.secondary_xaxis("top", functions=(to_time, to_frames)).set_xlabel(unit, color=GREY)

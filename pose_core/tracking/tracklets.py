@@ -73,28 +73,12 @@ class TrackletCollector:
         scores = np.nan_to_num(np.concatenate([a.scores for a in animals]).astype(np.float64))
         named = np.concatenate([a.identity for a in animals])
         sure = np.concatenate([a.identity_scores for a in animals]).astype(np.float64)
-        evidence = spread_identity(named, sure, self._names)
-        self._held, self._rows = [], 0
-        centres = measure_centres(points[:, self._moving], boxes)
-        sizes = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
-        evidence = spread_identity(named, sure, self._names)
         # What the model said of all of them is worth more than the name that was chosen.
         chances = join_chances(animals, self._names)
-        evidence = np.where(np.isfinite(chances), chances, evidence)
+        evidence = np.where(np.isfinite(chances), chances, spread_identity(named, sure, self._names))
         self._held, self._rows = [], 0
         centres = measure_centres(points[:, self._moving], boxes)
         sizes = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
-        evidence = spread_identity(named, sure, self._names)
-        chances = [a.identity_probabilities for a in animals]
-        if any(c.shape[1] == self._names for c in chances):
-            unknown = np.full((len(ids), self._names), np.nan)
-            row = 0
-            for c in chances:
-                if c.shape[1] == self._names:
-                    unknown[row : row + len(c)] = c
-                row += len(c)
-            # What the model said of all of them is worth more than the name that was chosen.
-            evidence = np.where(np.isfinite(unknown), unknown, evidence)
         order = np.argsort(ids, kind="stable")
         order = order[ids[order] >= 0]
         starts = np.flatnonzero(np.diff(ids[order], prepend=-1))
