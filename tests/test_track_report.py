@@ -84,6 +84,16 @@ def test_the_video_is_found_by_the_header_and_its_lack_is_said(clip: Path, pose:
     assert len(read_pictures(outcome.report)) == 1 + min(PICTURES, len(outcome.doubts.found)) > 1
 
 
+def test_a_page_does_not_outlive_the_tracks_that_it_shows(clip: Path) -> None:
+    out = clip.parent / "out"
+    pose_core.track(clip, out, animals=3, report=True)
+    assert (out / "clip.report.html").exists()
+    (outcome,) = pose_core.track(clip, out, animals=3, overwrite=True)
+    assert outcome is not None
+    assert outcome.report is None
+    assert {path.name for path in out.iterdir()} == {"clip.parquet", "clip.doubts.csv"}
+
+
 def test_another_video_is_refused_and_not_taken_for_the_one_that_was_predicted(clip: Path) -> None:
     short = clip.parent / "short.mp4"
     write_video(short, frames=20)

@@ -10,13 +10,18 @@ from pose_core.escapes import escape_line
 from pose_core.io.files import disk_errors, write_whole
 from pose_core.tracking.doubts import Doubts
 
-ENDING = ".doubts.csv"
+ENDING, REPORT_ENDING = ".doubts.csv", ".report.html"
 COLUMNS = ("frame", "first_frame", "last_frame", "tracks", "kind", "need", "look")
 
 
 def name_doubts(result: Path) -> Path:
     """Name the file of doubts of a result."""
     return result.with_name(f"{result.stem}{ENDING}")
+
+
+def name_report(result: Path) -> Path:
+    """Name the report of a result."""
+    return result.with_name(f"{result.stem}{REPORT_ENDING}")
 
 
 def write_doubts(result: Path, doubts: Doubts) -> Path:

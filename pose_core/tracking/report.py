@@ -15,7 +15,7 @@ from pose_core.structures import Frame
 from pose_core.tracking.choose import Tracking
 from pose_core.tracking.doubt_pictures import DoubtPictures, ReadPicture
 from pose_core.tracking.doubts import Doubt, Doubts
-from pose_core.tracking.doubts_file import name_doubts
+from pose_core.tracking.doubts_file import name_doubts, name_report
 from pose_core.tracking.follow import TrackCounts
 from pose_core.tracking.presence import Presence, draw_presence
 
@@ -24,8 +24,6 @@ PICTURES = 12
 
 LISTED = 100
 """Moments that are listed in the page; the file beside it has all of them."""
-
-ENDING = ".report.html"
 
 
 @dataclass(frozen=True)
@@ -48,11 +46,6 @@ class TrackedVideo:
     names: dict[int, str]
     first: int
     last: int
-
-
-def name_report(result: Path) -> Path:
-    """Name the report of a result."""
-    return result.with_name(f"{result.stem}{ENDING}")
 
 
 def write_report(

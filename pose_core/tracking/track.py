@@ -17,7 +17,7 @@ from pose_core.structures import Frame
 from pose_core.tracking.choose import GivenTracker, Tracking
 from pose_core.tracking.corrections import GivenCorrections
 from pose_core.tracking.doubts import Doubts
-from pose_core.tracking.doubts_file import ENDING, write_doubts
+from pose_core.tracking.doubts_file import ENDING, REPORT_ENDING, name_report, write_doubts
 from pose_core.tracking.follow import TrackCounts, TrackedFrames
 from pose_core.tracking.measure import TrackMetrics, measure_tracks
 
@@ -136,6 +136,8 @@ def track(
                 _write(result, writer, tracking.describe(stream.header), tracked.apply(stream, finder.watch))
                 doubts = finder.finish()
                 write_doubts(result, doubts)
+                # A page of the result that was replaced would show other tracks.
+                name_report(result).unlink(missing_ok=True)
                 page = None
                 if pictures is not None:
                     page = _write_report(result, stream, tracking, tracked, doubts, pictures)
@@ -181,7 +183,7 @@ def _find_files(given: Sequence[Path], reporter: Reporter) -> list[tuple[Path, P
                 left.append(file.name)
         if not held:
             raise DataError(f"{path}: has no predictions that can be read; name files of predictions")
-        strange = [name for name in left if not name.endswith((".info", ENDING, ".report.html"))]
+        strange = [name for name in left if not name.endswith((".info", ENDING, REPORT_ENDING))]
         if strange:
             reporter.note(f"note: {path}: no predictions, left out: {', '.join(strange)}")
         for file, stream in held:
