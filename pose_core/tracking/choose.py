@@ -123,7 +123,8 @@ def ask_tracker(tracker: Tracker, frame: Frame) -> tuple[IntArray, FloatArray]:
         margins = np.full(len(ids), np.nan, np.float32)
     elif margins.shape != ids.shape:
         wrong = f"{len(margins)} margins for {len(ids)} animals"
-    elif ((margins < 0) | (margins > 1) | (np.isfinite(margins) & (ids < 0))).any():
+    # NaN compares as false, so unknown margins are right.
+    elif ((margins < 0) | (margins > 1) | ((margins >= 0) & (ids < 0))).any():
         wrong = "margins that are not from 0 to 1, or of animals without an id,"
     if wrong:
         raise PluginError(

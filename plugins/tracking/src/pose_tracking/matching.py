@@ -37,7 +37,7 @@ def assign(similarity: Floats, least: float) -> tuple[Ints, Ints]:
     return rows[real], columns[real]
 
 
-def compute_margins(similarity: Floats, tracks: Ints, ids: Ints) -> FloatArray:
+def compute_margins(similarity: Floats, tracks: Ints, ids: Ints, least: float) -> FloatArray:
     """Compute how much better each match is than the next-best one.
 
     That is, the least of what it would cost that a matched pair exchanges animals with another pair (for each of the
@@ -48,35 +48,37 @@ def compute_margins(similarity: Floats, tracks: Ints, ids: Ints) -> FloatArray:
         similarity: (T, D); -inf for pairs outside the gate.
         tracks: (T,) ids of the tracks.
         ids: (D,) what the animals were given; -1 for none, others than ``tracks`` for new ones.
+        least: similarity that a pair must exceed; others are no rivals.
 
     Returns:
-        (D,) float32 in [0, 1]; NaN for animals that continue no track, and those without a rival within the gate.
+        (D,) float32 in [0, 1]; NaN for animals that continue no track, and those without a rival.
     """
     margins = np.full(len(ids), np.nan, np.float32)
-    near = np.isfinite(similarity)
-    rows, columns = np.nonzero(near & (tracks[:, None] == ids))
+    own = tracks[:, None] == ids
+    possible = similarity > least
+    row, column = np.nonzero(possible & ~own & (ids >= 0))
     # Mostly nobody else is near.
-    if len(rows) == np.count_nonzero(near):
+    if not len(row):
         return margins
-    gain = np.where(near, np.maximum(similarity, 0.0), 0.0)
-    own = gain[rows, columns]
-    across = near[rows[:, None], columns]
-    rival = across | across.T
-    np.fill_diagonal(rival, False)
-    crossed = gain[rows[:, None], columns]
-    loss = np.where(rival, (own[:, None] + own - crossed - crossed.T) / 2, np.inf)
-    least = loss.min(axis=1, initial=np.inf)
-    lost = np.ones(len(tracks), bool)
-    lost[rows] = False
-    if lost.any():
-        theirs = np.where(near[lost][:, columns], own - gain[lost][:, columns], np.inf)
-        least = np.minimum(least, theirs.min(axis=0))
-    begun = (ids >= 0) & ~np.isin(ids, tracks)
-    if begun.any():
-        others = np.where(near[rows][:, begun], own[:, None] - gain[rows][:, begun], np.inf)
-        least = np.minimum(least, others.min(axis=1))
-    known = np.isfinite(least)
-    margins[columns[known]] = np.clip(least[known], 0.0, 1.0)
+    gain = np.where(possible, similarity, 0.0)
+    # Whom the track of each rival pair has, and who has its animal; -1 for nobody.
+    matched = own & possible
+    animal = np.where(matched.any(axis=1), matched.argmax(axis=1), -1)[row]
+    track = np.where(matched.any(axis=0), matched.argmax(axis=0), -1)[column]
+    mine, theirs = gain[row, animal], gain[track, column]
+    crossed = gain[row, column]
+    nearest = np.full(len(ids), np.inf)
+    # An exchange, the animal left to a track that has none, and a track that takes an animal that began one.
+    both = (animal >= 0) & (track >= 0)
+    exchange = ((mine + theirs - crossed - gain[track, animal]) / 2)[both]
+    np.minimum.at(nearest, column[both], exchange)
+    np.minimum.at(nearest, animal[both], exchange)
+    left = (animal < 0) & (track >= 0)
+    np.minimum.at(nearest, column[left], (theirs - crossed)[left])
+    begun = (animal >= 0) & ~own.any(axis=0)[column]
+    np.minimum.at(nearest, animal[begun], (mine - crossed)[begun])
+    known = np.isfinite(nearest)
+    margins[known] = np.clip(nearest[known], 0.0, 1.0)
     return margins
 
 

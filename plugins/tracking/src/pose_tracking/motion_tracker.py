@@ -123,7 +123,7 @@ class MotionTracker(Tracker):
         """Compute how much similarity the nearest rival of each match of the last frame was behind."""
         if self._compared is None:
             return None
-        return compute_margins(*self._compared)
+        return compute_margins(*self._compared, self.config.min_match_similarity)
 
     def _forget(self, frame: int) -> None:
         """Forget tracks that were not seen for too long."""
