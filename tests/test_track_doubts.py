@@ -99,6 +99,14 @@ def test_names_against_a_track_are_a_doubt() -> None:
     assert "than anna" in found[0].look
 
 
+def test_animals_that_lie_on_each_other_for_long_are_several_moments() -> None:
+    found = find(lambda t: [(0, 0), (0, 1 + t % 3)], 3000).found
+    assert all(d.last - d.first <= 600 and len(d.look.split("; ")) <= 3 for d in found)
+    assert 5 <= len(found) <= 15
+    seen = {frame for d in found for frame in range(d.first, d.last + 1)}
+    assert seen == set(range(3000))
+
+
 def test_those_with_most_need_are_kept_and_the_others_counted() -> None:
     def places(t: int) -> list[tuple[float, float] | None]:
         # Jumps that become larger, each after a rest.

@@ -84,7 +84,7 @@ class Doubts:
 
 
 _LONGEST = 300
-"""Frames of a moment; of animals that lie on each other for longer there are several."""
+"""Frames of a sign; of animals that lie on each other for longer there are several moments."""
 
 _AROUND = 2.0
 """Sizes within which another animal may be the one that is found again."""
@@ -198,7 +198,10 @@ class DoubtFinder:
         """Go on with a sign in these frames, or begin it again after a rest; its least value counts."""
         if not len(frames):
             return
-        breaks = np.flatnonzero(np.diff(frames) > _REST) + 1
+        # Rests, and what of one block is too long for a moment.
+        breaks = np.flatnonzero((np.diff(frames) > _REST) | (np.diff(frames // _LONGEST) > 0)) + 1
+        if frames[-1] - frames[0] <= _LONGEST:
+            breaks = np.flatnonzero(np.diff(frames) > _REST) + 1
         for part, least in zip(np.split(frames, breaks), np.split(values, breaks), strict=True):
             first, last, best = int(part[0]), int(part[-1]), int(least.argmin())
             value, frame = float(least[best]), int(part[best])
@@ -280,7 +283,9 @@ def _join_moments(doubts: Sequence[Doubt]) -> list[Doubt]:
                     last=max(doubt.last, other.last),
                     tracks=other.tracks,
                     need=1 - (1 - doubt.need) * (1 - other.need),
-                    look=strong.look if weak.look in strong.look else f"{strong.look}; {weak.look}",
+                    look="; ".join(
+                        list(dict.fromkeys([*strong.look.split("; "), *weak.look.split("; ")]))[:3]
+                    ),
                 )
                 break
         else:
