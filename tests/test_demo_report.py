@@ -10,7 +10,8 @@ from html.parser import HTMLParser
 import pytest
 
 from pose_core.demo import report as demo_report
-from pose_core.demo.report import Clip, DemoReport, KeypointRow, Picture, Step, Tile, render_report
+from pose_core.demo.report import Clip, DemoReport, KeypointRow, Step, render_report
+from pose_core.pictures.page import Picture, Tile
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

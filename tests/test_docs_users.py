@@ -126,6 +126,7 @@ def predictions(folder: Path) -> None:
     for name, frames in (("predictions/clip", crowd.found()), ("truth", crowd.truth())):
         header = PredictionsHeader(crowd.skeleton, f"{name}.mp4", 20, 800, 800, 30.0, "model", "run")
         make_writer("parquet").write(folder / f"{name}.parquet", header, frames)
+    (folder / "corrections.csv").write_text("frame,track,should_be\n12,0,1\n12,1,0\n")
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from pose_core.catalog import get_catalog
 from pose_core.errors import DataError
 from pose_core.formats.config import ParquetConfig
 from pose_core.formats.parquet import KEY, ParquetWriter
-from pose_core.interfaces import PredictionsHeader
+from pose_core.interfaces import PredictionsHeader, open_predictions
+from pose_core.interfaces.prediction_files import make_writer
 from pose_core.structures import Frame, Instances, Skeleton
 
 SKELETON = Skeleton(
@@ -200,3 +201,37 @@ def test_it_is_found_by_its_name() -> None:
     assert component.full_name == "core/parquet"
     assert component.factory() is ParquetWriter
     assert component.config_class() is ParquetConfig
+
+
+def test_margins_and_probabilities_of_individuals_return_and_old_tables_are_read_without(
+    tmp_path: Path,
+) -> None:
+    skeleton = Skeleton(("nose",), individuals=("anna", "bert", "carl"))
+    points = np.ones((2, 1, 2))
+    chances = np.array([[0.5, 0.25, 0.25], [np.nan] * 3], np.float32)
+    named = Instances.from_keypoints(points, track=[4, 2], identity_probabilities=chances)
+    named = replace(named, track_margins=np.array([0.25, np.nan], np.float32))
+    frames = [
+        Frame(0, Instances.empty(1)),
+        Frame(1, named),
+        Frame(2, Instances.from_keypoints(points[:1])),
+        Frame(3, named.select([1, 0])),
+    ]
+    header = PredictionsHeader(skeleton, "v.mp4", 4, 20, 20, 25.0, "m", "r")
+    path = tmp_path / "p.parquet"
+    make_writer("parquet").write(path, header, frames)
+    back = list(open_predictions(path))
+    for frame, expected in ((back[1], named), (back[3], named.select([1, 0]))):
+        for name in ("track_margins", "identity_probabilities"):
+            one, other = getattr(frame.instances, name), getattr(expected, name)
+            np.testing.assert_array_equal(one, other)
+            assert one.dtype == np.float32
+    assert np.isnan(back[2].instances.identity_probabilities).all()
+    table = pq.read_table(path)
+    assert table.column("identity_probabilities").to_pylist()[1:3] == [[0.5, 0.25, 0.25], None]
+    old = table.drop_columns(["track_margin", "identity_probabilities"])
+    pq.write_table(old, tmp_path / "old.parquet")
+    (read, *_) = [f for f in open_predictions(tmp_path / "old.parquet") if f.index == 1]
+    assert read.instances.track.tolist() == [4, 2]
+    assert np.isnan(read.instances.track_margins).all()
+    assert read.instances.identity_probabilities.shape == (2, 0)

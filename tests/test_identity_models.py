@@ -95,6 +95,10 @@ def test_names_and_their_probabilities_reach_metrics_and_files(
     named = table.dropna(subset=["identity_score"])
     assert len(named)
     assert named["identity_score"].between(0, 1, inclusive="right").all()
+    # All probabilities are stored, that of the name among them.
+    for score, chances in zip(named["identity_score"], named["identity_probabilities"], strict=True):
+        assert len(chances) == run.spec.skeleton.num_individuals
+        assert score in chances
 
 
 @pytest.mark.slow

@@ -55,6 +55,10 @@ def test_the_ids_are_those_of_pose_track(pose: Any, run: Path, clip: Path) -> No
     pose("track", "plain/clip.parquet", "--tracker", "boxes", "--animals", "2", "--out", "later")
     assert tracks(clip.parent / "plain/clip.parquet") == [[-1, -1]] * FRAMES
     found = tracks(clip.parent / "at_once/clip.parquet")
+    doubts = [(clip.parent / folder / "clip.doubts.csv").read_text() for folder in ("at_once", "later")]
+    assert doubts[0] == doubts[1]
+    assert "frame,first_frame,last_frame,tracks,kind,need,look" in doubts[0]
+    assert "likely" in done.stderr or "to look at" in done.stderr
     assert found == tracks(clip.parent / "later/clip.parquet")
     # The ids are not the order.
     assert found == [[0, 1] if t % 2 == 0 else [1, 0] for t in range(FRAMES)]

@@ -215,6 +215,16 @@ def test_the_table_of_trackers() -> None:
     assert all(cell.startswith("0.00, ") for cell in rows[1][2:]), "nobody is taken for another in the open"
 
 
+def test_the_table_of_doubts() -> None:
+    options = ("--frames", "300", "--animals", "2", "--kinds", "easy", "occluded", "--trackers", "boxes")
+    table = run("benchmarks/doubts.py", *options)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    assert [row[:2] for row in rows] == [["easy", "2"], ["occluded", "2"]]
+    counts = [[float(number) for number in row[2].split(", ")] for row in rows]
+    assert all(listed <= switches for switches, listed, _ in counts)
+    assert counts[0][2] < counts[1][2], "there is more to look at where animals are hidden"
+
+
 @pytest.mark.slow
 def test_model_types_of_sleap(tmp_path: Path) -> None:
     options = ("--animals", "2", "--scenes", "2", "--frames", "36", "--train", "--epochs 1 --device cpu")

@@ -10,8 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pose_core.interfaces.tracker import Tracklet, TrackletEnd
+from pose_core.structures import Frame, Instances, Skeleton
 from pose_core.tracking import linking
 from pose_core.tracking.linking import link_tracklets
+from pose_core.tracking.tracklets import TrackletCollector
 
 
 def piece(
@@ -139,3 +141,21 @@ def test_windows_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(linking, "WINDOW", 20)
     assert link_tracklets(pieces, 3) == whole
     assert all(number == id_ % 3 for id_, number in whole.items())
+
+
+def test_probabilities_of_all_names_are_summed_up_where_they_are_stored() -> None:
+    skeleton = Skeleton(("a",), individuals=("anna", "bert", "carl"))
+    collector = TrackletCollector(skeleton)
+    chances = np.array([[0.5, 0.4, 0.1], [np.nan] * 3])
+    both = Instances.from_keypoints(
+        np.zeros((2, 1, 2)),
+        identity=[0, 2],
+        identity_scores=[0.5, 0.8],
+        identity_probabilities=chances,
+    )
+    for number in range(10):
+        collector.add(Frame(number, both), np.array([0, 1]))
+    one, other = collector.collect()
+    assert one.identity == pytest.approx([5, 4, 1])
+    # Of the other one only its name is known.
+    assert other.identity == pytest.approx([1, 1, 8])

@@ -15,7 +15,7 @@ import pytest
 
 import pose_core
 from pose_core.errors import ConfigError, DataError, PluginError
-from pose_core.interfaces import PredictionsHeader, open_predictions
+from pose_core.interfaces import PredictionsHeader, Tracker, open_predictions
 from pose_core.interfaces.prediction_files import make_writer
 from pose_core.structures import Frame, Instances, Skeleton
 from pose_core.synthetic.crowd import CROWD_SKELETON, Crowd, CrowdSpec
@@ -211,9 +211,11 @@ def test_tracking_imports_no_torch(clip: Path) -> None:
 
 
 def test_a_tracker_that_breaks_its_promise_is_named(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Wrong:
-        def __init__(self, config: Any, context: Any) -> None:
-            self.config, self.context = config, context
+    class Wrong(Tracker):
+        def state_dict(self) -> dict[str, Any]:
+            return {}
+
+        def load_state_dict(self, state: Any) -> None: ...
 
         def update(self, frame: int, instances: Instances) -> np.ndarray[Any, Any]:
             return np.zeros(len(instances), np.int64)

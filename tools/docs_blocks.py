@@ -190,8 +190,24 @@ def _yaml(block: Block, page: list[Block], names: bool) -> None:
 def _csv(block: Block, page: list[Block], names: bool) -> None:
     if block.title == "labels.csv":
         _project(page)
+    elif block.title == "corrections.csv":
+        _corrections(block)
     elif not block.title:
         raise Fault("a table needs a title, the name of the file that it is")
+
+
+def _corrections(block: Block) -> None:
+    """The rows are read as ``pose track --fix`` does."""
+    from pose_core.errors import PoseError
+    from pose_core.tracking.corrections import find_corrections
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / block.title
+        path.write_text(block.body, encoding="utf-8")
+        try:
+            find_corrections(path)
+        except PoseError as error:
+            raise Fault(str(error)) from None
 
 
 def _project(page: list[Block]) -> None:

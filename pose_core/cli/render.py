@@ -39,6 +39,15 @@ def render(
             help="Draw the box of every animal and its score in percent, whatever the scores of its keypoints.",
         ),
     ] = False,
+    trail: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Frames of the way that is drawn behind each animal that has a track (0: none); by default 25.",
+            show_default=False,
+        ),
+    ] = None,
     bit_depth: Annotated[
         int | None,
         typer.Option(
@@ -62,6 +71,7 @@ def render(
         threshold=threshold,
         radius=radius,
         boxes=boxes,
+        trail=trail,
         bit_depth=bit_depth,
         overwrite=overwrite,
     )

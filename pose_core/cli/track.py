@@ -50,6 +50,32 @@ def track(
             show_default=False,
         ),
     ] = None,
+    fix: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Corrections: a CSV file with the columns frame, track, should_be; from that frame on, what is track "
+            "T without this file is animal S.",
+            show_default=False,
+        ),
+    ] = None,
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report",
+            help="Write a page beside each result: who was where when, and pictures of the moments in which a swap "
+            "is likely.",
+        ),
+    ] = False,
+    video: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The video or folder of images that was predicted, for the report, where it is no longer at its "
+            "place.",
+            show_default=False,
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print results, counts and metrics as JSON.")] = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results that are there already.")
@@ -66,6 +92,7 @@ def track(
     from pose_core.cli.terminal import TerminalReporter
     from pose_core.errors import DataError, readable
     from pose_core.escapes import escape_line
+    from pose_core.tracking.doubts_file import describe_doubts, name_doubts
     from pose_core.tracking.track import TrackOutcome
     from pose_core.tracking.track import track as track_predictions
 
@@ -82,7 +109,9 @@ def track(
         line = f"{name}: {many} in {counts.frames} frames"
         if counts.without:
             line += f"; {counts.without} of {counts.animals} animals found have none"
-        reporter.note(line)
+        reporter.note(f"{line}; {describe_doubts(outcome.result, outcome.doubts)}")
+        if outcome.report is not None:
+            reporter.note(f"report: {escape_line(outcome.report)}")
         if not json:
             print(escape_line(outcome.result), flush=True)
 
@@ -94,6 +123,9 @@ def track(
             animals=animals,
             format=format,
             truth=truth,
+            fix=fix,
+            report=report,
+            video=video,
             overwrite=overwrite,
             reporter=reporter,
             finished=show,
@@ -107,6 +139,12 @@ def track(
                 {
                     "result": str(outcome.result),
                     "counts": asdict(outcome.counts),
+                    "doubts": {
+                        "file": str(name_doubts(outcome.result)),
+                        "listed": len(outcome.doubts.found),
+                        "left_out": outcome.doubts.left_out,
+                    },
+                    "report": outcome.report and str(outcome.report),
                     "metrics": outcome.metrics and asdict(outcome.metrics),
                 }
                 for outcome in done

@@ -12,6 +12,7 @@ from pose_core.data.palette import Colour, animal_colour, keypoint_colours
 from pose_core.structures import ByteArray, FloatArray, Frame, Instances, Skeleton
 
 _UNIQUE: Colour = (255, 255, 255)
+_GREY: Colour = (150, 150, 150)
 
 # cv2 takes positions in fractions of a pixel as whole numbers.
 _BITS = 4
@@ -24,7 +25,7 @@ def draw_instances(
     skeleton: Skeleton,
     *,
     threshold: float = 0.0,
-    colour_by: Literal["auto", "keypoint", "animal"] = "auto",
+    colour_by: Literal["auto", "keypoint", "animal", "track"] = "auto",
     marker: Literal["dot", "ring", "cross"] = "dot",
     edges: bool = True,
     radius: float | None = None,
@@ -39,7 +40,8 @@ def draw_instances(
         skeleton: which keypoints there are and how they are joined.
         threshold: keypoints with a lower score are left out.
         colour_by: ``keypoint``: each keypoint has a colour; ``animal``: each track (or individual, or row)
-            has; ``auto``: by animal where the skeleton has several individuals.
+            has; ``track``: the same, and animals without a track are grey; ``auto``: by animal where the
+            skeleton has several individuals.
         marker: how a keypoint looks; another for truth than for prediction tells them apart.
         edges: whether limbs are drawn.
         radius: of the markers in pixels; by default fitting the picture.
@@ -53,13 +55,15 @@ def draw_instances(
     instances = frame.instances if isinstance(frame, Frame) else frame
     size = radius if radius is not None else max(2.0, 0.006 * max(canvas.shape[:2]))
     width = max(1, round(size / 2.5))
-    by_animal = colour_by == "animal" or (colour_by == "auto" and skeleton.num_individuals > 1)
+    by_animal = colour_by in ("animal", "track") or (colour_by == "auto" and skeleton.num_individuals > 1)
     palette = list(colours) if colours is not None else keypoint_colours(skeleton.num_keypoints)
     for row in range(len(instances)):
         points = instances.keypoints[row]
         shown = _shown(points, instances.keypoint_scores[row], threshold)
         if by_animal:
-            palette = [animal_colour(_number(instances, row))] * skeleton.num_keypoints
+            grey = colour_by == "track" and instances.track[row] < 0
+            colour = _GREY if grey else animal_colour(_number(instances, row))
+            palette = [colour] * skeleton.num_keypoints
         if boxes:
             _draw_box(canvas, instances, row, width)
         for a, b in skeleton.edge_indices if edges else ():

@@ -6,27 +6,11 @@ import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from importlib.resources import files
+
+from pose_core.pictures.page import Picture, Tile, render_page, render_picture
 
 LARGEST_VIDEO = 8 * 2**20
 """Bytes up to which the video is embedded in the page; a larger one is linked."""
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A number at the top of the report.
-
-    Attributes:
-        label: its name.
-        value: the number as text.
-        unit: behind it, smaller.
-        note: a line below, such as its interval.
-    """
-
-    label: str
-    value: str
-    unit: str = ""
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,21 +30,6 @@ class KeypointRow:
     interval: tuple[float, float] | None
     labelled: int
     missing: int
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture with its caption.
-
-    Attributes:
-        png: the file's bytes.
-        alt: description of the picture, for screen readers.
-        caption: below it.
-    """
-
-    png: bytes
-    alt: str
-    caption: str
 
 
 @dataclass(frozen=True)
@@ -125,43 +94,21 @@ class DemoReport:
 
 def render_report(report: DemoReport) -> str:
     """Render the page as HTML text, light or dark as the reader's system is."""
-    sections = [
-        _render_section("The video", _render_clip(report.clip)),
-        _render_section("Predicted and true keypoints", "".join(map(_render_picture, report.pictures))),
-        _render_section("Error by keypoint", _render_keypoints(report.keypoints)),
-        _render_section("Training", _render_picture(report.training)),
-        _render_section("What was made", _render_made(report.made)),
-        _render_section("Your own project", _render_steps(report.steps)),
-        _render_section("Configuration", _render_configuration(report.configuration)),
-    ]
-    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in report.notes)
-    style = files("pose_core.demo").joinpath("report.css").read_text(encoding="utf-8")
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        # The page must not depend on anything else; with this policy a mistake shows at once.
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; media-src '
-        "data:; "
-        "style-src 'unsafe-inline'\">\n"
-        f"<title>{escape(report.title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-        f'<header>\n<h1>{escape(report.title)}</h1>\n<p class="lead">{escape(report.lead)}</p>\n'
-        f'<div class="tiles">{"".join(map(_render_tile, report.tiles))}</div>\n{notes}</header>\n'
-        + "\n".join(sections)
-        + f"\n<footer>{escape(report.footer)}</footer>\n</main>\n</body>\n</html>\n"
-    )
-
-
-def _render_section(title: str, content: str) -> str:
-    return f"<section>\n<h2>{escape(title)}</h2>\n{content}\n</section>"
-
-
-def _render_tile(tile: Tile) -> str:
-    unit = f'<span class="unit">{escape(tile.unit)}</span>' if tile.unit else ""
-    note = f'<div class="under">{escape(tile.note)}</div>' if tile.note else ""
-    return (
-        f'<div class="tile"><div class="label">{escape(tile.label)}</div>'
-        f'<div class="value">{escape(tile.value)}{unit}</div>{note}</div>'
+    return render_page(
+        report.title,
+        report.lead,
+        report.tiles,
+        [
+            ("The video", _render_clip(report.clip)),
+            ("Predicted and true keypoints", "".join(map(render_picture, report.pictures))),
+            ("Error by keypoint", _render_keypoints(report.keypoints)),
+            ("Training", render_picture(report.training)),
+            ("What was made", _render_made(report.made)),
+            ("Your own project", _render_steps(report.steps)),
+            ("Configuration", _render_configuration(report.configuration)),
+        ],
+        report.notes,
+        report.footer,
     )
 
 
@@ -178,14 +125,6 @@ def _render_clip(clip: Clip) -> str:
     source = f"data:video/mp4;base64,{base64.b64encode(clip.mp4).decode()}"
     return (
         f'<figure><video controls autoplay loop muted playsinline src="{source}"></video>{caption}</figure>'
-    )
-
-
-def _render_picture(picture: Picture) -> str:
-    source = f"data:image/png;base64,{base64.b64encode(picture.png).decode()}"
-    return (
-        f'<figure><img class="sheet" alt="{escape(picture.alt)}" src="{source}">'
-        f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
     )
 
 

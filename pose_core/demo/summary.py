@@ -15,8 +15,9 @@ from pose_core import __version__
 from pose_core.catalog import get_catalog
 from pose_core.catalog.composition import CORE
 from pose_core.demo import folder as names
-from pose_core.demo.report import Clip, DemoReport, KeypointRow, Picture, Step, Tile
+from pose_core.demo.report import Clip, DemoReport, KeypointRow, Step
 from pose_core.evaluation.results import Estimate, EvaluationResult
+from pose_core.pictures.page import Picture, Tile
 from pose_core.runs.run_folder import CONFIG, Run
 
 

@@ -14,8 +14,12 @@ reason                    string   why the frame is missing; null otherwise
 image                     string   path of the image file; null for videos
 animal                    int32    row of the animal within the frame, from 0; null where there is none
 track                     int64    track number; null where not tracked
+track_margin              float32  how much better than the next-best choice the track was for the tracker, 0 to
+                                   1; null where there was no other
 identity                  string   name of the individual; null where unknown
 identity_score            float32  how probable that name is, 0 to 1; null where unknown
+identity_probabilities    list     float32, 0 to 1, how probable each individual of the header is; null where
+                                   the model says nothing. Only where the header has several individuals
 score                     float32  confidence in the animal, 0 to 1
 box_x1 ... box_y2         float32  box of the animal in pixels
 <keypoint>.x, .y          float32  pixels; null where the keypoint was not found
@@ -25,7 +29,8 @@ box_x1 ... box_y2         float32  box of the animal in pixels
 
 Coordinates are pixels of the frame, x to the right, y down, the centre of the top-left pixel at (0, 0). The
 schema's metadata hold, under the key ``pose_core``, a JSON object with the skeleton, source, average frame
-rate and model::
+rate and model; tables written before ``track_margin`` and ``identity_probabilities`` were stored lack these
+columns, and are read all the same::
 
     json.loads(pyarrow.parquet.read_schema("video.parquet").metadata[b"pose_core"])
 """
@@ -57,6 +62,7 @@ VERSION = 1
 
 _BOX = ("box_x1", "box_y1", "box_x2", "box_y2")
 _PARTS = ("x", "y", "score")
+_MARGIN, _CHANCES = "track_margin", "identity_probabilities"
 
 
 class ParquetWriter(Writer):
@@ -143,6 +149,8 @@ class ParquetPredictions(PredictionsStream):
         self.header = _parse_header(path, metadata[KEY])
         for column in _make_schema(self.header):
             place = schema.get_field_index(column.name)
+            if place < 0 and column.name in (_MARGIN, _CHANCES):
+                continue
             if place < 0 or schema.field(place).type != column.type:
                 raise DataError(f"{path}: lacks the column {column.name!r} of {column.type}; predict again")
 
@@ -189,8 +197,10 @@ def _make_schema(header: PredictionsHeader) -> pa.Schema:
         ("image", pa.string()),
         ("animal", pa.int32()),
         ("track", pa.int64()),
+        (_MARGIN, pa.float32()),
         ("identity", pa.string()),
         ("identity_score", pa.float32()),
+        *([(_CHANCES, pa.list_(pa.float32()))] if len(header.skeleton.individuals) > 1 else ()),
         ("score", pa.float32()),
         *((name, pa.float32()) for name in _BOX),
     ]
@@ -273,8 +283,10 @@ def _make_batch(frames: list[Frame], skeleton: Skeleton, schema: pa.Schema) -> p
         repeat_rows([f.image for f in frames]),
         pa.array(slot.astype(np.int32), mask=~used),
         pa.array(track, mask=track < 0),
+        to_floats(spread(join("track_margins"))),
         pa.array(list(skeleton.individuals), pa.string()).take(pa.array(identity, mask=identity < 0)),
         to_floats(named),
+        *([_list_chances(frames, used)] if len(skeleton.individuals) > 1 else ()),
         to_floats(spread(join("scores"))),
         *(to_floats(boxes[:, i]) for i in range(4)),
     ]
@@ -289,6 +301,46 @@ def _make_batch(frames: list[Frame], skeleton: Skeleton, schema: pa.Schema) -> p
         unique[first[present]] = values[present]
         columns += [to_floats(unique[:, u, part]) for u in range(unique.shape[1]) for part in range(3)]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _list_chances(frames: list[Frame], used: npt.NDArray[np.bool_]) -> pa.Array:
+    """List the probabilities of individuals for each row; null where there are none."""
+    kind = pa.list_(pa.float32())
+    widths = {f.instances.identity_probabilities.shape[1] for f in frames if len(f.instances)}
+    width = max(widths, default=0)
+    if not width:
+        return pa.nulls(len(used), kind)
+    # Of frames that no network with names has seen, every row says nothing.
+    rows = np.concatenate(
+        [
+            f.instances.identity_probabilities
+            if f.instances.identity_probabilities.shape[1]
+            else np.full((len(f.instances), width), np.nan, np.float32)
+            for f in frames
+        ]
+    )
+    known = np.zeros(len(used), bool)
+    known[used] = np.isfinite(rows).all(axis=1)
+    ends = np.cumsum(known * width)
+    offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32), mask=np.append(~known, False))
+    values = rows[np.isfinite(rows).all(axis=1)].ravel()
+    return pa.ListArray.from_arrays(offsets, pa.array(values, pa.float32()))
+
+
+def _read_chances(table: pa.Table, individuals: int) -> npt.NDArray[np.float32]:
+    """Read the probabilities of individuals (rows, individuals), or (rows, 0) where no row has any."""
+    if _CHANCES not in table.column_names:
+        return np.zeros((table.num_rows, 0), np.float32)
+    column = table.column(_CHANCES).combine_chunks()
+    known = ~column.is_null().to_numpy(zero_copy_only=False)
+    if not known.any():
+        return np.zeros((table.num_rows, 0), np.float32)
+    values = np.asarray(column.flatten().to_numpy(zero_copy_only=False), np.float32)
+    if values.size != known.sum() * individuals:
+        raise pa.ArrowInvalid("identity_probabilities are not one for each individual")
+    chances = np.full((table.num_rows, individuals), np.nan, np.float32)
+    chances[known] = values.reshape(-1, individuals)
+    return chances
 
 
 def _read_floats(table: pa.Table, name: str) -> npt.NDArray[np.float32]:
@@ -322,6 +374,10 @@ def _make_frames(table: pa.Table, skeleton: Skeleton) -> Iterator[Frame]:
     points, point_scores = _read_points(table, skeleton.keypoints)
     boxes = np.stack([_read_floats(table, n) for n in _BOX], axis=1)
     score, track = _read_floats(table, "score"), _read_integers(table, "track")
+    margins = np.full(len(numbers), np.nan, np.float32)
+    if _MARGIN in table.column_names:
+        margins = _read_floats(table, _MARGIN)
+    chances = _read_chances(table, len(skeleton.individuals))
     place = {name: i for i, name in enumerate(skeleton.individuals)}
     identity = np.array([place.get(n, -1) for n in table.column("identity").to_pylist()], np.int64)
     named = np.nan_to_num(_read_floats(table, "identity_score"))
@@ -341,6 +397,8 @@ def _make_frames(table: pa.Table, skeleton: Skeleton) -> Iterator[Frame]:
                 identity=identity[rows],
                 track=track[rows],
                 identity_scores=named[rows],
+                track_margins=margins[rows],
+                identity_probabilities=chances[rows],
             ),
             unique_keypoints=unique[0][a],
             unique_scores=unique[1][a],

@@ -63,7 +63,8 @@ class Tracklet:
         count: of frames in which it was seen.
         size: of the animal: the longer side of its box, mean over the frames, pixels; 0 where unknown.
         score: mean of its scores.
-        identity: (number of individuals,) sum over its frames of the probabilities that names were stored with.
+        identity: (number of individuals,) sum over its frames of the probabilities that the model gave them, or of
+            what their names were stored with.
     """
 
     id: int
@@ -104,6 +105,18 @@ class Tracker(ABC):
             (N,) int64, the id of each; an id occurs once a frame. -1 leaves an animal without one. Ids count
             from 0; one that has ended does not return for another animal.
         """
+
+    def compute_margins(self) -> FloatArray | None:
+        """Compute how far each id of the last :meth:`update` was ahead of the next-best choice.
+
+        People look at choices with small margins first. The core asks right after each update that had animals.
+
+        Returns:
+            (N,) float32 in [0, 1], in the tracker's own similarity: how much worse the matches would be, for the
+            animals concerned, if this one had another id; NaN for animals without an id, that begin one, or that no
+            other came into question for. None, the default: the tracker does not tell.
+        """
+        return None
 
     def finish(self, tracklets: Sequence[Tracklet]) -> Mapping[int, int] | None:
         """Decide, when all frames are over, which tracklets are of one animal.

@@ -81,6 +81,11 @@ def _split_poses(
     identity = poses.identity.numpy().astype(np.int64, copy=False)
     named = poses.identity_scores.gather(-1, poses.identity.clamp(min=0)[..., None])[..., 0]
     identity_scores = named.where(poses.identity >= 0, 0.0).numpy().astype(np.float32, copy=False)
+    # All of them, and not the chosen one alone: a tracker sums them up over time.
+    known = poses.identity_scores.any(dim=-1, keepdim=True)
+    chances = poses.identity_scores.where(known, torch.nan).numpy().astype(np.float32, copy=False)
+    if not known.any():
+        chances = chances[..., :0]
     # Rows that only pad a frame to the number of animals of another have score 0 or no keypoint.
     present = (scores > 0) & (~np.isnan(points[..., 0])).any(axis=-1)
     chosen = [np.flatnonzero(row) for row in present]
@@ -94,6 +99,7 @@ def _split_poses(
                 identity[j, at],
                 tracks[j, at],
                 identity_scores[j, at],
+                identity_probabilities=chances[j, at],
             ),
             unique[j],
             unique_scores[j],

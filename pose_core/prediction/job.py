@@ -31,6 +31,8 @@ from pose_core.prediction.journal import Journal, remove_leftover
 from pose_core.runs.run_folder import Run
 from pose_core.structures import Frame, Region
 from pose_core.tracking.choose import Tracking
+from pose_core.tracking.doubts import DoubtFinder
+from pose_core.tracking.doubts_file import describe_doubts, name_doubts, write_doubts
 from pose_core.tracking.follow import TrackedFrames
 
 # What else takes part in the numbers is free to differ between a finished result and a repeated command.
@@ -131,6 +133,8 @@ class Job:
             PoseError: it does not.
         """
         check_name_allowed(self._note)
+        if self.tracking is not None:
+            check_name_allowed(name_doubts(self.result))
 
     def check(self, overwrite: bool) -> Outcome | None:
         """Check whether the result is there.
@@ -237,18 +241,29 @@ class Job:
             # The note is in place before the result: without one a result would be refused as a strange file.
             with ExitStack() as stack:
                 tracked: TrackedFrames | None = None
+                finder: DoubtFinder | None = None
                 if self.tracking is not None:
                     # After the last frame, since pieces of the whole video are joined; what fails here loses nothing.
                     with timing.measure("write"):
                         tracked = stack.enter_context(
                             TrackedFrames(journal.frames, header, self.tracking, self.name)
                         )
+                        finder = tracked.make_doubt_finder()
 
                 def through(frames: Iterator[Frame]) -> Iterator[Frame]:
-                    return seen.watch(frames if tracked is None else tracked.apply(frames))
+                    if tracked is None or finder is None:
+                        return seen.watch(frames)
+                    return seen.watch(tracked.apply(frames, finder.watch))
+
+                def write_beside() -> None:
+                    note()
+                    if finder is not None:
+                        doubts = finder.finish()
+                        write_doubts(self.result, doubts)
+                        tell(f"{self.name}: {describe_doubts(self.result, doubts)}")
 
                 with timing.measure("write"):
-                    journal.finish(self.result, self.writer, through, note)
+                    journal.finish(self.result, self.writer, through, write_beside)
             timing.finish()
             journal.remove()
             self.source.remove_index()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -15,8 +15,9 @@ from av.container import OutputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from pose_core.data.draw import draw_instances, draw_note
-from pose_core.errors import DataError, PoseError, VideoError, argument
+from pose_core.data.draw import draw_note
+from pose_core.data.draw_tracks import TRAIL, TrackDrawing
+from pose_core.errors import DataError, PoseError, VideoError, argument, command
 from pose_core.interfaces import PredictionsHeader, PredictionsStream
 from pose_core.interfaces.prediction_files import open_predictions
 from pose_core.io.ffmpeg import create_container
@@ -28,7 +29,7 @@ from pose_core.pipeline.threads import Channel, Flow, Stopped
 from pose_core.pipeline.video import VideoSource
 from pose_core.prediction.inputs import find_inputs
 from pose_core.reporting import Reporter, current_reporter
-from pose_core.structures import ByteArray, Frame, Skeleton
+from pose_core.structures import ByteArray, Frame
 
 IMAGES_PER_SECOND = 10.0
 """Rate of a video made of image files, which have none."""
@@ -51,6 +52,7 @@ def render(
     threshold: float = 0.2,
     radius: float | None = None,
     boxes: bool = False,
+    trail: int | None = None,
     bit_depth: int | None = None,
     overwrite: bool = False,
     reporter: Reporter | None = None,
@@ -67,6 +69,8 @@ def render(
         threshold: keypoints with a lower score are left out.
         radius: of the keypoints in pixels; by default fitting the frame.
         boxes: draw the box of every animal and its score in percent, whatever the scores of its keypoints.
+        trail: frames of the way that is drawn behind each animal that has a track; None: 25, 0: none. Tracked animals
+            also have their id drawn (or their name), and the colour of their track.
         bit_depth: bits that 16-bit images use where the file does not say; None: all 16.
         overwrite: replace ``out`` if it exists.
         reporter: is told how far it is, in frames.
@@ -100,17 +104,28 @@ def render(
     if out.exists() and out.samefile(video):
         raise PoseError(f"{out}: is the video itself; choose another name")
     make_folder(out.parent)
-    draw = partial(draw_instances, threshold=threshold, radius=radius, boxes=boxes)
+    drawing = TrackDrawing(
+        stream.header.skeleton,
+        TRAIL if trail is None else trail,
+        threshold=threshold,
+        radius=radius,
+        boxes=boxes,
+    )
     temporary = name_temporary(out.with_suffix(""), f".partial{out.suffix}")
     try:
         with disk_errors(out.parent):
             _encode(
-                _draw_pictures(stream, source, draw, reporter),
+                _draw_pictures(stream, source, drawing, reporter),
                 temporary,
                 out,
                 info,
             )
             put_in_place(temporary, out)
+        if trail and not drawing.tracked:
+            reporter.note(
+                f"note: {predictions}: no animal has a track, so there is no {argument('trail')}; "
+                f"{command('track')} gives tracks"
+            )
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -132,12 +147,11 @@ def _check(path: Path, header: PredictionsHeader, video: Path, source: FrameSour
 def _draw_pictures(
     stream: PredictionsStream,
     source: FrameSource,
-    draw: Callable[[ByteArray, Frame, Skeleton], ByteArray],
+    drawing: TrackDrawing,
     reporter: Reporter,
 ) -> Iterator[_Picture]:
     """Draw the frames; the source is decoded in a thread of its own."""
     total = source.info.frames
-    skeleton = stream.header.skeleton
     found = iter(stream)
     waiting: Frame | None = next(found, None)
     last: ByteArray | None = None
@@ -146,6 +160,8 @@ def _draw_pictures(
         while waiting is not None and waiting.index < index:
             waiting = next(found, None)
         frame = waiting if waiting is not None and waiting.index == index else None
+        if frame is not None:
+            drawing.add(frame)
         if picture is not None:
             last = picture
         elif last is None:
@@ -155,7 +171,7 @@ def _draw_pictures(
         elif frame is None or frame.missing is not None:
             yield picture, time
         else:
-            yield draw(picture, frame, skeleton), time
+            yield drawing.draw(picture, frame), time
         reporter.progress("drawing", done, total)
 
 

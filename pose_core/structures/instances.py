@@ -28,6 +28,10 @@ class Instances:
         track: (N,) int64 track number within a video; -1 where not tracked.
         identity_scores: (N,) float32 in [0, 1], how probable it is that the animal is ``identity``; 0 where
             that is unknown. For labels 1 where an animal has a name.
+        track_margins: (N,) float32 in [0, 1], how much more similar to its track an animal is than the next-best
+            choice, as the tracker measures it; NaN where there was no other, or no tracker that tells.
+        identity_probabilities: (N, I) float32 in [0, 1], how probable each of ``Skeleton.individuals`` is, as the
+            model put it out; rows of NaN where it said nothing, I = 0 where it knows no individuals.
     """
 
     keypoints: FloatArray
@@ -37,6 +41,15 @@ class Instances:
     identity: IntArray
     track: IntArray
     identity_scores: FloatArray
+    # None is what a caller may leave out: afterwards both are arrays.
+    track_margins: FloatArray = None  # type: ignore[assignment]
+    identity_probabilities: FloatArray = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.track_margins is None:
+            object.__setattr__(self, "track_margins", np.full(len(self.keypoints), np.nan, np.float32))
+        if self.identity_probabilities is None:
+            object.__setattr__(self, "identity_probabilities", np.zeros((len(self.keypoints), 0), np.float32))
 
     @classmethod
     def from_keypoints(
@@ -49,6 +62,7 @@ class Instances:
         identity: npt.ArrayLike | None = None,
         track: npt.ArrayLike | None = None,
         identity_scores: npt.ArrayLike | None = None,
+        identity_probabilities: npt.ArrayLike | None = None,
     ) -> Instances:
         """Instances from (N, K, 2) keypoints, the rest filled in.
 
@@ -96,6 +110,9 @@ class Instances:
                 if identity_scores is None
                 else np.asarray(identity_scores, np.float32).reshape(n)
             ),
+            identity_probabilities=np.asarray(
+                np.zeros((n, 0)) if identity_probabilities is None else identity_probabilities, np.float32
+            ),
         )
 
     @classmethod
@@ -132,6 +149,8 @@ class Instances:
             identity=self.identity[chosen],
             track=self.track[chosen],
             identity_scores=self.identity_scores[chosen],
+            track_margins=self.track_margins[chosen],
+            identity_probabilities=self.identity_probabilities[chosen],
         )
 
 

@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, PluginError, argument, command
 from pose_core.interfaces.tracker import Tracker, TrackerContext
 from pose_core.interfaces.writer import PredictionsHeader
 from pose_core.specs import TrackerConfig, parse_component
-from pose_core.structures import Frame, IntArray
+from pose_core.structures import FloatArray, Frame, IntArray
+from pose_core.tracking.corrections import Correction, GivenCorrections, find_corrections
 
 RECOMMENDED = "recommended"
 """Tag of the tracker that is taken where the user names none."""
@@ -65,32 +68,44 @@ class Tracking:
     Attributes:
         config: of the tracker.
         animals: how many there are; None: unknown, they may come and go.
+        corrections: what a person decided, by frame; only where the number of animals is known.
     """
 
     config: TrackerConfig
     animals: int | None = None
+    corrections: tuple[Correction, ...] = ()
 
     @classmethod
-    def choose(cls, tracker: GivenTracker, animals: int | None) -> Tracking:
+    def choose(cls, tracker: GivenTracker, animals: int | None, fix: GivenCorrections = None) -> Tracking:
         """Find the tracker that is meant.
 
         Raises:
-            ConfigError: there is no such tracker, a setting is wrong, or ``animals`` is below 1.
+            ConfigError: there is no such tracker, a setting is wrong, ``animals`` is below 1, or not given where there
+                are corrections.
+            DataError: corrections cannot be read, or contradict each other.
         """
         check_animals(animals)
-        return cls(choose_tracker(tracker), animals)
+        corrections = find_corrections(fix)
+        if corrections and animals is None:
+            raise ConfigError(
+                f"{argument('fix')}: corrections need the number of animals; add {argument('animals', 'N')}"
+            )
+        return cls(choose_tracker(tracker), animals, corrections)
 
     def to_json(self) -> dict[str, Any]:
         """Put it into plain values."""
-        return {"animals": self.animals, **self.config.model_dump(mode="json")}
+        content = {"animals": self.animals, **self.config.model_dump(mode="json")}
+        if self.corrections:
+            content["corrections"] = [[row.frame, row.track, row.should_be] for row in self.corrections]
+        return content
 
     def describe(self, header: PredictionsHeader) -> PredictionsHeader:
         """Note in a header how tracks were made."""
         return replace(header, metadata={**header.metadata, METADATA: json.dumps(self.to_json())})
 
 
-def ask_tracker(tracker: Tracker, frame: Frame) -> IntArray:
-    """Ask a tracker for the ids (N,) of a frame's animals.
+def ask_tracker(tracker: Tracker, frame: Frame) -> tuple[IntArray, FloatArray]:
+    """Ask a tracker for the ids (N,) of a frame's animals, and their margins (N,), NaN where it tells none.
 
     Raises:
         PluginError: it does not keep what trackers promise.
@@ -103,12 +118,20 @@ def ask_tracker(tracker: Tracker, frame: Frame) -> IntArray:
         wrong = "one id to two animals"
     elif tracker.context.animals is not None and len(given) > tracker.context.animals:
         wrong = f"{len(given)} ids where there are {tracker.context.animals} animals"
+    margins = None if wrong else tracker.compute_margins()
+    if margins is None:
+        margins = np.full(len(ids), np.nan, np.float32)
+    elif margins.shape != ids.shape:
+        wrong = f"{len(margins)} margins for {len(ids)} animals"
+    # NaN compares as false, so unknown margins are right.
+    elif ((margins < 0) | (margins > 1) | ((margins >= 0) & (ids < 0))).any():
+        wrong = "margins that are not from 0 to 1, or of animals without an id,"
     if wrong:
         raise PluginError(
             f"tracker {tracker.config.type}: gives {wrong} in frame {frame.index}; tell its authors, and choose "
             f"another {argument('tracker')}"
         )
-    return ids
+    return ids, margins
 
 
 def check_animals(animals: int | None) -> None:

@@ -1,13 +1,14 @@
 """Follow the animals of a video: ids for all frames, in two passes over what is stored.
 
 The first pass asks the tracker, and keeps the ids alone; then tracklets are joined; the second pass puts the ids
-into the frames as they go to a writer. Memory does not grow with the number of frames.
+into the frames as they go to a writer. Where a person corrected tracks, a pass in between sums up the tracklets that
+are cut. Memory does not grow with the number of frames.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -18,14 +19,18 @@ import numpy as np
 from pose_core.errors import DataError, argument
 from pose_core.interfaces.tracker import Tracker, TrackerContext
 from pose_core.interfaces.writer import PredictionsHeader
-from pose_core.structures import Frame, Instances
+from pose_core.structures import FloatArray, Frame, Instances, IntArray
 from pose_core.tracking.choose import Tracking, ask_tracker, make_tracker
+from pose_core.tracking.corrections import Correction, Cuts, decide
+from pose_core.tracking.doubts import DoubtFinder
 from pose_core.tracking.linking import link_tracklets
 from pose_core.tracking.naming import name_tracks
+from pose_core.tracking.relinking import relink_tracklets
 from pose_core.tracking.tracklets import TrackletCollector
 
 _IN_MEMORY = 1 << 24
 _EVERY = 500
+_ROW = np.dtype([("id", np.int64), ("margin", np.float32)])
 
 _STORED: Mapping[str, Callable[[Instances], object]] = {
     "keypoints": lambda animals: np.isfinite(animals.keypoints).any(),
@@ -33,7 +38,9 @@ _STORED: Mapping[str, Callable[[Instances], object]] = {
         (np.nan_to_num(animals.scores) > 0).any() or (animals.keypoint_scores > 0).any()
     ),
     "boxes": lambda animals: np.isfinite(animals.animal_boxes()).any(),
-    "identities": lambda animals: (animals.identity >= 0).any(),
+    "identities": lambda animals: (
+        (animals.identity >= 0).any() or np.isfinite(animals.identity_probabilities).any()
+    ),
 }
 """Whether animals have what a tracker may need, by the word for it."""
 
@@ -71,12 +78,15 @@ class TrackedFrames:
 
     Attributes:
         counts: of what was found.
+        span: numbers of the first and the last frame.
+        names: track -> its individual and how much speaks for that, where a track has one.
 
     Raises:
-        DataError: frames are out of order, or predictions lack what the tracker needs.
+        DataError: frames are out of order, predictions lack what the tracker needs, or corrections do not fit.
     """
 
     counts: TrackCounts
+    span: tuple[int, int]
 
     def __init__(
         self,
@@ -88,6 +98,7 @@ class TrackedFrames:
     ) -> None:
         self._name = name or header.source
         self._config, self._animals = tracking.config, tracking.animals
+        self._skeleton = header.skeleton
         context = TrackerContext(
             header.skeleton,
             self._animals,
@@ -99,9 +110,8 @@ class TrackedFrames:
         with ExitStack() as stack:
             # Ids are kept apart from frames: a tracker may join tracklets when it has seen all of them.
             self._file = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY))
-            self._tracks, self._individuals = self._follow(
-                frames(), tracker, TrackletCollector(header.skeleton), progress
-            )
+            self._cuts: Cuts | None = None
+            self._tracks, self.names = self._follow(frames, tracker, tracking.corrections, progress)
             stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -116,40 +126,63 @@ class TrackedFrames:
         """Give the memory or file of the ids back."""
         self._file.close()
 
-    def apply(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+    def make_doubt_finder(self) -> DoubtFinder:
+        """Make what finds doubts; for ``watch`` of :meth:`apply`."""
+        names = {track: individual for track, (individual, _) in self.names.items()}
+        return DoubtFinder(self._skeleton, names)
+
+    def apply(
+        self, frames: Iterable[Frame], watch: Callable[[Frame, IntArray], None] = lambda frame, ids: None
+    ) -> Iterator[Frame]:
         """Put the ids into the same frames, given once more.
 
-        What they had as tracks is replaced. Where names are stored, an animal gets the name of its track.
+        What they had as tracks and margins is replaced. Where names are stored, an animal gets the name of its track.
+
+        Args:
+            frames: all of them, as before.
+            watch: gets each frame as it is given back, and the tracklets (N,) of its animals, -1 for none.
 
         Raises:
             DataError: the frames are others.
         """
-        self._file.seek(0)
-        for frame in frames:
+        for frame, ids, margins in self._recall(frames):
             animals = frame.instances
-            ids = np.frombuffer(self._file.read(8 * len(animals)), np.int64)
-            if len(ids) != len(animals):
-                raise DataError(
-                    f"{self._name}: has other animals than a moment ago (frame {frame.index}); track it again when it "
-                    "is no longer written"
-                )
             tracks = np.array([self._tracks.get(i, -1) for i in ids.tolist()], np.int64)
-            named = [self._individuals.get(track, (-1, 0.0)) for track in tracks.tolist()]
-            yield replace(
+            named = [self.names.get(track, (-1, 0.0)) for track in tracks.tolist()]
+            done = replace(
                 frame,
                 instances=replace(
                     animals,
                     track=tracks,
+                    track_margins=np.where(tracks >= 0, margins, np.float32(np.nan)),
                     identity=np.array([individual for individual, _ in named], np.int64),
                     identity_scores=np.array([score for _, score in named], np.float32),
                 ),
             )
+            watch(done, ids)
+            yield done
+
+    def _recall(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, IntArray, FloatArray]]:
+        """Yield frames with the tracklets (N,) and margins (N,) of their animals, as the tracker gave them."""
+        self._file.seek(0)
+        for frame in frames:
+            count = len(frame.instances)
+            rows = np.frombuffer(self._file.read(_ROW.itemsize * count), _ROW)
+            if len(rows) != count:
+                raise DataError(
+                    f"{self._name}: has other animals than a moment ago (frame {frame.index}); track it again when it "
+                    "is no longer written"
+                )
+            ids = rows["id"]
+            if self._cuts is not None:
+                ids = np.array([self._cuts.rename(i, frame.index) for i in ids.tolist()], np.int64)
+            yield frame, ids, rows["margin"]
 
     def _follow(
         self,
-        frames: Iterable[Frame],
+        frames: Callable[[], Iterable[Frame]],
         tracker: Tracker,
-        collector: TrackletCollector,
+        corrections: Sequence[Correction],
         progress: Callable[[int], None],
     ) -> tuple[Mapping[int, int], Mapping[int, tuple[int, float]]]:
         """Ask the tracker for the ids of all frames, join tracklets and name them.
@@ -158,22 +191,26 @@ class TrackedFrames:
             id of a tracklet -> its track; track -> the individual and its score.
         """
         read = found = without = 0
-        previous: int | None = None
+        begun = previous = None
         lacking = set(self._config.needs())
-        for frame in frames:
+        collector = TrackletCollector(self._skeleton)
+        for frame in frames():
             if previous is not None and frame.index <= previous:
                 raise DataError(
                     f"{self._name}: frame {frame.index} comes after frame {previous}; trackers need frames in "
                     "order, each once: sort the file, or predict again"
                 )
             previous = frame.index
+            begun = previous if begun is None else begun
             read += 1
             animals = frame.instances
             if len(animals):
-                ids = ask_tracker(tracker, frame)
+                ids, margins = ask_tracker(tracker, frame)
                 lacking -= {need for need in lacking if _STORED[need](animals)}
                 collector.add(frame, ids)
-                self._file.write(np.ascontiguousarray(ids, np.int64).tobytes())
+                rows = np.empty(len(ids), _ROW)
+                rows["id"], rows["margin"] = ids, margins
+                self._file.write(rows.tobytes())
                 found += len(ids)
                 without += int((ids < 0).sum())
             if read % _EVERY == 0:
@@ -190,8 +227,18 @@ class TrackedFrames:
             names = link_tracklets(tracklets, self._animals)
         if names is None:
             names = {tracklet.id: tracklet.id for tracklet in tracklets}
+        if corrections and self._animals is not None:
+            within = begun or 0, previous or 0
+            decisions = decide(corrections, tracklets, names, self._animals, within, self._name)
+            self._cuts = Cuts([decision.frame for decision in decisions], tracklets)
+            collector = TrackletCollector(self._skeleton)
+            for frame, ids, _ in self._recall(frames()):
+                collector.add(frame, ids)
+            tracklets = collector.collect()
+            names = relink_tracklets(tracklets, names, decisions, self._cuts, self._animals)
         dropped = [tracklet for tracklet in tracklets if names.get(tracklet.id, -1) < 0]
         without += sum(tracklet.count for tracklet in dropped)
         tracks = len({name for name in names.values() if name >= 0})
+        self.span = begun or 0, previous or 0
         self.counts = TrackCounts(read, found, len(tracklets), tracks, without, len(dropped))
         return names, name_tracks(tracklets, names)

@@ -57,7 +57,7 @@ def link_tracklets(tracklets: Sequence[Tracklet], animals: int) -> Mapping[int, 
     for start in range(0, len(tracklets), WINDOW):
         heads = [path[-1] for path in paths]
         window = [*heads, *tracklets[start : start + WINDOW]]
-        for follower, before in _solve(window, animals, len(heads)):
+        for follower, before in solve_window(window, animals, len(heads)):
             if before is None:
                 paths.append([window[follower]])
             else:
@@ -153,7 +153,7 @@ def _list_joints(ends: _Ends, heads: int) -> tuple[IntArray, IntArray, Floats]:
     return np.concatenate(befores), np.concatenate(afters), np.concatenate(prices)
 
 
-def _solve(tracklets: Sequence[Tracklet], animals: int, heads: int) -> list[tuple[int, int | None]]:
+def solve_window(tracklets: Sequence[Tracklet], animals: int, heads: int) -> list[tuple[int, int | None]]:
     """Join the tracklets of a window; the first ``heads`` are ends of paths that stand.
 
     Returns:

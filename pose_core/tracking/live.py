@@ -53,7 +53,8 @@ class FrameTracker:
             frame: its number must be larger than those before; numbers may be left out.
 
         Returns:
-            the same frame with ``instances.track`` set; -1 for an animal that has none.
+            the same frame with ``instances.track`` set, -1 for an animal that has none, and
+            ``instances.track_margins``.
 
         Raises:
             DataError: the frame is out of order.
@@ -65,5 +66,5 @@ class FrameTracker:
         self._last = frame.index
         if not len(frame.instances):
             return frame
-        ids = ask_tracker(self._tracker, frame)
-        return replace(frame, instances=replace(frame.instances, track=ids))
+        ids, margins = ask_tracker(self._tracker, frame)
+        return replace(frame, instances=replace(frame.instances, track=ids, track_margins=margins))

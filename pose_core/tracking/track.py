@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pose_core.errors import ConfigError, DataError, argument
 from pose_core.interfaces.prediction_files import make_writer, open_predictions
@@ -14,8 +15,14 @@ from pose_core.io.name_lengths import check_name, name_temporary
 from pose_core.reporting import Reporter, current_reporter
 from pose_core.structures import Frame
 from pose_core.tracking.choose import GivenTracker, Tracking
+from pose_core.tracking.corrections import GivenCorrections
+from pose_core.tracking.doubts import Doubts
+from pose_core.tracking.doubts_file import ENDING, REPORT_ENDING, name_report, write_doubts
 from pose_core.tracking.follow import TrackCounts, TrackedFrames
 from pose_core.tracking.measure import TrackMetrics, measure_tracks
+
+if TYPE_CHECKING:
+    from pose_core.tracking.doubt_pictures import ReadPicture
 
 TrackFinished = Callable[[str, "TrackOutcome | DataError"], None]
 """Gets the name of a file of predictions, and its outcome or why it could not be tracked."""
@@ -28,12 +35,16 @@ class TrackOutcome:
     Attributes:
         result: the file with tracks.
         counts: of what was found.
+        doubts: moments in which a swap is likely; they are also in a file beside the result.
         metrics: how good tracks are, where there is truth to compare with.
+        report: the page, where it was wanted.
     """
 
     result: Path
     counts: TrackCounts
+    doubts: Doubts
     metrics: TrackMetrics | None = None
+    report: Path | None = None
 
 
 def track(
@@ -44,6 +55,9 @@ def track(
     animals: int | None = None,
     format: str = "parquet",
     truth: Path | str | None = None,
+    fix: GivenCorrections = None,
+    report: bool = False,
+    video: Path | str | None = None,
     overwrite: bool = False,
     reporter: Reporter | None = None,
     finished: TrackFinished | None = None,
@@ -64,6 +78,13 @@ def track(
         format: name of a writer component.
         truth: predictions of the same frames with the right tracks (or identities), in any of these formats, to
             measure with; for one file of predictions.
+        fix: what a person decided, for one file of predictions: a CSV file with the columns ``frame``, ``track``,
+            ``should_be``, or such rows: from that frame on, what is numbered ``track`` without corrections is
+            ``should_be``. Pieces are joined again so that all of them hold.
+        report: write a page beside each result that shows who was where when, and pictures of the moments in which a
+            swap is likely; without pictures where the video is not found.
+        video: the video or folder of images that was predicted, for one file of predictions, where it is no longer
+            at the place that these name; there is a report then, too.
         overwrite: replace results that are there.
         reporter: is told how the work goes.
         finished: is called after each file.
@@ -85,18 +106,25 @@ def track(
         raise DataError("nothing to track: name at least one file of predictions")
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out}: is a file, not a folder; choose another {argument('out')}")
-    tracking = Tracking.choose(tracker, animals)
+    tracking = Tracking.choose(tracker, animals, fix)
     writer = make_writer(format)
     reporter = reporter or current_reporter()
     files = _find_files(given, reporter)
     if truth is not None and len(files) > 1:
         raise ConfigError(f"{argument('truth', str(truth))}: is of one video; track {len(files)} one by one")
+    if tracking.corrections and len(files) > 1:
+        raise ConfigError(f"{argument('fix')}: corrections are of one video; track {len(files)} one by one")
+    if video is not None and len(files) > 1:
+        raise ConfigError(f"{argument('video', str(video))}: is one video; track {len(files)} one by one")
     right = None if truth is None else open_predictions(Path(truth))
     results = _name_results(files, out, writer, overwrite, None if truth is None else Path(truth))
     make_folder(out)
     outcomes: list[TrackOutcome | None] = []
     for (path, stream), result in zip(files, results, strict=True):
         try:
+            pictures = None
+            if report or video is not None:
+                pictures = _find_pictures(path, stream.header, video, reporter)
             with TrackedFrames(
                 stream.__iter__,
                 stream.header,
@@ -104,7 +132,15 @@ def track(
                 str(path),
                 _report_frames(path, stream.header, reporter),
             ) as tracked:
-                _write(result, writer, tracking.describe(stream.header), tracked.apply(stream))
+                finder = tracked.make_doubt_finder()
+                _write(result, writer, tracking.describe(stream.header), tracked.apply(stream, finder.watch))
+                doubts = finder.finish()
+                write_doubts(result, doubts)
+                # A page of the result that was replaced would show other tracks.
+                name_report(result).unlink(missing_ok=True)
+                page = None
+                if pictures is not None:
+                    page = _write_report(result, stream, tracking, tracked, doubts, pictures)
                 measured = None if right is None else measure_tracks(right, tracked.apply(stream), str(truth))
         except DataError as error:
             if len(files) == 1:
@@ -112,7 +148,7 @@ def track(
             (finished or _note_failure(reporter))(str(path), error)
             outcomes.append(None)
             continue
-        outcome = TrackOutcome(result, tracked.counts, measured)
+        outcome = TrackOutcome(result, tracked.counts, doubts, measured, page)
         if finished is not None:
             finished(str(path), outcome)
         outcomes.append(outcome)
@@ -147,7 +183,7 @@ def _find_files(given: Sequence[Path], reporter: Reporter) -> list[tuple[Path, P
                 left.append(file.name)
         if not held:
             raise DataError(f"{path}: has no predictions that can be read; name files of predictions")
-        strange = [name for name in left if not name.endswith(".info")]
+        strange = [name for name in left if not name.endswith((".info", ENDING, REPORT_ENDING))]
         if strange:
             reporter.note(f"note: {path}: no predictions, left out: {', '.join(strange)}")
         for file, stream in held:
@@ -198,6 +234,35 @@ def _write(result: Path, writer: Writer, header: PredictionsHeader, frames: Iter
             put_in_place(temporary, result)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _find_pictures(
+    path: Path, header: PredictionsHeader, video: Path | str | None, reporter: Reporter
+) -> ReadPicture | str:
+    from pose_core.tracking.doubt_pictures import find_pictures
+
+    pictures = find_pictures(header, path, None if video is None else Path(video))
+    if isinstance(pictures, str):
+        reporter.note(f"note: {path}: the report has no pictures: {pictures}")
+    return pictures
+
+
+def _write_report(
+    result: Path,
+    stream: PredictionsStream,
+    tracking: Tracking,
+    tracked: TrackedFrames,
+    doubts: Doubts,
+    pictures: ReadPicture | str,
+) -> Path:
+    # Here, since matplotlib takes a second to import and is for reports alone.
+    from pose_core.tracking.report import TrackedVideo, write_report
+
+    individuals = stream.header.skeleton.individuals
+    names = {track: individuals[individual] for track, (individual, _) in tracked.names.items()}
+    first, last = tracked.span
+    about = TrackedVideo(stream.header, tracking, tracked.counts, doubts, names, first, last)
+    return write_report(result, about, tracked.apply(stream), pictures)
 
 
 def _report_frames(path: Path, header: PredictionsHeader, reporter: Reporter) -> Callable[[int], None]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from pose_core.interfaces.tracker import Floats, Tracklet, TrackletEnd
-from pose_core.structures import Frame, IntArray, Skeleton
+from pose_core.structures import Frame, Instances, IntArray, Skeleton
 
 _BLOCK = 2048
 """Animals that are kept until they are sorted by their tracklets; numpy is slow for a few at a time."""
@@ -72,10 +73,12 @@ class TrackletCollector:
         scores = np.nan_to_num(np.concatenate([a.scores for a in animals]).astype(np.float64))
         named = np.concatenate([a.identity for a in animals])
         sure = np.concatenate([a.identity_scores for a in animals]).astype(np.float64)
+        # What the model said of all of them is worth more than the name that was chosen.
+        chances = join_chances(animals, self._names)
+        evidence = np.where(np.isfinite(chances), chances, spread_identity(named, sure, self._names))
         self._held, self._rows = [], 0
         centres = measure_centres(points[:, self._moving], boxes)
         sizes = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
-        evidence = spread_identity(named, sure, self._names)
         order = np.argsort(ids, kind="stable")
         order = order[ids[order] >= 0]
         starts = np.flatnonzero(np.diff(ids[order], prepend=-1))
@@ -128,6 +131,17 @@ def measure_centres(points: npt.NDArray[np.floating], boxes: Floats) -> Floats:
     sums = np.where(there[..., None], points, 0.0).sum(axis=1, dtype=np.float64)
     middle = (boxes[:, :2] + boxes[:, 2:]) / 2
     return np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], middle)
+
+
+def join_chances(animals: Sequence[Instances], names: int) -> Floats:
+    """Join the stored probabilities of all animals, (N, names); rows of NaN where there are none."""
+    chances = np.full((sum(map(len, animals)), names), np.nan)
+    row = 0
+    for some in animals:
+        if some.identity_probabilities.shape[1] == names:
+            chances[row : row + len(some)] = some.identity_probabilities
+        row += len(some)
+    return chances
 
 
 def spread_identity(identity: IntArray, scores: Floats, names: int) -> Floats:

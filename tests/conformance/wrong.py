@@ -484,6 +484,21 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
             )
         ],
     ),
+    "tracker_tells_margins": (
+        TRACKER,
+        "from 0 to 1",
+        [
+            (
+                "tracker.py",
+                "    def state_dict(self):",
+                (
+                    "    def compute_margins(self):\n        return np.full(len(self.ids), 2.0)\n"
+                    "\n    def state_dict(self):"
+                ),
+            ),
+            ("tracker.py", "centres[ids >= 0], ids[ids >= 0]", "centres, ids"),
+        ],
+    ),
     "tracker_continues": (TRACKER, "continued", [("tracker.py", 'state["next"]', "0")]),
     "tracker_counts_time_by_frames": (
         TRACKER,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pose_tracking.box_tracker import BoxTracker
 from pose_tracking.config import BoxesConfig, IdentityConfig, OksConfig
 from pose_tracking.identity_tracker import IdentityTracker
-from pose_tracking.matching import ScoreScale, assign
+from pose_tracking.matching import ScoreScale, assign, compute_margins
 from pose_tracking.motion import Motion
 from pose_tracking.oks_tracker import OksTracker
 
@@ -251,3 +251,65 @@ def test_an_animal_that_is_not_seen_slows_down_and_keeps_its_pace_when_found() -
     # Found further on: its velocity is that of the way, not what a jump would say.
     motion.correct(np.array([0]), 60, np.array([[240.0, 0]]), np.array([40.0]))
     assert motion.velocity[0] == pytest.approx([4, 0], abs=0.3)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10**6), st.integers(2, 4))
+def test_margins_are_what_the_best_exchange_of_two_would_cost(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    similarity = rng.random((count, count))
+    similarity[rng.random((count, count)) < 0.3] = -np.inf
+    rows, columns = assign(similarity, 0.1)
+    tracks = np.arange(10, 10 + count)
+    ids = np.full(count, -1)
+    ids[columns] = tracks[rows]
+    margins = compute_margins(similarity, tracks, ids, 0.1)
+    possible = similarity > 0.1
+    gain = np.where(possible, similarity, 0)
+    for row, column in zip(rows, columns, strict=True):
+        costs = []
+        for other in range(count):
+            (theirs,) = columns[rows == other] if other in rows else (None,)
+            if other == row:
+                continue
+            if theirs is None:
+                if possible[other, column]:
+                    costs.append(gain[row, column] - gain[other, column])
+            elif possible[other, column] or possible[row, theirs]:
+                straight = gain[row, column] + gain[other, theirs]
+                costs.append((straight - gain[other, column] - gain[row, theirs]) / 2)
+        expected = min(costs, default=np.nan)
+        assert margins[column] == pytest.approx(max(expected, 0), abs=1e-6, nan_ok=True)
+    assert np.isnan(margins[ids < 0]).all()
+
+
+def test_margins_are_small_where_animals_meet_and_unknown_where_one_is_alone() -> None:
+    points = np.array([[[0, 0], [20, 0], [40, 0]]], float)
+    for make, config in ((OksTracker, OksConfig()), (BoxTracker, BoxesConfig())):
+        tracker = make(config, TrackerContext(Skeleton(("a", "b", "c"))))
+        apart = []
+        for t in range(81):
+            pair = np.concatenate([points + np.array(by) for by in ((0.5 * t, 0), (80 - 1.5 * t, 0.5))])
+            tracker.update(t, Instances.from_keypoints(pair))
+            apart.append(tracker.compute_margins())
+        assert apart[0] is None or np.isnan(apart[0]).all()
+        assert np.isnan(apart[1]).all()
+        assert np.min(apart[39:42]) < 0.3
+        assert not (apart[30] < 0.3).any()
+        # Both exchange or neither does.
+        assert apart[40][0] == pytest.approx(apart[40][1])
+
+
+def test_probabilities_of_all_names_decide_together() -> None:
+    skeleton = Skeleton(("a",), individuals=("anna", "bert"), identified=True)
+    found = Instances.from_keypoints(
+        np.zeros((2, 1, 2)), identity=[0, -1], identity_probabilities=[[0.9, 0.1], [0.8, 0.2]]
+    )
+    tracker = IdentityTracker(IdentityConfig(), TrackerContext(skeleton))
+    # 0.9 + 0.2 against 0.1 + 0.8; but less than half of chance is no name.
+    assert tracker.update(0, found).tolist() == [0, -1]
+    sure = replace(found, identity_probabilities=np.array([[0.9, 0.1], [0.6, 0.4]], np.float32))
+    assert tracker.update(1, sure).tolist() == [0, 1]
+    margins = tracker.compute_margins()
+    assert margins is not None
+    assert margins.tolist() == pytest.approx([0.8, 0.0])

@@ -144,6 +144,30 @@ def check_tracker_ignores_the_order(subject: ComponentSubject) -> None:
 
 
 @check(1, "tracker")
+def check_tracker_tells_margins(subject: ComponentSubject) -> None:
+    """Where it tells margins, each frame has one an animal, 0 to 1, NaN for one without an id, in its order."""
+    frames = _walk(40)
+    rng = np.random.default_rng(3)
+    one, other = _build_tracker(subject), _build_tracker(subject)
+    for frame, found in frames:
+        if not len(found):
+            continue
+        order = rng.permutation(len(found))
+        ids, margins = one.update(frame, found), one.compute_margins()
+        other.update(frame, found.select(order))
+        shuffled = other.compute_margins()
+        demand((margins is None) == (shuffled is None), "it tells margins of one order and not of another")
+        if margins is None or shuffled is None:
+            continue
+        shape = np.shape(margins)
+        demand(shape == (len(found),), f"compute_margins() gives {shape} for {len(found)} animals")
+        wrong = (margins < 0) | (margins > 1) | (np.isfinite(margins) & (ids < 0))
+        demand(not wrong.any(), "a margin is not from 0 to 1, or of an animal without an id")
+        same = np.allclose(shuffled, margins[order], atol=1e-4, equal_nan=True)
+        demand(same, "in another order animals have other margins")
+
+
+@check(1, "tracker")
 def check_tracker_continues(subject: ComponentSubject) -> None:
     """A new one that was given state_dict() goes on exactly as the one that it came from."""
     frames = _walk(40)
@@ -215,6 +239,7 @@ CHECKS = (
     check_tracker_follows,
     check_tracker_is_deterministic,
     check_tracker_ignores_the_order,
+    check_tracker_tells_margins,
     check_tracker_continues,
     check_tracker_counts_time_by_frames,
     check_tracker_takes_whatever_is_stored,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from pose_core.structures import Instances
+from pose_core.structures import FloatArray, Instances
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -35,6 +35,51 @@ def assign(similarity: Floats, least: float) -> tuple[Ints, Ints]:
     rows, columns = linear_sum_assignment(gain, maximize=True)
     real = gain[rows, columns] > 0
     return rows[real], columns[real]
+
+
+def compute_margins(similarity: Floats, tracks: Ints, ids: Ints, least: float) -> FloatArray:
+    """Compute how much better each match is than the next-best one.
+
+    That is, the least of what it would cost that a matched pair exchanges animals with another pair (for each of the
+    two, so half of the sum), takes an animal that began a track, or leaves its animal to a track that has none. It is
+    a bound of the true second-best assignment, which may exchange more than two.
+
+    Args:
+        similarity: (T, D); -inf for pairs outside the gate.
+        tracks: (T,) ids of the tracks.
+        ids: (D,) what the animals were given; -1 for none, others than ``tracks`` for new ones.
+        least: similarity that a pair must exceed; others are no rivals.
+
+    Returns:
+        (D,) float32 in [0, 1]; NaN for animals that continue no track, and those without a rival.
+    """
+    margins = np.full(len(ids), np.nan, np.float32)
+    own = tracks[:, None] == ids
+    possible = similarity > least
+    row, column = np.nonzero(possible & ~own & (ids >= 0))
+    # Mostly nobody else is near.
+    if not len(row):
+        return margins
+    gain = np.where(possible, similarity, 0.0)
+    # Whom the track of each rival pair has, and who has its animal; -1 for nobody.
+    matched = own & possible
+    animal = np.where(matched.any(axis=1), matched.argmax(axis=1), -1)[row]
+    track = np.where(matched.any(axis=0), matched.argmax(axis=0), -1)[column]
+    mine, theirs = gain[row, animal], gain[track, column]
+    crossed = gain[row, column]
+    nearest = np.full(len(ids), np.inf)
+    # An exchange, the animal left to a track that has none, and a track that takes an animal that began one.
+    both = (animal >= 0) & (track >= 0)
+    exchange = ((mine + theirs - crossed - gain[track, animal]) / 2)[both]
+    np.minimum.at(nearest, column[both], exchange)
+    np.minimum.at(nearest, animal[both], exchange)
+    left = (animal < 0) & (track >= 0)
+    np.minimum.at(nearest, column[left], (theirs - crossed)[left])
+    begun = (animal >= 0) & ~own.any(axis=0)[column]
+    np.minimum.at(nearest, animal[begun], (mine - crossed)[begun])
+    known = np.isfinite(nearest)
+    margins[known] = np.clip(nearest[known], 0.0, 1.0)
+    return margins
 
 
 class ScoreScale:

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.interfaces import Tracker, TrackerContext
-from pose_core.structures import Instances, IntArray
+from pose_core.structures import FloatArray, Instances, IntArray
 from pose_tracking.config import MotionTrackerConfig
-from pose_tracking.matching import ScoreScale, assign
+from pose_tracking.matching import ScoreScale, assign, compute_margins
 from pose_tracking.motion import Floats, Ints, Motion
 
 _GROWTH = 0.35
@@ -41,6 +41,8 @@ class MotionTracker(Tracker):
         self._scale = ScoreScale()
         self._ids = np.zeros(0, np.int64)
         self._next = 0
+        # Of the last frame: similarities of its tracks with its animals, the ids of both. For margins alone.
+        self._compared: tuple[Floats, Ints, Ints] | None = None
         self._endless = context.animals is not None and not context.linked
         diagonal = float(np.hypot(context.width, context.height))
         self._default_size = _SHARE * diagonal or _SIZE
@@ -93,6 +95,7 @@ class MotionTracker(Tracker):
     def update(self, frame: int, instances: Instances) -> IntArray:
         """Say who the animals of the next frame are."""
         ids = np.full(len(instances), -1, np.int64)
+        self._compared = None
         if not len(instances):
             return ids
         self._forget(frame)
@@ -115,6 +118,12 @@ class MotionTracker(Tracker):
                 self.begin(frame, new)
                 self._end_surplus()
         return ids
+
+    def compute_margins(self) -> FloatArray | None:
+        """Compute how much similarity the nearest rival of each match of the last frame was behind."""
+        if self._compared is None:
+            return None
+        return compute_margins(*self._compared, self.config.min_match_similarity)
 
     def _forget(self, frame: int) -> None:
         """Forget tracks that were not seen for too long."""
@@ -151,6 +160,7 @@ class MotionTracker(Tracker):
         reach = self.config.gate * self.motion.size * (1 + _GROWTH * np.sqrt(n))
         # Before the assignment: a pair that cannot be must not force others to change partners.
         similarity = np.where(distance <= reach[:, None], similarity, -np.inf)
+        self._compared = similarity, self._ids, ids
         free = np.ones(len(self._ids), bool)
         pairs: list[tuple[Ints, Ints]] = []
 
