@@ -77,6 +77,17 @@ def remove_leftover(folder: Path) -> None:
                 shutil.rmtree(folder)
 
 
+def read_maker(folder: Path) -> dict[str, object] | None:
+    """Read what made the unfinished result in a hidden folder; None where there is none, or none that can be read."""
+    try:
+        maker = parse_json((folder / JOURNAL).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(maker, dict) or maker.pop("version", None) != VERSION:
+        return None
+    return maker
+
+
 class Journal:
     """The hidden folder of an unfinished result.
 
@@ -225,11 +236,8 @@ class Journal:
     def _open(self, maker: dict[str, object]) -> None:
         path = self.folder / JOURNAL
         kept = [p for p in sorted(self.folder.iterdir()) if p.name != LOCK]
-        try:
-            former = parse_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            former = None
-        former = former if isinstance(former, dict) else {}
+        former = read_maker(self.folder)
+        former = {} if former is None else {"version": VERSION, **former}
         if former == maker:
             self._take_up(sorted(self.folder.glob("*.parquet")))
             if self._done:
