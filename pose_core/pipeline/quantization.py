@@ -123,9 +123,11 @@ def _make(run: Run[RunSpec], config: RuntimeConfig, cache: Path, device: torch.d
     try:
         train, validation = split_images(run, "train"), split_images(run, "validation")
     except PoseError as error:
+        # What it advises is for a command that reads labels.
+        reason = readable(str(error)).partition("; ")[0]
         raise ConfigError(
-            f"precision 8: needs the images that {run.name} was trained on: {readable(str(error))}; "
-            f"{setting('data.source', 'PATH')} says where they are now, precision 32 does without"
+            f"precision 8: needs the images that {run.name} was trained on: {reason}; "
+            f"{setting('data.source=PATH')} says where they are now, precision 32 does without"
         ) from error
     current_reporter().note(f"precision 8: calibrating {run.name} with images of its training; once")
     tensors = _record(plain, train, device)
