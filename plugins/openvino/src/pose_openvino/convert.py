@@ -20,7 +20,14 @@ from pose_core.errors import ConfigError
 
 _MODEL = "network.xml"
 
-_WHERE = ("Exception from", "Check '", "Exception:", "Converting input model", "Couldn't get TorchScript")
+_WHERE = (
+    "Exception from",
+    "Check '",
+    "Exception:",
+    "Converting input model",
+    "Couldn't get TorchScript",
+    "FrontEnd API failed",
+)
 """Lines of its errors that say where it was, not what."""
 
 
