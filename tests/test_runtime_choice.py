@@ -213,6 +213,18 @@ def test_networks_are_measured_on_what_the_prediction_gives_them(
     assert shapes == {(3, 3, 32, 48)}
 
 
+@pytest.mark.usefixtures("everything_is_long", "openvino_is_faster")
+def test_a_record_that_cannot_be_kept_is_a_note(
+    run: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("where a folder is needed")
+    monkeypatch.setattr(computing, "choose_record", lambda networks: file / "measured.json")
+    notes = Notes()
+    assert predict(run, pictures, tmp_path / "out", notes) == OPENVINO
+    assert len(notes.about("note: what was measured of runtimes cannot be remembered: ")) == 1
+
+
 def test_the_environment_names_what_auto_is(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "openvino")
     assert pose_core.load(run).computing.name == OPENVINO

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from pose_core.catalog import Component, find_missing_package, get_catalog
-from pose_core.errors import ConfigError, PoseError, readable
+from pose_core.errors import ConfigError, PluginError, PoseError, readable
 from pose_core.interfaces import Runtime
 from pose_core.io.files import parse_json, write_whole
 from pose_core.model.assemble import Compute
@@ -179,11 +179,19 @@ class Computing:
             if {place for place, _ in calls} != set(range(len(self._networks))):
                 return
             self._measure(known, calls, images, frames, new)
-            known.write(choose_record(self._networks))
             self._known = known
+            self._keep(known)
             self._use_fastest(known, frames)
-            if self.name == TORCH:
+            if self.name == TORCH and len(known.seconds) > 1:
                 current_reporter().note(f"runtime: {self._describe(known)}")
+
+    def _keep(self, known: Measured) -> None:
+        try:
+            known.write(choose_record(self._networks))
+        # A cache that cannot be written is no reason to end a prediction.
+        except (PoseError, OSError) as error:
+            line = f"note: what was measured of runtimes cannot be remembered: {readable(str(error))}"
+            current_reporter().note(line)
 
     def _measure(
         self,
@@ -206,7 +214,7 @@ class Computing:
                 # The first time a size is new to it.
                 self._time(made, calls)
                 known.seconds |= self._alternate({TORCH: eager, candidate.full_name: made}, calls, images)
-            except PoseError as error:
+            except (ConfigError, PluginError) as error:
                 known.failed[candidate.full_name] = readable(str(error))
                 current_reporter().note(f"note: {readable(str(error))}; torch computes it")
             finally:

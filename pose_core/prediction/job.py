@@ -28,7 +28,7 @@ from pose_core.model.weights import file_hash
 from pose_core.pipeline.sources import FrameSource
 from pose_core.pipeline.threads import Timing
 from pose_core.prediction.estimator import PoseEstimator
-from pose_core.prediction.journal import Journal, read_maker, remove_leftover
+from pose_core.prediction.journal import Journal, find_begun, remove_leftover
 from pose_core.runs.run_folder import Run
 from pose_core.structures import Frame, Region
 from pose_core.tracking.choose import Tracking
@@ -180,11 +180,9 @@ class Job:
         """
         if not estimator.computing.auto:
             return
-        kept = self._describe_kept(estimator)
-        begun = read_maker(self._partial) or {}
         # Numbers of another runtime differ in the last digits: with it, the work would begin anew.
-        same = {**begun, _RUNTIME: None} == {**kept, _RUNTIME: None}
-        if same and estimator.computing.use(str(begun.get(_RUNTIME))):
+        begun = find_begun(self._partial, self._describe_kept(estimator), _RUNTIME)
+        if isinstance(begun, str) and estimator.computing.use(begun):
             return
         estimator.computing.choose(frames, lambda: self._try_out(estimator))
 
@@ -355,8 +353,10 @@ def identify(estimator: PoseEstimator) -> dict[str, str]:
     """Hash the weights, configuration and sources of an estimator."""
     run = estimator.run
     model = run.spec.model_dump(mode="json", include={"skeleton", "model", "inference", "metadata"})
-    # Like the device, it is said in the note, and may differ between a finished result and a repeated command.
-    del model["inference"]["runtime"]
+    # Like the device, the runtime is said in the note, and may differ between a finished result and a repeated command.
+    # And what was accepted changes no number.
+    for key in ("runtime", "accept_drift"):
+        del model["inference"][key]
     sources = (
         ", ".join(f"{name} {identity}" for name, identity in sorted(estimator.supplied.items())) or "none"
     )
