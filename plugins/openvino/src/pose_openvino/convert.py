@@ -27,6 +27,8 @@ _WHERE = (
     "Converting input model",
     "Couldn't get TorchScript",
     "FrontEnd API failed",
+    "Model wasn't fully converted",
+    "Summary:",
 )
 """Lines of its errors that say where it was, not what."""
 
@@ -64,9 +66,11 @@ def find_reason(error: BaseException) -> str:
     """Find the line that says what went wrong, below the places in OpenVINO's own source."""
     while error.__cause__ is not None:
         error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip().removeprefix("-- ") for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(_WHERE)]
-    return (telling or lines or [type(error).__name__])[0].rstrip(".:")
+    # A summary names the operation; what stands before it may be a consequence.
+    rules = [line for line in telling if line.startswith("No conversion rule")]
+    return (rules or telling or lines or [type(error).__name__])[0].rstrip(".:")
 
 
 def load_or_make(core: openvino.Core, folder: Path, make: Callable[[], openvino.Model]) -> openvino.Model:
