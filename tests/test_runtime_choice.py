@@ -225,10 +225,26 @@ def test_a_record_that_cannot_be_kept_is_a_note(
     assert len(notes.about("note: what was measured of runtimes cannot be remembered: ")) == 1
 
 
+@pytest.mark.usefixtures("everything_is_long")
+def test_where_no_animal_is_found_there_is_nothing_to_measure(
+    run: Path, pictures: Path, tmp_path: Path, openvino_is_faster: list[list[str]]
+) -> None:
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("image,x1,y1,x2,y2\n")
+    crops = make_run(
+        tmp_path / "crops",
+        model={"method": "top_down", "preprocess": {"size": [32, 32], "scale": 1.0, "min_box": 16.0}},
+    )
+    assert predict(crops, pictures, tmp_path / "out", boxes=str(boxes)) == TORCH
+    assert not openvino_is_faster
+
+
 def test_the_environment_names_what_auto_is(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "openvino")
     assert pose_core.load(run).computing.name == OPENVINO
     assert pose_core.load(run, runtime="torch").computing.name == TORCH
+    monkeypatch.setenv(VARIABLE, "auto")
+    assert pose_core.load(run).computing.auto
     monkeypatch.setenv(VARIABLE, "openwine")
     with pytest.raises(ConfigError, match=r"POSE_RUNTIME: .*openwine"):
         pose_core.load(run)

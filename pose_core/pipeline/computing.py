@@ -118,7 +118,8 @@ class Computing:
         if self.auto and inference.precision != 32:
             config, self.auto = _find_precision(inference.precision, device), False
         if self.auto and (named := os.environ.get(VARIABLE)):
-            config, self.auto = _parse(named, VARIABLE), False
+            config = _parse(named, VARIABLE)
+            self.auto = isinstance(config, AutoRuntimeConfig)
         if self.auto:
             return
         self._use(config)
@@ -176,7 +177,7 @@ class Computing:
             with record_inputs(self._networks, lambda place, tensors: calls.append((place, tensors))):
                 images = try_out()
             # Frames without an animal: no crop went through the network, and there is nothing to be measured.
-            if {place for place, _ in calls} != set(range(len(self._networks))):
+            if not calls or {place for place, _ in calls} != set(range(len(self._networks))):
                 return
             self._measure(known, calls, images, frames, new)
             self._known = known
