@@ -56,6 +56,13 @@ def pose_components() -> Iterable[ComponentSpec]:
         factory="pose_core.model.torch_runtime:TorchRuntime",
         summary="PyTorch as it is: any network, any device, nothing to prepare",
     )
+    yield ComponentSpec(
+        "runtime",
+        "auto",
+        config="pose_core.model.runtime_config:AutoRuntimeConfig",
+        factory="pose_core.model.torch_runtime:AutoRuntime",
+        summary="what a long prediction has measured to be fastest here; until then PyTorch",
+    )
     for name, title, summary in _TRANSFORMS:
         yield ComponentSpec(
             "transform",

@@ -13,6 +13,7 @@ import pytest
 import pose_core
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError
+from pose_core.io.downloads import get_cache_folder
 from pose_core.pipeline.plan import plan_stages
 from pose_core.runs.run_folder import Run
 from pose_core.specs import DetectorRunSpec, RunSpec
@@ -157,9 +158,12 @@ def test_a_trained_centroid_model_is_given(centroids: Run, animals: Path, tmp_pa
         pose_core.load(alone.path, device="cpu")
 
 
-def test_centres_then_poses_then_refined_poses(centroids: Run, animals: Path, tmp_path: Path) -> None:
+def test_centres_then_poses_then_refined_poses(
+    centroids: Run, animals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A conditional model takes its initial poses from a top-down run with a centroid model in its folder, as
     from a file of that run's predictions; following them needs nothing else."""
+    monkeypatch.setenv("POSE_CACHE", str(tmp_path / "cache"))
     crops = train(
         animals,
         tmp_path / "crops",
@@ -195,6 +199,12 @@ def test_centres_then_poses_then_refined_poses(centroids: Run, animals: Path, tm
     assert sum(len(frame.instances) for frame in ours) > 0
     for one, other in zip(ours, given, strict=True):
         np.testing.assert_allclose(one.instances.keypoints, other.instances.keypoints, atol=1e-3)
+    # A runtime computes all three networks.
+    estimator = pose_core.load(run.path, device="cpu", runtime="openvino")
+    kept = list((get_cache_folder() / "runtimes").glob("openvino-*/*/network/network.xml"))
+    assert len(kept) == 3
+    for one, other in zip(ours, estimator.predict(pictures), strict=True):
+        np.testing.assert_allclose(one.instances.keypoints, other.instances.keypoints, atol=0.01)
     followed = pose_core.load(run.path, device="cpu", follow=True)
     tracks = followed.predict([draw(poses(1))])[0].instances.track
     assert sorted(tracks.tolist()) == list(range(len(tracks)))

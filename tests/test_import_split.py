@@ -10,8 +10,8 @@ from deeplabcut_shuffles import make_project, make_trained
 
 from pose_core.data.projects import read_project
 from pose_core.evaluation.run import evaluate
-from pose_core.evaluation.split_images import find_learned, split_images
 from pose_core.runs.importing import import_model
+from pose_core.runs.split_images import find_learned, split_images
 
 TRAIN, TEST = [5, 0, 1, 2, 4, 7], [3, 6]
 

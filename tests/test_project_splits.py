@@ -16,9 +16,9 @@ from pose_core.data.fingerprint import hash_image
 from pose_core.data.projects import read_project
 from pose_core.data.split import make_split
 from pose_core.errors import ConfigError, DataError
-from pose_core.evaluation.split_images import find_learned, split_images
 from pose_core.formats.project_writing import Example, write_project
 from pose_core.runs.run_folder import Run
+from pose_core.runs.split_images import find_learned, split_images
 from pose_core.specs import SplitSpec
 from pose_core.structures import (
     ImageFile,

@@ -29,7 +29,11 @@ from tests.helpers.throw_away_plugins import install, with_site
 from tests.helpers.tiny_run import make_run
 from tests.test_every_model import SMALLEST, key, spec_of
 
-ONNX = "onnxruntime"
+ONNX, OPENVINO = "onnxruntime", "openvino"
+FILES = {ONNX: "*.onnx", OPENVINO: "network.bin"}
+"""What each of our runtimes keeps."""
+
+each_runtime = pytest.mark.parametrize("runtime", FILES)
 
 
 @pytest.fixture(autouse=True)
@@ -58,60 +62,67 @@ def keypoints(frames: list[pose_core.structures.Frame]) -> np.ndarray[Any, Any]:
     return np.stack([frame.instances.keypoints for frame in frames])
 
 
-def test_onnxruntime_finds_the_same_keypoints_in_images_of_any_size(
-    tmp_path: Path, cache: Path, images: list[ByteArray]
+@each_runtime
+def test_it_finds_the_same_keypoints_in_images_of_any_size(
+    runtime: str, tmp_path: Path, cache: Path, images: list[ByteArray]
 ) -> None:
     run = make_run(tmp_path / "run")
-    wanted, found = pose_core.load(run), pose_core.load(run, runtime=ONNX)
+    wanted, found = pose_core.load(run), pose_core.load(run, runtime=runtime)
     for batch in (images, images[:1], [np.ascontiguousarray(image[:40]) for image in images[:3]]):
         np.testing.assert_allclose(
             keypoints(found.predict(batch)), keypoints(wanted.predict(batch)), atol=0.01
         )
-    (file,) = cache.rglob("*.onnx")
+    (file,) = cache.rglob(FILES[runtime])
     written = file.stat().st_mtime_ns
-    again = pose_core.load(run, runtime=ONNX)
+    again = pose_core.load(run, runtime=runtime)
     np.testing.assert_array_equal(keypoints(again.predict(images)), keypoints(found.predict(images)))
     assert file.stat().st_mtime_ns == written, "the second use exports again"
 
 
+@each_runtime
 def test_what_is_wrong_in_the_cache_is_made_anew(
-    tmp_path: Path, cache: Path, images: list[ByteArray]
+    runtime: str, tmp_path: Path, cache: Path, images: list[ByteArray]
 ) -> None:
     run, other = make_run(tmp_path / "run"), make_run(tmp_path / "other", seed=1)
     wanted = keypoints(pose_core.load(run).predict(images))
-    pose_core.load(run, runtime=ONNX)
-    (file,) = cache.rglob("*.onnx")
-    pose_core.load(other, runtime=ONNX)
-    (others,) = set(cache.rglob("*.onnx")) - {file}
+    pose_core.load(run, runtime=runtime)
+    (file,) = cache.rglob(FILES[runtime])
+    pose_core.load(other, runtime=runtime)
+    (others,) = set(cache.rglob(FILES[runtime])) - {file}
     for wrong in (others.read_bytes(), b"", b"no model"):
         file.write_bytes(wrong)
         np.testing.assert_allclose(
-            keypoints(pose_core.load(run, runtime=ONNX).predict(images)), wanted, atol=0.01
+            keypoints(pose_core.load(run, runtime=runtime).predict(images)), wanted, atol=0.01
         )
 
 
-@pytest.mark.parametrize("count", [0, 1, 30])
-def test_any_number_of_crops_goes_through(tmp_path: Path, count: int) -> None:
+@each_runtime
+def test_any_number_of_crops_goes_through(runtime: str, tmp_path: Path) -> None:
     model = next(m for m in get_catalog().models() if key(m) == ("top_down", "top_down_unet"))
     spec = spec_of(model, model={"preprocess": {"scale": 1.0, "min_box": 16.0}})
     torch.manual_seed(0)
     network = build_model(spec).eval()
-    frames = [np.random.default_rng(i).integers(0, 256, (90, 120, 3), dtype=np.uint8) for i in range(count)]
-    boxes = np.array([[i, 2 * i, i + 40, 2 * i + 30] for i in range(count)], np.float32).reshape(-1, 4)
     crops = Crops(network, spec.model.decided_preprocess(), at_once=16)
-    wanted = crops.predict(frames, boxes).keypoints
-    use_runtime(network, config_of(ONNX), tmp_path / "kept", "it")
+    cases = []
+    for count in (0, 1, 30):
+        frames = [
+            np.random.default_rng(i).integers(0, 256, (90, 120, 3), dtype=np.uint8) for i in range(count)
+        ]
+        boxes = np.array([[i, 2 * i, i + 40, 2 * i + 30] for i in range(count)], np.float32).reshape(-1, 4)
+        cases.append((frames, boxes, crops.predict(frames, boxes).keypoints))
+    use_runtime(network, config_of(runtime), tmp_path / "kept", "it")
     assert network.compute is not None
-    np.testing.assert_allclose(crops.predict(frames, boxes).keypoints, wanted, atol=0.01)
+    for frames, boxes, wanted in cases:
+        np.testing.assert_allclose(crops.predict(frames, boxes).keypoints, wanted, atol=0.01)
 
 
-def check_family(method: str, name: str, cache: Path) -> None:
+def check_family(runtime: str, method: str, name: str, cache: Path) -> None:
     """Outputs and keypoints are those of the network, of one image and of three, of another size where it may be."""
     spec = spec_of(next(m for m in get_catalog().models() if key(m) == (method, name)))
     torch.manual_seed(0)
     network = build_model(spec).eval()
     assert isinstance(network, PoseModel)
-    use_runtime(network, config_of(ONNX), cache, name)
+    use_runtime(network, config_of(runtime), cache, name)
     assert network.compute is not None
     for images in (1, 3):
         floats, *extra = make_example(network, images)
@@ -138,16 +149,23 @@ def assert_same(one: Predictions, other: Predictions) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "name"), [("single_animal", "unet"), ("conditional_top_down", "ctd_prenet_unet")]
+    ("runtime", "method", "name"),
+    [
+        (ONNX, "single_animal", "unet"),
+        (ONNX, "conditional_top_down", "ctd_prenet_unet"),
+        *((OPENVINO, "single_animal", backbone) for backbone in ("unet", "resnet_18", "cspnext_s")),
+        (OPENVINO, "conditional_top_down", "ctd_prenet_unet"),
+    ],
 )
-def test_small_networks_agree(method: str, name: str, tmp_path: Path) -> None:
-    check_family(method, name, tmp_path / "kept")
+def test_small_networks_agree(runtime: str, method: str, name: str, tmp_path: Path) -> None:
+    check_family(runtime, method, name, tmp_path / "kept")
 
 
 @pytest.mark.slow
+@each_runtime
 @pytest.mark.parametrize(("method", "name"), SMALLEST)
-def test_every_family_agrees(method: str, name: str, tmp_path: Path) -> None:
-    check_family(method, name, tmp_path / "kept")
+def test_every_family_agrees(runtime: str, method: str, name: str, tmp_path: Path) -> None:
+    check_family(runtime, method, name, tmp_path / "kept")
 
 
 def test_a_command_predicts_and_evaluates_with_it(
@@ -171,6 +189,8 @@ def test_a_command_predicts_and_evaluates_with_it(
 def test_runtimes_are_listed_with_their_devices(pose: PoseCommand) -> None:
     rows = {row["name"]: row for row in json.loads(succeed(pose, "runtimes", "--json"))}
     assert "cpu" in rows["torch"]["devices"]
+    assert rows[OPENVINO]["precisions"] == {"cpu": [32, 8]}
+    assert rows["auto"]["devices"] == rows["torch"]["devices"]
     assert rows[ONNX] == rows[ONNX] | {"devices": ["cpu"], "missing": None, "plugin": "onnxruntime"}
     assert re.search(r"torch +core +cpu", succeed(pose, "runtimes"))
 

@@ -74,7 +74,26 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="What computes the networks; 'pose runtimes' lists what is installed. By default as the run says.",
+            help="What computes the networks; 'pose runtimes' lists what is installed. By default as the run says, "
+            "mostly auto: what was measured to be fastest here.",
+            show_default=False,
+        ),
+    ] = None,
+    precision: Annotated[
+        int | None,
+        typer.Option(
+            metavar="32|16|8",
+            help="Bits that pose networks compute with. 16: half precision, on a GPU. 8: on a CPU; calibrated with "
+            "training images of the run, and compared with 32 bits on its validation images. By default as the run "
+            "says.",
+            show_default=False,
+        ),
+    ] = None,
+    accept_drift: Annotated[
+        bool | None,
+        typer.Option(
+            "--accept-drift/--no-accept-drift",
+            help="Use --precision 8 even where it moves keypoints by more than half a pixel.",
             show_default=False,
         ),
     ] = None,
@@ -137,6 +156,8 @@ def evaluate(
             settings=None,
             snapshot=None,
             runtime=runtime,
+            precision=precision,
+            accept_drift=accept_drift,
             draw=_read_number(draw),
             reporter=None,
             **sources,

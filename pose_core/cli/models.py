@@ -140,7 +140,7 @@ def detectors(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
 
 def runtimes(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List what can compute networks, on which devices here, and what is missing."""
+    """List what can compute networks, on which devices here, with how many bits, and what is missing."""
     from pose_core.catalog import find_missing_package
 
     rows: list[dict[str, object]] = []
@@ -150,16 +150,20 @@ def runtimes(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
         missing = find_missing_package(factory)
         devices = [] if missing else list(factory.devices())
         row: dict[str, object] = {"name": component.name, "plugin": component.plugin.name}
+        bits = {device: sorted(factory.precisions(device), reverse=True) for device in devices}
         if json:
             row |= {"full_name": component.full_name, "distribution": component.plugin.distribution}
-            row |= {"devices": devices, "missing": missing}
+            row |= {"devices": devices, "missing": missing, "precisions": bits}
         else:
             row |= {"devices": ", ".join(devices) or f"none: pip install {missing}"}
+            row |= {
+                "bits": ", ".join(map(str, sorted({b for each in bits.values() for b in each}, reverse=True)))
+            }
         rows.append({**row, "summary": component.definition.summary})
     if json:
         print_json(rows)
     else:
-        print_table(rows, ("name", "plugin", "devices", "summary"))
+        print_table(rows, ("name", "plugin", "devices", "bits", "summary"))
 
 
 def _list_components(kind: str, json: bool) -> None:

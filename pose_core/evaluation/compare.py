@@ -20,7 +20,14 @@ from pose_core.evaluation.comparison import Comparison, compare_measured, list_r
 from pose_core.evaluation.comparison_plot import plot_comparison
 from pose_core.evaluation.metrics import Measured, measure
 from pose_core.evaluation.run import predict_images
-from pose_core.evaluation.split_images import (
+from pose_core.io.files import disk_errors, make_folder, write_whole
+from pose_core.io.names import find_escaped
+from pose_core.model.device import choose_device
+from pose_core.pipeline.plan import labelled_sources
+from pose_core.reporting import Reporter
+from pose_core.runs.run_folder import Run
+from pose_core.runs.snapshots import choose_snapshots
+from pose_core.runs.split_images import (
     SplitImages,
     find_learned,
     find_names,
@@ -29,13 +36,6 @@ from pose_core.evaluation.split_images import (
     knows_split,
     read_source,
 )
-from pose_core.io.files import disk_errors, make_folder, write_whole
-from pose_core.io.names import find_escaped
-from pose_core.model.device import choose_device
-from pose_core.pipeline.plan import labelled_sources
-from pose_core.reporting import Reporter
-from pose_core.runs.run_folder import Run
-from pose_core.runs.snapshots import choose_snapshots
 from pose_core.specs import RunSpec
 from pose_core.structures import LabelledDataset, Skeleton
 

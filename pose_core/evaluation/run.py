@@ -19,9 +19,9 @@ from pose_core.evaluation.drawn_images import Drawn
 from pose_core.evaluation.metrics import measure
 from pose_core.evaluation.output import write_folder, writing
 from pose_core.evaluation.results import EvaluationResult
-from pose_core.evaluation.split_images import SplitImages, split_images
 from pose_core.interfaces import PredictionsHeader
 from pose_core.model.device import choose_device
+from pose_core.pipeline.computing import Computing
 from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.given_sources import Source
 from pose_core.pipeline.plan import (
@@ -33,6 +33,7 @@ from pose_core.pipeline.sources import ImageSource
 from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import Run
 from pose_core.runs.snapshots import choose_snapshot
+from pose_core.runs.split_images import SplitImages, split_images
 from pose_core.specs import AnyRunSpec, DetectorRunSpec, EvaluationSpec, OptimizerSpec, RunSpec
 from pose_core.specs.resolve import make_option_layer, make_settings_layer
 from pose_core.structures import Frame
@@ -51,6 +52,8 @@ def evaluate(
     settings: Mapping[str, Any] | None = None,
     snapshot: str | int | None = None,
     runtime: str | None = None,
+    precision: int | None = None,
+    accept_drift: bool | None = None,
     draw: Drawn = None,
     reporter: Reporter | None = None,
     **sources: Source,
@@ -75,7 +78,7 @@ def evaluate(
         settings: changes of the run's configuration by their keys, as of :func:`pose_core.load`.
         snapshot: which weights, as of :func:`pose_core.load`. Metrics of a snapshot stand beside those of the best
             weights, as ``test-epoch-0025``.
-        runtime: what computes the networks, as of :func:`pose_core.load`.
+        runtime, precision, accept_drift: what computes the networks, and how, as of :func:`pose_core.load`.
         draw: so many images, those with the largest errors, or ``"all"``, are drawn one by one with labels and
             predictions into the folder ``images`` of the evaluation; None: none.
         reporter: is told how far it is, in images.
@@ -93,12 +96,16 @@ def evaluate(
     """
     opened = run if isinstance(run, Run) else Run.open(run)
     layers = [make_settings_layer(settings)]
-    if runtime is not None:
+    options = {"runtime": runtime, "precision": precision, "accept_drift": accept_drift}
+    for name, value in options.items():
+        if value is None:
+            continue
         if isinstance(opened.spec, DetectorRunSpec):
             raise ConfigError(
-                f"{argument('runtime', runtime)}: {opened.path} holds a detector, which torch computes; leave it out"
+                f"{argument(name, str(value))}: {opened.path} holds a detector, which torch computes; leave it out"
             )
-        layers.append(make_option_layer([(argument("runtime"), "inference.runtime", {"type": runtime})]))
+        content = {"type": value} if name == "runtime" else value
+        layers.append(make_option_layer([(argument(name), f"inference.{name}", content)]))
     opened = choose_snapshot(opened, snapshot).with_changes(layers)
     project = None if data is None else Path(data)
     if isinstance(opened.spec, DetectorRunSpec):
@@ -205,9 +212,10 @@ def predict_images(
         ConfigError: what is found in a frame depends on the frame before.
     """
     labels = [images.dataset.images[row] for row in images.rows]
-    pipeline, _ = make_pipeline(run, device, batch_size or run.spec.inference.batch_size, sources, labels)
+    pipeline, plan = make_pipeline(run, device, batch_size or run.spec.inference.batch_size, sources, labels)
     if pipeline.sequential:
         raise ConfigError(f"{run.name}: starts from the frame before, and labelled images are no sequence")
+    Computing(plan.networks, plan.detectors, run.spec.inference, device).prepare(len(labels))
     return _predict_frames(pipeline, run.name, images, reporter)
 
 

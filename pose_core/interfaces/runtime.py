@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -29,6 +29,10 @@ class RuntimeContext:
             torch and pose_core) and this runtime alone; it may not exist, and may be deleted at any time. Write whole
             files only: another process may read them.
         name: of the network, for messages.
+        precision: bits that it is to compute with, one of :meth:`Runtime.precisions`.
+        calibration: gives the tensors that go in for images of the training, of one image each: a network of 8 bits is
+            made by them. Ask only for what the cache does not hold. None: there are none.
+        keep_float: names of parts of the network (``model.heads``) that stay in float32 where the precision is 8.
     """
 
     network: nn.Module
@@ -39,6 +43,9 @@ class RuntimeContext:
     device: torch.device
     cache: Path
     name: str
+    precision: int = 32
+    calibration: Callable[[], Sequence[tuple[Tensor, ...]]] | None = None
+    keep_float: tuple[str, ...] = ()
 
 
 class Runtime(ABC):
@@ -53,6 +60,8 @@ class Runtime(ABC):
     Attributes:
         packages: module -> distribution of what it needs beyond what its plugin requires; a missing one is refused
             with the command that installs it.
+        preparation: seconds that it takes, about, to make what it keeps of a network. ``auto`` tries it where a
+            prediction is much longer.
 
     Args:
         config: of the runtime.
@@ -60,6 +69,7 @@ class Runtime(ABC):
     """
 
     packages: ClassVar[Mapping[str, str]] = {}
+    preparation: ClassVar[float] = 20.0
 
     def __init__(self, config: RuntimeConfig, context: RuntimeContext) -> None:
         self.context = context
@@ -68,6 +78,11 @@ class Runtime(ABC):
     @abstractmethod
     def devices(cls) -> Sequence[str]:
         """List the types of device that it computes on here and now: ``cpu``, ``cuda``, ``mps``."""
+
+    @classmethod
+    def precisions(cls, device: str) -> Sequence[int]:
+        """List the bits that it can compute with on a type of device: 32, 16, 8. What it lists it must take."""
+        return (32,)
 
     @abstractmethod
     def run(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:

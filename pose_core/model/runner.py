@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +17,14 @@ from pose_core.model.assemble import Outputs, PoseModel
 from pose_core.model.torch_runtime import TorchRuntime
 from pose_core.specs import RuntimeConfig
 
-TOLERANCE = 1e-3
-"""Largest difference from the network itself, as a fraction of the largest value of a tensor; float32 is at 1e-5."""
+TOLERANCE = {32: 1e-3, 16: 0.05}
+"""Largest difference from the network itself, as a fraction of the largest value of a tensor, by precision; float32 is
+at 1e-5. What 8 bits do to random images says nothing of real ones."""
+
+
+Calibration = Callable[[], Sequence[tuple[Tensor, ...]]]
+"""Gives the tensors that a network gets for images of the training; see
+:class:`~pose_core.interfaces.RuntimeContext`."""
 
 
 class PlainNetwork(nn.Module):
@@ -60,7 +66,45 @@ class Runner:
         return outputs
 
 
-def use_runtime(model: PoseModel, config: RuntimeConfig, cache: Path, name: str) -> None:
+def find_runtime(config: RuntimeConfig, device: torch.device, precision: int = 32) -> type[Runtime]:
+    """Find the class of a runtime that can compute here.
+
+    Args:
+        config: of the runtime.
+        device: where it is to compute.
+        precision: bits that it is to compute with.
+
+    Raises:
+        ConfigError: a package is missing, or it does not compute on this device, or not with these bits.
+    """
+    component = get_catalog().component("runtime", config.type)
+    factory: type[Runtime] = component.factory()
+    if (missing := find_missing_package(factory)) is not None:
+        raise ConfigError(
+            f"runtime {component.name}: needs {missing}, which is not installed: pip install {missing}"
+        )
+    if device.type not in (there := factory.devices()):
+        raise ConfigError(
+            f"runtime {component.name}: does not compute on {device.type} here, only on "
+            f"{', '.join(there) or 'nothing'}"
+        )
+    if precision not in (bits := factory.precisions(device.type)):
+        raise ConfigError(
+            f"runtime {component.name}: computes with {' or '.join(map(str, bits))} bits on {device.type}, not with "
+            f"{precision}; choose another precision or runtime ('pose runtimes' lists them)"
+        )
+    return factory
+
+
+def use_runtime(
+    model: PoseModel,
+    config: RuntimeConfig,
+    cache: Path,
+    name: str,
+    precision: int = 32,
+    calibration: Calibration | None = None,
+    keep_float: tuple[str, ...] = (),
+) -> None:
     """Let a runtime compute the network in predictions.
 
     Args:
@@ -68,26 +112,17 @@ def use_runtime(model: PoseModel, config: RuntimeConfig, cache: Path, name: str)
         config: of the runtime.
         cache: folder for what it wants to keep, of this network and runtime alone.
         name: of the network, for messages.
+        precision, calibration, keep_float: as of :class:`~pose_core.interfaces.RuntimeContext`.
 
     Raises:
         ConfigError: the runtime does not compute on this device, or cannot take the network.
         PluginError: it computes something else.
     """
-    component = get_catalog().component("runtime", config.type)
-    factory = component.factory()
+    factory = find_runtime(config, model.device, precision)
     # Nothing to keep, to compare, or to gain by taking a way around.
-    if factory is TorchRuntime:
+    if issubclass(factory, TorchRuntime) and precision == 32:
         model.compute = None
         return
-    if (missing := find_missing_package(factory)) is not None:
-        raise ConfigError(
-            f"runtime {component.name}: needs {missing}, which is not installed: pip install {missing}"
-        )
-    device = model.device.type
-    if device not in (there := factory.devices()):
-        raise ConfigError(
-            f"runtime {component.name}: does not compute on {device} here, only on {', '.join(there) or 'nothing'}"
-        )
     network = PlainNetwork(model).eval()
     context = RuntimeContext(
         network=network,
@@ -98,19 +133,21 @@ def use_runtime(model: PoseModel, config: RuntimeConfig, cache: Path, name: str)
         device=model.device,
         cache=cache,
         name=name,
+        precision=precision,
+        calibration=calibration,
+        keep_float=keep_float,
     )
     with torch.inference_mode():
         wanted = network(*context.example)
+    called = get_catalog().component("runtime", config.type).name
     try:
-        runtime = make_compared(component.name, factory, config, context, wanted)
+        runtime = make_compared(called, factory, config, context, wanted)
     except PoseError:
         raise
     # Whatever it is: a plugin of a stranger is no reason for a traceback of pages.
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise PluginError(
-            f"runtime {component.name}: fails with {name}: {first}; use another runtime"
-        ) from error
+        raise PluginError(f"runtime {called}: fails with {name}: {first}; use another runtime") from error
     model.compute = Runner(network, runtime)
 
 
@@ -134,12 +171,15 @@ def make_compared(
         PluginError: it differs.
     """
     problem: str | None = None
+    one = [tensor[:1] for tensor in context.example]
     # The cache may be of code that was changed since without a new version, or damaged.
     for fresh in (False, True):
         if fresh:
             shutil.rmtree(context.cache, ignore_errors=True)
         runtime = factory(config, replace(context, example=tuple(t.clone() for t in context.example)))
-        problem = find_difference(runtime.run(context.example), wanted)
+        problem = find_difference(runtime.run(context.example), wanted, context.precision)
+        # A converter may have taken the number of images for a constant.
+        problem = problem or find_difference(runtime.run(one), [t[:1] for t in wanted], context.precision)
         if problem is None:
             return runtime
     raise PluginError(
@@ -147,17 +187,24 @@ def make_compared(
     )
 
 
-def find_difference(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> str | None:
-    """Say where tensors differ by more than :data:`TOLERANCE`; None where they do not."""
+def find_difference(found: Sequence[Tensor], wanted: Sequence[Tensor], precision: int = 32) -> str | None:
+    """Say where tensors differ by more than :data:`TOLERANCE`; None where they do not.
+
+    Of 8 bits, shapes are compared, and every number must be one.
+    """
     if len(found) != len(wanted):
         return f"{len(found)} tensors instead of {len(wanted)}"
     for i, (one, other) in enumerate(zip(found, wanted, strict=True)):
         if one.shape != other.shape:
             return f"tensor {i} has shape {tuple(one.shape)} instead of {tuple(other.shape)}"
+        if precision not in TOLERANCE:
+            if not bool(one.isfinite().all()):
+                return f"tensor {i} has values that are no finite numbers"
+            continue
         largest = float(other.abs().max()) if other.numel() else 0.0
         off = float((one.float() - other.float()).abs().max()) if other.numel() else 0.0
         # Not "off > ...": NaN is a difference, too.
-        if not off <= TOLERANCE * max(largest, 1e-6):
+        if not off <= TOLERANCE[precision] * max(largest, 1e-6):
             return f"tensor {i} is off by {off:.3g}, where the largest value is {largest:.3g}"
     return None
 

@@ -22,7 +22,7 @@ from pose_core.pipeline.crops import Crops
 from pose_core.pipeline.detector_boxes import DetectorBoxes, DetectorStage
 from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.given_sources import AnyRun, Source, given_sources, identify_run, open_given
-from pose_core.pipeline.runtimes import load_network, note_detector
+from pose_core.pipeline.networks import RunNetwork
 from pose_core.pipeline.stage_configs import BoxesConfig
 from pose_core.pipeline.tiles import TiledBoxes, TiledFrames, check_tiles
 from pose_core.pipeline.whole_frames import WholeFrames
@@ -44,6 +44,8 @@ class Plan:
         files: the suppliers that were given a file, which is of one video or sequence.
         names: of the stages: the supplier's, or the component's.
         memory: the suppliers whose poses come with each image.
+        networks: the pose networks of the stages, those of suppliers included; PyTorch computes them.
+        detectors: whether a detector takes part.
     """
 
     stages: list[Stage]
@@ -51,6 +53,8 @@ class Plan:
     files: dict[str, Path]
     names: list[str]
     memory: tuple[str, ...] = ()
+    networks: tuple[RunNetwork, ...] = ()
+    detectors: bool = False
 
 
 def make_pipeline(
@@ -60,7 +64,7 @@ def make_pipeline(
     sources: Mapping[str, Source],
     labels: Sequence[LabelledImage] | None = None,
 ) -> tuple[Pipeline, Plan]:
-    """Load the networks of a run and build the pipeline around them.
+    """Load the networks of a run and build the pipeline around them; PyTorch computes them.
 
     Args:
         run: of a pose network, with ``spec.inference`` as it is to be used.
@@ -136,7 +140,15 @@ def plan_stages(
     memory = tuple(
         name for name, s in planner.suppliers.items() if "memory" in s.takes and given.get(name) is True
     )
-    return Plan(stages, planner.identities(), planner.files(), names, memory)
+    return Plan(
+        stages,
+        planner.identities(),
+        planner.files(),
+        names,
+        memory,
+        tuple(planner.networks),
+        planner.detectors,
+    )
 
 
 def labelled_sources(run: Run, sources: Mapping[str, Source]) -> tuple[dict[str, Source], dict[str, Source]]:
@@ -199,6 +211,7 @@ class _Planner:
         suppliers: those that take part, by name, once :meth:`steps` was called.
         missing: a message for each need that nothing supplies; ``needs_missing`` has the needs.
         looks_at_frames: whether one of the networks made so far looks at whole frames.
+        networks, detectors: see :class:`Plan`; of the stages made so far.
     """
 
     run: Run
@@ -208,6 +221,8 @@ class _Planner:
     missing: list[str] = field(default_factory=list)
     needs_missing: list[str] = field(default_factory=list)
     looks_at_frames: bool = False
+    networks: list[RunNetwork] = field(default_factory=list)
+    detectors: bool = False
 
     @property
     def spec(self) -> RunSpec:
@@ -298,7 +313,10 @@ class _Planner:
             inner = run.of(RunSpec)
             if (tiles := self._take_tiles()) is not None:
                 inner = inner.with_changes([Layer({"inference": {"tiles": tiles.model_dump()}})])
-            return replace(context, inner=tuple(plan_stages(inner, device, {}).stages))
+            plan = plan_stages(inner, device, {})
+            self.networks += plan.networks
+            self.detectors |= plan.detectors
+            return replace(context, inner=tuple(plan.stages))
         return context
 
     def _with_network(self, base: StageContext, run: AnyRun) -> StageContext:
@@ -306,13 +324,14 @@ class _Planner:
         device = base.device
         if isinstance(run.spec, DetectorRunSpec):
             model = run.of(DetectorRunSpec).load_model(device)
-            note_detector(self.spec.inference.runtime)
+            self.detectors = True
             clip = self.spec.model.preprocess.extent is None
             boxes = DetectorBoxes(model, base.max_animals, clip)
             if (tiles := self._take_tiles()) is not None:
                 return replace(base, boxes=TiledBoxes(boxes, tiles, base.max_animals))
             return replace(base, boxes=boxes)
-        spec, network = run.spec, load_network(run.of(RunSpec), self.spec.inference.runtime, device)
+        spec, network = run.spec, run.of(RunSpec).load_model(device)
+        self.networks.append(RunNetwork(run.of(RunSpec), network))
         preprocess = spec.model.decided_preprocess()
         if preprocess.view == "animal":
             return replace(base, network=network, crops=Crops(network, preprocess, spec.inference.crops))

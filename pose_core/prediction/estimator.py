@@ -20,6 +20,7 @@ import torch
 
 from pose_core.errors import ConfigError, DataError, argument
 from pose_core.model.device import choose_device
+from pose_core.pipeline.computing import Computing
 from pose_core.pipeline.given_sources import Source
 from pose_core.pipeline.plan import make_pipeline
 from pose_core.pipeline.sources import ArraySource, FrameSource, as_rgb
@@ -45,6 +46,7 @@ class PoseEstimator:
         device: where the network computes.
         batch_size: frames that go through the network together.
         pipeline: what does the work.
+        computing: what computes the networks; ``computing.name`` is the runtime.
         supplied: for each source of what its stages need (a detector ...) what tells it from another one.
         files: the sources that are files, which are of one video or sequence.
         in_memory: the sources whose poses come with images, see :meth:`predict`.
@@ -64,6 +66,7 @@ class PoseEstimator:
         self.batch_size = batch_size
         self.regions = Regions.of(region, run.spec.data)
         self.pipeline, plan = make_pipeline(run, device, batch_size, sources)
+        self.computing = Computing(plan.networks, plan.detectors, run.spec.inference, device)
         self.supplied = plan.supplied
         self.files = plan.files
         self.in_memory = plan.memory
@@ -156,6 +159,8 @@ class PoseEstimator:
             source = select_frames(source, Path(path), parse_ranges(frames))
         region = self.regions.only_of_source(source, str(path))
 
+        self.computing.prepare(source.info.frames)
+
         # An inner generator, so that a missing file is reported at the call and not at the first frame.
         def results() -> Iterator[Frame]:
             for result in self.pipeline.run(source, region=region):
@@ -185,6 +190,7 @@ class PoseEstimator:
             poses.check_end()
         source = ArraySource(images, given)
         region = self.regions.only_of_source(source, "an image")
+        self.computing.prepare(len(source.images))
         if len(source.images) <= batch_size:
             # There is no second batch that threads could prepare meanwhile.
             return self.pipeline.run_once(source.images, region=region, given=given)
@@ -196,6 +202,7 @@ class PoseEstimator:
     def _predict_live(
         self, images: Iterator[Any], batch_size: int, poses: GivenPoses | None
     ) -> Iterator[Frame]:
+        self.computing.prepare(None)
         first, stages = 0, self.pipeline.begin()
         while True:
             batch: list[ByteArray] = [
@@ -231,6 +238,8 @@ def load(
     settings: Mapping[str, Any] | None = None,
     snapshot: str | int | None = None,
     runtime: str | None = None,
+    precision: int | None = None,
+    accept_drift: bool | None = None,
     **sources: Path | str | bool | None,
 ) -> PoseEstimator:
     """Load a trained model.
@@ -252,8 +261,12 @@ def load(
             What training has fixed cannot be changed (:data:`pose_core.runs.changes.CHANGEABLE`).
         snapshot: which weights of the run: ``"best"``, which training chose (by default); an epoch of which there is
             a snapshot (``train.keep``); ``"last"``, the newest of these.
-        runtime: name of what computes the networks, such as ``torch``; by default as the run says. ``pose runtimes``
-            lists those that are installed.
+        runtime: name of what computes the networks, such as ``torch``; by default as the run says, which is ``auto``
+            where nothing else was written: what is known to be faster here where a stream or a list is long enough,
+            else PyTorch. Only :func:`pose_core.predict` measures. ``pose runtimes`` lists those that are installed.
+        precision: bits that pose networks compute with: 32; 16 on a GPU; 8 on a CPU, which is calibrated and compared
+            on images of the run's training the first time. By default as the run says.
+        accept_drift: use 8 bits even where they move keypoints by more than half a pixel; by default as the run says.
         sources: of what the model needs beside its network, in the place of the run's own: ``detector``, the
             folder of a trained detector; ``boxes``, a .csv or .parquet file of boxes; and those of plugins.
             True, for those that take it: poses will come with the images, ``predict(images, SOURCE=poses)``.
@@ -275,6 +288,8 @@ def load(
                 (argument("follow"), "inference.follow", follow),
                 (argument("tiles"), "inference.tiles", parse_tiles(tiles)),
                 (argument("runtime"), "inference.runtime", None if runtime is None else {"type": runtime}),
+                (argument("precision"), "inference.precision", precision),
+                (argument("accept_drift"), "inference.accept_drift", accept_drift),
             ]
         ),
     ]

@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -27,7 +28,7 @@ from pose_core.model.weights import file_hash
 from pose_core.pipeline.sources import FrameSource
 from pose_core.pipeline.threads import Timing
 from pose_core.prediction.estimator import PoseEstimator
-from pose_core.prediction.journal import Journal, remove_leftover
+from pose_core.prediction.journal import Journal, find_begun, remove_leftover
 from pose_core.runs.run_folder import Run
 from pose_core.structures import Frame, Region
 from pose_core.tracking.choose import Tracking
@@ -43,6 +44,8 @@ INDEX = ".index"
 
 _SHOWN = 500
 """Frames decoded in vain, from which on it is said why."""
+
+_RUNTIME = "runtime"
 
 _NOTE_ENDING, _PARTIAL_ENDING = ".info", ".partial"
 
@@ -175,6 +178,42 @@ class Job:
         remove_leftover(self._partial)
         return Outcome(self.result, frames, missing)
 
+    def choose_runtime(self, estimator: PoseEstimator, frames: int) -> None:
+        """Let the networks be computed by what began the unfinished result, or else by what is best.
+
+        Args:
+            estimator: of the run; changes only where its runtime is ``auto``.
+            frames: that are to be predicted, of all sources.
+
+        Raises:
+            PoseError: the source breaks off in a way that cannot be recorded.
+        """
+        if not estimator.computing.auto:
+            return
+        # Numbers of another runtime differ in the last digits: with it, the work would begin anew.
+        begun = find_begun(self._partial, self._describe_kept(estimator), _RUNTIME)
+        if isinstance(begun, str) and estimator.computing.use(begun):
+            return
+        estimator.computing.choose(frames, lambda: self._try_out(estimator))
+
+    def _try_out(self, estimator: PoseEstimator) -> int:
+        """Predict the first batch and keep nothing; returns the number of its frames."""
+        frames = []
+        for frame in islice(self.source.read_some(0), estimator.batch_size):
+            # One that is damaged will be marked as missing, which is no matter of time.
+            with suppress(PoseError):
+                if frame.load is not None:
+                    frames.append((frame, frame.load()))
+        if frames:
+            estimator.pipeline.run_once(
+                [image for _, image in frames],
+                frames[0][0].index,
+                region=self.region,
+                names=[frame.image for frame, _ in frames],
+                given=[frame.given for frame, _ in frames],
+            )
+        return len(frames)
+
     def predict(
         self,
         estimator: PoseEstimator,
@@ -203,16 +242,8 @@ class Job:
             height=info.height,
             fps=info.fps,
         )
-        maker = self._describe_maker()
-        how = {
-            "batch_size": estimator.batch_size,
-            "device": estimator.device.type,
-            "runtime": estimator.spec.inference.runtime.type,
-            "torch": torch.__version__,
-            "pose_core": importlib.metadata.version("pose-core"),
-        }
-        # What is predicted is the same in any format, and whoever follows animals then.
-        kept = {**{k: v for k, v in maker.items() if k not in ("format", "tracker")}, **how}
+        maker, how = self._describe_maker(), _describe_how(estimator)
+        kept = self._describe_kept(estimator)
         if self.tracking is not None:
             header = self.tracking.describe(header)
         journal = Journal(self._partial, kept, header, self.source.numbers)
@@ -308,6 +339,12 @@ class Job:
     def _note(self) -> Path:
         return self.result.with_name(f"{self.result.name}{_NOTE_ENDING}")
 
+    def _describe_kept(self, estimator: PoseEstimator) -> dict[str, object]:
+        """What parts of an unfinished result are kept for."""
+        # What is predicted is the same in any format, and whoever follows animals then.
+        maker = {k: v for k, v in self._describe_maker().items() if k not in ("format", "tracker")}
+        return {**maker, **_describe_how(estimator)}
+
     def _describe_maker(self) -> dict[str, object]:
         return {
             "source": self.source.identity(),
@@ -344,10 +381,25 @@ def identify(estimator: PoseEstimator) -> dict[str, str]:
     """Hash the weights, configuration and sources of an estimator."""
     run = estimator.run
     model = run.spec.model_dump(mode="json", include={"skeleton", "model", "inference", "metadata"})
+    # Like the device, the runtime is said in the note, and may differ between a finished result and a repeated command.
+    # And what was accepted changes no number.
+    for key in ("runtime", "accept_drift"):
+        del model["inference"][key]
     sources = (
         ", ".join(f"{name} {identity}" for name, identity in sorted(estimator.supplied.items())) or "none"
     )
     return {"weights": file_hash(run.weights_file), "model": _hash_content(model), "sources": sources}
+
+
+def _describe_how(estimator: PoseEstimator) -> dict[str, object]:
+    return {
+        "batch_size": estimator.batch_size,
+        "device": estimator.device.type,
+        _RUNTIME: estimator.computing.name,
+        "precision": estimator.spec.inference.precision,
+        "torch": torch.__version__,
+        "pose_core": importlib.metadata.version("pose-core"),
+    }
 
 
 def _hash_content(content: object) -> str:

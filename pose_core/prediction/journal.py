@@ -77,6 +77,36 @@ def remove_leftover(folder: Path) -> None:
                 shutil.rmtree(folder)
 
 
+def find_begun(folder: Path, maker: Mapping[str, object], key: str) -> object | None:
+    """Find by what an unfinished result was begun, where its maker is the same but for that.
+
+    Args:
+        folder: the hidden folder; it may not exist.
+        maker: as of :class:`Journal`.
+        key: of the maker, which may differ.
+
+    Returns:
+        the value that the unfinished result has; None where there is none, or one that another maker began.
+    """
+    former = _read_maker(folder)
+    if {**former, key: None} != {**_make_whole(maker), key: None}:
+        return None
+    return former.get(key)
+
+
+def _read_maker(folder: Path) -> dict[str, object]:
+    try:
+        maker = parse_json((folder / JOURNAL).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return maker if isinstance(maker, dict) else {}
+
+
+def _make_whole(maker: Mapping[str, object]) -> dict[str, object]:
+    # Through JSON and back, so that it equals what was read from a file (tuples become lists).
+    return dict(json.loads(json.dumps({"version": VERSION, **maker})))
+
+
 class Journal:
     """The hidden folder of an unfinished result.
 
@@ -118,8 +148,7 @@ class Journal:
             self._lock = _lock_folder(folder)
             self.locked = self._lock.known
             try:
-                # Through JSON and back, so that it equals what was read from a file (tuples become lists).
-                self._open(json.loads(json.dumps({"version": VERSION, **maker})))
+                self._open(_make_whole(maker))
             except BaseException:
                 self._lock.release()
                 raise
@@ -225,11 +254,7 @@ class Journal:
     def _open(self, maker: dict[str, object]) -> None:
         path = self.folder / JOURNAL
         kept = [p for p in sorted(self.folder.iterdir()) if p.name != LOCK]
-        try:
-            former = parse_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            former = None
-        former = former if isinstance(former, dict) else {}
+        former = _read_maker(self.folder)
         if former == maker:
             self._take_up(sorted(self.folder.glob("*.parquet")))
             if self._done:

@@ -47,6 +47,8 @@ def predict(
     settings: Mapping[str, Any] | None = None,
     snapshot: str | int | None = None,
     runtime: str | None = None,
+    precision: int | None = None,
+    accept_drift: bool | None = None,
     frames: str | None = None,
     tracker: GivenTracker = None,
     animals: int | None = None,
@@ -68,7 +70,11 @@ def predict(
         device: as for :func:`pose_core.load`.
         batch_size: frames a batch; by default as the run says.
         overwrite: make results again that are there.
-        threshold, max_animals, follow, tiles, settings, snapshot, runtime: as for :func:`pose_core.load`.
+        threshold, max_animals, follow, tiles, settings, snapshot, precision, accept_drift: as for
+            :func:`pose_core.load`.
+        runtime: the same; but ``auto`` measures the installed runtimes on the first frames of a long prediction,
+            remembers the fastest for these networks on this machine, and uses it. An unfinished result is finished by
+            the runtime that began it.
         region: as for :func:`pose_core.load`; or several by name, ``{"left": (0, 0, 320, 480), ...}`` or texts
             ``left=0,0,320,480``: each source gets a result for each, called by it.
         frames: which frames: ranges separated by commas, of each video, folder of images or video of a labelled
@@ -119,6 +125,8 @@ def predict(
         settings=settings,
         snapshot=snapshot,
         runtime=runtime,
+        precision=precision,
+        accept_drift=accept_drift,
         **sources,
     )
     if estimator.in_memory:
@@ -155,6 +163,12 @@ def predict(
     for name, job in jobs:
         if isinstance(job, VideoError):
             finished(name, job)
+    # A runtime that has to be prepared is prepared for all of them.
+    left = sum(
+        job.source.info.frames
+        for (_, job), o in zip(jobs, there, strict=True)
+        if isinstance(job, Job) and o is None
+    )
     outcomes: list[Outcome | None] = []
     tell = _tell_once(reporter)
     for (name, job), outcome in zip(jobs, there, strict=True):
@@ -165,14 +179,21 @@ def predict(
             finished(name, outcome)
             outcomes.append(outcome)
         else:
-            outcomes.append(_predict_job(job, estimator, tell, reporter, finished))
+            outcomes.append(_predict_job(job, estimator, left, tell, reporter, finished))
+            left -= job.source.info.frames
     return outcomes
 
 
 def _predict_job(
-    job: Job, estimator: PoseEstimator, tell: Callable[[str], None], reporter: Reporter, finished: Finished
+    job: Job,
+    estimator: PoseEstimator,
+    left: int,
+    tell: Callable[[str], None],
+    reporter: Reporter,
+    finished: Finished,
 ) -> Outcome | None:
     try:
+        job.choose_runtime(estimator, left)
         made = job.predict(estimator, tell, _report_frames(job, reporter))
     # A damaged source is no reason to leave the others; a full disk (PoseError) is.
     except (VideoError, DataError) as error:

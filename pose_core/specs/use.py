@@ -11,7 +11,7 @@ from pose_core.specs.base import Spec
 from pose_core.specs.components import AnyRuntime, AnyStage, RuntimeConfig
 from pose_core.specs.training_components import Probability
 
-RUNTIME: Content = {"type": "core/torch"}
+RUNTIME: Content = {"type": "core/auto"}
 """What computes networks unless something else is said."""
 
 
@@ -44,7 +44,17 @@ class InferenceSpec(Spec):
     batch_size: int = Field(8, ge=1, description="Frames a batch.")
     runtime: AnyRuntime = Field(
         cast(RuntimeConfig, RUNTIME),
-        description="What computes the networks; 'pose runtimes' lists what is installed.",
+        description="What computes the networks; 'pose runtimes' lists what is installed. auto: PyTorch, and what is "
+        "faster once a long prediction has measured it on this machine.",
+    )
+    precision: Literal[32, 16, 8] = Field(
+        32,
+        description="Bits that pose networks compute with. 16: half precision, on a GPU. 8: integers, on a CPU with a "
+        "runtime that has them, calibrated on images of the training and compared with 32 bits before they are used.",
+    )
+    accept_drift: bool = Field(
+        False,
+        description="precision 8: use it even where keypoints move by more than half a pixel.",
     )
     threshold: Probability | dict[str, Probability] = Field(
         0.0,

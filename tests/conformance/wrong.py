@@ -381,6 +381,17 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         "damaged files of its cache raise ValueError",
         [("runtime.py", ' or not file.read_text().startswith("1")', "")],
     ),
+    "runtime_takes_its_precisions": (
+        RUNTIME,
+        "with 16 bits it gives tensor 0 is off by",
+        [
+            (
+                "runtime.py",
+                "found * self.factor",
+                "found * (self.factor if self.context.precision == 32 else 1.5)",
+            )
+        ],
+    ),
     "transform_moves_labels_with_pixels": (
         TRANSFORM,
         "px beside it|none shows",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -135,8 +136,47 @@ def check_runtime_survives_its_cache(subject: ComponentSubject) -> None:
         demand(len(found) == len(wanted), "over a damaged cache it gives another number of tensors")
 
 
+@check(1, "runtime")
+def check_runtime_takes_its_precisions(subject: ComponentSubject) -> None:
+    """It lists 32 bits, and computes with each other number of bits that it lists: close by, and made anew the same."""
+    factory: type[Runtime] = subject.component.factory()
+    bits = factory.precisions("cpu")
+    demand(32 in bits, f"precisions() gives {list(bits)}, without 32")
+    unknown = sorted(set(bits) - {32, 16, 8})
+    demand(not unknown, f"precisions() gives {unknown}; there are 32, 16 and 8")
+    for precision in [number for number in bits if number != 32]:
+        for keep_float in (), ("network.heatmap",):
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+                context = replace(
+                    _make_context(Path(name) / "cache"),
+                    precision=precision,
+                    calibration=lambda: [_make_tensors(1, 64, 64) for _ in range(4)],
+                    keep_float=keep_float,
+                )
+                tensors = _make_tensors(1, 64, 64)
+                wanted = _compute(context.network, tensors)
+                found = _make_runtime(subject, context).run(tensors)
+                what = f"with {precision} bits"
+                problem = find_difference(found, wanted, precision) or _find_far(found, wanted)
+                demand(problem is None, f"{what} it gives {problem}")
+                # What was compared on images of a run must be what is used from then on.
+                again = _make_runtime(subject, replace(context, calibration=None)).run(tensors)
+                same = all(map(torch.equal, again, found))
+                demand(same, f"{what} it gives other numbers when it is made anew over the same cache")
+
+
+def _find_far(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> str | None:
+    """Say where tensors are no likeness of others: further off in the mean than a quarter of their spread."""
+    for i, (one, other) in enumerate(zip(found, wanted, strict=True)):
+        off, spread = float((one - other).abs().mean()), float(other.std())
+        if not off <= 0.25 * spread:
+            return f"tensor {i} off by {off:.3g} in the mean, where the standard deviation is {spread:.3g}"
+    return None
+
+
 CHECKS = (
     check_runtime_computes_the_network,
     check_runtime_keeps_its_hands_off,
     check_runtime_survives_its_cache,
+    check_runtime_takes_its_precisions,
 )
