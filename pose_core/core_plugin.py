@@ -56,6 +56,13 @@ def pose_components() -> Iterable[ComponentSpec]:
         factory="pose_core.model.torch_runtime:TorchRuntime",
         summary="PyTorch as it is: any network, any device, nothing to prepare",
     )
+    yield ComponentSpec(
+        "exporter",
+        "torch",
+        config="pose_core.model.torch_exporter_config:TorchExporterConfig",
+        factory="pose_core.model.torch_exporter:TorchExporter",
+        summary="A program of torch.export (.pt2), for PyTorch without pose_core, in Python or C++",
+    )
     for name, title, summary in _TRANSFORMS:
         yield ComponentSpec(
             "transform",

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pose_core.interfaces.neck import Neck
     from pose_core.interfaces.prediction_files import open_predictions
     from pose_core.interfaces.reader import Reader
+    from pose_core.interfaces.exporter import Exporter, ExporterContext, WrittenNetwork
     from pose_core.interfaces.runtime import Runtime, RuntimeContext
     from pose_core.interfaces.schedule import Schedule, ScheduleContext
     from pose_core.interfaces.similarity import compare_poses, drop_repeated, find_duplicates
@@ -117,6 +118,9 @@ _HOME = {
     "Predictor": "pose_core.interfaces.codec",
     "Reader": "pose_core.interfaces.reader",
     "RemoteFile": "pose_core.interfaces.hub",
+    "Exporter": "pose_core.interfaces.exporter",
+    "ExporterContext": "pose_core.interfaces.exporter",
+    "WrittenNetwork": "pose_core.interfaces.exporter",
     "Runtime": "pose_core.interfaces.runtime",
     "RuntimeContext": "pose_core.interfaces.runtime",
     "Schedule": "pose_core.interfaces.schedule",
@@ -197,6 +201,9 @@ __all__ = [
     "Predictor",
     "Reader",
     "RemoteFile",
+    "Exporter",
+    "ExporterContext",
+    "WrittenNetwork",
     "Runtime",
     "RuntimeContext",
     "Schedule",
