@@ -19,6 +19,7 @@ from pose_core.specs import (
     NeckConfig,
     PredictorConfig,
     ReaderConfig,
+    ExporterConfig,
     RuntimeConfig,
     ScheduleConfig,
     TargetGeneratorConfig,
@@ -81,6 +82,10 @@ class ToyInputConfig(InputConfig):
 
 
 class ToyDetectorConfig(DetectorConfig):
+    pass
+
+
+class ToyExporterConfig(ExporterConfig):
     pass
 
 
