@@ -255,7 +255,7 @@ def test_exporters_are_listed_and_refusals_are_in_the_words_of_the_command(
     (tmp_path / "out" / "contract.json").write_text("{}")
     line = pose.refuses("export", run, "--to", "onnx", "--out", tmp_path / "out")
     assert "--overwrite" in line
-    assert "pose exporters" in pose.refuses("export", run, "--to", "coreml", "--out", tmp_path / "new")
+    assert "there are onnx, torch" in pose.refuses("export", run, "--to", "coreml", "--out", tmp_path / "new")
 
 
 def test_the_command_exports_a_program_of_torch_without_pickles(
