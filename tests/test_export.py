@@ -74,7 +74,13 @@ def test_a_folder_holds_file_contract_example_and_proof(
 ) -> None:
     run = make_run_of(blob_project, tmp_path / "run")
     made = pose_core.export(run, "traced", tmp_path / "out")
-    names = ["contract.json", "example/expected.json", "example/frame.png", "example/input.png", "network.traced"]
+    names = [
+        "contract.json",
+        "example/expected.json",
+        "example/frame.png",
+        "example/input.png",
+        "network.traced",
+    ]
     assert list_names(tmp_path / "out") == [*names, "proof.json"]
     contract, proof = read(tmp_path / "out" / "contract.json"), read(tmp_path / "out" / "proof.json")
     assert (contract, proof) == (made.contract, made.proof)
@@ -107,7 +113,9 @@ def test_the_example_is_what_prediction_and_file_answer(
     (animal,) = expected["frame"]["animals"]
     np.testing.assert_allclose([p[:2] for p in animal["keypoints"]], found.instances.keypoints[0], atol=1e-3)
     tensor = torch.from_numpy(np.asarray(given, np.uint8))[None]
-    keypoints, scores, _ = TracedExporter(ExporterConfig()).open(tmp_path / "out" / "network.traced")([tensor])
+    keypoints, scores, _ = TracedExporter(ExporterConfig()).open(tmp_path / "out" / "network.traced")(
+        [tensor]
+    )
     (animal,) = expected["input"]["animals"]
     wanted = torch.cat([keypoints[0, 0], scores[0, 0][:, None]], 1).numpy()
     np.testing.assert_allclose(animal["keypoints"], wanted, atol=1e-3)
@@ -178,7 +186,9 @@ def test_a_run_without_its_project_is_proven_on_drawn_pictures(
     assert made.proof["images"] == made.proof["images"] | {"of": "drawn", "used": 4}
     assert any("drawn pictures" in line for line in notes)
     with pytest.raises(DataError, match="no such folder or file"):
-        pose_core.export(make_run_of(blob_project, tmp_path / "b"), "traced", tmp_path / "c", data=tmp_path / "gone")
+        pose_core.export(
+            make_run_of(blob_project, tmp_path / "b"), "traced", tmp_path / "c", data=tmp_path / "gone"
+        )
 
 
 def test_crops_are_proven_around_labelled_animals(
@@ -209,7 +219,9 @@ def test_what_no_file_can_hold_is_said(quick: type[TracedExporter], tmp_path: Pa
     run.save_weights(build_model(spec).state_dict())
     made = pose_core.export(tmp_path / "run", "traced", tmp_path / "out")
     assert made.contract["network"]["decoding"] == "outside"
-    assert any("paf/" in sentence and sentence.startswith("decoding") for sentence in made.contract["outside"])
+    assert any(
+        "paf/" in sentence and sentence.startswith("decoding") for sentence in made.contract["outside"]
+    )
     assert all("undecoded" in put["meaning"] for put in made.contract["network"]["outputs"])
 
 

@@ -18,7 +18,8 @@ def export(
         ),
     ],
     to: Annotated[
-        str, typer.Option(metavar="NAME", help="Kind of file; 'pose exporters' lists them.", show_default=False)
+        str,
+        typer.Option(metavar="NAME", help="Kind of file; 'pose exporters' lists them.", show_default=False),
     ],
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Folder of the export; made if needed.", show_default=False)

@@ -74,7 +74,21 @@ def _main(
 for command in (
     *(inspect, config, show_batch, train, adapt, evaluate, compare, show_maps),
     *(predict, track, render, plot, export, import_, demo),
-    *(models, detectors, runtimes, exporters, trackers, weights, writers, plugins, show, schema, check, cite, licenses),
+    *(
+        models,
+        detectors,
+        runtimes,
+        exporters,
+        trackers,
+        weights,
+        writers,
+        plugins,
+        show,
+        schema,
+        check,
+        cite,
+        licenses,
+    ),
 ):
     # In this order they stand in --help: the work first, then the listings.
     app.command(command.__name__.rstrip("_").replace("_", "-"))(command)

@@ -110,7 +110,11 @@ def describe_network(
 def _describe_output(name: str, tensor: Tensor, network: ExportedNetwork, fixed: bool) -> dict[str, Any]:
     described: dict[str, Any] = {"name": name, "dtype": str(tensor.dtype).removeprefix("torch.")}
     if network.decodes:
-        return described | {"axes": _AXES[name], "shape": [None, *tensor.shape[1:]], "meaning": _MEANINGS[name]}
+        return described | {
+            "axes": _AXES[name],
+            "shape": [None, *tensor.shape[1:]],
+            "meaning": _MEANINGS[name],
+        }
     # Sides of maps follow those of the image; other outputs have a shape of their own.
     sides = list(tensor.shape[2:]) if fixed or tensor.dim() != 4 else [None, None]
     return described | {
@@ -159,16 +163,22 @@ def list_outside(network: ExportedNetwork, run: Run) -> list[str]:
     """List what the file does not do, a sentence each."""
     spec, said = run.spec, []
     if spec.model.view == "animal":
-        said.append("crops: they are cut around boxes as 'view' says, and keypoints return through its inverse")
+        said.append(
+            "crops: they are cut around boxes as 'view' says, and keypoints return through its inverse"
+        )
     else:
-        said.append("resizing: frames are resized and padded as 'view' says, and keypoints return through its inverse")
+        said.append(
+            "resizing: frames are resized and padded as 'view' says, and keypoints return through its inverse"
+        )
     for name in network.undecoded:
         said.append(
             f"decoding of the head {name} ({spec.model.heads[name].type}): animals are put together in steps that "
             "depend on what is found"
         )
     if any(name in network.outputs for name in IDENTITY):
-        said.append("names of individuals: each is given to one animal of a frame at most, by all of them together")
+        said.append(
+            "names of individuals: each is given to one animal of a frame at most, by all of them together"
+        )
     if spec.inference.tiles is not None:
         said.append("tiles: the run looks at large frames in tiles; a program without them sees whole frames")
     if spec.inference.follow:

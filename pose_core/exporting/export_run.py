@@ -191,10 +191,14 @@ def _write(
     network = ExportedNetwork(run.load_model("cpu")).eval()
     source = find_images(run, data, _IMAGES)
     if source.why:
-        reporter.note(f"note: {run.name} is proven on drawn pictures, for its validation images are not at hand: {source.why}")
+        reporter.note(
+            f"note: {run.name} is proven on drawn pictures, for its validation images are not at hand: {source.why}"
+        )
     views = list(make_views(run, source, network.model.size_multiple))
     if not views:
-        raise DataError(f"{run.path}: no validation image shows an animal, so nothing can be proven; give other {argument('data')}")
+        raise DataError(
+            f"{run.path}: no validation image shows an animal, so nothing can be proven; give other {argument('data')}"
+        )
     reporter.progress(f"exporting {run.name}", 0.0, None)
     path = folder / f"{_STEM}{exporter.suffix}"
     context = _make_context(network, run, views)
@@ -209,12 +213,17 @@ def _write(
             "none of them"
         )
     outputs = network(*context.example)
-    outside = [*list_outside(network, run), *_write_stages(run, exporter, exporter_name, folder, data, reporter)]
+    outside = [
+        *list_outside(network, run),
+        *_write_stages(run, exporter, exporter_name, folder, data, reporter),
+    ]
     contract = {
         "format": FORMAT,
         "version": VERSION,
         "exporter": exporter_name,
-        "network": describe_network(network, written, context.example, outputs, _hash_files(folder), path.name),
+        "network": describe_network(
+            network, written, context.example, outputs, _hash_files(folder), path.name
+        ),
         "skeleton": describe_skeleton(run.spec.finds),
         "view": describe_view(run, network.model.size_multiple),
         "use": describe_use(run),
@@ -334,10 +343,14 @@ def _write_example(folder: Path, network: ExportedNetwork, view: SeenView, run: 
 
 def _as_seen(view: SeenView) -> SeenView:
     """The same, in pixels of the picture."""
-    return SeenView(view.name, view.frame, view.box, view.picture, torch.eye(3).double().numpy(), view.initial)
+    return SeenView(
+        view.name, view.frame, view.box, view.picture, torch.eye(3).double().numpy(), view.initial
+    )
 
 
-def _join(points: FloatArray, scores: FloatArray | None, thresholds: FloatArray | None) -> list[list[float] | None]:
+def _join(
+    points: FloatArray, scores: FloatArray | None, thresholds: FloatArray | None
+) -> list[list[float] | None]:
     joined: list[list[float] | None] = []
     for k, point in enumerate(points):
         score = 1.0 if scores is None else float(scores[k])

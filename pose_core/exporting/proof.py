@@ -172,7 +172,9 @@ def _compare(
         # Animals of equal score may change places.
         far = np.nan_to_num(np.abs(points[:, None] - true[None])).sum((2, 3))
         rows, columns = linear_sum_assignment(far)
-        proof.largest_score = max(proof.largest_score, float(np.abs(totals[rows] - true_totals[columns]).max()))
+        proof.largest_score = max(
+            proof.largest_score, float(np.abs(totals[rows] - true_totals[columns]).max())
+        )
         for row, column in zip(rows, columns, strict=True):
             _compare_points(
                 proof, names, points[row], scores[row], true[column], true_scores[column], thresholds.keypoints,

@@ -116,7 +116,11 @@ def make_views(run: Run, source: ViewSource, multiple: int) -> Iterator[SeenView
     for row in source.images.rows:
         record = dataset.images[row]
         animals = find_cropped(record, dataset.skeleton)
-        boxes = rule.around_labels(record)[animals] if preprocess.view == "animal" else np.zeros((0, 4), np.float32)
+        boxes = (
+            rule.around_labels(record)[animals]
+            if preprocess.view == "animal"
+            else np.zeros((0, 4), np.float32)
+        )
         poses = record.instances.keypoints[animals]
         yield from _show(run, record.name, read_image(record.image), boxes, poses, multiple)
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pose_core.interfaces.codec import Predictor, TargetGenerator
     from pose_core.interfaces.context import BuildContext, Grid
     from pose_core.interfaces.detector import Detector
+    from pose_core.interfaces.exporter import Exporter, ExporterContext, WrittenNetwork
     from pose_core.interfaces.geometry import FrameGeometry, Matrix, points_through
     from pose_core.interfaces.head import Head
     from pose_core.interfaces.hub import (
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from pose_core.interfaces.neck import Neck
     from pose_core.interfaces.prediction_files import open_predictions
     from pose_core.interfaces.reader import Reader
-    from pose_core.interfaces.exporter import Exporter, ExporterContext, WrittenNetwork
     from pose_core.interfaces.runtime import Runtime, RuntimeContext
     from pose_core.interfaces.schedule import Schedule, ScheduleContext
     from pose_core.interfaces.similarity import compare_poses, drop_repeated, find_duplicates
@@ -168,6 +168,8 @@ __all__ = [
     "CropNetwork",
     "Detector",
     "EarlierStages",
+    "Exporter",
+    "ExporterContext",
     "ExtraInput",
     "FrameGeometry",
     "FrameGroup",
@@ -201,9 +203,6 @@ __all__ = [
     "Predictor",
     "Reader",
     "RemoteFile",
-    "Exporter",
-    "ExporterContext",
-    "WrittenNetwork",
     "Runtime",
     "RuntimeContext",
     "Schedule",
@@ -221,6 +220,7 @@ __all__ = [
     "TransformContext",
     "View",
     "Writer",
+    "WrittenNetwork",
     "compare_poses",
     "cover_labels",
     "describe_non_finite",

@@ -61,7 +61,9 @@ class TorchExporter(Exporter):
                 program = torch.export.load(path).module()
         # Of a damaged file anything may be raised.
         except Exception as error:
-            raise DataError(f"{path}: cannot be opened as a program of torch ({find_reason(error)})") from error
+            raise DataError(
+                f"{path}: cannot be opened as a program of torch ({find_reason(error)})"
+            ) from error
 
         @torch.inference_mode()
         def run(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
@@ -82,7 +84,9 @@ def refuse_pickles(path: Path) -> None:
             for member in archive.namelist():
                 name = PurePosixPath(member)
                 if name.parent.name == _SAMPLE and archive.getinfo(member).file_size:
-                    raise DataError(f"{path}: holds sample inputs as a pickle, which may run code; export it anew")
+                    raise DataError(
+                        f"{path}: holds sample inputs as a pickle, which may run code; export it anew"
+                    )
                 if name.name.startswith(_RUNS_CODE):
                     raise DataError(f"{path}: holds objects of Python, which may run code; export it anew")
                 if name.name.endswith("_config.json") and _uses_pickle(json.loads(archive.read(member))):

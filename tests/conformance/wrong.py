@@ -371,7 +371,13 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
     "exporter_keeps_its_hands_off": (
         EXPORTER,
         "training mode",
-        [("exporter.py", "path.write_text(other.name)", "path.write_text(other.name)\n        context.network.train()")],
+        [
+            (
+                "exporter.py",
+                "path.write_text(other.name)",
+                "path.write_text(other.name)\n        context.network.train()",
+            )
+        ],
     ),
     "exporter_refuses_damaged_files": (
         EXPORTER,
@@ -638,8 +644,16 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         HEAD,
         "data-dependent|branch|guard|Could not",
         [
-            ("head.py", "class ToyPredictor(Predictor):\n", "class ToyPredictor(Predictor):\n    exportable = True\n\n"),
-            ("head.py", "score, at = near.max(-1)", "score, at = near.max(-1) if near.sum() > 0 else near.min(-1)"),
+            (
+                "head.py",
+                "class ToyPredictor(Predictor):\n",
+                "class ToyPredictor(Predictor):\n    exportable = True\n\n",
+            ),
+            (
+                "head.py",
+                "score, at = near.max(-1)",
+                "score, at = near.max(-1) if near.sum() > 0 else near.min(-1)",
+            ),
         ],
     ),
     "runs_on_a_gpu": (

@@ -223,7 +223,10 @@ def test_a_contract_that_cannot_be_kept_is_one_line(
 
 
 def test_a_folder_that_is_none_or_damaged_is_one_line(copy: Path, tmp_path: Path) -> None:
-    for folder, message in ((tmp_path / "gone", "there is no such folder"), (tmp_path, "has no contract.json")):
+    for folder, message in (
+        (tmp_path / "gone", "there is no such folder"),
+        (tmp_path, "has no contract.json"),
+    ):
         with pytest.raises(ExportError, match=message):
             load(folder)
     file = copy / "network.onnx"
@@ -231,7 +234,9 @@ def test_a_folder_that_is_none_or_damaged_is_one_line(copy: Path, tmp_path: Path
     with pytest.raises(ExportError, match="is not the file that was exported"):
         load(copy)
     file.unlink()
-    with pytest.raises(ExportError, match="cannot be read .No such file or directory.; copy the whole folder"):
+    with pytest.raises(
+        ExportError, match="cannot be read .No such file or directory.; copy the whole folder"
+    ):
         load(copy)
     (copy / "contract.json").write_text("{")
     with pytest.raises(ExportError, match="cannot be read"):
@@ -295,7 +300,10 @@ def test_the_command_writes_a_table(
         assert float(row["nose_x"]) == pytest.approx(float(each.keypoints[0, 0, 0]), abs=1e-3)
         assert float(row["tail_score"]) == pytest.approx(float(each.keypoint_scores[0, 1]), abs=1e-4)
     code, _, error = run_command(exports("whole")[1], video, "--out", out, capsys=capsys)
-    assert (code, error) == (2, f"error: {out}: exists; add --overwrite to replace it, or choose another --out\n")
+    assert (code, error) == (
+        2,
+        f"error: {out}: exists; add --overwrite to replace it, or choose another --out\n",
+    )
 
 
 def test_the_command_takes_boxes(

@@ -189,9 +189,7 @@ def _skip_without_onnx() -> None:
         raise skip(f"needs {', '.join(absent)}; pip install {' '.join(absent)}")
 
 
-def _compare_onnx(
-    module: nn.Module, given: Sequence[tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]
-) -> None:
+def _compare_onnx(module: nn.Module, given: Sequence[tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]) -> None:
     """Export a module with the first of some inputs, and compare what the file makes of all of them."""
     # No dependency of the core: an author who exports has it.
     import onnxruntime  # type: ignore[import-untyped,unused-ignore]

@@ -34,7 +34,9 @@ class _Network(nn.Module):
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         images, poses = tensors
-        floats = images.permute(0, 3, 1, 2).to(torch.float32) / 255 + poses.mean((1, 2, 3))[:, None, None, None]
+        floats = (
+            images.permute(0, 3, 1, 2).to(torch.float32) / 255 + poses.mean((1, 2, 3))[:, None, None, None]
+        )
         maps = self.heatmap(self.first(floats))
         height, cell = maps.flatten(2).max(-1)
         rows = cell.div(maps.shape[-1], rounding_mode="floor")
@@ -97,7 +99,9 @@ def check_exporter_writes_the_network(subject: ComponentSubject) -> None:
             if written.fixed_size:
                 height, width = context.example[0].shape[1:3]
             tensors = _make_tensors(images, height, width)
-            problem = find_difference(run([each.clone() for each in tensors]), _compute(context.network, tensors))
+            problem = find_difference(
+                run([each.clone() for each in tensors]), _compute(context.network, tensors)
+            )
             demand(problem is None, f"for {images} images of {height} x {width} the file gives {problem}")
 
 
@@ -120,7 +124,10 @@ def check_exporter_writes_what_can_be_moved(subject: ComponentSubject) -> None:
 def check_exporter_keeps_its_hands_off(subject: ComponentSubject) -> None:
     """It leaves network and example as they are, and writes nothing but files that begin with the name of its own."""
     with _written(subject) as (_, context, path, _):
-        demand(not any(part.training for part in context.network.modules()), "it puts the network into training mode")
+        demand(
+            not any(part.training for part in context.network.modules()),
+            "it puts the network into training mode",
+        )
         before = _make_context()
         state = before.network.state_dict()
         changed = [n for n, value in context.network.state_dict().items() if not torch.equal(value, state[n])]

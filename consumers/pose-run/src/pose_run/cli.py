@@ -21,10 +21,14 @@ _CORNERS = ("x1", "y1", "x2", "y2")
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Entry point. Exit codes: 0 done, 2 an input cannot be used (one line says why)."""
-    parser = argparse.ArgumentParser("pose-run", description="Predict a video with a model that 'pose export' wrote.")
+    parser = argparse.ArgumentParser(
+        "pose-run", description="Predict a video with a model that 'pose export' wrote."
+    )
     parser.add_argument("folder", type=Path, help="folder of the exported model")
     parser.add_argument("video", type=Path, help="video to predict")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.csv", help="table of keypoints to write")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE.csv", help="table of keypoints to write"
+    )
     parser.add_argument(
         "--boxes",
         type=Path,
@@ -32,7 +36,9 @@ def run(arguments: Sequence[str] | None = None) -> None:
         help="boxes of the animals (frame, x1, y1, x2, y2, perhaps score), for a model that looks at crops",
     )
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="frames a batch (8)")
-    parser.add_argument("--threads", type=int, metavar="N", help="threads of the runtime; by default all cores")
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="threads of the runtime; by default all cores"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the file if it exists")
     given = parser.parse_args(arguments)
     try:
@@ -58,7 +64,9 @@ class _Boxes:
             with path.open(newline="", encoding="utf-8-sig") as file:
                 table = csv.DictReader(file)
                 if lost := [name for name in ("frame", *_CORNERS) if name not in (table.fieldnames or ())]:
-                    raise ExportError(f"{path}: has no column {lost[0]}; it needs frame, {', '.join(_CORNERS)}")
+                    raise ExportError(
+                        f"{path}: has no column {lost[0]}; it needs frame, {', '.join(_CORNERS)}"
+                    )
                 for row in table:
                     number = int(row["frame"])
                     if number < 0:
@@ -102,7 +110,11 @@ def write_table(path: Path, model: Model, results: Iterator[Found]) -> int:
     Raises:
         ExportError: the file cannot be written.
     """
-    names = [f"{name}_{what}" for name in (*model.keypoints, *model.unique_keypoints) for what in ("x", "y", "score")]
+    names = [
+        f"{name}_{what}"
+        for name in (*model.keypoints, *model.unique_keypoints)
+        for what in ("x", "y", "score")
+    ]
     frames = 0
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")

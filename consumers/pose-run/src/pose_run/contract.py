@@ -83,7 +83,9 @@ def read_contract(folder: Path | str) -> Contract:
     content = _read(folder)
     path = folder / CONTRACT
     if content.get("format") != FORMAT:
-        raise ExportError(f"{path}: is no contract of an exported model; name the folder that 'pose export' made")
+        raise ExportError(
+            f"{path}: is no contract of an exported model; name the folder that 'pose export' made"
+        )
     version = content.get("version")
     if not isinstance(version, int) or version > VERSION:
         raise ExportError(
@@ -119,7 +121,9 @@ def _parse(folder: Path, content: dict[str, Any]) -> Contract:
         raise ValueError(f"file {name!r} is none of the folder")
     inputs = [put["name"] for put in network["inputs"]]
     if not name.endswith(".onnx"):
-        raise ExportError(f"{folder}: holds {name}, and pose-run computes ONNX files; export it with --to onnx")
+        raise ExportError(
+            f"{folder}: holds {name}, and pose-run computes ONNX files; export it with --to onnx"
+        )
     if network["decoding"] != "inside":
         raise ExportError(
             f"{folder}: its keypoints are put together outside of the file, which pose-run does not; predict with "
@@ -187,6 +191,8 @@ def _check_files(contract: Contract, files: dict[str, str]) -> None:
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise ExportError(f"{path}: cannot be read ({error.strerror}); copy the whole folder, or {_ANEW}") from None
+            raise ExportError(
+                f"{path}: cannot be read ({error.strerror}); copy the whole folder, or {_ANEW}"
+            ) from None
         if found != digest:
             raise ExportError(f"{path}: is not the file that was exported; copy the whole folder, or {_ANEW}")

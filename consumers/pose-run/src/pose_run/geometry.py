@@ -58,7 +58,9 @@ def place_crop(box: npt.ArrayLike, view: View) -> Place:
     height, width = view.size
     free = 2 * (margin * max(x2 - x1, y2 - y1) + pixels)
     wide, high = x2 - x1 + free, y2 - y1 + free
-    scale = min((side / length for side, length in ((width, wide), (height, high)) if length > 0), default=1.0)
+    scale = min(
+        (side / length for side, length in ((width, wide), (height, high)) if length > 0), default=1.0
+    )
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
     offset = centre - scale * np.array([(x1 + x2) / 2, (y1 + y2) / 2])
     return Place(np.array([[scale, 0, offset[0]], [0, scale, offset[1]], [0, 0, 1.0]]), height, width)

@@ -203,7 +203,9 @@ class Model:
     def _make_found(self, its: dict[str, npt.NDArray[Any]], index: int) -> Found:
         """Hide what lies below the thresholds, and leave out rows without an animal."""
         thresholds, n, u = self.contract.thresholds, len(its["scores"]), len(self.unique_keypoints)
-        points, scores = _hide(its["keypoints"], its["keypoint_scores"], [thresholds[k] for k in self.keypoints])
+        points, scores = _hide(
+            its["keypoints"], its["keypoint_scores"], [thresholds[k] for k in self.keypoints]
+        )
         there = (its["scores"] > 0) & np.isfinite(points).all(-1).any(-1)
         unique = its.get("unique_keypoints", np.full((u, 2), np.nan, np.float32))
         unique_scores = its.get("unique_scores", np.zeros(u, np.float32))
@@ -258,7 +260,9 @@ def _keep_best(its: dict[str, npt.NDArray[Any]], most: int | None) -> dict[str, 
     return {key: value if key.startswith("unique_") else value[kept] for key, value in its.items()}
 
 
-def _hide(points: npt.NDArray[Any], scores: npt.NDArray[Any], thresholds: Sequence[float]) -> tuple[Floats, Floats]:
+def _hide(
+    points: npt.NDArray[Any], scores: npt.NDArray[Any], thresholds: Sequence[float]
+) -> tuple[Floats, Floats]:
     missing = np.isnan(points).any(-1) | (scores < np.asarray(thresholds, np.float32))
     return (
         np.where(missing[..., None], np.float32(np.nan), points),

@@ -77,10 +77,14 @@ def read_frames(path: Path | str) -> Iterator[Image]:
     number = 0
     try:
         # As a URL, in which FFmpeg takes no letter for anything but a name.
-        with av.open(f"file:{path.absolute()}", options={"pattern_type": "none"}, metadata_errors="replace") as file:
+        with av.open(
+            f"file:{path.absolute()}", options={"pattern_type": "none"}, metadata_errors="replace"
+        ) as file:
             streams = [stream for stream in file.streams.video if not stream.disposition & _COVER]
             if len(streams) != 1:
-                raise ExportError(f"{path}: holds {len(streams) or 'no'} videos; {_ELSE if streams else 'name a video'}")
+                raise ExportError(
+                    f"{path}: holds {len(streams) or 'no'} videos; {_ELSE if streams else 'name a video'}"
+                )
             (stream,) = streams
             stream.thread_type = "AUTO"
             for frame in file.decode(stream):

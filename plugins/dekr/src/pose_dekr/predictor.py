@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 
 from pose_core.interfaces import BuildContext, Grid, Predictions, Predictor
-from pose_core.maps import fit_parabola, keep_local_maxima, order_by_height, sample_own_map, top_cells, unravel_cells
+from pose_core.maps import (
+    fit_parabola,
+    keep_local_maxima,
+    order_by_height,
+    sample_own_map,
+    top_cells,
+    unravel_cells,
+)
 from pose_dekr.config import HEATMAP, OFFSET, CentersConfig
 from pose_dekr.nms import (
     count_close_keypoints,
