@@ -148,8 +148,7 @@ def describe_use(run: Run) -> dict[str, Any]:
     skeleton = run.spec.finds
     thresholds = Thresholds.of(run.spec.inference.threshold, skeleton)
     every = np.concatenate([thresholds.keypoints, thresholds.unique])
-    # A crop holds the animal that it was cut around, whatever the project has.
-    one = get_catalog().method(run.spec.model.method).animals == "one" or run.spec.model.view == "animal"
+    one = get_catalog().method(run.spec.model.method).animals == "one"
     return {
         "thresholds": {
             name: round(float(value), 6)
@@ -181,6 +180,8 @@ def list_outside(network: ExportedNetwork, run: Run) -> list[str]:
         )
     if spec.inference.tiles is not None:
         said.append("tiles: the run looks at large frames in tiles; a program without them sees whole frames")
+    if any(getattr(stage, "scales", (1.0,)) != (1.0,) for stage in spec.inference.stages.values()):
+        said.append("scales: the run looks at each box at several scales; a program without them at one")
     if spec.inference.follow:
         said.append("follow: the run looks around the pose of the last frame; a program without it does not")
     said.append("tracking: who is who from frame to frame")

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,9 @@ from pose_core.exporting.contract import (
     describe_view,
     list_outside,
 )
-from pose_core.exporting.proof import Proof, predict_itself, prove, to_animals, to_unique
+from pose_core.exporting.proof import predict_itself, prove, to_animals, to_unique
 from pose_core.exporting.views import SeenView, ViewSource, find_images, make_views
 from pose_core.interfaces import Exporter, ExporterContext, WrittenNetwork
-from pose_core.interfaces.exporter import RunFile
 from pose_core.interfaces.thresholds import Thresholds
 from pose_core.io.files import disk_errors, make_folder, parse_json, write_whole
 from pose_core.model.exported import ExportedNetwork
@@ -153,8 +153,9 @@ def read_export(folder: Path) -> Exported:
         if not isinstance(read, dict):
             raise DataError(f"{folder / name}: must hold a JSON object; export the run again")
         content.append(read)
+    contract, proof = content
     below = sorted((folder / STAGES).iterdir()) if (folder / STAGES).is_dir() else []
-    return Exported(folder, *content, {path.name: read_export(path) for path in below})
+    return Exported(folder, contract, proof, {path.name: read_export(path) for path in below})
 
 
 def _check_folder(folder: Path, overwrite: bool) -> None:
@@ -194,23 +195,25 @@ def _write(
         reporter.note(
             f"note: {run.name} is proven on drawn pictures, for its validation images are not at hand: {source.why}"
         )
-    views = list(make_views(run, source, network.model.size_multiple))
-    if not views:
+    views = make_views(run, source, network.model.size_multiple)
+    first = next(views, None)
+    if first is None:
         raise DataError(
             f"{run.path}: no validation image shows an animal, so nothing can be proven; give other {argument('data')}"
         )
-    reporter.progress(f"exporting {run.name}", 0.0, None)
+    working = f"exporting {run.name}"
+    reporter.progress(working, 0.0, None)
     path = folder / f"{_STEM}{exporter.suffix}"
-    context = _make_context(network, run, views)
+    context = _make_context(network, run, first)
     written = _write_file(exporter, context, path)
     what = f"exporter {exporter_name.rpartition('/')[2]}: {run.name}"
-    run_file = exporter.open(path)
-    size = tuple(context.example[0].shape[1:3]) if written.fixed_size else None
-    proof = _prove(network, run_file, views, run, size, what)
+    size = (first.picture.shape[0], first.picture.shape[1]) if written.fixed_size else None
+    # One after the other: frames of many images would fill the memory.
+    proof = prove(network, exporter.open(path), chain([first], views), _thresholds(run), size, what)
     if proof.left_out:
         reporter.note(
-            f"note: the file takes images of one size only, and {len(proof.left_out)} of {len(views)} pictures are "
-            "none of them"
+            f"note: the file takes images of one size only, and {len(proof.left_out)} of "
+            f"{len(proof.left_out) + proof.views} pictures are none of them"
         )
     outputs = network(*context.example)
     outside = [
@@ -230,16 +233,16 @@ def _write(
         "outside": outside,
         "origin": describe_origin(run),
     }
-    taken = [view for view in views if size in (None, view.picture.shape[:2])]
-    _write_example(folder / EXAMPLE, network, taken[0], run)
+    _write_example(folder / EXAMPLE, network, first, run)
     _write_json(folder / CONTRACT, contract)
     _write_json(folder / PROOF, {"images": _describe_source(source), **proof.to_json()})
+    reporter.progress(working, 1.0, 1.0)
 
 
-def _make_context(network: ExportedNetwork, run: Run, views: list[SeenView]) -> ExporterContext:
+def _make_context(network: ExportedNetwork, run: Run, first: SeenView) -> ExporterContext:
     fixed = run.spec.model.preprocess.size is not None
     # As large as the images of the run: where the file takes one size only, it is theirs.
-    height, width = views[0].picture.shape[:2]
+    height, width = first.picture.shape[:2]
     return ExporterContext(
         network=network,
         inputs=network.inputs,
@@ -267,16 +270,8 @@ def _write_file(exporter: Exporter, context: ExporterContext, path: Path) -> Wri
     return written
 
 
-def _prove(
-    network: ExportedNetwork,
-    run_file: RunFile,
-    views: list[SeenView],
-    run: Run,
-    size: tuple[int, int] | None,
-    what: str,
-) -> Proof:
-    thresholds = Thresholds.of(run.spec.inference.threshold, run.spec.finds)
-    return prove(network, run_file, views, thresholds, size, what)
+def _thresholds(run: Run) -> Thresholds:
+    return Thresholds.of(run.spec.inference.threshold, run.spec.finds)
 
 
 def _write_stages(
@@ -309,7 +304,7 @@ def _write_example(folder: Path, network: ExportedNetwork, view: SeenView, run: 
     """Write an image, what the network sees of it, and what the network answers."""
     folder.mkdir()
     found = predict_itself(network, view.tensors(network))
-    thresholds = Thresholds.of(run.spec.inference.threshold, run.spec.finds)
+    thresholds = _thresholds(run)
     keypoints, keypoint_scores, scores = to_animals(found, view)
     unique, unique_scores = to_unique(found, view)
     inner, inner_scores, _ = to_animals(found, _as_seen(view))

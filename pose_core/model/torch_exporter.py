@@ -6,7 +6,8 @@ import json
 import logging
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import torch
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from pose_core.errors import ConfigError, DataError
 from pose_core.interfaces.exporter import Exporter, ExporterContext, RunFile, WrittenNetwork
+
+_NOISY = ("torch.export", "torch.fx.experimental.symbolic_shapes", "torch._export")
 
 _SAMPLE = "sample_inputs"
 _RUNS_CODE = ("custom_obj_", "opaque_obj_")
@@ -35,7 +38,7 @@ class TorchExporter(Exporter):
         batch = torch.export.Dim("batch", min=1)
         shapes = tuple({0: batch, **(sides if i == 0 else {})} for i in range(len(context.example)))
         try:
-            with torch.no_grad(), _Quiet():
+            with torch.no_grad(), _quietly():
                 program = torch.export.export(
                     context.network, tuple(context.example), dynamic_shapes={"tensors": shapes}
                 )
@@ -49,7 +52,7 @@ class TorchExporter(Exporter):
         for node in program.graph.nodes:
             # Names files of this machine, line by line.
             node.meta.pop("stack_trace", None)
-        with _Quiet():
+        with _quietly():
             torch.export.save(program, path)
         return WrittenNetwork({"torch": torch.__version__.partition("+")[0]}, _fixes_sides(program))
 
@@ -57,7 +60,7 @@ class TorchExporter(Exporter):
         """Load the program; what it computes is on the CPU."""
         refuse_pickles(path)
         try:
-            with _Quiet():
+            with _quietly():
                 program = torch.export.load(path).module()
         # Of a damaged file anything may be raised.
         except Exception as error:
@@ -121,19 +124,17 @@ def find_reason(error: BaseException) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
-class _Quiet(warnings.catch_warnings):
-    """Keeps back what the exporter tells its own developers."""
-
-    _NAMES = ("torch.export", "torch.fx.experimental.symbolic_shapes", "torch._export")
-
-    def __enter__(self) -> None:
-        super().__enter__()
-        warnings.simplefilter("ignore")
-        self._levels = {name: logging.getLogger(name).level for name in self._NAMES}
-        for name in self._NAMES:
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-
-    def __exit__(self, *error: object) -> None:
-        for name, level in self._levels.items():
-            logging.getLogger(name).setLevel(level)
-        super().__exit__(*error)
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep back what the exporter tells its own developers."""
+    loggers = [logging.getLogger(name) for name in _NOISY]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

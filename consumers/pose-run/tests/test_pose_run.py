@@ -235,7 +235,7 @@ def test_a_folder_that_is_none_or_damaged_is_one_line(copy: Path, tmp_path: Path
         load(copy)
     file.unlink()
     with pytest.raises(
-        ExportError, match="cannot be read .No such file or directory.; copy the whole folder"
+        ExportError, match=r"cannot be read .No such file or directory.; copy the whole folder"
     ):
         load(copy)
     (copy / "contract.json").write_text("{")

@@ -81,10 +81,7 @@ def find_way_back(place: Place, view: View) -> Matrix:
         matrix = labels @ matrix
     if not view.half_pixel:
         scale = (view.label_zoom if crop else 1.0) * math.sqrt(abs(float(np.linalg.det(matrix[:2, :2]))))
-        if crop:
-            matrix = _shift((1 - scale) / 2) @ matrix
-        else:
-            matrix = matrix @ _shift((1 - scale) / (2 * scale))
+        matrix = _shift((1 - scale) / 2) @ matrix if crop else matrix @ _shift((1 - scale) / (2 * scale))
     return np.linalg.inv(matrix).astype(np.float64, copy=False)
 
 
