@@ -25,6 +25,7 @@ from pose_core.model.exported import ExportedNetwork
 from pose_core.model.torch_exporter import TorchExporter, refuse_pickles
 from pose_core.runs.run_folder import Run
 from pose_core.specs import ExporterConfig, RunSpec
+from pose_core.specs.resolve import make_settings_layer
 from tests.conftest import PoseCommand
 from tests.helpers.tiny_run import make_run
 from tests.helpers.traced_exporter import TracedExporter
@@ -182,7 +183,12 @@ def test_a_run_without_its_project_is_proven_on_drawn_pictures(
             pass
 
     run = make_run(tmp_path / "run")
+    certain = Run.open(run, RunSpec).with_changes([make_settings_layer({"inference.threshold": 1.0})])
+    pose_core.export(certain, "traced", tmp_path / "certain", reporter=Notes())
+    assert any("no keypoint was compared" in line for line in notes)
+    notes.clear()
     made = pose_core.export(run, "traced", tmp_path / "out", reporter=Notes())
+    assert not any("no keypoint was compared" in line for line in notes)
     assert made.proof["images"] == made.proof["images"] | {"of": "drawn", "used": 4}
     assert any("drawn pictures" in line for line in notes)
     with pytest.raises(DataError, match="no such folder or file"):

@@ -88,6 +88,9 @@ def export(
     for sentence in made.contract["outside"]:
         current_reporter().note(f"not in the file: {sentence}")
     use = ""
-    if made.contract["network"]["decoding"] == "inside" and made.contract["exporter"].endswith("/onnx"):
+    network = made.contract["network"]
+    # What pose-run takes.
+    alone = network["decoding"] == "inside" and len(network["inputs"]) == 1
+    if alone and network["file"].endswith(".onnx"):
         use = f"; next: pose-run {escape_line(out)} VIDEO --out FILE.csv"
     print(f"{escape_line(out)}: exported{use}")

@@ -135,12 +135,11 @@ def describe_skeleton(skeleton: Skeleton) -> dict[str, Any]:
 
 def describe_view(run: Run, multiple: int) -> dict[str, Any]:
     """Describe how images become inputs of the network, as numbers; docs/use/export.md has the formulas."""
-    view = asdict(run.spec.model.decided_preprocess())
-    # Inside the file.
-    view.pop("mean"), view.pop("std")
-    # Of labels.
-    view.pop("min_box"), view.pop("centre")
-    return {"sees": view.pop("view"), "multiple": multiple, **view}
+    preprocess = run.spec.model.decided_preprocess()
+    # mean and std are inside the file; the others are of boxes that are made of labels.
+    elsewhere = {"view", "mean", "std", "min_box", "centre"}
+    view = {key: value for key, value in asdict(preprocess).items() if key not in elsewhere}
+    return {"sees": preprocess.view, "multiple": multiple, **view}
 
 
 def describe_use(run: Run) -> dict[str, Any]:
@@ -169,6 +168,8 @@ def list_outside(network: ExportedNetwork, run: Run) -> list[str]:
         said.append(
             "resizing: frames are resized and padded as 'view' says, and keypoints return through its inverse"
         )
+    if len(network.inputs) > 1:
+        said.append("poses: the file refines one in each image, which an earlier model must find")
     for name in network.undecoded:
         said.append(
             f"decoding of the head {name} ({spec.model.heads[name].type}): animals are put together in steps that "

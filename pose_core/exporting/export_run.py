@@ -210,6 +210,10 @@ def _write(
     size = (first.picture.shape[0], first.picture.shape[1]) if written.fixed_size else None
     # One after the other: frames of many images would fill the memory.
     proof = prove(network, exporter.open(path), chain([first], views), _thresholds(run), size, what)
+    if not proof.compared:
+        reporter.note(
+            f"note: {run.name} finds nothing in these pictures, and neither does the file: no keypoint was compared"
+        )
     if proof.left_out:
         reporter.note(
             f"note: the file takes images of one size only, and {len(proof.left_out)} of "

@@ -53,6 +53,11 @@ class Proof:
         """The largest distance of all keypoints, pixels of the image; 0 where none was found."""
         return max((max(values, default=0.0) for values in self.differences.values()), default=0.0)
 
+    @property
+    def compared(self) -> int:
+        """How many keypoints were found, and compared."""
+        return sum(map(len, self.differences.values()))
+
     def to_json(self) -> dict[str, Any]:
         """Make what ``proof.json`` holds."""
         return {
@@ -138,10 +143,7 @@ def _batch(views: Iterable[SeenView]) -> Iterable[list[SeenView]]:
 
 
 def to_animals(found: Predictions, view: SeenView) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Animals of one picture in pixels of the image: keypoints (N, K, 2), their scores (N, K), and scores (N,).
-
-    Unique keypoints follow those of animals as one more animal would, see :func:`to_unique`.
-    """
+    """Animals of one picture in pixels of the image: keypoints (N, K, 2), their scores (N, K), and scores (N,)."""
     moved = found.through(view.to_frame)
     there = moved.scores[0] > 0
     return (
