@@ -179,7 +179,9 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
             "](../../README.md", f"]({up}index.md"
         )
         return re.sub(r"\]\(\.\./([a-z]+)/README\.md", r"](\1.md", markdown)
-    return re.sub(r"\]\((?:\.\./)+plugins/([a-z]+)/README\.md", rf"]({up}plugins/\1.md", markdown)
+    return re.sub(
+        r"\]\((?:\.\./)+(?:plugins|consumers)/([a-z-]+)/README\.md", rf"]({up}plugins/\1.md", markdown
+    )
 
 
 def main() -> int:

@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from pose_core.exporting.contract import (
     describe_view,
     list_outside,
 )
-from pose_core.exporting.proof import predict_itself, prove, to_animals, to_unique
+from pose_core.exporting.proof import predict_itself, prove, takes_any_size, to_animals, to_unique
 from pose_core.exporting.views import SeenView, ViewSource, find_images, make_views
 from pose_core.interfaces import Exporter, ExporterContext, WrittenNetwork
 from pose_core.interfaces.thresholds import Thresholds
@@ -207,9 +207,17 @@ def _write(
     context = _make_context(network, run, first)
     written = _write_file(exporter, context, path)
     what = f"exporter {exporter_name.rpartition('/')[2]}: {run.name}"
-    size = (first.picture.shape[0], first.picture.shape[1]) if written.fixed_size else None
+    height, width = first.picture.shape[:2]
+    run_file = exporter.open(path)
+    if not written.fixed_size and not takes_any_size(network, run_file, height, width):
+        reporter.note(
+            f"note: the file computes {run.name} for images of {height} x {width} only, for the steps of the network "
+            "depend on the size"
+        )
+        written = replace(written, fixed_size=True)
+    size = (height, width) if written.fixed_size else None
     # One after the other: frames of many images would fill the memory.
-    proof = prove(network, exporter.open(path), chain([first], views), _thresholds(run), size, what)
+    proof = prove(network, run_file, chain([first], views), _thresholds(run), size, what)
     if not proof.compared:
         reporter.note(
             f"note: {run.name} finds nothing in these pictures, and neither does the file: no keypoint was compared"

@@ -27,6 +27,12 @@ SCORE_LIMIT = 1e-3
 
 _BATCH = 3
 
+_SMALLEST = 64
+"""Side of the smallest images that are tried, pixels."""
+
+_PROBE = 1e-4
+"""By which outputs of another size may differ, as a fraction of the largest value; float32 is at 1e-6."""
+
 
 @dataclass
 class Proof:
@@ -117,6 +123,47 @@ def prove(
         for row, view in enumerate(taken):
             _compare(proof, found[row : row + 1], wanted[row : row + 1], view, thresholds, what)
     return proof
+
+
+def takes_any_size(network: ExportedNetwork, run_file: RunFile, height: int, width: int) -> bool:
+    """Tell whether a file that was written with images of one size computes the network for others, too.
+
+    Steps of a network may depend on the size (windows that are larger than a map, for example); a file holds those of
+    one, and another size then gives other numbers, or none.
+
+    Args:
+        network: itself.
+        run_file: computes the file.
+        height, width: of the images that it was written with.
+    """
+    multiple = network.model.size_multiple
+    half = [side // (2 * multiple) * multiple for side in (height, width)]
+    # Of images that no animal fits into, maps are smaller than the neighbourhood of a peak.
+    smaller = [half] if min(half) >= _SMALLEST else []
+    for sides in (*smaller, (height + multiple, width + 2 * multiple), (2 * height, 2 * width)):
+        tensors = network.make_example(*sides, images=1)
+        try:
+            found = run_file(tensors)
+        # Whatever an engine raises where shapes do not fit.
+        except Exception:
+            return False
+        with torch.inference_mode():
+            wanted = network(*tensors)
+        if any(map(_differ, network.outputs, found, wanted)):
+            return False
+    return True
+
+
+def _differ(name: str, found: Tensor, wanted: Tensor) -> bool:
+    """Whether an output is another one; random pixels have keypoints that are nearly as certain elsewhere."""
+    if found.shape != wanted.shape:
+        return True
+    off = (found - wanted).nan_to_num().abs().flatten()
+    if not len(off):
+        return False
+    if name in ("keypoints", "unique_keypoints"):
+        return bool(off.median() > LIMIT)
+    return bool(off.max() > _PROBE * wanted.nan_to_num().abs().max().clamp(min=1e-6))
 
 
 def predict_itself(network: ExportedNetwork, tensors: Sequence[Tensor]) -> Predictions:

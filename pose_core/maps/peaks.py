@@ -70,6 +70,11 @@ def top_cells(maps: Tensor, count: int) -> tuple[Tensor, Tensor]:
         cells.
     """
     flat = maps.flatten(2)
+    if not isinstance(flat.shape[2], int):
+        # Traced with open sides: ONNX takes no minimum of a number and a length. Cells beyond the map are none.
+        height, index = F.pad(flat, (0, count), value=-torch.inf).topk(count, dim=2)
+        there = height > -torch.inf
+        return torch.where(there, index, 0), torch.where(there, height, 0.0)
     found = min(count, flat.shape[2])
     height, index = flat.topk(found, dim=2)
     return F.pad(index, (0, count - found)), F.pad(height, (0, count - found))
