@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-PLUGINS := $(sort $(dir $(wildcard plugins/*/pyproject.toml)))
+# What users of exported models install stands beside the plugins: it has no entry point, and knows no pose_core.
+PROJECTS := $(sort $(dir $(wildcard plugins/*/pyproject.toml consumers/*/pyproject.toml)))
 # Two test processes with one torch thread each do not fight for two cores.
 TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONWARNINGS=default
 
@@ -19,22 +20,22 @@ help:
 	@echo "make demo      set up, then train a small model on a synthetic animal and show what comes out (demo/report.html)"
 	@echo "make test      set up, then run the tests (make test-all: the slow ones too; of those,"
 	@echo "               make test-authors: what authors of plugins meet, make test-fuzz: 21,600 spoilt inputs)"
-	@echo "make install   the set-up alone: $(VENV) with the core and every plugin under plugins/, editable"
+	@echo "make install   the set-up alone: $(VENV) with the core, every plugin under plugins/ and consumers/, editable"
 	@echo "make lint      ruff, mypy, import-linter        make format   ruff format"
 	@echo "make bench     measurements of the benchmarks        make clean    remove $(VENV), $(PARITY), demo/, dist/ and site/"
 	@echo "make docs      the documentation as a site (site/)   make tables  what is made of the code: tables in the docs, known names"
-	@echo "make wheels    the wheels of the core and all plugins (dist/)"
+	@echo "make wheels    the wheels of the core, all plugins and consumers (dist/)"
 	@echo "make parity    compare imported models with DeepLabCut 3.0.2, installed in $(PARITY); writes docs/parity.md; files with sleap-io"
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml Makefile $(wildcard plugins/*/pyproject.toml)
+$(STAMP): pyproject.toml Makefile $(wildcard plugins/*/pyproject.toml consumers/*/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12"; exit 2; }
 	@# Debian's python3 may come without ensurepip; its pip can install into the environment from outside.
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(VENV)
 	test -x $(BIN)/pip || $(PYTHON) -m pip --python $(BIN)/python install --quiet pip
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable . $(addprefix --editable ,$(PLUGINS:/=)) --group dev
+	$(BIN)/python -m pip install --quiet --editable . $(addprefix --editable ,$(PROJECTS:/=)) --group dev
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -105,7 +106,7 @@ tables: $(STAMP)
 
 wheels: $(STAMP)
 	rm -rf dist
-	for folder in . $(PLUGINS); do (cd $$folder && $(abspath $(BIN))/python -m hatchling build -t wheel -d $(abspath dist)) || exit 1; done
+	for folder in . $(PROJECTS); do (cd $$folder && $(abspath $(BIN))/python -m hatchling build -t wheel -d $(abspath dist)) || exit 1; done
 
 clean:
 	rm -rf $(VENV) $(PARITY) $(PARITY_SLEAP) demo dist site

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pose_core.evaluation.compare import compare
     from pose_core.evaluation.run import evaluate
     from pose_core.experiments.seeds import train_seeds
+    from pose_core.exporting.export_run import export
     from pose_core.hooks import hookimpl
     from pose_core.inspection.inspect_project import inspect_project
     from pose_core.inspection.show_batch import draw_batch
@@ -61,6 +62,7 @@ _HOME = {
     "track": "pose_core.tracking.track",
     "train": "pose_core.training.train_project",
     "plot_predictions": "pose_core.prediction.plot",
+    "export": "pose_core.exporting.export_run",
     "train_seeds": "pose_core.experiments.seeds",
     "predict": "pose_core.prediction.predict",
     "register": "pose_core.catalog.registration",
@@ -85,6 +87,7 @@ __all__ = [
     "draw_batch",
     "draw_maps",
     "evaluate",
+    "export",
     "hookimpl",
     "import_model",
     "inspect_project",

@@ -63,6 +63,13 @@ def pose_components() -> Iterable[ComponentSpec]:
         factory="pose_core.model.torch_runtime:AutoRuntime",
         summary="what a long prediction has measured to be fastest here; until then PyTorch",
     )
+    yield ComponentSpec(
+        "exporter",
+        "torch",
+        config="pose_core.model.torch_exporter_config:TorchExporterConfig",
+        factory="pose_core.model.torch_exporter:TorchExporter",
+        summary="A program of torch.export (.pt2), for PyTorch without pose_core, in Python or C++",
+    )
     for name, title, summary in _TRANSFORMS:
         yield ComponentSpec(
             "transform",

@@ -35,6 +35,7 @@ _IN_PYTHON = {
     "evaluate": "evaluate",
     "predict": "predict",
     "track": "track",
+    "export": "export",
     "import": "import_model",
     "models": "available_models",
     "detectors": "available_detectors",

@@ -99,6 +99,14 @@ _ROWS = (
         listing="runtimes",
     ),
     Kind(
+        "exporter",
+        "a network -> a file that other programs compute it from",
+        config=f"{_SPECS}:ExporterConfig",
+        interface=f"{_INTERFACES}.exporter:Exporter",
+        checks=(f"{_CHECKS}.exporters",),
+        listing="exporters",
+    ),
+    Kind(
         "transform",
         "a training image -> the same, changed at random, with its labels",
         config=f"{_SPECS}:TransformConfig",

@@ -59,7 +59,11 @@ def blob_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the wheels of the core and of all plugins, built as ``make wheels`` does."""
     dist = tmp_path_factory.mktemp("dist")
-    for project in (REPOSITORY / "pyproject.toml", *REPOSITORY.glob("plugins/*/pyproject.toml")):
+    for project in (
+        REPOSITORY / "pyproject.toml",
+        *REPOSITORY.glob("plugins/*/pyproject.toml"),
+        *REPOSITORY.glob("consumers/*/pyproject.toml"),
+    ):
         assert list(WheelBuilder(str(project.parent)).build(directory=str(dist), versions=["standard"]))
     return dist
 

@@ -17,7 +17,14 @@ from pose_core.specs.schema import json_schema
 
 PAGES = sorted(
     page.relative_to(ROOT).as_posix()
-    for pattern in ("*.md", "changes/*.md", "docs/**/*.md", "plugins/*/*.md", "templates/**/*.md")
+    for pattern in (
+        "*.md",
+        "changes/*.md",
+        "docs/**/*.md",
+        "plugins/*/*.md",
+        "consumers/*/*.md",
+        "templates/**/*.md",
+    )
     for page in ROOT.glob(pattern)
 )
 GUIDES = ("docs/authors/", "templates/")

@@ -17,6 +17,7 @@ from pose_core.maps import (
     highest_cell,
     is_local_maximum,
     keep_local_maxima,
+    order_by_height,
     top_cells,
     unravel_cells,
 )
@@ -121,3 +122,13 @@ def test_the_top_cells_are_those_of_sorting(seed: int, count: int, size: tuple[i
     assert torch.equal(value, height[..., :1])
     columns_rows = unravel_cells(best, size[1])
     assert torch.equal(columns_rows[..., 1] * size[1] + columns_rows[..., 0], best)
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from([-1.0, 0.0, 0.25, 1.0]), min_size=4, max_size=4), min_size=1, max_size=5
+    )
+)
+def test_order_by_height_is_a_stable_sort(rows: list[list[float]]) -> None:
+    heights = torch.tensor(rows)
+    assert torch.equal(order_by_height(heights), heights.sort(dim=1, descending=True, stable=True).indices)

@@ -22,6 +22,7 @@ from pose_core.catalog.composition import Composer
 
 ROOT = Path(__file__).parent.parent
 PROJECTS = sorted(ROOT.glob("plugins/*/pyproject.toml"))
+CONSUMERS = sorted(ROOT.glob("consumers/*/pyproject.toml"))
 
 
 @pytest.mark.parametrize("file", PROJECTS, ids=lambda file: file.parent.name)
@@ -30,6 +31,14 @@ def test_a_plugin_has_the_core_s_version_and_requires_it(file: Path) -> None:
     assert project["version"] == pose_core.__version__
     major, minor = map(int, pose_core.__version__.split(".")[:2])
     assert f"pose-core>={major}.{minor},<{major}.{minor + 1}" in project["dependencies"]
+
+
+@pytest.mark.parametrize("file", CONSUMERS, ids=lambda file: file.parent.name)
+def test_a_consumer_has_the_core_s_version_and_does_without_it(file: Path) -> None:
+    project = tomllib.loads(file.read_text())["project"]
+    assert project["version"] == pose_core.__version__
+    assert not declared(project["dependencies"]) & {"pose-core", "torch", "pydantic"}
+    assert set(imported(file.parent / "src")) == declared(project["dependencies"])
 
 
 def test_fragments_have_a_kind() -> None:
@@ -126,7 +135,8 @@ def test_the_core_requires_what_it_imports() -> None:
 
 def test_wheels_are_complete(wheels: Path) -> None:
     files = sorted(wheels.glob("*.whl"))
-    assert len(files) == len(PROJECTS) + 1
+    assert len(files) == len(PROJECTS) + len(CONSUMERS) + 1
+    places = {file.parent.name.replace("-", "_"): file.parent / "src" for file in CONSUMERS}
     for file in files:
         name, version, *_ = file.name.split("-")
         assert version == pose_core.__version__
@@ -138,7 +148,8 @@ def test_wheels_are_complete(wheels: Path) -> None:
             assert f"{information}/licenses/LICENSE" in held
             assert "License-Expression: BSD-3-Clause" in metadata
             assert wheel.read(f"{information}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
-            source = ROOT if name == "pose_core" else ROOT / "plugins" / name.removeprefix("pose_") / "src"
+            plugin = ROOT / "plugins" / name.removeprefix("pose_") / "src"
+            source = ROOT if name == "pose_core" else places.get(name, plugin)
             for path in (source / name).rglob("*"):
                 if path.is_file() and "__pycache__" not in path.parts:
                     assert path.relative_to(source).as_posix() in held, f"{file.name} lacks {path.name}"
@@ -160,7 +171,7 @@ def test_all_wheels_install_and_work(wheels: Path, others: Path, tmp_path: Path)
     found = subprocess.run(
         [*pip, "list", "--format=freeze"], capture_output=True, text=True, check=True
     ).stdout
-    for file in (ROOT / "pyproject.toml", *PROJECTS):
+    for file in (ROOT / "pyproject.toml", *PROJECTS, *CONSUMERS):
         name = tomllib.loads(file.read_text())["project"]["name"]
         assert f"{name}=={pose_core.__version__}" in found.splitlines()
 

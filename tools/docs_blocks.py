@@ -40,7 +40,19 @@ from pathlib import Path
 from docs_commands import FENCE, Fault, commands, names_exist, parse, resolves
 from docs_python import check_python
 
-PROGRAMS = {"cd", "cookiecutter", "export", "git", "grep", "pip", "pytest", "source", "towncrier", "twine"}
+PROGRAMS = {
+    "cd",
+    "cookiecutter",
+    "export",
+    "git",
+    "grep",
+    "pip",
+    "pose-run",
+    "pytest",
+    "source",
+    "towncrier",
+    "twine",
+}
 """What a page may type beside ``pose``, ``make`` and ``python``; nothing is checked about these."""
 
 ROOT = Path(__file__).resolve().parent.parent

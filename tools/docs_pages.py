@@ -159,7 +159,7 @@ def on_files(files: Any, config: Any) -> Any:
     if missing := list(faults()):
         raise PluginError("; ".join(missing))
     pages = {**author_pages(), **api_pages(), "use/settings.md": settings_page()}
-    for readme in sorted(ROOT.glob("plugins/*/README.md")):
+    for readme in sorted([*ROOT.glob("plugins/*/README.md"), *ROOT.glob("consumers/*/README.md")]):
         pages[f"plugins/{readme.parent.name}.md"] = readme.read_text(encoding="utf-8")
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
@@ -179,7 +179,9 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
             "](../../README.md", f"]({up}index.md"
         )
         return re.sub(r"\]\(\.\./([a-z]+)/README\.md", r"](\1.md", markdown)
-    return re.sub(r"\]\((?:\.\./)+plugins/([a-z]+)/README\.md", rf"]({up}plugins/\1.md", markdown)
+    return re.sub(
+        r"\]\((?:\.\./)+(?:plugins|consumers)/([a-z-]+)/README\.md", rf"]({up}plugins/\1.md", markdown
+    )
 
 
 def main() -> int:

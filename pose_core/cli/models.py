@@ -139,6 +139,11 @@ def detectors(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     _list_components("detector", json)
 
 
+def exporters(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the kinds of file that models can be exported to."""
+    _list_components("exporter", json)
+
+
 def runtimes(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List what can compute networks, on which devices here, with how many bits, and what is missing."""
     from pose_core.catalog import find_missing_package

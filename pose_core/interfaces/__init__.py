@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pose_core.interfaces.codec import Predictor, TargetGenerator
     from pose_core.interfaces.context import BuildContext, Grid
     from pose_core.interfaces.detector import Detector
+    from pose_core.interfaces.exporter import Exporter, ExporterContext, WrittenNetwork
     from pose_core.interfaces.geometry import FrameGeometry, Matrix, points_through
     from pose_core.interfaces.head import Head
     from pose_core.interfaces.hub import (
@@ -117,6 +118,9 @@ _HOME = {
     "Predictor": "pose_core.interfaces.codec",
     "Reader": "pose_core.interfaces.reader",
     "RemoteFile": "pose_core.interfaces.hub",
+    "Exporter": "pose_core.interfaces.exporter",
+    "ExporterContext": "pose_core.interfaces.exporter",
+    "WrittenNetwork": "pose_core.interfaces.exporter",
     "Runtime": "pose_core.interfaces.runtime",
     "RuntimeContext": "pose_core.interfaces.runtime",
     "Schedule": "pose_core.interfaces.schedule",
@@ -164,6 +168,8 @@ __all__ = [
     "CropNetwork",
     "Detector",
     "EarlierStages",
+    "Exporter",
+    "ExporterContext",
     "ExtraInput",
     "FrameGeometry",
     "FrameGroup",
@@ -214,6 +220,7 @@ __all__ = [
     "TransformContext",
     "View",
     "Writer",
+    "WrittenNetwork",
     "compare_poses",
     "cover_labels",
     "describe_non_finite",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -36,7 +37,14 @@ class TargetGenerator(nn.Module, ABC):
 
 
 class Predictor(nn.Module, ABC):
-    """Outputs of a head -> animals. Made as ``factory(config, context, grid)``."""
+    """Outputs of a head -> animals. Made as ``factory(config, context, grid)``.
+
+    Attributes:
+        exportable: whether :meth:`forward` is arithmetic of tensors alone, so that exported files can hold it:
+            no branch and no number of results depends on values, nothing leaves torch.
+    """
+
+    exportable: ClassVar[bool] = False
 
     def __init__(self, config: PredictorConfig, context: BuildContext, grid: Grid) -> None:
         super().__init__()

@@ -120,6 +120,10 @@ class Head(nn.Module, ABC):
             result[name] = module(outputs[name], *targets[name]) * self.loss_weights[name]
         return result
 
+    def can_export_decoding(self) -> bool:
+        """Tell whether exported files can hold :meth:`decode`: it is that of an exportable predictor."""
+        return type(self).decode is Head.decode and self.predictor.exportable
+
     def decode(self, outputs: Mapping[str, Tensor], found: Predictions) -> Predictions:
         """Add what this head finds to what those before it found.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -12,7 +13,14 @@ from pose_core.specs import InputConfig
 
 
 class ExtraInput(nn.Module, ABC):
-    """Makes one extra input of the backbone, batched and on the model's device."""
+    """Makes one extra input of the backbone, batched and on the model's device.
+
+    Attributes:
+        exportable: whether :meth:`for_inference` is arithmetic of tensors alone, as of a
+            :class:`~pose_core.interfaces.Predictor`; an exported file then takes poses.
+    """
+
+    exportable: ClassVar[bool] = False
 
     def __init__(self, config: InputConfig, context: BuildContext) -> None:
         super().__init__()

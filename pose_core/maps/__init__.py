@@ -23,6 +23,7 @@ from pose_core.maps.peaks import (
     highest_cell,
     is_local_maximum,
     keep_local_maxima,
+    order_by_height,
     top_cells,
     unravel_cells,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "make_deconvolution",
     "mask_background",
     "normalize_cells",
+    "order_by_height",
     "paint_maximum",
     "paint_nearest_offsets",
     "present_animals",

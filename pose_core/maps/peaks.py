@@ -70,6 +70,11 @@ def top_cells(maps: Tensor, count: int) -> tuple[Tensor, Tensor]:
         cells.
     """
     flat = maps.flatten(2)
+    if not isinstance(flat.shape[2], int):
+        # Traced with open sides: ONNX takes no minimum of a number and a length. Cells beyond the map are none.
+        height, index = F.pad(flat, (0, count), value=-torch.inf).topk(count, dim=2)
+        there = height > -torch.inf
+        return torch.where(there, index, 0), torch.where(there, height, 0.0)
     found = min(count, flat.shape[2])
     height, index = flat.topk(found, dim=2)
     return F.pad(index, (0, count - found)), F.pad(height, (0, count - found))
@@ -102,6 +107,25 @@ def highest_cell(maps: Tensor) -> tuple[Tensor, Tensor]:
     return index, height
 
 
+def order_by_height(heights: Tensor) -> Tensor:
+    """Order entries of each row, the highest first and equal ones as they stand.
+
+    A stable sort of few entries that exports to ONNX, which has none.
+
+    Args:
+        heights: (B, M) float, no NaN.
+
+    Returns:
+        (B, M) int64, indices.
+    """
+    own, other = heights[:, :, None], heights[:, None]
+    earlier = torch.ones(heights.shape[1], heights.shape[1], dtype=torch.bool, device=heights.device).tril(-1)
+    # How many come before each is its place; no two have the same.
+    place = ((other > own) | ((other == own) & earlier)).sum(-1)
+    numbers = torch.arange(heights.shape[1], device=heights.device).expand_as(place)
+    return torch.zeros_like(place).scatter(1, place, numbers)
+
+
 def unravel_cells(index: Tensor, width: int) -> Tensor:
     """Columns and rows of cells of flattened maps: (...) int64 -> (..., 2) int64.
 
@@ -109,4 +133,6 @@ def unravel_cells(index: Tensor, width: int) -> Tensor:
         index: positions in the flattened map.
         width: of the map.
     """
-    return torch.stack([index % width, index.div(width, rounding_mode="floor")], dim=-1)
+    rows = index.div(width, rounding_mode="floor")
+    # Not index % width: exported to ONNX, a width that is known only when the file is used has no remainder.
+    return torch.stack([index - rows * width, rows], dim=-1)

@@ -170,7 +170,7 @@ class PoseModel(Network):
     def decode_by_head(self, outputs: Outputs) -> list[tuple[str, Predictions]]:
         """Decode outputs head by head: for each its name and what is found after it."""
         first = next(iter(next(iter(outputs.values())).values()))
-        found = Predictions.none(len(first), self.skeleton, first.device)
+        found = Predictions.none(first.shape[0], self.skeleton, first.device)
         steps = []
         for name, head in self._heads():
             # After a forward pass in half precision the maps are not float32, and coordinates need it.

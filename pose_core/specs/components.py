@@ -283,6 +283,10 @@ class StageConfig(ComponentConfig):
         return ()
 
 
+class ExporterConfig(ComponentConfig):
+    """Base of the configs of exporters."""
+
+
 class RuntimeConfig(ComponentConfig):
     """Base of the configs of runtimes."""
 

@@ -13,6 +13,7 @@ INPUT, DETECTOR, READER, WRITER = (
     "writer/toywriter",
 )
 LOGGER = "logger/toylogger"
+EXPORTER = "exporter/toyexporter"
 RUNTIME = "runtime/toyruntime"
 SCHEDULE = "schedule/toyschedule"
 TRACKER = "tracker/toytracker"
@@ -357,6 +358,32 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         "moved pose",
         [("around.py", "keypoints[:, 0].nan", "(keypoints[:, 0] * 0).nan")],
     ),
+    "exporter_writes_the_network": (
+        EXPORTER,
+        "for 3 images of 96 x 64 the file gives tensor 0 has shape",
+        [("exporter.py", "module(*tensors)", "module(*(each[:2] for each in tensors))")],
+    ),
+    "exporter_writes_what_can_be_moved": (
+        EXPORTER,
+        "moved, the file raises DataError",
+        [("exporter.py", "path.write_text(other.name)", "path.write_text(str(other))")],
+    ),
+    "exporter_keeps_its_hands_off": (
+        EXPORTER,
+        "training mode",
+        [
+            (
+                "exporter.py",
+                "path.write_text(other.name)",
+                "path.write_text(other.name)\n        context.network.train()",
+            )
+        ],
+    ),
+    "exporter_refuses_damaged_files": (
+        EXPORTER,
+        "a damaged file raises",
+        [("exporter.py", "(RuntimeError, ValueError)", "ZeroDivisionError")],
+    ),
     "runtime_computes_the_network": (
         RUNTIME,
         "for 1 images of 64 x 96 it gives tensor 0 is off by",
@@ -636,8 +663,24 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
     ),
     "exports_onnx": (
         NET,
-        ".",
-        [_forward("x = self.conv(images)\n        return [x if float(x.mean()) > 0 else -x]")],
+        "batch",
+        [_TORCH, _forward("return [self.norm(self.conv(images)) + torch.zeros(len(images), 1, 1, 1)]")],
+    ),
+    "exports_decoding": (
+        HEAD,
+        "data-dependent|branch|guard|Could not",
+        [
+            (
+                "head.py",
+                "class ToyPredictor(Predictor):\n",
+                "class ToyPredictor(Predictor):\n    exportable = True\n\n",
+            ),
+            (
+                "head.py",
+                "score, at = near.max(-1)",
+                "score, at = near.max(-1) if near.sum() > 0 else near.min(-1)",
+            ),
+        ],
     ),
     "runs_on_a_gpu": (
         NET,

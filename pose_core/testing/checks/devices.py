@@ -9,13 +9,16 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from pose_core.interfaces import Head, Predictions
 from pose_core.testing.checks.check import NETWORK, check, demand
+from pose_core.testing.checks.examples import SKELETON
 from pose_core.testing.checks.harness import (
     BackboneHarness,
     Harness,
@@ -109,30 +112,108 @@ def check_compiles(subject: ComponentSubject) -> None:
 
 @check(3, *_MAPS)
 def check_exports(subject: ComponentSubject) -> None:
-    """torch.export makes a program with the same outputs; no data-dependent branches in forward."""
+    """torch.export makes a program with the same outputs for any number of images; shape[0], not len()."""
     plain, tensors, wanted = _build_plain(subject)
     with torch.no_grad():
-        program = torch.export.export(plain, tensors)
+        program = torch.export.export(plain, tensors, dynamic_shapes=_any_number(tensors))
         _compare(program.module()(*tensors), wanted, "the exported program", 1e-3)
+        more, wanted = _compute_more(plain)
+        _compare(program.module()(*more), wanted, "the exported program, of another number of images,", 1e-3)
 
 
 @check(3, *_MAPS)
 def check_exports_onnx(subject: ComponentSubject) -> None:
-    """torch.onnx makes a model that onnxruntime runs to the same outputs."""
+    """torch.onnx makes a model that onnxruntime runs to the same outputs, for any number of images."""
+    _skip_without_onnx()
+    plain, tensors, wanted = _build_plain(subject)
+    _compare_onnx(plain, [(tensors, wanted), _compute_more(plain)])
+
+
+@check(3, "head")
+def check_exports_decoding(subject: ComponentSubject) -> None:
+    """What can_export_decoding() promises: torch.onnx makes a model of the decoding, for any number of images."""
+    harness = harness_of(subject)
+    head = harness.build().eval()
+    if not isinstance(head, Head) or not head.can_export_decoding():
+        raise skip("its decoding is no part of exported files")
+    _skip_without_onnx()
+    decoding = _Decoding(head)
+    given = []
+    for images in (2, 3):
+        with torch.no_grad():
+            outputs = harness.run(head, harness.inputs(images))
+            decoding.names = tuple(outputs)
+            tensors = tuple(outputs.values())
+            given.append((tensors, decoding(*tensors)))
+    _compare_onnx(decoding, given)
+
+
+class _Decoding(nn.Module):
+    """Decoding of a head: its outputs in, animals out."""
+
+    def __init__(self, head: Head) -> None:
+        super().__init__()
+        self.head = head
+        self.names: tuple[str, ...] = ()
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        # An animal for heads that say something of those that others found.
+        places = torch.linspace(8, 40, SKELETON.num_keypoints)[:, None].expand(tensors[0].shape[0], 1, -1, 2)
+        found = Predictions.none(tensors[0].shape[0], SKELETON)
+        found = found.with_animals(places, torch.ones_like(places[..., 0]))
+        named = dict(zip(self.names, tensors, strict=True))
+        decoded = self.head.decode({name: tensor.float() for name, tensor in named.items()}, found)
+        # Arithmetic, so that nothing that went in comes out as it is, which ONNX does not name as an output.
+        return tuple(
+            getattr(decoded, name).nan_to_num(-1.0) + 0.0 * tensors[0].sum()
+            for name in ("keypoints", "keypoint_scores", "scores", "identity_scores", "unique_keypoints")
+        )
+
+
+def _any_number(tensors: tuple[Tensor, ...]) -> dict[str, tuple[dict[int, Any], ...]]:
+    """The first axis is open."""
+    batch = torch.export.Dim("batch")
+    return {"tensors": tuple({0: batch} for _ in tensors)}
+
+
+def _compute_more(plain: _Plain) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Inputs of another number of images than the example has, and what comes out."""
+    tensors = tuple(plain.harness.inputs(3).values())
+    with torch.no_grad():
+        return tensors, plain(*(t.clone() for t in tensors))
+
+
+def _skip_without_onnx() -> None:
     absent = [n for n in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(n) is None]
     if absent:
         raise skip(f"needs {', '.join(absent)}; pip install {' '.join(absent)}")
+
+
+def _compare_onnx(module: nn.Module, given: Sequence[tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]) -> None:
+    """Export a module with the first of some inputs, and compare what the file makes of all of them."""
     # No dependency of the core: an author who exports has it.
     import onnxruntime  # type: ignore[import-untyped,unused-ignore]
 
-    plain, tensors, wanted = _build_plain(subject)
+    example = given[0][0]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "part.onnx"
-        torch.onnx.export(plain, tensors, str(file), dynamo=True, verbose=False)
+        names = [f"in_{i}" for i in range(len(example))]
+        torch.onnx.export(
+            module,
+            example,
+            str(file),
+            input_names=names,
+            dynamic_shapes=_any_number(example),
+            dynamo=True,
+            verbose=False,
+        )
         session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-        names = [i.name for i in session.get_inputs()]
-        found = session.run(None, dict(zip(names, (t.numpy() for t in tensors), strict=True)))
-    _compare([torch.from_numpy(f) for f in found], wanted, "the ONNX model", 1e-2)
+        # An input that nothing depends on is not in the file.
+        used = {put.name for put in session.get_inputs()}
+        for tensors, wanted in given:
+            feed = {name: t.numpy() for name, t in zip(names, tensors, strict=True) if name in used}
+            found = [torch.from_numpy(f) for f in session.run(None, feed)]
+            _compare(found, wanted, f"the ONNX model of {len(tensors[0])} images", 1e-2)
 
 
 @check(3, NETWORK)
@@ -163,5 +244,6 @@ CHECKS = (
     check_compiles,
     check_exports,
     check_exports_onnx,
+    check_exports_decoding,
     check_runs_on_a_gpu,
 )

@@ -35,6 +35,8 @@ class Conditions(ExtraInput):
     generator of its own with a fixed seed, so that two validations of the same weights agree.
     """
 
+    exportable = True
+
     colours: Tensor
     mirror: Tensor
     sigmas: Tensor

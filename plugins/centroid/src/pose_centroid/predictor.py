@@ -10,7 +10,7 @@ from torch import Tensor
 from pose_centroid.config import HEATMAP, CentresPredictorConfig
 from pose_core.errors import ConfigError
 from pose_core.interfaces import BuildContext, Grid, Predictions, Predictor
-from pose_core.maps import find_peaks
+from pose_core.maps import find_peaks, order_by_height
 
 
 class CentresPredictor(Predictor):
@@ -22,6 +22,8 @@ class CentresPredictor(Predictor):
     Raises:
         ConfigError: the model learns several keypoints an animal.
     """
+
+    exportable = True
 
     def __init__(self, config: CentresPredictorConfig, context: BuildContext, grid: Grid) -> None:
         super().__init__(config, context, grid)
@@ -78,5 +80,5 @@ def keep_distant(points: Tensor, scores: Tensor, distance: float) -> tuple[Tenso
         dropped[:, rank] |= (near[:, :rank, rank] & ~dropped[:, :rank]).any(1)
     scores = scores.masked_fill(dropped, 0.0)
     points = points.masked_fill(dropped[..., None], torch.nan)
-    order = dropped.int().argsort(dim=1, stable=True)
+    order = order_by_height((~dropped).float())
     return points.gather(1, order[..., None].expand_as(points)), scores.gather(1, order)

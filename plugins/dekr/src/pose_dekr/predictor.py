@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 
 from pose_core.interfaces import BuildContext, Grid, Predictions, Predictor
-from pose_core.maps import fit_parabola, keep_local_maxima, sample_own_map, top_cells, unravel_cells
+from pose_core.maps import (
+    fit_parabola,
+    keep_local_maxima,
+    order_by_height,
+    sample_own_map,
+    top_cells,
+    unravel_cells,
+)
 from pose_dekr.config import HEATMAP, OFFSET, CentersConfig
 from pose_dekr.nms import (
     count_close_keypoints,
@@ -30,6 +37,8 @@ class CentersPredictor(Predictor):
     centre); an animal's the height of its centre times the mean height at its keypoints. Of poses that are
     the same animal the highest-scoring one stays.
     """
+
+    exportable = True
 
     def __init__(self, config: CentersConfig, context: BuildContext, grid: Grid) -> None:
         super().__init__(config, context, grid)
@@ -87,7 +96,7 @@ class CentersPredictor(Predictor):
         index, height = top_cells(keep_local_maxima(centers, self.center_nms), self.candidates)
         index, height = index[:, 0], height[:, 0]
         ways = offsets.flatten(2).gather(2, index[:, None].expand(-1, offsets.shape[1], -1))
-        ways = ways.view(len(ways), -1, 2, self.candidates).permute(0, 3, 1, 2)
+        ways = ways.view(ways.shape[0], -1, 2, self.candidates).permute(0, 3, 1, 2)
         return unravel_cells(index, centers.shape[-1]).float()[:, :, None] - ways, height
 
     def _read(self, maps: Tensor, poses: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,7 +132,7 @@ class CentersPredictor(Predictor):
         if not self.in_order:
             same = count_close_keypoints(poses, reach.clamp(min=self.pose_nms)[:, None]) >= self.joints
             return suppress_at_once(same, exists)
-        order = torch.where(exists, pose_score, -1.0).sort(dim=1, descending=True, stable=True).indices
+        order = order_by_height(torch.where(exists, pose_score, -1.0))
         reach = reach.clamp(min=self.grid.stride / 2)
         same = count_close_keypoints(poses, reach[..., None]) >= self.joints
         same = same.gather(1, order[..., None].expand_as(same)).gather(2, order[:, None].expand_as(same))

@@ -99,10 +99,14 @@ class HeatmapHead(MapsHead):
             targets[name] = Target(value, weight * known)
         return targets
 
+    def can_export_decoding(self) -> bool:
+        # What decode does beside asking the predictor is arithmetic, too.
+        return self.predictor.exportable
+
     def decode(self, outputs: Mapping[str, Tensor], found: Predictions) -> Predictions:
         if not self.unique:
             return super().decode(outputs, found)
-        batch = len(outputs[HEATMAP])
+        batch = outputs[HEATMAP].shape[0]
         decoded = self.predictor(outputs, Predictions.none(batch, self.skeleton, outputs[HEATMAP].device))
         return replace(
             found, unique_keypoints=decoded.keypoints[:, 0], unique_scores=decoded.keypoint_scores[:, 0]

@@ -61,6 +61,8 @@ class _MapsOfIndividuals(Predictor):
 class IdentityAtKeypointsPredictor(_MapsOfIndividuals):
     """Who the animals are that other heads found: the mean of the maps at their keypoints."""
 
+    exportable = True
+
     def __init__(self, config: IdentityAtKeypointsConfig, context: BuildContext, grid: Grid) -> None:
         super().__init__(config, context, grid)
 

@@ -105,6 +105,8 @@ class IdentityVectorTargets(TargetGenerator):
 class IdentityOfCropPredictor(Predictor):
     """Who the animal of the crop is."""
 
+    exportable = True
+
     def __init__(self, config: IdentityOfCropConfig, context: BuildContext, grid: Grid) -> None:
         super().__init__(config, context, grid)
         self.sigmoid = bool(config.sigmoid)

@@ -15,6 +15,8 @@ from pose_heatmap.config import HEATMAP, LOCREF, ArgmaxConfig, PeaksConfig, Subp
 class _OneAnimal(Predictor):
     """Reads one animal from heatmaps; every keypoint gets a position, a missing one has a low score."""
 
+    exportable = True
+
     window = 1
     share = 1.0
     fit: Fit = "gaussian"

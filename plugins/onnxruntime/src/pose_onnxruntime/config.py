@@ -1,10 +1,10 @@
-"""Config of the runtime."""
+"""Configs of runtime and exporter."""
 
 from __future__ import annotations
 
 from pydantic import Field, PositiveInt
 
-from pose_core.specs import RuntimeConfig
+from pose_core.specs import ExporterConfig, RuntimeConfig
 
 
 class OnnxRuntimeConfig(RuntimeConfig):
@@ -12,4 +12,14 @@ class OnnxRuntimeConfig(RuntimeConfig):
 
     threads: PositiveInt | None = Field(
         None, description="Threads that compute on the CPU; null: as many as torch has."
+    )
+
+
+class OnnxExporterConfig(ExporterConfig):
+    """ONNX files."""
+
+    opset: int | None = Field(
+        None,
+        ge=18,
+        description="Version of ONNX's operators, for programs that know no newer one; null: the exporter's own.",
     )

@@ -71,7 +71,8 @@ class OnnxRuntime(Runtime):
                     context.inputs,
                     path,
                     fixed_size=context.fixed_size,
-                    called=context.name,
+                    refusal=f"runtime onnxruntime: {context.name} cannot be exported to ONNX",
+                    advice="use the runtime torch",
                 )
             try:
                 return self._make_session(str(path))

@@ -24,6 +24,8 @@ class SimccPredictor(Predictor):
     the bins within three standard deviations of the position, with ``score: peak`` that of the highest bin.
     """
 
+    exportable = True
+
     def __init__(self, config: SimccPredictorConfig, context: BuildContext, grid: Grid) -> None:
         super().__init__(config, context, grid)
         self.fit = config.decode == "fit"

@@ -10,6 +10,7 @@ from pose_core.specs import (
     AnyTargetGenerator,
     BackboneConfig,
     DetectorConfig,
+    ExporterConfig,
     Feature,
     HeadConfig,
     ImporterConfig,
@@ -81,6 +82,10 @@ class ToyInputConfig(InputConfig):
 
 
 class ToyDetectorConfig(DetectorConfig):
+    pass
+
+
+class ToyExporterConfig(ExporterConfig):
     pass
 
 

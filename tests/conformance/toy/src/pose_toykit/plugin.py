@@ -23,6 +23,7 @@ PARTS = (
     ("loss", "toyloss", "ToyLoss", "head"),
     ("input", "toyinput", "ToyInput", "around"),
     ("detector", "toydetector", "ToyDetector", "around"),
+    ("exporter", "toyexporter", "ToyExporter", "exporter"),
     ("runtime", "toyruntime", "ToyRuntime", "runtime"),
     ("transform", "toytransform", "ToyTransform", "transform"),
     ("transform", "toyshear", "ToyShear", "transform"),

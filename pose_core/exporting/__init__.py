@@ -1,0 +1,1 @@
+"""Export trained models into folders that other programs predict from."""
