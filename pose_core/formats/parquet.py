@@ -151,8 +151,7 @@ class ParquetPredictions(PredictionsStream):
         left: pa.Table | None = None
         try:
             with self.path.open("rb") as stream, pq.ParquetFile(stream) as file:
-                for batch in file.iter_batches(batch_size=4096):
-                    table = pa.Table.from_batches([batch])
+                for table in _read_batches(file):
                     if left is not None:
                         table = pa.concat_tables([left, table])
                     numbers = _read_integers(table, "frame")
@@ -164,6 +163,13 @@ class ParquetPredictions(PredictionsStream):
                 yield from _make_frames(left, skeleton)
         except (*_UNREADABLE, KeyError) as error:
             raise DataError(f"{self.path}: damaged ({_shorten_error(error)}); predict again") from None
+
+
+def _read_batches(file: pq.ParquetFile) -> Iterator[pa.Table]:
+    # Row groups one by one: Arrow keeps the bytes of those that it has read until the last is done.
+    for group in range(file.num_row_groups):
+        for batch in file.iter_batches(batch_size=4096, row_groups=[group]):
+            yield pa.Table.from_batches([batch])
 
 
 def _read_schema(path: Path) -> pa.Schema:

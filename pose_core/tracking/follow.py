@@ -24,7 +24,7 @@ from pose_core.tracking.linking import link_tracklets
 from pose_core.tracking.naming import name_tracks
 from pose_core.tracking.tracklets import TrackletCollector
 
-_IN_MEMORY = 1 << 24
+_IN_MEMORY = 1 << 22
 _EVERY = 500
 
 _STORED: Mapping[str, Callable[[Instances], object]] = {
@@ -190,8 +190,8 @@ class TrackedFrames:
             names = link_tracklets(tracklets, self._animals)
         if names is None:
             names = {tracklet.id: tracklet.id for tracklet in tracklets}
-        dropped = [tracklet for tracklet in tracklets if names.get(tracklet.id, -1) < 0]
-        without += sum(tracklet.count for tracklet in dropped)
+        dropped = [tracklet.count for tracklet in tracklets if names.get(tracklet.id, -1) < 0]
+        without += sum(dropped)
         tracks = len({name for name in names.values() if name >= 0})
         self.counts = TrackCounts(read, found, len(tracklets), tracks, without, len(dropped))
         return names, name_tracks(tracklets, names)
