@@ -25,10 +25,11 @@ from pose_core.cli.config import config
 from pose_core.cli.contributed import PoseCommands
 from pose_core.cli.demo import demo
 from pose_core.cli.evaluate import evaluate
+from pose_core.cli.filter import filter_
 from pose_core.cli.import_ import import_
 from pose_core.cli.inspect import inspect
 from pose_core.cli.licenses import licenses
-from pose_core.cli.models import detectors, models, runtimes, trackers, writers
+from pose_core.cli.models import detectors, filters, models, runtimes, trackers, writers
 from pose_core.cli.plot import plot
 from pose_core.cli.plugins import plugins
 from pose_core.cli.predict import predict
@@ -72,8 +73,9 @@ def _main(
 
 for command in (
     *(inspect, config, show_batch, train, adapt, evaluate, compare, show_maps),
-    *(predict, track, render, plot, import_, demo),
-    *(models, detectors, runtimes, trackers, weights, writers, plugins, show, schema, check, cite, licenses),
+    *(predict, track, filter_, render, plot, import_, demo),
+    *(models, detectors, runtimes, trackers, filters, weights, writers),
+    *(plugins, show, schema, check, cite, licenses),
 ):
     # In this order they stand in --help: the work first, then the listings.
     app.command(command.__name__.rstrip("_").replace("_", "-"))(command)

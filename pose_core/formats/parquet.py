@@ -18,6 +18,7 @@ identity                  string   name of the individual; null where unknown
 identity_score            float32  how probable that name is, 0 to 1; null where unknown
 score                     float32  confidence in the animal, 0 to 1
 box_x1 ... box_y2         float32  box of the animal in pixels
+interpolated              bool     filtered predictions only: whether keypoints were filled in: those with score 0
 <keypoint>.x, .y          float32  pixels; null where the keypoint was not found
 <keypoint>.score          float32  0 to 1; 0 where the keypoint was not found
 <unique keypoint>.x, ...  float32  keypoints that exist once a frame: on its first row, null on others
@@ -45,6 +46,7 @@ import pyarrow.parquet as pq
 from pose_core.errors import DataError, command
 from pose_core.formats.config import ParquetConfig
 from pose_core.interfaces import PredictionsHeader, PredictionsStream, Writer
+from pose_core.interfaces.writer import FILTERS
 from pose_core.io.files import parse_json
 from pose_core.structures import Frame, FrameSpan, Instances, Skeleton
 
@@ -56,6 +58,7 @@ FORMAT = "pose_core predictions"
 VERSION = 1
 
 _BOX = ("box_x1", "box_y1", "box_x2", "box_y2")
+_INTERPOLATED = "interpolated"
 _PARTS = ("x", "y", "score")
 
 
@@ -200,6 +203,8 @@ def _make_schema(header: PredictionsHeader) -> pa.Schema:
         ("score", pa.float32()),
         *((name, pa.float32()) for name in _BOX),
     ]
+    if FILTERS in header.metadata:
+        columns.append((_INTERPOLATED, pa.bool_()))
     for keypoint in (*header.skeleton.keypoints, *header.skeleton.unique_keypoints):
         columns.extend((f"{keypoint}.{part}", pa.float32()) for part in _PARTS)
     content = {"format": FORMAT, "version": VERSION, **asdict(header)}
@@ -284,6 +289,9 @@ def _make_batch(frames: list[Frame], skeleton: Skeleton, schema: pa.Schema) -> p
         to_floats(spread(join("scores"))),
         *(to_floats(boxes[:, i]) for i in range(4)),
     ]
+    if schema.get_field_index(_INTERPOLATED) >= 0:
+        filled = (np.isfinite(points).all(axis=-1) & (scores == 0)).any(axis=1)
+        columns.append(pa.array(filled, mask=~used))
     for k in range(skeleton.num_keypoints):
         columns += [to_floats(points[:, k, 0]), to_floats(points[:, k, 1]), to_floats(scores[:, k])]
     if skeleton.unique_keypoints:

@@ -44,6 +44,11 @@ class PredictionsHeader:
         object.__setattr__(self, "selected", tuple(FrameSpan(*span) for span in self.selected))
 
 
+FILTERS = "filters"
+"""Key of the header's metadata that says by which filters tracks went. In such predictions keypoints with score 0 that
+have a place were filled in, and formats with room for it say so."""
+
+
 class Writer(ABC):
     """Writes one format. Made as ``factory(config)``.
 

@@ -11,6 +11,7 @@ from pose_core.specs import (
     BackboneConfig,
     DetectorConfig,
     Feature,
+    FilterConfig,
     HeadConfig,
     ImporterConfig,
     InputConfig,
@@ -97,6 +98,10 @@ class ToyLoggerConfig(LoggerConfig):
 
 
 class ToyTrackerConfig(TrackerConfig):
+    pass
+
+
+class ToyFilterConfig(FilterConfig):
     pass
 
 
