@@ -104,8 +104,8 @@ def test_settings_and_order_of_filters_count(tmp_path: Path) -> None:
     assert (short[0].counts.filled, whole[0].counts.filled) == (0, 8)  # type: ignore[union-attr]
     header = open_predictions(tmp_path / "b/clip.parquet").header
     assert [one["type"] for one in json.loads(header.metadata["filters"])] == [
-        "filters/median",
-        "filters/interpolate",
+        "smoothing/median",
+        "smoothing/interpolate",
     ]
     again = pose_core.filter_predictions(tmp_path / "b/clip.parquet", tmp_path / "c", filter="kalman")
     # What was filled in is no measurement, and stays marked.
@@ -275,8 +275,8 @@ def test_one_spoilt_file_does_not_stop_the_others(pose: Any, tmp_path: Path) -> 
 
 
 def test_a_filter_that_breaks_its_promise_is_named(crowd: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("pose_filters.median.Median.apply", lambda self, series: series.points[1:])
-    with pytest.raises(PluginError, match=r"filter filters/median: gives"):
+    monkeypatch.setattr("pose_smoothing.median.Median.apply", lambda self, series: series.points[1:])
+    with pytest.raises(PluginError, match=r"filter smoothing/median: gives"):
         pose_core.filter_predictions(crowd, tmp_path, filter="median")
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pose_core.interfaces import Filter, Series
-from pose_filters.config import InterpolateConfig
-from pose_filters.shapes import Floats
+from pose_smoothing.config import InterpolateConfig
+from pose_smoothing.shapes import Floats
 
 
 class Interpolate(Filter):

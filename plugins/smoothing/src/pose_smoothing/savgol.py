@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pose_core.interfaces import Filter, Series
-from pose_filters.config import SavgolConfig
-from pose_filters.shapes import Floats, slide
+from pose_smoothing.config import SavgolConfig
+from pose_smoothing.shapes import Floats, slide
 
 
 class Savgol(Filter):

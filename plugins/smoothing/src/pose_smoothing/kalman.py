@@ -7,8 +7,8 @@ import math
 import numpy as np
 
 from pose_core.interfaces import Filter, Series
-from pose_filters.config import KalmanConfig
-from pose_filters.shapes import Floats
+from pose_smoothing.config import KalmanConfig
+from pose_smoothing.shapes import Floats
 
 _UNKNOWN = 1e6
 """Variance of place and velocity before the first measurement, relative to that of a keypoint of score 1."""

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from pose_filters.config import InterpolateConfig, KalmanConfig, MedianConfig, SavgolConfig
-from pose_filters.interpolate import Interpolate
-from pose_filters.kalman import Kalman
-from pose_filters.median import Median
-from pose_filters.savgol import Savgol
+from pose_smoothing.config import InterpolateConfig, KalmanConfig, MedianConfig, SavgolConfig
+from pose_smoothing.interpolate import Interpolate
+from pose_smoothing.kalman import Kalman
+from pose_smoothing.median import Median
+from pose_smoothing.savgol import Savgol
 from scipy.signal import savgol_filter
 
 from pose_core.interfaces import FilterContext, Series

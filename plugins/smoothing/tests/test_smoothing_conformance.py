@@ -2,4 +2,4 @@
 
 from pose_core.testing import parametrize_with_checks
 
-test_conformance = parametrize_with_checks("pose-filters")
+test_conformance = parametrize_with_checks("pose-smoothing")
