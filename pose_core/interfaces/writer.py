@@ -56,10 +56,13 @@ class Writer(ABC):
         extension: of the files, with the dot.
         takes_selected: whether :meth:`write` takes some of a source's frames (``header.selected``), and files keep
             their numbers.
+        complete: whether files hold the names of keypoints and frames without animals, so that :meth:`read` gives back
+            all that was written. Where they do not, it numbers keypoints, and may leave such frames out.
     """
 
     extension: str
     takes_selected: bool = False
+    complete: bool = True
 
     def __init__(self, config: WriterConfig) -> None:
         self.config = config
