@@ -36,7 +36,7 @@ class Kalman(Filter):
     def apply(self, series: Series) -> Floats:
         """Smooth where a keypoint is; nothing is filled in."""
         points = series.points
-        there = np.isfinite(points).all(axis=-1)
+        there = np.asarray(np.isfinite(points).all(axis=-1))
         measured = there & ~series.filled
         # Relative to the first measurement: numbers stay small, and its noise is all that is known of the place.
         first = np.argmax(measured, axis=0)

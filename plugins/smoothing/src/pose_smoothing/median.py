@@ -21,7 +21,7 @@ class Median(Filter):
 
     def apply(self, series: Series) -> Floats:
         """Take medians where a keypoint is; nothing is filled in."""
-        there = np.isfinite(series.points).all(axis=-1)
+        there = np.asarray(np.isfinite(series.points).all(axis=-1))
         ordered = np.sort(slide(series.points, self.reach), axis=-1)
         # NaN is sorted to the end.
         count = np.isfinite(ordered).sum(axis=-1)

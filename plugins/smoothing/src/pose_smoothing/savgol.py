@@ -26,7 +26,7 @@ class Savgol(Filter):
     def apply(self, series: Series) -> Floats:
         """Fit polynomials where a keypoint is; nothing is filled in."""
         points, half, terms = series.points, self.reach, self.config.order + 1
-        there = np.isfinite(points).all(axis=-1)
+        there = np.asarray(np.isfinite(points).all(axis=-1))
         around = slide(np.where(there[..., None], points, np.nan), half)[there]
         measured = np.isfinite(around[:, 0])
         # Frames that are missing in the same places have the same weights; there are few such patterns.
