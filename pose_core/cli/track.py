@@ -46,7 +46,8 @@ def track(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Predictions of the same frames with the right tracks or identities; metrics are printed then.",
+            help="Predictions of the same frames with the right tracks or identities; metrics are printed "
+            "and a timeline of who was found as whom is drawn then.",
             show_default=False,
         ),
     ] = None,
@@ -108,6 +109,7 @@ def track(
                     "result": str(outcome.result),
                     "counts": asdict(outcome.counts),
                     "metrics": outcome.metrics and asdict(outcome.metrics),
+                    "timeline": outcome.timeline and str(outcome.timeline),
                 }
                 for outcome in done
             ]

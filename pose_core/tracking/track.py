@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pose_core.errors import ConfigError, DataError, argument
 from pose_core.interfaces.prediction_files import make_writer, open_predictions
-from pose_core.io.files import make_folder
-from pose_core.io.name_lengths import check_name
+from pose_core.interfaces.writer import PredictionsStream
+from pose_core.io.files import disk_errors, make_folder, put_in_place
+from pose_core.io.name_lengths import check_name, name_temporary
 from pose_core.reporting import Reporter, current_reporter
+from pose_core.structures import Frame
 from pose_core.tracking.choose import GivenTracker, Tracking
 from pose_core.tracking.files import find_files, name_results, report_frames, write_result
 from pose_core.tracking.follow import TrackCounts, TrackedFrames
@@ -28,11 +30,13 @@ class TrackOutcome:
         result: the file with tracks.
         counts: of what was found.
         metrics: how good tracks are, where there is truth to compare with.
+        timeline: PNG that shows under which track each animal of the truth was found over time, where there is truth.
     """
 
     result: Path
     counts: TrackCounts
     metrics: TrackMetrics | None = None
+    timeline: Path | None = None
 
 
 def track(
@@ -92,6 +96,10 @@ def track(
         raise ConfigError(f"{argument('truth', str(truth))}: is of one video; track {len(files)} one by one")
     right = None if truth is None else open_predictions(Path(truth))
     results = name_results(files, out, writer, overwrite, [] if truth is None else [Path(truth)])
+    if right is not None and (drawn := _name_timeline(results[0])).exists() and not overwrite:
+        raise ConfigError(
+            f"{drawn}: exists; add {argument('overwrite', True)} or choose another {argument('out')}"
+        )
     make_folder(out)
     outcomes: list[TrackOutcome | None] = []
     for (path, stream), result in zip(files, results, strict=True):
@@ -104,7 +112,9 @@ def track(
                 report_frames(path, stream.header, reporter),
             ) as tracked:
                 write_result(result, writer, tracking.describe(stream.header), tracked.apply(stream))
-                measured = None if right is None else measure_tracks(right, tracked.apply(stream), str(truth))
+                measured, timeline = None, None
+                if right is not None:
+                    measured, timeline = _measure(right, tracked.apply(stream), str(truth), result)
         except DataError as error:
             if len(files) == 1:
                 raise
@@ -114,8 +124,31 @@ def track(
                 finished(str(path), error)
             outcomes.append(None)
             continue
-        outcome = TrackOutcome(result, tracked.counts, measured)
+        outcome = TrackOutcome(result, tracked.counts, measured, timeline)
         if finished is not None:
             finished(str(path), outcome)
         outcomes.append(outcome)
     return outcomes
+
+
+def _name_timeline(result: Path) -> Path:
+    return result.with_name(f"{result.stem}.timeline.png")
+
+
+def _measure(
+    right: PredictionsStream, tracked: Iterator[Frame], name: str, result: Path
+) -> tuple[TrackMetrics, Path]:
+    """Measure tracks, and draw them beside the result."""
+    # Here: it brings matplotlib in, which tracking does without.
+    from pose_core.tracking.timeline import Timeline
+
+    timeline, drawn = Timeline(), _name_timeline(result)
+    measured = measure_tracks(right, tracked, name, timeline.add)
+    temporary = name_temporary(drawn)
+    with disk_errors(drawn.parent, "run the command again"):
+        try:
+            timeline.draw(temporary)
+            put_in_place(temporary, drawn)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return measured, drawn

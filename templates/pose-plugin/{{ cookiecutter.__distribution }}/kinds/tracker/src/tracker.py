@@ -55,9 +55,12 @@ class NearestTracker(Tracker):
         self._next += len(new)
         found = ids >= 0
         gone = ~np.isin(self._ids, ids)
-        self._ids = np.concatenate([self._ids[gone], ids[found]])
-        self._centres = np.concatenate([self._centres[gone], centres[found]])
-        self._seen = np.concatenate([self._seen[gone], np.full(int(found.sum()), frame)])
+        everyone = np.concatenate([self._ids[gone], ids[found]])
+        places = np.concatenate([self._centres[gone], centres[found]])
+        seen = np.concatenate([self._seen[gone], np.full(int(found.sum()), frame)])
+        # Never more tracks than animals: those that were not seen for longest end.
+        order = np.lexsort((everyone, -seen))[: self.context.animals]
+        self._ids, self._centres, self._seen = everyone[order], places[order], seen[order]
         return ids
 
     def state_dict(self) -> dict[str, Any]:
