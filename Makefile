@@ -19,7 +19,7 @@ PARITY_SLEAP_STAMP := $(PARITY_SLEAP)/.installed
 help:
 	@echo "make demo      set up, then train a small model on a synthetic animal and show what comes out (demo/report.html)"
 	@echo "make test      set up, then run the tests (make test-all: the slow ones too; of those,"
-	@echo "               make test-authors: what authors of plugins meet, make test-fuzz: 21,600 spoilt inputs)"
+	@echo "               make test-authors: what authors of plugins meet, make test-fuzz: 23,600 spoilt inputs)"
 	@echo "make install   the set-up alone: $(VENV) with the core, every plugin under plugins/ and consumers/, editable"
 	@echo "make lint      ruff, mypy, import-linter        make format   ruff format"
 	@echo "make bench     measurements of the benchmarks        make clean    remove $(VENV), $(PARITY), demo/, dist/ and site/"
@@ -50,7 +50,7 @@ test: $(STAMP)
 test-authors: $(STAMP)
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -q -m slow --dist worksteal tests/test_template.py tests/test_docs_run.py tests/test_release.py tests/test_without_a_plugin.py tests/test_scripts.py tests/test_conditional_runs.py tests/test_detector_training.py tests/test_centroid_training.py tests/test_kill_and_resume.py
 
-# 21,600 spoilt inputs, the same each time: names, videos, spellings, YAML, tables, COCO files, plugins, run folders, models to
+# 23,600 spoilt inputs, the same each time: names, videos, spellings, YAML, tables, COCO files and results, plugins, run folders, models to
 # import, .slp files.
 test-fuzz: $(STAMP)
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -q -m slow --dist worksteal tests/fuzzing

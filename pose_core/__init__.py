@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pose_core.runs.run_folder import Run
     from pose_core.specs import RunSpec
     from pose_core.structures import Frame, Instances, LabelledDataset, LabelledImage, Skeleton
+    from pose_core.tracking.filter import filter_predictions
     from pose_core.tracking.live import FrameTracker
     from pose_core.tracking.track import track
     from pose_core.training.decided_config import make_config
@@ -54,6 +55,7 @@ _HOME = {
     "draw_batch": "pose_core.inspection.show_batch",
     "draw_maps": "pose_core.inspection.show_maps",
     "evaluate": "pose_core.evaluation.run",
+    "filter_predictions": "pose_core.tracking.filter",
     "hookimpl": "pose_core.hooks",
     "import_model": "pose_core.runs.importing",
     "inspect_project": "pose_core.inspection.inspect_project",
@@ -88,6 +90,7 @@ __all__ = [
     "draw_maps",
     "evaluate",
     "export",
+    "filter_predictions",
     "hookimpl",
     "import_model",
     "inspect_project",

@@ -138,6 +138,14 @@ _ROWS = (
         listing="trackers",
     ),
     Kind(
+        "filter",
+        "tracks -> the same, smoothed, or with gaps filled in",
+        config=f"{_SPECS}:FilterConfig",
+        interface=f"{_INTERFACES}.filter:Filter",
+        checks=(f"{_CHECKS}.filters",),
+        listing="filters",
+    ),
+    Kind(
         "reader",
         "labelled project on disk -> labelled dataset",
         config=f"{_SPECS}:ReaderConfig",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -235,3 +236,28 @@ def test_margins_and_probabilities_of_individuals_return_and_old_tables_are_read
     assert read.instances.track.tolist() == [4, 2]
     assert np.isnan(read.instances.track_margins).all()
     assert read.instances.identity_probabilities.shape == (2, 0)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux for the memory of the process")
+def test_memory_does_not_grow_with_the_row_groups_that_were_read(tmp_path: Path) -> None:
+    skeleton, rng = Skeleton(tuple(f"p{i}" for i in range(40))), np.random.default_rng(0)
+    block = tmp_path / "block.parquet"
+    frames = [make_frame(i, 1, rng, skeleton) for i in range(4000)]
+    ParquetWriter(ParquetConfig(compression="none")).write(block, header(4000, skeleton), frames)
+    table = pq.read_table(block)
+    place = table.schema.get_field_index("frame")
+    with pq.ParquetWriter(tmp_path / "long.parquet", table.schema, compression="none") as writer:
+        for group in range(40):
+            numbers = pa.array(np.arange(4000) + 4000 * group)
+            writer.write_table(table.set_column(place, table.schema.field(place), numbers))
+    del table
+
+    def held() -> float:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    memory = [
+        held() for f in ParquetWriter(ParquetConfig()).read(tmp_path / "long.parquet") if f.index % 4000 == 0
+    ]
+    # The file has 80 MiB.
+    assert len(memory) == 40
+    assert max(memory[10:]) - memory[2] < 20

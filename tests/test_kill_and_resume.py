@@ -105,8 +105,9 @@ def test_prediction(pose: Any, blob_project: Path, video: Path, tmp_path: Path, 
     rng = random.Random(0)
     run = tmp_path / "run"
     assert pose.train(blob_project, run, "--epochs", "2").returncode == 0
-    assert pose("predict", run, video, "--out", "undisturbed", "--device", "cpu").returncode == 0
-    arguments = ["predict", run, video, "--out", "killed", "--device", "cpu"]
+    options = ["--device", "cpu", "--tracker", "oks"]
+    assert pose("predict", run, video, "--out", "undisturbed", *options).returncode == 0
+    arguments = ["predict", run, video, "--out", "killed", *options]
 
     def parts() -> int:
         return len(list((tmp_path / "killed").rglob("*.parquet"))) if (tmp_path / "killed").exists() else 0

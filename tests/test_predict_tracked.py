@@ -13,6 +13,7 @@ from tiny_run import make_run
 import pose_core
 from pose_core.errors import ConfigError, PoseError
 from pose_core.interfaces import open_predictions
+from pose_core.prediction.journal import Journal
 
 FRAMES = 12
 
@@ -62,6 +63,37 @@ def test_the_ids_are_those_of_pose_track(pose: Any, run: Path, clip: Path) -> No
     assert found == tracks(clip.parent / "later/clip.parquet")
     # The ids are not the order.
     assert found == [[0, 1] if t % 2 == 0 else [1, 0] for t in range(FRAMES)]
+
+
+@pytest.mark.parametrize("done", [1, 5, 11])
+def test_ended_at_any_frame_and_continued_the_ids_are_the_same(
+    run: Path, clip: Path, monkeypatch: pytest.MonkeyPatch, done: int
+) -> None:
+    def predict(out: str) -> list[list[int]]:
+        options: Any = {
+            "max_animals": 2,
+            "boxes": clip.parent / "boxes.csv",
+            "device": "cpu",
+            "batch_size": 1,
+        }
+        pose_core.predict(run, clip, clip.parent / out, tracker="oks", animals=2, **options)
+        return tracks(clip.parent / out / "clip.parquet")
+
+    undisturbed = predict("undisturbed")
+    append = Journal.append
+
+    def end(journal: Journal, frames: Any, sizes: Any) -> None:
+        append(journal, frames, sizes)
+        journal.flush()
+        if journal.done >= done:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", end)
+        with pytest.raises(KeyboardInterrupt):
+            predict("ended")
+    assert not (clip.parent / "ended/clip.parquet").exists()
+    assert predict("ended") == undisturbed
 
 
 def test_another_tracker_is_another_result(run: Path, clip: Path) -> None:

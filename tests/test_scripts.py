@@ -226,6 +226,15 @@ def test_the_table_of_doubts() -> None:
 
 
 @pytest.mark.slow
+def test_speed_and_memory_of_tracking() -> None:
+    frames = ["300", "3000"]
+    rows = json.loads(run("benchmarks/track_speed.py", "--animals", "2", "--frames", *frames, "--json"))
+    assert [row["frames"] for row in rows] == [300, 3000]
+    assert not any(row["torch"] for row in rows)
+    assert all(row["tracklets"] >= 2 and row["frames_a_second"] > 0 for row in rows)
+    assert rows[1]["most_memory"] < rows[0]["most_memory"] + 60
+
+
 def test_model_types_of_sleap(tmp_path: Path) -> None:
     options = ("--animals", "2", "--scenes", "2", "--frames", "36", "--train", "--epochs 1 --device cpu")
     table = run("benchmarks/sleap_models.py", tmp_path, *options)

@@ -20,11 +20,14 @@ import pytest
 import yaml
 
 from pose_core.formats.project_writing import Example, write_project
+from pose_core.interfaces import PredictionsHeader
+from pose_core.interfaces.prediction_files import core_writer
 from pose_core.structures import Instances, Skeleton
+from pose_core.synthetic.crowd import CROWD_SKELETON, Crowd, CrowdSpec
 
 TEMPLATE = Path(__file__).parent.parent / "templates" / "pose-plugin"
 DOCS_BLOCKS = Path(__file__).parent.parent / "tools" / "docs_blocks.py"
-KINDS = ("backbone", "head", "detector", "format")
+KINDS = ("backbone", "head", "detector", "tracker", "format")
 NEW_PIP = 'python -m pip install --upgrade "pip>=25.1"'
 SMALL = ("train.batch_size=4", "train.validate_every=1")
 
@@ -265,6 +268,28 @@ def detector(plugin: Installed, animal: Path, animals: Path) -> None:
     assert 0 <= json.loads(plugin.pose("evaluate", "alone", "--json", "--device", "cpu").stdout)["ap"] <= 1
 
 
+def tracker(plugin: Installed, animal: Path, animals: Path) -> None:
+    """Stored predictions are tracked, and the truth says how well."""
+    crowd = Crowd(CrowdSpec(frames=60, animals=2, lost=0, double=0))
+    header = PredictionsHeader(CROWD_SKELETON, "clip.mp4", 60, 800, 800, 30.0, "model", "run")
+    core_writer().write(plugin.folder / "clip.parquet", header, crowd.found())
+    core_writer().write(plugin.folder / "truth.parquet", header, crowd.truth())
+    options = (
+        "--tracker",
+        "mytracker",
+        "--animals",
+        "2",
+        "--truth",
+        "truth.parquet",
+        "--json",
+        "--out",
+        "tracks",
+    )
+    (made,) = json.loads(plugin.pose("track", "clip.parquet", *options).stdout)
+    assert made["counts"]["tracks"] == 2
+    assert made["metrics"]["boxes"]["switches"] == 0
+
+
 def format(plugin: Installed, animal: Path, animals: Path) -> None:
     """A project in the new format is recognised and trained on; predictions are written in it and read
     back."""
@@ -287,7 +312,7 @@ def format(plugin: Installed, animal: Path, animals: Path) -> None:
     assert len(written.read_text().splitlines()) == 1 + len(found)
 
 
-USES = {"backbone": backbone, "head": head, "detector": detector, "format": format}
+USES = {"backbone": backbone, "head": head, "detector": detector, "tracker": tracker, "format": format}
 
 
 @pytest.mark.slow

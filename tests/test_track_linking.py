@@ -159,3 +159,54 @@ def test_probabilities_of_all_names_are_summed_up_where_they_are_stored() -> Non
     assert one.identity == pytest.approx([5, 4, 1])
     # Of the other one only its name is known.
     assert other.identity == pytest.approx([1, 1, 8])
+
+
+def test_tracklets_of_many_frames_are_summed_up_as_by_hand() -> None:
+    rng = np.random.default_rng(0)
+    skeleton = Skeleton(("a", "b", "c"), individuals=("x", "y"))
+    collector, seen = TrackletCollector(skeleton), {}
+    for frame in range(0, 4000, 2):
+        points = rng.uniform(0, 100, (3, 3, 2)).astype(np.float32)
+        points[:, 1:][rng.random((3, 2)) < 0.1] = np.nan
+        # The third animal has a new number every ten frames, now and then none.
+        ids = np.array([1, 0, -1 if frame % 7 == 0 else 2 + frame // 10])
+        animals = Instances.from_keypoints(points, identity=[0, 1, -1], identity_scores=[0.9, 0.7, 0])
+        collector.add(Frame(frame, animals), ids)
+        for row, id_ in enumerate(ids.tolist()):
+            seen.setdefault(id_, []).append((frame, animals.select([row])))
+    seen.pop(-1)
+    found = collector.collect()
+    assert len(found) == len(seen)
+    assert [t.id for t in found] == [t.id for t in found[:]] == sorted(seen, key=lambda i: (seen[i][0][0], i))
+    for tracklet in found:
+        frames = seen[tracklet.id]
+        assert (tracklet.first.frame, tracklet.last.frame) == (frames[0][0], frames[-1][0])
+        assert tracklet.count == len(frames)
+        assert np.array_equal(tracklet.first.keypoints, frames[0][1].keypoints[0], equal_nan=True)
+        assert np.array_equal(tracklet.last.keypoints, frames[-1][1].keypoints[0], equal_nan=True)
+        boxes = np.concatenate([a.boxes for _, a in frames])
+        assert tracklet.size == pytest.approx(np.nanmean((boxes[:, 2:] - boxes[:, :2]).max(axis=1)))
+        assert tracklet.score == pytest.approx(np.mean([a.scores for _, a in frames]))
+        centres = [np.nanmean(a.keypoints[0], axis=0) for _, a in frames]
+        assert tracklet.last.centre == pytest.approx(centres[-1])
+        ends = frames[:6], centres[:6]
+        way = (ends[1][-1] - ends[1][0]) / max(ends[0][-1][0] - ends[0][0][0], 1)
+        assert tracklet.first.velocity == pytest.approx(way, abs=1e-5)
+    assert found[0].identity == pytest.approx([0.3 * 2000, 0.7 * 2000])
+
+
+def test_a_tracklet_takes_some_hundred_bytes() -> None:
+    collector = TrackletCollector(Skeleton(tuple("abcdefghijkl")))
+    frame = Frame(0, Instances.from_keypoints(np.zeros((100, 12, 2))))
+    for number in range(30):
+        collector.add(Frame(number, frame.instances), np.arange(100) + 100 * number)
+    found = collector.collect()
+    assert len(found) == 3000
+    held = sum(
+        array.base.nbytes if array.base is not None else array.nbytes
+        for array in vars(found).values()
+        if isinstance(array, np.ndarray)
+    )
+    # The table has room for more than there are, at most twice.
+    assert held / len(found) < 1200
+    assert not any(isinstance(value, list) for value in vars(found).values())

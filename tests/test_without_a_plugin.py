@@ -222,6 +222,8 @@ def questions(
                 asked.append(["show", name])
             if kind == "tracker":
                 asked.append(["track", str(projects / "one"), "--tracker", name, "--out", "never"])
+            elif kind == "filter":
+                asked.append(["filter", str(projects / "one"), "--filter", name, "--out", "never"])
             elif kind == "writer":
                 make_run(
                     run := folder / f"run-{len(asked)}", next(m for m in catalog.models() if m not in lost)

@@ -26,10 +26,11 @@ from pose_core.cli.contributed import PoseCommands
 from pose_core.cli.demo import demo
 from pose_core.cli.evaluate import evaluate
 from pose_core.cli.export import export
+from pose_core.cli.filter import filter_
 from pose_core.cli.import_ import import_
 from pose_core.cli.inspect import inspect
 from pose_core.cli.licenses import licenses
-from pose_core.cli.models import detectors, exporters, models, runtimes, trackers, writers
+from pose_core.cli.models import detectors, exporters, filters, models, runtimes, trackers, writers
 from pose_core.cli.plot import plot
 from pose_core.cli.plugins import plugins
 from pose_core.cli.predict import predict
@@ -73,22 +74,9 @@ def _main(
 
 for command in (
     *(inspect, config, show_batch, train, adapt, evaluate, compare, show_maps),
-    *(predict, track, render, plot, export, import_, demo),
-    *(
-        models,
-        detectors,
-        runtimes,
-        exporters,
-        trackers,
-        weights,
-        writers,
-        plugins,
-        show,
-        schema,
-        check,
-        cite,
-        licenses,
-    ),
+    *(predict, track, filter_, render, plot, export, import_, demo),
+    *(models, detectors, runtimes, exporters, trackers, filters, weights, writers),
+    *(plugins, show, schema, check, cite, licenses),
 ):
     # In this order they stand in --help: the work first, then the listings.
     app.command(command.__name__.rstrip("_").replace("_", "-"))(command)

@@ -46,7 +46,8 @@ def track(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Predictions of the same frames with the right tracks or identities; metrics are printed then.",
+            help="Predictions of the same frames with the right tracks or identities; metrics are printed "
+            "and a timeline of who was found as whom is drawn then.",
             show_default=False,
         ),
     ] = None,
@@ -146,6 +147,7 @@ def track(
                     },
                     "report": outcome.report and str(outcome.report),
                     "metrics": outcome.metrics and asdict(outcome.metrics),
+                    "timeline": outcome.timeline and str(outcome.timeline),
                 }
                 for outcome in done
             ]

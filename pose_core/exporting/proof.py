@@ -141,7 +141,8 @@ def takes_any_size(network: ExportedNetwork, run_file: RunFile, height: int, wid
     # Of images that no animal fits into, maps are smaller than the neighbourhood of a peak.
     smaller = [half] if min(half) >= _SMALLEST else []
     for sides in (*smaller, (height + multiple, width + 2 * multiple), (2 * height, 2 * width)):
-        tensors = network.make_example(*sides, images=1)
+        at_height, at_width = sides
+        tensors = network.make_example(at_height, at_width, images=1)
         try:
             found = run_file(tensors)
         # Whatever an engine raises where shapes do not fit.

@@ -16,10 +16,10 @@ from pose_core.data.geometry import crop_view, frame_view, invert, keypoint_matr
 from pose_core.data.images import read_image
 from pose_core.data.samples import find_cropped
 from pose_core.errors import PoseError
-from pose_core.evaluation.split_images import SplitImages, split_images
 from pose_core.interfaces import FrameGeometry, Matrix
 from pose_core.model.exported import ExportedNetwork
 from pose_core.runs.run_folder import Run
+from pose_core.runs.split_images import SplitImages, split_images
 from pose_core.structures import ByteArray, FloatArray
 
 SPLIT = "validation"

@@ -22,6 +22,7 @@ identity_probabilities    list     float32, 0 to 1, how probable each individual
                                    the model says nothing. Only where the header has several individuals
 score                     float32  confidence in the animal, 0 to 1
 box_x1 ... box_y2         float32  box of the animal in pixels
+interpolated              bool     filtered predictions only: whether keypoints were filled in: those with score 0
 <keypoint>.x, .y          float32  pixels; null where the keypoint was not found
 <keypoint>.score          float32  0 to 1; 0 where the keypoint was not found
 <unique keypoint>.x, ...  float32  keypoints that exist once a frame: on its first row, null on others
@@ -50,6 +51,7 @@ import pyarrow.parquet as pq
 from pose_core.errors import DataError, command
 from pose_core.formats.config import ParquetConfig
 from pose_core.interfaces import PredictionsHeader, PredictionsStream, Writer
+from pose_core.interfaces.writer import FILTERS
 from pose_core.io.files import parse_json
 from pose_core.structures import Frame, FrameSpan, Instances, Skeleton
 
@@ -61,6 +63,7 @@ FORMAT = "pose_core predictions"
 VERSION = 1
 
 _BOX = ("box_x1", "box_y1", "box_x2", "box_y2")
+_INTERPOLATED = "interpolated"
 _PARTS = ("x", "y", "score")
 _MARGIN, _CHANCES = "track_margin", "identity_probabilities"
 
@@ -159,8 +162,7 @@ class ParquetPredictions(PredictionsStream):
         left: pa.Table | None = None
         try:
             with self.path.open("rb") as stream, pq.ParquetFile(stream) as file:
-                for batch in file.iter_batches(batch_size=4096):
-                    table = pa.Table.from_batches([batch])
+                for table in _read_batches(file):
                     if left is not None:
                         table = pa.concat_tables([left, table])
                     numbers = _read_integers(table, "frame")
@@ -172,6 +174,13 @@ class ParquetPredictions(PredictionsStream):
                 yield from _make_frames(left, skeleton)
         except (*_UNREADABLE, KeyError) as error:
             raise DataError(f"{self.path}: damaged ({_shorten_error(error)}); predict again") from None
+
+
+def _read_batches(file: pq.ParquetFile) -> Iterator[pa.Table]:
+    # Row groups one by one: Arrow keeps the bytes of those that it has read until the last is done.
+    for group in range(file.num_row_groups):
+        for batch in file.iter_batches(batch_size=4096, row_groups=[group]):
+            yield pa.Table.from_batches([batch])
 
 
 def _read_schema(path: Path) -> pa.Schema:
@@ -204,6 +213,8 @@ def _make_schema(header: PredictionsHeader) -> pa.Schema:
         ("score", pa.float32()),
         *((name, pa.float32()) for name in _BOX),
     ]
+    if FILTERS in header.metadata:
+        columns.append((_INTERPOLATED, pa.bool_()))
     for keypoint in (*header.skeleton.keypoints, *header.skeleton.unique_keypoints):
         columns.extend((f"{keypoint}.{part}", pa.float32()) for part in _PARTS)
     content = {"format": FORMAT, "version": VERSION, **asdict(header)}
@@ -290,6 +301,9 @@ def _make_batch(frames: list[Frame], skeleton: Skeleton, schema: pa.Schema) -> p
         to_floats(spread(join("scores"))),
         *(to_floats(boxes[:, i]) for i in range(4)),
     ]
+    if schema.get_field_index(_INTERPOLATED) >= 0:
+        filled = (np.isfinite(points).all(axis=-1) & (scores == 0)).any(axis=1)
+        columns.append(pa.array(filled, mask=~used))
     for k in range(skeleton.num_keypoints):
         columns += [to_floats(points[:, k, 0]), to_floats(points[:, k, 1]), to_floats(scores[:, k])]
     if skeleton.unique_keypoints:

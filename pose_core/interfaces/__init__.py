@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pose_core.interfaces.context import BuildContext, Grid
     from pose_core.interfaces.detector import Detector
     from pose_core.interfaces.exporter import Exporter, ExporterContext, WrittenNetwork
+    from pose_core.interfaces.filter import Filter, FilterContext, Series
     from pose_core.interfaces.geometry import FrameGeometry, Matrix, points_through
     from pose_core.interfaces.head import Head
     from pose_core.interfaces.hub import (
@@ -85,6 +86,9 @@ _HOME = {
     "Detector": "pose_core.interfaces.detector",
     "EarlierStages": "pose_core.interfaces.stage",
     "ExtraInput": "pose_core.interfaces.inputs",
+    "Filter": "pose_core.interfaces.filter",
+    "FilterContext": "pose_core.interfaces.filter",
+    "Series": "pose_core.interfaces.filter",
     "FrameGeometry": "pose_core.interfaces.geometry",
     "FrameGroup": "pose_core.interfaces.stage",
     "FrameNetwork": "pose_core.interfaces.stage",
@@ -171,6 +175,8 @@ __all__ = [
     "Exporter",
     "ExporterContext",
     "ExtraInput",
+    "Filter",
+    "FilterContext",
     "FrameGeometry",
     "FrameGroup",
     "FrameNetwork",
@@ -207,6 +213,7 @@ __all__ = [
     "RuntimeContext",
     "Schedule",
     "ScheduleContext",
+    "Series",
     "Stage",
     "StageContext",
     "StageResult",

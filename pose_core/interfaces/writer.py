@@ -44,6 +44,11 @@ class PredictionsHeader:
         object.__setattr__(self, "selected", tuple(FrameSpan(*span) for span in self.selected))
 
 
+FILTERS = "filters"
+"""Key of the header's metadata that says by which filters tracks went. In such predictions keypoints with score 0 that
+have a place were filled in, and formats with room for it say so."""
+
+
 class Writer(ABC):
     """Writes one format. Made as ``factory(config)``.
 
@@ -51,10 +56,13 @@ class Writer(ABC):
         extension: of the files, with the dot.
         takes_selected: whether :meth:`write` takes some of a source's frames (``header.selected``), and files keep
             their numbers.
+        complete: whether files hold the names of keypoints and frames without animals, so that :meth:`read` gives back
+            all that was written. Where they do not, it numbers keypoints, and may leave such frames out.
     """
 
     extension: str
     takes_selected: bool = False
+    complete: bool = True
 
     def __init__(self, config: WriterConfig) -> None:
         self.config = config

@@ -199,7 +199,7 @@ class Job:
     def _try_out(self, estimator: PoseEstimator) -> int:
         """Predict the first batch and keep nothing; returns the number of its frames."""
         frames = []
-        for frame in islice(self.source.read_some(0), estimator.batch_size):
+        for frame in islice(self.source.read(), estimator.batch_size):
             # One that is damaged will be marked as missing, which is no matter of time.
             with suppress(PoseError):
                 if frame.load is not None:

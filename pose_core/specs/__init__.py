@@ -40,6 +40,7 @@ from pose_core.specs.data import DataSpec, SplitSpec
 from pose_core.specs.decided import Preprocess
 from pose_core.specs.features import Feature, choose_feature
 from pose_core.specs.fields import STAGES, FeatureIndex, FrozenNorms, GridOffset, OutFeatures, Pretrained
+from pose_core.specs.filter import FilterConfig
 from pose_core.specs.map_heads import DeconvolutionHeadConfig, FeatureMapHeadConfig, HeatmapPredictorConfig
 from pose_core.specs.model import CUSTOM, ModelSpec, PreprocessSpec
 from pose_core.specs.named_component import NamedComponent
@@ -102,6 +103,7 @@ __all__ = [
     "Feature",
     "FeatureIndex",
     "FeatureMapHeadConfig",
+    "FilterConfig",
     "FrozenNorms",
     "GridOffset",
     "HeadConfig",

@@ -28,7 +28,7 @@ from pose_core.tracking.naming import name_tracks
 from pose_core.tracking.relinking import relink_tracklets
 from pose_core.tracking.tracklets import TrackletCollector
 
-_IN_MEMORY = 1 << 24
+_IN_MEMORY = 1 << 22
 _EVERY = 500
 _ROW = np.dtype([("id", np.int64), ("margin", np.float32)])
 
@@ -236,8 +236,8 @@ class TrackedFrames:
                 collector.add(frame, ids)
             tracklets = collector.collect()
             names = relink_tracklets(tracklets, names, decisions, self._cuts, self._animals)
-        dropped = [tracklet for tracklet in tracklets if names.get(tracklet.id, -1) < 0]
-        without += sum(tracklet.count for tracklet in dropped)
+        dropped = [tracklet.count for tracklet in tracklets if names.get(tracklet.id, -1) < 0]
+        without += sum(dropped)
         tracks = len({name for name in names.values() if name >= 0})
         self.span = begun or 0, previous or 0
         self.counts = TrackCounts(read, found, len(tracklets), tracks, without, len(dropped))

@@ -53,16 +53,21 @@ def link_tracklets(tracklets: Sequence[Tracklet], animals: int) -> Mapping[int, 
         id of a tracklet -> number of its animal, from 0 in the order in which animals are first seen. Tracklets
         that belong to none are left out. No two of an animal share a frame.
     """
-    paths: list[list[Tracklet]] = []
+    # Of a path its last tracklet is kept: tracklets may be made when they are asked for.
+    heads: list[Tracklet] = []
+    numbers: dict[int, int] = {}
     for start in range(0, len(tracklets), WINDOW):
-        heads = [path[-1] for path in paths]
         window = [*heads, *tracklets[start : start + WINDOW]]
         for follower, before in solve_window(window, animals, len(heads)):
+            tracklet = window[follower]
             if before is None:
-                paths.append([window[follower]])
+                number = len(heads)
+                heads.append(tracklet)
             else:
-                next(path for path in paths if path[-1] is window[before]).append(window[follower])
-    return {tracklet.id: number for number, path in enumerate(paths) for tracklet in path}
+                number = numbers[window[before].id]
+                heads[number] = tracklet
+            numbers[tracklet.id] = number
+    return numbers
 
 
 @dataclass(frozen=True, eq=False)

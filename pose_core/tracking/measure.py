@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from pose_core.errors import DataError, argument
+from pose_core.interfaces.tracker import Floats
 from pose_core.interfaces.writer import PredictionsStream
 from pose_core.structures import Frame, Instances, IntArray, box_overlaps
 from pose_core.tracking.metrics import (
@@ -16,6 +17,8 @@ from pose_core.tracking.metrics import (
     compare_keypoints,
     score_tracks,
 )
+
+Watcher = Callable[[int, IntArray, IntArray, Floats], None]
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,19 @@ class TrackMetrics:
     frames: int
 
 
-def measure_tracks(truth: PredictionsStream, tracked: Iterable[Frame], name: str = "truth") -> TrackMetrics:
+def measure_tracks(
+    truth: PredictionsStream,
+    tracked: Iterable[Frame],
+    name: str = "truth",
+    watch: Watcher = lambda frame, truth, tracks, similarity: None,
+) -> TrackMetrics:
     """Measure tracks against the truth, in the frames that the truth has.
 
     Args:
         truth: the right animals; each has a track, or an identity.
         tracked: the frames with tracks, in order; animals without one count as not found.
         name: of the truth, for messages.
+        watch: gets each frame: its number, the ids of the truth, the tracks, and their similarity by keypoints.
 
     Returns:
         metrics. Memory grows with the number of frames, by some hundred bytes each.
@@ -70,7 +79,9 @@ def measure_tracks(truth: PredictionsStream, tracked: Iterable[Frame], name: str
         kept = right.instances.has_keypoint
         animals, ids = right.instances.select(kept), ids[kept]
         tracks = found.instances.select(found.instances.track >= 0)
-        by_keypoints.append(_compare(ids, tracks, _compare_poses(animals, tracks)))
+        by_pose = _compare_poses(animals, tracks)
+        watch(right.index, ids, tracks.track, by_pose)
+        by_keypoints.append(_compare(ids, tracks, by_pose))
         by_boxes.append(_compare(ids, tracks, box_overlaps(animals.animal_boxes(), tracks.animal_boxes())))
     if not by_boxes:
         raise DataError(f"{name}: has no frames to compare with; name another {argument('truth')}")
@@ -81,7 +92,7 @@ def _compare(ids: IntArray, tracks: Instances, similarity: np.ndarray) -> Compar
     return ComparedFrame(ids, tracks.track, similarity)
 
 
-def _compare_poses(animals: Instances, tracks: Instances) -> np.ndarray:
+def _compare_poses(animals: Instances, tracks: Instances) -> Floats:
     return compare_keypoints(animals.keypoints, tracks.keypoints, animals.animal_boxes())
 
 

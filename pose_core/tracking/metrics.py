@@ -224,6 +224,18 @@ def _count_id_matches(pairs: _Pairs) -> int:
     return int(table[linear_sum_assignment(table, maximize=True)].sum())
 
 
+def match_frame(similarity: Floats) -> tuple[IntArray, IntArray]:
+    """Match animals of the truth (G,) with those found (T,) by their similarity (G, T), from :data:`THRESHOLD` on.
+
+    Returns:
+        rows and columns of the pairs.
+    """
+    good = np.where(similarity >= THRESHOLD - _EPSILON, similarity, 0.0)
+    rows, columns = linear_sum_assignment(good, maximize=True)
+    real = good[rows, columns] > 0
+    return rows[real], columns[real]
+
+
 def compare_keypoints(
     truth: npt.NDArray[np.floating],
     found: npt.NDArray[np.floating],

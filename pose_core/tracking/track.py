@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pose_core.errors import ConfigError, DataError, argument
 from pose_core.interfaces.prediction_files import make_writer, open_predictions
-from pose_core.interfaces.writer import PredictionsHeader, PredictionsStream, Writer
+from pose_core.interfaces.writer import PredictionsHeader, PredictionsStream
 from pose_core.io.files import disk_errors, make_folder, put_in_place
 from pose_core.io.name_lengths import check_name, name_temporary
 from pose_core.reporting import Reporter, current_reporter
@@ -17,7 +17,8 @@ from pose_core.structures import Frame
 from pose_core.tracking.choose import GivenTracker, Tracking
 from pose_core.tracking.corrections import GivenCorrections
 from pose_core.tracking.doubts import Doubts
-from pose_core.tracking.doubts_file import ENDING, REPORT_ENDING, name_report, write_doubts
+from pose_core.tracking.doubts_file import name_report, write_doubts
+from pose_core.tracking.files import find_files, name_results, report_frames, write_result
 from pose_core.tracking.follow import TrackCounts, TrackedFrames
 from pose_core.tracking.measure import TrackMetrics, measure_tracks
 
@@ -38,6 +39,7 @@ class TrackOutcome:
         doubts: moments in which a swap is likely; they are also in a file beside the result.
         metrics: how good tracks are, where there is truth to compare with.
         report: the page, where it was wanted.
+        timeline: PNG that shows under which track each animal of the truth was found over time, where there is truth.
     """
 
     result: Path
@@ -45,6 +47,7 @@ class TrackOutcome:
     doubts: Doubts
     metrics: TrackMetrics | None = None
     report: Path | None = None
+    timeline: Path | None = None
 
 
 def track(
@@ -109,7 +112,7 @@ def track(
     tracking = Tracking.choose(tracker, animals, fix)
     writer = make_writer(format)
     reporter = reporter or current_reporter()
-    files = _find_files(given, reporter)
+    files = find_files(given, reporter)
     if truth is not None and len(files) > 1:
         raise ConfigError(f"{argument('truth', str(truth))}: is of one video; track {len(files)} one by one")
     if tracking.corrections and len(files) > 1:
@@ -117,7 +120,11 @@ def track(
     if video is not None and len(files) > 1:
         raise ConfigError(f"{argument('video', str(video))}: is one video; track {len(files)} one by one")
     right = None if truth is None else open_predictions(Path(truth))
-    results = _name_results(files, out, writer, overwrite, None if truth is None else Path(truth))
+    results = name_results(files, out, writer, overwrite, [] if truth is None else [Path(truth)])
+    if right is not None and (drawn := _name_timeline(results[0])).exists() and not overwrite:
+        raise ConfigError(
+            f"{drawn}: exists; add {argument('overwrite', True)} or choose another {argument('out')}"
+        )
     make_folder(out)
     outcomes: list[TrackOutcome | None] = []
     for (path, stream), result in zip(files, results, strict=True):
@@ -130,10 +137,11 @@ def track(
                 stream.header,
                 tracking,
                 str(path),
-                _report_frames(path, stream.header, reporter),
+                report_frames(path, stream.header, reporter),
             ) as tracked:
                 finder = tracked.make_doubt_finder()
-                _write(result, writer, tracking.describe(stream.header), tracked.apply(stream, finder.watch))
+                header = tracking.describe(stream.header)
+                write_result(result, writer, header, tracked.apply(stream, finder.watch))
                 doubts = finder.finish()
                 write_doubts(result, doubts)
                 # A page of the result that was replaced would show other tracks.
@@ -141,99 +149,46 @@ def track(
                 page = None
                 if pictures is not None:
                     page = _write_report(result, stream, tracking, tracked, doubts, pictures)
-                measured = None if right is None else measure_tracks(right, tracked.apply(stream), str(truth))
+                measured, timeline = None, None
+                if right is not None:
+                    measured, timeline = _measure(right, tracked.apply(stream), str(truth), result)
         except DataError as error:
             if len(files) == 1:
                 raise
-            (finished or _note_failure(reporter))(str(path), error)
+            if finished is None:
+                reporter.note(f"error: {error}")
+            else:
+                finished(str(path), error)
             outcomes.append(None)
             continue
-        outcome = TrackOutcome(result, tracked.counts, doubts, measured, page)
+        outcome = TrackOutcome(result, tracked.counts, doubts, measured, page, timeline)
         if finished is not None:
             finished(str(path), outcome)
         outcomes.append(outcome)
     return outcomes
 
 
-def _find_files(given: Sequence[Path], reporter: Reporter) -> list[tuple[Path, PredictionsStream]]:
-    """Open all predictions, those of folders too.
-
-    Raises:
-        DataError: one cannot be read, is given twice, or a folder has none.
-    """
-    found: list[tuple[Path, PredictionsStream]] = []
-    seen: dict[Path, Path] = {}
-
-    def add(path: Path, stream: PredictionsStream) -> None:
-        if (place := path.resolve()) in seen:
-            raise DataError(f"{path}: given twice (also as {seen[place]}); name it once")
-        seen[place] = path
-        found.append((path, stream))
-
-    for path in given:
-        if not path.is_dir():
-            add(path, open_predictions(path))
-            continue
-        held, left = [], []
-        for file in sorted(p for p in path.iterdir() if p.is_file() and not p.name.startswith(".")):
-            try:
-                held.append((file, open_predictions(file)))
-            except DataError:
-                # Notes, plots and tables lie beside predictions; they are named, so that nothing is missed.
-                left.append(file.name)
-        if not held:
-            raise DataError(f"{path}: has no predictions that can be read; name files of predictions")
-        strange = [name for name in left if not name.endswith((".info", ENDING, REPORT_ENDING))]
-        if strange:
-            reporter.note(f"note: {path}: no predictions, left out: {', '.join(strange)}")
-        for file, stream in held:
-            add(file, stream)
-    return found
+def _name_timeline(result: Path) -> Path:
+    return result.with_name(f"{result.stem}.timeline.png")
 
 
-def _name_results(
-    files: Sequence[tuple[Path, PredictionsStream]],
-    out: Path,
-    writer: Writer,
-    overwrite: bool,
-    truth: Path | None,
-) -> list[Path]:
-    """Name the results as the format wants it; files of one video keep their own names apart.
+def _measure(
+    right: PredictionsStream, tracked: Iterator[Frame], name: str, result: Path
+) -> tuple[TrackMetrics, Path]:
+    """Measure tracks, and draw them beside the result."""
+    # Here: it brings matplotlib in, which tracking does without.
+    from pose_core.tracking.timeline import Timeline
 
-    Raises:
-        ConfigError: a result would replace predictions or the truth, or one that is there.
-    """
-    stems = [writer.stem(stream.header) for _, stream in files]
-    stems = [
-        path.stem if stems.count(stem) > 1 else stem for stem, (path, _) in zip(stems, files, strict=True)
-    ]
-    results = [out / f"{stem}{writer.extension}" for stem in stems]
-    read = {path.resolve() for path, _ in files} | ({truth.resolve()} if truth is not None else set())
-    for result in results:
-        if result.resolve() in read:
-            raise ConfigError(
-                f"{result}: the result would replace what is read; choose another {argument('out')}"
-            )
-        if results.count(result) > 1:
-            raise ConfigError(
-                f"{result}: would be the result of several files; track them one by one, each with another "
-                f"{argument('out')}"
-            )
-        if result.exists() and not overwrite:
-            raise ConfigError(
-                f"{result}: exists; add {argument('overwrite', True)} or choose another {argument('out')}"
-            )
-    return results
-
-
-def _write(result: Path, writer: Writer, header: PredictionsHeader, frames: Iterator[Frame]) -> None:
-    temporary = name_temporary(result)
-    with disk_errors(result.parent, "run the command again"):
+    timeline, drawn = Timeline(), _name_timeline(result)
+    measured = measure_tracks(right, tracked, name, timeline.add)
+    temporary = name_temporary(drawn)
+    with disk_errors(drawn.parent, "run the command again"):
         try:
-            writer.write(temporary, header, frames)
-            put_in_place(temporary, result)
+            timeline.draw(temporary)
+            put_in_place(temporary, drawn)
         finally:
             temporary.unlink(missing_ok=True)
+    return measured, drawn
 
 
 def _find_pictures(
@@ -263,14 +218,3 @@ def _write_report(
     first, last = tracked.span
     about = TrackedVideo(stream.header, tracking, tracked.counts, doubts, names, first, last)
     return write_report(result, about, tracked.apply(stream), pictures)
-
-
-def _report_frames(path: Path, header: PredictionsHeader, reporter: Reporter) -> Callable[[int], None]:
-    return lambda done: reporter.progress(path.name, done, header.frames)
-
-
-def _note_failure(reporter: Reporter) -> TrackFinished:
-    def note(name: str, outcome: TrackOutcome | DataError) -> None:
-        reporter.note(f"error: {outcome}")
-
-    return note

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from pose_core.interfaces.tracker import Floats, Tracklet, TrackletEnd
-from pose_core.structures import Frame, Instances, IntArray, Skeleton
+from pose_core.structures import Frame, Instances, IntArray, Skeleton, keypoint_boxes
 
 _BLOCK = 2048
 """Animals that are kept until they are sorted by their tracklets; numpy is slow for a few at a time."""
@@ -17,19 +17,59 @@ _BLOCK = 2048
 _ENDS = 6
 """Frames at either end that the velocity there is measured over."""
 
+_ROWS = 64
+"""Tracklets that there is room for at first."""
 
-@dataclass(eq=False)
-class _Growing:
-    """A tracklet that may go on."""
 
-    first: list[tuple[int, npt.NDArray[np.float64]]] = field(default_factory=list)
-    last: list[tuple[int, npt.NDArray[np.float64]]] = field(default_factory=list)
-    poses: list[npt.NDArray[np.float32]] = field(default_factory=list)
-    count: int = 0
-    sizes: float = 0.0
-    sized: int = 0
-    scores: float = 0.0
-    identity: Floats = field(default_factory=lambda: np.zeros(0))
+def _make_type(keypoints: int, names: int) -> np.dtype[Any]:
+    """What is kept of a tracklet: one row of a table, for objects take ten times the memory."""
+    end = np.dtype(
+        [
+            ("known", np.int64),
+            ("frames", np.int64, (_ENDS,)),
+            ("centres", np.float64, (_ENDS, 2)),
+            ("pose", np.float32, (keypoints, 2)),
+        ]
+    )
+    return np.dtype(
+        [
+            ("id", np.int64),
+            ("first", end),
+            ("last", end),
+            ("count", np.int64),
+            ("sizes", np.float64),
+            ("sized", np.int64),
+            ("scores", np.float64),
+            ("identity", np.float64, (names,)),
+        ]
+    )
+
+
+class Tracklets(Sequence[Tracklet]):
+    """Tracklets by their first frames, made of a table when they are asked for.
+
+    Args:
+        table: a row each.
+    """
+
+    def __init__(self, table: npt.NDArray[Any]) -> None:
+        self._table = table
+        self._order = np.lexsort((table["id"], table["first"]["frames"][:, 0]))
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    @overload
+    def __getitem__(self, place: int) -> Tracklet: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Tracklet]: ...
+    def __getitem__(self, place: int | slice) -> Tracklet | list[Tracklet]:
+        if isinstance(place, slice):
+            return [_make_tracklet(self._table[row]) for row in self._order[place]]
+        return _make_tracklet(self._table[self._order[place]])
+
+    def __iter__(self) -> Iterator[Tracklet]:
+        return (_make_tracklet(self._table[row]) for row in self._order)
 
 
 class TrackletCollector:
@@ -44,7 +84,8 @@ class TrackletCollector:
         # Landmarks do not move with the animal.
         fixed = skeleton.landmarks or ()
         self._moving = np.array([name not in fixed for name in skeleton.keypoints])
-        self._growing: dict[int, _Growing] = {}
+        self._table = np.zeros(_ROWS, _make_type(len(skeleton.keypoints), self._names))
+        self._row_of: dict[int, int] = {}
         self._held: list[tuple[Frame, IntArray]] = []
         self._rows = 0
 
@@ -56,11 +97,10 @@ class TrackletCollector:
             if self._rows >= _BLOCK:
                 self._sort()
 
-    def collect(self) -> list[Tracklet]:
+    def collect(self) -> Tracklets:
         """List the tracklets, by their first frames."""
         self._sort()
-        found = [self._sum_up(id_, growing) for id_, growing in self._growing.items()]
-        return sorted(found, key=lambda t: (t.first.frame, t.id))
+        return Tracklets(self._table[: len(self._row_of)])
 
     def _sort(self) -> None:
         if not self._held:
@@ -69,7 +109,9 @@ class TrackletCollector:
         ids = np.concatenate([ids for _, ids in self._held])
         animals = [frame.instances for frame, _ in self._held]
         points = np.concatenate([a.keypoints for a in animals]).astype(np.float32)
-        boxes = np.concatenate([a.animal_boxes() for a in animals]).astype(np.float64)
+        own = np.concatenate([a.boxes for a in animals])
+        known = np.isfinite(own).all(axis=1, keepdims=True)
+        boxes = np.where(known, own, keypoint_boxes(points)).astype(np.float64)
         scores = np.nan_to_num(np.concatenate([a.scores for a in animals]).astype(np.float64))
         named = np.concatenate([a.identity for a in animals])
         sure = np.concatenate([a.identity_scores for a in animals]).astype(np.float64)
@@ -83,45 +125,63 @@ class TrackletCollector:
         order = order[ids[order] >= 0]
         starts = np.flatnonzero(np.diff(ids[order], prepend=-1))
         for rows in np.split(order, starts[1:]):
-            growing = self._growing.setdefault(int(ids[rows[0]]), _Growing())
-            if not growing.count:
-                growing.poses = [points[rows[0]].copy()]
-                growing.identity = np.zeros(self._names)
-            missing = _ENDS - len(growing.first)
-            # Copies: a view would keep the whole block in memory as long as the tracklet.
-            growing.first += [(int(frames[r]), centres[r].copy()) for r in rows[: max(missing, 0)]]
-            ends = [(int(frames[r]), centres[r].copy()) for r in rows[-_ENDS:]]
-            growing.last = [*growing.last, *ends][-_ENDS:]
-            growing.poses[1:] = [points[rows[-1]].copy()]
-            known = np.isfinite(sizes[rows])
-            growing.count += len(rows)
-            growing.sizes += float(sizes[rows][known].sum())
-            growing.sized += int(known.sum())
-            growing.scores += float(scores[rows].sum())
-            growing.identity += evidence[rows].sum(axis=0)
+            kept = self._find_row(int(ids[rows[0]]))
+            first, last = kept["first"], kept["last"]
+            if not kept["count"]:
+                first["pose"] = points[rows[0]]
+            known = int(first["known"])
+            more = rows[: _ENDS - known]
+            first["frames"][known : known + len(more)] = frames[more]
+            first["centres"][known : known + len(more)] = centres[more]
+            first["known"] += len(more)
+            # The latest at the end.
+            more = rows[-_ENDS:]
+            for name, values in (("frames", frames), ("centres", centres)):
+                last[name] = np.concatenate([last[name], values[more]])[-_ENDS:]
+            last["known"] = min(int(last["known"]) + len(more), _ENDS)
+            last["pose"] = points[rows[-1]]
+            sized = np.isfinite(sizes[rows])
+            kept["count"] += len(rows)
+            kept["sizes"] += sizes[rows][sized].sum()
+            kept["sized"] += sized.sum()
+            kept["scores"] += scores[rows].sum()
+            kept["identity"] += evidence[rows].sum(axis=0)
 
-    def _sum_up(self, id_: int, growing: _Growing) -> Tracklet:
-        return Tracklet(
-            id=id_,
-            first=_make_end(growing.first, growing.poses[0], 0),
-            last=_make_end(growing.last, growing.poses[-1], -1),
-            count=growing.count,
-            size=growing.sizes / growing.sized if growing.sized else 0.0,
-            score=growing.scores / growing.count,
-            identity=growing.identity,
-        )
+    def _find_row(self, id_: int) -> np.void:
+        """The row of a tracklet, which may be written; a new one for a new tracklet."""
+        row = self._row_of.get(id_)
+        if row is None:
+            row = self._row_of[id_] = len(self._row_of)
+            if row == len(self._table):
+                self._table = np.concatenate([self._table, np.zeros_like(self._table)])
+            self._table[row]["id"] = id_
+        found: np.void = self._table[row]
+        return found
 
 
-def _make_end(
-    places: list[tuple[int, npt.NDArray[np.float64]]], pose: npt.NDArray[np.float32], at: int
-) -> TrackletEnd:
-    known = [(frame, centre) for frame, centre in places if np.isfinite(centre).all()]
+def _make_tracklet(row: np.void) -> Tracklet:
+    first, last = row["first"], row["last"]
+    known = int(first["known"])
+    return Tracklet(
+        id=int(row["id"]),
+        first=_make_end(first["frames"][:known], first["centres"][:known], first["pose"], 0),
+        last=_make_end(last["frames"][-known:], last["centres"][-known:], last["pose"], -1),
+        count=int(row["count"]),
+        size=float(row["sizes"] / row["sized"]) if row["sized"] else 0.0,
+        score=float(row["scores"] / row["count"]),
+        identity=row["identity"].copy(),
+    )
+
+
+def _make_end(frames: IntArray, centres: Floats, pose: npt.NDArray[np.float32], at: int) -> TrackletEnd:
+    known = np.flatnonzero(np.isfinite(centres).all(axis=1))
     velocity = np.zeros(2)
     if len(known) > 1:
-        velocity = (known[-1][1] - known[0][1]) / (known[-1][0] - known[0][0])
+        one, other = known[0], known[-1]
+        velocity = (centres[other] - centres[one]) / (frames[other] - frames[one])
     # An animal of which nothing has a place still has a track; it is nowhere, and links to nothing.
-    centre = known[at][1] if known else np.full(2, np.nan)
-    return TrackletEnd(places[at][0], pose, centre.copy(), velocity)
+    centre = centres[known[at]].copy() if len(known) else np.full(2, np.nan)
+    return TrackletEnd(int(frames[at]), pose.copy(), centre, velocity)
 
 
 def measure_centres(points: npt.NDArray[np.floating], boxes: Floats) -> Floats:

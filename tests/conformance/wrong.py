@@ -16,7 +16,7 @@ LOGGER = "logger/toylogger"
 EXPORTER = "exporter/toyexporter"
 RUNTIME = "runtime/toyruntime"
 SCHEDULE = "schedule/toyschedule"
-TRACKER = "tracker/toytracker"
+TRACKER, FILTER = "tracker/toytracker", "filter/toyfilter"
 TRANSFORM, SHEAR = "transform/toytransform", "transform/toyshear"
 MODEL = "model/single_animal/toykit_model"
 
@@ -567,6 +567,29 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
                 '"next": self.next, "past": list(getattr(self, "past", []))}',
             ),
         ],
+    ),
+    "filter_gives_keypoints": (
+        FILTER,
+        "one coordinate",
+        [
+            (
+                "filter.py",
+                "        return points",
+                "        points[3, 0, 0, 0] = np.nan\n        return points",
+            )
+        ],
+    ),
+    "filter_stays_in_its_reach": (FILTER, "px from where it was", [("filter.py", "return 1", "return 0")]),
+    "filter_leaves_what_stands_still": (FILTER, "one moves by", [("filter.py", "/ 3", "/ 3.1")]),
+    "filter_keeps_animals_apart": (
+        FILTER,
+        "beside other animals",
+        [("filter.py", "        return points", "        return points + 0.1 * points.shape[1]")],
+    ),
+    "filter_takes_whatever_is_stored": (
+        FILTER,
+        "has a place",
+        [("filter.py", "        return points", "        return np.nan_to_num(points, nan=0.5)")],
     ),
     "model_builds": (
         MODEL,

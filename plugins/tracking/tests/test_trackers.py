@@ -226,7 +226,7 @@ def test_the_filter_is_the_one_with_whole_matrices() -> None:
     """Against the textbook's: state (x, v), transition, covariance as 2 x 2 matrices."""
     config, size, rng = OksConfig(), 40.0, np.random.default_rng(0)
     motion = Motion(config)
-    motion.add(0, np.array([[0.0, 0.0]]), np.array([size]))
+    motion.add(0, np.array([0j]), np.array([size]))
     state, covariance = np.zeros((2, 2)), np.diag([(0.1 * size) ** 2, (size / 16) ** 2])
     move = np.array([[1.0, 1.0], [0.0, 1.0]])
     noise = np.diag([(config.position_noise * size) ** 2, (config.velocity_noise * size) ** 2])
@@ -236,21 +236,21 @@ def test_the_filter_is_the_one_with_whole_matrices() -> None:
         gain = covariance[:, 0] / (covariance[0, 0] + (config.measurement_noise * size) ** 2)
         state = state + gain[:, None] * (measured - state[0])
         covariance = covariance - gain[:, None] * covariance[0]
-        motion.correct(np.array([0]), frame, measured[None], np.array([np.nan]))
-        assert motion.centre[0] == pytest.approx(state[0])
-        assert motion.velocity[0] == pytest.approx(state[1])
+        motion.correct(np.array([0]), frame, measured[:1] + 1j * measured[1:], np.array([np.nan]))
+        assert motion.centre[0] == pytest.approx(complex(*state[0]))
+        assert motion.velocity[0] == pytest.approx(complex(*state[1]))
 
 
 def test_an_animal_that_is_not_seen_slows_down_and_keeps_its_pace_when_found() -> None:
     motion = Motion(OksConfig())
-    motion.add(0, np.array([[0.0, 0.0]]), np.array([40.0]))
+    motion.add(0, np.array([0j]), np.array([40.0]))
     for frame in range(1, 40):
-        motion.correct(np.array([0]), frame, np.array([[4.0 * frame, 0]]), np.array([40.0]))
-    assert motion.predict(42)[0, 0] == pytest.approx(168, abs=0.5)
-    assert motion.predict(10_000)[0, 0] < 156 + 4 * 8
+        motion.correct(np.array([0]), frame, np.array([4j * frame]), np.array([40.0]))
+    assert motion.predict(42)[0].imag == pytest.approx(168, abs=0.5)
+    assert motion.predict(10_000)[0].imag < 156 + 4 * 8
     # Found further on: its velocity is that of the way, not what a jump would say.
-    motion.correct(np.array([0]), 60, np.array([[240.0, 0]]), np.array([40.0]))
-    assert motion.velocity[0] == pytest.approx([4, 0], abs=0.3)
+    motion.correct(np.array([0]), 60, np.array([240j]), np.array([40.0]))
+    assert motion.velocity[0] == pytest.approx(4j, abs=0.3)
 
 
 @settings(deadline=None, max_examples=60)

@@ -1,4 +1,4 @@
-"""Write COCO keypoint results."""
+"""Write COCO keypoint results, and read them back."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import numpy.typing as npt
 from pose_coco.annotations import load_json, parse_images
 from pose_coco.config import CocoWriterConfig
 from pose_coco.reader import HALF
+from pose_coco.results import CocoResults, is_results
 from pose_core.errors import DataError
-from pose_core.interfaces import PredictionsHeader, Writer
+from pose_core.interfaces import PredictionsHeader, PredictionsStream, Writer
 from pose_core.io.names import NameIndex
 from pose_core.structures import FloatArray, Frame, Instances
 
@@ -32,6 +33,16 @@ class CocoWriter(Writer):
     config: CocoWriterConfig
     extension = ".json"
     takes_selected = True
+    complete = False
+
+    @classmethod
+    def reads(cls, path: Path) -> bool:
+        """Test for a list of keypoint results."""
+        return is_results(path)
+
+    def read(self, path: Path) -> PredictionsStream:
+        """Open results, ours or those of another tool."""
+        return CocoResults(path, self.config.unique_category_id)
 
     def write(self, path: Path, header: PredictionsHeader, frames: Iterable[Frame]) -> None:
         """Write the results of all frames, one after the other.

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pose_core.interfaces import TrackerContext
 from pose_core.structures import Instances, box_overlaps
 from pose_tracking.config import BoxesConfig
-from pose_tracking.motion import Floats, Ints
+from pose_tracking.motion import Floats, Ints, Places, Rows, join_places, split_places
 from pose_tracking.motion_tracker import MotionTracker
 
 _SIDES_GAIN = 0.3
@@ -30,26 +30,26 @@ class BoxTracker(MotionTracker):
         super().__init__(config, context)
         self._sides = np.zeros((0, 2))
         # Where each track was seen in its last frames, the latest at the end; NaN before it began.
-        self._past = np.zeros((0, config.delta_t + 1, 2))
-        self._centres, self._new_sides = np.zeros((0, 2)), np.zeros((0, 2))
+        self._past = np.zeros((0, config.delta_t + 1), np.complex128)
+        self._centres, self._new_sides = np.zeros(0, np.complex128), np.zeros((0, 2))
         self._scores = np.zeros(0)
 
     def takes_low(self) -> bool:
         """Whether ByteTrack's second pass is wanted."""
         return self.config.use_byte
 
-    def measure(self, instances: Instances) -> tuple[npt.NDArray[np.bool_], Floats, Floats]:
+    def measure(self, instances: Instances) -> tuple[npt.NDArray[np.bool_], Places, Floats]:
         """Measure the boxes."""
         boxes = instances.animal_boxes().astype(np.float64)
         there = np.asarray(np.isfinite(boxes).all(axis=1))
         boxes[~there] = 0.0
-        self._centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+        self._centres = join_places((boxes[:, :2] + boxes[:, 2:]) / 2)
         self._new_sides = boxes[:, 2:] - boxes[:, :2]
         self._scores = np.nan_to_num(instances.scores.astype(np.float64))
         sizes = self._new_sides.max(axis=1)
         return there, self._centres, np.where(sizes > 0, sizes, np.nan)
 
-    def compare(self, frame: int, expected: Floats) -> tuple[Floats, Floats]:
+    def compare(self, frame: int, expected: Places) -> tuple[Floats, Places]:
         """Compare boxes with those expected, and directions."""
         new = self._pad(self._centres, self._new_sides)
         overlap = box_overlaps(self._pad(expected, self._sides), new)
@@ -66,7 +66,7 @@ class BoxTracker(MotionTracker):
         boxes = self._pad(self._centres, self._new_sides)
         return box_overlaps(boxes[some], boxes[others])
 
-    def correct(self, frame: int, tracks: Ints, animals: Ints, measured: Floats) -> None:
+    def correct(self, frame: int, tracks: Rows, animals: Ints, measured: Places) -> None:
         """Take new boxes."""
         sides = self._new_sides[animals]
         longer = sides.max(axis=1)
@@ -77,7 +77,7 @@ class BoxTracker(MotionTracker):
 
     def begin(self, frame: int, animals: Ints) -> None:
         """Begin tracks with boxes."""
-        past = np.full((len(animals), self.config.delta_t + 1, 2), np.nan)
+        past = np.full((len(animals), self.config.delta_t + 1), np.nan, np.complex128)
         past[:, -1] = self._centres[animals]
         self._past = np.concatenate([self._past, past])
         self._sides = np.concatenate([self._sides, self._new_sides[animals]])
@@ -95,7 +95,7 @@ class BoxTracker(MotionTracker):
         super().load_state_dict(state)
         self._past, self._sides = np.array(state["past"]), np.array(state["sides"])
 
-    def _pad(self, centres: Floats, sides: Floats) -> Floats:
+    def _pad(self, places: Places, sides: Floats) -> Floats:
         """Make boxes, enlarged on each side by a share of the longer one."""
         longer = sides.max(axis=1, initial=0.0)
         # Of a single keypoint, whose box is a point, the size is that of others.
@@ -103,15 +103,14 @@ class BoxTracker(MotionTracker):
             sides / 2
             + self.config.box_padding * self.fill_sizes(np.where(longer > 0, longer, np.nan))[:, None]
         )
+        centres = split_places(places)
         return np.concatenate([centres - half, centres + half], axis=1)
 
     def _compare_directions(self) -> Floats:
         """Compare the direction so far with that which each match would mean, (T, N) from -0.5 to 0.5."""
-        oldest = np.argmax(np.isfinite(self._past[..., 0]), axis=1)
+        oldest = np.argmax(np.isfinite(self._past), axis=1)
         first, last = self._past[np.arange(len(self._past)), oldest], self._past[:, -1]
-        so_far, then = last - first, self._centres - first[:, None]
-        lengths = np.linalg.norm(so_far, axis=-1)[:, None] * np.linalg.norm(then, axis=-1)
-        cosine = np.einsum("td,tnd->tn", so_far, then) / np.where(lengths > 0, lengths, 1.0)
-        angle = np.arccos(np.clip(cosine, -1.0, 1.0))
+        # The angle of this product is that between the two.
+        product = (last - first).conj()[:, None] * (self._centres - first[:, None])
         # Who stands still has no direction.
-        return np.where(lengths > 0, (np.pi / 2 - angle) / np.pi, 0.0)
+        return np.where(product != 0, (np.pi / 2 - np.abs(np.angle(product))) / np.pi, 0.0)

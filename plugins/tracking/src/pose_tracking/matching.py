@@ -34,6 +34,8 @@ def assign(similarity: Floats, least: float) -> tuple[Ints, Ints]:
     gain = np.maximum(similarity - least, 0.0)
     rows, columns = linear_sum_assignment(gain, maximize=True)
     real = gain[rows, columns] > 0
+    if real.all():
+        return rows, columns
     return rows[real], columns[real]
 
 
@@ -97,10 +99,10 @@ class ScoreScale:
         scores = np.asarray(animals.scores, np.float64)
         if not np.isfinite(scores).all():
             scores = np.where(np.isfinite(scores), scores, animals.keypoint_scores.mean(axis=1))
-        bins = np.clip(scores * _BINS, 0, _BINS - 1).astype(np.int64)
-        self._counts += np.bincount(bins, minlength=_BINS)
+        bins = np.minimum(np.maximum(scores * _BINS, 0), _BINS - 1).astype(np.int64)
+        np.add.at(self._counts, bins, 1)
         total = self._counts.cumsum()
-        highest = int(np.searchsorted(total, _QUANTILE * total[-1]))
+        highest = int(total.searchsorted(_QUANTILE * total[-1]))
         # Of predictions without any score all animals count alike.
         if highest == 0:
             return np.ones(len(scores))

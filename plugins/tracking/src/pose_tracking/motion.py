@@ -2,7 +2,8 @@
 
 Both axes have one covariance, and noise is relative to the size of the animal (as in SORT, Bewley et al., 2016).
 Prediction over any number of frames is in closed form, so time is the number of the frame and frames in between need
-not be computed.
+not be computed. Places are complex numbers, x + iy: a few animals take numpy as long as one, so what counts is how
+often it is called.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from pose_tracking.config import MotionTrackerConfig
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Places = npt.NDArray[np.complex128]
+Rows = Ints | slice
+"""Some tracks: their rows, or ``slice(None)`` for all."""
 
 _STEADY = 3
 """Frames for which an animal that is not seen is expected to keep its velocity."""
@@ -26,13 +30,16 @@ _REPLAYED = 40
 
 _SIZE_GAIN = 0.1
 
+_START = (0.1**2, 0.0, 1 / 16**2)
+"""Covariance of the place and velocity of a new track, in sizes: its entries 11, 12 and 22."""
+
 
 class Motion:
     """Centres and velocities of tracks, in the order in which they were added.
 
     Attributes:
         frame: (T,) number of the frame in which each was last seen.
-        centre, velocity: (T, 2) after that frame; pixels, pixels a frame.
+        centre, velocity: (T,) after that frame; pixels, pixels a frame.
         size: (T,) pixels.
     """
 
@@ -41,54 +48,63 @@ class Motion:
     def __init__(self, config: MotionTrackerConfig) -> None:
         self._config = config
         self.frame = np.zeros(0, np.int64)
-        self.centre, self.velocity = np.zeros((0, 2)), np.zeros((0, 2))
+        self.centre, self.velocity = np.zeros(0, np.complex128), np.zeros(0, np.complex128)
         self.size = np.zeros(0)
         # The last measured centre, from which the way through a gap is drawn.
-        self.seen = np.zeros((0, 2))
+        self.seen = np.zeros(0, np.complex128)
+        # Of both axes, in squared sizes.
         self.p11, self.p12, self.p22 = np.zeros(0), np.zeros(0), np.zeros(0)
 
     def __len__(self) -> int:
         return len(self.frame)
 
-    def predict(self, frame: int) -> Floats:
-        """Predict the centres (T, 2) in a later frame."""
-        n = (frame - self.frame).astype(np.float64)
+    def predict(self, frame: int) -> Places:
+        """Predict the centres (T,) in a later frame."""
+        n = frame - self.frame
+        if (n <= _STEADY).all():
+            return self.centre + self.velocity * n
         # An animal that is not seen has often stopped, and a straight line leaves the arena.
         decay = self._config.velocity_decay
-        unseen = np.maximum(n - _STEADY, 0.0)
+        unseen = np.maximum(n - _STEADY, 0)
         more = unseen if decay == 1 else decay * (1 - decay**unseen) / (1 - decay)
-        return self.centre + self.velocity * (np.minimum(n, _STEADY) + more)[:, None]
+        return self.centre + self.velocity * (np.minimum(n, _STEADY) + more)
 
-    def correct(self, rows: Ints, frame: int, measured: Floats, sizes: Floats) -> None:
-        """Take measured centres (R, 2) and sizes (R,), NaN where unknown, of some tracks."""
-        n = (frame - self.frame[rows]).astype(np.float64)
+    def correct(self, rows: Rows, frame: int, measured: Places, sizes: Floats) -> None:
+        """Take measured centres (R,) and sizes (R,), NaN where unknown, of some tracks."""
+        n = frame - self.frame[rows]
         late = n > 1
         if not late.any():
             self._step(rows, measured)
         else:
+            if isinstance(rows, slice):
+                rows = np.arange(len(self))
             self._replay(rows[late], n[late], measured[late])
             if not late.all():
                 self._step(rows[~late], measured[~late])
         self.frame[rows] = frame
         self.seen[rows] = measured
-        known = np.isfinite(sizes)
-        kept = rows[known]
-        self.size[kept] += _SIZE_GAIN * (sizes[known] - self.size[kept])
+        before = self.size[rows]
+        grown = before + _SIZE_GAIN * (sizes - before)
+        self.size[rows] = np.where(np.isnan(grown), before, grown)
 
-    def add(self, frame: int, centres: Floats, sizes: Floats) -> None:
-        """Begin tracks at centres (R, 2)."""
+    def add(self, frame: int, centres: Places, sizes: Floats) -> None:
+        """Begin tracks at centres (R,)."""
         count = len(centres)
-        self.frame = np.concatenate([self.frame, np.full(count, frame)])
-        self.centre = np.concatenate([self.centre, centres])
-        self.seen = np.concatenate([self.seen, centres])
-        self.velocity = np.concatenate([self.velocity, np.zeros((count, 2))])
-        self.size = np.concatenate([self.size, sizes])
-        self.p11 = np.concatenate([self.p11, (0.1 * sizes) ** 2])
-        self.p12 = np.concatenate([self.p12, np.zeros(count)])
-        self.p22 = np.concatenate([self.p22, (sizes / 16) ** 2])
+        new = {
+            "frame": np.full(count, frame),
+            "centre": centres,
+            "velocity": np.zeros(count),
+            "size": sizes,
+            "seen": centres,
+            **{
+                name: np.full(count, value) for name, value in zip(("p11", "p12", "p22"), _START, strict=True)
+            },
+        }
+        for name in self._FIELDS:
+            setattr(self, name, np.concatenate([getattr(self, name), new[name]]))
 
-    def move(self, rows: Ints, by: Floats) -> None:
-        """Call another point of the animals (R,) their centre, ``by`` (R, 2) pixels from the former."""
+    def move(self, rows: Rows, by: Places) -> None:
+        """Call another point of the animals (R,) their centre, ``by`` (R,) pixels from the former."""
         self.centre[rows] += by
         self.seen[rows] += by
 
@@ -106,33 +122,45 @@ class Motion:
         for name in self._FIELDS:
             setattr(self, name, np.array(state[name]))
 
-    def _step(self, rows: Ints, measured: Floats) -> None:
+    def _step(self, rows: Rows, measured: Places) -> None:
         """Go one frame on, and take a measurement."""
-        config, squared = self._config, self.size[rows] ** 2
-        p11 = self.p11[rows] + 2 * self.p12[rows] + self.p22[rows] + config.position_noise**2 * squared
-        p12 = self.p12[rows] + self.p22[rows]
-        p22 = self.p22[rows] + config.velocity_noise**2 * squared
-        noise = config.measurement_noise**2 * squared
-        gain, pull = p11 / (p11 + noise), p12 / (p11 + noise)
-        expected = self.centre[rows] + self.velocity[rows]
+        config, p12, p22 = self._config, self.p12[rows], self.p22[rows]
+        both = p12 + p22
+        p11 = self.p11[rows] + p12 + both + config.position_noise**2
+        total = p11 + config.measurement_noise**2
+        gain, pull = p11 / total, both / total
+        velocity = self.velocity[rows]
+        expected = self.centre[rows] + velocity
         off = measured - expected
-        self.centre[rows] = expected + gain[:, None] * off
-        self.velocity[rows] += pull[:, None] * off
-        self.p11[rows], self.p12[rows] = (1 - gain) * p11, (1 - gain) * p12
-        self.p22[rows] = p22 - pull * p12
+        self.centre[rows] = expected + gain * off
+        self.velocity[rows] = velocity + pull * off
+        left = 1 - gain
+        self.p11[rows], self.p12[rows] = left * p11, left * both
+        self.p22[rows] = p22 + config.velocity_noise**2 - pull * both
 
-    def _replay(self, rows: Ints, n: Floats, measured: Floats) -> None:
+    def _replay(self, rows: Ints, n: Ints, measured: Places) -> None:
         """Go through a gap again, on a straight line to where the animal was found (OC-SORT's re-update).
 
         The velocity would hold the noise of the whole gap otherwise (Cao et al., 2023).
         """
         steps = np.minimum(n, _REPLAYED)
         # Of a long gap the last frames are replayed, at the pace of the whole.
-        way = (measured - self.seen[rows]) / n[:, None]
+        way = (measured - self.seen[rows]) / n
         skipped = n > steps
-        start = measured - way * steps[:, None]
+        start = measured - way * steps
         self.centre[rows[skipped]] = start[skipped]
         self.velocity[rows[skipped]] = way[skipped]
         for step in range(1, int(steps.max()) + 1):
             on = steps >= step
             self._step(rows[on], start[on] + way[on] * step)
+
+
+# Views, not copies.
+def split_places(places: Places) -> Floats:
+    """Split places (...) into x and y, (..., 2)."""
+    return np.ascontiguousarray(places).view(np.float64).reshape(*places.shape, 2)
+
+
+def join_places(points: Floats) -> Places:
+    """Join x and y (..., 2) to places, (...)."""
+    return np.ascontiguousarray(points).view(np.complex128)[..., 0]

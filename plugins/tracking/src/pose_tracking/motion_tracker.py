@@ -13,7 +13,7 @@ from pose_core.interfaces import Tracker, TrackerContext
 from pose_core.structures import FloatArray, Instances, IntArray
 from pose_tracking.config import MotionTrackerConfig
 from pose_tracking.matching import ScoreScale, assign, compute_margins
-from pose_tracking.motion import Floats, Ints, Motion
+from pose_tracking.motion import Floats, Ints, Motion, Places, Rows
 
 _GROWTH = 0.35
 """Sizes by which the gate grows with the root of the frames in which an animal was not seen."""
@@ -48,19 +48,19 @@ class MotionTracker(Tracker):
         self._default_size = _SHARE * diagonal or _SIZE
 
     @abstractmethod
-    def measure(self, instances: Instances) -> tuple[npt.NDArray[np.bool_], Floats, Floats]:
+    def measure(self, instances: Instances) -> tuple[npt.NDArray[np.bool_], Places, Floats]:
         """Measure the animals of a frame, and keep what :meth:`compare` needs.
 
         Returns:
-            (N,) whether an animal has a place; (N, 2) centres; (N,) sizes, NaN where unknown.
+            (N,) whether an animal has a place; (N,) centres; (N,) sizes, NaN where unknown.
         """
 
     @abstractmethod
-    def compare(self, frame: int, expected: Floats) -> tuple[Floats, Floats]:
-        """Compare tracks, expected at (T, 2), with the animals that were measured.
+    def compare(self, frame: int, expected: Places) -> tuple[Floats, Places]:
+        """Compare tracks, expected at (T,), with the animals that were measured.
 
         Returns:
-            (T, N) similarities, and (T, N, 2) how far each animal is from where it is expected, pixels; NaN
+            (T, N) similarities, and (T, N) how far each animal is from where it is expected, pixels; NaN
             where that is unknown.
         """
 
@@ -69,8 +69,8 @@ class MotionTracker(Tracker):
         """Compare animals that were measured with others of the frame, (S, O)."""
 
     @abstractmethod
-    def correct(self, frame: int, tracks: Ints, animals: Ints, expected: Floats) -> None:
-        """Take animals (R,) as the new observations of tracks (R,), which were expected at (R, 2)."""
+    def correct(self, frame: int, tracks: Rows, animals: Ints, measured: Places) -> None:
+        """Take animals (R,), measured at (R,), as the new observations of tracks."""
 
     @abstractmethod
     def begin(self, frame: int, animals: Ints) -> None:
@@ -105,10 +105,10 @@ class MotionTracker(Tracker):
         if len(self._ids):
             low = there & ~high & (scores >= self.config.track_low_threshold) & self.takes_low()
             self._match(frame, ids, high, low)
-        left = np.flatnonzero(high & (ids < 0) & (scores >= self.config.new_track_threshold))
+        left = (high & (ids < 0) & (scores >= self.config.new_track_threshold)).nonzero()[0]
         if len(left):
             # By score, then by place: the order of animals within the frame means nothing.
-            left = left[np.lexsort((centres[left, 1], centres[left, 0], -scores[left]))]
+            left = left[np.lexsort((centres[left].imag, centres[left].real, -scores[left]))]
             new = self._choose_new(left, np.flatnonzero(ids >= 0))
             if len(new):
                 ids[new] = self._next + np.arange(len(new))
@@ -154,7 +154,7 @@ class MotionTracker(Tracker):
         """Match tracks with animals, and write the ids of these."""
         expected = self.motion.predict(frame)
         similarity, off = self.compare(frame, expected)
-        distance = np.sqrt(np.einsum("tnd,tnd->tn", off, off))
+        distance = np.abs(off)
         # n frames, n - 1 of them unseen.
         n = frame - self.motion.frame
         reach = self.config.gate * self.motion.size * (1 + _GROWTH * np.sqrt(n))
@@ -165,12 +165,14 @@ class MotionTracker(Tracker):
         pairs: list[tuple[Ints, Ints]] = []
 
         def take(likeness: Floats, animals: npt.NDArray[np.bool_], least: float) -> None:
-            rows, columns = np.flatnonzero(free), np.flatnonzero(animals)
-            if not (len(rows) and len(columns)):
+            if free.all() and animals.all():
+                tracks, taken = assign(likeness, least)
+            elif free.any() and animals.any():
+                rows, columns = free.nonzero()[0], animals.nonzero()[0]
+                found = assign(likeness[rows[:, None], columns], least)
+                tracks, taken = rows[found[0]], columns[found[1]]
+            else:
                 return
-            whole = len(rows) == len(free) and len(columns) == len(ids)
-            found = assign(likeness if whole else likeness[np.ix_(rows, columns)], least)
-            tracks, taken = rows[found[0]], columns[found[1]]
             free[tracks] = False
             ids[taken] = self._ids[tracks]
             pairs.append((tracks, taken))
@@ -181,17 +183,25 @@ class MotionTracker(Tracker):
             # Nothing joins tracks later, so that one that was lost is looked for as far as it may have come.
             far = self.config.gate * self.motion.size * (1 + _GROWTH * n)
             take(1 - distance / far[:, None], high & (ids < 0), 0.0)
-        tracks = np.concatenate([t for t, _ in pairs]) if pairs else np.zeros(0, np.int64)
+        if len(pairs) == 1:
+            tracks, animals = pairs[0]
+        elif pairs:
+            tracks, animals = (np.concatenate(found) for found in zip(*pairs, strict=True))
+        else:
+            return
         if len(tracks):
-            animals = np.concatenate([a for _, a in pairs])
             late = n[tracks] > 1
             if late.any() and not late.all():
                 # A track that was lost is not found in the second detection of an animal that has its own.
                 same = self.compare_each_other(animals[late], animals[~late])
                 twice = np.flatnonzero(late)[(same >= self.config.duplicate_similarity).any(axis=1)]
-                ids[animals[twice]] = -1
-                tracks, animals = np.delete(tracks, twice), np.delete(animals, twice)
-            self.correct(frame, tracks, animals, expected[tracks] + off[tracks, animals])
+                if len(twice):
+                    ids[animals[twice]] = -1
+                    tracks, animals = np.delete(tracks, twice), np.delete(animals, twice)
+            measured = expected[tracks] + off[tracks, animals]
+            # Rows in order and all of them, which is usual, are a slice: numpy looks nothing up then.
+            whole = len(pairs) == 1 and len(tracks) == len(self._ids)
+            self.correct(frame, slice(None) if whole else tracks, animals, measured)
 
     def _choose_new(self, left: Ints, tracked: Ints) -> Ints:
         """Choose which animals without a track begin one, of those given by score."""

@@ -12,6 +12,7 @@ from pose_core.specs import (
     DetectorConfig,
     ExporterConfig,
     Feature,
+    FilterConfig,
     HeadConfig,
     ImporterConfig,
     InputConfig,
@@ -102,6 +103,10 @@ class ToyLoggerConfig(LoggerConfig):
 
 
 class ToyTrackerConfig(TrackerConfig):
+    pass
+
+
+class ToyFilterConfig(FilterConfig):
     pass
 
 

@@ -30,6 +30,7 @@ PARTS = (
     ("schedule", "toyschedule", "ToySchedule", "schedule"),
     ("logger", "toylogger", "ToyLogger", "logger"),
     ("tracker", "toytracker", "ToyTracker", "tracker"),
+    ("filter", "toyfilter", "ToyFilter", "filter"),
     ("reader", "toyreader", "ToyReader", "formats"),
     ("writer", "toywriter", "ToyWriter", "formats"),
     ("importer", "toyimporter", "ToyImporter", "formats"),
