@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -187,7 +188,7 @@ def make_task(project: Path, settings: tuple[str, ...], model: str = "unet") -> 
 
 @pytest.fixture(scope="module")
 def pairs_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two animals in most images, of which one has a region to ignore and one a keypoint without a label."""
+    """One or two animals an image; one keypoint has no label."""
     folder = tmp_path_factory.mktemp("pairs") / "project"
     rng = np.random.default_rng(3)
 
@@ -203,12 +204,18 @@ def pairs_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def pairs_task(pairs_project: Path, tiny_settings: tuple[str, ...]) -> PoseTask:
+    return make_task(pairs_project, (*tiny_settings, "data.split.validation=0.6"))
+
+
+@hypothesis.settings(max_examples=40)
 @given(processes=st.integers(1, 4), seed=st.integers(0, 10_000), batch=st.integers(1, 5))
 def test_shares_of_several_processes_give_what_one_gives(
-    pairs_project: Path, tiny_settings: tuple[str, ...], processes: int, seed: int, batch: int
+    pairs_task: PoseTask, processes: int, seed: int, batch: int
 ) -> None:
     """Whatever is found, with equal scores too: the law that several processes rely on."""
-    task = TASK.setdefault("task", make_task(pairs_project, (*tiny_settings, "data.split.validation=0.6")))
+    task = pairs_task
     rows = task.prepared.split.validation
     assert len(rows) > 4
     shares = [rows[process::processes] for process in range(processes)]
@@ -230,13 +237,10 @@ def test_shares_of_several_processes_give_what_one_gives(
     assert task.metrics[0].compute(together) == task.metrics[0].compute(evidence(rows, len(rows)))
 
 
-TASK: dict[str, PoseTask] = {}
-
-
 def test_two_processes_measure_what_one_does_and_evaluate_says_it(
     pose: Any, blob_project: Path, tiny_settings: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """Of the weights of each epoch, of three validation images more than one process has."""
+    """Of the weights of each snapshot: two processes shared the images, one has them all."""
     out = tmp_path / "run"
     more = (
         "data.split.validation=0.3",
