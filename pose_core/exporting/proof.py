@@ -139,10 +139,10 @@ def takes_any_size(network: ExportedNetwork, run_file: RunFile, height: int, wid
     multiple = network.model.size_multiple
     half = [side // (2 * multiple) * multiple for side in (height, width)]
     # Of images that no animal fits into, maps are smaller than the neighbourhood of a peak.
-    smaller = [half] if min(half) >= _SMALLEST else []
-    for sides in (*smaller, (height + multiple, width + 2 * multiple), (2 * height, 2 * width)):
-        at_height, at_width = sides
-        tensors = network.make_example(at_height, at_width, images=1)
+    sizes = [(height + multiple, width + 2 * multiple), (2 * height, 2 * width)]
+    sizes += [(half[0], half[1])] if min(half) >= _SMALLEST else []
+    for high, wide in sizes:
+        tensors = network.make_example(high, wide, images=1)
         try:
             found = run_file(tensors)
         # Whatever an engine raises where shapes do not fit.

@@ -695,14 +695,9 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         [
             (
                 "head.py",
-                "class ToyPredictor(Predictor):\n",
-                "class ToyPredictor(Predictor):\n    exportable = True\n\n",
-            ),
-            (
-                "head.py",
                 "score, at = near.max(-1)",
                 "score, at = near.max(-1) if near.sum() > 0 else near.min(-1)",
-            ),
+            )
         ],
     ),
     "runs_on_a_gpu": (

@@ -47,6 +47,8 @@ class ToyTargets(TargetGenerator):
 
 
 class ToyPredictor(Predictor):
+    exportable = True
+
     def forward(self, outputs, found):
         maps = outputs["maps"]
         width = maps.shape[-1]
