@@ -46,7 +46,7 @@ def compute_identity_metrics(
     """
     rows = [_pair_names(labels, found, match) for (labels, found), match in zip(pairs, matches, strict=True)]
     switches = {}
-    order = _group_videos(pairs)
+    order = list(group_videos(pairs).values())
     if skeleton.identified and any((found.instances.identity >= 0).any() for _, found in pairs):
         switches["identity"] = _count_switches(order, pairs, matches, "identity", skeleton.identified)
     if any((found.instances.track >= 0).any() for _, found in pairs):
@@ -127,14 +127,16 @@ def _count_by_keypoint(
     }
 
 
-def _group_videos(pairs: Sequence[Pair]) -> list[list[int]]:
-    """Group the images by video or folder, in the order of their numbers."""
+def group_videos(pairs: Sequence[Pair]) -> dict[str, list[int]]:
+    """Group the images by the name of their video or folder, in the order of their numbers."""
     videos: dict[str, list[int]] = {}
     for at, (labels, _) in enumerate(pairs):
         image = labels.image
         video = str(image.path) if isinstance(image, VideoFrame) else str(PurePosixPath(labels.name).parent)
         videos.setdefault(video, []).append(at)
-    return [sorted(video, key=lambda at: natural_order(pairs[at][0].name)) for video in videos.values()]
+    return {
+        name: sorted(video, key=lambda at: natural_order(pairs[at][0].name)) for name, video in videos.items()
+    }
 
 
 def _count_switches(

@@ -23,6 +23,7 @@ from pose_core.evaluation.pixel import (
     per_keypoint,
 )
 from pose_core.evaluation.results import Counts, EvaluationResult
+from pose_core.evaluation.tracks import compute_track_metrics
 from pose_core.specs import EvaluationSpec
 from pose_core.structures import Skeleton
 
@@ -115,6 +116,7 @@ def measure(
         seed=seed,
         notes=tuple(notes),
         identity=compute_identity_metrics(pairs, matches, skeleton, bootstrap),
+        tracks=compute_track_metrics(own, skeleton),
     )
     return Measured(result, errors, matches, task)
 

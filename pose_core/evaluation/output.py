@@ -24,6 +24,7 @@ from pose_core.interfaces.prediction_files import core_writer
 from pose_core.structures import Skeleton
 
 PREDICTIONS, ERRORS, KEYPOINTS = "predictions.parquet", "errors.csv", "keypoints.csv"
+TRACKS = "tracks.csv"
 ERROR_COLUMNS = ("image", "animal", "keypoint", "label_x", "label_y", "x", "y", "score", "error")
 PLOTS = ("predictions.png", "error_by_keypoint.png", "error_curve.png")
 
@@ -60,6 +61,8 @@ def write_folder(
         _write_csv(temporary / ERRORS, ERROR_COLUMNS, _make_error_rows(pairs, measured))
         keypoints = keypoint_rows(measured)
         _write_csv(temporary / KEYPOINTS, list(keypoints[0]), keypoints)
+        if tracks := track_rows(measured):
+            _write_csv(temporary / TRACKS, list(tracks[0]), tracks)
         drawing: dict[str, Callable[[Path], bool]] = {
             "predictions.png": lambda path: plot_predictions(
                 pairs, measured.matches, measured.errors, measured.result, skeleton, path
@@ -160,6 +163,11 @@ def keypoint_rows(measured: Measured) -> list[dict[str, object]]:
             row |= {"identity_right": right, "identity_compared": compared}
         rows.append(row)
     return rows
+
+
+def track_rows(measured: Measured) -> list[dict[str, object]]:
+    """Make a row for each video, and one over all."""
+    return [{"video": name, **vars(scores)} for name, scores in measured.result.tracks.items()]
 
 
 def _format_cell(value: float | None) -> str:
