@@ -56,6 +56,13 @@ def pose_components() -> Iterable[ComponentSpec]:
         factory="pose_core.model.torch_runtime:TorchRuntime",
         summary="PyTorch as it is: any network, any device, nothing to prepare",
     )
+    yield ComponentSpec(
+        "engine",
+        "local",
+        config="pose_core.workers.local_config:LocalEngineConfig",
+        factory="pose_core.workers.local_engine:LocalEngine",
+        summary="Processes on this machine, one for each GPU or with a share of the cores",
+    )
     for name, title, summary in _TRANSFORMS:
         yield ComponentSpec(
             "transform",

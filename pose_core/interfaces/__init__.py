@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pose_core.interfaces.codec import Predictor, TargetGenerator
     from pose_core.interfaces.context import BuildContext, Grid
     from pose_core.interfaces.detector import Detector
+    from pose_core.interfaces.engine import Engine, EngineHandle, WorkerPlan
     from pose_core.interfaces.geometry import FrameGeometry, Matrix, points_through
     from pose_core.interfaces.head import Head
     from pose_core.interfaces.hub import (
@@ -83,6 +84,8 @@ _HOME = {
     "CropNetwork": "pose_core.interfaces.stage",
     "Detector": "pose_core.interfaces.detector",
     "EarlierStages": "pose_core.interfaces.stage",
+    "Engine": "pose_core.interfaces.engine",
+    "EngineHandle": "pose_core.interfaces.engine",
     "ExtraInput": "pose_core.interfaces.inputs",
     "FrameGeometry": "pose_core.interfaces.geometry",
     "FrameGroup": "pose_core.interfaces.stage",
@@ -133,6 +136,7 @@ _HOME = {
     "Transform": "pose_core.interfaces.transform",
     "TransformContext": "pose_core.interfaces.transform",
     "View": "pose_core.interfaces.stage",
+    "WorkerPlan": "pose_core.interfaces.engine",
     "Writer": "pose_core.interfaces.writer",
     "compare_poses": "pose_core.interfaces.similarity",
     "cover_labels": "pose_core.interfaces.transform",
@@ -164,6 +168,8 @@ __all__ = [
     "CropNetwork",
     "Detector",
     "EarlierStages",
+    "Engine",
+    "EngineHandle",
     "ExtraInput",
     "FrameGeometry",
     "FrameGroup",
@@ -213,6 +219,7 @@ __all__ = [
     "Transform",
     "TransformContext",
     "View",
+    "WorkerPlan",
     "Writer",
     "compare_poses",
     "cover_labels",

@@ -32,6 +32,8 @@ _LARGE = _numbers("EFBIG")
 # What network file systems answer that cannot be told to write at once.
 _NO_SYNC = _numbers("EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EACCES", "EPERM", "EBADF", "EROFS")
 
+_NO_LINKS = _numbers("EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK")
+
 
 def parse_json(text: str | bytes) -> Any:
     """Parse a JSON text, more strictly than Python's own parser.
@@ -158,17 +160,65 @@ def put_in_place(temporary: Path, final: Path) -> None:
     with temporary.open("rb+") as file:
         _sync(file.fileno())
     temporary.replace(final)
-    # The new name is content of the folder. On Windows a folder cannot be opened.
-    if sys.platform != "win32":
+    _sync_folder(final.parent)
+
+
+def link_in_place(temporary: Path, final: Path) -> bool:
+    """Give a finished file its final name unless there is one already: of several processes the first wins.
+
+    Args:
+        temporary: the finished file, in the same folder; it is removed.
+        final: its new path; a file there is left alone.
+
+    Returns:
+        whether this file is the one that has the name now.
+
+    Raises:
+        OSError: the file system fails, or knows no links.
+    """
+    with temporary.open("rb+") as file:
+        _sync(file.fileno())
+    try:
+        if sys.platform == "win32":
+            # There a rename fails where the name is taken, as a link does elsewhere.
+            temporary.rename(final)
+            return True
         try:
-            handle = os.open(final.parent, os.O_RDONLY)
-        except PermissionError:
-            # A folder may be written and not read.
-            return
-        try:
-            _sync(handle)
-        finally:
-            os.close(handle)
+            os.link(temporary, final)
+        except FileExistsError:
+            # The answer of a network file system may get lost, and the call that is repeated finds its own link.
+            if temporary.stat().st_nlink < 2:
+                return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            raise NoLinksError(*error.args) from None
+        _sync_folder(final.parent)
+        return True
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class NoLinksError(OSError):
+    """The file system knows no hard links."""
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until the disk has the names in a folder, which are content of it."""
+    # On Windows a folder cannot be opened.
+    if sys.platform == "win32":
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        # A folder may be written and not read.
+        return
+    try:
+        _sync(handle)
+    finally:
+        os.close(handle)
 
 
 def _sync(handle: int) -> None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -20,44 +20,22 @@ import torch
 from pose_core.errors import DataError, PoseError, argument
 from pose_core.escapes import escape_name
 from pose_core.interfaces import PredictionsHeader, Writer
-from pose_core.io.files import parse_json, write_whole
-from pose_core.io.frame_ranges import FrameRange, add_to_ranges, describe_ranges
+from pose_core.io.files import parse_json
 from pose_core.io.name_lengths import check_name_allowed, fit_stem, get_longest_name
 from pose_core.model.weights import file_hash
 from pose_core.pipeline.sources import FrameSource
 from pose_core.pipeline.threads import Timing
 from pose_core.prediction.estimator import PoseEstimator
 from pose_core.prediction.journal import Journal, remove_leftover
+from pose_core.prediction.result import NOTE_ENDING, Outcome, ResultFile
 from pose_core.runs.run_folder import Run
-from pose_core.structures import Frame, Region
+from pose_core.structures import Region
 from pose_core.tracking.choose import Tracking
-from pose_core.tracking.follow import TrackedFrames
 
 # What else takes part in the numbers is free to differ between a finished result and a repeated command.
 _DECIDES = ("source", "frames", "region", "weights", "model", "sources", "format", "tracker")
 
-_NOTE_ENDING, _PARTIAL_ENDING = ".info", ".partial"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Outcome of predicting a source.
-
-    Attributes:
-        result: the file of predictions.
-        frames: in it, how many.
-        missing: runs (first, last) of frames that could not be decoded.
-        reason: why they are missing; where reasons differ, each with its frames.
-        doubtful: runs of frames that refer to damaged ones and may show something wrong.
-        timing: of the frames predicted now; None when the result was there already.
-    """
-
-    result: Path
-    frames: int
-    missing: list[tuple[int, int]]
-    reason: str | None = None
-    doubtful: list[tuple[int, int]] = field(default_factory=list)
-    timing: Timing | None = None
+_PARTIAL_ENDING = ".partial"
 
 
 class Job:
@@ -105,6 +83,16 @@ class Job:
         """The file of predictions."""
         return self._out / f"{self.stem}{self.writer.extension}"
 
+    @property
+    def target(self) -> ResultFile:
+        """The result, to be written."""
+        return ResultFile(self.result, self.writer, self.name, self.tracking)
+
+    @property
+    def partial(self) -> Path:
+        """The hidden folder of what is not yet whole."""
+        return self._out / f".{self.stem}{_PARTIAL_ENDING}"
+
     def fit_names(self) -> str | None:
         """Shorten the result's name where one of the names that are made of it would be too long.
 
@@ -112,7 +100,7 @@ class Job:
             a line that says how it is called now; None where it keeps its name.
         """
         whole, ending = self.stem, self.writer.extension
-        ends = (f"{ending}{_NOTE_ENDING}", f".{_PARTIAL_ENDING}")
+        ends = (f"{ending}{NOTE_ENDING}", f".{_PARTIAL_ENDING}")
         self.stem = fit_stem(whole, ends, get_longest_name(self._out))
         if self.stem == whole:
             return None
@@ -124,7 +112,7 @@ class Job:
         Raises:
             PoseError: it does not.
         """
-        check_name_allowed(self._note)
+        check_name_allowed(self.target.note)
 
     def check(self, overwrite: bool) -> Outcome | None:
         """Check whether the result is there.
@@ -138,7 +126,7 @@ class Job:
         if overwrite or not self.result.exists():
             return None
         try:
-            note = parse_json(self._note.read_text(encoding="utf-8"))
+            note = parse_json(self.target.note.read_text(encoding="utf-8"))
             former, frames, missing = (
                 dict(note["maker"]),
                 int(note["frames"]),
@@ -146,11 +134,11 @@ class Job:
             )
         except (OSError, ValueError, KeyError, TypeError):
             raise PoseError(
-                f"{self.result}: exists, and no {self._note.name} beside it says what made "
+                f"{self.result}: exists, and no {self.target.note.name} beside it says what made "
                 f"it; add {argument('overwrite', True)} or "
                 f"choose another {argument('out')}"
             ) from None
-        maker = self._describe_maker()
+        maker = self.describe_maker()
         if differs := [key for key in _DECIDES if former.get(key) != maker[key]]:
             words = {
                 "model": f"model or way of using it ({argument('follow')} ...)",
@@ -162,7 +150,7 @@ class Job:
                 f"{argument('overwrite', True)} or choose another {argument('out')}"
             )
         # From a process that was killed after it had put the result in place.
-        remove_leftover(self._partial)
+        remove_leftover(self.partial)
         return Outcome(self.result, frames, missing)
 
     def predict(
@@ -185,27 +173,12 @@ class Job:
         info = self.source.info
         if not info.frames:
             raise DataError(f"{self.name}: has no frames; name another file")
-        header = replace(
-            _make_header(self.run, escape_name(self.name), self.region),
-            frames=self.source.total,
-            selected=self.source.selected,
-            width=info.width,
-            height=info.height,
-            fps=info.fps,
-        )
-        maker = self._describe_maker()
-        how = {
-            "batch_size": estimator.batch_size,
-            "device": estimator.device.type,
-            "runtime": estimator.spec.inference.runtime.type,
-            "torch": torch.__version__,
-            "pose_core": importlib.metadata.version("pose-core"),
-        }
+        header = self.make_header()
+        maker = self.describe_maker()
+        how = describe_machine(estimator)
         # What is predicted is the same in any format, and whoever follows animals then.
         kept = {**{k: v for k, v in maker.items() if k not in ("format", "tracker")}, **how}
-        if self.tracking is not None:
-            header = self.tracking.describe(header)
-        journal = Journal(self._partial, kept, header, self.source.numbers)
+        journal = Journal(self.partial, kept, header, self.source.numbers)
         try:
             if journal.note:
                 tell(f"{self.name}: {journal.note}")
@@ -217,27 +190,11 @@ class Job:
                     "there"
                 )
             timing = self._predict_rest(estimator, journal, progress)
-            seen = _Missing()
-
-            def note() -> None:
-                content = {"maker": {**maker, **how}, "frames": info.frames, "missing": seen.runs}
-                write_whole(self._note, json.dumps(content, indent=1))
-
-            # The note is in place before the result: without one a result would be refused as a strange file.
-            with ExitStack() as stack:
-                tracked: TrackedFrames | None = None
-                if self.tracking is not None:
-                    # After the last frame, since pieces of the whole video are joined; what fails here loses nothing.
-                    with timing.measure("write"):
-                        tracked = stack.enter_context(
-                            TrackedFrames(journal.frames, header, self.tracking, self.name)
-                        )
-
-                def through(frames: Iterator[Frame]) -> Iterator[Frame]:
-                    return seen.watch(frames if tracked is None else tracked.apply(frames))
-
-                with timing.measure("write"):
-                    journal.finish(self.result, self.writer, through, note)
+            if journal.done != info.frames:
+                raise ValueError(f"{journal.done} of {info.frames} frames are there")
+            note = {"maker": {**maker, **how}, "frames": info.frames}
+            with timing.measure("write"):
+                seen = self.target.write(header, journal.frames, journal.sizes, journal.folder, note)
             timing.finish()
             journal.remove()
         finally:
@@ -272,15 +229,20 @@ class Job:
         journal.flush()
         return timing
 
-    @property
-    def _partial(self) -> Path:
-        return self._out / f".{self.stem}{_PARTIAL_ENDING}"
+    def make_header(self) -> PredictionsHeader:
+        """Make the header of the predictions, as it is before all frames are there."""
+        info = self.source.info
+        return replace(
+            _make_header(self.run, escape_name(self.name), self.region),
+            frames=self.source.total,
+            selected=self.source.selected,
+            width=info.width,
+            height=info.height,
+            fps=info.fps,
+        )
 
-    @property
-    def _note(self) -> Path:
-        return self.result.with_name(f"{self.result.name}{_NOTE_ENDING}")
-
-    def _describe_maker(self) -> dict[str, object]:
+    def describe_maker(self) -> dict[str, object]:
+        """Describe what decides the result, in plain values."""
         return {
             "source": self.source.identity(),
             "frames": ",".join(map(str, self.source.selected)) or None,
@@ -289,6 +251,17 @@ class Job:
             "format": self.writer.config.model_dump(mode="json"),
             "tracker": None if self.tracking is None else self.tracking.to_json(),
         }
+
+
+def describe_machine(estimator: PoseEstimator) -> dict[str, object]:
+    """Describe what else takes part in the numbers; a repeated command does not ask for it once the result is there."""
+    return {
+        "batch_size": estimator.batch_size,
+        "device": estimator.device.type,
+        "runtime": estimator.spec.inference.runtime.type,
+        "torch": torch.__version__,
+        "pose_core": importlib.metadata.version("pose-core"),
+    }
 
 
 def name_result(run: Run, name: str, writer: Writer) -> str:
@@ -324,28 +297,3 @@ def identify(estimator: PoseEstimator) -> dict[str, str]:
 
 def _hash_content(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-class _Missing:
-    """Collect runs of missing frames, and the reasons, as frames pass by."""
-
-    _LISTED = 3
-
-    def __init__(self) -> None:
-        self.runs: list[FrameRange] = []
-        self._reasons: dict[str, list[FrameRange]] = {}
-
-    @property
-    def reason(self) -> str | None:
-        if len(self._reasons) < 2:
-            return next(iter(self._reasons), None)
-        each = [f"{describe_ranges(runs)}: {reason}" for reason, runs in self._reasons.items()]
-        more = len(each) - self._LISTED
-        return "; ".join(each[: self._LISTED]) + (f"; and {more} more reasons" if more > 0 else "")
-
-    def watch(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        for frame in frames:
-            if frame.missing is not None:
-                add_to_ranges(self.runs, frame.index)
-                add_to_ranges(self._reasons.setdefault(frame.missing, []), frame.index)
-            yield frame

@@ -17,7 +17,8 @@ from pose_core.prediction.frame_choice import FrameChoice, parse_frame_choice
 from pose_core.prediction.frame_region import NONE, GivenRegion
 from pose_core.prediction.given_tiles import GivenTiles
 from pose_core.prediction.inputs import find_inputs, unique_names
-from pose_core.prediction.job import Job, Outcome, identify, name_result
+from pose_core.prediction.job import Job, identify, name_result
+from pose_core.prediction.result import Outcome
 from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import CONFIG, PROVENANCE
 from pose_core.runs.size_notes import SIZES, describe_other_size

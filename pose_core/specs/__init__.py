@@ -37,6 +37,7 @@ from pose_core.specs.components import (
 )
 from pose_core.specs.data import DataSpec, SplitSpec
 from pose_core.specs.decided import Preprocess
+from pose_core.specs.engine import EngineConfig
 from pose_core.specs.features import Feature, choose_feature
 from pose_core.specs.fields import STAGES, FeatureIndex, FrozenNorms, GridOffset, OutFeatures, Pretrained
 from pose_core.specs.map_heads import DeconvolutionHeadConfig, FeatureMapHeadConfig, HeatmapPredictorConfig
@@ -96,6 +97,7 @@ __all__ = [
     "DetectorConfig",
     "DetectorRunSpec",
     "DetectorSpec",
+    "EngineConfig",
     "EvaluationSpec",
     "Feature",
     "FeatureIndex",
