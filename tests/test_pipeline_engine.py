@@ -91,7 +91,6 @@ class Scripted(FrameSource):
     loading."""
 
     def __init__(self, pictures: list[ByteArray | Exception | None]) -> None:
-        super().__init__()
         self.pictures = pictures
 
     @property

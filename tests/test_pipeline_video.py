@@ -51,7 +51,7 @@ def test_frames_come_in_the_order_in_which_they_are_shown(name: str, threads: in
     assert source.info.fps == pytest.approx(30, rel=0.01)
     assert numbers(source) == ({i: i for i in range(40)}, {})
     assert numbers(source, 17) == ({i: i for i in range(17, 40)}, {})
-    assert source.doubtful == []
+    assert source.find_doubtful({}) == []
 
 
 @pytest.mark.parametrize("threads", [1, 0])
@@ -68,15 +68,17 @@ def test_damage_moves_no_other_frame(name: str, b_frames: int, threads: int, tmp
     assert source.info.frames == 48
     assert 1 <= len(missing) <= 2  # packets of a transport stream can share a cell
     assert all(18 <= i <= 28 for i in missing)
-    doubtful = {i for first, last in source.doubtful for i in range(first, last + 1)}
+    doubtful = {i for first, last in source.find_doubtful({}) for i in range(first, last + 1)}
     assert not doubtful & set(missing)
     assert doubtful <= set(range(18, 36))
     assert bool(doubtful) == (name != "mjpeg.avi")  # there every frame stands for itself
     # Whatever is not reported shows what it should.
     assert {i: n for i, n in shown.items() if i not in doubtful} == {i: i for i in shown if i not in doubtful}
     again = VideoSource(path, threads)
+    # Who begins behind the damage knows of it from what was missing before.
     numbers(again, 30)
-    assert again.doubtful == source.doubtful
+    lost = {reason: [(i, i) for i, why in missing.items() if why == reason] for reason in missing.values()}
+    assert again.find_doubtful(lost) == source.find_doubtful({})
 
 
 def test_what_a_container_loses_leaves_its_place_empty(tmp_path: Path) -> None:

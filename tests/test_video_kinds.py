@@ -142,7 +142,7 @@ def test_whole(name: str, tmp_path: Path) -> None:
     assert ours.times == pytest.approx([i / 30 for i in range(FRAMES)], abs=6e-4)
     assert ours.video.fps == pytest.approx(30)
     assert ours.video.notes == []
-    assert ours.video.doubtful == []
+    assert ours.video.find_doubtful({}) == []
     assert ask_ffmpeg(path)[0] == list(range(FRAMES))
     assert_random_access(path, ours)
 
@@ -162,7 +162,7 @@ def test_cut_between_key_frames(name: str, first: int, tmp_path: Path) -> None:
     assert ours.missing == dict.fromkeys(range(key), NO_KEY_FRAME)
     assert ours.shown == {i: n for i, n in expected.items() if i >= key}
     assert bool(key) == (name != "mjpeg.avi")
-    assert ours.video.doubtful == []
+    assert ours.video.find_doubtful({}) == []
     assert set(ours.shown.values()) <= set(ask_ffmpeg(path)[0])
     assert_random_access(path, ours)
 

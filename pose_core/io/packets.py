@@ -138,24 +138,28 @@ def read_table(container: InputContainer, stream: VideoStream) -> PacketTable:
     keys, hidden, second = bytearray(), bytearray(), bytearray()
     orders: list[tuple[int, int, int] | None] = []
     damaged = False
-    plain = PictureHeader()
+    plain, nan = PictureHeader(), float("nan")
     with _demuxer_errors(container.format.name) as errors:
         try:
             for packet in read_packets(container, stream):
-                shown_at.append(float("nan") if packet.pts is None else packet.pts)
-                decoded_at.append(float("nan") if packet.dts is None else packet.dts)
-                position.append(-1 if packet.pos is None else packet.pos)
+                pts, dts, pos = packet.pts, packet.dts, packet.pos
+                shown_at.append(nan if pts is None else pts)
+                decoded_at.append(nan if dts is None else dts)
+                position.append(-1 if pos is None else pos)
                 keys.append(packet.is_keyframe)
-                damaged |= packet.is_corrupt
+                corrupt = packet.is_corrupt
+                damaged |= corrupt
+                if reader is None:
+                    hidden.append(packet.is_discard)
+                    continue
                 header: PictureHeader | None = plain
-                if reader is not None and reader.wants(packet.size):
+                if reader.wants(packet.size):
                     header = reader.read(bytes(packet), packet.is_keyframe)
                 # A packet that breaks off may have lost its picture.
-                empty = header is not None and not header.shown and not packet.is_corrupt
+                empty = header is not None and not header.shown and not corrupt
                 hidden.append(packet.is_discard or empty)
                 second.append(header is not None and header.second_field)
-                if reader is not None:
-                    orders.append(None if header is None else header.order)
+                orders.append(None if header is None else header.order)
         except av.FFmpegError:
             damaged = True
     return PacketTable(
@@ -164,7 +168,7 @@ def read_table(container: InputContainer, stream: VideoStream) -> PacketTable:
         np.frombuffer(position, np.int64),
         _to_flags(keys),
         _to_flags(hidden),
-        _to_flags(second),
+        _to_flags(second) if second else np.zeros(len(keys), bool),
         orders,
         damaged or bool(errors),
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, lru_cache
+from itertools import chain, islice
 from pathlib import Path
 
 import av
@@ -24,6 +26,7 @@ from pose_core.io.frame_pictures import to_rgb
 from pose_core.io.frame_ranges import FrameRange
 from pose_core.io.packets import PacketTable, choose_stream, count_videos, read_packets
 from pose_core.io.timeline import CAREFUL_DECODERS, MARKING_DECODERS, Timeline, read_timeline
+from pose_core.io.video_index import find_index, load_index, save_index
 from pose_core.structures import ByteArray
 
 _CONVERT = "convert it first: ffmpeg -i VIDEO -c:v libx264 -crf 10 converted.mp4"
@@ -37,9 +40,17 @@ NO_KEY_FRAME = "refers to a key frame that the file does not hold"
 
 _ENDED = "the file ends before this frame"
 
-# Only these containers store exact times beside an index to seek by; others are read from their beginning.
-_SEEKABLE = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi")
+_DAMAGED = "damaged: the decoder met errors in it"
 
+_DAMAGE = (_LOST, _ENDED, _DAMAGED)
+"""Why a frame is missing, where others may refer to it."""
+
+# A demuxer that is sent to a time may come out behind it; then it is sent to key frames before that one.
+_TRIES = 4
+# Packets that a demuxer may give before the first that it reads whole.
+_STRANGERS = 64
+# A file is tried at its first key frames, as far as these are near, by some pictures behind each.
+_TRIED, _NEAR, _COMPARED = 2, 1000, 16
 
 Decoded = tuple[int, VideoFrame | None, str | None]
 """Number of a frame, and the frame; or None and the reason why it is missing."""
@@ -74,28 +85,34 @@ class VideoFile:
     Frames are those of :mod:`pose_core.io.timeline`, in order of showing, in RGB, turned and mirrored as the
     file asks (as players do). A frame is missing where its data are damaged, where the file states it and
     does not hold it, and where it refers to a key frame that was cut off. Frames after a damaged one, up to
-    the next one that refers to no other, are what the decoder makes of them; :attr:`doubtful` names them.
+    the next one that refers to no other, are what the decoder makes of them; :meth:`find_doubtful` names them.
+
+    Reading may begin at any frame, which is then the same to the bit as in a pass from the first: decoding begins
+    at the key frame before it, found by its place in the file. Where a file cannot be sought like that, as a trial
+    at its first key frame tells, it is decoded from its beginning; :attr:`unseekable` says why.
 
     Args:
         path: of the video.
         threads: of the decoder in :meth:`frames`; 0 lets FFmpeg choose.
+        index: folder where :meth:`keep_index` puts what was read of the file, and where that is looked for; None:
+            there is none.
 
     Attributes:
         path: of the video.
         width, height: of a frame in pixels, turned.
         bits: of a sample, as the frames are stored.
-        doubtful: once :meth:`frames` has come to its end: ranges (first, last) of frames that refer to a
-            damaged one.
+        damaged: numbers of the damaged frames that :meth:`frames` has met so far.
         notes: a line for each thing that a user of the file should know and that is no damage.
 
     Raises:
         VideoError: the file is missing, is not a video, or none of its frames can be decoded.
     """
 
-    def __init__(self, path: Path | str, threads: int = 1) -> None:
+    def __init__(self, path: Path | str, threads: int = 1, index: Path | None = None) -> None:
         self.path = Path(path)
         self._threads = threads
-        self.doubtful: list[FrameRange] = []
+        self._index = index
+        self.damaged: set[int] = set()
         self._walk: Iterator[Decoded] | None = None
         self._entered = self._due = 0
         self._lock, self._owner = threading.Lock(), os.getpid()
@@ -110,7 +127,6 @@ class VideoFile:
             container.close()
             container, stream = self._open()
         with container:
-            self._seekable = container.format.name in _SEEKABLE
             codec = stream.codec_context.name
             self._careful, self._marks_keys = codec in CAREFUL_DECODERS, codec in MARKING_DECODERS
             self._others = count_videos(container) - 1
@@ -120,9 +136,42 @@ class VideoFile:
     @cached_property
     def timeline(self) -> Timeline:
         """The frames, their packets and times. Reads the file once, without decoding where that tells."""
+        if self._index is not None and (kept := load_index(find_index(self._index, self.path))) is not None:
+            timeline, unseekable, tried = kept
+            if tried:
+                self.__dict__["unseekable"] = unseekable
+            return timeline
         container, stream = self._open()
         with container:
             return read_timeline(self.path, container, stream, self._decode_order)
+
+    @cached_property
+    def unseekable(self) -> str | None:
+        """Why the file is decoded from its beginning whatever is wanted of it; None where it is not.
+
+        Decodes up to the first key frame behind the first frame, once.
+        """
+        return self._find_obstacle()
+
+    def keep_index(self) -> None:
+        """Put what was read of the file into the folder for it, where there is one, for other processes.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if self._index is not None:
+            tried = "unseekable" in self.__dict__
+            save_index(
+                find_index(self._index, self.path), self.timeline, self.unseekable if tried else None, tried
+            )
+
+    def remove_index(self) -> None:
+        """Remove what :meth:`keep_index` wrote; its folder, too, when it is empty."""
+        if self._index is not None and self._index.is_dir():
+            find_index(self._index, self.path).unlink(missing_ok=True)
+            # Others may be at work there.
+            with suppress(OSError):
+                self._index.rmdir()
 
     @property
     def fps(self) -> float:
@@ -142,18 +191,29 @@ class VideoFile:
             found.append(uneven)
         return found
 
-    def frames(self, start: int = 0, seek: bool = False) -> Generator[Decoded]:
+    def find_doubtful(self, missing: Mapping[str, Sequence[FrameRange]]) -> list[FrameRange]:
+        """Find frames that were decoded after a damaged one which they refer to, and may show something wrong.
+
+        Args:
+            missing: ranges (first, last) of the frames that are missing, by the reason that :meth:`frames` gave;
+                those that it has met itself are known.
+
+        Returns:
+            ranges (first, last).
+        """
+        ranges = (span for reason, spans in missing.items() if reason in _DAMAGE for span in spans)
+        damaged = self.damaged.union(*(range(first, last + 1) for first, last in ranges))
+        return self.timeline.after_damage(sorted(damaged))
+
+    def frames(self, start: int = 0) -> Iterator[Decoded]:
         """Decode the video and yield each number from ``start`` on once, in order.
 
         Args:
-            start: the first number.
-            seek: begin at the key frame before it where the file allows that, as :meth:`decode` does; frames are the
-                same to the bit. Else at the beginning, so that all damage is known.
+            start: the first number. Decoding begins at the key frame before it.
         """
         timeline = self.timeline
-        damaged: list[int] = []
         following, part = 0, -1
-        entry = self._find_entry(start) if seek and start else 0
+        entry = self._find_entry(start) if start < timeline.frames else 0
         if entry:
             # From the key frame on: what is lost between it and the first frame may spoil that one.
             following, part = int(timeline.numbers[entry]), timeline.part_of(entry)
@@ -161,27 +221,23 @@ class VideoFile:
         def fill(end: int) -> Iterator[Decoded]:
             for lost in range(following, end):
                 reason = self._explain_missing(lost, part)
-                if reason != NO_KEY_FRAME:
-                    damaged.append(lost)
+                if reason in _DAMAGE:
+                    self.damaged.add(lost)
                 if lost >= start:
                     yield lost, None, reason
 
-        try:
-            for number, frame, reason in self._numbered_from(entry):
-                yield from fill(number)
-                if reason is None:
-                    part = timeline.part_of(int(timeline.packets[number]))
-                else:
-                    frame = None
-                    if reason != NO_KEY_FRAME:
-                        damaged.append(number)
-                if number >= start:
-                    yield number, frame, reason
-                following = max(number + 1, following)
-            yield from fill(timeline.frames)
-        finally:
-            # Also of a reader that stops before the end.
-            self.doubtful = timeline.after_damage(damaged)
+        for number, frame, reason in self._numbered_from(entry, self._threads):
+            yield from fill(number)
+            if reason is None:
+                part = timeline.part_of(int(timeline.packets[number]))
+            else:
+                frame = None
+                if reason in _DAMAGE:
+                    self.damaged.add(number)
+            if number >= start:
+                yield number, frame, reason
+            following = max(number + 1, following)
+        yield from fill(timeline.frames)
 
     def _explain_missing(self, index: int, part: int) -> str:
         """Say why nothing came out of the decoder for a frame.
@@ -222,7 +278,7 @@ class VideoFile:
             entry = self._find_entry(index)
             walk, self._walk = self._walk, None
             if walk is None or entry > self._entered or index < self._due:
-                walk, self._entered = self._numbered_from(entry), entry
+                walk, self._entered = self._numbered_from(entry, 1), entry
             for number, frame, reason in walk:
                 if number > index:
                     break
@@ -237,43 +293,90 @@ class VideoFile:
 
     def _find_entry(self, index: int) -> int:
         """Find the packet to decode frame ``index`` from: 0, or a key frame."""
-        timeline = self.timeline
-        packet = int(timeline.packets[index])
-        if packet < 0 or not self._seekable:
+        packet = int(self.timeline.packets[index])
+        if packet < 0:
             return 0
+        entry = self._find_key(packet, index)
+        return entry if entry and self.unseekable is None else 0
+
+    def _find_key(self, packet: int, index: int) -> int:
+        """Find the last key frame that is stored before a packet and shown before its frame; else the part's first."""
+        timeline = self.timeline
         start = int(timeline.parts[timeline.part_of(packet)])
         # Frames stored behind a key frame and shown before it may refer to what is stored before it.
         before = slice(start, packet + 1)
         keys = timeline.keys[before] & (timeline.numbers[before] >= 0) & (timeline.numbers[before] <= index)
         return start + int(np.flatnonzero(keys)[-1]) if keys.any() else 0
 
-    def _numbered_from(self, entry: int) -> Iterator[Decoded]:
-        """Decode from the frame in packet ``entry`` on, as :meth:`_numbered` does."""
+    def _numbered_from(self, entry: int, threads: int) -> Iterator[Decoded]:
+        """Decode from the frame in packet ``entry`` on, as :meth:`_numbered` does; from the beginning where the file
+        cannot be entered there."""
         if entry > 0:
-            numbers = self.timeline.numbers
-            latest = int(numbers[entry]) - 1
-            fresh = True
-            for packet, frame, _ in self._decoded(1, entry):
-                if frame is None or packet >= len(numbers) or numbers[packet] <= latest:
-                    continue
-                # No decoder can begin here: with H.264's intra refresh a picture becomes whole bit by bit.
-                # Or the container calls each frame a key frame.
-                if fresh and (packet != entry or (self._marks_keys and not frame.key_frame)):
-                    break
-                fresh = False
-                latest = int(numbers[packet])
-                yield latest, frame, _describe_damage(frame)
-            if not fresh:
+            frames = self._enter(entry, threads)
+            if (first := next(frames, None)) is not None:
+                yield first
+                yield from frames
                 return
-            self._seekable = False
-        yield from self._numbered()
+            self.__dict__["unseekable"] = (
+                f"a decoder cannot begin at its frame {self.timeline.numbers[entry]}"
+            )
+        yield from self._numbered(self._decoded(self._threads), -1)
 
-    def _numbered(self) -> Iterator[Decoded]:
-        """Yield (number, frame, None), or (number, None or frame, reason) for a damaged one, in order."""
+    def _enter(self, entry: int, threads: int) -> Iterator[Decoded]:
+        """Decode from a key frame on; nothing where no decoder can begin there."""
+        number = int(self.timeline.numbers[entry])
+        frames = self._numbered(self._decoded(threads, entry), number - 1)
+        first = next(frames, None)
+        # With H.264's intra refresh a picture becomes whole bit by bit. Or the container calls each frame a key frame.
+        if first is None or first[0] != number or first[1] is None:
+            return
+        if self._marks_keys and not first[1].key_frame:
+            return
+        yield first
+        yield from frames
+
+    def _find_obstacle(self) -> str | None:
+        """Say why the file has to be decoded from its beginning: enter it at key frames, and compare."""
+        timeline = self.timeline
+        later = np.flatnonzero(timeline.keys & (timeline.numbers > 0))
+        if not len(later):
+            return "it has no key frame but the first"
+        tried = [entry for entry in later[:_TRIED].tolist() if timeline.numbers[entry] <= _NEAR]
+        if not tried:
+            return None
+        numbers = timeline.numbers[tried].tolist()
+        passed: dict[int, str] = {}
+        for number, frame, reason in self._numbered(self._decoded(1), -1):
+            if number >= numbers[-1] + _COMPARED:
+                break
+            if frame is not None and reason is None and number >= numbers[0]:
+                passed[number] = _hash_picture(frame)
+        for entry, first in zip(tried, numbers, strict=True):
+            entered = {
+                number: _hash_picture(frame)
+                for number, frame, reason in islice(self._enter(entry, 1), _COMPARED)
+                if frame is not None and reason is None
+            }
+            # A key frame that is damaged tells nothing.
+            if first in passed and first not in entered:
+                return f"a decoder cannot begin at its frame {first}"
+            if wrong := [n for n in sorted(entered) if passed.get(n, entered[n]) != entered[n]]:
+                return f"its frame {wrong[0]} is another one when decoding begins at frame {first}"
+        return None
+
+    def _numbered(
+        self, decoded: Iterable[tuple[int, VideoFrame | None, str]], latest: int
+    ) -> Iterator[Decoded]:
+        """Yield (number, frame, None), or (number, None or frame, reason) for a damaged one, in order.
+
+        Args:
+            decoded: from :meth:`_decoded`.
+            latest: frames up to this number are left out.
+        """
         timeline = self.timeline
         numbers = timeline.numbers
-        latest = begun = -1
-        for packet, frame, _ in self._decoded(self._threads):
+        begun = -1
+        for packet, frame, _ in decoded:
             # A frame that comes out after a later one was shown
             # (a decoder mending damage) has lost its place.
             if frame is None or packet >= len(numbers) or numbers[packet] <= latest:
@@ -332,7 +435,7 @@ class VideoFile:
                         if part is None and threads != 1:
                             # Draining several threads stops at the first damaged frame; one thread keeps the
                             # rest. Frames that come a second time are left out by their numbers.
-                            yield from self._decoded(1, parts=parts)
+                            yield from self._decoded(1, entry, parts)
                             return
                         frames = []
                     for frame in frames:
@@ -345,27 +448,31 @@ class VideoFile:
     def _seek(
         self, container: InputContainer, stream: VideoStream, entry: int
     ) -> Iterator[Packet[VideoStream] | None]:
-        """Yield the packets from ``entry`` on, found by its time; none if seeking leads elsewhere."""
+        """Yield the packets from ``entry`` on, recognised by their places in the file; none where it is not found."""
         table = self.timeline.table
         # AVI files are indexed by the places of packets.
         times = table.decoded_at if container.format.name == "avi" else table.shown_at
-        if np.isnan(times[entry]):
-            return
-        try:
-            container.seek(int(times[entry]), stream=stream)
-        except av.FFmpegError:
-            return
-        at = -1
-        for packet in _packets(container, stream):
-            if at < 0:
-                at = _find_packet(table, packet)
-                if not 0 <= at <= entry:
-                    return
-            if at == entry and (packet is None or packet.pos != table.position[entry]):
+        before = np.flatnonzero(self.timeline.keys[: entry + 1] & ~np.isnan(times[: entry + 1]))
+        for key in before[::-1][:_TRIES].tolist():
+            try:
+                container.seek(int(times[key]), stream=stream)
+            except av.FFmpegError:
                 return
-            if at >= entry:
-                yield packet
-            at += 1
+            packets = _packets(container, stream)
+            at, reached = -1, None
+            for reached in islice(packets, _STRANGERS):
+                # The first may be what is left of a packet that began before.
+                if (at := _find_packet(table, reached)) >= 0 or reached is None:
+                    break
+            if not 0 <= at <= entry:
+                continue
+            for packet in chain([reached], packets):
+                if at == entry and (packet is None or packet.pos != table.position[entry]):
+                    return
+                if at >= entry:
+                    yield packet
+                at += 1
+            return
 
     def _open(self, threads: int = 1) -> tuple[InputContainer, VideoStream]:
         # FFmpeg would draw a .txt file as the frames of a terminal, and follow the paths in a playlist.
@@ -422,7 +529,11 @@ def _find_packet(table: PacketTable, packet: Packet[VideoStream] | None) -> int:
 
 
 def _describe_damage(frame: VideoFrame) -> str | None:
-    return "damaged: the decoder met errors in it" if frame.is_corrupt else None
+    return _DAMAGED if frame.is_corrupt else None
+
+
+def _hash_picture(frame: VideoFrame) -> str:
+    return hashlib.sha1(to_rgb(frame).tobytes(), usedforsecurity=False).hexdigest()
 
 
 def open_video(path: Path) -> VideoFile:

@@ -26,7 +26,6 @@ class PageSource(FrameSource):
     """
 
     def __init__(self, path: Path, bit_depth: int | None = None) -> None:
-        super().__init__()
         self.path = self.video = path
         self._bit_depth = bit_depth
         try:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from pose_core.io.frame_ranges import to_ranges
+from pose_core.io.frame_ranges import FrameRange, to_ranges
 from pose_core.pipeline.sources import FrameSource, SourceFrame, SourceInfo
 from pose_core.structures import FrameSpan, IntArray, list_frames
 
@@ -24,7 +24,6 @@ class SelectedFrames(FrameSource):
     """
 
     def __init__(self, source: FrameSource, spans: Sequence[FrameSpan]) -> None:
-        super().__init__()
         self._source = source
         self.selected = tuple(spans)
         self.video = source.video
@@ -53,30 +52,45 @@ class SelectedFrames(FrameSource):
     def read(self, start: int = 0) -> Iterator[SourceFrame]:
         """Yield the frames from the one at place ``start`` of the selection on, under their own numbers."""
         wanted = self._numbers[start:]
-        doubtful: set[int] = set()
         # Between two far frames it is faster to begin anew than to decode all that lies between them.
         for near in np.split(wanted, np.flatnonzero(np.diff(wanted) > _FAR) + 1):
             yield from self._read_near(near)
-            for first, last in self._source.doubtful:
-                doubtful.update(near[(near >= first) & (near <= last)].tolist())
-        self.doubtful = to_ranges(sorted(doubtful))
+
+    @property
+    def unseekable(self) -> str | None:
+        """Of the whole source."""
+        return self._source.unseekable
+
+    def keep_index(self) -> None:
+        """Of the whole source."""
+        self._source.keep_index()
+
+    def remove_index(self) -> None:
+        """Of the whole source."""
+        self._source.remove_index()
+
+    def find_doubtful(self, missing: Mapping[str, Sequence[FrameRange]]) -> list[FrameRange]:
+        """Of the whole source, as far as the frames are among these."""
+        doubtful = self._source.find_doubtful(missing)
+        numbers = self._numbers
+        return to_ranges(
+            np.concatenate(
+                [numbers[:0], *(numbers[(numbers >= first) & (numbers <= last)] for first, last in doubtful)]
+            )
+        )
 
     def _read_near(self, wanted: IntArray) -> Iterator[SourceFrame]:
         left = iter(wanted.tolist())
         due = next(left, None)
         if due is None:
             return
-        frames = self._source.read_some(due)
-        for frame in frames:
+        for frame in self._source.read(due):
             if frame.index != due:
                 continue
             yield frame
             due = next(left, None)
             if due is None:
                 break
-        # It is a generator, and says what was damaged when it is closed.
-        if isinstance(frames, Generator):
-            frames.close()
 
     def identity(self) -> dict[str, object]:
         """Of the whole source; which frames they are is said by ``selected``."""

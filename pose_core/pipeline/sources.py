@@ -22,6 +22,7 @@ import numpy.typing as npt
 from pose_core.data.images import measure_reference_peak, open_image
 from pose_core.errors import DataError
 from pose_core.escapes import escape_name
+from pose_core.io.frame_ranges import FrameRange
 from pose_core.io.images import read_image_size
 from pose_core.structures import ByteArray, FrameSpan, ImageFile, ImageReference, Instances, IntArray
 
@@ -80,18 +81,12 @@ class FrameSource(ABC):
     """A finite sequence of frames.
 
     Attributes:
-        doubtful: once :meth:`read` has come to its end: runs (first, last) of frames that were decoded after
-            a damaged one which they refer to, and may show something wrong.
         video: the file, where it is one of many frames; None for images.
         selected: which frames of a video or sequence these are, where they are not all.
     """
 
-    doubtful: list[tuple[int, int]]
     video: Path | None = None
     selected: tuple[FrameSpan, ...] = ()
-
-    def __init__(self) -> None:
-        self.doubtful = []
 
     @property
     @abstractmethod
@@ -117,12 +112,34 @@ class FrameSource(ABC):
     def read(self, start: int = 0) -> Iterator[SourceFrame]:
         """Yield the frames from the one at place ``start`` on, each once, in order."""
 
-    def read_some(self, start: int) -> Iterator[SourceFrame]:
-        """Yield frames as :meth:`read`, for a reader that needs few of them.
+    @property
+    def unseekable(self) -> str | None:
+        """Why reading from a frame in the middle decodes all frames before it; None, the default: it does not."""
+        return None
 
-        By default the same; a source that can go to a frame without decoding those before it does so.
+    def keep_index(self) -> None:
+        """Keep what other processes would have to find out again about the source; by default nothing.
+
+        Raises:
+            OSError: it cannot be written.
         """
-        return self.read(start)
+        return
+
+    def remove_index(self) -> None:
+        """Remove what :meth:`keep_index` wrote."""
+        return
+
+    def find_doubtful(self, missing: Mapping[str, Sequence[FrameRange]]) -> list[FrameRange]:
+        """Find frames that were decoded after a damaged one which they refer to, and may show something wrong.
+
+        Args:
+            missing: ranges (first, last) of missing frames, by the reason that :meth:`read` gave; damage that it met
+                in frames which are not wanted is known besides.
+
+        Returns:
+            ranges (first, last); none by default.
+        """
+        return []
 
     def identity(self) -> dict[str, object]:
         """Plain values that tell this source from another; empty for arrays.
@@ -154,7 +171,6 @@ class ImageSource(FrameSource):
     """
 
     def __init__(self, name: str, images: Sequence[ImageReference]) -> None:
-        super().__init__()
         self._name = name
         self._images = list(images)
 
@@ -219,7 +235,6 @@ class ArraySource(FrameSource):
         images: Sequence[object] | npt.NDArray[np.generic],
         given: Sequence[Mapping[str, Instances]] | None = None,
     ) -> None:
-        super().__init__()
         self.images = [as_rgb(image, f"image {i}") for i, image in enumerate(images)]
         self.given = [{}] * len(self.images) if given is None else list(given)
 

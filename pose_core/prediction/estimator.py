@@ -163,13 +163,18 @@ class PoseEstimator:
 
         return results()
 
-    def open_video(self, path: Path | str) -> VideoSource:
+    def open_video(self, path: Path | str, index: Path | None = None) -> VideoSource:
         """Open a video, decoded by as many threads as the network leaves free.
+
+        Args:
+            path: of the video.
+            index: as for :class:`pose_core.io.video.VideoFile`.
 
         Raises:
             VideoError: the file is missing or no video.
         """
-        return VideoSource(path, 1 if self.device.type == "cpu" else 0, self.spec.data.decided_bit_depth())
+        threads = 1 if self.device.type == "cpu" else 0
+        return VideoSource(path, threads, self.spec.data.decided_bit_depth(), index)
 
     def _predict_all(
         self, images: Array | Sequence[Array], batch_size: int, poses: GivenPoses | None

@@ -20,7 +20,7 @@ import torch
 from pose_core.errors import DataError, PoseError, argument
 from pose_core.escapes import escape_name
 from pose_core.interfaces import PredictionsHeader, Writer
-from pose_core.io.files import parse_json
+from pose_core.io.files import disk_errors, parse_json
 from pose_core.io.name_lengths import check_name_allowed, fit_stem, get_longest_name
 from pose_core.model.weights import file_hash
 from pose_core.pipeline.sources import FrameSource
@@ -34,6 +34,12 @@ from pose_core.tracking.choose import Tracking
 
 # What else takes part in the numbers is free to differ between a finished result and a repeated command.
 _DECIDES = ("source", "frames", "region", "weights", "model", "sources", "format", "tracker")
+
+INDEX = ".index"
+"""Folder, beside the results, of what was read of videos that are being predicted."""
+
+_SHOWN = 500
+"""Frames decoded in vain, from which on it is said why."""
 
 _PARTIAL_ENDING = ".partial"
 
@@ -189,6 +195,11 @@ class Job:
                     f"{self._out}: this file system knows no locks; do not run two predictions of one video "
                     "there"
                 )
+            with disk_errors(self._out, "run the command again to go on"):
+                self.source.keep_index()
+            first = int(self.source.numbers[journal.done]) if journal.done < info.frames else 0
+            if first > _SHOWN and (reason := self.source.unseekable) is not None:
+                tell(f"note: {self.name}: {reason}, so all frames before frame {first} are decoded, too")
             timing = self._predict_rest(estimator, journal, progress)
             if journal.done != info.frames:
                 raise ValueError(f"{journal.done} of {info.frames} frames are there")
@@ -197,9 +208,11 @@ class Job:
                 seen = self.target.write(header, journal.frames, journal.sizes, journal.folder, note)
             timing.finish()
             journal.remove()
+            self.source.remove_index()
         finally:
             journal.close()
-        return Outcome(self.result, info.frames, seen.runs, seen.reason, list(self.source.doubtful), timing)
+        doubtful = self.source.find_doubtful(seen.by_reason)
+        return Outcome(self.result, info.frames, seen.runs, seen.reason, doubtful, timing)
 
     def _predict_rest(
         self, estimator: PoseEstimator, journal: Journal, progress: Callable[[int], None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from pose_core.prediction.frame_choice import FrameChoice, parse_frame_choice
 from pose_core.prediction.frame_region import NONE, GivenRegion
 from pose_core.prediction.given_tiles import GivenTiles
 from pose_core.prediction.inputs import find_inputs, unique_names
-from pose_core.prediction.job import Job, identify, name_result
+from pose_core.prediction.job import INDEX, Job, identify, name_result
 from pose_core.prediction.result import Outcome
 from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import CONFIG, PROVENANCE
@@ -218,7 +219,8 @@ def _make_jobs(
     tracking: Tracking | None,
 ) -> list[tuple[str, Job | VideoError]]:
     """Make a job of each input, by its name; or the reason why it does not open."""
-    inputs = find_inputs(paths, estimator.open_video, estimator.spec.data.decided_bit_depth(), frames)
+    open_video = partial(estimator.open_video, index=out / INDEX)
+    inputs = find_inputs(paths, open_video, estimator.spec.data.decided_bit_depth(), frames)
     for line in inputs.notes:
         reporter.note(f"note: {line}")
     identity = identify(estimator)

@@ -42,20 +42,25 @@ class Outcome:
 
 
 class MissingFrames:
-    """Collect runs of missing frames, and the reasons, as frames pass by."""
+    """Collect runs of missing frames, and the reasons, as frames pass by.
+
+    Attributes:
+        runs: (first, last) of them.
+        by_reason: the same for each reason.
+    """
 
     _LISTED = 3
 
     def __init__(self) -> None:
         self.runs: list[FrameRange] = []
-        self._reasons: dict[str, list[FrameRange]] = {}
+        self.by_reason: dict[str, list[FrameRange]] = {}
 
     @property
     def reason(self) -> str | None:
         """Why they are missing; where reasons differ, each with its frames."""
-        if len(self._reasons) < 2:
-            return next(iter(self._reasons), None)
-        each = [f"{describe_ranges(runs)}: {reason}" for reason, runs in self._reasons.items()]
+        if len(self.by_reason) < 2:
+            return next(iter(self.by_reason), None)
+        each = [f"{describe_ranges(runs)}: {reason}" for reason, runs in self.by_reason.items()]
         more = len(each) - self._LISTED
         return "; ".join(each[: self._LISTED]) + (f"; and {more} more reasons" if more > 0 else "")
 
@@ -64,7 +69,7 @@ class MissingFrames:
         for frame in frames:
             if frame.missing is not None:
                 add_to_ranges(self.runs, frame.index)
-                add_to_ranges(self._reasons.setdefault(frame.missing, []), frame.index)
+                add_to_ranges(self.by_reason.setdefault(frame.missing, []), frame.index)
             yield frame
 
 
