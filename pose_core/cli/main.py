@@ -28,7 +28,7 @@ from pose_core.cli.evaluate import evaluate
 from pose_core.cli.import_ import import_
 from pose_core.cli.inspect import inspect
 from pose_core.cli.licenses import licenses
-from pose_core.cli.models import detectors, models, runtimes, trackers, writers
+from pose_core.cli.models import detectors, engines, models, runtimes, trackers, writers
 from pose_core.cli.plot import plot
 from pose_core.cli.plugins import plugins
 from pose_core.cli.predict import predict
@@ -37,10 +37,12 @@ from pose_core.cli.schema import schema
 from pose_core.cli.show import show
 from pose_core.cli.show_batch import show_batch
 from pose_core.cli.show_maps import show_maps
+from pose_core.cli.status import cancel, status
 from pose_core.cli.terminal import TerminalReporter
 from pose_core.cli.track import track
 from pose_core.cli.train import train
 from pose_core.cli.weights import weights
+from pose_core.cli.worker import worker
 from pose_core.errors import PoseError, readable, speak_command_line
 from pose_core.io.files import explain_disk_error
 from pose_core.plugins import describe_defect
@@ -72,8 +74,22 @@ def _main(
 
 for command in (
     *(inspect, config, show_batch, train, adapt, evaluate, compare, show_maps),
-    *(predict, track, render, plot, import_, demo),
-    *(models, detectors, runtimes, trackers, weights, writers, plugins, show, schema, check, cite, licenses),
+    *(predict, status, cancel, worker, track, render, plot, import_, demo),
+    *(
+        models,
+        detectors,
+        runtimes,
+        engines,
+        trackers,
+        weights,
+        writers,
+        plugins,
+        show,
+        schema,
+        check,
+        cite,
+        licenses,
+    ),
 ):
     # In this order they stand in --help: the work first, then the listings.
     app.command(command.__name__.rstrip("_").replace("_", "-"))(command)

@@ -1,4 +1,4 @@
-"""``pose models``, ``pose detectors``, ``pose runtimes``, ``pose trackers`` and ``pose writers``."""
+"""``pose models``, ``pose detectors``, ``pose runtimes``, ``pose engines``, ``pose trackers`` and ``pose writers``."""
 
 from __future__ import annotations
 
@@ -132,6 +132,11 @@ def writers(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = 
 def trackers(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List what can follow animals over time."""
     _list_components("tracker", json)
+
+
+def engines(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List what can start the processes that share a prediction."""
+    _list_components("engine", json)
 
 
 def detectors(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:

@@ -80,6 +80,10 @@ class Engine(ABC):
             ConfigError: a program is missing, a setting names what is not there; one line that says what to do.
         """
 
+    def suggest_workers(self) -> int:
+        """Say how many workers to start where the user does not; by default one."""
+        return 1
+
     @abstractmethod
     def start(self, plan: WorkerPlan, workers: int) -> EngineHandle:
         """Start workers.

@@ -8,6 +8,7 @@ import math
 import os
 import re
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -203,6 +204,30 @@ def link_in_place(temporary: Path, final: Path) -> bool:
 
 class NoLinksError(OSError):
     """The file system knows no hard links."""
+
+
+def support_links(folder: Path) -> bool:
+    """Try whether the file system of a folder keeps what several processes rely on.
+
+    A file that is made exclusively must be made once, and a hard link must fail where its name is taken.
+
+    Raises:
+        OSError: nothing can be written there.
+    """
+    one, other, name = (folder / f".trial-{uuid.uuid4().hex[:12]}" for _ in range(3))
+    try:
+        one.touch(exist_ok=False)
+        other.touch(exist_ok=False)
+        try:
+            one.touch(exist_ok=False)
+        except FileExistsError:
+            return link_in_place(one, name) and not link_in_place(other, name)
+        return False
+    except NoLinksError:
+        return False
+    finally:
+        for path in (one, other, name):
+            path.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

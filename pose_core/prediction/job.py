@@ -26,9 +26,10 @@ from pose_core.model.weights import file_hash
 from pose_core.pipeline.sources import FrameSource
 from pose_core.pipeline.threads import Timing
 from pose_core.prediction.estimator import PoseEstimator
+from pose_core.prediction.inputs import Input
 from pose_core.prediction.journal import Journal, remove_leftover
 from pose_core.prediction.result import NOTE_ENDING, Outcome, ResultFile
-from pose_core.runs.run_folder import Run
+from pose_core.runs.run_folder import Run, environment
 from pose_core.structures import Region
 from pose_core.tracking.choose import Tracking
 
@@ -57,6 +58,7 @@ class Job:
         identity: of the run, as :func:`identify` says.
         region: the part of frames to look at; None: all.
         tracking: how animals are followed when all frames are predicted; None: they are not.
+        origin: the input that the source was made of; None: it was made by hand.
 
     Attributes:
         stem: name of the result without extension; :meth:`fit_names` may shorten it.
@@ -73,8 +75,10 @@ class Job:
         identity: Mapping[str, str],
         region: Region | None = None,
         tracking: Tracking | None = None,
+        origin: Input | None = None,
     ) -> None:
         self.run = run
+        self.origin = origin
         self.tracking = tracking
         self.region = region
         self._identity = identity
@@ -97,7 +101,7 @@ class Job:
     @property
     def partial(self) -> Path:
         """The hidden folder of what is not yet whole."""
-        return self._out / f".{self.stem}{_PARTIAL_ENDING}"
+        return name_partial(self._out, self.stem)
 
     def fit_names(self) -> str | None:
         """Shorten the result's name where one of the names that are made of it would be too long.
@@ -264,6 +268,16 @@ class Job:
             "format": self.writer.config.model_dump(mode="json"),
             "tracker": None if self.tracking is None else self.tracking.to_json(),
         }
+
+
+def name_partial(out: Path, stem: str) -> Path:
+    """Name the hidden folder of a result that is not yet whole."""
+    return out / f".{stem}{_PARTIAL_ENDING}"
+
+
+def describe_environment() -> dict[str, object]:
+    """Versions that take part in the numbers: of torch, the core and the plugins."""
+    return {name: environment()[name] for name in ("torch", "pose_core", "plugins")}
 
 
 def describe_machine(estimator: PoseEstimator) -> dict[str, object]:

@@ -53,6 +53,12 @@ class Sizes:
                 result = Sizes(width, height)
         return result
 
+    def joined(self, other: Sizes) -> Sizes:
+        """Add those of other frames."""
+        if other.mixed:
+            return other
+        return self.including(frozenset([(other.width, other.height)] if other != Sizes() else []))
+
     def to_text(self) -> str:
         """``640x480``, ``0x0`` or ``mixed``."""
         return "mixed" if self.mixed else f"{self.width}x{self.height}"

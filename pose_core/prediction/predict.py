@@ -10,9 +10,18 @@ from typing import Any
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, DataError, VideoError, argument, listed, readable
 from pose_core.interfaces import Writer
+from pose_core.interfaces.engine import Engine
 from pose_core.interfaces.prediction_files import make_writer
-from pose_core.io.files import make_folder
+from pose_core.io.files import disk_errors, make_folder
 from pose_core.io.name_lengths import check_name
+from pose_core.prediction.distribute import (
+    Distribution,
+    Pending,
+    find_unfinished,
+    make_plan,
+    make_request,
+    take_up,
+)
 from pose_core.prediction.estimator import PoseEstimator, load
 from pose_core.prediction.frame_choice import FrameChoice, parse_frame_choice
 from pose_core.prediction.frame_region import NONE, GivenRegion
@@ -23,7 +32,9 @@ from pose_core.prediction.result import Outcome
 from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import CONFIG, PROVENANCE
 from pose_core.runs.size_notes import SIZES, describe_other_size
+from pose_core.specs import EngineConfig
 from pose_core.tracking.choose import GivenTracker, Tracking
+from pose_core.workers.engines import GivenEngine, choose_engine
 
 _NEARLY_BLACK = 2**14
 
@@ -51,14 +62,17 @@ def predict(
     frames: str | None = None,
     tracker: GivenTracker = None,
     animals: int | None = None,
+    engine: GivenEngine = None,
+    workers: int | None = None,
     reporter: Reporter | None = None,
     finished: Finished | None = None,
     **sources: Path | str | bool | None,
-) -> list[Outcome | None]:
+) -> list[Outcome | Pending | None]:
     """Predict videos, images and folders of them into files.
 
     All inputs are opened, and all results looked for, before the first is predicted. A result that the same
-    model made of the same source is not made again; one that was interrupted is finished.
+    model made of the same source is not made again; one that was interrupted is finished. What several processes
+    began (``engine``) any process or engine goes on with, told the same.
 
     Args:
         run: as for :func:`pose_core.load`.
@@ -80,13 +94,16 @@ def predict(
         tracker: who is who is decided by this tracker when all frames of a source are predicted, as
             :func:`pose_core.track` does; None: it is not.
         animals: with a tracker, how many animals there are; as for :func:`pose_core.track`.
+        engine: what starts the processes that share the work, such as ``local``; a mapping with settings too, or that
+            mapping as YAML (``{type: NAME, setting: value}``). None: this process works alone.
+        workers: with an engine, how many processes; by default as many as it suggests.
         reporter: is told how the work goes; of progress in frames, those of an earlier attempt included.
         finished: is called after each source.
         sources: as for :func:`pose_core.load`; one that is a file is of one video or sequence.
 
     Returns:
         for each source what became of it, in order; None for one that could not be predicted (``finished``
-        gets the reason).
+        gets the reason); with an engine whose workers outlive this process also what they are still at.
 
     Raises:
         PoseError: an input, option or the run cannot be used; nothing was predicted then. Or the disk is
@@ -105,23 +122,27 @@ def predict(
             f"{argument('animals', str(animals))}: is for a tracker; add {argument('tracker', 'NAME')}"
         )
     tracking = None if tracker is None else Tracking.choose(tracker, animals)
+    _check_workers(engine, workers)
+    chosen_engine = None if engine is None else choose_engine(engine)
     reporter = reporter or current_reporter()
     finished = finished or _note_failure(reporter)
     writer = find_writer(format)
-    estimator = load(
-        run,
-        device,
-        batch_size,
-        threshold=threshold,
-        max_animals=max_animals,
-        follow=follow,
-        region=region,
-        tiles=tiles,
-        settings=settings,
-        snapshot=snapshot,
-        runtime=runtime,
+    arguments: dict[str, Any] = {
+        "run": run,
+        "device": device,
+        "batch_size": batch_size,
+        "threshold": threshold,
+        "max_animals": max_animals,
+        "follow": follow,
+        "region": region,
+        "tiles": tiles,
+        "settings": settings,
+        "snapshot": snapshot,
+        "runtime": runtime,
         **sources,
-    )
+    }
+    # Beside an engine this process computes nothing, and may be where no GPU is.
+    estimator = load(**{**arguments, "device": device if chosen_engine is None else "cpu"})
     if estimator.in_memory:
         raise ConfigError(
             f"{argument(estimator.in_memory[0], True)}: is for images in memory; give a file of poses to predict files"
@@ -156,11 +177,15 @@ def predict(
     for name, job in jobs:
         if isinstance(job, VideoError):
             finished(name, job)
-    outcomes: list[Outcome | None] = []
+    request = make_request(arguments, format=format, tracker=_to_mapping(tracking), animals=animals)
+    shared = _share(estimator, jobs, there, out, request, frames, chosen_engine, workers, reporter, finished)
+    outcomes: list[Outcome | Pending | None] = []
     tell = _tell_once(reporter)
     for (name, job), outcome in zip(jobs, there, strict=True):
         if isinstance(job, VideoError):
             outcomes.append(None)
+        elif shared is not None and job.stem in shared.stems:
+            outcomes.append(shared.outcome(job))
         elif outcome is not None:
             reporter.note(f"{job.result} is complete; {argument('overwrite', True)} makes it again")
             finished(name, outcome)
@@ -168,6 +193,59 @@ def predict(
         else:
             outcomes.append(_predict_job(job, estimator, tell, reporter, finished))
     return outcomes
+
+
+def _check_workers(engine: GivenEngine, workers: int | None) -> None:
+    if workers is not None and engine is None:
+        raise ConfigError(
+            f"{argument('workers', str(workers))}: is for an engine; add {argument('engine', 'NAME')}"
+        )
+    if workers is not None and workers < 1:
+        raise ConfigError(f"{argument('workers', str(workers))}: must be at least 1")
+
+
+def _to_mapping(tracking: Tracking | None) -> dict[str, Any] | None:
+    return None if tracking is None else tracking.config.model_dump(mode="json")
+
+
+def _share(
+    estimator: PoseEstimator,
+    jobs: Sequence[tuple[str, Job | VideoError]],
+    there: Sequence[Outcome | None],
+    out: Path,
+    request: Mapping[str, Any],
+    frames: str | None,
+    engine: Engine | None,
+    workers: int | None,
+    reporter: Reporter,
+    finished: Finished,
+) -> Distribution | None:
+    """Do the work by several processes, or go on with what several began; None: this process works alone."""
+    found = find_unfinished(out)
+    planned = set() if found is None else {video.stem for video in found.videos}
+    # What was complete before a plan was made is none of it.
+    mine = [
+        job
+        for (_, job), outcome in zip(jobs, there, strict=True)
+        if isinstance(job, Job) and (outcome is None or job.stem in planned) and job.source.info.frames
+    ]
+    if not mine or (engine is None and not planned & {job.stem for job in mine}):
+        return None
+    if engine is None:
+        config = EngineConfig()
+        workers = 1
+    else:
+        config, workers = engine.config, workers or engine.suggest_workers()
+    with disk_errors(out):
+        for job in mine:
+            job.source.keep_index()
+    plan = take_up(make_plan(estimator, mine, out, request, frames, config, workers), reporter.note)
+    distribution = Distribution(plan, out, reporter, finished)
+    if engine is None:
+        distribution.run_here(estimator)
+    else:
+        distribution.run(engine, workers if plan.links else 1)
+    return distribution
 
 
 def _predict_job(
@@ -236,7 +314,9 @@ def _make_jobs(
             continue
         for called, region in estimator.regions.of_source(found.source, name).items():
             its_stem = f"{stem}.{called}" if called else stem
-            job = Job(estimator.run, found.source, name, its_stem, out, writer, identity, region, tracking)
+            job = Job(
+                estimator.run, found.source, name, its_stem, out, writer, identity, region, tracking, found
+            )
             if shortened := job.fit_names():
                 reporter.note(f"note: {shortened}")
             jobs.append((name, job))

@@ -93,12 +93,14 @@ class Claims:
         clock: a file of this process in the same file system, whose time is set to read the server's clock.
         stale: seconds without a sign of life after which a claim is taken over.
         owner: what is written into claims, with ``worker``.
+        now: the time, where the clock cannot be touched; None: the clock is read.
     """
 
     folder: Path
     clock: Path
     stale: float
     owner: Mapping[str, object] = field(default_factory=dict)
+    now: float | None = None
 
     def look(self, video: str) -> dict[str, Claimed]:
         """Look at the claims of a video, by name."""
@@ -131,7 +133,8 @@ class Claims:
         if seen.live is not None or seen.set_aside:
             return None
         folder = self.folder / video
-        folder.mkdir(parents=True, exist_ok=True)
+        # Not its parents: where the plan was removed, nothing of it is made again.
+        folder.mkdir(exist_ok=True)
         path = folder / f"{name}.{seen.newest + 1}"
         try:
             handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
@@ -161,6 +164,8 @@ class Claims:
         Raises:
             OSError: nothing can be written there.
         """
+        if self.now is not None:
+            return self.now
         self.clock.touch()
         return self.clock.stat().st_mtime
 

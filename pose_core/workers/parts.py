@@ -124,7 +124,8 @@ def publish(
     Raises:
         OSError: the disk is full or fails; nothing is in place then.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    # Not its parents: where the plan was removed, nothing of it is made again.
+    folder.mkdir(exist_ok=True)
     name = name_range(first, first + len(frames) - 1)
     final = folder / f"{name}.{mark}.parquet"
     temporary = folder / f".{name}.{worker}.new"

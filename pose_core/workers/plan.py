@@ -67,6 +67,7 @@ class PlannedVideo:
         spans: which frames of a video, (first, last, step) each; empty: all.
         region: (x1, y1, x2, y2) in pixels of the frame; None: whole frames.
         source: what tells its content from another.
+        maker: what decides the result, as the note beside it says.
         frames: how many are predicted.
         part: of these at once, a multiple of the batch size; 0: all.
     """
@@ -78,6 +79,7 @@ class PlannedVideo:
     spans: tuple[tuple[int, int, int], ...]
     region: tuple[int, int, int, int] | None
     source: Mapping[str, object]
+    maker: Mapping[str, object]
     frames: int
     part: int
 
@@ -108,7 +110,7 @@ class Plan:
     Attributes:
         out: folder of the results.
         folder: the current folder of the command that made the plan, from which its relative paths count.
-        request: arguments with which a worker loads the run, and ``format``, ``tracker``, ``animals``.
+        request: ``load``, the arguments with which a worker loads the run, and ``format``, ``tracker``, ``animals``.
         maker: what decides the numbers: hashes and versions by name.
         videos: in order.
         times: that workers keep to.
@@ -187,6 +189,15 @@ class Plan:
                 return self
         found = read_plan(self.out)
         return self if found is None else found
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """What the notes beside results say of versions."""
+        return {name: self.maker[name] for name in ("runtime", "torch", "pose_core")}
+
+    def describe_differences(self, here: Mapping[str, object]) -> list[str]:
+        """Say in words what of hashes and versions found here is not that of the plan; the caller's names first."""
+        return [_word(name, here, self.maker) for name in here if here[name] != self.maker.get(name)]
 
     def compare(self, other: Plan) -> list[str]:
         """Say what differs from another plan, so that workers of one cannot work on the other; in words."""

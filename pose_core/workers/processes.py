@@ -17,7 +17,7 @@ def describe_process() -> dict[str, object]:
         "host": socket.gethostname(),
         "pid": pid,
         "machine": name_machine(),
-        "started": _read_start(pid),
+        "started": read_start(pid),
     }
 
 
@@ -35,10 +35,10 @@ def is_gone(described: dict[str, object]) -> bool:
     if not machine or machine != name_machine() or not isinstance(pid, int):
         return False
     # A number may be given to another process, which began later.
-    return _read_start(pid) != described.get("started")
+    return read_start(pid) != described.get("started")
 
 
-def _read_start(pid: int) -> str:
+def read_start(pid: int) -> str:
     """Read when a process began, in ticks since the boot; empty for one that does not run or waits to be buried."""
     try:
         # After the name, which may hold anything, brackets included.
