@@ -217,7 +217,7 @@ class _Demo:
         (outcome,) = predict(
             run.path, [video], folder, device=device, reporter=self.reporter, finished=finished
         )
-        assert outcome is not None
+        assert isinstance(outcome, Outcome)
         return outcome
 
     def _title(self, number: int, text: str) -> None:

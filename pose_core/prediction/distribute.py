@@ -15,7 +15,7 @@ from pose_core.errors import ConfigError, DataError, PoseError, VideoError, argu
 from pose_core.interfaces.engine import Engine, EngineHandle
 from pose_core.io.files import disk_errors, make_folder, support_links
 from pose_core.prediction.estimator import PoseEstimator
-from pose_core.prediction.job import Job, describe_environment, identify
+from pose_core.prediction.job import Job, describe_environment, identify, list_plugins
 from pose_core.prediction.join import describe_target, remove_parts
 from pose_core.prediction.result import Outcome
 from pose_core.prediction.worker import Worker, check_environment, check_run
@@ -100,13 +100,15 @@ def make_plan(
     out = out.absolute()
     counts = [job.source.info.frames for job in jobs]
     part = choose_part(counts, estimator.batch_size, workers, config.part_frames)
+    writer, tracking = jobs[0].writer, jobs[0].tracking
+    types = [writer.config.type, *([] if tracking is None else [tracking.config.type])]
     maker = {
         **identify(estimator),
         "batch_size": estimator.batch_size,
         "runtime": estimator.spec.inference.runtime.type,
-        "format": jobs[0].writer.config.model_dump(mode="json"),
-        "tracker": None if jobs[0].tracking is None else jobs[0].tracking.to_json(),
-        **describe_environment(),
+        "format": writer.config.model_dump(mode="json"),
+        "tracker": None if tracking is None else tracking.to_json(),
+        **describe_environment(list_plugins(estimator.run, *types)),
     }
     videos = tuple(_plan_video(job, frames, estimator, part) for job in jobs)
     # Through JSON and back, so that it equals what is read from a file.

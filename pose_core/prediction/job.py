@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
+from pose_core.catalog import get_catalog
+from pose_core.catalog.composition import CORE, namespaces_in
 from pose_core.errors import DataError, PoseError, argument
 from pose_core.escapes import escape_name
 from pose_core.interfaces import PredictionsHeader, Writer
@@ -275,9 +277,22 @@ def name_partial(out: Path, stem: str) -> Path:
     return out / f".{stem}{_PARTIAL_ENDING}"
 
 
-def describe_environment() -> dict[str, object]:
-    """Versions that take part in the numbers: of torch, the core and the plugins."""
-    return {name: environment()[name] for name in ("torch", "pose_core", "plugins")}
+def list_plugins(run: Run, *types: str) -> list[str]:
+    """List the plugins that take part in a prediction: those of a run, and of further components by full names."""
+    content = run.spec.model_dump(mode="json", exclude={"train", "augmentation"})
+    named = namespaces_in(content, get_catalog().kinds) | {name.rpartition("/")[0] for name in types}
+    return sorted(named - {CORE, ""})
+
+
+def describe_environment(plugins: Iterable[str]) -> dict[str, object]:
+    """Versions that take part in the numbers: of torch, the core, and some plugins by name."""
+    here = environment()
+    installed = here["plugins"] if isinstance(here["plugins"], dict) else {}
+    return {
+        "torch": here["torch"],
+        "pose_core": here["pose_core"],
+        "plugins": {name: installed.get(name, "not installed") for name in plugins},
+    }
 
 
 def describe_machine(estimator: PoseEstimator) -> dict[str, object]:

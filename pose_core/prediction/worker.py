@@ -407,7 +407,7 @@ def check_environment(plan: Plan) -> None:
     Raises:
         PoseError: names what differs.
     """
-    _refuse(plan, describe_environment())
+    _refuse(plan, describe_environment(plan.maker["plugins"]))
 
 
 def check_run(plan: Plan, estimator: PoseEstimator) -> None:
