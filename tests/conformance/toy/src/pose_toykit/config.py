@@ -10,6 +10,7 @@ from pose_core.specs import (
     AnyTargetGenerator,
     BackboneConfig,
     DetectorConfig,
+    EngineConfig,
     Feature,
     HeadConfig,
     ImporterConfig,
@@ -105,6 +106,10 @@ class ToyTransformConfig(TransformConfig):
 
 
 class ToyShearConfig(TransformConfig):
+    pass
+
+
+class ToyEngineConfig(EngineConfig):
     pass
 
 

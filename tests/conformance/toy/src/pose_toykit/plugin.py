@@ -28,6 +28,7 @@ PARTS = (
     ("transform", "toyshear", "ToyShear", "transform"),
     ("schedule", "toyschedule", "ToySchedule", "schedule"),
     ("logger", "toylogger", "ToyLogger", "logger"),
+    ("engine", "toyengine", "ToyEngine", "engine"),
     ("tracker", "toytracker", "ToyTracker", "tracker"),
     ("reader", "toyreader", "ToyReader", "formats"),
     ("writer", "toywriter", "ToyWriter", "formats"),
