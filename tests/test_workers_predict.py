@@ -788,7 +788,7 @@ def test_local_workers_that_are_found_again_are_told(run: Path, clips: list[Path
     logs = tmp_path / "logs"
     logs.mkdir()
     command = (sys.executable, "-c", "import sys, time; print('here', flush=True); time.sleep(600)")
-    handle = engine.start(WorkerPlan(tmp_path, command, logs, "pose-test"), 2)
+    handle = engine.start(WorkerPlan(tmp_path, command, logs, "pose-test", tmp_path / "cancel"), 2)
     found = engine.find(json.loads(json.dumps(handle.state())))
     assert (handle.alive(), found.alive()) == (2, 2)
     found.cancel()

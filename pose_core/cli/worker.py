@@ -44,8 +44,10 @@ def worker(
     stop = threading.Event()
 
     def ask_to_stop(number: int, frame: object) -> None:
-        # A second one ends the process at once, as without this.
-        signal.signal(number, signal.SIG_DFL)
+        if number == signal.SIGINT:
+            # A second Ctrl-C ends the process at once. A second SIGTERM says nothing new: schedulers send it to a job
+            # and to its processes, and a job's script hands it on.
+            signal.signal(number, signal.SIG_DFL)
         stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

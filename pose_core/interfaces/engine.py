@@ -21,12 +21,14 @@ class WorkerPlan:
             do, with 143 when it was told to stop (SIGTERM) and work is left.
         logs: an existing folder for what workers print.
         name: of the plan, short, of letters, digits and ``-``; for lists of jobs.
+        cancelled: a file that exists while workers are to stop; for engines that would start them again.
     """
 
     out: Path
     command: tuple[str, ...]
     logs: Path
     name: str
+    cancelled: Path
 
 
 class EngineHandle(ABC):

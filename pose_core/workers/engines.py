@@ -58,6 +58,7 @@ def start_workers(plan: Plan, engine: Engine, workers: int) -> EngineHandle:
             (sys.executable, "-m", "pose_core", "worker", str(plan.out)),
             plan.home / "logs",
             re.sub(r"[^A-Za-z0-9-]+", "-", f"pose-{plan.out.name}")[:40],
+            plan.cancelled,
         ),
         workers,
     )

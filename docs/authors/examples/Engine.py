@@ -49,7 +49,8 @@ class Remote(Engine):
 
 
 with tempfile.TemporaryDirectory() as name:
-    plan = WorkerPlan(Path(name), (sys.executable, "-c", "print('at work')"), Path(name), "demo")
+    command = (sys.executable, "-c", "print('at work')")
+    plan = WorkerPlan(Path(name), command, logs=Path(name), name="demo", cancelled=Path(name, "cancel"))
     handle = Remote(RemoteConfig()).start(plan, workers=2)
     while handle.alive():
         pass

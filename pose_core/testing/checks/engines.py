@@ -39,7 +39,9 @@ def _make(subject: ComponentSubject) -> Engine:
 def _start(engine: Engine, folder: Path, program: str) -> EngineHandle:
     (folder / "logs").mkdir()
     command = (sys.executable, "-c", program, str(folder))
-    handle = engine.start(WorkerPlan(folder, command, folder / "logs", "pose-check"), _WORKERS)
+    handle = engine.start(
+        WorkerPlan(folder, command, folder / "logs", "pose-check", folder / "cancel"), _WORKERS
+    )
     demand(isinstance(handle, EngineHandle), "start() returns no EngineHandle")
     return handle
 
