@@ -66,14 +66,18 @@ def living(job):
     return found
 
 if name == "sbatch":
-    if "--partition=none" in arguments:
-        print("sbatch: error: invalid partition specified: none", file=sys.stderr)
-        sys.exit("sbatch: error: Batch job submission failed: Invalid partition name specified")
+    if "--partition=full" in arguments:
+        print("sbatch: error: some hint", file=sys.stderr)
+        sys.exit("sbatch: error: Batch job submission failed: Job violates accounting/QOS policy")
     (home / "script").write_text(sys.stdin.read())
     (array,) = [a for a in arguments if a.startswith("--array=0-")]
     for task in range(int(array.partition("=0-")[2].partition("%")[0]) + 1):
         start(task)
     print("100;cluster")
+elif name == "sinfo":
+    if (home / "dead").exists():
+        sys.exit("slurm_load_partitions: Unable to contact slurm controller (connect failure)")
+    print("gpu*\\nlong\\nfull")
 elif name == "squeue":
     job = arguments[arguments.index("-j") + 1]
     if job == "999":
@@ -112,7 +116,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
         pytest.skip("the fake cluster needs bash and /proc")
     programs = tmp_path / "cluster" / "bin"
     programs.mkdir(parents=True)
-    for name in ("sbatch", "squeue", "scancel", "scontrol"):
+    for name in ("sbatch", "squeue", "scancel", "scontrol", "sinfo"):
         (programs / name).write_text(PROGRAM.format(python=sys.executable))
         (programs / name).chmod(stat.S_IRWXU)
     (programs.parent / "threads").write_text(str(torch.get_num_threads()))
@@ -220,17 +224,23 @@ def test_cancelled_tasks_keep_what_they_have_and_stay_out_of_the_queue(
 
 
 def test_what_slurm_refuses_is_a_line(run: Path, video: Path, tmp_path: Path, cluster: Cluster) -> None:
+    def ask(partition: str) -> None:
+        engine = {"type": "slurm", "partition": partition}
+        pose_core.predict(run, video, tmp_path / "out", device="cpu", engine=engine, workers=2)
+
     with pytest.raises(
-        PoseError, match="sbatch refused: Batch job submission failed: Invalid partition name"
+        PoseError, match="sbatch failed: Batch job submission failed: Job violates accounting"
     ):
-        pose_core.predict(
-            run,
-            video,
-            tmp_path / "out",
-            device="cpu",
-            engine={"type": "slurm", "partition": "none"},
-            workers=2,
-        )
+        ask("full")
+    shutil.rmtree(tmp_path / "out")
+    with pytest.raises(ConfigError, match="partition: the cluster has no 'gpus'; it has gpu, long, full"):
+        ask("gpus")
+    (cluster.home / "dead").touch()
+    with pytest.raises(
+        ConfigError, match="sinfo failed: slurm_load_partitions: Unable to contact slurm controller"
+    ):
+        ask("gpu")
+    assert not (tmp_path / "out").exists()
     assert SlurmEngine(SlurmEngineConfig()).find({"job": "999"}).alive() == 0
 
 

@@ -52,12 +52,27 @@ class SlurmEngine(Engine):
         return self.config.wait
 
     def check(self) -> None:
-        """Refuse a machine from which nothing can be submitted."""
-        for program in ("sbatch", "squeue", "scancel"):
+        """Refuse a machine from which nothing can be submitted, and a partition that is not there.
+
+        Raises:
+            ConfigError: SLURM is missing or does not answer, or has no such partition.
+        """
+        for program in ("sbatch", "squeue", "scancel", "sinfo"):
             if shutil.which(program) is None:
                 raise ConfigError(
                     f"{argument('engine', 'slurm')}: there is no {program} here; give the command on a machine of the "
                     "cluster from which jobs are submitted"
+                )
+        try:
+            # The one that is taken by default is marked.
+            partitions = [name.rstrip("*") for name in _call(["sinfo", "-h", "-o", "%P"]).split()]
+        except PoseError as error:
+            raise ConfigError(str(error)) from None
+        for name in (self.config.partition or "").split(","):
+            if name and name not in partitions:
+                raise ConfigError(
+                    f"{argument('engine', 'slurm')}: partition: the cluster has no {name!r}; it has "
+                    f"{', '.join(partitions) or 'none'}"
                 )
 
     def start(self, plan: WorkerPlan, workers: int) -> SlurmHandle:
@@ -173,6 +188,6 @@ def _call(command: Sequence[str], text: str = "") -> str:
         said = " ".join((process.stderr.strip().splitlines() or ["no reason given"])[-1].split())
         said = said.removeprefix(f"{command[0]}: ").removeprefix("error: ")
         raise PoseError(
-            f"{argument('engine', 'slurm')}: {command[0]} refused: {said}; 'sinfo' lists partitions and their limits"
+            f"{argument('engine', 'slurm')}: {command[0]} failed: {said}; 'sinfo' lists partitions and limits"
         )
     return process.stdout
