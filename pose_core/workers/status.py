@@ -133,5 +133,6 @@ def look_at_video(plan: Plan, video: PlannedVideo, claims: Claims) -> VideoStatu
     reason = next((c.reason for c in claimed.values() if c.set_aside), "")
     state: State = "set aside" if reason else "unfinished"
     reason = reason or next((c.reason for c in claimed.values() if c.reason), "")
+    reason = reason.removeprefix(f"{video.name}: ")
     live = sum(c.live is not None and name != JOIN for name, c in claimed.items())
     return VideoStatus(video.name, state, min(done, video.frames), video.frames, live, reason)
