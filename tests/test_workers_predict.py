@@ -24,7 +24,7 @@ import pose_core
 from pose_core.errors import ConfigError, DataError, PoseError, VideoError
 from pose_core.interfaces.engine import Engine, EngineHandle, WorkerPlan
 from pose_core.pipeline.engine import Pipeline
-from pose_core.prediction import worker as worker_module
+from pose_core.prediction import part_writer
 from pose_core.prediction.distribute import Pending, make_request
 from pose_core.prediction.predict import predict
 from pose_core.prediction.result import Outcome
@@ -354,7 +354,7 @@ def test_a_slow_worker_that_was_overtaken_does_no_harm(
             overtaken = work(tmp_path)
         return true(*arguments)
 
-    monkeypatch.setattr(worker_module, "publish", publish)
+    monkeypatch.setattr(part_writer, "publish", publish)
     # Signs of life that do not come any more: the disk of this worker is far away.
     monkeypatch.setattr("pose_core.workers.heart.Heart._give_sign", lambda self: None)
     thread = threading.Thread(target=work, args=(tmp_path,), name="slow")
@@ -396,7 +396,7 @@ def test_a_full_disk_ends_a_worker_in_one_line_and_loses_nothing(
             raise OSError(errno.ENOSPC, "No space left on device")
         return true(*arguments)
 
-    monkeypatch.setattr(worker_module, "publish", publish)
+    monkeypatch.setattr(part_writer, "publish", publish)
     with pytest.raises(PoseError, match="no space left on the disk; free some"):
         work(tmp_path)
     monkeypatch.undo()
@@ -469,11 +469,30 @@ def test_a_video_that_was_replaced_is_refused_and_the_others_are_predicted(
     assert work(out)
     status = read_status(out)
     assert [video.state for video in status.videos] == ["done", "set aside", "done"]
-    assert "two.mp4: has changed since the plan was made" in status.videos[1].reason
+    assert status.videos[1].reason.startswith("has changed since the plan was made")
     watcher = Watcher()
     outcomes = predict(run, copies, out, device="cpu", reporter=watcher, finished=watcher.finished)
     # The plan is over, so the new video is predicted as any other.
     assert [isinstance(outcome, Outcome) and outcome.frames for outcome in outcomes] == [60, 50, 30]
+
+
+def test_a_video_that_is_replaced_between_two_ranges_is_noticed(
+    elsewhere: Any, run: Path, clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = Path(shutil.copy2(clips[0], tmp_path / "clip.mp4"))
+    plan_work(run, [clip], tmp_path / "out")
+    true = parts.publish
+
+    def publish(*arguments: Any) -> bool:
+        os.utime(clip, (1, 1))
+        return true(*arguments)
+
+    monkeypatch.setattr(part_writer, "publish", publish)
+    assert work(tmp_path / "out")
+    (video,) = read_status(tmp_path / "out").videos
+    assert video.state == "set aside"
+    assert video.done == 8
+    assert video.reason.startswith("has changed since the plan was made")
 
 
 def test_a_video_that_fails_is_set_aside_after_three_tries(
@@ -575,7 +594,7 @@ def test_a_damaged_part_is_made_again(
 
     said: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker_module, "publish", damage)
+        patch.setattr(part_writer, "publish", damage)
         assert Worker(plan, tell=said.append, estimator=estimator).work()
     assert stopped
     assert any("0000000016-" in line and "a damaged part" in line for line in said)
@@ -592,7 +611,7 @@ def test_a_plan_that_is_removed_ends_the_workers(
         shutil.rmtree(plan.home, ignore_errors=True)
         return true(*arguments)
 
-    monkeypatch.setattr(worker_module, "publish", publish)
+    monkeypatch.setattr(part_writer, "publish", publish)
     with pytest.raises(PoseError, match="the plan was removed"):
         work(tmp_path)
     assert not plan.home.exists(), "it was begun anew"
@@ -613,7 +632,7 @@ def test_cancelling_stops_workers_and_keeps_what_is_done(
         assert cancel(tmp_path) == []
         return true(*arguments)
 
-    monkeypatch.setattr(worker_module, "publish", publish)
+    monkeypatch.setattr(part_writer, "publish", publish)
     assert not work(tmp_path)
     monkeypatch.undo()
     status = read_status(tmp_path)

@@ -18,7 +18,8 @@ from pose_core.prediction.estimator import PoseEstimator
 from pose_core.prediction.job import Job, describe_environment, identify, list_plugins
 from pose_core.prediction.join import describe_target, remove_parts
 from pose_core.prediction.result import Outcome
-from pose_core.prediction.worker import Worker, check_environment, check_run
+from pose_core.prediction.same_state import check_environment, check_run
+from pose_core.prediction.worker import Worker
 from pose_core.reporting import Reporter
 from pose_core.specs.engine import EngineConfig
 from pose_core.structures import Region
@@ -208,6 +209,7 @@ class Distribution:
         self._finished = finished
         self._outcomes: dict[str, Outcome | None] = {}
         self._waited = True
+        self._status: Status | None = None
 
     def run_here(self, estimator: PoseEstimator) -> None:
         """Work in this process until nothing is left; progress is told between ranges."""
@@ -251,11 +253,8 @@ class Distribution:
             return self._outcomes[job.stem]
         if not self._waited:
             return Pending(job.result)
-        (seen,) = [
-            seen
-            for video, seen in zip(self.plan.videos, read_status(self.plan.out).videos, strict=True)
-            if video.stem == job.stem
-        ]
+        videos = (self._status or read_status(self.plan.out)).videos
+        (seen,) = [s for v, s in zip(self.plan.videos, videos, strict=True) if v.stem == job.stem]
         why = f" ({seen.reason})" if seen.reason else ""
         self._finished(
             job.name,
@@ -282,6 +281,7 @@ class Distribution:
 
     def _look(self, status: Status) -> None:
         """Tell what became of videos since the last look."""
+        self._status = status
         videos = self.plan.videos
         what = Path(videos[0].name).name if len(videos) == 1 else f"{len(videos)} inputs"
         self._reporter.progress(what, status.done, status.frames)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from pose_core.errors import DataError, PoseError
+from pose_core.errors import DataError, PoseError, VideoError
 from pose_core.interfaces.prediction_files import make_writer
 from pose_core.io.files import disk_errors, write_whole
 from pose_core.io.frame_ranges import FrameRange
@@ -131,13 +131,28 @@ def open_source(
     if not isinstance(found.source, FrameSource):
         raise found.source
     source: FrameSource = found.source
-    if json.loads(json.dumps(source.identity())) != video.source:
-        raise SourceChangedError(
-            f"{video.name}: has changed since the plan was made; predict it again when the others are done"
-        )
+    check_source(video, source)
     if video.spans:
         source = SelectedFrames(source, [FrameSpan(*span) for span in video.spans])
     return source
+
+
+def check_source(video: PlannedVideo, source: FrameSource) -> None:
+    """Refuse a source that is not what it was when the plan was made.
+
+    Raises:
+        SourceChangedError: it has other contents, as far as size and time of its files tell.
+        VideoError: it cannot be looked at.
+    """
+    try:
+        identity = source.identity()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise VideoError(f"{video.name}: cannot be read ({reason}); check the path") from None
+    if json.loads(json.dumps(identity)) != video.source:
+        raise SourceChangedError(
+            f"{video.name}: has changed since the plan was made; predict it again when the others are done"
+        )
 
 
 class SourceChangedError(DataError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -177,8 +178,9 @@ def predict(
     for name, job in jobs:
         if isinstance(job, VideoError):
             finished(name, job)
-    request = make_request(arguments, format=format, tracker=_to_mapping(tracking), animals=animals)
-    shared = _share(estimator, jobs, there, out, request, frames, chosen_engine, workers, reporter, finished)
+    how = {"format": format, "tracker": _to_mapping(tracking), "animals": animals}
+    sharing = _Sharing(out, arguments, how, frames, chosen_engine, workers)
+    shared = _share(estimator, jobs, there, sharing, reporter, finished)
     outcomes: list[Outcome | Pending | None] = []
     tell = _tell_once(reporter)
     for (name, job), outcome in zip(jobs, there, strict=True):
@@ -208,19 +210,28 @@ def _to_mapping(tracking: Tracking | None) -> dict[str, Any] | None:
     return None if tracking is None else tracking.config.model_dump(mode="json")
 
 
+@dataclass(frozen=True)
+class _Sharing:
+    """What is said of work that several processes share; ``how`` beside the arguments of :func:`load`."""
+
+    out: Path
+    arguments: Mapping[str, Any]
+    how: Mapping[str, Any]
+    frames: str | None
+    engine: Engine | None
+    workers: int | None
+
+
 def _share(
     estimator: PoseEstimator,
     jobs: Sequence[tuple[str, Job | VideoError]],
     there: Sequence[Outcome | None],
-    out: Path,
-    request: Mapping[str, Any],
-    frames: str | None,
-    engine: Engine | None,
-    workers: int | None,
+    said: _Sharing,
     reporter: Reporter,
     finished: Finished,
 ) -> Distribution | None:
     """Do the work by several processes, or go on with what several began; None: this process works alone."""
+    out, engine = said.out, said.engine
     found = find_unfinished(out)
     planned = set() if found is None else {video.stem for video in found.videos}
     # What was complete before a plan was made is none of it.
@@ -231,15 +242,13 @@ def _share(
     ]
     if not mine or (engine is None and not planned & {job.stem for job in mine}):
         return None
-    if engine is None:
-        config = EngineConfig()
-        workers = 1
-    else:
-        config, workers = engine.config, workers or engine.suggest_workers()
+    config = EngineConfig() if engine is None else engine.config
+    workers = 1 if engine is None else said.workers or engine.suggest_workers()
+    request = make_request(said.arguments, **said.how)
     with disk_errors(out):
         for job in mine:
             job.source.keep_index()
-    plan = take_up(make_plan(estimator, mine, out, request, frames, config, workers), reporter.note)
+    plan = take_up(make_plan(estimator, mine, out, request, said.frames, config, workers), reporter.note)
     distribution = Distribution(plan, out, reporter, finished)
     if engine is None:
         distribution.run_here(estimator)

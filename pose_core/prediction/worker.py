@@ -6,25 +6,22 @@ import contextlib
 import os
 import random
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from pose_core.errors import DataError, PoseError, VideoError, described
 from pose_core.interfaces.prediction_files import make_writer
 from pose_core.io.files import disk_errors
-from pose_core.pipeline.engine import Result
 from pose_core.pipeline.threads import Timing
 from pose_core.prediction.estimator import PoseEstimator, load
-from pose_core.prediction.job import INDEX, Job, describe_environment, identify
-from pose_core.prediction.join import SourceChangedError, join_video, open_source
-from pose_core.prediction.journal import Sizes
-from pose_core.structures import Frame, Region
+from pose_core.prediction.job import INDEX, Job, identify
+from pose_core.prediction.join import SourceChangedError, check_source, join_video, open_source
+from pose_core.prediction.part_writer import PartWriter
+from pose_core.prediction.same_state import check_environment, check_run
+from pose_core.structures import Region
 from pose_core.workers.claims import Claims, Held
 from pose_core.workers.heart import Heart
 from pose_core.workers.parts import (
@@ -33,7 +30,6 @@ from pose_core.workers.parts import (
     cover,
     list_parts,
     name_range,
-    publish,
     read_last_decoded,
 )
 from pose_core.workers.plan import JOIN, Plan, PlannedVideo, open_plan
@@ -42,7 +38,6 @@ from pose_core.workers.records import WorkerRecord
 _DEFECTS = 3
 """So many failures in a row that no file explains are of this machine, and the worker ends."""
 
-_PART_FRAMES = 4096
 _PATIENCE = (0.2, 10.0)
 """Seconds between two looks for work while others are at it: the first, and the longest."""
 
@@ -244,7 +239,7 @@ class Worker:
         job = self._open(video, estimator)
         reaches, due = cover(task.parts, *span)
         previous = read_last_decoded(reaches) if estimator.pipeline.sequential else None
-        kept = _Kept(plan, video, job, due, record, estimator)
+        kept = PartWriter(plan, video, job, due, record, estimator)
         results = estimator.pipeline.run(
             job.source,
             due,
@@ -298,6 +293,8 @@ class Worker:
 
     def _open(self, video: PlannedVideo, estimator: PoseEstimator) -> Job:
         if (job := self._jobs.get(video.stem)) is not None:
+            # Anew for each range: a file may be replaced while it is open.
+            check_source(video, job.source)
             return job
         source = open_source(
             video,
@@ -319,73 +316,6 @@ class Worker:
         return job
 
 
-class _Kept:
-    """Frames that were predicted and are not yet on disk."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        video: PlannedVideo,
-        job: Job,
-        due: int,
-        record: WorkerRecord,
-        estimator: PoseEstimator,
-    ) -> None:
-        self._plan, self._video, self._job, self._record = plan, video, job, record
-        self._due = due
-        self._frames: list[Frame] = []
-        self._sizes = Sizes()
-        self._since = time.monotonic()
-        self._notes = {
-            "device": estimator.device.type,
-            "threads": torch.get_num_threads(),
-            "host": record.process["host"],
-            "worker": record.worker,
-        }
-
-    def append(self, result: Result) -> None:
-        """Keep a batch, and write what there is when it is time."""
-        self._frames += result.frames
-        self._sizes = self._sizes.including(result.sizes)
-        full = len(self._frames) >= _PART_FRAMES
-        if full or time.monotonic() - self._since >= self._plan.times.keep_every:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what there is.
-
-        Raises:
-            PoseError: the disk is full.
-        """
-        frames, sizes, now = self._frames, self._sizes, time.monotonic()
-        seconds = now - self._since
-        self._frames, self._sizes, self._since = [], Sizes(), now
-        if not frames:
-            return
-        due, self._due = self._due, self._due + len(frames)
-        plan, video = self._plan, self._video
-        # Late: all parts came from others, and were joined.
-        if plan.done(video).exists():
-            return
-        with disk_errors(plan.out):
-            try:
-                publish(
-                    plan.parts(video),
-                    due,
-                    plan.mark,
-                    self._record.worker,
-                    self._job.make_header(),
-                    frames,
-                    {"sizes": sizes.to_text(), **self._notes},
-                    plan.links,
-                )
-            except FileNotFoundError:
-                # Joined meanwhile, and its parts removed.
-                if not plan.done(video).exists():
-                    raise
-            self._record.count(len(frames), seconds)
-
-
 @contextlib.contextmanager
 def _enter(folder: str) -> Iterator[None]:
     """Work in the folder from which relative paths of a plan count."""
@@ -399,33 +329,6 @@ def _enter(folder: str) -> Iterator[None]:
         raise PoseError(
             f"{folder}: the plan was made in this folder, and it is not on this machine; mount it under the same path"
         ) from None
-
-
-def check_environment(plan: Plan) -> None:
-    """Refuse a plan that was made with other versions.
-
-    Raises:
-        PoseError: names what differs.
-    """
-    _refuse(plan, describe_environment(plan.maker["plugins"]))
-
-
-def check_run(plan: Plan, estimator: PoseEstimator) -> None:
-    """Refuse a run whose weights or settings are not those of the plan.
-
-    Raises:
-        PoseError: names what differs.
-    """
-    runtime = estimator.spec.inference.runtime.type
-    _refuse(plan, {**identify(estimator), "batch_size": estimator.batch_size, "runtime": runtime})
-
-
-def _refuse(plan: Plan, here: Mapping[str, object]) -> None:
-    if differs := plan.describe_differences(here):
-        raise PoseError(
-            f"{plan.home}: the plan was made with another state of {' and '.join(differs)}; put it back, or remove "
-            "this folder and predict again"
-        )
 
 
 def work(
