@@ -215,7 +215,9 @@ class Worker:
             record.write(f"predicts {video.name}, frames {task.span[0]}-{task.span[1]}")
             self._predict(task, task.span, estimator, record, heart)
         except DamagedPartError as error:
-            self._tell(str(error))
+            # Another worker that was thought dead may have joined the video, and removed its parts.
+            if self.plan.read_done(video) is None:
+                self._tell(str(error))
             task.held.give_back()
         except SourceChangedError as error:
             self._give_up(task, str(error), final=True)
