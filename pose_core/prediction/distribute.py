@@ -121,8 +121,8 @@ def _plan_video(job: Job, frames: str | None, estimator: PoseEstimator, part: in
     origin, source = job.origin, job.source
     if origin is None:
         raise ValueError(f"{job.name}: it is not known of which files it was made")
-    # What looks at the frame before, and what must be decoded from its beginning, one worker does in one go; a folder
-    # of images is read fast from any place, but may hold anything.
+    # One worker does in one go what looks at the frame before, and what must be decoded from its beginning; images, of
+    # which there are rarely many, too.
     whole = estimator.pipeline.sequential or source.video is None or source.unseekable is not None
     region = job.region
     return PlannedVideo(
