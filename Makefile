@@ -14,12 +14,13 @@ PARITY_STAMP := $(PARITY)/.installed
 PARITY_SLEAP := .venv-parity-sleap
 PARITY_SLEAP_STAMP := $(PARITY_SLEAP)/.installed
 
-.PHONY: help install demo test test-authors test-fuzz test-all lint format bench parity docs tables wheels clean
+.PHONY: help install demo test test-authors test-cluster test-fuzz test-all lint format bench parity docs tables wheels clean
 
 help:
 	@echo "make demo      set up, then train a small model on a synthetic animal and show what comes out (demo/report.html)"
 	@echo "make test      set up, then run the tests (make test-all: the slow ones too; of those,"
-	@echo "               make test-authors: what authors of plugins meet, make test-fuzz: 23,600 spoilt inputs)"
+	@echo "               make test-authors: what authors of plugins meet, make test-fuzz: 23,600 spoilt inputs,"
+	@echo "               make test-cluster: workers killed 200 times, and a real SLURM of one node)"
 	@echo "make install   the set-up alone: $(VENV) with the core, every plugin under plugins/ and consumers/, editable"
 	@echo "make lint      ruff, mypy, import-linter        make format   ruff format"
 	@echo "make bench     measurements of the benchmarks        make clean    remove $(VENV), $(PARITY), demo/, dist/ and site/"
@@ -54,6 +55,11 @@ test-authors: $(STAMP)
 # import, .slp files.
 test-fuzz: $(STAMP)
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -q -m slow --dist worksteal tests/fuzzing
+
+# Debian's packages, as root; elsewhere the test of SLURM is skipped, and says so.
+test-cluster: $(STAMP)
+	command -v slurmctld >/dev/null || apt-get install -y --no-install-recommends slurmctld slurmd slurm-client munge || echo "SLURM cannot be installed here; its test is skipped"
+	$(TEST_ENV) $(BIN)/python -m pytest -q -rs -m slow tests/test_workers_predict.py plugins/slurm/tests
 
 test-all: $(STAMP)
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -q

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pose_core.prediction.estimator import PoseEstimator, load
     from pose_core.prediction.plot import plot_predictions
     from pose_core.prediction.predict import predict
+    from pose_core.prediction.worker import work
     from pose_core.runs.importing import import_model
     from pose_core.runs.run_folder import Run
     from pose_core.specs import RunSpec
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from pose_core.tracking.track import track
     from pose_core.training.decided_config import make_config
     from pose_core.training.train_project import train
+    from pose_core.workers.engines import cancel
+    from pose_core.workers.status import read_status
 
 _HOME = {
     "Frame": "pose_core.structures",
@@ -51,6 +54,7 @@ _HOME = {
     "adapt": "pose_core.adaptation.adapt",
     "available_detectors": "pose_core.catalog",
     "available_models": "pose_core.catalog",
+    "cancel": "pose_core.workers.engines",
     "compare": "pose_core.evaluation.compare",
     "draw_batch": "pose_core.inspection.show_batch",
     "draw_maps": "pose_core.inspection.show_maps",
@@ -67,7 +71,9 @@ _HOME = {
     "export": "pose_core.exporting.export_run",
     "train_seeds": "pose_core.experiments.seeds",
     "predict": "pose_core.prediction.predict",
+    "read_status": "pose_core.workers.status",
     "register": "pose_core.catalog.registration",
+    "work": "pose_core.prediction.worker",
 }
 
 __all__ = [
@@ -85,6 +91,7 @@ __all__ = [
     "adapt",
     "available_detectors",
     "available_models",
+    "cancel",
     "compare",
     "draw_batch",
     "draw_maps",
@@ -98,10 +105,12 @@ __all__ = [
     "make_config",
     "plot_predictions",
     "predict",
+    "read_status",
     "register",
     "track",
     "train",
     "train_seeds",
+    "work",
 ]
 
 

@@ -70,6 +70,13 @@ def pose_components() -> Iterable[ComponentSpec]:
         factory="pose_core.model.torch_exporter:TorchExporter",
         summary="A program of torch.export (.pt2), for PyTorch without pose_core, in Python or C++",
     )
+    yield ComponentSpec(
+        "engine",
+        "local",
+        config="pose_core.workers.local_config:LocalEngineConfig",
+        factory="pose_core.workers.local_engine:LocalEngine",
+        summary="Processes on this machine, one for each GPU or with a share of the cores",
+    )
     for name, title, summary in _TRANSFORMS:
         yield ComponentSpec(
             "transform",

@@ -146,6 +146,14 @@ _ROWS = (
         listing="filters",
     ),
     Kind(
+        "engine",
+        "a plan of work -> workers, on this machine or others",
+        config=f"{_SPECS}:EngineConfig",
+        interface=f"{_INTERFACES}.engine:Engine",
+        checks=(f"{_CHECKS}.engines",),
+        listing="engines",
+    ),
+    Kind(
         "reader",
         "labelled project on disk -> labelled dataset",
         config=f"{_SPECS}:ReaderConfig",

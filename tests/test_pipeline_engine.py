@@ -133,6 +133,38 @@ def test_batches_have_a_fixed_composition() -> None:
         run(pipeline(), source, 3)
 
 
+def test_ranges_give_the_batches_of_the_whole_and_read_no_further() -> None:
+    closed: list[int] = []
+
+    class Watched(Scripted):
+        def read(self, start: int = 0) -> Iterator[SourceFrame]:
+            try:
+                for frame in super().read(start):
+                    given.append(frame.index)
+                    yield frame
+            finally:
+                closed.append(start)
+
+    given: list[int] = []
+    source = Watched([spot(10 + i, 10) for i in range(10)])
+    whole = run(pipeline(), source)
+    given.clear()
+    closed.clear()
+    stage = SpotStage()
+    parts = [
+        frame
+        for start, stop in ((0, 4), (4, 8), (8, None))
+        for result in pipeline(stage).run(source, start, stop=stop)
+        for frame in result.frames
+    ]
+    assert [b[0] for b in stage.batches] == [4, 4, 2]
+    assert given == list(range(10))
+    assert closed == [0, 4, 8]
+    for one, other in zip(parts, whole, strict=True):
+        assert one.index == other.index
+        np.testing.assert_array_equal(one.instances.keypoints, other.instances.keypoints)
+
+
 def test_missing_frames_keep_their_place() -> None:
     unreadable = DataError("x.png cannot be decoded")
     pictures = [spot(10, 10), None, spot(20, 10), unreadable, None, spot(30, 10)]

@@ -28,9 +28,9 @@ from pose_core.io.video import VideoFile
 from pose_core.model.build import build_model
 from pose_core.pipeline.video import VideoSource
 from pose_core.prediction.inputs import find_inputs, unique_names
-from pose_core.prediction.job import Outcome
 from pose_core.prediction.predict import predict
 from pose_core.prediction.render import render
+from pose_core.prediction.result import Outcome
 from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
 from pose_core.structures import Frame

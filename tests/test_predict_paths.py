@@ -31,8 +31,8 @@ from pose_core.pipeline.video import VideoSource
 from pose_core.prediction import journal
 from pose_core.prediction.estimator import PoseEstimator
 from pose_core.prediction.inputs import find_inputs, unique_names
-from pose_core.prediction.job import Outcome
 from pose_core.prediction.predict import predict
+from pose_core.prediction.result import Outcome
 from pose_core.reporting import LogReporter
 from pose_core.structures import Frame, Instances, Skeleton
 from pose_core.synthetic.videos import copy_packets, draw_number, overwrite_bytes, write_numbered_video

@@ -189,6 +189,10 @@ def config_with(kind: str, name: str, without: str) -> dict[str, Any]:
     return {"model": model}
 
 
+OPTIONS = {"writer": "--format", "engine": "--engine"}
+"""Options of ``pose predict`` that name a component of a kind."""
+
+
 def imports(folder: Path, without: str) -> list[list[str]]:
     """Models of DeepLabCut with a part that the importer maps to components of the plugin."""
     return [
@@ -224,11 +228,13 @@ def questions(
                 asked.append(["track", str(projects / "one"), "--tracker", name, "--out", "never"])
             elif kind == "filter":
                 asked.append(["filter", str(projects / "one"), "--filter", name, "--out", "never"])
-            elif kind == "writer":
+            elif kind in ("writer", "engine"):
                 make_run(
                     run := folder / f"run-{len(asked)}", next(m for m in catalog.models() if m not in lost)
                 )
-                asked.append(["predict", str(run), str(projects / "one"), "--out", "never", "--format", name])
+                asked.append(
+                    ["predict", str(run), str(projects / "one"), "--out", "never", OPTIONS[kind], name]
+                )
             elif kind == "importer":
                 asked.append(["import", name, "snapshot.pt", "--out", "never"])
             else:

@@ -30,7 +30,7 @@ from pose_core.cli.filter import filter_
 from pose_core.cli.import_ import import_
 from pose_core.cli.inspect import inspect
 from pose_core.cli.licenses import licenses
-from pose_core.cli.models import detectors, exporters, filters, models, runtimes, trackers, writers
+from pose_core.cli.models import detectors, engines, exporters, filters, models, runtimes, trackers, writers
 from pose_core.cli.plot import plot
 from pose_core.cli.plugins import plugins
 from pose_core.cli.predict import predict
@@ -39,10 +39,12 @@ from pose_core.cli.schema import schema
 from pose_core.cli.show import show
 from pose_core.cli.show_batch import show_batch
 from pose_core.cli.show_maps import show_maps
+from pose_core.cli.status import cancel, status
 from pose_core.cli.terminal import TerminalReporter
 from pose_core.cli.track import track
 from pose_core.cli.train import train
 from pose_core.cli.weights import weights
+from pose_core.cli.worker import worker
 from pose_core.errors import PoseError, readable, speak_command_line
 from pose_core.io.files import explain_disk_error
 from pose_core.plugins import describe_defect
@@ -74,8 +76,8 @@ def _main(
 
 for command in (
     *(inspect, config, show_batch, train, adapt, evaluate, compare, show_maps),
-    *(predict, track, filter_, render, plot, export, import_, demo),
-    *(models, detectors, runtimes, exporters, trackers, filters, weights, writers),
+    *(predict, status, cancel, worker, track, filter_, render, plot, export, import_, demo),
+    *(models, detectors, runtimes, exporters, engines, trackers, filters, weights, writers),
     *(plugins, show, schema, check, cite, licenses),
 ):
     # In this order they stand in --help: the work first, then the listings.

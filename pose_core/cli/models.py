@@ -1,4 +1,4 @@
-"""``pose models``, ``pose detectors``, ``pose runtimes``, ``pose trackers``, ``pose filters`` and ``pose writers``."""
+"""Listings: ``pose models``, ``pose detectors``, ``pose runtimes``, ``pose engines``, ``pose trackers`` and others."""
 
 from __future__ import annotations
 
@@ -137,6 +137,11 @@ def trackers(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
 def filters(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """List what can smooth tracks and fill their gaps in."""
     _list_components("filter", json)
+
+
+def engines(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List what can start the processes that share a prediction."""
+    _list_components("engine", json)
 
 
 def detectors(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:

@@ -169,6 +169,24 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Share the work among several processes that this engine starts, such as local; with settings: "
+            "'{type: NAME, SETTING: VALUE}'. 'pose engines' lists what is installed. By default this process works "
+            "alone.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="With --engine: how many processes; by default as many as it suggests.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace results that are there already.")
     ] = False,
@@ -185,7 +203,7 @@ def predict(
     from pose_core.io.frame_ranges import count_ranges, describe_ranges
     from pose_core.io.names import describe_counts
     from pose_core.io.video import NO_KEY_FRAME
-    from pose_core.prediction.job import Outcome
+    from pose_core.prediction.result import Outcome
     from pose_core.specs.resolve import read_assignments
 
     reporter = TerminalReporter()
@@ -239,6 +257,8 @@ def predict(
             frames=frames,
             tracker=tracker,
             animals=animals,
+            engine=engine,
+            workers=workers,
             reporter=reporter,
             finished=show,
             **sources,
@@ -253,5 +273,5 @@ def predict(
         reporter.note(
             f"{len(outcomes) - len(failed)} of {len(outcomes)} inputs were predicted, not: {describe_counts(failed)}"
         )
-    if any(outcome is None or outcome.missing for outcome in outcomes):
+    if any(outcome is None or (isinstance(outcome, Outcome) and outcome.missing) for outcome in outcomes):
         raise typer.Exit(2)

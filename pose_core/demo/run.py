@@ -19,9 +19,9 @@ from pose_core.errors import ConfigError, DataError, VideoError
 from pose_core.evaluation.run import evaluate_poses
 from pose_core.interfaces.prediction_files import open_predictions
 from pose_core.model.device import choose_device
-from pose_core.prediction.job import Outcome
 from pose_core.prediction.predict import predict
 from pose_core.prediction.render import render
+from pose_core.prediction.result import Outcome
 from pose_core.reporting import Reporter
 from pose_core.runs.run_folder import Run
 from pose_core.specs import RunSpec
@@ -217,7 +217,7 @@ class _Demo:
         (outcome,) = predict(
             run.path, [video], folder, device=device, reporter=self.reporter, finished=finished
         )
-        assert outcome is not None
+        assert isinstance(outcome, Outcome)
         return outcome
 
     def _title(self, number: int, text: str) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pose_core.interfaces.codec import Predictor, TargetGenerator
     from pose_core.interfaces.context import BuildContext, Grid
     from pose_core.interfaces.detector import Detector
+    from pose_core.interfaces.engine import Engine, EngineHandle, WorkerPlan
     from pose_core.interfaces.exporter import Exporter, ExporterContext, WrittenNetwork
     from pose_core.interfaces.filter import Filter, FilterContext, Series
     from pose_core.interfaces.geometry import FrameGeometry, Matrix, points_through
@@ -85,6 +86,8 @@ _HOME = {
     "CropNetwork": "pose_core.interfaces.stage",
     "Detector": "pose_core.interfaces.detector",
     "EarlierStages": "pose_core.interfaces.stage",
+    "Engine": "pose_core.interfaces.engine",
+    "EngineHandle": "pose_core.interfaces.engine",
     "ExtraInput": "pose_core.interfaces.inputs",
     "Filter": "pose_core.interfaces.filter",
     "FilterContext": "pose_core.interfaces.filter",
@@ -141,6 +144,7 @@ _HOME = {
     "Transform": "pose_core.interfaces.transform",
     "TransformContext": "pose_core.interfaces.transform",
     "View": "pose_core.interfaces.stage",
+    "WorkerPlan": "pose_core.interfaces.engine",
     "Writer": "pose_core.interfaces.writer",
     "compare_poses": "pose_core.interfaces.similarity",
     "cover_labels": "pose_core.interfaces.transform",
@@ -172,6 +176,8 @@ __all__ = [
     "CropNetwork",
     "Detector",
     "EarlierStages",
+    "Engine",
+    "EngineHandle",
     "Exporter",
     "ExporterContext",
     "ExtraInput",
@@ -226,6 +232,7 @@ __all__ = [
     "Transform",
     "TransformContext",
     "View",
+    "WorkerPlan",
     "Writer",
     "WrittenNetwork",
     "compare_poses",

@@ -8,6 +8,7 @@ import math
 import os
 import re
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,8 @@ _NAMES = _numbers("ENAMETOOLONG", "EILSEQ", "EINVAL")
 _LARGE = _numbers("EFBIG")
 # What network file systems answer that cannot be told to write at once.
 _NO_SYNC = _numbers("EINVAL", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EACCES", "EPERM", "EBADF", "EROFS")
+
+_NO_LINKS = _numbers("EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK")
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -158,17 +161,89 @@ def put_in_place(temporary: Path, final: Path) -> None:
     with temporary.open("rb+") as file:
         _sync(file.fileno())
     temporary.replace(final)
-    # The new name is content of the folder. On Windows a folder cannot be opened.
-    if sys.platform != "win32":
+    _sync_folder(final.parent)
+
+
+def link_in_place(temporary: Path, final: Path) -> bool:
+    """Give a finished file its final name unless there is one already: of several processes the first wins.
+
+    Args:
+        temporary: the finished file, in the same folder; it is removed.
+        final: its new path; a file there is left alone.
+
+    Returns:
+        whether this file is the one that has the name now.
+
+    Raises:
+        OSError: the file system fails, or knows no links.
+    """
+    with temporary.open("rb+") as file:
+        _sync(file.fileno())
+    try:
+        if sys.platform == "win32":
+            # There a rename fails where the name is taken, as a link does elsewhere.
+            temporary.rename(final)
+            return True
         try:
-            handle = os.open(final.parent, os.O_RDONLY)
-        except PermissionError:
-            # A folder may be written and not read.
-            return
+            os.link(temporary, final)
+        except FileExistsError:
+            # The answer of a network file system may get lost, and the call that is repeated finds its own link.
+            if temporary.stat().st_nlink < 2:
+                return False
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            raise NoLinksError(*error.args) from None
+        _sync_folder(final.parent)
+        return True
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class NoLinksError(OSError):
+    """The file system knows no hard links."""
+
+
+def support_links(folder: Path) -> bool:
+    """Try whether the file system of a folder keeps what several processes rely on.
+
+    A file that is made exclusively must be made once, and a hard link must fail where its name is taken.
+
+    Raises:
+        OSError: nothing can be written there.
+    """
+    one, other, name = (folder / f".trial-{uuid.uuid4().hex[:12]}" for _ in range(3))
+    try:
+        one.touch(exist_ok=False)
+        other.touch(exist_ok=False)
         try:
-            _sync(handle)
-        finally:
-            os.close(handle)
+            one.touch(exist_ok=False)
+        except FileExistsError:
+            return link_in_place(one, name) and not link_in_place(other, name)
+        return False
+    except NoLinksError:
+        return False
+    finally:
+        for path in (one, other, name):
+            path.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until the disk has the names in a folder, which are content of it."""
+    # On Windows a folder cannot be opened.
+    if sys.platform == "win32":
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        # A folder may be written and not read.
+        return
+    try:
+        _sync(handle)
+    finally:
+        os.close(handle)
 
 
 def _sync(handle: int) -> None:

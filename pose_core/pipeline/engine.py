@@ -133,8 +133,9 @@ class Pipeline:
         timing: Timing | None = None,
         previous: Frame | None = None,
         region: Region | None = None,
+        stop: int | None = None,
     ) -> Generator[Result]:
-        """Predict batch by batch, from frame ``start`` to the last.
+        """Predict batch by batch, from frame ``start`` to the last, or to the one before ``stop``.
 
         Args:
             source: of the frames.
@@ -142,6 +143,8 @@ class Pipeline:
             timing: is filled in.
             previous: the result of frame ``start - 1``.
             region: the part of frames to look at; None: all. Results are in pixels of the whole frame.
+            stop: number of frames, counted from the first of the source, after which to end; a multiple of
+                ``batch_size``, or all.
 
         Raises:
             PoseError: the source fails as a whole.
@@ -158,7 +161,7 @@ class Pipeline:
             read: Channel[SourceFrame] = flow.channel(self.batch_size)
             prepared: Channel[_Prepared] = flow.channel(1)
             computed: Channel[_Computed] = flow.channel(2)
-            flow.start("read", lambda: self._read(source, start, read, timing))
+            flow.start("read", lambda: self._read(source, start, stop, read, timing))
             flow.start("prepare", lambda: self._prepare_all(read, prepared, timing, region))
             flow.start("network", lambda: self._compute_all(prepared, computed, stages, timing))
             try:
@@ -211,14 +214,29 @@ class Pipeline:
         self._release(computed.prepared)
         return self._make_result(computed).frames
 
-    def _read(self, source: FrameSource, start: int, out: Channel[SourceFrame], timing: Timing) -> None:
+    def _read(
+        self,
+        source: FrameSource,
+        start: int,
+        stop: int | None,
+        out: Channel[SourceFrame],
+        timing: Timing,
+    ) -> None:
         frames = source.read(start)
-        while True:
-            with timing.measure("decode"):
-                frame = next(frames, None)
-            if frame is None:
-                return out.end()
-            out.put(frame)
+        left = None if stop is None else stop - start
+        try:
+            while left is None or left > 0:
+                with timing.measure("decode"):
+                    frame = next(frames, None)
+                if frame is None:
+                    break
+                out.put(frame)
+                left = None if left is None else left - 1
+        finally:
+            # At once, so that the source says by the end of the results what of it was damaged.
+            if isinstance(frames, Generator):
+                frames.close()
+        out.end()
 
     def _prepare_all(
         self,

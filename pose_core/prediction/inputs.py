@@ -36,11 +36,18 @@ class Input:
         path: as the user gave it; the folder of images that were given one by one.
         source: its frames, or why it cannot be opened.
         of_project: whether it is images of a labelled project.
+        images: the image files that it was made of, where they were named one by one.
     """
 
     path: Path
     source: FrameSource | VideoError
     of_project: bool = False
+    images: tuple[Path, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Paths by which :func:`find_inputs` finds it again, and it alone."""
+        return self.images or (self.path,)
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,7 @@ def find_inputs(
     if images:
         folder = images[0] if len(images) == 1 else images[0].parent
         folder = folder if folder.name not in ("", "..") else folder.resolve()
-        inputs.found.append(finder.make_sequence(folder, images))
+        inputs.found.append(replace(finder.make_sequence(folder, images), images=tuple(images)))
     return replace(inputs, found=_select(inputs.found, frames)) if isinstance(frames, tuple) else inputs
 
 

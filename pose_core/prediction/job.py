@@ -10,31 +10,32 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing, suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import torch
 
+from pose_core.catalog import get_catalog
+from pose_core.catalog.composition import CORE, namespaces_in
 from pose_core.errors import DataError, PoseError, argument
 from pose_core.escapes import escape_name
 from pose_core.interfaces import PredictionsHeader, Writer
-from pose_core.io.files import disk_errors, parse_json, write_whole
-from pose_core.io.frame_ranges import FrameRange, add_to_ranges, describe_ranges
+from pose_core.io.files import disk_errors, parse_json
 from pose_core.io.name_lengths import check_name_allowed, fit_stem, get_longest_name
 from pose_core.model.weights import file_hash
 from pose_core.pipeline.sources import FrameSource
 from pose_core.pipeline.threads import Timing
 from pose_core.prediction.estimator import PoseEstimator
+from pose_core.prediction.inputs import Input
 from pose_core.prediction.journal import Journal, find_begun, remove_leftover
-from pose_core.runs.run_folder import Run
-from pose_core.structures import Frame, Region
+from pose_core.prediction.result import NOTE_ENDING, Outcome, ResultFile
+from pose_core.runs.run_folder import Run, environment
+from pose_core.structures import Region
 from pose_core.tracking.choose import Tracking
-from pose_core.tracking.doubts import DoubtFinder
-from pose_core.tracking.doubts_file import describe_doubts, name_doubts, write_doubts
-from pose_core.tracking.follow import TrackedFrames
+from pose_core.tracking.doubts_file import describe_doubts, name_doubts
 
 # What else takes part in the numbers is free to differ between a finished result and a repeated command.
 _DECIDES = ("source", "frames", "region", "weights", "model", "sources", "format", "tracker")
@@ -47,28 +48,7 @@ _SHOWN = 500
 
 _RUNTIME = "runtime"
 
-_NOTE_ENDING, _PARTIAL_ENDING = ".info", ".partial"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Outcome of predicting a source.
-
-    Attributes:
-        result: the file of predictions.
-        frames: in it, how many.
-        missing: runs (first, last) of frames that could not be decoded.
-        reason: why they are missing; where reasons differ, each with its frames.
-        doubtful: runs of frames that refer to damaged ones and may show something wrong.
-        timing: of the frames predicted now; None when the result was there already.
-    """
-
-    result: Path
-    frames: int
-    missing: list[tuple[int, int]]
-    reason: str | None = None
-    doubtful: list[tuple[int, int]] = field(default_factory=list)
-    timing: Timing | None = None
+_PARTIAL_ENDING = ".partial"
 
 
 class Job:
@@ -84,6 +64,7 @@ class Job:
         identity: of the run, as :func:`identify` says.
         region: the part of frames to look at; None: all.
         tracking: how animals are followed when all frames are predicted; None: they are not.
+        origin: the input that the source was made of; None: it was made by hand.
 
     Attributes:
         stem: name of the result without extension; :meth:`fit_names` may shorten it.
@@ -100,8 +81,10 @@ class Job:
         identity: Mapping[str, str],
         region: Region | None = None,
         tracking: Tracking | None = None,
+        origin: Input | None = None,
     ) -> None:
         self.run = run
+        self.origin = origin
         self.tracking = tracking
         self.region = region
         self._identity = identity
@@ -116,6 +99,16 @@ class Job:
         """The file of predictions."""
         return self._out / f"{self.stem}{self.writer.extension}"
 
+    @property
+    def target(self) -> ResultFile:
+        """The result, to be written."""
+        return ResultFile(self.result, self.writer, self.name, self.tracking)
+
+    @property
+    def partial(self) -> Path:
+        """The hidden folder of what is not yet whole."""
+        return name_partial(self._out, self.stem)
+
     def fit_names(self) -> str | None:
         """Shorten the result's name where one of the names that are made of it would be too long.
 
@@ -123,7 +116,7 @@ class Job:
             a line that says how it is called now; None where it keeps its name.
         """
         whole, ending = self.stem, self.writer.extension
-        ends = (f"{ending}{_NOTE_ENDING}", f".{_PARTIAL_ENDING}")
+        ends = (f"{ending}{NOTE_ENDING}", f".{_PARTIAL_ENDING}")
         self.stem = fit_stem(whole, ends, get_longest_name(self._out))
         if self.stem == whole:
             return None
@@ -135,7 +128,7 @@ class Job:
         Raises:
             PoseError: it does not.
         """
-        check_name_allowed(self._note)
+        check_name_allowed(self.target.note)
         if self.tracking is not None:
             check_name_allowed(name_doubts(self.result))
 
@@ -151,7 +144,7 @@ class Job:
         if overwrite or not self.result.exists():
             return None
         try:
-            note = parse_json(self._note.read_text(encoding="utf-8"))
+            note = parse_json(self.target.note.read_text(encoding="utf-8"))
             former, frames, missing = (
                 dict(note["maker"]),
                 int(note["frames"]),
@@ -159,11 +152,11 @@ class Job:
             )
         except (OSError, ValueError, KeyError, TypeError):
             raise PoseError(
-                f"{self.result}: exists, and no {self._note.name} beside it says what made "
+                f"{self.result}: exists, and no {self.target.note.name} beside it says what made "
                 f"it; add {argument('overwrite', True)} or "
                 f"choose another {argument('out')}"
             ) from None
-        maker = self._describe_maker()
+        maker = self.describe_maker()
         if differs := [key for key in _DECIDES if former.get(key) != maker[key]]:
             words = {
                 "model": f"model or way of using it ({argument('follow')} ...)",
@@ -175,7 +168,7 @@ class Job:
                 f"{argument('overwrite', True)} or choose another {argument('out')}"
             )
         # From a process that was killed after it had put the result in place.
-        remove_leftover(self._partial)
+        remove_leftover(self.partial)
         return Outcome(self.result, frames, missing)
 
     def choose_runtime(self, estimator: PoseEstimator, frames: int) -> None:
@@ -191,7 +184,7 @@ class Job:
         if not estimator.computing.auto:
             return
         # Numbers of another runtime differ in the last digits: with it, the work would begin anew.
-        begun = find_begun(self._partial, self._describe_kept(estimator), _RUNTIME)
+        begun = find_begun(self.partial, self._describe_kept(estimator), _RUNTIME)
         if isinstance(begun, str) and estimator.computing.use(begun):
             return
         estimator.computing.choose(frames, lambda: self._try_out(estimator))
@@ -234,19 +227,8 @@ class Job:
         info = self.source.info
         if not info.frames:
             raise DataError(f"{self.name}: has no frames; name another file")
-        header = replace(
-            _make_header(self.run, escape_name(self.name), self.region),
-            frames=self.source.total,
-            selected=self.source.selected,
-            width=info.width,
-            height=info.height,
-            fps=info.fps,
-        )
-        maker, how = self._describe_maker(), _describe_how(estimator)
-        kept = self._describe_kept(estimator)
-        if self.tracking is not None:
-            header = self.tracking.describe(header)
-        journal = Journal(self._partial, kept, header, self.source.numbers)
+        header = self.make_header()
+        journal = Journal(self.partial, self._describe_kept(estimator), header, self.source.numbers)
         try:
             if journal.note:
                 tell(f"{self.name}: {journal.note}")
@@ -263,38 +245,13 @@ class Job:
             if first > _SHOWN and (reason := self.source.unseekable) is not None:
                 tell(f"note: {self.name}: {reason}, so all frames before frame {first} are decoded, too")
             timing = self._predict_rest(estimator, journal, progress)
-            seen = _Missing()
-
-            def note() -> None:
-                content = {"maker": {**maker, **how}, "frames": info.frames, "missing": seen.runs}
-                write_whole(self._note, json.dumps(content, indent=1))
-
-            # The note is in place before the result: without one a result would be refused as a strange file.
-            with ExitStack() as stack:
-                tracked: TrackedFrames | None = None
-                finder: DoubtFinder | None = None
-                if self.tracking is not None:
-                    # After the last frame, since pieces of the whole video are joined; what fails here loses nothing.
-                    with timing.measure("write"):
-                        tracked = stack.enter_context(
-                            TrackedFrames(journal.frames, header, self.tracking, self.name)
-                        )
-                        finder = tracked.make_doubt_finder()
-
-                def through(frames: Iterator[Frame]) -> Iterator[Frame]:
-                    if tracked is None or finder is None:
-                        return seen.watch(frames)
-                    return seen.watch(tracked.apply(frames, finder.watch))
-
-                def write_beside() -> None:
-                    note()
-                    if finder is not None:
-                        doubts = finder.finish()
-                        write_doubts(self.result, doubts)
-                        tell(f"{self.name}: {describe_doubts(self.result, doubts)}")
-
-                with timing.measure("write"):
-                    journal.finish(self.result, self.writer, through, write_beside)
+            if journal.done != info.frames:
+                raise ValueError(f"{journal.done} of {info.frames} frames are there")
+            note = {"maker": {**self.describe_maker(), **describe_machine(estimator)}, "frames": info.frames}
+            with timing.measure("write"):
+                seen, doubts = self.target.write(header, journal.frames, journal.sizes, journal.folder, note)
+            if doubts is not None:
+                tell(f"{self.name}: {describe_doubts(self.result, doubts)}")
             timing.finish()
             journal.remove()
             self.source.remove_index()
@@ -331,21 +288,26 @@ class Job:
         journal.flush()
         return timing
 
-    @property
-    def _partial(self) -> Path:
-        return self._out / f".{self.stem}{_PARTIAL_ENDING}"
-
-    @property
-    def _note(self) -> Path:
-        return self.result.with_name(f"{self.result.name}{_NOTE_ENDING}")
+    def make_header(self) -> PredictionsHeader:
+        """Make the header of the predictions, as it is before all frames are there."""
+        info = self.source.info
+        return replace(
+            _make_header(self.run, escape_name(self.name), self.region),
+            frames=self.source.total,
+            selected=self.source.selected,
+            width=info.width,
+            height=info.height,
+            fps=info.fps,
+        )
 
     def _describe_kept(self, estimator: PoseEstimator) -> dict[str, object]:
         """What parts of an unfinished result are kept for."""
         # What is predicted is the same in any format, and whoever follows animals then.
-        maker = {k: v for k, v in self._describe_maker().items() if k not in ("format", "tracker")}
-        return {**maker, **_describe_how(estimator)}
+        maker = {k: v for k, v in self.describe_maker().items() if k not in ("format", "tracker")}
+        return {**maker, **describe_machine(estimator)}
 
-    def _describe_maker(self) -> dict[str, object]:
+    def describe_maker(self) -> dict[str, object]:
+        """Describe what decides the result, in plain values."""
         return {
             "source": self.source.identity(),
             "frames": ",".join(map(str, self.source.selected)) or None,
@@ -354,6 +316,41 @@ class Job:
             "format": self.writer.config.model_dump(mode="json"),
             "tracker": None if self.tracking is None else self.tracking.to_json(),
         }
+
+
+def name_partial(out: Path, stem: str) -> Path:
+    """Name the hidden folder of a result that is not yet whole."""
+    return out / f".{stem}{_PARTIAL_ENDING}"
+
+
+def list_plugins(run: Run, *types: str) -> list[str]:
+    """List the plugins that take part in a prediction: those of a run, and of further components by full names."""
+    content = run.spec.model_dump(mode="json", exclude={"train", "augmentation"})
+    named = namespaces_in(content, get_catalog().kinds) | {name.rpartition("/")[0] for name in types}
+    return sorted(named - {CORE, ""})
+
+
+def describe_environment(plugins: Iterable[str]) -> dict[str, object]:
+    """Versions that take part in the numbers: of torch, the core, and some plugins by name."""
+    here = environment()
+    installed = here["plugins"] if isinstance(here["plugins"], dict) else {}
+    return {
+        "torch": here["torch"],
+        "pose_core": here["pose_core"],
+        "plugins": {name: installed.get(name, "not installed") for name in plugins},
+    }
+
+
+def describe_machine(estimator: PoseEstimator) -> dict[str, object]:
+    """Describe what else takes part in the numbers; a repeated command does not ask for it once the result is there."""
+    return {
+        "batch_size": estimator.batch_size,
+        "device": estimator.device.type,
+        _RUNTIME: estimator.computing.name,
+        "precision": estimator.spec.inference.precision,
+        "torch": torch.__version__,
+        "pose_core": importlib.metadata.version("pose-core"),
+    }
 
 
 def name_result(run: Run, name: str, writer: Writer) -> str:
@@ -381,51 +378,11 @@ def identify(estimator: PoseEstimator) -> dict[str, str]:
     """Hash the weights, configuration and sources of an estimator."""
     run = estimator.run
     model = run.spec.model_dump(mode="json", include={"skeleton", "model", "inference", "metadata"})
-    # Like the device, the runtime is said in the note, and may differ between a finished result and a repeated command.
-    # And what was accepted changes no number.
-    for key in ("runtime", "accept_drift"):
-        del model["inference"][key]
     sources = (
         ", ".join(f"{name} {identity}" for name, identity in sorted(estimator.supplied.items())) or "none"
     )
     return {"weights": file_hash(run.weights_file), "model": _hash_content(model), "sources": sources}
 
 
-def _describe_how(estimator: PoseEstimator) -> dict[str, object]:
-    return {
-        "batch_size": estimator.batch_size,
-        "device": estimator.device.type,
-        _RUNTIME: estimator.computing.name,
-        "precision": estimator.spec.inference.precision,
-        "torch": torch.__version__,
-        "pose_core": importlib.metadata.version("pose-core"),
-    }
-
-
 def _hash_content(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-class _Missing:
-    """Collect runs of missing frames, and the reasons, as frames pass by."""
-
-    _LISTED = 3
-
-    def __init__(self) -> None:
-        self.runs: list[FrameRange] = []
-        self.by_reason: dict[str, list[FrameRange]] = {}
-
-    @property
-    def reason(self) -> str | None:
-        if len(self.by_reason) < 2:
-            return next(iter(self.by_reason), None)
-        each = [f"{describe_ranges(runs)}: {reason}" for reason, runs in self.by_reason.items()]
-        more = len(each) - self._LISTED
-        return "; ".join(each[: self._LISTED]) + (f"; and {more} more reasons" if more > 0 else "")
-
-    def watch(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        for frame in frames:
-            if frame.missing is not None:
-                add_to_ranges(self.runs, frame.index)
-                add_to_ranges(self.by_reason.setdefault(frame.missing, []), frame.index)
-            yield frame

@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pose_core.errors import PoseError
-from pose_core.interfaces import PredictionsHeader, Writer
+from pose_core.interfaces import PredictionsHeader
 from pose_core.interfaces.prediction_files import core_writer
 from pose_core.io.files import disk_errors, parse_json, put_in_place, write_whole
 from pose_core.io.locks import LOCK, FolderLock, HeldError
@@ -52,6 +52,12 @@ class Sizes:
             else:
                 result = Sizes(width, height)
         return result
+
+    def joined(self, other: Sizes) -> Sizes:
+        """Add those of other frames."""
+        if other.mixed:
+            return other
+        return self.including(frozenset([(other.width, other.height)] if other != Sizes() else []))
 
     def to_text(self) -> str:
         """``640x480``, ``0x0`` or ``mixed``."""
@@ -210,37 +216,6 @@ class Journal:
         """Read all frames kept in parts, in order."""
         for part in self._parts:
             yield from self._writer.read(part)
-
-    def finish(
-        self,
-        final: Path,
-        writer: Writer,
-        through: Callable[[Iterator[Frame]], Iterator[Frame]] = iter,
-        before: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Write the result from the parts and put it in place. The parts stay until :meth:`remove`.
-
-        Args:
-            final: the file of the result.
-            writer: of its format.
-            through: sees all frames as they pass.
-            before: called when the result is written and not yet in place.
-
-        Raises:
-            PoseError: the disk is full, or the format cannot hold these predictions.
-        """
-        self.flush()
-        if self._done != len(self._numbers):
-            raise ValueError(f"{self._done} of {len(self._numbers)} frames are there")
-        header = replace(self._header, width=self.sizes.width, height=self.sizes.height)
-        temporary = self.folder / f"result{final.suffix}"
-        with disk_errors(final.parent):
-            try:
-                writer.write(temporary, header, through(self.frames()))
-                before()
-                put_in_place(temporary, final)
-            finally:
-                temporary.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Remove the folder."""

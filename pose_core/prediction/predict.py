@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,19 +11,31 @@ from typing import Any
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, DataError, VideoError, argument, listed, readable
 from pose_core.interfaces import Writer
+from pose_core.interfaces.engine import Engine
 from pose_core.interfaces.prediction_files import make_writer
-from pose_core.io.files import make_folder
+from pose_core.io.files import disk_errors, make_folder
 from pose_core.io.name_lengths import check_name
+from pose_core.prediction.distribute import (
+    Distribution,
+    Pending,
+    find_unfinished,
+    make_plan,
+    make_request,
+    take_up,
+)
 from pose_core.prediction.estimator import PoseEstimator, load
 from pose_core.prediction.frame_choice import FrameChoice, parse_frame_choice
 from pose_core.prediction.frame_region import NONE, GivenRegion
 from pose_core.prediction.given_tiles import GivenTiles
 from pose_core.prediction.inputs import find_inputs, unique_names
-from pose_core.prediction.job import INDEX, Job, Outcome, identify, name_result
+from pose_core.prediction.job import INDEX, Job, identify, name_result
+from pose_core.prediction.result import Outcome
 from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import CONFIG, PROVENANCE
 from pose_core.runs.size_notes import SIZES, describe_other_size
+from pose_core.specs import EngineConfig
 from pose_core.tracking.choose import GivenTracker, Tracking
+from pose_core.workers.engines import GivenEngine, choose_engine
 
 _NEARLY_BLACK = 2**14
 
@@ -52,14 +65,17 @@ def predict(
     frames: str | None = None,
     tracker: GivenTracker = None,
     animals: int | None = None,
+    engine: GivenEngine = None,
+    workers: int | None = None,
     reporter: Reporter | None = None,
     finished: Finished | None = None,
     **sources: Path | str | bool | None,
-) -> list[Outcome | None]:
+) -> list[Outcome | Pending | None]:
     """Predict videos, images and folders of them into files.
 
     All inputs are opened, and all results looked for, before the first is predicted. A result that the same
-    model made of the same source is not made again; one that was interrupted is finished.
+    model made of the same source is not made again; one that was interrupted is finished. What several processes
+    began (``engine``) any process or engine goes on with, told the same.
 
     Args:
         run: as for :func:`pose_core.load`.
@@ -85,13 +101,16 @@ def predict(
         tracker: who is who is decided by this tracker when all frames of a source are predicted, as
             :func:`pose_core.track` does; None: it is not.
         animals: with a tracker, how many animals there are; as for :func:`pose_core.track`.
+        engine: what starts the processes that share the work, such as ``local``; a mapping with settings too, or that
+            mapping as YAML (``{type: NAME, setting: value}``). None: this process works alone.
+        workers: with an engine, how many processes; by default as many as it suggests.
         reporter: is told how the work goes; of progress in frames, those of an earlier attempt included.
         finished: is called after each source.
         sources: as for :func:`pose_core.load`; one that is a file is of one video or sequence.
 
     Returns:
         for each source what became of it, in order; None for one that could not be predicted (``finished``
-        gets the reason).
+        gets the reason); with an engine whose workers outlive this process also what they are still at.
 
     Raises:
         PoseError: an input, option or the run cannot be used; nothing was predicted then. Or the disk is
@@ -110,25 +129,29 @@ def predict(
             f"{argument('animals', str(animals))}: is for a tracker; add {argument('tracker', 'NAME')}"
         )
     tracking = None if tracker is None else Tracking.choose(tracker, animals)
+    _check_workers(engine, workers)
+    chosen_engine = None if engine is None else choose_engine(engine)
     reporter = reporter or current_reporter()
     finished = finished or _note_failure(reporter)
     writer = find_writer(format)
-    estimator = load(
-        run,
-        device,
-        batch_size,
-        threshold=threshold,
-        max_animals=max_animals,
-        follow=follow,
-        region=region,
-        tiles=tiles,
-        settings=settings,
-        snapshot=snapshot,
-        runtime=runtime,
-        precision=precision,
-        accept_drift=accept_drift,
+    arguments: dict[str, Any] = {
+        "run": run,
+        "device": device,
+        "batch_size": batch_size,
+        "threshold": threshold,
+        "max_animals": max_animals,
+        "follow": follow,
+        "region": region,
+        "tiles": tiles,
+        "settings": settings,
+        "snapshot": snapshot,
+        "runtime": runtime,
+        "precision": precision,
+        "accept_drift": accept_drift,
         **sources,
-    )
+    }
+    # Beside an engine this process computes nothing, and may be where no GPU is.
+    estimator = load(**{**arguments, "device": device if chosen_engine is None else "cpu"})
     if estimator.in_memory:
         raise ConfigError(
             f"{argument(estimator.in_memory[0], True)}: is for images in memory; give a file of poses to predict files"
@@ -169,11 +192,16 @@ def predict(
         for (_, job), o in zip(jobs, there, strict=True)
         if isinstance(job, Job) and o is None
     )
-    outcomes: list[Outcome | None] = []
+    how = {"format": format, "tracker": _to_mapping(tracking), "animals": animals}
+    sharing = _Sharing(out, arguments, how, frames, chosen_engine, workers)
+    shared = _share(estimator, jobs, there, sharing, reporter, finished)
+    outcomes: list[Outcome | Pending | None] = []
     tell = _tell_once(reporter)
     for (name, job), outcome in zip(jobs, there, strict=True):
         if isinstance(job, VideoError):
             outcomes.append(None)
+        elif shared is not None and job.stem in shared.stems:
+            outcomes.append(shared.outcome(job))
         elif outcome is not None:
             reporter.note(f"{job.result} is complete; {argument('overwrite', True)} makes it again")
             finished(name, outcome)
@@ -182,6 +210,66 @@ def predict(
             outcomes.append(_predict_job(job, estimator, left, tell, reporter, finished))
             left -= job.source.info.frames
     return outcomes
+
+
+def _check_workers(engine: GivenEngine, workers: int | None) -> None:
+    if workers is not None and engine is None:
+        raise ConfigError(
+            f"{argument('workers', str(workers))}: is for an engine; add {argument('engine', 'NAME')}"
+        )
+    if workers is not None and workers < 1:
+        raise ConfigError(f"{argument('workers', str(workers))}: must be at least 1")
+
+
+def _to_mapping(tracking: Tracking | None) -> dict[str, Any] | None:
+    return None if tracking is None else tracking.config.model_dump(mode="json")
+
+
+@dataclass(frozen=True)
+class _Sharing:
+    """What is said of work that several processes share; ``how`` beside the arguments of :func:`load`."""
+
+    out: Path
+    arguments: Mapping[str, Any]
+    how: Mapping[str, Any]
+    frames: str | None
+    engine: Engine | None
+    workers: int | None
+
+
+def _share(
+    estimator: PoseEstimator,
+    jobs: Sequence[tuple[str, Job | VideoError]],
+    there: Sequence[Outcome | None],
+    said: _Sharing,
+    reporter: Reporter,
+    finished: Finished,
+) -> Distribution | None:
+    """Do the work by several processes, or go on with what several began; None: this process works alone."""
+    out, engine = said.out, said.engine
+    found = find_unfinished(out)
+    planned = set() if found is None else {video.stem for video in found.videos}
+    # What was complete before a plan was made is none of it.
+    mine = [
+        job
+        for (_, job), outcome in zip(jobs, there, strict=True)
+        if isinstance(job, Job) and (outcome is None or job.stem in planned) and job.source.info.frames
+    ]
+    if not mine or (engine is None and not planned & {job.stem for job in mine}):
+        return None
+    config = EngineConfig() if engine is None else engine.config
+    workers = 1 if engine is None else said.workers or engine.suggest_workers()
+    request = make_request(said.arguments, **said.how)
+    with disk_errors(out):
+        for job in mine:
+            job.source.keep_index()
+    plan = take_up(make_plan(estimator, mine, out, request, said.frames, config, workers), reporter.note)
+    distribution = Distribution(plan, out, reporter, finished)
+    if engine is None:
+        distribution.run_here(estimator)
+    else:
+        distribution.run(engine, workers if plan.links else 1)
+    return distribution
 
 
 def _predict_job(
@@ -256,7 +344,9 @@ def _make_jobs(
             continue
         for called, region in estimator.regions.of_source(found.source, name).items():
             its_stem = f"{stem}.{called}" if called else stem
-            job = Job(estimator.run, found.source, name, its_stem, out, writer, identity, region, tracking)
+            job = Job(
+                estimator.run, found.source, name, its_stem, out, writer, identity, region, tracking, found
+            )
             if shortened := job.fit_names():
                 reporter.note(f"note: {shortened}")
             jobs.append((name, job))

@@ -38,6 +38,7 @@ from pose_core.specs.components import (
 )
 from pose_core.specs.data import DataSpec, SplitSpec
 from pose_core.specs.decided import Preprocess
+from pose_core.specs.engine import EngineConfig
 from pose_core.specs.features import Feature, choose_feature
 from pose_core.specs.fields import STAGES, FeatureIndex, FrozenNorms, GridOffset, OutFeatures, Pretrained
 from pose_core.specs.filter import FilterConfig
@@ -98,6 +99,7 @@ __all__ = [
     "DetectorConfig",
     "DetectorRunSpec",
     "DetectorSpec",
+    "EngineConfig",
     "EvaluationSpec",
     "ExporterConfig",
     "Feature",

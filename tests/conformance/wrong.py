@@ -12,6 +12,7 @@ INPUT, DETECTOR, READER, WRITER = (
     "reader/toyreader",
     "writer/toywriter",
 )
+ENGINE = "engine/toyengine"
 LOGGER = "logger/toylogger"
 EXPORTER = "exporter/toyexporter"
 RUNTIME = "runtime/toyruntime"
@@ -489,6 +490,16 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
             ("logger.py", "from pose_core", "import random\n\nfrom pose_core"),
             ("logger.py", "sorted(metrics.items())", "random.random()"),
         ],
+    ),
+    "engine_starts_workers": (
+        ENGINE,
+        "2 workers were asked for, 1 began",
+        [("engine.py", "range(workers)", "range(1)")],
+    ),
+    "engine_finds_and_cancels_workers": (
+        ENGINE,
+        "found again, 0 of 2 workers are alive",
+        [("engine.py", 'state["pids"])', "[])")],
     ),
     "tracker_gives_ids": (
         TRACKER,

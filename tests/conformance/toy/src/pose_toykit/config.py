@@ -10,6 +10,7 @@ from pose_core.specs import (
     AnyTargetGenerator,
     BackboneConfig,
     DetectorConfig,
+    EngineConfig,
     ExporterConfig,
     Feature,
     FilterConfig,
@@ -115,6 +116,10 @@ class ToyTransformConfig(TransformConfig):
 
 
 class ToyShearConfig(TransformConfig):
+    pass
+
+
+class ToyEngineConfig(EngineConfig):
     pass
 
 

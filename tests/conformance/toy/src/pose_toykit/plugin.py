@@ -29,6 +29,7 @@ PARTS = (
     ("transform", "toyshear", "ToyShear", "transform"),
     ("schedule", "toyschedule", "ToySchedule", "schedule"),
     ("logger", "toylogger", "ToyLogger", "logger"),
+    ("engine", "toyengine", "ToyEngine", "engine"),
     ("tracker", "toytracker", "ToyTracker", "tracker"),
     ("filter", "toyfilter", "ToyFilter", "filter"),
     ("reader", "toyreader", "ToyReader", "formats"),
