@@ -20,10 +20,8 @@ ZOO = {
         ("fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_resnet50_fpn_v2", "ssdlite"),
     ),
     "superanimal_bird": (("resnet_50",), ("fasterrcnn_mobilenet_v3_large_fpn", "ssdlite")),
-    "superanimal_humanbody": (
-        ("rtmpose_x",),
-        ("fasterrcnn_mobilenet_v3_large_fpn", "fasterrcnn_resnet50_fpn_v2"),
-    ),
+    # Its detectors are torchvision's own, unchanged.
+    "superanimal_humanbody": (("rtmpose_x",), ()),
 }
 """Pose networks and detectors of each project of the zoo."""
 ZOO_ANIMALS = 10

@@ -38,7 +38,7 @@ from images import draw
 from random_weights import calibrate, randomise, scale_heads, spread_detections
 from ties import unambiguous
 from torch import nn
-from zoo_oracle import describe, make_person_detector, make_pose, name_file
+from zoo_oracle import describe, make_pose, name_file
 
 _PROJECT = """
 {Task: parity, scorer: Ada, date: Jan1, multianimalproject: false, identity: false, engine: pytorch, video_sets: {},
@@ -71,10 +71,6 @@ def work_zoo(case: Case, folder: Path) -> dict[str, Any]:
         if case.detector is None:
             return answer | make_pose(case, folder, seed)
         file = folder / name_file(case)
-        if case.zoo == "superanimal_humanbody":
-            detector = make_person_detector(case)
-            torch.save(detector.base_model.state_dict(), file)
-            return answer | {"file": str(file)} | run_detector(case, detector, seed, folder, normalise=False)
         detector = make_detector(dict(describe(case).detector.model))
         torch.save({"model": detector.state_dict()}, file)
         return answer | {"file": str(file)} | run_detector(case, detector, seed, folder)
@@ -290,9 +286,7 @@ def padded(image: np.ndarray, multiple: int) -> np.ndarray:
     return result
 
 
-def run_detector(
-    case: Case, detector: nn.Module, seed: int, folder: Path, normalise: bool = True
-) -> dict[str, Any]:
+def run_detector(case: Case, detector: nn.Module, seed: int, folder: Path) -> dict[str, Any]:
     """Boxes, computed in double precision: which of many overlapping boxes are kept is decided by
     comparisons, and a random network enlarges rounding errors until some come out the other way."""
     # The batch norms of one are frozen, and their weights no parameters; so statistics count too.
@@ -303,8 +297,7 @@ def run_detector(
         for structured in (False, True):
             at = f"{number}{'s' if structured else 'n'}"
             image = draw(height, width, seed + 1000 * number, structured)
-            pixels = torch.from_numpy(image / 255).permute(2, 0, 1)[None]
-            _, (boxes,) = detector(normalised(image, torch.float64) if normalise else pixels)
+            _, (boxes,) = detector(normalised(image, torch.float64))
             found |= {
                 f"{at}.image": image,
                 f"{at}.boxes": boxes["boxes"].numpy(),

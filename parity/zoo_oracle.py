@@ -9,17 +9,14 @@ import numpy as np
 import torch
 from cases import ZOO_ANIMALS, Case
 from deeplabcut.pose_estimation_pytorch.apis.utils import (
-    TORCHVISION_DETECTORS,
     get_inference_runners,
 )
 from deeplabcut.pose_estimation_pytorch.config import PoseConfig
 from deeplabcut.pose_estimation_pytorch.models import PoseModel
-from deeplabcut.pose_estimation_pytorch.models.detectors.filtered_detector import FilteredDetector
-from deeplabcut.pose_estimation_pytorch.modelzoo.utils import COCO_PERSON_CATEGORY_ID, MODEL_FILENAME_MAPPING
+from deeplabcut.pose_estimation_pytorch.modelzoo.utils import MODEL_FILENAME_MAPPING
 from images import draw
-from random_weights import calibrate, randomise, scale_heads, spread_detections
+from random_weights import calibrate, randomise, scale_heads
 from ties import clear_keypoints
-from torch import nn
 
 CORNER = (40, 24)
 """Where the box of the animal begins in a frame, (x, y) in pixels."""
@@ -28,8 +25,6 @@ ROOM = (96, 64)
 CLEAR, PART = 1e-4, 0.9
 """How much higher than all others the highest cell must be, about ten times what outputs differ by; and for how many
 of the keypoints: of 39 in an image some have near-ties, which are left out."""
-PERSON_LOGIT = 7.0
-"""What the class person gets on top: of 90 classes with random weights none would be sure."""
 
 
 def describe(case: Case) -> PoseConfig:
@@ -96,36 +91,6 @@ def make_pose(case: Case, folder: Path, seed: int) -> dict[str, Any]:
     np.savez(folder / "original.npz", **found)
     parameters = sum(p.numel() for p in pose.parameters())
     return {"file": str(file), "parameters": parameters, "images": 2, "drawn": drawn}
-
-
-def make_person_detector(case: Case) -> nn.Module:
-    """One of torchvision's detectors of COCO's classes, with random weights, as the original filters it."""
-    made = TORCHVISION_DETECTORS[case.detector]["fn"](
-        weights=None, weights_backbone=None, box_score_thresh=0.6
-    )
-    made.eval()
-    randomise(made)
-    sample = torch.cat([_floats(draw(320, 416, 10**6 + i, i % 2 == 0)) for i in range(4)])
-    calibrate(_Batch(made), sample)
-    spread_detections(_Batch(made), sample)
-    made.roi_heads.box_predictor.cls_score.bias[0::2].sub_(4.0)
-    made.roi_heads.box_predictor.cls_score.bias[COCO_PERSON_CATEGORY_ID].add_(PERSON_LOGIT)
-    return FilteredDetector(made, class_id=COCO_PERSON_CATEGORY_ID)
-
-
-class _Batch(nn.Module):
-    """The detector, called with a tensor of images."""
-
-    def __init__(self, detector: nn.Module) -> None:
-        super().__init__()
-        self.detector = detector
-
-    def forward(self, images: torch.Tensor) -> Any:
-        return self.detector(list(images))
-
-
-def _floats(image: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(image / 255).float().permute(2, 0, 1)[None]
 
 
 def _normalised(image: np.ndarray) -> torch.Tensor:
