@@ -127,7 +127,7 @@ class TransformerNeck(Neck):
             ValueError: the map has another size than the network was built for.
         """
         visual = self.patch_to_embedding(self.cut_patches(features[self.feature])) + self.pos_embedding
-        tokens = self.dropout(torch.cat([self.keypoint_token.expand(len(visual), -1, -1), visual], dim=1))
+        tokens = self.dropout(torch.cat([self.keypoint_token.expand(visual.shape[0], -1, -1), visual], dim=1))
         # Keypoint tokens have no place in the image: their rows are 0.
         positions = F.pad(self.pos_embedding, (0, 0, self.num_keypoints, 0))
         found = []
