@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -16,6 +17,10 @@ def normalize_cells(cells: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         (..., 2): -1 at the centre of the first cell, 1 at that of the last.
     """
+    if not (isinstance(size[0], int) and isinstance(size[1], int)):
+        # Traced with open sides, which a new tensor would fix.
+        spans = (max(size[1] - 1, 1), max(size[0] - 1, 1))
+        return torch.stack([cells[..., i] * 2 / span - 1 for i, span in enumerate(spans)], dim=-1)
     span = cells.new_tensor([max(size[1] - 1, 1), max(size[0] - 1, 1)])
     return cells * (2 / span) - 1
 

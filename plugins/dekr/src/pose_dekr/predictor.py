@@ -74,10 +74,11 @@ class CentersPredictor(Predictor):
         poses = torch.where(missing[..., None], torch.nan, self.grid.to_pixels(poses))
         if self.interpolated:
             heights, center = heights.clamp(0, 1), center.clamp(0, 1)
-        combined = center[..., None] * heights
+        # Once: of one tensor that is clamped twice, torch.onnx writes a file that no runtime opens.
+        combined = (center[..., None] * heights).clamp(0, 1)
         shown = {"combined": combined, "heatmap": heights, "center": center[..., None].expand_as(heights)}
         scores = shown[self.keypoint_score].clamp(0, 1).masked_fill(missing, 0.0)
-        pose_score = combined.clamp(0, 1).masked_fill(missing, 0.0).mean(-1)
+        pose_score = combined.masked_fill(missing, 0.0).mean(-1)
         # An animal without any keypoint is no animal.
         exists &= ~missing.all(-1)
         kept = self._keep(poses, exists, pose_score)
