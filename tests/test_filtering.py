@@ -202,6 +202,16 @@ def test_identities_serve_where_there_are_no_tracks(tmp_path: Path) -> None:
     assert read(outcome.result)[7].instances.keypoints.shape[0] == 2
 
 
+def test_an_animal_that_is_filled_in_has_the_name_of_its_track(tmp_path: Path) -> None:
+    frames = make_frames(20, gone=(7, 8))
+    named = [replace(f, instances=replace(f.instances, identity=f.instances.track // 3)) for f in frames]
+    stored = store(tmp_path / "clip.parquet", named)
+    pose_core.filter_predictions(stored, tmp_path / "out", filter="interpolate", format="dlc-h5")
+    (made,) = (tmp_path / "out").glob("*.h5")
+    for t, frame in enumerate(read(made)):
+        assert frame.instances.keypoints[frame.instances.identity == 0][0, 0].tolist() == [100, 2 * t]
+
+
 def test_one_animal_needs_no_track(tmp_path: Path) -> None:
     alone = [
         replace(f, instances=replace(f.instances.select([0]), track=np.array([-1])))

@@ -159,6 +159,10 @@ def _filter_window(
     rows = np.flatnonzero(names >= 0)
     table[row_time[rows], place] = rows
     new, new_scores = _filter_table(table, points, scores, filters)
+    # An animal that is filled in has the name of its track, which is the same in all frames.
+    identity = np.concatenate([frame.instances.identity for frame in held])
+    own = np.full(len(who), -1, np.int64)
+    own[place[identity[rows] >= 0]] = identity[rows][identity[rows] >= 0]
     # Keypoints that exist once a frame.
     unique_points = np.stack([frame.unique_keypoints for frame in held])
     unique_scores = np.stack([frame.unique_scores for frame in held])
@@ -175,7 +179,7 @@ def _filter_window(
             continue
         at = int(times[number])
         animals = _replace_keypoints(
-            frame.instances, naming, who, table[at] >= 0, new[at], new_scores[at], counts
+            frame.instances, naming, who, own, table[at] >= 0, new[at], new_scores[at], counts
         )
         _count(unique_points[number], unique_scores[number], new_unique[at, 0], counts)
         yield replace(
@@ -228,12 +232,23 @@ def _replace_keypoints(
     animals: Instances,
     naming: Naming,
     who: IntArray,
+    own: IntArray,
     found: npt.NDArray[np.bool_],
     points: npt.NDArray[np.float32],
     scores: npt.NDArray[np.float32],
     counts: FilterCounts,
 ) -> Instances:
-    """Put filtered keypoints (A, K, 2) of the window's animals into a frame."""
+    """Put filtered keypoints (A, K, 2) of the window's animals, called ``who``, into a frame.
+
+    Args:
+        animals: of the frame.
+        naming: what ``who`` are.
+        who: (A,) tracks or identities.
+        own: (A,) their identities, -1 where unknown.
+        found: (A,) whether they are among the animals.
+        points, scores: (A, K, 2) and (A, K) filtered keypoints.
+        counts: is told what was done.
+    """
     names = _name_animals(animals, naming)
     rows = np.flatnonzero(names >= 0)
     place = np.searchsorted(who, names[rows])
@@ -252,7 +267,7 @@ def _replace_keypoints(
         keypoint_scores=np.concatenate([keypoint_scores, scores[absent]]),
         scores=np.concatenate([animals.scores, none]),
         boxes=np.concatenate([animals.boxes, keypoint_boxes(points[absent])]),
-        identity=np.concatenate([animals.identity, who[absent] if naming == "identity" else unknown]),
+        identity=np.concatenate([animals.identity, own[absent]]),
         track=np.concatenate([animals.track, who[absent] if naming == "track" else unknown]),
         identity_scores=np.concatenate([animals.identity_scores, none]),
     )
