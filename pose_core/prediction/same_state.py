@@ -25,8 +25,14 @@ def check_run(plan: Plan, estimator: PoseEstimator) -> None:
     Raises:
         PoseError: names what differs.
     """
-    runtime = estimator.spec.inference.runtime.type
-    _refuse(plan, {**identify(estimator), "batch_size": estimator.batch_size, "runtime": runtime})
+    here = {
+        **identify(estimator),
+        "batch_size": estimator.batch_size,
+        # Of "auto" no worker measures: all compute by what the plan was made with.
+        "runtime": estimator.computing.name,
+        "precision": estimator.spec.inference.precision,
+    }
+    _refuse(plan, here)
 
 
 def _refuse(plan: Plan, here: Mapping[str, object]) -> None:
