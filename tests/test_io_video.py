@@ -13,6 +13,7 @@ import pytest
 from pose_core.errors import VideoError
 from pose_core.io.frame_pictures import to_rgb
 from pose_core.io.video import VideoFile, open_video
+from pose_core.io.video_decoder import VideoDecoder
 from pose_core.synthetic.videos import overwrite_bytes, read_number, write_numbered_video
 
 KINDS = {
@@ -47,13 +48,13 @@ def test_a_frame_is_the_same_to_the_bit_after_seeking(name: str, tmp_path: Path)
 def decoded_packets(video: VideoFile, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Fills up with the first packet of each pass over the file."""
     begun: list[int] = []
-    original = VideoFile._numbered_from
+    original = VideoDecoder.frames_from
 
-    def counting(self: VideoFile, entry: int, threads: int):  # type: ignore[no-untyped-def]
+    def counting(self: VideoDecoder, entry: int, threads: int):  # type: ignore[no-untyped-def]
         begun.append(entry)
         return original(self, entry, threads)
 
-    monkeypatch.setattr(VideoFile, "_numbered_from", counting)
+    monkeypatch.setattr(VideoDecoder, "frames_from", counting)
     return begun
 
 

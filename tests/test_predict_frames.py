@@ -21,7 +21,7 @@ from tiny_run import make_run
 import pose_core
 from pose_core.errors import ConfigError, PoseError
 from pose_core.interfaces.prediction_files import open_predictions
-from pose_core.io.video import VideoFile
+from pose_core.io.video_decoder import VideoDecoder
 from pose_core.pipeline.selected_frames import SelectedFrames
 from pose_core.pipeline.sources import ArraySource, SourceFrame
 from pose_core.pipeline.video import VideoSource
@@ -146,15 +146,15 @@ def test_far_frames_are_reached_without_decoding_those_before(
 ) -> None:
     path = write_video(tmp_path / "long.mp4", 700, "mpeg4", g="12")
     decoded = 0
-    decode = VideoFile._decoded
+    decode = VideoDecoder._decoded
 
-    def count(self: VideoFile, *args: Any, **more: Any) -> Iterator[Any]:
+    def count(self: VideoDecoder, *args: Any, **more: Any) -> Iterator[Any]:
         nonlocal decoded
         for item in decode(self, *args, **more):
             decoded += 1
             yield item
 
-    monkeypatch.setattr(VideoFile, "_decoded", count)
+    monkeypatch.setattr(VideoDecoder, "_decoded", count)
     source = SelectedFrames(VideoSource(path), [FrameSpan(3, 4), FrameSpan(650, 652)])
     assert [frame.index for frame in source.read()] == [3, 4, 650, 651, 652]
     assert decoded < 140

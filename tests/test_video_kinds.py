@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from pose_core.io.frame_pictures import to_rgb
-from pose_core.io.video import NO_KEY_FRAME, VideoFile
+from pose_core.io.video import VideoFile
+from pose_core.io.video_decoder import NO_KEY_FRAME
 from pose_core.synthetic.videos import copy_packets, read_number, write_numbered_video
 
 FRAMES = 24

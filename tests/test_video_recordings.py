@@ -15,7 +15,8 @@ from av.video.stream import VideoStream
 
 from pose_core.errors import VideoError
 from pose_core.io.frame_pictures import to_rgb
-from pose_core.io.video import NO_KEY_FRAME, VideoFile
+from pose_core.io.video import VideoFile
+from pose_core.io.video_decoder import NO_KEY_FRAME
 from pose_core.pipeline.video import VideoSource
 from pose_core.synthetic.field_videos import write_field_video
 from pose_core.synthetic.videos import (

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pose_core.io.frame_pictures import to_rgb
 from pose_core.io.frame_ranges import FrameRange
 from pose_core.io.video import VideoFile
+from pose_core.io.video_decoder import VideoDecoder
 from pose_core.io.video_index import find_index
 from pose_core.pipeline.video import VideoSource
 from pose_core.synthetic.videos import copy_packets, overwrite_bytes, write_numbered_video
@@ -162,15 +163,15 @@ def test_only_what_is_wanted_is_decoded(tmp_path: Path, monkeypatch: pytest.Monk
     video = VideoFile(path)
     assert video.unseekable is None
     decoded = 0
-    decode = VideoFile._decoded
+    decode = VideoDecoder._decoded
 
-    def count(self: VideoFile, *given: Any) -> Iterator[Any]:
+    def count(self: VideoDecoder, *given: Any) -> Iterator[Any]:
         nonlocal decoded
         for item in decode(self, *given):
             decoded += 1
             yield item
 
-    monkeypatch.setattr(VideoFile, "_decoded", count)
+    monkeypatch.setattr(VideoDecoder, "_decoded", count)
     assert [number for number, _, _ in video.frames(890)] == list(range(890, 900))
     assert decoded <= EVERY + 10
 
@@ -191,8 +192,8 @@ def test_the_index_saves_reading_the_packets_and_is_that_of_the_file(
         raise AssertionError("the packets are read again")
 
     with monkeypatch.context() as patched:
-        patched.setattr("pose_core.io.video.read_timeline", fail)
-        patched.setattr(VideoFile, "_find_obstacle", fail)
+        patched.setattr("pose_core.io.video_decoder.read_timeline", fail)
+        patched.setattr(VideoDecoder, "_find_obstacle", fail)
         again = VideoFile(path, index=folder)
         assert read(again, 31) == whole[31:]
         assert again.timeline.fps == first.timeline.fps

@@ -202,7 +202,7 @@ def predict(
     from pose_core.escapes import escape_line
     from pose_core.io.frame_ranges import count_ranges, describe_ranges
     from pose_core.io.names import describe_counts
-    from pose_core.io.video import NO_KEY_FRAME
+    from pose_core.io.video_decoder import NO_KEY_FRAME
     from pose_core.prediction.result import Outcome
     from pose_core.specs.resolve import read_assignments
 
