@@ -53,7 +53,10 @@ def _strings(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
-ROOMS = ("pose_core/cli/", "pose_core/demo/", "pose_core/testing/checks/packaging.py", "pose_core/errors.py")
+ROOMS = (
+    *("pose_core/cli/", "pose_core/demo/", "pose_core/testing/checks/packaging.py", "pose_core/errors.py"),
+    *("pose_core/workers/local_engine.py", "plugins/slurm/src/"),
+)
 """Where options and commands are meant: the command line, the demo, and calls of other programs."""
 
 

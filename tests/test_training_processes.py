@@ -199,7 +199,7 @@ def test_torchrun_starts_the_processes(blob_project: Path, alone: Path, tmp_path
         (
             {"SLURM_NTASKS": "2", "SLURM_STEP_ID": "0", "SLURM_PROCID": "1"},
             {"devices": 2},
-            r"give it --ntasks-per-node=2",
+            r"set its option ntasks-per-node to 2",
         ),
         (
             {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "4", "RANK": "0"},

@@ -378,6 +378,10 @@ def identify(estimator: PoseEstimator) -> dict[str, str]:
     """Hash the weights, configuration and sources of an estimator."""
     run = estimator.run
     model = run.spec.model_dump(mode="json", include={"skeleton", "model", "inference", "metadata"})
+    # Like the device, the runtime is said in the note, and may differ between a finished result and a repeated command.
+    # And what was accepted changes no number.
+    for key in ("runtime", "accept_drift"):
+        del model["inference"][key]
     sources = (
         ", ".join(f"{name} {identity}" for name, identity in sorted(estimator.supplied.items())) or "none"
     )

@@ -32,7 +32,7 @@ def check_processes(train: TrainSpec) -> None:
         )
     if started_by_srun() and "SLURM_NTASKS_PER_NODE" not in os.environ:
         raise ConfigError(
-            f"srun does not say how many processes a machine has; give it --ntasks-per-node={train.devices}"
+            f"srun does not say how many processes a machine has; set its option ntasks-per-node to {train.devices}"
         )
     if (
         started is None

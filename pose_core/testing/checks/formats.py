@@ -180,8 +180,8 @@ def check_writer_takes_all_frames(subject: ComponentSubject) -> None:
 
 @check(1, "writer")
 def check_writer_reads_what_it_writes(subject: ComponentSubject) -> None:
-    """Where reads() accepts the file, read() gives back every frame with its index, keypoints, gaps and scores; of a
-    format with complete = False every frame with animals."""
+    """Where reads() accepts the file, read() gives back every frame with its index, keypoints, gaps and scores."""
+    # Of a format with complete = False every frame with animals.
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / f"clip{_make_writer(subject).extension}"
         try:
