@@ -235,6 +235,7 @@ def test_speed_and_memory_of_tracking() -> None:
     assert rows[1]["most_memory"] < rows[0]["most_memory"] + 60
 
 
+@pytest.mark.slow
 def test_model_types_of_sleap(tmp_path: Path) -> None:
     options = ("--animals", "2", "--scenes", "2", "--frames", "36", "--train", "--epochs 1 --device cpu")
     table = run("benchmarks/sleap_models.py", tmp_path, *options)

@@ -237,6 +237,7 @@ def test_shares_of_several_processes_give_what_one_gives(
     assert task.metrics[0].compute(together) == task.metrics[0].compute(evidence(rows, len(rows)))
 
 
+@pytest.mark.slow  # two processes that import torch train and are measured
 def test_two_processes_measure_what_one_does_and_evaluate_says_it(
     pose: Any, blob_project: Path, tiny_settings: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -136,7 +136,7 @@ def alone(blob_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-@pytest.mark.parametrize("launch", [by_hand, by_srun])
+@pytest.mark.parametrize("launch", [pytest.param(by_hand, marks=pytest.mark.slow), by_srun])
 def test_two_machines_train_as_one_process_does(
     launch: object, blob_project: Path, alone: Path, tmp_path: Path
 ) -> None:
@@ -152,6 +152,7 @@ def test_two_machines_train_as_one_process_does(
     assert_same_training(alone, tmp_path / "run")
 
 
+@pytest.mark.slow  # three trainings, two of them by two processes
 def test_a_training_goes_on_with_another_number_of_processes(
     pose: PoseCommand, blob_project: Path, alone: Path, tmp_path: Path
 ) -> None:
