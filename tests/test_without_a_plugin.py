@@ -228,13 +228,15 @@ def questions(
                 asked.append(["track", str(projects / "one"), "--tracker", name, "--out", "never"])
             elif kind == "filter":
                 asked.append(["filter", str(projects / "one"), "--filter", name, "--out", "never"])
-            elif kind in ("writer", "engine"):
+            elif kind in ("writer", "engine", "exporter"):
                 make_run(
                     run := folder / f"run-{len(asked)}", next(m for m in catalog.models() if m not in lost)
                 )
-                asked.append(
-                    ["predict", str(run), str(projects / "one"), "--out", "never", OPTIONS[kind], name]
-                )
+                if kind == "exporter":
+                    asked.append(["export", str(run), "--to", name, "--out", "never"])
+                else:
+                    predict = ["predict", str(run), str(projects / "one"), "--out", "never"]
+                    asked.append([*predict, OPTIONS[kind], name])
             elif kind == "importer":
                 asked.append(["import", name, "snapshot.pt", "--out", "never"])
             else:
