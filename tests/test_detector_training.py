@@ -194,7 +194,7 @@ def test_a_detector_alone_is_trained_measured_and_given_to_a_pose_network(
         ),
         (["--model", "top_down_unet", "--detector", "ssdlit"], "did you mean ssdlite"),
         (
-            ["--model", "top_down_unet", "--detector", "ssdlite", "--devices", "2"],
+            ["--model", "top_down_unet", "--detector", "ssdlite", "--set", "train.devices=2"],
             "train detector first .* then give --detector",
         ),
         (
