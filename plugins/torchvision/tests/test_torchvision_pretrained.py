@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -227,10 +226,7 @@ def test_imagenet_weights_of_mobilenet(
         wanted = classifier.eval().features[13].block[:2](classifier.features[:13](image))
         torch.testing.assert_close(own[1][0][0](own[0](image)), wanted)
         assert not caplog.records
-        logger = logging.getLogger("pose_core.torchvision")
-        with caplog.at_level(logging.WARNING, logger.name):
-            faster = make("fasterrcnn_mobilenet_v3_large_fpn", pretrained="auto", trainable_layers=3)
-    assert len(caplog.records) == 1, (logger.disabled, os.environ.get("LOCAL_RANK"), sorted(cache.rglob("*")))
+        faster = make("fasterrcnn_mobilenet_v3_large_fpn", pretrained="auto", trainable_layers=3)
     (record,) = caplog.records
     assert "training starts from the ImageNet weights of MobileNetV3-Large" in record.getMessage()
     body = faster.model.backbone.body.state_dict()

@@ -48,7 +48,8 @@ def quantize(
         warnings.simplefilter("ignore")
         import nncf
 
-        nncf.set_log_level(logging.ERROR)
+        # Not nncf.set_log_level, which also sets the levels of handlers that are not its own.
+        logging.getLogger("nncf").setLevel(logging.ERROR)
         try:
             return nncf.quantize(
                 model,
