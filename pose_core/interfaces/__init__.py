@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pose_core.interfaces.calibration import Calibration
     from pose_core.interfaces.codec import Predictor, TargetGenerator
     from pose_core.interfaces.context import BuildContext, Grid
+    from pose_core.interfaces.conversion import find_reason, keep_quiet
     from pose_core.interfaces.detector import Detector
     from pose_core.interfaces.engine import Engine, EngineHandle, WorkerPlan
     from pose_core.interfaces.exporter import Exporter, ExporterContext, WrittenNetwork
@@ -85,6 +86,8 @@ _HOME = {
     "Calibration": "pose_core.interfaces.calibration",
     "CropNetwork": "pose_core.interfaces.stage",
     "Detector": "pose_core.interfaces.detector",
+    "find_reason": "pose_core.interfaces.conversion",
+    "keep_quiet": "pose_core.interfaces.conversion",
     "EarlierStages": "pose_core.interfaces.stage",
     "Engine": "pose_core.interfaces.engine",
     "EngineHandle": "pose_core.interfaces.engine",
@@ -241,8 +244,10 @@ __all__ = [
     "drop_repeated",
     "find_duplicates",
     "find_non_finite",
+    "find_reason",
     "hugging_face",
     "insert",
+    "keep_quiet",
     "load_plain",
     "load_pretrained",
     "load_timm",

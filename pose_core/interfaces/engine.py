@@ -63,17 +63,20 @@ class Engine(ABC):
     Attributes:
         packages: module -> distribution of what it needs beyond what its plugin requires; a missing one is refused
             before anything is started, with the command that installs it.
-        waits: whether the command that starts workers stays until they have ended; False where they outlive it.
 
     Args:
         config: of the engine.
     """
 
     packages: ClassVar[Mapping[str, str]] = {}
-    waits: bool = True
 
     def __init__(self, config: EngineConfig) -> None:
         self.config = config
+
+    @property
+    def waits(self) -> bool:
+        """Whether the command that starts workers stays until they have ended; False where they outlive it."""
+        return True
 
     def check(self) -> None:  # noqa: B027 - may be left out
         """Refuse what cannot work here; called before the plan is made.

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import torch
 from torch import Tensor
 
 from pose_core.errors import ConfigError, DataError
+from pose_core.interfaces.conversion import find_reason, keep_quiet
 from pose_core.interfaces.exporter import Exporter, ExporterContext, RunFile, WrittenNetwork
 
 _NOISY = ("torch.export", "torch.fx.experimental.symbolic_shapes", "torch._export")
@@ -38,7 +37,7 @@ class TorchExporter(Exporter):
         batch = torch.export.Dim("batch", min=1)
         shapes = tuple({0: batch, **(sides if i == 0 else {})} for i in range(len(context.example)))
         try:
-            with torch.no_grad(), _quietly():
+            with torch.no_grad(), keep_quiet(_NOISY, logging.CRITICAL):
                 program = torch.export.export(
                     context.network, tuple(context.example), dynamic_shapes={"tensors": shapes}
                 )
@@ -52,7 +51,7 @@ class TorchExporter(Exporter):
         for node in program.graph.nodes:
             # Names files of this machine, line by line.
             node.meta.pop("stack_trace", None)
-        with _quietly():
+        with keep_quiet(_NOISY, logging.CRITICAL):
             torch.export.save(program, path)
         return WrittenNetwork({"torch": torch.__version__.partition("+")[0]}, _fixes_sides(program))
 
@@ -60,7 +59,7 @@ class TorchExporter(Exporter):
         """Load the program; what it computes is on the CPU."""
         refuse_pickles(path)
         try:
-            with _quietly():
+            with keep_quiet(_NOISY, logging.CRITICAL):
                 program = torch.export.load(path).module()
         # Of a damaged file anything may be raised.
         except Exception as error:
@@ -114,27 +113,3 @@ def _fixes_sides(program: torch.export.ExportedProgram) -> bool:
         if node.op == "placeholder" and node.name in program.graph_signature.user_inputs
     )
     return any(isinstance(side, int) for side in first.meta["val"].shape[1:3])
-
-
-def find_reason(error: BaseException) -> str:
-    """The first line of the innermost cause: the outer ones say in which step it was."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep back what the exporter tells its own developers."""
-    loggers = [logging.getLogger(name) for name in _NOISY]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -20,7 +20,7 @@ from torch import Tensor
 from pose_core.data.matching import match_animals
 from pose_core.errors import ConfigError, DataError, PoseError, argument, readable, setting
 from pose_core.io.files import parse_json, write_whole
-from pose_core.model.runner import Calibration, use_runtime
+from pose_core.model.runner import use_runtime
 from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.networks import RunNetwork, Tensors, record_inputs
 from pose_core.pipeline.plan import labelled_sources, make_pipeline
@@ -141,8 +141,11 @@ def _make(run: Run[RunSpec], config: RuntimeConfig, cache: Path, device: torch.d
     wanted = _predict(pipeline, run.name, labels)
     several = run.spec.finds.num_individuals > 1
     drift: Drift | None = None
+
+    def calibration() -> list[tuple[Tensor, ...]]:
+        return tensors
+
     for keep_float in WAYS:
-        calibration: Calibration = lambda: tensors  # noqa: E731
         use_runtime(own.model, config, cache, run.name, 8, calibration, keep_float)
         found = _predict(pipeline, run.name, labels)
         drift = compare(

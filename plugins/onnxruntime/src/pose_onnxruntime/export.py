@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import tempfile
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from pose_core.errors import ConfigError
+from pose_core.interfaces import find_reason, keep_quiet
 
 _NOISY = ("torch.onnx", "onnxscript", "onnx_ir", "torch.fx.experimental.symbolic_shapes", "torch._export")
 
@@ -59,7 +57,7 @@ def export(
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".export-", suffix=".onnx")
     os.close(handle)
     try:
-        with torch.no_grad(), _quietly():
+        with torch.no_grad(), keep_quiet(_NOISY):
             torch.onnx.export(
                 network,
                 # Contiguous: channels last is a matter of torch.
@@ -76,30 +74,6 @@ def export(
         Path(temporary).replace(path)
     # The exporter raises whatever its steps do; the first line says which operation it was.
     except Exception as error:
-        raise ConfigError(f"{refusal}: {_find_reason(error)}; {advice}") from error
+        raise ConfigError(f"{refusal}: {find_reason(error)}; {advice}") from error
     finally:
         Path(temporary).unlink(missing_ok=True)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep back what the exporter tells its own developers."""
-    loggers = [logging.getLogger(name) for name in _NOISY]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-def _find_reason(error: BaseException) -> str:
-    """The first line of the innermost cause: the outer ones say in which step it was."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__

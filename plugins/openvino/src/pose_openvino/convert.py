@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import openvino
@@ -17,6 +14,7 @@ from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
 from pose_core.errors import ConfigError
+from pose_core.interfaces import keep_quiet
 
 _MODEL = "network.xml"
 
@@ -50,7 +48,7 @@ def convert(network: nn.Module, tensors: Sequence[Tensor], called: str) -> openv
     # Clones: tensors of inference mode cannot be traced. Contiguous: channels last is a matter of torch.
     example = tuple(tensor.clone().contiguous() for tensor in tensors)
     try:
-        with torch.no_grad(), _quietly():
+        with torch.no_grad(), keep_quiet(["torch.jit"]):
             frontend = FrontEndManager().load_by_framework("pytorch")
             # Held by a name: the converter does not keep it alive.
             decoder = TorchScriptPythonDecoder(network, example_input=example)
@@ -105,17 +103,3 @@ def load_or_make(core: openvino.Core, folder: Path, make: Callable[[], openvino.
         shutil.rmtree(temporary, ignore_errors=True)
     # From the file, also the first time: a model that was just converted shares its weights with PyTorch.
     return core.read_model(folder / _MODEL)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep back what the converter tells its own developers."""
-    logger = logging.getLogger("torch.jit")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

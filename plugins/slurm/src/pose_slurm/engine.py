@@ -47,7 +47,7 @@ class SlurmEngine(Engine):
     config: SlurmEngineConfig
 
     @property
-    def waits(self) -> bool:  # type: ignore[override]
+    def waits(self) -> bool:
         """As the setting ``wait`` says: jobs outlive the command that submits them."""
         return self.config.wait
 
