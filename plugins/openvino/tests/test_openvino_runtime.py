@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -109,3 +111,36 @@ def test_no_use_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert not sent
     # By this NNCF tells its own tests, which report nothing; in pytest it would not in any case.
     assert os.environ["NNCF_CI"]
+
+
+SIGNALLED = """
+import gc, signal, subprocess, sys
+from pathlib import Path
+import torch
+from test_openvino_runtime import Sized, make_runtime
+
+def make(name, precision=32):
+    return make_runtime(Sized(), Path(sys.argv[1]) / name, precision)
+
+kept, first, second = make("kept"), make("first", 8), make("second", 8)
+# In the order in which they were made.
+del first
+gc.collect()
+del second
+gc.collect()
+ended = []
+signal.signal(signal.SIGCHLD, lambda *_: ended.append(1))
+subprocess.run([sys.executable, "-c", ""], check=True)
+print(len(ended))
+"""
+
+
+def test_signals_arrive_when_runtimes_are_gone(tmp_path: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, tmp_path],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (process.returncode, process.stdout) == (0, "1\n"), process.stderr

@@ -15,6 +15,7 @@ import openvino
 from torch import Tensor
 
 from pose_core.errors import ConfigError
+from pose_openvino.core import keep_signal_stack
 
 NEEDS = "pip install 'pose-openvino[int8]'"
 
@@ -44,7 +45,7 @@ def quantize(
     # It looks for a compiler of CUDA when it is imported, and says so.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     # It draws bars to standard output, where the names of results go.
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), keep_signal_stack():
         warnings.simplefilter("ignore")
         import nncf
 

@@ -15,6 +15,7 @@ from pose_core.errors import ConfigError
 from pose_core.interfaces import Runtime, RuntimeContext
 from pose_openvino.config import OpenVinoConfig
 from pose_openvino.convert import convert, find_reason, load_or_make
+from pose_openvino.core import get_core
 from pose_openvino.quantize import quantize
 
 _TOLERANCE = 1e-3
@@ -38,7 +39,7 @@ class OpenVinoRuntime(Runtime):
 
     def __init__(self, config: OpenVinoConfig, context: RuntimeContext) -> None:
         super().__init__(config, context)
-        self._core = openvino.Core()
+        self._core = get_core()
         self._settings = {
             # By default processors with bfloat16 would compute with it.
             properties.hint.inference_precision(): openvino.Type.f32,
@@ -54,7 +55,7 @@ class OpenVinoRuntime(Runtime):
     @classmethod
     def devices(cls) -> Sequence[str]:
         """List the devices: the CPU, where OpenVINO has its plugin."""
-        return ["cpu"] if "CPU" in openvino.Core().available_devices else []
+        return ["cpu"] if "CPU" in get_core().available_devices else []
 
     @classmethod
     def precisions(cls, device: str) -> Sequence[int]:
