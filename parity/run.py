@@ -49,10 +49,14 @@ class Oracle:
 
     def make(self, name: str, folder: Path) -> dict[str, Any]:
         """The files of a case."""
+        return self.ask(f"{name}\t{folder}")
+
+    def ask(self, line: str) -> dict[str, Any]:
+        """What it answers to a line."""
         asked, answers = self._process.stdin, self._process.stdout
         assert asked is not None
         assert answers is not None
-        asked.write(f"{name}\t{folder}\n")
+        asked.write(f"{line}\n")
         asked.flush()
         for line in answers:
             if line.startswith("@@ "):

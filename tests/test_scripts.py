@@ -61,7 +61,7 @@ def test_every_script_is_run_by_a_test_of_this_file_or_belongs_to_one_that_is() 
         for file in (ROOT / folder).glob("*.py")
     }
     scripts = {name for name, text in texts.items() if '__name__ == "__main__"' in text}
-    oracles = ("oracle", "evaluation_oracle", "sleap_oracle", "trackers_deeplabcut")
+    oracles = ("oracle", "evaluation_oracle", "sleap_oracle", "speed_oracle", "trackers_deeplabcut")
     assert scripts - ran == {f"parity/{name}.py" for name in oracles}
     for name in texts.keys() - scripts - WITHOUT_DEEPLABCUT:
         folder, _, module = name.removesuffix(".py").partition("/")
@@ -300,6 +300,17 @@ def test_trackers_beside_one_that_does_not_track() -> None:
     # Rows are in any order, so animals change numbers in about every second frame.
     assert ours[0] == 0 < 100 < theirs[0]
     assert ours[1] > theirs[1]
+
+
+@pytest.mark.slow
+def test_speed_beside_an_original_that_takes_a_second_a_frame() -> None:
+    fake = shlex.join([sys.executable, str(ROOT / "tests" / "helpers" / "fake_speed.py")])
+    small = ("--only", "resnet_50", "--frames", "2", "--repeats", "1", "--runtime", "torch")
+    printed = run("parity/speed.py", *small, "--oracle", fake)
+    cells = [cell.strip() for cell in printed.splitlines()[-1].split("|")[1:-1]]
+    assert cells[:3] == ["resnet_50", "1.00 (batch 1), 1.00 (batch 8)", "torch"]
+    assert float(cells[3]) > 0
+    assert cells[4] == cells[3]
 
 
 def test_parity_without_an_original_says_so() -> None:

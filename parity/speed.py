@@ -1,0 +1,188 @@
+"""How fast videos are predicted with the same weights by DeepLabCut and by pose_core, in turns.
+
+    python parity/speed.py [--only NAME ...] [--frames 24] [--repeats 5] [--threads 2] [--runtime NAME ...]
+
+A synthetic video of 640 x 480 pixels at full resolution, from the file to the file of results, models being loaded;
+networks that see crops are given one box a frame on both sides. DeepLabCut predicts with its batch of 1 and with one of
+8, and the faster is compared with. Prints medians; and, of each network by itself, how much of what the cores multiply
+at most (a product of matrices in float32, in the same run) it reaches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from compare import take_over
+from images import draw
+from run import HERE, Oracle
+from torch.utils.flop_counter import FlopCounterMode
+
+import pose_core
+from pose_core.prediction.result import Outcome
+
+NAMES = ("hrnet_w18", "hrnet_w32", "cspnext_s", "resnet_50", "rtmpose_s")
+CROPPED = ("rtmpose_s",)
+WIDTH, HEIGHT = 640, 480
+BOX = (120, 80, 520, 400)
+"""An animal: x1, y1, x2, y2 in pixels."""
+BATCHES = (1, 8)
+"""Of the original: its default, and one that may be faster."""
+ORACLE = (str(HERE.parent / ".venv-parity" / "bin" / "python"), str(HERE / "speed_oracle.py"))
+
+
+@dataclass
+class Speeds:
+    """Frames a second of one network.
+
+    Attributes:
+        theirs: by the size of the original's batch, one for each repetition.
+        ours: by the name of the runtime.
+        gflops: a frame.
+        share: by the name of the runtime, of what the cores multiply at most.
+    """
+
+    theirs: dict[int, list[float]] = field(default_factory=dict)
+    ours: dict[str, list[float]] = field(default_factory=dict)
+    gflops: float = 0.0
+    share: dict[str, float] = field(default_factory=dict)
+
+    def format(self, name: str) -> str:
+        """Make the rows of the table."""
+        medians = {batch: statistics.median(rates) for batch, rates in self.theirs.items()}
+        best = max(medians.values())
+        theirs = ", ".join(f"{rate:.2f} (batch {batch})" for batch, rate in medians.items())
+        rows = []
+        for runtime, rates in self.ours.items():
+            rate, share = statistics.median(rates), 100 * self.share[runtime]
+            rows.append(f"| {name} | {theirs} | {runtime} | {rate:.2f} | {rate / best:.2f} | {share:.0f} % |")
+        return "\n".join(rows)
+
+
+def measure_limit() -> float:
+    """GFLOP/s of a product of matrices in float32, the best of ten."""
+    one, other = torch.randn(1536, 1536), torch.randn(1536, 1536)
+    least = float("inf")
+    for _ in range(10):
+        began = time.perf_counter()
+        one @ other
+        least = min(least, time.perf_counter() - began)
+    return float(2 * 1536**3 / least / 1e9)
+
+
+def write_video(file: Path, frames: int) -> None:
+    """Soft shapes that change every few frames."""
+    writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"mp4v"), 25, (WIDTH, HEIGHT))
+    images = [draw(HEIGHT, WIDTH, seed, structured=True) for seed in range(4)]
+    for image in islice(cycle(images), frames):
+        writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    writer.release()
+
+
+def write_boxes(file: Path, frames: int) -> None:
+    """The box of each frame."""
+    rows = [f"{frame},{','.join(map(str, BOX))},1" for frame in range(frames)]
+    file.write_text("\n".join(["frame,x1,y1,x2,y2,score", *rows]) + "\n", encoding="utf-8")
+
+
+def time_ours(run: Path, video: Path, out: Path, runtime: str, more: Mapping[str, Any]) -> float:
+    """Frames a second of ``pose predict``, models being loaded."""
+    (outcome,) = pose_core.predict(run, video, out, device="cpu", runtime=runtime, overwrite=True, **more)
+    assert isinstance(outcome, Outcome)
+    assert outcome.timing is not None
+    return outcome.timing.rate
+
+
+def measure_share(run: Path, runtime: str, limit: float, more: Mapping[str, Any]) -> tuple[float, float]:
+    """GFLOP a frame, and the share of the limit that is reached with frames from memory."""
+    estimator = pose_core.load(run, "cpu", runtime=runtime, **more)
+    count = estimator.batch_size
+    images = [draw(HEIGHT, WIDTH, seed, structured=True) for seed in range(count)]
+    with FlopCounterMode(display=False) as counter:
+        pose_core.load(run, "cpu", 1, runtime="torch", **more).predict(images[:1])
+    flops = counter.get_total_flops()
+    estimator.predict(images)
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        estimator.predict(images)
+        seconds.append(time.perf_counter() - began)
+    return flops / 1e9, flops * count / statistics.median(seconds) / 1e9 / limit
+
+
+def measure(
+    oracle: Oracle, name: str, work: Path, runtimes: Sequence[str], repeats: int, frames: int
+) -> Speeds:
+    """Time both sides in turns, so that a change of the machine's load meets both."""
+    made = oracle.ask(json.dumps({"make": name, "folder": str(work / name)}))
+    if "error" in made:
+        raise SystemExit(f"{name}: the original: {made['error']}")
+    run = take_over(made, work / f"{name}-run").path
+    video, boxes = work / "video.avi", work / "boxes.csv"
+    cropped = name in CROPPED
+    more = {"boxes": boxes} if cropped else {}
+    speeds = Speeds()
+    for runtime in runtimes:
+        time_ours(run, video, work / "out", runtime, more)  # converts the network
+    for repeat in range(repeats + 1):
+        for batch in BATCHES:
+            asked = {"time": name, "video": str(video), "boxes": BOX if cropped else None, "batch": batch}
+            answer = oracle.ask(json.dumps(asked))
+            if "error" in answer:
+                raise SystemExit(f"{name}: the original: {answer['error']}")
+            assert answer["frames"] == frames
+            if repeat:  # the first one loads the model
+                speeds.theirs.setdefault(batch, []).append(frames / answer["seconds"])
+        if repeat:
+            for runtime in runtimes:
+                speeds.ours.setdefault(runtime, []).append(time_ours(run, video, work / "out", runtime, more))
+    limit = measure_limit()
+    for runtime in runtimes:
+        speeds.gflops, speeds.share[runtime] = measure_share(run, runtime, limit, more)
+    return speeds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="these networks only")
+    parser.add_argument("--frames", type=int, default=24, help="of the video")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2, help="of both sides")
+    parser.add_argument("--runtime", nargs="+", default=["torch", "onnxruntime", "openvino"])
+    parser.add_argument(
+        "--oracle", default=shlex.join(ORACLE), help="the command that runs the original's side"
+    )
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    os.environ["PARITY_THREADS"] = str(options.threads)
+    with tempfile.TemporaryDirectory(prefix="pose-speed-") as folder:
+        work = Path(folder)
+        write_video(work / "video.avi", options.frames)
+        write_boxes(work / "boxes.csv", options.frames)
+        oracle = Oracle(work / "original.log", shlex.split(options.oracle))
+        print(
+            f"Frames a second, {WIDTH} x {HEIGHT}, {options.threads} threads, medians of {options.repeats}; the cores "
+            f"multiply {measure_limit():.0f} GFLOP/s"
+        )
+        print("\n| network | DeepLabCut | runtime | pose_core | times | of the limit |")
+        print("|---|---|---|---|---|---|")
+        for name in options.only:
+            speeds = measure(oracle, name, work, options.runtime, options.repeats, options.frames)
+            print(speeds.format(name), flush=True)
+        oracle.close()
+
+
+if __name__ == "__main__":
+    main()
