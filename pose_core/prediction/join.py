@@ -94,8 +94,8 @@ def join_video(plan: Plan, video: PlannedVideo, worker: str, tell: Callable[[str
 
 def remove_parts(plan: Plan, video: PlannedVideo) -> None:
     """Remove parts and claims of a video whose result is in place; another process may do the same."""
-    shutil.rmtree(plan.parts(video), ignore_errors=True)
-    shutil.rmtree(plan.home / "claims" / video.stem, ignore_errors=True)
+    plan.disk.remove_folder(plan.parts(video))
+    plan.disk.remove_folder(plan.home / "claims" / video.stem)
 
 
 def _find_doubtful(

@@ -20,6 +20,7 @@ from pose_core.interfaces.prediction_files import core_writer
 from pose_core.interfaces.writer import PredictionsHeader
 from pose_core.io.files import link_in_place, parse_json, put_in_place
 from pose_core.structures import Frame
+from pose_core.workers.disk import DISK, Disk
 
 _NAME = re.compile(r"(?P<first>\d{10})-(?P<last>\d{10})\.(?P<mark>[0-9a-f]{8})\.parquet")
 _METADATA = "pose_core.part"
@@ -61,10 +62,10 @@ def name_range(first: int, last: int) -> str:
     return f"{first:010d}-{last:010d}"
 
 
-def list_parts(folder: Path, mark: str) -> list[Part]:
+def list_parts(folder: Path, mark: str, disk: Disk = DISK) -> list[Part]:
     """List the parts of one plan, by their places; parts of others are left alone."""
     try:
-        names = [path.name for path in folder.iterdir()]
+        names = disk.list_names(folder)
     except FileNotFoundError:
         return []
     found = [match for name in names if (match := _NAME.fullmatch(name)) and match["mark"] == mark]
