@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -30,9 +29,6 @@ from pose_core.workers.tasks import Task, TaskFinder
 
 _DEFECTS = 3
 """So many failures in a row that no file explains are of this machine, and the worker ends."""
-
-_PATIENCE = (0.2, 10.0)
-"""Seconds between two looks for work while others are at it: the first, and the longest."""
 
 
 class Worker:
@@ -83,9 +79,7 @@ class Worker:
             record = WorkerRecord(plan.home / "workers")
             record.write("starts")
         claims = Claims(plan.home / "claims", record.clock, plan.times.stale, record.owner, disk=plan.disk)
-        # Each begins with another video, so that few of them read the same.
-        first = random.Random(record.worker).randrange(len(plan.videos) or 1)
-        finder = TaskFinder(plan, claims, first, self._joins_only)
+        finder = TaskFinder(plan, claims, self._joins_only)
         ended = ""
         try:
             with _enter(plan.folder), Heart(plan, record, self._stop, self._hung) as heart:
@@ -109,17 +103,18 @@ class Worker:
         return not finder.is_left()
 
     def _work(self, record: WorkerRecord, finder: TaskFinder, heart: Heart) -> None:
-        patience, longest = _PATIENCE
+        waits = False
         while not self._stop.is_set() and not self.plan.cancelled.exists():
             task = finder.find()
             if task is None:
                 if self._joins_only or not finder.is_left():
                     return
-                record.write("waits for others")
-                self._stop.wait(patience)
-                patience = min(1.5 * patience, longest, self.plan.times.heartbeat)
+                if not waits:
+                    record.write("waits for others")
+                waits = True
+                self._stop.wait(finder.choose_pause())
                 continue
-            patience = _PATIENCE[0]
+            waits = False
             with heart.holding(task.held):
                 try:
                     self._do(task, record, heart)

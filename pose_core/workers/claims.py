@@ -29,6 +29,10 @@ _NAME = re.compile(r"(?P<name>.+)\.(?P<generation>\d+)(?P<failed>\.failed)?")
 _DIED = "the worker on {host} (process {pid}) ended without a word: killed, out of memory, or its machine was lost"
 
 
+Generations = Mapping[int, bool]
+"""Which generations of a claim there are, and whether each has failed."""
+
+
 @dataclass(frozen=True)
 class Held:
     """A claim of this process.
@@ -107,6 +111,16 @@ class Claims:
 
     def look(self, video: str) -> dict[str, Claimed]:
         """Look at the claims of a video, by name."""
+        listed = self.list_names(video)
+        now = self.read_clock() if listed else 0.0
+        return {
+            # One that was given back a moment ago: nobody has it.
+            name: self.judge(video, name, made, now) or Claimed(tries=len(made) - 1, newest=max(made))
+            for name, made in listed.items()
+        }
+
+    def list_names(self, video: str) -> dict[str, Generations]:
+        """List what is claimed of a video, by name; one request to the disk, whatever there is."""
         generations: dict[str, dict[int, bool]] = {}
         folder = self.folder / video
         try:
@@ -118,8 +132,7 @@ class Claims:
                 made = generations.setdefault(found["name"], {})
                 number = int(found["generation"])
                 made[number] = made.get(number, False) or bool(found["failed"])
-        now = self.read_clock() if generations else 0.0
-        return {name: self._judge(folder, name, made, now) for name, made in generations.items()}
+        return dict(generations)
 
     def take(self, video: str, name: str, seen: Claimed | None) -> Held | None:
         """Claim something.
@@ -167,17 +180,27 @@ class Claims:
             self.disk.make_once(self.clock, "")
         return self.disk.read_time(self.clock)
 
-    def _judge(self, folder: Path, name: str, made: Mapping[int, bool], now: float) -> Claimed:
+    def judge(self, video: str, name: str, made: Generations, now: float) -> Claimed | None:
+        """Look at one claim.
+
+        Args:
+            video: to which it belongs.
+            name: of it.
+            made: what :meth:`list_names` found.
+            now: time by the server's clock.
+
+        Returns:
+            None where it was given back since.
+        """
         newest = max(made)
         found = Claimed(tries=len(made), newest=newest)
-        path = folder / f"{name}.{newest}"
+        path = self.folder / video / f"{name}.{newest}"
         if not made[newest]:
             owner = self._read(path)
             try:
                 found.age = now - self.disk.read_time(path)
             except FileNotFoundError:
-                # Given back a moment ago.
-                return Claimed(tries=len(made) - 1, newest=newest)
+                return None
             if found.age <= self.stale and not is_gone(owner):
                 found.live, found.tries = owner, len(made) - 1
             else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -68,8 +68,11 @@ def list_parts(folder: Path, mark: str, disk: Disk = DISK) -> list[Part]:
         names = disk.list_names(folder)
     except FileNotFoundError:
         return []
-    found = [match for name in names if (match := _NAME.fullmatch(name)) and match["mark"] == mark]
-    return sorted(Part(int(m["first"]), int(m["last"]), folder / m.string) for m in found)
+    # Names sort as the places do, and much faster.
+    found = map(_NAME.fullmatch, sorted(names))
+    return [
+        Part(int(m["first"]), int(m["last"]), folder / m.string) for m in found if m and m["mark"] == mark
+    ]
 
 
 def cover(parts: Sequence[Part], first: int, last: int) -> tuple[list[Reach], int]:
@@ -95,6 +98,26 @@ def cover(parts: Sequence[Part], first: int, last: int) -> tuple[list[Reach], in
         found.append(Reach(best, due))
         due = best.last + 1
     return found, due
+
+
+def find_unfinished(parts: Sequence[Part], ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Find the ranges of which parts do not hold every frame.
+
+    Args:
+        parts: by their places.
+        ranges: (first, last) each, both included, one after the other.
+    """
+    found: list[tuple[int, int]] = []
+    due = rest = 0
+    # Once through the parts for all ranges: a video may have thousands of both.
+    for first, last in ranges:
+        # A gap before the range does not matter.
+        while rest < len(parts) and parts[rest].first <= max(first, due):
+            due = max(due, parts[rest].last + 1)
+            rest += 1
+        if due <= last:
+            found.append((first, last))
+    return found
 
 
 def publish(

@@ -21,6 +21,7 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,11 @@ class Plan:
     def done(self, video: PlannedVideo) -> Path:
         """The file that says that the result of a video is in place."""
         return self.home / "done" / f"{video.stem}.json"
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """Places of the videos, by their stems."""
+        return {video.stem: place for place, video in enumerate(self.videos)}
 
     def read_done(self, video: PlannedVideo) -> dict[str, Any] | None:
         """Read what became of a video; None where its result is not yet in place."""
