@@ -25,6 +25,9 @@ from pose_core.workers.disk import DISK, Disk
 _NAME = re.compile(r"(?P<first>\d{10})-(?P<last>\d{10})\.(?P<mark>[0-9a-f]{8})\.parquet")
 _METADATA = "pose_core.part"
 
+Span = tuple[int, int]
+"""Places of frames, the first and the last."""
+
 
 @dataclass(frozen=True, order=True)
 class Part:
@@ -62,17 +65,25 @@ def name_range(first: int, last: int) -> str:
     return f"{first:010d}-{last:010d}"
 
 
-def list_parts(folder: Path, mark: str, disk: Disk = DISK) -> list[Part]:
-    """List the parts of one plan, by their places; parts of others are left alone."""
+def make_part(folder: Path, span: Span, mark: str) -> Part:
+    """Say which part it is that holds the frames of a range."""
+    return Part(*span, folder / f"{name_range(*span)}.{mark}.parquet")
+
+
+def list_spans(folder: Path, mark: str, disk: Disk = DISK) -> list[Span]:
+    """List which frames the parts of one plan hold, by their places; parts of others are left alone."""
     try:
         names = disk.list_names(folder)
     except FileNotFoundError:
         return []
-    # Names sort as the places do, and much faster.
+    # Names sort as the places do, and faster.
     found = map(_NAME.fullmatch, sorted(names))
-    return [
-        Part(int(m["first"]), int(m["last"]), folder / m.string) for m in found if m and m["mark"] == mark
-    ]
+    return [(int(match["first"]), int(match["last"])) for match in found if match and match["mark"] == mark]
+
+
+def list_parts(folder: Path, mark: str, disk: Disk = DISK) -> list[Part]:
+    """List the parts of one plan, by their places."""
+    return [make_part(folder, span, mark) for span in list_spans(folder, mark, disk)]
 
 
 def cover(parts: Sequence[Part], first: int, last: int) -> tuple[list[Reach], int]:
@@ -100,20 +111,20 @@ def cover(parts: Sequence[Part], first: int, last: int) -> tuple[list[Reach], in
     return found, due
 
 
-def find_unfinished(parts: Sequence[Part], ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+def find_unfinished(done: Sequence[Span], ranges: Iterable[Span]) -> list[Span]:
     """Find the ranges of which parts do not hold every frame.
 
     Args:
-        parts: by their places.
-        ranges: (first, last) each, both included, one after the other.
+        done: what :func:`list_spans` found.
+        ranges: likewise places (first, last), both included, one range after the other.
     """
-    found: list[tuple[int, int]] = []
+    found: list[Span] = []
     due = rest = 0
     # Once through the parts for all ranges: a video may have thousands of both.
     for first, last in ranges:
         # A gap before the range does not matter.
-        while rest < len(parts) and parts[rest].first <= max(first, due):
-            due = max(due, parts[rest].last + 1)
+        while rest < len(done) and done[rest][0] <= max(first, due):
+            due = max(due, done[rest][1] + 1)
             rest += 1
         if due <= last:
             found.append((first, last))

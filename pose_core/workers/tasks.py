@@ -15,11 +15,9 @@ from dataclasses import dataclass
 
 from pose_core.io.files import disk_errors
 from pose_core.workers.claims import TRIES, Claimed, Claims, Generations, Held
-from pose_core.workers.parts import Part, find_unfinished, list_parts, name_range
+from pose_core.workers.parts import Part, Span, find_unfinished, list_spans, make_part, name_range
 from pose_core.workers.plan import JOIN, Plan, PlannedVideo
 from pose_core.workers.processes import is_gone
-
-Span = tuple[int, int]
 
 _LOOKED_AT = 16
 """Videos that are looked at before a worker waits."""
@@ -45,7 +43,7 @@ class Task:
         video: of the plan.
         held: the claim.
         span: places (first, last) of the frames to be predicted; None: the video is to be joined.
-        parts: of the video, that are there.
+        parts: that are there and hold frames of the span, by their places.
     """
 
     video: PlannedVideo
@@ -56,10 +54,10 @@ class Task:
 
 @dataclass(frozen=True)
 class _Seen:
-    """What was seen of a video: its parts, what can be done, and which of it others have begun."""
+    """What was seen of a video: which frames are done, what can be done, and which of it others have begun."""
 
     video: PlannedVideo
-    parts: Sequence[Part]
+    done: Sequence[Span]
     wanted: Mapping[str, Span | None]
     begun: Mapping[str, Generations]
 
@@ -177,12 +175,12 @@ class TaskFinder:
         if self._is_set_aside(video, listed):
             self._over[place] = 1
             return None
-        parts = list_parts(plan.parts(video), plan.mark, plan.disk)
-        spans = find_unfinished(parts, video.ranges())
+        done = list_spans(plan.parts(video), plan.mark, plan.disk)
+        spans = find_unfinished(done, video.ranges())
         if spans and self._joins_only:
             return None
         wanted: dict[str, Span | None] = {name_range(*span): span for span in spans} or {JOIN: None}
-        return _Seen(video, parts, wanted, {name: made for name, made in listed.items() if name in wanted})
+        return _Seen(video, done, wanted, {name: made for name, made in listed.items() if name in wanted})
 
     def _is_set_aside(self, video: PlannedVideo, listed: Mapping[str, Generations]) -> bool:
         """Whether something failed too often, by its names, and by those claims that may be the last try."""
@@ -238,4 +236,10 @@ class TaskFinder:
     def _claim(self, seen: _Seen, name: str, claimed: Claimed | None) -> Task | None:
         with disk_errors(self._plan.out):
             held = self._claims.take(seen.video.stem, name, claimed)
-        return None if held is None else Task(seen.video, held, seen.wanted[name], seen.parts)
+        if held is None:
+            return None
+        span = seen.wanted[name]
+        first, last = span or (0, -1)
+        folder, mark = self._plan.parts(seen.video), self._plan.mark
+        parts = [make_part(folder, each, mark) for each in seen.done if each[0] <= last and each[1] >= first]
+        return Task(seen.video, held, span, parts)
