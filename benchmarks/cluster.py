@@ -7,7 +7,7 @@
 Four measurements, each beside its limit:
 
 gain: the time of two workers with a core each, for four videos, beside that of one worker; whole commands, in turns.
-overhead: what the plan, the search for work, claims, parts and the join take of a job, in seconds that pass.
+overhead: what the plan, the search for work, claims, parts and the join take of a job, in seconds of the processor.
 join: the most memory that a process holds which joins a short and a long video.
 seeking: until the last 100 frames of a long H.264 video have been decoded, beside a group of pictures.
 
@@ -59,7 +59,7 @@ depth = [0]
 def watch(owner, name, what):
     true = getattr(owner, name)
     def timed(*given, **named):
-        began = time.perf_counter()
+        began = time.thread_time()
         depth[0] += 1
         try:
             return true(*given, **named)
@@ -67,7 +67,7 @@ def watch(owner, name, what):
             depth[0] -= 1
             # What one of them calls of another is counted once.
             if not depth[0]:
-                seconds[what] += time.perf_counter() - began
+                seconds[what] += time.thread_time() - began
     setattr(owner, name, timed)
 
 watch(distribute, "make_plan", "plan")
@@ -98,12 +98,16 @@ def leave(*given):
     raise Joined
 
 worker.join_video = leave
-began = time.perf_counter()
+began, passed = time.process_time(), time.perf_counter()
 try:
     pose_core.work(out)
 except Joined:
     pass
-print(json.dumps({"work": time.perf_counter() - began, **seconds}))
+print(json.dumps({
+    "work": time.process_time() - began,
+    "passed": time.perf_counter() - passed,
+    **seconds,
+}))
 """
 """Plans a job, does all of it but the join, and says for how long each took."""
 
@@ -113,9 +117,9 @@ from pathlib import Path
 from pose_core.prediction.worker import Worker
 from pose_core.workers.plan import open_plan
 plan = open_plan(Path(sys.argv[1]))
-began = time.perf_counter()
+began = time.process_time()
 assert Worker(plan, joins_only=True).work()
-seconds = time.perf_counter() - began
+seconds = time.process_time() - began
 print(json.dumps({"seconds": seconds, "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
 """
 """Joins what is there, and says how long it took and what it held."""
@@ -177,9 +181,9 @@ def measure_gain(folder: Path, frames: int, repetitions: int) -> Iterator[Row]:
         for workers in (1, 2) if repetition % 2 == 0 else (2, 1):
             out = folder / f"out-{workers}-{repetition}"
             engine = f"{{type: local, threads: 1, part_frames: {max(8, frames // 4)}}}"
-            arguments = ["-m", "pose_core", "predict", run, *videos, "--out", out, "--device", "cpu"]
+            arguments: list[str | Path] = ["-m", "pose_core", "predict", run, *videos, "--device", "cpu"]
             began = time.perf_counter()
-            run_program([*arguments, "--engine", engine, "--workers", str(workers)])
+            run_program([*arguments, "--out", out, "--engine", engine, "--workers", str(workers)])
             seconds[workers].append(time.perf_counter() - began)
             loads.append(os.getloadavg()[0])
     one, two = (statistics.median(seconds[workers]) for workers in (1, 2))
@@ -203,11 +207,13 @@ def measure_sharing(folder: Path, sizes: Sequence[int], ways: Sequence[str]) -> 
         parts["join"] = joins[frames]["seconds"]
         each = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in parts.items())
         share = sum(parts.values()) / whole
-        what = f"overhead of a job of {frames} frames, {frames / took['work']:.0f} frames/s"
+        what = f"overhead of a job of {frames} frames, {frames / took['work']:.0f} a second of the processor"
         yield Row(what, f"{100 * share:.2f} % of {whole:.0f} s ({each})", "2 %", share < 0.02)
         # The same seconds beside a network that people use.
         usual = sum(parts.values()) / (sum(parts.values()) + frames / 60)
-        yield Row("the same beside a network of 60 frames/s", f"{100 * usual:.2f} %", "2 %", usual < 0.02)
+        yield Row(
+            "the same beside a network of 60 frames a second", f"{100 * usual:.2f} %", "2 %", usual < 0.02
+        )
     if "join" in ways:
         least, most = (joins[frames]["memory"] for frames in (sizes[0], sizes[-1]))
         found = f"{least:.0f} MiB, {most:.0f} MiB"

@@ -9,7 +9,7 @@ The plan, the claims, the search for work, the choice of parts that a join reads
 project's own code, on a clock and a disk that are simulated; predicting and reading parts are waited for. Workers die,
 without a word, after a time that is drawn, and others begin in their place; some are silent for so long that others
 take their range over. What is joined must be whole, and at the end every
-video must have its result.
+video must have its result, or a range of it that was tried three times.
 
 Seconds are simulated ones. Requests are those that the server gets; it is busy when it serves one.
 """
@@ -87,6 +87,7 @@ class Result:
         parts: that were put in place.
         repeated: that were predicted though another worker was first.
         joined: videos.
+        set_aside: videos of which a part was tried too often.
         deaths: of workers.
         lost_races: claims that another worker made a moment before.
         seconds: from the beginning to the end.
@@ -101,6 +102,7 @@ class Result:
     parts: int
     repeated: int
     joined: int
+    set_aside: int
     deaths: int
     lost_races: int
     seconds: float
@@ -115,8 +117,8 @@ class Result:
         """Make the lines that are printed."""
         requests = ", ".join(f"{purpose} {number:.1f}" for purpose, number in self.requests.items())
         return (
-            f"{self.parts} parts put in place, {self.repeated} predicted twice; {self.joined} videos joined; "
-            f"{self.deaths} workers died\n"
+            f"{self.parts} parts put in place, {self.repeated} predicted twice; {self.joined} videos joined, "
+            f"{self.set_aside} set aside; {self.deaths} workers died\n"
             f"{self.seconds:.0f} s; without any waiting {self.ideal:.0f} s; workers predicted or joined for "
             f"{100 * self.working:.1f} % of the time and waited for the disk for {100 * self.asking:.1f} %\n"
             f"server busy for {100 * self.busy:.1f} % of the time, slowest answer {self.longest:.2f} s; "
@@ -170,14 +172,14 @@ class Simulation:
             self._start(self._random.uniform(0, 5))
         until = math.inf if setting.minutes is None else 60 * setting.minutes
         clock.run(until, lambda: not self._working)
-        if not self._working:
-            self._check()
+        set_aside = 0 if self._working else self._count_set_aside()
         seconds = until if self._working else self._ended
         parts, whole = self._counts["parts"], setting.workers * seconds
         return Result(
             parts=parts,
             repeated=self._counts["repeated"],
             joined=self._counts["joined"],
+            set_aside=set_aside,
             deaths=self._counts["deaths"],
             lost_races=self._counts["lost races"],
             seconds=seconds,
@@ -258,14 +260,13 @@ class Simulation:
             self._clock.sleep(2 * plan.times.stale)
         self._spend(task.held, seconds, record)
         disk.begin("part")
+        first = False
         if not disk.exists(plan.done(task.video)):
-            disk.make_folder(plan.parts(task.video))
             name = f"{name_range(*span)}.{plan.mark}.parquet"
-            if disk.link_once(plan.parts(task.video) / name):
-                self._counts["parts"] += 1
-                self._useful += seconds
-            else:
-                self._counts["repeated"] += 1
+            disk.make_folder(plan.parts(task.video))
+            first = disk.link_once(plan.parts(task.video) / name)
+        self._counts["parts" if first else "repeated"] += 1
+        self._useful += seconds if first else 0
         task.held.give_back()
 
     def _join(self, task: Task, record: Path) -> None:
@@ -300,10 +301,14 @@ class Simulation:
             held.touch()
         clock.sleep(seconds)
 
-    def _check(self) -> None:
-        """See that all is done."""
-        left = [video.stem for video in self._plan.videos if self._plan.read_done(video) is None]
-        assert not left, f"{len(left)} videos have no result, such as {left[0]}"
+    def _count_set_aside(self) -> int:
+        """See that each video has its result, or was tried too often; count the latter."""
+        plan = self._plan
+        claims = Claims(plan.home / "claims", plan.home / "clock", plan.times.stale, disk=self._disk)
+        left = [video.stem for video in plan.videos if plan.read_done(video) is None]
+        for stem in left:
+            assert any(claimed.set_aside for claimed in claims.look(stem).values()), f"{stem} was forgotten"
+        return len(left)
 
 
 def _make_plan(setting: Setting, disk: SimulatedDisk) -> Plan:
