@@ -291,15 +291,16 @@ class Simulation:
         """Let time pass, with the signs of life of :class:`pose_core.workers.heart.Heart`."""
         plan, disk, clock = self._plan, self._disk, self._clock
         disk.begin("signs of life")
-        self._worked += seconds
         while seconds > plan.times.heartbeat:
             clock.sleep(plan.times.heartbeat)
+            self._worked += plan.times.heartbeat
             seconds -= plan.times.heartbeat
             disk.exists(plan.home / "plan.json")
             disk.exists(plan.cancelled)
             disk.touch(record)
             held.touch()
         clock.sleep(seconds)
+        self._worked += seconds
 
     def _count_set_aside(self) -> int:
         """See that each video has its result, or was tried too often; count the latter."""

@@ -152,8 +152,12 @@ class Claims:
         # Not its parents: where the plan was removed, nothing of it is made again.
         self.disk.make_folder(folder)
         path = folder / f"{name}.{seen.newest + 1}"
-        # Where the disk is full nothing is left of it: a claim without an owner would look alive for minutes.
-        if not self.disk.make_once(path, json.dumps(self.owner)):
+        try:
+            # Where the disk is full nothing is left of it: a claim without an owner would look alive for minutes.
+            if not self.disk.make_once(path, json.dumps(self.owner)):
+                return None
+        except FileNotFoundError:
+            # Another worker joined the video a moment ago, and removed the folder.
             return None
         return Held(path, str(self.owner.get("worker", "")), self.disk)
 
