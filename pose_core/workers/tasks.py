@@ -19,17 +19,17 @@ from pose_core.workers.parts import Part, Span, find_unfinished, list_spans, mak
 from pose_core.workers.plan import JOIN, Plan, PlannedVideo
 from pose_core.workers.processes import is_gone
 
-_LOOKED_AT = 16
+_LOOKED_AT = 8
 """Videos that are looked at before a worker waits."""
 
-_JUDGED = 16
+_JUDGED = 8
 """Claims of others of which signs of life are read before a worker waits."""
 
-_SHORTEST, _LONGEST = 0.2, 10.0
-"""Seconds between two looks: at first, and at last where few workers wait."""
+_PAUSES = (0.2, 10.0)
+"""Seconds between two looks, at first and at last, where few workers wait."""
 
-_LOOKS = 10
-"""Looks a second of all workers together, if all of them wait."""
+_LOOKS = (100, 10)
+"""Looks a second, at first and at last, of all workers together if all of them wait."""
 
 _SLOWER = 20
 """So many times the duration of a look a worker waits at least."""
@@ -92,7 +92,7 @@ class TaskFinder:
         self._lives: dict[tuple[str, str, int], tuple[float, Mapping[str, object]]] = {}
         self._took = 0.0
         self._pause = 0.0
-        self._longest = 0.0
+        self._shortest = self._longest = 0.0
 
     def is_left(self) -> bool:
         """Whether a video is neither done nor set aside, as far as was seen."""
@@ -121,11 +121,11 @@ class TaskFinder:
         if not self._pause:
             names = self._plan.disk.list_names(self._plan.home / "workers")
             workers = sum(name.endswith(".json") for name in names)
-            usual = min(_LONGEST, times.heartbeat)
-            self._longest = min(max(usual, workers / _LOOKS), times.stale / 2)
+            first, last = (max(pause, workers / looks) for pause, looks in zip(_PAUSES, _LOOKS, strict=True))
+            self._longest = min(last, max(times.heartbeat, workers / _LOOKS[1]), times.stale / 2)
+            self._shortest = min(first, self._longest)
         # Where the disk is slow it has enough to do.
-        shortest = max(_SHORTEST, _SLOWER * self._took)
-        self._pause = min(max(1.5 * self._pause, shortest), self._longest)
+        self._pause = min(max(1.5 * self._pause, self._shortest, _SLOWER * self._took), self._longest)
         return self._pause
 
     def _find(self) -> Task | None:
