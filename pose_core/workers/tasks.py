@@ -111,6 +111,8 @@ class TaskFinder:
         task = self._find()
         self._took = self._clock() - began
         if task is not None:
+            # It goes on with this video, which it has open.
+            self._place = self._plan.places[task.video.stem]
             self._pause = 0.0
             self._lives.clear()
         return task
@@ -134,7 +136,6 @@ class TaskFinder:
             if (seen := self._look(place)) is None:
                 continue
             if (task := self._claim_any(seen)) is not None:
-                self._place = place
                 return task
             begun.append(seen)
         return self._take_over(begun)
