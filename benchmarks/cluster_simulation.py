@@ -90,7 +90,7 @@ class Result:
         set_aside: videos of which a part was tried too often.
         deaths: of workers.
         lost_races: claims that another worker made a moment before.
-        seconds: from the beginning to the end.
+        seconds: until the last join, or until it was broken off.
         ideal: seconds in which the workers predict these parts where none ever waits.
         working: share of the workers' time in which they predicted or joined.
         asking: share of the workers' time in which they waited for answers of the server.
@@ -214,7 +214,6 @@ class Simulation:
 
     def _leave(self) -> None:
         self._working -= 1
-        self._ended = self._clock.now
 
     def _work(self, name: str) -> None:
         """Do what :class:`pose_core.prediction.worker.Worker` does, with a disk that is simulated."""
@@ -285,6 +284,7 @@ class Simulation:
             disk.write_whole(plan.done(video), "{}")
             remove_parts(plan, video)
             self._counts["joined"] += 1
+            self._ended = self._clock.now
         task.held.give_back()
 
     def _spend(self, held: Held, seconds: float, record: Path) -> None:

@@ -22,6 +22,9 @@ from pose_core.workers.processes import is_gone
 _LOOKED_AT = 8
 """Videos that are looked at before a worker waits."""
 
+_LISTED_EVERY = 60.0
+"""Seconds between two listings of what is done, unless much of it is met one by one: a large plan has a long list."""
+
 _JUDGED = 8
 """Claims of others of which signs of life are read before a worker waits."""
 
@@ -90,6 +93,7 @@ class TaskFinder:
         self._over = bytearray(len(plan.videos))
         # Of claims: until when their owners are not given up, and who these are.
         self._lives: dict[tuple[str, str, int], tuple[float, Mapping[str, object]]] = {}
+        self._listed = -math.inf
         self._took = 0.0
         self._pause = 0.0
         self._shortest = self._longest = 0.0
@@ -143,7 +147,7 @@ class TaskFinder:
     def _choose_videos(self) -> Iterator[int]:
         """Give places of videos that are not over, as far as is known, from the current one on."""
         looked_at: set[int] = set()
-        listed = False
+        met = 0
         while len(looked_at) < _LOOKED_AT or self._joins_only:
             place = self._over.find(0, self._place)
             if place < 0:
@@ -156,13 +160,14 @@ class TaskFinder:
                 yield place
                 continue
             self._over[place] = 1
-            if not listed:
-                # Others will be done, too.
+            met += 1
+            # Others will be done, too.
+            if met == _LOOKED_AT or (met == 1 and self._clock() >= self._listed + _LISTED_EVERY):
                 self._mark_done()
-                listed = True
 
     def _mark_done(self) -> None:
         """Mark all videos that are done, by one listing."""
+        self._listed = self._clock()
         places = self._plan.places
         for name in self._plan.disk.list_names(self._plan.home / "done"):
             if (place := places.get(name.removesuffix(".json"))) is not None:
