@@ -236,7 +236,7 @@ def test_speed_and_memory_of_tracking() -> None:
 
 
 def test_many_workers_on_a_simulated_disk() -> None:
-    options = ("--videos", "3", "--parts", "8", "--workers", "5", "--life", "300", "--silent", "0.4")
+    options = ("--videos", "3", "--parts", "8", "--workers", "5", "--life", "600", "--silent", "0.2")
     found = json.loads(run("benchmarks/cluster_simulation.py", *options, "--json"))
     assert found["joined"] + found["set_aside"] == 3
     assert 8 * found["joined"] <= found["parts"] <= 24
