@@ -1,7 +1,7 @@
 """Measure prediction that processes share: the gain by a second one, what sharing costs, joins, and seeking.
 
-    python benchmarks/cluster.py                              # all of it, about a quarter of an hour on two cores
-    python benchmarks/cluster.py --only gain --frames-each 400 --repetitions 3
+    python benchmarks/cluster.py                              # all of it, twenty minutes or so on two idle cores
+    python benchmarks/cluster.py --only gain --repetitions 5
     python benchmarks/cluster.py --only seeking
 
 Four measurements, each beside its limit:
@@ -295,7 +295,7 @@ def main(arguments: list[str]) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", nargs="+", choices=WAYS, default=WAYS)
-    parser.add_argument("--frames-each", type=int, default=600, help="of the four videos")
+    parser.add_argument("--frames-each", type=int, default=1500, help="of the four videos")
     parser.add_argument("--frames", type=int, nargs="+", default=[10_000, 100_000], help="of the long videos")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="print rows as JSON")

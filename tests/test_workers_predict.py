@@ -25,6 +25,7 @@ from pose_core.errors import ConfigError, DataError, PoseError, VideoError
 from pose_core.interfaces.engine import Engine, EngineHandle, WorkerPlan
 from pose_core.pipeline.engine import Pipeline
 from pose_core.prediction import part_writer
+from pose_core.prediction import worker as worker_module
 from pose_core.prediction.distribute import Pending, make_request
 from pose_core.prediction.predict import predict
 from pose_core.prediction.result import Outcome
@@ -599,6 +600,24 @@ def test_a_damaged_part_is_made_again(
     assert stopped
     assert any("0000000016-" in line and "a damaged part" in line for line in said)
     assert read_folder(tmp_path) == undisturbed
+
+
+def test_a_join_whose_parts_another_worker_took_is_no_error(
+    elsewhere: Any, run: Path, clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two join a video where one was thought dead; the second may find no parts any more."""
+    plan_work(run, clips[:1], tmp_path)
+    true = worker_module.join_video
+
+    def join_twice(*given: Any) -> None:
+        true(*given)
+        true(*given)
+
+    monkeypatch.setattr(worker_module, "join_video", join_twice)
+    told: list[str] = []
+    assert work(tmp_path, tell=told.append)
+    assert told == []
+    assert (tmp_path / f"{clips[0].stem}.parquet").exists()
 
 
 def test_a_plan_that_is_removed_ends_the_workers(

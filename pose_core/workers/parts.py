@@ -57,7 +57,7 @@ class Reach:
 
 
 class DamagedPartError(PoseError):
-    """A part cannot be read; it was removed, so that it is made again."""
+    """A part cannot be read and was removed, or is not there; it is made again."""
 
 
 def name_range(first: int, last: int) -> str:
