@@ -83,7 +83,6 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/first_plugin.py
 	$(BIN)/python benchmarks/sleap_files.py
 	$(BIN)/python benchmarks/cluster_simulation.py
-	$(BIN)/python benchmarks/cluster.py
 
 $(PARITY_STAMP): Makefile
 	test -x $(PARITY)/bin/python || $(PYTHON) -m venv $(PARITY) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(PARITY)
