@@ -82,6 +82,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/conditions.py
 	$(BIN)/python benchmarks/first_plugin.py
 	$(BIN)/python benchmarks/sleap_files.py
+	$(BIN)/python benchmarks/cluster_simulation.py
 	@# Beside the original, where "make parity" has installed it.
 	test ! -x $(PARITY)/bin/python || $(BIN)/python parity/speed.py
 

@@ -235,6 +235,25 @@ def test_speed_and_memory_of_tracking() -> None:
     assert rows[1]["most_memory"] < rows[0]["most_memory"] + 60
 
 
+def test_many_workers_on_a_simulated_disk() -> None:
+    options = ("--videos", "3", "--parts", "8", "--workers", "5", "--life", "600", "--silent", "0.2")
+    found = json.loads(run("benchmarks/cluster_simulation.py", *options, "--json"))
+    assert found["joined"] + found["set_aside"] == 3
+    assert 8 * found["joined"] <= found["parts"] <= 24
+    assert found["deaths"] > 0
+    assert found["repeated"] > 0
+    assert found["seconds"] > found["ideal"] > 0
+    assert found["requests"]["part"] > 20
+
+
+@pytest.mark.slow
+def test_work_that_is_shared() -> None:
+    options = ("--frames", "40", "400", "--frames-each", "16", "--repetitions", "1", "--json")
+    rows = json.loads(run("benchmarks/cluster.py", *options))
+    assert [row["limit"] for row in rows[1:]] == ["2 %", "2 %", "5 % more", "0.60"]
+    assert rows[3]["within"], "memory of the join grows with the video"
+
+
 @pytest.mark.slow
 def test_model_types_of_sleap(tmp_path: Path) -> None:
     options = ("--animals", "2", "--scenes", "2", "--frames", "36", "--train", "--epochs 1 --device cpu")

@@ -23,6 +23,7 @@ from pose_core.io.files import NoLinksError, link_in_place, support_links
 from pose_core.specs import EngineConfig
 from pose_core.structures import Frame, Instances, Skeleton
 from pose_core.workers.claims import TRIES, Claims
+from pose_core.workers.disk import Disk
 from pose_core.workers.parts import (
     DamagedPartError,
     Part,
@@ -92,6 +93,22 @@ def test_only_the_clock_of_the_file_server_tells_age(
     assert taken.path.name == "r.2"
     held.touch()
     assert one.look("clip")["r"].live == other.owner, "the former owner has it again"
+
+
+def test_a_folder_that_a_join_removes_meanwhile_is_no_error(tmp_path: Path) -> None:
+    """Else a worker that looked a moment earlier would end with a traceback."""
+
+    class Joined(Disk):
+        def make_folder(self, path: Path) -> None:
+            super().make_folder(path)
+            self.remove_folder(path)
+
+    claims = make_claims(tmp_path)
+    late = Claims(claims.folder, claims.clock, STALE, {"worker": "late"}, disk=Joined())
+    assert late.take("clip", "r", None) is None
+    (tmp_path / "claims").rmdir()
+    with pytest.raises(FileNotFoundError):
+        late.take("clip", "r", None)
 
 
 def test_what_failed_three_times_is_set_aside_with_the_reason(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from pose_core.prediction.result import MissingFrames, ResultFile
 from pose_core.structures import FrameSpan
 from pose_core.tracking.choose import Tracking
 from pose_core.tracking.doubts_file import describe_doubts
-from pose_core.workers.parts import cover, list_parts, read_frames, read_header
+from pose_core.workers.parts import DamagedPartError, cover, list_parts, read_frames, read_header
 from pose_core.workers.plan import Plan, PlannedVideo
 
 
@@ -49,7 +49,7 @@ def join_video(plan: Plan, video: PlannedVideo, worker: str, tell: Callable[[str
         tell: gets lines for the user.
 
     Raises:
-        DamagedPartError: a part cannot be read; it was removed, and is to be made again.
+        DamagedPartError: a part cannot be read and was removed, or is not there; it is to be made again.
         DataError: the format cannot hold these predictions, or the tracker refuses them.
         PoseError: the disk is full, or a file is in the way.
     """
@@ -57,7 +57,10 @@ def join_video(plan: Plan, video: PlannedVideo, worker: str, tell: Callable[[str
     parts = list_parts(plan.parts(video), plan.mark)
     reaches, due = cover(parts, 0, video.frames - 1)
     if due != video.frames:
-        raise ValueError(f"{video.name}: {due} of {video.frames} frames are there")
+        # They were when it was claimed: a worker that was thought dead has joined the video, or somebody removed parts.
+        raise DamagedPartError(
+            f"{video.name}: {due} of {video.frames} frames are there; the rest is made again"
+        )
     sizes, devices = Sizes(), set()
     for reach in reaches:
         header, notes = read_header(reach.part)
@@ -94,8 +97,8 @@ def join_video(plan: Plan, video: PlannedVideo, worker: str, tell: Callable[[str
 
 def remove_parts(plan: Plan, video: PlannedVideo) -> None:
     """Remove parts and claims of a video whose result is in place; another process may do the same."""
-    shutil.rmtree(plan.parts(video), ignore_errors=True)
-    shutil.rmtree(plan.home / "claims" / video.stem, ignore_errors=True)
+    plan.disk.remove_folder(plan.parts(video))
+    plan.disk.remove_folder(plan.home / "claims" / video.stem)
 
 
 def _find_doubtful(

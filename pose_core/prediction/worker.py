@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -22,34 +20,15 @@ from pose_core.prediction.join import SourceChangedError, check_source, join_vid
 from pose_core.prediction.part_writer import PartWriter
 from pose_core.prediction.same_state import check_environment, check_run
 from pose_core.structures import Region
-from pose_core.workers.claims import Claims, Held
+from pose_core.workers.claims import Claims
 from pose_core.workers.heart import Heart
-from pose_core.workers.parts import (
-    DamagedPartError,
-    Part,
-    cover,
-    list_parts,
-    name_range,
-    read_last_decoded,
-)
-from pose_core.workers.plan import JOIN, Plan, PlannedVideo, open_plan
+from pose_core.workers.parts import DamagedPartError, cover, read_last_decoded
+from pose_core.workers.plan import Plan, PlannedVideo, open_plan
 from pose_core.workers.records import WorkerRecord
+from pose_core.workers.tasks import Task, TaskFinder
 
 _DEFECTS = 3
 """So many failures in a row that no file explains are of this machine, and the worker ends."""
-
-_PATIENCE = (0.2, 10.0)
-"""Seconds between two looks for work while others are at it: the first, and the longest."""
-
-
-@dataclass(frozen=True)
-class _Task:
-    """Something claimed: a range, or, without one, the join of a video."""
-
-    video: PlannedVideo
-    held: Held
-    span: tuple[int, int] | None
-    parts: Sequence[Part]
 
 
 class Worker:
@@ -82,7 +61,6 @@ class Worker:
         self._hung = hung
         self._estimator = estimator
         self._joins_only = joins_only
-        self._over: set[str] = set()
         self._jobs: dict[str, Job] = {}
         self._defects = 0
 
@@ -100,16 +78,13 @@ class Worker:
         with disk_errors(plan.out):
             record = WorkerRecord(plan.home / "workers")
             record.write("starts")
-        claims = Claims(plan.home / "claims", record.clock, plan.times.stale, record.owner)
-        # Each begins with another video, so that few of them read the same.
-        self._order = list(plan.videos)
-        turn = random.Random(record.worker).randrange(len(self._order) or 1)
-        self._order = self._order[turn:] + self._order[:turn]
+        claims = Claims(plan.home / "claims", record.clock, plan.times.stale, record.owner, disk=plan.disk)
+        finder = TaskFinder(plan, claims, self._joins_only)
         ended = ""
         try:
             with _enter(plan.folder), Heart(plan, record, self._stop, self._hung) as heart:
                 try:
-                    self._work(record, claims, heart)
+                    self._work(record, finder, heart)
                 except FileNotFoundError:
                     if (plan.home / "plan.json").exists():
                         raise
@@ -125,20 +100,21 @@ class Worker:
             # Where even this cannot be written, what is raised says why.
             with contextlib.suppress(OSError):
                 record.write("", ended)
-        return not self._is_left()
+        return not finder.is_left()
 
-    def _work(self, record: WorkerRecord, claims: Claims, heart: Heart) -> None:
-        patience, longest = _PATIENCE
+    def _work(self, record: WorkerRecord, finder: TaskFinder, heart: Heart) -> None:
+        waits = False
         while not self._stop.is_set() and not self.plan.cancelled.exists():
-            task = self._take(claims)
+            task = finder.find()
             if task is None:
-                if self._joins_only or not self._is_left():
+                if self._joins_only or not finder.is_left():
                     return
-                record.write("waits for others")
-                self._stop.wait(patience)
-                patience = min(1.5 * patience, longest, self.plan.times.heartbeat)
+                if not waits:
+                    record.write("waits for others")
+                waits = True
+                self._stop.wait(finder.choose_pause())
                 continue
-            patience = _PATIENCE[0]
+            waits = False
             with heart.holding(task.held):
                 try:
                     self._do(task, record, heart)
@@ -148,58 +124,7 @@ class Worker:
                         task.held.give_back()
                     raise
 
-    def _is_left(self) -> bool:
-        return any(video.stem not in self._over for video in self.plan.videos)
-
-    def _take(self, claims: Claims) -> _Task | None:
-        """Claim something to do; what failed before comes last."""
-        later: list[tuple[int, int, PlannedVideo]] = []
-        for place, video in enumerate(self._order):
-            if video.stem in self._over:
-                continue
-            if self.plan.read_done(video) is not None:
-                self._over.add(video.stem)
-                continue
-            task, tries = self._take_of(claims, video, 0)
-            if task is not None:
-                # It goes on with this video, which it has open.
-                self._order = self._order[place:] + self._order[:place]
-                return task
-            if tries:
-                later.append((tries, place, video))
-        for tries, _, video in sorted(later, key=lambda each: each[:2]):
-            task, _ = self._take_of(claims, video, tries)
-            if task is not None:
-                return task
-        return None
-
-    def _take_of(self, claims: Claims, video: PlannedVideo, tries: int) -> tuple[_Task | None, int]:
-        """Claim something of one video that was tried at most so often; or say how often it was, 0 where there is
-        nothing."""
-        claimed = claims.look(video.stem)
-        if any(each.set_aside for each in claimed.values()):
-            self._over.add(video.stem)
-            return None, 0
-        parts = list_parts(self.plan.parts(video), self.plan.mark)
-        ranges = [(name_range(*span), span) for span in video.ranges() if cover(parts, *span)[1] <= span[1]]
-        wanted: Sequence[tuple[str, tuple[int, int] | None]] = ranges or [(JOIN, None)]
-        if self._joins_only and ranges:
-            return None, 0
-        least = 0
-        for name, span in wanted:
-            seen = claimed.get(name)
-            if seen is not None and seen.live is not None:
-                continue
-            if seen is not None and seen.tries > tries:
-                least = min(least or seen.tries, seen.tries)
-                continue
-            with disk_errors(self.plan.out):
-                held = claims.take(video.stem, name, seen)
-            if held is not None:
-                return _Task(video, held, span, parts), 0
-        return None, least
-
-    def _do(self, task: _Task, record: WorkerRecord, heart: Heart) -> None:
+    def _do(self, task: Task, record: WorkerRecord, heart: Heart) -> None:
         """Do what was claimed; a failure of the video or of the network is noted beside the claim."""
         video = task.video
         # What is wrong with the run, or with what it needs, is no fault of the video.
@@ -224,14 +149,14 @@ class Worker:
         except (VideoError, DataError) as error:
             self._give_up(task, str(error))
 
-    def _give_up(self, task: _Task, reason: str, final: bool = False) -> None:
+    def _give_up(self, task: Task, reason: str, final: bool = False) -> None:
         self._tell(f"{task.video.name}: {reason}" if task.video.name not in reason else reason)
         with disk_errors(self.plan.out):
             task.held.fail(reason, final)
 
     def _predict(
         self,
-        task: _Task,
+        task: Task,
         span: tuple[int, int],
         estimator: PoseEstimator,
         record: WorkerRecord,
@@ -277,7 +202,7 @@ class Worker:
         else:
             self._note_defect(task, failure)
 
-    def _note_defect(self, task: _Task, failure: Exception) -> None:
+    def _note_defect(self, task: Task, failure: Exception) -> None:
         self._give_up(task, f"{task.video.name}: {type(failure).__name__}: {described(failure)}")
         self._defects += 1
         if self._defects >= _DEFECTS:

@@ -13,13 +13,13 @@ Claims save work and keep nothing right: two workers on one thing do no harm, as
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pose_core.io.files import parse_json, write_whole
+from pose_core.io.files import parse_json
+from pose_core.workers.disk import DISK, Disk
 from pose_core.workers.processes import is_gone
 
 TRIES = 3
@@ -29,6 +29,10 @@ _NAME = re.compile(r"(?P<name>.+)\.(?P<generation>\d+)(?P<failed>\.failed)?")
 _DIED = "the worker on {host} (process {pid}) ended without a word: killed, out of memory, or its machine was lost"
 
 
+Generations = Mapping[int, bool]
+"""Which generations of a claim there are, and whether each has failed."""
+
+
 @dataclass(frozen=True)
 class Held:
     """A claim of this process.
@@ -36,29 +40,30 @@ class Held:
     Attributes:
         path: of its file.
         worker: who has it.
+        disk: on which it is.
     """
 
     path: Path
     worker: str
+    disk: Disk = DISK
 
     def touch(self) -> None:
         """Give a sign of life."""
         try:
-            # Without times: the file server puts its own.
-            os.utime(self.path)
+            self.disk.touch(self.path)
         except FileNotFoundError:
             # The result came from another worker, and was joined meanwhile.
             return
 
     def give_back(self) -> None:
         """Let others have it; it counts as no try."""
-        self.path.unlink(missing_ok=True)
+        self.disk.remove(self.path)
 
     def fail(self, reason: str, final: bool = False) -> None:
         """Give it up as a try that failed; ``final``: nobody is to try again."""
         content = {"reason": reason, "final": final, "worker": self.worker}
         try:
-            write_whole(self.path.with_name(f"{self.path.name}.failed"), json.dumps(content))
+            self.disk.write_whole(self.path.with_name(f"{self.path.name}.failed"), json.dumps(content))
         except FileNotFoundError:
             return
 
@@ -94,6 +99,7 @@ class Claims:
         stale: seconds without a sign of life after which a claim is taken over.
         owner: what is written into claims, with ``worker``.
         now: the time, where the clock cannot be touched; None: the clock is read.
+        disk: on which all of it is.
     """
 
     folder: Path
@@ -101,13 +107,24 @@ class Claims:
     stale: float
     owner: Mapping[str, object] = field(default_factory=dict)
     now: float | None = None
+    disk: Disk = DISK
 
     def look(self, video: str) -> dict[str, Claimed]:
         """Look at the claims of a video, by name."""
+        listed = self.list_names(video)
+        now = self.read_clock() if listed else 0.0
+        return {
+            # One that was given back a moment ago: nobody has it.
+            name: self.judge(video, name, made, now) or Claimed(tries=len(made) - 1, newest=max(made))
+            for name, made in listed.items()
+        }
+
+    def list_names(self, video: str) -> dict[str, Generations]:
+        """List what is claimed of a video, by name; one request to the disk, whatever there is."""
         generations: dict[str, dict[int, bool]] = {}
         folder = self.folder / video
         try:
-            names = [path.name for path in folder.iterdir()]
+            names = self.disk.list_names(folder)
         except FileNotFoundError:
             return {}
         for file in names:
@@ -115,8 +132,7 @@ class Claims:
                 made = generations.setdefault(found["name"], {})
                 number = int(found["generation"])
                 made[number] = made.get(number, False) or bool(found["failed"])
-        now = self.read_clock() if generations else 0.0
-        return {name: self._judge(folder, name, made, now) for name, made in generations.items()}
+        return dict(generations)
 
     def take(self, video: str, name: str, seen: Claimed | None) -> Held | None:
         """Claim something.
@@ -134,20 +150,16 @@ class Claims:
             return None
         folder = self.folder / video
         # Not its parents: where the plan was removed, nothing of it is made again.
-        folder.mkdir(exist_ok=True)
+        self.disk.make_folder(folder)
         path = folder / f"{name}.{seen.newest + 1}"
         try:
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-        except FileExistsError:
+            # Where the disk is full nothing is left of it: a claim without an owner would look alive for minutes.
+            if not self.disk.make_once(path, json.dumps(self.owner)):
+                return None
+        except FileNotFoundError:
+            # Another worker joined the video a moment ago, and removed the folder.
             return None
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(self.owner, file)
-        except OSError:
-            # On a full disk: a claim without an owner would look alive for minutes.
-            path.unlink(missing_ok=True)
-            raise
-        return Held(path, str(self.owner.get("worker", "")))
+        return Held(path, str(self.owner.get("worker", "")), self.disk)
 
     def forget_failures(self, video: str) -> None:
         """Remove what failed, so that it is tried anew; claims of living workers stay."""
@@ -155,8 +167,8 @@ class Claims:
         for name, claimed in self.look(video).items():
             for number in range(1, claimed.newest + 1):
                 if claimed.live is None or number != claimed.newest:
-                    (folder / f"{name}.{number}").unlink(missing_ok=True)
-                    (folder / f"{name}.{number}.failed").unlink(missing_ok=True)
+                    self.disk.remove(folder / f"{name}.{number}")
+                    self.disk.remove(folder / f"{name}.{number}.failed")
 
     def read_clock(self) -> float:
         """Read the clock of the file server: the time that a file gets which is touched now.
@@ -166,26 +178,39 @@ class Claims:
         """
         if self.now is not None:
             return self.now
-        self.clock.touch()
-        return self.clock.stat().st_mtime
+        try:
+            self.disk.touch(self.clock)
+        except FileNotFoundError:
+            self.disk.make_once(self.clock, "")
+        return self.disk.read_time(self.clock)
 
-    def _judge(self, folder: Path, name: str, made: Mapping[int, bool], now: float) -> Claimed:
+    def judge(self, video: str, name: str, made: Generations, now: float) -> Claimed | None:
+        """Look at one claim.
+
+        Args:
+            video: to which it belongs.
+            name: of it.
+            made: what :meth:`list_names` found.
+            now: time by the server's clock.
+
+        Returns:
+            None where it was given back since.
+        """
         newest = max(made)
         found = Claimed(tries=len(made), newest=newest)
-        path = folder / f"{name}.{newest}"
+        path = self.folder / video / f"{name}.{newest}"
         if not made[newest]:
-            owner = _read(path)
+            owner = self._read(path)
             try:
-                found.age = now - path.stat().st_mtime
+                found.age = now - self.disk.read_time(path)
             except FileNotFoundError:
-                # Given back a moment ago.
-                return Claimed(tries=len(made) - 1, newest=newest)
+                return None
             if found.age <= self.stale and not is_gone(owner):
                 found.live, found.tries = owner, len(made) - 1
             else:
                 found.reason = _DIED.format(host=owner.get("host", "?"), pid=owner.get("pid", "?"))
         else:
-            failure = _read(path.with_name(f"{path.name}.failed"))
+            failure = self._read(path.with_name(f"{path.name}.failed"))
             found.reason = str(failure.get("reason", "no reason was written"))
             found.set_aside = failure.get("final") is True
         found.set_aside = found.set_aside or found.tries >= TRIES
@@ -193,11 +218,10 @@ class Claims:
             found.reason = "its workers ended without a word"
         return found
 
-
-def _read(path: Path) -> dict[str, object]:
-    """Read what a worker wrote; empty while it is being written."""
-    try:
-        content = parse_json(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    def _read(self, path: Path) -> dict[str, object]:
+        """Read what a worker wrote; empty while it is being written."""
+        try:
+            content = parse_json(self.disk.read(path))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -20,9 +20,13 @@ from pose_core.interfaces.prediction_files import core_writer
 from pose_core.interfaces.writer import PredictionsHeader
 from pose_core.io.files import link_in_place, parse_json, put_in_place
 from pose_core.structures import Frame
+from pose_core.workers.disk import DISK, Disk
 
 _NAME = re.compile(r"(?P<first>\d{10})-(?P<last>\d{10})\.(?P<mark>[0-9a-f]{8})\.parquet")
 _METADATA = "pose_core.part"
+
+Span = tuple[int, int]
+"""Places of frames, the first and the last."""
 
 
 @dataclass(frozen=True, order=True)
@@ -53,7 +57,7 @@ class Reach:
 
 
 class DamagedPartError(PoseError):
-    """A part cannot be read; it was removed, so that it is made again."""
+    """A part cannot be read and was removed, or is not there; it is made again."""
 
 
 def name_range(first: int, last: int) -> str:
@@ -61,14 +65,25 @@ def name_range(first: int, last: int) -> str:
     return f"{first:010d}-{last:010d}"
 
 
-def list_parts(folder: Path, mark: str) -> list[Part]:
-    """List the parts of one plan, by their places; parts of others are left alone."""
+def make_part(folder: Path, span: Span, mark: str) -> Part:
+    """Say which part it is that holds the frames of a range."""
+    return Part(*span, folder / f"{name_range(*span)}.{mark}.parquet")
+
+
+def list_spans(folder: Path, mark: str, disk: Disk = DISK) -> list[Span]:
+    """List which frames the parts of one plan hold, by their places; parts of others are left alone."""
     try:
-        names = [path.name for path in folder.iterdir()]
+        names = disk.list_names(folder)
     except FileNotFoundError:
         return []
-    found = [match for name in names if (match := _NAME.fullmatch(name)) and match["mark"] == mark]
-    return sorted(Part(int(m["first"]), int(m["last"]), folder / m.string) for m in found)
+    # Names sort as the places do, and faster.
+    found = map(_NAME.fullmatch, sorted(names))
+    return [(int(match["first"]), int(match["last"])) for match in found if match and match["mark"] == mark]
+
+
+def list_parts(folder: Path, mark: str, disk: Disk = DISK) -> list[Part]:
+    """List the parts of one plan, by their places."""
+    return [make_part(folder, span, mark) for span in list_spans(folder, mark, disk)]
 
 
 def cover(parts: Sequence[Part], first: int, last: int) -> tuple[list[Reach], int]:
@@ -94,6 +109,26 @@ def cover(parts: Sequence[Part], first: int, last: int) -> tuple[list[Reach], in
         found.append(Reach(best, due))
         due = best.last + 1
     return found, due
+
+
+def find_unfinished(done: Sequence[Span], ranges: Iterable[Span]) -> list[Span]:
+    """Find the ranges of which parts do not hold every frame.
+
+    Args:
+        done: what :func:`list_spans` found.
+        ranges: likewise places (first, last), both included, one range after the other.
+    """
+    found: list[Span] = []
+    due = rest = 0
+    # Once through the parts for all ranges: a video may have thousands of both.
+    for first, last in ranges:
+        # A gap before the range does not matter.
+        while rest < len(done) and done[rest][0] <= max(first, due):
+            due = max(due, done[rest][1] + 1)
+            rest += 1
+        if due <= last:
+            found.append((first, last))
+    return found
 
 
 def publish(

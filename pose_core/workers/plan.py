@@ -20,13 +20,15 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pose_core.errors import PoseError, argument, command
 from pose_core.io.files import disk_errors, link_in_place, parse_json, write_whole
 from pose_core.specs.engine import EngineConfig
+from pose_core.workers.disk import DISK, Disk
 
 FOLDER = ".plan"
 """Name of the hidden folder in that of the results."""
@@ -115,6 +117,7 @@ class Plan:
         videos: in order.
         times: that workers keep to.
         links: whether the file system knows hard links; where not, one worker only.
+        disk: on which the hidden folder is.
     """
 
     out: Path
@@ -124,6 +127,7 @@ class Plan:
     videos: tuple[PlannedVideo, ...]
     times: Times
     links: bool = True
+    disk: Disk = field(default=DISK, compare=False, repr=False)
 
     @property
     def home(self) -> Path:
@@ -148,10 +152,15 @@ class Plan:
         """The file that says that the result of a video is in place."""
         return self.home / "done" / f"{video.stem}.json"
 
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """Places of the videos, by their stems."""
+        return {video.stem: place for place, video in enumerate(self.videos)}
+
     def read_done(self, video: PlannedVideo) -> dict[str, Any] | None:
         """Read what became of a video; None where its result is not yet in place."""
         try:
-            content = parse_json(self.done(video).read_bytes())
+            content = parse_json(self.disk.read(self.done(video)))
         except (FileNotFoundError, ValueError):
             return None
         return content if isinstance(content, dict) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -29,7 +30,7 @@ def name_machine() -> str:
         return ""
 
 
-def is_gone(described: dict[str, object]) -> bool:
+def is_gone(described: Mapping[str, object]) -> bool:
     """Whether a process that was described on this machine runs no more; False where that cannot be seen."""
     machine, pid = described.get("machine"), described.get("pid")
     if not machine or machine != name_machine() or not isinstance(pid, int):

@@ -127,7 +127,7 @@ def look_at_video(plan: Plan, video: PlannedVideo, claims: Claims) -> VideoStatu
     if (record := plan.read_done(video)) is not None:
         missing = tuple((int(a), int(b)) for a, b in record["missing"])
         return VideoStatus(video.name, "done", video.frames, video.frames, missing=missing)
-    parts = list_parts(plan.parts(video), plan.mark)
+    parts = list_parts(plan.parts(video), plan.mark, plan.disk)
     done = sum(cover(parts, first, last)[1] - first for first, last in video.ranges())
     claimed = claims.look(video.stem)
     reason = next((c.reason for c in claimed.values() if c.set_aside), "")
