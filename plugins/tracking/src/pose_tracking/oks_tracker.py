@@ -52,8 +52,8 @@ class OksTracker(MotionTracker):
         # Of each track the places of keypoints around its centre (x + iy), and when each was last seen.
         self._pose = np.zeros((0, count), np.complex128)
         self._seen = np.zeros((0, count), np.int64)
-        # How fast each turns, radians a frame.
-        self._turn = np.zeros(0)
+        # How far each turns in a frame, as a complex number of length 1.
+        self._turn = np.zeros(0, np.complex128)
         self._points = self._pose
         self._there = np.zeros((0, count), bool)
         self._centres = np.zeros(0, np.complex128)
@@ -70,8 +70,9 @@ class OksTracker(MotionTracker):
     def compare(self, frame: int, expected: Places) -> tuple[Floats, Places]:
         """Compare poses: similarity of keypoints, and a little of centres."""
         recent = self._seen >= (self.motion.frame - self.config.track_window)[:, None]
-        ahead = np.minimum(frame - self.motion.frame, _STEADY)
-        poses = expected[:, None] + self._pose * np.exp(1j * self._turn * ahead)[:, None]
+        n = frame - self.motion.frame
+        turn = self._turn if (n == 1).all() else self._turn ** np.minimum(n, _STEADY)
+        poses = expected[:, None] + self._pose * turn[:, None]
         # Compared in blocks: the table of many animals would not fit into the cache.
         step = max(1, _MANY // max(len(self._points), 1))
         parts = [
@@ -108,11 +109,11 @@ class OksTracker(MotionTracker):
 
     def correct(self, frame: int, tracks: Rows, animals: Ints, measured: Places) -> None:
         """Take new poses."""
-        n = frame - self.motion.frame[tracks]
+        there, before = self._there[animals], self.motion.frame[tracks]
+        n = frame - before
+        common = there & (self._seen[tracks] >= (before - self.config.track_window)[:, None])
         self.motion.correct(tracks, frame, measured, self._sizes[animals])
-        there = self._there[animals]
         around = self._points[animals] - self.motion.centre[tracks][:, None]
-        common = there & (self._seen[tracks] >= (frame - n - self.config.track_window)[:, None])
         pose = self._turn_poses(tracks, around, common, n)
         pose += np.where(common, _POSE_GAIN, there) * (around - pose)
         seen = np.where(there, frame, self._seen[tracks])
@@ -125,13 +126,18 @@ class OksTracker(MotionTracker):
 
     def _turn_poses(self, tracks: Rows, around: Places, common: npt.NDArray[np.bool_], n: Ints) -> Places:
         """Turn the poses of tracks as animals (R, K), seen n frames later, have turned by the keypoints of both."""
-        pose = self._pose[tracks]
-        angle = np.angle(add_up(around * pose.conj() * common))
-        turned = add_up(common) >= _TURNED
-        rate = self._turn[tracks]
-        rate = np.where(turned, rate + _TURN_GAIN * (angle / n - rate), rate)
-        self._turn[tracks] = rate
-        return np.asarray(pose * np.exp(1j * np.where(turned, angle, 0.0))[:, None])
+        pose, rate = self._pose[tracks], self._turn[tracks]
+        turned = add_up(around * pose.conj() * common)
+        length = np.abs(turned)
+        sure = (add_up(common) >= _TURNED) & (length > 0)
+        if sure.all():
+            turned /= length
+        else:
+            turned = np.where(sure, turned / np.where(sure, length, 1.0), 1.0)
+        each = turned if (n == 1).all() else turned ** (1 / n)
+        rate = rate + np.where(sure, _TURN_GAIN, 0.0) * (each - rate)
+        self._turn[tracks] = rate / np.abs(rate)
+        return np.asarray(pose * turned[:, None])
 
     def begin(self, frame: int, animals: Ints) -> None:
         """Begin tracks with poses."""
@@ -140,7 +146,7 @@ class OksTracker(MotionTracker):
         # Far in the past: a keypoint that was never seen is expected nowhere.
         seen = np.where(self._there[animals], frame, np.iinfo(np.int64).min // 2)
         self._seen = np.concatenate([self._seen, seen])
-        self._turn = np.concatenate([self._turn, np.zeros(len(animals))])
+        self._turn = np.concatenate([self._turn, np.ones(len(animals), np.complex128)])
 
     def keep(self, kept: npt.NDArray[np.bool_]) -> None:
         """Forget the poses of other tracks."""
