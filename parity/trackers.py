@@ -1,10 +1,10 @@
-"""Compares the tracker ``oks``, with linking, with that of DeepLabCut on crowds with known truth.
+"""Compares the tracker ``oks``, with linking, with those of DeepLabCut and SLEAP-NN on crowds with known truth.
 
-``python parity/trackers.py [--frames N] [--animals N ...] [--kinds NAME ...] [--oracle COMMAND]`` prints the table
-of docs/use/tracking.md. Scenes are those of ``benchmarks/trackers.py``. Both are given the same poses, the number of
+``python parity/trackers.py [--frames N] [--animals N ...] [--kinds NAME ...] [--oracle NAME COMMAND]`` prints the table
+of docs/use/tracking.md. Scenes are those of ``benchmarks/trackers.py``. All are given the same poses, the number of
 animals, and their own defaults; what they give back is measured against the truth here, so metrics are the same.
-DeepLabCut's side is its ellipse tracker and its stitching (``trackers_deeplabcut.py``), in an environment of its own,
-which ``make parity`` installs.
+DeepLabCut's side is its ellipse tracker and its stitching (``trackers_deeplabcut.py``), SLEAP-NN's the tracker of
+``sleap-nn track`` (``trackers_sleap.py``), each in an environment of its own, which ``make parity`` installs.
 """
 
 from __future__ import annotations
@@ -31,9 +31,11 @@ from pose_core.tracking.measure import TrackMetrics, measure_tracks
 
 HERE = Path(__file__).resolve().parent
 OURS = "oks"
-THEIRS = "deeplabcut"
-ORACLE = (str(HERE.parent / ".venv-parity" / "bin" / "python"), str(HERE / "trackers_deeplabcut.py"))
-"""Python and script of the other side."""
+ORACLES = {
+    "deeplabcut": (str(HERE.parent / ".venv-parity/bin/python"), str(HERE / "trackers_deeplabcut.py")),
+    "sleap-nn": (str(HERE.parent / ".venv-parity-sleap/bin/python"), str(HERE / "trackers_sleap.py")),
+}
+"""Python and script of the others, by name."""
 
 
 def load_benchmark() -> ModuleType:
@@ -78,7 +80,7 @@ def track_here(found: Any, animals: int) -> list[Frame]:
 
 
 def ask(command: Sequence[str], folder: Path) -> None:
-    """Have the other tracker go through all scenes of a folder; it writes ``SCENE.deeplabcut.npz`` beside each."""
+    """Have another tracker go through all scenes of a folder; it writes ``SCENE.NAME.npz`` beside each."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     done = subprocess.run(
         [*command, str(folder)],
@@ -101,9 +103,16 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--frames", type=int, default=1000)
     parser.add_argument("--animals", type=int, nargs="+", default=[2, 3, 5, 10])
     parser.add_argument("--kinds", nargs="+", default=["easy", "crossing", "occluded"])
-    parser.add_argument("--oracle", default=shlex.join(ORACLE), help="the command of the other side")
+    parser.add_argument(
+        "--oracle",
+        nargs=2,
+        action="append",
+        metavar=("NAME", "COMMAND"),
+        help=f"one of {', '.join(ORACLES)} and its command; may be repeated, and by default all are run",
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
+    oracles = options.oracle or [(name, shlex.join(command)) for name, command in ORACLES.items()]
     benchmark = load_benchmark()
     scenes = {
         f"{kind}-{animals}": (
@@ -118,13 +127,16 @@ def main(arguments: Sequence[str]) -> int:
         folder = Path(work)
         for name, (_, animals, _, found) in scenes.items():
             write_scene(folder / f"{name}.npz", list(found), animals)
-        ask(shlex.split(options.oracle), folder)
-        print(f"| scene | animals | {OURS}: switches, HOTA | {THEIRS}: switches, HOTA |")
-        print("|---|---|---|---|")
+        for _, command in oracles:
+            ask(shlex.split(command), folder)
+        names = [OURS, *(name for name, _ in oracles)]
+        print(f"| scene | animals | {' | '.join(f'{name}: switches, HOTA' for name in names)} |")
+        print("|---|---|" + "---|" * len(names))
         for name, (kind, animals, truth, found) in scenes.items():
-            ours = describe(measure_tracks(truth, track_here(found, animals)))
-            theirs = describe(measure_tracks(truth, read_tracks(folder / f"{name}.{THEIRS}.npz")))
-            print(f"| {kind} | {animals} | {ours} | {theirs} |", flush=True)
+            tracked = [track_here(found, animals)]
+            tracked += [read_tracks(folder / f"{name}.{other}.npz") for other, _ in oracles]
+            cells = " | ".join(describe(measure_tracks(truth, frames)) for frames in tracked)
+            print(f"| {kind} | {animals} | {cells} |", flush=True)
     return 0
 
 

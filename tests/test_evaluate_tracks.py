@@ -50,25 +50,54 @@ def test_switches_and_fragments_are_counted_by_video_and_over_all() -> None:
     poor = video("poor", [5, 6], [6, 5], [6], [6, 5])
     scores = compute_track_metrics([*good, *poor], SKELETON)
     assert list(scores) == ["good", "poor", ALL]
-    assert (scores["good"].hota, scores["good"].switches, scores["good"].fragments) == (1.0, 0, 0)
-    assert (scores["poor"].switches, scores["poor"].fragments) == (2, 1)
-    whole = scores[ALL]
+    assert (good_one := scores["good"].keypoints).hota == 1.0
+    assert (good_one.switches, good_one.fragments) == (0, 0)
+    assert (scores["poor"].keypoints.switches, scores["poor"].keypoints.fragments) == (2, 1)
+    whole = scores[ALL].keypoints
     assert (whole.switches, whole.animals, whole.missed) == (2, 16, 1)
     assert whole.switches_per_1000 == pytest.approx(1000 * 2 / 16)
     # Counts are summed up: one association over both, and not the mean of two.
     assert whole.mota == pytest.approx((15 - 2) / 16)
-    assert scores["poor"].hota < whole.hota < 1
+    assert scores["poor"].keypoints.hota < whole.hota < 1
+
+
+def test_boxes_are_compared_by_their_overlap() -> None:
+    """Poses turned around in their boxes are others, and their boxes the same; shifted boxes are half matches."""
+    frames = video("v", [5, 6], [5, 6])
+    upside_down = SHAPE[[1, 0, 2]] + np.array([0, 0])
+    turned = [
+        (
+            labels,
+            replace(found, instances=Instances.from_keypoints(CENTRES[:, None] + upside_down, track=[5, 6])),
+        )
+        for labels, found in frames
+    ]
+    metrics = compute_track_metrics(turned, SKELETON)["v"]
+    assert metrics.boxes.hota == 1.0
+    assert metrics.keypoints.hota < 0.6
+    shifted = [
+        (
+            labels,
+            replace(
+                found, instances=Instances.from_keypoints(CENTRES[:, None] + SHAPE + [10, 0], track=[5, 6])
+            ),
+        )
+        for labels, found in frames
+    ]
+    # Two thirds of 30 pixels in common, of 40: half; that counts from each threshold up to 0.5.
+    boxes = compute_track_metrics(shifted, SKELETON)["v"].boxes
+    assert boxes.hota == pytest.approx(10 / 19)
 
 
 def test_images_come_in_the_order_of_their_numbers() -> None:
     frames = video("v", [5, 6], [5, 6], [6, 5], [6, 5])
-    assert compute_track_metrics(frames, SKELETON)["v"].switches == 2
-    assert compute_track_metrics([frames[i] for i in (2, 0, 3, 1)], SKELETON)["v"].switches == 2
+    assert compute_track_metrics(frames, SKELETON)["v"].keypoints.switches == 2
+    assert compute_track_metrics([frames[i] for i in (2, 0, 3, 1)], SKELETON)["v"].keypoints.switches == 2
 
 
 def test_names_serve_where_there_are_no_tracks_and_a_project_names_its_animals() -> None:
     frames = video("v", [0, 1], [1, 0], [0, 1], what="identity")
-    assert compute_track_metrics(frames, SKELETON)["v"].switches == 4
+    assert compute_track_metrics(frames, SKELETON)["v"].keypoints.switches == 4
     assert compute_track_metrics(frames, replace(SKELETON, identified=False)) == {}
 
 
@@ -84,18 +113,25 @@ def test_metrics_reach_json_the_table_and_a_file(tmp_path: Path) -> None:
     pairs = [*video("a", [5, 6], [6, 5]), *video("b", [5, 6], [5, 6])]
     measured = run(pairs)
     content = json.loads(json.dumps(measured.result.to_json()))
-    assert content["tracks"]["all"]["switches"] == 2
+    assert content["tracks"]["all"]["keypoints"]["switches"] == 2
+    assert content["tracks"]["all"]["boxes"]["switches"] == 2
     stream = io.StringIO()
     Console(file=stream, width=160).print(make_overall_table(measured.result))
     lines = stream.getvalue().splitlines()
     assert any("HOTA" in line and "2 videos" in line for line in lines)
     assert any("switches" in line and "per 1,000 frames and animal" in line for line in lines)
+    assert any("HOTA of boxes" in line for line in lines)
     header = PredictionsHeader(SKELETON, "images", len(pairs), 200, 200, 0.0, "", "")
     indexed: Any = [(labels, found.renumbered(i)) for i, (labels, found) in enumerate(pairs)]
     write_folder(tmp_path / "test", indexed, measured, SKELETON, header)
     with (tmp_path / "test" / "tracks.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [(row["video"], row["switches"]) for row in rows] == [("a", "2"), ("b", "0"), ("all", "2")]
+    both = ("keypoints", "boxes")
+    assert [(row["video"], row["similarity"], row["switches"]) for row in rows] == [
+        (name, similarity, switches)
+        for name, switches in (("a", "2"), ("b", "0"), ("all", "2"))
+        for similarity in both
+    ]
 
 
 def test_without_tracks_an_evaluation_looks_as_before(tmp_path: Path) -> None:

@@ -61,7 +61,14 @@ def test_every_script_is_run_by_a_test_of_this_file_or_belongs_to_one_that_is() 
         for file in (ROOT / folder).glob("*.py")
     }
     scripts = {name for name, text in texts.items() if '__name__ == "__main__"' in text}
-    oracles = ("oracle", "evaluation_oracle", "sleap_oracle", "speed_oracle", "trackers_deeplabcut")
+    oracles = (
+        "oracle",
+        "evaluation_oracle",
+        "sleap_oracle",
+        "speed_oracle",
+        "trackers_deeplabcut",
+        "trackers_sleap",
+    )
     assert scripts - ran == {f"parity/{name}.py" for name in oracles}
     for name in texts.keys() - scripts - WITHOUT_DEEPLABCUT:
         folder, _, module = name.removesuffix(".py").partition("/")
@@ -312,7 +319,7 @@ def test_parity_of_test_errors_agrees_with_ourselves_and_sees_a_fiftieth_of_a_pi
 def test_trackers_beside_one_that_does_not_track() -> None:
     fake = shlex.join([sys.executable, str(ROOT / "tests" / "helpers" / "fake_tracker.py")])
     small = ("--frames", "40", "--animals", "2", "--kinds", "easy")
-    (line,) = run("parity/trackers.py", *small, "--oracle", fake).splitlines()[2:]
+    (line,) = run("parity/trackers.py", *small, "--oracle", "deeplabcut", fake).splitlines()[2:]
     cells = [cell.strip() for cell in line.split("|")[1:-1]]
     assert cells[:2] == ["easy", "2"]
     ours, theirs = ([float(part) for part in cell.split(", ")] for cell in cells[2:])

@@ -34,6 +34,7 @@ from pose_core.reporting import LogReporter
 from pose_core.specs import EngineConfig
 from pose_core.structures import Frame, Region
 from pose_core.synthetic.videos import overwrite_bytes, write_numbered_video
+from pose_core.tracking.choose import choose_tracker
 from pose_core.workers import local_engine, parts
 from pose_core.workers.disk import Disk
 from pose_core.workers.engines import cancel
@@ -662,13 +663,16 @@ def test_cancelling_stops_workers_and_keeps_what_is_done(
     assert read_folder(tmp_path) == undisturbed
 
 
+@pytest.mark.parametrize("needs_images", [False, True])
 def test_trackers_run_where_parts_are_joined(
-    elsewhere: Any, run: Path, clips: list[Path], tmp_path: Path
+    elsewhere: Any, run: Path, clips: list[Path], tmp_path: Path, needs_images: bool
 ) -> None:
     one, out = tmp_path / "one", tmp_path / "out"
-    options = {"tracker": "{type: overlap}", "animals": 1}
-    names = [c.name for c in pose_core.catalog.get_catalog().components("tracker")]
-    options["tracker"] = names[0]
+    trackers = pose_core.catalog.get_catalog().components("tracker")
+    chosen = [
+        t.full_name for t in trackers if ("images" in choose_tracker(t.full_name).needs()) == needs_images
+    ]
+    options = {"tracker": chosen[0], "animals": 1}
     predict(run, clips[:1], one, device="cpu", **options)
     plan_work(run, clips[:1], out, **options)
     assert work(out)

@@ -342,16 +342,19 @@ def _add_tracks(table: Table, result: EvaluationResult) -> None:
     """Metrics over all videos; those of each are in tracks.csv."""
     if not result.tracks:
         return
-    scores = list(result.tracks.values())[-1]
+    metrics = list(result.tracks.values())[-1]
     videos = max(len(result.tracks) - 1, 1)
     many = "1 video" if videos == 1 else f"{videos} videos"
-    parts = f"DetA {scores.deta:.3f}, AssA {scores.assa:.3f}; IDF1 {scores.idf1:.3f}, MOTA {scores.mota:.3f}"
-    table.add_row("HOTA", f"{scores.hota:.3f}", f"{parts}; {many}")
-    table.add_row(
-        "switches",
-        str(scores.switches),
-        f"{scores.switches_per_1000:.2f} per 1,000 frames and animal; {scores.fragments} fragments",
-    )
+    for what, scores in (("", metrics.keypoints), (" of boxes", metrics.boxes)):
+        parts = (
+            f"DetA {scores.deta:.3f}, AssA {scores.assa:.3f}; IDF1 {scores.idf1:.3f}, MOTA {scores.mota:.3f}"
+        )
+        table.add_row(f"HOTA{what}", f"{scores.hota:.3f}", f"{parts}; {many}")
+        table.add_row(
+            f"switches{what}",
+            str(scores.switches),
+            f"{scores.switches_per_1000:.2f} per 1,000 frames and animal; {scores.fragments} fragments",
+        )
 
 
 def make_keypoint_table(result: EvaluationResult) -> Table:

@@ -72,8 +72,8 @@ def track(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The video or folder of images that was predicted, for the report, where it is no longer at its "
-            "place.",
+            help="The video or folder of images that was predicted, where it is no longer at its place: for trackers "
+            "that need images; with others for a report, which is written then.",
             show_default=False,
         ),
     ] = None,

@@ -166,8 +166,12 @@ def keypoint_rows(measured: Measured) -> list[dict[str, object]]:
 
 
 def track_rows(measured: Measured) -> list[dict[str, object]]:
-    """Make a row for each video, and one over all."""
-    return [{"video": name, **vars(scores)} for name, scores in measured.result.tracks.items()]
+    """Make a row for each video and similarity, and those over all."""
+    return [
+        {"video": name, "similarity": similarity, **vars(scores)}
+        for name, metrics in measured.result.tracks.items()
+        for similarity, scores in (("keypoints", metrics.keypoints), ("boxes", metrics.boxes))
+    ]
 
 
 def _format_cell(value: float | None) -> str:

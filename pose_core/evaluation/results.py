@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from pose_core.tracking.metrics import TrackScores
+from pose_core.tracking.measure import TrackMetrics
 
 Interval = tuple[float, float]
 
@@ -201,8 +201,8 @@ class EvaluationResult:
         resamplings, seed: of the bootstrap.
         notes: one line for each thing a reader of the metrics should know.
         identity: names of the animals; None where there is nothing to compare.
-        tracks: how well animals are followed, by video and over all; empty where labels or predictions do not say who
-            is who over time.
+        tracks: how well animals are followed, by keypoints and by boxes, by video and over all; empty where labels or
+            predictions do not say who is who over time.
         plots: file names in ``folder``.
         folder: where plots, predictions and tables are; empty if nothing was written.
         besides: the same with the labels in the place of a detector or the like, by the name of what they
@@ -220,7 +220,7 @@ class EvaluationResult:
     seed: int
     notes: tuple[str, ...] = ()
     identity: IdentityMetrics | None = None
-    tracks: Mapping[str, TrackScores] = field(default_factory=dict)
+    tracks: Mapping[str, TrackMetrics] = field(default_factory=dict)
     plots: tuple[str, ...] = field(default=())
     folder: str = ""
     besides: Mapping[str, EvaluationResult] = field(default_factory=dict)
@@ -260,7 +260,7 @@ class EvaluationResult:
             "oks_sigmas": self.oks.sigmas,
             "why_ap_is_low": self.oks.why,
             "identity": self.identity.to_json() if self.identity is not None else None,
-            "tracks": {name: dict(vars(scores)) for name, scores in self.tracks.items()},
+            "tracks": {name: asdict(metrics) for name, metrics in self.tracks.items()},
             "bootstrap": {"resamplings": self.resamplings, "seed": self.seed, "confidence": 0.95},
             "notes": [*self.notes, *self.oks.notes],
             "folder": self.folder,

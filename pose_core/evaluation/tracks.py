@@ -12,13 +12,14 @@ import numpy as np
 from pose_core.data.matching import Pair
 from pose_core.evaluation.identity import group_videos
 from pose_core.structures import Instances, IntArray, Skeleton
-from pose_core.tracking.metrics import ComparedFrame, TrackScores, compare_keypoints, score_tracks
+from pose_core.tracking.measure import ComparedAnimals, TrackMetrics, score_animals
+from pose_core.tracking.metrics import ComparedFrame
 
 ALL = "all"
 """Name of the metrics over all videos."""
 
 
-def compute_track_metrics(pairs: Sequence[Pair], skeleton: Skeleton) -> dict[str, TrackScores]:
+def compute_track_metrics(pairs: Sequence[Pair], skeleton: Skeleton) -> dict[str, TrackMetrics]:
     """Measure predicted tracks, or names where there are no tracks, along videos.
 
     Args:
@@ -27,16 +28,16 @@ def compute_track_metrics(pairs: Sequence[Pair], skeleton: Skeleton) -> dict[str
         skeleton: of the project. Labelled identities count only where it is ``identified``.
 
     Returns:
-        metrics by the name of a video, and under :data:`ALL`, where there are several, over all: their counts are
-        summed up. Images count in which every labelled animal has a track or a name; videos with two of them or more.
-        Empty where no predicted animal has a track or a name.
+        metrics, by keypoints and by boxes, by the name of a video, and under :data:`ALL`, where there are several,
+        over all: their counts are summed up. Images count in which every labelled animal has a track or a name;
+        videos with two of them or more. Empty where no predicted animal has a track or a name.
     """
     followed = any((found.instances.track >= 0).any() for _, found in pairs)
     if not followed and not (
         skeleton.identified and any((found.instances.identity >= 0).any() for _, found in pairs)
     ):
         return {}
-    videos: dict[str, list[ComparedFrame]] = {}
+    videos: dict[str, list[ComparedAnimals]] = {}
     for name, rows in group_videos(pairs).items():
         frames = []
         for at in rows:
@@ -50,13 +51,12 @@ def compute_track_metrics(pairs: Sequence[Pair], skeleton: Skeleton) -> dict[str
             # Of two with one name the first counts, which has the higher score in most formats.
             kept = np.sort(np.unique(tracks, return_index=True)[1])
             kept = kept[tracks[kept] >= 0]
-            similarity = compare_keypoints(truth.keypoints, animals.keypoints[kept], truth.animal_boxes())
-            frames.append(ComparedFrame(ids, tracks[kept], similarity))
-        if len(frames) > 1 and any(len(frame.truth) for frame in frames):
+            frames.append(ComparedAnimals.of(truth, ids, animals.select(kept), tracks[kept]))
+        if len(frames) > 1 and any(len(frame.keypoints.truth) for frame in frames):
             videos[name] = frames
-    scores = {name: score_tracks(frames) for name, frames in videos.items()}
+    scores = {name: score_animals(frames) for name, frames in videos.items()}
     if len(videos) > 1:
-        scores[ALL] = score_tracks(_join_videos(list(videos.values())))
+        scores[ALL] = score_animals(_join_videos(list(videos.values())))
     return scores
 
 
@@ -68,12 +68,15 @@ def _name_animals(animals: Instances, identified: bool) -> IntArray | None:
     return None
 
 
-def _join_videos(videos: Sequence[Sequence[ComparedFrame]]) -> list[ComparedFrame]:
+def _join_videos(videos: Sequence[Sequence[ComparedAnimals]]) -> list[ComparedAnimals]:
     """Put videos one after another; no id of one is in another, so that all counts are sums."""
-    joined: list[ComparedFrame] = []
+    joined: list[ComparedAnimals] = []
     truth = tracks = 0
     for frames in videos:
-        joined += [ComparedFrame(f.truth + truth, f.tracks + tracks, f.similarity) for f in frames]
-        truth = max(int(f.truth.max(initial=-1)) for f in joined) + 1
-        tracks = max(int(f.tracks.max(initial=-1)) for f in joined) + 1
+        for frame in frames:
+            ids = frame.keypoints.truth + truth, frame.keypoints.tracks + tracks
+            both = (ComparedFrame(*ids, one.similarity) for one in (frame.keypoints, frame.boxes))
+            joined.append(ComparedAnimals(*both))
+        truth = max(int(f.keypoints.truth.max(initial=-1)) for f in joined) + 1
+        tracks = max(int(f.keypoints.tracks.max(initial=-1)) for f in joined) + 1
     return joined

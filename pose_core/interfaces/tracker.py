@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.specs.tracker import TrackerConfig
-from pose_core.structures import FloatArray, Instances, IntArray, Skeleton
+from pose_core.structures import ByteArray, FloatArray, Instances, IntArray, Skeleton
 
 Floats = npt.NDArray[np.float64]
 
@@ -92,6 +92,19 @@ class Tracker(ABC):
     def __init__(self, config: TrackerConfig, context: TrackerContext) -> None:
         self.config = config
         self.context = context
+
+    def take_image(self, frame: int, image: ByteArray) -> None:
+        """Take the image of the frame that :meth:`update` is asked for next.
+
+        Only trackers whose config names ``images`` in ``needs()`` are given any, and those must override this: that of
+        each frame in which there are animals.
+
+        Args:
+            frame: its number.
+            image: (H, W, 3) uint8 RGB, in whose pixels the keypoints are. It must not be changed, and what is
+                kept of it must be a copy: a camera may write the next one into the same memory.
+        """
+        raise NotImplementedError(f"{type(self).__name__} needs images, and does not override take_image()")
 
     @abstractmethod
     def update(self, frame: int, instances: Instances) -> IntArray:

@@ -102,7 +102,7 @@ class Job:
     @property
     def target(self) -> ResultFile:
         """The result, to be written."""
-        return ResultFile(self.result, self.writer, self.name, self.tracking)
+        return ResultFile(self.result, self.writer, self.name, self.tracking, lambda: self.source)
 
     @property
     def partial(self) -> Path:

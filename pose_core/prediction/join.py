@@ -34,7 +34,9 @@ def describe_target(plan: Plan, video: PlannedVideo) -> ResultFile:
     if request["tracker"] is not None:
         tracking = Tracking.choose(request["tracker"], request["animals"])
     writer = make_writer(request["format"])
-    return ResultFile(plan.out / f"{video.stem}{writer.extension}", writer, video.name, tracking)
+    depth = request["bit_depth"]
+    reopen = partial(open_source, video, partial(VideoSource, bit_depth=depth, index=plan.out / INDEX), depth)
+    return ResultFile(plan.out / f"{video.stem}{writer.extension}", writer, video.name, tracking, reopen)
 
 
 def join_video(plan: Plan, video: PlannedVideo, worker: str, tell: Callable[[str], None]) -> None:

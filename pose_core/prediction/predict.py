@@ -192,7 +192,12 @@ def predict(
         for (_, job), o in zip(jobs, there, strict=True)
         if isinstance(job, Job) and o is None
     )
-    how = {"format": format, "tracker": _to_mapping(tracking), "animals": animals}
+    how = {
+        "format": format,
+        "tracker": _to_mapping(tracking),
+        "animals": animals,
+        "bit_depth": estimator.spec.data.decided_bit_depth(),
+    }
     sharing = _Sharing(out, arguments, how, frames, chosen_engine, workers)
     shared = _share(estimator, jobs, there, sharing, reporter, finished)
     outcomes: list[Outcome | Pending | None] = []

@@ -11,6 +11,7 @@ from pathlib import Path
 from pose_core.interfaces import PredictionsHeader, Writer
 from pose_core.io.files import disk_errors, put_in_place, write_whole
 from pose_core.io.frame_ranges import FrameRange, add_to_ranges, describe_ranges
+from pose_core.pipeline.sources import FrameSource
 from pose_core.pipeline.threads import Timing
 from pose_core.prediction.journal import Sizes
 from pose_core.structures import Frame
@@ -18,6 +19,7 @@ from pose_core.tracking.choose import Tracking
 from pose_core.tracking.doubts import Doubts
 from pose_core.tracking.doubts_file import write_doubts
 from pose_core.tracking.follow import TrackedFrames
+from pose_core.tracking.frame_images import read_in_step
 
 NOTE_ENDING = ".info"
 
@@ -84,12 +86,14 @@ class ResultFile:
         writer: of its format.
         name: of the source.
         tracking: how animals are followed when all frames are there; None: they are not.
+        open_source: opens the source anew, for a tracker that needs images.
     """
 
     path: Path
     writer: Writer
     name: str
     tracking: Tracking | None = None
+    open_source: Callable[[], FrameSource] | None = None
 
     @property
     def note(self) -> Path:
@@ -125,7 +129,7 @@ class ResultFile:
             if self.tracking is not None:
                 header = self.tracking.describe(header)
                 # After the last frame, since pieces of the whole video are joined; what fails here loses nothing.
-                tracked = stack.enter_context(TrackedFrames(frames, header, self.tracking, self.name))
+                tracked = stack.enter_context(self._track(frames, header, self.tracking))
                 finder = tracked.make_doubt_finder()
                 watch = finder.watch
 
@@ -147,3 +151,11 @@ class ResultFile:
                 finally:
                     temporary.unlink(missing_ok=True)
         return seen, doubts
+
+    def _track(
+        self, frames: Callable[[], Iterator[Frame]], header: PredictionsHeader, tracking: Tracking
+    ) -> TrackedFrames:
+        images = None
+        if tracking.needs_images and self.open_source is not None:
+            images = read_in_step(self.open_source())
+        return TrackedFrames(frames, header, tracking, self.name, images=images)

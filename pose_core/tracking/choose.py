@@ -14,7 +14,7 @@ from pose_core.errors import ConfigError, PluginError, argument, command
 from pose_core.interfaces.tracker import Tracker, TrackerContext
 from pose_core.interfaces.writer import PredictionsHeader
 from pose_core.specs import TrackerConfig, parse_component
-from pose_core.structures import FloatArray, Frame, IntArray
+from pose_core.structures import ByteArray, FloatArray, Frame, IntArray
 from pose_core.tracking.corrections import Correction, GivenCorrections, find_corrections
 
 RECOMMENDED = "recommended"
@@ -92,6 +92,11 @@ class Tracking:
             )
         return cls(choose_tracker(tracker), animals, corrections)
 
+    @property
+    def needs_images(self) -> bool:
+        """Whether the tracker looks at images."""
+        return "images" in self.config.needs()
+
     def to_json(self) -> dict[str, Any]:
         """Put it into plain values."""
         content = {"animals": self.animals, **self.config.model_dump(mode="json")}
@@ -104,12 +109,21 @@ class Tracking:
         return replace(header, metadata={**header.metadata, METADATA: json.dumps(self.to_json())})
 
 
-def ask_tracker(tracker: Tracker, frame: Frame) -> tuple[IntArray, FloatArray]:
+def ask_tracker(
+    tracker: Tracker, frame: Frame, image: ByteArray | None = None
+) -> tuple[IntArray, FloatArray]:
     """Ask a tracker for the ids (N,) of a frame's animals, and their margins (N,), NaN where it tells none.
+
+    Args:
+        tracker: of the video.
+        frame: the next one.
+        image: (H, W, 3) uint8 RGB, for a tracker that needs images.
 
     Raises:
         PluginError: it does not keep what trackers promise.
     """
+    if image is not None:
+        tracker.take_image(frame.index, image)
     ids = tracker.update(frame.index, frame.instances)
     wrong = ""
     if ids.shape != (len(frame.instances),):

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from pose_core.data.draw_tracks import TrackDrawing, View, write_label
-from pose_core.data.images import read_image
-from pose_core.errors import DataError, PoseError, argument
-from pose_core.interfaces.writer import PredictionsHeader
-from pose_core.io.video import open_video
-from pose_core.structures import ByteArray, Frame, ImageFile, Skeleton, VideoFrame
+from pose_core.errors import PoseError
+from pose_core.structures import ByteArray, Frame, Skeleton
 from pose_core.tracking.doubts import Doubt
+from pose_core.tracking.frame_images import ReadImage
 
 _ASIDE = 10
 """Frames between a moment and the pictures before and after it."""
@@ -27,65 +24,6 @@ _TRAIL = 15
 _PANEL = 340
 _GAP = 6
 _AROUND = 0.6
-
-ReadPicture = Callable[[Frame], ByteArray]
-"""Reads the picture (H, W, 3) uint8 RGB of a frame; raises PoseError where it cannot."""
-
-
-def find_pictures(header: PredictionsHeader, predictions: Path, video: Path | None) -> ReadPicture | str:
-    """Find the pictures that predictions were made of.
-
-    Args:
-        header: names the video or folder.
-        predictions: their file; a video may lie beside it.
-        video: where the user says that it is.
-
-    Returns:
-        what reads them, or why there are none.
-
-    Raises:
-        DataError: what the user named is not there, or not what was predicted.
-    """
-    source = Path(header.source)
-    places = (
-        [video]
-        if video is not None
-        else [source, predictions.parent / source, predictions.parent / source.name]
-    )
-    # A header without a source would name the folder itself.
-    place = next((place for place in places if place.exists() and (header.source or video)), None)
-    if place is None:
-        if video is not None:
-            raise DataError(f"{video}: no such file; name the video or folder that was predicted")
-        return f"{header.source or 'the video'} is not there; name it by {argument('video', 'FILE')}"
-    if place.is_dir():
-        return lambda frame: _read_file(place, frame)
-    try:
-        known = open_video(place)
-        wrong = _compare(header, known.timeline.frames, known.width, known.height)
-    except PoseError as error:
-        wrong = str(error)
-    if not wrong:
-        return lambda frame: read_image(VideoFrame(place, frame.index))
-    if video is not None:
-        raise DataError(f"{place}: {wrong}; name the video that was predicted ({header.source})")
-    return f"{place} is another video ({wrong})"
-
-
-def _compare(header: PredictionsHeader, frames: int, width: int, height: int) -> str:
-    """Say in what a video differs from the one that was predicted; nothing where it does not."""
-    if header.frames and header.frames != frames:
-        return f"it has {frames} frames, the predictions {header.frames}"
-    if header.width and (header.width, header.height) != (width, height):
-        return f"it has {width} x {height} pixels, the predictions {header.width} x {header.height}"
-    return ""
-
-
-def _read_file(place: Path, frame: Frame) -> ByteArray:
-    if frame.image is None:
-        raise DataError(f"{place}: frame {frame.index} names no image")
-    paths = [Path(frame.image), place / frame.image, place / Path(frame.image).name]
-    return read_image(ImageFile(next((path for path in paths if path.is_file()), paths[-1])))
 
 
 class DoubtPictures:
@@ -112,7 +50,7 @@ class DoubtPictures:
             wanted = self._wanted.pop(0)
             self._found[wanted] = frame, copy.deepcopy(self._drawing)
 
-    def draw(self, read: ReadPicture) -> list[bytes | str]:
+    def draw(self, read: ReadImage) -> list[bytes | str]:
         """Draw a picture for each moment: a PNG file, or why there is none."""
         pictures: list[bytes | str] = []
         for doubt, moment in zip(self.doubts, self._moments, strict=True):
@@ -123,7 +61,7 @@ class DoubtPictures:
                 pictures.append(f"no picture: {error}")
         return pictures
 
-    def _draw(self, doubt: Doubt, found: Sequence[tuple[Frame, TrackDrawing]], read: ReadPicture) -> bytes:
+    def _draw(self, doubt: Doubt, found: Sequence[tuple[Frame, TrackDrawing]], read: ReadImage) -> bytes:
         panels: list[ByteArray] = []
         view: tuple[int, int, int] | None = None
         for frame, drawing in found:

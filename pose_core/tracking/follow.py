@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from pose_core.errors import DataError, argument
+from pose_core.errors import DataError, PoseError, argument
 from pose_core.interfaces.tracker import Tracker, TrackerContext
 from pose_core.interfaces.writer import PredictionsHeader
-from pose_core.structures import FloatArray, Frame, Instances, IntArray
+from pose_core.structures import ByteArray, FloatArray, Frame, Instances, IntArray
 from pose_core.tracking.choose import Tracking, ask_tracker, make_tracker
 from pose_core.tracking.corrections import Correction, Cuts, decide
 from pose_core.tracking.doubts import DoubtFinder
@@ -27,6 +27,9 @@ from pose_core.tracking.linking import link_tracklets
 from pose_core.tracking.naming import name_tracks
 from pose_core.tracking.relinking import relink_tracklets
 from pose_core.tracking.tracklets import TrackletCollector
+
+if TYPE_CHECKING:
+    from pose_core.tracking.frame_images import ReadImage
 
 _IN_MEMORY = 1 << 22
 _EVERY = 500
@@ -75,6 +78,7 @@ class TrackedFrames:
         tracking: the tracker, and how many animals there are.
         name: how messages call the predictions.
         progress: gets the number of frames that were looked at, now and then.
+        images: reads those of frames, for a tracker that needs them.
 
     Attributes:
         counts: of what was found.
@@ -82,7 +86,8 @@ class TrackedFrames:
         names: track -> its individual and how much speaks for that, where a track has one.
 
     Raises:
-        DataError: frames are out of order, predictions lack what the tracker needs, or corrections do not fit.
+        DataError: frames are out of order, predictions lack what the tracker needs, an image cannot be read, or
+            corrections do not fit.
     """
 
     counts: TrackCounts
@@ -95,9 +100,13 @@ class TrackedFrames:
         tracking: Tracking,
         name: str = "",
         progress: Callable[[int], None] = lambda frames: None,
+        images: ReadImage | None = None,
     ) -> None:
         self._name = name or header.source
         self._config, self._animals = tracking.config, tracking.animals
+        if tracking.needs_images and images is None:
+            raise ValueError(f"the tracker {self._config.type} needs images")
+        self._images = images if tracking.needs_images else None
         self._skeleton = header.skeleton
         context = TrackerContext(
             header.skeleton,
@@ -178,6 +187,17 @@ class TrackedFrames:
                 ids = np.array([self._cuts.rename(i, frame.index) for i in ids.tolist()], np.int64)
             yield frame, ids, rows["margin"]
 
+    def _read_image(self, frame: Frame) -> ByteArray | None:
+        if self._images is None:
+            return None
+        try:
+            return self._images(frame)
+        except PoseError as error:
+            raise DataError(
+                f"{self._name}: the tracker {self._config.type} needs the image of frame {frame.index} ({error}); "
+                f"choose another {argument('tracker')}"
+            ) from None
+
     def _follow(
         self,
         frames: Callable[[], Iterable[Frame]],
@@ -192,7 +212,7 @@ class TrackedFrames:
         """
         read = found = without = 0
         begun = previous = None
-        lacking = set(self._config.needs())
+        lacking = set(self._config.needs()) - {"images"}
         collector = TrackletCollector(self._skeleton)
         for frame in frames():
             if previous is not None and frame.index <= previous:
@@ -205,7 +225,7 @@ class TrackedFrames:
             read += 1
             animals = frame.instances
             if len(animals):
-                ids, margins = ask_tracker(tracker, frame)
+                ids, margins = ask_tracker(tracker, frame, self._read_image(frame))
                 lacking -= {need for need in lacking if _STORED[need](animals)}
                 collector.add(frame, ids)
                 rows = np.empty(len(ids), _ROW)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,36 @@ class TrackMetrics:
     frames: int
 
 
+@dataclass(frozen=True, eq=False)
+class ComparedAnimals:
+    """One frame of truth and tracks, by both similarities.
+
+    Attributes:
+        keypoints: object keypoint similarity.
+        boxes: intersection over union of the boxes, which are those around keypoints where there are no others.
+    """
+
+    keypoints: ComparedFrame
+    boxes: ComparedFrame
+
+    @classmethod
+    def of(cls, truth: Instances, ids: IntArray, found: Instances, tracks: IntArray) -> ComparedAnimals:
+        """Compare the right animals, whose ids are (G,), with found ones, whose tracks are (T,)."""
+        boxes = truth.animal_boxes()
+        by_pose = compare_keypoints(truth.keypoints, found.keypoints, boxes)
+        by_box = box_overlaps(boxes, found.animal_boxes())
+        return cls(ComparedFrame(ids, tracks, by_pose), ComparedFrame(ids, tracks, by_box))
+
+
+def score_animals(frames: Sequence[ComparedAnimals]) -> TrackMetrics:
+    """Compute the metrics of one video by both similarities."""
+    return TrackMetrics(
+        score_tracks([frame.keypoints for frame in frames]),
+        score_tracks([frame.boxes for frame in frames]),
+        len(frames),
+    )
+
+
 def measure_tracks(
     truth: PredictionsStream,
     tracked: Iterable[Frame],
@@ -59,8 +89,7 @@ def measure_tracks(
     """
     frames = iter(tracked)
     names = truth.header.skeleton.keypoints
-    by_keypoints: list[ComparedFrame] = []
-    by_boxes: list[ComparedFrame] = []
+    compared: list[ComparedAnimals] = []
     for right in truth:
         if right.missing is not None:
             continue
@@ -79,21 +108,11 @@ def measure_tracks(
         kept = right.instances.has_keypoint
         animals, ids = right.instances.select(kept), ids[kept]
         tracks = found.instances.select(found.instances.track >= 0)
-        by_pose = _compare_poses(animals, tracks)
-        watch(right.index, ids, tracks.track, by_pose)
-        by_keypoints.append(_compare(ids, tracks, by_pose))
-        by_boxes.append(_compare(ids, tracks, box_overlaps(animals.animal_boxes(), tracks.animal_boxes())))
-    if not by_boxes:
+        compared.append(ComparedAnimals.of(animals, ids, tracks, tracks.track))
+        watch(right.index, ids, tracks.track, compared[-1].keypoints.similarity)
+    if not compared:
         raise DataError(f"{name}: has no frames to compare with; name another {argument('truth')}")
-    return TrackMetrics(score_tracks(by_keypoints), score_tracks(by_boxes), len(by_boxes))
-
-
-def _compare(ids: IntArray, tracks: Instances, similarity: np.ndarray) -> ComparedFrame:
-    return ComparedFrame(ids, tracks.track, similarity)
-
-
-def _compare_poses(animals: Instances, tracks: Instances) -> Floats:
-    return compare_keypoints(animals.keypoints, tracks.keypoints, animals.animal_boxes())
+    return score_animals(compared)
 
 
 def _name_animals(frame: Frame, name: str) -> IntArray:

@@ -13,10 +13,11 @@ from pose_core.io.files import disk_errors, write_whole
 from pose_core.pictures.page import Picture, Tile, render_page, render_picture
 from pose_core.structures import Frame
 from pose_core.tracking.choose import Tracking
-from pose_core.tracking.doubt_pictures import DoubtPictures, ReadPicture
+from pose_core.tracking.doubt_pictures import DoubtPictures
 from pose_core.tracking.doubts import Doubt, Doubts
 from pose_core.tracking.doubts_file import name_doubts, name_report
 from pose_core.tracking.follow import TrackCounts
+from pose_core.tracking.frame_images import ReadImage
 from pose_core.tracking.presence import Presence, draw_presence
 
 PICTURES = 12
@@ -49,7 +50,7 @@ class TrackedVideo:
 
 
 def write_report(
-    result: Path, video: TrackedVideo, frames: Iterable[Frame], pictures: ReadPicture | str
+    result: Path, video: TrackedVideo, frames: Iterable[Frame], pictures: ReadImage | str
 ) -> Path:
     """Write the report of a result beside it, as one HTML file that needs nothing else.
 

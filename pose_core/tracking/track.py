@@ -23,7 +23,7 @@ from pose_core.tracking.follow import TrackCounts, TrackedFrames
 from pose_core.tracking.measure import TrackMetrics, measure_tracks
 
 if TYPE_CHECKING:
-    from pose_core.tracking.doubt_pictures import ReadPicture
+    from pose_core.tracking.frame_images import ReadImage
 
 TrackFinished = Callable[[str, "TrackOutcome | DataError"], None]
 """Gets the name of a file of predictions, and its outcome or why it could not be tracked."""
@@ -87,7 +87,7 @@ def track(
         report: write a page beside each result that shows who was where when, and pictures of the moments in which a
             swap is likely; without pictures where the video is not found.
         video: the video or folder of images that was predicted, for one file of predictions, where it is no longer
-            at the place that these name; there is a report then, too.
+            at the place that these name. For a tracker that needs images; with others there is a report then, too.
         overwrite: replace results that are there.
         reporter: is told how the work goes.
         finished: is called after each file.
@@ -129,8 +129,10 @@ def track(
     outcomes: list[TrackOutcome | None] = []
     for (path, stream), result in zip(files, results, strict=True):
         try:
-            pictures = None
-            if report or video is not None:
+            images, pictures = None, None
+            if tracking.needs_images:
+                images = _find_images(path, stream.header, video, tracking)
+            if report or (video is not None and images is None):
                 pictures = _find_pictures(path, stream.header, video, reporter)
             with TrackedFrames(
                 stream.__iter__,
@@ -138,6 +140,7 @@ def track(
                 tracking,
                 str(path),
                 report_frames(path, stream.header, reporter),
+                images,
             ) as tracked:
                 finder = tracked.make_doubt_finder()
                 header = tracking.describe(stream.header)
@@ -191,12 +194,24 @@ def _measure(
     return measured, drawn
 
 
+def _find_images(
+    path: Path, header: PredictionsHeader, video: Path | str | None, tracking: Tracking
+) -> ReadImage:
+    """Find the images for a tracker that needs them."""
+    from pose_core.tracking.frame_images import find_images
+
+    images = find_images(header, path, None if video is None else Path(video))
+    if isinstance(images, str):
+        raise DataError(f"{path}: the tracker {tracking.config.type} needs images: {images}")
+    return images
+
+
 def _find_pictures(
     path: Path, header: PredictionsHeader, video: Path | str | None, reporter: Reporter
-) -> ReadPicture | str:
-    from pose_core.tracking.doubt_pictures import find_pictures
+) -> ReadImage | str:
+    from pose_core.tracking.frame_images import find_images
 
-    pictures = find_pictures(header, path, None if video is None else Path(video))
+    pictures = find_images(header, path, None if video is None else Path(video))
     if isinstance(pictures, str):
         reporter.note(f"note: {path}: the report has no pictures: {pictures}")
     return pictures
@@ -208,7 +223,7 @@ def _write_report(
     tracking: Tracking,
     tracked: TrackedFrames,
     doubts: Doubts,
-    pictures: ReadPicture | str,
+    pictures: ReadImage | str,
 ) -> Path:
     # Here, since matplotlib takes a second to import and is for reports alone.
     from pose_core.tracking.report import TrackedVideo, write_report

@@ -112,7 +112,8 @@ class Plan:
     Attributes:
         out: folder of the results.
         folder: the current folder of the command that made the plan, from which its relative paths count.
-        request: ``load``, the arguments with which a worker loads the run, and ``format``, ``tracker``, ``animals``.
+        request: ``load``, the arguments with which a worker loads the run, and ``format``, ``tracker``, ``animals``,
+            ``bit_depth``.
         maker: what decides the numbers: hashes and versions by name.
         videos: in order.
         times: that workers keep to.

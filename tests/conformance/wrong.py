@@ -579,6 +579,25 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
             ),
         ],
     ),
+    "tracker_takes_images": (
+        TRACKER,
+        "it changes the image",
+        [
+            (
+                "config.py",
+                "class ToyTrackerConfig(TrackerConfig):\n    pass",
+                'class ToyTrackerConfig(TrackerConfig):\n    def needs(self):\n        return ("images",)',
+            ),
+            (
+                "tracker.py",
+                "    def state_dict(self):",
+                (
+                    "    def take_image(self, frame, image):\n        image[:] = 0\n"
+                    "\n    def state_dict(self):"
+                ),
+            ),
+        ],
+    ),
     "filter_gives_keypoints": (
         FILTER,
         "one coordinate",

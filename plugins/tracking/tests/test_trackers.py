@@ -175,6 +175,24 @@ def test_landmarks_say_nothing_of_an_animal() -> None:
     assert tracker.update(1, Instances.from_keypoints(points[::-1])).tolist() == [1, 0]
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_animals_that_lie_on_each_other_keep_their_ids(linked: bool) -> None:
+    """In frame 333 all keypoints of the two are a tenth of their length apart, and a quarter are not found."""
+    spec = CrowdSpec(frames=360, animals=2, size=(509, 509), pull=0.5)
+    context = replace(CONTEXT, animals=2, linked=linked)
+    tracker, crowd = OksTracker(OksConfig(), context), Crowd(spec)
+    seen: dict[int, set[int]] = {}
+    for frame, truth in zip(crowd.found(), crowd.truth(), strict=True):
+        ids = tracker.update(frame.index, frame.instances)
+        apart = np.nanmean(
+            np.abs(frame.instances.keypoints[:, None] - truth.instances.keypoints), axis=(-2, -1)
+        )
+        for track, animal in zip(ids.tolist(), apart.argmin(axis=1).tolist(), strict=True):
+            if track >= 0:
+                seen.setdefault(track, set()).add(animal)
+    assert all(len(animals) == 1 for animals in seen.values()), seen
+
+
 def test_names_make_tracks() -> None:
     skeleton = Skeleton(("a",), individuals=("anna", "bert"), identified=True)
     points = np.zeros((3, 1, 2))

@@ -10,13 +10,15 @@ from dataclasses import fields, replace
 import numpy as np
 
 from pose_core.interfaces.tracker import Tracker, TrackerContext
-from pose_core.structures import Instances, IntArray, Skeleton
+from pose_core.structures import ByteArray, Instances, IntArray, Skeleton
 from pose_core.testing.checks.check import check, demand
 from pose_core.testing.checks.targets import ComponentSubject
 
 _SKELETON = Skeleton(("a", "b", "c", "d"), individuals=("one", "two", "three", "four"), identified=True)
 _CONTEXT = TrackerContext(_SKELETON, width=400, height=400)
 _BODY = np.array([[0, 0], [12, 2], [24, -2], [36, 0]], float)
+
+_GROUND = np.random.default_rng(0).integers(60, 90, (400, 400), np.uint8)
 
 _Frames = Sequence[tuple[int, Instances]]
 
@@ -50,8 +52,26 @@ def _walk(frames: int, seed: int = 0, lost: float = 0.2) -> list[tuple[int, Inst
     return made
 
 
+def _draw(animals: Instances) -> ByteArray:
+    """Draw a frame, in grey: a speckled ground with a bright spot at each keypoint, whatever the order of animals."""
+    image = _GROUND.copy()
+    places = animals.keypoints[np.isfinite(animals.keypoints).all(axis=-1)]
+    x, y = places.round().astype(np.int64).T
+    for right, down in np.ndindex(5, 5):
+        inside = (x + right >= 2) & (x + right < 402) & (y + down >= 2) & (y + down < 402)
+        image[y[inside] + down - 2, x[inside] + right - 2] = 250 - 20 * (abs(right - 2) + abs(down - 2))
+    return np.repeat(image[..., None], 3, axis=2)
+
+
+def _ask(tracker: Tracker, frame: int, animals: Instances) -> IntArray:
+    """Ask for the ids of a frame, as the core does: after its image, where the tracker needs images."""
+    if "images" in tracker.config.needs():
+        tracker.take_image(frame, _draw(animals))
+    return tracker.update(frame, animals)
+
+
 def _follow(tracker: Tracker, frames: Iterable[tuple[int, Instances]]) -> list[list[int]]:
-    return [[int(i) for i in tracker.update(frame, animals)] for frame, animals in frames]
+    return [[int(i) for i in _ask(tracker, frame, animals)] for frame, animals in frames]
 
 
 def _rename(ids: list[list[int]]) -> list[list[int]]:
@@ -80,7 +100,7 @@ def check_tracker_gives_ids(subject: ComponentSubject) -> None:
     for animals, frames in ((None, _walk(40)), (2, _walk(40)), (2, in_turns)):
         tracker = _build_tracker(subject, replace(_CONTEXT, animals=animals, linked=frames is in_turns))
         for frame, found in frames:
-            ids = tracker.update(frame, found)
+            ids = _ask(tracker, frame, found)
             _test_ids(ids, found)
             given = int((ids >= 0).sum())
             demand(animals is None or given <= animals, f"of 2 animals a frame has {given}")
@@ -92,7 +112,7 @@ def check_tracker_changes_nothing(subject: ComponentSubject) -> None:
     tracker = _build_tracker(subject)
     for frame, found in _walk(20):
         before = copy.deepcopy(found)
-        tracker.update(frame, found)
+        _ask(tracker, frame, found)
         for field in fields(found):
             one, other = getattr(before, field.name), getattr(found, field.name)
             demand(np.array_equal(one, other, equal_nan=True), f"it changes {field.name}")
@@ -106,7 +126,7 @@ def check_tracker_follows(subject: ComponentSubject) -> None:
     for frame in range(30):
         order = rng.permutation(2)
         places = np.array([[100.0, 100 + frame], [300.0, 300 - frame]])
-        ids = tracker.update(frame, _make_instances(rng, places[order], order))
+        ids = _ask(tracker, frame, _make_instances(rng, places[order], order))
         seen.add(tuple(ids[np.argsort(order)].tolist()))
     demand(len(seen) == 1, f"they have {len(seen)} pairs of ids")
     demand(-1 not in next(iter(seen)), "one of them has no id")
@@ -120,8 +140,8 @@ def check_tracker_is_deterministic(subject: ComponentSubject) -> None:
     first, second = _build_tracker(subject), _build_tracker(subject)
     turns = []
     for mine, theirs in zip(one, other, strict=True):
-        turns.append([int(i) for i in first.update(*mine)])
-        second.update(*theirs)
+        turns.append([int(i) for i in _ask(first, *mine)])
+        _ask(second, *theirs)
     demand(turns == alone, "another video at the same time changes the ids")
     demand(_follow(_build_tracker(subject), one) == alone, "run again, it gives other ids")
 
@@ -153,8 +173,8 @@ def check_tracker_tells_margins(subject: ComponentSubject) -> None:
         if not len(found):
             continue
         order = rng.permutation(len(found))
-        ids, margins = one.update(frame, found), one.compute_margins()
-        other.update(frame, found.select(order))
+        ids, margins = _ask(one, frame, found), one.compute_margins()
+        _ask(other, frame, found.select(order))
         shuffled = other.compute_margins()
         demand((margins is None) == (shuffled is None), "it tells margins of one order and not of another")
         if margins is None or shuffled is None:
@@ -215,7 +235,7 @@ def check_tracker_takes_whatever_is_stored(subject: ComponentSubject) -> None:
     for round_ in range(3):
         for found in [usual, *kinds, *kinds[::-1], *[k for kind in kinds for k in (kind, usual)]]:
             frame += 1 if round_ < 2 else 10**6
-            _test_ids(tracker.update(frame, found), found)
+            _test_ids(_ask(tracker, frame, found), found)
 
 
 @check(1, "tracker")
@@ -225,12 +245,33 @@ def check_tracker_state_is_bounded(subject: ComponentSubject) -> None:
     for frame in range(1200):
         # Animals that are there for ten frames each, far from those before.
         places = np.array([[100.0, 100.0], [300.0, 100.0]]) * (1 + frame // 10 % 3)
-        tracker.update(frame * 5, _make_instances(rng, places, np.array([0, 1])))
+        _ask(tracker, frame * 5, _make_instances(rng, places, np.array([0, 1])))
         if frame in (399, 1199):
             sizes.append(len(pickle.dumps(tracker.state_dict())))
     demand(
         sizes[1] < sizes[0] + 400, f"its state has {sizes[0]} bytes after 400 frames, {sizes[1]} after 1,200"
     )
+
+
+@check(1, "tracker")
+def check_tracker_takes_images(subject: ComponentSubject) -> None:
+    """One that needs images is given each before its frame, leaves it as it is, and keeps no more than copies."""
+    takes = type(_build_tracker(subject)).take_image is not Tracker.take_image
+    needs = "images" in subject.config.needs()
+    demand(takes or not needs, "its config names images in needs(), and it does not override take_image()")
+    demand(needs or not takes, "it overrides take_image(), and its config names no images in needs()")
+    if not needs:
+        return
+    frames = _walk(40)
+    usual = _follow(_build_tracker(subject), frames)
+    # As a camera does, which writes each image where the one before was.
+    tracker, buffer, ids = _build_tracker(subject), np.zeros((400, 400, 3), np.uint8), []
+    for frame, found in frames:
+        buffer[:] = image = _draw(found)
+        tracker.take_image(frame, buffer)
+        ids.append([int(i) for i in tracker.update(frame, found)])
+        demand(np.array_equal(buffer, image), "it changes the image")
+    demand(ids == usual, "it keeps an image that is not its own: written over, it gives other ids")
 
 
 CHECKS = (
@@ -244,4 +285,5 @@ CHECKS = (
     check_tracker_counts_time_by_frames,
     check_tracker_takes_whatever_is_stored,
     check_tracker_state_is_bounded,
+    check_tracker_takes_images,
 )

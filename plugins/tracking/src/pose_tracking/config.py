@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from pose_core.specs import TrackerConfig
@@ -108,6 +110,66 @@ class BoxesConfig(MotionTrackerConfig):
     def needs(self) -> tuple[str, ...]:
         """Boxes; those around keypoints will do."""
         return ("boxes",)
+
+
+class FlowConfig(TrackerConfig):
+    """Poses of the last frames, moved by optical flow, beside those of the new one."""
+
+    track_window: int = Field(
+        5,
+        ge=1,
+        description="Frames from which animals are moved to the new one; a track that is not seen in any ends.",
+    )
+    similarity: Literal["oks", "centroid", "iou"] = Field(
+        "oks",
+        description="What is compared: keypoints (object keypoint similarity), the mean of the keypoints, or the "
+        "overlap of the boxes around them.",
+    )
+    match: Literal["hungarian", "greedy"] = Field(
+        "hungarian",
+        description="All animals of a frame together, or one after another, the most similar first.",
+    )
+    robust: float = Field(
+        0.95,
+        ge=0,
+        le=1,
+        description="Quantile of the similarities of an animal with the moved poses of a track that counts; 1: the "
+        "highest.",
+    )
+    min_match_similarity: float = Field(
+        0.1, ge=0, lt=1, description="Similarity up to which an animal is not the one of a track, in no case."
+    )
+    oks_stddev: float = Field(
+        0.13,
+        gt=0,
+        description="Tolerance of keypoints (sigma of the object keypoint similarity), relative to size.",
+    )
+    min_match_points: int = Field(
+        0, ge=0, description="Keypoints that the flow must find of a moved pose for it to count."
+    )
+    min_new_track_points: int = Field(0, ge=0, description="Keypoints that an animal needs to start a track.")
+    duplicate_similarity: float = Field(
+        0.7,
+        gt=0,
+        le=1,
+        description="Similarity of keypoints from which on an animal without a track is taken for a second detection "
+        "of one that has one, and starts none.",
+    )
+    img_scale: float = Field(
+        1.0, gt=0, le=1, description="Factor by which images are made smaller before the flow is computed."
+    )
+    of_window_size: int = Field(
+        21,
+        ge=3,
+        description="Side of the square around a keypoint that the flow compares, in pixels of the scaled image.",
+    )
+    of_max_levels: int = Field(
+        3, ge=0, description="Times that images are halved to follow fast animals (levels of the pyramid)."
+    )
+
+    def needs(self) -> tuple[str, ...]:
+        """Keypoints, and the images in which they were found."""
+        return ("keypoints", "images")
 
 
 class IdentityConfig(TrackerConfig):

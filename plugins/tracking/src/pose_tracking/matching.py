@@ -39,6 +39,17 @@ def assign(similarity: Floats, least: float) -> tuple[Ints, Ints]:
     return rows[real], columns[real]
 
 
+def assign_greedily(similarity: Floats, least: float) -> tuple[Ints, Ints]:
+    """Pair tracks with animals one after another, the most similar first; arguments as for :func:`assign`."""
+    left = np.where(similarity > least, similarity, -np.inf)
+    rows, columns = [], []
+    while left.size and (best := np.unravel_index(left.argmax(), left.shape)) and np.isfinite(left[best]):
+        rows.append(best[0])
+        columns.append(best[1])
+        left[best[0]], left[:, best[1]] = -np.inf, -np.inf
+    return np.array(rows, np.int64), np.array(columns, np.int64)
+
+
 def compute_margins(similarity: Floats, tracks: Ints, ids: Ints, least: float) -> FloatArray:
     """Compute how much better each match is than the next-best one.
 

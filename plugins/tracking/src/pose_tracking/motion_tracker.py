@@ -14,15 +14,10 @@ from pose_core.structures import FloatArray, Instances, IntArray
 from pose_tracking.config import MotionTrackerConfig
 from pose_tracking.matching import ScoreScale, assign, compute_margins
 from pose_tracking.motion import Floats, Ints, Motion, Places, Rows
+from pose_tracking.poses import guess_size
 
 _GROWTH = 0.35
 """Sizes by which the gate grows with the root of the frames in which an animal was not seen."""
-
-_SHARE = 0.05
-"""Size of an animal of which nobody knows it, as a share of the frame's diagonal."""
-
-_SIZE = 40.0
-"""The same in pixels, where the size of frames is unknown too."""
 
 
 class MotionTracker(Tracker):
@@ -44,8 +39,7 @@ class MotionTracker(Tracker):
         # Of the last frame: similarities of its tracks with its animals, the ids of both. For margins alone.
         self._compared: tuple[Floats, Ints, Ints] | None = None
         self._endless = context.animals is not None and not context.linked
-        diagonal = float(np.hypot(context.width, context.height))
-        self._default_size = _SHARE * diagonal or _SIZE
+        self._default_size = guess_size(context)
 
     @abstractmethod
     def measure(self, instances: Instances) -> tuple[npt.NDArray[np.bool_], Places, Floats]:

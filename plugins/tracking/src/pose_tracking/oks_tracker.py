@@ -11,24 +11,33 @@ import numpy.typing as npt
 from pose_core.interfaces import TrackerContext
 from pose_core.structures import Instances
 from pose_tracking.config import OksConfig
-from pose_tracking.motion import Floats, Ints, Places, Rows, join_places
+from pose_tracking.motion import Floats, Ints, Places, Rows
 from pose_tracking.motion_tracker import MotionTracker
+from pose_tracking.poses import measure_poses
+from pose_tracking.similarity import add_up, compare_centres, compare_keypoints, compare_within
 
-_LENGTH = 12**0.5
-"""Length of a bar whose points have a root mean square distance of 1 from its middle."""
+_POSE_GAIN = 0.6
+"""Share of a new pose in the running mean."""
 
-_SCALE = 0.65
-"""Root of the area of a usual animal, in its sizes."""
+_TURN_GAIN = 0.4
+"""The same of how fast an animal turns."""
+
+_TURNED = 3
+"""Keypoints from which on a pose says how far it has turned."""
+
+_STEADY = 3
+"""Frames for which an animal that is not seen is expected to turn on."""
 
 _MANY = 512
 """Pairs of tracks and animals that are compared at once."""
 
 
 class OksTracker(MotionTracker):
-    """Constant velocity of the centre, the last pose around it, and object keypoint similarity.
+    """Constant velocity of the centre, a pose around it that turns, and object keypoint similarity.
 
-    The offset of an animal from a track is the mean over the keypoints that both have, so that a centre does not jump
-    when keypoints drop out.
+    The pose is a running mean, and turns with the animal: where two lie on each other, the noise of the last frame, or
+    a keypoint that was seen when the animal looked elsewhere, would decide otherwise. The offset of an animal from a
+    track is the mean over the keypoints that both have, so that a centre does not jump when keypoints drop out.
     """
 
     config: OksConfig
@@ -43,6 +52,8 @@ class OksTracker(MotionTracker):
         # Of each track the places of keypoints around its centre (x + iy), and when each was last seen.
         self._pose = np.zeros((0, count), np.complex128)
         self._seen = np.zeros((0, count), np.int64)
+        # How far each turns in a frame, as a complex number of length 1.
+        self._turn = np.zeros(0, np.complex128)
         self._points = self._pose
         self._there = np.zeros((0, count), bool)
         self._centres = np.zeros(0, np.complex128)
@@ -51,23 +62,17 @@ class OksTracker(MotionTracker):
     def measure(self, instances: Instances) -> tuple[npt.NDArray[np.bool_], Places, Floats]:
         """Measure centres and sizes by the keypoints."""
         points = instances.keypoints if self._all_move else instances.keypoints[:, self._moving]
-        whole = join_places(points.astype(np.float64))
-        there = self._there = np.isfinite(whole)
-        self._points = np.where(there, whole, 0.0)
-        counts = _sum(there)
-        some = np.maximum(counts, 1)
-        self._centres = _sum(self._points) / some
-        spread = _sum(_square(np.where(there, whole - self._centres[:, None], 0.0)))
-        sizes = _LENGTH * np.sqrt(spread / some)
-        # Two neighbouring keypoints say nothing of the size of the animal.
-        sizes[(counts < 0.6 * self._points.shape[1]) | (sizes <= 0)] = np.nan
-        self._sizes = sizes
-        return counts > 0, self._centres, sizes
+        poses = measure_poses(points)
+        self._points, self._there = poses.points, poses.known
+        self._centres, self._sizes = poses.centres, poses.sizes
+        return poses.counts > 0, poses.centres, poses.sizes
 
     def compare(self, frame: int, expected: Places) -> tuple[Floats, Places]:
         """Compare poses: similarity of keypoints, and a little of centres."""
         recent = self._seen >= (self.motion.frame - self.config.track_window)[:, None]
-        poses = expected[:, None] + self._pose
+        n = frame - self.motion.frame
+        turn = self._turn if (n == 1).all() else self._turn ** np.minimum(n, _STEADY)
+        poses = expected[:, None] + self._pose * turn[:, None]
         # Compared in blocks: the table of many animals would not fit into the cache.
         step = max(1, _MANY // max(len(self._points), 1))
         parts = [
@@ -88,42 +93,51 @@ class OksTracker(MotionTracker):
     ) -> tuple[Floats, Places]:
         common = known[:, None] & self._there
         apart = (self._points - poses[:, None]) * common
-        counts = _sum(common)
-        off = _sum(apart) / np.maximum(counts, 1)
+        counts = add_up(common)
+        off = add_up(apart) / np.maximum(counts, 1)
         if not counts.all():
             off = np.where(counts == 0, self._centres - expected[:, None], off)
-        scale = -2 * (_SCALE * 2 * self.config.oks_stddev * sizes) ** 2
-        near = _sum(np.exp(_square(apart) / scale[:, None, None]) * common)
-        most = np.maximum(np.maximum(_sum(known)[:, None], _sum(self._there)), 1)
-        centre = np.exp(_square(off) * (-2 / sizes**2)[:, None])
+        most = np.maximum(add_up(known)[:, None], add_up(self._there))
+        near = compare_keypoints(apart, common, most, sizes, self.config.oks_stddev)
         weight = self.config.centre_weight
-        return (1 - weight) * near / most + weight * centre, off
+        return (1 - weight) * near + weight * compare_centres(off, sizes), off
 
     def compare_each_other(self, some: Ints, others: Ints) -> Floats:
         """Compare poses of one frame."""
-        return self._compare_at(some, others, self.fill_sizes(self._sizes))
-
-    def _compare_at(self, some: Ints, others: Ints, sizes: Floats) -> Floats:
-        common = self._there[some, None] & self._there[others]
-        squared = _square(self._points[some, None] - self._points[others])
-        scale = 2 * (_SCALE * np.maximum(sizes[some, None], sizes[others]) * 2 * self.config.oks_stddev) ** 2
-        near = _sum(np.exp(-squared / scale[..., None]) * common)
-        # Of a second detection often only some keypoints are found: those that both have decide.
-        return np.asarray(near / np.maximum(_sum(common), 1))
+        sizes = self.fill_sizes(self._sizes)
+        return compare_within(self._points, self._there, sizes, some, others, self.config.oks_stddev)
 
     def correct(self, frame: int, tracks: Rows, animals: Ints, measured: Places) -> None:
         """Take new poses."""
+        there, before = self._there[animals], self.motion.frame[tracks]
+        n = frame - before
+        common = there & (self._seen[tracks] >= (before - self.config.track_window)[:, None])
         self.motion.correct(tracks, frame, measured, self._sizes[animals])
-        there = self._there[animals]
         around = self._points[animals] - self.motion.centre[tracks][:, None]
-        pose = np.where(there, around, self._pose[tracks])
+        pose = self._turn_poses(tracks, around, common, n)
+        pose += np.where(common, _POSE_GAIN, there) * (around - pose)
         seen = np.where(there, frame, self._seen[tracks])
         # The centre stays the middle of what is known of the pose.
         known = seen >= frame - self.config.track_window
-        middle = _sum(pose * known) / np.maximum(_sum(known), 1)
+        middle = add_up(pose * known) / np.maximum(add_up(known), 1)
         self.motion.move(tracks, middle)
         self._pose[tracks] = pose - middle[:, None]
         self._seen[tracks] = seen
+
+    def _turn_poses(self, tracks: Rows, around: Places, common: npt.NDArray[np.bool_], n: Ints) -> Places:
+        """Turn the poses of tracks as animals (R, K), seen n frames later, have turned by the keypoints of both."""
+        pose, rate = self._pose[tracks], self._turn[tracks]
+        turned = add_up(around * pose.conj() * common)
+        length = np.abs(turned)
+        sure = (add_up(common) >= _TURNED) & (length > 0)
+        if sure.all():
+            turned /= length
+        else:
+            turned = np.where(sure, turned / np.where(sure, length, 1.0), 1.0)
+        each = turned if (n == 1).all() else turned ** (1 / n)
+        rate = rate + np.where(sure, _TURN_GAIN, 0.0) * (each - rate)
+        self._turn[tracks] = rate / np.abs(rate)
+        return np.asarray(pose * turned[:, None])
 
     def begin(self, frame: int, animals: Ints) -> None:
         """Begin tracks with poses."""
@@ -132,25 +146,23 @@ class OksTracker(MotionTracker):
         # Far in the past: a keypoint that was never seen is expected nowhere.
         seen = np.where(self._there[animals], frame, np.iinfo(np.int64).min // 2)
         self._seen = np.concatenate([self._seen, seen])
+        self._turn = np.concatenate([self._turn, np.ones(len(animals), np.complex128)])
 
     def keep(self, kept: npt.NDArray[np.bool_]) -> None:
         """Forget the poses of other tracks."""
-        self._pose, self._seen = self._pose[kept], self._seen[kept]
+        self._pose, self._seen, self._turn = self._pose[kept], self._seen[kept], self._turn[kept]
 
     def state_dict(self) -> dict[str, Any]:
         """Copy what it remembers."""
-        return {**super().state_dict(), "pose": self._pose.copy(), "seen": self._seen.copy()}
+        return {
+            **super().state_dict(),
+            "pose": self._pose.copy(),
+            "seen": self._seen.copy(),
+            "turn": self._turn.copy(),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what :meth:`state_dict` gave."""
         super().load_state_dict(state)
         self._pose, self._seen = np.array(state["pose"]), np.array(state["seen"])
-
-
-# Sums are called on the ufunc, which for a few animals takes half the time of the method.
-def _sum(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return np.asarray(np.add.reduce(values, axis=-1))
-
-
-def _square(points: Places) -> Floats:
-    return np.asarray(points.real**2 + points.imag**2)
+        self._turn = np.array(state["turn"])
