@@ -274,7 +274,9 @@ def test_exporters_are_listed_and_refusals_are_in_the_words_of_the_command(
     (tmp_path / "out" / "contract.json").write_text("{}")
     line = pose.refuses("export", run, "--to", "onnx", "--out", tmp_path / "out")
     assert "--overwrite" in line
-    assert "there are onnx, torch" in pose.refuses("export", run, "--to", "coreml", "--out", tmp_path / "new")
+    assert "there are onnx, openvino, torch" in pose.refuses(
+        "export", run, "--to", "coreml", "--out", tmp_path / "new"
+    )
 
 
 def test_the_command_exports_a_program_of_torch_without_pickles(
@@ -352,9 +354,21 @@ def check_family(exporter_name: str, method: str, name: str, folder: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("exporter", ["onnx", "openvino"])
 @pytest.mark.parametrize(("method", "name"), SMALLEST)
-def test_every_family_exports_to_onnx(method: str, name: str, tmp_path: Path) -> None:
-    check_family("onnx", method, name, tmp_path)
+def test_every_family_exports(exporter: str, method: str, name: str, tmp_path: Path) -> None:
+    check_family(exporter, method, name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        *(("single_animal", backbone) for backbone in ("unet", "resnet_18", "cspnext_s")),
+        ("conditional_top_down", "ctd_prenet_unet"),
+    ],
+)
+def test_small_networks_export_to_openvino(method: str, name: str, tmp_path: Path) -> None:
+    check_family("openvino", method, name, tmp_path)
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ _WHERE = (
 """Lines of its errors that say where it was, not what."""
 
 
-def convert(network: nn.Module, tensors: Sequence[Tensor], called: str) -> openvino.Model:
+def convert(network: nn.Module, tensors: Sequence[Tensor], *, refusal: str, advice: str) -> openvino.Model:
     """Convert a network; any number of images, and sides of any length where it does not fix them.
 
     By the converter of PyTorch's networks itself: ``openvino.convert_model``, which goes the same way, reports each use
@@ -39,8 +39,8 @@ def convert(network: nn.Module, tensors: Sequence[Tensor], called: str) -> openv
 
     Args:
         network: ``network(*tensors) -> tuple of tensors``.
-        tensors: (B, C, H, W) that it takes, B at least 2.
-        called: name of the network, for messages.
+        tensors: that it takes, (B, ...), B at least 2.
+        refusal, advice: beginning and end of the message for a network that cannot be converted.
 
     Raises:
         ConfigError: the network holds an operation that OpenVINO does not know.
@@ -55,9 +55,7 @@ def convert(network: nn.Module, tensors: Sequence[Tensor], called: str) -> openv
             return frontend.convert(frontend.load(decoder))
     # The converter raises whatever its steps do; the first line says which operation it was.
     except Exception as error:
-        raise ConfigError(
-            f"runtime openvino: {called} cannot be converted: {find_reason(error)}; use the runtime torch"
-        ) from error
+        raise ConfigError(f"{refusal}: {find_reason(error)}; {advice}") from error
 
 
 def find_reason(error: BaseException) -> str:
