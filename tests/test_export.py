@@ -28,6 +28,7 @@ from pose_core.runs.run_folder import Run
 from pose_core.specs import ExporterConfig, RunSpec
 from pose_core.specs.resolve import make_settings_layer
 from tests.conftest import PoseCommand
+from tests.helpers.calibrated import build_calibrated
 from tests.helpers.tiny_run import make_run
 from tests.helpers.traced_exporter import TracedExporter
 from tests.test_every_model import SMALLEST, key, spec_of
@@ -322,8 +323,7 @@ def test_files_that_torch_would_unpickle_are_not_opened(tmp_path: Path, member: 
 def check_family(exporter_name: str, method: str, name: str, folder: Path) -> None:
     """The file gives what the network gives, of one image and of three, of another size where it may be."""
     spec = spec_of(next(m for m in get_catalog().models() if key(m) == (method, name)))
-    torch.manual_seed(0)
-    network = ExportedNetwork(build_model(spec).eval()).eval()
+    network = ExportedNetwork(build_calibrated(spec)).eval()
     exporter, _ = make_exporter({"type": exporter_name})
     height, width = network.choose_size()
     multiple = network.model.size_multiple

@@ -131,7 +131,7 @@ class CropStage(Stage):
         usable = np.isfinite(boxes).all(axis=-1) & (boxes[..., 2:] >= boxes[..., :2]).all(axis=-1)
         rows, animals = np.nonzero(usable)
         pictures = group.pictures
-        poses = self._predict([pictures[row] for row in rows], boxes[rows, animals])
+        poses = self._predict([pictures[row] for row in rows.tolist()], boxes[rows, animals])
         at = torch.from_numpy(rows).to(group.device), torch.from_numpy(animals).to(group.device)
         scored = replace(poses, scores=poses.scores * found.box_scores[at][:, None])
         predictions = scored.arrange(*at, (usable.shape[0], usable.shape[1]))

@@ -9,7 +9,9 @@ import numpy as np
 import openvino
 import pytest
 import torch
+from pose_openvino.compute import compile_model, infer
 from pose_openvino.config import OpenVinoExporterConfig
+from pose_openvino.convert import convert
 from pose_openvino.exporter import OpenVinoExporter
 from tiny_run import make_run
 from torch import Tensor, nn
@@ -95,6 +97,27 @@ def test_weights_of_16_bits_are_half_as_large_and_computed_in_float32(tmp_path: 
     assert sizes[1] < 0.55 * sizes[0]
     # 11 bits of mantissa, and not the 11 bits of every sum as well.
     assert off[0] < 1e-6 < off[1] < 1e-3
+
+
+class WithoutNan(nn.Module):
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        (values,) = tensors
+        return (
+            values.nan_to_num(),
+            values.nan_to_num(0.5),
+            values.nan_to_num(torch.inf),
+            values.nan_to_num(1.0, posinf=2.0),
+            values.nan_to_num(0.0, 0.0, 0.0),
+            values.nan_to_num(-torch.inf, neginf=-3.0),
+        )
+
+
+def test_missing_numbers_are_replaced_as_pytorch_does() -> None:
+    values = torch.tensor([[1.0, torch.nan, torch.inf, -torch.inf, -2.5]] * 2)
+    model = convert(WithoutNan(), [values], refusal="it", advice="")
+    found = infer(compile_model(openvino.Core(), model, None), [values])
+    for one, other in zip(found, WithoutNan()(values), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_an_operation_that_is_not_known_is_one_line(tmp_path: Path) -> None:

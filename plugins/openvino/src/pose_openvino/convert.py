@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pose_core.errors import ConfigError
 from pose_core.interfaces import keep_quiet
+from pose_openvino.operations import list_extensions
 
 _MODEL = "network.xml"
 
@@ -50,6 +51,8 @@ def convert(network: nn.Module, tensors: Sequence[Tensor], *, refusal: str, advi
     try:
         with torch.no_grad(), keep_quiet(["torch.jit"]):
             frontend = FrontEndManager().load_by_framework("pytorch")
+            for extension in list_extensions():
+                frontend.add_extension(extension)
             # Held by a name: the converter does not keep it alive.
             decoder = TorchScriptPythonDecoder(network, example_input=example)
             return frontend.convert(frontend.load(decoder))

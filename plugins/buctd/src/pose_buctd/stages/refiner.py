@@ -42,7 +42,7 @@ class Refiner:
         at = torch.from_numpy(rows).to(group.device), torch.from_numpy(animals).to(group.device)
         boxes = self._network.boxes_around(points[rows, animals])
         pictures = group.pictures
-        poses = self._network.predict([pictures[row] for row in rows], boxes, initial.select(*at))
+        poses = self._network.predict([pictures[row] for row in rows.tolist()], boxes, initial.select(*at))
         refined = poses.arrange(*at, (points.shape[0], points.shape[1]))
         # Keypoints that exist once a frame are known to the source of the initial poses; so is who an animal
         # is, unless the network that refines them has a head for that.
