@@ -19,7 +19,7 @@ from pose_core.data.projects import read_project
 from pose_core.errors import ConfigError, DataError, PluginError, RunError
 from pose_core.exporting import export_run
 from pose_core.exporting.export_run import make_exporter
-from pose_core.exporting.proof import takes_any_size
+from pose_core.exporting.proof import differ_in_outputs, takes_any_size
 from pose_core.interfaces.exporter import ExporterContext
 from pose_core.model.build import build_model
 from pose_core.model.exported import ExportedNetwork
@@ -394,3 +394,14 @@ def test_a_file_that_is_right_for_one_size_is_found_out(tmp_path: Path) -> None:
         wrong = lambda tensors, sides=sides: compute(tensors, tensors[0].shape[1:3] == sides)  # noqa: E731
         assert not takes_any_size(network, wrong, 128, 160), sides
     assert not takes_any_size(network, refuse, 128, 160)
+
+
+def test_where_a_keypoint_without_a_score_lies_decides_nothing() -> None:
+    names = ("keypoints", "keypoint_scores", "scores")
+    places, scores = torch.rand(2, 1, 3, 2) * 50, torch.tensor([0.0, 0.0, 0.9]).expand(2, 1, 3)
+    wanted = (places, scores, torch.ones(2, 1))
+    for moved, differs in (((8.0, 8.0, 0.0), False), ((0.0, 0.0, 8.0), True)):
+        found = (places + torch.tensor(moved)[:, None], scores, torch.ones(2, 1))
+        assert differ_in_outputs(names, found, wanted) is differs
+    assert differ_in_outputs(names, (places, scores + 0.01, torch.ones(2, 1)), wanted)
+    assert differ_in_outputs(names, (places[:1], scores, torch.ones(2, 1)), wanted)

@@ -153,13 +153,20 @@ def takes_any_size(network: ExportedNetwork, run_file: RunFile, height: int, wid
             return False
         with torch.inference_mode():
             wanted = network(*tensors)
-        if len(found) != len(wanted) or _differ(network.outputs, found, wanted):
+        if len(found) != len(wanted) or differ_in_outputs(network.outputs, found, wanted):
             return False
     return True
 
 
-def _differ(names: Sequence[str], found: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:
-    """Whether outputs are other ones; random pixels have keypoints that are nearly as certain elsewhere."""
+def differ_in_outputs(names: Sequence[str], found: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:
+    """Tell whether outputs are other ones, for random pixels.
+
+    Maps of these have maxima that are nearly as high elsewhere: of keypoints with a score the median counts.
+
+    Args:
+        names: of the outputs.
+        found, wanted: by the file, and by the network.
+    """
     named = dict(zip(names, wanted, strict=True))
     for name, one, other in zip(names, found, wanted, strict=True):
         if one.shape != other.shape:
