@@ -53,8 +53,8 @@ class FrameGroup:
         images: their paths, for sequences of image files.
         width, height: of the frames in pixels.
         views: for each stage of the pipeline the view it asked for, None where it asked for none.
-        frames: the frames themselves, (H, W, 3) uint8 RGB in host memory; empty unless a stage has
-            ``needs_frames``.
+        frames: the frames themselves, (H, W, 3) uint8 RGB in host memory that is used again after
+            :meth:`Stage.run`; empty unless a stage has ``needs_frames``.
         device: where the networks are.
         region: the part of the stored frames that these are, where only a part is looked at; None: all.
             Whatever a stage reads of frames elsewhere, such as a file of boxes, is in pixels of the stored
