@@ -99,6 +99,22 @@ def test_weights_of_16_bits_are_half_as_large_and_computed_in_float32(tmp_path: 
     assert off[0] < 1e-6 < off[1] < 1e-3
 
 
+class Turned(nn.Module):
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        (values,) = tensors
+        return values.mT, values[:, 0].mT, values.mT @ values
+
+
+def test_the_last_two_axes_change_places() -> None:
+    values = torch.rand(2, 3, 4, 5)
+    model = convert(Turned(), [values], refusal="it", advice="")
+    for images in (2, 3):
+        given = torch.rand(images, 3, 4, 5)
+        found = infer(compile_model(openvino.Core(), model, None), [given])
+        for one, other in zip(found, Turned()(given), strict=True):
+            torch.testing.assert_close(one, other)
+
+
 class WithoutNan(nn.Module):
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         (values,) = tensors

@@ -14,7 +14,10 @@ _LARGEST = float(np.finfo(np.float32).max)
 
 def list_extensions() -> list[ConversionExtension]:
     """List what is to be added to the converter."""
-    return [ConversionExtension("aten::nan_to_num", _convert_nan_to_num)]
+    return [
+        ConversionExtension("aten::nan_to_num", _convert_nan_to_num),
+        ConversionExtension("aten::mT", _convert_mt),
+    ]
 
 
 def _convert_nan_to_num(node: NodeContext) -> list[Output]:
@@ -35,3 +38,15 @@ def _convert_nan_to_num(node: NodeContext) -> list[Output]:
         number = opset15.convert_like(opset15.constant(np.float32(by)), values)
         changed = opset15.select(found, number, changed).output(0)
     return [changed]
+
+
+def _convert_mt(node: NodeContext) -> list[Output]:
+    """``tensor.mT``: the last two axes change places, however many there are."""
+    values = node.get_input(0)
+    axes = opset15.squeeze(opset15.shape_of(opset15.shape_of(values)), opset15.constant([0]))
+    first, last = (opset15.subtract(axes, opset15.constant(np.int64(number))) for number in (2, 1))
+    others = opset15.range(
+        opset15.constant(np.int64(0)), first, opset15.constant(np.int64(1)), output_type="i64"
+    )
+    swapped = [opset15.unsqueeze(axis, opset15.constant([0])) for axis in (last, first)]
+    return [opset15.transpose(values, opset15.concat([others, *swapped], 0)).output(0)]
