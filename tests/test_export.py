@@ -19,7 +19,7 @@ from pose_core.data.projects import read_project
 from pose_core.errors import ConfigError, DataError, PluginError, RunError
 from pose_core.exporting import export_run
 from pose_core.exporting.export_run import make_exporter
-from pose_core.exporting.proof import takes_any_size
+from pose_core.exporting.proof import differ_in_outputs, takes_any_size
 from pose_core.interfaces.exporter import ExporterContext
 from pose_core.model.build import build_model
 from pose_core.model.exported import ExportedNetwork
@@ -28,6 +28,7 @@ from pose_core.runs.run_folder import Run
 from pose_core.specs import ExporterConfig, RunSpec
 from pose_core.specs.resolve import make_settings_layer
 from tests.conftest import PoseCommand
+from tests.helpers.calibrated import build_calibrated
 from tests.helpers.tiny_run import make_run
 from tests.helpers.traced_exporter import TracedExporter
 from tests.test_every_model import SMALLEST, key, spec_of
@@ -274,7 +275,9 @@ def test_exporters_are_listed_and_refusals_are_in_the_words_of_the_command(
     (tmp_path / "out" / "contract.json").write_text("{}")
     line = pose.refuses("export", run, "--to", "onnx", "--out", tmp_path / "out")
     assert "--overwrite" in line
-    assert "there are onnx, torch" in pose.refuses("export", run, "--to", "coreml", "--out", tmp_path / "new")
+    assert "there are onnx, openvino, torch" in pose.refuses(
+        "export", run, "--to", "coreml", "--out", tmp_path / "new"
+    )
 
 
 def test_the_command_exports_a_program_of_torch_without_pickles(
@@ -320,8 +323,7 @@ def test_files_that_torch_would_unpickle_are_not_opened(tmp_path: Path, member: 
 def check_family(exporter_name: str, method: str, name: str, folder: Path) -> None:
     """The file gives what the network gives, of one image and of three, of another size where it may be."""
     spec = spec_of(next(m for m in get_catalog().models() if key(m) == (method, name)))
-    torch.manual_seed(0)
-    network = ExportedNetwork(build_model(spec).eval()).eval()
+    network = ExportedNetwork(build_calibrated(spec)).eval()
     exporter, _ = make_exporter({"type": exporter_name})
     height, width = network.choose_size()
     multiple = network.model.size_multiple
@@ -352,9 +354,21 @@ def check_family(exporter_name: str, method: str, name: str, folder: Path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("exporter", ["onnx", "openvino"])
 @pytest.mark.parametrize(("method", "name"), SMALLEST)
-def test_every_family_exports_to_onnx(method: str, name: str, tmp_path: Path) -> None:
-    check_family("onnx", method, name, tmp_path)
+def test_every_family_exports(exporter: str, method: str, name: str, tmp_path: Path) -> None:
+    check_family(exporter, method, name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        *(("single_animal", backbone) for backbone in ("unet", "resnet_18", "cspnext_s")),
+        ("conditional_top_down", "ctd_prenet_unet"),
+    ],
+)
+def test_small_networks_export_to_openvino(method: str, name: str, tmp_path: Path) -> None:
+    check_family("openvino", method, name, tmp_path)
 
 
 @pytest.mark.slow
@@ -380,3 +394,14 @@ def test_a_file_that_is_right_for_one_size_is_found_out(tmp_path: Path) -> None:
         wrong = lambda tensors, sides=sides: compute(tensors, tensors[0].shape[1:3] == sides)  # noqa: E731
         assert not takes_any_size(network, wrong, 128, 160), sides
     assert not takes_any_size(network, refuse, 128, 160)
+
+
+def test_where_a_keypoint_without_a_score_lies_decides_nothing() -> None:
+    names = ("keypoints", "keypoint_scores", "scores")
+    places, scores = torch.rand(2, 1, 3, 2) * 50, torch.tensor([0.0, 0.0, 0.9]).expand(2, 1, 3)
+    wanted = (places, scores, torch.ones(2, 1))
+    for moved, differs in (((8.0, 8.0, 0.0), False), ((0.0, 0.0, 8.0), True)):
+        found = (places + torch.tensor(moved)[:, None], scores, torch.ones(2, 1))
+        assert differ_in_outputs(names, found, wanted) is differs
+    assert differ_in_outputs(names, (places, scores + 0.01, torch.ones(2, 1)), wanted)
+    assert differ_in_outputs(names, (places[:1], scores, torch.ones(2, 1)), wanted)

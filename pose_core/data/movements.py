@@ -80,7 +80,7 @@ class Placement:
         """
         if not self.steps:
             return warp(image, self.geometry)
-        factors = find_reduction(self.matrix, image)
+        factors = find_reduction(self.matrix, *image.shape[:2])
         matrix = self.geometry.matrix
         if max(factors) > 1:
             image = reduce_image(image, *factors)

@@ -30,6 +30,9 @@ _BATCH = 3
 _SMALLEST = 64
 """Side of the smallest images that are tried, pixels."""
 
+_SCORES = {"keypoints": "keypoint_scores", "unique_keypoints": "unique_scores"}
+"""Names of outputs that are places, and of their scores."""
+
 _PROBE = 1e-4
 """By which outputs of another size may differ, as a fraction of the largest value; float32 is at 1e-6."""
 
@@ -150,21 +153,33 @@ def takes_any_size(network: ExportedNetwork, run_file: RunFile, height: int, wid
             return False
         with torch.inference_mode():
             wanted = network(*tensors)
-        if any(map(_differ, network.outputs, found, wanted)):
+        if len(found) != len(wanted) or differ_in_outputs(network.outputs, found, wanted):
             return False
     return True
 
 
-def _differ(name: str, found: Tensor, wanted: Tensor) -> bool:
-    """Whether an output is another one; random pixels have keypoints that are nearly as certain elsewhere."""
-    if found.shape != wanted.shape:
-        return True
-    off = (found - wanted).nan_to_num().abs().flatten()
-    if not len(off):
-        return False
-    if name in ("keypoints", "unique_keypoints"):
-        return bool(off.median() > LIMIT)
-    return bool(off.max() > _PROBE * wanted.nan_to_num().abs().max().clamp(min=1e-6))
+def differ_in_outputs(names: Sequence[str], found: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:
+    """Tell whether outputs are other ones, for random pixels.
+
+    Maps of these have maxima that are nearly as high elsewhere: of keypoints with a score the median counts.
+
+    Args:
+        names: of the outputs.
+        found, wanted: by the file, and by the network.
+    """
+    named = dict(zip(names, wanted, strict=True))
+    for name, one, other in zip(names, found, wanted, strict=True):
+        if one.shape != other.shape:
+            return True
+        off = (one - other).nan_to_num().abs()
+        if name in _SCORES:
+            # A keypoint without a score has no place: its map is as high everywhere.
+            off = off[named[_SCORES[name]] > SCORE_LIMIT]
+            if off.numel() and bool(off.median() > LIMIT):
+                return True
+        elif off.numel() and bool(off.max() > _PROBE * other.nan_to_num().abs().max().clamp(min=1e-6)):
+            return True
+    return False
 
 
 def predict_itself(network: ExportedNetwork, tensors: Sequence[Tensor]) -> Predictions:

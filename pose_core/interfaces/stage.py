@@ -27,6 +27,9 @@ from pose_core.structures import ByteArray, FloatArray, Frame, Instances, Labell
 
 T = TypeVar("T")
 
+Picture = ByteArray | Tensor
+"""A frame, (H, W, 3) uint8 RGB: in host memory, or a tensor on the device."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -50,14 +53,15 @@ class FrameGroup:
         images: their paths, for sequences of image files.
         width, height: of the frames in pixels.
         views: for each stage of the pipeline the view it asked for, None where it asked for none.
-        frames: the frames themselves, (H, W, 3) uint8 RGB in host memory; empty unless a stage has
-            ``needs_frames``.
+        frames: the frames themselves, (H, W, 3) uint8 RGB in host memory that is used again after
+            :meth:`Stage.run`; empty unless a stage has ``needs_frames``.
         device: where the networks are.
         region: the part of the stored frames that these are, where only a part is looked at; None: all.
             Whatever a stage reads of frames elsewhere, such as a file of boxes, is in pixels of the stored
             frames; what it finds is in pixels of these.
         given: for each frame the poses that a caller gave with it, by the name of their supplier, in pixels of the
             stored frames; a supplier's ``context.memory`` is that name.
+        on_device: (B, H, W, 3) uint8, the frames on the device, where the pipeline makes views there; else None.
     """
 
     indices: list[int]
@@ -69,10 +73,16 @@ class FrameGroup:
     device: torch.device
     region: Region | None = None
     given: Sequence[Mapping[str, Instances]] = ()
+    on_device: Tensor | None = None
 
     def __len__(self) -> int:
         """Number of frames."""
         return len(self.indices)
+
+    @property
+    def pictures(self) -> Sequence[Picture]:
+        """The frames as networks cut crops from them soonest: on the device if they are there, else :attr:`frames`."""
+        return self.frames if self.on_device is None else self.on_device.unbind()
 
     def alone(self, view: View | None, i: int) -> tuple[FrameGroup, View | None]:
         """One frame of the group and of a stage's view, for stages in which frames depend on each other."""
@@ -84,6 +94,7 @@ class FrameGroup:
             images=[self.images[i]],
             frames=self.frames[i : i + 1],
             given=self.given[i : i + 1],
+            on_device=None if self.on_device is None else self.on_device[i : i + 1],
             views=[],
         )
         return group, None if view is None else View(view.images[i : i + 1], view.to_frame)
@@ -167,10 +178,10 @@ class FrameNetwork(Protocol):
             initial: in pixels of the frames, for networks with extra inputs.
         """
 
-    def predict_frame(self, frame: ByteArray) -> Predictions:
+    def predict_frame(self, frame: Picture) -> Predictions:
         """Find the animals of one frame (H, W, 3) that is not in the view of a stage."""
 
-    def predict_window(self, frame: ByteArray, box: FloatArray) -> Predictions:
+    def predict_window(self, frame: Picture, box: FloatArray) -> Predictions:
         """Find the animals in a window of one frame around a box (4,), at the resolution of the whole
         view."""
 
@@ -194,11 +205,11 @@ class CropNetwork(Protocol):
             (A, 4) float32 ``x1, y1, x2, y2``; NaN for a pose without keypoints.
         """
 
-    def predict_frame(self, frame: ByteArray) -> Predictions:
+    def predict_frame(self, frame: Picture) -> Predictions:
         """Find the animal of one frame (H, W, 3) in a crop that shows all of it, as when it was lost."""
 
     def predict(
-        self, frames: Sequence[ByteArray], boxes: FloatArray, initial: Predictions | None = None
+        self, frames: Sequence[Picture], boxes: FloatArray, initial: Predictions | None = None
     ) -> Predictions:
         """Find the animal in the crop around each box.
 
@@ -206,7 +217,7 @@ class CropNetwork(Protocol):
         counts, and it may be a point.
 
         Args:
-            frames: for each box its frame, (H, W, 3) uint8 RGB.
+            frames: for each box its frame, (H, W, 3) uint8 RGB, one of ``group.pictures``.
             boxes: (A, 4) finite ``x1, y1, x2, y2`` in pixels of the frames.
             initial: for networks with extra inputs: A images with one animal each, in pixels of the frames.
 

@@ -25,8 +25,8 @@ from pose_core.model.assemble import Compute
 from pose_core.model.runner import find_runtime, use_runtime
 from pose_core.model.runtime_config import AutoRuntimeConfig
 from pose_core.model.torch_runtime import TorchRuntime
+from pose_core.pipeline.low_precision import use_fewer_bits
 from pose_core.pipeline.networks import RunNetwork, Tensors, choose_cache, choose_record, record_inputs
-from pose_core.pipeline.quantization import use_8_bits
 from pose_core.reporting import current_reporter
 from pose_core.specs import InferenceSpec, RuntimeConfig, parse_component
 
@@ -269,12 +269,13 @@ class Computing:
     def _use(self, config: RuntimeConfig) -> None:
         find_runtime(config, self._device, self._inference.precision)
         try:
+            precision, accept_drift = self._inference.precision, self._inference.accept_drift
             for network in self._networks:
-                cache = choose_cache(network, config, self._inference.precision)
-                if self._inference.precision == 8:
-                    use_8_bits(network, config, cache, accept_drift=self._inference.accept_drift)
+                cache = choose_cache(network, config, precision)
+                if precision == 32:
+                    use_runtime(network.model, config, cache, network.run.name)
                 else:
-                    use_runtime(network.model, config, cache, network.run.name, self._inference.precision)
+                    use_fewer_bits(network, config, cache, precision, accept_drift=accept_drift)
         except BaseException:
             for network in self._networks:
                 network.model.compute = None

@@ -17,12 +17,14 @@ import numpy as np
 import torch
 
 from pose_core.data.boxes import CropRule
-from pose_core.data.geometry import compute_crop_geometry, crop_view, invert, keypoint_matrix, warp
+from pose_core.data.device_warp import show_frames
+from pose_core.data.geometry import compute_crop_geometry, crop_view, invert, keypoint_matrix
 from pose_core.errors import ConfigError, argument, setting
 from pose_core.interfaces import (
     FrameGeometry,
     FrameGroup,
     Network,
+    Picture,
     Predictions,
     Stage,
     StageContext,
@@ -33,7 +35,7 @@ from pose_core.interfaces import (
 from pose_core.pipeline.follow import FollowStage
 from pose_core.pipeline.stage_configs import CropsConfig
 from pose_core.specs import Preprocess
-from pose_core.structures import ByteArray, FloatArray
+from pose_core.structures import FloatArray
 
 
 class Crops:
@@ -61,7 +63,7 @@ class Crops:
         """As crops around labelled animals are cut in training."""
         return self._rule.around_poses(keypoints)
 
-    def predict_frame(self, frame: ByteArray) -> Predictions:
+    def predict_frame(self, frame: Picture) -> Predictions:
         """Find the animal of one frame in a crop that shows all of it."""
         preprocess = self._preprocess
         # All pixels of the frame, whatever extent says: nothing is known of where the animal is.
@@ -72,7 +74,7 @@ class Crops:
         return self._predict([frame], [geometry], None)
 
     def predict(
-        self, frames: Sequence[ByteArray], boxes: FloatArray, initial: Predictions | None = None
+        self, frames: Sequence[Picture], boxes: FloatArray, initial: Predictions | None = None
     ) -> Predictions:
         """Find one animal for each box, in pixels of the frames."""
         device = self._network.device
@@ -90,11 +92,9 @@ class Crops:
         return Predictions.cat(parts)
 
     def _predict(
-        self, frames: Sequence[ByteArray], geometries: list[FrameGeometry], initial: Predictions | None
+        self, frames: Sequence[Picture], geometries: list[FrameGeometry], initial: Predictions | None
     ) -> Predictions:
-        crops = np.stack(list(self._each(warp, frames, geometries)))
-        # Moved as (B, H, W, 3): seen as (B, 3, H, W) it is channels last already, with nothing rearranged.
-        images = torch.from_numpy(crops).to(self._network.device).permute(0, 3, 1, 2)
+        images = show_frames(frames, geometries, self._network.device, self._each)
         # Not the matrix of the pixels: imported models may have keypoints half a pixel off (`half_pixel`).
         to_crop = np.stack([keypoint_matrix(geometry.matrix, self._preprocess) for geometry in geometries])
         found = self._network.predict(images, None if initial is None else initial.through(to_crop))
@@ -130,7 +130,8 @@ class CropStage(Stage):
         # Frames of a group have as many rows of boxes as the fullest one; the rest are NaN.
         usable = np.isfinite(boxes).all(axis=-1) & (boxes[..., 2:] >= boxes[..., :2]).all(axis=-1)
         rows, animals = np.nonzero(usable)
-        poses = self._predict([group.frames[row] for row in rows], boxes[rows, animals])
+        pictures = group.pictures
+        poses = self._predict([pictures[row] for row in rows.tolist()], boxes[rows, animals])
         at = torch.from_numpy(rows).to(group.device), torch.from_numpy(animals).to(group.device)
         scored = replace(poses, scores=poses.scores * found.box_scores[at][:, None])
         predictions = scored.arrange(*at, (usable.shape[0], usable.shape[1]))
@@ -146,7 +147,7 @@ class CropStage(Stage):
             return replace(found, predictions=predictions, boxes=None, box_scores=None)
         return replace(found, predictions=predictions)
 
-    def _predict(self, frames: Sequence[ByteArray], boxes: FloatArray) -> Predictions:
+    def _predict(self, frames: Sequence[Picture], boxes: FloatArray) -> Predictions:
         """Predict at each scale, and keep of each animal the pose with the highest mean score."""
         tried = [self._network.predict(frames, _scale(boxes, scale)) for scale in self._scales]
         if len(tried) == 1 or not len(boxes):

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
@@ -25,10 +24,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pose_core.data.device_warp import warp_frames
 from pose_core.data.geometry import invert, warp
 from pose_core.errors import PoseError
 from pose_core.interfaces import FrameGeometry, FrameGroup, Stage, StageResult, View
 from pose_core.interfaces.thresholds import Thresholds
+from pose_core.pipeline.pixel_buffers import PixelBuffers
 from pose_core.pipeline.results import HostResult, to_frames
 from pose_core.pipeline.sources import FrameSource, SourceFrame
 from pose_core.pipeline.threads import Channel, Flow, Stopped, Timing
@@ -52,7 +53,10 @@ class Result:
 
 @dataclass(frozen=True)
 class _Group:
-    """Frames of equal size, in host memory; ``stored`` is their size before they were cropped."""
+    """Frames of equal size, in host memory; ``stored`` is their size before they were cropped.
+
+    ``raw`` has the frames themselves where the device makes the views, ``pixels`` the views where it does not.
+    """
 
     rows: list[int]
     stored: tuple[int, int]
@@ -60,6 +64,7 @@ class _Group:
     pixels: list[Tensor | None]
     geometries: list[FrameGeometry | None]
     frames: list[ByteArray]
+    raw: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,8 @@ class Pipeline:
         batch_size: frames a batch.
         threshold: keypoints with a lower score are reported as missing; of all, or by name.
         identity_threshold: less probable names of animals are not given; None: half of what a guess would be.
+        device_views: whether frames are moved to the device as they are, which resizes them and cuts crops; None:
+            where it is a GPU of CUDA.
     """
 
     def __init__(
@@ -96,6 +103,7 @@ class Pipeline:
         batch_size: int,
         threshold: float | Mapping[str, float] = 0.0,
         identity_threshold: float | None = None,
+        device_views: bool | None = None,
     ) -> None:
         self.stages = list(stages)
         self.skeleton = skeleton
@@ -103,11 +111,12 @@ class Pipeline:
         self.batch_size = batch_size
         self.threshold = Thresholds.of(threshold, skeleton)
         self.identity_threshold = identity_threshold
+        self.device_views = device.type == "cuda" if device_views is None else device_views
         # On the CPU the network needs all cores; beside another device they are free for resizing.
         self.helpers = 1 if device.type == "cpu" else max(1, min(8, (os.cpu_count() or 1) - 2))
         # One estimator may be used by several threads, and the network computes for one at a time.
         self._computing = threading.Lock()
-        self._buffers = _Buffers(pinned=device.type == "cuda")
+        self._buffers = PixelBuffers(pinned=device.type == "cuda")
         # Asked for each frame, and nearly always of one size; a folder of images may have many.
         self._geometries = lru_cache(maxsize=64)(self._make_geometries)
 
@@ -278,6 +287,15 @@ class Pipeline:
         for stored, rows in by_size.items():
             size = stored if region is None else (region.x2 - region.x1, region.y2 - region.y1)
             geometries = self._geometries(*size)
+            frames = [image for row in rows if (image := pictures[row].frame) is not None]
+            if self.device_views:
+                raw = self._buffers.take(len(rows), size[1], size[0])
+                array = raw.numpy()
+                for j, image in enumerate(frames):
+                    array[j] = image
+                # Not the pictures, which would be held in memory a second time.
+                groups.append(_Group(rows, stored, size, [], geometries, list(array), raw))
+                continue
             pixels: list[Tensor | None] = []
             for s, geometry in enumerate(geometries):
                 if geometry is None:
@@ -288,7 +306,6 @@ class Pipeline:
                 for j, row in enumerate(rows):
                     array[j] = pictures[row].views[s]
                 pixels.append(buffer)
-            frames = [image for row in rows if (image := pictures[row].frame) is not None]
             groups.append(_Group(rows, stored, size, pixels, geometries, frames))
         timing.add("resize", time.perf_counter() - began)
         return _Prepared(items, [p.reason for p in pictures], groups, region)
@@ -310,12 +327,14 @@ class Pipeline:
                 )
             image = np.ascontiguousarray(image[region.y1 : region.y2, region.x1 : region.x2])
         height, width = image.shape[:2]
-        views = [None if g is None else warp(image, g) for g in self._geometries(width, height)]
+        views: list[ByteArray | None] = []
+        if not self.device_views:
+            views = [None if g is None else warp(image, g) for g in self._geometries(width, height)]
         return _Picture(
             stored=stored,
             views=views,
-            # Full frames are kept in memory only where a stage cuts from them.
-            frame=image if any(stage.needs_frames for stage in self.stages) else None,
+            # Full frames are kept in memory only where the device or a stage cuts from them.
+            frame=image if self.device_views or any(stage.needs_frames for stage in self.stages) else None,
             load_seconds=loaded - began,
             view_seconds=time.perf_counter() - loaded,
         )
@@ -326,10 +345,16 @@ class Pipeline:
     def _compute(self, batch: _Prepared, stages: Sequence[Stage]) -> _Computed:
         found = []
         for group in batch.groups:
-            views = [
-                None if pixels is None or geometry is None else _make_view(pixels, geometry, self.device)
-                for pixels, geometry in zip(group.pixels, group.geometries, strict=True)
-            ]
+            on_device = None if group.raw is None else _move(group.raw, self.device)
+            if on_device is None:
+                views = [
+                    None if pixels is None or geometry is None else _make_view(pixels, geometry, self.device)
+                    for pixels, geometry in zip(group.pixels, group.geometries, strict=True)
+                ]
+            else:
+                views = [
+                    None if geometry is None else _show(on_device, geometry) for geometry in group.geometries
+                ]
             items = [batch.items[row] for row in group.rows]
             full = FrameGroup(
                 [item.index for item in items],
@@ -340,6 +365,7 @@ class Pipeline:
                 self.device,
                 batch.region,
                 [item.given for item in items],
+                on_device,
             )
             with self._computing:
                 found.append(HostResult.fetch(_run_stages(stages, full), self.device))
@@ -347,7 +373,7 @@ class Pipeline:
 
     def _release(self, batch: _Prepared) -> None:
         for group in batch.groups:
-            for pixels in group.pixels:
+            for pixels in (*group.pixels, group.raw):
                 if pixels is not None:
                     self._buffers.give(pixels)
 
@@ -388,37 +414,18 @@ def _run_stages(stages: Sequence[Stage], group: FrameGroup) -> StageResult:
 def _make_view(pixels: Tensor, geometry: FrameGeometry, device: torch.device) -> View:
     """Move pixels (B, h, w, 3) uint8 to the device and view them as images."""
     # (B, h, w, 3) seen as (B, 3, h, w) is channels last already; converting on the host would cost a copy.
-    images = pixels.to(device, non_blocking=device.type == "cuda").permute(0, 3, 1, 2)
+    return View(_move(pixels, device).permute(0, 3, 1, 2), invert(geometry.matrix))
+
+
+def _move(pixels: Tensor, device: torch.device) -> Tensor:
+    return pixels.to(device, non_blocking=device.type == "cuda")
+
+
+def _show(frames: Tensor, geometry: FrameGeometry) -> View:
+    """Make the view of frames (B, H, W, 3) uint8 on the device, there."""
+    images = warp_frames(frames, range(len(frames)), [geometry] * len(frames))
     return View(images, invert(geometry.matrix))
 
 
 def _make_loader(image: ByteArray) -> Callable[[], ByteArray]:
     return lambda: image
-
-
-class _Buffers:
-    """Reuse batches of pixels: allocated once a size, pinned for a GPU."""
-
-    # As many as can be under way between preparing and writing.
-    _KEPT = 6
-
-    def __init__(self, pinned: bool) -> None:
-        self._pinned = pinned
-        self._free: deque[Tensor] = deque(maxlen=self._KEPT)
-        self._lock = threading.Lock()
-
-    def take(self, count: int, height: int, width: int) -> Tensor:
-        """Give a buffer (count, height, width, 3) uint8, contents undefined."""
-        shape = (count, height, width, 3)
-        with self._lock:
-            for i, buffer in enumerate(self._free):
-                if tuple(buffer.shape) == shape:
-                    # Not remove(): it compares tensors, which gives a tensor and no truth.
-                    del self._free[i]
-                    return buffer
-        return torch.empty(shape, dtype=torch.uint8, pin_memory=self._pinned)
-
-    def give(self, buffer: Tensor) -> None:
-        """Take a buffer back."""
-        with self._lock:
-            self._free.append(buffer)

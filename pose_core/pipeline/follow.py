@@ -16,13 +16,14 @@ from pose_core.interfaces import (
     FrameGeometry,
     FrameGroup,
     FrameNetwork,
+    Picture,
     Predictions,
     Stage,
     StageContext,
     StageResult,
     View,
 )
-from pose_core.structures import ByteArray, FloatArray, Frame, keypoint_boxes, present_keypoints
+from pose_core.structures import FloatArray, Frame, keypoint_boxes, present_keypoints
 
 
 class FollowStage(Stage):
@@ -76,7 +77,7 @@ class FollowStage(Stage):
         )
 
     def _predict_one(self, group: FrameGroup, view: View | None, i: int) -> Predictions:
-        frame = group.frames[i]
+        frame = group.pictures[i]
         pose = None
         if self._box is not None:
             pose = self._look.at(frame, self._box)
@@ -121,11 +122,9 @@ class _Look(Protocol):
 
     def box_around(self, keypoints: FloatArray) -> FloatArray: ...
 
-    def at(self, frame: ByteArray, box: FloatArray) -> Predictions: ...
+    def at(self, frame: Picture, box: FloatArray) -> Predictions: ...
 
-    def everywhere(
-        self, frame: ByteArray, seen: Callable[[Predictions], FloatArray | None]
-    ) -> Predictions: ...
+    def everywhere(self, frame: Picture, seen: Callable[[Predictions], FloatArray | None]) -> Predictions: ...
 
 
 class _CropLook:
@@ -137,10 +136,10 @@ class _CropLook:
     def box_around(self, keypoints: FloatArray) -> FloatArray:
         return np.asarray(self._network.boxes_around(keypoints[None])[0], np.float32)
 
-    def at(self, frame: ByteArray, box: FloatArray) -> Predictions:
+    def at(self, frame: Picture, box: FloatArray) -> Predictions:
         return self._network.predict([frame], box[None])
 
-    def everywhere(self, frame: ByteArray, seen: Callable[[Predictions], FloatArray | None]) -> Predictions:
+    def everywhere(self, frame: Picture, seen: Callable[[Predictions], FloatArray | None]) -> Predictions:
         """Look at the whole frame as one crop, then around the animal."""
         # In a crop of the whole frame the animal is smaller than in training, so this pose only says where.
         first = self._network.predict_frame(frame)
@@ -163,8 +162,8 @@ class _WindowLook:
     def box_around(self, keypoints: FloatArray) -> FloatArray:
         return np.asarray(keypoint_boxes(keypoints[None, self._body])[0], np.float32)
 
-    def at(self, frame: ByteArray, box: FloatArray) -> Predictions:
+    def at(self, frame: Picture, box: FloatArray) -> Predictions:
         return self._network.predict_window(frame, box)
 
-    def everywhere(self, frame: ByteArray, seen: Callable[[Predictions], FloatArray | None]) -> Predictions:
+    def everywhere(self, frame: Picture, seen: Callable[[Predictions], FloatArray | None]) -> Predictions:
         return self._network.predict_frame(frame)

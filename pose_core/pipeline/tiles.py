@@ -14,12 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pose_core.data.geometry import invert, resize_matrix, translation_matrix, warp
+from pose_core.data.device_warp import show_frames
+from pose_core.data.geometry import invert, resize_matrix, translation_matrix
 from pose_core.errors import ConfigError, argument
 from pose_core.interfaces import (
     BoxNetwork,
     FrameGeometry,
     FrameNetwork,
+    Picture,
     Predictions,
     View,
     drop_repeated,
@@ -27,7 +29,7 @@ from pose_core.interfaces import (
 )
 from pose_core.pipeline.limits import keep_best
 from pose_core.specs import RunSpec, TilesSpec
-from pose_core.structures import ByteArray, FloatArray
+from pose_core.structures import FloatArray
 
 SAME_POSE = 0.7
 """Similarity above which poses of two tiles are those of one animal."""
@@ -126,13 +128,13 @@ class TiledFrames:
         )
         return keep_best(kept, self._max_animals)
 
-    def predict_frame(self, frame: ByteArray) -> Predictions:
+    def predict_frame(self, frame: Picture) -> Predictions:
         """Find the animals of one frame."""
         geometry = self.view(frame.shape[1], frame.shape[0])
-        image = torch.from_numpy(warp(frame, geometry)).to(self._device).permute(2, 0, 1)[None]
+        image = show_frames([frame], [geometry], self._device)
         return self.predict(View(image, invert(geometry.matrix)))
 
-    def predict_window(self, frame: ByteArray, box: FloatArray) -> Predictions:
+    def predict_window(self, frame: Picture, box: FloatArray) -> Predictions:
         """Find the animals in a window, which needs no tiles."""
         return self._network.predict_window(frame, box)
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
+from pose_core.data.device_warp import show_frames
 from pose_core.data.geometry import (
     frame_view,
     invert,
     keypoint_matrix,
     resize_matrix,
     translation_matrix,
-    warp,
 )
 from pose_core.interfaces import (
     FrameGeometry,
     FrameGroup,
     Network,
+    Picture,
     Predictions,
     Stage,
     StageContext,
@@ -28,7 +28,7 @@ from pose_core.pipeline.limits import keep_best
 from pose_core.pipeline.stage_configs import WholeFrameConfig
 from pose_core.specs import Preprocess
 from pose_core.specs.sides import padded_length
-from pose_core.structures import ByteArray, FloatArray
+from pose_core.structures import FloatArray
 
 WINDOW_MARGIN = 0.5
 """Free space around the box in windows, as a fraction of its longer side."""
@@ -68,12 +68,12 @@ class WholeFrames:
             initial = initial.through(invert(to_frame))
         return self._network.predict(view.images, initial).through(to_frame)
 
-    def predict_frame(self, frame: ByteArray) -> Predictions:
+    def predict_frame(self, frame: Picture) -> Predictions:
         """Find the animals of one frame."""
         height, width = frame.shape[:2]
         return self._predict(frame, self.view(width, height))
 
-    def predict_window(self, frame: ByteArray, box: FloatArray) -> Predictions:
+    def predict_window(self, frame: Picture, box: FloatArray) -> Predictions:
         """Find the animals in a window of the resized frame around a box."""
         # Resizing keeps the outer edges of pixels, which lie half a pixel from their centres.
         seen = (box.astype(np.float64) + 0.5) * self._preprocess.scale - 0.5
@@ -87,8 +87,8 @@ class WholeFrames:
         matrix = translation_matrix(-left, -top) @ resize_matrix(self._preprocess.scale)
         return self._predict(frame, FrameGeometry(matrix, width, height))
 
-    def _predict(self, frame: ByteArray, geometry: FrameGeometry) -> Predictions:
-        image = torch.from_numpy(warp(frame, geometry)).to(self._network.device).permute(2, 0, 1)[None]
+    def _predict(self, frame: Picture, geometry: FrameGeometry) -> Predictions:
+        image = show_frames([frame], [geometry], self._network.device)
         return self.predict(View(image, invert(geometry.matrix)))
 
 

@@ -50,11 +50,12 @@ class InferenceSpec(Spec):
     precision: Literal[32, 16, 8] = Field(
         32,
         description="Bits that pose networks compute with. 16: half precision, on a GPU. 8: integers, on a CPU with a "
-        "runtime that has them, calibrated on images of the training and compared with 32 bits before they are used.",
+        "runtime that has them, calibrated on images of the training. Both are compared with 32 bits before they are "
+        "used.",
     )
     accept_drift: bool = Field(
         False,
-        description="precision 8: use it even where keypoints move by more than half a pixel.",
+        description="precision 16 or 8: use it even where keypoints move by more than half a pixel.",
     )
     threshold: Probability | dict[str, Probability] = Field(
         0.0,

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -38,22 +39,24 @@ SIMCC = {
 }
 BOXES = np.array([[3.5, 8, 70, 60], [40, 20.25, 95, 66]], np.float32)
 
-Exports = Callable[[str], tuple[Path, Path]]
+Exports = Callable[..., tuple[Path, Path]]
+
+each_engine = pytest.mark.parametrize("to", ["onnx", "openvino"])
 
 
 @pytest.fixture(scope="session")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> Exports:
     """Makes a run and its export, each once: (run, folder)."""
     models: dict[str, Any] = {"whole": WHOLE, "any size": None, "top-down": TOP_DOWN, "simcc": SIMCC}
-    made: dict[str, tuple[Path, Path]] = {}
+    made: dict[tuple[str, str], tuple[Path, Path]] = {}
 
-    def make(name: str) -> tuple[Path, Path]:
-        if name not in made:
+    def make(name: str, to: str = "onnx") -> tuple[Path, Path]:
+        if (name, to) not in made:
             folder = tmp_path_factory.mktemp("exports")
             run = make_run(folder / "run", model=models[name])
-            pose_core.export(run, "onnx", folder / "out")
-            made[name] = run, folder / "out"
-        return made[name]
+            pose_core.export(run, to, folder / "out")
+            made[name, to] = run, folder / "out"
+        return made[name, to]
 
     return make
 
@@ -95,22 +98,28 @@ def compare_crops(run: Path, folder: Path, tmp_path: Path) -> None:
     assert len(model.predict(draw(3), np.zeros((0, 4))).scores) == 0
 
 
-def test_images_give_the_keypoints_of_pose_core(exports: Exports) -> None:
-    compare_images(*exports("whole"))
+@each_engine
+def test_images_give_the_keypoints_of_pose_core(exports: Exports, to: str) -> None:
+    compare_images(*exports("whole", to))
 
 
 @pytest.mark.slow
-def test_images_of_any_size_give_the_keypoints_of_pose_core(exports: Exports) -> None:
-    compare_images(*exports("any size"))
+@each_engine
+def test_images_of_any_size_give_the_keypoints_of_pose_core(exports: Exports, to: str) -> None:
+    compare_images(*exports("any size", to))
 
 
-def test_crops_around_given_boxes_give_the_keypoints_of_pose_core(exports: Exports, tmp_path: Path) -> None:
-    compare_crops(*exports("top-down"), tmp_path)
+@each_engine
+def test_crops_around_given_boxes_give_the_keypoints_of_pose_core(
+    exports: Exports, to: str, tmp_path: Path
+) -> None:
+    compare_crops(*exports("top-down", to), tmp_path)
 
 
 @pytest.mark.slow
-def test_simcc_gives_the_keypoints_of_pose_core(exports: Exports, tmp_path: Path) -> None:
-    compare_crops(*exports("simcc"), tmp_path)
+@each_engine
+def test_simcc_gives_the_keypoints_of_pose_core(exports: Exports, to: str, tmp_path: Path) -> None:
+    compare_crops(*exports("simcc", to), tmp_path)
 
 
 def test_an_image_file_is_read_as_pose_core_reads_it(exports: Exports, tmp_path: Path) -> None:
@@ -181,14 +190,37 @@ def test_views_are_those_of_training(
     np.testing.assert_allclose(geometry.find_way_back(place, here), back, rtol=1e-12, atol=1e-9)
 
 
-def test_it_imports_neither_torch_nor_pose_core(exports: Exports) -> None:
+@each_engine
+def test_it_imports_the_engine_of_the_file_and_neither_torch_nor_pose_core(exports: Exports, to: str) -> None:
+    engines = {"onnx": "onnxruntime", "openvino": "openvino"}
+    looked_for = {"torch", "pydantic", "pose_core", "pandas", "scipy", *engines.values()}
     program = (
         "import sys, numpy, pose_run\n"
-        f"pose_run.load({str(exports('whole')[1])!r}).predict(numpy.zeros((64, 96, 3), 'uint8'))\n"
-        "print(sorted({'torch', 'pydantic', 'pose_core', 'pandas', 'scipy'} & set(sys.modules)))"
+        f"pose_run.load({str(exports('whole', to)[1])!r}).predict(numpy.zeros((64, 96, 3), 'uint8'))\n"
+        f"print(*sorted({looked_for!r} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == engines[to]
+
+
+def test_an_engine_that_is_not_installed_is_asked_for(
+    exports: Exports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What Python does with a module that is not there.
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(
+        ExportError, match=r"network.xml: is computed by OpenVINO.*pip install 'pose-run\[openvino\]'"
+    ):
+        load(exports("whole", "openvino")[1])
+
+
+def test_several_threads_share_a_model(exports: Exports) -> None:
+    model = load(exports("whole", "openvino")[1])
+    images = [draw(seed) for seed in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(model.predict, images))
+    for found, image in zip(together, images, strict=True):
+        np.testing.assert_array_equal(found.keypoints, model.predict(image).keypoints)
 
 
 def change(folder: Path, edit: Callable[[dict[str, Any]], None]) -> None:

@@ -1,4 +1,4 @@
-"""Predict poses from folders that ``pose export --to onnx`` made; numpy and ONNX Runtime, no PyTorch.
+"""Predict poses from folders that ``pose export`` made; numpy and ONNX Runtime or OpenVINO, no PyTorch.
 
 ::
 

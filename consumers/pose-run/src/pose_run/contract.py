@@ -13,6 +13,8 @@ from pose_run.errors import ExportError
 
 FORMAT, VERSION = "pose-export", 1
 CONTRACT = "contract.json"
+SUFFIXES = (".onnx", ".xml")
+"""Of files that can be computed: by ONNX Runtime, by OpenVINO."""
 
 _ANEW = "export the run again"
 
@@ -120,9 +122,10 @@ def _parse(folder: Path, content: dict[str, Any]) -> Contract:
     if Path(name).name != name:
         raise ValueError(f"file {name!r} is none of the folder")
     inputs = [put["name"] for put in network["inputs"]]
-    if not name.endswith(".onnx"):
+    if Path(name).suffix not in SUFFIXES:
         raise ExportError(
-            f"{folder}: holds {name}, and pose-run computes ONNX files; export it with --to onnx"
+            f"{folder}: holds {name}, and pose-run computes files of ONNX and OpenVINO; export it with --to onnx or "
+            "--to openvino"
         )
     if network["decoding"] != "inside":
         raise ExportError(

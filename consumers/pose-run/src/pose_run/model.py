@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime  # type: ignore[import-untyped]
 
 from pose_run.contract import Contract, read_contract
+from pose_run.engines import open_network
 from pose_run.errors import ExportError
 from pose_run.geometry import Floats, Image, Place, find_way_back, move, place_crop, place_frame, show
 from pose_run.pictures import as_rgb, read_frames
@@ -67,17 +67,7 @@ class Model:
         self.keypoints = contract.keypoints
         self.unique_keypoints = contract.unique_keypoints
         self.needs_boxes = contract.view.sees == "animal"
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(contract.file), options, providers=["CPUExecutionProvider"]
-            )
-        # Its errors have no class in common that it makes public.
-        except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ExportError(f"{contract.file}: cannot be opened by ONNX Runtime ({reason})") from None
+        self._network = open_network(contract, threads)
 
     def predict(self, image: Image | Path | str, boxes: Boxes | None = None) -> Found:
         """Find the animals of an image.
@@ -184,8 +174,7 @@ class Model:
                     "the size that it was exported for"
                 )
         pictures = np.stack([show(image, place) for image, place in zip(images, places, strict=True)])
-        found = self._session.run(list(contract.outputs), {"image": pictures})
-        outputs = dict(zip(contract.outputs, found, strict=True))
+        outputs = dict(zip(contract.outputs, self._network(pictures), strict=True))
         back = [find_way_back(place, contract.view) for place in places]
         for key in ("keypoints", "unique_keypoints"):
             if key in outputs:
@@ -226,7 +215,7 @@ def load(folder: Path | str, threads: int | None = None) -> Model:
     """Open an exported folder.
 
     Args:
-        folder: that ``pose export --to onnx`` made.
+        folder: that ``pose export --to onnx`` or ``--to openvino`` made.
         threads: of the runtime; None: as many as there are cores.
 
     Raises:

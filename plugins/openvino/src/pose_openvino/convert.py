@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pose_core.errors import ConfigError
 from pose_core.interfaces import keep_quiet
+from pose_openvino.operations import list_extensions
 
 _MODEL = "network.xml"
 
@@ -31,7 +32,7 @@ _WHERE = (
 """Lines of its errors that say where it was, not what."""
 
 
-def convert(network: nn.Module, tensors: Sequence[Tensor], called: str) -> openvino.Model:
+def convert(network: nn.Module, tensors: Sequence[Tensor], *, refusal: str, advice: str) -> openvino.Model:
     """Convert a network; any number of images, and sides of any length where it does not fix them.
 
     By the converter of PyTorch's networks itself: ``openvino.convert_model``, which goes the same way, reports each use
@@ -39,8 +40,8 @@ def convert(network: nn.Module, tensors: Sequence[Tensor], called: str) -> openv
 
     Args:
         network: ``network(*tensors) -> tuple of tensors``.
-        tensors: (B, C, H, W) that it takes, B at least 2.
-        called: name of the network, for messages.
+        tensors: that it takes, (B, ...), B at least 2.
+        refusal, advice: beginning and end of the message for a network that cannot be converted.
 
     Raises:
         ConfigError: the network holds an operation that OpenVINO does not know.
@@ -50,14 +51,14 @@ def convert(network: nn.Module, tensors: Sequence[Tensor], called: str) -> openv
     try:
         with torch.no_grad(), keep_quiet(["torch.jit"]):
             frontend = FrontEndManager().load_by_framework("pytorch")
+            for extension in list_extensions():
+                frontend.add_extension(extension)
             # Held by a name: the converter does not keep it alive.
             decoder = TorchScriptPythonDecoder(network, example_input=example)
             return frontend.convert(frontend.load(decoder))
     # The converter raises whatever its steps do; the first line says which operation it was.
     except Exception as error:
-        raise ConfigError(
-            f"runtime openvino: {called} cannot be converted: {find_reason(error)}; use the runtime torch"
-        ) from error
+        raise ConfigError(f"{refusal}: {find_reason(error)}; {advice}") from error
 
 
 def find_reason(error: BaseException) -> str:

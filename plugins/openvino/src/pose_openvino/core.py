@@ -20,7 +20,10 @@ import openvino
 @functools.cache
 def get_core() -> openvino.Core:
     """Get the core, which lives as long as the process."""
-    return openvino.Core()
+    core = openvino.Core()
+    # Mapped into memory, files could not be moved on every system while they are open.
+    core.set_property({"ENABLE_MMAP": False})
+    return core
 
 
 class _SignalStack(ctypes.Structure):

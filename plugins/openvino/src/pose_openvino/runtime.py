@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import numpy as np
 import openvino
 import torch
-from openvino import properties
 from torch import Tensor
 
 from pose_core.errors import ConfigError
 from pose_core.interfaces import Runtime, RuntimeContext
+from pose_openvino.compute import compile_model, infer
 from pose_openvino.config import OpenVinoConfig
 from pose_openvino.convert import convert, find_reason, load_or_make
 from pose_openvino.core import get_core
@@ -40,11 +39,7 @@ class OpenVinoRuntime(Runtime):
     def __init__(self, config: OpenVinoConfig, context: RuntimeContext) -> None:
         super().__init__(config, context)
         self._core = get_core()
-        self._settings = {
-            # By default processors with bfloat16 would compute with it.
-            properties.hint.inference_precision(): openvino.Type.f32,
-            properties.inference_num_threads(): config.threads or torch.get_num_threads(),
-        }
+        self._threads = config.threads
         # One version may not read what another wrote.
         self._folder = context.cache / f"openvino-{openvino.__version__.partition('-')[0]}"
         self._model = self._load("network", context.example)
@@ -109,7 +104,14 @@ class OpenVinoRuntime(Runtime):
     def _load(self, name: str, example: Sequence[Tensor]) -> openvino.Model:
         context = self.context
         return load_or_make(
-            self._core, self._folder / name, lambda: convert(context.network, example, context.name)
+            self._core,
+            self._folder / name,
+            lambda: convert(
+                context.network,
+                example,
+                refusal=f"runtime openvino: {context.name} cannot be converted",
+                advice="use the runtime torch",
+            ),
         )
 
     def _quantize(self) -> openvino.Model:
@@ -125,7 +127,7 @@ class OpenVinoRuntime(Runtime):
 
     def _compile(self, model: openvino.Model) -> openvino.CompiledModel:
         try:
-            return self._core.compile_model(model, "CPU", self._settings)
+            return compile_model(self._core, model, self._threads)
         except RuntimeError as error:
             raise ConfigError(
                 f"runtime openvino: cannot run {self.context.name}: {find_reason(error)}; use the runtime torch"
@@ -138,6 +140,4 @@ def _sides(tensors: Sequence[Tensor]) -> Sides:
 
 
 def _infer(model: openvino.CompiledModel, tensors: Sequence[Tensor]) -> list[Tensor]:
-    # By place: the names of inputs are those of the trace.
-    found = model([tensor.float().contiguous().cpu().numpy() for tensor in tensors])
-    return [torch.from_numpy(np.array(found[output])).to(tensors[0].device) for output in model.outputs]
+    return infer(model, [tensor.float() for tensor in tensors])

@@ -41,7 +41,8 @@ class Refiner:
         rows, animals = np.nonzero((initial.scores.cpu().numpy() > 0) & np.isfinite(points).all(-1).any(-1))
         at = torch.from_numpy(rows).to(group.device), torch.from_numpy(animals).to(group.device)
         boxes = self._network.boxes_around(points[rows, animals])
-        poses = self._network.predict([group.frames[row] for row in rows], boxes, initial.select(*at))
+        pictures = group.pictures
+        poses = self._network.predict([pictures[row] for row in rows.tolist()], boxes, initial.select(*at))
         refined = poses.arrange(*at, (points.shape[0], points.shape[1]))
         # Keypoints that exist once a frame are known to the source of the initial poses; so is who an animal
         # is, unless the network that refines them has a head for that.

@@ -1,7 +1,8 @@
-"""Let a runtime compute a pose network with 8 bits: calibrated, and compared with 32 bits before it is used.
+"""Let a runtime compute a pose network with 16 or 8 bits, compared with 32 bits before it is used.
 
-Images of the run's own training say which ranges values have; keypoints on its validation images say what is lost. Both
-go through the whole pipeline of the run, so that the network gets what it gets in predictions: crops, extra inputs.
+Keypoints on validation images of the run say what is lost. Of 8 bits, images of its training say which ranges values
+have. Both go through the whole pipeline of the run, so that the network gets what it gets in predictions: crops, extra
+inputs.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ COMPARED_ON = 300
 LARGEST_DRIFT = 0.5
 """Pixels that keypoints may move in the mean."""
 
-WAYS: tuple[tuple[str, ...], ...] = ((), ("model.heads",))
-"""Parts that stay in float32, in the order in which it is tried: heads put out coordinates, and cost little."""
+WAYS: dict[int, tuple[tuple[str, ...], ...]] = {16: ((),), 8: ((), ("model.heads",))}
+"""By precision, parts that stay in float32, in the order in which it is tried: heads put out coordinates, and cost
+little."""
 
 _MEMORY = 1 << 30
 _FILE = "drift.json"
@@ -49,22 +51,22 @@ _FILE = "drift.json"
 
 @dataclass(frozen=True)
 class Drift:
-    """What 8 bits did to the keypoints on validation images.
+    """What fewer bits did to the keypoints on validation images.
 
     Attributes:
         mean, p95: distance to the keypoints of 32 bits, pixels of the image files; NaN where there are none.
-        error_32, error_8: mean distance to the labels, pixels; NaN where nothing was found.
+        error_32, error_low: mean distance to the labels, pixels; NaN where nothing was found.
         keypoints: that were found both times.
-        lost: that were found one time only, by 8 or by 32 bits.
+        lost: that were found one time only, by fewer or by 32 bits.
         images: that were compared.
-        calibrated: images or crops that the ranges were taken from.
+        calibrated: images or crops that the ranges were taken from; 0 of 16 bits, which need none.
         keep_float: parts that stay in float32.
     """
 
     mean: float
     p95: float
     error_32: float
-    error_8: float
+    error_low: float
     keypoints: int
     lost: int
     images: int
@@ -83,61 +85,93 @@ class Drift:
         kept = f"; {', '.join(self.keep_float)} in 32 bits" if self.keep_float else ""
         return (
             f"on {self.images} validation images keypoints move by {self.mean:.3f} px in the mean (95 %: "
-            f"{self.p95:.3f} px{lost}), and their error changes from {self.error_32:.3f} to {self.error_8:.3f} px{kept}"
+            f"{self.p95:.3f} px{lost}), and their error changes from {self.error_32:.3f} to {self.error_low:.3f} px"
+            f"{kept}"
         )
 
 
-def use_8_bits(network: RunNetwork, config: RuntimeConfig, cache: Path, *, accept_drift: bool) -> None:
-    """Let a runtime compute a network with 8 bits.
+def use_fewer_bits(
+    network: RunNetwork, config: RuntimeConfig, cache: Path, precision: int, *, accept_drift: bool
+) -> None:
+    """Let a runtime compute a network with 16 or 8 bits.
+
+    16 bits need no images to be made of: where those to compare with are out of reach, as of a published network, a
+    note says so.
 
     Args:
         network: of a run that was trained here, or whose labelled images can be reached.
         config: of the runtime.
         cache: folder for what it keeps.
+        precision: 16 or 8.
         accept_drift: use it even where keypoints move by more than :data:`LARGEST_DRIFT`.
 
     Raises:
-        ConfigError: the images cannot be reached, the runtime cannot take the network, or keypoints move too far.
+        ConfigError: with 8 bits the images cannot be reached; the runtime cannot take the network, or keypoints move
+            too far.
         PluginError: the runtime fails.
     """
     model, run = network.model, network.run
     drift = _read(cache)
     if drift is None:
+        try:
+            compared = split_images(run, "validation")
+            ranges = split_images(run, "train") if precision == 8 else None
+        except PoseError as error:
+            # What it advises is for a command that reads labels.
+            reason = readable(str(error)).partition("; ")[0]
+            if precision == 16:
+                use_runtime(model, config, cache, run.name, 16)
+                current_reporter().note(
+                    f"note: precision 16: {run.name} was not compared with 32 bits: {reason}; "
+                    f"{setting('data.source=PATH')} says where its images are now"
+                )
+                return
+            raise ConfigError(
+                f"precision 8: needs the images that {run.name} was trained on: {reason}; "
+                f"{setting('data.source=PATH')} says where they are now, precision 32 does without"
+            ) from error
         # Of another version of the code, or damaged: nothing of it is known to be what was compared.
         shutil.rmtree(cache, ignore_errors=True)
-        drift = _make(run, config, cache, model.device)
+        drift = _make(run, config, cache, model.device, precision, compared, ranges)
     if not drift.small and not accept_drift:
         raise ConfigError(
-            f"precision 8: {run.name}: {drift}; more than {LARGEST_DRIFT} px, or one keypoint in twenty, is not used "
-            f"without {argument('accept_drift', True)}"
+            f"precision {precision}: {run.name}: {drift}; more than {LARGEST_DRIFT} px, or one keypoint in twenty, is "
+            f"not used without {argument('accept_drift', True)}"
         )
-    use_runtime(model, config, cache, run.name, 8, keep_float=drift.keep_float)
-    current_reporter().note(f"precision 8: {run.name}: {drift}")
+    use_runtime(model, config, cache, run.name, precision, keep_float=drift.keep_float)
+    current_reporter().note(f"precision {precision}: {run.name}: {drift}")
 
 
-def _make(run: Run[RunSpec], config: RuntimeConfig, cache: Path, device: torch.device) -> Drift:
-    """Make the network of 8 bits in the cache, in the first way that moves keypoints little, else the last one."""
-    # Frames of a sequence would go on from the one before, and a run may ask for 8 bits itself.
+def _make(
+    run: Run[RunSpec],
+    config: RuntimeConfig,
+    cache: Path,
+    device: torch.device,
+    precision: int,
+    compared: SplitImages,
+    ranges: SplitImages | None,
+) -> Drift:
+    """Make the network of fewer bits in the cache, in the first way that moves keypoints little, else the last one.
+
+    Args:
+        run, config, cache, device, precision: as of :func:`use_fewer_bits`.
+        compared: images to compare keypoints on.
+        ranges: images to take the ranges of values from; None: none are needed.
+    """
+    # Frames of a sequence would go on from the one before, and a run may ask for fewer bits itself.
     inference = run.spec.inference.model_copy(update={"follow": False, "precision": 32})
     plain = replace(run, spec=run.spec.model_copy(update={"inference": inference}))
-    try:
-        train, validation = split_images(run, "train"), split_images(run, "validation")
-    except PoseError as error:
-        # What it advises is for a command that reads labels.
-        reason = readable(str(error)).partition("; ")[0]
-        raise ConfigError(
-            f"precision 8: needs the images that {run.name} was trained on: {reason}; "
-            f"{setting('data.source=PATH')} says where they are now, precision 32 does without"
-        ) from error
-    current_reporter().note(f"precision 8: calibrating {run.name} with images of its training; once")
-    tensors = _record(plain, train, device)
-    if not tensors:
-        raise ConfigError(
-            f"precision 8: no training image of {run.name} reaches its network; use precision 32"
-        )
-    compared = validation.rows[:: -(-len(validation.rows) // COMPARED_ON)]
-    labels = [validation.dataset.images[row] for row in compared]
-    pipeline, own = _make_pipeline(plain, labels, device)
+    tensors: list[Tensors] = []
+    if ranges is not None:
+        current_reporter().note(f"precision 8: calibrating {run.name} with images of its training; once")
+        tensors = _record(plain, ranges, device)
+        if not tensors:
+            raise ConfigError(
+                f"precision 8: no training image of {run.name} reaches its network; use precision 32"
+            )
+    rows = compared.rows[:: -(-len(compared.rows) // COMPARED_ON)]
+    labels = [compared.dataset.images[row] for row in rows]
+    pipeline, own = _make_pipeline(plain, labels, device, precision)
     wanted = _predict(pipeline, run.name, labels)
     several = run.spec.finds.num_individuals > 1
     drift: Drift | None = None
@@ -145,8 +179,10 @@ def _make(run: Run[RunSpec], config: RuntimeConfig, cache: Path, device: torch.d
     def calibration() -> list[tuple[Tensor, ...]]:
         return tensors
 
-    for keep_float in WAYS:
-        use_runtime(own.model, config, cache, run.name, 8, calibration, keep_float)
+    for keep_float in WAYS[precision]:
+        use_runtime(
+            own.model, config, cache, run.name, precision, None if ranges is None else calibration, keep_float
+        )
         found = _predict(pipeline, run.name, labels)
         drift = compare(
             labels, wanted, found, several=several, calibrated=len(tensors), keep_float=keep_float
@@ -155,19 +191,20 @@ def _make(run: Run[RunSpec], config: RuntimeConfig, cache: Path, device: torch.d
             break
     assert drift is not None
     content = {"drift": asdict(drift), "files": _hash_files(cache)}
+    cache.mkdir(parents=True, exist_ok=True)
     write_whole(cache / _FILE, json.dumps(content, indent=1))
     return drift
 
 
 def _make_pipeline(
-    run: Run[RunSpec], labels: Sequence[LabelledImage], device: torch.device
+    run: Run[RunSpec], labels: Sequence[LabelledImage], device: torch.device, precision: int
 ) -> tuple[Pipeline, RunNetwork]:
     """The run's own pipeline; what nothing of its own supplies, the labels do. And its network in it."""
     sources, _ = labelled_sources(run, {})
     pipeline, plan = make_pipeline(run, device, run.spec.inference.batch_size, sources, labels)
     if pipeline.sequential:
         raise ConfigError(
-            f"precision 8: {run.name} starts from the frame before, and labelled images are no sequence; use "
+            f"precision {precision}: {run.name} starts from the frame before, and labelled images are no sequence; use "
             "precision 32"
         )
     return pipeline, next(network for network in plan.networks if network.run.path == run.path)
@@ -180,7 +217,7 @@ def _record(run: Run[RunSpec], split: SplitImages, device: torch.device) -> list
     np.random.default_rng(0).shuffle(rows)
     rows = rows[:CALIBRATED_WITH]
     labels = [split.dataset.images[row] for row in rows]
-    pipeline, own = _make_pipeline(run, labels, device)
+    pipeline, own = _make_pipeline(run, labels, device, 8)
     kept: list[Tensors] = []
 
     def keep(_: int, tensors: Tensors) -> None:
@@ -221,9 +258,9 @@ def compare(
     Args:
         labels: of the images.
         wanted: what 32 bits find.
-        found: what 8 bits find.
+        found: what fewer bits find.
         several: whether an image may hold more than one animal.
-        calibrated, keep_float: of the network of 8 bits.
+        calibrated, keep_float: of the network of fewer bits.
     """
     moved: list[np.ndarray] = []
     lost = 0
@@ -243,7 +280,7 @@ def compare(
         mean=_mean(off),
         p95=float(np.percentile(off, 95)) if len(off) else float("nan"),
         error_32=_mean(errors[0]),
-        error_8=_mean(errors[1]),
+        error_low=_mean(errors[1]),
         keypoints=len(off),
         lost=lost,
         images=len(labels),
