@@ -78,7 +78,7 @@ def test_begun_with_local_killed_continued_with_slurm_finished_with_dask(
     after_local = count_done()
 
     (pending,) = pose_core.predict(
-        *(run, video, out), device="cpu", engine={"type": "slurm", **QUICK, **settings}, workers=2
+        *(run, video, out), device="cpu", engine={"type": "slurm", **QUICK, **settings}, workers=1
     )
     assert pending is not None
     work_until(after_local)
@@ -88,6 +88,6 @@ def test_begun_with_local_killed_continued_with_slurm_finished_with_dask(
     after_slurm = count_done()
 
     engine = {"type": "dask", **QUICK, "threads": THREADS}
-    pose_core.predict(run, video, out, device="cpu", engine=engine, workers=2)
+    pose_core.predict(run, video, out, device="cpu", engine=engine, workers=1)
     assert read_folder(out) == read_folder(one)
     assert 0 < after_local < after_slurm < FRAMES

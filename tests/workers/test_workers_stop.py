@@ -350,7 +350,7 @@ def test_a_disk_that_is_full_is_a_line_and_nothing_is_lost(
         filler = disk / "filler"
         free = shutil.disk_usage(disk).free
         # Room for the records of a worker and some parts.
-        filler.write_bytes(bytes(free - 120_000))
+        filler.write_bytes(bytes(free - 60_000))
         with pytest.raises(PoseError, match="no space left on the disk; free some"):
             work(out)
         assert 0 < read_status(out).done < 134
