@@ -148,7 +148,8 @@ def _take_over(plan: Plan, job: Job, estimator: PoseEstimator, reporter: Reporte
     kept = job.describe_kept(estimator)
     # Beside an engine this process may be where no GPU is. Parts say what computed them.
     kept["device"] = find_begun(job.partial, kept, "device") or kept["device"]
-    journal = Journal(job.partial, kept, job.make_header(), job.source.numbers)
+    header, folder = job.make_header(), plan.parts(video)
+    journal = Journal(job.partial, kept, header, job.source.numbers)
     try:
         if journal.note:
             reporter.note(f"{job.name}: {journal.note}")
@@ -156,18 +157,7 @@ def _take_over(plan: Plan, job: Job, estimator: PoseEstimator, reporter: Reporte
             with disk_errors(plan.out):
                 for first, sizes, frames in journal.parts():
                     notes = {"sizes": sizes.to_text(), "device": kept["device"], "worker": "a single process"}
-                    publish(
-                        *(
-                            plan.parts(video),
-                            first,
-                            plan.mark,
-                            "journal",
-                            job.make_header(),
-                            frames,
-                            notes,
-                            plan.links,
-                        )
-                    )
+                    publish(folder, first, plan.mark, "journal", header, frames, notes, plan.links)
         journal.remove()
     finally:
         journal.close()

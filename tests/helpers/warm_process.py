@@ -56,7 +56,7 @@ def run(
     """Run a command, as :func:`subprocess.run` would with ``capture_output``."""
     with tempfile.TemporaryDirectory() as streams:
         files = [Path(streams) / name for name in ("stdout", "stderr")]
-        process = start(arguments, folder, env, files)
+        process = start_function(_main, list(arguments), folder, dict(env), files)
         process.join(timeout)
         if process.exitcode is None:
             process.kill()
@@ -64,15 +64,6 @@ def run(
             raise subprocess.TimeoutExpired(["pose", *arguments], timeout)
         out, err = (file.read_text(encoding="utf-8", errors="strict") for file in files)
         return subprocess.CompletedProcess(["pose", *arguments], process.exitcode, out, err)
-
-
-def start(
-    arguments: Sequence[str], folder: Path, env: Mapping[str, str], files: Sequence[Path]
-) -> BaseProcess:
-    """Start a command, and do not wait for it; what it prints goes into two files."""
-    process = _CONTEXT.Process(target=_main, args=(list(arguments), folder, dict(env), list(files)))
-    process.start()
-    return process
 
 
 def start_function(function: Callable[..., None], *arguments: object) -> BaseProcess:

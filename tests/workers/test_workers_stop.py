@@ -13,14 +13,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import warm_process
 from crashing_worker import work_until_crash
+from nursery import Nursery
 from shared_work import (
     plan_work,
     read_folder,
@@ -169,35 +168,35 @@ def test_killed_at_any_moment_nothing_is_lost_and_nothing_is_there_twice(
     predict(run, clips, one, device="cpu")
     plan_work(run, clips, out)
     true = read_folder(one)
-    workers: list[BaseProcess] = []
+    workers: list[int] = []
     killed = 0
-    while killed < kills and not read_status(out).over:
-        living = [worker for worker in workers if worker.is_alive()]
-        for _ in range((2 if few else 3) - len(living)):
-            # Forks of a process that has imported torch: 200 starts would take most of the time.
-            output = [tmp_path / f"{len(workers)}.{name}" for name in ("out", "err")]
-            living.append(warm_process.start(["worker", str(out)], tmp_path, os.environ, output))
-            workers.append(living[-1])
-        before = read_status(out).done
-        give_up = time.monotonic() + 60
-        while True:
-            status = read_status(out)
-            if status.done > before + 8 or status.over or time.monotonic() > give_up:
-                break
-            time.sleep(rng.uniform(0, 0.05))
-        victim = rng.choice(living)
-        assert victim.pid is not None
-        # Told before, it may have ended by itself meanwhile.
-        with suppress(ProcessLookupError):
-            os.kill(victim.pid, rng.choice([signal.SIGKILL, signal.SIGTERM]))
-            killed += 1
-        there = read_folder(out)
-        assert there == {name: true[name] for name in there}, "a result is not whole"
-    for worker in workers:
-        worker.terminate()
-        worker.join()
-        # Before its imports are over a worker has nothing to keep, and ends as any process.
-        assert worker.exitcode in (0, 143, -signal.SIGKILL, -signal.SIGTERM)
+    with Nursery(out, tmp_path) as nursery:
+        while killed < kills and not read_status(out).over:
+            living = [worker for worker in workers if nursery.poll(worker) is None]
+            for _ in range((2 if few else 3) - len(living)):
+                living.append(nursery.start())
+                workers.append(living[-1])
+            before = read_status(out).done
+            give_up = time.monotonic() + 60
+            while True:
+                status = read_status(out)
+                if status.done > before + 8 or status.over or time.monotonic() > give_up:
+                    break
+                time.sleep(rng.uniform(0, 0.05))
+            victim = rng.choice(living)
+            # Told before, it may have ended by itself meanwhile.
+            if nursery.poll(victim) is None:
+                os.kill(victim, rng.choice([signal.SIGKILL, signal.SIGTERM]))
+                killed += 1
+            there = read_folder(out)
+            assert there == {name: true[name] for name in there}, "a result is not whole"
+        for worker in workers:
+            if nursery.poll(worker) is None:
+                os.kill(worker, signal.SIGTERM)
+            while (code := nursery.poll(worker)) is None:
+                time.sleep(0.01)
+            # Before it listens to signals a worker has nothing to keep, and ends as any process.
+            assert code in (0, 143, -signal.SIGKILL, -signal.SIGTERM)
     assert killed == kills, "everything was done before the last kill"
     predict(run, clips, out, device="cpu")
     assert read_folder(out) == true

@@ -19,7 +19,7 @@ _LOOKS = 0.02
 """Seconds between two questions whether tasks were submitted."""
 
 _OVER = (None, "memory", "erred", "forgotten")
-"""States of a task that runs no more, and will not."""
+"""States of a task that runs no more, and will not; None: its scheduler does not know it."""
 
 _WAITING = ("waiting", "queued", "no-worker")
 """States of a task that no Dask worker has."""
@@ -160,6 +160,9 @@ class DaskHandle(EngineHandle):
         """
         try:
             while None in self._ask(self._open().client).values():
+                # What a scheduler of another version cannot read it never knows.
+                if all(future.status == "error" for future in self._futures):
+                    return
                 time.sleep(_LOOKS)
         except OSError:
             self.close()
