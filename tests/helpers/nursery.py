@@ -19,16 +19,16 @@ import warm_process
 
 
 class Nursery:
-    """Starts workers of one plan, and says how they ended.
+    """Starts workers, and says how they ended.
 
     Args:
-        out: folder of the results.
+        run: that they will use.
         logs: folder for what workers print.
     """
 
-    def __init__(self, out: Path, logs: Path) -> None:
+    def __init__(self, run: Path, logs: Path) -> None:
         self._here, there = Pipe()
-        self._process = warm_process.start_function(_serve, there, out, logs)
+        self._process = warm_process.start_function(_serve, there, run, logs)
 
     def __enter__(self) -> Self:
         return self
@@ -39,17 +39,17 @@ class Nursery:
         self._here.close()
         self._process.join()
 
-    def start(self) -> int:
-        """Start a worker; its process number."""
-        return self._ask(None)
+    def start(self, out: Path) -> int:
+        """Start a worker of the plan in a folder; its process number."""
+        return self._ask(out)
 
     def poll(self, pid: int) -> int | None:
         """Ask how a worker ended: its exit status, or minus the signal; None while it runs."""
         ended = self._ask(pid)
         return None if ended == _RUNS else ended
 
-    def _ask(self, pid: int | None) -> int:
-        self._here.send(pid)
+    def _ask(self, what: Path | int) -> int:
+        self._here.send(what)
         answer: int = self._here.recv()
         return answer
 
@@ -58,32 +58,31 @@ _RUNS = 1000
 """No exit status."""
 
 
-def _serve(connection: Connection, out: Path, logs: Path) -> None:
+def _serve(connection: Connection, run: Path, logs: Path) -> None:
     from pose_core.cli import main
     from pose_core.prediction.estimator import load
-    from pose_core.workers.plan import open_plan
 
     # For what it imports. The network is tiny, so torch begins no threads, which a fork would lack.
-    load(**open_plan(out).request["load"])
+    load(run, "cpu")
     import_module("pose_core.prediction.worker")
     ended: dict[int, int] = {}
     while True:
         try:
-            pid = connection.recv()
+            what: Path | int = connection.recv()
         except EOFError:
             return
-        if pid is None:
+        if isinstance(what, Path):
             number = os.fork()
             if number == 0:
                 connection.close()
-                _work(main.run, out, logs / f"{os.getpid()}.log")
+                _work(main.run, what, logs / f"{os.getpid()}.log")
             connection.send(number)
             continue
-        if pid not in ended:
-            gone, status = os.waitpid(pid, os.WNOHANG)
+        if what not in ended:
+            gone, status = os.waitpid(what, os.WNOHANG)
             if gone:
-                ended[pid] = os.waitstatus_to_exitcode(status)
-        connection.send(ended.get(pid, _RUNS))
+                ended[what] = os.waitstatus_to_exitcode(status)
+        connection.send(ended.get(what, _RUNS))
 
 
 def _work(run: Callable[[], None], out: Path, log: Path) -> None:

@@ -72,10 +72,11 @@ def ask(*command: str) -> str:
 
 @contextmanager
 def run_slurm(home: Path) -> Iterator[None]:
-    """Run the daemons, with all that they write in an empty folder; SLURM's programs find them meanwhile."""
+    """Run the daemons, with all that they write in a folder that is empty or not there; SLURM's programs find them meanwhile."""
+    home.mkdir(exist_ok=True)
+    home.chmod(0o700)
     for name in ("run", "log", "state", "spool"):
         (home / name).mkdir(mode=0o700)
-    home.chmod(0o700)
     (home / "key").write_bytes(os.urandom(1024))
     (home / "key").chmod(0o400)
     host = socket.gethostname().partition(".")[0]

@@ -158,48 +158,57 @@ def test_local_workers_that_are_found_again_are_told(run: Path, clips: list[Path
 def test_killed_at_any_moment_nothing_is_lost_and_nothing_is_there_twice(
     elsewhere: Any, run: Path, tmp_path: Path, kills: int
 ) -> None:
+    """One plan after the other, until so many were killed; three workers at a time, or two where two are killed."""
     rng = random.Random(kills)
-    # Long enough that work is left after the last kill.
-    few = kills == 2
     clips = [tmp_path / f"{name}.mp4" for name in ("a", "b", "c")]
     for clip in clips:
-        write_numbered_video(clip, 120 if few else 3000)
-    one, out = tmp_path / "one", tmp_path / "out"
-    predict(run, clips, one, device="cpu")
-    plan_work(run, clips, out)
-    true = read_folder(one)
+        write_numbered_video(clip, 120 if kills == 2 else 1000)
+    predict(run, clips, tmp_path / "one", device="cpu")
+    true = read_folder(tmp_path / "one")
+    killed = plans = 0
+    with Nursery(run, tmp_path) as nursery:
+        while killed < kills:
+            plans += 1
+            out = tmp_path / f"out{plans}"
+            plan_work(run, clips, out)
+            killed += kill_workers(nursery, out, rng, kills - killed, 2 if kills == 2 else 3, true)
+            predict(run, clips, out, device="cpu")
+            assert read_folder(out) == true
+
+
+def kill_workers(
+    nursery: Nursery, out: Path, rng: random.Random, most: int, together: int, true: dict[str, bytes]
+) -> int:
+    """Kill workers at random while work is left; how many were killed."""
     workers: list[int] = []
     killed = 0
-    with Nursery(out, tmp_path) as nursery:
-        while killed < kills and not read_status(out).over:
-            living = [worker for worker in workers if nursery.poll(worker) is None]
-            for _ in range((2 if few else 3) - len(living)):
-                living.append(nursery.start())
-                workers.append(living[-1])
-            before = read_status(out).done
-            give_up = time.monotonic() + 60
-            while True:
-                status = read_status(out)
-                if status.done > before + 8 or status.over or time.monotonic() > give_up:
-                    break
-                time.sleep(rng.uniform(0, 0.05))
-            victim = rng.choice(living)
-            # Told before, it may have ended by itself meanwhile.
-            if nursery.poll(victim) is None:
-                os.kill(victim, rng.choice([signal.SIGKILL, signal.SIGTERM]))
-                killed += 1
-            there = read_folder(out)
-            assert there == {name: true[name] for name in there}, "a result is not whole"
-        for worker in workers:
-            if nursery.poll(worker) is None:
-                os.kill(worker, signal.SIGTERM)
-            while (code := nursery.poll(worker)) is None:
-                time.sleep(0.01)
-            # Before it listens to signals a worker has nothing to keep, and ends as any process.
-            assert code in (0, 143, -signal.SIGKILL, -signal.SIGTERM)
-    assert killed == kills, "everything was done before the last kill"
-    predict(run, clips, out, device="cpu")
-    assert read_folder(out) == true
+    while killed < most and not read_status(out).over:
+        living = [worker for worker in workers if nursery.poll(worker) is None]
+        for _ in range(together - len(living)):
+            living.append(nursery.start(out))
+            workers.append(living[-1])
+        before = read_status(out).done
+        give_up = time.monotonic() + 60
+        while True:
+            status = read_status(out)
+            if status.done > before or status.over or time.monotonic() > give_up:
+                break
+            time.sleep(rng.uniform(0, 0.05))
+        victim = rng.choice(living)
+        # Told before, it may have ended by itself meanwhile.
+        if nursery.poll(victim) is None:
+            os.kill(victim, rng.choice([signal.SIGKILL, signal.SIGTERM]))
+            killed += 1
+        there = read_folder(out)
+        assert there == {name: true[name] for name in there}, "a result is not whole"
+    for worker in workers:
+        if nursery.poll(worker) is None:
+            os.kill(worker, signal.SIGTERM)
+        while (code := nursery.poll(worker)) is None:
+            time.sleep(0.01)
+        # Before it listens to signals a worker has nothing to keep, and ends as any process.
+        assert code in (0, 143, -signal.SIGKILL, -signal.SIGTERM)
+    return killed
 
 
 def test_a_slow_worker_that_was_overtaken_does_no_harm(
