@@ -72,7 +72,7 @@ def ask(*command: str) -> str:
 
 @contextmanager
 def run_slurm(home: Path) -> Iterator[None]:
-    """Run the daemons, with all that they write in a folder that is empty or not there; SLURM's programs find them meanwhile."""
+    """Run the daemons, with all that they write in one folder, empty or new; SLURM's programs find them meanwhile."""
     home.mkdir(exist_ok=True)
     home.chmod(0o700)
     for name in ("run", "log", "state", "spool"):
