@@ -20,7 +20,7 @@ help:
 	@echo "make demo      set up, then train a small model on a synthetic animal and show what comes out (demo/report.html)"
 	@echo "make test      set up, then run the tests (make test-all: the slow ones too; of those,"
 	@echo "               make test-authors: what authors of plugins meet, make test-fuzz: 23,600 spoilt inputs,"
-	@echo "               make test-cluster: workers killed 200 times, and a real SLURM of one node)"
+	@echo "               make test-cluster: workers killed 200 times, a real SLURM of one node, and Dask)"
 	@echo "make install   the set-up alone: $(VENV) with the core, every plugin under plugins/ and consumers/, editable"
 	@echo "make lint      ruff, mypy, import-linter        make format   ruff format"
 	@echo "make bench     measurements of the benchmarks        make clean    remove $(VENV), $(PARITY), demo/, dist/ and site/"
@@ -59,7 +59,7 @@ test-fuzz: $(STAMP)
 # Debian's packages, as root; elsewhere the test of SLURM is skipped, and says so.
 test-cluster: $(STAMP)
 	command -v slurmctld >/dev/null || apt-get install -y --no-install-recommends slurmctld slurmd slurm-client munge || echo "SLURM cannot be installed here; its test is skipped"
-	$(TEST_ENV) $(BIN)/python -m pytest -q -rs -m slow tests/test_workers_predict.py plugins/slurm/tests
+	$(TEST_ENV) $(BIN)/python -m pytest -q -rs -m slow tests/workers plugins/slurm/tests plugins/dask/tests
 
 test-all: $(STAMP)
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -q

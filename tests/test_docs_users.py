@@ -34,6 +34,13 @@ NOT_RUN = {
     "tests/test_train.py does it",
     "pose predict RUN VIDEO --out shared --engine {type: slurm": "needs a cluster; plugins/slurm/tests do it with one "
     "that is played",
+    **dict.fromkeys(
+        (
+            "pose predict RUN VIDEO --out shared --engine {type: dask",
+            "pose predict RUN VIDEO --out shared --workers 20 --engine {type: dask",
+        ),
+        "needs a scheduler that is running, or a cluster; plugins/dask/tests start one",
+    ),
     "pose demo --model unet": "trains for minutes; tests/test_cli_demo.py does it",
     "pose train mouse2 --weights runs/first --replay": "needs a model that is sure of something, which an epoch does "
     "not give; tests/test_train_replay.py does it",

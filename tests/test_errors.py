@@ -55,7 +55,7 @@ def _strings(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 ROOMS = (
     *("pose_core/cli/", "pose_core/demo/", "pose_core/testing/checks/packaging.py", "pose_core/errors.py"),
-    *("pose_core/workers/local_engine.py", "plugins/slurm/src/"),
+    *("pose_core/workers/local_engine.py", "plugins/slurm/src/", "plugins/dask/src/pose_dask/task.py"),
 )
 """Where options and commands are meant: the command line, the demo, and calls of other programs."""
 

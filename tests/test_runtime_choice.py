@@ -19,6 +19,9 @@ from pose_core.errors import ConfigError, PoseError
 from pose_core.interfaces import Runtime
 from pose_core.pipeline import computing
 from pose_core.pipeline.computing import GAIN, TORCH, VARIABLE, Computing, Measured
+from pose_core.specs import EngineConfig
+from pose_core.workers.plan import open_plan
+from tests.helpers.shared_work import Elsewhere
 from tests.helpers.tiny_run import make_run
 
 OPENVINO = "openvino/openvino"
@@ -170,6 +173,34 @@ def test_a_result_is_finished_by_the_runtime_that_began_it(run: Path, pictures: 
     assert whole == OPENVINO
     one, other = (pd.read_parquet(next((tmp_path / n).glob("*.parquet"))) for n in ("whole", "openvino"))
     pd.testing.assert_frame_equal(one, other)
+
+
+@pytest.mark.usefixtures("everything_is_long")
+def test_workers_compute_by_what_was_chosen_once(
+    run: Path, pictures: Path, tmp_path: Path, openvino_is_faster: list[list[str]]
+) -> None:
+    assert predict(run, pictures, tmp_path / "one") == OPENVINO
+    engine = f"{{type: local, threads: {torch.get_num_threads()}}}"
+    assert predict(run, pictures, tmp_path / "shared", engine=engine, workers=1) == OPENVINO
+    plan = open_plan(tmp_path / "shared")
+    assert (plan.maker["runtime"], plan.request["load"]["runtime"]) == (OPENVINO, OPENVINO)
+    one, shared = (tmp_path / name / "pictures.parquet" for name in ("one", "shared"))
+    assert shared.read_bytes() == one.read_bytes()
+    assert len(openvino_is_faster) == 1
+
+
+@pytest.mark.usefixtures("everything_is_long", "openvino_is_faster")
+@pytest.mark.parametrize(("device", "chosen"), [("auto", TORCH), ("cpu", OPENVINO)])
+def test_what_is_fastest_here_says_nothing_of_machines_elsewhere(
+    run: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, chosen: str
+) -> None:
+    """Those may have GPUs, unless the user says that they compute on CPUs."""
+    elsewhere = Elsewhere(EngineConfig(type="core/local"))
+    monkeypatch.setattr("pose_core.prediction.predict.choose_engine", lambda given: elsewhere)
+    pose_core.predict(run, pictures, tmp_path / "out", engine="x", device=device)
+    assert open_plan(tmp_path / "out").maker["runtime"] == chosen
+    # Whoever goes on keeps to it, whatever is fastest there.
+    assert predict(run, pictures, tmp_path / "out") == chosen
 
 
 @pytest.mark.usefixtures("everything_is_long")

@@ -27,7 +27,7 @@ from pose_core.synthetic.crowd import CROWD_SKELETON, Crowd, CrowdSpec
 
 TEMPLATE = Path(__file__).parent.parent / "templates" / "pose-plugin"
 DOCS_BLOCKS = Path(__file__).parent.parent / "tools" / "docs_blocks.py"
-KINDS = ("backbone", "head", "detector", "tracker", "format")
+KINDS = ("backbone", "head", "detector", "tracker", "format", "engine")
 NEW_PIP = 'python -m pip install --upgrade "pip>=25.1"'
 SMALL = ("train.batch_size=4", "train.validate_every=1")
 
@@ -312,7 +312,26 @@ def format(plugin: Installed, animal: Path, animals: Path) -> None:
     assert len(written.read_text().splitlines()) == 1 + len(found)
 
 
-USES = {"backbone": backbone, "head": head, "detector": detector, "tracker": tracker, "format": format}
+def engine(plugin: Installed, animal: Path, animals: Path) -> None:
+    """Its workers make what one process makes."""
+    tiny = ("model.backbone.filters=4", "model.backbone.max_stride=8", "model.backbone.output_stride=2")
+    plugin.train(animal, "run", "--model", "unet", settings=tiny)
+    predict = ("predict", "run", animal / "images", "--device", "cpu", "--runtime", "torch")
+    plugin.pose(*predict, "--out", "one")
+    plugin.pose(*predict, "--out", "shared", "--engine", "myengine", "--workers", "2")
+    one, shared = (plugin.folder / name / "images.parquet" for name in ("one", "shared"))
+    assert shared.read_bytes() == one.read_bytes()
+    assert json.loads(plugin.pose("status", "shared", "--json").stdout)["over"]
+
+
+USES = {
+    "backbone": backbone,
+    "head": head,
+    "detector": detector,
+    "tracker": tracker,
+    "format": format,
+    "engine": engine,
+}
 
 
 @pytest.mark.slow

@@ -68,6 +68,7 @@ def worker(
 
 
 def _wait_for_end_of_input(stop: threading.Event) -> None:
-    while sys.stdin.buffer.read(4096):
+    # Not through sys.stdin: a thread that waits in it when the interpreter ends makes it abort.
+    while os.read(sys.stdin.fileno(), 4096):
         continue
     stop.set()

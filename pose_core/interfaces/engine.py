@@ -49,6 +49,9 @@ class EngineHandle(ABC):
     def cancel(self) -> None:
         """Tell the workers to stop, and do without those that have ended. Does not wait for them."""
 
+    def close(self) -> None:  # noqa: B027 - may be left out
+        """Give up what this process holds for the workers, such as a connection; they have ended, or outlive it."""
+
     def describe(self) -> str:
         """Say in a few words what was started: ``job 4711``."""
         return ""
@@ -77,6 +80,12 @@ class Engine(ABC):
     def waits(self) -> bool:
         """Whether the command that starts workers stays until they have ended; False where they outlive it."""
         return True
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether workers compute on this machine, so that what is fastest is measured here; False where it may be
+        another."""
+        return False
 
     def check(self) -> None:  # noqa: B027 - may be left out
         """Refuse what cannot work here; called before the plan is made.

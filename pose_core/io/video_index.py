@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import uuid
 import zipfile
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import av
 import numpy as np
 
 from pose_core.escapes import escape_name
-from pose_core.io.files import write_whole
+from pose_core.io.files import put_in_place
 from pose_core.io.name_lengths import fit_stem, get_longest_name
 from pose_core.io.packets import PacketTable
 from pose_core.io.timeline import Timeline
@@ -67,7 +68,13 @@ def save_index(path: Path, timeline: Timeline, unseekable: str | None, tried: bo
     packed = io.BytesIO()
     np.savez(packed, allow_pickle=False, **content)
     path.parent.mkdir(exist_ok=True)
-    write_whole(path, packed.getvalue())
+    # Several processes may keep that of one video at a time; each has a file of its own until it is whole.
+    temporary = path.with_name(f".{uuid.uuid4().hex[:12]}.new")
+    try:
+        temporary.write_bytes(packed.getvalue())
+        put_in_place(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load_index(path: Path) -> tuple[Timeline, str | None, bool] | None:

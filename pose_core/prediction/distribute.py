@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -226,22 +227,22 @@ class Distribution:
 
     def run(self, engine: Engine, workers: int) -> None:
         """Have an engine start workers, and stay until they have ended, where it waits."""
-        handle = start_workers(self.plan, engine, workers)
-        if not engine.waits:
-            self._reporter.note(
-                f"started: {handle.describe()}; {command('status', str(self._out))} says how far they are, "
-                "and the same command again shows the results or starts more"
-            )
-            self._waited = False
-            self._look(read_status(self.plan.out))
-            return
-        try:
-            self._wait(handle)
-        except BaseException:
-            handle.cancel()
-            while handle.alive():
-                time.sleep(0.05)
-            raise
+        with closing(start_workers(self.plan, engine, workers)) as handle:
+            if not engine.waits:
+                self._reporter.note(
+                    f"started: {handle.describe()}; {command('status', str(self._out))} says how far they are, "
+                    "and the same command again shows the results or starts more"
+                )
+                self._waited = False
+                self._look(read_status(self.plan.out))
+                return
+            try:
+                self._wait(handle)
+            except BaseException:
+                handle.cancel()
+                while handle.alive():
+                    time.sleep(0.05)
+                raise
         # A worker may have died after the last range and before the join.
         Worker(self.plan, tell=self._reporter.note, joins_only=True).work()
         status = read_status(self.plan.out)

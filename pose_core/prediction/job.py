@@ -184,7 +184,7 @@ class Job:
         if not estimator.computing.auto:
             return
         # Numbers of another runtime differ in the last digits: with it, the work would begin anew.
-        begun = find_begun(self.partial, self._describe_kept(estimator), _RUNTIME)
+        begun = find_begun(self.partial, self.describe_kept(estimator), _RUNTIME)
         if isinstance(begun, str) and estimator.computing.use(begun):
             return
         estimator.computing.choose(frames, lambda: self._try_out(estimator))
@@ -228,7 +228,7 @@ class Job:
         if not info.frames:
             raise DataError(f"{self.name}: has no frames; name another file")
         header = self.make_header()
-        journal = Journal(self.partial, self._describe_kept(estimator), header, self.source.numbers)
+        journal = Journal(self.partial, self.describe_kept(estimator), header, self.source.numbers)
         try:
             if journal.note:
                 tell(f"{self.name}: {journal.note}")
@@ -300,7 +300,7 @@ class Job:
             fps=info.fps,
         )
 
-    def _describe_kept(self, estimator: PoseEstimator) -> dict[str, object]:
+    def describe_kept(self, estimator: PoseEstimator) -> dict[str, object]:
         """What parts of an unfinished result are kept for."""
         # What is predicted is the same in any format, and whoever follows animals then.
         maker = {k: v for k, v in self.describe_maker().items() if k not in ("format", "tracker")}

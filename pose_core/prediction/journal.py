@@ -217,6 +217,14 @@ class Journal:
         for part in self._parts:
             yield from self._writer.read(part)
 
+    def parts(self) -> Iterator[tuple[int, Sizes, list[Frame]]]:
+        """Read part after part: the place of its first frame, the sizes of its frames, the frames."""
+        done = 0
+        for part in self._parts:
+            frames = list(self._writer.read(part))
+            yield done, self._sizes_of(part) or Sizes(), frames
+            done += len(frames)
+
     def remove(self) -> None:
         """Remove the folder."""
         self._lock.release()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,10 @@ from typing import Any
 from pose_core.catalog import get_catalog
 from pose_core.errors import ConfigError, DataError, VideoError, argument, listed, readable
 from pose_core.interfaces import Writer
-from pose_core.interfaces.engine import Engine
 from pose_core.interfaces.prediction_files import make_writer
-from pose_core.io.files import disk_errors, make_folder
+from pose_core.io.files import make_folder
 from pose_core.io.name_lengths import check_name
-from pose_core.prediction.distribute import (
-    Distribution,
-    Pending,
-    find_unfinished,
-    make_plan,
-    make_request,
-    take_up,
-)
+from pose_core.prediction.distribute import Pending
 from pose_core.prediction.estimator import PoseEstimator, load
 from pose_core.prediction.frame_choice import FrameChoice, parse_frame_choice
 from pose_core.prediction.frame_region import NONE, GivenRegion
@@ -30,10 +21,10 @@ from pose_core.prediction.given_tiles import GivenTiles
 from pose_core.prediction.inputs import find_inputs, unique_names
 from pose_core.prediction.job import INDEX, Job, identify, name_result
 from pose_core.prediction.result import Outcome
+from pose_core.prediction.sharing import Sharing, share
 from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import CONFIG, PROVENANCE
 from pose_core.runs.size_notes import SIZES, describe_other_size
-from pose_core.specs import EngineConfig
 from pose_core.tracking.choose import GivenTracker, Tracking
 from pose_core.workers.engines import GivenEngine, choose_engine
 
@@ -198,8 +189,8 @@ def predict(
         "animals": animals,
         "bit_depth": estimator.spec.data.decided_bit_depth(),
     }
-    sharing = _Sharing(out, arguments, how, frames, chosen_engine, workers)
-    shared = _share(estimator, jobs, there, sharing, reporter, finished)
+    sharing = Sharing(out, arguments, how, frames, chosen_engine, workers)
+    shared = share(estimator, [job for _, job in jobs], there, sharing, reporter, finished)
     outcomes: list[Outcome | Pending | None] = []
     tell = _tell_once(reporter)
     for (name, job), outcome in zip(jobs, there, strict=True):
@@ -228,53 +219,6 @@ def _check_workers(engine: GivenEngine, workers: int | None) -> None:
 
 def _to_mapping(tracking: Tracking | None) -> dict[str, Any] | None:
     return None if tracking is None else tracking.config.model_dump(mode="json")
-
-
-@dataclass(frozen=True)
-class _Sharing:
-    """What is said of work that several processes share; ``how`` beside the arguments of :func:`load`."""
-
-    out: Path
-    arguments: Mapping[str, Any]
-    how: Mapping[str, Any]
-    frames: str | None
-    engine: Engine | None
-    workers: int | None
-
-
-def _share(
-    estimator: PoseEstimator,
-    jobs: Sequence[tuple[str, Job | VideoError]],
-    there: Sequence[Outcome | None],
-    said: _Sharing,
-    reporter: Reporter,
-    finished: Finished,
-) -> Distribution | None:
-    """Do the work by several processes, or go on with what several began; None: this process works alone."""
-    out, engine = said.out, said.engine
-    found = find_unfinished(out)
-    planned = set() if found is None else {video.stem for video in found.videos}
-    # What was complete before a plan was made is none of it.
-    mine = [
-        job
-        for (_, job), outcome in zip(jobs, there, strict=True)
-        if isinstance(job, Job) and (outcome is None or job.stem in planned) and job.source.info.frames
-    ]
-    if not mine or (engine is None and not planned & {job.stem for job in mine}):
-        return None
-    config = EngineConfig() if engine is None else engine.config
-    workers = 1 if engine is None else said.workers or engine.suggest_workers()
-    request = make_request(said.arguments, **said.how)
-    with disk_errors(out):
-        for job in mine:
-            job.source.keep_index()
-    plan = take_up(make_plan(estimator, mine, out, request, said.frames, config, workers), reporter.note)
-    distribution = Distribution(plan, out, reporter, finished)
-    if engine is None:
-        distribution.run_here(estimator)
-    else:
-        distribution.run(engine, workers if plan.links else 1)
-    return distribution
 
 
 def _predict_job(

@@ -84,7 +84,9 @@ class Worker:
         try:
             with _enter(plan.folder), Heart(plan, record, self._stop, self._hung) as heart:
                 try:
-                    self._work(record, finder, heart)
+                    # Records of what it does are written between all that has a place of its own for errors.
+                    with disk_errors(plan.out):
+                        self._work(record, finder, heart)
                 except FileNotFoundError:
                     if (plan.home / "plan.json").exists():
                         raise

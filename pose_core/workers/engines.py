@@ -7,6 +7,7 @@ import re
 import sys
 import uuid
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ def start_workers(plan: Plan, engine: Engine, workers: int) -> EngineHandle:
             write_whole(plan.home / "engines" / f"{uuid.uuid4().hex[:12]}.json", json.dumps(note, indent=1))
     except PoseError:
         handle.cancel()
+        handle.close()
         raise
     return handle
 
@@ -94,7 +96,8 @@ def cancel(out: Path | str) -> list[str]:
         try:
             note = parse_json(path.read_bytes())
             engine = choose_engine(note["engine"])
-            engine.find(note["state"]).cancel()
+            with closing(engine.find(note["state"])) as handle:
+                handle.cancel()
         except (PoseError, OSError, ValueError, KeyError, TypeError) as error:
             lines.append(f"{path}: its workers could not be told ({error}); they stop after a heartbeat")
     return lines

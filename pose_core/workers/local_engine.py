@@ -26,6 +26,11 @@ class LocalEngine(Engine):
 
     config: LocalEngineConfig
 
+    @property
+    def on_this_machine(self) -> bool:
+        """Always."""
+        return True
+
     def suggest_workers(self) -> int:
         """One for each GPU; without GPUs one for every two cores."""
         return len(self._list_gpus()) or max(1, count_cores() // 2)

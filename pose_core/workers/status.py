@@ -128,11 +128,12 @@ def look_at_video(plan: Plan, video: PlannedVideo, claims: Claims) -> VideoStatu
         missing = tuple((int(a), int(b)) for a, b in record["missing"])
         return VideoStatus(video.name, "done", video.frames, video.frames, missing=missing)
     parts = list_parts(plan.parts(video), plan.mark, plan.disk)
-    done = sum(cover(parts, first, last)[1] - first for first, last in video.ranges())
+    # A part may go on behind the range in which it begins.
+    done = sum(min(cover(parts, first, last)[1], last + 1) - first for first, last in video.ranges())
     claimed = claims.look(video.stem)
     reason = next((c.reason for c in claimed.values() if c.set_aside), "")
     state: State = "set aside" if reason else "unfinished"
     reason = reason or next((c.reason for c in claimed.values() if c.reason), "")
     reason = reason.removeprefix(f"{video.name}: ")
     live = sum(c.live is not None and name != JOIN for name, c in claimed.items())
-    return VideoStatus(video.name, state, min(done, video.frames), video.frames, live, reason)
+    return VideoStatus(video.name, state, done, video.frames, live, reason)

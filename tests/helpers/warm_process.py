@@ -13,7 +13,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -55,8 +56,7 @@ def run(
     """Run a command, as :func:`subprocess.run` would with ``capture_output``."""
     with tempfile.TemporaryDirectory() as streams:
         files = [Path(streams) / name for name in ("stdout", "stderr")]
-        process = _CONTEXT.Process(target=_main, args=(list(arguments), folder, dict(env), files))
-        process.start()
+        process = start_function(_main, list(arguments), folder, dict(env), files)
         process.join(timeout)
         if process.exitcode is None:
             process.kill()
@@ -64,6 +64,13 @@ def run(
             raise subprocess.TimeoutExpired(["pose", *arguments], timeout)
         out, err = (file.read_text(encoding="utf-8", errors="strict") for file in files)
         return subprocess.CompletedProcess(["pose", *arguments], process.exitcode, out, err)
+
+
+def start_function(function: Callable[..., None], *arguments: object) -> BaseProcess:
+    """Start a function of a module, and do not wait for it."""
+    process = _CONTEXT.Process(target=function, args=arguments)
+    process.start()
+    return process
 
 
 def _main(arguments: list[str], folder: Path, env: dict[str, str], files: list[Path]) -> None:

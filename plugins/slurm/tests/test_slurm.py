@@ -5,19 +5,16 @@ The programs are small ones of these tests that run the tasks on this machine.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
-import stat
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
+from fake_slurm import FakeSlurm, can_play, write_programs
 from pose_slurm.config import SlurmEngineConfig
 from pose_slurm.engine import SlurmEngine
 from tiny_run import make_run
@@ -26,102 +23,14 @@ import pose_core
 from pose_core.errors import ConfigError, PoseError
 from pose_core.synthetic.videos import write_numbered_video
 
-# Every program of the fake cluster; what it knows lies in the folder around it.
-PROGRAM = """#!{python}
-import json, os, signal, subprocess, sys
-from pathlib import Path
-
-home, name, arguments = Path(__file__).parent.parent, Path(__file__).name, sys.argv[1:]
-with (home / "calls").open("a") as file:
-    print(json.dumps([name, *arguments]), file=file)
-
-def start(task, restarts=0):
-    log = (home / f"task{{task}}.log").open("ab")
-    environment = {{**os.environ, "SLURM_JOB_ID": str(100 + task), "SLURM_ARRAY_JOB_ID": "100"}}
-    environment["SLURM_ARRAY_TASK_ID"] = str(task)
-    environment["SLURM_CPUS_PER_TASK"] = (home / "threads").read_text()
-    if restarts:
-        environment["SLURM_RESTART_COUNT"] = str(restarts)
-    process = subprocess.Popen(
-        ["bash", str(home / "script")],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        env=environment,
-        start_new_session=True,
-    )
-    (home / f"task{{task}}.pid").write_text(str(process.pid))
-
-def living(job):
-    tasks = range(9) if job == "100" and name != "scontrol" else [int(job) - 100]
-    found = []
-    for task in tasks:
-        try:
-            pid = int((home / f"task{{task}}.pid").read_text())
-            state = Path(f"/proc/{{pid}}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            continue
-        if state not in "ZX":
-            found.append(pid)
-    return found
-
-if name == "sbatch":
-    if "--partition=full" in arguments:
-        print("sbatch: error: some hint", file=sys.stderr)
-        sys.exit("sbatch: error: Batch job submission failed: Job violates accounting/QOS policy")
-    (home / "script").write_text(sys.stdin.read())
-    (array,) = [a for a in arguments if a.startswith("--array=0-")]
-    for task in range(int(array.partition("=0-")[2].partition("%")[0]) + 1):
-        start(task)
-    print("100;cluster")
-elif name == "sinfo":
-    if (home / "dead").exists():
-        sys.exit("slurm_load_partitions: Unable to contact slurm controller (connect failure)")
-    print("gpu*\\nlong\\nfull")
-elif name == "squeue":
-    job = arguments[arguments.index("-j") + 1]
-    if job == "999":
-        sys.exit("slurm_load_jobs error: Invalid job id specified")
-    for pid in living(job):
-        print("RUNNING")
-elif name == "scancel":
-    if "--state=PENDING" not in arguments:
-        for pid in living(arguments[-1]):
-            os.killpg(pid, signal.SIGTERM)
-elif name == "scontrol":
-    start(int(arguments[1]) - 100, restarts=1)
-"""
-
-
-class Cluster:
-    """What the programs left behind."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-
-    def calls(self, name: str) -> list[list[str]]:
-        lines = (self.home / "calls").read_text().splitlines()
-        return [call[1:] for call in map(json.loads, lines) if call[0] == name]
-
-    def pid(self, task: int = 0) -> int:
-        return int((self.home / f"task{task}.pid").read_text())
-
-    def log(self, task: int = 0) -> str:
-        return (self.home / f"task{task}.log").read_text()
-
 
 @pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    if not Path("/proc/self/stat").exists() or shutil.which("bash") is None:
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSlurm:
+    if not can_play():
         pytest.skip("the fake cluster needs bash and /proc")
-    programs = tmp_path / "cluster" / "bin"
-    programs.mkdir(parents=True)
-    for name in ("sbatch", "squeue", "scancel", "scontrol", "sinfo"):
-        (programs / name).write_text(PROGRAM.format(python=sys.executable))
-        (programs / name).chmod(stat.S_IRWXU)
-    (programs.parent / "threads").write_text(str(torch.get_num_threads()))
-    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    return Cluster(programs.parent)
+    fake = write_programs(tmp_path / "cluster")
+    monkeypatch.setenv("PATH", f"{fake.home / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    return fake
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +52,7 @@ def undisturbed(run: Path, video: Path, tmp_path_factory: pytest.TempPathFactory
     return (out / "long.parquet").read_bytes()
 
 
-def wait(ready: Callable[[], bool], cluster: Cluster) -> None:
+def wait(ready: Callable[[], bool], cluster: FakeSlurm) -> None:
     give_up = time.monotonic() + 240
     while not ready():
         assert time.monotonic() < give_up, [cluster.log(), (cluster.home / "calls").read_text()]
@@ -165,7 +74,7 @@ ENGINE = {
 
 
 def test_two_tasks_make_what_one_process_makes(
-    run: Path, video: Path, undisturbed: bytes, tmp_path: Path, cluster: Cluster
+    run: Path, video: Path, undisturbed: bytes, tmp_path: Path, cluster: FakeSlurm
 ) -> None:
     out = tmp_path / "out"
     (pending,) = pose_core.predict(run, video, out, device="cpu", engine=ENGINE, workers=2)
@@ -191,7 +100,7 @@ def test_two_tasks_make_what_one_process_makes(
 
 
 def test_a_task_at_its_time_limit_goes_on_after_it_was_queued_again(
-    run: Path, video: Path, undisturbed: bytes, tmp_path: Path, cluster: Cluster
+    run: Path, video: Path, undisturbed: bytes, tmp_path: Path, cluster: FakeSlurm
 ) -> None:
     out = tmp_path / "out"
     pose_core.predict(run, video, out, device="cpu", engine=ENGINE, workers=1)
@@ -206,7 +115,7 @@ def test_a_task_at_its_time_limit_goes_on_after_it_was_queued_again(
 
 
 def test_cancelled_tasks_keep_what_they_have_and_stay_out_of_the_queue(
-    run: Path, video: Path, undisturbed: bytes, tmp_path: Path, cluster: Cluster
+    run: Path, video: Path, undisturbed: bytes, tmp_path: Path, cluster: FakeSlurm
 ) -> None:
     out = tmp_path / "out"
     pose_core.predict(run, video, out, device="cpu", engine=ENGINE, workers=2)
@@ -223,7 +132,7 @@ def test_cancelled_tasks_keep_what_they_have_and_stay_out_of_the_queue(
     assert (out / "long.parquet").read_bytes() == undisturbed
 
 
-def test_what_slurm_refuses_is_a_line(run: Path, video: Path, tmp_path: Path, cluster: Cluster) -> None:
+def test_what_slurm_refuses_is_a_line(run: Path, video: Path, tmp_path: Path, cluster: FakeSlurm) -> None:
     def ask(partition: str) -> None:
         engine = {"type": "slurm", "partition": partition}
         pose_core.predict(run, video, tmp_path / "out", device="cpu", engine=engine, workers=2)
@@ -260,7 +169,7 @@ def test_a_machine_without_slurm_is_refused_first(
     [({"time": "4 hours"}, "time"), ({"memory": "8 GB"}, "memory"), ({"gpu": 1}, "did you mean gpus")],
 )
 def test_wrong_settings_are_a_line(
-    run: Path, video: Path, tmp_path: Path, settings: dict[str, Any], said: str, cluster: Cluster
+    run: Path, video: Path, tmp_path: Path, settings: dict[str, Any], said: str, cluster: FakeSlurm
 ) -> None:
     with pytest.raises(ConfigError, match=said):
         pose_core.predict(run, video, tmp_path / "out", device="cpu", engine={"type": "slurm", **settings})

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from pose_core.catalog import find_missing_package
@@ -66,12 +67,12 @@ def check_engine_starts_workers(subject: ComponentSubject) -> None:
     demand(engine.suggest_workers() >= 1, "it suggests no workers")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name).resolve()
-        handle = _start(engine, folder, _ENDS)
-        _wait(lambda: handle.alive() == 0 or _count_began(folder) >= _WORKERS)
-        began = _count_began(folder)
-        demand(began == _WORKERS, f"{_WORKERS} workers were asked for, {began} began")
-        if handle.alive() is not None:
-            demand(_wait(lambda: handle.alive() == 0), "workers that have ended are counted as alive")
+        with closing(_start(engine, folder, _ENDS)) as handle:
+            _wait(lambda: handle.alive() == 0 or _count_began(folder) >= _WORKERS)
+            began = _count_began(folder)
+            demand(began == _WORKERS, f"{_WORKERS} workers were asked for, {began} began")
+            if handle.alive() is not None:
+                demand(_wait(lambda: handle.alive() == 0), "workers that have ended are counted as alive")
 
 
 @check(1, "engine")
@@ -88,14 +89,15 @@ def check_engine_finds_and_cancels_workers(subject: ComponentSubject) -> None:
             except (TypeError, ValueError) as error:
                 demand(False, f"its state is no plain values: {error}")
             demand(state == handle.state(), "its state is another one after it was stored as JSON")
-            found = engine.find(state)
-            alive = found.alive()
-            demand(alive in (None, _WORKERS), f"found again, {alive} of {_WORKERS} workers are alive")
-            found.cancel()
-            demand(_wait(lambda: not handle.alive()), "workers that were cancelled are still alive")
-            found.cancel()
+            with closing(engine.find(state)) as found:
+                alive = found.alive()
+                demand(alive in (None, _WORKERS), f"found again, {alive} of {_WORKERS} workers are alive")
+                found.cancel()
+                demand(_wait(lambda: not handle.alive()), "workers that were cancelled are still alive")
+                found.cancel()
         finally:
             handle.cancel()
+            handle.close()
 
 
 CHECKS = (check_engine_starts_workers, check_engine_finds_and_cancels_workers)

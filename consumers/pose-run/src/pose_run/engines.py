@@ -64,7 +64,7 @@ def _get_core() -> Any:
 
 def _open_openvino(file: Path, outputs: tuple[str, ...], threads: int | None) -> Compute:
     try:
-        import openvino
+        core = _get_core()
     except ModuleNotFoundError:
         raise ExportError(
             f"{file}: is computed by OpenVINO, which is not installed: pip install 'pose-run[openvino]'"
@@ -75,7 +75,6 @@ def _open_openvino(file: Path, outputs: tuple[str, ...], threads: int | None) ->
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = threads
     try:
-        core = _get_core()
         model = core.compile_model(core.read_model(file), "CPU", settings)
     except RuntimeError as error:
         raise ExportError(f"{file}: cannot be opened by OpenVINO ({_first_line(error)})") from None
