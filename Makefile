@@ -49,7 +49,7 @@ test: $(STAMP)
 # environment that lacks a plugin, and the benchmarks that train; and models of several networks, from training to
 # prediction.
 test-authors: $(STAMP)
-	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -q -m slow --dist worksteal tests/test_template.py tests/test_docs_run.py tests/test_release.py tests/test_without_a_plugin.py tests/test_scripts.py tests/test_conditional_runs.py tests/test_detector_training.py tests/test_centroid_training.py tests/test_kill_and_resume.py tests/test_methods.py tests/test_training_processes.py tests/test_train_select.py
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -q -m slow --dist worksteal tests/test_template.py tests/test_docs_run.py tests/test_release.py tests/test_without_a_plugin.py tests/test_scripts.py tests/test_conditional_runs.py tests/test_detector_training.py tests/test_centroid_training.py tests/test_kill_and_resume.py tests/test_methods.py tests/test_training_processes.py tests/test_train_select.py tests/workers/test_workers_mixed.py
 
 # 23,600 spoilt inputs, the same each time: names, videos, spellings, YAML, tables, COCO files and results, plugins, run folders, models to
 # import, .slp files.

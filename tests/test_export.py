@@ -363,7 +363,10 @@ def test_every_family_exports(exporter: str, method: str, name: str, tmp_path: P
 @pytest.mark.parametrize(
     ("method", "name"),
     [
-        *(("single_animal", backbone) for backbone in ("unet", "resnet_18", "cspnext_s")),
+        ("single_animal", "unet"),
+        ("single_animal", "resnet_18"),
+        # Of one size: at another one, maps of cspnext_s with random weights have maxima that are as high in two cells.
+        ("top_down", "rtmpose_s"),
         ("conditional_top_down", "ctd_prenet_unet"),
     ],
 )

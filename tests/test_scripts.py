@@ -172,6 +172,7 @@ def test_prediction_throughput(pose: Any, blob_project: Path, tmp_path: Path) ->
     assert all(float(rate) > 0 for rate in rates.values())
 
 
+@pytest.mark.slow
 def test_what_a_gpu_is_asked_in_small(tmp_path: Path) -> None:
     out = tmp_path / "found.json"
     run("benchmarks/gpu.py", "--small", "--only", "machine", "views", "parity", "--out", out)

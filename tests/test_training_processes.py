@@ -136,7 +136,8 @@ def alone(blob_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-@pytest.mark.parametrize("launch", [pytest.param(by_hand, marks=pytest.mark.slow), by_srun])
+@pytest.mark.slow  # two processes that import torch, and train
+@pytest.mark.parametrize("launch", [by_hand, by_srun])
 def test_two_machines_train_as_one_process_does(
     launch: object, blob_project: Path, alone: Path, tmp_path: Path
 ) -> None:

@@ -35,8 +35,8 @@ from pose_core.structures import Instances, Skeleton
 
 ROOT = Path(__file__).parent.parent
 PLUGINS = sorted(file.parent.name for file in ROOT.glob("plugins/*/pyproject.toml"))
-QUICK = ("heatmap", "hrnet")
-"""What most others need, and what presets of others need."""
+QUICK = ("heatmap",)
+"""What most others need."""
 
 PROJECT: dict[str, Any] = {
     "skeleton": {
