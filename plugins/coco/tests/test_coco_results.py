@@ -117,6 +117,7 @@ def test_names_and_unique_keypoints_come_back(tmp_path: Path) -> None:
         ([result(score="high")], "score 'high', which is not a number"),
         ([result(bbox=[1, 2, 3])], "3 numbers as bbox"),
         ([result(track_id=1.5)], "track_id 1.5"),
+        ([result(track_id=2**64)], "track_id 18446744073709551616, which is too large"),
         ([result(file_name=7)], "file_name 7, which is not a name"),
         ([result(), 7], "is not a list of COCO results"),
     ],

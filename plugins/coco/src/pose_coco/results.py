@@ -22,6 +22,9 @@ _START = 1 << 16
 _MOST = 10_000_000
 """Frames of a video; numbers beyond it are ids of images."""
 
+_LARGEST_TRACK = 2**63 - 1
+"""What the table of predictions can hold."""
+
 
 def is_results(path: Path) -> bool:
     """Test for a list whose first objects have keypoints."""
@@ -181,11 +184,20 @@ def _parse_result(path: Path, number: int, entry: Entry) -> _Result:
         points=points,
         score=score,
         box=box,
-        track=max(get_integer(path, what, entry, "track_id"), -1) if "track_id" in entry else -1,
+        track=_parse_track(path, what, entry),
         individual=_parse_text(path, what, entry, "individual"),
         individual_score=_parse_score(path, what, entry, "individual_score", 0.0),
         name=_parse_text(path, what, entry, "file_name"),
     )
+
+
+def _parse_track(path: Path, what: str, entry: Entry) -> int:
+    if "track_id" not in entry:
+        return -1
+    track = get_integer(path, what, entry, "track_id")
+    if track > _LARGEST_TRACK:
+        raise DataError(f"{path}: {what} has track_id {track}, which is too large"[:400])
+    return max(track, -1)
 
 
 def _parse_numbers(path: Path, what: str, entry: Mapping[str, object], key: str) -> npt.NDArray[np.float64]:
