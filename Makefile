@@ -6,7 +6,8 @@ STAMP  := $(VENV)/.installed
 # What users of exported models install stands beside the plugins: it has no entry point, and knows no pose_core.
 PROJECTS := $(sort $(dir $(wildcard plugins/*/pyproject.toml consumers/*/pyproject.toml)))
 # Two test processes with one torch thread each do not fight for two cores.
-TEST_ENV := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONWARNINGS=default
+# Processes that tests start would compile the core anew each time where the environment forbids .pyc files.
+TEST_ENV := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONWARNINGS=default
 
 # The original, to compare with; it needs an environment of its own.
 PARITY := .venv-parity

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -126,9 +127,10 @@ def ask_tracker(
         tracker.take_image(frame.index, image)
     ids = tracker.update(frame.index, frame.instances)
     wrong = ""
+    # Of a few animals lists are checked in half of the time of arrays.
     if ids.shape != (len(frame.instances),):
         wrong = f"{len(ids)} ids for {len(frame.instances)} animals"
-    elif len(set(given := ids[ids >= 0].tolist())) < len(given):
+    elif len(set(given := [id_ for id_ in ids.tolist() if id_ >= 0])) < len(given):
         wrong = "one id to two animals"
     elif tracker.context.animals is not None and len(given) > tracker.context.animals:
         wrong = f"{len(given)} ids where there are {tracker.context.animals} animals"
@@ -137,8 +139,10 @@ def ask_tracker(
         margins = np.full(len(ids), np.nan, np.float32)
     elif margins.shape != ids.shape:
         wrong = f"{len(margins)} margins for {len(ids)} animals"
-    # NaN compares as false, so unknown margins are right.
-    elif ((margins < 0) | (margins > 1) | ((margins >= 0) & (ids < 0))).any():
+    elif not all(
+        math.isnan(margin) or (0 <= margin <= 1 and id_ >= 0)  # unknown, or that of a match
+        for margin, id_ in zip(margins.tolist(), ids.tolist(), strict=True)
+    ):
         wrong = "margins that are not from 0 to 1, or of animals without an id,"
     if wrong:
         raise PluginError(

@@ -103,6 +103,8 @@ def test_a_failing_example_is_kept_and_can_be_made_again(
     monkeypatch.setenv("POSE_FUZZ", "2")
     assert len(fuzz("toys", range(3), make, tmp_path / "scratch").failures) == 1
     assert (tmp_path / "kept/toys-2/a.txt").read_text() == first
+    monkeypatch.setenv("POSE_FUZZ", "/4")
+    assert list(oracle.chosen(range(1, 10))) == [1, 5, 9]
     with pytest.raises(AssertionError, match=r"3 examples failed.*(?s:.)*toys 0 \(text\)"):
         oracle.check(tally)
 

@@ -34,7 +34,8 @@ def assign(similarity: Floats, least: float) -> tuple[Ints, Ints]:
     gain = np.maximum(similarity - least, 0.0)
     rows, columns = linear_sum_assignment(gain, maximize=True)
     real = gain[rows, columns] > 0
-    if real.all():
+    # Quicker than all() for a few.
+    if np.count_nonzero(real) == len(rows):
         return rows, columns
     return rows[real], columns[real]
 
@@ -69,13 +70,15 @@ def compute_margins(similarity: Floats, tracks: Ints, ids: Ints, least: float) -
     margins = np.full(len(ids), np.nan, np.float32)
     own = tracks[:, None] == ids
     possible = similarity > least
-    row, column = np.nonzero(possible & ~own & (ids >= 0))
+    matched = own & possible
     # Mostly nobody else is near.
+    if np.count_nonzero(possible) == np.count_nonzero(matched):
+        return margins
+    row, column = np.nonzero(possible & ~own & (ids >= 0))
     if not len(row):
         return margins
     gain = np.where(possible, similarity, 0.0)
     # Whom the track of each rival pair has, and who has its animal; -1 for nobody.
-    matched = own & possible
     animal = np.where(matched.any(axis=1), matched.argmax(axis=1), -1)[row]
     track = np.where(matched.any(axis=0), matched.argmax(axis=0), -1)[column]
     mine, theirs = gain[row, animal], gain[track, column]
@@ -111,7 +114,7 @@ class ScoreScale:
         if not np.isfinite(scores).all():
             scores = np.where(np.isfinite(scores), scores, animals.keypoint_scores.mean(axis=1))
         bins = np.minimum(np.maximum(scores * _BINS, 0), _BINS - 1).astype(np.int64)
-        np.add.at(self._counts, bins, 1)
+        self._counts += np.bincount(bins, minlength=_BINS)
         total = self._counts.cumsum()
         highest = int(total.searchsorted(_QUANTILE * total[-1]))
         # Of predictions without any score all animals count alike.

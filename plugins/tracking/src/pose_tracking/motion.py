@@ -61,7 +61,7 @@ class Motion:
     def predict(self, frame: int) -> Places:
         """Predict the centres (T,) in a later frame."""
         n = frame - self.frame
-        if (n <= _STEADY).all():
+        if n.max(initial=1) <= _STEADY:
             return self.centre + self.velocity * n
         # An animal that is not seen has often stopped, and a straight line leaves the arena.
         decay = self._config.velocity_decay
@@ -73,13 +73,14 @@ class Motion:
         """Take measured centres (R,) and sizes (R,), NaN where unknown, of some tracks."""
         n = frame - self.frame[rows]
         late = n > 1
-        if not late.any():
+        number = np.count_nonzero(late)
+        if not number:
             self._step(rows, measured)
         else:
             if isinstance(rows, slice):
                 rows = np.arange(len(self))
             self._replay(rows[late], n[late], measured[late])
-            if not late.all():
+            if number < len(late):
                 self._step(rows[~late], measured[~late])
         self.frame[rows] = frame
         self.seen[rows] = measured

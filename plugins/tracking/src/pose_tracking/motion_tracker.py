@@ -77,7 +77,7 @@ class MotionTracker(Tracker):
     def fill_sizes(self, sizes: Floats) -> Floats:
         """Fill in the sizes (N,) that are not known: that of the others, or a guess where there is none."""
         missing = np.isnan(sizes)
-        if not missing.any():
+        if not np.count_nonzero(missing):
             return sizes
         known = np.concatenate([sizes[~missing], self.motion.size])
         return np.where(missing, np.median(known) if len(known) else self._default_size, sizes)
@@ -124,7 +124,7 @@ class MotionTracker(Tracker):
         if self._endless or not len(self._ids):
             return
         kept = frame - self.motion.frame <= self.config.track_buffer + 1
-        if not kept.all():
+        if np.count_nonzero(kept) < len(kept):
             self._drop(kept)
 
     def _end_surplus(self) -> None:
@@ -159,14 +159,14 @@ class MotionTracker(Tracker):
         pairs: list[tuple[Ints, Ints]] = []
 
         def take(likeness: Floats, animals: npt.NDArray[np.bool_], least: float) -> None:
-            if free.all() and animals.all():
+            rows, columns = free.nonzero()[0], animals.nonzero()[0]
+            if not len(rows) or not len(columns):
+                return
+            if likeness.shape == (len(rows), len(columns)):
                 tracks, taken = assign(likeness, least)
-            elif free.any() and animals.any():
-                rows, columns = free.nonzero()[0], animals.nonzero()[0]
+            else:
                 found = assign(likeness[rows[:, None], columns], least)
                 tracks, taken = rows[found[0]], columns[found[1]]
-            else:
-                return
             free[tracks] = False
             ids[taken] = self._ids[tracks]
             pairs.append((tracks, taken))
@@ -185,7 +185,7 @@ class MotionTracker(Tracker):
             return
         if len(tracks):
             late = n[tracks] > 1
-            if late.any() and not late.all():
+            if 0 < np.count_nonzero(late) < len(late):
                 # A track that was lost is not found in the second detection of an animal that has its own.
                 same = self.compare_each_other(animals[late], animals[~late])
                 twice = np.flatnonzero(late)[(same >= self.config.duplicate_similarity).any(axis=1)]

@@ -54,103 +54,104 @@ class OksTracker(MotionTracker):
         self._seen = np.zeros((0, count), np.int64)
         # How far each turns in a frame, as a complex number of length 1.
         self._turn = np.zeros(0, np.complex128)
-        self._points = self._pose
-        self._there = np.zeros((0, count), bool)
-        self._centres = np.zeros(0, np.complex128)
-        self._sizes = np.zeros(0)
+        # 1 for keypoints that were seen recently when the track was seen last; they are expected.
+        self._known = np.zeros((0, count))
+        self._found = measure_poses(np.zeros((0, count, 2), np.float32))
+        # 1 for keypoints that are there: products of small matrices take less time than sums over masks.
+        self._there = np.zeros((0, count))
 
     def measure(self, instances: Instances) -> tuple[npt.NDArray[np.bool_], Places, Floats]:
         """Measure centres and sizes by the keypoints."""
         points = instances.keypoints if self._all_move else instances.keypoints[:, self._moving]
-        poses = measure_poses(points)
-        self._points, self._there = poses.points, poses.known
-        self._centres, self._sizes = poses.centres, poses.sizes
-        return poses.counts > 0, poses.centres, poses.sizes
+        found = self._found = measure_poses(points)
+        self._there = found.known.astype(np.float64)
+        return found.counts > 0, found.centres, found.sizes
 
     def compare(self, frame: int, expected: Places) -> tuple[Floats, Places]:
         """Compare poses: similarity of keypoints, and a little of centres."""
-        recent = self._seen >= (self.motion.frame - self.config.track_window)[:, None]
         n = frame - self.motion.frame
-        turn = self._turn if (n == 1).all() else self._turn ** np.minimum(n, _STEADY)
+        turn = self._turn if n.max(initial=1) == 1 else self._turn ** np.minimum(n, _STEADY)
         poses = expected[:, None] + self._pose * turn[:, None]
         # Compared in blocks: the table of many animals would not fit into the cache.
-        step = max(1, _MANY // max(len(self._points), 1))
+        step = max(1, _MANY // max(len(self._there), 1))
+        if step >= len(poses):
+            return self._compare(poses, self._known, expected, self.motion.size)
         parts = [
-            self._compare(
-                poses[i : i + step],
-                recent[i : i + step],
-                expected[i : i + step],
-                self.motion.size[i : i + step],
-            )
-            for i in range(0, len(poses), step)
+            self._compare(poses[rows], self._known[rows], expected[rows], self.motion.size[rows])
+            for rows in (slice(i, i + step) for i in range(0, len(poses), step))
         ]
-        if len(parts) == 1:
-            return parts[0]
         return np.concatenate([s for s, _ in parts]), np.concatenate([off for _, off in parts])
 
     def _compare(
-        self, poses: Places, known: npt.NDArray[np.bool_], expected: Places, sizes: Floats
+        self, poses: Places, known: Floats, expected: Places, sizes: Floats
     ) -> tuple[Floats, Places]:
-        common = known[:, None] & self._there
-        apart = (self._points - poses[:, None]) * common
-        counts = add_up(common)
-        off = add_up(apart) / np.maximum(counts, 1)
-        if not counts.all():
-            off = np.where(counts == 0, self._centres - expected[:, None], off)
-        most = np.maximum(add_up(known)[:, None], add_up(self._there))
-        near = compare_keypoints(apart, common, most, sizes, self.config.oks_stddev)
+        found, there = self._found, self._there
+        counts = known @ there.T
+        # Points that are missing are 0, and add nothing.
+        off = (known @ found.points.T - (poses * known) @ there.T) / np.maximum(counts, 1)
+        if np.count_nonzero(counts) < counts.size:
+            off = np.where(counts == 0, found.centres - expected[:, None], off)
+        most = np.maximum(add_up(known)[:, None], found.counts)
+        apart = found.points - poses[:, None]
+        near = compare_keypoints(apart, known[:, None] * there, most, sizes, self.config.oks_stddev)
         weight = self.config.centre_weight
         return (1 - weight) * near + weight * compare_centres(off, sizes), off
 
     def compare_each_other(self, some: Ints, others: Ints) -> Floats:
         """Compare poses of one frame."""
-        sizes = self.fill_sizes(self._sizes)
-        return compare_within(self._points, self._there, sizes, some, others, self.config.oks_stddev)
+        found, sizes = self._found, self.fill_sizes(self._found.sizes)
+        return compare_within(found.points, found.known, sizes, some, others, self.config.oks_stddev)
 
     def correct(self, frame: int, tracks: Rows, animals: Ints, measured: Places) -> None:
         """Take new poses."""
-        there, before = self._there[animals], self.motion.frame[tracks]
-        n = frame - before
-        common = there & (self._seen[tracks] >= (before - self.config.track_window)[:, None])
-        self.motion.correct(tracks, frame, measured, self._sizes[animals])
-        around = self._points[animals] - self.motion.centre[tracks][:, None]
+        there = self._there[animals]
+        n = frame - self.motion.frame[tracks]
+        common = there * self._known[tracks]
+        self.motion.correct(tracks, frame, measured, self._found.sizes[animals])
+        around = self._found.points[animals] - self.motion.centre[tracks][:, None]
         pose = self._turn_poses(tracks, around, common, n)
-        pose += np.where(common, _POSE_GAIN, there) * (around - pose)
-        seen = np.where(there, frame, self._seen[tracks])
+        # Of a keypoint that was not expected the new place counts alone.
+        pose += (there - (1 - _POSE_GAIN) * common) * (around - pose)
+        seen = np.where(self._found.known[animals], frame, self._seen[tracks])
+        known = (seen >= frame - self.config.track_window).astype(np.float64)
         # The centre stays the middle of what is known of the pose.
-        known = seen >= frame - self.config.track_window
         middle = add_up(pose * known) / np.maximum(add_up(known), 1)
         self.motion.move(tracks, middle)
         self._pose[tracks] = pose - middle[:, None]
         self._seen[tracks] = seen
+        self._known[tracks] = known
 
-    def _turn_poses(self, tracks: Rows, around: Places, common: npt.NDArray[np.bool_], n: Ints) -> Places:
+    def _turn_poses(self, tracks: Rows, around: Places, common: Floats, n: Ints) -> Places:
         """Turn the poses of tracks as animals (R, K), seen n frames later, have turned by the keypoints of both."""
         pose, rate = self._pose[tracks], self._turn[tracks]
         turned = add_up(around * pose.conj() * common)
         length = np.abs(turned)
         sure = (add_up(common) >= _TURNED) & (length > 0)
-        if sure.all():
+        if np.count_nonzero(sure) == len(sure):
             turned /= length
         else:
             turned = np.where(sure, turned / np.where(sure, length, 1.0), 1.0)
-        each = turned if (n == 1).all() else turned ** (1 / n)
-        rate = rate + np.where(sure, _TURN_GAIN, 0.0) * (each - rate)
+        each = turned if n.max() == 1 else turned ** (1 / n)
+        rate = rate + (_TURN_GAIN * sure) * (each - rate)
         self._turn[tracks] = rate / np.abs(rate)
         return np.asarray(pose * turned[:, None])
 
     def begin(self, frame: int, animals: Ints) -> None:
         """Begin tracks with poses."""
-        pose = np.where(self._there[animals], self._points[animals] - self._centres[animals, None], 0.0)
+        found = self._found
+        there = found.known[animals]
+        pose = np.where(there, found.points[animals] - found.centres[animals, None], 0.0)
         self._pose = np.concatenate([self._pose, pose])
         # Far in the past: a keypoint that was never seen is expected nowhere.
-        seen = np.where(self._there[animals], frame, np.iinfo(np.int64).min // 2)
+        seen = np.where(there, frame, np.iinfo(np.int64).min // 2)
         self._seen = np.concatenate([self._seen, seen])
+        self._known = np.concatenate([self._known, self._there[animals]])
         self._turn = np.concatenate([self._turn, np.ones(len(animals), np.complex128)])
 
     def keep(self, kept: npt.NDArray[np.bool_]) -> None:
         """Forget the poses of other tracks."""
-        self._pose, self._seen, self._turn = self._pose[kept], self._seen[kept], self._turn[kept]
+        self._pose, self._seen = self._pose[kept], self._seen[kept]
+        self._turn, self._known = self._turn[kept], self._known[kept]
 
     def state_dict(self) -> dict[str, Any]:
         """Copy what it remembers."""
@@ -159,10 +160,11 @@ class OksTracker(MotionTracker):
             "pose": self._pose.copy(),
             "seen": self._seen.copy(),
             "turn": self._turn.copy(),
+            "known": self._known.copy(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take up what :meth:`state_dict` gave."""
         super().load_state_dict(state)
         self._pose, self._seen = np.array(state["pose"]), np.array(state["seen"])
-        self._turn = np.array(state["turn"])
+        self._turn, self._known = np.array(state["turn"]), np.array(state["known"])

@@ -48,7 +48,7 @@ def measure_poses(keypoints: FloatArray) -> Poses:
     counts = add_up(known)
     some = np.maximum(counts, 1)
     centres = add_up(points) / some
-    spread = add_up(square(np.where(known, whole - centres[:, None], 0.0)))
+    spread = add_up(square(points - centres[:, None]) * known)
     sizes = _LENGTH * np.sqrt(spread / some)
     # Two neighbouring keypoints say nothing of the size of the animal.
     sizes[(counts < 0.6 * points.shape[1]) | (sizes <= 0)] = np.nan

@@ -16,13 +16,13 @@ Mask = npt.NDArray[np.bool_]
 
 
 def compare_keypoints(
-    apart: Places, common: Mask, most: npt.NDArray[np.int64], sizes: Floats, stddev: float
+    apart: Places, common: Mask | Floats, most: npt.NDArray[np.int64], sizes: Floats, stddev: float
 ) -> Floats:
     """Compute the object keypoint similarity of pairs of poses, times the share of keypoints that both have.
 
     Args:
-        apart: (T, N, K) differences x + iy; 0 where one has no keypoint.
-        common: (T, N, K) whether both have it.
+        apart: (T, N, K) differences x + iy; any finite number where one has no keypoint.
+        common: (T, N, K) whether both have it; True or 1.
         most: (T, N) keypoints of the one that has more, or whatever else counts as all of them.
         sizes: (T,) of the animals in pixels.
         stddev: tolerance of keypoints, relative to size.
