@@ -108,6 +108,16 @@ def test_a_folder_of_images_is_a_video_too(tmp_path: Path, drawn: list[ByteArray
         pose_core.track(stored, tmp_path / "out", tracker="flow", overwrite=True)
 
 
+def test_a_stack_of_images_is_a_video_too(clip: Path, drawn: list[ByteArray]) -> None:
+    pose_core.track(clip, clip.parent / "out", tracker="flow")
+    assert cv2.imwritemulti(str(clip.parent / "clip.tif"), [image[..., ::-1] for image in drawn])
+    pose_core.track(clip, clip.parent / "other", tracker="flow", video=clip.parent / "clip.tif")
+    assert read_tracks(clip.parent / "other/clip.parquet") == read_tracks(clip.parent / "out/clip.parquet")
+    assert cv2.imwritemulti(str(clip.parent / "short.tif"), drawn[:5])
+    with pytest.raises(DataError, match=r"short\.tif: it has 5 frames, the predictions 40"):
+        pose_core.track(clip, clip.parent / "none", tracker="flow", video=clip.parent / "short.tif")
+
+
 def test_without_the_video_one_line_says_what_to_do(pose: Any, clip: Path) -> None:
     (clip.parent / "clip.mkv").unlink()
     done = pose("track", clip.name, "--tracker", "flow", "--out", "out")

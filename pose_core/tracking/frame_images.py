@@ -8,7 +8,9 @@ from pathlib import Path
 from pose_core.data.images import read_image
 from pose_core.errors import DataError, PoseError, argument
 from pose_core.interfaces.writer import PredictionsHeader
+from pose_core.io.images import read_image_header, read_page
 from pose_core.io.video import open_video
+from pose_core.pipeline.pages import PageSource
 from pose_core.pipeline.sources import FrameSource, SourceFrame
 from pose_core.structures import ByteArray, Frame, ImageFile, VideoFrame
 
@@ -45,15 +47,34 @@ def find_images(header: PredictionsHeader, predictions: Path, video: Path | None
     if place.is_dir():
         return lambda frame: _read_file(place, frame)
     try:
-        known = open_video(place)
-        wrong = _compare(header, known.timeline.frames, known.width, known.height)
+        frames, size, read = _open_file(place)
+        wrong = _compare(header, frames, *size)
     except PoseError as error:
         wrong = str(error)
-    if not wrong:
-        return lambda frame: read_image(VideoFrame(place, frame.index))
+    else:
+        if not wrong:
+            return read
     if video is not None:
         raise DataError(f"{place}: {wrong}; name the video that was predicted ({header.source})")
     return f"{place} is another video ({wrong})"
+
+
+def _open_file(place: Path) -> tuple[int, tuple[int, int], ReadImage]:
+    """Open a video, or a stack of images; how many there are, (width, height), and what reads them."""
+    image = read_image_header(place)
+    if image is not None and image.format == "tiff":
+        stack = PageSource(place)
+        return (
+            stack.total,
+            (stack.info.width, stack.info.height),
+            lambda frame: read_page(place, frame.index),
+        )
+    known = open_video(place)
+    return (
+        known.timeline.frames,
+        (known.width, known.height),
+        lambda frame: read_image(VideoFrame(place, frame.index)),
+    )
 
 
 def _compare(header: PredictionsHeader, frames: int, width: int, height: int) -> str:
