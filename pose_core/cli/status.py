@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pose_core.cli.tables import print_json, print_table
+
+if TYPE_CHECKING:
+    from pose_core.workers.records import SeenWorker
 
 _OUT = typer.Argument(metavar="OUT", help="Folder that 'pose predict --engine' makes.", show_default=False)
 
@@ -41,7 +44,8 @@ def status(
             ("video", "state", "frames", "workers", "why"),
         )
         typer.echo("")
-        seen = [worker for worker in found.workers if worker.alive or worker.ended]
+        # Not those that were told to stop, or found nothing left.
+        seen = [worker for worker in found.workers if worker.ended != ""]
         if seen:
             print_table(
                 [
@@ -51,7 +55,7 @@ def status(
                         "sign of life": f"{worker.age:.0f} s ago",
                         "frames": worker.frames,
                         "frames/s": f"{worker.frames / worker.seconds:.1f}" if worker.seconds else "-",
-                        "does": worker.doing if worker.alive else f"ended: {worker.ended}",
+                        "does": _describe_doing(worker),
                     }
                     for worker in seen
                 ],
@@ -80,6 +84,12 @@ def cancel(out: Annotated[Path, _OUT]) -> None:
 
     for line in engines.cancel(out):
         typer.echo(line, err=True)
+
+
+def _describe_doing(worker: SeenWorker) -> str:
+    if worker.alive:
+        return worker.doing
+    return f"gone; last: {worker.doing}" if worker.ended is None else f"ended: {worker.ended}"
 
 
 def _describe_seconds(seconds: float) -> str:

@@ -341,7 +341,7 @@ def test_a_plan_that_is_removed_ends_the_workers(
 
 
 def test_a_range_on_which_processes_crash_is_set_aside_after_three(
-    elsewhere: Any, run: Path, clips: list[Path], undisturbed: dict[str, bytes], tmp_path: Path
+    pose: Any, elsewhere: Any, run: Path, clips: list[Path], undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
     """A decoder that brings its process down says nothing; its range comes last, and costs three processes."""
     plan_work(run, clips, tmp_path)
@@ -354,6 +354,9 @@ def test_a_range_on_which_processes_crash_is_set_aside_after_three(
     status = read_status(tmp_path)
     assert [video.state for video in status.videos] == ["done", "set aside", "done"]
     assert "ended without a word: killed, out of memory" in status.videos[1].reason
+    told = pose("status", tmp_path)
+    assert told.returncode == 2
+    assert told.stdout.count(f"gone; last: predicts {clips[1]}, frames 16-") == 3, told.stdout
     predict(run, clips, tmp_path, device="cpu")
     assert read_folder(tmp_path) == undisturbed
 
