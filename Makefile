@@ -15,12 +15,12 @@ PARITY_STAMP := $(PARITY)/.installed
 PARITY_SLEAP := .venv-parity-sleap
 PARITY_SLEAP_STAMP := $(PARITY_SLEAP)/.installed
 
-.PHONY: help install demo test test-authors test-cluster test-fuzz test-all lint format bench parity docs tables wheels clean
+.PHONY: help install demo test test-long test-cluster test-fuzz test-all lint format bench parity docs tables wheels clean
 
 help:
 	@echo "make demo      set up, then train a small model on a synthetic animal and show what comes out (demo/report.html)"
 	@echo "make test      set up, then run the tests (make test-all: the slow ones too; of those,"
-	@echo "               make test-authors: what authors of plugins meet, make test-fuzz: 23,600 spoilt inputs,"
+	@echo "               make test-long: trainings, kills, what authors of plugins meet, make test-fuzz: 23,600 spoilt inputs,"
 	@echo "               make test-cluster: workers killed 200 times, a real SLURM of one node, and Dask)"
 	@echo "make install   the set-up alone: $(VENV) with the core, every plugin under plugins/ and consumers/, editable"
 	@echo "make lint      ruff, mypy, import-linter        make format   ruff format"
@@ -44,13 +44,12 @@ demo: $(STAMP)
 	$(BIN)/pose demo --model unet --out demo --overwrite
 
 test: $(STAMP)
-	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -q -m "not slow"
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -q -m "not slow and not long"
 
-# What somebody who writes a plugin meets: the template of each kind, every page of the guide, the wheels, an
-# environment that lacks a plugin, and the benchmarks that train; and models of several networks, from training to
-# prediction.
-test-authors: $(STAMP)
-	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -q -m slow --dist worksteal tests/test_template.py tests/test_docs_run.py tests/test_release.py tests/test_without_a_plugin.py tests/test_scripts.py tests/test_conditional_runs.py tests/test_detector_training.py tests/test_centroid_training.py tests/test_kill_and_resume.py tests/test_methods.py tests/test_training_processes.py tests/test_train_select.py tests/workers/test_workers_mixed.py
+# What takes long and is no other case of what "make test" runs: trainings, processes that are killed, the template of each
+# kind, every page of the guide, the wheels, an environment that lacks a plugin, the benchmarks.
+test-long: $(STAMP)
+	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -q -m long --dist worksteal
 
 # 23,600 spoilt inputs, the same each time: names, videos, spellings, YAML, tables, COCO files and results, plugins, run folders, models to
 # import, .slp files.
@@ -60,7 +59,7 @@ test-fuzz: $(STAMP)
 # Debian's packages, as root; elsewhere the test of SLURM is skipped, and says so.
 test-cluster: $(STAMP)
 	command -v slurmctld >/dev/null || apt-get install -y --no-install-recommends slurmctld slurmd slurm-client munge || echo "SLURM cannot be installed here; its test is skipped"
-	$(TEST_ENV) $(BIN)/python -m pytest -q -rs -m slow tests/workers plugins/slurm/tests plugins/dask/tests
+	$(TEST_ENV) $(BIN)/python -m pytest -q -rs -m "slow or long" tests/workers plugins/slurm/tests plugins/dask/tests
 
 test-all: $(STAMP)
 	$(TEST_ENV) $(BIN)/python -m pytest -n 2 -q

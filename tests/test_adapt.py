@@ -102,6 +102,7 @@ def test_a_model_gets_used_to_a_darker_room(trained: Path, video: Path, tmp_path
     assert measure(tmp_path / "adapted", 1.0)[0] < 1, "and finds them in the old light"
 
 
+@pytest.mark.long
 def test_an_adapted_run_and_its_labels(trained: Path, video: Path, pose: Any, tmp_path: Path) -> None:
     out = tmp_path / "adapted"
     process = pose(

@@ -95,6 +95,7 @@ def test_a_centroid_model_by_itself_finds_one_point_an_animal(centroids: Run, an
     assert found[0].instances.keypoints.shape[1:] == (1, 2)
 
 
+@pytest.mark.long
 def test_predictions_of_a_video_of_centres(centroids: Run, animals: Path, tmp_path: Path, pose: Any) -> None:
     process = pose(
         "predict", centroids.path, animals / "images", "--out", tmp_path / "found", "--device", "cpu"
@@ -107,7 +108,7 @@ def test_predictions_of_a_video_of_centres(centroids: Run, animals: Path, tmp_pa
     assert any("centre" in str(column) for column in columns)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_centroid_model_learns_where_animals_are(animals: Path, tmp_path: Path) -> None:
     run = train(animals, tmp_path / "run", epochs=150, settings={"train.optimizer.lr": 0.003})
     result = pose_core.evaluate(run, "train")
@@ -115,7 +116,7 @@ def test_a_centroid_model_learns_where_animals_are(animals: Path, tmp_path: Path
     assert result.counts.missed == result.counts.false_positives == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_both_networks_train_in_one_command_and_predict(animals: Path, tmp_path: Path, pose: Any) -> None:
     command = ["train", animals, "--model", "top_down_unet", "--centroid", "centroid_unet"]
     for key, value in {**CROPS, **STAGE, "model.preprocess.centre": "keypoints"}.items():
@@ -158,6 +159,7 @@ def test_a_trained_centroid_model_is_given(centroids: Run, animals: Path, tmp_pa
         pose_core.load(alone.path, device="cpu")
 
 
+@pytest.mark.long
 def test_centres_then_poses_then_refined_poses(
     centroids: Run, animals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

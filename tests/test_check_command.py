@@ -67,6 +67,7 @@ def test_a_component_or_a_model_can_be_named() -> None:
     assert {i.subject.label for i in items("top_down_unet", [0])} == {"model/top_down/top_down_unet"}
 
 
+@pytest.mark.long
 def test_outputs_are_stored_and_compared(pose: Any) -> None:
     assert pose("check", "pose-unet", "--store", "unet.json").returncode == 0
     rows = json.loads(pose("check", "pose-unet", "--level", "2", "--reference", "unet.json", "--json").stdout)

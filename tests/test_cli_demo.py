@@ -33,6 +33,7 @@ def options(out: Path, **changes: object) -> DemoOptions:
     return DemoOptions(out, **{**chosen, **changes})  # type: ignore[arg-type]
 
 
+@pytest.mark.long
 def test_the_whole_demo_in_miniature(pose: Any, tmp_path: Path) -> None:
     done = pose("demo", *FAST, "--out", "demo", env={"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr

@@ -197,6 +197,7 @@ def test_what_is_no_comparison_is_refused(project, tmp_path):
         compare([run, run.path])
 
 
+@pytest.mark.long
 def test_the_command_prints_and_writes(pose, project, tmp_path):
     """With networks that were never trained: a real process, no stand-in."""
     for name in ("first", "second"):

@@ -60,7 +60,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_conditional_model_trains_predicts_tracks_and_is_evaluated(
     pose: Any, project: Path, tmp_path: Path
 ) -> None:

@@ -91,6 +91,7 @@ def test_a_command_is_run_with_its_arguments(pose_with: Run) -> None:
     assert "this is a defect of the plugin greeting" in pose_with(plugins, "greet", "bug").stderr
 
 
+@pytest.mark.long
 def test_conformance_looks_at_commands(pose_with: Run) -> None:
     process = pose_with({"greeting": ("greet", APP)}, "check", "pose-greeting")
     for check in ("command_leads_to_code", "command_is_an_application"):

@@ -56,7 +56,7 @@ def animals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_detector_and_pose_network_train_with_one_command_and_predict(
     pose: Any, animals: Path, tmp_path: Path
 ) -> None:
@@ -109,7 +109,7 @@ def boxes_file(folder: Path) -> Path:
     return path
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_detector_alone_is_trained_measured_and_given_to_a_pose_network(
     pose: Any, animals: Path, tmp_path: Path
 ) -> None:

@@ -226,6 +226,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_the_site_builds_without_warnings(site: Path) -> None:
     for page in (
         "authors/hooks",

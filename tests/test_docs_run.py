@@ -100,7 +100,7 @@ def environment(folder: Path) -> dict[str, str]:
     return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "POSE_STRICT_PLUGINS": "1"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", PAGES)
 def test_the_page_works_from_an_empty_folder(name: str, tmp_path: Path) -> None:
     started = time.perf_counter()

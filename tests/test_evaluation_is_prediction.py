@@ -246,6 +246,7 @@ def test_a_run_without_its_source_says_what_there_is(
         pose_core.load(refines.path, "cpu", conditions=refines.path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "lines",
     [

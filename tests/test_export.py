@@ -263,6 +263,7 @@ def test_inputs_that_cannot_be_used_are_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
 def test_exporters_are_listed_and_refusals_are_in_the_words_of_the_command(
     pose: PoseCommand, tmp_path: Path
 ) -> None:
@@ -280,6 +281,7 @@ def test_exporters_are_listed_and_refusals_are_in_the_words_of_the_command(
     )
 
 
+@pytest.mark.long
 def test_the_command_exports_a_program_of_torch_without_pickles(
     pose: PoseCommand, tmp_path: Path, blob_project: Path
 ) -> None:

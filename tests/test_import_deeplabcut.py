@@ -381,6 +381,7 @@ def test_a_family_that_is_not_installed_is_named(
         assert f"is a {model.folder.name}, which cannot be taken over" in message
 
 
+@pytest.mark.long
 def test_an_imported_run_is_evaluated_and_trained_on(blob_project: Path, tmp_path: Path, pose: Any) -> None:
     content = description()
     content["metadata"]["bodyparts"] = ["red", "green"]

@@ -85,6 +85,7 @@ CASES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("family", "individuals"), CASES)
 def test_an_imported_model_evaluates_predicts_and_trains_on(
     family: str, individuals: int, tmp_path: Path

@@ -76,6 +76,7 @@ def test_a_model_learns_and_finds_the_chosen_keypoints_only(blob_project: Path, 
     assert not any("changed since training" in note for note in result.notes)
 
 
+@pytest.mark.long
 def test_metrics_of_some_keypoints_are_those_of_the_whole(blob_project: Path, tmp_path: Path) -> None:
     run = pose_core.train(blob_project, "unet", out=tmp_path / "run", epochs=1, settings=TINY)
     whole = pose_core.evaluate(run, "all")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-KILLS = pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.slow)])
+KILLS = pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.long)])
 
 
 def digest(path: Path) -> str:
@@ -51,6 +51,7 @@ def kill_at(arguments: Sequence[str | Path], cwd: Path, ready: Callable[[], bool
     return True
 
 
+@pytest.mark.long
 @KILLS
 def test_training(pose: Any, blob_project: Path, tmp_path: Path, kills: int) -> None:
     rng = random.Random(0)
@@ -100,6 +101,7 @@ def video(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.long
 @KILLS
 def test_prediction(pose: Any, blob_project: Path, video: Path, tmp_path: Path, kills: int) -> None:
     rng = random.Random(0)
@@ -135,6 +137,7 @@ def test_prediction(pose: Any, blob_project: Path, video: Path, tmp_path: Path, 
     assert not [p for p in (tmp_path / "killed").iterdir() if p.name.startswith(".")]
 
 
+@pytest.mark.long
 def test_ctrl_c_says_how_to_go_on(pose: Any, blob_project: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     process = subprocess.Popen(

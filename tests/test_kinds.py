@@ -186,6 +186,7 @@ def test_components_of_a_plugins_kind_are_in_the_schema(pose_with_mixers: Run) -
     assert '"description": "Of the screen."' in text
 
 
+@pytest.mark.long
 def test_the_checks_of_a_plugins_kind_run(pose_with_mixers: Run) -> None:
     process = pose_with_mixers("check", "pose-mixing")
     lines = process.stdout.splitlines()

@@ -286,7 +286,7 @@ class TilesStage(Stage):
 }
 
 
-@pytest.mark.slow  # a training, an evaluation and a prediction: 40 s
+@pytest.mark.long  # a training, an evaluation and a prediction: 40 s
 def test_a_method_with_a_stage_of_its_own_trains_is_evaluated_and_predicts(
     pose: Any, tmp_path: Path, blob_project: Path, tiny_settings: tuple[str, ...]
 ) -> None:

@@ -41,6 +41,7 @@ def test_a_network_of_known_size_is_counted() -> None:
     assert cost.gflops == pytest.approx(2 * 7.1 * 256 / 192, rel=0.1)
 
 
+@pytest.mark.long
 def test_measuring_through_the_command_and_through_python(pose: Any) -> None:
     models = get_catalog().model("top_down_unet")
     (row,) = json.loads(pose("models", "top_down_unet", "--measure", "--json").stdout)

@@ -188,6 +188,7 @@ def test_what_is_read(arena: tuple[Path, FloatArray, FloatArray], labels: str) -
     assert len(next(i for i in dataset.images if i.image.path.stem == f"img{NOBODY:03d}").instances) == 0
 
 
+@pytest.mark.long
 def test_training_says_what_the_model_cannot_learn(
     trained: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
@@ -196,6 +197,7 @@ def test_training_says_what_the_model_cannot_learn(
     assert any(NOTE in note for note in json.loads((run / "provenance.json").read_text())["notes"])
 
 
+@pytest.mark.long
 def test_evaluation_does_not_count_what_the_model_cannot_find(
     arena: tuple[Path, FloatArray, FloatArray], trained: tuple[Path, subprocess.CompletedProcess[str]]
 ) -> None:

@@ -76,6 +76,7 @@ def test_targets_lie_where_the_keypoints_of_the_input_are(
             assert np.abs(point - [x, y]).max() <= shown.grids[0].stride / 2 + 1e-3
 
 
+@pytest.mark.long
 def test_the_command_draws_a_project_and_python_the_same(
     pose: Any, blob_project: Path, tiny_settings: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -167,6 +168,7 @@ def test_a_run_shows_the_batches_of_its_training(runs: tuple[Path, Path], tmp_pa
         pose_core.draw_batch(moved.path, tmp_path / "batch.png")
 
 
+@pytest.mark.long
 def test_evaluation_draws_the_images_with_the_largest_errors_first(runs: tuple[Path, Path]) -> None:
     run, _ = runs
     folder = run / "evaluation" / "test" / "images"

@@ -73,6 +73,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.long
 def test_a_strangers_backbone_is_listed_and_trains(pose: Any, tmp_path: Path, blob_project: Path) -> None:
     install(tmp_path, "maxpool", "maxpool", GOOD)
     env = with_site(tmp_path)
@@ -108,6 +109,7 @@ def test_a_strangers_backbone_is_listed_and_trains(pose: Any, tmp_path: Path, bl
     )
 
 
+@pytest.mark.long
 def test_an_exception_of_a_plugin_names_it_below_the_traceback(
     pose: Any, tmp_path: Path, blob_project: Path
 ) -> None:

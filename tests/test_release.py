@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.metadata
 import os
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -69,10 +71,16 @@ def declared(lines: list[str]) -> set[str]:
     return {str(canonicalize_name(Requirement(line).name)) for line in lines}
 
 
+# Reads the metadata of every installed distribution.
+@functools.cache
+def distributions_by_module() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()
+
+
 def imported(folder: Path) -> dict[str, str]:
     """Distribution of each import that is neither of the standard library nor of the folder's own; a file for
     each."""
-    by_module = importlib.metadata.packages_distributions()
+    by_module = distributions_by_module()
     found: dict[str, str] = {}
     for path in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -158,7 +166,7 @@ def test_wheels_are_complete(wheels: Path) -> None:
             assert not [n for n in held if n.endswith((".pyc", ".pt", ".safetensors")) or "/tests/" in n]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_all_wheels_install_and_work(wheels: Path, others: Path, tmp_path: Path) -> None:
     environment = tmp_path / "environment"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)

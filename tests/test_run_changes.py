@@ -122,6 +122,7 @@ def test_max_animals_without_limit(run: Path) -> None:
     assert pose_core.load(run, max_animals=3).spec.inference.max_animals == 3
 
 
+@pytest.mark.long
 def test_a_network_below_is_changed_too(tmp_path: Path, blob_project: Path) -> None:
     run = pose_core.train(
         blob_project,

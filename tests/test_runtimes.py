@@ -80,6 +80,7 @@ def test_it_finds_the_same_keypoints_in_images_of_any_size(
     assert file.stat().st_mtime_ns == written, "the second use exports again"
 
 
+@pytest.mark.long
 @each_runtime
 def test_what_is_wrong_in_the_cache_is_made_anew(
     runtime: str, tmp_path: Path, cache: Path, images: list[ByteArray]
@@ -240,6 +241,7 @@ def pose_components():
 '''
 
 
+@pytest.mark.long
 def test_a_plugin_of_a_stranger_computes_predictions_and_wrong_ones_are_refused(
     pose: PoseCommand, tmp_path: Path, blob_project: Path
 ) -> None:

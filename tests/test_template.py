@@ -77,7 +77,7 @@ def mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("mypy")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_baked_is_clean(kind: str, tmp_path: Path, mypy_cache: Path) -> None:
     project = bake(tmp_path, kind, name="a-Rather_longName", license="MIT")
@@ -334,7 +334,7 @@ USES = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_baked_plugin_installs_passes_its_tests_and_works(
     kind: str, tmp_path: Path, animal: Path, animals: Path

@@ -87,6 +87,7 @@ def test_of_tracks_of_the_truth_nothing_is_wrong(tmp_path: Path) -> None:
         assert scores.switches == scores.fragments == scores.missed == scores.false == 0
 
 
+@pytest.mark.long
 def test_truth_is_printed_as_a_table_and_as_json(pose: Any, clip: Path, tmp_path: Path) -> None:
     truth = store(tmp_path / "truth.parquet", list(Crowd(EASY).truth()))
     done = pose("track", str(clip), "--animals", "3", "--truth", str(truth), "--out", "out")

@@ -116,6 +116,7 @@ def test_a_disabled_plugin_says_what_is_missing(pose: Any, blob_project: Path, t
     assert f"{trained}: its plugin 'unet' is disabled: named in POSE_DISABLE_PLUGINS" in line
 
 
+@pytest.mark.long
 def test_two_processes_train_one_model(pose: Any, blob_project: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     process = pose.train(blob_project, out, "--devices", "2", "--epochs", "4", "--batch-size", "4")

@@ -93,6 +93,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_what_was_decided_is_in_the_run_and_does_not_hinder_its_resumption(
     pose: Any, project: Path, tmp_path: Path
 ) -> None:

@@ -38,6 +38,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.long
 def test_a_training_is_logged_and_goes_on_in_the_same_files(
     blob_project: Path, tiny_settings: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -178,6 +178,7 @@ def learning_rates(run: Run[Any]) -> list[float]:
         return [float(row["learning_rate"]) for row in csv.DictReader(file)]
 
 
+@pytest.mark.long
 def test_plateaus_go_on_after_a_resume(
     blob_project: Path, tiny_settings: tuple[str, ...], tmp_path: Path
 ) -> None:

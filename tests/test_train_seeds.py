@@ -20,6 +20,7 @@ def no_plots(monkeypatch):
         monkeypatch.setattr(f"pose_core.evaluation.output.{name}", lambda *_: False)
 
 
+@pytest.mark.long
 def test_each_seed_is_a_run_and_resuming_keeps_the_finished_ones(
     blob_project, tmp_path, tiny_settings, no_plots, capsys
 ):

@@ -237,7 +237,7 @@ def test_shares_of_several_processes_give_what_one_gives(
     assert task.metrics[0].compute(together) == task.metrics[0].compute(evidence(rows, len(rows)))
 
 
-@pytest.mark.slow  # two processes that import torch train and are measured
+@pytest.mark.long  # two processes that import torch train and are measured
 def test_two_processes_measure_what_one_does_and_evaluate_says_it(
     pose: Any, blob_project: Path, tiny_settings: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -269,6 +269,7 @@ def test_two_processes_measure_what_one_does_and_evaluate_says_it(
     assert measured.oks.ap.value == pytest.approx(best["validation_ap"], abs=1e-6)
 
 
+@pytest.mark.long
 def test_crops_and_detectors_have_a_precision_too(
     pairs_project: Path, tiny_settings: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -308,6 +309,7 @@ def dots_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_what_has_no_precision_is_refused_before_anything_is_trained(
     pose: Any, blob_project: Path, dots_project: Path, tmp_path: Path
 ) -> None:
@@ -332,6 +334,7 @@ def test_what_has_no_precision_is_refused_before_anything_is_trained(
     assert prepare(dots_project, "unet").spec.train.select == "error"
 
 
+@pytest.mark.long
 def test_a_resumed_training_cannot_change_what_selects(pose: Any, blob_project: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert pose.train(blob_project, out, "--epochs", "1").returncode == 0

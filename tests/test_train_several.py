@@ -138,6 +138,7 @@ def test_mistakes_are_named(
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.long
 def test_one_call_trains_all_and_goes_on_after_an_interruption(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

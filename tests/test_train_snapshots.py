@@ -114,6 +114,7 @@ def test_metrics_of_a_snapshot_stand_beside_those_of_the_best(run: Path) -> None
     assert best.error.mean.value != early.error.mean.value
 
 
+@pytest.mark.long
 def test_commands_take_snapshots(run: Path, tmp_path: Path, blob_project: Path) -> None:
     ended = run_command(["evaluate", str(run), "--snapshot", "all", "--device", "cpu"])
     assert ended.exit_code == 0, ended.output

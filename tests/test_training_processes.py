@@ -136,7 +136,7 @@ def alone(blob_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "run"
 
 
-@pytest.mark.slow  # two processes that import torch, and train
+@pytest.mark.long  # two processes that import torch, and train
 @pytest.mark.parametrize("launch", [by_hand, by_srun])
 def test_two_machines_train_as_one_process_does(
     launch: object, blob_project: Path, alone: Path, tmp_path: Path
@@ -153,7 +153,7 @@ def test_two_machines_train_as_one_process_does(
     assert_same_training(alone, tmp_path / "run")
 
 
-@pytest.mark.slow  # three trainings, two of them by two processes
+@pytest.mark.long  # three trainings, two of them by two processes
 def test_a_training_goes_on_with_another_number_of_processes(
     pose: PoseCommand, blob_project: Path, alone: Path, tmp_path: Path
 ) -> None:
@@ -169,7 +169,7 @@ def test_a_training_goes_on_with_another_number_of_processes(
     assert read_history(out)["step"] == read_history(alone)["step"]
 
 
-@pytest.mark.slow  # torchrun and its processes import torch three times: 15 s on two cores
+@pytest.mark.long  # torchrun and its processes import torch three times: 15 s on two cores
 def test_torchrun_starts_the_processes(blob_project: Path, alone: Path, tmp_path: Path) -> None:
     arguments = PoseCommand.train_arguments(
         blob_project, tmp_path / "run", "--epochs", "3", "--devices", "2", *ALIKE

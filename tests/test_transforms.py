@@ -544,6 +544,7 @@ def test_a_strangers_transform_trains_by_its_name(
     assert "leaning/lean" in line
 
 
+@pytest.mark.long
 def test_the_decided_configuration_and_the_picture_of_a_batch_have_them(
     pose: Any, blob_project: Path, tmp_path: Path, tiny_settings: tuple[str, ...]
 ) -> None:

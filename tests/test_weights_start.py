@@ -389,6 +389,7 @@ def pose_weights():
 """
 
 
+@pytest.mark.long
 def test_the_command_lists_and_refuses(pose: Any, blob_project: Path, tmp_path: Path) -> None:
     (tmp_path / "toy_weights_plugin.py").write_text(TOY)
     about = tmp_path / "toy_weights_plugin-1.0.dist-info"

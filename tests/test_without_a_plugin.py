@@ -277,7 +277,7 @@ def rows(answer: dict[str, Any]) -> set[tuple[str, str]]:
     ("without", "thorough"),
     [
         *(pytest.param(name, False, id=name) for name in QUICK),
-        *(pytest.param(name, True, marks=pytest.mark.slow, id=f"{name}-thorough") for name in PLUGINS),
+        *(pytest.param(name, True, marks=pytest.mark.long, id=f"{name}-thorough") for name in PLUGINS),
     ],
     indirect=["without"],
 )
@@ -328,6 +328,7 @@ def test_only_its_names_are_lost_and_their_error_says_what_to_install(
         assert {"dekr_w32", "animal_tokenpose_base", "ctd_prenet_hrnet_w32"} <= set(names)
 
 
+@pytest.mark.long
 def test_the_core_alone_says_what_to_install(
     environment: Environment, projects: Path, tmp_path: Path
 ) -> None:

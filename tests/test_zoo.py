@@ -371,6 +371,7 @@ def test_people_are_found_by_a_detector_of_coco(tmp_path: Path) -> None:
     torch.testing.assert_close(boxes[0, : len(kept)], kept[: boxes.shape[1]])
 
 
+@pytest.mark.long
 def test_a_strangers_zoo_is_rows_and_files(pose: Any, tmp_path: Path) -> None:
     make_run(tmp_path / "trained", seed=3)
     served = tmp_path / "served"

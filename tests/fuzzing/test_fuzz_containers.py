@@ -108,7 +108,7 @@ def test_fuzz_some_containers(material: Material, videos: list[Path], tmp_path: 
     check(
         fuzz(
             FAMILY,
-            range(2900, 2940),
+            range(2900, 2916),
             lambda rng, folder: make_container(material, videos, rng, folder),
             tmp_path,
         )

@@ -42,7 +42,7 @@ def real_slurm(tmp_path: Path) -> Iterator[dict[str, Any]]:
         yield {"partition": "test", "cpus": 1, "prologue": [f"export OMP_NUM_THREADS={THREADS}"]}
 
 
-@pytest.mark.slow  # three engines, one after the other: half a minute
+@pytest.mark.long  # three engines, one after the other: half a minute
 @pytest.mark.parametrize("slurm", ["played_slurm", "real_slurm"])
 def test_begun_with_local_killed_continued_with_slurm_finished_with_dask(
     run: Path, tmp_path: Path, slurm: str, request: pytest.FixtureRequest

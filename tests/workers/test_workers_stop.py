@@ -99,6 +99,7 @@ def test_sigterm_keeps_the_batch_and_says_that_work_is_left(
     assert [worker.ended for worker in status.workers if worker.pid == process.pid] == [""]
 
 
+@pytest.mark.long
 def test_a_worker_whose_parent_is_gone_stops(elsewhere: Any, run: Path, tmp_path: Path) -> None:
     long = tmp_path / "long.mp4"
     write_numbered_video(long, 1500)
@@ -340,6 +341,7 @@ def test_a_plan_that_is_removed_ends_the_workers(
     assert not plan.home.exists(), "it was begun anew"
 
 
+@pytest.mark.long
 def test_a_range_on_which_processes_crash_is_set_aside_after_three(
     pose: Any, elsewhere: Any, run: Path, clips: list[Path], undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ def wait(ready: Callable[[], bool], out: Path) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.long
 def test_a_dask_worker_is_killed_another_is_started_and_the_result_is_that_of_one_process(
     run: Path, video: Path, undisturbed: bytes, tmp_path: Path, cluster: LocalCluster
 ) -> None:

@@ -135,6 +135,7 @@ print(len(ended))
 """
 
 
+@pytest.mark.long
 def test_signals_arrive_when_runtimes_are_gone(tmp_path: Path) -> None:
     process = subprocess.run(
         [sys.executable, "-c", SIGNALLED, tmp_path],
