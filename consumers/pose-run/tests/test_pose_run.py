@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import re
 import subprocess
 import sys
 from collections.abc import Callable
