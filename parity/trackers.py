@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from types import ModuleType
 from typing import Any
 
@@ -93,9 +94,10 @@ def ask(command: Sequence[str], folder: Path) -> None:
         raise RuntimeError(f"the other tracker ended with code {done.returncode}: {done.stderr[-2000:]}")
 
 
-def describe(metrics: TrackMetrics) -> str:
-    """Switches per 1,000 frames and animal, and HOTA, both by keypoints."""
-    return f"{metrics.keypoints.switches_per_1000:.2f}, {metrics.keypoints.hota:.3f}"
+def describe(metrics: Sequence[TrackMetrics]) -> str:
+    """Switches per 1,000 frames and animal, and HOTA, both by keypoints; means over seeds."""
+    switches = fmean(one.keypoints.switches_per_1000 for one in metrics)
+    return f"{switches:.2f}, {fmean(one.keypoints.hota for one in metrics):.3f}"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -110,32 +112,32 @@ def main(arguments: Sequence[str]) -> int:
         metavar=("NAME", "COMMAND"),
         help=f"one of {', '.join(ORACLES)} and its command; may be repeated, and by default all are run",
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=3, help="scenes of each kind, from seed 0 on")
     options = parser.parse_args(arguments)
     oracles = options.oracle or [(name, shlex.join(command)) for name, command in ORACLES.items()]
     benchmark = load_benchmark()
-    scenes = {
-        f"{kind}-{animals}": (
-            kind,
-            animals,
-            *benchmark.make_scene(kind, animals, options.frames, options.seed),
-        )
-        for kind in options.kinds
-        for animals in options.animals
-    }
+    kinds = [(kind, animals) for kind in options.kinds for animals in options.animals]
+    seeds = range(options.seeds)
     with tempfile.TemporaryDirectory(prefix="pose-trackers-") as work:
         folder = Path(work)
-        for name, (_, animals, _, found) in scenes.items():
-            write_scene(folder / f"{name}.npz", list(found), animals)
+        for kind, animals in kinds:
+            for seed in seeds:
+                _, found = benchmark.make_scene(kind, animals, options.frames, seed)
+                write_scene(folder / f"{kind}-{animals}-{seed}.npz", list(found), animals)
         for _, command in oracles:
             ask(shlex.split(command), folder)
         names = [OURS, *(name for name, _ in oracles)]
         print(f"| scene | animals | {' | '.join(f'{name}: switches, HOTA' for name in names)} |")
         print("|---|---|" + "---|" * len(names))
-        for name, (kind, animals, truth, found) in scenes.items():
-            tracked = [track_here(found, animals)]
-            tracked += [read_tracks(folder / f"{name}.{other}.npz") for other, _ in oracles]
-            cells = " | ".join(describe(measure_tracks(truth, frames)) for frames in tracked)
+        for kind, animals in kinds:
+            measured: dict[str, list[TrackMetrics]] = {name: [] for name in names}
+            for seed in seeds:
+                truth, found = benchmark.make_scene(kind, animals, options.frames, seed)
+                measured[OURS].append(measure_tracks(truth, track_here(found, animals)))
+                for name, _ in oracles:
+                    tracked = read_tracks(folder / f"{kind}-{animals}-{seed}.{name}.npz")
+                    measured[name].append(measure_tracks(truth, tracked))
+            cells = " | ".join(describe(metrics) for metrics in measured.values())
             print(f"| {kind} | {animals} | {cells} |", flush=True)
     return 0
 
