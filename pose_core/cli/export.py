@@ -51,7 +51,7 @@ def export(
     """Export a trained model for programs without pose_core.
 
     The folder holds the network in a file, a contract that says how to use it, an example with its answer, and the
-    proof: keypoints of the file beside those of the network, on validation images of the run.
+    proof: keypoints of the file beside those of the network, on validation images of the run; of a detector boxes.
     """
     from pose_core.cli.tables import print_json, print_table
     from pose_core.escapes import escape_line
@@ -90,7 +90,8 @@ def export(
     use = ""
     network = made.contract["network"]
     # What pose-run takes.
-    alone = network["decoding"] == "inside" and len(network["inputs"]) == 1
+    whole = network["decoding"] == "inside" and len(network["inputs"]) == 1
+    alone = whole and made.contract["finds"] == "poses"
     if alone and network["file"].endswith(".onnx"):
         use = f"; next: pose-run {escape_line(out)} VIDEO --out FILE.csv"
     print(f"{escape_line(out)}: exported{use}")

@@ -21,7 +21,7 @@ from pose_core.evaluation.output import write_folder, writing
 from pose_core.evaluation.results import EvaluationResult
 from pose_core.interfaces import PredictionsHeader
 from pose_core.model.device import choose_device
-from pose_core.pipeline.computing import Computing
+from pose_core.pipeline.computing import Computing, parse_runtime
 from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.given_sources import Source
 from pose_core.pipeline.plan import (
@@ -34,7 +34,7 @@ from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import Run
 from pose_core.runs.snapshots import choose_snapshot
 from pose_core.runs.split_images import SplitImages, split_images
-from pose_core.specs import AnyRunSpec, DetectorRunSpec, EvaluationSpec, OptimizerSpec, RunSpec
+from pose_core.specs import AnyRunSpec, DetectorRunSpec, EvaluationSpec, InferenceSpec, OptimizerSpec, RunSpec
 from pose_core.specs.resolve import make_option_layer, make_settings_layer
 from pose_core.structures import Frame
 
@@ -98,11 +98,11 @@ def evaluate(
     layers = [make_settings_layer(settings)]
     options = {"runtime": runtime, "precision": precision, "accept_drift": accept_drift}
     for name, value in options.items():
-        if value is None:
+        if value is None or (name == "runtime" and isinstance(opened.spec, DetectorRunSpec)):
             continue
         if isinstance(opened.spec, DetectorRunSpec):
             raise ConfigError(
-                f"{argument(name, str(value))}: {opened.path} holds a detector, which torch computes; leave it out"
+                f"{argument(name, str(value))}: {opened.path} holds a detector, which stays in 32 bits; leave it out"
             )
         content = {"type": value} if name == "runtime" else value
         layers.append(make_option_layer([(argument(name), f"inference.{name}", content)]))
@@ -118,7 +118,7 @@ def evaluate(
                 f"{opened.path}: holds a detector, for which {', '.join(given)} mean nothing; leave out"
             )
         return evaluate_detector(
-            opened.of(DetectorRunSpec), split, project, device, batch_size, reporter=reporter
+            opened.of(DetectorRunSpec), split, project, device, batch_size, runtime=runtime, reporter=reporter
         )
     return evaluate_poses(
         opened.of(RunSpec),
@@ -176,6 +176,7 @@ def evaluate_detector(
     device: str = "auto",
     batch_size: int | None = None,
     *,
+    runtime: str | None = None,
     reporter: Reporter | None = None,
 ) -> DetectorResult:
     """Measure the boxes that a detector finds in the images of a split.
@@ -189,7 +190,12 @@ def evaluate_detector(
     # A run that was imported was never trained here, and nothing has decided its batches.
     at_once = batch_size or (OptimizerSpec.BASE_BATCH if trained == "auto" else trained)
     at_once = at_once if run.spec.network.size is not None else 1
-    pipeline = make_detector_pipeline(run, choose_device(device), at_once)
+    chosen = choose_device(device)
+    pipeline, detector = make_detector_pipeline(run, chosen, at_once)
+    inference = InferenceSpec()
+    if runtime is not None:
+        inference = inference.model_copy(update={"runtime": parse_runtime(runtime, argument("runtime"))})
+    Computing((), (detector,), inference, chosen).prepare(len(images.rows))
     frames = _predict_frames(pipeline, split, images, reporter)
     labels = [images.dataset.images[row] for row in images.rows]
     rule = CropRule(run.spec.skeleton, run.spec.decided_min_box(), run.spec.centre)

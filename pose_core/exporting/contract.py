@@ -18,6 +18,7 @@ from pose_core.model.exported import ANIMALS, IDENTITY, IMAGE, INITIAL, UNIQUE, 
 from pose_core.model.weights import file_hash
 from pose_core.pipeline.plan import max_animals
 from pose_core.runs.run_folder import Run
+from pose_core.specs import AnyRunSpec, Preprocess, RunSpec
 from pose_core.specs.usage import find_used
 from pose_core.structures import Skeleton
 
@@ -63,19 +64,7 @@ def describe_network(
     """
     height, width = example[0].shape[1:3]
     multiple = network.model.size_multiple
-    image = {
-        "name": IMAGE,
-        "dtype": "uint8",
-        "axes": ["batch", "height", "width", "colour"],
-        "shape": [None, height if written.fixed_size else None, width if written.fixed_size else None, 3],
-        "multiple": multiple,
-        "meaning": "pixels from 0 to 255, colours in the order red, green, blue; any number of images; "
-        + (
-            f"{height} high and {width} wide"
-            if written.fixed_size
-            else f"height and width are any multiples of {multiple}"
-        ),
-    }
+    image = describe_image(height, width, multiple, written.fixed_size)
     keypoints = network.model.skeleton.num_keypoints
     initial = [
         {
@@ -107,6 +96,27 @@ def describe_network(
     }
 
 
+def describe_image(height: int, width: int, multiple: int, fixed: bool) -> dict[str, Any]:
+    """Describe the image that goes into a file.
+
+    Args:
+        height, width: of the example.
+        multiple: sides are multiples of it.
+        fixed: whether all images are as high and wide as the example.
+    """
+    sides = (
+        f"{height} high and {width} wide" if fixed else f"height and width are any multiples of {multiple}"
+    )
+    return {
+        "name": IMAGE,
+        "dtype": "uint8",
+        "axes": ["batch", "height", "width", "colour"],
+        "shape": [None, height if fixed else None, width if fixed else None, 3],
+        "multiple": multiple,
+        "meaning": f"pixels from 0 to 255, colours in the order red, green, blue; any number of images; {sides}",
+    }
+
+
 def _describe_output(name: str, tensor: Tensor, network: ExportedNetwork, fixed: bool) -> dict[str, Any]:
     described: dict[str, Any] = {"name": name, "dtype": str(tensor.dtype).removeprefix("torch.")}
     if network.decodes:
@@ -133,9 +143,8 @@ def describe_skeleton(skeleton: Skeleton) -> dict[str, Any]:
     }
 
 
-def describe_view(run: Run, multiple: int) -> dict[str, Any]:
+def describe_view(preprocess: Preprocess, multiple: int) -> dict[str, Any]:
     """Describe how images become inputs of the network, as numbers; docs/use/export.md has the formulas."""
-    preprocess = run.spec.model.decided_preprocess()
     # mean and std are inside the file; the others are of boxes that are made of labels.
     elsewhere = {"view", "mean", "std", "min_box", "centre"}
     view = {key: value for key, value in asdict(preprocess).items() if key not in elsewhere}
@@ -189,8 +198,9 @@ def list_outside(network: ExportedNetwork, run: Run) -> list[str]:
     return said
 
 
-def describe_origin(run: Run) -> dict[str, Any]:
+def describe_origin(run: Run[AnyRunSpec]) -> dict[str, Any]:
     """Say which run it was, by what it was made, and whose weights it began with."""
+    spec = run.spec
     weights: list[dict[str, str]] | None
     try:
         weights = find_used(run.path).weights
@@ -199,7 +209,7 @@ def describe_origin(run: Run) -> dict[str, Any]:
         weights = None
     return {
         "name": run.name,
-        "method": run.spec.model.method,
+        "method": spec.model.method if isinstance(spec, RunSpec) else spec.network.type,
         "weights_sha256": file_hash(run.weights_file),
         "snapshot": run.snapshot,
         "began_with": weights,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -11,11 +10,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import cv2
 import torch
 
 from pose_core.catalog import find_missing_package, get_catalog
-from pose_core.errors import ConfigError, DataError, PluginError, PoseError, argument
+from pose_core.errors import ConfigError, DataError, argument
 from pose_core.escapes import escape_text
 from pose_core.exporting.contract import (
     FORMAT,
@@ -27,28 +25,33 @@ from pose_core.exporting.contract import (
     describe_view,
     list_outside,
 )
+from pose_core.exporting.export_detector import describe_refusal, write_detector
 from pose_core.exporting.proof import predict_itself, prove, takes_any_size, to_animals, to_unique
-from pose_core.exporting.views import SeenView, ViewSource, find_images, make_views
-from pose_core.interfaces import Exporter, ExporterContext, WrittenNetwork
+from pose_core.exporting.views import SeenView, find_images, make_views
+from pose_core.exporting.writing import (
+    CONTRACT,
+    EXAMPLE,
+    PROOF,
+    STAGES,
+    STEM,
+    describe_source,
+    hash_files,
+    round_values,
+    write_json,
+    write_network,
+    write_png,
+)
+from pose_core.interfaces import Exporter, ExporterContext
 from pose_core.interfaces.thresholds import Thresholds
-from pose_core.io.files import disk_errors, make_folder, parse_json, write_whole
+from pose_core.io.files import disk_errors, make_folder, parse_json
 from pose_core.model.exported import ExportedNetwork
-from pose_core.model.weights import file_hash
 from pose_core.reporting import Reporter, current_reporter
 from pose_core.runs.run_folder import Run
 from pose_core.runs.snapshots import choose_snapshot
-from pose_core.specs import ExporterConfig, RunSpec, parse_component
-from pose_core.structures import ByteArray, FloatArray
+from pose_core.specs import DetectorRunSpec, ExporterConfig, RunSpec, parse_component
+from pose_core.structures import FloatArray
 
-CONTRACT, PROOF, EXAMPLE = "contract.json", "proof.json", "example"
-STAGES = "stages"
-_STEM = "network"
 _IMAGES = 100
-
-_NO_DETECTOR = (
-    "detector {name}: not exported, for its boxes are chosen within the network in steps whose number depends on the "
-    "image; give boxes to the program that predicts"
-)
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ def export(
     is more than 0.05 pixels off, nothing is left.
 
     Args:
-        run: folder that ``pose train`` made, such a run, or the name of a published network.
+        run: folder that ``pose train`` made, such a run, or the name of a published network; of a detector, boxes are
+            proven in the place of keypoints.
         to: name of the exporter: ``onnx``, ``torch``, or one of a plugin; ``pose exporters`` lists them.
         out: folder; made if needed.
         data: where the labelled project is now; by default where it was at training. Where it is no longer there,
@@ -98,14 +102,14 @@ def export(
 
     Raises:
         ConfigError: there is no such exporter, or it cannot write this network; the folder is not empty.
-        RunError: no run folder, its weights are missing, or it is that of a detector.
+        RunError: no run folder, or its weights are missing.
         DataError: the project cannot be used.
         PluginError: the file computes something else than the network.
     """
     reporter = reporter or current_reporter()
     folder = Path(out)
     _check_folder(folder, overwrite)
-    opened = choose_snapshot((run if isinstance(run, Run) else Run.open(run, RunSpec)).of(RunSpec), snapshot)
+    opened = choose_snapshot(run if isinstance(run, Run) else Run.open(run), snapshot)
     exporter, name = make_exporter({**(settings or {}), "type": to})
     project = None if data is None else Path(data)
     with disk_errors(folder, "export again"):
@@ -113,7 +117,14 @@ def export(
         # Beside the folder, for a rename to be whole: what fails leaves nothing.
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
-            _write(opened, exporter, name, temporary, project, reporter)
+            if isinstance(opened.spec, DetectorRunSpec):
+                detector = opened.of(DetectorRunSpec)
+                if not write_detector(detector, exporter, name, temporary, project, reporter):
+                    raise ConfigError(
+                        f"{opened.path}: {describe_refusal(detector)}; such a detector cannot be exported"
+                    )
+            else:
+                _write(opened.of(RunSpec), exporter, name, temporary, project, reporter)
             temporary.chmod(0o755)
             _put_in_place(temporary, folder)
         finally:
@@ -203,9 +214,9 @@ def _write(
         )
     working = f"exporting {run.name}"
     reporter.progress(working, 0.0, None)
-    path = folder / f"{_STEM}{exporter.suffix}"
+    path = folder / f"{STEM}{exporter.suffix}"
     context = _make_context(network, run, first)
-    written = _write_file(exporter, context, path)
+    written = write_network(exporter, context, path)
     what = f"exporter {exporter_name.rpartition('/')[2]}: {run.name}"
     height, width = first.picture.shape[:2]
     run_file = exporter.open(path)
@@ -236,18 +247,20 @@ def _write(
         "format": FORMAT,
         "version": VERSION,
         "exporter": exporter_name,
+        "finds": "poses",
         "network": describe_network(
-            network, written, context.example, outputs, _hash_files(folder), path.name
+            network, written, context.example, outputs, hash_files(folder), path.name
         ),
         "skeleton": describe_skeleton(run.spec.finds),
-        "view": describe_view(run, network.model.size_multiple),
+        "view": describe_view(run.spec.model.decided_preprocess(), network.model.size_multiple),
         "use": describe_use(run),
+        "stages": sorted(path.name for path in (folder / STAGES).glob("*")),
         "outside": outside,
         "origin": describe_origin(run),
     }
     _write_example(folder / EXAMPLE, network, first, run)
-    _write_json(folder / CONTRACT, contract)
-    _write_json(folder / PROOF, {"images": _describe_source(source), **proof.to_json()})
+    write_json(folder / CONTRACT, contract)
+    write_json(folder / PROOF, {"images": describe_source(source), **proof.to_json()})
     reporter.progress(working, 1.0, 1.0)
 
 
@@ -266,22 +279,6 @@ def _make_context(network: ExportedNetwork, run: Run, first: SeenView) -> Export
     )
 
 
-def _write_file(exporter: Exporter, context: ExporterContext, path: Path) -> WrittenNetwork:
-    try:
-        written = exporter.write(context, path)
-    except PoseError:
-        raise
-    # Whatever it is: a plugin of a stranger is no reason for a traceback of pages.
-    except Exception as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise PluginError(
-            f"exporter {exporter.config.type}: fails with {context.name}: {first}; use another exporter"
-        ) from error
-    if not path.is_file():
-        raise PluginError(f"exporter {exporter.config.type}: wrote no {path.name}; it is broken")
-    return written
-
-
 def _thresholds(run: Run) -> Thresholds:
     return Thresholds.of(run.spec.inference.threshold, run.spec.finds)
 
@@ -292,23 +289,16 @@ def _write_stages(
     """Export the networks that the run builds on; returns a sentence for each that cannot be."""
     said = []
     for supplier, below in run.stages.items():
-        if not isinstance(below.spec, RunSpec):
-            said.append(_NO_DETECTOR.format(name=below.name))
-            continue
         made = folder / STAGES / supplier
         made.mkdir(parents=True)
-        _write(below.of(RunSpec), exporter, name, made, data, reporter)
+        if not isinstance(below.spec, DetectorRunSpec):
+            _write(below.of(RunSpec), exporter, name, made, data, reporter)
+            continue
+        detector = below.of(DetectorRunSpec)
+        if not write_detector(detector, exporter, name, made, data, reporter):
+            made.rmdir()
+            said.append(f"{describe_refusal(detector)}; give boxes to the program that predicts")
     return said
-
-
-def _hash_files(folder: Path) -> dict[str, str]:
-    return {path.name: file_hash(path) for path in sorted(folder.glob(f"{_STEM}*"))}
-
-
-def _describe_source(source: ViewSource) -> dict[str, Any]:
-    if source.images is None:
-        return {"of": "drawn", "why": escape_text(source.why), "used": source.count}
-    return {"of": "validation", "used": source.count, "there": source.of, "notes": list(source.images.notes)}
 
 
 @torch.inference_mode()
@@ -320,12 +310,12 @@ def _write_example(folder: Path, network: ExportedNetwork, view: SeenView, run: 
     keypoints, keypoint_scores, scores = to_animals(found, view)
     unique, unique_scores = to_unique(found, view)
     inner, inner_scores, _ = to_animals(found, _as_seen(view))
-    _write_png(folder / "frame.png", view.frame)
-    _write_png(folder / "input.png", view.picture)
+    write_png(folder / "frame.png", view.frame)
+    write_png(folder / "input.png", view.picture)
     frame = {
         "file": "frame.png",
         "name": escape_text(view.name),
-        "boxes": None if view.box is None else [_round(view.box)],
+        "boxes": None if view.box is None else [round_values(view.box)],
         "to_frame": [[float(value) for value in row] for row in view.to_frame],
         "animals": [
             {"score": float(score), "keypoints": _join(points, values, thresholds.keypoints)}
@@ -345,7 +335,7 @@ def _write_example(folder: Path, network: ExportedNetwork, view: SeenView, run: 
         "frame: what prediction answers for frame.png, in its pixels, below thresholds null; input: what the file puts "
         "out for input.png, in its pixels; keypoints are [x, y, score]"
     )
-    _write_json(folder / "expected.json", {"about": about, "frame": frame, "input": given})
+    write_json(folder / "expected.json", {"about": about, "frame": frame, "input": given})
 
 
 def _as_seen(view: SeenView) -> SeenView:
@@ -364,19 +354,5 @@ def _join(
         hidden = thresholds is not None and score < thresholds[k]
         # NaN is no JSON.
         missing = hidden or not bool((point == point).all())
-        joined.append(None if missing else [*_round(point), score])
+        joined.append(None if missing else [*round_values(point), score])
     return joined
-
-
-def _round(values: FloatArray) -> list[float]:
-    return [round(float(value), 4) for value in values]
-
-
-def _write_png(path: Path, image: ByteArray) -> None:
-    done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    assert done
-    write_whole(path, data.tobytes())
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    write_whole(path, json.dumps(content, indent=2, allow_nan=False) + "\n")

@@ -113,7 +113,7 @@ def prove(
     """
     skeleton = network.model.skeleton
     proof = Proof((*skeleton.keypoints, *skeleton.unique_keypoints))
-    for batch in _batch(views):
+    for batch in batch_views(views):
         taken = [view for view in batch if size in (None, view.picture.shape[:2])]
         proof.left_out += [view.name for view in batch if view not in taken]
         if not taken:
@@ -191,7 +191,7 @@ def predict_itself(network: ExportedNetwork, tensors: Sequence[Tensor]) -> Predi
     return model.predict(tensors[0].permute(0, 3, 1, 2), initial)
 
 
-def _batch(views: Iterable[SeenView]) -> Iterable[list[SeenView]]:
+def batch_views(views: Iterable[SeenView]) -> Iterable[list[SeenView]]:
     """Put views of one size together: the first alone, then three at once."""
     waiting: dict[tuple[int, ...], list[SeenView]] = {}
     for number, view in enumerate(views):
@@ -288,7 +288,8 @@ def _compare_points(
 
 
 def describe(proof: Mapping[str, Any]) -> list[dict[str, object]]:
-    """Make rows of a table: keypoint, how often it was compared, mean and largest difference in pixels."""
+    """Make rows of a table: keypoint or corners of boxes, how many were compared, mean and largest difference in px."""
+    rows = proof["keypoints"] if "keypoints" in proof else {"boxes": proof["boxes"]}
     return [
         {
             "keypoint": name,
@@ -296,5 +297,5 @@ def describe(proof: Mapping[str, Any]) -> list[dict[str, object]]:
             "mean px": "-" if row["mean"] is None else f"{row['mean']:.5f}",
             "largest px": "-" if row["largest"] is None else f"{row['largest']:.5f}",
         }
-        for name, row in proof["keypoints"].items()
+        for name, row in rows.items()
     ]

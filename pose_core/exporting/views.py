@@ -14,12 +14,13 @@ from torch import Tensor
 from pose_core.data.boxes import CropRule
 from pose_core.data.geometry import crop_view, frame_view, invert, keypoint_matrix, transform_points, warp
 from pose_core.data.images import read_image
-from pose_core.data.samples import find_cropped
+from pose_core.data.samples import detector_view, find_cropped
 from pose_core.errors import PoseError
 from pose_core.interfaces import FrameGeometry, Matrix
 from pose_core.model.exported import ExportedNetwork
 from pose_core.runs.run_folder import Run
 from pose_core.runs.split_images import SplitImages, split_images
+from pose_core.specs import AnyRunSpec, DetectorRunSpec
 from pose_core.structures import ByteArray, FloatArray
 
 SPLIT = "validation"
@@ -74,7 +75,7 @@ class ViewSource:
     why: str = ""
 
 
-def find_images(run: Run, data: Path | None, most: int) -> ViewSource:
+def find_images(run: Run[AnyRunSpec], data: Path | None, most: int) -> ViewSource:
     """Find the validation images of a run, evenly chosen where there are more than ``most``.
 
     Where the run knows none, or its project is gone, pictures are drawn instead; not where ``data`` names the
@@ -123,6 +124,29 @@ def make_views(run: Run, source: ViewSource, multiple: int) -> Iterator[SeenView
         )
         poses = record.instances.keypoints[animals]
         yield from _show(run, record.name, read_image(record.image), boxes, poses, multiple)
+
+
+def make_frames(run: Run[DetectorRunSpec], source: ViewSource, multiple: int) -> Iterator[SeenView]:
+    """Show whole images to a detector as prediction does.
+
+    Args:
+        run: of the detector.
+        source: of the images.
+        multiple: its ``size_multiple``.
+
+    Raises:
+        DataError: an image cannot be read.
+    """
+    preprocess = detector_view(run.spec.network)
+    if source.images is None:
+        frames = ((f"drawn {number}", _draw(number, 1)[0]) for number in range(source.count))
+    else:
+        records = (source.images.dataset.images[row] for row in source.images.rows)
+        frames = ((record.name, read_image(record.image)) for record in records)
+    for name, frame in frames:
+        geometry = frame_view(frame.shape[1], frame.shape[0], preprocess, multiple)
+        to_frame = invert(keypoint_matrix(geometry.matrix, preprocess))
+        yield SeenView(name, frame, None, warp(frame, geometry), to_frame, np.zeros((1, 0, 2), np.float32))
 
 
 def _show(

@@ -277,7 +277,7 @@ class _Looker:
                 raise ConfigError(
                     f"{run.path}: holds a detector, which needs no {argument(given[0])}; leave it out"
                 )
-            pipeline, names = make_detector_pipeline(run.of(DetectorRunSpec), chosen, 1), ["detector"]
+            pipeline, names = make_detector_pipeline(run.of(DetectorRunSpec), chosen, 1)[0], ["detector"]
         else:
             poses = run.of(RunSpec)
             # Single frames are no sequence, of which one would say where to look in the next.

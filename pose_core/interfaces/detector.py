@@ -36,3 +36,17 @@ class Detector(nn.Module, ABC):
             boxes (B, M, 4) ``x1, y1, x2, y2`` in pixels of the images, NaN beyond the last, and scores (B, M)
             in [0, 1], 0 beyond the last; best first.
         """
+
+    def make_exportable(self) -> nn.Module | None:
+        """Make the form of the detector that runtimes compute and files hold.
+
+        It takes images as :meth:`forward` and gives the same boxes and scores, but a fixed number M for each image, of
+        whatever score: the core leaves out those whose score is not above ``threshold`` of the config. It may hold
+        nothing that an exporter cannot follow: no branch and no shape depends on values, and no step counts the images
+        (``images.shape[0]``, not ``len(images)``).
+
+        Returns:
+            a module in evaluation mode that shares the weights: ``form(images) -> boxes (B, M, 4), scores (B, M)``,
+            best first, NaN and 0 beyond the last. None: there is no such form, and PyTorch alone computes the detector.
+        """
+        return None

@@ -21,7 +21,7 @@ class RuntimeContext:
     Attributes:
         network: ``network(*tensors) -> tuple of tensors``, in evaluation mode, on the device.
         inputs: names of the tensors that go in: ``image``, then extra inputs.
-        example: such tensors, two images: (2, 3, H, W) float32 ``image``, normalised.
+        example: such tensors, two images: (2, 3, H, W) float32 ``image``, normalised; of a detector RGB in [0, 1].
         fixed_size: whether H and W are always those of the example; else any multiples of ``size_multiple``.
         size_multiple: see ``fixed_size``.
         device: where it is to compute.
@@ -33,6 +33,9 @@ class RuntimeContext:
         calibration: gives the tensors that go in for images of the training, of one image each: a network of 8 bits is
             made by them. Ask only for what the cache does not hold. None: there are none.
         keep_float: names of parts of the network (``model.heads``) that stay in float32 where the precision is 8.
+        differs: says in a few words how outputs (the first argument) differ from those of the network (the second) by
+            more than they may; None where they do not. Without it numbers are compared one by one, within a thousandth
+            of the largest. Of a detector, boxes may be in another order where their scores are nearly equal.
     """
 
     network: nn.Module
@@ -46,6 +49,7 @@ class RuntimeContext:
     precision: int = 32
     calibration: Callable[[], Sequence[tuple[Tensor, ...]]] | None = None
     keep_float: tuple[str, ...] = ()
+    differs: Callable[[Sequence[Tensor], Sequence[Tensor]], str | None] | None = None
 
 
 class Runtime(ABC):

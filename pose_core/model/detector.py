@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import cast
 
 import torch
@@ -13,6 +14,9 @@ from pose_core.model.network import FoundWeights, Network, load_exactly, match_p
 from pose_core.specs import DetectorConfig
 from pose_core.structures import Skeleton
 
+ComputeBoxes = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Computes boxes and scores of images (B, 3, H, W) float32 RGB in [0, 1], as a detector's ``forward``."""
+
 
 class DetectorModel(Network):
     """A detector; its parameters are under ``network``.
@@ -20,6 +24,7 @@ class DetectorModel(Network):
     Attributes:
         config: of the detector.
         size_multiple: sides of the images are multiples of it.
+        compute: what finds the boxes in :meth:`predict` in the place of the network; None: nothing does.
     """
 
     trains = "boxes"
@@ -30,6 +35,12 @@ class DetectorModel(Network):
         self.size_multiple = config.size_multiple()
         context = BuildContext(skeleton=skeleton, input_size=config.size, pretrained=pretrained)
         self.network = context.build("detector", config)
+        self.compute: ComputeBoxes | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the parameters; the CPU where there are none."""
+        return next((each.device for each in chain(self.parameters(), self.buffers())), torch.device("cpu"))
 
     def parts(self) -> Mapping[str, nn.Module]:
         """Parts that weights may be made for: the whole and the detector."""
@@ -65,7 +76,7 @@ class DetectorModel(Network):
         Returns:
             boxes (B, M, 4) float32, NaN beyond the last, and scores (B, M), 0 beyond the last.
         """
-        boxes, scores = self.network(_floats(images))
+        boxes, scores = (self.compute or self.network)(_floats(images))
         return boxes, scores
 
 

@@ -137,39 +137,49 @@ def use_runtime(
         calibration=calibration,
         keep_float=keep_float,
     )
-    with torch.inference_mode():
-        wanted = network(*context.example)
+    # The network says what it puts out once it has computed something, which is the first thing done here.
+    model.compute = Runner(network, make_compared(factory, config, context))
+
+
+def make_compared(factory: type[Runtime], config: RuntimeConfig, context: RuntimeContext) -> Runtime:
+    """Make a runtime and compare it with the network on the example; once more without the cache where it differs.
+
+    Args:
+        factory: its class.
+        config: of it.
+        context: the network.
+
+    Raises:
+        ConfigError: it cannot take the network.
+        PluginError: it differs, or fails.
+    """
     called = get_catalog().component("runtime", config.type).name
+    with torch.inference_mode():
+        wanted = context.network(*context.example)
     try:
-        runtime = make_compared(called, factory, config, context, wanted)
+        return _make_compared(called, factory, config, context, wanted)
     except PoseError:
         raise
     # Whatever it is: a plugin of a stranger is no reason for a traceback of pages.
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise PluginError(f"runtime {called}: fails with {name}: {first}; use another runtime") from error
-    model.compute = Runner(network, runtime)
+        raise PluginError(
+            f"runtime {called}: fails with {context.name}: {first}; use another runtime"
+        ) from error
 
 
-def make_compared(
+def _make_compared(
     name: str,
     factory: type[Runtime],
     config: RuntimeConfig,
     context: RuntimeContext,
     wanted: Sequence[Tensor],
 ) -> Runtime:
-    """Make a runtime and compare it with the network; once more without the cache where it differs.
+    def differs(found: Sequence[Tensor], wanted: Sequence[Tensor]) -> str | None:
+        if context.differs is not None:
+            return context.differs(found, wanted)
+        return find_difference(found, wanted, context.precision)
 
-    Args:
-        name: of the runtime.
-        factory: its class.
-        config: of it.
-        context: the network.
-        wanted: what the network gives for the example.
-
-    Raises:
-        PluginError: it differs.
-    """
     problem: str | None = None
     one = [tensor[:1] for tensor in context.example]
     # The cache may be of code that was changed since without a new version, or damaged.
@@ -177,9 +187,9 @@ def make_compared(
         if fresh:
             shutil.rmtree(context.cache, ignore_errors=True)
         runtime = factory(config, replace(context, example=tuple(t.clone() for t in context.example)))
-        problem = find_difference(runtime.run(context.example), wanted, context.precision)
+        problem = differs(runtime.run(context.example), wanted)
         # A converter may have taken the number of images for a constant.
-        problem = problem or find_difference(runtime.run(one), [t[:1] for t in wanted], context.precision)
+        problem = problem or differs(runtime.run(one), [t[:1] for t in wanted])
         if problem is None:
             return runtime
     raise PluginError(

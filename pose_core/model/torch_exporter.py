@@ -53,7 +53,10 @@ class TorchExporter(Exporter):
             node.meta.pop("stack_trace", None)
         with keep_quiet(_NOISY, logging.CRITICAL):
             torch.export.save(program, path)
-        return WrittenNetwork({"torch": torch.__version__.partition("+")[0]}, _fixes_sides(program))
+        needs = {"torch": torch.__version__.partition("+")[0]}
+        if libraries := _list_libraries(program):
+            needs["operators"] = ", ".join(libraries)
+        return WrittenNetwork(needs, _fixes_sides(program))
 
     def open(self, path: Path) -> RunFile:
         """Load the program; what it computes is on the CPU."""
@@ -103,6 +106,16 @@ def _uses_pickle(content: object) -> bool:
     if isinstance(content, dict):
         return content.get("use_pickle") is True or any(map(_uses_pickle, content.values()))
     return isinstance(content, list) and any(map(_uses_pickle, content))
+
+
+def _list_libraries(program: torch.export.ExportedProgram) -> list[str]:
+    """List the libraries beside torch whose operators the program uses: import them before it is loaded."""
+    used = {
+        node.target.namespace
+        for node in program.graph.nodes
+        if isinstance(node.target, torch._ops.OpOverload)
+    }
+    return sorted(used - {"aten", "prim", "prims"})
 
 
 def _fixes_sides(program: torch.export.ExportedProgram) -> bool:

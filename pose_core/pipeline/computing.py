@@ -1,4 +1,4 @@
-"""What computes the pose networks of a pipeline: the runtime that was named, or the fastest one that is known.
+"""What computes the networks of a pipeline: the runtime that was named, or the fastest one that is known.
 
 ``auto`` begins with PyTorch. A long prediction measures the installed runtimes on its own first frames and remembers
 what came out, for these networks on this machine; whatever is predicted later uses that where it pays.
@@ -14,19 +14,30 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import torch
 
 from pose_core.catalog import Component, find_missing_package, get_catalog
 from pose_core.errors import ConfigError, PluginError, PoseError, readable
-from pose_core.interfaces import Runtime
+from pose_core.interfaces import Detector, Runtime
 from pose_core.io.files import parse_json, write_whole
-from pose_core.model.assemble import Compute
+from pose_core.model.detector_runner import use_detector_runtime
 from pose_core.model.runner import find_runtime, use_runtime
 from pose_core.model.runtime_config import AutoRuntimeConfig
 from pose_core.model.torch_runtime import TorchRuntime
 from pose_core.pipeline.low_precision import use_fewer_bits
-from pose_core.pipeline.networks import RunNetwork, Tensors, choose_cache, choose_record, record_inputs
+from pose_core.pipeline.networks import (
+    AnyNetwork,
+    RunDetector,
+    RunNetwork,
+    Tensors,
+    choose_cache,
+    choose_record,
+    compute_again,
+    record_inputs,
+    save_computes,
+)
 from pose_core.reporting import current_reporter
 from pose_core.specs import InferenceSpec, RuntimeConfig, parse_component
 
@@ -90,11 +101,11 @@ class Measured:
 
 
 class Computing:
-    """Chooses what computes the pose networks of a pipeline. May be used by several threads.
+    """Chooses what computes the networks of a pipeline. May be used by several threads.
 
     Args:
-        networks: of the pipeline, computed by PyTorch.
-        detectors: whether detectors take part, which PyTorch computes.
+        networks: the pose networks of the pipeline, computed by PyTorch.
+        detectors: those that take part, computed by PyTorch. One that offers no form for runtimes stays with it.
         inference: settings of the run.
         device: where networks compute.
 
@@ -104,9 +115,18 @@ class Computing:
     """
 
     def __init__(
-        self, networks: Sequence[RunNetwork], detectors: bool, inference: InferenceSpec, device: torch.device
+        self,
+        networks: Sequence[RunNetwork],
+        detectors: Sequence[RunDetector],
+        inference: InferenceSpec,
+        device: torch.device,
     ) -> None:
-        self._networks = networks
+        forms = [(each, cast(Detector, each.model.network).make_exportable()) for each in detectors]
+        self._forms = [(each, form) for each, form in forms if form is not None]
+        self._eager = [each for each, form in forms if form is None]
+        self._networks: list[AnyNetwork] = [*networks, *(each for each, _ in self._forms)]
+        self._poses = networks
+        self._noted: set[str] = set()
         self._inference = inference
         self._device = device
         self._known: Measured | None = None
@@ -118,14 +138,18 @@ class Computing:
         if self.auto and inference.precision != 32:
             config, self.auto = _find_precision(inference.precision, device), False
         if self.auto and (named := os.environ.get(VARIABLE)):
-            config = _parse(named, VARIABLE)
+            config = parse_runtime(named, VARIABLE)
             self.auto = isinstance(config, AutoRuntimeConfig)
         if self.auto:
             return
         self._use(config)
-        # Its boxes are chosen within the network, by steps whose number depends on the image.
-        if detectors and self.name != TORCH:
-            current_reporter().note("note: torch computes the detector; other runtimes take pose networks")
+        if detectors and inference.precision != 32:
+            current_reporter().note(f"note: precision {inference.precision}: detectors stay in 32 bits")
+
+    @property
+    def leaves_detectors_to_torch(self) -> bool:
+        """Whether a detector offers no form that other runtimes compute."""
+        return bool(self._eager)
 
     def use(self, name: str) -> bool:
         """Let a runtime compute from now on, as it did for the first part of a prediction.
@@ -136,7 +160,7 @@ class Computing:
         if name == self.name:
             return True
         try:
-            self._use(_parse(name, "runtime"))
+            self._use(parse_runtime(name, "runtime"))
         except PoseError as error:
             current_reporter().note(f"note: {readable(str(error))}")
             return False
@@ -203,15 +227,15 @@ class Computing:
         candidates: Sequence[Component],
     ) -> None:
         """Measure PyTorch and each candidate that the time of PyTorch makes worth its preparation."""
-        eager: list[Compute | None] = [None] * len(self._networks)
+        eager = save_computes(self._networks)
         self._time(eager, calls)
         known.seconds[TORCH] = self._time(eager, calls) / images
         for candidate in candidates:
             if not _is_worth(candidate, known.seconds[TORCH] * frames):
                 continue
             try:
-                self._use(_parse(candidate.full_name, "runtime"))
-                made = [network.model.compute for network in self._networks]
+                self._use(parse_runtime(candidate.full_name, "runtime"))
+                made = save_computes(self._networks)
                 # The first time a size is new to it.
                 self._time(made, calls)
                 known.seconds |= self._alternate({TORCH: eager, candidate.full_name: made}, calls, images)
@@ -219,31 +243,27 @@ class Computing:
                 known.failed[candidate.full_name] = readable(str(error))
                 current_reporter().note(f"note: {readable(str(error))}; torch computes it")
             finally:
-                self._use(_parse(TORCH, "runtime"))
+                self._use(parse_runtime(TORCH, "runtime"))
 
     def _alternate(
-        self, ways: dict[str, list[Compute | None]], calls: Sequence[tuple[int, Tensors]], images: int
+        self, ways: dict[str, Callable[[], None]], calls: Sequence[tuple[int, Tensors]], images: int
     ) -> dict[str, float]:
         """Time ways to compute by turns, so that whatever else the machine does hits all; seconds an image."""
         seconds: dict[str, list[float]] = {name: [] for name in ways}
         began = time.perf_counter()
         for _ in range(_ROUNDS):
-            for name, computes in ways.items():
-                seconds[name].append(self._time(computes, calls) / images)
+            for name, put_back in ways.items():
+                seconds[name].append(self._time(put_back, calls) / images)
             if time.perf_counter() - began > _SECONDS * len(ways):
                 break
         return {name: statistics.median(values) for name, values in seconds.items()}
 
-    def _time(self, computes: Sequence[Compute | None], calls: Sequence[tuple[int, Tensors]]) -> float:
+    def _time(self, put_back: Callable[[], None], calls: Sequence[tuple[int, Tensors]]) -> float:
+        put_back()
         began = time.perf_counter()
         with torch.inference_mode():
-            for place, (images, *rest) in calls:
-                model, compute = self._networks[place].model, computes[place]
-                extra = dict(zip(model.inputs, rest, strict=True))
-                if compute is None:
-                    model(images, **extra)
-                else:
-                    compute(images, extra)
+            for place, tensors in calls:
+                compute_again(self._networks[place], tensors)
         return time.perf_counter() - began
 
     def _use_fastest(self, known: Measured, frames: int | None) -> None:
@@ -253,7 +273,7 @@ class Computing:
         saved = known.seconds[TORCH] - known.seconds[name]
         if frames is not None and saved * frames < OPENING:
             return
-        config = _parse(name, "runtime")
+        config = parse_runtime(name, "runtime")
         # Where the cache was emptied, opening it would mean to prepare it.
         if not all(choose_cache(network, config).is_dir() for network in self._networks):
             known.seconds.pop(name)
@@ -268,23 +288,58 @@ class Computing:
 
     def _use(self, config: RuntimeConfig) -> None:
         find_runtime(config, self._device, self._inference.precision)
+        self._leave_to_torch(config)
         try:
             precision, accept_drift = self._inference.precision, self._inference.accept_drift
-            for network in self._networks:
+            for network in self._poses:
                 cache = choose_cache(network, config, precision)
                 if precision == 32:
                     use_runtime(network.model, config, cache, network.run.name)
                 else:
                     use_fewer_bits(network, config, cache, precision, accept_drift=accept_drift)
+            for detector, form in self._forms:
+                cache = choose_cache(detector, config)
+                use_detector_runtime(detector.model, form, config, cache, detector.run.name)
         except BaseException:
-            for network in self._networks:
-                network.model.compute = None
+            for each in self._networks:
+                each.model.compute = None
             self.name = TORCH
             raise
         self.name = config.type
 
+    def _leave_to_torch(self, config: RuntimeConfig) -> None:
+        """Say which detectors PyTorch goes on to compute.
 
-def _parse(name: str, origin: str) -> RuntimeConfig:
+        Raises:
+            ConfigError: another runtime was named, and shall compute one of them.
+        """
+        if config.type == TORCH:
+            return
+        for detector in self._eager:
+            name = detector.run.name
+            if not isinstance(self._inference.runtime, AutoRuntimeConfig):
+                raise ConfigError(
+                    f"runtime {_short(config.type)}: the detector {name} offers no form that runtimes can compute; "
+                    "leave out the runtime, or name torch"
+                )
+            # Once, however many runtimes auto tries.
+            if name not in self._noted:
+                self._noted.add(name)
+                current_reporter().note(
+                    f"note: torch computes the detector {name}, which offers no form for other runtimes"
+                )
+
+
+def parse_runtime(name: str, origin: str) -> RuntimeConfig:
+    """Find the config of a runtime by its name.
+
+    Args:
+        name: of the runtime.
+        origin: of the name, for messages.
+
+    Raises:
+        ConfigError: there is none.
+    """
     try:
         return parse_component("runtime", RuntimeConfig, {"type": name})
     except ConfigError as error:
@@ -318,14 +373,14 @@ def _find_precision(precision: int, device: torch.device) -> RuntimeConfig:
     usable = [
         c
         for c in components
-        if not isinstance(_parse(c.full_name, "runtime"), AutoRuntimeConfig)
+        if not isinstance(parse_runtime(c.full_name, "runtime"), AutoRuntimeConfig)
         and find_missing_package(c.factory()) is None
         and device.type in c.factory().devices()
         and precision in c.factory().precisions(device.type)
     ]
     if usable:
         best = min(usable, key=lambda c: (c.full_name != TORCH, c.factory().preparation, c.full_name))
-        return _parse(best.full_name, "runtime")
+        return parse_runtime(best.full_name, "runtime")
     if precision == 16 and device.type == "cpu":
         raise ConfigError(
             "precision 16: is for GPUs; a CPU gains less by it than by another runtime with 32 bits ('pose runtimes' "

@@ -1,4 +1,4 @@
-"""The pose networks of a pipeline: what a runtime is given, where it keeps files, what the networks are given."""
+"""The networks of a pipeline: what a runtime is given, where it keeps files, what the networks are given."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from torch import Tensor
 from pose_core.catalog import get_catalog
 from pose_core.io.downloads import get_cache_folder
 from pose_core.model.assemble import Compute, Outputs, PoseModel
+from pose_core.model.detector import ComputeBoxes, DetectorModel
 from pose_core.model.weights import file_hash
 from pose_core.runs.run_folder import Run
-from pose_core.specs import RunSpec, RuntimeConfig
+from pose_core.specs import DetectorRunSpec, RunSpec, RuntimeConfig
 
 Tensors = tuple[Tensor, ...]
 
@@ -44,7 +45,30 @@ class RunNetwork:
         }
 
 
-def choose_cache(network: RunNetwork, config: RuntimeConfig, precision: int = 32) -> Path:
+@dataclass(frozen=True, eq=False)
+class RunDetector:
+    """A detector that was loaded for a pipeline.
+
+    Attributes:
+        run: that it is of.
+        model: the network; several pipelines do not share one.
+    """
+
+    run: Run[DetectorRunSpec]
+    model: DetectorModel
+
+    def describe(self) -> dict[str, object]:
+        """Describe what decides what it computes: weights and configuration."""
+        return {
+            "weights": file_hash(self.run.weights_file),
+            "network": self.run.spec.model_dump(mode="json", include={"network"}),
+        }
+
+
+AnyNetwork = RunNetwork | RunDetector
+
+
+def choose_cache(network: AnyNetwork, config: RuntimeConfig, precision: int = 32) -> Path:
     """Name the folder in the user's cache for what a runtime makes of the network of a run.
 
     Not in the run: that may be read-only, or on a disk that several machines share.
@@ -61,7 +85,7 @@ def choose_cache(network: RunNetwork, config: RuntimeConfig, precision: int = 32
     return get_cache_folder() / "runtimes" / f"{component.name}-{_hash(content)}"
 
 
-def choose_record(networks: Sequence[RunNetwork]) -> Path:
+def choose_record(networks: Sequence[AnyNetwork]) -> Path:
     """Name the file in the user's cache for what was measured of the runtimes of some networks, on this machine."""
     distributions = {component.plugin.distribution for component in get_catalog().components("runtime")}
     content = {
@@ -83,27 +107,75 @@ def _hash(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def save_computes(networks: Sequence[AnyNetwork]) -> Callable[[], None]:
+    """Remember what computes networks; returns what puts it back."""
+    poses = [
+        (network.model, network.model.compute) for network in networks if isinstance(network, RunNetwork)
+    ]
+    boxes = [
+        (network.model, network.model.compute) for network in networks if isinstance(network, RunDetector)
+    ]
+
+    def put_back() -> None:
+        for model, compute in poses:
+            model.compute = compute
+        for detector, find in boxes:
+            detector.compute = find
+
+    return put_back
+
+
 @contextmanager
-def record_inputs(networks: Sequence[RunNetwork], keep: Callable[[int, Tensors], None]) -> Iterator[None]:
-    """Hand over what pose networks are given while PyTorch computes them.
+def record_inputs(networks: Sequence[AnyNetwork], keep: Callable[[int, Tensors], None]) -> Iterator[None]:
+    """Hand over what networks are given while PyTorch computes them.
 
     Args:
         networks: of one pipeline.
-        keep: gets the place of a network, and the tensors: the normalised images, then extra inputs in their order.
+        keep: gets the place of a network, and the tensors: the images, then extra inputs in their order.
     """
-    before = [network.model.compute for network in networks]
+    put_back = save_computes(networks)
     for place, network in enumerate(networks):
-        network.model.compute = _make_recorder(network.model, place, keep)
+        if isinstance(network, RunNetwork):
+            network.model.compute = _make_recorder(network.model, place, keep)
+        else:
+            network.model.compute = _make_box_recorder(network.model, place, keep)
     try:
         yield
     finally:
-        for network, compute in zip(networks, before, strict=True):
-            network.model.compute = compute
+        put_back()
+
+
+def compute_again(network: AnyNetwork, tensors: Tensors) -> None:
+    """Compute a network once more as predictions do, by what computes it now; for its time.
+
+    Args:
+        network: of a pipeline.
+        tensors: that :func:`record_inputs` handed over.
+    """
+    images, *rest = tensors
+    if isinstance(network, RunDetector):
+        (network.model.compute or network.model.network)(images)
+        return
+    model, extra = network.model, dict(zip(network.model.inputs, rest, strict=True))
+    if model.compute is None:
+        model(images, **extra)
+    else:
+        model.compute(images, extra)
 
 
 def _make_recorder(model: PoseModel, place: int, keep: Callable[[int, Tensors], None]) -> Compute:
     def compute(images: Tensor, extra: Mapping[str, Tensor]) -> Outputs:
         keep(place, (images, *(extra[name] for name in model.inputs)))
         return model(images, **extra)  # type: ignore[no-any-return]
+
+    return compute
+
+
+def _make_box_recorder(
+    model: DetectorModel, place: int, keep: Callable[[int, Tensors], None]
+) -> ComputeBoxes:
+    def compute(images: Tensor) -> tuple[Tensor, Tensor]:
+        keep(place, (images,))
+        return model.network(images)  # type: ignore[no-any-return]
 
     return compute

@@ -22,7 +22,7 @@ from pose_core.pipeline.crops import Crops
 from pose_core.pipeline.detector_boxes import DetectorBoxes, DetectorStage
 from pose_core.pipeline.engine import Pipeline
 from pose_core.pipeline.given_sources import AnyRun, Source, given_sources, identify_run, open_given
-from pose_core.pipeline.networks import RunNetwork
+from pose_core.pipeline.networks import RunDetector, RunNetwork
 from pose_core.pipeline.stage_configs import BoxesConfig
 from pose_core.pipeline.tiles import TiledBoxes, TiledFrames, check_tiles
 from pose_core.pipeline.whole_frames import WholeFrames
@@ -45,7 +45,7 @@ class Plan:
         names: of the stages: the supplier's, or the component's.
         memory: the suppliers whose poses come with each image.
         networks: the pose networks of the stages, those of suppliers included; PyTorch computes them.
-        detectors: whether a detector takes part.
+        detectors: those that take part, computed by PyTorch as well.
     """
 
     stages: list[Stage]
@@ -54,7 +54,7 @@ class Plan:
     names: list[str]
     memory: tuple[str, ...] = ()
     networks: tuple[RunNetwork, ...] = ()
-    detectors: bool = False
+    detectors: tuple[RunDetector, ...] = ()
 
 
 def make_pipeline(
@@ -94,13 +94,16 @@ def make_pipeline(
     )
 
 
-def make_detector_pipeline(run: Run[DetectorRunSpec], device: torch.device, batch_size: int) -> Pipeline:
-    """Load a detector and build the pipeline that finds boxes with it."""
+def make_detector_pipeline(
+    run: Run[DetectorRunSpec], device: torch.device, batch_size: int
+) -> tuple[Pipeline, RunDetector]:
+    """Load a detector and build the pipeline that finds boxes with it; PyTorch computes it."""
     skeleton = run.spec.skeleton
     # As many boxes as its project has animals, since no pose network says how many are wanted.
-    network = DetectorBoxes(run.load_model(device), skeleton.num_individuals)
+    detector = RunDetector(run, run.load_model(device))
+    network = DetectorBoxes(detector.model, skeleton.num_individuals)
     stage = DetectorStage(BoxesConfig(), StageContext(skeleton, device, run.name, boxes=network))
-    return Pipeline([stage], skeleton, device, batch_size)
+    return Pipeline([stage], skeleton, device, batch_size), detector
 
 
 def plan_stages(
@@ -147,7 +150,7 @@ def plan_stages(
         names,
         memory,
         tuple(planner.networks),
-        planner.detectors,
+        tuple(planner.detectors),
     )
 
 
@@ -222,7 +225,7 @@ class _Planner:
     needs_missing: list[str] = field(default_factory=list)
     looks_at_frames: bool = False
     networks: list[RunNetwork] = field(default_factory=list)
-    detectors: bool = False
+    detectors: list[RunDetector] = field(default_factory=list)
 
     @property
     def spec(self) -> RunSpec:
@@ -315,7 +318,7 @@ class _Planner:
                 inner = inner.with_changes([Layer({"inference": {"tiles": tiles.model_dump()}})])
             plan = plan_stages(inner, device, {})
             self.networks += plan.networks
-            self.detectors |= plan.detectors
+            self.detectors += plan.detectors
             return replace(context, inner=tuple(plan.stages))
         return context
 
@@ -323,10 +326,11 @@ class _Planner:
         """Add the network of a run to the context, as it sees frames."""
         device = base.device
         if isinstance(run.spec, DetectorRunSpec):
-            model = run.of(DetectorRunSpec).load_model(device)
-            self.detectors = True
+            opened = run.of(DetectorRunSpec)
+            detector = RunDetector(opened, opened.load_model(device))
+            self.detectors.append(detector)
             clip = self.spec.model.preprocess.extent is None
-            boxes = DetectorBoxes(model, base.max_animals, clip)
+            boxes = DetectorBoxes(detector.model, base.max_animals, clip)
             if (tiles := self._take_tiles()) is not None:
                 return replace(base, boxes=TiledBoxes(boxes, tiles, base.max_animals))
             return replace(base, boxes=boxes)

@@ -13,6 +13,7 @@ from pose_core.io.files import disk_errors
 from pose_core.io.locks import FolderLock
 from pose_core.model.device import choose_device
 from pose_core.model.runtime_config import AutoRuntimeConfig
+from pose_core.pipeline.computing import TORCH
 from pose_core.prediction.distribute import (
     Distribution,
     Told,
@@ -119,7 +120,10 @@ def _choose_runtime(
     inference = estimator.spec.inference
     if not isinstance(inference.runtime, AutoRuntimeConfig) or inference.precision != 32:
         return {}
-    if found is not None:
+    if estimator.computing.leaves_detectors_to_torch:
+        # Workers are told the runtime by name, and another one that is named refuses such a detector.
+        estimator.computing.use(TORCH)
+    elif found is not None:
         # Where this machine cannot, the plan is refused by the name of its runtime.
         estimator.computing.use(str(found.maker["runtime"]))
     # What is fastest on this CPU says nothing of a machine elsewhere, which may have a GPU.

@@ -39,7 +39,7 @@ License-Expression: BSD-3-Clause
 License-File: LICENSE
 """
 
-SLOW = {"compiles", "exports", "exports_onnx", "exports_decoding"}
+SLOW = {"compiles", "exports", "exports_onnx", "exports_decoding", "exports_boxes"}
 
 
 def _forget() -> None:
@@ -108,7 +108,10 @@ def outcome(tmp_path: Path) -> Outcomes:
 def _cannot_run(name: str) -> str:
     if name == "runs_on_a_gpu" and not torch.cuda.is_available():
         return "needs a GPU"
-    if name in ("exports_onnx", "exports_decoding") and importlib.util.find_spec("onnxruntime") is None:
+    if (
+        name in ("exports_onnx", "exports_decoding", "exports_boxes")
+        and importlib.util.find_spec("onnxruntime") is None
+    ):
         return "needs onnx, onnxscript and onnxruntime"
     if name == "compiles" and shutil.which("g++") is None:
         return "needs a C++ compiler"

@@ -353,6 +353,11 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         "no animal",
         [("around.py", "known.sum().clamp(min=1)", "known.sum()")],
     ),
+    "detector_offers_the_same": (
+        DETECTOR,
+        "it finds other boxes than forward: 2 of 2 boxes have no partner",
+        [("around.py", "return boxes, scores", "return boxes + 1, scores")],
+    ),
     "input_is_drawn": (INPUT, "is not finite", [("around.py", ".nan_to_num(-1e4)", "")]),
     "input_depends_on_the_pose": (
         INPUT,
@@ -718,6 +723,11 @@ WRONG: dict[str, tuple[str, str, list[Edit]]] = {
         NET,
         "batch",
         [_TORCH, _forward("return [self.norm(self.conv(images)) + torch.zeros(len(images), 1, 1, 1)]")],
+    ),
+    "exports_boxes": (
+        DETECTOR,
+        "batch",
+        [("around.py", "return boxes, scores", "return boxes + torch.zeros(len(images), 1, 1), scores")],
     ),
     "exports_decoding": (
         HEAD,

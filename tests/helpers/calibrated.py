@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pose_core.model.assemble import PoseModel
@@ -30,3 +33,22 @@ def build_calibrated(spec: RunSpec) -> PoseModel:
     with torch.no_grad():
         network(images, **dict(zip(network.inputs, extra, strict=True)))
     return network.eval()
+
+
+def calibrate(network: nn.Module, compute: Callable[[], object]) -> None:
+    """Give the batch norms of a network the statistics of what it computes, and leave it in evaluation mode.
+
+    Args:
+        network: whose norms may have no counter of batches, as those of detectors.
+        compute: computes it once.
+    """
+    norms = [part for part in network.eval().modules() if isinstance(part, _BatchNorm)]
+    before = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+        norm.train()
+    with torch.no_grad():
+        compute()
+    for norm, momentum in zip(norms, before, strict=True):
+        norm.momentum = momentum
+    network.eval()

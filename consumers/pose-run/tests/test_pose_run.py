@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from pose_run import ExportError, cli, geometry, load
 from pose_run.contract import View
 from pose_run.pictures import read_frames
+from tiny_detector import make_top_down
 from tiny_run import make_run
 
 import pose_core
@@ -62,6 +63,22 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Exports:
     return make
 
 
+@pytest.fixture(scope="session")
+def top_down(tmp_path_factory: pytest.TempPathFactory) -> Exports:
+    """Makes a top-down run with a detector and its export, each once: (run, folder)."""
+    made: dict[str, tuple[Path, Path]] = {}
+
+    def make(to: str) -> tuple[Path, Path]:
+        if to not in made:
+            folder = tmp_path_factory.mktemp("top_down")
+            run = make_top_down(folder / "run", excess=0.75)
+            pose_core.export(run, to, folder / "out")
+            made[to] = run, folder / "out"
+        return made[to]
+
+    return make
+
+
 @pytest.fixture
 def copy(exports: Exports, tmp_path: Path) -> Path:
     """An export that may be spoilt."""
@@ -70,6 +87,11 @@ def copy(exports: Exports, tmp_path: Path) -> Path:
 
 def draw(seed: int, height: int = 71, width: int = 97) -> Any:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def draw_smoothly(seed: int, height: int, width: int) -> Any:
+    """A picture whose crops hardly change where a box is a thousandth of a pixel elsewhere."""
+    return cv2.resize(draw(seed, height // 8, width // 8), (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def assert_same(found: pose_run.Found, wanted: pose_core.Frame) -> None:
@@ -364,3 +386,54 @@ def test_the_command_takes_boxes(
         assert error.count("\n") == 1
         assert not out.exists()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".a.csv")]
+
+
+# torch takes half a minute to write SSDLite as ONNX.
+@pytest.mark.parametrize("to", [pytest.param("onnx", marks=pytest.mark.slow), "openvino"])
+def test_a_folder_with_a_detector_predicts_alone(top_down: Exports, tmp_path: Path, to: str) -> None:
+    run, folder = top_down(to)
+    model, estimator = load(folder), pose_core.load(run)
+    assert not model.needs_boxes
+    for image in (draw_smoothly(0, 128, 160), draw_smoothly(1, 91, 203), np.zeros((128, 160, 3), np.uint8)):
+        found, (wanted,) = model.predict(image), estimator.predict([image])
+        assert_same(found, wanted)
+    assert len(model.predict(draw_smoothly(0, 128, 160)).scores) == 3
+    # Boxes that are given go first.
+    assert len(model.predict(draw_smoothly(0, 128, 160), BOXES[:1]).scores) == 1
+    path, table = tmp_path / "video.mp4", tmp_path / "found.csv"
+    write_numbered_video(path, 5, width=160, height=128)
+    for found, wanted in zip(
+        model.predict_video(path, batch_size=2), estimator.predict_video(path), strict=True
+    ):
+        assert_same(found, wanted)
+    cli.run([str(folder), str(path), "--out", str(table)])
+    rows = list(csv.DictReader(table.open()))
+    assert {row["frame"] for row in rows} == set("01234")
+
+
+def test_a_detector_is_loaded_as_one(top_down: Exports, tmp_path: Path) -> None:
+    run, folder = top_down("openvino")
+    detector = pose_run.load_detector(folder / "stages" / "detector")
+    images = [draw_smoothly(0, 128, 160), draw_smoothly(1, 91, 203)]
+    every = pose_core.load(run, settings={"inference.max_animals": None}).predict(images[:1])[0]
+    first, second = detector.find(images)
+    assert first.shape == (len(every.instances.boxes), 5)
+    np.testing.assert_allclose(first[:, :4], every.instances.boxes, atol=0.05)
+    assert len(second) > 0
+    assert (first[1:, 4] <= first[:-1, 4]).all()
+    with pytest.raises(ExportError, match=r"finds boxes, not poses; name the folder of a pose model"):
+        load(folder / "stages" / "detector")
+    with pytest.raises(ExportError, match=r"finds poses, not boxes; name the folder of a detector"):
+        pose_run.load_detector(folder)
+    spoilt = Path(shutil.copytree(folder, tmp_path / "copy"))
+    contract = spoilt / "stages" / "detector" / "contract.json"
+    content = json.loads(contract.read_text())
+    content["network"]["outputs"].reverse()
+    contract.write_text(json.dumps(content))
+    with pytest.raises(ExportError, match=r"is damaged \(it puts out scores, boxes, not boxes and scores\)"):
+        load(spoilt)
+    (spoilt / "stages" / "detector" / "network.bin").write_bytes(b"")
+    content["network"]["outputs"].reverse()
+    contract.write_text(json.dumps(content))
+    with pytest.raises(ExportError, match=r"network\.bin: is not the file that was exported"):
+        load(spoilt)

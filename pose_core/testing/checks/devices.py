@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,7 @@ def check_exports(subject: ComponentSubject) -> None:
 @check(3, *_MAPS)
 def check_exports_onnx(subject: ComponentSubject) -> None:
     """torch.onnx makes a model that onnxruntime runs to the same outputs, for any number of images."""
-    _skip_without_onnx()
+    skip_without_onnx()
     plain, tensors, wanted = _build_plain(subject)
     _compare_onnx(plain, [(tensors, wanted), _compute_more(plain)])
 
@@ -136,7 +136,7 @@ def check_exports_decoding(subject: ComponentSubject) -> None:
     head = harness.build().eval()
     if not isinstance(head, Head) or not head.can_export_decoding():
         raise skip("its decoding is no part of exported files")
-    _skip_without_onnx()
+    skip_without_onnx()
     decoding = _Decoding(head)
     given = []
     for images in (2, 3):
@@ -183,42 +183,57 @@ def _compute_more(plain: _Plain) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]
         return tensors, plain(*(t.clone() for t in tensors))
 
 
-def _skip_without_onnx() -> None:
+def skip_without_onnx() -> None:
     absent = [n for n in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(n) is None]
     if absent:
         raise skip(f"needs {', '.join(absent)}; pip install {' '.join(absent)}")
 
 
-def _compare_onnx(module: nn.Module, given: Sequence[tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]) -> None:
-    """Export a module with the first of some inputs, and compare what the file makes of all of them."""
+def open_onnx(
+    module: nn.Module, example: tuple[Tensor, ...], file: Path
+) -> Callable[[Sequence[Tensor]], list[Tensor]]:
+    """Export a module with any number of images; returns what computes the file.
+
+    Args:
+        module: ``module(*tensors) -> tuple of tensors``.
+        example: tensors that it takes, of two images.
+        file: to be written.
+    """
     # No dependency of the core: an author who exports has it.
     import onnxruntime  # type: ignore[import-untyped,unused-ignore]
 
-    example = given[0][0]
+    names = [f"in_{i}" for i in range(len(example))]
+    torch.onnx.export(
+        module,
+        example,
+        str(file),
+        input_names=names,
+        dynamic_shapes=_any_number(example),
+        dynamo=True,
+        verbose=False,
+    )
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    fixed = [put.shape[0] for put in session.get_inputs() if isinstance(put.shape[0], int)]
+    demand(
+        not fixed,
+        f"the batch of the ONNX model is always {fixed[:1]}; shape[0] leaves it open, len() does not",
+    )
+    # An input that nothing depends on is not in the file.
+    used = {put.name for put in session.get_inputs()}
+
+    def compute(tensors: Sequence[Tensor]) -> list[Tensor]:
+        feed = {name: t.numpy() for name, t in zip(names, tensors, strict=True) if name in used}
+        return [torch.from_numpy(f) for f in session.run(None, feed)]
+
+    return compute
+
+
+def _compare_onnx(module: nn.Module, given: Sequence[tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]) -> None:
+    """Export a module with the first of some inputs, and compare what the file makes of all of them."""
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "part.onnx"
-        names = [f"in_{i}" for i in range(len(example))]
-        torch.onnx.export(
-            module,
-            example,
-            str(file),
-            input_names=names,
-            dynamic_shapes=_any_number(example),
-            dynamo=True,
-            verbose=False,
-        )
-        session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-        fixed = [put.shape[0] for put in session.get_inputs() if isinstance(put.shape[0], int)]
-        demand(
-            not fixed,
-            f"the batch of the ONNX model is always {fixed[:1]}; shape[0] leaves it open, len() does not",
-        )
-        # An input that nothing depends on is not in the file.
-        used = {put.name for put in session.get_inputs()}
+        compute = open_onnx(module, given[0][0], Path(folder) / "part.onnx")
         for tensors, wanted in given:
-            feed = {name: t.numpy() for name, t in zip(names, tensors, strict=True) if name in used}
-            found = [torch.from_numpy(f) for f in session.run(None, feed)]
-            _compare(found, wanted, f"the ONNX model of {len(tensors[0])} images", 1e-2)
+            _compare(compute(tensors), wanted, f"the ONNX model of {len(tensors[0])} images", 1e-2)
 
 
 @check(3, NETWORK)

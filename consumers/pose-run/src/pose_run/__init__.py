@@ -14,7 +14,8 @@ keypoint is NaN with score 0.
 
 from __future__ import annotations
 
+from pose_run.detector import Detector, load_detector
 from pose_run.errors import ExportError
 from pose_run.model import Found, Model, load
 
-__all__ = ["ExportError", "Found", "Model", "load"]
+__all__ = ["Detector", "ExportError", "Found", "Model", "load", "load_detector"]

@@ -33,7 +33,8 @@ def run(arguments: Sequence[str] | None = None) -> None:
         "--boxes",
         type=Path,
         metavar="FILE.csv",
-        help="boxes of the animals (frame, x1, y1, x2, y2, perhaps score), for a model that looks at crops",
+        help="boxes of the animals (frame, x1, y1, x2, y2, perhaps score), for a model that looks at crops; by default "
+        "those that the detector in its folder finds",
     )
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="frames a batch (8)")
     parser.add_argument(

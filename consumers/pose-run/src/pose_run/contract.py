@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pose_run.errors import ExportError
 
 FORMAT, VERSION = "pose-export", 1
 CONTRACT = "contract.json"
+DETECTOR = "detector"
+"""Name of the stage that finds boxes."""
 SUFFIXES = (".onnx", ".xml")
 """Of files that can be computed: by ONNX Runtime, by OpenVINO."""
 
@@ -59,6 +62,7 @@ class Contract:
         edges: pairs of keypoints joined by a limb.
         thresholds: keypoints of a lower score are missing, by name.
         max_animals: of a frame, those with the highest scores; None: all.
+        detector: folder of the detector that finds boxes; None: there is none.
     """
 
     folder: Path
@@ -73,6 +77,32 @@ class Contract:
     edges: tuple[tuple[str, str], ...]
     thresholds: dict[str, float]
     max_animals: int | None
+    detector: Path | None = None
+
+
+Parsed = TypeVar("Parsed", "Contract", "DetectorContract")
+
+
+@dataclass(frozen=True)
+class DetectorContract:
+    """What the folder of a detector holds.
+
+    Attributes:
+        folder: itself.
+        file: of the network.
+        outputs: names of what it puts out: ``boxes`` and ``scores``.
+        height, width: of its images; None: any multiple.
+        view: how images become its input.
+        excess: pixels of the image that are taken off boxes on each side.
+    """
+
+    folder: Path
+    file: Path
+    outputs: tuple[str, ...]
+    height: int | None
+    width: int | None
+    view: View
+    excess: float
 
 
 def read_contract(folder: Path | str) -> Contract:
@@ -82,6 +112,26 @@ def read_contract(folder: Path | str) -> Contract:
         ExportError: the folder is none, is of a newer version, needs what this program does not have, or lacks a file.
     """
     folder = Path(folder)
+    contract, files = _read_as(folder, "poses", _parse)
+    _check_files(contract.folder, contract.file, files)
+    return contract
+
+
+def read_detector_contract(folder: Path | str) -> DetectorContract:
+    """Read the contract of the folder of a detector.
+
+    Raises:
+        ExportError: the folder is none, is of a newer version, needs what this program does not have, or lacks a file.
+    """
+    contract, files = _read_as(Path(folder), "boxes", _parse_detector)
+    _check_files(contract.folder, contract.file, files)
+    return contract
+
+
+def _read_as(
+    folder: Path, finds: str, parse: Callable[[Path, dict[str, Any]], Parsed]
+) -> tuple[Parsed, dict[str, str]]:
+    """Read and parse the contract of a folder that finds something; returns hashes of files as well."""
     content = _read(folder)
     path = folder / CONTRACT
     if content.get("format") != FORMAT:
@@ -93,13 +143,16 @@ def read_contract(folder: Path | str) -> Contract:
         raise ExportError(
             f"{path}: has version {version}, and this pose-run knows up to {VERSION}; pip install --upgrade pose-run"
         )
+    if (found := content.get("finds", "poses")) != finds:
+        raise ExportError(
+            f"{folder}: finds {found}, not {finds}; name the folder of a "
+            f"{'pose model (load)' if finds == 'poses' else 'detector (load_detector)'}"
+        )
     try:
-        contract = _parse(folder, content)
+        return parse(folder, content), dict(content["network"]["files"])
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise ExportError(f"{path}: is damaged ({reason}); {_ANEW}") from None
-    _check_files(contract, content["network"]["files"])
-    return contract
 
 
 def _read(folder: Path) -> dict[str, Any]:
@@ -118,15 +171,8 @@ def _read(folder: Path) -> dict[str, Any]:
 
 def _parse(folder: Path, content: dict[str, Any]) -> Contract:
     network, skeleton, use = content["network"], content["skeleton"], content["use"]
-    name = network["file"]
-    if Path(name).name != name:
-        raise ValueError(f"file {name!r} is none of the folder")
     inputs = [put["name"] for put in network["inputs"]]
-    if Path(name).suffix not in SUFFIXES:
-        raise ExportError(
-            f"{folder}: holds {name}, and pose-run computes files of ONNX and OpenVINO; export it with --to onnx or "
-            "--to openvino"
-        )
+    file = _find_file(folder, network)
     if network["decoding"] != "inside":
         raise ExportError(
             f"{folder}: its keypoints are put together outside of the file, which pose-run does not; predict with "
@@ -136,20 +182,19 @@ def _parse(folder: Path, content: dict[str, Any]) -> Contract:
         raise ExportError(
             f"{folder}: its network refines poses of an earlier one, which pose-run does not; predict with pose_core"
         )
-    _, height, width, colours = network["inputs"][0]["shape"]
-    if colours != 3 or network["inputs"][0]["dtype"] != "uint8":
-        raise ValueError("its input is no RGB image of bytes")
+    height, width = _parse_sides(network)
     thresholds = {str(key): _number(value) for key, value in use["thresholds"].items()}
     names = tuple(map(str, skeleton["keypoints"])), tuple(map(str, skeleton["unique_keypoints"]))
     if lost := [each for each in (*names[0], *names[1]) if each not in thresholds]:
         raise ValueError(f"no threshold of {lost[0]}")
     return Contract(
         folder=folder,
-        file=folder / name,
+        file=file,
         outputs=tuple(put["name"] for put in network["outputs"]),
-        height=None if height is None else int(height),
-        width=None if width is None else int(width),
+        height=height,
+        width=width,
         view=_parse_view(content["view"]),
+        detector=folder / "stages" / DETECTOR if DETECTOR in content.get("stages", ()) else None,
         keypoints=names[0],
         unique_keypoints=names[1],
         individuals=tuple(map(str, skeleton["individuals"])),
@@ -157,6 +202,43 @@ def _parse(folder: Path, content: dict[str, Any]) -> Contract:
         thresholds=thresholds,
         max_animals=None if use["max_animals"] is None else int(use["max_animals"]),
     )
+
+
+def _parse_detector(folder: Path, content: dict[str, Any]) -> DetectorContract:
+    network = content["network"]
+    outputs = tuple(put["name"] for put in network["outputs"])
+    if outputs != ("boxes", "scores"):
+        raise ValueError(f"it puts out {', '.join(outputs)}, not boxes and scores")
+    height, width = _parse_sides(network)
+    return DetectorContract(
+        folder=folder,
+        file=_find_file(folder, network),
+        outputs=outputs,
+        height=height,
+        width=width,
+        view=_parse_view(content["view"]),
+        excess=_number(content["use"]["excess"]),
+    )
+
+
+def _find_file(folder: Path, network: dict[str, Any]) -> Path:
+    name = network["file"]
+    if Path(name).name != name:
+        raise ValueError(f"file {name!r} is none of the folder")
+    if Path(name).suffix not in SUFFIXES:
+        raise ExportError(
+            f"{folder}: holds {name}, and pose-run computes files of ONNX and OpenVINO; export it with --to onnx or "
+            "--to openvino"
+        )
+    return folder / str(name)
+
+
+def _parse_sides(network: dict[str, Any]) -> tuple[int | None, int | None]:
+    """Height and width of the images; None: any multiple."""
+    _, height, width, colours = network["inputs"][0]["shape"]
+    if colours != 3 or network["inputs"][0]["dtype"] != "uint8":
+        raise ValueError("its input is no RGB image of bytes")
+    return None if height is None else int(height), None if width is None else int(width)
 
 
 def _parse_view(view: dict[str, Any]) -> View:
@@ -185,11 +267,11 @@ def _number(value: object) -> float:
     return float(value)
 
 
-def _check_files(contract: Contract, files: dict[str, str]) -> None:
-    if contract.file.name not in files:
-        raise ExportError(f"{contract.folder / CONTRACT}: has no hash of {contract.file.name}; {_ANEW}")
+def _check_files(folder: Path, file: Path, files: dict[str, str]) -> None:
+    if file.name not in files:
+        raise ExportError(f"{folder / CONTRACT}: has no hash of {file.name}; {_ANEW}")
     for name, digest in files.items():
-        path = contract.folder / name
+        path = folder / name
         try:
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()

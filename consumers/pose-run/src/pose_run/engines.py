@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pose_run.contract import Contract
+from pose_run.contract import Contract, DetectorContract
 from pose_run.errors import ExportError
 from pose_run.geometry import Image
 
@@ -19,7 +19,7 @@ Compute = Callable[[Image], list[npt.NDArray[Any]]]
 """Computes (B, H, W, 3) uint8 RGB; the outputs in the order of the contract. May be used by several threads."""
 
 
-def open_network(contract: Contract, threads: int | None) -> Compute:
+def open_network(contract: Contract | DetectorContract, threads: int | None) -> Compute:
     """Open the file of a folder.
 
     Args:

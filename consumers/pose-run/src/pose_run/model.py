@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_run.contract import Contract, read_contract
+from pose_run.detector import Detector, check_sides, load_detector
 from pose_run.engines import open_network
 from pose_run.errors import ExportError
 from pose_run.geometry import Floats, Image, Place, find_way_back, move, place_crop, place_frame, show
@@ -59,14 +60,20 @@ class Model:
     Attributes:
         contract: what the folder says.
         keypoints, unique_keypoints: their names, in the order of the arrays.
-        needs_boxes: whether it looks at crops around boxes.
+        sees_crops: whether it looks at crops around boxes.
+        needs_boxes: whether it must be given the boxes.
+        detector: finds boxes for it; None: the folder has none.
     """
 
     def __init__(self, contract: Contract, threads: int | None = None) -> None:
         self.contract = contract
         self.keypoints = contract.keypoints
         self.unique_keypoints = contract.unique_keypoints
-        self.needs_boxes = contract.view.sees == "animal"
+        self.sees_crops = contract.view.sees == "animal"
+        self.detector: Detector | None = None
+        if self.sees_crops and contract.detector is not None:
+            self.detector = load_detector(contract.detector, threads)
+        self.needs_boxes = self.sees_crops and self.detector is None
         self._network = open_network(contract, threads)
 
     def predict(self, image: Image | Path | str, boxes: Boxes | None = None) -> Found:
@@ -74,7 +81,8 @@ class Model:
 
         Args:
             image: (H, W, 3) RGB or (H, W) gray uint8, or the path of an image file of 8 bits.
-            boxes: of the animals, for a model that looks at crops, and only for one.
+            boxes: of the animals, for a model that looks at crops, and only for one; None: those that its detector
+                finds.
 
         Raises:
             ExportError: the image or the boxes cannot be used.
@@ -88,7 +96,8 @@ class Model:
 
         Args:
             path: of the video.
-            boxes: those of each frame in order, as many as there are frames; for a model that looks at crops.
+            boxes: those of each frame in order, as many as there are frames; for a model that looks at crops. None:
+                those that its detector finds.
             batch_size: frames that go through the network together.
 
         Raises:
@@ -118,16 +127,21 @@ class Model:
     def _check_boxes(self, given: bool, name: str) -> None:
         if self.needs_boxes and not given:
             raise ExportError(f"{name}: the model looks at crops; give the boxes of the animals (boxes)")
-        if given and not self.needs_boxes:
+        if given and not self.sees_crops:
             raise ExportError(f"{name}: the model looks at whole images; leave out the boxes")
 
     def _predict(
         self, images: Sequence[Image], boxes: Sequence[Boxes] | None, first: int, name: str
     ) -> Iterator[Found]:
         self._check_boxes(boxes is not None, name)
-        if boxes is None:
+        if boxes is None and not self.sees_crops:
             yield from self._predict_frames(images, first)
             return
+        if boxes is None:
+            assert self.detector is not None
+            # Crops of a fixed extent are cut around centres, which clipping would move.
+            clip, most = self.contract.view.extent is None, self.contract.max_animals
+            boxes = [found[:most] for found in self.detector.find(images, clip=clip)]
         for number, (image, its) in enumerate(zip(images, boxes, strict=True)):
             where = name if name == "image" else f"{name} frame {first + number}"
             yield self._predict_crops(image, _check_array(its, where), first + number)
@@ -166,13 +180,7 @@ class Model:
     def _compute(self, images: Sequence[Image], places: Sequence[Place]) -> dict[str, npt.NDArray[Any]]:
         """Run the network; keypoints come back in pixels of the images."""
         contract = self.contract
-        height, width = places[0].height, places[0].width
-        for wanted, side, what in ((contract.height, height, "high"), (contract.width, width, "wide")):
-            if wanted not in (None, side):
-                raise ExportError(
-                    f"image: its input would be {side} pixels {what}, and the file takes {wanted} only; give images of "
-                    "the size that it was exported for"
-                )
+        check_sides(contract, places[0])
         pictures = np.stack([show(image, place) for image, place in zip(images, places, strict=True)])
         outputs = dict(zip(contract.outputs, self._network(pictures), strict=True))
         back = [find_way_back(place, contract.view) for place in places]

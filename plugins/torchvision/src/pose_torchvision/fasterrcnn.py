@@ -12,6 +12,7 @@ from torchvision.models import detection
 from pose_core.interfaces import Labels
 from pose_torchvision.coco import MOBILENET, RESNET50
 from pose_torchvision.detector import TorchvisionDetector
+from pose_torchvision.fixed_numbers import FixedFasterRCNN
 from pose_torchvision.layers import group_mobilenet_blocks
 from pose_torchvision.pretrained import BackboneWeights
 from pose_torchvision.transfer import convert_fasterrcnn_body
@@ -35,6 +36,10 @@ class _FasterRCNN(TorchvisionDetector):
             self.config.nms,
             max_boxes,
         )
+
+    def make_exportable(self) -> nn.Module | None:
+        """Make its form with a fixed number of boxes; None where torchvision resizes, by factors of each image."""
+        return FixedFasterRCNN(self).eval() if self.config.resize == "core" else None
 
     def loss(self, images: Tensor, labels: Labels) -> dict[str, Tensor]:
         """Args:

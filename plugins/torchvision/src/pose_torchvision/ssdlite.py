@@ -16,6 +16,7 @@ from pose_core.interfaces import Labels
 from pose_torchvision.coco import MOBILENET
 from pose_torchvision.config import SSDLiteConfig
 from pose_torchvision.detector import TorchvisionDetector
+from pose_torchvision.fixed_numbers import FixedSSDLite
 from pose_torchvision.layers import BatchNorm, group_mobilenet_blocks
 from pose_torchvision.pretrained import BackboneWeights
 from pose_torchvision.transfer import convert_mobilenet_for_ssdlite
@@ -71,6 +72,10 @@ class SSDLite(TorchvisionDetector):
         convolution, attention, *_ = second[0].children()
         fitting = nn.ModuleList([first, nn.ModuleDict({"1": convolution, "2": attention})])
         return BackboneWeights(fitting, MOBILENET, convert_mobilenet_for_ssdlite)
+
+    def make_exportable(self) -> nn.Module:
+        """Make its form with a fixed number of boxes."""
+        return FixedSSDLite(self).eval()
 
     def loss(self, images: Tensor, labels: Labels) -> dict[str, Tensor]:
         """Args:
