@@ -19,7 +19,7 @@ import pose_run
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pose_run import ExportError, cli, engines, geometry, load
+from pose_run import ExportError, cli, geometry, load
 from pose_run.contract import View
 from pose_run.pictures import read_frames
 from tiny_detector import make_top_down
