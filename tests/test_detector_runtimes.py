@@ -145,6 +145,7 @@ def test_a_top_down_run_is_computed_as_a_whole_and_kept(
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
+@pytest.mark.long
 def test_what_is_wrong_in_the_cache_is_made_anew(tmp_path: Path) -> None:
     model = load(make_detector(tmp_path / "run"))
     compute_by(model, OPENVINO, tmp_path / "kept")
@@ -157,6 +158,7 @@ def test_what_is_wrong_in_the_cache_is_made_anew(tmp_path: Path) -> None:
     assert_same(again.predict(images), model.predict(images))
 
 
+@pytest.mark.long
 def test_auto_measures_detector_and_pose_network_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notes: list[str]
 ) -> None:
@@ -211,6 +213,7 @@ def test_a_detector_without_such_a_form_is_named(
     assert len(notes) == 1
 
 
+@pytest.mark.long
 def test_a_detector_alone_is_evaluated_by_it(tmp_path: Path, blob_project: Path) -> None:
     run = make_detector(tmp_path / "run", blob_project)
     wanted, found = (pose_core.evaluate(run, runtime=runtime).to_json() for runtime in ("torch", OPENVINO))

@@ -238,6 +238,7 @@ def test_the_site_builds_without_warnings(site: Path) -> None:
         assert (site / page / "index.html").is_file()
 
 
+@pytest.mark.long
 def test_the_reference_has_what_authors_import(site: Path) -> None:
     for module in docs_api.MODULES:
         page = (site / "reference" / module / "index.html").read_text()
@@ -260,6 +261,7 @@ def test_docstrings_are_put_right_for_mkdocstrings() -> None:
     )
 
 
+@pytest.mark.long
 def test_blocks_lists_and_signatures_are_seen_as_such(site: Path) -> None:
     def plain(article: str) -> str:
         return html.unescape(re.sub(r"<[^>]+>", "", article))

@@ -401,6 +401,7 @@ def test_fields_keep_their_edges_and_width(tmp_path: Path) -> None:
     assert head["target_generator"]["width"] == pytest.approx(math.sqrt(15))
 
 
+@pytest.mark.long
 def test_the_comparison_of_parity_sees_a_difference(tmp_path: Path) -> None:
     """``parity/sleap_models.py`` on a model whose answer is right, and then wrong."""
     folder = write_folder(tmp_path / "models" / "model00", "unet, centered_instance")

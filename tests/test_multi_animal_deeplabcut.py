@@ -230,6 +230,7 @@ def check_frames(frames: list[Frame], points: FloatArray) -> None:
         assert not frame.unique_scores.any()
 
 
+@pytest.mark.long
 def test_a_video_in_all_formats(
     trained: tuple[Path, subprocess.CompletedProcess[str]],
     video: tuple[Path, Path, FloatArray],

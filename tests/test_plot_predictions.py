@@ -143,6 +143,7 @@ def test_the_command_draws_where_an_animal_went(pose: Any, tmp_path: Path) -> No
     assert rows.max() - rows.min() < 0.05
 
 
+@pytest.mark.long
 def test_many_frames_of_many_animals_are_drawn_with_few_lines(tmp_path: Path) -> None:
     several = Skeleton(("nose", "tail"), individuals=tuple(f"m{n}" for n in range(12)))
     rng = np.random.default_rng(0)

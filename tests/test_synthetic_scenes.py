@@ -177,6 +177,7 @@ def test_standing_paws_keep_their_place() -> None:
     assert (steps[moving][:, paws] < 0.05).mean() > 0.4
 
 
+@pytest.mark.long
 def test_animals_hide_each_other_by_order() -> None:
     """A keypoint is flagged hidden exactly when other paint lies on it: compare with the animal drawn
     alone."""

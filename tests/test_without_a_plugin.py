@@ -35,8 +35,6 @@ from pose_core.structures import Instances, Skeleton
 
 ROOT = Path(__file__).parent.parent
 PLUGINS = sorted(file.parent.name for file in ROOT.glob("plugins/*/pyproject.toml"))
-QUICK = ("heatmap",)
-"""What most others need."""
 
 PROJECT: dict[str, Any] = {
     "skeleton": {
@@ -201,11 +199,8 @@ def imports(folder: Path, without: str) -> list[list[str]]:
     ]
 
 
-def questions(
-    folder: Path, projects: Path, without: str, thorough: bool
-) -> tuple[list[list[str]], list[str]]:
-    """Commands that need the plugin (for every name, or for some), and the names of the models that are
-    lost."""
+def questions(folder: Path, projects: Path, without: str) -> tuple[list[list[str]], list[str]]:
+    """Commands that need the plugin, for every name, and the names of the models that are lost."""
     catalog = get_catalog()
     lost = [m for m in catalog.models() if without in needs(m)]
     components = {c.name for kind in KINDS for c in catalog.components(kind) if c.plugin.name != without}
@@ -216,7 +211,7 @@ def questions(
     def train(*arguments: str | Path, data: str = "two") -> None:
         asked.append(["train", str(projects / data), "--out", str(folder / "never"), *map(str, arguments)])
 
-    for component in record.definitions.get("pose_components", ())[:: 1 if thorough else 3]:
+    for component in record.definitions.get("pose_components", ()):
         kind = component.kind
         if kind not in KINDS:
             continue
@@ -246,7 +241,7 @@ def questions(
                 asked.append(["cite", str(file)])
             if kind == "detector":
                 train("--detector", name)
-    for model in lost if thorough else lost[::8]:
+    for model in lost:
         data = "one" if model.method == "single_animal" else "two"
         train("--model", model.name, data=data)
         train("--model", model.full_name, data=data)
@@ -255,7 +250,7 @@ def questions(
             asked.append(["show", model.name])
         if model.method == "single_animal":
             asked.append(["demo", "--model", model.name, "--out", "never"])
-    for number, model in enumerate(lost[:: max(1, len(lost) // (4 if thorough else 2))]):
+    for number, model in enumerate(lost[:: max(1, len(lost) // 4)]):
         make_run(run := folder / f"lost-{number}", model)
         asked += [["cite", str(run)], ["licenses", str(run)], ["evaluate", str(run)]]
         asked.append(["predict", str(run), str(projects / "one"), "--out", "never"])
@@ -273,23 +268,16 @@ def rows(answer: dict[str, Any]) -> set[tuple[str, str]]:
     return {(row["full_name"], row.get("method", "")) for row in json.loads(answer["out"])}
 
 
-@pytest.mark.parametrize(
-    ("without", "thorough"),
-    [
-        *(pytest.param(name, False, id=name) for name in QUICK),
-        *(pytest.param(name, True, marks=pytest.mark.long, id=f"{name}-thorough") for name in PLUGINS),
-    ],
-    indirect=["without"],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("without", PLUGINS, indirect=True)
 def test_only_its_names_are_lost_and_their_error_says_what_to_install(
-    without: str, thorough: bool, environment: Environment, projects: Path, tmp_path: Path
+    without: str, environment: Environment, projects: Path, tmp_path: Path
 ) -> None:
     catalog = get_catalog()
     listings = [["models", "--json"], ["detectors", "--json"], ["writers", "--json"], ["weights", "--json"]]
     commands = [["--help"], ["plugins"], ["plugins", "--json"], ["models"], *listings]
-    refused, names = questions(tmp_path, projects, without, thorough)
-    every = 1 if thorough else 4
-    found = environment.ask(tmp_path, commands=commands, refused=refused, every=every)
+    refused, names = questions(tmp_path, projects, without)
+    found = environment.ask(tmp_path, commands=commands, refused=refused)
 
     for answer in found["commands"]:
         assert answer["code"] == 0, answer
@@ -344,7 +332,7 @@ def test_the_core_alone_says_what_to_install(
             ["show", "top_down_resnet_50"],
             ["train", str(labels), "--out", "never"],
         ]
-        found = environment.ask(tmp_path, commands=commands, refused=refused, every=1)
+        found = environment.ask(tmp_path, commands=commands, refused=refused)
     finally:
         environment.install(*(environment.wheels[name] for name in PLUGINS))
     assert [answer["code"] for answer in found["commands"]] == [0] * len(commands), found["commands"]

@@ -99,6 +99,7 @@ def test_two_tasks_make_what_one_process_makes(
     assert len(cluster.calls("sbatch")) == 1
 
 
+@pytest.mark.long
 def test_a_task_at_its_time_limit_goes_on_after_it_was_queued_again(
     run: Path, video: Path, undisturbed: bytes, tmp_path: Path, cluster: FakeSlurm
 ) -> None:
@@ -114,6 +115,7 @@ def test_a_task_at_its_time_limit_goes_on_after_it_was_queued_again(
     assert len(pose_core.read_status(out).workers) == 2
 
 
+@pytest.mark.long
 def test_cancelled_tasks_keep_what_they_have_and_stay_out_of_the_queue(
     run: Path, video: Path, undisturbed: bytes, tmp_path: Path, cluster: FakeSlurm
 ) -> None:

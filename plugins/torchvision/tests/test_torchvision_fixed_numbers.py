@@ -53,6 +53,8 @@ def compare(detector: TorchvisionDetector, images: Tensor) -> int:
     found = int((true > 0).sum())
     assert (scores > 0).sum(1).tolist() == (true > 0).sum(1).tolist()
     most = true.shape[1]
+    if not most:
+        return 0
     torch.testing.assert_close(scores[:, :most], true, rtol=0, atol=1e-6)
     # Equal scores have no order.
     far = (boxes[:, :most, None] - wanted[:, None]).abs().amax(-1).nan_to_num(torch.inf)
