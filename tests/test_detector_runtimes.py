@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -67,7 +67,8 @@ def load(run: Path) -> DetectorModel:
 
 
 def compute_by(model: DetectorModel, runtime: str, cache: Path) -> None:
-    form = model.network.make_exportable()  # type: ignore[operator]
+    form = cast(Detector, model.network).make_exportable()
+    assert form is not None
     config = parse_component("runtime", RuntimeConfig, {"type": runtime})
     use_detector_runtime(model, form, config, cache, "it")
     assert model.compute is not None

@@ -273,8 +273,8 @@ def _check_files(folder: Path, file: Path, files: dict[str, str]) -> None:
     for name, digest in files.items():
         path = folder / name
         try:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            with path.open("rb") as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError as error:
             raise ExportError(
                 f"{path}: cannot be read ({error.strerror}); copy the whole folder, or {_ANEW}"

@@ -24,8 +24,8 @@ _SMALLEST_PROPOSAL, _SMALLEST_BOX = 1e-3, 1e-2
 """Sides in pixels below which torchvision drops proposals and boxes of Faster R-CNN."""
 
 
-class FixedSSDLite(nn.Module):
-    """SSDLite: images in, a fixed number of boxes out.
+class _Fixed(nn.Module):
+    """What both share.
 
     Args:
         detector: whose parts it uses.
@@ -36,13 +36,12 @@ class FixedSSDLite(nn.Module):
         self.detector = detector
         self.seen = _Seen(detector)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Args:
-            images: (B, 3, H, W) float32 RGB in [0, 1].
 
-        Returns:
-            boxes (B, M, 4) of whatever score, NaN beyond the last, and scores (B, M).
-        """
+class FixedSSDLite(_Fixed):
+    """SSDLite: images in, a fixed number of boxes out."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Find boxes; see :meth:`~pose_core.interfaces.Detector.make_exportable`."""
         model: Any = self.detector.model
         seen = self.seen(images)
         features = list(model.backbone(seen).values())
@@ -62,28 +61,15 @@ class FixedSSDLite(nn.Module):
         return _to_labels(boxes * self.seen.find_way_back(images, seen), scores, self.detector.shift)
 
 
-class FixedFasterRCNN(nn.Module):
+class FixedFasterRCNN(_Fixed):
     """Faster R-CNN: images in, a fixed number of boxes out.
 
     A fixed number of proposals goes through its second stage, those that were suppressed as well, and each is cut
-    out of all maps, of which the one that fits its size counts.
-
-    Args:
-        detector: whose parts it uses; images have the size that the core gives them.
+    out of all maps, of which the one that fits its size counts. Images have the size that the core gives them.
     """
 
-    def __init__(self, detector: TorchvisionDetector) -> None:
-        super().__init__()
-        self.detector = detector
-        self.seen = _Seen(detector)
-
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Args:
-            images: (B, 3, H, W) float32 RGB in [0, 1].
-
-        Returns:
-            boxes (B, M, 4) of whatever score, NaN beyond the last, and scores (B, M).
-        """
+        """Find boxes; see :meth:`~pose_core.interfaces.Detector.make_exportable`."""
         model: Any = self.detector.model
         seen = self.seen(images)
         height, width = seen.shape[2:]
