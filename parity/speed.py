@@ -1,11 +1,13 @@
 """How fast videos are predicted with the same weights by DeepLabCut and by pose_core, in turns.
 
-    python parity/speed.py [--only NAME ...] [--frames 24] [--repeats 5] [--threads 2] [--runtime NAME ...]
+    python parity/speed.py [--only NAME ...] [--frames 24] [--repeats 5] [--threads 2] [--runtime NAME[:BITS] ...]
 
 A synthetic video of 640 x 480 pixels at full resolution, from the file to the file of results, models being loaded;
 networks that see crops are given one box a frame on both sides. DeepLabCut predicts with its batch of 1 and with one of
 8, and the faster is compared with. Prints medians; and, of each network by itself, how much of what the cores multiply
-at most (a product of matrices in float32, in the same run) it reaches.
+at most (a product of matrices in float32, in the same run) it reaches. ``openvino:8`` and ``openvino:16`` are OpenVINO
+with fewer bits; 8 are calibrated with drawn images, whose ranges say nothing of real ones: how far keypoints of trained
+networks move, each prediction with 8 bits says itself.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
+import yaml
 from compare import take_over
 from images import draw
 from run import HERE, Oracle
@@ -32,6 +36,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import pose_core
 from pose_core.prediction.result import Outcome
+from pose_core.runs.run_folder import Run
+from pose_core.specs import RunSpec
 
 NAMES = ("hrnet_w18", "hrnet_w32", "cspnext_s", "resnet_50", "rtmpose_s")
 CROPPED = ("rtmpose_s",)
@@ -40,6 +46,9 @@ BOX = (120, 80, 520, 400)
 """An animal: x1, y1, x2, y2 in pixels."""
 BATCHES = (1, 8)
 """Of the original: its default, and one that may be faster."""
+COMPUTED_BY = ("torch", "onnxruntime", "openvino", "openvino:16", "openvino:8")
+CALIBRATED_WITH = 8
+"""Drawn images."""
 ORACLE = (str(HERE.parent / ".venv-parity" / "bin" / "python"), str(HERE / "speed_oracle.py"))
 
 
@@ -49,9 +58,9 @@ class Speeds:
 
     Attributes:
         theirs: by the size of the original's batch, one for each repetition.
-        ours: by the name of the runtime.
+        ours: by the name of the runtime and its bits.
         gflops: a frame.
-        share: by the name of the runtime, of what the cores multiply at most.
+        share: in the same way, of what the cores multiply at most.
     """
 
     theirs: dict[int, list[float]] = field(default_factory=dict)
@@ -97,9 +106,53 @@ def write_boxes(file: Path, frames: int) -> None:
     file.write_text("\n".join(["frame,x1,y1,x2,y2,score", *rows]) + "\n", encoding="utf-8")
 
 
+def give_images(run: Run[RunSpec], folder: Path) -> None:
+    """Tell a run that it was trained on drawn images, which 8 bits are calibrated with."""
+    rng = np.random.default_rng(0)
+    names = run.spec.skeleton.keypoints
+    images, annotations = [], []
+    folder.mkdir()
+    for number in range(CALIBRATED_WITH):
+        picture = draw(HEIGHT, WIDTH, number, structured=True)
+        cv2.imwrite(str(folder / f"{number}.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        images.append({"id": number, "file_name": f"{number}.png", "width": WIDTH, "height": HEIGHT})
+        x1, y1, x2, y2 = BOX
+        points = np.column_stack((rng.uniform(x1, x2, len(names)), rng.uniform(y1, y2, len(names))))
+        annotations.append(
+            {
+                "id": number,
+                "image_id": number,
+                "category_id": 1,
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+                "area": (x2 - x1) * (y2 - y1),
+                "iscrowd": 0,
+                "num_keypoints": len(names),
+                "keypoints": [round(float(v), 1) for x, y in points for v in (x, y, 2)],
+            }
+        )
+    category = {"id": 1, "name": "animal", "keypoints": list(names), "skeleton": []}
+    labels = {"images": images, "annotations": annotations, "categories": [category]}
+    (folder / "labels.json").write_text(json.dumps(labels), encoding="utf-8")
+    config = run.path / "config.yaml"
+    settings = yaml.safe_load(config.read_text(encoding="utf-8"))
+    settings["data"]["source"] = str(folder / "labels.json")
+    config.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    provenance = run.path / "provenance.json"
+    known = json.loads(provenance.read_text(encoding="utf-8"))
+    files = [f"{number}.png" for number in range(CALIBRATED_WITH)]
+    known["split"] = {"train": files[:-2], "validation": files[-2:], "test": []}
+    provenance.write_text(json.dumps(known), encoding="utf-8")
+
+
+def ask_for(runtime: str) -> dict[str, Any]:
+    """Arguments of a prediction: runtime, and bits where they are given."""
+    name, _, bits = runtime.partition(":")
+    return {"runtime": name, "precision": int(bits or 32), "accept_drift": True}
+
+
 def time_ours(run: Path, video: Path, out: Path, runtime: str, more: Mapping[str, Any]) -> float:
     """Frames a second of ``pose predict``, models being loaded."""
-    (outcome,) = pose_core.predict(run, video, out, device="cpu", runtime=runtime, overwrite=True, **more)
+    (outcome,) = pose_core.predict(run, video, out, device="cpu", overwrite=True, **ask_for(runtime), **more)
     assert isinstance(outcome, Outcome)
     assert outcome.timing is not None
     return outcome.timing.rate
@@ -107,7 +160,7 @@ def time_ours(run: Path, video: Path, out: Path, runtime: str, more: Mapping[str
 
 def measure_share(run: Path, runtime: str, limit: float, more: Mapping[str, Any]) -> tuple[float, float]:
     """GFLOP a frame, and the share of the limit that is reached with frames from memory."""
-    estimator = pose_core.load(run, "cpu", runtime=runtime, **more)
+    estimator = pose_core.load(run, "cpu", **ask_for(runtime), **more)
     count = estimator.batch_size
     images = [draw(HEIGHT, WIDTH, seed, structured=True) for seed in range(count)]
     with FlopCounterMode(display=False) as counter:
@@ -129,7 +182,9 @@ def measure(
     made = oracle.ask(json.dumps({"make": name, "folder": str(work / name)}))
     if "error" in made:
         raise SystemExit(f"{name}: the original: {made['error']}")
-    run = take_over(made, work / f"{name}-run").path
+    taken = take_over(made, work / f"{name}-run")
+    give_images(taken, work / f"{name}-images")
+    run = taken.path
     video, boxes = work / "video.avi", work / "boxes.csv"
     cropped = name in CROPPED
     more = {"boxes": boxes} if cropped else {}
@@ -160,7 +215,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=24, help="of the video")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2, help="of both sides")
-    parser.add_argument("--runtime", nargs="+", default=["torch", "onnxruntime", "openvino"])
+    parser.add_argument("--runtime", nargs="+", default=COMPUTED_BY, metavar="NAME[:BITS]")
     parser.add_argument(
         "--oracle", default=shlex.join(ORACLE), help="the command that runs the original's side"
     )

@@ -218,14 +218,20 @@ def test_half_precision_without_images_is_used_and_said(
     assert line.startswith("note: precision 16: tiny was not compared with 32 bits: ")
 
 
-def test_what_does_not_compute_with_so_many_bits_is_refused(tmp_path: Path) -> None:
+def test_what_does_not_compute_with_so_many_bits_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = make_run(tmp_path / "run")
     with pytest.raises(
         ConfigError, match="runtime torch: computes with 32 bits on cpu, not with 8; choose another"
     ):
         pose_core.load(run, runtime="torch", **EIGHT)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="precision 16: is for GPUs; a CPU gains less by it"):
-        pose_core.load(run, precision=16, device="cpu")
+    with monkeypatch.context() as without:
+        without.setattr("pose_openvino.runtime.has_bfloat16", lambda core: False)
+        with pytest.raises(
+            ConfigError, match="precision 16: is for GPUs, and for processors with bfloat16 where"
+        ):
+            pose_core.load(run, precision=16, device="cpu")
     with pytest.raises(ConfigError, match="precision: must be 32, 16 or 8, not 4"):
         pose_core.load(run, precision=4, device="cpu")
 

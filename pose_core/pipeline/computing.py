@@ -383,8 +383,8 @@ def _find_precision(precision: int, device: torch.device) -> RuntimeConfig:
         return parse_runtime(best.full_name, "runtime")
     if precision == 16 and device.type == "cpu":
         raise ConfigError(
-            "precision 16: is for GPUs; a CPU gains less by it than by another runtime with 32 bits ('pose runtimes' "
-            "lists those that are installed) or by precision 8"
+            "precision 16: is for GPUs, and for processors with bfloat16 where a runtime is installed that uses it "
+            "('pose runtimes' lists the bits of each); precision 8 is for any CPU"
         )
     raise ConfigError(
         f"precision {precision}: no installed runtime computes with {precision} bits on {device.type}; 'pose runtimes' "

@@ -49,9 +49,9 @@ class InferenceSpec(Spec):
     )
     precision: Literal[32, 16, 8] = Field(
         32,
-        description="Bits that pose networks compute with. 16: half precision, on a GPU. 8: integers, on a CPU with a "
-        "runtime that has them, calibrated on images of the training. Both are compared with 32 bits before they are "
-        "used.",
+        description="Bits that pose networks compute with. 16: half precision, on a GPU, or on a CPU with bfloat16. "
+        "8: integers, on a CPU, calibrated on images of the training. Both need a runtime that has them, and are compared "
+        "with 32 bits before they are used.",
     )
     accept_drift: bool = Field(
         False,

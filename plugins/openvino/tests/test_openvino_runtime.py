@@ -74,6 +74,25 @@ def test_a_network_that_fixes_the_size_gets_a_model_for_each(tmp_path: Path) -> 
     assert sorted(path.name for path in next(tmp_path.iterdir()).iterdir()) == ["network", "network-32x64"]
 
 
+def test_bfloat16_is_used_for_each_size_where_the_processor_has_it(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = Sized()
+    half, plain = make_runtime(network, tmp_path, precision=16), make_runtime(network, tmp_path)
+    for height, width in ((32, 32), (32, 64)):
+        images = make_images(3, height, width)
+        (found,), (wanted,) = half.run([images]), plain.run([images])
+        # Eight bits of mantissa. Other processors compute both with float32.
+        largest = float(wanted.abs().max())
+        torch.testing.assert_close(found, wanted, rtol=0, atol=0.02 * largest)
+        assert torch.equal(found, wanted) == (16 not in OpenVinoRuntime.precisions("cpu"))
+
+
+def test_sixteen_bits_are_listed_where_the_processor_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    for there, bits in ((True, (32, 16, 8)), (False, (32, 8))):
+        monkeypatch.setattr("pose_openvino.runtime.has_bfloat16", lambda core, there=there: there)
+        assert OpenVinoRuntime.precisions("cpu") == bits
+
+
 def test_eight_bits_are_refused_for_a_size_that_they_were_not_calibrated_with(tmp_path: Path) -> None:
     torch.manual_seed(0)
     runtime = make_runtime(Sized(), tmp_path, precision=8)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pose_core.errors import ConfigError
 from pose_core.interfaces import Runtime, RuntimeContext
-from pose_openvino.compute import compile_model, infer
+from pose_openvino.compute import compile_model, has_bfloat16, infer
 from pose_openvino.config import OpenVinoConfig
 from pose_openvino.convert import convert, find_reason, load_or_make
 from pose_openvino.core import get_core
@@ -44,7 +44,12 @@ class OpenVinoRuntime(Runtime):
         self._folder = context.cache / f"openvino-{openvino.__version__.partition('-')[0]}"
         self._model = self._load("network", context.example)
         self._float = self._compile(self._model)
-        self._any = self._compile(self._quantize()) if context.precision == 8 else self._float
+        if context.precision == 32:
+            self._any = self._float
+        else:
+            self._any = self._compile(
+                self._quantize() if context.precision == 8 else self._model, context.precision
+            )
         self._of_size: dict[Sides, openvino.CompiledModel] = {_sides(context.example): self._any}
 
     @classmethod
@@ -54,8 +59,8 @@ class OpenVinoRuntime(Runtime):
 
     @classmethod
     def precisions(cls, device: str) -> Sequence[int]:
-        """List 32 and 8 bits."""
-        return (32, 8)
+        """List 32 and 8 bits, and 16 where the processor has bfloat16."""
+        return (32, 16, 8) if has_bfloat16(get_core()) else (32, 8)
 
     def run(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
         """Run the compiled model."""
@@ -80,13 +85,14 @@ class OpenVinoRuntime(Runtime):
                 f"with others than {width} x {height}; leave out the precision"
             )
         twice = [torch.cat([tensor, tensor]) for tensor in first]
-        model = self._compile(self._load(f"network-{height}x{width}", twice))
-        if not self._agrees(model, first, wanted):
+        model = self._load(f"network-{height}x{width}", twice)
+        compiled = self._compile(model)
+        if not self._agrees(compiled, first, wanted):
             raise ConfigError(
                 f"runtime openvino: computes something else than {name} for images of {width} x {height}; use the "
                 "runtime torch"
             )
-        return model
+        return self._compile(model, 16) if self.context.precision == 16 else compiled
 
     def _agrees(
         self, model: openvino.CompiledModel, tensors: Sequence[Tensor], wanted: Sequence[Tensor]
@@ -128,9 +134,9 @@ class OpenVinoRuntime(Runtime):
 
         return load_or_make(self._core, self._folder / name, make)
 
-    def _compile(self, model: openvino.Model) -> openvino.CompiledModel:
+    def _compile(self, model: openvino.Model, precision: int = 32) -> openvino.CompiledModel:
         try:
-            return compile_model(self._core, model, self._threads)
+            return compile_model(self._core, model, self._threads, half=precision == 16)
         except RuntimeError as error:
             raise ConfigError(
                 f"runtime openvino: cannot run {self.context.name}: {find_reason(error)}; use the runtime torch"

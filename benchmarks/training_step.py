@@ -1,0 +1,93 @@
+"""Where the time of a training step goes: convolutions, normalisation, the optimiser, waiting for images, the rest.
+
+    python benchmarks/training_step.py DATA [--models unet resnet_50 ...] [--steps 12] [--set KEY=VALUE ...]
+
+Trains each model for a few steps by ``pose_core.train`` with its defaults under PyTorch's profiler, and sums what each
+operation took itself, in the thread that trains, from the end of the third step to the end of the last. What workers
+compute (images, augmentation, targets) counts only where the step waits for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch.autograd.profiler_util import FunctionEvent
+from torch.profiler import ProfilerActivity, profile
+
+import pose_core
+
+MODELS = ("unet", "resnet_50", "hrnet_w18", "rtmpose_s", "paf_resnet_50", "top_down_resnet_50")
+SKIPPED = 3
+"""Steps in which memory is claimed and kernels are chosen."""
+
+GROUPS = {
+    "convolutions": ("conv", "mm", "linear"),
+    "normalisation": ("batch_norm", "layer_norm", "group_norm"),
+    "images": ("DataLoader",),
+    "optimiser": ("Optimizer", "_foreach", "_fused", "lerp"),
+}
+"""Parts of names of operations, in the order in which they are looked for; the rest is called by itself."""
+
+REST = "other"
+
+
+def find_group(name: str) -> str:
+    """Find the group of an operation by its name."""
+    return next((group for group, parts in GROUPS.items() if any(part in name for part in parts)), REST)
+
+
+def sum_steps(events: Iterable[FunctionEvent]) -> tuple[dict[str, float], float, int, Counter[str]]:
+    """Sum what operations took themselves.
+
+    Returns:
+        microseconds by group; those of all steps by the clock; the number of steps; microseconds of each operation of
+        the rest.
+    """
+    events = list(events)
+    steps = sorted((e for e in events if e.name.startswith("Optimizer.step")), key=lambda e: e.time_range.end)
+    begin, end = steps[SKIPPED - 1].time_range.end, steps[-1].time_range.end
+    thread = steps[0].thread
+    groups: dict[str, float] = dict.fromkeys((*GROUPS, REST), 0.0)
+    rest: Counter[str] = Counter()
+    for event in events:
+        if event.thread != thread or event.time_range.start < begin or event.time_range.end > end:
+            continue
+        group = find_group(event.name)
+        groups[group] += event.self_cpu_time_total
+        if group == REST:
+            rest[event.name] += int(event.self_cpu_time_total)
+    return groups, end - begin, len(steps) - SKIPPED, rest
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--models", nargs="+", default=MODELS)
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", dest="settings")
+    options = parser.parse_args()
+    settings = dict(setting.split("=", 1) for setting in options.settings)
+    print(f"\n| model | ms a step | {' | '.join(GROUPS)} | {REST} | between operations |")
+    print("|---|--:|" + "--:|" * (len(GROUPS) + 2))
+    for model in options.models:
+        with tempfile.TemporaryDirectory() as folder, profile(activities=[ProfilerActivity.CPU]) as profiled:
+            pose_core.train(
+                options.data, model, out=Path(folder) / "run", epochs=1, device="cpu", settings=settings
+            )
+        groups, total, steps, rest = sum_steps(profiled.events())
+        shares = [*groups.values(), total - sum(groups.values())]
+        row = " | ".join(f"{100 * share / total:.0f} %" for share in shares)
+        print(f"| `{model}` | {total / steps / 1000:.0f} | {row} |", flush=True)
+        most = ", ".join(f"{name} {100 * spent / total:.1f} %" for name, spent in rest.most_common(6))
+        print(f"    of {REST}: {most}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
