@@ -265,7 +265,8 @@ def load(
             where nothing else was written: what is known to be faster here where a stream or a list is long enough,
             else PyTorch. Only :func:`pose_core.predict` measures. ``pose runtimes`` lists those that are installed.
         precision: bits that pose networks compute with: 32; 16 on a GPU, or a CPU with bfloat16; 8 on a CPU, which is
-            calibrated on images of the run's training. Both are compared on its validation images the first time. By default as the run says.
+            calibrated on images of the run's training. Both are compared on its validation images the first time. By
+            default as the run says.
         accept_drift: use 16 or 8 bits even where they move keypoints by more than half a pixel; by default as the run
             says.
         sources: of what the model needs beside its network, in the place of the run's own: ``detector``, the

@@ -50,8 +50,8 @@ class InferenceSpec(Spec):
     precision: Literal[32, 16, 8] = Field(
         32,
         description="Bits that pose networks compute with. 16: half precision, on a GPU, or on a CPU with bfloat16. "
-        "8: integers, on a CPU, calibrated on images of the training. Both need a runtime that has them, and are compared "
-        "with 32 bits before they are used.",
+        "8: integers, on a CPU, calibrated on images of the training. Both need a runtime that has them, and are "
+        "compared with 32 bits before they are used.",
     )
     accept_drift: bool = Field(
         False,
