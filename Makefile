@@ -24,7 +24,7 @@ help:
 	@echo "               make test-cluster: workers killed 200 times, a real SLURM of one node, and Dask)"
 	@echo "make install   the set-up alone: $(VENV) with the core, every plugin under plugins/ and consumers/, editable"
 	@echo "make lint      ruff, mypy, import-linter        make format   ruff format"
-	@echo "make bench     measurements of the benchmarks        make clean    remove $(VENV), $(PARITY), demo/, dist/ and site/"
+	@echo "make bench     one table of speeds, in docs/measurements.md too   make clean    remove $(VENV), $(PARITY), demo/, dist/ and site/"
 	@echo "make docs      the documentation as a site (site/)   make tables  what is made of the code: tables in the docs, known names"
 	@echo "make wheels    the wheels of the core, all plugins and consumers (dist/)"
 	@echo "make parity    compare imported models with DeepLabCut 3.0.2, installed in $(PARITY); writes docs/parity.md; files with sleap-io"
@@ -74,17 +74,9 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+# Beside the original where "make parity" has installed it. Others: see benchmarks/.
 bench: $(STAMP)
-	$(BIN)/python benchmarks/target_generation.py
-	$(BIN)/python benchmarks/simcc.py
-	$(BIN)/python benchmarks/paf.py
-	$(BIN)/python benchmarks/dekr.py
-	$(BIN)/python benchmarks/conditions.py
-	$(BIN)/python benchmarks/first_plugin.py
-	$(BIN)/python benchmarks/sleap_files.py
-	$(BIN)/python benchmarks/cluster_simulation.py
-	@# Beside the original, where "make parity" has installed it.
-	test ! -x $(PARITY)/bin/python || $(BIN)/python parity/speed.py
+	$(BIN)/python benchmarks/table.py --write docs/measurements.md
 
 $(PARITY_STAMP): Makefile
 	test -x $(PARITY)/bin/python || $(PYTHON) -m venv $(PARITY) 2>/dev/null || $(PYTHON) -m venv --clear --without-pip $(PARITY)

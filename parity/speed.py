@@ -31,6 +31,7 @@ import torch
 import yaml
 from compare import take_over
 from images import draw
+from limit import measure_limit
 from run import HERE, Oracle
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -68,6 +69,16 @@ class Speeds:
     gflops: float = 0.0
     share: dict[str, float] = field(default_factory=dict)
 
+    def as_row(self, name: str) -> dict[str, Any]:
+        """Medians, as JSON has them: of the original those of its better batch."""
+        return {
+            "name": name,
+            "theirs": max(statistics.median(rates) for rates in self.theirs.values()),
+            "ours": {runtime: statistics.median(rates) for runtime, rates in self.ours.items()},
+            "share": self.share,
+            "gflops": self.gflops,
+        }
+
     def format(self, name: str) -> str:
         """Make the rows of the table."""
         medians = {batch: statistics.median(rates) for batch, rates in self.theirs.items()}
@@ -78,17 +89,6 @@ class Speeds:
             rate, share = statistics.median(rates), 100 * self.share[runtime]
             rows.append(f"| {name} | {theirs} | {runtime} | {rate:.2f} | {rate / best:.2f} | {share:.0f} % |")
         return "\n".join(rows)
-
-
-def measure_limit() -> float:
-    """GFLOP/s of a product of matrices in float32, the best of ten."""
-    one, other = torch.randn(1536, 1536), torch.randn(1536, 1536)
-    least = float("inf")
-    for _ in range(10):
-        began = time.perf_counter()
-        one @ other
-        least = min(least, time.perf_counter() - began)
-    return float(2 * 1536**3 / least / 1e9)
 
 
 def write_video(file: Path, frames: int) -> None:
@@ -216,6 +216,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2, help="of both sides")
     parser.add_argument("--runtime", nargs="+", default=COMPUTED_BY, metavar="NAME[:BITS]")
+    parser.add_argument("--json", action="store_true")
     parser.add_argument(
         "--oracle", default=shlex.join(ORACLE), help="the command that runs the original's side"
     )
@@ -227,15 +228,21 @@ def main() -> None:
         write_video(work / "video.avi", options.frames)
         write_boxes(work / "boxes.csv", options.frames)
         oracle = Oracle(work / "original.log", shlex.split(options.oracle))
-        print(
-            f"Frames a second, {WIDTH} x {HEIGHT}, {options.threads} threads, medians of {options.repeats}; the cores "
-            f"multiply {measure_limit():.0f} GFLOP/s"
-        )
-        print("\n| network | DeepLabCut | runtime | pose_core | times | of the limit |")
-        print("|---|---|---|---|---|---|")
+        if not options.json:
+            print(
+                f"Frames a second, {WIDTH} x {HEIGHT}, {options.threads} threads, medians of {options.repeats}; the "
+                f"cores multiply {measure_limit():.0f} GFLOP/s"
+            )
+            print("\n| network | DeepLabCut | runtime | pose_core | times | of the limit |")
+            print("|---|---|---|---|---|---|")
+        rows = []
         for name in options.only:
             speeds = measure(oracle, name, work, options.runtime, options.repeats, options.frames)
-            print(speeds.format(name), flush=True)
+            rows.append(speeds.as_row(name))
+            if not options.json:
+                print(speeds.format(name), flush=True)
+        if options.json:
+            print(json.dumps(rows))
         oracle.close()
 
 

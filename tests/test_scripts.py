@@ -66,6 +66,7 @@ def test_every_script_is_run_by_a_test_of_this_file_or_belongs_to_one_that_is() 
         "evaluation_oracle",
         "sleap_oracle",
         "speed_oracle",
+        "codecs_oracle",
         "trackers_deeplabcut",
         "trackers_sleap",
     )
@@ -353,6 +354,49 @@ def test_speed_beside_an_original_that_takes_a_second_a_frame() -> None:
     assert cells[:3] == ["resnet_50", "1.00 (batch 1), 1.00 (batch 8)", "torch"]
     assert float(cells[3]) > 0
     assert cells[4] == cells[3]
+
+
+def test_codecs_beside_an_original_that_takes_a_second() -> None:
+    fake = shlex.join([sys.executable, str(ROOT / "tests" / "helpers" / "fake_codecs.py")])
+    rows = json.loads(run("parity/codecs.py", "--repetitions", "5", "--json", "--oracle", fake))
+    assert [row["theirs"] for row in rows if row["name"] != "decoding: DEKR, refined"] == [1000] * 7
+    assert all(row["ours"] > 0 for row in rows)
+
+
+@pytest.mark.long
+def test_the_table_of_speeds_is_put_into_its_page(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Before\n\n<!-- make bench: begin -->\nold\n<!-- make bench: end -->\n\nafter\n")
+    table = run("benchmarks/table.py", "--only", "codecs", "parts", "--quick", "--write", page)
+    written = page.read_text()
+    assert table.strip() in written
+    assert "old" not in written
+    assert written.startswith("# Before")
+    assert written.endswith("after\n")
+    assert re.search(r"cores multiply|threads multiply \d+ GFLOP/s", table)
+    assert len([line for line in table.splitlines() if line.startswith("| targets")]) >= 4
+    (tmp_path / "other.md").write_text("nothing")
+    command = [sys.executable, ROOT / "benchmarks" / "table.py", "--only", "codecs", "--quick"]
+    process = subprocess.run(
+        [*command, "--write", tmp_path / "other.md"], capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 1
+    assert process.stderr.startswith(f"{tmp_path / 'other.md'}: has no lines <!-- make bench: begin -->")
+
+
+def test_what_the_cores_multiply() -> None:
+    assert float(run("parity/limit.py", "--threads", "1", "--json")) > 0
+
+
+@pytest.mark.long
+def test_where_the_time_of_a_training_step_goes(tmp_path: Path) -> None:
+    run("benchmarks/three_animals.py", tmp_path / "three", "--scenes", "2", "--frames", "13")
+    printed = run("benchmarks/training_step.py", tmp_path / "three", "--models", "unet")
+    (row,) = [line for line in printed.splitlines() if line.startswith("| `unet` |")]
+    shares = [int(cell.strip(" %")) for cell in row.split("|")[3:-1]]
+    assert len(shares) == 6
+    assert 97 <= sum(shares) <= 103
+    assert shares[0] > 10
 
 
 def test_parity_without_an_original_says_so() -> None:

@@ -1,0 +1,37 @@
+"""What the cores multiply at most: the measure that networks are held against.
+
+python parity/limit.py [--threads 2] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+
+import torch
+
+
+def measure_limit() -> float:
+    """GFLOP/s of a product of matrices in float32, the best of ten: what a network could reach at most."""
+    one, other = torch.randn(1536, 1536), torch.randn(1536, 1536)
+    least = float("inf")
+    for _ in range(10):
+        began = time.perf_counter()
+        one @ other
+        least = min(least, time.perf_counter() - began)
+    return float(2 * 1536**3 / least / 1e9)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    limit = measure_limit()
+    print(json.dumps(limit) if options.json else f"{limit:.0f} GFLOP/s")
+
+
+if __name__ == "__main__":
+    main()
