@@ -20,7 +20,7 @@ from torch.profiler import ProfilerActivity, profile
 
 import pose_core
 
-MODELS = ("unet", "resnet_50", "hrnet_w18", "rtmpose_s", "paf_resnet_50", "top_down_resnet_50")
+MODELS = ("unet", "resnet_50", "hrnet_w18", "rtmpose_s")
 SKIPPED = 3
 """Steps in which memory is claimed and kernels are chosen."""
 
