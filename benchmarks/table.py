@@ -16,6 +16,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -61,12 +62,18 @@ def list_codecs(quick: Sequence[str]) -> Iterator[str]:
 
 def list_networks(frames: int, repeats: int) -> Iterator[str]:
     """Rows of videos, from file to file."""
-    for row in run("parity/speed.py", "--frames", str(frames), "--repeats", str(repeats)):
-        for way, rate in row["ours"].items():
-            yield (
-                f"| `{row['name']}`, {way} | {rate:.2f} frames/s | DeepLabCut {row['theirs']:.2f} frames/s | "
-                f"{rate / row['theirs']:.2f} | {100 * row['share'][way]:.0f} % |"
-            )
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "rows.json"
+        command = [sys.executable, str(ROOT / "parity" / "speed.py"), "--json", str(file)]
+        command += ["--frames", str(frames), "--repeats", str(repeats)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        rows = json.loads(file.read_text(encoding="utf-8"))
+    for row in rows:
+        theirs = row["pose_core"] / row["times"]
+        yield (
+            f"| `{row['network']}`, {row['runtime']} | {row['pose_core']:.2f} frames/s | DeepLabCut {theirs:.2f} "
+            f"frames/s | {row['times']:.2f} | {100 * row['share']:.0f} % |"
+        )
 
 
 def find_processor() -> str:

@@ -1,13 +1,15 @@
 """How fast videos are predicted with the same weights by DeepLabCut and by pose_core, in turns.
 
     python parity/speed.py [--only NAME ...] [--frames 24] [--repeats 5] [--threads 2] [--runtime NAME[:BITS] ...]
+                           [--device cpu]
 
 A synthetic video of 640 x 480 pixels at full resolution, from the file to the file of results, models being loaded;
 networks that see crops are given one box a frame on both sides. DeepLabCut predicts with its batch of 1 and with one of
 8, and the faster is compared with. Prints medians; and, of each network by itself, how much of what the cores multiply
 at most (a product of matrices in float32, in the same run) it reaches. ``openvino:8`` and ``openvino:16`` are OpenVINO
 with fewer bits; 8 are calibrated with drawn images, whose ranges say nothing of real ones: how far keypoints of trained
-networks move, each prediction with 8 bits says itself.
+networks move, each prediction with 8 bits says itself. With ``--device cuda`` both predict there, with float32 as
+PyTorch computes it by default.
 """
 
 from __future__ import annotations
@@ -69,26 +71,29 @@ class Speeds:
     gflops: float = 0.0
     share: dict[str, float] = field(default_factory=dict)
 
-    def as_row(self, name: str) -> dict[str, Any]:
-        """Medians, as JSON has them: of the original those of its better batch."""
-        return {
-            "name": name,
-            "theirs": max(statistics.median(rates) for rates in self.theirs.values()),
-            "ours": {runtime: statistics.median(rates) for runtime, rates in self.ours.items()},
-            "share": self.share,
-            "gflops": self.gflops,
-        }
+    def summarise(self, name: str) -> list[dict[str, Any]]:
+        """A row for each runtime: medians, frames a second."""
+        theirs = {batch: statistics.median(rates) for batch, rates in self.theirs.items()}
+        rows = []
+        for runtime, rates in self.ours.items():
+            rate = statistics.median(rates)
+            row = {f"deeplabcut_batch_{batch}": value for batch, value in theirs.items()}
+            row |= {"runtime": runtime, "pose_core": rate, "times": rate / max(theirs.values())}
+            rows.append({"network": name, **row, "share": self.share[runtime]})
+        return rows
 
     def format(self, name: str) -> str:
         """Make the rows of the table."""
-        medians = {batch: statistics.median(rates) for batch, rates in self.theirs.items()}
-        best = max(medians.values())
-        theirs = ", ".join(f"{rate:.2f} (batch {batch})" for batch, rate in medians.items())
-        rows = []
-        for runtime, rates in self.ours.items():
-            rate, share = statistics.median(rates), 100 * self.share[runtime]
-            rows.append(f"| {name} | {theirs} | {runtime} | {rate:.2f} | {rate / best:.2f} | {share:.0f} % |")
-        return "\n".join(rows)
+        lines = []
+        for row in self.summarise(name):
+            theirs = ", ".join(
+                f"{row[f'deeplabcut_batch_{batch}']:.2f} (batch {batch})" for batch in self.theirs
+            )
+            ours = (
+                f"{row['runtime']} | {row['pose_core']:.2f} | {row['times']:.2f} | {100 * row['share']:.0f} %"
+            )
+            lines.append(f"| {name} | {theirs} | {ours} |")
+        return "\n".join(lines)
 
 
 def write_video(file: Path, frames: int) -> None:
@@ -150,17 +155,19 @@ def ask_for(runtime: str) -> dict[str, Any]:
     return {"runtime": name, "precision": int(bits or 32), "accept_drift": True}
 
 
-def time_ours(run: Path, video: Path, out: Path, runtime: str, more: Mapping[str, Any]) -> float:
+def time_ours(run: Path, video: Path, out: Path, runtime: str, device: str, more: Mapping[str, Any]) -> float:
     """Frames a second of ``pose predict``, models being loaded."""
-    (outcome,) = pose_core.predict(run, video, out, device="cpu", overwrite=True, **ask_for(runtime), **more)
+    (outcome,) = pose_core.predict(run, video, out, device=device, overwrite=True, **ask_for(runtime), **more)
     assert isinstance(outcome, Outcome)
     assert outcome.timing is not None
     return outcome.timing.rate
 
 
-def measure_share(run: Path, runtime: str, limit: float, more: Mapping[str, Any]) -> tuple[float, float]:
+def measure_share(
+    run: Path, runtime: str, device: str, limit: float, more: Mapping[str, Any]
+) -> tuple[float, float]:
     """GFLOP a frame, and the share of the limit that is reached with frames from memory."""
-    estimator = pose_core.load(run, "cpu", **ask_for(runtime), **more)
+    estimator = pose_core.load(run, device, **ask_for(runtime), **more)
     count = estimator.batch_size
     images = [draw(HEIGHT, WIDTH, seed, structured=True) for seed in range(count)]
     with FlopCounterMode(display=False) as counter:
@@ -176,7 +183,7 @@ def measure_share(run: Path, runtime: str, limit: float, more: Mapping[str, Any]
 
 
 def measure(
-    oracle: Oracle, name: str, work: Path, runtimes: Sequence[str], repeats: int, frames: int
+    oracle: Oracle, name: str, work: Path, runtimes: Sequence[str], device: str, repeats: int, frames: int
 ) -> Speeds:
     """Time both sides in turns, so that a change of the machine's load meets both."""
     made = oracle.ask(json.dumps({"make": name, "folder": str(work / name)}))
@@ -190,10 +197,11 @@ def measure(
     more = {"boxes": boxes} if cropped else {}
     speeds = Speeds()
     for runtime in runtimes:
-        time_ours(run, video, work / "out", runtime, more)  # converts the network
+        time_ours(run, video, work / "out", runtime, device, more)  # converts the network
     for repeat in range(repeats + 1):
         for batch in BATCHES:
             asked = {"time": name, "video": str(video), "boxes": BOX if cropped else None, "batch": batch}
+            asked["device"] = device
             answer = oracle.ask(json.dumps(asked))
             if "error" in answer:
                 raise SystemExit(f"{name}: the original: {answer['error']}")
@@ -202,10 +210,12 @@ def measure(
                 speeds.theirs.setdefault(batch, []).append(frames / answer["seconds"])
         if repeat:
             for runtime in runtimes:
-                speeds.ours.setdefault(runtime, []).append(time_ours(run, video, work / "out", runtime, more))
-    limit = measure_limit()
+                speeds.ours.setdefault(runtime, []).append(
+                    time_ours(run, video, work / "out", runtime, device, more)
+                )
+    limit = measure_limit(device)
     for runtime in runtimes:
-        speeds.gflops, speeds.share[runtime] = measure_share(run, runtime, limit, more)
+        speeds.gflops, speeds.share[runtime] = measure_share(run, runtime, device, limit, more)
     return speeds
 
 
@@ -216,7 +226,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2, help="of both sides")
     parser.add_argument("--runtime", nargs="+", default=COMPUTED_BY, metavar="NAME[:BITS]")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--device", default="cpu", help="of both sides: cpu or cuda")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="for the rows, written after each network")
     parser.add_argument(
         "--oracle", default=shlex.join(ORACLE), help="the command that runs the original's side"
     )
@@ -228,21 +239,21 @@ def main() -> None:
         write_video(work / "video.avi", options.frames)
         write_boxes(work / "boxes.csv", options.frames)
         oracle = Oracle(work / "original.log", shlex.split(options.oracle))
-        if not options.json:
-            print(
-                f"Frames a second, {WIDTH} x {HEIGHT}, {options.threads} threads, medians of {options.repeats}; the "
-                f"cores multiply {measure_limit():.0f} GFLOP/s"
-            )
-            print("\n| network | DeepLabCut | runtime | pose_core | times | of the limit |")
-            print("|---|---|---|---|---|---|")
-        rows = []
+        print(
+            f"Frames a second, {WIDTH} x {HEIGHT}, {options.threads} threads, medians of {options.repeats}; "
+            f"{options.device} multiplies {measure_limit(options.device):.0f} GFLOP/s"
+        )
+        print("\n| network | DeepLabCut | runtime | pose_core | times | of the limit |")
+        print("|---|---|---|---|---|---|")
+        rows: list[dict[str, Any]] = []
         for name in options.only:
-            speeds = measure(oracle, name, work, options.runtime, options.repeats, options.frames)
-            rows.append(speeds.as_row(name))
-            if not options.json:
-                print(speeds.format(name), flush=True)
-        if options.json:
-            print(json.dumps(rows))
+            speeds = measure(
+                oracle, name, work, options.runtime, options.device, options.repeats, options.frames
+            )
+            print(speeds.format(name), flush=True)
+            rows += speeds.summarise(name)
+            if options.json is not None:
+                options.json.write_text(json.dumps(rows, indent=1))
         oracle.close()
 
 

@@ -2,8 +2,8 @@
 
 Runs in an environment of its own that has deeplabcut, with DLClight=True (no windows). Reads lines of JSON from its
 input: ``{"make": NAME, "folder": FOLDER}`` fills a folder with a project and a snapshot; ``{"time": NAME, "video":
-VIDEO, "boxes": [x1, y1, x2, y2] or null, "batch": N}`` predicts a video with the model of that name. Each is answered
-with one line ``@@ {...}``.
+VIDEO, "boxes": [x1, y1, x2, y2] or null, "batch": N, "device": "cpu"}`` predicts a video with the model of that name.
+Each is answered with one line ``@@ {...}``.
 """
 
 from __future__ import annotations
@@ -57,11 +57,12 @@ def main() -> None:
             if "make" in asked:
                 answer = made[asked["make"]] = make(asked["make"], Path(asked["folder"]))
             else:
-                name, batch = asked["time"], asked["batch"]
+                name, batch, device = asked["time"], asked["batch"], asked["device"]
                 if (name, batch) not in runners:
-                    runners = {
+                    # Those of one network at a time: memory.
+                    runners = {key: runner for key, runner in runners.items() if key[0] == name} | {
                         (name, batch): pep.get_pose_inference_runner(
-                            made[name]["config"], made[name]["snapshot"], batch_size=batch, device="cpu"
+                            made[name]["config"], made[name]["snapshot"], batch_size=batch, device=device
                         )
                     }
                 video = pep.VideoIterator(asked["video"])

@@ -58,6 +58,13 @@ def pose_components() -> Iterable[ComponentSpec]:
     )
     yield ComponentSpec(
         "runtime",
+        "cuda_graphs",
+        config="pose_core.model.runtime_config:CudaGraphsRuntimeConfig",
+        factory="pose_core.model.cuda_graphs:CudaGraphsRuntime",
+        summary="PyTorch on a GPU of CUDA, which starts the kernels of a network at once",
+    )
+    yield ComponentSpec(
+        "runtime",
         "auto",
         config="pose_core.model.runtime_config:AutoRuntimeConfig",
         factory="pose_core.model.torch_runtime:AutoRuntime",

@@ -25,7 +25,9 @@ def test_all_that_a_gpu_is_asked_in_small_by_the_script_of_the_shell(tmp_path: P
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     parts = json.loads(out.read_text())["parts"]
-    assert list(parts) == ["machine", "views", "parity", "rates", "training", "conformance"]
+    # What is not installed on a machine is left out, and was tried in small elsewhere.
+    asked = ["machine", "views", "parity", "runtimes", "rates", "training", "conformance"]
+    assert [part for part in parts if part not in ("decoding", "deeplabcut")] == asked
     assert all(row["end_to_end"] > 0 < row["views_by_device"] for row in parts["rates"])
     assert all(row["last_loss"] < row["first_loss"] for row in parts["training"])
     (checked,) = parts["conformance"]

@@ -176,16 +176,32 @@ def test_prediction_throughput(pose: Any, blob_project: Path, tmp_path: Path) ->
 @pytest.mark.long
 def test_what_a_gpu_is_asked_in_small(tmp_path: Path) -> None:
     out = tmp_path / "found.json"
-    run("benchmarks/gpu.py", "--small", "--only", "machine", "views", "parity", "--out", out)
+    fake = shlex.join([sys.executable, str(ROOT / "tests" / "helpers" / "fake_speed.py")])
+    parts = ("machine", "views", "parity", "runtimes", "decoding", "deeplabcut")
+    run("benchmarks/gpu.py", "--small", "--only", *parts, "--out", out, "--oracle", fake)
     found = json.loads(out.read_text())
-    assert set(found["parts"]) == {"machine", "views", "parity"}
+    assert set(found["parts"]) - {"decoding"} == set(parts) - {"decoding"}
     assert all(row["largest_grey_levels"] <= 1 for row in found["parts"]["views"])
     # The device is the CPU: 32 bits are the same, and fewer are not.
     assert all(row["float32_off"] == 0 < row["half_off"] < 0.1 for row in found["parts"]["parity"])
-    assert found["left_out"] == []
+    # Random numbers of another runtime are as near as those of runs must be, and stay as they were handed out.
+    assert all(row["off"] < 1e-4 and not row["overwritten"] for row in found["parts"]["runtimes"])
+    assert {row["runtime"] for row in found["parts"]["runtimes"]} == {
+        "onnxruntime/onnxruntime",
+        "openvino/openvino",
+    }
+    (beside,) = found["parts"]["deeplabcut"]
+    assert beside["network"] == "resnet_50"
+    assert beside["times"] == beside["pose_core"] > 0 < beside["deeplabcut_batch_8"] == 1
+    for row in found["parts"].get("decoding", []):
+        assert row["same_numbers_and_times"]
+        assert row["largest_grey_levels"] == 0
+    absent = [] if "decoding" in found["parts"] else ["decoding by torchcodec: "]
+    for line, begins in zip(found["left_out"], ["runtime cuda_graphs: ", *absent], strict=True):
+        assert line.startswith(begins)
     nothing = run("benchmarks/gpu.py", "--small", "--seconds", "0")
     assert nothing.splitlines() == [
-        f"left out: {part}" for part in ("machine", "views", "parity", "rates", "training", "conformance")
+        f"left out: {part}" for part in (*parts, "rates", "training", "conformance")
     ]
 
 

@@ -170,7 +170,8 @@ def runtimes(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] =
             row |= {"full_name": component.full_name, "distribution": component.plugin.distribution}
             row |= {"devices": devices, "missing": missing, "precisions": bits}
         else:
-            row |= {"devices": ", ".join(devices) or f"none: pip install {missing}"}
+            absent = f"none: pip install {missing}" if missing else "none here"
+            row |= {"devices": ", ".join(devices) or absent}
             row |= {
                 "bits": ", ".join(map(str, sorted({b for each in bits.values() for b in each}, reverse=True)))
             }

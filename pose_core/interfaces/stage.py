@@ -54,7 +54,8 @@ class FrameGroup:
         width, height: of the frames in pixels.
         views: for each stage of the pipeline the view it asked for, None where it asked for none.
         frames: the frames themselves, (H, W, 3) uint8 RGB in host memory that is used again after
-            :meth:`Stage.run`; empty unless a stage has ``needs_frames``.
+            :meth:`Stage.run`; empty unless a stage has ``needs_frames``. Where they were decoded on the device, each is
+            copied when it is asked for.
         device: where the networks are.
         region: the part of the stored frames that these are, where only a part is looked at; None: all.
             Whatever a stage reads of frames elsewhere, such as a file of boxes, is in pixels of the stored
@@ -69,7 +70,7 @@ class FrameGroup:
     width: int
     height: int
     views: list[View | None]
-    frames: list[ByteArray]
+    frames: Sequence[ByteArray]
     device: torch.device
     region: Region | None = None
     given: Sequence[Mapping[str, Instances]] = ()

@@ -69,6 +69,7 @@ class VideoFile:
     Attributes:
         path: of the video.
         width, height: of a frame in pixels, turned.
+        stream: which of the file's streams it is.
         bits: of a sample, as the frames are stored.
         damaged: numbers of the damaged frames that :meth:`frames` has met so far.
         notes: a line for each thing that a user of the file should know and that is no damage.
@@ -85,6 +86,7 @@ class VideoFile:
         self._entered = self._due = 0
         self._lock, self._owner = threading.Lock(), os.getpid()
         self._decoder = VideoDecoder(self.path, threads)
+        self.stream = self._decoder.stream
         self.bits = self._decoder.bits
         self.height, self.width = self._decoder.first.shape[:2]
 

@@ -85,8 +85,9 @@ def find_runtime(config: RuntimeConfig, device: torch.device, precision: int = 3
         )
     if device.type not in (there := factory.devices()):
         raise ConfigError(
-            f"runtime {component.name}: does not compute on {device.type} here, only on "
-            f"{', '.join(there) or 'nothing'}"
+            f"runtime {component.name}: does not compute on {device.type} here, "
+            + (f"only on {', '.join(there)}" if there else "nor on any other device of this machine")
+            + "; choose another device or runtime ('pose runtimes' lists them)"
         )
     if precision not in (bits := factory.precisions(device.type)):
         raise ConfigError(
@@ -120,7 +121,7 @@ def use_runtime(
     """
     factory = find_runtime(config, model.device, precision)
     # Nothing to keep, to compare, or to gain by taking a way around.
-    if issubclass(factory, TorchRuntime) and precision == 32:
+    if issubclass(factory, TorchRuntime) and not factory.replaces_network and precision == 32:
         model.compute = None
         return
     network = PlainNetwork(model).eval()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -11,7 +12,13 @@ from pose_core.interfaces import Runtime
 
 
 class TorchRuntime(Runtime):
-    """The network itself."""
+    """The network itself.
+
+    Attributes:
+        replaces_network: whether it does more than the network by itself where the precision is 32.
+    """
+
+    replaces_network: ClassVar[bool] = False
 
     @classmethod
     def devices(cls) -> Sequence[str]:
@@ -28,11 +35,16 @@ class TorchRuntime(Runtime):
 
     @torch.inference_mode()
     def run(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Run the network; with 16 bits, what is safe in float16 is computed so."""
+        """Run the network; float32 comes out."""
+        return [tensor.float() for tensor in self.compute(tensors)]
+
+    def compute(self, tensors: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Run the network; with 16 bits, what is safe in float16 is computed so, and comes out so."""
         half = self.context.precision == 16
-        with torch.autocast(self.context.device.type, torch.float16, enabled=half):
-            found = self.context.network(*tensors)
-        return [tensor.float() for tensor in found]
+        # Without the cache of converted weights, which must not outlive the recording of a graph.
+        with torch.autocast(self.context.device.type, torch.float16, enabled=half, cache_enabled=False):
+            found: Sequence[Tensor] = self.context.network(*tensors)
+        return found
 
 
 class AutoRuntime(TorchRuntime):

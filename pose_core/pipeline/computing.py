@@ -287,8 +287,10 @@ class Computing:
         return f"{_short(self.name)} computes the network (measured on this machine, for an image: {known})"
 
     def _use(self, config: RuntimeConfig) -> None:
-        find_runtime(config, self._device, self._inference.precision)
-        self._leave_to_torch(config)
+        factory = find_runtime(config, self._device, self._inference.precision)
+        # Its variants, too, leave detectors as they are.
+        if not issubclass(factory, TorchRuntime):
+            self._leave_to_torch(config)
         try:
             precision, accept_drift = self._inference.precision, self._inference.accept_drift
             for network in self._poses:
@@ -313,8 +315,6 @@ class Computing:
         Raises:
             ConfigError: another runtime was named, and shall compute one of them.
         """
-        if config.type == TORCH:
-            return
         for detector in self._eager:
             name = detector.run.name
             if not isinstance(self._inference.runtime, AutoRuntimeConfig):

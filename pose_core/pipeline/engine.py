@@ -29,7 +29,7 @@ from pose_core.data.geometry import invert, warp
 from pose_core.errors import PoseError
 from pose_core.interfaces import FrameGeometry, FrameGroup, Stage, StageResult, View
 from pose_core.interfaces.thresholds import Thresholds
-from pose_core.pipeline.pixel_buffers import PixelBuffers
+from pose_core.pipeline.pixel_buffers import HostCopies, PixelBuffers
 from pose_core.pipeline.results import HostResult, to_frames
 from pose_core.pipeline.sources import FrameSource, SourceFrame
 from pose_core.pipeline.threads import Channel, Flow, Stopped, Timing
@@ -55,7 +55,8 @@ class Result:
 class _Group:
     """Frames of equal size, in host memory; ``stored`` is their size before they were cropped.
 
-    ``raw`` has the frames themselves where the device makes the views, ``pixels`` the views where it does not.
+    ``raw`` has the frames themselves where the device makes the views, on the device where they were decoded there;
+    ``pixels`` has the views where it does not.
     """
 
     rows: list[int]
@@ -63,7 +64,7 @@ class _Group:
     size: tuple[int, int]
     pixels: list[Tensor | None]
     geometries: list[FrameGeometry | None]
-    frames: list[ByteArray]
+    frames: Sequence[ByteArray]
     raw: Tensor | None = None
 
 
@@ -287,6 +288,10 @@ class Pipeline:
         for stored, rows in by_size.items():
             size = stored if region is None else (region.x2 - region.x1, region.y2 - region.y1)
             geometries = self._geometries(*size)
+            if there := [shown for row in rows if (shown := pictures[row].on_device) is not None]:
+                decoded = torch.stack(there)
+                groups.append(_Group(rows, stored, size, [], geometries, HostCopies(decoded), decoded))
+                continue
             frames = [image for row in rows if (image := pictures[row].frame) is not None]
             if self.device_views:
                 raw = self._buffers.take(len(rows), size[1], size[0])
@@ -313,6 +318,8 @@ class Pipeline:
     def _make_picture(self, region: Region | None, item: SourceFrame) -> _Picture:
         if item.load is None:
             return _Picture(reason=item.reason)
+        if self.device_views and item.on_device is not None:
+            return self._keep_on_device(region, item.on_device)
         began = time.perf_counter()
         try:
             image = item.load()
@@ -322,9 +329,7 @@ class Pipeline:
         stored = (image.shape[1], image.shape[0])
         if region is not None:
             if not region.lies_in(*stored):
-                return _Picture(
-                    reason=f"has {stored[0]} x {stored[1]} pixels, and is to be cropped to {region}"
-                )
+                return _Picture(reason=_describe_outside(stored, region))
             image = np.ascontiguousarray(image[region.y1 : region.y2, region.x1 : region.x2])
         height, width = image.shape[:2]
         views: list[ByteArray | None] = []
@@ -338,6 +343,14 @@ class Pipeline:
             load_seconds=loaded - began,
             view_seconds=time.perf_counter() - loaded,
         )
+
+    def _keep_on_device(self, region: Region | None, image: Tensor) -> _Picture:
+        stored = (image.shape[1], image.shape[0])
+        if region is not None:
+            if not region.lies_in(*stored):
+                return _Picture(reason=_describe_outside(stored, region))
+            image = image[region.y1 : region.y2, region.x1 : region.x2]
+        return _Picture(stored=stored, on_device=image)
 
     def _make_geometries(self, width: int, height: int) -> list[FrameGeometry | None]:
         return [stage.view(width, height) for stage in self.stages]
@@ -374,7 +387,8 @@ class Pipeline:
     def _release(self, batch: _Prepared) -> None:
         for group in batch.groups:
             for pixels in (*group.pixels, group.raw):
-                if pixels is not None:
+                # What was decoded on the device is no buffer for the host.
+                if pixels is not None and pixels.device.type == "cpu":
                     self._buffers.give(pixels)
 
     def _make_result(self, batch: _Computed) -> Result:
@@ -395,6 +409,7 @@ class _Picture:
     stored: tuple[int, int] | None = None
     views: Sequence[ByteArray | None] = ()
     frame: ByteArray | None = None
+    on_device: Tensor | None = None
     reason: str | None = None
     load_seconds: float = 0.0
     view_seconds: float = 0.0
@@ -425,6 +440,10 @@ def _show(frames: Tensor, geometry: FrameGeometry) -> View:
     """Make the view of frames (B, H, W, 3) uint8 on the device, there."""
     images = warp_frames(frames, range(len(frames)), [geometry] * len(frames))
     return View(images, invert(geometry.matrix))
+
+
+def _describe_outside(stored: tuple[int, int], region: Region) -> str:
+    return f"has {stored[0]} x {stored[1]} pixels, and is to be cropped to {region}"
 
 
 def _make_loader(image: ByteArray) -> Callable[[], ByteArray]:

@@ -1,12 +1,16 @@
-"""Reuse host memory for batches of pixels."""
+"""Pixels in host memory: batches that are used again, copies of those that lie on a device."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
+from typing import overload
 
 import torch
 from torch import Tensor
+
+from pose_core.structures import ByteArray
 
 
 class PixelBuffers:
@@ -39,3 +43,23 @@ class PixelBuffers:
         """Take a buffer back."""
         with self._lock:
             self._free.append(buffer)
+
+
+class HostCopies(Sequence[ByteArray]):
+    """Frames (B, H, W, 3) on a device, copied to host memory by the stages that ask for them there."""
+
+    def __init__(self, frames: Tensor) -> None:
+        self._frames = frames
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @overload
+    def __getitem__(self, place: int) -> ByteArray: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[ByteArray]: ...
+
+    def __getitem__(self, place: int | slice) -> ByteArray | Sequence[ByteArray]:
+        chosen = self._frames[place]
+        return HostCopies(chosen) if isinstance(place, slice) else chosen.cpu().numpy()

@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from pose_core.data.images import measure_reference_peak, open_image
 from pose_core.errors import DataError
@@ -45,6 +46,7 @@ class SourceFrame:
         image: the image as text, with bytes that are not UTF-8 escaped; None for videos and arrays.
         time: seconds after the first frame; None where the source has no times.
         given: poses that a caller gave with an image in memory, by the name of their supplier.
+        on_device: the picture on the device where it was decoded there, (H, W, 3) uint8 RGB; ``load`` copies it.
     """
 
     index: int
@@ -53,6 +55,7 @@ class SourceFrame:
     image: str | None = None
     time: float | None = None
     given: Mapping[str, Instances] = field(default_factory=dict)
+    on_device: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from pose_core.pipeline.computing import Computing
 from pose_core.pipeline.given_sources import Source
 from pose_core.pipeline.plan import make_pipeline
 from pose_core.pipeline.sources import ArraySource, FrameSource, as_rgb
+from pose_core.pipeline.torchcodec_video import TorchcodecSource
 from pose_core.pipeline.video import VideoSource
 from pose_core.prediction.frame_choice import parse_ranges, select_frames
 from pose_core.prediction.frame_region import NONE, GivenRegion, Regions
@@ -176,9 +177,12 @@ class PoseEstimator:
             index: as for :class:`pose_core.io.video.VideoFile`.
 
         Raises:
-            VideoError: the file is missing or no video.
+            VideoError: the file is missing or no video, or the decoder that the run names shows other frames of it.
+            ConfigError: that decoder cannot be used here.
         """
         threads = 1 if self.device.type == "cpu" else 0
+        if self.spec.inference.decoder == "torchcodec":
+            return TorchcodecSource(path, self.device, threads, index)
         return VideoSource(path, threads, self.spec.data.decided_bit_depth(), index)
 
     def _predict_all(

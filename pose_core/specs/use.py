@@ -57,6 +57,11 @@ class InferenceSpec(Spec):
         False,
         description="precision 16 or 8: use it even where keypoints move by more than half a pixel.",
     )
+    decoder: Literal["ffmpeg", "torchcodec"] = Field(
+        "ffmpeg",
+        description="What decodes videos. torchcodec (pip install torchcodec): on a GPU of CUDA, where frames stay; it "
+        "does not tell damaged frames from whole ones.",
+    )
     threshold: Probability | dict[str, Probability] = Field(
         0.0,
         description="Keypoints with a lower score are reported as missing; one number, or by keypoint name (0 for "
