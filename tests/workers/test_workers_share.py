@@ -24,6 +24,7 @@ from tiny_run import make_run
 
 import pose_core
 from pose_core.errors import ConfigError, PoseError
+from pose_core.io.video_decoder import VideoDecoder
 from pose_core.pipeline.engine import Pipeline
 from pose_core.prediction.distribute import Pending, make_request
 from pose_core.prediction.predict import predict
@@ -111,6 +112,23 @@ def test_two_workers_share_and_do_not_repeat(
         thread.join()
     assert len(seen) == len(set(seen)) == 134, "a frame was predicted twice"
     assert read_folder(tmp_path) == undisturbed
+
+
+def test_whether_decoding_may_begin_anywhere_is_tried_once_for_all_workers(
+    elsewhere: Any, run: Path, clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Path] = []
+    true = VideoDecoder._find_obstacle
+
+    def watch(self: VideoDecoder) -> str | None:
+        tried.append(self.path)
+        return true(self)
+
+    monkeypatch.setattr(VideoDecoder, "_find_obstacle", watch)
+    plan_work(run, clips, tmp_path)
+    assert tried == clips
+    assert work(tmp_path)
+    assert tried == clips
 
 
 def test_a_second_start_of_the_command_works_on_the_same_plan(
