@@ -145,6 +145,7 @@ def test_local_workers_that_are_found_again_are_told(run: Path, clips: list[Path
     logs = tmp_path / "logs"
     logs.mkdir()
     command = (sys.executable, "-c", "import sys, time; print('here', flush=True); time.sleep(600)")
+    opened = list_open_files()
     handle = engine.start(WorkerPlan(tmp_path, command, logs, "pose-test", tmp_path / "cancel"), 2)
     found = engine.find(json.loads(json.dumps(handle.state())))
     assert (handle.alive(), found.alive()) == (2, 2)
@@ -154,6 +155,13 @@ def test_local_workers_that_are_found_again_are_told(run: Path, clips: list[Path
     assert found.alive() == 0
     found.cancel()
     assert engine.find({**handle.state(), "machine": "another"}).alive() is None
+    handle.close()
+    assert list_open_files() <= opened
+
+
+def list_open_files() -> set[str]:
+    """Numbers of the files and pipes that this process has open."""
+    return {entry.name for entry in Path("/proc/self/fd").iterdir()}
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(200, marks=pytest.mark.slow)])
