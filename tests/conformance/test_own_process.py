@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,18 @@ def test_a_program_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch, t
         continue
     monkeypatch.undo()
     assert run_program("print('next')", IMPORTED).stdout == "next\n"
+
+
+def test_a_program_that_was_interrupted_does_not_answer_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(own_process.select, "select", interrupt)
+        # One that is started anew does not wait in it.
+        with suppress(KeyboardInterrupt):
+            run_program("print('first')", IMPORTED)
+    assert run_program("print('second')", IMPORTED).stdout == "second\n"
 
 
 def _runs(pid: int) -> bool:

@@ -87,7 +87,7 @@ class _Server:
                 "program": program,
                 "path": [place for place in sys.path if place],
                 "folder": str(Path.cwd()),
-                "environment": dict(os.environ),
+                "environment": _describe_environment(),
                 "stdout": str(said[0]),
                 "stderr": str(said[1]),
             }
@@ -95,10 +95,15 @@ class _Server:
             with suppress(BrokenPipeError):
                 process.stdin.write(json.dumps(request) + "\n")
                 process.stdin.flush()
-            if not select.select([process.stdout], [], [], _SECONDS)[0]:
-                os.killpg(process.pid, signal.SIGKILL)
-                _start_server.cache_clear()
-                self._close()
+            answered = False
+            try:
+                answered = bool(select.select([process.stdout], [], [], _SECONDS)[0])
+            finally:
+                # A later answer would be taken for that of the next program.
+                if not answered:
+                    _start_server.cache_clear()
+                    self._close()
+            if not answered:
                 raise subprocess.TimeoutExpired(process.args, _SECONDS)
             code = process.stdout.readline()
             if not code:
@@ -108,6 +113,9 @@ class _Server:
             return subprocess.CompletedProcess(process.args, int(code), out, err)
 
     def _close(self) -> None:
+        # At once, with a program that does not end: this process may be one that was interrupted.
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
         with suppress(BrokenPipeError):
             self._process.communicate()
 
