@@ -26,6 +26,7 @@ from pose_core.reporting import set_reporter
 from pose_core.runs.run_folder import Run
 from pose_core.specs import DetectorRunSpec, RuntimeConfig, parse_component
 from pose_core.structures import ByteArray
+from tests.conftest import PoseCommand
 
 ONNX, OPENVINO = "onnxruntime", "openvino"
 
@@ -212,6 +213,44 @@ def test_a_detector_without_such_a_form_is_named(
     monkeypatch.setenv(VARIABLE, "torch")
     assert pose_core.load(run).computing.name == TORCH
     assert len(notes) == 1
+
+
+def test_extra_work_is_said_where_the_runtime_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notes: list[str]
+) -> None:
+    run = make_top_down(tmp_path / "run")
+    monkeypatch.setattr(SSDLite, "describe_extra_work", lambda self: "computes everything twice")
+    # That they compute is shown elsewhere.
+    for name in ("use_runtime", "use_detector_runtime"):
+        monkeypatch.setattr(computing, name, lambda *given: None)
+    pose_core.load(run, runtime="torch")
+    monkeypatch.setenv(VARIABLE, "auto")
+    pose_core.load(run).computing.use(OPENVINO)
+    assert not notes, "auto measures it"
+    pose_core.load(run, runtime=OPENVINO)
+    (line,) = notes
+    assert line == (
+        "note: runtime openvino: the detector torchvision/ssdlite computes everything twice; the runtime auto measures "
+        "whether torch is faster"
+    )
+    monkeypatch.setenv(VARIABLE, OPENVINO)
+    pose_core.load(run)
+    assert len(notes) == 2
+
+
+@pytest.mark.long
+def test_the_command_says_that_faster_rcnn_takes_longer(
+    tmp_path: Path, pose: PoseCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_top_down(tmp_path / "run", type="torchvision/fasterrcnn_mobilenet_v3_large_fpn")
+    image = tmp_path / "image.png"
+    cv2.imwrite(str(image), draw(np.random.default_rng(0), 128, 160))
+    for runtime, said in (("torch", 0), (OPENVINO, 1)):
+        done = pose(
+            "predict", run, image, "--out", tmp_path / runtime, "--device", "cpu", "--runtime", runtime
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("sends 1000 proposals through its second stage") == said, done.stderr
 
 
 @pytest.mark.long

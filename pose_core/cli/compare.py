@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pose_core.cli.shared_options import ComputeDevice
+
 if TYPE_CHECKING:
     from pose_core.evaluation.comparison import Comparison
     from pose_core.evaluation.results import Estimate
@@ -40,9 +42,7 @@ def compare(
         typer.Option(metavar="FOLDER", help="Folder for a table, a plot and JSON.", show_default=False),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON.")] = False,
-    device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="Where to compute: auto, cpu, cuda, cuda:N or mps.")
-    ] = "auto",
+    device: ComputeDevice = "auto",
     batch_size: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Images in a batch; by default as each run says.", show_default=False),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from pose_core.cli.shared_options import AcceptDrift, Bits, ComputeDevice, MovedProject, RunFolder, Runtime
 from pose_core.cli.sources import with_sources
 from pose_core.cli.training_options import split_names
 from pose_core.errors import readable
@@ -27,23 +28,12 @@ if TYPE_CHECKING:
 @with_sources("run", "file", "labels")
 def evaluate(
     *,
-    run: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RUN",
-            help="Folder that 'pose train --out' made, or the name of a published network ('pose weights').",
-        ),
-    ],
+    run: RunFolder,
     split: Annotated[
         str, typer.Option(metavar="test|validation|train|all", help="Part of the labelled images to measure on.")
     ] = "test",
     json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PROJECT", help="Where the labelled project is now, if it was moved.", show_default=False
-        ),
-    ] = None,
+    data: MovedProject = None,
     sigma: Annotated[
         list[str] | None,
         typer.Option(
@@ -70,33 +60,9 @@ def evaluate(
         str | None,
         typer.Option(metavar="NAME,NAME", help="Measure these keypoints only.", show_default=False),
     ] = None,
-    runtime: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="What computes the networks; 'pose runtimes' lists what is installed. By default as the run says, "
-            "mostly auto: what was measured to be fastest here.",
-            show_default=False,
-        ),
-    ] = None,
-    precision: Annotated[
-        int | None,
-        typer.Option(
-            metavar="32|16|8",
-            help="Bits that pose networks compute with. 16: half precision, on a GPU. 8: on a CPU; calibrated with "
-            "training images of the run, and compared with 32 bits on its validation images. By default as the run "
-            "says.",
-            show_default=False,
-        ),
-    ] = None,
-    accept_drift: Annotated[
-        bool | None,
-        typer.Option(
-            "--accept-drift/--no-accept-drift",
-            help="Use --precision 16 or 8 even where it moves keypoints by more than half a pixel.",
-            show_default=False,
-        ),
-    ] = None,
+    runtime: Runtime = None,
+    precision: Bits = None,
+    accept_drift: AcceptDrift = None,
     snapshot: Annotated[
         str | None,
         typer.Option(
@@ -115,9 +81,7 @@ def evaluate(
         ),
     ] = None,
     sources: dict[str, Path | bool | None],
-    device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="Where to compute: auto, cpu, cuda, cuda:N or mps.")
-    ] = "auto",
+    device: ComputeDevice = "auto",
     batch_size: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Images in a batch; by default as the run says.", show_default=False),

@@ -7,16 +7,11 @@ from typing import Annotated
 
 import typer
 
+from pose_core.cli.shared_options import MovedProject, RunFolder, Snapshot
+
 
 def export(
-    run: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RUN",
-            help="Folder that 'pose train --out' made, or the name of a published network ('pose weights').",
-            show_default=False,
-        ),
-    ],
+    run: RunFolder,
     to: Annotated[
         str,
         typer.Option(metavar="NAME", help="Kind of file; 'pose exporters' lists them.", show_default=False),
@@ -24,21 +19,8 @@ def export(
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Folder of the export; made if needed.", show_default=False)
     ],
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PROJECT", help="Where the labelled project is now, if it was moved.", show_default=False
-        ),
-    ] = None,
-    snapshot: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|best|last",
-            help="Weights of epoch N, or of the last epoch, of which the run kept a snapshot (train.keep); by default "
-            "the best.",
-            show_default=False,
-        ),
-    ] = None,
+    data: MovedProject = None,
+    snapshot: Snapshot = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="One setting of the exporter; may be repeated."),

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pose_core.cli.shared_options import ReplaceResults, ResultFormat, ResultsFolder
+
 
 def filter_(
     predictions: Annotated[
@@ -26,17 +28,10 @@ def filter_(
             show_default=False,
         ),
     ],
-    out: Annotated[
-        Path,
-        typer.Option(metavar="FOLDER", help="Folder of the results; made if needed.", show_default=False),
-    ],
-    format: Annotated[
-        str, typer.Option(metavar="FORMAT", help="File format of the results; 'pose writers' lists them.")
-    ] = "parquet",
+    out: ResultsFolder,
+    format: ResultFormat = "parquet",
     json: Annotated[bool, typer.Option("--json", help="Print results and counts as JSON.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results that are there already.")
-    ] = False,
+    overwrite: ReplaceResults = False,
 ) -> None:
     """Smooth tracks and fill their gaps in; the originals stay.
 

@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
+from pose_core.cli.shared_options import PredictionFile
+
 
 def plot(
-    predictions: Annotated[
-        Path,
-        typer.Argument(metavar="PREDICTIONS", help="File that 'pose predict' wrote.", show_default=False),
-    ],
+    predictions: PredictionFile,
     out: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Folder of the plots; made if needed.", show_default=False)
     ],

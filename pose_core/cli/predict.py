@@ -8,20 +8,24 @@ from typing import Annotated
 import typer
 
 import pose_core
+from pose_core.cli.shared_options import (
+    AcceptDrift,
+    Bits,
+    ComputeDevice,
+    ReplaceResults,
+    ResultFormat,
+    ResultsFolder,
+    RunFolder,
+    Runtime,
+    Snapshot,
+)
 from pose_core.cli.sources import with_sources
 
 
 @with_sources("run", "file")
 def predict(
     *,
-    run: Annotated[
-        Path,
-        typer.Argument(
-            metavar="RUN",
-            help="Folder that 'pose train --out' made, or the name of a published network ('pose weights').",
-            show_default=False,
-        ),
-    ],
+    run: RunFolder,
     inputs: Annotated[
         list[Path],
         typer.Argument(
@@ -31,20 +35,9 @@ def predict(
             show_default=False,
         ),
     ],
-    out: Annotated[
-        Path,
-        typer.Option(metavar="FOLDER", help="Folder of the results; made if needed.", show_default=False),
-    ],
-    format: Annotated[
-        str,
-        typer.Option(
-            metavar="FORMAT",
-            help="File format of the results; 'pose writers' lists them.",
-        ),
-    ] = "parquet",
-    device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="Where to compute: auto, cpu, cuda, cuda:N or mps.")
-    ] = "auto",
+    out: ResultsFolder,
+    format: ResultFormat = "parquet",
+    device: ComputeDevice = "auto",
     batch_size: Annotated[
         int | None,
         typer.Option(metavar="N", help="Frames in a batch; by default as the run says.", show_default=False),
@@ -105,42 +98,10 @@ def predict(
             "repeated. What training has fixed is refused.",
         ),
     ] = None,
-    snapshot: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|best|last",
-            help="Weights of epoch N, or of the last epoch, of which the run kept a snapshot (train.keep); by default "
-            "the best.",
-            show_default=False,
-        ),
-    ] = None,
-    runtime: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="What computes the networks; 'pose runtimes' lists what is installed. By default as the run says, "
-            "mostly auto: what was measured to be fastest here.",
-            show_default=False,
-        ),
-    ] = None,
-    precision: Annotated[
-        int | None,
-        typer.Option(
-            metavar="32|16|8",
-            help="Bits that pose networks compute with. 16: half precision, on a GPU. 8: on a CPU; calibrated with "
-            "training images of the run, and compared with 32 bits on its validation images. By default as the run "
-            "says.",
-            show_default=False,
-        ),
-    ] = None,
-    accept_drift: Annotated[
-        bool | None,
-        typer.Option(
-            "--accept-drift/--no-accept-drift",
-            help="Use --precision 16 or 8 even where it moves keypoints by more than half a pixel.",
-            show_default=False,
-        ),
-    ] = None,
+    snapshot: Snapshot = None,
+    runtime: Runtime = None,
+    precision: Bits = None,
+    accept_drift: AcceptDrift = None,
     frames: Annotated[
         str | None,
         typer.Option(
@@ -187,9 +148,7 @@ def predict(
             show_default=False,
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results that are there already.")
-    ] = False,
+    overwrite: ReplaceResults = False,
 ) -> None:
     """Predict videos and images with a trained model.
 

@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
+from pose_core.cli.shared_options import PredictionFile
+
 
 def render(
-    predictions: Annotated[
-        Path,
-        typer.Argument(metavar="PREDICTIONS", help="File that 'pose predict' wrote.", show_default=False),
-    ],
+    predictions: PredictionFile,
     video: Annotated[
         Path,
         typer.Argument(

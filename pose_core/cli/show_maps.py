@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pose_core.cli.shared_options import ComputeDevice
 from pose_core.cli.sources import with_sources
 
 
@@ -34,9 +35,7 @@ def show_maps(
         typer.Option("--each", help="Also a picture for each output, with a panel for each of its maps."),
     ] = False,
     sources: dict[str, Path | None],
-    device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="Where to compute: auto, cpu, cuda, cuda:N or mps.")
-    ] = "auto",
+    device: ComputeDevice = "auto",
     region: Annotated[
         str | None,
         typer.Option(

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pose_core.cli.shared_options import SharedWork
 from pose_core.cli.tables import print_json, print_table
 
 if TYPE_CHECKING:
     from pose_core.workers.records import SeenWorker
 
-_OUT = typer.Argument(metavar="OUT", help="Folder that 'pose predict --engine' makes.", show_default=False)
-
 
 def status(
-    out: Annotated[Path, _OUT],
+    out: SharedWork,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say how far the work of several processes is: videos, workers, what failed, and when it will be finished.
@@ -75,7 +73,7 @@ def status(
         raise typer.Exit(2)
 
 
-def cancel(out: Annotated[Path, _OUT]) -> None:
+def cancel(out: SharedWork) -> None:
     """Tell all workers to stop after the batch that they are at; what is done stays.
 
     The same 'pose predict' command goes on with it.

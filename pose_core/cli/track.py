@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pose_core.cli.shared_options import ReplaceResults, ResultFormat, ResultsFolder
+
 
 def track(
     predictions: Annotated[
@@ -17,10 +19,7 @@ def track(
             show_default=False,
         ),
     ],
-    out: Annotated[
-        Path,
-        typer.Option(metavar="FOLDER", help="Folder of the results; made if needed.", show_default=False),
-    ],
+    out: ResultsFolder,
     tracker: Annotated[
         str | None,
         typer.Option(
@@ -39,9 +38,7 @@ def track(
             show_default=False,
         ),
     ] = None,
-    format: Annotated[
-        str, typer.Option(metavar="FORMAT", help="File format of the results; 'pose writers' lists them.")
-    ] = "parquet",
+    format: ResultFormat = "parquet",
     truth: Annotated[
         Path | None,
         typer.Option(
@@ -78,9 +75,7 @@ def track(
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print results, counts and metrics as JSON.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results that are there already.")
-    ] = False,
+    overwrite: ReplaceResults = False,
 ) -> None:
     """Say who is who in stored predictions, without the network.
 

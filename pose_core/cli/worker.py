@@ -6,17 +6,15 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pose_core.cli.shared_options import SharedWork
+
 
 def worker(
-    out: Annotated[
-        Path,
-        typer.Argument(metavar="OUT", help="Folder that 'pose predict --engine' makes.", show_default=False),
-    ],
+    out: SharedWork,
     device: Annotated[
         str | None,
         typer.Option(

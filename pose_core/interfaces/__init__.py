@@ -78,6 +78,7 @@ if TYPE_CHECKING:
         TransformContext,
         cover_labels,
     )
+    from pose_core.interfaces.warning import warn_once
     from pose_core.interfaces.writer import PredictionsHeader, PredictionsStream, Writer
 
 _HOME = {
@@ -169,6 +170,7 @@ _HOME = {
     "storage_problem": "pose_core.interfaces.hub",
     "torchvision_file": "pose_core.interfaces.hub",
     "unwrap": "pose_core.interfaces.state_dicts",
+    "warn_once": "pose_core.interfaces.warning",
     "without_common_prefix": "pose_core.interfaces.state_dicts",
 }
 
@@ -261,6 +263,7 @@ __all__ = [
     "storage_problem",
     "torchvision_file",
     "unwrap",
+    "warn_once",
     "without_common_prefix",
 ]
 

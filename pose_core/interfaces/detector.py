@@ -50,3 +50,14 @@ class Detector(nn.Module, ABC):
             best first, NaN and 0 beyond the last. None: there is no such form, and PyTorch alone computes the detector.
         """
         return None
+
+    def describe_extra_work(self) -> str | None:
+        """Say what the form of :meth:`make_exportable` computes more than :meth:`forward`.
+
+        Users who named a runtime read it, since nothing is measured for them.
+
+        Returns:
+            the rest of a sentence about the detector, such as "refines all 1000 boxes, where PyTorch leaves most out,
+            which may take ten times as long"; None, the default: hardly more.
+        """
+        return None

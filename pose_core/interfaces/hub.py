@@ -20,7 +20,6 @@ For networks of timm there is :func:`pose_core.interfaces.load_timm`, for files 
 from __future__ import annotations
 
 import collections
-import logging
 import pickle
 import re
 import warnings
@@ -36,9 +35,9 @@ from torch import Tensor, nn
 
 from pose_core.errors import DownloadError, WeightsError, argument, listed, setting
 from pose_core.interfaces.state_dicts import describe_non_finite, find_non_finite, unwrap
+from pose_core.interfaces.warning import warn_once
 from pose_core.io.downloads import RemoteFile, obtain
 from pose_core.io.hugging_face import hugging_face
-from pose_core.processes import is_first
 
 __all__ = [
     "RemoteFile",
@@ -53,7 +52,6 @@ __all__ = [
     "torchvision_file",
 ]
 
-_LOG = logging.getLogger("pose_core.weights")
 # Keys under which training scripts commonly save the weights, beside optimizer and epoch.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _TORCH = (".pt", ".pth", ".bin")
@@ -103,11 +101,7 @@ def load_pretrained(
     except DownloadError as error:
         if required:
             raise
-        # Each process of a training comes here, and one warning is enough.
-        if is_first():
-            _LOG.warning(
-                "%s; training starts from random weights, which takes longer and needs more labels", error
-            )
+        warn_once(f"{error}; training starts from random weights, which takes longer and needs more labels")
         return False
     tensors = read_tensors(path).tensors
     state = dict(tensors if convert is None else convert(tensors))

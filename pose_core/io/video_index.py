@@ -80,7 +80,8 @@ def save_index(path: Path, timeline: Timeline, unseekable: str | None, tried: bo
 def load_index(path: Path) -> tuple[Timeline, str | None, bool] | None:
     """Read what :func:`save_index` wrote; None where there is none, or it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        # Opened here: numpy leaves the file of a damaged archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
             content = {name: kept[name] for name in kept.files}
         count = len(content["keys"])
         frames, fps, step, even = content["numbers_of_the_whole"].tolist()

@@ -143,6 +143,7 @@ class Computing:
         if self.auto:
             return
         self._use(config)
+        self._note_extra_work(config)
         if detectors and inference.precision != 32:
             current_reporter().note(f"note: precision {inference.precision}: detectors stay in 32 bits")
 
@@ -308,6 +309,18 @@ class Computing:
             self.name = TORCH
             raise
         self.name = config.type
+
+    def _note_extra_work(self, config: RuntimeConfig) -> None:
+        """Say which detectors have more to compute by a runtime that was named, which nobody measures."""
+        if config.type == TORCH:
+            return
+        for detector, _ in self._forms:
+            more = cast(Detector, detector.model.network).describe_extra_work()
+            if more is not None:
+                current_reporter().note(
+                    f"note: runtime {_short(config.type)}: the detector {detector.run.name} {more}; the runtime auto "
+                    "measures whether torch is faster"
+                )
 
     def _leave_to_torch(self, config: RuntimeConfig) -> None:
         """Say which detectors PyTorch goes on to compute.

@@ -239,11 +239,12 @@ class Job:
                     f"{self._out}: this file system knows no locks; do not run two predictions of one video "
                     "there"
                 )
-            with disk_errors(self._out, "run the command again to go on"):
-                self.source.keep_index()
             first = int(self.source.numbers[journal.done]) if journal.done < info.frames else 0
             if first > _SHOWN and (reason := self.source.unseekable) is not None:
                 tell(f"note: {self.name}: {reason}, so all frames before frame {first} are decoded, too")
+            # Afterwards, so that what was tried is kept as well.
+            with disk_errors(self._out, "run the command again to go on"):
+                self.source.keep_index()
             timing = self._predict_rest(estimator, journal, progress)
             if journal.done != info.frames:
                 raise ValueError(f"{journal.done} of {info.frames} frames are there")

@@ -95,10 +95,12 @@ def share(
     config = EngineConfig() if engine is None else engine.config
     workers = 1 if engine is None else said.workers or engine.suggest_workers()
     request = make_request({**said.arguments, **_choose_runtime(estimator, mine, found, said)}, **said.how)
+    made = make_plan(estimator, mine, out, request, said.frames, config, workers)
     with disk_errors(out):
         for job in mine:
+            # After planning, which asks whether a decoder may begin anywhere: workers need not try that again.
             job.source.keep_index()
-    plan = take_up(make_plan(estimator, mine, out, request, said.frames, config, workers), reporter.note)
+    plan = take_up(made, reporter.note)
     for job in mine:
         _take_over(plan, job, estimator, reporter)
     distribution = Distribution(plan, out, reporter, finished)

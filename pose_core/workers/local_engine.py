@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import torch
@@ -57,7 +58,8 @@ class LocalEngine(Engine):
                         start_new_session=True,
                     )
             except OSError as error:
-                LocalHandle(processes).cancel()
+                with closing(LocalHandle(processes)) as begun:
+                    begun.cancel()
                 reason = (error.strerror or str(error)).lower()
                 raise PoseError(
                     f"worker {number + 1} of {workers} cannot be started ({reason}); use fewer"
@@ -106,6 +108,12 @@ class LocalHandle(EngineHandle):
         for process in self._processes:
             if process.poll() is None:
                 process.terminate()
+
+    def close(self) -> None:
+        """Close their inputs: those that still run stop after the batch that they are at."""
+        for process in self._processes:
+            if process.stdin is not None:
+                process.stdin.close()
 
     def describe(self) -> str:
         """Say how many there are."""

@@ -6,18 +6,24 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from pose_core.errors import DataError, VideoError
 from pose_core.interfaces.engine import Engine, EngineHandle, WorkerPlan
+from pose_core.pipeline.engine import Pipeline
+from pose_core.prediction import part_writer
 from pose_core.prediction.predict import predict
 from pose_core.prediction.result import Outcome
 from pose_core.reporting import LogReporter
+from pose_core.synthetic.videos import write_numbered_video
+from pose_core.workers import parts
 from pose_core.workers.plan import Plan, open_plan
 from pose_core.workers.status import read_status
 
@@ -83,6 +89,36 @@ def plan_work(run: Path, clips: list[Path], out: Path, **options: Any) -> Plan:
     return open_plan(out)
 
 
+def list_claims(plan: Plan) -> list[Path]:
+    """Files by which workers say what they are at."""
+    return [path for path in (plan.home / "claims").rglob("*") if path.is_file()]
+
+
+def watch_frames(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Note which frames are predicted from now on: the video's name, and the frame's number."""
+    seen: list[tuple[str, int]] = []
+    true = Pipeline.run
+
+    def watch(self: Pipeline, source: Any, *rest: Any) -> Iterator[Any]:
+        for result in true(self, source, *rest):
+            seen.extend((source.video.name, frame.index) for frame in result.frames)
+            yield result
+
+    monkeypatch.setattr(Pipeline, "run", watch)
+    return seen
+
+
+def do_before_each_part(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Let something happen each time before a worker of this process puts a part in place."""
+    true = parts.publish
+
+    def publish(*arguments: Any) -> bool:
+        act()
+        return true(*arguments)
+
+    monkeypatch.setattr(part_writer, "publish", publish)
+
+
 def list_alive(out: Path) -> list[int]:
     """Numbers of the processes that work."""
     return [worker.pid for worker in read_status(out).workers if worker.alive]
@@ -102,11 +138,21 @@ def paused(processes: Iterable[int]) -> Iterator[None]:
                 os.kill(pid, signal.SIGCONT)
 
 
-def start_worker(out: Path, *options: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "pose_core", "worker", str(out), *options],
+@contextmanager
+def work_elsewhere(run: Path, out: Path, frames: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker in a process of its own that has done a part of a long video; its input is open until the end."""
+    video = out.parent / "long.mp4"
+    write_numbered_video(video, frames)
+    plan_work(run, [video], out)
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "pose_core", "worker", str(out), "--attached"],
         stdin=subprocess.PIPE,
         env={**os.environ, "OMP_NUM_THREADS": str(THREADS)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
+    with worker:
+        while not read_status(out).done:
+            assert worker.poll() is None
+            time.sleep(0.02)
+        yield worker

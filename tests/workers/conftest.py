@@ -10,6 +10,7 @@ from shared_work import (
     FRAMES,
     QUICK,
     Elsewhere,
+    plan_work,
     read_folder,
 )
 from tiny_run import make_run
@@ -17,6 +18,7 @@ from tiny_run import make_run
 from pose_core.prediction.predict import predict
 from pose_core.specs import EngineConfig
 from pose_core.synthetic.videos import write_numbered_video
+from pose_core.workers.plan import Plan
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +55,9 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Elsewhere]:
 
     monkeypatch.setattr("pose_core.prediction.predict.choose_engine", choose)
     return choose
+
+
+@pytest.fixture
+def plan(elsewhere: Callable[..., Elsewhere], run: Path, clips: list[Path], tmp_path: Path) -> Plan:
+    """The work on all clips, planned in the folder of the test; nobody has begun it."""
+    return plan_work(run, clips, tmp_path)

@@ -13,18 +13,19 @@ from typing import Any
 import pytest
 from shared_work import (
     Watcher,
+    do_before_each_part,
+    list_claims,
     plan_work,
 )
 from tiny_run import make_run
 
 from pose_core.errors import PoseError, VideoError
 from pose_core.pipeline.engine import Pipeline
-from pose_core.prediction import part_writer
 from pose_core.prediction.predict import predict
 from pose_core.prediction.result import Outcome
 from pose_core.prediction.worker import work
 from pose_core.synthetic.videos import write_numbered_video
-from pose_core.workers import parts
+from pose_core.workers.plan import Plan
 from pose_core.workers.status import read_status
 
 
@@ -61,13 +62,10 @@ def test_a_run_that_changed_is_refused_before_a_frame_is_read(
         work(out)
     with pytest.raises(PoseError, match=f"holds unfinished work that differs in .*{said}"):
         predict(run, clips, out, device="cpu", engine="local")
-    assert not [path for path in (plan.home / "claims").rglob("*") if path.is_file()]
+    assert not list_claims(plan)
 
 
-def test_another_version_of_a_plugin_is_refused(
-    elsewhere: Any, run: Path, clips: list[Path], tmp_path: Path
-) -> None:
-    plan = plan_work(run, clips, tmp_path)
+def test_another_version_of_a_plugin_is_refused(plan: Plan, tmp_path: Path) -> None:
     path = plan.home / "plan.json"
     content = json.loads(path.read_text())
     assert set(content["maker"]["plugins"]) == {"heatmap", "unet"}
@@ -99,13 +97,7 @@ def test_a_video_that_is_replaced_between_two_ranges_is_noticed(
 ) -> None:
     clip = Path(shutil.copy2(clips[0], tmp_path / "clip.mp4"))
     plan_work(run, [clip], tmp_path / "out")
-    true = parts.publish
-
-    def publish(*arguments: Any) -> bool:
-        os.utime(clip, (1, 1))
-        return true(*arguments)
-
-    monkeypatch.setattr(part_writer, "publish", publish)
+    do_before_each_part(monkeypatch, lambda: os.utime(clip, (1, 1)))
     assert work(tmp_path / "out")
     (video,) = read_status(tmp_path / "out").videos
     assert video.state == "set aside"
@@ -145,10 +137,8 @@ def test_a_video_that_fails_is_set_aside_after_three_tries(
 
 
 def test_what_no_file_explains_ends_a_worker_after_three_times(
-    elsewhere: Any, run: Path, clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan_work(run, clips, tmp_path)
-
     def fail(self: Pipeline, *arguments: Any) -> Iterator[Any]:
         raise RuntimeError("CUDA out of memory")
         yield

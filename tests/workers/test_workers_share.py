@@ -19,11 +19,13 @@ from shared_work import (
     Watcher,
     plan_work,
     read_folder,
+    watch_frames,
 )
 from tiny_run import make_run
 
 import pose_core
 from pose_core.errors import ConfigError, PoseError
+from pose_core.io.video_decoder import VideoDecoder
 from pose_core.pipeline.engine import Pipeline
 from pose_core.prediction.distribute import Pending, make_request
 from pose_core.prediction.predict import predict
@@ -87,23 +89,9 @@ def test_a_plan_says_all_and_any_process_may_finish_it(
 
 
 def test_two_workers_share_and_do_not_repeat(
-    elsewhere: Any,
-    run: Path,
-    clips: list[Path],
-    undisturbed: dict[str, bytes],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    plan: Plan, undisturbed: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[str, int]] = []
-    true = Pipeline.run
-
-    def watch(self: Pipeline, source: Any, start: int = 0, *rest: Any) -> Iterator[Any]:
-        for result in true(self, source, start, *rest):
-            seen.extend((str(source.video), frame.index) for frame in result.frames)
-            yield result
-
-    monkeypatch.setattr(Pipeline, "run", watch)
-    plan_work(run, clips, tmp_path)
+    seen = watch_frames(monkeypatch)
     threads = [threading.Thread(target=work, args=(tmp_path,)) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -113,14 +101,30 @@ def test_two_workers_share_and_do_not_repeat(
     assert read_folder(tmp_path) == undisturbed
 
 
-def test_a_second_start_of_the_command_works_on_the_same_plan(
-    elsewhere: Any, run: Path, clips: list[Path], undisturbed: dict[str, bytes], tmp_path: Path
+def test_whether_decoding_may_begin_anywhere_is_tried_once_for_all_workers(
+    elsewhere: Any, run: Path, clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = plan_work(run, clips, tmp_path)
+    tried: list[Path] = []
+    true = VideoDecoder._find_obstacle
+
+    def watch(self: VideoDecoder) -> str | None:
+        tried.append(self.path)
+        return true(self)
+
+    monkeypatch.setattr(VideoDecoder, "_find_obstacle", watch)
+    plan_work(run, clips, tmp_path)
+    assert tried == clips
+    assert work(tmp_path)
+    assert tried == clips
+
+
+def test_a_second_start_of_the_command_works_on_the_same_plan(
+    plan: Plan, run: Path, clips: list[Path], undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
     watcher = Watcher()
     predict(run, clips, tmp_path, device="cpu", engine="local", workers=7, reporter=watcher)
-    assert open_plan(tmp_path) == first
-    assert len(list((first.home / "engines").iterdir())) == 2
+    assert open_plan(tmp_path) == plan
+    assert len(list((plan.home / "engines").iterdir())) == 2
     work(tmp_path)
     assert read_folder(tmp_path) == undisturbed
 
@@ -315,9 +319,8 @@ def test_of_plans_that_are_made_at_the_same_time_the_first_counts(
 
 
 def test_what_a_power_cut_left_is_no_part_and_goes_with_the_others(
-    elsewhere: Any, run: Path, clips: list[Path], undisturbed: dict[str, bytes], tmp_path: Path
+    plan: Plan, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
-    plan = plan_work(run, clips, tmp_path)
     folder = plan.parts(plan.videos[0])
     folder.mkdir()
     (folder / ".0000000000-0000000059.vm-1-abc.new").write_bytes(b"PAR1 and no more")

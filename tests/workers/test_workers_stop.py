@@ -21,9 +21,11 @@ import warm_process
 from crashing_worker import work_until_crash
 from nursery import Nursery
 from shared_work import (
+    do_before_each_part,
+    list_claims,
     plan_work,
     read_folder,
-    start_worker,
+    work_elsewhere,
 )
 
 import pose_core
@@ -39,20 +41,18 @@ from pose_core.synthetic.videos import overwrite_bytes, write_numbered_video
 from pose_core.workers import local_engine, parts
 from pose_core.workers.engines import cancel
 from pose_core.workers.local_engine import LocalEngine
+from pose_core.workers.plan import Plan
 from pose_core.workers.status import read_status
 
 
 @pytest.mark.parametrize("stop_after", [0, 1, 5, 11])
 def test_a_worker_that_is_told_to_stop_keeps_its_batches(
-    elsewhere: Any,
-    run: Path,
-    clips: list[Path],
+    plan: Plan,
     undisturbed: dict[str, bytes],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     stop_after: int,
 ) -> None:
-    plan = plan_work(run, clips, tmp_path)
     stop = threading.Event()
     true = Pipeline.run
     batches = 0
@@ -70,67 +70,47 @@ def test_a_worker_that_is_told_to_stop_keeps_its_batches(
     monkeypatch.undo()
     # The batch in which it was told is kept, too; where a range ends with it no further one is begun.
     assert read_status(tmp_path).done == 4 * (stop_after + 1) or batches == stop_after + 1
-    claims = [path for path in (plan.home / "claims").rglob("*") if path.is_file()]
-    assert claims == [], "a claim was not given back"
+    assert list_claims(plan) == [], "a claim was not given back"
     assert work(tmp_path)
     assert read_folder(tmp_path) == undisturbed
 
 
 def test_sigterm_keeps_the_batch_and_says_that_work_is_left(
-    elsewhere: Any, run: Path, clips: list[Path], tmp_path: Path
+    elsewhere: Any, run: Path, tmp_path: Path
 ) -> None:
-    long = tmp_path / "long.mp4"
-    write_numbered_video(long, 1500)
-    predict(run, [long], tmp_path / "out", device="cpu", engine="local")
-    # Its input is still open when it ends.
-    process = start_worker(tmp_path / "out", "--attached")
-    while not read_status(tmp_path / "out").done:
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    assert process.stderr is not None
-    error = process.stderr.read().decode()
-    process.wait()
-    assert process.returncode == 143, error
-    assert error == ""
+    with work_elsewhere(run, tmp_path / "out", 1500) as worker:
+        worker.send_signal(signal.SIGTERM)
+        assert worker.stderr is not None
+        error = worker.stderr.read().decode()
+        assert (worker.wait(), error) == (143, "")
     status = read_status(tmp_path / "out")
     assert 0 < status.done < 1500
     assert [video.claimed for video in status.videos] == [0]
-    assert [worker.ended for worker in status.workers if worker.pid == process.pid] == [""]
+    assert [seen.ended for seen in status.workers if seen.pid == worker.pid] == [""]
 
 
 @pytest.mark.long
 def test_a_worker_whose_parent_is_gone_stops(elsewhere: Any, run: Path, tmp_path: Path) -> None:
-    long = tmp_path / "long.mp4"
-    write_numbered_video(long, 1500)
-    predict(run, [long], tmp_path / "out", device="cpu", engine="local")
-    process = start_worker(tmp_path / "out", "--attached")
-    while not read_status(tmp_path / "out").done:
-        assert process.poll() is None
-        time.sleep(0.02)
-    assert process.stdin is not None
-    process.stdin.close()
-    assert process.wait() == 143
+    with work_elsewhere(run, tmp_path / "out", 1500) as worker:
+        assert worker.stdin is not None
+        worker.stdin.close()
+        assert worker.wait() == 143
 
 
 def test_cancelling_stops_workers_and_keeps_what_is_done(
-    elsewhere: Any,
+    plan: Plan,
     run: Path,
     clips: list[Path],
     undisturbed: dict[str, bytes],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    plan_work(run, clips, tmp_path)
-    true = parts.publish
-
-    def publish(*arguments: Any) -> bool:
-        assert cancel(tmp_path) == []
-        return true(*arguments)
-
-    monkeypatch.setattr(part_writer, "publish", publish)
+    told: list[list[str]] = []
+    do_before_each_part(monkeypatch, lambda: told.append(cancel(tmp_path)))
     assert not work(tmp_path)
     monkeypatch.undo()
+    assert told
+    assert not any(told), "an engine could not be told"
     status = read_status(tmp_path)
     assert status.cancelled
     assert 0 < status.done < 134
@@ -145,6 +125,7 @@ def test_local_workers_that_are_found_again_are_told(run: Path, clips: list[Path
     logs = tmp_path / "logs"
     logs.mkdir()
     command = (sys.executable, "-c", "import sys, time; print('here', flush=True); time.sleep(600)")
+    opened = list_open_files()
     handle = engine.start(WorkerPlan(tmp_path, command, logs, "pose-test", tmp_path / "cancel"), 2)
     found = engine.find(json.loads(json.dumps(handle.state())))
     assert (handle.alive(), found.alive()) == (2, 2)
@@ -154,6 +135,13 @@ def test_local_workers_that_are_found_again_are_told(run: Path, clips: list[Path
     assert found.alive() == 0
     found.cancel()
     assert engine.find({**handle.state(), "machine": "another"}).alive() is None
+    handle.close()
+    assert list_open_files() <= opened
+
+
+def list_open_files() -> set[str]:
+    """Numbers of the files and pipes that this process has open."""
+    return {entry.name for entry in Path("/proc/self/fd").iterdir()}
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(200, marks=pytest.mark.slow)])
@@ -214,29 +202,21 @@ def kill_workers(
 
 
 def test_a_slow_worker_that_was_overtaken_does_no_harm(
-    elsewhere: Any,
-    run: Path,
-    clips: list[Path],
-    undisturbed: dict[str, bytes],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    plan: Plan, undisturbed: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It stands still until others have taken over, finished and joined; then it puts its part in place."""
-    plan = plan_work(run, clips, tmp_path)
-    true = parts.publish
     slow: list[int] = []
     overtaken = False
 
-    def publish(*arguments: Any) -> bool:
+    def be_overtaken() -> None:
         nonlocal overtaken
         if not slow and threading.current_thread().name == "slow":
             slow.append(1)
             for claim in (plan.home / "claims").rglob("*.1"):
                 os.utime(claim, (0, 0))
             overtaken = work(tmp_path)
-        return true(*arguments)
 
-    monkeypatch.setattr(part_writer, "publish", publish)
+    do_before_each_part(monkeypatch, be_overtaken)
     # Signs of life that do not come any more: the disk of this worker is far away.
     monkeypatch.setattr("pose_core.workers.heart.Heart._give_sign", lambda self: None)
     thread = threading.Thread(target=work, args=(tmp_path,), name="slow")
@@ -248,9 +228,8 @@ def test_a_slow_worker_that_was_overtaken_does_no_harm(
 
 
 def test_a_damaged_part_is_made_again(
-    elsewhere: Any, run: Path, clips: list[Path], undisturbed: dict[str, bytes], tmp_path: Path
+    plan: Plan, run: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
-    plan = plan_work(run, clips, tmp_path)
     estimator = pose_core.load(run, "cpu")
     stopped = False
     made = parts.publish
@@ -275,25 +254,17 @@ def test_a_damaged_part_is_made_again(
 
 
 def test_a_full_disk_ends_a_worker_in_one_line_and_loses_nothing(
-    elsewhere: Any,
-    run: Path,
-    clips: list[Path],
-    undisturbed: dict[str, bytes],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    plan: Plan, undisturbed: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = plan_work(run, clips, tmp_path)
     published = 0
-    true = parts.publish
 
-    def publish(*arguments: Any) -> bool:
+    def fail_the_fourth_time() -> None:
         nonlocal published
         published += 1
         if published == 4:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return true(*arguments)
 
-    monkeypatch.setattr(part_writer, "publish", publish)
+    do_before_each_part(monkeypatch, fail_the_fourth_time)
     with pytest.raises(PoseError, match="no space left on the disk; free some"):
         work(tmp_path)
     monkeypatch.undo()
@@ -302,7 +273,7 @@ def test_a_full_disk_ends_a_worker_in_one_line_and_loses_nothing(
     assert [w.ended for w in status.workers if w.ended] == [
         f"{tmp_path}: no space left on the disk; free some and run the same command again, it goes on from here"
     ]
-    assert not [path for path in (plan.home / "claims").rglob("*") if path.is_file()]
+    assert not list_claims(plan)
     assert work(tmp_path)
     assert read_folder(tmp_path) == undisturbed
 
@@ -326,16 +297,9 @@ def test_a_join_whose_parts_another_worker_took_is_no_error(
 
 
 def test_a_plan_that_is_removed_ends_the_workers(
-    elsewhere: Any, run: Path, clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = plan_work(run, clips, tmp_path)
-    true = parts.publish
-
-    def publish(*arguments: Any) -> bool:
-        shutil.rmtree(plan.home, ignore_errors=True)
-        return true(*arguments)
-
-    monkeypatch.setattr(part_writer, "publish", publish)
+    do_before_each_part(monkeypatch, lambda: shutil.rmtree(plan.home, ignore_errors=True))
     with pytest.raises(PoseError, match="the plan was removed"):
         work(tmp_path)
     assert not plan.home.exists(), "it was begun anew"
@@ -343,10 +307,9 @@ def test_a_plan_that_is_removed_ends_the_workers(
 
 @pytest.mark.long
 def test_a_range_on_which_processes_crash_is_set_aside_after_three(
-    pose: Any, elsewhere: Any, run: Path, clips: list[Path], undisturbed: dict[str, bytes], tmp_path: Path
+    pose: Any, plan: Plan, run: Path, clips: list[Path], undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
     """A decoder that brings its process down says nothing; its range comes last, and costs three processes."""
-    plan_work(run, clips, tmp_path)
     ends = []
     while not read_status(tmp_path).over:
         process = warm_process.start_function(work_until_crash, tmp_path, "two.mp4", 16)

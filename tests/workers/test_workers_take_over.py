@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shared_work import Watcher, plan_work, read_folder
+from shared_work import Watcher, plan_work, read_folder, watch_frames
 
 from pose_core.errors import PoseError
 from pose_core.io.locks import FolderLock
@@ -56,15 +56,7 @@ def test_frames_that_one_process_kept_are_not_predicted_again(
         f"{4 * batches} frames were done before; going on from there" in line for line in watcher.notes
     )
     assert not list(tmp_path.glob(".*.partial"))
-    seen: list[tuple[str, int]] = []
-    true = Pipeline.run
-
-    def watch(self: Pipeline, source: Any, *rest: Any) -> Iterator[Any]:
-        for result in true(self, source, *rest):
-            seen.extend((source.video.name, frame.index) for frame in result.frames)
-            yield result
-
-    monkeypatch.setattr(Pipeline, "run", watch)
+    seen = watch_frames(monkeypatch)
     assert work(tmp_path)
     assert len(seen) == len(set(seen)) == 134 - 4 * batches
     assert read_folder(tmp_path) == undisturbed

@@ -201,6 +201,15 @@ def test_offline_auto_warns_in_one_line_and_goes_on(cache: Path, caplog: pytest.
     assert not caplog.records
 
 
+def test_only_the_first_process_of_a_training_warns(
+    cache: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The first process of the second machine has the number 0 there.
+    monkeypatch.setenv("NODE_RANK", "1")
+    make("ssdlite")
+    assert not caplog.records
+
+
 @pytest.mark.parametrize(("asked", "file"), [(True, SSDLITE), ("imagenet", coco.MOBILENET)])
 def test_offline_what_is_insisted_on_is_an_error(cache: Path, asked: Any, file: coco.WeightFile) -> None:
     with pytest.raises(DownloadError, match=r'"stages\.detector\.network\.pretrained": False') as error:

@@ -20,7 +20,7 @@ from pose_core.structures import Skeleton
 from pose_core.testing.checks.check import NETWORK, PLUGIN, check, demand
 from pose_core.testing.checks.examples import MORE_INDIVIDUALS, MORE_KEYPOINTS, SKELETON
 from pose_core.testing.checks.harness import BackboneHarness, NeckHarness, clone, harness_of
-from pose_core.testing.checks.packaging import in_own_interpreter
+from pose_core.testing.checks.own_process import run_program
 from pose_core.testing.checks.targets import ComponentSubject, Subject, skip
 
 KeypointAxes = Mapping[str, Sequence[KeypointAxis]]
@@ -274,7 +274,7 @@ def check_import_keeps_global_state(subject: Subject) -> None:
     if not targets:
         raise skip("it offers no components")
     program = f"""
-import importlib, random, torch, numpy, pose_core.interfaces
+import importlib, random, torch, numpy
 def settings():
     return {{"torch's random state": torch.get_rng_state().tolist(),
             "numpy's random state": repr(numpy.random.get_state()), "random's state": random.getstate(),
@@ -290,7 +290,7 @@ for module in {sorted(targets)!r}:
     before = after
 """
     # A module is imported once in a process, and here that has happened long ago.
-    process = in_own_interpreter(program)
+    process = run_program(program, ("torch", "numpy", "pose_core.interfaces"))
     demand(process.returncode == 0, f"cannot be imported: {process.stderr.strip().splitlines()[-1:]}")
     demand(not process.stdout.strip(), "; ".join(process.stdout.strip().splitlines()))
 

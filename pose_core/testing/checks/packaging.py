@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
-import os
 import re
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from pose_core.testing.checks.check import PLUGIN, check, demand
+from pose_core.testing.checks.own_process import run_program
 from pose_core.testing.checks.targets import Subject, skip
 
 HEAVY = ("torch", "cv2", "pandas", "scipy", "matplotlib", "h5py", "tables")
@@ -49,29 +49,15 @@ def check_configs_are_light(subject: Subject) -> None:
 
 
 def _list_heavy_imports(modules: list[str]) -> str:
-    """The heavy packages that come in with the modules, in an interpreter of its own."""
+    """The heavy packages that come in with the modules, in a process of its own."""
     program = (
         "import importlib, sys\n"
         f"for module in {modules!r}: importlib.import_module(module)\n"
         f"print(*(m for m in {HEAVY!r} if m in sys.modules), sep=', ')"
     )
-    process = in_own_interpreter(program)
+    process = run_program(program, ("pose_core.hooks", "pose_core.specs"))
     demand(process.returncode == 0, f"cannot be imported: {process.stderr.strip().splitlines()[-1:]}")
     return process.stdout.strip()
-
-
-def in_own_interpreter(program: str) -> subprocess.CompletedProcess[str]:
-    """Run a program that finds what this process finds."""
-    # Tests and editable installs put folders on sys.path that a new interpreter would not have.
-    path = os.pathsep.join(p for p in sys.path if p)
-    return subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": path},
-        timeout=300,
-    )
 
 
 @check(0, PLUGIN)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from pose_core.errors import ConfigError, DownloadError
-from pose_core.interfaces import load_pretrained, torchvision_file
+from pose_core.interfaces import load_pretrained, torchvision_file, warn_once
 from pose_torchvision import transfer
 from pose_torchvision.coco import COCO_WEIGHTS, WeightFile
 from pose_torchvision.config import TorchvisionConfig
 
-_LOG = logging.getLogger("pose_core.torchvision")
 _OPTION = "stages.detector.network.pretrained"
 
 
@@ -72,9 +69,8 @@ def start_from_pretrained(model: nn.Module, config: TorchvisionConfig, backbone:
         reasons.append("training starts from random weights, which takes longer and needs more labels")
     else:
         reasons.append(f"training starts from {backbone.file.what}")
-    # Of several processes that train together only the first one warns.
-    if config.pretrained == "auto" and os.environ.get("LOCAL_RANK", "0") == "0":
-        _LOG.warning("%s", "; ".join(reasons))
+    if config.pretrained == "auto":
+        warn_once("; ".join(reasons))
 
 
 def _load(
