@@ -46,7 +46,7 @@ Bits = Annotated[
     int | None,
     typer.Option(
         metavar="32|16|8",
-        help="Bits that pose networks compute with. 16: half precision, on a GPU. 8: on a CPU; calibrated with "
+        help="Bits that pose networks compute with. 16: on a GPU, or a CPU with bfloat16. 8: on a CPU; calibrated with "
         "training images of the run, and compared with 32 bits on its validation images. By default as the run "
         "says.",
         show_default=False,
