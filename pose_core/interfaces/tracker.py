@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pose_core.specs.tracker import TrackerConfig
-from pose_core.structures import ByteArray, FloatArray, Instances, IntArray, Skeleton
+from pose_core.structures import ByteArray, FloatArray, Frame, Instances, IntArray, Skeleton
 
 Floats = npt.NDArray[np.float64]
 
@@ -105,6 +105,19 @@ class Tracker(ABC):
                 kept of it must be a copy: a camera may write the next one into the same memory.
         """
         raise NotImplementedError(f"{type(self).__name__} needs images, and does not override take_image()")
+
+    def prepare(self, frames: Sequence[Frame]) -> None:
+        """Get ready for the frames that :meth:`update` is asked for next; an offer that saves time.
+
+        Stored frames come many at a time. What of a frame needs no other, sizes for example, may be computed here for
+        all of them at once. It must not change what :meth:`update` and :meth:`compute_margins` give, so that nothing is
+        known of a frame before it comes, nor what :meth:`state_dict` gives. Frames of a camera come one by one, and
+        nothing is announced then. The default does nothing.
+
+        Args:
+            frames: the next ones, in order; those without animals may be among them, and :meth:`update` be asked for
+                none of these. They must not be changed.
+        """
 
     @abstractmethod
     def update(self, frame: int, instances: Instances) -> IntArray:
