@@ -179,26 +179,24 @@ class MotionTracker(Tracker):
         first, second = config.min_match_similarity, config.second_match_similarity
         least = np.where(high, first, np.where(low, second, np.inf))
         rival = np.where(low, min(first, second), least)
-        ends = np.cumsum([len(some) for some in animals])
-        starts = ends - [len(some) for some in animals]
-        lows, beginners = (np.add.reduceat(mask, starts, dtype=np.int64).tolist() for mask in (low, begins))
-        sights = []
-        for i, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+        sights, end = [], 0
+        for frame, after in zip(frames, counts, strict=True):
+            start, end = end, end + len(frame.instances)
             rows = slice(start, end)
             sights.append(
                 _Sight(
-                    frames[i].index,
-                    animals[i],
-                    type(found)(*(values[rows] for values in found)),
+                    frame.index,
+                    frame.instances,
+                    type(found)(*[values[rows] for values in found]),
                     scores[rows],
                     high[rows],
                     low[rows],
                     begins[rows],
-                    lows[i],
-                    beginners[i],
+                    np.count_nonzero(low[rows]),
+                    np.count_nonzero(begins[rows]),
                     least[rows],
                     rival[rows],
-                    counts[i],
+                    after,
                 )
             )
         return sights

@@ -54,10 +54,11 @@ class OksTracker(MotionTracker):
         self._seen = np.zeros((0, count), np.int64)
         # How far each turns in a frame, as a complex number of length 1.
         self._turn = np.zeros(0, np.complex128)
-        # 1 for keypoints that were seen recently when the track was seen last; they are expected.
-        self._known = np.zeros((0, count))
-        # Products of small matrices take less time than sums, and those of one type less than mixed ones.
-        self._ones, self._complex_ones = np.ones(count), np.ones(count, np.complex128)
+        # 1 for keypoints that were seen recently when the track was seen last; they are expected. Complex, for products
+        # of one type take half the time of mixed ones.
+        self._known = np.zeros((0, count), np.complex128)
+        # Summed up by a product, which takes less time than sum() for a few.
+        self._ones = np.ones(count, np.complex128)
 
     def measure(self, animals: Sequence[Instances]) -> Poses:
         """Measure centres and sizes by the keypoints."""
@@ -81,21 +82,22 @@ class OksTracker(MotionTracker):
         return np.concatenate(similarity), np.concatenate(off), np.concatenate(squared)
 
     def _compare(
-        self, poses: Places, known: Floats, expected: Places, sizes: Floats
+        self, poses: Places, known: Places, expected: Places, sizes: Floats
     ) -> tuple[Floats, Places, Floats]:
         """Compare the poses (T, K) of tracks, around where they are expected, with those that are found."""
         found, weights = self.found, self.found.weights
         counts = known.dot(weights.T)
         # Points that are missing are 0, and add nothing.
-        both = known.astype(np.complex128)
-        apart = both.dot(found.points.T) - (poses * both).dot(weights.T.astype(np.complex128))
-        off = apart / np.maximum(counts, 1) - expected[:, None]
-        if np.count_nonzero(counts) < counts.size:
+        apart = known.dot(found.points.T) - (poses * known).dot(weights.T)
+        if np.count_nonzero(counts) == counts.size:
+            off = apart / counts - expected[:, None]
+        else:
+            off = apart / np.maximum(counts, 1) - expected[:, None]
             off = np.where(counts == 0, found.centres - expected[:, None], off)
         squared = square(off)
-        most = np.maximum(known.dot(self._ones)[:, None], found.counts)
+        most = np.maximum(known.dot(self._ones).real[:, None], found.counts)
         near = compare_keypoints(
-            poses + expected[:, None], known, found.distant, most, sizes, self.config.oks_stddev
+            poses + expected[:, None], known.real, found.distant, most, sizes, self.config.oks_stddev
         )
         weight = self.config.centre_weight
         return (1 - weight) * near + weight * compare_centres(squared, sizes), off, squared
@@ -115,27 +117,30 @@ class OksTracker(MotionTracker):
         pose = self._turn_poses(tracks, around, common, n)
         # Of a keypoint that was not expected the new place counts alone.
         pose += (there - (1 - _POSE_GAIN) * common) * (around - pose)
-        seen = np.where(there, frame, self._seen[tracks])
-        known = (seen >= frame - self.config.track_window).astype(np.float64)
+        seen = self._seen[tracks]
+        np.copyto(seen, frame, where=self.found.known.take(animals, axis=0))
+        known = (seen >= frame - self.config.track_window).astype(np.complex128)
         # The centre stays the middle of what is known of the pose; something is, since the animal was just seen.
-        middle = (pose * known).dot(self._complex_ones) / known.dot(self._ones)
+        middle = (pose * known).dot(self._ones) / known.dot(self._ones)
         self.motion.move(tracks, middle)
         self._pose[tracks] = pose - middle[:, None]
         self._seen[tracks] = seen
         self._known[tracks] = known
 
-    def _turn_poses(self, tracks: Rows, around: Places, common: Floats, n: Ints) -> Places:
+    def _turn_poses(self, tracks: Rows, around: Places, common: Places, n: Ints) -> Places:
         """Turn the poses of tracks as animals (R, K), seen n frames later, have turned by the keypoints of both."""
         pose, rate = self._pose[tracks], self._turn[tracks]
-        turned = (around * pose.conj() * common).dot(self._complex_ones)
+        turned = (around * pose.conj() * common).dot(self._ones)
         length = np.abs(turned)
-        sure = (common.dot(self._ones) >= _TURNED) & (length > 0)
+        sure = (common.dot(self._ones).real >= _TURNED) & (length > 0)
+        gain: Floats | float = _TURN_GAIN
         if np.count_nonzero(sure) == len(sure):
             turned /= length
         else:
             turned = np.where(sure, turned / np.where(sure, length, 1.0), 1.0)
+            gain = _TURN_GAIN * sure
         each = turned if find_longest(n) == 1 else turned ** (1 / n)
-        rate = rate + (_TURN_GAIN * sure) * (each - rate)
+        rate = rate + gain * (each - rate)
         self._turn[tracks] = rate / np.abs(rate)
         return np.asarray(pose * turned[:, None])
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from pose_core.interfaces import TrackerContext
 from pose_core.structures import FloatArray
-from pose_tracking.motion import Floats, Ints, Places, join_places
+from pose_tracking.motion import Floats, Places, join_places
 from pose_tracking.similarity import FAR, Mask, add_up, square
 
 _LENGTH = 12**0.5
@@ -31,7 +31,7 @@ class Poses(NamedTuple):
         points: (N, K) places of keypoints, 0 where missing.
         distant: (N, K) the same, ``FAR`` where missing.
         known: (N, K) whether they are there.
-        weights: (N, K) 1 where they are, else 0.
+        weights: (N, K) 1 where they are, else 0; complex, as points are, to be multiplied with them.
         counts: (N,) of keypoints that are.
     """
 
@@ -41,8 +41,8 @@ class Poses(NamedTuple):
     points: Places
     distant: Places
     known: Mask
-    weights: Floats
-    counts: Ints
+    weights: Places
+    counts: Floats
 
 
 def measure_poses(keypoints: FloatArray) -> Poses:
@@ -50,7 +50,7 @@ def measure_poses(keypoints: FloatArray) -> Poses:
     whole = join_places(keypoints.astype(np.float64))
     known = np.isfinite(whole)
     points = np.where(known, whole, 0.0)
-    counts = add_up(known)
+    counts = add_up(known).astype(np.float64)
     some = np.maximum(counts, 1)
     centres = add_up(points) / some
     spread = add_up(square(points - centres[:, None]) * known)
@@ -58,7 +58,7 @@ def measure_poses(keypoints: FloatArray) -> Poses:
     # Two neighbouring keypoints say nothing of the size of the animal.
     sizes[(counts < 0.6 * points.shape[1]) | (sizes <= 0)] = np.nan
     distant = np.where(known, whole, FAR)
-    return Poses(counts > 0, centres, sizes, points, distant, known, known.astype(np.float64), counts)
+    return Poses(counts > 0, centres, sizes, points, distant, known, known.astype(np.complex128), counts)
 
 
 def guess_size(context: TrackerContext) -> float:
