@@ -86,26 +86,29 @@ def compute_margins(similarity: Floats, tracks: Ints, ids: Ints, least: float) -
     if not len(row) or np.count_nonzero(possible) == len(row):
         return margins
     gain = np.where(possible, similarity, 0.0)
-    match = gain[row, column]
-    # An exchange of the animals of two matches.
-    crossed = gain[row[:, None], column]
-    rivals = possible[row[:, None], column]
-    exchange = (match[:, None] + match - crossed - crossed.T) / 2
-    np.fill_diagonal(rivals, False)
-    nearest = np.where(rivals | rivals.T, exchange, np.inf).min(axis=1)
-    # The animal is left to a track that has none.
+    # Of the animals that are matched, in the order of their tracks.
+    crossed, rivals = gain.take(column, axis=1), possible.take(column, axis=1)
+    left_out = None
     if len(row) < len(tracks):
-        others = np.ones(len(tracks), bool)
-        others[row] = False
-        taken = np.where(possible[others][:, column], match - gain[others][:, column], np.inf)
-        nearest = np.minimum(nearest, taken.min(axis=0))
+        free = np.ones(len(tracks), bool)
+        free[row] = False
+        left_out = np.where(rivals[free], crossed[free], -np.inf).max(axis=0)
+        crossed, rivals = crossed[row], rivals[row]
+    match = crossed.diagonal()
+    # Two matches exchange their animals.
+    rivals = rivals | rivals.T
+    rivals.flat[:: len(row) + 1] = False
+    exchange = (match[:, None] + match - crossed - crossed.T) / 2
+    nearest = np.where(rivals, exchange, np.inf).min(axis=1)
+    # The animal is left to a track that has none.
+    if left_out is not None:
+        nearest = np.minimum(nearest, match - left_out)
     # The track takes an animal that began one.
-    begun = (ids >= 0) & ~own.any(axis=0)
-    if begun.any():
-        taken = np.where(possible[row][:, begun], match[:, None] - gain[row][:, begun], np.inf)
-        nearest = np.minimum(nearest, taken.min(axis=1))
-    known = np.isfinite(nearest)
-    margins[column[known]] = np.clip(nearest[known], 0.0, 1.0)
+    if np.count_nonzero(ids >= 0) > len(row):
+        begun = (ids >= 0) & ~own.any(axis=0)
+        taken = np.where(possible[row][:, begun], gain[row][:, begun], -np.inf)
+        nearest = np.minimum(nearest, match - taken.max(axis=1, initial=-np.inf))
+    margins[column] = np.where(nearest < np.inf, np.minimum(np.maximum(nearest, 0.0), 1.0), np.nan)
     return margins
 
 

@@ -296,11 +296,11 @@ class MotionTracker(Tracker):
 
     def _assign(self, similarity: Floats, least: float, animals: Mask, taken: Ints) -> tuple[Ints, Ints]:
         """Assign some animals to the tracks that are not taken."""
+        if not len(taken) and np.count_nonzero(animals) == len(animals):
+            return assign(similarity, least)
         free = np.ones(len(similarity), bool)
         free[taken] = False
         rows, columns = free.nonzero()[0], animals.nonzero()[0]
-        if similarity.shape == (len(rows), len(columns)):
-            return assign(similarity, least)
         found = assign(similarity[rows[:, None], columns], least)
         return rows[found[0]], columns[found[1]]
 
