@@ -107,17 +107,18 @@ class Tracker(ABC):
         raise NotImplementedError(f"{type(self).__name__} needs images, and does not override take_image()")
 
     def prepare(self, frames: Sequence[Frame]) -> None:
-        """Get ready for the frames that :meth:`update` is asked for next; an offer that saves time.
+        """Get ready for the frames that come next.
 
-        Stored frames come many at a time. What of a frame needs no other, sizes for example, may be computed here for
-        all of them at once. It must not change what :meth:`update` and :meth:`compute_margins` give, so that nothing is
-        known of a frame before it comes, nor what :meth:`state_dict` gives. Frames of a camera come one by one, and
-        nothing is announced then. The default does nothing.
+        It saves time, and no tracker needs it: stored frames come many at once, and what needs one of them alone (sizes,
+        centres) may be computed for all of them by the calls that one takes. Frames of a camera are not announced.
+        Nothing may be known of a frame before it comes, so :meth:`update`, :meth:`compute_margins` and
+        :meth:`state_dict` give what they give without. The default does nothing.
 
         Args:
-            frames: the next ones, in order; those without animals may be among them, and :meth:`update` be asked for
-                none of these. They must not be changed.
+            frames: the next ones, in order. :meth:`update` may leave out those without animals. They must not be
+                changed.
         """
+        return None
 
     @abstractmethod
     def update(self, frame: int, instances: Instances) -> IntArray:

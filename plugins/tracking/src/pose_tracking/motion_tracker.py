@@ -304,9 +304,7 @@ class MotionTracker(Tracker):
         found = assign(similarity[rows[:, None], columns], least)
         return rows[found[0]], columns[found[1]]
 
-    def _leave_second_detections(
-        self, n: Ints, ids: Ints, tracks: Ints, animals: Ints
-    ) -> tuple[Ints, Ints]:
+    def _leave_second_detections(self, n: Ints, ids: Ints, tracks: Ints, animals: Ints) -> tuple[Ints, Ints]:
         """Leave animals, and take their ids, that are second detections of others and were given to a lost track."""
         late = n[tracks] > 1
         if 0 < np.count_nonzero(late) < len(late):
