@@ -109,16 +109,16 @@ class Tracker(ABC):
     def prepare(self, frames: Sequence[Frame]) -> None:
         """Get ready for the frames that come next.
 
-        It saves time, and no tracker needs it: stored frames come many at once, and what needs one of them alone (sizes,
-        centres) may be computed for all of them by the calls that one takes. Frames of a camera are not announced.
-        Nothing may be known of a frame before it comes, so :meth:`update`, :meth:`compute_margins` and
+        It saves time, and no tracker needs it: stored frames come many at once, and what needs one of them alone
+        (sizes, centres) may be computed for all of them by the calls that one takes. Frames of a camera are not
+        announced. Nothing may be known of a frame before it comes, so :meth:`update`, :meth:`compute_margins` and
         :meth:`state_dict` give what they give without. The default does nothing.
 
         Args:
             frames: the next ones, in order. :meth:`update` may leave out those without animals. They must not be
                 changed.
         """
-        return None
+        return
 
     @abstractmethod
     def update(self, frame: int, instances: Instances) -> IntArray:

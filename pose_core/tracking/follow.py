@@ -272,8 +272,8 @@ class TrackedFrames:
             self._cuts = Cuts([decision.frame for decision in decisions], tracklets)
             collector = TrackletCollector(self._skeleton)
             for block, ids, _ in self._recall(frames()):
-                for frame, rows in _take_rows(block):
-                    collector.add(frame, ids[rows])
+                for frame, own in _take_rows(block):
+                    collector.add(frame, ids[own])
             tracklets = collector.collect()
             names = relink_tracklets(tracklets, names, decisions, self._cuts, self._animals)
         dropped = [tracklet.count for tracklet in tracklets if names.get(tracklet.id, -1) < 0]

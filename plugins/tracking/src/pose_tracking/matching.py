@@ -47,7 +47,7 @@ def is_clear(rows: Ints, columns: Ints) -> bool:
 
 def is_rising(rows: Ints) -> bool:
     """Test whether rows are in order."""
-    there = rows.tolist()
+    there: list[int] = rows.tolist()
     return there == sorted(there)
 
 

@@ -91,8 +91,10 @@ class MotionTracker(Tracker):
         self._next = 0
         # The next frames, as far as they are measured already.
         self._ahead: deque[_Sight] = deque()
-        # Of the last frame: similarities of its tracks with its animals, the ids of both. For margins alone.
+        # Of the last frame, for margins: similarities of its tracks with its animals, the ids of both, where there was
+        # something to decide; and how many animals it has.
         self._compared: tuple[Floats, Ints, Ints] | None = None
+        self._count = 0
         self._endless = context.animals is not None and not context.linked
         self._default_size = guess_size(context)
 
@@ -144,7 +146,7 @@ class MotionTracker(Tracker):
     def update(self, frame: int, instances: Instances) -> IntArray:
         """Say who the animals of the next frame are."""
         ids = np.full(len(instances), -1, np.int64)
-        self._compared = None
+        self._compared, self._count = None, len(ids)
         if not len(instances):
             return ids
         sight = self._take_sight(frame, instances)
@@ -192,8 +194,8 @@ class MotionTracker(Tracker):
                     high[rows],
                     low[rows],
                     begins[rows],
-                    np.count_nonzero(low[rows]),
-                    np.count_nonzero(begins[rows]),
+                    int(np.count_nonzero(low[rows])),
+                    int(np.count_nonzero(begins[rows])),
                     least[rows],
                     rival[rows],
                     after,
@@ -219,10 +221,11 @@ class MotionTracker(Tracker):
         self.begin(frame, new)
         self._end_surplus()
 
-    def compute_margins(self) -> FloatArray | None:
+    def compute_margins(self) -> FloatArray:
         """Compute how much similarity the nearest rival of each match of the last frame was behind."""
+        # Mostly no other choice came into question.
         if self._compared is None:
-            return None
+            return np.full(self._count, np.nan, np.float32)
         return compute_margins(*self._compared, self.config.min_match_similarity)
 
     def _forget(self, frame: int) -> None:

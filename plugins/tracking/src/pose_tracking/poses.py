@@ -49,15 +49,15 @@ def measure_poses(keypoints: FloatArray) -> Poses:
     """Measure centres and sizes of poses (N, K, 2), NaN where a keypoint is missing."""
     whole = join_places(keypoints.astype(np.float64))
     known = np.isfinite(whole)
-    points = np.where(known, whole, 0.0)
+    points: Places = np.where(known, whole, 0.0)
     counts = add_up(known).astype(np.float64)
     some = np.maximum(counts, 1)
-    centres = add_up(points) / some
+    centres: Places = add_up(points) / some
     spread = add_up(square(points - centres[:, None]) * known)
     sizes = _LENGTH * np.sqrt(spread / some)
     # Two neighbouring keypoints say nothing of the size of the animal.
     sizes[(counts < 0.6 * points.shape[1]) | (sizes <= 0)] = np.nan
-    distant = np.where(known, whole, FAR)
+    distant: Places = np.where(known, whole, FAR)
     return Poses(counts > 0, centres, sizes, points, distant, known, known.astype(np.complex128), counts)
 
 
