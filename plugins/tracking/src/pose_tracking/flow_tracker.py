@@ -226,7 +226,7 @@ class FlowTracker(Tracker):
 
     def _find_alike(self, found: Poses, some: Ints, others: Ints) -> Mask:
         """Find second detections: whether animals (S,) are those of others (O,), (S, O)."""
-        near = compare_within(found.points, found.known, found.sizes, some, others, self.config.oks_stddev)
+        near = compare_within(found, found.sizes, some, others, self.config.oks_stddev)
         return np.asarray(near >= self.config.duplicate_similarity)
 
     def _keep(self, frame: int, found: Poses, ids: Ints) -> None:

@@ -104,8 +104,8 @@ class OksTracker(MotionTracker):
 
     def compare_each_other(self, some: Ints, others: Ints) -> Floats:
         """Compare poses of one frame."""
-        found, sizes = self.found, self.fill_sizes(self.found.sizes)
-        return compare_within(found.points, found.known, sizes, some, others, self.config.oks_stddev)
+        sizes = self.fill_sizes(self.found.sizes)
+        return compare_within(self.found, sizes, some, others, self.config.oks_stddev)
 
     def correct(self, frame: int, tracks: Rows, animals: Ints, measured: Places) -> None:
         """Take new poses."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pose_tracking.motion import Floats, Ints, Places
+
+if TYPE_CHECKING:
+    from pose_tracking.poses import Poses
 
 SCALE = 0.65
 """Root of the area of a usual animal, in its sizes."""
@@ -45,22 +48,21 @@ def compare_centres(squared: Floats, sizes: Floats) -> Floats:
     return np.asarray(np.exp(squared * (-2 / sizes**2)[:, None]))
 
 
-def compare_within(
-    points: Places, known: Mask, sizes: Floats, some: Ints, others: Ints, stddev: float
-) -> Floats:
+def compare_within(found: Poses, sizes: Floats, some: Ints, others: Ints, stddev: float) -> Floats:
     """Compute the similarity of poses of one frame, (S, O), over the keypoints that both have.
 
     Args:
-        points, known, sizes: (N, K), (N, K) and (N,) of all of them.
+        found: all N of them.
+        sizes: (N,) pixels.
         some, others: (S,) and (O,) rows.
         stddev: as for :func:`compare_keypoints`.
     """
+    one, other = found.weights.take(some, axis=0), found.weights.take(others, axis=0)
+    apart = found.distant.take(others, axis=0) - found.points.take(some, axis=0)[:, None]
+    scale = -2 * (SCALE * 2 * stddev * np.maximum(sizes[some, None], sizes[others])) ** 2
+    near = (np.exp(square(apart) / scale[..., None]) @ one.real[..., None])[..., 0]
     # Of a second detection often only some keypoints are found: those that both have decide.
-    common = known[some, None] & known[others]
-    squared = square(points[some, None] - points[others])
-    scale = 2 * (SCALE * np.maximum(sizes[some, None], sizes[others]) * 2 * stddev) ** 2
-    near = add_up(np.exp(-squared / scale[..., None]) * common)
-    return np.asarray(near / np.maximum(add_up(common), 1))
+    return np.asarray(near / np.maximum(one.dot(other.T).real, 1))
 
 
 # Sums are called on the ufunc, which for a few animals takes half the time of the method.
