@@ -52,7 +52,7 @@ def measure_poses(keypoints: FloatArray) -> Poses:
     points: Places = np.where(known, whole, 0.0)
     counts = add_up(known).astype(np.float64)
     some = np.maximum(counts, 1)
-    centres: Places = add_up(points) / some
+    centres = np.asarray(add_up(points) / some, np.complex128)
     spread = add_up(square(points - centres[:, None]) * known)
     sizes = _LENGTH * np.sqrt(spread / some)
     # Two neighbouring keypoints say nothing of the size of the animal.
